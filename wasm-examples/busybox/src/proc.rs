@@ -1,0 +1,382 @@
+//! What a command sees of the world: its arguments, environment, working directory and three
+//! streams. Shell and applets meet here; neither knows the other.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use wstd::io::{AsyncInputStream, AsyncOutputStream};
+
+/// A command's future; everything runs on one thread.
+pub type Running = Pin<Box<dyn Future<Output = i32>>>;
+
+/// A command: takes its process, gives its exit code.
+pub type Command = fn(Proc) -> Running;
+
+/// One running command. Cloning shares streams and copies the rest, as `fork` would.
+#[derive(Clone)]
+pub struct Proc {
+    /// `args[0]` is the name it was called by.
+    pub args: Vec<String>,
+    /// Exported variables.
+    pub env: BTreeMap<String, String>,
+    /// Absolute, normalised working directory.
+    pub cwd: PathBuf,
+    pub stdin: Reader,
+    pub stdout: Writer,
+    pub stderr: Writer,
+}
+
+impl Proc {
+    /// The process that the host started: real arguments, environment and streams.
+    pub fn of_host() -> Proc {
+        let cwd = wasip2::cli::environment::initial_cwd().unwrap_or_else(|| "/".into());
+        Proc {
+            args: std::env::args().collect(),
+            env: std::env::vars().collect(),
+            cwd: normalize(Path::new("/"), &cwd),
+            stdin: Reader::host(),
+            stdout: Writer::host_stdout(),
+            stderr: Writer::host_stderr(),
+        }
+    }
+
+    /// `path` as this command means it: relative paths start at its working directory.
+    pub fn path(&self, path: &str) -> PathBuf {
+        normalize(&self.cwd, path)
+    }
+
+    /// The name in messages: the last part of `args[0]`.
+    pub fn name(&self) -> &str {
+        let arg0 = self.args.first().map_or("", String::as_str);
+        arg0.rsplit('/').next().unwrap_or(arg0)
+    }
+
+    /// Writes `name: message` to standard error.
+    pub async fn complain(&self, message: impl std::fmt::Display) {
+        let line = format!("{}: {message}\n", self.name());
+        let _ = self.stderr.write_all(line.as_bytes()).await;
+    }
+
+    /// Opens an operand for reading; `-` is standard input.
+    pub fn open(&self, operand: &str) -> io::Result<Reader> {
+        if operand == "-" {
+            return Ok(self.stdin.clone());
+        }
+        let path = self.path(operand);
+        if path.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "Is a directory"));
+        }
+        Ok(Reader::file(File::open(path)?))
+    }
+}
+
+/// Joins and resolves `.` and `..` by name, as a shell's logical `cd` does.
+pub fn normalize(base: &Path, path: &str) -> PathBuf {
+    let mut out = PathBuf::from("/");
+    for part in base.join(path).components() {
+        match part {
+            Component::Normal(name) => out.push(name),
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    out
+}
+
+/// Words for an error as POSIX's strerror has them (`No such file or directory`).
+pub fn strerror(error: &io::Error) -> String {
+    use io::ErrorKind::*;
+    match error.kind() {
+        NotFound => "No such file or directory".into(),
+        PermissionDenied => "Permission denied".into(),
+        AlreadyExists => "File exists".into(),
+        IsADirectory => "Is a directory".into(),
+        NotADirectory => "Not a directory".into(),
+        DirectoryNotEmpty => "Directory not empty".into(),
+        ReadOnlyFilesystem => "Read-only file system".into(),
+        BrokenPipe => "Broken pipe".into(),
+        InvalidInput => "Invalid argument".into(),
+        ConnectionRefused => "Connection refused".into(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_string()
+        }
+    }
+}
+
+// ---------------------------------------------------------------- readers
+
+/// The reading end of a stream. Clones share the position, as duplicated descriptors do.
+#[derive(Clone)]
+pub struct Reader(Rc<Source>);
+
+struct Source {
+    /// Bytes taken from the stream but not yet consumed (by `read_line`).
+    ahead: RefCell<VecDeque<u8>>,
+    kind: SourceKind,
+}
+
+enum SourceKind {
+    Empty,
+    Host(AsyncInputStream),
+    File(RefCell<File>),
+    Pipe(ReadEnd),
+    Bytes(RefCell<VecDeque<u8>>),
+}
+
+impl Reader {
+    fn new(kind: SourceKind) -> Reader {
+        Reader(Rc::new(Source { ahead: RefCell::default(), kind }))
+    }
+
+    /// Always at its end, like /dev/null.
+    pub fn empty() -> Reader {
+        Reader::new(SourceKind::Empty)
+    }
+
+    pub fn host() -> Reader {
+        Reader::new(SourceKind::Host(AsyncInputStream::new(wasip2::cli::stdin::get_stdin())))
+    }
+
+    pub fn file(file: File) -> Reader {
+        Reader::new(SourceKind::File(RefCell::new(file)))
+    }
+
+    /// Reads fixed bytes (here-documents).
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Reader {
+        Reader::new(SourceKind::Bytes(RefCell::new(VecDeque::from(bytes.into()))))
+    }
+
+    /// Reads at least one byte; 0 means the end.
+    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        {
+            let mut ahead = self.0.ahead.borrow_mut();
+            if !ahead.is_empty() {
+                return ahead.read(buf);
+            }
+        }
+        match &self.0.kind {
+            SourceKind::Empty => Ok(0),
+            SourceKind::Host(stream) => stream.read(buf).await,
+            SourceKind::File(file) => file.borrow_mut().read(buf),
+            SourceKind::Pipe(end) => end.read(buf).await,
+            SourceKind::Bytes(bytes) => bytes.borrow_mut().read(buf),
+        }
+    }
+
+    /// Reads to the end.
+    pub async fn read_to_end(&self) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let mut buf = vec![0; 16 * 1024];
+        loop {
+            match self.read(&mut buf).await? {
+                0 => return Ok(out),
+                n => out.extend_from_slice(&buf[..n]),
+            }
+        }
+    }
+
+    /// One line with its newline; empty at the end. What lies behind the newline stays for the
+    /// next reader of this stream, in this process.
+    pub async fn read_line(&self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let mut buf = vec![0; 4096];
+        loop {
+            let n = self.read(&mut buf).await?;
+            if n == 0 {
+                return Ok(line);
+            }
+            if let Some(end) = buf[..n].iter().position(|b| *b == b'\n') {
+                line.extend_from_slice(&buf[..=end]);
+                let mut ahead = self.0.ahead.borrow_mut();
+                for byte in buf[end + 1..n].iter().rev() {
+                    ahead.push_front(*byte);
+                }
+                return Ok(line);
+            }
+            line.extend_from_slice(&buf[..n]);
+        }
+    }
+}
+
+// ---------------------------------------------------------------- writers
+
+/// The writing end of a stream. Clones share it; a pipe ends when the last one is dropped.
+#[derive(Clone)]
+pub struct Writer(Rc<Sink>);
+
+enum Sink {
+    Null,
+    Host(RefCell<Option<AsyncOutputStream>>),
+    File(RefCell<File>),
+    Pipe(WriteEnd),
+    Capture(Rc<RefCell<Vec<u8>>>),
+}
+
+impl Writer {
+    /// Swallows everything, like /dev/null.
+    pub fn null() -> Writer {
+        Writer(Rc::new(Sink::Null))
+    }
+
+    pub fn host_stdout() -> Writer {
+        let stream = AsyncOutputStream::new(wasip2::cli::stdout::get_stdout());
+        Writer(Rc::new(Sink::Host(RefCell::new(Some(stream)))))
+    }
+
+    pub fn host_stderr() -> Writer {
+        let stream = AsyncOutputStream::new(wasip2::cli::stderr::get_stderr());
+        Writer(Rc::new(Sink::Host(RefCell::new(Some(stream)))))
+    }
+
+    pub fn file(file: File) -> Writer {
+        Writer(Rc::new(Sink::File(RefCell::new(file))))
+    }
+
+    /// Collects what is written (command substitution).
+    pub fn capture() -> (Writer, Rc<RefCell<Vec<u8>>>) {
+        let bytes = Rc::new(RefCell::new(Vec::new()));
+        (Writer(Rc::new(Sink::Capture(bytes.clone()))), bytes)
+    }
+
+    /// Writes all of it; `BrokenPipe` when nobody can read it any more.
+    pub async fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        match &*self.0 {
+            Sink::Null => Ok(()),
+            Sink::Host(slot) => {
+                // Taken while it writes, so that two tasks' lines do not mix.
+                let mut stream = loop {
+                    match slot.borrow_mut().take() {
+                        Some(stream) => break stream,
+                        None => {}
+                    }
+                    yield_now().await;
+                };
+                let written = async {
+                    stream.write_all(bytes).await?;
+                    stream.flush().await
+                }
+                .await;
+                *slot.borrow_mut() = Some(stream);
+                written
+            }
+            Sink::File(file) => file.borrow_mut().write_all(bytes),
+            Sink::Pipe(end) => end.write_all(bytes).await,
+            Sink::Capture(sink) => {
+                sink.borrow_mut().extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Lets the other tasks of this thread run once.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
+// ---------------------------------------------------------------- pipes
+
+const PIPE_CAPACITY: usize = 64 * 1024;
+
+#[derive(Default)]
+struct Channel {
+    bytes: VecDeque<u8>,
+    no_writer: bool,
+    no_reader: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Channel {
+    fn wake(&mut self) {
+        for waker in self.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+struct ReadEnd(Rc<RefCell<Channel>>);
+struct WriteEnd(Rc<RefCell<Channel>>);
+
+/// An in-memory pipe of 64 KiB.
+pub fn pipe() -> (Reader, Writer) {
+    let channel = Rc::new(RefCell::new(Channel::default()));
+    let reader = Reader::new(SourceKind::Pipe(ReadEnd(channel.clone())));
+    (reader, Writer(Rc::new(Sink::Pipe(WriteEnd(channel)))))
+}
+
+impl ReadEnd {
+    async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| {
+            let mut channel = self.0.borrow_mut();
+            if channel.bytes.is_empty() {
+                if channel.no_writer || buf.is_empty() {
+                    return Poll::Ready(Ok(0));
+                }
+                channel.waiting.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+            let n = channel.bytes.read(buf);
+            channel.wake();
+            Poll::Ready(n)
+        })
+        .await
+    }
+}
+
+impl WriteEnd {
+    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        poll_fn(|cx| {
+            let mut channel = self.0.borrow_mut();
+            if channel.no_reader {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            let room = PIPE_CAPACITY - channel.bytes.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            channel.bytes.extend(now);
+            if !now.is_empty() {
+                channel.wake();
+            }
+            bytes = later;
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            channel.waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Drop for ReadEnd {
+    fn drop(&mut self) {
+        let mut channel = self.0.borrow_mut();
+        channel.no_reader = true;
+        channel.wake();
+    }
+}
+
+impl Drop for WriteEnd {
+    fn drop(&mut self) {
+        let mut channel = self.0.borrow_mut();
+        channel.no_writer = true;
+        channel.wake();
+    }
+}
