@@ -1,0 +1,51 @@
+//! What one asks of a Pod again and again.
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// The pod's name, empty where it has none.
+pub fn name(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The pod's namespace, empty where it has none.
+pub fn namespace(pod: &Pod) -> &str {
+    pod.metadata.namespace.as_deref().unwrap_or_default()
+}
+
+/// The pod's UID, empty where it has none yet.
+pub fn uid(pod: &Pod) -> &str {
+    pod.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// The pod's phase as its status says, `Pending` where it says nothing.
+pub fn phase(pod: &Pod) -> &str {
+    pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or("Pending")
+}
+
+/// Whether the pod will run no more.
+pub fn is_terminal(pod: &Pod) -> bool {
+    matches!(phase(pod), "Succeeded" | "Failed")
+}
+
+/// Whether condition `kind` is True.
+pub fn has_condition(pod: &Pod, kind: &str) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|c| c.type_ == kind && c.status == "True"))
+}
+
+/// Init containers, in their order.
+pub fn init_containers(spec: &PodSpec) -> &[Container] {
+    spec.init_containers.as_deref().unwrap_or_default()
+}
+
+/// Finds a container, init or not, by name.
+pub fn container<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
+    let spec = pod.spec.as_ref()?;
+    init_containers(spec).iter().chain(&spec.containers).find(|c| c.name == name)
+}
+
+/// A time as the API writes it.
+pub fn time(at: jiff::Timestamp) -> Time {
+    Time(at)
+}
