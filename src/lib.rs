@@ -1,3 +1,5 @@
 //! wasmpod runs Kubernetes Pods whose containers are WebAssembly programs, in one process.
-#![doc = ""]
+
+pub mod control;
 pub mod model;
+pub mod store;

@@ -1,0 +1,116 @@
+//! The control plane as its clients see it: objects, revisions, watches.
+//!
+//! `registry` implements [`ControlPlane`] over the store; `node`, `controllers` and `cli` use
+//! it through this trait alone, so that a real cluster can stand behind it as well.
+
+mod object;
+mod status;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+
+pub use object::{Draft, Key, Object, Resource};
+pub use status::{Cause, Reason, Status};
+
+/// A state of the whole store; `resourceVersion` in the API. Later states have larger numbers.
+pub type Revision = u64;
+
+/// What a list or a watch looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The kind of objects.
+    pub resource: Resource,
+    /// One namespace, or all.
+    pub namespace: Option<String>,
+}
+
+/// Objects at one revision, in the order of their keys.
+#[derive(Debug, Clone)]
+pub struct List {
+    pub items: Vec<Arc<Object>>,
+    pub revision: Revision,
+}
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// What a watch delivers.
+#[derive(Debug, Clone)]
+pub enum WatchEvent {
+    /// An object as the change left it; after `Deleted`, as it last was.
+    Change(ChangeKind, Arc<Object>),
+    /// Nothing up to this revision is missing.
+    Bookmark(Revision),
+}
+
+/// Ends with an error when the watcher fell behind what the store remembers (410 `Expired`).
+pub type WatchStream = BoxStream<'static, Result<WatchEvent, Status>>;
+
+/// An object to create or put in another's place.
+#[derive(Debug, Clone)]
+pub enum Body {
+    Pod(Box<Pod>),
+}
+
+/// A change to an object that exists.
+#[derive(Debug, Clone)]
+pub enum Update {
+    /// The node's report; nothing but the status changes.
+    PodStatus(Box<PodStatus>),
+    /// The scheduler's decision (`pods/binding`).
+    Bind { node: String },
+}
+
+/// What must be true of the object for a request to go ahead.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preconditions {
+    pub uid: Option<String>,
+    pub revision: Option<Revision>,
+}
+
+/// How to delete.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    /// Seconds to end in; the object's own wish where `None`.
+    pub grace_seconds: Option<i64>,
+    pub preconditions: Preconditions,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone)]
+pub enum Deleted {
+    /// Marked; its node ends it and deletes it for good.
+    Marked(Arc<Object>),
+    /// Gone.
+    Gone(Arc<Object>),
+}
+
+/// The Kubernetes API's verbs. Every answer is a stored object or a [`Status`].
+pub trait ControlPlane: Send + Sync + 'static {
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Arc<Object>, Status>>;
+
+    fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<List, Status>>;
+
+    /// Changes after `from`, in order, each once.
+    fn watch<'a>(&'a self, scope: &'a Scope, from: Revision) -> BoxFuture<'a, Result<WatchStream, Status>>;
+
+    /// Stores a new object with identity and defaults.
+    fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>>;
+
+    fn update<'a>(
+        &'a self,
+        key: &'a Key,
+        update: Update,
+        preconditions: Preconditions,
+    ) -> BoxFuture<'a, Result<Arc<Object>, Status>>;
+
+    fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>>;
+}

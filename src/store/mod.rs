@@ -1,0 +1,206 @@
+//! Objects in memory: keys, JSON bytes, revisions, transactions and a history for watchers.
+//!
+//! Knows no kinds. A commit takes all its operations or none; each operation gets a revision of
+//! its own, without gaps. The history is bounded: who reads slower than it turns over is told so
+//! ([`Expired`]) and lists again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::control::{ChangeKind, Draft, Key, Object, Revision, Scope};
+
+/// What must be true of a key for an operation to go ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    Absent,
+    At(Revision),
+}
+
+/// One change to one key.
+#[derive(Debug)]
+pub enum Op {
+    Put {
+        key: Key,
+        expect: Expect,
+        draft: Draft,
+    },
+    /// `last` is what watchers are shown: the object as it was when it went.
+    Delete {
+        key: Key,
+        expect: Revision,
+        last: Draft,
+    },
+}
+
+/// A transaction found a key otherwise than it expected.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CommitError {
+    #[error("{0} already exists")]
+    Exists(Key),
+    #[error("{0} has been modified")]
+    Modified(Key),
+    #[error("{0} is gone")]
+    Gone(Key),
+}
+
+/// The history begins behind the revision asked for.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("too old resource version: {asked} ({oldest})")]
+pub struct Expired {
+    pub asked: Revision,
+    pub oldest: Revision,
+}
+
+/// One entry of the history.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub kind: ChangeKind,
+    pub object: Arc<Object>,
+}
+
+/// See the module's documentation.
+pub struct ObjectStore {
+    /// Protects objects and history, which change together.
+    state: Mutex<State>,
+    /// The newest revision; wakes watchers.
+    newest: watch::Sender<Revision>,
+}
+
+struct State {
+    objects: BTreeMap<Key, Arc<Object>>,
+    /// Revisions `newest - len + 1 ..= newest`.
+    history: VecDeque<Change>,
+    capacity: usize,
+    revision: Revision,
+}
+
+impl ObjectStore {
+    /// An empty store that remembers the last `history` changes.
+    pub fn new(history: usize) -> Arc<ObjectStore> {
+        let state = State { objects: BTreeMap::new(), history: VecDeque::new(), capacity: history.max(1), revision: 1 };
+        Arc::new(ObjectStore { state: Mutex::new(state), newest: watch::Sender::new(1) })
+    }
+
+    pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
+        self.state.lock().objects.get(key).cloned()
+    }
+
+    /// All objects of `scope` and the revision at which they stood so.
+    pub fn list(&self, scope: &Scope) -> (Vec<Arc<Object>>, Revision) {
+        let state = self.state.lock();
+        let matching = state.objects.values().filter(|o| contains(scope, &o.key));
+        (matching.cloned().collect(), state.revision)
+    }
+
+    /// Does all of `ops`, or none of them. Returns the objects as stored, in the order of `ops`.
+    pub fn commit(&self, ops: Vec<Op>) -> Result<Vec<Arc<Object>>, CommitError> {
+        let mut state = self.state.lock();
+        for op in &ops {
+            state.check(op)?;
+        }
+        let done = ops.into_iter().map(|op| state.apply(op)).collect();
+        // Sent under the lock, so that revisions reach watchers in order.
+        self.newest.send_replace(state.revision);
+        Ok(done)
+    }
+
+    /// Follows `scope` from behind `after`.
+    pub fn watch(self: &Arc<ObjectStore>, scope: Scope, after: Revision) -> Result<Watch, Expired> {
+        self.state.lock().check_reach(after)?;
+        Ok(Watch { store: self.clone(), scope, after, newest: self.newest.subscribe() })
+    }
+}
+
+fn contains(scope: &Scope, key: &Key) -> bool {
+    scope.resource == key.resource && scope.namespace.as_deref().is_none_or(|ns| *ns == *key.namespace)
+}
+
+impl State {
+    fn check(&self, op: &Op) -> Result<(), CommitError> {
+        let (key, expect) = match op {
+            Op::Put { key, expect, .. } => (key, *expect),
+            Op::Delete { key, expect, .. } => (key, Expect::At(*expect)),
+        };
+        match (self.objects.get(key), expect) {
+            (None, Expect::Absent) => Ok(()),
+            (Some(_), Expect::Absent) => Err(CommitError::Exists(key.clone())),
+            (Some(object), Expect::At(revision)) if object.revision == revision => Ok(()),
+            (Some(_), Expect::At(_)) => Err(CommitError::Modified(key.clone())),
+            (None, Expect::At(_)) => Err(CommitError::Gone(key.clone())),
+        }
+    }
+
+    fn apply(&mut self, op: Op) -> Arc<Object> {
+        self.revision += 1;
+        let (kind, object) = match op {
+            Op::Put { key, draft, .. } => {
+                let object = Arc::new(draft.stamp(key.clone(), self.revision));
+                let replaced = self.objects.insert(key, object.clone());
+                (if replaced.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, object)
+            }
+            Op::Delete { key, last, .. } => {
+                self.objects.remove(&key);
+                (ChangeKind::Deleted, Arc::new(last.stamp(key, self.revision)))
+            }
+        };
+        if self.history.len() == self.capacity {
+            self.history.pop_front();
+        }
+        self.history.push_back(Change { kind, object: object.clone() });
+        object
+    }
+
+    /// The oldest revision from behind which changes can still be told.
+    fn oldest(&self) -> Revision {
+        self.revision - self.history.len() as Revision
+    }
+
+    fn check_reach(&self, after: Revision) -> Result<(), Expired> {
+        let oldest = self.oldest();
+        if after < oldest { Err(Expired { asked: after, oldest }) } else { Ok(()) }
+    }
+}
+
+/// A place in the history; see [`ObjectStore::watch`].
+pub struct Watch {
+    store: Arc<ObjectStore>,
+    scope: Scope,
+    after: Revision,
+    newest: watch::Receiver<Revision>,
+}
+
+impl Watch {
+    /// The next changes of the scope, in order; waits until there is one. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Vec<Change>, Expired> {
+        loop {
+            let changes = self.take()?;
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+            // The store holds the sender as long as this watch holds the store: it can't close.
+            let _ = self.newest.changed().await;
+        }
+    }
+
+    /// The revision up to which everything has been told.
+    pub fn position(&self) -> Revision {
+        self.after
+    }
+
+    fn take(&mut self) -> Result<Vec<Change>, Expired> {
+        self.newest.mark_unchanged();
+        let state = self.store.state.lock();
+        state.check_reach(self.after)?;
+        let skip = usize::try_from(self.after - state.oldest()).unwrap_or(usize::MAX);
+        let new = state.history.iter().skip(skip).filter(|c| contains(&self.scope, &c.object.key));
+        let changes = new.cloned().collect();
+        self.after = state.revision;
+        Ok(changes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

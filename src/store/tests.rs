@@ -1,0 +1,68 @@
+use k8s_openapi::api::core::v1::Pod;
+
+use super::*;
+use crate::control::Resource;
+
+fn draft() -> Draft {
+    Draft::of(&Pod::default()).expect("a pod encodes")
+}
+
+fn put(name: &str, expect: Expect) -> Op {
+    Op::Put { key: Key::pod("ns", name), expect, draft: draft() }
+}
+
+fn pods() -> Scope {
+    Scope { resource: Resource::PODS, namespace: None }
+}
+
+#[test]
+fn a_commit_does_all_or_nothing() {
+    let store = ObjectStore::new(10);
+    store.commit(vec![put("a", Expect::Absent)]).expect("a is new");
+    let error = store.commit(vec![put("b", Expect::Absent), put("a", Expect::Absent)]).expect_err("a exists");
+    assert_eq!(error, CommitError::Exists(Key::pod("ns", "a")));
+    assert!(store.get(&Key::pod("ns", "b")).is_none());
+}
+
+#[test]
+fn a_stale_writer_is_told() {
+    let store = ObjectStore::new(10);
+    let first = store.commit(vec![put("a", Expect::Absent)]).expect("new");
+    let at = Expect::At(first[0].revision);
+    store.commit(vec![put("a", at)]).expect("the first writer");
+    assert_eq!(store.commit(vec![put("a", at)]).err(), Some(CommitError::Modified(Key::pod("ns", "a"))));
+}
+
+#[tokio::test]
+async fn a_watch_tells_each_change_once_in_order_and_ends_when_it_fell_behind() {
+    let store = ObjectStore::new(3);
+    let mut watch = store.watch(pods(), 1).expect("from the beginning");
+    let a = store.commit(vec![put("a", Expect::Absent)]).expect("new");
+    store.commit(vec![put("a", Expect::At(a[0].revision))]).expect("current");
+    let kinds = |changes: Vec<Change>| changes.iter().map(|c| (c.kind, c.object.revision)).collect::<Vec<_>>();
+    let seen = kinds(watch.next().await.expect("in reach"));
+    assert_eq!(seen, [(ChangeKind::Added, 2), (ChangeKind::Modified, 3)]);
+
+    let delete = Op::Delete { key: Key::pod("ns", "a"), expect: 3, last: draft() };
+    store.commit(vec![delete]).expect("current");
+    assert_eq!(kinds(watch.next().await.expect("in reach")), [(ChangeKind::Deleted, 4)]);
+
+    for name in ["b", "c", "d", "e"] {
+        store.commit(vec![put(name, Expect::Absent)]).expect("new");
+    }
+    assert_eq!(watch.next().await.err(), Some(Expired { asked: 4, oldest: 5 }));
+    assert!(store.watch(pods(), 5).is_ok());
+}
+
+#[tokio::test]
+async fn a_watch_of_one_namespace_sees_no_other() {
+    let store = ObjectStore::new(10);
+    let scope = Scope { namespace: Some("mine".into()), ..pods() };
+    let mut watch = store.watch(scope, 1).expect("from the beginning");
+    let op = |ns| Op::Put { key: Key::pod(ns, "a"), expect: Expect::Absent, draft: draft() };
+    store.commit(vec![op("theirs"), op("mine")]).expect("new");
+    let seen = watch.next().await.expect("in reach");
+    assert_eq!(seen.len(), 1);
+    assert_eq!(&*seen[0].object.key.namespace, "mine");
+    assert_eq!(watch.position(), 3);
+}
