@@ -1,0 +1,203 @@
+//! Turns requests into stored objects: identity, defaults, validation, update rules, deletion.
+//!
+//! Implements [`ControlPlane`] over the store. What Kubernetes' API server does between a
+//! request and etcd happens here; HTTP is `apiserver`'s, decisions about running are `lifecycle`'s.
+
+mod identity;
+pub mod pod;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::clock::Clock;
+use crate::control::{
+    Body, ControlPlane, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Reason, Revision, Scope,
+    Status, Update, WatchEvent, WatchStream,
+};
+use crate::store::{CommitError, Expect, Expired, ObjectStore, Op};
+
+/// How often a quiet watch is told how far it has come.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+/// A change that lost a race is tried again on the newer object; more losses than this are a fault.
+const MAX_RACES: usize = 64;
+
+/// The control plane of this process.
+pub struct Registry {
+    store: Arc<ObjectStore>,
+    clock: Clock,
+}
+
+impl Registry {
+    /// A registry over `store`.
+    pub fn new(store: Arc<ObjectStore>, clock: Clock) -> Registry {
+        Registry { store, clock }
+    }
+
+    fn stored(&self, key: &Key) -> Result<Arc<Object>, Status> {
+        self.store.get(key).ok_or_else(|| not_found(key))
+    }
+
+    /// Reads the object, lets `change` decide, commits; again where somebody else was faster.
+    fn change<T>(
+        &self,
+        key: &Key,
+        preconditions: &Preconditions,
+        change: impl Fn(&Pod) -> Result<Decision<T>, Status>,
+    ) -> Result<(T, Arc<Object>), Status> {
+        for _ in 0..MAX_RACES {
+            let current = self.stored(key)?;
+            let pod = current.decode::<Pod>().map_err(Status::internal)?;
+            check(preconditions, key, &current, &pod)?;
+            let (op, answer) = match change(&pod)? {
+                Decision::Keep(answer) => return Ok((answer, current)),
+                Decision::Put(next, answer) => {
+                    let expect = Expect::At(current.revision);
+                    (Op::Put { key: key.clone(), expect, draft: draft(*next)? }, answer)
+                }
+                Decision::Delete(last, answer) => {
+                    (Op::Delete { key: key.clone(), expect: current.revision, last: draft(*last)? }, answer)
+                }
+            };
+            match self.store.commit(vec![op]) {
+                Ok(mut stored) => {
+                    let stored = stored.pop().ok_or_else(|| Status::internal("the store lost an object"))?;
+                    return Ok((answer, stored));
+                }
+                Err(CommitError::Modified(_)) => continue,
+                Err(CommitError::Gone(key)) => return Err(not_found(&key)),
+                Err(error @ CommitError::Exists(_)) => return Err(Status::internal(error)),
+            }
+        }
+        Err(conflict(
+            key,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        ))
+    }
+
+    fn create_pod(&self, pod: Pod) -> Result<Arc<Object>, Status> {
+        let pod = pod::prepare_for_create(pod, self.clock.now().wall)?;
+        let key = Key::pod(crate::model::pods::namespace(&pod), crate::model::pods::name(&pod));
+        let op = Op::Put { key, expect: Expect::Absent, draft: draft(pod)? };
+        match self.store.commit(vec![op]) {
+            Ok(mut stored) => stored.pop().ok_or_else(|| Status::internal("the store lost an object")),
+            Err(CommitError::Exists(key)) => {
+                Err(Status::new(Reason::AlreadyExists, format!("pods {:?} already exists", &*key.name)))
+            }
+            Err(error) => Err(Status::internal(error)),
+        }
+    }
+
+    fn update_now(&self, key: &Key, update: &Update, preconditions: &Preconditions) -> Result<Arc<Object>, Status> {
+        let changed = self.change(key, preconditions, |current| match update {
+            Update::PodStatus(status) => Ok(pod::with_status(current, status)),
+            Update::Bind { node } => {
+                pod::bound_to(current, node, self.clock.now().wall).map_err(|message| conflict(key, &message))
+            }
+        })?;
+        Ok(changed.1)
+    }
+
+    fn delete_now(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
+        let now = self.clock.now().wall;
+        let deletion = |current: &Pod| Ok(pod::deletion(current, options.grace_seconds, now));
+        let (gone, object) = self.change(key, &options.preconditions, deletion)?;
+        Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) })
+    }
+}
+
+/// What a request makes of the object as it stands.
+pub(crate) enum Decision<T> {
+    /// Nothing is to be written.
+    Keep(T),
+    Put(Box<Pod>, T),
+    Delete(Box<Pod>, T),
+}
+
+fn draft(mut pod: Pod) -> Result<Draft, Status> {
+    // The store stamps the revision that the commit gets.
+    pod.metadata.resource_version = None;
+    Draft::of(&pod).map_err(Status::internal)
+}
+
+fn not_found(key: &Key) -> Status {
+    Status::new(Reason::NotFound, format!("{} {:?} not found", key.resource.plural, &*key.name))
+}
+
+fn conflict(key: &Key, why: &str) -> Status {
+    let message = format!("Operation cannot be fulfilled on {} {:?}: {why}", key.resource.plural, &*key.name);
+    Status::new(Reason::Conflict, message)
+}
+
+fn check(wanted: &Preconditions, key: &Key, object: &Object, pod: &Pod) -> Result<(), Status> {
+    let uid = crate::model::pods::uid(pod);
+    if let Some(wanted) = wanted.uid.as_deref().filter(|wanted| *wanted != uid) {
+        let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}");
+        return Err(conflict(key, &why));
+    }
+    if wanted.revision.is_some_and(|wanted| wanted != object.revision) {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        return Err(conflict(key, why));
+    }
+    Ok(())
+}
+
+fn expired(expired: Expired) -> Status {
+    Status::new(Reason::Expired, expired.to_string())
+}
+
+impl ControlPlane for Registry {
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
+        std::future::ready(self.stored(key)).boxed()
+    }
+
+    fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<List, Status>> {
+        let (items, revision) = self.store.list(scope);
+        std::future::ready(Ok(List { items, revision })).boxed()
+    }
+
+    fn watch<'a>(&'a self, scope: &'a Scope, from: Revision) -> BoxFuture<'a, Result<WatchStream, Status>> {
+        let opened = self.store.watch(scope.clone(), from).map_err(expired);
+        let stream = opened.map(|watch| {
+            let batches = stream::unfold(Some(watch), |watch| async {
+                let mut watch = watch?;
+                let batch: Vec<Result<WatchEvent, Status>> = match tokio::time::timeout(BOOKMARK_EVERY, watch.next())
+                    .await
+                {
+                    Ok(Ok(changes)) => changes.into_iter().map(|c| Ok(WatchEvent::Change(c.kind, c.object))).collect(),
+                    Ok(Err(gone)) => return Some((stream::iter(vec![Err(expired(gone))]), None)),
+                    Err(_quiet) => vec![Ok(WatchEvent::Bookmark(watch.position()))],
+                };
+                Some((stream::iter(batch), Some(watch)))
+            });
+            batches.flatten().boxed()
+        });
+        std::future::ready(stream).boxed()
+    }
+
+    fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
+        let Body::Pod(pod) = body;
+        std::future::ready(self.create_pod(*pod)).boxed()
+    }
+
+    fn update<'a>(
+        &'a self,
+        key: &'a Key,
+        update: Update,
+        preconditions: Preconditions,
+    ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
+        std::future::ready(self.update_now(key, &update, &preconditions)).boxed()
+    }
+
+    fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>> {
+        std::future::ready(self.delete_now(key, &options)).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! The rules of Pods: creation, binding, status, deletion.
+
+mod defaults;
+mod fields;
+mod qos;
+mod support;
+mod validation;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+
+use super::{Decision, identity};
+use crate::control::Status;
+use crate::model::pods;
+
+pub use support::{Support, judge};
+
+/// A pod as it will be stored: identity, defaults, checked.
+pub fn prepare_for_create(mut pod: Pod, now: Timestamp) -> Result<Pod, Status> {
+    identity::assign(&mut pod.metadata, now);
+    defaults::apply(&mut pod);
+    pod.status = Some(PodStatus {
+        phase: Some("Pending".into()),
+        qos_class: pod.spec.as_ref().map(|spec| qos::class(spec).to_string()),
+        ..PodStatus::default()
+    });
+    let causes = validation::causes(&pod);
+    if causes.is_empty() { Ok(pod) } else { Err(Status::invalid("Pod", pods::name(&pod), causes)) }
+}
+
+/// The node's report in the pod. A status that says nothing new is not written again.
+pub(super) fn with_status(current: &Pod, status: &PodStatus) -> Decision<()> {
+    if current.status.as_ref() == Some(status) {
+        return Decision::Keep(());
+    }
+    let mut next = current.clone();
+    next.status = Some(status.clone());
+    Decision::Put(Box::new(next), ())
+}
+
+/// The pod on `node`; a pod is bound once.
+pub(super) fn bound_to(current: &Pod, node: &str, now: Timestamp) -> Result<Decision<()>, String> {
+    let spec = current.spec.as_ref();
+    if let Some(other) = spec.and_then(|s| s.node_name.as_deref()).filter(|n| !n.is_empty()) {
+        return Err(format!("pod {} is already assigned to node {other:?}", pods::name(current)));
+    }
+    if current.metadata.deletion_timestamp.is_some() {
+        return Err(format!("pod {} is being deleted, cannot be assigned to a host", pods::name(current)));
+    }
+    let mut next = current.clone();
+    if let Some(spec) = &mut next.spec {
+        spec.node_name = Some(node.to_string());
+    }
+    let scheduled = PodCondition {
+        type_: "PodScheduled".into(),
+        status: "True".into(),
+        observed_generation: current.metadata.generation,
+        last_transition_time: Some(pods::time(now)),
+        ..PodCondition::default()
+    };
+    let status = next.status.get_or_insert_default();
+    let conditions = status.conditions.get_or_insert_default();
+    conditions.retain(|c| c.type_ != "PodScheduled");
+    conditions.push(scheduled);
+    Ok(Decision::Put(Box::new(next), ()))
+}
+
+/// Marks the pod for its node, or removes it where no node has work with it (K65, K68).
+/// The answer is whether it is gone.
+pub(super) fn deletion(current: &Pod, asked: Option<i64>, now: Timestamp) -> Decision<bool> {
+    let spec = current.spec.as_ref();
+    let scheduled = spec.and_then(|s| s.node_name.as_deref()).is_some_and(|node| !node.is_empty());
+    let wish = asked.or(spec.and_then(|s| s.termination_grace_period_seconds)).unwrap_or(30);
+    let wish = if wish < 0 { 1 } else { wish };
+    let grace = if !scheduled || pods::is_terminal(current) { 0 } else { wish };
+    if grace == 0 {
+        return Decision::Delete(Box::new(current.clone()), true);
+    }
+    let already = current.metadata.deletion_grace_period_seconds;
+    if already.is_some_and(|already| already <= grace) {
+        return Decision::Keep(false);
+    }
+    let mut next = current.clone();
+    let requested = match (&current.metadata.deletion_timestamp, already) {
+        (Some(by), Some(seconds)) => by.0.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(now),
+        _ => now,
+    };
+    let by = requested.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+    next.metadata.deletion_timestamp = Some(pods::time(by));
+    next.metadata.deletion_grace_period_seconds = Some(grace);
+    if current.metadata.deletion_timestamp.is_none() {
+        next.metadata.generation = Some(current.metadata.generation.unwrap_or(0) + 1);
+    }
+    Decision::Put(Box::new(next), false)
+}

@@ -1,0 +1,110 @@
+use k8s_openapi::api::core::v1::PodStatus;
+
+use super::*;
+use crate::control::{ChangeKind, Resource};
+use crate::model::pods;
+
+fn registry() -> Registry {
+    let start = "2026-01-01T00:00:00Z".parse().expect("a time");
+    Registry::new(ObjectStore::new(100), Clock::starting_at(start))
+}
+
+fn pod(yaml: &str) -> Body {
+    Body::Pod(Box::new(serde_yaml::from_str(yaml).expect("a pod")))
+}
+
+const SIMPLE: &str = "{metadata: {name: a}, spec: {containers: [{name: c, image: busybox}]}}";
+
+async fn created(registry: &Registry, yaml: &str) -> Arc<Pod> {
+    registry.create(pod(yaml)).await.expect("a valid pod").decode().expect("a pod")
+}
+
+async fn causes(yaml: &str) -> Vec<String> {
+    let status = registry().create(pod(yaml)).await.expect_err("an invalid pod");
+    status.causes.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_created_pod_has_identity_and_defaults() {
+    let pod = created(&registry(), SIMPLE).await;
+    insta::assert_json_snapshot!(&*pod, {".metadata.uid" => "[uid]"});
+}
+
+#[tokio::test(start_paused = true)]
+async fn generated_names_end_in_five_letters_without_vowels() {
+    let registry = registry();
+    let yaml = SIMPLE.replace("name: a}", "generateName: web-}");
+    let (a, b) = (created(&registry, &yaml).await, created(&registry, &yaml).await);
+    assert_ne!(pods::name(&a), pods::name(&b));
+    let suffix = pods::name(&a).strip_prefix("web-").expect("the prefix").to_string();
+    assert!(suffix.len() == 5 && !suffix.contains(['a', 'e', 'i', 'o', 'u']), "{suffix}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_faults_are_told_at_once_in_kubernetes_words() {
+    let yaml = "{metadata: {name: A}, spec: {restartPolicy: always, volumes: [{name: v}, {name: v}],
+        containers: [{name: c, volumeMounts: [{name: w, mountPath: /x}]}, {name: c, image: busybox}],
+        initContainers: [{name: i, image: busybox, readinessProbe: {}}]}}";
+    insta::assert_debug_snapshot!(causes(yaml).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_taken_once() {
+    let registry = registry();
+    created(&registry, SIMPLE).await;
+    let again = registry.create(pod(SIMPLE)).await.expect_err("taken");
+    assert_eq!((again.reason.code(), again.message.as_str()), (409, "pods \"a\" already exists"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletion_waits_for_the_node_and_is_final_where_there_is_none() {
+    let registry = registry();
+    let key = Key::pod("default", "a");
+    let unscheduled = created(&registry, SIMPLE).await;
+    assert!(matches!(registry.delete(&key, DeleteOptions::default()).await, Ok(Deleted::Gone(_))));
+
+    let scheduled = created(&registry, SIMPLE).await;
+    assert_ne!(pods::uid(&unscheduled), pods::uid(&scheduled));
+    let bind = Update::Bind { node: "n".into() };
+    registry.update(&key, bind.clone(), Preconditions::default()).await.expect("bound");
+    let twice = registry.update(&key, bind, Preconditions::default()).await.expect_err("bound already");
+    assert_eq!(twice.reason, Reason::Conflict);
+
+    // The deadline only moves forward in time towards now (K65).
+    for (asked, want) in [(None, 30), (Some(60), 30), (Some(5), 5), (Some(-1), 1)] {
+        let options = DeleteOptions { grace_seconds: asked, ..DeleteOptions::default() };
+        let Ok(Deleted::Marked(object)) = registry.delete(&key, options).await else { panic!("marked") };
+        let pod = object.decode::<Pod>().expect("a pod");
+        assert_eq!(pod.metadata.deletion_grace_period_seconds, Some(want), "asked for {asked:?}");
+        assert_eq!(pod.metadata.generation, Some(2));
+    }
+    let wrong = Preconditions { uid: Some("other".into()), revision: None };
+    let refused = registry.delete(&key, DeleteOptions { grace_seconds: Some(0), preconditions: wrong }).await;
+    assert_eq!(refused.expect_err("another pod").reason, Reason::Conflict);
+    let last = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    assert!(matches!(registry.delete(&key, last).await, Ok(Deleted::Gone(_))));
+    assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_sees_status_changes_and_bookmarks() {
+    let registry = registry();
+    let scope = Scope { resource: Resource::PODS, namespace: None };
+    let from = registry.list(&scope).await.expect("a list").revision;
+    let mut watch = registry.watch(&scope, from).await.expect("a watch");
+    created(&registry, SIMPLE).await;
+    let key = Key::pod("default", "a");
+    let status = Box::new(PodStatus { phase: Some("Running".into()), ..PodStatus::default() });
+    for _ in 0..2 {
+        let update = Update::PodStatus(status.clone());
+        registry.update(&key, update, Preconditions::default()).await.expect("written, or known already");
+    }
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(match watch.next().await.expect("goes on").expect("in reach") {
+            WatchEvent::Change(kind, object) => format!("{kind:?}@{}", object.revision),
+            WatchEvent::Bookmark(revision) => format!("Bookmark@{revision}"),
+        });
+    }
+    assert_eq!(seen, [format!("{:?}@2", ChangeKind::Added), "Modified@3".into(), "Bookmark@3".into()]);
+}
