@@ -2,7 +2,10 @@
 
 pub mod clock;
 pub mod control;
+pub mod files;
 pub mod lifecycle;
+pub mod logs;
 pub mod model;
+pub mod network;
 pub mod registry;
 pub mod store;

@@ -1,0 +1,170 @@
+//! A container's files: a root of its own and what is mounted into it.
+//!
+//! First form: the root is a folder on the host, made when the guest first asks for files, and
+//! every mount is a preopened directory beside it. `runtime` sees [`Mounts`] alone, so the true
+//! mount table can take its place. Knows no WASI.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+/// A directory that is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Where the guest sees it: absolute, normalised.
+    pub at: String,
+    /// The volume's directory on the host.
+    pub volume: PathBuf,
+    /// What of the volume is shown; empty for all. Made where it is missing.
+    pub sub_path: String,
+    pub read_only: bool,
+}
+
+/// A file that an image brings along.
+pub type ImageFile = (&'static str, &'static [u8]);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Mounts {
+    /// The folder that is `/`; `None` where the guest gets none.
+    root: Option<PathBuf>,
+    image: &'static [ImageFile],
+    mounts: Vec<Mount>,
+}
+
+/// A directory that the guest may see, held open.
+#[derive(Debug)]
+pub struct OpenMount {
+    pub at: String,
+    pub read_only: bool,
+    dir: File,
+}
+
+impl OpenMount {
+    /// A path to the open directory itself: whoever renames or links meanwhile changes nothing.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()))
+    }
+}
+
+/// Why a file tree can't be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    #[error("cannot make the root folder {path:?}")]
+    Root { path: PathBuf, source: io::Error },
+    #[error("cannot open volume folder {path:?} for {at}")]
+    Open { at: String, path: PathBuf, source: io::Error },
+    #[error("cannot make sub path {sub_path:?} for {at}")]
+    SubPath { at: String, sub_path: String, source: io::Error },
+}
+
+impl Mounts {
+    /// A tree with `root` as `/`, filled with the image's files on first use.
+    pub fn new(root: Option<PathBuf>, image: &'static [ImageFile], mounts: Vec<Mount>) -> Mounts {
+        Mounts { root, image, mounts }
+    }
+
+    /// Opens everything; the root is made now if it was not yet.
+    pub fn open(&self) -> Result<Vec<OpenMount>, MountError> {
+        let mut opened = Vec::with_capacity(self.mounts.len() + 1);
+        if let Some(root) = &self.root {
+            let failed = |source| MountError::Root { path: root.clone(), source };
+            self.make_root(root).map_err(failed)?;
+            opened.push(OpenMount { at: "/".into(), read_only: false, dir: File::open(root).map_err(failed)? });
+        }
+        for mount in &self.mounts {
+            opened.push(OpenMount { at: mount.at.clone(), read_only: mount.read_only, dir: open_mount(mount)? });
+        }
+        Ok(opened)
+    }
+
+    fn make_root(&self, root: &Path) -> io::Result<()> {
+        if root.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(root.join("tmp"))?;
+        for (path, content) in self.image {
+            let file = root.join(path.trim_start_matches('/'));
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(file, content)?;
+        }
+        // So that listings show where something is mounted.
+        for mount in &self.mounts {
+            fs::create_dir_all(root.join(mount.at.trim_start_matches('/')))?;
+        }
+        Ok(())
+    }
+}
+
+fn open_mount(mount: &Mount) -> Result<File, MountError> {
+    let failed = |source| MountError::Open { at: mount.at.clone(), path: mount.volume.clone(), source };
+    let volume = File::open(&mount.volume).map_err(failed)?;
+    if !volume.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(io::Error::new(io::ErrorKind::NotADirectory, "single files can't be mounted yet")));
+    }
+    if mount.sub_path.is_empty() {
+        return Ok(volume);
+    }
+    let failed = |source| MountError::SubPath { at: mount.at.clone(), sub_path: mount.sub_path.clone(), source };
+    open_beneath(volume, &mount.sub_path).map_err(failed)
+}
+
+/// Opens `sub_path` below `volume`, making what is missing. A link that leads out of the volume is
+/// refused by the kernel itself, so that a guest that plants one between two looks gains nothing.
+fn open_beneath(volume: File, sub_path: &str) -> io::Result<File> {
+    let mut dir = volume;
+    for part in sub_path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        match rustix::fs::mkdirat(dir.as_fd(), part, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        dir = rustix::fs::openat2(dir.as_fd(), part, flags, Mode::empty(), resolve)?.into();
+    }
+    Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(volume: &Path, sub_path: &str) -> Mount {
+        Mount { at: "/m".into(), volume: volume.into(), sub_path: sub_path.into(), read_only: false }
+    }
+
+    #[test]
+    fn the_root_is_made_on_first_use_and_shows_image_and_mount_points() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (root, volume) = (dir.path().join("root"), dir.path().join("v"));
+        fs::create_dir(&volume).expect("a volume");
+        let image: &[ImageFile] = &[("/etc/motd", b"hello")];
+        let mounts = Mounts::new(Some(root.clone()), image, vec![mount(&volume, "")]);
+        assert!(!root.exists());
+        let opened = mounts.open().expect("opens");
+        assert_eq!(opened.iter().map(|o| o.at.as_str()).collect::<Vec<_>>(), ["/", "/m"]);
+        assert_eq!(fs::read(root.join("etc/motd")).expect("the image's file"), b"hello");
+        assert!(root.join("m").is_dir() && root.join("tmp").is_dir());
+    }
+
+    #[test]
+    fn a_sub_path_is_made_and_never_leads_out_of_its_volume() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (volume, outside) = (dir.path().join("v"), dir.path().join("outside"));
+        fs::create_dir(&volume).expect("a volume");
+        fs::create_dir(&outside).expect("a folder");
+        std::os::unix::fs::symlink("../outside", volume.join("relative")).expect("a link");
+        std::os::unix::fs::symlink(&outside, volume.join("absolute")).expect("a link");
+        std::os::unix::fs::symlink("inside", volume.join("fine")).expect("a link");
+        fs::create_dir(volume.join("inside")).expect("a folder");
+        for (sub_path, opens) in [("a/b", true), ("fine", true), ("relative", false), ("absolute", false)] {
+            assert_eq!(open_mount(&mount(&volume, sub_path)).is_ok(), opens, "{sub_path}");
+        }
+        assert!(volume.join("a/b").is_dir());
+    }
+}

@@ -1,0 +1,181 @@
+//! A pod's network: its address, its listeners, connections between its containers.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::task::Waker;
+
+use parking_lot::Mutex;
+
+use super::NetError;
+use super::pipe::{Receiver, Sender, Watch, pipe};
+
+/// Listeners of one pod; a guest that opens more is refused.
+const MAX_LISTENERS: usize = 1024;
+
+/// Ports given to connecting sockets, as Linux does.
+const EPHEMERAL: std::ops::Range<u16> = 32768..61000;
+
+/// One end of a connection.
+pub struct Connection {
+    pub local: SocketAddr,
+    pub peer: SocketAddr,
+    pub receiver: Receiver,
+    pub sender: Sender,
+    /// Both directions, for whoever asks whether the connection is in use.
+    pub(super) watches: [Watch; 2],
+}
+
+/// What has connected and was not accepted yet.
+pub(super) struct Backlog {
+    pub(super) queue: VecDeque<Connection>,
+    pub(super) limit: usize,
+    pub(super) closed: bool,
+    pub(super) waiting: Vec<Waker>,
+}
+
+pub(super) type Port = Arc<Mutex<Backlog>>;
+
+#[derive(Default)]
+struct Ports {
+    listeners: HashMap<SocketAddr, Port>,
+    next_ephemeral: u16,
+}
+
+/// The network that the containers of one pod share.
+pub struct PodNetwork {
+    ip: IpAddr,
+    /// Protects the table of listeners.
+    ports: Mutex<Ports>,
+}
+
+impl PodNetwork {
+    /// A network whose pod has address `ip`.
+    pub fn new(ip: IpAddr) -> Arc<PodNetwork> {
+        Arc::new(PodNetwork { ip, ports: Mutex::default() })
+    }
+
+    /// The pod's address.
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// Whether packets to `ip` stay in this pod.
+    pub fn owns(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || ip == self.ip
+    }
+
+    /// The addresses of `name`; empty when it has none.
+    pub fn resolve(&self, name: &str) -> Vec<IpAddr> {
+        if let Ok(ip) = name.trim_matches(['[', ']']).parse() {
+            return vec![ip];
+        }
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        if name == "localhost" || name.ends_with(".localhost") {
+            return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        }
+        Vec::new()
+    }
+
+    /// Makes sure that `address` may be listened on, and picks a port where it names none.
+    pub(super) fn bindable(&self, address: SocketAddr) -> Result<SocketAddr, NetError> {
+        if !address.ip().is_unspecified() && !self.owns(address.ip()) {
+            return Err(NetError::AddressNotAvailable);
+        }
+        let mut ports = self.ports.lock();
+        if address.port() == 0 {
+            return ports.free(address.ip());
+        }
+        if ports.conflicts(address) { Err(NetError::AddressInUse) } else { Ok(address) }
+    }
+
+    pub(super) fn listen(&self, address: SocketAddr, backlog: usize) -> Result<Port, NetError> {
+        let mut ports = self.ports.lock();
+        if ports.conflicts(address) {
+            return Err(NetError::AddressInUse);
+        }
+        if ports.listeners.len() >= MAX_LISTENERS {
+            return Err(NetError::TooManySockets);
+        }
+        let backlog = Backlog { queue: VecDeque::new(), limit: backlog, closed: false, waiting: Vec::new() };
+        let port = Arc::new(Mutex::new(backlog));
+        ports.listeners.insert(address, port.clone());
+        Ok(port)
+    }
+
+    pub(super) fn close(&self, address: SocketAddr, port: &Port) {
+        let mut ports = self.ports.lock();
+        if ports.listeners.get(&address).is_some_and(|p| Arc::ptr_eq(p, port)) {
+            ports.listeners.remove(&address);
+        }
+    }
+
+    /// A local address for a socket that connects to `peer`.
+    pub(super) fn local_for(&self, peer: IpAddr) -> Result<SocketAddr, NetError> {
+        let ip = if peer.is_loopback() { peer } else { self.ip };
+        self.ports.lock().free(ip)
+    }
+
+    /// Connects to a listener of this pod. The answer is at once: a full backlog refuses.
+    pub fn connect(&self, local: SocketAddr, peer: SocketAddr) -> Result<Connection, NetError> {
+        // Connecting to 0.0.0.0 means this host, as on Linux.
+        let peer_ip = match peer.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        if !self.owns(peer_ip) {
+            return Err(NetError::Unreachable);
+        }
+        let peer = SocketAddr::new(peer_ip, peer.port());
+        let port = self.ports.lock().listening(peer).ok_or(NetError::ConnectionRefused)?;
+        let (up, up_end, up_watch) = pipe();
+        let (down, down_end, down_watch) = pipe();
+        let watches = [up_watch, down_watch];
+        let far = Connection { local: peer, peer: local, receiver: up_end, sender: down, watches: watches.clone() };
+        let mut backlog = port.lock();
+        if backlog.closed || backlog.queue.len() >= backlog.limit {
+            return Err(NetError::ConnectionRefused);
+        }
+        backlog.queue.push_back(far);
+        let waiting = std::mem::take(&mut backlog.waiting);
+        drop(backlog);
+        waiting.into_iter().for_each(Waker::wake);
+        Ok(Connection { local, peer, receiver: down_end, sender: up, watches })
+    }
+}
+
+fn any(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+impl Ports {
+    /// The listener that a connection to `peer` reaches: the exact address, else any address.
+    fn listening(&self, peer: SocketAddr) -> Option<Port> {
+        let any = SocketAddr::new(any(peer.ip()), peer.port());
+        self.listeners.get(&peer).or_else(|| self.listeners.get(&any)).cloned()
+    }
+
+    fn conflicts(&self, address: SocketAddr) -> bool {
+        let same_family = |other: &SocketAddr| other.is_ipv4() == address.is_ipv4() && other.port() == address.port();
+        let overlaps = |other: &SocketAddr| {
+            other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified()
+        };
+        self.listeners.keys().any(|other| same_family(other) && overlaps(other))
+    }
+
+    fn free(&mut self, ip: IpAddr) -> Result<SocketAddr, NetError> {
+        for _ in EPHEMERAL {
+            let port = EPHEMERAL.start + self.next_ephemeral % (EPHEMERAL.end - EPHEMERAL.start);
+            self.next_ephemeral = self.next_ephemeral.wrapping_add(1);
+            let address = SocketAddr::new(ip, port);
+            if self.listeners.is_empty() || !self.conflicts(address) {
+                return Ok(address);
+            }
+        }
+        Err(NetError::NoFreePort)
+    }
+}
