@@ -3,9 +3,12 @@
 pub mod clock;
 pub mod control;
 pub mod files;
+pub mod images;
 pub mod lifecycle;
 pub mod logs;
 pub mod model;
 pub mod network;
 pub mod registry;
+pub mod runtime;
 pub mod store;
+pub mod volumes;

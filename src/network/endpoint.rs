@@ -15,8 +15,6 @@ use super::pipe::Watch;
 use super::pod::{Connection, PodNetwork, Port};
 use super::{NetError, Receiver, Sender};
 
-/// Waiting connections where a guest does not ask for another number.
-pub const DEFAULT_BACKLOG: usize = 1024;
 /// More than this is cut.
 const MAX_BACKLOG: usize = 4096;
 /// An accepted connection on which nothing moved for so long counts as finished.

@@ -1,0 +1,209 @@
+//! Images: what a container's `image` means here.
+//!
+//! Three kinds: names given on the command line (`--image NAME=FILE`), local files (`./app.wasm`,
+//! relative to the manifest), and a few canonical names for which our own guests stand in.
+
+mod builtin;
+mod reference;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use crate::files::ImageFile;
+pub use builtin::APPLETS;
+
+/// A program of an image.
+#[derive(Debug, Clone)]
+pub struct Executable {
+    pub bytes: Bytes,
+    /// SHA-256 of the bytes.
+    pub digest: [u8; 32],
+}
+
+/// What an image says of its containers.
+#[derive(Debug)]
+pub struct Image {
+    /// As the status shows it: `built-in/httpd@sha256:…` or the file's name.
+    pub id: String,
+    pub entrypoint: Vec<String>,
+    pub cmd: Vec<String>,
+    pub working_dir: String,
+    pub env: Vec<(String, String)>,
+    /// Files of its root.
+    pub files: &'static [ImageFile],
+    /// What stands in for the image, where something does: `using built-in httpd for nginx:1.14.2`.
+    pub notice: Option<String>,
+    programs: Programs,
+}
+
+#[derive(Debug)]
+enum Programs {
+    /// One program, called `name`.
+    Local { name: String, program: Executable },
+    /// Our guests.
+    BuiltIn,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error("couldn't parse image name {0:?}")]
+    InvalidName(String),
+    #[error("cannot read {path:?} for image {image:?}")]
+    File { image: String, path: PathBuf, source: io::Error },
+    #[error(
+        "no image {image:?}: wasmpod pulls no images yet and runs no Linux images; name a WebAssembly file \
+         (image: ./app.wasm, relative to the manifest), give one for this name (--image {image}=FILE), or use a \
+         built-in image ({})", builtin::NAMES.join(", ")
+    )]
+    Unknown { image: String },
+    #[error("this wasmpod was built without its built-in images: run `make guests` and build it again")]
+    NotBuilt,
+}
+
+impl ImageError {
+    /// The reason that a waiting container shows (K35).
+    pub fn reason(&self) -> &'static str {
+        match self {
+            ImageError::InvalidName(_) => "InvalidImageName",
+            ImageError::File { .. } | ImageError::Unknown { .. } | ImageError::NotBuilt => "ErrImagePull",
+        }
+    }
+}
+
+/// Why an image can't run a command.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("exec: {0:?}: executable file not found in $PATH")]
+    NotFound(String),
+    #[error("no command specified")]
+    Empty,
+    #[error(transparent)]
+    Image(#[from] ImageError),
+}
+
+/// What runs: a program and the arguments it sees.
+#[derive(Debug)]
+pub struct Command {
+    pub program: Executable,
+    pub argv: Vec<String>,
+}
+
+/// Where images come from.
+pub struct Images {
+    named: BTreeMap<String, PathBuf>,
+    built_in: bool,
+    /// Protects files read before, as long as they are unchanged: hashing one costs more than starting it.
+    read: Mutex<HashMap<PathBuf, (Stamp, Executable)>>,
+    /// Protects images found before; built-in ones never change.
+    found: Mutex<HashMap<String, Arc<Image>>>,
+}
+
+type Stamp = (SystemTime, u64);
+
+impl Images {
+    /// Images from `named` files, and the built-in ones if wanted.
+    pub fn new(named: BTreeMap<String, PathBuf>, built_in: bool) -> Images {
+        Images { named, built_in, read: Mutex::default(), found: Mutex::default() }
+    }
+
+    /// The image called `name`; files are relative to `base`.
+    pub fn find(&self, name: &str, base: &Path) -> Result<Arc<Image>, ImageError> {
+        if let Some(path) = self.named.get(name) {
+            return self.local(name, path);
+        }
+        if reference::is_local(name) {
+            return self.local(name, &base.join(name));
+        }
+        if let Some(image) = self.found.lock().get(name) {
+            return Ok(image.clone());
+        }
+        let canonical = reference::canonical(name).ok_or_else(|| ImageError::InvalidName(name.into()))?;
+        let image = if self.built_in { builtin::image(name, &canonical)? } else { None };
+        let image = Arc::new(image.ok_or_else(|| ImageError::Unknown { image: name.into() })?);
+        self.found.lock().insert(name.into(), image.clone());
+        Ok(image)
+    }
+
+    fn local(&self, image: &str, path: &Path) -> Result<Arc<Image>, ImageError> {
+        let failed = |source| ImageError::File { image: image.into(), path: path.into(), source };
+        let meta = std::fs::metadata(path).map_err(failed)?;
+        let stamp = (meta.modified().map_err(failed)?, meta.len());
+        let known = self.read.lock().get(path).filter(|(at, _)| *at == stamp).map(|(_, program)| program.clone());
+        let program = match known {
+            Some(program) => program,
+            None => {
+                let program = Executable::new(std::fs::read(path).map_err(failed)?.into());
+                self.read.lock().insert(path.into(), (stamp, program.clone()));
+                program
+            }
+        };
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Arc::new(Image {
+            id: format!("{file_name}@sha256:{}", program.hex()),
+            entrypoint: vec![file_name.clone()],
+            cmd: Vec::new(),
+            working_dir: "/".into(),
+            env: Vec::new(),
+            files: &[],
+            notice: None,
+            programs: Programs::Local { name: file_name, program },
+        }))
+    }
+}
+
+impl Executable {
+    /// A program from its bytes.
+    pub fn new(bytes: Bytes) -> Executable {
+        let digest = Sha256::digest(&bytes).into();
+        Executable { bytes, digest }
+    }
+
+    fn hex(&self) -> String {
+        self.digest.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+impl Image {
+    /// The command of a container: `command` takes the place of the entrypoint and of its cmd,
+    /// `args` that of cmd, as in Kubernetes.
+    pub fn command(&self, command: &[String], args: &[String]) -> Result<Command, CommandError> {
+        let (head, tail) = match (command, args) {
+            ([], []) => (self.entrypoint.as_slice(), self.cmd.as_slice()),
+            ([], args) => (self.entrypoint.as_slice(), args),
+            (command, args) => (command, args),
+        };
+        let argv: Vec<String> = head.iter().chain(tail).cloned().collect();
+        let name = argv.first().ok_or(CommandError::Empty)?;
+        let program = self.program(name, command.is_empty())?;
+        Ok(Command { program, argv })
+    }
+
+    fn program(&self, name: &str, own: bool) -> Result<Executable, CommandError> {
+        let base = name.rsplit('/').next().unwrap_or(name);
+        match &self.programs {
+            Programs::Local { name: file, program } => {
+                // An image of one program is extended by busybox's, so that a shell can be had anywhere.
+                let itself = own || base == file || Some(base) == file.strip_suffix(".wasm");
+                match builtin::applet(base) {
+                    Some(busybox) if !itself => Ok(busybox?),
+                    Some(_) | None => Ok(program.clone()),
+                }
+            }
+            Programs::BuiltIn => match builtin::program(base) {
+                Some(program) => Ok(program?),
+                None => Err(CommandError::NotFound(name.into())),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

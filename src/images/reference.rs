@@ -1,0 +1,76 @@
+//! Image names: `nginx:1.14.2`, `registry.k8s.io/pause@sha256:…`, `./app.wasm`.
+
+/// Whether `name` means a file rather than a registry's image.
+pub fn is_local(name: &str) -> bool {
+    name.starts_with("./") || name.starts_with("../") || name.starts_with('/') || name.ends_with(".wasm")
+}
+
+/// The full repository without tag and digest (`docker.io/library/nginx`); `None` for what is no
+/// image name.
+pub fn canonical(name: &str) -> Option<String> {
+    let (rest, digest) = name.split_once('@').map_or((name, None), |(rest, digest)| (rest, Some(digest)));
+    if digest.is_some_and(|digest| !is_digest(digest)) {
+        return None;
+    }
+    let last_slash = rest.rfind('/').map_or(0, |at| at + 1);
+    let (repository, tag) = match rest.get(last_slash..)?.split_once(':') {
+        Some((last, tag)) => (rest.get(..last_slash + last.len())?, Some(tag)),
+        None => (rest, None),
+    };
+    if tag.is_some_and(|tag| !is_tag(tag)) {
+        return None;
+    }
+    let (domain, path) = match repository.split_once('/') {
+        Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => (first, path),
+        _ => ("docker.io", repository),
+    };
+    let component = |part: &str| {
+        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+        edge(part.chars().next()) && edge(part.chars().last()) && part.chars().all(inner)
+    };
+    if !path.split('/').all(component) {
+        return None;
+    }
+    let domain = if domain == "index.docker.io" { "docker.io" } else { domain };
+    let library = if domain == "docker.io" && !path.contains('/') { "library/" } else { "" };
+    Some(format!("{domain}/{library}{path}"))
+}
+
+fn is_tag(tag: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let rest = |c: char| word(c) || c == '.' || c == '-';
+    tag.len() <= 128 && tag.chars().next().is_some_and(word) && tag.chars().all(rest)
+}
+
+fn is_digest(digest: &str) -> bool {
+    let hex = |text: &str| text.len() >= 32 && text.chars().all(|c| c.is_ascii_hexdigit());
+    digest.split_once(':').is_some_and(|(algorithm, value)| !algorithm.is_empty() && hex(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_one_canonical_form() {
+        let digest = format!("nginx@sha256:{}", "0".repeat(64));
+        for (name, want) in [
+            ("nginx", Some("docker.io/library/nginx")),
+            ("nginx:1.14.2", Some("docker.io/library/nginx")),
+            ("docker.io/nginx", Some("docker.io/library/nginx")),
+            ("docker.io/library/nginx:latest", Some("docker.io/library/nginx")),
+            (digest.as_str(), Some("docker.io/library/nginx")),
+            ("someone/nginx", Some("docker.io/someone/nginx")),
+            ("registry.k8s.io/pause:3.9", Some("registry.k8s.io/pause")),
+            ("localhost:5000/a/b:1", Some("localhost:5000/a/b")),
+            ("Nginx", None),
+            ("nginx:", None),
+            ("a b", None),
+            ("nginx@sha256:zz", None),
+            ("", None),
+        ] {
+            assert_eq!(canonical(name).as_deref(), want, "{name:?}");
+        }
+    }
+}

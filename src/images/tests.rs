@@ -1,0 +1,54 @@
+use super::*;
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+fn local(dir: &Path) -> Image {
+    std::fs::write(dir.join("app.wasm"), b"\0asm").expect("written");
+    let images = Images::new(BTreeMap::new(), true);
+    Arc::into_inner(images.find("./app.wasm", dir).expect("found")).expect("the only one")
+}
+
+#[test]
+fn command_and_args_replace_entrypoint_and_cmd_as_in_kubernetes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let image = Image { entrypoint: words(&["app", "a"]), cmd: words(&["b"]), ..local(dir.path()) };
+    for (command, args, argv) in [
+        (&[][..], &[][..], &["app", "a", "b"][..]),
+        (&[], &["x"], &["app", "a", "x"]),
+        (&["app"], &[], &["app"]),
+        (&["app"], &["x"], &["app", "x"]),
+    ] {
+        let run = image.command(&words(command), &words(args)).expect("a command");
+        assert_eq!(run.argv, words(argv), "{command:?} {args:?}");
+    }
+}
+
+#[test]
+fn an_unknown_image_lists_the_ways_to_one() {
+    let images = Images::new(BTreeMap::new(), true);
+    let error = images.find("redis", Path::new("/")).expect_err("unknown");
+    assert_eq!(error.reason(), "ErrImagePull");
+    for way in ["./app.wasm", "--image redis=FILE", "busybox"] {
+        assert!(error.to_string().contains(way), "{error}");
+    }
+    assert_eq!(images.find("A b", Path::new("/")).expect_err("no name").reason(), "InvalidImageName");
+}
+
+#[test]
+fn names_given_by_the_user_come_before_built_in_ones() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("mine.wasm");
+    std::fs::write(&path, b"\0asm").expect("written");
+    let images = Images::new([("nginx".to_string(), path.clone())].into(), true);
+    let image = images.find("nginx", Path::new("/")).expect("found");
+    assert!(image.id.starts_with("mine.wasm@sha256:") && image.notice.is_none(), "{}", image.id);
+    std::fs::write(&path, b"\0asm changed").expect("written");
+    assert_ne!(images.find("nginx", Path::new("/")).expect("found").id, image.id, "the file has changed");
+}
+
+#[test]
+fn applets_are_sorted_so_that_they_are_found() {
+    assert!(APPLETS.is_sorted());
+}

@@ -1,0 +1,91 @@
+//! What the host keeps for one instance while it runs.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::memory::{MemoryBudget, MemoryCharge};
+use super::termination::Notice;
+use crate::files::{MountError, Mounts};
+use crate::network::Endpoint;
+
+/// State of a component's instance (p2, p3).
+pub struct Host {
+    pub(super) wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) memory: MemoryCharge,
+    pub(super) notice: Arc<Notice>,
+    pub(super) endpoint: Arc<Endpoint>,
+    /// Opened when the guest first asks for files; then empty.
+    pub(super) mounts: Option<Arc<Mounts>>,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// State of a core module's instance (p1).
+pub struct ModuleHost {
+    pub(super) wasi: WasiP1Ctx,
+    pub(super) memory: MemoryCharge,
+}
+
+impl ModuleHost {
+    /// The host of no guest, for looking at what a linker offers.
+    pub(super) fn outside() -> ModuleHost {
+        let memory = MemoryCharge::new(MemoryBudget::new(0));
+        ModuleHost { wasi: WasiCtx::builder().build_p1(), memory }
+    }
+}
+
+/// Lets the guest see `mounts`.
+pub(super) fn preopen(wasi: &mut WasiCtxBuilder, mounts: &Mounts) -> Result<(), PreopenError> {
+    for mount in mounts.open()? {
+        let perms = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+        let opened = wasi.preopened_dir(mount.path(), &mount.at, perms);
+        opened
+            .map_err(|source| PreopenError::Preopen { at: mount.at.clone(), source: source.into_boxed_dyn_error() })?;
+    }
+    Ok(())
+}
+
+/// Why a guest can't be shown its files.
+#[derive(Debug, thiserror::Error)]
+pub enum PreopenError {
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    #[error("cannot open {at}")]
+    Preopen { at: String, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl Host {
+    /// Opens the mounts the first time that they are asked for: most idle guests never do, and
+    /// hold no descriptor then.
+    fn open_files(&mut self) -> wasmtime::Result<()> {
+        if let Some(mounts) = self.mounts.take() {
+            let mut opened = WasiCtx::builder();
+            preopen(&mut opened, &mounts)?;
+            *self.wasi.filesystem() = opened.build().filesystem().clone();
+        }
+        Ok(())
+    }
+
+    fn directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        self.open_files()?;
+        wasmtime_wasi::p2::bindings::filesystem::preopens::Host::get_directories(&mut self.filesystem())
+    }
+}
+
+/// Puts the lazily opened mounts in the place of wasmtime-wasi's preopens, for p2 and p3.
+pub(super) fn add_preopens_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    for interface in ["wasi:filesystem/preopens@0.2.12", "wasi:filesystem/preopens@0.3.0"] {
+        let mut interface = linker.instance(interface)?;
+        interface.func_wrap("get-directories", |mut store, (): ()| Ok((store.data_mut().directories()?,)))?;
+    }
+    Ok(())
+}

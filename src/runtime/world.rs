@@ -1,0 +1,312 @@
+//! A World: everything that the instances of one container attempt share.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+use super::exit::{Exit, of_error};
+use super::host::{Host, ModuleHost, preopen};
+use super::memory::{MemoryBudget, MemoryCharge};
+use super::program::{Kind, Program};
+use super::stdio::Stdio;
+use super::termination::Notice;
+use super::{Runtime, ticker::Ticker};
+use crate::files::Mounts;
+use crate::network::Endpoint;
+
+/// See the module's documentation.
+pub struct World {
+    pub runtime: Arc<Runtime>,
+    /// The container's name, for messages.
+    pub name: String,
+    pub mounts: Arc<Mounts>,
+    pub endpoint: Arc<Endpoint>,
+    pub env: Vec<(String, String)>,
+    pub working_dir: String,
+    pub memory: Arc<MemoryBudget>,
+}
+
+/// How an instance is being ended.
+#[derive(Default)]
+struct End {
+    /// 0 while nobody ends it, else a [`By`].
+    by: AtomicU8,
+    /// The task that runs the instance.
+    task: AtomicWaker,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Kill = 1,
+    /// The default action of a request to end.
+    Request = 2,
+}
+
+impl End {
+    fn by(&self) -> Option<By> {
+        match self.by.load(Ordering::SeqCst) {
+            0 => None,
+            1 => Some(By::Kill),
+            _ => Some(By::Request),
+        }
+    }
+}
+
+/// A running instance of a program. Dropping it kills the instance.
+pub struct Instance {
+    control: Control,
+    exit: tokio::sync::oneshot::Receiver<Exit>,
+}
+
+/// Ends an instance from elsewhere.
+#[derive(Clone)]
+pub struct Control {
+    end: Arc<End>,
+    notice: Arc<Notice>,
+    endpoint: Arc<Endpoint>,
+    runtime: Arc<Runtime>,
+    handles_termination: bool,
+}
+
+impl Control {
+    fn end(&self, by: By) {
+        // The first one counts, so that a kill that follows a finished request changes nothing.
+        let _ = self.end.by.compare_exchange(0, by as u8, Ordering::SeqCst, Ordering::SeqCst);
+        self.end.task.wake();
+        // A guest that computes looks at the next tick, which is now.
+        self.runtime.engine().increment_epoch();
+    }
+
+    /// Ends the instance wherever it is.
+    pub fn kill(&self) {
+        self.end(By::Kill);
+    }
+
+    /// Asks the instance to end. One that does not handle that refuses new connections, may finish
+    /// the accepted ones, and ends.
+    pub fn ask_to_exit(&self) {
+        if self.handles_termination {
+            self.notice.give();
+            return;
+        }
+        self.endpoint.drain();
+        let control = self.clone();
+        self.runtime.spawn(async move {
+            control.endpoint.quiet().await;
+            control.end(By::Request);
+        });
+    }
+}
+
+impl Instance {
+    /// What ends it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Waits for the end. Cancel-safe.
+    pub async fn exited(&mut self) -> Exit {
+        // The sender is gone without a word only if the guests' runtime was shut down.
+        (&mut self.exit).await.unwrap_or(Exit::Killed)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.control.kill();
+    }
+}
+
+impl World {
+    /// Starts an instance of `program` with `argv`, on the guests' own threads.
+    pub fn spawn(&self, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
+        let end = Arc::new(End::default());
+        let notice = Arc::new(Notice::default());
+        let control = Control {
+            end: end.clone(),
+            notice: notice.clone(),
+            endpoint: self.endpoint.clone(),
+            runtime: self.runtime.clone(),
+            handles_termination: program.handles_termination,
+        };
+        let mut wasi = WasiCtx::builder();
+        wasi.args(argv).envs(&self.env).initial_cwd(&self.working_dir).allow_udp(false);
+        stdio.connect(&mut wasi);
+        let start = Start {
+            engine: self.runtime.engine().clone(),
+            program,
+            wasi,
+            mounts: self.mounts.clone(),
+            memory: MemoryCharge::new(self.memory.clone()),
+            endpoint: self.endpoint.clone(),
+            notice,
+            end: end.clone(),
+        };
+        let (told, exit) = tokio::sync::oneshot::channel();
+        let running = Watched { running: Some(Box::pin(start.run())), end, runtime: self.runtime.clone() };
+        let name = self.name.clone();
+        self.runtime.spawn(async move {
+            // A panic in host code is this instance's end and nobody else's.
+            let exit = match futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(running)).await {
+                Ok(exit) => exit,
+                Err(_) => Exit::Trap { code: 134, message: "wasmpod itself failed while running this guest".into() },
+            };
+            if let Some(message) = exit.message() {
+                stdio.report(&format!("{name}: {message}"));
+            }
+            stdio.close();
+            // Whoever started it may be gone.
+            let _ = told.send(exit);
+        });
+        Instance { control, exit }
+    }
+}
+
+/// What an instance needs to begin; becomes its future.
+struct Start {
+    engine: Engine,
+    program: Arc<Program>,
+    wasi: WasiCtxBuilder,
+    mounts: Arc<Mounts>,
+    memory: MemoryCharge,
+    endpoint: Arc<Endpoint>,
+    notice: Arc<Notice>,
+    end: Arc<End>,
+}
+
+impl Start {
+    async fn run(mut self) -> Exit {
+        let program = self.program.clone();
+        match &program.kind {
+            Kind::Module(pre) => {
+                if let Err(error) = preopen(&mut self.wasi, &self.mounts) {
+                    return Exit::StartError { message: chain(&error) };
+                }
+                let host = ModuleHost { wasi: self.wasi.build_p1(), memory: self.memory };
+                let mut store = store(&self.engine, host, self.end);
+                store.limiter(|host| &mut host.memory);
+                let ran = async {
+                    let instance = pre.instantiate_async(&mut store).await?;
+                    instance.get_typed_func::<(), ()>(&mut store, "_start")?.call_async(&mut store, ()).await
+                };
+                of_result(ran.await.map(Ok))
+            }
+            Kind::Command2(pre) => {
+                let mut store = self.into_store();
+                let ran = async {
+                    let command = pre.instantiate_async(&mut store).await?;
+                    command.wasi_cli_run().call_run(&mut store).await
+                };
+                of_result(ran.await)
+            }
+            Kind::Command3(pre) => {
+                let mut store = self.into_store();
+                let ran = async {
+                    let instance = pre.instantiate_async(&mut store).await?;
+                    let command = wasmtime_wasi::p3::bindings::Command::new(&mut store, &instance)?;
+                    store.run_concurrent(async move |store| command.wasi_cli_run().call_run(store).await).await?
+                };
+                of_result(ran.await)
+            }
+        }
+    }
+
+    fn into_store(mut self) -> Store<Host> {
+        let host = Host {
+            wasi: self.wasi.build(),
+            table: ResourceTable::new(),
+            memory: self.memory,
+            notice: self.notice,
+            endpoint: self.endpoint,
+            mounts: Some(self.mounts),
+        };
+        let mut store = store(&self.engine, host, self.end);
+        store.limiter(|host| &mut host.memory);
+        store
+    }
+}
+
+/// A store whose guest yields at every tick and stops there once it is ended.
+fn store<T: 'static>(engine: &Engine, host: T, end: Arc<End>) -> Store<T> {
+    let mut store = Store::new(engine, host);
+    store.epoch_deadline_callback(move |_| {
+        Ok(match end.by() {
+            Some(_) => UpdateDeadline::Interrupt,
+            None => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+        })
+    });
+    store.set_epoch_deadline(1);
+    store
+}
+
+fn of_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
+    match result {
+        Ok(Ok(())) => Exit::Code(0),
+        Ok(Err(())) => Exit::Code(1),
+        Err(error) => match error.downcast_ref::<super::host::PreopenError>() {
+            Some(files) => Exit::StartError { message: chain(files) },
+            None => of_error(&error),
+        },
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Runs a guest until it ends or is ended; tells the ticker while it computes.
+struct Watched {
+    running: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
+    end: Arc<End>,
+    runtime: Arc<Runtime>,
+}
+
+impl Watched {
+    fn ended(&mut self) -> Option<Exit> {
+        let exit = match self.end.by()? {
+            By::Kill => Exit::Killed,
+            By::Request => Exit::Terminated,
+        };
+        // Unwinds the guest's stack and gives back all that it holds.
+        self.running = None;
+        Some(exit)
+    }
+}
+
+impl Future for Watched {
+    type Output = Exit;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit> {
+        self.end.task.register(cx.waker());
+        if let Some(exit) = self.ended() {
+            return Poll::Ready(exit);
+        }
+        let runtime = self.runtime.clone();
+        let Some(running) = self.running.as_mut() else { return Poll::Ready(Exit::Killed) };
+        let ticker: &Ticker = runtime.ticker();
+        let computing = ticker.computing();
+        let polled = running.as_mut().poll(cx);
+        drop(computing);
+        match polled {
+            // An end that came while it computed shows as a trap; it is told as what it is.
+            Poll::Ready(exit) => Poll::Ready(match &exit {
+                Exit::Trap { .. } => self.ended().unwrap_or(exit),
+                _ => exit,
+            }),
+            Poll::Pending => self.ended().map_or(Poll::Pending, Poll::Ready),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A pod's volumes as directories: emptyDir and hostPath.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
+
+use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, PodSpec, Volume};
+
+use crate::files::Mount;
+
+/// Which folders of the host pods may mount.
+#[derive(Debug, Clone)]
+pub enum HostPaths {
+    /// All that the user may read: pods are the user's own.
+    All,
+    /// Only what lies below these folders.
+    Below(Vec<PathBuf>),
+}
+
+/// Why a volume can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    #[error("cannot make volume {volume:?} in {path:?}")]
+    EmptyDir { volume: String, path: PathBuf, source: io::Error },
+    #[error("hostPath type check failed: {path} is not a {wanted}")]
+    Type { path: String, wanted: &'static str },
+    #[error("hostPath {path:?} of volume {volume:?}: cannot use it")]
+    HostPath { volume: String, path: String, source: io::Error },
+    #[error("hostPath {path:?} of volume {volume:?} is not below a folder given with --allow-host-path")]
+    NotAllowed { volume: String, path: String },
+    #[error("volume {volume:?}: {kind} volumes are not supported yet")]
+    Kind { volume: String, kind: &'static str },
+    #[error("volume {volume:?} is not declared")]
+    Undeclared { volume: String },
+}
+
+/// The directories of a pod's volumes, by name.
+#[derive(Debug, Default)]
+pub struct Volumes(BTreeMap<String, PathBuf>);
+
+impl Volumes {
+    /// Makes the volumes of `spec`; those that live with the pod go below `folder`.
+    pub fn set_up(spec: &PodSpec, folder: &Path, allowed: &HostPaths) -> Result<Volumes, VolumeError> {
+        let mut made = BTreeMap::new();
+        for volume in spec.volumes.iter().flatten() {
+            made.insert(volume.name.clone(), set_up(volume, folder, allowed)?);
+        }
+        Ok(Volumes(made))
+    }
+
+    /// What `container` sees of them.
+    pub fn mounts(&self, container: &Container) -> Result<Vec<Mount>, VolumeError> {
+        let mounts = container.volume_mounts.iter().flatten();
+        let mount = |mount: &k8s_openapi::api::core::v1::VolumeMount| {
+            let undeclared = || VolumeError::Undeclared { volume: mount.name.clone() };
+            Ok(Mount {
+                at: normalized(&mount.mount_path),
+                volume: self.0.get(&mount.name).ok_or_else(undeclared)?.clone(),
+                sub_path: mount.sub_path.clone().unwrap_or_default(),
+                read_only: mount.read_only == Some(true),
+            })
+        };
+        mounts.map(mount).collect()
+    }
+}
+
+/// An absolute path without `.`, `..` and double slashes.
+fn normalized(path: &str) -> String {
+    let mut out = PathBuf::from("/");
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(name) => out.push(name),
+            Component::ParentDir => _ = out.pop(),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    out.to_string_lossy().into_owned()
+}
+
+fn set_up(volume: &Volume, folder: &Path, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
+    if let Some(host) = &volume.host_path {
+        return host_path(&volume.name, host, allowed);
+    }
+    let others = [
+        ("configMap", volume.config_map.is_some()),
+        ("secret", volume.secret.is_some()),
+        ("projected", volume.projected.is_some()),
+        ("downwardAPI", volume.downward_api.is_some()),
+        ("persistentVolumeClaim", volume.persistent_volume_claim.is_some()),
+    ];
+    if let Some((kind, _)) = others.iter().find(|(_, set)| *set) {
+        return Err(VolumeError::Kind { volume: volume.name.clone(), kind });
+    }
+    // A volume that names no kind is an emptyDir, as in Kubernetes.
+    let path = folder.join("volumes").join(&volume.name);
+    let failed = |source| VolumeError::EmptyDir { volume: volume.name.clone(), path: path.clone(), source };
+    fs::create_dir_all(&path).map_err(failed)?;
+    Ok(path)
+}
+
+fn host_path(name: &str, host: &HostPathVolumeSource, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
+    let path = PathBuf::from(&host.path);
+    let failed = |source| VolumeError::HostPath { volume: name.into(), path: host.path.clone(), source };
+    let wrong = |wanted| VolumeError::Type { path: host.path.clone(), wanted };
+    match host.type_.as_deref().unwrap_or_default() {
+        "DirectoryOrCreate" => {
+            check_allowed(name, &path, allowed)?;
+            fs::create_dir_all(&path).map_err(failed)?;
+        }
+        "Directory" if !path.is_dir() => return Err(wrong("directory")),
+        "" | "Directory" => {}
+        "File" | "FileOrCreate" => return Err(VolumeError::Kind { volume: name.into(), kind: "single-file hostPath" }),
+        "Socket" => return Err(wrong("socket that a guest could use")),
+        "CharDevice" => return Err(wrong("character device that a guest could use")),
+        _ => return Err(wrong("device that a guest could use")),
+    }
+    // What is checked is where the path leads, links included, and that is what is mounted.
+    let real = fs::canonicalize(&path).map_err(failed)?;
+    check_allowed(name, &real, allowed)?;
+    Ok(real)
+}
+
+fn check_allowed(volume: &str, path: &Path, allowed: &HostPaths) -> Result<(), VolumeError> {
+    let below = |folder: &PathBuf| fs::canonicalize(folder).is_ok_and(|folder| path.starts_with(folder));
+    let fine = match allowed {
+        HostPaths::All => true,
+        HostPaths::Below(folders) => folders.iter().any(below),
+    };
+    let refused = || VolumeError::NotAllowed { volume: volume.into(), path: path.to_string_lossy().into_owned() };
+    fine.then_some(()).ok_or_else(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volumes(yaml: &str, folder: &Path, allowed: &HostPaths) -> Result<Volumes, VolumeError> {
+        let spec: PodSpec = serde_yaml::from_str(yaml).expect("a spec");
+        Volumes::set_up(&spec, folder, allowed)
+    }
+
+    #[test]
+    fn host_paths_are_checked_by_type_and_by_what_is_allowed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let root = fs::canonicalize(dir.path()).expect("its path");
+        fs::create_dir(root.join("inside")).expect("made");
+        std::os::unix::fs::symlink("/etc", root.join("link")).expect("a link");
+        let below = HostPaths::Below(vec![root.clone()]);
+        for (path, kind, allowed, fine) in [
+            ("inside", "", &HostPaths::All, true),
+            ("inside", "Directory", &below, true),
+            ("new", "DirectoryOrCreate", &below, true),
+            ("missing", "Directory", &HostPaths::All, false),
+            ("missing", "", &HostPaths::All, false),
+            ("inside", "Socket", &HostPaths::All, false),
+            ("link", "", &HostPaths::All, true),
+            ("link", "", &below, false),
+            ("../other", "DirectoryOrCreate", &below, false),
+        ] {
+            let at = root.join(path);
+            let yaml =
+                format!("{{containers: [], volumes: [{{name: v, hostPath: {{path: {at:?}, type: {kind:?}}}}}]}}");
+            let made = volumes(&yaml, &root, allowed);
+            assert_eq!(made.is_ok(), fine, "{path} as {kind:?} with {allowed:?}: {made:?}");
+        }
+    }
+
+    #[test]
+    fn mount_paths_are_normalised() {
+        for (path, want) in [("/a//b/", "/a/b"), ("a/../b", "/b"), ("/", "/"), ("/a/./b/..", "/a")] {
+            assert_eq!(normalized(path), want, "{path}");
+        }
+    }
+}
