@@ -1,0 +1,103 @@
+//! How long a container waits before it runs again (K27, K28).
+
+use std::time::Duration;
+
+/// The first wait, which the second restart sees: the first is at once.
+const INITIAL: Duration = Duration::from_secs(10);
+/// No wait is longer.
+const MAX: Duration = Duration::from_secs(300);
+
+/// A container's back-off; nothing until its first restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backoff {
+    entry: Option<Entry>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    delay: Duration,
+    /// When the last restart was.
+    since: Duration,
+}
+
+impl Backoff {
+    /// A back-off as it stood: `delay` before the next restart, the last one at `since`.
+    pub fn resumed(delay: Duration, since: Duration) -> Backoff {
+        Backoff { entry: Some(Entry { delay, since }) }
+    }
+
+    /// The wait that a container which ended at `finished` has to serve; zero restarts at once.
+    pub fn delay(&self, finished: Duration) -> Duration {
+        match self.entry {
+            Some(entry) if !entry.is_stale(finished) => entry.delay,
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+
+    /// A container that ended at `finished` is restarted `now`.
+    pub fn restarted(&mut self, finished: Duration, now: Duration) {
+        let delay = match self.entry {
+            Some(entry) if !entry.is_stale(finished) => (entry.delay * 2).min(MAX),
+            Some(_) | None => INITIAL,
+        };
+        self.entry = Some(Entry { delay, since: now });
+    }
+}
+
+impl Entry {
+    /// Whether the container ran for so long that its past is forgotten.
+    fn is_stale(&self, finished: Duration) -> bool {
+        finished.saturating_sub(self.since) > 2 * MAX
+    }
+}
+
+/// A duration as Go prints it (`1m20s`, `5m0s`).
+pub fn go_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest}s"),
+        (0, _) => format!("{minutes}m{rest}s"),
+        _ => format!("{hours}h{minutes}m{rest}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn k27_waits_double_from_ten_seconds_to_five_minutes() {
+        let mut backoff = Backoff::default();
+        let mut now = secs(1);
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            let wait = backoff.delay(now);
+            waits.push(wait.as_secs());
+            let restart = now + wait;
+            backoff.restarted(now, restart);
+            now = restart + secs(1);
+        }
+        assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);
+    }
+
+    #[test]
+    fn k28_ten_good_minutes_are_a_new_beginning() {
+        for (ran, wait) in [(600, 10), (601, 0)] {
+            let mut backoff = Backoff::default();
+            backoff.restarted(secs(0), secs(0));
+            assert_eq!(backoff.delay(secs(ran)), secs(wait), "after {ran} s");
+        }
+    }
+
+    #[test]
+    fn k30_durations_read_as_gos() {
+        for (seconds, text) in [(10, "10s"), (80, "1m20s"), (160, "2m40s"), (300, "5m0s"), (3600, "1h0m0s")] {
+            assert_eq!(go_duration(secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! One container: its stage, and how it moves.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::backoff::Backoff;
+use super::{Now, Role};
+
+/// An attempt that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub code: i32,
+    pub reason: String,
+    pub message: Option<String>,
+    /// When it began; `None` for one that never ran.
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Timestamp,
+    /// The same moment, for intervals.
+    pub finished: Duration,
+    pub container_id: String,
+}
+
+/// Why a container can't start now; it is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// `ErrImagePull`, `CreateContainerConfigError`, …
+    pub reason: String,
+    pub message: String,
+}
+
+/// Where a container stands. What belongs to a stage lives in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Stage {
+    /// Its turn has not come, or the last start failed and is tried again at `retry_at`.
+    Waiting {
+        trouble: Option<(Trouble, Duration)>,
+    },
+    /// The node was told to start it. `stop` when it is to end as soon as it has begun.
+    Starting {
+        stop: bool,
+    },
+    Running {
+        started_at: Timestamp,
+    },
+    /// Asked to end; killed at `kill_at`.
+    Stopping {
+        started_at: Timestamp,
+        kill_at: Duration,
+        killed: bool,
+    },
+    Exited(Ended),
+    /// Ended, and waits for its next attempt.
+    BackOff {
+        ended: Ended,
+        delay: Duration,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Container {
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) image: String,
+    pub(super) stage: Stage,
+    /// The current attempt's number; 0 before the first.
+    pub(super) attempt: u32,
+    /// Attempts that began, less the first.
+    pub(super) restarts: u32,
+    /// The attempt before the one that the stage tells of.
+    pub(super) previous: Option<Ended>,
+    /// The one that the current start will replace.
+    pub(super) replaces: Option<Ended>,
+    pub(super) backoff: Backoff,
+    pub(super) image_id: String,
+    pub(super) container_id: String,
+    /// Starts that failed in a row.
+    pub(super) failures: u32,
+}
+
+/// Starts that fail for reasons which may pass are tried again after so long (K34).
+const RETRY: Duration = Duration::from_secs(10);
+/// Images that can't be had are asked for ever less often, up to this (K33).
+const MAX_IMAGE_RETRY: Duration = Duration::from_secs(300);
+
+impl Container {
+    pub(super) fn new(name: &str, role: Role, image: &str) -> Container {
+        Container {
+            name: name.into(),
+            role,
+            image: image.into(),
+            stage: Stage::Waiting { trouble: None },
+            attempt: 0,
+            restarts: 0,
+            previous: None,
+            replaces: None,
+            backoff: Backoff::default(),
+            image_id: String::new(),
+            container_id: String::new(),
+            failures: 0,
+        }
+    }
+
+    /// Whether something of it may be running.
+    pub(super) fn is_live(&self) -> bool {
+        match self.stage {
+            Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => true,
+            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => false,
+        }
+    }
+
+    /// How its last attempt ended, if it is over.
+    pub(super) fn ended(&self) -> Option<&Ended> {
+        match &self.stage {
+            Stage::Exited(ended) | Stage::BackOff { ended, .. } => Some(ended),
+            Stage::Starting { .. } => self.replaces.as_ref(),
+            Stage::Waiting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => None,
+        }
+    }
+
+    /// Begins the next attempt; returns its number.
+    pub(super) fn begin(&mut self, now: Now) -> u32 {
+        let stage = std::mem::replace(&mut self.stage, Stage::Starting { stop: false });
+        if let Stage::Exited(ended) | Stage::BackOff { ended, .. } = stage {
+            self.backoff.restarted(ended.finished, now.mono);
+            self.replaces = Some(ended);
+        }
+        self.attempt += 1;
+        self.attempt
+    }
+
+    /// The attempt runs.
+    pub(super) fn started(&mut self, container_id: String, image_id: String, now: Now) {
+        let Stage::Starting { stop } = self.stage else { return };
+        if let Some(replaced) = self.replaces.take() {
+            self.previous = Some(replaced);
+            self.restarts += 1;
+        }
+        self.failures = 0;
+        self.container_id = container_id;
+        self.image_id = image_id;
+        self.stage = if stop {
+            Stage::Stopping { started_at: now.wall, kill_at: now.mono, killed: false }
+        } else {
+            Stage::Running { started_at: now.wall }
+        };
+    }
+
+    /// The attempt could not begin.
+    pub(super) fn start_failed(&mut self, trouble: Trouble, now: Now) {
+        let Stage::Starting { .. } = self.stage else { return };
+        let wait = if trouble.reason.contains("Image") {
+            RETRY.saturating_mul(1 << self.failures.min(10)).min(MAX_IMAGE_RETRY)
+        } else {
+            RETRY
+        };
+        self.failures += 1;
+        if let Some(replaced) = self.replaces.take() {
+            self.previous = Some(replaced);
+        }
+        self.stage = Stage::Waiting { trouble: Some((trouble, now.mono + wait)) };
+    }
+
+    /// The attempt is over.
+    pub(super) fn exited(&mut self, code: i32, reason: String, message: Option<String>, now: Now) {
+        let started_at = match self.stage {
+            Stage::Running { started_at } | Stage::Stopping { started_at, .. } => Some(started_at),
+            // It ended before anybody heard that it had begun.
+            Stage::Starting { .. } => {
+                self.started(self.container_id.clone(), self.image_id.clone(), now);
+                Some(now.wall)
+            }
+            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => return,
+        };
+        self.stage = Stage::Exited(Ended {
+            code,
+            reason,
+            message,
+            started_at,
+            finished_at: now.wall,
+            finished: now.mono,
+            container_id: self.container_id.clone(),
+        });
+    }
+}

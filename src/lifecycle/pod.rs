@@ -1,0 +1,315 @@
+//! A pod: facts in, actions out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::container::{Container, Stage, Trouble};
+use super::phase::{self, Phase};
+use super::{Attempt, ContainerRef, Now, RestartPolicy, Role};
+use crate::model::pods;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Time has passed, or somebody wants to know.
+    Tick,
+    /// The pod's network and volumes are there.
+    SetUp {
+        ip: String,
+    },
+    /// They are not; tried again.
+    SetUpFailed {
+        message: String,
+    },
+    Started {
+        attempt: Attempt,
+        container_id: String,
+        image_id: String,
+    },
+    StartFailed {
+        attempt: Attempt,
+        trouble: Trouble,
+    },
+    Exited {
+        attempt: Attempt,
+        code: i32,
+        reason: String,
+        message: Option<String>,
+    },
+    /// Somebody deletes the pod; a later one may only shorten the time.
+    Deleted {
+        grace: Duration,
+    },
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make the pod's network and volumes.
+    SetUp,
+    Start(Attempt),
+    /// Ask the attempt to end; it has this long.
+    AskToExit(Attempt),
+    Kill(Attempt),
+    /// Come back at this monotonic time, or before.
+    WakeAt(Duration),
+    /// Nothing will run any more: give network and volumes back.
+    TearDown,
+    /// Everything is over and reported: remove the object for good.
+    Remove,
+}
+
+/// What the containers share.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Sandbox {
+    Missing,
+    SettingUp,
+    Failed {
+        message: String,
+        retry_at: Duration,
+    },
+    Ready,
+    /// Given back; nothing starts any more.
+    Gone,
+}
+
+/// A deletion under way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Deletion {
+    pub(super) by: Duration,
+}
+
+/// Everything that decides what a pod does next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodState {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) uid: String,
+    pub(super) policy: RestartPolicy,
+    pub(super) init: Vec<Container>,
+    pub(super) apps: Vec<Container>,
+    pub(super) sandbox: Sandbox,
+    pub(super) ip: Option<String>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) deletion: Option<Deletion>,
+}
+
+/// A sandbox that could not be made is tried again after so long (K34).
+const RETRY: Duration = Duration::from_secs(10);
+/// The longest that a container which is asked to end keeps its pod when there is no deletion.
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+impl PodState {
+    /// A pod that has not begun.
+    pub fn new(pod: &Pod) -> PodState {
+        let spec = pod.spec.clone().unwrap_or_default();
+        let container = |role| {
+            move |c: &k8s_openapi::api::core::v1::Container| {
+                Container::new(&c.name, role, c.image.as_deref().unwrap_or_default())
+            }
+        };
+        PodState {
+            name: pods::name(pod).into(),
+            namespace: pods::namespace(pod).into(),
+            uid: pods::uid(pod).into(),
+            policy: RestartPolicy::named(spec.restart_policy.as_deref()),
+            init: pods::init_containers(&spec).iter().map(container(Role::Init)).collect(),
+            apps: spec.containers.iter().map(container(Role::App)).collect(),
+            sandbox: Sandbox::Missing,
+            ip: None,
+            started_at: None,
+            deletion: None,
+        }
+    }
+
+    /// Takes a fact in and says what follows from everything that is known.
+    pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
+        self.observe(event, now);
+        self.decide(now)
+    }
+
+    /// Whether the pod has run its course: nothing will start any more.
+    pub fn is_over(&self) -> bool {
+        self.sandbox == Sandbox::Gone
+    }
+
+    /// How often container `name` was restarted.
+    pub fn restarts(&self, name: &str) -> u32 {
+        self.containers().find(|c| c.name == name).map_or(0, |c| c.restarts)
+    }
+
+    pub(super) fn containers(&self) -> impl Iterator<Item = &Container> {
+        self.init.iter().chain(&self.apps)
+    }
+
+    fn container(&mut self, at: ContainerRef) -> Option<&mut Container> {
+        match at.role {
+            Role::Init => self.init.get_mut(at.index),
+            Role::App => self.apps.get_mut(at.index),
+        }
+    }
+
+    /// The container that `attempt` is the current attempt of.
+    fn current(&mut self, attempt: Attempt) -> Option<&mut Container> {
+        self.container(attempt.container).filter(|c| c.attempt == attempt.number)
+    }
+
+    fn observe(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Tick => {}
+            Event::SetUp { ip } => {
+                if self.sandbox == Sandbox::SettingUp {
+                    self.sandbox = Sandbox::Ready;
+                    self.ip = Some(ip);
+                }
+            }
+            Event::SetUpFailed { message } => {
+                if self.sandbox == Sandbox::SettingUp {
+                    self.sandbox = Sandbox::Failed { message, retry_at: now.mono + RETRY };
+                }
+            }
+            Event::Started { attempt, container_id, image_id } => {
+                if let Some(container) = self.current(attempt) {
+                    container.started(container_id, image_id, now);
+                }
+            }
+            Event::StartFailed { attempt, trouble } => {
+                if let Some(container) = self.current(attempt) {
+                    container.start_failed(trouble, now);
+                }
+            }
+            Event::Exited { attempt, code, reason, message } => {
+                if let Some(container) = self.current(attempt) {
+                    container.exited(code, reason, message, now);
+                }
+            }
+            Event::Deleted { grace } => {
+                let by = now.mono + grace;
+                let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
+                self.deletion = Some(Deletion { by });
+            }
+        }
+    }
+
+    fn decide(&mut self, now: Now) -> Vec<Action> {
+        if self.sandbox == Sandbox::Gone {
+            return if self.deletion.is_some() { vec![Action::Remove] } else { vec![] };
+        }
+        self.started_at.get_or_insert(now.wall);
+        if self.deletion.is_some() || self.has_run_its_course() {
+            return self.end(now);
+        }
+        match self.sandbox {
+            Sandbox::Missing => {
+                self.sandbox = Sandbox::SettingUp;
+                vec![Action::SetUp]
+            }
+            Sandbox::Failed { retry_at, .. } if now.mono >= retry_at => {
+                self.sandbox = Sandbox::SettingUp;
+                vec![Action::SetUp]
+            }
+            Sandbox::Failed { retry_at, .. } => vec![Action::WakeAt(retry_at)],
+            Sandbox::SettingUp | Sandbox::Gone => vec![],
+            Sandbox::Ready => self.advance(now),
+        }
+    }
+
+    /// Runs what may run: the first init container that has not succeeded, or all apps.
+    fn advance(&mut self, now: Now) -> Vec<Action> {
+        let policy = self.policy;
+        let succeeded = |c: &Container| c.ended().is_some_and(|ended| ended.code == 0);
+        let mut actions = Vec::new();
+        match self.init.iter_mut().enumerate().find(|(_, c)| c.is_live() || !succeeded(c)) {
+            Some((index, container)) => {
+                actions.extend(advance(container, ContainerRef { role: Role::Init, index }, policy, now));
+            }
+            None => {
+                for (index, container) in self.apps.iter_mut().enumerate() {
+                    actions.extend(advance(container, ContainerRef { role: Role::App, index }, policy, now));
+                }
+            }
+        }
+        actions
+    }
+
+    /// Whether no container runs or will run again (K4–K6).
+    fn has_run_its_course(&self) -> bool {
+        let finished = |c: &Container| match &c.stage {
+            Stage::Exited(ended) => !self.policy.restarts(c.role, ended.code),
+            _ => false,
+        };
+        let init_failed = self.init.iter().any(|c| finished(c) && c.ended().is_some_and(|e| e.code != 0));
+        init_failed || (!self.apps.is_empty() && self.apps.iter().all(finished))
+    }
+
+    /// Ends what is alive, then the pod.
+    fn end(&mut self, now: Now) -> Vec<Action> {
+        let by = self.deletion.map_or(now.mono + DEFAULT_GRACE, |deletion| deletion.by);
+        let mut actions = Vec::new();
+        let init = self.init.iter_mut().enumerate().map(|(index, c)| (ContainerRef { role: Role::Init, index }, c));
+        let apps = self.apps.iter_mut().enumerate().map(|(index, c)| (ContainerRef { role: Role::App, index }, c));
+        for (at, container) in init.chain(apps) {
+            let attempt = Attempt { container: at, number: container.attempt };
+            match &mut container.stage {
+                Stage::Starting { stop } => *stop = true,
+                Stage::Running { started_at } => {
+                    let started_at = *started_at;
+                    container.stage = Stage::Stopping { started_at, kill_at: by, killed: false };
+                    actions.extend([Action::AskToExit(attempt), Action::WakeAt(by)]);
+                }
+                Stage::Stopping { kill_at, killed, .. } => {
+                    *kill_at = by.min(*kill_at);
+                    if now.mono >= *kill_at {
+                        if !std::mem::replace(killed, true) {
+                            actions.push(Action::Kill(attempt));
+                        }
+                    } else {
+                        actions.push(Action::WakeAt(*kill_at));
+                    }
+                }
+                Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => {}
+            }
+        }
+        if !self.containers().any(Container::is_live) && self.sandbox != Sandbox::SettingUp {
+            self.sandbox = Sandbox::Gone;
+            actions.push(Action::TearDown);
+            if self.deletion.is_some() {
+                actions.push(Action::Remove);
+            }
+        }
+        actions
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        phase::of(self)
+    }
+}
+
+fn advance(container: &mut Container, at: ContainerRef, policy: RestartPolicy, now: Now) -> Option<Action> {
+    let due = match &container.stage {
+        Stage::Waiting { trouble: None } => now.mono,
+        Stage::Waiting { trouble: Some((_, retry_at)) } => *retry_at,
+        Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => return None,
+        Stage::Exited(ended) if !policy.restarts(container.role, ended.code) => return None,
+        Stage::Exited(ended) => {
+            let delay = container.backoff.delay(ended.finished);
+            if delay > Duration::ZERO && ended.finished == now.mono {
+                // The end itself is shown first; the wait from the next look on, which is due at once.
+                return Some(Action::WakeAt(now.mono));
+            }
+            let due = ended.finished + delay;
+            if now.mono < due {
+                container.stage = Stage::BackOff { ended: ended.clone(), delay };
+            }
+            due
+        }
+        Stage::BackOff { ended, delay } => ended.finished + *delay,
+    };
+    if now.mono < due {
+        return Some(Action::WakeAt(due));
+    }
+    let number = container.begin(now);
+    Some(Action::Start(Attempt { container: at, number }))
+}

@@ -1,0 +1,312 @@
+use super::*;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+
+/// A pod and its state, driven by hand.
+struct Story {
+    pod: Pod,
+    state: PodState,
+    now: Now,
+}
+
+const CONTAINER: fn(&str) -> String = |name| format!("{{name: {name}, image: busybox}}");
+
+impl Story {
+    fn new(policy: &str, init: &[&str], apps: &[&str]) -> Story {
+        let list = |names: &[&str]| names.iter().map(|n| CONTAINER(n)).collect::<Vec<_>>().join(", ");
+        let yaml = format!(
+            "{{metadata: {{name: p, namespace: ns, uid: u, generation: 1}}, spec: {{restartPolicy: {policy}, \
+             initContainers: [{}], containers: [{}]}}}}",
+            list(init),
+            list(apps)
+        );
+        let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
+        let now = Now { mono: Duration::ZERO, wall: "2026-01-01T00:00:00Z".parse().expect("a time") };
+        Story { state: PodState::new(&pod), pod, now }
+    }
+
+    fn step(&mut self, event: Event) -> Vec<Action> {
+        let actions = self.state.step(event, self.now);
+        self.pod.status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
+        actions
+    }
+
+    fn after(&mut self, seconds: u64) -> &mut Story {
+        let passed = Duration::from_secs(seconds);
+        self.now.mono += passed;
+        self.now.wall = self.now.wall.saturating_add(passed).expect("in range");
+        self
+    }
+
+    /// The pod with its network, its first containers told to start.
+    fn set_up(policy: &str, init: &[&str], apps: &[&str]) -> Story {
+        let mut story = Story::new(policy, init, apps);
+        assert_eq!(story.step(Event::Tick), [Action::SetUp]);
+        story.step(Event::SetUp { ip: "10.0.0.1".into() });
+        story
+    }
+
+    fn started(&mut self, role: Role, index: usize, number: u32) -> Vec<Action> {
+        let attempt = attempt(role, index, number);
+        self.step(Event::Started { attempt, container_id: format!("wasmpod://{number}"), image_id: "i".into() })
+    }
+
+    fn exited(&mut self, role: Role, index: usize, number: u32, code: i32) -> Vec<Action> {
+        let reason = if code == 0 { "Completed" } else { "Error" }.to_string();
+        self.step(Event::Exited { attempt: attempt(role, index, number), code, reason, message: None })
+    }
+
+    fn status(&self) -> &PodStatus {
+        self.pod.status.as_ref().expect("a status")
+    }
+
+    fn phase(&self) -> &str {
+        crate::model::pods::phase(&self.pod)
+    }
+
+    fn condition(&self, kind: &str) -> (String, Option<String>, Option<String>) {
+        let all = self.status().conditions.as_ref().expect("conditions");
+        let found = all.iter().find(|c| c.type_ == kind).expect("the condition");
+        (found.status.clone(), found.reason.clone(), found.message.clone())
+    }
+
+    fn container(&self, name: &str) -> &ContainerStatus {
+        let status = self.status();
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten()).find(|c| c.name == name).expect("the container")
+    }
+
+    /// `waiting CrashLoopBackOff`, `running`, `terminated 1`, and the same of lastState.
+    fn shown(&self, name: &str) -> (String, String) {
+        let text = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
+            let Some(state) = state else { return String::new() };
+            match (&state.waiting, &state.running, &state.terminated) {
+                (Some(w), _, _) => format!("waiting {}", w.reason.clone().unwrap_or_default()),
+                (_, Some(_), _) => "running".into(),
+                (_, _, Some(t)) => format!("terminated {}", t.exit_code),
+                _ => String::new(),
+            }
+        };
+        let container = self.container(name);
+        (text(&container.state), text(&container.last_state))
+    }
+}
+
+fn attempt(role: Role, index: usize, number: u32) -> Attempt {
+    Attempt { container: ContainerRef { role, index }, number }
+}
+
+fn start(role: Role, index: usize, number: u32) -> Action {
+    Action::Start(attempt(role, index, number))
+}
+
+#[test]
+fn restarts_follow_the_policy() {
+    use RestartPolicy::*;
+    for (policy, role, code, restarts) in [
+        (Always, Role::App, 0, true),
+        (Always, Role::App, 1, true),
+        (Always, Role::Init, 0, false),
+        (Always, Role::Init, 1, true),
+        (OnFailure, Role::App, 0, false),
+        (OnFailure, Role::App, 1, true),
+        (OnFailure, Role::Init, 1, true),
+        (Never, Role::App, 0, false),
+        (Never, Role::App, 1, false),
+        (Never, Role::Init, 1, false),
+    ] {
+        assert_eq!(policy.restarts(role, code), restarts, "{policy:?} {role:?} {code}");
+    }
+}
+
+#[test]
+fn k48_init_containers_run_one_after_the_other_then_all_apps() {
+    let mut story = Story::new("Always", &["a", "b"], &["x", "y"]);
+    story.step(Event::Tick);
+    assert_eq!(story.step(Event::SetUp { ip: "10.0.0.1".into() }), [start(Role::Init, 0, 1)]);
+    assert_eq!(story.started(Role::Init, 0, 1), []);
+    assert_eq!(story.exited(Role::Init, 0, 1, 0), [start(Role::Init, 1, 1)]);
+    story.started(Role::Init, 1, 1);
+    assert_eq!(story.condition("Initialized").2.as_deref(), Some("containers with incomplete status: [b]"));
+    let apps = [start(Role::App, 0, 1), start(Role::App, 1, 1)];
+    assert_eq!(story.exited(Role::Init, 1, 1, 0), apps);
+    assert_eq!(story.condition("Initialized").0, "True");
+    assert_eq!(story.phase(), "Pending");
+}
+
+#[test]
+fn k1_to_k6_phases_follow_the_containers() {
+    for (policy, init, codes, phase) in [
+        ("Always", None, [Some(0), Some(0)], "Running"),
+        ("Always", None, [Some(1), None], "Running"),
+        ("OnFailure", None, [Some(0), Some(0)], "Succeeded"),
+        ("OnFailure", None, [Some(0), Some(1)], "Running"),
+        ("Never", None, [Some(0), Some(0)], "Succeeded"),
+        ("Never", None, [Some(0), Some(1)], "Failed"),
+        ("Never", None, [Some(1), None], "Running"),
+        ("Never", Some(1), [None, None], "Failed"),
+        ("Always", Some(1), [None, None], "Pending"),
+    ] {
+        let mut story = Story::set_up(policy, if init.is_some() { &["i"] } else { &[] }, &["a", "b"]);
+        if let Some(code) = init {
+            story.started(Role::Init, 0, 1);
+            story.exited(Role::Init, 0, 1, code);
+        } else {
+            for (index, code) in codes.into_iter().enumerate() {
+                story.started(Role::App, index, 1);
+                if let Some(code) = code {
+                    story.exited(Role::App, index, 1, code);
+                }
+            }
+        }
+        assert_eq!(story.phase(), phase, "{policy} {init:?} {codes:?}");
+    }
+}
+
+#[test]
+fn k6_a_failed_init_container_ends_a_pod_that_never_restarts() {
+    let mut story = Story::set_up("Never", &["i"], &["a"]);
+    story.started(Role::Init, 0, 1);
+    assert_eq!(story.exited(Role::Init, 0, 1, 1), [Action::TearDown]);
+    assert_eq!(story.shown("a").0, "waiting PodInitializing");
+    assert_eq!(story.condition("Ready"), ("False".into(), Some("PodFailed".into()), None));
+    assert_eq!(story.condition("PodReadyToStartContainers").0, "False");
+}
+
+#[test]
+fn k7_a_final_phase_is_final() {
+    let mut story = Story::set_up("Never", &[], &["a"]);
+    story.started(Role::App, 0, 1);
+    story.exited(Role::App, 0, 1, 0);
+    assert_eq!(story.phase(), "Succeeded");
+    for event in [Event::Tick, Event::SetUp { ip: "10.0.0.9".into() }] {
+        assert_eq!(story.step(event), []);
+    }
+    assert_eq!(story.exited(Role::App, 0, 1, 5), []);
+    assert_eq!(story.phase(), "Succeeded");
+}
+
+#[test]
+fn k9_k27_k30_a_crashing_container_is_shown_ended_then_backing_off() {
+    let mut story = Story::set_up("Always", &[], &["c"]);
+    story.started(Role::App, 0, 1);
+    assert_eq!(story.shown("c"), ("running".into(), String::new()));
+    // The first restart is at once; until it runs, the end is shown.
+    assert_eq!(story.after(1).exited(Role::App, 0, 1, 1), [start(Role::App, 0, 2)]);
+    assert_eq!((story.shown("c").0.as_str(), story.container("c").restart_count), ("terminated 1", 0));
+    story.started(Role::App, 0, 2);
+    assert_eq!(story.shown("c"), ("running".into(), "terminated 1".into()));
+    assert_eq!(story.container("c").restart_count, 1);
+    // The second waits ten seconds from the end.
+    let now = story.after(1).now.mono;
+    assert_eq!(story.exited(Role::App, 0, 2, 2), [Action::WakeAt(now)]);
+    assert_eq!(story.shown("c"), ("terminated 2".into(), "terminated 1".into()));
+    let due = now + Duration::from_secs(10);
+    assert_eq!(story.after(1).step(Event::Tick), [Action::WakeAt(due)]);
+    assert_eq!(story.shown("c"), ("waiting CrashLoopBackOff".into(), "terminated 2".into()));
+    let waiting = story.container("c").state.as_ref().and_then(|s| s.waiting.as_ref()).expect("waiting");
+    let message = "back-off 10s restarting failed container=c pod=p_ns(u)";
+    assert_eq!(waiting.message.as_deref(), Some(message));
+    assert_eq!(story.phase(), "Running");
+    assert_eq!(story.after(8).step(Event::Tick), [Action::WakeAt(due)]);
+    assert_eq!(story.after(1).step(Event::Tick), [start(Role::App, 0, 3)]);
+}
+
+#[test]
+fn k16_to_k18_conditions_name_what_is_missing() {
+    let mut story = Story::set_up("Always", &[], &["b", "a"]);
+    let kinds: Vec<_> = story.status().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
+    assert_eq!(kinds, ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]);
+    let unready = "containers with unready status: [a b]".to_string();
+    assert_eq!(story.condition("Ready"), ("False".into(), Some("ContainersNotReady".into()), Some(unready)));
+    story.started(Role::App, 0, 1);
+    assert_eq!(story.condition("ContainersReady").2.as_deref(), Some("containers with unready status: [a]"));
+    story.started(Role::App, 1, 1);
+    assert_eq!(story.condition("Ready"), ("True".into(), None, None));
+    let names: Vec<_> = story.status().container_statuses.iter().flatten().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"], "sorted by name (K11)");
+}
+
+#[test]
+fn k20_a_completed_pod_is_initialized_and_not_ready() {
+    let mut story = Story::set_up("Never", &["i"], &["a"]);
+    story.started(Role::Init, 0, 1);
+    story.exited(Role::Init, 0, 1, 0);
+    story.started(Role::App, 0, 1);
+    story.exited(Role::App, 0, 1, 0);
+    for (kind, status) in [("Initialized", "True"), ("Ready", "False"), ("ContainersReady", "False")] {
+        assert_eq!(story.condition(kind), (status.into(), Some("PodCompleted".into()), None), "{kind}");
+    }
+}
+
+#[test]
+fn deletion_asks_then_kills_then_removes() {
+    let mut story = Story::set_up("Always", &[], &["a", "b"]);
+    story.started(Role::App, 0, 1);
+    let by = Duration::from_secs(30);
+    let (a, b) = (attempt(Role::App, 0, 1), attempt(Role::App, 1, 1));
+    // b is still starting: it ends as soon as it has begun.
+    let asked = [Action::AskToExit(a), Action::WakeAt(by)];
+    assert_eq!(story.step(Event::Deleted { grace: by }), asked);
+    assert_eq!(story.started(Role::App, 1, 1), [Action::WakeAt(by), Action::Kill(b)]);
+    assert_eq!(story.exited(Role::App, 1, 1, 137), [Action::WakeAt(by)]);
+    assert_eq!(story.after(30).step(Event::Tick), [Action::Kill(a)]);
+    assert_eq!(story.step(Event::Tick), [], "killed once");
+    assert_eq!(story.exited(Role::App, 0, 1, 137), [Action::TearDown, Action::Remove]);
+    assert_eq!(story.phase(), "Failed");
+    assert_eq!(story.step(Event::Tick), [Action::Remove], "until it is gone");
+}
+
+#[test]
+fn a_second_deletion_only_shortens_the_time() {
+    let mut story = Story::set_up("Always", &[], &["a"]);
+    story.started(Role::App, 0, 1);
+    story.step(Event::Deleted { grace: Duration::from_secs(30) });
+    let soon = Duration::from_secs(2);
+    assert_eq!(story.step(Event::Deleted { grace: soon }), [Action::WakeAt(soon)]);
+    assert_eq!(story.step(Event::Deleted { grace: Duration::from_secs(60) }), [Action::WakeAt(soon)]);
+}
+
+#[test]
+fn a_start_that_fails_is_tried_again() {
+    let mut story = Story::set_up("Never", &[], &["a"]);
+    let trouble = Trouble { reason: "ErrImagePull".into(), message: "no image".into() };
+    let fails = |story: &mut Story, number| {
+        story.step(Event::StartFailed { attempt: attempt(Role::App, 0, number), trouble: trouble.clone() })
+    };
+    assert_eq!(fails(&mut story, 1), [Action::WakeAt(Duration::from_secs(10))]);
+    assert_eq!(story.shown("a").0, "waiting ErrImagePull");
+    assert_eq!(story.after(10).step(Event::Tick), [start(Role::App, 0, 2)]);
+    assert_eq!(fails(&mut story, 1), [], "a late fact about the first attempt");
+    assert_eq!(fails(&mut story, 2), [Action::WakeAt(Duration::from_secs(30))]);
+    assert_eq!(story.container("a").restart_count, 0);
+}
+
+#[test]
+fn k10_a_restored_pod_goes_on_where_it_was_and_has_lost_what_ran() {
+    let mut story = Story::set_up("Always", &["i"], &["a", "b"]);
+    story.started(Role::Init, 0, 1);
+    story.exited(Role::Init, 0, 1, 0);
+    for (index, number) in [(0, 1), (1, 1)] {
+        story.started(Role::App, index, number);
+    }
+    story.after(1).exited(Role::App, 0, 1, 1);
+    story.started(Role::App, 0, 2);
+    story.after(1).exited(Role::App, 0, 2, 1);
+    story.after(1).step(Event::Tick);
+    assert_eq!(story.shown("a").0, "waiting CrashLoopBackOff");
+
+    let mut restored =
+        Story { pod: story.pod.clone(), state: PodState::restore(&story.pod, story.now), now: story.now };
+    assert_eq!(restored.step(Event::Tick), [Action::SetUp]);
+    assert_eq!(restored.step(Event::SetUp { ip: "10.0.0.2".into() }).len(), 2);
+    assert_eq!(restored.shown("a"), story.shown("a"));
+    assert_eq!(restored.container("a").restart_count, story.container("a").restart_count);
+    assert_eq!(restored.shown("b").0, "terminated 137");
+    assert_eq!(restored.shown("i").0, "terminated 0");
+    // The wait ends when it would have ended.
+    for story in [&mut story, &mut restored] {
+        assert_eq!(story.after(8).step(Event::Tick).iter().filter(|a| matches!(a, Action::Start(_))).count(), 0);
+        let starts = story.after(1).step(Event::Tick);
+        assert_eq!(starts.iter().filter(|a| matches!(a, Action::Start(_))).count(), 1, "{starts:?}");
+    }
+}
