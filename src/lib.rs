@@ -2,12 +2,14 @@
 
 pub mod clock;
 pub mod control;
+pub mod controllers;
 pub mod files;
 pub mod images;
 pub mod lifecycle;
 pub mod logs;
 pub mod model;
 pub mod network;
+pub mod node;
 pub mod registry;
 pub mod runtime;
 pub mod store;

@@ -21,11 +21,6 @@ struct Entry {
 }
 
 impl Backoff {
-    /// A back-off as it stood: `delay` before the next restart, the last one at `since`.
-    pub fn resumed(delay: Duration, since: Duration) -> Backoff {
-        Backoff { entry: Some(Entry { delay, since }) }
-    }
-
     /// The wait that a container which ended at `finished` has to serve; zero restarts at once.
     pub fn delay(&self, finished: Duration) -> Duration {
         match self.entry {

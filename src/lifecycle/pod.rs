@@ -98,6 +98,8 @@ pub struct PodState {
 
 /// A sandbox that could not be made is tried again after so long (K34).
 const RETRY: Duration = Duration::from_secs(10);
+/// An end is shown for so long before the wait that follows it: a kubelet looks once a second (K34).
+const END_SHOWN: Duration = Duration::from_secs(1);
 /// The longest that a container which is asked to end keeps its pod when there is no deletion.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
@@ -295,11 +297,10 @@ fn advance(container: &mut Container, at: ContainerRef, policy: RestartPolicy, n
         Stage::Exited(ended) if !policy.restarts(container.role, ended.code) => return None,
         Stage::Exited(ended) => {
             let delay = container.backoff.delay(ended.finished);
-            if delay > Duration::ZERO && ended.finished == now.mono {
-                // The end itself is shown first; the wait from the next look on, which is due at once.
-                return Some(Action::WakeAt(now.mono));
+            let (due, shown) = (ended.finished + delay, ended.finished + END_SHOWN);
+            if now.mono < due.min(shown) {
+                return Some(Action::WakeAt(due.min(shown)));
             }
-            let due = ended.finished + delay;
             if now.mono < due {
                 container.stage = Stage::BackOff { ended: ended.clone(), delay };
             }

@@ -198,7 +198,7 @@ fn k9_k27_k30_a_crashing_container_is_shown_ended_then_backing_off() {
     assert_eq!(story.container("c").restart_count, 1);
     // The second waits ten seconds from the end.
     let now = story.after(1).now.mono;
-    assert_eq!(story.exited(Role::App, 0, 2, 2), [Action::WakeAt(now)]);
+    assert_eq!(story.exited(Role::App, 0, 2, 2), [Action::WakeAt(now + Duration::from_secs(1))]);
     assert_eq!(story.shown("c"), ("terminated 2".into(), "terminated 1".into()));
     let due = now + Duration::from_secs(10);
     assert_eq!(story.after(1).step(Event::Tick), [Action::WakeAt(due)]);

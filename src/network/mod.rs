@@ -4,10 +4,12 @@
 //! sockets over [`Endpoint`], probes and port forwards will connect through [`PodNetwork`].
 //! Nothing here touches a host socket. Every queue and buffer is bounded.
 
+mod addresses;
 mod endpoint;
 mod pipe;
 mod pod;
 
+pub use addresses::{Address, Addresses};
 pub use endpoint::{Accepted, Endpoint, Listener};
 pub use pipe::{Receiver, Sender};
 pub use pod::{Connection, PodNetwork};
@@ -25,6 +27,8 @@ pub enum NetError {
     AddressNotAvailable,
     #[error("no free port")]
     NoFreePort,
+    #[error("no free pod address")]
+    NoFreeAddress,
     #[error("too many sockets")]
     TooManySockets,
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+use tokio::sync::oneshot;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
@@ -62,7 +63,8 @@ impl End {
 /// A running instance of a program. Dropping it kills the instance.
 pub struct Instance {
     control: Control,
-    exit: tokio::sync::oneshot::Receiver<Exit>,
+    begun: oneshot::Receiver<()>,
+    exit: oneshot::Receiver<Exit>,
 }
 
 /// Ends an instance from elsewhere.
@@ -111,6 +113,11 @@ impl Instance {
         self.control.clone()
     }
 
+    /// Waits until the program is instantiated and runs; false if it ended before that.
+    pub async fn begun(&mut self) -> bool {
+        (&mut self.begun).await.is_ok()
+    }
+
     /// Waits for the end. Cancel-safe.
     pub async fn exited(&mut self) -> Exit {
         // The sender is gone without a word only if the guests' runtime was shut down.
@@ -136,6 +143,7 @@ impl World {
             runtime: self.runtime.clone(),
             handles_termination: program.handles_termination,
         };
+        let (tell_begun, begun) = oneshot::channel();
         let mut wasi = WasiCtx::builder();
         wasi.args(argv).envs(&self.env).initial_cwd(&self.working_dir).allow_udp(false);
         stdio.connect(&mut wasi);
@@ -148,8 +156,9 @@ impl World {
             endpoint: self.endpoint.clone(),
             notice,
             end: end.clone(),
+            begun: Some(tell_begun),
         };
-        let (told, exit) = tokio::sync::oneshot::channel();
+        let (told, exit) = oneshot::channel();
         let running = Watched { running: Some(Box::pin(start.run())), end, runtime: self.runtime.clone() };
         let name = self.name.clone();
         self.runtime.spawn(async move {
@@ -165,7 +174,7 @@ impl World {
             // Whoever started it may be gone.
             let _ = told.send(exit);
         });
-        Instance { control, exit }
+        Instance { control, begun, exit }
     }
 }
 
@@ -179,11 +188,21 @@ struct Start {
     endpoint: Arc<Endpoint>,
     notice: Arc<Notice>,
     end: Arc<End>,
+    begun: Option<oneshot::Sender<()>>,
 }
 
 impl Start {
+    /// The program is about to run.
+    fn tell(begun: Option<oneshot::Sender<()>>) {
+        if let Some(begun) = begun {
+            // Whoever started it may not care.
+            let _ = begun.send(());
+        }
+    }
+
     async fn run(mut self) -> Exit {
         let program = self.program.clone();
+        let begun = self.begun.take();
         match &program.kind {
             Kind::Module(pre) => {
                 if let Err(error) = preopen(&mut self.wasi, &self.mounts) {
@@ -194,6 +213,7 @@ impl Start {
                 store.limiter(|host| &mut host.memory);
                 let ran = async {
                     let instance = pre.instantiate_async(&mut store).await?;
+                    Start::tell(begun);
                     instance.get_typed_func::<(), ()>(&mut store, "_start")?.call_async(&mut store, ()).await
                 };
                 of_result(ran.await.map(Ok))
@@ -202,6 +222,7 @@ impl Start {
                 let mut store = self.into_store();
                 let ran = async {
                     let command = pre.instantiate_async(&mut store).await?;
+                    Start::tell(begun);
                     command.wasi_cli_run().call_run(&mut store).await
                 };
                 of_result(ran.await)
@@ -211,6 +232,7 @@ impl Start {
                 let ran = async {
                     let instance = pre.instantiate_async(&mut store).await?;
                     let command = wasmtime_wasi::p3::bindings::Command::new(&mut store, &instance)?;
+                    Start::tell(begun);
                     store.run_concurrent(async move |store| command.wasi_cli_run().call_run(store).await).await?
                 };
                 of_result(ran.await)

@@ -34,7 +34,7 @@ impl From<SocketFault> for SocketError {
             SocketFault::Net(NetError::Unreachable) => ErrorCode::RemoteUnreachable,
             SocketFault::Net(NetError::AddressInUse | NetError::NoFreePort) => ErrorCode::AddressInUse,
             SocketFault::Net(NetError::AddressNotAvailable) => ErrorCode::AddressNotBindable,
-            SocketFault::Net(NetError::TooManySockets) => ErrorCode::NewSocketLimit,
+            SocketFault::Net(NetError::TooManySockets | NetError::NoFreeAddress) => ErrorCode::NewSocketLimit,
             SocketFault::State => ErrorCode::InvalidState,
             SocketFault::Argument => ErrorCode::InvalidArgument,
             SocketFault::WouldBlock => ErrorCode::WouldBlock,

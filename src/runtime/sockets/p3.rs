@@ -37,7 +37,7 @@ impl From<SocketFault> for ErrorCode {
             SocketFault::Net(NetError::Unreachable) => ErrorCode::RemoteUnreachable,
             SocketFault::Net(NetError::AddressInUse | NetError::NoFreePort) => ErrorCode::AddressInUse,
             SocketFault::Net(NetError::AddressNotAvailable) => ErrorCode::AddressNotBindable,
-            SocketFault::Net(NetError::TooManySockets) => ErrorCode::OutOfMemory,
+            SocketFault::Net(NetError::TooManySockets | NetError::NoFreeAddress) => ErrorCode::OutOfMemory,
             SocketFault::State | SocketFault::WouldBlock => ErrorCode::InvalidState,
             SocketFault::Argument => ErrorCode::InvalidArgument,
             SocketFault::Aborted => ErrorCode::ConnectionAborted,

@@ -1,0 +1,55 @@
+//! Binds pods to nodes, through the control plane like any client.
+//!
+//! One node so far: every pod without one gets it.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::control::{
+    ChangeKind, ControlPlane, Object, Preconditions, Reason, Resource, Scope, Status, Update, WatchEvent,
+};
+use crate::model::pods;
+
+/// Binds pods to `node` until cancelled; starts over when its watch expires.
+pub async fn run(control: Arc<dyn ControlPlane>, node: String) {
+    let scope = Scope { resource: Resource::PODS, namespace: None };
+    loop {
+        if let Err(error) = follow(&*control, &scope, &node).await {
+            tracing::debug!(%error, "the scheduler's watch ended; it lists again");
+        }
+    }
+}
+
+async fn follow(control: &dyn ControlPlane, scope: &Scope, node: &str) -> Result<(), Status> {
+    let list = control.list(scope).await?;
+    for object in &list.items {
+        bind(control, object, node).await;
+    }
+    let mut watch = control.watch(scope, list.revision).await?;
+    while let Some(event) = watch.next().await {
+        if let WatchEvent::Change(ChangeKind::Added, object) = event? {
+            bind(control, &object, node).await;
+        }
+    }
+    Ok(())
+}
+
+async fn bind(control: &dyn ControlPlane, object: &Object, node: &str) {
+    let pod: Arc<Pod> = match object.decode() {
+        Ok(pod) => pod,
+        Err(error) => return tracing::error!(pod = %object.key, %error, "cannot read a stored pod"),
+    };
+    let unbound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref().unwrap_or_default().is_empty());
+    if !unbound || pod.metadata.deletion_timestamp.is_some() {
+        return;
+    }
+    let same = Preconditions { uid: Some(pods::uid(&pod).into()), revision: None };
+    match control.update(&object.key, Update::Bind { node: node.into() }, same).await {
+        Ok(_) => {}
+        // Deleted or bound by somebody else meanwhile: nothing is left to do.
+        Err(status) if matches!(status.reason, Reason::NotFound | Reason::Conflict) => {}
+        Err(error) => tracing::error!(pod = %object.key, %error, "cannot bind a pod"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Starting one attempt of a container: image, command, environment, files, memory, log.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::sandbox::Sandbox;
+use super::{SOURCE_ANNOTATION, Shared, env};
+use crate::files::Mounts;
+use crate::images::{Command, CommandError, Image, ImageError};
+use crate::lifecycle::{Attempt, Trouble};
+use crate::logs::Log;
+use crate::model::expansion::expand;
+use crate::model::{pods, quantity};
+use crate::network::Endpoint;
+use crate::runtime::{DEFAULT_LIMIT, Exit, Instance, MemoryBudget, ProgramError, Stdio, World};
+use crate::volumes::VolumeError;
+
+/// An attempt that runs.
+pub(super) struct Started {
+    pub(super) instance: Instance,
+    pub(super) image_id: String,
+}
+
+/// Why an attempt does not run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Env(#[from] env::EnvError),
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    #[error("image {image:?} cannot run")]
+    Program { image: String, source: ProgramError },
+}
+
+/// What becomes of a start that failed.
+pub(super) enum Failure {
+    /// It is tried again.
+    Retry(Trouble),
+    /// The attempt counts as one that ended.
+    Exit(Exit),
+}
+
+impl StartError {
+    pub(super) fn failure(&self) -> Failure {
+        let message = chain(self);
+        let retry = |reason: &str| Failure::Retry(Trouble { reason: reason.into(), message: message.clone() });
+        match self {
+            StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
+            StartError::Env(_) | StartError::Volume(_) => retry("CreateContainerConfigError"),
+            StartError::Command(CommandError::NotFound(_) | CommandError::Empty) | StartError::Program { .. } => {
+                Failure::Exit(Exit::StartError { message })
+            }
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// One attempt and everything that it is started from.
+pub(super) struct Plan {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pod: Arc<Pod>,
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) attempt: Attempt,
+    pub(super) container: Container,
+    pub(super) log: Arc<Log>,
+}
+
+impl Plan {
+    /// Starts the attempt; returns when its program runs, or has ended already.
+    pub(super) async fn start(self) -> Result<Started, StartError> {
+        let source = pods::annotation(&self.pod, SOURCE_ANNOTATION).map(PathBuf::from);
+        let base = source.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+        let image_name = self.container.image.clone().unwrap_or_default();
+        let image = self.shared.images.find(&image_name, base)?;
+        let host_ip = &self.shared.config.host_ip;
+        let env = env::variables(&self.pod, &self.container, &image, host_ip, &self.sandbox.ip())?;
+        let Command { program, argv } = self.command(&image, &env)?;
+        let mounts = self.mounts(&image)?;
+        let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
+        let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
+        let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
+        let world = World {
+            runtime: self.shared.runtime.clone(),
+            name: self.container.name.clone(),
+            mounts: Arc::new(mounts),
+            endpoint: Endpoint::new(self.sandbox.network.clone()),
+            env,
+            working_dir: working_dir.unwrap_or_else(|| image.working_dir.clone()),
+            memory: MemoryBudget::new(memory_limit(&self.container)),
+        };
+        let mut instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
+        instance.begun().await;
+        Ok(Started { instance, image_id: image.id.clone() })
+    }
+
+    fn command(&self, image: &Image, env: &[(String, String)]) -> Result<Command, CommandError> {
+        let expanded = |words: &Option<Vec<String>>| -> Vec<String> {
+            words.iter().flatten().map(|word| expand(word, |name| env::get(env, name))).collect()
+        };
+        image.command(&expanded(&self.container.command), &expanded(&self.container.args))
+    }
+
+    fn mounts(&self, image: &Image) -> Result<Mounts, VolumeError> {
+        let mounts = self.sandbox.volumes.mounts(&self.container)?;
+        let attempt = self.attempt.number.to_string();
+        let root = self.sandbox.folder.join("containers").join(&self.container.name).join(attempt);
+        Ok(Mounts::new(Some(root), image.files, mounts))
+    }
+}
+
+/// Bytes that the container's instances may hold together.
+fn memory_limit(container: &Container) -> usize {
+    let limits = container.resources.as_ref().and_then(|r| r.limits.as_ref());
+    let limit = limits.and_then(|l| l.get("memory")).and_then(|q| quantity::units(q).ok());
+    limit.map_or(DEFAULT_LIMIT, |bytes| usize::try_from(bytes).unwrap_or(DEFAULT_LIMIT))
+}

@@ -1,0 +1,115 @@
+//! A container's environment: the image's variables, the manifest's, and what Kubernetes adds.
+
+use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
+
+use crate::images::Image;
+use crate::model::expansion::expand;
+use crate::model::pods;
+
+/// A variable that can't be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EnvError {
+    #[error("environment variable {name:?}: field {path:?} is not supported")]
+    Field { name: String, path: String },
+    #[error("environment variable {name:?}: its source is not supported yet")]
+    Source { name: String },
+}
+
+/// Variables in the order of the manifest; `$(NAME)` means those before.
+pub(super) fn variables(
+    pod: &Pod,
+    container: &Container,
+    image: &Image,
+    host_ip: &str,
+    ip: &str,
+) -> Result<Vec<(String, String)>, EnvError> {
+    let mut all = image.env.clone();
+    set(&mut all, "HOSTNAME", host_name(pod));
+    for var in container.env.iter().flatten() {
+        let value = match &var.value_from {
+            Some(source) => from_source(pod, &var.name, source, host_ip, ip)?,
+            None => expand(var.value.as_deref().unwrap_or_default(), |name| get(&all, name)),
+        };
+        set(&mut all, &var.name, value);
+    }
+    if get(&all, "HOME").is_none() {
+        set(&mut all, "HOME", "/root".into());
+    }
+    Ok(all)
+}
+
+/// The value of `name`.
+pub(super) fn get<'v>(all: &'v [(String, String)], name: &str) -> Option<&'v str> {
+    all.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+fn set(all: &mut Vec<(String, String)>, name: &str, value: String) {
+    all.retain(|(known, _)| known != name);
+    all.push((name.into(), value));
+}
+
+/// The pod's host name: at most 63 characters (K76).
+fn host_name(pod: &Pod) -> String {
+    let asked = pod.spec.as_ref().and_then(|s| s.hostname.as_deref()).filter(|h| !h.is_empty());
+    let name: String = asked.unwrap_or(pods::name(pod)).chars().take(63).collect();
+    name.trim_end_matches(['-', '.']).to_string()
+}
+
+fn from_source(pod: &Pod, name: &str, source: &EnvVarSource, host_ip: &str, ip: &str) -> Result<String, EnvError> {
+    let field = source.field_ref.as_ref().ok_or_else(|| EnvError::Source { name: name.into() })?;
+    let spec = pod.spec.as_ref();
+    let path = field.field_path.as_str();
+    let value = match path {
+        "metadata.name" => Some(pods::name(pod).to_string()),
+        "metadata.namespace" => Some(pods::namespace(pod).to_string()),
+        "metadata.uid" => Some(pods::uid(pod).to_string()),
+        "spec.nodeName" => spec.and_then(|s| s.node_name.clone()),
+        "spec.serviceAccountName" => {
+            Some(spec.and_then(|s| s.service_account_name.clone()).unwrap_or("default".into()))
+        }
+        "status.hostIP" | "status.hostIPs" => Some(host_ip.to_string()),
+        "status.podIP" | "status.podIPs" => Some(ip.to_string()),
+        _ => keyed(pod, path),
+    };
+    value.ok_or_else(|| EnvError::Field { name: name.into(), path: path.into() })
+}
+
+/// `metadata.labels['key']` and `metadata.annotations['key']`; empty where there is none.
+fn keyed(pod: &Pod, path: &str) -> Option<String> {
+    let (map, key) = path.split_once("['")?;
+    let key = key.strip_suffix("']")?;
+    let entries = match map {
+        "metadata.labels" => &pod.metadata.labels,
+        "metadata.annotations" => &pod.metadata.annotations,
+        _ => return None,
+    };
+    Some(entries.as_ref().and_then(|m| m.get(key)).cloned().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::images::Images;
+
+    #[test]
+    fn variables_see_those_before_them_and_the_pod() {
+        let yaml = "{metadata: {name: p, labels: {tier: web}}, spec: {containers: [{name: c, env: [
+            {name: A, value: x}, {name: B, value: '$(A)-$(C)-$$(A)'}, {name: C, value: y},
+            {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}},
+            {name: TIER, valueFrom: {fieldRef: {fieldPath: 'metadata.labels[''tier'']'}}}]}]}}";
+        let pod: Pod = serde_yaml::from_str(yaml).expect("a pod");
+        let file = tempfile::NamedTempFile::with_suffix(".wasm").expect("a file");
+        let images = Images::new(BTreeMap::new(), false);
+        let image = images.find(&file.path().to_string_lossy(), Path::new("/")).expect("an image");
+        let container = pods::container(&pod, "c").expect("the container");
+        let all = variables(&pod, container, &image, "1.2.3.4", "10.0.0.1").expect("variables");
+        for (name, value) in
+            [("A", "x"), ("B", "x-$(C)-$(A)"), ("C", "y"), ("IP", "10.0.0.1"), ("TIER", "web"), ("HOSTNAME", "p")]
+        {
+            assert_eq!(get(&all, name), Some(value), "{name}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The node agent: watches the pods bound to it and runs each in a worker of its own.
+//!
+//! Desired state comes by watch, observed state goes back as status; nobody calls across. A
+//! worker that panics is told of and started again from the stored status.
+
+mod attempt;
+mod env;
+mod logs;
+mod sandbox;
+mod worker;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+
+use crate::clock::Clock;
+use crate::control::{ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
+use crate::images::Images;
+use crate::model::pods;
+use crate::network::Addresses;
+use crate::runtime::Runtime;
+use crate::volumes::HostPaths;
+
+pub use logs::Logs;
+
+/// Where the manifest of a pod came from; local images are relative to its folder.
+pub const SOURCE_ANNOTATION: &str = "wasmpod.dev/source";
+
+/// What a node is made of.
+pub struct Config {
+    pub name: String,
+    /// The address that pods are told the node has.
+    pub host_ip: String,
+    /// Pods' folders go below it.
+    pub folder: PathBuf,
+    pub host_paths: HostPaths,
+    /// Pods beyond this are rejected with `OutOfpods`.
+    pub max_pods: usize,
+}
+
+/// What all workers of a node share.
+struct Shared {
+    config: Config,
+    control: Arc<dyn ControlPlane>,
+    runtime: Arc<Runtime>,
+    images: Arc<Images>,
+    addresses: Arc<Addresses>,
+    clock: Clock,
+    logs: Arc<Logs>,
+}
+
+/// A node; [`Node::run`] is its life.
+pub struct Node {
+    shared: Arc<Shared>,
+    workers: JoinSet<()>,
+    /// By UID.
+    pods: HashMap<String, Worker>,
+    /// Whose task is whose, for a worker that panics.
+    tasks: HashMap<Id, String>,
+}
+
+struct Worker {
+    desired: watch::Sender<Arc<Object>>,
+}
+
+/// What others may ask of a running node beside its pods' status.
+#[derive(Clone)]
+pub struct Handle {
+    pub logs: Arc<Logs>,
+}
+
+impl Node {
+    pub fn new(
+        config: Config,
+        control: Arc<dyn ControlPlane>,
+        runtime: Arc<Runtime>,
+        images: Arc<Images>,
+        addresses: Arc<Addresses>,
+        clock: Clock,
+    ) -> Node {
+        let logs = Arc::default();
+        let shared = Shared { config, control, runtime, images, addresses, clock, logs };
+        Node { shared: Arc::new(shared), workers: JoinSet::new(), pods: HashMap::new(), tasks: HashMap::new() }
+    }
+
+    pub fn handle(&self) -> Handle {
+        Handle { logs: self.shared.logs.clone() }
+    }
+
+    /// Runs pods until cancelled; whatever still runs then is killed.
+    pub async fn run(mut self) {
+        let scope = Scope { resource: Resource::PODS, namespace: None };
+        loop {
+            if let Err(error) = self.follow(&scope).await {
+                tracing::debug!(%error, "the node's watch ended; it lists again");
+            }
+        }
+    }
+
+    async fn follow(&mut self, scope: &Scope) -> Result<(), Status> {
+        let control = self.shared.control.clone();
+        let list = control.list(scope).await?;
+        // Whoever is not listed is gone: its worker finds that out when it next writes.
+        for object in list.items {
+            self.take(object);
+        }
+        let mut watch = control.watch(scope, list.revision).await?;
+        loop {
+            tokio::select! {
+                event = watch.next() => match event {
+                    Some(Ok(WatchEvent::Change(ChangeKind::Deleted, object))) => self.forget(&object),
+                    Some(Ok(WatchEvent::Change(_, object))) => self.take(object),
+                    Some(Ok(WatchEvent::Bookmark(_))) => {}
+                    Some(Err(status)) => return Err(status),
+                    None => return Ok(()),
+                },
+                Some(ended) = self.workers.join_next_with_id() => self.reap(ended),
+            }
+        }
+    }
+
+    /// Hands a pod's newest state to its worker, which is started with the first.
+    fn take(&mut self, object: Arc<Object>) {
+        let pod: Arc<Pod> = match object.decode() {
+            Ok(pod) => pod,
+            Err(error) => return tracing::error!(pod = %object.key, %error, "cannot read a stored pod"),
+        };
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        if node != Some(self.shared.config.name.as_str()) {
+            return;
+        }
+        let uid = pods::uid(&pod).to_string();
+        if let Some(worker) = self.pods.get(&uid) {
+            worker.desired.send_if_modified(|known| {
+                let newer = object.revision > known.revision;
+                if newer {
+                    *known = object;
+                }
+                newer
+            });
+            return;
+        }
+        let admitted = self.pods.len() < self.shared.config.max_pods || pods::is_terminal(&pod);
+        self.start(uid, object, admitted);
+    }
+
+    fn start(&mut self, uid: String, object: Arc<Object>, admitted: bool) {
+        let (desired, seen) = watch::channel(object);
+        let shared = self.shared.clone();
+        let task = if admitted {
+            self.workers.spawn(worker::run(shared, seen))
+        } else {
+            self.workers.spawn(worker::reject(shared, seen, self.pods.len()))
+        };
+        self.tasks.insert(task.id(), uid.clone());
+        self.pods.insert(uid, Worker { desired });
+    }
+
+    fn forget(&mut self, object: &Object) {
+        let Ok(pod) = object.decode::<Pod>() else { return };
+        // Its worker sees its channel close and ends.
+        self.pods.remove(pods::uid(&pod));
+    }
+
+    fn reap(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+        let (id, panicked) = match &ended {
+            Ok((id, ())) => (*id, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let Some(uid) = self.tasks.remove(&id) else { return };
+        if panicked && let Some(worker) = self.pods.remove(&uid) {
+            let object = worker.desired.borrow().clone();
+            tracing::error!(pod = %object.key, %uid, "a pod's worker failed; it starts again from the stored status");
+            self.start(uid, object, true);
+        }
+    }
+}
