@@ -68,9 +68,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Ob
         gone: false,
     };
     worker.step(Event::Tick).await;
-    worker.see_deletion().await;
     while !worker.gone {
         worker.report().await;
+        // The mark may have come with the answer to the report.
+        if worker.see_deletion().await {
+            continue;
+        }
         let clock = worker.shared.clock;
         let wake = worker.wake;
         let timer = async move {
@@ -83,7 +86,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Ob
             changed = desired.changed() => match changed {
                 Ok(()) => {
                     let object = desired.borrow_and_update().clone();
-                    worker.see(object).await;
+                    worker.see(object);
                 }
                 // The object is gone, by force or because this worker removed it.
                 Err(_) => break,
@@ -96,10 +99,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Ob
 }
 
 impl Worker {
-    async fn see(&mut self, object: Arc<Object>) {
+    fn see(&mut self, object: Arc<Object>) {
         if object.revision > self.object.revision {
             self.know(object);
-            self.see_deletion().await;
         }
     }
 
@@ -110,12 +112,14 @@ impl Worker {
         }
     }
 
-    async fn see_deletion(&mut self) {
+    /// Takes a deletion in that was not known yet; whether there was one.
+    async fn see_deletion(&mut self) -> bool {
         let grace = self.pod.metadata.deletion_timestamp.as_ref().and(self.pod.metadata.deletion_grace_period_seconds);
-        let Some(grace) = grace.filter(|_| grace != self.deletion_seen) else { return };
+        let Some(grace) = grace.filter(|_| grace != self.deletion_seen) else { return false };
         self.deletion_seen = Some(grace);
         let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
         self.step(Event::Deleted { grace }).await;
+        true
     }
 
     async fn take(&mut self, fact: Fact) {

@@ -1,0 +1,213 @@
+//! Flags and their help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs Kubernetes Pods whose containers are WebAssembly programs, in one process, without Linux
+/// namespaces. It runs no Linux images and sends nothing anywhere.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Args {
+    /// Say more about what happens; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(RunArgs),
+}
+
+/// Run the pods of manifests, or one WebAssembly program
+///
+/// Pods run until all of them are done or Ctrl-C is pressed: once ends them gracefully, twice kills
+/// them. A WebAssembly file runs like a native program, with this terminal as its own.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod run pod.yaml                        run a pod and follow its logs
+  wasmpod run manifests/ --until ready        run a folder's pods until all are ready
+  kubectl get pod web -o yaml | wasmpod run - read a manifest from standard input
+  wasmpod run app.wasm -- --port 80           run one program
+  wasmpod run app.wasm --volume .:/work       … that sees a folder
+  wasmpod run pod.yaml --image web=web.wasm   run web.wasm for `image: web`
+
+Exit codes:
+  0    all pods succeeded (or are ready)
+  1    a pod failed
+  2    bad input
+  124  the time was up (--timeout)
+  125  wasmpod itself failed
+  130  Ctrl-C")]
+pub struct RunArgs {
+    /// Manifests (YAML or JSON; files, folders, or - for standard input), or one .wasm file
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// What the program of a .wasm file sees as its arguments
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+
+    /// Use FILE for containers with `image: NAME`
+    #[arg(long = "image", value_name = "NAME=FILE", value_parser = name_and_file)]
+    pub images: Vec<(String, PathBuf)>,
+
+    /// End when all pods are complete, or all are ready
+    #[arg(long, value_enum, value_name = "STATE", default_value = "complete")]
+    pub until: Until,
+
+    /// Give up after this time, as in 30s, 5m or 1h30m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+
+    /// Use this restart policy for all pods
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub restart: Option<Restart>,
+
+    /// A pod fails when one of its containers is restarted more often
+    #[arg(long, value_name = "N")]
+    pub max_restarts: Option<u32>,
+
+    /// Print the final Pod objects to standard output (logs go to standard error then)
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Output>,
+
+    /// Set a variable for the program of a .wasm file
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+
+    /// Set the variables of a file (NAME=VALUE a line) for the program of a .wasm file
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+
+    /// Show a folder to the program of a .wasm file
+    #[arg(long = "volume", value_name = "HOST:GUEST[:ro]", value_parser = volume)]
+    pub volumes: Vec<VolumeArg>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Until {
+    Complete,
+    Ready,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Restart {
+    Never,
+    #[value(name = "onfailure", alias = "OnFailure")]
+    OnFailure,
+    Always,
+}
+
+impl Restart {
+    /// As manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Restart::Never => "Never",
+            Restart::OnFailure => "OnFailure",
+            Restart::Always => "Always",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Json,
+    Yaml,
+}
+
+/// A folder of the host and where the guest sees it.
+#[derive(Debug, Clone)]
+pub struct VolumeArg {
+    pub host: PathBuf,
+    pub guest: String,
+    pub read_only: bool,
+}
+
+fn name_and_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
+        _ => Err("write NAME=FILE, as in web=target/web.wasm".into()),
+    }
+}
+
+pub fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        Some(_) => Err("the variable has no name".into()),
+        // As docker and podman do: the variable of this process.
+        None => std::env::var(text).map(|value| (text.into(), value)).map_err(|_| format!("{text} is not set here")),
+    }
+}
+
+fn volume(text: &str) -> Result<VolumeArg, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (host, guest, mode) = match parts.as_slice() {
+        [host, guest] => (host, guest, "rw"),
+        [host, guest, mode] => (host, guest, *mode),
+        _ => return Err("write HOST:GUEST or HOST:GUEST:ro, as in ./data:/data:ro".into()),
+    };
+    if host.is_empty() || !guest.starts_with('/') {
+        return Err("HOST must not be empty and GUEST must be an absolute path, as in ./data:/data".into());
+    }
+    let read_only = match mode {
+        "ro" => true,
+        "rw" => false,
+        other => return Err(format!("unknown mode {other:?}: write ro or rw")),
+    };
+    Ok(VolumeArg { host: host.into(), guest: guest.to_string(), read_only })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time: write 30s, 5m or 1h30m");
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        let (number, behind) = rest.split_at(digits);
+        let letters = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
+        let (unit, next) = behind.split_at(letters);
+        let seconds = match unit {
+            "ms" => 0.001,
+            "s" | "" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(wrong()),
+        };
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
+        rest = next;
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, millis) in
+            [("30s", Some(30_000)), ("1h30m", Some(5_400_000)), ("500ms", Some(500)), ("2", Some(2_000)), ("1.5m", Some(90_000)), ("", None), ("x", None), ("5d", None)]
+        {
+            assert_eq!(duration(text).ok().map(|d| d.as_millis()), millis, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn volumes_name_a_folder_and_a_place() {
+        for (text, fine) in [("a:/b", true), ("a:/b:ro", true), ("a:b", false), ("a", false), ("a:/b:x", false), (":/b", false)] {
+            assert_eq!(volume(text).is_ok(), fine, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

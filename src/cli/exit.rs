@@ -1,0 +1,42 @@
+//! Exit codes and what they mean.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Success,
+    PodFailed,
+    BadInput,
+    Timeout,
+    OurFailure,
+    Interrupted,
+    Terminated,
+    /// The exit code of the one program that ran.
+    Guest(u8),
+}
+
+impl Outcome {
+    pub fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Outcome::Success => 0,
+            Outcome::PodFailed => 1,
+            Outcome::BadInput => 2,
+            Outcome::Timeout => 124,
+            Outcome::OurFailure => 125,
+            Outcome::Interrupted => 130,
+            Outcome::Terminated => 143,
+            Outcome::Guest(code) => code,
+        })
+    }
+}
+
+/// What the user gave can't be used. Holds the whole explanation.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+/// `message` as an error that ends with [`Outcome::BadInput`].
+pub fn bad_input(message: impl Into<String>) -> anyhow::Error {
+    BadInput(message.into()).into()
+}

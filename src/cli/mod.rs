@@ -1,0 +1,62 @@
+//! The command line: flags, tracing, signals. Builds everything, decides nothing about pods.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where wasmpod speaks to its user")]
+
+mod args;
+mod bare;
+mod exit;
+mod follow;
+mod input;
+mod live;
+mod local;
+mod plain;
+mod progress;
+mod report;
+mod run;
+mod show;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use exit::Outcome;
+
+/// Runs the command line and gives the process's exit code.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // clap's own exit code for wrong usage is ours too; help and version go to stdout with 0.
+            let _ = error.print();
+            return if error.use_stderr() { Outcome::BadInput.code() } else { ExitCode::SUCCESS };
+        }
+    };
+    set_up_tracing(args.verbose);
+    let done = match args.command {
+        Command::Run(args) => run::main(args),
+    };
+    match done {
+        Ok(outcome) => outcome.code(),
+        Err(error) => {
+            eprintln!("error: {}", report::chain(&error));
+            match error.downcast_ref::<exit::BadInput>() {
+                Some(_) => Outcome::BadInput.code(),
+                None => Outcome::OurFailure.code(),
+            }
+        }
+    }
+}
+
+fn set_up_tracing(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "warn",
+        1 => "wasmpod=info,warn",
+        _ => "wasmpod=debug,info",
+    };
+    let filter = EnvFilter::try_from_env("WASMPOD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let output = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A subscriber that is there already (a test's) stays.
+    let _ = output.without_time().try_init();
+}
