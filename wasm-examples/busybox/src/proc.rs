@@ -254,7 +254,7 @@ impl Writer {
             Sink::Null => Ok(()),
             Sink::Host(slot) => {
                 // Taken while it writes, so that two tasks' lines do not mix.
-                let mut stream = loop {
+                let stream = loop {
                     match slot.borrow_mut().take() {
                         Some(stream) => break stream,
                         None => {}
