@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use proc::Proc;
+use proc::{Proc, Running};
 
 /// The status of a process that ended by SIGTERM.
 const TERMINATED: i32 = 143;
@@ -20,38 +20,54 @@ const TERMINATED: i32 = 143;
 fn main() {
     let proc = Proc::of_host();
     wstd::runtime::block_on(async move {
-        let code = run(proc).await;
+        let code = start(proc).await;
         // Ended here and not behind `block_on`, which would wait for background jobs.
         wasip2::cli::exit::exit_with_code((code & 0xff) as u8);
     });
 }
 
-async fn run(mut proc: Proc) -> i32 {
-    if proc.name() == "busybox" {
-        if proc.args.len() < 2 || proc.args.get(1).is_some_and(|arg| arg == "--list") {
-            let mut names = applets::NAMES.to_vec();
-            names.extend(["ash", "sh"]);
-            names.sort_unstable();
-            let list = names.join("\n") + "\n";
-            let _ = proc.stdout.write_all(list.as_bytes()).await;
-            return 0;
-        }
-        proc.args.remove(0);
+/// Runs what the host started.
+async fn start(proc: Proc) -> i32 {
+    let called = called(proc);
+    if shell::is_shell(called.name()) {
+        return shell::main(called).await;
     }
-    let name = proc.name().to_string();
-    if shell::is_shell(&name) {
-        return shell::main(proc).await;
-    }
-    let Some(command) = applets::find(&name) else {
-        let line = format!("{name}: applet not found\n");
-        let _ = proc.stderr.write_all(line.as_bytes()).await;
-        return 127;
-    };
-    let mut applet = command(proc);
+    let mut command = run(called);
     let mut notice = pin!(lifecycle::termination());
-    poll_fn(|cx| match applet.as_mut().poll(cx) {
+    poll_fn(|cx| match command.as_mut().poll(cx) {
         Poll::Ready(code) => Poll::Ready(code),
         Poll::Pending => notice.as_mut().poll(cx).map(|()| TERMINATED),
     })
     .await
+}
+
+/// `busybox APPLET ARGS` is `APPLET ARGS`.
+fn called(mut proc: Proc) -> Proc {
+    if proc.name() == "busybox" && proc.args.get(1).is_some_and(|arg| arg != "--list") {
+        proc.args.remove(0);
+    }
+    proc
+}
+
+/// Runs an applet or a shell by the name in `args[0]`.
+pub fn run(proc: Proc) -> Running {
+    let proc = called(proc);
+    let name = proc.name();
+    if shell::is_shell(name) {
+        return shell::command(proc);
+    }
+    if let Some(command) = applets::find(name) {
+        return command(proc);
+    }
+    Box::pin(async move {
+        if proc.name() != "busybox" {
+            let line = [proc.name(), ": applet not found\n"].concat();
+            let _ = proc.stderr.write_all(line.as_bytes()).await;
+            return 127;
+        }
+        let mut names: Vec<&str> = applets::names().chain(["ash", "sh"]).collect();
+        names.sort_unstable();
+        let list = names.join("\n") + "\n";
+        i32::from(proc.stdout.write_all(list.as_bytes()).await.is_err())
+    })
 }

@@ -305,6 +305,13 @@ struct Channel {
 }
 
 impl Channel {
+    /// A task polled without need (in a join) must not queue up twice.
+    fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|known| known.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
     fn wake(&mut self) {
         for waker in self.waiting.drain(..) {
             waker.wake();
@@ -330,7 +337,7 @@ impl ReadEnd {
                 if channel.no_writer || buf.is_empty() {
                     return Poll::Ready(Ok(0));
                 }
-                channel.waiting.push(cx.waker().clone());
+                channel.wait(cx.waker());
                 return Poll::Pending;
             }
             let n = channel.bytes.read(buf);
@@ -358,7 +365,7 @@ impl WriteEnd {
             if bytes.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            channel.waiting.push(cx.waker().clone());
+            channel.wait(cx.waker());
             Poll::Pending
         })
         .await

@@ -194,28 +194,9 @@ fn provided(name: &str) -> Option<External> {
         return Some(External::Shell);
     }
     if name == "busybox" {
-        return Some(External::Applet(busybox));
+        return Some(External::Applet(crate::run));
     }
     applets::find(name).map(External::Applet)
-}
-
-/// `busybox applet args`.
-fn busybox(mut proc: Proc) -> Running {
-    if proc.args.len() > 1 {
-        proc.args.remove(0);
-    }
-    let name = proc.name().to_string();
-    if super::is_shell(&name) {
-        return super::command(proc);
-    }
-    match applets::find(&name) {
-        Some(command) => command(proc),
-        None => Box::pin(async move {
-            let line = format!("{name}: applet not found\n");
-            let _ = proc.stderr.write_all(line.as_bytes()).await;
-            127
-        }),
-    }
 }
 
 /// A file that can be run: readable, and not a binary, which nothing here could execute.

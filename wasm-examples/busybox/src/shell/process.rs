@@ -17,7 +17,6 @@ thread_local! {
 }
 
 /// A shell or a background job.
-#[derive(Default)]
 pub struct Process {
     pub pid: u32,
     /// Signals that were sent and not yet acted upon.
@@ -37,11 +36,20 @@ impl Process {
     /// A new process; the first one is number 1, as in a container.
     pub fn new() -> Rc<Process> {
         let pid = NEXT.with(|next| next.replace(next.get() + 1));
-        let mut process = Process::default();
-        process.pid = pid;
-        let process = Rc::new(process);
+        let process = Rc::new(Process::numbered(pid));
         TABLE.with(|table| table.borrow_mut().insert(pid, Rc::downgrade(&process)));
         process
+    }
+
+    fn numbered(pid: u32) -> Process {
+        Process {
+            pid,
+            pending: RefCell::default(),
+            ignored: Cell::new(0),
+            status: Cell::new(None),
+            wakers: RefCell::default(),
+            task: RefCell::new(None),
+        }
     }
 
     pub fn find(pid: u32) -> Option<Rc<Process>> {
