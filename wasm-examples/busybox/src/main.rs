@@ -56,7 +56,7 @@ pub fn run(proc: Proc) -> Running {
     if shell::is_shell(name) {
         return shell::command(proc);
     }
-    if let Some(command) = applets::find(name) {
+    if let Some(command) = applets::find(name).or_else(|| shell::applet(name)) {
         return command(proc);
     }
     Box::pin(async move {

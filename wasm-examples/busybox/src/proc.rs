@@ -128,7 +128,7 @@ struct Source {
 enum SourceKind {
     Empty,
     Host(AsyncInputStream),
-    File(RefCell<File>),
+    File(Rc<RefCell<File>>),
     Pipe(ReadEnd),
     Bytes(RefCell<VecDeque<u8>>),
 }
@@ -148,7 +148,7 @@ impl Reader {
     }
 
     pub fn file(file: File) -> Reader {
-        Reader::new(SourceKind::File(RefCell::new(file)))
+        Reader::new(SourceKind::File(Rc::new(RefCell::new(file))))
     }
 
     /// Reads fixed bytes (here-documents).
@@ -217,7 +217,7 @@ pub struct Writer(Rc<Sink>);
 enum Sink {
     Null,
     Host(RefCell<Option<AsyncOutputStream>>),
-    File(RefCell<File>),
+    File(Rc<RefCell<File>>),
     Pipe(WriteEnd),
     Capture(Rc<RefCell<Vec<u8>>>),
 }
@@ -239,7 +239,7 @@ impl Writer {
     }
 
     pub fn file(file: File) -> Writer {
-        Writer(Rc::new(Sink::File(RefCell::new(file))))
+        Writer(Rc::new(Sink::File(Rc::new(RefCell::new(file)))))
     }
 
     /// Collects what is written (command substitution).
@@ -277,6 +277,12 @@ impl Writer {
             }
         }
     }
+}
+
+/// A file open for both, with one position (`<>`).
+pub fn file_pair(file: File) -> (Reader, Writer) {
+    let file = Rc::new(RefCell::new(file));
+    (Reader::new(SourceKind::File(file.clone())), Writer(Rc::new(Sink::File(file))))
 }
 
 /// Lets the other tasks of this thread run once.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::proc::normalize;
 
 use super::external::External;
-use super::{Flow, Outcome, Shell, test};
+use super::{Flow, Outcome, Shell, place, test};
 
 /// A builtin: its name, and whether POSIX calls it special (assignments before it persist, errors
 /// in it end the shell).
@@ -52,9 +52,11 @@ impl Shell {
     pub async fn builtin(&mut self, builtin: Builtin, words: Vec<String>) -> Outcome {
         let args = words.get(1..).unwrap_or_default();
         match builtin.name {
-            ":" | "true" | "times" | "hash" | "alias" | "unalias" | "ulimit" | "help" => Ok(0),
+            ":" | "true" | "times" | "hash" | "ulimit" | "help" => Ok(0),
             "false" | "bg" | "fg" => Ok(1),
             "." | "source" => self.builtin_source(args).await,
+            "alias" => self.builtin_alias(args).await,
+            "unalias" => self.builtin_unalias(args).await,
             "break" => self.builtin_break(args, Flow::Break).await,
             "continue" => self.builtin_break(args, Flow::Continue).await,
             "eval" => Box::pin(self.run_text(&args.join(" "))).await,
@@ -81,17 +83,15 @@ impl Shell {
             "local" | "declare" => self.builtin_local(args).await,
             "printf" => self.builtin_printf(args).await,
             "pwd" => {
-                self.print(&format!("{}\n", self.cwd.display())).await?;
-                Ok(0)
+                let place = match args.first().is_some_and(|arg| arg == "-P") {
+                    true => place::physical(&self.cwd),
+                    false => self.cwd.clone(),
+                };
+                self.print_or_fail("pwd", format!("{}\n", place.display()).as_bytes()).await
             }
             "read" => self.builtin_read(args).await,
             "type" => self.builtin_type(args).await,
-            "umask" => {
-                if args.is_empty() {
-                    self.print("0022\n").await?;
-                }
-                Ok(0)
-            }
+            "umask" => self.builtin_umask(args).await,
             _ => self.builtin_wait(args).await,
         }
     }
@@ -240,6 +240,29 @@ impl Shell {
         }
         self.print(&out).await?;
         Ok(status)
+    }
+
+    /// Kept and shown; WASI files have no modes to mask.
+    async fn builtin_umask(&mut self, args: &[String]) -> Outcome {
+        match args.first().map(String::as_str) {
+            None => self.print(&format!("{:04o}\n", self.umask)).await?,
+            Some("-S") => {
+                let mask = self.umask;
+                let class = |shift: u32| -> String {
+                    let bits = [(4, 'r'), (2, 'w'), (1, 'x')].into_iter();
+                    bits.filter(|(bit, _)| (mask >> shift) & bit == 0).map(|(_, c)| c).collect()
+                };
+                self.print(&format!("u={},g={},o={}\n", class(6), class(3), class(0))).await?;
+            }
+            Some(mode) => match u32::from_str_radix(mode, 8) {
+                Ok(mask) => self.umask = mask & 0o777,
+                Err(_) => {
+                    self.complain(&format!("umask: illegal mode: {mode}")).await;
+                    return Ok(1);
+                }
+            },
+        }
+        Ok(0)
     }
 
     async fn builtin_let(&mut self, args: &[String]) -> Outcome {

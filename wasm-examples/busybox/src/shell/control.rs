@@ -35,7 +35,7 @@ impl Shell {
     pub async fn builtin_exit(&mut self, args: &[String]) -> Outcome {
         let status = match args.first() {
             Some(arg) => self.number("exit", arg).await? & 0xff,
-            None => self.status,
+            None => self.trapped.unwrap_or(self.status),
         };
         Err(Flow::Exit(status))
     }

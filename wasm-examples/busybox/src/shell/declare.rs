@@ -69,6 +69,44 @@ impl Shell {
         Ok(0)
     }
 
+    pub async fn builtin_alias(&mut self, args: &[String]) -> Outcome {
+        let mut status = 0;
+        let mut out = String::new();
+        let show = |name: &str, value: &str| [name, "=", &quoted(value), "\n"].concat();
+        for arg in args {
+            match (arg.split_once('='), self.aliases.get(arg)) {
+                (Some((name, value)), _) => {
+                    self.aliases.insert(name.into(), value.into());
+                }
+                (None, Some(value)) => out.push_str(&show(arg, value)),
+                (None, None) => {
+                    self.complain(&format!("alias: {arg} not found")).await;
+                    status = 1;
+                }
+            }
+        }
+        if args.is_empty() {
+            out.extend(self.aliases.iter().map(|(name, value)| show(name, value)));
+        }
+        self.print(&out).await?;
+        Ok(status)
+    }
+
+    pub async fn builtin_unalias(&mut self, args: &[String]) -> Outcome {
+        let mut status = 0;
+        for arg in args {
+            match arg.as_str() {
+                "-a" => self.aliases.clear(),
+                name if self.aliases.remove(name).is_some() => {}
+                name => {
+                    self.complain(&format!("unalias: {name}: not found")).await;
+                    status = 1;
+                }
+            }
+        }
+        Ok(status)
+    }
+
     pub async fn builtin_unset(&mut self, args: &[String]) -> Outcome {
         let mut functions = false;
         for arg in args {

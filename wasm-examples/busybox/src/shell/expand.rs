@@ -122,6 +122,7 @@ impl Shell {
             Piece::Literal(text) => {
                 out.text(text, if double { Origin::Quoted } else { Origin::Literal });
             }
+            Piece::Split(text) => out.text(text, origin),
             Piece::Quoted(text) => out.quoted(text),
             Piece::Double(inner) => {
                 // `"$@"` without parameters is no field at all, so only `""` makes one by itself.

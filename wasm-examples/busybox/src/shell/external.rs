@@ -196,7 +196,7 @@ fn provided(name: &str) -> Option<External> {
     if name == "busybox" {
         return Some(External::Applet(crate::run));
     }
-    applets::find(name).map(External::Applet)
+    applets::find(name).or_else(|| super::applet(name)).map(External::Applet)
 }
 
 /// A file that can be run: readable, and not a binary, which nothing here could execute.

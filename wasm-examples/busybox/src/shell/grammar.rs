@@ -15,9 +15,9 @@ pub enum Parsed {
 }
 
 /// Parses `text`; `at_end` says that no more can follow.
-pub fn parse(text: &str, at_end: bool) -> Parsed {
+pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
     let chars: Vec<char> = text.chars().collect();
-    let tokens = match lexer::tokens(&chars, at_end) {
+    let tokens = match lexer::tokens(&chars, at_end, aliases) {
         Ok(tokens) => tokens,
         Err(lexer::Unterminated(what)) if at_end => return Parsed::Error(what.into()),
         Err(lexer::Unterminated(what)) => return Parsed::Incomplete(what.into()),

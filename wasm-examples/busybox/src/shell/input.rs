@@ -80,7 +80,7 @@ impl Shell {
             if at_end && text.is_empty() {
                 return Ok(None);
             }
-            match grammar::parse(&text, at_end || !line.ends_with('\n')) {
+            match grammar::parse(&text, at_end || !line.ends_with('\n'), &self.aliases) {
                 Parsed::Program(program) if program.complete_commands.is_empty() && !at_end => {
                     text.clear();
                     self.prompt(input, "PS1").await;
@@ -116,7 +116,7 @@ impl Shell {
 
     /// Runs text in this environment (`eval`, traps).
     pub async fn run_text(&mut self, text: &str) -> super::Outcome {
-        match grammar::parse(text, true) {
+        match grammar::parse(text, true, &self.aliases) {
             Parsed::Program(program) if program.complete_commands.is_empty() => Ok(0),
             Parsed::Program(program) => self.run_program(&program).await,
             Parsed::Incomplete(message) | Parsed::Error(message) => {

@@ -191,7 +191,20 @@ impl Shell {
         self.jobs.add(process.clone());
         let list = list.clone();
         process.run(wstd::runtime::spawn(async move {
-            let outcome = shell.and_or(&list).await;
+            // `( list ) &` is one process, not two: signals and traps meet.
+            let outcome = match (list.first.seq.as_slice(), list.additional.as_slice()) {
+                ([ast::Command::Compound(ast::CompoundCommand::Subshell(inner), redirects)], [])
+                    if !list.first.bang =>
+                {
+                    let redirects = redirects.iter().flat_map(|list| list.0.iter());
+                    match shell.redirect_all(redirects).await {
+                        Ok(true) => shell.list(&inner.list).await,
+                        Ok(false) => Ok(1),
+                        Err(flow) => Err(flow),
+                    }
+                }
+                _ => shell.and_or(&list).await,
+            };
             shell.conclude(outcome).await;
         }));
         self.status = 0;
@@ -203,6 +216,7 @@ impl Shell {
         if let Some(action) = self.traps.take_exit() {
             let status = self.status;
             self.tested = 0;
+            self.trapped = Some(status);
             if let Err(Flow::Exit(status)) = self.run_text(&action).await {
                 self.status = status;
             } else {
@@ -229,7 +243,7 @@ impl Shell {
 
     /// `$( text )`: what it prints, without the newlines at the end.
     pub async fn substitute(&mut self, text: &str) -> Expansion<String> {
-        let program = match grammar::parse(text, true) {
+        let program = match grammar::parse(text, true, &self.aliases) {
             Parsed::Program(program) => program,
             Parsed::Incomplete(message) | Parsed::Error(message) => {
                 return Err(self.failure(&["syntax error: ", &message].concat()).await);

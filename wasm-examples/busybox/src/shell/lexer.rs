@@ -5,6 +5,7 @@
 //! for `word` to take apart later. Here-documents are placed where the grammar expects them: after
 //! their delimiter, as a word that begins with [`BODY`] (the grammar has no other place for them).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use brush_parser::{SourcePosition, SourceSpan, Token};
@@ -48,14 +49,32 @@ pub struct Lexer<'a> {
     here_documents: Vec<HereDocument>,
     frames: Vec<Frame>,
     command_position: bool,
+    /// Which tokens are words that name a command.
+    commands: BTreeSet<usize>,
 }
 
 /// All tokens of `text`.
-pub fn tokens(text: &[char], at_end: bool) -> Lexed<Vec<Token>> {
+pub fn tokens(text: &[char], at_end: bool, aliases: &Aliases) -> Lexed<Vec<Token>> {
     let mut lexer = Lexer::new(text, 0, at_end);
     lexer.run(false)?;
-    Ok(lexer.tokens)
+    let mut out = Vec::new();
+    for (i, token) in lexer.tokens.into_iter().enumerate() {
+        let alias = aliases.get(token.to_str()).filter(|_| lexer.commands.contains(&i));
+        match alias {
+            Some(value) => {
+                // An alias is not expanded within itself.
+                let mut others = aliases.clone();
+                others.remove(token.to_str());
+                let value: Vec<char> = value.chars().collect();
+                out.extend(tokens(&value, true, &others)?);
+            }
+            None => out.push(token),
+        }
+    }
+    Ok(out)
 }
+
+pub type Aliases = BTreeMap<String, String>;
 
 impl<'a> Lexer<'a> {
     fn new(src: &'a [char], pos: usize, at_end: bool) -> Lexer<'a> {
@@ -68,6 +87,7 @@ impl<'a> Lexer<'a> {
             here_documents: Vec::new(),
             frames: Vec::new(),
             command_position: true,
+            commands: BTreeSet::new(),
         }
     }
 
@@ -198,6 +218,9 @@ impl<'a> Lexer<'a> {
             _ => {}
         }
         let is_for = reserved && text == "for";
+        if reserved {
+            self.commands.insert(self.tokens.len());
+        }
         self.push(text, start, false);
         if is_for {
             while self.peek(0) == Some(' ') {

@@ -35,6 +35,7 @@ mod lexer;
 mod options;
 mod parameter;
 mod pattern;
+mod place;
 mod print;
 mod printf;
 mod process;
@@ -53,7 +54,7 @@ use std::rc::Rc;
 
 use brush_parser::ast;
 
-use crate::proc::{Proc, Running};
+use crate::proc::{Command, Proc, Running};
 
 use jobs::Jobs;
 use options::Options;
@@ -70,6 +71,23 @@ pub fn is_shell(name: &str) -> bool {
 /// `sh` as a command: a shell within this process, or started by an applet such as `env`.
 pub fn command(proc: Proc) -> Running {
     Box::pin(invocation::run(proc, Process::new()))
+}
+
+/// A builtin that is an applet, too (`env test -f x`, a probe's `test`).
+pub fn applet(name: &str) -> Option<Command> {
+    matches!(name, "test" | "[" | "[[" | "echo" | "printf" | "true" | "false" | "pwd" | "kill")
+        .then_some(run_builtin)
+}
+
+fn run_builtin(proc: Proc) -> Running {
+    Box::pin(async move {
+        let mut shell = Shell::new(&proc, Process::new());
+        let outcome = match builtins::find(proc.name()) {
+            Some(builtin) => shell.builtin(builtin, proc.args).await,
+            None => Ok(127),
+        };
+        shell.conclude(outcome).await
+    })
 }
 
 /// `sh` as what the host started: process 1, which the notice to end goes to.
@@ -131,6 +149,10 @@ pub struct Shell {
     busy: u32,
     /// `getopts`' place within a group of options.
     option_offset: usize,
+    /// In a trap's action: `$?` when it began, which `exit` without a number gives.
+    trapped: Option<i32>,
+    aliases: BTreeMap<String, String>,
+    umask: u32,
 }
 
 impl Shell {
@@ -178,6 +200,9 @@ impl Shell {
             subshell: false,
             busy: 0,
             option_offset: 0,
+            trapped: None,
+            aliases: BTreeMap::new(),
+            umask: 0o022,
         }
     }
 
@@ -211,6 +236,27 @@ impl Shell {
         match self.descriptors.writer(1).write_all(bytes).await {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Flow::Exit(141)),
             _ => Ok(()),
+        }
+    }
+
+    /// As [`Shell::print_bytes`]; a closed or failing output is an error of `builtin`.
+    async fn print_or_fail(&self, builtin: &str, bytes: &[u8]) -> Outcome {
+        let written = match self.descriptors.get(1) {
+            _ if bytes.is_empty() => Ok(()),
+            Some(redirect::Stream::Reader(_)) | None => Err("Bad file descriptor".to_string()),
+            Some(_) => match self.descriptors.writer(1).write_all(bytes).await {
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                    return Err(Flow::Exit(141));
+                }
+                written => written.map_err(|error| crate::proc::strerror(&error)),
+            },
+        };
+        match written {
+            Ok(()) => Ok(0),
+            Err(why) => {
+                self.complain(&[builtin, ": write error: ", &why].concat()).await;
+                Ok(1)
+            }
         }
     }
 

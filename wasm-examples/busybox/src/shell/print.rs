@@ -31,8 +31,7 @@ impl Shell {
         if newline {
             out.push(b'\n');
         }
-        self.print_bytes(&out).await?;
-        Ok(0)
+        self.print_or_fail("echo", &out).await
     }
 }
 

@@ -87,11 +87,11 @@ impl Shell {
                 break;
             }
         }
-        self.print_bytes(&out).await?;
+        let status = self.print_or_fail("printf", &out).await?;
         for error in &arguments.errors {
             self.complain(error).await;
         }
-        Ok(i32::from(!arguments.errors.is_empty()))
+        Ok(status.max(i32::from(!arguments.errors.is_empty())))
     }
 }
 

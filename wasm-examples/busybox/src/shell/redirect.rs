@@ -8,7 +8,7 @@ use std::path::Path;
 
 use brush_parser::ast::{self, IoFileRedirectKind as Kind, IoFileRedirectTarget as Target};
 
-use crate::proc::{Reader, Writer, strerror};
+use crate::proc::{Reader, Writer, file_pair, strerror};
 
 use super::expand::Failure;
 use super::lexer::BODY;
@@ -205,7 +205,8 @@ fn open_file(path: &Path, kind: &Kind) -> io::Result<Stream> {
         Kind::ReadAndWrite => {
             let mut options = OpenOptions::new();
             let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
-            Stream::Both(Reader::file(file.try_clone()?), Writer::file(file))
+            let (reader, writer) = file_pair(file);
+            Stream::Both(reader, writer)
         }
     })
 }

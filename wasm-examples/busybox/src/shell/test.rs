@@ -4,7 +4,7 @@ use std::fs::Metadata;
 
 use crate::proc::normalize;
 
-use super::Shell;
+use super::{Shell, place};
 
 /// The value of an expression; the error is a message (status 2).
 pub fn evaluate(args: &[String], shell: &Shell) -> Result<bool, String> {
@@ -116,8 +116,7 @@ pub fn binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option
         "-nt" => modified(left) > modified(right),
         "-ot" => modified(left) < modified(right),
         "-ef" => {
-            metadata(left, shell).is_some()
-                && normalize(&shell.cwd, left) == normalize(&shell.cwd, right)
+            place::is_same(&normalize(&shell.cwd, left), &normalize(&shell.cwd, right))
         }
         _ => return Ok(None),
     }))
@@ -136,7 +135,10 @@ pub fn unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
         // WASI shows no modes: what exists can be read, and scripts can be run.
         "-r" => is(|_| true) || is_device(operand),
         "-x" => is(|_| true),
-        "-w" => is_device(operand) || is(|m| !m.permissions().readonly()),
+        "-w" => {
+            let writable = || place::is_writable(&normalize(&shell.cwd, operand));
+            is_device(operand) || (is(|_| true) && writable())
+        }
         "-h" | "-L" => {
             let path = normalize(&shell.cwd, operand);
             path.symlink_metadata().is_ok_and(|m| m.file_type().is_symlink())

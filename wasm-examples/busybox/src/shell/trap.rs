@@ -57,7 +57,9 @@ impl Shell {
                 }
             };
             let status = self.status;
+            let outer = self.trapped.replace(status);
             let outcome = Box::pin(self.run_text(&action)).await;
+            self.trapped = outer;
             self.status = status;
             outcome?;
         }

@@ -8,6 +8,8 @@ use super::lexer::end_of_part;
 pub enum Piece {
     /// Unquoted text; pattern characters in it are active.
     Literal(String),
+    /// Unquoted text inside an unquoted `${x:-...}`, which is split as the expansion's result.
+    Split(String),
     Quoted(String),
     /// `"..."`; may be empty and still makes a field.
     Double(Vec<Piece>),
@@ -42,6 +44,8 @@ pub enum Context {
     /// An assignment's value: tildes also follow colons.
     Assignment,
     Double,
+    /// The word of `"${x:-word}"`: as in double quotes, but a backslash also protects `}`.
+    Braces,
     /// As in double quotes, but `"` is a plain character.
     HereDocument,
 }
@@ -60,7 +64,7 @@ pub fn is_name(name: &str) -> bool {
 }
 
 fn pieces(src: &[char], context: Context) -> Vec<Piece> {
-    let double = matches!(context, Context::Double | Context::HereDocument);
+    let double = is_double(context);
     let mut out = Vec::new();
     let mut i = 0;
     while let Some(c) = src.get(i).copied() {
@@ -73,7 +77,8 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
             '\\' => match src.get(i + 1).copied() {
                 Some('\n') => {}
                 Some(next) if !double || "$`\\".contains(next) => quote(&mut out, next),
-                Some('"') if context == Context::Double => quote(&mut out, '"'),
+                Some('"') if context != Context::HereDocument => quote(&mut out, '"'),
+                Some('}') if context == Context::Braces => quote(&mut out, '}'),
                 Some(next) => {
                     quote(&mut out, '\\');
                     // In these, a backslash does not protect what follows it.
@@ -86,7 +91,7 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
             },
             '\'' if !double => out.push(Piece::Quoted(inner(1, 1).iter().collect())),
             '"' if !double => out.push(Piece::Double(pieces(inner(1, 1), Context::Double))),
-            '"' if context == Context::Double => {} // A pair within `"${x-"word"}"`.
+            '"' if context != Context::HereDocument => {} // A pair within `"${x-"word"}"`.
             '`' => out.push(Piece::Command(backquoted(inner(1, 1), double))),
             '$' => dollar(&mut out, src, &mut i, part, context),
             '~' if tilde_may_start(&out, context) => {
@@ -108,6 +113,17 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
     out
 }
 
+fn is_double(context: Context) -> bool {
+    matches!(context, Context::Double | Context::Braces | Context::HereDocument)
+}
+
+fn split_result(piece: Piece) -> Piece {
+    match piece {
+        Piece::Literal(text) => Piece::Split(text),
+        other => other,
+    }
+}
+
 fn tilde_may_start(before: &[Piece], context: Context) -> bool {
     match context {
         Context::Word => before.is_empty(),
@@ -116,7 +132,7 @@ fn tilde_may_start(before: &[Piece], context: Context) -> bool {
             Some(Piece::Literal(text)) => text.ends_with(':'),
             Some(_) => false,
         },
-        Context::Double | Context::HereDocument => false,
+        Context::Double | Context::Braces | Context::HereDocument => false,
     }
 }
 
@@ -157,7 +173,7 @@ fn backquoted(src: &[char], double: bool) -> String {
 
 /// Reads the `$` construct `part` at `src[*i]`.
 fn dollar(out: &mut Vec<Piece>, src: &[char], i: &mut usize, part: &[char], context: Context) {
-    let double = matches!(context, Context::Double | Context::HereDocument);
+    let double = is_double(context);
     let plain = |name: String| Piece::Parameter { name, modifier: Modifier::None };
     let text = |from: usize, to: usize| -> &[char] {
         part.get(from..part.len().saturating_sub(to).max(from)).unwrap_or_default()
@@ -211,7 +227,7 @@ fn balanced(src: &[char]) -> bool {
 
 /// The inside of `${...}`.
 fn braced(src: &[char], context: Context) -> Piece {
-    let double = matches!(context, Context::Double | Context::HereDocument);
+    let double = is_double(context);
     let is_parameter = |text: &[char]| -> bool {
         let name: String = text.iter().collect();
         is_name(&name)
@@ -234,8 +250,8 @@ fn braced(src: &[char], context: Context) -> Piece {
     }
     // Words take the quoting of the place where the braces stand; patterns have their own.
     let word = |text: &[char]| match double {
-        true => pieces(text, Context::Double),
-        false => pieces(text, Context::Word),
+        true => pieces(text, Context::Braces),
+        false => pieces(text, Context::Word).into_iter().map(split_result).collect(),
     };
     let pattern = |text: &[char]| pieces(text, Context::Word);
     let modifier = match rest {
