@@ -28,8 +28,11 @@ fn cat(proc: Proc) -> Running {
             let reader = match proc.open(operand) {
                 Ok(reader) => reader,
                 Err(error) => {
-                    proc.complain(format!("can't open '{operand}': {}", crate::proc::strerror(&error)))
-                        .await;
+                    proc.complain(format!(
+                        "can't open '{operand}': {}",
+                        crate::proc::strerror(&error)
+                    ))
+                    .await;
                     status = 1;
                     continue;
                 }
@@ -39,7 +42,12 @@ fn cat(proc: Proc) -> Running {
                 if n == 0 {
                     break;
                 }
-                if proc.stdout.write_all(buf.get(..n).unwrap_or_default()).await.is_err() {
+                if proc
+                    .stdout
+                    .write_all(buf.get(..n).unwrap_or_default())
+                    .await
+                    .is_err()
+                {
                     return 141;
                 }
             }
@@ -60,7 +68,11 @@ fn env(proc: Proc) -> Running {
 
 fn sleep(proc: Proc) -> Running {
     Box::pin(async move {
-        let seconds = proc.args.get(1).and_then(|arg| arg.parse::<f64>().ok()).unwrap_or(0.0);
+        let seconds = proc
+            .args
+            .get(1)
+            .and_then(|arg| arg.parse::<f64>().ok())
+            .unwrap_or(0.0);
         let duration = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
         wstd::task::sleep(duration.into()).await;
         0

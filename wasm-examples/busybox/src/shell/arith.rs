@@ -5,7 +5,12 @@ use super::variables::Variables;
 
 /// The value of `expression`; assignments in it change `variables`. The error is a message.
 pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, String> {
-    let mut evaluation = Evaluation { text: expression, variables, live: true, depth: 0 };
+    let mut evaluation = Evaluation {
+        text: expression,
+        variables,
+        live: true,
+        depth: 0,
+    };
     if evaluation.peek().is_none() {
         return Ok(0);
     }
@@ -43,7 +48,9 @@ const LEVELS: [&[&str]; 10] = [
     &["*", "/", "%"],
 ];
 
-const ASSIGNMENTS: [&str; 11] = ["<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "="];
+const ASSIGNMENTS: [&str; 11] = [
+    "<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "=",
+];
 
 impl Evaluation<'_> {
     fn peek(&mut self) -> Option<char> {
@@ -124,10 +131,17 @@ impl Evaluation<'_> {
         let mut left = self.level(level + 1)?;
         loop {
             self.peek();
-            let Some(op) = operators.iter().copied().find(|op| self.text.starts_with(op)) else {
+            let Some(op) = operators
+                .iter()
+                .copied()
+                .find(|op| self.text.starts_with(op))
+            else {
                 return Ok(left);
             };
-            let next = self.text.get(op.len()..).and_then(|rest| rest.chars().next());
+            let next = self
+                .text
+                .get(op.len()..)
+                .and_then(|rest| rest.chars().next());
             let another = match op {
                 "|" | "&" => next == op.chars().next() || next == Some('='),
                 "<" | ">" => next == op.chars().next(),
@@ -226,7 +240,9 @@ impl Evaluation<'_> {
     }
 
     fn number(&mut self) -> Result<i64, String> {
-        let end = self.text.find(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '_');
+        let end = self
+            .text
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '_');
         let (digits, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
         self.text = rest;
         parse(digits).ok_or_else(|| SYNTAX.to_string())
@@ -234,7 +250,9 @@ impl Evaluation<'_> {
 
     fn name(&mut self) -> Option<String> {
         self.peek();
-        let end = self.text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let end = self
+            .text
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let (name, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
         if !super::word::is_name(name) {
             return None;
@@ -245,7 +263,9 @@ impl Evaluation<'_> {
 
     /// A variable's value is itself an expression; unset or empty is 0.
     fn value_of(&mut self, name: &str) -> Result<i64, String> {
-        let Some(text) = self.variables.get(name) else { return Ok(0) };
+        let Some(text) = self.variables.get(name) else {
+            return Ok(0);
+        };
         let text = text.trim().to_string();
         if text.is_empty() || !self.live {
             return Ok(0);
@@ -257,8 +277,12 @@ impl Evaluation<'_> {
         if depth > DEEPEST {
             return Err("expression recursion loop detected".into());
         }
-        let mut inner =
-            Evaluation { text: &text, variables: self.variables, live: self.live, depth };
+        let mut inner = Evaluation {
+            text: &text,
+            variables: self.variables,
+            live: self.live,
+            depth,
+        };
         let value = inner.comma()?;
         match inner.peek() {
             None => Ok(value),
@@ -307,8 +331,14 @@ fn parse(text: &str) -> Option<i64> {
         None => (false, text),
     };
     let (radix, digits) = if let Some((base, digits)) = digits.split_once('#') {
-        (base.parse().ok().filter(|base| (2..=36).contains(base))?, digits)
-    } else if let Some(hex) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        (
+            base.parse().ok().filter(|base| (2..=36).contains(base))?,
+            digits,
+        )
+    } else if let Some(hex) = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         (16, hex)
     } else if digits.len() > 1 && digits.starts_with('0') {
         (8, digits.trim_start_matches('0'))
@@ -322,5 +352,9 @@ fn parse(text: &str) -> Option<i64> {
         return None;
     }
     let value = u64::from_str_radix(digits, radix).ok()? as i64;
-    Some(if negative { value.wrapping_neg() } else { value })
+    Some(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
 }

@@ -30,8 +30,14 @@ pub fn find(name: &str) -> Option<Builtin> {
     let special = SPECIAL.iter().find(|known| **known == name);
     let regular = REGULAR.iter().find(|known| **known == name);
     match (special, regular) {
-        (Some(name), _) => Some(Builtin { name, special: true }),
-        (None, Some(name)) => Some(Builtin { name, special: false }),
+        (Some(name), _) => Some(Builtin {
+            name,
+            special: true,
+        }),
+        (None, Some(name)) => Some(Builtin {
+            name,
+            special: false,
+        }),
         (None, None) => None,
     }
 }
@@ -87,7 +93,8 @@ impl Shell {
                     true => place::physical(&self.cwd),
                     false => self.cwd.clone(),
                 };
-                self.print_or_fail("pwd", format!("{}\n", place.display()).as_bytes()).await
+                self.print_or_fail("pwd", format!("{}\n", place.display()).as_bytes())
+                    .await
             }
             "read" => self.builtin_read(args).await,
             "type" => self.builtin_type(args).await,
@@ -182,7 +189,10 @@ impl Shell {
     async fn builtin_command(&mut self, args: &[String]) -> Outcome {
         match args.first().map(String::as_str) {
             None => Ok(0),
-            Some("-v") => self.describe(args.get(1..).unwrap_or_default(), false).await,
+            Some("-v") => {
+                self.describe(args.get(1..).unwrap_or_default(), false)
+                    .await
+            }
             Some("-V") => self.describe(args.get(1..).unwrap_or_default(), true).await,
             Some("-p" | "--") => {
                 Box::pin(self.builtin_command(args.get(1..).unwrap_or_default())).await
@@ -250,9 +260,12 @@ impl Shell {
                 let mask = self.umask;
                 let class = |shift: u32| -> String {
                     let bits = [(4, 'r'), (2, 'w'), (1, 'x')].into_iter();
-                    bits.filter(|(bit, _)| (mask >> shift) & bit == 0).map(|(_, c)| c).collect()
+                    bits.filter(|(bit, _)| (mask >> shift) & bit == 0)
+                        .map(|(_, c)| c)
+                        .collect()
                 };
-                self.print(&format!("u={},g={},o={}\n", class(6), class(3), class(0))).await?;
+                self.print(&format!("u={},g={},o={}\n", class(6), class(3), class(0)))
+                    .await?;
             }
             Some(mode) => match u32::from_str_radix(mode, 8) {
                 Ok(mask) => self.umask = mask & 0o777,
@@ -281,4 +294,3 @@ impl Shell {
 fn is_directory(path: &Path) -> bool {
     path.is_dir() || path == Path::new("/")
 }
-

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::applets;
 use crate::proc::{Command, Proc, Reader, Running};
@@ -30,7 +31,7 @@ impl Shell {
         words: Vec<String>,
         assignments: Vec<(String, String)>,
     ) -> Outcome {
-        let running = match self.start(words, assignments, None) {
+        let mut running = match self.start(words, assignments, None) {
             Ok(running) => running,
             Err((name, NotRunnable(status, why))) => {
                 self.complain(&[name.as_str(), ": ", why].concat()).await;
@@ -38,9 +39,22 @@ impl Shell {
             }
         };
         let process = self.process.clone();
-        match process.interruptible(running).await {
-            Ok(status) => Ok(status & 0xff),
-            Err(Interrupted(number)) => Ok(128 + number),
+        let number = match process.interruptible(&mut running).await {
+            Ok(status) => return Ok(status & 0xff),
+            Err(Interrupted(number)) => number,
+        };
+        let Some(shell) = running.shell.clone().filter(|_| !self.catches(number)) else {
+            return Ok(128 + number);
+        };
+        // `sh -c ./script`: the script may have a trap where this shell has none, and would be
+        // process 1 itself had the shell replaced itself by it, as ash does for a last command.
+        loop {
+            while let Some(number) = process.next_signal() {
+                shell.signal(number);
+            }
+            if let Ok(status) = process.interruptible(&mut running).await {
+                return Err(Flow::Exit(status & 0xff));
+            }
         }
     }
 
@@ -56,7 +70,7 @@ impl Shell {
         };
         // The traps go with the shell that set them.
         self.traps.clear_for_exec();
-        match running.takes_signals {
+        match running.shell.is_some() {
             true => Err(Flow::Exit(running.future.await)),
             false => match process.interruptible(running).await {
                 Ok(status) => Err(Flow::Exit(status & 0xff)),
@@ -69,7 +83,7 @@ impl Shell {
         &self,
         words: Vec<String>,
         assignments: Vec<(String, String)>,
-        replaced: Option<&std::rc::Rc<Process>>,
+        replaced: Option<&Rc<Process>>,
     ) -> Result<Started, (String, NotRunnable)> {
         let name = words.first().cloned().unwrap_or_default();
         let found = match self.find_external(&name) {
@@ -86,22 +100,34 @@ impl Shell {
         };
         let shell = |proc: Proc| -> Started {
             let process = replaced.cloned().unwrap_or_else(new);
-            Started { future: Box::pin(invocation::run(proc, process)), takes_signals: true }
+            let shell = Some(process.clone());
+            Started {
+                future: Box::pin(invocation::run(proc, process)),
+                shell,
+            }
         };
         match found {
-            External::Applet(command) => {
-                Ok(Started { future: command(proc), takes_signals: false })
-            }
+            External::Applet(command) => Ok(Started {
+                future: command(proc),
+                shell: None,
+            }),
             External::Shell => Ok(shell(proc)),
             External::Script(path) => match self.interpreter_of(&path) {
                 Some(words) => {
-                    let name = words.first().map(|w| basename(w).to_string()).unwrap_or_default();
+                    let name = words
+                        .first()
+                        .map(|w| basename(w).to_string())
+                        .unwrap_or_default();
                     let Some(command) = applets::find(&name) else {
                         return Err((proc.args.first().cloned().unwrap_or_default(), NOT_FOUND));
                     };
                     let mut proc = proc;
-                    proc.args.splice(0..1, words.into_iter().chain([text(&path)]));
-                    Ok(Started { future: command(proc), takes_signals: false })
+                    proc.args
+                        .splice(0..1, words.into_iter().chain([text(&path)]));
+                    Ok(Started {
+                        future: command(proc),
+                        shell: None,
+                    })
                 }
                 None => {
                     let mut proc = proc;
@@ -163,7 +189,10 @@ impl Shell {
             return script(path);
         }
         let directory = path.parent().map(text).unwrap_or_default();
-        match directory.trim_start_matches("/usr").trim_start_matches("/local") {
+        match directory
+            .trim_start_matches("/usr")
+            .trim_start_matches("/local")
+        {
             "/bin" | "/sbin" => provided(basename(name)).ok_or(NOT_FOUND),
             _ => Err(NOT_FOUND),
         }
@@ -173,8 +202,8 @@ impl Shell {
 /// A command on its way.
 struct Started {
     future: Running,
-    /// Whether it acts on its process's signals itself.
-    takes_signals: bool,
+    /// A shell acts on signals itself: its process.
+    shell: Option<Rc<Process>>,
 }
 
 impl Future for Started {
@@ -196,7 +225,9 @@ fn provided(name: &str) -> Option<External> {
     if name == "busybox" {
         return Some(External::Applet(crate::run));
     }
-    applets::find(name).or_else(|| super::applet(name)).map(External::Applet)
+    applets::find(name)
+        .or_else(|| super::applet(name))
+        .map(External::Applet)
 }
 
 /// A file that can be run: readable, and not a binary, which nothing here could execute.

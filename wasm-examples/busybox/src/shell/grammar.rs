@@ -25,7 +25,10 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
     if tokens.windows(2).any(is_huge_descriptor) {
         return Parsed::Error("bad file descriptor".into());
     }
-    let options = ParserOptions { enable_extended_globbing: false, ..ParserOptions::default() };
+    let options = ParserOptions {
+        enable_extended_globbing: false,
+        ..ParserOptions::default()
+    };
     match parse_tokens(&tokens, &options) {
         Ok(program) => Parsed::Program(program),
         Err(ParseError::ParsingNear(at)) => {
@@ -43,7 +46,9 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
 
 /// The grammar expects numbers before `<` and `>` to be small.
 fn is_huge_descriptor(pair: &[Token]) -> bool {
-    let [Token::Word(text, word), Token::Operator(op, operator)] = pair else { return false };
+    let [Token::Word(text, word), Token::Operator(op, operator)] = pair else {
+        return false;
+    };
     op.starts_with(['<', '>'])
         && word.end.index == operator.start.index
         && text.len() > 9

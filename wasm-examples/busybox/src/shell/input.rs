@@ -11,7 +11,10 @@ use super::{Flow, Shell};
 
 /// A script's text.
 pub enum Input {
-    Text { text: String, at: usize },
+    Text {
+        text: String,
+        at: usize,
+    },
     /// Read line by line from a stream that the commands share.
     Stream(Reader),
 }

@@ -123,7 +123,11 @@ impl Shell {
                     }
                 }
             }
-            if pending { Poll::Pending } else { Poll::Ready(()) }
+            if pending {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
         });
         let process = self.process.clone();
         if let Err(Interrupted(number)) = process.interruptible(all).await {
@@ -166,7 +170,8 @@ impl Shell {
                 }
                 ast::Command::Function(function) => {
                     let name = function.fname.value.clone();
-                    self.functions.insert(name, std::rc::Rc::new(function.body.clone()));
+                    self.functions
+                        .insert(name, std::rc::Rc::new(function.body.clone()));
                     Ok(0)
                 }
                 ast::Command::ExtendedTest(command, redirects) => {
@@ -193,9 +198,10 @@ impl Shell {
         process.run(wstd::runtime::spawn(async move {
             // `( list ) &` is one process, not two: signals and traps meet.
             let outcome = match (list.first.seq.as_slice(), list.additional.as_slice()) {
-                ([ast::Command::Compound(ast::CompoundCommand::Subshell(inner), redirects)], [])
-                    if !list.first.bang =>
-                {
+                (
+                    [ast::Command::Compound(ast::CompoundCommand::Subshell(inner), redirects)],
+                    [],
+                ) if !list.first.bang => {
                     let redirects = redirects.iter().flat_map(|list| list.0.iter());
                     match shell.redirect_all(redirects).await {
                         Ok(true) => shell.list(&inner.list).await,
@@ -265,7 +271,11 @@ impl Shell {
         self.status = status;
         let bytes = captured.take();
         let text = String::from_utf8_lossy(&bytes);
-        Ok(text.trim_end_matches('\n').chars().filter(|c| *c != '\0').collect())
+        Ok(text
+            .trim_end_matches('\n')
+            .chars()
+            .filter(|c| *c != '\0')
+            .collect())
     }
 }
 

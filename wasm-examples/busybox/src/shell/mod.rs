@@ -75,8 +75,11 @@ pub fn command(proc: Proc) -> Running {
 
 /// A builtin that is an applet, too (`env test -f x`, a probe's `test`).
 pub fn applet(name: &str) -> Option<Command> {
-    matches!(name, "test" | "[" | "[[" | "echo" | "printf" | "true" | "false" | "pwd" | "kill")
-        .then_some(run_builtin)
+    matches!(
+        name,
+        "test" | "[" | "[[" | "echo" | "printf" | "true" | "false" | "pwd" | "kill"
+    )
+    .then_some(run_builtin)
 }
 
 fn run_builtin(proc: Proc) -> Running {
@@ -254,7 +257,8 @@ impl Shell {
         match written {
             Ok(()) => Ok(0),
             Err(why) => {
-                self.complain(&[builtin, ": write error: ", &why].concat()).await;
+                self.complain(&[builtin, ": write error: ", &why].concat())
+                    .await;
                 Ok(1)
             }
         }

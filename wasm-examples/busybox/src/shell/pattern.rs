@@ -32,12 +32,18 @@ pub fn push(out: &mut Vec<Char>, text: &str, origin: Origin) {
 
 /// Quote removal.
 pub fn text(chars: &[Char]) -> String {
-    chars.iter().filter(|c| c.origin != Origin::Empty).map(|c| c.c).collect()
+    chars
+        .iter()
+        .filter(|c| c.origin != Origin::Empty)
+        .map(|c| c.c)
+        .collect()
 }
 
 /// Whether anything in it is special.
 pub fn is_pattern(chars: &[Char]) -> bool {
-    chars.iter().any(|c| matches!(c.special(), Some('*' | '?' | '[')))
+    chars
+        .iter()
+        .any(|c| matches!(c.special(), Some('*' | '?' | '[')))
 }
 
 /// Whether the pattern matches the whole of `text`.
@@ -175,7 +181,12 @@ pub fn replace(
             None => whole(),
         },
         Some(_) => match affix(pattern, text, false, true) {
-            Some(n) => text.iter().copied().take(text.len() - n).chain(with.chars()).collect(),
+            Some(n) => text
+                .iter()
+                .copied()
+                .take(text.len() - n)
+                .chain(with.chars())
+                .collect(),
             None => whole(),
         },
         None => {

@@ -40,7 +40,8 @@ impl Shell {
                     'u' => fd = value.parse().unwrap_or(0),
                     'd' => {}
                     _ => {
-                        self.complain(&format!("read: illegal option -{letter}")).await;
+                        self.complain(&format!("read: illegal option -{letter}"))
+                            .await;
                         return Ok(2);
                     }
                 }
@@ -132,7 +133,11 @@ fn fields(line: &[Quoted], ifs: &str, count: usize) -> Vec<String> {
     let mut i = line.iter().take_while(|q| blank(q)).count();
     while i < line.len() {
         if out.len() + 1 == count {
-            out.push(text(last(line.get(i..).unwrap_or_default(), &separates, &blank)));
+            out.push(text(last(
+                line.get(i..).unwrap_or_default(),
+                &separates,
+                &blank,
+            )));
             break;
         }
         let rest = line.get(i..).unwrap_or_default();

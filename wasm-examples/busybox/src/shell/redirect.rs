@@ -84,12 +84,14 @@ impl Shell {
                     true => self.expand_text(body, Context::HereDocument).await?,
                     false => body.to_string(),
                 };
-                self.descriptors.set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
+                self.descriptors
+                    .set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
                 Ok(())
             }
             ast::IoRedirect::HereString(fd, word) => {
                 let text = self.expand_text(&word.value, Context::Word).await? + "\n";
-                self.descriptors.set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
+                self.descriptors
+                    .set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
                 Ok(())
             }
             ast::IoRedirect::OutputAndError(word, append) => {
@@ -137,11 +139,13 @@ impl Shell {
                     self.descriptors.set(2, stream);
                     return Ok(());
                 }
-                Err(RedirectError::Message(format!("{source}: bad file descriptor")))
+                Err(RedirectError::Message(format!(
+                    "{source}: bad file descriptor"
+                )))
             }
-            Target::ProcessSubstitution(..) => {
-                Err(RedirectError::Message("process substitution is not supported".into()))
-            }
+            Target::ProcessSubstitution(..) => Err(RedirectError::Message(
+                "process substitution is not supported".into(),
+            )),
         }
     }
 
@@ -151,7 +155,9 @@ impl Shell {
                 self.descriptors.set(fd, stream);
                 Ok(())
             }
-            None => Err(RedirectError::Message(format!("{source}: Bad file descriptor"))),
+            None => Err(RedirectError::Message(format!(
+                "{source}: Bad file descriptor"
+            ))),
         }
     }
 
@@ -204,7 +210,12 @@ fn open_file(path: &Path, kind: &Kind) -> io::Result<Stream> {
         }
         Kind::ReadAndWrite => {
             let mut options = OpenOptions::new();
-            let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+            let file = options
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)?;
             let (reader, writer) = file_pair(file);
             Stream::Both(reader, writer)
         }
@@ -220,5 +231,7 @@ fn device(name: &str) -> Option<i32> {
         _ => {}
     }
     let prefixes = ["/dev/fd/", "/proc/self/fd/", "/proc/1/fd/"];
-    prefixes.into_iter().find_map(|prefix| name.strip_prefix(prefix)?.parse().ok())
+    prefixes
+        .into_iter()
+        .find_map(|prefix| name.strip_prefix(prefix)?.parse().ok())
 }

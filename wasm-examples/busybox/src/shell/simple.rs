@@ -56,7 +56,9 @@ impl Shell {
             Ok(false) if special && !self.options.interactive => Err(Flow::Exit(1)),
             Ok(false) => Ok(1),
             Ok(true) => {
-                let Expanded { words, assignments, .. } = expanded;
+                let Expanded {
+                    words, assignments, ..
+                } = expanded;
                 self.dispatch(words, assignments, function, builtin).await
             }
         };
@@ -101,7 +103,10 @@ impl Shell {
     /// Calls a function.
     pub async fn call(&mut self, body: &ast::FunctionBody, mut words: Vec<String>) -> Outcome {
         if self.functions_running >= DEEPEST {
-            return Err(self.failure("maximum function recursion depth exceeded").await.0);
+            return Err(self
+                .failure("maximum function recursion depth exceeded")
+                .await
+                .0);
         }
         words.remove(0);
         let caller = std::mem::replace(&mut self.positional, words);
@@ -162,7 +167,11 @@ impl Shell {
             }
             assignments.push(assigned);
         }
-        Ok(Expanded { words, assignments, redirects })
+        Ok(Expanded {
+            words,
+            assignments,
+            redirects,
+        })
     }
 
     async fn expand_assignment(

@@ -34,7 +34,9 @@ impl Traps {
     }
 
     fn get(&self, number: i32) -> Option<&String> {
-        self.actions.get(&number).filter(|action| !self.inherited || action.is_empty())
+        self.actions
+            .get(&number)
+            .filter(|action| !self.inherited || action.is_empty())
     }
 
     /// The first change in a subshell does away with the parent's traps.
@@ -66,6 +68,11 @@ impl Shell {
         Ok(())
     }
 
+    /// Whether there is a trap for a signal.
+    pub fn catches(&self, number: i32) -> bool {
+        self.traps.get(number).is_some()
+    }
+
     /// `trap [action condition...]`.
     pub async fn builtin_trap(&mut self, args: &[String]) -> Outcome {
         let args = match args.first().map(String::as_str) {
@@ -90,7 +97,8 @@ impl Shell {
         let mut status = 0;
         for condition in conditions {
             let Some(number) = signal::number(condition) else {
-                self.complain(&format!("trap: {condition}: invalid signal specification")).await;
+                self.complain(&format!("trap: {condition}: invalid signal specification"))
+                    .await;
                 status = 1;
                 continue;
             };

@@ -30,8 +30,13 @@ impl Variables {
             readonly: false,
         };
         let named = env.iter().filter(|(name, _)| super::word::is_name(name));
-        let all = named.map(|(name, value)| (name.clone(), variable(value))).collect();
-        Variables { all, scopes: Vec::new() }
+        let all = named
+            .map(|(name, value)| (name.clone(), variable(value)))
+            .collect();
+        Variables {
+            all,
+            scopes: Vec::new(),
+        }
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -94,7 +99,9 @@ impl Variables {
     /// outside functions.
     pub fn make_local(&mut self, name: &str) -> bool {
         let before = self.all.get(name).cloned();
-        let Some(scope) = self.scopes.last_mut() else { return false };
+        let Some(scope) = self.scopes.last_mut() else {
+            return false;
+        };
         if !scope.iter().any(|(known, _)| known == name) {
             scope.push((name.to_string(), before));
         }
