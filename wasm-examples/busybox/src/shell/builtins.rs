@@ -170,7 +170,7 @@ impl Shell {
                 false => "No such file or directory",
             };
             self.complain(&format!("cd: can't cd to {to}: {why}")).await;
-            return Ok(1);
+            return Ok(2);
         }
         let before = self.cwd.to_string_lossy().into_owned();
         let now = target.to_string_lossy().into_owned();

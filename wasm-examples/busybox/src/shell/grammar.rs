@@ -25,6 +25,9 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
     if tokens.windows(2).any(is_huge_descriptor) {
         return Parsed::Error("bad file descriptor".into());
     }
+    if depth(&tokens) > DEEPEST {
+        return Parsed::Error("commands are nested too deeply".into());
+    }
     let options = ParserOptions {
         enable_extended_globbing: false,
         ..ParserOptions::default()
@@ -42,6 +45,23 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
         Err(_) if at_end => Parsed::Error("unexpected end of file".into()),
         Err(_) => Parsed::Incomplete("unexpected end of file".into()),
     }
+}
+
+/// The grammar's stack is not endless.
+const DEEPEST: i32 = 100;
+
+/// How deep compound commands are nested, roughly: words that only look like syntax count too.
+fn depth(tokens: &[Token]) -> i32 {
+    let (mut depth, mut deepest) = (0, 0);
+    for token in tokens {
+        match token.to_str() {
+            "{" | "(" | "if" | "while" | "until" | "for" | "case" => depth += 1,
+            "}" | ")" | "fi" | "done" | "esac" => depth = (depth - 1).max(0),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// The grammar expects numbers before `<` and `>` to be small.

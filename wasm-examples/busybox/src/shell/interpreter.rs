@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use brush_parser::ast;
 
@@ -18,8 +19,16 @@ use super::{Flow, Outcome, Shell};
 /// A command being run; boxed, because commands contain commands.
 pub type Run<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
-/// After so many commands, other tasks have their turn even if nothing blocks.
-const TURN: u32 = 64;
+/// Commands that block nothing give other tasks their turn after this time. Not after each
+/// command: a turn costs a poll of the host, which takes about a millisecond.
+const TURN: Duration = Duration::from_millis(10);
+
+/// How many commands pass before the clock is read.
+const CLOCK: u32 = 32;
+
+/// Commands within commands, function calls and substitutions, all counted; the host's stack ends
+/// not far beyond.
+const DEEPEST: usize = 240;
 
 impl Shell {
     pub async fn run_program(&mut self, program: &ast::Program) -> Outcome {
@@ -74,7 +83,7 @@ impl Shell {
     }
 
     async fn pipeline(&mut self, pipeline: &ast::Pipeline) -> Outcome {
-        let started = pipeline.timed.as_ref().map(|_| std::time::Instant::now());
+        let started = pipeline.timed.as_ref().map(|_| Instant::now());
         let status = match pipeline.seq.as_slice() {
             [] => 0,
             [command] => self.command(command).await?,
@@ -159,10 +168,17 @@ impl Shell {
     pub fn command<'a>(&'a mut self, command: &'a ast::Command) -> Run<'a> {
         Box::pin(async move {
             self.busy += 1;
-            if self.busy >= TURN {
+            if self.busy >= CLOCK {
                 self.busy = 0;
-                yield_now().await;
+                if self.turn.elapsed() >= TURN {
+                    yield_now().await;
+                    self.turn = Instant::now();
+                }
             }
+            if self.nesting >= DEEPEST {
+                return Err(self.failure("commands are nested too deeply").await.0);
+            }
+            self.nesting += 1;
             let outcome = match command {
                 ast::Command::Simple(command) => self.simple(command).await,
                 ast::Command::Compound(command, redirects) => {
@@ -178,6 +194,7 @@ impl Shell {
                     self.extended_test(&command.expr, redirects.as_ref()).await
                 }
             };
+            self.nesting -= 1;
             self.status = outcome?;
             let status = self.status;
             self.take_signals().await?;
@@ -256,6 +273,7 @@ impl Shell {
             }
         };
         let mut shell = self.subshell();
+        shell.nesting += 2;
         let (writer, captured) = Writer::capture();
         shell.descriptors.set(1, Stream::Writer(writer));
         let process = self.process.clone();

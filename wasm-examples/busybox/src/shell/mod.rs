@@ -51,6 +51,7 @@ mod word;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Instant;
 
 use brush_parser::ast;
 
@@ -148,8 +149,12 @@ pub struct Shell {
     tested: usize,
     /// Whether this is a subshell.
     subshell: bool,
-    /// Commands run since other tasks last had their turn.
+    /// Commands run since the clock was last read.
     busy: u32,
+    /// When other tasks last had their turn.
+    turn: Instant,
+    /// How deep the running command lies within others.
+    nesting: usize,
     /// `getopts`' place within a group of options.
     option_offset: usize,
     /// In a trap's action: `$?` when it began, which `exit` without a number gives.
@@ -202,6 +207,8 @@ impl Shell {
             tested: 0,
             subshell: false,
             busy: 0,
+            turn: Instant::now(),
+            nesting: 0,
             option_offset: 0,
             trapped: None,
             aliases: BTreeMap::new(),

@@ -39,11 +39,13 @@ pub fn text(chars: &[Char]) -> String {
         .collect()
 }
 
-/// Whether anything in it is special.
+/// Whether anything in it is special. A lone `[`, which so many commands begin with, is not.
 pub fn is_pattern(chars: &[Char]) -> bool {
-    chars
-        .iter()
-        .any(|c| matches!(c.special(), Some('*' | '?' | '[')))
+    let mut special = chars.iter().filter_map(|c| c.special());
+    special.any(|c| matches!(c, '*' | '?' | '[')) && {
+        let mut special = chars.iter().filter_map(|c| c.special());
+        special.any(|c| matches!(c, '*' | '?' | ']'))
+    }
 }
 
 /// Whether the pattern matches the whole of `text`.

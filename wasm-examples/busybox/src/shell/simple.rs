@@ -12,9 +12,6 @@ use super::variables::Variable;
 use super::word::Context;
 use super::{Flow, Outcome, Shell};
 
-/// Functions may not call each other deeper than this; beyond, the stack could be exhausted.
-const DEEPEST: usize = 120;
-
 /// A simple command after expansion.
 struct Expanded<'a> {
     words: Vec<String>,
@@ -91,7 +88,13 @@ impl Shell {
         }
         let outcome = match (function, builtin) {
             (Some(body), _) => self.call(&body, words).await,
-            (None, Some(builtin)) => self.builtin(builtin, words).await,
+            (None, Some(builtin)) => {
+                // `eval`, `.` and `command` run commands themselves.
+                self.nesting += 2;
+                let outcome = self.builtin(builtin, words).await;
+                self.nesting -= 2;
+                outcome
+            }
             (None, None) => Ok(0),
         };
         for (name, before) in saved.into_iter().rev() {
@@ -102,20 +105,16 @@ impl Shell {
 
     /// Calls a function.
     pub async fn call(&mut self, body: &ast::FunctionBody, mut words: Vec<String>) -> Outcome {
-        if self.functions_running >= DEEPEST {
-            return Err(self
-                .failure("maximum function recursion depth exceeded")
-                .await
-                .0);
-        }
         words.remove(0);
         let caller = std::mem::replace(&mut self.positional, words);
         let loops = std::mem::take(&mut self.loops);
         self.functions_running += 1;
+        self.nesting += 1;
         self.variables.enter_function();
         let outcome = Box::pin(self.redirected(&body.0, body.1.as_ref())).await;
         self.variables.leave_function();
         self.functions_running -= 1;
+        self.nesting -= 1;
         self.loops = loops;
         self.positional = caller;
         match outcome {
