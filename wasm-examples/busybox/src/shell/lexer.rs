@@ -5,7 +5,7 @@
 //! for `word` to take apart later. Here-documents are placed where the grammar expects them: after
 //! their delimiter, as a word that begins with [`BODY`] (the grammar has no other place for them).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use brush_parser::{SourcePosition, SourceSpan, Token};
@@ -50,7 +50,7 @@ pub struct Lexer<'a> {
     frames: Vec<Frame>,
     command_position: bool,
     /// Which tokens are words that name a command.
-    commands: BTreeSet<usize>,
+    commands: Vec<usize>,
 }
 
 /// All tokens of `text`.
@@ -61,7 +61,7 @@ pub fn tokens(text: &[char], at_end: bool, aliases: &Aliases) -> Lexed<Vec<Token
     for (i, token) in lexer.tokens.into_iter().enumerate() {
         let alias = aliases
             .get(token.to_str())
-            .filter(|_| lexer.commands.contains(&i));
+            .filter(|_| lexer.commands.binary_search(&i).is_ok());
         match alias {
             Some(value) => {
                 // An alias is not expanded within itself.
@@ -89,7 +89,7 @@ impl<'a> Lexer<'a> {
             here_documents: Vec::new(),
             frames: Vec::new(),
             command_position: true,
-            commands: BTreeSet::new(),
+            commands: Vec::new(),
         }
     }
 
@@ -230,7 +230,7 @@ impl<'a> Lexer<'a> {
         }
         let is_for = reserved && text == "for";
         if reserved {
-            self.commands.insert(self.tokens.len());
+            self.commands.push(self.tokens.len());
         }
         self.push(text, start, false);
         if is_for {

@@ -2,7 +2,7 @@
 //! signals sent to it, and its exit status. `kill`, `wait` and the host's notice meet here.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
@@ -12,7 +12,7 @@ use wstd::runtime::Task;
 use super::signal;
 
 thread_local! {
-    static TABLE: RefCell<BTreeMap<u32, Weak<Process>>> = const { RefCell::new(BTreeMap::new()) };
+    static TABLE: RefCell<Vec<Weak<Process>>> = const { RefCell::new(Vec::new()) };
     static NEXT: Cell<u32> = const { Cell::new(1) };
 }
 
@@ -37,7 +37,7 @@ impl Process {
     pub fn new() -> Rc<Process> {
         let pid = NEXT.with(|next| next.replace(next.get() + 1));
         let process = Rc::new(Process::numbered(pid));
-        TABLE.with(|table| table.borrow_mut().insert(pid, Rc::downgrade(&process)));
+        TABLE.with(|table| table.borrow_mut().push(Rc::downgrade(&process)));
         process
     }
 
@@ -53,7 +53,13 @@ impl Process {
     }
 
     pub fn find(pid: u32) -> Option<Rc<Process>> {
-        TABLE.with(|table| table.borrow().get(&pid)?.upgrade())
+        TABLE.with(|table| {
+            table
+                .borrow()
+                .iter()
+                .filter_map(Weak::upgrade)
+                .find(|p| p.pid == pid)
+        })
     }
 
     /// Makes it the owner of its task.
@@ -152,6 +158,6 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // Subshells that were cut short never came to `exit`.
-        let _ = TABLE.try_with(|table| table.borrow_mut().remove(&self.pid));
+        let _ = TABLE.try_with(|table| table.borrow_mut().retain(|other| other.strong_count() > 0));
     }
 }

@@ -1,7 +1,6 @@
 //! Descriptors and redirections. Descriptors are shared by clones, as after `fork`; whoever
 //! redirects for one command keeps the old set and puts it back.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -25,11 +24,11 @@ pub enum Stream {
 }
 
 #[derive(Clone, Default)]
-pub struct Descriptors(BTreeMap<i32, Stream>);
+pub struct Descriptors(Vec<(i32, Stream)>);
 
 impl Descriptors {
     pub fn standard(stdin: Reader, stdout: Writer, stderr: Writer) -> Descriptors {
-        Descriptors(BTreeMap::from([
+        Descriptors(Vec::from([
             (0, Stream::Reader(stdin)),
             (1, Stream::Writer(stdout)),
             (2, Stream::Writer(stderr)),
@@ -37,16 +36,24 @@ impl Descriptors {
     }
 
     pub fn set(&mut self, fd: i32, stream: Stream) {
-        self.0.insert(fd, stream);
+        self.close(fd);
+        self.0.push((fd, stream));
     }
 
     pub fn get(&self, fd: i32) -> Option<&Stream> {
-        self.0.get(&fd)
+        self.0
+            .iter()
+            .find(|(known, _)| *known == fd)
+            .map(|(_, stream)| stream)
+    }
+
+    pub fn close(&mut self, fd: i32) {
+        self.0.retain(|(known, _)| *known != fd);
     }
 
     /// For reading; a descriptor that is closed or not for reading is at its end.
     pub fn reader(&self, fd: i32) -> Reader {
-        match self.0.get(&fd) {
+        match self.get(fd) {
             Some(Stream::Reader(reader) | Stream::Both(reader, _)) => reader.clone(),
             Some(Stream::Writer(_)) | None => Reader::empty(),
         }
@@ -54,7 +61,7 @@ impl Descriptors {
 
     /// For writing; what is written to a closed descriptor is lost.
     pub fn writer(&self, fd: i32) -> Writer {
-        match self.0.get(&fd) {
+        match self.get(fd) {
             Some(Stream::Writer(writer) | Stream::Both(_, writer)) => writer.clone(),
             Some(Stream::Reader(_)) | None => Writer::null(),
         }
@@ -126,7 +133,7 @@ impl Shell {
             Target::Duplicate(word) => {
                 let source = self.expand_text(&word.value, Context::Word).await?;
                 if source == "-" {
-                    self.descriptors.0.remove(&fd.unwrap_or(default));
+                    self.descriptors.close(fd.unwrap_or(default));
                     return Ok(());
                 }
                 if let Ok(source) = source.parse() {
