@@ -1,15 +1,73 @@
 //! A shell and applets in one component, called by `argv[0]` or as `busybox APPLET`.
+//!
+//! Owns the process's end: exact exit codes, and 143 for an applet that is asked to terminate.
+//! (The shell acts on that request itself.)
+
+mod applets;
+mod lifecycle;
 mod proc;
+mod shell;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use proc::{Proc, Running};
+
+/// The status of a process that ended by SIGTERM.
+const TERMINATED: i32 = 143;
 
 fn main() {
-    let proc = proc::Proc::of_host();
-    let code = wstd::runtime::block_on(async move {
-        let _ = proc.stdout.write_all(proc.name().as_bytes()).await;
-        let (r, w) = proc::pipe();
-        let _ = w.write_all(b"x\n").await;
-        drop(w);
-        let _ = r.read_line().await;
-        7
+    let proc = Proc::of_host();
+    wstd::runtime::block_on(async move {
+        let code = start(proc).await;
+        // Ended here and not behind `block_on`, which would wait for background jobs.
+        wasip2::cli::exit::exit_with_code((code & 0xff) as u8);
     });
-    wasip2::cli::exit::exit_with_code(code);
+}
+
+/// Runs what the host started.
+async fn start(proc: Proc) -> i32 {
+    let called = called(proc);
+    if shell::is_shell(called.name()) {
+        return shell::main(called).await;
+    }
+    let mut command = run(called);
+    let mut notice = pin!(lifecycle::termination());
+    poll_fn(|cx| match command.as_mut().poll(cx) {
+        Poll::Ready(code) => Poll::Ready(code),
+        Poll::Pending => notice.as_mut().poll(cx).map(|()| TERMINATED),
+    })
+    .await
+}
+
+/// `busybox APPLET ARGS` is `APPLET ARGS`.
+fn called(mut proc: Proc) -> Proc {
+    if proc.name() == "busybox" && proc.args.get(1).is_some_and(|arg| arg != "--list") {
+        proc.args.remove(0);
+    }
+    proc
+}
+
+/// Runs an applet or a shell by the name in `args[0]`.
+pub fn run(proc: Proc) -> Running {
+    let proc = called(proc);
+    let name = proc.name();
+    if shell::is_shell(name) {
+        return shell::command(proc);
+    }
+    if let Some(command) = applets::find(name).or_else(|| shell::applet(name)) {
+        return command(proc);
+    }
+    Box::pin(async move {
+        if proc.name() != "busybox" {
+            let line = [proc.name(), ": applet not found\n"].concat();
+            let _ = proc.stderr.write_all(line.as_bytes()).await;
+            return 127;
+        }
+        let mut names: Vec<&str> = applets::names().chain(["ash", "sh"]).collect();
+        names.sort_unstable();
+        let list = names.join("\n") + "\n";
+        i32::from(proc.stdout.write_all(list.as_bytes()).await.is_err())
+    })
 }

@@ -71,7 +71,10 @@ impl Proc {
         }
         let path = self.path(operand);
         if path.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "Is a directory"));
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "Is a directory",
+            ));
         }
         Ok(Reader::file(File::open(path)?))
     }
@@ -128,14 +131,17 @@ struct Source {
 enum SourceKind {
     Empty,
     Host(AsyncInputStream),
-    File(RefCell<File>),
+    File(Rc<RefCell<File>>),
     Pipe(ReadEnd),
     Bytes(RefCell<VecDeque<u8>>),
 }
 
 impl Reader {
     fn new(kind: SourceKind) -> Reader {
-        Reader(Rc::new(Source { ahead: RefCell::default(), kind }))
+        Reader(Rc::new(Source {
+            ahead: RefCell::default(),
+            kind,
+        }))
     }
 
     /// Always at its end, like /dev/null.
@@ -144,16 +150,20 @@ impl Reader {
     }
 
     pub fn host() -> Reader {
-        Reader::new(SourceKind::Host(AsyncInputStream::new(wasip2::cli::stdin::get_stdin())))
+        Reader::new(SourceKind::Host(AsyncInputStream::new(
+            wasip2::cli::stdin::get_stdin(),
+        )))
     }
 
     pub fn file(file: File) -> Reader {
-        Reader::new(SourceKind::File(RefCell::new(file)))
+        Reader::new(SourceKind::File(Rc::new(RefCell::new(file))))
     }
 
     /// Reads fixed bytes (here-documents).
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Reader {
-        Reader::new(SourceKind::Bytes(RefCell::new(VecDeque::from(bytes.into()))))
+        Reader::new(SourceKind::Bytes(RefCell::new(VecDeque::from(
+            bytes.into(),
+        ))))
     }
 
     /// Reads at least one byte; 0 means the end.
@@ -217,7 +227,7 @@ pub struct Writer(Rc<Sink>);
 enum Sink {
     Null,
     Host(RefCell<Option<AsyncOutputStream>>),
-    File(RefCell<File>),
+    File(Rc<RefCell<File>>),
     Pipe(WriteEnd),
     Capture(Rc<RefCell<Vec<u8>>>),
 }
@@ -239,7 +249,7 @@ impl Writer {
     }
 
     pub fn file(file: File) -> Writer {
-        Writer(Rc::new(Sink::File(RefCell::new(file))))
+        Writer(Rc::new(Sink::File(Rc::new(RefCell::new(file)))))
     }
 
     /// Collects what is written (command substitution).
@@ -254,7 +264,7 @@ impl Writer {
             Sink::Null => Ok(()),
             Sink::Host(slot) => {
                 // Taken while it writes, so that two tasks' lines do not mix.
-                let mut stream = loop {
+                let stream = loop {
                     match slot.borrow_mut().take() {
                         Some(stream) => break stream,
                         None => {}
@@ -277,6 +287,15 @@ impl Writer {
             }
         }
     }
+}
+
+/// A file open for both, with one position (`<>`).
+pub fn file_pair(file: File) -> (Reader, Writer) {
+    let file = Rc::new(RefCell::new(file));
+    (
+        Reader::new(SourceKind::File(file.clone())),
+        Writer(Rc::new(Sink::File(file))),
+    )
 }
 
 /// Lets the other tasks of this thread run once.
@@ -305,6 +324,13 @@ struct Channel {
 }
 
 impl Channel {
+    /// A task polled without need (in a join) must not queue up twice.
+    fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|known| known.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
     fn wake(&mut self) {
         for waker in self.waiting.drain(..) {
             waker.wake();
@@ -330,7 +356,7 @@ impl ReadEnd {
                 if channel.no_writer || buf.is_empty() {
                     return Poll::Ready(Ok(0));
                 }
-                channel.waiting.push(cx.waker().clone());
+                channel.wait(cx.waker());
                 return Poll::Pending;
             }
             let n = channel.bytes.read(buf);
@@ -358,7 +384,7 @@ impl WriteEnd {
             if bytes.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            channel.waiting.push(cx.waker().clone());
+            channel.wait(cx.waker());
             Poll::Pending
         })
         .await

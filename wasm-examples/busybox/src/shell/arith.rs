@@ -1,0 +1,360 @@
+//! Arithmetic expansion: C's integer operators on 64-bit numbers, over the shell's variables.
+//! Parameters and substitutions inside the expression have been expanded before.
+
+use super::variables::Variables;
+
+/// The value of `expression`; assignments in it change `variables`. The error is a message.
+pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, String> {
+    let mut evaluation = Evaluation {
+        text: expression,
+        variables,
+        live: true,
+        depth: 0,
+    };
+    if evaluation.peek().is_none() {
+        return Ok(0);
+    }
+    let value = evaluation.comma()?;
+    match evaluation.peek() {
+        None => Ok(value),
+        Some(_) => Err(SYNTAX.into()),
+    }
+}
+
+const SYNTAX: &str = "arithmetic syntax error";
+
+/// Deeper nesting than this is an error rather than an exhausted stack.
+const DEEPEST: usize = 200;
+
+struct Evaluation<'a> {
+    text: &'a str,
+    variables: &'a mut Variables,
+    /// False in the branch of `&&`, `||` and `?:` that is not taken: it has no effects.
+    live: bool,
+    depth: usize,
+}
+
+/// Binary operators by falling precedence; longer ones first where one begins another.
+const LEVELS: [&[&str]; 10] = [
+    &["||"],
+    &["&&"],
+    &["|"],
+    &["^"],
+    &["&"],
+    &["==", "!="],
+    &["<=", ">=", "<", ">"],
+    &["<<", ">>"],
+    &["+", "-"],
+    &["*", "/", "%"],
+];
+
+const ASSIGNMENTS: [&str; 11] = [
+    "<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "=",
+];
+
+impl Evaluation<'_> {
+    fn peek(&mut self) -> Option<char> {
+        self.text = self.text.trim_start();
+        self.text.chars().next()
+    }
+
+    fn take(&mut self, symbol: &str) -> bool {
+        self.peek();
+        match self.text.strip_prefix(symbol) {
+            Some(rest) => {
+                self.text = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn comma(&mut self) -> Result<i64, String> {
+        let mut value = self.assignment()?;
+        while self.take(",") {
+            value = self.assignment()?;
+        }
+        Ok(value)
+    }
+
+    fn assignment(&mut self) -> Result<i64, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err("expression too deep".into());
+        }
+        let value = self.assign_or_choose();
+        self.depth -= 1;
+        value
+    }
+
+    fn assign_or_choose(&mut self) -> Result<i64, String> {
+        let start = self.text;
+        if let Some(name) = self.name() {
+            self.peek();
+            if !self.text.starts_with("==")
+                && let Some(op) = ASSIGNMENTS.into_iter().find(|op| self.text.starts_with(op))
+            {
+                self.take(op);
+                let right = self.assignment()?;
+                let value = match op.trim_end_matches('=') {
+                    "" => right,
+                    op => {
+                        let left = self.value_of(&name)?;
+                        self.binary(op, left, right)?
+                    }
+                };
+                self.assign(&name, value)?;
+                return Ok(value);
+            }
+            self.text = start;
+        }
+        let condition = self.level(0)?;
+        if !self.take("?") {
+            return Ok(condition);
+        }
+        let live = self.live;
+        self.live = live && condition != 0;
+        let then = self.assignment()?;
+        if !self.take(":") {
+            return Err(SYNTAX.into());
+        }
+        self.live = live && condition == 0;
+        let otherwise = self.assignment()?;
+        self.live = live;
+        Ok(if condition != 0 { then } else { otherwise })
+    }
+
+    fn level(&mut self, level: usize) -> Result<i64, String> {
+        let Some(operators) = LEVELS.get(level) else {
+            return self.power();
+        };
+        let mut left = self.level(level + 1)?;
+        loop {
+            self.peek();
+            let Some(op) = operators
+                .iter()
+                .copied()
+                .find(|op| self.text.starts_with(op))
+            else {
+                return Ok(left);
+            };
+            let next = self
+                .text
+                .get(op.len()..)
+                .and_then(|rest| rest.chars().next());
+            let another = match op {
+                "|" | "&" => next == op.chars().next() || next == Some('='),
+                "<" | ">" => next == op.chars().next(),
+                "<=" | ">=" | "==" | "!=" => false,
+                "*" => next == Some('*'),
+                "||" | "&&" => false,
+                _ => next == Some('='),
+            };
+            if another {
+                return Ok(left);
+            }
+            self.take(op);
+            let live = self.live;
+            match op {
+                "||" => self.live = live && left == 0,
+                "&&" => self.live = live && left != 0,
+                _ => {}
+            }
+            let right = self.level(level + 1)?;
+            self.live = live;
+            left = self.binary(op, left, right)?;
+        }
+    }
+
+    fn power(&mut self) -> Result<i64, String> {
+        let base = self.unary()?;
+        if !self.take("**") {
+            return Ok(base);
+        }
+        let exponent = self.power()?;
+        match u32::try_from(exponent) {
+            Ok(exponent) => Ok(base.wrapping_pow(exponent)),
+            Err(_) => Err("exponent less than 0".into()),
+        }
+    }
+
+    fn unary(&mut self) -> Result<i64, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err("expression too deep".into());
+        }
+        let value = self.prefix();
+        self.depth -= 1;
+        value
+    }
+
+    fn prefix(&mut self) -> Result<i64, String> {
+        for (op, step) in [("++", 1), ("--", -1)] {
+            let start = self.text;
+            if self.take(op) {
+                if let Some(name) = self.name() {
+                    let value = self.value_of(&name)?.wrapping_add(step);
+                    self.assign(&name, value)?;
+                    return Ok(value);
+                }
+                self.text = start;
+            }
+        }
+        match self.peek() {
+            Some('!') => {
+                self.take("!");
+                Ok(i64::from(self.unary()? == 0))
+            }
+            Some('~') => {
+                self.take("~");
+                Ok(!self.unary()?)
+            }
+            Some('+') => {
+                self.take("+");
+                self.unary()
+            }
+            Some('-') => {
+                self.take("-");
+                Ok(self.unary()?.wrapping_neg())
+            }
+            Some('(') => {
+                self.take("(");
+                let value = self.comma()?;
+                match self.take(")") {
+                    true => Ok(value),
+                    false => Err(SYNTAX.into()),
+                }
+            }
+            Some(c) if c.is_ascii_digit() => self.number(),
+            _ => {
+                let name = self.name().ok_or(SYNTAX)?;
+                let value = self.value_of(&name)?;
+                for (op, step) in [("++", 1), ("--", -1)] {
+                    if self.take(op) {
+                        self.assign(&name, value.wrapping_add(step))?;
+                    }
+                }
+                Ok(value)
+            }
+        }
+    }
+
+    fn number(&mut self) -> Result<i64, String> {
+        let end = self
+            .text
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '_');
+        let (digits, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
+        self.text = rest;
+        parse(digits).ok_or_else(|| SYNTAX.to_string())
+    }
+
+    fn name(&mut self) -> Option<String> {
+        self.peek();
+        let end = self
+            .text
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let (name, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
+        if !super::word::is_name(name) {
+            return None;
+        }
+        self.text = rest;
+        Some(name.to_string())
+    }
+
+    /// A variable's value is itself an expression; unset or empty is 0.
+    fn value_of(&mut self, name: &str) -> Result<i64, String> {
+        let Some(text) = self.variables.get(name) else {
+            return Ok(0);
+        };
+        let text = text.trim().to_string();
+        if text.is_empty() || !self.live {
+            return Ok(0);
+        }
+        if let Some(number) = parse(&text) {
+            return Ok(number);
+        }
+        let depth = self.depth + 10;
+        if depth > DEEPEST {
+            return Err("expression recursion loop detected".into());
+        }
+        let mut inner = Evaluation {
+            text: &text,
+            variables: self.variables,
+            live: self.live,
+            depth,
+        };
+        let value = inner.comma()?;
+        match inner.peek() {
+            None => Ok(value),
+            Some(_) => Err(SYNTAX.into()),
+        }
+    }
+
+    fn assign(&mut self, name: &str, value: i64) -> Result<(), String> {
+        if !self.live {
+            return Ok(());
+        }
+        let set = self.variables.set(name, value.to_string());
+        set.map_err(|readonly| format!("{}: is read only", readonly.0))
+    }
+
+    fn binary(&self, op: &str, a: i64, b: i64) -> Result<i64, String> {
+        Ok(match op {
+            "||" => i64::from(a != 0 || b != 0),
+            "&&" => i64::from(a != 0 && b != 0),
+            "|" => a | b,
+            "^" => a ^ b,
+            "&" => a & b,
+            "==" => i64::from(a == b),
+            "!=" => i64::from(a != b),
+            "<=" => i64::from(a <= b),
+            ">=" => i64::from(a >= b),
+            "<" => i64::from(a < b),
+            ">" => i64::from(a > b),
+            "<<" => a.wrapping_shl(b as u32),
+            ">>" => a.wrapping_shr(b as u32),
+            "+" => a.wrapping_add(b),
+            "-" => a.wrapping_sub(b),
+            "*" => a.wrapping_mul(b),
+            "/" | "%" if b == 0 && !self.live => 0,
+            "/" | "%" if b == 0 => return Err("divide by zero".into()),
+            "/" => a.wrapping_div(b),
+            _ => a.wrapping_rem(b),
+        })
+    }
+}
+
+/// Decimal, 0x hexadecimal, 0 octal, or base#digits.
+fn parse(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (radix, digits) = if let Some((base, digits)) = digits.split_once('#') {
+        (
+            base.parse().ok().filter(|base| (2..=36).contains(base))?,
+            digits,
+        )
+    } else if let Some(hex) = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
+        (16, hex)
+    } else if digits.len() > 1 && digits.starts_with('0') {
+        (8, digits.trim_start_matches('0'))
+    } else {
+        (10, digits)
+    };
+    if digits.is_empty() && radix == 8 {
+        return Some(0);
+    }
+    if !digits.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let value = u64::from_str_radix(digits, radix).ok()? as i64;
+    Some(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
+}

@@ -1,0 +1,292 @@
+//! The shell: a POSIX shell as busybox ash is one, in one thread of one WASI component.
+//!
+//! `lexer`, `grammar` and `input` turn text into syntax trees; `interpreter` walks them; `simple`
+//! and `external` run simple commands; `expand` (with `word`, `brace`, `pattern`, `glob`, `arith`)
+//! gives words their values; `redirect` keeps descriptors; the builtins stand in `builtins` and
+//! the modules it names.
+//!
+//! There are no processes: a subshell is a clone of [`Shell`], a pipeline's stages are futures
+//! that are polled together, a background job is a task. `process` gives shells and jobs numbers
+//! and carries signals between them.
+//!
+//! The host's notice to end arrives as SIGTERM at process 1. As commands live inside the shell, no
+//! kernel ends them: a signal interrupts the foreground command at once, its status is 128+n, and
+//! then the trap runs and the script goes on. (POSIX has the trap wait for the command's end;
+//! ours would wait for `sleep 3600`.) Without a trap the shell runs its EXIT trap and ends with
+//! 128+n. `trap '' TERM` leaves everything as it is.
+
+mod arith;
+mod brace;
+mod builtins;
+mod compound;
+mod control;
+mod declare;
+mod escape;
+mod expand;
+mod external;
+mod getopts;
+mod glob;
+mod grammar;
+mod input;
+mod interpreter;
+mod invocation;
+mod jobs;
+mod lexer;
+mod options;
+mod parameter;
+mod pattern;
+mod place;
+mod print;
+mod printf;
+mod process;
+mod read;
+mod redirect;
+mod signal;
+mod simple;
+mod test;
+mod trap;
+mod variables;
+mod word;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use brush_parser::ast;
+
+use crate::proc::{Command, Proc, Running};
+
+use jobs::Jobs;
+use options::Options;
+use process::Process;
+use redirect::Descriptors;
+use trap::Traps;
+use variables::Variables;
+
+/// Whether `name` calls this shell.
+pub fn is_shell(name: &str) -> bool {
+    matches!(name, "sh" | "ash" | "bash" | "-sh" | "-ash")
+}
+
+/// `sh` as a command: a shell within this process, or started by an applet such as `env`.
+pub fn command(proc: Proc) -> Running {
+    Box::pin(invocation::run(proc, Process::new()))
+}
+
+/// A builtin that is an applet, too (`env test -f x`, a probe's `test`).
+pub fn applet(name: &str) -> Option<Command> {
+    matches!(
+        name,
+        "test" | "[" | "[[" | "echo" | "printf" | "true" | "false" | "pwd" | "kill"
+    )
+    .then_some(run_builtin)
+}
+
+fn run_builtin(proc: Proc) -> Running {
+    Box::pin(async move {
+        let mut shell = Shell::new(&proc, Process::new());
+        let outcome = match builtins::find(proc.name()) {
+            Some(builtin) => shell.builtin(builtin, proc.args).await,
+            None => Ok(127),
+        };
+        shell.conclude(outcome).await
+    })
+}
+
+/// `sh` as what the host started: process 1, which the notice to end goes to.
+pub async fn main(proc: Proc) -> i32 {
+    let process = Process::new();
+    let notified = process.clone();
+    wstd::runtime::spawn(async move {
+        crate::lifecycle::termination().await;
+        notified.signal(signal::TERM);
+    })
+    .detach();
+    invocation::run(proc, process).await
+}
+
+/// Why a command did not simply end: control goes elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Out of this many loops.
+    Break(usize),
+    /// To the next round of the loop this many levels out.
+    Continue(usize),
+    Return(i32),
+    Exit(i32),
+    /// Back to the prompt, after an error in an interactive shell.
+    Abandon,
+}
+
+/// A command's exit status, or where control went instead.
+pub type Outcome = Result<i32, Flow>;
+
+/// A shell execution environment.
+#[derive(Clone)]
+pub struct Shell {
+    pub variables: Variables,
+    pub functions: BTreeMap<String, Rc<ast::FunctionBody>>,
+    /// `$0`, and what messages begin with.
+    pub name: String,
+    pub positional: Vec<String>,
+    pub cwd: PathBuf,
+    pub descriptors: Descriptors,
+    pub options: Options,
+    /// `$?`.
+    pub status: i32,
+    /// `$$`, which subshells share.
+    pub pid: u32,
+    /// Who gets the signals for this environment.
+    process: Rc<Process>,
+    jobs: Jobs,
+    traps: Traps,
+    /// The status of the last command substitution of the command being expanded.
+    substituted: Option<i32>,
+    loops: usize,
+    functions_running: usize,
+    /// Greater than 0 where `set -e` does not apply (conditions, `!`, before `&&` and `||`).
+    tested: usize,
+    /// Whether this is a subshell.
+    subshell: bool,
+    /// Commands run since the clock was last read.
+    busy: u32,
+    /// When other tasks last had their turn.
+    turn: Instant,
+    /// How deep the running command lies within others.
+    nesting: usize,
+    /// `getopts`' place within a group of options.
+    option_offset: usize,
+    /// In a trap's action: `$?` when it began, which `exit` without a number gives.
+    trapped: Option<i32>,
+    aliases: BTreeMap<String, String>,
+    umask: u32,
+}
+
+impl Shell {
+    fn new(proc: &Proc, process: Rc<Process>) -> Shell {
+        let mut variables = Variables::of_environment(&proc.env);
+        let cwd = proc.cwd.to_string_lossy().into_owned();
+        for (name, value, export) in [
+            ("IFS", " \t\n", false),
+            ("OPTIND", "1", false),
+            ("PS1", "\\w \\$ ", false),
+            ("PS2", "> ", false),
+            ("PS4", "+ ", false),
+            ("PPID", "0", false),
+            ("PWD", cwd.as_str(), true),
+        ] {
+            let known = variables.get(name).is_some() && name.starts_with("PS");
+            if !known {
+                let variable = variables.attributes(name);
+                variable.value = Some(value.to_string());
+                variable.exported = export;
+            }
+        }
+        if variables.get("PATH").is_none() {
+            let path = "/sbin:/usr/sbin:/bin:/usr/bin";
+            variables.attributes("PATH").value = Some(path.into());
+        }
+        let (stdin, stdout) = (proc.stdin.clone(), proc.stdout.clone());
+        Shell {
+            variables,
+            functions: BTreeMap::new(),
+            name: proc.args.first().cloned().unwrap_or_else(|| "sh".into()),
+            positional: Vec::new(),
+            cwd: proc.cwd.clone(),
+            descriptors: Descriptors::standard(stdin, stdout, proc.stderr.clone()),
+            options: Options::default(),
+            status: 0,
+            pid: process.pid,
+            process,
+            jobs: Jobs::default(),
+            traps: Traps::default(),
+            substituted: None,
+            loops: 0,
+            functions_running: 0,
+            tested: 0,
+            subshell: false,
+            busy: 0,
+            turn: Instant::now(),
+            nesting: 0,
+            option_offset: 0,
+            trapped: None,
+            aliases: BTreeMap::new(),
+            umask: 0o022,
+        }
+    }
+
+    /// A subshell environment: a copy whose changes stay in it, with traps reset.
+    fn subshell(&self) -> Shell {
+        let process = Process::new();
+        process.ignore_like(&self.process);
+        let mut shell = self.clone();
+        shell.process = process;
+        shell.jobs.forget();
+        shell.traps.enter_subshell();
+        shell.subshell = true;
+        shell
+    }
+
+    /// Writes `name: message` to standard error.
+    async fn complain(&self, message: &str) {
+        let line = [self.name.as_str(), ": ", message, "\n"].concat();
+        let _ = self.descriptors.writer(2).write_all(line.as_bytes()).await;
+    }
+
+    /// Writes to standard output. A reader that has gone ends the shell, as SIGPIPE would.
+    async fn print(&self, text: &str) -> Result<(), Flow> {
+        self.print_bytes(text.as_bytes()).await
+    }
+
+    async fn print_bytes(&self, bytes: &[u8]) -> Result<(), Flow> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match self.descriptors.writer(1).write_all(bytes).await {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Flow::Exit(141)),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Shell::print_bytes`]; a closed or failing output is an error of `builtin`.
+    async fn print_or_fail(&self, builtin: &str, bytes: &[u8]) -> Outcome {
+        let written = match self.descriptors.get(1) {
+            _ if bytes.is_empty() => Ok(()),
+            Some(redirect::Stream::Reader(_)) | None => Err("Bad file descriptor".to_string()),
+            Some(_) => match self.descriptors.writer(1).write_all(bytes).await {
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                    return Err(Flow::Exit(141));
+                }
+                written => written.map_err(|error| crate::proc::strerror(&error)),
+            },
+        };
+        match written {
+            Ok(()) => Ok(0),
+            Err(why) => {
+                self.complain(&[builtin, ": write error: ", &why].concat())
+                    .await;
+                Ok(1)
+            }
+        }
+    }
+
+    /// Sets a variable; a readonly one is an error that ends the shell.
+    async fn assign(&mut self, name: &str, value: &str) -> expand::Expansion<()> {
+        if !word::is_name(name) {
+            return Err(self.failure(&format!("{name}: bad variable name")).await);
+        }
+        match self.variables.set(name, value) {
+            Ok(()) => {
+                if self.options.allexport {
+                    self.variables.attributes(name).exported = true;
+                }
+                if name == "OPTIND" {
+                    self.option_offset = 0;
+                }
+                Ok(())
+            }
+            Err(readonly) => Err(self.failure(&format!("{}: is read only", readonly.0)).await),
+        }
+    }
+}

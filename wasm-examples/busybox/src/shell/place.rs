@@ -1,0 +1,71 @@
+//! What std does not tell about files on WASI: whether a place can be written to, whether two
+//! names are one file, and where symbolic links lead.
+
+use std::path::{Path, PathBuf};
+
+use wasip2::filesystem::preopens;
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, PathFlags};
+
+use crate::proc::normalize;
+
+/// The preopened directory that holds `path`, and the way from there.
+fn locate(path: &Path) -> Option<(Descriptor, String)> {
+    let inside = |(descriptor, name): (Descriptor, String)| {
+        let top = normalize(Path::new("/"), &name);
+        let rest = path.strip_prefix(&top).ok()?.to_string_lossy().into_owned();
+        Some((top.components().count(), descriptor, rest))
+    };
+    let found = preopens::get_directories().into_iter().filter_map(inside);
+    let (_, descriptor, rest) = found.max_by_key(|(depth, _, _)| *depth)?;
+    Some((descriptor, if rest.is_empty() { ".".into() } else { rest }))
+}
+
+/// Whether what exists at `path` can be changed.
+pub fn is_writable(path: &Path) -> bool {
+    let Some((descriptor, _)) = locate(path) else {
+        return false;
+    };
+    let flags = descriptor.get_flags();
+    let mounted = flags.is_ok_and(|flags| flags.contains(DescriptorFlags::MUTATE_DIRECTORY));
+    mounted && (path.is_dir() || std::fs::OpenOptions::new().write(true).open(path).is_ok())
+}
+
+/// Whether both names lead to the same file.
+pub fn is_same(a: &Path, b: &Path) -> bool {
+    let hash = |path: &Path| {
+        let (descriptor, rest) = locate(path)?;
+        let hash = descriptor
+            .metadata_hash_at(PathFlags::SYMLINK_FOLLOW, &rest)
+            .ok()?;
+        Some((hash.upper, hash.lower))
+    };
+    let (a, b) = (hash(a), hash(b));
+    a.is_some() && a == b
+}
+
+/// `path` with its symbolic links replaced by what they point to.
+pub fn physical(path: &Path) -> PathBuf {
+    let mut out = PathBuf::from("/");
+    let mut left: Vec<PathBuf> = path
+        .components()
+        .rev()
+        .map(|c| c.as_os_str().into())
+        .collect();
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        let next = normalize(&out, &part.to_string_lossy());
+        match next.read_link() {
+            Ok(target) if links < 40 => {
+                links += 1;
+                left.extend(
+                    target
+                        .components()
+                        .rev()
+                        .map(|c| PathBuf::from(c.as_os_str())),
+                );
+            }
+            _ => out = next,
+        }
+    }
+    out
+}

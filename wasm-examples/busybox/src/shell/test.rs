@@ -1,0 +1,183 @@
+//! `test`, `[` and the file tests of `[[`.
+
+use std::fs::Metadata;
+
+use crate::proc::normalize;
+
+use super::{Shell, place};
+
+/// The value of an expression; the error is a message (status 2).
+pub fn evaluate(args: &[String], shell: &Shell) -> Result<bool, String> {
+    let mut parser = Parser { args, at: 0, shell };
+    let value = match args {
+        // POSIX decides by the number of arguments, so that operands may look like operators.
+        [] => return Ok(false),
+        [one] => return Ok(!one.is_empty()),
+        [not, one] if not == "!" => return Ok(one.is_empty()),
+        [left, op, right] => match binary(left, op, right, shell)? {
+            Some(held) => return Ok(held),
+            None => parser.or()?,
+        },
+        [not, left, op, right] if not == "!" => match binary(left, op, right, shell)? {
+            Some(held) => return Ok(!held),
+            None => parser.or()?,
+        },
+        _ => parser.or()?,
+    };
+    match args.get(parser.at) {
+        None => Ok(value),
+        Some(extra) => Err(format!("{extra}: unknown operand")),
+    }
+}
+
+struct Parser<'a> {
+    args: &'a [String],
+    at: usize,
+    shell: &'a Shell,
+}
+
+impl Parser<'_> {
+    fn peek(&self, ahead: usize) -> Option<&str> {
+        self.args.get(self.at + ahead).map(String::as_str)
+    }
+
+    fn or(&mut self) -> Result<bool, String> {
+        let mut value = self.and()?;
+        while self.peek(0) == Some("-o") {
+            self.at += 1;
+            value |= self.and()?;
+        }
+        Ok(value)
+    }
+
+    fn and(&mut self) -> Result<bool, String> {
+        let mut value = self.not()?;
+        while self.peek(0) == Some("-a") {
+            self.at += 1;
+            value &= self.not()?;
+        }
+        Ok(value)
+    }
+
+    fn not(&mut self) -> Result<bool, String> {
+        if self.peek(0) == Some("!") && self.peek(1).is_some() {
+            self.at += 1;
+            return Ok(!self.not()?);
+        }
+        self.primary()
+    }
+
+    fn primary(&mut self) -> Result<bool, String> {
+        let first = self.peek(0).ok_or("argument expected")?.to_string();
+        if let (Some(op), Some(right)) = (self.peek(1), self.peek(2))
+            && let Some(held) = binary(&first, op, right, self.shell)?
+        {
+            self.at += 3;
+            return Ok(held);
+        }
+        if first == "(" {
+            self.at += 1;
+            let value = self.or()?;
+            if self.peek(0) != Some(")") {
+                return Err("closing paren expected".into());
+            }
+            self.at += 1;
+            return Ok(value);
+        }
+        if let Some(operand) = self.peek(1)
+            && let Some(held) = unary(&first, operand, self.shell)
+        {
+            self.at += 2;
+            return Ok(held);
+        }
+        self.at += 1;
+        Ok(!first.is_empty())
+    }
+}
+
+/// A binary primary; none if `op` is not one. `-a` and `-o` between two strings count too.
+pub fn binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option<bool>, String> {
+    let number = |text: &str| -> Result<i64, String> {
+        text.trim()
+            .parse()
+            .map_err(|_| format!("{text}: bad number"))
+    };
+    let compare = || Ok::<_, String>(number(left)?.cmp(&number(right)?));
+    let modified = |name: &str| metadata(name, shell).and_then(|m| m.modified().ok());
+    Ok(Some(match op {
+        "=" | "==" => left == right,
+        "!=" => left != right,
+        "<" => left < right,
+        ">" => left > right,
+        "-eq" => compare()?.is_eq(),
+        "-ne" => compare()?.is_ne(),
+        "-lt" => compare()?.is_lt(),
+        "-le" => compare()?.is_le(),
+        "-gt" => compare()?.is_gt(),
+        "-ge" => compare()?.is_ge(),
+        "-nt" => modified(left) > modified(right),
+        "-ot" => modified(left) < modified(right),
+        "-ef" => place::is_same(&normalize(&shell.cwd, left), &normalize(&shell.cwd, right)),
+        _ => return Ok(None),
+    }))
+}
+
+/// A unary primary; none if `op` is not one.
+pub fn unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
+    let is = |check: fn(&Metadata) -> bool| metadata(operand, shell).is_some_and(|m| check(&m));
+    Some(match op {
+        "-n" => !operand.is_empty(),
+        "-z" => operand.is_empty(),
+        "-e" | "-a" => is(|_| true) || is_device(operand),
+        "-f" => is(Metadata::is_file),
+        "-d" => is(Metadata::is_dir),
+        "-s" => is(|m| m.len() > 0),
+        // WASI shows no modes: what exists can be read, and scripts can be run.
+        "-r" => is(|_| true) || is_device(operand),
+        "-x" => is(|_| true),
+        "-w" => {
+            let writable = || place::is_writable(&normalize(&shell.cwd, operand));
+            is_device(operand) || (is(|_| true) && writable())
+        }
+        "-h" | "-L" => {
+            let path = normalize(&shell.cwd, operand);
+            path.symlink_metadata()
+                .is_ok_and(|m| m.file_type().is_symlink())
+        }
+        "-c" => is_device(operand),
+        "-b" | "-p" | "-S" | "-g" | "-k" | "-u" => false,
+        "-O" | "-G" => is(|_| true),
+        "-t" => operand.parse().is_ok_and(is_terminal),
+        "-v" => shell.parameter(operand).is_some(),
+        "-o" => shell
+            .options
+            .named()
+            .iter()
+            .any(|(name, on)| *name == operand && *on),
+        _ => return None,
+    })
+}
+
+fn metadata(name: &str, shell: &Shell) -> Option<Metadata> {
+    normalize(&shell.cwd, name)
+        .metadata()
+        .ok()
+        .filter(|_| !name.is_empty())
+}
+
+/// Names that redirections know although no file has them.
+fn is_device(name: &str) -> bool {
+    matches!(
+        name,
+        "/dev/null" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr"
+    )
+}
+
+fn is_terminal(fd: i32) -> bool {
+    match fd {
+        0 => wasip2::cli::terminal_stdin::get_terminal_stdin().is_some(),
+        1 => wasip2::cli::terminal_stdout::get_terminal_stdout().is_some(),
+        2 => wasip2::cli::terminal_stderr::get_terminal_stderr().is_some(),
+        _ => false,
+    }
+}

@@ -1,0 +1,114 @@
+//! Traps: what to run when a signal arrives and when the shell ends.
+
+use std::collections::BTreeMap;
+
+use super::escape::quoted;
+use super::signal;
+use super::{Flow, Outcome, Shell};
+
+/// Actions by signal number; 0 is EXIT; an empty action ignores the signal.
+#[derive(Clone, Default)]
+pub struct Traps {
+    actions: BTreeMap<i32, String>,
+    /// In a subshell: what the parent had, which `trap` alone still shows.
+    inherited: bool,
+}
+
+impl Traps {
+    /// The EXIT action, which runs once.
+    pub fn take_exit(&mut self) -> Option<String> {
+        match self.inherited {
+            true => None,
+            false => self.actions.remove(&signal::EXIT),
+        }
+    }
+
+    /// Traps are reset in a subshell, but what is ignored stays so.
+    pub fn enter_subshell(&mut self) {
+        self.inherited = true;
+    }
+
+    pub fn clear_for_exec(&mut self) {
+        self.actions.retain(|_, action| action.is_empty());
+        self.actions.remove(&signal::EXIT);
+    }
+
+    fn get(&self, number: i32) -> Option<&String> {
+        self.actions
+            .get(&number)
+            .filter(|action| !self.inherited || action.is_empty())
+    }
+
+    /// The first change in a subshell does away with the parent's traps.
+    fn change(&mut self) -> &mut BTreeMap<i32, String> {
+        if std::mem::take(&mut self.inherited) {
+            self.actions.retain(|_, action| action.is_empty());
+        }
+        &mut self.actions
+    }
+}
+
+impl Shell {
+    /// Acts on the signals that have arrived.
+    pub async fn take_signals(&mut self) -> Result<(), Flow> {
+        while let Some(number) = self.process.next_signal() {
+            let Some(action) = self.traps.get(number).cloned() else {
+                match signal::is_harmless(number) {
+                    true => continue,
+                    false => return Err(Flow::Exit(128 + number)),
+                }
+            };
+            let status = self.status;
+            let outer = self.trapped.replace(status);
+            let outcome = Box::pin(self.run_text(&action)).await;
+            self.trapped = outer;
+            self.status = status;
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a trap for a signal.
+    pub fn catches(&self, number: i32) -> bool {
+        self.traps.get(number).is_some()
+    }
+
+    /// `trap [action condition...]`.
+    pub async fn builtin_trap(&mut self, args: &[String]) -> Outcome {
+        let args = match args.first().map(String::as_str) {
+            Some("--") => args.get(1..).unwrap_or_default(),
+            _ => args,
+        };
+        let Some((first, rest)) = args.split_first() else {
+            let mut out = String::new();
+            for (number, action) in &self.traps.actions {
+                let name = signal::name(*number);
+                out.push_str(&["trap -- ", &quoted(action), " ", name, "\n"].concat());
+            }
+            self.print(&out).await?;
+            return Ok(0);
+        };
+        if first == "-l" {
+            return self.builtin_kill(args).await;
+        }
+        // A lone condition, or a number in the action's place, resets.
+        let resets = first == "-" || rest.is_empty() || first.parse::<u32>().is_ok();
+        let conditions = if first != "-" && resets { args } else { rest };
+        let mut status = 0;
+        for condition in conditions {
+            let Some(number) = signal::number(condition) else {
+                self.complain(&format!("trap: {condition}: invalid signal specification"))
+                    .await;
+                status = 1;
+                continue;
+            };
+            let actions = self.traps.change();
+            match resets {
+                true => actions.remove(&number),
+                false => actions.insert(number, first.clone()),
+            };
+            self.process.ignore(number, !resets && first.is_empty());
+        }
+        Ok(status)
+    }
+}
