@@ -191,16 +191,25 @@ mod tests {
 
     #[test]
     fn times_are_read_as_people_write_them() {
-        for (text, millis) in
-            [("30s", Some(30_000)), ("1h30m", Some(5_400_000)), ("500ms", Some(500)), ("2", Some(2_000)), ("1.5m", Some(90_000)), ("", None), ("x", None), ("5d", None)]
-        {
+        for (text, millis) in [
+            ("30s", Some(30_000)),
+            ("1h30m", Some(5_400_000)),
+            ("500ms", Some(500)),
+            ("2", Some(2_000)),
+            ("1.5m", Some(90_000)),
+            ("", None),
+            ("x", None),
+            ("5d", None),
+        ] {
             assert_eq!(duration(text).ok().map(|d| d.as_millis()), millis, "{text:?}");
         }
     }
 
     #[test]
     fn volumes_name_a_folder_and_a_place() {
-        for (text, fine) in [("a:/b", true), ("a:/b:ro", true), ("a:b", false), ("a", false), ("a:/b:x", false), (":/b", false)] {
+        for (text, fine) in
+            [("a:/b", true), ("a:/b:ro", true), ("a:b", false), ("a", false), ("a:/b:x", false), (":/b", false)]
+        {
             assert_eq!(volume(text).is_ok(), fine, "{text:?}");
         }
     }

@@ -99,8 +99,8 @@ fn environment(args: &RunArgs) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 fn env_file(path: &PathBuf) -> anyhow::Result<Vec<(String, String)>> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| bad_input(format!("cannot read {}: {error}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| bad_input(format!("cannot read {}: {error}", path.display())))?;
     let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
     let meant = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let read = |(number, line): (usize, &str)| {

@@ -1,0 +1,124 @@
+//! A client that follows pods and their logs, as kubectl would: by list, watch and log.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::stream;
+use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use super::report;
+use crate::control::{ChangeKind, ControlPlane, Key, Object, Resource, Scope, WatchEvent, WatchStream};
+use crate::logs::Entry;
+use crate::model::pods;
+use crate::node::Handle;
+
+/// A pod as it was last seen.
+#[derive(Clone)]
+pub struct Seen {
+    pub object: Arc<Object>,
+    pub pod: Arc<Pod>,
+    /// Removed from the control plane.
+    pub gone: bool,
+}
+
+/// Whose log it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub pod: String,
+    pub container: String,
+}
+
+/// What a follower tells.
+pub enum Happening {
+    Pod(Key),
+    Log(Arc<Source>, Vec<Entry>),
+}
+
+type LogStream = BoxStream<'static, (Arc<Source>, Vec<Entry>)>;
+
+/// See the module's documentation.
+pub struct Follower {
+    handle: Handle,
+    watch: WatchStream,
+    pods: BTreeMap<Key, Seen>,
+    logs: SelectAll<LogStream>,
+    /// Attempts whose logs are followed.
+    followed: HashSet<String>,
+}
+
+impl Follower {
+    /// Follows all pods that will be created.
+    pub async fn start(control: &Arc<dyn ControlPlane>, handle: Handle) -> anyhow::Result<Follower> {
+        let scope = Scope { resource: Resource::PODS, namespace: None };
+        let list = control.list(&scope).await?;
+        let watch = control.watch(&scope, list.revision).await?;
+        Ok(Follower { handle, watch, pods: BTreeMap::new(), logs: SelectAll::new(), followed: HashSet::new() })
+    }
+
+    pub fn pods(&self) -> impl Iterator<Item = &Seen> {
+        self.pods.values()
+    }
+
+    pub fn pod(&self, key: &Key) -> Option<&Seen> {
+        self.pods.get(key)
+    }
+
+    /// The next thing that happens. Cancel-safe.
+    pub async fn next(&mut self) -> anyhow::Result<Happening> {
+        loop {
+            tokio::select! {
+                // States first, so that an attempt is known before its last lines are told.
+                biased;
+                event = self.watch.next() => match event {
+                    Some(Ok(WatchEvent::Change(kind, object))) => {
+                        let key = object.key.clone();
+                        self.see(object, kind)?;
+                        return Ok(Happening::Pod(key));
+                    }
+                    Some(Ok(WatchEvent::Bookmark(_))) => {}
+                    Some(Err(status)) => return Err(status.into()),
+                    None => anyhow::bail!("the watch ended"),
+                },
+                Some((source, entries)) = self.logs.next() => return Ok(Happening::Log(source, entries)),
+            }
+        }
+    }
+
+    /// What is left of the logs once nothing runs any more.
+    pub async fn next_log(&mut self) -> Option<(Arc<Source>, Vec<Entry>)> {
+        self.logs.next().await
+    }
+
+    fn see(&mut self, object: Arc<Object>, kind: ChangeKind) -> anyhow::Result<()> {
+        let pod = object.decode::<Pod>()?;
+        for status in report::statuses(&pod) {
+            for id in attempts(status) {
+                self.follow_log(&pod, &status.name, id);
+            }
+        }
+        let seen = Seen { object, pod, gone: kind == ChangeKind::Deleted };
+        self.pods.insert(seen.object.key.clone(), seen);
+        Ok(())
+    }
+
+    fn follow_log(&mut self, pod: &Pod, container: &str, container_id: &str) {
+        if self.followed.contains(container_id) {
+            return;
+        }
+        let Some(log) = self.handle.logs.of_attempt(pods::uid(pod), container, container_id) else { return };
+        self.followed.insert(container_id.to_string());
+        let source = Arc::new(Source { pod: pods::name(pod).into(), container: container.into() });
+        let lines = stream::unfold(log.reader(), move |mut reader| {
+            let source = source.clone();
+            async move { reader.next().await.map(|entries| ((source, entries), reader)) }
+        });
+        self.logs.push(lines.boxed());
+    }
+}
+
+/// The attempts that a status tells of, the older first.
+fn attempts(status: &ContainerStatus) -> impl Iterator<Item = &str> {
+    let last = status.last_state.as_ref().and_then(|s| s.terminated.as_ref()).and_then(|t| t.container_id.as_deref());
+    last.into_iter().chain(status.container_id.as_deref()).filter(|id| !id.is_empty())
+}

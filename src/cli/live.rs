@@ -1,0 +1,176 @@
+//! The live view: a line per container above the stream of logs.
+//!
+//! The states stand above the newest log lines and are painted again when something changes. Log
+//! lines that no longer fit are printed above the states first, so that they scroll into the
+//! terminal's history and nothing is lost.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+
+use crossterm::cursor::{Hide, MoveToColumn, MoveUp, Show};
+use crossterm::style::Print;
+use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, size};
+use crossterm::{execute, queue};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use super::follow::Follower;
+use super::report;
+use crate::model::pods;
+
+/// The view and what it has painted.
+pub struct Live {
+    colour: bool,
+    states: Vec<String>,
+    /// The newest log lines, which stand below the states.
+    lines: VecDeque<String>,
+    /// Rows painted last time; the cursor is at the end of the last one.
+    painted: usize,
+    begun: bool,
+}
+
+/// States beyond this are counted, not shown.
+const MAX_STATES: usize = 12;
+
+impl Live {
+    pub fn new(colour: bool) -> Live {
+        Live { colour, states: Vec::new(), lines: VecDeque::new(), painted: 0, begun: false }
+    }
+
+    /// Paints the containers' states if they have changed.
+    pub fn states(&mut self, follower: &Follower) {
+        let mut states = Vec::new();
+        for seen in follower.pods() {
+            let statuses = report::statuses(&seen.pod);
+            states.extend(statuses.map(|status| self.state(&seen.pod, status, seen.gone)));
+        }
+        let hidden = states.len().saturating_sub(MAX_STATES);
+        if hidden > 0 {
+            states.truncate(MAX_STATES);
+            states.push(format!("… and {hidden} more containers"));
+        }
+        if states != self.states {
+            self.states = states;
+            // A terminal that can't be written to is gone; the run goes on.
+            let _ = self.paint(Vec::new());
+        }
+    }
+
+    /// Adds log lines.
+    pub fn log(&mut self, new: Vec<String>) -> io::Result<()> {
+        self.lines.extend(new);
+        let (_, rows) = size().unwrap_or((80, 24));
+        let room = usize::from(rows).saturating_sub(self.states.len() + 1).max(1);
+        let overflow = self.lines.len().saturating_sub(room);
+        let scrolled = self.lines.drain(..overflow).collect();
+        self.paint(scrolled)
+    }
+
+    /// Leaves everything as it stands and gives the cursor back.
+    pub fn finish(&mut self) {
+        if self.begun {
+            let _ = execute!(io::stdout(), Print("\r\n"), Show);
+            self.begun = false;
+        }
+    }
+
+    /// Prints `scrolled` for good, then states and lines below.
+    fn paint(&mut self, scrolled: Vec<String>) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let (columns, _) = size().unwrap_or((80, 24));
+        let columns = usize::from(columns).max(10);
+        queue!(out, BeginSynchronizedUpdate)?;
+        if !std::mem::replace(&mut self.begun, true) {
+            queue!(out, Hide)?;
+        }
+        if self.painted > 1 {
+            queue!(out, MoveUp(u16::try_from(self.painted - 1).unwrap_or(u16::MAX)))?;
+        }
+        queue!(out, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
+        for line in scrolled {
+            queue!(out, Print(line), Print("\r\n"))?;
+        }
+        let rows: Vec<String> = self.states.iter().chain(&self.lines).map(|row| cut(row, columns - 1)).collect();
+        queue!(out, Print(rows.join("\r\n")), EndSynchronizedUpdate)?;
+        self.painted = rows.len();
+        out.flush()
+    }
+
+    fn state(&self, pod: &Pod, status: &ContainerStatus, gone: bool) -> String {
+        let name = format!("{}/{}", pods::name(pod), status.name);
+        let state = report::state(status);
+        let (mark, colour) = match (gone, state.as_str()) {
+            (true, _) => ("○", 90),
+            (_, "Running") if pod.metadata.deletion_timestamp.is_some() => ("◐", 33),
+            (_, "Running") => ("●", 32),
+            (_, "Completed") => ("✔", 32),
+            (_, "ContainerCreating" | "PodInitializing" | "Waiting") => ("○", 90),
+            (_, "CrashLoopBackOff") => ("↻", 33),
+            _ => ("✘", 31),
+        };
+        let restarts = match status.restart_count {
+            0 => String::new(),
+            1 => "  1 restart".into(),
+            n => format!("  {n} restarts"),
+        };
+        let age = running_for(status).map(|seconds| format!("  {}", report::age(seconds))).unwrap_or_default();
+        let mark = if self.colour { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.into() };
+        format!("{mark} {name:<32} {state}{restarts}{age}")
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn running_for(status: &ContainerStatus) -> Option<i64> {
+    let started = status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?;
+    Some(jiff::Timestamp::now().duration_since(started.0).as_secs())
+}
+
+/// The first `columns` visible characters of a row, control sequences apart.
+fn cut(row: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(row.len());
+    let mut seen = 0;
+    let mut chars = row.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '\x1b' {
+            // Colours pass, everything else that a guest may write to move the cursor does not.
+            let mut sequence = String::from(c);
+            while let Some(next) = chars.next_if(|n| *n == '[' || n.is_ascii_digit() || *n == ';') {
+                sequence.push(next);
+            }
+            if chars.next_if_eq(&'m').is_some() {
+                out.push_str(&sequence);
+                out.push('m');
+            } else {
+                chars.next();
+            }
+            continue;
+        }
+        if seen == columns {
+            continue;
+        }
+        out.push(if c.is_control() { ' ' } else { c });
+        seen += 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_to_the_width_and_keep_only_colours() {
+        for (row, columns, want) in [
+            ("abc", 2, "ab"),
+            ("\x1b[31mabc\x1b[0m", 2, "\x1b[31mab\x1b[0m"),
+            ("a\x1b[2Jb\x1b[1;1Hc", 9, "abc"),
+            ("a\tb", 9, "a b"),
+        ] {
+            assert_eq!(cut(row, columns), want, "{row:?}");
+        }
+    }
+}
