@@ -1,15 +1,23 @@
 //! A shell and applets in one component, called by `argv[0]` or as `busybox APPLET`.
+mod applets;
 mod proc;
 
+/// Runs a command by name.
+pub fn run(p: proc::Proc) -> proc::Running {
+    match applets::find(p.name()) {
+        Some(command) => command(p),
+        None => Box::pin(async move {
+            p.complain("not found").await;
+            127
+        }),
+    }
+}
+
 fn main() {
-    let proc = proc::Proc::of_host();
-    let code = wstd::runtime::block_on(async move {
-        let _ = proc.stdout.write_all(proc.name().as_bytes()).await;
-        let (r, w) = proc::pipe();
-        let _ = w.write_all(b"x\n").await;
-        drop(w);
-        let _ = r.read_line().await;
-        7
-    });
-    wasip2::cli::exit::exit_with_code(code);
+    let mut p = proc::Proc::of_host();
+    if p.name() == "busybox" && p.args.len() > 1 {
+        p.args.remove(0);
+    }
+    let code = wstd::runtime::block_on(run(p));
+    wasip2::cli::exit::exit_with_code(code as u8);
 }
