@@ -91,8 +91,10 @@ pub async fn ls(p: Proc) -> Outcome {
         let mut entries = Vec::new();
         if lister.o.has('a') {
             for dot in [".", ".."] {
+                // The parent may lie outside of what the guest was given: then it looks like its child.
                 let path = p.path(&format!("{}/{dot}", dir.path.display()));
-                entries.extend(lister.entry(dot.into(), path, true).await);
+                let meta = std::fs::metadata(&path).unwrap_or_else(|_| dir.meta.clone());
+                entries.push(Entry { name: dot.into(), path, meta });
             }
         }
         for name in names {

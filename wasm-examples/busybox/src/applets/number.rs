@@ -134,10 +134,9 @@ pub fn readable(bytes: u64) -> String {
 pub async fn seq(p: Proc) -> Outcome {
     // Negative operands look like options: options end at the first number.
     let args = p.args.get(1..).unwrap_or_default();
-    let is_number = |a: &String| a.starts_with('-') && a.parse::<f64>().is_ok();
-    let at = args.iter().position(is_number).unwrap_or(args.len());
+    let at = args.iter().position(|a| a.parse::<f64>().is_ok()).unwrap_or(args.len());
     let mut protected = args.to_vec();
-    if at < args.len() {
+    if args.get(at).is_some_and(|a| a.starts_with('-')) {
         protected.insert(at, "--".into());
     }
     let o = Options::from(&p, &protected, "+ws:").await?;

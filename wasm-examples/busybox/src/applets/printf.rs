@@ -107,7 +107,7 @@ impl<'a> State<'a> {
             let precision = self.count(format, &mut at).unwrap_or(0);
             shape.precision = usize::try_from(precision).ok().map(|n| n.min(1 << 20));
         }
-        while matches!(format.get(at), Some(b'l' | b'h' | b'q' | b'j' | b'z' | b'L')) {
+        while matches!(format.get(at), Some(b'l' | b'h' | b'j' | b'z' | b'L')) {
             at += 1;
         }
         let bad = || format!("%{}", String::from_utf8_lossy(format.get(start..=at).unwrap_or_default()));

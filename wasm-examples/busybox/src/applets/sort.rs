@@ -228,10 +228,12 @@ pub async fn sort(p: Proc) -> Outcome {
         })
     };
     if o.has('c') {
-        for pair in lines.windows(2) {
+        for (i, pair) in lines.windows(2).enumerate() {
             let [one, two] = pair else { continue };
             let order = full(one, two);
             if order == Ordering::Greater || (o.has('u') && order == Ordering::Equal) {
+                let line = format!("Check line {}\n", i + 2);
+                let _ = p.stderr.write_all(line.as_bytes()).await;
                 return Ok(1);
             }
         }

@@ -193,7 +193,9 @@ pub async fn ln(p: Proc) -> Outcome {
             fs::hard_link(p.path(target), &link)
         };
         if let Err(error) = made {
-            p.complain(format_args!("{name}: {}", strerror(&error))).await;
+            let missing = !o.has('s') && fs::symlink_metadata(p.path(target)).is_err();
+            let culprit = if missing { target } else { &name };
+            p.complain(format_args!("{culprit}: {}", strerror(&error))).await;
             code = 1;
         }
     }
