@@ -1,80 +1,209 @@
-//! The applets by name. (A few to try the shell with.)
+//! The applets: what `busybox ls` and its siblings do. Owns the one table of names, usages and
+//! functions, and how an applet ends. Promises that applets touch only their `Proc`, so that a
+//! pipeline's members run side by side. The shell and its builtins live elsewhere.
 
-use crate::proc::{Command, Proc, Running};
+use std::io;
 
-/// All applets' names, sorted.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    ["cat", "env", "sleep"].into_iter()
+use crate::proc::{Command, Proc, Running, strerror};
+
+mod archive;
+mod compare;
+mod copy;
+mod cut;
+mod date;
+mod dd;
+mod digest;
+mod du;
+mod echo;
+mod ends;
+mod env;
+mod expr;
+mod find;
+mod grep;
+mod identity;
+mod layout;
+mod list;
+mod names;
+mod nc;
+mod nslookup;
+mod number;
+mod octal;
+mod options;
+mod pattern;
+mod posix;
+mod printf;
+mod sed;
+mod sleep;
+mod sort;
+mod stat;
+mod stream;
+mod tailing;
+mod tree;
+mod translate;
+mod wget;
+mod words;
+mod xargs;
+
+pub use options::Options;
+pub use stream::{Lines, Out};
+
+/// Why an applet ends before its natural end.
+pub enum Stop {
+    /// With this code; what there was to say has been said.
+    Code(i32),
+    /// Its output could not be written.
+    Write(io::Error),
 }
 
-/// The applet called `name`.
-pub fn find(name: &str) -> Option<Command> {
-    match name {
-        "cat" => Some(cat),
-        "env" => Some(env),
-        "sleep" => Some(sleep),
-        _ => None,
+/// How an applet ends.
+pub type Outcome = Result<i32, Stop>;
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Write(error)
     }
 }
 
-fn cat(proc: Proc) -> Running {
+struct Applet {
+    name: &'static str,
+    usage: &'static str,
+    run: Command,
+}
+
+macro_rules! table {
+    ($($name:literal $usage:literal $function:path,)*) => {
+        const TABLE: &[Applet] = &[$(Applet {
+            name: $name,
+            usage: $usage,
+            run: |p| start(p.clone(), Box::pin($function(p))),
+        },)*];
+    };
+}
+
+table! {
+    "base64" "[-d] [-w N] [FILE]" digest::base64,
+    "basename" "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE..." names::basename,
+    "cat" "[-n] [FILE]..." stream::cat,
+    "cksum" "[FILE]..." digest::cksum,
+    "cmp" "[-ls] FILE1 [FILE2]" compare::cmp,
+    "comm" "[-123] FILE1 FILE2" compare::comm,
+    "cp" "[-arRpf] SOURCE... DEST" copy::cp,
+    "cut" "[OPTIONS] [FILE]..." cut::cut,
+    "date" "[-uR] [-I[SPEC]] [-d TIME] [-r FILE] [+FMT]" date::date,
+    "dd" "[if=FILE] [of=FILE] [bs=N] [count=N] [skip=N] [seek=N] [conv=notrunc]" dd::dd,
+    "diff" "[-qs] FILE1 FILE2" compare::diff,
+    "dirname" "FILENAME" names::dirname,
+    "du" "[-ahks] [-d N] [FILE]..." du::du,
+    "echo" "[-neE] [ARG]..." echo::echo,
+    "egrep" "PATTERN [FILE]..." grep::grep,
+    "env" "[-i] [-u NAME]... [NAME=VALUE]... [PROG ARGS]" env::env,
+    "expand" "[-t N] [FILE]..." layout::expand,
+    "expr" "EXPRESSION" expr::expr,
+    "false" "" echo::no,
+    "fgrep" "PATTERN [FILE]..." grep::grep,
+    "find" "[PATH]... [OPTIONS] [ACTIONS]" find::find,
+    "fold" "[-bs] [-w WIDTH] [FILE]..." layout::fold,
+    "grep" "[-HhnlLoqvsriwFExc] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... | -f FILE... } [FILE]..." grep::grep,
+    "head" "[-n N] [-c N] [-qv] [FILE]..." ends::head,
+    "hostname" "[-s]" identity::hostname,
+    "id" "[-ugGn]" identity::id,
+    "ln" "[-sfn] TARGET... LINK|DIR" tree::ln,
+    "ls" "[-1AaCdFhiLlpRrSt] [FILE]..." list::ls,
+    "md5sum" "[-c] [FILE]..." digest::md5sum,
+    "mkdir" "[-m MODE] [-p] DIRECTORY..." tree::mkdir,
+    "mktemp" "[-d] [-p DIR] [TEMPLATE]" tree::mktemp,
+    "mv" "[-f] SOURCE... DEST" copy::mv,
+    "nc" "[-l] [-p PORT] [-w SEC] [-z] [HOST PORT]" nc::nc,
+    "nl" "[-b a|t|n] [-s SEP] [-w N] [-v N] [FILE]..." layout::nl,
+    "nproc" "" identity::nproc,
+    "nslookup" "HOST" nslookup::nslookup,
+    "od" "[-c] [-b] [-d] [-o] [-x] [-A d|o|x|n] [-t TYPE] [-N N] [-j N] [-v] [FILE]..." octal::od,
+    "paste" "[-s] [-d LIST] [FILE]..." layout::paste,
+    "printenv" "[NAME]..." env::printenv,
+    "printf" "FORMAT [ARG]..." printf::printf,
+    "pwd" "" names::pwd,
+    "readlink" "[-fn] FILE" names::readlink,
+    "realpath" "FILE..." names::realpath,
+    "rev" "[FILE]..." layout::rev,
+    "rm" "[-irf] FILE..." tree::rm,
+    "rmdir" "[-p] DIRECTORY..." tree::rmdir,
+    "sed" "[-i] [-nE] [-e CMD]... [-f FILE]... [CMD] [FILE]..." sed::sed,
+    "seq" "[-w] [-s SEP] [FIRST [INC]] LAST" number::seq,
+    "sha1sum" "[-c] [FILE]..." digest::sha1sum,
+    "sha256sum" "[-c] [FILE]..." digest::sha256sum,
+    "sleep" "[N]..." sleep::sleep,
+    "sort" "[-nrufhVbcs] [-o FILE] [-t CHAR] [-k N[,M]] [FILE]..." sort::sort,
+    "split" "[-b N] [-l N] [-a N] [FILE [PREFIX]]" layout::split,
+    "stat" "[-L] [-c FORMAT] FILE..." stat::stat,
+    "sync" "" echo::yes_silently,
+    "tac" "[FILE]..." layout::tac,
+    "tail" "[-n N] [-c N] [-fFqv] [-s SEC] [FILE]..." tailing::tail,
+    "tar" "c|x|t [-vOm] [-f TARFILE] [-C DIR] [--exclude PATTERN]... [FILE]..." archive::tar,
+    "tee" "[-a] [FILE]..." stream::tee,
+    "timeout" "[-s SIG] [-k KILL_SECS] SECS PROG ARGS" sleep::timeout,
+    "touch" "[-cam] [-d TIME] [-t TIME] [-r FILE] FILE..." tree::touch,
+    "tr" "[-cds] STRING1 [STRING2]" translate::tr,
+    "true" "" echo::yes_silently,
+    "truncate" "[-c] -s SIZE FILE..." tree::truncate,
+    "uname" "[-amnrspvio]" identity::uname,
+    "uniq" "[-cduzi] [-f N] [-s N] [-w N] [FILE [OUTFILE]]" sort::uniq,
+    "unlink" "FILE" tree::unlink,
+    "wc" "[-clmw] [FILE]..." words::wc,
+    "wget" "[-qS] [--spider] [-O FILE] [-T SEC] [--header STR] [--post-data STR] URL..." wget::wget,
+    "which" "COMMAND..." names::which,
+    "whoami" "" identity::whoami,
+    "xargs" "[-0rt] [-n N] [-L N] [-I STR] [PROG ARGS]" xargs::xargs,
+    "yes" "[STRING]..." echo::yes,
+}
+
+/// The applet of this name.
+pub fn find(name: &str) -> Option<Command> {
+    TABLE.iter().find(|a| a.name == name).map(|a| a.run)
+}
+
+/// All applets' names, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|a| a.name)
+}
+
+/// Runs another command: an applet, or what the dispatch knows beside them.
+fn run(p: Proc) -> Running {
+    match find(p.name()) {
+        Some(command) => command(p),
+        None => crate::run(p),
+    }
+}
+
+/// The one place where an applet's end becomes an exit code.
+fn start(p: Proc, body: std::pin::Pin<Box<dyn Future<Output = Outcome>>>) -> Running {
     Box::pin(async move {
-        let mut operands: Vec<&str> = proc.args.iter().skip(1).map(String::as_str).collect();
-        if operands.is_empty() {
-            operands.push("-");
-        }
-        let mut status = 0;
-        for operand in operands {
-            let reader = match proc.open(operand) {
-                Ok(reader) => reader,
-                Err(error) => {
-                    proc.complain(format!(
-                        "can't open '{operand}': {}",
-                        crate::proc::strerror(&error)
-                    ))
-                    .await;
-                    status = 1;
-                    continue;
-                }
-            };
-            let mut buf = vec![0; 16 * 1024];
-            while let Ok(n) = reader.read(&mut buf).await {
-                if n == 0 {
-                    break;
-                }
-                if proc
-                    .stdout
-                    .write_all(buf.get(..n).unwrap_or_default())
-                    .await
-                    .is_err()
-                {
-                    return 141;
-                }
+        match body.await {
+            Ok(code) | Err(Stop::Code(code)) => code,
+            // Nobody reads any more: end as SIGPIPE would end it, without a word.
+            Err(Stop::Write(error)) if is_closed(&error) => 141,
+            Err(Stop::Write(error)) => {
+                p.complain(format_args!("write error: {}", strerror(&error))).await;
+                1
             }
         }
-        status
     })
 }
 
-fn env(proc: Proc) -> Running {
-    Box::pin(async move {
-        for (name, value) in &proc.env {
-            let line = format!("{name}={value}\n");
-            let _ = proc.stdout.write_all(line.as_bytes()).await;
-        }
-        0
-    })
+/// Whether the reader went away; wstd reports a closed host stream as a reset connection.
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
-fn sleep(proc: Proc) -> Running {
-    Box::pin(async move {
-        let seconds = proc
-            .args
-            .get(1)
-            .and_then(|arg| arg.parse::<f64>().ok())
-            .unwrap_or(0.0);
-        let duration = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        wstd::task::sleep(duration.into()).await;
-        0
-    })
+/// Says why and ends with this code.
+async fn fail<T>(p: &Proc, code: i32, why: &str) -> Result<T, Stop> {
+    p.complain(why).await;
+    Err(Stop::Code(code))
+}
+
+/// Shows how the applet is used and ends with 1.
+async fn usage<T>(p: &Proc) -> Result<T, Stop> {
+    let name = p.name();
+    let words = TABLE.iter().find(|a| a.name == name).map_or("", |a| a.usage);
+    let _ = p.stderr.write_all(format!("\nUsage: {name} {words}\n").as_bytes()).await;
+    Err(Stop::Code(1))
 }

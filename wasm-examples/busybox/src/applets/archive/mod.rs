@@ -1,0 +1,222 @@
+//! tar: ustar with GNU long names, and pax paths read. `kubectl cp` drives exactly this. Owns the
+//! command line and the header; writing and reading archives have a module each.
+
+mod extract;
+mod pack;
+
+use std::fs::File;
+
+use super::pattern::glob;
+use super::{Options, Outcome, fail, usage};
+use crate::proc::{Proc, Reader, Writer, strerror};
+
+pub const BLOCK: usize = 512;
+
+/// What the command line asked for.
+pub struct Job {
+    pub p: Proc,
+    /// Where members are read from or written to: `-C`.
+    pub base: Proc,
+    pub members: Vec<String>,
+    pub exclude: Vec<String>,
+    pub verbose: bool,
+    pub to_stdout: bool,
+    pub keep_times: bool,
+    pub keep_old: bool,
+    pub list_only: bool,
+    pub strip: usize,
+    pub by_name: bool,
+}
+
+pub async fn tar(p: Proc) -> Outcome {
+    let mut args = p.args.get(1..).unwrap_or_default().to_vec();
+    // The first word needs no dash.
+    if let Some(first) = args.first_mut().filter(|a| !a.starts_with('-')) {
+        let takes_value = |c: char| "fCXT".contains(c);
+        let letters: String = first.chars().filter(|c| !takes_value(*c)).collect();
+        let valued: Vec<char> = first.chars().filter(|c| takes_value(*c)).collect();
+        *first = format!("-{letters}");
+        for (i, letter) in valued.into_iter().enumerate() {
+            args.insert(1 + 2 * i, format!("-{letter}"));
+        }
+    }
+    let spec = "c(create)x(extract)t(list)f:(file)C:(directory)v(verbose)O(to-stdout)m(touch)\
+                z(gzip)jJZah(dereference)p(same-permissions)o(no-same-owner)k(keep-old-files)\
+                P(absolute-names)e:(exclude)X:(exclude-from)T:(files-from)\
+                n(no-same-permissions)N(numeric-owner)i(overwrite)s:(strip-components)q(no-recursion)";
+    let o = Options::from(&p, &args, spec).await?;
+    let Some(action) = o.last_of("cxt") else { return usage(&p).await };
+    for packed in "zjJZ".chars().filter(|c| o.has(*c)) {
+        let program = match packed {
+            'z' => "gzip",
+            'j' => "bzip2",
+            'J' => "xz",
+            _ => "compress",
+        };
+        return fail(&p, 1, &format!("{program} is not supported: use a plain archive")).await;
+    }
+    let mut base = p.clone();
+    for dir in o.all('C') {
+        base.cwd = base.path(dir);
+        if !base.cwd.is_dir() {
+            return fail(&p, 1, &format!("can't change directory to '{dir}': No such file or directory")).await;
+        }
+    }
+    let mut members = o.rest.clone();
+    let mut exclude: Vec<String> = o.all('e').map(str::to_string).collect();
+    for (letter, list) in [('T', &mut members), ('X', &mut exclude)] {
+        for name in o.all(letter) {
+            match p.open(name) {
+                Ok(reader) => {
+                    let text = reader.read_to_end().await?;
+                    list.extend(String::from_utf8_lossy(&text).lines().map(str::to_string));
+                }
+                Err(error) => return cannot_open(&p, name, &error).await,
+            }
+        }
+    }
+    let archive = o.get('f').unwrap_or("-").to_string();
+    let job = Job {
+        verbose: o.has('v'),
+        to_stdout: o.has('O'),
+        keep_times: !o.has('m'),
+        keep_old: o.has('k'),
+        list_only: action == 't',
+        strip: o.number(&p, 's').await?.unwrap_or(0) as usize,
+        by_name: !members.is_empty(),
+        p,
+        base,
+        members,
+        exclude,
+    };
+    let p = &job.p;
+    if action == 'c' {
+        if job.members.is_empty() {
+            return fail(p, 1, "empty archive").await;
+        }
+        let sink = match archive.as_str() {
+            "-" => p.stdout.clone(),
+            name => match File::create(p.path(name)) {
+                Ok(file) => Writer::file(file),
+                Err(error) => return cannot_open(p, name, &error).await,
+            },
+        };
+        return pack::pack(&job, sink, &archive).await;
+    }
+    let source: Reader = match p.open(&archive) {
+        Ok(reader) => reader,
+        Err(error) => return cannot_open(p, &archive, &error).await,
+    };
+    extract::extract(&job, source).await
+}
+
+async fn cannot_open(p: &Proc, name: &str, error: &std::io::Error) -> Outcome {
+    fail(p, 1, &format!("can't open '{name}': {}", strerror(error))).await
+}
+
+impl Job {
+    fn excluded(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('/');
+        let last = super::names::base(name);
+        self.exclude.iter().any(|pattern| {
+            let pattern = pattern.trim_end_matches('/').as_bytes();
+            glob(pattern, name.as_bytes()) || glob(pattern, last.as_bytes())
+        })
+    }
+
+    /// Whether the command line names this member or a directory above it.
+    fn wanted(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('/');
+        let named = |member: &String| {
+            let member = member.trim_matches('/');
+            name == member || name.strip_prefix(member).is_some_and(|rest| rest.starts_with('/'))
+        };
+        !self.by_name || self.members.iter().any(named)
+    }
+}
+
+/// One member's description.
+#[derive(Default, Clone)]
+pub struct Header {
+    pub name: String,
+    pub link: String,
+    pub kind: u8,
+    pub size: u64,
+    pub mode: u32,
+    pub time: i64,
+}
+
+fn octal(value: u64, field: &mut [u8]) {
+    let width = field.len() - 1;
+    let text = format!("{value:0width$o}");
+    if text.len() == width {
+        field[..width].copy_from_slice(text.as_bytes());
+    } else {
+        // Too large for digits: GNU's binary form.
+        let start = field.len().saturating_sub(8);
+        field[start..].copy_from_slice(&value.to_be_bytes());
+        field[0] = 0x80;
+    }
+}
+
+fn number(field: &[u8]) -> u64 {
+    if field.first().is_some_and(|b| b & 0x80 != 0) {
+        return field.iter().skip(1).fold(0, |n, b| n << 8 | u64::from(*b));
+    }
+    let text = field.iter().skip_while(|b| **b == b' ').take_while(|b| matches!(b, b'0'..=b'7'));
+    text.fold(0u64, |n, b| n << 3 | u64::from(b - b'0'))
+}
+
+fn text(field: &[u8]) -> String {
+    let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}
+
+fn checksum(block: &[u8; BLOCK]) -> u64 {
+    block.iter().enumerate().map(|(i, b)| u64::from(if (148..156).contains(&i) { b' ' } else { *b })).sum()
+}
+
+impl Header {
+    fn encode(&self) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        let mut put = |at: usize, most: usize, text: &str| {
+            let bytes = &text.as_bytes()[..text.len().min(most)];
+            block[at..at + bytes.len()].copy_from_slice(bytes);
+        };
+        put(0, 100, &self.name);
+        put(157, 100, &self.link);
+        put(257, 8, "ustar  ");
+        put(265, 32, "root");
+        put(297, 32, "root");
+        octal(u64::from(self.mode), &mut block[100..108]);
+        octal(0, &mut block[108..116]);
+        octal(0, &mut block[116..124]);
+        octal(self.size, &mut block[124..136]);
+        octal(self.time.max(0) as u64, &mut block[136..148]);
+        block[156] = self.kind;
+        let sum = checksum(&block);
+        octal(sum, &mut block[148..155]);
+        block[155] = b' ';
+        block
+    }
+
+    /// `None` when the block is no header.
+    fn decode(block: &[u8; BLOCK]) -> Option<Header> {
+        if number(&block[148..156]) != checksum(block) {
+            return None;
+        }
+        let mut name = text(&block[..100]);
+        // GNU's magic has a blank where ustar's prefix is in force.
+        if &block[257..263] == b"ustar\0" && block[345] != 0 {
+            name = format!("{}/{name}", text(&block[345..500]));
+        }
+        Some(Header {
+            name,
+            link: text(&block[157..257]),
+            kind: block[156],
+            size: number(&block[124..136]),
+            mode: number(&block[100..108]) as u32,
+            time: number(&block[136..148]) as i64,
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! cut.
+
+use super::stream::open;
+use super::{Lines, Options, Out, Outcome, fail};
+use crate::proc::Proc;
+
+/// Ranges of positions, 1 the first, sorted and joined.
+fn ranges(text: &str) -> Option<Vec<(usize, usize)>> {
+    let mut out = Vec::new();
+    for part in text.split(',') {
+        let bounds = match part.split_once('-') {
+            None => (part.parse().ok()?, part.parse().ok()?),
+            Some(("", "")) => return None,
+            Some(("", to)) => (1, to.parse().ok()?),
+            Some((from, "")) => (from.parse().ok()?, usize::MAX),
+            Some((from, to)) => (from.parse().ok()?, to.parse().ok()?),
+        };
+        if bounds.0 == 0 || bounds.1 < bounds.0 {
+            return None;
+        }
+        out.push(bounds);
+    }
+    out.sort_unstable();
+    let mut joined: Vec<(usize, usize)> = Vec::new();
+    for (from, to) in out {
+        match joined.last_mut() {
+            Some(last) if from <= last.1.saturating_add(1) => last.1 = last.1.max(to),
+            _ => joined.push((from, to)),
+        }
+    }
+    Some(joined)
+}
+
+pub async fn cut(p: Proc) -> Outcome {
+    let spec = "b:(bytes)c:(characters)f:(fields)d:(delimiter)s(only-delimited)nO:(output-delimiter)";
+    let o = Options::of(&p, spec).await?;
+    let Some(kind) = o.last_of("bcf") else {
+        return fail(&p, 1, "expected a list of bytes, characters, or fields").await;
+    };
+    let list = o.get(kind).unwrap_or_default();
+    let Some(ranges) = ranges(list) else {
+        return fail(&p, 1, &format!("invalid range '{list}'")).await;
+    };
+    let delimiter = match o.get('d').unwrap_or("\t").as_bytes() {
+        [] => 0,
+        [one] => *one,
+        _ => return fail(&p, 1, "the delimiter must be a single character").await,
+    };
+    let between = o.get('O').map_or(vec![delimiter], |d| d.as_bytes().to_vec());
+    let mut code = 0;
+    let mut out = Out::new(&p);
+    for file in o.files() {
+        let Some(reader) = open(&p, &file).await else {
+            code = 1;
+            continue;
+        };
+        let mut lines = Lines::new(reader);
+        while let Some(line) = lines.bare(&mut out).await? {
+            if kind != 'f' {
+                for (from, to) in &ranges {
+                    let to = (*to).min(line.len());
+                    out.add(line.get(from - 1..to).unwrap_or_default());
+                }
+            } else if line.contains(&delimiter) {
+                let mut first = true;
+                for (i, field) in line.split(|b| *b == delimiter).enumerate() {
+                    if ranges.iter().any(|(from, to)| (*from..=*to).contains(&(i + 1))) {
+                        if !std::mem::replace(&mut first, false) {
+                            out.add(&between);
+                        }
+                        out.add(field);
+                    }
+                }
+            } else if o.has('s') {
+                continue;
+            } else {
+                out.add(line);
+            }
+            out.put("\n").await?;
+        }
+    }
+    out.end(code).await
+}

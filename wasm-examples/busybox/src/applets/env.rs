@@ -1,0 +1,51 @@
+//! env and printenv.
+
+use super::{Options, Out, Outcome, run};
+use crate::proc::Proc;
+
+pub async fn env(mut p: Proc) -> Outcome {
+    let o = Options::of(&p, "+i(ignore-environment)u:(unset)0").await?;
+    let mut rest = o.rest.as_slice();
+    if o.has('i') {
+        p.env.clear();
+    }
+    if let Some(("-", behind)) = rest.split_first().map(|(a, b)| (a.as_str(), b)) {
+        p.env.clear();
+        rest = behind;
+    }
+    for name in o.all('u') {
+        p.env.remove(name);
+    }
+    while let Some((first, behind)) = rest.split_first() {
+        let Some((name, value)) = first.split_once('=') else { break };
+        p.env.insert(name.into(), value.into());
+        rest = behind;
+    }
+    if rest.is_empty() {
+        let mut out = Out::new(&p);
+        for (name, value) in &p.env {
+            out.put(format!("{name}={value}{}", if o.has('0') { '\0' } else { '\n' })).await?;
+        }
+        return out.end(0).await;
+    }
+    p.args = rest.to_vec();
+    Ok(run(p).await)
+}
+
+pub async fn printenv(p: Proc) -> Outcome {
+    let o = Options::of(&p, "").await?;
+    let mut out = Out::new(&p);
+    let mut code = 0;
+    if o.rest.is_empty() {
+        for (name, value) in &p.env {
+            out.put(format!("{name}={value}\n")).await?;
+        }
+    }
+    for name in &o.rest {
+        match p.env.get(name) {
+            Some(value) => out.put(format!("{value}\n")).await?,
+            None => code = 1,
+        }
+    }
+    out.end(code).await
+}

@@ -1,0 +1,246 @@
+//! Lines laid out anew: nl, tac, rev, fold, expand, paste, split.
+
+use super::options::size;
+use super::stream::{open, read_fairly};
+use super::{Lines, Options, Out, Outcome, fail};
+use crate::proc::{Proc, Writer, strerror};
+
+pub async fn nl(p: Proc) -> Outcome {
+    let o = Options::of(&p, "b:s:w:v:i:n:").await?;
+    let width = o.number(&p, 'w').await?.unwrap_or(6) as usize;
+    let mut number = o.number(&p, 'v').await?.unwrap_or(1);
+    let step = o.number(&p, 'i').await?.unwrap_or(1);
+    let separator = o.get('s').unwrap_or("\t");
+    let style = o.get('b').unwrap_or("t");
+    let mut out = Out::new(&p);
+    let mut code = 0;
+    for file in o.files() {
+        let Some(reader) = open(&p, &file).await else {
+            code = 1;
+            continue;
+        };
+        let mut lines = Lines::new(reader);
+        while let Some(line) = lines.bare(&mut out).await? {
+            if style == "a" || (style == "t" && !line.is_empty()) {
+                match o.get('n') {
+                    Some("ln") => out.add(format!("{number:<width$}{separator}")),
+                    Some("rz") => out.add(format!("{number:0width$}{separator}")),
+                    _ => out.add(format!("{number:width$}{separator}")),
+                }
+                number += step;
+            } else {
+                out.add(" ".repeat(width + separator.len()));
+            }
+            out.add(line);
+            out.put("\n").await?;
+        }
+    }
+    out.end(code).await
+}
+
+pub async fn tac(p: Proc) -> Outcome {
+    let o = Options::of(&p, "").await?;
+    let mut out = Out::new(&p);
+    let mut code = 0;
+    for file in o.files() {
+        let Some(reader) = open(&p, &file).await else {
+            code = 1;
+            continue;
+        };
+        let text = reader.read_to_end().await?;
+        for line in text.split_inclusive(|b| *b == b'\n').rev() {
+            out.put(line).await?;
+        }
+    }
+    out.end(code).await
+}
+
+pub async fn rev(p: Proc) -> Outcome {
+    let o = Options::of(&p, "").await?;
+    let mut out = Out::new(&p);
+    let mut code = 0;
+    for file in o.files() {
+        let Some(reader) = open(&p, &file).await else {
+            code = 1;
+            continue;
+        };
+        let mut lines = Lines::new(reader);
+        while let Some(line) = lines.next(&mut out).await? {
+            let bare = line.strip_suffix(b"\n").unwrap_or(line);
+            out.add(String::from_utf8_lossy(bare).chars().rev().collect::<String>());
+            out.put(line.get(bare.len()..).unwrap_or_default()).await?;
+        }
+    }
+    out.end(code).await
+}
+
+pub async fn fold(p: Proc) -> Outcome {
+    let o = Options::of(&p, "bsw:").await?;
+    let width = o.number(&p, 'w').await?.unwrap_or(80).max(1) as usize;
+    let mut out = Out::new(&p);
+    let mut code = 0;
+    for file in o.files() {
+        let Some(reader) = open(&p, &file).await else {
+            code = 1;
+            continue;
+        };
+        let mut lines = Lines::new(reader);
+        while let Some(line) = lines.next(&mut out).await? {
+            let mut rest = line;
+            while rest.strip_suffix(b"\n").unwrap_or(rest).len() > width {
+                let piece = rest.get(..width).unwrap_or_default();
+                let blank = piece.iter().rposition(|b| *b == b' ').filter(|_| o.has('s'));
+                let end = blank.map_or(width, |at| at + 1);
+                out.add(rest.get(..end).unwrap_or_default());
+                out.put("\n").await?;
+                rest = rest.get(end..).unwrap_or_default();
+            }
+            out.put(rest).await?;
+        }
+    }
+    out.end(code).await
+}
+
+pub async fn expand(p: Proc) -> Outcome {
+    let o = Options::of(&p, "it:").await?;
+    let stop = o.number(&p, 't').await?.unwrap_or(8).max(1) as usize;
+    let mut out = Out::new(&p);
+    let mut code = 0;
+    for file in o.files() {
+        let Some(reader) = open(&p, &file).await else {
+            code = 1;
+            continue;
+        };
+        let mut lines = Lines::new(reader);
+        while let Some(line) = lines.next(&mut out).await? {
+            let mut column = 0;
+            let mut leading = true;
+            for byte in line {
+                leading &= byte.is_ascii_whitespace();
+                if *byte == b'\t' && (leading || !o.has('i')) {
+                    let blanks = stop - column % stop;
+                    out.add(" ".repeat(blanks));
+                    column += blanks;
+                } else {
+                    out.add([*byte]);
+                    column += 1;
+                }
+            }
+            out.put("").await?;
+        }
+    }
+    out.end(code).await
+}
+
+pub async fn paste(p: Proc) -> Outcome {
+    let o = Options::of(&p, "sd:").await?;
+    let mut between = Vec::new();
+    super::echo::unescape(o.get('d').unwrap_or("\t").as_bytes(), &mut between, false);
+    let delimiter = |i: usize| between.get(i % between.len().max(1)).map_or(vec![], |b| vec![*b]);
+    let mut out = Out::new(&p);
+    let mut inputs = Vec::new();
+    for file in o.files() {
+        match open(&p, &file).await {
+            Some(reader) => inputs.push(Lines::new(reader)),
+            None => return Ok(1),
+        }
+    }
+    if o.has('s') {
+        for mut input in inputs {
+            let mut n = 0;
+            while let Some(line) = input.bare(&mut out).await? {
+                if n > 0 {
+                    out.add(delimiter(n - 1));
+                }
+                n += 1;
+                out.put(line).await?;
+            }
+            out.put("\n").await?;
+        }
+        return out.end(0).await;
+    }
+    loop {
+        let mut row = Vec::new();
+        let mut ended = 0;
+        let count = inputs.len();
+        for (i, input) in inputs.iter_mut().enumerate() {
+            match input.bare(&mut out).await? {
+                Some(line) => row.extend_from_slice(line),
+                None => ended += 1,
+            }
+            if i + 1 < count {
+                row.extend(delimiter(i));
+            }
+        }
+        if ended == count {
+            return out.end(0).await;
+        }
+        out.add(row);
+        out.put("\n").await?;
+    }
+}
+
+pub async fn split(p: Proc) -> Outcome {
+    let o = Options::of(&p, "b:l:a:").await?;
+    let lines_each = o.number(&p, 'l').await?.unwrap_or(1000).max(1);
+    let bytes_each = match o.get('b').map(size) {
+        Some(None | Some(0)) => return fail(&p, 1, "invalid number").await,
+        Some(Some(n)) => Some(n as usize),
+        None => None,
+    };
+    let letters = o.number(&p, 'a').await?.unwrap_or(2).clamp(1, 8) as u32;
+    let prefix = o.operand(1).unwrap_or("x");
+    let Some(reader) = open(&p, o.operand(0).unwrap_or("-")).await else { return Ok(1) };
+    let mut part = 0u64;
+    let create = |part: u64| {
+        let mut suffix = String::new();
+        for i in (0..letters).rev() {
+            suffix.push((b'a' + (part / 26u64.pow(i) % 26) as u8) as char);
+        }
+        if part >= 26u64.pow(letters) {
+            return Err("suffixes exhausted".to_string());
+        }
+        let name = format!("{prefix}{suffix}");
+        let file = std::fs::File::create(p.path(&name));
+        file.map(|f| Out::to(Writer::file(f))).map_err(|e| format!("can't open '{name}': {}", strerror(&e)))
+    };
+    let mut current: Option<Out> = None;
+    let mut filled = 0;
+    let mut lines = Lines::new(reader.clone());
+    let mut nowhere = Out::to(Writer::null());
+    let mut buf = vec![0; 16 * 1024];
+    loop {
+        let piece = match bytes_each {
+            Some(most) => {
+                let want = buf.len().min(most - filled as usize);
+                let n = read_fairly(&reader, buf.get_mut(..want).unwrap_or_default()).await?;
+                buf.get(..n).unwrap_or_default()
+            }
+            None => lines.next(&mut nowhere).await?.unwrap_or_default(),
+        };
+        if piece.is_empty() {
+            break;
+        }
+        if current.is_none() {
+            match create(part) {
+                Ok(out) => current = Some(out),
+                Err(why) => return fail(&p, 1, &why).await,
+            }
+            part += 1;
+        }
+        if let Some(out) = &mut current {
+            out.put(piece).await?;
+        }
+        filled += if bytes_each.is_some() { piece.len() as u64 } else { 1 };
+        if filled >= bytes_each.map_or(lines_each, |n| n as u64) {
+            filled = 0;
+            if let Some(out) = current.take() {
+                out.end(0).await?;
+            }
+        }
+    }
+    match current {
+        Some(out) => out.end(0).await,
+        None => Ok(0),
+    }
+}

@@ -1,0 +1,168 @@
+//! Names of files: basename, dirname, readlink, realpath, which, pwd.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Options, Out, Outcome, usage};
+use crate::proc::{Proc, normalize, strerror};
+
+/// The last part, as POSIX's basename has it.
+pub fn base(path: &str) -> &str {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() && !path.is_empty() {
+        return "/";
+    }
+    trimmed.rsplit('/').next().unwrap_or(trimmed)
+}
+
+fn dir(path: &str) -> &str {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() {
+        return if path.is_empty() { "." } else { "/" };
+    }
+    match trimmed.rfind('/') {
+        None => ".",
+        Some(at) => match trimmed[..at].trim_end_matches('/') {
+            "" => "/",
+            parent => parent,
+        },
+    }
+}
+
+pub async fn basename(p: Proc) -> Outcome {
+    let o = Options::of(&p, "+as:").await?;
+    let many = o.has('a') || o.has('s');
+    let (files, suffix) = match o.rest.as_slice() {
+        [] => return usage(&p).await,
+        files if many => (files, o.get('s').unwrap_or("")),
+        [file] => (std::slice::from_ref(file), ""),
+        [_, suffix] => (&o.rest[..1], suffix.as_str()),
+        _ => return usage(&p).await,
+    };
+    let mut out = Out::new(&p);
+    for file in files {
+        let name = base(file);
+        let short = name.strip_suffix(suffix).filter(|n| !n.is_empty()).unwrap_or(name);
+        out.put(format!("{short}\n")).await?;
+    }
+    out.end(0).await
+}
+
+pub async fn dirname(p: Proc) -> Outcome {
+    let o = Options::of(&p, "").await?;
+    let [name] = o.rest.as_slice() else { return usage(&p).await };
+    p.stdout.write_all(format!("{}\n", dir(name)).as_bytes()).await?;
+    Ok(0)
+}
+
+/// The path with all links resolved. The last part may be missing unless `must_exist`.
+pub fn resolve(path: &Path, must_exist: bool) -> io::Result<PathBuf> {
+    let mut done = PathBuf::from("/");
+    let mut todo: Vec<String> = parts(path);
+    todo.reverse();
+    let mut links = 0;
+    while let Some(part) = todo.pop() {
+        if part == ".." {
+            done.pop();
+            continue;
+        }
+        let next = done.join(&part);
+        match std::fs::symlink_metadata(&next) {
+            Ok(meta) if meta.file_type().is_symlink() => {
+                links += 1;
+                if links > 40 {
+                    return Err(io::Error::other("Symbolic link loop"));
+                }
+                let target = std::fs::read_link(&next)?;
+                if target.is_absolute() {
+                    done = PathBuf::from("/");
+                }
+                todo.extend(parts(&target).into_iter().rev());
+                continue;
+            }
+            Err(error) if must_exist || !todo.is_empty() => return Err(error),
+            _ => done = next,
+        }
+    }
+    Ok(done)
+}
+
+fn parts(path: &Path) -> Vec<String> {
+    let text = path.to_string_lossy();
+    text.split('/').filter(|p| !p.is_empty() && *p != ".").map(str::to_string).collect()
+}
+
+pub async fn readlink(p: Proc) -> Outcome {
+    let o = Options::of(&p, "fnvqse").await?;
+    if o.rest.is_empty() {
+        return usage(&p).await;
+    }
+    let mut code = 0;
+    for file in &o.rest {
+        let found = if o.has('f') || o.has('e') {
+            resolve(&p.cwd.join(file), o.has('e'))
+        } else {
+            std::fs::read_link(p.path(file))
+        };
+        match found {
+            Ok(target) => {
+                let end = if o.has('n') { "" } else { "\n" };
+                p.stdout.write_all(format!("{}{end}", target.display()).as_bytes()).await?;
+            }
+            Err(error) => {
+                code = 1;
+                if o.has('v') {
+                    p.complain(format_args!("{file}: {}", strerror(&error))).await;
+                }
+            }
+        }
+    }
+    Ok(code)
+}
+
+pub async fn realpath(p: Proc) -> Outcome {
+    let o = Options::of(&p, "e").await?;
+    let mut code = 0;
+    for file in if o.rest.is_empty() { vec![".".into()] } else { o.rest.clone() } {
+        match resolve(&p.cwd.join(&file), true) {
+            Ok(path) => p.stdout.write_all(format!("{}\n", path.display()).as_bytes()).await?,
+            Err(error) => {
+                p.complain(format_args!("{file}: {}", strerror(&error))).await;
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}
+
+pub async fn pwd(p: Proc) -> Outcome {
+    p.stdout.write_all(format!("{}\n", p.cwd.display()).as_bytes()).await?;
+    Ok(0)
+}
+
+/// Applets count as found where the image's links would be, even if no such file exists.
+pub async fn which(p: Proc) -> Outcome {
+    let o = Options::of(&p, "a").await?;
+    if o.rest.is_empty() {
+        return usage(&p).await;
+    }
+    let default = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_string();
+    let search = p.env.get("PATH").unwrap_or(&default);
+    let mut code = 0;
+    for name in &o.rest {
+        let dirs: Vec<&str> = if name.contains('/') { vec!["."] } else { search.split(':').collect() };
+        let file = dirs.iter().map(|d| normalize(&p.path(d), name)).find(|f| f.is_file());
+        let found = match file {
+            Some(file) => file.display().to_string(),
+            None if super::find(name).is_some() || matches!(name.as_str(), "sh" | "ash") => {
+                format!("/bin/{name}")
+            }
+            None => {
+                code = 1;
+                continue;
+            }
+        };
+        p.stdout.write_all((found + "\n").as_bytes()).await?;
+    }
+    Ok(code)
+}

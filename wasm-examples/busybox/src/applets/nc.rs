@@ -1,0 +1,127 @@
+//! nc: TCP with a pipe at each end. Owns connecting by name, which wget shares.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::task::Poll;
+
+use wstd::io::{AsyncRead, AsyncWrite};
+use wstd::iter::AsyncIterator;
+use wstd::net::{TcpListener, TcpStream};
+
+use super::nslookup::resolve;
+use super::sleep::within;
+use super::{Options, Outcome, fail, usage};
+use crate::proc::{Proc, strerror};
+
+/// Connects to the first address that answers. The error is what busybox would say.
+pub async fn connect(host: &str, port: u16, seconds: f64) -> Result<(TcpStream, IpAddr), String> {
+    let addresses = resolve(host).await;
+    if addresses.is_empty() {
+        return Err(format!("bad address '{host}'"));
+    }
+    let mut last = String::new();
+    for ip in addresses {
+        // wstd dials IPv4 only.
+        let attempt = if ip.is_ipv4() {
+            within(seconds, pin!(TcpStream::connect_addr(SocketAddr::new(ip, port)))).await
+        } else {
+            Some(Err(io::Error::other("Network is unreachable")))
+        };
+        let why = match attempt {
+            Some(Ok(stream)) => return Ok((stream, ip)),
+            Some(Err(error)) if error.kind() == io::ErrorKind::Other => "Network is unreachable".into(),
+            Some(Err(error)) => strerror(&error),
+            None => "Connection timed out".into(),
+        };
+        if last.is_empty() {
+            last = format!("can't connect to remote host ({ip}): {why}");
+        }
+    }
+    Err(last)
+}
+
+pub async fn nc(p: Proc) -> Outcome {
+    let o = Options::of(&p, "lp:w:zvnuki:s:").await?;
+    let seconds = o.number(&p, 'w').await?.map_or(f64::INFINITY, |s| s as f64);
+    let port = |text: &str| text.parse::<u16>().ok();
+    if o.has('u') {
+        return fail(&p, 1, "UDP is not supported").await;
+    }
+    if o.has('l') {
+        // Both `-l -p PORT` and `-l PORT` are in use.
+        let text = o.get('p').or(o.rest.last().map(String::as_str)).unwrap_or_default();
+        let Some(port) = port(text) else { return fail(&p, 1, &format!("bad port '{text}'")).await };
+        let listener = match TcpListener::bind(&format!("0.0.0.0:{port}")).await {
+            Ok(listener) => listener,
+            Err(error) => return fail(&p, 1, &format!("bind: {}", strerror(&error))).await,
+        };
+        let mut incoming = listener.incoming();
+        loop {
+            match within(seconds, pin!(incoming.next())).await {
+                None => return fail(&p, 1, "timed out").await,
+                Some(Some(Ok(stream))) => talk(&p, &stream, seconds).await?,
+                Some(Some(Err(error))) => return fail(&p, 1, &format!("accept: {}", strerror(&error))).await,
+                Some(None) => return Ok(1),
+            }
+            if !o.has('k') {
+                return Ok(0);
+            }
+        }
+    }
+    let [host, text] = o.rest.as_slice() else { return usage(&p).await };
+    let Some(port) = port(text) else { return fail(&p, 1, &format!("bad port '{text}'")).await };
+    match connect(host, port, seconds).await {
+        Err(why) => fail(&p, 1, &why).await,
+        Ok((_, ip)) if o.has('z') => {
+            if o.has('v') {
+                let _ = p.stderr.write_all(format!("{host} ({ip}:{port}) open\n").as_bytes()).await;
+            }
+            Ok(0)
+        }
+        Ok((stream, _)) => {
+            talk(&p, &stream, seconds).await?;
+            Ok(0)
+        }
+    }
+}
+
+/// Passes bytes both ways until the other side ends. Our own end is passed on as a half-close.
+async fn talk(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
+    let (mut from_net, to_net) = stream.split();
+    let mut send = pin!(async {
+        let mut to_net = to_net;
+        let mut buf = vec![0; 16 * 1024];
+        loop {
+            let n = p.stdin.read(&mut buf).await?;
+            if n == 0 {
+                return Ok::<(), io::Error>(());
+            }
+            to_net.write_all(buf.get(..n).unwrap_or_default()).await?;
+            to_net.flush().await?;
+        }
+    });
+    let mut receive = pin!(async {
+        let mut buf = vec![0; 16 * 1024];
+        loop {
+            let read = within(seconds, pin!(from_net.read(&mut buf))).await;
+            match read {
+                // What the peer broke off counts as its end.
+                None | Some(Ok(0) | Err(_)) => return Ok(()),
+                Some(Ok(n)) => p.stdout.write_all(buf.get(..n).unwrap_or_default()).await?,
+            }
+        }
+    });
+    let mut sending = true;
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = receive.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        if sending && send.as_mut().poll(cx).is_ready() {
+            sending = false;
+        }
+        Poll::Pending
+    })
+    .await
+}

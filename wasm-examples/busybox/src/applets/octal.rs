@@ -1,0 +1,197 @@
+//! od: bytes made visible.
+
+use super::options::size;
+use super::stream::{open, read_fairly};
+use super::{Options, Out, Outcome, fail};
+use crate::proc::Proc;
+
+/// One way to show a row: how, and how many bytes at once.
+#[derive(Clone, Copy)]
+struct Kind {
+    letter: u8,
+    unit: usize,
+}
+
+impl Kind {
+    /// Characters per unit, the blank before it included.
+    fn width(self) -> usize {
+        match (self.letter, self.unit) {
+            (b'c' | b'a', _) => 4,
+            (b'x', n) => n * 2 + 1,
+            (b'o', 1) => 4,
+            (b'o', 2) => 7,
+            (b'o', 4) => 12,
+            (b'o', _) => 23,
+            (b'u', 1) => 4,
+            (b'd', 1) => 5,
+            (b'u', 2) => 6,
+            (b'd', 2) => 7,
+            (b'u' | b'd', 4) => 12,
+            (b'f', 4) => 16,
+            (b'f', _) => 25,
+            _ => 21,
+        }
+    }
+
+    fn show(self, bytes: &[u8]) -> String {
+        let mut raw = [0; 8];
+        raw.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        let value = u64::from_le_bytes(raw);
+        let width = self.width() - 1;
+        let digits = match self.letter {
+            b'x' => format!("{value:0width$x}"),
+            b'o' => format!("{value:0width$o}"),
+            b'u' => value.to_string(),
+            b'f' if self.unit == 4 => format!("{:?}", f32::from_bits(value as u32)),
+            b'f' => format!("{:?}", f64::from_bits(value)),
+            b'd' => {
+                let shift = 64 - 8 * self.unit as u32;
+                ((value << shift) as i64 >> shift).to_string()
+            }
+            letter => character(raw[0], letter == b'a'),
+        };
+        format!(" {digits:>width$}")
+    }
+}
+
+fn character(byte: u8, named: bool) -> String {
+    const NAMES: [&str; 33] = [
+        "nul", "soh", "stx", "etx", "eot", "enq", "ack", "bel", "bs", "ht", "nl", "vt", "ff", "cr", "so",
+        "si", "dle", "dc1", "dc2", "dc3", "dc4", "nak", "syn", "etb", "can", "em", "sub", "esc", "fs",
+        "gs", "rs", "us", "sp",
+    ];
+    match byte {
+        _ if named && byte & 127 == 127 => "del".into(),
+        _ if named => match NAMES.get(usize::from(byte & 127)) {
+            Some(name) => (*name).into(),
+            None => ((byte & 127) as char).to_string(),
+        },
+        0 => "\\0".into(),
+        7 => "\\a".into(),
+        8 => "\\b".into(),
+        9 => "\\t".into(),
+        10 => "\\n".into(),
+        11 => "\\v".into(),
+        12 => "\\f".into(),
+        13 => "\\r".into(),
+        32..=126 => (byte as char).to_string(),
+        _ => format!("{byte:03o}"),
+    }
+}
+
+/// Reads `x1`, `cx2`, `d4`, and so on.
+fn kinds(text: &str) -> Option<Vec<Kind>> {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((letter, behind)) = rest.split_first() {
+        rest = behind.strip_prefix(b"z").unwrap_or(behind);
+        let mut unit = match letter {
+            b'a' | b'c' => 1,
+            b'd' | b'o' | b'u' | b'x' => 4,
+            b'f' => 8,
+            _ => return None,
+        };
+        if let Some((size, behind)) = rest.split_first() {
+            let given = match size {
+                b'1' | b'C' => 1,
+                b'2' | b'S' => 2,
+                b'4' | b'I' | b'F' => 4,
+                b'8' | b'L' | b'D' => 8,
+                _ => 0,
+            };
+            if given > 0 && !matches!(letter, b'a' | b'c') {
+                unit = given;
+                rest = behind;
+            }
+        }
+        out.push(Kind { letter: *letter, unit });
+    }
+    Some(out)
+}
+
+pub async fn od(p: Proc) -> Outcome {
+    let o = Options::of(&p, "abcdoxvA:t:N:j:w:").await?;
+    let mut shown = Vec::new();
+    for (letter, kind, unit) in
+        [('a', b'a', 1), ('b', b'o', 1), ('c', b'c', 1), ('d', b'u', 2), ('o', b'o', 2), ('x', b'x', 2)]
+    {
+        if o.has(letter) {
+            shown.push(Kind { letter: kind, unit });
+        }
+    }
+    for text in o.all('t') {
+        match kinds(text) {
+            Some(more) => shown.extend(more),
+            None => return fail(&p, 1, &format!("invalid type string '{text}'")).await,
+        }
+    }
+    if shown.is_empty() {
+        shown.push(Kind { letter: b'o', unit: 2 });
+    }
+    let base = o.get('A').and_then(|a| a.bytes().next()).unwrap_or(b'o');
+    let address = |at: u64| match base {
+        b'd' => format!("{at:07}"),
+        b'x' => format!("{at:06x}"),
+        b'n' => String::new(),
+        _ => format!("{at:07o}"),
+    };
+    let mut skip = o.get('j').and_then(size).unwrap_or(0);
+    let mut left = o.get('N').and_then(size).unwrap_or(u64::MAX);
+    let row_length = o.number(&p, 'w').await?.unwrap_or(16).clamp(1, 4096) as usize;
+    let mut at = skip;
+    let mut out = Out::new(&p);
+    let mut code = 0;
+    let mut row: Vec<u8> = Vec::new();
+    let mut last: Option<Vec<u8>> = None;
+    let mut starred = false;
+    let mut buf = vec![0; 16 * 1024];
+    let files = o.files();
+    for (i, file) in files.iter().enumerate() {
+        let reader = open(&p, file).await;
+        code |= i32::from(reader.is_none());
+        loop {
+            let n = match &reader {
+                Some(reader) if left > 0 => read_fairly(reader, &mut buf).await?,
+                _ => 0,
+            };
+            let skipped = skip.min(n as u64) as usize;
+            skip -= skipped as u64;
+            let fresh = buf.get(skipped..n).unwrap_or_default();
+            let fresh = fresh.get(..fresh.len().min(left as usize)).unwrap_or(fresh);
+            left -= fresh.len() as u64;
+            row.extend_from_slice(fresh);
+            let final_round = n == 0 && i + 1 == files.len();
+            let mut rest = row.as_slice();
+            while rest.len() >= row_length || (final_round && !rest.is_empty()) {
+                let (line, behind) = rest.split_at(row_length.min(rest.len()));
+                rest = behind;
+                if last.as_deref() == Some(line) && !o.has('v') {
+                    if !std::mem::replace(&mut starred, true) {
+                        out.put("*\n").await?;
+                    }
+                } else {
+                    starred = false;
+                    last = Some(line.to_vec());
+                    for (k, kind) in shown.iter().enumerate() {
+                        let start = address(at);
+                        out.add(if k == 0 { start } else { " ".repeat(start.len()) });
+                        for unit in line.chunks(kind.unit) {
+                            out.add(kind.show(unit));
+                        }
+                        out.put("\n").await?;
+                    }
+                }
+                at += line.len() as u64;
+            }
+            let done = row.len() - rest.len();
+            row.drain(..done);
+            if n == 0 {
+                break;
+            }
+        }
+    }
+    if base != b'n' {
+        out.put(address(at) + "\n").await?;
+    }
+    out.end(code).await
+}

@@ -1,0 +1,196 @@
+//! printf, with all POSIX conversions, `%b`, and reuse of the format while arguments remain.
+
+use super::echo::{escape, unescape};
+use super::number::Shape;
+use super::{Outcome, usage};
+use crate::proc::Proc;
+
+pub async fn printf(p: Proc) -> Outcome {
+    let mut args = p.args.get(1..).unwrap_or_default();
+    if args.first().is_some_and(|a| a == "--") {
+        args = &args[1..];
+    }
+    let Some((format, args)) = args.split_first() else { return usage(&p).await };
+    let mut state = State { args: args.iter(), used: false, out: vec![], complaints: vec![], ended: false };
+    loop {
+        state.used = false;
+        if let Err(bad) = state.once(format.as_bytes()) {
+            p.stdout.write_all(&state.out).await?;
+            p.complain(format_args!("{bad}: invalid format")).await;
+            return Ok(1);
+        }
+        if state.ended || !state.used || state.args.len() == 0 {
+            break;
+        }
+        if state.out.len() > 32 * 1024 {
+            p.stdout.write_all(&state.out).await?;
+            state.out.clear();
+        }
+    }
+    for bad in &state.complaints {
+        p.complain(format_args!("invalid number '{bad}'")).await;
+    }
+    if !state.out.is_empty() {
+        p.stdout.write_all(&state.out).await?;
+    }
+    Ok(i32::from(!state.complaints.is_empty()))
+}
+
+struct State<'a> {
+    args: std::slice::Iter<'a, String>,
+    /// Whether this round used an argument.
+    used: bool,
+    out: Vec<u8>,
+    complaints: Vec<String>,
+    ended: bool,
+}
+
+impl<'a> State<'a> {
+    fn arg(&mut self) -> &'a str {
+        self.used = true;
+        self.args.next().map_or("", String::as_str)
+    }
+
+    /// One pass over the format; the error is the conversion it does not know.
+    fn once(&mut self, format: &[u8]) -> Result<(), String> {
+        let mut at = 0;
+        while let Some(byte) = format.get(at) {
+            at += 1;
+            match byte {
+                b'\\' => match escape(format.get(at..).unwrap_or_default(), false) {
+                    (Some(byte), used) => {
+                        self.out.push(byte);
+                        at += used;
+                    }
+                    (None, 1) => {
+                        self.ended = true;
+                        return Ok(());
+                    }
+                    _ => self.out.push(b'\\'),
+                },
+                b'%' if format.get(at) == Some(&b'%') => {
+                    self.out.push(b'%');
+                    at += 1;
+                }
+                b'%' => {
+                    at = self.conversion(format, at)?;
+                    if self.ended {
+                        return Ok(());
+                    }
+                }
+                byte => self.out.push(*byte),
+            }
+        }
+        Ok(())
+    }
+
+    fn conversion(&mut self, format: &[u8], start: usize) -> Result<usize, String> {
+        let mut shape = Shape::default();
+        let mut at = start;
+        while let Some(flag) = format.get(at) {
+            match flag {
+                b'-' => shape.left = true,
+                b'0' => shape.zero = true,
+                b'+' => shape.plus = true,
+                b' ' => shape.space = true,
+                b'#' => shape.alternate = true,
+                _ => break,
+            }
+            at += 1;
+        }
+        if let Some(width) = self.count(format, &mut at) {
+            shape.left |= width < 0;
+            shape.width = width.unsigned_abs().min(1 << 20) as usize;
+        }
+        if format.get(at) == Some(&b'.') {
+            at += 1;
+            let precision = self.count(format, &mut at).unwrap_or(0);
+            shape.precision = usize::try_from(precision).ok().map(|n| n.min(1 << 20));
+        }
+        while matches!(format.get(at), Some(b'l' | b'h' | b'j' | b'z' | b'L')) {
+            at += 1;
+        }
+        let bad = || format!("%{}", String::from_utf8_lossy(format.get(start..=at).unwrap_or_default()));
+        let conversion = *format.get(at).ok_or_else(bad)? as char;
+        match conversion {
+            'd' | 'i' | 'u' | 'o' | 'x' | 'X' => {
+                let text = self.arg();
+                let value = self.integer(text);
+                shape.integer(value, conversion, &mut self.out);
+            }
+            'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'a' | 'A' => {
+                let text = self.arg();
+                let value = match text.trim_start().parse::<f64>() {
+                    Ok(value) => value,
+                    Err(_) => self.integer(text) as f64,
+                };
+                shape.float(value, conversion, &mut self.out);
+            }
+            'c' => {
+                let text = self.arg().as_bytes();
+                shape.pad(text.get(..1).unwrap_or_default(), false, &mut self.out);
+            }
+            's' | 'b' => {
+                let mut text = self.arg().as_bytes().to_vec();
+                if conversion == 'b' {
+                    let mut expanded = Vec::new();
+                    self.ended = unescape(&text, &mut expanded, true);
+                    text = expanded;
+                }
+                text.truncate(shape.precision.unwrap_or(usize::MAX));
+                shape.pad(&text, false, &mut self.out);
+            }
+            _ => return Err(bad()),
+        }
+        Ok(at + 1)
+    }
+
+    /// A width or precision: digits or `*`.
+    fn count(&mut self, format: &[u8], at: &mut usize) -> Option<i64> {
+        if format.get(*at) == Some(&b'*') {
+            *at += 1;
+            let text = self.arg();
+            return Some(self.integer(text) as i64);
+        }
+        let mut value = None;
+        while let Some(digit) = format.get(*at).filter(|b| b.is_ascii_digit()) {
+            value = Some(value.unwrap_or(0i64).saturating_mul(10) + i64::from(digit - b'0'));
+            *at += 1;
+        }
+        value
+    }
+
+    fn integer(&mut self, text: &str) -> i128 {
+        match integer(text) {
+            Some(value) => value,
+            None => {
+                self.complaints.push(text.to_string());
+                0
+            }
+        }
+    }
+}
+
+/// An integer as C's strtoll reads it, or the code behind a leading quote. No text is zero.
+fn integer(text: &str) -> Option<i128> {
+    let text = text.trim_start();
+    if let Some(quoted) = text.strip_prefix(['\'', '"']) {
+        return Some(quoted.chars().next().map_or(0, |c| c as i128));
+    }
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let value = if let Some(hex) = digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
+        u64::from_str_radix(hex, 16)
+    } else if digits.len() > 1 && digits.starts_with('0') {
+        u64::from_str_radix(digits, 8)
+    } else {
+        digits.parse()
+    };
+    let value = i128::from(value.ok()?);
+    Some(if negative { -value } else { value })
+}

@@ -1,0 +1,267 @@
+//! tail: the ends of files, and following them as they grow. WASI has no notifications of files,
+//! so `-f` looks at each file several times a second.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use super::options::{size, with_count};
+use super::stream::{pump, read_fairly};
+use super::{Lines, Options, Out, Outcome, Stop, fail, posix, sleep};
+use crate::proc::{Proc, Reader, strerror};
+
+/// How often a followed file is looked at, in seconds.
+const LOOK: f64 = 0.2;
+
+#[derive(Clone, Copy)]
+struct Part {
+    bytes: bool,
+    /// `+N`: everything from the Nth on.
+    from_start: bool,
+    count: u64,
+}
+
+struct Followed {
+    name: String,
+    file: Option<File>,
+    inode: u64,
+    at: u64,
+}
+
+pub async fn tail(p: Proc) -> Outcome {
+    let args: Vec<String> = with_count(&p.args)
+        .into_iter()
+        .enumerate()
+        .map(|(i, a)| match a.strip_prefix('+') {
+            // The historic `tail +5`.
+            Some(n) if i == 0 && size(n).is_some() => format!("-n{a}"),
+            _ => a,
+        })
+        .collect();
+    let o = Options::from(&p, &args, "n:(lines)c:(bytes)f(follow)Fq(quiet)v(verbose)s:").await?;
+    let bytes = o.last_of("nc") == Some('c');
+    let text = o.get(if bytes { 'c' } else { 'n' }).unwrap_or("10");
+    let Some(count) = size(text.trim_start_matches(['+', '-'])) else {
+        return fail(&p, 1, &format!("invalid number '{text}'")).await;
+    };
+    let part = Part { bytes, from_start: text.starts_with('+'), count };
+    let files = o.files();
+    let headers = o.last_of("qv").map_or(files.len() > 1, |c| c == 'v');
+    let mut code = 0;
+    let mut followed = Vec::new();
+    let mut last_shown = None;
+    for (i, name) in files.iter().enumerate() {
+        let mut out = Out::new(&p);
+        let opened = if name == "-" { Ok(None) } else { open(&p, name).map(Some) };
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) => {
+                code = 1;
+                p.complain(format_args!("can't open '{name}': {}", strerror(&error))).await;
+                if o.has('F') {
+                    followed.push(Followed { name: name.clone(), file: None, inode: 0, at: 0 });
+                }
+                continue;
+            }
+        };
+        if headers {
+            header(name, last_shown.is_some(), &mut out);
+        }
+        last_shown = Some(i);
+        match file {
+            None => from_stream(p.stdin.clone(), part, &mut out).await?,
+            Some(mut file) => {
+                let start = start(&mut file, part)?;
+                file.seek(SeekFrom::Start(start))?;
+                out.flush().await?;
+                let at = start + pump(&Reader::file(file.try_clone().or_else(|_| open_at(&p, name, start))?), &p.stdout).await?;
+                let inode = posix::status(&p.path(name), true).map_or(0, |s| s.inode);
+                followed.push(Followed { name: name.clone(), file: Some(file), inode, at });
+            }
+        }
+        out.flush().await?;
+    }
+    if last_shown.is_none() && !o.has('F') {
+        return fail(&p, 1, "no files").await;
+    }
+    if !(o.has('f') || o.has('F')) || followed.is_empty() {
+        return Ok(code);
+    }
+    let pause = o.get('s').and_then(sleep::duration).map_or(LOOK, |s| s.clamp(0.01, LOOK));
+    let mut shown = followed.len() - 1;
+    loop {
+        sleep::wait(pause).await;
+        for i in 0..followed.len() {
+            let Some(one) = followed.get_mut(i) else { continue };
+            let mut out = Out::new(&p);
+            let fresh = one.grown(&p, o.has('F')).await;
+            if fresh.is_empty() {
+                continue;
+            }
+            if headers && shown != i {
+                header(&one.name, true, &mut out);
+            }
+            shown = i;
+            out.add(fresh);
+            out.flush().await?;
+        }
+    }
+}
+
+fn open(p: &Proc, name: &str) -> io::Result<File> {
+    let path = p.path(name);
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    File::open(path)
+}
+
+fn open_at(p: &Proc, name: &str, at: u64) -> io::Result<File> {
+    let mut file = open(p, name)?;
+    file.seek(SeekFrom::Start(at))?;
+    Ok(file)
+}
+
+fn header(name: &str, gap: bool, out: &mut Out) {
+    let name = if name == "-" { "standard input" } else { name };
+    out.add(format!("{}==> {name} <==\n", if gap { "\n" } else { "" }));
+}
+
+impl Followed {
+    /// What was added since the last look, a block at most. A file that shrank or was replaced is
+    /// read from its beginning.
+    async fn grown(&mut self, p: &Proc, by_name: bool) -> Vec<u8> {
+        let path = p.path(&self.name);
+        let status = posix::status(&path, true);
+        if by_name {
+            match (&status, &self.file) {
+                (Err(_), Some(_)) => {
+                    self.file = None;
+                    p.complain(format_args!("{} has become inaccessible", self.name)).await;
+                }
+                (Ok(status), file) if file.is_none() || status.inode != self.inode => {
+                    let said = if file.is_some() { "replaced" } else { "appeared" };
+                    p.complain(format_args!("{} has {said}; following end of new file", self.name)).await;
+                    self.file = open(p, &self.name).ok();
+                    self.inode = status.inode;
+                    self.at = 0;
+                }
+                _ => {}
+            }
+        }
+        let Some(file) = &mut self.file else { return vec![] };
+        let length = file.metadata().map_or(self.at, |m| m.len());
+        if length < self.at {
+            p.complain(format_args!("{}: file truncated", self.name)).await;
+            self.at = 0;
+        }
+        let mut fresh = vec![0; (length - self.at).min(64 * 1024) as usize];
+        let read = file.seek(SeekFrom::Start(self.at)).and_then(|_| file.read(&mut fresh)).unwrap_or(0);
+        fresh.truncate(read);
+        self.at += read as u64;
+        fresh
+    }
+}
+
+/// Where the wanted part of a file begins; looks at blocks from the end.
+fn start(file: &mut File, part: Part) -> io::Result<u64> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut buf = vec![0; 8192];
+    match part {
+        Part { bytes: true, from_start: true, count } => Ok(count.saturating_sub(1).min(length)),
+        Part { bytes: true, count, .. } => Ok(length.saturating_sub(count)),
+        Part { from_start: true, count, .. } => {
+            let mut at = 0;
+            let mut left = count.saturating_sub(1);
+            file.seek(SeekFrom::Start(0))?;
+            while left > 0 {
+                let n = file.read(&mut buf)?;
+                if n == 0 {
+                    break;
+                }
+                for byte in buf.iter().take(n) {
+                    at += 1;
+                    left -= u64::from(*byte == b'\n');
+                    if left == 0 {
+                        break;
+                    }
+                }
+            }
+            Ok(at)
+        }
+        Part { count, .. } => {
+            let mut end = length;
+            // The newline at the very end closes the last line, it does not begin another.
+            let mut found = 0;
+            while end > 0 && count > 0 {
+                let from = end.saturating_sub(buf.len() as u64);
+                let block = buf.get_mut(..(end - from) as usize).unwrap_or_default();
+                file.seek(SeekFrom::Start(from))?;
+                file.read_exact(block)?;
+                for (i, byte) in block.iter().enumerate().rev() {
+                    let at = from + i as u64;
+                    if *byte == b'\n' && at + 1 != length {
+                        found += 1;
+                        if found == count {
+                            return Ok(at + 1);
+                        }
+                    }
+                }
+                end = from;
+            }
+            Ok(if count == 0 { length } else { 0 })
+        }
+    }
+}
+
+async fn from_stream(reader: Reader, part: Part, out: &mut Out) -> Result<(), Stop> {
+    if part.bytes {
+        return bytes_from_stream(reader, part, out).await;
+    }
+    let mut lines = Lines::new(reader);
+    if part.from_start {
+        let mut number = 1;
+        while let Some(line) = lines.next(out).await? {
+            if number >= part.count {
+                out.put(line).await?;
+            }
+            number += 1;
+        }
+        return Ok(());
+    }
+    let mut held: VecDeque<Vec<u8>> = VecDeque::new();
+    while let Some(line) = lines.next(out).await? {
+        held.push_back(line.to_vec());
+        if held.len() as u64 > part.count {
+            held.pop_front();
+        }
+    }
+    for line in held {
+        out.put(line).await?;
+    }
+    Ok(())
+}
+
+async fn bytes_from_stream(reader: Reader, part: Part, out: &mut Out) -> Result<(), Stop> {
+    let mut buf = vec![0; 16 * 1024];
+    let mut held: VecDeque<u8> = VecDeque::new();
+    let mut skip = part.count.saturating_sub(1) as usize;
+    loop {
+        let n = read_fairly(&reader, &mut buf).await?;
+        let block = buf.get(..n).unwrap_or_default();
+        if n == 0 {
+            break;
+        } else if part.from_start {
+            let skipped = skip.min(n);
+            skip -= skipped;
+            out.add(block.get(skipped..).unwrap_or_default());
+            out.flush().await?;
+        } else {
+            held.extend(block);
+            held.drain(..held.len().saturating_sub(part.count as usize));
+        }
+    }
+    let (one, two) = held.as_slices();
+    out.put(one).await?;
+    Ok(out.put(two).await?)
+}

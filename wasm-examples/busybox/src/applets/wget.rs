@@ -1,0 +1,314 @@
+//! wget: HTTP downloads, without TLS: the network of a pod is the host's affair.
+
+use std::fs::File;
+use std::pin::pin;
+
+use wstd::io::{AsyncRead, AsyncWrite};
+use wstd::net::TcpStream;
+
+use super::names::base;
+use super::nc::connect;
+use super::sleep::within;
+use super::{Options, Outcome, Stop, fail, usage};
+use crate::proc::{Proc, Writer, strerror};
+
+const LONGEST_LINE: usize = 64 * 1024;
+const MOST_REDIRECTS: usize = 20;
+
+struct Url {
+    host: String,
+    port: u16,
+    path: String,
+    credentials: Option<String>,
+}
+
+fn parse(url: &str) -> Option<Url> {
+    let rest = match url.split_once("://") {
+        Some(("http", rest)) => rest,
+        Some(_) => return None,
+        None => url,
+    };
+    let cut = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(cut);
+    let (credentials, authority) = match authority.rsplit_once('@') {
+        Some((credentials, authority)) => (Some(credentials.to_string()), authority),
+        None => (None, authority),
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+        _ => (authority, 80),
+    };
+    let path = path.split('#').next().unwrap_or_default();
+    let path = if path.starts_with('/') { path.to_string() } else { format!("/{path}") };
+    let host = host.trim_matches(['[', ']']).to_string();
+    (!host.is_empty()).then_some(Url { host, port, path, credentials })
+}
+
+/// A connection and what was read ahead.
+struct Conversation {
+    stream: TcpStream,
+    buf: Vec<u8>,
+    seconds: f64,
+}
+
+impl Conversation {
+    /// Reads more; false at the end.
+    async fn more(&mut self) -> Result<bool, String> {
+        let mut buf = vec![0; 32 * 1024];
+        let read = within(self.seconds, pin!(self.stream.read(&mut buf))).await;
+        match read {
+            None => Err("download timed out".into()),
+            Some(Err(error)) => Err(format!("read error: {}", strerror(&error))),
+            Some(Ok(n)) => {
+                self.buf.extend_from_slice(buf.get(..n).unwrap_or_default());
+                Ok(n > 0)
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Result<String, String> {
+        loop {
+            if let Some(end) = self.buf.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.buf.drain(..=end).collect();
+                return Ok(String::from_utf8_lossy(&line).trim_end().to_string());
+            }
+            if self.buf.len() > LONGEST_LINE {
+                return Err("bad response: a line is too long".into());
+            }
+            if !self.more().await? {
+                return Err("error getting response".into());
+            }
+        }
+    }
+
+    /// Passes bytes on: so many, or all until the end.
+    async fn copy(&mut self, count: Option<u64>, to: &Writer) -> Result<Result<(), String>, Stop> {
+        let mut left = count;
+        while left != Some(0) {
+            if self.buf.is_empty() {
+                match self.more().await {
+                    Ok(true) => {}
+                    Ok(false) if left.is_none() => break,
+                    Ok(false) => return Ok(Err("connection closed prematurely".into())),
+                    Err(why) => return Ok(Err(why)),
+                }
+            }
+            let now = left.map_or(self.buf.len(), |l| self.buf.len().min(l as usize));
+            to.write_all(self.buf.get(..now).unwrap_or_default()).await?;
+            self.buf.drain(..now);
+            left = left.map(|l| l - now as u64);
+        }
+        Ok(Ok(()))
+    }
+}
+
+struct Response {
+    status: u16,
+    first_line: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Response {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+}
+
+struct Job {
+    p: Proc,
+    o: Options,
+    seconds: f64,
+}
+
+pub async fn wget(p: Proc) -> Outcome {
+    let spec = "qcSO:(output-document)P:(directory-prefix)T:(timeout)t:(tries)U:(user-agent)\
+                H:(header)d:(post-data)f:(post-file)s(spider)q(quiet)S(server-response)o:\
+                N(no-check-certificate)Y:n:";
+    let o = Options::of(&p, spec).await?;
+    if o.rest.is_empty() {
+        return usage(&p).await;
+    }
+    let seconds = o.number(&p, 'T').await?.map_or(900.0, |s| s as f64);
+    let job = Job { p, o, seconds };
+    for url in &job.o.rest {
+        if let Err(why) = job.fetch(url).await? {
+            return fail(&job.p, 1, &why).await;
+        }
+    }
+    Ok(0)
+}
+
+impl Job {
+    async fn note(&self, text: String) {
+        if !self.o.has('q') {
+            let _ = self.p.stderr.write_all(text.as_bytes()).await;
+        }
+    }
+
+    async fn fetch(&self, first: &str) -> Result<Result<(), String>, Stop> {
+        let mut address = first.to_string();
+        for _ in 0..MOST_REDIRECTS {
+            let Some(url) = parse(&address) else { return Ok(Err(format!("not an http or ftp url: {address}"))) };
+            let (mut talk, response) = match self.ask(&url).await {
+                Ok(answer) => answer,
+                Err(why) => return Ok(Err(why)),
+            };
+            match (response.status, response.header("location")) {
+                (301 | 302 | 303 | 307 | 308, Some(location)) => {
+                    address = if location.contains("://") {
+                        location.to_string()
+                    } else if location.starts_with('/') {
+                        format!("http://{}:{}{location}", url.host, url.port)
+                    } else {
+                        let dir = url.path.rfind('/').map_or("/", |at| &url.path[..=at]);
+                        format!("http://{}:{}{dir}{location}", url.host, url.port)
+                    };
+                    continue;
+                }
+                (200..=299, _) => {}
+                _ => return Ok(Err(format!("server returned error: {}", response.first_line))),
+            }
+            if self.o.has('s') {
+                self.note("remote file exists\n".into()).await;
+                return Ok(Ok(()));
+            }
+            return self.save(&url, &mut talk, &response).await;
+        }
+        Ok(Err("too many redirections".into()))
+    }
+
+    async fn ask(&self, url: &Url) -> Result<(Conversation, Response), String> {
+        let Url { host, port, path, credentials } = url;
+        let (mut stream, ip) = connect(host, *port, self.seconds).await?;
+        self.note(format!("Connecting to {} ({ip}:{port})\n", if *port == 80 { host.clone() } else { format!("{host}:{port}") })).await;
+        let body = match (self.o.get('d'), self.o.get('f')) {
+            (Some(data), _) => Some(data.as_bytes().to_vec()),
+            (None, Some(file)) => Some(
+                std::fs::read(self.p.path(file)).map_err(|e| format!("can't open '{file}': {}", strerror(&e)))?,
+            ),
+            (None, None) => None,
+        };
+        let method = if self.o.has('s') { "HEAD" } else if body.is_some() { "POST" } else { "GET" };
+        let authority = if *port == 80 { host.clone() } else { format!("{host}:{port}") };
+        let own = |name: &str| {
+            let named = |h: &str| h.split(':').next().is_some_and(|n| n.eq_ignore_ascii_case(name));
+            self.o.all('H').any(named)
+        };
+        let mut request = format!("{method} {path} HTTP/1.1\r\n");
+        if !own("host") {
+            request += &format!("Host: {authority}\r\n");
+        }
+        if !own("user-agent") {
+            request += &format!("User-Agent: {}\r\n", self.o.get('U').unwrap_or("Wget"));
+        }
+        request += "Connection: close\r\n";
+        if let Some(credentials) = credentials {
+            request += &format!("Authorization: Basic {}\r\n", super::digest::encode_text(credentials.as_bytes()));
+        }
+        for header in self.o.all('H') {
+            request += &format!("{header}\r\n");
+        }
+        if let Some(body) = &body {
+            if !own("content-type") {
+                request += "Content-Type: application/x-www-form-urlencoded\r\n";
+            }
+            request += &format!("Content-Length: {}\r\n", body.len());
+        }
+        let mut bytes = (request + "\r\n").into_bytes();
+        bytes.extend(body.unwrap_or_default());
+        let sent = async {
+            stream.write_all(&bytes).await?;
+            stream.flush().await
+        }
+        .await;
+        sent.map_err(|e| format!("write error: {}", strerror(&e)))?;
+        let mut talk = Conversation { stream, buf: vec![], seconds: self.seconds };
+        loop {
+            let first_line = talk.line().await?;
+            let mut words = first_line.split_whitespace();
+            let version = words.next().unwrap_or_default();
+            let status: u16 = words.next().and_then(|w| w.parse().ok()).unwrap_or(0);
+            if !version.starts_with("HTTP/") || status == 0 {
+                return Err(format!("bad response: {first_line}"));
+            }
+            let mut headers = Vec::new();
+            let mut shown = format!("  {first_line}\n");
+            loop {
+                let line = talk.line().await?;
+                if line.is_empty() {
+                    break;
+                }
+                shown += &format!("  {line}\n");
+                if let Some((name, value)) = line.split_once(':') {
+                    headers.push((name.trim().to_string(), value.trim().to_string()));
+                }
+                if headers.len() > 1000 {
+                    return Err("bad response: too many headers".into());
+                }
+            }
+            if self.o.has('S') {
+                let _ = self.p.stderr.write_all(shown.as_bytes()).await;
+            }
+            if status >= 200 {
+                return Ok((talk, Response { status, first_line, headers }));
+            }
+        }
+    }
+
+    async fn save(&self, url: &Url, talk: &mut Conversation, response: &Response) -> Result<Result<(), String>, Stop> {
+        let last = base(url.path.split('?').next().unwrap_or_default());
+        let name = match self.o.get('O') {
+            Some(name) => name.to_string(),
+            None => {
+                let name = if url.path.ends_with('/') || last == "/" { "index.html" } else { last };
+                match self.o.get('P') {
+                    Some(dir) => format!("{dir}/{name}"),
+                    None => name.to_string(),
+                }
+            }
+        };
+        let sink = if name == "-" {
+            self.note("writing to stdout\n".into()).await;
+            self.p.stdout.clone()
+        } else {
+            let mut how = File::options();
+            how.write(true).create(true).truncate(self.o.has('O')).create_new(!self.o.has('O'));
+            match how.open(self.p.path(&name)) {
+                Ok(file) => Writer::file(file),
+                Err(error) => return Ok(Err(format!("can't open '{name}': {}", strerror(&error)))),
+            }
+        };
+        if name != "-" {
+            self.note(format!("saving to '{name}'\n")).await;
+        }
+        let chunked = response.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"));
+        let done = if chunked {
+            loop {
+                let size = match talk.line().await {
+                    Ok(line) => u64::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16),
+                    Err(why) => break Err(why),
+                };
+                match size {
+                    Ok(0) => break Ok(()),
+                    Ok(size) => {
+                        if let Err(why) = talk.copy(Some(size), &sink).await? {
+                            break Err(why);
+                        }
+                        if let Err(why) = talk.line().await {
+                            break Err(why);
+                        }
+                    }
+                    Err(_) => break Err("bad chunk length".to_string()),
+                }
+            }
+        } else {
+            let length = response.header("content-length").and_then(|v| v.parse().ok());
+            let empty = response.status == 204;
+            talk.copy(if empty { Some(0) } else { length }, &sink).await?
+        };
+        if done.is_ok() && name != "-" {
+            self.note(format!("'{name}' saved\n")).await;
+        }
+        Ok(done)
+    }
+}
