@@ -12,11 +12,12 @@ use wstd::net::TcpStream;
 use crate::answer::{Answer, Body, answer, reason};
 use crate::patience::{Patience, Waited};
 use crate::request::{LONGEST_HEAD, Request};
-use crate::date;
+use crate::{Open, date};
 
-/// Seconds that a kept connection may stay silent, that a head may take, and that a client may
+/// Seconds that a connection may stay silent, with room for others and without, that a head may take, and that a client may
 /// leave what we write unread.
 const IDLE: u64 = 75;
+const CROWDED: u64 = 5;
 const HEAD: u64 = 30;
 const UNREAD: u64 = 60;
 
@@ -27,6 +28,7 @@ pub struct Site {
     pub root: Box<Path>,
     pub log: AsyncOutputStream,
     pub patience: Rc<Patience>,
+    pub open: Rc<Open>,
 }
 
 /// How waiting for a request ended.
@@ -44,7 +46,7 @@ pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
     let peer = peer(&stream);
     let mut buf = Vec::new();
     loop {
-        let head = match read_head(&site.patience, &mut stream, &mut buf).await {
+        let head = match read_head(&site, &mut stream, &mut buf).await {
             Head::Complete(length) => length,
             Head::Gone => return,
             Head::TooSlow => return refuse(&site, &mut stream, &peer, 408).await,
@@ -55,7 +57,7 @@ pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
             return refuse(&site, &mut stream, &peer, 400).await;
         };
         let answer = answer(&site.root, &request);
-        let keep = request.keeps_alive() && answer.status != 400 && !site.patience.ending();
+        let keep = request.keeps_alive() && answer.status != 400 && !site.patience.ending() && !site.open.crowded();
         let status = answer.status;
         let written = write(&site.patience, &mut stream, answer, request.method == "HEAD", keep).await;
         let line = format!("{} {} {}", request.method, request.target, request.version);
@@ -76,7 +78,7 @@ async fn refuse(site: &Site, stream: &mut TcpStream, peer: &str, status: u16) {
 
 /// Reads until an empty line. Between requests the pod's end closes the connection; inside of one
 /// it does not.
-async fn read_head(patience: &Rc<Patience>, stream: &mut TcpStream, buf: &mut Vec<u8>) -> Head {
+async fn read_head(site: &Site, stream: &mut TcpStream, buf: &mut Vec<u8>) -> Head {
     let mut block = vec![0; 4096];
     let mut seen = 0;
     loop {
@@ -93,12 +95,13 @@ async fn read_head(patience: &Rc<Patience>, stream: &mut TcpStream, buf: &mut Ve
         }
         seen = buf.len();
         let read = if buf.is_empty() {
-            match patience.within_life(Some(IDLE), stream.read(&mut block)).await {
+            let idle = if site.open.crowded() { CROWDED } else { IDLE };
+            match site.patience.within_life(Some(idle), stream.read(&mut block)).await {
                 Waited::Done(read) => Some(read),
                 Waited::TooLong | Waited::Ending => return Head::Gone,
             }
         } else {
-            patience.within(HEAD, stream.read(&mut block)).await
+            site.patience.within(HEAD, stream.read(&mut block)).await
         };
         match read {
             Some(Ok(0) | Err(_)) => return Head::Gone,

@@ -23,12 +23,14 @@ use wstd::net::TcpListener;
 
 const FOLDER: &str = "/usr/share/nginx/html";
 
-/// Beyond this many open connections new ones wait in the host's queue.
-const MOST_CONNECTIONS: usize = 512;
+/// Beyond this many open connections new ones wait in the host's queue. Below 128 on purpose: with
+/// that many sockets ready at once, a host on tokio spends its whole cooperative budget on telling
+/// so, none is left for reading, and guest and host turn in circles.
+const MOST_CONNECTIONS: usize = 100;
 
 /// The open connections: their number, and who waits for it to sink.
 #[derive(Default)]
-struct Open {
+pub struct Open {
     count: Cell<usize>,
     waiting: RefCell<Option<Waker>>,
 }
@@ -40,6 +42,11 @@ impl Open {
     fn place(self: &Rc<Open>) -> Place {
         self.count.set(self.count.get() + 1);
         Place(self.clone())
+    }
+
+    /// Whether so many are open that idle ones should make room.
+    pub fn crowded(&self) -> bool {
+        self.count.get() > MOST_CONNECTIONS * 3 / 4
     }
 
     async fn at_most(&self, most: usize) {
@@ -86,9 +93,9 @@ async fn run() -> u8 {
     let address = listener.local_addr().map_or(port, |a| a.port().to_string());
     println!("httpd: serving {folder} on port {address}");
     let patience = Patience::begin();
-    let log = AsyncOutputStream::new(wasip2::cli::stdout::get_stdout());
-    let site = Rc::new(Site { root: Path::new(&folder).into(), log, patience: patience.clone() });
     let open = Rc::new(Open::default());
+    let log = AsyncOutputStream::new(wasip2::cli::stdout::get_stdout());
+    let site = Rc::new(Site { root: Path::new(&folder).into(), log, patience: patience.clone(), open: open.clone() });
     let mut incoming = listener.incoming();
     loop {
         let next = async {
