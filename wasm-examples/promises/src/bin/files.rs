@@ -69,7 +69,13 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let kind = entry.file_type()?;
-        let mark = if kind.is_symlink() { "@" } else if kind.is_dir() { "/" } else { "" };
+        let mark = if kind.is_symlink() {
+            "@"
+        } else if kind.is_dir() {
+            "/"
+        } else {
+            ""
+        };
         names.push(entry.file_name().to_string_lossy().into_owned() + mark);
     }
     names.sort();

@@ -20,7 +20,7 @@ fn main() {
             page[0] = 1;
         }
         held.push(block);
-        if held.len() % 16 == 0 {
+        if held.len().is_power_of_two() {
             println!("{} MiB", held.len());
         }
     }
