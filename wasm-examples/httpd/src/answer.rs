@@ -104,7 +104,8 @@ fn failed(kind: ErrorKind) -> Answer {
 }
 
 fn file(path: &Path, meta: &Metadata, request: &Request) -> Answer {
-    let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_secs() as i64);
+    let modified =
+        meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_secs() as i64);
     let length = meta.len();
     let etag = format!("\"{modified:x}-{length:x}\"");
     let last_modified = date::http(modified);

@@ -48,7 +48,8 @@ impl Request {
         let wish = self.header("connection").unwrap_or_default().to_ascii_lowercase();
         let says = |word: &str| wish.split(',').any(|w| w.trim() == word);
         // What a body holds is not read: behind it the connection can't be used again.
-        let body = self.header("transfer-encoding").is_some() || !matches!(self.header("content-length"), None | Some("0"));
+        let body =
+            self.header("transfer-encoding").is_some() || !matches!(self.header("content-length"), None | Some("0"));
         !body && if self.version == "HTTP/1.1" { !says("close") } else { says("keep-alive") }
     }
 

@@ -155,7 +155,11 @@ impl Parser<'_> {
             "-maxdepth" | "-mindepth" => {
                 let text = self.value(word)?;
                 let number = text.parse().map_err(|_| bad(&text))?;
-                if word == "-maxdepth" { self.deepest = Some(number) } else { self.shallowest = number }
+                if word == "-maxdepth" {
+                    self.deepest = Some(number)
+                } else {
+                    self.shallowest = number
+                }
                 Test::Always
             }
             "-depth" => {
@@ -236,16 +240,9 @@ pub async fn find(p: Proc) -> Outcome {
     let test = if parser.acts { test } else { Test::Both(vec![test, Test::Print('\n')]) };
     let Parser { depth_first, deepest, shallowest, batches, .. } = parser;
     let deepest = deepest.unwrap_or(u64::MAX);
-    let mut search = Search {
-        out: Out::new(&p),
-        now: seconds(SystemTime::now()),
-        batches,
-        code: 0,
-        pruned: false,
-        quit: false,
-        p,
-    };
-    let default = ["." .to_string()];
+    let mut search =
+        Search { out: Out::new(&p), now: seconds(SystemTime::now()), batches, code: 0, pruned: false, quit: false, p };
+    let default = [".".to_string()];
     for root in if roots.is_empty() { &default[..] } else { roots } {
         // An entry, its depth, and whether its contents are already done.
         let mut todo = vec![(root.clone(), 0u64, false)];
@@ -276,10 +273,9 @@ pub async fn find(p: Proc) -> Outcome {
                 todo.push((entry.name.clone(), depth, true));
             }
             match children(&entry.path) {
-                Ok(mut names) => {
-                    names.sort_by(|a, b| b.cmp(a));
+                Ok(names) => {
                     let parent = if entry.name == "/" { "" } else { entry.name.trim_end_matches('/') };
-                    todo.extend(names.into_iter().map(|n| (format!("{parent}/{n}"), depth + 1, false)));
+                    todo.extend(names.into_iter().rev().map(|n| (format!("{parent}/{n}"), depth + 1, false)));
                 }
                 Err(error) => {
                     search.p.complain(format_args!("{}: {}", entry.name, strerror(&error))).await;

@@ -28,13 +28,15 @@ pub async fn resolve(name: &str) -> Vec<IpAddr> {
             Ok(None) | Err(_) => break,
         }
     }
-    out.sort_by_key(IpAddr::is_ipv6);
-    out.dedup();
-    out
+    let (mut first, second): (Vec<IpAddr>, Vec<IpAddr>) = out.into_iter().partition(IpAddr::is_ipv4);
+    first.extend(second);
+    first.dedup();
+    first
 }
 
 pub async fn nslookup(p: Proc) -> Outcome {
-    let args: Vec<String> = p.args.iter().skip(1).filter(|a| !a.starts_with("-type=") && *a != "-debug").cloned().collect();
+    let args: Vec<String> =
+        p.args.iter().skip(1).filter(|a| !a.starts_with("-type=") && *a != "-debug").cloned().collect();
     let o = Options::from(&p, &args, "").await?;
     let Some(name) = o.operand(0) else { return usage(&p).await };
     let mut text = String::new();
