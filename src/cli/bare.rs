@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::args::{RunArgs, variable};
+use super::args::{RunArgs, Until, variable};
 use super::exit::{Outcome, bad_input};
 use super::progress::watched;
+use super::run::at;
 use super::signals::Signals;
 use super::{local, report};
 use crate::files::{Mount, Mounts};
@@ -40,9 +41,15 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     let mut instance = world.spawn(program, &command.argv, Stdio::Inherit);
     let control = instance.control();
     let mut asked: Option<Outcome> = None;
+    let deadline = args.timeout.map(|timeout| tokio::time::Instant::now() + timeout);
     let exit = loop {
         tokio::select! {
             exit = instance.exited() => break exit,
+            () = at(deadline), if asked != Some(Outcome::Timeout) => {
+                eprintln!("error: the time is up (--timeout)");
+                asked = Some(Outcome::Timeout);
+                control.kill();
+            }
             signal = signals.next() => {
                 // Once asks, twice kills.
                 if asked.replace(signal).is_some() { control.kill() } else { control.ask_to_exit() }
@@ -70,6 +77,7 @@ fn check_flags(args: &RunArgs) -> anyhow::Result<()> {
         ("--max-restarts", args.max_restarts.is_some()),
         ("--restart", args.restart.is_some()),
         ("--image", !args.images.is_empty()),
+        ("--until ready", args.until == Until::Ready),
     ];
     match of_pods.iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(bad_input(format!("{flag} is for manifests, not for a .wasm file"))),

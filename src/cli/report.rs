@@ -24,6 +24,13 @@ pub fn state(status: &ContainerStatus) -> String {
     "Running".into()
 }
 
+/// Why a container waits that could not be started. A back-off only tells of an end before it.
+pub fn trouble(status: &ContainerStatus) -> Option<&str> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let backs_off = waiting.reason.as_deref() == Some("CrashLoopBackOff");
+    waiting.message.as_deref().filter(|_| !backs_off)
+}
+
 /// All container statuses of a pod, init containers first.
 pub fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.as_ref();

@@ -232,7 +232,8 @@ fn too_often(pod: &Pod, max: u32) -> Option<String> {
     Some(format!("pod {} failed: container {} keeps ending (--max-restarts {max})", pods::name(pod), status.name))
 }
 
-async fn at(deadline: Option<Instant>) {
+/// Waits for `deadline`, for ever if there is none.
+pub async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -1,6 +1,6 @@
 //! What the user sees of a run: plain lines, or a live view on a terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub struct Show {
     colour: bool,
     /// The state that was last told of each container.
     told: BTreeMap<(Key, String), String>,
+    /// What keeps pods from starting, as far as it was told.
+    troubles: BTreeSet<(Key, String)>,
 }
 
 enum View {
@@ -34,11 +36,14 @@ impl Show {
         let capable = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = terminal && capable && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let view = if terminal && capable { View::Live(Live::new(colour)) } else { View::Plain };
-        Show { view, stdout_is_taken, colour, told: BTreeMap::new() }
+        Show { view, stdout_is_taken, colour, told: BTreeMap::new(), troubles: BTreeSet::new() }
     }
 
     /// A pod has changed.
     pub fn pod(&mut self, follower: &Follower, key: &Key) {
+        if let Some(seen) = follower.pod(key) {
+            self.tell_troubles(seen);
+        }
         match &mut self.view {
             View::Live(live) => live.states(follower),
             View::Plain => {
@@ -81,6 +86,16 @@ impl Show {
     pub fn finish(&mut self) {
         if let View::Live(live) = &mut self.view {
             live.finish();
+        }
+    }
+
+    /// Why containers wait that can't start, once for each reason.
+    fn tell_troubles(&mut self, seen: &Seen) {
+        for status in report::statuses(&seen.pod) {
+            let Some(trouble) = report::trouble(status) else { continue };
+            if self.troubles.insert((seen.object.key.clone(), trouble.to_string())) {
+                self.note(&format!("{}/{} waits: {trouble}", pods::name(&seen.pod), status.name));
+            }
         }
     }
 

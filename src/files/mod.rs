@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
@@ -33,6 +33,8 @@ pub struct Mounts {
     root: Option<PathBuf>,
     image: &'static [ImageFile],
     mounts: Vec<Mount>,
+    /// Where the guest begins; absolute, normalised. Made where it is missing.
+    working_dir: String,
 }
 
 /// A directory that the guest may see, held open.
@@ -59,12 +61,19 @@ pub enum MountError {
     Open { at: String, path: PathBuf, source: io::Error },
     #[error("cannot make sub path {sub_path:?} for {at}")]
     SubPath { at: String, sub_path: String, source: io::Error },
+    #[error("cannot make working directory {path:?}")]
+    WorkingDir { path: String, source: io::Error },
 }
 
 impl Mounts {
     /// A tree with `root` as `/`, filled with the image's files on first use.
     pub fn new(root: Option<PathBuf>, image: &'static [ImageFile], mounts: Vec<Mount>) -> Mounts {
-        Mounts { root, image, mounts }
+        Mounts { root, image, mounts, working_dir: "/".into() }
+    }
+
+    /// The same tree with a directory in which the guest begins, as container runtimes make it.
+    pub fn with_working_dir(self, path: &str) -> Mounts {
+        Mounts { working_dir: normalized(path), ..self }
     }
 
     /// Opens everything; the root is made now if it was not yet.
@@ -78,7 +87,20 @@ impl Mounts {
         for mount in &self.mounts {
             opened.push(OpenMount { at: mount.at.clone(), read_only: mount.read_only, dir: open_mount(mount)? });
         }
+        self.make_working_dir(&opened)?;
         Ok(opened)
+    }
+
+    fn make_working_dir(&self, opened: &[OpenMount]) -> Result<(), MountError> {
+        let within = |mount: &OpenMount| below(&self.working_dir, &mount.at).map(|rest| rest.to_string());
+        let places = opened.iter().filter_map(|mount| within(mount).map(|rest| (mount, rest)));
+        let Some((mount, rest)) = places.min_by_key(|(_, rest)| rest.len()) else { return Ok(()) };
+        if rest.is_empty() || mount.read_only {
+            return Ok(());
+        }
+        let failed = |source| MountError::WorkingDir { path: self.working_dir.clone(), source };
+        let dir = mount.dir.try_clone().map_err(failed)?;
+        open_beneath(dir, &rest).map(drop).map_err(failed)
     }
 
     fn make_root(&self, root: &Path) -> io::Result<()> {
@@ -99,6 +121,25 @@ impl Mounts {
         }
         Ok(())
     }
+}
+
+/// An absolute path without `.`, `..` and double slashes.
+pub fn normalized(path: &str) -> String {
+    let mut out = PathBuf::from("/");
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(name) => out.push(name),
+            Component::ParentDir => _ = out.pop(),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    out.to_string_lossy().into_owned()
+}
+
+/// What of `path` lies below `folder`; empty if it is the folder itself.
+fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(folder.trim_end_matches('/'))?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
 fn open_mount(mount: &Mount) -> Result<File, MountError> {
@@ -150,6 +191,30 @@ mod tests {
         assert_eq!(opened.iter().map(|o| o.at.as_str()).collect::<Vec<_>>(), ["/", "/m"]);
         assert_eq!(fs::read(root.join("etc/motd")).expect("the image's file"), b"hello");
         assert!(root.join("m").is_dir() && root.join("tmp").is_dir());
+    }
+
+    #[test]
+    fn the_working_directory_is_made_where_it_lies() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (root, volume) = (dir.path().join("root"), dir.path().join("v"));
+        fs::create_dir(&volume).expect("a volume");
+        std::os::unix::fs::symlink("/tmp", volume.join("link")).expect("a link");
+        let open = |path: &str, read_only: bool| {
+            let mount = Mount { read_only, ..mount(&volume, "") };
+            Mounts::new(Some(root.clone()), &[], vec![mount]).with_working_dir(path).open().is_ok()
+        };
+        assert!(open("/a/../b/c", false) && root.join("b/c").is_dir());
+        assert!(open("/m/d/e", false) && volume.join("d/e").is_dir());
+        assert!(open("/mine", false) && root.join("mine").is_dir(), "beside the mount");
+        assert!(open("/m/f", true) && !volume.join("f").exists());
+        assert!(!open("/m/link/x", false), "a link that leads out of the volume");
+    }
+
+    #[test]
+    fn paths_are_normalised() {
+        for (path, want) in [("/a//b/", "/a/b"), ("a/../b", "/b"), ("/", "/"), ("/a/./b/..", "/a")] {
+            assert_eq!(normalized(path), want, "{path}");
+        }
     }
 
     #[test]

@@ -90,17 +90,18 @@ impl Plan {
         let host_ip = &self.shared.config.host_ip;
         let env = env::variables(&self.pod, &self.container, &image, host_ip, &self.sandbox.ip())?;
         let Command { program, argv } = self.command(&image, &env)?;
-        let mounts = self.mounts(&image)?;
+        let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
+        let working_dir = working_dir.unwrap_or_else(|| image.working_dir.clone());
+        let mounts = self.mounts(&image)?.with_working_dir(&working_dir);
         let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
         let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
-        let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
         let world = World {
             runtime: self.shared.runtime.clone(),
             name: self.container.name.clone(),
             mounts: Arc::new(mounts),
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
-            working_dir: working_dir.unwrap_or_else(|| image.working_dir.clone()),
+            working_dir,
             memory: MemoryBudget::new(memory_limit(&self.container)),
         };
         let mut instance = world.spawn(compiled, &argv, Stdio::Log(self.log));

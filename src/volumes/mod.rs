@@ -1,12 +1,12 @@
 //! A pod's volumes as directories: emptyDir and hostPath.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, PodSpec, Volume};
 
-use crate::files::Mount;
+use crate::files::{Mount, normalized};
 
 /// Which folders of the host pods may mount.
 #[derive(Debug, Clone)]
@@ -62,19 +62,6 @@ impl Volumes {
         };
         mounts.map(mount).collect()
     }
-}
-
-/// An absolute path without `.`, `..` and double slashes.
-fn normalized(path: &str) -> String {
-    let mut out = PathBuf::from("/");
-    for part in Path::new(path).components() {
-        match part {
-            Component::Normal(name) => out.push(name),
-            Component::ParentDir => _ = out.pop(),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    out.to_string_lossy().into_owned()
 }
 
 fn set_up(volume: &Volume, folder: &Path, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
@@ -162,13 +149,6 @@ mod tests {
                 format!("{{containers: [], volumes: [{{name: v, hostPath: {{path: {at:?}, type: {kind:?}}}}}]}}");
             let made = volumes(&yaml, &root, allowed);
             assert_eq!(made.is_ok(), fine, "{path} as {kind:?} with {allowed:?}: {made:?}");
-        }
-    }
-
-    #[test]
-    fn mount_paths_are_normalised() {
-        for (path, want) in [("/a//b/", "/a/b"), ("a/../b", "/b"), ("/", "/"), ("/a/./b/..", "/a")] {
-            assert_eq!(normalized(path), want, "{path}");
         }
     }
 }

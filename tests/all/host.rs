@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -185,7 +185,7 @@ struct Said {
 
 impl Said {
     fn texts(&self) -> MutexGuard<'_, Texts> {
-        self.texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listen(self: Arc<Said>, from: impl Read + Send + 'static, which: fn(&mut Texts) -> &mut Vec<u8>) -> JoinHandle<()> {
@@ -206,6 +206,31 @@ impl Said {
     }
 }
 
+/// How far an output was searched, and how often the text was found.
+#[derive(Clone, Copy, Default)]
+struct Searched {
+    to: usize,
+    found: usize,
+}
+
+impl Searched {
+    fn search(&mut self, bytes: &[u8], text: &str) -> usize {
+        while let Some(at) = bytes[self.to..].windows(text.len()).position(|window| window == text.as_bytes()) {
+            self.to += at + text.len();
+            self.found += 1;
+        }
+        // A part of the text may have come already.
+        self.to = self.to.max((bytes.len() + 1).saturating_sub(text.len()));
+        self.found
+    }
+}
+
+/// The ends of both outputs.
+fn shown(texts: &Texts) -> String {
+    let end = |bytes: &[u8]| String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4000)..]).into_owned();
+    format!("stdout: {}\nstderr: {}", end(&texts.stdout), end(&texts.stderr))
+}
+
 /// A child that lives. Dropped, it is killed.
 pub struct Running {
     child: Child,
@@ -221,22 +246,22 @@ impl Running {
 
     /// Waits until standard output or standard error contains `text`.
     pub fn wait_for(&self, text: &str) {
-        self.wait_until(&format!("{text:?}"), |out, err| out.contains(text) || err.contains(text));
+        self.wait_for_all(text, 1);
     }
 
-    /// Waits until what it said satisfies `enough`.
-    pub fn wait_until(&self, what: &str, enough: impl Fn(&str, &str) -> bool) {
+    /// Waits until the outputs together contain `text` so often.
+    pub fn wait_for_all(&self, text: &str, times: usize) {
         let until = Instant::now() + DEADLINE;
+        let mut searched = [Searched::default(); 2];
         let mut texts = self.said.texts();
         loop {
-            let (out, err) = (String::from_utf8_lossy(&texts.stdout), String::from_utf8_lossy(&texts.stderr));
-            if enough(&out, &err) {
+            let [out, err] = &mut searched;
+            if out.search(&texts.stdout, text) + err.search(&texts.stderr, text) >= times {
                 return;
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited in vain for {what}\nstdout: {out}\nstderr: {err}");
-            drop((out, err));
-            texts = self.said.more.wait_timeout(texts, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            assert!(!left.is_zero(), "waited in vain for {text:?}\n{}", shown(&texts));
+            texts = self.said.more.wait_timeout(texts, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -270,9 +295,7 @@ impl Running {
                 return status;
             }
             if Instant::now() > until {
-                let texts = self.said.texts();
-                let (out, err) = (String::from_utf8_lossy(&texts.stdout), String::from_utf8_lossy(&texts.stderr));
-                panic!("wasmpod does not end\nstdout: {out}\nstderr: {err}");
+                panic!("wasmpod does not end\n{}", shown(&self.said.texts()));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -291,7 +314,8 @@ impl Done {
     /// Fails unless it ended with `code`.
     #[track_caller]
     pub fn expect(self, code: i32) -> Done {
-        assert_eq!(self.code, code, "exit code\nstdout: {}\nstderr: {}", self.stdout, self.stderr);
+        let texts = Texts { stdout: self.stdout.as_bytes().into(), stderr: self.stderr.as_bytes().into() };
+        assert_eq!(self.code, code, "exit code\n{}", shown(&texts));
         self
     }
 

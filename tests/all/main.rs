@@ -4,9 +4,13 @@
 //! here is for something that the program says, with a deadline.
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod bad_input;
 mod containers;
+mod guests;
 mod host;
 mod network;
+mod outside;
 mod runs;
 mod shell;
 mod stopping;
+mod third_party;

@@ -39,7 +39,7 @@ fn a_web_server_serves_a_shared_volume() {
 #[test]
 fn bytes_cross_between_containers_in_both_directions() {
     let server = "printf 'from the server\\n' | nc -l -p 8080";
-    let client = "until printf 'from the client\\n' | nc localhost 8080 > got; do sleep 0.02; done; cat got";
+    let client = "until printf 'from the client\\n' | nc localhost 8080 > got 2> /dev/null; do sleep 0.02; done; cat got";
     let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
     assert_eq!(done.log("p/server"), "from the client\n");
     assert_eq!(done.log("p/client"), "from the server\n");
@@ -48,7 +48,7 @@ fn bytes_cross_between_containers_in_both_directions() {
 #[test]
 fn a_client_without_input_still_gets_the_answer() {
     let server = "echo body | nc -l -p 8080";
-    let client = "until nc localhost 8080 < /dev/null > got; do sleep 0.02; done; cat got";
+    let client = "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; cat got";
     let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
     assert_eq!(done.log("p/client"), "body\n");
 }
@@ -56,7 +56,7 @@ fn a_client_without_input_still_gets_the_answer() {
 #[test]
 fn a_large_transfer_arrives_whole() {
     let server = "seq 1 200000 | nc -l -p 8080";
-    let client = "until nc localhost 8080 < /dev/null > got; do sleep 0.02; done; wc -c < got; tail -n 1 got";
+    let client = "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; wc -c < got; tail -n 1 got";
     let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
     assert_eq!(done.log("p/client").split_whitespace().collect::<Vec<_>>(), ["1288895", "200000"]);
 }
@@ -74,7 +74,7 @@ fn a_connection_that_nobody_listens_for_is_refused() {
 fn pods_are_isolated_even_on_the_same_port() {
     let serve = |word: &str| {
         let server = format!("echo {word} | nc -l -p 8080");
-        scripts(word, &[("server", &server), ("client", "until nc localhost 8080 < /dev/null > got; do sleep 0.02; done; cat got")])
+        scripts(word, &[("server", &server), ("client", "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; cat got")])
     };
     let stranger = scripts("stranger", &[("c", "sleep 0.2; nc localhost 8080 < /dev/null; echo code $?")]);
     let done = run().manifest(&[serve("one"), serve("two"), stranger].join("---\n")).done().expect(0);

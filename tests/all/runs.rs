@@ -72,12 +72,14 @@ fn the_exit_code_tells_how_the_pods_ended() {
     let two = |first: &str, second: &str| {
         format!("{}---\n{}", scripts("one", &[("c", first)]), scripts("two", &[("c", second)]))
     };
+    let init = "initContainers: [{name: i, image: busybox, command: [sleep, '1000']}]";
+    let never_ready = pod("one", &format!("{init}, containers: [{{name: c, image: busybox}}]"));
     for (yaml, args, code) in [
         (two("exit 0", "exit 0"), &[][..], 0),
         (two("exit 0", "exit 3"), &[], 1),
         (two("sleep 1000", "exit 0"), &["--timeout", "300ms"], 124),
         (two("sleep 1000", "sleep 1000"), &["--until", "ready"], 0),
-        (two("sleep 1000", "exit 1"), &["--until", "ready"], 1),
+        (format!("{}---\n{}", never_ready, scripts("two", &[("c", "exit 1")])), &["--until", "ready"], 1),
         (two("exit 0", "sleep 1000"), &["--until", "ready"], 0),
     ] {
         let done = run().manifest(&yaml).args(args).done();
@@ -143,7 +145,7 @@ fn lists_folders_json_and_standard_input_are_read() {
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
     let list = |items: &[String]| format!("{{apiVersion: v1, kind: List, items: [{}]}}", items.join(", "));
     let echo = |name: &str| scripts(name, &[("c", "echo ran")]);
-    write("b.yaml", &format!("{}---\n{}---\n", echo("first"), list(&[echo("second"), echo("third")])));
+    write("b.yaml", &format!("{}---\n{}\n---\n", echo("first"), list(&[echo("second"), echo("third")])));
     let json: Value = serde_yaml::from_str(&echo("fourth")).expect("YAML");
     write("a.json", &json.to_string());
     write("c.yml", &echo("fifth"));

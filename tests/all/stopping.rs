@@ -62,14 +62,25 @@ fn a_guest_that_needs_time_gets_it_within_its_grace_period() {
 
 #[test]
 fn a_second_ctrl_c_kills() {
-    let child = up(&script("p", 30, "trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done"), JSON);
+    let child = up(&script("p", 30, "trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done"), &[]);
     child.interrupt();
     child.wait_for("notified");
     let asked = Instant::now();
     child.interrupt();
-    let done = child.done().expect(130);
+    child.done().expect(130);
     assert!(asked.elapsed().as_secs_f64() < 1.0, "{:?}", asked.elapsed());
-    assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
+}
+
+#[test]
+fn a_shell_that_computes_or_writes_without_end_hears_the_notice() {
+    for work in ["yes", "yes > /dev/null", "while :; do :; done", "while :; do echo x; done", "seq 1 999999999 | wc -l"] {
+        let child = up(&script("p", 30, &format!("echo up; {work}")), JSON);
+        let asked = Instant::now();
+        child.interrupt();
+        let done = child.done().expect(130);
+        assert!(asked.elapsed().as_secs_f64() < 2.0, "{work}: {:?}", asked.elapsed());
+        assert_eq!(done.ended("c").0, 143, "{work}");
+    }
 }
 
 #[test]
@@ -105,7 +116,7 @@ fn all_containers_of_all_pods_are_asked_at_once() {
     let slow = "trap 'sleep 0.5; exit 0' TERM; echo up; sleep 1000 & wait";
     let yaml: Vec<String> = ["one", "two", "three"].map(|name| scripts(name, &[("a", slow), ("b", slow)])).into();
     let child = run().manifest(&yaml.join("---\n")).start();
-    child.wait_until("six containers", |out, _| out.matches("| up\n").count() == 6);
+    child.wait_for_all("| up\n", 6);
     let asked = Instant::now();
     child.interrupt();
     child.done().expect(130);
@@ -144,4 +155,12 @@ fn a_bare_program_gets_the_signals_that_its_terminal_sends() {
     deaf.wait_for("notified");
     deaf.interrupt();
     deaf.done().expect(130);
+}
+
+#[test]
+fn a_bare_program_ends_when_the_time_is_up() {
+    let shell = crate::host::guest("wasm32-wasip2", "busybox");
+    let script = "trap '' TERM; while true; do sleep 0.05; done";
+    let done = run().arg(&shell).args(["--timeout", "200ms", "--", "sh", "-c", script]).done().expect(124);
+    assert_eq!(done.stderr, "error: the time is up (--timeout)\n");
 }

@@ -1,0 +1,242 @@
+//! Wrong input and faults of the surroundings: one clear message, the right exit code, and nobody
+//! else is hurt.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::host::{Done, home, pod, run, scripts, test_file};
+
+/// What the user is told, without what differs from run to run.
+fn told(done: &Done, folder: &Path) -> String {
+    format!("exit code {}\n{}", done.code, done.stderr.replace(&folder.display().to_string(), "FOLDER"))
+}
+
+/// Runs `wasmpod run NAME` in a folder that has a file NAME with `content`.
+fn with_file(name: &str, content: impl AsRef<[u8]>) -> String {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join(name), content).expect("written");
+    let done = run().arg(name).dir(dir.path()).done();
+    assert_eq!(done.stdout, "", "{done:?}");
+    told(&done, dir.path())
+}
+
+fn with_yaml(yaml: &str) -> String {
+    with_file("pod.yaml", yaml)
+}
+
+#[test]
+fn bad_manifests_are_refused_with_their_place_and_a_way_out() {
+    let folder = test_file("manifests/bad");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let all: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let done = run().arg(name).dir(&folder).done();
+            assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{name}: {}", done.stderr);
+            format!("# {name}\n{}", told(&done, &folder))
+        })
+        .collect();
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn files_that_are_no_manifests_are_refused() {
+    let good = scripts("p", &[("c", "echo ran")]);
+    let config = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n";
+    let cases = [
+        ("an empty file", with_yaml("")),
+        ("only comments", with_yaml("# nothing\n---\n")),
+        ("no YAML", with_yaml("a: [1, 2\nb: }")),
+        ("a bare word", with_yaml("hello\n")),
+        ("a list of numbers", with_yaml("[1, 2, 3]\n")),
+        ("no UTF-8", with_file("pod.yaml", b"kind: Pod\xff\xfe")),
+        ("no kind", with_yaml("{apiVersion: v1, metadata: {name: p}}\n")),
+        ("no apiVersion", with_yaml("{kind: Pod, metadata: {name: p}}\n")),
+        ("another kind", with_yaml("{apiVersion: batch/v1, kind: Job, metadata: {name: j}}\n")),
+        ("another kind beside a pod", with_yaml(&format!("{good}---\n{config}"))),
+        ("an unknown kind", with_yaml("{apiVersion: example.com/v1, kind: Thing, metadata: {name: t}}\n")),
+        ("no containers", with_yaml("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: []}}\n")),
+        ("no name", with_yaml("{apiVersion: v1, kind: Pod, spec: {containers: [{name: c, image: busybox}]}}\n")),
+        ("two faulty pods", with_yaml(&format!("{}---\n{}", pod("P", "containers: [{name: c}]"), pod("q", "containers: [{image: busybox}]")))),
+        ("one name twice", with_yaml(&format!("{good}---\n{good}"))),
+        ("a key twice", with_yaml("{apiVersion: v1, kind: Pod, kind: Pod}\n")),
+        ("bad JSON", with_file("pod.json", "{\"kind\": \"Pod\",, }")),
+        ("an unknown volume", with_yaml(&pod("p", "containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v}]}]"))),
+        ("a wrong policy", with_yaml(&pod("p", "restartPolicy: Sometimes, containers: [{name: c, image: busybox}]"))),
+        ("the host's network", with_yaml(&pod("p", "hostNetwork: true, containers: [{name: c, image: busybox}]"))),
+        ("a wrong quantity", with_yaml(&pod("p", "containers: [{name: c, image: busybox, resources: {limits: {memory: 64Mb}}}]"))),
+    ];
+    let all: Vec<String> = cases.into_iter().map(|(what, told)| format!("# {what}\n{told}")).collect();
+    all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir(dir.path().join("empty")).expect("made");
+    let try_ = |args: &[&str]| format!("# {}\n{}", args.join(" "), told(&run().args(args).dir(dir.path()).done(), dir.path()));
+    let all = [&["missing.yaml"][..], &["missing.wasm"], &["empty"], &["missing.yaml", "empty"], &["/proc/self/mem"]].map(try_);
+    all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn wrong_flags_are_told_of() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("pod.yaml"), scripts("p", &[("c", "true")])).expect("written");
+    fs::write(dir.path().join("app.wasm"), command("01")).expect("written");
+    run().arg("app.wasm").dir(dir.path()).done().expect(0);
+    let cases = [
+        &["pod.yaml", "--output", "xml"][..],
+        &["pod.yaml", "--until", "never"],
+        &["pod.yaml", "--timeout", "soon"],
+        &["pod.yaml", "--max-restarts", "-1"],
+        &["pod.yaml", "--image", "web"],
+        &["pod.yaml", "--env", "A=b"],
+        &["pod.yaml", "--volume", "a:/b"],
+        &["pod.yaml", "--", "arg"],
+        &["pod.yaml", "--nonsense"],
+        &["app.wasm", "--output", "json"],
+        &["app.wasm", "--restart", "always"],
+        &["app.wasm", "pod.yaml"],
+        &["app.wasm", "--volume", "relative:path"],
+        &["app.wasm", "--volume", "missing:/m"],
+        &["app.wasm", "--env-file", "missing"],
+        &["app.wasm", "--until", "ready"],
+        &[],
+    ];
+    for args in cases {
+        let done = run().args(args).dir(dir.path()).done();
+        assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{args:?}: {done:?}");
+        assert!(done.stderr.starts_with("error: "), "{args:?}: {}", done.stderr);
+    }
+}
+
+/// A core module with `sections` behind its header.
+fn module(sections: &str) -> Vec<u8> {
+    let bytes = sections.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("a byte"));
+    b"\0asm\x01\0\0\0".iter().copied().chain(bytes).collect()
+}
+
+/// A type `() -> ()` and an import `env.magic` of it.
+fn importing() -> Vec<u8> {
+    // type section; import section: "env" "magic" func 0
+    module("01 04 01 60 00 00  02 0d 01 03 65 6e 76 05 6d 61 67 69 63 00 00")
+}
+
+/// A module whose `_start` runs `body`.
+fn command(body: &str) -> Vec<u8> {
+    let length = body.split_whitespace().count();
+    module(&format!(
+        "01 04 01 60 00 00  03 02 01 00  07 0a 01 06 5f 73 74 61 72 74 00 00  0a {:02x} 01 {:02x} 00 {body} 0b",
+        length + 4,
+        length + 2
+    ))
+}
+
+#[test]
+fn programs_that_cannot_run_say_why() {
+    let busybox = fs::read(crate::host::guest("wasm32-wasip2", "busybox")).expect("busybox");
+    let cases = [
+        ("no wasm", with_file("app.wasm", "#!/bin/sh\necho hello\n")),
+        ("an ELF file", with_file("app.wasm", b"\x7fELF\x02\x01\x01")),
+        ("an empty file", with_file("app.wasm", "")),
+        ("only the magic", with_file("app.wasm", b"\0asm")),
+        ("a truncated component", with_file("app.wasm", busybox.get(..10_000).unwrap_or_default())),
+        ("a truncated module", with_file("app.wasm", importing().get(..16).unwrap_or_default())),
+        ("imports that nobody offers", with_file("app.wasm", importing())),
+        ("no _start", with_file("app.wasm", module(""))),
+        ("a future version", with_file("app.wasm", b"\0asm\x09\0\0\0")),
+        ("a body that does not validate", with_file("app.wasm", command("6a"))),
+    ];
+    let all: Vec<String> = cases.into_iter().map(|(what, told)| format!("# {what}\n{told}")).collect();
+    all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn hostile_programs_end_alone() {
+    for (what, body, code) in [
+        ("unreachable", "00", 134),
+        ("endless recursion", "10 00", 139),
+        ("a division by zero", "41 01 41 00 6d 1a", 136),
+        ("nothing", "01", 0),
+    ] {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join("app.wasm"), command(body)).expect("written");
+        assert_eq!(run().arg("app.wasm").dir(dir.path()).done().code, code, "{what}");
+    }
+}
+
+#[test]
+fn a_pod_whose_program_cannot_run_fails_and_leaves_others_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("bad.wasm"), importing()).expect("written");
+    fs::write(dir.path().join("worse.wasm"), "no wasm").expect("written");
+    let broken = |name: &str| pod(name, &format!("restartPolicy: Never, containers: [{{name: c, image: ./{name}.wasm}}]"));
+    let yaml = format!("{}---\n{}---\n{}", broken("bad"), broken("worse"), scripts("good", &[("c", "sleep 0.2; echo fine")]));
+    fs::write(dir.path().join("pods.yaml"), yaml).expect("written");
+    let done = run().arg("pods.yaml").dir(dir.path()).done().expect(1);
+    assert_eq!(done.log("good/c"), "fine\n");
+    assert!(done.stderr.contains("error: pod bad failed: container c ended with exit code 128 (StartError)"), "{}", done.stderr);
+    assert!(done.stderr.contains("env::magic"), "{}", done.stderr);
+    assert!(done.stderr.contains("error: pod worse failed") && done.stderr.contains("not a WebAssembly program"), "{}", done.stderr);
+    assert!(!done.stderr.contains("pod good failed"), "{}", done.stderr);
+}
+
+#[test]
+fn an_unknown_image_lists_the_ways_to_one() {
+    let told = with_yaml(&pod("p", "containers: [{name: a, image: redis}, {name: b, image: ./missing.wasm}, {name: c, image: 'A b'}]"));
+    assert!(told.starts_with("exit code 2\n"), "{told}");
+    for way in ["image: ./app.wasm", "--image redis=FILE", "busybox, alpine, nginx, registry.k8s.io/pause", "missing.wasm", "A b"] {
+        assert!(told.contains(way), "{told}");
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_command_that_an_image_lacks_is_named() {
+    let done = run().manifest(&pod("p", "restartPolicy: Never, containers: [{name: c, image: busybox, command: [python3, x]}]")).done();
+    assert!(done.expect(1).stderr.contains("exec: \"python3\": executable file not found in $PATH"));
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_only_costs_time() {
+    let yaml = scripts("p", &[("c", "echo ran")]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("written");
+    let open = dir.path().join("open");
+    fs::create_dir_all(open.join("wasmpod")).expect("made");
+    fs::set_permissions(open.join("wasmpod"), fs::Permissions::from_mode(0o777)).expect("changed");
+    for cache in [file.as_path(), Path::new("/proc"), &open] {
+        let done = run().manifest(&yaml).env("XDG_CACHE_HOME", cache).done().expect(0);
+        assert_eq!(done.log("p/c"), "ran\n");
+        let warnings: Vec<&str> = done.stderr.lines().filter(|line| line.contains("cache")).collect();
+        assert_eq!(warnings.len(), 1, "{}: {}", cache.display(), done.stderr);
+        assert!(warnings[0].contains(&*cache.to_string_lossy()), "it does not say which folder: {}", warnings[0]);
+    }
+    assert!(home().join("cache/wasmpod").exists());
+}
+
+#[test]
+fn a_folder_for_temporary_files_that_is_missing_is_our_failure() {
+    let done = run().manifest(&scripts("p", &[("c", "true")])).env("TMPDIR", "/not/there").done().expect(125);
+    assert!(done.stderr.contains("error: cannot make a folder in /not/there (set TMPDIR to another place)"), "{}", done.stderr);
+}
+
+#[test]
+fn a_volume_that_cannot_be_used_is_told_of_and_others_go_on() {
+    let spec = "containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v}]}], \
+                volumes: [{name: v, hostPath: {path: /not/there, type: Directory}}]";
+    let yaml = format!("{}---\n{}", pod("p", spec), scripts("good", &[("c", "echo fine")]));
+    let done = run().manifest(&yaml).args(["--timeout", "1s"]).done().expect(124);
+    assert_eq!(done.stderr.matches("hostPath type check failed: /not/there is not a directory").count(), 1, "{}", done.stderr);
+    assert_eq!(done.log("good/c"), "fine\n");
+}

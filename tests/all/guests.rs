@@ -1,0 +1,322 @@
+//! What wasmpod promises to a program: one test per program of wasm-examples/promises, in every
+//! form of WASI that the program is built for.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::host::{Done, Wasmpod, existing, guest, pod, run, status, target};
+
+/// A program of wasm-examples/promises in its two forms.
+fn forms(name: &str) -> [PathBuf; 2] {
+    [guest("wasm32-wasip1", name), guest("wasm32-wasip2", name)]
+}
+
+/// A program of WASI 0.3.
+fn p3(name: &str) -> PathBuf {
+    existing(target().join(format!("guests/wasm32-wasip2/release/examples/{name}.wasm")))
+}
+
+/// Runs `program` by itself.
+fn bare(program: &Path, args: &[&str]) -> Wasmpod {
+    run().arg(program).arg("--").args(args)
+}
+
+/// A pod that runs `program` once; more fields of its container as given.
+fn once(program: &Path, args: &[&str], container: &str) -> String {
+    let image = Value::from(program.to_string_lossy());
+    let container = format!("{{name: c, image: {image}, args: {}, {container}}}", Value::from(args.to_vec()));
+    pod("p", &format!("restartPolicy: Never, containers: [{container}]"))
+}
+
+fn in_pod(program: &Path, args: &[&str], container: &str) -> Done {
+    run().manifest(&once(program, args, container)).args(["--output", "json"]).done()
+}
+
+#[test]
+fn every_promise_has_a_test_that_names_it() {
+    let tests = include_str!("guests.rs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wasm-examples/promises");
+    let mut names = BTreeSet::new();
+    for part in ["src/bin", "examples"] {
+        for entry in std::fs::read_dir(folder.join(part)).expect("the programs") {
+            let path = entry.expect("an entry").path();
+            names.insert(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+        }
+    }
+    assert!(names.len() > 10, "{names:?}");
+    names.retain(|name| !["forms", "bare", "p3", "guest"].iter().any(|call| {
+        tests.contains(&format!("{call}(\"{name}\"")) || tests.contains(&format!("{call}(\"wasm32-wasip2\", \"{name}\""))
+    }));
+    names.retain(|name| name != "trap" || !tests.contains("traced/trap.wasm"));
+    assert!(names.is_empty(), "no test runs {names:?}");
+}
+
+#[test]
+fn arguments_and_environment_arrive_as_they_are_given() {
+    for program in forms("args_env") {
+        let env = "workingDir: /tmp, env: [{name: A, value: 'a b'}, {name: EMPTY, value: ''}]";
+        let log = in_pod(&program, &["one", "", "two words", "ünï"], env).expect(0).log("p/c");
+        for line in ["arg 1 \"one\"", "arg 2 \"\"", "arg 3 \"two words\"", "arg 4 \"ünï\"", "env A=\"a b\"", "env EMPTY=\"\"", "env HOSTNAME=\"p\""] {
+            assert!(log.lines().any(|l| l == line), "{}: {line}\n{log}", program.display());
+        }
+    }
+    let [_, p2] = forms("args_env");
+    assert!(in_pod(&p2, &[], "workingDir: /tmp").log("p/c").contains("cwd /tmp\n"), "the working directory");
+}
+
+#[test]
+fn exit_codes_arrive_whole() {
+    let [p1, p2] = forms("exit_code");
+    for code in [0, 1, 7, 126, 200, 255] {
+        let text = code.to_string();
+        for (program, args) in
+            [(&p1, &[text.as_str()][..]), (&p2, &[text.as_str(), "exact"]), (&p3("p3_command"), &["exit", text.as_str()])]
+        {
+            assert_eq!(bare(program, args).done().code, code, "{} {args:?}", program.display());
+            let done = in_pod(program, args, "").expect(i32::from(code != 0));
+            let reason = if code == 0 { "Completed" } else { "Error" };
+            assert_eq!(done.ended("c"), (i64::from(code), reason.into()), "{} {args:?}", program.display());
+        }
+    }
+    // p2's own words for failure.
+    bare(&p2, &["7"]).done().expect(1);
+    for program in [&p1, &p2] {
+        bare(program, &["return"]).done().expect(0);
+    }
+    bare(&p3("p3_command"), &["fail"]).done().expect(1);
+}
+
+#[test]
+fn programs_of_wasi_0_3_run_like_others() {
+    let done = in_pod(&p3("p3_command"), &["one", "two words"], "").expect(0);
+    assert!(done.log("p/c").ends_with("arg 1 \"one\"\narg 2 \"two words\"\n"), "{}", done.stderr);
+    let done = in_pod(&p3("p3_tcp"), &[], "").expect(0);
+    let want = "server read \"ping\" and the end\nclient read \"pong\" and the end\nclosed port: Some(ErrorCode::ConnectionRefused)\n";
+    assert_eq!(done.log("p/c"), want);
+}
+
+#[test]
+fn files_behave_as_posix_says_and_no_name_leads_out() {
+    for program in forms("files") {
+        let dir = tempfile::tempdir().expect("a folder");
+        let inside = dir.path().join("inside");
+        std::fs::create_dir(&inside).expect("made");
+        let outside = dir.path().join("secret");
+        std::fs::write(&outside, "the secret").expect("written");
+        let spec = format!(
+            "restartPolicy: Never, volumes: [{{name: v, hostPath: {{path: {inside:?}}}}}], containers: [{{name: c, image: {program:?}, \
+             args: [/v, {outside:?}], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
+        );
+        let done = run().manifest(&pod("p", &spec)).done().expect(0);
+        let log = done.log("p/c");
+        for line in [
+            "read: ok \"hello\"",
+            "append: ok \"hello, world\"",
+            "seek: ok \"world\"",
+            "length: ok 2",
+            "exclusive: AlreadyExists",
+            "gone: NotFound",
+            "hard link: ok ()",
+            "through link: ok \"he\"",
+            "link is: ok \"b\"",
+            "list: ok [\"b\", \"c\", \"l@\"]",
+            "rmdir full: DirectoryNotEmpty",
+            "remove all: ok ()",
+        ] {
+            assert!(log.lines().any(|l| l == line), "{}: no line {line:?}\n{log}", program.display());
+        }
+        let escapes = log.lines().filter(|l| l.starts_with("escape") || l.starts_with("through absolute") || l.starts_with("through link with"));
+        for line in escapes {
+            assert!(!line.contains(": ok"), "{}: {line}", program.display());
+        }
+        assert_eq!(std::fs::read_to_string(&outside).expect("the secret"), "the secret");
+    }
+}
+
+#[test]
+fn clocks_advance_and_tell_the_hosts_time() {
+    for program in forms("clocks") {
+        let log = in_pod(&program, &["20"], "").expect(0).log("p/c");
+        assert!(log.contains("slept enough: true\n"), "{log}");
+        let wall = log.lines().find_map(|l| l.strip_prefix("wall ")).and_then(|t| t.parse::<u64>().ok());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        assert!(wall.is_some_and(|wall| now.abs_diff(wall) <= 2), "{log}");
+    }
+}
+
+#[test]
+fn random_numbers_differ_between_runs() {
+    for program in forms("random") {
+        let numbers: BTreeSet<String> = [0; 2].map(|_| bare(&program, &[]).done().expect(0).stdout).into();
+        assert_eq!(numbers.len(), 2, "{}: {numbers:?}", program.display());
+    }
+}
+
+#[test]
+fn standard_input_arrives_whole_and_ends() {
+    let text: String = (0..20_000).map(|i| format!("line {i}\n")).collect();
+    for program in forms("stdin_echo") {
+        let done = bare(&program, &[]).stdin(text.as_str()).done().expect(0);
+        assert!(done.stdout == text, "{}: {} bytes of {}", program.display(), done.stdout.len(), text.len());
+        assert_eq!(done.stderr, "20000 lines\n", "{}", program.display());
+        assert_eq!(in_pod(&program, &[], "").expect(0).log("p/c"), "0 lines\n", "a container without stdin");
+    }
+    for program in forms("block_stdin") {
+        assert!(in_pod(&program, &[], "").expect(0).log("p/c").contains("read 0\n"), "{}", program.display());
+    }
+}
+
+#[test]
+fn a_panic_reaches_the_log_and_ends_with_134() {
+    for program in forms("panic") {
+        let done = in_pod(&program, &[], "").expect(1);
+        assert_eq!(done.ended("c"), (134, "Error".into()));
+        let log = done.log("p/c");
+        assert!(log.starts_with("before\n") && log.contains("this is the message"), "{log}");
+        assert!(log.contains("c: wasm trap: wasm `unreachable` instruction executed\n"), "{log}");
+        bare(&program, &[]).done().expect(134);
+    }
+}
+
+#[test]
+fn a_trap_tells_where_by_name_and_line() {
+    let program = existing(target().join("guests/wasm32-wasip2/traced/trap.wasm"));
+    let done = in_pod(&program, &[], "").expect(1);
+    assert_eq!(done.ended("c").0, 134);
+    let log = done.log("p/c");
+    let message = status(&done.object(), "c")["state"]["terminated"]["message"].as_str().unwrap_or_default().to_string();
+    for text in [log.as_str(), message.as_str()] {
+        let at = |name: &str| text.find(&format!("at trap::{name} (")).unwrap_or_else(|| panic!("no {name} in {text}"));
+        assert!(at("innermost") < at("middle") && at("middle") < at("outer") && at("outer") < at("main"), "{text}");
+        assert!(text.contains("src/bin/trap.rs:"), "{text}");
+        assert_eq!(text.matches("at trap::middle (").count(), 4, "{text}");
+    }
+    assert!(log.contains("c: wasm trap:"), "the container's name: {log}");
+    let alone = bare(&program, &[]).done().expect(134);
+    assert!(alone.stderr.contains("trap::innermost ("), "{}", alone.stderr);
+    // Without debug information there is no line, but the end is the same.
+    for program in forms("trap") {
+        assert_eq!(in_pod(&program, &[], "").expect(1).ended("c").0, 134);
+    }
+}
+
+#[test]
+fn a_stack_overflow_ends_with_139() {
+    for program in forms("recurse") {
+        let done = in_pod(&program, &[], "").expect(1);
+        assert_eq!(done.ended("c"), (139, "Error".into()), "{}: {}", program.display(), done.stderr);
+        let log = done.log("p/c");
+        assert!(log.starts_with("descending\n"), "{log}");
+        assert!(log.lines().count() < 200, "{} lines of call stack", log.lines().count());
+    }
+}
+
+#[test]
+fn memory_beyond_the_limit_ends_the_container() {
+    for program in forms("hog") {
+        let done = in_pod(&program, &["1000"], "resources: {limits: {memory: 64Mi}}").expect(1);
+        assert_eq!(done.ended("c"), (137, "OOMKilled".into()), "{}", done.stderr);
+        let log = done.log("p/c");
+        assert!(log.contains("32 MiB\n") && !log.contains("64 MiB\n"), "{log}");
+        assert!(done.stderr.contains("container c ended with exit code 137 (OOMKilled)"), "{}", done.stderr);
+        in_pod(&program, &["32"], "resources: {limits: {memory: 64Mi}}").expect(0);
+    }
+}
+
+#[test]
+fn a_spinner_ends_promptly_on_ctrl_c_and_starves_nobody() {
+    for program in forms("spin") {
+        let spec = format!(
+            "restartPolicy: Never, containers: [{{name: a, image: {program:?}}}, {{name: b, image: {program:?}}}, {{name: c, image: {program:?}}}, \
+             {{name: timer, image: busybox, command: [sh, -c, 'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.01; done; echo end; sleep 1000']}}]"
+        );
+        let began = Instant::now();
+        let child = run().manifest(&pod("p", &spec)).start();
+        child.wait_for("p/timer | end\n");
+        let asked = Instant::now();
+        child.interrupt();
+        child.done().expect(130);
+        assert!(asked.elapsed().as_secs_f64() < 1.0, "{:?} to stop", asked.elapsed());
+        assert!(began.elapsed().as_secs_f64() < 8.0, "{:?} in all", began.elapsed());
+    }
+    let [_, p2] = forms("spin");
+    let child = bare(&p2, &[]).start();
+    child.wait_for("spinning\n");
+    child.interrupt();
+    child.done().expect(130);
+}
+
+#[test]
+fn guests_that_wait_can_be_ended_at_once() {
+    // WASI 0.1 can't listen.
+    let accept = guest("wasm32-wasip2", "block_accept");
+    let [sleep1, sleep2] = forms("block_sleep");
+    for (program, says) in [(accept, "accepting"), (sleep1, "sleeping"), (sleep2, "sleeping")] {
+        let child = run().manifest(&once(&program, &[], "")).args(["-o", "json"]).start();
+        child.wait_for(&format!("p/c | {says}\n"));
+        let asked = Instant::now();
+        child.interrupt();
+        let done = child.done().expect(130);
+        assert!(asked.elapsed().as_secs_f64() < 1.0, "{}: {:?}", program.display(), asked.elapsed());
+        assert_eq!(done.ended("c"), (143, "Error".into()), "{}", program.display());
+    }
+}
+
+#[test]
+fn a_flood_can_be_ended_and_counts_what_it_lost() {
+    for program in forms("flood") {
+        let child = run().manifest(&once(&program, &[], "")).start();
+        child.wait_for("the quick brown fox");
+        let asked = Instant::now();
+        child.interrupt();
+        child.done().expect(130);
+        assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
+        let done = in_pod(&program, &["5000"], "").expect(0);
+        let log = done.log("p/c");
+        let dropped: usize = log.lines().filter_map(|l| l.strip_prefix('[')?.split(' ').next()?.parse::<usize>().ok()).sum();
+        let gaps = log.lines().filter(|l| l.starts_with('[')).count();
+        assert_eq!(log.lines().count() - gaps + dropped, 5000);
+        assert!(log.ends_with("00000000000000004999 the quick brown fox jumps over the lazy dog\n"));
+    }
+}
+
+#[test]
+fn a_guest_that_asks_for_it_is_told_of_its_end() {
+    let program = guest("wasm32-wasip2", "notice");
+    let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
+    child.wait_for("requested: false\n");
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert_eq!(done.log("p/c"), "requested: false\nnotified, requested: true\ndone\n");
+    assert_eq!(done.ended("c"), (3, "Error".into()));
+}
+
+#[test]
+fn tcp_of_the_standard_library_works_within_a_pod() {
+    let program = guest("wasm32-wasip2", "tcp");
+    let done = in_pod(&program, &["pair"], "").expect(0);
+    let want = "localhost is loopback: true\npeer matches: true\nserver read \"ping\" and the end\n\
+                client read \"pong\" and the end\nclosed port: Some(ConnectionRefused)\n";
+    assert_eq!(done.log("p/c"), want);
+    assert_eq!(in_pod(&program, &["refused", "127.0.0.1:9"], "").expect(0).log("p/c"), "ConnectionRefused\n");
+    let spec = format!(
+        "restartPolicy: Never, containers: [{{name: server, image: {program:?}, args: [serve, '0.0.0.0:7']}}, \
+         {{name: client, image: busybox, command: [sh, -c, 'until echo hello | nc localhost 7 2> /dev/null; do sleep 0.02; done']}}]"
+    );
+    let child = run().manifest(&pod("p", &spec)).start();
+    child.wait_for("p/client: Completed");
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert_eq!(done.log("p/client"), "hello\nbye\n");
+    assert!(done.log("p/server").contains("from 127.0.0.1\n"), "{done:?}");
+}
+
+#[test]
+fn the_list_of_applets_is_busyboxs_own() {
+    let done = bare(&guest("wasm32-wasip2", "busybox"), &["--list"]).done().expect(0);
+    let own: Vec<&str> = done.stdout.lines().collect();
+    assert_eq!(own, wasmpod::images::APPLETS);
+}

@@ -1,0 +1,56 @@
+//! A run with no flags opens no connection and no socket of the host.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::host::{pod, run};
+
+/// The inodes of all sockets of the host that speak to a network, by the kernel's tables.
+fn network_sockets(pid: u32) -> BTreeSet<String> {
+    let tables = ["tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6"];
+    let mut inodes = BTreeSet::new();
+    for table in tables {
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/net/{table}")) else { continue };
+        inodes.extend(text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(9).map(str::to_string)));
+    }
+    for (table, column) in [("unix", 6), ("packet", 8), ("netlink", 9)] {
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/net/{table}")) else { continue };
+        let of_others = |line: &&str| table != "unix" || line.split_whitespace().nth(7).is_some();
+        let lines = text.lines().skip(1).filter(of_others);
+        inodes.extend(lines.filter_map(|line| line.split_whitespace().nth(column).map(str::to_string)));
+    }
+    inodes
+}
+
+/// The inodes of the sockets that the process has open.
+fn open_sockets(pid: u32) -> BTreeSet<String> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
+    let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let inode = |target: std::path::PathBuf| {
+        Some(target.to_string_lossy().strip_prefix("socket:[")?.strip_suffix(']')?.to_string())
+    };
+    targets.filter_map(inode).collect()
+}
+
+#[test]
+fn this_test_would_see_a_socket() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let own = std::process::id();
+    assert!(!open_sockets(own).is_disjoint(&network_sockets(own)));
+    drop(listener);
+}
+
+#[test]
+fn a_run_opens_no_socket_of_the_host_while_its_containers_talk() {
+    let spec = "containers: [{name: web, image: nginx}, {name: client, image: busybox, command: [sh, -c, \
+        'until wget -qO- http://localhost/ > page; do sleep 0.02; done; nc -l -p 9999 < /dev/null & \
+         wget -T 1 -qO- http://example.com/; nslookup example.com; nc 10.0.0.1 80 < /dev/null; echo talking; sleep 1000']}]";
+    let child = run().manifest(&pod("p", spec)).start();
+    child.wait_for("p/client | talking\n");
+    let network = network_sockets(child.pid());
+    let open = open_sockets(child.pid());
+    let used: Vec<&String> = open.intersection(&network).collect();
+    assert!(used.is_empty(), "sockets of the host are open: {used:?}");
+    child.interrupt();
+    child.done().expect(130);
+}

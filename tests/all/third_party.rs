@@ -1,0 +1,43 @@
+//! Programs that others wrote and compiled, as they are.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::host::{existing, pod, run, target};
+
+fn program(name: &str) -> PathBuf {
+    existing(target().join("third-party").join(name))
+}
+
+#[test]
+fn ripgrep_searches_a_mounted_folder() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(dir.path().join("a/b")).expect("made");
+    fs::write(dir.path().join("a/b/poem.txt"), "nothing\na needle in it\n").expect("written");
+    fs::write(dir.path().join("other.txt"), "hay\n").expect("written");
+    let spec = |pattern: &str| {
+        format!(
+            "restartPolicy: Never, volumes: [{{name: v, hostPath: {{path: {}}}}}], containers: [{{name: rg, image: {}, \
+             args: [-n, {pattern}, /data], volumeMounts: [{{name: v, mountPath: /data, readOnly: true}}]}}]",
+            Value::from(dir.path().to_string_lossy()),
+            Value::from(program("rg.wasm").to_string_lossy()),
+        )
+    };
+    let found = run().manifest(&pod("p", &spec("ne+dle"))).done().expect(0);
+    assert_eq!(found.log("p/rg"), "/data/a/b/poem.txt:2:a needle in it\n");
+    run().manifest(&pod("p", &spec("absent"))).done().expect(1);
+
+    let volume = format!("{}:/data", dir.path().display());
+    let bare = run().arg(program("rg.wasm")).args(["--volume", &volume, "--", "--files", "--sort", "path", "/data"]);
+    assert_eq!(bare.done().expect(0).stdout, "/data/a/b/poem.txt\n/data/other.txt\n");
+}
+
+#[test]
+fn a_python_component_prints_and_exits_with_a_code() {
+    let spec = format!("restartPolicy: Never, containers: [{{name: py, image: {:?}, args: ['7', 'and more']}}]", program("hello-py.wasm"));
+    let done = run().manifest(&pod("p", &spec)).args(["-o", "json"]).done().expect(1);
+    assert_eq!(done.log("p/py"), "hello from Python 7 and more\n");
+    assert_eq!(done.ended("py"), (7, "Error".into()));
+}
