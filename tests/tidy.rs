@@ -69,8 +69,6 @@ fn sources() -> io::Result<Vec<Source>> {
     Ok(found)
 }
 
-// ---------------------------------------------------------------- tokens and paths
-
 /// A word, `::`, or one character; a literal is `""`.
 struct Token<'a> {
     line: usize,
