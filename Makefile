@@ -46,8 +46,9 @@ guests: ## builds the programs that run inside (wasm-examples/)
 		test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target || exit 1; \
 	done
 	$(GUESTS) --target wasm32-wasip2 -p busybox -p pause -p httpd -p promises
-# The p1 programs among the promises: core modules.
-	$(GUESTS) --target wasm32-wasip1 -p promises --bin 'p1*'
+# The promises once more as core modules (p1), and those of WASI 0.3, which are examples.
+	$(GUESTS) --target wasm32-wasip1 -p promises --bins
+	$(GUESTS) --target wasm32-wasip2 -p promises --examples
 
 release: guests
 	$(CARGO) build --locked --release
