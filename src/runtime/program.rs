@@ -90,6 +90,7 @@ impl Compiler {
     fn prepare_module(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
         let native = self.native(digest, Precompiled::Module, |engine| engine.precompile_module(bytes))?;
         // SAFETY: `native` passed the cache's keyed hash or was compiled just now, by this engine.
+        #[allow(unsafe_code)]
         let module = unsafe { Module::deserialize(&self.engine, native) }.map_err(invalid)?;
         let missing = self.linkers.missing(&module);
         if !missing.is_empty() {
@@ -105,6 +106,7 @@ impl Compiler {
     fn prepare_component(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
         let native = self.native(digest, Precompiled::Component, |engine| engine.precompile_component(bytes))?;
         // SAFETY: as in `prepare_module`.
+        #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(&self.engine, native) }.map_err(invalid)?;
         let ty = component.component_type();
         let handles_termination = ty.imports(&self.engine).any(|(name, _)| name == termination::INTERFACE);
