@@ -144,11 +144,7 @@ pub async fn diff(p: Proc) -> Outcome {
             1 => format!("{}", before + 1),
             _ => format!("{},{count}", before + 1),
         };
-        out.add(format!(
-            "@@ -{} +{} @@\n",
-            range(before(b'+'), inside(b'+')),
-            range(before(b'-'), inside(b'-'))
-        ));
+        out.add(format!("@@ -{} +{} @@\n", range(before(b'+'), inside(b'+')), range(before(b'-'), inside(b'-'))));
         for (mark, line) in hunk {
             out.add([*mark]);
             out.put(line).await?;

@@ -68,11 +68,7 @@ async fn each<F: Future<Output = Result<Said, Stop>>>(
     }
     let mut code = 0;
     for source in sources {
-        let place = if is_dir {
-            format!("{}/{}", target.trim_end_matches('/'), base(&source))
-        } else {
-            target.clone()
-        };
+        let place = if is_dir { format!("{}/{}", target.trim_end_matches('/'), base(&source)) } else { target.clone() };
         if let Err(why) = act(source, place).await? {
             p.complain(why).await;
             code = 1;

@@ -74,7 +74,11 @@ pub async fn dd(p: Proc) -> Outcome {
         if n == 0 {
             break;
         }
-        if n == block { records.whole += 1 } else { records.part += 1 }
+        if n == block {
+            records.whole += 1
+        } else {
+            records.part += 1
+        }
         bytes += n as u64;
         output.write_all(buf.get(..n).unwrap_or_default()).await?;
     }

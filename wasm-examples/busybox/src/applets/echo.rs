@@ -1,6 +1,6 @@
 //! echo, yes, true, false and the escapes that echo and printf share.
 
-use super::{Outcome, Out};
+use super::{Out, Outcome};
 use crate::proc::Proc;
 
 pub async fn echo(p: Proc) -> Outcome {

@@ -155,7 +155,11 @@ impl Parser<'_> {
             "-maxdepth" | "-mindepth" => {
                 let text = self.value(word)?;
                 let number = text.parse().map_err(|_| bad(&text))?;
-                if word == "-maxdepth" { self.deepest = Some(number) } else { self.shallowest = number }
+                if word == "-maxdepth" {
+                    self.deepest = Some(number)
+                } else {
+                    self.shallowest = number
+                }
                 Test::Always
             }
             "-depth" => {
@@ -236,16 +240,9 @@ pub async fn find(p: Proc) -> Outcome {
     let test = if parser.acts { test } else { Test::Both(vec![test, Test::Print('\n')]) };
     let Parser { depth_first, deepest, shallowest, batches, .. } = parser;
     let deepest = deepest.unwrap_or(u64::MAX);
-    let mut search = Search {
-        out: Out::new(&p),
-        now: seconds(SystemTime::now()),
-        batches,
-        code: 0,
-        pruned: false,
-        quit: false,
-        p,
-    };
-    let default = ["." .to_string()];
+    let mut search =
+        Search { out: Out::new(&p), now: seconds(SystemTime::now()), batches, code: 0, pruned: false, quit: false, p };
+    let default = [".".to_string()];
     for root in if roots.is_empty() { &default[..] } else { roots } {
         // An entry, its depth, and whether its contents are already done.
         let mut todo = vec![(root.clone(), 0u64, false)];

@@ -57,7 +57,13 @@ pub async fn grep(p: Proc) -> Outcome {
     }
     let fixed = o.last_of("EFG").map_or(p.name() == "fgrep", |c| c == 'F');
     let extended = o.last_of("EFG").map_or(p.name() == "egrep", |c| c == 'E');
-    let fill = if o.has('x') { Fill::Line } else if o.has('w') { Fill::Word } else { Fill::Any };
+    let fill = if o.has('x') {
+        Fill::Line
+    } else if o.has('w') {
+        Fill::Word
+    } else {
+        Fill::Any
+    };
     let ignore_case = o.has('i') || o.has('y');
     let mut patterns = Vec::new();
     for source in sources.iter().flat_map(|s| s.split('\n')) {

@@ -34,7 +34,17 @@ pub async fn hostname(p: Proc) -> Outcome {
             None => fail(&p, 1, &format!("{name}: Unknown host")).await,
         };
     }
-    say(&p, if o.has('s') { short } else if o.has('d') { domain } else { &name }).await
+    say(
+        &p,
+        if o.has('s') {
+            short
+        } else if o.has('d') {
+            domain
+        } else {
+            &name
+        },
+    )
+    .await
 }
 
 fn number<'a>(p: &'a Proc, name: &str) -> &'a str {

@@ -180,11 +180,8 @@ impl Lister<'_> {
                 };
                 let size = if self.o.has('h') { readable(meta.len()) } else { meta.len().to_string() };
                 let owner = if self.o.has('n') { "0" } else { "root" };
-                line += &format!(
-                    "{} {links:4} {owner:8} {owner:8} {size:>9} {} ",
-                    mode(meta).0,
-                    format(pattern, time, 0)
-                );
+                line +=
+                    &format!("{} {links:4} {owner:8} {owner:8} {size:>9} {} ", mode(meta).0, format(pattern, time, 0));
             }
             line += &entry.name;
             if meta.file_type().is_symlink() && self.o.has('l') {

@@ -28,9 +28,7 @@ impl Options {
         match parse(args, spec) {
             Ok(options) => return Ok(options),
             Err(Wrong::Unknown(what)) => p.complain(what).await,
-            Err(Wrong::NoValue(c)) => {
-                p.complain(format_args!("option requires an argument -- '{c}'")).await
-            }
+            Err(Wrong::NoValue(c)) => p.complain(format_args!("option requires an argument -- '{c}'")).await,
         }
         usage(p).await
     }

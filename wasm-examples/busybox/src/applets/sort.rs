@@ -84,7 +84,16 @@ fn human(text: &[u8]) -> (i32, f64) {
     let (value, behind) = number(text);
     let unit = behind.first().and_then(|b| b"KMGTPE".iter().position(|u| *u == b.to_ascii_uppercase()));
     let rank = unit.map_or(0, |u| u as i32 + 1);
-    (if value < 0.0 { -rank } else if value == 0.0 { 0 } else { rank }, value)
+    (
+        if value < 0.0 {
+            -rank
+        } else if value == 0.0 {
+            0
+        } else {
+            rank
+        },
+        value,
+    )
 }
 
 fn general(text: &[u8]) -> f64 {
@@ -206,8 +215,14 @@ pub async fn sort(p: Proc) -> Outcome {
         }
         for key in &keys {
             let own = key.how;
-            let plain = !(own.numeric || own.human || own.general || own.version || own.fold
-                || own.dictionary || own.reverse || own.blanks);
+            let plain = !(own.numeric
+                || own.human
+                || own.general
+                || own.version
+                || own.fold
+                || own.dictionary
+                || own.reverse
+                || own.blanks);
             let how = if plain { all } else { own };
             let blanks = how.blanks;
             match how.compare(key.of(a, separator, blanks), key.of(b, separator, blanks)) {

@@ -61,7 +61,13 @@ pub async fn stat(p: Proc) -> Outcome {
                 Some('a') => format!("{:o}", mode(&meta).1),
                 Some('A') => mode(&meta).0.into(),
                 Some('f') => {
-                    let bits = if kind.is_dir() { 0o040_000 } else if kind.is_symlink() { 0o120_000 } else { 0o100_000 };
+                    let bits = if kind.is_dir() {
+                        0o040_000
+                    } else if kind.is_symlink() {
+                        0o120_000
+                    } else {
+                        0o100_000
+                    };
                     format!("{:x}", bits | mode(&meta).1)
                 }
                 Some('u' | 'g') => "0".into(),

@@ -74,7 +74,8 @@ pub async fn tail(p: Proc) -> Outcome {
                 let start = start(&mut file, part)?;
                 file.seek(SeekFrom::Start(start))?;
                 out.flush().await?;
-                let at = start + pump(&Reader::file(file.try_clone().or_else(|_| open_at(&p, name, start))?), &p.stdout).await?;
+                let at = start
+                    + pump(&Reader::file(file.try_clone().or_else(|_| open_at(&p, name, start))?), &p.stdout).await?;
                 let inode = posix::status(&p.path(name), true).map_or(0, |s| s.inode);
                 followed.push(Followed { name: name.clone(), file: Some(file), inode, at });
             }

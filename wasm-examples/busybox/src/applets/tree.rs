@@ -187,11 +187,7 @@ pub async fn ln(p: Proc) -> Outcome {
         if o.has('f') {
             let _ = fs::remove_file(&link);
         }
-        let made = if o.has('s') {
-            posix::symlink(target, &link)
-        } else {
-            fs::hard_link(p.path(target), &link)
-        };
+        let made = if o.has('s') { posix::symlink(target, &link) } else { fs::hard_link(p.path(target), &link) };
         if let Err(error) = made {
             let missing = !o.has('s') && fs::symlink_metadata(p.path(target)).is_err();
             let culprit = if missing { target } else { &name };

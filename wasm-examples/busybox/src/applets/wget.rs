@@ -180,15 +180,25 @@ impl Job {
     async fn ask(&self, url: &Url) -> Result<(Conversation, Response), String> {
         let Url { host, port, path, credentials } = url;
         let (mut stream, ip) = connect(host, *port, self.seconds).await?;
-        self.note(format!("Connecting to {} ({ip}:{port})\n", if *port == 80 { host.clone() } else { format!("{host}:{port}") })).await;
+        self.note(format!(
+            "Connecting to {} ({ip}:{port})\n",
+            if *port == 80 { host.clone() } else { format!("{host}:{port}") }
+        ))
+        .await;
         let body = match (self.o.get('d'), self.o.get('f')) {
             (Some(data), _) => Some(data.as_bytes().to_vec()),
-            (None, Some(file)) => Some(
-                std::fs::read(self.p.path(file)).map_err(|e| format!("can't open '{file}': {}", strerror(&e)))?,
-            ),
+            (None, Some(file)) => {
+                Some(std::fs::read(self.p.path(file)).map_err(|e| format!("can't open '{file}': {}", strerror(&e)))?)
+            }
             (None, None) => None,
         };
-        let method = if self.o.has('s') { "HEAD" } else if body.is_some() { "POST" } else { "GET" };
+        let method = if self.o.has('s') {
+            "HEAD"
+        } else if body.is_some() {
+            "POST"
+        } else {
+            "GET"
+        };
         let authority = if *port == 80 { host.clone() } else { format!("{host}:{port}") };
         let own = |name: &str| {
             let named = |h: &str| h.split(':').next().is_some_and(|n| n.eq_ignore_ascii_case(name));

@@ -36,15 +36,12 @@ pub async fn pack(job: &Job, sink: Writer, archive: &str) -> Outcome {
                 }
                 stored = rest;
             }
-            let mut header = Header {
-                name: stored.to_string(),
-                mode: mode(&meta).1,
-                time: modified(&meta),
-                ..Header::default()
-            };
+            let mut header =
+                Header { name: stored.to_string(), mode: mode(&meta).1, time: modified(&meta), ..Header::default() };
             if meta.is_dir() {
                 header.kind = b'5';
-                header.name = if stored.is_empty() { "./".into() } else { format!("{}/", stored.trim_end_matches('/')) };
+                header.name =
+                    if stored.is_empty() { "./".into() } else { format!("{}/", stored.trim_end_matches('/')) };
                 let mut inside = children(&path).unwrap_or_default();
                 inside.sort_by(|a, b| b.cmp(a));
                 todo.extend(inside.into_iter().map(|c| format!("{}/{c}", name.trim_end_matches('/'))));
@@ -101,8 +98,7 @@ async fn long_name(out: &mut Out, kind: u8, name: &str) -> Result<(), Stop> {
     if name.len() <= 100 {
         return Ok(());
     }
-    let header =
-        Header { name: "././@LongLink".into(), kind, size: name.len() as u64 + 1, ..Header::default() };
+    let header = Header { name: "././@LongLink".into(), kind, size: name.len() as u64 + 1, ..Header::default() };
     out.put(header.encode()).await?;
     out.put(name).await?;
     out.put(vec![0; BLOCK - name.len() % BLOCK]).await?;

@@ -48,11 +48,7 @@ impl Parser<'_> {
 
     /// Whether the operator `op` stands here: bare in extended expressions, escaped in basic ones.
     fn is_op(&self, op: u8) -> bool {
-        if self.extended {
-            self.peek(0) == Some(op)
-        } else {
-            self.peek(0) == Some(b'\\') && self.peek(1) == Some(op)
-        }
+        if self.extended { self.peek(0) == Some(op) } else { self.peek(0) == Some(b'\\') && self.peek(1) == Some(op) }
     }
 
     fn take_op(&mut self, op: u8) -> bool {
@@ -262,10 +258,9 @@ pub fn class_test(name: &str) -> Option<fn(&u8) -> bool> {
 
 pub fn compile(node: Node, ignore_case: bool, fill: Fill) -> Result<Pattern, &'static str> {
     let literal = match (&node, fill) {
-        (Node::All(parts), Fill::Any) if !ignore_case => parts
-            .iter()
-            .map(|n| if let Node::Byte(b) = n { Some(*b) } else { None })
-            .collect::<Option<Vec<u8>>>(),
+        (Node::All(parts), Fill::Any) if !ignore_case => {
+            parts.iter().map(|n| if let Node::Byte(b) = n { Some(*b) } else { None }).collect::<Option<Vec<u8>>>()
+        }
         _ => None,
     };
     let node = match fill {
@@ -330,9 +325,7 @@ fn beginnings(node: &Node, ignore_case: bool, set: &mut Set) -> bool {
         }
         Node::Group(_, inner) => beginnings(inner, ignore_case, set),
         Node::All(parts) => parts.iter().all(|n| beginnings(n, ignore_case, set)),
-        Node::Either(parts) => {
-            parts.iter().fold(false, |empty, n| beginnings(n, ignore_case, set) || empty)
-        }
+        Node::Either(parts) => parts.iter().fold(false, |empty, n| beginnings(n, ignore_case, set) || empty),
         Node::Repeat(inner, min, _) => beginnings(inner, ignore_case, set) || *min == 0,
     }
 }

@@ -41,19 +41,11 @@ pub async fn sed(p: Proc) -> Outcome {
     }
     let out = Out::new(&p);
     let in_range = vec![Range::Outside; commands.len()];
-    let mut editor = Editor {
-        p: &p,
-        commands: &commands,
-        in_range,
-        quiet,
-        out,
-        held: vec![],
-        number: 0,
-        code: 0,
-        quit: None,
-    };
+    let mut editor =
+        Editor { p: &p, commands: &commands, in_range, quiet, out, held: vec![], number: 0, code: 0, quit: None };
     if !o.has('i') {
-        let mut input = Input { p: &p, files: rest.into_iter().rev().collect(), lines: None, next: None, failed: false };
+        let mut input =
+            Input { p: &p, files: rest.into_iter().rev().collect(), lines: None, next: None, failed: false };
         editor.edit(&mut input).await?;
         let code = editor.quit.unwrap_or(if input.failed { 1 } else { 0 });
         return editor.out.end(code).await;
@@ -267,7 +259,8 @@ impl Editor<'_> {
                 What::Insert(text) => self.out.put(text).await?,
                 What::Change(text) => {
                     // A range is changed once, at its end.
-                    if command.second.is_none() || command.negated || self.in_range.get(at - 1) == Some(&Range::Outside) {
+                    if command.second.is_none() || command.negated || self.in_range.get(at - 1) == Some(&Range::Outside)
+                    {
                         self.out.put(text).await?;
                     }
                     return Ok(Next::Deleted);

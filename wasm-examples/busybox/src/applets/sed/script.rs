@@ -339,11 +339,7 @@ impl Parser<'_> {
     }
 
     fn pattern(&mut self, text: Vec<u8>, fold: bool) -> Result<Pattern, String> {
-        let (text, fold) = if text.is_empty() {
-            self.last.clone().ok_or("no previous regexp")?
-        } else {
-            (text, fold)
-        };
+        let (text, fold) = if text.is_empty() { self.last.clone().ok_or("no previous regexp")? } else { (text, fold) };
         self.last = Some((text.clone(), fold));
         let compiled = Pattern::new(&text, self.extended, fold, Fill::Any);
         compiled.map_err(|why| format!("bad regex '{}': {why}", String::from_utf8_lossy(&text)))

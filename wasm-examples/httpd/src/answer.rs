@@ -1,0 +1,185 @@
+//! Answers: what a request gets, decided from the request and the folder. Opens files, writes
+//! nothing.
+
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Seek, SeekFrom};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use crate::date;
+use crate::request::{Request, encode, range};
+
+/// A response before it is written.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Body,
+    /// What the body would hold, for HEAD too.
+    pub length: u64,
+}
+
+pub enum Body {
+    Nothing,
+    Text(String),
+    /// A file at the place where the content begins.
+    File(File),
+}
+
+/// A status' words.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        412 => "Precondition Failed",
+        416 => "Range Not Satisfiable",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
+}
+
+impl Answer {
+    /// A short page that says what the status is.
+    pub fn page(status: u16) -> Answer {
+        let title = format!("{status} {}", reason(status));
+        let text = format!(
+            "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
+             <hr><center>wasmpod</center>\r\n</body>\r\n</html>\r\n"
+        );
+        Answer {
+            status,
+            headers: vec![("Content-Type", "text/html".into())],
+            length: text.len() as u64,
+            body: Body::Text(text),
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: String) -> Answer {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// What this request gets from this folder.
+pub fn answer(root: &Path, request: &Request) -> Answer {
+    let Some((parts, slash)) = request.path() else { return Answer::page(400) };
+    if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        return Answer::page(405).with("Allow", "GET, HEAD".into());
+    }
+    let mut path = root.to_path_buf();
+    path.extend(&parts);
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_dir() && !slash => {
+            let place = format!("/{}/", parts.join("/"));
+            Answer::page(301).with("Location", encode(&place) + request.query())
+        }
+        Ok(meta) if meta.is_dir() => {
+            path.push("index.html");
+            match std::fs::metadata(&path) {
+                Ok(meta) if meta.is_file() => file(&path, &meta, request),
+                _ => Answer::page(403),
+            }
+        }
+        // A file is no directory.
+        Ok(_) if slash => Answer::page(404),
+        Ok(meta) if meta.is_file() => file(&path, &meta, request),
+        Ok(_) => Answer::page(403),
+        Err(error) => failed(error.kind()),
+    }
+}
+
+fn failed(kind: ErrorKind) -> Answer {
+    Answer::page(match kind {
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => 404,
+        ErrorKind::PermissionDenied => 403,
+        _ => 500,
+    })
+}
+
+fn file(path: &Path, meta: &Metadata, request: &Request) -> Answer {
+    let modified =
+        meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_secs() as i64);
+    let length = meta.len();
+    let etag = format!("\"{modified:x}-{length:x}\"");
+    let last_modified = date::http(modified);
+    let known = |answer: Answer| answer.with("Last-Modified", last_modified.clone()).with("ETag", etag.clone());
+    let listed = |list: &str| list.split(',').any(|t| t.trim() == "*" || t.trim().trim_start_matches("W/") == etag);
+    // The order of RFC 9110, 13.2.2: an entity tag speaks before a date.
+    if request.header("if-match").is_some_and(|list| !listed(list)) {
+        return Answer::page(412);
+    }
+    let unchanged = match (request.header("if-none-match"), request.header("if-modified-since")) {
+        (Some(list), _) => listed(list),
+        (None, Some(since)) => date::parse(since).is_some_and(|since| modified <= since),
+        (None, None) => false,
+    };
+    if unchanged {
+        return known(Answer { status: 304, headers: vec![], body: Body::Nothing, length: 0 });
+    }
+    let current = request.header("if-range").is_none_or(|mark| mark == etag || mark == last_modified);
+    let wanted = match request.header("range").filter(|_| current && request.method == "GET") {
+        Some(value) => range(value, length),
+        None => Ok(None),
+    };
+    let (status, from, to) = match wanted {
+        Ok(None) => (200, 0, length),
+        Ok(Some((from, to))) => (206, from, to),
+        Err(()) => return Answer::page(416).with("Content-Range", format!("bytes */{length}")),
+    };
+    let opened = File::open(path).and_then(|mut file| {
+        if from > 0 {
+            file.seek(SeekFrom::Start(from))?;
+        }
+        Ok(file)
+    });
+    let body = match opened {
+        Ok(file) => Body::File(file),
+        Err(error) => return failed(error.kind()),
+    };
+    let headers = vec![("Content-Type", content_type(path).to_string())];
+    let answer = known(Answer { status, headers, body, length: to - from }).with("Accept-Ranges", "bytes".into());
+    if status == 206 { answer.with("Content-Range", format!("bytes {from}-{}/{length}", to - 1)) } else { answer }
+}
+
+fn content_type(path: &Path) -> &'static str {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match extension.as_str() {
+        "html" | "htm" | "shtml" => "text/html",
+        "css" => "text/css",
+        "js" | "mjs" => "application/javascript",
+        "json" | "map" => "application/json",
+        "txt" | "log" => "text/plain",
+        "md" => "text/markdown",
+        "csv" => "text/csv",
+        "xml" => "text/xml",
+        "yaml" | "yml" => "application/yaml",
+        "svg" | "svgz" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "avif" => "image/avif",
+        "ico" => "image/x-icon",
+        "woff" => "font/woff",
+        "woff2" => "font/woff2",
+        "ttf" => "font/ttf",
+        "otf" => "font/otf",
+        "mp3" => "audio/mpeg",
+        "ogg" => "audio/ogg",
+        "mp4" => "video/mp4",
+        "webm" => "video/webm",
+        "pdf" => "application/pdf",
+        "wasm" => "application/wasm",
+        "zip" => "application/zip",
+        "gz" | "tgz" => "application/gzip",
+        "tar" => "application/x-tar",
+        _ => "application/octet-stream",
+    }
+}

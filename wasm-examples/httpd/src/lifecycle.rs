@@ -1,0 +1,26 @@
+//! The request to end, as wasmpod tells it (`wasmpod:lifecycle/termination`).
+
+#[allow(missing_docs)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: ["wit", "../../wit"],
+        world: "wasmpod:lifecycle/imports",
+        with: { "wasi:io/poll@0.2.12": wasip2::io::poll },
+        generate_all,
+    });
+}
+
+use bindings::wasmpod::lifecycle::termination;
+use wstd::runtime::AsyncPollable;
+
+/// Whether the container was asked to end. Once true it stays true.
+pub fn requested() -> bool {
+    termination::requested()
+}
+
+/// Resolves when the container is asked to end.
+pub async fn termination() {
+    if !requested() {
+        AsyncPollable::new(termination::subscribe()).wait_for().await;
+    }
+}
