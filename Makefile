@@ -45,7 +45,9 @@ guests: ## builds the programs that run inside (wasm-examples/)
 	@for target in wasm32-wasip1 wasm32-wasip2; do \
 		test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target || exit 1; \
 	done
-	$(GUESTS) --target wasm32-wasip2 -p busybox -p pause -p httpd -p promises
+	$(GUESTS) --target wasm32-wasip2 -p busybox -p httpd -p promises
+# Alone, since it is built without std, and features are unified over what is built together.
+	$(GUESTS) --target wasm32-wasip2 -p pause
 # The promises once more as core modules (p1), and those of WASI 0.3, which are examples.
 	$(GUESTS) --target wasm32-wasip1 -p promises --bins
 	$(GUESTS) --target wasm32-wasip2 -p promises --examples
