@@ -90,4 +90,6 @@ impl RestartPolicy {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

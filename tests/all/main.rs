@@ -1,0 +1,3 @@
+//! The whole of wasmpod, spoken to as its users do.
+
+mod kill;
