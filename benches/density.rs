@@ -11,13 +11,12 @@ struct Usage {
     /// Resident memory and page tables.
     kib: f64,
     maps: f64,
-    cpu: Duration,
 }
 
 fn usage() -> Usage {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");
     let maps = fs::read_to_string("/proc/self/maps").expect("/proc").lines().count();
-    Usage { kib: field(&status, "VmRSS:") + field(&status, "VmPTE:"), maps: maps as f64, cpu: cpu() }
+    Usage { kib: field(&status, "VmRSS:") + field(&status, "VmPTE:"), maps: maps as f64 }
 }
 
 /// Processor time of this process.
