@@ -1,3 +1,13 @@
-//! The whole of wasmpod, spoken to as its users do.
+//! The whole program, from outside: `wasmpod` is run as its users run it.
+//!
+//! What is tested is the release binary with its guests inside; `make test` builds both. Every wait
+//! here is for something that the program says, with a deadline.
+#![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod containers;
+mod host;
 mod kill;
+mod network;
+mod runs;
+mod shell;
+mod stopping;

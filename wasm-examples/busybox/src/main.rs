@@ -27,7 +27,11 @@ fn main() {
 }
 
 /// Runs what the host started.
-async fn start(proc: Proc) -> i32 {
+async fn start(mut proc: Proc) -> i32 {
+    // Run from its file by hand it is called by the file's name.
+    if let Some(name) = proc.args.first_mut() {
+        *name = name.strip_suffix(".wasm").unwrap_or(name).to_string();
+    }
     let called = called(proc);
     if shell::is_shell(called.name()) {
         return shell::main(called).await;
@@ -65,8 +69,9 @@ pub fn run(proc: Proc) -> Running {
             let _ = proc.stderr.write_all(line.as_bytes()).await;
             return 127;
         }
-        let mut names: Vec<&str> = applets::names().chain(["ash", "sh"]).collect();
+        let mut names: Vec<&str> = applets::names().chain(shell::APPLETS).chain(["ash", "busybox", "sh"]).collect();
         names.sort_unstable();
+        names.dedup();
         let list = names.join("\n") + "\n";
         i32::from(proc.stdout.write_all(list.as_bytes()).await.is_err())
     })

@@ -18,9 +18,9 @@ fn ranges(text: &str) -> Option<Vec<(usize, usize)>> {
         if bounds.0 == 0 || bounds.1 < bounds.0 {
             return None;
         }
-        out.push(bounds);
+        let at = out.iter().take_while(|other| **other <= bounds).count();
+        out.insert(at, bounds);
     }
-    out.sort_unstable();
     let mut joined: Vec<(usize, usize)> = Vec::new();
     for (from, to) in out {
         match joined.last_mut() {

@@ -47,7 +47,7 @@ pub async fn du(p: Proc) -> Outcome {
                 match blocks(&path) {
                     Ok((bytes, true)) => {
                         let mut todo = super::list::children(&path).unwrap_or_default();
-                        todo.sort_by(|a, b| b.cmp(a));
+                        todo.reverse();
                         stack.push(Open { name, todo, bytes });
                     }
                     Ok((bytes, false)) => {

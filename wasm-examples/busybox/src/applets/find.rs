@@ -273,10 +273,9 @@ pub async fn find(p: Proc) -> Outcome {
                 todo.push((entry.name.clone(), depth, true));
             }
             match children(&entry.path) {
-                Ok(mut names) => {
-                    names.sort_by(|a, b| b.cmp(a));
+                Ok(names) => {
                     let parent = if entry.name == "/" { "" } else { entry.name.trim_end_matches('/') };
-                    todo.extend(names.into_iter().map(|n| (format!("{parent}/{n}"), depth + 1, false)));
+                    todo.extend(names.into_iter().rev().map(|n| (format!("{parent}/{n}"), depth + 1, false)));
                 }
                 Err(error) => {
                     search.p.complain(format_args!("{}: {}", entry.name, strerror(&error))).await;

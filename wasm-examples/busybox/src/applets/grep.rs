@@ -1,7 +1,7 @@
 //! grep, egrep and fgrep.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::pattern::{Fill, Pattern};
 use super::stream::open;
@@ -142,15 +142,10 @@ fn context_number(p: &Proc, arg: String) -> String {
     }
 }
 
-fn children(path: &PathBuf, name: &str) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(path)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| format!("{}/{}", name.trim_end_matches('/'), entry.file_name().to_string_lossy()))
-        .collect();
-    names.sort_by(|a, b| b.cmp(a));
-    names
+/// The files in a directory, the first one last.
+fn children(path: &Path, name: &str) -> Vec<String> {
+    let names = super::list::children(path).unwrap_or_default();
+    names.into_iter().rev().map(|entry| format!("{}/{entry}", name.trim_end_matches('/'))).collect()
 }
 
 impl Search {

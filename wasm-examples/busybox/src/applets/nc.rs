@@ -1,5 +1,6 @@
 //! nc: TCP with a pipe at each end. Owns connecting by name, which wget shares.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,9 @@ use super::nslookup::resolve;
 use super::sleep::within;
 use super::{Options, Outcome, fail, usage};
 use crate::proc::{Proc, strerror};
+
+/// Seconds without input after which nothing more is expected for a peer that has ended.
+const LINGER: f64 = 0.2;
 
 /// Connects to the first address that answers. The error is what busybox would say.
 pub async fn connect(host: &str, port: u16, seconds: f64) -> Result<(TcpStream, IpAddr), String> {
@@ -87,9 +91,11 @@ pub async fn nc(p: Proc) -> Outcome {
     }
 }
 
-/// Passes bytes both ways until the other side ends. Our own end is passed on as a half-close.
+/// Passes bytes both ways until the other side ends. Our own end is passed on as a half-close;
+/// the other's may be one, too, so that it still gets what we have to say.
 async fn talk(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
     let (mut from_net, to_net) = stream.split();
+    let sent = Cell::new(0u64);
     let mut send = pin!(async {
         let mut to_net = to_net;
         let mut buf = vec![0; 16 * 1024];
@@ -100,6 +106,7 @@ async fn talk(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
             }
             to_net.write_all(buf.get(..n).unwrap_or_default()).await?;
             to_net.flush().await?;
+            sent.set(sent.get() + 1);
         }
     });
     let mut receive = pin!(async {
@@ -114,7 +121,7 @@ async fn talk(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
         }
     });
     let mut sending = true;
-    poll_fn(|cx| {
+    let received = poll_fn(|cx| {
         if let Poll::Ready(result) = receive.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
@@ -123,5 +130,10 @@ async fn talk(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
         }
         Poll::Pending
     })
-    .await
+    .await;
+    while sending && received.is_ok() {
+        let before = sent.get();
+        sending = within(LINGER, send.as_mut()).await.is_none() && sent.get() > before;
+    }
+    received
 }

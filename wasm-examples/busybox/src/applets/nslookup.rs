@@ -28,9 +28,10 @@ pub async fn resolve(name: &str) -> Vec<IpAddr> {
             Ok(None) | Err(_) => break,
         }
     }
-    out.sort_by_key(IpAddr::is_ipv6);
-    out.dedup();
-    out
+    let (mut first, second): (Vec<IpAddr>, Vec<IpAddr>) = out.into_iter().partition(IpAddr::is_ipv4);
+    first.extend(second);
+    first.dedup();
+    first
 }
 
 pub async fn nslookup(p: Proc) -> Outcome {

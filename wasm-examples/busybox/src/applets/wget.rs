@@ -8,6 +8,7 @@ use wstd::net::TcpStream;
 
 use super::names::base;
 use super::nc::connect;
+use super::nslookup::resolve;
 use super::sleep::within;
 use super::{Options, Outcome, Stop, fail, usage};
 use crate::proc::{Proc, Writer, strerror};
@@ -179,12 +180,12 @@ impl Job {
 
     async fn ask(&self, url: &Url) -> Result<(Conversation, Response), String> {
         let Url { host, port, path, credentials } = url;
-        let (mut stream, ip) = connect(host, *port, self.seconds).await?;
-        self.note(format!(
-            "Connecting to {} ({ip}:{port})\n",
-            if *port == 80 { host.clone() } else { format!("{host}:{port}") }
-        ))
-        .await;
+        let authority = if *port == 80 { host.clone() } else { format!("{host}:{port}") };
+        let Some(ip) = resolve(host).await.first().copied() else {
+            return Err(format!("bad address '{authority}'"));
+        };
+        self.note(format!("Connecting to {authority} ({ip}:{port})\n")).await;
+        let (mut stream, _) = connect(&ip.to_string(), *port, self.seconds).await?;
         let body = match (self.o.get('d'), self.o.get('f')) {
             (Some(data), _) => Some(data.as_bytes().to_vec()),
             (None, Some(file)) => {
@@ -199,7 +200,6 @@ impl Job {
         } else {
             "GET"
         };
-        let authority = if *port == 80 { host.clone() } else { format!("{host}:{port}") };
         let own = |name: &str| {
             let named = |h: &str| h.split(':').next().is_some_and(|n| n.eq_ignore_ascii_case(name));
             self.o.all('H').any(named)

@@ -74,13 +74,12 @@ pub fn command(proc: Proc) -> Running {
     Box::pin(invocation::run(proc, Process::new()))
 }
 
+/// The builtins that are applets, too.
+pub const APPLETS: [&str; 9] = ["[", "[[", "echo", "false", "kill", "printf", "pwd", "test", "true"];
+
 /// A builtin that is an applet, too (`env test -f x`, a probe's `test`).
 pub fn applet(name: &str) -> Option<Command> {
-    matches!(
-        name,
-        "test" | "[" | "[[" | "echo" | "printf" | "true" | "false" | "pwd" | "kill"
-    )
-    .then_some(run_builtin)
+    APPLETS.contains(&name).then_some(run_builtin)
 }
 
 fn run_builtin(proc: Proc) -> Running {

@@ -42,9 +42,8 @@ pub async fn pack(job: &Job, sink: Writer, archive: &str) -> Outcome {
                 header.kind = b'5';
                 header.name =
                     if stored.is_empty() { "./".into() } else { format!("{}/", stored.trim_end_matches('/')) };
-                let mut inside = children(&path).unwrap_or_default();
-                inside.sort_by(|a, b| b.cmp(a));
-                todo.extend(inside.into_iter().map(|c| format!("{}/{c}", name.trim_end_matches('/'))));
+                let inside = children(&path).unwrap_or_default();
+                todo.extend(inside.into_iter().rev().map(|c| format!("{}/{c}", name.trim_end_matches('/'))));
             } else if meta.file_type().is_symlink() {
                 header.kind = b'2';
                 header.link = fs::read_link(&path).map_or(String::new(), |t| t.to_string_lossy().into_owned());

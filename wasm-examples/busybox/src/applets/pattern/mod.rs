@@ -19,17 +19,17 @@ pub enum Fill {
 /// A set of bytes.
 pub type Set = [u64; 4];
 
-pub(self) fn set_has(set: &Set, byte: u8) -> bool {
+fn set_has(set: &Set, byte: u8) -> bool {
     set[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
 }
 
-pub(self) fn set_add(set: &mut Set, byte: u8) {
+fn set_add(set: &mut Set, byte: u8) {
     set[usize::from(byte >> 6)] |= 1 << (byte & 63);
 }
 
 /// What must hold between two bytes.
 #[derive(Clone, Copy, PartialEq)]
-pub(self) enum Edge {
+enum Edge {
     Start,
     End,
     Word,
@@ -41,7 +41,7 @@ pub(self) enum Edge {
     NoWordAfter,
 }
 
-pub(self) enum Step {
+enum Step {
     Byte(u8),
     Any,
     Set(usize),

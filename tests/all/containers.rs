@@ -1,0 +1,288 @@
+//! What a container sees: its environment, its arguments, its files, and nothing else.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::host::{Done, pod, run, scripts, status};
+
+/// A pod with one shell script, its other fields as given.
+fn shell(script: &str, container: &str, spec: &str) -> String {
+    let command = Value::from(script);
+    let container = format!("{{name: c, image: busybox, command: [sh, -c, {command}], {container}}}");
+    pod("p", &format!("restartPolicy: Never, containers: [{container}], {spec}"))
+}
+
+/// A shell that sees the folder `dir` at /v.
+fn with_folder(script: &str, dir: &Path, mount: &str) -> Done {
+    let mount = format!("volumeMounts: [{{name: v, mountPath: /v, {mount}}}]");
+    let volume = format!("volumes: [{{name: v, hostPath: {{path: {}}}}}]", Value::from(dir.to_string_lossy()));
+    run().manifest(&shell(script, &mount, &volume)).done()
+}
+
+#[test]
+fn the_environment_is_the_manifests() {
+    let env = "env: [{name: A, value: x}, {name: B, value: '$(A)-$(LATER)-$$(A)'}, {name: LATER, value: y}, {name: EMPTY}, \
+        {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, \
+        {name: NS, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}, \
+        {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, \
+        {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}], \
+        args: [_, '$(A)', '$(NOPE)', '$$(A)', 'a b']";
+    let script = r#"echo "[$A][$B][$LATER][${EMPTY-unset}][$POD][$NS][$NODE][$HOSTNAME][$(hostname)][$HOME]"
+        [ -n "$IP" ] && echo ip; echo "[$1][$2][$3][$4] $#""#;
+    let done = run().manifest(&shell(script, env, "")).done().expect(0);
+    let want = "[x][x-$(LATER)-$(A)][y][][p][default][wasmpod][p][p][/root]\nip\n[x][$(NOPE)][$(A)][a b] 4\n";
+    assert_eq!(done.log("p/c"), want);
+}
+
+#[test]
+fn the_working_directory_and_the_host_name_are_the_manifests() {
+    let script = "pwd; echo $HOSTNAME; echo x > f; ls /w/d";
+    let mount = "workingDir: /w/d, volumeMounts: [{name: v, mountPath: /w/d}]";
+    let done =
+        run().manifest(&shell(script, mount, "hostname: other, volumes: [{name: v, emptyDir: {}}]")).done().expect(0);
+    assert_eq!(done.log("p/c"), "/w/d\nother\nf\n");
+}
+
+#[test]
+fn a_working_directory_that_is_missing_is_made() {
+    let done = run().manifest(&shell("pwd; echo x > f && cat f", "workingDir: /not/there", "")).done().expect(0);
+    assert_eq!(done.log("p/c"), "/not/there\nx\n");
+}
+
+#[test]
+fn an_empty_dir_is_shared_by_the_pods_containers_and_by_nobody_else() {
+    let pod = |name: &str| {
+        let mounted = |c: &str, script: &str| {
+            format!(
+                "{{name: {c}, image: busybox, command: [sh, -c, '{script}'], volumeMounts: [{{name: v, mountPath: /{c}}}]}}"
+            )
+        };
+        let spec = format!(
+            "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], initContainers: [{}], containers: [{}, {}]",
+            mounted("i", "ls /i; echo from init in $HOSTNAME > /i/f"),
+            mounted("a", "cat /a/f; echo more > /a/g"),
+            mounted("b", "until [ -e /b/g ]; do sleep 0.02; done; cat /b/f /b/g"),
+        );
+        pod(name, &spec)
+    };
+    let done = run().manifest(&format!("{}---\n{}", pod("one"), pod("two"))).done().expect(0);
+    for name in ["one", "two"] {
+        let log = |c: &str| done.log(&format!("{name}/{c}"));
+        assert_eq!(
+            (log("i"), log("a"), log("b")),
+            (String::new(), format!("from init in {name}\n"), format!("from init in {name}\nmore\n"),)
+        );
+    }
+}
+
+#[test]
+fn host_folders_are_mounted_by_type_and_written_to_the_host() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("given"), "from the host\n").expect("written");
+    let done = with_folder("cat /v/given; echo from the guest > /v/made", dir.path(), "").expect(0);
+    assert_eq!(done.log("p/c"), "from the host\n");
+    assert_eq!(fs::read_to_string(dir.path().join("made")).expect("the guest's file"), "from the guest\n");
+
+    let path = dir.path().join("new/deep");
+    let volume = format!("volumes: [{{name: v, hostPath: {{path: {path:?}, type: DirectoryOrCreate}}}}]");
+    let yaml = shell("echo x > /v/f", "volumeMounts: [{name: v, mountPath: /v}]", &volume);
+    run().manifest(&yaml).done().expect(0);
+    assert!(path.join("f").exists());
+}
+
+#[test]
+fn a_host_folder_that_is_missing_is_told_of_and_keeps_the_pod_waiting() {
+    for kind in ["Directory", "''"] {
+        let volume = format!("volumes: [{{name: v, hostPath: {{path: /not/there, type: {kind}}}}}]");
+        let yaml = shell("true", "volumeMounts: [{name: v, mountPath: /v}]", &volume);
+        let done = run().manifest(&yaml).args(["--timeout", "300ms"]).done().expect(124);
+        assert!(done.stderr.contains("/not/there"), "nobody says why {kind:?} does not start: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_read_only_mount_can_be_read_and_not_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("f"), "content\n").expect("written");
+    fs::create_dir(dir.path().join("d")).expect("made");
+    let tries = [
+        "echo x > /v/new",
+        "echo x > /v/f",
+        "echo x >> /v/f",
+        "rm /v/f",
+        "mkdir /v/n",
+        "rmdir /v/d",
+        "mv /v/f /v/g",
+        "ln -s f /v/l",
+        "touch /v/f",
+        "touch /v/d/f",
+        "mv /tmp/mine /v/mine",
+    ];
+    let script = format!(
+        "cat /v/f; echo mine > /tmp/mine; {}",
+        tries.map(|t| format!("({t}) 2> /dev/null && echo '{t}'")).join("; ")
+    );
+    let done = with_folder(&format!("{script}; exit 0"), dir.path(), "readOnly: true").expect(0);
+    assert_eq!(done.log("p/c"), "content\n", "a write went through");
+    assert_eq!(fs::read_to_string(dir.path().join("f")).expect("the file"), "content\n");
+}
+
+#[test]
+fn a_sub_path_shows_a_part_of_a_volume() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(dir.path().join("a/b")).expect("made");
+    fs::write(dir.path().join("a/b/f"), "deep\n").expect("written");
+    let done =
+        with_folder("cat /v/f; ls /v; cat /v/../a 2> /dev/null || echo no", dir.path(), "subPath: a/b").expect(0);
+    assert_eq!(done.log("p/c"), "deep\nf\nno\n");
+    with_folder("echo x > /v/f", dir.path(), "subPath: made/on/demand").expect(0);
+    assert!(dir.path().join("made/on/demand/f").exists());
+}
+
+/// A folder with a secret beside the one that is mounted.
+fn house() -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let inside = dir.path().join("inside");
+    fs::create_dir(&inside).expect("made");
+    fs::write(dir.path().join("secret"), "the secret\n").expect("written");
+    (dir, inside)
+}
+
+#[track_caller]
+fn sees_no_secret(script: &str, inside: &Path) {
+    for mount in ["", "readOnly: true"] {
+        let done = with_folder(&format!("({script}) 2>&1; echo end"), inside, mount).expect(0);
+        let log = done.log("p/c");
+        assert!(log.ends_with("end\n") && !log.contains("the secret"), "{log}");
+    }
+}
+
+#[test]
+fn dots_do_not_lead_out_of_a_mount() {
+    let (_dir, inside) = house();
+    sees_no_secret(
+        "cat /v/../secret; cd /v; cat ../secret; cat ./../secret; cat x/../../secret; mkdir -p d; cat d/../../secret",
+        &inside,
+    );
+}
+
+#[test]
+fn absolute_paths_do_not_lead_out_of_a_mount() {
+    let (dir, inside) = house();
+    let secret = dir.path().join("secret");
+    sees_no_secret(
+        &format!("cat {0}; cat /v{0}; cat /v//{0}; ls {1}", secret.display(), dir.path().display()),
+        &inside,
+    );
+}
+
+#[test]
+fn absolute_links_do_not_lead_out_of_a_mount() {
+    let (dir, inside) = house();
+    let secret = dir.path().join("secret");
+    symlink(&secret, inside.join("link")).expect("a link");
+    symlink(dir.path(), inside.join("folder")).expect("a link");
+    sees_no_secret(
+        &format!("cat /v/link; cat /v/folder/secret; ln -s {} /v/own; cat /v/own", secret.display()),
+        &inside,
+    );
+}
+
+#[test]
+fn links_with_dots_do_not_lead_out_of_a_mount() {
+    let (_dir, inside) = house();
+    symlink("../secret", inside.join("link")).expect("a link");
+    symlink("..", inside.join("folder")).expect("a link");
+    sees_no_secret(
+        "cat /v/link; cat /v/folder/secret; ln -s ../secret /v/own; cat /v/own; ls /v/folder | grep secret && cat /v/folder/secret",
+        &inside,
+    );
+}
+
+#[test]
+fn hard_links_and_renames_do_not_lead_out_of_a_mount() {
+    let (dir, inside) = house();
+    sees_no_secret(
+        "ln /v/../secret /v/hard; cat /v/hard; mv /v/../secret /v/moved; cat /v/moved; mv ../secret /v/m; cat /v/m",
+        &inside,
+    );
+    assert!(dir.path().join("secret").exists());
+    with_folder(
+        "echo x > /v/f; mv /v/f /v/../out; mkdir /v/d; mv /v/d /v/../d; cp /v/f /v/../copy; exit 0",
+        &inside,
+        "",
+    )
+    .expect(0);
+    for name in ["out", "d", "copy"] {
+        assert!(!dir.path().join(name).exists(), "{name} is outside");
+    }
+}
+
+#[test]
+fn the_hosts_own_files_are_nowhere() {
+    let yaml = scripts(
+        "p",
+        &[("c", "ls /etc/shadow /proc /sys /home /usr/lib; cat /proc/self/environ /proc/1/cmdline; true")],
+    );
+    let done = run().manifest(&yaml).env("HOST_SECRET", "the secret").done().expect(0);
+    assert!(!done.stdout.contains("the secret") && !done.stdout.contains("shadow\n"), "{}", done.stdout);
+    assert!(
+        !run()
+            .manifest(&scripts("q", &[("c", "env")]))
+            .env("HOST_SECRET", "x")
+            .done()
+            .expect(0)
+            .stdout
+            .contains("HOST_SECRET")
+    );
+}
+
+#[test]
+fn images_are_files_beside_the_manifest_or_given_by_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let program = crate::host::guest("wasm32-wasip2", "busybox");
+    fs::copy(program, dir.path().join("app.wasm")).expect("a copy");
+    let yaml = |image: &str| {
+        pod(
+            "p",
+            &format!("restartPolicy: Never, containers: [{{name: c, image: {image}, command: [sh, -c, 'echo ran']}}]"),
+        )
+    };
+    fs::write(dir.path().join("pod.yaml"), yaml("./app.wasm")).expect("written");
+    let done = run().arg(dir.path().join("pod.yaml")).args(["-o", "json"]).done().expect(0);
+    let id = status(&done.object(), "c")["imageID"].as_str().unwrap_or_default().to_string();
+    assert!(id.starts_with("app.wasm@sha256:"), "{id}");
+    let named = run().manifest(&yaml("registry.example/web:1")).args(["--image", "registry.example/web:1=app.wasm"]);
+    assert_eq!(named.dir(dir.path()).done().expect(0).log("p/c"), "ran\n");
+}
+
+#[test]
+fn a_bare_program_sees_what_its_flags_give_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("f"), "content\n").expect("written");
+    fs::write(dir.path().join("vars"), "# a comment\nA=from file\nB=from file\n\n").expect("written");
+    let volume = |mode: &str| format!("{}:/data{mode}", dir.path().display());
+    let script = "echo \"$A,$B,$1\"; cat /data/f; cat; echo x > /data/g; exit 42";
+    let bare = |mode: &str| {
+        let shell = run().arg(crate::host::guest("wasm32-wasip2", "busybox")).args([
+            "--volume",
+            &volume(mode),
+            "--env",
+            "B=from flag",
+        ]);
+        shell
+            .arg("--env-file")
+            .arg(dir.path().join("vars"))
+            .args(["--", "sh", "-c", script, "sh", "arg"])
+            .stdin("input\n")
+            .done()
+    };
+    let done = bare(":ro").expect(42);
+    assert_eq!(done.stdout, "from file,from flag,arg\ncontent\ninput\n");
+    assert!(!dir.path().join("g").exists());
+    bare("").expect(42);
+    assert!(dir.path().join("g").exists());
+}

@@ -1,0 +1,333 @@
+//! Runs `wasmpod` as a child process: to its end, or followed line by line while it lives.
+//!
+//! Promises that no child outlives its test and that a wait which lasts too long fails with all
+//! that the child has said.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// The longest that anything here may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where Cargo builds: guests and third-party programs are there too.
+pub fn target() -> PathBuf {
+    let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    set.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"))
+}
+
+/// The program under test.
+pub fn binary() -> PathBuf {
+    let set = std::env::var_os("WASMPOD_BIN").map(PathBuf::from);
+    existing(set.unwrap_or_else(|| target().join("release/wasmpod")))
+}
+
+/// A guest that `make guests` built for `platform` (`wasm32-wasip1` or `-wasip2`).
+pub fn guest(platform: &str, name: &str) -> PathBuf {
+    existing(target().join(format!("guests/{platform}/release/{name}.wasm")))
+}
+
+/// `path`, or a failure that says how to get it.
+pub fn existing(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is not there: run `make test`, which builds all that the tests need", path.display());
+    path
+}
+
+/// A file of the repository's `tests` folder.
+pub fn test_file(path: &str) -> PathBuf {
+    existing(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path))
+}
+
+/// A home of the tests' own, kept from run to run, so that guests are compiled once.
+pub fn home() -> PathBuf {
+    let home = target().join("test-home");
+    std::fs::create_dir_all(&home).expect("the tests' home is made");
+    home
+}
+
+/// `wasmpod run` with arguments.
+pub struct Wasmpod {
+    command: Command,
+    stdin: Option<Vec<u8>>,
+    unread: Option<std::io::PipeWriter>,
+}
+
+/// What a run has left.
+#[derive(Debug)]
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+/// `wasmpod run`; arguments follow.
+pub fn run() -> Wasmpod {
+    static WARM: LazyLock<()> = LazyLock::new(|| {
+        let yaml = pod("warm", "restartPolicy: Never, containers: [{name: c, image: busybox, command: ['true']}]");
+        let done = bare_run().manifest(&yaml).done();
+        assert_eq!(done.code, 0, "the simplest pod does not run: {done:?}");
+    });
+    // Tests that begin at once would all compile the same guest.
+    LazyLock::force(&WARM);
+    bare_run()
+}
+
+fn bare_run() -> Wasmpod {
+    let mut command = Command::new(binary());
+    let home = home();
+    command.arg("run").env("HOME", &home).env("XDG_CACHE_HOME", home.join("cache"));
+    command.env("XDG_STATE_HOME", home.join("state")).env_remove("WASMPOD_LOG");
+    Wasmpod { command, stdin: None, unread: None }
+}
+
+/// A pod's manifest, its spec in flow style.
+pub fn pod(name: &str, spec: &str) -> String {
+    format!("{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{{spec}}}}}\n")
+}
+
+/// A pod that is not restarted, with a shell script in each container.
+pub fn scripts(name: &str, containers: &[(&str, &str)]) -> String {
+    let container = |(name, script): &(&str, &str)| {
+        format!("{{name: {name}, image: busybox, command: [sh, -c, {}]}}", Value::from(*script))
+    };
+    let all: Vec<String> = containers.iter().map(container).collect();
+    pod(name, &format!("restartPolicy: Never, containers: [{}]", all.join(", ")))
+}
+
+impl Wasmpod {
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Wasmpod {
+        self.command.arg(arg);
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Wasmpod {
+        self.command.args(args);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Wasmpod {
+        self.command.env(name, value);
+        self
+    }
+
+    /// The folder in which it is called.
+    pub fn dir(mut self, dir: &Path) -> Wasmpod {
+        self.command.current_dir(dir);
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Wasmpod {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Reads `yaml` from standard input.
+    pub fn manifest(self, yaml: &str) -> Wasmpod {
+        self.arg("-").stdin(yaml)
+    }
+
+    /// Runs it with a standard output that nobody reads any more.
+    pub fn done_unread(mut self) -> Done {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.unread = Some(writer);
+        self.start().done()
+    }
+
+    /// Starts it, to be followed.
+    pub fn start(mut self) -> Running {
+        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(writer) = self.unread {
+            self.command.stdout(writer);
+        }
+        let began = Instant::now();
+        let mut child = self.command.spawn().expect("wasmpod starts");
+        if let (Some(mut input), Some(bytes)) = (child.stdin.take(), self.stdin) {
+            // A program may end without having read everything.
+            std::thread::spawn(move || input.write_all(&bytes));
+        }
+        let said = Arc::new(Said::default());
+        let out = child.stdout.take().map(|pipe| said.clone().listen(pipe, |all| &mut all.stdout));
+        let err = child.stderr.take().map(|pipe| said.clone().listen(pipe, |all| &mut all.stderr));
+        let readers = out.into_iter().chain(err).collect();
+        // Closes our copy of the pipes' other ends.
+        drop(self.command);
+        Running { child, said, readers, began }
+    }
+
+    /// Runs it to its end.
+    pub fn done(self) -> Done {
+        self.start().done()
+    }
+}
+
+#[derive(Default)]
+struct Texts {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// What a child has said so far.
+#[derive(Default)]
+struct Said {
+    texts: Mutex<Texts>,
+    more: Condvar,
+}
+
+impl Said {
+    fn texts(&self) -> MutexGuard<'_, Texts> {
+        self.texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn listen(
+        self: Arc<Said>,
+        from: impl Read + Send + 'static,
+        which: fn(&mut Texts) -> &mut Vec<u8>,
+    ) -> JoinHandle<()> {
+        std::thread::spawn(move || {
+            let mut from = BufReader::new(from);
+            loop {
+                let taken = match from.fill_buf() {
+                    Ok([]) | Err(_) => return,
+                    Ok(bytes) => {
+                        which(&mut self.texts()).extend_from_slice(bytes);
+                        bytes.len()
+                    }
+                };
+                from.consume(taken);
+                self.more.notify_all();
+            }
+        })
+    }
+}
+
+/// A child that lives. Dropped, it is killed.
+pub struct Running {
+    child: Child,
+    said: Arc<Said>,
+    readers: Vec<JoinHandle<()>>,
+    began: Instant,
+}
+
+impl Running {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until standard output or standard error contains `text`.
+    pub fn wait_for(&self, text: &str) {
+        self.wait_until(&format!("{text:?}"), |out, err| out.contains(text) || err.contains(text));
+    }
+
+    /// Waits until what it said satisfies `enough`.
+    pub fn wait_until(&self, what: &str, enough: impl Fn(&str, &str) -> bool) {
+        let until = Instant::now() + DEADLINE;
+        let mut texts = self.said.texts();
+        loop {
+            let (out, err) = (String::from_utf8_lossy(&texts.stdout), String::from_utf8_lossy(&texts.stderr));
+            if enough(&out, &err) {
+                return;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited in vain for {what}\nstdout: {out}\nstderr: {err}");
+            drop((out, err));
+            texts = self.said.more.wait_timeout(texts, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+    }
+
+    /// Presses Ctrl-C.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, signal).expect("the process lives");
+    }
+
+    /// Waits for its end.
+    pub fn done(mut self) -> Done {
+        let status = self.wait();
+        // The pipes may outlive the child for the moment that a descendant needs to die; it has none.
+        for reader in self.readers.drain(..) {
+            reader.join().expect("the reader ends");
+        }
+        let texts = self.said.texts();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = status.code().unwrap_or(-1);
+        Done { code, stdout: text(&texts.stdout), stderr: text(&texts.stderr), took: self.began.elapsed() }
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child is ours") {
+                return status;
+            }
+            if Instant::now() > until {
+                let texts = self.said.texts();
+                let (out, err) = (String::from_utf8_lossy(&texts.stdout), String::from_utf8_lossy(&texts.stderr));
+                panic!("wasmpod does not end\nstdout: {out}\nstderr: {err}");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already in most cases.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Done {
+    /// Fails unless it ended with `code`.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Done {
+        assert_eq!(self.code, code, "exit code\nstdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The lines that `source` (`pod/container`) wrote, in their order, from both outputs.
+    pub fn log(&self, source: &str) -> String {
+        let prefix = format!("{source} | ");
+        let lines = self.stdout.lines().chain(self.stderr.lines());
+        lines.filter_map(|line| line.strip_prefix(&prefix)).map(|line| format!("{line}\n")).collect()
+    }
+
+    /// The object that `--output json` printed.
+    #[track_caller]
+    pub fn object(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}\nstdout: {}\nstderr: {}", self.stdout, self.stderr))
+    }
+
+    /// The exit code and the reason of `container`'s end in the printed pod.
+    #[track_caller]
+    pub fn ended(&self, container: &str) -> (i64, String) {
+        let ended = &status(&self.object(), container)["state"]["terminated"];
+        let code = ended["exitCode"].as_i64().unwrap_or_else(|| panic!("{container} has not ended: {}", self.stderr));
+        (code, ended["reason"].as_str().unwrap_or_default().to_string())
+    }
+}
+
+/// The status of `container` in a printed pod.
+#[track_caller]
+pub fn status(pod: &Value, container: &str) -> Value {
+    let of = |field: &str| pod["status"][field].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut all = of("initContainerStatuses").iter().chain(of("containerStatuses"));
+    all.find(|status| status["name"] == container)
+        .cloned()
+        .unwrap_or_else(|| panic!("no status of {container}: {pod:#}"))
+}

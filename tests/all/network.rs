@@ -1,0 +1,118 @@
+//! A pod's network: containers reach each other, and nobody else.
+
+use crate::host::{pod, run, scripts};
+
+const WEB: &str = "{name: web, image: nginx}";
+
+fn client(script: &str) -> String {
+    format!("{{name: client, image: busybox, command: [sh, -c, {}]}}", serde_json::Value::from(script))
+}
+
+#[test]
+fn a_web_server_answers_a_client_in_another_container() {
+    let script = "until wget -qO- http://localhost/ > page; do sleep 0.02; done; cat page; wget -qO- http://127.0.0.1:80/index.html | cmp - page && echo same; echo end; sleep 1000";
+    let child = run().manifest(&pod("p", &format!("containers: [{WEB}, {}]", client(script)))).start();
+    child.wait_for("p/client | end\n");
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert!(done.log("p/client").contains("<h1>It works</h1>\n"), "{done:?}");
+    assert!(done.log("p/client").ends_with("same\nend\n"), "{done:?}");
+    assert!(done.log("p/web").contains("GET / "), "no access log: {done:?}");
+}
+
+#[test]
+fn a_web_server_serves_a_shared_volume() {
+    let spec = format!(
+        "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], \
+         initContainers: [{{name: fill, image: busybox, command: [sh, -c, 'echo hello > /site/index.html'], volumeMounts: [{{name: v, mountPath: /site}}]}}], \
+         containers: [{{name: web, image: nginx, volumeMounts: [{{name: v, mountPath: /usr/share/nginx/html}}]}}, {}]",
+        client(
+            "until wget -qO- http://localhost/; do sleep 0.02; done; wget -qO- http://localhost/nope || echo code $?; echo end"
+        )
+    );
+    let child = run().manifest(&pod("p", &spec)).start();
+    child.wait_for("p/client | end\n");
+    child.interrupt();
+    let done = child.done().expect(130);
+    let log = done.log("p/client");
+    assert!(log.contains("hello\n") && log.contains("404") && log.ends_with("code 1\nend\n"), "{log}");
+}
+
+#[test]
+fn bytes_cross_between_containers_in_both_directions() {
+    let server = "printf 'from the server\\n' | nc -l -p 8080";
+    let client = "until printf 'from the client\\n' | nc localhost 8080 > got; do sleep 0.02; done; cat got";
+    let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
+    assert_eq!(done.log("p/server"), "from the client\n");
+    assert_eq!(done.log("p/client"), "from the server\n");
+}
+
+#[test]
+fn a_client_without_input_still_gets_the_answer() {
+    let server = "echo body | nc -l -p 8080";
+    let client = "until nc localhost 8080 < /dev/null > got; do sleep 0.02; done; cat got";
+    let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
+    assert_eq!(done.log("p/client"), "body\n");
+}
+
+#[test]
+fn a_large_transfer_arrives_whole() {
+    let server = "seq 1 200000 | nc -l -p 8080";
+    let client = "until nc localhost 8080 < /dev/null > got; do sleep 0.02; done; wc -c < got; tail -n 1 got";
+    let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
+    assert_eq!(done.log("p/client").split_whitespace().collect::<Vec<_>>(), ["1288895", "200000"]);
+}
+
+#[test]
+fn a_connection_that_nobody_listens_for_is_refused() {
+    let script = "nc localhost 4444 < /dev/null; echo nc $?; wget -qO- http://localhost:4444/; echo wget $?";
+    let done = run().manifest(&scripts("p", &[("c", script)])).done().expect(0);
+    let log = done.log("p/c").to_lowercase();
+    assert!(log.contains("nc 1\n") && log.contains("wget 1\n"), "{log}");
+    assert_eq!(log.matches("connection refused").count(), 2, "{log}");
+}
+
+#[test]
+fn pods_are_isolated_even_on_the_same_port() {
+    let serve = |word: &str| {
+        let server = format!("echo {word} | nc -l -p 8080");
+        scripts(
+            word,
+            &[
+                ("server", &server),
+                ("client", "until nc localhost 8080 < /dev/null > got; do sleep 0.02; done; cat got"),
+            ],
+        )
+    };
+    let stranger = scripts("stranger", &[("c", "sleep 0.2; nc localhost 8080 < /dev/null; echo code $?")]);
+    let done = run().manifest(&[serve("one"), serve("two"), stranger].join("---\n")).done().expect(0);
+    assert_eq!((done.log("one/client"), done.log("two/client")), ("one\n".into(), "two\n".into()));
+    let log = done.log("stranger/c").to_lowercase();
+    assert!(log.contains("connection refused") && log.contains("code 1"), "{log}");
+}
+
+#[test]
+fn the_host_is_out_of_reach() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of the host");
+    let port = listener.local_addr().expect("its address").port();
+    listener.set_nonblocking(true).expect("a listener that does not wait");
+    let script = format!(
+        "nc 127.0.0.1 {port} < /dev/null; echo $?; nc 10.0.0.1 80 < /dev/null; echo $?; nc example.com 80 < /dev/null; echo $?"
+    );
+    let done = run().manifest(&scripts("p", &[("c", &script)])).done().expect(0);
+    let codes: Vec<String> = done.log("p/c").lines().filter(|l| l.len() == 1).map(Into::into).collect();
+    assert_eq!(codes, ["1", "1", "1"], "{done:?}");
+    assert!(listener.accept().is_err(), "a guest has reached the host");
+}
+
+#[test]
+fn a_port_is_taken_once_and_free_again_after_its_owner() {
+    let first = "nc -l -p 8080 < /dev/null & sleep 0.1; echo listening > /dev/null; wait";
+    let second = "until nc -l -p 8080 < /dev/null 2> err; do grep -qi 'in use' err && echo taken; sleep 0.05; \
+                  nc localhost 8080 < /dev/null; break; done; (sleep 0.2; nc localhost 8080 < /dev/null) & nc -l -p 8080 < /dev/null && echo mine";
+    let done = run()
+        .manifest(&scripts("p", &[("first", first), ("second", &format!("sleep 0.2; {second}"))]))
+        .done()
+        .expect(0);
+    assert_eq!(done.log("p/second"), "taken\nmine\n", "{done:?}");
+}

@@ -1,0 +1,227 @@
+//! Pods from manifests: what happens, what is told, and how the command ends.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::host::{Wasmpod, pod, run, scripts, status, test_file};
+
+/// A manifest that stands unmodified in many places of the world.
+fn manifest(name: &str) -> Wasmpod {
+    run().arg(test_file("manifests").join(name))
+}
+
+#[test]
+fn init_containers_run_in_order_and_a_failed_one_ends_the_pod() {
+    let done = manifest("simple-init.yaml").args(["--output", "json"]).done().expect(1);
+    let pod = done.object();
+    assert_eq!(pod["status"]["phase"], "Failed");
+    assert!(done.stderr.contains("simple-init/init-container1 | Hello from init container 1\n"), "{}", done.stderr);
+    assert_eq!(status(&pod, "init-container1")["state"]["terminated"]["reason"], "Completed");
+    assert_eq!(status(&pod, "init-container2")["state"]["terminated"]["exitCode"], 1);
+    assert_eq!(status(&pod, "simple-init")["state"]["waiting"]["reason"], "PodInitializing");
+    assert_eq!(status(&pod, "simple-init")["restartCount"], 0);
+    assert!(done.stderr.contains("error: pod simple-init failed: container init-container2 ended"), "{}", done.stderr);
+}
+
+#[test]
+fn pods_of_other_people_run_unmodified_and_stop_on_ctrl_c() {
+    for (file, running) in [
+        (
+            "multi-container.yaml",
+            &["multi-container/container1", "multi-container/container2", "multi-container/container3"][..],
+        ),
+        ("nginx.yaml", &["nginx/nginx"]),
+        ("multicontainer-pod.yaml", &["multicontainer-pod/nginx"]),
+        ("nginx-onfailure.yaml", &["nginx-pod/nginx"]),
+        ("resources.yaml", &["sized/jose"]),
+    ] {
+        let child = manifest(file).start();
+        for container in running {
+            child.wait_for(&format!("{container}: Running\n"));
+        }
+        let asked = Instant::now();
+        child.interrupt();
+        let done = child.done().expect(130);
+        let took = asked.elapsed();
+        assert!(took.as_secs_f64() < 2.0, "{file} took {took:?} to stop");
+        for container in running {
+            assert!(done.stderr.contains(&format!("{container}: Completed\n")), "{file}: {}", done.stderr);
+        }
+    }
+}
+
+#[test]
+fn an_image_whose_shell_ends_at_once_backs_off_while_its_neighbour_runs() {
+    let child = manifest("multicontainer-pod.yaml").start();
+    child.wait_for("multicontainer-pod/alpine: CrashLoopBackOff");
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert!(done.stderr.contains("multicontainer-pod/alpine: Completed"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("multicontainer-pod/nginx: Running").count(), 1, "{}", done.stderr);
+}
+
+#[test]
+fn built_in_images_are_announced() {
+    let done = manifest("nginx.yaml").args(["--until", "ready", "--output", "json"]).done().expect(0);
+    assert!(done.stderr.contains("using built-in httpd for nginx:1.14.2\n"), "{}", done.stderr);
+    let image = status(&done.object(), "nginx")["imageID"].as_str().unwrap_or_default().to_string();
+    assert!(image.starts_with("built-in/httpd@sha256:"), "{image}");
+}
+
+#[test]
+fn the_exit_code_tells_how_the_pods_ended() {
+    let two = |first: &str, second: &str| {
+        format!("{}---\n{}", scripts("one", &[("c", first)]), scripts("two", &[("c", second)]))
+    };
+    for (yaml, args, code) in [
+        (two("exit 0", "exit 0"), &[][..], 0),
+        (two("exit 0", "exit 3"), &[], 1),
+        (two("sleep 1000", "exit 0"), &["--timeout", "300ms"], 124),
+        (two("sleep 1000", "sleep 1000"), &["--until", "ready"], 0),
+        (two("sleep 1000", "exit 1"), &["--until", "ready"], 1),
+        (two("exit 0", "sleep 1000"), &["--until", "ready"], 0),
+    ] {
+        let done = run().manifest(&yaml).args(args).done();
+        assert_eq!(done.code, code, "{args:?} {yaml}{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_pod_that_lasts_too_long_is_told_of_and_stopped() {
+    let done =
+        run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "200ms", "--output", "json"]).done();
+    let done = done.expect(124);
+    assert!(done.stderr.contains("error: the time is up (--timeout)\n"), "{}", done.stderr);
+    assert!(done.took.as_secs_f64() < 3.0, "{:?}", done.took);
+    assert_eq!(done.ended("c").0, 143, "{}", done.stderr);
+}
+
+#[test]
+fn restart_policies_decide_what_is_started_again() {
+    for (policy, code, restarts) in [
+        ("Never", 0, false),
+        ("Never", 3, false),
+        ("OnFailure", 0, false),
+        ("OnFailure", 3, true),
+        ("Always", 0, true),
+        ("Always", 3, true),
+    ] {
+        let spec = format!(
+            "restartPolicy: {policy}, containers: [{{name: c, image: busybox, command: [sh, -c, 'exit {code}']}}]"
+        );
+        let done = run().manifest(&pod("p", &spec)).args(["--max-restarts", "1", "--output", "json"]).done();
+        let count = status(&done.object(), "c")["restartCount"].as_i64();
+        assert_eq!(count, Some(i64::from(restarts)), "{policy}, exit {code}: {}", done.stderr);
+        let failed = restarts || code != 0;
+        assert_eq!(done.code, i32::from(failed), "{policy}, exit {code}: {}", done.stderr);
+        assert_eq!(done.stderr.contains("c keeps ending (--max-restarts 1)"), restarts, "{}", done.stderr);
+    }
+}
+
+#[test]
+fn the_restart_flag_overrides_the_manifest() {
+    let spec = "restartPolicy: Always, containers: [{name: c, image: busybox, command: [sh, -c, 'exit 3']}]";
+    for (policy, restarts) in [("never", 0), ("onfailure", 1), ("OnFailure", 1), ("always", 1)] {
+        let args = ["--restart", policy, "--max-restarts", "1", "--output", "json"];
+        let done = run().manifest(&pod("p", spec)).args(args).done().expect(1);
+        assert_eq!(status(&done.object(), "c")["restartCount"], restarts, "{policy}");
+    }
+}
+
+#[test]
+fn a_restarted_container_keeps_the_pods_volumes_and_gets_a_fresh_root() {
+    let script = "echo attempt $(cat /v/n); if [ -e /mark ]; then echo old root; fi; touch /mark; \
+                  if [ -e /v/n ]; then exit 0; fi; echo two > /v/n; exit 1";
+    let spec = format!(
+        "restartPolicy: OnFailure, volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, \
+         command: [sh, -c, '{script}'], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
+    );
+    let done = run().manifest(&pod("p", &spec)).done().expect(0);
+    assert!(done.stdout.contains("p/c | attempt\np/c | attempt two\n"), "{}", done.stdout);
+    assert!(!done.stdout.contains("old root"), "{}", done.stdout);
+}
+
+#[test]
+fn lists_folders_json_and_standard_input_are_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+    let list = |items: &[String]| format!("{{apiVersion: v1, kind: List, items: [{}]}}", items.join(", "));
+    let echo = |name: &str| scripts(name, &[("c", "echo ran")]);
+    write("b.yaml", &format!("{}---\n{}---\n", echo("first"), list(&[echo("second"), echo("third")])));
+    let json: Value = serde_yaml::from_str(&echo("fourth")).expect("YAML");
+    write("a.json", &json.to_string());
+    write("c.yml", &echo("fifth"));
+    write("notes.txt", "no manifest");
+    let done = run().arg(dir.path()).manifest(&echo("sixth")).done().expect(0);
+    for name in ["first", "second", "third", "fourth", "fifth", "sixth"] {
+        assert_eq!(done.log(&format!("{name}/c")), "ran\n", "{name}: {done:?}");
+    }
+}
+
+#[test]
+fn the_final_objects_are_printed_as_yaml_and_json_and_nothing_else_on_standard_output() {
+    let yaml = format!("{}---\n{}", scripts("one", &[("c", "echo hello")]), scripts("two", &[("c", "exit 4")]));
+    let printed = |format: &str| run().manifest(&yaml).args(["-o", format]).done().expect(1);
+    let json = printed("json").object();
+    let yaml: Value = serde_yaml::from_str(&printed("yaml").stdout).expect("YAML");
+    for list in [json, yaml] {
+        assert_eq!(list["kind"], "List");
+        let of = |i: usize| (&list["items"][i]["metadata"]["name"], &list["items"][i]["status"]["phase"]);
+        assert_eq!(of(0), (&"one".into(), &"Succeeded".into()));
+        assert_eq!(of(1), (&"two".into(), &"Failed".into()));
+    }
+}
+
+#[test]
+fn logs_are_prefixed_and_each_containers_lines_stay_in_order() {
+    let script = "for i in 1 2 3; do echo out $i; done; echo to stderr >&2; printf 'no newline'";
+    let done = run().manifest(&scripts("p", &[("a", script), ("b", script)])).done().expect(0);
+    for source in ["p/a", "p/b"] {
+        assert_eq!(done.log(source), "out 1\nout 2\nout 3\nto stderr\nno newline\n", "{done:?}");
+    }
+    assert!(
+        done.stdout.lines().all(|line| line.starts_with("p/a | ") || line.starts_with("p/b | ")),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn an_endless_writer_slows_nobody() {
+    let neighbour = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.02; echo tick $i; done; echo end";
+    let yaml = scripts("p", &[("writer", "yes 'the quick brown fox'"), ("neighbour", neighbour)]);
+    let child = run().manifest(&yaml).start();
+    child.wait_for("p/neighbour | end\n");
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert_eq!(done.log("p/neighbour").lines().count(), 11);
+    assert!(done.log("p/writer").starts_with("the quick brown fox\n"));
+    assert!(done.took.as_secs_f64() < 5.0, "{:?}", done.took);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_without_a_panic() {
+    let done = run().manifest(&scripts("p", &[("c", "yes")])).done_unread();
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    assert!(done.took.as_secs_f64() < 3.0, "{:?}", done.took);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let script = "echo x > /tmp/file; mkdir -p /v/a/b; echo y > /v/a/b/c";
+    let spec = format!(
+        "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, \
+         command: [sh, -c, '{script}'], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
+    );
+    run().manifest(&pod("p", &spec)).env("TMPDIR", dir.path()).done().expect(0);
+    run().manifest(&pod("q", &spec)).env("TMPDIR", dir.path()).args(["--timeout", "1ms"]).done();
+    assert_eq!(entries(dir.path()), Vec::<String>::new());
+}
+
+fn entries(dir: &Path) -> Vec<String> {
+    let all = std::fs::read_dir(dir).expect("a folder");
+    all.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}

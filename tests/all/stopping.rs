@@ -1,0 +1,148 @@
+//! Ends: Ctrl-C, notices and grace periods, kills, memory limits.
+
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::host::{Running, pod, run, scripts};
+
+fn script(name: &str, grace: u32, script: &str) -> String {
+    let command = serde_json::Value::from(script);
+    let container = format!("{{name: c, image: busybox, command: [sh, -c, {command}]}}");
+    pod(name, &format!("restartPolicy: Never, terminationGracePeriodSeconds: {grace}, containers: [{container}]"))
+}
+
+/// A run whose container has said that it is up.
+fn up(yaml: &str, args: &[&str]) -> Running {
+    let child = run().manifest(yaml).args(args).start();
+    child.wait_for("| up\n");
+    child
+}
+
+const JSON: &[&str] = &["--output", "json"];
+
+#[test]
+fn a_shell_that_traps_term_ends_as_it_likes() {
+    let child =
+        up(&script("p", 30, "trap 'echo notified; exit 7' TERM; echo up; while true; do sleep 0.05; done"), JSON);
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert_eq!(done.log("p/c"), "up\nnotified\n");
+    assert_eq!(done.ended("c").0, 7, "{}", done.stderr);
+}
+
+#[test]
+fn a_shell_without_a_trap_ends_with_143() {
+    let child = up(&script("p", 30, "echo up; sleep 1000"), JSON);
+    let asked = Instant::now();
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
+    assert_eq!(done.ended("c"), (143, "Error".into()));
+}
+
+#[test]
+fn a_deaf_guest_is_killed_when_its_grace_period_is_over() {
+    let child = up(&script("p", 1, "trap '' TERM; echo up; while true; do sleep 0.05; done"), JSON);
+    let asked = Instant::now();
+    child.interrupt();
+    let done = child.done().expect(130);
+    let took = asked.elapsed().as_secs_f64();
+    assert!((0.95..2.5).contains(&took), "{took} s");
+    assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
+}
+
+#[test]
+fn a_guest_that_needs_time_gets_it_within_its_grace_period() {
+    let child = up(&script("p", 30, "trap 'sleep 0.3; echo saved; exit 0' TERM; echo up; sleep 1000 & wait"), JSON);
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert_eq!(done.log("p/c"), "up\nsaved\n");
+    assert_eq!(done.ended("c").0, 0, "{}", done.stderr);
+}
+
+#[test]
+fn a_second_ctrl_c_kills() {
+    let child = up(&script("p", 30, "trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done"), JSON);
+    child.interrupt();
+    child.wait_for("notified");
+    let asked = Instant::now();
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert!(asked.elapsed().as_secs_f64() < 1.0, "{:?}", asked.elapsed());
+    assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
+}
+
+#[test]
+fn sigterm_ends_a_run_like_ctrl_c() {
+    let child = up(&script("p", 30, "echo up; sleep 1000"), &[]);
+    child.signal(Signal::TERM);
+    child.done().expect(143);
+}
+
+#[test]
+fn ctrl_c_ends_a_pod_whose_init_container_hangs() {
+    let spec = "initContainers: [{name: i, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}], \
+                containers: [{name: c, image: busybox, command: ['true']}]";
+    let child = up(&pod("p", spec), JSON);
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert_eq!(done.ended("i").0, 143, "{}", done.stderr);
+}
+
+#[test]
+fn ctrl_c_ends_a_pod_that_waits_in_back_off() {
+    let spec = "containers: [{name: c, image: busybox, command: [sh, -c, 'exit 3']}]";
+    let child = run().manifest(&pod("p", spec)).start();
+    child.wait_for("p/c: CrashLoopBackOff");
+    let asked = Instant::now();
+    child.interrupt();
+    child.done().expect(130);
+    assert!(asked.elapsed().as_secs_f64() < 1.0, "{:?}", asked.elapsed());
+}
+
+#[test]
+fn all_containers_of_all_pods_are_asked_at_once() {
+    let slow = "trap 'sleep 0.5; exit 0' TERM; echo up; sleep 1000 & wait";
+    let yaml: Vec<String> = ["one", "two", "three"].map(|name| scripts(name, &[("a", slow), ("b", slow)])).into();
+    let child = run().manifest(&yaml.join("---\n")).start();
+    child.wait_until("six containers", |out, _| out.matches("| up\n").count() == 6);
+    let asked = Instant::now();
+    child.interrupt();
+    child.done().expect(130);
+    assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_memory_hog_is_killed_and_its_neighbour_goes_on() {
+    // The shell doubles a string until its memory does not suffice.
+    let hog = "x=0123456789abcdef; while true; do x=$x$x; done";
+    let neighbour = "for i in 1 2 3; do sleep 0.1; done; until [ -e /v/over ]; do sleep 0.05; done; echo alive";
+    let spec = format!(
+        "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], containers: [\
+         {{name: hog, image: busybox, command: [sh, -c, '{hog}'], resources: {{limits: {{memory: 48Mi}}}}}}, \
+         {{name: neighbour, image: busybox, command: [sh, -c, '{neighbour}'], volumeMounts: [{{name: v, mountPath: /v}}]}}, \
+         {{name: watcher, image: busybox, command: [sh, -c, 'sleep 1; touch /v/over'], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
+    );
+    let done = run().manifest(&pod("p", &spec)).args(JSON).done().expect(1);
+    assert_eq!(done.ended("hog"), (137, "OOMKilled".into()), "{}", done.stderr);
+    assert_eq!(done.log("p/neighbour"), "alive\n");
+}
+
+#[test]
+fn a_bare_program_gets_the_signals_that_its_terminal_sends() {
+    let shell = crate::host::guest("wasm32-wasip2", "busybox");
+    let bare = |script: &str| {
+        let child = run().arg(&shell).args(["--", "sh", "-c", script]).start();
+        child.wait_for("up\n");
+        child.interrupt();
+        child
+    };
+    bare("echo up; sleep 1000").done().expect(143);
+    let trapped = bare("trap 'echo notified; exit 9' TERM; echo up; while true; do sleep 0.05; done").done().expect(9);
+    assert_eq!(trapped.stdout, "up\nnotified\n");
+    let deaf = bare("trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done");
+    deaf.wait_for("notified");
+    deaf.interrupt();
+    deaf.done().expect(130);
+}
