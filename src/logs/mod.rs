@@ -20,23 +20,29 @@ const LINE_OVERHEAD: usize = size_of::<Line>();
 /// Where the guest wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
+    /// Its standard output.
     Stdout,
+    /// Its standard error, where wasmpod's own words about a guest's end go as well.
     Stderr,
 }
 
 /// A line without its newline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
+    /// When the line was finished: by its newline, by a cut, or by the guest's end.
     pub at: Timestamp,
+    /// Where the guest wrote it.
     pub stream: Stream,
     /// Whether the newline came; false where a long line was cut, or the guest ended inside one.
     pub complete: bool,
+    /// At most [`MAX_LINE`] bytes, which need not be UTF-8.
     pub text: Arc<[u8]>,
 }
 
 /// What a reader gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
+    /// The next line, in the order in which lines were finished.
     Line(Line),
     /// So many lines were dropped before they could be read.
     Gap(u64),
@@ -62,6 +68,7 @@ pub struct Log {
 }
 
 impl Log {
+    /// An empty log, open for writing.
     pub fn new() -> Arc<Log> {
         Arc::default()
     }

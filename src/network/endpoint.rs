@@ -46,6 +46,7 @@ pub struct Listener(Arc<Listening>);
 
 /// What [`Listener::accept`] found.
 pub enum Accepted {
+    /// The one that waited longest; [`Endpoint::quiet`] counts it from now on.
     Connection(Box<Connection>),
     /// Nobody is waiting.
     None,
@@ -59,6 +60,7 @@ impl Endpoint {
         Arc::new(Endpoint { network, owned: Mutex::default() })
     }
 
+    /// The network that the container shares with its pod's others.
     pub fn network(&self) -> &Arc<PodNetwork> {
         &self.network
     }
@@ -138,6 +140,7 @@ impl Drop for Listening {
 }
 
 impl Listener {
+    /// The address as [`Endpoint::listen`] was given it.
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }

@@ -31,14 +31,19 @@ pub(super) enum Kind {
 /// Why bytes are no program that can run here.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProgramError {
+    /// The first eight bytes are neither a core module's nor a component's.
     #[error("not a WebAssembly program: it begins with neither a core module's nor a component's header")]
     NotWasm,
+    /// The engine can't compile or load it; carries the engine's words, on one line.
     #[error("invalid WebAssembly: {0}")]
     Invalid(String),
+    /// It can't be linked; carries the missing imports or the engine's words, on one line.
     #[error("imports what wasmpod does not offer: {0}")]
     Imports(String),
+    /// It has no entry point that runs here; carries what it is instead.
     #[error("{0}")]
     NotACommand(&'static str),
+    /// The task that compiled it ended without a result.
     #[error("its compilation was broken off")]
     Abandoned,
 }

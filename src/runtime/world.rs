@@ -24,13 +24,19 @@ use crate::network::Endpoint;
 
 /// See the module's documentation.
 pub struct World {
+    /// Runs the instances, on its guests' threads.
     pub runtime: Arc<Runtime>,
     /// The container's name, for messages.
     pub name: String,
+    /// The files that the instances see.
     pub mounts: Arc<Mounts>,
+    /// The container's place in its pod's network.
     pub endpoint: Arc<Endpoint>,
+    /// The instances' environment variables, as name and value.
     pub env: Vec<(String, String)>,
+    /// What instances are told is their initial working directory (`wasi:cli/environment`).
     pub working_dir: String,
+    /// The linear memory that the instances may hold together.
     pub memory: Arc<MemoryBudget>,
 }
 
