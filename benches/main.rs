@@ -15,8 +15,11 @@ use std::process::Command;
 
 use figures::Figure;
 
-/// Groups, in the order of the table. Each runs in a process of its own.
-const GROUPS: [(&str, fn() -> Vec<Figure>); 5] = [
+/// What belongs together, measured in a process of its own.
+type Group = (&'static str, fn() -> Vec<Figure>);
+
+/// All groups, in the order of the table.
+const GROUPS: [Group; 5] = [
     ("start", start::figures),
     ("burst", pods::burst),
     ("density-1000", || density::figures(1000)),

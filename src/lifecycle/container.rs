@@ -171,12 +171,8 @@ impl Container {
     pub(super) fn exited(&mut self, code: i32, reason: String, message: Option<String>, now: Now) {
         let started_at = match self.stage {
             Stage::Running { started_at } | Stage::Stopping { started_at, .. } => Some(started_at),
-            // It ended before anybody heard that it had begun.
-            Stage::Starting { .. } => {
-                self.started(self.container_id.clone(), self.image_id.clone(), now);
-                Some(now.wall)
-            }
-            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => return,
+            // Whoever reports an end has reported the start before.
+            Stage::Starting { .. } | Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => return,
         };
         self.stage = Stage::Exited(Ended {
             code,

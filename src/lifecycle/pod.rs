@@ -66,7 +66,7 @@ pub enum Action {
     SetUp,
     /// Begin this attempt.
     Start(Attempt),
-    /// Ask the attempt to end; it has this long.
+    /// Ask the attempt to end; a kill follows when its time is up.
     AskToExit(Attempt),
     /// End the attempt wherever it is.
     Kill(Attempt),

@@ -55,8 +55,24 @@ struct State {
     /// The number of the first line in `lines`, counted from the beginning of the attempt.
     first: u64,
     /// What was written behind the last newline, per stream.
-    begun: [Vec<u8>; 2],
+    begun: Begun,
     closed: bool,
+}
+
+/// Unfinished lines.
+#[derive(Default)]
+struct Begun {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Begun {
+    fn of(&mut self, stream: Stream) -> &mut Vec<u8> {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
 }
 
 /// The log of one attempt.
@@ -96,7 +112,7 @@ impl Log {
     pub fn close(&self, at: Timestamp) {
         let mut state = self.state.lock();
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if !state.begun[stream as usize].is_empty() {
+            if !state.begun.of(stream).is_empty() {
                 state.finish_line(stream, false, at);
             }
         }
@@ -130,7 +146,7 @@ impl State {
 
     fn append(&mut self, stream: Stream, mut text: &[u8], at: Timestamp) {
         loop {
-            let begun = &mut self.begun[stream as usize];
+            let begun = self.begun.of(stream);
             let room = MAX_LINE - begun.len();
             let (now, later) = text.split_at(room.min(text.len()));
             begun.extend_from_slice(now);
@@ -143,7 +159,7 @@ impl State {
     }
 
     fn finish_line(&mut self, stream: Stream, complete: bool, at: Timestamp) {
-        let begun = &mut self.begun[stream as usize];
+        let begun = self.begun.of(stream);
         let text: Arc<[u8]> = begun.as_slice().into();
         begun.clear();
         self.size += text.len() + LINE_OVERHEAD;

@@ -1,7 +1,7 @@
 //! A World: everything that the instances of one container attempt share.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
@@ -326,7 +326,9 @@ impl Future for Watched {
         let Some(running) = self.running.as_mut() else { return Poll::Ready(Exit::Killed) };
         let ticker: &Ticker = runtime.ticker();
         let computing = ticker.computing();
-        let polled = running.as_mut().poll(cx);
+        // Epochs make guests yield; tokio's own budget would, to a guest that waits for more things
+        // than it allows to be ready at once, make all of them look pending for ever.
+        let polled = pin!(tokio::task::unconstrained(running.as_mut())).poll(cx);
         drop(computing);
         match polled {
             // An end that came while it computed shows as a trap; it is told as what it is.

@@ -33,7 +33,7 @@ pub enum Op {
         /// The object; the commit stamps its revision.
         draft: Draft,
     },
-    /// `last` is what watchers are shown: the object as it was when it went.
+    /// Removes an object.
     Delete {
         /// The object to remove.
         key: Key,
