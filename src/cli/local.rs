@@ -24,7 +24,9 @@ const NODE_NAME: &str = "wasmpod";
 
 /// A running node and its control plane.
 pub struct Local {
+    /// The node's control plane, which lives in memory and ends with it.
     pub control: Arc<dyn ControlPlane>,
+    /// For asking the running node, after [`Node::run`] has taken it.
     pub handle: Handle,
     tasks: JoinSet<()>,
     folder: PathBuf,

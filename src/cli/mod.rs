@@ -7,7 +7,7 @@ mod exit;
 mod follow;
 mod input;
 mod live;
-mod local;
+pub mod local;
 mod plain;
 mod progress;
 mod report;

@@ -30,15 +30,20 @@ pub struct Scope {
 /// Objects at one revision, in the order of their keys.
 #[derive(Debug, Clone)]
 pub struct List {
+    /// All objects of the scope.
     pub items: Vec<Arc<Object>>,
+    /// The revision of the whole list; a watch from here misses nothing.
     pub revision: Revision,
 }
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
+    /// It was not there before.
     Added,
+    /// It stands in the place of an older state of itself.
     Modified,
+    /// It is gone.
     Deleted,
 }
 
@@ -57,6 +62,7 @@ pub type WatchStream = BoxStream<'static, Result<WatchEvent, Status>>;
 /// An object to create or put in another's place.
 #[derive(Debug, Clone)]
 pub enum Body {
+    /// A pod; its identity and defaults may be missing.
     Pod(Box<Pod>),
 }
 
@@ -66,13 +72,18 @@ pub enum Update {
     /// The node's report; nothing but the status changes.
     PodStatus(Box<PodStatus>),
     /// The scheduler's decision (`pods/binding`).
-    Bind { node: String },
+    Bind {
+        /// The node's name. A pod that is bound already is refused with 409 `Conflict`.
+        node: String,
+    },
 }
 
 /// What must be true of the object for a request to go ahead.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preconditions {
+    /// Its `metadata.uid`; another one is refused with 409 `Conflict`, `None` takes any.
     pub uid: Option<String>,
+    /// Its revision; another one is refused with 409 `Conflict`, `None` takes any.
     pub revision: Option<Revision>,
 }
 
@@ -81,6 +92,7 @@ pub struct Preconditions {
 pub struct DeleteOptions {
     /// Seconds to end in; the object's own wish where `None`.
     pub grace_seconds: Option<i64>,
+    /// What must be true of the object, or nothing is deleted.
     pub preconditions: Preconditions,
 }
 
@@ -95,8 +107,10 @@ pub enum Deleted {
 
 /// The Kubernetes API's verbs. Every answer is a stored object or a [`Status`].
 pub trait ControlPlane: Send + Sync + 'static {
+    /// The object at `key`, or 404 `NotFound`.
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Arc<Object>, Status>>;
 
+    /// All objects of `scope`, at one revision.
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<List, Status>>;
 
     /// Changes after `from`, in order, each once.
@@ -105,6 +119,9 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Stores a new object with identity and defaults.
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>>;
 
+    /// Changes an object and returns it as it is stored then; an update that says nothing new stores
+    /// nothing. 404 `NotFound` where there is none, 409 `Conflict` where the preconditions or the
+    /// object's state forbid it.
     fn update<'a>(
         &'a self,
         key: &'a Key,
@@ -112,5 +129,7 @@ pub trait ControlPlane: Send + Sync + 'static {
         preconditions: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>>;
 
+    /// Marks an object for its node to end, or removes it at once where no node has work with it.
+    /// 404 `NotFound` where there is none, 409 `Conflict` where the preconditions do not hold.
     fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>>;
 }

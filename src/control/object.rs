@@ -21,14 +21,18 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Pods of `core/v1`.
     pub const PODS: Resource = Resource { plural: "pods", kind: "Pod" };
 }
 
 /// Which object: kind, namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
+    /// The kind of the object.
     pub resource: Resource,
+    /// Its `metadata.namespace`.
     pub namespace: Arc<str>,
+    /// Its `metadata.name`, unique in kind and namespace.
     pub name: Arc<str>,
 }
 
@@ -47,7 +51,9 @@ impl fmt::Display for Key {
 
 /// A stored object. Readers share its bytes and, while any of them holds it, one typed copy.
 pub struct Object {
+    /// Where the store keeps it.
     pub key: Key,
+    /// The revision of the commit that wrote it.
     pub revision: Revision,
     /// The object as the API sends it, `resourceVersion` included.
     pub json: Bytes,

@@ -5,12 +5,19 @@ use std::fmt;
 /// The machine-readable reason; clients act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// An object of this name is there already.
     AlreadyExists,
+    /// The request can't be understood.
     BadRequest,
+    /// The object's state or the request's preconditions forbid the change.
     Conflict,
+    /// The history no longer reaches back to the revision asked for: list again.
     Expired,
+    /// A fault of wasmpod's own.
     InternalError,
+    /// The object breaks rules; the causes tell which.
     Invalid,
+    /// There is no such object.
     NotFound,
 }
 
@@ -49,8 +56,11 @@ impl fmt::Display for Cause {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Status {
+    /// What clients act on.
     pub reason: Reason,
+    /// The refusal in words, with all causes.
     pub message: String,
+    /// Every fault of the object; empty but for [`Reason::Invalid`].
     pub causes: Vec<Cause>,
 }
 

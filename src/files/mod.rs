@@ -20,6 +20,7 @@ pub struct Mount {
     pub volume: PathBuf,
     /// What of the volume is shown; empty for all. Made where it is missing.
     pub sub_path: String,
+    /// Whether guests may only read it.
     pub read_only: bool,
 }
 
@@ -40,7 +41,9 @@ pub struct Mounts {
 /// A directory that the guest may see, held open.
 #[derive(Debug)]
 pub struct OpenMount {
+    /// Where the guest sees it: absolute, normalised.
     pub at: String,
+    /// Whether the guest may only read it.
     pub read_only: bool,
     dir: File,
 }
@@ -55,14 +58,42 @@ impl OpenMount {
 /// Why a file tree can't be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
+    /// The folder that is `/` can't be made, filled or opened.
     #[error("cannot make the root folder {path:?}")]
-    Root { path: PathBuf, source: io::Error },
+    Root {
+        /// Where it should be on the host.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A volume can't be opened, or is no directory.
     #[error("cannot open volume folder {path:?} for {at}")]
-    Open { at: String, path: PathBuf, source: io::Error },
+    Open {
+        /// Where the guest would see it.
+        at: String,
+        /// The volume's place on the host.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A sub path can't be made or opened, or leads out of its volume.
     #[error("cannot make sub path {sub_path:?} for {at}")]
-    SubPath { at: String, sub_path: String, source: io::Error },
+    SubPath {
+        /// Where the guest would see it.
+        at: String,
+        /// The path inside the volume, as the manifest gives it.
+        sub_path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The guest's working directory can't be made, or leads out of its mount.
     #[error("cannot make working directory {path:?}")]
-    WorkingDir { path: String, source: io::Error },
+    WorkingDir {
+        /// Where the guest would see it.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
 impl Mounts {

@@ -22,6 +22,7 @@ pub use builtin::APPLETS;
 /// A program of an image.
 #[derive(Debug, Clone)]
 pub struct Executable {
+    /// A WebAssembly module or component as it was read; nothing has checked it.
     pub bytes: Bytes,
     /// SHA-256 of the bytes.
     pub digest: [u8; 32],
@@ -32,9 +33,13 @@ pub struct Executable {
 pub struct Image {
     /// As the status shows it: `built-in/httpd@sha256:…` or the file's name.
     pub id: String,
+    /// The words that a command line begins with; may be empty.
     pub entrypoint: Vec<String>,
+    /// The words that follow the entrypoint where the container gives none.
     pub cmd: Vec<String>,
+    /// The directory where its programs begin, if the container does not say.
     pub working_dir: String,
+    /// Variables as name and value; a container's own of the same name takes the place of one.
     pub env: Vec<(String, String)>,
     /// Files of its root.
     pub files: &'static [ImageFile],
@@ -54,16 +59,30 @@ enum Programs {
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
+    /// This is no image name.
     #[error("couldn't parse image name {0:?}")]
     InvalidName(String),
+    /// The file that the name means can't be read.
     #[error("cannot read {path:?} for image {image:?}")]
-    File { image: String, path: PathBuf, source: io::Error },
+    File {
+        /// The name as the container gives it.
+        image: String,
+        /// Where the file should be.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No file is given for this name, and no built-in image that may be used has it.
     #[error(
         "no image {image:?}: wasmpod pulls no images yet and runs no Linux images; name a WebAssembly file \
          (image: ./app.wasm, relative to the manifest), give one for this name (--image {image}=FILE), or use a \
          built-in image ({})", builtin::NAMES.join(", ")
     )]
-    Unknown { image: String },
+    Unknown {
+        /// The name as the container gives it.
+        image: String,
+    },
+    /// The name means a built-in guest, which was not there when wasmpod was built.
     #[error("this wasmpod was built without its built-in images: run `make guests` and build it again")]
     NotBuilt,
 }
@@ -81,10 +100,13 @@ impl ImageError {
 /// Why an image can't run a command.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
+    /// The image has no program of this name.
     #[error("exec: {0:?}: executable file not found in $PATH")]
     NotFound(String),
+    /// Neither the image nor the container gives a command.
     #[error("no command specified")]
     Empty,
+    /// The program belongs to an image that can't be had.
     #[error(transparent)]
     Image(#[from] ImageError),
 }
@@ -92,7 +114,9 @@ pub enum CommandError {
 /// What runs: a program and the arguments it sees.
 #[derive(Debug)]
 pub struct Command {
+    /// The program that `argv` names.
     pub program: Executable,
+    /// The program's name as it was asked for, then its arguments; never empty.
     pub argv: Vec<String>,
 }
 

@@ -10,14 +10,19 @@ use super::{Now, Role};
 /// An attempt that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
+    /// The exit code that Kubernetes shows: 128 + n for signal n.
     pub code: i32,
+    /// `Completed`, `Error`, `OOMKilled`, `StartError` or, when it was lost, `ContainerStatusUnknown`.
     pub reason: String,
+    /// What there is to say beside code and reason.
     pub message: Option<String>,
     /// When it began; `None` for one that never ran.
     pub started_at: Option<Timestamp>,
+    /// When it was over, as the status shows it.
     pub finished_at: Timestamp,
     /// The same moment, for intervals.
     pub finished: Duration,
+    /// As the status shows it (`wasmpod://…`); empty where none is known.
     pub container_id: String,
 }
 
@@ -26,6 +31,7 @@ pub struct Ended {
 pub struct Trouble {
     /// `ErrImagePull`, `CreateContainerConfigError`, …
     pub reason: String,
+    /// The trouble in words, as the waiting container shows it.
     pub message: String,
 }
 
@@ -165,12 +171,8 @@ impl Container {
     pub(super) fn exited(&mut self, code: i32, reason: String, message: Option<String>, now: Now) {
         let started_at = match self.stage {
             Stage::Running { started_at } | Stage::Stopping { started_at, .. } => Some(started_at),
-            // It ended before anybody heard that it had begun.
-            Stage::Starting { .. } => {
-                self.started(self.container_id.clone(), self.image_id.clone(), now);
-                Some(now.wall)
-            }
-            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => return,
+            // Whoever reports an end has reported the start before.
+            Stage::Starting { .. } | Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => return,
         };
         self.stage = Stage::Exited(Ended {
             code,

@@ -36,35 +36,45 @@ pub use pod::{Action, Event, PodState};
 pub struct Now {
     /// Time since some fixed moment of this process.
     pub mono: Duration,
+    /// The time of day, which may jump.
     pub wall: Timestamp,
 }
 
 /// Whether a container is one of those that run before the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
+    /// One of `spec.initContainers`: they run one after the other, before all others.
     Init,
+    /// One of `spec.containers`: they run side by side once every init container has succeeded.
     App,
 }
 
 /// A container of a pod: its role and its place in the spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerRef {
+    /// Which list of the spec it stands in.
     pub role: Role,
+    /// Its place in that list, from 0.
     pub index: usize,
 }
 
 /// One run of a container. Counted from 1 over the pod's life on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Attempt {
+    /// The container that it is a run of.
     pub container: ContainerRef,
+    /// Grows with each attempt of the container.
     pub number: u32,
 }
 
 /// What happens to a container that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
+    /// It runs again however it ended; an init container only if it failed.
     Always,
+    /// It runs again if it failed: its exit code is not 0.
     OnFailure,
+    /// It does not run again.
     Never,
 }
 
@@ -89,5 +99,7 @@ impl RestartPolicy {
     }
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

@@ -17,29 +17,44 @@ pub enum Event {
     Tick,
     /// The pod's network and volumes are there.
     SetUp {
+        /// The pod's address, as `status.podIP` shows it.
         ip: String,
     },
     /// They are not; tried again.
     SetUpFailed {
+        /// Why not, as waiting containers show it.
         message: String,
     },
+    /// The attempt has begun.
     Started {
+        /// Which; dropped if it is not the current one.
         attempt: Attempt,
+        /// The ID that the status shows (`wasmpod://…`).
         container_id: String,
+        /// The image's ID that the status shows.
         image_id: String,
     },
+    /// The attempt could not begin; the container is tried again later.
     StartFailed {
+        /// Which; dropped if it is not the current one.
         attempt: Attempt,
+        /// Why not.
         trouble: Trouble,
     },
+    /// The attempt is over, whether its program ran or could not.
     Exited {
+        /// Which; dropped if it is not the current one.
         attempt: Attempt,
+        /// The exit code that Kubernetes shows: 128 + n for signal n.
         code: i32,
+        /// The reason that goes with it: `Completed`, `Error`, …
         reason: String,
+        /// What there is to say beside code and reason.
         message: Option<String>,
     },
     /// Somebody deletes the pod; a later one may only shorten the time.
     Deleted {
+        /// How long from now; what still runs then is killed.
         grace: Duration,
     },
 }
@@ -49,9 +64,11 @@ pub enum Event {
 pub enum Action {
     /// Make the pod's network and volumes.
     SetUp,
+    /// Begin this attempt.
     Start(Attempt),
-    /// Ask the attempt to end; it has this long.
+    /// Ask the attempt to end; a kill follows when its time is up.
     AskToExit(Attempt),
+    /// End the attempt wherever it is.
     Kill(Attempt),
     /// Come back at this monotonic time, or before.
     WakeAt(Duration),

@@ -20,23 +20,29 @@ const LINE_OVERHEAD: usize = size_of::<Line>();
 /// Where the guest wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
+    /// Its standard output.
     Stdout,
+    /// Its standard error, where wasmpod's own words about a guest's end go as well.
     Stderr,
 }
 
 /// A line without its newline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
+    /// When the line was finished: by its newline, by a cut, or by the guest's end.
     pub at: Timestamp,
+    /// Where the guest wrote it.
     pub stream: Stream,
     /// Whether the newline came; false where a long line was cut, or the guest ended inside one.
     pub complete: bool,
+    /// At most [`MAX_LINE`] bytes, which need not be UTF-8.
     pub text: Arc<[u8]>,
 }
 
 /// What a reader gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
+    /// The next line, in the order in which lines were finished.
     Line(Line),
     /// So many lines were dropped before they could be read.
     Gap(u64),
@@ -49,8 +55,24 @@ struct State {
     /// The number of the first line in `lines`, counted from the beginning of the attempt.
     first: u64,
     /// What was written behind the last newline, per stream.
-    begun: [Vec<u8>; 2],
+    begun: Begun,
     closed: bool,
+}
+
+/// Unfinished lines.
+#[derive(Default)]
+struct Begun {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Begun {
+    fn of(&mut self, stream: Stream) -> &mut Vec<u8> {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
 }
 
 /// The log of one attempt.
@@ -62,6 +84,7 @@ pub struct Log {
 }
 
 impl Log {
+    /// An empty log, open for writing.
     pub fn new() -> Arc<Log> {
         Arc::default()
     }
@@ -89,7 +112,7 @@ impl Log {
     pub fn close(&self, at: Timestamp) {
         let mut state = self.state.lock();
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if !state.begun[stream as usize].is_empty() {
+            if !state.begun.of(stream).is_empty() {
                 state.finish_line(stream, false, at);
             }
         }
@@ -123,7 +146,7 @@ impl State {
 
     fn append(&mut self, stream: Stream, mut text: &[u8], at: Timestamp) {
         loop {
-            let begun = &mut self.begun[stream as usize];
+            let begun = self.begun.of(stream);
             let room = MAX_LINE - begun.len();
             let (now, later) = text.split_at(room.min(text.len()));
             begun.extend_from_slice(now);
@@ -136,7 +159,7 @@ impl State {
     }
 
     fn finish_line(&mut self, stream: Stream, complete: bool, at: Timestamp) {
-        let begun = &mut self.begun[stream as usize];
+        let begun = self.begun.of(stream);
         let text: Arc<[u8]> = begun.as_slice().into();
         begun.clear();
         self.size += text.len() + LINE_OVERHEAD;

@@ -53,6 +53,7 @@ impl Addresses {
 }
 
 impl Address {
+    /// The address itself; it is the holder's alone until this is dropped.
     pub fn ip(&self) -> Ipv4Addr {
         self.ip
     }

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -46,6 +46,7 @@ pub struct Listener(Arc<Listening>);
 
 /// What [`Listener::accept`] found.
 pub enum Accepted {
+    /// The one that waited longest; [`Endpoint::quiet`] counts it from now on.
     Connection(Box<Connection>),
     /// Nobody is waiting.
     None,
@@ -59,6 +60,7 @@ impl Endpoint {
         Arc::new(Endpoint { network, owned: Mutex::default() })
     }
 
+    /// The network that the container shares with its pod's others.
     pub fn network(&self) -> &Arc<PodNetwork> {
         &self.network
     }
@@ -124,10 +126,9 @@ impl Listening {
         self.endpoint.network.close(self.address, &self.port);
         let mut backlog = self.port.lock();
         backlog.closed = true;
-        let (dropped, waiting) = (std::mem::take(&mut backlog.queue), std::mem::take(&mut backlog.waiting));
+        let dropped = (std::mem::take(&mut backlog.queue), std::mem::take(&mut backlog.waiting));
         drop(backlog);
         drop(dropped);
-        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -138,14 +139,16 @@ impl Drop for Listening {
 }
 
 impl Listener {
+    /// The address as [`Endpoint::listen`] was given it.
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// Ready when [`Listener::accept`] has something to tell.
+    /// Ready when [`Listener::accept`] has a connection. Once the container is asked to end, never
+    /// again: who waits for connections is ended while it waits, and sees no error.
     pub fn poll_acceptable(&self, cx: &Context<'_>) -> Poll<()> {
         let mut backlog = self.0.port.lock();
-        if backlog.closed || !backlog.queue.is_empty() {
+        if !backlog.queue.is_empty() {
             return Poll::Ready(());
         }
         if !backlog.waiting.iter().any(|w| w.will_wake(cx.waker())) {

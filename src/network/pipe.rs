@@ -175,7 +175,7 @@ impl Watch {
     /// Whether both ends still have a use for the pipe.
     pub fn is_open(&self) -> bool {
         let state = self.0.0.lock();
-        !state.abandoned && !(state.finished && state.len == 0)
+        !(state.abandoned || state.finished && state.len == 0)
     }
 
     /// When bytes last moved.

@@ -18,9 +18,13 @@ const EPHEMERAL: std::ops::Range<u16> = 32768..61000;
 
 /// One end of a connection.
 pub struct Connection {
+    /// This end's address.
     pub local: SocketAddr,
+    /// The other end's address.
     pub peer: SocketAddr,
+    /// What the other end sends.
     pub receiver: Receiver,
+    /// What the other end receives.
     pub sender: Sender,
     /// Both directions, for whoever asks whether the connection is in use.
     pub(super) watches: [Watch; 2],

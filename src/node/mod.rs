@@ -33,11 +33,13 @@ pub const SOURCE_ANNOTATION: &str = "wasmpod.dev/source";
 
 /// What a node is made of.
 pub struct Config {
+    /// The node's name; it runs the pods whose `spec.nodeName` is the same.
     pub name: String,
     /// The address that pods are told the node has.
     pub host_ip: String,
     /// Pods' folders go below it.
     pub folder: PathBuf,
+    /// Which folders of the host its pods may mount.
     pub host_paths: HostPaths,
     /// Pods beyond this are rejected with `OutOfpods`.
     pub max_pods: usize,
@@ -71,10 +73,12 @@ struct Worker {
 /// What others may ask of a running node beside its pods' status.
 #[derive(Clone)]
 pub struct Handle {
+    /// The logs of the node's containers, while they are kept.
     pub logs: Arc<Logs>,
 }
 
 impl Node {
+    /// A node that has not begun: nothing runs before [`Node::run`]. `addresses` are its pods'.
     pub fn new(
         config: Config,
         control: Arc<dyn ControlPlane>,
@@ -88,6 +92,7 @@ impl Node {
         Node { shared: Arc::new(shared), workers: JoinSet::new(), pods: HashMap::new(), tasks: HashMap::new() }
     }
 
+    /// For asking the node while [`Node::run`], which takes it, goes on.
     pub fn handle(&self) -> Handle {
         Handle { logs: self.shared.logs.clone() }
     }

@@ -15,7 +15,7 @@ use super::attempt::{Failure, Plan, Started};
 use super::sandbox::Sandbox;
 use crate::control::{DeleteOptions, Object, Preconditions, Reason, Update};
 use crate::lifecycle::{Action, Attempt, Event, PodState, Role};
-use crate::logs::Log;
+use crate::logs::{Log, Stream};
 use crate::model::pods;
 use crate::runtime::{Control, Exit, Instance};
 
@@ -25,6 +25,8 @@ enum Fact {
     Event(Event),
     /// An attempt runs; next it will end.
     Running(Event, Attempt, Box<Instance>),
+    /// An attempt ended before its program could run: how it began and how it ended.
+    NeverRan(Event, Event),
 }
 
 struct Worker {
@@ -130,6 +132,10 @@ impl Worker {
                 }
                 self.step(event).await;
             }
+            Fact::NeverRan(started, exited) => {
+                self.step(started).await;
+                self.step(exited).await;
+            }
             Fact::Running(event, attempt, mut instance) => {
                 self.controls.insert(attempt, instance.control());
                 self.facts.push(Box::pin(async move { Fact::Event(exited(attempt, &instance.exited().await)) }));
@@ -188,6 +194,7 @@ impl Worker {
         let log = Log::new();
         self.shared.logs.add(pods::uid(&self.pod), &container.name, &container_id, log.clone());
         let (shared, pod) = (self.shared.clone(), self.pod.clone());
+        let name = container.name.clone();
         let plan = Plan { shared, pod, sandbox, attempt, container, log: log.clone() };
         self.facts.push(Box::pin(async move {
             match plan.start().await {
@@ -195,12 +202,18 @@ impl Worker {
                     Fact::Running(Event::Started { attempt, container_id, image_id }, attempt, Box::new(instance))
                 }
                 Err(error) => {
-                    let failure = error.failure();
-                    log.close(jiff::Timestamp::now());
-                    Fact::Event(match failure {
-                        Failure::Retry(trouble) => Event::StartFailed { attempt, trouble },
-                        Failure::Exit(exit) => exited(attempt, &exit),
-                    })
+                    let now = jiff::Timestamp::now();
+                    let fact = match error.failure() {
+                        Failure::Retry(trouble) => Fact::Event(Event::StartFailed { attempt, trouble }),
+                        Failure::Exit(exit) => {
+                            let message = exit.message().unwrap_or_default();
+                            log.write(Stream::Stderr, format!("{name}: {message}\n").as_bytes(), now);
+                            let started = Event::Started { attempt, container_id, image_id: String::new() };
+                            Fact::NeverRan(started, exited(attempt, &exit))
+                        }
+                    };
+                    log.close(now);
+                    fact
                 }
             }
         }));

@@ -27,10 +27,20 @@ pub struct Cache {
 /// Why there is no cache.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
+    /// A folder or the key can't be made or read.
     #[error("cannot use {path:?}")]
-    Folder { path: PathBuf, source: io::Error },
+    Folder {
+        /// The folder, or the key's file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A folder is another user's, or others may write to it: what lies there proves nothing.
     #[error("{path:?} belongs to others or may be written by them")]
-    NotOurs { path: PathBuf },
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+    },
 }
 
 impl Cache {

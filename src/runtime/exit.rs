@@ -11,7 +11,12 @@ pub enum Exit {
     /// It returned or called exit.
     Code(u8),
     /// It crashed; the message tells where.
-    Trap { code: u8, message: String },
+    Trap {
+        /// 128 + the signal that a native program would have died of.
+        code: u8,
+        /// What happened, and the guest's call stack where it is known.
+        message: String,
+    },
     /// It wanted more memory than its container may have.
     OutOfMemory,
     /// It was killed.
@@ -19,7 +24,10 @@ pub enum Exit {
     /// It was asked to end and does not handle that itself.
     Terminated,
     /// It never ran.
-    StartError { message: String },
+    StartError {
+        /// Why not, with all causes.
+        message: String,
+    },
 }
 
 impl Exit {

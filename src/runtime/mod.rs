@@ -50,10 +50,18 @@ pub struct CacheFolders {
 /// Why guests can't be run at all.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
+    /// The engine or its linkers can't be set up.
     #[error("cannot set up the WebAssembly engine")]
-    Engine { source: Box<dyn std::error::Error + Send + Sync> },
+    Engine {
+        /// What wasmtime says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A thread for guests, for compiling or for the ticker can't be started.
     #[error("cannot start a thread")]
-    Thread { source: io::Error },
+    Thread {
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
 /// The engine and the guests' threads.

@@ -31,14 +31,19 @@ pub(super) enum Kind {
 /// Why bytes are no program that can run here.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProgramError {
+    /// The first eight bytes are neither a core module's nor a component's.
     #[error("not a WebAssembly program: it begins with neither a core module's nor a component's header")]
     NotWasm,
+    /// The engine can't compile or load it; carries the engine's words, on one line.
     #[error("invalid WebAssembly: {0}")]
     Invalid(String),
+    /// It can't be linked; carries the missing imports or the engine's words, on one line.
     #[error("imports what wasmpod does not offer: {0}")]
     Imports(String),
+    /// It has no entry point that runs here; carries what it is instead.
     #[error("{0}")]
     NotACommand(&'static str),
+    /// The task that compiled it ended without a result.
     #[error("its compilation was broken off")]
     Abandoned,
 }
@@ -90,6 +95,7 @@ impl Compiler {
     fn prepare_module(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
         let native = self.native(digest, Precompiled::Module, |engine| engine.precompile_module(bytes))?;
         // SAFETY: `native` passed the cache's keyed hash or was compiled just now, by this engine.
+        #[allow(unsafe_code)]
         let module = unsafe { Module::deserialize(&self.engine, native) }.map_err(invalid)?;
         let missing = self.linkers.missing(&module);
         if !missing.is_empty() {
@@ -105,6 +111,7 @@ impl Compiler {
     fn prepare_component(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
         let native = self.native(digest, Precompiled::Component, |engine| engine.precompile_component(bytes))?;
         // SAFETY: as in `prepare_module`.
+        #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(&self.engine, native) }.map_err(invalid)?;
         let ty = component.component_type();
         let handles_termination = ty.imports(&self.engine).any(|(name, _)| name == termination::INTERFACE);

@@ -1,7 +1,7 @@
 //! A World: everything that the instances of one container attempt share.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
@@ -24,13 +24,19 @@ use crate::network::Endpoint;
 
 /// See the module's documentation.
 pub struct World {
+    /// Runs the instances, on its guests' threads.
     pub runtime: Arc<Runtime>,
     /// The container's name, for messages.
     pub name: String,
+    /// The files that the instances see.
     pub mounts: Arc<Mounts>,
+    /// The container's place in its pod's network.
     pub endpoint: Arc<Endpoint>,
+    /// The instances' environment variables, as name and value.
     pub env: Vec<(String, String)>,
+    /// What instances are told is their initial working directory (`wasi:cli/environment`).
     pub working_dir: String,
+    /// The linear memory that the instances may hold together.
     pub memory: Arc<MemoryBudget>,
 }
 
@@ -261,11 +267,26 @@ fn store<T: 'static>(engine: &Engine, host: T, end: Arc<End>) -> Store<T> {
     store.epoch_deadline_callback(move |_| {
         Ok(match end.by() {
             Some(_) => UpdateDeadline::Interrupt,
-            None => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+            None => UpdateDeadline::YieldCustom(1, Box::pin(to_the_end_of_the_queue())),
         })
     });
     store.set_epoch_deadline(1);
     store
+}
+
+/// Lets every other guest of this thread have its turn. tokio's `yield_now` would not do: the task
+/// that it wakes goes ahead of the queue, so that one spinning guest per thread starves all others.
+async fn to_the_end_of_the_queue() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        // Woken while it is polled, a task goes to the end.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn of_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
@@ -320,7 +341,9 @@ impl Future for Watched {
         let Some(running) = self.running.as_mut() else { return Poll::Ready(Exit::Killed) };
         let ticker: &Ticker = runtime.ticker();
         let computing = ticker.computing();
-        let polled = running.as_mut().poll(cx);
+        // Epochs make guests yield; tokio's own budget would, to a guest that waits for more things
+        // than it allows to be ready at once, make all of them look pending for ever.
+        let polled = pin!(tokio::task::unconstrained(running.as_mut())).poll(cx);
         drop(computing);
         match polled {
             // An end that came while it computed shows as a trap; it is told as what it is.

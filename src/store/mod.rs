@@ -15,22 +15,31 @@ use crate::control::{ChangeKind, Draft, Key, Object, Revision, Scope};
 /// What must be true of a key for an operation to go ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
+    /// There is no object.
     Absent,
+    /// There is an object, and it stands at this revision.
     At(Revision),
 }
 
 /// One change to one key.
 #[derive(Debug)]
 pub enum Op {
+    /// Stores an object that is new or takes an older one's place.
     Put {
+        /// Where to store it.
         key: Key,
+        /// What must be true of the key before.
         expect: Expect,
+        /// The object; the commit stamps its revision.
         draft: Draft,
     },
-    /// `last` is what watchers are shown: the object as it was when it went.
+    /// Removes an object.
     Delete {
+        /// The object to remove.
         key: Key,
+        /// The revision at which it must stand.
         expect: Revision,
+        /// What watchers are shown; the commit stamps its revision.
         last: Draft,
     },
 }
@@ -38,10 +47,13 @@ pub enum Op {
 /// A transaction found a key otherwise than it expected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CommitError {
+    /// The key was expected to be free.
     #[error("{0} already exists")]
     Exists(Key),
+    /// The object stands at another revision than was expected.
     #[error("{0} has been modified")]
     Modified(Key),
+    /// An object was expected, and there is none.
     #[error("{0} is gone")]
     Gone(Key),
 }
@@ -50,14 +62,18 @@ pub enum CommitError {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("too old resource version: {asked} ({oldest})")]
 pub struct Expired {
+    /// The revision from behind which changes were asked for.
     pub asked: Revision,
+    /// The oldest revision from behind which changes can still be told.
     pub oldest: Revision,
 }
 
 /// One entry of the history.
 #[derive(Debug, Clone)]
 pub struct Change {
+    /// What happened to the object.
     pub kind: ChangeKind,
+    /// The object as the change left it; after `Deleted`, as it last was.
     pub object: Arc<Object>,
 }
 
@@ -84,6 +100,7 @@ impl ObjectStore {
         Arc::new(ObjectStore { state: Mutex::new(state), newest: watch::Sender::new(1) })
     }
 
+    /// The object at `key` as it stands now, if there is one.
     pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
         self.state.lock().objects.get(key).cloned()
     }

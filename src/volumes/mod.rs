@@ -20,18 +20,56 @@ pub enum HostPaths {
 /// Why a volume can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
+    /// An emptyDir's folder can't be made.
     #[error("cannot make volume {volume:?} in {path:?}")]
-    EmptyDir { volume: String, path: PathBuf, source: io::Error },
+    EmptyDir {
+        /// The volume's name.
+        volume: String,
+        /// Where the folder should be.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The path is not what the hostPath's `type` demands.
     #[error("hostPath type check failed: {path} is not a {wanted}")]
-    Type { path: String, wanted: &'static str },
+    Type {
+        /// The path as the manifest gives it.
+        path: String,
+        /// What is demanded, as a noun: `directory`.
+        wanted: &'static str,
+    },
+    /// A hostPath can't be made or resolved.
     #[error("hostPath {path:?} of volume {volume:?}: cannot use it")]
-    HostPath { volume: String, path: String, source: io::Error },
+    HostPath {
+        /// The volume's name.
+        volume: String,
+        /// The path as the manifest gives it.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A hostPath leads out of the folders that pods may mount ([`HostPaths::Below`]).
     #[error("hostPath {path:?} of volume {volume:?} is not below a folder given with --allow-host-path")]
-    NotAllowed { volume: String, path: String },
+    NotAllowed {
+        /// The volume's name.
+        volume: String,
+        /// Where it leads: links resolved, but as the manifest gives it if it was yet to be made.
+        path: String,
+    },
+    /// wasmpod has no volumes of this kind yet.
     #[error("volume {volume:?}: {kind} volumes are not supported yet")]
-    Kind { volume: String, kind: &'static str },
+    Kind {
+        /// The volume's name.
+        volume: String,
+        /// The kind in Kubernetes' words: `configMap`.
+        kind: &'static str,
+    },
+    /// A container mounts a volume that its pod does not declare.
     #[error("volume {volume:?} is not declared")]
-    Undeclared { volume: String },
+    Undeclared {
+        /// The name that the container uses.
+        volume: String,
+    },
 }
 
 /// The directories of a pod's volumes, by name.

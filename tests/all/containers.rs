@@ -41,7 +41,8 @@ fn the_environment_is_the_manifests() {
 fn the_working_directory_and_the_host_name_are_the_manifests() {
     let script = "pwd; echo $HOSTNAME; echo x > f; ls /w/d";
     let mount = "workingDir: /w/d, volumeMounts: [{name: v, mountPath: /w/d}]";
-    let done = run().manifest(&shell(script, mount, "hostname: other, volumes: [{name: v, emptyDir: {}}]")).done().expect(0);
+    let done =
+        run().manifest(&shell(script, mount, "hostname: other, volumes: [{name: v, emptyDir: {}}]")).done().expect(0);
     assert_eq!(done.log("p/c"), "/w/d\nother\nf\n");
 }
 
@@ -55,7 +56,9 @@ fn a_working_directory_that_is_missing_is_made() {
 fn an_empty_dir_is_shared_by_the_pods_containers_and_by_nobody_else() {
     let pod = |name: &str| {
         let mounted = |c: &str, script: &str| {
-            format!("{{name: {c}, image: busybox, command: [sh, -c, '{script}'], volumeMounts: [{{name: v, mountPath: /{c}}}]}}")
+            format!(
+                "{{name: {c}, image: busybox, command: [sh, -c, '{script}'], volumeMounts: [{{name: v, mountPath: /{c}}}]}}"
+            )
         };
         let spec = format!(
             "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], initContainers: [{}], containers: [{}, {}]",
@@ -68,11 +71,10 @@ fn an_empty_dir_is_shared_by_the_pods_containers_and_by_nobody_else() {
     let done = run().manifest(&format!("{}---\n{}", pod("one"), pod("two"))).done().expect(0);
     for name in ["one", "two"] {
         let log = |c: &str| done.log(&format!("{name}/{c}"));
-        assert_eq!((log("i"), log("a"), log("b")), (
-            String::new(),
-            format!("from init in {name}\n"),
-            format!("from init in {name}\nmore\n"),
-        ));
+        assert_eq!(
+            (log("i"), log("a"), log("b")),
+            (String::new(), format!("from init in {name}\n"), format!("from init in {name}\nmore\n"),)
+        );
     }
 }
 
@@ -96,8 +98,23 @@ fn a_read_only_mount_can_be_read_and_not_written() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("f"), "content\n").expect("written");
     fs::create_dir(dir.path().join("d")).expect("made");
-    let tries = ["echo x > /v/new", "echo x > /v/f", "echo x >> /v/f", "rm /v/f", "mkdir /v/n", "rmdir /v/d", "mv /v/f /v/g", "ln -s f /v/l", "touch /v/f", "touch /v/d/f", "mv /tmp/mine /v/mine"];
-    let script = format!("cat /v/f; echo mine > /tmp/mine; {}", tries.map(|t| format!("({t}) 2> /dev/null && echo '{t}'")).join("; "));
+    let tries = [
+        "echo x > /v/new",
+        "echo x > /v/f",
+        "echo x >> /v/f",
+        "rm /v/f",
+        "mkdir /v/n",
+        "rmdir /v/d",
+        "mv /v/f /v/g",
+        "ln -s f /v/l",
+        "touch /v/f",
+        "touch /v/d/f",
+        "mv /tmp/mine /v/mine",
+    ];
+    let script = format!(
+        "cat /v/f; echo mine > /tmp/mine; {}",
+        tries.map(|t| format!("({t}) 2> /dev/null && echo '{t}'")).join("; ")
+    );
     let done = with_folder(&format!("{script}; exit 0"), dir.path(), "readOnly: true").expect(0);
     assert_eq!(done.log("p/c"), "content\n", "a write went through");
     assert_eq!(fs::read_to_string(dir.path().join("f")).expect("the file"), "content\n");
@@ -108,7 +125,8 @@ fn a_sub_path_shows_a_part_of_a_volume() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(dir.path().join("a/b")).expect("made");
     fs::write(dir.path().join("a/b/f"), "deep\n").expect("written");
-    let done = with_folder("cat /v/f; ls /v; cat /v/../a 2> /dev/null || echo no", dir.path(), "subPath: a/b").expect(0);
+    let done =
+        with_folder("cat /v/f; ls /v; cat /v/../a 2> /dev/null || echo no", dir.path(), "subPath: a/b").expect(0);
     assert_eq!(done.log("p/c"), "deep\nf\nno\n");
     with_folder("echo x > /v/f", dir.path(), "subPath: made/on/demand").expect(0);
     assert!(dir.path().join("made/on/demand/f").exists());
@@ -135,14 +153,20 @@ fn sees_no_secret(script: &str, inside: &Path) {
 #[test]
 fn dots_do_not_lead_out_of_a_mount() {
     let (_dir, inside) = house();
-    sees_no_secret("cat /v/../secret; cd /v; cat ../secret; cat ./../secret; cat x/../../secret; mkdir -p d; cat d/../../secret", &inside);
+    sees_no_secret(
+        "cat /v/../secret; cd /v; cat ../secret; cat ./../secret; cat x/../../secret; mkdir -p d; cat d/../../secret",
+        &inside,
+    );
 }
 
 #[test]
 fn absolute_paths_do_not_lead_out_of_a_mount() {
     let (dir, inside) = house();
     let secret = dir.path().join("secret");
-    sees_no_secret(&format!("cat {0}; cat /v{0}; cat /v//{0}; ls {1}", secret.display(), dir.path().display()), &inside);
+    sees_no_secret(
+        &format!("cat {0}; cat /v{0}; cat /v//{0}; ls {1}", secret.display(), dir.path().display()),
+        &inside,
+    );
 }
 
 #[test]
@@ -151,7 +175,10 @@ fn absolute_links_do_not_lead_out_of_a_mount() {
     let secret = dir.path().join("secret");
     symlink(&secret, inside.join("link")).expect("a link");
     symlink(dir.path(), inside.join("folder")).expect("a link");
-    sees_no_secret(&format!("cat /v/link; cat /v/folder/secret; ln -s {} /v/own; cat /v/own", secret.display()), &inside);
+    sees_no_secret(
+        &format!("cat /v/link; cat /v/folder/secret; ln -s {} /v/own; cat /v/own", secret.display()),
+        &inside,
+    );
 }
 
 #[test]
@@ -159,15 +186,26 @@ fn links_with_dots_do_not_lead_out_of_a_mount() {
     let (_dir, inside) = house();
     symlink("../secret", inside.join("link")).expect("a link");
     symlink("..", inside.join("folder")).expect("a link");
-    sees_no_secret("cat /v/link; cat /v/folder/secret; ln -s ../secret /v/own; cat /v/own; ls /v/folder | grep secret && cat /v/folder/secret", &inside);
+    sees_no_secret(
+        "cat /v/link; cat /v/folder/secret; ln -s ../secret /v/own; cat /v/own; ls /v/folder | grep secret && cat /v/folder/secret",
+        &inside,
+    );
 }
 
 #[test]
 fn hard_links_and_renames_do_not_lead_out_of_a_mount() {
     let (dir, inside) = house();
-    sees_no_secret("ln /v/../secret /v/hard; cat /v/hard; mv /v/../secret /v/moved; cat /v/moved; mv ../secret /v/m; cat /v/m", &inside);
+    sees_no_secret(
+        "ln /v/../secret /v/hard; cat /v/hard; mv /v/../secret /v/moved; cat /v/moved; mv ../secret /v/m; cat /v/m",
+        &inside,
+    );
     assert!(dir.path().join("secret").exists());
-    with_folder("echo x > /v/f; mv /v/f /v/../out; mkdir /v/d; mv /v/d /v/../d; cp /v/f /v/../copy; exit 0", &inside, "").expect(0);
+    with_folder(
+        "echo x > /v/f; mv /v/f /v/../out; mkdir /v/d; mv /v/d /v/../d; cp /v/f /v/../copy; exit 0",
+        &inside,
+        "",
+    )
+    .expect(0);
     for name in ["out", "d", "copy"] {
         assert!(!dir.path().join(name).exists(), "{name} is outside");
     }
@@ -175,10 +213,21 @@ fn hard_links_and_renames_do_not_lead_out_of_a_mount() {
 
 #[test]
 fn the_hosts_own_files_are_nowhere() {
-    let yaml = scripts("p", &[("c", "ls /etc/shadow /proc /sys /home /usr/lib; cat /proc/self/environ /proc/1/cmdline; true")]);
+    let yaml = scripts(
+        "p",
+        &[("c", "ls /etc/shadow /proc /sys /home /usr/lib; cat /proc/self/environ /proc/1/cmdline; true")],
+    );
     let done = run().manifest(&yaml).env("HOST_SECRET", "the secret").done().expect(0);
     assert!(!done.stdout.contains("the secret") && !done.stdout.contains("shadow\n"), "{}", done.stdout);
-    assert!(!run().manifest(&scripts("q", &[("c", "env")])).env("HOST_SECRET", "x").done().expect(0).stdout.contains("HOST_SECRET"));
+    assert!(
+        !run()
+            .manifest(&scripts("q", &[("c", "env")]))
+            .env("HOST_SECRET", "x")
+            .done()
+            .expect(0)
+            .stdout
+            .contains("HOST_SECRET")
+    );
 }
 
 #[test]
@@ -186,7 +235,12 @@ fn images_are_files_beside_the_manifest_or_given_by_name() {
     let dir = tempfile::tempdir().expect("a folder");
     let program = crate::host::guest("wasm32-wasip2", "busybox");
     fs::copy(program, dir.path().join("app.wasm")).expect("a copy");
-    let yaml = |image: &str| pod("p", &format!("restartPolicy: Never, containers: [{{name: c, image: {image}, command: [sh, -c, 'echo ran']}}]"));
+    let yaml = |image: &str| {
+        pod(
+            "p",
+            &format!("restartPolicy: Never, containers: [{{name: c, image: {image}, command: [sh, -c, 'echo ran']}}]"),
+        )
+    };
     fs::write(dir.path().join("pod.yaml"), yaml("./app.wasm")).expect("written");
     let done = run().arg(dir.path().join("pod.yaml")).args(["-o", "json"]).done().expect(0);
     let id = status(&done.object(), "c")["imageID"].as_str().unwrap_or_default().to_string();
@@ -203,8 +257,18 @@ fn a_bare_program_sees_what_its_flags_give_it() {
     let volume = |mode: &str| format!("{}:/data{mode}", dir.path().display());
     let script = "echo \"$A,$B,$1\"; cat /data/f; cat; echo x > /data/g; exit 42";
     let bare = |mode: &str| {
-        let shell = run().arg(crate::host::guest("wasm32-wasip2", "busybox")).args(["--volume", &volume(mode), "--env", "B=from flag"]);
-        shell.arg("--env-file").arg(dir.path().join("vars")).args(["--", "sh", "-c", script, "sh", "arg"]).stdin("input\n").done()
+        let shell = run().arg(crate::host::guest("wasm32-wasip2", "busybox")).args([
+            "--volume",
+            &volume(mode),
+            "--env",
+            "B=from flag",
+        ]);
+        shell
+            .arg("--env-file")
+            .arg(dir.path().join("vars"))
+            .args(["--", "sh", "-c", script, "sh", "arg"])
+            .stdin("input\n")
+            .done()
     };
     let done = bare(":ro").expect(42);
     assert_eq!(done.stdout, "from file,from flag,arg\ncontent\ninput\n");

@@ -174,6 +174,8 @@ impl Wasmpod {
 struct Texts {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// Outputs that were closed.
+    ended: usize,
 }
 
 /// What a child has said so far.
@@ -188,12 +190,16 @@ impl Said {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn listen(self: Arc<Said>, from: impl Read + Send + 'static, which: fn(&mut Texts) -> &mut Vec<u8>) -> JoinHandle<()> {
+    fn listen(
+        self: Arc<Said>,
+        from: impl Read + Send + 'static,
+        which: fn(&mut Texts) -> &mut Vec<u8>,
+    ) -> JoinHandle<()> {
         std::thread::spawn(move || {
             let mut from = BufReader::new(from);
             loop {
                 let taken = match from.fill_buf() {
-                    Ok([]) | Err(_) => return,
+                    Ok([]) | Err(_) => break,
                     Ok(bytes) => {
                         which(&mut self.texts()).extend_from_slice(bytes);
                         bytes.len()
@@ -202,6 +208,8 @@ impl Said {
                 from.consume(taken);
                 self.more.notify_all();
             }
+            self.texts().ended += 1;
+            self.more.notify_all();
         })
     }
 }
@@ -290,15 +298,15 @@ impl Running {
 
     fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + DEADLINE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("the child is ours") {
-                return status;
-            }
-            if Instant::now() > until {
-                panic!("wasmpod does not end\n{}", shown(&self.said.texts()));
-            }
-            std::thread::sleep(Duration::from_millis(2));
+        let mut texts = self.said.texts();
+        // Its end closes the pipes.
+        while texts.ended < self.readers.len() {
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "wasmpod does not end\n{}", shown(&texts));
+            texts = self.said.more.wait_timeout(texts, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        drop(texts);
+        self.child.wait().expect("the child is ours")
     }
 }
 
@@ -314,7 +322,7 @@ impl Done {
     /// Fails unless it ended with `code`.
     #[track_caller]
     pub fn expect(self, code: i32) -> Done {
-        let texts = Texts { stdout: self.stdout.as_bytes().into(), stderr: self.stderr.as_bytes().into() };
+        let texts = Texts { stdout: self.stdout.as_bytes().into(), stderr: self.stderr.as_bytes().into(), ended: 2 };
         assert_eq!(self.code, code, "exit code\n{}", shown(&texts));
         self
     }
@@ -347,5 +355,7 @@ impl Done {
 pub fn status(pod: &Value, container: &str) -> Value {
     let of = |field: &str| pod["status"][field].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut all = of("initContainerStatuses").iter().chain(of("containerStatuses"));
-    all.find(|status| status["name"] == container).cloned().unwrap_or_else(|| panic!("no status of {container}: {pod:#}"))
+    all.find(|status| status["name"] == container)
+        .cloned()
+        .unwrap_or_else(|| panic!("no status of {container}: {pod:#}"))
 }

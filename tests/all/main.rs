@@ -8,6 +8,7 @@ mod bad_input;
 mod containers;
 mod guests;
 mod host;
+mod kill;
 mod network;
 mod outside;
 mod runs;

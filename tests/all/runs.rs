@@ -28,7 +28,10 @@ fn init_containers_run_in_order_and_a_failed_one_ends_the_pod() {
 #[test]
 fn pods_of_other_people_run_unmodified_and_stop_on_ctrl_c() {
     for (file, running) in [
-        ("multi-container.yaml", &["multi-container/container1", "multi-container/container2", "multi-container/container3"][..]),
+        (
+            "multi-container.yaml",
+            &["multi-container/container1", "multi-container/container2", "multi-container/container3"][..],
+        ),
         ("nginx.yaml", &["nginx/nginx"]),
         ("multicontainer-pod.yaml", &["multicontainer-pod/nginx"]),
         ("nginx-onfailure.yaml", &["nginx-pod/nginx"]),
@@ -89,7 +92,8 @@ fn the_exit_code_tells_how_the_pods_ended() {
 
 #[test]
 fn a_pod_that_lasts_too_long_is_told_of_and_stopped() {
-    let done = run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "200ms", "--output", "json"]).done();
+    let done =
+        run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "200ms", "--output", "json"]).done();
     let done = done.expect(124);
     assert!(done.stderr.contains("error: the time is up (--timeout)\n"), "{}", done.stderr);
     assert!(done.took.as_secs_f64() < 3.0, "{:?}", done.took);
@@ -106,7 +110,9 @@ fn restart_policies_decide_what_is_started_again() {
         ("Always", 0, true),
         ("Always", 3, true),
     ] {
-        let spec = format!("restartPolicy: {policy}, containers: [{{name: c, image: busybox, command: [sh, -c, 'exit {code}']}}]");
+        let spec = format!(
+            "restartPolicy: {policy}, containers: [{{name: c, image: busybox, command: [sh, -c, 'exit {code}']}}]"
+        );
         let done = run().manifest(&pod("p", &spec)).args(["--max-restarts", "1", "--output", "json"]).done();
         let count = status(&done.object(), "c")["restartCount"].as_i64();
         assert_eq!(count, Some(i64::from(restarts)), "{policy}, exit {code}: {}", done.stderr);
@@ -177,7 +183,11 @@ fn logs_are_prefixed_and_each_containers_lines_stay_in_order() {
     for source in ["p/a", "p/b"] {
         assert_eq!(done.log(source), "out 1\nout 2\nout 3\nto stderr\nno newline\n", "{done:?}");
     }
-    assert!(done.stdout.lines().all(|line| line.starts_with("p/a | ") || line.starts_with("p/b | ")), "{}", done.stdout);
+    assert!(
+        done.stdout.lines().all(|line| line.starts_with("p/a | ") || line.starts_with("p/b | ")),
+        "{}",
+        done.stdout
+    );
 }
 
 #[test]

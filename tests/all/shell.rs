@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
 
@@ -83,7 +83,8 @@ fn differences(case: &Case, done: &Done) -> String {
 #[test]
 fn the_shell_does_what_the_tables_say() {
     let tables = tables();
-    let cases: Vec<(&str, &Case)> = tables.iter().flat_map(|(t, cases)| cases.iter().map(move |c| (t.as_str(), c))).collect();
+    let cases: Vec<(&str, &Case)> =
+        tables.iter().flat_map(|(t, cases)| cases.iter().map(move |c| (t.as_str(), c))).collect();
     assert!(cases.len() >= 150, "only {} cases", cases.len());
     let names: BTreeSet<_> = cases.iter().map(|(table, case)| (table, &case.name)).collect();
     assert_eq!(names.len(), cases.len(), "two cases have one name");

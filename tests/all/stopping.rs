@@ -23,7 +23,8 @@ const JSON: &[&str] = &["--output", "json"];
 
 #[test]
 fn a_shell_that_traps_term_ends_as_it_likes() {
-    let child = up(&script("p", 30, "trap 'echo notified; exit 7' TERM; echo up; while true; do sleep 0.05; done"), JSON);
+    let child =
+        up(&script("p", 30, "trap 'echo notified; exit 7' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     child.interrupt();
     let done = child.done().expect(130);
     assert_eq!(done.log("p/c"), "up\nnotified\n");

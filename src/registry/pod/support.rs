@@ -8,9 +8,19 @@ use crate::model::pods;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Support {
     /// The pod runs; this part of it has no effect.
-    Inert { field: String, why: &'static str },
+    Inert {
+        /// Its path in the manifest: `spec.containers[0].tty`.
+        field: String,
+        /// Why, as a clause: `it is not enforced yet`.
+        why: &'static str,
+    },
     /// The pod can't run as it is meant.
-    Refused { field: String, why: &'static str },
+    Refused {
+        /// Its path in the manifest: `spec.hostNetwork`.
+        field: String,
+        /// Why, as a clause: `guests see no host processes`.
+        why: &'static str,
+    },
 }
 
 /// Every field of `pod` that is set and not enforced.

@@ -25,7 +25,12 @@ impl Out {
 
     pub async fn put(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.buf.extend_from_slice(bytes.as_ref());
-        if self.buf.len() >= BLOCK { self.flush().await } else { Ok(()) }
+        if self.buf.len() < BLOCK {
+            return Ok(());
+        }
+        // Files and /dev/null take everything at once: without this, `yes` would be alone for ever.
+        yield_now().await;
+        self.flush().await
     }
 
     /// Adds without writing; for callers that flush soon.

@@ -1,0 +1,78 @@
+# Everything that is built goes below target/. Needs rustup, a C compiler and python3 with venv; fetches
+# from crates.io and PyPI what the lock files and the versions below name.
+
+CARGO ?= cargo
+PYTHON ?= python3
+
+# Programs of others that tests run, and the tools for them.
+RIPGREP := 15.2.0
+COMPONENTIZE_PY := 0.25.1
+CARGO_DENY := 0.20.2
+
+GUESTS := $(CARGO) build --manifest-path wasm-examples/Cargo.toml --target-dir target/guests --locked --release
+TOOLS := target/tools
+DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
+RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
+PY := target/python-$(COMPONENTIZE_PY)
+THIRD_PARTY := target/third-party/rg.wasm target/third-party/hello-py.wasm
+
+.DELETE_ON_ERROR:
+# Cargo uses all processors itself.
+.NOTPARALLEL:
+.PHONY: help demo test bench lint guests release third-party
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: release ## runs a pod: init containers, a shared volume, localhost
+	target/release/wasmpod run --until complete --timeout 60s examples/demo.yaml
+
+test: lint guests third-party release ## installs what tests need and runs all of them
+	$(CARGO) test --locked
+	@echo 'make test: ok'
+
+bench: release ## measures, prints a table and writes target/bench.json
+	$(CARGO) bench --locked --bench '*'
+
+lint: guests $(DENY) ## format, clippy, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path wasm-examples/Cargo.toml --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(DENY) --locked check licenses bans sources
+	$(DENY) --locked --manifest-path wasm-examples/Cargo.toml --config deny.toml check licenses bans sources
+
+guests: ## builds the programs that run inside (wasm-examples/)
+	@for target in wasm32-wasip1 wasm32-wasip2; do \
+		test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target || exit 1; \
+	done
+	$(GUESTS) --target wasm32-wasip2 -p busybox -p httpd -p promises
+# Alone, since it is built without std, and features are unified over what is built together.
+	$(GUESTS) --target wasm32-wasip2 -p pause
+# The promises once more as core modules (p1), and those of WASI 0.3, which are examples.
+	$(GUESTS) --target wasm32-wasip1 -p promises --bins
+	$(GUESTS) --target wasm32-wasip2 -p promises --examples
+
+release: guests
+	$(CARGO) build --locked --release
+
+# After the guests: they install the targets.
+third-party: guests $(THIRD_PARTY)
+
+target/third-party/rg.wasm: $(RG)
+	mkdir -p $(@D)
+	cp $(RG) $@
+
+$(RG):
+	$(CARGO) install ripgrep --version $(RIPGREP) --locked --target wasm32-wasip1 --root $(TOOLS)/ripgrep-$(RIPGREP) --no-track
+
+target/third-party/hello-py.wasm: tests/third-party/hello.py tests/third-party/wit/hello.wit $(PY)/bin/componentize-py
+	mkdir -p $(@D)
+	$(PY)/bin/componentize-py -d tests/third-party/wit -w hello-command componentize hello -p tests/third-party -o $@
+
+$(PY)/bin/componentize-py:
+	$(PYTHON) -m venv $(PY)
+	$(PY)/bin/pip install --quiet --disable-pip-version-check componentize-py==$(COMPONENTIZE_PY)
+	touch $@
+
+$(DENY):
+	$(CARGO) install cargo-deny --version $(CARGO_DENY) --locked --debug --root $(TOOLS)/cargo-deny-$(CARGO_DENY)

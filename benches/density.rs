@@ -1,0 +1,69 @@
+//! Many idle pods: memory, maps, processor time.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::figures::Figure;
+use super::native::{Sleepers, field};
+use super::pods::{PAUSE, on_node};
+
+struct Usage {
+    /// Resident memory and page tables.
+    kib: f64,
+    maps: f64,
+}
+
+fn usage() -> Usage {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    let maps = fs::read_to_string("/proc/self/maps").expect("/proc").lines().count();
+    Usage { kib: field(&status, "VmRSS:") + field(&status, "VmPTE:"), maps: maps as f64 }
+}
+
+/// Processor time of this process.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// `count` idle pods beside as many idle processes (at most 1,000 of those: they are expensive).
+pub fn figures(count: usize) -> Vec<Figure> {
+    let sleepers = Sleepers::start(count.min(1000));
+    std::thread::sleep(Duration::from_millis(300));
+    let native = sleepers.kib_each();
+    sleepers.end();
+    on_node(async |bench| {
+        bench.starts(PAUSE, 20).await;
+        let before = usage();
+        let took = in_batches(bench, count).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let after = usage();
+        let each = |before: f64, after: f64| (after - before) / count as f64;
+        let kib = Figure::new(&format!("idle_pod_kib_{count}"), each(before.kib, after.kib), "KiB");
+        let mut figures = vec![kib.at_most(128.0).beside(native)];
+        if count == 1000 {
+            let maps = Figure::new("maps_per_pod", each(before.maps, after.maps), "maps");
+            figures.push(maps.at_most(5.0));
+            let (begun, used) = (Instant::now(), cpu());
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let percent = (cpu() - used).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
+            figures.push(Figure::new("idle_cpu_1000_pods", percent, "%").at_most(0.5));
+        } else {
+            figures.push(Figure::new(&format!("start_{count}_pods"), took.as_secs_f64(), "s"));
+        }
+        figures
+    })
+}
+
+/// Creates pods no faster than this client reads its watch.
+async fn in_batches(bench: &mut super::pods::Bench, count: usize) -> Duration {
+    const BATCH: usize = 500;
+    let begun = Instant::now();
+    for first in (0..count).step_by(BATCH) {
+        let batch = BATCH.min(count - first);
+        for i in first..first + batch {
+            bench.create(&format!("d{i}"), PAUSE).await;
+        }
+        bench.until_running(batch).await;
+    }
+    begun.elapsed()
+}

@@ -1,0 +1,56 @@
+//! The figures of the product, each beside a yardstick of the same run: native processes.
+//!
+//! `make bench` prints one table and writes `target/bench.json`. Groups that measure this
+//! process's memory and processor time run in processes of their own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::panic)]
+#![allow(clippy::indexing_slicing, reason = "a benchmark that fails should stop and say where")]
+
+mod density;
+mod figures;
+mod native;
+mod pods;
+mod start;
+
+use std::process::Command;
+
+use figures::Figure;
+
+/// What belongs together, measured in a process of its own.
+type Group = (&'static str, fn() -> Vec<Figure>);
+
+/// All groups, in the order of the table.
+const GROUPS: [Group; 5] = [
+    ("start", start::figures),
+    ("burst", pods::burst),
+    ("density-1000", || density::figures(1000)),
+    ("density-10000", || density::figures(10_000)),
+    ("binary", start::binary),
+];
+
+fn main() {
+    if let Some(group) = std::env::var_os("WASMPOD_BENCH_GROUP") {
+        let (_, run) = GROUPS.iter().find(|(name, _)| **name == *group).expect("a known group");
+        return println!("{}", serde_json::to_string(&run()).expect("figures encode"));
+    }
+    // `cargo bench -- NAME…` runs the groups whose names contain one of the words.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let mut figures = Vec::new();
+    for (name, _) in GROUPS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
+            continue;
+        }
+        eprintln!("measuring {name} …");
+        figures.extend(in_process(name));
+    }
+    figures::print(&figures);
+    figures::write(&figures);
+}
+
+fn in_process(group: &str) -> Vec<Figure> {
+    let this = std::env::current_exe().expect("this program");
+    let output = Command::new(this).env("WASMPOD_BENCH_GROUP", group).output().expect("this program starts");
+    if !output.status.success() {
+        panic!("group {group} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    serde_json::from_slice(&output.stdout).expect("figures")
+}

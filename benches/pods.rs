@@ -1,0 +1,133 @@
+//! Pods on a node in this process: created in the store, seen on a watch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use wasmpod::cli::local::{Local, runtime};
+use wasmpod::control::{Body, ChangeKind, DeleteOptions, Key, Resource, Scope, WatchEvent, WatchStream};
+use wasmpod::images::Images;
+use wasmpod::model::pods;
+
+use super::figures::Figure;
+use super::native::{Sleepers, millis};
+
+/// A node and a client that watches it.
+pub struct Bench {
+    local: Local,
+    watch: WatchStream,
+}
+
+pub const PAUSE: &str = "containers: [{name: a, image: registry.k8s.io/pause}]";
+pub const TWO_AND_TWO: &str = "initContainers: [{name: i, image: busybox, command: ['true']}, {name: j, image: busybox, \
+    command: ['true']}], containers: [{name: a, image: registry.k8s.io/pause}, {name: b, image: registry.k8s.io/pause}]";
+
+/// Runs `work` on a runtime of its own.
+pub fn on_node<T>(work: impl AsyncFnOnce(&mut Bench) -> T) -> T {
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    tokio.block_on(async {
+        let images = Arc::new(Images::new(BTreeMap::new(), true));
+        let local = Local::start(runtime().expect("a runtime"), images).expect("a node");
+        let scope = Scope { resource: Resource::PODS, namespace: None };
+        let from = local.control.list(&scope).await.expect("a list").revision;
+        let watch = local.control.watch(&scope, from).await.expect("a watch");
+        let mut bench = Bench { local, watch };
+        let done = work(&mut bench).await;
+        bench.local.stop().await;
+        done
+    })
+}
+
+impl Bench {
+    pub async fn create(&self, name: &str, spec: &str) {
+        let yaml = format!("{{metadata: {{name: {name}}}, spec: {{{spec}}}}}");
+        let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
+        self.local.control.create(Body::Pod(Box::new(pod))).await.expect("created");
+    }
+
+    pub async fn delete(&self, name: &str) {
+        let key = Key::pod("default", name);
+        self.local.control.delete(&key, DeleteOptions::default()).await.expect("deleted");
+    }
+
+    /// Waits until `count` more pods run, all containers ready.
+    pub async fn until_running(&mut self, count: usize) {
+        let mut running = std::collections::BTreeSet::new();
+        while running.len() < count {
+            if let WatchEvent::Change(_, object) = self.watch.next().await.expect("goes on").expect("in reach") {
+                let pod: Arc<Pod> = object.decode().expect("a pod");
+                if pods::has_condition(&pod, "Ready") {
+                    running.insert(object.key.clone());
+                }
+            }
+        }
+    }
+
+    /// Waits until `count` more pods are gone.
+    pub async fn until_gone(&mut self, count: usize) {
+        let mut gone = 0;
+        while gone < count {
+            let event = self.watch.next().await.expect("goes on").expect("in reach");
+            gone += usize::from(matches!(event, WatchEvent::Change(ChangeKind::Deleted, _)));
+        }
+    }
+
+    /// Milliseconds from creation to running, for `rounds` pods one after the other.
+    pub async fn starts(&mut self, spec: &str, rounds: usize) -> Vec<f64> {
+        let mut times = Vec::new();
+        for round in 0..rounds {
+            let name = format!("p{round}");
+            let begun = Instant::now();
+            self.create(&name, spec).await;
+            self.until_running(1).await;
+            times.push(millis(begun.elapsed()));
+            self.delete(&name).await;
+            self.until_gone(1).await;
+        }
+        times
+    }
+
+    /// Creates `count` pods at once and waits until all run.
+    pub async fn many(&mut self, count: usize) -> Duration {
+        let begun = Instant::now();
+        for i in 0..count {
+            self.create(&format!("p{i}"), PAUSE).await;
+            // The watch must not fall behind what the store remembers.
+        }
+        self.until_running(count).await;
+        begun.elapsed()
+    }
+
+    pub async fn end_many(&mut self, count: usize) -> Duration {
+        let begun = Instant::now();
+        for i in 0..count {
+            self.delete(&format!("p{i}")).await;
+        }
+        self.until_gone(count).await;
+        begun.elapsed()
+    }
+}
+
+/// 1,000 pods at once, and their end.
+pub fn burst() -> Vec<Figure> {
+    const COUNT: usize = 1000;
+    let begun = Instant::now();
+    let sleepers = Sleepers::start(COUNT);
+    let native = COUNT as f64 / begun.elapsed().as_secs_f64();
+    let begun = Instant::now();
+    sleepers.end();
+    let native_end = millis(begun.elapsed());
+    on_node(async |bench| {
+        bench.starts(PAUSE, 20).await;
+        let took = bench.many(COUNT).await;
+        let ended = bench.end_many(COUNT).await;
+        vec![
+            Figure::new("pods_per_second_1000", COUNT as f64 / took.as_secs_f64(), "1/s")
+                .at_least(2000.0)
+                .beside(native),
+            Figure::new("teardown_1000_pods", millis(ended), "ms").beside(native_end),
+        ]
+    })
+}
