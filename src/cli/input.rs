@@ -175,7 +175,7 @@ fn find_twins(pods: &[Pod], faults: &mut Vec<String>) {
     let mut known = std::collections::BTreeSet::new();
     for pod in pods.iter().filter(|pod| !pods::name(pod).is_empty()) {
         if !known.insert((pods::namespace(pod), pods::name(pod))) {
-            faults.push(format!("pods {:?} is given twice: give each pod a name of its own", pods::name(pod)));
+            faults.push(format!("pod {:?} is given twice: give each pod a name of its own", pods::name(pod)));
         }
     }
 }

@@ -100,7 +100,18 @@ fn objects(node: &Node, text: &str) -> Vec<(Option<usize>, Found)> {
         },
         Known::NotYet => {
             let message = format!("kind {} is not supported yet", header.1);
-            let hint = "wasmpod runs Pods: write its template as a Pod".to_string();
+            let hint = match header.1 {
+                "CronJob"
+                | "DaemonSet"
+                | "Deployment"
+                | "Job"
+                | "PodTemplate"
+                | "ReplicaSet"
+                | "ReplicationController"
+                | "StatefulSet" => "wasmpod runs Pods: write its template as a Pod",
+                _ => "wasmpod runs Pods: leave it out",
+            };
+            let hint = hint.to_string();
             vec![(None, Err(vec![issue(node, "kind", &message, Some(hint))]))]
         }
         Known::Unknown { known_in } => {

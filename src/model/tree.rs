@@ -104,10 +104,9 @@ fn syntax_issue(error: &serde_saphyr::Error) -> Issue {
     let position = error.location().map(|at| position(&at));
     let whole = error.without_snippet().to_string();
     // The library ends its message with the place, which an issue prints in front.
-    let message = match whole.find(" at line ") {
-        Some(end) => whole[..end].to_string(),
-        None => whole,
-    };
+    let mut message = whole.split(" at line ").next().unwrap_or(&whole);
+    // A word to whoever calls the library.
+    message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
     let hint = message.contains("duplicate").then(|| "remove one of them".to_string());
     Issue { path: String::new(), position, message: format!("not valid YAML: {message}"), hint }
 }

@@ -62,14 +62,27 @@ fn files_that_are_no_manifests_are_refused() {
         ("an unknown kind", with_yaml("{apiVersion: example.com/v1, kind: Thing, metadata: {name: t}}\n")),
         ("no containers", with_yaml("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: []}}\n")),
         ("no name", with_yaml("{apiVersion: v1, kind: Pod, spec: {containers: [{name: c, image: busybox}]}}\n")),
-        ("two faulty pods", with_yaml(&format!("{}---\n{}", pod("P", "containers: [{name: c}]"), pod("q", "containers: [{image: busybox}]")))),
+        (
+            "two faulty pods",
+            with_yaml(&format!(
+                "{}---\n{}",
+                pod("P", "containers: [{name: c}]"),
+                pod("q", "containers: [{image: busybox}]")
+            )),
+        ),
         ("one name twice", with_yaml(&format!("{good}---\n{good}"))),
         ("a key twice", with_yaml("{apiVersion: v1, kind: Pod, kind: Pod}\n")),
         ("bad JSON", with_file("pod.json", "{\"kind\": \"Pod\",, }")),
-        ("an unknown volume", with_yaml(&pod("p", "containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v}]}]"))),
+        (
+            "an unknown volume",
+            with_yaml(&pod("p", "containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v}]}]")),
+        ),
         ("a wrong policy", with_yaml(&pod("p", "restartPolicy: Sometimes, containers: [{name: c, image: busybox}]"))),
         ("the host's network", with_yaml(&pod("p", "hostNetwork: true, containers: [{name: c, image: busybox}]"))),
-        ("a wrong quantity", with_yaml(&pod("p", "containers: [{name: c, image: busybox, resources: {limits: {memory: 64Mb}}}]"))),
+        (
+            "a wrong quantity",
+            with_yaml(&pod("p", "containers: [{name: c, image: busybox, resources: {limits: {memory: 64Mb}}}]")),
+        ),
     ];
     let all: Vec<String> = cases.into_iter().map(|(what, told)| format!("# {what}\n{told}")).collect();
     all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
@@ -80,8 +93,10 @@ fn files_that_are_no_manifests_are_refused() {
 fn files_that_cannot_be_read_are_named() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir(dir.path().join("empty")).expect("made");
-    let try_ = |args: &[&str]| format!("# {}\n{}", args.join(" "), told(&run().args(args).dir(dir.path()).done(), dir.path()));
-    let all = [&["missing.yaml"][..], &["missing.wasm"], &["empty"], &["missing.yaml", "empty"], &["/proc/self/mem"]].map(try_);
+    let try_ =
+        |args: &[&str]| format!("# {}\n{}", args.join(" "), told(&run().args(args).dir(dir.path()).done(), dir.path()));
+    let all = [&["missing.yaml"][..], &["missing.wasm"], &["empty"], &["missing.yaml", "empty"], &["/proc/self/mem"]]
+        .map(try_);
     all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
     insta::assert_snapshot!(all.join("\n"));
 }
@@ -143,12 +158,13 @@ fn command(body: &str) -> Vec<u8> {
 #[test]
 fn programs_that_cannot_run_say_why() {
     let busybox = fs::read(crate::host::guest("wasm32-wasip2", "busybox")).expect("busybox");
+    let truncated = with_file("app.wasm", busybox.get(..10_000).unwrap_or_default());
+    assert!(truncated.starts_with("exit code 2\nerror: cannot run app.wasm: invalid WebAssembly: "), "{truncated}");
     let cases = [
         ("no wasm", with_file("app.wasm", "#!/bin/sh\necho hello\n")),
         ("an ELF file", with_file("app.wasm", b"\x7fELF\x02\x01\x01")),
         ("an empty file", with_file("app.wasm", "")),
         ("only the magic", with_file("app.wasm", b"\0asm")),
-        ("a truncated component", with_file("app.wasm", busybox.get(..10_000).unwrap_or_default())),
         ("a truncated module", with_file("app.wasm", importing().get(..16).unwrap_or_default())),
         ("imports that nobody offers", with_file("app.wasm", importing())),
         ("no _start", with_file("app.wasm", module(""))),
@@ -179,22 +195,41 @@ fn a_pod_whose_program_cannot_run_fails_and_leaves_others_alone() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("bad.wasm"), importing()).expect("written");
     fs::write(dir.path().join("worse.wasm"), "no wasm").expect("written");
-    let broken = |name: &str| pod(name, &format!("restartPolicy: Never, containers: [{{name: c, image: ./{name}.wasm}}]"));
-    let yaml = format!("{}---\n{}---\n{}", broken("bad"), broken("worse"), scripts("good", &[("c", "sleep 0.2; echo fine")]));
+    let broken =
+        |name: &str| pod(name, &format!("restartPolicy: Never, containers: [{{name: c, image: ./{name}.wasm}}]"));
+    let yaml =
+        format!("{}---\n{}---\n{}", broken("bad"), broken("worse"), scripts("good", &[("c", "sleep 0.2; echo fine")]));
     fs::write(dir.path().join("pods.yaml"), yaml).expect("written");
     let done = run().arg("pods.yaml").dir(dir.path()).done().expect(1);
     assert_eq!(done.log("good/c"), "fine\n");
-    assert!(done.stderr.contains("error: pod bad failed: container c ended with exit code 128 (StartError)"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("error: pod bad failed: container c ended with exit code 128 (StartError)"),
+        "{}",
+        done.stderr
+    );
     assert!(done.stderr.contains("env::magic"), "{}", done.stderr);
-    assert!(done.stderr.contains("error: pod worse failed") && done.stderr.contains("not a WebAssembly program"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("error: pod worse failed") && done.stderr.contains("not a WebAssembly program"),
+        "{}",
+        done.stderr
+    );
     assert!(!done.stderr.contains("pod good failed"), "{}", done.stderr);
 }
 
 #[test]
 fn an_unknown_image_lists_the_ways_to_one() {
-    let told = with_yaml(&pod("p", "containers: [{name: a, image: redis}, {name: b, image: ./missing.wasm}, {name: c, image: 'A b'}]"));
+    let told = with_yaml(&pod(
+        "p",
+        "containers: [{name: a, image: redis}, {name: b, image: ./missing.wasm}, {name: c, image: 'A b'}]",
+    ));
     assert!(told.starts_with("exit code 2\n"), "{told}");
-    for way in ["image: ./app.wasm", "--image redis=FILE", "busybox, alpine, nginx, registry.k8s.io/pause", "missing.wasm", "A b"] {
+    for way in [
+        "image: ./app.wasm",
+        "--image redis=FILE",
+        "busybox, alpine, nginx, registry.k8s.io/pause",
+        "missing.wasm",
+        "A b",
+    ] {
         assert!(told.contains(way), "{told}");
     }
     insta::assert_snapshot!(told);
@@ -202,7 +237,9 @@ fn an_unknown_image_lists_the_ways_to_one() {
 
 #[test]
 fn a_command_that_an_image_lacks_is_named() {
-    let done = run().manifest(&pod("p", "restartPolicy: Never, containers: [{name: c, image: busybox, command: [python3, x]}]")).done();
+    let done = run()
+        .manifest(&pod("p", "restartPolicy: Never, containers: [{name: c, image: busybox, command: [python3, x]}]"))
+        .done();
     assert!(done.expect(1).stderr.contains("exec: \"python3\": executable file not found in $PATH"));
 }
 
@@ -228,7 +265,11 @@ fn a_cache_that_cannot_be_written_only_costs_time() {
 #[test]
 fn a_folder_for_temporary_files_that_is_missing_is_our_failure() {
     let done = run().manifest(&scripts("p", &[("c", "true")])).env("TMPDIR", "/not/there").done().expect(125);
-    assert!(done.stderr.contains("error: cannot make a folder in /not/there (set TMPDIR to another place)"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("error: cannot make a folder in /not/there (set TMPDIR to another place)"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
@@ -237,6 +278,11 @@ fn a_volume_that_cannot_be_used_is_told_of_and_others_go_on() {
                 volumes: [{name: v, hostPath: {path: /not/there, type: Directory}}]";
     let yaml = format!("{}---\n{}", pod("p", spec), scripts("good", &[("c", "echo fine")]));
     let done = run().manifest(&yaml).args(["--timeout", "1s"]).done().expect(124);
-    assert_eq!(done.stderr.matches("hostPath type check failed: /not/there is not a directory").count(), 1, "{}", done.stderr);
+    assert_eq!(
+        done.stderr.matches("hostPath type check failed: /not/there is not a directory").count(),
+        1,
+        "{}",
+        done.stderr
+    );
     assert_eq!(done.log("good/c"), "fine\n");
 }

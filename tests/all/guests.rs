@@ -47,9 +47,12 @@ fn every_promise_has_a_test_that_names_it() {
         }
     }
     assert!(names.len() > 10, "{names:?}");
-    names.retain(|name| !["forms", "bare", "p3", "guest"].iter().any(|call| {
-        tests.contains(&format!("{call}(\"{name}\"")) || tests.contains(&format!("{call}(\"wasm32-wasip2\", \"{name}\""))
-    }));
+    names.retain(|name| {
+        !["forms", "bare", "p3", "guest"].iter().any(|call| {
+            tests.contains(&format!("{call}(\"{name}\""))
+                || tests.contains(&format!("{call}(\"wasm32-wasip2\", \"{name}\""))
+        })
+    });
     names.retain(|name| name != "trap" || !tests.contains("traced/trap.wasm"));
     assert!(names.is_empty(), "no test runs {names:?}");
 }
@@ -59,7 +62,15 @@ fn arguments_and_environment_arrive_as_they_are_given() {
     for program in forms("args_env") {
         let env = "workingDir: /tmp, env: [{name: A, value: 'a b'}, {name: EMPTY, value: ''}]";
         let log = in_pod(&program, &["one", "", "two words", "ünï"], env).expect(0).log("p/c");
-        for line in ["arg 1 \"one\"", "arg 2 \"\"", "arg 3 \"two words\"", "arg 4 \"ünï\"", "env A=\"a b\"", "env EMPTY=\"\"", "env HOSTNAME=\"p\""] {
+        for line in [
+            "arg 1 \"one\"",
+            "arg 2 \"\"",
+            "arg 3 \"two words\"",
+            "arg 4 \"ünï\"",
+            "env A=\"a b\"",
+            "env EMPTY=\"\"",
+            "env HOSTNAME=\"p\"",
+        ] {
             assert!(log.lines().any(|l| l == line), "{}: {line}\n{log}", program.display());
         }
     }
@@ -70,9 +81,11 @@ fn exit_codes_arrive_whole() {
     let [p1, p2] = forms("exit_code");
     for code in [0, 1, 7, 126, 200, 255] {
         let text = code.to_string();
-        for (program, args) in
-            [(&p1, &[text.as_str()][..]), (&p2, &[text.as_str(), "exact"]), (&p3("p3_command"), &["exit", text.as_str()])]
-        {
+        for (program, args) in [
+            (&p1, &[text.as_str()][..]),
+            (&p2, &[text.as_str(), "exact"]),
+            (&p3("p3_command"), &["exit", text.as_str()]),
+        ] {
             assert_eq!(bare(program, args).done().code, code, "{} {args:?}", program.display());
             let done = in_pod(program, args, "").expect(i32::from(code != 0));
             let reason = if code == 0 { "Completed" } else { "Error" };
@@ -126,7 +139,9 @@ fn files_behave_as_posix_says_and_no_name_leads_out() {
             assert!(log.lines().any(|l| l == line), "{}: no line {line:?}\n{log}", program.display());
         }
         assert!(!log.contains("rmdir full: ok"), "{log}");
-        let escapes = log.lines().filter(|l| l.starts_with("escape") || l.starts_with("through absolute") || l.starts_with("through link with"));
+        let escapes = log.lines().filter(|l| {
+            l.starts_with("escape") || l.starts_with("through absolute") || l.starts_with("through link with")
+        });
         for line in escapes {
             assert!(!line.contains(": ok"), "{}: {line}", program.display());
         }
@@ -185,7 +200,8 @@ fn a_trap_tells_where_by_name_and_line() {
     let done = in_pod(&program, &[], "").expect(1);
     assert_eq!(done.ended("c").0, 134);
     let log = done.log("p/c");
-    let message = status(&done.object(), "c")["state"]["terminated"]["message"].as_str().unwrap_or_default().to_string();
+    let message =
+        status(&done.object(), "c")["state"]["terminated"]["message"].as_str().unwrap_or_default().to_string();
     for text in [log.as_str(), message.as_str()] {
         let at = |name: &str| text.find(&format!("\n    at {name} (")).unwrap_or_else(|| panic!("no {name} in {text}"));
         assert!(at("innermost") < at("middle") && at("middle") < at("outer") && at("outer") < at("main"), "{text}");
@@ -274,7 +290,8 @@ fn a_flood_can_be_ended_and_counts_what_it_lost() {
         assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
         let done = in_pod(&program, &["5000"], "").expect(0);
         let log = done.log("p/c");
-        let dropped: usize = log.lines().filter_map(|l| l.strip_prefix('[')?.split(' ').next()?.parse::<usize>().ok()).sum();
+        let dropped: usize =
+            log.lines().filter_map(|l| l.strip_prefix('[')?.split(' ').next()?.parse::<usize>().ok()).sum();
         let gaps = log.lines().filter(|l| l.starts_with('[')).count();
         assert_eq!(log.lines().count() - gaps + dropped, 5000);
         assert!(log.ends_with("00000000000000004999 the quick brown fox jumps over the lazy dog\n"));

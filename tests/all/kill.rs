@@ -1,6 +1,5 @@
 //! Whatever a guest does, it ends within milliseconds of being killed.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,12 +9,11 @@ use wasmpod::logs::{Entry, Log};
 use wasmpod::network::{Endpoint, PodNetwork};
 use wasmpod::runtime::{DEFAULT_LIMIT, Exit, Instance, MemoryBudget, Runtime, Stdio, World};
 
-const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/guests");
+use crate::host::guest;
 
 /// A guest of `wasm-examples/promises`, started in a World of its own.
 async fn start(runtime: &Arc<Runtime>, target: &str, name: &str, log: &Arc<Log>) -> Instance {
-    let path = Path::new(GUESTS).join(target).join("release").join(format!("{name}.wasm"));
-    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}: run `make guests`", path.display()));
+    let bytes = std::fs::read(guest(target, name)).expect("the guest");
     let program = Executable::new(bytes.into());
     let compiled = runtime.program(program.digest, &program.bytes).await.expect("it compiles");
     let world = World {

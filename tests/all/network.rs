@@ -26,7 +26,9 @@ fn a_web_server_serves_a_shared_volume() {
         "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], \
          initContainers: [{{name: fill, image: busybox, command: [sh, -c, 'echo hello > /site/index.html'], volumeMounts: [{{name: v, mountPath: /site}}]}}], \
          containers: [{{name: web, image: nginx, volumeMounts: [{{name: v, mountPath: /usr/share/nginx/html}}]}}, {}]",
-        client("until wget -qO- http://localhost/; do sleep 0.02; done; wget -qO- http://localhost/nope || echo code $?; echo end")
+        client(
+            "until wget -qO- http://localhost/; do sleep 0.02; done; wget -qO- http://localhost/nope || echo code $?; echo end"
+        )
     );
     let child = run().manifest(&pod("p", &spec)).start();
     child.wait_for("p/client | end\n");
@@ -39,7 +41,8 @@ fn a_web_server_serves_a_shared_volume() {
 #[test]
 fn bytes_cross_between_containers_in_both_directions() {
     let server = "printf 'from the server\\n' | nc -l -p 8080";
-    let client = "until printf 'from the client\\n' | nc localhost 8080 > got 2> /dev/null; do sleep 0.02; done; cat got";
+    let client =
+        "until printf 'from the client\\n' | nc localhost 8080 > got 2> /dev/null; do sleep 0.02; done; cat got";
     let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
     assert_eq!(done.log("p/server"), "from the client\n");
     assert_eq!(done.log("p/client"), "from the server\n");
@@ -56,7 +59,8 @@ fn a_client_without_input_still_gets_the_answer() {
 #[test]
 fn a_large_transfer_arrives_whole() {
     let server = "seq 1 200000 | nc -l -p 8080";
-    let client = "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; wc -c < got; tail -n 1 got";
+    let client =
+        "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; wc -c < got; tail -n 1 got";
     let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
     assert_eq!(done.log("p/client").split_whitespace().collect::<Vec<_>>(), ["1288895", "200000"]);
 }
@@ -74,7 +78,13 @@ fn a_connection_that_nobody_listens_for_is_refused() {
 fn pods_are_isolated_even_on_the_same_port() {
     let serve = |word: &str| {
         let server = format!("echo {word} | nc -l -p 8080");
-        scripts(word, &[("server", &server), ("client", "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; cat got")])
+        scripts(
+            word,
+            &[
+                ("server", &server),
+                ("client", "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; cat got"),
+            ],
+        )
     };
     let stranger = scripts("stranger", &[("c", "sleep 0.2; nc localhost 8080 < /dev/null; echo code $?")]);
     let done = run().manifest(&[serve("one"), serve("two"), stranger].join("---\n")).done().expect(0);
@@ -88,7 +98,9 @@ fn the_host_is_out_of_reach() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of the host");
     let port = listener.local_addr().expect("its address").port();
     listener.set_nonblocking(true).expect("a listener that does not wait");
-    let script = format!("nc 127.0.0.1 {port} < /dev/null; echo $?; nc 10.0.0.1 80 < /dev/null; echo $?; nc example.com 80 < /dev/null; echo $?");
+    let script = format!(
+        "nc 127.0.0.1 {port} < /dev/null; echo $?; nc 10.0.0.1 80 < /dev/null; echo $?; nc example.com 80 < /dev/null; echo $?"
+    );
     let done = run().manifest(&scripts("p", &[("c", &script)])).done().expect(0);
     let codes: Vec<String> = done.log("p/c").lines().filter(|l| l.len() == 1).map(Into::into).collect();
     assert_eq!(codes, ["1", "1", "1"], "{done:?}");
@@ -100,6 +112,9 @@ fn a_port_is_taken_once_and_free_again_after_its_owner() {
     let first = "nc -l -p 8080 < /dev/null & sleep 0.1; echo listening > /dev/null; wait";
     let second = "until nc -l -p 8080 < /dev/null 2> err; do grep -qi 'in use' err && echo taken; sleep 0.05; \
                   nc localhost 8080 < /dev/null; break; done; (sleep 0.2; nc localhost 8080 < /dev/null) & nc -l -p 8080 < /dev/null && echo mine";
-    let done = run().manifest(&scripts("p", &[("first", first), ("second", &format!("sleep 0.2; {second}"))])).done().expect(0);
+    let done = run()
+        .manifest(&scripts("p", &[("first", first), ("second", &format!("sleep 0.2; {second}"))]))
+        .done()
+        .expect(0);
     assert_eq!(done.log("p/second"), "taken\nmine\n", "{done:?}");
 }

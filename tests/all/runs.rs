@@ -199,7 +199,7 @@ fn an_endless_writer_slows_nobody() {
     child.interrupt();
     let done = child.done().expect(130);
     assert_eq!(done.log("p/neighbour").lines().count(), 11);
-    assert!(done.log("p/writer").starts_with("the quick brown fox\n"));
+    assert!(done.log("p/writer").contains("the quick brown fox\n"));
     assert!(done.took.as_secs_f64() < 5.0, "{:?}", done.took);
 }
 

@@ -74,8 +74,10 @@ fn a_second_ctrl_c_kills() {
 
 #[test]
 fn a_shell_that_computes_or_writes_without_end_hears_the_notice() {
-    for work in ["yes", "yes > /dev/null", "while :; do :; done", "while :; do echo x; done", "seq 1 999999999 | wc -l"] {
-        let child = up(&script("p", 30, &format!("echo up; {work}")), JSON);
+    for work in ["yes", "yes > /dev/null", "while :; do :; done", "while :; do echo x; done", "seq 1 999999999 | wc -l"]
+    {
+        let child = run().manifest(&script("p", 30, work)).args(JSON).start();
+        child.wait_for("p/c: Running\n");
         let asked = Instant::now();
         child.interrupt();
         let done = child.done().expect(130);

@@ -36,7 +36,10 @@ fn ripgrep_searches_a_mounted_folder() {
 
 #[test]
 fn a_python_component_prints_and_exits() {
-    let spec = format!("restartPolicy: Never, containers: [{{name: py, image: {:?}, args: ['7', 'and more']}}]", program("hello-py.wasm"));
+    let spec = format!(
+        "restartPolicy: Never, containers: [{{name: py, image: {:?}, args: ['7', 'and more']}}]",
+        program("hello-py.wasm")
+    );
     let done = run().manifest(&pod("p", &spec)).args(["-o", "json"]).done().expect(0);
     assert_eq!(done.log("p/py"), "hello from Python 7 and more\n");
     assert_eq!(done.ended("py"), (0, "Completed".into()));
