@@ -21,8 +21,6 @@ pub fn requested() -> bool {
 /// Resolves when the container is asked to end.
 pub async fn termination() {
     if !requested() {
-        AsyncPollable::new(termination::subscribe())
-            .wait_for()
-            .await;
+        AsyncPollable::new(termination::subscribe()).wait_for().await;
     }
 }

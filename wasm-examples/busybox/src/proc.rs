@@ -71,10 +71,7 @@ impl Proc {
         }
         let path = self.path(operand);
         if path.is_dir() {
-            return Err(io::Error::new(
-                io::ErrorKind::IsADirectory,
-                "Is a directory",
-            ));
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "Is a directory"));
         }
         Ok(Reader::file(File::open(path)?))
     }
@@ -138,10 +135,7 @@ enum SourceKind {
 
 impl Reader {
     fn new(kind: SourceKind) -> Reader {
-        Reader(Rc::new(Source {
-            ahead: RefCell::default(),
-            kind,
-        }))
+        Reader(Rc::new(Source { ahead: RefCell::default(), kind }))
     }
 
     /// Always at its end, like /dev/null.
@@ -150,9 +144,7 @@ impl Reader {
     }
 
     pub fn host() -> Reader {
-        Reader::new(SourceKind::Host(AsyncInputStream::new(
-            wasip2::cli::stdin::get_stdin(),
-        )))
+        Reader::new(SourceKind::Host(AsyncInputStream::new(wasip2::cli::stdin::get_stdin())))
     }
 
     pub fn file(file: File) -> Reader {
@@ -161,9 +153,7 @@ impl Reader {
 
     /// Reads fixed bytes (here-documents).
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Reader {
-        Reader::new(SourceKind::Bytes(RefCell::new(VecDeque::from(
-            bytes.into(),
-        ))))
+        Reader::new(SourceKind::Bytes(RefCell::new(VecDeque::from(bytes.into()))))
     }
 
     /// Reads at least one byte; 0 means the end.
@@ -294,10 +284,7 @@ impl Writer {
 /// A file open for both, with one position (`<>`).
 pub fn file_pair(file: File) -> (Reader, Writer) {
     let file = Rc::new(RefCell::new(file));
-    (
-        Reader::new(SourceKind::File(file.clone())),
-        Writer(Rc::new(Sink::File(file))),
-    )
+    (Reader::new(SourceKind::File(file.clone())), Writer(Rc::new(Sink::File(file))))
 }
 
 /// Lets the other tasks of this thread run once.

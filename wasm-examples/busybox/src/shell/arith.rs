@@ -5,12 +5,7 @@ use super::variables::Variables;
 
 /// The value of `expression`; assignments in it change `variables`. The error is a message.
 pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, String> {
-    let mut evaluation = Evaluation {
-        text: expression,
-        variables,
-        live: true,
-        depth: 0,
-    };
+    let mut evaluation = Evaluation { text: expression, variables, live: true, depth: 0 };
     if evaluation.peek().is_none() {
         return Ok(0);
     }
@@ -48,9 +43,7 @@ const LEVELS: [&[&str]; 10] = [
     &["*", "/", "%"],
 ];
 
-const ASSIGNMENTS: [&str; 11] = [
-    "<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "=",
-];
+const ASSIGNMENTS: [&str; 11] = ["<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "="];
 
 impl Evaluation<'_> {
     fn peek(&mut self) -> Option<char> {
@@ -131,17 +124,10 @@ impl Evaluation<'_> {
         let mut left = self.level(level + 1)?;
         loop {
             self.peek();
-            let Some(op) = operators
-                .iter()
-                .copied()
-                .find(|op| self.text.starts_with(op))
-            else {
+            let Some(op) = operators.iter().copied().find(|op| self.text.starts_with(op)) else {
                 return Ok(left);
             };
-            let next = self
-                .text
-                .get(op.len()..)
-                .and_then(|rest| rest.chars().next());
+            let next = self.text.get(op.len()..).and_then(|rest| rest.chars().next());
             let another = match op {
                 "|" | "&" => next == op.chars().next() || next == Some('='),
                 "<" | ">" => next == op.chars().next(),
@@ -240,9 +226,7 @@ impl Evaluation<'_> {
     }
 
     fn number(&mut self) -> Result<i64, String> {
-        let end = self
-            .text
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '_');
+        let end = self.text.find(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '_');
         let (digits, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
         self.text = rest;
         parse(digits).ok_or_else(|| SYNTAX.to_string())
@@ -250,9 +234,7 @@ impl Evaluation<'_> {
 
     fn name(&mut self) -> Option<String> {
         self.peek();
-        let end = self
-            .text
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let end = self.text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let (name, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
         if !super::word::is_name(name) {
             return None;
@@ -277,12 +259,7 @@ impl Evaluation<'_> {
         if depth > DEEPEST {
             return Err("expression recursion loop detected".into());
         }
-        let mut inner = Evaluation {
-            text: &text,
-            variables: self.variables,
-            live: self.live,
-            depth,
-        };
+        let mut inner = Evaluation { text: &text, variables: self.variables, live: self.live, depth };
         let value = inner.comma()?;
         match inner.peek() {
             None => Ok(value),
@@ -331,14 +308,8 @@ fn parse(text: &str) -> Option<i64> {
         None => (false, text),
     };
     let (radix, digits) = if let Some((base, digits)) = digits.split_once('#') {
-        (
-            base.parse().ok().filter(|base| (2..=36).contains(base))?,
-            digits,
-        )
-    } else if let Some(hex) = digits
-        .strip_prefix("0x")
-        .or_else(|| digits.strip_prefix("0X"))
-    {
+        (base.parse().ok().filter(|base| (2..=36).contains(base))?, digits)
+    } else if let Some(hex) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         (16, hex)
     } else if digits.len() > 1 && digits.starts_with('0') {
         (8, digits.trim_start_matches('0'))
@@ -352,9 +323,5 @@ fn parse(text: &str) -> Option<i64> {
         return None;
     }
     let value = u64::from_str_radix(digits, radix).ok()? as i64;
-    Some(if negative {
-        value.wrapping_neg()
-    } else {
-        value
-    })
+    Some(if negative { value.wrapping_neg() } else { value })
 }

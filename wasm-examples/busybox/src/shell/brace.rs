@@ -74,12 +74,7 @@ fn sequence(text: &str) -> Option<Vec<String>> {
     }
     let mut from_chars = from.chars();
     let mut to_chars = to.chars();
-    let letters = match (
-        from_chars.next(),
-        from_chars.next(),
-        to_chars.next(),
-        to_chars.next(),
-    ) {
+    let letters = match (from_chars.next(), from_chars.next(), to_chars.next(), to_chars.next()) {
         (Some(a), None, Some(b), None) if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
             Some((a as i64, b as i64))
         }

@@ -16,28 +16,22 @@ pub struct Builtin {
 }
 
 const SPECIAL: [&str; 16] = [
-    ".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set",
-    "shift", "source", "times", "trap", "unset",
+    ".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "source",
+    "times", "trap", "unset",
 ];
 
 const REGULAR: [&str; 29] = [
-    "[", "[[", "alias", "bg", "cd", "chdir", "command", "echo", "false", "fg", "getopts", "hash",
-    "help", "jobs", "kill", "let", "local", "printf", "pwd", "read", "test", "true", "type",
-    "ulimit", "umask", "unalias", "wait", "builtin", "declare",
+    "[", "[[", "alias", "bg", "cd", "chdir", "command", "echo", "false", "fg", "getopts", "hash", "help", "jobs",
+    "kill", "let", "local", "printf", "pwd", "read", "test", "true", "type", "ulimit", "umask", "unalias", "wait",
+    "builtin", "declare",
 ];
 
 pub fn find(name: &str) -> Option<Builtin> {
     let special = SPECIAL.iter().find(|known| **known == name);
     let regular = REGULAR.iter().find(|known| **known == name);
     match (special, regular) {
-        (Some(name), _) => Some(Builtin {
-            name,
-            special: true,
-        }),
-        (None, Some(name)) => Some(Builtin {
-            name,
-            special: false,
-        }),
+        (Some(name), _) => Some(Builtin { name, special: true }),
+        (None, Some(name)) => Some(Builtin { name, special: false }),
         (None, None) => None,
     }
 }
@@ -48,10 +42,8 @@ pub fn declares(name: &str) -> bool {
 }
 
 /// Words that are syntax, for `type` and `command -v`.
-const KEYWORDS: [&str; 16] = [
-    "!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in", "then", "until",
-    "while", "{", "}",
-];
+const KEYWORDS: [&str; 16] =
+    ["!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in", "then", "until", "while", "{", "}"];
 
 impl Shell {
     /// Runs a builtin; `words[0]` is its name.
@@ -93,8 +85,7 @@ impl Shell {
                     true => place::physical(&self.cwd),
                     false => self.cwd.clone(),
                 };
-                self.print_or_fail("pwd", format!("{}\n", place.display()).as_bytes())
-                    .await
+                self.print_or_fail("pwd", format!("{}\n", place.display()).as_bytes()).await
             }
             "read" => self.builtin_read(args).await,
             "type" => self.builtin_type(args).await,
@@ -189,14 +180,9 @@ impl Shell {
     async fn builtin_command(&mut self, args: &[String]) -> Outcome {
         match args.first().map(String::as_str) {
             None => Ok(0),
-            Some("-v") => {
-                self.describe(args.get(1..).unwrap_or_default(), false)
-                    .await
-            }
+            Some("-v") => self.describe(args.get(1..).unwrap_or_default(), false).await,
             Some("-V") => self.describe(args.get(1..).unwrap_or_default(), true).await,
-            Some("-p" | "--") => {
-                Box::pin(self.builtin_command(args.get(1..).unwrap_or_default())).await
-            }
+            Some("-p" | "--") => Box::pin(self.builtin_command(args.get(1..).unwrap_or_default())).await,
             Some("exec") => self.builtin_exec(args.get(1..).unwrap_or_default()).await,
             Some(name) => match find(name) {
                 Some(builtin) => Box::pin(self.builtin(builtin, args.to_vec())).await,
@@ -260,12 +246,9 @@ impl Shell {
                 let mask = self.umask;
                 let class = |shift: u32| -> String {
                     let bits = [(4, 'r'), (2, 'w'), (1, 'x')].into_iter();
-                    bits.filter(|(bit, _)| (mask >> shift) & bit == 0)
-                        .map(|(_, c)| c)
-                        .collect()
+                    bits.filter(|(bit, _)| (mask >> shift) & bit == 0).map(|(_, c)| c).collect()
                 };
-                self.print(&format!("u={},g={},o={}\n", class(6), class(3), class(0)))
-                    .await?;
+                self.print(&format!("u={},g={},o={}\n", class(6), class(3), class(0))).await?;
             }
             Some(mode) => match u32::from_str_radix(mode, 8) {
                 Ok(mask) => self.umask = mask & 0o777,

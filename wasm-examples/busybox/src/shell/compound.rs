@@ -57,19 +57,11 @@ impl Shell {
             ast::CompoundCommand::WhileClause(clause) => self.while_clause(clause, true).await,
             ast::CompoundCommand::UntilClause(clause) => self.while_clause(clause, false).await,
             ast::CompoundCommand::Arithmetic(command) => {
-                let value = self
-                    .arithmetic_text(&command.expr.value)
-                    .await
-                    .map_err(|f| f.0)?;
+                let value = self.arithmetic_text(&command.expr.value).await.map_err(|f| f.0)?;
                 Ok(i32::from(value == 0))
             }
-            ast::CompoundCommand::ArithmeticForClause(clause) => {
-                self.arithmetic_for_clause(clause).await
-            }
-            ast::CompoundCommand::Coprocess(_) => Err(self
-                .failure("syntax error: coproc is not supported")
-                .await
-                .0),
+            ast::CompoundCommand::ArithmeticForClause(clause) => self.arithmetic_for_clause(clause).await,
+            ast::CompoundCommand::Coprocess(_) => Err(self.failure("syntax error: coproc is not supported").await.0),
         }
     }
 
@@ -135,18 +127,14 @@ impl Shell {
         match &clause.values {
             Some(words) => {
                 for word in words {
-                    self.expand_word(&word.value, &mut values)
-                        .await
-                        .map_err(|f| f.0)?;
+                    self.expand_word(&word.value, &mut values).await.map_err(|f| f.0)?;
                 }
             }
             None => values.clone_from(&self.positional),
         }
         let mut status = 0;
         for value in values {
-            self.assign(&clause.variable_name, &value)
-                .await
-                .map_err(|f| f.0)?;
+            self.assign(&clause.variable_name, &value).await.map_err(|f| f.0)?;
             if !self.round(&clause.body.list).await? {
                 return Ok(0);
             }
@@ -157,20 +145,11 @@ impl Shell {
 
     async fn arithmetic_for_clause(&mut self, clause: &ast::ArithmeticForClauseCommand) -> Outcome {
         let run = |part: &Option<ast::UnexpandedArithmeticExpr>| {
-            part.as_ref()
-                .map_or_else(|| "1".to_string(), |part| part.value.clone())
+            part.as_ref().map_or_else(|| "1".to_string(), |part| part.value.clone())
         };
-        let (first, test, step) = (
-            run(&clause.initializer),
-            run(&clause.condition),
-            run(&clause.updater),
-        );
+        let (first, test, step) = (run(&clause.initializer), run(&clause.condition), run(&clause.updater));
         self.arithmetic_text(&first).await.map_err(|f| f.0)?;
-        let test = if test.is_empty() {
-            "1".to_string()
-        } else {
-            test
-        };
+        let test = if test.is_empty() { "1".to_string() } else { test };
         while self.arithmetic_text(&test).await.map_err(|f| f.0)? != 0 {
             if !self.round(&clause.body.list).await? {
                 return Ok(0);
@@ -181,10 +160,7 @@ impl Shell {
     }
 
     async fn case_clause(&mut self, clause: &ast::CaseClauseCommand) -> Outcome {
-        let value = self
-            .expand_text(&clause.value.value, Context::Word)
-            .await
-            .map_err(|f| f.0)?;
+        let value = self.expand_text(&clause.value.value, Context::Word).await.map_err(|f| f.0)?;
         let value: Vec<char> = value.chars().collect();
         let mut status = 0;
         let mut fell_through = false;
@@ -220,10 +196,7 @@ impl Shell {
         redirects: Option<&ast::RedirectList>,
     ) -> Outcome {
         let before = self.descriptors.clone();
-        let outcome = match self
-            .redirect_all(redirects.iter().flat_map(|list| list.0.iter()))
-            .await
-        {
+        let outcome = match self.redirect_all(redirects.iter().flat_map(|list| list.0.iter())).await {
             Ok(true) => match Box::pin(self.extended(expression)).await {
                 Ok(held) => Ok(i32::from(!held)),
                 Err(failure) => Err(failure.0),
@@ -237,12 +210,8 @@ impl Shell {
 
     async fn extended(&mut self, expression: &ExtendedTestExpr) -> Result<bool, Failure> {
         Ok(match expression {
-            ExtendedTestExpr::And(a, b) => {
-                Box::pin(self.extended(a)).await? && Box::pin(self.extended(b)).await?
-            }
-            ExtendedTestExpr::Or(a, b) => {
-                Box::pin(self.extended(a)).await? || Box::pin(self.extended(b)).await?
-            }
+            ExtendedTestExpr::And(a, b) => Box::pin(self.extended(a)).await? && Box::pin(self.extended(b)).await?,
+            ExtendedTestExpr::Or(a, b) => Box::pin(self.extended(a)).await? || Box::pin(self.extended(b)).await?,
             ExtendedTestExpr::Not(inner) => !Box::pin(self.extended(inner)).await?,
             ExtendedTestExpr::Parenthesized(inner) => Box::pin(self.extended(inner)).await?,
             ExtendedTestExpr::UnaryTest(predicate, word) => {
@@ -250,9 +219,7 @@ impl Shell {
                 match predicate {
                     UnaryPredicate::StringHasNonZeroLength => !operand.is_empty(),
                     UnaryPredicate::StringHasZeroLength => operand.is_empty(),
-                    UnaryPredicate::ShellVariableIsSetAndAssigned => {
-                        self.parameter(&operand).is_some()
-                    }
+                    UnaryPredicate::ShellVariableIsSetAndAssigned => self.parameter(&operand).is_some(),
                     predicate => {
                         let operator = predicate.to_string();
                         test::unary(&operator, &operand, self).unwrap_or(false)
@@ -265,12 +232,8 @@ impl Shell {
                 let right = pattern::text(&pattern);
                 let chars = || left.chars().collect::<Vec<char>>();
                 match predicate {
-                    BinaryPredicate::StringExactlyMatchesPattern => {
-                        pattern::matches(&pattern, &chars())
-                    }
-                    BinaryPredicate::StringDoesNotExactlyMatchPattern => {
-                        !pattern::matches(&pattern, &chars())
-                    }
+                    BinaryPredicate::StringExactlyMatchesPattern => pattern::matches(&pattern, &chars()),
+                    BinaryPredicate::StringDoesNotExactlyMatchPattern => !pattern::matches(&pattern, &chars()),
                     BinaryPredicate::StringContainsSubstring => left.contains(&right),
                     BinaryPredicate::StringMatchesRegex => {
                         return Err(self.failure("[[: =~ is not supported").await);

@@ -69,13 +69,8 @@ impl Shell {
             true => here,
             false => {
                 let path = self.variables.get("PATH").unwrap_or_default();
-                let files = path
-                    .split(':')
-                    .map(|dir| normalize(&self.cwd, dir).join(name));
-                files
-                    .into_iter()
-                    .find(|file| file.is_file())
-                    .unwrap_or(here)
+                let files = path.split(':').map(|dir| normalize(&self.cwd, dir).join(name));
+                files.into_iter().find(|file| file.is_file()).unwrap_or(here)
             }
         };
         let bytes = match std::fs::read(&file) {

@@ -20,11 +20,7 @@ impl Shell {
             let verb = if readonly { "readonly" } else { "export" };
             let mut out = String::new();
             for (name, variable) in self.variables.iter() {
-                if !(if readonly {
-                    variable.readonly
-                } else {
-                    variable.exported
-                }) {
+                if !(if readonly { variable.readonly } else { variable.exported }) {
                     continue;
                 }
                 out.push_str(&[verb, " ", name].concat());
@@ -122,10 +118,7 @@ impl Shell {
                 }
                 name => {
                     if !is_name(name) {
-                        return Err(self
-                            .failure(&format!("unset: {name}: bad variable name"))
-                            .await
-                            .0);
+                        return Err(self.failure(&format!("unset: {name}: bad variable name")).await.0);
                     }
                     if let Err(readonly) = self.variables.unset(name) {
                         let message = format!("unset: {}: is read only", readonly.0);

@@ -63,11 +63,7 @@ fn nul<'a>(tail: &'a str, out: &mut Vec<u8>) -> &'a str {
 }
 
 fn number<'a>(text: &'a str, radix: u32, most: usize, out: &mut Vec<u8>) -> Option<&'a str> {
-    let length = text
-        .chars()
-        .take(most)
-        .take_while(|c| c.is_digit(radix))
-        .count();
+    let length = text.chars().take(most).take_while(|c| c.is_digit(radix)).count();
     let digits = text.get(..length).filter(|d| !d.is_empty())?;
     out.push(u32::from_str_radix(digits, radix).ok()? as u8);
     text.get(length..)

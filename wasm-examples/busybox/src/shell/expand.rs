@@ -31,10 +31,7 @@ impl Fields {
     /// A quoted part: it makes a field even if it is empty.
     fn quoted(&mut self, text: &str) {
         if text.is_empty() {
-            self.current.push(Char {
-                c: '\0',
-                origin: Origin::Empty,
-            });
+            self.current.push(Char { c: '\0', origin: Origin::Empty });
         }
         self.text(text, Origin::Quoted);
     }
@@ -66,8 +63,7 @@ impl Shell {
     pub async fn expand_word(&mut self, source: &str, out: &mut Vec<String>) -> Expansion<()> {
         for source in brace::expand(source) {
             let mut fields = Fields::default();
-            self.expand_pieces(&word::parse(&source, Context::Word), &mut fields, false)
-                .await?;
+            self.expand_pieces(&word::parse(&source, Context::Word), &mut fields, false).await?;
             let ifs = self.ifs();
             for field in fields.finish() {
                 for field in split(&field, &ifs) {
@@ -106,12 +102,7 @@ impl Shell {
         self.variables.get("IFS").unwrap_or(" \t\n").to_string()
     }
 
-    fn expand_pieces<'a>(
-        &'a mut self,
-        pieces: &'a [Piece],
-        out: &'a mut Fields,
-        double: bool,
-    ) -> Expanding<'a> {
+    fn expand_pieces<'a>(&'a mut self, pieces: &'a [Piece], out: &'a mut Fields, double: bool) -> Expanding<'a> {
         Box::pin(async move {
             for piece in pieces {
                 self.expand_piece(piece, out, double).await?;
@@ -120,27 +111,11 @@ impl Shell {
         })
     }
 
-    async fn expand_piece(
-        &mut self,
-        piece: &Piece,
-        out: &mut Fields,
-        double: bool,
-    ) -> Expansion<()> {
-        let origin = if double {
-            Origin::Quoted
-        } else {
-            Origin::Expanded
-        };
+    async fn expand_piece(&mut self, piece: &Piece, out: &mut Fields, double: bool) -> Expansion<()> {
+        let origin = if double { Origin::Quoted } else { Origin::Expanded };
         match piece {
             Piece::Literal(text) => {
-                out.text(
-                    text,
-                    if double {
-                        Origin::Quoted
-                    } else {
-                        Origin::Literal
-                    },
-                );
+                out.text(text, if double { Origin::Quoted } else { Origin::Literal });
             }
             Piece::Split(text) => out.text(text, origin),
             Piece::Quoted(text) => out.quoted(text),
@@ -181,8 +156,7 @@ impl Shell {
 
     /// Arithmetic outside of words: `((...))`.
     pub async fn arithmetic_text(&mut self, expression: &str) -> Expansion<i64> {
-        self.arithmetic(&word::parse(expression, Context::Double))
-            .await
+        self.arithmetic(&word::parse(expression, Context::Double)).await
     }
 
     fn tilde(&self, user: &str) -> String {
@@ -231,14 +205,7 @@ impl Shell {
                 ('=', true) => {
                     let text = self.pieces_to_text(word).await?;
                     self.assign(name, &text).await?;
-                    out.text(
-                        &text,
-                        if double {
-                            Origin::Quoted
-                        } else {
-                            Origin::Expanded
-                        },
-                    );
+                    out.text(&text, if double { Origin::Quoted } else { Origin::Expanded });
                     return Ok(());
                 }
                 ('?', true) => {
@@ -272,24 +239,11 @@ impl Shell {
             Modifier::Length if list => self.positional.len().to_string(),
             _ => self.modify(value.unwrap_or_default(), modifier).await?,
         };
-        out.text(
-            &value,
-            if double {
-                Origin::Quoted
-            } else {
-                Origin::Expanded
-            },
-        );
+        out.text(&value, if double { Origin::Quoted } else { Origin::Expanded });
         Ok(())
     }
 
-    async fn expand_list(
-        &mut self,
-        name: &str,
-        modifier: &Modifier,
-        out: &mut Fields,
-        double: bool,
-    ) -> Expansion<()> {
+    async fn expand_list(&mut self, name: &str, modifier: &Modifier, out: &mut Fields, double: bool) -> Expansion<()> {
         let mut values = Vec::new();
         for value in self.positional.clone() {
             values.push(self.modify(value, modifier).await?);
@@ -322,11 +276,7 @@ impl Shell {
         Ok(match modifier {
             Modifier::None | Modifier::Condition { .. } | Modifier::Bad => value,
             Modifier::Length => value.chars().count().to_string(),
-            Modifier::Remove {
-                prefix,
-                longest,
-                pattern,
-            } => {
+            Modifier::Remove { prefix, longest, pattern } => {
                 let chars = chars();
                 let pattern = self.pieces_to_chars(pattern).await?;
                 match (pattern::affix(&pattern, &chars, *prefix, *longest), prefix) {
@@ -338,12 +288,7 @@ impl Shell {
                     }
                 }
             }
-            Modifier::Replace {
-                all,
-                anchor,
-                pattern,
-                with,
-            } => {
+            Modifier::Replace { all, anchor, pattern, with } => {
                 let chars = chars();
                 let pattern = self.pieces_to_chars(pattern).await?;
                 let with = self.pieces_to_text(with).await?;
@@ -363,11 +308,7 @@ impl Shell {
                         n => from.saturating_add(n).min(size),
                     },
                 };
-                chars
-                    .into_iter()
-                    .skip(from as usize)
-                    .take((to - from).max(0) as usize)
-                    .collect()
+                chars.into_iter().skip(from as usize).take((to - from).max(0) as usize).collect()
             }
         })
     }

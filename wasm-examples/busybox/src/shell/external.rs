@@ -26,11 +26,7 @@ const NOT_FOUND: NotRunnable = NotRunnable(127, "not found");
 
 impl Shell {
     /// Runs an external command and awaits its end.
-    pub async fn external(
-        &mut self,
-        words: Vec<String>,
-        assignments: Vec<(String, String)>,
-    ) -> Outcome {
+    pub async fn external(&mut self, words: Vec<String>, assignments: Vec<(String, String)>) -> Outcome {
         let mut running = match self.start(words, assignments, None) {
             Ok(running) => running,
             Err((name, NotRunnable(status, why))) => {
@@ -101,33 +97,20 @@ impl Shell {
         let shell = |proc: Proc| -> Started {
             let process = replaced.cloned().unwrap_or_else(new);
             let shell = Some(process.clone());
-            Started {
-                future: Box::pin(invocation::run(proc, process)),
-                shell,
-            }
+            Started { future: Box::pin(invocation::run(proc, process)), shell }
         };
         match found {
-            External::Applet(command) => Ok(Started {
-                future: command(proc),
-                shell: None,
-            }),
+            External::Applet(command) => Ok(Started { future: command(proc), shell: None }),
             External::Shell => Ok(shell(proc)),
             External::Script(path) => match self.interpreter_of(&path) {
                 Some(words) => {
-                    let name = words
-                        .first()
-                        .map(|w| basename(w).to_string())
-                        .unwrap_or_default();
+                    let name = words.first().map(|w| basename(w).to_string()).unwrap_or_default();
                     let Some(command) = applets::find(&name) else {
                         return Err((proc.args.first().cloned().unwrap_or_default(), NOT_FOUND));
                     };
                     let mut proc = proc;
-                    proc.args
-                        .splice(0..1, words.into_iter().chain([text(&path)]));
-                    Ok(Started {
-                        future: command(proc),
-                        shell: None,
-                    })
+                    proc.args.splice(0..1, words.into_iter().chain([text(&path)]));
+                    Ok(Started { future: command(proc), shell: None })
                 }
                 None => {
                     let mut proc = proc;
@@ -189,10 +172,7 @@ impl Shell {
             return script(path);
         }
         let directory = path.parent().map(text).unwrap_or_default();
-        match directory
-            .trim_start_matches("/usr")
-            .trim_start_matches("/local")
-        {
+        match directory.trim_start_matches("/usr").trim_start_matches("/local") {
             "/bin" | "/sbin" => provided(basename(name)).ok_or(NOT_FOUND),
             _ => Err(NOT_FOUND),
         }
@@ -209,10 +189,7 @@ struct Started {
 impl Future for Started {
     type Output = i32;
 
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<i32> {
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<i32> {
         self.future.as_mut().poll(cx)
     }
 }
@@ -225,9 +202,7 @@ fn provided(name: &str) -> Option<External> {
     if name == "busybox" {
         return Some(External::Applet(crate::run));
     }
-    applets::find(name)
-        .or_else(|| super::applet(name))
-        .map(External::Applet)
+    applets::find(name).or_else(|| super::applet(name)).map(External::Applet)
 }
 
 /// A file that can be run: readable, and not a binary, which nothing here could execute.
@@ -237,9 +212,7 @@ fn script(path: PathBuf) -> Result<External, NotRunnable> {
     let read = std::fs::File::open(&path).and_then(|mut file| file.read(&mut start));
     match read {
         Err(_) => Err(NotRunnable(126, "Permission denied")),
-        Ok(_) if start == *b"\0asm" || start == *b"\x7fELF" => {
-            Err(NotRunnable(126, "Exec format error"))
-        }
+        Ok(_) if start == *b"\0asm" || start == *b"\x7fELF" => Err(NotRunnable(126, "Exec format error")),
         Ok(_) => Ok(External::Script(path)),
     }
 }

@@ -5,21 +5,14 @@ use super::{Outcome, Shell};
 impl Shell {
     pub async fn builtin_getopts(&mut self, args: &[String]) -> Outcome {
         let [optstring, name, rest @ ..] = args else {
-            return Err(self
-                .failure("getopts: usage: getopts optstring var [arg]")
-                .await
-                .0);
+            return Err(self.failure("getopts: usage: getopts optstring var [arg]").await.0);
         };
         let operands = match rest.is_empty() {
             true => self.positional.clone(),
             false => rest.to_vec(),
         };
         let silent = optstring.starts_with(':');
-        let index = self
-            .variables
-            .get("OPTIND")
-            .and_then(|n| n.parse::<usize>().ok())
-            .unwrap_or(1);
+        let index = self.variables.get("OPTIND").and_then(|n| n.parse::<usize>().ok()).unwrap_or(1);
         let index = index.max(1);
         let current = operands.get(index - 1).cloned().unwrap_or_default();
         if self.option_offset == 0 {
@@ -39,11 +32,8 @@ impl Shell {
             false => (index, self.option_offset + 1),
         };
         let known = optstring.find(letter).filter(|_| letter != ':');
-        let wants = known.is_some_and(|at| {
-            optstring
-                .get(at + letter.len_utf8()..)
-                .is_some_and(|rest| rest.starts_with(':'))
-        });
+        let wants =
+            known.is_some_and(|at| optstring.get(at + letter.len_utf8()..).is_some_and(|rest| rest.starts_with(':')));
         let shown = letter.to_string();
         if known.is_none() {
             let argument = silent.then_some(shown.as_str());
@@ -58,15 +48,11 @@ impl Shell {
             return Ok(0);
         }
         if !attached.is_empty() {
-            self.found(name, &shown, Some(&attached), index + 1, 0)
-                .await?;
+            self.found(name, &shown, Some(&attached), index + 1, 0).await?;
             return Ok(0);
         }
         match operands.get(index) {
-            Some(argument) => {
-                self.found(name, &shown, Some(argument), index + 2, 0)
-                    .await?
-            }
+            Some(argument) => self.found(name, &shown, Some(argument), index + 2, 0).await?,
             None if silent => self.found(name, ":", Some(&shown), index + 1, 0).await?,
             None => {
                 self.found(name, "?", None, index + 1, 0).await?;
@@ -89,9 +75,7 @@ impl Shell {
             Some(argument) => self.assign("OPTARG", argument).await.map_err(|f| f.0)?,
             None => drop(self.variables.unset("OPTARG")),
         }
-        self.assign("OPTIND", &next.to_string())
-            .await
-            .map_err(|f| f.0)?;
+        self.assign("OPTIND", &next.to_string()).await.map_err(|f| f.0)?;
         self.option_offset = offset;
         Ok(())
     }

@@ -6,9 +6,7 @@ use super::pattern::{self, Char, Origin};
 
 /// The paths that match, sorted; the word itself if there are none.
 pub fn paths(word: &[Char], cwd: &Path) -> Vec<String> {
-    let parts: Vec<&[Char]> = word
-        .split(|c| c.c == '/' && c.origin != Origin::Empty)
-        .collect();
+    let parts: Vec<&[Char]> = word.split(|c| c.c == '/' && c.origin != Origin::Empty).collect();
     let mut found = Vec::new();
     descend(String::new(), &parts, cwd, &mut found);
     if found.is_empty() {
@@ -32,15 +30,9 @@ fn descend(prefix: String, parts: &[&[Char]], cwd: &Path, found: &mut Vec<String
         }
         return;
     }
-    let shows_hidden = part
-        .iter()
-        .find(|c| c.origin != Origin::Empty)
-        .is_some_and(|c| c.c == '.');
+    let shows_hidden = part.iter().find(|c| c.origin != Origin::Empty).is_some_and(|c| c.c == '.');
     let mut names: Vec<String> = match cwd.join(&prefix).read_dir() {
-        Ok(entries) => entries
-            .flatten()
-            .map(|e| e.file_name().to_string_lossy().into_owned())
-            .collect(),
+        Ok(entries) => entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect(),
         Err(_) => return,
     };
     if shows_hidden {

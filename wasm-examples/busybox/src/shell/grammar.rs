@@ -28,10 +28,7 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
     if depth(&tokens) > DEEPEST {
         return Parsed::Error("commands are nested too deeply".into());
     }
-    let options = ParserOptions {
-        enable_extended_globbing: false,
-        ..ParserOptions::default()
-    };
+    let options = ParserOptions { enable_extended_globbing: false, ..ParserOptions::default() };
     match parse_tokens(&tokens, &options) {
         Ok(program) => Parsed::Program(program),
         Err(ParseError::ParsingNear(at)) => {

@@ -132,11 +132,7 @@ impl Shell {
                     }
                 }
             }
-            if pending {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            }
+            if pending { Poll::Pending } else { Poll::Ready(()) }
         });
         let process = self.process.clone();
         if let Err(Interrupted(number)) = process.interruptible(all).await {
@@ -181,13 +177,10 @@ impl Shell {
             self.nesting += 1;
             let outcome = match command {
                 ast::Command::Simple(command) => self.simple(command).await,
-                ast::Command::Compound(command, redirects) => {
-                    self.redirected(command, redirects.as_ref()).await
-                }
+                ast::Command::Compound(command, redirects) => self.redirected(command, redirects.as_ref()).await,
                 ast::Command::Function(function) => {
                     let name = function.fname.value.clone();
-                    self.functions
-                        .insert(name, std::rc::Rc::new(function.body.clone()));
+                    self.functions.insert(name, std::rc::Rc::new(function.body.clone()));
                     Ok(0)
                 }
                 ast::Command::ExtendedTest(command, redirects) => {
@@ -215,10 +208,9 @@ impl Shell {
         process.run(wstd::runtime::spawn(async move {
             // `( list ) &` is one process, not two: signals and traps meet.
             let outcome = match (list.first.seq.as_slice(), list.additional.as_slice()) {
-                (
-                    [ast::Command::Compound(ast::CompoundCommand::Subshell(inner), redirects)],
-                    [],
-                ) if !list.first.bang => {
+                ([ast::Command::Compound(ast::CompoundCommand::Subshell(inner), redirects)], [])
+                    if !list.first.bang =>
+                {
                     let redirects = redirects.iter().flat_map(|list| list.0.iter());
                     match shell.redirect_all(redirects).await {
                         Ok(true) => shell.list(&inner.list).await,
@@ -289,11 +281,7 @@ impl Shell {
         self.status = status;
         let bytes = captured.take();
         let text = String::from_utf8_lossy(&bytes);
-        Ok(text
-            .trim_end_matches('\n')
-            .chars()
-            .filter(|c| *c != '\0')
-            .collect())
+        Ok(text.trim_end_matches('\n').chars().filter(|c| *c != '\0').collect())
     }
 }
 
@@ -301,10 +289,9 @@ impl Shell {
 /// from inside, where the failure may have been a tested one.
 fn ends_on_error(pipeline: &ast::Pipeline) -> bool {
     match pipeline.seq.as_slice() {
-        [ast::Command::Compound(command, _)] => matches!(
-            command,
-            ast::CompoundCommand::Subshell(_) | ast::CompoundCommand::Arithmetic(_)
-        ),
+        [ast::Command::Compound(command, _)] => {
+            matches!(command, ast::CompoundCommand::Subshell(_) | ast::CompoundCommand::Arithmetic(_))
+        }
         [ast::Command::Function(_)] => false,
         _ => true,
     }

@@ -106,8 +106,7 @@ impl Shell {
             match named {
                 Some(named) => number = named,
                 None => {
-                    self.complain(&format!("kill: bad signal name '{option}'"))
-                        .await;
+                    self.complain(&format!("kill: bad signal name '{option}'")).await;
                     return Ok(1);
                 }
             }
@@ -116,8 +115,7 @@ impl Shell {
             rest = rest.get(1..).unwrap_or_default();
         }
         if rest.is_empty() {
-            self.complain("kill: you need to specify whom to kill")
-                .await;
+            self.complain("kill: you need to specify whom to kill").await;
             return Ok(1);
         }
         let mut status = 0;
@@ -189,10 +187,7 @@ async fn first_exit(jobs: &[Rc<Process>]) -> (Vec<u32>, i32) {
     if jobs.is_empty() {
         return (Vec::new(), 127);
     }
-    let mut exits: Vec<_> = jobs
-        .iter()
-        .map(|job| (job.pid, Box::pin(job.exited())))
-        .collect();
+    let mut exits: Vec<_> = jobs.iter().map(|job| (job.pid, Box::pin(job.exited()))).collect();
     std::future::poll_fn(|cx| {
         for (pid, exit) in &mut exits {
             if let std::task::Poll::Ready(status) = exit.as_mut().poll(cx) {

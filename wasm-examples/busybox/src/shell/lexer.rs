@@ -59,9 +59,7 @@ pub fn tokens(text: &[char], at_end: bool, aliases: &Aliases) -> Lexed<Vec<Token
     lexer.run(false)?;
     let mut out = Vec::new();
     for (i, token) in lexer.tokens.into_iter().enumerate() {
-        let alias = aliases
-            .get(token.to_str())
-            .filter(|_| lexer.commands.binary_search(&i).is_ok());
+        let alias = aliases.get(token.to_str()).filter(|_| lexer.commands.binary_search(&i).is_ok());
         match alias {
             Some(value) => {
                 // An alias is not expanded within itself.
@@ -141,17 +139,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn push(&mut self, text: String, start: usize, operator: bool) {
-        let at = |index| {
-            Arc::new(SourcePosition {
-                index,
-                line: self.line,
-                column: 1,
-            })
-        };
-        let span = SourceSpan {
-            start: at(start),
-            end: at(self.pos),
-        };
+        let at = |index| Arc::new(SourcePosition { index, line: self.line, column: 1 });
+        let span = SourceSpan { start: at(start), end: at(self.pos) };
         self.tokens.push(match operator {
             true => Token::Operator(text, span),
             false => Token::Word(text, span),
@@ -159,10 +148,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn operator(&mut self) -> Lexed<()> {
-        const LONG: [&str; 17] = [
-            "<<<", "<<-", ";;&", "&>>", "&&", "||", ";;", ";&", "<<", ">>", "<&", ">&", "<>", ">|",
-            "&>", "|&", "\n",
-        ];
+        const LONG: [&str; 17] =
+            ["<<<", "<<-", ";;&", "&>>", "&&", "||", ";;", ";&", "<<", ">>", "<&", ">&", "<>", ">|", "&>", "|&", "\n"];
         let start = self.pos;
         let fits = |op: &&&str| op.chars().enumerate().all(|(i, c)| self.peek(i) == Some(c));
         let text = match LONG.iter().find(fits) {
@@ -222,10 +209,9 @@ impl<'a> Lexer<'a> {
                 self.frames.pop();
             }
             ("case", _) if reserved => self.frames.push(Frame::CaseWord),
-            (
-                "if" | "then" | "else" | "elif" | "do" | "while" | "until" | "!" | "{" | "time",
-                _,
-            ) => self.command_position = reserved,
+            ("if" | "then" | "else" | "elif" | "do" | "while" | "until" | "!" | "{" | "time", _) => {
+                self.command_position = reserved
+            }
             _ => {}
         }
         let is_for = reserved && text == "for";
@@ -275,21 +261,12 @@ impl<'a> Lexer<'a> {
             return false;
         };
         let is_for = matches!(self.tokens.last(), Some(Token::Word(w, _)) if w == "for");
-        let inner: String = self
-            .src
-            .get(self.pos + 2..end - 2)
-            .unwrap_or_default()
-            .iter()
-            .collect();
+        let inner: String = self.src.get(self.pos + 2..end - 2).unwrap_or_default().iter().collect();
         let start = self.pos;
         self.pos = end;
         self.push("(".into(), start, true);
         self.push("(".into(), start + 1, true);
-        let parts: Vec<&str> = if is_for {
-            inner.split(';').collect()
-        } else {
-            vec![&inner]
-        };
+        let parts: Vec<&str> = if is_for { inner.split(';').collect() } else { vec![&inner] };
         for (i, part) in parts.iter().enumerate() {
             if i > 0 {
                 self.push(";".into(), start + 2, true);
@@ -313,16 +290,9 @@ impl<'a> Lexer<'a> {
         if tag.is_empty() {
             return Ok(()); // The grammar will complain.
         }
-        let delimiter = tag
-            .chars()
-            .filter(|c| !matches!(c, '\'' | '"' | '\\'))
-            .collect();
+        let delimiter = tag.chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
         self.push(tag.clone(), start, false);
-        self.here_documents.push(HereDocument {
-            body: self.tokens.len(),
-            delimiter,
-            strip_tabs,
-        });
+        self.here_documents.push(HereDocument { body: self.tokens.len(), delimiter, strip_tabs });
         self.push(BODY.to_string(), start, false);
         self.push(tag, start, false);
         Ok(())

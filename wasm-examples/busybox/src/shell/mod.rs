@@ -263,8 +263,7 @@ impl Shell {
         match written {
             Ok(()) => Ok(0),
             Err(why) => {
-                self.complain(&[builtin, ": write error: ", &why].concat())
-                    .await;
+                self.complain(&[builtin, ": write error: ", &why].concat()).await;
                 Ok(1)
             }
         }

@@ -65,19 +65,12 @@ impl Options {
     /// `$-`.
     pub fn letters(&self) -> String {
         let mut copy = self.clone();
-        copy.all()
-            .iter()
-            .filter(|(_, _, on)| **on)
-            .filter_map(|(letter, _, _)| *letter)
-            .collect()
+        copy.all().iter().filter(|(_, _, on)| **on).filter_map(|(letter, _, _)| *letter).collect()
     }
 
     /// Name and state of each, for `set -o`.
     pub fn named(&self) -> Vec<(&'static str, bool)> {
         let mut copy = self.clone();
-        copy.all()
-            .iter()
-            .map(|(_, name, on)| (*name, **on))
-            .collect()
+        copy.all().iter().map(|(_, name, on)| (*name, **on)).collect()
     }
 }

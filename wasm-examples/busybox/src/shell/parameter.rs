@@ -9,20 +9,11 @@ impl Shell {
             "?" => Some(self.status.to_string()),
             "#" => Some(self.positional.len().to_string()),
             "$" => Some(self.pid.to_string()),
-            "!" => Some(
-                self.jobs
-                    .last()
-                    .map_or_else(String::new, |pid| pid.to_string()),
-            ),
+            "!" => Some(self.jobs.last().map_or_else(String::new, |pid| pid.to_string())),
             "-" => Some(self.options.letters()),
             "0" => Some(self.name.clone()),
             "@" | "*" => {
-                let separator = self
-                    .ifs()
-                    .chars()
-                    .next()
-                    .map(String::from)
-                    .unwrap_or_default();
+                let separator = self.ifs().chars().next().map(String::from).unwrap_or_default();
                 match self.positional.is_empty() {
                     true => None,
                     false => Some(self.positional.join(&separator)),

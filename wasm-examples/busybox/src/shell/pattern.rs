@@ -32,11 +32,7 @@ pub fn push(out: &mut Vec<Char>, text: &str, origin: Origin) {
 
 /// Quote removal.
 pub fn text(chars: &[Char]) -> String {
-    chars
-        .iter()
-        .filter(|c| c.origin != Origin::Empty)
-        .map(|c| c.c)
-        .collect()
+    chars.iter().filter(|c| c.origin != Origin::Empty).map(|c| c.c).collect()
 }
 
 /// Whether anything in it is special. A lone `[`, which so many commands begin with, is not.
@@ -94,9 +90,7 @@ fn one(pattern: &[Char], at: usize, c: char) -> Option<usize> {
             None => (c == '[').then_some(at + 1),
         },
         // A backslash that an expansion brought along quotes the next character.
-        Some('\\') if at + 1 < pattern.len() => {
-            pattern.get(at + 1).filter(|p| p.c == c).map(|_| at + 2)
-        }
+        Some('\\') if at + 1 < pattern.len() => pattern.get(at + 1).filter(|p| p.c == c).map(|_| at + 2),
         _ => (first.c == c).then_some(at + 1),
     }
 }
@@ -169,13 +163,7 @@ pub fn affix(pattern: &[Char], text: &[char], prefix: bool, longest: bool) -> Op
 }
 
 /// `${x/pattern/with}`.
-pub fn replace(
-    pattern: &[Char],
-    text: &[char],
-    with: &str,
-    all: bool,
-    anchor: Option<char>,
-) -> String {
+pub fn replace(pattern: &[Char], text: &[char], with: &str, all: bool, anchor: Option<char>) -> String {
     let whole = || text.iter().collect::<String>();
     match anchor {
         Some('#') => match affix(pattern, text, true, true) {
@@ -183,12 +171,7 @@ pub fn replace(
             None => whole(),
         },
         Some(_) => match affix(pattern, text, false, true) {
-            Some(n) => text
-                .iter()
-                .copied()
-                .take(text.len() - n)
-                .chain(with.chars())
-                .collect(),
+            Some(n) => text.iter().copied().take(text.len() - n).chain(with.chars()).collect(),
             None => whole(),
         },
         None => {

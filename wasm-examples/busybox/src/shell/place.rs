@@ -34,9 +34,7 @@ pub fn is_writable(path: &Path) -> bool {
 pub fn is_same(a: &Path, b: &Path) -> bool {
     let hash = |path: &Path| {
         let (descriptor, rest) = locate(path)?;
-        let hash = descriptor
-            .metadata_hash_at(PathFlags::SYMLINK_FOLLOW, &rest)
-            .ok()?;
+        let hash = descriptor.metadata_hash_at(PathFlags::SYMLINK_FOLLOW, &rest).ok()?;
         Some((hash.upper, hash.lower))
     };
     let (a, b) = (hash(a), hash(b));
@@ -46,23 +44,14 @@ pub fn is_same(a: &Path, b: &Path) -> bool {
 /// `path` with its symbolic links replaced by what they point to.
 pub fn physical(path: &Path) -> PathBuf {
     let mut out = PathBuf::from("/");
-    let mut left: Vec<PathBuf> = path
-        .components()
-        .rev()
-        .map(|c| c.as_os_str().into())
-        .collect();
+    let mut left: Vec<PathBuf> = path.components().rev().map(|c| c.as_os_str().into()).collect();
     let mut links = 0;
     while let Some(part) = left.pop() {
         let next = normalize(&out, &part.to_string_lossy());
         match next.read_link() {
             Ok(target) if links < 40 => {
                 links += 1;
-                left.extend(
-                    target
-                        .components()
-                        .rev()
-                        .map(|c| PathBuf::from(c.as_os_str())),
-                );
+                left.extend(target.components().rev().map(|c| PathBuf::from(c.as_os_str())));
             }
             _ => out = next,
         }

@@ -55,11 +55,7 @@ impl<'a> Arguments<'a> {
             self.errors.push(format!("printf: invalid number '{text}'"));
         }
         let value = value.unwrap_or(0) as i64;
-        if negative {
-            value.wrapping_neg()
-        } else {
-            value
-        }
+        if negative { value.wrapping_neg() } else { value }
     }
 
     fn float(&mut self) -> f64 {
@@ -83,11 +79,7 @@ impl Shell {
             self.complain("printf: usage: printf FORMAT [ARG]...").await;
             return Ok(2);
         };
-        let mut arguments = Arguments {
-            rest,
-            used: false,
-            errors: Vec::new(),
-        };
+        let mut arguments = Arguments { rest, used: false, errors: Vec::new() };
         let mut out = Vec::new();
         // The format is used again as long as there are arguments and it takes some.
         while once(format, &mut arguments, &mut out) {
@@ -130,11 +122,7 @@ fn once(format: &str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> bool 
 }
 
 /// Reads a conversion behind its `%` and performs it; none if output ends here.
-fn conversion<'a>(
-    text: &'a str,
-    arguments: &mut Arguments<'_>,
-    out: &mut Vec<u8>,
-) -> Option<&'a str> {
+fn conversion<'a>(text: &'a str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> Option<&'a str> {
     let mut with = Conversion::default();
     let mut chars = text.chars().peekable();
     let mut taken = 0;
@@ -172,8 +160,7 @@ fn conversion<'a>(
                 arguments.integer()
             }
             None => {
-                let digits =
-                    rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 let value = rest.get(..digits).and_then(|d| d.parse().ok()).unwrap_or(0);
                 rest = rest.get(digits..).unwrap_or_default();
                 value
@@ -185,12 +172,7 @@ fn conversion<'a>(
     convert(tail, with, arguments, out)
 }
 
-fn convert<'a>(
-    text: &'a str,
-    with: Conversion,
-    arguments: &mut Arguments<'_>,
-    out: &mut Vec<u8>,
-) -> Option<&'a str> {
+fn convert<'a>(text: &'a str, with: Conversion, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> Option<&'a str> {
     let text = text.trim_start_matches(['l', 'h', 'q', 'L', 'j', 'z', 't']);
     let Some(letter) = text.chars().next() else {
         arguments.errors.push("printf: %: invalid format".into());
@@ -204,24 +186,12 @@ fn convert<'a>(
     match letter {
         's' => {
             let bytes = arguments.next();
-            let end = with
-                .precision
-                .and_then(|n| bytes.char_indices().nth(n))
-                .map(|(at, _)| at);
-            with.pad(
-                "",
-                bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default(),
-                false,
-                out,
-            );
+            let end = with.precision.and_then(|n| bytes.char_indices().nth(n)).map(|(at, _)| at);
+            with.pad("", bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default(), false, out);
         }
         'c' => {
             let argument = arguments.next();
-            let first = argument
-                .chars()
-                .next()
-                .map(String::from)
-                .unwrap_or_default();
+            let first = argument.chars().next().map(String::from).unwrap_or_default();
             with.pad("", &first, false, out);
         }
         'b' => {
@@ -229,11 +199,7 @@ fn convert<'a>(
             let goes_on = escape_into(arguments.next(), &mut bytes);
             let missing = with.width.saturating_sub(bytes.len());
             let spaces = vec![b' '; missing];
-            let (first, second) = if with.left {
-                (bytes, spaces)
-            } else {
-                (spaces, bytes)
-            };
+            let (first, second) = if with.left { (bytes, spaces) } else { (spaces, bytes) };
             out.extend(first);
             out.extend(second);
             if !goes_on {
@@ -260,17 +226,10 @@ fn convert<'a>(
         'f' | 'F' | 'e' | 'E' | 'g' | 'G' => {
             let value = arguments.float();
             let digits = float(value.abs(), letter, with.precision.unwrap_or(6));
-            with.pad(
-                &signed(if value.is_sign_negative() { -1 } else { 1 }),
-                &digits,
-                with.zero,
-                out,
-            );
+            with.pad(&signed(if value.is_sign_negative() { -1 } else { 1 }), &digits, with.zero, out);
         }
         other => {
-            arguments
-                .errors
-                .push(format!("printf: %{other}: invalid format"));
+            arguments.errors.push(format!("printf: %{other}: invalid format"));
             return None;
         }
     }
@@ -283,11 +242,7 @@ fn float(value: f64, letter: char, precision: usize) -> String {
         'e' | 'E' => exponent(value, precision),
         _ => {
             let precision = precision.max(1);
-            let power = if value == 0.0 {
-                0
-            } else {
-                value.log10().floor() as i32
-            };
+            let power = if value == 0.0 { 0 } else { value.log10().floor() as i32 };
             let plain = match power < -4 || power >= precision as i32 {
                 true => return shorten(exponent(value, precision - 1)),
                 false => format!("{value:.*}", (precision as i32 - 1 - power).max(0) as usize),
@@ -295,11 +250,7 @@ fn float(value: f64, letter: char, precision: usize) -> String {
             shorten(plain)
         }
     };
-    if letter.is_uppercase() {
-        text.to_uppercase()
-    } else {
-        text
-    }
+    if letter.is_uppercase() { text.to_uppercase() } else { text }
 }
 
 /// C's exponents have a sign and two digits.
@@ -335,9 +286,7 @@ impl Conversion {
     }
 
     fn pad(&self, prefix: &str, text: &str, zero: bool, out: &mut Vec<u8>) {
-        let missing = self
-            .width
-            .saturating_sub(prefix.chars().count() + text.chars().count());
+        let missing = self.width.saturating_sub(prefix.chars().count() + text.chars().count());
         let (spaces, zeros, after) = match (self.left, zero) {
             (true, _) => (0, 0, missing),
             (false, true) => (0, missing, 0),

@@ -53,13 +53,7 @@ impl Process {
     }
 
     pub fn find(pid: u32) -> Option<Rc<Process>> {
-        TABLE.with(|table| {
-            table
-                .borrow()
-                .iter()
-                .filter_map(Weak::upgrade)
-                .find(|p| p.pid == pid)
-        })
+        TABLE.with(|table| table.borrow().iter().filter_map(Weak::upgrade).find(|p| p.pid == pid))
     }
 
     /// Makes it the owner of its task.

@@ -40,8 +40,7 @@ impl Shell {
                     'u' => fd = value.parse().unwrap_or(0),
                     'd' => {}
                     _ => {
-                        self.complain(&format!("read: illegal option -{letter}"))
-                            .await;
+                        self.complain(&format!("read: illegal option -{letter}")).await;
                         return Ok(2);
                     }
                 }
@@ -69,13 +68,7 @@ impl Shell {
     }
 
     /// A line without its newline, and whether it had one.
-    async fn read_line(
-        &self,
-        fd: i32,
-        raw: bool,
-        count: Option<usize>,
-        timeout: Option<f64>,
-    ) -> (Vec<Quoted>, bool) {
+    async fn read_line(&self, fd: i32, raw: bool, count: Option<usize>, timeout: Option<f64>) -> (Vec<Quoted>, bool) {
         let reader = self.descriptors.reader(fd);
         let read = async {
             let mut line: Vec<Quoted> = Vec::new();
@@ -133,11 +126,7 @@ fn fields(line: &[Quoted], ifs: &str, count: usize) -> Vec<String> {
     let mut i = line.iter().take_while(|q| blank(q)).count();
     while i < line.len() {
         if out.len() + 1 == count {
-            out.push(text(last(
-                line.get(i..).unwrap_or_default(),
-                &separates,
-                &blank,
-            )));
+            out.push(text(last(line.get(i..).unwrap_or_default(), &separates, &blank)));
             break;
         }
         let rest = line.get(i..).unwrap_or_default();

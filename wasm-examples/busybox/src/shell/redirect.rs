@@ -28,11 +28,7 @@ pub struct Descriptors(Vec<(i32, Stream)>);
 
 impl Descriptors {
     pub fn standard(stdin: Reader, stdout: Writer, stderr: Writer) -> Descriptors {
-        Descriptors(Vec::from([
-            (0, Stream::Reader(stdin)),
-            (1, Stream::Writer(stdout)),
-            (2, Stream::Writer(stderr)),
-        ]))
+        Descriptors(Vec::from([(0, Stream::Reader(stdin)), (1, Stream::Writer(stdout)), (2, Stream::Writer(stderr))]))
     }
 
     pub fn set(&mut self, fd: i32, stream: Stream) {
@@ -41,10 +37,7 @@ impl Descriptors {
     }
 
     pub fn get(&self, fd: i32) -> Option<&Stream> {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == fd)
-            .map(|(_, stream)| stream)
+        self.0.iter().find(|(known, _)| *known == fd).map(|(_, stream)| stream)
     }
 
     pub fn close(&mut self, fd: i32) {
@@ -91,14 +84,12 @@ impl Shell {
                     true => self.expand_text(body, Context::HereDocument).await?,
                     false => body.to_string(),
                 };
-                self.descriptors
-                    .set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
+                self.descriptors.set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
                 Ok(())
             }
             ast::IoRedirect::HereString(fd, word) => {
                 let text = self.expand_text(&word.value, Context::Word).await? + "\n";
-                self.descriptors
-                    .set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
+                self.descriptors.set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
                 Ok(())
             }
             ast::IoRedirect::OutputAndError(word, append) => {
@@ -112,12 +103,7 @@ impl Shell {
         }
     }
 
-    async fn redirect_file(
-        &mut self,
-        fd: Option<i32>,
-        kind: &Kind,
-        target: &Target,
-    ) -> Result<(), RedirectError> {
+    async fn redirect_file(&mut self, fd: Option<i32>, kind: &Kind, target: &Target) -> Result<(), RedirectError> {
         let default = match kind {
             Kind::Read | Kind::ReadAndWrite | Kind::DuplicateInput => 0,
             Kind::Write | Kind::Append | Kind::Clobber | Kind::DuplicateOutput => 1,
@@ -146,13 +132,11 @@ impl Shell {
                     self.descriptors.set(2, stream);
                     return Ok(());
                 }
-                Err(RedirectError::Message(format!(
-                    "{source}: bad file descriptor"
-                )))
+                Err(RedirectError::Message(format!("{source}: bad file descriptor")))
             }
-            Target::ProcessSubstitution(..) => Err(RedirectError::Message(
-                "process substitution is not supported".into(),
-            )),
+            Target::ProcessSubstitution(..) => {
+                Err(RedirectError::Message("process substitution is not supported".into()))
+            }
         }
     }
 
@@ -162,9 +146,7 @@ impl Shell {
                 self.descriptors.set(fd, stream);
                 Ok(())
             }
-            None => Err(RedirectError::Message(format!(
-                "{source}: Bad file descriptor"
-            ))),
+            None => Err(RedirectError::Message(format!("{source}: Bad file descriptor"))),
         }
     }
 
@@ -208,21 +190,14 @@ fn cannot(verb: &str, name: &str, why: &str) -> RedirectError {
 fn open_file(path: &Path, kind: &Kind) -> io::Result<Stream> {
     Ok(match kind {
         Kind::Read | Kind::DuplicateInput => Stream::Reader(Reader::file(File::open(path)?)),
-        Kind::Write | Kind::Clobber | Kind::DuplicateOutput => {
-            Stream::Writer(Writer::file(File::create(path)?))
-        }
+        Kind::Write | Kind::Clobber | Kind::DuplicateOutput => Stream::Writer(Writer::file(File::create(path)?)),
         Kind::Append => {
             let file = OpenOptions::new().append(true).create(true).open(path)?;
             Stream::Writer(Writer::file(file))
         }
         Kind::ReadAndWrite => {
             let mut options = OpenOptions::new();
-            let file = options
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)?;
+            let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
             let (reader, writer) = file_pair(file);
             Stream::Both(reader, writer)
         }
@@ -238,7 +213,5 @@ fn device(name: &str) -> Option<i32> {
         _ => {}
     }
     let prefixes = ["/dev/fd/", "/proc/self/fd/", "/proc/1/fd/"];
-    prefixes
-        .into_iter()
-        .find_map(|prefix| name.strip_prefix(prefix)?.parse().ok())
+    prefixes.into_iter().find_map(|prefix| name.strip_prefix(prefix)?.parse().ok())
 }

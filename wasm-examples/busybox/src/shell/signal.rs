@@ -8,9 +8,9 @@ pub const EXIT: i32 = 0;
 
 /// Linux's numbers; the index is the number.
 const NAMES: [&str; 32] = [
-    "EXIT", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV",
-    "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU",
-    "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "POLL", "PWR", "SYS",
+    "EXIT", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH",
+    "POLL", "PWR", "SYS",
 ];
 
 /// `TERM`, `SIGTERM`, `sigterm` or `15`.
@@ -20,18 +20,11 @@ pub fn number(text: &str) -> Option<i32> {
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    NAMES
-        .iter()
-        .position(|known| *known == name)
-        .map(|at| at as i32)
+    NAMES.iter().position(|known| *known == name).map(|at| at as i32)
 }
 
 pub fn name(number: i32) -> &'static str {
-    usize::try_from(number)
-        .ok()
-        .and_then(|n| NAMES.get(n))
-        .copied()
-        .unwrap_or("?")
+    usize::try_from(number).ok().and_then(|n| NAMES.get(n)).copied().unwrap_or("?")
 }
 
 /// The names of all signals, with their numbers.
@@ -41,8 +34,5 @@ pub fn all() -> impl Iterator<Item = (usize, &'static str)> {
 
 /// Whether the default action is to go on.
 pub fn is_harmless(number: i32) -> bool {
-    matches!(
-        name(number),
-        "CHLD" | "CONT" | "URG" | "WINCH" | "STOP" | "TSTP" | "TTIN" | "TTOU"
-    )
+    matches!(name(number), "CHLD" | "CONT" | "URG" | "WINCH" | "STOP" | "TSTP" | "TTIN" | "TTOU")
 }

@@ -53,9 +53,7 @@ impl Shell {
             Ok(false) if special && !self.options.interactive => Err(Flow::Exit(1)),
             Ok(false) => Ok(1),
             Ok(true) => {
-                let Expanded {
-                    words, assignments, ..
-                } = expanded;
+                let Expanded { words, assignments, .. } = expanded;
                 self.dispatch(words, assignments, function, builtin).await
             }
         };
@@ -123,10 +121,7 @@ impl Shell {
         }
     }
 
-    async fn expand_simple<'a>(
-        &mut self,
-        command: &'a ast::SimpleCommand,
-    ) -> Expansion<Expanded<'a>> {
+    async fn expand_simple<'a>(&mut self, command: &'a ast::SimpleCommand) -> Expansion<Expanded<'a>> {
         let mut assigned = Vec::new();
         let mut redirects = Vec::new();
         let mut words = Vec::new();
@@ -166,19 +161,11 @@ impl Shell {
             }
             assignments.push(assigned);
         }
-        Ok(Expanded {
-            words,
-            assignments,
-            redirects,
-        })
+        Ok(Expanded { words, assignments, redirects })
     }
 
-    async fn expand_assignment(
-        &mut self,
-        assignment: &ast::Assignment,
-    ) -> Expansion<(String, String)> {
-        let (AssignmentName::VariableName(name), AssignmentValue::Scalar(word)) =
-            (&assignment.name, &assignment.value)
+    async fn expand_assignment(&mut self, assignment: &ast::Assignment) -> Expansion<(String, String)> {
+        let (AssignmentName::VariableName(name), AssignmentValue::Scalar(word)) = (&assignment.name, &assignment.value)
         else {
             return Err(self.failure("syntax error: arrays are not supported").await);
         };

@@ -97,11 +97,7 @@ impl Parser<'_> {
 
 /// A binary primary; none if `op` is not one. `-a` and `-o` between two strings count too.
 pub fn binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option<bool>, String> {
-    let number = |text: &str| -> Result<i64, String> {
-        text.trim()
-            .parse()
-            .map_err(|_| format!("{text}: bad number"))
-    };
+    let number = |text: &str| -> Result<i64, String> { text.trim().parse().map_err(|_| format!("{text}: bad number")) };
     let compare = || Ok::<_, String>(number(left)?.cmp(&number(right)?));
     let modified = |name: &str| metadata(name, shell).and_then(|m| m.modified().ok());
     Ok(Some(match op {
@@ -141,36 +137,25 @@ pub fn unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
         }
         "-h" | "-L" => {
             let path = normalize(&shell.cwd, operand);
-            path.symlink_metadata()
-                .is_ok_and(|m| m.file_type().is_symlink())
+            path.symlink_metadata().is_ok_and(|m| m.file_type().is_symlink())
         }
         "-c" => is_device(operand),
         "-b" | "-p" | "-S" | "-g" | "-k" | "-u" => false,
         "-O" | "-G" => is(|_| true),
         "-t" => operand.parse().is_ok_and(is_terminal),
         "-v" => shell.parameter(operand).is_some(),
-        "-o" => shell
-            .options
-            .named()
-            .iter()
-            .any(|(name, on)| *name == operand && *on),
+        "-o" => shell.options.named().iter().any(|(name, on)| *name == operand && *on),
         _ => return None,
     })
 }
 
 fn metadata(name: &str, shell: &Shell) -> Option<Metadata> {
-    normalize(&shell.cwd, name)
-        .metadata()
-        .ok()
-        .filter(|_| !name.is_empty())
+    normalize(&shell.cwd, name).metadata().ok().filter(|_| !name.is_empty())
 }
 
 /// Names that redirections know although no file has them.
 fn is_device(name: &str) -> bool {
-    matches!(
-        name,
-        "/dev/null" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr"
-    )
+    matches!(name, "/dev/null" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr")
 }
 
 fn is_terminal(fd: i32) -> bool {

@@ -34,9 +34,7 @@ impl Traps {
     }
 
     fn get(&self, number: i32) -> Option<&String> {
-        self.actions
-            .get(&number)
-            .filter(|action| !self.inherited || action.is_empty())
+        self.actions.get(&number).filter(|action| !self.inherited || action.is_empty())
     }
 
     /// The first change in a subshell does away with the parent's traps.
@@ -97,8 +95,7 @@ impl Shell {
         let mut status = 0;
         for condition in conditions {
             let Some(number) = signal::number(condition) else {
-                self.complain(&format!("trap: {condition}: invalid signal specification"))
-                    .await;
+                self.complain(&format!("trap: {condition}: invalid signal specification")).await;
                 status = 1;
                 continue;
             };

@@ -24,19 +24,10 @@ pub struct Variables {
 impl Variables {
     /// The environment as variables; names that are not names are left out.
     pub fn of_environment(env: &BTreeMap<String, String>) -> Variables {
-        let variable = |value: &String| Variable {
-            value: Some(value.clone()),
-            exported: true,
-            readonly: false,
-        };
+        let variable = |value: &String| Variable { value: Some(value.clone()), exported: true, readonly: false };
         let named = env.iter().filter(|(name, _)| super::word::is_name(name));
-        let all = named
-            .map(|(name, value)| (name.clone(), variable(value)))
-            .collect();
-        Variables {
-            all,
-            scopes: Vec::new(),
-        }
+        let all = named.map(|(name, value)| (name.clone(), variable(value))).collect();
+        Variables { all, scopes: Vec::new() }
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -90,8 +90,7 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
         let end = end_of_part(src, i, double).unwrap_or(i + 1).max(i + 1);
         let part = src.get(i..end).unwrap_or_default();
         let inner = |from: usize, to: usize| -> &[char] {
-            part.get(from..part.len().saturating_sub(to).max(from))
-                .unwrap_or_default()
+            part.get(from..part.len().saturating_sub(to).max(from)).unwrap_or_default()
         };
         match c {
             '\\' => match src.get(i + 1).copied() {
@@ -119,10 +118,7 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
                 let stop = |c: &char| *c == '/' || (*c == ':' && context == Context::Assignment);
                 let length = rest.iter().position(stop).unwrap_or(rest.len());
                 let user: String = rest.get(..length).unwrap_or_default().iter().collect();
-                if user
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "+-_.".contains(c))
-                {
+                if user.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.".contains(c)) {
                     out.push(Piece::Tilde(user));
                     i += 1 + length;
                     continue;
@@ -137,10 +133,7 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
 }
 
 fn is_double(context: Context) -> bool {
-    matches!(
-        context,
-        Context::Double | Context::Braces | Context::HereDocument
-    )
+    matches!(context, Context::Double | Context::Braces | Context::HereDocument)
 }
 
 fn split_result(piece: Piece) -> Piece {
@@ -200,13 +193,9 @@ fn backquoted(src: &[char], double: bool) -> String {
 /// Reads the `$` construct `part` at `src[*i]`.
 fn dollar(out: &mut Vec<Piece>, src: &[char], i: &mut usize, part: &[char], context: Context) {
     let double = is_double(context);
-    let plain = |name: String| Piece::Parameter {
-        name,
-        modifier: Modifier::None,
-    };
+    let plain = |name: String| Piece::Parameter { name, modifier: Modifier::None };
     let text = |from: usize, to: usize| -> &[char] {
-        part.get(from..part.len().saturating_sub(to).max(from))
-            .unwrap_or_default()
+        part.get(from..part.len().saturating_sub(to).max(from)).unwrap_or_default()
     };
     match src.get(*i + 1).copied() {
         Some('(') if part.len() > 1 => {
@@ -218,9 +207,7 @@ fn dollar(out: &mut Vec<Piece>, src: &[char], i: &mut usize, part: &[char], cont
         }
         Some('{') if part.len() > 1 => out.push(braced(text(2, 1), context)),
         Some('\'') if !double && part.len() > 1 => {
-            out.push(Piece::Quoted(super::escape::unescape(
-                &text(2, 1).iter().collect::<String>(),
-            )));
+            out.push(Piece::Quoted(super::escape::unescape(&text(2, 1).iter().collect::<String>())));
         }
         Some('"') if !double => {} // $"..." is "..." where there are no translations.
         Some(c) if c.is_ascii_alphabetic() || c == '_' => {
@@ -269,10 +256,7 @@ fn braced(src: &[char], context: Context) -> Piece {
     if let Some(('#', rest)) = src.split_first().map(|(c, rest)| (*c, rest))
         && is_parameter(rest)
     {
-        return Piece::Parameter {
-            name: rest.iter().collect(),
-            modifier: Modifier::Length,
-        };
+        return Piece::Parameter { name: rest.iter().collect(), modifier: Modifier::Length };
     }
     let mut length = src.iter().take_while(|c| is_name_char(**c)).count();
     if length == 0 {
@@ -281,40 +265,26 @@ fn braced(src: &[char], context: Context) -> Piece {
     let (name, rest) = src.split_at(length.min(src.len()));
     if !is_parameter(name) {
         let name = src.iter().collect();
-        return Piece::Parameter {
-            name,
-            modifier: Modifier::Bad,
-        };
+        return Piece::Parameter { name, modifier: Modifier::Bad };
     }
     // Words take the quoting of the place where the braces stand; patterns have their own.
     let word = |text: &[char]| match double {
         true => pieces(text, Context::Braces),
-        false => pieces(text, Context::Word)
-            .into_iter()
-            .map(split_result)
-            .collect(),
+        false => pieces(text, Context::Word).into_iter().map(split_result).collect(),
     };
     let pattern = |text: &[char]| pieces(text, Context::Word);
     let modifier = match rest {
         [] => Modifier::None,
-        [':', test @ ('-' | '=' | '?' | '+'), text @ ..] => Modifier::Condition {
-            test: *test,
-            null: true,
-            word: word(text),
-        },
-        [test @ ('-' | '=' | '?' | '+'), text @ ..] => Modifier::Condition {
-            test: *test,
-            null: false,
-            word: word(text),
-        },
+        [':', test @ ('-' | '=' | '?' | '+'), text @ ..] => {
+            Modifier::Condition { test: *test, null: true, word: word(text) }
+        }
+        [test @ ('-' | '=' | '?' | '+'), text @ ..] => {
+            Modifier::Condition { test: *test, null: false, word: word(text) }
+        }
         [op @ ('#' | '%'), text @ ..] => {
             let longest = text.first() == Some(op);
             let text = text.get(usize::from(longest)..).unwrap_or_default();
-            Modifier::Remove {
-                prefix: *op == '#',
-                longest,
-                pattern: pattern(text),
-            }
+            Modifier::Remove { prefix: *op == '#', longest, pattern: pattern(text) }
         }
         ['/', text @ ..] => {
             let all = text.first() == Some(&'/');
@@ -322,27 +292,16 @@ fn braced(src: &[char], context: Context) -> Piece {
             let skip = usize::from(all || anchor.is_some());
             let (left, right) = split(text.get(skip..).unwrap_or_default(), '/');
             let with = word(right.unwrap_or_default());
-            Modifier::Replace {
-                all,
-                anchor,
-                pattern: pattern(left),
-                with,
-            }
+            Modifier::Replace { all, anchor, pattern: pattern(left), with }
         }
         [':', text @ ..] => {
             let (left, right) = split(text, ':');
             let arithmetic = |text: &[char]| pieces(text, Context::Double);
-            Modifier::Substring {
-                offset: arithmetic(left),
-                length: right.map(arithmetic),
-            }
+            Modifier::Substring { offset: arithmetic(left), length: right.map(arithmetic) }
         }
         _ => Modifier::Bad,
     };
-    Piece::Parameter {
-        name: name.iter().collect(),
-        modifier,
-    }
+    Piece::Parameter { name: name.iter().collect(), modifier }
 }
 
 /// Splits at the first `at` that is not inside quotes or an expansion.
