@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use wasmpod::cli::local::{Local, runtime};
+use wasmpod::cli::local::{Local, capacity, runtime};
 use wasmpod::control::{Body, ChangeKind, DeleteOptions, Key, Resource, Scope, WatchEvent, WatchStream};
 use wasmpod::images::Images;
 use wasmpod::model::pods;
@@ -29,7 +29,7 @@ pub fn on_node<T>(work: impl AsyncFnOnce(&mut Bench) -> T) -> T {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     tokio.block_on(async {
         let images = Arc::new(Images::new(BTreeMap::new(), true));
-        let local = Local::start(runtime().expect("a runtime"), images).expect("a node");
+        let local = Local::start(runtime().expect("a runtime"), images, capacity()).expect("a node");
         let scope = Scope { resource: Resource::PODS, namespace: None };
         let from = local.control.list(&scope).await.expect("a list").revision;
         let watch = local.control.watch(&scope, from).await.expect("a watch");

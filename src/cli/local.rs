@@ -34,7 +34,7 @@ pub struct Local {
 
 impl Local {
     /// Starts everything; in milliseconds.
-    pub fn start(runtime: Arc<Runtime>, images: Arc<Images>) -> anyhow::Result<Local> {
+    pub fn start(runtime: Arc<Runtime>, images: Arc<Images>, max_containers: usize) -> anyhow::Result<Local> {
         let folder = folder()?;
         let clock = Clock::system();
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(HISTORY), clock));
@@ -43,7 +43,7 @@ impl Local {
             host_ip: "127.0.0.1".into(),
             folder: folder.clone(),
             host_paths: HostPaths::All,
-            max_pods: capacity(),
+            max_containers,
         };
         let addresses = Addresses::new([10, 88, 0, 0].into(), 16);
         let node = Node::new(config, control.clone(), runtime, images, addresses, clock);
@@ -128,7 +128,7 @@ const MAPS_RESERVED: usize = 4096;
 const DEFAULT_MAX_MAPS: usize = 65530;
 
 /// Containers that this process can map; one more would end it, so they are refused before.
-fn capacity() -> usize {
+pub fn capacity() -> usize {
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|text| text.trim().parse().ok());
     limit.unwrap_or(DEFAULT_MAX_MAPS).saturating_sub(MAPS_RESERVED) / MAPS_PER_CONTAINER
 }

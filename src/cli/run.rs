@@ -48,7 +48,7 @@ async fn pods(args: RunArgs) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
     let runtime = local::runtime()?;
     prepare(&pods, &images, &runtime).await;
-    let local = Local::start(runtime, images)?;
+    let local = Local::start(runtime, images, local::capacity())?;
     let follower = Follower::start(&local.control, local.handle.clone()).await?;
     let mut run = Run { show: Show::new(args.output.is_some()), follower, control: local.control.clone(), args };
     let outcome = run.live(pods, &mut signals).await;

@@ -41,8 +41,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// Which folders of the host its pods may mount.
     pub host_paths: HostPaths,
-    /// Pods beyond this are rejected with `OutOfpods`.
-    pub max_pods: usize,
+    /// Containers that may run at once; a pod that needs more is rejected with `OutOfpods`.
+    pub max_containers: usize,
 }
 
 /// What all workers of a node share.
@@ -62,12 +62,16 @@ pub struct Node {
     workers: JoinSet<()>,
     /// By UID.
     pods: HashMap<String, Worker>,
+    /// Containers that admitted pods may run at once.
+    used: usize,
     /// Whose task is whose, for a worker that panics.
     tasks: HashMap<Id, String>,
 }
 
 struct Worker {
     desired: watch::Sender<Arc<Object>>,
+    /// Containers that it may run at once; none once it is over.
+    weight: usize,
 }
 
 /// What others may ask of a running node beside its pods' status.
@@ -89,7 +93,7 @@ impl Node {
     ) -> Node {
         let logs = Arc::default();
         let shared = Shared { config, control, runtime, images, addresses, clock, logs };
-        Node { shared: Arc::new(shared), workers: JoinSet::new(), pods: HashMap::new(), tasks: HashMap::new() }
+        Node { shared: Arc::new(shared), workers: JoinSet::new(), pods: HashMap::new(), used: 0, tasks: HashMap::new() }
     }
 
     /// For asking the node while [`Node::run`], which takes it, goes on.
@@ -140,7 +144,10 @@ impl Node {
             return;
         }
         let uid = pods::uid(&pod).to_string();
-        if let Some(worker) = self.pods.get(&uid) {
+        if let Some(worker) = self.pods.get_mut(&uid) {
+            if pods::is_terminal(&pod) {
+                self.used -= std::mem::take(&mut worker.weight);
+            }
             worker.desired.send_if_modified(|known| {
                 let newer = object.revision > known.revision;
                 if newer {
@@ -150,26 +157,32 @@ impl Node {
             });
             return;
         }
-        let admitted = self.pods.len() < self.shared.config.max_pods || pods::is_terminal(&pod);
-        self.start(uid, object, admitted);
+        self.start(uid, &pod, object);
     }
 
-    fn start(&mut self, uid: String, object: Arc<Object>, admitted: bool) {
+    /// Starts the pod's worker, or one that rejects it where there is no room (K13).
+    fn start(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
+        let needed = if pods::is_terminal(pod) { 0 } else { containers_at_once(pod) };
         let (desired, seen) = watch::channel(object);
         let shared = self.shared.clone();
-        let task = if admitted {
+        let fits = self.used + needed <= shared.config.max_containers;
+        let task = if fits {
             self.workers.spawn(worker::run(shared, seen))
         } else {
-            self.workers.spawn(worker::reject(shared, seen, self.pods.len()))
+            self.workers.spawn(worker::reject(shared, seen, needed, self.used))
         };
+        let weight = if fits { needed } else { 0 };
+        self.used += weight;
         self.tasks.insert(task.id(), uid.clone());
-        self.pods.insert(uid, Worker { desired });
+        self.pods.insert(uid, Worker { desired, weight });
     }
 
     fn forget(&mut self, object: &Object) {
         let Ok(pod) = object.decode::<Pod>() else { return };
         // Its worker sees its channel close and ends.
-        self.pods.remove(pods::uid(&pod));
+        if let Some(worker) = self.pods.remove(pods::uid(&pod)) {
+            self.used -= worker.weight;
+        }
     }
 
     fn reap(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
@@ -179,9 +192,17 @@ impl Node {
         };
         let Some(uid) = self.tasks.remove(&id) else { return };
         if panicked && let Some(worker) = self.pods.remove(&uid) {
+            self.used -= worker.weight;
             let object = worker.desired.borrow().clone();
             tracing::error!(pod = %object.key, %uid, "a pod's worker failed; it starts again from the stored status");
-            self.start(uid, object, true);
+            if let Ok(pod) = object.decode::<Pod>() {
+                self.start(uid, &pod, object);
+            }
         }
     }
+}
+
+/// How many containers of a pod may run side by side: init containers run one by one.
+fn containers_at_once(pod: &Pod) -> usize {
+    pod.spec.as_ref().map_or(1, |spec| spec.containers.len().max(1))
 }

@@ -283,15 +283,16 @@ fn exited(attempt: Attempt, exit: &Exit) -> Event {
 }
 
 /// Refuses a pod that the node has no room for (K13, K14).
-pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Object>>, used: usize) {
+pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Object>>, needed: usize, used: usize) {
     let object = desired.borrow_and_update().clone();
     let Ok(pod) = object.decode::<Pod>() else { return };
-    let capacity = shared.config.max_pods;
+    let capacity = shared.config.max_containers;
     let status = PodStatus {
         phase: Some("Failed".into()),
         reason: Some("OutOfpods".into()),
         message: Some(format!(
-            "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: {used}, capacity: {capacity}"
+            "Pod was rejected: Node didn't have enough resource: pods, requested: {needed}, used: {used}, \
+             capacity: {capacity} (a container counts as one: each takes memory maps, of which this process has few)"
         )),
         start_time: Some(pods::time(shared.clock.now().wall)),
         ..pod.status.clone().unwrap_or_default()
