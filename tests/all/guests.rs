@@ -74,6 +74,8 @@ fn arguments_and_environment_arrive_as_they_are_given() {
             assert!(log.lines().any(|l| l == line), "{}: {line}\n{log}", program.display());
         }
     }
+    let p2 = guest("wasm32-wasip2", "args_env");
+    assert!(in_pod(&p2, &[], "workingDir: /tmp").log("p/c").contains("cwd Some(\"/tmp\")\n"), "the working directory");
 }
 
 #[test]
