@@ -9,7 +9,7 @@ RIPGREP := 15.2.0
 COMPONENTIZE_PY := 0.25.1
 CARGO_DENY := 0.20.2
 
-GUESTS := $(CARGO) build --manifest-path wasm-examples/Cargo.toml --target-dir target/guests --locked --release
+GUESTS := $(CARGO) build --manifest-path wasm-examples/Cargo.toml --target-dir target/guests --locked
 TOOLS := target/tools
 DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
@@ -45,12 +45,14 @@ guests: ## builds the programs that run inside (wasm-examples/)
 	@for target in wasm32-wasip1 wasm32-wasip2; do \
 		test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target || exit 1; \
 	done
-	$(GUESTS) --target wasm32-wasip2 -p busybox -p httpd -p promises
+	$(GUESTS) --release --target wasm32-wasip2 -p busybox -p httpd -p promises
 # Alone, since it is built without std, and features are unified over what is built together.
-	$(GUESTS) --target wasm32-wasip2 -p pause
+	$(GUESTS) --release --target wasm32-wasip2 -p pause
 # The promises once more as core modules (p1), and those of WASI 0.3, which are examples.
-	$(GUESTS) --target wasm32-wasip1 -p promises --bins
-	$(GUESTS) --target wasm32-wasip2 -p promises --examples
+	$(GUESTS) --release --target wasm32-wasip1 -p promises --bins
+	$(GUESTS) --release --target wasm32-wasip2 -p promises --examples
+# One with the lines of its source, for traps that tell where.
+	$(GUESTS) --profile traced --target wasm32-wasip2 -p promises --bin trap
 
 release: guests
 	$(CARGO) build --locked --release

@@ -12,6 +12,8 @@ pub enum Outcome {
     OurFailure,
     Interrupted,
     Terminated,
+    /// Whoever read our output has gone.
+    ReaderGone,
     /// The exit code of the one program that ran.
     Guest(u8),
 }
@@ -26,6 +28,8 @@ impl Outcome {
             Outcome::OurFailure => 125,
             Outcome::Interrupted => 130,
             Outcome::Terminated => 143,
+            // As a program that SIGPIPE ends.
+            Outcome::ReaderGone => 141,
             Outcome::Guest(code) => code,
         })
     }

@@ -33,7 +33,7 @@ pub fn is_program(path: &Path) -> bool {
 pub fn read(args: &RunArgs, images: &Images) -> anyhow::Result<Input> {
     let mut faults = Vec::new();
     let mut input = Input { pods: Vec::new(), warnings: Vec::new() };
-    for source in sources(&args.files)? {
+    for source in sources(&args.files, &mut faults) {
         let text = match source.read() {
             Ok(text) => text,
             Err(error) => {
@@ -94,21 +94,26 @@ impl Source {
 }
 
 /// Files as they are, folders as their manifests by name.
-fn sources(files: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
+fn sources(files: &[PathBuf], faults: &mut Vec<String>) -> Vec<Source> {
     let mut sources = Vec::new();
     for path in files {
         if path.as_os_str() == "-" {
             sources.push(Source::StandardInput);
         } else if path.is_dir() {
             let read = std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let entries = read.map_err(|error| bad_input(format!("cannot read folder {}: {error}", path.display())))?;
+            let entries = match read {
+                Ok(entries) => entries,
+                Err(error) => {
+                    faults.push(format!("cannot read folder {}: {error}", path.display()));
+                    continue;
+                }
+            };
             let is_manifest = |path: &PathBuf| {
                 path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") && path.is_file()
             };
             let mut found: Vec<PathBuf> = entries.into_iter().map(|e| e.path()).filter(is_manifest).collect();
             if found.is_empty() {
-                let message = format!("folder {} holds no manifests (*.yaml, *.yml, *.json)", path.display());
-                return Err(bad_input(message));
+                faults.push(format!("folder {} holds no manifests (*.yaml, *.yml, *.json)", path.display()));
             }
             found.sort();
             sources.extend(found.into_iter().map(Source::File));
@@ -116,7 +121,7 @@ fn sources(files: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
             sources.push(Source::File(path.clone()));
         }
     }
-    Ok(sources)
+    sources
 }
 
 fn take(

@@ -38,6 +38,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(outcome) => outcome.code(),
+        Err(error) if report::reader_is_gone(&error) => Outcome::ReaderGone.code(),
         Err(error) => {
             eprintln!("error: {}", report::chain(&error));
             match error.downcast_ref::<exit::BadInput>() {

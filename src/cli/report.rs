@@ -10,6 +10,12 @@ pub fn chain(error: &anyhow::Error) -> String {
     all.join(": ")
 }
 
+/// Whether all that went wrong is that nobody reads our output any more.
+pub fn reader_is_gone(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// What a container does, in a word: `Running`, `CrashLoopBackOff`, `Completed`, `Error (exit code 3)`.
 pub fn state(status: &ContainerStatus) -> String {
     let Some(state) = &status.state else { return "Waiting".into() };

@@ -8,12 +8,14 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::issue::{Issue, Position};
 use super::names::nearest;
+use super::quantity;
 use super::tree::{Key, Node, Value};
 
 /// Reads `node` as a `T`, or says everything that keeps it from being one.
@@ -221,11 +223,19 @@ impl<'de> de::Deserializer<'de> for Reader<'de, '_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Stop> {
-        // Quantities may be written as numbers; their text is what counts.
-        if name == "Quantity" && matches!(self.node.value, Value::Int(_) | Value::Float(_)) {
-            return visitor.visit_newtype_struct(StrDeserializer::<Stop>::new(self.written()));
+        if name != "Quantity" {
+            return visitor.visit_newtype_struct(self);
         }
-        visitor.visit_newtype_struct(self)
+        // Quantities may be written as numbers; their text is what counts.
+        let text = match &self.node.value {
+            Value::String(text) => text.as_str(),
+            Value::Int(_) | Value::BigInt(_) | Value::Float(_) => self.written(),
+            _ => return visitor.visit_newtype_struct(self),
+        };
+        if let Err(error) = quantity::milli(&Quantity(text.into())) {
+            self.note(self.node.position, format!("{text:?} is no quantity: {error}"), None);
+        }
+        visitor.visit_newtype_struct(StrDeserializer::<Stop>::new(text))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {

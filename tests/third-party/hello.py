@@ -1,4 +1,4 @@
-"""A command in Python: prints its arguments and ends with the code that its first one names."""
+"""A command in Python: prints its arguments and ends."""
 
 import sys
 
