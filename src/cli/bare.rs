@@ -7,8 +7,7 @@ use anyhow::Context;
 
 use super::args::{RunArgs, Until, variable};
 use super::exit::{Outcome, bad_input};
-use super::progress::watched;
-use super::run::at;
+use super::progress::{at, watched};
 use super::signals::Signals;
 use super::{local, report};
 use crate::files::{Mount, Mounts};

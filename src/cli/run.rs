@@ -14,7 +14,7 @@ use super::exit::{Outcome, bad_input};
 use super::follow::{Follower, Happening, Seen};
 use super::input::{self, Input};
 use super::local::{self, Local};
-use super::progress::watched;
+use super::progress::{at, watched};
 use super::report;
 use super::show::Show;
 use super::signals::Signals;
@@ -230,12 +230,4 @@ fn too_often(pod: &Pod, max: u32) -> Option<String> {
         status.restart_count > limit || (waits && status.restart_count >= limit)
     })?;
     Some(format!("pod {} failed: container {} keeps ending (--max-restarts {max})", pods::name(pod), status.name))
-}
-
-/// Waits for `deadline`, for ever if there is none.
-pub async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

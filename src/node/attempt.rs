@@ -14,7 +14,7 @@ use crate::logs::Log;
 use crate::model::expansion::expand;
 use crate::model::{pods, quantity};
 use crate::network::Endpoint;
-use crate::runtime::{DEFAULT_LIMIT, Exit, Instance, MemoryBudget, ProgramError, Stdio, World};
+use crate::runtime::{DEFAULT_LIMIT, Exit, Instance, MemoryBudget, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
 
 /// An attempt that runs.
@@ -48,7 +48,7 @@ pub(super) enum Failure {
 
 impl StartError {
     pub(super) fn failure(&self) -> Failure {
-        let message = chain(self);
+        let message = error_chain(self);
         let retry = |reason: &str| Failure::Retry(Trouble { reason: reason.into(), message: message.clone() });
         match self {
             StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
@@ -58,16 +58,6 @@ impl StartError {
             }
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// One attempt and everything that it is started from.

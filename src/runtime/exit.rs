@@ -122,3 +122,14 @@ fn demangled(name: &str) -> String {
     // The alternate form leaves out the hash that the compiler appends.
     format!("{:#}", rustc_demangle::demangle(name))
 }
+
+/// An error and its causes in one line.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use cache::{Cache, CacheError};
-pub use exit::Exit;
+pub use exit::{Exit, error_chain};
 pub use memory::{DEFAULT_LIMIT, MemoryBudget};
 pub use program::{Digest, Program, ProgramError};
 pub use stdio::Stdio;

@@ -12,7 +12,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
-use super::exit::{Exit, of_error};
+use super::exit::{Exit, error_chain, of_error};
 use super::host::{Host, ModuleHost, preopen};
 use super::memory::{MemoryBudget, MemoryCharge};
 use super::program::{Kind, Program};
@@ -212,7 +212,7 @@ impl Start {
         match &program.kind {
             Kind::Module(pre) => {
                 if let Err(error) = preopen(&mut self.wasi, &self.mounts) {
-                    return Exit::StartError { message: chain(&error) };
+                    return Exit::StartError { message: error_chain(&error) };
                 }
                 let host = ModuleHost { wasi: self.wasi.build_p1(), memory: self.memory };
                 let mut store = store(&self.engine, host, self.end);
@@ -294,20 +294,10 @@ fn of_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
         Ok(Ok(())) => Exit::Code(0),
         Ok(Err(())) => Exit::Code(1),
         Err(error) => match error.downcast_ref::<super::host::PreopenError>() {
-            Some(files) => Exit::StartError { message: chain(files) },
+            Some(files) => Exit::StartError { message: error_chain(files) },
             None => of_error(&error),
         },
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Runs a guest until it ends or is ended; tells the ticker while it computes.
