@@ -26,7 +26,8 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     let compile = runtime.program(command.program.digest, &command.program.bytes);
     let program = watched(&format!("compiling {name}"), compile).await;
     let program = program.map_err(|error| bad_input(format!("cannot run {name}: {error}")))?;
-    let scratch = tempfile::tempdir().context("cannot make a folder for temporary files")?;
+    let scratch =
+        tempfile::tempdir().context("cannot make a folder for temporary files (set TMPDIR to another place)")?;
     let world = World {
         runtime,
         name,
@@ -45,7 +46,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
         tokio::select! {
             exit = instance.exited() => break exit,
             () = at(deadline), if asked != Some(Outcome::Timeout) => {
-                eprintln!("error: the time is up (--timeout)");
+                tell!("error: the time is up (--timeout)");
                 asked = Some(Outcome::Timeout);
                 control.kill();
             }
@@ -56,9 +57,9 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
         }
     };
     if let Some(message) = exit.message() {
-        eprintln!("error: {}: {message}", world.name);
+        tell!("error: {}: {message}", world.name);
     } else if exit == Exit::OutOfMemory {
-        eprintln!("error: {}: out of memory", world.name);
+        tell!("error: {}: out of memory", world.name);
     }
     let code = u8::try_from(exit.code()).unwrap_or(u8::MAX);
     Ok(match asked {
@@ -88,6 +89,10 @@ fn mounts(args: &RunArgs) -> anyhow::Result<Vec<Mount>> {
     let mount = |volume: &super::args::VolumeArg| {
         let host = std::fs::canonicalize(&volume.host)
             .map_err(|error| bad_input(format!("cannot use volume {}: {error}", volume.host.display())))?;
+        if !host.is_dir() {
+            let message = format!("cannot use volume {}: it is no folder", volume.host.display());
+            return Err(bad_input(message));
+        }
         let (at, read_only) = (volume.guest.trim_end_matches('/'), volume.read_only);
         let at = if at.is_empty() { "/".to_string() } else { at.to_string() };
         Ok(Mount { at, volume: host, sub_path: String::new(), read_only })

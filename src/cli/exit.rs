@@ -12,6 +12,8 @@ pub enum Outcome {
     OurFailure,
     Interrupted,
     Terminated,
+    /// The terminal was closed.
+    HungUp,
     /// Whoever read our output has gone.
     ReaderGone,
     /// The exit code of the one program that ran.
@@ -28,6 +30,7 @@ impl Outcome {
             Outcome::OurFailure => 125,
             Outcome::Interrupted => 130,
             Outcome::Terminated => 143,
+            Outcome::HungUp => 129,
             // As a program that SIGPIPE ends.
             Outcome::ReaderGone => 141,
             Outcome::Guest(code) => code,

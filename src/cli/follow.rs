@@ -1,6 +1,6 @@
 //! A client that follows pods and their logs, as kubectl would: by list, watch and log.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures_util::stream;
@@ -8,7 +8,7 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::report;
-use crate::control::{ChangeKind, ControlPlane, Key, Object, Resource, Scope, WatchEvent, WatchStream};
+use crate::control::{ChangeKind, ControlPlane, Key, Object, Reason, Resource, Scope, WatchEvent, WatchStream};
 use crate::logs::Entry;
 use crate::model::pods;
 use crate::node::Handle;
@@ -35,12 +35,18 @@ pub enum Happening {
     Log(Arc<Source>, Vec<Entry>),
 }
 
+/// Everything that runs here.
+const SCOPE: Scope = Scope { resource: Resource::PODS, namespace: None };
+
 type LogStream = BoxStream<'static, (Arc<Source>, Vec<Entry>)>;
 
 /// See the module's documentation.
 pub struct Follower {
+    control: Arc<dyn ControlPlane>,
     handle: Handle,
     watch: WatchStream,
+    /// Changes found by listing, not told yet.
+    changed: VecDeque<Key>,
     pods: BTreeMap<Key, Seen>,
     logs: SelectAll<LogStream>,
     /// Attempts whose logs are followed.
@@ -50,10 +56,17 @@ pub struct Follower {
 impl Follower {
     /// Follows all pods that will be created.
     pub async fn start(control: &Arc<dyn ControlPlane>, handle: Handle) -> anyhow::Result<Follower> {
-        let scope = Scope { resource: Resource::PODS, namespace: None };
-        let list = control.list(&scope).await?;
-        let watch = control.watch(&scope, list.revision).await?;
-        Ok(Follower { handle, watch, pods: BTreeMap::new(), logs: SelectAll::new(), followed: HashSet::new() })
+        let list = control.list(&SCOPE).await?;
+        let watch = control.watch(&SCOPE, list.revision).await?;
+        Ok(Follower {
+            control: control.clone(),
+            handle,
+            watch,
+            changed: VecDeque::new(),
+            pods: BTreeMap::new(),
+            logs: SelectAll::new(),
+            followed: HashSet::new(),
+        })
     }
 
     pub fn pods(&self) -> impl Iterator<Item = &Seen> {
@@ -67,6 +80,9 @@ impl Follower {
     /// The next thing that happens. Cancel-safe.
     pub async fn next(&mut self) -> anyhow::Result<Happening> {
         loop {
+            if let Some(key) = self.changed.pop_front() {
+                return Ok(Happening::Pod(key));
+            }
             tokio::select! {
                 // States first, so that an attempt is known before its last lines are told.
                 biased;
@@ -77,8 +93,10 @@ impl Follower {
                         return Ok(Happening::Pod(key));
                     }
                     Some(Ok(WatchEvent::Bookmark(_))) => {}
+                    // It fell behind what the store remembers.
+                    Some(Err(status)) if status.reason == Reason::Expired => self.list_again().await?,
                     Some(Err(status)) => return Err(status.into()),
-                    None => anyhow::bail!("the watch ended"),
+                    None => self.list_again().await?,
                 },
                 Some((source, entries)) = self.logs.next() => return Ok(Happening::Log(source, entries)),
             }
@@ -88,6 +106,25 @@ impl Follower {
     /// What is left of the logs once nothing runs any more.
     pub async fn next_log(&mut self) -> Option<(Arc<Source>, Vec<Entry>)> {
         self.logs.next().await
+    }
+
+    /// Catches up by comparing what is there with what was seen.
+    async fn list_again(&mut self) -> anyhow::Result<()> {
+        let list = self.control.list(&SCOPE).await?;
+        self.watch = self.control.watch(&SCOPE, list.revision).await?;
+        let there: HashSet<Key> = list.items.iter().map(|object| object.key.clone()).collect();
+        for (key, seen) in self.pods.iter_mut().filter(|(key, seen)| !seen.gone && !there.contains(*key)) {
+            seen.gone = true;
+            self.changed.push_back(key.clone());
+        }
+        for object in list.items {
+            let newer = self.pods.get(&object.key).is_none_or(|seen| seen.object.revision < object.revision);
+            if newer {
+                self.changed.push_back(object.key.clone());
+                self.see(object, ChangeKind::Modified)?;
+            }
+        }
+        Ok(())
     }
 
     fn see(&mut self, object: Arc<Object>, kind: ChangeKind) -> anyhow::Result<()> {

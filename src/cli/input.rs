@@ -47,6 +47,14 @@ pub fn read(args: &RunArgs, images: &Images) -> anyhow::Result<Input> {
         }
     }
     find_twins(&input.pods, &mut faults);
+    if faults.is_empty() && input.pods.is_empty() {
+        faults.push("there is no Pod in what was given: the lists are empty".into());
+    }
+    for (name, _) in args.images.iter().filter(|(name, _)| !uses_image(&input.pods, name)) {
+        input
+            .warnings
+            .push(format!("--image {name}: no container has `image: {name}` (the name must be the same, tag and all)"));
+    }
     if faults.is_empty() { Ok(input) } else { Err(bad_input(faults.join("\n"))) }
 }
 
@@ -173,6 +181,13 @@ fn missing_images(pod: &Pod, images: &Images) -> Vec<(String, String)> {
         Some((format!("{path}.image"), super::report::chain(&error.into())))
     });
     missing.collect()
+}
+
+fn uses_image(pods: &[Pod], name: &str) -> bool {
+    let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| {
+        pods::init_containers(spec).iter().chain(&spec.containers).map(|container| container.image.as_deref())
+    });
+    containers.into_iter().any(|image| image == Some(name))
 }
 
 /// Two pods of one name can't both be created.

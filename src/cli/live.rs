@@ -28,8 +28,8 @@ pub struct Live {
     begun: bool,
 }
 
-/// States beyond this are counted, not shown.
-const MAX_STATES: usize = 12;
+/// States beyond two thirds of the screen are counted, not shown; so many always are.
+const MIN_STATES: usize = 6;
 
 impl Live {
     pub fn new(colour: bool) -> Live {
@@ -43,9 +43,11 @@ impl Live {
             let statuses = report::statuses(&seen.pod);
             states.extend(statuses.map(|status| self.state(&seen.pod, status, seen.gone)));
         }
-        let hidden = states.len().saturating_sub(MAX_STATES);
+        let (_, rows) = size().unwrap_or((80, 24));
+        let most = (usize::from(rows) * 2 / 3).max(MIN_STATES);
+        let hidden = states.len().saturating_sub(most);
         if hidden > 0 {
-            states.truncate(MAX_STATES);
+            states.truncate(most);
             states.push(format!("… and {hidden} more containers"));
         }
         if states != self.states {

@@ -1,5 +1,12 @@
 //! The command line: flags, tracing, signals. Builds everything, decides nothing about pods.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where wasmpod speaks to its user")]
+
+/// Prints a line on standard error. Where nobody can read it, there is nobody to tell.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($text)*);
+    }};
+}
 
 mod args;
 mod bare;
@@ -15,6 +22,7 @@ mod run;
 mod show;
 mod signals;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,7 +48,7 @@ pub fn main() -> ExitCode {
         Ok(outcome) => outcome.code(),
         Err(error) if report::reader_is_gone(&error) => Outcome::ReaderGone.code(),
         Err(error) => {
-            eprintln!("error: {}", report::chain(&error));
+            tell!("error: {}", report::chain(&error));
             match error.downcast_ref::<exit::BadInput>() {
                 Some(_) => Outcome::BadInput.code(),
                 None => Outcome::OurFailure.code(),
@@ -57,7 +65,9 @@ fn set_up_tracing(verbose: u8) {
         _ => "wasmpod=debug,info",
     };
     let filter = EnvFilter::try_from_env("WASMPOD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let output = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let output = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let output = output.with_target(false);
     // A subscriber that is there already (a test's) stays.
     let _ = output.without_time().try_init();
 }

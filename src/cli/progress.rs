@@ -15,9 +15,9 @@ pub async fn watched<T>(what: &str, work: impl Future<Output = T>) -> T {
         return done;
     }
     let since = Instant::now() - PATIENCE;
-    eprintln!("{what} …");
+    tell!("{what} …");
     let done = work.await;
-    eprintln!("{what}: done after {:.1} s", since.elapsed().as_secs_f64());
+    tell!("{what}: done after {:.1} s", since.elapsed().as_secs_f64());
     done
 }
 

@@ -1,5 +1,6 @@
 //! `wasmpod run`: a throw-away node, the pods of the manifests, their outcome as exit code.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,7 @@ async fn pods(args: RunArgs) -> anyhow::Result<Outcome> {
     check_flags(&args)?;
     let images = Arc::new(Images::new(args.images.iter().cloned().collect(), true));
     let Input { pods, warnings } = input::read(&args, &images)?;
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     let mut signals = Signals::listen()?;
     let runtime = local::runtime()?;
     prepare(&pods, &images, &runtime).await;
@@ -82,7 +83,7 @@ async fn prepare(pods: &[Pod], images: &Images, runtime: &Runtime) {
             let name = container.image.as_deref().unwrap_or_default();
             let Ok(image) = images.find(name, base) else { continue };
             if let Some(notice) = image.notice.as_ref().filter(|_| prepared.insert(name.to_string())) {
-                eprintln!("{notice}");
+                tell!("{notice}");
             }
             let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
             let Ok(command) = image.command(&words(&container.command), &words(&container.args)) else { continue };
@@ -108,7 +109,7 @@ impl Run {
             created.map_err(|status| bad_input(status.to_string()))?;
         }
         let outcome = self.until_decided(wanted, signals).await?;
-        self.end(signals).await?;
+        self.end(outcome, signals).await?;
         while let Some((source, entries)) = self.follower.next_log().await {
             if self.show.log(&source, &entries).is_err() {
                 break;
@@ -178,12 +179,16 @@ impl Run {
     }
 
     /// Ends what still runs: gracefully, or at once when a signal comes meanwhile.
-    async fn end(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn end(&mut self, outcome: Outcome, signals: &mut Signals) -> anyhow::Result<()> {
+        if matches!(outcome, Outcome::Interrupted | Outcome::Terminated) && self.follower.pods().any(is_live) {
+            self.show.note("stopping the pods; Ctrl-C again kills them");
+        }
         self.delete(None).await?;
         while self.follower.pods().any(is_live) {
             tokio::select! {
                 happening = self.follower.next() => self.tell(happening?)?,
-                _ = signals.next() => self.delete(Some(0)).await?,
+                // Killed after the shortest time there is, so that their ends are still reported.
+                _ = signals.next() => self.delete(Some(1)).await?,
             }
         }
         Ok(())
@@ -209,11 +214,11 @@ impl Run {
             1 => items.remove(0),
             _ => serde_json::json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items}),
         };
-        match format {
-            Output::Json => println!("{}", serde_json::to_string_pretty(&object)?),
-            Output::Yaml => print!("{}", serde_yaml::to_string(&object)?),
-        }
-        Ok(())
+        let text = match format {
+            Output::Json => serde_json::to_string_pretty(&object)? + "\n",
+            Output::Yaml => serde_yaml::to_string(&object)?,
+        };
+        std::io::stdout().write_all(text.as_bytes()).context("cannot write the objects")
     }
 }
 

@@ -78,7 +78,7 @@ impl Show {
                 // The terminal is gone: there is nobody to tell.
                 let _ = live.log(vec![text.to_string()]);
             }
-            View::Plain => eprintln!("{text}"),
+            View::Plain => tell!("{text}"),
         }
     }
 
@@ -120,7 +120,7 @@ impl Show {
         {
             changes.push(format!("{}: {phase}", pods::name(&seen.pod)));
         }
-        changes.iter().for_each(|change| eprintln!("{change}"));
+        changes.iter().for_each(|change| tell!("{change}"));
     }
 }
 

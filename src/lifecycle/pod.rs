@@ -272,7 +272,11 @@ impl PodState {
         for (at, container) in init.chain(apps) {
             let attempt = Attempt { container: at, number: container.attempt };
             match &mut container.stage {
-                Stage::Starting { stop } => *stop = true,
+                Stage::Starting { stop } => {
+                    *stop = true;
+                    // It may hang before it runs; what is not there yet can't be killed, so this is said again.
+                    actions.push(if now.mono >= by { Action::Kill(attempt) } else { Action::WakeAt(by) });
+                }
                 Stage::Running { started_at } => {
                     let started_at = *started_at;
                     container.stage = Stage::Stopping { started_at, kill_at: by, killed: false };

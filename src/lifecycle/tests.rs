@@ -245,7 +245,7 @@ fn deletion_asks_then_kills_then_removes() {
     let by = Duration::from_secs(30);
     let (a, b) = (attempt(Role::App, 0, 1), attempt(Role::App, 1, 1));
     // b is still starting: it ends as soon as it has begun.
-    let asked = [Action::AskToExit(a), Action::WakeAt(by)];
+    let asked = [Action::AskToExit(a), Action::WakeAt(by), Action::WakeAt(by)];
     assert_eq!(story.step(Event::Deleted { grace: by }), asked);
     assert_eq!(story.started(Role::App, 1, 1), [Action::WakeAt(by), Action::Kill(b)]);
     assert_eq!(story.exited(Role::App, 1, 1, 137), [Action::WakeAt(by)]);

@@ -50,7 +50,7 @@ pub fn container<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
     init_containers(spec).iter().chain(&spec.containers).find(|c| c.name == name)
 }
 
-/// A time as the API writes it.
+/// A time as the API writes it: whole seconds, so that what is read back is what was written.
 pub fn time(at: jiff::Timestamp) -> Time {
-    Time(at)
+    Time(jiff::Timestamp::from_second(at.as_second()).unwrap_or(at))
 }

@@ -107,6 +107,11 @@ fn syntax_issue(error: &serde_saphyr::Error) -> Issue {
     let mut message = whole.split(" at line ").next().unwrap_or(&whole);
     // A word to whoever calls the library.
     message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+    let message = if message.starts_with("budget breached") {
+        "it is too large or nested too deeply (at most 100 levels)"
+    } else {
+        message
+    };
     let hint = message.contains("duplicate").then(|| "remove one of them".to_string());
     Issue { path: String::new(), position, message: format!("not valid YAML: {message}"), hint }
 }

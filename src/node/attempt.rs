@@ -17,7 +17,7 @@ use crate::network::Endpoint;
 use crate::runtime::{DEFAULT_LIMIT, Exit, Instance, MemoryBudget, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
 
-/// An attempt that runs.
+/// An attempt that begins.
 pub(super) struct Started {
     pub(super) instance: Instance,
     pub(super) image_id: String,
@@ -71,7 +71,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Starts the attempt; returns when its program runs, or has ended already.
+    /// Starts the attempt; its program may still have to be instantiated, which can take long: a
+    /// module's start function runs then.
     pub(super) async fn start(self) -> Result<Started, StartError> {
         let source = pods::annotation(&self.pod, SOURCE_ANNOTATION).map(PathBuf::from);
         let base = source.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
@@ -94,8 +95,7 @@ impl Plan {
             working_dir,
             memory: MemoryBudget::new(memory_limit(&self.container)),
         };
-        let mut instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
-        instance.begun().await;
+        let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
         Ok(Started { instance, image_id: image.id.clone() })
     }
 

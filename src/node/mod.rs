@@ -9,7 +9,7 @@ mod logs;
 mod sandbox;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -114,7 +114,10 @@ impl Node {
     async fn follow(&mut self, scope: &Scope) -> Result<(), Status> {
         let control = self.shared.control.clone();
         let list = control.list(scope).await?;
-        // Whoever is not listed is gone: its worker finds that out when it next writes.
+        let listed: HashSet<String> =
+            list.items.iter().filter_map(|o| o.decode::<Pod>().ok()).map(|pod| pods::uid(&pod).to_string()).collect();
+        let gone: Vec<String> = self.pods.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+        gone.iter().for_each(|uid| self.drop_worker(uid));
         for object in list.items {
             self.take(object);
         }
@@ -180,7 +183,11 @@ impl Node {
     fn forget(&mut self, object: &Object) {
         let Ok(pod) = object.decode::<Pod>() else { return };
         // Its worker sees its channel close and ends.
-        if let Some(worker) = self.pods.remove(pods::uid(&pod)) {
+        self.drop_worker(pods::uid(&pod));
+    }
+
+    fn drop_worker(&mut self, uid: &str) {
+        if let Some(worker) = self.pods.remove(uid) {
             self.used -= worker.weight;
         }
     }

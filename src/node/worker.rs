@@ -23,6 +23,8 @@ use crate::runtime::{Control, Exit, Instance};
 enum Fact {
     /// It happened.
     Event(Event),
+    /// An attempt begins; next it runs, as this event tells.
+    Spawned(Event, Attempt, Box<Instance>),
     /// An attempt runs; next it will end.
     Running(Event, Attempt, Box<Instance>),
     /// An attempt ended before its program could run: how it began and how it ended.
@@ -133,11 +135,25 @@ impl Worker {
                 self.step(event).await;
             }
             Fact::NeverRan(started, exited) => {
+                if let Event::Exited { attempt, .. } = &exited {
+                    self.controls.remove(attempt);
+                }
                 self.step(started).await;
                 self.step(exited).await;
             }
-            Fact::Running(event, attempt, mut instance) => {
+            Fact::Spawned(started, attempt, mut instance) => {
+                // From here on it can be ended, even if it never gets to run.
                 self.controls.insert(attempt, instance.control());
+                self.facts.push(Box::pin(async move {
+                    if instance.begun().await {
+                        return Fact::Running(started, attempt, instance);
+                    }
+                    let exit = instance.exited().await;
+                    Fact::NeverRan(started, exited(attempt, &exit))
+                }));
+                self.step(Event::Tick).await;
+            }
+            Fact::Running(event, attempt, mut instance) => {
                 self.facts.push(Box::pin(async move { Fact::Event(exited(attempt, &instance.exited().await)) }));
                 self.step(event).await;
             }
@@ -199,7 +215,7 @@ impl Worker {
         self.facts.push(Box::pin(async move {
             match plan.start().await {
                 Ok(Started { instance, image_id }) => {
-                    Fact::Running(Event::Started { attempt, container_id, image_id }, attempt, Box::new(instance))
+                    Fact::Spawned(Event::Started { attempt, container_id, image_id }, attempt, Box::new(instance))
                 }
                 Err(error) => {
                     let now = jiff::Timestamp::now();

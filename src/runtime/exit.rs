@@ -103,6 +103,10 @@ fn trap_message(error: &wasmtime::Error) -> String {
         None => error.root_cause().to_string(),
     };
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return message };
+    if backtrace.frames().iter().all(|frame| frame.func_name().is_none()) {
+        message.push_str("\n    (the program has no names of its functions: it was built stripped)");
+        return message;
+    }
     for frame in backtrace.frames() {
         let inlined: Vec<_> = frame.symbols().iter().map(|s| (s.name(), s.file(), s.line())).collect();
         let raw = [(frame.func_name(), None, None)];

@@ -82,8 +82,11 @@ impl Runtime {
         let cache = folders.and_then(|folders| match Cache::open(&folders.cache, &folders.state) {
             Ok(cache) => Some(cache),
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "no cache of compiled programs: they will be compiled at every start");
+                let why = error_chain(&error);
+                tracing::warn!(
+                    "compiled programs can't be kept ({why}), so each is compiled at every start; \
+                     set XDG_CACHE_HOME and XDG_STATE_HOME to folders of yours"
+                );
                 None
             }
         });

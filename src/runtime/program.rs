@@ -146,7 +146,7 @@ impl Compiler {
         if let Some(cache) = &self.cache
             && let Err(error) = cache.store(digest, engine, &compiled)
         {
-            tracing::warn!(%error, "cannot keep a compiled program; it will be compiled again next time");
+            tracing::warn!("a compiled program can't be kept, so it is compiled again next time: {error}");
         }
         Ok(compiled)
     }

@@ -176,6 +176,26 @@ fn programs_that_cannot_run_say_why() {
     insta::assert_snapshot!(all.join("\n"));
 }
 
+/// A core module whose start function never returns: it hangs before it runs.
+const START_LOOPS: &str = "01 04 01 60 00 00  03 02 01 00  07 0a 01 06 5f 73 74 61 72 74 00 00  08 01 00  \
+                           0a 09 01 07 00 03 40 0c 00 0b 0b";
+
+#[test]
+fn a_program_that_hangs_in_its_start_function_is_killed_when_its_grace_period_is_over() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("app.wasm"), module(START_LOOPS)).expect("written");
+    let spec = "terminationGracePeriodSeconds: 1, containers: [{name: c, image: ./app.wasm}]";
+    fs::write(dir.path().join("pod.yaml"), pod("p", spec)).expect("written");
+    let done = run().args(&["pod.yaml", "--timeout", "1s", "-o", "json"]).dir(dir.path()).done().expect(124);
+    assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
+}
+
+#[test]
+fn lists_that_hold_nothing_are_refused() {
+    let done = run().manifest("{apiVersion: v1, kind: List, items: []}").done().expect(2);
+    assert!(done.stderr.contains("no Pod"), "{}", done.stderr);
+}
+
 #[test]
 fn hostile_programs_end_alone() {
     for (what, body, code) in [
@@ -255,7 +275,7 @@ fn a_cache_that_cannot_be_written_only_costs_time() {
     for cache in [file.as_path(), Path::new("/proc"), &open] {
         let done = run().manifest(&yaml).env("XDG_CACHE_HOME", cache).done().expect(0);
         assert_eq!(done.log("p/c"), "ran\n");
-        let warnings: Vec<&str> = done.stderr.lines().filter(|line| line.contains("cache")).collect();
+        let warnings: Vec<&str> = done.stderr.lines().filter(|line| line.contains("can't be kept")).collect();
         assert_eq!(warnings.len(), 1, "{}: {}", cache.display(), done.stderr);
         assert!(warnings[0].contains(&*cache.to_string_lossy()), "it does not say which folder: {}", warnings[0]);
     }

@@ -25,13 +25,14 @@ impl Small {
         self.local.control.create(Body::Pod(Box::new(pod))).await.expect("created");
     }
 
-    /// The next pod that runs or was refused.
-    async fn next(&mut self) -> Arc<Pod> {
+    /// Pod `name` once it runs or was refused.
+    async fn decided(&mut self, name: &str) -> Arc<Pod> {
         loop {
             let event = self.watch.next().await.expect("goes on").expect("in reach");
             let WatchEvent::Change(_, object) = event else { continue };
             let pod = object.decode::<Pod>().expect("a pod");
-            if pods::has_condition(&pod, "Ready") || pods::is_terminal(&pod) {
+            let decided = pods::has_condition(&pod, "Ready") || pods::is_terminal(&pod);
+            if decided && pods::name(&pod) == name {
                 return pod;
             }
         }
@@ -47,10 +48,10 @@ async fn what_does_not_fit_is_rejected_and_there_is_room_again_when_others_have_
     let watch = local.control.watch(&scope, 1).await.expect("a watch");
     let mut node = Small { local, watch };
     node.create("two", 2).await;
-    assert_eq!(pods::phase(&*node.next().await), "Running");
+    assert_eq!(pods::phase(&*node.decided("two").await), "Running");
 
     node.create("surplus", 2).await;
-    let rejected = node.next().await;
+    let rejected = node.decided("surplus").await;
     let status = rejected.status.as_ref().expect("a status");
     assert_eq!((pods::phase(&rejected), status.reason.as_deref()), ("Failed", Some("OutOfpods")));
     let message = status.message.as_deref().unwrap_or_default();
@@ -58,7 +59,7 @@ async fn what_does_not_fit_is_rejected_and_there_is_room_again_when_others_have_
     assert!(message.starts_with(words), "{message}");
 
     node.create("one", 1).await;
-    assert_eq!(pods::phase(&*node.next().await), "Running");
+    assert_eq!(pods::phase(&*node.decided("one").await), "Running");
     for name in ["two", "surplus"] {
         node.local.control.delete(&Key::pod("default", name), DeleteOptions::default()).await.expect("deleted");
     }
@@ -66,12 +67,6 @@ async fn what_does_not_fit_is_rejected_and_there_is_room_again_when_others_have_
         node.watch.next().await.expect("goes on").expect("in reach");
     }
     node.create("again", 2).await;
-    loop {
-        let pod = node.next().await;
-        if pods::name(&pod) == "again" {
-            assert_eq!(pods::phase(&pod), "Running");
-            break;
-        }
-    }
+    assert_eq!(pods::phase(&*node.decided("again").await), "Running");
     node.local.stop().await;
 }
