@@ -1,5 +1,6 @@
 //! What the user gave: manifests from files, folders and standard input.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -192,10 +193,15 @@ fn uses_image(pods: &[Pod], name: &str) -> bool {
 
 /// Two pods of one name can't both be created.
 fn find_twins(pods: &[Pod], faults: &mut Vec<String>) {
-    let mut known = std::collections::BTreeSet::new();
+    let mut known = BTreeMap::new();
+    let mut told = BTreeSet::new();
     for pod in pods.iter().filter(|pod| !pods::name(pod).is_empty()) {
-        if !known.insert((pods::namespace(pod), pods::name(pod))) {
-            faults.push(format!("pod {:?} is given twice: give each pod a name of its own", pods::name(pod)));
+        let key = (pods::namespace(pod), pods::name(pod));
+        let source = pods::annotation(pod, SOURCE_ANNOTATION).unwrap_or_default();
+        let Some(first) = known.insert(key, source) else { continue };
+        if told.insert(key) {
+            let places = if first == source { format!("twice in {first}") } else { format!("in {first} and {source}") };
+            faults.push(format!("pod {:?} is given {places}: give each pod a name of its own", key.1));
         }
     }
 }
