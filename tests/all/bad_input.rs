@@ -186,7 +186,7 @@ fn a_program_that_hangs_in_its_start_function_is_killed_when_its_grace_period_is
     fs::write(dir.path().join("app.wasm"), module(START_LOOPS)).expect("written");
     let spec = "terminationGracePeriodSeconds: 1, containers: [{name: c, image: ./app.wasm}]";
     fs::write(dir.path().join("pod.yaml"), pod("p", spec)).expect("written");
-    let done = run().args(&["pod.yaml", "--timeout", "1s", "-o", "json"]).dir(dir.path()).done().expect(124);
+    let done = run().args(["pod.yaml", "--timeout", "1s", "-o", "json"]).dir(dir.path()).done().expect(124);
     assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
 }
 
