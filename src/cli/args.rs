@@ -31,7 +31,7 @@ pub enum Command {
 Examples:
   wasmpod run pod.yaml                        run a pod and follow its logs
   wasmpod run manifests/ --until ready        run a folder's pods until all are ready
-  kubectl get pod web -o yaml | wasmpod run - read a manifest from standard input
+  cat pod.yaml | wasmpod run -                read a manifest from standard input
   wasmpod run app.wasm -- --port 80           run one program
   wasmpod run app.wasm --volume .:/work       … that sees a folder
   wasmpod run pod.yaml --image web=web.wasm   run web.wasm for `image: web`

@@ -149,6 +149,12 @@ fn take(
         if let Some(origin) = source.origin() {
             pod.metadata.annotations.get_or_insert_default().insert(SOURCE_ANNOTATION.into(), origin);
         }
+        // A pod that was taken from a cluster names a node of that cluster; nobody would run it here.
+        let elsewhere = pod.spec.as_mut().and_then(|spec| spec.node_name.take()).filter(|node| !node.is_empty());
+        if let Some(node) = elsewhere {
+            let name = pods::name(&pod);
+            input.warnings.push(format!("pod {name}: spec.nodeName {node:?} has no effect: there is one node"));
+        }
         let mut causes = Vec::new();
         if let Err(status) = pod::prepare_for_create(pod.clone(), jiff::Timestamp::now()) {
             causes.extend(status.causes.into_iter().map(|c| (c.field, c.message)));

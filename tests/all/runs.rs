@@ -227,3 +227,14 @@ fn entries(dir: &Path) -> Vec<String> {
     let all = std::fs::read_dir(dir).expect("a folder");
     all.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
+
+#[test]
+fn a_pod_that_names_a_node_of_another_cluster_runs_here() {
+    let spec = "nodeName: elsewhere, restartPolicy: Never, volumes: [{name: v, emptyDir: {medium: Memory}}], \
+                containers: [{name: c, image: busybox, command: [echo, here]}]";
+    let done = run().manifest(&pod("p", spec)).done().expect(0);
+    assert_eq!(done.log("p/c"), "here\n");
+    for field in ["spec.nodeName", "spec.volumes[0].emptyDir.medium"] {
+        assert!(done.stderr.contains(&format!("warning: pod p: {field}")), "{}", done.stderr);
+    }
+}

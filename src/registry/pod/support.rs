@@ -78,6 +78,8 @@ fn judge_pod(found: &mut Vec<Support>, spec: &PodSpec) {
 
 fn judge_volume(found: &mut Vec<Support>, path: &str, volume: &Volume) {
     if let Some(empty) = &volume.empty_dir {
+        let memory = empty.medium.as_deref().is_some_and(|medium| !medium.is_empty());
+        inert(found, memory, format!("{path}.emptyDir.medium"), "emptyDir volumes lie on disk so far");
         inert(found, empty.size_limit.is_some(), format!("{path}.emptyDir.sizeLimit"), NOT_ENFORCED);
         return;
     }
@@ -128,6 +130,8 @@ fn judge_container(found: &mut Vec<Support>, path: &str, container: &Container) 
     for name in limits.into_iter().flatten().map(|(name, _)| name).filter(|name| *name != "memory") {
         inert(found, true, format!("{path}.resources.limits.{name}"), NOT_ENFORCED);
     }
+    let fallback = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+    inert(found, fallback, at("terminationMessagePolicy"), NOT_ENFORCED);
     inert(found, container.tty == Some(true), at("tty"), NOT_ENFORCED);
     inert(found, container.stdin == Some(true), at("stdin"), NOT_ENFORCED);
     for (i, port) in container.ports.iter().flatten().enumerate() {
