@@ -13,7 +13,7 @@ use futures_util::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 pub use object::{Draft, Key, Object, Resource};
-pub use status::{Cause, Reason, Status};
+pub use status::{Cause, Details, Reason, Status};
 
 /// A state of the whole store; `resourceVersion` in the API. Later states have larger numbers.
 pub type Revision = u64;

@@ -87,7 +87,7 @@ impl Registry {
         match self.store.commit(vec![op]) {
             Ok(mut stored) => stored.pop().ok_or_else(|| Status::internal("the store lost an object")),
             Err(CommitError::Exists(key)) => {
-                Err(Status::new(Reason::AlreadyExists, format!("pods {:?} already exists", &*key.name)))
+                Err(Status::already_exists(key.resource.plural, &key.name))
             }
             Err(error) => Err(Status::internal(error)),
         }
@@ -126,12 +126,11 @@ fn draft(mut pod: Pod) -> Result<Draft, Status> {
 }
 
 fn not_found(key: &Key) -> Status {
-    Status::new(Reason::NotFound, format!("{} {:?} not found", key.resource.plural, &*key.name))
+    Status::not_found(key.resource.plural, &key.name)
 }
 
 fn conflict(key: &Key, why: &str) -> Status {
-    let message = format!("Operation cannot be fulfilled on {} {:?}: {why}", key.resource.plural, &*key.name);
-    Status::new(Reason::Conflict, message)
+    Status::conflict(key.resource.plural, &key.name, why)
 }
 
 fn check(wanted: &Preconditions, key: &Key, object: &Object, pod: &Pod) -> Result<(), Status> {
