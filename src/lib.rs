@@ -1,5 +1,6 @@
 //! wasmpod runs Kubernetes Pods whose containers are WebAssembly programs, in one process.
 
+pub mod apiserver;
 pub mod cli;
 pub mod clock;
 pub mod control;

@@ -37,6 +37,58 @@ pub fn check_dns_subdomain(name: &str) -> Result<(), String> {
         .into())
 }
 
+/// What is wrong with a qualified name: the keys of labels and annotations, condition types.
+pub fn qualified_name_faults(name: &str) -> Vec<String> {
+    let must = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+                alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+                '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+    let mut faults = Vec::new();
+    let name = match name.split_once('/') {
+        None => name,
+        Some((_, name)) if name.contains('/') => {
+            let optional = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+            return vec![format!("a qualified name {must} {optional}")];
+        }
+        Some((prefix, name)) => {
+            let prefixed =
+                if prefix.is_empty() { Err("must be non-empty".into()) } else { check_dns_subdomain(prefix) };
+            faults.extend(prefixed.err().map(|fault| format!("prefix part {fault}")));
+            name
+        }
+    };
+    if name.is_empty() {
+        faults.push("name part must be non-empty".into());
+    } else if name.len() > 63 {
+        faults.push("name part must be no more than 63 bytes".into());
+    }
+    if name.is_empty() || !is_label_value(name) {
+        faults.push(format!("name part {must}"));
+    }
+    faults
+}
+
+/// What is wrong with a label's value.
+pub fn label_value_faults(value: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    if value.len() > 63 {
+        faults.push("must be no more than 63 bytes".into());
+    }
+    if !is_label_value(value) {
+        let must = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and \
+                    must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', \
+                    regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+        faults.push(must.into());
+    }
+    faults
+}
+
+/// Empty, or letters, digits, `-_.` inside.
+fn is_label_value(text: &str) -> bool {
+    let inside = text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c));
+    let edge = |c: Option<u8>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    inside && edge(text.bytes().next()) && edge(text.bytes().last())
+}
+
 /// The candidate that a typing error most likely meant: at most a third of its letters differ.
 pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let distances = candidates.iter().map(|c| (distance(&name.to_lowercase(), &c.to_lowercase()), *c));
@@ -80,6 +132,29 @@ mod tests {
         ] {
             assert_eq!(nearest(typed, &fields), meant, "{typed}");
         }
+    }
+
+    #[test]
+    fn qualified_names_and_label_values_are_judged_part_by_part() {
+        for (name, faults) in [
+            ("a", 0),
+            ("A.b_c-1", 0),
+            ("example.com/a", 0),
+            ("", 2),
+            ("-a", 1),
+            ("a b", 1),
+            ("/a", 1),
+            ("A B/c", 1),
+            ("a/", 2),
+            ("a/b/c", 1),
+        ] {
+            assert_eq!(qualified_name_faults(name).len(), faults, "{name:?}");
+        }
+        for (value, faults) in [("", 0), ("a", 0), ("1.0_b-C", 0), ("-a", 1), ("a.", 1), ("a/b", 1)] {
+            assert_eq!(label_value_faults(value).len(), faults, "{value:?}");
+        }
+        assert_eq!(qualified_name_faults(&"a".repeat(64)), ["name part must be no more than 63 bytes"]);
+        assert_eq!(label_value_faults(&"a".repeat(64)), ["must be no more than 63 bytes"]);
     }
 
     #[test]
