@@ -11,6 +11,7 @@ mod manifest;
 pub mod names;
 pub mod pods;
 pub mod quantity;
+pub mod schema;
 pub mod selector;
 mod strict;
 mod tree;
