@@ -30,7 +30,7 @@ pub fn on_node<T>(work: impl AsyncFnOnce(&mut Bench) -> T) -> T {
     tokio.block_on(async {
         let images = Arc::new(Images::new(BTreeMap::new(), true));
         let local = Local::start(runtime().expect("a runtime"), images, capacity()).expect("a node");
-        let scope = Scope { resource: Resource::PODS, namespace: None };
+        let scope = Scope::all(Resource::PODS);
         let from = local.control.list(&scope).await.expect("a list").revision;
         let watch = local.control.watch(&scope, from).await.expect("a watch");
         let mut bench = Bench { local, watch };

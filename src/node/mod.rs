@@ -103,7 +103,7 @@ impl Node {
 
     /// Runs pods until cancelled; whatever still runs then is killed.
     pub async fn run(mut self) {
-        let scope = Scope { resource: Resource::PODS, namespace: None };
+        let scope = Scope::all(Resource::PODS);
         loop {
             if let Err(error) = self.follow(&scope).await {
                 tracing::debug!(%error, "the node's watch ended; it lists again");

@@ -44,7 +44,7 @@ async fn what_does_not_fit_is_rejected_and_there_is_room_again_when_others_have_
     let images = Arc::new(Images::new(BTreeMap::new(), true));
     let runtime = Runtime::new(None).expect("a runtime");
     let local = Local::start(runtime, images, 3).expect("a node");
-    let scope = Scope { resource: Resource::PODS, namespace: None };
+    let scope = Scope::all(Resource::PODS);
     let watch = local.control.watch(&scope, 1).await.expect("a watch");
     let mut node = Small { local, watch };
     node.create("two", 2).await;
