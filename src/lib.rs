@@ -6,6 +6,7 @@ pub mod clock;
 pub mod control;
 pub mod controllers;
 pub mod embedded;
+pub mod events;
 pub mod files;
 pub mod images;
 pub mod lifecycle;

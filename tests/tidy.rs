@@ -13,7 +13,7 @@ const FLOORS: &[(usize, &[&str])] = &[
     (0, &["model"]),
     (1, &["lifecycle", "scheduling", "control", "budget"]),
     (2, &["clock", "store", "files", "network", "logs"]),
-    (3, &["registry", "images", "volumes", "streams", "kube_client"]),
+    (3, &["events", "registry", "images", "volumes", "streams", "kube_client"]),
     (4, &["runtime", "prober"]),
     (5, &["node", "controllers"]),
     (6, &["embedded", "apiserver", "kubelet_api"]),

@@ -152,6 +152,9 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// added, one that a change takes out of it is deleted.
     fn watch<'a>(&'a self, scope: &'a Scope, from: Revision) -> BoxFuture<'a, Result<WatchStream, Status>>;
 
+    /// The newest revision there is.
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>>;
+
     /// Stores a new object with identity and defaults.
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>>;
 

@@ -164,6 +164,10 @@ impl ControlPlane for Registry {
         std::future::ready(reads::watch(&self.store, scope, from)).boxed()
     }
 
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>> {
+        std::future::ready(Ok(self.store.revision())).boxed()
+    }
+
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
         let created = match body {
             Body::Pod(pod) => self.create_pod(*pod),
