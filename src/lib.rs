@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod controllers;
+pub mod embedded;
 pub mod files;
 pub mod images;
 pub mod lifecycle;

@@ -16,7 +16,7 @@ const FLOORS: &[(usize, &[&str])] = &[
     (3, &["registry", "images", "volumes", "streams", "kube_client"]),
     (4, &["runtime", "prober"]),
     (5, &["node", "controllers"]),
-    (6, &["apiserver", "kubelet_api"]),
+    (6, &["embedded", "apiserver", "kubelet_api"]),
     (7, &["cli"]),
 ];
 

@@ -8,8 +8,9 @@ use anyhow::Context;
 use super::args::{RunArgs, Until, variable};
 use super::exit::{Outcome, bad_input};
 use super::progress::{at, watched};
+use super::report;
 use super::signals::Signals;
-use super::{local, report};
+use crate::embedded;
 use crate::files::{Mount, Mounts};
 use crate::images::Images;
 use crate::network::{Endpoint, PodNetwork};
@@ -18,7 +19,7 @@ use crate::runtime::{DEFAULT_LIMIT, Exit, MemoryBudget, Stdio, World};
 /// Runs the program to its end; its exit code is ours.
 pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     check_flags(args)?;
-    let runtime = local::runtime()?;
+    let runtime = embedded::engine()?;
     let name = path.to_string_lossy().into_owned();
     let images = Images::new([(name.clone(), path.to_path_buf())].into(), false);
     let found = images.find(&name, Path::new(".")).map_err(|e| bad_input(report::chain(&e.into())))?;

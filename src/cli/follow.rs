@@ -35,9 +35,6 @@ pub enum Happening {
     Log(Arc<Source>, Vec<Entry>),
 }
 
-/// Everything that runs here.
-const SCOPE: Scope = Scope { resource: Resource::PODS, namespace: None };
-
 type LogStream = BoxStream<'static, (Arc<Source>, Vec<Entry>)>;
 
 /// See the module's documentation.
@@ -56,8 +53,8 @@ pub struct Follower {
 impl Follower {
     /// Follows all pods that will be created.
     pub async fn start(control: &Arc<dyn ControlPlane>, handle: Handle) -> anyhow::Result<Follower> {
-        let list = control.list(&SCOPE).await?;
-        let watch = control.watch(&SCOPE, list.revision).await?;
+        let list = control.list(&Scope::all(Resource::PODS)).await?;
+        let watch = control.watch(&Scope::all(Resource::PODS), list.revision).await?;
         Ok(Follower {
             control: control.clone(),
             handle,
@@ -110,8 +107,8 @@ impl Follower {
 
     /// Catches up by comparing what is there with what was seen.
     async fn list_again(&mut self) -> anyhow::Result<()> {
-        let list = self.control.list(&SCOPE).await?;
-        self.watch = self.control.watch(&SCOPE, list.revision).await?;
+        let list = self.control.list(&Scope::all(Resource::PODS)).await?;
+        self.watch = self.control.watch(&Scope::all(Resource::PODS), list.revision).await?;
         let there: HashSet<Key> = list.items.iter().map(|object| object.key.clone()).collect();
         for (key, seen) in self.pods.iter_mut().filter(|(key, seen)| !seen.gone && !there.contains(*key)) {
             seen.gone = true;

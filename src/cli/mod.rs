@@ -13,8 +13,8 @@ mod bare;
 mod exit;
 mod follow;
 mod input;
+mod limits;
 mod live;
-pub mod local;
 mod plain;
 mod progress;
 mod report;
@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
         }
     };
     set_up_tracing(args.verbose);
+    limits::raise_file_limit();
     let done = match args.command {
         Command::Run(args) => run::main(args),
     };

@@ -14,12 +14,12 @@ use super::bare;
 use super::exit::{Outcome, bad_input};
 use super::follow::{Follower, Happening, Seen};
 use super::input::{self, Input};
-use super::local::{self, Local};
 use super::progress::{at, watched};
 use super::report;
 use super::show::Show;
 use super::signals::Signals;
 use crate::control::{Body, ControlPlane, DeleteOptions, Reason};
+use crate::embedded::{self, Node};
 use crate::images::Images;
 use crate::model::pods;
 use crate::node::SOURCE_ANNOTATION;
@@ -47,14 +47,14 @@ async fn pods(args: RunArgs) -> anyhow::Result<Outcome> {
     let Input { pods, warnings } = input::read(&args, &images)?;
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     let mut signals = Signals::listen()?;
-    let runtime = local::runtime()?;
-    prepare(&pods, &images, &runtime).await;
-    let local = Local::start(runtime, images, local::capacity())?;
-    let follower = Follower::start(&local.control, local.handle.clone()).await?;
-    let mut run = Run { show: Show::new(args.output.is_some()), follower, control: local.control.clone(), args };
+    let engine = embedded::engine()?;
+    prepare(&pods, &images, &engine).await;
+    let node = Node::builder().images(images).engine(engine).start()?;
+    let follower = Follower::start(node.control(), node.handle().clone()).await?;
+    let mut run = Run { show: Show::new(args.output.is_some()), follower, control: node.control().clone(), args };
     let outcome = run.live(pods, &mut signals).await;
     run.show.finish();
-    local.stop().await;
+    node.stop().await;
     outcome
 }
 

@@ -14,7 +14,7 @@ use crate::model::pods;
 
 /// Binds pods to `node` until cancelled; starts over when its watch expires.
 pub async fn run(control: Arc<dyn ControlPlane>, node: String) {
-    let scope = Scope { resource: Resource::PODS, namespace: None };
+    let scope = Scope::all(Resource::PODS);
     loop {
         if let Err(error) = follow(&*control, &scope, &node).await {
             tracing::debug!(%error, "the scheduler's watch ended; it lists again");

@@ -56,8 +56,8 @@ struct Shared {
     logs: Arc<Logs>,
 }
 
-/// A node; [`Node::run`] is its life.
-pub struct Node {
+/// The agent of one node; [`Agent::run`] is its life.
+pub struct Agent {
     shared: Arc<Shared>,
     workers: JoinSet<()>,
     /// By UID.
@@ -81,8 +81,8 @@ pub struct Handle {
     pub logs: Arc<Logs>,
 }
 
-impl Node {
-    /// A node that has not begun: nothing runs before [`Node::run`]. `addresses` are its pods'.
+impl Agent {
+    /// An agent that has not begun: nothing runs before [`Agent::run`]. `addresses` are its pods'.
     pub fn new(
         config: Config,
         control: Arc<dyn ControlPlane>,
@@ -90,20 +90,26 @@ impl Node {
         images: Arc<Images>,
         addresses: Arc<Addresses>,
         clock: Clock,
-    ) -> Node {
+    ) -> Agent {
         let logs = Arc::default();
         let shared = Shared { config, control, runtime, images, addresses, clock, logs };
-        Node { shared: Arc::new(shared), workers: JoinSet::new(), pods: HashMap::new(), used: 0, tasks: HashMap::new() }
+        Agent {
+            shared: Arc::new(shared),
+            workers: JoinSet::new(),
+            pods: HashMap::new(),
+            used: 0,
+            tasks: HashMap::new(),
+        }
     }
 
-    /// For asking the node while [`Node::run`], which takes it, goes on.
+    /// For asking the node while [`Agent::run`], which takes it, goes on.
     pub fn handle(&self) -> Handle {
         Handle { logs: self.shared.logs.clone() }
     }
 
     /// Runs pods until cancelled; whatever still runs then is killed.
     pub async fn run(mut self) {
-        let scope = Scope { resource: Resource::PODS, namespace: None };
+        let scope = Scope::all(Resource::PODS);
         loop {
             if let Err(error) = self.follow(&scope).await {
                 tracing::debug!(%error, "the node's watch ended; it lists again");

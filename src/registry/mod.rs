@@ -4,25 +4,25 @@
 //! request and etcd happens here; HTTP is `apiserver`'s, decisions about running are `lifecycle`'s.
 
 mod identity;
+mod plain;
 pub mod pod;
+mod reads;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::clock::Clock;
 use crate::control::{
-    Body, ControlPlane, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Reason, Revision, Scope,
-    Status, Update, WatchEvent, WatchStream,
+    Body, ControlPlane, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Resource, Revision, Scope,
+    Status, Update, WatchStream,
 };
-use crate::store::{CommitError, Expect, Expired, ObjectStore, Op};
+use crate::store::{CommitError, Expect, ObjectStore, Op};
 
-/// How often a quiet watch is told how far it has come.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// What a writer is told that lost a race.
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
 /// A change that lost a race is tried again on the newer object; more losses than this are a fault.
 const MAX_RACES: usize = 64;
@@ -74,10 +74,7 @@ impl Registry {
                 Err(error @ CommitError::Exists(_)) => return Err(Status::internal(error)),
             }
         }
-        Err(conflict(
-            key,
-            "the object has been modified; please apply your changes to the latest version and try again",
-        ))
+        Err(conflict(key, MODIFIED))
     }
 
     fn create_pod(&self, pod: Pod) -> Result<Arc<Object>, Status> {
@@ -86,15 +83,17 @@ impl Registry {
         let op = Op::Put { key, expect: Expect::Absent, draft: draft(pod)? };
         match self.store.commit(vec![op]) {
             Ok(mut stored) => stored.pop().ok_or_else(|| Status::internal("the store lost an object")),
-            Err(CommitError::Exists(key)) => {
-                Err(Status::already_exists(key.resource.plural, &key.name))
-            }
+            Err(CommitError::Exists(key)) => Err(Status::already_exists(key.resource.plural, &key.name)),
             Err(error) => Err(Status::internal(error)),
         }
     }
 
-    fn update_now(&self, key: &Key, update: &Update, preconditions: &Preconditions) -> Result<Arc<Object>, Status> {
-        let changed = self.change(key, preconditions, |current| match update {
+    fn update_now(&self, key: &Key, update: Update, preconditions: &Preconditions) -> Result<Arc<Object>, Status> {
+        if let Update::Replace(body) = update {
+            return plain::replace(&self.store, key, body, preconditions);
+        }
+        let changed = self.change(key, preconditions, |current| match &update {
+            Update::Replace(_) => Ok(Decision::Keep(())),
             Update::PodStatus(status) => Ok(pod::with_status(current, status)),
             Update::Bind { node } => {
                 pod::bound_to(current, node, self.clock.now().wall).map_err(|message| conflict(key, &message))
@@ -104,6 +103,9 @@ impl Registry {
     }
 
     fn delete_now(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
+        if key.resource != Resource::PODS {
+            return plain::delete(&self.store, key).map(Deleted::Gone);
+        }
         let now = self.clock.now().wall;
         let deletion = |current: &Pod| Ok(pod::deletion(current, options.grace_seconds, now));
         let (gone, object) = self.change(key, &options.preconditions, deletion)?;
@@ -140,14 +142,9 @@ fn check(wanted: &Preconditions, key: &Key, object: &Object, pod: &Pod) -> Resul
         return Err(conflict(key, &why));
     }
     if wanted.revision.is_some_and(|wanted| wanted != object.revision) {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
-        return Err(conflict(key, why));
+        return Err(conflict(key, MODIFIED));
     }
     Ok(())
-}
-
-fn expired(expired: Expired) -> Status {
-    Status::new(Reason::Expired, expired.to_string())
 }
 
 impl ControlPlane for Registry {
@@ -156,32 +153,25 @@ impl ControlPlane for Registry {
     }
 
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<List, Status>> {
-        let (items, revision) = self.store.list(scope);
-        std::future::ready(Ok(List { items, revision })).boxed()
+        std::future::ready(Ok(reads::list(&self.store, scope))).boxed()
+    }
+
+    fn list_at<'a>(&'a self, scope: &'a Scope, at: Revision) -> BoxFuture<'a, Result<List, Status>> {
+        std::future::ready(reads::list_at(&self.store, scope, at)).boxed()
     }
 
     fn watch<'a>(&'a self, scope: &'a Scope, from: Revision) -> BoxFuture<'a, Result<WatchStream, Status>> {
-        let opened = self.store.watch(scope.clone(), from).map_err(expired);
-        let stream = opened.map(|watch| {
-            let batches = stream::unfold(Some(watch), |watch| async {
-                let mut watch = watch?;
-                let batch: Vec<Result<WatchEvent, Status>> = match tokio::time::timeout(BOOKMARK_EVERY, watch.next())
-                    .await
-                {
-                    Ok(Ok(changes)) => changes.into_iter().map(|c| Ok(WatchEvent::Change(c.kind, c.object))).collect(),
-                    Ok(Err(gone)) => return Some((stream::iter(vec![Err(expired(gone))]), None)),
-                    Err(_quiet) => vec![Ok(WatchEvent::Bookmark(watch.position()))],
-                };
-                Some((stream::iter(batch), Some(watch)))
-            });
-            batches.flatten().boxed()
-        });
-        std::future::ready(stream).boxed()
+        std::future::ready(reads::watch(&self.store, scope, from)).boxed()
     }
 
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
-        let Body::Pod(pod) = body;
-        std::future::ready(self.create_pod(*pod)).boxed()
+        let created = match body {
+            Body::Pod(pod) => self.create_pod(*pod),
+            Body::Event(_) | Body::Node(_) | Body::Namespace(_) => {
+                plain::create(&self.store, body, self.clock.now().wall)
+            }
+        };
+        std::future::ready(created).boxed()
     }
 
     fn update<'a>(
@@ -190,7 +180,7 @@ impl ControlPlane for Registry {
         update: Update,
         preconditions: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        std::future::ready(self.update_now(key, &update, &preconditions)).boxed()
+        std::future::ready(self.update_now(key, update, &preconditions)).boxed()
     }
 
     fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>> {
