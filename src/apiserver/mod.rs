@@ -1,7 +1,8 @@
 //! The Kubernetes API over HTTP.
 //!
 //! What can be decided without a connection stands in files of its own: what a client accepts
-//! (`accept`), what is served and told of it (`served`, `discovery`, `openapi`), how objects are
-//! shown (`tables`, `partial`, `events_v1`) and selected (`selection`).
+//! (`accept`) and how objects are shown to it (`tables`, `partial`).
 
 pub mod accept;
+pub mod partial;
+pub mod tables;

@@ -1,8 +1,8 @@
-//! Words for people: error chains, ages, states.
+//! Words for people: error chains, states.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use crate::model::pods;
+use crate::model::{pods, printed};
 
 /// An error and its causes in one line, no backtrace.
 pub fn chain(error: &anyhow::Error) -> String {
@@ -23,9 +23,10 @@ pub fn state(status: &ContainerStatus) -> String {
         return waiting.reason.clone().unwrap_or_else(|| "Waiting".into());
     }
     if let Some(terminated) = &state.terminated {
-        let reason = terminated.reason.clone().unwrap_or_else(|| "Terminated".into());
-        let code = terminated.exit_code;
-        return if code == 0 { reason } else { format!("{reason} (exit code {code})") };
+        let (word, code) = (printed::end_word(terminated), terminated.exit_code);
+        // Without a reason the word tells the code already.
+        let told = code == 0 || terminated.reason.is_none();
+        return if told { word } else { format!("{word} (exit code {code})") };
     }
     "Running".into()
 }
@@ -60,15 +61,4 @@ pub fn failure(pod: &Pod) -> String {
     });
     let all: Vec<String> = failed.collect();
     format!("pod {} failed: {}", pods::name(pod), all.join("; "))
-}
-
-/// A time span as kubectl shows ages: `5s`, `2m10s`, `3h`.
-pub fn age(seconds: i64) -> String {
-    match seconds.max(0) {
-        s if s < 120 => format!("{s}s"),
-        s if s < 600 => format!("{}m{}s", s / 60, s % 60),
-        s if s < 3 * 3600 => format!("{}m", s / 60),
-        s if s < 48 * 3600 => format!("{}h", s / 3600),
-        s => format!("{}d", s / 86400),
-    }
 }

@@ -4,12 +4,14 @@
 //! does not. Opens no file and reads no clock; `cli` brings the text, `registry` judges what
 //! the objects mean.
 
+pub mod duration;
 pub mod expansion;
 mod issue;
 mod kinds;
 mod manifest;
 pub mod names;
 pub mod pods;
+pub mod printed;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
