@@ -5,6 +5,7 @@
 //! the objects mean.
 
 pub mod expansion;
+pub mod formats;
 mod issue;
 mod kinds;
 mod manifest;

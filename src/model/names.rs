@@ -1,41 +1,4 @@
-//! Names as Kubernetes allows them, and the nearest of a set of names.
-//!
-//! Messages are `k8s.io/apimachinery`'s (`util/validation`), to the letter.
-
-/// DNS-1123 label (RFC 1123): container and volume names.
-pub fn check_dns_label(name: &str) -> Result<(), String> {
-    if name.len() > 63 {
-        return Err("must be no more than 63 characters".into());
-    }
-    let ok = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    let edge = |c: Option<&u8>| c.is_some_and(|c| *c != b'-' && ok(*c));
-    let bytes = name.as_bytes();
-    if bytes.iter().all(|c| ok(*c)) && edge(bytes.first()) && edge(bytes.last()) {
-        return Ok(());
-    }
-    Err("a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
-         end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-        .into())
-}
-
-/// DNS-1123 subdomain: pod names.
-pub fn check_dns_subdomain(name: &str) -> Result<(), String> {
-    if name.len() > 253 {
-        return Err("must be no more than 253 characters".into());
-    }
-    let label = |part: &str| {
-        let ok = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-        !part.is_empty() && part.bytes().all(ok) && !part.starts_with('-') && !part.ends_with('-')
-    };
-    if name.split('.').all(label) {
-        return Ok(());
-    }
-    Err("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
-         start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-         '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-        .into())
-}
+//! The nearest of a set of names.
 
 /// The candidate that a typing error most likely meant: at most a third of its letters differ.
 pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
@@ -79,21 +42,6 @@ mod tests {
             ("volumes", None),
         ] {
             assert_eq!(nearest(typed, &fields), meant, "{typed}");
-        }
-    }
-
-    #[test]
-    fn labels_and_subdomains_follow_rfc_1123() {
-        for (name, label, subdomain) in [
-            ("a", true, true),
-            ("a-b.c", false, true),
-            ("-a", false, false),
-            ("A", false, false),
-            ("", false, false),
-            ("a..b", false, false),
-        ] {
-            assert_eq!(check_dns_label(name).is_ok(), label, "label {name:?}");
-            assert_eq!(check_dns_subdomain(name).is_ok(), subdomain, "subdomain {name:?}");
         }
     }
 }
