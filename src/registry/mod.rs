@@ -209,4 +209,6 @@ impl ControlPlane for Registry {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
