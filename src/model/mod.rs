@@ -6,6 +6,7 @@
 
 pub mod duration;
 pub mod expansion;
+pub mod formats;
 mod issue;
 mod kinds;
 mod manifest;

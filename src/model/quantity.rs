@@ -7,8 +7,21 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
 pub struct NotAQuantity;
 
-/// The quantity in thousandths, rounded up as Kubernetes does; saturates at the ends of `i128`.
-pub fn milli(quantity: &Quantity) -> Result<i128, NotAQuantity> {
+const NANO: i128 = 1_000_000_000;
+
+/// How a quantity was written, and will be again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notation {
+    /// `500m`, `1k`
+    Decimal,
+    /// `1Ki`
+    Binary,
+    /// `1e3`
+    Exponent,
+}
+
+/// The value in billionths, rounded away from zero as Kubernetes does; saturates at the ends of `i128`.
+fn read(quantity: &Quantity) -> Result<(i128, Notation), NotAQuantity> {
     let text = quantity.0.as_str();
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '+' || c == '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -22,17 +35,95 @@ pub fn milli(quantity: &Quantity) -> Result<i128, NotAQuantity> {
     if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
         return Err(NotAQuantity);
     }
-    let (base, exponent) = scale(suffix)?;
+    let (base, exponent, notation) = scale(suffix)?;
     let mantissa: i128 = format!("0{whole}{fraction}").parse().map_err(|_| NotAQuantity)?;
-    let mut value = mantissa.saturating_mul(1000);
+    let mut value = mantissa.saturating_mul(NANO);
     for _ in 0..exponent.max(0) {
         value = value.saturating_mul(base);
     }
     let ten = 10i128.checked_pow(u32::try_from(fraction.len()).map_err(|_| NotAQuantity)?).ok_or(NotAQuantity)?;
     let small = base.checked_pow(exponent.min(0).unsigned_abs()).ok_or(NotAQuantity)?;
     let divisor = ten.checked_mul(small).ok_or(NotAQuantity)?;
-    let rounded = value / divisor + i128::from(value % divisor != 0);
-    Ok(if negative { -rounded } else { rounded })
+    let rounded = round_up(value, divisor);
+    Ok((if negative { -rounded } else { rounded }, notation))
+}
+
+/// The smallest whole number that is not nearer to zero than `value / divisor`.
+fn round_up(value: i128, divisor: i128) -> i128 {
+    value / divisor + if value % divisor == 0 { 0 } else { value.signum() }
+}
+
+/// The quantity in thousandths, rounded up as Kubernetes does; saturates at the ends of `i128`.
+pub fn milli(quantity: &Quantity) -> Result<i128, NotAQuantity> {
+    Ok(round_up(read(quantity)?.0, NANO / 1000))
+}
+
+/// The quantity in billionths: what comparisons need.
+pub fn nano(quantity: &Quantity) -> Result<i128, NotAQuantity> {
+    Ok(read(quantity)?.0)
+}
+
+/// The quantity as Kubernetes writes it back: in the notation it came in, with the largest suffix that
+/// leaves a whole number.
+pub fn canonical(quantity: &Quantity) -> Result<Quantity, NotAQuantity> {
+    let (value, notation) = read(quantity)?;
+    Ok(Quantity(written(value, notation)))
+}
+
+/// The same in whole thousandths: finer amounts are rounded up, since no resource is counted finer.
+pub fn canonical_in_milli(quantity: &Quantity) -> Result<Quantity, NotAQuantity> {
+    let (value, notation) = read(quantity)?;
+    let milli = NANO / 1000;
+    Ok(Quantity(written(round_up(value, milli).saturating_mul(milli), notation)))
+}
+
+/// The sum of two quantities, in the notation of the first that is not zero.
+pub fn sum(a: &Quantity, b: &Quantity) -> Result<Quantity, NotAQuantity> {
+    let ((a, a_notation), (b, b_notation)) = (read(a)?, read(b)?);
+    Ok(Quantity(written(a.saturating_add(b), if a == 0 { b_notation } else { a_notation })))
+}
+
+fn written(value: i128, notation: Notation) -> String {
+    let whole = value % NANO == 0;
+    if notation == Notation::Binary && whole && value.abs() >= 1024 * NANO {
+        let mut units = value / NANO;
+        let mut suffix = "";
+        for next in ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] {
+            if units % 1024 != 0 {
+                break;
+            }
+            units /= 1024;
+            suffix = next;
+        }
+        return format!("{units}{suffix}");
+    }
+    let steps = [
+        ("n", "e-9"),
+        ("u", "e-6"),
+        ("m", "e-3"),
+        ("", ""),
+        ("k", "e3"),
+        ("M", "e6"),
+        ("G", "e9"),
+        ("T", "e12"),
+        ("P", "e15"),
+        ("E", "e18"),
+    ];
+    if value == 0 {
+        return "0".into();
+    }
+    let mut rest = value;
+    let mut suffix = "n";
+    for (i, (decimal, exponent)) in steps.into_iter().enumerate() {
+        if i > 0 {
+            if rest % 1000 != 0 {
+                break;
+            }
+            rest /= 1000;
+        }
+        suffix = if notation == Notation::Exponent { exponent } else { decimal };
+    }
+    format!("{rest}{suffix}")
 }
 
 /// The quantity in whole units (bytes, cores), rounded up.
@@ -41,30 +132,18 @@ pub fn units(quantity: &Quantity) -> Result<i128, NotAQuantity> {
     Ok(milli.div_euclid(1000) + i128::from(milli.rem_euclid(1000) != 0))
 }
 
-fn scale(suffix: &str) -> Result<(i128, i32), NotAQuantity> {
-    Ok(match suffix {
-        "" => (10, 0),
-        "n" => (10, -9),
-        "u" => (10, -6),
-        "m" => (10, -3),
-        "k" => (10, 3),
-        "M" => (10, 6),
-        "G" => (10, 9),
-        "T" => (10, 12),
-        "P" => (10, 15),
-        "E" => (10, 18),
-        "Ki" => (1024, 1),
-        "Mi" => (1024, 2),
-        "Gi" => (1024, 3),
-        "Ti" => (1024, 4),
-        "Pi" => (1024, 5),
-        "Ei" => (1024, 6),
-        other => {
-            let exponent = other.strip_prefix(['e', 'E']).ok_or(NotAQuantity)?;
-            let exponent: i32 = exponent.parse().map_err(|_| NotAQuantity)?;
-            (10, exponent.clamp(-30, 30))
-        }
-    })
+fn scale(suffix: &str) -> Result<(i128, i32, Notation), NotAQuantity> {
+    let decimal = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"].iter().position(|known| *known == suffix);
+    if let Some(step) = decimal.and_then(|step| i32::try_from(step).ok()) {
+        return Ok((10, 3 * (step - 3), Notation::Decimal));
+    }
+    let binary = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].iter().position(|known| *known == suffix);
+    if let Some(step) = binary.and_then(|step| i32::try_from(step).ok()) {
+        return Ok((1024, step + 1, Notation::Binary));
+    }
+    let exponent = suffix.strip_prefix(['e', 'E']).ok_or(NotAQuantity)?;
+    let exponent: i32 = exponent.parse().map_err(|_| NotAQuantity)?;
+    Ok((10, exponent.clamp(-30, 30), Notation::Exponent))
 }
 
 #[cfg(test)]
@@ -92,5 +171,31 @@ mod tests {
         ] {
             assert_eq!(milli(&Quantity(text.into())).ok(), want, "{text:?}");
         }
+    }
+
+    #[test]
+    fn quantities_are_written_back_as_kubernetes_writes_them() {
+        for (text, want) in [
+            ("1", "1"),
+            ("0.5", "500m"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("0.5Gi", "512Mi"),
+            ("1000Mi", "1000Mi"),
+            ("1024Ki", "1Mi"),
+            ("1Ki", "1Ki"),
+            ("0.5Ki", "512"),
+            ("0.1Ki", "102400m"),
+            ("1e3", "1e3"),
+            ("1.5M", "1500k"),
+            ("2000k", "2M"),
+            ("0Mi", "0"),
+            ("-1", "-1"),
+            ("0.0001", "100u"),
+        ] {
+            assert_eq!(canonical(&Quantity(text.into())).expect(text).0, want, "{text:?}");
+        }
+        assert_eq!(canonical_in_milli(&Quantity("0.0001".into())).expect("a quantity").0, "1m");
+        assert_eq!(sum(&Quantity("1Gi".into()), &Quantity("512Mi".into())).expect("a sum").0, "1536Mi");
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use uuid::Uuid;
 
 use crate::model::pods;
 
@@ -11,24 +12,28 @@ const SUFFIX_LENGTH: usize = 5;
 /// A generated name is cut so that it fits a label with its suffix.
 const MAX_GENERATED_BASE: usize = 63 - SUFFIX_LENGTH;
 
+/// Five letters that nobody else has got, most likely.
+pub fn random_suffix() -> String {
+    let letter = |b: &u8| SUFFIX_LETTERS.get(usize::from(*b) % SUFFIX_LETTERS.len()).copied().unwrap_or(b'x');
+    Uuid::new_v4().as_bytes().iter().take(SUFFIX_LENGTH).map(|b| char::from(letter(b))).collect()
+}
+
 /// Gives a new object its identity; what the client said of UID and times does not count.
 pub fn assign(meta: &mut ObjectMeta, now: Timestamp) {
-    let id = uuid::Uuid::new_v4();
     if meta.name.as_deref().unwrap_or_default().is_empty()
         && let Some(base) = meta.generate_name.as_deref().filter(|base| !base.is_empty())
     {
         let base: String = base.chars().take(MAX_GENERATED_BASE).collect();
-        let letters = id.as_bytes().iter().take(SUFFIX_LENGTH);
-        let letter = |b: &u8| SUFFIX_LETTERS.get(usize::from(*b) % SUFFIX_LETTERS.len()).copied().unwrap_or(b'x');
-        meta.name = Some(base + &letters.map(|b| char::from(letter(b))).collect::<String>());
+        meta.name = Some(base + &random_suffix());
     }
     if meta.namespace.as_deref().unwrap_or_default().is_empty() {
         meta.namespace = Some("default".into());
     }
-    meta.uid = Some(id.to_string());
+    meta.uid = Some(Uuid::new_v4().to_string());
     meta.creation_timestamp = Some(pods::time(now));
     meta.generation = Some(1);
     meta.deletion_timestamp = None;
     meta.deletion_grace_period_seconds = None;
     meta.resource_version = None;
+    meta.self_link = None;
 }

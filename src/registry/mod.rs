@@ -3,7 +3,10 @@
 //! Implements [`ControlPlane`] over the store. What Kubernetes' API server does between a
 //! request and etcd happens here; HTTP is `apiserver`'s, decisions about running are `lifecycle`'s.
 
+pub mod admission;
+mod fields;
 mod identity;
+mod metadata;
 mod plain;
 pub mod pod;
 mod reads;
@@ -31,12 +34,19 @@ const MAX_RACES: usize = 64;
 pub struct Registry {
     store: Arc<ObjectStore>,
     clock: Clock,
+    admission: admission::Settings,
 }
 
 impl Registry {
     /// A registry over `store`.
     pub fn new(store: Arc<ObjectStore>, clock: Clock) -> Registry {
-        Registry { store, clock }
+        Registry { store, clock, admission: admission::Settings::default() }
+    }
+
+    /// The registry, with these settings of admission.
+    #[must_use]
+    pub fn admitting(self, admission: admission::Settings) -> Registry {
+        Registry { admission, ..self }
     }
 
     fn stored(&self, key: &Key) -> Result<Arc<Object>, Status> {
@@ -78,7 +88,7 @@ impl Registry {
     }
 
     fn create_pod(&self, pod: Pod) -> Result<Arc<Object>, Status> {
-        let pod = pod::prepare_for_create(pod, self.clock.now().wall)?;
+        let pod = pod::prepare(pod, &self.admission, self.clock.now().wall)?;
         let key = Key::pod(crate::model::pods::namespace(&pod), crate::model::pods::name(&pod));
         let op = Op::Put { key, expect: Expect::Absent, draft: draft(pod)? };
         match self.store.commit(vec![op]) {
@@ -192,5 +202,7 @@ impl ControlPlane for Registry {
     }
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

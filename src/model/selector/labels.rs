@@ -7,7 +7,7 @@ use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use super::SelectorError;
-use crate::model::names::{label_value_faults, qualified_name_faults};
+use crate::model::formats;
 
 /// Requirements on an object's labels; none select everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl<'t> Tokens<'t> {
             Token::Word(key) => key.to_string(),
             other => return Err(format!("found '{}', expected: identifier", other.text())),
         };
-        let faults = qualified_name_faults(&key);
+        let faults = formats::qualified_name(&key);
         if !faults.is_empty() {
             // The key has no path: Kubernetes prints its nothing as Go does.
             return Err(format!("<nil>: Invalid value: {key:?}: {}", faults.join("; ")));
@@ -226,7 +226,7 @@ impl<'t> Tokens<'t> {
 fn check_values(key: &str, values: &BTreeSet<String>) -> Result<(), String> {
     let mut wrong = Vec::new();
     for (index, value) in values.iter().enumerate() {
-        let faults = label_value_faults(value);
+        let faults = formats::label_value(value);
         if !faults.is_empty() {
             wrong.push(format!("values[{index}][{key}]: Invalid value: {value:?}: {}", faults.join("; ")));
         }

@@ -1,30 +1,38 @@
 //! The rules of Pods: creation, binding, status, deletion.
 
+mod canonical;
 mod defaults;
-mod fields;
 mod qos;
 mod support;
+mod totals;
 mod validation;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 
-use super::{Decision, identity};
+use super::{Decision, admission, identity};
 use crate::control::Status;
 use crate::model::pods;
 
 pub use support::{Support, judge};
 
-/// A pod as it will be stored: identity, defaults, checked.
-pub fn prepare_for_create(mut pod: Pod, now: Timestamp) -> Result<Pod, Status> {
+/// A pod as a registry with the usual settings will store it.
+pub fn prepare_for_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
+    prepare(pod, &admission::Settings::default(), now)
+}
+
+/// A pod as it will be stored: identity, defaults, admitted, checked.
+pub(super) fn prepare(mut pod: Pod, settings: &admission::Settings, now: Timestamp) -> Result<Pod, Status> {
     identity::assign(&mut pod.metadata, now);
     defaults::apply(&mut pod);
+    canonical::apply(&mut pod);
+    admission::admit(&mut pod, settings)?;
     pod.status = Some(PodStatus {
         phase: Some("Pending".into()),
         qos_class: pod.spec.as_ref().map(|spec| qos::class(spec).to_string()),
         ..PodStatus::default()
     });
-    let causes = validation::causes(&pod);
+    let causes = validation::causes_on_create(&pod);
     if causes.is_empty() { Ok(pod) } else { Err(Status::invalid("Pod", pods::name(&pod), causes)) }
 }
 

@@ -1,4 +1,4 @@
-//! Quality of service classes (K71).
+//! Quality of service classes (K71; `pkg/apis/core/v1/helper/qos`).
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,15 @@ use crate::model::{pods, quantity};
 
 type Resources = Option<BTreeMap<String, Quantity>>;
 
-/// `Guaranteed`, `Burstable` or `BestEffort`. Init containers count.
+/// `Guaranteed`, `Burstable` or `BestEffort`. Init containers count, and where the pod has resources as a
+/// whole, these alone do.
 pub fn class(spec: &PodSpec) -> &'static str {
     let mut any = false;
     let mut all_guaranteed = true;
-    for container in pods::init_containers(spec).iter().chain(&spec.containers) {
-        let resources = container.resources.as_ref();
+    let whole = spec.resources.as_ref().filter(|whole| whole.limits.is_some() || whole.requests.is_some());
+    let containers = pods::init_containers(spec).iter().chain(&spec.containers);
+    let each = containers.map(|container| container.resources.as_ref()).filter(|_| whole.is_none());
+    for resources in each.chain(whole.map(Some)) {
         let (requests, limits) =
             (resources.and_then(|r| amounts(&r.requests)), resources.and_then(|r| amounts(&r.limits)));
         any |= requests.is_some() || limits.is_some();
@@ -56,5 +59,8 @@ mod tests {
             let spec: PodSpec = serde_yaml::from_str(&spec).expect("a spec");
             assert_eq!(class(&spec), class_wanted, "{resources}");
         }
+        let whole = "{containers: [{name: a}], resources: {limits: {cpu: 1, memory: 1Mi}}}";
+        let whole: PodSpec = serde_yaml::from_str(whole).expect("a spec");
+        assert_eq!(class(&whole), "Guaranteed");
     }
 }
