@@ -5,15 +5,21 @@
 //! the objects mean.
 
 pub mod expansion;
+mod header;
 mod issue;
 mod kinds;
 mod manifest;
 pub mod names;
 pub mod pods;
 pub mod quantity;
+mod scalars;
 pub mod schema;
 mod strict;
 mod tree;
+mod workload;
+mod yaml;
 
-pub use issue::{Issue, Issues, Position};
-pub use manifest::{Manifest, parse};
+pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
+pub use kinds::{Kind, Object, named as kind};
+pub use manifest::{Fault, Manifest, parse};
+pub use workload::{Template, template};
