@@ -171,7 +171,14 @@ fn take(
             causes = missing_images(&pod, images);
         }
         if !causes.is_empty() {
-            faults.push(manifest.fault(index, causes.into_iter()).to_string());
+            let fault = |(path, message)| crate::model::Fault {
+                object: index,
+                rule: crate::model::Rule::Invalid,
+                path,
+                message,
+                hint: None,
+            };
+            faults.push(manifest.place(causes.into_iter().map(fault).collect()).to_string());
         }
         input.pods.push(pod);
     }

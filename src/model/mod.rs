@@ -7,6 +7,7 @@
 pub mod duration;
 pub mod expansion;
 pub mod formats;
+mod header;
 mod issue;
 mod kinds;
 mod manifest;
@@ -14,10 +15,15 @@ pub mod names;
 pub mod pods;
 pub mod printed;
 pub mod quantity;
+mod scalars;
 pub mod schema;
 pub mod selector;
 mod strict;
 mod tree;
+mod workload;
+mod yaml;
 
-pub use issue::{Issue, Issues, Position};
-pub use manifest::{Manifest, parse};
+pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
+pub use kinds::{Kind, Object, named as kind};
+pub use manifest::{Fault, Manifest, parse};
+pub use workload::{Template, template};
