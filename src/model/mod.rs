@@ -9,6 +9,7 @@ mod issue;
 mod kinds;
 mod manifest;
 pub mod names;
+pub mod outcome;
 pub mod pods;
 pub mod quantity;
 mod strict;

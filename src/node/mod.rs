@@ -12,6 +12,7 @@ mod worker;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -23,7 +24,7 @@ use crate::control::{ChangeKind, ControlPlane, Object, Resource, Scope, Status, 
 use crate::images::Images;
 use crate::model::pods;
 use crate::network::Addresses;
-use crate::runtime::Runtime;
+use crate::runtime::{Guests, Runtime};
 use crate::volumes::HostPaths;
 
 pub use logs::Logs;
@@ -54,6 +55,7 @@ struct Shared {
     addresses: Arc<Addresses>,
     clock: Clock,
     logs: Arc<Logs>,
+    guests: Arc<Guests>,
 }
 
 /// The agent of one node; [`Agent::run`] is its life.
@@ -79,6 +81,16 @@ struct Worker {
 pub struct Handle {
     /// The logs of the node's containers, while they are kept.
     pub logs: Arc<Logs>,
+    guests: Arc<Guests>,
+    runtime: Arc<Runtime>,
+}
+
+impl Handle {
+    /// Kills all that runs on the node, for good, and waits until it has gone; blocks its thread for
+    /// the few milliseconds that this takes, and for `patience` at the most.
+    pub fn end_guests(&self, patience: Duration) {
+        self.guests.end(&self.runtime, patience);
+    }
 }
 
 impl Agent {
@@ -91,8 +103,8 @@ impl Agent {
         addresses: Arc<Addresses>,
         clock: Clock,
     ) -> Agent {
-        let logs = Arc::default();
-        let shared = Shared { config, control, runtime, images, addresses, clock, logs };
+        let (logs, guests) = (Arc::default(), Guests::new());
+        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests };
         Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),
@@ -104,7 +116,8 @@ impl Agent {
 
     /// For asking the node while [`Agent::run`], which takes it, goes on.
     pub fn handle(&self) -> Handle {
-        Handle { logs: self.shared.logs.clone() }
+        let shared = &self.shared;
+        Handle { logs: shared.logs.clone(), guests: shared.guests.clone(), runtime: shared.runtime.clone() }
     }
 
     /// Runs pods until cancelled; whatever still runs then is killed.

@@ -34,6 +34,12 @@ impl Sandbox {
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
         let volumes = Volumes::set_up(spec, &folder, &shared.config.host_paths)?;
+        if shared.guests.ended() {
+            // The node's folder was removed meanwhile: what was just made again goes, too. Whatever else
+            // is in the folders above keeps them.
+            let _ = std::fs::remove_dir_all(&folder);
+            folder.ancestors().skip(1).take(2).for_each(|above| _ = std::fs::remove_dir(above));
+        }
         Ok(Sandbox { network: PodNetwork::new(address.ip().into()), volumes, folder, address })
     }
 
