@@ -40,6 +40,7 @@ pub struct Builder {
     capacity: Option<usize>,
     engine: Option<Arc<Runtime>>,
     scheduler: bool,
+    keep_volumes: bool,
     patience: Duration,
 }
 
@@ -75,6 +76,7 @@ impl Default for Builder {
             capacity: None,
             engine: None,
             scheduler: true,
+            keep_volumes: false,
             patience: PATIENCE,
         }
     }
@@ -143,6 +145,13 @@ impl Builder {
         self
     }
 
+    /// Whether what a pod has written to its volumes waits for the next pod of the same name, while the
+    /// node lives. Where nothing is said, it goes with the pod, as in Kubernetes.
+    pub fn keep_volumes(mut self, keep: bool) -> Builder {
+        self.keep_volumes = keep;
+        self
+    }
+
     /// How long [`Node::wait_ready`], [`Node::wait_complete`] and [`Node::delete`] wait before they
     /// give up and say what is missing; a minute where nothing is said.
     pub fn patience(mut self, patience: Duration) -> Builder {
@@ -169,6 +178,7 @@ impl Builder {
             folder: folder.path().into(),
             host_paths: self.host_paths,
             max_containers: self.capacity.unwrap_or_else(capacity),
+            keep_volumes: self.keep_volumes,
         };
         let named = self.named.into_iter();
         let of_names =

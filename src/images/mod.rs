@@ -169,6 +169,8 @@ impl<const N: usize> From<&'static [u8; N]> for Source {
 pub struct Images {
     named: BTreeMap<String, Named>,
     built_in: bool,
+    /// Whether files stay as they were first read until [`Images::adopt`] says otherwise.
+    held: bool,
     /// Protects files read before, as long as they are unchanged: hashing one costs more than starting it.
     read: Mutex<HashMap<PathBuf, (Stamp, Executable)>>,
     /// Protects images found before; built-in ones never change.
@@ -187,7 +189,7 @@ impl Images {
     /// Images from `named` files, and the built-in ones if wanted.
     pub fn new(named: BTreeMap<String, PathBuf>, built_in: bool) -> Images {
         let named = named.into_iter().map(|(name, path)| (name, Named::File(path))).collect();
-        Images { named, built_in, read: Mutex::default(), found: Mutex::default() }
+        Images { named, built_in, held: false, read: Mutex::default(), found: Mutex::default() }
     }
 
     /// The same images, and `source` for containers with `image: name`.
@@ -202,6 +204,28 @@ impl Images {
         };
         self.named.insert(name.into(), named);
         self
+    }
+
+    /// The same images, but files stay as they were first read: what changes on disk is taken by
+    /// [`Images::adopt`] alone.
+    pub fn held(mut self) -> Images {
+        self.held = true;
+        self
+    }
+
+    /// Takes `program` for the file at `path`, as [`Images::file`] names it.
+    pub fn adopt(&self, path: &Path, program: Executable) {
+        let stamp = stamp(path).unwrap_or((SystemTime::UNIX_EPOCH, 0));
+        self.read.lock().insert(path.into(), (stamp, program));
+    }
+
+    /// The file that holds the program of image `name`, if it is one; relative to `base`.
+    pub fn file(&self, name: &str, base: &Path) -> Option<PathBuf> {
+        match self.named.get(name) {
+            Some(Named::File(path)) => Some(path.clone()),
+            Some(Named::Image(_)) => None,
+            None => reference::is_local(name).then(|| base.join(name)),
+        }
     }
 
     /// The image called `name`; files are relative to `base`.
@@ -226,12 +250,12 @@ impl Images {
 
     fn local(&self, image: &str, path: &Path) -> Result<Arc<Image>, ImageError> {
         let failed = |source| ImageError::File { image: image.into(), path: path.into(), source };
-        let meta = std::fs::metadata(path).map_err(failed)?;
-        let stamp = (meta.modified().map_err(failed)?, meta.len());
-        let known = self.read.lock().get(path).filter(|(at, _)| *at == stamp).map(|(_, program)| program.clone());
+        let known = self.read.lock().get(path).cloned();
         let program = match known {
-            Some(program) => program,
-            None => {
+            Some((_, program)) if self.held => program,
+            Some((at, program)) if at == stamp(path).map_err(failed)? => program,
+            _ => {
+                let stamp = stamp(path).map_err(failed)?;
                 let program = Executable::new(std::fs::read(path).map_err(failed)?.into());
                 self.read.lock().insert(path.into(), (stamp, program.clone()));
                 program
@@ -240,6 +264,11 @@ impl Images {
         let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Arc::new(Image::of_program(file_name, program)))
     }
+}
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let meta = std::fs::metadata(path)?;
+    Ok((meta.modified()?, meta.len()))
 }
 
 impl Executable {
