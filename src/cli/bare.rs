@@ -14,7 +14,7 @@ use crate::embedded;
 use crate::files::{Mount, Mounts};
 use crate::images::Images;
 use crate::network::{Endpoint, PodNetwork};
-use crate::runtime::{DEFAULT_LIMIT, Exit, MemoryBudget, Stdio, World};
+use crate::runtime::{DEFAULT_LIMIT, Exit, Guests, MemoryBudget, Stdio, World};
 
 /// Runs the program to its end; its exit code is ours.
 pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
@@ -37,6 +37,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
         env: environment(args)?,
         working_dir: "/".into(),
         memory: MemoryBudget::new(DEFAULT_LIMIT),
+        guests: Guests::new(),
     };
     let mut signals = Signals::listen()?;
     let mut instance = world.spawn(program, &command.argv, Stdio::Inherit);

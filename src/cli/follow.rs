@@ -7,10 +7,9 @@ use futures_util::stream;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::report;
 use crate::control::{ChangeKind, ControlPlane, Key, Object, Reason, Resource, Scope, WatchEvent, WatchStream};
 use crate::logs::Entry;
-use crate::model::pods;
+use crate::model::{outcome, pods};
 use crate::node::Handle;
 
 /// A pod as it was last seen.
@@ -126,7 +125,7 @@ impl Follower {
 
     fn see(&mut self, object: Arc<Object>, kind: ChangeKind) -> anyhow::Result<()> {
         let pod = object.decode::<Pod>()?;
-        for status in report::statuses(&pod) {
+        for status in outcome::statuses(&pod) {
             for id in attempts(status) {
                 self.follow_log(&pod, &status.name, id);
             }

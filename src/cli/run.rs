@@ -21,7 +21,7 @@ use super::signals::Signals;
 use crate::control::{Body, ControlPlane, DeleteOptions, Reason};
 use crate::embedded::{self, Node};
 use crate::images::Images;
-use crate::model::pods;
+use crate::model::{outcome, pods};
 use crate::node::SOURCE_ANNOTATION;
 use crate::runtime::Runtime;
 
@@ -163,7 +163,7 @@ impl Run {
             return Some(Outcome::PodFailed);
         }
         let failed: Vec<String> =
-            pods.iter().filter(|s| pods::phase(&s.pod) == "Failed").map(|s| report::failure(&s.pod)).collect();
+            pods.iter().filter(|s| pods::phase(&s.pod) == "Failed").map(|s| outcome::failure(&s.pod)).collect();
         let done = match self.args.until {
             Until::Complete => pods.iter().all(|s| pods::is_terminal(&s.pod) || s.gone),
             Until::Ready => {
@@ -230,7 +230,7 @@ fn is_live(seen: &Seen) -> bool {
 /// waits for the restart that would be too much need not be waited for.
 fn too_often(pod: &Pod, max: u32) -> Option<String> {
     let limit = i32::try_from(max).unwrap_or(i32::MAX);
-    let status = report::statuses(pod).find(|status| {
+    let status = outcome::statuses(pod).find(|status| {
         let waits = report::state(status) == "CrashLoopBackOff";
         status.restart_count > limit || (waits && status.restart_count >= limit)
     })?;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -12,7 +13,7 @@ use super::folder::Folder;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::controllers::scheduler;
-use crate::images::Images;
+use crate::images::{Images, Source};
 use crate::network::Addresses;
 use crate::node::{Agent, Config};
 use crate::registry::Registry;
@@ -23,6 +24,9 @@ use crate::volumes::HostPaths;
 /// Changes that a slow watcher may lie behind.
 const HISTORY: usize = 4096;
 
+/// How long a node's user waits for a pod where nothing is said.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A node that is not started yet.
 #[must_use = "a node runs once it is started"]
 pub struct Builder {
@@ -30,11 +34,14 @@ pub struct Builder {
     host_ip: String,
     folder: Option<PathBuf>,
     images: Option<Arc<Images>>,
+    named: Vec<(String, Source)>,
     host_paths: HostPaths,
     clock: Option<Clock>,
     capacity: Option<usize>,
     engine: Option<Arc<Runtime>>,
     scheduler: bool,
+    keep_volumes: bool,
+    patience: Duration,
 }
 
 /// Why a node can't be started.
@@ -63,11 +70,14 @@ impl Default for Builder {
             host_ip: "127.0.0.1".into(),
             folder: None,
             images: None,
+            named: Vec::new(),
             host_paths: HostPaths::All,
             clock: None,
             capacity: None,
             engine: None,
             scheduler: true,
+            keep_volumes: false,
+            patience: PATIENCE,
         }
     }
 }
@@ -92,7 +102,14 @@ impl Builder {
         self
     }
 
-    /// Where images come from; the built-in ones and local files where nothing is said.
+    /// Runs `source`, a file or its bytes, for containers with `image: name`.
+    pub fn image(mut self, name: &str, source: impl Into<Source>) -> Builder {
+        self.named.push((name.into(), source.into()));
+        self
+    }
+
+    /// Where images come from; what [`image`](Builder::image) named, the built-in ones and local files
+    /// where nothing is said.
     pub fn images(mut self, images: Arc<Images>) -> Builder {
         self.images = Some(images);
         self
@@ -128,6 +145,20 @@ impl Builder {
         self
     }
 
+    /// Whether what a pod has written to its volumes waits for the next pod of the same name, while the
+    /// node lives. Where nothing is said, it goes with the pod, as in Kubernetes.
+    pub fn keep_volumes(mut self, keep: bool) -> Builder {
+        self.keep_volumes = keep;
+        self
+    }
+
+    /// How long [`Node::wait_ready`], [`Node::wait_complete`] and [`Node::delete`] wait before they
+    /// give up and say what is missing; a minute where nothing is said.
+    pub fn patience(mut self, patience: Duration) -> Builder {
+        self.patience = patience;
+        self
+    }
+
     /// Starts the node; in milliseconds.
     pub fn start(self) -> Result<Node, StartError> {
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
@@ -147,16 +178,20 @@ impl Builder {
             folder: folder.path().into(),
             host_paths: self.host_paths,
             max_containers: self.capacity.unwrap_or_else(capacity),
+            keep_volumes: self.keep_volumes,
         };
-        let images = self.images.unwrap_or_else(|| Arc::new(Images::new(Default::default(), true)));
+        let named = self.named.into_iter();
+        let of_names =
+            || named.fold(Images::new(Default::default(), true), |all, (name, source)| all.with(&name, source));
+        let images = self.images.unwrap_or_else(|| Arc::new(of_names()));
         let addresses = Addresses::new([10, 88, 0, 0].into(), 16);
-        let agent = Agent::new(config, control.clone(), engine, images, addresses, clock);
+        let agent = Agent::new(config, control.clone(), engine, images.clone(), addresses, clock);
         let handle = agent.handle();
         let mut tasks = JoinSet::new();
         tasks.spawn_on(agent.run(), &tokio);
         if self.scheduler {
             tasks.spawn_on(scheduler::run(control.clone(), self.name), &tokio);
         }
-        Ok(Node { control, handle, tasks, folder })
+        Ok(Node { control, handle, images, patience: self.patience, tasks, folder })
     }
 }

@@ -12,6 +12,7 @@ mod issue;
 mod kinds;
 mod manifest;
 pub mod names;
+pub mod outcome;
 pub mod pods;
 pub mod printed;
 pub mod quantity;

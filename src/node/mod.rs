@@ -9,13 +9,14 @@ mod logs;
 mod sandbox;
 mod worker;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ use crate::control::{ChangeKind, ControlPlane, Object, Resource, Scope, Status, 
 use crate::images::Images;
 use crate::model::pods;
 use crate::network::Addresses;
-use crate::runtime::Runtime;
+use crate::runtime::{Guests, Runtime};
 use crate::volumes::HostPaths;
 
 pub use logs::Logs;
@@ -43,6 +44,8 @@ pub struct Config {
     pub host_paths: HostPaths,
     /// Containers that may run at once; a pod that needs more is rejected with `OutOfpods`.
     pub max_containers: usize,
+    /// Whether what pods have written to their volumes waits for the next pod of the same name.
+    pub keep_volumes: bool,
 }
 
 /// What all workers of a node share.
@@ -54,6 +57,7 @@ struct Shared {
     addresses: Arc<Addresses>,
     clock: Clock,
     logs: Arc<Logs>,
+    guests: Arc<Guests>,
 }
 
 /// The agent of one node; [`Agent::run`] is its life.
@@ -66,19 +70,67 @@ pub struct Agent {
     used: usize,
     /// Whose task is whose, for a worker that panics.
     tasks: HashMap<Id, String>,
+    requests: mpsc::Receiver<Request>,
+    /// Kept for handles that are asked for later.
+    asking: mpsc::Sender<Request>,
 }
 
 struct Worker {
-    desired: watch::Sender<Arc<Object>>,
+    desired: watch::Sender<Desired>,
     /// Containers that it may run at once; none once it is over.
     weight: usize,
 }
+
+/// What is wanted of a pod.
+#[derive(Clone)]
+struct Desired {
+    object: Arc<Object>,
+    /// By container: how often a restart was asked for. Restarts that nobody has seen yet are one.
+    restarts: BTreeMap<String, Restarts>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Restarts {
+    asked: u64,
+    /// How long what runs may take to end.
+    grace: Duration,
+}
+
+/// A container is to begin again.
+struct Request {
+    uid: String,
+    container: String,
+    grace: Duration,
+}
+
+/// Requests that wait for the agent; who asks for more waits himself.
+const REQUESTS: usize = 64;
 
 /// What others may ask of a running node beside its pods' status.
 #[derive(Clone)]
 pub struct Handle {
     /// The logs of the node's containers, while they are kept.
     pub logs: Arc<Logs>,
+    guests: Arc<Guests>,
+    runtime: Arc<Runtime>,
+    requests: mpsc::Sender<Request>,
+}
+
+impl Handle {
+    /// Begins a container of pod `uid` again, since what it runs is outdated: at once, whatever its
+    /// restart policy and back-off say. What runs is asked to end and killed after `grace`. An init
+    /// container takes with it what comes after it. Pods that are over, or not there, stay as they are.
+    pub async fn restart(&self, uid: &str, container: &str, grace: Duration) {
+        let request = Request { uid: uid.into(), container: container.into(), grace };
+        // An agent that has ended restarts nothing.
+        let _ = self.requests.send(request).await;
+    }
+
+    /// Kills all that runs on the node, for good, and waits until it has gone; blocks its thread for
+    /// the few milliseconds that this takes, and for `patience` at the most.
+    pub fn end_guests(&self, patience: Duration) {
+        self.guests.end(&self.runtime, patience);
+    }
 }
 
 impl Agent {
@@ -91,20 +143,29 @@ impl Agent {
         addresses: Arc<Addresses>,
         clock: Clock,
     ) -> Agent {
-        let logs = Arc::default();
-        let shared = Shared { config, control, runtime, images, addresses, clock, logs };
+        let (logs, guests) = (Arc::default(), Guests::new());
+        let (asking, requests) = mpsc::channel(REQUESTS);
+        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests };
         Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),
             pods: HashMap::new(),
             used: 0,
             tasks: HashMap::new(),
+            requests,
+            asking,
         }
     }
 
     /// For asking the node while [`Agent::run`], which takes it, goes on.
     pub fn handle(&self) -> Handle {
-        Handle { logs: self.shared.logs.clone() }
+        let shared = &self.shared;
+        Handle {
+            logs: shared.logs.clone(),
+            guests: shared.guests.clone(),
+            runtime: shared.runtime.clone(),
+            requests: self.asking.clone(),
+        }
     }
 
     /// Runs pods until cancelled; whatever still runs then is killed.
@@ -138,6 +199,7 @@ impl Agent {
                     None => return Ok(()),
                 },
                 Some(ended) = self.workers.join_next_with_id() => self.reap(ended),
+                Some(request) = self.requests.recv() => self.restart(request),
             }
         }
     }
@@ -158,9 +220,9 @@ impl Agent {
                 self.used -= std::mem::take(&mut worker.weight);
             }
             worker.desired.send_if_modified(|known| {
-                let newer = object.revision > known.revision;
+                let newer = object.revision > known.object.revision;
                 if newer {
-                    *known = object;
+                    known.object = object;
                 }
                 newer
             });
@@ -172,7 +234,7 @@ impl Agent {
     /// Starts the pod's worker, or one that rejects it where there is no room (K13).
     fn start(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
         let needed = if pods::is_terminal(pod) { 0 } else { containers_at_once(pod) };
-        let (desired, seen) = watch::channel(object);
+        let (desired, seen) = watch::channel(Desired { object, restarts: BTreeMap::new() });
         let shared = self.shared.clone();
         let fits = self.used + needed <= shared.config.max_containers;
         let task = if fits {
@@ -184,6 +246,15 @@ impl Agent {
         self.used += weight;
         self.tasks.insert(task.id(), uid.clone());
         self.pods.insert(uid, Worker { desired, weight });
+    }
+
+    fn restart(&mut self, Request { uid, container, grace }: Request) {
+        if let Some(worker) = self.pods.get(&uid) {
+            worker.desired.send_modify(|desired| {
+                let restarts = desired.restarts.entry(container).or_default();
+                *restarts = Restarts { asked: restarts.asked + 1, grace };
+            });
+        }
     }
 
     fn forget(&mut self, object: &Object) {
@@ -206,7 +277,7 @@ impl Agent {
         let Some(uid) = self.tasks.remove(&id) else { return };
         if panicked && let Some(worker) = self.pods.remove(&uid) {
             self.used -= worker.weight;
-            let object = worker.desired.borrow().clone();
+            let object = worker.desired.borrow().object.clone();
             tracing::error!(pod = %object.key, %uid, "a pod's worker failed; it starts again from the stored status");
             if let Ok(pod) = object.decode::<Pod>() {
                 self.start(uid, &pod, object);

@@ -1,6 +1,6 @@
 //! One pod's worker: gathers facts, asks `lifecycle` what follows, performs it, reports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::watch;
 
-use super::Shared;
 use super::attempt::{Failure, Plan, Started};
 use super::sandbox::Sandbox;
+use super::{Desired, Restarts, Shared};
 use crate::control::{DeleteOptions, Object, Preconditions, Reason, Update};
-use crate::lifecycle::{Action, Attempt, Event, PodState, Role};
+use crate::lifecycle::{Action, Attempt, ContainerRef, Event, PodState, Role};
 use crate::logs::{Log, Stream};
 use crate::model::pods;
 use crate::runtime::{Control, Exit, Instance};
@@ -46,13 +46,15 @@ struct Worker {
     reported: Option<PodStatus>,
     /// How long the deletion that was last seen leaves.
     deletion_seen: Option<i64>,
+    /// Restarts that were taken in, by container.
+    restarts: BTreeMap<String, Restarts>,
     /// The object was removed; nothing is left to do.
     gone: bool,
 }
 
 /// Runs the pod until it is gone.
-pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Object>>) {
-    let object = desired.borrow_and_update().clone();
+pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desired>) {
+    let object = desired.borrow_and_update().object.clone();
     let pod: Arc<Pod> = match object.decode() {
         Ok(pod) => pod,
         Err(error) => return tracing::error!(pod = %object.key, %error, "cannot read a stored pod"),
@@ -69,6 +71,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Ob
         facts: FuturesUnordered::new(),
         wake: None,
         deletion_seen: None,
+        restarts: BTreeMap::new(),
         gone: false,
     };
     worker.step(Event::Tick).await;
@@ -89,8 +92,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Ob
         tokio::select! {
             changed = desired.changed() => match changed {
                 Ok(()) => {
-                    let object = desired.borrow_and_update().clone();
+                    let Desired { object, restarts } = desired.borrow_and_update().clone();
                     worker.see(object);
+                    worker.restart(restarts).await;
                 }
                 // The object is gone, by force or because this worker removed it.
                 Err(_) => break,
@@ -107,6 +111,25 @@ impl Worker {
         if object.revision > self.object.revision {
             self.know(object);
         }
+    }
+
+    /// Takes in which containers are to begin again.
+    async fn restart(&mut self, wanted: BTreeMap<String, Restarts>) {
+        for (name, Restarts { asked, grace }) in &wanted {
+            let known = self.restarts.get(name).map_or(0, |known| known.asked);
+            if let Some(container) = self.place(name).filter(|_| *asked > known) {
+                self.step(Event::Restart { container, grace: *grace }).await;
+            }
+        }
+        self.restarts = wanted;
+    }
+
+    fn place(&self, name: &str) -> Option<ContainerRef> {
+        let spec = self.pod.spec.as_ref()?;
+        let find = |role, all: &[Container]| {
+            all.iter().position(|container| container.name == name).map(|index| ContainerRef { role, index })
+        };
+        find(Role::Init, pods::init_containers(spec)).or_else(|| find(Role::App, &spec.containers))
     }
 
     fn know(&mut self, object: Arc<Object>) {
@@ -299,8 +322,8 @@ fn exited(attempt: Attempt, exit: &Exit) -> Event {
 }
 
 /// Refuses a pod that the node has no room for (K13, K14).
-pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Object>>, needed: usize, used: usize) {
-    let object = desired.borrow_and_update().clone();
+pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Desired>, needed: usize, used: usize) {
+    let object = desired.borrow_and_update().object.clone();
     let Ok(pod) = object.decode::<Pod>() else { return };
     let capacity = shared.config.max_containers;
     let status = PodStatus {

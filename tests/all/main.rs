@@ -7,6 +7,7 @@
 mod bad_input;
 mod capacity;
 mod containers;
+mod embedded;
 mod guests;
 mod host;
 mod kill;
