@@ -17,7 +17,6 @@ struct OnlyMetadata {
 pub fn one(object: &Object, version: MetaVersion) -> Result<Vec<u8>, Status> {
     let mut json = Vec::new();
     add(&mut json, object, version).map_err(Status::internal)?;
-    json.push(b'\n');
     Ok(json)
 }
 
@@ -34,7 +33,7 @@ pub fn list(items: &[Arc<Object>], metadata: &ListMeta, version: MetaVersion) ->
             }
             add(&mut json, item, version)?;
         }
-        json.extend_from_slice(b"]}\n");
+        json.extend_from_slice(b"]}");
         Ok(json)
     };
     write().map_err(|error: serde_json::Error| Status::internal(error))

@@ -13,6 +13,7 @@ mod pods;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +21,8 @@ use serde_json::Value;
 
 use super::accept::MetaVersion;
 use super::partial;
-use crate::control::{Object, Reason, Resource, Status};
+use super::served::Served;
+use crate::control::{Object, Reason, Status};
 use crate::model::duration;
 
 /// What a row carries beside its cells (`includeObject`).
@@ -65,27 +67,27 @@ pub struct TableOptions {
     pub now: Timestamp,
 }
 
-/// A list of `resource` as one table.
+/// A list of what is `served` as one table.
 pub fn list(
-    resource: Resource,
+    served: &Served,
     items: &[Arc<Object>],
     metadata: &ListMeta,
     options: &TableOptions,
 ) -> Result<Vec<u8>, Status> {
-    let table = match resource.plural {
-        "pods" => table::<k8s_openapi::api::core::v1::Pod>,
-        "events" => table::<k8s_openapi::api::core::v1::Event>,
-        "nodes" => table::<k8s_openapi::api::core::v1::Node>,
-        "namespaces" => table::<k8s_openapi::api::core::v1::Namespace>,
+    let table = match served.resource.plural {
+        "pods" => table::<Pod>,
+        "events" => table::<Event>,
+        "nodes" => table::<Node>,
+        "namespaces" => table::<Namespace>,
         _ => table::<generic::AnyObject>,
     };
-    table(items, metadata, options).map_err(Status::internal)
+    table(served, items, metadata, options).map_err(Status::internal)
 }
 
 /// One object as a table of one row.
-pub fn one(object: &Arc<Object>, options: &TableOptions) -> Result<Vec<u8>, Status> {
+pub fn one(served: &Served, object: &Arc<Object>, options: &TableOptions) -> Result<Vec<u8>, Status> {
     let metadata = ListMeta { resource_version: Some(object.revision.to_string()), ..ListMeta::default() };
-    list(object.key.resource, std::slice::from_ref(object), &metadata, options)
+    list(served, std::slice::from_ref(object), &metadata, options)
 }
 
 /// A kind that has columns.
@@ -145,6 +147,7 @@ struct RowCondition {
 }
 
 fn table<T: Tabular>(
+    served: &Served,
     items: &[Arc<Object>],
     metadata: &ListMeta,
     options: &TableOptions,
@@ -159,14 +162,15 @@ fn table<T: Tabular>(
         if index > 0 {
             json.push(b',');
         }
-        row(&mut json, item, &*item.decode::<T>()?, options)?;
+        row(&mut json, served, item, &*item.decode::<T>()?, options)?;
     }
-    json.extend_from_slice(b"]}\n");
+    json.extend_from_slice(b"]}");
     Ok(json)
 }
 
 fn row<T: Tabular>(
     json: &mut Vec<u8>,
+    served: &Served,
     object: &Object,
     typed: &T,
     options: &TableOptions,
@@ -180,7 +184,7 @@ fn row<T: Tabular>(
     json.extend_from_slice(b",\"object\":");
     match options.include {
         Include::Metadata => partial::write(json, typed.metadata(), options.version)?,
-        Include::Object => json.extend_from_slice(&object.json),
+        Include::Object => json.extend_from_slice(&served.encode(object)?),
         Include::None => json.extend_from_slice(b"null"),
     }
     json.push(b'}');

@@ -1,14 +1,26 @@
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use serde_json::json;
 
 use super::*;
-use crate::control::{Draft, Key};
+use crate::apiserver::served;
+use crate::control::{Draft, Key, Resource};
 
-fn object<T: Serialize + DeserializeOwned>(plural: &'static str, kind: &'static str, json: &Value) -> Arc<Object> {
-    let typed: T = serde_json::from_value(json.clone()).expect(kind);
+fn object<T: Serialize + DeserializeOwned>(resource: Resource, json: &Value) -> Arc<Object> {
+    let typed: T = serde_json::from_value(json.clone()).expect(resource.kind);
     let name = json["metadata"]["name"].as_str().expect("a name");
-    let key = Key { resource: Resource { plural, kind }, namespace: "ns".into(), name: name.into() };
-    Arc::new(Draft::of(&typed).expect("encodes").stamp(key, 7))
+    Arc::new(Draft::of(&typed).expect("encodes").stamp(Key::of(resource, "ns", name), 7))
+}
+
+fn pod(json: &Value) -> Arc<Object> {
+    object::<Pod>(Resource::PODS, json)
+}
+
+fn event(json: &Value) -> Arc<Object> {
+    object::<Event>(Resource::EVENTS, json)
+}
+
+fn table_of(object: &Arc<Object>, options: &TableOptions) -> Value {
+    let served = served::find("", "v1", object.key.resource.plural).expect("a served resource");
+    read(one(served, object, options))
 }
 
 fn options(include: Include, now: &str) -> TableOptions {
@@ -22,7 +34,7 @@ fn read(json: Result<Vec<u8>, Status>) -> Value {
 
 /// The cells of one object, at noon of the day it was made at midnight.
 fn cells(object: &Arc<Object>) -> Value {
-    read(one(object, &options(Include::None, "2026-11-20T12:00:00Z")))["rows"][0]["cells"].clone()
+    table_of(object, &options(Include::None, "2026-11-20T12:00:00Z"))["rows"][0]["cells"].clone()
 }
 
 #[test]
@@ -30,11 +42,11 @@ fn pods_have_the_rows_and_columns_of_a_real_api_server() {
     let golden = include_str!("../../../tests/golden/pod-table-1.36.json");
     let golden: Value = serde_json::from_str(golden).expect("golden data");
     for case in golden["pods"].as_array().expect("pods") {
-        let pod = object::<Pod>("pods", "Pod", &case["object"]);
+        let pod = pod(&case["object"]);
         // The time was taken before the request: its answer may tell of a second more.
         let options = options(Include::None, case["now"].as_str().expect("a time"));
         let later = TableOptions { now: options.now + jiff::SignedDuration::from_secs(1), ..options };
-        let printed = [options, later].map(|options| read(one(&pod, &options))["rows"][0]["cells"].clone());
+        let printed = [options, later].map(|options| table_of(&pod, &options)["rows"][0]["cells"].clone());
         assert!(printed.contains(&case["cells"]), "{}: {printed:?}", case["name"]);
     }
     let mut columns = serde_json::to_value(Pod::COLUMNS).expect("columns");
@@ -65,12 +77,12 @@ fn all_kinds_have_the_columns_of_a_real_api_server() {
 
 #[test]
 fn rows_carry_what_was_asked_for() {
-    let pod = object::<Pod>("pods", "Pod", &json!({"metadata": {"name": "p"}, "status": {"phase": "Failed"}}));
+    let pod = pod(&json!({"metadata": {"name": "p"}, "status": {"phase": "Failed"}}));
     let metadata = json!({"name": "p", "resourceVersion": "7"});
     let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
     let whole: Value = serde_json::from_slice(&pod.json).expect("JSON");
     for (include, wanted) in [(Include::Metadata, partial), (Include::Object, whole), (Include::None, Value::Null)] {
-        let table = read(one(&pod, &options(include, "2026-11-20T12:00:00Z")));
+        let table = table_of(&pod, &options(include, "2026-11-20T12:00:00Z"));
         assert_eq!(table["rows"][0]["object"], wanted, "{include:?}");
         assert_eq!(table["rows"][0]["conditions"][0]["reason"], "Failed");
         assert_eq!(table["metadata"], json!({"resourceVersion": "7"}));
@@ -79,8 +91,8 @@ fn rows_carry_what_was_asked_for() {
 
 #[test]
 fn a_list_is_one_table_and_only_the_first_event_of_a_watch_has_columns() {
-    let pods = ["a", "b"].map(|name| object::<Pod>("pods", "Pod", &json!({"metadata": {"name": name}})));
-    let resource = Resource { plural: "pods", kind: "Pod" };
+    let pods = ["a", "b"].map(|name| pod(&json!({"metadata": {"name": name}})));
+    let served = served::find("", "v1", "pods").expect("pods");
     let metadata = ListMeta {
         resource_version: Some("9".into()),
         continue_: Some("more".into()),
@@ -88,14 +100,14 @@ fn a_list_is_one_table_and_only_the_first_event_of_a_watch_has_columns() {
         ..ListMeta::default()
     };
     let mut options = options(Include::Metadata, "2026-11-20T12:00:00Z");
-    let table = read(list(resource, &pods, &metadata, &options));
+    let table = read(list(served, &pods, &metadata, &options));
     assert_eq!(table["metadata"], json!({"resourceVersion": "9", "continue": "more", "remainingItemCount": 1}));
     assert_eq!(table["kind"], "Table");
     assert_eq!(table["rows"].as_array().map(Vec::len), Some(2));
-    assert_eq!(read(list(resource, &[], &metadata, &options))["rows"], json!([]));
+    assert_eq!(read(list(served, &[], &metadata, &options))["rows"], json!([]));
     options.headers = false;
     options.version = MetaVersion::V1Beta1;
-    let event = read(one(&pods[0], &options));
+    let event = table_of(&pods[0], &options);
     assert_eq!(event["columnDefinitions"], Value::Null);
     assert_eq!(event["apiVersion"], "meta.k8s.io/v1beta1");
     assert_eq!(event["rows"][0]["object"]["apiVersion"], "meta.k8s.io/v1beta1");
@@ -129,17 +141,28 @@ fn events_print_when_what_and_who() {
     });
     let path = "spec.containers{app}";
     let wanted = json!(["10s", "Normal", "Pulled", "pod/web", path, "kubelet, n1", "pulled", "120m", 3, "web.1"]);
-    assert_eq!(cells(&object::<Event>("events", "Event", &old)), wanted);
+    assert_eq!(cells(&event(&old)), wanted);
     let series = json!({
         "metadata": {"name": "web.2"}, "involvedObject": {"kind": "Pod", "name": "web"}, "type": "Warning",
         "reason": "BackOff", "message": "m", "reportingComponent": "wasmpod", "eventTime": "2026-11-20T11:00:00.000000Z",
         "series": {"count": 5, "lastObservedTime": "2026-11-20T11:58:00.000000Z"},
     });
     let wanted = json!(["2m", "Warning", "BackOff", "pod/web", "", "wasmpod", "m", "60m", 5, "web.2"]);
-    assert_eq!(cells(&object::<Event>("events", "Event", &series)), wanted);
+    assert_eq!(cells(&event(&series)), wanted);
     let bare = json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Node"}});
     let wanted = json!(["<unknown>", "", "", "node", "", "", "", "<unknown>", 1, "e"]);
-    assert_eq!(cells(&object::<Event>("events", "Event", &bare)), wanted);
+    assert_eq!(cells(&event(&bare)), wanted);
+}
+
+#[test]
+fn rows_of_a_group_of_its_own_carry_its_objects() {
+    let core =
+        event(&json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p"}, "message": "m"}));
+    let served = served::find("events.k8s.io", "v1", "events").expect("events");
+    let table = read(one(served, &core, &options(Include::Object, "2026-11-20T12:00:00Z")));
+    assert_eq!(table["rows"][0]["cells"][3], "pod/p");
+    assert_eq!(table["rows"][0]["object"]["apiVersion"], "events.k8s.io/v1");
+    assert_eq!(table["rows"][0]["object"]["regarding"]["name"], "p");
 }
 
 #[test]
@@ -165,12 +188,12 @@ fn nodes_print_their_state_and_roles() {
         "6",
         "wasmpod://1"
     ]);
-    assert_eq!(cells(&object::<Node>("nodes", "Node", &full)), wanted);
+    assert_eq!(cells(&object::<Node>(Resource::NODES, &full)), wanted);
     for (conditions, state) in [(json!([]), "Unknown"), (json!([{"type": "Ready", "status": "Unknown"}]), "NotReady")] {
         let node = json!({"metadata": {"name": "n"}, "status": {"conditions": conditions}});
         let wanted =
             json!(["n", state, "<none>", "<unknown>", "", "<none>", "<none>", "<unknown>", "<unknown>", "<unknown>"]);
-        assert_eq!(cells(&object::<Node>("nodes", "Node", &node)), wanted);
+        assert_eq!(cells(&object::<Node>(Resource::NODES, &node)), wanted);
     }
 }
 
@@ -178,8 +201,7 @@ fn nodes_print_their_state_and_roles() {
 fn namespaces_and_all_else_print_what_they_have() {
     let metadata = json!({"name": "x", "creationTimestamp": "2026-11-20T00:00:00Z"});
     let namespace = json!({"metadata": metadata, "status": {"phase": "Active"}});
-    assert_eq!(cells(&object::<Namespace>("namespaces", "Namespace", &namespace)), json!(["x", "Active", "12h"]));
-    let other = json!({"metadata": metadata});
-    let printed = cells(&object::<Namespace>("limitranges", "LimitRange", &other));
-    assert_eq!(printed, json!(["x", "2026-11-20T00:00:00Z"]));
+    assert_eq!(cells(&object::<Namespace>(Resource::NAMESPACES, &namespace)), json!(["x", "Active", "12h"]));
+    let other: generic::AnyObject = serde_json::from_value(json!({"metadata": metadata})).expect("an object");
+    assert_eq!(other.cells(Timestamp::UNIX_EPOCH), [json!("x"), json!("2026-11-20T00:00:00Z")]);
 }
