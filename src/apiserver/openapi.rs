@@ -102,6 +102,11 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
     }
     schemas.values_mut().for_each(adapt);
     for served in served::of_version(group, version) {
+        let kind = schemas.get_mut(&type_name(served, false));
+        // Our types always have metadata; Kubernetes asks for it in events of its core alone.
+        if let Some(required) = kind.filter(|_| !is_core_event(served)).and_then(|kind| kind.get_mut("required")) {
+            required.as_array_mut().into_iter().for_each(|names| names.retain(|name| name != "metadata"));
+        }
         for list in [false, true] {
             let schema = schemas.get_mut(&type_name(served, list)).and_then(Value::as_object_mut);
             let kind = format!("{}{}", served.resource.kind, if list { "List" } else { "" });
@@ -112,6 +117,10 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
         }
     }
     schemas
+}
+
+fn is_core_event(served: &Served) -> bool {
+    served.group.is_empty() && served.resource == Resource::EVENTS
 }
 
 /// A kind and all that it is made of.
@@ -241,6 +250,8 @@ mod tests {
     fn fields_say_what_kubernetes_says_of_them() {
         let document = read("api/v1");
         let schemas = &document["components"]["schemas"];
+        assert_eq!(schemas["io.k8s.api.core.v1.Pod"]["required"], json!([]));
+        assert_eq!(schemas["io.k8s.api.core.v1.Event"]["required"], json!(["involvedObject", "metadata"]));
         let spec = &schemas["io.k8s.api.core.v1.PodSpec"];
         assert_eq!(spec["required"], json!(["containers"]));
         assert_eq!(

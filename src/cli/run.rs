@@ -21,7 +21,7 @@ use super::signals::Signals;
 use crate::control::{Body, ControlPlane, DeleteOptions, Reason};
 use crate::embedded::{self, Node};
 use crate::images::Images;
-use crate::model::{outcome, pods};
+use crate::model::{emit, outcome, pods};
 use crate::node::SOURCE_ANNOTATION;
 use crate::runtime::Runtime;
 
@@ -216,7 +216,7 @@ impl Run {
         };
         let text = match format {
             Output::Json => serde_json::to_string_pretty(&object)? + "\n",
-            Output::Yaml => serde_yaml::to_string(&object)?,
+            Output::Yaml => emit::yaml(&object),
         };
         std::io::stdout().write_all(text.as_bytes()).context("cannot write the objects")
     }

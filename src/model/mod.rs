@@ -5,6 +5,7 @@
 //! the objects mean.
 
 pub mod duration;
+pub mod emit;
 pub mod expansion;
 pub mod formats;
 mod header;
