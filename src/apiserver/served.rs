@@ -155,6 +155,11 @@ impl Served {
         self.subresources.iter().find(|subresource| subresource.name == name)
     }
 
+    /// Whether objects are sent as they are stored.
+    pub fn is_stored_form(&self) -> bool {
+        self.group.is_empty()
+    }
+
     /// A stored object as this version writes it.
     pub fn encode<'o>(&self, object: &'o Object) -> Result<Cow<'o, [u8]>, serde_json::Error> {
         match (self.group, self.resource) {

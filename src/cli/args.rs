@@ -1,5 +1,6 @@
 //! Flags and their help.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,65 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunArgs),
+    Serve(ServeArgs),
+}
+
+/// Keep a node running and serve the Kubernetes API
+///
+/// kubectl works with the kubeconfig that this command writes. Pods come from the manifests that are
+/// named here and from the folder of --pod-manifest-path, which is watched. SIGTERM and Ctrl-C end the
+/// pods gracefully; a second one kills them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod serve                                        an empty node on https://127.0.0.1:6443
+  wasmpod serve pod.yaml --builtin-images              … that runs a pod
+  wasmpod serve --pod-manifest-path /etc/wasmpod/pods  … that runs a folder's pods
+  wasmpod serve --listen 0.0.0.0:6443 --tls-san edge7  … for other machines, too (TLS only)
+
+  export KUBECONFIG=~/.local/state/wasmpod/node/kubeconfig
+  kubectl get pods
+
+Exit codes:
+  0    ended by SIGTERM or Ctrl-C
+  2    bad input
+  125  wasmpod itself failed")]
+pub struct ServeArgs {
+    /// Manifests to run from the beginning (YAML or JSON; files, folders, or - for standard input)
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Run the manifests of DIR as static pods; what changes there takes effect within a second
+    #[arg(long, value_name = "DIR")]
+    pub pod_manifest_path: Option<PathBuf>,
+
+    /// Where to serve; port 0 takes a free one. Plain HTTP is answered on loopback only
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6443")]
+    pub listen: SocketAddr,
+
+    /// Another name or address under which clients reach this node
+    #[arg(long = "tls-san", value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// Where keys, the kubeconfig and logs lie [default: $XDG_STATE_HOME/wasmpod/node]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// The node's name [default: this machine's]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+
+    /// Use FILE for containers with `image: NAME`
+    #[arg(long = "image", value_name = "NAME=FILE", value_parser = name_and_file)]
+    pub images: Vec<(String, PathBuf)>,
+
+    /// Let built-in programs stand in for busybox, alpine, nginx and pause
+    #[arg(long)]
+    pub builtin_images: bool,
+
+    /// How long pods and requests may take to end
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
+    pub shutdown_grace: Duration,
 }
 
 /// Run the pods of manifests, or one WebAssembly program

@@ -32,9 +32,20 @@ pub fn is_program(path: &Path) -> bool {
 
 /// Reads and checks everything; all faults of all files are told at once.
 pub fn read(args: &RunArgs, images: &Images) -> anyhow::Result<Input> {
+    let mut input = read_files(&args.files, args.restart, images)?;
+    for (name, _) in args.images.iter().filter(|(name, _)| !uses_image(&input.pods, name)) {
+        input
+            .warnings
+            .push(format!("--image {name}: no container has `image: {name}` (the name must be the same, tag and all)"));
+    }
+    Ok(input)
+}
+
+/// Reads and checks the manifests of `files`, whose pods get `restart` as their policy where it is given.
+pub fn read_files(files: &[PathBuf], restart: Option<Restart>, images: &Images) -> anyhow::Result<Input> {
     let mut faults = Vec::new();
     let mut input = Input { pods: Vec::new(), warnings: Vec::new() };
-    for source in sources(&args.files, &mut faults) {
+    for source in sources(files, &mut faults) {
         let text = match source.read() {
             Ok(text) => text,
             Err(error) => {
@@ -43,18 +54,13 @@ pub fn read(args: &RunArgs, images: &Images) -> anyhow::Result<Input> {
             }
         };
         match model::parse(&source.name(), &text) {
-            Ok(manifest) => take(manifest, &source, args.restart, images, &mut input, &mut faults),
+            Ok(manifest) => take(manifest, &source, restart, images, &mut input, &mut faults),
             Err(issues) => faults.push(issues.to_string()),
         }
     }
     find_twins(&input.pods, &mut faults);
     if faults.is_empty() && input.pods.is_empty() {
         faults.push("there is no Pod in what was given: the lists are empty".into());
-    }
-    for (name, _) in args.images.iter().filter(|(name, _)| !uses_image(&input.pods, name)) {
-        input
-            .warnings
-            .push(format!("--image {name}: no container has `image: {name}` (the name must be the same, tag and all)"));
     }
     if faults.is_empty() { Ok(input) } else { Err(bad_input(faults.join("\n"))) }
 }

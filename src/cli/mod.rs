@@ -19,8 +19,10 @@ mod plain;
 mod progress;
 mod report;
 mod run;
+mod serve;
 mod show;
 mod signals;
+mod state;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
     limits::raise_file_limit();
     let done = match args.command {
         Command::Run(args) => run::main(args),
+        Command::Serve(args) => serve::main(args),
     };
     match done {
         Ok(outcome) => outcome.code(),

@@ -12,8 +12,9 @@ use super::engine::{capacity, engine};
 use super::folder::Folder;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
-use crate::controllers::scheduler;
-use crate::images::{Images, Source};
+use crate::controllers;
+use crate::events::{self, Source};
+use crate::images::{self, Images};
 use crate::network::Addresses;
 use crate::node::{Agent, Config};
 use crate::registry::Registry;
@@ -34,7 +35,7 @@ pub struct Builder {
     host_ip: String,
     folder: Option<PathBuf>,
     images: Option<Arc<Images>>,
-    named: Vec<(String, Source)>,
+    named: Vec<(String, images::Source)>,
     host_paths: HostPaths,
     clock: Option<Clock>,
     capacity: Option<usize>,
@@ -103,7 +104,7 @@ impl Builder {
     }
 
     /// Runs `source`, a file or its bytes, for containers with `image: name`.
-    pub fn image(mut self, name: &str, source: impl Into<Source>) -> Builder {
+    pub fn image(mut self, name: &str, source: impl Into<images::Source>) -> Builder {
         self.named.push((name.into(), source.into()));
         self
     }
@@ -185,12 +186,19 @@ impl Builder {
             || named.fold(Images::new(Default::default(), true), |all, (name, source)| all.with(&name, source));
         let images = self.images.unwrap_or_else(|| Arc::new(of_names()));
         let addresses = Addresses::new([10, 88, 0, 0].into(), 16);
-        let agent = Agent::new(config, control.clone(), engine, images.clone(), addresses, clock);
+        let source = Source { component: "kubelet", host: self.name.as_str().into() };
+        let (recorder, writer) = events::recorder(control.clone(), clock, source);
+        let agent = Agent::new(config, control.clone(), engine, images.clone(), addresses, clock, recorder.clone());
         let handle = agent.handle();
         let mut tasks = JoinSet::new();
+        tasks.spawn_on(writer.run(), &tokio);
         tasks.spawn_on(agent.run(), &tokio);
         if self.scheduler {
-            tasks.spawn_on(scheduler::run(control.clone(), self.name), &tokio);
+            let scheduler = Source { component: "default-scheduler", host: "".into() };
+            tasks.spawn_on(
+                controllers::scheduler::run(control.clone(), self.name, recorder.in_the_name_of(scheduler)),
+                &tokio,
+            );
         }
         Ok(Node { control, handle, images, patience: self.patience, tasks, folder })
     }

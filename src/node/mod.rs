@@ -5,7 +5,9 @@
 
 mod attempt;
 mod env;
+mod events;
 mod logs;
+mod registration;
 mod sandbox;
 mod worker;
 
@@ -20,7 +22,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
 use crate::clock::Clock;
-use crate::control::{ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
+use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
+use crate::events::Recorder;
 use crate::images::Images;
 use crate::model::pods;
 use crate::network::Addresses;
@@ -58,6 +61,7 @@ struct Shared {
     clock: Clock,
     logs: Arc<Logs>,
     guests: Arc<Guests>,
+    recorder: Recorder,
 }
 
 /// The agent of one node; [`Agent::run`] is its life.
@@ -142,10 +146,11 @@ impl Agent {
         images: Arc<Images>,
         addresses: Arc<Addresses>,
         clock: Clock,
+        recorder: Recorder,
     ) -> Agent {
         let (logs, guests) = (Arc::default(), Guests::new());
         let (asking, requests) = mpsc::channel(REQUESTS);
-        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests };
+        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder };
         Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),
@@ -170,6 +175,10 @@ impl Agent {
 
     /// Runs pods until cancelled; whatever still runs then is killed.
     pub async fn run(mut self) {
+        let node = registration::object(&self.shared.config, self.shared.clock.now().wall);
+        if let Err(error) = self.shared.control.create(Body::Node(Box::new(node))).await {
+            tracing::warn!(%error, "the node could not be registered");
+        }
         let scope = Scope::all(Resource::PODS);
         loop {
             if let Err(error) = self.follow(&scope).await {

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::watch;
 
 use super::attempt::{Failure, Plan, Started};
+use super::events::Told;
 use super::sandbox::Sandbox;
 use super::{Desired, Restarts, Shared};
 use crate::control::{DeleteOptions, Object, Preconditions, Reason, Update};
@@ -152,14 +153,17 @@ impl Worker {
     async fn take(&mut self, fact: Fact) {
         match fact {
             Fact::Event(event) => {
-                if let Event::Exited { attempt, .. } = &event {
-                    self.controls.remove(attempt);
+                match &event {
+                    Event::Exited { attempt, .. } => drop(self.controls.remove(attempt)),
+                    Event::StartFailed { attempt, trouble } => self.told().failed(*attempt, trouble),
+                    _ => {}
                 }
                 self.step(event).await;
             }
             Fact::NeverRan(started, exited) => {
-                if let Event::Exited { attempt, .. } = &exited {
+                if let Event::Exited { attempt, message, .. } = &exited {
                     self.controls.remove(attempt);
+                    self.told().never_ran(*attempt, message.as_deref().unwrap_or_default());
                 }
                 self.step(started).await;
                 self.step(exited).await;
@@ -167,6 +171,7 @@ impl Worker {
             Fact::Spawned(started, attempt, mut instance) => {
                 // From here on it can be ended, even if it never gets to run.
                 self.controls.insert(attempt, instance.control());
+                self.told().created(attempt);
                 self.facts.push(Box::pin(async move {
                     if instance.begun().await {
                         return Fact::Running(started, attempt, instance);
@@ -177,6 +182,7 @@ impl Worker {
                 self.step(Event::Tick).await;
             }
             Fact::Running(event, attempt, mut instance) => {
+                self.told().started(attempt);
                 self.facts.push(Box::pin(async move { Fact::Event(exited(attempt, &instance.exited().await)) }));
                 self.step(event).await;
             }
@@ -204,13 +210,18 @@ impl Worker {
                         self.sandbox = Some(Arc::new(sandbox));
                         Event::SetUp { ip }
                     }
-                    Err(error) => Event::SetUpFailed { message: error.to_string() },
+                    Err(error) => {
+                        let message = error.to_string();
+                        self.told().no_sandbox(&message);
+                        Event::SetUpFailed { message }
+                    }
                 };
                 return Some(event);
             }
             Action::Start(attempt) => self.start(attempt),
             Action::AskToExit(attempt) => {
                 if let Some(control) = self.controls.get(&attempt) {
+                    self.told().killing(attempt);
                     control.ask_to_exit();
                 }
             }
@@ -298,6 +309,7 @@ impl Worker {
         if self.reported.as_ref() == Some(&status) {
             return;
         }
+        self.told().back_offs(self.reported.as_ref(), &status);
         let same = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision: None };
         let update = Update::PodStatus(Box::new(status.clone()));
         match self.shared.control.update(&self.object.key, update, same).await {
@@ -308,6 +320,10 @@ impl Worker {
             Err(error) if matches!(error.reason, Reason::NotFound | Reason::Conflict) => self.gone = true,
             Err(error) => tracing::warn!(pod = %self.object.key, %error, "cannot report a pod's status"),
         }
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told { recorder: &self.shared.recorder, pod: &self.pod }
     }
 
     async fn end(mut self) {
@@ -326,13 +342,15 @@ pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Des
     let object = desired.borrow_and_update().object.clone();
     let Ok(pod) = object.decode::<Pod>() else { return };
     let capacity = shared.config.max_containers;
+    let why = format!(
+        "Node didn't have enough resource: pods, requested: {needed}, used: {used}, capacity: {capacity} (a container \
+         counts as one: each takes memory maps, of which this process has few)"
+    );
+    Told { recorder: &shared.recorder, pod: &pod }.rejected("OutOfpods", &why);
     let status = PodStatus {
         phase: Some("Failed".into()),
         reason: Some("OutOfpods".into()),
-        message: Some(format!(
-            "Pod was rejected: Node didn't have enough resource: pods, requested: {needed}, used: {used}, \
-             capacity: {capacity} (a container counts as one: each takes memory maps, of which this process has few)"
-        )),
+        message: Some(format!("Pod was rejected: {why}")),
         start_time: Some(pods::time(shared.clock.now().wall)),
         ..pod.status.clone().unwrap_or_default()
     };
