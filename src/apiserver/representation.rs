@@ -15,6 +15,7 @@ use super::served::Served;
 use super::tables::{self, Include, TableOptions};
 use super::watch;
 use crate::control::{Object, Revision, Status};
+use crate::model::emit;
 
 /// The form of one answer.
 pub struct Representation {
@@ -157,8 +158,7 @@ pub fn encoded(encoding: Encoding, json: Vec<u8>) -> Result<Response, Status> {
         Encoding::Json => Ok(answer::json(json)),
         Encoding::Yaml => {
             let value: serde_json::Value = serde_json::from_slice(&json).map_err(Status::internal)?;
-            let text = serde_yaml::to_string(&value).map_err(Status::internal)?;
-            Ok(answer::body(encoding.content_type(), text))
+            Ok(answer::body(encoding.content_type(), emit::yaml(&value)))
         }
     }
 }
