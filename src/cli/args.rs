@@ -32,6 +32,7 @@ Examples:
   wasmpod run pod.yaml                        run a pod and follow its logs
   wasmpod run manifests/ --until ready        run a folder's pods until all are ready
   cat pod.yaml | wasmpod run -                read a manifest from standard input
+  wasmpod run pod.yaml --watch                run it again whenever a program or manifest changes
   wasmpod run app.wasm -- --port 80           run one program
   wasmpod run app.wasm --volume .:/work       … that sees a folder
   wasmpod run pod.yaml --image web=web.wasm   run web.wasm for `image: web`
@@ -43,6 +44,7 @@ Exit codes:
   124  the time was up (--timeout)
   125  wasmpod itself failed
   130  Ctrl-C")]
+#[derive(Clone)]
 pub struct RunArgs {
     /// Manifests (YAML or JSON; files, folders, or - for standard input), or one .wasm file
     #[arg(required = true, value_name = "FILE")]
@@ -59,6 +61,15 @@ pub struct RunArgs {
     /// End when all pods are complete, or all are ready
     #[arg(long, value_enum, value_name = "STATE", default_value = "complete")]
     pub until: Until,
+
+    /// Watch the manifests and the .wasm files that their containers use, and run what changes
+    ///
+    /// A new program begins again in exactly the containers that use it, without back-off; what
+    /// ran before gets one second to end. A pod whose manifest has changed is replaced, one that is new
+    /// begins, one that is no longer there ends. Volumes stay. What is broken is told of, and what runs
+    /// goes on. The run ends with Ctrl-C.
+    #[arg(short, long, conflicts_with_all = ["until", "max_restarts"])]
+    pub watch: bool,
 
     /// Give up after this time, as in 30s, 5m or 1h30m
     #[arg(long, value_name = "TIME", value_parser = duration)]

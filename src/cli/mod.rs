@@ -10,17 +10,21 @@ macro_rules! tell {
 
 mod args;
 mod bare;
+mod changes;
 mod exit;
 mod follow;
 mod input;
 mod limits;
 mod live;
 mod plain;
+mod programs;
 mod progress;
 mod report;
 mod run;
 mod show;
 mod signals;
+mod wanted;
+mod watching;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

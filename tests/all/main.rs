@@ -17,3 +17,4 @@ mod runs;
 mod shell;
 mod stopping;
 mod third_party;
+mod watching;
