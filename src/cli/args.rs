@@ -8,7 +8,18 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Runs Kubernetes Pods whose containers are WebAssembly programs, in one process, without Linux
 /// namespaces. It runs no Linux images and sends nothing anywhere.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  wasmpod run pod.yaml               run a pod and follow its logs
+  wasmpod run app.wasm               run one program
+  wasmpod run pod.yaml --watch       run it again whenever something changes
+  wasmpod run --help                 all that `run` can do
+
+Colours are left out where NO_COLOR is set; WASMPOD_LOG=debug says what happens inside."
+)]
 pub struct Args {
     /// Say more about what happens; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -20,6 +31,26 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  wasmpod completions bash > ~/.local/share/bash-completion/completions/wasmpod
+  wasmpod completions zsh > ~/.zfunc/_wasmpod     (a folder of your fpath)
+  wasmpod completions fish > ~/.config/fish/completions/wasmpod.fish")]
+    Completions {
+        /// The shell that will read it
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "\
+Examples:
+  wasmpod man | man -l -                          read it
+  wasmpod man --dir ~/.local/share/man/man1       install it, a page for each command")]
+    Man {
+        /// Write a page for each command into this folder
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Run the pods of manifests, or one WebAssembly program
@@ -35,6 +66,8 @@ Examples:
   wasmpod run pod.yaml --watch                run it again whenever a program or manifest changes
   wasmpod run app.wasm -- --port 80           run one program
   wasmpod run app.wasm --volume .:/work       … that sees a folder
+  wasmpod run tests.yaml --report junit=report.xml --timeout 5m
+                                              in CI: a report with each container's outcome
   wasmpod run pod.yaml --image web=web.wasm   run web.wasm for `image: web`
 
 Exit codes:
@@ -86,6 +119,10 @@ pub struct RunArgs {
     /// Print the final Pod objects to standard output (logs go to standard error then)
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Output>,
+
+    /// Write what became of each container to a file that CI systems read
+    #[arg(long, value_name = "junit=FILE", value_parser = report)]
+    pub report: Option<PathBuf>,
 
     /// Set a variable for the program of a .wasm file
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = variable)]
@@ -143,6 +180,13 @@ fn name_and_file(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
         _ => Err("write NAME=FILE, as in web=target/web.wasm".into()),
+    }
+}
+
+fn report(text: &str) -> Result<PathBuf, String> {
+    match text.split_once('=') {
+        Some(("junit", file)) if !file.is_empty() => Ok(file.into()),
+        _ => Err("write junit=FILE, as in junit=target/wasmpod.xml".into()),
     }
 }
 

@@ -11,9 +11,11 @@ macro_rules! tell {
 mod args;
 mod bare;
 mod changes;
+mod documents;
 mod exit;
 mod follow;
 mod input;
+mod junit;
 mod limits;
 mod live;
 mod plain;
@@ -48,6 +50,8 @@ pub fn main() -> ExitCode {
     limits::raise_file_limit();
     let done = match args.command {
         Command::Run(args) => run::main(args),
+        Command::Completions { shell } => documents::completions(shell),
+        Command::Man { dir } => documents::man(dir.as_deref()),
     };
     match done {
         Ok(outcome) => outcome.code(),

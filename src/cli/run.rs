@@ -15,6 +15,7 @@ use super::changes::{Change, Changes};
 use super::exit::{Outcome, bad_input};
 use super::follow::{Follower, Happening, Seen};
 use super::input::{self, Input};
+use super::junit::Junit;
 use super::programs;
 use super::progress::at;
 use super::report;
@@ -45,6 +46,18 @@ pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
 
 async fn pods(args: RunArgs) -> anyhow::Result<Outcome> {
     check_flags(&args)?;
+    let mut junit = args.report.as_deref().map(Junit::new).transpose()?;
+    let outcome = on_a_node(args, &mut junit).await;
+    if let Some(junit) = junit {
+        match &outcome {
+            Ok(_) => junit.write()?,
+            Err(error) => junit.broken(error)?,
+        }
+    }
+    outcome
+}
+
+async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<Outcome> {
     let images = Images::new(args.images.iter().cloned().collect(), true);
     let images = Arc::new(if args.watch { images.held() } else { images });
     let Input { pods, warnings } = input::read(&args, &images)?;
@@ -69,10 +82,12 @@ async fn pods(args: RunArgs) -> anyhow::Result<Outcome> {
         images,
         changes,
         resting: false,
+        junit: junit.take(),
         args,
     };
     let outcome = run.live(pods, &mut signals).await;
     run.show.finish();
+    *junit = run.junit.take();
     node.stop().await;
     outcome
 }
@@ -84,6 +99,9 @@ fn check_flags(args: &RunArgs) -> anyhow::Result<()> {
         ("--volume", !args.volumes.is_empty()),
         ("-- ARGS", !args.args.is_empty()),
     ];
+    if args.watch && args.files.iter().any(|path| path.as_os_str() == "-") {
+        return Err(bad_input("--watch can't watch standard input: give the manifest as a file"));
+    }
     match of_programs.iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(bad_input(format!("{flag} is for a .wasm file: in a manifest, the pod says it"))),
         None => Ok(()),
@@ -103,6 +121,8 @@ pub struct Run {
     changes: Option<Changes>,
     /// Nothing is left to do before something changes, and that was said.
     resting: bool,
+    /// With `--report`.
+    junit: Option<Junit>,
 }
 
 impl Run {
@@ -112,8 +132,15 @@ impl Run {
             self.create(pod).await.map_err(|status| bad_input(status.to_string()))?;
         }
         let outcome = self.until_decided(signals).await?;
+        if let Some(junit) = &mut self.junit {
+            let there = self.follower.pods().filter(|seen| !seen.gone);
+            junit.decided(there.map(|seen| &*seen.pod), outcome);
+        }
         self.end(outcome, signals).await?;
         while let Some((source, entries)) = self.follower.next_log().await {
+            if let Some(junit) = &mut self.junit {
+                junit.log(&source, &entries);
+            }
             if self.show.log(&source, &entries).is_err() {
                 break;
             }
@@ -158,6 +185,9 @@ impl Run {
         match happening {
             Happening::Pod(key) => self.show.pod(&self.follower, &key),
             Happening::Log(source, entries) => {
+                if let Some(junit) = &mut self.junit {
+                    junit.log(&source, &entries);
+                }
                 self.show.log(&source, &entries).context("cannot write the logs")?;
             }
         }

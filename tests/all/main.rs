@@ -13,6 +13,7 @@ mod host;
 mod kill;
 mod network;
 mod outside;
+mod reports;
 mod runs;
 mod shell;
 mod stopping;

@@ -184,7 +184,8 @@ fn a_pod_that_is_done_waits_for_changes_and_runs_again() {
 
 #[test]
 fn what_does_not_make_way_is_killed_after_a_second() {
-    let yaml = pod("p", "containers: [{name: web, image: ./app.wasm, args: ['60000']}]");
+    let yaml =
+        pod("p", "terminationGracePeriodSeconds: 1, containers: [{name: web, image: ./app.wasm, args: ['60000']}]");
     let project = Project::new("notice", &yaml);
     let child = project.watch(&["pod.yaml"]);
     child.wait_for("| requested: false");
