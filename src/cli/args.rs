@@ -9,7 +9,18 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Runs Kubernetes Pods whose containers are WebAssembly programs, in one process, without Linux
 /// namespaces. It runs no Linux images and sends nothing anywhere.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  wasmpod run pod.yaml               run a pod and follow its logs
+  wasmpod run app.wasm               run one program
+  wasmpod run pod.yaml --watch       run it again whenever something changes
+  wasmpod run --help                 all that `run` can do
+
+Colours are left out where NO_COLOR is set; WASMPOD_LOG=debug says what happens inside."
+)]
 pub struct Args {
     /// Say more about what happens; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -22,6 +33,26 @@ pub struct Args {
 pub enum Command {
     Run(RunArgs),
     Serve(ServeArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  wasmpod completions bash > ~/.local/share/bash-completion/completions/wasmpod
+  wasmpod completions zsh > ~/.zfunc/_wasmpod     (a folder of your fpath)
+  wasmpod completions fish > ~/.config/fish/completions/wasmpod.fish")]
+    Completions {
+        /// The shell that will read it
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "\
+Examples:
+  wasmpod man | man -l -                          read it
+  wasmpod man --dir ~/.local/share/man/man1       install it, a page for each command")]
+    Man {
+        /// Write a page for each command into this folder
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Keep a node running and serve the Kubernetes API
@@ -92,8 +123,11 @@ Examples:
   wasmpod run pod.yaml                        run a pod and follow its logs
   wasmpod run manifests/ --until ready        run a folder's pods until all are ready
   cat pod.yaml | wasmpod run -                read a manifest from standard input
+  wasmpod run pod.yaml --watch                run it again whenever a program or manifest changes
   wasmpod run app.wasm -- --port 80           run one program
   wasmpod run app.wasm --volume .:/work       … that sees a folder
+  wasmpod run tests.yaml --report junit=report.xml --timeout 5m
+                                              in CI: a report with each container's outcome
   wasmpod run pod.yaml --image web=web.wasm   run web.wasm for `image: web`
 
 Exit codes:
@@ -103,6 +137,7 @@ Exit codes:
   124  the time was up (--timeout)
   125  wasmpod itself failed
   130  Ctrl-C")]
+#[derive(Clone)]
 pub struct RunArgs {
     /// Manifests (YAML or JSON; files, folders, or - for standard input), or one .wasm file
     #[arg(required = true, value_name = "FILE")]
@@ -120,6 +155,15 @@ pub struct RunArgs {
     #[arg(long, value_enum, value_name = "STATE", default_value = "complete")]
     pub until: Until,
 
+    /// Watch the manifests and the .wasm files that their containers use, and run what changes
+    ///
+    /// A new program begins again in exactly the containers that use it, without back-off; what
+    /// ran before gets one second to end. A pod whose manifest has changed is replaced, one that is new
+    /// begins, one that is no longer there ends. Volumes stay. What is broken is told of, and what runs
+    /// goes on. The run ends with Ctrl-C.
+    #[arg(short, long, conflicts_with_all = ["until", "max_restarts"])]
+    pub watch: bool,
+
     /// Give up after this time, as in 30s, 5m or 1h30m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -135,6 +179,10 @@ pub struct RunArgs {
     /// Print the final Pod objects to standard output (logs go to standard error then)
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Output>,
+
+    /// Write what became of each container to a file that CI systems read
+    #[arg(long, value_name = "junit=FILE", value_parser = report)]
+    pub report: Option<PathBuf>,
 
     /// Set a variable for the program of a .wasm file
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = variable)]
@@ -192,6 +240,13 @@ fn name_and_file(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
         _ => Err("write NAME=FILE, as in web=target/web.wasm".into()),
+    }
+}
+
+fn report(text: &str) -> Result<PathBuf, String> {
+    match text.split_once('=') {
+        Some(("junit", file)) if !file.is_empty() => Ok(file.into()),
+        _ => Err("write junit=FILE, as in junit=target/wasmpod.xml".into()),
     }
 }
 

@@ -79,6 +79,8 @@ fn check_flags(args: &RunArgs) -> anyhow::Result<()> {
         ("--max-restarts", args.max_restarts.is_some()),
         ("--restart", args.restart.is_some()),
         ("--image", !args.images.is_empty()),
+        ("--watch", args.watch),
+        ("--report", args.report.is_some()),
         ("--until ready", args.until == Until::Ready),
     ];
     match of_pods.iter().find(|(_, given)| *given) {

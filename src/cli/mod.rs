@@ -10,12 +10,16 @@ macro_rules! tell {
 
 mod args;
 mod bare;
+mod changes;
+mod documents;
 mod exit;
 mod follow;
 mod input;
+mod junit;
 mod limits;
 mod live;
 mod plain;
+mod programs;
 mod progress;
 mod report;
 mod run;
@@ -23,6 +27,8 @@ mod serve;
 mod show;
 mod signals;
 mod state;
+mod wanted;
+mod watching;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -47,6 +53,8 @@ pub fn main() -> ExitCode {
     let done = match args.command {
         Command::Run(args) => run::main(args),
         Command::Serve(args) => serve::main(args),
+        Command::Completions { shell } => documents::completions(shell),
+        Command::Man { dir } => documents::man(dir.as_deref()),
     };
     match done {
         Ok(outcome) => outcome.code(),

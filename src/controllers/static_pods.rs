@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::control::{Body, ControlPlane, DeleteOptions, Key, Reason, Status};
+use crate::model::pods::MIRROR_ANNOTATION;
 
 /// Reads the pods of one file; `Err` tells what is wrong with it.
 pub type ReadPods = Box<dyn Fn(&Path) -> Result<Vec<Pod>, String> + Send + Sync>;
@@ -45,7 +46,6 @@ const SETTLE: Duration = Duration::from_millis(30);
 const SOURCE: &str = "kubernetes.io/config.source";
 const HASH: &str = "kubernetes.io/config.hash";
 const SEEN: &str = "kubernetes.io/config.seen";
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// What was last seen of a file.
 struct File {
@@ -138,7 +138,7 @@ impl StaticPods {
         let key = Key::pod(&namespace, &name);
         (meta.name, meta.namespace) = (Some(name), Some(namespace));
         let annotations = meta.annotations.get_or_insert_default();
-        let marks = [(SOURCE, "file".to_string()), (HASH, hash.clone()), (MIRROR, hash.clone())];
+        let marks = [(SOURCE, "file".to_string()), (HASH, hash.clone()), (MIRROR_ANNOTATION, hash.clone())];
         annotations.extend(marks.map(|(name, value)| (name.to_string(), value)));
         annotations.insert(SEEN.into(), format!("{:.9}", self.clock.now().wall));
         if let Some(spec) = &mut pod.spec {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::control::ControlPlane;
+use crate::model::pods::{self, MIRROR_ANNOTATION};
 
 pub use writer::{KEPT, Writer};
 
@@ -97,7 +98,8 @@ impl Recorder {
             pod: Involved {
                 namespace: text(&meta.namespace),
                 name: text(&meta.name),
-                uid: text(&meta.uid),
+                // A static pod is known by its manifest: so kubectl asks for its events.
+                uid: pods::annotation(pod, MIRROR_ANNOTATION).map_or_else(|| text(&meta.uid), Into::into),
                 revision: meta.resource_version.clone(),
             },
             field_path,

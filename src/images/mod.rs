@@ -8,6 +8,7 @@ mod reference;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -183,7 +184,8 @@ enum Named {
     Image(Arc<Image>),
 }
 
-type Stamp = (SystemTime, u64);
+/// What tells a file from itself after it was written: when, how long, which.
+pub type Stamp = (SystemTime, u64, u64);
 
 impl Images {
     /// Images from `named` files, and the built-in ones if wanted.
@@ -215,8 +217,13 @@ impl Images {
 
     /// Takes `program` for the file at `path`, as [`Images::file`] names it.
     pub fn adopt(&self, path: &Path, program: Executable) {
-        let stamp = stamp(path).unwrap_or((SystemTime::UNIX_EPOCH, 0));
+        let stamp = stamp(path).unwrap_or((SystemTime::UNIX_EPOCH, 0, 0));
         self.read.lock().insert(path.into(), (stamp, program));
+    }
+
+    /// How the file at `path` was when its program was taken.
+    pub fn stamp(&self, path: &Path) -> Option<Stamp> {
+        self.read.lock().get(path).map(|(stamp, _)| *stamp)
     }
 
     /// The file that holds the program of image `name`, if it is one; relative to `base`.
@@ -266,9 +273,10 @@ impl Images {
     }
 }
 
-fn stamp(path: &Path) -> io::Result<Stamp> {
+/// How the file at `path` is now.
+pub fn stamp(path: &Path) -> io::Result<Stamp> {
     let meta = std::fs::metadata(path)?;
-    Ok((meta.modified()?, meta.len()))
+    Ok((meta.modified()?, meta.len(), meta.ino()))
 }
 
 impl Executable {

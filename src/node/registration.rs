@@ -10,7 +10,7 @@ use super::Config;
 use crate::model::pods;
 
 /// The version of Kubernetes whose node this behaves as.
-pub const KUBELET_VERSION: &str = concat!("v1.36.0+wasmpod-", env!("CARGO_PKG_VERSION"));
+pub const KUBELET_VERSION: &str = concat!("v1.36.3+wasmpod-", env!("CARGO_PKG_VERSION"));
 
 /// The object of the node that `config` describes.
 pub(super) fn object(config: &Config, now: Timestamp) -> Node {
