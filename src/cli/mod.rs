@@ -10,7 +10,9 @@ macro_rules! tell {
 
 mod args;
 mod bare;
+mod check;
 mod exit;
+mod explain;
 mod follow;
 mod input;
 mod live;
@@ -21,6 +23,8 @@ mod report;
 mod run;
 mod show;
 mod signals;
+mod source;
+mod validate;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -43,6 +47,8 @@ pub fn main() -> ExitCode {
     set_up_tracing(args.verbose);
     let done = match args.command {
         Command::Run(args) => run::main(args),
+        Command::Validate(args) => validate::main(&args),
+        Command::Explain(args) => explain::main(&args),
     };
     match done {
         Ok(outcome) => outcome.code(),

@@ -5,6 +5,7 @@
 
 mod identity;
 pub mod pod;
+pub mod support;
 
 use std::sync::Arc;
 use std::time::Duration;

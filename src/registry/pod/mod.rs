@@ -3,7 +3,6 @@
 mod defaults;
 mod fields;
 mod qos;
-mod support;
 mod validation;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,8 +11,6 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use super::{Decision, identity};
 use crate::control::Status;
 use crate::model::pods;
-
-pub use support::{Support, judge};
 
 /// A pod as it will be stored: identity, defaults, checked.
 pub fn prepare_for_create(mut pod: Pod, now: Timestamp) -> Result<Pod, Status> {
