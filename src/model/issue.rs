@@ -17,6 +17,8 @@ pub struct Position {
 /// What kind of fault it is. Reports for other programs (SARIF) name it by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
+    /// The file can't be read.
+    Unreadable,
     /// The text is no YAML or JSON.
     Syntax,
     /// The text is larger, deeper or more folded than any manifest.
@@ -52,7 +54,8 @@ pub enum Severity {
 
 impl Rule {
     /// All of them, in the order in which they are found.
-    pub const ALL: [Rule; 11] = [
+    pub const ALL: [Rule; 12] = [
+        Rule::Unreadable,
         Rule::Syntax,
         Rule::Limit,
         Rule::NoObject,
@@ -69,6 +72,7 @@ impl Rule {
     /// Its stable name.
     pub fn id(self) -> &'static str {
         match self {
+            Rule::Unreadable => "unreadable",
             Rule::Syntax => "syntax",
             Rule::Limit => "limit",
             Rule::NoObject => "no-object",
@@ -86,6 +90,7 @@ impl Rule {
     /// What it says, as a sentence.
     pub fn about(self) -> &'static str {
         match self {
+            Rule::Unreadable => "The file can't be read.",
             Rule::Syntax => "The text is no YAML or JSON.",
             Rule::Limit => "The text is larger or nested more deeply than a manifest may be.",
             Rule::NoObject => "There is no object, or one without apiVersion and kind.",

@@ -21,11 +21,13 @@ mod scalars;
 pub mod schema;
 pub mod selector;
 mod strict;
+mod text;
 mod tree;
 mod workload;
 mod yaml;
 
 pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
-pub use kinds::{Kind, Object, named as kind};
+pub use kinds::{Kind, Object, of_resource};
 pub use manifest::{Fault, Manifest, parse};
+pub use text::decode;
 pub use workload::{Template, template};

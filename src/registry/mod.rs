@@ -10,6 +10,7 @@ mod metadata;
 mod plain;
 pub mod pod;
 mod reads;
+pub mod support;
 
 use std::sync::Arc;
 

@@ -3,7 +3,6 @@
 mod canonical;
 mod defaults;
 mod qos;
-mod support;
 mod totals;
 mod validation;
 
@@ -13,8 +12,6 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use super::{Decision, admission, identity};
 use crate::control::Status;
 use crate::model::pods;
-
-pub use support::{Support, judge};
 
 /// A pod as a registry with the usual settings will store it.
 pub fn prepare_for_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
