@@ -4,9 +4,11 @@
 //! request and etcd happens here; HTTP is `apiserver`'s, decisions about running are `lifecycle`'s.
 
 pub mod admission;
+mod difference;
 mod fields;
 mod identity;
 mod metadata;
+mod patch;
 pub mod pod;
 
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::clock::Clock;
 use crate::control::{
     Body, ControlPlane, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Reason, Revision, Scope,
-    Status, Update, WatchEvent, WatchStream,
+    Status, Subresource, Update, WatchEvent, WatchStream,
 };
 use crate::store::{CommitError, Expect, Expired, ObjectStore, Op};
 
@@ -29,6 +31,8 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
 /// A change that lost a race is tried again on the newer object; more losses than this are a fault.
 const MAX_RACES: usize = 64;
+
+const STALE: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
 /// The control plane of this process.
 pub struct Registry {
@@ -84,10 +88,7 @@ impl Registry {
                 Err(error @ CommitError::Exists(_)) => return Err(Status::internal(error)),
             }
         }
-        Err(conflict(
-            key,
-            "the object has been modified; please apply your changes to the latest version and try again",
-        ))
+        Err(conflict(key, STALE))
     }
 
     fn create_pod(&self, pod: Pod) -> Result<Arc<Object>, Status> {
@@ -109,14 +110,36 @@ impl Registry {
             Update::Bind { node } => {
                 pod::bound_to(current, node, self.clock.now().wall).map_err(|message| conflict(key, &message))
             }
+            Update::Replace { body: Body::Pod(pod), subresource } => {
+                self.replaced(key, current, (**pod).clone(), *subresource)
+            }
+            Update::Patch { patch, subresource } => {
+                let patched = patch::apply(key.resource.kind, current, patch)?;
+                self.replaced(key, current, patched, *subresource)
+            }
         })?;
         Ok(changed.1)
     }
 
+    /// `new` in the place of `current`, if it was made of this very state of it.
+    fn replaced(&self, key: &Key, current: &Pod, new: Pod, subresource: Subresource) -> Result<Decision<()>, Status> {
+        let wanted = new.metadata.resource_version.as_deref().unwrap_or_default();
+        if !wanted.is_empty() && current.metadata.resource_version.as_deref() != Some(wanted) {
+            return Err(match wanted.parse::<Revision>() {
+                Ok(_) => conflict(key, STALE),
+                Err(_) => Status::new(Reason::BadRequest, format!("resourceVersion: Invalid value: {wanted:?}")),
+            });
+        }
+        Ok(pod::put_or_end(current, pod::replaced(current, new, subresource)?))
+    }
+
     fn delete_now(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
         let now = self.clock.now().wall;
-        let deletion = |current: &Pod| Ok(pod::deletion(current, options.grace_seconds, now));
-        let (gone, object) = self.change(key, &options.preconditions, deletion)?;
+        let deletion = |current: &Pod| {
+            check_deletion(&options.preconditions, key, current)?;
+            Ok(pod::deletion(current, options.grace_seconds, now))
+        };
+        let (gone, object) = self.change(key, &Preconditions::default(), deletion)?;
         Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) })
     }
 }
@@ -150,8 +173,27 @@ fn check(wanted: &Preconditions, key: &Key, object: &Object, pod: &Pod) -> Resul
         return Err(conflict(key, &why));
     }
     if wanted.revision.is_some_and(|wanted| wanted != object.revision) {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
-        return Err(conflict(key, why));
+        return Err(conflict(key, STALE));
+    }
+    Ok(())
+}
+
+/// A deletion's preconditions, which have words of their own.
+fn check_deletion(wanted: &Preconditions, key: &Key, pod: &Pod) -> Result<(), Status> {
+    let differs = |what: &str, wanted: &str, found: &str, happened: &str| {
+        let why = format!(
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object \
+             might have been {happened}"
+        );
+        Err(Status::conflict(key.resource.kind, &key.name, why))
+    };
+    let uid = crate::model::pods::uid(pod);
+    if let Some(wanted) = wanted.uid.as_deref().filter(|wanted| *wanted != uid) {
+        return differs("UID", wanted, uid, "deleted and then recreated");
+    }
+    let revision = pod.metadata.resource_version.as_deref().unwrap_or_default();
+    if let Some(wanted) = wanted.revision.map(|wanted| wanted.to_string()).filter(|wanted| wanted != revision) {
+        return differs("ResourceVersion", &wanted, revision, "modified");
     }
     Ok(())
 }
