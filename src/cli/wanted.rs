@@ -13,7 +13,7 @@ use crate::control::{Body, DeleteOptions, Key, Reason, Status};
 use crate::model::pods;
 
 /// How long what makes way for something newer may take to end.
-const GRACE: Duration = Duration::from_secs(1);
+pub const GRACE: Duration = Duration::from_secs(1);
 
 /// A pod as the manifests say it, and where it was stored.
 pub struct Wanted {
