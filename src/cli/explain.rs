@@ -189,7 +189,10 @@ mod tests {
         let wanted = "KIND:       Pod\nVERSION:    v1\nWASMPOD:    has no effect: it is not enforced yet\n\n\
                       FIELD: livenessProbe <Probe>\n\nDESCRIPTION:\n    Periodic probe of container liveness.";
         assert!(told.starts_with(wanted), "{told}");
-        assert!(told.contains("\n  httpGet\t<HTTPGetAction>\n    HTTPGet specifies an HTTP GET request to perform.\n"), "{told}");
+        assert!(
+            told.contains("\n  httpGet\t<HTTPGetAction>\n    HTTPGet specifies an HTTP GET request to perform.\n"),
+            "{told}"
+        );
         let widest = told.lines().map(|line| line.chars().count()).max();
         assert!(widest.is_some_and(|widest| widest <= WIDTH + 60), "{told}");
     }

@@ -53,6 +53,11 @@ macro_rules! kinds {
                 match self { $(Object::$kind(_) => Kind::$kind,)* }
             }
 
+            /// The object as the API writes it.
+            pub fn to_json(&self) -> serde_json::Result<String> {
+                match self { $(Object::$kind(object) => serde_json::to_string(object),)* }
+            }
+
             /// Its name, labels and so on.
             pub fn metadata(&self) -> &ObjectMeta {
                 match self { $(Object::$kind(object) => &object.metadata,)* }
@@ -155,7 +160,9 @@ pub fn named(name: &str) -> Option<Kind> {
 pub fn of_resource(resource: &str) -> Option<Kind> {
     let asked = resource.to_lowercase();
     let short = SHORT_NAMES.iter().find(|(short, _)| *short == asked).map(|(_, kind)| *kind);
-    short.or_else(|| Kind::ALL.iter().copied().find(|kind| asked == kind.name().to_lowercase() || asked == kind.plural()))
+    short.or_else(|| {
+        Kind::ALL.iter().copied().find(|kind| asked == kind.name().to_lowercase() || asked == kind.plural())
+    })
 }
 
 const SHORT_NAMES: &[(&str, Kind)] = &[

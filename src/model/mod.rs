@@ -8,7 +8,12 @@ pub mod expansion;
 mod header;
 mod issue;
 mod kinds;
+#[cfg(test)]
+#[path = "../../fuzz/src/laws.rs"]
+mod laws;
 mod manifest;
+#[cfg(test)]
+mod mutations;
 pub mod names;
 pub mod pods;
 pub mod quantity;

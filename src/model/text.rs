@@ -13,7 +13,9 @@ pub fn decode(bytes: Vec<u8>) -> Result<String, Issue> {
         _ => None,
     };
     match wide {
-        Some(units) => String::from_utf16(&units).map_err(|_| fault(None, "it is not text: its UTF-16 is broken".into())),
+        Some(units) => {
+            String::from_utf16(&units).map_err(|_| fault(None, "it is not text: its UTF-16 is broken".into()))
+        }
         None => String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
             let before = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default()).into_owned();

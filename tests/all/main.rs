@@ -16,3 +16,4 @@ mod runs;
 mod shell;
 mod stopping;
 mod third_party;
+mod validate;
