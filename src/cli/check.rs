@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::model::{Fault, Object, Rule, template};
-use crate::registry::{pod, support};
+use crate::registry::pod;
+use crate::registry::support::{self, Finding, State};
 
 /// Every fault of an object of a manifest, its `number`th: those that the API would find, and
 /// what wasmpod does not do. Of kinds that hold no pod, the form is all that is known.
@@ -27,9 +28,17 @@ pub fn faults(pod: &Pod, number: usize) -> Vec<Fault> {
         Err(status) if status.causes.is_empty() => vec![fault(Rule::Invalid, String::new(), status.message)],
         Err(status) => status.causes.into_iter().map(|c| fault(Rule::Invalid, c.field, c.message)).collect(),
     };
-    found.extend(support::judge(pod).into_iter().map(|finding| {
-        let rule = if finding.state.refuses() { Rule::Unsupported } else { Rule::NoEffect };
-        fault(rule, finding.field, finding.state.to_string())
-    }));
+    for Finding { field, state } in support::judge(pod) {
+        // What is wrong altogether need not be told twice.
+        if found.iter().any(|fault| fault.rule == Rule::Invalid && fault.path == field) {
+            continue;
+        }
+        let rule = match state {
+            State::Refused(_) => Rule::Unsupported,
+            State::NotYet(_) => Rule::NotYet,
+            State::Enforced | State::Inert(_) | State::NotEnforced(_) => Rule::NoEffect,
+        };
+        found.push(fault(rule, field, state.to_string()));
+    }
     found
 }

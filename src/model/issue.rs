@@ -37,6 +37,8 @@ pub enum Rule {
     Invalid,
     /// wasmpod can't do what the field asks for.
     Unsupported,
+    /// wasmpod will do what the field asks for, and refuses to run it so far.
+    NotYet,
     /// The field is there, and nothing comes of it.
     NoEffect,
     /// YAML 1.1 reads the value as something that it does not look like.
@@ -54,7 +56,7 @@ pub enum Severity {
 
 impl Rule {
     /// All of them, in the order in which they are found.
-    pub const ALL: [Rule; 12] = [
+    pub const ALL: [Rule; 13] = [
         Rule::Unreadable,
         Rule::Syntax,
         Rule::Limit,
@@ -65,6 +67,7 @@ impl Rule {
         Rule::WrongType,
         Rule::Invalid,
         Rule::Unsupported,
+        Rule::NotYet,
         Rule::NoEffect,
         Rule::Misread,
     ];
@@ -82,6 +85,7 @@ impl Rule {
             Rule::WrongType => "wrong-type",
             Rule::Invalid => "invalid-value",
             Rule::Unsupported => "unsupported",
+            Rule::NotYet => "not-yet",
             Rule::NoEffect => "no-effect",
             Rule::Misread => "misread",
         }
@@ -100,6 +104,7 @@ impl Rule {
             Rule::WrongType => "The field wants a value of another type.",
             Rule::Invalid => "The API refuses this value.",
             Rule::Unsupported => "wasmpod can't do what the field asks for.",
+            Rule::NotYet => "wasmpod does not do yet what the field asks for, and refuses to run it.",
             Rule::NoEffect => "The field has no effect in wasmpod.",
             Rule::Misread => "YAML 1.1 reads the value as something that it does not look like.",
         }
@@ -108,7 +113,7 @@ impl Rule {
     /// Whether it keeps the manifest from being used.
     pub fn severity(self) -> Severity {
         match self {
-            Rule::NoEffect | Rule::Misread => Severity::Warning,
+            Rule::NotYet | Rule::NoEffect | Rule::Misread => Severity::Warning,
             _ => Severity::Error,
         }
     }

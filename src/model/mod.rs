@@ -11,7 +11,12 @@ pub mod formats;
 mod header;
 mod issue;
 mod kinds;
+#[cfg(test)]
+#[path = "../../fuzz/src/laws.rs"]
+mod laws;
 mod manifest;
+#[cfg(test)]
+mod mutations;
 pub mod names;
 pub mod outcome;
 pub mod pods;

@@ -18,4 +18,5 @@ mod runs;
 mod shell;
 mod stopping;
 mod third_party;
+mod validate;
 mod watching;
