@@ -28,6 +28,7 @@ pub mod selector;
 mod strict;
 mod text;
 mod tree;
+pub mod version;
 mod workload;
 mod yaml;
 
