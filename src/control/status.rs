@@ -283,7 +283,8 @@ mod tests {
 
     #[test]
     fn a_fault_found_twice_is_told_once_in_words() {
-        let cause = |message: &str| Cause { field: "spec".into(), reason: "FieldValueInvalid", message: message.into() };
+        let cause =
+            |message: &str| Cause { field: "spec".into(), reason: "FieldValueInvalid", message: message.into() };
         let status = Status::invalid("Pod", "p", vec![cause("a"), cause("a"), cause("b")]);
         assert_eq!(status.message, "Pod \"p\" is invalid: [spec: a, spec: b]");
         assert_eq!(status.causes.len(), 3);

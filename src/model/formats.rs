@@ -152,9 +152,7 @@ pub fn port_name(text: &str) -> Wrongs {
     let mut wrongs = Wrongs::new();
     at_most(15, text, &mut wrongs);
     let charset = !text.is_empty() && text.bytes().all(|c| is_lower(c) || c == b'-');
-    expect(charset, &mut wrongs, || {
-        "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".into()
-    });
+    expect(charset, &mut wrongs, || "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".into());
     let letter = text.bytes().any(|c| c.is_ascii_lowercase());
     expect(letter, &mut wrongs, || "must contain at least one letter (a-z)".into());
     expect(!text.contains("--"), &mut wrongs, || "must not contain consecutive hyphens".into());
@@ -195,7 +193,8 @@ pub fn env_var_name(text: &str) -> Wrongs {
 pub fn config_map_key(text: &str) -> Wrongs {
     let mut wrongs = Wrongs::new();
     at_most(253, text, &mut wrongs);
-    let charset = !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'));
+    let charset =
+        !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'));
     expect(charset, &mut wrongs, || {
         "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
          'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"

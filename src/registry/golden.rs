@@ -122,7 +122,9 @@ fn base(golden: &Value) -> Pod {
         volume.name = "kube-api-access-xdc7p".into();
     }
     let containers = spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten());
-    for (container, shown) in containers.zip(shown.containers.into_iter().chain(shown.init_containers.into_iter().flatten())) {
+    for (container, shown) in
+        containers.zip(shown.containers.into_iter().chain(shown.init_containers.into_iter().flatten()))
+    {
         container.volume_mounts = shown.volume_mounts;
         for mount in container.volume_mounts.iter_mut().flatten() {
             mount.name = "kube-api-access-xdc7p".into();

@@ -4,12 +4,14 @@
 //! request and etcd happens here; HTTP is `apiserver`'s, decisions about running are `lifecycle`'s.
 
 pub mod admission;
+pub mod config_map;
 mod difference;
 mod fields;
 mod identity;
 mod metadata;
 mod patch;
 pub mod pod;
+pub mod secret;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,9 +99,7 @@ impl Registry {
         let op = Op::Put { key, expect: Expect::Absent, draft: draft(pod)? };
         match self.store.commit(vec![op]) {
             Ok(mut stored) => stored.pop().ok_or_else(|| Status::internal("the store lost an object")),
-            Err(CommitError::Exists(key)) => {
-                Err(Status::already_exists(key.resource.plural, &key.name))
-            }
+            Err(CommitError::Exists(key)) => Err(Status::already_exists(key.resource.plural, &key.name)),
             Err(error) => Err(Status::internal(error)),
         }
     }

@@ -74,11 +74,8 @@ fn sources() -> Vec<VolumeProjection> {
         ..ConfigMapProjection::default()
     };
     let field = ObjectFieldSelector { api_version: Some("v1".into()), field_path: "metadata.namespace".into() };
-    let namespace = DownwardAPIVolumeFile {
-        path: "namespace".into(),
-        field_ref: Some(field),
-        ..DownwardAPIVolumeFile::default()
-    };
+    let namespace =
+        DownwardAPIVolumeFile { path: "namespace".into(), field_ref: Some(field), ..DownwardAPIVolumeFile::default() };
     vec![
         VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() },
         VolumeProjection { config_map: Some(authority), ..VolumeProjection::default() },

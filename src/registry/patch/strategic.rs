@@ -80,8 +80,7 @@ fn merge_object(
             items.retain(|item| !gone.contains(item));
         }
     }
-    let ordered: Vec<String> =
-        patch.keys().filter_map(|key| key.strip_prefix(ORDER).map(str::to_string)).collect();
+    let ordered: Vec<String> = patch.keys().filter_map(|key| key.strip_prefix(ORDER).map(str::to_string)).collect();
     for key in ordered {
         let Some(Value::Array(order)) = patch.remove(&format!("{ORDER}{key}")) else { continue };
         let items = match current.remove(&key) {

@@ -88,7 +88,12 @@ fn patches_that_make_no_sense_are_refused() {
     let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}});
     let nameless = json!({"spec": {"containers": [{"image": "x"}]}});
     for (kind, patch, code, words) in [
-        (PatchKind::StrategicMerge, nameless, 400, "map: map in list containers does not contain declared merge key: name"),
+        (
+            PatchKind::StrategicMerge,
+            nameless,
+            400,
+            "map: map in list containers does not contain declared merge key: name",
+        ),
         (PatchKind::StrategicMerge, json!({"metadata": {"$patch": "sideways"}}), 400, "Unknown patch type: sideways"),
         (PatchKind::Merge, json!([]), 400, "error decoding patch: wanted an object"),
         (PatchKind::Json, json!([{"op": "remove", "path": "/spec/nope"}]), 422, "the server rejected our request"),

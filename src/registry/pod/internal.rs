@@ -156,9 +156,13 @@ mod tests {
 
     #[test]
     fn fields_that_are_not_set_are_shown_too() {
-        let spec: PodSpec = serde_yaml::from_str("{hostPID: true, securityContext: {}, containers: []}").expect("a spec");
+        let spec: PodSpec =
+            serde_yaml::from_str("{hostPID: true, securityContext: {}, containers: []}").expect("a spec");
         let text = shown("PodSpec", &spec);
-        assert!(text.contains("\n \"SecurityContext\": {\n  \"HostNetwork\": false,\n  \"HostPID\": true,\n"), "{text}");
+        assert!(
+            text.contains("\n \"SecurityContext\": {\n  \"HostNetwork\": false,\n  \"HostPID\": true,\n"),
+            "{text}"
+        );
         assert!(text.contains("\n \"DNSPolicy\": \"\",\n \"NodeSelector\": null,\n"), "{text}");
     }
 }

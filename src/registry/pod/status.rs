@@ -65,13 +65,7 @@ fn check_conditions(faults: &mut Faults, list: Path<'_>, status: &PodStatus) {
 }
 
 /// What has ended for good does not run again.
-fn check_states(
-    faults: &mut Faults,
-    list: Path<'_>,
-    old: &[ContainerStatus],
-    new: &[ContainerStatus],
-    spec: &PodSpec,
-) {
+fn check_states(faults: &mut Faults, list: Path<'_>, old: &[ContainerStatus], new: &[ContainerStatus], spec: &PodSpec) {
     for (i, old) in old.iter().enumerate() {
         let ended = old.state.as_ref().and_then(|state| state.terminated.as_ref());
         let Some(code) = ended.map(|ended| ended.exit_code) else { continue };

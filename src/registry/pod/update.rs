@@ -89,7 +89,9 @@ fn check(faults: &mut Faults, old: &Pod, new: &Pod) {
     let (before, after) = (spec(old), spec(new));
     let at = Path::root("spec");
     let init = (pods::init_containers(&before), pods::init_containers(&after));
-    for (list, old, new) in [("containers", &*before.containers, &*after.containers), ("initContainers", init.0, init.1)] {
+    for (list, old, new) in
+        [("containers", &*before.containers, &*after.containers), ("initContainers", init.0, init.1)]
+    {
         if old.len() != new.len() {
             return faults.forbidden(at.child(list), "pod updates may not add or remove containers");
         }

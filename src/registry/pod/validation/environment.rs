@@ -34,8 +34,7 @@ const CONTAINER_RESOURCES: &[&str] = &[
     "requests.memory",
 ];
 
-const SIZE_DIVISORS: &[&str] =
-    &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+const SIZE_DIVISORS: &[&str] = &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
 
 /// `env` and `envFrom`.
 pub fn check(faults: &mut Faults, at: Path<'_>, container: &Container) {

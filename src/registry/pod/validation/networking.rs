@@ -61,7 +61,8 @@ pub fn check_dns_config(faults: &mut Faults, at: Path<'_>, spec: &PodSpec) {
         faults.invalid(at.child("searches"), searches, why);
     }
     if searches.join(" ").len() > LONGEST_SEARCHES {
-        let why = format!("must not have more than {LONGEST_SEARCHES} characters (including spaces) in the search list");
+        let why =
+            format!("must not have more than {LONGEST_SEARCHES} characters (including spaces) in the search list");
         faults.invalid(at.child("searches"), searches, why);
     }
     for (i, search) in searches.iter().enumerate().filter(|(_, search)| *search != ".") {

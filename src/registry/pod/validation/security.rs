@@ -12,8 +12,7 @@ use crate::registry::fields::{Faults, Path};
 pub fn check_pod(faults: &mut Faults, at: Path<'_>, spec: &PodSpec) {
     let empty = PodSecurityContext::default();
     let context = spec.security_context.as_ref().unwrap_or(&empty);
-    let ids =
-        [("fsGroup", context.fs_group), ("runAsUser", context.run_as_user), ("runAsGroup", context.run_as_group)];
+    let ids = [("fsGroup", context.fs_group), ("runAsUser", context.run_as_user), ("runAsGroup", context.run_as_group)];
     check_ids(faults, at, &ids);
     for (i, group) in context.supplemental_groups.iter().flatten().enumerate() {
         let groups = at.child("supplementalGroups");

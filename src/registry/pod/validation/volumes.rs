@@ -91,7 +91,8 @@ pub fn check<'v>(faults: &mut Faults, list: Path<'_>, volumes: &'v [Volume], pod
             names.insert(volume.name.as_str());
             known.insert(&volume.name, volume);
         }
-        if let Some(claim) = volume.persistent_volume_claim.as_ref().filter(|claim| claims.contains(&claim.claim_name)) {
+        if let Some(claim) = volume.persistent_volume_claim.as_ref().filter(|claim| claims.contains(&claim.claim_name))
+        {
             let why = "must not reference a PVC that gets created for an ephemeral volume";
             let at = at.child("persistentVolumeClaim");
             faults.invalid(at.child("claimName"), &claim.claim_name, why);
@@ -128,16 +129,7 @@ fn check_host_path(faults: &mut Faults, at: Path<'_>, volume: &Volume) {
         return;
     }
     check_no_backsteps(faults, at.child("path"), &host.path);
-    let types = [
-        "",
-        "BlockDevice",
-        "CharDevice",
-        "Directory",
-        "DirectoryOrCreate",
-        "File",
-        "FileOrCreate",
-        "Socket",
-    ];
+    let types = ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
     faults.one_of(at.child("type"), text(&host.type_), &types);
 }
 
