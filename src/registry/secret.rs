@@ -80,15 +80,11 @@ fn check_type(faults: &mut Faults, secret: &Secret) {
         "kubernetes.io/dockerconfigjson" => {
             check_json(faults, data, ".dockerconfigjson", value(".dockerconfigjson"));
         }
-        "kubernetes.io/basic-auth" => {
-            if value("username").is_none() && value("password").is_none() {
-                needs(faults, &["username", "password"]);
-            }
+        "kubernetes.io/basic-auth" if value("username").is_none() && value("password").is_none() => {
+            needs(faults, &["username", "password"]);
         }
-        "kubernetes.io/ssh-auth" => {
-            if value("ssh-privatekey").is_none_or(|key| key.0.is_empty()) {
-                faults.required(data.key("ssh-privatekey"), "");
-            }
+        "kubernetes.io/ssh-auth" if value("ssh-privatekey").is_none_or(|key| key.0.is_empty()) => {
+            faults.required(data.key("ssh-privatekey"), "");
         }
         "kubernetes.io/tls" => needs(faults, &["tls.crt", "tls.key"]),
         _ => {}
