@@ -19,7 +19,8 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups, in the order of the table.
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
+    ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
     ("density-1000", || density::figures(1000)),

@@ -1,14 +1,12 @@
 //! Pods on a node in this process: created in the store, seen on a watch.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use wasmpod::cli::local::{Local, capacity, runtime};
 use wasmpod::control::{Body, ChangeKind, DeleteOptions, Key, Resource, Scope, WatchEvent, WatchStream};
-use wasmpod::images::Images;
+use wasmpod::embedded::Node;
 use wasmpod::model::pods;
 
 use super::figures::Figure;
@@ -16,7 +14,7 @@ use super::native::{Sleepers, millis};
 
 /// A node and a client that watches it.
 pub struct Bench {
-    local: Local,
+    node: Node,
     watch: WatchStream,
 }
 
@@ -28,14 +26,13 @@ pub const TWO_AND_TWO: &str = "initContainers: [{name: i, image: busybox, comman
 pub fn on_node<T>(work: impl AsyncFnOnce(&mut Bench) -> T) -> T {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     tokio.block_on(async {
-        let images = Arc::new(Images::new(BTreeMap::new(), true));
-        let local = Local::start(runtime().expect("a runtime"), images, capacity()).expect("a node");
-        let scope = Scope { resource: Resource::PODS, namespace: None };
-        let from = local.control.list(&scope).await.expect("a list").revision;
-        let watch = local.control.watch(&scope, from).await.expect("a watch");
-        let mut bench = Bench { local, watch };
+        let node = Node::builder().start().expect("a node");
+        let scope = Scope::all(Resource::PODS);
+        let from = node.control().list(&scope).await.expect("a list").revision;
+        let watch = node.control().watch(&scope, from).await.expect("a watch");
+        let mut bench = Bench { node, watch };
         let done = work(&mut bench).await;
-        bench.local.stop().await;
+        bench.node.stop().await;
         done
     })
 }
@@ -44,12 +41,12 @@ impl Bench {
     pub async fn create(&self, name: &str, spec: &str) {
         let yaml = format!("{{metadata: {{name: {name}}}, spec: {{{spec}}}}}");
         let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
-        self.local.control.create(Body::Pod(Box::new(pod))).await.expect("created");
+        self.node.control().create(Body::Pod(Box::new(pod))).await.expect("created");
     }
 
     pub async fn delete(&self, name: &str) {
         let key = Key::pod("default", name);
-        self.local.control.delete(&key, DeleteOptions::default()).await.expect("deleted");
+        self.node.control().delete(&key, DeleteOptions::default()).await.expect("deleted");
     }
 
     /// Waits until `count` more pods run, all containers ready.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use wasmpod::Node;
+
 use super::figures::{Figure, percentile};
 use super::native::{millis, run_true};
 use super::pods::{PAUSE, TWO_AND_TWO, on_node};
@@ -25,6 +27,26 @@ pub fn figures() -> Vec<Figure> {
     });
     figures.extend(command_starts(native_p50));
     figures
+}
+
+/// The library's face: a process's first node, engine and all, and those that follow.
+pub fn in_memory() -> Vec<Figure> {
+    let native = run_true();
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    tokio.block_on(async {
+        let mut times = Vec::new();
+        for _ in 0..200 {
+            let begun = Instant::now();
+            let node = Node::in_memory().expect("a node");
+            times.push(millis(begun.elapsed()));
+            drop(node);
+        }
+        let (first, others) = times.split_at_mut(1);
+        vec![
+            Figure::new("in_memory_node_start_ms", first[0], "ms").at_most(5.0).beside(native),
+            Figure::new("in_memory_node_more_ms", percentile(others, 0.5), "ms").at_most(5.0).beside(native),
+        ]
+    })
 }
 
 /// The whole command for a pod that ends at once, without and with compiled code in the cache.

@@ -13,10 +13,10 @@ const FLOORS: &[(usize, &[&str])] = &[
     (0, &["model"]),
     (1, &["lifecycle", "scheduling", "control", "budget"]),
     (2, &["clock", "store", "files", "network", "logs"]),
-    (3, &["registry", "images", "volumes", "streams", "kube_client"]),
+    (3, &["events", "registry", "images", "volumes", "streams", "kube_client"]),
     (4, &["runtime", "prober"]),
     (5, &["node", "controllers"]),
-    (6, &["apiserver", "kubelet_api"]),
+    (6, &["embedded", "apiserver", "kubelet_api"]),
     (7, &["cli"]),
 ];
 

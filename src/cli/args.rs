@@ -1,5 +1,6 @@
 //! Flags and their help.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,18 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Runs Kubernetes Pods whose containers are WebAssembly programs, in one process, without Linux
 /// namespaces. It runs no Linux images and sends nothing anywhere.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  wasmpod run pod.yaml               run a pod and follow its logs
+  wasmpod run app.wasm               run one program
+  wasmpod run pod.yaml --watch       run it again whenever something changes
+  wasmpod run --help                 all that `run` can do
+
+Colours are left out where NO_COLOR is set; WASMPOD_LOG=debug says what happens inside."
+)]
 pub struct Args {
     /// Say more about what happens; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -20,6 +32,87 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunArgs),
+    Serve(ServeArgs),
+    Validate(ValidateArgs),
+    Explain(ExplainArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  wasmpod completions bash > ~/.local/share/bash-completion/completions/wasmpod
+  wasmpod completions zsh > ~/.zfunc/_wasmpod     (a folder of your fpath)
+  wasmpod completions fish > ~/.config/fish/completions/wasmpod.fish")]
+    Completions {
+        /// The shell that will read it
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "\
+Examples:
+  wasmpod man | man -l -                          read it
+  wasmpod man --dir ~/.local/share/man/man1       install it, a page for each command")]
+    Man {
+        /// Write a page for each command into this folder
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Keep a node running and serve the Kubernetes API
+///
+/// kubectl works with the kubeconfig that this command writes. Pods come from the manifests that are
+/// named here and from the folder of --pod-manifest-path, which is watched. SIGTERM and Ctrl-C end the
+/// pods gracefully; a second one kills them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod serve                                        an empty node on https://127.0.0.1:6443
+  wasmpod serve pod.yaml --builtin-images              … that runs a pod
+  wasmpod serve --pod-manifest-path /etc/wasmpod/pods  … that runs a folder's pods
+  wasmpod serve --listen 0.0.0.0:6443 --tls-san edge7  … for other machines, too (TLS only)
+
+  export KUBECONFIG=~/.local/state/wasmpod/node/kubeconfig
+  kubectl get pods
+
+Exit codes:
+  0    ended by SIGTERM or Ctrl-C
+  2    bad input
+  125  wasmpod itself failed")]
+pub struct ServeArgs {
+    /// Manifests to run from the beginning (YAML or JSON; files, folders, or - for standard input)
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Run the manifests of DIR as static pods; what changes there takes effect within a second
+    #[arg(long, value_name = "DIR")]
+    pub pod_manifest_path: Option<PathBuf>,
+
+    /// Where to serve; port 0 takes a free one. Plain HTTP is answered on loopback only
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6443")]
+    pub listen: SocketAddr,
+
+    /// Another name or address under which clients reach this node
+    #[arg(long = "tls-san", value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// Where keys, the kubeconfig and logs lie [default: $XDG_STATE_HOME/wasmpod/node]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// The node's name [default: this machine's]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+
+    /// Use FILE for containers with `image: NAME`
+    #[arg(long = "image", value_name = "NAME=FILE", value_parser = name_and_file)]
+    pub images: Vec<(String, PathBuf)>,
+
+    /// Let built-in programs stand in for busybox, alpine, nginx and pause
+    #[arg(long)]
+    pub builtin_images: bool,
+
+    /// How long pods and requests may take to end
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
+    pub shutdown_grace: Duration,
 }
 
 /// Run the pods of manifests, or one WebAssembly program
@@ -32,8 +125,11 @@ Examples:
   wasmpod run pod.yaml                        run a pod and follow its logs
   wasmpod run manifests/ --until ready        run a folder's pods until all are ready
   cat pod.yaml | wasmpod run -                read a manifest from standard input
+  wasmpod run pod.yaml --watch                run it again whenever a program or manifest changes
   wasmpod run app.wasm -- --port 80           run one program
   wasmpod run app.wasm --volume .:/work       … that sees a folder
+  wasmpod run tests.yaml --report junit=report.xml --timeout 5m
+                                              in CI: a report with each container's outcome
   wasmpod run pod.yaml --image web=web.wasm   run web.wasm for `image: web`
 
 Exit codes:
@@ -43,6 +139,7 @@ Exit codes:
   124  the time was up (--timeout)
   125  wasmpod itself failed
   130  Ctrl-C")]
+#[derive(Clone)]
 pub struct RunArgs {
     /// Manifests (YAML or JSON; files, folders, or - for standard input), or one .wasm file
     #[arg(required = true, value_name = "FILE")]
@@ -60,6 +157,15 @@ pub struct RunArgs {
     #[arg(long, value_enum, value_name = "STATE", default_value = "complete")]
     pub until: Until,
 
+    /// Watch the manifests and the .wasm files that their containers use, and run what changes
+    ///
+    /// A new program begins again in exactly the containers that use it, without back-off; what
+    /// ran before gets one second to end. A pod whose manifest has changed is replaced, one that is new
+    /// begins, one that is no longer there ends. Volumes stay. What is broken is told of, and what runs
+    /// goes on. A .wasm file that is run alone is watched, too. The run ends with Ctrl-C.
+    #[arg(short, long, conflicts_with_all = ["until", "max_restarts"])]
+    pub watch: bool,
+
     /// Give up after this time, as in 30s, 5m or 1h30m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -76,6 +182,10 @@ pub struct RunArgs {
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Output>,
 
+    /// Write what became of each container to a file that CI systems read
+    #[arg(long, value_name = "junit=FILE", value_parser = report)]
+    pub report: Option<PathBuf>,
+
     /// Set a variable for the program of a .wasm file
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
@@ -87,6 +197,58 @@ pub struct RunArgs {
     /// Show a folder to the program of a .wasm file
     #[arg(long = "volume", value_name = "HOST:GUEST[:ro]", value_parser = volume)]
     pub volumes: Vec<VolumeArg>,
+}
+
+/// Check manifests as the Kubernetes API would, and say what wasmpod makes of them
+///
+/// Every fault of every file is told with its place and the way out. Nothing is run, and nothing is
+/// asked of a cluster.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod validate pod.yaml                   check one file
+  wasmpod validate manifests/ --strict        check a folder; warnings fail, too
+  helm template chart | wasmpod validate -    check standard input
+  wasmpod validate . --output sarif           for code scanning
+
+Exit codes:
+  0    no faults
+  2    faults (with --strict: or warnings)")]
+pub struct ValidateArgs {
+    /// Manifests (YAML or JSON; files, folders, or - for standard input)
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Print a report for other programs
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Report>,
+
+    /// Let warnings count as faults
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    Json,
+    Sarif,
+}
+
+/// Explain a field of a kind, and say whether wasmpod supports it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod explain pod                                    a kind and its fields
+  wasmpod explain pod.spec.containers.livenessProbe      one field
+  wasmpod explain deployment.spec --recursive            all fields below it, in short")]
+pub struct ExplainArgs {
+    /// A kind, and a field of it
+    #[arg(value_name = "KIND[.FIELD]")]
+    pub field: String,
+
+    /// Print the names of all fields below, too
+    #[arg(long)]
+    pub recursive: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -132,6 +294,13 @@ fn name_and_file(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
         _ => Err("write NAME=FILE, as in web=target/web.wasm".into()),
+    }
+}
+
+fn report(text: &str) -> Result<PathBuf, String> {
+    match text.split_once('=') {
+        Some(("junit", file)) if !file.is_empty() => Ok(file.into()),
+        _ => Err("write junit=FILE, as in junit=target/wasmpod.xml".into()),
     }
 }
 

@@ -7,10 +7,9 @@ use futures_util::stream;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::report;
 use crate::control::{ChangeKind, ControlPlane, Key, Object, Reason, Resource, Scope, WatchEvent, WatchStream};
 use crate::logs::Entry;
-use crate::model::pods;
+use crate::model::{outcome, pods};
 use crate::node::Handle;
 
 /// A pod as it was last seen.
@@ -35,9 +34,6 @@ pub enum Happening {
     Log(Arc<Source>, Vec<Entry>),
 }
 
-/// Everything that runs here.
-const SCOPE: Scope = Scope { resource: Resource::PODS, namespace: None };
-
 type LogStream = BoxStream<'static, (Arc<Source>, Vec<Entry>)>;
 
 /// See the module's documentation.
@@ -56,8 +52,8 @@ pub struct Follower {
 impl Follower {
     /// Follows all pods that will be created.
     pub async fn start(control: &Arc<dyn ControlPlane>, handle: Handle) -> anyhow::Result<Follower> {
-        let list = control.list(&SCOPE).await?;
-        let watch = control.watch(&SCOPE, list.revision).await?;
+        let list = control.list(&Scope::all(Resource::PODS)).await?;
+        let watch = control.watch(&Scope::all(Resource::PODS), list.revision).await?;
         Ok(Follower {
             control: control.clone(),
             handle,
@@ -110,8 +106,8 @@ impl Follower {
 
     /// Catches up by comparing what is there with what was seen.
     async fn list_again(&mut self) -> anyhow::Result<()> {
-        let list = self.control.list(&SCOPE).await?;
-        self.watch = self.control.watch(&SCOPE, list.revision).await?;
+        let list = self.control.list(&Scope::all(Resource::PODS)).await?;
+        self.watch = self.control.watch(&Scope::all(Resource::PODS), list.revision).await?;
         let there: HashSet<Key> = list.items.iter().map(|object| object.key.clone()).collect();
         for (key, seen) in self.pods.iter_mut().filter(|(key, seen)| !seen.gone && !there.contains(*key)) {
             seen.gone = true;
@@ -129,7 +125,7 @@ impl Follower {
 
     fn see(&mut self, object: Arc<Object>, kind: ChangeKind) -> anyhow::Result<()> {
         let pod = object.decode::<Pod>()?;
-        for status in report::statuses(&pod) {
+        for status in outcome::statuses(&pod) {
             for id in attempts(status) {
                 self.follow_log(&pod, &status.name, id);
             }

@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::follow::Follower;
 use super::report;
-use crate::model::pods;
+use crate::model::{duration, outcome, pods};
 
 /// The view and what it has painted.
 pub struct Live {
@@ -40,7 +40,7 @@ impl Live {
     pub fn states(&mut self, follower: &Follower) {
         let mut states = Vec::new();
         for seen in follower.pods() {
-            let statuses = report::statuses(&seen.pod);
+            let statuses = outcome::statuses(&seen.pod);
             states.extend(statuses.map(|status| self.state(&seen.pod, status, seen.gone)));
         }
         let (_, rows) = size().unwrap_or((80, 24));
@@ -114,7 +114,7 @@ impl Live {
             1 => "  1 restart".into(),
             n => format!("  {n} restarts"),
         };
-        let age = running_for(status).map(|seconds| format!("  {}", report::age(seconds))).unwrap_or_default();
+        let age = running_for(status).map(|seconds| format!("  {}", duration::human(seconds))).unwrap_or_default();
         let mark = if self.colour { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.into() };
         format!("{mark} {name:<32} {state}{restarts}{age}")
     }

@@ -10,17 +10,29 @@ macro_rules! tell {
 
 mod args;
 mod bare;
+mod changes;
+mod check;
+mod documents;
 mod exit;
+mod explain;
 mod follow;
 mod input;
+mod junit;
+mod limits;
 mod live;
-pub mod local;
 mod plain;
+mod programs;
 mod progress;
 mod report;
 mod run;
+mod serve;
 mod show;
 mod signals;
+mod source;
+mod state;
+mod validate;
+mod wanted;
+mod watching;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -41,8 +53,14 @@ pub fn main() -> ExitCode {
         }
     };
     set_up_tracing(args.verbose);
+    limits::raise_file_limit();
     let done = match args.command {
         Command::Run(args) => run::main(args),
+        Command::Validate(args) => validate::main(&args),
+        Command::Explain(args) => explain::main(&args),
+        Command::Serve(args) => serve::main(args),
+        Command::Completions { shell } => documents::completions(shell),
+        Command::Man { dir } => documents::man(dir.as_deref()),
     };
     match done {
         Ok(outcome) => outcome.code(),

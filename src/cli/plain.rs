@@ -10,21 +10,24 @@ pub fn line(source: &Source, entry: &Entry, colour: bool) -> Vec<u8> {
         true => format!("\x1b[{}m{name} |\x1b[0m ", colour_of(&name)).into_bytes(),
         false => format!("{name} | ").into_bytes(),
     };
-    match entry {
-        Entry::Line(text) => {
-            let error = colour && text.stream == Stream::Stderr;
-            if error {
-                line.extend_from_slice(b"\x1b[31m");
-            }
-            line.extend_from_slice(&text.text);
-            if error {
-                line.extend_from_slice(b"\x1b[0m");
-            }
-        }
-        Entry::Gap(1) => line.extend_from_slice(b"[1 line was dropped]"),
-        Entry::Gap(lost) => line.extend_from_slice(format!("[{lost} lines were dropped]").as_bytes()),
+    let error = colour && matches!(entry, Entry::Line(line) if line.stream == Stream::Stderr);
+    if error {
+        line.extend_from_slice(b"\x1b[31m");
+    }
+    line.extend(text(entry));
+    if error {
+        line.extend_from_slice(b"\x1b[0m");
     }
     line
+}
+
+/// What the guest wrote, or how much of it is lost.
+pub fn text(entry: &Entry) -> Vec<u8> {
+    match entry {
+        Entry::Line(line) => line.text.to_vec(),
+        Entry::Gap(1) => b"[1 line was dropped]".to_vec(),
+        Entry::Gap(lost) => format!("[{lost} lines were dropped]").into_bytes(),
+    }
 }
 
 /// A colour that stays the same for a name: cyan, green, yellow, blue, magenta and their bright forms.

@@ -1,8 +1,8 @@
-//! Words for people: error chains, ages, states.
+//! Words for people: error chains, states.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::ContainerStatus;
 
-use crate::model::pods;
+use crate::model::printed;
 
 /// An error and its causes in one line, no backtrace.
 pub fn chain(error: &anyhow::Error) -> String {
@@ -23,52 +23,10 @@ pub fn state(status: &ContainerStatus) -> String {
         return waiting.reason.clone().unwrap_or_else(|| "Waiting".into());
     }
     if let Some(terminated) = &state.terminated {
-        let reason = terminated.reason.clone().unwrap_or_else(|| "Terminated".into());
-        let code = terminated.exit_code;
-        return if code == 0 { reason } else { format!("{reason} (exit code {code})") };
+        let (word, code) = (printed::end_word(terminated), terminated.exit_code);
+        // Without a reason the word tells the code already.
+        let told = code == 0 || terminated.reason.is_none();
+        return if told { word } else { format!("{word} (exit code {code})") };
     }
     "Running".into()
-}
-
-/// Why a container waits that could not be started. A back-off only tells of an end before it.
-pub fn trouble(status: &ContainerStatus) -> Option<&str> {
-    let waiting = status.state.as_ref()?.waiting.as_ref()?;
-    let backs_off = waiting.reason.as_deref() == Some("CrashLoopBackOff");
-    waiting.message.as_deref().filter(|_| !backs_off)
-}
-
-/// All container statuses of a pod, init containers first.
-pub fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    let status = pod.status.as_ref();
-    let init = status.and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default();
-    let apps = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
-    init.iter().chain(apps)
-}
-
-/// Why a pod failed, in a line.
-pub fn failure(pod: &Pod) -> String {
-    let status = pod.status.as_ref();
-    if let Some(message) = status.and_then(|s| s.message.as_deref()) {
-        return format!("pod {} failed: {message}", pods::name(pod));
-    }
-    let failed = statuses(pod).filter_map(|c| {
-        let terminated = c.state.as_ref()?.terminated.as_ref().filter(|t| t.exit_code != 0)?;
-        let reason = terminated.reason.as_deref().unwrap_or("Error");
-        let first_line = terminated.message.as_deref().and_then(|m| m.lines().next());
-        let why = first_line.map(|line| format!(": {line}")).unwrap_or_default();
-        Some(format!("container {} ended with exit code {} ({reason}){why}", c.name, terminated.exit_code))
-    });
-    let all: Vec<String> = failed.collect();
-    format!("pod {} failed: {}", pods::name(pod), all.join("; "))
-}
-
-/// A time span as kubectl shows ages: `5s`, `2m10s`, `3h`.
-pub fn age(seconds: i64) -> String {
-    match seconds.max(0) {
-        s if s < 120 => format!("{s}s"),
-        s if s < 600 => format!("{}m{}s", s / 60, s % 60),
-        s if s < 3 * 3600 => format!("{}m", s / 60),
-        s if s < 48 * 3600 => format!("{}h", s / 3600),
-        s => format!("{}d", s / 86400),
-    }
 }

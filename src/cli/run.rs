@@ -1,7 +1,7 @@
 //! `wasmpod run`: a throw-away node, the pods of the manifests, their outcome as exit code.
 
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,19 +11,22 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::args::{Output, RunArgs, Until};
 use super::bare;
+use super::changes::{Change, Changes};
 use super::exit::{Outcome, bad_input};
 use super::follow::{Follower, Happening, Seen};
 use super::input::{self, Input};
-use super::local::{self, Local};
-use super::progress::{at, watched};
+use super::junit::Junit;
+use super::programs;
+use super::progress::at;
 use super::report;
 use super::show::Show;
 use super::signals::Signals;
-use crate::control::{Body, ControlPlane, DeleteOptions, Reason};
+use super::wanted::Pods;
+use crate::control::{ControlPlane, DeleteOptions, Reason};
+use crate::embedded::{self, Node};
 use crate::images::Images;
-use crate::model::pods;
-use crate::node::SOURCE_ANNOTATION;
-use crate::runtime::Runtime;
+use crate::model::{emit, outcome, pods};
+use crate::node::Handle;
 
 /// Runs what `args` name.
 pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
@@ -43,18 +46,49 @@ pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
 
 async fn pods(args: RunArgs) -> anyhow::Result<Outcome> {
     check_flags(&args)?;
-    let images = Arc::new(Images::new(args.images.iter().cloned().collect(), true));
+    let mut junit = args.report.as_deref().map(Junit::new).transpose()?;
+    let outcome = on_a_node(args, &mut junit).await;
+    if let Some(junit) = junit {
+        match &outcome {
+            Ok(_) => junit.write()?,
+            Err(error) => junit.broken(error)?,
+        }
+    }
+    outcome
+}
+
+async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<Outcome> {
+    let images = Images::new(args.images.iter().cloned().collect(), true);
+    let images = Arc::new(if args.watch { images.held() } else { images });
     let Input { pods, warnings } = input::read(&args, &images)?;
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     let mut signals = Signals::listen()?;
-    let runtime = local::runtime()?;
-    prepare(&pods, &images, &runtime).await;
-    let local = Local::start(runtime, images, local::capacity())?;
-    let follower = Follower::start(&local.control, local.handle.clone()).await?;
-    let mut run = Run { show: Show::new(args.output.is_some()), follower, control: local.control.clone(), args };
+    let engine = embedded::engine()?;
+    let mut known = BTreeSet::new();
+    // What can't be compiled shows when its container starts, as it would on any node.
+    programs::compile(&pods, &images, &engine, &mut known, |notice| tell!("{notice}")).await;
+    let builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
+    let node = builder.start()?;
+    let changes = match args.watch {
+        true => Some(Changes::follow(&args, images.clone(), engine, &pods, known)?),
+        false => None,
+    };
+    let mut run = Run {
+        show: Show::new(args.output.is_some()),
+        follower: Follower::start(node.control(), node.handle().clone()).await?,
+        control: node.control().clone(),
+        handle: node.handle().clone(),
+        pods: Pods::default(),
+        images,
+        changes,
+        resting: false,
+        junit: junit.take(),
+        args,
+    };
     let outcome = run.live(pods, &mut signals).await;
     run.show.finish();
-    local.stop().await;
+    *junit = run.junit.take();
+    node.stop().await;
     outcome
 }
 
@@ -65,52 +99,48 @@ fn check_flags(args: &RunArgs) -> anyhow::Result<()> {
         ("--volume", !args.volumes.is_empty()),
         ("-- ARGS", !args.args.is_empty()),
     ];
+    if args.watch && args.files.iter().any(|path| path.as_os_str() == "-") {
+        return Err(bad_input("--watch can't watch standard input: give the manifest as a file"));
+    }
     match of_programs.iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(bad_input(format!("{flag} is for a .wasm file: in a manifest, the pod says it"))),
         None => Ok(()),
     }
 }
 
-/// Compiles what the pods will run, and says which built-in images stand in. What can't be
-/// compiled shows when its container starts, as it would on any node.
-async fn prepare(pods: &[Pod], images: &Images, runtime: &Runtime) {
-    let mut prepared = std::collections::BTreeSet::new();
-    for pod in pods {
-        let Some(spec) = &pod.spec else { continue };
-        let source = pods::annotation(pod, SOURCE_ANNOTATION).map(Path::new);
-        let base = source.and_then(Path::parent).unwrap_or(Path::new("."));
-        for container in pods::init_containers(spec).iter().chain(&spec.containers) {
-            let name = container.image.as_deref().unwrap_or_default();
-            let Ok(image) = images.find(name, base) else { continue };
-            if let Some(notice) = image.notice.as_ref().filter(|_| prepared.insert(name.to_string())) {
-                tell!("{notice}");
-            }
-            let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
-            let Ok(command) = image.command(&words(&container.command), &words(&container.args)) else { continue };
-            let compile = runtime.program(command.program.digest, &command.program.bytes);
-            let _ = watched(&format!("compiling {name}"), compile).await;
-        }
-    }
-}
-
-struct Run {
+/// A run that goes on.
+pub struct Run {
     args: RunArgs,
-    control: Arc<dyn ControlPlane>,
-    follower: Follower,
-    show: Show,
+    pub(super) control: Arc<dyn ControlPlane>,
+    pub(super) handle: Handle,
+    pub(super) images: Arc<Images>,
+    pub(super) follower: Follower,
+    pub(super) show: Show,
+    pub(super) pods: Pods,
+    /// With `--watch`.
+    changes: Option<Changes>,
+    /// Nothing is left to do before something changes, and that was said.
+    resting: bool,
+    /// With `--report`.
+    junit: Option<Junit>,
 }
 
 impl Run {
     /// Creates the pods and stays with them to the end.
     async fn live(&mut self, pods: Vec<Pod>, signals: &mut Signals) -> anyhow::Result<Outcome> {
-        let wanted = pods.len();
         for pod in pods {
-            let created = self.control.create(Body::Pod(Box::new(pod))).await;
-            created.map_err(|status| bad_input(status.to_string()))?;
+            self.create(pod).await.map_err(|status| bad_input(status.to_string()))?;
         }
-        let outcome = self.until_decided(wanted, signals).await?;
+        let outcome = self.until_decided(signals).await?;
+        if let Some(junit) = &mut self.junit {
+            let there = self.follower.pods().filter(|seen| !seen.gone);
+            junit.decided(there.map(|seen| &*seen.pod), outcome);
+        }
         self.end(outcome, signals).await?;
         while let Some((source, entries)) = self.follower.next_log().await {
+            if let Some(junit) = &mut self.junit {
+                junit.log(&source, &entries);
+            }
             if self.show.log(&source, &entries).is_err() {
                 break;
             }
@@ -119,18 +149,27 @@ impl Run {
         Ok(outcome)
     }
 
-    async fn until_decided(&mut self, wanted: usize, signals: &mut Signals) -> anyhow::Result<Outcome> {
+    async fn until_decided(&mut self, signals: &mut Signals) -> anyhow::Result<Outcome> {
         let deadline = self.args.timeout.map(|timeout| Instant::now() + timeout);
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 happening = self.follower.next() => {
-                    let state = matches!(happening, Ok(Happening::Pod(_)));
-                    self.tell(happening?)?;
-                    if state && let Some(outcome) = self.verdict(wanted) {
+                    let happening = happening?;
+                    let pod = if let Happening::Pod(key) = &happening { Some(key.clone()) } else { None };
+                    self.tell(happening)?;
+                    let Some(key) = pod else { continue };
+                    if self.follower.pod(&key).is_some_and(|seen| seen.gone) {
+                        self.gone(&key).await;
+                    }
+                    if let Some(outcome) = self.verdict() {
                         return Ok(outcome);
                     }
+                }
+                change = next_change(&mut self.changes) => {
+                    self.resting = false;
+                    self.follow(change).await?;
                 }
                 signal = signals.next() => return Ok(signal),
                 () = at(deadline) => {
@@ -146,6 +185,9 @@ impl Run {
         match happening {
             Happening::Pod(key) => self.show.pod(&self.follower, &key),
             Happening::Log(source, entries) => {
+                if let Some(junit) = &mut self.junit {
+                    junit.log(&source, &entries);
+                }
                 self.show.log(&source, &entries).context("cannot write the logs")?;
             }
         }
@@ -153,9 +195,11 @@ impl Run {
     }
 
     /// The outcome, as soon as there is one.
-    fn verdict(&mut self, wanted: usize) -> Option<Outcome> {
-        let pods: Vec<&Seen> = self.follower.pods().collect();
-        if pods.len() < wanted {
+    fn verdict(&mut self) -> Option<Outcome> {
+        // What has gone comes back, or was given up, when files are watched.
+        let counts = |seen: &&Seen| !self.args.watch || (!seen.gone && self.pods.contain(&seen.object.key));
+        let pods: Vec<&Seen> = self.follower.pods().filter(counts).collect();
+        if pods.len() < self.pods.count() || self.pods.are_moving() {
             return None;
         }
         if let Some(message) = self.args.max_restarts.and_then(|max| pods.iter().find_map(|s| too_often(&s.pod, max))) {
@@ -163,7 +207,7 @@ impl Run {
             return Some(Outcome::PodFailed);
         }
         let failed: Vec<String> =
-            pods.iter().filter(|s| pods::phase(&s.pod) == "Failed").map(|s| report::failure(&s.pod)).collect();
+            pods.iter().filter(|s| pods::phase(&s.pod) == "Failed").map(|s| outcome::failure(&s.pod)).collect();
         let done = match self.args.until {
             Until::Complete => pods.iter().all(|s| pods::is_terminal(&s.pod) || s.gone),
             Until::Ready => {
@@ -171,10 +215,16 @@ impl Run {
                     || pods.iter().all(|s| pods::has_condition(&s.pod, "Ready") || pods::is_terminal(&s.pod))
             }
         };
-        if !done {
+        if !done || self.resting {
+            self.resting &= done;
             return None;
         }
         failed.iter().for_each(|message| self.show.note(&format!("error: {message}")));
+        if self.args.watch {
+            self.resting = true;
+            self.show.note("all pods are done; waiting for changes (Ctrl-C ends)");
+            return None;
+        }
         Some(if failed.is_empty() { Outcome::Success } else { Outcome::PodFailed })
     }
 
@@ -216,9 +266,17 @@ impl Run {
         };
         let text = match format {
             Output::Json => serde_json::to_string_pretty(&object)? + "\n",
-            Output::Yaml => serde_yaml::to_string(&object)?,
+            Output::Yaml => emit::yaml(&object),
         };
         std::io::stdout().write_all(text.as_bytes()).context("cannot write the objects")
+    }
+}
+
+/// The next change, for ever none without `--watch`.
+async fn next_change(changes: &mut Option<Changes>) -> Change {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -230,7 +288,7 @@ fn is_live(seen: &Seen) -> bool {
 /// waits for the restart that would be too much need not be waited for.
 fn too_often(pod: &Pod, max: u32) -> Option<String> {
     let limit = i32::try_from(max).unwrap_or(i32::MAX);
-    let status = report::statuses(pod).find(|status| {
+    let status = outcome::statuses(pod).find(|status| {
         let waits = report::state(status) == "CrashLoopBackOff";
         status.restart_count > limit || (waits && status.restart_count >= limit)
     })?;

@@ -10,7 +10,7 @@ use super::plain;
 use super::report;
 use crate::control::Key;
 use crate::logs::Entry;
-use crate::model::pods;
+use crate::model::{outcome, pods};
 
 /// Where and how a run is shown.
 pub struct Show {
@@ -91,8 +91,8 @@ impl Show {
 
     /// Why containers wait that can't start, once for each reason.
     fn tell_troubles(&mut self, seen: &Seen) {
-        for status in report::statuses(&seen.pod) {
-            let Some(trouble) = report::trouble(status) else { continue };
+        for status in outcome::statuses(&seen.pod) {
+            let Some(trouble) = outcome::trouble(status) else { continue };
             if self.troubles.insert((seen.object.key.clone(), trouble.to_string())) {
                 self.note(&format!("{}/{} waits: {trouble}", pods::name(&seen.pod), status.name));
             }
@@ -104,7 +104,7 @@ impl Show {
         let key = &seen.object.key;
         let phase = if seen.gone { "gone".to_string() } else { pods::phase(&seen.pod).to_string() };
         let mut changes = Vec::new();
-        for status in report::statuses(&seen.pod) {
+        for status in outcome::statuses(&seen.pod) {
             let state = report::state(status);
             let told = self.told.insert((key.clone(), status.name.clone()), state.clone());
             if told.as_ref() != Some(&state) && !is_dull(&state) {

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod, PodStatus};
+
+use crate::model::selector::{FieldSelector, Selector};
 
 pub use object::{Draft, Key, Object, Resource};
 pub use patch::{FieldValidation, Patch, PatchKind};
@@ -27,6 +29,28 @@ pub struct Scope {
     pub resource: Resource,
     /// One namespace, or all.
     pub namespace: Option<String>,
+    /// Only objects with such labels.
+    pub labels: Selector,
+    /// Only objects with such fields.
+    pub fields: FieldSelector,
+}
+
+impl Scope {
+    /// Every object of a kind.
+    pub fn all(resource: Resource) -> Scope {
+        Scope { resource, namespace: None, labels: Selector::default(), fields: FieldSelector::default() }
+    }
+
+    /// What of the scope lies in `namespace`.
+    #[must_use]
+    pub fn in_namespace(self, namespace: &str) -> Scope {
+        Scope { namespace: Some(namespace.into()), ..self }
+    }
+
+    /// Whether neither labels nor fields narrow it.
+    pub fn is_whole(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
 }
 
 /// Objects at one revision, in the order of their keys.
@@ -66,6 +90,12 @@ pub type WatchStream = BoxStream<'static, Result<WatchEvent, Status>>;
 pub enum Body {
     /// A pod; its identity and defaults may be missing.
     Pod(Box<Pod>),
+    /// What happened to another object.
+    Event(Box<Event>),
+    /// A machine that runs pods; here, this process.
+    Node(Box<Node>),
+    /// A room for names.
+    Namespace(Box<Namespace>),
 }
 
 /// The part of an object that a request is about; the rest stays as it is, whatever the request says.
@@ -143,8 +173,15 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// All objects of `scope`, at one revision.
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<List, Status>>;
 
-    /// Changes after `from`, in order, each once.
+    /// All objects of `scope` as they were at revision `at`; 410 `Expired` where nobody remembers.
+    fn list_at<'a>(&'a self, scope: &'a Scope, at: Revision) -> BoxFuture<'a, Result<List, Status>>;
+
+    /// Changes after `from`, in order, each once. An object that a change brings into the scope is
+    /// added, one that a change takes out of it is deleted.
     fn watch<'a>(&'a self, scope: &'a Scope, from: Revision) -> BoxFuture<'a, Result<WatchStream, Status>>;
+
+    /// The newest revision there is.
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>>;
 
     /// Stores a new object with identity and defaults.
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>>;

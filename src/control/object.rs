@@ -23,6 +23,12 @@ pub struct Resource {
 impl Resource {
     /// Pods of `core/v1`.
     pub const PODS: Resource = Resource { plural: "pods", kind: "Pod" };
+    /// Events of `core/v1`.
+    pub const EVENTS: Resource = Resource { plural: "events", kind: "Event" };
+    /// Nodes of `core/v1`; they lie in no namespace.
+    pub const NODES: Resource = Resource { plural: "nodes", kind: "Node" };
+    /// Namespaces of `core/v1`; they lie in none themselves.
+    pub const NAMESPACES: Resource = Resource { plural: "namespaces", kind: "Namespace" };
 }
 
 /// Which object: kind, namespace and name.
@@ -30,22 +36,30 @@ impl Resource {
 pub struct Key {
     /// The kind of the object.
     pub resource: Resource,
-    /// Its `metadata.namespace`.
+    /// Its `metadata.namespace`; empty where the kind lies in none.
     pub namespace: Arc<str>,
     /// Its `metadata.name`, unique in kind and namespace.
     pub name: Arc<str>,
 }
 
 impl Key {
+    /// The key of `namespace/name` among `resource`.
+    pub fn of(resource: Resource, namespace: &str, name: &str) -> Key {
+        Key { resource, namespace: namespace.into(), name: name.into() }
+    }
+
     /// The key of pod `namespace/name`.
     pub fn pod(namespace: &str, name: &str) -> Key {
-        Key { resource: Resource::PODS, namespace: namespace.into(), name: name.into() }
+        Key::of(Resource::PODS, namespace, name)
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        match &*self.namespace {
+            "" => f.write_str(&self.name),
+            namespace => write!(f, "{namespace}/{}", self.name),
+        }
     }
 }
 

@@ -10,33 +10,35 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::control::{
     ChangeKind, ControlPlane, Object, Preconditions, Reason, Resource, Scope, Status, Update, WatchEvent,
 };
+use crate::events::{Recorder, Severity};
 use crate::model::pods;
 
 /// Binds pods to `node` until cancelled; starts over when its watch expires.
-pub async fn run(control: Arc<dyn ControlPlane>, node: String) {
-    let scope = Scope { resource: Resource::PODS, namespace: None };
+/// Tells of each with `recorder`.
+pub async fn run(control: Arc<dyn ControlPlane>, node: String, recorder: Recorder) {
+    let scope = Scope::all(Resource::PODS);
     loop {
-        if let Err(error) = follow(&*control, &scope, &node).await {
+        if let Err(error) = follow(&*control, &scope, &node, &recorder).await {
             tracing::debug!(%error, "the scheduler's watch ended; it lists again");
         }
     }
 }
 
-async fn follow(control: &dyn ControlPlane, scope: &Scope, node: &str) -> Result<(), Status> {
+async fn follow(control: &dyn ControlPlane, scope: &Scope, node: &str, recorder: &Recorder) -> Result<(), Status> {
     let list = control.list(scope).await?;
     for object in &list.items {
-        bind(control, object, node).await;
+        bind(control, object, node, recorder).await;
     }
     let mut watch = control.watch(scope, list.revision).await?;
     while let Some(event) = watch.next().await {
         if let WatchEvent::Change(ChangeKind::Added, object) = event? {
-            bind(control, &object, node).await;
+            bind(control, &object, node, recorder).await;
         }
     }
     Ok(())
 }
 
-async fn bind(control: &dyn ControlPlane, object: &Object, node: &str) {
+async fn bind(control: &dyn ControlPlane, object: &Object, node: &str, recorder: &Recorder) {
     let pod: Arc<Pod> = match object.decode() {
         Ok(pod) => pod,
         Err(error) => return tracing::error!(pod = %object.key, %error, "cannot read a stored pod"),
@@ -47,7 +49,11 @@ async fn bind(control: &dyn ControlPlane, object: &Object, node: &str) {
     }
     let same = Preconditions { uid: Some(pods::uid(&pod).into()), revision: None };
     match control.update(&object.key, Update::Bind { node: node.into() }, same).await {
-        Ok(_) => {}
+        Ok(_) => {
+            let place = format!("{}/{}", pods::namespace(&pod), pods::name(&pod));
+            let message = format!("Successfully assigned {place} to {node}");
+            recorder.record(&pod, None, Severity::Normal, "Scheduled", message);
+        }
         // Deleted or bound by somebody else meanwhile: nothing is left to do.
         Err(status) if matches!(status.reason, Reason::NotFound | Reason::Conflict) => {}
         Err(error) => tracing::error!(pod = %object.key, %error, "cannot bind a pod"),

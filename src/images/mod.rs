@@ -8,6 +8,7 @@ mod reference;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -120,28 +121,126 @@ pub struct Command {
     pub argv: Vec<String>,
 }
 
+/// Where the program of an image is, for a name that was given one.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// In this file, which may change.
+    File(PathBuf),
+    /// Here.
+    Bytes(Bytes),
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Source {
+        Source::File(path)
+    }
+}
+
+impl From<&Path> for Source {
+    fn from(path: &Path) -> Source {
+        Source::File(path.into())
+    }
+}
+
+impl From<&str> for Source {
+    fn from(path: &str) -> Source {
+        Source::File(path.into())
+    }
+}
+
+impl From<Vec<u8>> for Source {
+    fn from(bytes: Vec<u8>) -> Source {
+        Source::Bytes(bytes.into())
+    }
+}
+
+impl From<&'static [u8]> for Source {
+    fn from(bytes: &'static [u8]) -> Source {
+        Source::Bytes(Bytes::from_static(bytes))
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Source {
+    fn from(bytes: &'static [u8; N]) -> Source {
+        Source::Bytes(Bytes::from_static(bytes))
+    }
+}
+
 /// Where images come from.
 pub struct Images {
-    named: BTreeMap<String, PathBuf>,
+    named: BTreeMap<String, Named>,
     built_in: bool,
+    /// Whether files stay as they were first read until [`Images::adopt`] says otherwise.
+    held: bool,
     /// Protects files read before, as long as they are unchanged: hashing one costs more than starting it.
     read: Mutex<HashMap<PathBuf, (Stamp, Executable)>>,
     /// Protects images found before; built-in ones never change.
     found: Mutex<HashMap<String, Arc<Image>>>,
 }
 
-type Stamp = (SystemTime, u64);
+/// What a name that was given a program stands for.
+enum Named {
+    File(PathBuf),
+    Image(Arc<Image>),
+}
+
+/// What tells a file from itself after it was written: when, how long, which.
+pub type Stamp = (SystemTime, u64, u64);
 
 impl Images {
     /// Images from `named` files, and the built-in ones if wanted.
     pub fn new(named: BTreeMap<String, PathBuf>, built_in: bool) -> Images {
-        Images { named, built_in, read: Mutex::default(), found: Mutex::default() }
+        let named = named.into_iter().map(|(name, path)| (name, Named::File(path))).collect();
+        Images { named, built_in, held: false, read: Mutex::default(), found: Mutex::default() }
+    }
+
+    /// The same images, and `source` for containers with `image: name`.
+    pub fn with(mut self, name: &str, source: impl Into<Source>) -> Images {
+        let named = match source.into() {
+            Source::File(path) => Named::File(path),
+            Source::Bytes(bytes) => {
+                let last = name.rsplit('/').next().unwrap_or(name);
+                let program = last.split([':', '@']).next().unwrap_or(last);
+                Named::Image(Arc::new(Image::of_program(program.into(), Executable::new(bytes))))
+            }
+        };
+        self.named.insert(name.into(), named);
+        self
+    }
+
+    /// The same images, but files stay as they were first read: what changes on disk is taken by
+    /// [`Images::adopt`] alone.
+    pub fn held(mut self) -> Images {
+        self.held = true;
+        self
+    }
+
+    /// Takes `program` for the file at `path`, as [`Images::file`] names it.
+    pub fn adopt(&self, path: &Path, program: Executable) {
+        let stamp = stamp(path).unwrap_or((SystemTime::UNIX_EPOCH, 0, 0));
+        self.read.lock().insert(path.into(), (stamp, program));
+    }
+
+    /// How the file at `path` was when its program was taken.
+    pub fn stamp(&self, path: &Path) -> Option<Stamp> {
+        self.read.lock().get(path).map(|(stamp, _)| *stamp)
+    }
+
+    /// The file that holds the program of image `name`, if it is one; relative to `base`.
+    pub fn file(&self, name: &str, base: &Path) -> Option<PathBuf> {
+        match self.named.get(name) {
+            Some(Named::File(path)) => Some(path.clone()),
+            Some(Named::Image(_)) => None,
+            None => reference::is_local(name).then(|| base.join(name)),
+        }
     }
 
     /// The image called `name`; files are relative to `base`.
     pub fn find(&self, name: &str, base: &Path) -> Result<Arc<Image>, ImageError> {
-        if let Some(path) = self.named.get(name) {
-            return self.local(name, path);
+        match self.named.get(name) {
+            Some(Named::File(path)) => return self.local(name, path),
+            Some(Named::Image(image)) => return Ok(image.clone()),
+            None => {}
         }
         if reference::is_local(name) {
             return self.local(name, &base.join(name));
@@ -158,29 +257,26 @@ impl Images {
 
     fn local(&self, image: &str, path: &Path) -> Result<Arc<Image>, ImageError> {
         let failed = |source| ImageError::File { image: image.into(), path: path.into(), source };
-        let meta = std::fs::metadata(path).map_err(failed)?;
-        let stamp = (meta.modified().map_err(failed)?, meta.len());
-        let known = self.read.lock().get(path).filter(|(at, _)| *at == stamp).map(|(_, program)| program.clone());
+        let known = self.read.lock().get(path).cloned();
         let program = match known {
-            Some(program) => program,
-            None => {
+            Some((_, program)) if self.held => program,
+            Some((at, program)) if at == stamp(path).map_err(failed)? => program,
+            _ => {
+                let stamp = stamp(path).map_err(failed)?;
                 let program = Executable::new(std::fs::read(path).map_err(failed)?.into());
                 self.read.lock().insert(path.into(), (stamp, program.clone()));
                 program
             }
         };
         let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Arc::new(Image {
-            id: format!("{file_name}@sha256:{}", program.hex()),
-            entrypoint: vec![file_name.clone()],
-            cmd: Vec::new(),
-            working_dir: "/".into(),
-            env: Vec::new(),
-            files: &[],
-            notice: None,
-            programs: Programs::Local { name: file_name, program },
-        }))
+        Ok(Arc::new(Image::of_program(file_name, program)))
     }
+}
+
+/// How the file at `path` is now.
+pub fn stamp(path: &Path) -> io::Result<Stamp> {
+    let meta = std::fs::metadata(path)?;
+    Ok((meta.modified()?, meta.len(), meta.ino()))
 }
 
 impl Executable {
@@ -196,6 +292,20 @@ impl Executable {
 }
 
 impl Image {
+    /// The image of one program.
+    fn of_program(name: String, program: Executable) -> Image {
+        Image {
+            id: format!("{name}@sha256:{}", program.hex()),
+            entrypoint: vec![name.clone()],
+            cmd: Vec::new(),
+            working_dir: "/".into(),
+            env: Vec::new(),
+            files: &[],
+            notice: None,
+            programs: Programs::Local { name, program },
+        }
+    }
+
     /// The command of a container: `command` takes the place of the entrypoint and of its cmd,
     /// `args` that of cmd, as in Kubernetes.
     pub fn command(&self, command: &[String], args: &[String]) -> Result<Command, CommandError> {

@@ -61,6 +61,8 @@ pub(super) enum Stage {
         ended: Ended,
         delay: Duration,
     },
+    /// Ended, and begins again as soon as its turn has come, whatever policy and back-off say.
+    Due(Ended),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +84,8 @@ pub(super) struct Container {
     pub(super) container_id: String,
     /// Starts that failed in a row.
     pub(super) failures: u32,
+    /// When the current attempt has to have made way for the next one, where it has to.
+    pub(super) replace_by: Option<Duration>,
 }
 
 /// Starts that fail for reasons which may pass are tried again after so long (K34).
@@ -104,6 +108,7 @@ impl Container {
             image_id: String::new(),
             container_id: String::new(),
             failures: 0,
+            replace_by: None,
         }
     }
 
@@ -111,26 +116,49 @@ impl Container {
     pub(super) fn is_live(&self) -> bool {
         match self.stage {
             Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => true,
-            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => false,
+            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => false,
         }
     }
 
     /// How its last attempt ended, if it is over.
     pub(super) fn ended(&self) -> Option<&Ended> {
         match &self.stage {
-            Stage::Exited(ended) | Stage::BackOff { ended, .. } => Some(ended),
+            Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::Due(ended) => Some(ended),
             Stage::Starting { .. } => self.replaces.as_ref(),
             Stage::Waiting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => None,
         }
     }
 
+    /// What it has run is outdated: whatever lives makes way by `by`, and another attempt follows.
+    pub(super) fn replace(&mut self, by: Duration) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None });
+        self.stage = match stage {
+            Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {
+                self.replace_by = Some(self.replace_by.map_or(by, |earlier| earlier.min(by)));
+                stage
+            }
+            // Its trouble may have gone with what was outdated.
+            Stage::Waiting { .. } => Stage::Waiting { trouble: None },
+            Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::Due(ended) => Stage::Due(ended),
+        };
+    }
+
     /// Begins the next attempt; returns its number.
     pub(super) fn begin(&mut self, now: Now) -> u32 {
         let stage = std::mem::replace(&mut self.stage, Stage::Starting { stop: false });
-        if let Stage::Exited(ended) | Stage::BackOff { ended, .. } = stage {
-            self.backoff.restarted(ended.finished, now.mono);
-            self.replaces = Some(ended);
+        match stage {
+            Stage::Exited(ended) | Stage::BackOff { ended, .. } => {
+                self.backoff.restarted(ended.finished, now.mono);
+                self.replaces = Some(ended);
+            }
+            Stage::Due(ended) => {
+                // The past of what was outdated is no longer held against it.
+                self.backoff = Backoff::default();
+                self.replaces = Some(ended);
+            }
+            Stage::Waiting { .. } | Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {}
         }
+        self.replace_by = None;
         self.attempt += 1;
         self.attempt
     }
@@ -164,7 +192,10 @@ impl Container {
         if let Some(replaced) = self.replaces.take() {
             self.previous = Some(replaced);
         }
-        self.stage = Stage::Waiting { trouble: Some((trouble, now.mono + wait)) };
+        self.stage = match self.replace_by.take() {
+            Some(_) => Stage::Waiting { trouble: None },
+            None => Stage::Waiting { trouble: Some((trouble, now.mono + wait)) },
+        };
     }
 
     /// The attempt is over.
@@ -172,9 +203,13 @@ impl Container {
         let started_at = match self.stage {
             Stage::Running { started_at } | Stage::Stopping { started_at, .. } => Some(started_at),
             // Whoever reports an end has reported the start before.
-            Stage::Starting { .. } | Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => return,
+            Stage::Starting { .. }
+            | Stage::Waiting { .. }
+            | Stage::Exited(_)
+            | Stage::BackOff { .. }
+            | Stage::Due(_) => return,
         };
-        self.stage = Stage::Exited(Ended {
+        let ended = Ended {
             code,
             reason,
             message,
@@ -182,6 +217,10 @@ impl Container {
             finished_at: now.wall,
             finished: now.mono,
             container_id: self.container_id.clone(),
-        });
+        };
+        self.stage = match self.replace_by.take() {
+            Some(_) => Stage::Due(ended),
+            None => Stage::Exited(ended),
+        };
     }
 }

@@ -20,6 +20,8 @@ enum Move {
     Exits(usize, i32),
     /// A fact about an attempt that is over.
     Stale(usize),
+    /// An init or app container's program has changed.
+    Restart(Role, usize),
     Delete(u64),
 }
 
@@ -32,6 +34,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => (0usize..4).prop_map(Move::FailsToStart),
         6 => (0usize..4, prop_oneof![Just(0), Just(1), Just(137)]).prop_map(|(i, code)| Move::Exits(i, code)),
         1 => (0usize..4).prop_map(Move::Stale),
+        2 => (prop_oneof![Just(Role::Init), Just(Role::App)], 0usize..3).prop_map(|(role, i)| Move::Restart(role, i)),
         1 => (0u64..40).prop_map(Move::Delete),
     ];
     prop::collection::vec(one, 1..60)
@@ -138,6 +141,14 @@ impl Play {
                     assert!(!codes.contains("code: 7"), "a stale fact was believed: {before:?}");
                 }
             }
+            Move::Restart(role, index) => {
+                if *role == Role::Init && !self.deleted && !self.torn_down {
+                    // It runs again, and so does what came after it.
+                    self.init_done.retain(|done| done < index);
+                }
+                let container = ContainerRef { role: *role, index: *index };
+                self.step(Event::Restart { container, grace: Duration::from_secs(1) });
+            }
             Move::Delete(grace) => {
                 self.deleted = true;
                 self.step(Event::Deleted { grace: Duration::from_secs(*grace) });
@@ -169,6 +180,8 @@ impl Play {
                 assert!(!self.over.contains(&attempt), "an attempt starts once");
                 let same = self.live.keys().any(|a| a.container == attempt.container);
                 assert!(!same, "one attempt of a container at a time");
+                let alone = attempt.container.role == Role::App || self.live.is_empty();
+                assert!(alone, "an init container runs alone, also when it runs again");
                 let before = match attempt.container.role {
                     Role::Init => attempt.container.index,
                     Role::App => self.state.init.len(),

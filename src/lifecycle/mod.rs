@@ -11,7 +11,10 @@
 //!   container  Waiting ──▶ Starting ──▶ Running ──▶ Exited ──▶ BackOff
 //!                  ▲          │           │            ▲          │
 //!                  └─trouble──┘           ▼            │          │
-//!                                      Stopping ───────┘     (next attempt)
+//!                                      Stopping ───────┤     (next attempt)
+//!                                                      │
+//!                               outdated ──▶ Due ◀─────┘
+//!                                             └──▶ (next attempt, at once)
 //! ```
 //!
 //! Phase, conditions and readiness are computed from the state ([`PodState::status`]), never stored.

@@ -52,6 +52,14 @@ pub enum Event {
         /// What there is to say beside code and reason.
         message: Option<String>,
     },
+    /// What a container runs is outdated: it is to begin again at once, whatever policy and back-off
+    /// say. An init container takes with it all that come after it.
+    Restart {
+        /// Which.
+        container: ContainerRef,
+        /// How long from now what runs may take to end; then it is killed.
+        grace: Duration,
+    },
     /// Somebody deletes the pod; a later one may only shorten the time.
     Deleted {
         /// How long from now; what still runs then is killed.
@@ -204,11 +212,23 @@ impl PodState {
                     container.exited(code, reason, message, now);
                 }
             }
+            Event::Restart { container, grace } => {
+                if self.deletion.is_none() && self.sandbox != Sandbox::Gone {
+                    self.replace(container, now.mono + grace);
+                }
+            }
             Event::Deleted { grace } => {
                 let by = now.mono + grace;
                 let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
                 self.deletion = Some(Deletion { by });
             }
+        }
+    }
+
+    fn replace(&mut self, at: ContainerRef, by: Duration) {
+        match at.role {
+            Role::App => self.apps.get_mut(at.index).into_iter().for_each(|c| c.replace(by)),
+            Role::Init => self.init.iter_mut().skip(at.index).chain(&mut self.apps).for_each(|c| c.replace(by)),
         }
     }
 
@@ -235,14 +255,24 @@ impl PodState {
         }
     }
 
-    /// Runs what may run: the first init container that has not succeeded, or all apps.
+    /// Runs what may run: the first init container that has not succeeded, or all apps. What is
+    /// outdated makes way before.
     fn advance(&mut self, now: Now) -> Vec<Action> {
         let policy = self.policy;
-        let succeeded = |c: &Container| c.ended().is_some_and(|ended| ended.code == 0);
         let mut actions = Vec::new();
-        match self.init.iter_mut().enumerate().find(|(_, c)| c.is_live() || !succeeded(c)) {
-            Some((index, container)) => {
-                actions.extend(advance(container, ContainerRef { role: Role::Init, index }, policy, now));
+        for (at, container) in self.with_places() {
+            if let Some(by) = container.replace_by {
+                actions.extend(stop(container, at, by, now));
+            }
+        }
+        let succeeded = |c: &Container| matches!(&c.stage, Stage::Exited(ended) if ended.code == 0);
+        match self.init.iter().position(|c| !succeeded(c)) {
+            Some(turn) => {
+                // An init container that runs again waits until all that came after it have ended.
+                let held = self.init.iter().skip(turn + 1).chain(&self.apps).any(Container::is_live);
+                if let Some(container) = self.init.get_mut(turn).filter(|_| !held) {
+                    actions.extend(advance(container, ContainerRef { role: Role::Init, index: turn }, policy, now));
+                }
             }
             None => {
                 for (index, container) in self.apps.iter_mut().enumerate() {
@@ -251,6 +281,12 @@ impl PodState {
             }
         }
         actions
+    }
+
+    fn with_places(&mut self) -> impl Iterator<Item = (ContainerRef, &mut Container)> {
+        let init = self.init.iter_mut().enumerate().map(|(index, c)| (ContainerRef { role: Role::Init, index }, c));
+        let apps = self.apps.iter_mut().enumerate().map(|(index, c)| (ContainerRef { role: Role::App, index }, c));
+        init.chain(apps)
     }
 
     /// Whether no container runs or will run again (K4–K6).
@@ -267,33 +303,8 @@ impl PodState {
     fn end(&mut self, now: Now) -> Vec<Action> {
         let by = self.deletion.map_or(now.mono + DEFAULT_GRACE, |deletion| deletion.by);
         let mut actions = Vec::new();
-        let init = self.init.iter_mut().enumerate().map(|(index, c)| (ContainerRef { role: Role::Init, index }, c));
-        let apps = self.apps.iter_mut().enumerate().map(|(index, c)| (ContainerRef { role: Role::App, index }, c));
-        for (at, container) in init.chain(apps) {
-            let attempt = Attempt { container: at, number: container.attempt };
-            match &mut container.stage {
-                Stage::Starting { stop } => {
-                    *stop = true;
-                    // It may hang before it runs; what is not there yet can't be killed, so this is said again.
-                    actions.push(if now.mono >= by { Action::Kill(attempt) } else { Action::WakeAt(by) });
-                }
-                Stage::Running { started_at } => {
-                    let started_at = *started_at;
-                    container.stage = Stage::Stopping { started_at, kill_at: by, killed: false };
-                    actions.extend([Action::AskToExit(attempt), Action::WakeAt(by)]);
-                }
-                Stage::Stopping { kill_at, killed, .. } => {
-                    *kill_at = by.min(*kill_at);
-                    if now.mono >= *kill_at {
-                        if !std::mem::replace(killed, true) {
-                            actions.push(Action::Kill(attempt));
-                        }
-                    } else {
-                        actions.push(Action::WakeAt(*kill_at));
-                    }
-                }
-                Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } => {}
-            }
+        for (at, container) in self.with_places() {
+            actions.extend(stop(container, at, by, now));
         }
         if !self.containers().any(Container::is_live) && self.sandbox != Sandbox::SettingUp {
             self.sandbox = Sandbox::Gone;
@@ -310,9 +321,38 @@ impl PodState {
     }
 }
 
+/// Ends what lives of a container, by `by` at the latest.
+fn stop(container: &mut Container, at: ContainerRef, by: Duration, now: Now) -> Vec<Action> {
+    let attempt = Attempt { container: at, number: container.attempt };
+    match &mut container.stage {
+        Stage::Starting { stop } => {
+            *stop = true;
+            // It may hang before it runs; what is not there yet can't be killed, so this is said again.
+            vec![if now.mono >= by { Action::Kill(attempt) } else { Action::WakeAt(by) }]
+        }
+        Stage::Running { started_at } => {
+            let started_at = *started_at;
+            container.stage = Stage::Stopping { started_at, kill_at: by, killed: false };
+            vec![Action::AskToExit(attempt), Action::WakeAt(by)]
+        }
+        Stage::Stopping { kill_at, killed, .. } => {
+            *kill_at = by.min(*kill_at);
+            match (now.mono >= *kill_at, *killed) {
+                (true, true) => vec![],
+                (true, false) => {
+                    *killed = true;
+                    vec![Action::Kill(attempt)]
+                }
+                (false, _) => vec![Action::WakeAt(*kill_at)],
+            }
+        }
+        Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => vec![],
+    }
+}
+
 fn advance(container: &mut Container, at: ContainerRef, policy: RestartPolicy, now: Now) -> Option<Action> {
     let due = match &container.stage {
-        Stage::Waiting { trouble: None } => now.mono,
+        Stage::Waiting { trouble: None } | Stage::Due(_) => now.mono,
         Stage::Waiting { trouble: Some((_, retry_at)) } => *retry_at,
         Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => return None,
         Stage::Exited(ended) if !policy.restarts(container.role, ended.code) => return None,

@@ -76,7 +76,7 @@ impl PodState {
                 let running = Some(ContainerStateRunning { started_at });
                 (ContainerState { running, ..ContainerState::default() }, before(previous))
             }
-            Stage::Exited(ended) => (terminated(ended), before(previous)),
+            Stage::Exited(ended) | Stage::Due(ended) => (terminated(ended), before(previous)),
             // A pod that was ended meanwhile waits for nothing.
             Stage::BackOff { ended, .. } if self.sandbox == Sandbox::Gone => (terminated(ended), before(previous)),
             Stage::BackOff { ended, delay } => {

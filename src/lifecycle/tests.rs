@@ -310,3 +310,87 @@ fn k10_a_restored_pod_goes_on_where_it_was_and_has_lost_what_ran() {
         assert_eq!(starts.iter().filter(|a| matches!(a, Action::Start(_))).count(), 1, "{starts:?}");
     }
 }
+
+/// A change of `role` container number `index`, one second to end in.
+fn changed(role: Role, index: usize) -> Event {
+    Event::Restart { container: ContainerRef { role, index }, grace: Duration::from_secs(1) }
+}
+
+#[test]
+fn an_outdated_container_makes_way_and_begins_again_at_once_whatever_the_policy() {
+    for policy in ["Always", "OnFailure", "Never"] {
+        let mut story = Story::set_up(policy, &[], &["c", "d"]);
+        story.started(Role::App, 0, 1);
+        story.started(Role::App, 1, 1);
+        for number in 1..5 {
+            // However often: there is no back-off.
+            let by = story.after(1).now.mono + Duration::from_secs(1);
+            let c = attempt(Role::App, 0, number);
+            assert_eq!(story.step(changed(Role::App, 0)), [Action::AskToExit(c), Action::WakeAt(by)], "{policy}");
+            assert_eq!(story.step(changed(Role::App, 0)), [Action::WakeAt(by)], "one change more, one restart");
+            assert_eq!(story.exited(Role::App, 0, number, 0), [start(Role::App, 0, number + 1)], "{policy}");
+            story.started(Role::App, 0, number + 1);
+            assert_eq!(story.shown("c"), ("running".into(), "terminated 0".into()));
+            assert_eq!(story.container("c").restart_count, i32::try_from(number).expect("small"));
+        }
+        assert_eq!(story.container("d").restart_count, 0, "its neighbour goes on");
+    }
+}
+
+#[test]
+fn an_outdated_container_that_does_not_end_is_killed_when_its_time_is_up() {
+    let mut story = Story::set_up("Always", &[], &["c"]);
+    story.started(Role::App, 0, 1);
+    story.step(changed(Role::App, 0));
+    assert_eq!(story.after(1).step(Event::Tick), [Action::Kill(attempt(Role::App, 0, 1))]);
+    assert_eq!(story.exited(Role::App, 0, 1, 137), [start(Role::App, 0, 2)]);
+}
+
+#[test]
+fn a_change_ends_the_wait_of_a_crashing_container_and_forgets_its_past() {
+    let mut story = Story::set_up("Always", &[], &["c"]);
+    for number in 1..3 {
+        story.started(Role::App, 0, number);
+        story.after(1).exited(Role::App, 0, number, 1);
+    }
+    story.after(1).step(Event::Tick);
+    assert_eq!(story.shown("c").0, "waiting CrashLoopBackOff");
+    assert_eq!(story.step(changed(Role::App, 0)), [start(Role::App, 0, 3)]);
+    story.started(Role::App, 0, 3);
+    assert_eq!(story.after(1).exited(Role::App, 0, 3, 1), [start(Role::App, 0, 4)], "its first crash");
+}
+
+#[test]
+fn an_outdated_init_container_runs_again_once_all_that_came_after_it_have_ended() {
+    let mut story = Story::set_up("Never", &["i", "j"], &["a", "b"]);
+    for index in 0..2 {
+        story.started(Role::Init, index, 1);
+        story.exited(Role::Init, index, 1, 0);
+        story.started(Role::App, index, 1);
+    }
+    for index in 0..2 {
+        story.started(Role::App, index, 1);
+    }
+    let asked = story.step(changed(Role::Init, 1));
+    let ends = |action: &&Action| matches!(action, Action::AskToExit(_));
+    assert_eq!(asked.iter().filter(ends).count(), 2, "{asked:?}");
+    story.exited(Role::App, 0, 1, 143);
+    assert_eq!(story.exited(Role::App, 1, 1, 143), [start(Role::Init, 1, 2)]);
+    story.started(Role::Init, 1, 2);
+    let apps = [start(Role::App, 0, 2), start(Role::App, 1, 2)];
+    assert_eq!(story.exited(Role::Init, 1, 2, 0), apps);
+    assert_eq!(story.container("i").restart_count, 0, "what came before it stays");
+}
+
+#[test]
+fn a_change_of_a_pod_that_is_over_or_deleted_starts_nothing() {
+    let mut story = Story::set_up("Never", &[], &["a"]);
+    story.started(Role::App, 0, 1);
+    story.exited(Role::App, 0, 1, 0);
+    assert_eq!(story.step(changed(Role::App, 0)), []);
+    let mut story = Story::set_up("Always", &[], &["a"]);
+    story.started(Role::App, 0, 1);
+    story.step(Event::Deleted { grace: Duration::from_secs(30) });
+    story.step(changed(Role::App, 0));
+    assert_eq!(story.exited(Role::App, 0, 1, 143), [Action::TearDown, Action::Remove]);
+}

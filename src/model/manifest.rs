@@ -1,235 +1,274 @@
-//! A manifest: a text that holds Pods, alone or in Lists, one document or many.
+//! A manifest: a text that holds objects, alone or in Lists, one document or many.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
+use rayon::prelude::*;
 
-use super::issue::{Issue, Issues};
-use super::kinds::{Known, look_up};
-use super::strict;
-use super::tree::{self, Node, Value};
+use super::header::{self, Header};
+use super::issue::{Found, Issue, Issues, Position, Rule};
+use super::kinds::{Kind, Known, Object, look_up};
+use super::tree::{Node, Value};
+use super::yaml::{self, Document};
 
-/// The Pods of one text, with their places for whoever finds faults later.
+/// The objects of one text, with their places for whoever finds faults later.
 pub struct Manifest {
     source: String,
-    text: String,
-    documents: Vec<Node>,
-    pods: Vec<(Pod, Place)>,
+    text: Arc<str>,
+    objects: Vec<(Object, Place)>,
+    found: Found,
 }
 
-/// Which document, and where below it (an item of a List).
+/// Where an object stands.
+#[derive(Clone)]
 struct Place {
-    document: usize,
-    item: Option<usize>,
+    /// The bytes of its document, and the number of the first line.
+    bytes: Range<usize>,
+    line: usize,
+    /// The items of Lists that lead to it.
+    items: Vec<usize>,
 }
+
+/// A fault of an object that was found by its field.
+pub struct Fault {
+    /// The object's number in the manifest.
+    pub object: usize,
+    /// What kind of fault.
+    pub rule: Rule,
+    /// The field: `spec.containers[0].name`.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
+}
+
+/// Texts above this size are read in parallel.
+const LARGE: usize = 64 * 1024;
 
 impl Manifest {
-    /// The Pods in the order of the text.
-    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
-        self.pods.iter().map(|(pod, _)| pod)
+    /// Reads `text`, which came from `source`: whatever can be read of it, and all that is wrong with the rest.
+    pub fn read(source: &str, text: &str) -> Manifest {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (mut objects, mut found) = (Vec::new(), Found::default());
+        let mut documents = 0;
+        if let Some(issue) = control_character(text) {
+            found.push(issue);
+        } else {
+            let parts = if text.len() < LARGE { 1 } else { 4 * rayon::current_num_threads() };
+            let pieces = yaml::split(text, parts);
+            let read = |(piece, line): &(&str, usize)| Piece::read(piece, *line, offset(text, piece));
+            let read: Vec<Piece> = if pieces.len() == 1 {
+                pieces.iter().map(read).collect()
+            } else {
+                pieces.par_iter().map(read).collect()
+            };
+            for piece in read {
+                documents += piece.documents;
+                objects.extend(piece.objects);
+                found.append(piece.found);
+            }
+            if documents == 0 {
+                let hint = Some("write a Pod: apiVersion: v1, kind: Pod, metadata, spec".to_string());
+                let message = "holds no object".to_string();
+                found.push(Issue { rule: Rule::NoObject, path: String::new(), position: None, message, hint });
+            }
+        }
+        if is_json(source, text) {
+            in_words_of_json(text, &mut found);
+        }
+        Manifest { source: source.into(), text: text.into(), objects, found }
     }
 
-    /// Says faults of pod number `index` that were found by their field (`spec.containers[0].name`)
-    /// in the words and with the places of this text.
-    pub fn fault(&self, index: usize, causes: impl Iterator<Item = (String, String)>) -> Issues {
-        let node = self.pods.get(index).and_then(|(_, place)| {
-            let document = self.documents.get(place.document)?;
-            match (place.item, &document.value) {
-                (Some(i), _) => match &document.get("items")?.value {
-                    Value::List(items) => items.get(i),
-                    _ => None,
-                },
-                (None, _) => Some(document),
+    /// The objects in the order of the text.
+    pub fn objects(&self) -> impl ExactSizeIterator<Item = &Object> {
+        self.objects.iter().map(|(object, _)| object)
+    }
+
+    /// The Pods among them.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.objects().filter_map(|object| match object {
+            Object::Pod(pod) => Some(pod.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// What is wrong with the text itself, and what should be known of it.
+    pub fn issues(&self) -> Issues {
+        Issues::new(&self.source, &self.text, self.found.clone())
+    }
+
+    /// Whether anything keeps the text from being used as a whole.
+    pub fn has_errors(&self) -> bool {
+        self.found.has_errors()
+    }
+
+    /// What is wrong with the text, and `faults` of its objects, in order of the objects, with their places.
+    pub fn issues_with(&self, faults: &[Fault]) -> Issues {
+        let mut found = self.found.clone();
+        let place = |fault: &Fault| self.objects.get(fault.object).map(|(_, place)| place);
+        // All faults of a document are placed by one reading of it.
+        let mut of_document = |faults: &[Fault], at: &Place| {
+            let text = self.text.get(at.bytes.clone()).unwrap_or_default();
+            let mut root = None;
+            yaml::read(text, at.line, |document| root = root.take().or(document.root.ok()));
+            for fault in faults {
+                let node = root.as_ref().zip(place(fault)).and_then(|(root, place)| below(root, &place.items));
+                let start = Position { line: at.line, column: 1, len: 1 };
+                let position = Some(node.map_or(start, |node| node.locate(&fault.path)));
+                let Fault { rule, path, message, hint, .. } = fault;
+                let (path, message, hint) = (path.clone(), message.clone(), hint.clone());
+                found.push(Issue { rule: *rule, path, position, message, hint });
             }
-        });
-        let issues = causes.map(|(path, message)| {
-            let position = node.map(|node| node.locate(&path));
-            Issue { path, position, message, hint: None }
-        });
-        Issues::new(&self.source, &self.text, issues.collect())
+        };
+        let bytes = |fault: &Fault| place(fault).map(|place| place.bytes.clone());
+        for faults in faults.chunk_by(|a, b| bytes(a) == bytes(b)) {
+            if let Some(at) = faults.first().and_then(place) {
+                of_document(faults, at);
+            }
+        }
+        Issues::new(&self.source, &self.text, found)
     }
 }
 
 /// Reads `text`, which came from `source`. All faults of the text are reported at once.
 pub fn parse(source: &str, text: &str) -> Result<Manifest, Issues> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let all = |issues| Issues::new(source, text, issues);
-    let documents = tree::read(text).map_err(|issue| all(vec![issue]))?;
-    if documents.is_empty() {
-        let hint = Some("write a Pod: apiVersion: v1, kind: Pod, metadata, spec".to_string());
-        return Err(all(vec![Issue { path: String::new(), position: None, message: "holds no object".into(), hint }]));
+    let manifest = Manifest::read(source, text);
+    if manifest.has_errors() { Err(manifest.issues()) } else { Ok(manifest) }
+}
+
+/// The item of a List in a List.
+fn below<'n, 't>(root: &'n Node<'t>, items: &[usize]) -> Option<&'n Node<'t>> {
+    items.iter().try_fold(root, |node, item| node.get("items")?.items().get(*item))
+}
+
+/// How far `piece` begins behind the beginning of `text`, which it is a part of.
+fn offset(text: &str, piece: &str) -> usize {
+    (piece.as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
+}
+
+/// YAML and JSON hold no control characters, and a NUL would end the text for its reader.
+fn control_character(text: &str) -> Option<Issue> {
+    let is_wrong = |c: &char| *c < ' ' && !matches!(c, '\t' | '\n' | '\r');
+    let (at, c) = text.char_indices().find(|(_, c)| is_wrong(c))?;
+    let before = text.get(..at).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before.get(line_start..).map_or(0, |line| line.chars().count()) + 1;
+    let position = Some(Position { line: before.matches('\n').count() + 1, column, len: 1 });
+    let message = format!("the character U+{:04X} is not allowed in a manifest", u32::from(c));
+    Some(Issue { rule: Rule::Syntax, path: String::new(), position, message, hint: None })
+}
+
+/// Whether its writer means `text` as JSON.
+fn is_json(source: &str, text: &str) -> bool {
+    let mut meaning = text.chars().filter(|c| !c.is_whitespace());
+    match meaning.next() {
+        Some('{') => matches!(meaning.next(), Some('"')) || source.ends_with(".json"),
+        _ => source.ends_with(".json"),
     }
-    let mut pods = Vec::new();
-    let mut issues = Vec::new();
-    for (document, node) in documents.iter().enumerate() {
-        for (item, found) in objects(node, text) {
-            match found {
-                Ok(pod) => pods.push((pod, Place { document, item })),
-                Err(faults) => issues.extend(faults),
+}
+
+/// JSON is read as YAML, but nobody who writes it wants to hear of flow mappings.
+fn in_words_of_json(text: &str, found: &mut Found) {
+    let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else { return };
+    let whole = error.to_string();
+    let message = whole.split(" at line ").next().unwrap_or(&whole);
+    let position = Position { line: error.line().max(1), column: error.column().max(1), len: 1 };
+    let mut told = false;
+    found.each(|issue| {
+        if issue.rule == Rule::Syntax && !std::mem::replace(&mut told, true) {
+            issue.message = format!("not valid JSON: {message}");
+            (issue.position, issue.hint) = (Some(position), None);
+        }
+    });
+}
+
+/// What a part of the text holds.
+#[derive(Default)]
+struct Piece {
+    objects: Vec<(Object, Place)>,
+    found: Found,
+    documents: usize,
+}
+
+impl Piece {
+    fn read(text: &str, line: usize, offset: usize) -> Piece {
+        let mut piece = Piece::default();
+        yaml::read(text, line, |document| piece.add(document, offset));
+        piece
+    }
+
+    fn add(&mut self, document: Document<'_>, offset: usize) {
+        self.documents += 1;
+        let Document { root, bytes, line } = document;
+        match root {
+            Ok(root) => {
+                let bytes = bytes.start + offset..bytes.end + offset;
+                self.add_object(&root, &Place { bytes, line, items: Vec::new() }, None);
+            }
+            Err(issue) => {
+                let kind = if issue.rule == Rule::Syntax { "not valid YAML: " } else { "" };
+                self.found.push(Issue { message: format!("{kind}{}", issue.message), ..issue });
             }
         }
     }
-    if issues.is_empty() {
-        return Ok(Manifest { source: source.into(), text: text.into(), documents, pods });
+
+    /// Adds the object at `node`, or the items of a List. Items of a list of `item` need not say what they are.
+    fn add_object(&mut self, node: &Node<'_>, place: &Place, item: Option<Kind>) {
+        let header = match header::of(node, item) {
+            Header::Known(version, kind) => look_up(version, kind),
+            Header::Missing(issues, likely) => {
+                issues.into_iter().for_each(|issue| self.push(place, issue));
+                return likely.into_iter().for_each(|kind| self.read_as(kind, node, place, false));
+            }
+        };
+        match header {
+            Known::Kind(kind) => self.read_as(kind, node, place, true),
+            Known::List(item) => self.add_items(node, place, item),
+            unknown => header::refusal(node, &unknown).into_iter().for_each(|issue| self.push(place, issue)),
+        }
     }
-    Err(all(issues))
-}
 
-type Found = Result<Pod, Vec<Issue>>;
-
-/// The objects of a document: itself, or its items where it is a List.
-fn objects(node: &Node, text: &str) -> Vec<(Option<usize>, Found)> {
-    let header = match header(node) {
-        Ok(header) => header,
-        Err(issues) => return vec![(None, Err(with_spec_faults(node, text, issues)))],
-    };
-    match look_up(header.0, header.1) {
-        Known::Pod => vec![(None, strict::read(node, text))],
-        Known::List => match node.get("items").map(|items| &items.value) {
+    fn add_items(&mut self, node: &Node<'_>, place: &Place, item: Option<Kind>) {
+        match node.get("items").map(|items| &items.value) {
             Some(Value::List(items)) => {
-                let mut found = Vec::new();
-                for (i, item) in items.iter().enumerate() {
-                    let prefixed = |issue: Issue| Issue { path: below_item(i, &issue.path), ..issue };
-                    for (_, object) in objects(item, text) {
-                        let object = object.map_err(|issues| issues.into_iter().map(prefixed).collect());
-                        found.push((Some(i), object));
-                    }
+                for (i, node) in items.iter().enumerate() {
+                    let mut place = place.clone();
+                    place.items.push(i);
+                    self.add_object(node, &place, item);
                 }
-                found
             }
-            Some(Value::Null) | None => Vec::new(),
-            Some(_) => vec![(None, Err(vec![issue(node, "items", "wanted a list of objects", None)]))],
-        },
-        Known::NotYet => {
-            let message = format!("kind {} is not supported yet", header.1);
-            let hint = match header.1 {
-                "CronJob"
-                | "DaemonSet"
-                | "Deployment"
-                | "Job"
-                | "PodTemplate"
-                | "ReplicaSet"
-                | "ReplicationController"
-                | "StatefulSet" => "wasmpod runs Pods: write its template as a Pod",
-                _ => "wasmpod runs Pods: leave it out",
-            };
-            let hint = hint.to_string();
-            vec![(None, Err(vec![issue(node, "kind", &message, Some(hint))]))]
-        }
-        Known::Unknown { known_in } => {
-            let message = format!("no matches for kind {:?} in version {:?}", header.1, header.0);
-            let hint = known_in.map(|version| format!("write apiVersion: {version}"));
-            vec![(None, Err(vec![issue(node, "apiVersion", &message, hint)]))]
+            Some(Value::Null) | None => {}
+            Some(_) => {
+                self.push(place, header::issue(node, Rule::WrongType, "items", "wanted a list of objects", None))
+            }
         }
     }
-}
 
-fn below_item(i: usize, path: &str) -> String {
-    if path.is_empty() { format!("items[{i}]") } else { format!("items[{i}].{path}") }
-}
-
-fn issue(node: &Node, path: &str, message: &str, hint: Option<String>) -> Issue {
-    Issue { path: path.into(), position: Some(node.locate(path)), message: message.into(), hint }
-}
-
-/// `apiVersion` and `kind`, which every object needs.
-fn header(node: &Node) -> Result<(&str, &str), Vec<Issue>> {
-    if !matches!(node.value, Value::Map(_)) {
-        return Err(vec![issue(node, "", "wanted an object (a mapping with apiVersion, kind and metadata)", None)]);
+    fn read_as(&mut self, kind: Kind, node: &Node<'_>, place: &Place, is_it: bool) {
+        let (object, mut found) = kind.read(node);
+        found.each(|issue| issue.path = place.path(&issue.path));
+        self.found.append(found);
+        if let Some(object) = object.filter(|_| is_it) {
+            self.objects.push((object, place.clone()));
+        }
     }
-    let field = |name: &str, hint: &str| match node.get(name) {
-        Some(value) => value
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| issue(node, name, &format!("{name} must be a string that is not empty"), None)),
-        None => Err(issue(node, "", &format!("{name} is missing"), Some(hint.into()))),
-    };
-    match (field("apiVersion", "write apiVersion: v1"), field("kind", "write kind: Pod")) {
-        (Ok(version), Ok(kind)) => Ok((version, kind)),
-        (version, kind) => Err([version.err(), kind.err()].into_iter().flatten().collect()),
+
+    fn push(&mut self, place: &Place, issue: Issue) {
+        self.found.push(Issue { path: place.path(&issue.path), ..issue });
     }
 }
 
-/// What resembles a Pod is checked as one even where it does not say that it is.
-fn with_spec_faults(node: &Node, text: &str, mut issues: Vec<Issue>) -> Vec<Issue> {
-    if node.get("spec").is_some_and(|spec| spec.get("containers").is_some()) {
-        let pod: Found = strict::read(node, text);
-        issues.extend(pod.err().into_iter().flatten());
+impl Place {
+    /// A field of the object as a field of its document.
+    fn path(&self, field: &str) -> String {
+        let mut path: Vec<String> = self.items.iter().map(|i| format!("items[{i}]")).collect();
+        path.extend((!field.is_empty()).then(|| field.to_string()));
+        path.join(".")
     }
-    issues
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn faults(text: &str) -> String {
-        parse("pod.yaml", text).map(|_| ()).map_or_else(|issues| issues.to_string(), |()| String::new())
-    }
-
-    #[test]
-    fn pods_come_from_documents_and_lists() {
-        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
-        let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: b}}\n";
-        let text = format!("---\n# nothing\n---\n{pod}---\n{list}");
-        let manifest = parse("x", &text).expect("a manifest");
-        let names: Vec<_> = manifest.pods().filter_map(|p| p.metadata.name.clone()).collect();
-        assert_eq!(names, ["a", "b"]);
-    }
-
-    #[test]
-    fn every_unknown_field_is_named_with_its_place() {
-        let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: a\n    resouces: {}\n    limage: x\n";
-        insta::assert_snapshot!(faults(text), @r#"
-        pod.yaml:6:5: spec.containers[0].resouces: unknown field "resouces"
-           |
-         6 |     resouces: {}
-           |     ^^^^^^^^ did you mean "resources"?
-        pod.yaml:7:5: spec.containers[0].limage: unknown field "limage"
-           |
-         7 |     limage: x
-           |     ^^^^^^ did you mean "image"?
-        "#);
-    }
-
-    #[test]
-    fn wrong_types_say_what_was_found() {
-        let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  labels: {tier: yes}\nspec:\n  containers: nginx\n  \
-                    terminationGracePeriodSeconds: soon\n";
-        insta::assert_snapshot!(faults(text), @r#"
-        pod.yaml:4:18: metadata.labels.tier: wanted a string, found the boolean yes
-           |
-         4 |   labels: {tier: yes}
-           |                  ^^^ quote it: "yes"
-        pod.yaml:6:15: spec.containers: wanted a list, found the string "nginx"
-           |
-         6 |   containers: nginx
-           |               ^^^^^
-        pod.yaml:7:34: spec.terminationGracePeriodSeconds: wanted an integer, found the string "soon"
-           |
-         7 |   terminationGracePeriodSeconds: soon
-           |                                  ^^^^
-        "#);
-    }
-
-    #[test]
-    fn other_kinds_are_told_apart_from_unknown_ones() {
-        for (header, words) in [
-            ("apiVersion: batch/v1\nkind: Job\n", "kind Job is not supported yet"),
-            ("apiVersion: policy/v1beta1\nkind: PodDisruptionBudget\n", "write apiVersion: policy/v1"),
-            ("apiVersion: v1\nkind: Pot\n", "no matches for kind \"Pot\" in version \"v1\""),
-            ("kind: Pod\n", "apiVersion is missing"),
-            ("- a\n", "wanted an object"),
-            ("", "holds no object"),
-            ("a: [", "not valid YAML"),
-            ("a: 1\na: 2\n", "duplicate"),
-        ] {
-            assert!(faults(header).contains(words), "{header:?}: {}", faults(header));
-        }
-    }
-
-    #[test]
-    fn quantities_may_be_numbers() {
-        let text =
-            "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, resources: {limits: {cpu: 1, memory: 1e6}}}]}\n";
-        assert_eq!(faults(text), "");
-    }
-}
+#[path = "manifest_tests.rs"]
+mod tests;

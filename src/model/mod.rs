@@ -4,16 +4,36 @@
 //! does not. Opens no file and reads no clock; `cli` brings the text, `registry` judges what
 //! the objects mean.
 
+pub mod duration;
+pub mod emit;
 pub mod expansion;
 pub mod formats;
+mod header;
 mod issue;
 mod kinds;
+#[cfg(test)]
+#[path = "../../fuzz/src/laws.rs"]
+mod laws;
 mod manifest;
+#[cfg(test)]
+mod mutations;
 pub mod names;
+pub mod outcome;
 pub mod pods;
+pub mod printed;
 pub mod quantity;
+mod scalars;
+pub mod schema;
+pub mod selector;
 mod strict;
+mod text;
 mod tree;
+pub mod version;
+mod workload;
+mod yaml;
 
-pub use issue::{Issue, Issues, Position};
-pub use manifest::{Manifest, parse};
+pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
+pub use kinds::{Kind, Object, of_resource};
+pub use manifest::{Fault, Manifest, parse};
+pub use text::decode;
+pub use workload::{Template, template};

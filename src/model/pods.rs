@@ -3,6 +3,9 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+/// Marks a static pod, whose truth is a file, with the hash of its manifest (K74).
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
 /// The pod's name, empty where it has none.
 pub fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()

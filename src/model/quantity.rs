@@ -132,6 +132,19 @@ pub fn units(quantity: &Quantity) -> Result<i128, NotAQuantity> {
     Ok(milli.div_euclid(1000) + i128::from(milli.rem_euclid(1000) != 0))
 }
 
+/// The quantity that a typing error most likely meant: `64Mb` is `64M`, `1 gi` is `1Gi`.
+pub fn nearest(text: &str) -> Option<String> {
+    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let end = compact.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(compact.len());
+    let (number, suffix) = compact.split_at_checked(end)?;
+    let suffix = suffix.trim_end_matches(['b', 'B']);
+    let meant = SUFFIXES.iter().find(|known| known.eq_ignore_ascii_case(suffix))?;
+    Some(format!("{number}{meant}")).filter(|meant| milli(&Quantity(meant.clone())).is_ok())
+}
+
+/// Suffixes by how probable they are.
+const SUFFIXES: [&str; 16] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "k", "M", "G", "T", "P", "E", "m", "u", "n"];
+
 fn scale(suffix: &str) -> Result<(i128, i32, Notation), NotAQuantity> {
     let decimal = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"].iter().position(|known| *known == suffix);
     if let Some(step) = decimal.and_then(|step| i32::try_from(step).ok()) {
@@ -149,6 +162,21 @@ fn scale(suffix: &str) -> Result<(i128, i32, Notation), NotAQuantity> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn typing_errors_have_a_way_out() {
+        for (typed, meant) in [
+            ("64Mb", Some("64M")),
+            ("64MiB", Some("64Mi")),
+            ("1 gi", Some("1Gi")),
+            ("2KB", Some("2k")),
+            ("1mi", Some("1Mi")),
+            ("lots", None),
+            ("1 2 3x", None),
+        ] {
+            assert_eq!(nearest(typed).as_deref(), meant, "{typed}");
+        }
+    }
 
     #[test]
     fn quantities_are_read_as_kubernetes_reads_them() {

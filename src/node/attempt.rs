@@ -94,6 +94,7 @@ impl Plan {
             env,
             working_dir,
             memory: MemoryBudget::new(memory_limit(&self.container)),
+            guests: self.shared.guests.clone(),
         };
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
         Ok(Started { instance, image_id: image.id.clone() })

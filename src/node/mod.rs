@@ -5,25 +5,29 @@
 
 mod attempt;
 mod env;
+mod events;
 mod logs;
+mod registration;
 mod sandbox;
 mod worker;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
 use crate::clock::Clock;
-use crate::control::{ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
+use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
+use crate::events::Recorder;
 use crate::images::Images;
 use crate::model::pods;
 use crate::network::Addresses;
-use crate::runtime::Runtime;
+use crate::runtime::{Guests, Runtime};
 use crate::volumes::HostPaths;
 
 pub use logs::Logs;
@@ -43,6 +47,8 @@ pub struct Config {
     pub host_paths: HostPaths,
     /// Containers that may run at once; a pod that needs more is rejected with `OutOfpods`.
     pub max_containers: usize,
+    /// Whether what pods have written to their volumes waits for the next pod of the same name.
+    pub keep_volumes: bool,
 }
 
 /// What all workers of a node share.
@@ -54,10 +60,12 @@ struct Shared {
     addresses: Arc<Addresses>,
     clock: Clock,
     logs: Arc<Logs>,
+    guests: Arc<Guests>,
+    recorder: Recorder,
 }
 
-/// A node; [`Node::run`] is its life.
-pub struct Node {
+/// The agent of one node; [`Agent::run`] is its life.
+pub struct Agent {
     shared: Arc<Shared>,
     workers: JoinSet<()>,
     /// By UID.
@@ -66,23 +74,71 @@ pub struct Node {
     used: usize,
     /// Whose task is whose, for a worker that panics.
     tasks: HashMap<Id, String>,
+    requests: mpsc::Receiver<Request>,
+    /// Kept for handles that are asked for later.
+    asking: mpsc::Sender<Request>,
 }
 
 struct Worker {
-    desired: watch::Sender<Arc<Object>>,
+    desired: watch::Sender<Desired>,
     /// Containers that it may run at once; none once it is over.
     weight: usize,
 }
+
+/// What is wanted of a pod.
+#[derive(Clone)]
+struct Desired {
+    object: Arc<Object>,
+    /// By container: how often a restart was asked for. Restarts that nobody has seen yet are one.
+    restarts: BTreeMap<String, Restarts>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Restarts {
+    asked: u64,
+    /// How long what runs may take to end.
+    grace: Duration,
+}
+
+/// A container is to begin again.
+struct Request {
+    uid: String,
+    container: String,
+    grace: Duration,
+}
+
+/// Requests that wait for the agent; who asks for more waits himself.
+const REQUESTS: usize = 64;
 
 /// What others may ask of a running node beside its pods' status.
 #[derive(Clone)]
 pub struct Handle {
     /// The logs of the node's containers, while they are kept.
     pub logs: Arc<Logs>,
+    guests: Arc<Guests>,
+    runtime: Arc<Runtime>,
+    requests: mpsc::Sender<Request>,
 }
 
-impl Node {
-    /// A node that has not begun: nothing runs before [`Node::run`]. `addresses` are its pods'.
+impl Handle {
+    /// Begins a container of pod `uid` again, since what it runs is outdated: at once, whatever its
+    /// restart policy and back-off say. What runs is asked to end and killed after `grace`. An init
+    /// container takes with it what comes after it. Pods that are over, or not there, stay as they are.
+    pub async fn restart(&self, uid: &str, container: &str, grace: Duration) {
+        let request = Request { uid: uid.into(), container: container.into(), grace };
+        // An agent that has ended restarts nothing.
+        let _ = self.requests.send(request).await;
+    }
+
+    /// Kills all that runs on the node, for good, and waits until it has gone; blocks its thread for
+    /// the few milliseconds that this takes, and for `patience` at the most.
+    pub fn end_guests(&self, patience: Duration) {
+        self.guests.end(&self.runtime, patience);
+    }
+}
+
+impl Agent {
+    /// An agent that has not begun: nothing runs before [`Agent::run`]. `addresses` are its pods'.
     pub fn new(
         config: Config,
         control: Arc<dyn ControlPlane>,
@@ -90,20 +146,40 @@ impl Node {
         images: Arc<Images>,
         addresses: Arc<Addresses>,
         clock: Clock,
-    ) -> Node {
-        let logs = Arc::default();
-        let shared = Shared { config, control, runtime, images, addresses, clock, logs };
-        Node { shared: Arc::new(shared), workers: JoinSet::new(), pods: HashMap::new(), used: 0, tasks: HashMap::new() }
+        recorder: Recorder,
+    ) -> Agent {
+        let (logs, guests) = (Arc::default(), Guests::new());
+        let (asking, requests) = mpsc::channel(REQUESTS);
+        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder };
+        Agent {
+            shared: Arc::new(shared),
+            workers: JoinSet::new(),
+            pods: HashMap::new(),
+            used: 0,
+            tasks: HashMap::new(),
+            requests,
+            asking,
+        }
     }
 
-    /// For asking the node while [`Node::run`], which takes it, goes on.
+    /// For asking the node while [`Agent::run`], which takes it, goes on.
     pub fn handle(&self) -> Handle {
-        Handle { logs: self.shared.logs.clone() }
+        let shared = &self.shared;
+        Handle {
+            logs: shared.logs.clone(),
+            guests: shared.guests.clone(),
+            runtime: shared.runtime.clone(),
+            requests: self.asking.clone(),
+        }
     }
 
     /// Runs pods until cancelled; whatever still runs then is killed.
     pub async fn run(mut self) {
-        let scope = Scope { resource: Resource::PODS, namespace: None };
+        let node = registration::object(&self.shared.config, self.shared.clock.now().wall);
+        if let Err(error) = self.shared.control.create(Body::Node(Box::new(node))).await {
+            tracing::warn!(%error, "the node could not be registered");
+        }
+        let scope = Scope::all(Resource::PODS);
         loop {
             if let Err(error) = self.follow(&scope).await {
                 tracing::debug!(%error, "the node's watch ended; it lists again");
@@ -132,6 +208,7 @@ impl Node {
                     None => return Ok(()),
                 },
                 Some(ended) = self.workers.join_next_with_id() => self.reap(ended),
+                Some(request) = self.requests.recv() => self.restart(request),
             }
         }
     }
@@ -152,9 +229,9 @@ impl Node {
                 self.used -= std::mem::take(&mut worker.weight);
             }
             worker.desired.send_if_modified(|known| {
-                let newer = object.revision > known.revision;
+                let newer = object.revision > known.object.revision;
                 if newer {
-                    *known = object;
+                    known.object = object;
                 }
                 newer
             });
@@ -166,7 +243,7 @@ impl Node {
     /// Starts the pod's worker, or one that rejects it where there is no room (K13).
     fn start(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
         let needed = if pods::is_terminal(pod) { 0 } else { containers_at_once(pod) };
-        let (desired, seen) = watch::channel(object);
+        let (desired, seen) = watch::channel(Desired { object, restarts: BTreeMap::new() });
         let shared = self.shared.clone();
         let fits = self.used + needed <= shared.config.max_containers;
         let task = if fits {
@@ -178,6 +255,15 @@ impl Node {
         self.used += weight;
         self.tasks.insert(task.id(), uid.clone());
         self.pods.insert(uid, Worker { desired, weight });
+    }
+
+    fn restart(&mut self, Request { uid, container, grace }: Request) {
+        if let Some(worker) = self.pods.get(&uid) {
+            worker.desired.send_modify(|desired| {
+                let restarts = desired.restarts.entry(container).or_default();
+                *restarts = Restarts { asked: restarts.asked + 1, grace };
+            });
+        }
     }
 
     fn forget(&mut self, object: &Object) {
@@ -200,7 +286,7 @@ impl Node {
         let Some(uid) = self.tasks.remove(&id) else { return };
         if panicked && let Some(worker) = self.pods.remove(&uid) {
             self.used -= worker.weight;
-            let object = worker.desired.borrow().clone();
+            let object = worker.desired.borrow().object.clone();
             tracing::error!(pod = %object.key, %uid, "a pod's worker failed; it starts again from the stored status");
             if let Ok(pod) = object.decode::<Pod>() {
                 self.start(uid, &pod, object);

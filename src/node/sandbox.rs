@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::Shared;
 use crate::model::pods;
 use crate::network::{Address, NetError, PodNetwork};
-use crate::volumes::{VolumeError, Volumes};
+use crate::volumes::{VOLUMES, VolumeError, Volumes};
 
 /// See the module's documentation. Dropped, it gives the address back.
 pub(super) struct Sandbox {
@@ -16,6 +17,8 @@ pub(super) struct Sandbox {
     pub(super) volumes: Volumes,
     pub(super) folder: PathBuf,
     address: Address,
+    /// Where the volumes wait for the next pod of the same name, if they do.
+    kept: Option<PathBuf>,
 }
 
 /// Why a pod can't begin.
@@ -25,6 +28,8 @@ pub(super) enum SandboxError {
     Address(#[from] NetError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    #[error("cannot take over the volumes of the pod before, in {path:?}")]
+    Kept { path: PathBuf, source: io::Error },
 }
 
 impl Sandbox {
@@ -33,8 +38,21 @@ impl Sandbox {
         let folder = shared.config.folder.join("pods").join(pods::uid(pod));
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
+        let kept = shared.config.keep_volumes.then(|| {
+            let name = format!("{}_{}", pods::namespace(pod), pods::name(pod));
+            shared.config.folder.join("kept").join(name)
+        });
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
+            take_over(kept, &folder).map_err(|source| SandboxError::Kept { path: kept.clone(), source })?;
+        }
         let volumes = Volumes::set_up(spec, &folder, &shared.config.host_paths)?;
-        Ok(Sandbox { network: PodNetwork::new(address.ip().into()), volumes, folder, address })
+        if shared.guests.ended() {
+            // The node's folder was removed meanwhile: what was just made again goes, too. Whatever else
+            // is in the folders above keeps them.
+            let _ = std::fs::remove_dir_all(&folder);
+            folder.ancestors().skip(1).take(2).for_each(|above| _ = std::fs::remove_dir(above));
+        }
+        Ok(Sandbox { network: PodNetwork::new(address.ip().into()), volumes, folder, address, kept })
     }
 
     pub(super) fn ip(&self) -> String {
@@ -43,8 +61,31 @@ impl Sandbox {
 
     /// Removes the pod's folder with everything in it.
     pub(super) async fn tear_down(self) {
+        if let Some(kept) = &self.kept
+            && let Err(error) = set_aside(&self.folder, kept)
+        {
+            tracing::warn!(folder = ?self.folder, %error, "cannot keep a pod's volumes");
+        }
         remove(&self.folder).await;
     }
+}
+
+/// Puts the volumes of a pod that has ended where the next pod of its name finds them.
+fn set_aside(folder: &Path, kept: &Path) -> io::Result<()> {
+    let volumes = folder.join(VOLUMES);
+    if !volumes.exists() {
+        return Ok(());
+    }
+    if kept.exists() {
+        fs::remove_dir_all(kept)?;
+    }
+    kept.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::rename(volumes, kept)
+}
+
+fn take_over(kept: &Path, folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::rename(kept, folder.join(VOLUMES))
 }
 
 /// Removes a folder, which may not be there: many pods never write anything.

@@ -1,6 +1,6 @@
 //! One pod's worker: gathers facts, asks `lifecycle` what follows, performs it, reports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::watch;
 
-use super::Shared;
 use super::attempt::{Failure, Plan, Started};
+use super::events::Told;
 use super::sandbox::Sandbox;
+use super::{Desired, Restarts, Shared};
 use crate::control::{DeleteOptions, Object, Preconditions, Reason, Update};
-use crate::lifecycle::{Action, Attempt, Event, PodState, Role};
+use crate::lifecycle::{Action, Attempt, ContainerRef, Event, PodState, Role};
 use crate::logs::{Log, Stream};
 use crate::model::pods;
 use crate::runtime::{Control, Exit, Instance};
@@ -46,13 +47,15 @@ struct Worker {
     reported: Option<PodStatus>,
     /// How long the deletion that was last seen leaves.
     deletion_seen: Option<i64>,
+    /// Restarts that were taken in, by container.
+    restarts: BTreeMap<String, Restarts>,
     /// The object was removed; nothing is left to do.
     gone: bool,
 }
 
 /// Runs the pod until it is gone.
-pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Object>>) {
-    let object = desired.borrow_and_update().clone();
+pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desired>) {
+    let object = desired.borrow_and_update().object.clone();
     let pod: Arc<Pod> = match object.decode() {
         Ok(pod) => pod,
         Err(error) => return tracing::error!(pod = %object.key, %error, "cannot read a stored pod"),
@@ -69,6 +72,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Ob
         facts: FuturesUnordered::new(),
         wake: None,
         deletion_seen: None,
+        restarts: BTreeMap::new(),
         gone: false,
     };
     worker.step(Event::Tick).await;
@@ -89,8 +93,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Ob
         tokio::select! {
             changed = desired.changed() => match changed {
                 Ok(()) => {
-                    let object = desired.borrow_and_update().clone();
+                    let Desired { object, restarts } = desired.borrow_and_update().clone();
                     worker.see(object);
+                    worker.restart(restarts).await;
                 }
                 // The object is gone, by force or because this worker removed it.
                 Err(_) => break,
@@ -107,6 +112,25 @@ impl Worker {
         if object.revision > self.object.revision {
             self.know(object);
         }
+    }
+
+    /// Takes in which containers are to begin again.
+    async fn restart(&mut self, wanted: BTreeMap<String, Restarts>) {
+        for (name, Restarts { asked, grace }) in &wanted {
+            let known = self.restarts.get(name).map_or(0, |known| known.asked);
+            if let Some(container) = self.place(name).filter(|_| *asked > known) {
+                self.step(Event::Restart { container, grace: *grace }).await;
+            }
+        }
+        self.restarts = wanted;
+    }
+
+    fn place(&self, name: &str) -> Option<ContainerRef> {
+        let spec = self.pod.spec.as_ref()?;
+        let find = |role, all: &[Container]| {
+            all.iter().position(|container| container.name == name).map(|index| ContainerRef { role, index })
+        };
+        find(Role::Init, pods::init_containers(spec)).or_else(|| find(Role::App, &spec.containers))
     }
 
     fn know(&mut self, object: Arc<Object>) {
@@ -129,14 +153,17 @@ impl Worker {
     async fn take(&mut self, fact: Fact) {
         match fact {
             Fact::Event(event) => {
-                if let Event::Exited { attempt, .. } = &event {
-                    self.controls.remove(attempt);
+                match &event {
+                    Event::Exited { attempt, .. } => drop(self.controls.remove(attempt)),
+                    Event::StartFailed { attempt, trouble } => self.told().failed(*attempt, trouble),
+                    _ => {}
                 }
                 self.step(event).await;
             }
             Fact::NeverRan(started, exited) => {
-                if let Event::Exited { attempt, .. } = &exited {
+                if let Event::Exited { attempt, message, .. } = &exited {
                     self.controls.remove(attempt);
+                    self.told().never_ran(*attempt, message.as_deref().unwrap_or_default());
                 }
                 self.step(started).await;
                 self.step(exited).await;
@@ -144,6 +171,7 @@ impl Worker {
             Fact::Spawned(started, attempt, mut instance) => {
                 // From here on it can be ended, even if it never gets to run.
                 self.controls.insert(attempt, instance.control());
+                self.told().created(attempt);
                 self.facts.push(Box::pin(async move {
                     if instance.begun().await {
                         return Fact::Running(started, attempt, instance);
@@ -154,6 +182,7 @@ impl Worker {
                 self.step(Event::Tick).await;
             }
             Fact::Running(event, attempt, mut instance) => {
+                self.told().started(attempt);
                 self.facts.push(Box::pin(async move { Fact::Event(exited(attempt, &instance.exited().await)) }));
                 self.step(event).await;
             }
@@ -181,13 +210,18 @@ impl Worker {
                         self.sandbox = Some(Arc::new(sandbox));
                         Event::SetUp { ip }
                     }
-                    Err(error) => Event::SetUpFailed { message: error.to_string() },
+                    Err(error) => {
+                        let message = error.to_string();
+                        self.told().no_sandbox(&message);
+                        Event::SetUpFailed { message }
+                    }
                 };
                 return Some(event);
             }
             Action::Start(attempt) => self.start(attempt),
             Action::AskToExit(attempt) => {
                 if let Some(control) = self.controls.get(&attempt) {
+                    self.told().killing(attempt);
                     control.ask_to_exit();
                 }
             }
@@ -275,6 +309,7 @@ impl Worker {
         if self.reported.as_ref() == Some(&status) {
             return;
         }
+        self.told().back_offs(self.reported.as_ref(), &status);
         let same = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision: None };
         let update = Update::PodStatus(Box::new(status.clone()));
         match self.shared.control.update(&self.object.key, update, same).await {
@@ -285,6 +320,10 @@ impl Worker {
             Err(error) if matches!(error.reason, Reason::NotFound | Reason::Conflict) => self.gone = true,
             Err(error) => tracing::warn!(pod = %self.object.key, %error, "cannot report a pod's status"),
         }
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told { recorder: &self.shared.recorder, pod: &self.pod }
     }
 
     async fn end(mut self) {
@@ -299,17 +338,19 @@ fn exited(attempt: Attempt, exit: &Exit) -> Event {
 }
 
 /// Refuses a pod that the node has no room for (K13, K14).
-pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Arc<Object>>, needed: usize, used: usize) {
-    let object = desired.borrow_and_update().clone();
+pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Desired>, needed: usize, used: usize) {
+    let object = desired.borrow_and_update().object.clone();
     let Ok(pod) = object.decode::<Pod>() else { return };
     let capacity = shared.config.max_containers;
+    let why = format!(
+        "Node didn't have enough resource: pods, requested: {needed}, used: {used}, capacity: {capacity} (a container \
+         counts as one: each takes memory maps, of which this process has few)"
+    );
+    Told { recorder: &shared.recorder, pod: &pod }.rejected("OutOfpods", &why);
     let status = PodStatus {
         phase: Some("Failed".into()),
         reason: Some("OutOfpods".into()),
-        message: Some(format!(
-            "Pod was rejected: Node didn't have enough resource: pods, requested: {needed}, used: {used}, \
-             capacity: {capacity} (a container counts as one: each takes memory maps, of which this process has few)"
-        )),
+        message: Some(format!("Pod was rejected: {why}")),
         start_time: Some(pods::time(shared.clock.now().wall)),
         ..pod.status.clone().unwrap_or_default()
     };

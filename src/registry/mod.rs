@@ -10,26 +10,24 @@ mod fields;
 mod identity;
 mod metadata;
 mod patch;
+mod plain;
 pub mod pod;
+mod reads;
 pub mod secret;
+pub mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::clock::Clock;
 use crate::control::{
-    Body, ControlPlane, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Reason, Revision, Scope,
-    Status, Subresource, Update, WatchEvent, WatchStream,
+    Body, ControlPlane, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Reason, Resource, Revision,
+    Scope, Status, Subresource, Update, WatchStream,
 };
-use crate::store::{CommitError, Expect, Expired, ObjectStore, Op};
-
-/// How often a quiet watch is told how far it has come.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+use crate::store::{CommitError, Expect, ObjectStore, Op};
 
 /// A change that lost a race is tried again on the newer object; more losses than this are a fault.
 const MAX_RACES: usize = 64;
@@ -104,14 +102,23 @@ impl Registry {
         }
     }
 
-    fn update_now(&self, key: &Key, update: &Update, preconditions: &Preconditions) -> Result<Arc<Object>, Status> {
-        let changed = self.change(key, preconditions, |current| match update {
+    fn update_now(&self, key: &Key, update: Update, preconditions: &Preconditions) -> Result<Arc<Object>, Status> {
+        let update = match update {
+            Update::Replace { body, .. } if key.resource != Resource::PODS => {
+                return plain::replace(&self.store, key, body, preconditions);
+            }
+            pods => pods,
+        };
+        let changed = self.change(key, preconditions, |current| match &update {
             Update::PodStatus(status) => Ok(pod::with_status(current, status)),
             Update::Bind { node } => {
                 pod::bound_to(current, node, self.clock.now().wall).map_err(|message| conflict(key, &message))
             }
             Update::Replace { body: Body::Pod(pod), subresource } => {
                 self.replaced(key, current, (**pod).clone(), *subresource)
+            }
+            Update::Replace { body: Body::Event(_) | Body::Node(_) | Body::Namespace(_), .. } => {
+                Err(Status::new(Reason::BadRequest, format!("{key} is a pod: only a pod takes its place")))
             }
             Update::Patch { patch, subresource } => {
                 let patched = patch::apply(key.resource.kind, current, patch)?;
@@ -134,6 +141,9 @@ impl Registry {
     }
 
     fn delete_now(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
+        if key.resource != Resource::PODS {
+            return plain::delete(&self.store, key).map(Deleted::Gone);
+        }
         let now = self.clock.now().wall;
         let deletion = |current: &Pod| {
             check_deletion(&options.preconditions, key, current)?;
@@ -198,42 +208,35 @@ fn check_deletion(wanted: &Preconditions, key: &Key, pod: &Pod) -> Result<(), St
     Ok(())
 }
 
-fn expired(expired: Expired) -> Status {
-    Status::new(Reason::Expired, expired.to_string())
-}
-
 impl ControlPlane for Registry {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
         std::future::ready(self.stored(key)).boxed()
     }
 
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<List, Status>> {
-        let (items, revision) = self.store.list(scope);
-        std::future::ready(Ok(List { items, revision })).boxed()
+        std::future::ready(Ok(reads::list(&self.store, scope))).boxed()
+    }
+
+    fn list_at<'a>(&'a self, scope: &'a Scope, at: Revision) -> BoxFuture<'a, Result<List, Status>> {
+        std::future::ready(reads::list_at(&self.store, scope, at)).boxed()
     }
 
     fn watch<'a>(&'a self, scope: &'a Scope, from: Revision) -> BoxFuture<'a, Result<WatchStream, Status>> {
-        let opened = self.store.watch(scope.clone(), from).map_err(expired);
-        let stream = opened.map(|watch| {
-            let batches = stream::unfold(Some(watch), |watch| async {
-                let mut watch = watch?;
-                let batch: Vec<Result<WatchEvent, Status>> = match tokio::time::timeout(BOOKMARK_EVERY, watch.next())
-                    .await
-                {
-                    Ok(Ok(changes)) => changes.into_iter().map(|c| Ok(WatchEvent::Change(c.kind, c.object))).collect(),
-                    Ok(Err(gone)) => return Some((stream::iter(vec![Err(expired(gone))]), None)),
-                    Err(_quiet) => vec![Ok(WatchEvent::Bookmark(watch.position()))],
-                };
-                Some((stream::iter(batch), Some(watch)))
-            });
-            batches.flatten().boxed()
-        });
-        std::future::ready(stream).boxed()
+        std::future::ready(reads::watch(&self.store, scope, from)).boxed()
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>> {
+        std::future::ready(Ok(self.store.revision())).boxed()
     }
 
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
-        let Body::Pod(pod) = body;
-        std::future::ready(self.create_pod(*pod)).boxed()
+        let created = match body {
+            Body::Pod(pod) => self.create_pod(*pod),
+            Body::Event(_) | Body::Node(_) | Body::Namespace(_) => {
+                plain::create(&self.store, body, self.clock.now().wall)
+            }
+        };
+        std::future::ready(created).boxed()
     }
 
     fn update<'a>(
@@ -242,7 +245,7 @@ impl ControlPlane for Registry {
         update: Update,
         preconditions: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        std::future::ready(self.update_now(key, &update, &preconditions)).boxed()
+        std::future::ready(self.update_now(key, update, &preconditions)).boxed()
     }
 
     fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>> {

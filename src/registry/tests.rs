@@ -1,7 +1,8 @@
+use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::PodStatus;
 
 use super::*;
-use crate::control::{ChangeKind, FieldValidation, Patch, PatchKind, Resource};
+use crate::control::{ChangeKind, FieldValidation, Patch, PatchKind, Reason, WatchEvent};
 use crate::model::pods;
 
 fn registry() -> Registry {
@@ -145,7 +146,7 @@ async fn a_deletion_of_another_object_is_refused_in_its_own_words() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_sees_status_changes_and_bookmarks() {
     let registry = registry();
-    let scope = Scope { resource: Resource::PODS, namespace: None };
+    let scope = Scope::all(Resource::PODS);
     let from = registry.list(&scope).await.expect("a list").revision;
     let mut watch = registry.watch(&scope, from).await.expect("a watch");
     created(&registry, SIMPLE).await;
@@ -163,4 +164,30 @@ async fn a_watch_sees_status_changes_and_bookmarks() {
         });
     }
     assert_eq!(seen, [format!("{:?}@2", ChangeKind::Added), "Modified@3".into(), "Bookmark@3".into()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_narrowed_watch_adds_what_comes_into_its_scope_and_deletes_what_leaves_it() {
+    let registry = registry();
+    let mut scope = Scope::all(Resource::PODS);
+    scope.fields = crate::model::selector::FieldSelector::parse("status.phase=Running", "", "Pod").expect("a selector");
+    let mut watch = registry.watch(&scope, registry.store.revision()).await.expect("a watch");
+    registry.create(pod(SIMPLE)).await.expect("created");
+    let key = Key::pod("default", "a");
+    let mut revisions = Vec::new();
+    for phase in ["Running", "Running", "Succeeded"] {
+        let ip = format!("10.0.0.{}", revisions.len());
+        let status = PodStatus { phase: Some(phase.into()), pod_ip: Some(ip), ..PodStatus::default() };
+        let update = Update::PodStatus(Box::new(status));
+        revisions.push(registry.update(&key, update, Preconditions::default()).await.expect("updated").revision);
+    }
+    for (kind, revision) in [ChangeKind::Added, ChangeKind::Modified, ChangeKind::Deleted].into_iter().zip(revisions) {
+        match watch.next().await.expect("goes on").expect("in reach") {
+            WatchEvent::Change(seen, object) => assert_eq!((seen, object.revision), (kind, revision)),
+            WatchEvent::Bookmark(_) => panic!("too early for a bookmark"),
+        }
+    }
+    assert!(registry.list(&scope).await.expect("a list").items.is_empty());
+    let before = registry.list_at(&scope, registry.store.revision() - 1).await.expect("remembered");
+    assert_eq!(before.items.len(), 1);
 }

@@ -7,6 +7,7 @@
 
 mod cache;
 mod exit;
+mod guests;
 mod host;
 mod linkers;
 mod memory;
@@ -27,6 +28,7 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use cache::{Cache, CacheError};
 pub use exit::{Exit, error_chain};
+pub use guests::Guests;
 pub use memory::{DEFAULT_LIMIT, MemoryBudget};
 pub use program::{Digest, Program, ProgramError};
 pub use stdio::Stdio;

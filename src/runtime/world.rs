@@ -13,6 +13,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::exit::{Exit, error_chain, of_error};
+use super::guests::Guests;
 use super::host::{Host, ModuleHost, preopen};
 use super::memory::{MemoryBudget, MemoryCharge};
 use super::program::{Kind, Program};
@@ -38,11 +39,13 @@ pub struct World {
     pub working_dir: String,
     /// The linear memory that the instances may hold together.
     pub memory: Arc<MemoryBudget>,
+    /// Whom the instances are counted with.
+    pub guests: Arc<Guests>,
 }
 
 /// How an instance is being ended.
 #[derive(Default)]
-struct End {
+pub(super) struct End {
     /// 0 while nobody ends it, else a [`By`].
     by: AtomicU8,
     /// The task that runs the instance.
@@ -57,6 +60,17 @@ enum By {
 }
 
 impl End {
+    /// Ends it wherever it is; one that computes notices at the next tick.
+    pub(super) fn kill(&self) {
+        self.set(By::Kill);
+    }
+
+    fn set(&self, by: By) {
+        // The first one counts, so that a kill that follows a finished request changes nothing.
+        let _ = self.by.compare_exchange(0, by as u8, Ordering::SeqCst, Ordering::SeqCst);
+        self.task.wake();
+    }
+
     fn by(&self) -> Option<By> {
         match self.by.load(Ordering::SeqCst) {
             0 => None,
@@ -85,9 +99,7 @@ pub struct Control {
 
 impl Control {
     fn end(&self, by: By) {
-        // The first one counts, so that a kill that follows a finished request changes nothing.
-        let _ = self.end.by.compare_exchange(0, by as u8, Ordering::SeqCst, Ordering::SeqCst);
-        self.end.task.wake();
+        self.end.set(by);
         // A guest that computes looks at the next tick, which is now.
         self.runtime.engine().increment_epoch();
     }
@@ -165,6 +177,7 @@ impl World {
             begun: Some(tell_begun),
         };
         let (told, exit) = oneshot::channel();
+        let guest = self.guests.enter(&end);
         let running = Watched { running: Some(Box::pin(start.run())), end, runtime: self.runtime.clone() };
         let name = self.name.clone();
         self.runtime.spawn(async move {
@@ -177,6 +190,7 @@ impl World {
                 stdio.report(&format!("{name}: {message}"));
             }
             stdio.close();
+            drop(guest);
             // Whoever started it may be gone.
             let _ = told.send(exit);
         });

@@ -75,6 +75,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The object as the change left it; after `Deleted`, as it last was.
     pub object: Arc<Object>,
+    /// What stood there before, for those who follow only some objects: it may have been one of them.
+    pub previous: Option<Arc<Object>>,
 }
 
 /// See the module's documentation.
@@ -105,11 +107,33 @@ impl ObjectStore {
         self.state.lock().objects.get(key).cloned()
     }
 
-    /// All objects of `scope` and the revision at which they stood so.
+    /// All objects of `scope` and the revision at which they stood so. The store knows no labels and
+    /// fields: of a scope it sees kind and namespace.
     pub fn list(&self, scope: &Scope) -> (Vec<Arc<Object>>, Revision) {
         let state = self.state.lock();
         let matching = state.objects.values().filter(|o| contains(scope, &o.key));
         (matching.cloned().collect(), state.revision)
+    }
+
+    /// All objects of `scope` as they stood at revision `at`, undoing what came later.
+    pub fn list_at(&self, scope: &Scope, at: Revision) -> Result<Vec<Arc<Object>>, Expired> {
+        let state = self.state.lock();
+        state.check_reach(at)?;
+        let matching = state.objects.iter().filter(|(key, _)| contains(scope, key));
+        let mut objects: BTreeMap<&Key, &Arc<Object>> = matching.collect();
+        let later = usize::try_from(state.revision.saturating_sub(at)).unwrap_or(usize::MAX);
+        for change in state.history.iter().rev().take(later).filter(|c| contains(scope, &c.object.key)) {
+            match &change.previous {
+                Some(previous) => objects.insert(&change.object.key, previous),
+                None => objects.remove(&change.object.key),
+            };
+        }
+        Ok(objects.into_values().cloned().collect())
+    }
+
+    /// The newest revision.
+    pub fn revision(&self) -> Revision {
+        self.state.lock().revision
     }
 
     /// Does all of `ops`, or none of them. Returns the objects as stored, in the order of `ops`.
@@ -152,21 +176,21 @@ impl State {
 
     fn apply(&mut self, op: Op) -> Arc<Object> {
         self.revision += 1;
-        let (kind, object) = match op {
+        let (kind, object, previous) = match op {
             Op::Put { key, draft, .. } => {
                 let object = Arc::new(draft.stamp(key.clone(), self.revision));
                 let replaced = self.objects.insert(key, object.clone());
-                (if replaced.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, object)
+                (if replaced.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, object, replaced)
             }
             Op::Delete { key, last, .. } => {
-                self.objects.remove(&key);
-                (ChangeKind::Deleted, Arc::new(last.stamp(key, self.revision)))
+                let removed = self.objects.remove(&key);
+                (ChangeKind::Deleted, Arc::new(last.stamp(key, self.revision)), removed)
             }
         };
         if self.history.len() == self.capacity {
             self.history.pop_front();
         }
-        self.history.push_back(Change { kind, object: object.clone() });
+        self.history.push_back(Change { kind, object: object.clone(), previous });
         object
     }
 

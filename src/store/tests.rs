@@ -12,7 +12,7 @@ fn put(name: &str, expect: Expect) -> Op {
 }
 
 fn pods() -> Scope {
-    Scope { resource: Resource::PODS, namespace: None }
+    Scope::all(Resource::PODS)
 }
 
 #[test]
@@ -65,4 +65,23 @@ async fn a_watch_of_one_namespace_sees_no_other() {
     assert_eq!(seen.len(), 1);
     assert_eq!(&*seen[0].object.key.namespace, "mine");
     assert_eq!(watch.position(), 3);
+}
+
+#[test]
+fn the_past_is_remembered_as_far_as_the_history_reaches() {
+    let store = ObjectStore::new(3);
+    let a = store.commit(vec![put("a", Expect::Absent)]).expect("new");
+    let first = a[0].revision;
+    store.commit(vec![put("a", Expect::At(first)), put("b", Expect::Absent)]).expect("both");
+    let names = |at| -> Result<Vec<(String, Revision)>, Expired> {
+        let objects = store.list_at(&pods(), at)?;
+        Ok(objects.iter().map(|o| (o.key.name.to_string(), o.revision)).collect())
+    };
+    assert_eq!(names(first - 1), Ok(vec![]));
+    assert_eq!(names(first), Ok(vec![("a".into(), first)]));
+    assert_eq!(names(first + 2), Ok(vec![("a".into(), first + 1), ("b".into(), first + 2)]));
+    let last = Op::Delete { key: Key::pod("ns", "b"), expect: first + 2, last: draft() };
+    store.commit(vec![last]).expect("deleted");
+    assert_eq!(names(first + 2), Ok(vec![("a".into(), first + 1), ("b".into(), first + 2)]));
+    assert!(names(first - 1).is_err(), "forgotten");
 }

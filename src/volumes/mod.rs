@@ -72,6 +72,9 @@ pub enum VolumeError {
     },
 }
 
+/// Where the volumes that live with a pod are, below its folder.
+pub const VOLUMES: &str = "volumes";
+
 /// The directories of a pod's volumes, by name.
 #[derive(Debug, Default)]
 pub struct Volumes(BTreeMap<String, PathBuf>);
@@ -117,7 +120,7 @@ fn set_up(volume: &Volume, folder: &Path, allowed: &HostPaths) -> Result<PathBuf
         return Err(VolumeError::Kind { volume: volume.name.clone(), kind });
     }
     // A volume that names no kind is an emptyDir, as in Kubernetes.
-    let path = folder.join("volumes").join(&volume.name);
+    let path = folder.join(VOLUMES).join(&volume.name);
     let failed = |source| VolumeError::EmptyDir { volume: volume.name.clone(), path: path.clone(), source };
     fs::create_dir_all(&path).map_err(failed)?;
     Ok(path)

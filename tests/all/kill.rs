@@ -7,7 +7,7 @@ use wasmpod::files::Mounts;
 use wasmpod::images::Executable;
 use wasmpod::logs::{Entry, Log};
 use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{DEFAULT_LIMIT, Exit, Instance, MemoryBudget, Runtime, Stdio, World};
+use wasmpod::runtime::{DEFAULT_LIMIT, Exit, Guests, Instance, MemoryBudget, Runtime, Stdio, World};
 
 use crate::host::guest;
 
@@ -24,6 +24,7 @@ async fn start(runtime: &Arc<Runtime>, target: &str, name: &str, log: &Arc<Log>)
         env: Vec::new(),
         working_dir: "/".into(),
         memory: MemoryBudget::new(DEFAULT_LIMIT),
+        guests: Guests::new(),
     };
     let mut instance = world.spawn(compiled, &[name.to_string()], Stdio::Log(log.clone()));
     assert!(instance.begun().await, "{name} begins");

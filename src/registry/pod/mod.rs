@@ -6,7 +6,6 @@ mod internal;
 mod qos;
 mod resize;
 mod status;
-mod support;
 mod totals;
 mod update;
 mod validation;
@@ -18,7 +17,6 @@ use super::{Decision, admission, identity};
 use crate::control::Status;
 use crate::model::pods;
 
-pub use support::{Support, judge};
 pub(super) use update::replaced;
 
 /// A pod as a registry with the usual settings will store it.

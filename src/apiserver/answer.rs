@@ -1,0 +1,52 @@
+//! Answers: bodies, their types and headers; refusals as `Status` objects.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+
+use crate::control::Status;
+
+/// `Content-Type` of JSON.
+pub const JSON: &str = "application/json";
+/// `Content-Type` of text.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// 200 with a body of type `content_type`.
+pub fn body(content_type: &'static str, body: impl Into<Body>) -> Response {
+    with_code(StatusCode::OK, content_type, body)
+}
+
+/// 200 with JSON.
+pub fn json(bytes: impl Into<Bytes>) -> Response {
+    body(JSON, bytes.into())
+}
+
+/// `code` with a body of type `content_type`.
+pub fn with_code(code: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The refusal as clients of Kubernetes read it.
+pub fn refusal(status: &Status) -> Response {
+    let code = StatusCode::from_u16(status.reason.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = with_code(code, JSON, status_line(status));
+    if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// The `Status` object and a newline.
+pub fn status_line(status: &Status) -> Vec<u8> {
+    // Strings and numbers: nothing in it can fail to encode.
+    let mut text = serde_json::to_vec(status).unwrap_or_default();
+    text.push(b'\n');
+    text
+}

@@ -1,0 +1,265 @@
+//! The API's description of itself: OpenAPI v3, a document per version of a group.
+//!
+//! Types and their descriptions come from k8s-openapi, paths from [`served`](super::served).
+//! `kubectl explain` finds a kind by its path's `x-kubernetes-group-version-kind` and then its
+//! schema by the same. A document is written when it is first asked for and kept as bytes.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use k8s_openapi::api::{core, events};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::openapi_paths::paths;
+use super::served::{self, Served};
+use crate::control::Resource;
+use crate::model::version;
+
+/// One document.
+pub struct Document {
+    /// `api/v1`
+    pub root: String,
+    /// The text.
+    pub json: Bytes,
+    /// Names the text: clients may keep what they read under it.
+    pub hash: String,
+}
+
+/// `/openapi/v3`: where the documents lie.
+pub fn index() -> Bytes {
+    static INDEX: LazyLock<Bytes> = LazyLock::new(|| {
+        let entry = |document: &Document| {
+            let url = format!("/openapi/v3/{}?hash={}", document.root, document.hash);
+            (document.root.clone(), json!({ "serverRelativeURL": url }))
+        };
+        let paths: Map<String, Value> = documents().iter().map(entry).collect();
+        json!({ "paths": paths }).to_string().into()
+    });
+    INDEX.clone()
+}
+
+/// `/openapi/v3/ROOT`, as in `api/v1`.
+pub fn document(root: &str) -> Option<&'static Document> {
+    documents().iter().find(|document| document.root == root)
+}
+
+fn documents() -> &'static [Document] {
+    static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
+        let write = |(group, version): (&str, &str)| {
+            let json: Bytes = written(group, version).to_string().into();
+            let hash = Sha256::digest(&json).iter().map(|byte| format!("{byte:02X}")).collect();
+            Document { root: served::root(group, version), json, hash }
+        };
+        served::versions().into_iter().map(write).collect()
+    });
+    &DOCUMENTS
+}
+
+fn written(group: &str, version: &str) -> Value {
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": version::GIT_VERSION},
+        "paths": paths(group, version),
+        "components": {
+            "schemas": schemas(group, version),
+            "securitySchemes": {"BearerToken": {
+                "type": "apiKey", "name": "authorization", "in": "header", "description": "Bearer Token authentication",
+            }},
+        },
+    })
+}
+
+// ---------------------------------------------------------------- schemas
+
+const REFERENCES: &str = "components/schemas";
+
+/// `io.k8s.api.core.v1.Pod`, and its list where `list` says so.
+pub fn type_name(served: &Served, list: bool) -> String {
+    let group = match served.group {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    };
+    let list = if list { "List" } else { "" };
+    format!("io.k8s.api.{group}.{}.{}{list}", served.version, served.resource.kind)
+}
+
+/// The types of a version, with all that they are made of.
+fn schemas(group: &str, version: &str) -> Map<String, Value> {
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = format!("/{REFERENCES}").into());
+    let mut generator = settings.into_generator();
+    for served in served::of_version(group, version) {
+        add_kind(&mut generator, served);
+    }
+    let list_metadata = generator.subschema_for::<ListMeta>().to_value();
+    let mut schemas = generator.take_definitions(false);
+    for served in served::of_version(group, version) {
+        schemas.insert(type_name(served, true), list(served, &list_metadata));
+    }
+    schemas.values_mut().for_each(adapt);
+    for served in served::of_version(group, version) {
+        let kind = schemas.get_mut(&type_name(served, false));
+        // Our types always have metadata; Kubernetes asks for it in events of its core alone.
+        if let Some(required) = kind.filter(|_| !is_core_event(served)).and_then(|kind| kind.get_mut("required")) {
+            required.as_array_mut().into_iter().for_each(|names| names.retain(|name| name != "metadata"));
+        }
+        for list in [false, true] {
+            let schema = schemas.get_mut(&type_name(served, list)).and_then(Value::as_object_mut);
+            let kind = format!("{}{}", served.resource.kind, if list { "List" } else { "" });
+            if let Some(schema) = schema {
+                let gvk = json!([{"group": group, "version": version, "kind": kind}]);
+                schema.insert("x-kubernetes-group-version-kind".into(), gvk);
+            }
+        }
+    }
+    schemas
+}
+
+fn is_core_event(served: &Served) -> bool {
+    served.group.is_empty() && served.resource == Resource::EVENTS
+}
+
+/// A kind and all that it is made of.
+fn add_kind(generator: &mut SchemaGenerator, served: &Served) {
+    match (served.group, served.resource) {
+        ("events.k8s.io", Resource::EVENTS) => drop(generator.subschema_for::<events::v1::Event>()),
+        (_, Resource::EVENTS) => drop(generator.subschema_for::<core::v1::Event>()),
+        (_, Resource::NAMESPACES) => drop(generator.subschema_for::<core::v1::Namespace>()),
+        (_, Resource::NODES) => drop(generator.subschema_for::<core::v1::Node>()),
+        (_, Resource::PODS) => drop(generator.subschema_for::<core::v1::Pod>()),
+        // Found by the tests: a kind that is served has a schema.
+        _ => {}
+    }
+}
+
+/// What k8s-openapi has no schema of: the list of a kind.
+fn list(served: &Served, metadata: &Value) -> Value {
+    let items = format!("#/{REFERENCES}/{}", type_name(served, false));
+    json!({
+        "description": format!("A list of objects of kind {}, as they were at one revision.", served.resource.kind),
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": "The group and version whose words the list is in."},
+            "kind": {"type": "string", "description": format!("{}List", served.resource.kind)},
+            "metadata": metadata,
+            "items": {"type": "array", "description": "The objects.", "items": {"$ref": items}},
+        },
+    })
+}
+
+/// From JSON Schema to OpenAPI 3.0 as Kubernetes writes it.
+fn adapt(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            // What stands beside a reference counts for nothing in OpenAPI 3.0.
+            if fields.len() > 1
+                && let Some(reference) = fields.remove("$ref")
+            {
+                fields.insert("allOf".into(), json!([{ "$ref": reference }]));
+            }
+            if fields.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+                fields.remove("x-kubernetes-int-or-string");
+                fields.insert("oneOf".into(), json!([{"type": "integer"}, {"type": "string"}]));
+            }
+            fields.values_mut().for_each(adapt);
+        }
+        Value::Array(items) => items.iter_mut().for_each(adapt),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(root: &str) -> Value {
+        serde_json::from_slice(&document(root).expect(root).json).expect("JSON")
+    }
+
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
+                    assert_eq!(fields.len(), 1, "{reference} stands alone");
+                    found.push(reference.into());
+                }
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_to_a_schema_of_the_same_document() {
+        for (group, version) in served::versions() {
+            let document = read(&served::root(group, version));
+            let schemas = document["components"]["schemas"].as_object().expect("schemas");
+            let mut found = Vec::new();
+            references(&document, &mut found);
+            assert!(found.len() > 10, "{} references", found.len());
+            for reference in found {
+                let name = reference.strip_prefix("#/components/schemas/").expect("a schema");
+                assert!(schemas.contains_key(name), "{reference} in {group}/{version}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_served_kind_is_found_by_its_path_and_then_by_its_name() {
+        for served in &served::SERVED {
+            let document = read(&served::root(served.group, served.version));
+            let mut path = format!("/{}/", served::root(served.group, served.version));
+            if served.namespaced {
+                path += "namespaces/{namespace}/";
+            }
+            path += served.resource.plural;
+            for (path, list) in [(path.clone(), true), (format!("{path}/{{name}}"), false)] {
+                let get = &document["paths"][&path]["get"];
+                let gvk = json!({"group": served.group, "version": served.version, "kind": served.resource.kind});
+                assert_eq!(get["x-kubernetes-group-version-kind"], gvk, "{path}");
+                let answer = &get["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
+                assert_eq!(*answer, format!("#/{REFERENCES}/{}", type_name(served, list)), "{path}");
+                let schema = &document["components"]["schemas"][type_name(served, list)];
+                let kind = if list { format!("{}List", served.resource.kind) } else { served.resource.kind.into() };
+                assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], kind, "{path}");
+                assert!(schema["description"].as_str().is_some_and(|text| !text.is_empty()), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_index_leads_to_documents_by_what_is_in_them() {
+        let index: Value = serde_json::from_slice(&index()).expect("JSON");
+        for (group, version) in served::versions() {
+            let root = served::root(group, version);
+            let url = index["paths"][&root]["serverRelativeURL"].as_str().expect("a URL");
+            let hash = url.strip_prefix(&format!("/openapi/v3/{root}?hash=")).expect("a hash");
+            assert_eq!(hash.len(), 64);
+            assert_eq!(document(&root).expect("the document").hash, hash);
+        }
+        assert!(document("apis/apps/v1").is_none());
+    }
+
+    #[test]
+    fn fields_say_what_kubernetes_says_of_them() {
+        let document = read("api/v1");
+        let schemas = &document["components"]["schemas"];
+        assert_eq!(schemas["io.k8s.api.core.v1.Pod"]["required"], json!([]));
+        assert_eq!(schemas["io.k8s.api.core.v1.Event"]["required"], json!(["involvedObject", "metadata"]));
+        let spec = &schemas["io.k8s.api.core.v1.PodSpec"];
+        assert_eq!(spec["required"], json!(["containers"]));
+        assert_eq!(
+            spec["properties"]["affinity"]["allOf"][0]["$ref"],
+            "#/components/schemas/io.k8s.api.core.v1.Affinity"
+        );
+        assert!(spec["properties"]["nodeName"]["description"].as_str().is_some_and(|text| text.len() > 40));
+        let port = &schemas["io.k8s.apimachinery.pkg.util.intstr.IntOrString"];
+        assert_eq!(port["oneOf"], json!([{"type": "integer"}, {"type": "string"}]));
+    }
+}

@@ -1,0 +1,80 @@
+//! Objects without all but their metadata: `PartialObjectMetadata`, and lists of them.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
+use serde::Deserialize;
+
+use super::accept::MetaVersion;
+use crate::control::{Object, Status};
+
+#[derive(Deserialize)]
+struct OnlyMetadata {
+    metadata: ObjectMeta,
+}
+
+/// The metadata of one object.
+pub fn one(object: &Object, version: MetaVersion) -> Result<Vec<u8>, Status> {
+    let mut json = Vec::new();
+    add(&mut json, object, version).map_err(Status::internal)?;
+    Ok(json)
+}
+
+/// The metadata of many.
+pub fn list(items: &[Arc<Object>], metadata: &ListMeta, version: MetaVersion) -> Result<Vec<u8>, Status> {
+    let write = || {
+        let kind = "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":";
+        let mut json = format!("{kind}\"{}\",\"metadata\":", version.api_version()).into_bytes();
+        serde_json::to_writer(&mut json, metadata)?;
+        json.extend_from_slice(b",\"items\":[");
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            add(&mut json, item, version)?;
+        }
+        json.extend_from_slice(b"]}");
+        Ok(json)
+    };
+    write().map_err(|error: serde_json::Error| Status::internal(error))
+}
+
+fn add(json: &mut Vec<u8>, object: &Object, version: MetaVersion) -> Result<(), serde_json::Error> {
+    write(json, &serde_json::from_slice::<OnlyMetadata>(&object.json)?.metadata, version)
+}
+
+/// Appends the `PartialObjectMetadata` of an object with this metadata.
+pub fn write(json: &mut Vec<u8>, metadata: &ObjectMeta, version: MetaVersion) -> Result<(), serde_json::Error> {
+    json.extend_from_slice(b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"");
+    json.extend_from_slice(version.api_version().as_bytes());
+    json.extend_from_slice(b"\",\"metadata\":");
+    serde_json::to_writer(&mut *json, metadata)?;
+    json.push(b'}');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::control::{Draft, Key};
+
+    #[test]
+    fn only_the_metadata_is_sent() {
+        let metadata = json!({"name": "p", "labels": {"a": "b"}});
+        let pod = json!({"metadata": metadata, "spec": {"containers": []}, "status": {"phase": "Running"}});
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        let object = Arc::new(Draft::of(&pod).expect("encodes").stamp(Key::pod("ns", "p"), 7));
+        let item = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "metadata": {"name": "p", "labels": {"a": "b"}, "resourceVersion": "7"}});
+        let read = |json: Vec<u8>| serde_json::from_slice::<Value>(&json).expect("JSON");
+        assert_eq!(read(one(&object, MetaVersion::V1).expect("an answer")), item);
+        let metadata = ListMeta { resource_version: Some("9".into()), ..ListMeta::default() };
+        let sent = read(list(&[object.clone(), object], &metadata, MetaVersion::V1).expect("an answer"));
+        assert_eq!(sent["items"], json!([item, item]));
+        assert_eq!(sent["metadata"], json!({"resourceVersion": "9"}));
+        assert_eq!(sent["kind"], "PartialObjectMetadataList");
+    }
+}

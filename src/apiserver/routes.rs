@@ -1,0 +1,166 @@
+//! Which function answers which path.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::get;
+use serde_json::Value;
+
+use super::gate::{self, Gate};
+use super::health::{self, Check};
+use super::request::{Params, Target};
+use super::{accept, answer, discovery, openapi, reads, representation, served};
+use crate::clock::Clock;
+use crate::control::{ControlPlane, Reason, Status};
+use crate::node::Handle;
+
+/// What the API is served from.
+pub struct Api {
+    /// The objects.
+    pub control: Arc<dyn ControlPlane>,
+    /// The nodes of this process, by name.
+    pub nodes: HashMap<String, Handle>,
+    /// What ages and log options are reckoned by.
+    pub clock: Clock,
+    /// What must hold for `/livez`.
+    pub live: Vec<Check>,
+    /// What must hold for `/readyz`.
+    pub ready: Vec<Check>,
+}
+
+/// Paths beside those of the API's versions, for `/`.
+const HEALTH: [&str; 6] = ["/healthz", "/healthz/ping", "/livez", "/livez/ping", "/readyz", "/readyz/ping"];
+
+/// Answers all requests that `gate` lets in.
+pub fn router(api: Arc<Api>, gate: Arc<Gate>) -> Router {
+    let mut router = Router::new();
+    for endpoint in ["livez", "readyz", "healthz"] {
+        let all = move |State(api): State<Arc<Api>>, request: Request| async move {
+            let verbose = Params::of(request.uri().query()).flag("verbose");
+            health::answer(endpoint, checks(&api, endpoint), None, verbose)
+        };
+        let one = move |State(api): State<Arc<Api>>, Path(name): Path<String>| async move {
+            health::answer(endpoint, checks(&api, endpoint), Some(&name), false)
+        };
+        router = router.route(&format!("/{endpoint}"), get(all)).route(&format!("/{endpoint}/{{check}}"), get(one));
+    }
+    router
+        .route("/", get(|headers: HeaderMap| async move { document(&headers, Some(discovery::paths(&HEALTH))) }))
+        .route("/version", get(|headers: HeaderMap| async move { document(&headers, Some(discovery::version())) }))
+        .route("/api", get(core_versions))
+        .route("/apis", get(groups))
+        .route(
+            "/apis/{group}",
+            get(|Path(name): Path<String>, headers: HeaderMap| async move { document(&headers, discovery::group(&name)) }),
+        )
+        .route(
+            "/api/{version}",
+            get(|Path(version): Path<String>, headers: HeaderMap| async move {
+                document(&headers, discovery::resources("", &version))
+            }),
+        )
+        .route(
+            "/apis/{group}/{version}",
+            get(|Path((group, version)): Path<(String, String)>, headers: HeaderMap| async move {
+                document(&headers, discovery::resources(&group, &version))
+            }),
+        )
+        .route("/openapi/v3", get(|| async { answer::json(openapi::index()) }))
+        .route("/openapi/v3/{*root}", get(openapi_document))
+        .fallback(resource)
+        .method_not_allowed_fallback(|| async { answer::refusal(&not_allowed()) })
+        .with_state(api)
+        .layer(middleware::from_fn_with_state(gate, gate::check))
+}
+
+fn checks<'a>(api: &'a Api, endpoint: &str) -> &'a [Check] {
+    if endpoint == "readyz" { &api.ready } else { &api.live }
+}
+
+/// What the client accepts.
+pub(super) fn accepted(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::ACCEPT)?.to_str().ok()
+}
+
+fn document(headers: &HeaderMap, document: Option<Value>) -> Response {
+    let Some(document) = document else { return answer::refusal(&no_such_resource()) };
+    let encoding = accept::plain(accepted(headers));
+    representation::encoded(encoding, document.to_string().into_bytes()).unwrap_or_else(|s| answer::refusal(&s))
+}
+
+async fn core_versions(headers: HeaderMap) -> Response {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    discovered(&headers, |form| discovery::api(form, host))
+}
+
+async fn groups(headers: HeaderMap) -> Response {
+    discovered(&headers, discovery::apis)
+}
+
+fn discovered(headers: &HeaderMap, tell: impl Fn(accept::Discovery) -> Value) -> Response {
+    match accept::discovery(accepted(headers)) {
+        Ok(form @ accept::Discovery::Plain(_)) => document(headers, Some(tell(form))),
+        Ok(form) => answer::body(form.content_type(), tell(form).to_string()),
+        Err(status) => answer::refusal(&status),
+    }
+}
+
+/// A document never changes while this process lives: its hash is its name.
+async fn openapi_document(Path(root): Path<String>, headers: HeaderMap) -> Response {
+    let Some(document) = openapi::document(&root) else { return answer::refusal(&no_such_resource()) };
+    let tag = format!("\"{}\"", document.hash);
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return answer::with_code(StatusCode::NOT_MODIFIED, answer::JSON, ());
+    }
+    let mut response = answer::json(document.json.clone());
+    response.headers_mut().extend(HeaderValue::from_str(&tag).ok().map(|tag| (header::ETAG, tag)));
+    response
+}
+
+fn no_such_resource() -> Status {
+    Status::without_object(Reason::NotFound, "the server could not find the requested resource")
+}
+
+fn not_allowed() -> Status {
+    Status::without_object(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
+}
+
+/// Everything below the API's versions.
+async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (parts, _nobody_writes_yet) = request.into_parts();
+    answer_resource(&api, &parts).await.unwrap_or_else(|status| answer::refusal(&status))
+}
+
+async fn answer_resource(api: &Api, request: &Parts) -> Result<Response, Status> {
+    let target = Target::of(request.uri.path()).ok_or_else(no_such_resource)?;
+    let served = served::find(&target.group, &target.version, &target.resource).ok_or_else(no_such_resource)?;
+    if target.namespace.is_some() && !served.namespaced {
+        return Err(no_such_resource());
+    }
+    let subresource = match &target.subresource {
+        Some(name) => Some(served.subresource(name).ok_or_else(no_such_resource)?.name),
+        None => None,
+    };
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Err(not_allowed());
+    }
+    let ask = reads::Ask {
+        api,
+        served,
+        namespace: target.namespace.as_deref(),
+        params: Params::of(request.uri.query()),
+        accept: accepted(&request.headers),
+    };
+    match (&target.name, subresource) {
+        (Some(name), Some("log")) => ask.log(name).await,
+        (Some(name), _) => ask.one(name).await,
+        (None, _) if ask.params.flag("watch") => ask.watch().await,
+        (None, _) => ask.list().await,
+    }
+}

@@ -1,0 +1,22 @@
+//! Namespaces: `NAME STATUS AGE`.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+use super::{Column, Tabular, age, or};
+
+impl Tabular for Namespace {
+    const COLUMNS: &'static [Column] =
+        &[Column::NAME, Column::text("Status", "Whether the namespace is in use or ending."), Column::AGE];
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn cells(&self, now: Timestamp) -> Vec<Value> {
+        let phase = self.status.as_ref().and_then(|status| status.phase.as_deref());
+        vec![or(self.metadata.name.as_deref(), "").into(), or(phase, "").into(), age(&self.metadata, now).into()]
+    }
+}

@@ -1,0 +1,207 @@
+use serde_json::json;
+
+use super::*;
+use crate::apiserver::served;
+use crate::control::{Draft, Key, Resource};
+
+fn object<T: Serialize + DeserializeOwned>(resource: Resource, json: &Value) -> Arc<Object> {
+    let typed: T = serde_json::from_value(json.clone()).expect(resource.kind);
+    let name = json["metadata"]["name"].as_str().expect("a name");
+    Arc::new(Draft::of(&typed).expect("encodes").stamp(Key::of(resource, "ns", name), 7))
+}
+
+fn pod(json: &Value) -> Arc<Object> {
+    object::<Pod>(Resource::PODS, json)
+}
+
+fn event(json: &Value) -> Arc<Object> {
+    object::<Event>(Resource::EVENTS, json)
+}
+
+fn table_of(object: &Arc<Object>, options: &TableOptions) -> Value {
+    let served = served::find("", "v1", object.key.resource.plural).expect("a served resource");
+    read(one(served, object, options))
+}
+
+fn options(include: Include, now: &str) -> TableOptions {
+    let now = now.parse().expect("a time");
+    TableOptions { version: MetaVersion::V1, include, headers: true, now }
+}
+
+fn read(json: Result<Vec<u8>, Status>) -> Value {
+    serde_json::from_slice(&json.expect("a table")).expect("JSON")
+}
+
+/// The cells of one object, at noon of the day it was made at midnight.
+fn cells(object: &Arc<Object>) -> Value {
+    table_of(object, &options(Include::None, "2026-11-20T12:00:00Z"))["rows"][0]["cells"].clone()
+}
+
+#[test]
+fn pods_have_the_rows_and_columns_of_a_real_api_server() {
+    let golden = include_str!("../../../tests/golden/pod-table-1.36.json");
+    let golden: Value = serde_json::from_str(golden).expect("golden data");
+    for case in golden["pods"].as_array().expect("pods") {
+        let pod = pod(&case["object"]);
+        // The time was taken before the request: its answer may tell of a second more.
+        let options = options(Include::None, case["now"].as_str().expect("a time"));
+        let later = TableOptions { now: options.now + jiff::SignedDuration::from_secs(1), ..options };
+        let printed = [options, later].map(|options| table_of(&pod, &options)["rows"][0]["cells"].clone());
+        assert!(printed.contains(&case["cells"]), "{}: {printed:?}", case["name"]);
+    }
+    let mut columns = serde_json::to_value(Pod::COLUMNS).expect("columns");
+    for column in columns.as_array_mut().expect("columns") {
+        let description = column.as_object_mut().and_then(|column| column.remove("description"));
+        assert_ne!(description, Some(json!("")));
+    }
+    assert_eq!(columns, golden["columns"]);
+}
+
+#[test]
+fn all_kinds_have_the_columns_of_a_real_api_server() {
+    let golden = include_str!("../../../tests/golden/table-columns-1.36.json");
+    let golden: Value = serde_json::from_str(golden).expect("golden data");
+    for (resource, columns) in [
+        ("v1/pods", Pod::COLUMNS),
+        ("v1/events", Event::COLUMNS),
+        ("events.k8s.io/v1/events", Event::COLUMNS),
+        ("v1/nodes", Node::COLUMNS),
+        ("v1/namespaces", Namespace::COLUMNS),
+        // Kubernetes has no columns of its own for these.
+        ("v1/limitranges", generic::AnyObject::COLUMNS),
+    ] {
+        let columns: Vec<Value> = columns.iter().map(|c| json!([c.name, c.kind, c.priority])).collect();
+        assert_eq!(Value::from(columns), golden[resource], "{resource}");
+    }
+}
+
+#[test]
+fn rows_carry_what_was_asked_for() {
+    let pod = pod(&json!({"metadata": {"name": "p"}, "status": {"phase": "Failed"}}));
+    let metadata = json!({"name": "p", "resourceVersion": "7"});
+    let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+    let whole: Value = serde_json::from_slice(&pod.json).expect("JSON");
+    for (include, wanted) in [(Include::Metadata, partial), (Include::Object, whole), (Include::None, Value::Null)] {
+        let table = table_of(&pod, &options(include, "2026-11-20T12:00:00Z"));
+        assert_eq!(table["rows"][0]["object"], wanted, "{include:?}");
+        assert_eq!(table["rows"][0]["conditions"][0]["reason"], "Failed");
+        assert_eq!(table["metadata"], json!({"resourceVersion": "7"}));
+    }
+}
+
+#[test]
+fn a_list_is_one_table_and_only_the_first_event_of_a_watch_has_columns() {
+    let pods = ["a", "b"].map(|name| pod(&json!({"metadata": {"name": name}})));
+    let served = served::find("", "v1", "pods").expect("pods");
+    let metadata = ListMeta {
+        resource_version: Some("9".into()),
+        continue_: Some("more".into()),
+        remaining_item_count: Some(1),
+        ..ListMeta::default()
+    };
+    let mut options = options(Include::Metadata, "2026-11-20T12:00:00Z");
+    let table = read(list(served, &pods, &metadata, &options));
+    assert_eq!(table["metadata"], json!({"resourceVersion": "9", "continue": "more", "remainingItemCount": 1}));
+    assert_eq!(table["kind"], "Table");
+    assert_eq!(table["rows"].as_array().map(Vec::len), Some(2));
+    assert_eq!(read(list(served, &[], &metadata, &options))["rows"], json!([]));
+    options.headers = false;
+    options.version = MetaVersion::V1Beta1;
+    let event = table_of(&pods[0], &options);
+    assert_eq!(event["columnDefinitions"], Value::Null);
+    assert_eq!(event["apiVersion"], "meta.k8s.io/v1beta1");
+    assert_eq!(event["rows"][0]["object"]["apiVersion"], "meta.k8s.io/v1beta1");
+}
+
+#[test]
+fn what_rows_carry_is_checked_in_kubernetes_words() {
+    let golden = include_str!("../../../tests/golden/requests-1.36.json");
+    let golden: Vec<Value> = serde_json::from_str(golden).expect("golden data");
+    let case = golden.iter().find(|case| case["name"] == "accept-table-include-bad").expect("the case");
+    let refusal = Include::of(Some("Everything")).expect_err("refused");
+    assert_eq!(refusal.message, case["status"]["message"]);
+    assert_eq!(refusal.reason.code(), case["code"]);
+    for (parameter, include) in [
+        (None, Include::Metadata),
+        (Some(""), Include::Metadata),
+        (Some("Object"), Include::Object),
+        (Some("None"), Include::None),
+    ] {
+        assert_eq!(Include::of(parameter), Ok(include), "{parameter:?}");
+    }
+}
+
+#[test]
+fn events_print_when_what_and_who() {
+    let about = json!({"kind": "Pod", "name": "web", "fieldPath": "spec.containers{app}"});
+    let old = json!({
+        "metadata": {"name": "web.1"}, "involvedObject": about, "type": "Normal", "reason": "Pulled",
+        "message": " pulled\n", "source": {"component": "kubelet", "host": "n1"}, "count": 3,
+        "firstTimestamp": "2026-11-20T10:00:00Z", "lastTimestamp": "2026-11-20T11:59:50Z",
+    });
+    let path = "spec.containers{app}";
+    let wanted = json!(["10s", "Normal", "Pulled", "pod/web", path, "kubelet, n1", "pulled", "120m", 3, "web.1"]);
+    assert_eq!(cells(&event(&old)), wanted);
+    let series = json!({
+        "metadata": {"name": "web.2"}, "involvedObject": {"kind": "Pod", "name": "web"}, "type": "Warning",
+        "reason": "BackOff", "message": "m", "reportingComponent": "wasmpod", "eventTime": "2026-11-20T11:00:00.000000Z",
+        "series": {"count": 5, "lastObservedTime": "2026-11-20T11:58:00.000000Z"},
+    });
+    let wanted = json!(["2m", "Warning", "BackOff", "pod/web", "", "wasmpod", "m", "60m", 5, "web.2"]);
+    assert_eq!(cells(&event(&series)), wanted);
+    let bare = json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Node"}});
+    let wanted = json!(["<unknown>", "", "", "node", "", "", "", "<unknown>", 1, "e"]);
+    assert_eq!(cells(&event(&bare)), wanted);
+}
+
+#[test]
+fn rows_of_a_group_of_its_own_carry_its_objects() {
+    let core =
+        event(&json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p"}, "message": "m"}));
+    let served = served::find("events.k8s.io", "v1", "events").expect("events");
+    let table = read(one(served, &core, &options(Include::Object, "2026-11-20T12:00:00Z")));
+    assert_eq!(table["rows"][0]["cells"][3], "pod/p");
+    assert_eq!(table["rows"][0]["object"]["apiVersion"], "events.k8s.io/v1");
+    assert_eq!(table["rows"][0]["object"]["regarding"]["name"], "p");
+}
+
+#[test]
+fn nodes_print_their_state_and_roles() {
+    let info = json!({"kubeletVersion": "v1.36.0", "osImage": "Linux", "kernelVersion": "6", "containerRuntimeVersion": "wasmpod://1",
+        "architecture": "amd64", "bootID": "", "machineID": "", "kubeProxyVersion": "", "operatingSystem": "linux", "systemUUID": ""});
+    let full = json!({
+        "metadata": {"name": "n1", "creationTimestamp": "2026-11-20T00:00:00Z",
+            "labels": {"node-role.kubernetes.io/worker": "", "kubernetes.io/role": "edge", "a": "b"}},
+        "spec": {"unschedulable": true},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": info,
+            "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]},
+    });
+    let wanted = json!([
+        "n1",
+        "Ready,SchedulingDisabled",
+        "edge,worker",
+        "12h",
+        "v1.36.0",
+        "10.0.0.1",
+        "<none>",
+        "Linux",
+        "6",
+        "wasmpod://1"
+    ]);
+    assert_eq!(cells(&object::<Node>(Resource::NODES, &full)), wanted);
+    for (conditions, state) in [(json!([]), "Unknown"), (json!([{"type": "Ready", "status": "Unknown"}]), "NotReady")] {
+        let node = json!({"metadata": {"name": "n"}, "status": {"conditions": conditions}});
+        let wanted =
+            json!(["n", state, "<none>", "<unknown>", "", "<none>", "<none>", "<unknown>", "<unknown>", "<unknown>"]);
+        assert_eq!(cells(&object::<Node>(Resource::NODES, &node)), wanted);
+    }
+}
+
+#[test]
+fn namespaces_and_all_else_print_what_they_have() {
+    let metadata = json!({"name": "x", "creationTimestamp": "2026-11-20T00:00:00Z"});
+    let namespace = json!({"metadata": metadata, "status": {"phase": "Active"}});
+    assert_eq!(cells(&object::<Namespace>(Resource::NAMESPACES, &namespace)), json!(["x", "Active", "12h"]));
+    let other: generic::AnyObject = serde_json::from_value(json!({"metadata": metadata})).expect("an object");
+    assert_eq!(other.cells(Timestamp::UNIX_EPOCH), [json!("x"), json!("2026-11-20T00:00:00Z")]);
+}

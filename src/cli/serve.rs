@@ -1,0 +1,198 @@
+//! `wasmpod serve`: a node that stays, and the Kubernetes API for it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::args::ServeArgs;
+use super::exit::{Outcome, bad_input};
+use super::input::{self, Input};
+use super::limits;
+use super::signals::Signals;
+use super::state::State;
+use crate::apiserver::credentials::{Credentials, server_url};
+use crate::apiserver::gate::Gate;
+use crate::apiserver::health::Check;
+use crate::apiserver::{Api, router, server};
+use crate::clock::Clock;
+use crate::control::{Body, ControlPlane, DeleteOptions, Reason, Resource, Scope};
+use crate::controllers::static_pods::{StaticPods, ensure_namespace};
+use crate::embedded::Node;
+use crate::images::Images;
+
+/// Serves until a signal ends it.
+pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("wasmpod").build();
+    let runtime = runtime.context("cannot start threads")?;
+    let outcome = runtime.block_on(serve(args));
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
+    limits::raise_file_limit();
+    let images = Arc::new(Images::new(args.images.iter().cloned().collect(), args.builtin_images));
+    let Input { pods, warnings } = first_pods(&args, &images)?;
+    warnings.iter().for_each(|warning| tell!("warning: {warning}"));
+    if let Some(folder) = args.pod_manifest_path.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(bad_input(format!("--pod-manifest-path {}: there is no such folder", folder.display())));
+    }
+    let state = State::open(args.state_dir.as_deref())?;
+    let (listener, address) = listen(args.listen).await?;
+    let (addresses, names) = known_as(address, &args.names);
+    let credentials = Arc::new(Credentials::of(state.folder(), &addresses, &names)?);
+    let kubeconfig = credentials.write_kubeconfig(&server_url(address))?;
+    let mut signals = Signals::listen()?;
+
+    let name = args.node_name.clone().unwrap_or_else(machine_name);
+    let clock = Clock::system();
+    let node = Node::builder().name(&name).images(images.clone()).clock(clock).start()?;
+    let control = node.control().clone();
+    ensure_namespace(&*control, "default").await?;
+    create(&*control, pods).await?;
+
+    let mut tasks = JoinSet::new();
+    if let Some(folder) = args.pod_manifest_path {
+        let read = Box::new(move |path: &Path| read_static(path, &images));
+        let pods = StaticPods { control: control.clone(), clock, folder, node: name.clone(), read };
+        tasks.spawn(pods.run());
+    }
+    let ending = Arc::new(AtomicBool::new(false));
+    let api = Api {
+        control: control.clone(),
+        nodes: HashMap::from([(name.clone(), node.handle().clone())]),
+        clock,
+        live: vec![Check::ping()],
+        ready: vec![Check::ping(), ready(ending.clone())],
+    };
+    let end = CancellationToken::new();
+    let app = router(Arc::new(api), Arc::new(Gate { credentials: credentials.clone(), names }));
+    let mut server = tokio::spawn(server::serve(listener, credentials.tls.clone(), app, end.clone(), LAST_ANSWERS));
+
+    announce(&name, address, &kubeconfig);
+    tokio::select! {
+        _ = signals.next() => {}
+        // It only ends when it is told to; a panic in it is ours.
+        ended = &mut server => { ended.context("the API server failed")?; }
+    }
+    ending.store(true, Ordering::Relaxed);
+    tell!("ending the pods (at most {:?}); a second signal kills them", args.shutdown_grace);
+    tasks.shutdown().await;
+    tokio::select! {
+        () = end_pods(&*control, args.shutdown_grace) => {}
+        _ = signals.next() => tell!("killed"),
+    }
+    end.cancel();
+    node.stop().await;
+    let _ = tokio::time::timeout(LAST_ANSWERS * 2, server).await;
+    drop(state);
+    Ok(Outcome::Success)
+}
+
+/// What open requests get to finish once everything else has ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+fn first_pods(args: &ServeArgs, images: &Images) -> anyhow::Result<Input> {
+    match args.files.is_empty() {
+        true => Ok(Input { pods: Vec::new(), warnings: Vec::new() }),
+        false => input::read_files(&args.files, None, images),
+    }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let failed = || format!("cannot listen on {address} (--listen 127.0.0.1:0 takes a free port)");
+    let listener = TcpListener::bind(address).await.with_context(failed)?;
+    let address = listener.local_addr().with_context(failed)?;
+    Ok((listener, address))
+}
+
+/// Under what clients may come: addresses and names for the certificate.
+fn known_as(address: SocketAddr, given: &[String]) -> (Vec<IpAddr>, Vec<String>) {
+    let mut addresses = vec![address.ip()];
+    let mut names = Vec::new();
+    for name in given {
+        match name.parse() {
+            Ok(ip) => addresses.push(ip),
+            Err(_) => names.push(name.clone()),
+        }
+    }
+    (addresses, names)
+}
+
+/// As Kubernetes names nodes: the machine's name in lower case.
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
+    match crate::model::formats::dns_subdomain(&name).is_empty() {
+        true => name,
+        false => "wasmpod".into(),
+    }
+}
+
+fn ready(ending: Arc<AtomicBool>) -> Check {
+    Check::new("shutdown", move || match ending.load(Ordering::Relaxed) {
+        true => Err("the node is ending".into()),
+        false => Ok(()),
+    })
+}
+
+fn announce(name: &str, address: SocketAddr, kubeconfig: &Path) {
+    tell!("node {name} serves the Kubernetes API at {}", server_url(address));
+    tell!("  export KUBECONFIG={}", kubeconfig.display());
+}
+
+async fn create(control: &dyn ControlPlane, pods: Vec<Pod>) -> anyhow::Result<()> {
+    for pod in pods {
+        if let Some(namespace) = pod.metadata.namespace.as_deref().filter(|ns| !ns.is_empty()) {
+            ensure_namespace(control, namespace).await?;
+        }
+        control.create(Body::Pod(Box::new(pod))).await.map_err(|status| bad_input(status.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The pods of a static manifest, checked as those of the command line are.
+fn read_static(path: &Path, images: &Images) -> Result<Vec<Pod>, String> {
+    let Input { pods, warnings } =
+        input::read_files(&[PathBuf::from(path)], None, images).map_err(|error| error.to_string())?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(pods)
+}
+
+/// Deletes all pods and waits until they are gone, or the time is up.
+async fn end_pods(control: &dyn ControlPlane, grace: Duration) {
+    let ended = async {
+        let scope = Scope::all(Resource::PODS);
+        let list = control.list(&scope).await?;
+        let mut watch = control.watch(&scope, list.revision).await?;
+        for object in &list.items {
+            let wish = object.decode::<Pod>().ok().and_then(|pod| pod.spec.as_ref()?.termination_grace_period_seconds);
+            let bound = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX).max(1);
+            let grace_seconds = Some(wish.unwrap_or(bound).min(bound));
+            match control.delete(&object.key, DeleteOptions { grace_seconds, ..DeleteOptions::default() }).await {
+                Err(status) if status.reason != Reason::NotFound => return Err(status),
+                _ => {}
+            }
+        }
+        while !control.list(&scope).await?.items.is_empty() {
+            if watch.next().await.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(grace + Duration::from_secs(2), ended).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "cannot end the pods"),
+        Err(_late) => tell!("the time is up: what still runs is killed"),
+    }
+}

@@ -1,0 +1,235 @@
+//! Static pods: the manifests of a folder, kept running on one node.
+//!
+//! The folder is the truth. A file that appears brings its pods, one that changes replaces them,
+//! one that goes takes them with it; a file that can't be read or understood keeps what it last
+//! brought, harms no other and is told of once. Pods are named and marked as a kubelet marks them
+//! (K74): `NAME-NODE`, `kubernetes.io/config.*`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus, Pod, Toleration};
+use notify::{RecursiveMode, Watcher};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::control::{Body, ControlPlane, DeleteOptions, Key, Reason, Status};
+use crate::model::pods::MIRROR_ANNOTATION;
+
+/// Reads the pods of one file; `Err` tells what is wrong with it.
+pub type ReadPods = Box<dyn Fn(&Path) -> Result<Vec<Pod>, String> + Send + Sync>;
+
+/// A folder whose manifests run on a node.
+pub struct StaticPods {
+    /// Where pods are created and deleted.
+    pub control: Arc<dyn ControlPlane>,
+    /// When a manifest was seen.
+    pub clock: Clock,
+    /// The folder.
+    pub folder: PathBuf,
+    /// The node that its pods run on.
+    pub node: String,
+    /// Reads a manifest.
+    pub read: ReadPods,
+}
+
+/// A kubelet looks every twenty seconds, whether or not it was told of a change.
+const LOOK: Duration = Duration::from_secs(20);
+/// While something is still on its way (an old pod that ends), it is looked for so often.
+const PENDING: Duration = Duration::from_millis(100);
+/// Several writes of one save are looked at together.
+const SETTLE: Duration = Duration::from_millis(30);
+
+const SOURCE: &str = "kubernetes.io/config.source";
+const HASH: &str = "kubernetes.io/config.hash";
+const SEEN: &str = "kubernetes.io/config.seen";
+
+/// What was last seen of a file.
+struct File {
+    /// By which a change is noticed.
+    stamp: Stamp,
+    pods: Vec<(Key, Wanted)>,
+}
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+#[derive(Clone)]
+struct Wanted {
+    pod: Arc<Pod>,
+    hash: String,
+}
+
+impl StaticPods {
+    /// Keeps the folder's pods running until cancelled.
+    pub async fn run(self) {
+        let (told, mut changes) = mpsc::channel(1);
+        // Kept for its life: dropped, it tells nothing more.
+        let _watcher = self.watch(told);
+        let mut files = BTreeMap::new();
+        let mut running = BTreeMap::new();
+        loop {
+            self.look(&mut files);
+            let pending = self.bring_about(&files, &mut running).await;
+            let wait = if pending { PENDING } else { LOOK };
+            if let Ok(Some(())) = tokio::time::timeout(wait, changes.recv()).await {
+                tokio::time::sleep(SETTLE).await;
+            }
+        }
+    }
+
+    /// Tells of changes where the system can; the folder is looked at from time to time anyway.
+    fn watch(&self, told: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+        let tell = move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                // Full: somebody will look already.
+                let _ = told.try_send(());
+            }
+        };
+        let begun = notify::recommended_watcher(tell).and_then(|mut watcher| {
+            watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        });
+        begun.map_err(|error| tracing::warn!(folder = %self.folder.display(), %error, "changes are noticed late")).ok()
+    }
+
+    /// Reads what has changed in the folder.
+    fn look(&self, files: &mut BTreeMap<PathBuf, File>) {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                // A folder on a disk that is not there for a while is no wish to end everything.
+                tracing::warn!(folder = %self.folder.display(), %error, "cannot read the folder of manifests");
+                return;
+            }
+        };
+        let mut found = BTreeSet::new();
+        for path in entries.flatten().map(|entry| entry.path()).filter(|path| is_manifest(path)) {
+            let Some(stamp) = stamp(&path) else { continue };
+            found.insert(path.clone());
+            if files.get(&path).is_some_and(|file| file.stamp == stamp) {
+                continue;
+            }
+            let pods = match (self.read)(&path) {
+                Ok(pods) => pods.into_iter().map(|pod| self.wanted(pod)).collect(),
+                Err(why) => {
+                    tracing::warn!("{}: not taken; what it brought before stays\n{why}", path.display());
+                    files.remove(&path).map(|file| file.pods).unwrap_or_default()
+                }
+            };
+            files.insert(path, File { stamp, pods });
+        }
+        files.retain(|path, _| found.contains(path));
+    }
+
+    /// The pod as a static pod of this node.
+    fn wanted(&self, mut pod: Pod) -> (Key, Wanted) {
+        let hash = hash(&pod, &self.node);
+        let meta = &mut pod.metadata;
+        let name = format!("{}-{}", meta.name.as_deref().unwrap_or_default(), self.node);
+        let namespace = meta.namespace.clone().filter(|ns| !ns.is_empty()).unwrap_or("default".into());
+        let key = Key::pod(&namespace, &name);
+        (meta.name, meta.namespace) = (Some(name), Some(namespace));
+        let annotations = meta.annotations.get_or_insert_default();
+        let marks = [(SOURCE, "file".to_string()), (HASH, hash.clone()), (MIRROR_ANNOTATION, hash.clone())];
+        annotations.extend(marks.map(|(name, value)| (name.to_string(), value)));
+        annotations.insert(SEEN.into(), format!("{:.9}", self.clock.now().wall));
+        if let Some(spec) = &mut pod.spec {
+            spec.node_name = Some(self.node.clone());
+            let stays = Toleration {
+                effect: Some("NoExecute".into()),
+                operator: Some("Exists".into()),
+                ..Toleration::default()
+            };
+            let tolerations = spec.tolerations.get_or_insert_default();
+            if !tolerations.contains(&stays) {
+                tolerations.push(stays);
+            }
+        }
+        (key, Wanted { pod: Arc::new(pod), hash })
+    }
+
+    /// Creates and deletes what differs; whether something is still on its way.
+    async fn bring_about(&self, files: &BTreeMap<PathBuf, File>, running: &mut BTreeMap<Key, String>) -> bool {
+        let mut wanted: BTreeMap<&Key, &Wanted> = BTreeMap::new();
+        for (key, pod) in files.values().flat_map(|file| &file.pods) {
+            // The first file by name has it; the others are passed over.
+            wanted.entry(key).or_insert(pod);
+        }
+        let mut pending = false;
+        let outdated = |(key, hash): &(&Key, &String)| wanted.get(*key).is_none_or(|wanted| wanted.hash != **hash);
+        let outdated: Vec<Key> = running.iter().filter(outdated).map(|(key, _)| key.clone()).collect();
+        for key in outdated {
+            match self.control.delete(&key, DeleteOptions::default()).await {
+                Err(status) if status.reason == Reason::NotFound => drop(running.remove(&key)),
+                Ok(_) => pending = true,
+                Err(error) => {
+                    tracing::warn!(pod = %key, %error, "cannot delete a static pod");
+                    pending = true;
+                }
+            }
+        }
+        for (key, wanted) in wanted {
+            if running.contains_key(key) && self.control.get(key).await.is_ok() {
+                continue;
+            }
+            match self.create(key, wanted).await {
+                Ok(()) => drop(running.insert(key.clone(), wanted.hash.clone())),
+                // Somebody else's, or an old one that still ends.
+                Err(status) if status.reason == Reason::AlreadyExists => pending = true,
+                Err(error) => {
+                    tracing::warn!(pod = %key, %error, "cannot create a static pod; it is tried again when its file changes");
+                    // Not again and again: what is wrong stands in the file.
+                    running.insert(key.clone(), wanted.hash.clone());
+                }
+            }
+        }
+        pending
+    }
+
+    async fn create(&self, key: &Key, wanted: &Wanted) -> Result<(), Status> {
+        ensure_namespace(&*self.control, &key.namespace).await?;
+        self.control.create(Body::Pod(Box::new((*wanted.pod).clone()))).await.map(drop)
+    }
+}
+
+/// Makes the namespace that a local manifest names, where it is not there yet.
+pub async fn ensure_namespace(control: &dyn ControlPlane, name: &str) -> Result<(), Status> {
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some(name.into());
+    let label = ("kubernetes.io/metadata.name".to_string(), name.to_string());
+    namespace.metadata.labels = Some([label].into());
+    namespace.status = Some(NamespaceStatus { phase: Some("Active".into()), ..NamespaceStatus::default() });
+    match control.create(Body::Namespace(Box::new(namespace))).await {
+        Err(status) if status.reason != Reason::AlreadyExists => Err(status),
+        _ => Ok(()),
+    }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    Some(Stamp { modified: found.modified().ok(), length: found.len(), inode: found.ino() })
+}
+
+/// Names a manifest by what it says, and where it runs.
+fn hash(pod: &Pod, node: &str) -> String {
+    let mut digest = Sha256::new();
+    // A typed pod always encodes.
+    digest.update(serde_json::to_vec(pod).unwrap_or_default());
+    digest.update(node);
+    let whole = digest.finalize();
+    whole.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

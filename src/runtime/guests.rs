@@ -1,0 +1,74 @@
+//! The instances that belong together, to end them all and to wait until the last has gone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Runtime;
+use super::world::End;
+
+/// Instances of one owner: a node, or the command that runs a single program.
+#[derive(Default)]
+pub struct Guests {
+    /// Protects who runs and whether more may.
+    state: Mutex<State>,
+    gone: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    next: u64,
+    running: HashMap<u64, Arc<End>>,
+}
+
+impl Guests {
+    /// Nobody yet.
+    pub fn new() -> Arc<Guests> {
+        Arc::default()
+    }
+
+    /// Kills all instances, of now and of later, and waits until none holds anything any more, but no
+    /// longer than `patience`. Blocks its thread for the few milliseconds that this takes.
+    pub fn end(&self, runtime: &Runtime, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.running.values().for_each(|end| end.kill());
+        runtime.engine().increment_epoch();
+        while !state.running.is_empty() && !self.gone.wait_until(&mut state, until).timed_out() {}
+    }
+
+    /// Whether [`Guests::end`] was called.
+    pub fn ended(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// Counts an instance as running until the guard is dropped. Who comes too late is killed.
+    pub(super) fn enter(self: &Arc<Guests>, end: &Arc<End>) -> Guest {
+        let mut state = self.state.lock();
+        if state.closed {
+            end.kill();
+        }
+        let number = state.next;
+        state.next += 1;
+        state.running.insert(number, end.clone());
+        drop(state);
+        Guest { guests: self.clone(), number }
+    }
+}
+
+/// See [`Guests::enter`].
+pub(super) struct Guest {
+    guests: Arc<Guests>,
+    number: u64,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.guests.state.lock().running.remove(&self.number);
+        self.guests.gone.notify_all();
+    }
+}

@@ -1,0 +1,127 @@
+//! The library's face: nodes in the test's own process.
+
+use std::time::Duration;
+
+use wasmpod::Node;
+use wasmpod::embedded::{ApplyError, StartError, WaitError};
+use wasmpod::k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use wasmpod::model::pods;
+
+use crate::host::{guest, pod, scripts};
+
+#[tokio::test]
+async fn a_pod_is_applied_waited_for_read_and_deleted() {
+    let node = Node::in_memory().expect("a node");
+    let yaml = scripts("p", &[("a", "echo one; echo two >&2"), ("b", "echo $HOSTNAME")]);
+    let stored = node.apply(yaml.as_str()).await.expect("applied");
+    assert_eq!(stored.iter().map(|pod| pods::name(pod)).collect::<Vec<_>>(), ["p"]);
+    node.wait_complete("p").await.expect("it completes");
+    assert_eq!(node.logs("p", "a").await.expect("logs"), "one\ntwo\n");
+    assert_eq!(node.logs("default/p", "b").await.expect("logs"), "p\n");
+    assert_eq!(node.status("p").await.expect("a status").phase.as_deref(), Some("Succeeded"));
+    node.delete("p").await.expect("deleted");
+    assert!(matches!(node.wait_ready("p").await, Err(WaitError::Gone(_))));
+    node.delete("p").await.expect("gone already");
+}
+
+#[tokio::test]
+async fn nodes_of_one_process_know_nothing_of_each_other() {
+    let nodes: Vec<Node> = (0..8).map(|_| Node::in_memory().expect("a node")).collect();
+    for (i, node) in nodes.iter().enumerate() {
+        let script = format!("echo {i} > /v/mine; cat /v/mine; sleep 1000");
+        let spec = format!(
+            "volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, volumeMounts: \
+             [{{name: v, mountPath: /v}}], command: [sh, -c, {script:?}]}}]"
+        );
+        node.apply(pod("same", &spec)).await.expect("applied");
+    }
+    for (i, node) in nodes.iter().enumerate() {
+        node.wait_ready("same").await.expect("ready");
+        let said = async {
+            while node.logs("same", "c").await.expect("logs") != format!("{i}\n") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), said).await.expect("it says its number");
+    }
+}
+
+#[tokio::test]
+async fn a_program_comes_as_bytes_or_as_a_file_and_a_pod_as_a_type() {
+    let path = guest("wasm32-wasip2", "args_env");
+    let bytes = std::fs::read(&path).expect("the guest");
+    let node = Node::builder().image("of-bytes:v1", bytes).image("of-file", path).start().expect("a node");
+    for (name, image) in [("b", "of-bytes:v1"), ("f", "of-file")] {
+        let container = Container { name: "c".into(), image: Some(image.into()), ..Container::default() };
+        let mut pod = Pod::default();
+        pod.metadata.name = Some(name.into());
+        let spec = PodSpec { restart_policy: Some("Never".into()), containers: vec![container], ..PodSpec::default() };
+        pod.spec = Some(spec);
+        node.apply(pod).await.expect("applied");
+        node.wait_complete(name).await.expect("it completes");
+    }
+    for (name, program) in [("b", "of-bytes"), ("f", "args_env.wasm")] {
+        let said = node.logs(name, "c").await.expect("logs");
+        assert!(said.starts_with(&format!("arg 0 {program:?}\n")), "{said}");
+    }
+}
+
+/// On both kinds of runtime: on one thread, nothing of the node runs while it is dropped.
+async fn end_without_a_trace() {
+    let node = Node::in_memory().expect("a node");
+    // Writes as fast as it can, so that it is in the middle of it.
+    let busy = "while true; do mkdir -p /v/a/b; echo x > /v/a/b/c; rm -r /v/a; done";
+    let spec = format!(
+        "volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, volumeMounts: \
+         [{{name: v, mountPath: /v}}], command: [sh, -c, {busy:?}]}}]"
+    );
+    node.apply(pod("busy", &spec)).await.expect("applied");
+    node.wait_ready("busy").await.expect("ready");
+    let folder = node.folder().to_path_buf();
+    assert!(folder.starts_with(std::env::temp_dir()) && folder.exists());
+    drop(node);
+    assert!(!folder.exists(), "{folder:?} is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_node_ends_what_runs_and_leaves_no_file() {
+    for _ in 0..10 {
+        end_without_a_trace().await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_node_leaves_no_file_on_a_runtime_of_one_thread_either() {
+    for _ in 0..10 {
+        end_without_a_trace().await;
+    }
+}
+
+#[tokio::test]
+async fn errors_say_what_is_wrong_and_where_to_look() {
+    let node = Node::builder().patience(Duration::from_millis(300)).start().expect("a node");
+    let faulty = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
+    let Err(ApplyError::Manifest(issues)) = faulty else { panic!("it has a fault: {faulty:?}") };
+    assert!(issues.to_string().contains("containers"), "{issues}");
+    let unknown = node.apply(pod("p", "containers: [{name: c, image: redis}]")).await;
+    assert!(matches!(unknown, Err(ApplyError::Image { .. })), "{unknown:?}");
+    let unsupported = node.apply(pod("p", "hostNetwork: true, containers: [{name: c, image: busybox}]")).await;
+    assert!(matches!(unsupported, Err(ApplyError::Unsupported { .. })), "{unsupported:?}");
+
+    node.apply(scripts("fails", &[("c", "echo the reason; exit 3")])).await.expect("applied");
+    let failed = node.wait_complete("fails").await.expect_err("it fails").to_string();
+    assert!(failed.contains("exit code 3") && failed.contains("the reason"), "{failed}");
+    node.apply(scripts("fails", &[("c", "true")])).await.expect_err("there is one");
+
+    node.apply(scripts("slow", &[("c", "echo I wait; sleep 1000")])).await.expect("applied");
+    let late = node.wait_complete("slow").await.expect_err("it does not complete").to_string();
+    assert!(late.contains("not complete after") && late.contains("I wait"), "{late}");
+    let unsaid = node.logs("slow", "other").await.expect_err("no such container").to_string();
+    assert_eq!(unsaid, "container other is not valid for pod slow");
+}
+
+#[test]
+fn outside_of_tokio_a_node_says_what_it_needs() {
+    let error = Node::in_memory().err().expect("there is no runtime");
+    assert!(matches!(error, StartError::NoTokio) && error.to_string().contains("tokio"), "{error}");
+}

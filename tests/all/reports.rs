@@ -1,0 +1,111 @@
+//! `run --report junit=FILE`, and the documents that wasmpod writes about itself.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::host::{Done, binary, pod, run, scripts};
+
+/// A run with a report, and the report.
+fn reported(yaml: &str, args: &[&str]) -> (Done, String) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let done = run().dir(dir.path()).args(["--report", "junit=report.xml"]).args(args).manifest(yaml).done();
+    let files: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(files, ["report.xml"], "nothing but the report is left\n{}", done.stderr);
+    (done, std::fs::read_to_string(dir.path().join("report.xml")).expect("a report"))
+}
+
+/// The element of a container's case, to its end.
+fn case<'r>(report: &'r str, container: &str) -> &'r str {
+    let from = report.find(&format!("<testcase name=\"{container}\"")).unwrap_or_else(|| panic!("no case: {report}"));
+    let rest = &report[from..];
+    let open = rest.find('>').expect("its tag ends");
+    let to = if rest[..open].ends_with('/') { open + 1 } else { rest.find("</testcase>").expect("it ends") };
+    &rest[..to]
+}
+
+#[test]
+fn a_report_tells_each_container_with_its_end_and_its_last_lines() {
+    let yaml = scripts("p", &[("good", "echo fine"), ("bad", "echo '<the> \u{1}reason & more' >&2; exit 3")]);
+    let (done, report) = reported(&yaml, &[]);
+    done.expect(1);
+    assert!(
+        report.starts_with("<?xml") && report.contains("tests=\"2\" skipped=\"0\" failures=\"1\" errors=\"0\""),
+        "{report}"
+    );
+    assert!(report.contains("<testsuite name=\"p\""), "{report}");
+    let (good, bad) = (case(&report, "good"), case(&report, "bad"));
+    assert!(good.contains("<system-out>fine") && !good.contains("<failure"), "{good}");
+    for words in ["<failure", "container bad ended with exit code 3 (Error)", "&lt;the&gt; reason &amp; more"] {
+        assert!(bad.contains(words), "{words}: {bad}");
+    }
+}
+
+#[test]
+fn a_report_is_written_when_the_time_is_up_and_says_what_still_ran() {
+    let (done, report) = reported(&scripts("p", &[("c", "echo up; sleep 1000")]), &["--timeout", "1s"]);
+    done.expect(124);
+    let case = case(&report, "c");
+    assert!(case.contains("container c still ran when the time was up (--timeout)"), "{case}");
+    assert!(case.contains("type=\"Timeout\"") && case.contains("up"), "{case}");
+}
+
+#[test]
+fn a_report_is_written_of_what_cannot_begin() {
+    let (done, report) = reported(&pod("p", "containrs: []"), &[]);
+    done.expect(2);
+    assert!(report.contains("errors=\"1\"") && report.contains("unknown field"), "{report}");
+}
+
+#[test]
+fn containers_whose_turn_did_not_come_are_skipped_and_pods_that_are_ready_have_passed() {
+    let init = "restartPolicy: Never, initContainers: [{name: i, image: busybox, command: ['false']}], \
+        containers: [{name: c, image: busybox}]";
+    let (done, report) = reported(&pod("p", init), &[]);
+    done.expect(1);
+    assert!(case(&report, "c").contains("<skipped"), "{report}");
+    assert!(case(&report, "i").contains("<failure"), "{report}");
+    let (done, report) =
+        reported(&pod("p", "containers: [{name: c, image: registry.k8s.io/pause}]"), &["--until", "ready"]);
+    done.expect(0);
+    assert!(report.contains("tests=\"1\" skipped=\"0\" failures=\"0\" errors=\"0\""), "{report}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_of_before_anything_runs() {
+    let yaml = scripts("p", &[("c", "echo it ran")]);
+    let done = run().args(["--report", "junit=/no/such/folder/report.xml"]).manifest(&yaml).done().expect(2);
+    assert!(done.stderr.contains("/no/such/folder/report.xml") && !done.stdout.contains("it ran"), "{done:?}");
+    let done = run().args(["--report", "tap=report"]).manifest(&yaml).done().expect(2);
+    assert!(done.stderr.contains("write junit=FILE"), "{}", done.stderr);
+}
+
+fn wasmpod(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).output().expect("wasmpod runs")
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_flag() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = wasmpod(&["completions", shell]);
+        let script = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success() && script.contains("max-restarts"), "{shell}: {script}");
+    }
+    let page = String::from_utf8(wasmpod(&["man"]).stdout).expect("text");
+    assert!(page.contains(".TH wasmpod 1") && page.contains("completions"), "{page}");
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("man1");
+    assert!(wasmpod(&["man", "--dir", folder.to_str().expect("text")]).status.success());
+    let read = |name: &str| std::fs::read_to_string(Path::new(&folder).join(name)).expect(name);
+    assert!(read("wasmpod-run.1").contains("max\\-restarts"), "{}", read("wasmpod-run.1"));
+    assert!(read("wasmpod.1").contains("wasmpod\\-run(1)"), "{}", read("wasmpod.1"));
+}
+
+#[test]
+fn help_teaches_with_examples_and_without_colour_where_none_is_wanted() {
+    for command in [&[][..], &["run"], &["completions"], &["man"]] {
+        let output = Command::new(binary()).args(command).arg("--help").env("NO_COLOR", "1").output().expect("help");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success() && text.contains("Examples:"), "{command:?}: {text}");
+        assert!(!text.contains('\u{1b}'), "{command:?}: {text}");
+    }
+}
