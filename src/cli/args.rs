@@ -33,6 +33,8 @@ pub struct Args {
 pub enum Command {
     Run(RunArgs),
     Serve(ServeArgs),
+    Validate(ValidateArgs),
+    Explain(ExplainArgs),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -195,6 +197,58 @@ pub struct RunArgs {
     /// Show a folder to the program of a .wasm file
     #[arg(long = "volume", value_name = "HOST:GUEST[:ro]", value_parser = volume)]
     pub volumes: Vec<VolumeArg>,
+}
+
+/// Check manifests as the Kubernetes API would, and say what wasmpod makes of them
+///
+/// Every fault of every file is told with its place and the way out. Nothing is run, and nothing is
+/// asked of a cluster.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod validate pod.yaml                   check one file
+  wasmpod validate manifests/ --strict        check a folder; warnings fail, too
+  helm template chart | wasmpod validate -    check standard input
+  wasmpod validate . --output sarif           for code scanning
+
+Exit codes:
+  0    no faults
+  2    faults (with --strict: or warnings)")]
+pub struct ValidateArgs {
+    /// Manifests (YAML or JSON; files, folders, or - for standard input)
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Print a report for other programs
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Report>,
+
+    /// Let warnings count as faults
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    Json,
+    Sarif,
+}
+
+/// Explain a field of a kind, and say whether wasmpod supports it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod explain pod                                    a kind and its fields
+  wasmpod explain pod.spec.containers.livenessProbe      one field
+  wasmpod explain deployment.spec --recursive            all fields below it, in short")]
+pub struct ExplainArgs {
+    /// A kind, and a field of it
+    #[arg(value_name = "KIND[.FIELD]")]
+    pub field: String,
+
+    /// Print the names of all fields below, too
+    #[arg(long)]
+    pub recursive: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

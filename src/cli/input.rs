@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::args::{Restart, RunArgs};
+use super::check;
 use super::exit::bad_input;
+use super::source::{Source, sources};
 use crate::images::Images;
-use crate::model::{self, Manifest, pods};
+use crate::model::{self, Fault, Issues, Kind, Manifest, Object, Rule, Severity, Template, pods};
 use crate::node::SOURCE_ANNOTATION;
-use crate::registry::pod::{self, Support};
-
-/// Larger manifests are refused: they are something else.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Pods that may be created, in the order of the input.
 pub struct Input {
@@ -45,17 +44,20 @@ pub fn read(args: &RunArgs, images: &Images) -> anyhow::Result<Input> {
 pub fn read_files(files: &[PathBuf], restart: Option<Restart>, images: &Images) -> anyhow::Result<Input> {
     let mut faults = Vec::new();
     let mut input = Input { pods: Vec::new(), warnings: Vec::new() };
-    for source in sources(files, &mut faults) {
+    for source in sources(files) {
         let text = match source.read() {
             Ok(text) => text,
-            Err(error) => {
-                faults.push(format!("{error:#}"));
+            Err(issue) => {
+                faults.push(Issues::new(&source.name(), &Arc::from(""), [issue].into_iter().collect()).to_string());
                 continue;
             }
         };
-        match model::parse(&source.name(), &text) {
-            Ok(manifest) => take(manifest, &source, restart, images, &mut input, &mut faults),
-            Err(issues) => faults.push(issues.to_string()),
+        let manifest = Manifest::read(&source.name(), &text);
+        let found = take(&manifest, &source, restart, images, &mut input);
+        let issues = manifest.issues_with(&found);
+        match issues.errors() {
+            0 => input.warnings.extend(issues.all().iter().map(|issue| format!("{}: {}", issue.path, issue.message))),
+            _ => faults.push(issues.to_string()),
         }
     }
     find_twins(&input.pods, &mut faults);
@@ -65,140 +67,98 @@ pub fn read_files(files: &[PathBuf], restart: Option<Restart>, images: &Images) 
     if faults.is_empty() { Ok(input) } else { Err(bad_input(faults.join("\n"))) }
 }
 
-enum Source {
-    StandardInput,
-    File(PathBuf),
-}
-
-impl Source {
-    fn name(&self) -> String {
-        match self {
-            Source::StandardInput => "standard input".into(),
-            Source::File(path) => path.to_string_lossy().into_owned(),
-        }
-    }
-
-    fn read(&self) -> anyhow::Result<String> {
-        let mut bytes = Vec::new();
-        let name = self.name();
-        let failed = |error: std::io::Error| anyhow::anyhow!("cannot read {name}: {error}");
-        match self {
-            Source::StandardInput => std::io::stdin().take(MAX_BYTES + 1).read_to_end(&mut bytes),
-            Source::File(path) => {
-                std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-            }
-        }
-        .map_err(failed)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            anyhow::bail!("{name} is larger than 64 MiB: that is no manifest");
-        }
-        String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            anyhow::anyhow!("{name} is not text: byte {at} is not UTF-8")
-        })
-    }
-
-    /// The file itself, absolute; local images are relative to its folder.
-    fn origin(&self) -> Option<String> {
-        let path = match self {
-            Source::StandardInput => std::env::current_dir().ok()?.join("standard-input"),
-            Source::File(path) => std::path::absolute(path).ok()?,
-        };
-        Some(path.to_string_lossy().into_owned())
-    }
-}
-
-/// Files as they are, folders as their manifests by name.
-fn sources(files: &[PathBuf], faults: &mut Vec<String>) -> Vec<Source> {
-    let mut sources = Vec::new();
-    for path in files {
-        if path.as_os_str() == "-" {
-            sources.push(Source::StandardInput);
-        } else if path.is_dir() {
-            let read = std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let entries = match read {
-                Ok(entries) => entries,
-                Err(error) => {
-                    faults.push(format!("cannot read folder {}: {error}", path.display()));
-                    continue;
-                }
-            };
-            let is_manifest = |path: &PathBuf| {
-                path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") && path.is_file()
-            };
-            let mut found: Vec<PathBuf> = entries.into_iter().map(|e| e.path()).filter(is_manifest).collect();
-            if found.is_empty() {
-                faults.push(format!("folder {} holds no manifests (*.yaml, *.yml, *.json)", path.display()));
-            }
-            found.sort();
-            sources.extend(found.into_iter().map(Source::File));
-        } else {
-            sources.push(Source::File(path.clone()));
-        }
-    }
-    sources
-}
-
+/// Takes the pods of a manifest; gives back what keeps them, or anything else in it, from being run.
 fn take(
-    manifest: Manifest,
+    manifest: &Manifest,
     source: &Source,
     restart: Option<Restart>,
     images: &Images,
     input: &mut Input,
-    faults: &mut Vec<String>,
-) {
-    for (index, pod) in manifest.pods().enumerate() {
-        let mut pod = pod.clone();
-        if let (Some(restart), Some(spec)) = (restart, &mut pod.spec) {
-            spec.restart_policy = Some(restart.name().into());
-        }
-        if let Some(origin) = source.origin() {
-            pod.metadata.annotations.get_or_insert_default().insert(SOURCE_ANNOTATION.into(), origin);
-        }
-        // A pod that was taken from a cluster names a node of that cluster; nobody would run it here.
-        let elsewhere = pod.spec.as_mut().and_then(|spec| spec.node_name.take()).filter(|node| !node.is_empty());
-        if let Some(node) = elsewhere {
-            let name = pods::name(&pod);
-            input.warnings.push(format!("pod {name}: spec.nodeName {node:?} has no effect: there is one node"));
-        }
-        let mut causes = Vec::new();
-        if let Err(status) = pod::prepare_for_create(pod.clone(), jiff::Timestamp::now()) {
-            causes.extend(status.causes.into_iter().map(|c| (c.field, c.message)));
-        }
-        for support in pod::judge(&pod) {
-            match support {
-                Support::Refused { field, why } => causes.push((field, format!("can't be used: {why}"))),
-                Support::Inert { field, why } => {
-                    input.warnings.push(format!("pod {}: {field} has no effect: {why}", pods::name(&pod)));
-                }
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (number, object) in manifest.objects().enumerate() {
+        let (mut pod, template) = match pod_of(object) {
+            Ok(found) => found,
+            Err((message, hint)) => {
+                let hint = Some(hint.to_string());
+                faults.push(Fault { object: number, rule: Rule::Unsupported, path: "kind".into(), message, hint });
+                continue;
             }
+        };
+        if template.is_some() {
+            let name = pods::name(&pod);
+            let kind = object.kind().name();
+            input.warnings.push(format!("{kind} {name}: one pod of its template is run, named {name}"));
         }
-        if causes.is_empty() {
-            causes = missing_images(&pod, images);
+        prepare(&mut pod, source, restart, input);
+        let mut found = check::faults(&pod, number);
+        // A run can't wait for what will be supported one day.
+        let not_yet = found.iter_mut().filter(|fault| fault.rule == Rule::NotYet);
+        not_yet.for_each(|fault| fault.rule = Rule::Unsupported);
+        // What does not work is told by the pod here, since it runs all the same.
+        found.retain(|fault| {
+            let is_error = fault.rule.severity() == Severity::Error;
+            if !is_error {
+                input.warnings.push(format!("pod {}: {} {}", pods::name(&pod), fault.path, fault.message));
+            }
+            is_error
+        });
+        if found.is_empty() {
+            found = missing_images(&pod, images, number);
         }
-        if !causes.is_empty() {
-            let fault = |(path, message)| crate::model::Fault {
-                object: index,
-                rule: crate::model::Rule::Invalid,
-                path,
-                message,
-                hint: None,
-            };
-            faults.push(manifest.place(causes.into_iter().map(fault).collect()).to_string());
-        }
+        faults.extend(found.into_iter().map(|fault| match &template {
+            Some(template) => Fault { path: template.field(&fault.path), ..fault },
+            None => fault,
+        }));
         input.pods.push(pod);
+    }
+    faults
+}
+
+/// The pod that an object is, or is the template of; or why there is none, with the way out.
+fn pod_of(object: &Object) -> Result<(Pod, Option<Template>), (String, &'static str)> {
+    if let Object::Pod(pod) = object {
+        return Ok((pod.as_ref().clone(), None));
+    }
+    let kind = object.kind();
+    match model::template(object).filter(|_| kind != Kind::CronJob) {
+        Some(template) => Ok((template.pod.clone(), Some(template))),
+        None => {
+            let hint = match kind {
+                Kind::CronJob => "write its job as a Job: there are no schedules yet",
+                _ => "leave it out: pods and workloads with a pod template are run",
+            };
+            Err((format!("kind {} can't be run yet", kind.name()), hint))
+        }
+    }
+}
+
+/// Makes the pod one of this run.
+fn prepare(pod: &mut Pod, source: &Source, restart: Option<Restart>, input: &mut Input) {
+    if let (Some(restart), Some(spec)) = (restart, &mut pod.spec) {
+        spec.restart_policy = Some(restart.name().into());
+    }
+    if let Some(origin) = source.origin() {
+        pod.metadata.annotations.get_or_insert_default().insert(SOURCE_ANNOTATION.into(), origin);
+    }
+    // A pod that was taken from a cluster names a node of that cluster; nobody would run it here.
+    let elsewhere = pod.spec.as_mut().and_then(|spec| spec.node_name.take()).filter(|node| !node.is_empty());
+    if let Some(node) = elsewhere {
+        let name = pods::name(pod);
+        input.warnings.push(format!("pod {name}: spec.nodeName {node:?} has no effect: there is one node"));
     }
 }
 
 /// Images that can't be found, by the field that names them.
-fn missing_images(pod: &Pod, images: &Images) -> Vec<(String, String)> {
+fn missing_images(pod: &Pod, images: &Images, number: usize) -> Vec<Fault> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let base = pods::annotation(pod, SOURCE_ANNOTATION).and_then(|s| Path::new(s).parent()).unwrap_or(Path::new("."));
     let init = pods::init_containers(spec).iter().enumerate().map(|(i, c)| (format!("spec.initContainers[{i}]"), c));
     let apps = spec.containers.iter().enumerate().map(|(i, c)| (format!("spec.containers[{i}]"), c));
     let missing = init.chain(apps).filter_map(|(path, container)| {
         let error = images.find(container.image.as_deref()?, base).err()?;
-        Some((format!("{path}.image"), super::report::chain(&error.into())))
+        let (path, message) = (format!("{path}.image"), super::report::chain(&error.into()));
+        Some(Fault { object: number, rule: Rule::Unsupported, path, message, hint: None })
     });
     missing.collect()
 }

@@ -11,8 +11,10 @@ macro_rules! tell {
 mod args;
 mod bare;
 mod changes;
+mod check;
 mod documents;
 mod exit;
+mod explain;
 mod follow;
 mod input;
 mod junit;
@@ -26,7 +28,9 @@ mod run;
 mod serve;
 mod show;
 mod signals;
+mod source;
 mod state;
+mod validate;
 mod wanted;
 mod watching;
 
@@ -52,6 +56,8 @@ pub fn main() -> ExitCode {
     limits::raise_file_limit();
     let done = match args.command {
         Command::Run(args) => run::main(args),
+        Command::Validate(args) => validate::main(&args),
+        Command::Explain(args) => explain::main(&args),
         Command::Serve(args) => serve::main(args),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { dir } => documents::man(dir.as_deref()),

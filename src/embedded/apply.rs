@@ -9,7 +9,7 @@ use super::Node;
 use crate::control::{Body, Status};
 use crate::images::ImageError;
 use crate::model::{self, Issues, pods};
-use crate::registry::pod::{Support, judge};
+use crate::registry::support::{Finding, judge};
 use crate::runtime::error_chain;
 
 /// What is to run.
@@ -93,13 +93,11 @@ impl Node {
     /// Refuses what could not run as it is meant, before anything runs.
     fn check(&self, pod: &Pod) -> Result<(), ApplyError> {
         let name = || pods::name(pod).to_string();
-        for support in judge(pod) {
-            match support {
-                Support::Refused { field, why } => {
-                    return Err(ApplyError::Unsupported { pod: name(), field, why: why.into() });
-                }
-                Support::Inert { field, why } => tracing::warn!(pod = name(), field, "has no effect: {why}"),
+        for Finding { field, state } in judge(pod) {
+            if state.refuses() {
+                return Err(ApplyError::Unsupported { pod: name(), field, why: state.why().into() });
             }
+            tracing::warn!(pod = name(), field, "{state}");
         }
         let Some(spec) = &pod.spec else { return Ok(()) };
         for container in pods::init_containers(spec).iter().chain(&spec.containers) {

@@ -17,6 +17,8 @@ pub struct Position {
 /// What kind of fault it is. Reports for other programs (SARIF) name it by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
+    /// The file can't be read.
+    Unreadable,
     /// The text is no YAML or JSON.
     Syntax,
     /// The text is larger, deeper or more folded than any manifest.
@@ -35,6 +37,8 @@ pub enum Rule {
     Invalid,
     /// wasmpod can't do what the field asks for.
     Unsupported,
+    /// wasmpod will do what the field asks for, and refuses to run it so far.
+    NotYet,
     /// The field is there, and nothing comes of it.
     NoEffect,
     /// YAML 1.1 reads the value as something that it does not look like.
@@ -52,7 +56,8 @@ pub enum Severity {
 
 impl Rule {
     /// All of them, in the order in which they are found.
-    pub const ALL: [Rule; 11] = [
+    pub const ALL: [Rule; 13] = [
+        Rule::Unreadable,
         Rule::Syntax,
         Rule::Limit,
         Rule::NoObject,
@@ -62,6 +67,7 @@ impl Rule {
         Rule::WrongType,
         Rule::Invalid,
         Rule::Unsupported,
+        Rule::NotYet,
         Rule::NoEffect,
         Rule::Misread,
     ];
@@ -69,6 +75,7 @@ impl Rule {
     /// Its stable name.
     pub fn id(self) -> &'static str {
         match self {
+            Rule::Unreadable => "unreadable",
             Rule::Syntax => "syntax",
             Rule::Limit => "limit",
             Rule::NoObject => "no-object",
@@ -78,6 +85,7 @@ impl Rule {
             Rule::WrongType => "wrong-type",
             Rule::Invalid => "invalid-value",
             Rule::Unsupported => "unsupported",
+            Rule::NotYet => "not-yet",
             Rule::NoEffect => "no-effect",
             Rule::Misread => "misread",
         }
@@ -86,6 +94,7 @@ impl Rule {
     /// What it says, as a sentence.
     pub fn about(self) -> &'static str {
         match self {
+            Rule::Unreadable => "The file can't be read.",
             Rule::Syntax => "The text is no YAML or JSON.",
             Rule::Limit => "The text is larger or nested more deeply than a manifest may be.",
             Rule::NoObject => "There is no object, or one without apiVersion and kind.",
@@ -95,6 +104,7 @@ impl Rule {
             Rule::WrongType => "The field wants a value of another type.",
             Rule::Invalid => "The API refuses this value.",
             Rule::Unsupported => "wasmpod can't do what the field asks for.",
+            Rule::NotYet => "wasmpod does not do yet what the field asks for, and refuses to run it.",
             Rule::NoEffect => "The field has no effect in wasmpod.",
             Rule::Misread => "YAML 1.1 reads the value as something that it does not look like.",
         }
@@ -103,7 +113,7 @@ impl Rule {
     /// Whether it keeps the manifest from being used.
     pub fn severity(self) -> Severity {
         match self {
-            Rule::NoEffect | Rule::Misread => Severity::Warning,
+            Rule::NotYet | Rule::NoEffect | Rule::Misread => Severity::Warning,
             _ => Severity::Error,
         }
     }

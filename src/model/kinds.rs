@@ -53,6 +53,11 @@ macro_rules! kinds {
                 match self { $(Object::$kind(_) => Kind::$kind,)* }
             }
 
+            /// The object as the API writes it.
+            pub fn to_json(&self) -> serde_json::Result<String> {
+                match self { $(Object::$kind(object) => serde_json::to_string(object),)* }
+            }
+
             /// Its name, labels and so on.
             pub fn metadata(&self) -> &ObjectMeta {
                 match self { $(Object::$kind(object) => &object.metadata,)* }
@@ -151,6 +156,38 @@ pub fn named(name: &str) -> Option<Kind> {
     Kind::ALL.iter().copied().find(|kind| kind.name() == name)
 }
 
+/// The kind that kubectl calls `resource`: by its name, its plural or its short name, in any case.
+pub fn of_resource(resource: &str) -> Option<Kind> {
+    let asked = resource.to_lowercase();
+    let short = SHORT_NAMES.iter().find(|(short, _)| *short == asked).map(|(_, kind)| *kind);
+    short.or_else(|| {
+        Kind::ALL.iter().copied().find(|kind| asked == kind.name().to_lowercase() || asked == kind.plural())
+    })
+}
+
+const SHORT_NAMES: &[(&str, Kind)] = &[
+    ("po", Kind::Pod),
+    ("cm", Kind::ConfigMap),
+    ("svc", Kind::Service),
+    ("pvc", Kind::PersistentVolumeClaim),
+    ("ns", Kind::Namespace),
+    ("deploy", Kind::Deployment),
+    ("rs", Kind::ReplicaSet),
+    ("sts", Kind::StatefulSet),
+    ("ds", Kind::DaemonSet),
+    ("cj", Kind::CronJob),
+    ("pdb", Kind::PodDisruptionBudget),
+    ("netpol", Kind::NetworkPolicy),
+];
+
+impl Kind {
+    /// Its name in paths of the API, as in `pods`.
+    pub fn plural(self) -> String {
+        let name = self.name().to_lowercase();
+        name.strip_suffix('y').map_or(format!("{name}s"), |stem| format!("{stem}ies"))
+    }
+}
+
 fn names() -> Vec<&'static str> {
     let known = NOT_YET.iter().flat_map(|(_, kinds)| kinds.iter().copied());
     Kind::ALL.iter().map(|kind| kind.name()).chain(["List"]).chain(known).collect()
@@ -177,6 +214,20 @@ mod tests {
             ("example.com/v1", "Thing", unknown(None, None)),
         ] {
             assert_eq!(look_up(version, kind), want, "{version} {kind}");
+        }
+    }
+
+    #[test]
+    fn resources_have_the_names_that_kubectl_knows() {
+        for (name, kind) in [
+            ("pod", Some(Kind::Pod)),
+            ("Pods", Some(Kind::Pod)),
+            ("po", Some(Kind::Pod)),
+            ("networkpolicies", Some(Kind::NetworkPolicy)),
+            ("pdb", Some(Kind::PodDisruptionBudget)),
+            ("things", None),
+        ] {
+            assert_eq!(of_resource(name), kind, "{name}");
         }
     }
 

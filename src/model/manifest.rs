@@ -17,7 +17,7 @@ pub struct Manifest {
     source: String,
     text: Arc<str>,
     objects: Vec<(Object, Place)>,
-    issues: Issues,
+    found: Found,
 }
 
 /// Where an object stands.
@@ -78,8 +78,7 @@ impl Manifest {
         if is_json(source, text) {
             in_words_of_json(text, &mut found);
         }
-        let text: Arc<str> = text.into();
-        Manifest { source: source.into(), issues: Issues::new(source, &text, found), text, objects }
+        Manifest { source: source.into(), text: text.into(), objects, found }
     }
 
     /// The objects in the order of the text.
@@ -96,13 +95,18 @@ impl Manifest {
     }
 
     /// What is wrong with the text itself, and what should be known of it.
-    pub fn issues(&self) -> &Issues {
-        &self.issues
+    pub fn issues(&self) -> Issues {
+        Issues::new(&self.source, &self.text, self.found.clone())
     }
 
-    /// Says faults of objects, in order of the objects, with the places of this text.
-    pub fn place(&self, faults: Vec<Fault>) -> Issues {
-        let mut found = Found::default();
+    /// Whether anything keeps the text from being used as a whole.
+    pub fn has_errors(&self) -> bool {
+        self.found.has_errors()
+    }
+
+    /// What is wrong with the text, and `faults` of its objects, in order of the objects, with their places.
+    pub fn issues_with(&self, faults: &[Fault]) -> Issues {
+        let mut found = self.found.clone();
         let place = |fault: &Fault| self.objects.get(fault.object).map(|(_, place)| place);
         // All faults of a document are placed by one reading of it.
         let mut of_document = |faults: &[Fault], at: &Place| {
@@ -131,7 +135,7 @@ impl Manifest {
 /// Reads `text`, which came from `source`. All faults of the text are reported at once.
 pub fn parse(source: &str, text: &str) -> Result<Manifest, Issues> {
     let manifest = Manifest::read(source, text);
-    if manifest.issues.errors() == 0 { Ok(manifest) } else { Err(manifest.issues) }
+    if manifest.has_errors() { Err(manifest.issues()) } else { Ok(manifest) }
 }
 
 /// The item of a List in a List.
@@ -146,7 +150,7 @@ fn offset(text: &str, piece: &str) -> usize {
 
 /// YAML and JSON hold no control characters, and a NUL would end the text for its reader.
 fn control_character(text: &str) -> Option<Issue> {
-    let is_wrong = |c: &char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
+    let is_wrong = |c: &char| *c < ' ' && !matches!(c, '\t' | '\n' | '\r');
     let (at, c) = text.char_indices().find(|(_, c)| is_wrong(c))?;
     let before = text.get(..at).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

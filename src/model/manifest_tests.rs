@@ -106,7 +106,8 @@ fn misplaced_fields_are_told_where_they_belong() {
         (pod("containers: [{name: a, dnsPolicy: None}]"), "it belongs to spec"),
         (pod("containers: [{name: a, limit: {}}]"), "did you mean \"resources.limits\"?"),
         (pod("containers: [{name: a, Image: x}]"), "did you mean \"image\"?"),
-        (pod("metadata: {}, containers: []"), "it belongs to the object itself"),
+        ("{apiVersion: v1, kind: Pod, spec: {metadata: {}, containers: []}}".into(), "it belongs to the object itself"),
+        ("{apiVersion: batch/v1, kind: Job, spec: {template: , spec: {}}}".into(), "it belongs to spec.template"),
         ("{apiVersion: v1, kind: Pod, containers: [], spec: {}}".into(), "it belongs to spec"),
         ("{apiVersion: apps/v1, kind: Deployment, spec: {matchLabels: {a: b}}}".into(), "it belongs to spec.selector"),
         (
@@ -210,7 +211,7 @@ fn faults_of_objects_are_placed_in_the_text() {
         hint: None,
     };
     let faults = [(0, "metadata.name"), (1, "metadata.name"), (1, "spec.containers"), (2, "spec.containers[0].name")];
-    let placed = manifest.place(faults.map(fault).into());
+    let placed = manifest.issues_with(&faults.map(fault));
     let places: Vec<_> = placed.all().iter().filter_map(|i| i.position).map(|p| (p.line, p.column)).collect();
     assert_eq!(places, [(6, 42), (7, 3), (10, 5), (12, 59)]);
 }
@@ -227,7 +228,7 @@ fn large_texts_are_read_in_parallel_to_the_same_end() {
     assert!(told.starts_with("x:10004:3: metadata.nam: unknown field"), "{told}");
     let fault =
         Fault { object: 1999, rule: Rule::Invalid, path: "metadata.name".into(), message: String::new(), hint: None };
-    let line = manifest.place(vec![fault]).all()[0].position.map(|position| position.line);
+    let line = manifest.issues_with(&[fault]).all()[0].position.map(|position| position.line);
     assert_eq!(line, Some(9999));
 }
 

@@ -11,7 +11,12 @@ pub mod formats;
 mod header;
 mod issue;
 mod kinds;
+#[cfg(test)]
+#[path = "../../fuzz/src/laws.rs"]
+mod laws;
 mod manifest;
+#[cfg(test)]
+mod mutations;
 pub mod names;
 pub mod outcome;
 pub mod pods;
@@ -21,11 +26,14 @@ mod scalars;
 pub mod schema;
 pub mod selector;
 mod strict;
+mod text;
 mod tree;
+pub mod version;
 mod workload;
 mod yaml;
 
 pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
-pub use kinds::{Kind, Object, named as kind};
+pub use kinds::{Kind, Object, of_resource};
 pub use manifest::{Fault, Manifest, parse};
+pub use text::decode;
 pub use workload::{Template, template};

@@ -1,0 +1,235 @@
+//! What becomes of every field of a Pod, in one table.
+//!
+//! A row gives fields one fate. `container` stands for `spec.containers[]` and `spec.initContainers[]`;
+//! `field=value` is the row of that value alone, and comes before that of all others; `field.**` is the
+//! field with all below it; `*` is any key of a map.
+
+/// What becomes of a field that is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It works as in Kubernetes.
+    Enforced,
+    /// The pod runs, and the field has no effect and never will: it has no meaning here.
+    Inert(&'static str),
+    /// The pod runs, and the field has no effect yet.
+    NotEnforced(&'static str),
+    /// A pod that asks for it is refused so far.
+    NotYet(&'static str),
+    /// A pod that asks for it is refused for good.
+    Refused(&'static str),
+}
+
+/// Fields with one fate.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Their fate.
+    pub state: State,
+    /// Their paths.
+    pub fields: &'static [&'static str],
+}
+
+const NO_LINUX: &str = "it has no meaning without Linux";
+const NOT_YET: &str = "it is not supported";
+const NOT_ENFORCED: &str = "it is not enforced yet";
+const ONE_NODE: &str = "there is one node";
+const NO_NAMES: &str = "pods look up no names yet";
+const NO_DEVICES: &str = "guests have no devices";
+const NO_TOKENS: &str = "pods get no tokens yet";
+const NO_PRIORITY: &str = "no pod makes room for another yet";
+
+const fn row(state: State, fields: &'static [&'static str]) -> Row {
+    Row { state, fields }
+}
+
+/// The table. Of the rows that fit a field, the first counts.
+pub const PODS: &[Row] = &[
+    row(
+        State::Enforced,
+        &[
+            "apiVersion",
+            "kind",
+            "metadata.**",
+            "spec",
+            "spec.containers[]",
+            "spec.initContainers[]",
+            "spec.enableServiceLinks",
+            "spec.hostname",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.terminationGracePeriodSeconds",
+            "spec.tolerations[].**",
+            "status.**",
+        ],
+    ),
+    row(
+        State::Enforced,
+        &[
+            "container.name",
+            "container.image",
+            "container.imagePullPolicy",
+            "container.command[]",
+            "container.args[]",
+            "container.workingDir",
+            "container.env[]",
+            "container.env[].name",
+            "container.env[].value",
+            "container.env[].valueFrom",
+            "container.env[].valueFrom.fieldRef.**",
+            "container.ports[]",
+            "container.ports[].name",
+            "container.ports[].containerPort",
+            "container.ports[].protocol",
+            "container.resources",
+            "container.resources.limits",
+            "container.resources.limits.memory",
+            "container.volumeMounts[]",
+            "container.volumeMounts[].name",
+            "container.volumeMounts[].mountPath",
+            "container.volumeMounts[].readOnly",
+            "container.volumeMounts[].recursiveReadOnly",
+            "container.volumeMounts[].subPath",
+            "spec.volumes[]",
+            "spec.volumes[].name",
+            "spec.volumes[].emptyDir",
+            "spec.volumes[].hostPath.**",
+        ],
+    ),
+    // What Kubernetes fills in, and what asks for nothing.
+    row(
+        State::Enforced,
+        &[
+            "spec.dnsPolicy=ClusterFirst",
+            "spec.os",
+            "spec.os.name=linux",
+            "spec.preemptionPolicy=PreemptLowerPriority",
+            "spec.priority=0",
+            "spec.resources",
+            "spec.schedulerName=default-scheduler",
+            "spec.securityContext",
+            "spec.serviceAccount=default",
+            "spec.serviceAccountName=default",
+            "container.securityContext",
+            "container.terminationMessagePath=/dev/termination-log",
+            "container.terminationMessagePolicy=File",
+            "container.volumeMounts[].mountPropagation=None",
+        ],
+    ),
+    row(State::Refused("a pod's network is in memory and never the host's"), &["spec.hostNetwork"]),
+    row(State::Refused("guests see no host processes"), &["spec.hostPID"]),
+    row(State::Refused("guests have no shared memory"), &["spec.hostIPC"]),
+    row(State::Refused("guests have no privileges to be given"), &["container.securityContext.privileged"]),
+    row(State::Refused("wasmpod's node runs WebAssembly and is no Windows"), &["spec.os.name"]),
+    row(
+        State::Refused(NO_DEVICES),
+        &["spec.resourceClaims[].**", "spec.resources.claims[].**", "container.resources.claims[].**"],
+    ),
+    row(State::Refused(NO_LINUX), &["container.volumeDevices[].**"]),
+    row(
+        State::Refused("wasmpod mounts no disks and no network file systems: mount it on the host and use hostPath"),
+        &[
+            "spec.volumes[].awsElasticBlockStore.**",
+            "spec.volumes[].azureDisk.**",
+            "spec.volumes[].azureFile.**",
+            "spec.volumes[].cephfs.**",
+            "spec.volumes[].cinder.**",
+            "spec.volumes[].fc.**",
+            "spec.volumes[].flexVolume.**",
+            "spec.volumes[].flocker.**",
+            "spec.volumes[].gcePersistentDisk.**",
+            "spec.volumes[].gitRepo.**",
+            "spec.volumes[].glusterfs.**",
+            "spec.volumes[].iscsi.**",
+            "spec.volumes[].nfs.**",
+            "spec.volumes[].photonPersistentDisk.**",
+            "spec.volumes[].portworxVolume.**",
+            "spec.volumes[].quobyte.**",
+            "spec.volumes[].rbd.**",
+            "spec.volumes[].scaleIO.**",
+            "spec.volumes[].storageos.**",
+            "spec.volumes[].vsphereVolume.**",
+        ],
+    ),
+    row(
+        State::NotYet("volumes are emptyDir or hostPath so far"),
+        &[
+            "spec.volumes[].configMap.**",
+            "spec.volumes[].csi.**",
+            "spec.volumes[].downwardAPI.**",
+            "spec.volumes[].ephemeral.**",
+            "spec.volumes[].image.**",
+            "spec.volumes[].persistentVolumeClaim.**",
+            "spec.volumes[].projected.**",
+            "spec.volumes[].secret.**",
+        ],
+    ),
+    row(
+        State::NotYet(NOT_YET),
+        &[
+            "spec.ephemeralContainers[].**",
+            "spec.schedulingGates[].**",
+            "container.env[].valueFrom.configMapKeyRef.**",
+            "container.env[].valueFrom.fileKeyRef.**",
+            "container.env[].valueFrom.resourceFieldRef.**",
+            "container.env[].valueFrom.secretKeyRef.**",
+            "container.envFrom[].**",
+            "container.restartPolicy",
+            "container.restartPolicyRules[].**",
+            "container.volumeMounts[].subPathExpr",
+        ],
+    ),
+    row(
+        State::NotEnforced(NOT_ENFORCED),
+        &[
+            "spec.activeDeadlineSeconds",
+            "spec.hostAliases[].**",
+            "spec.readinessGates[].**",
+            "spec.resources.limits",
+            "container.lifecycle.**",
+            "container.livenessProbe.**",
+            "container.ports[].hostIP",
+            "container.ports[].hostPort",
+            "container.readinessProbe.**",
+            "container.resizePolicy[].**",
+            "container.resources.limits.*",
+            "container.securityContext.readOnlyRootFilesystem",
+            "container.startupProbe.**",
+            "container.stdin",
+            "container.stdinOnce",
+            "container.terminationMessagePath",
+            "container.terminationMessagePolicy",
+            "container.tty",
+            "spec.volumes[].emptyDir.sizeLimit",
+        ],
+    ),
+    row(
+        State::NotEnforced("nothing is reserved: pods run while the process has room"),
+        &["spec.resources.requests", "container.resources.requests"],
+    ),
+    row(State::NotEnforced("emptyDir volumes lie on disk so far"), &["spec.volumes[].emptyDir.medium"]),
+    row(
+        State::NotEnforced(NO_NAMES),
+        &["spec.dnsConfig.**", "spec.dnsPolicy", "spec.hostnameOverride", "spec.setHostnameAsFQDN", "spec.subdomain"],
+    ),
+    row(
+        State::NotEnforced(NO_TOKENS),
+        &["spec.automountServiceAccountToken", "spec.serviceAccount", "spec.serviceAccountName"],
+    ),
+    row(State::NotEnforced(NO_PRIORITY), &["spec.preemptionPolicy", "spec.priority", "spec.priorityClassName"]),
+    row(State::NotEnforced("wasmpod pulls no images yet"), &["spec.imagePullSecrets[].**"]),
+    row(
+        State::Inert(ONE_NODE),
+        &["spec.affinity.**", "spec.nodeSelector", "spec.schedulingGroup.**", "spec.topologySpreadConstraints[].**"],
+    ),
+    row(State::Inert("there is one scheduler"), &["spec.schedulerName"]),
+    row(State::Inert("wasmpod has one runtime"), &["spec.overhead", "spec.runtimeClassName"]),
+    row(
+        State::Inert(NO_LINUX),
+        &[
+            "spec.hostUsers",
+            "spec.securityContext.**",
+            "spec.shareProcessNamespace",
+            "container.securityContext.**",
+            "container.volumeMounts[].mountPropagation",
+        ],
+    ),
+];

@@ -1,0 +1,128 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::tree::expand;
+use super::*;
+use crate::model::schema;
+
+fn judged(spec: &str) -> Vec<String> {
+    let pod: Pod = serde_yaml::from_str(&format!("{{metadata: {{name: p}}, spec: {spec}}}")).expect("a pod");
+    judge(&pod).into_iter().map(|finding| format!("{} {}", finding.field, finding.state)).collect()
+}
+
+#[test]
+fn what_is_not_enforced_is_found_where_it_stands() {
+    for (spec, found) in [
+        ("{containers: [{name: a, image: b}]}", &[][..]),
+        ("{hostNetwork: true}", &["spec.hostNetwork can't be used: a pod's network is in memory and never the host's"]),
+        ("{hostNetwork: false, securityContext: {}, volumes: []}", &[]),
+        ("{volumes: [{name: a, emptyDir: {}}, {name: b, emptyDir: {medium: ''}}]}", &[]),
+        (
+            "{volumes: [{name: a, emptyDir: {medium: Memory}}]}",
+            &["spec.volumes[0].emptyDir.medium has no effect: emptyDir volumes lie on disk so far"],
+        ),
+        (
+            "{volumes: [{name: a, hostPath: {path: /a}}, {name: b, secret: {secretName: c}}]}",
+            &["spec.volumes[1].secret can't be used yet: volumes are emptyDir or hostPath so far"],
+        ),
+        (
+            "{containers: [{name: a}, {name: b, livenessProbe: {tcpSocket: {port: 1}}}]}",
+            &["spec.containers[1].livenessProbe has no effect: it is not enforced yet"],
+        ),
+        (
+            "{initContainers: [{name: a, restartPolicy: Always}]}",
+            &["spec.initContainers[0].restartPolicy can't be used yet: it is not supported"],
+        ),
+        (
+            "{containers: [{name: a, resources: {limits: {memory: 1Mi, cpu: 1}}}]}",
+            &["spec.containers[0].resources.limits.cpu has no effect: it is not enforced yet"],
+        ),
+        (
+            "{containers: [{name: a, securityContext: {privileged: true, runAsUser: 7}}]}",
+            &[
+                "spec.containers[0].securityContext.privileged can't be used: guests have no privileges to be given",
+                "spec.containers[0].securityContext.runAsUser has no effect: it has no meaning without Linux",
+            ],
+        ),
+        (
+            "{affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}}",
+            &["spec.affinity has no effect: there is one node"],
+        ),
+        ("{nodeSelector: {a: b}}", &["spec.nodeSelector has no effect: there is one node"]),
+        ("{containers: [{name: a, env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]}", &[]),
+        (
+            "{containers: [{name: a, env: [{name: A, valueFrom: {secretKeyRef: {key: k}}}]}]}",
+            &["spec.containers[0].env[0].valueFrom.secretKeyRef can't be used yet: it is not supported"],
+        ),
+        ("{priority: 0, schedulerName: default-scheduler, dnsPolicy: ClusterFirst, serviceAccount: default}", &[]),
+        ("{priority: 5}", &["spec.priority has no effect: no pod makes room for another yet"]),
+    ] {
+        assert_eq!(judged(spec), found, "{spec}");
+    }
+}
+
+/// What is wrong between the table and the API: fields without a row, rows without a field.
+fn gaps(rows: &[Row]) -> (Vec<String>, Vec<String>) {
+    let tree = Tree::new(rows);
+    let paths = schema::paths(schema::of("Pod").expect("Pod"));
+    let missing = paths.iter().filter(|path| tree.find(path).is_none()).cloned().collect();
+    let known: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
+    let maps = ["spec.containers[].resources.limits", "spec.initContainers[].resources.limits"];
+    let is_known = |path: &str| {
+        let in_map = path.rsplit_once('.').is_some_and(|(map, _)| maps.contains(&map));
+        in_map || known.contains(path) || known.contains(format!("{path}[]").as_str())
+    };
+    let fields = rows.iter().flat_map(|row| row.fields).flat_map(|field| expand(field));
+    let stray = fields
+        .map(|(prefix, field)| {
+            let field = field.split_once('=').map_or(field, |(field, _)| field);
+            format!("{prefix}{}", field.strip_suffix(".**").unwrap_or(field))
+        })
+        .filter(|path| !is_known(path))
+        .collect();
+    (missing, stray)
+}
+
+#[test]
+fn every_field_of_the_api_has_a_row_and_every_row_a_field() {
+    assert_eq!(gaps(PODS), (vec![], vec![]));
+}
+
+#[test]
+fn a_row_that_is_missing_or_stray_is_noticed() {
+    for (i, row) in PODS.iter().enumerate() {
+        // Rows of values and exceptions from a wider row leave no gap behind.
+        let alone = row.fields.iter().any(|field| !field.contains('=') && !field.contains("securityContext."));
+        let rest: Vec<Row> = PODS.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, row)| *row).collect();
+        assert_eq!(gaps(&rest).0.is_empty(), !alone, "{row:?}");
+    }
+    let stray = Row { state: State::Enforced, fields: &["spec.hostNetwerk"] };
+    let rows: Vec<Row> = PODS.iter().copied().chain([stray]).collect();
+    assert_eq!(gaps(&rows), (vec![], vec!["spec.hostNetwerk".to_string()]));
+}
+
+#[test]
+fn no_field_has_two_rows() {
+    let mut seen = BTreeSet::new();
+    for field in PODS.iter().flat_map(|row| row.fields) {
+        assert!(seen.insert(field), "{field}");
+    }
+}
+
+/// The README's list stands between these lines. `UPDATE_README=1` writes it anew.
+const BEGIN: &str = "<!-- what becomes of every field: written by the tests from src/registry/support/table.rs -->\n";
+const END: &str = "<!-- end of the fields -->";
+
+#[test]
+fn the_readme_lists_what_the_table_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(&path).expect("the README");
+    let (before, rest) = text.split_once(BEGIN).expect("the line before the list");
+    let (list, after) = rest.split_once(END).expect("the line behind the list");
+    let wanted = format!("\n{}", markdown(PODS));
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{wanted}{END}{after}")).expect("written");
+    } else {
+        assert_eq!(list, wanted, "UPDATE_README=1 cargo test --lib the_readme brings the README up to date");
+    }
+}
