@@ -191,9 +191,8 @@ impl Builder {
             Some(folder) => Folder::Kept(folder),
             None => Folder::temporary()?,
         };
-        let spool = self.log_folder.map(|path| {
-            Spool::new(&path).map_err(|source| StartError::LogFolder { path, source })
-        });
+        let spool =
+            self.log_folder.map(|path| Spool::new(&path).map_err(|source| StartError::LogFolder { path, source }));
         let spool = spool.transpose()?;
         let clock = self.clock.unwrap_or_else(Clock::system);
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(HISTORY), clock));

@@ -136,4 +136,3 @@ impl Log {
         all.skip(skipped).cloned().collect()
     }
 }
-

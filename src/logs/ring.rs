@@ -95,8 +95,7 @@ impl Loan {
             self.room.fetch_add(self.held - wanted, Ordering::Relaxed);
         } else {
             let more = wanted - self.held;
-            let taken =
-                self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(more));
+            let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(more));
             if taken.is_err() {
                 return false;
             }

@@ -170,7 +170,7 @@ impl Spool {
         self.woken.notify_one();
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         let work = self.work.lock();
         !work.logs.is_empty() || !work.removals.is_empty()
     }
