@@ -81,3 +81,68 @@ impl Logs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::logs::{Entry, Reader, Stream};
+
+    fn a_pod() -> Pod {
+        let text = "{metadata: {namespace: ns, name: p, uid: 7c9a7b0e-5b1d-4f0e-9a3c-2f1f0a9d8e7b}}";
+        serde_yaml::from_str(text).expect("a pod")
+    }
+
+    async fn first_line(mut reader: Reader) -> Option<Entry> {
+        reader.next().await.and_then(|entries| entries.into_iter().next())
+    }
+
+    #[tokio::test]
+    async fn the_last_two_attempts_that_began_are_kept_and_others_do_not_count() {
+        let logs = Logs::new(None);
+        let pod = a_pod();
+        let uid = pods::uid(&pod);
+        for id in ["a", "b"] {
+            let log = logs.open(&pod, "c", id);
+            log.write(Stream::Stdout, format!("{id}\n").as_bytes(), Timestamp::UNIX_EPOCH);
+        }
+        for id in ["x", "y", "z"] {
+            logs.open(&pod, "c", id);
+            logs.discard(uid, "c", id);
+        }
+        let last = logs.of_attempt(uid, "c", "b").expect("the last that began");
+        assert!(matches!(first_line(last.reader()).await, Some(Entry::Line(line)) if *line.text == *b"b"));
+        logs.open(&pod, "c", "d");
+        let kept = ["a", "b", "d", "x"].map(|id| logs.of_attempt(uid, "c", id).is_some());
+        assert_eq!(kept, [false, true, true, false]);
+        logs.forget(uid);
+        assert!(logs.of_attempt(uid, "c", "d").is_none());
+    }
+
+    #[tokio::test]
+    async fn attempts_have_files_of_their_own_which_go_with_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::new(folder.path()).expect("a spool");
+        let logs = Logs::new(Some(spool.clone()));
+        let pod = a_pod();
+        let files = folder.path().join("ns_p_7c9a7b0e-5b1d-4f0e-9a3c-2f1f0a9d8e7b/c");
+        let task = tokio::spawn(spool.run());
+        for (id, left) in [("a", ["0.log"].as_slice()), ("b", &["0.log", "1.log"]), ("c", &["1.log", "2.log"])] {
+            let log = logs.open(&pod, "c", id);
+            log.write(Stream::Stdout, b"a line\n", Timestamp::UNIX_EPOCH);
+            let names = || {
+                let mut names: Vec<_> = std::fs::read_dir(&files).into_iter().flatten().flatten().collect();
+                names.sort_by_key(|entry| entry.file_name());
+                names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+            };
+            let written = async {
+                while names() != left {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(std::time::Duration::from_secs(30), written).await.expect("its file");
+        }
+        task.abort();
+    }
+}
