@@ -7,22 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::accept::Discovery;
 use super::served::{self, Served, Subresource};
-
-/// The version of Kubernetes whose answers are reproduced.
-pub const KUBERNETES_VERSION: (&str, &str, &str) = ("1", "36", "3");
-
-/// `v1.36.3+wasmpod-0.1.0`: Kubernetes' version, and behind the plus sign ours.
-pub fn git_version() -> String {
-    let (major, minor, patch) = KUBERNETES_VERSION;
-    format!("v{major}.{minor}.{patch}+wasmpod-{}", env!("CARGO_PKG_VERSION"))
-}
+use crate::model::version;
 
 /// `/version`. There is no Go here, and a build knows neither its commit nor its date.
 pub fn version() -> Value {
     json!({
-        "major": KUBERNETES_VERSION.0,
-        "minor": KUBERNETES_VERSION.1,
-        "gitVersion": git_version(),
+        "major": version::MAJOR,
+        "minor": version::MINOR,
+        "gitVersion": version::GIT_VERSION,
         "gitCommit": "",
         "gitTreeState": "",
         "buildDate": "",

@@ -14,10 +14,10 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::discovery;
 use super::openapi_paths::paths;
 use super::served::{self, Served};
 use crate::control::Resource;
+use crate::model::version;
 
 /// One document.
 pub struct Document {
@@ -62,7 +62,7 @@ fn documents() -> &'static [Document] {
 fn written(group: &str, version: &str) -> Value {
     json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": discovery::git_version()},
+        "info": {"title": "Kubernetes", "version": version::GIT_VERSION},
         "paths": paths(group, version),
         "components": {
             "schemas": schemas(group, version),

@@ -162,7 +162,7 @@ pub struct RunArgs {
     /// A new program begins again in exactly the containers that use it, without back-off; what
     /// ran before gets one second to end. A pod whose manifest has changed is replaced, one that is new
     /// begins, one that is no longer there ends. Volumes stay. What is broken is told of, and what runs
-    /// goes on. The run ends with Ctrl-C.
+    /// goes on. A .wasm file that is run alone is watched, too. The run ends with Ctrl-C.
     #[arg(short, long, conflicts_with_all = ["until", "max_restarts"])]
     pub watch: bool,
 

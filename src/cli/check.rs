@@ -2,20 +2,37 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::model::{Fault, Object, Rule, template};
-use crate::registry::{pod, support};
+use crate::model::{Fault, Object, Rule, Template, restart_policies, template};
+use crate::registry::pod;
+use crate::registry::support::{self, Finding, State};
 
 /// Every fault of an object of a manifest, its `number`th: those that the API would find, and
 /// what wasmpod does not do. Of kinds that hold no pod, the form is all that is known.
 pub fn object(object: &Object, number: usize) -> Vec<Fault> {
     match object {
         Object::Pod(pod) => faults(pod, number),
-        other => template(other).map_or_else(Vec::new, |template| {
-            let mut found = faults(&template.pod, number);
-            found.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
-            found
-        }),
+        other => template(other).map_or_else(Vec::new, |template| templated(other, &template, number)),
     }
+}
+
+/// Every fault of a workload's template, by the workload's own fields.
+pub fn templated(owner: &Object, template: &Template, number: usize) -> Vec<Fault> {
+    let mut found = faults(&template.pod, number);
+    let policy = template.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
+    let allowed = restart_policies(owner);
+    if !allowed.contains(&policy) {
+        let names: Vec<String> = allowed.iter().map(|name| format!("{name:?}")).collect();
+        let names = names.join(", ");
+        let message = match policy {
+            // What is not set is Always.
+            "Always" => format!("Required value: valid values: {names}"),
+            policy => format!("Unsupported value: {policy:?}: supported values: {names}"),
+        };
+        let path = "spec.restartPolicy".to_string();
+        found.push(Fault { object: number, rule: Rule::Invalid, path, message, hint: None });
+    }
+    found.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
+    found
 }
 
 /// Every fault of a pod.
@@ -27,9 +44,17 @@ pub fn faults(pod: &Pod, number: usize) -> Vec<Fault> {
         Err(status) if status.causes.is_empty() => vec![fault(Rule::Invalid, String::new(), status.message)],
         Err(status) => status.causes.into_iter().map(|c| fault(Rule::Invalid, c.field, c.message)).collect(),
     };
-    found.extend(support::judge(pod).into_iter().map(|finding| {
-        let rule = if finding.state.refuses() { Rule::Unsupported } else { Rule::NoEffect };
-        fault(rule, finding.field, finding.state.to_string())
-    }));
+    for Finding { field, state } in support::judge(pod) {
+        // What is wrong altogether need not be told twice.
+        if found.iter().any(|fault| fault.rule == Rule::Invalid && fault.path == field) {
+            continue;
+        }
+        let rule = match state {
+            State::Refused(_) => Rule::Unsupported,
+            State::NotYet(_) => Rule::NotYet,
+            State::Enforced | State::Inert(_) | State::NotEnforced(_) => Rule::NoEffect,
+        };
+        found.push(fault(rule, field, state.to_string()));
+    }
     found
 }

@@ -23,6 +23,8 @@ const BOUND: Duration = Duration::from_secs(2);
 pub struct Watching {
     watcher: RecommendedWatcher,
     happened: Arc<Notify>,
+    /// Something has happened, and nobody was told yet.
+    stirred: bool,
     /// Protects what counts among all that happens in the folders.
     interest: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
@@ -44,7 +46,7 @@ impl Watching {
             }
         });
         let watcher = watcher.context("cannot watch files (the system's limit of watches may be reached)")?;
-        Ok(Watching { watcher, happened, interest })
+        Ok(Watching { watcher, happened, stirred: false, interest })
     }
 
     /// Watches `paths` from now on: files, which need not be there, and folders with what is in them.
@@ -72,12 +74,15 @@ impl Watching {
         Ok(())
     }
 
-    /// Waits until something has happened and it is quiet again. Not cancel-safe: what has happened
-    /// is told once.
+    /// Waits until something has happened and it is quiet again. Cancel-safe.
     pub async fn settled(&mut self) {
-        self.happened.notified().await;
+        if !self.stirred {
+            self.happened.notified().await;
+            self.stirred = true;
+        }
         let until = Instant::now() + BOUND;
         while Instant::now() < until && timeout(QUIET, self.happened.notified()).await.is_ok() {}
+        self.stirred = false;
     }
 }
 

@@ -4,6 +4,7 @@
 //! it through this trait alone, so that a real cluster can stand behind it as well.
 
 mod object;
+mod patch;
 mod status;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod, PodStatus};
 use crate::model::selector::{FieldSelector, Selector};
 
 pub use object::{Draft, Key, Object, Resource};
+pub use patch::{FieldValidation, Patch, PatchKind};
 pub use status::{Cause, Details, Reason, Status};
 
 /// A state of the whole store; `resourceVersion` in the API. Later states have larger numbers.
@@ -96,13 +98,39 @@ pub enum Body {
     Namespace(Box<Namespace>),
 }
 
+/// The part of an object that a request is about; the rest stays as it is, whatever the request says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Subresource {
+    /// All but the status.
+    #[default]
+    Whole,
+    /// `status`: what is observed.
+    Status,
+    /// `resize`: the resources of containers that run.
+    Resize,
+    /// `ephemeralcontainers`: guests for debugging.
+    EphemeralContainers,
+}
+
 /// A change to an object that exists.
 #[derive(Debug, Clone)]
 pub enum Update {
-    /// The object, put in the place of the one that is there; its identity stays.
-    Replace(Body),
-    /// The node's report; nothing but the status changes.
+    /// The node's report; nothing but the status changes. The way for whoever writes often.
     PodStatus(Box<PodStatus>),
+    /// An object to stand in the old one's place (PUT).
+    Replace {
+        /// The object; a `resourceVersion` in it must be the stored one's.
+        body: Body,
+        /// What of it counts.
+        subresource: Subresource,
+    },
+    /// Changes to the object's JSON (PATCH).
+    Patch {
+        /// The changes.
+        patch: Patch,
+        /// What of them counts.
+        subresource: Subresource,
+    },
     /// The scheduler's decision (`pods/binding`).
     Bind {
         /// The node's name. A pod that is bound already is refused with 409 `Conflict`.

@@ -57,7 +57,7 @@ pub enum StartError {
     #[error(transparent)]
     Engine(#[from] RuntimeError),
     /// The node's folder can't be made.
-    #[error("cannot make a folder in {path:?} (set TMPDIR to another place)")]
+    #[error("cannot make a folder in {} (set TMPDIR to another place)", path.display())]
     Folder {
         /// Where it should be.
         path: PathBuf,

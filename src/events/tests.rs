@@ -61,7 +61,7 @@ impl ControlPlane for Kept {
         update: Update,
         _: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        let Update::Replace(Body::Event(event)) = update else { return refused() };
+        let Update::Replace { body: Body::Event(event), .. } = update else { return refused() };
         let object = Draft::of(&event).expect("an event").stamp(key.clone(), 1);
         for (_, kept) in self.events.lock().iter_mut().filter(|(k, _)| k == key) {
             *kept = (*event).clone();

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Record;
 use crate::clock::Clock;
-use crate::control::{Body, ControlPlane, DeleteOptions, Key, Preconditions, Resource, Status, Update};
+use crate::control::{Body, ControlPlane, DeleteOptions, Key, Preconditions, Resource, Status, Subresource, Update};
 use crate::model::pods;
 
 /// Events that are kept; the oldest go first.
@@ -87,7 +87,14 @@ impl Writer {
                 known.event.count = Some(known.event.count.unwrap_or(1) + 1);
                 known.event.last_timestamp = Some(pods::time(now.wall));
                 let body = Body::Event(Box::new(known.event.clone()));
-                self.control.update(&known.key, Update::Replace(body), Preconditions::default()).await.map(drop)
+                self.control
+                    .update(
+                        &known.key,
+                        Update::Replace { body, subresource: Subresource::Whole },
+                        Preconditions::default(),
+                    )
+                    .await
+                    .map(drop)
             }
             None => self.create(&same, record, now.wall, now.mono).await,
         };

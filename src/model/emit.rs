@@ -95,7 +95,15 @@ fn is_plain(value: &str) -> bool {
         Some(first) if first.is_ascii_alphabetic() || first == b'/' || first == b'_' => {
             value.chars().all(bare) && !value.contains(": ") && !value.ends_with([':', ' '])
         }
-        Some(first) if first.is_ascii_digit() => value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'),
+        Some(first) if first.is_ascii_digit() => {
+            let dated = value.as_bytes().get(4) == Some(&b'-');
+            !dated && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+        }
+        Some(b'-') => {
+            let flag = value.trim_start_matches('-');
+            let begins = flag.starts_with(|c: char| c.is_ascii_alphabetic());
+            begins && flag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        }
         _ => false,
     };
     form && resolve(value) == Scalar::String
@@ -161,7 +169,7 @@ metadata:
 spec:
   containers:
   - args:
-    - "-c"
+    - -c
     - |
       echo 1
       exit 0
@@ -206,7 +214,7 @@ status:
             assert_eq!(serde_yaml::from_str::<Value>(&written).expect("YAML"), json!(text));
         }
         for text in
-            "a A/b a-b_c.d=e yesterday 1.14.2 64Mi 5s 10.0.0.1 spec.containers{c} http://a:80/b?c=d&e".split(' ')
+            "-c --now-please 6824528f-8cb7-4639-8d52-1fb410108a25 a A/b a-b_c.d=e yesterday 1.14.2 64Mi 5s 10.0.0.1 spec.containers{c} http://a:80/b?c=d&e".split(' ')
         {
             assert_eq!(yaml(&json!(text)), format!("{text}\n"));
         }

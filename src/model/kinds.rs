@@ -53,6 +53,11 @@ macro_rules! kinds {
                 match self { $(Object::$kind(_) => Kind::$kind,)* }
             }
 
+            /// The object as the API writes it.
+            pub fn to_json(&self) -> serde_json::Result<String> {
+                match self { $(Object::$kind(object) => serde_json::to_string(object),)* }
+            }
+
             /// Its name, labels and so on.
             pub fn metadata(&self) -> &ObjectMeta {
                 match self { $(Object::$kind(object) => &object.metadata,)* }

@@ -150,7 +150,7 @@ fn offset(text: &str, piece: &str) -> usize {
 
 /// YAML and JSON hold no control characters, and a NUL would end the text for its reader.
 fn control_character(text: &str) -> Option<Issue> {
-    let is_wrong = |c: &char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
+    let is_wrong = |c: &char| *c < ' ' && !matches!(c, '\t' | '\n' | '\r');
     let (at, c) = text.char_indices().find(|(_, c)| is_wrong(c))?;
     let before = text.get(..at).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

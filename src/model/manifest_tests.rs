@@ -106,7 +106,8 @@ fn misplaced_fields_are_told_where_they_belong() {
         (pod("containers: [{name: a, dnsPolicy: None}]"), "it belongs to spec"),
         (pod("containers: [{name: a, limit: {}}]"), "did you mean \"resources.limits\"?"),
         (pod("containers: [{name: a, Image: x}]"), "did you mean \"image\"?"),
-        (pod("metadata: {}, containers: []"), "it belongs to the object itself"),
+        ("{apiVersion: v1, kind: Pod, spec: {metadata: {}, containers: []}}".into(), "it belongs to the object itself"),
+        ("{apiVersion: batch/v1, kind: Job, spec: {template: , spec: {}}}".into(), "it belongs to spec.template"),
         ("{apiVersion: v1, kind: Pod, containers: [], spec: {}}".into(), "it belongs to spec"),
         ("{apiVersion: apps/v1, kind: Deployment, spec: {matchLabels: {a: b}}}".into(), "it belongs to spec.selector"),
         (

@@ -11,7 +11,12 @@ pub mod formats;
 mod header;
 mod issue;
 mod kinds;
+#[cfg(test)]
+#[path = "../../fuzz/src/laws.rs"]
+mod laws;
 mod manifest;
+#[cfg(test)]
+mod mutations;
 pub mod names;
 pub mod outcome;
 pub mod pods;
@@ -23,6 +28,7 @@ pub mod selector;
 mod strict;
 mod text;
 mod tree;
+pub mod version;
 mod workload;
 mod yaml;
 
@@ -30,4 +36,4 @@ pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
 pub use kinds::{Kind, Object, of_resource};
 pub use manifest::{Fault, Manifest, parse};
 pub use text::decode;
-pub use workload::{Template, template};
+pub use workload::{Template, restart_policies, template};

@@ -7,10 +7,7 @@ use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, Nod
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Config;
-use crate::model::pods;
-
-/// The version of Kubernetes whose node this behaves as.
-pub const KUBELET_VERSION: &str = concat!("v1.36.3+wasmpod-", env!("CARGO_PKG_VERSION"));
+use crate::model::{pods, version};
 
 /// The object of the node that `config` describes.
 pub(super) fn object(config: &Config, now: Timestamp) -> Node {
@@ -45,7 +42,7 @@ pub(super) fn object(config: &Config, now: Timestamp) -> Node {
             kernel_version: read("/proc/sys/kernel/osrelease"),
             boot_id: read("/proc/sys/kernel/random/boot_id"),
             machine_id: read("/etc/machine-id"),
-            kubelet_version: KUBELET_VERSION.into(),
+            kubelet_version: version::GIT_VERSION.into(),
             container_runtime_version: concat!("wasmpod://", env!("CARGO_PKG_VERSION")).into(),
             ..NodeSystemInfo::default()
         }),

@@ -69,13 +69,8 @@ impl Faults {
     }
 
     /// How many there are so far.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
-    }
-
-    /// Whether there are none so far.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     fn push(&mut self, at: Path<'_>, reason: &'static str, message: String) {

@@ -20,6 +20,35 @@ pub type NameFormat = fn(&str) -> Wrongs;
 
 /// The metadata of a namespaced object, on creation and after.
 pub fn check(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat) {
+    check_of_any(faults, meta, name_format);
+    check_finalizer_domains(faults, meta);
+}
+
+/// What metadata may become: beside what it must always be, who the object is stays.
+pub fn check_update(faults: &mut Faults, new: &ObjectMeta, old: &ObjectMeta) {
+    check_update_of_any(faults, new, old);
+    check_finalizer_domains(faults, new);
+}
+
+/// What Kubernetes looks at in every update before it asks the rules of the kind, which look again: a fault of
+/// metadata counts as often.
+pub fn check_before_update(faults: &mut Faults, new: &ObjectMeta, old: &ObjectMeta) {
+    check_of_any(faults, new, path_segment);
+    check_update_of_any(faults, new, old);
+}
+
+fn path_segment(name: &str) -> Wrongs {
+    let mut wrongs = Wrongs::new();
+    if matches!(name, "." | "..") {
+        wrongs.push(format!("may not be '{name}'"));
+    }
+    for part in ["/", "%"].iter().filter(|part| name.contains(**part)) {
+        wrongs.push(format!("may not contain '{part}'"));
+    }
+    wrongs
+}
+
+fn check_of_any(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat) {
     let at = Path::root("metadata");
     if let Some(base) = text(&meta.generate_name) {
         // A dash at its end will be followed by letters.
@@ -36,13 +65,9 @@ pub fn check(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat) {
     }
     faults.not_negative(at.child("generation"), meta.generation.unwrap_or(0));
     check_maps(faults, meta);
-    for (i, finalizer) in meta.finalizers.iter().flatten().enumerate() {
-        check_finalizer_domain(faults, at.child("finalizers").index(i), finalizer);
-    }
 }
 
-/// What metadata may become: beside what it must always be, who the object is stays.
-pub fn check_update(faults: &mut Faults, new: &ObjectMeta, old: &ObjectMeta) {
+fn check_update_of_any(faults: &mut Faults, new: &ObjectMeta, old: &ObjectMeta) {
     let at = Path::root("metadata");
     if old.deletion_timestamp.is_some() {
         let known: Vec<&String> = old.finalizers.iter().flatten().collect();
@@ -56,19 +81,18 @@ pub fn check_update(faults: &mut Faults, new: &ObjectMeta, old: &ObjectMeta) {
             faults.forbidden(at.child("finalizers"), format!("{why} {list}"));
         }
     }
-    let immutable = "field is immutable";
     if new.uid != old.uid {
-        faults.invalid(at.child("uid"), &new.uid, immutable);
-    }
-    if new.deletion_timestamp != old.deletion_timestamp {
-        faults.invalid(at.child("deletionTimestamp"), &new.deletion_timestamp, immutable);
-    }
-    if new.deletion_grace_period_seconds != old.deletion_grace_period_seconds {
-        faults.invalid(at.child("deletionGracePeriodSeconds"), new.deletion_grace_period_seconds, immutable);
+        faults.invalid(at.child("uid"), &new.uid, "field is immutable");
     }
     check_maps(faults, new);
-    for (i, finalizer) in new.finalizers.iter().flatten().enumerate() {
-        check_finalizer_domain(faults, at.child("finalizers").index(i), finalizer);
+}
+
+fn check_finalizer_domains(faults: &mut Faults, meta: &ObjectMeta) {
+    for (i, finalizer) in meta.finalizers.iter().flatten().enumerate() {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.as_str()) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            faults.invalid(Path::root("metadata").child("finalizers").index(i), finalizer, why);
+        }
     }
 }
 
@@ -169,9 +193,14 @@ impl serde::Serialize for Owners<'_> {
     }
 }
 
-fn check_finalizer_domain(faults: &mut Faults, at: Path<'_>, finalizer: &str) {
-    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
-        faults.invalid(at, finalizer, "name is neither a standard finalizer name nor is it fully qualified");
+/// What an object that is all data may not change once it is immutable; `changed` names what would.
+pub fn check_immutable(faults: &mut Faults, old: Option<bool>, new: Option<bool>, changed: &[(&str, bool)]) {
+    if old != Some(true) {
+        return;
+    }
+    let unlocked = [("immutable", new != Some(true))];
+    for (field, _) in unlocked.iter().chain(changed).filter(|(_, changed)| *changed) {
+        faults.forbidden(Path::root(field), "field is immutable when `immutable` is set");
     }
 }
 

@@ -4,12 +4,16 @@
 //! request and etcd happens here; HTTP is `apiserver`'s, decisions about running are `lifecycle`'s.
 
 pub mod admission;
+pub mod config_map;
+mod difference;
 mod fields;
 mod identity;
 mod metadata;
+mod patch;
 mod plain;
 pub mod pod;
 mod reads;
+pub mod secret;
 pub mod support;
 
 use std::sync::Arc;
@@ -20,16 +24,15 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::clock::Clock;
 use crate::control::{
-    Body, ControlPlane, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Resource, Revision, Scope,
-    Status, Update, WatchStream,
+    Body, ControlPlane, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Reason, Resource, Revision,
+    Scope, Status, Subresource, Update, WatchStream,
 };
 use crate::store::{CommitError, Expect, ObjectStore, Op};
 
-/// What a writer is told that lost a race.
-const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
-
 /// A change that lost a race is tried again on the newer object; more losses than this are a fault.
 const MAX_RACES: usize = 64;
+
+const STALE: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
 /// The control plane of this process.
 pub struct Registry {
@@ -85,7 +88,7 @@ impl Registry {
                 Err(error @ CommitError::Exists(_)) => return Err(Status::internal(error)),
             }
         }
-        Err(conflict(key, MODIFIED))
+        Err(conflict(key, STALE))
     }
 
     fn create_pod(&self, pod: Pod) -> Result<Arc<Object>, Status> {
@@ -100,17 +103,41 @@ impl Registry {
     }
 
     fn update_now(&self, key: &Key, update: Update, preconditions: &Preconditions) -> Result<Arc<Object>, Status> {
-        if let Update::Replace(body) = update {
-            return plain::replace(&self.store, key, body, preconditions);
-        }
+        let update = match update {
+            Update::Replace { body, .. } if key.resource != Resource::PODS => {
+                return plain::replace(&self.store, key, body, preconditions);
+            }
+            pods => pods,
+        };
         let changed = self.change(key, preconditions, |current| match &update {
-            Update::Replace(_) => Ok(Decision::Keep(())),
             Update::PodStatus(status) => Ok(pod::with_status(current, status)),
             Update::Bind { node } => {
                 pod::bound_to(current, node, self.clock.now().wall).map_err(|message| conflict(key, &message))
             }
+            Update::Replace { body: Body::Pod(pod), subresource } => {
+                self.replaced(key, current, (**pod).clone(), *subresource)
+            }
+            Update::Replace { body: Body::Event(_) | Body::Node(_) | Body::Namespace(_), .. } => {
+                Err(Status::new(Reason::BadRequest, format!("{key} is a pod: only a pod takes its place")))
+            }
+            Update::Patch { patch, subresource } => {
+                let patched = patch::apply(key.resource.kind, current, patch)?;
+                self.replaced(key, current, patched, *subresource)
+            }
         })?;
         Ok(changed.1)
+    }
+
+    /// `new` in the place of `current`, if it was made of this very state of it.
+    fn replaced(&self, key: &Key, current: &Pod, new: Pod, subresource: Subresource) -> Result<Decision<()>, Status> {
+        let wanted = new.metadata.resource_version.as_deref().unwrap_or_default();
+        if !wanted.is_empty() && current.metadata.resource_version.as_deref() != Some(wanted) {
+            return Err(match wanted.parse::<Revision>() {
+                Ok(_) => conflict(key, STALE),
+                Err(_) => Status::new(Reason::BadRequest, format!("resourceVersion: Invalid value: {wanted:?}")),
+            });
+        }
+        Ok(pod::put_or_end(current, pod::replaced(current, new, subresource)?))
     }
 
     fn delete_now(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
@@ -118,8 +145,11 @@ impl Registry {
             return plain::delete(&self.store, key).map(Deleted::Gone);
         }
         let now = self.clock.now().wall;
-        let deletion = |current: &Pod| Ok(pod::deletion(current, options.grace_seconds, now));
-        let (gone, object) = self.change(key, &options.preconditions, deletion)?;
+        let deletion = |current: &Pod| {
+            check_deletion(&options.preconditions, key, current)?;
+            Ok(pod::deletion(current, options.grace_seconds, now))
+        };
+        let (gone, object) = self.change(key, &Preconditions::default(), deletion)?;
         Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) })
     }
 }
@@ -153,7 +183,27 @@ fn check(wanted: &Preconditions, key: &Key, object: &Object, pod: &Pod) -> Resul
         return Err(conflict(key, &why));
     }
     if wanted.revision.is_some_and(|wanted| wanted != object.revision) {
-        return Err(conflict(key, MODIFIED));
+        return Err(conflict(key, STALE));
+    }
+    Ok(())
+}
+
+/// A deletion's preconditions, which have words of their own.
+fn check_deletion(wanted: &Preconditions, key: &Key, pod: &Pod) -> Result<(), Status> {
+    let differs = |what: &str, wanted: &str, found: &str, happened: &str| {
+        let why = format!(
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object \
+             might have been {happened}"
+        );
+        Err(Status::conflict(key.resource.kind, &key.name, why))
+    };
+    let uid = crate::model::pods::uid(pod);
+    if let Some(wanted) = wanted.uid.as_deref().filter(|wanted| *wanted != uid) {
+        return differs("UID", wanted, uid, "deleted and then recreated");
+    }
+    let revision = pod.metadata.resource_version.as_deref().unwrap_or_default();
+    if let Some(wanted) = wanted.revision.map(|wanted| wanted.to_string()).filter(|wanted| wanted != revision) {
+        return differs("ResourceVersion", &wanted, revision, "modified");
     }
     Ok(())
 }

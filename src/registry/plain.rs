@@ -34,7 +34,7 @@ pub(super) fn replace(
 ) -> Result<Arc<Object>, Status> {
     let current = store.get(key).ok_or_else(|| Status::not_found(key.resource.plural, &key.name))?;
     if preconditions.revision.is_some_and(|wanted| wanted != current.revision) {
-        return Err(Status::conflict(key.resource.plural, &key.name, super::MODIFIED));
+        return Err(Status::conflict(key.resource.plural, &key.name, super::STALE));
     }
     #[derive(serde::Deserialize)]
     struct Known {
@@ -54,7 +54,7 @@ pub(super) fn delete(store: &ObjectStore, key: &Key) -> Result<Arc<Object>, Stat
     let current = store.get(key).ok_or_else(not_found)?;
     let last: serde_json::Value = serde_json::from_slice(&current.json).map_err(Status::internal)?;
     let op = Op::Delete { key: key.clone(), expect: current.revision, last: draft(&without_revision(last))? };
-    let gone = store.commit(vec![op]).map_err(|_| Status::conflict(key.resource.plural, &key.name, super::MODIFIED))?;
+    let gone = store.commit(vec![op]).map_err(|_| Status::conflict(key.resource.plural, &key.name, super::STALE))?;
     gone.into_iter().next().ok_or_else(not_found)
 }
 
@@ -91,7 +91,7 @@ fn commit(store: &ObjectStore, key: Key, expect: Expect, body: &Body) -> Result<
         Ok(mut stored) => stored.pop().ok_or_else(|| Status::internal("the store lost an object")),
         Err(CommitError::Exists(_)) => Err(Status::already_exists(plural, &name)),
         Err(CommitError::Gone(_)) => Err(Status::not_found(plural, &name)),
-        Err(CommitError::Modified(_)) => Err(Status::conflict(plural, &name, super::MODIFIED)),
+        Err(CommitError::Modified(_)) => Err(Status::conflict(plural, &name, super::STALE)),
     }
 }
 

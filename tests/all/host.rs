@@ -81,9 +81,14 @@ pub fn run() -> Wasmpod {
 }
 
 fn bare_run() -> Wasmpod {
+    command("run")
+}
+
+/// `wasmpod` with a command; arguments follow.
+pub fn command(name: &str) -> Wasmpod {
     let mut command = Command::new(binary());
     let home = home();
-    command.arg("run").env("HOME", &home).env("XDG_CACHE_HOME", home.join("cache"));
+    command.arg(name).env("HOME", &home).env("XDG_CACHE_HOME", home.join("cache"));
     command.env("XDG_STATE_HOME", home.join("state")).env_remove("WASMPOD_LOG");
     Wasmpod { command, stdin: None, unread: None }
 }

@@ -4,6 +4,7 @@
 //! here is for something that the program says, with a deadline.
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod api;
 mod bad_input;
 mod capacity;
 mod containers;
@@ -19,4 +20,5 @@ mod runs;
 mod shell;
 mod stopping;
 mod third_party;
+mod validate;
 mod watching;

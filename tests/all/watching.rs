@@ -217,3 +217,28 @@ fn a_program_is_found_again_when_its_folder_was_made_anew() {
     child.wait_for_all("| sleeping", 2);
     assert_eq!(restarts(&ended(child).object(), "web"), 1);
 }
+
+#[test]
+fn a_program_that_runs_alone_runs_again_when_it_changes() {
+    let project = Project::new("block_sleep", &pod("p", TWO));
+    let child = run().dir(project.0.path()).args(["--watch", "app.wasm"]).start();
+    child.wait_for("sleeping\n");
+    project.save("app.wasm", b"\0asm, but no more");
+    child.wait_for("error: app.wasm has changed and cannot run");
+    project.save("app.wasm", &program_named("args_env"));
+    child.wait_for("arg 0 ");
+    child.wait_for("app.wasm ended with exit code 0; waiting for changes");
+    project.save("app.wasm", &program_named("block_sleep"));
+    child.wait_for_all("sleeping\n", 2);
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert_eq!(done.stderr.matches("app.wasm changed: running it again").count(), 2, "{}", done.stderr);
+}
+
+#[test]
+fn what_cannot_be_watched_is_said() {
+    let done = run().arg("--watch").manifest(&pod("p", TWO)).done().expect(2);
+    assert!(done.stderr.contains("--watch can't watch standard input"), "{}", done.stderr);
+    let done = run().args(["--watch", "--until", "ready"]).manifest(&pod("p", TWO)).done().expect(2);
+    assert!(done.stderr.contains("--until"), "{}", done.stderr);
+}

@@ -52,10 +52,11 @@ impl<'d> Places<'d> {
         Places(places)
     }
 
-    /// The nearest object around the place that has a field `name`.
+    /// The nearest object around the place that has a field `name` and does not set it.
     fn above(&self, name: &str) -> Option<String> {
-        let around = self.0.iter().rev().skip(1).find(|place| schema::field(place.schema, name).is_some());
-        around.map(|place| place.path.clone())
+        let is_free = |place: &&Place<'_>| place.node.is_none_or(|node| node.get(name).is_none());
+        let mut around = self.0.iter().rev().skip(1).filter(is_free);
+        around.find(|place| schema::field(place.schema, name).is_some()).map(|place| place.path.clone())
     }
 
     /// The nearest object below the place that has a field `name`: one that is there, or the only one

@@ -2,8 +2,12 @@
 
 mod canonical;
 mod defaults;
+mod internal;
 mod qos;
+mod resize;
+mod status;
 mod totals;
+mod update;
 mod validation;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +16,8 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use super::{Decision, admission, identity};
 use crate::control::Status;
 use crate::model::pods;
+
+pub(super) use update::replaced;
 
 /// A pod as a registry with the usual settings will store it.
 pub fn prepare_for_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
@@ -70,7 +76,17 @@ pub(super) fn bound_to(current: &Pod, node: &str, now: Timestamp) -> Result<Deci
     Ok(Decision::Put(Box::new(next), ()))
 }
 
-/// Marks the pod for its node, or removes it where no node has work with it (K65, K68).
+/// What an update leaves behind: an object that was only waiting for its finalizers goes with the last of them.
+pub(super) fn put_or_end(current: &Pod, next: Pod) -> Decision<()> {
+    if next == *current {
+        return Decision::Keep(());
+    }
+    let waits = next.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+    let ended = next.metadata.deletion_grace_period_seconds == Some(0) && next.metadata.deletion_timestamp.is_some();
+    if ended && !waits { Decision::Delete(Box::new(next), ()) } else { Decision::Put(Box::new(next), ()) }
+}
+
+/// Marks the pod for its node, or removes it where no node has work with it (K65, K68) and no finalizer holds it.
 /// The answer is whether it is gone.
 pub(super) fn deletion(current: &Pod, asked: Option<i64>, now: Timestamp) -> Decision<bool> {
     let spec = current.spec.as_ref();
@@ -78,7 +94,8 @@ pub(super) fn deletion(current: &Pod, asked: Option<i64>, now: Timestamp) -> Dec
     let wish = asked.or(spec.and_then(|s| s.termination_grace_period_seconds)).unwrap_or(30);
     let wish = if wish < 0 { 1 } else { wish };
     let grace = if !scheduled || pods::is_terminal(current) { 0 } else { wish };
-    if grace == 0 {
+    let held = current.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+    if grace == 0 && !held {
         return Decision::Delete(Box::new(current.clone()), true);
     }
     let already = current.metadata.deletion_grace_period_seconds;

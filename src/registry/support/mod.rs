@@ -47,7 +47,8 @@ impl std::fmt::Display for State {
         match self {
             State::Enforced => f.write_str("works as in Kubernetes"),
             State::Inert(why) | State::NotEnforced(why) => write!(f, "has no effect: {why}"),
-            State::NotYet(why) | State::Refused(why) => write!(f, "can't be used: {why}"),
+            State::NotYet(why) => write!(f, "can't be used yet: {why}"),
+            State::Refused(why) => write!(f, "can't be used: {why}"),
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Row {
 }
 
 const NO_LINUX: &str = "it has no meaning without Linux";
-const NOT_YET: &str = "it is not supported yet";
+const NOT_YET: &str = "it is not supported";
 const NOT_ENFORCED: &str = "it is not enforced yet";
 const ONE_NODE: &str = "there is one node";
 const NO_NAMES: &str = "pods look up no names yet";
@@ -150,7 +150,7 @@ pub const PODS: &[Row] = &[
         ],
     ),
     row(
-        State::NotYet("only emptyDir and hostPath volumes are supported yet"),
+        State::NotYet("volumes are emptyDir or hostPath so far"),
         &[
             "spec.volumes[].configMap.**",
             "spec.volumes[].csi.**",

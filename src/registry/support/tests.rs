@@ -23,7 +23,7 @@ fn what_is_not_enforced_is_found_where_it_stands() {
         ),
         (
             "{volumes: [{name: a, hostPath: {path: /a}}, {name: b, secret: {secretName: c}}]}",
-            &["spec.volumes[1].secret can't be used: only emptyDir and hostPath volumes are supported yet"],
+            &["spec.volumes[1].secret can't be used yet: volumes are emptyDir or hostPath so far"],
         ),
         (
             "{containers: [{name: a}, {name: b, livenessProbe: {tcpSocket: {port: 1}}}]}",
@@ -31,7 +31,7 @@ fn what_is_not_enforced_is_found_where_it_stands() {
         ),
         (
             "{initContainers: [{name: a, restartPolicy: Always}]}",
-            &["spec.initContainers[0].restartPolicy can't be used: it is not supported yet"],
+            &["spec.initContainers[0].restartPolicy can't be used yet: it is not supported"],
         ),
         (
             "{containers: [{name: a, resources: {limits: {memory: 1Mi, cpu: 1}}}]}",
@@ -52,7 +52,7 @@ fn what_is_not_enforced_is_found_where_it_stands() {
         ("{containers: [{name: a, env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]}", &[]),
         (
             "{containers: [{name: a, env: [{name: A, valueFrom: {secretKeyRef: {key: k}}}]}]}",
-            &["spec.containers[0].env[0].valueFrom.secretKeyRef can't be used: it is not supported yet"],
+            &["spec.containers[0].env[0].valueFrom.secretKeyRef can't be used yet: it is not supported"],
         ),
         ("{priority: 0, schedulerName: default-scheduler, dnsPolicy: ClusterFirst, serviceAccount: default}", &[]),
         ("{priority: 5}", &["spec.priority has no effect: no pod makes room for another yet"]),

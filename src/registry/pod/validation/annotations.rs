@@ -54,6 +54,35 @@ pub fn check(faults: &mut Faults, pod: &Pod, spec: &PodSpec) {
     }
 }
 
+/// Annotations that are fixed at creation.
+pub fn check_changes(faults: &mut Faults, old: &Pod, new: &Pod) {
+    let meta = Path::root("metadata");
+    let at = meta.child("annotations");
+    for (key, value) in old.metadata.annotations.iter().flatten() {
+        if pods::annotation(new, key) == Some(value) {
+            continue;
+        }
+        if key.starts_with(APP_ARMOR) {
+            faults.forbidden(at.key(key), "may not remove or update AppArmor annotations");
+        }
+        if key == MIRROR {
+            faults.forbidden(at.key(key), "may not remove or update mirror pod annotation");
+        }
+    }
+    for (key, _) in new.metadata.annotations.iter().flatten() {
+        if pods::annotation(old, key).is_some() {
+            continue;
+        }
+        if key.starts_with(APP_ARMOR) {
+            faults.forbidden(at.key(key), "may not add AppArmor annotations");
+        }
+        if key == MIRROR {
+            faults.forbidden(at.key(key), "may not add mirror pod annotation");
+        }
+    }
+    check(faults, new, &new.spec.clone().unwrap_or_default());
+}
+
 fn check_seccomp(faults: &mut Faults, at: Path<'_>, profile: &str) {
     if matches!(profile, "runtime/default" | "docker/default" | "unconfined") {
         return;

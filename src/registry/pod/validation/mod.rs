@@ -12,6 +12,8 @@ mod networking;
 mod probes;
 mod projections;
 mod resources;
+#[cfg(test)]
+mod rules;
 mod scheduling;
 mod security;
 mod volumes;
@@ -24,7 +26,7 @@ use crate::model::{formats, pods};
 use crate::registry::fields::{Faults, Path};
 use crate::registry::metadata;
 
-pub(super) use annotations::MIRROR;
+pub(super) use annotations::{MIRROR, check_changes as check_annotation_changes};
 pub(super) use containers::as_container;
 pub(super) use networking::check_ips;
 pub(super) use scheduling::check_tolerations;

@@ -73,7 +73,7 @@ pub fn check<'v>(faults: &mut Faults, list: Path<'_>, volumes: &'v [Volume], pod
         volumes.iter().filter(|v| v.ephemeral.is_some()).map(|v| format!("{}-{}", pods::name(pod), v.name)).collect();
     for (i, volume) in volumes.iter().enumerate() {
         let at = list.index(i);
-        let before = faults.len();
+        let before = faults.count();
         check_source(faults, at, volume);
         if volume.ephemeral.is_some() && !pods::name(pod).is_empty() && !volume.name.is_empty() {
             let claim = format!("{}-{}", pods::name(pod), volume.name);
@@ -87,7 +87,7 @@ pub fn check<'v>(faults: &mut Faults, list: Path<'_>, volumes: &'v [Volume], pod
             faults.duplicate(at.child("name"), &volume.name);
         }
         // Who mounts a volume that is at fault is told of a second fault, as by Kubernetes.
-        if faults.len() == before {
+        if faults.count() == before {
             names.insert(volume.name.as_str());
             known.insert(&volume.name, volume);
         }

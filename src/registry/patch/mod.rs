@@ -1,0 +1,72 @@
+//! Patches applied: a stored object's JSON and what a client wants of it become a new object's JSON.
+//!
+//! Nothing here knows rules of kinds but how their lists merge ([`keys`]); what comes out is judged like any update.
+
+mod keys;
+mod operations;
+mod strategic;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::control::{Cause, FieldValidation, Patch, PatchKind, Reason, Status};
+
+/// `current` of `kind` as `patch` makes it.
+pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &Patch) -> Result<T, Status> {
+    let mut document = serde_json::to_value(current).map_err(Status::internal)?;
+    let before = document.clone();
+    match patch.kind {
+        PatchKind::Json => operations::apply(&mut document, &patch.body)?,
+        PatchKind::Merge => json_patch::merge(&mut document, &object(&patch.body)?),
+        PatchKind::StrategicMerge => strategic::apply(kind, &mut document, object(&patch.body)?)?,
+    }
+    let refuse = |why: String| {
+        let message = format!("Invalid value: {}: {why}", Value::String(before.to_string()));
+        Status::invalid("", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])
+    };
+    let patched: T = serde_json::from_value(document.clone()).map_err(|error| refuse(error.to_string()))?;
+    if patch.field_validation == FieldValidation::Strict {
+        let kept = serde_json::to_value(&patched).map_err(Status::internal)?;
+        let mut unknown = Vec::new();
+        lost("", &document, &kept, &mut unknown);
+        if !unknown.is_empty() {
+            let fields: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+            return Err(refuse(format!("strict decoding error: {}", fields.join(", "))));
+        }
+    }
+    Ok(patched)
+}
+
+fn bad_patch(why: impl std::fmt::Display) -> Status {
+    Status::new(Reason::BadRequest, format!("error decoding patch: {why}"))
+}
+
+fn object(body: &[u8]) -> Result<Value, Status> {
+    let value: Value = serde_json::from_slice(body).map_err(bad_patch)?;
+    if value.is_object() { Ok(value) } else { Err(bad_patch("wanted an object")) }
+}
+
+/// The fields of `document` that its type did not keep: it does not know them.
+fn lost(at: &str, document: &Value, kept: &Value, found: &mut Vec<String>) {
+    match (document, kept) {
+        (Value::Object(fields), Value::Object(known)) => {
+            for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+                let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                match known.get(name) {
+                    Some(kept) => lost(&path, value, kept, found),
+                    None => found.push(path),
+                }
+            }
+        }
+        (Value::Array(items), Value::Array(known)) => {
+            for (i, (item, kept)) in items.iter().zip(known).enumerate() {
+                lost(&format!("{at}[{i}]"), item, kept, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use serde_json::json;
+
+use super::*;
+
+fn patched(kind: PatchKind, current: Value, patch: Value) -> Result<Value, Status> {
+    let patch = Patch { kind, body: patch.to_string().into_bytes(), field_validation: FieldValidation::Strict };
+    apply("Pod", &current, &patch)
+}
+
+#[test]
+fn strategic_merges_follow_the_lists_keys_and_directives() {
+    let env = |names: &[&str]| -> Value {
+        let env: Vec<Value> = names.iter().map(|name| json!({"name": name, "value": "1"})).collect();
+        json!({"spec": {"containers": [{"name": "c", "env": env}]}})
+    };
+    let patch_env = |env: Value| json!({"spec": {"containers": [{"name": "c", "env": env}]}});
+    for (what, current, patch, want) in [
+        (
+            "a field of a matching item changes",
+            env(&["A"]),
+            patch_env(json!([{"name": "A", "value": "2"}])),
+            json!({"spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": "2"}]}]}}),
+        ),
+        ("a new item stands first", env(&["A"]), patch_env(json!([{"name": "B", "value": "1"}])), env(&["B", "A"])),
+        (
+            "named items keep to those that they followed",
+            env(&["A", "B", "C"]),
+            patch_env(json!([{"name": "C", "value": "1"}])),
+            env(&["A", "B", "C"]),
+        ),
+        ("an item goes", env(&["A", "B"]), patch_env(json!([{"name": "A", "$patch": "delete"}])), env(&["B"])),
+        (
+            "a list is replaced",
+            env(&["A", "B"]),
+            patch_env(json!([{"$patch": "replace"}, {"name": "Z", "value": "1"}])),
+            env(&["Z"]),
+        ),
+        (
+            "an order is set",
+            env(&["A", "B", "C"]),
+            json!({"spec": {"containers": [{"name": "c",
+                "$setElementOrder/env": [{"name": "C"}, {"name": "B"}, {"name": "A"}]}]}}),
+            env(&["C", "B", "A"]),
+        ),
+        (
+            "null deletes",
+            json!({"metadata": {"labels": {"a": "1", "b": "2"}}}),
+            json!({"metadata": {"labels": {"a": null}}}),
+            json!({"metadata": {"labels": {"b": "2"}}}),
+        ),
+        (
+            "a map is replaced",
+            json!({"metadata": {"labels": {"a": "1", "b": "2"}}}),
+            json!({"metadata": {"labels": {"$patch": "replace", "c": "3"}}}),
+            json!({"metadata": {"labels": {"c": "3"}}}),
+        ),
+        (
+            "a map is emptied",
+            json!({"metadata": {"labels": {"a": "1"}, "name": "n"}}),
+            json!({"metadata": {"labels": {"$patch": "delete"}}}),
+            json!({"metadata": {"labels": {}, "name": "n"}}),
+        ),
+        (
+            "only some keys are retained",
+            json!({"spec": {"volumes": [{"name": "v", "emptyDir": {}}]}}),
+            json!({"spec": {"volumes": [{"name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/"}}]}}),
+            json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}}),
+        ),
+        (
+            "primitives are added once and deleted",
+            json!({"metadata": {"finalizers": ["a/a", "b/b"]}}),
+            json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a/a"], "finalizers": ["b/b", "c/c"]}}),
+            json!({"metadata": {"finalizers": ["b/b", "c/c"]}}),
+        ),
+        (
+            "an atomic list is replaced",
+            json!({"spec": {"tolerations": [{"key": "a"}]}}),
+            json!({"spec": {"tolerations": [{"key": "b"}]}}),
+            json!({"spec": {"tolerations": [{"key": "b"}]}}),
+        ),
+    ] {
+        assert_eq!(patched(PatchKind::StrategicMerge, current, patch), Ok(want), "{what}");
+    }
+}
+
+#[test]
+fn patches_that_make_no_sense_are_refused() {
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}});
+    let nameless = json!({"spec": {"containers": [{"image": "x"}]}});
+    for (kind, patch, code, words) in [
+        (
+            PatchKind::StrategicMerge,
+            nameless,
+            400,
+            "map: map in list containers does not contain declared merge key: name",
+        ),
+        (PatchKind::StrategicMerge, json!({"metadata": {"$patch": "sideways"}}), 400, "Unknown patch type: sideways"),
+        (PatchKind::Merge, json!([]), 400, "error decoding patch: wanted an object"),
+        (PatchKind::Json, json!([{"op": "remove", "path": "/spec/nope"}]), 422, "the server rejected our request"),
+        (PatchKind::Json, json!([{"op": "sing"}]), 400, "error decoding patch"),
+    ] {
+        let status = patched(kind, pod.clone(), patch).expect_err(words);
+        assert_eq!(status.reason.code(), code, "{words}");
+        assert!(status.message.contains(words), "{}", status.message);
+    }
+}
+
+#[test]
+fn replacing_a_missing_field_sets_it() {
+    let patch = json!([{"op": "replace", "path": "/metadata/labels", "value": {"a": "b"}}]);
+    let want = json!({"metadata": {"labels": {"a": "b"}}});
+    assert_eq!(patched(PatchKind::Json, json!({"metadata": {}}), patch), Ok(want));
+}

@@ -1,0 +1,231 @@
+//! `wasmpod validate` and `explain`, as their users call them.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::host::{Done, command, pod, run, test_file};
+
+fn validate(folder: &Path, args: &[&str]) -> Done {
+    command("validate").args(args).dir(folder).done()
+}
+
+fn manifests(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let mut names: Vec<String> = entries
+        .filter(|path| path.is_file())
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_good_manifest_is_accepted() {
+    let folder = test_file("manifests");
+    let told: Vec<String> = manifests(&folder)
+        .iter()
+        .map(|name| {
+            let done = validate(&folder, &[name]);
+            assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{name}: {done:?}");
+            format!("# {name}\n{}", done.stdout)
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn every_bad_manifest_is_refused_with_a_message_that_leads_to_the_mistake() {
+    let folder = test_file("manifests/bad");
+    let told: Vec<String> = manifests(&folder)
+        .iter()
+        .map(|name| {
+            let done = validate(&folder, &[name]);
+            assert_eq!((done.code, done.stderr.as_str()), (2, ""), "{name}: {done:?}");
+            format!("# {name}\n{}", done.stdout)
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_folder_is_checked_file_by_file_and_summed_up() {
+    let done = validate(&test_file("manifests/bad"), &["."]);
+    assert_eq!(done.code, 2);
+    assert!(done.stdout.ends_with("\n7 files, 2 objects: 12 errors\n"), "{}", done.stdout);
+    assert!(done.stdout.contains("./typo-resouces.yaml:6:7: "), "{}", done.stdout);
+}
+
+#[test]
+fn warnings_fail_only_a_strict_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = "hostNetwork: no, containers: [{name: c, image: busybox, tty: true}]";
+    fs::write(folder.path().join("pod.yaml"), pod("p", spec)).expect("written");
+    let done = validate(folder.path(), &["pod.yaml"]);
+    assert_eq!(done.code, 0);
+    assert!(done.stdout.contains("spec.containers[0].tty: warning: has no effect"), "{}", done.stdout);
+    assert!(done.stdout.contains("spec.hostNetwork: warning: no is read as false"), "{}", done.stdout);
+    assert!(done.stdout.ends_with("1 file, 1 object: 2 warnings\n"), "{}", done.stdout);
+    assert_eq!(validate(folder.path(), &["--strict", "pod.yaml"]).code, 2);
+}
+
+#[test]
+fn templates_of_workloads_are_checked_by_their_own_paths() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {hostPID: true, \
+               restartPolicy: Never, containers: [{name: C, image: busybox}]}}}}";
+    fs::write(folder.path().join("job.yaml"), job).expect("written");
+    let done = validate(folder.path(), &["job.yaml"]);
+    assert_eq!(done.code, 2);
+    for words in [
+        "job.yaml:1:132: spec.template.spec.containers[0].name: Invalid value: \"C\"",
+        "spec.template.spec.hostPID: can't be used: guests see no host processes",
+    ] {
+        assert!(done.stdout.contains(words), "{words}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn a_workload_has_a_template_with_a_fitting_restart_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = |policy: &str| format!("{{template: {{spec: {{{policy}containers: [{{name: c, image: busybox}}]}}}}}}");
+    for (version, kind, spec, words) in [
+        ("batch/v1", "Job", spec(""), "restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""),
+        ("batch/v1", "Job", spec("restartPolicy: Never, "), "no faults"),
+        (
+            "apps/v1",
+            "Deployment",
+            spec("restartPolicy: Never, "),
+            "Unsupported value: \"Never\": supported values: \"Always\"",
+        ),
+        ("apps/v1", "Deployment", spec(""), "no faults"),
+        ("apps/v1", "DaemonSet", "{}".into(), "spec.template.spec.containers: Required value"),
+    ] {
+        let text = format!("{{apiVersion: {version}, kind: {kind}, metadata: {{name: w}}, spec: {spec}}}");
+        fs::write(folder.path().join("w.yaml"), &text).expect("written");
+        let done = validate(folder.path(), &["w.yaml"]);
+        assert!(done.stdout.contains(words), "{text}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn workloads_are_run_as_one_pod_of_their_template() {
+    let spec =
+        "{template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [echo, hello]}]}}}";
+    let job = format!("{{apiVersion: batch/v1, kind: Job, metadata: {{name: greeter}}, spec: {spec}}}");
+    let done = run().manifest(&job).done().expect(0);
+    assert_eq!(done.log("greeter/c"), "hello\n");
+    assert!(done.stderr.contains("Job greeter: one pod of its template is run, named greeter"), "{}", done.stderr);
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
+    let done = run().manifest(&format!("{job}\n---\n{service}")).done().expect(2);
+    assert!(done.stderr.contains("kind Service can't be run yet"), "{}", done.stderr);
+}
+
+#[test]
+fn names_that_are_given_twice_are_told_across_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["a.yaml", "b.yaml"] {
+        fs::write(folder.path().join(name), pod("p", "containers: [{name: c, image: busybox}]")).expect("written");
+    }
+    let done = validate(folder.path(), &["."]);
+    assert_eq!(done.code, 2);
+    assert!(done.stdout.contains("./b.yaml:1:40: metadata.name: Pod \"p\" is already in ./a.yaml"), "{}", done.stdout);
+}
+
+#[test]
+fn reports_for_programs_say_the_same() {
+    let folder = test_file("manifests/bad");
+    let done = validate(&folder, &["typo-resouces.yaml", "missing.yaml", "--output", "json"]);
+    assert_eq!(done.code, 2);
+    let report: Value = serde_json::from_str(&done.stdout).expect("JSON");
+    insta::assert_json_snapshot!(report);
+    let done = validate(&folder, &["typo-resouces.yaml", "probe-fields-in-httpget.yaml", "--output", "sarif"]);
+    assert_eq!(done.code, 2);
+    let report: Value = serde_json::from_str(&done.stdout).expect("JSON");
+    assert_eq!(report["version"], "2.1.0");
+    let run = &report["runs"][0];
+    let (rules, results) = (&run["tool"]["driver"]["rules"], run["results"].as_array().expect("results"));
+    assert_eq!(results.len(), 6);
+    for result in results {
+        let rule = result["ruleIndex"].as_u64().and_then(|i| usize::try_from(i).ok()).expect("an index");
+        assert_eq!(rules[rule]["id"], result["ruleId"]);
+        let region = &result["locations"][0]["physicalLocation"]["region"];
+        assert!(
+            region["startLine"].as_u64() >= Some(1) && region["endColumn"].as_u64() > region["startColumn"].as_u64()
+        );
+    }
+    insta::assert_json_snapshot!(results[2]);
+}
+
+/// A text that is a megabyte after another.
+fn large(megabytes: usize, line: impl Fn(usize) -> String) -> String {
+    let mut text = String::new();
+    let mut i = 0;
+    while text.len() < megabytes << 20 {
+        text += &line(i);
+        i += 1;
+    }
+    text
+}
+
+#[test]
+fn hostile_texts_are_told_of_at_once_and_never_hang() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let header = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
+    let map = |entries: String| format!("{header}data:\n{entries}");
+    let anchors = |depth: usize| {
+        let line = |i: usize| format!("- &a{} [*a{i}, *a{i}, *a{i}, *a{i}, *a{i}, *a{i}, *a{i}]\n", i + 1);
+        format!("- &a0 [x]\n{}", (0..depth).map(line).collect::<String>())
+    };
+    let cases: [(&str, Vec<u8>, i32, &str); 16] = [
+        ("10 MiB in one ConfigMap", map(large(10, |i| format!("  key{i}: value\n"))).into(), 0, "1 object: no faults"),
+        ("10 MiB in one value", map(format!("  k: \"{}\"\n", "x".repeat(10 << 20))).into(), 0, "no faults"),
+        ("10 MiB of unknown fields", large(10, |i| format!("field{i}: x\n")).into(), 2, "apiVersion is missing"),
+        (
+            "10 MiB of one key",
+            (header.to_string() + &large(10, |_| "data: {aaaaaaaaaa: bbbbbbbbbb}\n".into())).into(),
+            2,
+            "more faults like these",
+        ),
+        ("10 MiB of brackets", "[".repeat(10 << 20).into(), 2, "nested more deeply than 100 levels"),
+        ("10 MiB of dashes", "- ".repeat(5 << 20).into(), 2, "nested more deeply than 100 levels"),
+        ("10 MiB of numbers", format!("[{}]", "1,".repeat(5 << 20)).into(), 2, "holds more than 2000000 values"),
+        ("10 MiB of colons", ": ".repeat(5 << 20).into(), 2, "error"),
+        ("100,000 documents", "---\n- x\n".repeat(100_000).into(), 2, "wanted an object"),
+        ("100,000 empty documents", "---\n".repeat(100_000).into(), 2, "holds no object"),
+        ("100,000 broken documents", "---\n}\n".repeat(100_000).into(), 2, "more faults like these"),
+        ("an alias bomb", anchors(30).into(), 2, "aliases stand for more than 100000 values"),
+        ("no UTF-8", b"kind: Pod\n  \xff".to_vec(), 2, "file:2:3: it is not text: byte 12 is not UTF-8"),
+        ("a NUL", b"kind: Pod\n\0".to_vec(), 2, "file:2:1: the character U+0000 is not allowed"),
+        ("tabs", b"kind: Pod\nmetadata:\n\tname: x\n".to_vec(), 2, "indent with spaces"),
+        (
+            "a byte order mark and CRLF",
+            format!("\u{feff}{header}").replace('\n', "\r\n").into(),
+            0,
+            "1 object: no faults",
+        ),
+    ];
+    for (what, text, code, words) in cases {
+        fs::write(folder.path().join("file"), text).expect("written");
+        let began = Instant::now();
+        let done = validate(folder.path(), &["file"]);
+        assert_eq!(done.code, code, "{what}: {}", done.stdout.get(..2000).unwrap_or(&done.stdout));
+        assert!(done.stdout.contains(words), "{what}: {}", done.stdout.get(..2000).unwrap_or(&done.stdout));
+        assert!(done.stdout.len() < 1 << 20, "{what}: the report has {} bytes", done.stdout.len());
+        assert!(began.elapsed().as_secs() < 10, "{what}: {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn explain_tells_a_field_and_its_fate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let explain = |args: &[&str]| command("explain").args(args).dir(folder.path()).done();
+    insta::assert_snapshot!(explain(&["pod.spec.containers.livenessProbe.httpGet"]).expect(0).stdout);
+    assert!(
+        explain(&["pods", "--recursive"]).expect(0).stdout.contains("\n    containers\t<[]Container> -required-\n")
+    );
+    let done = explain(&["pod.spec.contaners"]).expect(2);
+    assert_eq!(done.stderr, "error: pod.spec has no field \"contaners\": did you mean \"containers\"?\n");
+}
