@@ -12,6 +12,7 @@ mod embedded;
 mod guests;
 mod host;
 mod kill;
+mod log_files;
 mod network;
 mod outside;
 mod reports;
