@@ -115,8 +115,8 @@ fn a_port_in_use_and_folders_that_are_not_there_are_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let refused = Place::new().serve().args(["--listen", &address]).done().expect(2);
-    let words = format!("cannot listen on {address} (--listen 127.0.0.1:0 takes a free port)");
-    assert!(refused.stderr.contains(&words), "{}", refused.stderr);
+    let words = [format!("cannot listen on {address}: Address already in use"), "port 0 takes a free one".into()];
+    assert!(words.iter().all(|words| refused.stderr.contains(words)), "{}", refused.stderr);
     let refused = Place::new().serve().args(["--pod-manifest-path", "/not/there"]).done().expect(2);
     assert!(refused.stderr.contains("/not/there: there is no such folder"), "{}", refused.stderr);
 }
@@ -149,4 +149,19 @@ fn own_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
     let routed = socket.connect("192.0.2.99:9").and_then(|()| socket.local_addr());
     routed.map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip())
+}
+
+#[test]
+fn manifests_of_the_command_line_run_and_bad_ones_end_it() {
+    let place = Place::new();
+    let file = place.state().with_file_name("pod.yaml");
+    std::fs::write(&file, pod("a", IDLE)).expect("written");
+    let child = place.serve().arg(&file).start();
+    let node = Served::of(child, place);
+    node.asked("wait pod/a --for=condition=Ready --timeout=30s");
+    std::fs::write(&file, pod("a", "containers: [{name: c, imag: busybox}]")).expect("written");
+    let refused = Place::new().serve().arg(&file).done().expect(2);
+    for text in ["pod.yaml:1:", "spec.containers[0].imag", "did you mean"] {
+        assert!(refused.stderr.contains(text), "{text}: {}", refused.stderr);
+    }
 }

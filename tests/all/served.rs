@@ -112,14 +112,6 @@ impl Served {
         curl.args(["-sk", "--max-time", "20", "-w", format]).args(args).arg(url).done()
     }
 
-    /// kubectl that tells every change of a pod: `ADDED`, `MODIFIED`, `DELETED`.
-    pub fn watch(&self) -> Running {
-        let columns = "custom-columns=A:.metadata.name,B:.status.phase,C:.metadata.annotations.say";
-        let watch = self.kubectl("get pods -w --output-watch-events --no-headers -o").arg(columns).start();
-        // It is there once it has told of what there is; without pods, once it is asked for.
-        watch
-    }
-
     /// Asks the node to end.
     pub fn end(self) -> Done {
         self.child.signal(Signal::TERM);

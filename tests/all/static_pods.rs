@@ -21,17 +21,18 @@ fn watched() -> (Served, Running) {
     place.save("first.yaml", &saying("first", "first"));
     let node = place.node();
     node.asked("wait pod/first-n1 --for=condition=Ready --timeout=30s");
-    let columns = "custom-columns=A:.metadata.name,B:.status.phase,C:.metadata.annotations.say";
-    let watch = node.kubectl("get pods -w --output-watch-events --no-headers -o").arg(columns).start();
+    // `MODIFIED first-n1 Running first`
+    let line =
+        "jsonpath={.type} {.object.metadata.name} {.object.status.phase} {.object.metadata.annotations.say}{'\\n'}";
+    let watch = node.kubectl("get pods -w --output-watch-events -o").arg(line).start();
     watch.wait_for("first-n1");
     (node, watch)
 }
 
-/// What the watch told, a line each with single spaces.
+/// What the watch told, a line each.
 fn told(watch: Running) -> Vec<String> {
     watch.interrupt();
-    let printed = watch.done().stdout;
-    printed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    watch.done().stdout.lines().map(Into::into).collect()
 }
 
 fn names(node: &Served) -> String {
@@ -43,15 +44,15 @@ fn files_that_come_change_and_go_take_effect_within_a_second() {
     let (node, watch) = watched();
     let came = took(|| {
         node.place.save("web.yaml", &saying("web", "one"));
-        watch.wait_for_all("Running   one", 1);
+        watch.wait_for("Running one");
     });
     let changed = took(|| {
         node.place.save("web.yaml", &saying("web", "two"));
-        watch.wait_for_all("Running   two", 1);
+        watch.wait_for("Running two");
     });
     let gone = took(|| {
         node.place.remove("web.yaml");
-        watch.wait_for_all("DELETED", 2);
+        watch.wait_for_all("DELETED web-n1", 2);
     });
     for (what, took) in [("come", came), ("change", changed), ("go", gone)] {
         assert!(took < SECOND, "to {what} took {took:?}");
@@ -80,13 +81,13 @@ fn a_static_pod_is_named_and_marked_as_kubelets_do() {
 fn a_broken_file_keeps_what_it_brought_harms_no_other_and_is_told_of_once() {
     let (node, watch) = watched();
     node.place.save("web.yaml", &saying("web", "one"));
-    watch.wait_for("Running   one");
+    watch.wait_for("Running one");
     node.place.save("web.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  contaners: []\n");
     node.child.wait_for("not taken; what it brought before stays");
     // Others are looked at meanwhile, and the broken one again with each of them.
     for word in ["two", "three"] {
         node.place.save("other.yaml", &saying("other", word));
-        watch.wait_for(&format!("Running   {word}"));
+        watch.wait_for(&format!("Running {word}"));
     }
     let said = node.child.stderr();
     assert_eq!(said.matches("not taken").count(), 1, "{said}");
@@ -95,7 +96,7 @@ fn a_broken_file_keeps_what_it_brought_harms_no_other_and_is_told_of_once() {
     }
     assert_eq!(names(&node), "first-n1 other-n1 web-n1");
     node.place.save("web.yaml", &saying("web", "four"));
-    watch.wait_for("Running   four");
+    watch.wait_for("Running four");
     node.place.save("new.yaml", "\0");
     node.child.wait_for_all("not taken", 2);
     assert_eq!(names(&node), "first-n1 other-n1 web-n1");
@@ -109,12 +110,12 @@ fn what_the_registry_refuses_is_told_of_and_harms_no_other() {
     node.place.save("long.yaml", &saying(&long, "long"));
     node.child.wait_for("cannot create a static pod");
     node.place.save("web.yaml", &saying("web", "one"));
-    watch.wait_for("Running   one");
+    watch.wait_for("Running one");
     let said = node.child.stderr();
     assert_eq!(said.matches("cannot create a static pod").count(), 1, "{said}");
     assert!(said.contains("must be no more than 253"), "{said}");
     node.place.save("long.yaml", &saying("short", "short"));
-    watch.wait_for("Running   short");
+    watch.wait_for("Running short");
 }
 
 #[test]
@@ -123,7 +124,7 @@ fn fifty_quick_saves_leave_the_last() {
     for number in 0..50 {
         node.place.save("web.yaml", &saying("web", &format!("n{number}")));
     }
-    watch.wait_for("Running   n49");
+    watch.wait_for("Running n49");
     assert_eq!(names(&node), "first-n1 web-n1");
     let running = told(watch).iter().filter(|line| line.contains(" web-n1 Running")).count();
     assert!(running < 10, "{running} of fifty came to run");
@@ -139,10 +140,10 @@ fn the_folder_may_go_and_come_back() {
     std::fs::create_dir(&folder).expect("made");
     std::fs::write(folder.join("first.yaml"), saying("first", "first")).expect("written");
     std::fs::write(folder.join("web.yaml"), saying("web", "back")).expect("written");
-    watch.wait_for("Running   back");
+    watch.wait_for("Running back");
     let changed = took(|| {
         node.place.save("web.yaml", &saying("web", "again"));
-        watch.wait_for("Running   again");
+        watch.wait_for("Running again");
     });
     assert!(changed < SECOND * 2, "the new folder is watched, too: {changed:?}");
     assert!(told(watch).iter().all(|line| !line.contains("DELETED first-n1")));
@@ -152,13 +153,13 @@ fn the_folder_may_go_and_come_back() {
 fn of_two_files_with_the_same_pod_the_first_by_name_has_it() {
     let (node, watch) = watched();
     node.place.save("b.yaml", &saying("web", "b"));
-    watch.wait_for("Running   b");
+    watch.wait_for("Running b");
     node.place.save("c.yaml", &saying("web", "c"));
     node.child.wait_for("c.yaml: pod default/web-n1 is in");
     node.place.save("other.yaml", &saying("other", "other"));
-    watch.wait_for("Running   other");
+    watch.wait_for("Running other");
     node.place.remove("b.yaml");
-    watch.wait_for("Running   c");
+    watch.wait_for("Running c");
     let said = node.child.stderr();
     assert_eq!(said.matches("is in").count(), 1, "{said}");
 }
@@ -169,13 +170,13 @@ fn editors_may_save_in_place_too() {
     let path = node.place.manifests().join("web.yaml");
     for word in ["one", "two"] {
         std::fs::write(&path, saying("web", word)).expect("written");
-        watch.wait_for(&format!("Running   {word}"));
+        watch.wait_for(&format!("Running {word}"));
     }
     // What editors leave beside it is no manifest.
     for name in [".web.yaml.swp", "web.yaml~", "4913", "web.yaml.bak"] {
         std::fs::write(node.place.manifests().join(name), saying("stray", "stray")).expect("written");
     }
     std::fs::write(&path, saying("web", "three")).expect("written");
-    watch.wait_for("Running   three");
+    watch.wait_for("Running three");
     assert_eq!(names(&node), "first-n1 web-n1");
 }
