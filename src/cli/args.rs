@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use clients::{Connection, DescribeArgs, LogsArgs, PsArgs, PsOutput};
+
+mod clients;
+
 /// Runs Kubernetes Pods whose containers are WebAssembly programs, in one process, without Linux
 /// namespaces. It runs no Linux images and sends nothing anywhere.
 #[derive(Debug, Parser)]
@@ -18,6 +22,8 @@ Examples:
   wasmpod run app.wasm               run one program
   wasmpod run pod.yaml --watch       run it again whenever something changes
   wasmpod run --help                 all that `run` can do
+  wasmpod serve                      keep a node, for kubectl
+  wasmpod ps                         … and look at it without kubectl
 
 Colours are left out where NO_COLOR is set; WASMPOD_LOG=debug says what happens inside."
 )]
@@ -35,6 +41,9 @@ pub enum Command {
     Serve(ServeArgs),
     Validate(ValidateArgs),
     Explain(ExplainArgs),
+    Ps(PsArgs),
+    Logs(LogsArgs),
+    Describe(DescribeArgs),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 pub enum Outcome {
     Success,
     PodFailed,
+    /// The server that was asked refuses, or can't be reached.
+    Refused,
     BadInput,
     Timeout,
     OurFailure,
@@ -24,7 +26,7 @@ impl Outcome {
     pub fn code(self) -> ExitCode {
         ExitCode::from(match self {
             Outcome::Success => 0,
-            Outcome::PodFailed => 1,
+            Outcome::PodFailed | Outcome::Refused => 1,
             Outcome::BadInput => 2,
             Outcome::Timeout => 124,
             Outcome::OurFailure => 125,
@@ -46,4 +48,20 @@ pub struct BadInput(pub String);
 /// `message` as an error that ends with [`Outcome::BadInput`].
 pub fn bad_input(message: impl Into<String>) -> anyhow::Error {
     BadInput(message.into()).into()
+}
+
+/// A server said no, or nothing. Holds the whole explanation.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// How a command ends that failed with `error`.
+pub fn outcome(error: &anyhow::Error) -> Outcome {
+    if error.is::<BadInput>() {
+        Outcome::BadInput
+    } else if error.is::<Refused>() {
+        Outcome::Refused
+    } else {
+        Outcome::OurFailure
+    }
 }

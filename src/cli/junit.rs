@@ -163,6 +163,7 @@ fn judge(status: &ContainerStatus, outcome: Outcome) -> TestCaseStatus {
         | Outcome::BadInput
         | Outcome::OurFailure
         | Outcome::ReaderGone
+        | Outcome::Refused
         | Outcome::Guest(_) => None,
     };
     if let Some(waiting) = state.waiting {

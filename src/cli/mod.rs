@@ -12,6 +12,8 @@ mod args;
 mod bare;
 mod changes;
 mod check;
+mod client;
+mod describe;
 mod documents;
 mod exit;
 mod explain;
@@ -20,9 +22,11 @@ mod input;
 mod junit;
 mod limits;
 mod live;
+mod logs;
 mod plain;
 mod programs;
 mod progress;
+mod ps;
 mod report;
 mod run;
 mod serve;
@@ -30,6 +34,7 @@ mod show;
 mod signals;
 mod source;
 mod state;
+mod tabs;
 mod validate;
 mod wanted;
 mod watching;
@@ -59,6 +64,9 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::main(&args),
         Command::Explain(args) => explain::main(&args),
         Command::Serve(args) => serve::main(args),
+        Command::Ps(args) => ps::main(args),
+        Command::Logs(args) => logs::main(args),
+        Command::Describe(args) => describe::main(args),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { dir } => documents::man(dir.as_deref()),
     };
@@ -67,10 +75,7 @@ pub fn main() -> ExitCode {
         Err(error) if report::reader_is_gone(&error) => Outcome::ReaderGone.code(),
         Err(error) => {
             tell!("error: {}", report::chain(&error));
-            match error.downcast_ref::<exit::BadInput>() {
-                Some(_) => Outcome::BadInput.code(),
-                None => Outcome::OurFailure.code(),
-            }
+            exit::outcome(&error).code()
         }
     }
 }

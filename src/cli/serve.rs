@@ -111,9 +111,10 @@ fn first_pods(args: &ServeArgs, images: &Images) -> anyhow::Result<Input> {
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let failed = || format!("cannot listen on {address} (--listen 127.0.0.1:0 takes a free port)");
-    let listener = TcpListener::bind(address).await.with_context(failed)?;
-    let address = listener.local_addr().with_context(failed)?;
+    let way_out = "--listen names another address; port 0 takes a free one";
+    let failed = |error| bad_input(format!("cannot listen on {address}: {error} ({way_out})"));
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }
 

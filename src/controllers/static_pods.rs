@@ -38,14 +38,28 @@ pub struct StaticPods {
 
 /// A kubelet looks every twenty seconds, whether or not it was told of a change.
 const LOOK: Duration = Duration::from_secs(20);
+/// A folder that is not there can't tell that it is back: it is looked for so often.
+const ABSENT: Duration = Duration::from_millis(500);
 /// While something is still on its way (an old pod that ends), it is looked for so often.
-const PENDING: Duration = Duration::from_millis(100);
+const PENDING: Duration = Duration::from_millis(50);
 /// Several writes of one save are looked at together.
 const SETTLE: Duration = Duration::from_millis(30);
 
 const SOURCE: &str = "kubernetes.io/config.source";
 const HASH: &str = "kubernetes.io/config.hash";
 const SEEN: &str = "kubernetes.io/config.seen";
+
+/// What is known of the folder and of what became of it.
+#[derive(Default)]
+struct Known {
+    files: BTreeMap<PathBuf, File>,
+    /// Pods that were created, by what their manifests said.
+    running: BTreeMap<Key, String>,
+    /// Pods that can't be, and what was told of each: it is told once.
+    troubles: BTreeMap<Key, String>,
+    /// Whether the folder could not be read when it was last looked at.
+    absent: bool,
+}
 
 /// What was last seen of a file.
 struct File {
@@ -56,6 +70,7 @@ struct File {
 
 #[derive(PartialEq, Eq, Clone, Copy)]
 struct Stamp {
+    is_file: bool,
     modified: Option<SystemTime>,
     length: u64,
     inode: u64,
@@ -71,14 +86,21 @@ impl StaticPods {
     /// Keeps the folder's pods running until cancelled.
     pub async fn run(self) {
         let (told, mut changes) = mpsc::channel(1);
-        // Kept for its life: dropped, it tells nothing more.
-        let _watcher = self.watch(told);
-        let mut files = BTreeMap::new();
-        let mut running = BTreeMap::new();
+        let mut watched = None;
+        let mut known = Known::default();
         loop {
-            self.look(&mut files);
-            let pending = self.bring_about(&files, &mut running).await;
-            let wait = if pending { PENDING } else { LOOK };
+            // Another folder in the old one's place is another to be watched. It is watched before it is read.
+            let folder = identity(&self.folder);
+            if watched.as_ref().is_none_or(|(of, _)| *of != folder) {
+                watched = Some((folder, folder.and_then(|_| self.watch(told.clone()))));
+            }
+            self.look(&mut known);
+            let pending = self.bring_about(&mut known).await;
+            let wait = match (pending, known.absent) {
+                (true, _) => PENDING,
+                (false, true) => ABSENT,
+                (false, false) => LOOK,
+            };
             if let Ok(Some(())) = tokio::time::timeout(wait, changes.recv()).await {
                 tokio::time::sleep(SETTLE).await;
             }
@@ -101,18 +123,24 @@ impl StaticPods {
     }
 
     /// Reads what has changed in the folder.
-    fn look(&self, files: &mut BTreeMap<PathBuf, File>) {
-        let entries = match std::fs::read_dir(&self.folder) {
+    fn look(&self, known: &mut Known) {
+        let entries = std::fs::read_dir(&self.folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = match entries {
             Ok(entries) => entries,
             Err(error) => {
                 // A folder on a disk that is not there for a while is no wish to end everything.
-                tracing::warn!(folder = %self.folder.display(), %error, "cannot read the folder of manifests");
+                if !std::mem::replace(&mut known.absent, true) {
+                    let folder = self.folder.display();
+                    tracing::warn!(%folder, %error, "cannot read the folder of manifests: its pods stay as they are");
+                }
                 return;
             }
         };
+        known.absent = false;
+        let files = &mut known.files;
         let mut found = BTreeSet::new();
-        for path in entries.flatten().map(|entry| entry.path()).filter(|path| is_manifest(path)) {
-            let Some(stamp) = stamp(&path) else { continue };
+        for path in entries.into_iter().map(|entry| entry.path()).filter(|path| is_manifest(path)) {
+            let Some(stamp) = stamp(&path).filter(|stamp| stamp.is_file) else { continue };
             found.insert(path.clone());
             if files.get(&path).is_some_and(|file| file.stamp == stamp) {
                 continue;
@@ -157,40 +185,53 @@ impl StaticPods {
     }
 
     /// Creates and deletes what differs; whether something is still on its way.
-    async fn bring_about(&self, files: &BTreeMap<PathBuf, File>, running: &mut BTreeMap<Key, String>) -> bool {
-        let mut wanted: BTreeMap<&Key, &Wanted> = BTreeMap::new();
-        for (key, pod) in files.values().flat_map(|file| &file.pods) {
-            // The first file by name has it; the others are passed over.
-            wanted.entry(key).or_insert(pod);
+    async fn bring_about(&self, known: &mut Known) -> bool {
+        let Known { files, running, troubles, .. } = known;
+        let mut wanted: BTreeMap<&Key, (&Path, &Wanted)> = BTreeMap::new();
+        let mut found = BTreeMap::new();
+        for (path, file) in &*files {
+            for (key, pod) in &file.pods {
+                // The first file by name has it; the others are passed over.
+                let (first, _) = *wanted.entry(key).or_insert((path, pod));
+                if first != path {
+                    let (first, second) = (first.display(), path.display());
+                    found.insert(key.clone(), format!("{second}: pod {key} is in {first} already, which has it"));
+                }
+            }
         }
         let mut pending = false;
-        let outdated = |(key, hash): &(&Key, &String)| wanted.get(*key).is_none_or(|wanted| wanted.hash != **hash);
+        let outdated = |(key, hash): &(&Key, &String)| wanted.get(*key).is_none_or(|(_, wanted)| wanted.hash != **hash);
         let outdated: Vec<Key> = running.iter().filter(outdated).map(|(key, _)| key.clone()).collect();
         for key in outdated {
             match self.control.delete(&key, DeleteOptions::default()).await {
                 Err(status) if status.reason == Reason::NotFound => drop(running.remove(&key)),
                 Ok(_) => pending = true,
                 Err(error) => {
-                    tracing::warn!(pod = %key, %error, "cannot delete a static pod");
+                    found.insert(key, format!("cannot delete a static pod: {error}"));
                     pending = true;
                 }
             }
         }
-        for (key, wanted) in wanted {
-            if running.contains_key(key) && self.control.get(key).await.is_ok() {
+        for (key, (path, wanted)) in wanted {
+            // What is running and outdated is ending; what runs and is wanted stays, unless somebody deleted it.
+            if running.get(key).is_some_and(|hash| *hash != wanted.hash)
+                || running.contains_key(key) && self.control.get(key).await.is_ok()
+            {
                 continue;
             }
             match self.create(key, wanted).await {
                 Ok(()) => drop(running.insert(key.clone(), wanted.hash.clone())),
-                // Somebody else's, or an old one that still ends.
-                Err(status) if status.reason == Reason::AlreadyExists => pending = true,
-                Err(error) => {
-                    tracing::warn!(pod = %key, %error, "cannot create a static pod; it is tried again when its file changes");
-                    // Not again and again: what is wrong stands in the file.
-                    running.insert(key.clone(), wanted.hash.clone());
+                Err(status) => {
+                    found.insert(key.clone(), format!("{}: cannot create a static pod: {status}", path.display()));
                 }
             }
         }
+        for (key, trouble) in &found {
+            if troubles.get(key) != Some(trouble) {
+                tracing::warn!("{trouble}");
+            }
+        }
+        *troubles = found;
         pending
     }
 
@@ -218,10 +259,18 @@ fn is_manifest(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
+/// Which folder it is: numbers alone are given again.
+fn identity(folder: &Path) -> Option<(u64, Option<SystemTime>)> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(folder).ok()?;
+    Some((found.ino(), found.created().ok()))
+}
+
 fn stamp(path: &Path) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt;
-    let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-    Some(Stamp { modified: found.modified().ok(), length: found.len(), inode: found.ino() })
+    let found = std::fs::metadata(path).ok()?;
+    let modified = found.modified().ok();
+    Some(Stamp { is_file: found.is_file(), modified, length: found.len(), inode: found.ino() })
 }
 
 /// Names a manifest by what it says, and where it runs.

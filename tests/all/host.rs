@@ -1,4 +1,5 @@
-//! Runs `wasmpod` as a child process: to its end, or followed line by line while it lives.
+//! Runs `wasmpod`, or another program, as a child process: to its end, or followed line by line
+//! while it lives.
 //!
 //! Promises that no child outlives its test and that a wait which lasts too long fails with all
 //! that the child has said.
@@ -52,7 +53,7 @@ pub fn home() -> PathBuf {
     home
 }
 
-/// `wasmpod run` with arguments.
+/// A program with arguments.
 pub struct Wasmpod {
     command: Command,
     stdin: Option<Vec<u8>>,
@@ -70,14 +71,18 @@ pub struct Done {
 
 /// `wasmpod run`; arguments follow.
 pub fn run() -> Wasmpod {
+    warm_up();
+    bare_run()
+}
+
+/// Compiles the guest that most tests use. Tests that begin at once would all compile it.
+pub fn warm_up() {
     static WARM: LazyLock<()> = LazyLock::new(|| {
         let yaml = pod("warm", "restartPolicy: Never, containers: [{name: c, image: busybox, command: ['true']}]");
         let done = bare_run().manifest(&yaml).done();
         assert_eq!(done.code, 0, "the simplest pod does not run: {done:?}");
     });
-    // Tests that begin at once would all compile the same guest.
     LazyLock::force(&WARM);
-    bare_run()
 }
 
 fn bare_run() -> Wasmpod {
@@ -86,10 +91,20 @@ fn bare_run() -> Wasmpod {
 
 /// `wasmpod` with a command; arguments follow.
 pub fn command(name: &str) -> Wasmpod {
-    let mut command = Command::new(binary());
     let home = home();
+    let mut command = Command::new(binary());
     command.arg(name).env("HOME", &home).env("XDG_CACHE_HOME", home.join("cache"));
     command.env("XDG_STATE_HOME", home.join("state")).env_remove("WASMPOD_LOG");
+    Wasmpod { command, stdin: None, unread: None }
+}
+
+/// Another program of this machine; where it is missing, the test fails and says how to get it.
+pub fn tool(name: &str, way_out: &str) -> Wasmpod {
+    let mut paths =
+        std::env::var_os("PATH").into_iter().flat_map(|all| std::env::split_paths(&all).collect::<Vec<_>>());
+    assert!(paths.any(|path| path.join(name).is_file()), "{name} is not there: {way_out}");
+    let mut command = Command::new(name);
+    command.env("HOME", home());
     Wasmpod { command, stdin: None, unread: None }
 }
 
@@ -155,7 +170,7 @@ impl Wasmpod {
             self.command.stdout(writer);
         }
         let began = Instant::now();
-        let mut child = self.command.spawn().expect("wasmpod starts");
+        let mut child = self.command.spawn().expect("the program starts");
         if let (Some(mut input), Some(bytes)) = (child.stdin.take(), self.stdin) {
             // A program may end without having read everything.
             std::thread::spawn(move || input.write_all(&bytes));
@@ -278,6 +293,11 @@ impl Running {
         }
     }
 
+    /// What it has said on standard error so far.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.said.texts().stderr).into_owned()
+    }
+
     /// Presses Ctrl-C.
     pub fn interrupt(&self) {
         self.signal(Signal::INT);
@@ -307,7 +327,7 @@ impl Running {
         // Its end closes the pipes.
         while texts.ended < self.readers.len() {
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "wasmpod does not end\n{}", shown(&texts));
+            assert!(!left.is_zero(), "it does not end\n{}", shown(&texts));
             texts = self.said.more.wait_timeout(texts, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(texts);

@@ -1,0 +1,48 @@
+//! What happened to the pod, the latest last.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+
+use super::sheet::Sheet;
+use crate::model::duration;
+
+/// A table of events.
+pub fn describe(sheet: &mut Sheet, mut events: Vec<Event>, now: Timestamp) {
+    if events.is_empty() {
+        sheet.field(0, "Events", "<none>");
+        return;
+    }
+    events.sort_by_key(last);
+    sheet.line(0, "Events:");
+    sheet.line(1, "Type\tReason\tAge\tFrom\tMessage");
+    sheet.line(1, "----\t------\t----\t----\t-------");
+    for event in &events {
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        let source = event.source.as_ref().and_then(|source| source.component.clone()).filter(|name| !name.is_empty());
+        let source = source.unwrap_or_else(|| said(&event.reporting_component));
+        let (kind, reason, message) = (said(&event.type_), said(&event.reason), said(&event.message));
+        sheet.line(1, format_args!("{kind}\t{reason}\t{}\t{source}\t{}", age(event, now), message.trim()));
+    }
+}
+
+fn last(event: &Event) -> Option<Timestamp> {
+    event.last_timestamp.as_ref().map(|Time(at)| *at)
+}
+
+/// `5s`, or `5s (x3 over 1m)`.
+fn age(event: &Event, now: Timestamp) -> String {
+    let ago = |at: Option<Timestamp>| {
+        at.map_or_else(|| "<unknown>".to_string(), |at| duration::human(now.duration_since(at).as_secs()))
+    };
+    let micros = |time: &Option<MicroTime>| time.as_ref().map(|MicroTime(at)| *at);
+    let first = ago(micros(&event.event_time).or(event.first_timestamp.as_ref().map(|Time(at)| *at)));
+    match (&event.series, event.count) {
+        (Some(series), _) => {
+            let seen = ago(micros(&series.last_observed_time));
+            format!("{seen} (x{} over {first})", series.count.unwrap_or_default())
+        }
+        (None, Some(count)) if count > 1 => format!("{} (x{count} over {first})", ago(last(event))),
+        (None, _) => first,
+    }
+}

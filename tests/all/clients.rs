@@ -1,0 +1,102 @@
+//! `wasmpod ps`, `logs` and `describe`: for boxes without kubectl, and as kubectl tells it.
+
+use serde_json::Value;
+
+use crate::host::{command, pod};
+use crate::served::{Place, Served, node};
+
+fn two_pods() -> Served {
+    let place = Place::new();
+    let idle = "containers: [{name: c, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}]";
+    place.save("a.yaml", &pod("a-longer-name", idle));
+    place.save("b.yaml", &pod("b", idle).replace("{name: b}", "{name: b, namespace: shop}"));
+    let node = place.node();
+    node.asked("wait pod --all -A --for=condition=Ready --timeout=30s");
+    node
+}
+
+#[test]
+fn ps_prints_what_kubectl_get_prints() {
+    let node = two_pods();
+    for flags in ["", " -A", " -n shop", " -A -o wide", " -o name", " -o yaml -A"] {
+        let (ours, theirs) = (format!("ps{flags}"), format!("get pods{flags}"));
+        if flags.contains("yaml") {
+            let ours: Value = serde_yaml::from_str(&node.wasmpod(&ours).done().expect(0).stdout).expect("YAML");
+            let theirs: Value = serde_yaml::from_str(&node.asked(&theirs)).expect("YAML");
+            assert_eq!((&ours["kind"], &theirs["kind"]), (&"PodList".into(), &"List".into()));
+            assert_eq!(ours["items"].as_array().map(Vec::len), theirs["items"].as_array().map(Vec::len));
+            continue;
+        }
+        // Ages change from second to second.
+        let same = (0..10).any(|_| node.wasmpod(&ours).done().expect(0).stdout == node.asked(&theirs));
+        assert!(same, "{}\n{}", node.wasmpod(&ours).done().stdout, node.asked(&theirs));
+    }
+    let json: Value =
+        serde_json::from_str(&node.wasmpod("ps b-n1 -n shop -o json").done().expect(0).stdout).expect("JSON");
+    assert_eq!((&json["kind"], &json["metadata"]["name"]), (&"Pod".into(), &"b-n1".into()));
+    let none = node.wasmpod("ps -n none").done().expect(0);
+    assert_eq!(
+        (none.stdout.as_str(), none.stderr.as_str()),
+        ("", "no pods in namespace none (-A lists those of all)\n")
+    );
+}
+
+#[test]
+fn ps_w_tells_changes_as_they_come() {
+    let node = two_pods();
+    let watch = node.wasmpod("ps -w").start();
+    watch.wait_for("a-longer-name-n1");
+    node.place
+        .save("c.yaml", &pod("c", "restartPolicy: Never, containers: [{name: c, image: busybox, command: ['true']}]"));
+    watch.wait_for("Completed");
+    drop(watch);
+    let one = node.wasmpod("ps c-n1 -w -o name").start();
+    one.wait_for("pod/c-n1\n");
+    node.place.remove("c.yaml");
+    one.wait_for_all("pod/c-n1\n", 2);
+}
+
+#[test]
+fn what_goes_wrong_comes_with_the_way_out() {
+    let node = node();
+    let (good, folder) = (node.place.kubeconfig(), node.place.state());
+    let text = std::fs::read_to_string(&good).expect("a kubeconfig");
+    let changed = |name: &str, from: &str, to: &str| {
+        std::fs::write(folder.join(name), text.replace(from, to)).expect("written");
+        folder.join(name)
+    };
+    let token = node.token();
+    let wrong_token = changed("token.yaml", &token, "wrong");
+    let nobody = changed("nobody.yaml", &node.url, "https://127.0.0.1:9");
+    let other = Place::new().node();
+    let of_other = changed("other.yaml", &node.url, &other.url);
+    let login = changed("login.yaml", &format!("token: {token}"), "exec: {command: login}");
+    let missing = folder.join("missing.yaml");
+    for (kubeconfig, line, code, words) in [
+        (&good, "logs none", 1, "pods \"none\" not found"),
+        (&good, "describe none", 1, "pods \"none\" not found"),
+        (&good, "ps a/b", 1, "not found"),
+        (&good, "ps -w -o yaml", 2, "-w tells changes in lines"),
+        (&good, "logs none --since soon", 2, "\"soon\" is no time"),
+        (&wrong_token, "ps", 1, "does not know the token of"),
+        (&nobody, "ps", 1, "is `wasmpod serve` running?"),
+        (&of_other, "ps", 1, "is this kubeconfig of that server?"),
+        (&login, "ps", 2, "exec can't be used here"),
+        (&missing, "ps", 2, "missing.yaml is not there: `wasmpod serve` writes it"),
+    ] {
+        let done = node.wasmpod(line).env("KUBECONFIG", kubeconfig).done().expect(code);
+        assert!(done.stderr.starts_with("error: ") && done.stderr.contains(words), "{line}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn the_kubeconfig_is_the_flags_the_environments_or_the_default_folders() {
+    let node = node();
+    let kubeconfig = node.place.kubeconfig();
+    command("ps").arg("--kubeconfig").arg(&kubeconfig).env("KUBECONFIG", "/not/there").done().expect(0);
+    let several = std::env::join_paths(["/not/there".into(), kubeconfig]).expect("paths");
+    command("ps").env("KUBECONFIG", several).done().expect(0);
+    let empty = tempfile::tempdir().expect("a folder");
+    let none = command("ps").env("KUBECONFIG", "").env("XDG_STATE_HOME", empty.path()).done().expect(2);
+    assert!(none.stderr.contains("wasmpod/node/kubeconfig is not there"), "{}", none.stderr);
+}

@@ -1,0 +1,235 @@
+//! A kept node, looked at with the tool that everyone has.
+
+use serde_json::Value;
+
+use crate::host::pod;
+use crate::served::{Place, Served, node};
+
+/// A node with one pod, of which `wanted` (`jsonpath`) is so.
+fn node_with(name: &str, spec: &str, wanted: &str) -> Served {
+    let place = Place::new();
+    place.save("pod.yaml", &pod(name, spec));
+    let node = place.node();
+    node.asked(&format!("wait pod/{name}-n1 --for={wanted} --timeout=30s"));
+    node
+}
+
+const IDLE: &str = "containers: [{name: c, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}]";
+const READY: &str = "condition=Ready";
+
+/// A column of what `kubectl get -w` printed, without what is said twice in a row.
+fn column(printed: &str, index: usize) -> Vec<&str> {
+    let lines = printed.lines().filter_map(|line| line.split_whitespace().nth(index));
+    let mut words: Vec<&str> = lines.collect();
+    words.dedup();
+    words
+}
+
+/// Whether `words` come in this order, others between them.
+#[track_caller]
+fn in_order(told: &[&str], words: &[&str]) {
+    let mut rest = told.iter();
+    for word in words {
+        assert!(rest.any(|told| told == word), "{word} is missing in {told:?}");
+    }
+}
+
+#[test]
+fn get_w_tells_a_pods_life() {
+    let place = Place::new();
+    place.save("first.yaml", &pod("first", IDLE));
+    let node = place.node();
+    let watch = node.kubectl("get pods -w").start();
+    watch.wait_for("first-n1");
+    let once = "restartPolicy: Never, initContainers: [{name: i, image: busybox, command: [sleep, '0.4']}], \
+                containers: [{name: c, image: busybox, command: [sleep, '0.4']}]";
+    node.place.save("once.yaml", &pod("once", once));
+    watch.wait_for("Completed");
+    let crashing = "containers: [{name: c, image: busybox, command: [sh, -c, 'sleep 0.3; exit 3']}]";
+    node.place.save("crashing.yaml", &pod("crashing", crashing));
+    watch.wait_for("CrashLoopBackOff");
+    watch.interrupt();
+    let printed = watch.done().stdout;
+    let of = |name: &str| {
+        let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with(name)).collect();
+        lines.join("\n")
+    };
+    in_order(&column(&of("once-n1"), 2), &["Init:0/1", "PodInitializing", "Running", "Completed"]);
+    in_order(&column(&of("crashing-n1"), 2), &["ContainerCreating", "Running", "Error", "Running", "CrashLoopBackOff"]);
+    in_order(&column(&of("once-n1"), 1), &["0/1", "1/1", "0/1"]);
+}
+
+#[test]
+fn get_prints_every_format() {
+    let node = node_with("web", IDLE, READY);
+    let wide = node.asked("get pods -o wide");
+    let heading: Vec<&str> = wide.lines().next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(heading.join(" "), "NAME READY STATUS RESTARTS AGE IP NODE NOMINATED NODE READINESS GATES");
+    let row: Vec<&str> = wide.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!((&row[..4], row[6]), (["web-n1", "1/1", "Running", "0"].as_slice(), "n1"), "{wide}");
+    let yaml: Value = serde_yaml::from_str(&node.asked("get pod web-n1 -o yaml")).expect("YAML");
+    let json: Value = serde_json::from_str(&node.asked("get pod web-n1 -o json")).expect("JSON");
+    assert_eq!(yaml, json);
+    assert_eq!((&json["kind"], &json["status"]["phase"]), (&"Pod".into(), &"Running".into()));
+    let list: Value = serde_json::from_str(&node.asked("get pods -A -o json")).expect("JSON");
+    assert_eq!(list["items"][0], json);
+    assert_eq!(node.asked("get pods -o name"), "pod/web-n1\n");
+    assert_eq!(node.asked("get pods -o jsonpath={.items[*].spec.containers[0].image}"), "busybox");
+}
+
+#[test]
+fn describe_tells_of_two_init_containers_and_what_happened() {
+    let place = Place::new();
+    let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: two, labels: {app: two, tier: back}, \
+        annotations: {why: \"because\\nso\"}}\nspec:\n  restartPolicy: Never\n  volumes: [{name: shared, emptyDir: {}}]\n  \
+        initContainers:\n  - {name: first, image: busybox, command: [sh, -c, 'echo 1 > /shared/x'], \
+        volumeMounts: [{name: shared, mountPath: /shared}]}\n  - {name: second, image: busybox, args: [cat, /shared/x], \
+        volumeMounts: [{name: shared, mountPath: /shared, readOnly: true}]}\n  containers:\n  - {name: app, \
+        image: busybox, command: [sh, -c, 'exit 3'], ports: [{containerPort: 80}, {containerPort: 81}], \
+        env: [{name: A, value: b}, {name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}], \
+        resources: {limits: {memory: 64Mi}}, volumeMounts: [{name: shared, mountPath: /data, subPath: d}]}\n";
+    place.save("two.yaml", manifest);
+    let node = place.node();
+    node.asked("wait pod/two-n1 --for=jsonpath={.status.phase}=Failed --timeout=30s");
+    let told = node.asked("describe pod two-n1");
+    insta::assert_snapshot!(redacted(&told, &node));
+    // wasmpod's own command says the same, to the letter. Ages change from second to second.
+    let same = (0..10).any(|_| {
+        let ours = node.wasmpod("describe two-n1").done().expect(0).stdout;
+        ours == node.asked("describe pod two-n1")
+    });
+    assert!(same, "{told}\n{}", node.wasmpod("describe two-n1").done().stdout);
+}
+
+/// `told` without what changes from run to run: times, ages, identifiers.
+fn redacted(told: &str, node: &Served) -> String {
+    const CHANGING: [&str; 8] = [
+        "Start Time:",
+        "Started:",
+        "Finished:",
+        "Container ID:",
+        "Image ID:",
+        "config.hash:",
+        "config.mirror:",
+        "config.seen:",
+    ];
+    let told = told.replace(&node.place.manifests().display().to_string(), "PODS");
+    let (pod, events) = told.split_once("Events:").expect("events");
+    let line = |line: &str| match CHANGING.iter().find(|name| line.contains(*name)) {
+        Some(name) => format!("{} …", &line[..line.find(name).expect("it is there") + name.len()]),
+        None => line.trim_end().to_string(),
+    };
+    let event = |line: &str| match line.split_once("kubelet") {
+        Some((head, message)) => {
+            let words: Vec<&str> = head.split_whitespace().take(2).collect();
+            format!("  {} AGE kubelet {}", words.join(" "), message.trim())
+        }
+        None => line.split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let lines = pod.lines().map(line).chain(["Events:".into()]).chain(events.lines().skip(1).map(event));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn logs_are_followed_cut_dated_and_kept_over_a_restart() {
+    let script = "'echo one; echo two; sleep 0.2; echo three; exit 3'";
+    let two = format!(
+        "restartPolicy: Always, containers: [{{name: a, image: busybox, command: [sh, -c, {script}]}}, \
+         {{name: b, image: busybox, command: [sh, -c, 'echo b; sleep 1000']}}]"
+    );
+    let node = node_with("web", &two, "jsonpath={.status.containerStatuses[0].restartCount}=1");
+    assert_eq!(node.asked("logs web-n1 -c a --previous"), "one\ntwo\nthree\n");
+    assert_eq!(node.asked("logs web-n1 -c a -f"), "one\ntwo\nthree\n", "it ends with its container");
+    assert_eq!(node.asked("logs web-n1 -c a --tail=1 --previous"), "three\n");
+    assert_eq!(node.asked("logs web-n1 -c b --since=1h"), "b\n");
+    let dated = node.asked("logs web-n1 -c b --timestamps");
+    let (time, line) = dated.trim().split_once(' ').expect("a time and a line");
+    assert!(time.parse::<jiff::Timestamp>().is_ok() && line == "b", "{dated}");
+    assert_eq!(node.wasmpod("logs web-n1 -c a -p --tail 2").done().expect(0).stdout, "two\nthree\n");
+    let follow = node.wasmpod("logs web-n1 -c b -f").start();
+    follow.wait_for("b\n");
+    let refused = node.wasmpod("logs web-n1").done().expect(1).stderr;
+    assert!(refused.contains("a container name must be specified for pod web-n1, choose one of: [a b]"), "{refused}");
+    node.place.remove("pod.yaml");
+    assert_eq!(follow.done().expect(0).stdout, "b\n", "it ends with its pod");
+}
+
+#[test]
+fn events_are_listed_both_ways() {
+    let node = node_with("web", IDLE, READY);
+    for line in ["events", "get events", "events --for=pod/web-n1"] {
+        let told = node.asked(line);
+        for reason in ["Pulled", "Created", "Started"] {
+            assert!(told.contains(reason), "{line}: {told}");
+        }
+    }
+    assert!(node.asked("get events --field-selector=reason=Started").lines().count() == 2);
+}
+
+#[test]
+fn wait_sees_a_pod_become_ready_and_go() {
+    let place = Place::new();
+    place.save("web.yaml", &pod("web", IDLE));
+    let node = place.node();
+    let ready = node.asked("wait pod/web-n1 --for=condition=Ready --timeout=30s");
+    assert_eq!(ready, "pod/web-n1 condition met\n");
+    let gone = node.kubectl("wait pod/web-n1 --for=delete --timeout=30s").start();
+    node.place.remove("web.yaml");
+    gone.done().expect(0);
+    assert_eq!(node.asked("get pods -o name"), "");
+}
+
+#[test]
+fn explain_api_resources_nodes_namespaces_and_selectors_work() {
+    let place = Place::new();
+    for (name, labels) in [("a", "{app: x, tier: f}"), ("b", "{app: x}"), ("c", "{app: y}")] {
+        let manifest = pod(name, IDLE).replace("{name: a}", "{name: a, namespace: shop}");
+        place.save(&format!("{name}.yaml"), &manifest.replacen('}', &format!(", labels: {labels}}}"), 1));
+    }
+    let node = place.node();
+    node.asked("wait pod --all -A --for=condition=Ready --timeout=30s");
+    for (selector, names) in [
+        ("-l app=x", "pod/a-n1\npod/b-n1\n"),
+        ("-l app=x,tier", "pod/a-n1\n"),
+        ("-l app!=x", "pod/c-n1\n"),
+        ("-l app in (x,y),!tier", "pod/b-n1\npod/c-n1\n"),
+        ("--field-selector metadata.name=c-n1", "pod/c-n1\n"),
+        ("--field-selector status.phase=Failed", ""),
+    ] {
+        let (flag, value) = selector.split_once(' ').expect("a flag and its value");
+        assert_eq!(
+            node.kubectl("get pods -A -o name").arg(flag).arg(value).done().expect(0).stdout,
+            names,
+            "{selector}"
+        );
+    }
+    assert_eq!(node.asked("get pods -n shop -o name"), "pod/a-n1\n");
+    let nodes = node.asked("get nodes");
+    assert_eq!(&column(&nodes, 0)[1..], ["n1"], "{nodes}");
+    assert_eq!(&column(&nodes, 1)[1..], ["Ready"], "{nodes}");
+    let namespaces = node.asked("get ns");
+    in_order(&column(&namespaces, 0), &["default", "shop"]);
+    let resources = node.asked("api-resources --no-headers");
+    for name in ["pods", "nodes", "namespaces", "events"] {
+        assert!(column(&resources, 0).contains(&name), "{resources}");
+    }
+    let explained = node.asked("explain pod.spec.containers.livenessProbe");
+    for text in ["KIND:       Pod", "FIELD: livenessProbe <Probe>", "initialDelaySeconds\t<integer>"] {
+        assert!(explained.contains(text), "{text}: {explained}");
+    }
+    assert!(node.asked("version").contains("Server Version: v1.36"));
+}
+
+#[test]
+fn what_is_not_there_or_not_served_is_refused_in_kubernetes_words() {
+    let node = node();
+    for (line, words) in [
+        ("get pod none", "Error from server (NotFound): pods \"none\" not found"),
+        ("logs none", "Error from server (NotFound): pods \"none\" not found"),
+        ("get deployments", "the server doesn't have a resource type \"deployments\""),
+        ("get pods --field-selector spec.nope=1", "field label not supported: spec.nope"),
+    ] {
+        let done = node.kubectl(line).done().expect(1);
+        assert!(done.stderr.contains(words), "{line}: {}", done.stderr);
+    }
+}

@@ -1,0 +1,167 @@
+//! `wasmpod serve`: who may come in, how it ends, what outlives it.
+
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::host::pod;
+use crate::served::{Place, Served, node, took};
+
+/// Ends at once when it is asked to.
+const IDLE: &str = "containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
+/// Waits for ever when it is asked to end.
+const STUBBORN: &str = "terminationGracePeriodSeconds: 600, containers: [{name: c, image: busybox, command: [sh, -c, \
+    'trap \"echo not yet\" TERM; echo up; while true; do sleep 0.1; done']}]";
+
+/// The code and the text of an answer.
+fn answer(node: &Served, url: &str, args: &[&str]) -> (String, String) {
+    let done = node.curl(url, args);
+    let (text, code) = done.stdout.rsplit_once('\n').unwrap_or_default();
+    (code.to_string(), text.to_string())
+}
+
+#[test]
+fn only_who_knows_the_token_and_means_this_server_is_answered() {
+    let node = node();
+    let token = format!("Authorization: Bearer {}", node.token());
+    let plain = node.url.replace("https://", "http://");
+    for url in [&node.url, &plain] {
+        let pods = format!("{url}/api/v1/pods");
+        for (url, args, code) in [
+            (&pods, vec![], "401"),
+            (&pods, vec!["-H", "Authorization: Bearer wrong"], "401"),
+            (&pods, vec!["-H", token.as_str()], "200"),
+            (&pods, vec!["-H", token.as_str(), "-H", "Host: evil.example"], "403"),
+            (&pods, vec!["-H", token.as_str(), "-H", "Origin: http://evil.example"], "403"),
+            (&format!("{url}/livez"), vec![], "200"),
+            (&format!("{url}/readyz?verbose"), vec![], "200"),
+            (&format!("{url}/livez"), vec!["-H", "Host: evil.example"], "403"),
+        ] {
+            let (got, text) = answer(&node, url, &args);
+            assert_eq!(got, code, "{url} {args:?}: {text}");
+        }
+    }
+    let anonymous = node.kubectl("get pods --token=wrong").done();
+    assert_eq!(anonymous.code, 1, "{anonymous:?}");
+    assert!(anonymous.stderr.contains("You must be logged in to the server (Unauthorized)"), "{}", anonymous.stderr);
+}
+
+#[test]
+fn sigterm_ends_pods_within_the_grace_and_exits_0() {
+    let place = Place::new();
+    place.save("a.yaml", &pod("a", IDLE));
+    place.save("b.yaml", &pod("b", STUBBORN));
+    // The last of two flags counts.
+    let child = place.serve().args(["--shutdown-grace", "1s"]).start();
+    let node = Served::of(child, place);
+    node.asked("wait pod --all --for=condition=Ready --timeout=30s");
+    let follow = node.kubectl("logs b-n1 -f").start();
+    follow.wait_for("up\n");
+    let mut done = None;
+    let took = took(|| done = Some(node.end()));
+    let done = done.expect("it ended").expect(0);
+    assert!(done.stderr.contains("ending the pods (at most 1s); a second signal kills them"), "{}", done.stderr);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    follow.wait_for("not yet\n");
+}
+
+#[test]
+fn a_second_signal_kills() {
+    let place = Place::new();
+    place.save("b.yaml", &pod("b", STUBBORN));
+    let child = place.serve().args(["--shutdown-grace", "10m"]).start();
+    let node = Served::of(child, place);
+    node.asked("wait pod --all --for=condition=Ready --timeout=30s");
+    node.child.signal(Signal::TERM);
+    node.child.wait_for("ending the pods");
+    node.child.signal(Signal::TERM);
+    let mut done = None;
+    let took = took(|| done = Some(node.child.done()));
+    assert!(done.expect("it ended").expect(0).stderr.contains("killed"));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn after_kill_9_the_same_keys_and_kubeconfig_work() {
+    let first = node();
+    let (token, port) = (first.token(), first.url.rsplit(':').next().expect("a port").to_string());
+    let kubeconfig = std::fs::read_to_string(first.place.kubeconfig()).expect("a kubeconfig");
+    let ca = std::fs::read(first.place.state().join("ca.key")).expect("a key");
+    first.child.signal(Signal::KILL);
+    let Served { child, place, .. } = first;
+    assert_eq!(child.done().code, -1, "killed");
+    // At the same address again, as with a fixed port.
+    let old = place.state().join("old-kubeconfig");
+    std::fs::write(&old, kubeconfig).expect("written");
+    let child = place.serve().args(["--listen", &format!("127.0.0.1:{port}")]).start();
+    let again = Served::of(child, place);
+    assert_eq!(again.token(), token);
+    assert_eq!(std::fs::read(again.place.state().join("ca.key")).expect("a key"), ca);
+    again.kubectl("get nodes").env("KUBECONFIG", old).done().expect(0);
+}
+
+#[test]
+fn two_nodes_never_share_a_state_folder() {
+    let node = node();
+    let other = node.place.serve().done().expect(2);
+    let words = "is in use by another wasmpod serve: give this one a --state-dir of its own";
+    assert!(other.stderr.contains(words), "{}", other.stderr);
+    node.asked("get nodes");
+}
+
+#[test]
+fn a_port_in_use_and_folders_that_are_not_there_are_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let refused = Place::new().serve().args(["--listen", &address]).done().expect(2);
+    let words = [format!("cannot listen on {address}: Address already in use"), "port 0 takes a free one".into()];
+    assert!(words.iter().all(|words| refused.stderr.contains(words)), "{}", refused.stderr);
+    let refused = Place::new().serve().args(["--pod-manifest-path", "/not/there"]).done().expect(2);
+    assert!(refused.stderr.contains("/not/there: there is no such folder"), "{}", refused.stderr);
+}
+
+#[test]
+fn other_machines_are_answered_over_tls_only() {
+    let place = Place::new();
+    let child = place.serve().args(["--listen", "0.0.0.0:0"]).start();
+    let node = Served::of(child, place);
+    let port = node.url.rsplit(':').next().expect("a port");
+    let own = own_address();
+    let token = format!("Authorization: Bearer {}", node.token());
+    let (code, _) = answer(&node, &format!("https://{own}:{port}/api/v1/pods"), &["-H", &token]);
+    assert_eq!(code, "200");
+    let (code, text) = answer(&node, &format!("http://{own}:{port}/livez"), &[]);
+    // A machine without a network has its loopback alone, which may speak plainly.
+    match own.is_loopback() {
+        true => assert_eq!(code, "200"),
+        false => assert_eq!(
+            (code.as_str(), text.as_str()),
+            ("403", "plain HTTP is answered on this machine only: use https\n")
+        ),
+    }
+    let (code, _) = answer(&node, &format!("http://127.0.0.1:{port}/livez"), &[]);
+    assert_eq!(code, "200");
+}
+
+/// This machine's address in its network. Nothing is sent: it is only asked which way it would go.
+fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    let routed = socket.connect("192.0.2.99:9").and_then(|()| socket.local_addr());
+    routed.map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip())
+}
+
+#[test]
+fn manifests_of_the_command_line_run_and_bad_ones_end_it() {
+    let place = Place::new();
+    let file = place.state().with_file_name("pod.yaml");
+    std::fs::write(&file, pod("a", IDLE)).expect("written");
+    let child = place.serve().arg(&file).start();
+    let node = Served::of(child, place);
+    node.asked("wait pod/a --for=condition=Ready --timeout=30s");
+    std::fs::write(&file, pod("a", "containers: [{name: c, imag: busybox}]")).expect("written");
+    let refused = Place::new().serve().arg(&file).done().expect(2);
+    for text in ["pod.yaml:1:", "spec.containers[0].imag", "did you mean"] {
+        assert!(refused.stderr.contains(text), "{text}: {}", refused.stderr);
+    }
+}

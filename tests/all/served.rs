@@ -1,0 +1,127 @@
+//! A node that `wasmpod serve` keeps, with a state folder, a port and a folder of manifests of its own.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::host::{Done, Running, Wasmpod, command, tool, warm_up};
+
+/// What stands on standard error before the address.
+const ANNOUNCED: &str = "serves the Kubernetes API at ";
+
+/// Where a node keeps what outlives it.
+pub struct Place(TempDir);
+
+impl Place {
+    pub fn new() -> Place {
+        let place = Place(tempfile::tempdir().expect("a folder"));
+        std::fs::create_dir(place.manifests()).expect("a folder");
+        place
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.0.path().join("state")
+    }
+
+    pub fn manifests(&self) -> PathBuf {
+        self.0.path().join("pods")
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.state().join("kubeconfig")
+    }
+
+    /// Saves a manifest as editors do: whole, under another name first.
+    pub fn save(&self, name: &str, manifest: &str) {
+        let new = self.manifests().join(format!(".{name}.new"));
+        std::fs::write(&new, manifest).expect("written");
+        std::fs::rename(new, self.manifests().join(name)).expect("in place");
+    }
+
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.manifests().join(name)).expect("removed");
+    }
+
+    /// `wasmpod serve` here, on any free port; further arguments may follow.
+    pub fn serve(&self) -> Wasmpod {
+        warm_up();
+        let serve = command("serve").args(["--node-name", "n1", "--builtin-images", "--shutdown-grace", "5s"]);
+        let serve = serve.args(["--listen", "127.0.0.1:0"]).arg("--state-dir").arg(self.state());
+        serve.arg("--pod-manifest-path").arg(self.manifests())
+    }
+
+    /// The same, up and answering.
+    pub fn node(self) -> Served {
+        let child = self.serve().start();
+        Served::of(child, self)
+    }
+}
+
+/// A node that answers. Dropped, it is killed.
+pub struct Served {
+    pub child: Running,
+    pub place: Place,
+    /// `https://127.0.0.1:PORT`
+    pub url: String,
+}
+
+/// A node of a test's own, without pods.
+pub fn node() -> Served {
+    Place::new().node()
+}
+
+impl Served {
+    /// Waits until `child` answers.
+    pub fn of(child: Running, place: Place) -> Served {
+        // The kubeconfig's line comes last.
+        child.wait_for("export KUBECONFIG=");
+        let said = child.stderr();
+        let url = said.split(ANNOUNCED).nth(1).and_then(|rest| rest.lines().next());
+        Served { url: url.expect("an address").into(), child, place }
+    }
+
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.place.state().join("token")).expect("a token").trim().into()
+    }
+
+    /// kubectl for this node; `line` is split at spaces.
+    pub fn kubectl(&self, line: &str) -> Wasmpod {
+        let way_out = "install kubectl 1.32 or newer (https://kubernetes.io/docs/tasks/tools) and put it on the PATH";
+        tool("kubectl", way_out).env("KUBECONFIG", self.place.kubeconfig()).args(line.split(' '))
+    }
+
+    /// What kubectl prints.
+    #[track_caller]
+    pub fn asked(&self, line: &str) -> String {
+        self.kubectl(line).done().expect(0).stdout
+    }
+
+    /// One of wasmpod's own commands for this node.
+    pub fn wasmpod(&self, line: &str) -> Wasmpod {
+        let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let rest = rest.split(' ').filter(|word| !word.is_empty());
+        command(name).env("KUBECONFIG", self.place.kubeconfig()).args(rest)
+    }
+
+    /// curl for `path` of this node, without its token; certificates are not checked.
+    pub fn curl(&self, url: &str, args: &[&str]) -> Done {
+        let curl = tool("curl", "install it with the system's package manager");
+        let format = "\n%{http_code}";
+        curl.args(["-sk", "--max-time", "20", "-w", format]).args(args).arg(url).done()
+    }
+
+    /// Asks the node to end.
+    pub fn end(self) -> Done {
+        self.child.signal(Signal::TERM);
+        self.child.done()
+    }
+}
+
+/// How long `what` takes.
+pub fn took(what: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    what();
+    began.elapsed()
+}

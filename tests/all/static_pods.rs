@@ -1,0 +1,182 @@
+//! Static pods: the folder of manifests is the truth, and broken files harm nobody.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::host::{Running, pod};
+use crate::served::{Place, Served, took};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A pod that runs until it is asked to end, and says `word` in an annotation.
+fn saying(name: &str, word: &str) -> String {
+    let spec = "terminationGracePeriodSeconds: 1, containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
+    pod(name, spec).replacen('}', &format!(", annotations: {{say: {word}}}}}"), 1)
+}
+
+/// A node with the pod `first`, and a watch that has told of it.
+fn watched() -> (Served, Running) {
+    let place = Place::new();
+    place.save("first.yaml", &saying("first", "first"));
+    let node = place.node();
+    node.asked("wait pod/first-n1 --for=condition=Ready --timeout=30s");
+    // `MODIFIED first-n1 Running first`
+    let line =
+        "jsonpath={.type} {.object.metadata.name} {.object.status.phase} {.object.metadata.annotations.say}{'\\n'}";
+    let watch = node.kubectl("get pods -w --output-watch-events -o").arg(line).start();
+    watch.wait_for("first-n1");
+    (node, watch)
+}
+
+/// What the watch told, a line each.
+fn told(watch: Running) -> Vec<String> {
+    watch.interrupt();
+    watch.done().stdout.lines().map(Into::into).collect()
+}
+
+fn names(node: &Served) -> String {
+    node.asked("get pods -o name").replace("pod/", "").replace('\n', " ").trim().into()
+}
+
+#[test]
+fn files_that_come_change_and_go_take_effect_within_a_second() {
+    let (node, watch) = watched();
+    let came = took(|| {
+        node.place.save("web.yaml", &saying("web", "one"));
+        watch.wait_for("Running one");
+    });
+    let changed = took(|| {
+        node.place.save("web.yaml", &saying("web", "two"));
+        watch.wait_for("Running two");
+    });
+    let gone = took(|| {
+        node.place.remove("web.yaml");
+        watch.wait_for_all("DELETED web-n1", 2);
+    });
+    for (what, took) in [("come", came), ("change", changed), ("go", gone)] {
+        assert!(took < SECOND, "to {what} took {took:?}");
+    }
+    assert_eq!(names(&node), "first-n1");
+    assert!(told(watch).iter().all(|line| !line.contains("DELETED first-n1")), "the others stay");
+}
+
+#[test]
+fn a_static_pod_is_named_and_marked_as_kubelets_do() {
+    let (node, _watch) = watched();
+    let pod: Value = serde_json::from_str(&node.asked("get pod first-n1 -o json")).expect("JSON");
+    let marks = &pod["metadata"]["annotations"];
+    let hash = marks["kubernetes.io/config.hash"].as_str().expect("a hash");
+    assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
+    assert_eq!(marks["kubernetes.io/config.mirror"], hash);
+    assert_eq!(marks["kubernetes.io/config.source"], "file");
+    let seen = marks["kubernetes.io/config.seen"].as_str().expect("a time");
+    assert!(seen.parse::<jiff::Timestamp>().is_ok(), "{seen}");
+    assert_eq!((&pod["spec"]["nodeName"], &pod["metadata"]["namespace"]), (&"n1".into(), &"default".into()));
+    let stays = serde_json::json!({"effect": "NoExecute", "operator": "Exists"});
+    assert!(pod["spec"]["tolerations"].as_array().is_some_and(|all| all.contains(&stays)), "{}", pod["spec"]);
+}
+
+#[test]
+fn a_broken_file_keeps_what_it_brought_harms_no_other_and_is_told_of_once() {
+    let (node, watch) = watched();
+    node.place.save("web.yaml", &saying("web", "one"));
+    watch.wait_for("Running one");
+    node.place.save("web.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  contaners: []\n");
+    node.child.wait_for("not taken; what it brought before stays");
+    // Others are looked at meanwhile, and the broken one again with each of them.
+    for word in ["two", "three"] {
+        node.place.save("other.yaml", &saying("other", word));
+        watch.wait_for(&format!("Running {word}"));
+    }
+    let said = node.child.stderr();
+    assert_eq!(said.matches("not taken").count(), 1, "{said}");
+    for text in ["web.yaml", "spec.contaners", "containers", "5 |"] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    assert_eq!(names(&node), "first-n1 other-n1 web-n1");
+    node.place.save("web.yaml", &saying("web", "four"));
+    watch.wait_for("Running four");
+    node.place.save("new.yaml", "\0");
+    node.child.wait_for_all("not taken", 2);
+    assert_eq!(names(&node), "first-n1 other-n1 web-n1");
+}
+
+#[test]
+fn what_the_registry_refuses_is_told_of_and_harms_no_other() {
+    let (node, watch) = watched();
+    // Fine as a name, too long with the node's behind it.
+    let long = "x".repeat(252);
+    node.place.save("long.yaml", &saying(&long, "long"));
+    node.child.wait_for("cannot create a static pod");
+    node.place.save("web.yaml", &saying("web", "one"));
+    watch.wait_for("Running one");
+    let said = node.child.stderr();
+    assert_eq!(said.matches("cannot create a static pod").count(), 1, "{said}");
+    assert!(said.contains("must be no more than 253"), "{said}");
+    node.place.save("long.yaml", &saying("short", "short"));
+    watch.wait_for("Running short");
+}
+
+#[test]
+fn fifty_quick_saves_leave_the_last() {
+    let (node, watch) = watched();
+    for number in 0..50 {
+        node.place.save("web.yaml", &saying("web", &format!("n{number}")));
+    }
+    watch.wait_for("Running n49");
+    assert_eq!(names(&node), "first-n1 web-n1");
+    let running = told(watch).iter().filter(|line| line.contains(" web-n1 Running")).count();
+    assert!(running < 10, "{running} of fifty came to run");
+}
+
+#[test]
+fn the_folder_may_go_and_come_back() {
+    let (node, watch) = watched();
+    let (folder, aside) = (node.place.manifests(), node.place.state().with_file_name("aside"));
+    std::fs::rename(&folder, &aside).expect("moved");
+    node.child.wait_for("cannot read the folder of manifests");
+    assert_eq!(names(&node), "first-n1", "what is not there for a while is no wish");
+    std::fs::create_dir(&folder).expect("made");
+    std::fs::write(folder.join("first.yaml"), saying("first", "first")).expect("written");
+    std::fs::write(folder.join("web.yaml"), saying("web", "back")).expect("written");
+    watch.wait_for("Running back");
+    let changed = took(|| {
+        node.place.save("web.yaml", &saying("web", "again"));
+        watch.wait_for("Running again");
+    });
+    assert!(changed < SECOND * 2, "the new folder is watched, too: {changed:?}");
+    assert!(told(watch).iter().all(|line| !line.contains("DELETED first-n1")));
+}
+
+#[test]
+fn of_two_files_with_the_same_pod_the_first_by_name_has_it() {
+    let (node, watch) = watched();
+    node.place.save("b.yaml", &saying("web", "b"));
+    watch.wait_for("Running b");
+    node.place.save("c.yaml", &saying("web", "c"));
+    node.child.wait_for("c.yaml: pod default/web-n1 is in");
+    node.place.save("other.yaml", &saying("other", "other"));
+    watch.wait_for("Running other");
+    node.place.remove("b.yaml");
+    watch.wait_for("Running c");
+    let said = node.child.stderr();
+    assert_eq!(said.matches("is in").count(), 1, "{said}");
+}
+
+#[test]
+fn editors_may_save_in_place_too() {
+    let (node, watch) = watched();
+    let path = node.place.manifests().join("web.yaml");
+    for word in ["one", "two"] {
+        std::fs::write(&path, saying("web", word)).expect("written");
+        watch.wait_for(&format!("Running {word}"));
+    }
+    // What editors leave beside it is no manifest.
+    for name in [".web.yaml.swp", "web.yaml~", "4913", "web.yaml.bak"] {
+        std::fs::write(node.place.manifests().join(name), saying("stray", "stray")).expect("written");
+    }
+    std::fs::write(&path, saying("web", "three")).expect("written");
+    watch.wait_for("Running three");
+    assert_eq!(names(&node), "first-n1 web-n1");
+}
