@@ -103,7 +103,8 @@ pub struct ServeArgs {
     #[arg(long = "tls-san", value_name = "NAME")]
     pub names: Vec<String>,
 
-    /// Where keys, the kubeconfig and logs lie [default: $XDG_STATE_HOME/wasmpod/node]
+    /// Where keys, the kubeconfig, logs and compiled programs lie [default: $XDG_STATE_HOME/wasmpod/node, and the
+    /// user's own cache]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 

@@ -29,6 +29,7 @@ use crate::control::{Body, ControlPlane, DeleteOptions, Reason, Resource, Scope}
 use crate::controllers::static_pods::{StaticPods, ensure_namespace};
 use crate::embedded::Node;
 use crate::images::Images;
+use crate::runtime::{CacheFolders, Runtime};
 
 /// Serves until a signal ends it.
 pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
@@ -57,7 +58,13 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let name = args.node_name.clone().unwrap_or_else(machine_name);
     let clock = Clock::system();
     let logs = state.folder().join("logs");
-    let node = Node::builder().name(&name).images(images.clone()).clock(clock).log_folder(logs).start()?;
+    let mut node = Node::builder().name(&name).images(images.clone()).clock(clock).log_folder(logs);
+    if args.state_dir.is_some() {
+        // A folder that was named holds all: there may be no other that can be written.
+        let folders = CacheFolders { cache: state.folder().join("cache"), state: state.folder().into() };
+        node = node.engine(Runtime::new(Some(folders))?);
+    }
+    let node = node.start()?;
     let control = node.control().clone();
     ensure_namespace(&*control, "default").await?;
     create(&*control, pods).await?;
