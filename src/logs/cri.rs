@@ -1,8 +1,6 @@
 //! Lines as container runtimes write them into files (the CRI's log format):
 //! `2026-01-31T12:00:00.123456789Z stdout F text`, with `P` for a piece whose line goes on.
 
-use std::io::Write;
-
 use jiff::Timestamp;
 
 use super::{Line, Stream};
@@ -29,25 +27,39 @@ pub(super) struct Writer(Option<Second>);
 impl Writer {
     /// Adds `line` and its newline to `text`.
     pub(super) fn write(&mut self, line: &Line, text: &mut Vec<u8>) {
-        let nanos = line.at.as_nanosecond();
-        let number = i64::try_from(nanos.div_euclid(NANOS)).unwrap_or_default();
+        // Before 1970 both are negative, and the text counts from the second before.
+        let (number, nanos) = match (line.at.as_second(), line.at.subsec_nanosecond()) {
+            (number, nanos @ ..0) => (number - 1, nanos + NANOS),
+            known => known,
+        };
         let second = match self.0.take_if(|known| known.number != number) {
             Some(_) => self.0.insert(Second::of(number)),
             None => self.0.get_or_insert_with(|| Second::of(number)),
         };
-        let stream = match line.stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        };
-        let tag = if line.complete { 'F' } else { 'P' };
-        // A vector takes everything.
-        let _ = write!(text, "{}.{:09}Z {stream} {tag} ", second.text, nanos.rem_euclid(NANOS));
+        text.extend_from_slice(second.text.as_bytes());
+        text.push(b'.');
+        text.extend_from_slice(&nine_digits(nanos.unsigned_abs()));
+        text.extend_from_slice(match line.stream {
+            Stream::Stdout => b"Z stdout ",
+            Stream::Stderr => b"Z stderr ",
+        });
+        text.extend_from_slice(if line.complete { b"F " } else { b"P " });
         text.extend_from_slice(&line.text);
         text.push(b'\n');
     }
 }
 
-const NANOS: i128 = 1_000_000_000;
+const NANOS: i32 = 1_000_000_000;
+
+/// By hand: it is done for each line, and formatting is the greater part of writing it.
+fn nine_digits(number: u32) -> [u8; 9] {
+    let (mut digits, mut rest) = ([b'0'; 9], number);
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+    }
+    digits
+}
 
 /// Reads lines.
 #[derive(Default)]
