@@ -19,7 +19,7 @@ THIRD_PARTY := target/third-party/rg.wasm target/third-party/hello-py.wasm
 .DELETE_ON_ERROR:
 # Cargo uses all processors itself.
 .NOTPARALLEL:
-.PHONY: help demo test bench lint guests release third-party
+.PHONY: help demo test bench fuzz lint guests release third-party
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,16 @@ lint: guests $(DENY) ## format, clippy, licences
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(DENY) --locked check licenses bans sources
 	$(DENY) --locked --manifest-path wasm-examples/Cargo.toml --config deny.toml check licenses bans sources
+
+# LLVM counts the edges of the code that inputs take; build scripts are built without, hence --target.
+FUZZ_SECONDS := 600
+FUZZ_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+
+fuzz: ## looks for manifests that break the reader, for FUZZ_SECONDS
+	cd fuzz && CARGO_TARGET_DIR=../target/fuzz $(CARGO) build --release --target $(FUZZ_TARGET)
+	mkdir -p fuzz/corpus fuzz/artifacts
+	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad \
+		-max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -max_len=65536 -artifact_prefix=fuzz/artifacts/
 
 guests: ## builds the programs that run inside (wasm-examples/)
 	@for target in wasm32-wasip1 wasm32-wasip2; do \

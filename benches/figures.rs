@@ -13,7 +13,7 @@ pub struct Figure {
     /// Whether larger is better.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub at_least: bool,
-    /// The same with native processes, in the same run.
+    /// The same done natively, in the same run: by processes, or by a handler that serves prepared bytes.
     pub yardstick: Option<f64>,
     pub ratio: Option<f64>,
     pub holds: Option<bool>,
@@ -36,6 +36,11 @@ impl Figure {
         self.goal = Some(goal);
         self.at_least = true;
         self
+    }
+
+    /// Beside `yardstick`, of which it must reach `part`.
+    pub fn at_least_part_of(self, part: f64, yardstick: f64) -> Figure {
+        self.at_least((part * yardstick).round()).beside(yardstick)
     }
 
     pub fn beside(mut self, yardstick: f64) -> Figure {

@@ -1,15 +1,18 @@
-//! The figures of the product, each beside a yardstick of the same run: native processes.
+//! The figures of the product, each beside a yardstick of the same run: native processes, or a
+//! handler that serves prepared bytes.
 //!
 //! `make bench` prints one table and writes `target/bench.json`. Groups that measure this
 //! process's memory and processor time run in processes of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::panic)]
 #![allow(clippy::indexing_slicing, reason = "a benchmark that fails should stop and say where")]
 
+mod api;
 mod density;
 mod figures;
 mod native;
 mod pods;
 mod start;
+mod validate;
 
 use std::process::Command;
 
@@ -19,12 +22,16 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups, in the order of the table.
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 10] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
     ("density-1000", || density::figures(1000)),
     ("density-10000", || density::figures(10_000)),
+    ("api", api::requests),
+    ("watchers", api::watchers),
+    ("serve", api::idle_serve),
+    ("validate", validate::figures),
     ("binary", start::binary),
 ];
 

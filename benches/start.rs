@@ -81,7 +81,8 @@ fn run(home: &Path, manifest: &Path) -> f64 {
     millis(begun.elapsed())
 }
 
-fn program() -> PathBuf {
+/// The command.
+pub fn program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/wasmpod")
 }
 

@@ -1,6 +1,6 @@
 //! Fuzzes the reader of manifests: `make fuzz`. Only that room is built, without the engine.
 #![no_main]
-#![allow(dead_code, reason = "the fuzzer uses a part of the room")]
+#![allow(dead_code, unused_imports, reason = "the fuzzer uses a part of the room")]
 
 mod laws;
 #[path = "../../src/model/mod.rs"]

@@ -172,50 +172,40 @@ struct Delivery {
 }
 
 impl Delivery {
+    /// Goes to where the client wants to begin, and end.
+    async fn begin(&mut self) {
+        if !self.follow {
+            self.reader.end_here();
+        }
+        if let Some(lines) = self.tail {
+            self.reader.skip_to_last(lines).await;
+        }
+        if let Some(time) = self.printer.since {
+            self.reader.skip_towards(time).await;
+        }
+    }
+
     /// The next piece of text; `None` at the end.
     async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Delivery)> {
         loop {
             if self.printer.room == Some(0) {
                 return None;
             }
-            let text = if !self.begun {
-                self.begun = true;
-                let mut backlog = self.reader.take_now();
-                // What was rotated away before anybody asked is no gap in what is asked for.
-                backlog.retain(|entry| matches!(entry, Entry::Line(line) if self.printer.wants(line)));
-                if let Some(lines) = self.tail {
-                    let skipped = backlog.len() - last_lines(&backlog, lines).len();
-                    backlog.drain(..skipped);
-                }
-                self.printer.print(&backlog)
-            } else if self.follow {
-                let entries = self.reader.next().await?;
-                self.printer.print(&entries)
-            } else {
-                return None;
-            };
+            let begins = !std::mem::replace(&mut self.begun, true);
+            if begins {
+                self.begin().await;
+            }
+            let mut entries = self.reader.next().await?;
+            // What was rotated away before anybody asked is no gap in what is asked for.
+            if begins && matches!(entries.first(), Some(Entry::Gap(_))) {
+                entries.remove(0);
+            }
+            let text = self.printer.print(&entries);
             if !text.is_empty() {
                 return Some((Ok(text.into()), self));
             }
         }
     }
-}
-
-/// The last `count` lines; what was cut into pieces counts as the one line that it is.
-fn last_lines(entries: &[Entry], count: usize) -> &[Entry] {
-    let mut left = count;
-    let mut from = entries.len();
-    for (i, entry) in entries.iter().enumerate().rev() {
-        let ends_line = matches!(entry, Entry::Line(line) if line.complete) || i + 1 == entries.len();
-        if ends_line {
-            if left == 0 {
-                break;
-            }
-            left -= 1;
-        }
-        from = i;
-    }
-    entries.get(from..).unwrap_or_default()
 }
 
 struct Printer {

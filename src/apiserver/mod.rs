@@ -15,6 +15,7 @@ pub mod discovery;
 mod events_v1;
 pub mod gate;
 pub mod health;
+mod list_body;
 mod logs;
 pub mod openapi;
 mod openapi_paths;

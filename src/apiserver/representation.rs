@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::response::Response;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 
 use super::accept::{self, Answer, Asked, Encoding, MetaVersion, Shape};
 use super::answer;
+use super::list_body::ListBody;
 use super::partial;
 use super::request::Params;
 use super::served::Served;
@@ -57,6 +59,10 @@ impl Representation {
     /// The answer with a list; `metadata` is the list's own.
     pub fn list(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Response, Status> {
         let json = match self.answer.shape {
+            Shape::Whole if self.answer.encoding == Encoding::Json && self.served.is_stored_form() => {
+                let body = ListBody::new(self.list_head(metadata)?, items.to_vec());
+                return Ok(answer::body(answer::JSON, Body::new(body)));
+            }
             Shape::Whole => self.whole_list(items, metadata)?,
             Shape::Table(version) => tables::list(self.served, items, metadata, &self.table(version, self.now))?,
             Shape::Metadata(version) => partial::list(items, metadata, version)?,
@@ -129,14 +135,17 @@ impl Representation {
         TableOptions { version, include: self.include, headers: self.headers, now }
     }
 
-    /// Stored bytes between brackets: nothing is decoded.
-    fn whole_list(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Vec<u8>, Status> {
-        let bytes: usize = items.iter().map(|object| object.json.len() + 1).sum();
-        let mut out = Vec::with_capacity(bytes + 256);
+    /// What comes before a list's first object.
+    fn list_head(&self, metadata: &ListMeta) -> Result<Vec<u8>, Status> {
         let (version, kind) = (self.served.api_version(), self.served.resource.kind);
-        out.extend_from_slice(format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":"#).as_bytes());
-        serde_json::to_writer(&mut out, metadata).map_err(Status::internal)?;
-        out.extend_from_slice(b",\"items\":[");
+        let mut head = format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":"#).into_bytes();
+        serde_json::to_writer(&mut head, metadata).map_err(Status::internal)?;
+        head.extend_from_slice(b",\"items\":[");
+        Ok(head)
+    }
+
+    fn whole_list(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Vec<u8>, Status> {
+        let mut out = self.list_head(metadata)?;
         for (i, object) in items.iter().enumerate() {
             if i > 0 {
                 out.push(b',');

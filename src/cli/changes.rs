@@ -22,8 +22,8 @@ use crate::runtime::Runtime;
 pub enum Change {
     /// The programs in these files are new, and can run.
     Programs(Vec<PathBuf>),
-    /// The manifests say something new, perhaps.
-    Manifests(Input),
+    /// The manifests say something new, perhaps; with what there is to announce.
+    Manifests(Input, Vec<String>),
     /// Something can't be used, and why; all goes on as before.
     Broken(String),
 }
@@ -76,7 +76,7 @@ struct Observer {
     images: Arc<Images>,
     engine: Arc<Runtime>,
     watching: Watching,
-    /// Images whose stand-ins were announced.
+    /// What was said before: warnings, and images whose stand-ins were announced.
     known: BTreeSet<String>,
     manifests: Snapshot,
     programs: Snapshot,
@@ -165,7 +165,7 @@ impl Observer {
         if !failures.is_empty() {
             return go_on(failures.join("\n"));
         }
-        input.warnings.extend(notices);
+        input.warnings.retain(|warning| self.known.insert(warning.clone()));
         // One that is broken is told of once.
         let mut programs = self.files_of(&input.pods);
         for (path, stamp) in &mut programs {
@@ -177,7 +177,7 @@ impl Observer {
         if let Err(error) = self.watch() {
             return Change::Broken(format!("changes are no longer seen: {}", report::chain(&error)));
         }
-        Change::Manifests(input)
+        Change::Manifests(input, notices)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::model::{Fault, Object, Rule, template};
+use crate::model::{Fault, Object, Rule, Template, restart_policies, template};
 use crate::registry::pod;
 use crate::registry::support::{self, Finding, State};
 
@@ -11,12 +11,28 @@ use crate::registry::support::{self, Finding, State};
 pub fn object(object: &Object, number: usize) -> Vec<Fault> {
     match object {
         Object::Pod(pod) => faults(pod, number),
-        other => template(other).map_or_else(Vec::new, |template| {
-            let mut found = faults(&template.pod, number);
-            found.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
-            found
-        }),
+        other => template(other).map_or_else(Vec::new, |template| templated(other, &template, number)),
     }
+}
+
+/// Every fault of a workload's template, by the workload's own fields.
+pub fn templated(owner: &Object, template: &Template, number: usize) -> Vec<Fault> {
+    let mut found = faults(&template.pod, number);
+    let policy = template.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
+    let allowed = restart_policies(owner);
+    if !allowed.contains(&policy) {
+        let names: Vec<String> = allowed.iter().map(|name| format!("{name:?}")).collect();
+        let names = names.join(", ");
+        let message = match policy {
+            // What is not set is Always.
+            "Always" => format!("Required value: valid values: {names}"),
+            policy => format!("Unsupported value: {policy:?}: supported values: {names}"),
+        };
+        let path = "spec.restartPolicy".to_string();
+        found.push(Fault { object: number, rule: Rule::Invalid, path, message, hint: None });
+    }
+    found.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
+    found
 }
 
 /// Every fault of a pod.

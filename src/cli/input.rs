@@ -77,7 +77,7 @@ fn take(
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (number, object) in manifest.objects().enumerate() {
-        let (mut pod, template) = match pod_of(object) {
+        let (mut pod, mut template) = match pod_of(object) {
             Ok(found) => found,
             Err((message, hint)) => {
                 let hint = Some(hint.to_string());
@@ -91,7 +91,13 @@ fn take(
             input.warnings.push(format!("{kind} {name}: one pod of its template is run, named {name}"));
         }
         prepare(&mut pod, source, restart, input);
-        let mut found = check::faults(&pod, number);
+        if let Some(template) = &mut template {
+            template.pod = pod.clone();
+        }
+        let mut found = match &template {
+            Some(template) => check::templated(object, template, number),
+            None => check::faults(&pod, number),
+        };
         // A run can't wait for what will be supported one day.
         let not_yet = found.iter_mut().filter(|fault| fault.rule == Rule::NotYet);
         not_yet.for_each(|fault| fault.rule = Rule::Unsupported);
@@ -105,11 +111,14 @@ fn take(
         });
         if found.is_empty() {
             found = missing_images(&pod, images, number);
+            let placed = |fault: &mut Fault| {
+                if let Some(template) = &template {
+                    fault.path = template.field(&fault.path);
+                }
+            };
+            found.iter_mut().for_each(placed);
         }
-        faults.extend(found.into_iter().map(|fault| match &template {
-            Some(template) => Fault { path: template.field(&fault.path), ..fault },
-            None => fault,
-        }));
+        faults.extend(found);
         input.pods.push(pod);
     }
     faults

@@ -67,6 +67,7 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
     let mut known = BTreeSet::new();
     // What can't be compiled shows when its container starts, as it would on any node.
     programs::compile(&pods, &images, &engine, &mut known, |notice| tell!("{notice}")).await;
+    known.extend(warnings);
     let builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
     let node = builder.start()?;
     let changes = match args.watch {
@@ -163,6 +164,7 @@ impl Run {
                     if self.follower.pod(&key).is_some_and(|seen| seen.gone) {
                         self.gone(&key).await;
                     }
+                    self.over(&key).await?;
                     if let Some(outcome) = self.verdict() {
                         return Ok(outcome);
                     }

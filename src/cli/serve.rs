@@ -56,7 +56,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
 
     let name = args.node_name.clone().unwrap_or_else(machine_name);
     let clock = Clock::system();
-    let node = Node::builder().name(&name).images(images.clone()).clock(clock).start()?;
+    let logs = state.folder().join("logs");
+    let node = Node::builder().name(&name).images(images.clone()).clock(clock).log_folder(logs).start()?;
     let control = node.control().clone();
     ensure_namespace(&*control, "default").await?;
     create(&*control, pods).await?;

@@ -1,5 +1,6 @@
 //! The pods that a run wants, and bringing them in line with what has changed (`--watch`).
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::input::Input;
 use super::programs;
 use super::run::Run;
 use crate::control::{Body, DeleteOptions, Key, Reason, Status};
-use crate::model::pods;
+use crate::model::{outcome, pods};
 
 /// How long what makes way for something newer may take to end.
 pub const GRACE: Duration = Duration::from_secs(1);
@@ -19,6 +20,8 @@ pub const GRACE: Duration = Duration::from_secs(1);
 pub struct Wanted {
     pod: Pod,
     key: Key,
+    /// Attempts that were asked to make way, by their container IDs.
+    outdated: BTreeSet<String>,
 }
 
 /// The pods of a run.
@@ -50,7 +53,8 @@ impl Run {
     /// Creates a pod that is wanted.
     pub async fn create(&mut self, pod: Pod) -> Result<(), Status> {
         let object = self.control.create(Body::Pod(Box::new(pod.clone()))).await?;
-        self.pods.wanted.push(Wanted { pod, key: object.key.clone() });
+        let (key, outdated) = (object.key.clone(), BTreeSet::new());
+        self.pods.wanted.push(Wanted { pod, key, outdated });
         Ok(())
     }
 
@@ -58,7 +62,10 @@ impl Run {
     pub async fn follow(&mut self, change: Change) -> anyhow::Result<()> {
         match change {
             Change::Programs(files) => self.renew_programs(&files).await,
-            Change::Manifests(input) => self.renew_pods(input).await,
+            Change::Manifests(input, notices) => {
+                notices.iter().for_each(|notice| self.show.note(notice));
+                self.renew_pods(input).await
+            }
             Change::Broken(why) => {
                 self.show.note(&format!("error: {why}"));
                 Ok(())
@@ -74,6 +81,21 @@ impl Run {
         }
     }
 
+    /// The pod at `key` is over. One that ended just when it was to run something newer runs again.
+    pub async fn over(&mut self, key: &Key) -> anyhow::Result<()> {
+        let over = self.follower.pod(key).filter(|seen| pods::is_terminal(&seen.pod) && !seen.gone);
+        let Some(seen) = over else { return Ok(()) };
+        let last: Vec<String> = outcome::statuses(&seen.pod).filter_map(|status| status.container_id.clone()).collect();
+        let is_outdated = |wanted: &Wanted| wanted.key == *key && last.iter().any(|id| wanted.outdated.contains(id));
+        match self.pods.wanted.iter().position(is_outdated) {
+            Some(at) => {
+                let Wanted { pod, key, .. } = self.pods.wanted.remove(at);
+                self.replace(key, Some(pod)).await
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn begin(&mut self, pod: Pod) {
         let name = pods::name(&pod).to_string();
         if let Err(status) = self.create(pod).await {
@@ -84,7 +106,7 @@ impl Run {
     async fn renew_programs(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
         let mut over = Vec::new();
         let mut restarts = Vec::new();
-        for (at, wanted) in self.pods.wanted.iter().enumerate() {
+        for (at, wanted) in self.pods.wanted.iter_mut().enumerate() {
             let uses = programs::files(&wanted.pod, &self.images);
             let changed = uses.iter().filter(|(_, file)| files.contains(file));
             let Some(seen) = self.follower.pod(&wanted.key).filter(|seen| !seen.gone) else { continue };
@@ -96,6 +118,8 @@ impl Run {
                 let uid = pods::uid(&seen.pod).to_string();
                 let (file, pod) = (name(file), pods::name(&seen.pod));
                 let note = format!("{file} changed: restarting container {} of pod {pod}", container.name);
+                let status = outcome::statuses(&seen.pod).find(|status| status.name == container.name);
+                wanted.outdated.extend(status.and_then(|status| status.container_id.clone()));
                 restarts.push((uid, container.name.clone(), note));
             }
         }
@@ -106,7 +130,7 @@ impl Run {
         // From the end, so that the places before stay the same.
         for (at, note) in over.into_iter().rev() {
             self.show.note(&note);
-            let Wanted { pod, key } = self.pods.wanted.remove(at);
+            let Wanted { pod, key, .. } = self.pods.wanted.remove(at);
             self.replace(key, Some(pod)).await?;
         }
         Ok(())

@@ -45,6 +45,9 @@ pub enum ApplyError {
     /// The text is no manifest of pods; tells every fault with its place.
     #[error("{0}")]
     Manifest(Issues),
+    /// The manifest holds objects of other kinds, so many of them.
+    #[error("{0} of the manifest's objects are no Pods: only Pods run")]
+    NotPods(usize),
     /// The pod asks for what wasmpod does not do.
     #[error("pod {pod:?}: {field} can't be used: {why}")]
     Unsupported {
@@ -78,7 +81,11 @@ impl Node {
             Desired::Pod(pod) => vec![*pod],
             Desired::Manifest(text) => {
                 let manifest = model::parse("manifest", &text).map_err(ApplyError::Manifest)?;
-                manifest.pods().cloned().collect()
+                let pods: Vec<Pod> = manifest.pods().cloned().collect();
+                if pods.len() < manifest.objects().len() {
+                    return Err(ApplyError::NotPods(manifest.objects().len() - pods.len()));
+                }
+                pods
             }
         };
         pods.iter().try_for_each(|pod| self.check(pod))?;

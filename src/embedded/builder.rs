@@ -15,6 +15,7 @@ use crate::control::ControlPlane;
 use crate::controllers;
 use crate::events::{self, Source};
 use crate::images::{self, Images};
+use crate::logs::Spool;
 use crate::network::Addresses;
 use crate::node::{Agent, Config};
 use crate::registry::Registry;
@@ -42,6 +43,7 @@ pub struct Builder {
     engine: Option<Arc<Runtime>>,
     scheduler: bool,
     keep_volumes: bool,
+    log_folder: Option<PathBuf>,
     patience: Duration,
 }
 
@@ -55,8 +57,16 @@ pub enum StartError {
     #[error(transparent)]
     Engine(#[from] RuntimeError),
     /// The node's folder can't be made.
-    #[error("cannot make a folder in {path:?} (set TMPDIR to another place)")]
+    #[error("cannot make a folder in {} (set TMPDIR to another place)", path.display())]
     Folder {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The folder for logs can't be made.
+    #[error("cannot make the folder {path:?} for logs")]
+    LogFolder {
         /// Where it should be.
         path: PathBuf,
         /// What the system says.
@@ -78,6 +88,7 @@ impl Default for Builder {
             engine: None,
             scheduler: true,
             keep_volumes: false,
+            log_folder: None,
             patience: PATIENCE,
         }
     }
@@ -153,6 +164,15 @@ impl Builder {
         self
     }
 
+    /// Writes all that containers say to files below `folder`, under kubelet's names, rotated as kubelet
+    /// rotates them. Where nothing is said, a container's newest megabyte is kept in memory and nothing
+    /// is written. The folder is made where it is missing; the pods' folders in it that an earlier node
+    /// has left are removed, and those of this one go with their pods, or with the node.
+    pub fn log_folder(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.log_folder = Some(folder.into());
+        self
+    }
+
     /// How long [`Node::wait_ready`], [`Node::wait_complete`] and [`Node::delete`] wait before they
     /// give up and say what is missing; a minute where nothing is said.
     pub fn patience(mut self, patience: Duration) -> Builder {
@@ -171,6 +191,9 @@ impl Builder {
             Some(folder) => Folder::Kept(folder),
             None => Folder::temporary()?,
         };
+        let spool =
+            self.log_folder.map(|path| Spool::new(&path).map_err(|source| StartError::LogFolder { path, source }));
+        let spool = spool.transpose()?;
         let clock = self.clock.unwrap_or_else(Clock::system);
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(HISTORY), clock));
         let config = Config {
@@ -180,6 +203,7 @@ impl Builder {
             host_paths: self.host_paths,
             max_containers: self.capacity.unwrap_or_else(capacity),
             keep_volumes: self.keep_volumes,
+            spool: spool.clone(),
         };
         let named = self.named.into_iter();
         let of_names =
@@ -193,6 +217,9 @@ impl Builder {
         let mut tasks = JoinSet::new();
         tasks.spawn_on(writer.run(), &tokio);
         tasks.spawn_on(agent.run(), &tokio);
+        if let Some(spool) = &spool {
+            tasks.spawn_on(spool.clone().run(), &tokio);
+        }
         if self.scheduler {
             let scheduler = Source { component: "default-scheduler", host: "".into() };
             tasks.spawn_on(
@@ -200,6 +227,6 @@ impl Builder {
                 &tokio,
             );
         }
-        Ok(Node { control, handle, images, patience: self.patience, tasks, folder })
+        Ok(Node { control, handle, images, patience: self.patience, tasks, folder, spool })
     }
 }

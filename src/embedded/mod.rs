@@ -24,7 +24,7 @@ pub use wait::WaitError;
 
 use crate::control::{ControlPlane, Key, Status};
 use crate::images::Images;
-use crate::logs::Line;
+use crate::logs::{Line, Spool};
 use crate::model::{outcome, pods};
 use crate::node::Handle;
 use folder::Folder;
@@ -43,6 +43,7 @@ pub struct Node {
     patience: Duration,
     tasks: JoinSet<()>,
     folder: Folder,
+    spool: Option<Arc<Spool>>,
 }
 
 impl Node {
@@ -113,6 +114,9 @@ impl Drop for Node {
         self.tasks.abort_all();
         self.handle.end_guests(LETTING_GO);
         self.folder.remove();
+        if let Some(spool) = &self.spool {
+            spool.end();
+        }
     }
 }
 

@@ -52,3 +52,29 @@ fn names_given_by_the_user_come_before_built_in_ones() {
 fn applets_are_sorted_so_that_they_are_found() {
     assert!(APPLETS.is_sorted());
 }
+
+#[test]
+fn held_files_stay_as_they_were_read_until_something_newer_is_adopted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("app.wasm");
+    std::fs::write(&path, b"\0asm old").expect("written");
+    let images = Images::new(BTreeMap::new(), true).held();
+    let id = || images.find("./app.wasm", dir.path()).expect("found").id.clone();
+    let old = id();
+    std::fs::write(&path, b"\0asm newer").expect("written");
+    assert_eq!(id(), old, "what is on disk may be half written");
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!(id(), old, "or gone for the moment");
+    let file = images.file("./app.wasm", dir.path()).expect("a file");
+    images.adopt(&file, Executable::new(Bytes::from_static(b"\0asm newer")));
+    assert_ne!(id(), old);
+    assert_eq!(images.file("busybox", dir.path()), None);
+}
+
+#[test]
+fn a_program_given_as_bytes_is_called_after_its_image() {
+    let images = Images::new(BTreeMap::new(), true).with("example.org/team/web:v1", b"\0asm");
+    let image = images.find("example.org/team/web:v1", Path::new("/")).expect("found");
+    assert_eq!(image.command(&[], &[]).expect("a command").argv, ["web"]);
+    assert_eq!(images.find("example.org/team/web:v2", Path::new("/")).expect_err("another").reason(), "ErrImagePull");
+}

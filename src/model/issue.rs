@@ -296,14 +296,19 @@ impl fmt::Display for Shown<'_> {
         let (Some(p), Some(line)) = (position, self.line) else {
             return hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  = {hint}"));
         };
-        let shown: String = line.chars().take(SNIPPET_WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let number = p.line.to_string();
+        // A long line is shown around the place.
+        let skipped = if p.column > SNIPPET_WIDTH { p.column - SNIPPET_WIDTH / 2 } else { 0 };
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let shown: String = line.chars().skip(skipped).take(SNIPPET_WIDTH).map(plain).collect();
+        let (number, before) = (p.line.to_string(), if skipped > 0 { "…" } else { "" });
         let gutter = " ".repeat(number.len());
-        write!(f, "\n {gutter} |\n {number} | {shown}")?;
+        write!(f, "\n {gutter} |\n {number} | {before}{shown}")?;
+        let column = p.column - skipped;
         let width = shown.chars().count() + 1;
-        if p.column <= width {
-            let marks = "^".repeat(p.len.clamp(1, (width - p.column).max(1)));
-            write!(f, "\n {gutter} | {}{marks}", " ".repeat(p.column.saturating_sub(1)))?;
+        if column <= width {
+            let marks = "^".repeat(p.len.clamp(1, (width - column).max(1)));
+            let before = " ".repeat(before.chars().count() + column.saturating_sub(1));
+            write!(f, "\n {gutter} | {before}{marks}")?;
             if let Some(hint) = hint {
                 write!(f, " {hint}")?;
             }
@@ -333,6 +338,17 @@ mod tests {
         let told = issues.to_string();
         assert!(told.starts_with("f:1:1: wrong\n   |\n 1 | x\n   | ^\nf:2:1: wrong"), "{told}");
         assert!(told.ends_with("f: 500 more faults like these"));
+    }
+
+    #[test]
+    fn long_lines_are_shown_around_the_place() {
+        let position = Some(Position { line: 1, column: 301, len: 3 });
+        let (path, message) = (String::new(), "wrong".to_string());
+        let issue = Issue { rule: Rule::Syntax, path, position, message, hint: Some("way out".into()) };
+        let text = format!("{}abc{}", "x".repeat(300), "y".repeat(300));
+        let told = Issues::new("f", &text.into(), [issue].into_iter().collect()).to_string();
+        let (x, y) = ("x".repeat(59), "y".repeat(58));
+        assert_eq!(told, format!("f:1:301: wrong\n   |\n 1 | …{x}abc{y}\n   | {}^^^ way out", " ".repeat(60)));
     }
 
     #[test]

@@ -36,4 +36,4 @@ pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
 pub use kinds::{Kind, Object, of_resource};
 pub use manifest::{Fault, Manifest, parse};
 pub use text::decode;
-pub use workload::{Template, template};
+pub use workload::{Template, restart_policies, template};

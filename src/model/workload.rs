@@ -23,17 +23,21 @@ impl Template {
     }
 }
 
-/// The template of a workload; nothing of all other objects.
+/// The template of a workload, an empty one where it says none; nothing of all other objects.
 pub fn template(object: &Object) -> Option<Template> {
-    match object {
-        Object::Deployment(owner) => make(&owner.metadata, &owner.spec.as_ref()?.template, "spec.template"),
-        Object::ReplicaSet(owner) => make(&owner.metadata, owner.spec.as_ref()?.template.as_ref()?, "spec.template"),
-        Object::StatefulSet(owner) => make(&owner.metadata, &owner.spec.as_ref()?.template, "spec.template"),
-        Object::DaemonSet(owner) => make(&owner.metadata, &owner.spec.as_ref()?.template, "spec.template"),
-        Object::Job(owner) => make(&owner.metadata, &owner.spec.as_ref()?.template, "spec.template"),
+    let (owner, template, path) = match object {
+        Object::Deployment(owner) => (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template"),
+        Object::ReplicaSet(owner) => {
+            (&owner.metadata, owner.spec.as_ref().and_then(|spec| spec.template.as_ref()), "spec.template")
+        }
+        Object::StatefulSet(owner) => {
+            (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template")
+        }
+        Object::DaemonSet(owner) => (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template"),
+        Object::Job(owner) => (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template"),
         Object::CronJob(owner) => {
-            let job = owner.spec.job_template.spec.as_ref()?;
-            make(&owner.metadata, &job.template, "spec.jobTemplate.spec.template")
+            let job = owner.spec.job_template.spec.as_ref();
+            (&owner.metadata, job.map(|job| &job.template), "spec.jobTemplate.spec.template")
         }
         Object::Pod(_)
         | Object::ConfigMap(_)
@@ -42,16 +46,24 @@ pub fn template(object: &Object) -> Option<Template> {
         | Object::PersistentVolumeClaim(_)
         | Object::Namespace(_)
         | Object::PodDisruptionBudget(_)
-        | Object::NetworkPolicy(_) => None,
-    }
-}
-
-fn make(owner: &ObjectMeta, template: &PodTemplateSpec, path: &'static str) -> Option<Template> {
+        | Object::NetworkPolicy(_) => return None,
+    };
+    let PodTemplateSpec { metadata, spec } = template.cloned().unwrap_or_default();
     let metadata = ObjectMeta {
         name: owner.name.clone(),
         generate_name: owner.generate_name.clone(),
         namespace: owner.namespace.clone(),
-        ..template.metadata.clone().unwrap_or_default()
+        ..metadata.unwrap_or_default()
     };
-    Some(Template { pod: Pod { metadata, spec: template.spec.clone(), status: None }, path })
+    Some(Template { pod: Pod { metadata, spec, status: None }, path })
+}
+
+/// The restart policies that a template may have: workloads that run for ever restart for ever, and
+/// Jobs come to an end.
+pub fn restart_policies(object: &Object) -> &'static [&'static str] {
+    match object {
+        Object::Deployment(_) | Object::ReplicaSet(_) | Object::StatefulSet(_) | Object::DaemonSet(_) => &["Always"],
+        Object::Job(_) | Object::CronJob(_) => &["OnFailure", "Never"],
+        _ => &["Always", "OnFailure", "Never"],
+    }
 }

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
 use crate::events::Recorder;
 use crate::images::Images;
+use crate::logs::Spool;
 use crate::model::pods;
 use crate::network::Addresses;
 use crate::runtime::{Guests, Runtime};
@@ -49,6 +50,8 @@ pub struct Config {
     pub max_containers: usize,
     /// Whether what pods have written to their volumes waits for the next pod of the same name.
     pub keep_volumes: bool,
+    /// Writes what containers say to files; logs are in memory alone where there is none.
+    pub spool: Option<Arc<Spool>>,
 }
 
 /// What all workers of a node share.
@@ -148,7 +151,7 @@ impl Agent {
         clock: Clock,
         recorder: Recorder,
     ) -> Agent {
-        let (logs, guests) = (Arc::default(), Guests::new());
+        let (logs, guests) = (Arc::new(Logs::new(config.spool.clone())), Guests::new());
         let (asking, requests) = mpsc::channel(REQUESTS);
         let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder };
         Agent {

@@ -16,7 +16,7 @@ use super::sandbox::Sandbox;
 use super::{Desired, Restarts, Shared};
 use crate::control::{DeleteOptions, Object, Preconditions, Reason, Update};
 use crate::lifecycle::{Action, Attempt, ContainerRef, Event, PodState, Role};
-use crate::logs::{Log, Stream};
+use crate::logs::Stream;
 use crate::model::pods;
 use crate::runtime::{Control, Exit, Instance};
 
@@ -241,9 +241,9 @@ impl Worker {
     fn start(&mut self, attempt: Attempt) {
         let Some((sandbox, container)) = self.sandbox.clone().zip(self.container(attempt).cloned()) else { return };
         let container_id = format!("wasmpod://{}", uuid::Uuid::new_v4().simple());
-        let log = Log::new();
-        self.shared.logs.add(pods::uid(&self.pod), &container.name, &container_id, log.clone());
+        let log = self.shared.logs.open(&self.pod, &container.name, &container_id);
         let (shared, pod) = (self.shared.clone(), self.pod.clone());
+        let (logs, uid) = (self.shared.logs.clone(), pods::uid(&self.pod).to_string());
         let name = container.name.clone();
         let plan = Plan { shared, pod, sandbox, attempt, container, log: log.clone() };
         self.facts.push(Box::pin(async move {
@@ -254,7 +254,10 @@ impl Worker {
                 Err(error) => {
                     let now = jiff::Timestamp::now();
                     let fact = match error.failure() {
-                        Failure::Retry(trouble) => Fact::Event(Event::StartFailed { attempt, trouble }),
+                        Failure::Retry(trouble) => {
+                            logs.discard(&uid, &name, &container_id);
+                            Fact::Event(Event::StartFailed { attempt, trouble })
+                        }
                         Failure::Exit(exit) => {
                             let message = exit.message().unwrap_or_default();
                             log.write(Stream::Stderr, format!("{name}: {message}\n").as_bytes(), now);

@@ -193,6 +193,17 @@ impl serde::Serialize for Owners<'_> {
     }
 }
 
+/// What an object that is all data may not change once it is immutable; `changed` names what would.
+pub fn check_immutable(faults: &mut Faults, old: Option<bool>, new: Option<bool>, changed: &[(&str, bool)]) {
+    if old != Some(true) {
+        return;
+    }
+    let unlocked = [("immutable", new != Some(true))];
+    for (field, _) in unlocked.iter().chain(changed).filter(|(_, changed)| *changed) {
+        faults.forbidden(Path::root(field), "field is immutable when `immutable` is set");
+    }
+}
+
 /// A selector of labels, where there is one.
 pub fn check_selector(faults: &mut Faults, at: Path<'_>, selector: Option<&LabelSelector>) {
     let Some(selector) = selector else { return };

@@ -4,6 +4,7 @@
 //! request and etcd happens here; HTTP is `apiserver`'s, decisions about running are `lifecycle`'s.
 
 pub mod admission;
+pub mod config_map;
 mod difference;
 mod fields;
 mod identity;
@@ -12,6 +13,7 @@ mod patch;
 mod plain;
 pub mod pod;
 mod reads;
+pub mod secret;
 pub mod support;
 
 use std::sync::Arc;

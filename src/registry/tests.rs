@@ -2,7 +2,7 @@ use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::PodStatus;
 
 use super::*;
-use crate::control::{ChangeKind, Reason, WatchEvent};
+use crate::control::{ChangeKind, FieldValidation, Patch, PatchKind, Reason, WatchEvent};
 use crate::model::pods;
 
 fn registry() -> Registry {
@@ -85,6 +85,62 @@ async fn deletion_waits_for_the_node_and_is_final_where_there_is_none() {
     let last = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
     assert!(matches!(registry.delete(&key, last).await, Ok(Deleted::Gone(_))));
     assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
+}
+
+fn merge(patch: &str) -> Update {
+    let patch =
+        Patch { kind: PatchKind::Merge, body: patch.as_bytes().to_vec(), field_validation: FieldValidation::Ignore };
+    Update::Patch { patch, subresource: Subresource::Whole }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_waits_for_its_finalizers_and_goes_with_the_last_of_them() {
+    let registry = registry();
+    let key = Key::pod("default", "a");
+    let yaml = SIMPLE.replace("name: a}", "name: a, finalizers: [example.com/x]}");
+    created(&registry, &yaml).await;
+    let deleted = registry.delete(&key, DeleteOptions::default()).await;
+    assert!(matches!(deleted, Ok(Deleted::Marked(_))), "{deleted:?}");
+    let more = merge(r#"{"metadata": {"finalizers": ["example.com/x", "example.com/y"]}}"#);
+    let refused = registry.update(&key, more, Preconditions::default()).await.expect_err("it is going");
+    assert!(refused.message.contains("found new finalizers []string{\"example.com/y\"}"), "{}", refused.message);
+    let last = merge(r#"{"metadata": {"finalizers": null}}"#);
+    registry.update(&key, last, Preconditions::default()).await.expect("the last goes");
+    assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_says_nothing_new_stores_nothing_and_a_stale_one_is_refused() {
+    let registry = registry();
+    let key = Key::pod("default", "a");
+    let pod = created(&registry, SIMPLE).await;
+    let replace = |pod: Pod| Update::Replace { body: Body::Pod(Box::new(pod)), subresource: Subresource::Whole };
+    let same = registry.update(&key, replace((*pod).clone()), Preconditions::default()).await.expect("the same");
+    assert_eq!(Some(same.revision.to_string()), pod.metadata.resource_version);
+
+    let labelled = merge(r#"{"metadata": {"labels": {"a": "b"}}}"#);
+    registry.update(&key, labelled, Preconditions::default()).await.expect("a label");
+    let stale = registry.update(&key, replace((*pod).clone()), Preconditions::default()).await.expect_err("stale");
+    assert_eq!((stale.reason, stale.message.contains(STALE)), (Reason::Conflict, true));
+    let mut unconditional = (*pod).clone();
+    unconditional.metadata.resource_version = None;
+    let object = registry.update(&key, replace(unconditional), Preconditions::default()).await.expect("no condition");
+    assert_eq!(object.decode::<Pod>().expect("a pod").metadata.labels, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_of_another_object_is_refused_in_its_own_words() {
+    let registry = registry();
+    let pod = created(&registry, SIMPLE).await;
+    let preconditions = Preconditions { uid: Some("nope".into()), revision: None };
+    let options = DeleteOptions { grace_seconds: None, preconditions };
+    let refused = registry.delete(&Key::pod("default", "a"), options).await.expect_err("another pod");
+    let want = format!(
+        "Operation cannot be fulfilled on Pod \"a\": the UID in the precondition (nope) does not match the UID in \
+         record ({}). The object might have been deleted and then recreated",
+        pods::uid(&pod)
+    );
+    assert_eq!(refused.message, want);
 }
 
 #[tokio::test(start_paused = true)]

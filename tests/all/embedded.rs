@@ -103,6 +103,8 @@ async fn errors_say_what_is_wrong_and_where_to_look() {
     let faulty = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
     let Err(ApplyError::Manifest(issues)) = faulty else { panic!("it has a fault: {faulty:?}") };
     assert!(issues.to_string().contains("containers"), "{issues}");
+    let other = node.apply("{apiVersion: v1, kind: Namespace, metadata: {name: other}}").await;
+    assert!(matches!(other, Err(ApplyError::NotPods(1))), "{other:?}");
     let unknown = node.apply(pod("p", "containers: [{name: c, image: redis}]")).await;
     assert!(matches!(unknown, Err(ApplyError::Image { .. })), "{unknown:?}");
     let unsupported = node.apply(pod("p", "hostNetwork: true, containers: [{name: c, image: busybox}]")).await;

@@ -14,6 +14,7 @@ mod guests;
 mod host;
 mod kill;
 mod kubectl;
+mod log_files;
 mod network;
 mod outside;
 mod reports;

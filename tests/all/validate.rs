@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::host::{Done, command, pod, test_file};
+use crate::host::{Done, command, pod, run, test_file};
 
 fn validate(folder: &Path, args: &[&str]) -> Done {
     command("validate").args(args).dir(folder).done()
@@ -54,7 +54,7 @@ fn every_bad_manifest_is_refused_with_a_message_that_leads_to_the_mistake() {
 fn a_folder_is_checked_file_by_file_and_summed_up() {
     let done = validate(&test_file("manifests/bad"), &["."]);
     assert_eq!(done.code, 2);
-    assert!(done.stdout.ends_with("\n7 files, 2 objects: 11 errors\n"), "{}", done.stdout);
+    assert!(done.stdout.ends_with("\n7 files, 2 objects: 12 errors\n"), "{}", done.stdout);
     assert!(done.stdout.contains("./typo-resouces.yaml:6:7: "), "{}", done.stdout);
 }
 
@@ -80,11 +80,47 @@ fn templates_of_workloads_are_checked_by_their_own_paths() {
     let done = validate(folder.path(), &["job.yaml"]);
     assert_eq!(done.code, 2);
     for words in [
-        "job.yaml:1:140: spec.template.spec.containers[0].name: Invalid value: \"C\"",
+        "job.yaml:1:132: spec.template.spec.containers[0].name: Invalid value: \"C\"",
         "spec.template.spec.hostPID: can't be used: guests see no host processes",
     ] {
         assert!(done.stdout.contains(words), "{words}: {}", done.stdout);
     }
+}
+
+#[test]
+fn a_workload_has_a_template_with_a_fitting_restart_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = |policy: &str| format!("{{template: {{spec: {{{policy}containers: [{{name: c, image: busybox}}]}}}}}}");
+    for (version, kind, spec, words) in [
+        ("batch/v1", "Job", spec(""), "restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""),
+        ("batch/v1", "Job", spec("restartPolicy: Never, "), "no faults"),
+        (
+            "apps/v1",
+            "Deployment",
+            spec("restartPolicy: Never, "),
+            "Unsupported value: \"Never\": supported values: \"Always\"",
+        ),
+        ("apps/v1", "Deployment", spec(""), "no faults"),
+        ("apps/v1", "DaemonSet", "{}".into(), "spec.template.spec.containers: Required value"),
+    ] {
+        let text = format!("{{apiVersion: {version}, kind: {kind}, metadata: {{name: w}}, spec: {spec}}}");
+        fs::write(folder.path().join("w.yaml"), &text).expect("written");
+        let done = validate(folder.path(), &["w.yaml"]);
+        assert!(done.stdout.contains(words), "{text}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn workloads_are_run_as_one_pod_of_their_template() {
+    let spec =
+        "{template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [echo, hello]}]}}}";
+    let job = format!("{{apiVersion: batch/v1, kind: Job, metadata: {{name: greeter}}, spec: {spec}}}");
+    let done = run().manifest(&job).done().expect(0);
+    assert_eq!(done.log("greeter/c"), "hello\n");
+    assert!(done.stderr.contains("Job greeter: one pod of its template is run, named greeter"), "{}", done.stderr);
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
+    let done = run().manifest(&format!("{job}\n---\n{service}")).done().expect(2);
+    assert!(done.stderr.contains("kind Service can't be run yet"), "{}", done.stderr);
 }
 
 #[test]
@@ -149,7 +185,7 @@ fn hostile_texts_are_told_of_at_once_and_never_hang() {
         ("10 MiB of unknown fields", large(10, |i| format!("field{i}: x\n")).into(), 2, "apiVersion is missing"),
         (
             "10 MiB of one key",
-            (header.to_string() + &large(10, |_| "data: {}\n".into())).into(),
+            (header.to_string() + &large(10, |_| "data: {aaaaaaaaaa: bbbbbbbbbb}\n".into())).into(),
             2,
             "more faults like these",
         ),

@@ -57,19 +57,17 @@ pub fn json(checked: &[Checked]) -> serde_json::Result<String> {
 }
 
 fn issue(issue: &Issue) -> serde_json::Value {
-    let mut value = json!({
+    // What is not known is null, so that every issue has the same members.
+    json!({
         "rule": issue.rule.id(),
         "severity": severity(issue.severity()),
         "path": issue.path,
+        "line": issue.position.map(|p| p.line),
+        "column": issue.position.map(|p| p.column),
+        "length": issue.position.map(|p| p.len),
         "message": issue.message,
-    });
-    if let Some(p) = issue.position {
-        (value["line"], value["column"], value["length"]) = (p.line.into(), p.column.into(), p.len.into());
-    }
-    if let Some(hint) = &issue.hint {
-        value["hint"] = hint.as_str().into();
-    }
-    value
+        "hint": issue.hint,
+    })
 }
 
 /// As JSON and SARIF write it.

@@ -36,14 +36,18 @@ fn result(file: &str, issue: &Issue) -> Value {
         Some(hint) => format!("{}: {hint}", issue.message),
         None => issue.message.clone(),
     };
-    let mut physical = json!({"artifactLocation": {"uri": uri(file)}});
-    if let Some(p) = issue.position {
-        physical["region"] = json!({"startLine": p.line, "startColumn": p.column, "endColumn": p.column + p.len});
-    }
-    let mut location = json!({"physicalLocation": physical});
-    if !issue.path.is_empty() {
-        location["logicalLocations"] = json!([{"fullyQualifiedName": issue.path}]);
-    }
+    let artifact = json!({"uri": uri(file)});
+    let physical = match issue.position {
+        Some(p) => {
+            let region = json!({"startLine": p.line, "startColumn": p.column, "endColumn": p.column + p.len});
+            json!({"artifactLocation": artifact, "region": region})
+        }
+        None => json!({"artifactLocation": artifact}),
+    };
+    let location = match issue.path.as_str() {
+        "" => json!({"physicalLocation": physical}),
+        path => json!({"physicalLocation": physical, "logicalLocations": [{"fullyQualifiedName": path}]}),
+    };
     json!({
         "ruleId": issue.rule.id(),
         "ruleIndex": Rule::ALL.iter().position(|rule| *rule == issue.rule),

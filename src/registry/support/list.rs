@@ -4,20 +4,29 @@ use std::fmt::Write;
 
 use super::table::{Row, State};
 
+const WORKS: &str = "Works";
+const NOT_ENFORCED: &str = "Not yet: the pod runs, with a warning";
+const NOT_YET: &str = "Not yet: the pod is refused";
+const INERT: &str = "Means nothing here: the pod runs, with a warning";
+const REFUSED: &str = "Refused for good";
+
+fn section(state: State) -> &'static str {
+    match state {
+        State::Enforced => WORKS,
+        State::NotEnforced(_) => NOT_ENFORCED,
+        State::NotYet(_) => NOT_YET,
+        State::Inert(_) => INERT,
+        State::Refused(_) => REFUSED,
+    }
+}
+
 /// The list in Markdown: what works, and what does not with its reason.
 pub fn markdown(rows: &[Row]) -> String {
     let mut text = String::new();
-    let sections: [(&str, fn(State) -> bool); 5] = [
-        ("Works", |state| state == State::Enforced),
-        ("Not yet: the pod runs, with a warning", |state| matches!(state, State::NotEnforced(_))),
-        ("Not yet: the pod is refused", |state| matches!(state, State::NotYet(_))),
-        ("Means nothing here: the pod runs, with a warning", |state| matches!(state, State::Inert(_))),
-        ("Refused for good", |state| matches!(state, State::Refused(_))),
-    ];
-    for (title, is_in) in sections {
+    for title in [WORKS, NOT_ENFORCED, NOT_YET, INERT, REFUSED] {
         // Writing to a String does not fail.
         let _ = writeln!(text, "**{title}**\n");
-        for row in rows.iter().filter(|row| is_in(row.state)) {
+        for row in rows.iter().filter(|row| section(row.state) == title) {
             let fields = row.fields.iter().filter(|field| row.state != State::Enforced || tells(rows, field));
             let fields: Vec<String> = fields.map(|field| format!("`{}`", shown(field))).collect();
             if fields.is_empty() {
@@ -38,7 +47,7 @@ fn tells(rows: &[Row], field: &str) -> bool {
     let object = format!("{}.", field.trim_end_matches("[]"));
     let list = format!("{}[].", field.trim_end_matches("[]"));
     let within = |other: &&str| other.starts_with(&object) || other.starts_with(&list);
-    let is_object = rows.iter().flat_map(|row| row.fields).any(|other| within(other)) && !field.ends_with(".**");
+    let is_object = rows.iter().flat_map(|row| row.fields).any(within) && !field.ends_with(".**");
     let is_container = field.ends_with("ontainers[]");
     !field.contains('=') && !is_object && !is_container
 }

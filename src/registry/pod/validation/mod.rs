@@ -12,6 +12,8 @@ mod networking;
 mod probes;
 mod projections;
 mod resources;
+#[cfg(test)]
+mod rules;
 mod scheduling;
 mod security;
 mod volumes;

@@ -120,8 +120,43 @@ fn check_within(faults: &mut Faults, at: Path<'_>, name: &str, request: &Quantit
     }
 }
 
-fn check_container_name(faults: &mut Faults, at: Path<'_>, name: &str) {
+/// Names that Kubernetes gives to resources and quotas; others have a domain.
+const STANDARD: &[&str] = &[
+    "configmaps",
+    "cpu",
+    "ephemeral-storage",
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "memory",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+    "requests.storage",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+    "storage",
+];
+
+/// What any resource's name must be. Tells whether it is.
+fn check_name(faults: &mut Faults, at: Path<'_>, name: &str) -> bool {
+    let before = faults.count();
     faults.invalid_for(at, name, formats::qualified_name(name));
+    let huge = name.starts_with("hugepages-") || name.starts_with("requests.hugepages-");
+    if faults.count() == before && !name.contains('/') && !STANDARD.contains(&name) && !huge {
+        faults.invalid(at, name, "must be a standard resource type or fully qualified");
+    }
+    faults.count() == before
+}
+
+fn check_container_name(faults: &mut Faults, at: Path<'_>, name: &str) {
+    check_name(faults, at, name);
     if !name.contains('/') {
         let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
         if !standard {
@@ -138,10 +173,7 @@ fn is_extended(name: &str) -> bool {
 }
 
 fn check_pod_name(faults: &mut Faults, at: Path<'_>, name: &str) {
-    let wrongs = formats::qualified_name(name);
-    let right = wrongs.is_empty();
-    faults.invalid_for(at, name, wrongs);
-    if right && !totals::is_of_pods(name) {
+    if check_name(faults, at, name) && !totals::is_of_pods(name) {
         faults.one_of(at, name, &["cpu", "hugepages-", "memory"]);
     }
 }

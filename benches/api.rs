@@ -1,0 +1,277 @@
+//! The Kubernetes API beside an axum handler that serves the same bytes, prepared.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use wasmpod::Node;
+use wasmpod::apiserver::credentials::Credentials;
+use wasmpod::apiserver::gate::Gate;
+use wasmpod::apiserver::{Api, router, server};
+use wasmpod::clock::Clock;
+use wasmpod::control::{Body as Object, Key, Preconditions, Update};
+
+use super::figures::{Figure, percentile};
+use super::native::field;
+use super::start::program;
+
+/// Pods in the list.
+const PODS: usize = 1000;
+/// Changes that the watch tells: what the store surely remembers.
+const CHANGES: usize = 3000;
+
+/// A server under test and who may ask it.
+struct Target {
+    address: SocketAddr,
+    token: String,
+}
+
+/// A node whose pods nobody runs, served, and the handlers beside it.
+struct Bench {
+    tokio: tokio::runtime::Runtime,
+    node: Node,
+    ours: Target,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+        let folder = tempfile::tempdir().expect("a folder");
+        let (node, ours) = tokio.block_on(async {
+            let node = Node::builder().scheduler(false).start().expect("a node");
+            let credentials = Arc::new(Credentials::of(folder.path(), &[], &[]).expect("credentials"));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let token = credentials.token().to_string();
+            let api = Api {
+                control: node.control().clone(),
+                nodes: HashMap::new(),
+                clock: Clock::system(),
+                live: Vec::new(),
+                ready: Vec::new(),
+            };
+            let tls = credentials.tls.clone();
+            let app = router(Arc::new(api), Arc::new(Gate { credentials, names: Vec::new() }));
+            tokio::spawn(server::serve(listener, tls, app, CancellationToken::new(), Duration::ZERO));
+            (node, Target { address, token })
+        });
+        Bench { tokio, node, ours }
+    }
+
+    fn fill(&self) {
+        self.tokio.block_on(async {
+            for i in 0..PODS {
+                let yaml = format!(
+                    "{{metadata: {{name: web-{i}, labels: {{app: web}}}}, spec: {{containers: [
+                      {{name: web, image: nginx, ports: [{{containerPort: 80}}], resources: {{limits: {{memory: 64Mi}}}}}}]}}}}"
+                );
+                let pod = serde_yaml::from_str(&yaml).expect("a pod");
+                self.node.control().create(Object::Pod(Box::new(pod))).await.expect("created");
+            }
+        });
+    }
+
+    /// A server that knows nothing but these answers.
+    fn native(&self, app: Router) -> Target {
+        let address = self.tokio.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            tokio::spawn(async { axum::serve(listener, app).await });
+            address
+        });
+        Target { address, token: String::new() }
+    }
+}
+
+impl Target {
+    fn ask(&self, path: &str) -> BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(self.address).expect("connected");
+        stream.set_nodelay(true).expect("no delay");
+        stream.write_all(&self.head(path)).expect("sent");
+        BufReader::with_capacity(256 * 1024, stream)
+    }
+
+    fn head(&self, path: &str) -> Vec<u8> {
+        let (address, token) = (self.address, &self.token);
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
+    }
+
+    /// The body of one answer.
+    fn body(&self, path: &str) -> Vec<u8> {
+        let mut reader = self.ask(path);
+        let mut body = vec![0; length(&mut reader)];
+        reader.read_exact(&mut body).expect("a body");
+        body
+    }
+
+    /// Requests per second over one connection that is kept, for about `time`.
+    fn rate(&self, path: &str, time: Duration) -> f64 {
+        let mut reader = self.ask(path);
+        let head = self.head(path);
+        let mut body = Vec::new();
+        let begun = Instant::now();
+        let mut count = 0;
+        while begun.elapsed() < time {
+            body.resize(length(&mut reader), 0);
+            reader.read_exact(&mut body).expect("a body");
+            count += 1;
+            reader.get_mut().write_all(&head).expect("sent");
+        }
+        f64::from(count) / begun.elapsed().as_secs_f64()
+    }
+
+    /// Events per second until `count` have come.
+    fn events(&self, path: &str, count: usize) -> f64 {
+        let begun = Instant::now();
+        let mut reader = self.ask(path);
+        let mut seen = 0;
+        while seen < count {
+            let piece = reader.fill_buf().expect("events");
+            assert!(!piece.is_empty(), "the watch ended after {seen} events");
+            seen += piece.windows(9).filter(|window| *window == b"{\"type\":\"").count();
+            // An event's head is not cut in two: pieces end where events end, or are much longer.
+            let taken = piece.len();
+            reader.consume(taken);
+        }
+        count as f64 / begun.elapsed().as_secs_f64()
+    }
+}
+
+/// Reads a head; the length of the body behind it.
+fn length(reader: &mut impl BufRead) -> usize {
+    let mut length = 0;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).expect("a head");
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().expect("a length")
+            }
+            Some(_) => {}
+            None if line.trim().is_empty() => return length,
+            None => assert!(line.contains(" 200 "), "{line}"),
+        }
+    }
+}
+
+/// The best of several rounds in turn, so that both sides see the same weather.
+fn in_turn(mut ours: impl FnMut() -> f64, mut native: impl FnMut() -> f64) -> (f64, f64) {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        a.push(ours());
+        b.push(native());
+    }
+    (percentile(&mut a, 0.5), percentile(&mut b, 0.5))
+}
+
+pub fn requests() -> Vec<Figure> {
+    let bench = Bench::new();
+    bench.fill();
+    let (one, all) = ("/api/v1/namespaces/default/pods/web-7", "/api/v1/pods");
+    let prepared = |path: &str| Bytes::from(bench.ours.body(path));
+    let (pod, list) = (prepared(one), prepared(all));
+    let app = Router::new()
+        .route("/one", get(move || async move { ([("content-type", "application/json")], pod) }))
+        .route("/all", get(move || async move { ([("content-type", "application/json")], list) }));
+    let native = bench.native(app);
+    let second = Duration::from_millis(700);
+    let (ours_get, native_get) = in_turn(|| bench.ours.rate(one, second), || native.rate("/one", second));
+    let (ours_list, native_list) = in_turn(|| bench.ours.rate(all, second), || native.rate("/all", second));
+    let mut figures = vec![
+        Figure::new("api_get", ours_get, "1/s").at_least_part_of(0.7, native_get),
+        Figure::new("api_list_1000", ours_list, "1/s").at_least_part_of(0.5, native_list),
+    ];
+    figures.push(watch_events(&bench));
+    figures
+}
+
+/// A watcher that catches up with changes that have been.
+fn watch_events(bench: &Bench) -> Figure {
+    let control = bench.node.control();
+    let from = bench.tokio.block_on(async {
+        let from = control.revision().await.expect("a revision");
+        for i in 0..CHANGES {
+            let key = Key::pod("default", &format!("web-{}", i % PODS));
+            let status = serde_yaml::from_str(&format!("{{phase: Pending, message: 'change {i}'}}")).expect("a status");
+            control.update(&key, Update::PodStatus(Box::new(status)), Preconditions::default()).await.expect("updated");
+        }
+        from
+    });
+    let path = format!("/api/v1/pods?watch=1&resourceVersion={from}");
+    let events = prepared_events(&bench.ours, &path);
+    let stream = move || {
+        let events = events.clone();
+        async move { Body::from_stream(futures_util::stream::iter(events.into_iter().map(Ok::<_, Infallible>))) }
+    };
+    let native = bench.native(Router::new().route("/events", get(stream)));
+    let (ours, native) = in_turn(|| bench.ours.events(&path, CHANGES), || native.events("/events", CHANGES));
+    Figure::new("api_watch_events", ours, "1/s").at_least_part_of(0.4, native)
+}
+
+/// The events of our own watch, one by one.
+fn prepared_events(target: &Target, path: &str) -> Vec<Bytes> {
+    let mut events = Vec::new();
+    for line in target.ask(path).lines().map(|line| line.expect("a line")).filter(|line| line.starts_with('{')) {
+        events.push(Bytes::from(line + "\n"));
+        if events.len() == CHANGES {
+            break;
+        }
+    }
+    events
+}
+
+/// What watchers cost that wait for something to happen.
+pub fn watchers() -> Vec<Figure> {
+    const WATCHERS: usize = 1000;
+    let bench = Bench::new();
+    bench.fill();
+    let resident = || field(&std::fs::read_to_string("/proc/self/status").expect("a status"), "VmRSS:");
+    let from = bench.tokio.block_on(bench.node.control().revision()).expect("a revision");
+    let path = format!("/api/v1/pods?watch=1&resourceVersion={from}");
+    let begin = || {
+        let stream = bench.ours.ask(&path).into_inner();
+        let mut reader = BufReader::with_capacity(512, stream);
+        // Its head has come: the watch is on.
+        length(&mut reader);
+        reader
+    };
+    let _warm = begin();
+    let before = resident();
+    let all: Vec<_> = (0..WATCHERS).map(|_| begin()).collect();
+    let grown = resident() - before;
+    drop(all);
+    vec![Figure::new("watchers_1000_memory_kib", grown, "KiB")]
+}
+
+/// What the command takes that has nothing to do.
+pub fn idle_serve() -> Vec<Figure> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(program())
+        .args(["serve", "--listen", "127.0.0.1:0", "--state-dir"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("wasmpod starts");
+    let mut said = BufReader::new(child.stderr.take().expect("its words"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("its address");
+    assert!(line.contains("https://"), "{line}");
+    // Threads and pools that start late are part of it.
+    std::thread::sleep(Duration::from_secs(2));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a status");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    vec![Figure::new("serve_idle_rss_mib", field(&status, "VmRSS:") / 1024.0, "MiB").at_most(30.0)]
+}
