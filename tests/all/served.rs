@@ -44,12 +44,17 @@ impl Place {
         std::fs::remove_file(self.manifests().join(name)).expect("removed");
     }
 
-    /// `wasmpod serve` here, on any free port; further arguments may follow.
-    pub fn serve(&self) -> Wasmpod {
+    /// `wasmpod serve` here, at `listen`; pods get `grace` to end. Further arguments may follow.
+    pub fn serve_at(&self, listen: &str, grace: &str) -> Wasmpod {
         warm_up();
-        let serve = command("serve").args(["--node-name", "n1", "--builtin-images", "--shutdown-grace", "5s"]);
-        let serve = serve.args(["--listen", "127.0.0.1:0"]).arg("--state-dir").arg(self.state());
+        let serve = command("serve").args(["--node-name", "n1", "--builtin-images", "--shutdown-grace", grace]);
+        let serve = serve.args(["--listen", listen]).arg("--state-dir").arg(self.state());
         serve.arg("--pod-manifest-path").arg(self.manifests())
+    }
+
+    /// The same on any free port.
+    pub fn serve(&self) -> Wasmpod {
+        self.serve_at("127.0.0.1:0", "5s")
     }
 
     /// The same, up and answering.
@@ -96,6 +101,15 @@ impl Served {
     #[track_caller]
     pub fn asked(&self, line: &str) -> String {
         self.kubectl(line).done().expect(0).stdout
+    }
+
+    /// Waits until there is `pod` (a name; flags may follow) and `condition` of it is so.
+    #[track_caller]
+    pub fn wait(&self, pod: &str, condition: &str) {
+        // What is not there yet is an error to every condition but this one.
+        for condition in ["create", condition] {
+            self.asked(&format!("wait --timeout=30s --for={condition} pod/{pod}"));
+        }
     }
 
     /// One of wasmpod's own commands for this node.

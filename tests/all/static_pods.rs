@@ -20,7 +20,7 @@ fn watched() -> (Served, Running) {
     let place = Place::new();
     place.save("first.yaml", &saying("first", "first"));
     let node = place.node();
-    node.asked("wait pod/first-n1 --for=condition=Ready --timeout=30s");
+    node.wait("first-n1", "condition=Ready");
     // `MODIFIED first-n1 Running first`
     let line =
         "jsonpath={.type} {.object.metadata.name} {.object.status.phase} {.object.metadata.annotations.say}{'\\n'}";
