@@ -27,6 +27,8 @@ pub fn prepare_for_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
 /// A pod as it will be stored: identity, defaults, admitted, checked.
 pub(super) fn prepare(mut pod: Pod, settings: &admission::Settings, now: Timestamp) -> Result<Pod, Status> {
     identity::assign(&mut pod.metadata, now);
+    // To Kubernetes, no spec is an empty one: it gets its defaults, and lacks its containers.
+    pod.spec.get_or_insert_default();
     defaults::apply(&mut pod);
     canonical::apply(&mut pod);
     admission::admit(&mut pod, settings)?;
