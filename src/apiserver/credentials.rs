@@ -48,6 +48,14 @@ pub enum CredentialsError {
         /// What is wrong with it.
         source: rcgen::Error,
     },
+    /// What stands in the token's file is none.
+    #[error(
+        "{path} holds no token of {TOKEN_LETTERS} letters or more: remove it for a new one (clients then need the new kubeconfig)"
+    )]
+    NoToken {
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate can't be made.
     #[error("cannot make a certificate")]
     Certificate(#[from] rcgen::Error),
@@ -55,6 +63,9 @@ pub enum CredentialsError {
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
 }
+
+/// Fewer could be guessed.
+const TOKEN_LETTERS: usize = 32;
 
 /// The credentials of one node.
 pub struct Credentials {
@@ -77,6 +88,9 @@ impl Credentials {
             Ok(random() + &random())
         })?;
         let token = token.trim().to_string();
+        if token.len() < TOKEN_LETTERS || !token.bytes().all(|c| c.is_ascii_graphic()) {
+            return Err(CredentialsError::NoToken { path: folder.join("token") });
+        }
         let tls = Arc::new(server_config(&issuer, addresses, names)?);
         let digest = Sha256::digest(&token).into();
         Ok(Credentials { folder: folder.into(), ca, token, digest, tls })
@@ -241,6 +255,12 @@ mod tests {
         fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).expect("chmod");
         let refused = Credentials::of(folder.path(), &[], &[]).err().expect("refused").to_string();
         assert!(refused.contains("chmod 600"), "{refused}");
+        for damaged in ["", "bad", "with a blank in its middle, and long enough otherwise"] {
+            fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("chmod");
+            fs::write(&token, damaged).expect("written");
+            let refused = Credentials::of(folder.path(), &[], &[]).err().expect("refused").to_string();
+            assert!(refused.contains("holds no token"), "{refused}");
+        }
         fs::remove_file(&token).expect("removed");
         fs::write(folder.path().join("ca.key"), "no key").expect("written");
         let refused = Credentials::of(folder.path(), &[], &[]).err().expect("refused").to_string();

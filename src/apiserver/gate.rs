@@ -15,7 +15,7 @@ use axum::response::Response;
 
 use super::answer;
 use super::credentials::Credentials;
-use super::server::Transport;
+use super::server::{MAX_HEAD, Transport};
 use crate::control::{Reason, Status};
 
 /// What the gate goes by.
@@ -42,6 +42,11 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
 
 impl Gate {
     fn judge(&self, request: &Request) -> Result<(), Status> {
+        let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+        if length > MAX_HEAD {
+            let message = format!("the URL is {length} bytes long: at most {MAX_HEAD} are read");
+            return Err(Status::new(Reason::BadRequest, message));
+        }
         let host = host(request).ok_or_else(|| Status::new(Reason::BadRequest, "the request names no Host"))?;
         if !self.knows(host) {
             let message = format!(

@@ -20,6 +20,9 @@ use crate::clock::Clock;
 use crate::control::{ControlPlane, Reason, Status};
 use crate::node::Handle;
 
+/// As large as an object may be on a real API server.
+const MAX_BODY: usize = 3 * 1024 * 1024;
+
 /// What the API is served from.
 pub struct Api {
     /// The objects.
@@ -133,7 +136,12 @@ fn not_allowed() -> Status {
 
 /// Everything below the API's versions.
 async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (parts, _nobody_writes_yet) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    // Read to its end, whatever the answer: a client that is answered while it still sends may miss the answer.
+    if axum::body::to_bytes(body, MAX_BODY).await.is_err() {
+        let message = format!("the body is larger than {MAX_BODY} bytes, or broke off");
+        return answer::refusal(&Status::new(Reason::BadRequest, message));
+    }
     answer_resource(&api, &parts).await.unwrap_or_else(|status| answer::refusal(&status))
 }
 

@@ -33,7 +33,9 @@ const MAX_STREAMS: u32 = 256;
 /// Bytes of an answer that lie ready per request while its client does not read.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Heads of requests are small; a longer one is refused with 431.
-const MAX_HEAD: usize = 64 * 1024;
+pub const MAX_HEAD: usize = 64 * 1024;
+/// Over HTTP/2 a head that is larger than this costs its client the connection; one below is refused in words.
+const MAX_HEAD_LIST: u32 = 1024 * 1024;
 
 /// How a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +162,7 @@ where
         .keep_alive_timeout(KEEP_ALIVE)
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(MAX_HEAD as u32);
+        .max_header_list_size(MAX_HEAD_LIST);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended");

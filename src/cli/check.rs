@@ -2,17 +2,30 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::control::Cause;
 use crate::model::{Fault, Object, Rule, Template, restart_policies, template};
-use crate::registry::pod;
 use crate::registry::support::{self, Finding, State};
+use crate::registry::{config_map, pod, secret};
 
 /// Every fault of an object of a manifest, its `number`th: those that the API would find, and
-/// what wasmpod does not do. Of kinds that hold no pod, the form is all that is known.
+/// what wasmpod does not do. Of most kinds that hold no pod, the form is all that is known.
 pub fn object(object: &Object, number: usize) -> Vec<Fault> {
     match object {
         Object::Pod(pod) => faults(pod, number),
+        Object::ConfigMap(map) => invalid(config_map::causes(map), number).collect(),
+        Object::Secret(secret) => {
+            let mut secret = secret.as_ref().clone();
+            secret::apply_defaults(&mut secret);
+            invalid(secret::causes(&secret), number).collect()
+        }
         other => template(other).map_or_else(Vec::new, |template| templated(other, &template, number)),
     }
+}
+
+fn invalid(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = Fault> {
+    let fault =
+        move |c: Cause| Fault { object: number, rule: Rule::Invalid, path: c.field, message: c.message, hint: None };
+    causes.into_iter().map(fault)
 }
 
 /// Every fault of a workload's template, by the workload's own fields.
@@ -42,7 +55,7 @@ pub fn faults(pod: &Pod, number: usize) -> Vec<Fault> {
         Ok(_) => Vec::new(),
         // Admission names no field.
         Err(status) if status.causes.is_empty() => vec![fault(Rule::Invalid, String::new(), status.message)],
-        Err(status) => status.causes.into_iter().map(|c| fault(Rule::Invalid, c.field, c.message)).collect(),
+        Err(status) => invalid(status.causes, number).collect(),
     };
     for Finding { field, state } in support::judge(pod) {
         // What is wrong altogether need not be told twice.

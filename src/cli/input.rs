@@ -31,7 +31,7 @@ pub fn is_program(path: &Path) -> bool {
 
 /// Reads and checks everything; all faults of all files are told at once.
 pub fn read(args: &RunArgs, images: &Images) -> anyhow::Result<Input> {
-    let mut input = read_files(&args.files, args.restart, images)?;
+    let mut input = read_files(&args.files, args.restart, Some(images))?;
     for (name, _) in args.images.iter().filter(|(name, _)| !uses_image(&input.pods, name)) {
         input
             .warnings
@@ -41,7 +41,8 @@ pub fn read(args: &RunArgs, images: &Images) -> anyhow::Result<Input> {
 }
 
 /// Reads and checks the manifests of `files`, whose pods get `restart` as their policy where it is given.
-pub fn read_files(files: &[PathBuf], restart: Option<Restart>, images: &Images) -> anyhow::Result<Input> {
+/// Without `images` nobody looks whether those of the pods are there: a node tells that of a pod.
+pub fn read_files(files: &[PathBuf], restart: Option<Restart>, images: Option<&Images>) -> anyhow::Result<Input> {
     let mut faults = Vec::new();
     let mut input = Input { pods: Vec::new(), warnings: Vec::new() };
     for source in sources(files) {
@@ -72,7 +73,7 @@ fn take(
     manifest: &Manifest,
     source: &Source,
     restart: Option<Restart>,
-    images: &Images,
+    images: Option<&Images>,
     input: &mut Input,
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -109,7 +110,7 @@ fn take(
             }
             is_error
         });
-        if found.is_empty() {
+        if let Some(images) = images.filter(|_| found.is_empty()) {
             found = missing_images(&pod, images, number);
             let placed = |fault: &mut Fault| {
                 if let Some(template) = &template {
@@ -137,7 +138,7 @@ fn pod_of(object: &Object) -> Result<(Pod, Option<Template>), (String, &'static 
                 Kind::CronJob => "write its job as a Job: there are no schedules yet",
                 _ => "leave it out: pods and workloads with a pod template are run",
             };
-            Err((format!("kind {} can't be run yet", kind.name()), hint))
+            Err((format!("{} can't be run yet", kind.name()), hint))
         }
     }
 }

@@ -48,6 +48,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     if let Some(folder) = args.pod_manifest_path.as_ref().filter(|folder| !folder.is_dir()) {
         return Err(bad_input(format!("--pod-manifest-path {}: there is no such folder", folder.display())));
     }
+    let name = args.node_name.clone().unwrap_or_else(machine_name);
+    if let Some(wrong) = crate::model::formats::dns_subdomain(&name).into_iter().next() {
+        return Err(bad_input(format!("--node-name {name:?}: {wrong}")));
+    }
     let state = State::open(args.state_dir.as_deref())?;
     let (listener, address) = listen(args.listen).await?;
     let (addresses, names) = known_as(address, &args.names);
@@ -55,7 +59,6 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let kubeconfig = credentials.write_kubeconfig(&server_url(address))?;
     let mut signals = Signals::listen()?;
 
-    let name = args.node_name.clone().unwrap_or_else(machine_name);
     let clock = Clock::system();
     let logs = state.folder().join("logs");
     let mut node = Node::builder().name(&name).images(images.clone()).clock(clock).log_folder(logs);
@@ -71,7 +74,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
 
     let mut tasks = JoinSet::new();
     if let Some(folder) = args.pod_manifest_path {
-        let read = Box::new(move |path: &Path| read_static(path, &images));
+        let read = Box::new(read_static);
         let pods = StaticPods { control: control.clone(), clock, folder, node: name.clone(), read };
         tasks.spawn(pods.run());
     }
@@ -113,7 +116,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 fn first_pods(args: &ServeArgs, images: &Images) -> anyhow::Result<Input> {
     match args.files.is_empty() {
         true => Ok(Input { pods: Vec::new(), warnings: Vec::new() }),
-        false => input::read_files(&args.files, None, images),
+        false => input::read_files(&args.files, None, Some(images)),
     }
 }
 
@@ -170,9 +173,9 @@ async fn create(control: &dyn ControlPlane, pods: Vec<Pod>) -> anyhow::Result<()
 }
 
 /// The pods of a static manifest, checked as those of the command line are.
-fn read_static(path: &Path, images: &Images) -> Result<Vec<Pod>, String> {
+fn read_static(path: &Path) -> Result<Vec<Pod>, String> {
     let Input { pods, warnings } =
-        input::read_files(&[PathBuf::from(path)], None, images).map_err(|error| error.to_string())?;
+        input::read_files(&[PathBuf::from(path)], None, None).map_err(|error| error.to_string())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(pods)
 }

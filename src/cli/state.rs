@@ -24,11 +24,13 @@ impl State {
             None => default_folder()?,
         };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-        made.with_context(|| format!("cannot make {} (--state-dir names another place)", folder.display()))?;
+        let unusable = |what: &str, error: std::io::Error| {
+            bad_input(format!("cannot {what} {}: {error} (--state-dir names another place)", folder.display()))
+        };
+        made.map_err(|error| unusable("make", error))?;
         let path = folder.join("lock");
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let lock =
-            lock.with_context(|| format!("cannot write in {} (--state-dir names another place)", folder.display()))?;
+        let lock = lock.map_err(|error| unusable("write in", error))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             let words = format!(
                 "{} is in use by another wasmpod serve: give this one a --state-dir of its own",

@@ -5,18 +5,20 @@
 //! brought, harms no other and is told of once. Pods are named and marked as a kubelet marks them
 //! (K74): `NAME-NODE`, `kubernetes.io/config.*`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus, Pod, Toleration};
+use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus, Node, Pod, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use notify::{RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::control::{Body, ControlPlane, DeleteOptions, Key, Reason, Status};
+use crate::control::{Body, ControlPlane, DeleteOptions, Key, Reason, Resource, Status};
 use crate::model::pods::MIRROR_ANNOTATION;
 
 /// Reads the pods of one file; `Err` tells what is wrong with it.
@@ -53,12 +55,20 @@ const SEEN: &str = "kubernetes.io/config.seen";
 #[derive(Default)]
 struct Known {
     files: BTreeMap<PathBuf, File>,
-    /// Pods that were created, by what their manifests said.
-    running: BTreeMap<Key, String>,
+    /// Pods that were created.
+    running: BTreeMap<Key, Running>,
     /// Pods that can't be, and what was told of each: it is told once.
     troubles: BTreeMap<Key, String>,
     /// Whether the folder could not be read when it was last looked at.
     absent: bool,
+}
+
+/// A pod that was created.
+struct Running {
+    /// What its manifest said.
+    hash: String,
+    /// The manifest.
+    path: PathBuf,
 }
 
 /// What was last seen of a file.
@@ -191,16 +201,25 @@ impl StaticPods {
         let mut found = BTreeMap::new();
         for (path, file) in &*files {
             for (key, pod) in &file.pods {
-                // The first file by name has it; the others are passed over.
-                let (first, _) = *wanted.entry(key).or_insert((path, pod));
-                if first != path {
-                    let (first, second) = (first.display(), path.display());
-                    found.insert(key.clone(), format!("{second}: pod {key} is in {first} already, which has it"));
-                }
+                // The file has it whose pod runs, else the first by name; the others are passed over.
+                let passed_over = match wanted.entry(key) {
+                    Entry::Vacant(vacant) => {
+                        vacant.insert((path, pod));
+                        continue;
+                    }
+                    Entry::Occupied(mut first) if running.get(key).is_some_and(|r| r.path == *path) => {
+                        let (before, _) = first.insert((path, pod));
+                        (before, path.as_path())
+                    }
+                    Entry::Occupied(first) => (path.as_path(), first.get().0),
+                };
+                let (other, has) = (passed_over.0.display(), passed_over.1.display());
+                found.insert(key.clone(), format!("{other}: pod {key} is in {has} already, which has it"));
             }
         }
         let mut pending = false;
-        let outdated = |(key, hash): &(&Key, &String)| wanted.get(*key).is_none_or(|(_, wanted)| wanted.hash != **hash);
+        let outdated =
+            |(key, running): &(&Key, &Running)| wanted.get(*key).is_none_or(|(_, wanted)| wanted.hash != running.hash);
         let outdated: Vec<Key> = running.iter().filter(outdated).map(|(key, _)| key.clone()).collect();
         for key in outdated {
             match self.control.delete(&key, DeleteOptions::default()).await {
@@ -214,13 +233,15 @@ impl StaticPods {
         }
         for (key, (path, wanted)) in wanted {
             // What is running and outdated is ending; what runs and is wanted stays, unless somebody deleted it.
-            if running.get(key).is_some_and(|hash| *hash != wanted.hash)
+            if running.get(key).is_some_and(|running| running.hash != wanted.hash)
                 || running.contains_key(key) && self.control.get(key).await.is_ok()
             {
                 continue;
             }
             match self.create(key, wanted).await {
-                Ok(()) => drop(running.insert(key.clone(), wanted.hash.clone())),
+                Ok(()) => {
+                    running.insert(key.clone(), Running { hash: wanted.hash.clone(), path: path.into() });
+                }
                 Err(status) => {
                     found.insert(key.clone(), format!("{}: cannot create a static pod: {status}", path.display()));
                 }
@@ -237,7 +258,25 @@ impl StaticPods {
 
     async fn create(&self, key: &Key, wanted: &Wanted) -> Result<(), Status> {
         ensure_namespace(&*self.control, &key.namespace).await?;
-        self.control.create(Body::Pod(Box::new((*wanted.pod).clone()))).await.map(drop)
+        let mut pod = (*wanted.pod).clone();
+        pod.metadata.owner_references = self.owner().await.map(|node| vec![node]);
+        self.control.create(Body::Pod(Box::new(pod))).await.map(drop)
+    }
+}
+
+impl StaticPods {
+    /// The node, as the owner of its pods; `None` before it has registered.
+    async fn owner(&self) -> Option<OwnerReference> {
+        let object = self.control.get(&Key::of(Resource::NODES, "", &self.node)).await.ok()?;
+        let node = object.decode::<Node>().ok()?;
+        Some(OwnerReference {
+            api_version: "v1".into(),
+            kind: Resource::NODES.kind.into(),
+            name: self.node.clone(),
+            uid: node.metadata.uid.clone()?,
+            controller: Some(true),
+            ..OwnerReference::default()
+        })
     }
 }
 

@@ -173,6 +173,16 @@ impl Found {
         self.kept.extend(other.kept.into_iter().take(room));
     }
 
+    /// Faults that are kept.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether none are kept.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// Whether anything keeps the text from being used.
     pub fn has_errors(&self) -> bool {
         self.errors > 0

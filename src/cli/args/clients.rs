@@ -93,9 +93,9 @@ pub struct LogsArgs {
     #[arg(short, long)]
     pub previous: bool,
 
-    /// Only the last N lines
-    #[arg(long, value_name = "N")]
-    pub tail: Option<u32>,
+    /// Only the last N lines; -1 for all
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub tail: Option<i64>,
 
     /// Only what is younger than this time, as in 30s or 1h30m
     #[arg(long, value_name = "TIME", value_parser = super::duration)]

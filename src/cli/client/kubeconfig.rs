@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -153,7 +152,10 @@ fn files(connection: &Connection) -> anyhow::Result<Vec<PathBuf>> {
     let set = std::env::var_os("KUBECONFIG").unwrap_or_default();
     let files: Vec<PathBuf> = std::env::split_paths(&set).filter(|path| !path.as_os_str().is_empty()).collect();
     match files.is_empty() {
-        true => Ok(vec![default_folder().context("there is no $KUBECONFIG")?.join("kubeconfig")]),
+        true => match default_folder() {
+            Ok(folder) => Ok(vec![folder.join("kubeconfig")]),
+            Err(_) => Err(bad_input("neither KUBECONFIG nor HOME is set: name a file with --kubeconfig".to_string())),
+        },
         false => Ok(files),
     }
 }

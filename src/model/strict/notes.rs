@@ -62,6 +62,9 @@ pub struct Notes<'n> {
     found: RefCell<Found>,
 }
 
+/// So many unknown fields of an object are told where they may belong.
+const SOUGHT: usize = 50;
+
 impl<'n> Notes<'n> {
     /// Notes about `root`, a `kind`. Values at the places in `broken` were told of before.
     pub fn new(root: &'n Node<'n>, kind: &'static str, broken: &'n HashSet<Position>) -> Notes<'n> {
@@ -115,11 +118,14 @@ impl<'n> Notes<'n> {
 
     /// A struct has no field of this name.
     pub fn unknown_field(&self, parent: &Path<'_>, key: &Key<'_>, fields: &[&str]) {
+        // Where else a field may belong is looked for in the whole object: not for thousands of them.
+        let sought = self.found.borrow().len() < SOUGHT;
         let make = || {
             let path = Path::Field(parent, &key.name).to_string();
             let hint = match key.misread {
                 Some(written) => Some(format!("YAML 1.1 reads {written} as {}; quote it: \"{written}\"", key.name)),
-                None => misplaced::hint(self.root, self.kind, &parent.steps(), &key.name, fields),
+                None if sought => misplaced::hint(self.root, self.kind, &parent.steps(), &key.name, fields),
+                None => None,
             };
             let message = format!("unknown field {:?}", key.name);
             Issue { rule: Rule::UnknownField, path, position: Some(key.position), message, hint }
