@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::host::pod;
+use crate::host::{command, pod};
 use crate::served::{Place, Served, node, took};
 
 /// Ends at once when it is asked to.
@@ -99,6 +99,36 @@ fn after_kill_9_the_same_keys_and_kubeconfig_work() {
     assert_eq!(again.token(), token);
     assert_eq!(std::fs::read(again.place.state().join("ca.key")).expect("a key"), ca);
     again.kubectl("get nodes").env("KUBECONFIG", old).done().expect(0);
+}
+
+#[test]
+fn who_writes_or_asks_too_much_is_refused_in_words() {
+    let node = node();
+    let token = format!("Authorization: Bearer {}", node.token());
+    let pods = format!("{}/api/v1/namespaces/default/pods", node.url);
+    let body = format!("{{\"x\": \"{}\"}}", "y".repeat(100_000));
+    // Over HTTP/2, where an answer that comes before the body has been read may be lost.
+    for _ in 0..10 {
+        let (code, text) = answer(&node, &pods, &["-H", &token, "-X", "POST", "-d", &body]);
+        assert_eq!(code, "405", "{text}");
+    }
+    let long = format!("{pods}?labelSelector={}", "a".repeat(70_000));
+    let (code, text) = answer(&node, &long, &["-H", &token]);
+    assert_eq!(code, "400", "{text}");
+    assert!(text.contains("at most 65536 are read"), "{text}");
+}
+
+#[test]
+fn names_and_secrets_that_cannot_be_are_refused() {
+    let place = Place::new();
+    let refused = command("serve").args(["--node-name", "Bad Name", "--state-dir"]).arg(place.state()).done().expect(2);
+    assert!(refused.stderr.contains("--node-name \"Bad Name\": a lowercase RFC 1123"), "{}", refused.stderr);
+    std::fs::create_dir_all(place.state()).expect("made");
+    let token = place.state().join("token");
+    std::fs::write(&token, "bad").expect("written");
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
+    let refused = place.serve().done();
+    assert!(refused.code != 0 && refused.stderr.contains("holds no token"), "{}", refused.stderr);
 }
 
 #[test]

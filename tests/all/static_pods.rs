@@ -150,18 +150,30 @@ fn the_folder_may_go_and_come_back() {
 }
 
 #[test]
-fn of_two_files_with_the_same_pod_the_first_by_name_has_it() {
+fn of_two_files_with_the_same_pod_the_one_that_runs_has_it() {
     let (node, watch) = watched();
     node.place.save("b.yaml", &saying("web", "b"));
     watch.wait_for("Running b");
-    node.place.save("c.yaml", &saying("web", "c"));
-    node.child.wait_for("c.yaml: pod default/web-n1 is in");
-    node.place.save("other.yaml", &saying("other", "other"));
-    watch.wait_for("Running other");
+    // Whether its name comes before or after: a copy takes nothing over.
+    for copy in ["a", "c"] {
+        node.place.save(&format!("{copy}.yaml"), &saying("web", copy));
+        node.child.wait_for(&format!("{copy}.yaml: pod default/web-n1 is in"));
+        node.place.save("other.yaml", &saying("other", copy));
+        watch.wait_for(&format!("other-n1 Running {copy}"));
+    }
+    node.place.remove("a.yaml");
     node.place.remove("b.yaml");
-    watch.wait_for("Running c");
-    let said = node.child.stderr();
-    assert_eq!(said.matches("is in").count(), 1, "{said}");
+    watch.wait_for("web-n1 Running c");
+    assert_eq!(told(watch).iter().filter(|line| line.contains("DELETED web-n1")).count(), 1);
+}
+
+#[test]
+fn an_image_that_is_not_there_shows_on_the_pod() {
+    let (node, _watch) = watched();
+    let spec = "containers: [{name: c, image: nowhere.example/none}]";
+    node.place.save("none.yaml", &pod("none", spec));
+    node.wait("none-n1", "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImagePull");
+    assert!(node.asked("describe pod none-n1").contains("Failed to pull image"));
 }
 
 #[test]
