@@ -15,8 +15,11 @@ use axum::response::Response;
 
 use super::answer;
 use super::credentials::Credentials;
-use super::server::{MAX_HEAD, Transport};
+use super::server::Transport;
 use crate::control::{Reason, Status};
+
+/// Bytes of a URL without its host; one of twice this length is not even taken in.
+const MAX_URL: usize = 32 * 1024;
 
 /// What the gate goes by.
 pub struct Gate {
@@ -43,8 +46,8 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
 impl Gate {
     fn judge(&self, request: &Request) -> Result<(), Status> {
         let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-        if length > MAX_HEAD {
-            let message = format!("the URL is {length} bytes long: at most {MAX_HEAD} are read");
+        if length > MAX_URL {
+            let message = format!("the URL is {length} bytes long: at most {MAX_URL} are read");
             return Err(Status::new(Reason::BadRequest, message));
         }
         let host = host(request).ok_or_else(|| Status::new(Reason::BadRequest, "the request names no Host"))?;

@@ -33,7 +33,7 @@ const MAX_STREAMS: u32 = 256;
 /// Bytes of an answer that lie ready per request while its client does not read.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Heads of requests are small; a longer one is refused with 431.
-pub const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 64 * 1024;
 /// Over HTTP/2 a head that is larger than this costs its client the connection; one below is refused in words.
 const MAX_HEAD_LIST: u32 = 1024 * 1024;
 

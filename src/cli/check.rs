@@ -12,9 +12,14 @@ use crate::registry::{config_map, pod, secret};
 pub fn object(object: &Object, number: usize) -> Vec<Fault> {
     match object {
         Object::Pod(pod) => faults(pod, number),
-        Object::ConfigMap(map) => invalid(config_map::causes(map), number).collect(),
+        Object::ConfigMap(map) => {
+            let mut map = map.as_ref().clone();
+            map.metadata.namespace.get_or_insert("default".into());
+            invalid(config_map::causes(&map), number).collect()
+        }
         Object::Secret(secret) => {
             let mut secret = secret.as_ref().clone();
+            secret.metadata.namespace.get_or_insert("default".into());
             secret::apply_defaults(&mut secret);
             invalid(secret::causes(&secret), number).collect()
         }

@@ -180,8 +180,18 @@ fn hostile_texts_are_told_of_at_once_and_never_hang() {
         format!("- &a0 [x]\n{}", (0..depth).map(line).collect::<String>())
     };
     let cases: [(&str, Vec<u8>, i32, &str); 16] = [
-        ("10 MiB in one ConfigMap", map(large(10, |i| format!("  key{i}: value\n"))).into(), 0, "1 object: no faults"),
-        ("10 MiB in one value", map(format!("  k: \"{}\"\n", "x".repeat(10 << 20))).into(), 0, "no faults"),
+        (
+            "10 MiB in one ConfigMap",
+            map(large(10, |i| format!("  key{i}: value\n"))).into(),
+            2,
+            "may not be more than 1048576 bytes",
+        ),
+        (
+            "10 MiB in one value",
+            map(format!("  k: \"{}\"\n", "x".repeat(10 << 20))).into(),
+            2,
+            "may not be more than 1048576 bytes",
+        ),
         ("10 MiB of unknown fields", large(10, |i| format!("field{i}: x\n")).into(), 2, "apiVersion is missing"),
         (
             "10 MiB of one key",

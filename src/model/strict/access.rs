@@ -34,6 +34,8 @@ pub(super) struct Entries<'de, 'p> {
     current: Option<(&'de Key<'de>, &'de Node<'de>)>,
     /// The names that a struct knows; a map knows no limit.
     fields: Option<&'static [&'static str]>,
+    /// How many entries there are in all.
+    count: usize,
 }
 
 impl<'de, 'p> Entries<'de, 'p> {
@@ -42,7 +44,7 @@ impl<'de, 'p> Entries<'de, 'p> {
         entries: &'de [(Key<'de>, Node<'de>)],
         fields: Option<&'static [&'static str]>,
     ) -> Entries<'de, 'p> {
-        Entries { map, rest: entries, current: None, fields }
+        Entries { map, rest: entries, current: None, fields, count: entries.len() }
     }
 }
 
@@ -54,7 +56,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
             self.rest = rest;
             match self.fields {
                 Some(fields) if !fields.contains(&key.name.as_ref()) => {
-                    self.map.notes.unknown_field(self.map.path, key, fields);
+                    self.map.notes.unknown_field(self.map.path, key, fields, self.count);
                 }
                 fields => {
                     if fields.is_none() {

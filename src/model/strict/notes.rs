@@ -116,10 +116,11 @@ impl<'n> Notes<'n> {
         self.wrong(path, node.position, format!("wanted {wanted}, found {}", found(node)), hint);
     }
 
-    /// A struct has no field of this name.
-    pub fn unknown_field(&self, parent: &Path<'_>, key: &Key<'_>, fields: &[&str]) {
-        // Where else a field may belong is looked for in the whole object: not for thousands of them.
-        let sought = self.found.borrow().len() < SOUGHT;
+    /// A struct has no field of this name; it was given `count` fields.
+    pub fn unknown_field(&self, parent: &Path<'_>, key: &Key<'_>, fields: &[&str], count: usize) {
+        // Where else a field may belong is looked for in the whole object: not for thousands of them,
+        // and not among thousands.
+        let sought = self.found.borrow().len() < SOUGHT && count < 1000;
         let make = || {
             let path = Path::Field(parent, &key.name).to_string();
             let hint = match key.misread {
