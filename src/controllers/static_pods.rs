@@ -44,6 +44,8 @@ const LOOK: Duration = Duration::from_secs(20);
 const ABSENT: Duration = Duration::from_millis(500);
 /// While something is still on its way (an old pod that ends), it is looked for so often.
 const PENDING: Duration = Duration::from_millis(50);
+/// A node registers at once; one that can't is no reason to run nothing.
+const REGISTRATION: Duration = Duration::from_secs(1);
 /// Several writes of one save are looked at together.
 const SETTLE: Duration = Duration::from_millis(30);
 
@@ -265,9 +267,18 @@ impl StaticPods {
 }
 
 impl StaticPods {
-    /// The node, as the owner of its pods; `None` before it has registered.
+    /// The node, as the owner of its pods, as soon as it has registered; `None` where it does not in time.
     async fn owner(&self) -> Option<OwnerReference> {
-        let object = self.control.get(&Key::of(Resource::NODES, "", &self.node)).await.ok()?;
+        let key = Key::of(Resource::NODES, "", &self.node);
+        let registered = async {
+            loop {
+                match self.control.get(&key).await {
+                    Ok(object) => return object,
+                    Err(_not_yet) => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        let object = tokio::time::timeout(REGISTRATION, registered).await.ok()?;
         let node = object.decode::<Node>().ok()?;
         Some(OwnerReference {
             api_version: "v1".into(),
