@@ -30,13 +30,7 @@ fn platform() -> String {
         "macos" => "darwin",
         other => other,
     };
-    let processor = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        other => other,
-    };
-    format!("{system}/{processor}")
+    format!("{system}/{}", version::architecture())
 }
 
 /// `/`: the paths that lead on; `others` beside those of the API's versions.

@@ -11,7 +11,7 @@ use crate::model::{pods, version};
 
 /// The object of the node that `config` describes.
 pub(super) fn object(config: &Config, now: Timestamp) -> Node {
-    let (processor, system) = (processor(), "linux");
+    let (processor, system) = (version::architecture(), "linux");
     let mut node = Node::default();
     node.metadata.name = Some(config.name.clone());
     let labels = [
@@ -69,14 +69,6 @@ fn memory() -> Option<String> {
     let text = read("/proc/meminfo");
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     Some(format!("{}Ki", line.split_whitespace().next()?))
-}
-
-fn processor() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 fn os_image() -> String {
