@@ -204,6 +204,20 @@ pub fn check_immutable(faults: &mut Faults, old: Option<bool>, new: Option<bool>
     }
 }
 
+/// Which operators of a selector's rule go with values, and which without.
+pub fn check_values(faults: &mut Faults, at: Path<'_>, operator: &str, values: &[String]) {
+    match operator {
+        "In" | "NotIn" if values.is_empty() => {
+            faults.required(at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            faults.forbidden(at.child("values"), why);
+        }
+        _ => {}
+    }
+}
+
 /// A selector of labels, where there is one.
 pub fn check_selector(faults: &mut Faults, at: Path<'_>, selector: Option<&LabelSelector>) {
     let Some(selector) = selector else { return };
@@ -212,14 +226,8 @@ pub fn check_selector(faults: &mut Faults, at: Path<'_>, selector: Option<&Label
         let rules = at.child("matchExpressions");
         let at = rules.index(i);
         let values = rule.values.as_deref().unwrap_or_default();
+        check_values(faults, at, &rule.operator, values);
         match rule.operator.as_str() {
-            "In" | "NotIn" if values.is_empty() => {
-                faults.required(at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
-            }
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                faults.forbidden(at.child("values"), why);
-            }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             other => faults.invalid(at.child("operator"), other, "not a valid selector operator"),
         }

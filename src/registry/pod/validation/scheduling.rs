@@ -76,14 +76,8 @@ const NO_OPERATOR: &str = "not a valid selector operator";
 
 fn check_node_rule(faults: &mut Faults, at: Path<'_>, rule: &NodeSelectorRequirement, strict: bool) {
     let values = rule.values.as_deref().unwrap_or_default();
+    metadata::check_values(faults, at, &rule.operator, values);
     match rule.operator.as_str() {
-        "In" | "NotIn" if values.is_empty() => {
-            faults.required(at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
-        }
-        "Exists" | "DoesNotExist" if !values.is_empty() => {
-            let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-            faults.forbidden(at.child("values"), why);
-        }
         "Gt" | "Lt" if values.len() != 1 => {
             faults.required(at.child("values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
         }
