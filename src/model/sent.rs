@@ -72,7 +72,7 @@ pub fn read_sent<T: DeserializeOwned>(
     let found = found.into_kept();
     match object {
         Some(object) => Ok(Sent { object, passed_over: found.iter().filter_map(passed_over).collect() }),
-        None => Err(Unreadable::Wrong(found.iter().filter(|issue| is_wrong(issue)).map(placed).collect())),
+        None => Err(Unreadable::Wrong(found.iter().filter(is_wrong).map(placed).collect())),
     }
 }
 
@@ -162,8 +162,7 @@ mod tests {
     #[test]
     fn what_is_no_such_object_is_refused_with_its_place() {
         let no_object = |why: &str| Err(Unreadable::NoObject(why.into()));
-        let other =
-            |version: &str, kind: &str| Err(Unreadable::Other { version: version.into(), kind: kind.into() });
+        let other = |version: &str, kind: &str| Err(Unreadable::Other { version: version.into(), kind: kind.into() });
         for (notation, text, want) in [
             (Notation::Json, "", no_object(NOTHING)),
             (Notation::Yaml, "", no_object("it is empty")),
