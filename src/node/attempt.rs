@@ -14,13 +14,21 @@ use crate::logs::Log;
 use crate::model::expansion::expand;
 use crate::model::{pods, quantity};
 use crate::network::Endpoint;
-use crate::runtime::{DEFAULT_LIMIT, Exit, Instance, MemoryBudget, ProgramError, Stdio, World, error_chain};
+use crate::runtime::{Control, DEFAULT_LIMIT, Exit, Instance, MemoryBudget, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
 
 /// An attempt that begins.
 pub(super) struct Started {
     pub(super) instance: Instance,
-    pub(super) image_id: String,
+    pub(super) running: Running,
+}
+
+/// What runs: how to end it, and where more can be run beside it.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) control: Control,
+    pub(super) world: Arc<World>,
+    pub(super) image: Arc<Image>,
 }
 
 /// Why an attempt does not run.
@@ -34,6 +42,12 @@ pub(super) enum StartError {
     Env(#[from] env::EnvError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    #[error("Container image {image:?} is not present with pull policy of Never")]
+    NeverPull { image: String },
+    #[error("container has runAsNonRoot and image will run as root {place}")]
+    Root { place: String },
+    #[error("container's runAsUser breaks non-root policy {place}")]
+    RootAsked { place: String },
     #[error("image {image:?} cannot run")]
     Program { image: String, source: ProgramError },
 }
@@ -52,7 +66,11 @@ impl StartError {
         let retry = |reason: &str| Failure::Retry(Trouble { reason: reason.into(), message: message.clone() });
         match self {
             StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
-            StartError::Env(_) | StartError::Volume(_) => retry("CreateContainerConfigError"),
+            StartError::NeverPull { .. } => retry("ErrImageNeverPull"),
+            StartError::Env(_)
+            | StartError::Volume(_)
+            | StartError::Root { .. }
+            | StartError::RootAsked { .. } => retry("CreateContainerConfigError"),
             StartError::Command(CommandError::NotFound(_) | CommandError::Empty) | StartError::Program { .. } => {
                 Failure::Exit(Exit::StartError { message })
             }
@@ -71,13 +89,25 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Starts the attempt; its program may still have to be instantiated, which can take long: a
-    /// module's start function runs then.
-    pub(super) async fn start(self) -> Result<Started, StartError> {
+    /// The container's image, where it can be had.
+    pub(super) fn image(&self) -> Result<Arc<Image>, StartError> {
         let source = pods::annotation(&self.pod, SOURCE_ANNOTATION).map(PathBuf::from);
         let base = source.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+        let name = self.container.image.as_deref().unwrap_or_default();
+        self.shared.images.find(name, base).map_err(|error| match error {
+            // There is nothing to pull from, so what is not there is not there for any policy.
+            ImageError::Unknown { image } if self.container.image_pull_policy.as_deref() == Some("Never") => {
+                StartError::NeverPull { image }
+            }
+            error => StartError::Image(error),
+        })
+    }
+
+    /// Starts the attempt; its program may still have to be instantiated, which can take long: a
+    /// module's start function runs then.
+    pub(super) async fn start(self, image: Arc<Image>) -> Result<Started, StartError> {
+        self.check_user()?;
         let image_name = self.container.image.clone().unwrap_or_default();
-        let image = self.shared.images.find(&image_name, base)?;
         let host_ip = &self.shared.config.host_ip;
         let env = env::variables(&self.pod, &self.container, &image, host_ip, &self.sandbox.ip())?;
         let Command { program, argv } = self.command(&image, &env)?;
@@ -96,8 +126,28 @@ impl Plan {
             memory: MemoryBudget::new(memory_limit(&self.container)),
             guests: self.shared.guests.clone(),
         };
+        let world = Arc::new(world);
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
-        Ok(Started { instance, image_id: image.id.clone() })
+        let running = Running { control: instance.control(), world, image };
+        Ok(Started { instance, running })
+    }
+
+    /// Programs run as root here, as from an image that names no user; who must not is not run.
+    fn check_user(&self) -> Result<(), StartError> {
+        let own = self.container.security_context.as_ref();
+        let pods = self.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+        let non_root = own.and_then(|c| c.run_as_non_root).or(pods.and_then(|c| c.run_as_non_root));
+        let user = own.and_then(|c| c.run_as_user).or(pods.and_then(|c| c.run_as_user));
+        let place = || {
+            let pod = &self.pod;
+            let pod = format!("{}_{}({})", pods::name(pod), pods::namespace(pod), pods::uid(pod));
+            format!("(pod: {pod:?}, container: {})", self.container.name)
+        };
+        match (non_root, user) {
+            (Some(true), None) => Err(StartError::Root { place: place() }),
+            (Some(true), Some(0)) => Err(StartError::RootAsked { place: place() }),
+            (_, _) => Ok(()),
+        }
     }
 
     fn command(&self, image: &Image, env: &[(String, String)]) -> Result<Command, CommandError> {

@@ -4,9 +4,12 @@
 //! worker that panics is told of and started again from the stored status.
 
 mod attempt;
+mod checks;
 mod env;
 mod events;
+mod exec;
 mod logs;
+mod perform;
 mod registration;
 mod sandbox;
 mod worker;
@@ -65,6 +68,7 @@ struct Shared {
     logs: Arc<Logs>,
     guests: Arc<Guests>,
     recorder: Recorder,
+    probes: checks::Spread,
 }
 
 /// The agent of one node; [`Agent::run`] is its life.
@@ -153,7 +157,8 @@ impl Agent {
     ) -> Agent {
         let (logs, guests) = (Arc::new(Logs::new(config.spool.clone())), Guests::new());
         let (asking, requests) = mpsc::channel(REQUESTS);
-        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder };
+        let probes = checks::Spread::default();
+        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder, probes };
         Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),
