@@ -1,12 +1,15 @@
 //! Starting one attempt of a container: image, command, environment, files, memory, log.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::sandbox::Sandbox;
 use super::{SOURCE_ANNOTATION, Shared, env};
+use crate::budget::{Account, Limits, weight};
 use crate::files::Mounts;
 use crate::images::{Command, CommandError, Image, ImageError};
 use crate::lifecycle::{Attempt, Trouble};
@@ -14,7 +17,7 @@ use crate::logs::Log;
 use crate::model::expansion::expand;
 use crate::model::{pods, quantity};
 use crate::network::Endpoint;
-use crate::runtime::{Control, DEFAULT_LIMIT, Exit, Instance, MemoryBudget, ProgramError, Stdio, World, error_chain};
+use crate::runtime::{Control, Exit, Guests, Instance, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
 
 /// An attempt that begins.
@@ -123,8 +126,9 @@ impl Plan {
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
             working_dir,
-            memory: MemoryBudget::new(memory_limit(&self.container)),
+            account: Account::root(limits(&self.container)),
             guests: self.shared.guests.clone(),
+            instances: Guests::new(),
         };
         let world = Arc::new(world);
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
@@ -165,9 +169,20 @@ impl Plan {
     }
 }
 
-/// Bytes that the container's instances may hold together.
-fn memory_limit(container: &Container) -> usize {
-    let limits = container.resources.as_ref().and_then(|r| r.limits.as_ref());
-    let limit = limits.and_then(|l| l.get("memory")).and_then(|q| quantity::units(q).ok());
-    limit.map_or(DEFAULT_LIMIT, |bytes| usize::try_from(bytes).unwrap_or(DEFAULT_LIMIT))
+/// What the container's instances may hold and use together.
+fn limits(container: &Container) -> Limits {
+    let resources = container.resources.as_ref();
+    let limits = resources.and_then(|r| r.limits.as_ref());
+    let requests = resources.and_then(|r| r.requests.as_ref());
+    let millis = |of: Option<&BTreeMap<String, Quantity>>| {
+        of.and_then(|of| of.get("cpu")).and_then(|q| quantity::milli(q).ok()).and_then(|m| u64::try_from(m).ok())
+    };
+    let memory = limits.and_then(|l| l.get("memory")).and_then(|q| quantity::units(q).ok());
+    Limits {
+        memory: memory.and_then(|bytes| u64::try_from(bytes).ok()),
+        cpu_millis: millis(limits),
+        cpu_weight: weight(millis(requests).unwrap_or(0)),
+        instances: None,
+    }
+    .of_container()
 }

@@ -7,7 +7,7 @@ use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::memory::{MemoryBudget, MemoryCharge};
+use super::memory::Memory;
 use super::termination::Notice;
 use crate::files::{MountError, Mounts};
 use crate::network::Endpoint;
@@ -16,7 +16,7 @@ use crate::network::Endpoint;
 pub struct Host {
     pub(super) wasi: WasiCtx,
     pub(super) table: ResourceTable,
-    pub(super) memory: MemoryCharge,
+    pub(super) memory: Memory,
     pub(super) notice: Arc<Notice>,
     pub(super) endpoint: Arc<Endpoint>,
     /// Opened when the guest first asks for files; then empty.
@@ -32,14 +32,13 @@ impl WasiView for Host {
 /// State of a core module's instance (p1).
 pub struct ModuleHost {
     pub(super) wasi: WasiP1Ctx,
-    pub(super) memory: MemoryCharge,
+    pub(super) memory: Memory,
 }
 
 impl ModuleHost {
     /// The host of no guest, for looking at what a linker offers.
     pub(super) fn outside() -> ModuleHost {
-        let memory = MemoryCharge::new(MemoryBudget::new(0));
-        ModuleHost { wasi: WasiCtx::builder().build_p1(), memory }
+        ModuleHost { wasi: WasiCtx::builder().build_p1(), memory: Memory::new(None) }
     }
 }
 

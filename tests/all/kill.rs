@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wasmpod::budget::{Account, Limits};
 use wasmpod::files::Mounts;
 use wasmpod::images::Executable;
 use wasmpod::logs::{Entry, Log};
 use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{DEFAULT_LIMIT, Exit, Guests, Instance, MemoryBudget, Runtime, Stdio, World};
+use wasmpod::runtime::{Exit, Guests, Instance, Runtime, Stdio, World};
 
 use crate::host::guest;
 
@@ -23,8 +24,9 @@ async fn start(runtime: &Arc<Runtime>, target: &str, name: &str, log: &Arc<Log>)
         endpoint: Endpoint::new(PodNetwork::new([10, 0, 0, 1].into())),
         env: Vec::new(),
         working_dir: "/".into(),
-        memory: MemoryBudget::new(DEFAULT_LIMIT),
+        account: Account::root(Limits::NONE.of_container()),
         guests: Guests::new(),
+        instances: Guests::new(),
     };
     let mut instance = world.spawn(compiled, &[name.to_string()], Stdio::Log(log.clone()));
     assert!(instance.begun().await, "{name} begins");
