@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use backoff::go_duration;
 pub use container::{Ended, Trouble};
 pub use pod::{Action, Event, PodState};
 
