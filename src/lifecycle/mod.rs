@@ -40,6 +40,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use backoff::go_duration;
 pub use container::{Ended, Trouble};
 pub use event::{Action, Event, Note};
 pub use pod::PodState;
