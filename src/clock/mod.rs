@@ -37,6 +37,11 @@ impl Clock {
         Now { mono, wall }
     }
 
+    /// Waits for `span` of this clock's time.
+    pub async fn sleep(&self, span: std::time::Duration) {
+        tokio::time::sleep_until(self.instant(self.now().mono + span)).await;
+    }
+
     /// The tokio instant at which `mono` will have come.
     pub fn instant(&self, mono: std::time::Duration) -> Instant {
         self.start + mono

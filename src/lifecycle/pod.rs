@@ -252,7 +252,7 @@ impl PodState {
             let serves = ending.is_some() && container.kind() == Kind::Sidecar;
             let turn = !serves || (!served && last_sidecar == Some(at.index));
             if let Stage::Stopping { stop, .. } = &mut container.stage {
-                actions.extend(stop.drive(attempt, turn, now.mono));
+                stop.drive(attempt, turn, now.mono, actions);
             }
         }
     }

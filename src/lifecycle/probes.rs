@@ -137,9 +137,12 @@ impl Probing {
             Progress::Wanted => true,
         };
         let from = begun + self.initial_delay;
-        let ticked = now >= next;
-        if ticked {
-            self.next = Some(self.tick_after(next, now));
+        let mut ticked = false;
+        if now >= next {
+            let coming = self.tick_after(next, now);
+            // A tick from before the container began passes unused.
+            ticked = coming - self.period >= begun;
+            self.next = Some(coming);
         }
         if (ticked || wanted) && now >= from {
             self.progress = Progress::UnderWay;
@@ -324,6 +327,7 @@ mod tests {
         all.reset();
         assert_eq!(kinds(all.due(secs(3), false, secs(3))), [ProbeKind::Startup]);
         let fails = |_| Probed::Failure(String::new());
+        all.observe(ProbeKind::Startup, &fails(3));
         assert_eq!(probed_at(&mut all, ProbeKind::Startup, 4, fails), [4], "the second failure holds");
         assert_eq!(all.failed(), Some((ProbeKind::Startup, None)));
     }

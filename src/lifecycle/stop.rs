@@ -75,24 +75,25 @@ impl Stop {
     }
 
     /// Goes on as far as it can now. `turn`: whether all that it serves have ended.
-    pub(super) fn drive(&mut self, attempt: Attempt, turn: bool, now: Duration) -> Option<Action> {
-        match self.step {
-            Step::PreStop | Step::Turn if now < self.by && (self.step == Step::PreStop || !turn) => {
-                Some(Action::WakeAt(self.by))
-            }
-            Step::PreStop | Step::Turn => {
-                self.step = Step::Asked { at: now };
-                Some(Action::AskToExit(attempt))
-            }
-            Step::Asked { at } => {
-                let kill_at = self.by.max(at + self.floor);
-                if now < kill_at {
-                    return Some(Action::WakeAt(kill_at));
-                }
-                self.step = Step::Killed;
-                Some(Action::Kill(attempt))
-            }
-            Step::Killed => None,
+    pub(super) fn drive(&mut self, attempt: Attempt, turn: bool, now: Duration, actions: &mut Vec<Action>) {
+        let waits = match self.step {
+            Step::PreStop => true,
+            Step::Turn => !turn,
+            Step::Asked { .. } | Step::Killed => false,
+        };
+        if waits && now < self.by {
+            return actions.push(Action::WakeAt(self.by));
         }
+        if matches!(self.step, Step::PreStop | Step::Turn) {
+            self.step = Step::Asked { at: now };
+            actions.push(Action::AskToExit(attempt));
+        }
+        let Step::Asked { at } = self.step else { return };
+        let kill_at = self.by.max(at + self.floor);
+        if now < kill_at {
+            return actions.push(Action::WakeAt(kill_at));
+        }
+        self.step = Step::Killed;
+        actions.push(Action::Kill(attempt));
     }
 }
