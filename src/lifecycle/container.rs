@@ -52,17 +52,31 @@ pub(super) struct Since {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stage {
     /// Its turn has not come, or the last start failed and is tried again at the given time.
-    Waiting { trouble: Option<(Trouble, Duration)> },
+    Waiting {
+        trouble: Option<(Trouble, Duration)>,
+    },
     /// The node was told to start it.
     Starting,
     /// It runs, and its postStart hook does; nothing of it is shown yet.
-    PostStart { since: Since },
-    Running { since: Since },
+    PostStart {
+        since: Since,
+    },
+    Running {
+        since: Since,
+    },
     /// Brought to its end.
-    Stopping { since: Since, stop: Stop, shown: bool },
+    Stopping {
+        since: Since,
+        stop: Stop,
+        shown: bool,
+    },
     Exited(Ended),
     /// Ended, and waits for its next attempt.
-    BackOff { ended: Ended, delay: Duration, shown: Shown },
+    BackOff {
+        ended: Ended,
+        delay: Duration,
+        shown: Shown,
+    },
     /// Ended, and begins again as soon as its turn has come, whatever policy and back-off say.
     Due(Ended),
 }

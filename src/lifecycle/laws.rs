@@ -312,7 +312,10 @@ impl Play {
                 assert!(self.live.contains_key(&attempt), "only what is alive can be ended");
             }
             Action::PostStart(attempt) => {
-                assert!(self.live.contains_key(&attempt) && self.post_starts.insert(attempt), "one hook, of what lives");
+                assert!(
+                    self.live.contains_key(&attempt) && self.post_starts.insert(attempt),
+                    "one hook, of what lives"
+                );
             }
             Action::PreStop(attempt) => {
                 assert!(self.live.contains_key(&attempt) && self.pre_stops.insert(attempt), "one hook, of what lives");

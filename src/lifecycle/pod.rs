@@ -398,9 +398,8 @@ pub(super) fn begin_stop(
 
 /// Starts a container that is due, or says when it will be.
 fn advance(container: &mut Container, at: ContainerRef, pod: &str, now: Now, actions: &mut Vec<Action>) {
-    let back_off = |name: &str| {
-        Note::warning(at, "BackOff", format!("Back-off restarting failed container {name} in pod {pod}"))
-    };
+    let back_off =
+        |name: &str| Note::warning(at, "BackOff", format!("Back-off restarting failed container {name} in pod {pod}"));
     if let Stage::Exited(ended) = &container.stage {
         let delay = container.backoff.delay(ended.finished);
         if container.policy.after(ended.code) == Next::Nothing {

@@ -319,7 +319,8 @@ mod tests {
 
     #[test]
     fn k58_others_wait_for_startup_whose_verdict_holds_until_the_next_attempt() {
-        let mut all = probes("livenessProbe: {periodSeconds: 1}, startupProbe: {periodSeconds: 1, failureThreshold: 2}");
+        let mut all =
+            probes("livenessProbe: {periodSeconds: 1}, startupProbe: {periodSeconds: 1, failureThreshold: 2}");
         let kinds = |due: Vec<(ProbeKind, Due)>| due.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
         assert_eq!(kinds(all.due(secs(0), false, secs(1))), [ProbeKind::Startup]);
         assert!(all.observe(ProbeKind::Startup, &Probed::Success));
@@ -405,6 +406,9 @@ mod tests {
         let container: Container = serde_yaml::from_str("{name: c, livenessProbe: {}}").expect("a container");
         let mut all = Probes::of(&container);
         all.begin(secs(100), 64);
-        assert_eq!(all.due(secs(100), false, secs(100)), [(ProbeKind::Liveness, Due::At(Duration::from_millis(107_500)))]);
+        assert_eq!(
+            all.due(secs(100), false, secs(100)),
+            [(ProbeKind::Liveness, Due::At(Duration::from_millis(107_500)))]
+        );
     }
 }

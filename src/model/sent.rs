@@ -162,8 +162,7 @@ mod tests {
     #[test]
     fn what_is_no_such_object_is_refused_with_its_place() {
         let no_object = |why: &str| Err(Unreadable::NoObject(why.into()));
-        let other =
-            |version: &str, kind: &str| Err(Unreadable::Other { version: version.into(), kind: kind.into() });
+        let other = |version: &str, kind: &str| Err(Unreadable::Other { version: version.into(), kind: kind.into() });
         for (notation, text, want) in [
             (Notation::Json, "", no_object(NOTHING)),
             (Notation::Yaml, "", no_object("it is empty")),

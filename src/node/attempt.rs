@@ -1,21 +1,20 @@
 //! Starting one attempt of a container: image, command, environment, files, memory, log.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::config::Configs;
+use super::env::Sources;
 use super::sandbox::Sandbox;
-use super::{SOURCE_ANNOTATION, Shared, env};
-use crate::budget::{Account, Limits, weight};
+use super::{SOURCE_ANNOTATION, Shared, env, limits};
 use crate::files::Mounts;
 use crate::images::{Command, CommandError, Image, ImageError};
 use crate::lifecycle::{Attempt, Trouble};
 use crate::logs::Log;
 use crate::model::expansion::expand;
-use crate::model::{pods, quantity};
+use crate::model::pods;
 use crate::network::Endpoint;
 use crate::runtime::{Control, Exit, Guests, Instance, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
@@ -70,10 +69,9 @@ impl StartError {
         match self {
             StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
             StartError::NeverPull { .. } => retry("ErrImageNeverPull"),
-            StartError::Env(_)
-            | StartError::Volume(_)
-            | StartError::Root { .. }
-            | StartError::RootAsked { .. } => retry("CreateContainerConfigError"),
+            StartError::Env(_) | StartError::Volume(_) | StartError::Root { .. } | StartError::RootAsked { .. } => {
+                retry("CreateContainerConfigError")
+            }
             StartError::Command(CommandError::NotFound(_) | CommandError::Empty) | StartError::Program { .. } => {
                 Failure::Exit(Exit::StartError { message })
             }
@@ -109,10 +107,12 @@ impl Plan {
     /// Starts the attempt; its program may still have to be instantiated, which can take long: a
     /// module's start function runs then.
     pub(super) async fn start(self, image: Arc<Image>) -> Result<Started, StartError> {
-        self.check_user()?;
+        self.check_user(&image)?;
         let image_name = self.container.image.clone().unwrap_or_default();
         let host_ip = &self.shared.config.host_ip;
-        let env = env::variables(&self.pod, &self.container, &image, host_ip, &self.sandbox.ip())?;
+        let configs = Configs::of_environment(&*self.shared.control, &self.pod, &self.container).await;
+        let sources = Sources { image: &image, configs: &configs, host_ip, ip: &self.sandbox.ip() };
+        let env = env::variables(&self.pod, &self.container, &sources)?;
         let Command { program, argv } = self.command(&image, &env)?;
         let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
         let working_dir = working_dir.unwrap_or_else(|| image.working_dir.clone());
@@ -126,7 +126,7 @@ impl Plan {
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
             working_dir,
-            account: Account::root(limits(&self.container)),
+            account: self.sandbox.account.child(limits::of_container(self.container.resources.as_ref())),
             guests: self.shared.guests.clone(),
             instances: Guests::new(),
         };
@@ -136,8 +136,12 @@ impl Plan {
         Ok(Started { instance, running })
     }
 
-    /// Programs run as root here, as from an image that names no user; who must not is not run.
-    fn check_user(&self) -> Result<(), StartError> {
+    /// A built-in image is root's, like the one that it stands in for; a container that must not be is
+    /// not run. A program of one's own has no user at all.
+    fn check_user(&self, image: &Image) -> Result<(), StartError> {
+        if !image.is_built_in() {
+            return Ok(());
+        }
         let own = self.container.security_context.as_ref();
         let pods = self.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
         let non_root = own.and_then(|c| c.run_as_non_root).or(pods.and_then(|c| c.run_as_non_root));
@@ -167,22 +171,4 @@ impl Plan {
         let root = self.sandbox.folder.join("containers").join(&self.container.name).join(attempt);
         Ok(Mounts::new(Some(root), image.files, mounts))
     }
-}
-
-/// What the container's instances may hold and use together.
-fn limits(container: &Container) -> Limits {
-    let resources = container.resources.as_ref();
-    let limits = resources.and_then(|r| r.limits.as_ref());
-    let requests = resources.and_then(|r| r.requests.as_ref());
-    let millis = |of: Option<&BTreeMap<String, Quantity>>| {
-        of.and_then(|of| of.get("cpu")).and_then(|q| quantity::milli(q).ok()).and_then(|m| u64::try_from(m).ok())
-    };
-    let memory = limits.and_then(|l| l.get("memory")).and_then(|q| quantity::units(q).ok());
-    Limits {
-        memory: memory.and_then(|bytes| u64::try_from(bytes).ok()),
-        cpu_millis: millis(limits),
-        cpu_weight: weight(millis(requests).unwrap_or(0)),
-        instances: None,
-    }
-    .of_container()
 }

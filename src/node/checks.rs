@@ -37,7 +37,8 @@ pub(super) struct Place {
 impl Place {
     /// One attempt of a probe; what can't be made is tried again at once, a few times.
     pub(super) async fn probe(&self, probe: &Probe) -> Probed {
-        let timeout = Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
+        let timeout =
+            Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
         let mut probed = Probed::Success;
         for _ in 0..TRIES {
             probed = self.probe_once(probe, timeout).await;
@@ -81,7 +82,9 @@ impl Place {
             let words = command.join(" ");
             let failed = |error: String, output: &str| {
                 let hook = format!("Exec lifecycle hook ([{words}])");
-                Err(format!("{hook} for Container {name:?} in Pod {pod:?} failed - error: {error}, message: {output:?}"))
+                Err(format!(
+                    "{hook} for Container {name:?} in Pod {pod:?} failed - error: {error}, message: {output:?}"
+                ))
             };
             return match self.running.exec(&self.shared, command, HOOK_OUTPUT, None).await {
                 Ok(output) if output.code == 0 => Ok(()),

@@ -78,6 +78,11 @@ impl Told<'_> {
         self.recorder.record(self.pod, None, Warning, "FailedCreatePodSandBox", message);
     }
 
+    /// A volume can't be had (K75).
+    pub(super) fn failed_mount(&self, why: &str) {
+        self.recorder.record(self.pod, None, Warning, "FailedMount", why.into());
+    }
+
     /// The node has no room for the pod.
     pub(super) fn rejected(&self, reason: &str, message: &str) {
         self.recorder.record(self.pod, None, Warning, reason, message.into());

@@ -49,7 +49,7 @@ impl Running {
         let name = found.argv.first().cloned().unwrap_or_default();
         let program = program.map_err(|source| ExecError::Program { name, source })?;
         let capture = Arc::new(Capture::new(limit));
-        let mut instance = self.world.spawn(program, &found.argv, Stdio::Capture(capture.clone()));
+        let mut instance = self.world.exec(program, &found.argv, Stdio::Capture(capture.clone()));
         let exit = match within {
             None => instance.exited().await,
             Some(after) => match tokio::time::timeout(after, instance.exited()).await {

@@ -5,9 +5,11 @@
 
 mod attempt;
 mod checks;
+mod config;
 mod env;
 mod events;
 mod exec;
+mod limits;
 mod logs;
 mod perform;
 mod registration;
@@ -24,6 +26,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
+use crate::budget::{Account, Limits};
 use crate::clock::Clock;
 use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
 use crate::events::Recorder;
@@ -69,6 +72,8 @@ struct Shared {
     guests: Arc<Guests>,
     recorder: Recorder,
     probes: checks::Spread,
+    /// What all pods hold and use.
+    account: Arc<Account>,
 }
 
 /// The agent of one node; [`Agent::run`] is its life.
@@ -158,7 +163,9 @@ impl Agent {
         let (logs, guests) = (Arc::new(Logs::new(config.spool.clone())), Guests::new());
         let (asking, requests) = mpsc::channel(REQUESTS);
         let probes = checks::Spread::default();
-        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder, probes };
+        let account = Account::root(Limits::NONE);
+        let shared =
+            Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder, probes, account };
         Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),

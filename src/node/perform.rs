@@ -7,12 +7,13 @@ use k8s_openapi::api::core::v1::Container;
 
 use super::attempt::{Failure, Plan, Started};
 use super::checks::Place;
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, SandboxError};
 use super::worker::{Fact, Worker, exited};
 use crate::control::{DeleteOptions, Preconditions, Reason};
 use crate::lifecycle::{Action, Attempt, ContainerRef, Event, ProbeKind, Role};
 use crate::logs::Stream;
 use crate::model::pods;
+use crate::runtime::error_chain;
 
 impl Worker {
     pub(super) async fn perform(&mut self, action: Action) -> Option<Event> {
@@ -45,14 +46,19 @@ impl Worker {
     }
 
     async fn set_up(&mut self) -> Event {
-        match Sandbox::set_up(&self.shared, &self.pod) {
+        match Sandbox::set_up(&self.shared, &self.pod).await {
             Ok(sandbox) => {
                 let ip = sandbox.ip();
                 self.sandbox = Some(Arc::new(sandbox));
                 Event::SetUp { ip }
             }
+            // A kubelet tells of volumes by events alone.
+            Err(error @ (SandboxError::Content(_) | SandboxError::Volume(_))) => {
+                self.told().failed_mount(&error_chain(&error));
+                Event::SetUpFailed { message: None }
+            }
             Err(error) => {
-                let message = error.to_string();
+                let message = error_chain(&error);
                 self.told().no_sandbox(&message);
                 Event::SetUpFailed { message: Some(message) }
             }

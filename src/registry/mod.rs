@@ -23,8 +23,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::clock::Clock;
 use self::change::Decision;
+use crate::clock::Clock;
 use crate::control::{
     Body, ControlPlane, DeleteOptions, Deleted, Key, List, Object, Preconditions, Reason, Resource, Revision, Scope,
     Status, Subresource, Update, WatchStream,

@@ -271,7 +271,8 @@ mod tests {
             Body::from(namespace)
         };
         let refused = registry().create(namespace("Bad_NS")).await.expect_err("a bad name");
-        let words = "Namespace \"Bad_NS\" is invalid: metadata.name: Invalid value: \"Bad_NS\": a lowercase RFC 1123 label";
+        let words =
+            "Namespace \"Bad_NS\" is invalid: metadata.name: Invalid value: \"Bad_NS\": a lowercase RFC 1123 label";
         assert!(refused.message.starts_with(words), "{refused}");
         let made = registry().create(namespace("shop")).await.expect("made").decode::<Namespace>().expect("one");
         assert_eq!(made.metadata.namespace, None);

@@ -101,10 +101,12 @@ fn selects(scope: &Scope, object: &Object) -> bool {
         Resource::NAMESPACES => object
             .decode::<Namespace>()
             .map(|o| labelled(scope, &o.metadata) && scope.fields.matches(|field| namespace_field(&o, field))),
-        Resource::CONFIG_MAPS => object.decode::<ConfigMap>().map(|o| labelled(scope, &o.metadata) && scope.fields.matches(by_key)),
-        Resource::SECRETS => object.decode::<Secret>().map(|o| {
-            labelled(scope, &o.metadata) && scope.fields.matches(|field| secret_field(&o, field))
-        }),
+        Resource::CONFIG_MAPS => {
+            object.decode::<ConfigMap>().map(|o| labelled(scope, &o.metadata) && scope.fields.matches(by_key))
+        }
+        Resource::SECRETS => object
+            .decode::<Secret>()
+            .map(|o| labelled(scope, &o.metadata) && scope.fields.matches(|field| secret_field(&o, field))),
         _ => Ok(false),
     };
     chosen.unwrap_or_else(|error| {
