@@ -59,6 +59,11 @@ impl Warnings {
         *self.0.lock() = warnings;
     }
 
+    /// Adds these.
+    pub fn add(&self, warnings: Vec<String>) {
+        self.0.lock().extend(warnings);
+    }
+
     /// All of them; then there are none.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock())

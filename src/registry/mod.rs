@@ -8,7 +8,7 @@ mod change;
 pub mod config_map;
 mod difference;
 mod fields;
-mod identity;
+pub mod identity;
 mod metadata;
 mod patch;
 mod plain;
@@ -16,6 +16,8 @@ pub mod pod;
 mod reads;
 pub mod secret;
 pub mod support;
+
+pub use patch::keys as merge;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod api;
+mod api_writes;
 mod bad_input;
 mod capacity;
 mod clients;
@@ -14,6 +15,7 @@ mod guests;
 mod host;
 mod kill;
 mod kubectl;
+mod kubectl_writes;
 mod log_files;
 mod network;
 mod outside;

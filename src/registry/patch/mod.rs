@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows rules of kinds but how their lists merge ([`keys`]); what comes out is judged like any update.
 
-mod keys;
+pub mod keys;
 mod operations;
 mod strategic;
 
