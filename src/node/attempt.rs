@@ -96,6 +96,7 @@ impl Plan {
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
             working_dir,
+            clock: self.shared.clock,
             account: Account::root(limits(&self.container)),
             guests: self.shared.guests.clone(),
             instances: Guests::new(),

@@ -86,7 +86,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         let wake = worker.wake;
         let timer = async move {
             match wake {
-                Some(at) => tokio::time::sleep_until(clock.instant(at)).await,
+                Some(at) => clock.sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
@@ -222,7 +222,7 @@ impl Worker {
             Action::AskToExit(attempt) => {
                 if let Some(control) = self.controls.get(&attempt) {
                     self.told().killing(attempt);
-                    control.ask_to_exit();
+                    control.ask_to_exit(&self.stop_signal(attempt));
                 }
             }
             Action::Kill(attempt) => {
@@ -244,7 +244,7 @@ impl Worker {
         let log = self.shared.logs.open(&self.pod, &container.name, &container_id);
         let (shared, pod) = (self.shared.clone(), self.pod.clone());
         let (logs, uid) = (self.shared.logs.clone(), pods::uid(&self.pod).to_string());
-        let name = container.name.clone();
+        let (name, clock) = (container.name.clone(), self.shared.clock);
         let plan = Plan { shared, pod, sandbox, attempt, container, log: log.clone() };
         self.facts.push(Box::pin(async move {
             match plan.start().await {
@@ -252,7 +252,7 @@ impl Worker {
                     Fact::Spawned(Event::Started { attempt, container_id, image_id }, attempt, Box::new(instance))
                 }
                 Err(error) => {
-                    let now = jiff::Timestamp::now();
+                    let now = clock.now().wall;
                     let fact = match error.failure() {
                         Failure::Retry(trouble) => {
                             logs.discard(&uid, &name, &container_id);
@@ -270,6 +270,12 @@ impl Worker {
                 }
             }
         }));
+    }
+
+    /// The signal that asks the attempt to end.
+    fn stop_signal(&self, attempt: Attempt) -> String {
+        let lifecycle = self.container(attempt).and_then(|container| container.lifecycle.as_ref());
+        lifecycle.and_then(|lifecycle| lifecycle.stop_signal.clone()).unwrap_or_else(|| "SIGTERM".into())
     }
 
     fn container(&self, attempt: Attempt) -> Option<&Container> {
