@@ -92,7 +92,7 @@ fn a_pods_quota_holds_for_its_containers_together_and_debts_can_be_forgiven() {
     pod.forgive();
     assert_eq!(two.exhausted_until(now), None);
     one.used_cpu(PERIOD, now);
-    assert!(one.exhausted_until(now).is_some_and(|until| until >= now + 9 * PERIOD));
+    assert!(one.exhausted_until(now).is_some_and(|until| until >= now + 8 * PERIOD));
     pod.set_limits(Limits::NONE);
     assert_eq!(one.exhausted_until(now), None);
     assert!(!one.has_quota());

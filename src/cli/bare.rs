@@ -14,6 +14,7 @@ use super::signals::Signals;
 use super::wanted::GRACE;
 use super::watching::Watching;
 use crate::budget::{Account, Limits};
+use crate::clock::Clock;
 use crate::embedded;
 use crate::files::{Mount, Mounts};
 use crate::images::{Executable, Images, Stamp, stamp};
@@ -50,6 +51,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
             endpoint: Endpoint::new(PodNetwork::new([10, 88, 0, 1].into())),
             env: env.clone(),
             working_dir: "/".into(),
+            clock: Clock::system(),
             account: Account::root(Limits::NONE.of_container()),
             guests: Guests::new(),
             instances: Guests::new(),
@@ -96,12 +98,12 @@ async fn to_the_end(
             }
             signal = signals.next() => {
                 // Once asks, twice kills.
-                if asked.replace(signal).is_some() { control.kill() } else { control.ask_to_exit() }
+                if asked.replace(signal).is_some() { control.kill() } else { control.ask_to_exit("SIGTERM") }
             }
             program = next_program(&mut renewal), if asked.is_none() => {
                 if newer.replace(program).is_none() {
                     tell!("{name} changed: running it again");
-                    control.ask_to_exit();
+                    control.ask_to_exit("SIGTERM");
                     kill_at = Some(Instant::now() + GRACE);
                 }
             }

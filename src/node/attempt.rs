@@ -126,6 +126,7 @@ impl Plan {
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
             working_dir,
+            clock: self.shared.clock,
             account: self.sandbox.account.child(limits::of_container(self.container.resources.as_ref())),
             guests: self.shared.guests.clone(),
             instances: Guests::new(),

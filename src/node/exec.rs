@@ -48,11 +48,12 @@ impl Running {
         let program = shared.runtime.program(found.program.digest, &found.program.bytes).await;
         let name = found.argv.first().cloned().unwrap_or_default();
         let program = program.map_err(|source| ExecError::Program { name, source })?;
+        let until = |after| shared.clock.instant(shared.clock.now().mono + after);
         let capture = Arc::new(Capture::new(limit));
         let mut instance = self.world.exec(program, &found.argv, Stdio::Capture(capture.clone()));
         let exit = match within {
             None => instance.exited().await,
-            Some(after) => match tokio::time::timeout(after, instance.exited()).await {
+            Some(after) => match tokio::time::timeout_at(until(after), instance.exited()).await {
                 Ok(exit) => exit,
                 // Dropped, the instance is killed.
                 Err(_) => return Err(ExecError::TimedOut { command: command.to_vec(), after }),

@@ -26,7 +26,7 @@ impl Worker {
             Action::Probe(attempt, kind) => self.probe(attempt, kind),
             Action::AskToExit(attempt) => {
                 if let Some(running) = self.running.get(&attempt) {
-                    running.control.ask_to_exit();
+                    running.control.ask_to_exit(&self.stop_signal(attempt));
                 }
             }
             Action::Kill(attempt) => {
@@ -72,11 +72,11 @@ impl Worker {
         let log = self.shared.logs.open(&self.pod, &container.name, &container_id);
         let (shared, pod) = (self.shared.clone(), self.pod.clone());
         let (logs, uid) = (self.shared.logs.clone(), pods::uid(&self.pod).to_string());
-        let name = container.name.clone();
+        let (name, clock) = (container.name.clone(), self.shared.clock);
         let id = container_id.clone();
         let plan = Plan { shared, pod, sandbox, attempt, container, log: log.clone() };
         let failed = move |error: super::attempt::StartError| {
-            let now = jiff::Timestamp::now();
+            let now = clock.now().wall;
             let fact = match error.failure() {
                 Failure::Retry(trouble) => {
                     logs.discard(&uid, &name, &container_id);
@@ -110,6 +110,12 @@ impl Worker {
             }
         };
         self.facts.push(Box::pin(std::future::ready(fact)));
+    }
+
+    /// The signal that asks the attempt to end.
+    fn stop_signal(&self, attempt: Attempt) -> String {
+        let lifecycle = self.container(attempt.container).and_then(|container| container.lifecycle);
+        lifecycle.and_then(|lifecycle| lifecycle.stop_signal).unwrap_or_else(|| "SIGTERM".into())
     }
 
     /// A container of the pod as its spec has it.

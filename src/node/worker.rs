@@ -91,7 +91,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         let wake = worker.wake;
         let timer = async move {
             match wake {
-                Some(at) => tokio::time::sleep_until(clock.instant(at)).await,
+                Some(at) => clock.sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::DynInputStream;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::memory::Memory;
 use super::termination::Notice;
+use crate::clock::Clock;
 use crate::files::{MountError, Mounts};
 use crate::network::Endpoint;
 
@@ -18,6 +20,7 @@ pub struct Host {
     pub(super) table: ResourceTable,
     pub(super) memory: Memory,
     pub(super) notice: Arc<Notice>,
+    pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
     /// Opened when the guest first asks for files; then empty.
     pub(super) mounts: Option<Arc<Mounts>>,
@@ -33,12 +36,17 @@ impl WasiView for Host {
 pub struct ModuleHost {
     pub(super) wasi: WasiP1Ctx,
     pub(super) memory: Memory,
+    pub(super) notice: Arc<Notice>,
+    pub(super) clock: Clock,
+    /// Standard input, once the guest has waited for it.
+    pub(super) stdin: Option<Resource<DynInputStream>>,
 }
 
 impl ModuleHost {
     /// The host of no guest, for looking at what a linker offers.
     pub(super) fn outside() -> ModuleHost {
-        ModuleHost { wasi: WasiCtx::builder().build_p1(), memory: Memory::new(None) }
+        let (wasi, clock) = (WasiCtx::builder().build_p1(), Clock::system());
+        ModuleHost { wasi, memory: Memory::new(None), notice: Arc::default(), clock, stdin: None }
     }
 }
 

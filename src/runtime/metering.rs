@@ -185,6 +185,21 @@ impl Drop for Meter {
     }
 }
 
+/// Lets every other guest of this thread have its turn. tokio's `yield_now` would not do: the task
+/// that it wakes goes ahead of the queue, so that one spinning guest per thread starves all others.
+pub async fn to_the_end_of_the_queue() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        // Woken while it is polled, a task goes to the end.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

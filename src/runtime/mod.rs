@@ -7,12 +7,14 @@
 
 mod cache;
 mod capture;
+mod clocks;
 mod exit;
 mod guests;
 mod host;
 mod linkers;
 mod memory;
 mod metering;
+mod poll_oneoff;
 mod program;
 mod sockets;
 mod stdio;

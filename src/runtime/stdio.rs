@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::capture::Capture;
+use crate::clock::Clock;
 use crate::logs::{Log, Stream};
 
 /// Where a guest's standard streams lead.
@@ -28,11 +28,11 @@ pub enum Stdio {
 
 impl Stdio {
     /// Connects the guest.
-    pub(super) fn connect(&self, wasi: &mut WasiCtxBuilder) {
+    pub(super) fn connect(&self, wasi: &mut WasiCtxBuilder, clock: Clock) {
         match self {
             Stdio::Log(log) => {
-                wasi.stdout(Writer::Log(log.clone(), Stream::Stdout));
-                wasi.stderr(Writer::Log(log.clone(), Stream::Stderr));
+                wasi.stdout(Writer::Log(log.clone(), Stream::Stdout, clock));
+                wasi.stderr(Writer::Log(log.clone(), Stream::Stderr, clock));
             }
             Stdio::Capture(capture) => {
                 wasi.stdout(Writer::Capture(capture.clone()));
@@ -45,9 +45,9 @@ impl Stdio {
     }
 
     /// Tells whoever reads the output what became of the guest.
-    pub(super) fn report(&self, message: &str) {
+    pub(super) fn report(&self, message: &str, clock: Clock) {
         match self {
-            Stdio::Log(log) => log.write(Stream::Stderr, format!("{message}\n").as_bytes(), Timestamp::now()),
+            Stdio::Log(log) => log.write(Stream::Stderr, format!("{message}\n").as_bytes(), clock.now().wall),
             Stdio::Capture(capture) => capture.write(format!("{message}\n").as_bytes()),
             // The caller has the exit and words of its own for it.
             Stdio::Inherit => {}
@@ -55,9 +55,9 @@ impl Stdio {
     }
 
     /// The guest has ended.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self, clock: Clock) {
         match self {
-            Stdio::Log(log) => log.close(Timestamp::now()),
+            Stdio::Log(log) => log.close(clock.now().wall),
             Stdio::Capture(_) | Stdio::Inherit => {}
         }
     }
@@ -66,14 +66,14 @@ impl Stdio {
 /// Takes output. Never waits: a log drops old lines, a capture new ones, rather than stop a guest.
 #[derive(Clone)]
 enum Writer {
-    Log(Arc<Log>, Stream),
+    Log(Arc<Log>, Stream, Clock),
     Capture(Arc<Capture>),
 }
 
 impl Writer {
     fn put(&self, bytes: &[u8]) {
         match self {
-            Writer::Log(log, stream) => log.write(*stream, bytes, Timestamp::now()),
+            Writer::Log(log, stream, clock) => log.write(*stream, bytes, clock.now().wall),
             Writer::Capture(capture) => capture.write(bytes),
         }
     }

@@ -16,16 +16,18 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
+use super::clocks;
 use super::exit::{Exit, error_chain, of_error};
 use super::guests::Guests;
 use super::host::{Host, ModuleHost, preopen};
 use super::memory::Memory;
-use super::metering::Meter;
+use super::metering::{Meter, to_the_end_of_the_queue};
 use super::program::{Kind, Program};
 use super::stdio::Stdio;
 use super::termination::Notice;
 use super::{Runtime, ticker::Ticker};
 use crate::budget::{Account, Resource};
+use crate::clock::Clock;
 use crate::files::Mounts;
 use crate::network::Endpoint;
 
@@ -43,6 +45,8 @@ pub struct World {
     pub env: Vec<(String, String)>,
     /// What instances are told is their initial working directory (`wasi:cli/environment`).
     pub working_dir: String,
+    /// The instances' time.
+    pub clock: Clock,
     /// What the instances may hold and use together.
     pub account: Arc<Account>,
     /// Whom the instances are counted with.
@@ -119,13 +123,13 @@ impl Control {
         self.end(By::Kill);
     }
 
-    /// Asks the instance to end. One that does not handle that refuses new connections, may finish
+    /// Asks the instance to end, as `signal` (`SIGTERM`, say) would. One that does not handle that refuses new connections, may finish
     /// the accepted ones, and ends. One that waits for its CPU quota gets some of it at once.
-    pub fn ask_to_exit(&self) {
+    pub fn ask_to_exit(&self, signal: &str) {
         self.account.forgive();
         self.end.task.wake();
         if self.handles_termination {
-            self.notice.give();
+            self.notice.give(signal);
             return;
         }
         let Some(endpoint) = self.endpoint.clone() else { return self.end(By::Request) };
@@ -201,13 +205,15 @@ impl World {
         let (tell_begun, begun) = oneshot::channel();
         let mut wasi = WasiCtx::builder();
         wasi.args(argv).envs(&self.env).initial_cwd(&self.working_dir).allow_udp(false);
-        stdio.connect(&mut wasi);
+        stdio.connect(&mut wasi, self.clock);
+        clocks::set(&mut wasi, self.clock);
         let preempted = Arc::new(AtomicBool::new(false));
         let start = Start {
             engine: self.runtime.engine().clone(),
             program,
             wasi,
             mounts: self.mounts.clone(),
+            clock: self.clock,
             account: self.account.clone(),
             endpoint: self.endpoint.clone(),
             notice,
@@ -219,7 +225,7 @@ impl World {
         let guests = [self.guests.enter(&end), self.instances.enter(&end)];
         let meter = Meter::new(self.account.clone(), preempted);
         let running = Watched { running: Some(Box::pin(start.run())), end, meter, runtime: self.runtime.clone() };
-        let name = self.name.clone();
+        let (name, clock) = (self.name.clone(), self.clock);
         let (instances, runtime) = (self.instances.clone(), self.runtime.clone());
         self.runtime.spawn(async move {
             // A panic in host code is this instance's end and nobody else's.
@@ -231,9 +237,9 @@ impl World {
                 instances.kill(&runtime);
             }
             if let Some(message) = exit.message() {
-                stdio.report(&format!("{name}: {message}"));
+                stdio.report(&format!("{name}: {message}"), clock);
             }
-            stdio.close();
+            stdio.close(clock);
             drop(guests);
             // Whoever started it may be gone.
             let _ = told.send(exit);
@@ -248,6 +254,7 @@ struct Start {
     program: Arc<Program>,
     wasi: WasiCtxBuilder,
     mounts: Arc<Mounts>,
+    clock: Clock,
     account: Arc<Account>,
     endpoint: Arc<Endpoint>,
     notice: Arc<Notice>,
@@ -282,7 +289,8 @@ impl Start {
                     return Exit::StartError { message: error_chain(&error) };
                 }
                 let memory = Memory::new(self.account.charge(Resource::Memory, 0).ok());
-                let host = ModuleHost { wasi: self.wasi.build_p1(), memory };
+                let (notice, clock) = (self.notice, self.clock);
+                let host = ModuleHost { wasi: self.wasi.build_p1(), memory, notice, clock, stdin: None };
                 let mut store = store(&self.engine, host, self.end, self.preempted);
                 store.limiter(|host| &mut host.memory);
                 let ran = async {
@@ -320,6 +328,7 @@ impl Start {
             table: ResourceTable::new(),
             memory: Memory::new(self.account.charge(Resource::Memory, 0).ok()),
             notice: self.notice,
+            clock: self.clock,
             endpoint: self.endpoint,
             mounts: Some(self.mounts),
         };
@@ -343,21 +352,6 @@ fn store<T: 'static>(engine: &Engine, host: T, end: Arc<End>, preempted: Arc<Ato
     });
     store.set_epoch_deadline(1);
     store
-}
-
-/// Lets every other guest of this thread have its turn. tokio's `yield_now` would not do: the task
-/// that it wakes goes ahead of the queue, so that one spinning guest per thread starves all others.
-async fn to_the_end_of_the_queue() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        // Woken while it is polled, a task goes to the end.
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn of_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
