@@ -25,5 +25,6 @@ mod shell;
 mod static_pods;
 mod stopping;
 mod third_party;
+mod traces;
 mod validate;
 mod watching;
