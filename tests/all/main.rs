@@ -29,6 +29,7 @@ mod shell;
 mod static_pods;
 mod stopping;
 mod third_party;
+mod traces;
 mod validate;
 mod watching;
 mod worlds;
