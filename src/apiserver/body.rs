@@ -150,7 +150,10 @@ mod tests {
         }
         for sizes in [vec![MOST + 1], vec![MOST, 1], vec![MOST; 100]] {
             let refused = collect(of(&sizes)).await.expect_err("too large");
-            assert_eq!((refused.reason.code(), refused.message.as_str()), (413, "Request entity too large: limit is 3145728"));
+            assert_eq!(
+                (refused.reason.code(), refused.message.as_str()),
+                (413, "Request entity too large: limit is 3145728")
+            );
         }
         let stuck = HttpBody::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         assert_eq!(collect(stuck).await.map_err(|status| status.reason), Err(Reason::Timeout));

@@ -7,8 +7,8 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use k8s_openapi::api::{core, events};
 use k8s_openapi::api::policy::v1::Eviction;
+use k8s_openapi::api::{core, events};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -293,12 +293,16 @@ mod tests {
         for served in served::SERVED.iter().filter(|served| served.allows("patch")) {
             let document = read(&served::root(served.group, served.version));
             let place = if served.namespaced { "namespaces/{namespace}/" } else { "" };
-            let path = format!("/{}/{place}{}/{{name}}", served::root(served.group, served.version), served.resource.plural);
+            let path =
+                format!("/{}/{place}{}/{{name}}", served::root(served.group, served.version), served.resource.plural);
             let patch = &document["paths"][&path]["patch"];
             let gvk = json!({"group": served.group, "version": served.version, "kind": served.resource.kind});
             assert_eq!(patch["x-kubernetes-group-version-kind"], gvk, "{path}");
             let names: Vec<&Value> = patch["parameters"].as_array().into_iter().flatten().map(|p| &p["name"]).collect();
-            assert!(names.contains(&&json!("fieldValidation")) && names.contains(&&json!("dryRun")), "{path}: {names:?}");
+            assert!(
+                names.contains(&&json!("fieldValidation")) && names.contains(&&json!("dryRun")),
+                "{path}: {names:?}"
+            );
             assert!(patch["requestBody"]["content"]["application/strategic-merge-patch+json"].is_object(), "{path}");
         }
     }

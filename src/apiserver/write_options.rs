@@ -104,12 +104,12 @@ fn of_params(params: &Params) -> Result<meta::DeleteOptions, Status> {
     let wrong = |name: &str, text: &str, wanted: &str| {
         Status::new(Reason::BadRequest, format!("{name}: Invalid value: {text:?}: must be {wanted}"))
     };
-    let grace = params.get("gracePeriodSeconds").map(|text| {
-        text.parse().map_err(|_| wrong("gracePeriodSeconds", text, "a whole number"))
-    });
-    let orphan = params.get("orphanDependents").map(|text| {
-        text.parse().map_err(|_| wrong("orphanDependents", text, "true or false"))
-    });
+    let grace = params
+        .get("gracePeriodSeconds")
+        .map(|text| text.parse().map_err(|_| wrong("gracePeriodSeconds", text, "a whole number")));
+    let orphan = params
+        .get("orphanDependents")
+        .map(|text| text.parse().map_err(|_| wrong("orphanDependents", text, "true or false")));
     Ok(meta::DeleteOptions {
         grace_period_seconds: grace.transpose()?,
         orphan_dependents: orphan.transpose()?,
@@ -186,7 +186,12 @@ mod tests {
         for (query, body, want, dry) in [
             ("", "", options(None, None, None), false),
             ("gracePeriodSeconds=5&propagationPolicy=Background&dryRun=All", "", options(Some(5), None, None), true),
-            ("", r#"{"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0}"#, options(Some(0), None, None), false),
+            (
+                "",
+                r#"{"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0}"#,
+                options(Some(0), None, None),
+                false,
+            ),
             (
                 "gracePeriodSeconds=5",
                 r#"{"apiVersion":"meta.k8s.io/v1","dryRun":["All"],"preconditions":{"uid":"u","resourceVersion":"7"}}"#,

@@ -87,8 +87,7 @@ impl Change<'_> {
     /// Deletes an object.
     pub async fn delete(&self, name: &str) -> Result<Response, Status> {
         let form = self.ask.form(Asked::Object)?;
-        let DeleteRequest { options, dry_run } =
-            DeleteRequest::of(&self.ask.params, self.media, &self.body).await?;
+        let DeleteRequest { options, dry_run } = DeleteRequest::of(&self.ask.params, self.media, &self.body).await?;
         match self.control(dry_run).delete(&self.ask.key(name), options).await? {
             Deleted::Marked(object) => form.one(&object),
             Deleted::Gone(object) if object.key.resource == Resource::PODS => form.one(&object),
@@ -99,8 +98,7 @@ impl Change<'_> {
     /// Deletes all objects that the parameters select, and answers with them.
     pub async fn delete_all(&self) -> Result<Response, Status> {
         let form = self.ask.form(Asked::List)?;
-        let DeleteRequest { options, dry_run } =
-            DeleteRequest::of(&self.ask.params, self.media, &self.body).await?;
+        let DeleteRequest { options, dry_run } = DeleteRequest::of(&self.ask.params, self.media, &self.body).await?;
         let List { items, revision } = self.ask.api.control.list(&self.ask.scope()?).await?;
         let control = self.control(dry_run);
         for object in &items {
@@ -246,7 +244,8 @@ fn with_code(mut response: Response, code: StatusCode) -> Response {
 fn success(code: StatusCode, object: Option<&Object>) -> Response {
     let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
     if let (Some(object), Some(fields)) = (object, status.as_object_mut()) {
-        let uid = serde_json::from_slice::<serde_json::Value>(&object.json).unwrap_or_default()["metadata"]["uid"].take();
+        let uid =
+            serde_json::from_slice::<serde_json::Value>(&object.json).unwrap_or_default()["metadata"]["uid"].take();
         let details = json!({"name": &*object.key.name, "kind": object.key.resource.plural, "uid": uid});
         fields.insert("details".into(), details);
     } else if let Some(fields) = status.as_object_mut() {

@@ -162,7 +162,8 @@ pub fn read_answer(stream: TcpStream) -> Answer {
 }
 
 /// Rows about what is not served yet: streams into containers, and the end of namespaces.
-const NOT_SERVED: [&str; 5] = ["exec-bad-container", "exec-which", "attach-bad", "portforward-missing", "ns-delete-default"];
+const NOT_SERVED: [&str; 5] =
+    ["exec-bad-container", "exec-which", "attach-bad", "portforward-missing", "ns-delete-default"];
 
 /// Where a real server's answer is its own accident, ours is better: an unreadable revision is the
 /// request's fault (400), not the server's (500).

@@ -93,13 +93,49 @@ fn what_cannot_be_read_or_run_is_refused_in_words() {
     let pod = |rest: &str| format!("{{metadata: {{name: a}}, {spec}{rest}}}}}");
     for (query, media, body, code, words) in [
         ("", "application/vnd.kubernetes.protobuf", "k8s\0".into(), 415, "is in protobuf, which is not read here yet"),
-        ("", JSON, "{".into(), 400, "the object provided is unrecognized (must be of type Pod): couldn't get version/kind"),
-        (strict, YAML, pod(", contaners: []"), 400, "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.contaners\""),
-        (strict, YAML, pod(", restartPolicy: Never, restartPolicy: Always"), 400, "strict decoding error: duplicate field \"spec.restartPolicy\""),
-        ("", YAML, pod(", hostNetwork: 'true'"), 400, "spec.hostNetwork: wanted a boolean, found the string \"true\" (line 1, column"),
-        ("", YAML, pod(", hostNetwork: true"), 403, "pods \"a\" is forbidden: spec.hostNetwork: can't be used: a pod's network"),
+        (
+            "",
+            JSON,
+            "{".into(),
+            400,
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind",
+        ),
+        (
+            strict,
+            YAML,
+            pod(", contaners: []"),
+            400,
+            "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.contaners\"",
+        ),
+        (
+            strict,
+            YAML,
+            pod(", restartPolicy: Never, restartPolicy: Always"),
+            400,
+            "strict decoding error: duplicate field \"spec.restartPolicy\"",
+        ),
+        (
+            "",
+            YAML,
+            pod(", hostNetwork: 'true'"),
+            400,
+            "spec.hostNetwork: wanted a boolean, found the string \"true\" (line 1, column",
+        ),
+        (
+            "",
+            YAML,
+            pod(", hostNetwork: true"),
+            403,
+            "pods \"a\" is forbidden: spec.hostNetwork: can't be used: a pod's network",
+        ),
         ("", YAML, pod(", restartPolicy: always"), 422, "spec.restartPolicy: Unsupported value: \"always\""),
-        ("", YAML, "metadata: {name: a, namespace: b}".into(), 400, "the namespace of the provided object does not match"),
+        (
+            "",
+            YAML,
+            "metadata: {name: a, namespace: b}".into(),
+            400,
+            "the namespace of the provided object does not match",
+        ),
         ("", YAML, "spec: {}".into(), 422, "metadata.name: Required value: name or generateName is required"),
         ("?dryRun=Half", YAML, pod(""), 422, "dryRun: Unsupported value: \"Half\": supported values: \"All\""),
     ] {
@@ -141,7 +177,9 @@ fn a_pod_is_replaced_and_patched_and_its_status_by_itself() {
 fn pods_are_deleted_one_by_one_or_by_labels_and_bound_and_evicted() {
     let served = ready();
     for (name, labels) in [("a", "{x: '1'}"), ("b", "{x: '1'}"), ("c", "{}"), ("d", "{}")] {
-        served.create(&format!("{{metadata: {{name: {name}, labels: {labels}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"));
+        served.create(&format!(
+            "{{metadata: {{name: {name}, labels: {labels}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"
+        ));
     }
     let tried = served.request("DELETE", &format!("{PODS}/c?dryRun=All"), "");
     assert_eq!((tried.code, &tried.json()["metadata"]["name"]), (200, &json!("c")));
@@ -154,7 +192,8 @@ fn pods_are_deleted_one_by_one_or_by_labels_and_bound_and_evicted() {
     assert_eq!(evicted.code, 201, "{}", evicted.text());
     let pod = served.get(&format!("{PODS}/c")).json();
     assert!(pod["metadata"]["deletionTimestamp"].is_string(), "{pod}");
-    let disrupted = pod["status"]["conditions"].as_array().and_then(|all| all.iter().find(|c| c["type"] == "DisruptionTarget"));
+    let disrupted =
+        pod["status"]["conditions"].as_array().and_then(|all| all.iter().find(|c| c["type"] == "DisruptionTarget"));
     assert_eq!(disrupted.map(|c| &c["reason"]), Some(&json!("EvictionByEvictionAPI")));
     let gone = served.request("DELETE", &format!("{PODS}?labelSelector=x%3D1"), "").json();
     let names: Vec<&Value> = gone["items"].as_array().into_iter().flatten().map(|o| &o["metadata"]["name"]).collect();
@@ -192,11 +231,13 @@ fn nobody_writes_without_the_token_or_from_another_site() {
     let ask = |method: &str, path: &str, headers: &str| {
         let mut stream = served.connect();
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
         stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
         read_answer(stream)
     };
-    let (host, token) = (format!("Host: {}\r\n", served.address), format!("Authorization: Bearer {}\r\n", served.token));
+    let (host, token) =
+        (format!("Host: {}\r\n", served.address), format!("Authorization: Bearer {}\r\n", served.token));
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         for (headers, code) in [
             (host.clone(), 401),

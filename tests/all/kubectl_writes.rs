@@ -24,7 +24,11 @@ fn a_pod_is_created_runs_and_is_deleted() {
     assert_eq!(node.asked(&format!("create -f {file}")), "pod/a created\n");
     node.wait("a", "condition=Ready");
     let again = node.kubectl(&format!("create -f {file}")).done().expect(1);
-    assert!(again.stderr.contains("(AlreadyExists)") && again.stderr.contains("pods \"a\" already exists"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("(AlreadyExists)") && again.stderr.contains("pods \"a\" already exists"),
+        "{}",
+        again.stderr
+    );
     assert_eq!(node.asked("logs a"), "up\n");
     let events = node.asked("get events");
     for reason in ["Scheduled", "Pulled", "Created", "Started"] {
@@ -120,7 +124,8 @@ fn labels_annotations_images_and_whole_pods_are_changed() {
 #[test]
 fn pods_are_run_config_maps_kept_and_nodes_emptied() {
     let node = node();
-    let run = node.kubectl("run one --image=busybox --restart=Never --command -- sh -c").arg("echo ran").done().expect(0);
+    let run =
+        node.kubectl("run one --image=busybox --restart=Never --command -- sh -c").arg("echo ran").done().expect(0);
     assert_eq!(run.stdout, "pod/one created\n");
     node.wait("one", "jsonpath={.status.phase}=Succeeded");
     assert_eq!(node.asked("logs one"), "ran\n");
