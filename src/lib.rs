@@ -48,6 +48,7 @@
 //! ```
 
 pub mod apiserver;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod control;
@@ -61,6 +62,7 @@ pub mod logs;
 pub mod model;
 pub mod network;
 pub mod node;
+pub mod prober;
 pub mod registry;
 pub mod runtime;
 pub mod store;
