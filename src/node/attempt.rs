@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use super::config::Configs;
 use super::env::Sources;
 use super::sandbox::Sandbox;
-use super::{SOURCE_ANNOTATION, Shared, env, limits};
+use super::{SOURCE_ANNOTATION, Shared, env, housekeeping, limits};
 use crate::files::Mounts;
 use crate::images::{Command, CommandError, Image, ImageError};
 use crate::lifecycle::{Attempt, Trouble};
@@ -116,6 +116,9 @@ impl Plan {
         let Command { program, argv } = self.command(&image, &env)?;
         let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
         let working_dir = working_dir.unwrap_or_else(|| image.working_dir.clone());
+        if self.attempt.number > 1 {
+            housekeeping::remove_attempts(self.folder(), self.attempt.number).await;
+        }
         let mounts = self.mounts(&image)?.with_working_dir(&working_dir);
         let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
         let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
@@ -168,8 +171,12 @@ impl Plan {
 
     fn mounts(&self, image: &Image) -> Result<Mounts, VolumeError> {
         let mounts = self.sandbox.volumes.mounts(&self.container)?;
-        let attempt = self.attempt.number.to_string();
-        let root = self.sandbox.folder.join("containers").join(&self.container.name).join(attempt);
+        let root = self.folder().join(self.attempt.number.to_string());
         Ok(Mounts::new(Some(root), image.files, mounts))
+    }
+
+    /// Where the container's attempts have the files that are theirs.
+    fn folder(&self) -> PathBuf {
+        self.sandbox.folder.join("containers").join(&self.container.name)
     }
 }

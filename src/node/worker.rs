@@ -99,9 +99,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         tokio::select! {
             changed = desired.changed() => match changed {
                 Ok(()) => {
-                    let Desired { object, restarts } = desired.borrow_and_update().clone();
+                    let Desired { object, restarts, shut_down } = desired.borrow_and_update().clone();
                     worker.see(object);
                     worker.restart(restarts).await;
+                    worker.shut_down(shut_down).await;
                 }
                 // The object is gone, by force or because this worker removed it.
                 Err(_) => break,
@@ -129,6 +130,15 @@ impl Worker {
             }
         }
         self.restarts = wanted;
+    }
+
+    /// Ends the pod with its node, as a kubelet does. Once it ends, hearing of it again changes nothing.
+    async fn shut_down(&mut self, bound: Option<Duration>) {
+        let Some(bound) = bound else { return };
+        let own = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+        let grace = Some(Duration::from_secs(u64::try_from(own).unwrap_or(1)).min(bound));
+        let message = "Pod was terminated in response to imminent node shutdown.".to_string();
+        self.step(Event::Evicted { reason: "Terminated".into(), message, grace }).await;
     }
 
     fn place(&self, name: &str) -> Option<ContainerRef> {

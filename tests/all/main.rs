@@ -14,6 +14,7 @@ mod embedded;
 mod exec;
 mod guests;
 mod host;
+mod housekeeping;
 mod kill;
 mod kubectl;
 mod kubectl_writes;
