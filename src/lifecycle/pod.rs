@@ -143,10 +143,11 @@ impl PodState {
         self.containers().find(|c| c.name == name).map_or(0, |c| c.restarts)
     }
 
-    /// The containers of which something may be running.
-    pub fn live(&self) -> impl Iterator<Item = ContainerRef> {
+    /// The containers that run and that nobody has asked to end.
+    pub fn unasked(&self) -> impl Iterator<Item = ContainerRef> {
         let places = |role, all: &[Container]| -> Vec<ContainerRef> {
-            let live = all.iter().enumerate().filter(|(_, c)| c.is_live());
+            let unasked = |c: &Container| c.is_live() && !matches!(c.stage, Stage::Stopping { .. });
+            let live = all.iter().enumerate().filter(|(_, c)| unasked(c));
             live.map(|(index, _)| ContainerRef { role, index }).collect()
         };
         let init = places(Role::Init, &self.init);

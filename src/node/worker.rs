@@ -263,7 +263,7 @@ impl Worker {
 
     /// Ends what still runs, whose object has gone by force.
     async fn end(mut self) {
-        for container in self.state.live() {
+        for container in self.state.unasked() {
             self.told().killing(container);
         }
         self.tear_down().await;
