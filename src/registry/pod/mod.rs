@@ -6,7 +6,7 @@ mod internal;
 mod qos;
 mod resize;
 mod status;
-mod totals;
+pub mod totals;
 mod update;
 mod validation;
 
