@@ -9,6 +9,7 @@
 mod api;
 mod density;
 mod figures;
+mod limits;
 mod native;
 mod pods;
 mod start;
@@ -22,7 +23,7 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups, in the order of the table.
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 13] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
@@ -31,6 +32,9 @@ const GROUPS: [Group; 10] = [
     ("api", api::requests),
     ("watchers", api::watchers),
     ("serve", api::idle_serve),
+    ("limits-quota", limits::quota),
+    ("limits-timers", limits::timers),
+    ("limits-ends", limits::ends),
     ("validate", validate::figures),
     ("binary", start::binary),
 ];

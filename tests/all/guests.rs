@@ -302,13 +302,45 @@ fn a_flood_can_be_ended_and_counts_what_it_lost() {
 
 #[test]
 fn a_guest_that_asks_for_it_is_told_of_its_end() {
-    let program = guest("wasm32-wasip2", "notice");
-    let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
-    child.wait_for("requested: false\n");
+    for program in forms("notice") {
+        let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
+        child.wait_for("requested: false\n");
+        child.interrupt();
+        let done = child.done().expect(130);
+        assert_eq!(done.log("p/c"), "requested: false\nnotified, requested: true\nSIGTERM\ndone\n");
+        assert_eq!(done.ended("c"), (3, "Error".into()));
+    }
+}
+
+#[test]
+fn a_component_of_wasi_0_3_waits_for_its_end_in_a_call() {
+    let child = run().manifest(&once(&p3("p3_notice"), &[], "")).args(["-o", "json"]).start();
+    child.wait_for("up\n");
     child.interrupt();
     let done = child.done().expect(130);
-    assert_eq!(done.log("p/c"), "requested: false\nnotified, requested: true\ndone\n");
-    assert_eq!(done.ended("c"), (3, "Error".into()));
+    assert_eq!(done.log("p/c"), "up\nSIGTERM\n");
+    assert_eq!(done.ended("c"), (1, "Error".into()));
+}
+
+#[test]
+fn the_signal_is_the_one_that_the_container_names() {
+    let os_and_signal =
+        "restartPolicy: Never, os: {name: linux}, containers: [{name: c, lifecycle: {stopSignal: SIGINT}";
+    for program in forms("notice") {
+        let yaml = pod("p", &format!("{os_and_signal}, image: {}}}]", Value::from(program.to_string_lossy())));
+        let child = run().manifest(&yaml).args(["-o", "json"]).start();
+        child.wait_for("requested: false\n");
+        child.interrupt();
+        assert!(child.done().expect(130).log("p/c").contains("SIGINT\n"));
+    }
+    let script = "trap 'echo term; exit 1' TERM; trap 'echo int; exit 7' INT; echo up; while true; do sleep 0.05; done";
+    let command = Value::from(script);
+    let yaml = pod("p", &format!("{os_and_signal}, image: busybox, command: [sh, -c, {command}]}}]"));
+    let child = run().manifest(&yaml).args(["-o", "json"]).start();
+    child.wait_for("| up\n");
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert_eq!((done.log("p/c").as_str(), done.ended("c").0), ("up\nint\n", 7));
 }
 
 #[test]
