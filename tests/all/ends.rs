@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use wasmpod::logs::Log;
+use wasmpod::logs::{Entry, Log};
 use wasmpod::network::Receiver;
 use wasmpod::runtime::{Exit, Instance, Runtime, Stdio, World};
 
@@ -63,4 +63,30 @@ async fn a_server_in_the_middle_of_a_request_finishes_it_and_takes_no_other() {
     let closed = Instant::now();
     assert_eq!(guest.exited().await, Exit::Terminated);
     assert!(closed.elapsed() < Duration::from_millis(500), "{:?}", closed.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_of_any_kind_is_told_which_signal_asks_it_to_end() {
+    let runtime = Runtime::new(None).expect("a runtime");
+    let script =
+        "trap 'echo term; exit 1' TERM; trap 'echo SIGINT; exit 7' INT; echo up; while true; do sleep 0.05; done";
+    for (target, guest, argv, code) in [
+        ("wasm32-wasip1", "notice", vec!["notice"], 3),
+        ("wasm32-wasip2", "notice", vec!["notice"], 3),
+        ("wasm32-wasip2", "examples/p3_notice", vec!["p3_notice"], 1),
+        ("wasm32-wasip2", "busybox", vec!["sh", "-c", script], 7),
+    ] {
+        let (world, log) = (world(&runtime, &unlimited()), Log::new());
+        let program = program(&runtime, target, guest).await;
+        let argv: Vec<String> = argv.into_iter().map(Into::into).collect();
+        let mut instance = world.spawn(program, &argv, Stdio::Log(log.clone()));
+        first_line(&log).await;
+        instance.control().ask_to_exit("SIGINT");
+        // The first signal is what counts.
+        instance.control().ask_to_exit("SIGTERM");
+        assert_eq!(instance.exited().await, Exit::Code(code), "{target} {guest}");
+        let entries = log.reader().next().await.expect("it has said something");
+        let said = |entry: &Entry| matches!(entry, Entry::Line(line) if *line.text == *b"SIGINT");
+        assert!(entries.iter().any(said), "{target} {guest}: {entries:?}");
+    }
 }

@@ -323,27 +323,6 @@ fn a_component_of_wasi_0_3_waits_for_its_end_in_a_call() {
 }
 
 #[test]
-fn the_signal_is_the_one_that_the_container_names() {
-    let os_and_signal =
-        "restartPolicy: Never, os: {name: linux}, containers: [{name: c, lifecycle: {stopSignal: SIGINT}";
-    for program in forms("notice") {
-        let yaml = pod("p", &format!("{os_and_signal}, image: {}}}]", Value::from(program.to_string_lossy())));
-        let child = run().manifest(&yaml).args(["-o", "json"]).start();
-        child.wait_for("requested: false\n");
-        child.interrupt();
-        assert!(child.done().expect(130).log("p/c").contains("SIGINT\n"));
-    }
-    let script = "trap 'echo term; exit 1' TERM; trap 'echo int; exit 7' INT; echo up; while true; do sleep 0.05; done";
-    let command = Value::from(script);
-    let yaml = pod("p", &format!("{os_and_signal}, image: busybox, command: [sh, -c, {command}]}}]"));
-    let child = run().manifest(&yaml).args(["-o", "json"]).start();
-    child.wait_for("| up\n");
-    child.interrupt();
-    let done = child.done().expect(130);
-    assert_eq!((done.log("p/c").as_str(), done.ended("c").0), ("up\nint\n", 7));
-}
-
-#[test]
 fn tcp_of_the_standard_library_works_within_a_pod() {
     let program = guest("wasm32-wasip2", "tcp");
     let done = in_pod(&program, &["pair"], "").expect(0);

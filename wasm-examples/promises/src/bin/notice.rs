@@ -5,8 +5,8 @@ use std::time::Duration;
 
 fn main() {
     let millis = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(0);
-    println!("requested: {}", termination::requested());
     assert!(termination::signal_name().is_none());
+    println!("requested: {}", termination::requested());
     termination::wait();
     println!("notified, requested: {}", termination::requested());
     // A second wait ends at once.
