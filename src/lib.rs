@@ -62,6 +62,7 @@ pub mod logs;
 pub mod model;
 pub mod network;
 pub mod node;
+pub mod prober;
 pub mod registry;
 pub mod runtime;
 pub mod store;

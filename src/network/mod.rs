@@ -1,18 +1,20 @@
 //! Networks in memory: one per pod, shared by its containers, cut off from everything else.
 //!
 //! Owns addresses, ports, listeners and byte pipes. Knows no WASI: `runtime` puts guests'
-//! sockets over [`Endpoint`], probes and port forwards will connect through [`PodNetwork`].
+//! sockets over [`Endpoint`], the node (its probes) connects through [`PodNetwork::dial`].
 //! Nothing here touches a host socket. Every queue and buffer is bounded.
 
 mod addresses;
 mod endpoint;
 mod pipe;
 mod pod;
+mod stream;
 
 pub use addresses::{Address, Addresses};
 pub use endpoint::{Accepted, Endpoint, Listener};
 pub use pipe::{Receiver, Sender};
 pub use pod::{Connection, PodNetwork};
+pub use stream::Stream;
 
 /// What goes wrong between sockets, as POSIX names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,6 +5,7 @@
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod api;
+mod api_writes;
 mod bad_input;
 mod capacity;
 mod clients;
@@ -16,6 +17,7 @@ mod guests;
 mod host;
 mod kill;
 mod kubectl;
+mod kubectl_writes;
 mod log_files;
 mod network;
 mod outside;
@@ -29,6 +31,7 @@ mod speed;
 mod static_pods;
 mod stopping;
 mod third_party;
+mod traces;
 mod validate;
 mod watching;
 mod worlds;

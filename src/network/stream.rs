@@ -1,0 +1,68 @@
+//! A connection as a stream of bytes, for hosts that speak a protocol over it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::pod::{Connection, PodNetwork};
+use super::{NetError, Receiver, Sender};
+
+/// A connection that is read and written as tokio's streams are. Dropping it closes both directions.
+pub struct Stream {
+    receiver: Receiver,
+    sender: Sender,
+}
+
+impl From<Connection> for Stream {
+    fn from(connection: Connection) -> Stream {
+        let (receiver, sender) = connection.split();
+        Stream { receiver, sender }
+    }
+}
+
+impl PodNetwork {
+    /// Connects to the pod as its node does: at the pod's own address. Loopback is there the node's,
+    /// where nobody listens.
+    pub fn dial(&self, peer: SocketAddr) -> Result<Connection, NetError> {
+        let ip = peer.ip();
+        if ip.is_loopback() || ip.is_unspecified() {
+            return Err(NetError::ConnectionRefused);
+        }
+        self.connect(self.local_for(ip)?, peer)
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.receiver.poll_readable(cx));
+        if let Some(bytes) = self.receiver.take(buffer.remaining()) {
+            buffer.put_slice(&bytes);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.sender.poll_writable(cx));
+        let room = self.sender.room().ok_or(io::ErrorKind::BrokenPipe)?;
+        let part = bytes.get(..room).unwrap_or(bytes);
+        if !self.sender.send(Bytes::copy_from_slice(part)) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Poll::Ready(Ok(part.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.sender.finish();
+        Poll::Ready(Ok(()))
+    }
+}

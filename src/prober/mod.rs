@@ -1,0 +1,58 @@
+//! One question to a container over its pod's network: an HTTP request, a connection, a gRPC health check.
+//!
+//! Owns how a kubelet asks and how it words the answers (KUBERNETES.md K60, K61; Go's HTTP client in
+//! errors). When to ask, how often, and what follows are `lifecycle`'s; exec probes are `node`'s.
+//! No host socket is opened, no name of the host's looked up, no task spawned: whoever drops an
+//! attempt has cancelled it.
+
+mod check;
+mod grpc;
+mod http;
+mod tls;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use check::{Check, Grpc, HttpGet, Tcp};
+
+use crate::network::{Connection, PodNetwork};
+
+/// What an attempt has found. The text is the probe's output as a kubelet has it, and may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is well.
+    Success(String),
+    /// It is well, and there is something to tell (`ProbeWarning`).
+    Warning(String),
+    /// It is not: what `Unhealthy` tells behind `Readiness probe failed: `.
+    Failure(String),
+    /// It could not be found out; such an attempt says nothing about the container.
+    Error(String),
+}
+
+/// Asks once. An answer that is not there after `timeout` is a failure.
+pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration) -> Verdict {
+    match check {
+        Check::Http(get) => http::attempt(network, get, timeout).await,
+        Check::Grpc(grpc) => grpc::attempt(network, grpc, timeout).await,
+        // A connection in memory is there at once or refused.
+        Check::Tcp(tcp) => match dial(network, &tcp.host, tcp.port) {
+            Ok(_) => Verdict::Success(String::new()),
+            Err(why) => Verdict::Failure(why),
+        },
+    }
+}
+
+/// Connects, or says in Go's words why not.
+fn dial(network: &PodNetwork, host: &str, port: u16) -> Result<Connection, String> {
+    let Ok(ip) = host.parse::<IpAddr>() else {
+        return Err(format!("dial tcp: lookup {host}: no such host"));
+    };
+    let peer = (ip, port).into();
+    network.dial(peer).map_err(|error| format!("dial tcp {peer}: connect: {error}"))
+}

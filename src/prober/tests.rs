@@ -1,0 +1,365 @@
+//! Attempts against small servers inside a pod's network.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::network::{Accepted, Endpoint, Listener, Stream};
+
+const IP: &str = "10.88.0.2";
+
+/// A pod's network, and the servers in it.
+struct Pod {
+    endpoint: Arc<Endpoint>,
+    servers: JoinSet<()>,
+}
+
+impl Pod {
+    fn new() -> Pod {
+        let network = PodNetwork::new(IP.parse().expect("an address"));
+        Pod { endpoint: Endpoint::new(network), servers: JoinSet::new() }
+    }
+
+    fn listen(&self, address: &str) -> Listener {
+        let address: SocketAddr = address.parse().expect("an address");
+        self.endpoint.listen(address, 8).expect("free")
+    }
+
+    /// Each connection to `port` is `answer`'s.
+    fn serve<F: Future<Output = ()> + Send>(
+        &mut self,
+        port: u16,
+        answer: impl Fn(Stream) -> F + Send + Sync + 'static,
+    ) {
+        let listener = self.listen(&format!("0.0.0.0:{port}"));
+        self.servers.spawn(async move {
+            loop {
+                poll_fn(|cx| listener.poll_acceptable(cx)).await;
+                if let Accepted::Connection(connection) = listener.accept() {
+                    answer((*connection).into()).await;
+                }
+            }
+        });
+    }
+
+    /// Answers requests to `port` by their first line and headers.
+    fn answer(&mut self, port: u16, answer: impl Fn(&str) -> String + Send + Sync + Clone + 'static) {
+        self.serve(port, move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                let request = request(&mut stream).await;
+                stream.write_all(answer(&request).as_bytes()).await.expect("written");
+            }
+        });
+    }
+
+    /// Asks with a second's patience.
+    async fn ask(&self, probe: Value) -> Verdict {
+        let probe = serde_json::from_value(probe).expect("a probe");
+        let check = Check::of_probe(&probe, &Default::default(), IP).expect("ours").expect("valid");
+        attempt(self.endpoint.network(), &check, Duration::from_secs(1)).await
+    }
+
+    async fn get(&self, port: u16, path: &str) -> Verdict {
+        self.ask(json!({"httpGet": {"port": port, "path": path}})).await
+    }
+}
+
+async fn request(stream: &mut Stream) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n") {
+        read.push(stream.read_u8().await.expect("a whole request"));
+    }
+    String::from_utf8(read).expect("text")
+}
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn failure(text: &str) -> Verdict {
+    Verdict::Failure(text.into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn k60_the_status_tells() {
+    let mut pod = Pod::new();
+    pod.answer(8080, |request| {
+        let code = request.split(['/', ' ']).nth(2).unwrap_or_default();
+        format!("HTTP/1.1 {code} Any\r\nContent-Length: 4\r\n\r\nbody")
+    });
+    let warned = || Verdict::Warning("Probe terminated redirects, Response body: body".into());
+    for (code, verdict) in [
+        (200, Verdict::Success("body".into())),
+        (299, Verdict::Success("body".into())),
+        (300, warned()),
+        (302, warned()),
+        (399, warned()),
+        (400, failure("HTTP probe failed with statuscode: 400")),
+        (404, failure("HTTP probe failed with statuscode: 404")),
+        (500, failure("HTTP probe failed with statuscode: 500")),
+    ] {
+        assert_eq!(pod.get(8080, &format!("/{code}")).await, verdict, "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_what_a_kubelet_sends() {
+    let mut pod = Pod::new();
+    pod.answer(8080, ok);
+    let Verdict::Success(plain) = pod.get(8080, "/a?b").await else { panic!("an answer") };
+    let wanted = "GET /a?b HTTP/1.1\r\nHost: 10.88.0.2:8080\r\nAccept: */*\r\nUser-Agent: kube-probe/1.36\r\n\
+                  Connection: close\r\n\r\n";
+    assert_eq!(plain, wanted);
+    let headers = json!([{"name": "Host", "value": "a.example"}, {"name": "X-Y", "value": "z"}]);
+    let Verdict::Success(own) = pod.ask(json!({"httpGet": {"port": 8080, "httpHeaders": headers}})).await else {
+        panic!("an answer");
+    };
+    assert!(own.starts_with("GET / HTTP/1.1\r\nHost: a.example\r\nX-Y: z\r\n"), "{own}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_body_is_read_up_to_its_first_ten_kibibytes() {
+    let mut pod = Pod::new();
+    pod.answer(8080, |_| ok(&"x".repeat(100_000)));
+    assert_eq!(pod.get(8080, "/").await, Verdict::Success("x".repeat(10 * 1024)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k60_redirects_are_followed_on_the_same_host() {
+    let mut pod = Pod::new();
+    let to = |location: &str| format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 3\r\n\r\nout");
+    pod.answer(8080, move |request| match request.split(' ').nth(1).unwrap_or_default() {
+        "/port" => to("http://10.88.0.2:9090/there"),
+        "/relative" => to("loop/../there"),
+        "/away" => to("http://example.com/"),
+        "/loop" => to("/loop"),
+        path => ok(path),
+    });
+    pod.answer(9090, |_| ok("another port"));
+    for (path, verdict) in [
+        ("/port", Verdict::Success("another port".into())),
+        ("/relative", Verdict::Success("/there".into())),
+        ("/away", Verdict::Warning("Probe terminated redirects, Response body: out".into())),
+        ("/loop", failure("Get \"/loop\": stopped after 10 redirects")),
+    ] {
+        assert_eq!(pod.get(8080, path).await, verdict, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_answer_is_told_in_gos_words() {
+    let mut pod = Pod::new();
+    let _loopback = pod.listen("127.0.0.1:81");
+    pod.serve(82, |stream| async move {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        drop(stream);
+    });
+    pod.serve(83, |mut stream| async move {
+        request(&mut stream).await;
+    });
+    pod.answer(84, |_| "this is no HTTP\r\n\r\n".into());
+    pod.serve(85, |mut stream| async move {
+        request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12").await.expect("written");
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    });
+    let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+    let reading = "context deadline exceeded (Client.Timeout or context cancellation while reading body)";
+    for (get, verdict) in [
+        (
+            json!({"port": 80}),
+            failure("Get \"http://10.88.0.2:80/\": dial tcp 10.88.0.2:80: connect: connection refused"),
+        ),
+        (
+            json!({"port": 81, "path": "/only-loopback"}),
+            failure("Get \"http://10.88.0.2:81/only-loopback\": dial tcp 10.88.0.2:81: connect: connection refused"),
+        ),
+        (
+            json!({"port": 81, "host": "127.0.0.1"}),
+            failure("Get \"http://127.0.0.1:81/\": dial tcp 127.0.0.1:81: connect: connection refused"),
+        ),
+        (
+            json!({"port": 80, "host": "1.1.1.1"}),
+            failure("Get \"http://1.1.1.1:80/\": dial tcp 1.1.1.1:80: connect: network is unreachable"),
+        ),
+        (
+            json!({"port": 80, "host": "example.com"}),
+            failure("Get \"http://example.com:80/\": dial tcp: lookup example.com: no such host"),
+        ),
+        (json!({"port": 82}), failure(&format!("Get \"http://10.88.0.2:82/\": {late}"))),
+        (json!({"port": 82, "scheme": "HTTPS"}), failure(&format!("Get \"https://10.88.0.2:82/\": {late}"))),
+        (json!({"port": 83}), failure("Get \"http://10.88.0.2:83/\": EOF")),
+        (json!({"port": 85}), Verdict::Error(reading.into())),
+    ] {
+        let asked = format!("{get}");
+        assert_eq!(pod.ask(json!({"httpGet": get})).await, verdict, "{asked}");
+    }
+    let Verdict::Failure(garbage) = pod.get(84, "/").await else { panic!("a failure") };
+    assert!(garbage.contains("malformed HTTP response"), "{garbage}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_accepts_is_well() {
+    let pod = Pod::new();
+    let _open = pod.listen("0.0.0.0:80");
+    for (probe, verdict) in [
+        (json!({"port": 80}), Verdict::Success(String::new())),
+        (json!({"port": 81}), failure("dial tcp 10.88.0.2:81: connect: connection refused")),
+        (json!({"port": 80, "host": "1.1.1.1"}), failure("dial tcp 1.1.1.1:80: connect: network is unreachable")),
+    ] {
+        let asked = format!("{probe}");
+        assert_eq!(pod.ask(json!({"tcpSocket": probe})).await, verdict, "{asked}");
+    }
+}
+
+mod hooks {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn any_answer_to_a_hook_will_do_and_https_falls_back_to_http() {
+        let mut pod = Pod::new();
+        pod.answer(8080, |request| {
+            assert!(request.contains("User-Agent: kube-lifecycle/1.36\r\n"), "{request}");
+            "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".into()
+        });
+        pod.serve(8081, |mut stream| async move {
+            let first = stream.read_u8().await.expect("a byte");
+            let answer = if first == b'G' { ok("plain") } else { "HTTP/1.1 400 Bad Request\r\n\r\n".into() };
+            stream.write_all(answer.as_bytes()).await.expect("written");
+        });
+        for (get, verdict) in [
+            (json!({"port": 8080}), Verdict::Success(String::new())),
+            (json!({"port": 8081, "scheme": "HTTPS"}), Verdict::Success("plain".into())),
+            (
+                json!({"port": 80}),
+                failure("Get \"http://10.88.0.2:80/\": dial tcp 10.88.0.2:80: connect: connection refused"),
+            ),
+        ] {
+            let hook = serde_json::from_value(json!({"httpGet": get})).expect("a hook");
+            let check = Check::of_hook(&hook, &Default::default(), IP).expect("ours").expect("valid");
+            let found = attempt(pod.endpoint.network(), &check, Duration::from_secs(1)).await;
+            assert_eq!(found, verdict, "{hook:?}");
+        }
+    }
+}
+
+mod secured {
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::ring;
+
+    use super::*;
+
+    fn acceptor() -> TlsAcceptor {
+        let made = rcgen::generate_simple_self_signed(["elsewhere.example".into()]).expect("a certificate");
+        let key = made.signing_key.serialize_der().try_into().expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("a pair");
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k60_certificates_are_not_verified() {
+        let mut pod = Pod::new();
+        let acceptor = acceptor();
+        pod.serve(8443, move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let mut stream = acceptor.accept(stream).await.expect("TLS");
+                let mut read = Vec::new();
+                while !read.ends_with(b"\r\n\r\n") {
+                    read.push(stream.read_u8().await.expect("a whole request"));
+                }
+                stream.write_all(ok("secret").as_bytes()).await.expect("written");
+                stream.shutdown().await.expect("closed");
+            }
+        });
+        pod.answer(8080, |_| ok("plain"));
+        let get = |port| json!({"httpGet": {"port": port, "scheme": "HTTPS", "path": "/s"}});
+        assert_eq!(pod.ask(get(8443)).await, Verdict::Success("secret".into()));
+        pod.serve(8444, |mut stream| async move {
+            stream.read_u8().await.expect("a byte");
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("written");
+        });
+        let wanted = failure("Get \"https://10.88.0.2:8444/s\": http: server gave HTTP response to HTTPS client");
+        assert_eq!(pod.ask(get(8444)).await, wanted);
+    }
+}
+
+mod grpc {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, StreamBody};
+    use hyper::body::{Frame, Incoming};
+    use hyper::service::service_fn;
+    use hyper::{HeaderMap, Request, Response};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    use super::*;
+
+    type Frames = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, hyper::Error>>>>;
+
+    /// A server of the health protocol: the service that is asked about says what it answers.
+    async fn health(request: Request<Incoming>) -> Result<Response<Frames>, hyper::Error> {
+        assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+        assert_eq!(request.headers()["user-agent"], "kube-probe/1.36");
+        let body = request.into_body().collect().await?.to_bytes();
+        // A frame's five bytes, then the field's number and length.
+        let service = String::from_utf8_lossy(body.get(7..).unwrap_or_default()).into_owned();
+        let (status, code) = match service.as_str() {
+            "" => (Some(1), "0"),
+            "sick" => (Some(2), "0"),
+            "unimplemented" => (None, "12"),
+            "slow" => {
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+                (None, "0")
+            }
+            _ => (None, "5"),
+        };
+        let mut frames: Vec<_> =
+            status.map(|status| Ok(Frame::data(Bytes::from(vec![0, 0, 0, 0, 2, 8, status])))).into_iter().collect();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", code.parse().expect("a value"));
+        trailers.insert("grpc-message", "told".parse().expect("a value"));
+        frames.push(Ok(Frame::trailers(trailers)));
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        Ok(Response::builder().header("content-type", "application/grpc").body(body).expect("an answer"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k61_the_health_service_tells() {
+        let mut pod = Pod::new();
+        pod.serve(50051, |stream| async move {
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            // Whoever asks goes away as soon as it knows.
+            let _ = connection.serve_connection(TokioIo::new(stream), service_fn(health)).await;
+        });
+        pod.answer(8080, |_| "HTTP/1.1 400 Bad Request\r\n\r\n".into());
+        let unimplemented =
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): told";
+        let unreached = |port| {
+            let wanted = "within 1s: context deadline exceeded";
+            failure(&format!("timeout: failed to connect service \"10.88.0.2:{port}\" {wanted}"))
+        };
+        for (port, service, verdict) in [
+            (50051, "", Verdict::Success("service healthy".into())),
+            (50051, "sick", failure("service unhealthy (responded with \"NOT_SERVING\")")),
+            (50051, "unimplemented", failure(unimplemented)),
+            (50051, "nobody", failure("error: health rpc probe failed: rpc error: code = NotFound desc = told")),
+            (50051, "slow", failure("timeout: health rpc did not complete within 1s")),
+            (50052, "", unreached(50052)),
+            (8080, "", unreached(8080)),
+        ] {
+            let probe = json!({"grpc": {"port": port, "service": service}});
+            assert_eq!(pod.ask(probe).await, verdict, "{port} {service:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Compares the states that a pod went through.
+//!
+//! Ours agree with the recorded ones when
+//! - each recorded state is one of ours, in the same order. A kubelet looks once a second and may miss
+//!   that a container ran; the phase that it keeps until nothing runs is then `Pending`, not `Running`.
+//! - what ours shows besides is a step that a kubelet may have missed: containers only go forward,
+//!   their reasons and ends are recorded ones, and conditions say what the containers' states imply.
+
+use std::time::Duration;
+
+use wasmpod::lifecycle::go_duration;
+
+use super::recorded::{Condition, Container, Now, Role, Seen, State, Trace};
+
+/// What is wrong with `ours`; nothing when it agrees.
+pub fn differences(trace: &Trace, ours: &[Seen<State>]) -> Vec<String> {
+    let recorded = trace.timeline();
+    let (matched, missing) = alignment(&recorded, ours);
+    let mut found = Vec::new();
+    for at in missing {
+        found.push(format!("never shown: {}", recorded[at].what));
+    }
+    for (at, seen) in ours.iter().enumerate() {
+        if matched.contains(&Some(at)) {
+            continue;
+        }
+        let before = at.checked_sub(1).map(|before| &ours[before].what);
+        for wrong in inexplicable(before, &seen.what, &recorded, trace) {
+            found.push(format!("at {:.1} {wrong}: {}", seen.at, seen.what));
+        }
+    }
+    if !found.is_empty() {
+        found.push(side_by_side(&recorded, ours, &matched));
+    }
+    found
+}
+
+/// Which of ours each recorded state is, and the recorded ones that have none.
+fn alignment(recorded: &[Seen<State>], ours: &[Seen<State>]) -> (Vec<Option<usize>>, Vec<usize>) {
+    let (mut matched, mut missing, mut from) = (Vec::new(), Vec::new(), 0);
+    for (at, seen) in recorded.iter().enumerate() {
+        let found = ours.iter().skip(from).position(|our| agrees(&seen.what, &our.what)).map(|skipped| from + skipped);
+        match found {
+            Some(found) => from = found + 1,
+            None => missing.push(at),
+        }
+        matched.push(found);
+    }
+    (matched, missing)
+}
+
+fn agrees(recorded: &State, ours: &State) -> bool {
+    let unseen_run = recorded.phase == "Pending" && ours.phase == "Running" && has_run(ours);
+    if unseen_run { State { phase: recorded.phase.clone(), ..ours.clone() } == *recorded } else { recorded == ours }
+}
+
+fn has_run(state: &State) -> bool {
+    let mut apps = state.containers.iter().filter(|container| container.role == Role::App);
+    apps.any(|container| matches!(container.state, Now::Ended(_)) || container.last != Now::Nothing)
+}
+
+/// Why a state can't be one that a kubelet went through unseen.
+fn inexplicable(before: Option<&State>, state: &State, recorded: &[Seen<State>], trace: &Trace) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if state.gone {
+        return wrong;
+    }
+    let probed = trace.spec.to_string().contains("readinessProbe");
+    for container in &state.containers {
+        let known = recorded.iter().flat_map(|seen| &seen.what.containers).filter(|c| c.name == container.name);
+        let mut words = known.flat_map(|c| [&c.state, &c.last]);
+        let is_step = match &container.state {
+            Now::Waits(why) => {
+                ["ContainerCreating", "PodInitializing"].contains(&why.as_str())
+                    || *why == back_off(container, &trace.name)
+                    || words.any(|w| *w == container.state)
+            }
+            Now::Ended(_) => words.any(|w| *w == container.state),
+            Now::Runs => true,
+            Now::Nothing => false,
+        };
+        if !is_step {
+            wrong.push(format!("{} is what no kubelet said", container.name));
+        }
+        let earlier = before.and_then(|before| before.container(&container.name));
+        if let Some(earlier) = earlier
+            && !goes_forward(earlier, container, probed)
+        {
+            wrong.push(format!("{} goes back", container.name));
+        }
+    }
+    wrong.extend(
+        state
+            .conditions
+            .iter()
+            .filter(|condition| !is_implied(condition, state, recorded, trace))
+            .map(|condition| format!("condition {} says {} {:?}", condition.kind, condition.status, condition.why)),
+    );
+    wrong
+}
+
+/// What a container says that waits for its next restart (K27, K30).
+fn back_off(container: &Container, pod: &str) -> String {
+    let doublings = u32::try_from(container.restarts - 1).unwrap_or(0).min(5);
+    let wait = go_duration(Duration::from_secs((10 << doublings).min(300)));
+    format!("CrashLoopBackOff back-off {wait} restarting failed container={} pod={pod}_NS(UID)", container.name)
+}
+
+/// How far an attempt is.
+fn progress(container: &Container, probed: bool) -> (i64, u8) {
+    let stage = match &container.state {
+        Now::Nothing => 0,
+        Now::Waits(why) if why.starts_with("CrashLoopBackOff") => 5,
+        Now::Waits(_) if container.last != Now::Nothing => 4,
+        Now::Waits(_) => 1,
+        Now::Runs => 2 + u8::from(container.started == Some(true) && (container.ready || probed)),
+        Now::Ended(_) => 4,
+    };
+    (container.restarts, stage)
+}
+
+fn goes_forward(earlier: &Container, later: &Container, probed: bool) -> bool {
+    progress(earlier, probed) <= progress(later, probed)
+}
+
+/// Whether the condition follows from the containers' states. That all is over, and what gates of
+/// readiness say, is as it was recorded.
+fn is_implied(condition: &Condition, state: &State, recorded: &[Seen<State>], trace: &Trace) -> bool {
+    let is_sidecar = |name: &str| {
+        let init = trace.spec["initContainers"].as_array().into_iter().flatten();
+        init.into_iter().any(|c| c["name"] == *name && c["restartPolicy"] == "Always")
+    };
+    let names = |lacks: &dyn Fn(&Container) -> bool| {
+        let lacking = state.containers.iter().filter(|container| lacks(container));
+        lacking.map(|container| container.name.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    let is_asked = |c: &Container| c.role == Role::App || c.role == Role::Init && is_sidecar(&c.name);
+    let unready = names(&|c| is_asked(c) && !c.ready);
+    let incomplete = names(&|c| {
+        let is_complete = if is_sidecar(&c.name) { c.started == Some(true) } else { c.ready };
+        c.role == Role::Init && !is_complete
+    });
+    let app_ran = state.containers.iter().any(|c| c.role == Role::App && !matches!(c.state, Now::Waits(_)));
+    let implied = match condition.kind.as_str() {
+        "Initialized" if app_ran || incomplete.is_empty() => String::new(),
+        "Initialized" => format!("ContainersNotInitialized containers with incomplete status: [{incomplete}]"),
+        "Ready" | "ContainersReady" if unready.is_empty() => String::new(),
+        "Ready" | "ContainersReady" => format!("ContainersNotReady containers with unready status: [{unready}]"),
+        _ => return recorded.iter().any(|seen| seen.what.conditions.contains(condition)),
+    };
+    let status = if implied.is_empty() { "True" } else { "False" };
+    let is_final = ["PodCompleted", "PodFailed", "ReadinessGates"].iter().any(|word| condition.why.starts_with(word));
+    (condition.status == status && condition.why == implied)
+        || is_final && recorded.iter().any(|seen| seen.what.conditions.contains(condition))
+}
+
+/// Both sequences; what agrees stands on one line.
+fn side_by_side(recorded: &[Seen<State>], ours: &[Seen<State>], matched: &[Option<usize>]) -> String {
+    let (mut text, mut shown) = (String::from("  kubelet / ours\n"), 0);
+    let line = |mark: &str, kubelet: Option<f64>, our: Option<f64>, state: &State| {
+        let time = |at: Option<f64>| at.map_or_else(|| "     ".into(), |at| format!("{at:5.1}"));
+        format!("  {mark} {} {} {state}\n", time(kubelet), time(our))
+    };
+    for (seen, found) in recorded.iter().zip(matched) {
+        let until = found.unwrap_or(shown);
+        for our in ours.iter().take(until).skip(shown) {
+            text += &line(">", None, Some(our.at), &our.what);
+        }
+        shown = shown.max(found.map_or(shown, |found| found + 1));
+        let (mark, our) = if let Some(found) = found { ("=", Some(ours[*found].at)) } else { ("<", None) };
+        text += &line(mark, Some(seen.at), our, &seen.what);
+    }
+    for our in ours.iter().skip(shown) {
+        text += &line(">", None, Some(our.at), &our.what);
+    }
+    text
+}
