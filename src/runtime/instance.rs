@@ -11,7 +11,8 @@ use super::Runtime;
 use super::exit::Exit;
 use super::termination::Notice;
 use crate::budget::Account;
-use crate::network::Endpoint;
+use crate::clock::Clock;
+use crate::network::{Endpoint, IDLE};
 
 /// How an instance is being ended.
 #[derive(Default)]
@@ -70,6 +71,7 @@ pub struct Control {
     /// The program's; what was exec'd does not end with its listeners.
     pub(super) endpoint: Option<Arc<Endpoint>>,
     pub(super) account: Arc<Account>,
+    pub(super) clock: Clock,
     pub(super) runtime: Arc<Runtime>,
     pub(super) handles_termination: bool,
 }
@@ -89,8 +91,10 @@ impl Control {
     /// Asks the instance to end, as `signal` (`SIGTERM`, say) would. One that does not handle that refuses new connections, may finish
     /// the accepted ones, and ends. One that waits for its CPU quota gets some of it at once.
     pub fn ask_to_exit(&self, signal: &str) {
-        self.account.forgive();
-        self.end.task.wake();
+        if self.endpoint.is_some() {
+            self.account.forgive();
+            self.end.task.wake();
+        }
         if self.handles_termination {
             self.notice.give(signal);
             return;
@@ -99,7 +103,7 @@ impl Control {
         endpoint.drain();
         let control = self.clone();
         self.runtime.spawn(async move {
-            endpoint.quiet().await;
+            endpoint.quiet(IDLE / control.clock.speed()).await;
             control.end(By::Request);
         });
     }

@@ -88,6 +88,7 @@ impl World {
             notice: notice.clone(),
             endpoint: (part == Part::Program).then(|| self.endpoint.clone()),
             account: self.account.clone(),
+            clock: self.clock,
             runtime: self.runtime.clone(),
             handles_termination: program.handles_termination,
         };
