@@ -48,6 +48,7 @@
 //! ```
 
 pub mod apiserver;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod control;

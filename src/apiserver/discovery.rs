@@ -99,13 +99,18 @@ pub fn resources(group: &str, version: &str) -> Option<Value> {
     list.insert("groupVersion".into(), served::group_version(group, version).into());
     let resources = served::of_version(group, version).flat_map(|served| {
         let below = served.subresources.iter().map(|subresource| {
-            json!({
+            let mut resource = json!({
                 "name": format!("{}/{}", served.resource.plural, subresource.name),
                 "singularName": "",
                 "namespaced": served.namespaced,
                 "kind": subresource.kind,
                 "verbs": subresource.verbs,
-            })
+            });
+            if let (false, Some(fields)) = (subresource.group.is_empty(), resource.as_object_mut()) {
+                fields.insert("group".into(), subresource.group.into());
+                fields.insert("version".into(), subresource.version.into());
+            }
+            resource
         });
         std::iter::once(resource(served)).chain(below)
     });
@@ -181,14 +186,14 @@ fn aggregated_list(api_version: &str, versions: impl Iterator<Item = (&'static s
 }
 
 /// Kinds of the same group and version tell neither.
-fn response_kind(kind: &str) -> Value {
-    json!({"group": "", "version": "", "kind": kind})
+fn response_kind(group: &str, version: &str, kind: &str) -> Value {
+    json!({"group": group, "version": version, "kind": kind})
 }
 
 fn aggregated_resource(served: &Served) -> Value {
     let mut resource = json!({
         "resource": served.resource.plural,
-        "responseKind": response_kind(served.resource.kind),
+        "responseKind": response_kind("", "", served.resource.kind),
         "scope": if served.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": served.singular,
         "verbs": served.verbs,
@@ -197,7 +202,7 @@ fn aggregated_resource(served: &Served) -> Value {
     let below = |subresource: &Subresource| {
         json!({
             "subresource": subresource.name,
-            "responseKind": response_kind(subresource.kind),
+            "responseKind": response_kind(subresource.group, subresource.version, subresource.kind),
             "verbs": subresource.verbs,
         })
     };

@@ -10,6 +10,7 @@
 
 pub mod accept;
 mod answer;
+mod body;
 pub mod credentials;
 pub mod discovery;
 mod events_v1;
@@ -29,5 +30,7 @@ pub mod served;
 pub mod server;
 pub mod tables;
 mod watch;
+mod write_options;
+mod writes;
 
 pub use routes::{Api, router};

@@ -7,8 +7,9 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::api::{core, events};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -18,6 +19,7 @@ use super::openapi_paths::paths;
 use super::served::{self, Served};
 use crate::control::Resource;
 use crate::model::version;
+use crate::registry::merge::{self, Strategy};
 
 /// One document.
 pub struct Document {
@@ -95,12 +97,21 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
     for served in served::of_version(group, version) {
         add_kind(&mut generator, served);
     }
+    if served::of_version(group, version).any(|served| served.allows("patch")) {
+        generator.subschema_for::<DeleteOptions>();
+        generator.subschema_for::<Patch>();
+    }
     let list_metadata = generator.subschema_for::<ListMeta>().to_value();
     let mut schemas = generator.take_definitions(false);
     for served in served::of_version(group, version) {
         schemas.insert(type_name(served, true), list(served, &list_metadata));
     }
     schemas.values_mut().for_each(adapt);
+    for served in served::of_version(group, version) {
+        for (path, strategy) in merge::lists_of(served.resource.kind) {
+            say_how_it_merges(&mut schemas, &type_name(served, false), path, strategy);
+        }
+    }
     for served in served::of_version(group, version) {
         let kind = schemas.get_mut(&type_name(served, false));
         // Our types always have metadata; Kubernetes asks for it in events of its core alone.
@@ -130,7 +141,13 @@ fn add_kind(generator: &mut SchemaGenerator, served: &Served) {
         (_, Resource::EVENTS) => drop(generator.subschema_for::<core::v1::Event>()),
         (_, Resource::NAMESPACES) => drop(generator.subschema_for::<core::v1::Namespace>()),
         (_, Resource::NODES) => drop(generator.subschema_for::<core::v1::Node>()),
-        (_, Resource::PODS) => drop(generator.subschema_for::<core::v1::Pod>()),
+        (_, Resource::PODS) => {
+            drop(generator.subschema_for::<core::v1::Pod>());
+            drop(generator.subschema_for::<core::v1::Binding>());
+            drop(generator.subschema_for::<Eviction>());
+        }
+        (_, Resource::CONFIG_MAPS) => drop(generator.subschema_for::<core::v1::ConfigMap>()),
+        (_, Resource::SECRETS) => drop(generator.subschema_for::<core::v1::Secret>()),
         // Found by the tests: a kind that is served has a schema.
         _ => {}
     }
@@ -150,6 +167,43 @@ fn list(served: &Served, metadata: &Value) -> Value {
             "items": {"type": "array", "description": "The objects.", "items": {"$ref": items}},
         },
     })
+}
+
+/// Tells clients how the list at `path` of type `of` merges, as patches to it will: they write patches by it.
+fn say_how_it_merges(schemas: &mut Map<String, Value>, of: &str, path: &str, strategy: Strategy) {
+    let (step, rest) = path.split_once('.').unwrap_or((path, ""));
+    let step = step.trim_end_matches("[]");
+    let matches = |name: &str| match step.strip_prefix('*') {
+        Some(end) => name.ends_with(end),
+        None => name == step,
+    };
+    let Some(fields) = schemas.get_mut(of).and_then(|schema| schema["properties"].as_object_mut()) else { return };
+    let mut below = Vec::new();
+    for (_, field) in fields.iter_mut().filter(|(name, _)| matches(name)) {
+        if !rest.is_empty() {
+            below.extend(referred(field));
+            continue;
+        }
+        let Some(field) = field.as_object_mut() else { continue };
+        match strategy {
+            Strategy::Replace => {}
+            Strategy::Set => drop(field.insert("x-kubernetes-patch-strategy".into(), "merge".into())),
+            Strategy::ByKey(key) => {
+                field.insert("x-kubernetes-patch-strategy".into(), "merge".into());
+                field.insert("x-kubernetes-patch-merge-key".into(), key.into());
+            }
+        }
+    }
+    for of in below {
+        say_how_it_merges(schemas, &of, rest, strategy);
+    }
+}
+
+/// The type of a field, or of its items.
+fn referred(field: &Value) -> Option<String> {
+    let field = if field["items"].is_object() { &field["items"] } else { field };
+    let reference = field["$ref"].as_str().or_else(|| field["allOf"][0]["$ref"].as_str())?;
+    reference.rsplit('/').next().map(Into::into)
 }
 
 /// From JSON Schema to OpenAPI 3.0 as Kubernetes writes it.
@@ -233,6 +287,26 @@ mod tests {
         }
     }
 
+    /// kubectl looks here before it sends `fieldValidation` or `dryRun`.
+    #[test]
+    fn what_can_be_patched_says_so_with_its_parameters() {
+        for served in served::SERVED.iter().filter(|served| served.allows("patch")) {
+            let document = read(&served::root(served.group, served.version));
+            let place = if served.namespaced { "namespaces/{namespace}/" } else { "" };
+            let path =
+                format!("/{}/{place}{}/{{name}}", served::root(served.group, served.version), served.resource.plural);
+            let patch = &document["paths"][&path]["patch"];
+            let gvk = json!({"group": served.group, "version": served.version, "kind": served.resource.kind});
+            assert_eq!(patch["x-kubernetes-group-version-kind"], gvk, "{path}");
+            let names: Vec<&Value> = patch["parameters"].as_array().into_iter().flatten().map(|p| &p["name"]).collect();
+            assert!(
+                names.contains(&&json!("fieldValidation")) && names.contains(&&json!("dryRun")),
+                "{path}: {names:?}"
+            );
+            assert!(patch["requestBody"]["content"]["application/strategic-merge-patch+json"].is_object(), "{path}");
+        }
+    }
+
     #[test]
     fn the_index_leads_to_documents_by_what_is_in_them() {
         let index: Value = serde_json::from_slice(&index()).expect("JSON");
@@ -259,6 +333,10 @@ mod tests {
             "#/components/schemas/io.k8s.api.core.v1.Affinity"
         );
         assert!(spec["properties"]["nodeName"]["description"].as_str().is_some_and(|text| text.len() > 40));
+        let (containers, env) = (&spec["properties"]["containers"], "io.k8s.api.core.v1.Container");
+        assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
+        assert_eq!(schemas[env]["properties"]["env"]["x-kubernetes-patch-strategy"], "merge");
+        assert!(spec["properties"]["tolerations"]["x-kubernetes-patch-strategy"].is_null());
         let port = &schemas["io.k8s.apimachinery.pkg.util.intstr.IntOrString"];
         assert_eq!(port["oneOf"], json!([{"type": "integer"}, {"type": "string"}]));
     }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::openapi::type_name;
 use super::served::{self, Served, Subresource};
+use crate::control::PatchKind;
 
 /// All paths of a version of a group.
 pub fn paths(group: &str, version: &str) -> Map<String, Value> {
@@ -13,18 +14,18 @@ pub fn paths(group: &str, version: &str) -> Map<String, Value> {
         let plural = served.resource.plural;
         let place = if served.namespaced { "/namespaces/{namespace}" } else { "" };
         let collection = format!("{root}{place}/{plural}");
-        if served.allows("list") {
-            paths.insert(collection.clone(), list(served, served.namespaced, ""));
-            if served.namespaced {
-                paths.insert(format!("{root}/{plural}"), list(served, false, "ForAllNamespaces"));
-            }
+        let of_namespace = Way { served, below: None, one: false, suffix: "" };
+        paths.insert(collection.clone(), of_namespace.path(served.namespaced, served.verbs));
+        if served.namespaced && served.allows("list") {
+            let everywhere = Way { suffix: "ForAllNamespaces", ..of_namespace };
+            paths.insert(format!("{root}/{plural}"), everywhere.path(false, &["list"]));
         }
-        if served.allows("get") {
-            paths.insert(format!("{collection}/{{name}}"), object(served, None));
-        }
-        for subresource in served.subresources {
-            let path = format!("{collection}/{{name}}/{}", subresource.name);
-            paths.insert(path, object(served, Some(subresource)));
+        let object = Way { one: true, ..of_namespace };
+        paths.insert(format!("{collection}/{{name}}"), object.path(served.namespaced, served.verbs));
+        for below in served.subresources {
+            let path = format!("{collection}/{{name}}/{}", below.name);
+            let below = Way { below: Some(below), ..object };
+            paths.insert(path, below.path(served.namespaced, below.below.map_or(&[], |below| below.verbs)));
         }
     }
     paths
@@ -56,47 +57,159 @@ const LOG: &[(&str, &str, &str)] = &[
     ("timestamps", "boolean", "Whether each line begins with its time."),
 ];
 
-fn list(served: &Served, namespaced: bool, suffix: &str) -> Value {
-    let kind = served.resource.kind;
-    let scope = if namespaced { "Namespaced" } else { "" };
-    let mut path = json!({"get": {
-        "tags": [tag(served)],
-        "description": format!("list or watch objects of kind {kind}"),
-        "operationId": format!("list{}{scope}{kind}{suffix}", camel(served)),
-        "parameters": parameters(LIST),
-        "responses": responses(&type_name(served, true), &["application/json", "application/json;stream=watch", "application/yaml"]),
-        "x-kubernetes-action": "list",
-        "x-kubernetes-group-version-kind": gvk(served, kind),
-    }});
-    add_path_parameters(&mut path, namespaced, None);
-    path
+/// Parameters of a deletion.
+const DELETE: &[(&str, &str, &str)] = &[
+    DRY_RUN,
+    ("gracePeriodSeconds", "integer", "Seconds to end in; the object's own wish where nothing is said."),
+    ("propagationPolicy", "string", "What becomes of what the object owns: `Orphan`, `Background` or `Foreground`."),
+];
+
+/// Parameters of a new or changed object.
+const WRITE: &[(&str, &str, &str)] = &[
+    DRY_RUN,
+    ("fieldManager", "string", "Who makes the change."),
+    ("fieldValidation", "string", "What becomes of fields that the kind does not have: `Ignore`, `Warn` or `Strict`."),
+];
+
+const DRY_RUN: (&str, &str, &str) =
+    ("dryRun", "string", "`All`: the request is judged and answered, and nothing is stored.");
+
+/// One path.
+#[derive(Clone, Copy)]
+struct Way {
+    served: &'static Served,
+    below: Option<&'static Subresource>,
+    /// Whether it leads to one object.
+    one: bool,
+    suffix: &'static str,
 }
 
-fn object(served: &Served, subresource: Option<&Subresource>) -> Value {
-    let kind = subresource.map_or(served.resource.kind, |subresource| subresource.kind);
-    let scope = if served.namespaced { "Namespaced" } else { "" };
-    let (of, suffix) = match subresource {
-        None => (String::new(), String::new()),
-        Some(subresource) => (format!("{} of ", subresource.name), capital(subresource.name)),
-    };
-    let is_log = subresource.is_some_and(|subresource| subresource.name == "log");
-    let mut get = json!({
-        "tags": [tag(served)],
-        "description": format!("read {of}the specified {}", served.resource.kind),
-        "operationId": format!("read{}{scope}{}{suffix}", camel(served), served.resource.kind),
-        "responses": responses(&type_name(served, false), &["application/json", "application/yaml"]),
-        "x-kubernetes-action": "get",
-        "x-kubernetes-group-version-kind": gvk(served, kind),
-    });
-    if let (true, Some(get)) = (is_log, get.as_object_mut()) {
-        get.insert("parameters".into(), parameters(LOG));
-        let text = json!({"200": {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}});
-        get.insert("responses".into(), text);
+impl Way {
+    /// The path with what may be done there: of `verbs` those that are said to one object, or to many.
+    fn path(self, namespaced: bool, verbs: &[&str]) -> Value {
+        let mut path = Map::new();
+        for verb in verbs {
+            let of_one = self.below.is_some() || !matches!(*verb, "list" | "create" | "deletecollection");
+            let method = match *verb {
+                "get" | "list" => "get",
+                "create" => "post",
+                "update" => "put",
+                "patch" => "patch",
+                "delete" | "deletecollection" => "delete",
+                // A list that goes on is a list.
+                _ => continue,
+            };
+            if of_one == self.one {
+                path.insert(method.into(), self.operation(verb, namespaced));
+            }
+        }
+        let mut path = Value::Object(path);
+        add_path_parameters(&mut path, namespaced, self.one.then_some(self.served));
+        path
     }
-    let mut path = json!({ "get": get });
-    add_path_parameters(&mut path, served.namespaced, Some(served));
-    path
+
+    fn operation(self, verb: &str, namespaced: bool) -> Value {
+        let Way { served, below, suffix, .. } = self;
+        let kind = served.resource.kind;
+        let below_name = below.map(|below| below.name).unwrap_or_default();
+        let (word, about) = match verb {
+            "get" => ("read", "read the specified"),
+            "list" => ("list", "list or watch objects of kind"),
+            "create" => ("create", "create a"),
+            "update" => ("replace", "replace the specified"),
+            "patch" => ("patch", "partially update the specified"),
+            "delete" => ("delete", "delete a"),
+            _ => ("deleteCollection", "delete a collection of"),
+        };
+        let part = if below_name.is_empty() { String::new() } else { format!("{below_name} of ") };
+        let scope = if namespaced { "Namespaced" } else { "" };
+        let (first, last) = about.split_once(' ').unwrap_or((about, ""));
+        let mut operation = json!({
+            "tags": [tag(served)],
+            "description": format!("{first} {part}{last} {kind}"),
+            "operationId": format!("{word}{}{scope}{kind}{}{suffix}", camel(served), capital(below_name)),
+            "parameters": parameters(self.query(verb)),
+            "responses": self.responses(verb),
+            "x-kubernetes-action": if verb == "update" { "put" } else if verb == "create" { "post" } else { verb },
+            "x-kubernetes-group-version-kind": self.gvk(),
+        });
+        if let (Some(body), Some(fields)) = (self.body(verb), operation.as_object_mut()) {
+            fields.insert("requestBody".into(), body);
+        }
+        operation
+    }
+
+    fn is_log(self) -> bool {
+        self.below.is_some_and(|below| below.name == "log")
+    }
+
+    fn query(self, verb: &str) -> &'static [(&'static str, &'static str, &'static str)] {
+        match verb {
+            "get" if self.is_log() => LOG,
+            "get" => &[],
+            "list" => LIST,
+            "delete" | "deletecollection" => DELETE,
+            _ => WRITE,
+        }
+    }
+
+    fn responses(self, verb: &str) -> Value {
+        if self.is_log() {
+            return json!({"200": {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}});
+        }
+        let served = self.served;
+        match verb {
+            "list" | "deletecollection" => responses(
+                "200",
+                &type_name(served, true),
+                &["application/json", "application/json;stream=watch", "application/yaml"],
+            ),
+            verb => {
+                let code = if verb == "create" { "201" } else { "200" };
+                responses(code, &self.type_name(), &["application/json", "application/yaml"])
+            }
+        }
+    }
+
+    /// What the client sends.
+    fn body(self, verb: &str) -> Option<Value> {
+        match verb {
+            "create" | "update" => Some(content(&self.type_name(), &["application/json", "application/yaml"])),
+            "patch" => {
+                let media: Vec<&str> = PatchKind::MEDIA_TYPES.iter().map(|(media, _)| *media).collect();
+                Some(content(PATCH_TYPE, &media))
+            }
+            "delete" | "deletecollection" => Some(content(DELETE_TYPE, &["application/json", "application/yaml"])),
+            _ => None,
+        }
+    }
+
+    /// The type of what is sent and answered.
+    fn type_name(self) -> String {
+        match self.below {
+            Some(below) if below.group == "policy" => format!("io.k8s.api.policy.{}.{}", below.version, below.kind),
+            Some(below) if below.kind != self.served.resource.kind => format!("io.k8s.api.core.v1.{}", below.kind),
+            _ => type_name(self.served, false),
+        }
+    }
+
+    fn gvk(self) -> Value {
+        let served = self.served;
+        match self.below {
+            Some(below) if !below.group.is_empty() => {
+                json!({"group": below.group, "version": below.version, "kind": below.kind})
+            }
+            below => {
+                let kind = below.map_or(served.resource.kind, |below| below.kind);
+                json!({"group": served.group, "version": served.version, "kind": kind})
+            }
+        }
+    }
 }
+
+/// The types of what clients send beside objects.
+const PATCH_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
+const DELETE_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 
 /// The parts of a path that are names.
 fn add_path_parameters(path: &mut Value, namespaced: bool, named: Option<&Served>) {
@@ -126,14 +239,18 @@ fn parameters(table: &[(&str, &str, &str)]) -> Value {
     table.iter().map(parameter).collect()
 }
 
-fn responses(of: &str, media: &[&str]) -> Value {
-    let schema = json!({"schema": {"$ref": format!("#/components/schemas/{of}")}});
-    let content: Map<String, Value> = media.iter().map(|media| (media.to_string(), schema.clone())).collect();
-    json!({"200": {"description": "OK", "content": content}, "401": {"description": "Unauthorized"}})
+fn responses(code: &str, of: &str, media: &[&str]) -> Value {
+    let mut answer = content(of, media);
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("description".into(), if code == "201" { "Created" } else { "OK" }.into());
+    }
+    json!({code: answer, "401": {"description": "Unauthorized"}})
 }
 
-fn gvk(served: &Served, kind: &str) -> Value {
-    json!({"group": served.group, "version": served.version, "kind": kind})
+fn content(of: &str, media: &[&str]) -> Value {
+    let schema = json!({"schema": {"$ref": format!("#/components/schemas/{of}")}});
+    let content: Map<String, Value> = media.iter().map(|media| (media.to_string(), schema.clone())).collect();
+    json!({ "content": content })
 }
 
 /// `core_v1`

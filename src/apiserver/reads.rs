@@ -1,4 +1,4 @@
-//! get, list, watch and log.
+//! What a request is about; get, list, watch and log.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ use crate::model::selector::{FieldSelector, Selector};
 /// How long a list may wait for a revision that is yet to come.
 const FUTURE: Duration = Duration::from_secs(3);
 
-/// A request to read something.
+/// What a request is about.
 pub struct Ask<'r> {
-    /// Where to read.
+    /// Where it is.
     pub api: &'r Api,
     /// What kind of things.
     pub served: &'static Served,
@@ -104,15 +104,18 @@ impl Ask<'_> {
         Ok(options.answer(log.reader(), self.api.clock.now().wall))
     }
 
-    fn key(&self, name: &str) -> Key {
+    /// The object `name` of what is asked for.
+    pub fn key(&self, name: &str) -> Key {
         Key::of(self.served.resource, self.namespace.unwrap_or_default(), name)
     }
 
-    fn form(&self, asked: Asked) -> Result<Representation, Status> {
+    /// The form in which the client wants what it asked for.
+    pub fn form(&self, asked: Asked) -> Result<Representation, Status> {
         Representation::of(self.served, self.accept, asked, &self.params, self.api.clock.now().wall)
     }
 
-    fn scope(&self) -> Result<Scope, Status> {
+    /// What the parameters select.
+    pub fn scope(&self) -> Result<Scope, Status> {
         let bad = |error: crate::model::selector::SelectorError| Status::new(Reason::BadRequest, error.to_string());
         let text = |name| self.params.get(name).unwrap_or_default();
         let kind = self.served.resource.kind;

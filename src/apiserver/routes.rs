@@ -6,22 +6,20 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::gate::{self, Gate};
 use super::health::{self, Check};
 use super::request::{Params, Target};
-use super::{accept, answer, discovery, openapi, reads, representation, served};
+use super::{accept, answer, body, discovery, openapi, reads, representation, served, writes};
 use crate::clock::Clock;
-use crate::control::{ControlPlane, Reason, Status};
+use crate::control::{ControlPlane, Reason, Status, Warnings};
 use crate::node::Handle;
-
-/// As large as an object may be on a real API server.
-const MAX_BODY: usize = 3 * 1024 * 1024;
 
 /// What the API is served from.
 pub struct Api {
@@ -86,9 +84,13 @@ fn checks<'a>(api: &'a Api, endpoint: &str) -> &'a [Check] {
     if endpoint == "readyz" { &api.ready } else { &api.live }
 }
 
+fn header_text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
 /// What the client accepts.
-pub(super) fn accepted(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::ACCEPT)?.to_str().ok()
+fn accepted(headers: &HeaderMap) -> Option<&str> {
+    header_text(headers, &header::ACCEPT)
 }
 
 fn document(headers: &HeaderMap, document: Option<Value>) -> Response {
@@ -137,38 +139,75 @@ fn not_allowed() -> Status {
 /// Everything below the API's versions.
 async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let warnings = Warnings::default();
     // Read to its end, whatever the answer: a client that is answered while it still sends may miss the answer.
-    if axum::body::to_bytes(body, MAX_BODY).await.is_err() {
-        let message = format!("the body is larger than {MAX_BODY} bytes, or broke off");
-        return answer::refusal(&Status::new(Reason::BadRequest, message));
-    }
-    answer_resource(&api, &parts).await.unwrap_or_else(|status| answer::refusal(&status))
+    let answered = match body::collect(body).await {
+        Ok(body) => answer_resource(&api, &parts, body, &warnings).await,
+        Err(status) => Err(status),
+    };
+    writes::warned(answered.unwrap_or_else(|status| answer::refusal(&status)), warnings.take())
 }
 
-async fn answer_resource(api: &Api, request: &Parts) -> Result<Response, Status> {
+async fn answer_resource(api: &Api, request: &Parts, body: Bytes, warnings: &Warnings) -> Result<Response, Status> {
     let target = Target::of(request.uri.path()).ok_or_else(no_such_resource)?;
     let served = served::find(&target.group, &target.version, &target.resource).ok_or_else(no_such_resource)?;
     if target.namespace.is_some() && !served.namespaced {
         return Err(no_such_resource());
     }
-    let subresource = match &target.subresource {
-        Some(name) => Some(served.subresource(name).ok_or_else(no_such_resource)?.name),
+    let below = match &target.subresource {
+        Some(name) => Some(served.subresource(name).ok_or_else(no_such_resource)?),
         None => None,
     };
-    if !matches!(request.method, Method::GET | Method::HEAD) {
-        return Err(not_allowed());
-    }
+    let params = Params::of(request.uri.query());
     let ask = reads::Ask {
         api,
         served,
         namespace: target.namespace.as_deref(),
-        params: Params::of(request.uri.query()),
-        accept: accepted(&request.headers),
+        params,
+        accept: header_text(&request.headers, &header::ACCEPT),
     };
-    match (&target.name, subresource) {
-        (Some(name), Some("log")) => ask.log(name).await,
-        (Some(name), _) => ask.one(name).await,
-        (None, _) if ask.params.flag("watch") => ask.watch().await,
-        (None, _) => ask.list().await,
+    let verb = verb(&request.method, target.name.is_some(), below.is_some(), ask.params.flag("watch"));
+    let verb = verb.filter(|verb| below.map_or(served.verbs, |below| below.verbs).contains(verb));
+    let verb = verb.ok_or_else(not_allowed)?;
+    if let "get" | "list" | "watch" = verb {
+        return match (&target.name, below.map(|below| below.name)) {
+            (Some(name), Some("log")) => ask.log(name).await,
+            (Some(name), _) => ask.one(name).await,
+            (None, _) if verb == "watch" => ask.watch().await,
+            (None, _) => ask.list().await,
+        };
+    }
+    // Objects of all namespaces can be read at once, not written.
+    if served.namespaced && target.namespace.is_none() {
+        return Err(not_allowed());
+    }
+    let media = header_text(&request.headers, &header::CONTENT_TYPE);
+    let change = writes::Change { ask, media, body, warnings: warnings.clone() };
+    let name = target.name.as_deref().unwrap_or_default();
+    let below = below.map(|below| below.name);
+    match (verb, below, writes::part(below)) {
+        ("create", None, _) => change.create().await,
+        ("create", Some("binding"), _) => change.bind(name).await,
+        ("create", Some("eviction"), _) => change.evict(name).await,
+        ("update", _, Some(part)) => change.replace(name, part).await,
+        ("patch", _, Some(part)) => change.patch(name, part).await,
+        ("delete", None, _) => change.delete(name).await,
+        ("deletecollection", None, _) => change.delete_all().await,
+        _ => Err(not_allowed()),
+    }
+}
+
+/// What Kubernetes calls it to send a request with this method to an object or a collection of them.
+fn verb(method: &Method, is_object: bool, is_below: bool, watch: bool) -> Option<&'static str> {
+    match (method.as_str(), is_object) {
+        ("GET" | "HEAD", true) => Some("get"),
+        ("GET" | "HEAD", false) if watch => Some("watch"),
+        ("GET" | "HEAD", false) => Some("list"),
+        ("POST", of_object) if of_object == is_below => Some("create"),
+        ("PUT", true) => Some("update"),
+        ("PATCH", true) => Some("patch"),
+        ("DELETE", true) => Some("delete"),
+        ("DELETE", false) => Some("deletecollection"),
+        _ => None,
     }
 }

@@ -36,6 +36,10 @@ pub struct Served {
 pub struct Subresource {
     /// `log`
     pub name: &'static str,
+    /// The group of its kind, and the version of that group; empty for the object's own.
+    pub group: &'static str,
+    /// See [`Subresource::group`].
+    pub version: &'static str,
     /// The kind of what is answered.
     pub kind: &'static str,
     /// What may be done to it, sorted.
@@ -43,13 +47,27 @@ pub struct Subresource {
 }
 
 const READ: &[&str] = &["get", "list", "watch"];
+const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const PART: &[&str] = &["get", "patch", "update"];
 
-const fn readable(name: &'static str, kind: &'static str) -> Subresource {
-    Subresource { name, kind, verbs: &["get"] }
+const fn below(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> Subresource {
+    Subresource { name, group: "", version: "", kind, verbs }
 }
 
 /// Sorted by group, version and name.
-pub static SERVED: [Served; 5] = [
+pub static SERVED: [Served; 7] = [
+    Served {
+        group: "",
+        version: "v1",
+        resource: Resource::CONFIG_MAPS,
+        singular: "configmap",
+        short_names: &["cm"],
+        categories: &[],
+        namespaced: true,
+        verbs: ALL,
+        subresources: &[],
+        storage_version_hash: "qFsyl6wFWjQ=",
+    },
     Served {
         group: "",
         version: "v1",
@@ -70,7 +88,7 @@ pub static SERVED: [Served; 5] = [
         short_names: &["ns"],
         categories: &[],
         namespaced: false,
-        verbs: READ,
+        verbs: &["create", "get", "list", "patch", "update", "watch"],
         subresources: &[],
         storage_version_hash: "Q3oi5N2YM8M=",
     },
@@ -83,7 +101,7 @@ pub static SERVED: [Served; 5] = [
         categories: &[],
         namespaced: false,
         verbs: READ,
-        subresources: &[readable("status", "Node")],
+        subresources: &[below("status", "Node", &["get"])],
         storage_version_hash: "XwShjMxG9Fs=",
     },
     Served {
@@ -94,9 +112,28 @@ pub static SERVED: [Served; 5] = [
         short_names: &["po"],
         categories: &["all"],
         namespaced: true,
-        verbs: READ,
-        subresources: &[readable("log", "Pod"), readable("status", "Pod")],
+        verbs: ALL,
+        subresources: &[
+            below("binding", "Binding", &["create"]),
+            below("ephemeralcontainers", "Pod", PART),
+            Subresource { name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: &["create"] },
+            below("log", "Pod", &["get"]),
+            below("resize", "Pod", PART),
+            below("status", "Pod", PART),
+        ],
         storage_version_hash: "xPOwRZ+Yhw8=",
+    },
+    Served {
+        group: "",
+        version: "v1",
+        resource: Resource::SECRETS,
+        singular: "secret",
+        short_names: &[],
+        categories: &[],
+        namespaced: true,
+        verbs: ALL,
+        subresources: &[],
+        storage_version_hash: "S6u1pOWzb84=",
     },
     Served {
         group: "events.k8s.io",
@@ -190,7 +227,7 @@ mod tests {
             find("", "v1", "podz").is_none() && find("", "v2", "pods").is_none() && find("x", "v1", "pods").is_none()
         );
         let pods = find("", "v1", "pods").expect("pods");
-        assert!(pods.allows("watch") && !pods.allows("delete"));
+        assert!(pods.allows("watch") && !pods.allows("connect"));
         assert!(pods.subresource("log").is_some() && pods.subresource("wings").is_none());
         assert_eq!(versions(), [("", "v1"), ("events.k8s.io", "v1")]);
     }

@@ -13,11 +13,13 @@ use super::report;
 use super::signals::Signals;
 use super::wanted::GRACE;
 use super::watching::Watching;
+use crate::budget::{Account, Limits};
+use crate::clock::Clock;
 use crate::embedded;
 use crate::files::{Mount, Mounts};
 use crate::images::{Executable, Images, Stamp, stamp};
 use crate::network::{Endpoint, PodNetwork};
-use crate::runtime::{DEFAULT_LIMIT, Exit, Guests, Instance, MemoryBudget, Program, Runtime, Stdio, World};
+use crate::runtime::{Exit, Guests, Instance, Program, Runtime, Stdio, World};
 
 /// Runs the program to its end; its exit code is ours. With `--watch` again whenever it has changed.
 pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
@@ -49,8 +51,10 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
             endpoint: Endpoint::new(PodNetwork::new([10, 88, 0, 1].into())),
             env: env.clone(),
             working_dir: "/".into(),
-            memory: MemoryBudget::new(DEFAULT_LIMIT),
+            clock: Clock::system(),
+            account: Account::root(Limits::NONE.of_container()),
             guests: Guests::new(),
+            instances: Guests::new(),
         };
         let instance = world.spawn(program, &command.argv, Stdio::Inherit);
         match to_the_end(instance, &name, deadline, &mut signals, renewal.as_mut()).await {
@@ -94,12 +98,12 @@ async fn to_the_end(
             }
             signal = signals.next() => {
                 // Once asks, twice kills.
-                if asked.replace(signal).is_some() { control.kill() } else { control.ask_to_exit() }
+                if asked.replace(signal).is_some() { control.kill() } else { control.ask_to_exit("SIGTERM") }
             }
             program = next_program(&mut renewal), if asked.is_none() => {
                 if newer.replace(program).is_none() {
                     tell!("{name} changed: running it again");
-                    control.ask_to_exit();
+                    control.ask_to_exit("SIGTERM");
                     kill_at = Some(Instant::now() + GRACE);
                 }
             }

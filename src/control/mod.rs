@@ -3,6 +3,7 @@
 //! `registry` implements [`ControlPlane`] over the store; `node`, `controllers` and `cli` use
 //! it through this trait alone, so that a real cluster can stand behind it as well.
 
+mod body;
 mod object;
 mod patch;
 mod status;
@@ -11,12 +12,13 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod, PodStatus};
+use k8s_openapi::api::core::v1::PodStatus;
 
 use crate::model::selector::{FieldSelector, Selector};
 
+pub use body::Body;
 pub use object::{Draft, Key, Object, Resource};
-pub use patch::{FieldValidation, Patch, PatchKind};
+pub use patch::{FieldValidation, Patch, PatchKind, Warnings};
 pub use status::{Cause, Details, Reason, Status};
 
 /// A state of the whole store; `resourceVersion` in the API. Later states have larger numbers.
@@ -84,19 +86,6 @@ pub enum WatchEvent {
 
 /// Ends with an error when the watcher fell behind what the store remembers (410 `Expired`).
 pub type WatchStream = BoxStream<'static, Result<WatchEvent, Status>>;
-
-/// An object to create or put in another's place.
-#[derive(Debug, Clone)]
-pub enum Body {
-    /// A pod; its identity and defaults may be missing.
-    Pod(Box<Pod>),
-    /// What happened to another object.
-    Event(Box<Event>),
-    /// A machine that runs pods; here, this process.
-    Node(Box<Node>),
-    /// A room for names.
-    Namespace(Box<Namespace>),
-}
 
 /// The part of an object that a request is about; the rest stays as it is, whatever the request says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -199,4 +188,8 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Marks an object for its node to end, or removes it at once where no node has work with it.
     /// 404 `NotFound` where there is none, 409 `Conflict` where the preconditions do not hold.
     fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>>;
+
+    /// The same control plane for requests that are only tried (`dryRun=All`): they are judged and answered as
+    /// ever, and nothing is stored. A new object's answer has no revision.
+    fn dry_run(&self) -> Arc<dyn ControlPlane>;
 }

@@ -29,6 +29,15 @@ impl Resource {
     pub const NODES: Resource = Resource { plural: "nodes", kind: "Node" };
     /// Namespaces of `core/v1`; they lie in none themselves.
     pub const NAMESPACES: Resource = Resource { plural: "namespaces", kind: "Namespace" };
+    /// ConfigMaps of `core/v1`.
+    pub const CONFIG_MAPS: Resource = Resource { plural: "configmaps", kind: "ConfigMap" };
+    /// Secrets of `core/v1`.
+    pub const SECRETS: Resource = Resource { plural: "secrets", kind: "Secret" };
+
+    /// Whether its objects lie in namespaces.
+    pub fn is_namespaced(self) -> bool {
+        self != Resource::NODES && self != Resource::NAMESPACES
+    }
 }
 
 /// Which object: kind, namespace and name.
@@ -67,7 +76,7 @@ impl fmt::Display for Key {
 pub struct Object {
     /// Where the store keeps it.
     pub key: Key,
-    /// The revision of the commit that wrote it.
+    /// The revision of the commit that wrote it; 0 for one that is not stored.
     pub revision: Revision,
     /// The object as the API sends it, `resourceVersion` included.
     pub json: Bytes,
@@ -115,13 +124,15 @@ impl Draft {
         Ok(Draft { json, revision_at: at + METADATA.len() })
     }
 
-    /// The object at `revision`.
+    /// The object at `revision`; 0 for one that is not stored.
     pub fn stamp(self, key: Key, revision: Revision) -> Object {
         let (head, tail) = self.json.split_at(self.revision_at);
         let comma = if tail.first() == Some(&b'}') { "" } else { "," };
         let mut json = Vec::with_capacity(self.json.len() + 48);
         json.extend_from_slice(head);
-        json.extend_from_slice(format!("\"resourceVersion\":\"{revision}\"{comma}").as_bytes());
+        if revision > 0 {
+            json.extend_from_slice(format!("\"resourceVersion\":\"{revision}\"{comma}").as_bytes());
+        }
         json.extend_from_slice(tail);
         Object { key, revision, json: json.into(), typed: Mutex::new(None) }
     }

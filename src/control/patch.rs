@@ -1,5 +1,9 @@
 //! Patches: changes to an object's JSON, in three notations.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use super::{Reason, Status};
 
 /// How a patch is written.
@@ -31,17 +35,43 @@ impl PatchKind {
 }
 
 /// What becomes of fields that the kind does not have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default)]
 pub enum FieldValidation {
     /// They are dropped.
     #[default]
     Ignore,
+    /// They are dropped, and told here.
+    Warn(Warnings),
     /// The request is refused.
     Strict,
 }
 
+/// What somebody should know of a request that was granted. Copies share what they hold.
+#[derive(Debug, Clone, Default)]
+pub struct Warnings(
+    /// Protects the texts, which one request collects.
+    Arc<Mutex<Vec<String>>>,
+);
+
+impl Warnings {
+    /// Puts these in the place of all others: a change that is tried again is told of once.
+    pub fn set(&self, warnings: Vec<String>) {
+        *self.0.lock() = warnings;
+    }
+
+    /// Adds these.
+    pub fn add(&self, warnings: Vec<String>) {
+        self.0.lock().extend(warnings);
+    }
+
+    /// All of them; then there are none.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
 /// A patch as it came in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Patch {
     /// Its notation.
     pub kind: PatchKind,

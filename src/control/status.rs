@@ -29,6 +29,8 @@ pub enum Reason {
     NotFound,
     /// It can't be had in time; try again.
     Timeout,
+    /// The body is larger than is read.
+    RequestEntityTooLarge,
     /// Too much is asked for at once, or a disruption budget is used up; try again.
     TooManyRequests,
     /// Nobody who is known here.
@@ -49,6 +51,7 @@ impl Reason {
             Reason::NotAcceptable => 406,
             Reason::AlreadyExists | Reason::Conflict => 409,
             Reason::Expired => 410,
+            Reason::RequestEntityTooLarge => 413,
             Reason::UnsupportedMediaType => 415,
             Reason::Invalid => 422,
             Reason::TooManyRequests => 429,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus, Node, Pod, Toleration};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use notify::{RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
@@ -295,9 +295,6 @@ impl StaticPods {
 pub async fn ensure_namespace(control: &dyn ControlPlane, name: &str) -> Result<(), Status> {
     let mut namespace = Namespace::default();
     namespace.metadata.name = Some(name.into());
-    let label = ("kubernetes.io/metadata.name".to_string(), name.to_string());
-    namespace.metadata.labels = Some([label].into());
-    namespace.status = Some(NamespaceStatus { phase: Some("Active".into()), ..NamespaceStatus::default() });
     match control.create(Body::Namespace(Box::new(namespace))).await {
         Err(status) if status.reason != Reason::AlreadyExists => Err(status),
         _ => Ok(()),

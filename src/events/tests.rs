@@ -75,6 +75,10 @@ impl ControlPlane for Kept {
         let object = Draft::of(&event).expect("an event").stamp(key, 1);
         std::future::ready(Ok(Deleted::Gone(Arc::new(object)))).boxed()
     }
+
+    fn dry_run(&self) -> Arc<dyn ControlPlane> {
+        Arc::new(Kept::default())
+    }
 }
 
 fn pod() -> Pod {

@@ -320,6 +320,26 @@ impl Image {
         Ok(Command { program, argv })
     }
 
+    /// Whether our own guests stand in for it.
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.programs, Programs::BuiltIn)
+    }
+
+    /// Another command in a container of this image: a probe's, a hook's. A name that the image does
+    /// not have means busybox's program of that name.
+    pub fn other_command(&self, argv: &[String]) -> Result<Command, CommandError> {
+        let name = argv.first().ok_or(CommandError::Empty)?;
+        let base = name.rsplit('/').next().unwrap_or(name);
+        let program = match &self.programs {
+            Programs::Local { name: file, program } if base == file || Some(base) == file.strip_suffix(".wasm") => {
+                program.clone()
+            }
+            Programs::Local { .. } => builtin::applet(base).ok_or_else(|| CommandError::NotFound(name.into()))??,
+            Programs::BuiltIn => builtin::program(base).ok_or_else(|| CommandError::NotFound(name.into()))??,
+        };
+        Ok(Command { program, argv: argv.to_vec() })
+    }
+
     fn program(&self, name: &str, own: bool) -> Result<Executable, CommandError> {
         let base = name.rsplit('/').next().unwrap_or(name);
         match &self.programs {

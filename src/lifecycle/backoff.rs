@@ -1,4 +1,4 @@
-//! How long a container waits before it runs again (K27, K28).
+//! How long a container waits before it runs again (K27, K28), or before its image is asked for again (K33).
 
 use std::time::Duration;
 
@@ -43,6 +43,26 @@ impl Entry {
     /// Whether the container ran for so long that its past is forgotten.
     fn is_stale(&self, finished: Duration) -> bool {
         finished.saturating_sub(self.since) > 2 * MAX
+    }
+}
+
+/// How long an image that could not be had is not asked for; nothing until it failed once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImageBackoff {
+    /// The wait, and when it is over.
+    wait: Option<(Duration, Duration)>,
+}
+
+impl ImageBackoff {
+    /// The image could not be had `now`.
+    pub fn failed(&mut self, now: Duration) {
+        let delay = self.wait.map_or(INITIAL, |(delay, _)| (delay * 2).min(MAX));
+        self.wait = Some((delay, now + delay));
+    }
+
+    /// Until when the image is not asked for, where that lies ahead of `now`.
+    pub fn until(&self, now: Duration) -> Option<Duration> {
+        self.wait.map(|(_, until)| until).filter(|until| *until > now)
     }
 }
 

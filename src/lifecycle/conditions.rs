@@ -1,10 +1,12 @@
-//! The pod's conditions (K16–K20, K23, K24; kubelet's `status/generate.go`).
+//! The pod's conditions (K16–K21, K23–K25; kubelet's `status/generate.go`).
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStatus};
 
-use super::phase::Phase;
-use super::pod::{PodState, Sandbox};
+use super::container::Release;
+use super::phase::{self, Phase};
+use super::pod::{DEADLINE, PodState, Sandbox};
+use super::policy::Kind;
 use crate::model::pods;
 
 /// What the node decides about a condition; the rest is book-keeping.
@@ -28,7 +30,7 @@ impl Verdict {
 /// All conditions: foreign ones first, as they stand, then ours in the kubelet's order.
 pub(super) fn of(
     pod: &PodState,
-    phase: Phase,
+    spec: Option<&PodSpec>,
     statuses: &PodStatus,
     previous: Option<&PodStatus>,
     generation: Option<i64>,
@@ -37,54 +39,73 @@ pub(super) fn of(
     let before: &[PodCondition] = previous.and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     let all_init = statuses.init_container_statuses.as_deref().unwrap_or_default();
     let all_apps = statuses.container_statuses.as_deref().unwrap_or_default();
-    let over = has_ended(pod, phase);
-    let ready = readiness("Ready", over, all_apps);
-    let containers_ready = readiness("ContainersReady", over, all_apps);
-    let sandbox = Verdict { holds: pod.sandbox == Sandbox::Ready, ..Verdict::holds("PodReadyToStartContainers") };
-    let ours =
-        [sandbox, initialized(pod, over, all_init, all_apps), ready, containers_ready, Verdict::holds("PodScheduled")];
+    let over = has_ended(pod);
+    let sidecars = all_init.iter().filter(|status| is_sidecar(pod, &status.name));
+    let serving: Vec<&ContainerStatus> = sidecars.chain(all_apps).collect();
+    let containers_ready = readiness("ContainersReady", over, &serving);
+    let ready = gated(readiness("Ready", over, &serving), spec, before);
+    let sandbox =
+        Verdict { holds: matches!(pod.sandbox, Sandbox::Ready { .. }), ..Verdict::holds("PodReadyToStartContainers") };
+    let ours = [sandbox, initialized(pod, over, all_init), ready, containers_ready, Verdict::holds("PodScheduled")];
     let is_ours = |c: &&PodCondition| !ours.iter().any(|v| v.kind == c.type_);
     let mut conditions: Vec<PodCondition> = before.iter().filter(is_ours).cloned().collect();
-    for verdict in ours {
-        let status = if verdict.holds { "True" } else { "False" };
-        let same = before.iter().find(|c| c.type_ == verdict.kind && c.status == status);
-        conditions.push(PodCondition {
-            type_: verdict.kind.into(),
-            status: status.into(),
-            reason: verdict.reason.map(Into::into),
-            message: verdict.message,
-            observed_generation: generation,
-            last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(pods::time(now))),
-            last_probe_time: None,
-        });
+    if let Some(disrupted) = disruption(pod, &conditions) {
+        conditions.push(condition(disrupted, before, generation, now));
     }
+    conditions.extend(ours.into_iter().map(|verdict| condition(verdict, before, generation, now)));
     conditions
 }
 
-/// How the pod ended, as soon as that is certain, which may be before its phase says so.
-fn has_ended(pod: &PodState, phase: Phase) -> Option<&'static str> {
-    let finished = |c: &super::container::Container| match &c.stage {
-        super::container::Stage::Exited(ended) if !pod.policy.restarts(c.role, ended.code) => Some(ended.code),
-        _ => None,
-    };
-    if pod.init.iter().any(|c| finished(c).is_some_and(|code| code != 0)) {
-        return Some("PodFailed");
-    }
-    let codes: Option<Vec<i32>> = pod.apps.iter().map(finished).collect();
-    match (phase, codes) {
-        (Phase::Succeeded, _) => Some("PodCompleted"),
-        (Phase::Failed, _) => Some("PodFailed"),
-        (_, Some(codes)) if codes.iter().all(|code| *code == 0) => Some("PodCompleted"),
-        (_, Some(_)) => Some("PodFailed"),
-        (Phase::Pending | Phase::Running, None) => None,
+fn condition(verdict: Verdict, before: &[PodCondition], generation: Option<i64>, now: Timestamp) -> PodCondition {
+    let status = if verdict.holds { "True" } else { "False" };
+    let same = before.iter().find(|c| c.type_ == verdict.kind && c.status == status);
+    PodCondition {
+        type_: verdict.kind.into(),
+        status: status.into(),
+        reason: verdict.reason.map(Into::into),
+        message: verdict.message,
+        observed_generation: generation,
+        last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(pods::time(now))),
+        last_probe_time: None,
     }
 }
 
-fn readiness(kind: &'static str, over: Option<&'static str>, apps: &[ContainerStatus]) -> Verdict {
+/// That the node ends the pod for its own reasons (K25).
+fn disruption(pod: &PodState, foreign: &[PodCondition]) -> Option<Verdict> {
+    const KIND: &str = "DisruptionTarget";
+    let failing = pod.failing.as_ref().filter(|failing| failing.reason != DEADLINE)?;
+    if foreign.iter().any(|c| c.type_ == KIND) {
+        return None;
+    }
+    let message = Some(failing.message.clone());
+    Some(Verdict { kind: KIND, holds: true, reason: Some("TerminationByKubelet"), message })
+}
+
+fn is_sidecar(pod: &PodState, name: &str) -> bool {
+    pod.init.iter().any(|c| c.kind() == Kind::Sidecar && c.name == name)
+}
+
+/// How the pod ended, as soon as that is certain, which may be before its phase says so.
+fn has_ended(pod: &PodState) -> Option<&'static str> {
+    let ends = match pod.sandbox {
+        Sandbox::TearingDown { .. } | Sandbox::Down { .. } | Sandbox::Gone => true,
+        Sandbox::Missing | Sandbox::SettingUp { .. } | Sandbox::Failed { .. } | Sandbox::Ready { .. } => false,
+    };
+    if pod.failing.is_some() {
+        return Some("PodFailed");
+    }
+    match phase::from_containers(pod, ends) {
+        Phase::Succeeded => Some("PodCompleted"),
+        Phase::Failed => Some("PodFailed"),
+        Phase::Pending | Phase::Running => None,
+    }
+}
+
+fn readiness(kind: &'static str, over: Option<&'static str>, serving: &[&ContainerStatus]) -> Verdict {
     if let Some(reason) = over {
         return Verdict { holds: false, reason: Some(reason), ..Verdict::holds(kind) };
     }
-    let unready = names(apps.iter().filter(|c| !c.ready));
+    let unready = names(serving.iter().copied().filter(|c| !c.ready));
     if unready.is_empty() {
         return Verdict::holds(kind);
     }
@@ -92,19 +113,39 @@ fn readiness(kind: &'static str, over: Option<&'static str>, apps: &[ContainerSt
     Verdict::fails(kind, "ContainersNotReady", message)
 }
 
-fn initialized(
-    pod: &PodState,
-    over: Option<&'static str>,
-    init: &[ContainerStatus],
-    apps: &[ContainerStatus],
-) -> Verdict {
+/// The same where the pod's readiness gates hold, too (K21).
+fn gated(verdict: Verdict, spec: Option<&PodSpec>, conditions: &[PodCondition]) -> Verdict {
+    if !verdict.holds {
+        return verdict;
+    }
+    let gates = spec.and_then(|spec| spec.readiness_gates.as_deref()).unwrap_or_default();
+    let shut = gates.iter().filter_map(|gate| {
+        let kind = &gate.condition_type;
+        match conditions.iter().find(|c| c.type_ == *kind) {
+            None => Some(format!("corresponding condition of pod readiness gate {kind:?} does not exist.")),
+            Some(c) if c.status != "True" => {
+                Some(format!("the status of pod readiness gate {kind:?} is not \"True\", but {}", c.status))
+            }
+            Some(_) => None,
+        }
+    });
+    let shut: Vec<String> = shut.collect();
+    if shut.is_empty() { verdict } else { Verdict::fails(verdict.kind, "ReadinessGatesNotReady", shut.join(", ")) }
+}
+
+fn initialized(pod: &PodState, over: Option<&'static str>, init: &[ContainerStatus]) -> Verdict {
     const KIND: &str = "Initialized";
     if over == Some("PodCompleted") {
         return Verdict { reason: over, ..Verdict::holds(KIND) };
     }
-    let any_app_began = apps.iter().any(|c| c.container_id.is_some());
-    let incomplete = names(init.iter().filter(|c| !c.ready));
-    if any_app_began || incomplete.is_empty() || pod.init.is_empty() {
+    let any_app_began = pod.apps.iter().any(|c| c.ended().is_some() || c.running().is_some() || c.previous.is_some());
+    let complete = |name: &str| match pod.init.iter().find(|c| c.name == name) {
+        Some(c) if c.kind() == Kind::Sidecar => c.has_started() && c.release != Release::Told,
+        Some(c) => c.ended().is_some_and(|ended| ended.code == 0),
+        None => true,
+    };
+    let incomplete = names(init.iter().filter(|c| !complete(&c.name)));
+    if any_app_began || incomplete.is_empty() {
         return Verdict::holds(KIND);
     }
     let message = format!("containers with incomplete status: [{}]", incomplete.join(" "));

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as core;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, ImageBackoff};
+use super::policy::{Kind, Next, Policy, RestartPolicy};
+use super::probes::Probes;
+use super::stop::Stop;
 use super::{Now, Role};
 
 /// An attempt that is over.
@@ -24,6 +28,8 @@ pub struct Ended {
     pub finished: Duration,
     /// As the status shows it (`wasmpod://…`); empty where none is known.
     pub container_id: String,
+    /// What the container waits with for its next attempt, where this one was ended for it.
+    pub trouble: Option<Trouble>,
 }
 
 /// Why a container can't start now; it is tried again.
@@ -35,34 +41,53 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// When an attempt began.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Since {
+    pub(super) wall: Timestamp,
+    pub(super) mono: Duration,
+}
+
 /// Where a container stands. What belongs to a stage lives in it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stage {
-    /// Its turn has not come, or the last start failed and is tried again at `retry_at`.
+    /// Its turn has not come, or the last start failed and is tried again at the given time.
     Waiting {
         trouble: Option<(Trouble, Duration)>,
     },
-    /// The node was told to start it. `stop` when it is to end as soon as it has begun.
-    Starting {
-        stop: bool,
+    /// The node was told to start it.
+    Starting,
+    /// It runs, and its postStart hook does; nothing of it is shown yet.
+    PostStart {
+        since: Since,
     },
     Running {
-        started_at: Timestamp,
+        since: Since,
     },
-    /// Asked to end; killed at `kill_at`.
+    /// Brought to its end.
     Stopping {
-        started_at: Timestamp,
-        kill_at: Duration,
-        killed: bool,
+        since: Since,
+        stop: Stop,
+        shown: bool,
     },
     Exited(Ended),
     /// Ended, and waits for its next attempt.
     BackOff {
         ended: Ended,
         delay: Duration,
+        shown: Shown,
     },
     /// Ended, and begins again as soon as its turn has come, whatever policy and back-off say.
     Due(Ended),
+}
+
+/// What of a back-off has been told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Shown {
+    /// Whether the status shows the wait, rather than the end before it.
+    pub(super) waits: bool,
+    /// When the next event about it is due.
+    pub(super) tell_at: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -70,62 +95,162 @@ pub(super) struct Container {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) image: String,
+    pub(super) policy: Policy,
+    pub(super) hooks: Hooks,
+    pub(super) probes: Probes,
     pub(super) stage: Stage,
     /// The current attempt's number; 0 before the first.
     pub(super) attempt: u32,
-    /// Attempts that began, less the first.
+    /// Attempts that were made, less the first.
     pub(super) restarts: u32,
     /// The attempt before the one that the stage tells of.
     pub(super) previous: Option<Ended>,
-    /// The one that the current start will replace.
-    pub(super) replaces: Option<Ended>,
+    /// The one that the current start will replace, once it is shown.
+    pub(super) replaces: Option<Replaced>,
     pub(super) backoff: Backoff,
+    pub(super) image_backoff: ImageBackoff,
     pub(super) image_id: String,
     pub(super) container_id: String,
-    /// Starts that failed in a row.
-    pub(super) failures: u32,
     /// When the current attempt has to have made way for the next one, where it has to.
     pub(super) replace_by: Option<Duration>,
+    pub(super) release: Release,
 }
 
-/// Starts that fail for reasons which may pass are tried again after so long (K34).
-const RETRY: Duration = Duration::from_secs(10);
-/// Images that can't be had are asked for ever less often, up to this (K33).
-const MAX_IMAGE_RETRY: Duration = Duration::from_secs(300);
+/// An end that a new attempt follows on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Replaced {
+    pub(super) ended: Ended,
+    /// The wait between the two, where it is shown.
+    pub(super) waited: Option<Duration>,
+}
+
+/// Which hooks a container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Hooks {
+    pub(super) post_start: bool,
+    pub(super) pre_stop: bool,
+}
+
+/// Whether what comes after a sidecar may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    /// It has not started yet.
+    Held,
+    /// It has, which is told before anything follows from it.
+    Told,
+    /// What comes after it may begin, whatever becomes of it.
+    Free,
+}
+
+/// Starts that fail for reasons which may pass are tried again after so long: a kubelet's ten seconds
+/// and half of the jitter that it adds to them (K34).
+pub(super) const RESYNC: Duration = Duration::from_millis(12_500);
 
 impl Container {
-    pub(super) fn new(name: &str, role: Role, image: &str) -> Container {
+    pub(super) fn new(container: &core::Container, role: Role, pod: RestartPolicy) -> Container {
+        let sidecar = role == Role::Init && container.restart_policy.as_deref() == Some("Always");
+        let kind = match role {
+            Role::Init if sidecar => Kind::Sidecar,
+            Role::Init => Kind::Init,
+            Role::App => Kind::App,
+            Role::Ephemeral => Kind::Ephemeral,
+        };
+        let hooks = container.lifecycle.as_ref().map_or(Hooks::default(), |lifecycle| Hooks {
+            post_start: lifecycle.post_start.is_some(),
+            pre_stop: lifecycle.pre_stop.is_some(),
+        });
+        Container {
+            policy: Policy::of(container, kind, pod),
+            hooks,
+            probes: Probes::of(container),
+            ..Container::bare(&container.name, role, container.image.as_deref().unwrap_or_default())
+        }
+    }
+
+    pub(super) fn ephemeral(container: &core::EphemeralContainer) -> Container {
+        Container::bare(&container.name, Role::Ephemeral, container.image.as_deref().unwrap_or_default())
+    }
+
+    fn bare(name: &str, role: Role, image: &str) -> Container {
         Container {
             name: name.into(),
             role,
             image: image.into(),
+            policy: Policy::new(Kind::Ephemeral, RestartPolicy::Never),
+            hooks: Hooks::default(),
+            probes: Probes::default(),
             stage: Stage::Waiting { trouble: None },
             attempt: 0,
             restarts: 0,
             previous: None,
             replaces: None,
             backoff: Backoff::default(),
+            image_backoff: ImageBackoff::default(),
             image_id: String::new(),
             container_id: String::new(),
-            failures: 0,
             replace_by: None,
+            release: Release::Held,
         }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.policy.kind()
     }
 
     /// Whether something of it may be running.
     pub(super) fn is_live(&self) -> bool {
         match self.stage {
-            Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => true,
+            Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => true,
             Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => false,
         }
+    }
+
+    /// When what runs of it began, where it is shown as running.
+    pub(super) fn running(&self) -> Option<Since> {
+        match &self.stage {
+            Stage::Running { since } | Stage::Stopping { since, shown: true, .. } => Some(*since),
+            Stage::Stopping { shown: false, .. }
+            | Stage::Starting
+            | Stage::PostStart { .. }
+            | Stage::Waiting { .. }
+            | Stage::Exited(_)
+            | Stage::BackOff { .. }
+            | Stage::Due(_) => None,
+        }
+    }
+
+    /// Whether it runs and its startup probe, if it has one, has succeeded.
+    pub(super) fn has_started(&self) -> bool {
+        self.running().is_some() && self.probes.started()
+    }
+
+    /// Whether it may be called ready (K12, K57); that it has started is told before.
+    pub(super) fn is_ready(&self) -> bool {
+        self.has_started() && self.release != Release::Told && self.probes.ready()
     }
 
     /// How its last attempt ended, if it is over.
     pub(super) fn ended(&self) -> Option<&Ended> {
         match &self.stage {
             Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::Due(ended) => Some(ended),
-            Stage::Starting { .. } => self.replaces.as_ref(),
-            Stage::Waiting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => None,
+            Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. } => {
+                self.replaces.as_ref().map(|replaced| &replaced.ended)
+            }
+            Stage::Waiting { .. } | Stage::Running { .. } | Stage::Stopping { shown: true, .. } => None,
+        }
+    }
+
+    /// The exit code with which it has run its course, if it has.
+    pub(super) fn finished(&self) -> Option<i32> {
+        match &self.stage {
+            Stage::Exited(ended) => (self.policy.after(ended.code) == Next::Nothing).then_some(ended.code),
+            Stage::Waiting { .. }
+            | Stage::Starting
+            | Stage::PostStart { .. }
+            | Stage::Running { .. }
+            | Stage::Stopping { .. }
+            | Stage::BackOff { .. }
+            | Stage::Due(_) => None,
         }
     }
 
@@ -133,7 +258,7 @@ impl Container {
     pub(super) fn replace(&mut self, by: Duration) {
         let stage = std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None });
         self.stage = match stage {
-            Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {
+            Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {
                 self.replace_by = Some(self.replace_by.map_or(by, |earlier| earlier.min(by)));
                 stage
             }
@@ -141,22 +266,32 @@ impl Container {
             Stage::Waiting { .. } => Stage::Waiting { trouble: None },
             Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::Due(ended) => Stage::Due(ended),
         };
+        self.release = Release::Held;
+        self.image_backoff = ImageBackoff::default();
     }
 
     /// Begins the next attempt; returns its number.
     pub(super) fn begin(&mut self, now: Now) -> u32 {
-        let stage = std::mem::replace(&mut self.stage, Stage::Starting { stop: false });
+        let stage = std::mem::replace(&mut self.stage, Stage::Starting);
         match stage {
-            Stage::Exited(ended) | Stage::BackOff { ended, .. } => {
+            Stage::Exited(ended) => {
                 self.backoff.restarted(ended.finished, now.mono);
-                self.replaces = Some(ended);
+                self.replaces = Some(Replaced { ended, waited: None });
+            }
+            Stage::BackOff { ended, delay, shown } => {
+                self.backoff.restarted(ended.finished, now.mono);
+                self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits) });
             }
             Stage::Due(ended) => {
                 // The past of what was outdated is no longer held against it.
                 self.backoff = Backoff::default();
-                self.replaces = Some(ended);
+                self.replaces = Some(Replaced { ended, waited: None });
             }
-            Stage::Waiting { .. } | Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {}
+            Stage::Waiting { .. }
+            | Stage::Starting
+            | Stage::PostStart { .. }
+            | Stage::Running { .. }
+            | Stage::Stopping { .. } => {}
         }
         self.replace_by = None;
         self.attempt += 1;
@@ -165,58 +300,79 @@ impl Container {
 
     /// The attempt runs.
     pub(super) fn started(&mut self, container_id: String, image_id: String, now: Now) {
-        let Stage::Starting { stop } = self.stage else { return };
-        if let Some(replaced) = self.replaces.take() {
-            self.previous = Some(replaced);
+        if self.stage != Stage::Starting {
+            return;
+        }
+        // Every attempt that was made after the first is a restart, also where starts that failed lie between.
+        if !self.container_id.is_empty() {
             self.restarts += 1;
         }
-        self.failures = 0;
+        self.image_backoff = ImageBackoff::default();
         self.container_id = container_id;
         self.image_id = image_id;
-        self.stage = if stop {
-            Stage::Stopping { started_at: now.wall, kill_at: now.mono, killed: false }
+        self.probes.reset();
+        let since = Since { wall: now.wall, mono: now.mono };
+        if self.hooks.post_start {
+            self.stage = Stage::PostStart { since };
         } else {
-            Stage::Running { started_at: now.wall }
-        };
+            self.runs(since);
+        }
     }
 
-    /// The attempt could not begin.
-    pub(super) fn start_failed(&mut self, trouble: Trouble, now: Now) {
-        let Stage::Starting { .. } = self.stage else { return };
-        let wait = if trouble.reason.contains("Image") {
-            RETRY.saturating_mul(1 << self.failures.min(10)).min(MAX_IMAGE_RETRY)
-        } else {
-            RETRY
-        };
-        self.failures += 1;
+    /// It is shown as running from now on.
+    pub(super) fn runs(&mut self, since: Since) {
         if let Some(replaced) = self.replaces.take() {
-            self.previous = Some(replaced);
+            self.previous = Some(replaced.ended);
+        }
+        self.stage = Stage::Running { since };
+        if self.probes.started() {
+            self.probes.want_readiness();
+            self.release = Release::Free;
+        }
+    }
+
+    /// The attempt could not begin; it is tried again at `again`.
+    pub(super) fn start_failed(&mut self, trouble: Trouble, again: Duration, now: Now) {
+        if self.stage != Stage::Starting {
+            return;
+        }
+        if trouble.reason == "ErrImagePull" {
+            self.image_backoff.failed(now.mono);
+        }
+        if let Some(replaced) = self.replaces.take() {
+            self.previous = Some(replaced.ended);
         }
         self.stage = match self.replace_by.take() {
             Some(_) => Stage::Waiting { trouble: None },
-            None => Stage::Waiting { trouble: Some((trouble, now.mono + wait)) },
+            None => Stage::Waiting { trouble: Some((trouble, again)) },
         };
     }
 
     /// The attempt is over.
     pub(super) fn exited(&mut self, code: i32, reason: String, message: Option<String>, now: Now) {
-        let started_at = match self.stage {
-            Stage::Running { started_at } | Stage::Stopping { started_at, .. } => Some(started_at),
+        let stage = std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None });
+        let (since, trouble) = match stage {
+            Stage::Running { since } | Stage::PostStart { since } => (since, None),
+            Stage::Stopping { since, stop, .. } => (since, stop.trouble),
             // Whoever reports an end has reported the start before.
-            Stage::Starting { .. }
-            | Stage::Waiting { .. }
-            | Stage::Exited(_)
-            | Stage::BackOff { .. }
-            | Stage::Due(_) => return,
+            Stage::Starting | Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => {
+                self.stage = stage;
+                return;
+            }
         };
+        // One whose postStart hook was not over has not been shown yet; what it replaced has been.
+        if let Some(replaced) = self.replaces.take() {
+            self.previous = Some(replaced.ended);
+        }
         let ended = Ended {
             code,
             reason,
             message,
-            started_at,
+            started_at: Some(since.wall),
             finished_at: now.wall,
             finished: now.mono,
             container_id: self.container_id.clone(),
+            trouble,
         };
         self.stage = match self.replace_by.take() {
             Some(_) => Stage::Due(ended),

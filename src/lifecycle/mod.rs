@@ -6,15 +6,19 @@
 //! longer the current one is dropped by comparison.
 //!
 //! ```text
-//!              ┌──────────────── retry ───────────────┐
-//!              ▼                                      │
-//!   container  Waiting ──▶ Starting ──▶ Running ──▶ Exited ──▶ BackOff
-//!                  ▲          │           │            ▲          │
-//!                  └─trouble──┘           ▼            │          │
-//!                                      Stopping ───────┤     (next attempt)
-//!                                                      │
-//!                               outdated ──▶ Due ◀─────┘
-//!                                             └──▶ (next attempt, at once)
+//!              ┌─────────────────────── retry ───────────────────────┐
+//!              ▼                                                     │
+//!   container  Waiting ──▶ Starting ──▶ PostStart ──▶ Running ──▶ Exited ──▶ BackOff
+//!                  ▲          │             │            │           ▲          │
+//!                  └─trouble──┘             └─▶ Stopping ◀┘          │          │
+//!                                                  └─────────────────┤     (next attempt)
+//!                                                                    │
+//!                                             outdated ──▶ Due ◀─────┘
+//!                                                           └──▶ (next attempt, at once)
+//!
+//!   pod        Missing ──▶ SettingUp ──▶ Ready ──▶ TearingDown ──▶ Down ──▶ Gone
+//!                 ▲            │
+//!                 └── Failed ◀─┘
 //! ```
 //!
 //! Phase, conditions and readiness are computed from the state ([`PodState::status`]), never stored.
@@ -22,10 +26,15 @@
 mod backoff;
 mod conditions;
 mod container;
+mod event;
+mod observe;
 mod phase;
 mod pod;
+mod policy;
+mod probes;
 mod restore;
 mod status;
+mod stop;
 
 use std::time::Duration;
 
@@ -33,7 +42,10 @@ use jiff::Timestamp;
 
 pub use backoff::go_duration;
 pub use container::{Ended, Trouble};
-pub use pod::{Action, Event, PodState};
+pub use event::{Action, Event, Note};
+pub use pod::PodState;
+pub use policy::{Kind, RestartPolicy};
+pub use probes::{ProbeKind, Probed};
 
 /// This moment: monotonic for intervals, wall for what is shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,16 +56,18 @@ pub struct Now {
     pub wall: Timestamp,
 }
 
-/// Whether a container is one of those that run before the others.
+/// Which list of a pod's spec a container stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// One of `spec.initContainers`: they run one after the other, before all others.
+    /// One of `spec.initContainers`: they begin one after the other, before all others.
     Init,
     /// One of `spec.containers`: they run side by side once every init container has succeeded.
     App,
+    /// One of `spec.ephemeralContainers`: added later, to look into the pod.
+    Ephemeral,
 }
 
-/// A container of a pod: its role and its place in the spec.
+/// A container of a pod: its list and its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerRef {
     /// Which list of the spec it stands in.
@@ -69,38 +83,6 @@ pub struct Attempt {
     pub container: ContainerRef,
     /// Grows with each attempt of the container.
     pub number: u32,
-}
-
-/// What happens to a container that ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartPolicy {
-    /// It runs again however it ended; an init container only if it failed.
-    Always,
-    /// It runs again if it failed: its exit code is not 0.
-    OnFailure,
-    /// It does not run again.
-    Never,
-}
-
-impl RestartPolicy {
-    /// The policy called `name`; the default is `Always`.
-    pub fn named(name: Option<&str>) -> RestartPolicy {
-        match name {
-            Some("Never") => RestartPolicy::Never,
-            Some("OnFailure") => RestartPolicy::OnFailure,
-            _ => RestartPolicy::Always,
-        }
-    }
-
-    /// Whether a container that ended with `code` runs again. An init container that succeeded
-    /// never does.
-    pub fn restarts(self, role: Role, code: i32) -> bool {
-        match (self, role) {
-            (RestartPolicy::Never, _) => false,
-            (RestartPolicy::OnFailure, _) | (RestartPolicy::Always, Role::Init) => code != 0,
-            (RestartPolicy::Always, Role::App) => true,
-        }
-    }
 }
 
 #[cfg(test)]

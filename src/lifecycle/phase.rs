@@ -1,8 +1,8 @@
 //! The pod's phase from its containers (K1–K7; kubelet's getPhase).
 
-use super::container::{Container, Stage};
+use super::container::{Container, Release, Stage};
 use super::pod::{PodState, Sandbox};
-use super::{RestartPolicy, Role};
+use super::policy::{Kind, Next};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -31,56 +31,67 @@ enum Counts {
     /// It has run, and runs no more or not now.
     Stopped {
         code: i32,
+        again: bool,
     },
 }
 
 fn counts(container: &Container) -> Counts {
+    let again = |code| container.policy.after(code) != Next::Nothing;
     if let Some(ended) = container.ended() {
-        return Counts::Stopped { code: ended.code };
+        return Counts::Stopped { code: ended.code, again: again(ended.code) };
     }
     match (&container.stage, &container.previous) {
         (Stage::Running { .. } | Stage::Stopping { .. }, _) => Counts::Running,
-        (_, Some(previous)) => Counts::Stopped { code: previous.code },
+        (_, Some(previous)) => Counts::Stopped { code: previous.code, again: again(previous.code) },
         (_, None) => Counts::Waiting,
     }
 }
 
-pub(super) fn of(pod: &PodState) -> Phase {
-    let phase = from_containers(pod);
-    // What is final is not said while something may still run.
-    match phase {
-        Phase::Succeeded | Phase::Failed if pod.sandbox != Sandbox::Gone => before_the_end(pod),
-        phase => phase,
+/// The phase to show, where `reported` is what was shown before.
+pub(super) fn of(pod: &PodState, reported: Option<&str>) -> Phase {
+    if pod.sandbox == Sandbox::Gone {
+        return match (pod.failing.is_some(), from_containers(pod, true)) {
+            (false, Phase::Succeeded) => Phase::Succeeded,
+            // Ended from outside, or before everything had begun.
+            (true, _) | (false, Phase::Failed | Phase::Pending | Phase::Running) => Phase::Failed,
+        };
+    }
+    match (from_containers(pod, false), reported) {
+        // What is final is not said while something may still run.
+        (Phase::Succeeded | Phase::Failed, Some("Pending")) => Phase::Pending,
+        (Phase::Succeeded | Phase::Failed, _) => Phase::Running,
+        (phase @ (Phase::Pending | Phase::Running), _) => phase,
     }
 }
 
-fn before_the_end(pod: &PodState) -> Phase {
-    if pod.apps.iter().any(|c| !matches!(counts(c), Counts::Waiting)) { Phase::Running } else { Phase::Pending }
-}
-
-fn from_containers(pod: &PodState) -> Phase {
-    let over = pod.sandbox == Sandbox::Gone;
-    let all = |role: Role| pod.containers().filter(move |c| c.role == role).map(counts);
-    let init_pending = all(Role::Init).any(|c| !matches!(c, Counts::Stopped { .. }));
-    let init_failed = all(Role::Init).any(|c| matches!(c, Counts::Stopped { code } if code != 0));
-    if init_failed && (pod.policy == RestartPolicy::Never || over) {
-        return Phase::Failed;
+/// What the containers come to. `ends`: the pod is at its end, so that nothing runs again.
+pub(super) fn from_containers(pod: &PodState, ends: bool) -> Phase {
+    let begun = |c: &Container| !matches!(counts(c), Counts::Waiting);
+    let any_app = pod.apps.iter().any(begun);
+    let mut pending = false;
+    for container in &pod.init {
+        match (container.kind(), counts(container)) {
+            (Kind::Sidecar, _) => pending |= container.release == Release::Held && !any_app,
+            (_, Counts::Stopped { code: 0, .. }) => {}
+            (_, Counts::Stopped { again, .. }) if ends || !again => return Phase::Failed,
+            (_, Counts::Stopped { .. } | Counts::Waiting | Counts::Running) => pending = true,
+        }
     }
-    let waiting = all(Role::App).any(|c| matches!(c, Counts::Waiting));
-    if over && (init_pending || waiting) {
-        // Ended from outside before everything had begun.
-        return Phase::Failed;
-    }
-    if init_pending || init_failed || waiting {
+    if pending || !pod.apps.iter().all(begun) {
         return Phase::Pending;
     }
-    if all(Role::App).any(|c| matches!(c, Counts::Running)) {
-        return Phase::Running;
+    let sidecar_lives = pod.init.iter().any(|c| c.kind() == Kind::Sidecar && c.is_live());
+    let mut failed = false;
+    for container in &pod.apps {
+        match counts(container) {
+            Counts::Waiting | Counts::Running => return Phase::Running,
+            Counts::Stopped { again: true, .. } if !ends => return Phase::Running,
+            Counts::Stopped { code, .. } => failed |= code != 0,
+        }
     }
-    let succeeded = all(Role::App).all(|c| matches!(c, Counts::Stopped { code: 0 }));
-    match (over, pod.policy, succeeded) {
-        (false, RestartPolicy::Always, _) | (false, RestartPolicy::OnFailure, false) => Phase::Running,
-        (_, _, true) => Phase::Succeeded,
-        (_, _, false) => Phase::Failed,
+    match (sidecar_lives, failed) {
+        (true, _) => Phase::Running,
+        (false, true) => Phase::Failed,
+        (false, false) => Phase::Succeeded,
     }
 }

@@ -1,102 +1,43 @@
-//! A pod: facts in, actions out.
+//! A pod: everything that decides what it does next, and that decision.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::container::{Container, Stage, Trouble};
-use super::phase::{self, Phase};
-use super::{Attempt, ContainerRef, Now, RestartPolicy, Role};
+use super::container::{Container, RESYNC, Release, Shown, Stage, Trouble};
+use super::event::{Action, Event, Note};
+use super::policy::{Kind, Next, RestartPolicy};
+use super::probes::Due;
+use super::stop::{FLOOR, Order, Stop};
+use super::{Attempt, ContainerRef, Now, Role};
 use crate::model::pods;
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// Time has passed, or somebody wants to know.
-    Tick,
-    /// The pod's network and volumes are there.
-    SetUp {
-        /// The pod's address, as `status.podIP` shows it.
-        ip: String,
-    },
-    /// They are not; tried again.
-    SetUpFailed {
-        /// Why not, as waiting containers show it.
-        message: String,
-    },
-    /// The attempt has begun.
-    Started {
-        /// Which; dropped if it is not the current one.
-        attempt: Attempt,
-        /// The ID that the status shows (`wasmpod://…`).
-        container_id: String,
-        /// The image's ID that the status shows.
-        image_id: String,
-    },
-    /// The attempt could not begin; the container is tried again later.
-    StartFailed {
-        /// Which; dropped if it is not the current one.
-        attempt: Attempt,
-        /// Why not.
-        trouble: Trouble,
-    },
-    /// The attempt is over, whether its program ran or could not.
-    Exited {
-        /// Which; dropped if it is not the current one.
-        attempt: Attempt,
-        /// The exit code that Kubernetes shows: 128 + n for signal n.
-        code: i32,
-        /// The reason that goes with it: `Completed`, `Error`, …
-        reason: String,
-        /// What there is to say beside code and reason.
-        message: Option<String>,
-    },
-    /// What a container runs is outdated: it is to begin again at once, whatever policy and back-off
-    /// say. An init container takes with it all that come after it.
-    Restart {
-        /// Which.
-        container: ContainerRef,
-        /// How long from now what runs may take to end; then it is killed.
-        grace: Duration,
-    },
-    /// Somebody deletes the pod; a later one may only shorten the time.
-    Deleted {
-        /// How long from now; what still runs then is killed.
-        grace: Duration,
-    },
-}
-
-/// Something to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Make the pod's network and volumes.
-    SetUp,
-    /// Begin this attempt.
-    Start(Attempt),
-    /// Ask the attempt to end; a kill follows when its time is up.
-    AskToExit(Attempt),
-    /// End the attempt wherever it is.
-    Kill(Attempt),
-    /// Come back at this monotonic time, or before.
-    WakeAt(Duration),
-    /// Nothing will run any more: give network and volumes back.
-    TearDown,
-    /// Everything is over and reported: remove the object for good.
-    Remove,
-}
 
 /// What the containers share.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Sandbox {
     Missing,
-    SettingUp,
+    SettingUp {
+        /// Times in a row that it could not be made before.
+        failures: u32,
+    },
     Failed {
-        message: String,
+        message: Option<String>,
+        failures: u32,
         retry_at: Duration,
     },
-    Ready,
-    /// Given back; nothing starts any more.
+    Ready {
+        since: Duration,
+    },
+    /// Nothing runs any more. `cut` where something was brought to its end for that.
+    TearingDown {
+        cut: bool,
+    },
+    /// Given back; what the pod came to is told next.
+    Down {
+        told: bool,
+    },
+    /// Told; nothing starts any more.
     Gone,
 }
 
@@ -106,55 +47,90 @@ pub(super) struct Deletion {
     pub(super) by: Duration,
 }
 
+/// Why the node ends the pod, which fails for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Failing {
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) by: Duration,
+}
+
+/// The reason of a pod that ran for too long (K70).
+pub(super) const DEADLINE: &str = "DeadlineExceeded";
+const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
+
 /// Everything that decides what a pod does next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodState {
     pub(super) name: String,
     pub(super) namespace: String,
     pub(super) uid: String,
-    pub(super) policy: RestartPolicy,
     pub(super) init: Vec<Container>,
     pub(super) apps: Vec<Container>,
+    pub(super) ephemeral: Vec<Container>,
     pub(super) sandbox: Sandbox,
     pub(super) ip: Option<String>,
     pub(super) started_at: Option<Timestamp>,
+    /// When it began, for intervals.
+    pub(super) begun: Option<Duration>,
+    /// How long it may be active.
+    pub(super) active: Option<Duration>,
+    /// How long it was active before that begin, as far as its stored status tells.
+    pub(super) was_active: Duration,
+    /// How long its containers may take to end.
+    pub(super) grace: Duration,
     pub(super) deletion: Option<Deletion>,
+    pub(super) failing: Option<Failing>,
+    /// When sidecars have to have ended, since what they served has run its course.
+    pub(super) rest_by: Option<Duration>,
+    /// How much of a period its probes come earlier, in 1/256.
+    pub(super) probe_part: u8,
 }
 
-/// A sandbox that could not be made is tried again after so long (K34).
-const RETRY: Duration = Duration::from_secs(10);
 /// An end is shown for so long before the wait that follows it: a kubelet looks once a second (K34).
 const END_SHOWN: Duration = Duration::from_secs(1);
-/// The longest that a container which is asked to end keeps its pod when there is no deletion.
-const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// A pod that has just got its network and volumes is looked at again after so long, as by a kubelet.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 impl PodState {
     /// A pod that has not begun.
     pub fn new(pod: &Pod) -> PodState {
         let spec = pod.spec.clone().unwrap_or_default();
-        let container = |role| {
-            move |c: &k8s_openapi::api::core::v1::Container| {
-                Container::new(&c.name, role, c.image.as_deref().unwrap_or_default())
-            }
-        };
+        let policy = RestartPolicy::named(spec.restart_policy.as_deref());
+        let seconds = |s: Option<i64>| s.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
         PodState {
             name: pods::name(pod).into(),
             namespace: pods::namespace(pod).into(),
             uid: pods::uid(pod).into(),
-            policy: RestartPolicy::named(spec.restart_policy.as_deref()),
-            init: pods::init_containers(&spec).iter().map(container(Role::Init)).collect(),
-            apps: spec.containers.iter().map(container(Role::App)).collect(),
+            init: pods::init_containers(&spec).iter().map(|c| Container::new(c, Role::Init, policy)).collect(),
+            apps: spec.containers.iter().map(|c| Container::new(c, Role::App, policy)).collect(),
+            ephemeral: spec.ephemeral_containers.iter().flatten().map(Container::ephemeral).collect(),
             sandbox: Sandbox::Missing,
             ip: None,
             started_at: None,
+            begun: None,
+            active: seconds(spec.active_deadline_seconds),
+            was_active: Duration::ZERO,
+            grace: seconds(spec.termination_grace_period_seconds).unwrap_or(Duration::from_secs(30)),
             deletion: None,
+            failing: None,
+            rest_by: None,
+            probe_part: 0,
         }
+    }
+
+    /// The same with probes that come `part` (in 1/256) of their periods earlier, so that pods which
+    /// begin together are not probed together for ever.
+    #[must_use]
+    pub fn with_probes_earlier(self, part: u8) -> PodState {
+        PodState { probe_part: part, ..self }
     }
 
     /// Takes a fact in and says what follows from everything that is known.
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
-        self.observe(event, now);
-        self.decide(now)
+        let mut actions = self.observe(event, now);
+        self.decide(now, &mut actions);
+        actions
     }
 
     /// Whether the pod has run its course: nothing will start any more.
@@ -167,211 +143,309 @@ impl PodState {
         self.containers().find(|c| c.name == name).map_or(0, |c| c.restarts)
     }
 
+    /// The containers of which something may be running.
+    pub fn live(&self) -> impl Iterator<Item = ContainerRef> {
+        let places = |role, all: &[Container]| -> Vec<ContainerRef> {
+            let live = all.iter().enumerate().filter(|(_, c)| c.is_live());
+            live.map(|(index, _)| ContainerRef { role, index }).collect()
+        };
+        let init = places(Role::Init, &self.init);
+        init.into_iter().chain(places(Role::App, &self.apps)).chain(places(Role::Ephemeral, &self.ephemeral))
+    }
+
     pub(super) fn containers(&self) -> impl Iterator<Item = &Container> {
-        self.init.iter().chain(&self.apps)
+        self.init.iter().chain(&self.apps).chain(&self.ephemeral)
     }
 
-    fn container(&mut self, at: ContainerRef) -> Option<&mut Container> {
-        match at.role {
-            Role::Init => self.init.get_mut(at.index),
-            Role::App => self.apps.get_mut(at.index),
+    pub(super) fn with_places(&mut self) -> impl Iterator<Item = (ContainerRef, &mut Container)> {
+        let place = |role| move |(index, c)| (ContainerRef { role, index }, c);
+        let init = self.init.iter_mut().enumerate().map(place(Role::Init));
+        let apps = self.apps.iter_mut().enumerate().map(place(Role::App));
+        init.chain(apps).chain(self.ephemeral.iter_mut().enumerate().map(place(Role::Ephemeral)))
+    }
+
+    /// The pod as messages name it: `name_namespace(uid)`.
+    pub(super) fn place(&self) -> String {
+        format!("{}_{}({})", self.name, self.namespace, self.uid)
+    }
+
+    /// When a start that failed `now` is tried again.
+    pub(super) fn again(&self, now: Duration) -> Duration {
+        match self.sandbox {
+            Sandbox::Ready { since } if now < since + SECOND_LOOK => since + SECOND_LOOK,
+            _ => now + RESYNC,
         }
     }
 
-    /// The container that `attempt` is the current attempt of.
-    fn current(&mut self, attempt: Attempt) -> Option<&mut Container> {
-        self.container(attempt.container).filter(|c| c.attempt == attempt.number)
-    }
-
-    fn observe(&mut self, event: Event, now: Now) {
-        match event {
-            Event::Tick => {}
-            Event::SetUp { ip } => {
-                if self.sandbox == Sandbox::SettingUp {
-                    self.sandbox = Sandbox::Ready;
-                    self.ip = Some(ip);
-                }
-            }
-            Event::SetUpFailed { message } => {
-                if self.sandbox == Sandbox::SettingUp {
-                    self.sandbox = Sandbox::Failed { message, retry_at: now.mono + RETRY };
-                }
-            }
-            Event::Started { attempt, container_id, image_id } => {
-                if let Some(container) = self.current(attempt) {
-                    container.started(container_id, image_id, now);
-                }
-            }
-            Event::StartFailed { attempt, trouble } => {
-                if let Some(container) = self.current(attempt) {
-                    container.start_failed(trouble, now);
-                }
-            }
-            Event::Exited { attempt, code, reason, message } => {
-                if let Some(container) = self.current(attempt) {
-                    container.exited(code, reason, message, now);
-                }
-            }
-            Event::Restart { container, grace } => {
-                if self.deletion.is_none() && self.sandbox != Sandbox::Gone {
-                    self.replace(container, now.mono + grace);
-                }
-            }
-            Event::Deleted { grace } => {
-                let by = now.mono + grace;
-                let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
-                self.deletion = Some(Deletion { by });
-            }
+    fn decide(&mut self, now: Now, actions: &mut Vec<Action>) {
+        match self.sandbox {
+            Sandbox::Gone => return actions.extend(self.deletion.map(|_| Action::Remove)),
+            Sandbox::TearingDown { .. } => return,
+            Sandbox::Down { told } => return self.come_to_rest(told, now, actions),
+            Sandbox::Missing | Sandbox::SettingUp { .. } | Sandbox::Failed { .. } | Sandbox::Ready { .. } => {}
         }
+        if self.begun.is_none() {
+            self.begun = Some(now.mono);
+            self.started_at.get_or_insert(now.wall);
+            actions.push(Action::Report);
+        }
+        let part = self.probe_part;
+        self.with_places().for_each(|(_, c)| c.probes.begin(now.mono, part));
+        self.keep_the_deadline(now, actions);
+        let ending = self.ending(now);
+        self.stop(ending, now, actions);
+        match ending {
+            Some(_) => self.end(actions),
+            None => self.go_on(now, actions),
+        }
+        self.probe(now, actions);
     }
 
-    fn replace(&mut self, at: ContainerRef, by: Duration) {
-        match at.role {
-            Role::App => self.apps.get_mut(at.index).into_iter().for_each(|c| c.replace(by)),
-            Role::Init => self.init.iter_mut().skip(at.index).chain(&mut self.apps).for_each(|c| c.replace(by)),
+    fn keep_the_deadline(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let left = self.active.map(|active| active.saturating_sub(self.was_active));
+        let Some(deadline) = self.begun.zip(left).map(|(begun, left)| begun + left) else { return };
+        if self.failing.is_some() || self.deletion.is_some() || self.has_run_its_course() {
+            return;
+        }
+        if now.mono < deadline {
+            return actions.push(Action::WakeAt(deadline));
+        }
+        let (reason, message) = (DEADLINE.to_string(), DEADLINE_MESSAGE.to_string());
+        self.failing = Some(Failing { reason, message, by: now.mono + self.grace });
+        self.tell_deadline(actions);
+        actions.push(Action::Report);
+    }
+
+    /// A kubelet says it again at every look at a pod whose time is over.
+    fn tell_deadline(&self, actions: &mut Vec<Action>) {
+        if self.failing.as_ref().is_some_and(|failing| failing.reason == DEADLINE) {
+            actions.push(Note::normal(None, DEADLINE, DEADLINE_MESSAGE.into()));
         }
     }
 
-    fn decide(&mut self, now: Now) -> Vec<Action> {
-        if self.sandbox == Sandbox::Gone {
-            return if self.deletion.is_some() { vec![Action::Remove] } else { vec![] };
+    /// When everything has to have ended, if the pod is at its end.
+    fn ending(&mut self, now: Now) -> Option<Duration> {
+        let deletion = self.deletion.map(|deletion| deletion.by);
+        let failing = self.failing.as_ref().map(|failing| failing.by);
+        let rest = self.has_run_its_course().then(|| self.rest_by.unwrap_or(now.mono + self.grace));
+        self.rest_by = rest;
+        deletion.into_iter().chain(failing).chain(rest).min()
+    }
+
+    /// Whether no container but sidecars runs or will run again (K4–K6, K50).
+    pub(super) fn has_run_its_course(&self) -> bool {
+        let failed = |c: &Container| c.kind() == Kind::Init && c.finished().is_some_and(|code| code != 0);
+        self.init.iter().any(failed) || (!self.apps.is_empty() && self.apps.iter().all(|c| c.finished().is_some()))
+    }
+
+    /// Brings to their end whatever has to end: everything by `ending`, or what makes way for its
+    /// next attempt.
+    fn stop(&mut self, ending: Option<Duration>, now: Now, actions: &mut Vec<Action>) {
+        let grace = self.grace;
+        let served = self.containers().any(|c| c.kind() != Kind::Sidecar && c.is_live());
+        let last_sidecar = self.init.iter().rposition(|c| c.kind() == Kind::Sidecar && c.is_live());
+        for (at, container) in self.with_places() {
+            if let Some(order) = order(container, ending, grace, now) {
+                begin_stop(container, at, order, now, actions);
+            }
+            let attempt = Attempt { container: at, number: container.attempt };
+            let serves = ending.is_some() && container.kind() == Kind::Sidecar;
+            let turn = !serves || (!served && last_sidecar == Some(at.index));
+            if let Stage::Stopping { stop, .. } = &mut container.stage {
+                stop.drive(attempt, turn, now.mono, actions);
+            }
         }
-        self.started_at.get_or_insert(now.wall);
-        if self.deletion.is_some() || self.has_run_its_course() {
-            return self.end(now);
+    }
+
+    /// Gives everything back once nothing lives.
+    fn end(&mut self, actions: &mut Vec<Action>) {
+        if self.containers().any(Container::is_live) || matches!(self.sandbox, Sandbox::SettingUp { .. }) {
+            return;
         }
+        let cut = self.deletion.is_some() || self.failing.is_some() || self.has_sidecars();
+        if !cut {
+            // What ended by itself is shown before the network goes.
+            actions.push(Action::Report);
+        }
+        self.tell_deadline(actions);
+        self.sandbox = Sandbox::TearingDown { cut };
+        actions.push(Action::TearDown);
+    }
+
+    fn has_sidecars(&self) -> bool {
+        self.init.iter().any(|c| c.kind() == Kind::Sidecar)
+    }
+
+    /// Shows that network and volumes are gone, then what the pod came to.
+    fn come_to_rest(&mut self, told: bool, now: Now, actions: &mut Vec<Action>) {
+        self.tell_deadline(actions);
+        if told {
+            self.sandbox = Sandbox::Gone;
+            actions.extend(self.deletion.map(|_| Action::Remove));
+        } else {
+            self.sandbox = Sandbox::Down { told: true };
+            actions.extend([Action::Report, Action::WakeAt(now.mono)]);
+        }
+    }
+
+    /// Runs what may run.
+    fn go_on(&mut self, now: Now, actions: &mut Vec<Action>) {
         match self.sandbox {
             Sandbox::Missing => {
-                self.sandbox = Sandbox::SettingUp;
-                vec![Action::SetUp]
+                self.sandbox = Sandbox::SettingUp { failures: 0 };
+                actions.push(Action::SetUp);
             }
-            Sandbox::Failed { retry_at, .. } if now.mono >= retry_at => {
-                self.sandbox = Sandbox::SettingUp;
-                vec![Action::SetUp]
+            Sandbox::Failed { retry_at, failures, .. } if now.mono >= retry_at => {
+                self.sandbox = Sandbox::SettingUp { failures };
+                actions.push(Action::SetUp);
             }
-            Sandbox::Failed { retry_at, .. } => vec![Action::WakeAt(retry_at)],
-            Sandbox::SettingUp | Sandbox::Gone => vec![],
-            Sandbox::Ready => self.advance(now),
+            Sandbox::Failed { retry_at, .. } => actions.push(Action::WakeAt(retry_at)),
+            Sandbox::Ready { .. } => self.advance(now, actions),
+            Sandbox::SettingUp { .. } | Sandbox::TearingDown { .. } | Sandbox::Down { .. } | Sandbox::Gone => {}
         }
     }
 
-    /// Runs what may run: the first init container that has not succeeded, or all apps. What is
-    /// outdated makes way before.
-    fn advance(&mut self, now: Now) -> Vec<Action> {
-        let policy = self.policy;
-        let mut actions = Vec::new();
-        for (at, container) in self.with_places() {
-            if let Some(by) = container.replace_by {
-                actions.extend(stop(container, at, by, now));
+    /// In the order of K41: ephemeral containers, the init containers whose turn it is, the apps.
+    fn advance(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let place = self.place();
+        for (index, container) in self.ephemeral.iter_mut().enumerate() {
+            advance(container, ContainerRef { role: Role::Ephemeral, index }, &place, now, actions);
+        }
+        for index in 0..self.init.len() {
+            // An init container that runs again waits until all that came after it have ended.
+            let held = self.init.iter().skip(index + 1).chain(&self.apps).any(Container::is_live);
+            let Some(container) = self.init.get_mut(index) else { return };
+            let at = ContainerRef { role: Role::Init, index };
+            let done = if container.kind() == Kind::Sidecar {
+                advance(container, at, &place, now, actions);
+                container.release == Release::Free
+            } else {
+                let succeeded = matches!(&container.stage, Stage::Exited(ended) if ended.code == 0);
+                if !succeeded && !held {
+                    advance(container, at, &place, now, actions);
+                }
+                succeeded
+            };
+            if !done {
+                return;
             }
         }
-        let succeeded = |c: &Container| matches!(&c.stage, Stage::Exited(ended) if ended.code == 0);
-        match self.init.iter().position(|c| !succeeded(c)) {
-            Some(turn) => {
-                // An init container that runs again waits until all that came after it have ended.
-                let held = self.init.iter().skip(turn + 1).chain(&self.apps).any(Container::is_live);
-                if let Some(container) = self.init.get_mut(turn).filter(|_| !held) {
-                    actions.extend(advance(container, ContainerRef { role: Role::Init, index: turn }, policy, now));
+        for (index, container) in self.apps.iter_mut().enumerate() {
+            advance(container, ContainerRef { role: Role::App, index }, &place, now, actions);
+            // A postStart hook holds up the containers behind it, as in a kubelet.
+            let starts = matches!(container.stage, Stage::Starting | Stage::PostStart { .. });
+            if starts && container.hooks.post_start {
+                return;
+            }
+        }
+    }
+
+    fn probe(&mut self, now: Now, actions: &mut Vec<Action>) {
+        for (at, container) in self.with_places() {
+            let Some(since) = container.running() else { continue };
+            let attempt = Attempt { container: at, number: container.attempt };
+            let stopping = matches!(container.stage, Stage::Stopping { .. });
+            for (kind, due) in container.probes.due(since.mono, stopping, now.mono) {
+                match due {
+                    Due::Now => actions.push(Action::Probe(attempt, kind)),
+                    Due::At(at) => actions.push(Action::WakeAt(at)),
+                    Due::Never => {}
                 }
             }
-            None => {
-                for (index, container) in self.apps.iter_mut().enumerate() {
-                    actions.extend(advance(container, ContainerRef { role: Role::App, index }, policy, now));
-                }
-            }
         }
-        actions
-    }
-
-    fn with_places(&mut self) -> impl Iterator<Item = (ContainerRef, &mut Container)> {
-        let init = self.init.iter_mut().enumerate().map(|(index, c)| (ContainerRef { role: Role::Init, index }, c));
-        let apps = self.apps.iter_mut().enumerate().map(|(index, c)| (ContainerRef { role: Role::App, index }, c));
-        init.chain(apps)
-    }
-
-    /// Whether no container runs or will run again (K4–K6).
-    fn has_run_its_course(&self) -> bool {
-        let finished = |c: &Container| match &c.stage {
-            Stage::Exited(ended) => !self.policy.restarts(c.role, ended.code),
-            _ => false,
-        };
-        let init_failed = self.init.iter().any(|c| finished(c) && c.ended().is_some_and(|e| e.code != 0));
-        init_failed || (!self.apps.is_empty() && self.apps.iter().all(finished))
-    }
-
-    /// Ends what is alive, then the pod.
-    fn end(&mut self, now: Now) -> Vec<Action> {
-        let by = self.deletion.map_or(now.mono + DEFAULT_GRACE, |deletion| deletion.by);
-        let mut actions = Vec::new();
-        for (at, container) in self.with_places() {
-            actions.extend(stop(container, at, by, now));
-        }
-        if !self.containers().any(Container::is_live) && self.sandbox != Sandbox::SettingUp {
-            self.sandbox = Sandbox::Gone;
-            actions.push(Action::TearDown);
-            if self.deletion.is_some() {
-                actions.push(Action::Remove);
-            }
-        }
-        actions
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        phase::of(self)
     }
 }
 
-/// Ends what lives of a container, by `by` at the latest.
-fn stop(container: &mut Container, at: ContainerRef, by: Duration, now: Now) -> Vec<Action> {
+/// Why a container has to end now, if it has to.
+fn order(container: &Container, ending: Option<Duration>, grace: Duration, now: Now) -> Option<Order> {
+    let name = &container.name;
+    if let Some(by) = ending {
+        return Some(Order { by, floor: FLOOR, message: format!("Stopping container {name}"), trouble: None });
+    }
+    if let Some(by) = container.replace_by {
+        let message = format!("Container {name} definition changed, will be restarted");
+        return Some(Order { by, floor: Duration::ZERO, message, trouble: None });
+    }
+    let (kind, own) = container.probes.failed().filter(|_| matches!(container.stage, Stage::Running { .. }))?;
+    let message = format!("Container {name} failed {} probe, will be restarted", kind.word().to_ascii_lowercase());
+    Some(Order { by: now.mono + own.unwrap_or(grace), floor: FLOOR, message, trouble: None })
+}
+
+/// Begins the end of what lives of a container, or makes one under way shorter.
+pub(super) fn begin_stop(
+    container: &mut Container,
+    at: ContainerRef,
+    order: Order,
+    now: Now,
+    actions: &mut Vec<Action>,
+) {
     let attempt = Attempt { container: at, number: container.attempt };
-    match &mut container.stage {
-        Stage::Starting { stop } => {
-            *stop = true;
+    let (since, shown) = match &mut container.stage {
+        Stage::Starting => {
             // It may hang before it runs; what is not there yet can't be killed, so this is said again.
-            vec![if now.mono >= by { Action::Kill(attempt) } else { Action::WakeAt(by) }]
+            let action = if now.mono >= order.by { Action::Kill(attempt) } else { Action::WakeAt(order.by) };
+            return actions.push(action);
         }
-        Stage::Running { started_at } => {
-            let started_at = *started_at;
-            container.stage = Stage::Stopping { started_at, kill_at: by, killed: false };
-            vec![Action::AskToExit(attempt), Action::WakeAt(by)]
-        }
-        Stage::Stopping { kill_at, killed, .. } => {
-            *kill_at = by.min(*kill_at);
-            match (now.mono >= *kill_at, *killed) {
-                (true, true) => vec![],
-                (true, false) => {
-                    *killed = true;
-                    vec![Action::Kill(attempt)]
-                }
-                (false, _) => vec![Action::WakeAt(*kill_at)],
-            }
-        }
-        Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => vec![],
-    }
+        Stage::Stopping { stop, .. } => return stop.shorten(order.by),
+        Stage::PostStart { since } => (*since, false),
+        Stage::Running { since } => (*since, true),
+        Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => return,
+    };
+    let (stop, begun) = Stop::begin(order, attempt, container.hooks.pre_stop, now.mono);
+    container.stage = Stage::Stopping { since, stop, shown };
+    actions.extend(begun);
 }
 
-fn advance(container: &mut Container, at: ContainerRef, policy: RestartPolicy, now: Now) -> Option<Action> {
-    let due = match &container.stage {
-        Stage::Waiting { trouble: None } | Stage::Due(_) => now.mono,
-        Stage::Waiting { trouble: Some((_, retry_at)) } => *retry_at,
-        Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => return None,
-        Stage::Exited(ended) if !policy.restarts(container.role, ended.code) => return None,
-        Stage::Exited(ended) => {
-            let delay = container.backoff.delay(ended.finished);
-            let (due, shown) = (ended.finished + delay, ended.finished + END_SHOWN);
-            if now.mono < due.min(shown) {
-                return Some(Action::WakeAt(due.min(shown)));
+/// Starts a container that is due, or says when it will be.
+fn advance(container: &mut Container, at: ContainerRef, pod: &str, now: Now, actions: &mut Vec<Action>) {
+    let back_off =
+        |name: &str| Note::warning(at, "BackOff", format!("Back-off restarting failed container {name} in pod {pod}"));
+    if let Stage::Exited(ended) = &container.stage {
+        let delay = container.backoff.delay(ended.finished);
+        if container.policy.after(ended.code) == Next::Nothing {
+            return;
+        }
+        if now.mono < ended.finished + delay {
+            let shown = Shown { waits: false, tell_at: now.mono + RESYNC };
+            container.stage = Stage::BackOff { ended: ended.clone(), delay, shown };
+            actions.push(back_off(&container.name));
+        }
+    }
+    let due = match &mut container.stage {
+        Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => return,
+        Stage::Waiting { trouble: None } | Stage::Due(_) | Stage::Exited(_) => now.mono,
+        Stage::Waiting { trouble: Some((_, again)) } if now.mono < *again => *again,
+        Stage::Waiting { trouble: Some((trouble, again)) } => match container.image_backoff.until(now.mono) {
+            Some(until) => {
+                let words = format!("Back-off pulling image {:?}", container.image);
+                actions.push(Note::normal(at, "BackOff", words.clone()));
+                actions.push(Note::warning(at, "Failed", "Error: ImagePullBackOff".into()));
+                if trouble.reason != "ImagePullBackOff" {
+                    let message = format!("{words}: {}: {}", trouble.reason, trouble.message);
+                    *trouble = Trouble { reason: "ImagePullBackOff".into(), message };
+                }
+                *again = until.min(now.mono + RESYNC);
+                *again
+            }
+            None => now.mono,
+        },
+        Stage::BackOff { ended, delay, shown } => {
+            let (due, wait) = (ended.finished + *delay, ended.finished + END_SHOWN);
+            shown.waits = now.mono >= wait;
+            if now.mono < due && now.mono >= shown.tell_at {
+                shown.tell_at = now.mono + RESYNC;
+                actions.push(back_off(&container.name));
             }
             if now.mono < due {
-                container.stage = Stage::BackOff { ended: ended.clone(), delay };
+                let next = if shown.waits { shown.tell_at } else { wait };
+                return actions.push(Action::WakeAt(due.min(next)));
             }
             due
         }
-        Stage::BackOff { ended, delay } => ended.finished + *delay,
     };
     if now.mono < due {
-        return Some(Action::WakeAt(due));
+        return actions.push(Action::WakeAt(due));
     }
     let number = container.begin(now);
-    Some(Action::Start(Attempt { container: at, number }))
+    actions.push(Action::Start(Attempt { container: at, number }));
 }

@@ -11,11 +11,10 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 
 use super::Now;
 use super::backoff::Backoff;
-use super::container::{Container, Ended, Stage};
+use super::container::{Container, Ended, Release, Stage};
 use super::pod::{PodState, Sandbox};
+use super::status::LOST;
 use crate::model::pods;
-
-const LOST: &str = "The container could not be located when the pod was terminated";
 
 impl PodState {
     /// The state that `pod`'s status tells of.
@@ -23,9 +22,11 @@ impl PodState {
         let mut state = PodState::new(pod);
         let Some(status) = &pod.status else { return state };
         state.started_at = status.start_time.as_ref().map(|t| t.0);
+        state.was_active = state.started_at.map(|at| ago(at, now)).unwrap_or_default();
         let init = status.init_container_statuses.iter().flatten();
-        for status in init.chain(status.container_statuses.iter().flatten()) {
-            let mut known = state.init.iter_mut().chain(&mut state.apps);
+        let ephemeral = status.ephemeral_container_statuses.iter().flatten();
+        for status in init.chain(status.container_statuses.iter().flatten()).chain(ephemeral) {
+            let mut known = state.init.iter_mut().chain(&mut state.apps).chain(&mut state.ephemeral);
             if let Some(container) = known.find(|c| c.name == status.name) {
                 restore(container, status, now);
             }
@@ -58,10 +59,14 @@ fn restore(container: &mut Container, status: &ContainerStatus, now: Now) {
             finished_at: now.wall,
             finished: now.mono,
             container_id: container.container_id.clone(),
+            trouble: None,
         });
     } else if let Some(last) = last {
         // It waited for its next attempt.
         container.stage = Stage::Exited(last);
+    }
+    if status.started == Some(true) {
+        container.release = Release::Free;
     }
     // An attempt's number only has to differ from those that came before.
     container.attempt = if container.container_id.is_empty() { 0 } else { container.restarts + 1 };
@@ -78,13 +83,17 @@ fn ended(terminated: &ContainerStateTerminated, now: Now) -> Ended {
         finished_at,
         finished: mono(finished_at, now),
         container_id: terminated.container_id.clone().unwrap_or_default(),
+        trouble: None,
     }
 }
 
 /// The monotonic time of a wall time that is past; a wall clock that jumped makes it now.
 fn mono(at: Timestamp, now: Now) -> Duration {
-    let ago = Duration::try_from(now.wall.duration_since(at)).unwrap_or_default();
-    now.mono.saturating_sub(ago)
+    now.mono.saturating_sub(ago(at, now))
+}
+
+fn ago(at: Timestamp, now: Now) -> Duration {
+    Duration::try_from(now.wall.duration_since(at)).unwrap_or_default()
 }
 
 /// The back-off after so many restarts; the count stands in for the history that was lost.

@@ -1,17 +1,23 @@
-//! What there is to show: the pod's status from its state (K8, K9, K11, K12).
+//! What there is to show: the pod's status from its state (K8–K12, K26, K30).
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIP,
-    Pod, PodIP, PodStatus,
+    Container as Spec, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    ContainerStatus, HostIP, Pod, PodIP, PodStatus,
 };
 
-use super::Role;
+use std::time::Duration;
+
 use super::backoff::go_duration;
 use super::conditions;
 use super::container::{Container, Ended, Stage};
+use super::phase;
 use super::pod::{PodState, Sandbox};
+use super::policy::Kind;
 use crate::model::pods;
+
+/// What is said of a container of which nothing is known (K10).
+pub(super) const LOST: &str = "The container could not be located when the pod was terminated";
 
 impl PodState {
     /// The status of `pod` as this state shows it. What other parties wrote (foreign conditions,
@@ -19,6 +25,7 @@ impl PodState {
     pub fn status(&self, pod: &Pod, host_ip: &str, now: Timestamp) -> PodStatus {
         let previous = pod.status.as_ref();
         let generation = pod.metadata.generation;
+        let spec = pod.spec.as_ref();
         let mut status = previous.cloned().unwrap_or_default();
         status.observed_generation = generation;
         status.start_time = self.started_at.map(pods::time);
@@ -26,79 +33,125 @@ impl PodState {
         status.host_ips = Some(vec![HostIP { ip: host_ip.into() }]);
         status.pod_ip = self.ip.clone();
         status.pod_ips = self.ip.clone().map(|ip| vec![PodIP { ip }]);
-        let init = self.init.iter().map(|c| self.container_status(c)).collect::<Vec<_>>();
+        let list = |all: &[Container], specs: &[Spec]| -> Vec<ContainerStatus> {
+            all.iter().enumerate().map(|(index, c)| self.container_status(c, specs.get(index))).collect()
+        };
+        let init = list(&self.init, spec.map(pods::init_containers).unwrap_or_default());
         status.init_container_statuses = (!init.is_empty()).then_some(init);
-        let mut apps: Vec<_> = self.apps.iter().map(|c| self.container_status(c)).collect();
+        let mut apps = list(&self.apps, spec.map(|spec| spec.containers.as_slice()).unwrap_or_default());
         apps.sort_by(|a, b| a.name.cmp(&b.name));
         status.container_statuses = Some(apps);
-        let phase = self.phase();
+        let ephemeral = list(&self.ephemeral, &[]);
+        status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
+        let phase = phase::of(self, previous.and_then(|s| s.phase.as_deref()));
         status.phase = Some(phase.name().into());
-        status.conditions = Some(conditions::of(self, phase, &status, previous, generation, now));
+        if let Some(failing) = self.failing.as_ref().filter(|_| self.sandbox == Sandbox::Gone) {
+            status.reason = Some(failing.reason.clone());
+            status.message = Some(failing.message.clone());
+        }
+        status.conditions = Some(conditions::of(self, spec, &status, previous, generation, now));
         status
     }
 
-    fn container_status(&self, container: &Container) -> ContainerStatus {
+    fn container_status(&self, container: &Container, spec: Option<&Spec>) -> ContainerStatus {
         let (state, last) = self.states(container);
-        let running = state.running.is_some();
+        let started = container.has_started();
         let succeeded = state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);
+        let resources = spec.and_then(|spec| spec.resources.clone()).filter(|_| container.running().is_some());
         ContainerStatus {
             name: container.name.clone(),
             image: container.image.clone(),
             image_id: container.image_id.clone(),
             container_id: (!container.container_id.is_empty()).then(|| container.container_id.clone()),
-            ready: match container.role {
-                Role::Init => succeeded,
-                Role::App => running,
+            ready: match container.kind() {
+                Kind::Init => succeeded,
+                Kind::Sidecar | Kind::App => container.is_ready(),
+                Kind::Ephemeral => false,
             },
-            started: Some(running),
+            started: (container.kind() != Kind::Ephemeral).then_some(started),
             restart_count: i32::try_from(container.restarts).unwrap_or(i32::MAX),
+            allocated_resources: resources.as_ref().and_then(|r| r.requests.clone()),
+            resources,
             state: Some(state),
             last_state: Some(last),
+            stop_signal: spec.and_then(|spec| spec.lifecycle.as_ref()?.stop_signal.clone()),
             ..ContainerStatus::default()
         }
     }
 
     /// `state` and `lastState`.
     fn states(&self, container: &Container) -> (ContainerState, ContainerState) {
-        let previous = container.previous.as_ref();
-        let before = |ended: Option<&Ended>| ended.map(terminated).unwrap_or_default();
+        let last = container.previous.as_ref().map(terminated).unwrap_or_default();
         match &container.stage {
-            Stage::Waiting { trouble: None } => (self.not_begun(), before(previous)),
-            Stage::Waiting { trouble: Some((trouble, _)) } => {
-                (waiting(&trouble.reason, Some(trouble.message.clone())), before(previous))
-            }
-            Stage::Starting { .. } => match &container.replaces {
-                Some(replaced) => (terminated(replaced), before(previous)),
-                None => (self.not_begun(), before(previous)),
+            Stage::Waiting { trouble } => match trouble {
+                _ if self.is_lost(container) => (lost(), last),
+                Some((trouble, _)) => (waiting(&trouble.reason, Some(trouble.message.clone())), last),
+                None => (self.not_begun(), last),
             },
-            Stage::Running { started_at } | Stage::Stopping { started_at, .. } => {
-                let started_at = Some(pods::time(*started_at));
-                let running = Some(ContainerStateRunning { started_at });
-                (ContainerState { running, ..ContainerState::default() }, before(previous))
+            // What has not been shown as running yet shows what was before.
+            Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. } => {
+                match &container.replaces {
+                    Some(replaced) => self.between(container, &replaced.ended, replaced.waited),
+                    None => (self.not_begun(), last),
+                }
             }
-            Stage::Exited(ended) | Stage::Due(ended) => (terminated(ended), before(previous)),
-            // A pod that was ended meanwhile waits for nothing.
-            Stage::BackOff { ended, .. } if self.sandbox == Sandbox::Gone => (terminated(ended), before(previous)),
-            Stage::BackOff { ended, delay } => {
-                let message = format!(
-                    "back-off {} restarting failed container={} pod={}_{}({})",
-                    go_duration(*delay),
-                    container.name,
-                    self.name,
-                    self.namespace,
-                    self.uid
-                );
-                (waiting("CrashLoopBackOff", Some(message)), terminated(ended))
+            Stage::Running { since } | Stage::Stopping { since, shown: true, .. } => {
+                let running = Some(ContainerStateRunning { started_at: Some(pods::time(since.wall)) });
+                (ContainerState { running, ..ContainerState::default() }, last)
+            }
+            Stage::Exited(ended) | Stage::Due(ended) => self.between(container, ended, None),
+            Stage::BackOff { ended, delay, shown } => {
+                self.between(container, ended, Some(*delay).filter(|_| shown.waits))
             }
         }
     }
 
-    fn not_begun(&self) -> ContainerState {
-        if let Sandbox::Failed { message, .. } = &self.sandbox {
-            return waiting("ContainerCreating", Some(message.clone()));
+    /// A container between an attempt that ended and the next, for which it waits `delay`, if it does.
+    fn between(
+        &self,
+        container: &Container,
+        ended: &Ended,
+        delay: Option<Duration>,
+    ) -> (ContainerState, ContainerState) {
+        // A pod that was ended meanwhile waits for nothing.
+        let ends = self.deletion.is_some() || self.failing.is_some() || self.sandbox == Sandbox::Gone;
+        match (delay, &ended.trouble) {
+            (Some(delay), _) if !ends => {
+                let (delay, name) = (go_duration(delay), &container.name);
+                let message = format!("back-off {delay} restarting failed container={name} pod={}", self.place());
+                (waiting("CrashLoopBackOff", Some(message)), terminated(ended))
+            }
+            (None, Some(trouble)) if !ends => {
+                (waiting(&trouble.reason, Some(trouble.message.clone())), terminated(ended))
+            }
+            (_, _) => (terminated(ended), container.previous.as_ref().map(terminated).unwrap_or_default()),
         }
-        waiting(if self.init.is_empty() { "ContainerCreating" } else { "PodInitializing" }, None)
     }
+
+    /// Whether the pod came to its end before a container of its that should have begun.
+    fn is_lost(&self, container: &Container) -> bool {
+        let begun = |c: &Container| c.ended().is_some() || c.previous.is_some();
+        let initialized = self.init.is_empty() || self.apps.iter().any(begun);
+        self.sandbox == Sandbox::Gone && container.kind() == Kind::App && initialized
+    }
+
+    fn not_begun(&self) -> ContainerState {
+        let reason = if self.init.is_empty() { "ContainerCreating" } else { "PodInitializing" };
+        match &self.sandbox {
+            Sandbox::Failed { message: Some(message), .. } => waiting("ContainerCreating", Some(message.clone())),
+            _ => waiting(reason, None),
+        }
+    }
+}
+
+fn lost() -> ContainerState {
+    let terminated = Some(ContainerStateTerminated {
+        exit_code: 137,
+        reason: Some("ContainerStatusUnknown".into()),
+        message: Some(LOST.into()),
+        ..ContainerStateTerminated::default()
+    });
+    ContainerState { terminated, ..ContainerState::default() }
 }
 
 fn waiting(reason: &str, message: Option<String>) -> ContainerState {

@@ -24,10 +24,25 @@ impl Story {
         Story { state: PodState::new(&pod), pod, now }
     }
 
+    /// What is to be done after `event`; reports are made, events dropped, and a pod is torn down at once.
     fn step(&mut self, event: Event) -> Vec<Action> {
-        let actions = self.state.step(event, self.now);
-        self.pod.status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
-        actions
+        let mut done = Vec::new();
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for action in self.state.step(event, self.now) {
+                match action {
+                    Action::Report | Action::Tell(_) => {}
+                    Action::WakeAt(at) if at == self.now.mono => events.push(Event::Tick),
+                    Action::TearDown => {
+                        done.push(Action::TearDown);
+                        events.push(Event::TornDown);
+                    }
+                    action => done.push(action),
+                }
+            }
+            self.pod.status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
+        }
+        done
     }
 
     fn after(&mut self, seconds: u64) -> &mut Story {
@@ -97,25 +112,6 @@ fn attempt(role: Role, index: usize, number: u32) -> Attempt {
 
 fn start(role: Role, index: usize, number: u32) -> Action {
     Action::Start(attempt(role, index, number))
-}
-
-#[test]
-fn restarts_follow_the_policy() {
-    use RestartPolicy::*;
-    for (policy, role, code, restarts) in [
-        (Always, Role::App, 0, true),
-        (Always, Role::App, 1, true),
-        (Always, Role::Init, 0, false),
-        (Always, Role::Init, 1, true),
-        (OnFailure, Role::App, 0, false),
-        (OnFailure, Role::App, 1, true),
-        (OnFailure, Role::Init, 1, true),
-        (Never, Role::App, 0, false),
-        (Never, Role::App, 1, false),
-        (Never, Role::Init, 1, false),
-    ] {
-        assert_eq!(policy.restarts(role, code), restarts, "{policy:?} {role:?} {code}");
-    }
 }
 
 #[test]
@@ -244,11 +240,12 @@ fn deletion_asks_then_kills_then_removes() {
     story.started(Role::App, 0, 1);
     let by = Duration::from_secs(30);
     let (a, b) = (attempt(Role::App, 0, 1), attempt(Role::App, 1, 1));
-    // b is still starting: it ends as soon as it has begun.
+    // b is still starting: it is asked as soon as it has begun.
     let asked = [Action::AskToExit(a), Action::WakeAt(by), Action::WakeAt(by)];
     assert_eq!(story.step(Event::Deleted { grace: by }), asked);
-    assert_eq!(story.started(Role::App, 1, 1), [Action::WakeAt(by), Action::Kill(b)]);
-    assert_eq!(story.exited(Role::App, 1, 1, 137), [Action::WakeAt(by)]);
+    let asked = [Action::WakeAt(by), Action::AskToExit(b), Action::WakeAt(by)];
+    assert_eq!(story.started(Role::App, 1, 1), asked);
+    assert_eq!(story.exited(Role::App, 1, 1, 143), [Action::WakeAt(by)]);
     assert_eq!(story.after(30).step(Event::Tick), [Action::Kill(a)]);
     assert_eq!(story.step(Event::Tick), [], "killed once");
     assert_eq!(story.exited(Role::App, 0, 1, 137), [Action::TearDown, Action::Remove]);
@@ -267,18 +264,46 @@ fn a_second_deletion_only_shortens_the_time() {
 }
 
 #[test]
-fn a_start_that_fails_is_tried_again() {
+fn k34_a_start_that_fails_is_tried_again_after_a_second_then_at_every_look() {
     let mut story = Story::set_up("Never", &[], &["a"]);
-    let trouble = Trouble { reason: "ErrImagePull".into(), message: "no image".into() };
+    let trouble = Trouble { reason: "CreateContainerConfigError".into(), message: "no".into() };
     let fails = |story: &mut Story, number| {
         story.step(Event::StartFailed { attempt: attempt(Role::App, 0, number), trouble: trouble.clone() })
     };
-    assert_eq!(fails(&mut story, 1), [Action::WakeAt(Duration::from_secs(10))]);
-    assert_eq!(story.shown("a").0, "waiting ErrImagePull");
-    assert_eq!(story.after(10).step(Event::Tick), [start(Role::App, 0, 2)]);
+    assert_eq!(fails(&mut story, 1), [Action::WakeAt(Duration::from_secs(1))]);
+    assert_eq!(story.shown("a").0, "waiting CreateContainerConfigError");
+    assert_eq!(story.after(1).step(Event::Tick), [start(Role::App, 0, 2)]);
     assert_eq!(fails(&mut story, 1), [], "a late fact about the first attempt");
-    assert_eq!(fails(&mut story, 2), [Action::WakeAt(Duration::from_secs(30))]);
+    assert_eq!(fails(&mut story, 2), [Action::WakeAt(Duration::from_millis(13_500))]);
     assert_eq!(story.container("a").restart_count, 0);
+}
+
+#[test]
+fn k33_k35_an_image_that_cannot_be_had_is_asked_for_ever_less_often() {
+    let mut story = Story::set_up("Always", &[], &["a"]);
+    let mut asked = Vec::new();
+    let mut reasons = Vec::new();
+    let mut number = 1;
+    for second in 0..80 {
+        for action in story.step(Event::Tick).into_iter().chain((second == 0).then(|| start(Role::App, 0, 1))) {
+            if action == start(Role::App, 0, number) {
+                asked.push(second);
+                let trouble = Trouble { reason: "ErrImagePull".into(), message: "none".into() };
+                story.step(Event::StartFailed { attempt: attempt(Role::App, 0, number), trouble });
+                number += 1;
+            }
+        }
+        let state = story.container("a").state.clone().and_then(|s| s.waiting).expect("waiting");
+        let shown = (state.reason.expect("a reason"), state.message.expect("a message"));
+        if reasons.last() != Some(&shown) {
+            reasons.push(shown);
+        }
+        story.after(1);
+    }
+    assert_eq!(asked, [0, 10, 30, 70], "10, 20, 40 seconds between");
+    let pull = ("ErrImagePull".to_string(), "none".to_string());
+    let words = r#"Back-off pulling image "busybox": ErrImagePull: none"#;
+    assert_eq!(reasons[..2], [pull, ("ImagePullBackOff".into(), words.into())]);
 }
 
 #[test]

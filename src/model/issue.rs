@@ -146,6 +146,8 @@ impl Issue {
 pub struct Found {
     kept: Vec<Issue>,
     errors: usize,
+    /// Errors that a reader may pass over: fields that are unknown or stand twice.
+    passable: usize,
     /// Faults that were counted but not kept.
     more: usize,
 }
@@ -157,6 +159,7 @@ impl Found {
     /// Adds a fault, which is made only if it is kept.
     pub fn push_with(&mut self, rule: Rule, make: impl FnOnce() -> Issue) {
         self.errors += usize::from(rule.severity() == Severity::Error);
+        self.passable += usize::from(matches!(rule, Rule::UnknownField | Rule::DuplicateKey));
         if self.kept.len() < MAX_ISSUES { self.kept.push(make()) } else { self.more += 1 }
     }
 
@@ -170,6 +173,7 @@ impl Found {
         let room = MAX_ISSUES.saturating_sub(self.kept.len());
         self.more += other.more + other.kept.len().saturating_sub(room);
         self.errors += other.errors;
+        self.passable += other.passable;
         self.kept.extend(other.kept.into_iter().take(room));
     }
 
@@ -186,6 +190,16 @@ impl Found {
     /// Whether anything keeps the text from being used.
     pub fn has_errors(&self) -> bool {
         self.errors > 0
+    }
+
+    /// Whether anything keeps the text from being used even by a reader who passes over fields.
+    pub fn is_unusable(&self) -> bool {
+        self.errors > self.passable
+    }
+
+    /// The faults that are kept, in the order in which they were found.
+    pub fn into_kept(self) -> Vec<Issue> {
+        self.kept
     }
 
     /// Changes the faults that are kept.
@@ -216,7 +230,7 @@ impl Issues {
     /// Faults of `text`, which came from `source` (a file name or `standard input`), in the order
     /// of the text.
     pub fn new(source: &str, text: &Arc<str>, found: Found) -> Issues {
-        let Found { kept: mut issues, errors, more } = found;
+        let Found { kept: mut issues, errors, more, .. } = found;
         issues.sort_by_key(|issue| issue.position.map(|p| (p.line, p.column)));
         Issues { source: source.into(), text: text.clone(), issues, errors, more }
     }

@@ -1,6 +1,6 @@
 //! What one asks of a Pod again and again.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// Marks a static pod, whose truth is a file, with the hash of its manifest (K74).
@@ -51,6 +51,31 @@ pub fn init_containers(spec: &PodSpec) -> &[Container] {
 pub fn container<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
     let spec = pod.spec.as_ref()?;
     init_containers(spec).iter().chain(&spec.containers).find(|c| c.name == name)
+}
+
+/// An ephemeral container as the container that it is, but for what it is there for.
+pub fn of_ephemeral(container: &EphemeralContainer) -> Container {
+    let c = container.clone();
+    Container {
+        name: c.name,
+        image: c.image,
+        image_pull_policy: c.image_pull_policy,
+        command: c.command,
+        args: c.args,
+        working_dir: c.working_dir,
+        env: c.env,
+        env_from: c.env_from,
+        volume_mounts: c.volume_mounts,
+        volume_devices: c.volume_devices,
+        resources: c.resources,
+        security_context: c.security_context,
+        stdin: c.stdin,
+        stdin_once: c.stdin_once,
+        tty: c.tty,
+        termination_message_path: c.termination_message_path,
+        termination_message_policy: c.termination_message_policy,
+        ..Container::default()
+    }
 }
 
 /// A time as the API writes it: whole seconds, so that what is read back is what was written.

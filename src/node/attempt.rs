@@ -5,22 +5,32 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use super::config::Configs;
+use super::env::Sources;
 use super::sandbox::Sandbox;
-use super::{SOURCE_ANNOTATION, Shared, env};
+use super::{SOURCE_ANNOTATION, Shared, env, limits};
 use crate::files::Mounts;
 use crate::images::{Command, CommandError, Image, ImageError};
 use crate::lifecycle::{Attempt, Trouble};
 use crate::logs::Log;
 use crate::model::expansion::expand;
-use crate::model::{pods, quantity};
+use crate::model::pods;
 use crate::network::Endpoint;
-use crate::runtime::{DEFAULT_LIMIT, Exit, Instance, MemoryBudget, ProgramError, Stdio, World, error_chain};
+use crate::runtime::{Control, Exit, Guests, Instance, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
 
 /// An attempt that begins.
 pub(super) struct Started {
     pub(super) instance: Instance,
-    pub(super) image_id: String,
+    pub(super) running: Running,
+}
+
+/// What runs: how to end it, and where more can be run beside it.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) control: Control,
+    pub(super) world: Arc<World>,
+    pub(super) image: Arc<Image>,
 }
 
 /// Why an attempt does not run.
@@ -34,6 +44,12 @@ pub(super) enum StartError {
     Env(#[from] env::EnvError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    #[error("Container image {image:?} is not present with pull policy of Never")]
+    NeverPull { image: String },
+    #[error("container has runAsNonRoot and image will run as root {place}")]
+    Root { place: String },
+    #[error("container's runAsUser breaks non-root policy {place}")]
+    RootAsked { place: String },
     #[error("image {image:?} cannot run")]
     Program { image: String, source: ProgramError },
 }
@@ -52,7 +68,10 @@ impl StartError {
         let retry = |reason: &str| Failure::Retry(Trouble { reason: reason.into(), message: message.clone() });
         match self {
             StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
-            StartError::Env(_) | StartError::Volume(_) => retry("CreateContainerConfigError"),
+            StartError::NeverPull { .. } => retry("ErrImageNeverPull"),
+            StartError::Env(_) | StartError::Volume(_) | StartError::Root { .. } | StartError::RootAsked { .. } => {
+                retry("CreateContainerConfigError")
+            }
             StartError::Command(CommandError::NotFound(_) | CommandError::Empty) | StartError::Program { .. } => {
                 Failure::Exit(Exit::StartError { message })
             }
@@ -71,15 +90,29 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Starts the attempt; its program may still have to be instantiated, which can take long: a
-    /// module's start function runs then.
-    pub(super) async fn start(self) -> Result<Started, StartError> {
+    /// The container's image, where it can be had.
+    pub(super) fn image(&self) -> Result<Arc<Image>, StartError> {
         let source = pods::annotation(&self.pod, SOURCE_ANNOTATION).map(PathBuf::from);
         let base = source.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+        let name = self.container.image.as_deref().unwrap_or_default();
+        self.shared.images.find(name, base).map_err(|error| match error {
+            // There is nothing to pull from, so what is not there is not there for any policy.
+            ImageError::Unknown { image } if self.container.image_pull_policy.as_deref() == Some("Never") => {
+                StartError::NeverPull { image }
+            }
+            error => StartError::Image(error),
+        })
+    }
+
+    /// Starts the attempt; its program may still have to be instantiated, which can take long: a
+    /// module's start function runs then.
+    pub(super) async fn start(self, image: Arc<Image>) -> Result<Started, StartError> {
+        self.check_user(&image)?;
         let image_name = self.container.image.clone().unwrap_or_default();
-        let image = self.shared.images.find(&image_name, base)?;
         let host_ip = &self.shared.config.host_ip;
-        let env = env::variables(&self.pod, &self.container, &image, host_ip, &self.sandbox.ip())?;
+        let configs = Configs::of_environment(&*self.shared.control, &self.pod, &self.container).await;
+        let sources = Sources { image: &image, configs: &configs, host_ip, ip: &self.sandbox.ip() };
+        let env = env::variables(&self.pod, &self.container, &sources)?;
         let Command { program, argv } = self.command(&image, &env)?;
         let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
         let working_dir = working_dir.unwrap_or_else(|| image.working_dir.clone());
@@ -93,11 +126,37 @@ impl Plan {
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
             working_dir,
-            memory: MemoryBudget::new(memory_limit(&self.container)),
+            clock: self.shared.clock,
+            account: self.sandbox.account.child(limits::of_container(self.container.resources.as_ref())),
             guests: self.shared.guests.clone(),
+            instances: Guests::new(),
         };
+        let world = Arc::new(world);
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
-        Ok(Started { instance, image_id: image.id.clone() })
+        let running = Running { control: instance.control(), world, image };
+        Ok(Started { instance, running })
+    }
+
+    /// A built-in image is root's, like the one that it stands in for; a container that must not be is
+    /// not run. A program of one's own has no user at all.
+    fn check_user(&self, image: &Image) -> Result<(), StartError> {
+        if !image.is_built_in() {
+            return Ok(());
+        }
+        let own = self.container.security_context.as_ref();
+        let pods = self.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+        let non_root = own.and_then(|c| c.run_as_non_root).or(pods.and_then(|c| c.run_as_non_root));
+        let user = own.and_then(|c| c.run_as_user).or(pods.and_then(|c| c.run_as_user));
+        let place = || {
+            let pod = &self.pod;
+            let pod = format!("{}_{}({})", pods::name(pod), pods::namespace(pod), pods::uid(pod));
+            format!("(pod: {pod:?}, container: {})", self.container.name)
+        };
+        match (non_root, user) {
+            (Some(true), None) => Err(StartError::Root { place: place() }),
+            (Some(true), Some(0)) => Err(StartError::RootAsked { place: place() }),
+            (_, _) => Ok(()),
+        }
     }
 
     fn command(&self, image: &Image, env: &[(String, String)]) -> Result<Command, CommandError> {
@@ -113,11 +172,4 @@ impl Plan {
         let root = self.sandbox.folder.join("containers").join(&self.container.name).join(attempt);
         Ok(Mounts::new(Some(root), image.files, mounts))
     }
-}
-
-/// Bytes that the container's instances may hold together.
-fn memory_limit(container: &Container) -> usize {
-    let limits = container.resources.as_ref().and_then(|r| r.limits.as_ref());
-    let limit = limits.and_then(|l| l.get("memory")).and_then(|q| quantity::units(q).ok());
-    limit.map_or(DEFAULT_LIMIT, |bytes| usize::try_from(bytes).unwrap_or(DEFAULT_LIMIT))
 }

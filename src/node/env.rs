@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 
+use super::config::{ConfigError, Configs, Kind};
 use crate::images::Image;
 use crate::model::expansion::expand;
 use crate::model::pods;
@@ -13,24 +14,44 @@ pub(super) enum EnvError {
     Field { name: String, path: String },
     #[error("environment variable {name:?}: its source is not supported yet")]
     Source { name: String },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// Where variables come from beside the manifest.
+pub(super) struct Sources<'s> {
+    pub(super) image: &'s Image,
+    pub(super) configs: &'s Configs,
+    pub(super) host_ip: &'s str,
+    /// The pod's address.
+    pub(super) ip: &'s str,
 }
 
 /// Variables in the order of the manifest; `$(NAME)` means those before.
 pub(super) fn variables(
     pod: &Pod,
     container: &Container,
-    image: &Image,
-    host_ip: &str,
-    ip: &str,
+    sources: &Sources<'_>,
 ) -> Result<Vec<(String, String)>, EnvError> {
-    let mut all = image.env.clone();
+    let mut all = sources.image.env.clone();
     set(&mut all, "HOSTNAME", host_name(pod));
+    for from in container.env_from.iter().flatten() {
+        let map = from.config_map_ref.as_ref().map(|from| (Kind::ConfigMap, &from.name, from.optional));
+        let secret = from.secret_ref.as_ref().map(|from| (Kind::Secret, &from.name, from.optional));
+        let Some((kind, name, optional)) = map.or(secret) else { continue };
+        let prefix = from.prefix.as_deref().unwrap_or_default();
+        for (key, value) in sources.configs.data(kind, name, optional == Some(true))?.into_iter().flatten() {
+            set(&mut all, &format!("{prefix}{key}"), String::from_utf8_lossy(value).into_owned());
+        }
+    }
     for var in container.env.iter().flatten() {
         let value = match &var.value_from {
-            Some(source) => from_source(pod, &var.name, source, host_ip, ip)?,
-            None => expand(var.value.as_deref().unwrap_or_default(), |name| get(&all, name)),
+            Some(source) => from_source(pod, &var.name, source, sources)?,
+            None => Some(expand(var.value.as_deref().unwrap_or_default(), |name| get(&all, name))),
         };
-        set(&mut all, &var.name, value);
+        if let Some(value) = value {
+            set(&mut all, &var.name, value);
+        }
     }
     if get(&all, "HOME").is_none() {
         set(&mut all, "HOME", "/root".into());
@@ -55,7 +76,20 @@ fn host_name(pod: &Pod) -> String {
     name.trim_end_matches(['-', '.']).to_string()
 }
 
-fn from_source(pod: &Pod, name: &str, source: &EnvVarSource, host_ip: &str, ip: &str) -> Result<String, EnvError> {
+/// A variable's value; nothing for an optional one that is not there.
+fn from_source(
+    pod: &Pod,
+    name: &str,
+    source: &EnvVarSource,
+    sources: &Sources<'_>,
+) -> Result<Option<String>, EnvError> {
+    let Sources { configs, host_ip, ip, .. } = sources;
+    if let Some(from) = &source.config_map_key_ref {
+        return Ok(configs.value(Kind::ConfigMap, &from.name, &from.key, from.optional == Some(true))?);
+    }
+    if let Some(from) = &source.secret_key_ref {
+        return Ok(configs.value(Kind::Secret, &from.name, &from.key, from.optional == Some(true))?);
+    }
     let field = source.field_ref.as_ref().ok_or_else(|| EnvError::Source { name: name.into() })?;
     let spec = pod.spec.as_ref();
     let path = field.field_path.as_str();
@@ -71,7 +105,7 @@ fn from_source(pod: &Pod, name: &str, source: &EnvVarSource, host_ip: &str, ip: 
         "status.podIP" | "status.podIPs" => Some(ip.to_string()),
         _ => keyed(pod, path),
     };
-    value.ok_or_else(|| EnvError::Field { name: name.into(), path: path.into() })
+    value.map(Some).ok_or_else(|| EnvError::Field { name: name.into(), path: path.into() })
 }
 
 /// `metadata.labels['key']` and `metadata.annotations['key']`; empty where there is none.
@@ -105,7 +139,9 @@ mod tests {
         let images = Images::new(BTreeMap::new(), false);
         let image = images.find(&file.path().to_string_lossy(), Path::new("/")).expect("an image");
         let container = pods::container(&pod, "c").expect("the container");
-        let all = variables(&pod, container, &image, "1.2.3.4", "10.0.0.1").expect("variables");
+        let configs = Configs::none();
+        let sources = Sources { image: &image, configs: &configs, host_ip: "1.2.3.4", ip: "10.0.0.1" };
+        let all = variables(&pod, container, &sources).expect("variables");
         for (name, value) in
             [("A", "x"), ("B", "x-$(C)-$(A)"), ("C", "y"), ("IP", "10.0.0.1"), ("TIER", "web"), ("HOSTNAME", "p")]
         {

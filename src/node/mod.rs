@@ -4,9 +4,14 @@
 //! worker that panics is told of and started again from the stored status.
 
 mod attempt;
+mod checks;
+mod config;
 mod env;
 mod events;
+mod exec;
+mod limits;
 mod logs;
+mod perform;
 mod registration;
 mod sandbox;
 mod worker;
@@ -21,6 +26,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
+use crate::budget::{Account, Limits};
 use crate::clock::Clock;
 use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
 use crate::events::Recorder;
@@ -65,6 +71,9 @@ struct Shared {
     logs: Arc<Logs>,
     guests: Arc<Guests>,
     recorder: Recorder,
+    probes: checks::Spread,
+    /// What all pods hold and use.
+    account: Arc<Account>,
 }
 
 /// The agent of one node; [`Agent::run`] is its life.
@@ -153,7 +162,10 @@ impl Agent {
     ) -> Agent {
         let (logs, guests) = (Arc::new(Logs::new(config.spool.clone())), Guests::new());
         let (asking, requests) = mpsc::channel(REQUESTS);
-        let shared = Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder };
+        let probes = checks::Spread::default();
+        let account = Account::root(Limits::NONE);
+        let shared =
+            Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder, probes, account };
         Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),

@@ -6,7 +6,9 @@ use std::{fs, io};
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::Shared;
+use super::config::{self, Unmountable};
+use super::{Shared, limits};
+use crate::budget::Account;
 use crate::model::pods;
 use crate::network::{Address, NetError, PodNetwork};
 use crate::volumes::{VOLUMES, VolumeError, Volumes};
@@ -16,6 +18,8 @@ pub(super) struct Sandbox {
     pub(super) network: Arc<PodNetwork>,
     pub(super) volumes: Volumes,
     pub(super) folder: PathBuf,
+    /// What the pod's containers hold and use together.
+    pub(super) account: Arc<Account>,
     address: Address,
     /// Where the volumes wait for the next pod of the same name, if they do.
     kept: Option<PathBuf>,
@@ -28,12 +32,15 @@ pub(super) enum SandboxError {
     Address(#[from] NetError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    #[error("MountVolume.SetUp failed for volume {:?} : {}", .0.volume, .0.why)]
+    Content(Unmountable),
     #[error("cannot take over the volumes of the pod before, in {path:?}")]
     Kept { path: PathBuf, source: io::Error },
 }
 
 impl Sandbox {
-    pub(super) fn set_up(shared: &Shared, pod: &Pod) -> Result<Sandbox, SandboxError> {
+    pub(super) async fn set_up(shared: &Shared, pod: &Pod) -> Result<Sandbox, SandboxError> {
+        let contents = config::contents(&*shared.control, pod).await.map_err(SandboxError::Content)?;
         let address = shared.addresses.take()?;
         let folder = shared.config.folder.join("pods").join(pods::uid(pod));
         let empty = Default::default();
@@ -45,14 +52,15 @@ impl Sandbox {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
             take_over(kept, &folder).map_err(|source| SandboxError::Kept { path: kept.clone(), source })?;
         }
-        let volumes = Volumes::set_up(spec, &folder, &shared.config.host_paths)?;
+        let volumes = Volumes::set_up(spec, &folder, &shared.config.host_paths, &contents)?;
         if shared.guests.ended() {
             // The node's folder was removed meanwhile: what was just made again goes, too. Whatever else
             // is in the folders above keeps them.
             let _ = std::fs::remove_dir_all(&folder);
             folder.ancestors().skip(1).take(2).for_each(|above| _ = std::fs::remove_dir(above));
         }
-        Ok(Sandbox { network: PodNetwork::new(address.ip().into()), volumes, folder, address, kept })
+        let account = shared.account.child(limits::of_pod(spec));
+        Ok(Sandbox { network: PodNetwork::new(address.ip().into()), volumes, folder, account, address, kept })
     }
 
     pub(super) fn ip(&self) -> String {

@@ -1,4 +1,4 @@
-//! One pod's worker: gathers facts, asks `lifecycle` what follows, performs it, reports.
+//! One pod's worker: gathers facts, asks `lifecycle` what follows, has it performed, reports.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,47 +10,50 @@ use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::watch;
 
-use super::attempt::{Failure, Plan, Started};
+use super::attempt::Running;
 use super::events::Told;
 use super::sandbox::Sandbox;
 use super::{Desired, Restarts, Shared};
-use crate::control::{DeleteOptions, Object, Preconditions, Reason, Update};
-use crate::lifecycle::{Action, Attempt, ContainerRef, Event, PodState, Role};
-use crate::logs::Stream;
+use crate::control::{Object, Preconditions, Reason, Update};
+use crate::lifecycle::{Attempt, ContainerRef, Event, PodState, Role};
 use crate::model::pods;
-use crate::runtime::{Control, Exit, Instance};
+use crate::runtime::{Exit, Instance};
 
 /// What the worker waits for beside the clock and its pod's desired state.
-enum Fact {
+pub(super) enum Fact {
     /// It happened.
     Event(Event),
+    /// The image of an attempt is there; next the attempt begins or fails.
+    Pulled(Attempt, BoxFuture<'static, Fact>),
     /// An attempt begins; next it runs, as this event tells.
-    Spawned(Event, Attempt, Box<Instance>),
+    Spawned(Event, Attempt, Box<Instance>, Running),
     /// An attempt runs; next it will end.
     Running(Event, Attempt, Box<Instance>),
     /// An attempt ended before its program could run: how it began and how it ended.
     NeverRan(Event, Event),
 }
 
-struct Worker {
-    shared: Arc<Shared>,
-    object: Arc<Object>,
-    pod: Arc<Pod>,
-    state: PodState,
-    sandbox: Option<Arc<Sandbox>>,
-    /// How to end what runs.
-    controls: HashMap<Attempt, Control>,
-    facts: FuturesUnordered<BoxFuture<'static, Fact>>,
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) object: Arc<Object>,
+    pub(super) pod: Arc<Pod>,
+    pub(super) state: PodState,
+    pub(super) sandbox: Option<Arc<Sandbox>>,
+    /// What runs: how to end it, and where to run more beside it.
+    pub(super) running: HashMap<Attempt, Running>,
+    pub(super) facts: FuturesUnordered<BoxFuture<'static, Fact>>,
     /// When to look again without a fact.
-    wake: Option<Duration>,
+    pub(super) wake: Option<Duration>,
     /// The status as it was last written.
     reported: Option<PodStatus>,
     /// How long the deletion that was last seen leaves.
     deletion_seen: Option<i64>,
+    /// The generation of the spec that was last taken in.
+    generation: Option<i64>,
     /// Restarts that were taken in, by container.
     restarts: BTreeMap<String, Restarts>,
     /// The object was removed; nothing is left to do.
-    gone: bool,
+    pub(super) gone: bool,
 }
 
 /// Runs the pod until it is gone.
@@ -60,15 +63,17 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         Ok(pod) => pod,
         Err(error) => return tracing::error!(pod = %object.key, %error, "cannot read a stored pod"),
     };
-    let state = PodState::restore(&pod, shared.clock.now());
+    let now = shared.clock.now();
+    let state = PodState::restore(&pod, now).with_probes_earlier(shared.probes.part(now.mono));
     let mut worker = Worker {
         reported: pod.status.clone(),
+        generation: pod.metadata.generation,
         shared,
         object,
         pod,
         state,
         sandbox: None,
-        controls: HashMap::new(),
+        running: HashMap::new(),
         facts: FuturesUnordered::new(),
         wake: None,
         deletion_seen: None,
@@ -78,15 +83,15 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
     worker.step(Event::Tick).await;
     while !worker.gone {
         worker.report().await;
-        // The mark may have come with the answer to the report.
-        if worker.see_deletion().await {
+        // News may have come with the answer to the report.
+        if worker.see_deletion().await || worker.see_changes().await {
             continue;
         }
         let clock = worker.shared.clock;
         let wake = worker.wake;
         let timer = async move {
             match wake {
-                Some(at) => tokio::time::sleep_until(clock.instant(at)).await,
+                Some(at) => clock.sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
@@ -150,27 +155,43 @@ impl Worker {
         true
     }
 
+    /// Takes another spec in than was known; whether there was one.
+    async fn see_changes(&mut self) -> bool {
+        if self.pod.metadata.generation == self.generation {
+            return false;
+        }
+        self.generation = self.pod.metadata.generation;
+        self.step(Event::Changed(Box::new(Pod::clone(&self.pod)))).await;
+        true
+    }
+
     async fn take(&mut self, fact: Fact) {
         match fact {
             Fact::Event(event) => {
                 match &event {
-                    Event::Exited { attempt, .. } => drop(self.controls.remove(attempt)),
+                    Event::Exited { attempt, .. } => drop(self.running.remove(attempt)),
                     Event::StartFailed { attempt, trouble } => self.told().failed(*attempt, trouble),
                     _ => {}
                 }
                 self.step(event).await;
             }
+            Fact::Pulled(attempt, next) => {
+                self.told().pulled(attempt);
+                self.facts.push(next);
+            }
             Fact::NeverRan(started, exited) => {
                 if let Event::Exited { attempt, message, .. } = &exited {
-                    self.controls.remove(attempt);
+                    if self.running.remove(attempt).is_none() {
+                        self.told().created(*attempt);
+                    }
                     self.told().never_ran(*attempt, message.as_deref().unwrap_or_default());
                 }
                 self.step(started).await;
                 self.step(exited).await;
             }
-            Fact::Spawned(started, attempt, mut instance) => {
+            Fact::Spawned(started, attempt, mut instance, running) => {
                 // From here on it can be ended, even if it never gets to run.
-                self.controls.insert(attempt, instance.control());
+                self.running.insert(attempt, running);
                 self.told().created(attempt);
                 self.facts.push(Box::pin(async move {
                     if instance.begun().await {
@@ -190,7 +211,7 @@ impl Worker {
     }
 
     /// Lets the state take `event` in and does what follows, and what follows from that.
-    async fn step(&mut self, event: Event) {
+    pub(super) async fn step(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             let now = self.shared.clock.now();
@@ -201,141 +222,56 @@ impl Worker {
         }
     }
 
-    async fn perform(&mut self, action: Action) -> Option<Event> {
-        match action {
-            Action::SetUp => {
-                let event = match Sandbox::set_up(&self.shared, &self.pod) {
-                    Ok(sandbox) => {
-                        let ip = sandbox.ip();
-                        self.sandbox = Some(Arc::new(sandbox));
-                        Event::SetUp { ip }
-                    }
-                    Err(error) => {
-                        let message = error.to_string();
-                        self.told().no_sandbox(&message);
-                        Event::SetUpFailed { message }
-                    }
-                };
-                return Some(event);
-            }
-            Action::Start(attempt) => self.start(attempt),
-            Action::AskToExit(attempt) => {
-                if let Some(control) = self.controls.get(&attempt) {
-                    self.told().killing(attempt);
-                    control.ask_to_exit();
-                }
-            }
-            Action::Kill(attempt) => {
-                if let Some(control) = self.controls.get(&attempt) {
-                    control.kill();
-                }
-            }
-            Action::WakeAt(at) => self.wake = Some(self.wake.map_or(at, |wake| wake.min(at))),
-            Action::TearDown => self.tear_down().await,
-            Action::Remove => self.remove().await,
-        }
-        None
-    }
-
-    /// Begins an attempt; that it runs, or why not, comes back as a fact.
-    fn start(&mut self, attempt: Attempt) {
-        let Some((sandbox, container)) = self.sandbox.clone().zip(self.container(attempt).cloned()) else { return };
-        let container_id = format!("wasmpod://{}", uuid::Uuid::new_v4().simple());
-        let log = self.shared.logs.open(&self.pod, &container.name, &container_id);
-        let (shared, pod) = (self.shared.clone(), self.pod.clone());
-        let (logs, uid) = (self.shared.logs.clone(), pods::uid(&self.pod).to_string());
-        let name = container.name.clone();
-        let plan = Plan { shared, pod, sandbox, attempt, container, log: log.clone() };
-        self.facts.push(Box::pin(async move {
-            match plan.start().await {
-                Ok(Started { instance, image_id }) => {
-                    Fact::Spawned(Event::Started { attempt, container_id, image_id }, attempt, Box::new(instance))
-                }
-                Err(error) => {
-                    let now = jiff::Timestamp::now();
-                    let fact = match error.failure() {
-                        Failure::Retry(trouble) => {
-                            logs.discard(&uid, &name, &container_id);
-                            Fact::Event(Event::StartFailed { attempt, trouble })
-                        }
-                        Failure::Exit(exit) => {
-                            let message = exit.message().unwrap_or_default();
-                            log.write(Stream::Stderr, format!("{name}: {message}\n").as_bytes(), now);
-                            let started = Event::Started { attempt, container_id, image_id: String::new() };
-                            Fact::NeverRan(started, exited(attempt, &exit))
-                        }
-                    };
-                    log.close(now);
-                    fact
-                }
-            }
-        }));
-    }
-
-    fn container(&self, attempt: Attempt) -> Option<&Container> {
-        let spec = self.pod.spec.as_ref()?;
-        match attempt.container.role {
-            Role::Init => pods::init_containers(spec).get(attempt.container.index),
-            Role::App => spec.containers.get(attempt.container.index),
-        }
-    }
-
-    async fn tear_down(&mut self) {
-        self.controls.clear();
-        self.facts.clear();
-        if let Some(sandbox) = self.sandbox.take().and_then(Arc::into_inner) {
-            sandbox.tear_down().await;
-        }
-    }
-
-    /// Removes the object for good, its last status reported.
-    async fn remove(&mut self) {
-        self.report().await;
-        let preconditions = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision: None };
-        let options = DeleteOptions { grace_seconds: Some(0), preconditions };
-        match self.shared.control.delete(&self.object.key, options).await {
-            Ok(_) => self.gone = true,
-            Err(status) if matches!(status.reason, Reason::NotFound | Reason::Conflict) => self.gone = true,
-            Err(error) => {
-                tracing::warn!(pod = %self.object.key, %error, "cannot remove a pod; it is tried again");
-                self.wake = Some(self.shared.clock.now().mono + Duration::from_secs(1));
-            }
-        }
-    }
-
     /// Writes the status if it says something new.
-    async fn report(&mut self) {
-        if self.gone {
-            return;
+    pub(super) async fn report(&mut self) {
+        while !self.gone {
+            let status = self.state.status(&self.pod, &self.shared.config.host_ip, self.shared.clock.now().wall);
+            if self.reported.as_ref() == Some(&status) {
+                return;
+            }
+            // Conditions of others may have come in between; theirs must not be written over.
+            let same = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision: Some(self.object.revision) };
+            let update = Update::PodStatus(Box::new(status.clone()));
+            match self.shared.control.update(&self.object.key, update, same).await {
+                Ok(object) => {
+                    self.reported = Some(status);
+                    return self.know(object);
+                }
+                Err(error) if error.reason == Reason::Conflict => self.look_again().await,
+                Err(error) if error.reason == Reason::NotFound => self.gone = true,
+                Err(error) => return tracing::warn!(pod = %self.object.key, %error, "cannot report a pod's status"),
+            }
         }
-        let status = self.state.status(&self.pod, &self.shared.config.host_ip, self.shared.clock.now().wall);
-        if self.reported.as_ref() == Some(&status) {
-            return;
-        }
-        self.told().back_offs(self.reported.as_ref(), &status);
-        let same = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision: None };
-        let update = Update::PodStatus(Box::new(status.clone()));
-        match self.shared.control.update(&self.object.key, update, same).await {
-            Ok(object) => {
-                self.reported = Some(status);
+    }
+
+    /// Takes in what the object is now.
+    async fn look_again(&mut self) {
+        match self.shared.control.get(&self.object.key).await {
+            Ok(object) if object.decode::<Pod>().is_ok_and(|pod| pods::uid(&pod) == pods::uid(&self.pod)) => {
                 self.know(object);
             }
-            Err(error) if matches!(error.reason, Reason::NotFound | Reason::Conflict) => self.gone = true,
-            Err(error) => tracing::warn!(pod = %self.object.key, %error, "cannot report a pod's status"),
+            // Another pod has its name.
+            Ok(_) => self.gone = true,
+            Err(error) if error.reason == Reason::NotFound => self.gone = true,
+            Err(error) => tracing::warn!(pod = %self.object.key, %error, "cannot read a pod"),
         }
     }
 
-    fn told(&self) -> Told<'_> {
+    pub(super) fn told(&self) -> Told<'_> {
         Told { recorder: &self.shared.recorder, pod: &self.pod }
     }
 
+    /// Ends what still runs, whose object has gone by force.
     async fn end(mut self) {
+        for container in self.state.live() {
+            self.told().killing(container);
+        }
         self.tear_down().await;
         self.shared.logs.forget(pods::uid(&self.pod));
     }
 }
 
-fn exited(attempt: Attempt, exit: &Exit) -> Event {
+pub(super) fn exited(attempt: Attempt, exit: &Exit) -> Event {
     let message = exit.message().map(Into::into);
     Event::Exited { attempt, code: exit.code(), reason: exit.reason().into(), message }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use uuid::Uuid;
 
+use crate::control::{Reason, Status};
 use crate::model::pods;
 
 /// What Kubernetes appends to `generateName`: no vowels, so that no words come out.
@@ -36,4 +37,40 @@ pub fn assign(meta: &mut ObjectMeta, now: Timestamp) {
     meta.deletion_grace_period_seconds = None;
     meta.resource_version = None;
     meta.self_link = None;
+}
+
+/// An update is to the object that the request names.
+pub fn check_same(old: &ObjectMeta, new: &mut ObjectMeta) -> Result<(), Status> {
+    let known = old.name.as_deref().unwrap_or_default();
+    let name = new.name.get_or_insert_default();
+    if name != known {
+        let why = format!("the name of the object ({name}) does not match the name on the URL ({known})");
+        return Err(Status::new(Reason::BadRequest, why));
+    }
+    let known = old.namespace.as_deref().unwrap_or_default();
+    match new.namespace.as_deref().unwrap_or_default() {
+        "" => new.namespace.clone_from(&old.namespace),
+        namespace if namespace != known => return Err(other_namespace()),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The object says that it lies elsewhere than the request does.
+pub fn other_namespace() -> Status {
+    let why = "the namespace of the provided object does not match the namespace sent on the request";
+    Status::new(Reason::BadRequest, why)
+}
+
+/// What no client has a say in stays as it was.
+pub fn keep(old: &ObjectMeta, new: &mut ObjectMeta) {
+    if new.uid.as_deref().unwrap_or_default().is_empty() {
+        new.uid.clone_from(&old.uid);
+    }
+    new.creation_timestamp.clone_from(&old.creation_timestamp);
+    new.generation = old.generation;
+    new.deletion_timestamp.clone_from(&old.deletion_timestamp);
+    new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
+    new.resource_version.clone_from(&old.resource_version);
+    new.self_link = None;
 }

@@ -24,6 +24,14 @@ pub fn check(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat) {
     check_finalizer_domains(faults, meta);
 }
 
+/// The same of an object that lies in no namespace.
+pub fn check_outside_namespaces(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat) {
+    check_names(faults, meta, name_format);
+    faults.not_negative(Path::root("metadata").child("generation"), meta.generation.unwrap_or(0));
+    check_maps(faults, meta);
+    check_finalizer_domains(faults, meta);
+}
+
 /// What metadata may become: beside what it must always be, who the object is stays.
 pub fn check_update(faults: &mut Faults, new: &ObjectMeta, old: &ObjectMeta) {
     check_update_of_any(faults, new, old);
@@ -48,7 +56,7 @@ fn path_segment(name: &str) -> Wrongs {
     wrongs
 }
 
-fn check_of_any(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat) {
+fn check_names(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat) {
     let at = Path::root("metadata");
     if let Some(base) = text(&meta.generate_name) {
         // A dash at its end will be followed by letters.
@@ -59,6 +67,11 @@ fn check_of_any(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat)
         None => faults.required(at.child("name"), "name or generateName is required"),
         Some(name) => faults.invalid_for(at.child("name"), name, name_format(name)),
     }
+}
+
+fn check_of_any(faults: &mut Faults, meta: &ObjectMeta, name_format: NameFormat) {
+    check_names(faults, meta, name_format);
+    let at = Path::root("metadata");
     match text(&meta.namespace) {
         None => faults.required(at.child("namespace"), ""),
         Some(namespace) => faults.invalid_for(at.child("namespace"), namespace, formats::dns_label(namespace)),

@@ -1,100 +1,282 @@
-//! Kinds that have an identity and no rules beyond it so far: events, nodes, namespaces.
-//!
-//! Only this process writes them.
+//! Kinds that live by the rules of all objects and few of their own: events, nodes, namespaces, ConfigMaps, Secrets.
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, NamespaceStatus, Node, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Serialize;
 
-use super::identity;
-use crate::control::{Body, Draft, Key, Object, Preconditions, Resource, Status};
-use crate::store::{CommitError, Expect, ObjectStore, Op};
+use super::change::{self, Decision, Stored};
+use super::fields::Faults;
+use super::{Registry, config_map, identity, metadata, patch, secret};
+use crate::control::{
+    Body, Cause, DeleteOptions, Deleted, Key, Object, Preconditions, Reason, Resource, Status, Update,
+};
+use crate::model::{formats, pods};
+
+/// What tells one of these kinds from the others.
+trait Plain: Stored {
+    /// The object, where `body` holds one of this kind.
+    fn of(body: &Body) -> Option<&Self>;
+
+    /// Fills in what Kubernetes fills in.
+    fn complete(&mut self) {}
+
+    /// Takes over from `old` what no client has a say in, beside metadata.
+    fn inherit(&mut self, _old: &Self) {}
+
+    /// Why it can't be stored.
+    fn causes(&self) -> Vec<Cause> {
+        Vec::new()
+    }
+
+    /// Why it can't take the place of `old`.
+    fn causes_of_update(&self, _old: &Self) -> Vec<Cause> {
+        Vec::new()
+    }
+}
+
+macro_rules! plain {
+    ($($kind:ident { $($rules:tt)* })*) => {
+        $(impl Plain for $kind {
+            fn of(body: &Body) -> Option<&Self> {
+                match body { Body::$kind(object) => Some(object), _ => None }
+            }
+            $($rules)*
+        })*
+    };
+}
+
+plain! {
+    Event {}
+    Node {}
+    Namespace {
+        fn complete(&mut self) {
+            let name = self.metadata.name.clone().unwrap_or_default();
+            self.metadata.labels.get_or_insert_default().insert(NAME_LABEL.into(), name);
+            let active = NamespaceStatus { phase: Some("Active".into()), ..NamespaceStatus::default() };
+            self.status.get_or_insert(active);
+        }
+        fn inherit(&mut self, old: &Self) {
+            self.spec.clone_from(&old.spec);
+            self.status.clone_from(&old.status);
+        }
+        fn causes(&self) -> Vec<Cause> {
+            let mut faults = Faults::default();
+            metadata::check_outside_namespaces(&mut faults, &self.metadata, formats::dns_label);
+            faults.into_causes()
+        }
+        fn causes_of_update(&self, old: &Self) -> Vec<Cause> {
+            let mut faults = Faults::default();
+            metadata::check_update(&mut faults, &self.metadata, &old.metadata);
+            faults.into_causes()
+        }
+    }
+    ConfigMap {
+        fn causes(&self) -> Vec<Cause> {
+            config_map::causes(self)
+        }
+        fn causes_of_update(&self, old: &Self) -> Vec<Cause> {
+            config_map::causes_of_update(old, self)
+        }
+    }
+    Secret {
+        fn complete(&mut self) {
+            secret::apply_defaults(self);
+        }
+        fn causes(&self) -> Vec<Cause> {
+            secret::causes(self)
+        }
+        fn causes_of_update(&self, old: &Self) -> Vec<Cause> {
+            secret::causes_of_update(old, self)
+        }
+    }
+}
+
+/// By which selectors know a namespace.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Stores a new object.
-pub(super) fn create(store: &ObjectStore, mut body: Body, now: Timestamp) -> Result<Arc<Object>, Status> {
-    let (resource, meta) = parts(&mut body)?;
-    let namespaced = meta.namespace.is_some() || resource == Resource::EVENTS;
-    identity::assign(meta, now);
-    if !namespaced {
-        meta.namespace = None;
-    }
-    meta.generation = None;
-    let key = key(resource, meta);
-    commit(store, key, Expect::Absent, &body)
-}
-
-/// Puts an object in the place of the one at `key`, whose identity stays.
-pub(super) fn replace(
-    store: &ObjectStore,
-    key: &Key,
-    mut body: Body,
-    preconditions: &Preconditions,
-) -> Result<Arc<Object>, Status> {
-    let current = store.get(key).ok_or_else(|| Status::not_found(key.resource.plural, &key.name))?;
-    if preconditions.revision.is_some_and(|wanted| wanted != current.revision) {
-        return Err(Status::conflict(key.resource.plural, &key.name, super::STALE));
-    }
-    #[derive(serde::Deserialize)]
-    struct Known {
-        metadata: ObjectMeta,
-    }
-    let known: Known = serde_json::from_slice(&current.json).map_err(Status::internal)?;
-    let (_, meta) = parts(&mut body)?;
-    meta.uid = known.metadata.uid;
-    meta.creation_timestamp = known.metadata.creation_timestamp;
-    meta.resource_version = None;
-    commit(store, key.clone(), Expect::At(current.revision), &body)
-}
-
-/// Removes an object.
-pub(super) fn delete(store: &ObjectStore, key: &Key) -> Result<Arc<Object>, Status> {
-    let not_found = || Status::not_found(key.resource.plural, &key.name);
-    let current = store.get(key).ok_or_else(not_found)?;
-    let last: serde_json::Value = serde_json::from_slice(&current.json).map_err(Status::internal)?;
-    let op = Op::Delete { key: key.clone(), expect: current.revision, last: draft(&without_revision(last))? };
-    let gone = store.commit(vec![op]).map_err(|_| Status::conflict(key.resource.plural, &key.name, super::STALE))?;
-    gone.into_iter().next().ok_or_else(not_found)
-}
-
-fn without_revision(mut object: serde_json::Value) -> serde_json::Value {
-    if let Some(meta) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
-        meta.remove("resourceVersion");
-    }
-    object
-}
-
-fn parts(body: &mut Body) -> Result<(Resource, &mut ObjectMeta), Status> {
+pub(super) fn create(registry: &Registry, body: Body) -> Result<Arc<Object>, Status> {
     match body {
-        Body::Event(event) => Ok((Resource::EVENTS, &mut event.metadata)),
-        Body::Node(node) => Ok((Resource::NODES, &mut node.metadata)),
-        Body::Namespace(namespace) => Ok((Resource::NAMESPACES, &mut namespace.metadata)),
+        Body::Event(object) => create_one(registry, Resource::EVENTS, *object),
+        Body::Node(object) => create_one(registry, Resource::NODES, *object),
+        Body::Namespace(object) => create_one(registry, Resource::NAMESPACES, *object),
+        Body::ConfigMap(object) => create_one(registry, Resource::CONFIG_MAPS, *object),
+        Body::Secret(object) => create_one(registry, Resource::SECRETS, *object),
         Body::Pod(_) => Err(Status::internal("pods have rules of their own")),
     }
 }
 
-fn key(resource: Resource, meta: &ObjectMeta) -> Key {
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    Key::of(resource, &text(&meta.namespace), &text(&meta.name))
-}
-
-fn commit(store: &ObjectStore, key: Key, expect: Expect, body: &Body) -> Result<Arc<Object>, Status> {
-    let (plural, name) = (key.resource.plural, key.name.clone());
-    let draft = match body {
-        Body::Event(event) => draft(&**event),
-        Body::Node(node) => draft(&**node),
-        Body::Namespace(namespace) => draft(&**namespace),
-        Body::Pod(pod) => draft(&**pod),
-    }?;
-    match store.commit(vec![Op::Put { key, expect, draft }]) {
-        Ok(mut stored) => stored.pop().ok_or_else(|| Status::internal("the store lost an object")),
-        Err(CommitError::Exists(_)) => Err(Status::already_exists(plural, &name)),
-        Err(CommitError::Gone(_)) => Err(Status::not_found(plural, &name)),
-        Err(CommitError::Modified(_)) => Err(Status::conflict(plural, &name, super::STALE)),
+/// Puts an object in the place of the one at `key`, whose identity stays, or patches it.
+pub(super) fn update(
+    registry: &Registry,
+    key: &Key,
+    update: Update,
+    preconditions: &Preconditions,
+) -> Result<Arc<Object>, Status> {
+    match key.resource {
+        Resource::EVENTS => update_one::<Event>(registry, key, &update, preconditions),
+        Resource::NODES => update_one::<Node>(registry, key, &update, preconditions),
+        Resource::NAMESPACES => update_one::<Namespace>(registry, key, &update, preconditions),
+        Resource::CONFIG_MAPS => update_one::<ConfigMap>(registry, key, &update, preconditions),
+        Resource::SECRETS => update_one::<Secret>(registry, key, &update, preconditions),
+        _ => Err(change::not_found(key)),
     }
 }
 
-fn draft<T: Serialize>(object: &T) -> Result<Draft, Status> {
-    Draft::of(object).map_err(Status::internal)
+/// Removes an object, or marks it where finalizers hold it.
+pub(super) fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
+    match key.resource {
+        Resource::EVENTS => delete_one::<Event>(registry, key, options),
+        Resource::NODES => delete_one::<Node>(registry, key, options),
+        Resource::NAMESPACES => delete_one::<Namespace>(registry, key, options),
+        Resource::CONFIG_MAPS => delete_one::<ConfigMap>(registry, key, options),
+        Resource::SECRETS => delete_one::<Secret>(registry, key, options),
+        _ => Err(change::not_found(key)),
+    }
+}
+
+fn create_one<O: Plain>(registry: &Registry, resource: Resource, mut object: O) -> Result<Arc<Object>, Status> {
+    let meta = object.metadata_mut();
+    identity::assign(meta, registry.clock.now().wall);
+    if !resource.is_namespaced() {
+        meta.namespace = None;
+    }
+    meta.generation = None;
+    object.complete();
+    refuse(&object, resource.kind, object.causes())?;
+    registry.store_new(resource, object)
+}
+
+fn update_one<O: Plain>(
+    registry: &Registry,
+    key: &Key,
+    update: &Update,
+    preconditions: &Preconditions,
+) -> Result<Arc<Object>, Status> {
+    let bad = || Status::new(Reason::BadRequest, format!("{key} takes no such update"));
+    let changed = registry.change(key, preconditions, |current: &O| {
+        let mut new = match update {
+            Update::Replace { body, .. } => O::of(body).ok_or_else(bad)?.clone(),
+            Update::Patch { patch, .. } => patch::apply(key.resource.kind, current, patch)?,
+            Update::PodStatus(_) | Update::Bind { .. } => return Err(bad()),
+        };
+        change::check_stated_revision(key, current.metadata(), new.metadata())?;
+        identity::check_same(current.metadata(), new.metadata_mut())?;
+        identity::keep(current.metadata(), new.metadata_mut());
+        new.inherit(current);
+        new.complete();
+        refuse(&new, key.resource.kind, new.causes_of_update(current))?;
+        Ok(if new == *current {
+            Decision::Keep(())
+        } else if new.metadata().deletion_timestamp.is_some() && !is_held(new.metadata()) {
+            Decision::Delete(Box::new(new), ())
+        } else {
+            Decision::Put(Box::new(new), ())
+        })
+    })?;
+    Ok(changed.1)
+}
+
+fn delete_one<O: Plain>(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
+    let now = registry.clock.now().wall;
+    let (gone, object) = registry.change(key, &Preconditions::default(), |current: &O| {
+        change::check_deletion(&options.preconditions, key, current.metadata())?;
+        let mut last = current.clone();
+        if !is_held(current.metadata()) {
+            return Ok(Decision::Delete(Box::new(last), true));
+        }
+        if current.metadata().deletion_timestamp.is_some() {
+            return Ok(Decision::Keep(false));
+        }
+        let meta = last.metadata_mut();
+        meta.deletion_timestamp = Some(pods::time(now));
+        meta.deletion_grace_period_seconds = Some(0);
+        Ok(Decision::Put(Box::new(last), false))
+    })?;
+    Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) })
+}
+
+fn is_held(meta: &ObjectMeta) -> bool {
+    meta.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+fn refuse<O: Plain>(object: &O, kind: &str, causes: Vec<Cause>) -> Result<(), Status> {
+    let name = object.metadata().name.as_deref().unwrap_or_default();
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, causes)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::control::{ControlPlane, FieldValidation, Patch, PatchKind, Subresource};
+    use crate::store::ObjectStore;
+
+    fn registry() -> Registry {
+        Registry::new(ObjectStore::new(100), Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time")))
+    }
+
+    fn map(yaml: &str) -> Body {
+        Body::from(serde_yaml::from_str::<ConfigMap>(yaml).expect("a ConfigMap"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn config_maps_are_made_changed_and_removed_as_their_rules_allow() {
+        let registry = registry();
+        registry.create(map("{metadata: {name: m}, data: {a: x}, immutable: true}")).await.expect("made");
+        let key = Key::of(Resource::CONFIG_MAPS, "default", "m");
+        let replace = |yaml: &str| Update::Replace { body: map(yaml), subresource: Subresource::Whole };
+        let same = replace("{metadata: {name: m}, data: {a: x}, immutable: true}");
+        let revision = registry.update(&key, same, Preconditions::default()).await.expect("nothing new").revision;
+        assert_eq!(revision, registry.store.revision(), "nothing was stored");
+        let other = replace("{metadata: {name: m}, data: {a: y}, immutable: true}");
+        let refused = registry.update(&key, other, Preconditions::default()).await.expect_err("immutable");
+        assert_eq!(refused.reason, Reason::Invalid, "{refused}");
+        let body = br#"{"metadata": {"labels": {"a": "b"}, "finalizers": ["x.y/z"]}}"#.to_vec();
+        let patch = Patch { kind: PatchKind::StrategicMerge, body, field_validation: FieldValidation::Strict };
+        let patch = Update::Patch { patch, subresource: Subresource::Whole };
+        registry.update(&key, patch, Preconditions::default()).await.expect("a label");
+        let held = registry.delete(&key, DeleteOptions::default()).await.expect("marked");
+        assert!(matches!(held, Deleted::Marked(_)), "its finalizer holds it");
+        let body = br#"[{"op": "remove", "path": "/metadata/finalizers"}]"#.to_vec();
+        let patch = Patch { kind: PatchKind::Json, body, field_validation: FieldValidation::Strict };
+        let patch = Update::Patch { patch, subresource: Subresource::Whole };
+        registry.update(&key, patch, Preconditions::default()).await.expect("the last finalizer");
+        assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_only_tried_is_answered_and_not_stored() {
+        let registry = registry();
+        registry.create(map("{metadata: {name: m}}")).await.expect("made");
+        let before = registry.store.revision();
+        let tried = registry.dry_run();
+        let new = tried.create(map("{metadata: {name: n}}")).await.expect("it could be");
+        assert_eq!((new.revision, String::from_utf8_lossy(&new.json).contains("resourceVersion")), (0, false));
+        let taken = tried.create(map("{metadata: {name: m}}")).await.expect_err("taken");
+        assert_eq!(taken.reason, Reason::AlreadyExists);
+        let key = Key::of(Resource::CONFIG_MAPS, "default", "m");
+        let deleted = tried.delete(&key, DeleteOptions::default()).await.expect("it could be");
+        assert!(matches!(deleted, Deleted::Gone(_)));
+        assert_eq!(registry.store.revision(), before);
+        registry.get(&key).await.expect("it is still there");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn namespaces_have_names_that_fit_into_hosts_names() {
+        let namespace = |name: &str| {
+            let mut namespace = Namespace::default();
+            namespace.metadata.name = Some(name.into());
+            Body::from(namespace)
+        };
+        let refused = registry().create(namespace("Bad_NS")).await.expect_err("a bad name");
+        let words =
+            "Namespace \"Bad_NS\" is invalid: metadata.name: Invalid value: \"Bad_NS\": a lowercase RFC 1123 label";
+        assert!(refused.message.starts_with(words), "{refused}");
+        let made = registry().create(namespace("shop")).await.expect("made").decode::<Namespace>().expect("one");
+        assert_eq!(made.metadata.namespace, None);
+        assert_eq!(made.metadata.labels, Some([(NAME_LABEL.to_string(), "shop".to_string())].into()));
+        assert_eq!(made.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Active"));
+    }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::control::{ChangeKind, List, Object, Reason, Resource, Revision, Scope, Status, WatchEvent, WatchStream};
-use crate::model::selector::{event_field, namespace_field, node_field, pod_field};
+use crate::model::selector::{event_field, namespace_field, node_field, pod_field, secret_field};
 use crate::store::{Change, Expired, ObjectStore};
 
 /// How often a watch is told how far it has come.
@@ -101,6 +101,12 @@ fn selects(scope: &Scope, object: &Object) -> bool {
         Resource::NAMESPACES => object
             .decode::<Namespace>()
             .map(|o| labelled(scope, &o.metadata) && scope.fields.matches(|field| namespace_field(&o, field))),
+        Resource::CONFIG_MAPS => {
+            object.decode::<ConfigMap>().map(|o| labelled(scope, &o.metadata) && scope.fields.matches(by_key))
+        }
+        Resource::SECRETS => object
+            .decode::<Secret>()
+            .map(|o| labelled(scope, &o.metadata) && scope.fields.matches(|field| secret_field(&o, field))),
         _ => Ok(false),
     };
     chosen.unwrap_or_else(|error| {

@@ -121,7 +121,7 @@ async fn an_update_that_says_nothing_new_stores_nothing_and_a_stale_one_is_refus
     let labelled = merge(r#"{"metadata": {"labels": {"a": "b"}}}"#);
     registry.update(&key, labelled, Preconditions::default()).await.expect("a label");
     let stale = registry.update(&key, replace((*pod).clone()), Preconditions::default()).await.expect_err("stale");
-    assert_eq!((stale.reason, stale.message.contains(STALE)), (Reason::Conflict, true));
+    assert_eq!((stale.reason, stale.message.contains(change::STALE)), (Reason::Conflict, true));
     let mut unconditional = (*pod).clone();
     unconditional.metadata.resource_version = None;
     let object = registry.update(&key, replace(unconditional), Preconditions::default()).await.expect("no condition");

@@ -1,4 +1,4 @@
-//! The instances that belong together, to end them all and to wait until the last has gone.
+//! Instances that belong together, to end them all and to wait until the last has gone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use super::Runtime;
 use super::world::End;
 
-/// Instances of one owner: a node, or the command that runs a single program.
+/// Instances of one owner: a node, a container attempt, or the command that runs a single program.
 #[derive(Default)]
 pub struct Guests {
     /// Protects who runs and whether more may.
@@ -34,14 +34,24 @@ impl Guests {
     /// longer than `patience`. Blocks its thread for the few milliseconds that this takes.
     pub fn end(&self, runtime: &Runtime, patience: Duration) {
         let until = Instant::now() + patience;
+        self.kill(runtime);
         let mut state = self.state.lock();
-        state.closed = true;
-        state.running.values().for_each(|end| end.kill());
-        runtime.engine().increment_epoch();
         while !state.running.is_empty() && !self.gone.wait_until(&mut state, until).timed_out() {}
     }
 
-    /// Whether [`Guests::end`] was called.
+    /// Kills all instances, of now and of later.
+    pub fn kill(&self, runtime: &Runtime) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.running.values().for_each(|end| end.kill());
+        let computing = !state.running.is_empty();
+        drop(state);
+        if computing {
+            runtime.engine().increment_epoch();
+        }
+    }
+
+    /// Whether all were killed.
     pub fn ended(&self) -> bool {
         self.state.lock().closed
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::DynInputStream;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::memory::{MemoryBudget, MemoryCharge};
+use super::memory::Memory;
 use super::termination::Notice;
+use crate::clock::Clock;
 use crate::files::{MountError, Mounts};
 use crate::network::Endpoint;
 
@@ -16,8 +18,9 @@ use crate::network::Endpoint;
 pub struct Host {
     pub(super) wasi: WasiCtx,
     pub(super) table: ResourceTable,
-    pub(super) memory: MemoryCharge,
+    pub(super) memory: Memory,
     pub(super) notice: Arc<Notice>,
+    pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
     /// Opened when the guest first asks for files; then empty.
     pub(super) mounts: Option<Arc<Mounts>>,
@@ -32,14 +35,18 @@ impl WasiView for Host {
 /// State of a core module's instance (p1).
 pub struct ModuleHost {
     pub(super) wasi: WasiP1Ctx,
-    pub(super) memory: MemoryCharge,
+    pub(super) memory: Memory,
+    pub(super) notice: Arc<Notice>,
+    pub(super) clock: Clock,
+    /// Standard input, once the guest has waited for it.
+    pub(super) stdin: Option<Resource<DynInputStream>>,
 }
 
 impl ModuleHost {
     /// The host of no guest, for looking at what a linker offers.
     pub(super) fn outside() -> ModuleHost {
-        let memory = MemoryCharge::new(MemoryBudget::new(0));
-        ModuleHost { wasi: WasiCtx::builder().build_p1(), memory }
+        let (wasi, clock) = (WasiCtx::builder().build_p1(), Clock::system());
+        ModuleHost { wasi, memory: Memory::new(None), notice: Arc::default(), clock, stdin: None }
     }
 }
 

@@ -7,7 +7,8 @@ use wasmtime_wasi::p1;
 
 use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
-use super::{sockets, termination};
+use super::poll_oneoff::poll_oneoff;
+use super::{clocks, sockets, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
@@ -40,7 +41,9 @@ fn for_modules(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<ModuleHost>
     linker.allow_shadowing(true);
     // wasmtime-wasi refuses codes from 126 on, which shells and crashed children use.
     linker.func_wrap(P1, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(ProcExit(code).into()) })?;
+    linker.func_wrap_async(P1, "poll_oneoff", |caller, arguments| Box::new(poll_oneoff(caller, arguments)))?;
     linker.allow_shadowing(false);
+    termination::add_to_module_linker(&mut linker)?;
     Ok(linker)
 }
 
@@ -51,6 +54,7 @@ fn for_components(engine: &Engine) -> wasmtime::Result<wasmtime::component::Link
     linker.allow_shadowing(true);
     sockets::add_to_linker(&mut linker)?;
     host::add_preopens_to_linker(&mut linker)?;
+    clocks::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     termination::add_to_linker(&mut linker)?;
     Ok(linker)

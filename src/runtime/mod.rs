@@ -6,11 +6,15 @@
 //! is told in words ([`Exit`]).
 
 mod cache;
+mod capture;
+mod clocks;
 mod exit;
 mod guests;
 mod host;
 mod linkers;
 mod memory;
+mod metering;
+mod poll_oneoff;
 mod program;
 mod sockets;
 mod stdio;
@@ -27,13 +31,14 @@ use tokio_util::task::TaskTracker;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use cache::{Cache, CacheError};
+pub use capture::Capture;
 pub use exit::{Exit, error_chain};
 pub use guests::Guests;
-pub use memory::{DEFAULT_LIMIT, MemoryBudget};
 pub use program::{Digest, Program, ProgramError};
 pub use stdio::Stdio;
 pub use world::{Control, Instance, World};
 
+use metering::Turns;
 use program::Compiler;
 use ticker::Ticker;
 
@@ -70,6 +75,7 @@ pub enum RuntimeError {
 pub struct Runtime {
     engine: Engine,
     ticker: Ticker,
+    turns: Turns,
     compiler: Arc<Compiler>,
     /// Taken when the runtime is dropped.
     guests: Option<tokio::runtime::Runtime>,
@@ -105,6 +111,7 @@ impl Runtime {
             .map_err(of_thread)?;
         Ok(Arc::new(Runtime {
             ticker: Ticker::start(&engine).map_err(of_thread)?,
+            turns: Turns::new(),
             engine,
             compiler: Arc::new(compiler),
             guests: Some(guests),
@@ -130,6 +137,10 @@ impl Runtime {
 
     fn ticker(&self) -> &Ticker {
         &self.ticker
+    }
+
+    fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

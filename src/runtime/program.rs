@@ -105,7 +105,9 @@ impl Compiler {
             return Err(ProgramError::NotACommand("exports no _start function: it is a library, not a command"));
         }
         let pre = self.linkers.modules.instantiate_pre(&module).map_err(imports)?;
-        Ok(Program { kind: Kind::Module(pre), handles_termination: false })
+        let handles_termination =
+            module.imports().any(|import| termination::is_handled_by_importer_of(import.module()));
+        Ok(Program { kind: Kind::Module(pre), handles_termination })
     }
 
     fn prepare_component(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
@@ -114,7 +116,8 @@ impl Compiler {
         #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(&self.engine, native) }.map_err(invalid)?;
         let ty = component.component_type();
-        let handles_termination = ty.imports(&self.engine).any(|(name, _)| name == termination::INTERFACE);
+        let handles_termination =
+            ty.imports(&self.engine).any(|(name, _)| termination::is_handled_by_importer_of(name));
         let exports: Vec<String> = ty.exports(&self.engine).map(|(name, _)| name.to_string()).collect();
         let pre = self.linkers.components.instantiate_pre(&component).map_err(imports)?;
         let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::capture::Capture;
+use crate::clock::Clock;
 use crate::logs::{Log, Stream};
 
 /// Where a guest's standard streams lead.
@@ -19,17 +20,23 @@ use crate::logs::{Log, Stream};
 pub enum Stdio {
     /// Standard input is at its end, output goes to the container's log.
     Log(Arc<Log>),
+    /// Standard input is at its end, output is kept for whoever started the program.
+    Capture(Arc<Capture>),
     /// The streams of this process: a program run by hand.
     Inherit,
 }
 
 impl Stdio {
     /// Connects the guest.
-    pub(super) fn connect(&self, wasi: &mut WasiCtxBuilder) {
+    pub(super) fn connect(&self, wasi: &mut WasiCtxBuilder, clock: Clock) {
         match self {
             Stdio::Log(log) => {
-                wasi.stdout(LogWriter { log: log.clone(), stream: Stream::Stdout });
-                wasi.stderr(LogWriter { log: log.clone(), stream: Stream::Stderr });
+                wasi.stdout(Writer::Log(log.clone(), Stream::Stdout, clock));
+                wasi.stderr(Writer::Log(log.clone(), Stream::Stderr, clock));
+            }
+            Stdio::Capture(capture) => {
+                wasi.stdout(Writer::Capture(capture.clone()));
+                wasi.stderr(Writer::Capture(capture.clone()));
             }
             Stdio::Inherit => {
                 wasi.inherit_stdio();
@@ -38,40 +45,50 @@ impl Stdio {
     }
 
     /// Tells whoever reads the output what became of the guest.
-    pub(super) fn report(&self, message: &str) {
+    pub(super) fn report(&self, message: &str, clock: Clock) {
         match self {
-            Stdio::Log(log) => log.write(Stream::Stderr, format!("{message}\n").as_bytes(), Timestamp::now()),
+            Stdio::Log(log) => log.write(Stream::Stderr, format!("{message}\n").as_bytes(), clock.now().wall),
+            Stdio::Capture(capture) => capture.write(format!("{message}\n").as_bytes()),
             // The caller has the exit and words of its own for it.
             Stdio::Inherit => {}
         }
     }
 
     /// The guest has ended.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self, clock: Clock) {
         match self {
-            Stdio::Log(log) => log.close(Timestamp::now()),
-            Stdio::Inherit => {}
+            Stdio::Log(log) => log.close(clock.now().wall),
+            Stdio::Capture(_) | Stdio::Inherit => {}
         }
     }
 }
 
-/// Writes to a log. Never waits: the log drops old lines rather than stop a guest.
+/// Takes output. Never waits: a log drops old lines, a capture new ones, rather than stop a guest.
 #[derive(Clone)]
-struct LogWriter {
-    log: Arc<Log>,
-    stream: Stream,
+enum Writer {
+    Log(Arc<Log>, Stream, Clock),
+    Capture(Arc<Capture>),
+}
+
+impl Writer {
+    fn put(&self, bytes: &[u8]) {
+        match self {
+            Writer::Log(log, stream, clock) => log.write(*stream, bytes, clock.now().wall),
+            Writer::Capture(capture) => capture.write(bytes),
+        }
+    }
 }
 
 /// What a guest may write at once.
 const PERMIT: usize = 64 * 1024;
 
-impl IsTerminal for LogWriter {
+impl IsTerminal for Writer {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for LogWriter {
+impl StdoutStream for Writer {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -81,9 +98,9 @@ impl StdoutStream for LogWriter {
     }
 }
 
-impl OutputStream for LogWriter {
+impl OutputStream for Writer {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.log.write(self.stream, &bytes, Timestamp::now());
+        self.put(&bytes);
         Ok(())
     }
 
@@ -97,13 +114,13 @@ impl OutputStream for LogWriter {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for LogWriter {
+impl Pollable for Writer {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for LogWriter {
+impl AsyncWrite for Writer {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.log.write(self.stream, bytes, Timestamp::now());
+        self.put(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

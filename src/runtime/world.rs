@@ -1,9 +1,13 @@
 //! A World: everything that the instances of one container attempt share.
+//!
+//! It has one program, [`World::spawn`]; probes, hooks and exec are further instances beside it,
+//! [`World::exec`], which see the same files, network and environment, are charged to the same account,
+//! and end when the program does, as processes end with the first of their PID namespace.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
@@ -12,14 +16,18 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
+use super::clocks;
 use super::exit::{Exit, error_chain, of_error};
 use super::guests::Guests;
 use super::host::{Host, ModuleHost, preopen};
-use super::memory::{MemoryBudget, MemoryCharge};
+use super::memory::Memory;
+use super::metering::{Meter, to_the_end_of_the_queue};
 use super::program::{Kind, Program};
 use super::stdio::Stdio;
 use super::termination::Notice;
 use super::{Runtime, ticker::Ticker};
+use crate::budget::{Account, Resource};
+use crate::clock::Clock;
 use crate::files::Mounts;
 use crate::network::Endpoint;
 
@@ -37,10 +45,14 @@ pub struct World {
     pub env: Vec<(String, String)>,
     /// What instances are told is their initial working directory (`wasi:cli/environment`).
     pub working_dir: String,
-    /// The linear memory that the instances may hold together.
-    pub memory: Arc<MemoryBudget>,
+    /// The instances' time.
+    pub clock: Clock,
+    /// What the instances may hold and use together.
+    pub account: Arc<Account>,
     /// Whom the instances are counted with.
     pub guests: Arc<Guests>,
+    /// The instances of this World: the program and what was exec'd beside it.
+    pub instances: Arc<Guests>,
 }
 
 /// How an instance is being ended.
@@ -92,7 +104,9 @@ pub struct Instance {
 pub struct Control {
     end: Arc<End>,
     notice: Arc<Notice>,
-    endpoint: Arc<Endpoint>,
+    /// The program's; what was exec'd does not end with its listeners.
+    endpoint: Option<Arc<Endpoint>>,
+    account: Arc<Account>,
     runtime: Arc<Runtime>,
     handles_termination: bool,
 }
@@ -109,17 +123,20 @@ impl Control {
         self.end(By::Kill);
     }
 
-    /// Asks the instance to end. One that does not handle that refuses new connections, may finish
-    /// the accepted ones, and ends.
-    pub fn ask_to_exit(&self) {
+    /// Asks the instance to end, as `signal` (`SIGTERM`, say) would. One that does not handle that refuses new connections, may finish
+    /// the accepted ones, and ends. One that waits for its CPU quota gets some of it at once.
+    pub fn ask_to_exit(&self, signal: &str) {
+        self.account.forgive();
+        self.end.task.wake();
         if self.handles_termination {
-            self.notice.give();
+            self.notice.give(signal);
             return;
         }
-        self.endpoint.drain();
+        let Some(endpoint) = self.endpoint.clone() else { return self.end(By::Request) };
+        endpoint.drain();
         let control = self.clone();
         self.runtime.spawn(async move {
-            control.endpoint.quiet().await;
+            endpoint.quiet().await;
             control.end(By::Request);
         });
     }
@@ -149,48 +166,81 @@ impl Drop for Instance {
     }
 }
 
+/// What an instance is to its World.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Program,
+    Exec,
+}
+
 impl World {
-    /// Starts an instance of `program` with `argv`, on the guests' own threads.
+    /// Starts the World's program with `argv`, on the guests' own threads. Its end ends all that was
+    /// exec'd beside it.
     pub fn spawn(&self, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
+        self.start(Part::Program, program, argv, stdio)
+    }
+
+    /// Starts an instance beside the World's program. Asked to end, it leaves the container's listeners
+    /// alone; once the program has ended, it is killed.
+    pub fn exec(&self, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
+        self.start(Part::Exec, program, argv, stdio)
+    }
+
+    /// Kills all instances, of now and of later.
+    pub fn end_all(&self) {
+        self.instances.kill(&self.runtime);
+    }
+
+    fn start(&self, part: Part, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
         let end = Arc::new(End::default());
         let notice = Arc::new(Notice::default());
         let control = Control {
             end: end.clone(),
             notice: notice.clone(),
-            endpoint: self.endpoint.clone(),
+            endpoint: (part == Part::Program).then(|| self.endpoint.clone()),
+            account: self.account.clone(),
             runtime: self.runtime.clone(),
             handles_termination: program.handles_termination,
         };
         let (tell_begun, begun) = oneshot::channel();
         let mut wasi = WasiCtx::builder();
         wasi.args(argv).envs(&self.env).initial_cwd(&self.working_dir).allow_udp(false);
-        stdio.connect(&mut wasi);
+        stdio.connect(&mut wasi, self.clock);
+        clocks::set(&mut wasi, self.clock);
+        let preempted = Arc::new(AtomicBool::new(false));
         let start = Start {
             engine: self.runtime.engine().clone(),
             program,
             wasi,
             mounts: self.mounts.clone(),
-            memory: MemoryCharge::new(self.memory.clone()),
+            clock: self.clock,
+            account: self.account.clone(),
             endpoint: self.endpoint.clone(),
             notice,
             end: end.clone(),
+            preempted: preempted.clone(),
             begun: Some(tell_begun),
         };
         let (told, exit) = oneshot::channel();
-        let guest = self.guests.enter(&end);
-        let running = Watched { running: Some(Box::pin(start.run())), end, runtime: self.runtime.clone() };
-        let name = self.name.clone();
+        let guests = [self.guests.enter(&end), self.instances.enter(&end)];
+        let meter = Meter::new(self.account.clone(), preempted);
+        let running = Watched { running: Some(Box::pin(start.run())), end, meter, runtime: self.runtime.clone() };
+        let (name, clock) = (self.name.clone(), self.clock);
+        let (instances, runtime) = (self.instances.clone(), self.runtime.clone());
         self.runtime.spawn(async move {
             // A panic in host code is this instance's end and nobody else's.
             let exit = match futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(running)).await {
                 Ok(exit) => exit,
                 Err(_) => Exit::Trap { code: 134, message: "wasmpod itself failed while running this guest".into() },
             };
-            if let Some(message) = exit.message() {
-                stdio.report(&format!("{name}: {message}"));
+            if part == Part::Program {
+                instances.kill(&runtime);
             }
-            stdio.close();
-            drop(guest);
+            if let Some(message) = exit.message() {
+                stdio.report(&format!("{name}: {message}"), clock);
+            }
+            stdio.close(clock);
+            drop(guests);
             // Whoever started it may be gone.
             let _ = told.send(exit);
         });
@@ -204,10 +254,12 @@ struct Start {
     program: Arc<Program>,
     wasi: WasiCtxBuilder,
     mounts: Arc<Mounts>,
-    memory: MemoryCharge,
+    clock: Clock,
+    account: Arc<Account>,
     endpoint: Arc<Endpoint>,
     notice: Arc<Notice>,
     end: Arc<End>,
+    preempted: Arc<AtomicBool>,
     begun: Option<oneshot::Sender<()>>,
 }
 
@@ -223,13 +275,23 @@ impl Start {
     async fn run(mut self) -> Exit {
         let program = self.program.clone();
         let begun = self.begun.take();
+        // Held until the instance has ended.
+        let _instance = match self.account.charge(Resource::Instances, 1) {
+            Ok(instance) => instance,
+            Err(refused) => {
+                let message = format!("too many programs run at once in its container: {refused}");
+                return Exit::StartError { message };
+            }
+        };
         match &program.kind {
             Kind::Module(pre) => {
                 if let Err(error) = preopen(&mut self.wasi, &self.mounts) {
                     return Exit::StartError { message: error_chain(&error) };
                 }
-                let host = ModuleHost { wasi: self.wasi.build_p1(), memory: self.memory };
-                let mut store = store(&self.engine, host, self.end);
+                let memory = Memory::new(self.account.charge(Resource::Memory, 0).ok());
+                let (notice, clock) = (self.notice, self.clock);
+                let host = ModuleHost { wasi: self.wasi.build_p1(), memory, notice, clock, stdin: None };
+                let mut store = store(&self.engine, host, self.end, self.preempted);
                 store.limiter(|host| &mut host.memory);
                 let ran = async {
                     let instance = pre.instantiate_async(&mut store).await?;
@@ -264,43 +326,32 @@ impl Start {
         let host = Host {
             wasi: self.wasi.build(),
             table: ResourceTable::new(),
-            memory: self.memory,
+            memory: Memory::new(self.account.charge(Resource::Memory, 0).ok()),
             notice: self.notice,
+            clock: self.clock,
             endpoint: self.endpoint,
             mounts: Some(self.mounts),
         };
-        let mut store = store(&self.engine, host, self.end);
+        let mut store = store(&self.engine, host, self.end, self.preempted);
         store.limiter(|host| &mut host.memory);
         store
     }
 }
 
 /// A store whose guest yields at every tick and stops there once it is ended.
-fn store<T: 'static>(engine: &Engine, host: T, end: Arc<End>) -> Store<T> {
+fn store<T: 'static>(engine: &Engine, host: T, end: Arc<End>, preempted: Arc<AtomicBool>) -> Store<T> {
     let mut store = Store::new(engine, host);
     store.epoch_deadline_callback(move |_| {
         Ok(match end.by() {
             Some(_) => UpdateDeadline::Interrupt,
-            None => UpdateDeadline::YieldCustom(1, Box::pin(to_the_end_of_the_queue())),
+            None => {
+                preempted.store(true, Ordering::Relaxed);
+                UpdateDeadline::YieldCustom(1, Box::pin(to_the_end_of_the_queue()))
+            }
         })
     });
     store.set_epoch_deadline(1);
     store
-}
-
-/// Lets every other guest of this thread have its turn. tokio's `yield_now` would not do: the task
-/// that it wakes goes ahead of the queue, so that one spinning guest per thread starves all others.
-async fn to_the_end_of_the_queue() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        // Woken while it is polled, a task goes to the end.
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn of_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
@@ -314,10 +365,11 @@ fn of_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
     }
 }
 
-/// Runs a guest until it ends or is ended; tells the ticker while it computes.
+/// Runs a guest until it ends or is ended, when it may; tells the ticker while it computes.
 struct Watched {
     running: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
     end: Arc<End>,
+    meter: Meter,
     runtime: Arc<Runtime>,
 }
 
@@ -341,14 +393,16 @@ impl Future for Watched {
         if let Some(exit) = self.ended() {
             return Poll::Ready(exit);
         }
-        let runtime = self.runtime.clone();
-        let Some(running) = self.running.as_mut() else { return Poll::Ready(Exit::Killed) };
-        let ticker: &Ticker = runtime.ticker();
+        let watched = &mut *self;
+        let (ticker, turns): (&Ticker, _) = (watched.runtime.ticker(), watched.runtime.turns());
+        let Poll::Ready(measured) = watched.meter.poll_turn(turns, cx) else { return Poll::Pending };
+        let Some(running) = watched.running.as_mut() else { return Poll::Ready(Exit::Killed) };
         let computing = ticker.computing();
         // Epochs make guests yield; tokio's own budget would, to a guest that waits for more things
         // than it allows to be ready at once, make all of them look pending for ever.
         let polled = pin!(tokio::task::unconstrained(running.as_mut())).poll(cx);
         drop(computing);
+        watched.meter.polled(turns, measured);
         match polled {
             // An end that came while it computed shows as a trap; it is told as what it is.
             Poll::Ready(exit) => Poll::Ready(match &exit {

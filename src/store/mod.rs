@@ -148,6 +148,18 @@ impl ObjectStore {
         Ok(done)
     }
 
+    /// What [`commit`](ObjectStore::commit) would return for `op`; stores nothing. The object keeps the revision at
+    /// which it stands; a new one has none.
+    pub fn rehearse(&self, op: Op) -> Result<Arc<Object>, CommitError> {
+        self.state.lock().check(&op)?;
+        let (key, revision, draft) = match op {
+            Op::Put { key, expect: Expect::Absent, draft } => (key, 0, draft),
+            Op::Put { key, expect: Expect::At(revision), draft } => (key, revision, draft),
+            Op::Delete { key, expect, last } => (key, expect, last),
+        };
+        Ok(Arc::new(draft.stamp(key, revision)))
+    }
+
     /// Follows `scope` from behind `after`.
     pub fn watch(self: &Arc<ObjectStore>, scope: Scope, after: Revision) -> Result<Watch, Expired> {
         self.state.lock().check_reach(after)?;

@@ -1,6 +1,7 @@
-//! A pod's volumes as directories: emptyDir and hostPath.
+//! A pod's volumes as directories: emptyDir, hostPath, and the files of configMaps and secrets.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -64,6 +65,16 @@ pub enum VolumeError {
         /// The kind in Kubernetes' words: `configMap`.
         kind: &'static str,
     },
+    /// A file of a configMap or secret volume can't be written.
+    #[error("cannot write {path:?} of volume {volume:?}")]
+    Content {
+        /// The volume's name.
+        volume: String,
+        /// The file below the volume.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A container mounts a volume that its pod does not declare.
     #[error("volume {volume:?} is not declared")]
     Undeclared {
@@ -71,6 +82,9 @@ pub enum VolumeError {
         volume: String,
     },
 }
+
+/// The files of a volume: their bytes and permissions, by path below it.
+pub type Content = BTreeMap<String, (Vec<u8>, u32)>;
 
 /// Where the volumes that live with a pod are, below its folder.
 pub const VOLUMES: &str = "volumes";
@@ -80,11 +94,21 @@ pub const VOLUMES: &str = "volumes";
 pub struct Volumes(BTreeMap<String, PathBuf>);
 
 impl Volumes {
-    /// Makes the volumes of `spec`; those that live with the pod go below `folder`.
-    pub fn set_up(spec: &PodSpec, folder: &Path, allowed: &HostPaths) -> Result<Volumes, VolumeError> {
+    /// Makes the volumes of `spec`; those that live with the pod go below `folder`. `contents` are the
+    /// files of those that show objects, by volume.
+    pub fn set_up(
+        spec: &PodSpec,
+        folder: &Path,
+        allowed: &HostPaths,
+        contents: &BTreeMap<String, Content>,
+    ) -> Result<Volumes, VolumeError> {
         let mut made = BTreeMap::new();
         for volume in spec.volumes.iter().flatten() {
-            made.insert(volume.name.clone(), set_up(volume, folder, allowed)?);
+            let path = match contents.get(&volume.name) {
+                Some(content) => fill(&volume.name, content, folder)?,
+                None => set_up(volume, folder, allowed)?,
+            };
+            made.insert(volume.name.clone(), path);
         }
         Ok(Volumes(made))
     }
@@ -105,13 +129,30 @@ impl Volumes {
     }
 }
 
+/// Writes the files of a volume that shows objects.
+fn fill(volume: &str, content: &Content, folder: &Path) -> Result<PathBuf, VolumeError> {
+    let root = folder.join(VOLUMES).join(volume);
+    let failed = |path: &str, source| VolumeError::Content { volume: volume.into(), path: path.into(), source };
+    fs::create_dir_all(&root).map_err(|source| failed("", source))?;
+    for (path, (bytes, mode)) in content {
+        // Validation allows neither absolute paths nor `..`; whatever else comes here stays below the root.
+        let below = normalized(path);
+        let file = root.join(below.trim_start_matches('/'));
+        let write = || {
+            file.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(&file, bytes)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode & 0o777))
+        };
+        write().map_err(|source| failed(path, source))?;
+    }
+    Ok(root)
+}
+
 fn set_up(volume: &Volume, folder: &Path, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
     if let Some(host) = &volume.host_path {
         return host_path(&volume.name, host, allowed);
     }
     let others = [
-        ("configMap", volume.config_map.is_some()),
-        ("secret", volume.secret.is_some()),
         ("projected", volume.projected.is_some()),
         ("downwardAPI", volume.downward_api.is_some()),
         ("persistentVolumeClaim", volume.persistent_volume_claim.is_some()),
@@ -164,7 +205,22 @@ mod tests {
 
     fn volumes(yaml: &str, folder: &Path, allowed: &HostPaths) -> Result<Volumes, VolumeError> {
         let spec: PodSpec = serde_yaml::from_str(yaml).expect("a spec");
-        Volumes::set_up(&spec, folder, allowed)
+        Volumes::set_up(&spec, folder, allowed, &BTreeMap::new())
+    }
+
+    #[test]
+    fn the_files_of_a_volume_stay_below_it_and_have_their_permissions() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let content = [("a", 0o644), ("b/c", 0o600), ("../../d", 0o644)];
+        let content: Content = content.map(|(path, mode)| (path.into(), (path.as_bytes().to_vec(), mode))).into();
+        let spec: PodSpec = serde_yaml::from_str("{containers: [], volumes: [{name: v}]}").expect("a spec");
+        let contents = [("v".to_string(), content)].into();
+        let volumes = Volumes::set_up(&spec, dir.path(), &HostPaths::All, &contents).expect("volumes");
+        let root = &volumes.0["v"];
+        for (path, mode) in [("a", 0o644), ("b/c", 0o600), ("d", 0o644)] {
+            let meta = fs::metadata(root.join(path)).expect("the file");
+            assert_eq!(meta.permissions().mode() & 0o777, mode, "{path}");
+        }
     }
 
     #[test]

@@ -1,41 +1,11 @@
 //! Whatever a guest does, it ends within milliseconds of being killed.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmpod::files::Mounts;
-use wasmpod::images::Executable;
-use wasmpod::logs::{Entry, Log};
-use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{DEFAULT_LIMIT, Exit, Guests, Instance, MemoryBudget, Runtime, Stdio, World};
+use wasmpod::logs::Log;
+use wasmpod::runtime::{Exit, Runtime};
 
-use crate::host::guest;
-
-/// A guest of `wasm-examples/promises`, started in a World of its own.
-async fn start(runtime: &Arc<Runtime>, target: &str, name: &str, log: &Arc<Log>) -> Instance {
-    let bytes = std::fs::read(guest(target, name)).expect("the guest");
-    let program = Executable::new(bytes.into());
-    let compiled = runtime.program(program.digest, &program.bytes).await.expect("it compiles");
-    let world = World {
-        runtime: runtime.clone(),
-        name: name.into(),
-        mounts: Arc::new(Mounts::new(None, &[], Vec::new())),
-        endpoint: Endpoint::new(PodNetwork::new([10, 0, 0, 1].into())),
-        env: Vec::new(),
-        working_dir: "/".into(),
-        memory: MemoryBudget::new(DEFAULT_LIMIT),
-        guests: Guests::new(),
-    };
-    let mut instance = world.spawn(compiled, &[name.to_string()], Stdio::Log(log.clone()));
-    assert!(instance.begun().await, "{name} begins");
-    instance
-}
-
-/// Waits until the guest has written a line: it is where it wants to be.
-async fn first_line(log: &Arc<Log>) {
-    let entries = log.reader().next().await.expect("it says something");
-    assert!(matches!(entries.first(), Some(Entry::Line(_))));
-}
+use crate::worlds::{first_line, start, unlimited};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sleeping_computing_or_blocked_guest_is_killed_within_ten_milliseconds() {
@@ -51,7 +21,7 @@ async fn a_sleeping_computing_or_blocked_guest_is_killed_within_ten_milliseconds
         // The machine may be busy with other tests; the guest's own part shows in the best of three.
         for _ in 0..3 {
             let log = Log::new();
-            let mut instance = start(&runtime, target, name, &log).await;
+            let mut instance = start(&runtime, &unlimited(), (target, name), &log).await;
             first_line(&log).await;
             let begun = Instant::now();
             instance.control().kill();
@@ -68,9 +38,9 @@ async fn spinning_guests_do_not_delay_a_kill_or_each_other() {
     let log = Log::new();
     let mut spinners = Vec::new();
     for _ in 0..8 {
-        spinners.push(start(&runtime, "wasm32-wasip2", "spin", &log).await);
+        spinners.push(start(&runtime, &unlimited(), ("wasm32-wasip2", "spin"), &log).await);
     }
-    let mut sleeper = start(&runtime, "wasm32-wasip2", "block_sleep", &log).await;
+    let mut sleeper = start(&runtime, &unlimited(), ("wasm32-wasip2", "block_sleep"), &log).await;
     let begun = Instant::now();
     sleeper.control().kill();
     assert_eq!(sleeper.exited().await, Exit::Killed);

@@ -5,18 +5,22 @@
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod api;
+mod api_writes;
 mod bad_input;
 mod capacity;
 mod clients;
 mod containers;
 mod embedded;
+mod exec;
 mod guests;
 mod host;
 mod kill;
 mod kubectl;
+mod kubectl_writes;
 mod log_files;
 mod network;
 mod outside;
+mod quota;
 mod reports;
 mod runs;
 mod serve;
@@ -28,3 +32,4 @@ mod third_party;
 mod traces;
 mod validate;
 mod watching;
+mod worlds;

@@ -2,7 +2,7 @@
 //!
 //! Which fields a kind lets itself be selected by is a table per kind; Kubernetes knows no others.
 
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod, PodSpec, PodStatus, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::SelectorError;
@@ -101,6 +101,8 @@ const NODE: [Field<Node>; 1] =
 
 const NAMESPACE: [Field<Namespace>; 1] = [("status.phase", |n| n.status.as_ref()?.phase.as_deref())];
 
+const SECRET: [Field<Secret>; 1] = [("type", |s| s.type_.as_deref())];
+
 /// Other names of fields, by group and kind: of older clients, and of the events' own group.
 const OTHER_NAMES: &[(&str, &str, &str, &str)] = &[
     ("", "Pod", "spec.host", "spec.nodeName"),
@@ -134,6 +136,11 @@ pub fn namespace_field<'n>(namespace: &'n Namespace, field: &str) -> Option<&'n 
     value(&METADATA, &namespace.metadata, field).or_else(|| value(&NAMESPACE, namespace, field))
 }
 
+/// A secret's field as selectors see it.
+pub fn secret_field<'s>(secret: &'s Secret, field: &str) -> Option<&'s str> {
+    value(&METADATA, &secret.metadata, field).or_else(|| value(&SECRET, secret, field))
+}
+
 fn value<'o, T>(fields: &[Field<T>], object: &'o T, field: &str) -> Option<&'o str> {
     let (_, of) = fields.iter().find(|(name, _)| *name == field)?;
     of(object)
@@ -152,6 +159,7 @@ fn field_of(group: &str, kind: &str, label: &str) -> Result<&'static str, String
         ("events.k8s.io", "Event") => known.extend(["reason", "type"]),
         ("", "Node") => known.extend(names(&NODE)),
         ("", "Namespace") => known.extend(names(&NAMESPACE)),
+        ("", "Secret") => known.extend(names(&SECRET)),
         _ => {
             let refusal =
                 || format!("{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");

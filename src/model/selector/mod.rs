@@ -6,7 +6,7 @@
 mod fields;
 mod labels;
 
-pub use fields::{FieldSelector, event_field, namespace_field, node_field, pod_field};
+pub use fields::{FieldSelector, event_field, namespace_field, node_field, pod_field, secret_field};
 pub use labels::Selector;
 
 /// Why a selector can't be read; the words are Kubernetes'.

@@ -26,13 +26,26 @@ use super::tree::{Key, Node, Value};
 /// Reads `node` as a `T`, whose documentation is that of `kind`. There is no object where anything
 /// keeps it from being one.
 pub fn read<'de, T: Deserialize<'de>>(node: &'de Node<'de>, kind: &'static str) -> (Option<T>, Found) {
+    read_unless(Found::has_errors, node, kind)
+}
+
+/// The same for a reader who passes over fields that the type does not know, or that stand twice: the last counts.
+pub fn read_loosely<'de, T: Deserialize<'de>>(node: &'de Node<'de>, kind: &'static str) -> (Option<T>, Found) {
+    read_unless(Found::is_unusable, node, kind)
+}
+
+fn read_unless<'de, T: Deserialize<'de>>(
+    hinders: fn(&Found) -> bool,
+    node: &'de Node<'de>,
+    kind: &'static str,
+) -> (Option<T>, Found) {
     // A type's own error (a malformed time, say) ends its reading. It is told, and then the document is
     // read again as if nothing stood there, so that the rest is told, too.
     let (mut broken, mut told) = (HashSet::new(), Vec::new());
     loop {
         let notes = Notes::new(node, kind, &broken);
         let stop = match T::deserialize(Reader { node, path: &Path::Root, notes: &notes }) {
-            Ok(object) if told.is_empty() && !notes.has_errors() => return (Some(object), notes.into_found()),
+            Ok(object) if told.is_empty() && !notes.hinder(hinders) => return (Some(object), notes.into_found()),
             Ok(_) => None,
             Err(stop) => Some(stop),
         };

@@ -75,8 +75,8 @@ impl<'n> Notes<'n> {
         self.found.into_inner()
     }
 
-    pub fn has_errors(&self) -> bool {
-        self.found.borrow().has_errors()
+    pub fn hinder(&self, hinders: fn(&Found) -> bool) -> bool {
+        hinders(&self.found.borrow())
     }
 
     /// Whether the value at this place was told of before.

@@ -34,6 +34,11 @@ const MERGED: &[(&str, &str, Strategy)] = &[
     ("Pod", "status.resourceClaimStatuses", Strategy::ByKey("name")),
 ];
 
+/// The lists of a `kind` that merge, by their paths: `spec.*ontainers[].env`.
+pub fn lists_of(kind: &str) -> impl Iterator<Item = (&'static str, Strategy)> {
+    MERGED.iter().filter(move |(of, ..)| of.is_empty() || *of == kind).map(|(_, path, strategy)| (*path, *strategy))
+}
+
 /// How the list at `path` of a `kind` merges.
 pub fn of(kind: &str, path: &str) -> Strategy {
     let fits = |pattern: &str| match pattern.split_once('*') {

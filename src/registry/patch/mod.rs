@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows rules of kinds but how their lists merge ([`keys`]); what comes out is judged like any update.
 
-mod keys;
+pub mod keys;
 mod operations;
 mod strategic;
 
@@ -26,14 +26,19 @@ pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &P
         Status::invalid("", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])
     };
     let patched: T = serde_json::from_value(document.clone()).map_err(|error| refuse(error.to_string()))?;
-    if patch.field_validation == FieldValidation::Strict {
-        let kept = serde_json::to_value(&patched).map_err(Status::internal)?;
-        let mut unknown = Vec::new();
-        lost("", &document, &kept, &mut unknown);
-        if !unknown.is_empty() {
-            let fields: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
-            return Err(refuse(format!("strict decoding error: {}", fields.join(", "))));
-        }
+    let told = match &patch.field_validation {
+        FieldValidation::Ignore => return Ok(patched),
+        FieldValidation::Warn(warnings) => Some(warnings),
+        FieldValidation::Strict => None,
+    };
+    let kept = serde_json::to_value(&patched).map_err(Status::internal)?;
+    let mut unknown = Vec::new();
+    lost("", &document, &kept, &mut unknown);
+    let fields: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    match told {
+        Some(warnings) => warnings.set(fields),
+        None if fields.is_empty() => {}
+        None => return Err(refuse(format!("strict decoding error: {}", fields.join(", ")))),
     }
     Ok(patched)
 }

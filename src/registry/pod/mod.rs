@@ -13,7 +13,8 @@ mod validation;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 
-use super::{Decision, admission, identity};
+use super::change::Decision;
+use super::{admission, identity};
 use crate::control::Status;
 use crate::model::pods;
 

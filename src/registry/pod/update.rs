@@ -4,18 +4,18 @@
 use k8s_openapi::api::core::v1::{Affinity, Container, NodeAffinity, Pod, PodSpec, Toleration};
 
 use super::{canonical, defaults, internal, qos, resize, status, validation};
-use crate::control::{Reason, Status, Subresource};
+use crate::control::{Status, Subresource};
 use crate::model::{formats, pods};
 use crate::registry::fields::{Faults, Path};
-use crate::registry::metadata;
+use crate::registry::{identity, metadata};
 
 /// `new` as it will be stored in the place of `old`, or why it can't be. What `subresource` leaves out of account
 /// stays as it was; the generation grows with the spec.
 pub fn replaced(old: &Pod, mut new: Pod, subresource: Subresource) -> Result<Pod, Status> {
-    check_identity(old, &mut new)?;
+    identity::check_same(&old.metadata, &mut new.metadata)?;
     defaults::apply(&mut new);
     canonical::apply(&mut new);
-    keep_what_is_ours(old, &mut new);
+    identity::keep(&old.metadata, &mut new.metadata);
     match subresource {
         Subresource::Whole => new.status.clone_from(&old.status),
         Subresource::Status => status::keep_spec(old, &mut new),
@@ -42,37 +42,6 @@ pub fn replaced(old: &Pod, mut new: Pod, subresource: Subresource) -> Result<Pod
     }
     let causes = faults.into_causes();
     if causes.is_empty() { Ok(new) } else { Err(Status::invalid("Pod", pods::name(&new), causes)) }
-}
-
-/// An update is to the object that the request names.
-fn check_identity(old: &Pod, new: &mut Pod) -> Result<(), Status> {
-    let name = new.metadata.name.get_or_insert_default();
-    if name != pods::name(old) {
-        let why = format!("the name of the object ({name}) does not match the name on the URL ({})", pods::name(old));
-        return Err(Status::new(Reason::BadRequest, why));
-    }
-    let namespace = new.metadata.namespace.get_or_insert_default();
-    if namespace.is_empty() {
-        *namespace = pods::namespace(old).to_string();
-    } else if namespace != pods::namespace(old) {
-        let why = "the namespace of the provided object does not match the namespace sent on the request";
-        return Err(Status::new(Reason::BadRequest, why));
-    }
-    Ok(())
-}
-
-/// What no client has a say in.
-fn keep_what_is_ours(old: &Pod, new: &mut Pod) {
-    let (old, new) = (&old.metadata, &mut new.metadata);
-    if new.uid.as_deref().unwrap_or_default().is_empty() {
-        new.uid.clone_from(&old.uid);
-    }
-    new.creation_timestamp.clone_from(&old.creation_timestamp);
-    new.generation = old.generation;
-    new.deletion_timestamp.clone_from(&old.deletion_timestamp);
-    new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
-    new.resource_version.clone_from(&old.resource_version);
-    new.self_link = None;
 }
 
 fn spec(pod: &Pod) -> PodSpec {

@@ -1,0 +1,255 @@
+//! create, replace, patch and delete, of objects and of their subresources.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use k8s_openapi::api::core::v1::{Binding, Pod};
+use k8s_openapi::api::policy::v1::Eviction;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use serde_json::json;
+
+use super::accept::Asked;
+use super::reads::Ask;
+use super::write_options::{DeleteRequest, Validation, WriteOptions};
+use super::{answer, body};
+use crate::control::{
+    Body, ControlPlane, Deleted, FieldValidation, Key, List, Object, Patch, PatchKind, Preconditions, Reason, Resource,
+    Status, Subresource, Update, Warnings,
+};
+use crate::model::pods;
+use crate::registry::identity;
+use crate::registry::support::{self, Finding};
+
+/// A request to change something.
+pub struct Change<'r> {
+    /// What is asked for, where, and in which form the answer is wanted.
+    pub ask: Ask<'r>,
+    /// The body's media type.
+    pub media: Option<&'r str>,
+    /// The body.
+    pub body: Bytes,
+    /// What the client should know, whatever the answer.
+    pub warnings: Warnings,
+}
+
+/// The part of an object that `name` stands for; `None` for what is no part of it.
+pub fn part(name: Option<&str>) -> Option<Subresource> {
+    match name {
+        None => Some(Subresource::Whole),
+        Some("status") => Some(Subresource::Status),
+        Some("resize") => Some(Subresource::Resize),
+        Some("ephemeralcontainers") => Some(Subresource::EphemeralContainers),
+        Some(_) => None,
+    }
+}
+
+impl Change<'_> {
+    /// Stores a new object.
+    pub async fn create(&self) -> Result<Response, Status> {
+        let options = WriteOptions::of("CreateOptions", &self.ask.params)?;
+        let form = self.ask.form(Asked::Object)?;
+        let mut new = self.sent(options.validation).await?;
+        self.place(&mut new).await?;
+        if let Body::Pod(pod) = &new {
+            self.judge(pod)?;
+        }
+        let object = self.control(options.dry_run).create(new).await?;
+        Ok(with_code(form.one(&object)?, StatusCode::CREATED))
+    }
+
+    /// Puts an object, or a part of it, in another's place.
+    pub async fn replace(&self, name: &str, subresource: Subresource) -> Result<Response, Status> {
+        let options = WriteOptions::of("UpdateOptions", &self.ask.params)?;
+        let body = self.sent(options.validation).await?;
+        self.update(name, options.dry_run, Update::Replace { body, subresource }).await
+    }
+
+    /// Changes an object, or a part of it.
+    pub async fn patch(&self, name: &str, subresource: Subresource) -> Result<Response, Status> {
+        let media = self.media.unwrap_or_default();
+        if media.trim_start().starts_with("application/apply-patch+") {
+            let words = "server-side apply is not supported yet: use kubectl apply without --server-side";
+            return Err(Status::new(Reason::UnsupportedMediaType, words));
+        }
+        let kind = PatchKind::of(media)?;
+        let options = WriteOptions::of("PatchOptions", &self.ask.params)?;
+        let field_validation = match options.validation {
+            Validation::Ignore => FieldValidation::Ignore,
+            Validation::Warn => FieldValidation::Warn(self.warnings.clone()),
+            Validation::Strict => FieldValidation::Strict,
+        };
+        let patch = Patch { kind, body: self.body.to_vec(), field_validation };
+        self.update(name, options.dry_run, Update::Patch { patch, subresource }).await
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, name: &str) -> Result<Response, Status> {
+        let form = self.ask.form(Asked::Object)?;
+        let DeleteRequest { options, dry_run } = DeleteRequest::of(&self.ask.params, self.media, &self.body).await?;
+        match self.control(dry_run).delete(&self.ask.key(name), options).await? {
+            Deleted::Marked(object) => form.one(&object),
+            Deleted::Gone(object) if object.key.resource == Resource::PODS => form.one(&object),
+            Deleted::Gone(object) => Ok(success(StatusCode::OK, Some(&object))),
+        }
+    }
+
+    /// Deletes all objects that the parameters select, and answers with them.
+    pub async fn delete_all(&self) -> Result<Response, Status> {
+        let form = self.ask.form(Asked::List)?;
+        let DeleteRequest { options, dry_run } = DeleteRequest::of(&self.ask.params, self.media, &self.body).await?;
+        let List { items, revision } = self.ask.api.control.list(&self.ask.scope()?).await?;
+        let control = self.control(dry_run);
+        for object in &items {
+            match control.delete(&object.key, options.clone()).await {
+                Err(status) if status.reason != Reason::NotFound => return Err(status),
+                _ => {}
+            }
+        }
+        let metadata = ListMeta { resource_version: Some(revision.to_string()), ..ListMeta::default() };
+        form.list(&items, &metadata)
+    }
+
+    /// Binds a pod to a node, as a scheduler does.
+    pub async fn bind(&self, name: &str) -> Result<Response, Status> {
+        let options = WriteOptions::of("CreateOptions", &self.ask.params)?;
+        let notation = body::notation(self.media)?;
+        let binding = body::object::<Binding>("v1", "Binding", notation, &self.body).await?.object;
+        let node = binding.target.name.unwrap_or_default();
+        if node.is_empty() {
+            return Err(Status::new(Reason::BadRequest, "target.name: Required value"));
+        }
+        let preconditions = Preconditions { uid: binding.metadata.uid, revision: None };
+        let update = Update::Bind { node };
+        self.control(options.dry_run).update(&self.ask.key(name), update, preconditions).await?;
+        Ok(success(StatusCode::CREATED, None))
+    }
+
+    /// Ends a pod for whoever empties its node. There are no disruption budgets that could forbid it.
+    pub async fn evict(&self, name: &str) -> Result<Response, Status> {
+        let options = WriteOptions::of("CreateOptions", &self.ask.params)?;
+        let key = self.ask.key(name);
+        let pod = self.ask.api.control.get(&key).await?;
+        let notation = body::notation(self.media)?;
+        let eviction = body::object::<Eviction>("policy/v1", "Eviction", notation, &self.body).await?.object;
+        if eviction.metadata.name.as_deref().is_some_and(|said| said != name) {
+            return Err(Status::new(Reason::BadRequest, "name in URL does not match name in Eviction object"));
+        }
+        let wish = serde_json::to_vec(&eviction.delete_options.unwrap_or_default()).map_err(Status::internal)?;
+        let DeleteRequest { options: deletion, dry_run } =
+            DeleteRequest::of(&self.ask.params, None, &wish.into()).await?;
+        let control = self.control(options.dry_run || dry_run);
+        let pod = pod.decode::<Pod>().map_err(Status::internal)?;
+        if !pods::is_terminal(&pod) && pod.metadata.deletion_timestamp.is_none() {
+            self.mark_as_disrupted(&*control, &key, &pod).await?;
+        }
+        control.delete(&key, deletion).await?;
+        Ok(success(StatusCode::CREATED, None))
+    }
+
+    /// Says in the pod's status why it will end (K25).
+    async fn mark_as_disrupted(&self, control: &dyn ControlPlane, key: &Key, pod: &Pod) -> Result<(), Status> {
+        let at = self.ask.api.clock.now().wall;
+        let condition = json!({
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+            "lastTransitionTime": pods::time(at),
+            "observedGeneration": pod.metadata.generation,
+        });
+        let body = json!({"status": {"conditions": [condition]}}).to_string().into_bytes();
+        let patch = Patch { kind: PatchKind::StrategicMerge, body, field_validation: FieldValidation::Ignore };
+        let update = Update::Patch { patch, subresource: Subresource::Status };
+        control.update(key, update, Preconditions::default()).await.map(drop)
+    }
+
+    async fn update(&self, name: &str, dry_run: bool, update: Update) -> Result<Response, Status> {
+        let form = self.ask.form(Asked::Object)?;
+        let key = self.ask.key(name);
+        let object = self.control(dry_run).update(&key, update, Preconditions::default()).await?;
+        form.one(&object)
+    }
+
+    fn control(&self, dry_run: bool) -> Arc<dyn ControlPlane> {
+        let control = &self.ask.api.control;
+        if dry_run { control.dry_run() } else { control.clone() }
+    }
+
+    /// The object in the body.
+    async fn sent(&self, validation: Validation) -> Result<Body, Status> {
+        let resource = self.ask.served.resource;
+        let sent = body::stored_object(resource, body::notation(self.media)?, &self.body).await?;
+        match validation {
+            Validation::Ignore => {}
+            Validation::Warn => self.warnings.add(sent.passed_over),
+            Validation::Strict => body::refuse_passed_over(resource.kind, &sent.passed_over)?,
+        }
+        Ok(sent.object)
+    }
+
+    /// Puts a new object where the URL says, which must be there.
+    async fn place(&self, new: &mut Body) -> Result<(), Status> {
+        let Some(namespace) = self.ask.namespace else { return Ok(()) };
+        let said = new.metadata_mut().namespace.get_or_insert_default();
+        if said.is_empty() {
+            *said = namespace.into();
+        } else if said != namespace {
+            return Err(identity::other_namespace());
+        }
+        let place = Key::of(Resource::NAMESPACES, "", namespace);
+        self.ask.api.control.get(&place).await.map(drop)
+    }
+
+    /// Nothing is silently ignored: what can't be done here is refused, what has no effect is told.
+    fn judge(&self, pod: &Pod) -> Result<(), Status> {
+        let mut inert = Vec::new();
+        for Finding { field, state } in support::judge(pod) {
+            let told = format!("{field}: {state}");
+            if state.refuses() {
+                return Err(Status::forbidden("pods", pods::name(pod), told));
+            }
+            inert.push(told);
+        }
+        self.warnings.add(inert);
+        Ok(())
+    }
+}
+
+/// Bytes of all warnings of one answer; a client can do little with more.
+const MOST_WARNINGS: usize = 4096;
+
+/// The answer with `warnings` in its head.
+pub fn warned(mut response: Response, warnings: Vec<String>) -> Response {
+    let mut room = MOST_WARNINGS;
+    for warning in warnings {
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let text: String = warning.replace('\\', "\\\\").replace('"', "\\\"").chars().map(plain).collect();
+        let Some(left) = room.checked_sub(text.len()) else { break };
+        room = left;
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+    response
+}
+
+fn with_code(mut response: Response, code: StatusCode) -> Response {
+    *response.status_mut() = code;
+    response
+}
+
+/// A `Status` that says that it is done.
+fn success(code: StatusCode, object: Option<&Object>) -> Response {
+    let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+    if let (Some(object), Some(fields)) = (object, status.as_object_mut()) {
+        let uid =
+            serde_json::from_slice::<serde_json::Value>(&object.json).unwrap_or_default()["metadata"]["uid"].take();
+        let details = json!({"name": &*object.key.name, "kind": object.key.resource.plural, "uid": uid});
+        fields.insert("details".into(), details);
+    } else if let Some(fields) = status.as_object_mut() {
+        fields.insert("code".into(), code.as_u16().into());
+    }
+    with_code(answer::json(status.to_string()), code)
+}

@@ -1,0 +1,235 @@
+//! The laws of accounts, and tables for quotas and turns.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{Account, Charge, LEAST_WEIGHT, Limits, PERIOD, Refused, Resource, weight};
+
+fn memory(limit: u64) -> Limits {
+    Limits { memory: Some(limit), ..Limits::NONE }
+}
+
+fn quota(millis: u64) -> Limits {
+    Limits { cpu_millis: Some(millis), ..Limits::NONE }
+}
+
+#[test]
+fn a_charge_is_taken_at_all_levels_or_at_none_and_tells_which_refused() {
+    let node = Account::root(memory(100));
+    let pod = node.child(memory(60));
+    let (one, two) = (pod.child(memory(50)), pod.child(memory(50)));
+    let held = one.charge(Resource::Memory, 40).expect("it fits");
+    let refused = |above, limit| Refused { resource: Resource::Memory, above, limit };
+    assert_eq!(one.charge(Resource::Memory, 11).err(), Some(refused(0, 50)));
+    assert_eq!(two.charge(Resource::Memory, 21).err(), Some(refused(1, 60)));
+    let other = node.child(Limits::NONE).charge(Resource::Memory, 60).expect("the node has room");
+    assert_eq!(two.charge(Resource::Memory, 1).err(), Some(refused(2, 100)));
+    assert_eq!((node.usage().memory, pod.usage().memory, two.usage().memory), (100, 40, 0));
+    drop((held, other));
+    assert_eq!((node.usage().memory, pod.usage().memory, one.usage().memory), (0, 0, 0));
+    assert_eq!((node.usage().memory_peak, pod.usage().memory_peak, one.usage().memory_peak), (100, 40, 40));
+}
+
+#[test]
+fn limits_change_while_charges_are_held() {
+    let account = Account::root(memory(10));
+    let mut held = account.charge(Resource::Memory, 10).expect("it fits");
+    account.set_limits(memory(5));
+    assert!(held.grow(1).is_err());
+    assert_eq!(account.usage().memory, 10);
+    account.set_limits(memory(12));
+    assert!(held.grow(2).is_ok());
+    assert_eq!(held.amount(), 12);
+}
+
+#[test]
+fn requests_weigh_as_kubernetes_cpu_shares() {
+    for (millis, shares) in [(0, 2), (1, 2), (2, 2), (100, 102), (250, 256), (1000, 1024), (4000, 4096)] {
+        assert_eq!(weight(millis), shares, "{millis}m");
+    }
+    assert_eq!(LEAST_WEIGHT, 2);
+}
+
+/// What a guest that computes whenever it may gets in `periods`, looked at once per `tick`.
+fn computed(account: &Arc<Account>, tick: u64, periods: u64) -> u64 {
+    let (mut now, mut used) = (7 * PERIOD, 0);
+    let end = now + periods * PERIOD;
+    while now < end {
+        match account.exhausted_until(now) {
+            Some(until) => now = until,
+            None => {
+                now += tick;
+                used += tick;
+                account.used_cpu(tick, now);
+            }
+        }
+    }
+    used
+}
+
+#[test]
+fn a_quota_is_kept_in_the_mean_however_late_its_guest_is_looked_at() {
+    for millis in [10, 50, 100, 250, 500, 950, 1000] {
+        for tick in [1_000_000, 3_700_000, 40_000_000] {
+            let account = Account::root(quota(millis));
+            let used = computed(&account, tick, 1000) as f64 / (1000 * PERIOD) as f64;
+            let asked = millis as f64 / 1000.0;
+            assert!((used - asked).abs() < 0.005, "{millis}m at ticks of {tick} ns: {used}");
+        }
+    }
+}
+
+#[test]
+fn a_pods_quota_holds_for_its_containers_together_and_debts_can_be_forgiven() {
+    let pod = Account::root(quota(100));
+    let (one, two) = (pod.child(Limits::NONE), pod.child(Limits::NONE));
+    assert!(one.has_quota());
+    let now = 50 * PERIOD;
+    one.used_cpu(PERIOD / 10, now);
+    assert!(two.exhausted_until(now).is_some());
+    assert_eq!(two.usage().cpu.used, 0);
+    pod.forgive();
+    assert_eq!(two.exhausted_until(now), None);
+    one.used_cpu(PERIOD, now);
+    assert!(one.exhausted_until(now).is_some_and(|until| until >= now + 8 * PERIOD));
+    pod.set_limits(Limits::NONE);
+    assert_eq!(one.exhausted_until(now), None);
+    assert!(!one.has_quota());
+}
+
+/// What each of the guests gets of one thread: they go round, and who passes uses nothing.
+fn shared(accounts: &[Arc<Account>], rounds: usize) -> Vec<u64> {
+    let all: Vec<_> = accounts.iter().map(Account::compete).collect();
+    let heaviest = accounts.iter().map(|account| account.weight()).max().unwrap_or_default();
+    for round in 0..rounds {
+        for (account, guest) in accounts.iter().zip(&all) {
+            if guest.turn(heaviest) {
+                // Ticks are not all alike.
+                account.used_cpu(900_000 + (round as u64 * 37_000) % 400_000, 0);
+            }
+        }
+    }
+    accounts.iter().map(|account| account.usage().cpu.used).collect()
+}
+
+#[test]
+fn who_competes_gets_time_in_proportion_to_its_weight() {
+    for weights in [vec![1024, 1024], vec![102, 307], vec![2, 1024], vec![100, 200, 400, 800]] {
+        let weigh = |weight: &u64| Account::root(Limits { cpu_weight: *weight, ..Limits::NONE });
+        let used = shared(&weights.iter().map(weigh).collect::<Vec<_>>(), 20_000);
+        let (whole, total) = (weights.iter().sum::<u64>() as f64, used.iter().sum::<u64>() as f64);
+        for (weight, used) in weights.iter().zip(&used) {
+            let (want, got) = (*weight as f64 / whole, *used as f64 / total);
+            assert!((got / want - 1.0).abs() < 0.05, "{weight} of {weights:?}: {got} instead of {want}");
+        }
+    }
+}
+
+#[test]
+fn guests_of_one_account_share_what_it_is_given() {
+    let weigh = |weight| Account::root(Limits { cpu_weight: weight, ..Limits::NONE });
+    let (twice, once) = (weigh(100), weigh(100));
+    let used = shared(&[twice.clone(), twice, once], 10_000);
+    assert!((used[0] as f64 / used[2] as f64 - 1.0).abs() < 0.05, "{used:?}");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Charge { container: usize, amount: u64 },
+    Grow { charge: usize, amount: u64 },
+    Drop { charge: usize },
+    Limit { container: usize, limit: u64 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..6_usize, 0..50_u64).prop_map(|(container, amount)| Step::Charge { container, amount }),
+        (0..20_usize, 0..50_u64).prop_map(|(charge, amount)| Step::Grow { charge, amount }),
+        (0..20_usize).prop_map(|charge| Step::Drop { charge }),
+        (0..6_usize, 0..80_u64).prop_map(|(container, limit)| Step::Limit { container, limit }),
+    ];
+    prop::collection::vec(step, 0..200)
+}
+
+proptest! {
+    #[test]
+    fn a_forest_of_attempts_under_limits_never_exceeds_them_and_gives_all_back(steps in steps()) {
+        let node = Account::root(memory(200));
+        let pods: Vec<_> = [90, 120].map(|limit| node.child(memory(limit))).into();
+        let containers: Vec<_> = (0..6).map(|i| pods[i % 2].child(memory(40))).collect();
+        let mut limits = [40; 6];
+        let mut charges: Vec<(usize, Charge)> = Vec::new();
+        for step in steps {
+            let held = |charges: &[(usize, Charge)], container| -> u64 {
+                charges.iter().filter(|(c, _)| *c == container).map(|(_, charge)| charge.amount()).sum()
+            };
+            let all = |charges: &[(usize, Charge)]| (0..6).map(|c| held(charges, c)).collect::<Vec<_>>();
+            let before = all(&charges);
+            let (container, amount, taken) = match step {
+                Step::Charge { container, amount } => {
+                    let charge = containers[container].charge(Resource::Memory, amount);
+                    let taken = charge.is_ok();
+                    charges.extend(charge.ok().map(|charge| (container, charge)));
+                    (container, amount, taken)
+                }
+                Step::Grow { charge, amount } if !charges.is_empty() => {
+                    let at = charge % charges.len();
+                    (charges[at].0, amount, charges[at].1.grow(amount).is_ok())
+                }
+                Step::Drop { charge } if !charges.is_empty() => {
+                    drop(charges.swap_remove(charge % charges.len()));
+                    continue;
+                }
+                Step::Limit { container, limit } => {
+                    containers[container].set_limits(memory(limit));
+                    limits[container] = limit;
+                    continue;
+                }
+                Step::Grow { .. } | Step::Drop { .. } => continue,
+            };
+            let of_pod = |held: &[u64], pod: usize| held.iter().skip(pod).step_by(2).sum::<u64>();
+            // Whether it fits is the sum's affair at each level, and nothing else's.
+            let fits = before[container] + amount <= limits[container]
+                && of_pod(&before, container % 2) + amount <= [90, 120][container % 2]
+                && before.iter().sum::<u64>() + amount <= 200;
+            prop_assert_eq!(taken, fits);
+            let after = all(&charges);
+            for (container, held) in after.iter().enumerate() {
+                prop_assert_eq!(containers[container].usage().memory, *held);
+            }
+            for (pod, account) in pods.iter().enumerate() {
+                prop_assert_eq!(account.usage().memory, of_pod(&after, pod));
+            }
+            prop_assert_eq!(node.usage().memory, after.iter().sum::<u64>());
+        }
+        drop(charges);
+        for account in containers.iter().chain(&pods).chain([&node]) {
+            prop_assert_eq!(account.usage().memory, 0);
+        }
+    }
+}
+
+#[test]
+fn a_fork_of_attempts_under_limits_never_exceeds_them() {
+    let pod = Account::root(Limits { instances: Some(50), ..memory(1000) });
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let container = pod.child(Limits { instances: Some(10), ..memory(300) });
+                for round in 0..2000_u64 {
+                    let mut held = Vec::new();
+                    for i in 0..20 {
+                        held.extend(container.charge(Resource::Instances, 1));
+                        held.extend(container.charge(Resource::Memory, (round * 7 + i * 13) % 60));
+                        let (all, own) = (pod.usage(), container.usage());
+                        assert!(all.memory <= 1000 && all.instances <= 50, "{all:?}");
+                        assert!(own.memory <= 300 && own.instances <= 10, "{own:?}");
+                    }
+                }
+            });
+        }
+    });
+    let left = pod.usage();
+    assert_eq!((left.memory, left.instances), (0, 0));
+}

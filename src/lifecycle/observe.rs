@@ -1,0 +1,194 @@
+//! A pod takes facts in.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::container::{Container, Release, Stage, Trouble};
+use super::event::{Action, Event, Note};
+use super::pod::{Deletion, Failing, PodState, Sandbox, begin_stop};
+use super::policy::Next;
+use super::probes::{ProbeKind, Probed};
+use super::stop::{FLOOR, Order};
+use super::{Attempt, ContainerRef, Now, Role};
+use crate::model::pods;
+
+use std::time::Duration;
+
+/// Volumes and network that could not be made are tried again after this and twice as long each time.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// But no longer than this.
+const LAST_RETRY: Duration = Duration::from_secs(122);
+
+impl PodState {
+    fn container(&mut self, at: ContainerRef) -> Option<&mut Container> {
+        match at.role {
+            Role::Init => self.init.get_mut(at.index),
+            Role::App => self.apps.get_mut(at.index),
+            Role::Ephemeral => self.ephemeral.get_mut(at.index),
+        }
+    }
+
+    /// The container that `attempt` is the current attempt of.
+    fn current(&mut self, attempt: Attempt) -> Option<&mut Container> {
+        self.container(attempt.container).filter(|c| c.attempt == attempt.number)
+    }
+
+    /// Takes a fact in; what comes out is what there is to tell about it.
+    pub(super) fn observe(&mut self, event: Event, now: Now) -> Vec<Action> {
+        let mut told = Vec::new();
+        for (_, container) in self.with_places() {
+            if container.release == Release::Told {
+                container.release = Release::Free;
+            }
+        }
+        match event {
+            Event::Tick => {}
+            Event::Changed(pod) => self.changed(&pod, now),
+            Event::SetUp { ip } => {
+                if matches!(self.sandbox, Sandbox::SettingUp { .. }) {
+                    self.sandbox = Sandbox::Ready { since: now.mono };
+                    self.ip = Some(ip);
+                }
+            }
+            Event::SetUpFailed { message } => {
+                if let Sandbox::SettingUp { failures } = self.sandbox {
+                    let wait = FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(LAST_RETRY);
+                    let retry_at = now.mono + wait;
+                    self.sandbox = Sandbox::Failed { message, failures: failures + 1, retry_at };
+                }
+            }
+            Event::Started { attempt, container_id, image_id } => {
+                if let Some(container) = self.current(attempt) {
+                    container.started(container_id, image_id, now);
+                    if matches!(container.stage, Stage::PostStart { .. }) {
+                        told.push(Action::PostStart(attempt));
+                    }
+                }
+            }
+            Event::StartFailed { attempt, trouble } => {
+                let again = self.again(now.mono);
+                if let Some(container) = self.current(attempt) {
+                    container.start_failed(trouble, again, now);
+                }
+            }
+            Event::PostStarted { attempt, failed } => self.post_started(attempt, failed, now, &mut told),
+            Event::PreStopped { attempt, failed } => {
+                if let Some(container) = self.current(attempt) {
+                    if failed {
+                        told.push(Note::warning(attempt.container, "FailedPreStopHook", "PreStopHook failed".into()));
+                    }
+                    if let Stage::Stopping { stop, .. } = &mut container.stage {
+                        stop.hook_is_over();
+                    }
+                }
+            }
+            Event::Probed { attempt, kind, probed } => self.probed(attempt, kind, &probed, now, &mut told),
+            Event::Exited { attempt, code, reason, message } => self.exited(attempt, code, (reason, message), now),
+            Event::Restart { container, grace } => {
+                if self.goes_on() {
+                    self.replace(container, now.mono + grace);
+                }
+            }
+            Event::Evicted { reason, message, grace } => {
+                if self.goes_on() {
+                    let by = now.mono + grace.unwrap_or(self.grace);
+                    self.failing = Some(Failing { reason, message, by });
+                }
+            }
+            Event::Deleted { grace } => {
+                let by = now.mono + grace;
+                let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
+                self.deletion = Some(Deletion { by });
+            }
+            Event::TornDown => {
+                if let Sandbox::TearingDown { cut } = self.sandbox {
+                    self.sandbox = Sandbox::Down { told: !cut };
+                }
+            }
+        }
+        told
+    }
+
+    /// Whether the pod is not at its end.
+    fn goes_on(&self) -> bool {
+        let over = matches!(self.sandbox, Sandbox::TearingDown { .. } | Sandbox::Down { .. } | Sandbox::Gone);
+        self.deletion.is_none() && self.failing.is_none() && !over
+    }
+
+    fn replace(&mut self, at: ContainerRef, by: Duration) {
+        match at.role {
+            Role::App => self.apps.get_mut(at.index).into_iter().for_each(|c| c.replace(by)),
+            Role::Init => self.init.iter_mut().skip(at.index).chain(&mut self.apps).for_each(|c| c.replace(by)),
+            // What somebody looks at with it is his own affair.
+            Role::Ephemeral => {}
+        }
+    }
+
+    /// Takes in what may change of a pod's spec.
+    fn changed(&mut self, pod: &Pod, now: Now) {
+        let empty = Default::default();
+        let spec = pod.spec.as_ref().unwrap_or(&empty);
+        let by = now.mono + self.grace;
+        let lists = [(&mut self.init, pods::init_containers(spec)), (&mut self.apps, &spec.containers)];
+        for (known, wanted) in lists {
+            for (container, wanted) in known.iter_mut().zip(wanted) {
+                let image = wanted.image.as_deref().unwrap_or_default();
+                if container.image != image {
+                    container.image = image.into();
+                    // What has done its work is not done again for that.
+                    if container.finished().is_none() {
+                        container.replace(by);
+                    }
+                }
+            }
+        }
+        let added = spec.ephemeral_containers.iter().flatten().skip(self.ephemeral.len());
+        self.ephemeral.extend(added.map(Container::ephemeral));
+        let seconds = spec.active_deadline_seconds.and_then(|s| u64::try_from(s).ok());
+        self.active = seconds.map(Duration::from_secs);
+    }
+
+    fn post_started(&mut self, attempt: Attempt, failed: Option<String>, now: Now, told: &mut Vec<Action>) {
+        let by = now.mono + self.grace;
+        let Some(container) = self.current(attempt) else { return };
+        let Stage::PostStart { since } = container.stage else { return };
+        let Some(message) = failed else { return container.runs(since) };
+        told.push(Note::warning(attempt.container, "FailedPostStartHook", "PostStartHook failed".into()));
+        let trouble = Some(Trouble { reason: "PostStartHookError".into(), message });
+        let order = Order { by, floor: FLOOR, message: "FailedPostStartHook".into(), trouble };
+        begin_stop(container, attempt.container, order, now, told);
+    }
+
+    fn probed(&mut self, attempt: Attempt, kind: ProbeKind, probed: &Probed, now: Now, told: &mut Vec<Action>) {
+        let Some(container) = self.current(attempt) else { return };
+        let (at, word) = (attempt.container, kind.word());
+        match probed {
+            Probed::Success => {}
+            Probed::Warning(text) => {
+                told.push(Note::warning(at, "ProbeWarning", format!("{word} probe warning: {text}")));
+            }
+            Probed::Failure(text) => {
+                told.push(Note::warning(at, "Unhealthy", format!("{word} probe failed: {text}")));
+            }
+            Probed::Error(text) => {
+                let message = format!("{word} probe errored and resulted in unknown state: {text}");
+                told.push(Note::warning(at, "Unhealthy", message));
+            }
+        }
+        if container.probes.observe(kind, probed) && kind == ProbeKind::Startup && container.has_started() {
+            // That it has started is shown before anything follows from it.
+            container.release = Release::Told;
+            container.probes.want_readiness();
+            told.extend([Action::Report, Action::WakeAt(now.mono)]);
+        }
+    }
+
+    fn exited(&mut self, attempt: Attempt, code: i32, how: (String, Option<String>), now: Now) {
+        let by = now.mono + self.grace;
+        let Some(container) = self.current(attempt) else { return };
+        container.exited(code, how.0, how.1, now);
+        let all = matches!(container.stage, Stage::Exited(_)) && container.policy.after(code) == Next::RestartAll;
+        if all && self.goes_on() {
+            self.init.iter_mut().chain(&mut self.apps).for_each(|c| c.replace(by));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What happens to a container that ended: the pod's policy, its own, and its rules (K53).
+
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule};
+
+/// What happens to a container that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// It runs again however it ended; an init container only if it failed.
+    Always,
+    /// It runs again if it failed: its exit code is not 0.
+    OnFailure,
+    /// It does not run again.
+    Never,
+}
+
+impl RestartPolicy {
+    /// The policy called `name`; the default is `Always`.
+    pub fn named(name: Option<&str>) -> RestartPolicy {
+        match name {
+            Some("Never") => RestartPolicy::Never,
+            Some("OnFailure") => RestartPolicy::OnFailure,
+            _ => RestartPolicy::Always,
+        }
+    }
+}
+
+/// How a container takes part in its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Runs to its end before what comes after it begins.
+    Init,
+    /// An init container with restart policy `Always`: runs beside all that comes after it.
+    Sidecar,
+    /// One of `spec.containers`.
+    App,
+    /// Added to a running pod by someone who looks into it; never restarted (K55).
+    Ephemeral,
+}
+
+/// What an end is followed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The container has run its course.
+    Nothing,
+    /// It runs again.
+    Restart,
+    /// All containers of the pod run again.
+    RestartAll,
+}
+
+/// What one container's ends are followed by.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Policy {
+    kind: Kind,
+    policy: RestartPolicy,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Rule {
+    next: Next,
+    /// Whether the exit code has to be one of `codes`, or none of them.
+    is_in: bool,
+    codes: Vec<i32>,
+}
+
+impl Policy {
+    pub(super) fn new(kind: Kind, policy: RestartPolicy) -> Policy {
+        Policy { kind, policy, rules: Vec::new() }
+    }
+
+    /// That of `container`, where the pod's is `pod`.
+    pub(super) fn of(container: &Container, kind: Kind, pod: RestartPolicy) -> Policy {
+        let own = container.restart_policy.as_deref();
+        let policy = own.map_or(pod, |own| RestartPolicy::named(Some(own)));
+        let rules = container.restart_policy_rules.iter().flatten().filter_map(Rule::of).collect();
+        Policy { kind, policy, rules }
+    }
+
+    /// What follows on an end with exit code `code`.
+    pub(super) fn after(&self, code: i32) -> Next {
+        // An init container that succeeded has done what it was there for.
+        if self.kind == Kind::Ephemeral || (self.kind == Kind::Init && code == 0) {
+            return Next::Nothing;
+        }
+        if let Some(rule) = self.rules.iter().find(|rule| rule.codes.contains(&code) == rule.is_in) {
+            return rule.next;
+        }
+        match self.policy {
+            RestartPolicy::Always => Next::Restart,
+            RestartPolicy::OnFailure if code != 0 => Next::Restart,
+            RestartPolicy::OnFailure | RestartPolicy::Never => Next::Nothing,
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl Rule {
+    fn of(rule: &ContainerRestartRule) -> Option<Rule> {
+        let next = match rule.action.as_str() {
+            "Restart" => Next::Restart,
+            "RestartAllContainers" => Next::RestartAll,
+            _ => return None,
+        };
+        let codes = rule.exit_codes.as_ref()?;
+        Some(Rule { next, is_in: codes.operator == "In", codes: codes.values.clone().unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_follow_the_policy() {
+        use RestartPolicy::*;
+        for (policy, kind, code, restarts) in [
+            (Always, Kind::App, 0, true),
+            (Always, Kind::App, 1, true),
+            (Always, Kind::Init, 0, false),
+            (Always, Kind::Init, 1, true),
+            (OnFailure, Kind::App, 0, false),
+            (OnFailure, Kind::App, 1, true),
+            (OnFailure, Kind::Init, 1, true),
+            (Never, Kind::App, 0, false),
+            (Never, Kind::App, 1, false),
+            (Never, Kind::Init, 1, false),
+            (Always, Kind::Sidecar, 0, true),
+            (Always, Kind::Ephemeral, 1, false),
+        ] {
+            let restarted = Policy::new(kind, policy).after(code) == Next::Restart;
+            assert_eq!(restarted, restarts, "{policy:?} {kind:?} {code}");
+        }
+    }
+
+    #[test]
+    fn k53_a_containers_own_policy_and_rules_go_before_the_pods() {
+        let container = |yaml: &str| -> Container { serde_yaml::from_str(yaml).expect("a container") };
+        let rules = "restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42, 43]}}, \
+                     {action: RestartAllContainers, exitCodes: {operator: In, values: [50]}}]";
+        let not_in = "restartPolicyRules: [{action: Restart, exitCodes: {operator: NotIn, values: [0, 1]}}]";
+        for (own, code, next) in [
+            ("restartPolicy: Never".to_string(), 1, Next::Nothing),
+            ("restartPolicy: OnFailure".into(), 1, Next::Restart),
+            ("restartPolicy: OnFailure".into(), 0, Next::Nothing),
+            (format!("restartPolicy: Never, {rules}"), 42, Next::Restart),
+            (format!("restartPolicy: Never, {rules}"), 41, Next::Nothing),
+            (format!("restartPolicy: Never, {rules}"), 50, Next::RestartAll),
+            (format!("restartPolicy: Never, {not_in}"), 1, Next::Nothing),
+            (format!("restartPolicy: Never, {not_in}"), 2, Next::Restart),
+        ] {
+            let container = container(&format!("{{name: c, {own}}}"));
+            let policy = Policy::of(&container, Kind::App, RestartPolicy::Always);
+            assert_eq!(policy.after(code), next, "{own}, exit {code}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! One object as a client sends it: read as the kind that is wanted, with all that was passed over.
+
+use serde::de::DeserializeOwned;
+
+use super::issue::{Issue, Rule};
+use super::strict;
+use super::tree::{Node, Value};
+use super::yaml;
+
+/// In what a client has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notation {
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// An object that was read.
+#[derive(Debug)]
+pub struct Sent<T> {
+    /// The object.
+    pub object: T,
+    /// Fields that its type does not know, or that stand twice, as Kubernetes tells of them:
+    /// `unknown field "spec.x"`.
+    pub passed_over: Vec<String>,
+}
+
+/// Why no object was read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The text is no object; in words.
+    NoObject(String),
+    /// It is an object of another kind.
+    Other {
+        /// What it says of its version.
+        version: String,
+        /// What it says of its kind.
+        kind: String,
+    },
+    /// Values are of wrong types; in words, each with its field and place.
+    Wrong(Vec<String>),
+}
+
+/// Reads `text` as a `T`, an object of `kind` in `version` whether it says so or not. Texts come from machines and
+/// people alike: JSON must be JSON, YAML is read as manifests are.
+pub fn read_sent<T: DeserializeOwned>(
+    version: &str,
+    kind: &'static str,
+    notation: Notation,
+    text: &str,
+) -> Result<Sent<T>, Unreadable> {
+    let json;
+    let text = match notation {
+        Notation::Yaml => text,
+        Notation::Json => {
+            json = in_yamls_words(text)?;
+            json.as_deref().unwrap_or(text)
+        }
+    };
+    let mut documents = Vec::new();
+    yaml::read(text, 1, |document| documents.push(document.root));
+    let mut documents = documents.into_iter();
+    let root = match (documents.next(), documents.next()) {
+        (None, _) => return Err(Unreadable::NoObject("it is empty".into())),
+        (Some(Err(issue)), _) => return Err(Unreadable::NoObject(placed(&issue))),
+        (Some(Ok(_)), Some(_)) => return Err(Unreadable::NoObject("it holds more than one document".into())),
+        (Some(Ok(root)), None) => root,
+    };
+    check_header(&root, version, kind)?;
+    let (object, found) = strict::read_loosely::<T>(&root, kind);
+    let found = found.into_kept();
+    match object {
+        Some(object) => Ok(Sent { object, passed_over: found.iter().filter_map(passed_over).collect() }),
+        None => Err(Unreadable::Wrong(found.iter().filter(|issue| is_wrong(issue)).map(placed).collect())),
+    }
+}
+
+/// JSON in words that a reader of YAML has, too; `None` where it is so already.
+fn in_yamls_words(text: &str) -> Result<Option<String>, Unreadable> {
+    let wrong = |error: serde_json::Error| {
+        let (text, why) = (text.trim(), error.to_string());
+        match text.is_empty() {
+            true => Unreadable::NoObject(NOTHING.into()),
+            false => Unreadable::NoObject(format!("couldn't get version/kind; json parse error: {why}")),
+        }
+    };
+    // JSON writes what lies beyond sixteen bits as two halves, and may escape slashes; YAML does neither.
+    if text.contains("\\u") || text.contains("\\/") {
+        let value: serde_json::Value = serde_json::from_str(text).map_err(wrong)?;
+        return Ok(Some(value.to_string()));
+    }
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(wrong)?;
+    Ok(None)
+}
+
+/// Kubernetes' own words for no text at all.
+const NOTHING: &str = "couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)";
+
+fn check_header(root: &Node<'_>, version: &str, kind: &str) -> Result<(), Unreadable> {
+    if !matches!(root.value, Value::Map(_)) {
+        return Err(Unreadable::NoObject("wanted an object (a mapping with apiVersion, kind and metadata)".into()));
+    }
+    let says = |name: &str, usual: &str| {
+        let said = root.get(name).and_then(Node::as_str).filter(|said| !said.is_empty());
+        said.unwrap_or(usual).to_string()
+    };
+    let (says_version, says_kind) = (says("apiVersion", version), says("kind", kind));
+    match says_version == version && says_kind == kind {
+        true => Ok(()),
+        false => Err(Unreadable::Other { version: says_version, kind: says_kind }),
+    }
+}
+
+fn is_wrong(issue: &&Issue) -> bool {
+    passed_over(issue).is_none() && issue.severity() == super::Severity::Error
+}
+
+fn passed_over(issue: &Issue) -> Option<String> {
+    match issue.rule {
+        Rule::UnknownField => Some(format!("unknown field {:?}", issue.path)),
+        Rule::DuplicateKey => Some(format!("duplicate field {:?}", issue.path)),
+        _ => None,
+    }
+}
+
+fn placed(issue: &Issue) -> String {
+    let field = if issue.path.is_empty() { String::new() } else { format!("{}: ", issue.path) };
+    let place = issue.position.map(|at| format!(" (line {}, column {})", at.line, at.column)).unwrap_or_default();
+    let hint = issue.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{field}{}{place}{hint}", issue.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+
+    fn read(notation: Notation, text: &str) -> Result<Sent<Pod>, Unreadable> {
+        read_sent("v1", "Pod", notation, text)
+    }
+
+    #[test]
+    fn an_object_is_read_whatever_it_passes_over() {
+        let yaml = "{metadata: {name: a, nmae: b}, spec: {containers: [{name: c, imag: x}], containers: []}}";
+        let sent = read(Notation::Yaml, yaml).expect("a pod");
+        assert_eq!(sent.object.metadata.name.as_deref(), Some("a"));
+        assert_eq!(
+            sent.passed_over,
+            [
+                "unknown field \"metadata.nmae\"",
+                "duplicate field \"spec.containers\"",
+                "unknown field \"spec.containers[0].imag\"",
+            ]
+        );
+        assert!(sent.object.spec.is_some_and(|spec| spec.containers.is_empty()), "the last counts");
+        let same = read(Notation::Json, r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a\/\ud83d\ude00"}}"#);
+        assert_eq!(same.expect("a pod").object.metadata.name.as_deref(), Some("a/😀"));
+    }
+
+    #[test]
+    fn what_is_no_such_object_is_refused_with_its_place() {
+        let no_object = |why: &str| Err(Unreadable::NoObject(why.into()));
+        let other = |version: &str, kind: &str| Err(Unreadable::Other { version: version.into(), kind: kind.into() });
+        for (notation, text, want) in [
+            (Notation::Json, "", no_object(NOTHING)),
+            (Notation::Yaml, "", no_object("it is empty")),
+            (Notation::Yaml, "{}\n---\n{}", no_object("it holds more than one document")),
+            (Notation::Json, "[]", no_object("wanted an object (a mapping with apiVersion, kind and metadata)")),
+            (Notation::Json, "kind: Pod", no_object("couldn't get version/kind; json parse error: expected value at line 1 column 1")),
+            (Notation::Yaml, "kind: Service", other("v1", "Service")),
+            (Notation::Json, r#"{"apiVersion": "v2"}"#, other("v2", "Pod")),
+            (
+                Notation::Yaml,
+                "spec:\n  hostNetwork: 'true'\n  nope: 1\n  activeDeadlineSeconds: x",
+                Err(Unreadable::Wrong(vec![
+                    "spec.hostNetwork: wanted a boolean, found the string \"true\" (line 2, column 16); write it without quotes: true".into(),
+                    "spec.activeDeadlineSeconds: wanted an integer, found the string \"x\" (line 4, column 26)".into(),
+                ])),
+            ),
+        ] {
+            assert_eq!(read(notation, text).map(|sent| sent.object.metadata.name), want, "{text}");
+        }
+        assert!(matches!(read(Notation::Yaml, "a: b\n c: d\n: :\n"), Err(Unreadable::NoObject(_))));
+    }
+}

@@ -1,0 +1,157 @@
+//! A container's probes and hooks, performed: over the pod's network, or as programs in its World.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Probe};
+use parking_lot::Mutex;
+
+use super::Shared;
+use super::attempt::Running;
+use super::exec::ExecError;
+use crate::lifecycle::Probed;
+use crate::network::PodNetwork;
+use crate::prober::{self, Check, Verdict};
+
+/// Of what a probe's program writes, so much is told.
+const PROBE_OUTPUT: usize = 10 * 1024;
+/// Of what a hook's program writes, so much is told.
+const HOOK_OUTPUT: usize = 10 * 1024;
+/// Attempts of a probe that can't be made (K59).
+const TRIES: u32 = 3;
+/// An HTTP hook that has not answered after so long counts as failed.
+const HOOK_ANSWER: Duration = Duration::from_secs(60);
+
+/// Where checks of a container are made.
+pub(super) struct Place {
+    pub(super) shared: Arc<Shared>,
+    pub(super) network: Arc<PodNetwork>,
+    /// The pod's address.
+    pub(super) ip: String,
+    pub(super) running: Running,
+    pub(super) container: Container,
+    /// The pod as a kubelet names it in messages: `name_namespace(uid)`.
+    pub(super) pod: String,
+}
+
+impl Place {
+    /// One attempt of a probe; what can't be made is tried again at once, a few times.
+    pub(super) async fn probe(&self, probe: &Probe) -> Probed {
+        let timeout =
+            Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
+        let mut probed = Probed::Success;
+        for _ in 0..TRIES {
+            probed = self.probe_once(probe, timeout).await;
+            if !matches!(probed, Probed::Error(_)) {
+                break;
+            }
+        }
+        probed
+    }
+
+    async fn probe_once(&self, probe: &Probe, timeout: Duration) -> Probed {
+        match Check::of_probe(probe, &self.container, &self.ip) {
+            Some(Ok(check)) => match prober::attempt(&self.network, &check, self.real(timeout)).await {
+                Verdict::Success(_) => Probed::Success,
+                Verdict::Warning(text) => Probed::Warning(text),
+                Verdict::Failure(text) => Probed::Failure(text),
+                Verdict::Error(text) => Probed::Error(text),
+            },
+            Some(Err(text)) => Probed::Error(text),
+            None => {
+                let command = probe.exec.as_ref().and_then(|exec| exec.command.as_deref()).unwrap_or_default();
+                match self.running.exec(&self.shared, command, PROBE_OUTPUT, Some(timeout)).await {
+                    Ok(output) if output.code == 0 => Probed::Success,
+                    Ok(output) => Probed::Failure(output.text),
+                    Err(error @ ExecError::TimedOut { .. }) => Probed::Failure(error.words()),
+                    Err(error) => Probed::Error(error.words()),
+                }
+            }
+        }
+    }
+
+    /// What `span` of the house's time is of the system's.
+    fn real(&self, span: Duration) -> Duration {
+        span / self.shared.clock.speed()
+    }
+
+    /// Runs a hook; why it failed, in a kubelet's words (K47).
+    pub(super) async fn hook(&self, handler: &LifecycleHandler) -> Result<(), String> {
+        let (name, pod) = (&self.container.name, &self.pod);
+        if let Some(sleep) = &handler.sleep {
+            self.shared.clock.sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))).await;
+            return Ok(());
+        }
+        if let Some(exec) = &handler.exec {
+            let command = exec.command.as_deref().unwrap_or_default();
+            let words = command.join(" ");
+            let failed = |error: String, output: &str| {
+                let hook = format!("Exec lifecycle hook ([{words}])");
+                Err(format!(
+                    "{hook} for Container {name:?} in Pod {pod:?} failed - error: {error}, message: {output:?}"
+                ))
+            };
+            return match self.running.exec(&self.shared, command, HOOK_OUTPUT, None).await {
+                Ok(output) if output.code == 0 => Ok(()),
+                Ok(output) => failed(format!("command '{words}' exited with {}: ", output.code), &output.text),
+                Err(error) => failed(error.words(), ""),
+            };
+        }
+        match Check::of_hook(handler, &self.container, &self.ip) {
+            Some(Ok(check)) => match prober::attempt(&self.network, &check, self.real(HOOK_ANSWER)).await {
+                Verdict::Success(_) | Verdict::Warning(_) => Ok(()),
+                Verdict::Failure(error) | Verdict::Error(error) => {
+                    let path = handler.http_get.as_ref().and_then(|get| get.path.as_deref()).unwrap_or_default();
+                    let hook = format!("HTTP lifecycle hook ({path})");
+                    Err(format!("{hook} for Container {name:?} in Pod {pod:?} failed - error: {error}"))
+                }
+            },
+            Some(Err(error)) => Err(format!("Cannot run handler: {error}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Keeps pods that begin together from being probed together for ever.
+///
+/// A few pods are probed as by a kubelet, a whole period after their begin. Of many that begin within
+/// a second the later ones begin their rhythm earlier, each at another point of the period.
+#[derive(Default)]
+pub(super) struct Spread {
+    /// Protects the current second and how many pods began in it.
+    second: Mutex<(u64, u32)>,
+}
+
+/// Pods that may begin within a second before others are spread.
+const TOGETHER: u32 = 32;
+
+impl Spread {
+    /// How much of a period (in 1/256) the probes of a pod that begins at `now` come earlier.
+    pub(super) fn part(&self, now: Duration) -> u8 {
+        let mut second = self.second.lock();
+        if second.0 != now.as_secs() {
+            *second = (now.as_secs(), 0);
+        }
+        second.1 = second.1.saturating_add(1);
+        let number = second.1.saturating_sub(TOGETHER);
+        // Steps of the golden ratio fill a circle evenly, however many there are.
+        (number.wrapping_mul(158) & 0xff) as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_pods_keep_kubernetes_rhythm_and_many_are_spread_over_it() {
+        let spread = Spread::default();
+        let parts: Vec<u8> = (0..1000).map(|_| spread.part(Duration::from_secs(7))).collect();
+        assert!(parts[..TOGETHER as usize].iter().all(|part| *part == 0));
+        for quarter in 0..4u8 {
+            let there = parts.iter().filter(|part| **part / 64 == quarter).count();
+            assert!((200..320).contains(&there), "{there} in quarter {quarter}");
+        }
+        assert_eq!(spread.part(Duration::from_secs(8)), 0, "a new second");
+    }
+}

@@ -1,0 +1,192 @@
+//! A worker performs what `lifecycle` asks for; what comes of it goes back as facts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Container;
+
+use super::attempt::{Failure, Plan, Started};
+use super::checks::Place;
+use super::sandbox::{Sandbox, SandboxError};
+use super::worker::{Fact, Worker, exited};
+use crate::control::{DeleteOptions, Preconditions, Reason};
+use crate::lifecycle::{Action, Attempt, ContainerRef, Event, ProbeKind, Role};
+use crate::logs::Stream;
+use crate::model::pods;
+use crate::runtime::error_chain;
+
+impl Worker {
+    pub(super) async fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Report => self.report().await,
+            Action::SetUp => return Some(self.set_up().await),
+            Action::Start(attempt) => self.start(attempt),
+            Action::PostStart(attempt) => self.post_start(attempt),
+            Action::PreStop(attempt) => self.pre_stop(attempt),
+            Action::Probe(attempt, kind) => self.probe(attempt, kind),
+            Action::AskToExit(attempt) => {
+                if let Some(running) = self.running.get(&attempt) {
+                    running.control.ask_to_exit(&self.stop_signal(attempt));
+                }
+            }
+            Action::Kill(attempt) => {
+                if let Some(running) = self.running.get(&attempt) {
+                    running.control.kill();
+                }
+            }
+            Action::WakeAt(at) => self.wake = Some(self.wake.map_or(at, |wake| wake.min(at))),
+            Action::Tell(note) => self.told().note(note),
+            Action::TearDown => {
+                self.tear_down().await;
+                return Some(Event::TornDown);
+            }
+            Action::Remove => self.remove().await,
+        }
+        None
+    }
+
+    async fn set_up(&mut self) -> Event {
+        match Sandbox::set_up(&self.shared, &self.pod).await {
+            Ok(sandbox) => {
+                let ip = sandbox.ip();
+                self.sandbox = Some(Arc::new(sandbox));
+                Event::SetUp { ip }
+            }
+            // A kubelet tells of volumes by events alone.
+            Err(error @ (SandboxError::Content(_) | SandboxError::Volume(_))) => {
+                self.told().failed_mount(&error_chain(&error));
+                Event::SetUpFailed { message: None }
+            }
+            Err(error) => {
+                let message = error_chain(&error);
+                self.told().no_sandbox(&message);
+                Event::SetUpFailed { message: Some(message) }
+            }
+        }
+    }
+
+    /// Begins an attempt; that it runs, or why not, comes back as a fact.
+    fn start(&mut self, attempt: Attempt) {
+        let Some((sandbox, container)) = self.sandbox.clone().zip(self.container(attempt.container)) else { return };
+        let container_id = format!("wasmpod://{}", uuid::Uuid::new_v4().simple());
+        let log = self.shared.logs.open(&self.pod, &container.name, &container_id);
+        let (shared, pod) = (self.shared.clone(), self.pod.clone());
+        let (logs, uid) = (self.shared.logs.clone(), pods::uid(&self.pod).to_string());
+        let (name, clock) = (container.name.clone(), self.shared.clock);
+        let id = container_id.clone();
+        let plan = Plan { shared, pod, sandbox, attempt, container, log: log.clone() };
+        let failed = move |error: super::attempt::StartError| {
+            let now = clock.now().wall;
+            let fact = match error.failure() {
+                Failure::Retry(trouble) => {
+                    logs.discard(&uid, &name, &container_id);
+                    Fact::Event(Event::StartFailed { attempt, trouble })
+                }
+                Failure::Exit(exit) => {
+                    let message = exit.message().unwrap_or_default();
+                    log.write(Stream::Stderr, format!("{name}: {message}\n").as_bytes(), now);
+                    let started = Event::Started { attempt, container_id, image_id: String::new() };
+                    Fact::NeverRan(started, exited(attempt, &exit))
+                }
+            };
+            log.close(now);
+            fact
+        };
+        // That the image is there is told before anything else can go wrong.
+        let fact = match plan.image() {
+            Err(error) => failed(error),
+            Ok(image) => {
+                let image_id = image.id.clone();
+                let start = async move {
+                    match plan.start(image).await {
+                        Ok(Started { instance, running }) => {
+                            let started = Event::Started { attempt, container_id: id, image_id };
+                            Fact::Spawned(started, attempt, Box::new(instance), running)
+                        }
+                        Err(error) => failed(error),
+                    }
+                };
+                Fact::Pulled(attempt, Box::pin(start))
+            }
+        };
+        self.facts.push(Box::pin(std::future::ready(fact)));
+    }
+
+    /// The signal that asks the attempt to end.
+    fn stop_signal(&self, attempt: Attempt) -> String {
+        let lifecycle = self.container(attempt.container).and_then(|container| container.lifecycle);
+        lifecycle.and_then(|lifecycle| lifecycle.stop_signal).unwrap_or_else(|| "SIGTERM".into())
+    }
+
+    /// A container of the pod as its spec has it.
+    fn container(&self, at: ContainerRef) -> Option<Container> {
+        let spec = self.pod.spec.as_ref()?;
+        match at.role {
+            Role::Init => pods::init_containers(spec).get(at.index).cloned(),
+            Role::App => spec.containers.get(at.index).cloned(),
+            Role::Ephemeral => spec.ephemeral_containers.iter().flatten().nth(at.index).map(pods::of_ephemeral),
+        }
+    }
+}
+
+impl Worker {
+    fn post_start(&mut self, attempt: Attempt) {
+        let hook = |container: &Container| container.lifecycle.as_ref()?.post_start.clone();
+        let Some((place, handler)) = self.place_of(attempt, hook) else { return };
+        self.facts.push(Box::pin(async move {
+            let failed = place.hook(&handler).await.err();
+            Fact::Event(Event::PostStarted { attempt, failed })
+        }));
+    }
+
+    fn pre_stop(&mut self, attempt: Attempt) {
+        let hook = |container: &Container| container.lifecycle.as_ref()?.pre_stop.clone();
+        let Some((place, handler)) = self.place_of(attempt, hook) else { return };
+        self.facts.push(Box::pin(async move {
+            let failed = place.hook(&handler).await.inspect_err(|why| tracing::debug!(why, "a preStop hook failed"));
+            Fact::Event(Event::PreStopped { attempt, failed: failed.is_err() })
+        }));
+    }
+
+    fn probe(&mut self, attempt: Attempt, kind: ProbeKind) {
+        let Some((place, probe)) = self.place_of(attempt, |container| kind.of(container).cloned()) else { return };
+        self.facts.push(Box::pin(async move {
+            let probed = place.probe(&probe).await;
+            Fact::Event(Event::Probed { attempt, kind, probed })
+        }));
+    }
+
+    /// Where something is done with a running attempt, and what of its container `what` takes.
+    fn place_of<T>(&self, attempt: Attempt, what: impl Fn(&Container) -> Option<T>) -> Option<(Place, T)> {
+        let running = self.running.get(&attempt)?.clone();
+        let sandbox = self.sandbox.as_ref()?;
+        let container = self.container(attempt.container)?;
+        let wanted = what(&container)?;
+        let (network, ip) = (sandbox.network.clone(), sandbox.ip());
+        let pod = format!("{}_{}({})", pods::name(&self.pod), pods::namespace(&self.pod), pods::uid(&self.pod));
+        Some((Place { shared: self.shared.clone(), network, ip, running, container, pod }, wanted))
+    }
+
+    pub(super) async fn tear_down(&mut self) {
+        self.running.clear();
+        self.facts.clear();
+        if let Some(sandbox) = self.sandbox.take().and_then(Arc::into_inner) {
+            sandbox.tear_down().await;
+        }
+    }
+
+    /// Removes the object for good, its last status reported.
+    async fn remove(&mut self) {
+        self.report().await;
+        let preconditions = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision: None };
+        let options = DeleteOptions { grace_seconds: Some(0), preconditions };
+        match self.shared.control.delete(&self.object.key, options).await {
+            Ok(_) => self.gone = true,
+            Err(status) if matches!(status.reason, Reason::NotFound | Reason::Conflict) => self.gone = true,
+            Err(error) => {
+                tracing::warn!(pod = %self.object.key, %error, "cannot remove a pod; it is tried again");
+                self.wake = Some(self.shared.clock.now().mono + Duration::from_secs(1));
+            }
+        }
+    }
+}

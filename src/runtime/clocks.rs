@@ -1,0 +1,100 @@
+//! Guests' clocks and sleeps: the node's, whatever its speed.
+//!
+//! wasmtime-wasi asks a clock of ours what time it is, and sleeps in the system's time; so its sleeps are
+//! shadowed, for p2 and p3. Core modules sleep in [`super::poll_oneoff`].
+
+use std::time::Duration;
+
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+
+use super::host::Host;
+use super::metering::to_the_end_of_the_queue;
+use crate::clock::Clock;
+
+/// What wasmtime-wasi asks.
+struct Time(Clock);
+
+impl HostWallClock for Time {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(u64::from(self.0.speed()))
+    }
+
+    fn now(&self) -> Duration {
+        // WASI has no times before 1970.
+        Duration::try_from(self.0.now().wall.as_duration()).unwrap_or_default()
+    }
+}
+
+impl HostMonotonicClock for Time {
+    fn resolution(&self) -> u64 {
+        self.0.speed().into()
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.now().mono.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Gives the guest `clock`.
+pub fn set(wasi: &mut WasiCtxBuilder, clock: Clock) {
+    wasi.wall_clock(Time(clock)).monotonic_clock(Time(clock));
+}
+
+/// A sleep of a guest.
+enum Sleep {
+    Until(Clock, Duration),
+    /// It is over; the first look at it lets others have their turn all the same.
+    Over {
+        yielded: bool,
+    },
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Sleep {
+    async fn ready(&mut self) {
+        match self {
+            Sleep::Until(clock, until) => clock.sleep_until(*until).await,
+            Sleep::Over { yielded } => {
+                if !std::mem::replace(yielded, true) {
+                    to_the_end_of_the_queue().await;
+                }
+            }
+        }
+    }
+}
+
+fn sleep_until(host: &mut Host, until: Duration) -> wasmtime::Result<(Resource<DynPollable>,)> {
+    let over = until <= host.clock.now().mono;
+    let sleep = if over { Sleep::Over { yielded: false } } else { Sleep::Until(host.clock, until) };
+    let sleep = host.table.push(sleep)?;
+    Ok((subscribe(&mut host.table, sleep)?,))
+}
+
+/// Puts sleeps in the node's time in the place of wasmtime-wasi's.
+pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    let mut p2 = linker.instance("wasi:clocks/monotonic-clock@0.2.12")?;
+    p2.func_wrap("subscribe-instant", |mut store, (when,): (u64,)| {
+        sleep_until(store.data_mut(), Duration::from_nanos(when))
+    })?;
+    p2.func_wrap("subscribe-duration", |mut store, (duration,): (u64,)| {
+        let host = store.data_mut();
+        sleep_until(host, host.clock.now().mono.saturating_add(Duration::from_nanos(duration)))
+    })?;
+    let mut p3 = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
+    p3.func_wrap_concurrent("wait-until", |accessor, (when,): (u64,)| {
+        Box::pin(async move {
+            let clock = accessor.with(|mut store| store.data_mut().clock);
+            clock.sleep_until(Duration::from_nanos(when)).await;
+            Ok(())
+        })
+    })?;
+    p3.func_wrap_concurrent("wait-for", |accessor, (duration,): (u64,)| {
+        Box::pin(async move {
+            let clock = accessor.with(|mut store| store.data_mut().clock);
+            clock.sleep(Duration::from_nanos(duration)).await;
+            Ok(())
+        })
+    })
+}

@@ -1,0 +1,228 @@
+//! Processor time of guests: measured per poll, withheld by quotas, shared out in turns.
+//!
+//! A guest computes inside polls of its task and leaves one at every tick at the latest, so that all
+//! is decided before a poll: a guest whose quota is exhausted sleeps, one that passes its turn goes to
+//! the end of the queue. What was used is told to the account after the poll. The thread's own
+//! clock, which costs a system call, is read for containers with a quota alone; for others, a poll
+//! counts for as long as it took.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Sleep;
+
+use crate::budget::{Account, Competitor, PERIOD};
+
+/// What was used by short polls is told once it is as much as this, in nanoseconds.
+const WORTH_TELLING: u64 = 100_000;
+/// The heaviest guest is forgotten when it has had no turn for so many milliseconds.
+const FORGOTTEN_AFTER: u32 = 50;
+
+thread_local! {
+    /// Polls of guests that compete, on this thread.
+    static POLLED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What the guests of a runtime share: a beginning of time, and who weighs most.
+pub struct Turns {
+    origin: Instant,
+    /// The weight in the upper half, when it was seen (milliseconds) in the lower.
+    heaviest: AtomicU64,
+}
+
+impl Turns {
+    pub fn new() -> Turns {
+        Turns { origin: Instant::now(), heaviest: AtomicU64::new(0) }
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The largest weight of the guests that compete, of which one has `weight`.
+    fn heaviest(&self, weight: u64, now: u64) -> u64 {
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        // Wraps after 49 days, which costs one forgotten guest.
+        let now = (now / 1_000_000) as u32;
+        let seen = self.heaviest.load(Relaxed);
+        let (known, at) = ((seen >> 32) as u32, seen as u32);
+        if weight >= known || now.wrapping_sub(at) > FORGOTTEN_AFTER {
+            self.heaviest.store((u64::from(weight) << 32) | u64::from(now), Relaxed);
+            return weight.into();
+        }
+        known.into()
+    }
+}
+
+/// Meters one instance; belongs to its task.
+pub struct Meter {
+    account: Arc<Account>,
+    /// Told by the guest's own stack: it has used its tick.
+    preempted: Arc<AtomicBool>,
+    throttled: Option<Throttled>,
+    competitor: Option<Competitor>,
+    /// [`POLLED`] when the guest last passed.
+    passed: Option<u64>,
+    /// Used and not told yet.
+    untold: u64,
+}
+
+struct Throttled {
+    since: u64,
+    /// When to look again.
+    until: u64,
+    sleep: Pin<Box<Sleep>>,
+}
+
+/// A poll that is being measured.
+pub enum Measured {
+    Wall(Instant),
+    Thread(u64),
+}
+
+impl Meter {
+    pub fn new(account: Arc<Account>, preempted: Arc<AtomicBool>) -> Meter {
+        Meter { account, preempted, throttled: None, competitor: None, passed: None, untold: 0 }
+    }
+
+    /// Whether the guest may be polled now; if not, `cx` will be woken.
+    pub fn poll_turn(&mut self, turns: &Turns, cx: &mut Context<'_>) -> Poll<Measured> {
+        let quota = self.account.has_quota();
+        let preempted = self.preempted.load(Relaxed);
+        if !quota && !preempted && self.throttled.is_none() {
+            return Poll::Ready(Measured::Wall(Instant::now()));
+        }
+        let now = turns.nanos(Instant::now());
+        if self.poll_quota(turns, now, cx).is_pending() {
+            return Poll::Pending;
+        }
+        if preempted && !self.takes_turn(turns, now) {
+            // Woken while it is polled, a task goes to the end of the queue.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.preempted.store(false, Relaxed);
+        Poll::Ready(if quota { Measured::Thread(thread_time()) } else { Measured::Wall(Instant::now()) })
+    }
+
+    fn poll_quota(&mut self, turns: &Turns, mut now: u64, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(free) = self.account.exhausted_until(now) {
+            // Limits may change meanwhile, and what is owed may be forgiven.
+            let until = free.min(now + PERIOD);
+            let instant = turns.origin + Duration::from_nanos(until);
+            let throttled = match &mut self.throttled {
+                Some(throttled) => {
+                    if throttled.until <= now || throttled.until > free {
+                        throttled.until = until;
+                        throttled.sleep.as_mut().reset(instant.into());
+                    }
+                    throttled
+                }
+                None => {
+                    self.account.throttle_began();
+                    // Asleep, it competes with nobody.
+                    self.competitor = None;
+                    let sleep = Box::pin(tokio::time::sleep_until(instant.into()));
+                    self.throttled.insert(Throttled { since: now, until, sleep })
+                }
+            };
+            if throttled.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            now = turns.nanos(Instant::now()).max(until);
+        }
+        if let Some(throttled) = self.throttled.take() {
+            self.account.throttle_ended(now.saturating_sub(throttled.since));
+        }
+        Poll::Ready(())
+    }
+
+    fn takes_turn(&mut self, turns: &Turns, now: u64) -> bool {
+        let heaviest = turns.heaviest(self.account.weight(), now);
+        let competitor = self.competitor.get_or_insert_with(|| self.account.compete());
+        let polled = POLLED.get();
+        let alone = self.passed.replace(polled) == Some(polled);
+        if !competitor.turn(heaviest) {
+            if !alone {
+                return false;
+            }
+            competitor.nobody_else();
+        }
+        self.passed = None;
+        true
+    }
+
+    /// The poll that began with [`Meter::poll_turn`] is over.
+    pub fn polled(&mut self, turns: &Turns, measured: Measured) {
+        if self.competitor.is_some() {
+            POLLED.set(POLLED.get().wrapping_add(1));
+        }
+        let preempted = self.preempted.load(Relaxed);
+        if !preempted {
+            self.competitor = None;
+        }
+        let now = Instant::now();
+        let (used, tell) = match measured {
+            Measured::Thread(before) => (thread_time().saturating_sub(before), true),
+            Measured::Wall(before) => (nanos(now.saturating_duration_since(before)), preempted),
+        };
+        self.untold += used;
+        if tell || self.untold >= WORTH_TELLING {
+            self.account.used_cpu(std::mem::take(&mut self.untold), turns.nanos(now));
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        // The moment matters to quotas alone, and to them everything was told.
+        self.account.used_cpu(self.untold, 0);
+    }
+}
+
+/// Lets every other guest of this thread have its turn. tokio's `yield_now` would not do: the task
+/// that it wakes goes ahead of the queue, so that one spinning guest per thread starves all others.
+pub async fn to_the_end_of_the_queue() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        // Woken while it is polled, a task goes to the end.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Processor time that this thread has used, in nanoseconds.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds * 1_000_000_000 + nanos
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Turns;
+
+    #[test]
+    fn the_heaviest_is_known_while_it_has_turns_and_then_forgotten() {
+        let turns = Turns::new();
+        let milli = 1_000_000;
+        for (weight, at, want) in
+            [(2, 0, 2), (100, 1, 100), (2, 10, 100), (100, 40, 100), (50, 80, 100), (2, 91, 2), (50, 92, 50)]
+        {
+            assert_eq!(turns.heaviest(weight, at * milli), want, "{weight} at {at} ms");
+        }
+    }
+}

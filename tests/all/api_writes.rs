@@ -1,0 +1,264 @@
+//! What changes objects over HTTP: as a real API server answers it, within bounds, and for nobody without the token.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Served, read_answer, served};
+use crate::host::test_file;
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+const MERGE: &str = "application/merge-patch+json";
+
+/// An API server with the namespace that everybody has.
+fn ready() -> Served {
+    let served = served();
+    served.namespace("default");
+    served
+}
+
+#[track_caller]
+fn refused(answer: &Answer, code: u16, words: &str) {
+    let message = answer.json()["message"].as_str().unwrap_or_default().to_string();
+    assert_eq!((answer.code, message.contains(words)), (code, true), "{}: {message}", answer.code);
+}
+
+#[test]
+fn updates_are_answered_as_by_a_real_api_server() {
+    let served = ready();
+    served.namespace("updates");
+    let text = std::fs::read_to_string(test_file("golden/pod-updates-1.36.json")).expect("golden data");
+    let golden: Value = serde_json::from_str(&text).expect("golden data");
+    let cases = golden["cases"].as_array().expect("cases");
+    let (mut wrong, pods) = (Vec::new(), "/api/v1/namespaces/updates/pods");
+    for case in cases {
+        served.sent("DELETE", &format!("{pods}/p"), JSON, r#"{"gracePeriodSeconds": 0}"#);
+        served.sent("PATCH", &format!("{pods}/p"), MERGE, r#"{"metadata": {"finalizers": null}}"#);
+        let made = served.sent("POST", pods, JSON, &golden["base"].to_string());
+        assert_eq!(made.code, 201, "{}", made.text());
+        let below = case["subresource"].as_str().unwrap_or_default();
+        let path = format!("{pods}/p{}{below}?fieldValidation=Strict", if below.is_empty() { "" } else { "/" });
+        let mut last = made;
+        for patch in case["patches"].as_array().expect("patches") {
+            let media = patch["type"].as_str().expect("a type");
+            last = served.sent("PATCH", &path, media, &patch["body"].to_string());
+        }
+        let (got, wanted) = (last.json(), &case["status"]);
+        // What differs by a volume of its own that the server puts into pods is shown in one message only.
+        let words = |status: &Value| {
+            let message = status["message"].as_str().unwrap_or_default().to_string();
+            let shown = message.find("Invalid value: \"{").or(message.find('\n')).unwrap_or(message.len());
+            message[..shown].to_string()
+        };
+        let same = case["code"] == last.code
+            && (wanted.is_null() || (wanted["reason"] == got["reason"] && words(wanted) == words(&got)))
+            && (!wanted.is_null() || grown(&got) == case["generation_grew_by"]);
+        if !same {
+            wrong.push(format!("{}: {} {}\n  wanted {} {wanted}", case["name"], last.code, last.text(), case["code"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+fn grown(pod: &Value) -> Value {
+    pod["metadata"]["generation"].as_i64().map(|generation| generation - 1).into()
+}
+
+#[test]
+fn a_pod_is_made_of_json_or_yaml_under_a_name_of_its_own_or_a_generated_one() {
+    let served = ready();
+    let yaml = "metadata:\n  generateName: web-\nspec:\n  containers:\n  - {name: c, image: x, tty: true}\n";
+    let made = served.sent("POST", PODS, YAML, yaml);
+    assert_eq!(made.code, 201, "{}", made.text());
+    let (name, warning) = (made.json()["metadata"]["name"].clone(), &made.headers["warning"]);
+    assert!(name.as_str().is_some_and(|name| name.starts_with("web-") && name.len() == 9), "{name}");
+    assert!(warning.starts_with("299 - \"spec.containers[0].tty: has no effect"), "{warning}");
+    let json = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
+    let tried = served.sent("POST", &format!("{PODS}?dryRun=All"), JSON, &json.to_string());
+    assert_eq!((tried.code, &tried.json()["metadata"]["resourceVersion"]), (201, &Value::Null));
+    assert_eq!(served.get(&format!("{PODS}/a")).code, 404, "it was only tried");
+    assert_eq!(served.sent("POST", PODS, JSON, &json.to_string()).code, 201);
+    let list = served.get(PODS).json();
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn what_cannot_be_read_or_run_is_refused_in_words() {
+    let served = ready();
+    let spec = "spec: {containers: [{name: c, image: x}]";
+    let strict = "?fieldValidation=Strict";
+    let pod = |rest: &str| format!("{{metadata: {{name: a}}, {spec}{rest}}}}}");
+    for (query, media, body, code, words) in [
+        ("", "application/vnd.kubernetes.protobuf", "k8s\0".into(), 415, "is in protobuf, which is not read here yet"),
+        (
+            "",
+            JSON,
+            "{".into(),
+            400,
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind",
+        ),
+        (
+            strict,
+            YAML,
+            pod(", contaners: []"),
+            400,
+            "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.contaners\"",
+        ),
+        (
+            strict,
+            YAML,
+            pod(", restartPolicy: Never, restartPolicy: Always"),
+            400,
+            "strict decoding error: duplicate field \"spec.restartPolicy\"",
+        ),
+        (
+            "",
+            YAML,
+            pod(", hostNetwork: 'true'"),
+            400,
+            "spec.hostNetwork: wanted a boolean, found the string \"true\" (line 1, column",
+        ),
+        (
+            "",
+            YAML,
+            pod(", hostNetwork: true"),
+            403,
+            "pods \"a\" is forbidden: spec.hostNetwork: can't be used: a pod's network",
+        ),
+        ("", YAML, pod(", restartPolicy: always"), 422, "spec.restartPolicy: Unsupported value: \"always\""),
+        (
+            "",
+            YAML,
+            "metadata: {name: a, namespace: b}".into(),
+            400,
+            "the namespace of the provided object does not match",
+        ),
+        ("", YAML, "spec: {}".into(), 422, "metadata.name: Required value: name or generateName is required"),
+        ("?dryRun=Half", YAML, pod(""), 422, "dryRun: Unsupported value: \"Half\": supported values: \"All\""),
+    ] {
+        let answer = served.sent("POST", &format!("{PODS}{query}"), media, &body);
+        refused(&answer, code, words);
+    }
+    let apply = served.sent("PATCH", &format!("{PODS}/a?fieldManager=x"), "application/apply-patch+yaml", "{}");
+    refused(&apply, 415, "use kubectl apply without --server-side");
+    assert_eq!(served.get(PODS).json()["items"], json!([]), "nothing was stored");
+}
+
+#[test]
+fn a_pod_is_replaced_and_patched_and_its_status_by_itself() {
+    let served = ready();
+    served.create("{metadata: {name: a}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
+    let path = format!("{PODS}/a");
+    let mut pod = served.get(&path).json();
+    pod["spec"]["containers"][0]["image"] = "y".into();
+    let replaced = served.sent("PUT", &path, JSON, &pod.to_string());
+    assert_eq!((replaced.code, &replaced.json()["metadata"]["generation"]), (200, &json!(2)), "{}", replaced.text());
+    refused(&served.sent("PUT", &path, JSON, &pod.to_string()), 409, "the object has been modified");
+    let warned = served.sent("PATCH", &path, MERGE, r#"{"spec": {"nope": 1}, "metadata": {"labels": {"a": "b"}}}"#);
+    assert_eq!((warned.code, warned.headers["warning"].as_str()), (200, "299 - \"unknown field \\\"spec.nope\\\"\""));
+    let gate = json!({"status": {"conditions": [{"type": "example.com/gate", "status": "True"}]}});
+    let strategic = "application/strategic-merge-patch+json";
+    let patched = served.sent("PATCH", &format!("{path}/status"), strategic, &gate.to_string()).json();
+    assert_eq!(patched["status"]["conditions"][0]["type"], "example.com/gate");
+    let mut whole = served.get(&format!("{path}/status")).json();
+    whole["status"]["phase"] = "Running".into();
+    whole["spec"]["containers"][0]["image"] = "z".into();
+    let put = served.sent("PUT", &format!("{path}/status"), JSON, &whole.to_string()).json();
+    assert_eq!((&put["status"]["phase"], &put["spec"]["containers"][0]["image"]), (&json!("Running"), &json!("y")));
+    let tried = served.sent("PATCH", &format!("{path}?dryRun=All"), MERGE, r#"{"metadata": {"labels": {"a": "c"}}}"#);
+    assert_eq!(tried.json()["metadata"]["labels"]["a"], "c");
+    assert_eq!(served.get(&path).json()["metadata"]["labels"]["a"], "b", "it was only tried");
+}
+
+#[test]
+fn pods_are_deleted_one_by_one_or_by_labels_and_bound_and_evicted() {
+    let served = ready();
+    for (name, labels) in [("a", "{x: '1'}"), ("b", "{x: '1'}"), ("c", "{}"), ("d", "{}")] {
+        served.create(&format!(
+            "{{metadata: {{name: {name}, labels: {labels}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"
+        ));
+    }
+    let tried = served.request("DELETE", &format!("{PODS}/c?dryRun=All"), "");
+    assert_eq!((tried.code, &tried.json()["metadata"]["name"]), (200, &json!("c")));
+    let binding = json!({"kind": "Binding", "apiVersion": "v1", "target": {"kind": "Node", "name": "ghost"}});
+    let bound = served.sent("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string());
+    assert_eq!((bound.code, &bound.json()["status"]), (201, &json!("Success")), "{}", bound.text());
+    refused(&served.sent("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string()), 409, "already assigned");
+    let eviction = json!({"kind": "Eviction", "apiVersion": "policy/v1", "metadata": {"name": "c"}});
+    let evicted = served.sent("POST", &format!("{PODS}/c/eviction"), JSON, &eviction.to_string());
+    assert_eq!(evicted.code, 201, "{}", evicted.text());
+    let pod = served.get(&format!("{PODS}/c")).json();
+    assert!(pod["metadata"]["deletionTimestamp"].is_string(), "{pod}");
+    let disrupted =
+        pod["status"]["conditions"].as_array().and_then(|all| all.iter().find(|c| c["type"] == "DisruptionTarget"));
+    assert_eq!(disrupted.map(|c| &c["reason"]), Some(&json!("EvictionByEvictionAPI")));
+    let gone = served.request("DELETE", &format!("{PODS}?labelSelector=x%3D1"), "").json();
+    let names: Vec<&Value> = gone["items"].as_array().into_iter().flatten().map(|o| &o["metadata"]["name"]).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(served.get(&format!("{PODS}/a")).code, 404);
+    assert_eq!(served.get(&format!("{PODS}/d")).code, 200);
+}
+
+#[test]
+fn config_maps_secrets_and_namespaces_are_kept() {
+    let served = ready();
+    let made = served.sent("POST", "/api/v1/namespaces", YAML, "{kind: Namespace, metadata: {name: shop}}");
+    assert_eq!((made.code, &made.json()["status"]["phase"]), (201, &json!("Active")), "{}", made.text());
+    for (plural, body) in [
+        ("configmaps", "{metadata: {name: m, labels: {a: b}}, data: {a: x}}"),
+        ("secrets", "{metadata: {name: m, labels: {a: b}}, stringData: {a: x}}"),
+    ] {
+        let all = format!("/api/v1/namespaces/shop/{plural}");
+        assert_eq!(served.sent("POST", &all, YAML, body).code, 201, "{plural}");
+        refused(&served.sent("POST", &all, YAML, body), 409, "already exists");
+        let patched = served.sent("PATCH", &format!("{all}/m"), MERGE, r#"{"metadata": {"labels": {"a": "c"}}}"#);
+        assert_eq!(patched.json()["metadata"]["labels"]["a"], "c", "{}", patched.text());
+        assert_eq!(served.get(&format!("{all}?labelSelector=a%3Dc")).json()["items"].as_array().map(Vec::len), Some(1));
+        let gone = served.request("DELETE", &format!("{all}/m"), "").json();
+        assert_eq!((&gone["status"], &gone["details"]["kind"]), (&json!("Success"), &json!(plural)));
+        assert_eq!(served.get(&format!("{all}/m")).code, 404);
+    }
+    refused(&served.sent("POST", "/api/v1/namespaces", YAML, "{metadata: {name: Bad_NS}}"), 422, "RFC 1123 label");
+}
+
+#[test]
+fn nobody_writes_without_the_token_or_from_another_site() {
+    let served = ready();
+    let body = "{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}";
+    let ask = |method: &str, path: &str, headers: &str| {
+        let mut stream = served.connect();
+        let length = body.len();
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
+        read_answer(stream)
+    };
+    let (host, token) =
+        (format!("Host: {}\r\n", served.address), format!("Authorization: Bearer {}\r\n", served.token));
+    for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        for (headers, code) in [
+            (host.clone(), 401),
+            (format!("{host}Authorization: Bearer wrong\r\n"), 401),
+            (format!("{host}{token}Origin: http://evil.example\r\n"), 403),
+            (format!("Host: evil.example\r\n{token}"), 403),
+        ] {
+            assert_eq!(ask(method, PODS, &headers).code, code, "{method} {headers}");
+        }
+    }
+    assert_eq!(served.get(PODS).json()["items"], json!([]));
+}
+
+#[test]
+fn bodies_that_are_too_large_or_never_come_hold_up_nobody() {
+    let served = ready();
+    let large = format!("{{\"metadata\": {{\"name\": \"{}\"}}}}", "x".repeat(3 * 1024 * 1024));
+    refused(&served.sent("POST", PODS, JSON, &large), 413, "Request entity too large: limit is 3145728");
+    let half: Vec<_> = (0..100).map(|_| served.send("POST", PODS, "Content-Length: 1000\r\n")).collect();
+    let asked = Instant::now();
+    assert_eq!(served.get(PODS).code, 200);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    drop(half);
+}

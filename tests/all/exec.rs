@@ -1,0 +1,85 @@
+//! Instances beside a World's program: what probes, hooks and `exec` are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmpod::budget::{Account, Limits};
+use wasmpod::files::Mounts;
+use wasmpod::logs::Log;
+use wasmpod::runtime::{Capture, Exit, Runtime, Stdio, World};
+
+use crate::worlds::{first_line, program, unlimited, world};
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execd_program_sees_the_containers_files_and_tells_its_output_and_code() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = Runtime::new(None).expect("a runtime");
+    let busybox = program(&runtime, "wasm32-wasip2", "busybox").await;
+    let shared = World {
+        mounts: Arc::new(Mounts::new(Some(folder.path().join("root")), &[], Vec::new())),
+        env: vec![("GREETING".into(), "hello".into())],
+        ..world(&runtime, &unlimited())
+    };
+    let log = Log::new();
+    let script = words(&["sh", "-c", "echo written > /it; echo up; sleep 1000"]);
+    let _main = shared.spawn(busybox.clone(), &script, Stdio::Log(log.clone()));
+    first_line(&log).await;
+    for (argv, code, output) in [
+        (vec!["cat", "/it"], 0, "written\n"),
+        (vec!["sh", "-c", "echo $GREETING; echo oops >&2; exit 7"], 7, "hello\noops\n"),
+        (vec!["sh", "-c", "cat; echo at its end"], 0, "at its end\n"),
+        (vec!["sh", "-c", "yes | head -c 100"], 0, "y\ny\ny\ny\n"),
+    ] {
+        let said = Arc::new(Capture::new(if output.starts_with('y') { 8 } else { 10 << 10 }));
+        let mut exec = shared.exec(busybox.clone(), &words(&argv), Stdio::Capture(said.clone()));
+        assert_eq!(exec.exited().await, Exit::Code(code), "{argv:?}");
+        assert_eq!(said.text(), output, "{argv:?}");
+        assert_eq!(said.lost(), if output.starts_with('y') { 92 } else { 0 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execd_program_that_is_asked_to_end_leaves_the_listeners_alone() {
+    let runtime = Runtime::new(None).expect("a runtime");
+    let account = Account::root(Limits::NONE.of_container());
+    let shared = world(&runtime, &account);
+    let log = Log::new();
+    let listener = program(&runtime, "wasm32-wasip2", "block_accept").await;
+    let mut main = shared.spawn(listener, &words(&["block_accept"]), Stdio::Log(log.clone()));
+    first_line(&log).await;
+    let sleeper = program(&runtime, "wasm32-wasip2", "block_sleep").await;
+    let mut exec = shared.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new()));
+    assert!(exec.begun().await);
+    exec.control().ask_to_exit("SIGTERM");
+    assert_eq!(exec.exited().await, Exit::Terminated);
+    assert!(tokio::time::timeout(Duration::from_millis(20), main.exited()).await.is_err());
+    shared.endpoint.connect(None, ([127, 0, 0, 1], 8080).into()).expect("it still listens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_programs_end_ends_what_was_execd_beside_it() {
+    let runtime = Runtime::new(None).expect("a runtime");
+    let shared = world(&runtime, &unlimited());
+    let sleeper = program(&runtime, "wasm32-wasip2", "block_sleep").await;
+    let mut main = shared.spawn(sleeper.clone(), &words(&["block_sleep"]), Stdio::Log(Log::new()));
+    let mut execs = Vec::new();
+    for name in ["block_sleep", "spin"] {
+        let program = program(&runtime, "wasm32-wasip2", name).await;
+        let mut exec = shared.exec(program, &words(&[name]), Stdio::Log(Log::new()));
+        assert!(exec.begun().await);
+        execs.push(exec);
+    }
+    assert!(main.begun().await);
+    main.control().kill();
+    assert_eq!(main.exited().await, Exit::Killed);
+    for exec in &mut execs {
+        assert_eq!(exec.exited().await, Exit::Killed);
+    }
+    // As in a namespace whose first process is gone.
+    let late = shared.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new())).exited().await;
+    assert_eq!(late, Exit::Killed);
+}
