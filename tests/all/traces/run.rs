@@ -89,6 +89,12 @@ async fn take(control: &Arc<dyn ControlPlane>, trace: &Trace, action: &Action) -
     let subresource = match action.what.as_str() {
         "status" => Subresource::Status,
         "ephemeral" => Subresource::EphemeralContainers,
+        "configmap" => {
+            let mut body = action.body.clone();
+            body["metadata"]["namespace"] = NAMESPACE.into();
+            let map = serde_json::from_value(body).map_err(Status::internal)?;
+            return control.create(Body::ConfigMap(map)).await.map(drop);
+        }
         "delete" => return control.delete(&key, grace(None)).await.map(drop),
         "delete?gracePeriodSeconds=0" => return control.delete(&key, grace(Some(0))).await.map(drop),
         other => return Err(Status::internal(format!("nobody here knows how to do {other:?}"))),
