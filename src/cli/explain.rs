@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn fields_are_explained_with_their_fate() {
         let told = explain("pod.spec.containers[0].livenessProbe", false).expect("a field");
-        let wanted = "KIND:       Pod\nVERSION:    v1\nWASMPOD:    has no effect: it is not enforced yet\n\n\
+        let wanted = "KIND:       Pod\nVERSION:    v1\nWASMPOD:    works as in Kubernetes\n\n\
                       FIELD: livenessProbe <Probe>\n\nDESCRIPTION:\n    Periodic probe of container liveness.";
         assert!(told.starts_with(wanted), "{told}");
         assert!(

@@ -90,7 +90,9 @@ pub const PODS: &[Row] = &[
             "container.readinessProbe.**",
             "container.resources",
             "container.resources.limits",
+            "container.resources.limits.cpu",
             "container.resources.limits.memory",
+            "container.resources.requests",
             "container.restartPolicy",
             "container.restartPolicyRules[].**",
             "container.securityContext.runAsNonRoot",
@@ -120,6 +122,8 @@ pub const PODS: &[Row] = &[
             "spec.preemptionPolicy=PreemptLowerPriority",
             "spec.priority=0",
             "spec.resources",
+            "spec.resources.limits",
+            "spec.resources.requests",
             "spec.schedulerName=default-scheduler",
             "spec.securityContext",
             "spec.serviceAccount=default",
@@ -189,7 +193,6 @@ pub const PODS: &[Row] = &[
         State::NotEnforced(NOT_ENFORCED),
         &[
             "spec.hostAliases[].**",
-            "spec.resources.limits",
             "container.ports[].hostIP",
             "container.ports[].hostPort",
             "container.resizePolicy[].**",
@@ -202,10 +205,6 @@ pub const PODS: &[Row] = &[
             "container.tty",
             "spec.volumes[].emptyDir.sizeLimit",
         ],
-    ),
-    row(
-        State::NotEnforced("nothing is reserved: pods run while the process has room"),
-        &["spec.resources.requests", "container.resources.requests"],
     ),
     row(State::NotEnforced("emptyDir volumes lie on disk so far"), &["spec.volumes[].emptyDir.medium"]),
     row(
