@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::config::Configs;
 use super::env::Sources;
+use super::message::LastWords;
 use super::sandbox::Sandbox;
 use super::{SOURCE_ANNOTATION, Shared, env, housekeeping, limits};
 use crate::files::Mounts;
@@ -18,6 +19,8 @@ use crate::model::pods;
 use crate::network::Endpoint;
 use crate::runtime::{Control, Exit, Guests, Instance, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
+
+const DEFAULT_MESSAGE_PATH: &str = "/dev/termination-log";
 
 /// An attempt that begins.
 pub(super) struct Started {
@@ -31,6 +34,7 @@ pub(super) struct Running {
     pub(super) control: Control,
     pub(super) world: Arc<World>,
     pub(super) image: Arc<Image>,
+    pub(super) last_words: LastWords,
 }
 
 /// Why an attempt does not run.
@@ -38,6 +42,8 @@ pub(super) struct Running {
 pub(super) enum StartError {
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error("Failed to apply default image tag {image:?}")]
+    ImageName { image: String, source: ImageError },
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error(transparent)]
@@ -68,6 +74,7 @@ impl StartError {
         let retry = |reason: &str| Failure::Retry(Trouble { reason: reason.into(), message: message.clone() });
         match self {
             StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
+            StartError::ImageName { source, .. } => retry(source.reason()),
             StartError::NeverPull { .. } => retry("ErrImageNeverPull"),
             StartError::Env(_) | StartError::Volume(_) | StartError::Root { .. } | StartError::RootAsked { .. } => {
                 retry("CreateContainerConfigError")
@@ -100,6 +107,7 @@ impl Plan {
             ImageError::Unknown { image } if self.container.image_pull_policy.as_deref() == Some("Never") => {
                 StartError::NeverPull { image }
             }
+            error @ ImageError::InvalidName { .. } => StartError::ImageName { image: name.into(), source: error },
             error => StartError::Image(error),
         })
     }
@@ -119,13 +127,13 @@ impl Plan {
         if self.attempt.number > 1 {
             housekeeping::remove_attempts(self.folder(), self.attempt.number).await;
         }
-        let mounts = self.mounts(&image)?.with_working_dir(&working_dir);
+        let mounts = Arc::new(self.mounts(&image)?.with_working_dir(&working_dir));
         let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
         let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
         let world = World {
             runtime: self.shared.runtime.clone(),
             name: self.container.name.clone(),
-            mounts: Arc::new(mounts),
+            mounts: mounts.clone(),
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
             working_dir,
@@ -135,8 +143,9 @@ impl Plan {
             instances: Guests::new(),
         };
         let world = Arc::new(world);
+        let last_words = LastWords::of(&self.pod, &self.container, mounts, self.log.clone());
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
-        let running = Running { control: instance.control(), world, image };
+        let running = Running { control: instance.control(), world, image, last_words };
         Ok(Started { instance, running })
     }
 
@@ -172,7 +181,8 @@ impl Plan {
     fn mounts(&self, image: &Image) -> Result<Mounts, VolumeError> {
         let mounts = self.sandbox.volumes.mounts(&self.container)?;
         let root = self.folder().join(self.attempt.number.to_string());
-        Ok(Mounts::new(Some(root), image.files, mounts))
+        let message = self.container.termination_message_path.as_deref().unwrap_or(DEFAULT_MESSAGE_PATH);
+        Ok(Mounts::new(Some(root), image.files, mounts).with_message_file(message))
     }
 
     /// Where the container's attempts have the files that are theirs.

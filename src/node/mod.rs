@@ -13,6 +13,7 @@ mod exec;
 mod housekeeping;
 mod limits;
 mod logs;
+mod message;
 mod perform;
 mod registration;
 mod sandbox;
