@@ -11,6 +11,7 @@ mod env;
 mod events;
 mod eviction;
 mod exec;
+mod housekeeping;
 mod limits;
 mod logs;
 mod message;
@@ -42,7 +43,9 @@ use crate::network::Addresses;
 use crate::runtime::{Guests, Runtime};
 use crate::volumes::HostPaths;
 
+use admission::Refusal;
 use eviction::Eviction;
+use housekeeping::Finished;
 use resize::Answer;
 
 pub use admission::Resources;
@@ -50,6 +53,9 @@ pub use logs::Logs;
 
 /// Where the manifest of a pod came from; local images are relative to its folder.
 pub const SOURCE_ANNOTATION: &str = "wasmpod.dev/source";
+
+/// Where the pods' folders are, below the node's.
+const PODS: &str = "pods";
 
 /// What a node is made of.
 pub struct Config {
@@ -103,8 +109,11 @@ pub struct Agent {
     pods: HashMap<String, Worker>,
     /// What admitted pods that are not over may ask for.
     promised: Resources,
+    finished: Finished,
     /// Whose task is whose, for a worker that panics.
     tasks: HashMap<Id, String>,
+    /// It goes down, and pods have so long to end.
+    shut_down: Option<Duration>,
     requests: mpsc::Receiver<Request>,
     /// Kept for handles that are asked for later.
     asking: mpsc::Sender<Request>,
@@ -130,6 +139,8 @@ struct Desired {
     resize: Option<(i64, Answer)>,
     /// The node can't keep it.
     eviction: Option<Eviction>,
+    /// Its node goes down: how long it may take to end.
+    shut_down: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -139,11 +150,12 @@ struct Restarts {
     grace: Duration,
 }
 
-/// A container is to begin again.
-struct Request {
-    uid: String,
-    container: String,
-    grace: Duration,
+/// What others ask of the agent.
+enum Request {
+    /// A container is to begin again.
+    Restart { uid: String, container: String, grace: Duration },
+    /// All pods are to end, and none is to begin.
+    ShutDown { grace: Duration },
 }
 
 /// Requests that wait for the agent; who asks for more waits himself.
@@ -164,9 +176,16 @@ impl Handle {
     /// restart policy and back-off say. What runs is asked to end and killed after `grace`. An init
     /// container takes with it what comes after it. Pods that are over, or not there, stay as they are.
     pub async fn restart(&self, uid: &str, container: &str, grace: Duration) {
-        let request = Request { uid: uid.into(), container: container.into(), grace };
+        let request = Request::Restart { uid: uid.into(), container: container.into(), grace };
         // An agent that has ended restarts nothing.
         let _ = self.requests.send(request).await;
+    }
+
+    /// Ends all pods as a kubelet does whose machine goes down: they fail with the reason `Terminated`, each
+    /// within its own grace period and `grace`, and pods that come later are rejected.
+    pub async fn shut_down(&self, grace: Duration) {
+        // An agent that has ended runs nothing.
+        let _ = self.requests.send(Request::ShutDown { grace }).await;
     }
 
     /// Kills all that runs on the node, for good, and waits until it has gone; blocks its thread for
@@ -210,7 +229,9 @@ impl Agent {
             workers: JoinSet::new(),
             pods: HashMap::new(),
             promised: Resources::default(),
+            finished: Finished::default(),
             tasks: HashMap::new(),
+            shut_down: None,
             requests,
             asking,
         }
@@ -234,6 +255,11 @@ impl Agent {
             tracing::warn!(%error, "the node could not be registered");
         }
         let scope = Scope::all(Resource::PODS);
+        if let Ok(list) = self.shared.control.list(&scope).await {
+            let known = list.items.iter().filter_map(|object| object.decode::<Pod>().ok());
+            let known = known.map(|pod| pods::uid(&pod).to_string()).collect();
+            housekeeping::remove_orphans(self.shared.config.folder.join(PODS), known).await;
+        }
         loop {
             if let Err(error) = self.follow(&scope).await {
                 tracing::debug!(%error, "the node's watch ended; it lists again");
@@ -264,7 +290,7 @@ impl Agent {
                     None => return Ok(()),
                 },
                 Some(ended) = self.workers.join_next_with_id() => self.reap(ended),
-                Some(request) = self.requests.recv() => self.restart(request),
+                Some(request) = self.requests.recv() => self.heed(request),
                 () = clock.sleep_until(look) => {
                     self.relieve();
                     look = clock.now().mono + eviction::INTERVAL;
@@ -294,6 +320,9 @@ impl Agent {
                 worker.generation = pod.metadata.generation;
                 answer = Some(promise(worker, Resources::of(&pod), &mut self.promised, &self.shared.config.capacity));
             }
+            if pods::is_terminal(&pod) {
+                self.finished.add(&uid, &self.shared.logs);
+            }
             worker.desired.send_if_modified(|known| {
                 let newer = object.revision > known.object.revision;
                 if newer {
@@ -314,10 +343,15 @@ impl Agent {
     /// Starts the pod's worker, or one that rejects it where there is no room (K13).
     fn start(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
         let (asked, generation) = (Resources::of(pod), pod.metadata.generation);
+        let shut_down = self.shut_down;
         let (desired, seen) =
-            watch::channel(Desired { object, restarts: BTreeMap::new(), resize: None, eviction: None });
+            watch::channel(Desired { object, restarts: BTreeMap::new(), resize: None, eviction: None, shut_down });
         let shared = self.shared.clone();
-        let (task, share) = match admission::check(&asked, &self.promised, &shared.config.capacity) {
+        let admitted = match self.shut_down {
+            Some(_) if !pods::is_terminal(pod) => Err(Refusal::shutting_down()),
+            _ => admission::check(&asked, &self.promised, &shared.config.capacity),
+        };
+        let (task, share) = match admitted {
             Ok(()) => (self.workers.spawn(worker::run(shared, seen)), asked),
             Err(refusal) => (self.workers.spawn(worker::reject(shared, seen, refusal)), Resources::default()),
         };
@@ -326,12 +360,22 @@ impl Agent {
         self.pods.insert(uid, Worker { desired, share, generation, waits_for: None });
     }
 
-    fn restart(&mut self, Request { uid, container, grace }: Request) {
-        if let Some(worker) = self.pods.get(&uid) {
-            worker.desired.send_modify(|desired| {
-                let restarts = desired.restarts.entry(container).or_default();
-                *restarts = Restarts { asked: restarts.asked + 1, grace };
-            });
+    fn heed(&mut self, request: Request) {
+        match request {
+            Request::Restart { uid, container, grace } => {
+                if let Some(worker) = self.pods.get(&uid) {
+                    worker.desired.send_modify(|desired| {
+                        let restarts = desired.restarts.entry(container).or_default();
+                        *restarts = Restarts { asked: restarts.asked + 1, grace };
+                    });
+                }
+            }
+            Request::ShutDown { grace } => {
+                self.shut_down = Some(grace);
+                for worker in self.pods.values() {
+                    worker.desired.send_modify(|desired| desired.shut_down = Some(grace));
+                }
+            }
         }
     }
 
@@ -342,6 +386,7 @@ impl Agent {
     }
 
     fn drop_worker(&mut self, uid: &str) {
+        self.finished.forget(uid);
         if let Some(worker) = self.pods.remove(uid) {
             self.promised -= worker.share;
             self.grant_what_waits();

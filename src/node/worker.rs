@@ -112,11 +112,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         tokio::select! {
             changed = desired.changed() => match changed {
                 Ok(()) => {
-                    let Desired { object, restarts, resize, eviction } = desired.borrow_and_update().clone();
+                    let Desired { object, restarts, resize, eviction, shut_down } = desired.borrow_and_update().clone();
                     worker.see(object);
                     worker.restart(restarts).await;
                     worker.see_answer(resize).await;
                     worker.see_eviction(eviction).await;
+                    worker.shut_down(shut_down).await;
                 }
                 // The object is gone, by force or because this worker removed it.
                 Err(_) => break,
@@ -163,6 +164,15 @@ impl Worker {
             self.told().evicted(&message);
             self.step(Event::Evicted { reason: "Evicted".into(), message, grace: Some(grace) }).await;
         }
+    }
+
+    /// Ends the pod with its node, as a kubelet does. Once it ends, hearing of it again changes nothing.
+    async fn shut_down(&mut self, bound: Option<Duration>) {
+        let Some(bound) = bound else { return };
+        let own = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+        let grace = Some(Duration::from_secs(u64::try_from(own).unwrap_or(1)).min(bound));
+        let message = "Pod was terminated in response to imminent node shutdown.".to_string();
+        self.step(Event::Evicted { reason: "Terminated".into(), message, grace }).await;
     }
 
     pub(super) fn place(&self, name: &str) -> Option<ContainerRef> {
