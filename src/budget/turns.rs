@@ -94,12 +94,12 @@ impl Turns {
     /// The largest share of the guests that compete, of which one has `share`.
     fn heaviest(&self, share: u64, now: u64) -> u64 {
         // Wraps after 49 days, which costs one forgotten guest.
-        let now = now / 1_000_000 & u64::from(u32::MAX);
+        let now = (now / 1_000_000) & u64::from(u32::MAX);
         let seen = self.heaviest.load(Relaxed);
         let (known, at) = (seen >> 32, seen & u64::from(u32::MAX));
         let age = now.wrapping_sub(at) & u64::from(u32::MAX);
         if share >= known || age > u64::from(FORGOTTEN_AFTER) {
-            self.heaviest.store(share << 32 | now, Relaxed);
+            self.heaviest.store((share << 32) | now, Relaxed);
             return share;
         }
         known
