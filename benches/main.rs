@@ -23,7 +23,7 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups, in the order of the table.
-const GROUPS: [Group; 13] = [
+const GROUPS: [Group; 14] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
@@ -31,6 +31,7 @@ const GROUPS: [Group; 13] = [
     ("density-10000", || density::figures(10_000)),
     ("api", api::requests),
     ("watchers", api::watchers),
+    ("api-under-spin", api::under_spin),
     ("serve", api::idle_serve),
     ("limits-quota", limits::quota),
     ("limits-timers", limits::timers),

@@ -71,7 +71,7 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
     known.extend(warnings);
     let clock = Clock::system().faster(args.speed);
     let builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
-    let node = builder.clock(clock).start()?;
+    let node = builder.resources(args.capacity.unwrap_or_default()).clock(clock).start()?;
     let changes = match args.watch {
         true => Some(Changes::follow(&args, images.clone(), engine, &pods, known)?),
         false => None,
