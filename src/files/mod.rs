@@ -4,6 +4,8 @@
 //! every mount is a preopened directory beside it. `runtime` sees [`Mounts`] alone, so the true
 //! mount table can take its place. Knows no WASI.
 
+mod message;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -36,6 +38,7 @@ pub struct Mounts {
     mounts: Vec<Mount>,
     /// Where the guest begins; absolute, normalised. Made where it is missing.
     working_dir: String,
+    message: Option<message::MessageFile>,
 }
 
 /// A directory that the guest may see, held open.
@@ -99,7 +102,7 @@ pub enum MountError {
 impl Mounts {
     /// A tree with `root` as `/`, filled with the image's files on first use.
     pub fn new(root: Option<PathBuf>, image: &'static [ImageFile], mounts: Vec<Mount>) -> Mounts {
-        Mounts { root, image, mounts, working_dir: "/".into() }
+        Mounts { root, image, mounts, working_dir: "/".into(), message: None }
     }
 
     /// The same tree with a directory in which the guest begins, as container runtimes make it.
@@ -119,19 +122,20 @@ impl Mounts {
             opened.push(OpenMount { at: mount.at.clone(), read_only: mount.read_only, dir: open_mount(mount)? });
         }
         self.make_working_dir(&opened)?;
+        if let Some(message) = &self.message {
+            message.make(&opened);
+        }
         Ok(opened)
     }
 
     fn make_working_dir(&self, opened: &[OpenMount]) -> Result<(), MountError> {
-        let within = |mount: &OpenMount| below(&self.working_dir, &mount.at).map(|rest| rest.to_string());
-        let places = opened.iter().filter_map(|mount| within(mount).map(|rest| (mount, rest)));
-        let Some((mount, rest)) = places.min_by_key(|(_, rest)| rest.len()) else { return Ok(()) };
+        let Some((mount, rest)) = place_of(&self.working_dir, opened) else { return Ok(()) };
         if rest.is_empty() || mount.read_only {
             return Ok(());
         }
         let failed = |source| MountError::WorkingDir { path: self.working_dir.clone(), source };
         let dir = mount.dir.try_clone().map_err(failed)?;
-        open_beneath(dir, &rest).map(drop).map_err(failed)
+        open_beneath(dir, rest).map(drop).map_err(failed)
     }
 
     fn make_root(&self, root: &Path) -> io::Result<()> {
@@ -171,6 +175,12 @@ pub fn normalized(path: &str) -> String {
 fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     let rest = path.strip_prefix(folder.trim_end_matches('/'))?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+}
+
+/// The mount in which `path` lies, and its path there.
+fn place_of<'m, 'p>(path: &'p str, opened: &'m [OpenMount]) -> Option<(&'m OpenMount, &'p str)> {
+    let places = opened.iter().filter_map(|mount| below(path, &mount.at).map(|rest| (mount, rest)));
+    places.min_by_key(|(_, rest)| rest.len())
 }
 
 fn open_mount(mount: &Mount) -> Result<File, MountError> {

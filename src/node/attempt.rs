@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::config::Configs;
 use super::env::Sources;
+use super::message::LastWords;
 use super::sandbox::Sandbox;
 use super::{SOURCE_ANNOTATION, Shared, env, limits};
 use crate::files::Mounts;
@@ -18,6 +19,8 @@ use crate::model::pods;
 use crate::network::Endpoint;
 use crate::runtime::{Control, Exit, Guests, Instance, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
+
+const DEFAULT_MESSAGE_PATH: &str = "/dev/termination-log";
 
 /// An attempt that begins.
 pub(super) struct Started {
@@ -31,6 +34,7 @@ pub(super) struct Running {
     pub(super) control: Control,
     pub(super) world: Arc<World>,
     pub(super) image: Arc<Image>,
+    pub(super) last_words: LastWords,
 }
 
 /// Why an attempt does not run.
@@ -120,13 +124,13 @@ impl Plan {
         let Command { program, argv } = self.command(&image, &env)?;
         let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
         let working_dir = working_dir.unwrap_or_else(|| image.working_dir.clone());
-        let mounts = self.mounts(&image)?.with_working_dir(&working_dir);
+        let mounts = Arc::new(self.mounts(&image)?.with_working_dir(&working_dir));
         let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
         let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
         let world = World {
             runtime: self.shared.runtime.clone(),
             name: self.container.name.clone(),
-            mounts: Arc::new(mounts),
+            mounts: mounts.clone(),
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
             working_dir,
@@ -136,8 +140,9 @@ impl Plan {
             instances: Guests::new(),
         };
         let world = Arc::new(world);
+        let last_words = LastWords::of(&self.pod, &self.container, mounts, self.log.clone());
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
-        let running = Running { control: instance.control(), world, image };
+        let running = Running { control: instance.control(), world, image, last_words };
         Ok(Started { instance, running })
     }
 
@@ -174,6 +179,7 @@ impl Plan {
         let mounts = self.sandbox.volumes.mounts(&self.container)?;
         let attempt = self.attempt.number.to_string();
         let root = self.sandbox.folder.join("containers").join(&self.container.name).join(attempt);
-        Ok(Mounts::new(Some(root), image.files, mounts))
+        let message = self.container.termination_message_path.as_deref().unwrap_or(DEFAULT_MESSAGE_PATH);
+        Ok(Mounts::new(Some(root), image.files, mounts).with_message_file(message))
     }
 }

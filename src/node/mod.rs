@@ -12,6 +12,7 @@ mod events;
 mod exec;
 mod limits;
 mod logs;
+mod message;
 mod perform;
 mod registration;
 mod sandbox;

@@ -86,7 +86,7 @@ impl Worker {
                     let message = exit.message().unwrap_or_default();
                     log.write(Stream::Stderr, format!("{name}: {message}\n").as_bytes(), now);
                     let started = Event::Started { attempt, container_id, image_id: String::new() };
-                    Fact::NeverRan(started, exited(attempt, &exit))
+                    Fact::NeverRan(started, exited(attempt, &exit, exit.message().map(Into::into)))
                 }
             };
             log.close(now);

@@ -199,13 +199,21 @@ impl Worker {
                         return Fact::Running(started, attempt, instance);
                     }
                     let exit = instance.exited().await;
-                    Fact::NeverRan(started, exited(attempt, &exit))
+                    Fact::NeverRan(started, exited(attempt, &exit, exit.message().map(Into::into)))
                 }));
                 self.step(Event::Tick).await;
             }
             Fact::Running(event, attempt, mut instance) => {
                 self.told().started(attempt);
-                self.facts.push(Box::pin(async move { Fact::Event(exited(attempt, &instance.exited().await)) }));
+                let last_words = self.running.get(&attempt).map(|running| running.last_words.clone());
+                self.facts.push(Box::pin(async move {
+                    let exit = instance.exited().await;
+                    let message = match last_words {
+                        Some(last_words) => last_words.after(&exit).await,
+                        None => exit.message().map(Into::into),
+                    };
+                    Fact::Event(exited(attempt, &exit, message))
+                }));
                 self.step(event).await;
             }
         }
@@ -272,8 +280,7 @@ impl Worker {
     }
 }
 
-pub(super) fn exited(attempt: Attempt, exit: &Exit) -> Event {
-    let message = exit.message().map(Into::into);
+pub(super) fn exited(attempt: Attempt, exit: &Exit, message: Option<String>) -> Event {
     Event::Exited { attempt, code: exit.code(), reason: exit.reason().into(), message }
 }
 
