@@ -19,9 +19,10 @@ use wasmpod::apiserver::gate::Gate;
 use wasmpod::apiserver::{Api, router, server};
 use wasmpod::clock::Clock;
 use wasmpod::control::{Body as Object, Key, Preconditions, Update};
+use wasmpod::embedded::Builder;
 
 use super::figures::{Figure, percentile};
-use super::native::field;
+use super::native::{field, millis};
 use super::start::program;
 
 /// Pods in the list.
@@ -35,7 +36,7 @@ struct Target {
     token: String,
 }
 
-/// A node whose pods nobody runs, served, and the handlers beside it.
+/// A node, served, and the handlers beside it.
 struct Bench {
     tokio: tokio::runtime::Runtime,
     node: Node,
@@ -44,10 +45,14 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::of(Node::builder().scheduler(false))
+    }
+
+    fn of(node: Builder) -> Bench {
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
         let folder = tempfile::tempdir().expect("a folder");
         let (node, ours) = tokio.block_on(async {
-            let node = Node::builder().scheduler(false).start().expect("a node");
+            let node = node.start().expect("a node");
             let credentials = Arc::new(Credentials::of(folder.path(), &[], &[]).expect("credentials"));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
@@ -129,6 +134,24 @@ impl Target {
         f64::from(count) / begun.elapsed().as_secs_f64()
     }
 
+    /// Milliseconds that each of `count` requests over one connection takes, with pauses between them.
+    fn latencies(&self, path: &str, count: usize) -> Vec<f64> {
+        let mut reader = self.ask(path);
+        let head = self.head(path);
+        let mut body = Vec::new();
+        let mut times = Vec::with_capacity(count);
+        let mut begun = Instant::now();
+        for _ in 0..count {
+            body.resize(length(&mut reader), 0);
+            reader.read_exact(&mut body).expect("a body");
+            times.push(millis(begun.elapsed()));
+            std::thread::sleep(Duration::from_millis(2));
+            begun = Instant::now();
+            reader.get_mut().write_all(&head).expect("sent");
+        }
+        times
+    }
+
     /// Events per second until `count` have come.
     fn events(&self, path: &str, count: usize) -> f64 {
         let begun = Instant::now();
@@ -196,6 +219,29 @@ pub fn requests() -> Vec<Figure> {
     ];
     figures.push(watch_events(&bench));
     figures
+}
+
+/// What a request for one pod takes while guests want all the processors.
+pub fn under_spin() -> Vec<Figure> {
+    const SPINNING: usize = 8;
+    let bench = Bench::of(Node::builder());
+    bench.tokio.block_on(async {
+        for i in 0..SPINNING {
+            let pod = format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: spin-{i}}}, spec: {{containers: [{{name: c, \
+                 image: busybox, command: [sh, -c, 'while true; do :; done']}}]}}}}"
+            );
+            bench.node.apply(pod).await.expect("applied");
+        }
+        for i in 0..SPINNING {
+            bench.node.wait_ready(&format!("spin-{i}")).await.expect("it spins");
+        }
+    });
+    let mut times = bench.ours.latencies("/api/v1/namespaces/default/pods/spin-0", 2000);
+    let figure = Figure::new("api_p99_under_spin", percentile(&mut times, 0.99), "ms").at_most(5.0);
+    let Bench { tokio, node, .. } = bench;
+    tokio.block_on(node.stop());
+    vec![figure]
 }
 
 /// A watcher that catches up with changes that have been.

@@ -22,7 +22,7 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups, in the order of the table.
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
@@ -30,6 +30,7 @@ const GROUPS: [Group; 10] = [
     ("density-10000", || density::figures(10_000)),
     ("api", api::requests),
     ("watchers", api::watchers),
+    ("api-under-spin", api::under_spin),
     ("serve", api::idle_serve),
     ("validate", validate::figures),
     ("binary", start::binary),

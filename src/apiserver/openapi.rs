@@ -201,8 +201,8 @@ fn say_how_it_merges(schemas: &mut Map<String, Value>, of: &str, path: &str, str
 
 /// The type of a field, or of its items.
 fn referred(field: &Value) -> Option<String> {
-    let field = if field["items"].is_object() { &field["items"] } else { field };
-    let reference = field["$ref"].as_str().or_else(|| field["allOf"][0]["$ref"].as_str())?;
+    let field = field.get("items").unwrap_or(field);
+    let reference = field.get("$ref").or_else(|| field.pointer("/allOf/0/$ref"))?.as_str()?;
     reference.rsplit('/').next().map(Into::into)
 }
 

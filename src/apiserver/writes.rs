@@ -7,7 +7,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::{Binding, Pod};
 use k8s_openapi::api::policy::v1::Eviction;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::accept::Asked;
@@ -242,14 +243,20 @@ fn with_code(mut response: Response, code: StatusCode) -> Response {
 
 /// A `Status` that says that it is done.
 fn success(code: StatusCode, object: Option<&Object>) -> Response {
+    #[derive(Deserialize)]
+    struct Named {
+        metadata: ObjectMeta,
+    }
     let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
-    if let (Some(object), Some(fields)) = (object, status.as_object_mut()) {
-        let uid =
-            serde_json::from_slice::<serde_json::Value>(&object.json).unwrap_or_default()["metadata"]["uid"].take();
-        let details = json!({"name": &*object.key.name, "kind": object.key.resource.plural, "uid": uid});
-        fields.insert("details".into(), details);
-    } else if let Some(fields) = status.as_object_mut() {
-        fields.insert("code".into(), code.as_u16().into());
+    if let Some(fields) = status.as_object_mut() {
+        match object {
+            Some(Object { key, json, .. }) => {
+                let uid = serde_json::from_slice::<Named>(json).ok().and_then(|object| object.metadata.uid);
+                let details = json!({"name": &*key.name, "kind": key.resource.plural, "uid": uid});
+                fields.insert("details".into(), details);
+            }
+            None => drop(fields.insert("code".into(), code.as_u16().into())),
+        }
     }
     with_code(answer::json(status.to_string()), code)
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::embedded::Capacity;
+
 pub use clients::{Connection, DescribeArgs, LogsArgs, PsArgs, PsOutput};
 
 mod clients;
@@ -120,6 +122,11 @@ pub struct ServeArgs {
     #[arg(long)]
     pub builtin_images: bool,
 
+    /// What pods may request together: cpu, memory, pods, ephemeral-storage, as in cpu=4,memory=8Gi [default: what the
+    /// machine has]
+    #[arg(long, value_name = "NAME=AMOUNT,…")]
+    pub capacity: Option<Capacity>,
+
     /// How long pods and requests may take to end
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub shutdown_grace: Duration,
@@ -187,6 +194,11 @@ pub struct RunArgs {
     /// A pod fails when one of its containers is restarted more often
     #[arg(long, value_name = "N")]
     pub max_restarts: Option<u32>,
+
+    /// What pods may request together: cpu, memory, pods, ephemeral-storage, as in cpu=4,memory=8Gi [default: what the
+    /// machine has]
+    #[arg(long, value_name = "NAME=AMOUNT,…")]
+    pub capacity: Option<Capacity>,
 
     /// Print the final Pod objects to standard output (logs go to standard error then)
     #[arg(short, long, value_enum, value_name = "FORMAT")]

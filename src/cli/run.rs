@@ -69,7 +69,7 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
     programs::compile(&pods, &images, &engine, &mut known, |notice| tell!("{notice}")).await;
     known.extend(warnings);
     let builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
-    let node = builder.start()?;
+    let node = builder.resources(args.capacity.unwrap_or_default()).start()?;
     let changes = match args.watch {
         true => Some(Changes::follow(&args, images.clone(), engine, &pods, known)?),
         false => None,

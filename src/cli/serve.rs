@@ -67,7 +67,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
         let folders = CacheFolders { cache: state.folder().join("cache"), state: state.folder().into() };
         node = node.engine(Runtime::new(Some(folders))?);
     }
-    let node = node.start()?;
+    let node = node.resources(args.capacity.unwrap_or_default()).start()?;
     let control = node.control().clone();
     ensure_namespace(&*control, "default").await?;
     create(&*control, pods).await?;

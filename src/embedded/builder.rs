@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::Node;
-use super::engine::{capacity, engine};
+use super::capacity::Capacity;
+use super::engine::engine;
 use super::folder::Folder;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
@@ -40,6 +41,7 @@ pub struct Builder {
     host_paths: HostPaths,
     clock: Option<Clock>,
     capacity: Option<usize>,
+    resources: Capacity,
     engine: Option<Arc<Runtime>>,
     scheduler: bool,
     keep_volumes: bool,
@@ -85,6 +87,7 @@ impl Default for Builder {
             host_paths: HostPaths::All,
             clock: None,
             capacity: None,
+            resources: Capacity::default(),
             engine: None,
             scheduler: true,
             keep_volumes: false,
@@ -145,6 +148,13 @@ impl Builder {
         self
     }
 
+    /// What pods may ask for together; what `resources` does not name, and all where nothing is said, is as
+    /// much as the machine has. A pod that asks for more is rejected, as by a kubelet (`OutOfmemory`).
+    pub fn resources(mut self, resources: Capacity) -> Builder {
+        self.resources = resources;
+        self
+    }
+
     /// Runs guests; the engine that all nodes of this process share where nothing is said.
     pub fn engine(mut self, engine: Arc<Runtime>) -> Builder {
         self.engine = Some(engine);
@@ -201,7 +211,7 @@ impl Builder {
             host_ip: self.host_ip,
             folder: folder.path().into(),
             host_paths: self.host_paths,
-            max_containers: self.capacity.unwrap_or_else(capacity),
+            capacity: self.resources.or_the_machines(folder.path(), self.capacity),
             keep_volumes: self.keep_volumes,
             spool: spool.clone(),
         };

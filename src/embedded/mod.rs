@@ -6,6 +6,7 @@
 
 mod apply;
 mod builder;
+mod capacity;
 mod engine;
 mod folder;
 mod wait;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 pub use apply::{ApplyError, Desired};
 pub use builder::{Builder, StartError};
+pub use capacity::{Capacity, CapacityError};
 pub use engine::{capacity, engine};
 pub use wait::WaitError;
 

@@ -61,8 +61,13 @@ enum Programs {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// This is no image name.
-    #[error("couldn't parse image name {0:?}")]
-    InvalidName(String),
+    #[error("couldn't parse image name {image:?}: invalid reference format{}", .why)]
+    InvalidName {
+        /// The name as the container gives it.
+        image: String,
+        /// What is wrong with it, behind a colon; may be empty.
+        why: String,
+    },
     /// The file that the name means can't be read.
     #[error("cannot read {path:?} for image {image:?}")]
     File {
@@ -92,7 +97,7 @@ impl ImageError {
     /// The reason that a waiting container shows (K35).
     pub fn reason(&self) -> &'static str {
         match self {
-            ImageError::InvalidName(_) => "InvalidImageName",
+            ImageError::InvalidName { .. } => "InvalidImageName",
             ImageError::File { .. } | ImageError::Unknown { .. } | ImageError::NotBuilt => "ErrImagePull",
         }
     }
@@ -248,7 +253,8 @@ impl Images {
         if let Some(image) = self.found.lock().get(name) {
             return Ok(image.clone());
         }
-        let canonical = reference::canonical(name).ok_or_else(|| ImageError::InvalidName(name.into()))?;
+        let canonical = reference::canonical(name)
+            .ok_or_else(|| ImageError::InvalidName { image: name.into(), why: reference::fault(name) })?;
         let image = if self.built_in { builtin::image(name, &canonical)? } else { None };
         let image = Arc::new(image.ok_or_else(|| ImageError::Unknown { image: name.into() })?);
         self.found.lock().insert(name.into(), image.clone());

@@ -37,6 +37,20 @@ pub fn canonical(name: &str) -> Option<String> {
     Some(format!("{domain}/{library}{path}"))
 }
 
+/// What is wrong with a name that is none, behind a colon; empty where it is only that.
+pub fn fault(name: &str) -> String {
+    let path = match name.split_once('/') {
+        Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => path.to_string(),
+        Some(_) => name.to_string(),
+        None => format!("library/{name}"),
+    };
+    let repository = path.split_once(':').map_or(path.as_str(), |(repository, _)| repository);
+    if repository.chars().any(char::is_uppercase) {
+        return format!(": repository name ({repository}) must be lowercase");
+    }
+    String::new()
+}
+
 fn is_tag(tag: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let rest = |c: char| word(c) || c == '.' || c == '-';

@@ -44,8 +44,8 @@ pub(super) fn of(
     let serving: Vec<&ContainerStatus> = sidecars.chain(all_apps).collect();
     let containers_ready = readiness("ContainersReady", over, &serving);
     let ready = gated(readiness("Ready", over, &serving), spec, before);
-    let sandbox =
-        Verdict { holds: matches!(pod.sandbox, Sandbox::Ready { .. }), ..Verdict::holds("PodReadyToStartContainers") };
+    let there = matches!(pod.sandbox, Sandbox::Ready { .. } | Sandbox::TearingDown { .. });
+    let sandbox = Verdict { holds: there, ..Verdict::holds("PodReadyToStartContainers") };
     let ours = [sandbox, initialized(pod, over, all_init), ready, containers_ready, Verdict::holds("PodScheduled")];
     let is_ours = |c: &&PodCondition| !ours.iter().any(|v| v.kind == c.type_);
     let mut conditions: Vec<PodCondition> = before.iter().filter(is_ours).cloned().collect();

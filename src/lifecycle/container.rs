@@ -28,8 +28,19 @@ pub struct Ended {
     pub finished: Duration,
     /// As the status shows it (`wasmpod://…`); empty where none is known.
     pub container_id: String,
-    /// What the container waits with for its next attempt, where this one was ended for it.
-    pub trouble: Option<Trouble>,
+    /// What it ended of.
+    pub(super) of: Cut,
+}
+
+/// What an attempt ended of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It ended by itself or with its pod.
+    Nothing,
+    /// A probe failed that restarts it.
+    Probe,
+    /// Its postStart hook failed; the container waits with that for its next attempt.
+    Hook(Trouble),
 }
 
 /// Why a container can't start now; it is tried again.
@@ -270,12 +281,31 @@ impl Container {
         self.image_backoff = ImageBackoff::default();
     }
 
+    /// By which end the wait for the next attempt is judged: by `ended` itself, but a container that a
+    /// probe brings down is started again in the same breath, judged by what had ended before it.
+    pub(super) fn judged_by(&self, ended: &Ended) -> Option<Duration> {
+        match ended.of {
+            Cut::Probe => self.previous.as_ref().map(|before| before.finished),
+            Cut::Nothing | Cut::Hook(_) => Some(ended.finished),
+        }
+    }
+
+    /// How long the container waits from `ended` on before its next attempt.
+    pub(super) fn delay(&self, ended: &Ended, now: Duration) -> Duration {
+        let Some(judged) = self.judged_by(ended) else { return Duration::ZERO };
+        let delay = self.backoff.delay(judged);
+        // What a probe brought down waits only if the end before it still counts.
+        if ended.of == Cut::Probe && now >= judged + delay { Duration::ZERO } else { delay }
+    }
+
     /// Begins the next attempt; returns its number.
     pub(super) fn begin(&mut self, now: Now) -> u32 {
         let stage = std::mem::replace(&mut self.stage, Stage::Starting);
         match stage {
             Stage::Exited(ended) => {
-                self.backoff.restarted(ended.finished, now.mono);
+                if let Some(judged) = self.judged_by(&ended) {
+                    self.backoff.restarted(judged, now.mono);
+                }
                 self.replaces = Some(Replaced { ended, waited: None });
             }
             Stage::BackOff { ended, delay, shown } => {
@@ -351,9 +381,9 @@ impl Container {
     /// The attempt is over.
     pub(super) fn exited(&mut self, code: i32, reason: String, message: Option<String>, now: Now) {
         let stage = std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None });
-        let (since, trouble) = match stage {
-            Stage::Running { since } | Stage::PostStart { since } => (since, None),
-            Stage::Stopping { since, stop, .. } => (since, stop.trouble),
+        let (since, of) = match stage {
+            Stage::Running { since } | Stage::PostStart { since } => (since, Cut::Nothing),
+            Stage::Stopping { since, stop, .. } => (since, stop.cut),
             // Whoever reports an end has reported the start before.
             Stage::Starting | Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => {
                 self.stage = stage;
@@ -372,7 +402,7 @@ impl Container {
             finished_at: now.wall,
             finished: now.mono,
             container_id: self.container_id.clone(),
-            trouble,
+            of,
         };
         self.stage = match self.replace_by.take() {
             Some(_) => Stage::Due(ended),

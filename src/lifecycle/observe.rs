@@ -2,12 +2,12 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::container::{Container, Release, Stage, Trouble};
+use super::container::{Container, Cut, Release, Stage, Trouble};
 use super::event::{Action, Event, Note};
 use super::pod::{Deletion, Failing, PodState, Sandbox, begin_stop};
 use super::policy::Next;
 use super::probes::{ProbeKind, Probed};
-use super::stop::{FLOOR, Order};
+use super::stop::{FLOOR, Hook, Order};
 use super::{Attempt, ContainerRef, Now, Role};
 use crate::model::pods;
 
@@ -73,7 +73,8 @@ impl PodState {
             Event::PostStarted { attempt, failed } => self.post_started(attempt, failed, now, &mut told),
             Event::PreStopped { attempt, failed } => {
                 if let Some(container) = self.current(attempt) {
-                    if failed {
+                    let runs = matches!(&container.stage, Stage::Stopping { stop, .. } if stop.hook == Hook::Runs);
+                    if failed && runs {
                         told.push(Note::warning(attempt.container, "FailedPreStopHook", "PreStopHook failed".into()));
                     }
                     if let Stage::Stopping { stop, .. } = &mut container.stage {
@@ -82,7 +83,9 @@ impl PodState {
                 }
             }
             Event::Probed { attempt, kind, probed } => self.probed(attempt, kind, &probed, now, &mut told),
-            Event::Exited { attempt, code, reason, message } => self.exited(attempt, code, (reason, message), now),
+            Event::Exited { attempt, code, reason, message } => {
+                self.exited(attempt, code, (reason, message), now, &mut told);
+            }
             Event::Restart { container, grace } => {
                 if self.goes_on() {
                     self.replace(container, now.mono + grace);
@@ -153,8 +156,8 @@ impl PodState {
         let Stage::PostStart { since } = container.stage else { return };
         let Some(message) = failed else { return container.runs(since) };
         told.push(Note::warning(attempt.container, "FailedPostStartHook", "PostStartHook failed".into()));
-        let trouble = Some(Trouble { reason: "PostStartHookError".into(), message });
-        let order = Order { by, floor: FLOOR, message: "FailedPostStartHook".into(), trouble };
+        let cut = Cut::Hook(Trouble { reason: "PostStartHookError".into(), message });
+        let order = Order { by, floor: FLOOR, message: "FailedPostStartHook".into(), cut };
         begin_stop(container, attempt.container, order, now, told);
     }
 
@@ -182,9 +185,13 @@ impl PodState {
         }
     }
 
-    fn exited(&mut self, attempt: Attempt, code: i32, how: (String, Option<String>), now: Now) {
+    fn exited(&mut self, attempt: Attempt, code: i32, how: (String, Option<String>), now: Now, told: &mut Vec<Action>) {
         let by = now.mono + self.grace;
         let Some(container) = self.current(attempt) else { return };
+        if matches!(&container.stage, Stage::Stopping { stop, .. } if stop.hook == Hook::Runs) {
+            // It ended with its container.
+            told.push(Note::warning(attempt.container, "FailedPreStopHook", "PreStopHook failed".into()));
+        }
         container.exited(code, how.0, how.1, now);
         let all = matches!(container.stage, Stage::Exited(_)) && container.policy.after(code) == Next::RestartAll;
         if all && self.goes_on() {

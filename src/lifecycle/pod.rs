@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::container::{Container, RESYNC, Release, Shown, Stage, Trouble};
+use super::container::{Container, Cut, RESYNC, Release, Shown, Stage, Trouble};
 use super::event::{Action, Event, Note};
 use super::policy::{Kind, Next, RestartPolicy};
 use super::probes::Due;
@@ -143,10 +143,11 @@ impl PodState {
         self.containers().find(|c| c.name == name).map_or(0, |c| c.restarts)
     }
 
-    /// The containers of which something may be running.
-    pub fn live(&self) -> impl Iterator<Item = ContainerRef> {
+    /// The containers that run and that nobody has asked to end.
+    pub fn unasked(&self) -> impl Iterator<Item = ContainerRef> {
         let places = |role, all: &[Container]| -> Vec<ContainerRef> {
-            let live = all.iter().enumerate().filter(|(_, c)| c.is_live());
+            let unasked = |c: &Container| c.is_live() && !matches!(c.stage, Stage::Stopping { .. });
+            let live = all.iter().enumerate().filter(|(_, c)| unasked(c));
             live.map(|(index, _)| ContainerRef { role, index }).collect()
         };
         let init = places(Role::Init, &self.init);
@@ -360,15 +361,15 @@ impl PodState {
 fn order(container: &Container, ending: Option<Duration>, grace: Duration, now: Now) -> Option<Order> {
     let name = &container.name;
     if let Some(by) = ending {
-        return Some(Order { by, floor: FLOOR, message: format!("Stopping container {name}"), trouble: None });
+        return Some(Order { by, floor: FLOOR, message: format!("Stopping container {name}"), cut: Cut::Nothing });
     }
     if let Some(by) = container.replace_by {
         let message = format!("Container {name} definition changed, will be restarted");
-        return Some(Order { by, floor: Duration::ZERO, message, trouble: None });
+        return Some(Order { by, floor: Duration::ZERO, message, cut: Cut::Nothing });
     }
     let (kind, own) = container.probes.failed().filter(|_| matches!(container.stage, Stage::Running { .. }))?;
     let message = format!("Container {name} failed {} probe, will be restarted", kind.word().to_ascii_lowercase());
-    Some(Order { by: now.mono + own.unwrap_or(grace), floor: FLOOR, message, trouble: None })
+    Some(Order { by: now.mono + own.unwrap_or(grace), floor: FLOOR, message, cut: Cut::Probe })
 }
 
 /// Begins the end of what lives of a container, or makes one under way shorter.
@@ -401,7 +402,7 @@ fn advance(container: &mut Container, at: ContainerRef, pod: &str, now: Now, act
     let back_off =
         |name: &str| Note::warning(at, "BackOff", format!("Back-off restarting failed container {name} in pod {pod}"));
     if let Stage::Exited(ended) = &container.stage {
-        let delay = container.backoff.delay(ended.finished);
+        let delay = container.delay(ended, now.mono);
         if container.policy.after(ended.code) == Next::Nothing {
             return;
         }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 
 use super::Now;
 use super::backoff::Backoff;
-use super::container::{Container, Ended, Release, Stage};
+use super::container::{Container, Cut, Ended, Release, Stage};
 use super::pod::{PodState, Sandbox};
 use super::status::LOST;
 use crate::model::pods;
@@ -59,7 +59,7 @@ fn restore(container: &mut Container, status: &ContainerStatus, now: Now) {
             finished_at: now.wall,
             finished: now.mono,
             container_id: container.container_id.clone(),
-            trouble: None,
+            of: Cut::Nothing,
         });
     } else if let Some(last) = last {
         // It waited for its next attempt.
@@ -83,7 +83,7 @@ fn ended(terminated: &ContainerStateTerminated, now: Now) -> Ended {
         finished_at,
         finished: mono(finished_at, now),
         container_id: terminated.container_id.clone().unwrap_or_default(),
-        trouble: None,
+        of: Cut::Nothing,
     }
 }
 

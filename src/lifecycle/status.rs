@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::backoff::go_duration;
 use super::conditions;
-use super::container::{Container, Ended, Stage};
+use super::container::{Container, Cut, Ended, Stage};
 use super::phase;
 use super::pod::{PodState, Sandbox};
 use super::policy::Kind;
@@ -115,13 +115,13 @@ impl PodState {
     ) -> (ContainerState, ContainerState) {
         // A pod that was ended meanwhile waits for nothing.
         let ends = self.deletion.is_some() || self.failing.is_some() || self.sandbox == Sandbox::Gone;
-        match (delay, &ended.trouble) {
+        match (delay, &ended.of) {
             (Some(delay), _) if !ends => {
                 let (delay, name) = (go_duration(delay), &container.name);
                 let message = format!("back-off {delay} restarting failed container={name} pod={}", self.place());
                 (waiting("CrashLoopBackOff", Some(message)), terminated(ended))
             }
-            (None, Some(trouble)) if !ends => {
+            (None, Cut::Hook(trouble)) if !ends => {
                 (waiting(&trouble.reason, Some(trouble.message.clone())), terminated(ended))
             }
             (_, _) => (terminated(ended), container.previous.as_ref().map(terminated).unwrap_or_default()),

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::Attempt;
-use super::container::Trouble;
+use super::container::Cut;
 use super::event::{Action, Note};
 
 /// The least between the request to end and the kill.
@@ -25,8 +25,8 @@ pub(super) struct Order {
     pub(super) floor: Duration,
     /// What its `Killing` event says.
     pub(super) message: String,
-    /// What the container waits with for its next attempt, where its end has a special reason.
-    pub(super) trouble: Option<Trouble>,
+    /// What the attempt ends of.
+    pub(super) cut: Cut,
 }
 
 /// An end under way.
@@ -35,7 +35,17 @@ pub(super) struct Stop {
     by: Duration,
     floor: Duration,
     step: Step,
-    pub(super) trouble: Option<Trouble>,
+    /// Whether its preStop hook runs, which may outlast its time.
+    pub(super) hook: Hook,
+    pub(super) cut: Cut,
+}
+
+/// A preStop hook of an end under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hook {
+    Runs,
+    /// There is none, or it is over.
+    Over,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,12 +64,12 @@ impl Stop {
     /// Begins the end of `attempt`, with its preStop hook where it has one and time for it.
     pub(super) fn begin(order: Order, attempt: Attempt, has_hook: bool, now: Duration) -> (Stop, Vec<Action>) {
         let mut actions = vec![Note::normal(attempt.container, "Killing", order.message)];
-        let mut step = Step::Turn;
+        let (mut step, mut hook) = (Step::Turn, Hook::Over);
         if has_hook && order.by > now {
             actions.push(Action::PreStop(attempt));
-            step = Step::PreStop;
+            (step, hook) = (Step::PreStop, Hook::Runs);
         }
-        (Stop { by: order.by, floor: order.floor, step, trouble: order.trouble }, actions)
+        (Stop { by: order.by, floor: order.floor, step, hook, cut: order.cut }, actions)
     }
 
     /// Its time may only get shorter.
@@ -69,6 +79,7 @@ impl Stop {
 
     /// Its preStop hook is over.
     pub(super) fn hook_is_over(&mut self) {
+        self.hook = Hook::Over;
         if self.step == Step::PreStop {
             self.step = Step::Turn;
         }

@@ -419,3 +419,36 @@ fn a_change_of_a_pod_that_is_over_or_deleted_starts_nothing() {
     story.step(changed(Role::App, 0));
     assert_eq!(story.exited(Role::App, 0, 1, 143), [Action::TearDown, Action::Remove]);
 }
+
+#[test]
+fn k27_k63_a_container_that_a_probe_brings_down_is_judged_by_the_end_before() {
+    let yaml = "{metadata: {name: p, namespace: ns, uid: u}, spec: {terminationGracePeriodSeconds: 1, containers: [
+        {name: c, image: x, livenessProbe: {periodSeconds: 2, failureThreshold: 1}}]}}";
+    let mut story = Story { pod: serde_yaml::from_str(yaml).expect("a pod"), ..Story::new("Always", &[], &["c"]) };
+    story.state = PodState::new(&story.pod);
+    story.step(Event::Tick);
+    story.step(Event::SetUp { ip: "10.0.0.1".into() });
+    let mut begun = vec![];
+    for second in 0..40 {
+        let mut actions = story.step(Event::Tick);
+        if second == 0 {
+            actions.push(start(Role::App, 0, 1));
+        }
+        while let Some(action) = actions.pop() {
+            actions.extend(match action {
+                Action::Start(attempt) => {
+                    begun.push(second);
+                    story.started(Role::App, 0, attempt.number)
+                }
+                Action::Probe(attempt, kind) => {
+                    story.step(Event::Probed { attempt, kind, probed: Probed::Failure("no".into()) })
+                }
+                Action::Kill(attempt) => story.exited(Role::App, 0, attempt.number, 137),
+                _ => vec![],
+            });
+        }
+        story.after(1);
+    }
+    // Each is probed every two seconds and takes two to end; two follow at once, the third after ten seconds.
+    assert_eq!(begun, [0, 4, 6, 18], "{:?}", story.shown("c"));
+}

@@ -72,7 +72,7 @@ pub fn read_sent<T: DeserializeOwned>(
     let found = found.into_kept();
     match object {
         Some(object) => Ok(Sent { object, passed_over: found.iter().filter_map(passed_over).collect() }),
-        None => Err(Unreadable::Wrong(found.iter().filter(|issue| is_wrong(issue)).map(placed).collect())),
+        None => Err(Unreadable::Wrong(found.iter().filter(is_wrong).map(placed).collect())),
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Running {
 pub(super) enum StartError {
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error("Failed to apply default image tag {image:?}")]
+    ImageName { image: String, source: ImageError },
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error(transparent)]
@@ -72,6 +74,7 @@ impl StartError {
         let retry = |reason: &str| Failure::Retry(Trouble { reason: reason.into(), message: message.clone() });
         match self {
             StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
+            StartError::ImageName { source, .. } => retry(source.reason()),
             StartError::NeverPull { .. } => retry("ErrImageNeverPull"),
             StartError::Env(_) | StartError::Volume(_) | StartError::Root { .. } | StartError::RootAsked { .. } => {
                 retry("CreateContainerConfigError")
@@ -104,6 +107,7 @@ impl Plan {
             ImageError::Unknown { image } if self.container.image_pull_policy.as_deref() == Some("Never") => {
                 StartError::NeverPull { image }
             }
+            error @ ImageError::InvalidName { .. } => StartError::ImageName { image: name.into(), source: error },
             error => StartError::Image(error),
         })
     }

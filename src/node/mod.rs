@@ -3,6 +3,7 @@
 //! Desired state comes by watch, observed state goes back as status; nobody calls across. A
 //! worker that panics is told of and started again from the stored status.
 
+mod admission;
 mod attempt;
 mod checks;
 mod config;
@@ -38,6 +39,7 @@ use crate::network::Addresses;
 use crate::runtime::{Guests, Runtime};
 use crate::volumes::HostPaths;
 
+pub use admission::Resources;
 pub use logs::Logs;
 
 /// Where the manifest of a pod came from; local images are relative to its folder.
@@ -53,8 +55,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// Which folders of the host its pods may mount.
     pub host_paths: HostPaths,
-    /// Containers that may run at once; a pod that needs more is rejected with `OutOfpods`.
-    pub max_containers: usize,
+    /// What its pods may ask for together; one that asks for more is rejected (`OutOfmemory`).
+    pub capacity: Resources,
     /// Whether what pods have written to their volumes waits for the next pod of the same name.
     pub keep_volumes: bool,
     /// Writes what containers say to files; logs are in memory alone where there is none.
@@ -83,8 +85,8 @@ pub struct Agent {
     workers: JoinSet<()>,
     /// By UID.
     pods: HashMap<String, Worker>,
-    /// Containers that admitted pods may run at once.
-    used: usize,
+    /// What admitted pods that are not over may ask for.
+    promised: Resources,
     /// Whose task is whose, for a worker that panics.
     tasks: HashMap<Id, String>,
     requests: mpsc::Receiver<Request>,
@@ -94,8 +96,10 @@ pub struct Agent {
 
 struct Worker {
     desired: watch::Sender<Desired>,
-    /// Containers that it may run at once; none once it is over.
-    weight: usize,
+    /// What it is promised; nothing once it is over.
+    share: Resources,
+    /// The generation of the spec that this follows from.
+    generation: Option<i64>,
 }
 
 /// What is wanted of a pod.
@@ -171,7 +175,7 @@ impl Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),
             pods: HashMap::new(),
-            used: 0,
+            promised: Resources::default(),
             tasks: HashMap::new(),
             requests,
             asking,
@@ -241,8 +245,12 @@ impl Agent {
         }
         let uid = pods::uid(&pod).to_string();
         if let Some(worker) = self.pods.get_mut(&uid) {
-            if pods::is_terminal(&pod) {
-                self.used -= std::mem::take(&mut worker.weight);
+            // A resize changes what a pod asks for, its end what it is promised.
+            let resized = worker.generation != pod.metadata.generation && worker.share.pods > 0;
+            if pods::is_terminal(&pod) || resized {
+                worker.generation = pod.metadata.generation;
+                self.promised -= std::mem::replace(&mut worker.share, Resources::of(&pod));
+                self.promised += worker.share;
             }
             worker.desired.send_if_modified(|known| {
                 let newer = object.revision > known.object.revision;
@@ -258,19 +266,16 @@ impl Agent {
 
     /// Starts the pod's worker, or one that rejects it where there is no room (K13).
     fn start(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
-        let needed = if pods::is_terminal(pod) { 0 } else { containers_at_once(pod) };
+        let (asked, generation) = (Resources::of(pod), pod.metadata.generation);
         let (desired, seen) = watch::channel(Desired { object, restarts: BTreeMap::new() });
         let shared = self.shared.clone();
-        let fits = self.used + needed <= shared.config.max_containers;
-        let task = if fits {
-            self.workers.spawn(worker::run(shared, seen))
-        } else {
-            self.workers.spawn(worker::reject(shared, seen, needed, self.used))
+        let (task, share) = match admission::check(&asked, &self.promised, &shared.config.capacity) {
+            Ok(()) => (self.workers.spawn(worker::run(shared, seen)), asked),
+            Err(refusal) => (self.workers.spawn(worker::reject(shared, seen, refusal)), Resources::default()),
         };
-        let weight = if fits { needed } else { 0 };
-        self.used += weight;
+        self.promised += share;
         self.tasks.insert(task.id(), uid.clone());
-        self.pods.insert(uid, Worker { desired, weight });
+        self.pods.insert(uid, Worker { desired, share, generation });
     }
 
     fn restart(&mut self, Request { uid, container, grace }: Request) {
@@ -290,7 +295,7 @@ impl Agent {
 
     fn drop_worker(&mut self, uid: &str) {
         if let Some(worker) = self.pods.remove(uid) {
-            self.used -= worker.weight;
+            self.promised -= worker.share;
         }
     }
 
@@ -301,7 +306,7 @@ impl Agent {
         };
         let Some(uid) = self.tasks.remove(&id) else { return };
         if panicked && let Some(worker) = self.pods.remove(&uid) {
-            self.used -= worker.weight;
+            self.promised -= worker.share;
             let object = worker.desired.borrow().object.clone();
             tracing::error!(pod = %object.key, %uid, "a pod's worker failed; it starts again from the stored status");
             if let Ok(pod) = object.decode::<Pod>() {
@@ -309,9 +314,4 @@ impl Agent {
             }
         }
     }
-}
-
-/// How many containers of a pod may run side by side: init containers run one by one.
-fn containers_at_once(pod: &Pod) -> usize {
-    pod.spec.as_ref().map_or(1, |spec| spec.containers.len().max(1))
 }

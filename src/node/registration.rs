@@ -1,10 +1,7 @@
 //! The node as an object: what it is made of, what it holds, that it is ready.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Config;
 use crate::model::{pods, version};
@@ -22,7 +19,7 @@ pub(super) fn object(config: &Config, now: Timestamp) -> Node {
     node.metadata.labels = Some(labels.map(|(key, value)| (key.to_string(), value.to_string())).into());
     node.spec = Some(NodeSpec::default());
     let address = |kind: &str, address: &str| NodeAddress { type_: kind.into(), address: address.into() };
-    let capacity = capacity(config);
+    let capacity = config.capacity.told();
     node.status = Some(NodeStatus {
         addresses: Some(vec![address("InternalIP", &config.host_ip), address("Hostname", &config.name)]),
         allocatable: Some(capacity.clone()),
@@ -49,26 +46,6 @@ pub(super) fn object(config: &Config, now: Timestamp) -> Node {
         ..NodeStatus::default()
     });
     node
-}
-
-/// What pods may use of this machine.
-fn capacity(config: &Config) -> BTreeMap<String, Quantity> {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut capacity = BTreeMap::from([
-        ("cpu".to_string(), Quantity(processors.to_string())),
-        ("pods".to_string(), Quantity(config.max_containers.to_string())),
-    ]);
-    if let Some(memory) = memory() {
-        capacity.insert("memory".into(), Quantity(memory));
-    }
-    capacity
-}
-
-/// `MemTotal` of /proc/meminfo, whose unit is KiB.
-fn memory() -> Option<String> {
-    let text = read("/proc/meminfo");
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    Some(format!("{}Ki", line.split_whitespace().next()?))
 }
 
 fn os_image() -> String {

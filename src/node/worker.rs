@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::watch;
 
+use super::admission::Refusal;
 use super::attempt::Running;
 use super::events::Told;
 use super::sandbox::Sandbox;
@@ -271,8 +272,7 @@ impl Worker {
 
     /// Ends what still runs, whose object has gone by force.
     async fn end(mut self) {
-        // Where the mark was seen that comes before, it has been told of already.
-        for container in self.state.live().into_iter().filter(|_| self.deletion_seen != Some(0)) {
+        for container in self.state.unasked() {
             self.told().killing(container);
         }
         self.tear_down().await;
@@ -285,19 +285,15 @@ pub(super) fn exited(attempt: Attempt, exit: &Exit, message: Option<String>) -> 
 }
 
 /// Refuses a pod that the node has no room for (K13, K14).
-pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Desired>, needed: usize, used: usize) {
+pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Desired>, refusal: Refusal) {
     let object = desired.borrow_and_update().object.clone();
     let Ok(pod) = object.decode::<Pod>() else { return };
-    let capacity = shared.config.max_containers;
-    let why = format!(
-        "Node didn't have enough resource: pods, requested: {needed}, used: {used}, capacity: {capacity} (a container \
-         counts as one: each takes memory maps, of which this process has few)"
-    );
-    Told { recorder: &shared.recorder, pod: &pod }.rejected("OutOfpods", &why);
+    let Refusal { reason, message } = refusal;
+    Told { recorder: &shared.recorder, pod: &pod }.rejected(&reason, &message);
     let status = PodStatus {
         phase: Some("Failed".into()),
-        reason: Some("OutOfpods".into()),
-        message: Some(format!("Pod was rejected: {why}")),
+        reason: Some(reason),
+        message: Some(format!("Pod was rejected: {message}")),
         start_time: Some(pods::time(shared.clock.now().wall)),
         ..pod.status.clone().unwrap_or_default()
     };

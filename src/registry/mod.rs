@@ -26,6 +26,7 @@ use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
 
 use self::change::Decision;
+use self::pod::Deletion;
 use crate::clock::Clock;
 use crate::control::{
     Body, ControlPlane, DeleteOptions, Deleted, Key, List, Object, Preconditions, Reason, Resource, Revision, Scope,
@@ -88,8 +89,15 @@ impl Registry {
             change::check_deletion(&options.preconditions, key, &current.metadata)?;
             Ok(pod::deletion(current, options.grace_seconds, now))
         };
-        let (gone, object) = self.change(key, &Preconditions::default(), deletion)?;
-        Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) })
+        loop {
+            let (step, object) = self.change(key, &Preconditions::default(), deletion)?;
+            match step {
+                Deletion::Marked => return Ok(Deleted::Marked(object)),
+                Deletion::Free if self.only_tries => return Ok(Deleted::Gone(object)),
+                Deletion::Free => {}
+                Deletion::Gone => return Ok(Deleted::Gone(object)),
+            }
+        }
     }
 }
 

@@ -25,6 +25,17 @@ fn a_commit_does_all_or_nothing() {
 }
 
 #[test]
+fn a_rehearsal_is_answered_like_a_commit_and_stores_nothing() {
+    let store = ObjectStore::new(10);
+    let first = store.commit(vec![put("a", Expect::Absent)]).expect("new").remove(0);
+    assert_eq!(store.rehearse(put("b", Expect::Absent)).map(|object| object.revision), Ok(0));
+    assert_eq!(store.rehearse(put("a", Expect::At(first.revision))).map(|object| object.revision), Ok(first.revision));
+    assert_eq!(store.rehearse(put("a", Expect::Absent)).err(), Some(CommitError::Exists(Key::pod("ns", "a"))));
+    assert!(store.get(&Key::pod("ns", "b")).is_none());
+    assert_eq!(store.revision(), first.revision);
+}
+
+#[test]
 fn a_stale_writer_is_told() {
     let store = ObjectStore::new(10);
     let first = store.commit(vec![put("a", Expect::Absent)]).expect("new");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use wasmpod::control::{Body, DeleteOptions, Key, Resource, Scope, WatchEvent, WatchStream};
 use wasmpod::embedded::Node;
 use wasmpod::model::pods;
@@ -17,10 +17,36 @@ struct Small {
 impl Small {
     async fn create(&self, name: &str, containers: usize) {
         let one = |i| format!("{{name: c{i}, image: registry.k8s.io/pause}}");
-        let list = (0..containers).map(one).collect::<Vec<_>>().join(", ");
+        self.create_of(name, (0..containers).map(one).collect::<Vec<_>>().join(", ")).await;
+    }
+
+    /// A pod of one container, of which more is said.
+    async fn create_with(&self, name: &str, more: &str) {
+        self.create_of(name, format!("{{name: c, image: registry.k8s.io/pause, {more}}}")).await;
+    }
+
+    async fn create_of(&self, name: &str, list: String) {
         let yaml = format!("{{metadata: {{name: {name}}}, spec: {{containers: [{list}]}}}}");
         let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
         self.node.control().create(Body::Pod(Box::new(pod))).await.expect("created");
+    }
+
+    /// Waits for an event of pod `name`.
+    async fn event(&self, name: &str, reason: &str, message: &str) {
+        let mut events = self.node.control().watch(&Scope::all(Resource::EVENTS), 1).await.expect("a watch");
+        let is_it = |event: &Event| {
+            event.involved_object.name.as_deref() == Some(name)
+                && event.reason.as_deref() == Some(reason)
+                && event.message.as_deref() == Some(message)
+                && event.type_.as_deref() == Some("Warning")
+        };
+        loop {
+            let event = events.next().await.expect("goes on").expect("in reach");
+            let WatchEvent::Change(_, object) = event else { continue };
+            if is_it(&object.decode::<Event>().expect("an event")) {
+                return;
+            }
+        }
     }
 
     /// Pod `name` once it runs or was refused.
@@ -65,5 +91,45 @@ async fn what_does_not_fit_is_rejected_and_there_is_room_again_when_others_have_
     }
     small.create("again", 2).await;
     assert_eq!(pods::phase(&*small.decided("again").await), "Running");
+    small.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k13_a_pod_that_requests_more_than_there_is_fails_with_kubelets_words_and_an_event() {
+    let capacity = "cpu=2,memory=1Gi,pods=2".parse().expect("amounts");
+    let node = Node::builder().resources(capacity).start().expect("a node");
+    let registered = loop {
+        let nodes = node.control().list(&Scope::all(Resource::NODES)).await.expect("a list").items;
+        match nodes.first() {
+            Some(object) => break object.decode::<k8s_openapi::api::core::v1::Node>().expect("a node"),
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let told = registered.status.as_ref().and_then(|status| status.allocatable.clone()).expect("amounts");
+    let told: Vec<&str> = ["cpu", "memory", "pods"].iter().map(|name| told[*name].0.as_str()).collect();
+    assert_eq!(told, ["2", "1048576Ki", "2"]);
+
+    let watch = node.control().watch(&Scope::all(Resource::PODS), 1).await.expect("a watch");
+    let mut small = Small { node, watch };
+    let request = |cpu: &str, memory: &str| format!("resources: {{requests: {{cpu: {cpu}, memory: {memory}}}}}");
+    small.create_with("fits", &request("1500m", "1Mi")).await;
+    assert_eq!(pods::phase(&*small.decided("fits").await), "Running");
+    for (name, resources, reason, lack) in [
+        ("cpu", request("600m", "1Mi"), "OutOfcpu", "cpu, requested: 600, used: 1500, capacity: 2000"),
+        (
+            "memory",
+            request("1m", "4Ti"),
+            "OutOfmemory",
+            "memory, requested: 4398046511104, used: 1048576, capacity: 1073741824",
+        ),
+    ] {
+        small.create_with(name, &resources).await;
+        let rejected = small.decided(name).await;
+        let status = rejected.status.as_ref().expect("a status");
+        let words = format!("Node didn't have enough resource: {lack}");
+        assert_eq!((pods::phase(&rejected), status.reason.as_deref()), ("Failed", Some(reason)));
+        assert_eq!(status.message, Some(format!("Pod was rejected: {words}")));
+        small.event(name, reason, &words).await;
+    }
     small.node.stop().await;
 }

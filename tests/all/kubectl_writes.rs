@@ -3,17 +3,17 @@
 use serde_json::Value;
 
 use crate::host::{pod, test_file};
-use crate::served::{Place, Served, node};
+use crate::served::{Served, node};
 
 const IDLE: &str = "containers: [{name: c, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}]";
 /// Notices that it is to end and goes on for a second.
 const SLOW: &str = "containers: [{name: c, image: busybox, command: [sh, -c, \
     'trap \"sleep 1; exit 0\" TERM; echo up; while true; do sleep 0.1; done']}]";
 
-/// Saves a manifest beside the node and tells its path.
+/// Saves a manifest beside the node and tells its path. What begins with a brace is JSON to kubectl.
 fn saved(node: &Served, name: &str, text: &str) -> String {
     let path = node.place.state().with_file_name(name);
-    std::fs::write(&path, text).expect("written");
+    std::fs::write(&path, format!("---\n{text}")).expect("written");
     path.display().to_string()
 }
 

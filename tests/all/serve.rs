@@ -109,7 +109,7 @@ fn who_writes_or_asks_too_much_is_refused_in_words() {
     let body = format!("{{\"x\": \"{}\"}}", "y".repeat(100_000));
     // Over HTTP/2, where an answer that comes before the body has been read may be lost.
     for _ in 0..10 {
-        let (code, text) = answer(&node, &pods, &["-H", &token, "-X", "POST", "-d", &body]);
+        let (code, text) = answer(&node, &pods, &["-H", &token, "-X", "PUT", "-d", &body]);
         assert_eq!(code, "405", "{text}");
     }
     let long = format!("{pods}?labelSelector={}", "a".repeat(40_000));

@@ -6,7 +6,7 @@ mod internal;
 mod qos;
 mod resize;
 mod status;
-mod totals;
+pub mod totals;
 mod update;
 mod validation;
 
@@ -89,21 +89,32 @@ pub(super) fn put_or_end(current: &Pod, next: Pod) -> Decision<()> {
     if ended && !waits { Decision::Delete(Box::new(next), ()) } else { Decision::Put(Box::new(next), ()) }
 }
 
+/// What a step of a deletion has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deletion {
+    /// The pod's node has to end it, or a finalizer to let go of it.
+    Marked,
+    /// Nobody has: the mark says so, and the next step removes the object.
+    Free,
+    Gone,
+}
+
 /// Marks the pod for its node, or removes it where no node has work with it (K65, K68) and no finalizer holds it.
-/// The answer is whether it is gone.
-pub(super) fn deletion(current: &Pod, asked: Option<i64>, now: Timestamp) -> Decision<bool> {
+/// As on a real server, watchers see the mark without time before they see the pod go.
+pub(super) fn deletion(current: &Pod, asked: Option<i64>, now: Timestamp) -> Decision<Deletion> {
     let spec = current.spec.as_ref();
     let scheduled = spec.and_then(|s| s.node_name.as_deref()).is_some_and(|node| !node.is_empty());
     let wish = asked.or(spec.and_then(|s| s.termination_grace_period_seconds)).unwrap_or(30);
     let wish = if wish < 0 { 1 } else { wish };
     let grace = if !scheduled || pods::is_terminal(current) { 0 } else { wish };
     let held = current.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
-    if grace == 0 && !held {
-        return Decision::Delete(Box::new(current.clone()), true);
-    }
+    let free = grace == 0 && !held;
     let already = current.metadata.deletion_grace_period_seconds;
+    if free && already == Some(0) {
+        return Decision::Delete(Box::new(current.clone()), Deletion::Gone);
+    }
     if already.is_some_and(|already| already <= grace) {
-        return Decision::Keep(false);
+        return Decision::Keep(Deletion::Marked);
     }
     let mut next = current.clone();
     let requested = match (&current.metadata.deletion_timestamp, already) {
@@ -116,5 +127,5 @@ pub(super) fn deletion(current: &Pod, asked: Option<i64>, now: Timestamp) -> Dec
     if current.metadata.deletion_timestamp.is_none() {
         next.metadata.generation = Some(current.metadata.generation.unwrap_or(0) + 1);
     }
-    Decision::Put(Box::new(next), false)
+    Decision::Put(Box::new(next), if free { Deletion::Free } else { Deletion::Marked })
 }

@@ -23,17 +23,16 @@ fn what_is_not_enforced_is_found_where_it_stands() {
         ),
         (
             "{volumes: [{name: a, secret: {secretName: c}}, {name: b, projected: {sources: []}}]}",
-            &["spec.volumes[1].projected can't be used yet: volumes are emptyDir, hostPath, configMap or secret so far"],
+            &[
+                "spec.volumes[1].projected can't be used yet: volumes are emptyDir, hostPath, configMap or secret so far",
+            ],
         ),
         (
             "{containers: [{name: a, livenessProbe: {tcpSocket: {port: 1}}}, {name: b, tty: true}]}",
             &["spec.containers[1].tty has no effect: it is not enforced yet"],
         ),
         ("{initContainers: [{name: a, restartPolicy: Always}]}", &[]),
-        (
-            "{containers: [{name: a, resources: {limits: {memory: 1Mi, cpu: 1}}}]}",
-            &[],
-        ),
+        ("{containers: [{name: a, resources: {limits: {memory: 1Mi, cpu: 1}}}]}", &[]),
         (
             "{containers: [{name: a, securityContext: {privileged: true, runAsUser: 7}}]}",
             &[

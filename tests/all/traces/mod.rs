@@ -2,8 +2,8 @@
 //! same states in the same order, the same events as often, the same times where rules fix them.
 
 mod events;
-mod recorded;
-mod run;
+pub mod recorded;
+pub mod run;
 mod spans;
 mod states;
 
