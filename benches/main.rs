@@ -9,6 +9,7 @@
 mod api;
 mod density;
 mod figures;
+mod limits;
 mod native;
 mod pods;
 mod start;
@@ -22,7 +23,7 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups, in the order of the table.
-const GROUPS: [Group; 11] = [
+const GROUPS: [Group; 14] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
@@ -32,6 +33,9 @@ const GROUPS: [Group; 11] = [
     ("watchers", api::watchers),
     ("api-under-spin", api::under_spin),
     ("serve", api::idle_serve),
+    ("limits-quota", limits::quota),
+    ("limits-timers", limits::timers),
+    ("limits-ends", limits::ends),
     ("validate", validate::figures),
     ("binary", start::binary),
 ];

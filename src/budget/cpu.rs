@@ -8,8 +8,9 @@
 //!
 //! Turns are a deficit round-robin among guests that compete, which are those that compute for longer
 //! than a tick. They go round a queue; at each turn an account is given credit in proportion to its
-//! weight, the heaviest a whole [`TURN`], and a guest whose account has no credit passes, unless
-//! nobody else is there. What is used is taken off the credit. Who waits for something goes
+//! weight, the heaviest a [`TURN`], and a guest whose account has no credit passes. What is
+//! used is taken off the credit. In rounds in which all pass, credit doubles from round to round, so that
+//! a light guest that is alone computes all the same. Who waits for something goes
 //! ahead at once when it has come, as long as it does not compute for a tick.
 //!
 //! Moments are nanoseconds since any beginning, the same for all accounts of a tree.
@@ -21,10 +22,13 @@ use super::Account;
 
 /// The period of quotas, in nanoseconds: Kubernetes' 100 ms.
 pub const PERIOD: u64 = 100_000_000;
-/// A turn of the heaviest, in nanoseconds; about a tick.
-const TURN: u64 = 1_000_000;
+/// What the heaviest is given at a turn, in nanoseconds: less than it then uses, which is a tick, or
+/// all would have credit at every turn, whatever they weigh.
+const TURN: u64 = 50_000;
+/// Credit that is kept.
+const MOST: i64 = 4_000_000;
 /// The most that an account owes to others that compete.
-const DEEPEST: i64 = 16_000_000;
+const DEEPEST: i64 = 100_000_000;
 /// No quota.
 const UNBOUNDED: u64 = u64::MAX;
 /// Periods of different accounts begin at different times, or all that are throttled would wake at
@@ -186,23 +190,18 @@ impl Account {
 pub struct Competitor(Arc<Account>);
 
 impl Competitor {
-    /// The guest's turn has come; `heaviest` is the largest weight of all that compete. Whether it may
-    /// compute; else it passes.
-    pub fn turn(&self, heaviest: u64) -> bool {
+    /// The guest's turn has come; `heaviest` is the largest weight of all that compete, and in the last
+    /// `idle` rounds nobody computed. Whether it may compute; else it passes.
+    pub fn turn(&self, heaviest: u64, idle: u32) -> bool {
         let cpu = &self.0.cpu;
         // Its guests share what the account is given.
         let heaviest = heaviest.max(self.0.weight()).saturating_mul(cpu.competing.load(Relaxed).max(1));
         let given = (TURN.saturating_mul(self.0.weight()) / heaviest).max(1);
-        let given = i64::try_from(given).unwrap_or(i64::MAX);
+        let given = i64::try_from(given).unwrap_or(i64::MAX).saturating_mul(1 << idle.min(30));
         // Credit is not saved up, nor is one long call paid for ever.
-        let grown = |credit: i64| credit.max(-DEEPEST).saturating_add(given).min(TURN.cast_signed());
+        let grown = |credit: i64| credit.max(-DEEPEST).saturating_add(given).min(MOST);
         let before = cpu.credit.fetch_update(Relaxed, Relaxed, |credit| Some(grown(credit)));
         before.is_ok_and(|credit| grown(credit) > 0)
-    }
-
-    /// Nobody was there to pass for: the guest computes, and owes no more than this turn.
-    pub fn nobody_else(&self) {
-        self.0.cpu.credit.fetch_max(0, Relaxed);
     }
 }
 

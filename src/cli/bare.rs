@@ -51,7 +51,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
             endpoint: Endpoint::new(PodNetwork::new([10, 88, 0, 1].into())),
             env: env.clone(),
             working_dir: "/".into(),
-            clock: Clock::system(),
+            clock: Clock::system().faster(args.speed),
             account: Account::root(Limits::NONE.of_container()),
             guests: Guests::new(),
             instances: Guests::new(),

@@ -15,11 +15,13 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::follow::Follower;
 use super::report;
+use crate::clock::Clock;
 use crate::model::{duration, outcome, pods};
 
 /// The view and what it has painted.
 pub struct Live {
     colour: bool,
+    clock: Clock,
     states: Vec<String>,
     /// The newest log lines, which stand below the states.
     lines: VecDeque<String>,
@@ -32,8 +34,8 @@ pub struct Live {
 const MIN_STATES: usize = 6;
 
 impl Live {
-    pub fn new(colour: bool) -> Live {
-        Live { colour, states: Vec::new(), lines: VecDeque::new(), painted: 0, begun: false }
+    pub fn new(colour: bool, clock: Clock) -> Live {
+        Live { colour, clock, states: Vec::new(), lines: VecDeque::new(), painted: 0, begun: false }
     }
 
     /// Paints the containers' states if they have changed.
@@ -114,9 +116,14 @@ impl Live {
             1 => "  1 restart".into(),
             n => format!("  {n} restarts"),
         };
-        let age = running_for(status).map(|seconds| format!("  {}", duration::human(seconds))).unwrap_or_default();
+        let age = self.running_for(status).map(|seconds| format!("  {}", duration::human(seconds))).unwrap_or_default();
         let mark = if self.colour { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.into() };
         format!("{mark} {name:<32} {state}{restarts}{age}")
+    }
+
+    fn running_for(&self, status: &ContainerStatus) -> Option<i64> {
+        let started = status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?;
+        Some(self.clock.now().wall.duration_since(started.0).as_secs())
     }
 }
 
@@ -124,11 +131,6 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.finish();
     }
-}
-
-fn running_for(status: &ContainerStatus) -> Option<i64> {
-    let started = status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?;
-    Some(jiff::Timestamp::now().duration_since(started.0).as_secs())
 }
 
 /// The first `columns` visible characters of a row, control sequences apart.

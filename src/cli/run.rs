@@ -22,6 +22,7 @@ use super::report;
 use super::show::Show;
 use super::signals::Signals;
 use super::wanted::Pods;
+use crate::clock::Clock;
 use crate::control::{ControlPlane, DeleteOptions, Reason};
 use crate::embedded::{self, Node};
 use crate::images::Images;
@@ -68,14 +69,15 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
     // What can't be compiled shows when its container starts, as it would on any node.
     programs::compile(&pods, &images, &engine, &mut known, |notice| tell!("{notice}")).await;
     known.extend(warnings);
+    let clock = Clock::system().faster(args.speed);
     let builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
-    let node = builder.resources(args.capacity.unwrap_or_default()).start()?;
+    let node = builder.resources(args.capacity.unwrap_or_default()).clock(clock).start()?;
     let changes = match args.watch {
         true => Some(Changes::follow(&args, images.clone(), engine, &pods, known)?),
         false => None,
     };
     let mut run = Run {
-        show: Show::new(args.output.is_some()),
+        show: Show::new(args.output.is_some(), clock),
         follower: Follower::start(node.control(), node.handle().clone()).await?,
         control: node.control().clone(),
         handle: node.handle().clone(),

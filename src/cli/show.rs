@@ -8,6 +8,7 @@ use super::follow::{Follower, Seen, Source};
 use super::live::Live;
 use super::plain;
 use super::report;
+use crate::clock::Clock;
 use crate::control::Key;
 use crate::logs::Entry;
 use crate::model::{outcome, pods};
@@ -30,12 +31,12 @@ enum View {
 }
 
 impl Show {
-    /// A live view where both outputs are a terminal, else plain lines.
-    pub fn new(stdout_is_taken: bool) -> Show {
+    /// A live view where both outputs are a terminal, else plain lines. Ages are told by `clock`.
+    pub fn new(stdout_is_taken: bool, clock: Clock) -> Show {
         let terminal = io::stdout().is_terminal() && io::stderr().is_terminal() && !stdout_is_taken;
         let capable = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = terminal && capable && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        let view = if terminal && capable { View::Live(Live::new(colour)) } else { View::Plain };
+        let view = if terminal && capable { View::Live(Live::new(colour, clock)) } else { View::Plain };
         Show { view, stdout_is_taken, colour, told: BTreeMap::new(), troubles: BTreeSet::new() }
     }
 

@@ -45,12 +45,28 @@ impl Clock {
 
     /// This moment.
     pub fn now(&self) -> Now {
-        let mono = self.start.elapsed().saturating_mul(self.speed);
-        let wall = match self.wall_at_start {
+        let mono = self.mono();
+        Now { mono, wall: self.wall_at(mono) }
+    }
+
+    /// This moment's monotonic time alone.
+    pub fn mono(&self) -> Duration {
+        self.start.elapsed().saturating_mul(self.speed)
+    }
+
+    /// This moment's wall time alone.
+    pub fn wall(&self) -> Timestamp {
+        match self.wall_at_start {
+            Some(_) => self.wall_at(self.mono()),
+            None => Timestamp::now(),
+        }
+    }
+
+    fn wall_at(&self, mono: Duration) -> Timestamp {
+        match self.wall_at_start {
             Some(wall) => wall.saturating_add(mono).unwrap_or(wall),
             None => Timestamp::now(),
-        };
-        Now { mono, wall }
+        }
     }
 
     /// Seconds of the house per second of the system.
@@ -73,7 +89,7 @@ impl Clock {
 
     /// Waits for as long as `duration` takes in the house.
     pub async fn sleep(&self, duration: Duration) {
-        self.sleep_until(self.now().mono.saturating_add(duration)).await;
+        self.sleep_until(self.mono().saturating_add(duration)).await;
     }
 }
 

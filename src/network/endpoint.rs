@@ -18,7 +18,7 @@ use super::{NetError, Receiver, Sender};
 /// More than this is cut.
 const MAX_BACKLOG: usize = 4096;
 /// An accepted connection on which nothing moved for so long counts as finished.
-const IDLE: Duration = Duration::from_secs(1);
+pub const IDLE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Owned {
@@ -101,10 +101,11 @@ impl Endpoint {
         listeners.iter().for_each(|l| l.close());
     }
 
-    /// Waits until no accepted connection is in use.
-    pub async fn quiet(&self) {
+    /// Waits until no accepted connection is in use; one on which nothing moved for `idle` is not
+    /// ([`IDLE`], in the time by which the container lives).
+    pub async fn quiet(&self, idle: Duration) {
         while let Some(last) = self.last_use() {
-            let until = last + IDLE;
+            let until = last + idle;
             if until <= Instant::now() {
                 return;
             }

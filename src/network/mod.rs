@@ -11,7 +11,7 @@ mod pod;
 mod stream;
 
 pub use addresses::{Address, Addresses};
-pub use endpoint::{Accepted, Endpoint, Listener};
+pub use endpoint::{Accepted, Endpoint, IDLE, Listener};
 pub use pipe::{Receiver, Sender};
 pub use pod::{Connection, PodNetwork};
 pub use stream::Stream;

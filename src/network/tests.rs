@@ -120,7 +120,7 @@ async fn draining_refuses_the_new_and_waits_for_the_accepted() {
     assert_eq!(server.connect(None, at("127.0.0.1:80")).err(), Some(NetError::ConnectionRefused));
 
     let waiter = server.clone();
-    let mut quiet = tokio::spawn(async move { waiter.quiet().await });
+    let mut quiet = tokio::spawn(async move { waiter.quiet(IDLE).await });
     for _ in 0..5 {
         assert!(tokio::time::timeout(Duration::from_millis(900), &mut quiet).await.is_err(), "in use");
         far.sender.send(Bytes::from_static(b"x"));

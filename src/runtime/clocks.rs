@@ -23,7 +23,7 @@ impl HostWallClock for Time {
 
     fn now(&self) -> Duration {
         // WASI has no times before 1970.
-        Duration::try_from(self.0.now().wall.as_duration()).unwrap_or_default()
+        Duration::try_from(self.0.wall().as_duration()).unwrap_or_default()
     }
 }
 
@@ -33,7 +33,7 @@ impl HostMonotonicClock for Time {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.0.now().mono.as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.0.mono().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -66,7 +66,7 @@ impl Pollable for Sleep {
 }
 
 fn sleep_until(host: &mut Host, until: Duration) -> wasmtime::Result<(Resource<DynPollable>,)> {
-    let over = until <= host.clock.now().mono;
+    let over = until <= host.clock.mono();
     let sleep = if over { Sleep::Over { yielded: false } } else { Sleep::Until(host.clock, until) };
     let sleep = host.table.push(sleep)?;
     Ok((subscribe(&mut host.table, sleep)?,))
@@ -80,7 +80,7 @@ pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     })?;
     p2.func_wrap("subscribe-duration", |mut store, (duration,): (u64,)| {
         let host = store.data_mut();
-        sleep_until(host, host.clock.now().mono.saturating_add(Duration::from_nanos(duration)))
+        sleep_until(host, host.clock.mono().saturating_add(Duration::from_nanos(duration)))
     })?;
     let mut p3 = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
     p3.func_wrap_concurrent("wait-until", |accessor, (when,): (u64,)| {

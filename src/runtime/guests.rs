@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Runtime;
-use super::world::End;
+use super::instance::End;
 
 /// Instances of one owner: a node, a container attempt, or the command that runs a single program.
 #[derive(Default)]

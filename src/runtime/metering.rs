@@ -21,7 +21,7 @@ use crate::budget::{Account, Competitor, PERIOD};
 /// What was used by short polls is told once it is as much as this, in nanoseconds.
 const WORTH_TELLING: u64 = 100_000;
 /// The heaviest guest is forgotten when it has had no turn for so many milliseconds.
-const FORGOTTEN_AFTER: u32 = 50;
+const FORGOTTEN_AFTER: u32 = 1000;
 
 thread_local! {
     /// Polls of guests that compete, on this thread.
@@ -66,8 +66,10 @@ pub struct Meter {
     preempted: Arc<AtomicBool>,
     throttled: Option<Throttled>,
     competitor: Option<Competitor>,
-    /// [`POLLED`] when the guest last passed.
+    /// [`POLLED`] when the guest passed its last turn.
     passed: Option<u64>,
+    /// Rounds of turns since then in which nobody computed.
+    idle: u32,
     /// Used and not told yet.
     untold: u64,
 }
@@ -87,7 +89,7 @@ pub enum Measured {
 
 impl Meter {
     pub fn new(account: Arc<Account>, preempted: Arc<AtomicBool>) -> Meter {
-        Meter { account, preempted, throttled: None, competitor: None, passed: None, untold: 0 }
+        Meter { account, preempted, throttled: None, competitor: None, passed: None, idle: 0, untold: 0 }
     }
 
     /// Whether the guest may be polled now; if not, `cx` will be woken.
@@ -146,15 +148,10 @@ impl Meter {
         let heaviest = turns.heaviest(self.account.weight(), now);
         let competitor = self.competitor.get_or_insert_with(|| self.account.compete());
         let polled = POLLED.get();
-        let alone = self.passed.replace(polled) == Some(polled);
-        if !competitor.turn(heaviest) {
-            if !alone {
-                return false;
-            }
-            competitor.nobody_else();
-        }
-        self.passed = None;
-        true
+        self.idle = if self.passed == Some(polled) { self.idle + 1 } else { 0 };
+        let takes = competitor.turn(heaviest, self.idle);
+        self.passed = (!takes).then_some(polled);
+        takes
     }
 
     /// The poll that began with [`Meter::poll_turn`] is over.
@@ -220,7 +217,7 @@ mod tests {
         let turns = Turns::new();
         let milli = 1_000_000;
         for (weight, at, want) in
-            [(2, 0, 2), (100, 1, 100), (2, 10, 100), (100, 40, 100), (50, 80, 100), (2, 91, 2), (50, 92, 50)]
+            [(2, 0, 2), (100, 1, 100), (2, 10, 100), (100, 400, 100), (50, 1400, 100), (2, 1401, 2), (50, 1402, 50)]
         {
             assert_eq!(turns.heaviest(weight, at * milli), want, "{weight} at {at} ms");
         }

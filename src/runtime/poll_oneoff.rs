@@ -153,7 +153,7 @@ async fn wait(host: &mut ModuleHost, clock: &Clock, wanted: &[Subscription]) -> 
     let until = wanted.iter().filter_map(|s| if let Waits::Until(until) = s.waits { Some(until) } else { None }).min();
     let waits = |for_it: Waits| wanted.iter().any(|s| s.waits == for_it);
     let at_once = wanted.iter().any(|s| match s.waits {
-        Waits::Until(until) => until <= clock.now().mono,
+        Waits::Until(until) => until <= clock.mono(),
         Waits::ToRead(descriptor) => descriptor != DESCRIPTOR && descriptor != STDIN,
         Waits::ToWrite => true,
     });
@@ -180,7 +180,7 @@ async fn wait(host: &mut ModuleHost, clock: &Clock, wanted: &[Subscription]) -> 
             None => pending().await,
         } } => {}
     }
-    ready.now = clock.now().mono;
+    ready.now = clock.mono();
     Ok(ready)
 }
 

@@ -47,7 +47,7 @@ impl Stdio {
     /// Tells whoever reads the output what became of the guest.
     pub(super) fn report(&self, message: &str, clock: Clock) {
         match self {
-            Stdio::Log(log) => log.write(Stream::Stderr, format!("{message}\n").as_bytes(), clock.now().wall),
+            Stdio::Log(log) => log.write(Stream::Stderr, format!("{message}\n").as_bytes(), clock.wall()),
             Stdio::Capture(capture) => capture.write(format!("{message}\n").as_bytes()),
             // The caller has the exit and words of its own for it.
             Stdio::Inherit => {}
@@ -57,7 +57,7 @@ impl Stdio {
     /// The guest has ended.
     pub(super) fn close(&self, clock: Clock) {
         match self {
-            Stdio::Log(log) => log.close(clock.now().wall),
+            Stdio::Log(log) => log.close(clock.wall()),
             Stdio::Capture(_) | Stdio::Inherit => {}
         }
     }
@@ -73,7 +73,7 @@ enum Writer {
 impl Writer {
     fn put(&self, bytes: &[u8]) {
         match self {
-            Writer::Log(log, stream, clock) => log.write(*stream, bytes, clock.now().wall),
+            Writer::Log(log, stream, clock) => log.write(*stream, bytes, clock.wall()),
             Writer::Capture(capture) => capture.write(bytes),
         }
     }

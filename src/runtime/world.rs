@@ -7,10 +7,9 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use futures_util::task::AtomicWaker;
 use tokio::sync::oneshot;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, UpdateDeadline};
@@ -20,6 +19,7 @@ use super::clocks;
 use super::exit::{Exit, error_chain, of_error};
 use super::guests::Guests;
 use super::host::{Host, ModuleHost, preopen};
+use super::instance::{By, Control, End, Instance};
 use super::memory::Memory;
 use super::metering::{Meter, to_the_end_of_the_queue};
 use super::program::{Kind, Program};
@@ -55,117 +55,6 @@ pub struct World {
     pub instances: Arc<Guests>,
 }
 
-/// How an instance is being ended.
-#[derive(Default)]
-pub(super) struct End {
-    /// 0 while nobody ends it, else a [`By`].
-    by: AtomicU8,
-    /// The task that runs the instance.
-    task: AtomicWaker,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
-    Kill = 1,
-    /// The default action of a request to end.
-    Request = 2,
-}
-
-impl End {
-    /// Ends it wherever it is; one that computes notices at the next tick.
-    pub(super) fn kill(&self) {
-        self.set(By::Kill);
-    }
-
-    fn set(&self, by: By) {
-        // The first one counts, so that a kill that follows a finished request changes nothing.
-        let _ = self.by.compare_exchange(0, by as u8, Ordering::SeqCst, Ordering::SeqCst);
-        self.task.wake();
-    }
-
-    fn by(&self) -> Option<By> {
-        match self.by.load(Ordering::SeqCst) {
-            0 => None,
-            1 => Some(By::Kill),
-            _ => Some(By::Request),
-        }
-    }
-}
-
-/// A running instance of a program. Dropping it kills the instance.
-pub struct Instance {
-    control: Control,
-    begun: oneshot::Receiver<()>,
-    exit: oneshot::Receiver<Exit>,
-}
-
-/// Ends an instance from elsewhere.
-#[derive(Clone)]
-pub struct Control {
-    end: Arc<End>,
-    notice: Arc<Notice>,
-    /// The program's; what was exec'd does not end with its listeners.
-    endpoint: Option<Arc<Endpoint>>,
-    account: Arc<Account>,
-    runtime: Arc<Runtime>,
-    handles_termination: bool,
-}
-
-impl Control {
-    fn end(&self, by: By) {
-        self.end.set(by);
-        // A guest that computes looks at the next tick, which is now.
-        self.runtime.engine().increment_epoch();
-    }
-
-    /// Ends the instance wherever it is.
-    pub fn kill(&self) {
-        self.end(By::Kill);
-    }
-
-    /// Asks the instance to end, as `signal` (`SIGTERM`, say) would. One that does not handle that refuses new connections, may finish
-    /// the accepted ones, and ends. One that waits for its CPU quota gets some of it at once.
-    pub fn ask_to_exit(&self, signal: &str) {
-        self.account.forgive();
-        self.end.task.wake();
-        if self.handles_termination {
-            self.notice.give(signal);
-            return;
-        }
-        let Some(endpoint) = self.endpoint.clone() else { return self.end(By::Request) };
-        endpoint.drain();
-        let control = self.clone();
-        self.runtime.spawn(async move {
-            endpoint.quiet().await;
-            control.end(By::Request);
-        });
-    }
-}
-
-impl Instance {
-    /// What ends it.
-    pub fn control(&self) -> Control {
-        self.control.clone()
-    }
-
-    /// Waits until the program is instantiated and runs; false if it ended before that.
-    pub async fn begun(&mut self) -> bool {
-        (&mut self.begun).await.is_ok()
-    }
-
-    /// Waits for the end. Cancel-safe.
-    pub async fn exited(&mut self) -> Exit {
-        // The sender is gone without a word only if the guests' runtime was shut down.
-        (&mut self.exit).await.unwrap_or(Exit::Killed)
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        self.control.kill();
-    }
-}
-
 /// What an instance is to its World.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -199,6 +88,7 @@ impl World {
             notice: notice.clone(),
             endpoint: (part == Part::Program).then(|| self.endpoint.clone()),
             account: self.account.clone(),
+            clock: self.clock,
             runtime: self.runtime.clone(),
             handles_termination: program.handles_termination,
         };
@@ -389,7 +279,7 @@ impl Future for Watched {
     type Output = Exit;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit> {
-        self.end.task.register(cx.waker());
+        self.end.watch(cx);
         if let Some(exit) = self.ended() {
             return Poll::Ready(exit);
         }

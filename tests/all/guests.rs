@@ -302,13 +302,24 @@ fn a_flood_can_be_ended_and_counts_what_it_lost() {
 
 #[test]
 fn a_guest_that_asks_for_it_is_told_of_its_end() {
-    let program = guest("wasm32-wasip2", "notice");
-    let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
-    child.wait_for("requested: false\n");
+    for program in forms("notice") {
+        let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
+        child.wait_for("requested: false\n");
+        child.interrupt();
+        let done = child.done().expect(130);
+        assert_eq!(done.log("p/c"), "requested: false\nnotified, requested: true\nSIGTERM\ndone\n");
+        assert_eq!(done.ended("c"), (3, "Error".into()));
+    }
+}
+
+#[test]
+fn a_component_of_wasi_0_3_waits_for_its_end_in_a_call() {
+    let child = run().manifest(&once(&p3("p3_notice"), &[], "")).args(["-o", "json"]).start();
+    child.wait_for("up\n");
     child.interrupt();
     let done = child.done().expect(130);
-    assert_eq!(done.log("p/c"), "requested: false\nnotified, requested: true\ndone\n");
-    assert_eq!(done.ended("c"), (3, "Error".into()));
+    assert_eq!(done.log("p/c"), "up\nSIGTERM\n");
+    assert_eq!(done.ended("c"), (1, "Error".into()));
 }
 
 #[test]

@@ -49,7 +49,7 @@ async fn a_guest_gets_the_processor_time_of_its_limit_and_no_more() {
             assert!(*got >= asked * least, "{millis}m of {}: {got}", accounts.len());
         }
         let throttled = accounts.first().expect("one").usage().cpu;
-        assert!(asked == [1000] || throttled.throttled_periods > 3 && throttled.throttled > 0, "{throttled:?}");
+        assert!(asked.len() != 4 || throttled.throttled_periods > 3 && throttled.throttled > 0, "{throttled:?}");
     }
 }
 

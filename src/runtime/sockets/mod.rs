@@ -91,7 +91,6 @@ enum SocketFault {
     /// The address does not fit the socket.
     Argument,
     WouldBlock,
-    Aborted,
 }
 
 impl From<NetError> for SocketFault {
@@ -173,8 +172,8 @@ impl Socket {
         let State::Listening(listener) = &self.state else { return Err(SocketFault::State) };
         match listener.accept() {
             Accepted::Connection(connection) => Ok(self.accepted(*connection)),
-            Accepted::None => Err(SocketFault::WouldBlock),
-            Accepted::Closed => Err(SocketFault::Aborted),
+            // The container is asked to end: as if nobody came any more, until it is ended.
+            Accepted::None | Accepted::Closed => Err(SocketFault::WouldBlock),
         }
     }
 

@@ -38,7 +38,6 @@ impl From<SocketFault> for SocketError {
             SocketFault::State => ErrorCode::InvalidState,
             SocketFault::Argument => ErrorCode::InvalidArgument,
             SocketFault::WouldBlock => ErrorCode::WouldBlock,
-            SocketFault::Aborted => ErrorCode::ConnectionAborted,
         };
         code.into()
     }

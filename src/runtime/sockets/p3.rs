@@ -40,7 +40,6 @@ impl From<SocketFault> for ErrorCode {
             SocketFault::Net(NetError::TooManySockets | NetError::NoFreeAddress) => ErrorCode::OutOfMemory,
             SocketFault::State | SocketFault::WouldBlock => ErrorCode::InvalidState,
             SocketFault::Argument => ErrorCode::InvalidArgument,
-            SocketFault::Aborted => ErrorCode::ConnectionAborted,
         }
     }
 }
@@ -106,7 +105,8 @@ impl StreamProducer<Host> for Incoming {
         }
         let connection = match self.0.accept() {
             Accepted::Connection(connection) => *connection,
-            Accepted::Closed => return Poll::Ready(Ok(StreamResult::Dropped)),
+            // The container is asked to end: as if nobody came any more, until it is ended.
+            Accepted::Closed => return if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending },
             // Another stream of this listener was faster.
             Accepted::None => {
                 cx.waker().wake_by_ref();

@@ -4,7 +4,6 @@
 //! (The shell acts on that request itself.)
 
 mod applets;
-mod lifecycle;
 mod proc;
 mod shell;
 
@@ -15,7 +14,7 @@ use std::task::Poll;
 use proc::{Proc, Running};
 
 /// The status of a process that ended by SIGTERM.
-const TERMINATED: i32 = 143;
+const TERMINATED: i32 = 128 + shell::TERM;
 
 fn main() {
     let proc = Proc::of_host();
@@ -40,7 +39,10 @@ async fn start(mut proc: Proc) -> i32 {
     let mut notice = pin!(lifecycle::termination());
     poll_fn(|cx| match command.as_mut().poll(cx) {
         Poll::Ready(code) => Poll::Ready(code),
-        Poll::Pending => notice.as_mut().poll(cx).map(|()| TERMINATED),
+        Poll::Pending => notice
+            .as_mut()
+            .poll(cx)
+            .map(|signal| shell::signal_number(&signal).map_or(TERMINATED, |number| 128 + number)),
     })
     .await
 }

@@ -10,8 +10,6 @@ use std::task::{Context, Poll, Waker};
 
 use wstd::time::Duration;
 
-use crate::lifecycle;
-
 /// The shared clock and notice.
 #[derive(Default)]
 pub struct Patience {

@@ -9,7 +9,7 @@ use core::alloc::{GlobalAlloc, Layout};
 
 mod bindings {
     wit_bindgen::generate!({
-        path: ["wit/poll.wit", "../../wit", "wit/world.wit"],
+        path: ["../lifecycle/wit/poll.wit", "../../wit", "wit/world.wit"],
         world: "wasmpod:pause/pause",
         generate_all,
     });

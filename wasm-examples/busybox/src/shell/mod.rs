@@ -9,7 +9,7 @@
 //! that are polled together, a background job is a task. `process` gives shells and jobs numbers
 //! and carries signals between them.
 //!
-//! The host's notice to end arrives as SIGTERM at process 1. As commands live inside the shell, no
+//! The host's notice to end arrives as SIGTERM, or as the pod's stopSignal, at process 1. As commands live inside the shell, no
 //! kernel ends them: a signal interrupts the foreground command at once, its status is 128+n, and
 //! then the trap runs and the script goes on. (POSIX has the trap wait for the command's end;
 //! ours would wait for `sleep 3600`.) Without a trap the shell runs its EXIT trap and ends with
@@ -57,6 +57,8 @@ use brush_parser::ast;
 
 use crate::proc::{Command, Proc, Running};
 
+pub use signal::{TERM, number as signal_number};
+
 use jobs::Jobs;
 use options::Options;
 use process::Process;
@@ -98,8 +100,8 @@ pub async fn main(proc: Proc) -> i32 {
     let process = Process::new();
     let notified = process.clone();
     wstd::runtime::spawn(async move {
-        crate::lifecycle::termination().await;
-        notified.signal(signal::TERM);
+        let name = lifecycle::termination().await;
+        notified.signal(signal_number(&name).unwrap_or(TERM));
     })
     .detach();
     invocation::run(proc, process).await

@@ -1,4 +1,5 @@
-//! The request to end, as wasmpod tells it (`wasmpod:lifecycle/termination`).
+//! The request to end, as wasmpod tells it (`wasmpod:lifecycle/termination`). A program that uses this
+//! crate handles its end itself: it has the pod's whole grace period, and is killed after that.
 
 #[allow(missing_docs)]
 mod bindings {
@@ -18,9 +19,10 @@ pub fn requested() -> bool {
     termination::requested()
 }
 
-/// Resolves when the container is asked to end.
-pub async fn termination() {
+/// Resolves when the container is asked to end, with the name of the signal that asked (`SIGTERM`).
+pub async fn termination() -> String {
     if !requested() {
         AsyncPollable::new(termination::subscribe()).wait_for().await;
     }
+    termination::signal_name().unwrap_or_else(|| "SIGTERM".into())
 }

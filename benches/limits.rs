@@ -1,0 +1,141 @@
+//! Limits and ends: what quotas ask and give, timers beside spinning guests, how long an end takes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmpod::budget::{Account, Limits};
+use wasmpod::clock::Clock;
+use wasmpod::files::Mounts;
+use wasmpod::images::Executable;
+use wasmpod::logs::Log;
+use wasmpod::network::{Endpoint, PodNetwork};
+use wasmpod::runtime::{Guests, Instance, Runtime, Stdio, World};
+
+use super::figures::{Figure, percentile};
+use super::native::millis;
+use super::pods::on_node;
+
+fn guest(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/guests/wasm32-wasip2/release/{name}.wasm"))
+}
+
+fn on_threads<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads").block_on(work)
+}
+
+/// Starts a guest that computes for ever.
+async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
+    let program = Executable::new(std::fs::read(guest("spin")).expect("the guest").into());
+    let compiled = runtime.program(program.digest, &program.bytes).await.expect("it compiles");
+    let world = World {
+        runtime: runtime.clone(),
+        name: "spin".into(),
+        mounts: Arc::new(Mounts::new(None, &[], Vec::new())),
+        endpoint: Endpoint::new(PodNetwork::new([10, 0, 0, 1].into())),
+        env: Vec::new(),
+        working_dir: "/".into(),
+        clock: Clock::system(),
+        account: account.clone(),
+        guests: Guests::new(),
+        instances: Guests::new(),
+    };
+    let mut instance = world.spawn(compiled, &["spin".into()], Stdio::Log(Log::new()));
+    assert!(instance.begun().await);
+    instance
+}
+
+/// Processor time of this process, in nanoseconds.
+fn process_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// Asked and measured, in hundredths of a processor: `count` guests with a limit of `millis`. One alone is
+/// measured by the whole process's clock, several by their threads'; the one that is farthest off is told.
+async fn measured(millis: u64, count: usize) -> f64 {
+    let runtime = Runtime::new(None).expect("a runtime");
+    let limits = Limits { cpu_millis: Some(millis), ..Limits::NONE }.of_container();
+    let accounts: Vec<_> = (0..count).map(|_| Account::root(limits)).collect();
+    let mut guests = Vec::new();
+    for account in &accounts {
+        guests.push(spin(&runtime, account).await);
+    }
+    let of_accounts = || accounts.iter().map(|account| account.usage().cpu.used).collect::<Vec<_>>();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (before, process, begun) = (of_accounts(), process_time(), Instant::now());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (passed, process) = (begun.elapsed().as_nanos() as f64, process_time() - process);
+    let percent = |nanos: u64| nanos as f64 / passed * 100.0;
+    if count == 1 {
+        return percent(process);
+    }
+    let asked = millis as f64 / 10.0;
+    let used = of_accounts().iter().zip(&before).map(|(after, before)| percent(after - before)).collect::<Vec<_>>();
+    used.into_iter().max_by(|a, b| (a - asked).abs().total_cmp(&(b - asked).abs())).expect("some")
+}
+
+/// The table of CPU quotas and the worst of it, in points.
+pub fn quota() -> Vec<Figure> {
+    on_threads(async {
+        let (mut figures, mut worst) = (Vec::new(), 0.0_f64);
+        for (millis, count) in [(50, 1), (100, 1), (250, 1), (500, 1), (1000, 1), (100, 20)] {
+            let got = measured(millis, count).await;
+            worst = worst.max((got - millis as f64 / 10.0).abs());
+            let name = if count == 1 { format!("cpu_quota_{millis}m") } else { format!("cpu_quota_{count}x{millis}m") };
+            figures.push(Figure::new(&name, got, "%"));
+        }
+        figures.push(Figure::new("cpu_quota_worst_error", worst, "points").at_most(2.0));
+        figures
+    })
+}
+
+/// How late timers of other tasks are beside eight spinning guests.
+pub fn timers() -> Vec<Figure> {
+    on_threads(async {
+        let runtime = Runtime::new(None).expect("a runtime");
+        let account = Account::root(Limits::NONE);
+        let mut guests = Vec::new();
+        for _ in 0..8 {
+            guests.push(spin(&runtime, &account.child(Limits::NONE.of_container())).await);
+        }
+        let mut late = Vec::new();
+        for _ in 0..1000 {
+            let due = Instant::now() + Duration::from_millis(3);
+            tokio::time::sleep_until(due.into()).await;
+            late.push(millis(due.elapsed()));
+        }
+        vec![Figure::new("timer_p99_under_spin", percentile(&mut late, 0.99), "ms").at_most(5.0)]
+    })
+}
+
+/// From a deletion to the object's end: of a server that knows nothing of wasmpod and has nothing to do, and of a
+/// guest that is told and does not listen, beyond its grace period.
+pub fn ends() -> Vec<Figure> {
+    let server = format!("containers: [{{name: a, image: {}}}]", guest("block_accept").display());
+    let deaf = "terminationGracePeriodSeconds: 1, containers: [{name: a, image: busybox, command: [sh, -c, \
+        \"trap '' TERM; while true; do sleep 0.05; done\"]}]";
+    on_node(async |bench| {
+        let mut ended = async |spec: &str, rounds: usize| {
+            let mut times = Vec::new();
+            for round in 0..rounds {
+                let name = format!("e{round}");
+                bench.create(&name, spec).await;
+                bench.until_running(1).await;
+                // It is where it wants to be.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let begun = Instant::now();
+                bench.delete(&name).await;
+                bench.until_gone(1).await;
+                times.push(millis(begun.elapsed()));
+            }
+            percentile(&mut times, 0.5)
+        };
+        let idle = ended(&server, 20).await;
+        let over = ended(deaf, 3).await - 1000.0;
+        vec![
+            Figure::new("stop_idle_server_ms", idle, "ms").at_most(10.0),
+            Figure::new("stop_deaf_guest_over_grace_ms", over, "ms").at_most(20.0),
+        ]
+    })
+}
