@@ -153,6 +153,9 @@ pub(super) enum Release {
     Free,
 }
 
+/// A container's readiness is asked for so long after it began, whatever its probe's period: a kubelet's loop
+/// looks once a second, and what is asked before it can listen would be asked again only a period later.
+const FIRST_READINESS: Duration = Duration::from_millis(500);
 /// Starts that fail for reasons which may pass are tried again after so long: a kubelet's ten seconds
 /// and half of the jitter that it adds to them (K34).
 pub(super) const RESYNC: Duration = Duration::from_millis(12_500);
@@ -356,7 +359,7 @@ impl Container {
         }
         self.stage = Stage::Running { since };
         if self.probes.started() {
-            self.probes.want_readiness();
+            self.probes.want_readiness(since.mono + FIRST_READINESS);
             self.release = Release::Free;
         }
     }

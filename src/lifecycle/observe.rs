@@ -180,7 +180,7 @@ impl PodState {
         if container.probes.observe(kind, probed) && kind == ProbeKind::Startup && container.has_started() {
             // That it has started is shown before anything follows from it.
             container.release = Release::Told;
-            container.probes.want_readiness();
+            container.probes.want_readiness(now.mono);
             told.extend([Action::Report, Action::WakeAt(now.mono)]);
         }
     }
