@@ -104,6 +104,11 @@ fn files<'l>(logs: impl IntoIterator<Item = &'l Arc<Log>>) -> Vec<Arc<Files>> {
 }
 
 impl Spool {
+    /// Where the logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Keeps logs below `folder`, which is made where it is missing. Nothing is written before
     /// [`run`](Spool::run).
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Arc<Spool>> {

@@ -9,6 +9,7 @@ mod checks;
 mod config;
 mod env;
 mod events;
+mod eviction;
 mod exec;
 mod housekeeping;
 mod limits;
@@ -16,7 +17,9 @@ mod logs;
 mod message;
 mod perform;
 mod registration;
+mod resize;
 mod sandbox;
+mod storage;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -41,8 +44,11 @@ use crate::runtime::{Guests, Runtime};
 use crate::volumes::HostPaths;
 
 use admission::Refusal;
-pub use admission::Resources;
+use eviction::Eviction;
 use housekeeping::Finished;
+use resize::Answer;
+
+pub use admission::Resources;
 pub use logs::Logs;
 
 /// Where the manifest of a pod came from; local images are relative to its folder.
@@ -83,6 +89,16 @@ struct Shared {
     probes: checks::Spread,
     /// What all pods hold and use.
     account: Arc<Account>,
+    /// The same by pod.
+    accounts: eviction::Accounts,
+}
+
+impl Shared {
+    /// Where a pod's logs lie, if they are written to files.
+    fn log_folder(&self, pod: &Pod) -> PathBuf {
+        let name = format!("{}_{}_{}", pods::namespace(pod), pods::name(pod), pods::uid(pod));
+        self.config.spool.as_ref().map_or_else(PathBuf::new, |spool| spool.folder().join(name))
+    }
 }
 
 /// The agent of one node; [`Agent::run`] is its life.
@@ -109,6 +125,8 @@ struct Worker {
     share: Resources,
     /// The generation of the spec that this follows from.
     generation: Option<i64>,
+    /// What it asks for and has to wait for.
+    waits_for: Option<Resources>,
 }
 
 /// What is wanted of a pod.
@@ -117,6 +135,10 @@ struct Desired {
     object: Arc<Object>,
     /// By container: how often a restart was asked for. Restarts that nobody has seen yet are one.
     restarts: BTreeMap<String, Restarts>,
+    /// The answer to the resources that the spec of a generation asks for.
+    resize: Option<(i64, Answer)>,
+    /// The node can't keep it.
+    eviction: Option<Eviction>,
     /// Its node goes down: how long it may take to end.
     shut_down: Option<Duration>,
 }
@@ -187,9 +209,21 @@ impl Agent {
         let (logs, guests) = (Arc::new(Logs::new(config.spool.clone())), Guests::new());
         let (asking, requests) = mpsc::channel(REQUESTS);
         let probes = checks::Spread::default();
-        let account = Account::root(Limits::NONE);
-        let shared =
-            Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder, probes, account };
+        let (account, accounts) = (Account::root(Limits::NONE), eviction::Accounts::default());
+        let shared = Shared {
+            config,
+            control,
+            runtime,
+            images,
+            addresses,
+            clock,
+            logs,
+            guests,
+            recorder,
+            probes,
+            account,
+            accounts,
+        };
         Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),
@@ -244,6 +278,8 @@ impl Agent {
             self.take(object);
         }
         let mut watch = control.watch(scope, list.revision).await?;
+        let clock = self.shared.clock;
+        let mut look = clock.now().mono + eviction::INTERVAL;
         loop {
             tokio::select! {
                 event = watch.next() => match event {
@@ -255,6 +291,10 @@ impl Agent {
                 },
                 Some(ended) = self.workers.join_next_with_id() => self.reap(ended),
                 Some(request) = self.requests.recv() => self.heed(request),
+                () = clock.sleep_until(look) => {
+                    self.relieve();
+                    look = clock.now().mono + eviction::INTERVAL;
+                }
             }
         }
     }
@@ -273,10 +313,12 @@ impl Agent {
         if let Some(worker) = self.pods.get_mut(&uid) {
             // A resize changes what a pod asks for, its end what it is promised.
             let resized = worker.generation != pod.metadata.generation && worker.share.pods > 0;
-            if pods::is_terminal(&pod) || resized {
+            let mut answer = None;
+            if pods::is_terminal(&pod) {
+                self.promised -= std::mem::take(&mut worker.share);
+            } else if resized {
                 worker.generation = pod.metadata.generation;
-                self.promised -= std::mem::replace(&mut worker.share, Resources::of(&pod));
-                self.promised += worker.share;
+                answer = Some(promise(worker, Resources::of(&pod), &mut self.promised, &self.shared.config.capacity));
             }
             if pods::is_terminal(&pod) {
                 self.finished.add(&uid, &self.shared.logs);
@@ -285,9 +327,14 @@ impl Agent {
                 let newer = object.revision > known.object.revision;
                 if newer {
                     known.object = object;
+                    let generation = pod.metadata.generation.unwrap_or(0);
+                    known.resize = answer.map(|answer| (generation, answer)).or(known.resize.take());
                 }
                 newer
             });
+            if pods::is_terminal(&pod) {
+                self.grant_what_waits();
+            }
             return;
         }
         self.start(uid, &pod, object);
@@ -296,7 +343,9 @@ impl Agent {
     /// Starts the pod's worker, or one that rejects it where there is no room (K13).
     fn start(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
         let (asked, generation) = (Resources::of(pod), pod.metadata.generation);
-        let (desired, seen) = watch::channel(Desired { object, restarts: BTreeMap::new(), shut_down: self.shut_down });
+        let shut_down = self.shut_down;
+        let (desired, seen) =
+            watch::channel(Desired { object, restarts: BTreeMap::new(), resize: None, eviction: None, shut_down });
         let shared = self.shared.clone();
         let admitted = match self.shut_down {
             Some(_) if !pods::is_terminal(pod) => Err(Refusal::shutting_down()),
@@ -308,7 +357,7 @@ impl Agent {
         };
         self.promised += share;
         self.tasks.insert(task.id(), uid.clone());
-        self.pods.insert(uid, Worker { desired, share, generation });
+        self.pods.insert(uid, Worker { desired, share, generation, waits_for: None });
     }
 
     fn heed(&mut self, request: Request) {
@@ -340,6 +389,35 @@ impl Agent {
         self.finished.forget(uid);
         if let Some(worker) = self.pods.remove(uid) {
             self.promised -= worker.share;
+            self.grant_what_waits();
+        }
+    }
+
+    /// Gives pods that wait for more what others have left.
+    fn grant_what_waits(&mut self) {
+        for worker in self.pods.values_mut() {
+            let Some(wanted) = worker.waits_for else { continue };
+            let answer = promise(worker, wanted, &mut self.promised, &self.shared.config.capacity);
+            let generation = worker.generation.unwrap_or(0);
+            worker.desired.send_if_modified(|desired| {
+                let answer = Some((generation, answer));
+                let changed = desired.resize != answer;
+                desired.resize = answer;
+                changed
+            });
+        }
+    }
+
+    /// Ends a pod where memory runs out.
+    fn relieve(&mut self) {
+        let capacity = u64::try_from(self.shared.config.capacity.memory).unwrap_or(0);
+        let left = capacity.saturating_sub(self.shared.account.usage().memory);
+        let available = eviction::available_memory().map_or(left, |host| host.min(left));
+        let candidates = self.shared.accounts.candidates();
+        let Some((uid, eviction)) = eviction::choose(&candidates, available, capacity) else { return };
+        tracing::warn!(%uid, available, "memory is low: a pod is evicted");
+        if let Some(worker) = self.pods.get(&uid) {
+            worker.desired.send_modify(|desired| desired.eviction = Some(eviction));
         }
     }
 
@@ -358,4 +436,18 @@ impl Agent {
             }
         }
     }
+}
+
+/// Promises `worker` what it asks for now, where there is room beside what others are promised.
+fn promise(worker: &mut Worker, wanted: Resources, promised: &mut Resources, capacity: &Resources) -> Answer {
+    let mut others = *promised;
+    others -= worker.share;
+    let answer = Answer::of(&wanted, &others, capacity);
+    worker.waits_for = matches!(answer, Answer::Deferred(_)).then_some(wanted);
+    if answer == Answer::Fits {
+        worker.share = wanted;
+        others += wanted;
+        *promised = others;
+    }
+    answer
 }

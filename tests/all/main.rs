@@ -22,6 +22,7 @@ mod kubectl_writes;
 mod log_files;
 mod network;
 mod outside;
+mod probes;
 mod quota;
 mod reports;
 mod runs;
