@@ -158,6 +158,22 @@ impl Mounts {
     }
 }
 
+impl Mount {
+    /// Whether it can be opened as it is now. Guests that share the volume may change that at any time.
+    pub fn check(&self) -> Result<(), MountError> {
+        open_mount(self).map(drop)
+    }
+}
+
+/// Makes a link at `at` below `folder` that leads to `target`, whatever that is.
+pub fn make_link(folder: &File, target: &str, at: &str) -> io::Result<()> {
+    let (parent, name) = at.rsplit_once('/').unwrap_or((".", at));
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::openat2(folder.as_fd(), parent, flags, Mode::empty(), resolve)?;
+    Ok(rustix::fs::symlinkat(target, parent, name)?)
+}
+
 /// An absolute path without `.`, `..` and double slashes.
 pub fn normalized(path: &str) -> String {
     let mut out = PathBuf::from("/");
@@ -249,6 +265,22 @@ mod tests {
         assert!(open("/mine", false) && root.join("mine").is_dir(), "beside the mount");
         assert!(open("/m/f", true) && !volume.join("f").exists());
         assert!(!open("/m/link/x", false), "a link that leads out of the volume");
+    }
+
+    #[test]
+    fn links_are_made_below_their_folder_and_lead_anywhere() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let inside = dir.path().join("inside");
+        fs::create_dir_all(inside.join("sub")).expect("a folder");
+        std::os::unix::fs::symlink("..", inside.join("out")).expect("a link");
+        let folder = File::open(&inside).expect("opens");
+        for (at, made) in [("a", true), ("sub/b", true), ("./c", true), ("a", false), ("none/d", false)] {
+            assert_eq!(make_link(&folder, "/etc", at).is_ok(), made, "{at}");
+        }
+        assert_eq!(fs::read_link(inside.join("sub/b")).expect("a link"), Path::new("/etc"));
+        for at in ["../x", "out/x", "/tmp/x", "a/x", "sub/../../x", "", ".."] {
+            assert!(make_link(&folder, "/etc", at).is_err(), "{at:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod guests;
 mod host;
 mod instance;
 mod linkers;
+mod links;
 mod memory;
 mod metering;
 mod poll_oneoff;
