@@ -15,8 +15,18 @@ use recorded::Trace;
 
 const RECORDED: &str = include_str!("../../golden/kubelet-traces-1.32.json");
 
-/// Pods that do not agree yet.
-const DIFFER: &[&str] = &["liveness-exec", "liveness-http-500", "subpath-escape"];
+/// Here a shell that does not trap TERM ends with 143 when it is asked to. On Linux it would be process 1, to which
+/// TERM means nothing, and be killed when its grace is over. These pods' shells are told to be as deaf.
+const DEAF: &[&str] = &["liveness-exec", "liveness-http-500"];
+
+fn recordings() -> Vec<Trace> {
+    let mut traces: Vec<Trace> = serde_json::from_str(RECORDED).expect("the recordings");
+    for trace in traces.iter_mut().filter(|trace| DEAF.contains(&trace.name.as_str())) {
+        let script = &mut trace.spec["containers"][0]["command"][2];
+        *script = format!("trap '' TERM; {}", script.as_str().expect("a script")).into();
+    }
+    traces
+}
 
 /// What differs between the recorded pod and ours.
 async fn differences(trace: &Trace) -> Vec<String> {
@@ -34,7 +44,7 @@ async fn differences(trace: &Trace) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_go_as_a_real_kubelet_ran_them() {
-    let traces: Vec<Trace> = serde_json::from_str(RECORDED).expect("the recordings");
+    let traces = recordings();
     // Some of them (`TRACES=oom,deadline`), when somebody looks for their faults.
     let asked = std::env::var("TRACES").ok();
     let asked: Option<Vec<&str>> = asked.as_ref().map(|names| names.split(',').collect());
@@ -47,11 +57,9 @@ async fn pods_go_as_a_real_kubelet_ran_them() {
         traces.iter().filter(is_asked).map(|trace| async { (trace.name.as_str(), differences(trace).await) }).collect();
     let (mut faults, mut agree) = (Vec::new(), Vec::new());
     while let Some((name, found)) = all.next().await {
-        match (found.is_empty(), DIFFER.contains(&name) && asked.is_none()) {
-            (true, false) => agree.push(name),
-            (false, true) => {}
-            (true, true) => faults.push(format!("===== {name} agrees now: take it off the list")),
-            (false, false) => faults.push(format!("===== {name} differs\n{}", found.join("\n"))),
+        match found.is_empty() {
+            true => agree.push(name),
+            false => faults.push(format!("===== {name} differs\n{}", found.join("\n"))),
         }
     }
     faults.sort();
