@@ -107,6 +107,8 @@ pub(super) struct Container {
     pub(super) role: Role,
     pub(super) image: String,
     pub(super) policy: Policy,
+    /// What it has of processor and memory.
+    pub(super) resources: Option<core::ResourceRequirements>,
     pub(super) hooks: Hooks,
     pub(super) probes: Probes,
     pub(super) stage: Stage,
@@ -175,6 +177,7 @@ impl Container {
         });
         Container {
             policy: Policy::of(container, kind, pod),
+            resources: container.resources.clone(),
             hooks,
             probes: Probes::of(container),
             ..Container::bare(&container.name, role, container.image.as_deref().unwrap_or_default())
@@ -191,6 +194,7 @@ impl Container {
             role,
             image: image.into(),
             policy: Policy::new(Kind::Ephemeral, RestartPolicy::Never),
+            resources: None,
             hooks: Hooks::default(),
             probes: Probes::default(),
             stage: Stage::Waiting { trouble: None },

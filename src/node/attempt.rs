@@ -9,7 +9,7 @@ use super::config::Configs;
 use super::env::Sources;
 use super::message::LastWords;
 use super::sandbox::Sandbox;
-use super::{SOURCE_ANNOTATION, Shared, env, limits};
+use super::{SOURCE_ANNOTATION, Shared, env, housekeeping, limits};
 use crate::files::Mounts;
 use crate::images::{Command, CommandError, Image, ImageError};
 use crate::lifecycle::{Attempt, Trouble};
@@ -128,6 +128,9 @@ impl Plan {
         let Command { program, argv } = self.command(&image, &env)?;
         let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
         let working_dir = working_dir.unwrap_or_else(|| image.working_dir.clone());
+        if self.attempt.number > 1 {
+            housekeeping::remove_attempts(self.folder(), self.attempt.number).await;
+        }
         let mounts = Arc::new(self.mounts(&image)?.with_working_dir(&working_dir));
         let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
         let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
@@ -189,9 +192,13 @@ impl Plan {
                 StartError::SubPath { volume: wanted.name.clone(), container: self.container.name.clone() }
             })?;
         }
-        let attempt = self.attempt.number.to_string();
-        let root = self.sandbox.folder.join("containers").join(&self.container.name).join(attempt);
+        let root = self.folder().join(self.attempt.number.to_string());
         let message = self.container.termination_message_path.as_deref().unwrap_or(DEFAULT_MESSAGE_PATH);
         Ok(Mounts::new(Some(root), image.files, mounts).with_message_file(message))
+    }
+
+    /// Where the container's attempts have the files that are theirs.
+    fn folder(&self) -> PathBuf {
+        self.sandbox.folder.join("containers").join(&self.container.name)
     }
 }

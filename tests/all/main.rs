@@ -15,6 +15,7 @@ mod ends;
 mod exec;
 mod guests;
 mod host;
+mod housekeeping;
 mod kill;
 mod kubectl;
 mod kubectl_writes;
