@@ -106,6 +106,8 @@ pub(super) struct Container {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) image: String,
+    /// Another amount is another past for its back-off (K29).
+    pub(super) resources: Option<core::ResourceRequirements>,
     pub(super) policy: Policy,
     pub(super) hooks: Hooks,
     pub(super) probes: Probes,
@@ -174,6 +176,7 @@ impl Container {
             policy: Policy::of(container, kind, pod),
             hooks,
             probes: Probes::of(container),
+            resources: container.resources.clone(),
             ..Container::bare(&container.name, role, container.image.as_deref().unwrap_or_default())
         }
     }
@@ -187,6 +190,7 @@ impl Container {
             name: name.into(),
             role,
             image: image.into(),
+            resources: None,
             policy: Policy::new(Kind::Ephemeral, RestartPolicy::Never),
             hooks: Hooks::default(),
             probes: Probes::default(),
@@ -298,6 +302,14 @@ impl Container {
         if ended.of == Cut::Probe && now >= judged + delay { Duration::ZERO } else { delay }
     }
 
+    /// Its past is no longer held against it; what waits for its next attempt waits no longer.
+    pub(super) fn forget(&mut self) {
+        self.backoff = Backoff::default();
+        if let Stage::BackOff { ended, .. } = &self.stage {
+            self.stage = Stage::Exited(ended.clone());
+        }
+    }
+
     /// Begins the next attempt; returns its number.
     pub(super) fn begin(&mut self, now: Now) -> u32 {
         let stage = std::mem::replace(&mut self.stage, Stage::Starting);
@@ -313,8 +325,9 @@ impl Container {
                 self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits) });
             }
             Stage::Due(ended) => {
-                // The past of what was outdated is no longer held against it.
+                // The past of what was outdated is no longer held against it; this restart is its first (K29).
                 self.backoff = Backoff::default();
+                self.backoff.restarted(ended.finished, now.mono);
                 self.replaces = Some(Replaced { ended, waited: None });
             }
             Stage::Waiting { .. }

@@ -135,6 +135,10 @@ impl PodState {
         for (known, wanted) in lists {
             for (container, wanted) in known.iter_mut().zip(wanted) {
                 let image = wanted.image.as_deref().unwrap_or_default();
+                if container.resources != wanted.resources {
+                    container.resources.clone_from(&wanted.resources);
+                    container.forget();
+                }
                 if container.image != image {
                     container.image = image.into();
                     // What has done its work is not done again for that.
