@@ -113,7 +113,7 @@ pub fn timers() -> Vec<Figure> {
 /// guest that is told and does not listen, beyond its grace period.
 pub fn ends() -> Vec<Figure> {
     let server = format!("containers: [{{name: a, image: {}}}]", guest("block_accept").display());
-    let deaf = "terminationGracePeriodSeconds: 1, containers: [{name: a, image: busybox, command: [sh, -c, \
+    let deaf = "terminationGracePeriodSeconds: 2, containers: [{name: a, image: busybox, command: [sh, -c, \
         \"trap '' TERM; while true; do sleep 0.05; done\"]}]";
     on_node(async |bench| {
         let mut ended = async |spec: &str, rounds: usize| {
@@ -132,7 +132,7 @@ pub fn ends() -> Vec<Figure> {
             percentile(&mut times, 0.5)
         };
         let idle = ended(&server, 20).await;
-        let over = ended(deaf, 3).await - 1000.0;
+        let over = ended(deaf, 3).await - 2000.0;
         vec![
             Figure::new("stop_idle_server_ms", idle, "ms").at_most(10.0),
             Figure::new("stop_deaf_guest_over_grace_ms", over, "ms").at_most(20.0),

@@ -1,4 +1,4 @@
-//! Processor time: what was used, quotas, and turns where there is not enough for all.
+//! Processor time: what was used, and quotas.
 //!
 //! A quota is time per [`PERIOD`], as Linux's CFS bandwidth control has it, with one difference: who
 //! overshoots (a guest is looked at once per tick) owes it, and waits for the period in which the
@@ -6,29 +6,14 @@
 //! keeps all of that: the moment until which the quota is used up, each used nanosecond counting
 //! for as many as the quota makes of it.
 //!
-//! Turns are a deficit round-robin among guests that compete, which are those that compute for longer
-//! than a tick. They go round a queue; at each turn an account is given credit in proportion to its
-//! weight, the heaviest a [`TURN`], and a guest whose account has no credit passes. What is
-//! used is taken off the credit. In rounds in which all pass, credit doubles from round to round, so that
-//! a light guest that is alone computes all the same. Who waits for something goes
-//! ahead at once when it has come, as long as it does not compute for a tick.
-//!
 //! Moments are nanoseconds since any beginning, the same for all accounts of a tree.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Account;
 
 /// The period of quotas, in nanoseconds: Kubernetes' 100 ms.
 pub const PERIOD: u64 = 100_000_000;
-/// What the heaviest is given at a turn, in nanoseconds: less than it then uses, which is a tick, or
-/// all would have credit at every turn, whatever they weigh.
-const TURN: u64 = 50_000;
-/// Credit that is kept.
-const MOST: i64 = 4_000_000;
-/// The most that an account owes to others that compete.
-const DEEPEST: i64 = 100_000_000;
 /// No quota.
 const UNBOUNDED: u64 = u64::MAX;
 /// Periods of different accounts begin at different times, or all that are throttled would wake at
@@ -61,10 +46,8 @@ pub(super) struct Cpu {
     paid_until: AtomicU64,
     /// The number of the last period in which some was used.
     last_period: AtomicU64,
-    /// Nanoseconds that may be used when it is this account's turn.
-    credit: AtomicI64,
-    /// Guests that compete.
-    competing: AtomicU64,
+    /// Guests that compete ([`super::turns`]).
+    pub(super) competing: AtomicU64,
     used: AtomicU64,
     periods: AtomicU64,
     throttled_periods: AtomicU64,
@@ -79,7 +62,6 @@ impl Cpu {
             phase: MADE.fetch_add(1, Relaxed).wrapping_mul(APART) % PERIOD,
             paid_until: AtomicU64::new(0),
             last_period: AtomicU64::new(0),
-            credit: AtomicI64::new(0),
             competing: AtomicU64::new(0),
             used: AtomicU64::new(0),
             periods: AtomicU64::new(0),
@@ -147,7 +129,6 @@ impl Account {
     /// `nanos` of processor time were used, until `now`.
     pub fn used_cpu(&self, nanos: u64, now: u64) {
         self.upwards().for_each(|account| account.cpu.take(nanos, now));
-        self.cpu.credit.fetch_sub(i64::try_from(nanos).unwrap_or(i64::MAX), Relaxed);
     }
 
     /// Until when its guests have to wait for quota, if they have to at `now`.
@@ -173,40 +154,5 @@ impl Account {
     /// Its share of processor time beside others'.
     pub fn weight(&self) -> u64 {
         self.cpu.weight.load(Relaxed)
-    }
-
-    /// One of its guests computes for longer than a tick and competes until the guard is dropped.
-    pub fn compete(self: &Arc<Account>) -> Competitor {
-        if self.cpu.competing.fetch_add(1, Relaxed) == 0 {
-            // What it used while it did not compete took nothing from anybody.
-            self.cpu.credit.fetch_max(0, Relaxed);
-        }
-        Competitor(self.clone())
-    }
-}
-
-/// See [`Account::compete`].
-#[derive(Debug)]
-pub struct Competitor(Arc<Account>);
-
-impl Competitor {
-    /// The guest's turn has come; `heaviest` is the largest weight of all that compete, and in the last
-    /// `idle` rounds nobody computed. Whether it may compute; else it passes.
-    pub fn turn(&self, heaviest: u64, idle: u32) -> bool {
-        let cpu = &self.0.cpu;
-        // Its guests share what the account is given.
-        let heaviest = heaviest.max(self.0.weight()).saturating_mul(cpu.competing.load(Relaxed).max(1));
-        let given = (TURN.saturating_mul(self.0.weight()) / heaviest).max(1);
-        let given = i64::try_from(given).unwrap_or(i64::MAX).saturating_mul(1 << idle.min(30));
-        // Credit is not saved up, nor is one long call paid for ever.
-        let grown = |credit: i64| credit.max(-DEEPEST).saturating_add(given).min(MOST);
-        let before = cpu.credit.fetch_update(Relaxed, Relaxed, |credit| Some(grown(credit)));
-        before.is_ok_and(|credit| grown(credit) > 0)
-    }
-}
-
-impl Drop for Competitor {
-    fn drop(&mut self) {
-        self.0.cpu.competing.fetch_sub(1, Relaxed);
     }
 }

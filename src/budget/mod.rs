@@ -10,11 +10,13 @@
 mod cpu;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-pub use cpu::{Competitor, CpuUsage, PERIOD};
+pub use cpu::{CpuUsage, PERIOD};
+pub use turns::{Competitor, Turns};
 
 use cpu::Cpu;
 

@@ -86,7 +86,8 @@ fn a_pods_quota_holds_for_its_containers_together_and_debts_can_be_forgiven() {
     let (one, two) = (pod.child(Limits::NONE), pod.child(Limits::NONE));
     assert!(one.has_quota());
     let now = 50 * PERIOD;
-    one.used_cpu(PERIOD / 10, now);
+    // More than two periods' worth: accounts begin their periods at different times.
+    one.used_cpu(PERIOD / 4, now);
     assert!(two.exhausted_until(now).is_some());
     assert_eq!(two.usage().cpu.used, 0);
     pod.forgive();
@@ -96,65 +97,6 @@ fn a_pods_quota_holds_for_its_containers_together_and_debts_can_be_forgiven() {
     pod.set_limits(Limits::NONE);
     assert_eq!(one.exhausted_until(now), None);
     assert!(!one.has_quota());
-}
-
-/// What each of the guests gets of one thread: they go round, and who passes uses nothing. A tick is
-/// `tick` nanoseconds long, or somewhat longer.
-fn shared(accounts: &[Arc<Account>], rounds: u64, tick: u64) -> Vec<u64> {
-    let all: Vec<_> = accounts.iter().map(Account::compete).collect();
-    let heaviest = accounts.iter().map(|account| account.weight()).max().unwrap_or_default();
-    let mut idle = 0;
-    for round in 0..rounds {
-        let mut computed = false;
-        for (account, guest) in accounts.iter().zip(&all) {
-            if guest.turn(heaviest, idle) {
-                // Ticks are not all alike.
-                account.used_cpu(tick + (round * 37_000) % (tick / 2), 0);
-                computed = true;
-            }
-        }
-        idle = if computed { 0 } else { idle + 1 };
-    }
-    accounts.iter().map(|account| account.usage().cpu.used).collect()
-}
-
-#[test]
-fn who_competes_gets_time_in_proportion_to_its_weight() {
-    for weights in [vec![1024, 1024], vec![102, 307], vec![2, 1024], vec![100, 200, 400, 800]] {
-        for tick in [100_000, 900_000, 4_000_000] {
-            let weigh = |weight: &u64| Account::root(Limits { cpu_weight: *weight, ..Limits::NONE });
-            let used = shared(&weights.iter().map(weigh).collect::<Vec<_>>(), 400_000, tick);
-            let (whole, total) = (weights.iter().sum::<u64>() as f64, used.iter().sum::<u64>() as f64);
-            for (weight, used) in weights.iter().zip(&used) {
-                let (want, got) = (*weight as f64 / whole, *used as f64 / total);
-                let wrong = format!("{weight} of {weights:?} at {tick} ns: {got} instead of {want}");
-                assert!((got / want - 1.0).abs() < 0.05, "{wrong}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_light_guest_that_is_alone_passes_few_turns_only() {
-    let light = Account::root(Limits::NONE);
-    let guest = light.compete();
-    let (mut passed, mut idle) = (0, 0);
-    for _ in 0..100 {
-        while !guest.turn(4096, idle) {
-            (passed, idle) = (passed + 1, idle + 1);
-        }
-        light.used_cpu(1_000_000, 0);
-        idle = 0;
-    }
-    assert!(passed < 100 * 17, "{passed}");
-}
-
-#[test]
-fn guests_of_one_account_share_what_it_is_given() {
-    let weigh = |weight| Account::root(Limits { cpu_weight: weight, ..Limits::NONE });
-    let (twice, once) = (weigh(100), weigh(100));
-    let used = shared(&[twice.clone(), twice, once], 50_000, 900_000);
-    assert!((used[0] as f64 / used[2] as f64 - 1.0).abs() < 0.05, "{used:?}");
 }
 
 #[derive(Debug, Clone)]

@@ -127,7 +127,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NAME=AMOUNT,…")]
     pub capacity: Option<Capacity>,
 
-    /// How long pods and requests may take to end
+    /// Write the containers' logs below DIR, in CRI format under kubelet's names, for log shippers. It must be empty at
+    /// first, and this node's alone [default: logs, in the folder for state]
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+
+    /// How long pods may take to end after SIGTERM or Ctrl-C; a second signal kills them at once
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub shutdown_grace: Duration,
 }

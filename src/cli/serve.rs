@@ -25,10 +25,13 @@ use crate::apiserver::gate::Gate;
 use crate::apiserver::health::Check;
 use crate::apiserver::{Api, router, server};
 use crate::clock::Clock;
-use crate::control::{Body, ControlPlane, DeleteOptions, Reason, Resource, Scope};
+use crate::control::{Body, ControlPlane, Object, Resource, Scope, Status};
 use crate::controllers::static_pods::{StaticPods, ensure_namespace};
 use crate::embedded::Node;
 use crate::images::Images;
+use crate::logs::Spool;
+use crate::model::pods;
+use crate::node::Handle;
 use crate::runtime::{CacheFolders, Runtime};
 
 /// Serves until a signal ends it.
@@ -60,7 +63,14 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
 
     let clock = Clock::system();
-    let logs = state.folder().join("logs");
+    let logs = match args.log_dir {
+        Some(folder) => {
+            let unusable = |error| bad_input(format!("--log-dir {}: {error}", folder.display()));
+            Spool::claim(&folder).map_err(unusable)?;
+            folder
+        }
+        None => state.folder().join("logs"),
+    };
     let mut node = Node::builder().name(&name).images(images.clone()).clock(clock).log_folder(logs);
     if args.state_dir.is_some() {
         // A folder that was named holds all: there may be no other that can be written.
@@ -100,7 +110,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     tell!("ending the pods (at most {:?}); a second signal kills them", args.shutdown_grace);
     tasks.shutdown().await;
     tokio::select! {
-        () = end_pods(&*control, args.shutdown_grace) => {}
+        () = end_pods(&*control, node.handle(), args.shutdown_grace) => {}
         _ = signals.next() => tell!("killed"),
     }
     end.cancel();
@@ -180,27 +190,22 @@ fn read_static(path: &Path) -> Result<Vec<Pod>, String> {
     Ok(pods)
 }
 
-/// Deletes all pods and waits until they are gone, or the time is up.
-async fn end_pods(control: &dyn ControlPlane, grace: Duration) {
+/// Has the node end all its pods, and waits until they are over or the time is up.
+async fn end_pods(control: &dyn ControlPlane, handle: &Handle, grace: Duration) {
     let ended = async {
         let scope = Scope::all(Resource::PODS);
-        let list = control.list(&scope).await?;
-        let mut watch = control.watch(&scope, list.revision).await?;
-        for object in &list.items {
-            let wish = object.decode::<Pod>().ok().and_then(|pod| pod.spec.as_ref()?.termination_grace_period_seconds);
-            let bound = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX).max(1);
-            let grace_seconds = Some(wish.unwrap_or(bound).min(bound));
-            match control.delete(&object.key, DeleteOptions { grace_seconds, ..DeleteOptions::default() }).await {
-                Err(status) if status.reason != Reason::NotFound => return Err(status),
-                _ => {}
-            }
-        }
-        while !control.list(&scope).await?.items.is_empty() {
+        let mut watch = control.watch(&scope, control.revision().await?).await?;
+        handle.shut_down(grace).await;
+        let runs = |object: &Arc<Object>| {
+            let pod = object.decode::<Pod>();
+            pod.is_ok_and(|pod| !pods::is_terminal(&pod) && pod.spec.as_ref().is_some_and(|s| s.node_name.is_some()))
+        };
+        while control.list(&scope).await?.items.iter().any(runs) {
             if watch.next().await.is_none() {
                 break;
             }
         }
-        Ok(())
+        Ok::<_, Status>(())
     };
     match tokio::time::timeout(grace + Duration::from_secs(2), ended).await {
         Ok(Ok(())) => {}

@@ -112,8 +112,9 @@ impl Builder {
         self
     }
 
-    /// Keeps the pods' folders below `folder`, which exists and is not removed. Where nothing is
-    /// said, the node makes a folder for temporary files and removes it at its end.
+    /// Keeps the pods' folders below `folder`, which exists and is not removed; it is this node's alone, which
+    /// removes what an earlier one has left there. Where nothing is said, the node makes a folder for temporary
+    /// files and removes it at its end.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Builder {
         self.folder = Some(folder.into());
         self

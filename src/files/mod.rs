@@ -4,6 +4,8 @@
 //! every mount is a preopened directory beside it. `runtime` sees [`Mounts`] alone, so the true
 //! mount table can take its place. Knows no WASI.
 
+mod message;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -36,6 +38,7 @@ pub struct Mounts {
     mounts: Vec<Mount>,
     /// Where the guest begins; absolute, normalised. Made where it is missing.
     working_dir: String,
+    message: Option<message::MessageFile>,
 }
 
 /// A directory that the guest may see, held open.
@@ -99,7 +102,7 @@ pub enum MountError {
 impl Mounts {
     /// A tree with `root` as `/`, filled with the image's files on first use.
     pub fn new(root: Option<PathBuf>, image: &'static [ImageFile], mounts: Vec<Mount>) -> Mounts {
-        Mounts { root, image, mounts, working_dir: "/".into() }
+        Mounts { root, image, mounts, working_dir: "/".into(), message: None }
     }
 
     /// The same tree with a directory in which the guest begins, as container runtimes make it.
@@ -119,19 +122,20 @@ impl Mounts {
             opened.push(OpenMount { at: mount.at.clone(), read_only: mount.read_only, dir: open_mount(mount)? });
         }
         self.make_working_dir(&opened)?;
+        if let Some(message) = &self.message {
+            message.make(&opened);
+        }
         Ok(opened)
     }
 
     fn make_working_dir(&self, opened: &[OpenMount]) -> Result<(), MountError> {
-        let within = |mount: &OpenMount| below(&self.working_dir, &mount.at).map(|rest| rest.to_string());
-        let places = opened.iter().filter_map(|mount| within(mount).map(|rest| (mount, rest)));
-        let Some((mount, rest)) = places.min_by_key(|(_, rest)| rest.len()) else { return Ok(()) };
+        let Some((mount, rest)) = place_of(&self.working_dir, opened) else { return Ok(()) };
         if rest.is_empty() || mount.read_only {
             return Ok(());
         }
         let failed = |source| MountError::WorkingDir { path: self.working_dir.clone(), source };
         let dir = mount.dir.try_clone().map_err(failed)?;
-        open_beneath(dir, &rest).map(drop).map_err(failed)
+        open_beneath(dir, rest).map(drop).map_err(failed)
     }
 
     fn make_root(&self, root: &Path) -> io::Result<()> {
@@ -154,6 +158,22 @@ impl Mounts {
     }
 }
 
+impl Mount {
+    /// Whether it can be opened as it is now. Guests that share the volume may change that at any time.
+    pub fn check(&self) -> Result<(), MountError> {
+        open_mount(self).map(drop)
+    }
+}
+
+/// Makes a link at `at` below `folder` that leads to `target`, whatever that is.
+pub fn make_link(folder: &File, target: &str, at: &str) -> io::Result<()> {
+    let (parent, name) = at.rsplit_once('/').unwrap_or((".", at));
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::openat2(folder.as_fd(), parent, flags, Mode::empty(), resolve)?;
+    Ok(rustix::fs::symlinkat(target, parent, name)?)
+}
+
 /// An absolute path without `.`, `..` and double slashes.
 pub fn normalized(path: &str) -> String {
     let mut out = PathBuf::from("/");
@@ -171,6 +191,12 @@ pub fn normalized(path: &str) -> String {
 fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     let rest = path.strip_prefix(folder.trim_end_matches('/'))?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+}
+
+/// The mount in which `path` lies, and its path there.
+fn place_of<'m, 'p>(path: &'p str, opened: &'m [OpenMount]) -> Option<(&'m OpenMount, &'p str)> {
+    let places = opened.iter().filter_map(|mount| below(path, &mount.at).map(|rest| (mount, rest)));
+    places.min_by_key(|(_, rest)| rest.len())
 }
 
 fn open_mount(mount: &Mount) -> Result<File, MountError> {
@@ -239,6 +265,22 @@ mod tests {
         assert!(open("/mine", false) && root.join("mine").is_dir(), "beside the mount");
         assert!(open("/m/f", true) && !volume.join("f").exists());
         assert!(!open("/m/link/x", false), "a link that leads out of the volume");
+    }
+
+    #[test]
+    fn links_are_made_below_their_folder_and_lead_anywhere() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let inside = dir.path().join("inside");
+        fs::create_dir_all(inside.join("sub")).expect("a folder");
+        std::os::unix::fs::symlink("..", inside.join("out")).expect("a link");
+        let folder = File::open(&inside).expect("opens");
+        for (at, made) in [("a", true), ("sub/b", true), ("./c", true), ("a", false), ("none/d", false)] {
+            assert_eq!(make_link(&folder, "/etc", at).is_ok(), made, "{at}");
+        }
+        assert_eq!(fs::read_link(inside.join("sub/b")).expect("a link"), Path::new("/etc"));
+        for at in ["../x", "out/x", "/tmp/x", "a/x", "sub/../../x", "", ".."] {
+            assert!(make_link(&folder, "/etc", at).is_err(), "{at:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The pod's conditions (K16–K21, K23–K25; kubelet's `status/generate.go`).
+//! The pod's conditions (K16–K21, K23–K26; kubelet's `status/generate.go`).
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStatus};
@@ -49,10 +49,14 @@ pub(super) fn of(
     let there = matches!(pod.sandbox, Sandbox::Ready { .. } | Sandbox::TearingDown { .. });
     let sandbox = Verdict { holds: there, ..Verdict::holds("PodReadyToStartContainers") };
     let ours = [sandbox, initialized(pod, over, all_init), ready, containers_ready, Verdict::holds("PodScheduled")];
-    let is_ours = |c: &&PodCondition| !ours.iter().any(|v| v.kind == c.type_);
+    let is_ours = |c: &&PodCondition| !ours.iter().any(|v| v.kind == c.type_) && !c.type_.starts_with("PodResize");
     let mut conditions: Vec<PodCondition> = before.iter().filter(is_ours).cloned().collect();
     if let Some(disrupted) = disruption(pod, &conditions) {
         conditions.push(condition(disrupted, before, generation, now));
+    }
+    if let Some((kind, reason, message)) = &pod.unresized {
+        let unresized = Verdict { kind, holds: true, reason: Some(reason), message: Some(message.clone()) };
+        conditions.push(condition(unresized, before, generation, now));
     }
     conditions.extend(ours.into_iter().map(|verdict| condition(verdict, before, generation, now)));
     conditions

@@ -109,6 +109,8 @@ pub(super) struct Container {
     /// Another amount is another past for its back-off (K29).
     pub(super) resources: Option<core::ResourceRequirements>,
     pub(super) policy: Policy,
+    /// What it has of processor and memory.
+    pub(super) resources: Option<core::ResourceRequirements>,
     pub(super) hooks: Hooks,
     pub(super) probes: Probes,
     pub(super) stage: Stage,
@@ -155,6 +157,9 @@ pub(super) enum Release {
     Free,
 }
 
+/// A container's readiness is asked for so long after it began, whatever its probe's period: a kubelet's loop
+/// looks once a second, and what is asked before it can listen would be asked again only a period later.
+const FIRST_READINESS: Duration = Duration::from_millis(500);
 /// Starts that fail for reasons which may pass are tried again after so long: a kubelet's ten seconds
 /// and half of the jitter that it adds to them (K34).
 pub(super) const RESYNC: Duration = Duration::from_millis(12_500);
@@ -174,6 +179,7 @@ impl Container {
         });
         Container {
             policy: Policy::of(container, kind, pod),
+            resources: container.resources.clone(),
             hooks,
             probes: Probes::of(container),
             resources: container.resources.clone(),
@@ -192,6 +198,7 @@ impl Container {
             image: image.into(),
             resources: None,
             policy: Policy::new(Kind::Ephemeral, RestartPolicy::Never),
+            resources: None,
             hooks: Hooks::default(),
             probes: Probes::default(),
             stage: Stage::Waiting { trouble: None },
@@ -369,7 +376,7 @@ impl Container {
         }
         self.stage = Stage::Running { since };
         if self.probes.started() {
-            self.probes.want_readiness();
+            self.probes.want_readiness(since.mono + FIRST_READINESS);
             self.release = Release::Free;
         }
     }

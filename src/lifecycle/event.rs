@@ -92,6 +92,8 @@ pub enum Event {
         /// How long from now its containers may take; `None` for the pod's own grace period.
         grace: Option<Duration>,
     },
+    /// The node has looked at the resources that the pod's spec asks for.
+    Resized(Resize),
     /// Somebody deletes the pod; a later one may only shorten the time.
     Deleted {
         /// How long from now; what still runs then is killed.
@@ -99,6 +101,25 @@ pub enum Event {
     },
     /// Network and volumes were given back.
     TornDown,
+}
+
+/// What became of a wish for other resources (K26).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resize {
+    /// The containers have what this pod's spec says.
+    Done(Box<Pod>),
+    /// The node has no room for it.
+    Pending {
+        /// `Deferred` until others make room, `Infeasible` for good.
+        reason: &'static str,
+        /// What there is not enough of.
+        message: String,
+    },
+    /// There is room, but it can't be done now.
+    Failed {
+        /// Why not.
+        message: String,
+    },
 }
 
 /// Something to do.

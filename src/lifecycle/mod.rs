@@ -42,7 +42,7 @@ use jiff::Timestamp;
 
 pub use backoff::go_duration;
 pub use container::{Ended, Trouble};
-pub use event::{Action, Event, Note};
+pub use event::{Action, Event, Note, Resize};
 pub use pod::PodState;
 pub use policy::{Kind, RestartPolicy};
 pub use probes::{ProbeKind, Probed};

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use super::container::{Container, Cut, Release, Stage, Trouble};
-use super::event::{Action, Event, Note};
+use super::event::{Action, Event, Note, Resize};
 use super::pod::{Deletion, Failing, PodState, Sandbox, begin_stop};
 use super::policy::Next;
 use super::probes::{ProbeKind, Probed};
@@ -97,6 +97,7 @@ impl PodState {
                     self.failing = Some(Failing { reason, message, by });
                 }
             }
+            Event::Resized(resize) => self.resized(resize, &mut told),
             Event::Deleted { grace } => {
                 let by = now.mono + grace;
                 let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
@@ -154,6 +155,41 @@ impl PodState {
         self.active = seconds.map(Duration::from_secs);
     }
 
+    /// Takes in what became of a wish for other resources, and tells what is new about it.
+    fn resized(&mut self, resize: Resize, told: &mut Vec<Action>) {
+        let before = self.unresized.take();
+        match resize {
+            Resize::Done(pod) => {
+                let empty = Default::default();
+                let spec = pod.spec.as_ref().unwrap_or(&empty);
+                let mut changed = false;
+                let lists = [(&mut self.init, pods::init_containers(spec)), (&mut self.apps, &spec.containers)];
+                for (container, wanted) in lists.into_iter().flat_map(|(known, wanted)| known.iter_mut().zip(wanted)) {
+                    changed |= container.resources != wanted.resources;
+                    container.resources = wanted.resources.clone();
+                }
+                if changed {
+                    told.push(Note::normal(None, "ResizeStarted", format!("Pod resize started: {}", asked(&pod))));
+                    told.push(Note::normal(None, "ResizeCompleted", format!("Pod resize completed: {}", asked(&pod))));
+                }
+            }
+            Resize::Pending { reason, message } => {
+                let known = before.is_some_and(|(_, known, words)| (known, &words) == (reason, &message));
+                if !known {
+                    let event = if reason == "Deferred" { "ResizeDeferred" } else { "ResizeInfeasible" };
+                    told.push(Note::warning(None, event, format!("Pod resize {reason}: {message}")));
+                }
+                self.unresized = Some(("PodResizePending", reason, message));
+            }
+            Resize::Failed { message } => {
+                if before.is_none_or(|(_, _, words)| words != message) {
+                    told.push(Note::warning(None, "ResizeError", format!("Pod resize error: {message}")));
+                }
+                self.unresized = Some(("PodResizeInProgress", "Error", message));
+            }
+        }
+    }
+
     fn post_started(&mut self, attempt: Attempt, failed: Option<String>, now: Now, told: &mut Vec<Action>) {
         let by = now.mono + self.grace;
         let Some(container) = self.current(attempt) else { return };
@@ -184,7 +220,7 @@ impl PodState {
         if container.probes.observe(kind, probed) && kind == ProbeKind::Startup && container.has_started() {
             // That it has started is shown before anything follows from it.
             container.release = Release::Told;
-            container.probes.want_readiness();
+            container.probes.want_readiness(now.mono);
             told.extend([Action::Report, Action::WakeAt(now.mono)]);
         }
     }
@@ -202,4 +238,13 @@ impl PodState {
             self.init.iter_mut().chain(&mut self.apps).for_each(|c| c.replace(by));
         }
     }
+}
+
+/// The resources that a pod's containers ask for, as JSON.
+fn asked(pod: &Pod) -> String {
+    let spec = pod.spec.as_ref();
+    let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default().iter();
+    let containers: Vec<_> =
+        containers.map(|c| serde_json::json!({ "name": c.name, "resources": c.resources })).collect();
+    serde_json::json!({ "containers": containers, "generation": pod.metadata.generation }).to_string()
 }

@@ -83,6 +83,8 @@ pub struct PodState {
     pub(super) failing: Option<Failing>,
     /// When sidecars have to have ended, since what they served has run its course.
     pub(super) rest_by: Option<Duration>,
+    /// Why it has not the resources that it asks for: the condition's type, reason and message.
+    pub(super) unresized: Option<(&'static str, &'static str, String)>,
     /// How much of a period its probes come earlier, in 1/256.
     pub(super) probe_part: u8,
 }
@@ -115,6 +117,7 @@ impl PodState {
             deletion: None,
             failing: None,
             rest_by: None,
+            unresized: None,
             probe_part: 0,
         }
     }
@@ -136,6 +139,11 @@ impl PodState {
     /// Whether the pod has run its course: nothing will start any more.
     pub fn is_over(&self) -> bool {
         self.sandbox == Sandbox::Gone
+    }
+
+    /// Whether the node ends the pod.
+    pub fn is_failing(&self) -> bool {
+        self.failing.is_some()
     }
 
     /// How often container `name` was restarted.

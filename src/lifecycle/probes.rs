@@ -80,8 +80,10 @@ pub(super) struct Probing {
 enum Progress {
     /// Waits for its tick.
     Waiting,
-    /// Somebody wants to know at once.
-    Wanted,
+    /// Somebody wants to know, at this time or before.
+    Wanted {
+        at: Duration,
+    },
     UnderWay,
     /// Its verdict stands until the container's next attempt.
     Held,
@@ -133,8 +135,8 @@ impl Probing {
         let Some(next) = self.next else { return Due::Never };
         let wanted = match self.progress {
             Progress::UnderWay | Progress::Held => return Due::Never,
-            Progress::Waiting => false,
-            Progress::Wanted => true,
+            Progress::Waiting => None,
+            Progress::Wanted { at } => Some(at),
         };
         let from = begun + self.initial_delay;
         let mut ticked = false;
@@ -144,9 +146,12 @@ impl Probing {
             ticked = coming - self.period >= begun;
             self.next = Some(coming);
         }
-        if (ticked || wanted) && now >= from {
+        if (ticked || wanted.is_some_and(|at| now >= at)) && now >= from {
             self.progress = Progress::UnderWay;
             return Due::Now;
+        }
+        if let Some(at) = wanted.filter(|at| *at > now && *at >= from) {
+            return Due::At(self.next.map_or(at, |next| if next >= from { next.min(at) } else { at }));
         }
         self.progress = Progress::Waiting;
         // Ticks that come before the initial delay is over pass unused.
@@ -243,10 +248,10 @@ impl Probes {
         self.all.iter().find(fatal).map(|p| (p.kind, p.grace))
     }
 
-    /// Readiness is to be known at once.
-    pub(super) fn want_readiness(&mut self) {
+    /// Readiness is to be known at `at`.
+    pub(super) fn want_readiness(&mut self, at: Duration) {
         let waits = |p: &&mut Probing| p.kind == ProbeKind::Readiness && p.progress == Progress::Waiting;
-        self.all.iter_mut().filter(waits).for_each(|p| p.progress = Progress::Wanted);
+        self.all.iter_mut().filter(waits).for_each(|p| p.progress = Progress::Wanted { at });
     }
 
     /// What is to be done now for a container that began at `begun`: the kinds to probe, and when to
@@ -386,12 +391,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wanted_readiness_is_probed_at_once() {
+    fn a_wanted_readiness_is_probed_when_it_is_wanted() {
         let mut all = probes("readinessProbe: {}");
-        all.want_readiness();
-        assert_eq!(all.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, Due::Now)]);
+        all.want_readiness(secs(1));
+        assert_eq!(all.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, Due::At(secs(1)))]);
+        assert_eq!(all.due(secs(0), false, secs(1)), [(ProbeKind::Readiness, Due::Now)]);
         let mut delayed = probes("readinessProbe: {initialDelaySeconds: 3}");
-        delayed.want_readiness();
+        delayed.want_readiness(secs(0));
         assert_eq!(delayed.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, Due::At(secs(10)))]);
     }
 

@@ -57,7 +57,7 @@ impl PodState {
         let (state, last) = self.states(container);
         let started = container.has_started();
         let succeeded = state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);
-        let resources = spec.and_then(|spec| spec.resources.clone()).filter(|_| container.running().is_some());
+        let resources = container.resources.clone().filter(|_| container.running().is_some());
         ContainerStatus {
             name: container.name.clone(),
             image: container.image.clone(),

@@ -123,6 +123,11 @@ impl Log {
         self.ring.lock().first()
     }
 
+    /// Bytes of memory that its lines take.
+    pub fn bytes(&self) -> usize {
+        self.ring.lock().size()
+    }
+
     /// Reads from the beginning.
     pub fn reader(self: &Arc<Log>) -> Reader {
         Reader::new(self.clone())

@@ -171,6 +171,11 @@ impl Ring {
         self.lines.iter().skip(skip).take_while(within(self.capacity)).cloned().collect()
     }
 
+    /// Bytes that the lines take.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
     /// Takes what the guest wrote; whether a line was finished.
     pub(super) fn write(&mut self, stream: Stream, bytes: &[u8], at: Timestamp) -> bool {
         let before = self.end();

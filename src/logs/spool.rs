@@ -31,6 +31,9 @@ const BATCH: usize = 256 * 1024;
 /// Batches of one log before it is the others' turn.
 const TURN: usize = 16;
 
+/// A file by which a folder is known as a node's own.
+const CLAIM: &str = ".wasmpod";
+
 /// The folder with the logs of a node's pods, and what is to be done in it.
 pub struct Spool {
     folder: PathBuf,
@@ -101,12 +104,34 @@ fn files<'l>(logs: impl IntoIterator<Item = &'l Arc<Log>>) -> Vec<Arc<Files>> {
 }
 
 impl Spool {
+    /// Where the logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Keeps logs below `folder`, which is made where it is missing. Nothing is written before
     /// [`run`](Spool::run).
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Arc<Spool>> {
         let folder = folder.into();
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         Ok(Arc::new(Spool::with(folder, CAPACITY, ROOM, KUBELETS)))
+    }
+
+    /// Makes `folder` a place for logs of pods that only this node puts there, and may remove. One with pods' logs
+    /// of somebody else's is refused.
+    pub fn claim(folder: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        let mark = folder.join(CLAIM);
+        if mark.exists() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(folder)? {
+            if entry?.file_name().to_str().is_some_and(is_pod) {
+                let why = "it holds logs of pods that are not this node's: name a folder of its own";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+            }
+        }
+        fs::write(mark, "")
     }
 
     pub(super) fn with(folder: PathBuf, capacity: usize, room: usize, limits: Limits) -> Spool {

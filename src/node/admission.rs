@@ -36,6 +36,13 @@ pub(super) struct Refusal {
     pub message: String,
 }
 
+impl Refusal {
+    /// The node goes down (`pkg/kubelet/nodeshutdown`).
+    pub(super) fn shutting_down() -> Refusal {
+        Refusal { reason: "NodeShutdown".into(), message: "Pod was rejected as the node is shutting down.".into() }
+    }
+}
+
 impl Resources {
     /// What `pod` asks for; nothing once it is over.
     pub(super) fn of(pod: &Pod) -> Resources {

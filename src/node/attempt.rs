@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::config::Configs;
 use super::env::Sources;
+use super::message::LastWords;
 use super::sandbox::Sandbox;
-use super::{SOURCE_ANNOTATION, Shared, env, limits};
+use super::{SOURCE_ANNOTATION, Shared, env, housekeeping, limits};
 use crate::files::Mounts;
 use crate::images::{Command, CommandError, Image, ImageError};
 use crate::lifecycle::{Attempt, Trouble};
@@ -18,6 +19,8 @@ use crate::model::pods;
 use crate::network::Endpoint;
 use crate::runtime::{Control, Exit, Guests, Instance, ProgramError, Stdio, World, error_chain};
 use crate::volumes::VolumeError;
+
+const DEFAULT_MESSAGE_PATH: &str = "/dev/termination-log";
 
 /// An attempt that begins.
 pub(super) struct Started {
@@ -31,6 +34,7 @@ pub(super) struct Running {
     pub(super) control: Control,
     pub(super) world: Arc<World>,
     pub(super) image: Arc<Image>,
+    pub(super) last_words: LastWords,
 }
 
 /// Why an attempt does not run.
@@ -52,6 +56,8 @@ pub(super) enum StartError {
     Root { place: String },
     #[error("container's runAsUser breaks non-root policy {place}")]
     RootAsked { place: String },
+    #[error("failed to prepare subPath for volumeMount {volume:?} of container {container:?}")]
+    SubPath { volume: String, container: String },
     #[error("image {image:?} cannot run")]
     Program { image: String, source: ProgramError },
 }
@@ -72,9 +78,11 @@ impl StartError {
             StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
             StartError::ImageName { source, .. } => retry(source.reason()),
             StartError::NeverPull { .. } => retry("ErrImageNeverPull"),
-            StartError::Env(_) | StartError::Volume(_) | StartError::Root { .. } | StartError::RootAsked { .. } => {
-                retry("CreateContainerConfigError")
-            }
+            StartError::Env(_)
+            | StartError::Volume(_)
+            | StartError::SubPath { .. }
+            | StartError::Root { .. }
+            | StartError::RootAsked { .. } => retry("CreateContainerConfigError"),
             StartError::Command(CommandError::NotFound(_) | CommandError::Empty) | StartError::Program { .. } => {
                 Failure::Exit(Exit::StartError { message })
             }
@@ -120,13 +128,16 @@ impl Plan {
         let Command { program, argv } = self.command(&image, &env)?;
         let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
         let working_dir = working_dir.unwrap_or_else(|| image.working_dir.clone());
-        let mounts = self.mounts(&image)?.with_working_dir(&working_dir);
+        if self.attempt.number > 1 {
+            housekeeping::remove_attempts(self.folder(), self.attempt.number).await;
+        }
+        let mounts = Arc::new(self.mounts(&image)?.with_working_dir(&working_dir));
         let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
         let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
         let world = World {
             runtime: self.shared.runtime.clone(),
             name: self.container.name.clone(),
-            mounts: Arc::new(mounts),
+            mounts: mounts.clone(),
             endpoint: Endpoint::new(self.sandbox.network.clone()),
             env,
             working_dir,
@@ -136,8 +147,9 @@ impl Plan {
             instances: Guests::new(),
         };
         let world = Arc::new(world);
+        let last_words = LastWords::of(&self.pod, &self.container, mounts, self.log.clone());
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
-        let running = Running { control: instance.control(), world, image };
+        let running = Running { control: instance.control(), world, image, last_words };
         Ok(Started { instance, running })
     }
 
@@ -170,10 +182,23 @@ impl Plan {
         image.command(&expanded(&self.container.command), &expanded(&self.container.args))
     }
 
-    fn mounts(&self, image: &Image) -> Result<Mounts, VolumeError> {
+    fn mounts(&self, image: &Image) -> Result<Mounts, StartError> {
         let mounts = self.sandbox.volumes.mounts(&self.container)?;
-        let attempt = self.attempt.number.to_string();
-        let root = self.sandbox.folder.join("containers").join(&self.container.name).join(attempt);
-        Ok(Mounts::new(Some(root), image.files, mounts))
+        let of_names = self.container.volume_mounts.iter().flatten().zip(&mounts);
+        for (wanted, mount) in of_names.filter(|(_, mount)| !mount.sub_path.is_empty()) {
+            mount.check().map_err(|error| {
+                // Why it can't be is the node's to know: the container may have tried to look outside.
+                tracing::warn!(pod = pods::name(&self.pod), error = error_chain(&error), "a sub path can't be used");
+                StartError::SubPath { volume: wanted.name.clone(), container: self.container.name.clone() }
+            })?;
+        }
+        let root = self.folder().join(self.attempt.number.to_string());
+        let message = self.container.termination_message_path.as_deref().unwrap_or(DEFAULT_MESSAGE_PATH);
+        Ok(Mounts::new(Some(root), image.files, mounts).with_message_file(message))
+    }
+
+    /// Where the container's attempts have the files that are theirs.
+    fn folder(&self) -> PathBuf {
+        self.sandbox.folder.join("containers").join(&self.container.name)
     }
 }

@@ -83,6 +83,11 @@ impl Told<'_> {
         self.recorder.record(self.pod, None, Warning, "FailedMount", why.into());
     }
 
+    /// The node can't keep the pod (K72).
+    pub(super) fn evicted(&self, message: &str) {
+        self.recorder.record(self.pod, None, Warning, "Evicted", message.into());
+    }
+
     /// The node has no room for the pod.
     pub(super) fn rejected(&self, reason: &str, message: &str) {
         self.recorder.record(self.pod, None, Warning, reason, message.into());

@@ -73,7 +73,13 @@ impl Logs {
         }
     }
 
-    /// The pod is gone.
+    /// Bytes of memory that the logs of a pod take.
+    pub(super) fn bytes(&self, uid: &str) -> usize {
+        let pods = self.pods.lock();
+        pods.get(uid).map_or(0, |pod| pod.attempts.values().flatten().map(|kept| kept.log.bytes()).sum())
+    }
+
+    /// Nobody will ask for the pod's logs any more.
     pub(super) fn forget(&self, uid: &str) {
         let Some(OfPod { files, attempts }) = self.pods.lock().remove(uid) else { return };
         if let Some(files) = files {

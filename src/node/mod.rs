@@ -9,12 +9,17 @@ mod checks;
 mod config;
 mod env;
 mod events;
+mod eviction;
 mod exec;
+mod housekeeping;
 mod limits;
 mod logs;
+mod message;
 mod perform;
 mod registration;
+mod resize;
 mod sandbox;
+mod storage;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -38,11 +43,19 @@ use crate::network::Addresses;
 use crate::runtime::{Guests, Runtime};
 use crate::volumes::HostPaths;
 
+use admission::Refusal;
+use eviction::Eviction;
+use housekeeping::Finished;
+use resize::Answer;
+
 pub use admission::Resources;
 pub use logs::Logs;
 
 /// Where the manifest of a pod came from; local images are relative to its folder.
 pub const SOURCE_ANNOTATION: &str = "wasmpod.dev/source";
+
+/// Where the pods' folders are, below the node's.
+const PODS: &str = "pods";
 
 /// What a node is made of.
 pub struct Config {
@@ -76,6 +89,16 @@ struct Shared {
     probes: checks::Spread,
     /// What all pods hold and use.
     account: Arc<Account>,
+    /// The same by pod.
+    accounts: eviction::Accounts,
+}
+
+impl Shared {
+    /// Where a pod's logs lie, if they are written to files.
+    fn log_folder(&self, pod: &Pod) -> PathBuf {
+        let name = format!("{}_{}_{}", pods::namespace(pod), pods::name(pod), pods::uid(pod));
+        self.config.spool.as_ref().map_or_else(PathBuf::new, |spool| spool.folder().join(name))
+    }
 }
 
 /// The agent of one node; [`Agent::run`] is its life.
@@ -86,8 +109,11 @@ pub struct Agent {
     pods: HashMap<String, Worker>,
     /// What admitted pods that are not over may ask for.
     promised: Resources,
+    finished: Finished,
     /// Whose task is whose, for a worker that panics.
     tasks: HashMap<Id, String>,
+    /// It goes down, and pods have so long to end.
+    shut_down: Option<Duration>,
     requests: mpsc::Receiver<Request>,
     /// Kept for handles that are asked for later.
     asking: mpsc::Sender<Request>,
@@ -99,6 +125,8 @@ struct Worker {
     share: Resources,
     /// The generation of the spec that this follows from.
     generation: Option<i64>,
+    /// What it asks for and has to wait for.
+    waits_for: Option<Resources>,
 }
 
 /// What is wanted of a pod.
@@ -107,6 +135,12 @@ struct Desired {
     object: Arc<Object>,
     /// By container: how often a restart was asked for. Restarts that nobody has seen yet are one.
     restarts: BTreeMap<String, Restarts>,
+    /// The answer to the resources that the spec of a generation asks for.
+    resize: Option<(i64, Answer)>,
+    /// The node can't keep it.
+    eviction: Option<Eviction>,
+    /// Its node goes down: how long it may take to end.
+    shut_down: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -116,11 +150,12 @@ struct Restarts {
     grace: Duration,
 }
 
-/// A container is to begin again.
-struct Request {
-    uid: String,
-    container: String,
-    grace: Duration,
+/// What others ask of the agent.
+enum Request {
+    /// A container is to begin again.
+    Restart { uid: String, container: String, grace: Duration },
+    /// All pods are to end, and none is to begin.
+    ShutDown { grace: Duration },
 }
 
 /// Requests that wait for the agent; who asks for more waits himself.
@@ -141,9 +176,16 @@ impl Handle {
     /// restart policy and back-off say. What runs is asked to end and killed after `grace`. An init
     /// container takes with it what comes after it. Pods that are over, or not there, stay as they are.
     pub async fn restart(&self, uid: &str, container: &str, grace: Duration) {
-        let request = Request { uid: uid.into(), container: container.into(), grace };
+        let request = Request::Restart { uid: uid.into(), container: container.into(), grace };
         // An agent that has ended restarts nothing.
         let _ = self.requests.send(request).await;
+    }
+
+    /// Ends all pods as a kubelet does whose machine goes down: they fail with the reason `Terminated`, each
+    /// within its own grace period and `grace`, and pods that come later are rejected.
+    pub async fn shut_down(&self, grace: Duration) {
+        // An agent that has ended runs nothing.
+        let _ = self.requests.send(Request::ShutDown { grace }).await;
     }
 
     /// Kills all that runs on the node, for good, and waits until it has gone; blocks its thread for
@@ -167,15 +209,29 @@ impl Agent {
         let (logs, guests) = (Arc::new(Logs::new(config.spool.clone())), Guests::new());
         let (asking, requests) = mpsc::channel(REQUESTS);
         let probes = checks::Spread::default();
-        let account = Account::root(Limits::NONE);
-        let shared =
-            Shared { config, control, runtime, images, addresses, clock, logs, guests, recorder, probes, account };
+        let (account, accounts) = (Account::root(Limits::NONE), eviction::Accounts::default());
+        let shared = Shared {
+            config,
+            control,
+            runtime,
+            images,
+            addresses,
+            clock,
+            logs,
+            guests,
+            recorder,
+            probes,
+            account,
+            accounts,
+        };
         Agent {
             shared: Arc::new(shared),
             workers: JoinSet::new(),
             pods: HashMap::new(),
             promised: Resources::default(),
+            finished: Finished::default(),
             tasks: HashMap::new(),
+            shut_down: None,
             requests,
             asking,
         }
@@ -199,6 +255,11 @@ impl Agent {
             tracing::warn!(%error, "the node could not be registered");
         }
         let scope = Scope::all(Resource::PODS);
+        if let Ok(list) = self.shared.control.list(&scope).await {
+            let known = list.items.iter().filter_map(|object| object.decode::<Pod>().ok());
+            let known = known.map(|pod| pods::uid(&pod).to_string()).collect();
+            housekeeping::remove_orphans(self.shared.config.folder.join(PODS), known).await;
+        }
         loop {
             if let Err(error) = self.follow(&scope).await {
                 tracing::debug!(%error, "the node's watch ended; it lists again");
@@ -217,6 +278,8 @@ impl Agent {
             self.take(object);
         }
         let mut watch = control.watch(scope, list.revision).await?;
+        let clock = self.shared.clock;
+        let mut look = clock.now().mono + eviction::INTERVAL;
         loop {
             tokio::select! {
                 event = watch.next() => match event {
@@ -227,7 +290,11 @@ impl Agent {
                     None => return Ok(()),
                 },
                 Some(ended) = self.workers.join_next_with_id() => self.reap(ended),
-                Some(request) = self.requests.recv() => self.restart(request),
+                Some(request) = self.requests.recv() => self.heed(request),
+                () = clock.sleep_until(look) => {
+                    self.relieve();
+                    look = clock.now().mono + eviction::INTERVAL;
+                }
             }
         }
     }
@@ -246,18 +313,28 @@ impl Agent {
         if let Some(worker) = self.pods.get_mut(&uid) {
             // A resize changes what a pod asks for, its end what it is promised.
             let resized = worker.generation != pod.metadata.generation && worker.share.pods > 0;
-            if pods::is_terminal(&pod) || resized {
+            let mut answer = None;
+            if pods::is_terminal(&pod) {
+                self.promised -= std::mem::take(&mut worker.share);
+            } else if resized {
                 worker.generation = pod.metadata.generation;
-                self.promised -= std::mem::replace(&mut worker.share, Resources::of(&pod));
-                self.promised += worker.share;
+                answer = Some(promise(worker, Resources::of(&pod), &mut self.promised, &self.shared.config.capacity));
+            }
+            if pods::is_terminal(&pod) {
+                self.finished.add(&uid, &self.shared.logs);
             }
             worker.desired.send_if_modified(|known| {
                 let newer = object.revision > known.object.revision;
                 if newer {
                     known.object = object;
+                    let generation = pod.metadata.generation.unwrap_or(0);
+                    known.resize = answer.map(|answer| (generation, answer)).or(known.resize.take());
                 }
                 newer
             });
+            if pods::is_terminal(&pod) {
+                self.grant_what_waits();
+            }
             return;
         }
         self.start(uid, &pod, object);
@@ -266,23 +343,39 @@ impl Agent {
     /// Starts the pod's worker, or one that rejects it where there is no room (K13).
     fn start(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
         let (asked, generation) = (Resources::of(pod), pod.metadata.generation);
-        let (desired, seen) = watch::channel(Desired { object, restarts: BTreeMap::new() });
+        let shut_down = self.shut_down;
+        let (desired, seen) =
+            watch::channel(Desired { object, restarts: BTreeMap::new(), resize: None, eviction: None, shut_down });
         let shared = self.shared.clone();
-        let (task, share) = match admission::check(&asked, &self.promised, &shared.config.capacity) {
+        let admitted = match self.shut_down {
+            Some(_) if !pods::is_terminal(pod) => Err(Refusal::shutting_down()),
+            _ => admission::check(&asked, &self.promised, &shared.config.capacity),
+        };
+        let (task, share) = match admitted {
             Ok(()) => (self.workers.spawn(worker::run(shared, seen)), asked),
             Err(refusal) => (self.workers.spawn(worker::reject(shared, seen, refusal)), Resources::default()),
         };
         self.promised += share;
         self.tasks.insert(task.id(), uid.clone());
-        self.pods.insert(uid, Worker { desired, share, generation });
+        self.pods.insert(uid, Worker { desired, share, generation, waits_for: None });
     }
 
-    fn restart(&mut self, Request { uid, container, grace }: Request) {
-        if let Some(worker) = self.pods.get(&uid) {
-            worker.desired.send_modify(|desired| {
-                let restarts = desired.restarts.entry(container).or_default();
-                *restarts = Restarts { asked: restarts.asked + 1, grace };
-            });
+    fn heed(&mut self, request: Request) {
+        match request {
+            Request::Restart { uid, container, grace } => {
+                if let Some(worker) = self.pods.get(&uid) {
+                    worker.desired.send_modify(|desired| {
+                        let restarts = desired.restarts.entry(container).or_default();
+                        *restarts = Restarts { asked: restarts.asked + 1, grace };
+                    });
+                }
+            }
+            Request::ShutDown { grace } => {
+                self.shut_down = Some(grace);
+                for worker in self.pods.values() {
+                    worker.desired.send_modify(|desired| desired.shut_down = Some(grace));
+                }
+            }
         }
     }
 
@@ -293,8 +386,38 @@ impl Agent {
     }
 
     fn drop_worker(&mut self, uid: &str) {
+        self.finished.forget(uid);
         if let Some(worker) = self.pods.remove(uid) {
             self.promised -= worker.share;
+            self.grant_what_waits();
+        }
+    }
+
+    /// Gives pods that wait for more what others have left.
+    fn grant_what_waits(&mut self) {
+        for worker in self.pods.values_mut() {
+            let Some(wanted) = worker.waits_for else { continue };
+            let answer = promise(worker, wanted, &mut self.promised, &self.shared.config.capacity);
+            let generation = worker.generation.unwrap_or(0);
+            worker.desired.send_if_modified(|desired| {
+                let answer = Some((generation, answer));
+                let changed = desired.resize != answer;
+                desired.resize = answer;
+                changed
+            });
+        }
+    }
+
+    /// Ends a pod where memory runs out.
+    fn relieve(&mut self) {
+        let capacity = u64::try_from(self.shared.config.capacity.memory).unwrap_or(0);
+        let left = capacity.saturating_sub(self.shared.account.usage().memory);
+        let available = eviction::available_memory().map_or(left, |host| host.min(left));
+        let candidates = self.shared.accounts.candidates();
+        let Some((uid, eviction)) = eviction::choose(&candidates, available, capacity) else { return };
+        tracing::warn!(%uid, available, "memory is low: a pod is evicted");
+        if let Some(worker) = self.pods.get(&uid) {
+            worker.desired.send_modify(|desired| desired.eviction = Some(eviction));
         }
     }
 
@@ -313,4 +436,18 @@ impl Agent {
             }
         }
     }
+}
+
+/// Promises `worker` what it asks for now, where there is room beside what others are promised.
+fn promise(worker: &mut Worker, wanted: Resources, promised: &mut Resources, capacity: &Resources) -> Answer {
+    let mut others = *promised;
+    others -= worker.share;
+    let answer = Answer::of(&wanted, &others, capacity);
+    worker.waits_for = matches!(answer, Answer::Deferred(_)).then_some(wanted);
+    if answer == Answer::Fits {
+        worker.share = wanted;
+        others += wanted;
+        *promised = others;
+    }
+    answer
 }

@@ -50,6 +50,8 @@ impl Worker {
             Ok(sandbox) => {
                 let ip = sandbox.ip();
                 self.sandbox = Some(Arc::new(sandbox));
+                self.shared.accounts.enter(&self.pod, self.sandbox.as_ref());
+                self.measure_later();
                 Event::SetUp { ip }
             }
             // A kubelet tells of volumes by events alone.
@@ -86,7 +88,7 @@ impl Worker {
                     let message = exit.message().unwrap_or_default();
                     log.write(Stream::Stderr, format!("{name}: {message}\n").as_bytes(), now);
                     let started = Event::Started { attempt, container_id, image_id: String::new() };
-                    Fact::NeverRan(started, exited(attempt, &exit))
+                    Fact::NeverRan(started, exited(attempt, &exit, exit.message().map(Into::into)))
                 }
             };
             log.close(now);
@@ -119,7 +121,7 @@ impl Worker {
     }
 
     /// A container of the pod as its spec has it.
-    fn container(&self, at: ContainerRef) -> Option<Container> {
+    pub(super) fn container(&self, at: ContainerRef) -> Option<Container> {
         let spec = self.pod.spec.as_ref()?;
         match at.role {
             Role::Init => pods::init_containers(spec).get(at.index).cloned(),
@@ -170,6 +172,7 @@ impl Worker {
     pub(super) async fn tear_down(&mut self) {
         self.running.clear();
         self.facts.clear();
+        self.shared.accounts.leave(pods::uid(&self.pod));
         if let Some(sandbox) = self.sandbox.take().and_then(Arc::into_inner) {
             sandbox.tear_down().await;
         }

@@ -7,7 +7,7 @@ use std::{fs, io};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::config::{self, Unmountable};
-use super::{Shared, limits};
+use super::{PODS, Shared, limits};
 use crate::budget::Account;
 use crate::model::pods;
 use crate::network::{Address, NetError, PodNetwork};
@@ -42,7 +42,7 @@ impl Sandbox {
     pub(super) async fn set_up(shared: &Shared, pod: &Pod) -> Result<Sandbox, SandboxError> {
         let contents = config::contents(&*shared.control, pod).await.map_err(SandboxError::Content)?;
         let address = shared.addresses.take()?;
-        let folder = shared.config.folder.join("pods").join(pods::uid(pod));
+        let folder = shared.config.folder.join(PODS).join(pods::uid(pod));
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
         let kept = shared.config.keep_volumes.then(|| {

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use super::admission::Refusal;
 use super::attempt::Running;
 use super::events::Told;
+use super::eviction::Eviction;
+use super::resize::{self, Answer, Given};
 use super::sandbox::Sandbox;
 use super::{Desired, Restarts, Shared};
 use crate::control::{Object, Preconditions, Reason, Update};
@@ -26,6 +28,10 @@ pub(super) enum Fact {
     Event(Event),
     /// The image of an attempt is there; next the attempt begins or fails.
     Pulled(Attempt, BoxFuture<'static, Fact>),
+    /// Resources that could not be given may be now.
+    GiveAgain,
+    /// What the pod stores was measured; why it is too much, if it is.
+    Measured(Option<String>),
     /// An attempt begins; next it runs, as this event tells.
     Spawned(Event, Attempt, Box<Instance>, Running),
     /// An attempt runs; next it will end.
@@ -53,6 +59,10 @@ pub(super) struct Worker {
     generation: Option<i64>,
     /// Restarts that were taken in, by container.
     restarts: BTreeMap<String, Restarts>,
+    /// The agent's answer to other resources that was taken in, and of which generation.
+    resize: Option<(i64, Answer)>,
+    /// What its containers have.
+    pub(super) given: Given,
     /// The object was removed; nothing is left to do.
     pub(super) gone: bool,
 }
@@ -79,8 +89,11 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         wake: None,
         deletion_seen: None,
         restarts: BTreeMap::new(),
+        resize: None,
+        given: Given::new(),
         gone: false,
     };
+    worker.given = resize::given(&worker.pod);
     worker.step(Event::Tick).await;
     while !worker.gone {
         worker.report().await;
@@ -99,9 +112,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         tokio::select! {
             changed = desired.changed() => match changed {
                 Ok(()) => {
-                    let Desired { object, restarts } = desired.borrow_and_update().clone();
+                    let Desired { object, restarts, resize, eviction, shut_down } = desired.borrow_and_update().clone();
                     worker.see(object);
                     worker.restart(restarts).await;
+                    worker.see_answer(resize).await;
+                    worker.see_eviction(eviction).await;
+                    worker.shut_down(shut_down).await;
                 }
                 // The object is gone, by force or because this worker removed it.
                 Err(_) => break,
@@ -131,7 +147,35 @@ impl Worker {
         self.restarts = wanted;
     }
 
-    fn place(&self, name: &str) -> Option<ContainerRef> {
+    async fn see_answer(&mut self, resize: Option<(i64, Answer)>) {
+        if resize != self.resize {
+            self.resize = resize.clone();
+            if let Some((_, answer)) = resize {
+                self.resized(answer).await;
+            }
+        }
+    }
+
+    /// Ends the pod because the node can't keep it.
+    pub(super) async fn see_eviction(&mut self, eviction: Option<Eviction>) {
+        if let Some(Eviction { message, grace }) = eviction
+            && !self.state.is_failing()
+        {
+            self.told().evicted(&message);
+            self.step(Event::Evicted { reason: "Evicted".into(), message, grace: Some(grace) }).await;
+        }
+    }
+
+    /// Ends the pod with its node, as a kubelet does. Once it ends, hearing of it again changes nothing.
+    async fn shut_down(&mut self, bound: Option<Duration>) {
+        let Some(bound) = bound else { return };
+        let own = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+        let grace = Some(Duration::from_secs(u64::try_from(own).unwrap_or(1)).min(bound));
+        let message = "Pod was terminated in response to imminent node shutdown.".to_string();
+        self.step(Event::Evicted { reason: "Terminated".into(), message, grace }).await;
+    }
+
+    pub(super) fn place(&self, name: &str) -> Option<ContainerRef> {
         let spec = self.pod.spec.as_ref()?;
         let find = |role, all: &[Container]| {
             all.iter().position(|container| container.name == name).map(|index| ContainerRef { role, index })
@@ -176,6 +220,12 @@ impl Worker {
                 }
                 self.step(event).await;
             }
+            Fact::GiveAgain => {
+                if matches!(self.resize, Some((_, Answer::Fits))) {
+                    self.resized(Answer::Fits).await;
+                }
+            }
+            Fact::Measured(excess) => self.measured(excess).await,
             Fact::Pulled(attempt, next) => {
                 self.told().pulled(attempt);
                 self.facts.push(next);
@@ -199,13 +249,21 @@ impl Worker {
                         return Fact::Running(started, attempt, instance);
                     }
                     let exit = instance.exited().await;
-                    Fact::NeverRan(started, exited(attempt, &exit))
+                    Fact::NeverRan(started, exited(attempt, &exit, exit.message().map(Into::into)))
                 }));
                 self.step(Event::Tick).await;
             }
             Fact::Running(event, attempt, mut instance) => {
                 self.told().started(attempt);
-                self.facts.push(Box::pin(async move { Fact::Event(exited(attempt, &instance.exited().await)) }));
+                let last_words = self.running.get(&attempt).map(|running| running.last_words.clone());
+                self.facts.push(Box::pin(async move {
+                    let exit = instance.exited().await;
+                    let message = match last_words {
+                        Some(last_words) => last_words.after(&exit).await,
+                        None => exit.message().map(Into::into),
+                    };
+                    Fact::Event(exited(attempt, &exit, message))
+                }));
                 self.step(event).await;
             }
         }
@@ -272,8 +330,7 @@ impl Worker {
     }
 }
 
-pub(super) fn exited(attempt: Attempt, exit: &Exit) -> Event {
-    let message = exit.message().map(Into::into);
+pub(super) fn exited(attempt: Attempt, exit: &Exit, message: Option<String>) -> Event {
     Event::Exited { attempt, code: exit.code(), reason: exit.reason().into(), message }
 }
 

@@ -8,7 +8,7 @@ use wasmtime_wasi::p1;
 use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
 use super::poll_oneoff::poll_oneoff;
-use super::{clocks, sockets, termination};
+use super::{clocks, links, sockets, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
@@ -54,6 +54,7 @@ fn for_components(engine: &Engine) -> wasmtime::Result<wasmtime::component::Link
     linker.allow_shadowing(true);
     sockets::add_to_linker(&mut linker)?;
     host::add_preopens_to_linker(&mut linker)?;
+    links::add_to_linker(&mut linker)?;
     clocks::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     termination::add_to_linker(&mut linker)?;

@@ -9,53 +9,36 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Sleep;
 
-use crate::budget::{Account, Competitor, PERIOD};
+use crate::budget::{Account, Competitor, PERIOD, Turns};
 
 /// What was used by short polls is told once it is as much as this, in nanoseconds.
 const WORTH_TELLING: u64 = 100_000;
-/// The heaviest guest is forgotten when it has had no turn for so many milliseconds.
-const FORGOTTEN_AFTER: u32 = 1000;
 
 thread_local! {
     /// Polls of guests that compete, on this thread.
     static POLLED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What the guests of a runtime share: a beginning of time, and who weighs most.
-pub struct Turns {
+/// What the guests of a runtime share: a beginning of time, and their turns.
+pub struct Shared {
     origin: Instant,
-    /// The weight in the upper half, when it was seen (milliseconds) in the lower.
-    heaviest: AtomicU64,
+    turns: Turns,
 }
 
-impl Turns {
-    pub fn new() -> Turns {
-        Turns { origin: Instant::now(), heaviest: AtomicU64::new(0) }
+impl Shared {
+    pub fn new() -> Shared {
+        Shared { origin: Instant::now(), turns: Turns::default() }
     }
 
     fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// The largest weight of the guests that compete, of which one has `weight`.
-    fn heaviest(&self, weight: u64, now: u64) -> u64 {
-        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
-        // Wraps after 49 days, which costs one forgotten guest.
-        let now = (now / 1_000_000) as u32;
-        let seen = self.heaviest.load(Relaxed);
-        let (known, at) = ((seen >> 32) as u32, seen as u32);
-        if weight >= known || now.wrapping_sub(at) > FORGOTTEN_AFTER {
-            self.heaviest.store((u64::from(weight) << 32) | u64::from(now), Relaxed);
-            return weight.into();
-        }
-        known.into()
+        nanos(at.saturating_duration_since(self.origin))
     }
 }
 
@@ -93,17 +76,17 @@ impl Meter {
     }
 
     /// Whether the guest may be polled now; if not, `cx` will be woken.
-    pub fn poll_turn(&mut self, turns: &Turns, cx: &mut Context<'_>) -> Poll<Measured> {
+    pub fn poll_turn(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Measured> {
         let quota = self.account.has_quota();
         let preempted = self.preempted.load(Relaxed);
         if !quota && !preempted && self.throttled.is_none() {
             return Poll::Ready(Measured::Wall(Instant::now()));
         }
-        let now = turns.nanos(Instant::now());
-        if self.poll_quota(turns, now, cx).is_pending() {
+        let now = shared.nanos(Instant::now());
+        if self.poll_quota(shared, now, cx).is_pending() {
             return Poll::Pending;
         }
-        if preempted && !self.takes_turn(turns, now) {
+        if preempted && !self.takes_turn(shared, now) {
             // Woken while it is polled, a task goes to the end of the queue.
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -112,11 +95,11 @@ impl Meter {
         Poll::Ready(if quota { Measured::Thread(thread_time()) } else { Measured::Wall(Instant::now()) })
     }
 
-    fn poll_quota(&mut self, turns: &Turns, mut now: u64, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_quota(&mut self, shared: &Shared, mut now: u64, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(free) = self.account.exhausted_until(now) {
             // Limits may change meanwhile, and what is owed may be forgiven.
             let until = free.min(now + PERIOD);
-            let instant = turns.origin + Duration::from_nanos(until);
+            let instant = shared.origin + Duration::from_nanos(until);
             let throttled = match &mut self.throttled {
                 Some(throttled) => {
                     if throttled.until <= now || throttled.until > free {
@@ -136,7 +119,7 @@ impl Meter {
             if throttled.sleep.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            now = turns.nanos(Instant::now()).max(until);
+            now = shared.nanos(Instant::now()).max(until);
         }
         if let Some(throttled) = self.throttled.take() {
             self.account.throttle_ended(now.saturating_sub(throttled.since));
@@ -144,33 +127,33 @@ impl Meter {
         Poll::Ready(())
     }
 
-    fn takes_turn(&mut self, turns: &Turns, now: u64) -> bool {
-        let heaviest = turns.heaviest(self.account.weight(), now);
-        let competitor = self.competitor.get_or_insert_with(|| self.account.compete());
+    fn takes_turn(&mut self, shared: &Shared, now: u64) -> bool {
+        let competitor = self.competitor.get_or_insert_with(|| Competitor::new(self.account.clone()));
         let polled = POLLED.get();
         self.idle = if self.passed == Some(polled) { self.idle + 1 } else { 0 };
-        let takes = competitor.turn(heaviest, self.idle);
+        let takes = shared.turns.take(competitor, self.idle, now);
         self.passed = (!takes).then_some(polled);
         takes
     }
 
     /// The poll that began with [`Meter::poll_turn`] is over.
-    pub fn polled(&mut self, turns: &Turns, measured: Measured) {
-        if self.competitor.is_some() {
-            POLLED.set(POLLED.get().wrapping_add(1));
-        }
+    pub fn polled(&mut self, shared: &Shared, measured: Measured) {
         let preempted = self.preempted.load(Relaxed);
-        if !preempted {
-            self.competitor = None;
-        }
         let now = Instant::now();
         let (used, tell) = match measured {
             Measured::Thread(before) => (thread_time().saturating_sub(before), true),
             Measured::Wall(before) => (nanos(now.saturating_duration_since(before)), preempted),
         };
+        if let Some(competitor) = &mut self.competitor {
+            POLLED.set(POLLED.get().wrapping_add(1));
+            shared.turns.computed(competitor, used);
+        }
+        if !preempted {
+            self.competitor = None;
+        }
         self.untold += used;
         if tell || self.untold >= WORTH_TELLING {
-            self.account.used_cpu(std::mem::take(&mut self.untold), turns.nanos(now));
+            self.account.used_cpu(std::mem::take(&mut self.untold), shared.nanos(now));
         }
     }
 }
@@ -206,20 +189,4 @@ fn thread_time() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
     seconds * 1_000_000_000 + nanos
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Turns;
-
-    #[test]
-    fn the_heaviest_is_known_while_it_has_turns_and_then_forgotten() {
-        let turns = Turns::new();
-        let milli = 1_000_000;
-        for (weight, at, want) in
-            [(2, 0, 2), (100, 1, 100), (2, 10, 100), (100, 400, 100), (50, 1400, 100), (2, 1401, 2), (50, 1402, 50)]
-        {
-            assert_eq!(turns.heaviest(weight, at * milli), want, "{weight} at {at} ms");
-        }
-    }
 }

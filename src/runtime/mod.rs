@@ -13,6 +13,7 @@ mod guests;
 mod host;
 mod instance;
 mod linkers;
+mod links;
 mod memory;
 mod metering;
 mod poll_oneoff;
@@ -40,7 +41,7 @@ pub use program::{Digest, Program, ProgramError};
 pub use stdio::Stdio;
 pub use world::World;
 
-use metering::Turns;
+use metering::Shared;
 use program::Compiler;
 use ticker::Ticker;
 
@@ -77,7 +78,7 @@ pub enum RuntimeError {
 pub struct Runtime {
     engine: Engine,
     ticker: Ticker,
-    turns: Turns,
+    metering: Shared,
     compiler: Arc<Compiler>,
     /// Taken when the runtime is dropped.
     guests: Option<tokio::runtime::Runtime>,
@@ -113,7 +114,7 @@ impl Runtime {
             .map_err(of_thread)?;
         Ok(Arc::new(Runtime {
             ticker: Ticker::start(&engine).map_err(of_thread)?,
-            turns: Turns::new(),
+            metering: Shared::new(),
             engine,
             compiler: Arc::new(compiler),
             guests: Some(guests),
@@ -141,8 +142,8 @@ impl Runtime {
         &self.ticker
     }
 
-    fn turns(&self) -> &Turns {
-        &self.turns
+    fn metering(&self) -> &Shared {
+        &self.metering
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

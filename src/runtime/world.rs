@@ -284,15 +284,15 @@ impl Future for Watched {
             return Poll::Ready(exit);
         }
         let watched = &mut *self;
-        let (ticker, turns): (&Ticker, _) = (watched.runtime.ticker(), watched.runtime.turns());
-        let Poll::Ready(measured) = watched.meter.poll_turn(turns, cx) else { return Poll::Pending };
+        let (ticker, shared): (&Ticker, _) = (watched.runtime.ticker(), watched.runtime.metering());
+        let Poll::Ready(measured) = watched.meter.poll_turn(shared, cx) else { return Poll::Pending };
         let Some(running) = watched.running.as_mut() else { return Poll::Ready(Exit::Killed) };
         let computing = ticker.computing();
         // Epochs make guests yield; tokio's own budget would, to a guest that waits for more things
         // than it allows to be ready at once, make all of them look pending for ever.
         let polled = pin!(tokio::task::unconstrained(running.as_mut())).poll(cx);
         drop(computing);
-        watched.meter.polled(turns, measured);
+        watched.meter.polled(shared, measured);
         match polled {
             // An end that came while it computed shows as a trap; it is told as what it is.
             Poll::Ready(exit) => Poll::Ready(match &exit {

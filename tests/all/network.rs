@@ -118,3 +118,25 @@ fn a_port_is_taken_once_and_free_again_after_its_owner() {
         .expect(0);
     assert_eq!(done.log("p/second"), "taken\nmine\n", "{done:?}");
 }
+
+#[tokio::test]
+async fn busyboxs_httpd_serves_files_and_runs_programs() {
+    let script = r##"
+        mkdir -p /www/cgi-bin; echo hello > /www/r
+        printf '#!/bin/sh\necho Status: 500\necho\n' > /www/cgi-bin/broken
+        printf '#!/bin/sh\necho Content-type: text/plain\necho\necho "$REQUEST_METHOD $QUERY_STRING $HTTP_X_Y"; cat\n' > /www/cgi-bin/told
+        chmod +x /www/cgi-bin/*
+        httpd -p 8080 -h /www
+        wget -qO- http://127.0.0.1:8080/r
+        wget -qO- --header 'X-Y: z' 'http://127.0.0.1:8080/cgi-bin/told?a=b'
+        wget -qO- --post-data body http://127.0.0.1:8080/cgi-bin/told; echo
+        for path in none cgi-bin/none cgi-bin/broken %2e%2e/etc; do
+            wget -qO- http://127.0.0.1:8080/$path 2>&1 | grep -o '[45][0-9][0-9]' | head -n 1
+        done
+    "##;
+    let node = wasmpod::Node::in_memory().expect("a node");
+    node.apply(scripts("p", &[("c", script)])).await.expect("applied");
+    node.wait_complete("p").await.expect("it completes");
+    let said = node.logs("p", "c").await.expect("logs");
+    assert_eq!(said, "hello\nGET a=b z\nPOST  \nbody\n404\n404\n500\n400\n");
+}

@@ -58,11 +58,14 @@ fn sigterm_ends_pods_within_the_grace_and_exits_0() {
     node.wait("b-n1", "condition=Ready");
     let follow = node.kubectl("logs b-n1 -f").start();
     follow.wait_for("up\n");
+    // Until the last has ended, the API tells how the others did.
+    let told = node.kubectl("wait pod/a-n1 --for=jsonpath={.status.reason}=Terminated --timeout=20s").start();
     let mut done = None;
     let took = took(|| done = Some(node.end()));
     let done = done.expect("it ended").expect(0);
     assert!(done.stderr.contains("ending the pods (at most 1s); a second signal kills them"), "{}", done.stderr);
     assert!(took < Duration::from_secs(5), "{took:?}");
+    told.done().expect(0);
     follow.wait_for("not yet\n");
 }
 

@@ -8,6 +8,7 @@ pub fn differences(
     ours: &[Seen<Event>],
     recorded_states: &[Seen<State>],
     our_states: &[Seen<State>],
+    went_further: bool,
 ) -> Vec<String> {
     let (wanted, got) = (totals(recorded), totals(ours));
     let mut found = Vec::new();
@@ -16,7 +17,7 @@ pub fn differences(
             None => found.push(format!("never told: {}", total.last)),
             Some(other) => {
                 let further = restarts(our_states, &total.last) - restarts(recorded_states, &total.last);
-                let (least, most) = bounds(total, &wanted, further);
+                let (least, most) = bounds(total, &wanted, further, went_further);
                 if !(least..=most).contains(&other.last.count) {
                     found.push(format!("{least} to {most} times are right, not {}: {}", other.last.count, total.last));
                 }
@@ -65,7 +66,7 @@ fn restarts(states: &[Seen<State>], event: &Event) -> i64 {
 ///
 /// Exact is what happens once for each attempt. What a kubelet tells whenever it looks at a pod that
 /// waits depends on when it looks, every ten to fifteen seconds.
-fn bounds(total: &Total, all: &[Total], further: i64) -> (i64, i64) {
+fn bounds(total: &Total, all: &[Total], further: i64, went_further: bool) -> (i64, i64) {
     let Event { reason, place, count, .. } = &total.last;
     let failed = all.iter().any(|other| other.last.reason == "Failed" && other.last.place == *place);
     let about = |share: f64, least: f64| {
@@ -85,7 +86,7 @@ fn bounds(total: &Total, all: &[Total], further: i64) -> (i64, i64) {
             (least, most + further.max(0) * each)
         }
         // The next end may have come before the next start.
-        "Killing" | "FailedPostStartHook" => (*count, count + further.max(0) + i64::from(further > 0)),
+        "Killing" | "FailedPostStartHook" => (*count, count + further.max(0) + i64::from(went_further)),
         _ => (count + further, count + further),
     }
 }

@@ -10,10 +10,13 @@ use serde_json::Value;
 pub struct Trace {
     pub name: String,
     pub spec: Value,
+    #[serde(default)]
     pub actions: Vec<Action>,
     /// Seconds.
     pub watched_s: f64,
+    #[serde(default)]
     timeline: Vec<Value>,
+    #[serde(default)]
     events: Vec<Value>,
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use wasmpod::Node;
+use wasmpod::clock::Clock;
 use wasmpod::control::{
     Body, ChangeKind, ControlPlane, DeleteOptions, FieldValidation, Key, Object, Patch, PatchKind, Preconditions,
     Resource, Scope, Status, Subresource, Update, WatchEvent,
@@ -15,9 +16,28 @@ use super::recorded::{Action, Event, Seen, State, Trace, distinct};
 
 const NAMESPACE: &str = "traces";
 
+/// Seconds of our node per second of the system. Faster, and what takes no time on the node's clock (a
+/// program's start) would weigh too much.
+const SPEED: u32 = 4;
+
+/// The node's time since a pod was created.
+#[derive(Clone, Copy)]
+struct Watch(Instant);
+
+impl Watch {
+    fn elapsed(self) -> f64 {
+        self.0.elapsed().as_secs_f64() * f64::from(SPEED)
+    }
+
+    async fn until(self, seconds: f64) {
+        tokio::time::sleep_until((self.0 + Duration::from_secs_f64(seconds / f64::from(SPEED))).into()).await;
+    }
+}
+
 /// What was seen of our pod, or why it could not be run.
 pub async fn run(trace: &Trace) -> Result<(Vec<Seen<State>>, Vec<Seen<Event>>), String> {
-    let node = Node::builder().name("n1").start().map_err(|error| error.to_string())?;
+    let clock = Clock::system().faster(SPEED);
+    let node = Node::builder().name("n1").clock(clock).start().map_err(|error| error.to_string())?;
     let control = &node.control().clone();
     let revision = control.revision().await.map_err(told)?;
     let scope = |resource| Scope::all(resource).in_namespace(NAMESPACE);
@@ -25,23 +45,24 @@ pub async fn run(trace: &Trace) -> Result<(Vec<Seen<State>>, Vec<Seen<Event>>), 
     let mut events = control.watch(&scope(Resource::EVENTS), revision).await.map_err(told)?;
     create(control, trace).await.map_err(told)?;
 
-    let begin = Instant::now();
+    let watch = Watch(Instant::now());
     let (mut states, mut happened, mut uid) = (Vec::new(), Vec::new(), None);
-    let acting = act(control, trace, begin);
+    let acting = act(control, trace, watch);
     tokio::pin!(acting);
     let mut acted = false;
-    let over = tokio::time::sleep(Duration::from_secs_f64(trace.watched_s));
+    let over = watch.until(trace.watched_s);
     tokio::pin!(over);
     loop {
         tokio::select! {
             Some(change) = pods.next() => {
                 let WatchEvent::Change(kind, object) = change.map_err(told)? else { continue };
                 let pod = shown(&object, &mut uid);
-                states.push(Seen { at: begin.elapsed().as_secs_f64(), what: State::of_pod(&pod).gone_if(kind == ChangeKind::Deleted) });
+                let state = State::of_pod(&pod).gone_if(kind == ChangeKind::Deleted);
+                states.push(Seen { at: watch.elapsed(), what: state });
             }
             Some(change) = events.next() => {
                 let WatchEvent::Change(_, object) = change.map_err(told)? else { continue };
-                happened.push(Seen { at: begin.elapsed().as_secs_f64(), what: Event::of_event(&shown(&object, &mut uid)) });
+                happened.push(Seen { at: watch.elapsed(), what: Event::of_event(&shown(&object, &mut uid)) });
             }
             done = &mut acting, if !acted => { acted = true; done? }
             () = &mut over => break,
@@ -74,10 +95,9 @@ fn shown(object: &Object, uid: &mut Option<String>) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-async fn act(control: &Arc<dyn ControlPlane>, trace: &Trace, begin: Instant) -> Result<(), String> {
+async fn act(control: &Arc<dyn ControlPlane>, trace: &Trace, watch: Watch) -> Result<(), String> {
     for action in &trace.actions {
-        let at = Duration::from_secs_f64(action.t);
-        tokio::time::sleep(at.saturating_sub(begin.elapsed())).await;
+        watch.until(action.t).await;
         take(control, trace, action).await.map_err(told)?;
     }
     Ok(())
@@ -89,6 +109,12 @@ async fn take(control: &Arc<dyn ControlPlane>, trace: &Trace, action: &Action) -
     let subresource = match action.what.as_str() {
         "status" => Subresource::Status,
         "ephemeral" => Subresource::EphemeralContainers,
+        "configmap" => {
+            let mut body = action.body.clone();
+            body["metadata"]["namespace"] = NAMESPACE.into();
+            let map = serde_json::from_value(body).map_err(Status::internal)?;
+            return control.create(Body::ConfigMap(map)).await.map(drop);
+        }
         "delete" => return control.delete(&key, grace(None)).await.map(drop),
         "delete?gracePeriodSeconds=0" => return control.delete(&key, grace(Some(0))).await.map(drop),
         other => return Err(Status::internal(format!("nobody here knows how to do {other:?}"))),

@@ -72,7 +72,7 @@ fn inexplicable(before: Option<&State>, state: &State, recorded: &[Seen<State>],
         let is_step = match &container.state {
             Now::Waits(why) => {
                 ["ContainerCreating", "PodInitializing"].contains(&why.as_str())
-                    || *why == back_off(container, &trace.name)
+                    || is_back_off(why, container, &trace.name)
                     || words.any(|w| *w == container.state)
             }
             Now::Ended(_) => words.any(|w| *w == container.state),
@@ -99,11 +99,20 @@ fn inexplicable(before: Option<&State>, state: &State, recorded: &[Seen<State>],
     wrong
 }
 
-/// What a container says that waits for its next restart (K27, K30).
-fn back_off(container: &Container, pod: &str) -> String {
-    let doublings = u32::try_from(container.restarts - 1).unwrap_or(0).min(5);
-    let wait = go_duration(Duration::from_secs((10 << doublings).min(300)));
-    format!("CrashLoopBackOff back-off {wait} restarting failed container={} pod={pod}_NS(UID)", container.name)
+/// Whether a container that waits for its next restart may say so (K27, K30). How often it has doubled its
+/// wait depends on how its attempts ended, too.
+fn is_back_off(why: &str, container: &Container, pod: &str) -> bool {
+    (0..container.restarts).any(|doublings| {
+        let wait = go_duration(Duration::from_secs((10 << doublings.min(5)).min(300)));
+        let name = &container.name;
+        why == format!("CrashLoopBackOff back-off {wait} restarting failed container={name} pod={pod}_NS(UID)")
+    })
+}
+
+/// Whether ours came further than the recording did before the watch was over.
+pub fn went_further(trace: &Trace, ours: &[Seen<State>]) -> bool {
+    let (matched, _) = alignment(&trace.timeline(), ours);
+    matched.last().is_some_and(|last| last.is_some_and(|last| last + 1 < ours.len()))
 }
 
 /// How far an attempt is.

@@ -70,6 +70,9 @@ impl Proc {
             return Ok(self.stdin.clone());
         }
         let path = self.path(operand);
+        if let Some(device) = Reader::device(&path) {
+            return Ok(device);
+        }
         if path.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "Is a directory"));
         }
@@ -127,6 +130,8 @@ struct Source {
 
 enum SourceKind {
     Empty,
+    Zeros,
+    Random,
     Host(AsyncInputStream),
     File(Rc<RefCell<File>>),
     Pipe(ReadEnd),
@@ -141,6 +146,16 @@ impl Reader {
     /// Always at its end, like /dev/null.
     pub fn empty() -> Reader {
         Reader::new(SourceKind::Empty)
+    }
+
+    /// What `path` reads as where it names a device that every Unix has; no file system of WASI has any.
+    pub fn device(path: &Path) -> Option<Reader> {
+        match path.to_str()? {
+            "/dev/null" => Some(Reader::empty()),
+            "/dev/zero" => Some(Reader::new(SourceKind::Zeros)),
+            "/dev/random" | "/dev/urandom" => Some(Reader::new(SourceKind::Random)),
+            _ => None,
+        }
     }
 
     pub fn host() -> Reader {
@@ -167,6 +182,15 @@ impl Reader {
         }
         match &self.0.kind {
             SourceKind::Empty => Ok(0),
+            SourceKind::Zeros => {
+                buf.fill(0);
+                Ok(buf.len())
+            }
+            SourceKind::Random => {
+                let bytes = wasip2::random::random::get_random_bytes(buf.len().min(4096) as u64);
+                buf.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
+                Ok(bytes.len())
+            }
             SourceKind::Host(stream) => stream.read(buf).await,
             SourceKind::File(file) => file.borrow_mut().read(buf),
             SourceKind::Pipe(end) => end.read(buf).await,

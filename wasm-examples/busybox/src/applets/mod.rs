@@ -20,6 +20,7 @@ mod env;
 mod expr;
 mod find;
 mod grep;
+mod httpd;
 mod identity;
 mod layout;
 mod list;
@@ -84,6 +85,7 @@ table! {
     "base64" "[-d] [-w N] [FILE]" digest::base64,
     "basename" "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE..." names::basename,
     "cat" "[-n] [FILE]..." stream::cat,
+    "chmod" "[-Rcvf] MODE FILE..." tree::chmod,
     "cksum" "[FILE]..." digest::cksum,
     "cmp" "[-ls] FILE1 [FILE2]" compare::cmp,
     "comm" "[-123] FILE1 FILE2" compare::comm,
@@ -106,6 +108,7 @@ table! {
     "grep" "[-HhnlLoqvsriwFExc] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... | -f FILE... } [FILE]..." grep::grep,
     "head" "[-n N] [-c N] [-qv] [FILE]..." ends::head,
     "hostname" "[-s]" identity::hostname,
+    "httpd" "[-fv] [-p [IP:]PORT] [-h HOME]" httpd::httpd,
     "id" "[-ugGn]" identity::id,
     "ln" "[-sfn] TARGET... LINK|DIR" tree::ln,
     "ls" "[-1AaCdFhiLlpRrSt] [FILE]..." list::ls,

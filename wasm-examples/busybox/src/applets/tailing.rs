@@ -52,7 +52,9 @@ pub async fn tail(p: Proc) -> Outcome {
     let mut last_shown = None;
     for (i, name) in files.iter().enumerate() {
         let mut out = Out::new(&p);
-        let opened = if name == "-" { Ok(None) } else { open(&p, name).map(Some) };
+        // Standard input and devices have no end to look from.
+        let stream = if name == "-" { Some(p.stdin.clone()) } else { Reader::device(&p.path(name)) };
+        let opened = if stream.is_some() { Ok(None) } else { open(&p, name).map(Some) };
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
@@ -69,7 +71,7 @@ pub async fn tail(p: Proc) -> Outcome {
         }
         last_shown = Some(i);
         match file {
-            None => from_stream(p.stdin.clone(), part, &mut out).await?,
+            None => from_stream(stream.unwrap_or_else(Reader::empty), part, &mut out).await?,
             Some(mut file) => {
                 let start = start(&mut file, part)?;
                 file.seek(SeekFrom::Start(start))?;

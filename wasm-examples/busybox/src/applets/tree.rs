@@ -1,4 +1,4 @@
-//! What stands in directories: rm, rmdir, unlink, mkdir, touch, ln, truncate, mktemp.
+//! What stands in directories: rm, rmdir, unlink, mkdir, touch, chmod, ln, truncate, mktemp.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -90,6 +90,25 @@ pub async fn rmdir(p: Proc) -> Outcome {
                 Some((parent, _)) if o.has('p') && !parent.is_empty() => rest = parent,
                 _ => break,
             }
+        }
+    }
+    Ok(code)
+}
+
+/// Files of WASI have no modes: all that is there can be run. So this says only what is missing.
+pub async fn chmod(p: Proc) -> Outcome {
+    // A mode may begin with a minus, which no option does.
+    let is_option = |arg: &&String| matches!(arg.as_str(), "-R" | "-v" | "-c" | "-f" | "--");
+    let args: Vec<&String> = p.args.iter().skip(1).skip_while(is_option).collect();
+    let [_mode, files @ ..] = args.as_slice() else { return usage(&p).await };
+    if files.is_empty() {
+        return usage(&p).await;
+    }
+    let mut code = 0;
+    for name in files {
+        if let Err(error) = fs::metadata(p.path(name)) {
+            p.complain(format_args!("{name}: {}", strerror(&error))).await;
+            code = 1;
         }
     }
     Ok(code)

@@ -158,14 +158,14 @@ impl Shell {
             };
         }
         let writes = !matches!(kind, Kind::Read | Kind::DuplicateInput);
-        if name == "/dev/null" {
+        let path = crate::proc::normalize(&self.cwd, name);
+        if let Some(device) = Reader::device(&path) {
             return Ok(match kind {
-                Kind::ReadAndWrite => Stream::Both(Reader::empty(), Writer::null()),
+                Kind::ReadAndWrite => Stream::Both(device, Writer::null()),
                 _ if writes => Stream::Writer(Writer::null()),
-                _ => Stream::Reader(Reader::empty()),
+                _ => Stream::Reader(device),
             });
         }
-        let path = crate::proc::normalize(&self.cwd, name);
         if path.is_dir() {
             let verb = if writes { "create" } else { "open" };
             return Err(cannot(verb, name, "Is a directory"));

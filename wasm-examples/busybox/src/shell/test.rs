@@ -155,7 +155,7 @@ fn metadata(name: &str, shell: &Shell) -> Option<Metadata> {
 
 /// Names that redirections know although no file has them.
 fn is_device(name: &str) -> bool {
-    matches!(name, "/dev/null" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr")
+    matches!(name, "/dev/null" | "/dev/zero" | "/dev/urandom" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr")
 }
 
 fn is_terminal(fd: i32) -> bool {

@@ -1,0 +1,137 @@
+//! What the node does when memory runs out: it ends pods, those first that take more than they asked for
+//! (K72; kubelet's `eviction/helpers.go`).
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use parking_lot::Mutex;
+
+use super::admission::Resources;
+use super::sandbox::Sandbox;
+use crate::model::pods;
+
+/// A pod is ended for what it takes of the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Eviction {
+    /// As the pod's status says it.
+    pub(super) message: String,
+    /// How long its containers may take.
+    pub(super) grace: Duration,
+}
+
+/// What evicted pods get: there is no time to wait.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
+/// How often memory is looked at.
+pub(super) const INTERVAL: Duration = Duration::from_secs(10);
+/// Less memory than this is too little.
+const THRESHOLD: u64 = 100 << 20;
+
+/// Pods that run on the node, and what they hold.
+#[derive(Default)]
+pub(super) struct Accounts {
+    /// Protects the table, by UID.
+    running: Mutex<HashMap<String, Holder>>,
+}
+
+/// A pod, and where what it holds is counted.
+type Holder = (Arc<Pod>, Weak<Sandbox>);
+
+impl Accounts {
+    pub(super) fn enter(&self, pod: &Arc<Pod>, sandbox: Option<&Arc<Sandbox>>) {
+        if let Some(sandbox) = sandbox {
+            self.running.lock().insert(pods::uid(pod).into(), (pod.clone(), Arc::downgrade(sandbox)));
+        }
+    }
+
+    pub(super) fn leave(&self, uid: &str) {
+        self.running.lock().remove(uid);
+    }
+
+    /// What every pod that runs takes.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        let running = self.running.lock();
+        let candidate = |(uid, (pod, sandbox)): (&String, &Holder)| {
+            let used = sandbox.upgrade()?.account.usage().memory;
+            let requested = u64::try_from(Resources::of(pod).memory).unwrap_or(0);
+            let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
+            Some(Candidate { uid: uid.clone(), used, requested, priority })
+        };
+        running.iter().filter_map(candidate).collect()
+    }
+}
+
+/// A pod that might be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) uid: String,
+    /// Bytes of memory.
+    pub(super) used: u64,
+    pub(super) requested: u64,
+    pub(super) priority: i32,
+}
+
+/// Whom to end, and what to tell it, where `available` bytes of memory are left of `capacity`.
+pub(super) fn choose(candidates: &[Candidate], available: u64, capacity: u64) -> Option<(String, Eviction)> {
+    let threshold = threshold(capacity);
+    if available >= threshold {
+        return None;
+    }
+    let rank = |c: &&Candidate| (c.used > c.requested, Reverse(c.priority), c.used.saturating_sub(c.requested));
+    let victim = candidates.iter().filter(|c| c.used > 0).max_by_key(rank)?;
+    let (Candidate { used, requested, .. }, mib) = (victim, |bytes: u64| format!("{}Mi", bytes >> 20));
+    let message = format!(
+        "The node was low on resource: memory. Threshold quantity: {}, available: {}. The pod was using {}, request is \
+         {}, has larger consumption of memory. ",
+        mib(threshold),
+        mib(available),
+        mib(*used),
+        mib(*requested),
+    );
+    Some((victim.uid.clone(), Eviction { message, grace: GRACE }))
+}
+
+/// Kubernetes' threshold; a small node keeps a tenth of what it has.
+fn threshold(capacity: u64) -> u64 {
+    THRESHOLD.min(capacity / 10)
+}
+
+/// `MemAvailable` of /proc/meminfo in bytes; `None` where the system does not tell.
+pub(super) fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k72_who_takes_more_than_he_asked_for_goes_first_then_the_least_important() {
+        const MIB: u64 = 1 << 20;
+        let of = |uid: &str, used, requested, priority| Candidate {
+            uid: uid.into(),
+            used: used * MIB,
+            requested: requested * MIB,
+            priority,
+        };
+        let all =
+            [of("guaranteed", 900, 900, 0), of("burst", 300, 100, 0), of("effort", 100, 0, 0), of("high", 500, 0, 9)];
+        let chosen = |all: &[Candidate]| choose(all, 50 * MIB, 4096 * MIB).map(|(uid, _)| uid);
+        assert_eq!(chosen(&all).as_deref(), Some("burst"), "of those above their requests the one furthest above");
+        assert_eq!(chosen(&[all[0].clone(), all[3].clone()]).as_deref(), Some("high"), "above its request");
+        assert_eq!(chosen(&all[..1]).as_deref(), Some("guaranteed"), "the last resort");
+        assert_eq!(chosen(&[]), None);
+        assert_eq!(choose(&all, 100 * MIB, 4096 * MIB), None, "enough is left");
+        let (_, eviction) = choose(&all, 50 * MIB, 4096 * MIB).expect("too little");
+        assert!(
+            eviction
+                .message
+                .starts_with("The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. ")
+        );
+        assert_eq!(choose(&all, 50 * MIB, 64 * MIB), None, "a small node keeps a tenth");
+    }
+}

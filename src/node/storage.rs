@@ -1,0 +1,170 @@
+//! What a pod stores on the node's disk, held against what it may (K72; kubelet's `eviction_manager.go`).
+//!
+//! Only pods that have such limits are measured, at a kubelet's interval, away from the node's threads.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::eviction::{Eviction, GRACE};
+use super::worker::{Fact, Worker};
+use crate::model::quantity;
+use crate::volumes::{VOLUMES, used};
+
+/// How often a pod is measured.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// A limit as its manifest writes it, and in bytes.
+#[derive(Debug, Clone, PartialEq)]
+struct Limit {
+    written: String,
+    bytes: u64,
+}
+
+impl Limit {
+    fn of(quantity: &Quantity) -> Option<Limit> {
+        let bytes = u64::try_from(quantity::units(quantity).ok()?).ok()?;
+        Some(Limit { written: quantity.0.clone(), bytes })
+    }
+}
+
+/// What a pod may store.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Limits {
+    /// By emptyDir.
+    volumes: BTreeMap<String, Limit>,
+    /// By container.
+    containers: BTreeMap<String, Limit>,
+    /// Of all containers together, where each has a limit.
+    total: Option<Limit>,
+}
+
+/// What it does store, in bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stored {
+    volumes: BTreeMap<String, u64>,
+    containers: BTreeMap<String, u64>,
+}
+
+impl Limits {
+    /// What the pod of `spec` may store; `None` where nothing bounds it.
+    pub(super) fn of(spec: &PodSpec) -> Option<Limits> {
+        let mut limits = Limits::default();
+        for volume in spec.volumes.iter().flatten() {
+            let size = volume.empty_dir.as_ref().and_then(|dir| dir.size_limit.as_ref());
+            limits.volumes.extend(size.and_then(Limit::of).map(|limit| (volume.name.clone(), limit)));
+        }
+        for container in &spec.containers {
+            let limit = container.resources.as_ref().and_then(|r| r.limits.as_ref()?.get("ephemeral-storage"));
+            limits.containers.extend(limit.and_then(Limit::of).map(|limit| (container.name.clone(), limit)));
+        }
+        if !limits.containers.is_empty() && limits.containers.len() == spec.containers.len() {
+            let bytes: u64 = limits.containers.values().map(|limit| limit.bytes).sum();
+            let written = quantity::canonical(&Quantity(bytes.to_string())).map_or_else(|_| bytes.to_string(), |q| q.0);
+            limits.total = Some(Limit { written, bytes });
+        }
+        (limits != Limits::default()).then_some(limits)
+    }
+
+    /// What is too much, in a kubelet's words.
+    fn excess(&self, stored: &Stored) -> Option<String> {
+        let over = |limits: &BTreeMap<String, Limit>, used: &BTreeMap<String, u64>| {
+            let over = |(name, limit): (&String, &Limit)| {
+                (used.get(name).copied().unwrap_or(0) > limit.bytes).then(|| (name.clone(), limit.written.clone()))
+            };
+            limits.iter().find_map(over)
+        };
+        if let Some((name, limit)) = over(&self.volumes, &stored.volumes) {
+            return Some(format!("Usage of EmptyDir volume {name:?} exceeds the limit {limit:?}. "));
+        }
+        let all: u64 = stored.containers.values().chain(stored.volumes.values()).sum();
+        if let Some(total) = self.total.as_ref().filter(|total| all > total.bytes) {
+            let limit = &total.written;
+            return Some(format!("Pod ephemeral local storage usage exceeds the total limit of containers {limit}. "));
+        }
+        let (name, limit) = over(&self.containers, &stored.containers)?;
+        Some(format!("Container {name} exceeded its local ephemeral storage limit {limit:?}. "))
+    }
+}
+
+/// Measures what the pod of `folder` stores; blocks its thread.
+fn measure(folder: &Path, logs: &Path, limits: &Limits, spec: &PodSpec) -> Stored {
+    let mut stored = Stored::default();
+    for volume in spec.volumes.iter().flatten() {
+        let lives_here = limits.volumes.contains_key(&volume.name) || limits.total.is_some();
+        if lives_here && volume.host_path.is_none() {
+            stored.volumes.insert(volume.name.clone(), used(&folder.join(VOLUMES).join(&volume.name)));
+        }
+    }
+    for name in limits.containers.keys() {
+        let written = used(&folder.join("containers").join(name)) + used(&logs.join(name));
+        stored.containers.insert(name.clone(), written);
+    }
+    stored
+}
+
+impl Worker {
+    /// Has the pod measured in a while, where that means anything.
+    pub(super) fn measure_later(&mut self) {
+        let Some(limits) = self.pod.spec.as_ref().and_then(Limits::of) else { return };
+        let Some(sandbox) = &self.sandbox else { return };
+        let (folder, logs): (PathBuf, PathBuf) = (sandbox.folder.clone(), self.shared.log_folder(&self.pod));
+        let (pod, clock) = (Arc::clone(&self.pod), self.shared.clock);
+        self.facts.push(Box::pin(async move {
+            clock.sleep(INTERVAL).await;
+            let measured = tokio::task::spawn_blocking(move || {
+                let empty = PodSpec::default();
+                let spec = pod.spec.as_ref().unwrap_or(&empty);
+                limits.excess(&measure(&folder, &logs, &limits, spec))
+            });
+            Fact::Measured(measured.await.unwrap_or_default())
+        }));
+    }
+
+    /// Takes in what is too much of what the pod stores.
+    pub(super) async fn measured(&mut self, excess: Option<String>) {
+        match excess {
+            Some(message) => self.see_eviction(Some(Eviction { message, grace: GRACE })).await,
+            None => self.measure_later(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k72_what_a_pod_stores_beyond_its_limits_is_told_in_kubelets_words() {
+        let spec: PodSpec = serde_yaml::from_str(
+            "{volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}, {name: w, emptyDir: {}}], containers: [
+              {name: c, resources: {limits: {ephemeral-storage: 2Mi}}}, {name: d, resources: {limits: {ephemeral-storage: 3Mi}}}]}",
+        )
+        .expect("a spec");
+        let limits = Limits::of(&spec).expect("limits");
+        const MIB: u64 = 1 << 20;
+        for (volumes, containers, words) in [
+            (vec![("v", MIB)], vec![("c", MIB)], None),
+            (vec![("v", MIB + 1)], vec![], Some("Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ")),
+            (
+                vec![],
+                vec![("c", 2 * MIB + 1)],
+                Some("Container c exceeded its local ephemeral storage limit \"2Mi\". "),
+            ),
+            (
+                vec![("w", 3 * MIB)],
+                vec![("c", MIB), ("d", 2 * MIB)],
+                Some("Pod ephemeral local storage usage exceeds the total limit of containers 5242880. "),
+            ),
+        ] {
+            let own = |all: Vec<(&str, u64)>| all.into_iter().map(|(name, bytes)| (name.into(), bytes)).collect();
+            let stored = Stored { volumes: own(volumes), containers: own(containers) };
+            assert_eq!(limits.excess(&stored).as_deref(), words, "{stored:?}");
+        }
+        assert_eq!(Limits::of(&PodSpec::default()), None, "what nothing bounds is not measured");
+    }
+}
