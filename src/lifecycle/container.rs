@@ -106,8 +106,6 @@ pub(super) struct Container {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) image: String,
-    /// Another amount is another past for its back-off (K29).
-    pub(super) resources: Option<core::ResourceRequirements>,
     pub(super) policy: Policy,
     /// What it has of processor and memory.
     pub(super) resources: Option<core::ResourceRequirements>,
@@ -182,7 +180,6 @@ impl Container {
             resources: container.resources.clone(),
             hooks,
             probes: Probes::of(container),
-            resources: container.resources.clone(),
             ..Container::bare(&container.name, role, container.image.as_deref().unwrap_or_default())
         }
     }
@@ -196,7 +193,6 @@ impl Container {
             name: name.into(),
             role,
             image: image.into(),
-            resources: None,
             policy: Policy::new(Kind::Ephemeral, RestartPolicy::Never),
             resources: None,
             hooks: Hooks::default(),

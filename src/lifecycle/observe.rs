@@ -136,10 +136,6 @@ impl PodState {
         for (known, wanted) in lists {
             for (container, wanted) in known.iter_mut().zip(wanted) {
                 let image = wanted.image.as_deref().unwrap_or_default();
-                if container.resources != wanted.resources {
-                    container.resources.clone_from(&wanted.resources);
-                    container.forget();
-                }
                 if container.image != image {
                     container.image = image.into();
                     // What has done its work is not done again for that.
@@ -165,8 +161,12 @@ impl PodState {
                 let mut changed = false;
                 let lists = [(&mut self.init, pods::init_containers(spec)), (&mut self.apps, &spec.containers)];
                 for (container, wanted) in lists.into_iter().flat_map(|(known, wanted)| known.iter_mut().zip(wanted)) {
-                    changed |= container.resources != wanted.resources;
-                    container.resources = wanted.resources.clone();
+                    if container.resources != wanted.resources {
+                        changed = true;
+                        container.resources.clone_from(&wanted.resources);
+                        // Other resources are another past for its back-off (K29).
+                        container.forget();
+                    }
                 }
                 if changed {
                     told.push(Note::normal(None, "ResizeStarted", format!("Pod resize started: {}", asked(&pod))));

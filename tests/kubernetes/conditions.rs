@@ -1,4 +1,4 @@
-//! The pod's conditions (K16–K23, K25; kubelet's `status/generate.go`).
+//! The pod's conditions (K16–K23, K25, K26; kubelet's `status/generate.go`).
 
 use super::play::{Act, Play};
 use super::script::{Script, no};
@@ -21,7 +21,7 @@ fn k17_containers_that_are_not_ready_are_named_in_the_specs_order_sidecars_first
     let play = Play::new(spec).with("i", Script::ends(1.0, 0)).with("s", unready.clone()).with("b", unready);
     let play = play.until(5.0);
     for kind in ["ContainersReady", "Ready"] {
-        assert_eq!(play.conditions(kind), [format!("0.0 {UNREADY}[s b a]"), format!("1.0 {UNREADY}[s b]")], "{kind}");
+        assert_eq!(play.conditions(kind), [format!("0.0 {UNREADY}[s b a]"), format!("1.5 {UNREADY}[s b]")], "{kind}");
     }
 }
 
@@ -118,4 +118,21 @@ fn k25_a_pod_that_the_node_ends_is_a_disruptions_target_and_one_out_of_time_is_n
     let drained = Play::new("containers: [{name: c}]").at(1.0, Act::Condition("DisruptionTarget", "True"));
     let drained = drained.at(1.0, Act::Delete(5)).until(9.0);
     assert_eq!(drained.condition("DisruptionTarget"), "True", "what the eviction API said stays");
+}
+
+#[test]
+fn k26_a_wish_for_other_resources_is_pending_or_in_progress_until_it_is_granted() {
+    let play = Play::new("containers: [{name: c}]").at(2.0, Act::ResizePending("Deferred", "no room"));
+    let play = play.at(3.0, Act::ResizePending("Deferred", "no room")).at(4.0, Act::ResizePending("Infeasible", "never"));
+    let play = play.at(5.0, Act::ResizeFails("in use")).at(6.0, Act::Resize("c", "64Mi")).until(9.0);
+    let pending = ["0.0 none", "2.0 True Deferred: no room", "4.0 True Infeasible: never", "5.0 none"];
+    assert_eq!(play.conditions("PodResizePending"), pending);
+    assert_eq!(play.conditions("PodResizeInProgress"), ["0.0 none", "5.0 True Error: in use", "6.0 none"]);
+    let times = |reason: &str| -> Vec<String> {
+        play.told(reason).iter().filter_map(|line| Some(line.split(' ').next()?.to_string())).collect()
+    };
+    assert_eq!([times("ResizeDeferred"), times("ResizeInfeasible"), times("ResizeError")], [["2.0"], ["4.0"], ["5.0"]]);
+    assert_eq!([times("ResizeStarted"), times("ResizeCompleted")], [["6.0"], ["6.0"]]);
+    let resources = play.container("c").resources.clone().and_then(|resources| resources.limits).expect("limits");
+    assert_eq!((resources["memory"].0.as_str(), play.container("c").restart_count), ("64Mi", 0));
 }

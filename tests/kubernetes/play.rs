@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, EphemeralConta
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::script::Script;
-use crate::lifecycle::{Action, Attempt, ContainerRef, Event, Note, Now, PodState, Role};
+use crate::lifecycle::{Action, Attempt, ContainerRef, Event, Note, Now, PodState, Resize, Role};
 use crate::model::pods;
 
 /// What befalls a pod.
@@ -30,8 +30,12 @@ pub enum Act {
     Deadline(i64),
     /// The next start of a container fails.
     Breaks(&'static str, &'static str, &'static str),
-    /// Somebody gives a container another memory limit.
+    /// Somebody gives a container another memory limit, for which there is room.
     Resize(&'static str, &'static str),
+    /// There is no room for what somebody asks for.
+    ResizePending(&'static str, &'static str),
+    /// There is, but it can't be given now.
+    ResizeFails(&'static str),
     /// A container's program has changed; it may take a second to make way.
     Outdated(ContainerRef),
     /// The wall clock is set.
@@ -242,13 +246,20 @@ impl Play {
                 let script = self.scripts.remove(name).unwrap_or_default().fails_to_start(1, reason, message);
                 self.scripts.insert(name.into(), script);
             }
-            Act::Resize(name, memory) => self.changed(|pod| {
-                let spec = pod.spec.get_or_insert_default();
-                for container in spec.containers.iter_mut().filter(|c| c.name == name) {
-                    let limits = container.resources.get_or_insert_default().limits.get_or_insert_default();
-                    limits.insert("memory".into(), Quantity(memory.into()));
-                }
-            }),
+            Act::Resize(name, memory) => {
+                self.changed(|pod| {
+                    let spec = pod.spec.get_or_insert_default();
+                    for container in spec.containers.iter_mut().filter(|c| c.name == name) {
+                        let limits = container.resources.get_or_insert_default().limits.get_or_insert_default();
+                        limits.insert("memory".into(), Quantity(memory.into()));
+                    }
+                });
+                self.step(Event::Resized(Resize::Done(Box::new(self.pod.clone()))));
+            }
+            Act::ResizePending(reason, message) => {
+                self.step(Event::Resized(Resize::Pending { reason, message: message.into() }));
+            }
+            Act::ResizeFails(message) => self.step(Event::Resized(Resize::Failed { message: message.into() })),
             Act::Debug(name) => self.changed(|pod| {
                 let added = EphemeralContainer { name: name.into(), ..EphemeralContainer::default() };
                 pod.spec.get_or_insert_default().ephemeral_containers.get_or_insert_default().push(added);

@@ -90,7 +90,7 @@ fn k59_an_attempt_that_cannot_be_made_says_nothing() {
 fn k62_failures_are_told_of_and_warnings_apart() {
     let play = pod("readinessProbe: {periodSeconds: 1}").with("c", fails()).until(2.0);
     let words = "Readiness probe failed: no";
-    let told = ["0.0", "1.0", "2.0"].iter().zip(1..).map(|(at, n)| format!("{at} Warning x{n} {words}"));
+    let told = ["0.5", "1.0", "2.0"].iter().zip(1..).map(|(at, n)| format!("{at} Warning x{n} {words}"));
     assert_eq!(play.told("Unhealthy"), told.collect::<Vec<_>>());
     for (probe, word) in [("livenessProbe", "Liveness"), ("startupProbe", "Startup")] {
         let play = pod(&format!("{probe}: {{periodSeconds: 1}}")).with("c", fails()).until(1.0);
