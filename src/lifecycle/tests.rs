@@ -212,7 +212,7 @@ fn k16_to_k18_conditions_name_what_is_missing() {
     let mut story = Story::set_up("Always", &[], &["b", "a"]);
     let kinds: Vec<_> = story.status().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
     assert_eq!(kinds, ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]);
-    let unready = "containers with unready status: [a b]".to_string();
+    let unready = "containers with unready status: [b a]".to_string();
     assert_eq!(story.condition("Ready"), ("False".into(), Some("ContainersNotReady".into()), Some(unready)));
     story.started(Role::App, 0, 1);
     assert_eq!(story.condition("ContainersReady").2.as_deref(), Some("containers with unready status: [a]"));
