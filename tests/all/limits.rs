@@ -27,9 +27,10 @@ async fn until(node: &Node, name: &str, what: &str, is: impl Fn(&Pod) -> bool) -
     }
 }
 
-fn container<'p>(pod: &'p Pod, name: &str) -> &'p ContainerStatus {
-    let all = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref()).expect("statuses");
-    all.iter().find(|c| c.name == name).expect("the container")
+/// What there is to see of a container; nothing before its pod has begun.
+fn container(pod: &Pod, name: &str) -> ContainerStatus {
+    let all = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    all.into_iter().find(|c| c.name == name).cloned().unwrap_or_default()
 }
 
 fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<(&'p str, &'p str)> {
@@ -63,7 +64,7 @@ async fn a_memory_hog_is_killed_while_its_neighbour_serves_on() {
     node.apply(pod("p", spec)).await.expect("applied");
     let killed = |pod: &Pod| container(pod, "hog").restart_count >= 1 && container(pod, "web").ready;
     let pod = until(&node, "p", "killed, and its neighbour ready", killed).await;
-    let last = container(&pod, "hog").last_state.as_ref().and_then(|s| s.terminated.as_ref()).expect("its end");
+    let last = container(&pod, "hog").last_state.and_then(|state| state.terminated).expect("its end");
     assert_eq!((last.exit_code, last.reason.as_deref()), (137, Some("OOMKilled")));
     assert_eq!(container(&pod, "web").restart_count, 0);
 }
@@ -94,7 +95,7 @@ async fn k26_a_running_pod_gets_other_resources_without_a_restart() {
     let resized = |cpu: &str| json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}}]}});
     let has = |cpu: &'static str| {
         move |pod: &Pod| {
-            let resources = container(pod, "c").resources.as_ref().and_then(|r| r.limits.as_ref());
+            let resources = container(pod, "c").resources.and_then(|resources| resources.limits);
             resources.is_some_and(|limits| limits.get("cpu").is_some_and(|q| q.0 == cpu))
         }
     };

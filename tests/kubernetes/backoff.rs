@@ -22,7 +22,8 @@ fn k27_the_first_restart_is_at_once_then_waits_double_from_ten_seconds_to_five_m
 
 #[test]
 fn k27_a_wall_clock_that_jumps_disturbs_no_back_off() {
-    let play = crashes(1).at(0.5, Act::ClockSays("1970-01-01T00:00:00Z")).at(5.0, Act::ClockSays("2026-01-01T00:00:00Z"));
+    let play =
+        crashes(1).at(0.5, Act::ClockSays("1970-01-01T00:00:00Z")).at(5.0, Act::ClockSays("2026-01-01T00:00:00Z"));
     let play = play.at(20.0, Act::ClockSays("1999-12-31T23:59:59Z")).at(100.0, Act::ClockSays("2038-01-19T00:00:00Z"));
     assert_eq!(play.until(1000.0).when("start c"), STARTS);
 }

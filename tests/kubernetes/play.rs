@@ -415,9 +415,8 @@ impl Play {
 
     /// All that it has said while it waited, one after the other.
     pub fn messages(&self, name: &str) -> Vec<String> {
-        let waiting = |(_, status): &(Duration, PodStatus)| {
-            of(status, name)?.state.as_ref()?.waiting.as_ref()?.message.clone()
-        };
+        let waiting =
+            |(_, status): &(Duration, PodStatus)| of(status, name)?.state.as_ref()?.waiting.as_ref()?.message.clone();
         distinct(self.shown.iter().filter_map(waiting))
     }
 
