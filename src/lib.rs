@@ -71,3 +71,8 @@ pub mod volumes;
 pub use embedded::Node;
 /// The Kubernetes types that [`Node::apply`] takes and [`Node::status`] gives.
 pub use k8s_openapi;
+
+/// Kubernetes' behaviour, row by row.
+#[cfg(test)]
+#[path = "../tests/kubernetes/mod.rs"]
+mod kubernetes;

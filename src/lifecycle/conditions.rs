@@ -41,7 +41,9 @@ pub(super) fn of(
     let all_apps = statuses.container_statuses.as_deref().unwrap_or_default();
     let over = has_ended(pod);
     let sidecars = all_init.iter().filter(|status| is_sidecar(pod, &status.name));
-    let serving: Vec<&ContainerStatus> = sidecars.chain(all_apps).collect();
+    // Statuses are sorted by name, sentences about them follow the spec.
+    let apps = pod.apps.iter().filter_map(|app| all_apps.iter().find(|status| status.name == app.name));
+    let serving: Vec<&ContainerStatus> = sidecars.chain(apps).collect();
     let containers_ready = readiness("ContainersReady", over, &serving);
     let ready = gated(readiness("Ready", over, &serving), spec, before);
     let there = matches!(pod.sandbox, Sandbox::Ready { .. } | Sandbox::TearingDown { .. });

@@ -305,6 +305,14 @@ impl Container {
         if ended.of == Cut::Probe && now >= judged + delay { Duration::ZERO } else { delay }
     }
 
+    /// Its past is no longer held against it; what waits for its next attempt waits no longer.
+    pub(super) fn forget(&mut self) {
+        self.backoff = Backoff::default();
+        if let Stage::BackOff { ended, .. } = &self.stage {
+            self.stage = Stage::Exited(ended.clone());
+        }
+    }
+
     /// Begins the next attempt; returns its number.
     pub(super) fn begin(&mut self, now: Now) -> u32 {
         let stage = std::mem::replace(&mut self.stage, Stage::Starting);
@@ -320,8 +328,12 @@ impl Container {
                 self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits) });
             }
             Stage::Due(ended) => {
-                // The past of what was outdated is no longer held against it.
+                // The past of what was outdated is no longer held against it (K29); where there was one, this
+                // restart is the first of a new row.
                 self.backoff = Backoff::default();
+                if self.previous.is_some() {
+                    self.backoff.restarted(ended.finished, now.mono);
+                }
                 self.replaces = Some(Replaced { ended, waited: None });
             }
             Stage::Waiting { .. }

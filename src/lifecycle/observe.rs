@@ -161,8 +161,12 @@ impl PodState {
                 let mut changed = false;
                 let lists = [(&mut self.init, pods::init_containers(spec)), (&mut self.apps, &spec.containers)];
                 for (container, wanted) in lists.into_iter().flat_map(|(known, wanted)| known.iter_mut().zip(wanted)) {
-                    changed |= container.resources != wanted.resources;
-                    container.resources = wanted.resources.clone();
+                    if container.resources != wanted.resources {
+                        changed = true;
+                        container.resources.clone_from(&wanted.resources);
+                        // Other resources are another past for its back-off (K29).
+                        container.forget();
+                    }
                 }
                 if changed {
                     told.push(Note::normal(None, "ResizeStarted", format!("Pod resize started: {}", asked(&pod))));

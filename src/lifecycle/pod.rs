@@ -341,8 +341,11 @@ impl PodState {
         }
         for (index, container) in self.apps.iter_mut().enumerate() {
             advance(container, ContainerRef { role: Role::App, index }, &place, now, actions);
-            // A postStart hook holds up the containers behind it, as in a kubelet.
-            let starts = matches!(container.stage, Stage::Starting | Stage::PostStart { .. });
+            // A postStart hook, and the end of what it failed for, hold up the containers behind it, as in a kubelet.
+            let starts = matches!(
+                container.stage,
+                Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. }
+            );
             if starts && container.hooks.post_start {
                 return;
             }

@@ -138,7 +138,7 @@ impl PodState {
     fn not_begun(&self) -> ContainerState {
         let reason = if self.init.is_empty() { "ContainerCreating" } else { "PodInitializing" };
         match &self.sandbox {
-            Sandbox::Failed { message: Some(message), .. } => waiting("ContainerCreating", Some(message.clone())),
+            Sandbox::Failed { message: Some(message), .. } => waiting(reason, Some(message.clone())),
             _ => waiting(reason, None),
         }
     }

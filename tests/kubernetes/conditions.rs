@@ -1,0 +1,140 @@
+//! The pod's conditions (K16–K23, K25, K26; kubelet's `status/generate.go`).
+
+use super::play::{Act, Play};
+use super::script::{Script, no};
+
+const UNREADY: &str = "False ContainersNotReady: containers with unready status: ";
+
+#[test]
+fn k16_conditions_of_others_come_first_then_the_kubelets_in_its_order() {
+    let play = Play::new("containers: [{name: c}]").at(1.0, Act::Condition("example.com/x", "True")).until(2.0);
+    let kinds: Vec<&str> = play.status().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
+    let ours = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+    assert_eq!(kinds, [&["example.com/x"], &ours[..]].concat());
+}
+
+#[test]
+fn k17_containers_that_are_not_ready_are_named_in_the_specs_order_sidecars_first() {
+    let spec = "initContainers: [{name: i}, {name: s, restartPolicy: Always, readinessProbe: {}}], \
+                containers: [{name: b, readinessProbe: {}}, {name: a, readinessProbe: {}}]";
+    let unready = Script::stays().probes(|_, _| no());
+    let play = Play::new(spec).with("i", Script::ends(1.0, 0)).with("s", unready.clone()).with("b", unready);
+    let play = play.until(5.0);
+    for kind in ["ContainersReady", "Ready"] {
+        assert_eq!(play.conditions(kind), [format!("0.0 {UNREADY}[s b a]"), format!("1.5 {UNREADY}[s b]")], "{kind}");
+    }
+}
+
+#[test]
+fn k18_init_containers_that_are_not_done_are_named() {
+    let spec = "initContainers: [{name: z}, {name: s, restartPolicy: Always, startupProbe: {periodSeconds: 5}}, \
+                {name: y}], containers: [{name: c}]";
+    let play = Play::new(spec).with("z", Script::ends(2.0, 0)).with("y", Script::ends(2.0, 0)).until(20.0);
+    let incomplete = "False ContainersNotInitialized: containers with incomplete status: ";
+    let shown = [
+        format!("0.0 {incomplete}[z s y]"),
+        format!("2.0 {incomplete}[s y]"),
+        format!("5.0 {incomplete}[y]"),
+        "7.0 True".into(),
+    ];
+    assert_eq!(play.conditions("Initialized"), shown);
+}
+
+#[test]
+fn k19_a_pod_stays_initialized_once_an_app_has_started() {
+    let spec = "restartPolicy: Always, initContainers: [{name: s, restartPolicy: Always}], containers: [{name: c}]";
+    let play = Play::new(spec).with("s", Script::ends(3.0, 1)).until(30.0);
+    assert!(play.state("s").0.contains("CrashLoopBackOff"), "its sidecar is down");
+    let shown = play.conditions("Initialized");
+    assert_eq!(shown.last().map(String::as_str), Some("0.0 True"), "{shown:?}");
+}
+
+#[test]
+fn k20_a_pod_that_is_over_says_so_in_its_conditions() {
+    let spec = "restartPolicy: Never, initContainers: [{name: i}], containers: [{name: c}]";
+    let over = |code| Play::new(spec).with("i", Script::ends(0.0, 0)).with("c", Script::ends(1.0, code)).until(5.0);
+    let (completed, failed) = (over(0), over(1));
+    for (kind, of_completed, of_failed) in [
+        ("Initialized", "True PodCompleted", "True"),
+        ("Ready", "False PodCompleted", "False PodFailed"),
+        ("ContainersReady", "False PodCompleted", "False PodFailed"),
+    ] {
+        assert_eq!((&*completed.condition(kind), &*failed.condition(kind)), (of_completed, of_failed), "{kind}");
+    }
+}
+
+#[test]
+fn k21_a_pod_is_ready_when_its_readiness_gates_are_too() {
+    let play = Play::new("readinessGates: [{conditionType: a/x}, {conditionType: a/y}], containers: [{name: c}]");
+    let play = play.at(2.0, Act::Condition("a/x", "True")).at(3.0, Act::Condition("a/y", "False"));
+    let play = play.at(4.0, Act::Condition("a/y", "True")).at(5.0, Act::Condition("a/x", "Unknown")).until(9.0);
+    let missing = |name: &str| format!("corresponding condition of pod readiness gate \"{name}\" does not exist.");
+    let shut = |name: &str, is: &str| format!("the status of pod readiness gate \"{name}\" is not \"True\", but {is}");
+    let shown = [
+        format!("0.0 {UNREADY}[c]"),
+        format!("0.0 False ReadinessGatesNotReady: {}, {}", missing("a/x"), missing("a/y")),
+        format!("2.0 False ReadinessGatesNotReady: {}", missing("a/y")),
+        format!("3.0 False ReadinessGatesNotReady: {}", shut("a/y", "False")),
+        "4.0 True".into(),
+        format!("5.0 False ReadinessGatesNotReady: {}", shut("a/x", "Unknown")),
+    ];
+    assert_eq!(play.conditions("Ready"), shown);
+    assert_eq!(play.condition("ContainersReady"), "True", "gates are the pod's, not its containers'");
+}
+
+#[test]
+fn k22_every_container_has_a_status_from_the_beginning_so_that_none_is_unknown() {
+    let play = Play::new("initContainers: [{name: i}], containers: [{name: b}, {name: a}]");
+    let play = play.set_up_fails(3, Some("no")).with("i", Script::ends(1.0, 0)).at(8.0, Act::NodeRestarts);
+    let play = play.at(12.0, Act::Delete(1)).until(20.0);
+    assert!(play.always(|status| {
+        let lists = [&status.init_container_statuses, &status.container_statuses];
+        let unknown =
+            |c: &k8s_openapi::api::core::v1::PodCondition| c.reason.as_deref() == Some("UnknownContainerStatuses");
+        lists.map(|list| list.as_ref().map_or(0, Vec::len)) == [1, 2]
+            && !status.conditions.iter().flatten().any(unknown)
+    }));
+}
+
+#[test]
+fn k23_containers_can_be_started_while_the_pods_network_is_there() {
+    let play = Play::new("restartPolicy: Never, containers: [{name: c}]").set_up_fails(2, Some("no address"));
+    let play = play.with("c", Script::ends(3.0, 0)).until(20.0);
+    // Tried again after half a second, then after one.
+    assert_eq!(play.conditions("PodReadyToStartContainers"), ["0.0 False", "1.5 True", "4.5 False"]);
+}
+
+#[test]
+fn k25_a_pod_that_the_node_ends_is_a_disruptions_target_and_one_out_of_time_is_not() {
+    let play = Play::new("containers: [{name: c}]");
+    let play = play.at(2.0, Act::Evict { reason: "Evicted", message: "no room", grace: None }).until(9.0);
+    assert_eq!(play.condition("DisruptionTarget"), "True TerminationByKubelet: no room");
+    assert_eq!(play.status().reason.as_deref(), Some("Evicted"));
+    let conditions = play.status().conditions.as_deref().unwrap_or_default();
+    assert_eq!(conditions.first().map(|c| c.type_.as_str()), Some("DisruptionTarget"), "before the kubelet's own");
+
+    let late = Play::new("activeDeadlineSeconds: 2, containers: [{name: c}]").until(9.0);
+    assert_eq!((late.phase(), late.condition("DisruptionTarget")), ("Failed", "none".into()));
+
+    let drained = Play::new("containers: [{name: c}]").at(1.0, Act::Condition("DisruptionTarget", "True"));
+    let drained = drained.at(1.0, Act::Delete(5)).until(9.0);
+    assert_eq!(drained.condition("DisruptionTarget"), "True", "what the eviction API said stays");
+}
+
+#[test]
+fn k26_a_wish_for_other_resources_is_pending_or_in_progress_until_it_is_granted() {
+    let play = Play::new("containers: [{name: c}]").at(2.0, Act::ResizePending("Deferred", "no room"));
+    let play =
+        play.at(3.0, Act::ResizePending("Deferred", "no room")).at(4.0, Act::ResizePending("Infeasible", "never"));
+    let play = play.at(5.0, Act::ResizeFails("in use")).at(6.0, Act::Resize("c", "64Mi")).until(9.0);
+    let pending = ["0.0 none", "2.0 True Deferred: no room", "4.0 True Infeasible: never", "5.0 none"];
+    assert_eq!(play.conditions("PodResizePending"), pending);
+    assert_eq!(play.conditions("PodResizeInProgress"), ["0.0 none", "5.0 True Error: in use", "6.0 none"]);
+    let times = |reason: &str| -> Vec<String> {
+        play.told(reason).iter().filter_map(|line| Some(line.split(' ').next()?.to_string())).collect()
+    };
+    assert_eq!([times("ResizeDeferred"), times("ResizeInfeasible"), times("ResizeError")], [["2.0"], ["4.0"], ["5.0"]]);
+    assert_eq!([times("ResizeStarted"), times("ResizeCompleted")], [["6.0"], ["6.0"]]);
+    let resources = play.container("c").resources.clone().and_then(|resources| resources.limits).expect("limits");
+    assert_eq!((resources["memory"].0.as_str(), play.container("c").restart_count), ("64Mi", 0));
+}

@@ -1,0 +1,221 @@
+//! Rows that the registry holds: what a pod's object is given, and how it changes and goes (K24, K26, K40, K52, K55,
+//! K65, K68, K71).
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+
+use crate::clock::Clock;
+use crate::control::{
+    Body, ControlPlane, DeleteOptions, Deleted, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason, Status,
+    Subresource, Update,
+};
+use crate::registry::Registry;
+use crate::store::ObjectStore;
+
+/// A control plane with one pod `p`, bound to node `n`.
+struct Plane(Registry);
+
+impl Plane {
+    fn empty() -> Plane {
+        let start = "2026-01-01T00:00:00Z".parse().expect("a time");
+        Plane(Registry::new(ObjectStore::new(100), Clock::starting_at(start)))
+    }
+
+    async fn with(spec: &str) -> Plane {
+        let plane = Plane::empty();
+        plane.create("", spec).await.expect("a valid pod");
+        let bind = Update::Bind { node: "n".into() };
+        plane.0.update(&key(), bind, Preconditions::default()).await.expect("bound");
+        plane
+    }
+
+    async fn create(&self, metadata: &str, spec: &str) -> Result<Arc<Pod>, Status> {
+        let yaml = format!("{{metadata: {{name: p{metadata}}}, spec: {{{spec}}}}}");
+        let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
+        Ok(self.0.create(Body::Pod(Box::new(pod))).await?.decode().expect("a pod"))
+    }
+
+    async fn pod(&self) -> Arc<Pod> {
+        self.0.get(&key()).await.expect("the pod").decode().expect("a pod")
+    }
+
+    async fn patch(&self, subresource: Subresource, patch: &str) -> Result<Arc<Pod>, Status> {
+        let body = patch.as_bytes().to_vec();
+        let patch = Patch { kind: PatchKind::StrategicMerge, body, field_validation: FieldValidation::Ignore };
+        let update = Update::Patch { patch, subresource };
+        Ok(self.0.update(&key(), update, Preconditions::default()).await?.decode().expect("a pod"))
+    }
+
+    async fn delete(&self, grace_seconds: Option<i64>, uid: Option<&str>) -> Result<Deleted, Status> {
+        let preconditions = Preconditions { uid: uid.map(Into::into), revision: None };
+        self.0.delete(&key(), DeleteOptions { grace_seconds, preconditions }).await
+    }
+
+    async fn is_in(&self, phase: &str) {
+        let status = PodStatus { phase: Some(phase.into()), ..PodStatus::default() };
+        let update = Update::PodStatus(Box::new(status));
+        self.0.update(&key(), update, Preconditions::default()).await.expect("written");
+    }
+}
+
+fn key() -> Key {
+    Key::pod("default", "p")
+}
+
+const SIMPLE: &str = "containers: [{name: c, image: busybox}]";
+
+#[tokio::test(start_paused = true)]
+async fn k24_generation_begins_at_1_and_grows_with_the_spec_and_deletion_alone() {
+    let plane = Plane::with(SIMPLE).await;
+    assert_eq!(plane.pod().await.metadata.generation, Some(1));
+    let status = r#"{"status": {"conditions": [{"type": "a/b", "status": "True"}]}}"#;
+    let labels = r#"{"metadata": {"labels": {"a": "b"}}}"#;
+    let image = r#"{"spec": {"containers": [{"name": "c", "image": "other"}]}}"#;
+    for (subresource, patch, generation) in
+        [(Subresource::Status, status, 1), (Subresource::Whole, labels, 1), (Subresource::Whole, image, 2)]
+    {
+        let pod = plane.patch(subresource, patch).await.expect("a change that is allowed");
+        assert_eq!(pod.metadata.generation, Some(generation), "{patch}");
+    }
+    plane.delete(None, None).await.expect("deleted");
+    assert_eq!(plane.pod().await.metadata.generation, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k26_a_resize_changes_cpu_and_memory_and_nothing_else_and_no_quality_of_service() {
+    let resources = "resources: {requests: {cpu: 100m, memory: 16Mi}, limits: {cpu: 200m, memory: 32Mi}}";
+    let plane = Plane::with(&format!("containers: [{{name: c, image: busybox, {resources}}}]")).await;
+    let resize =
+        |resources: &str| format!(r#"{{"spec": {{"containers": [{{"name": "c", "resources": {resources}}}]}}}}"#);
+    let more = resize(r#"{"requests": {"cpu": "150m"}, "limits": {"memory": "64Mi"}}"#);
+    let pod = plane.patch(Subresource::Resize, &more).await.expect("resized");
+    let spec = pod.spec.clone().expect("a spec");
+    let resources = spec.containers[0].resources.clone().expect("resources");
+    assert_eq!(resources.requests.expect("requests")["cpu"].0, "150m");
+    assert_eq!((pod.metadata.generation, spec.containers[0].image.as_deref()), (Some(2), Some("busybox")));
+    let whole =
+        plane.patch(Subresource::Whole, &more.replace("150m", "170m")).await.expect_err("not by the pod itself");
+    assert!(whole.message.contains("pod updates may not change fields other than"), "{}", whole.message);
+    let same = resize(r#"{"requests": {"cpu": "200m", "memory": "64Mi"}}"#);
+    let class = plane.patch(Subresource::Resize, &same).await.expect_err("Guaranteed now");
+    assert!(class.message.contains("Pod QOS Class may not change as a result of resizing"), "{}", class.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k40_latest_and_untagged_images_are_pulled_always_and_others_if_they_are_not_there() {
+    for (image, policy) in [
+        ("busybox", "Always"),
+        ("busybox:latest", "Always"),
+        ("localhost:5000/busybox", "Always"),
+        ("busybox:1.28", "IfNotPresent"),
+        ("localhost:5000/busybox:1", "IfNotPresent"),
+        ("busybox@sha256:6ad733544a6317992a6fac4eb19fe1df577d4dec7529efec28a5bd0edad0fd30", "IfNotPresent"),
+    ] {
+        let spec = format!("containers: [{{name: c, image: '{image}'}}]");
+        let pod = Plane::empty().create("", &spec).await.expect("a valid pod");
+        let container = &pod.spec.as_ref().expect("a spec").containers[0];
+        assert_eq!(container.image_pull_policy.as_deref(), Some(policy), "{image}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k52_plain_init_containers_have_neither_probes_nor_hooks() {
+    let init = |extra: &str| format!("initContainers: [{{name: i, image: busybox, {extra}}}], {SIMPLE}");
+    let probe = "{tcpSocket: {port: 1}}";
+    for (field, value) in [
+        ("livenessProbe", probe),
+        ("readinessProbe", probe),
+        ("startupProbe", probe),
+        ("lifecycle", "{preStop: {sleep: {seconds: 1}}}"),
+    ] {
+        let plain = Plane::empty().create("", &init(&format!("{field}: {value}"))).await.expect_err("refused");
+        let causes: Vec<String> = plain.causes.iter().map(ToString::to_string).collect();
+        let words = format!(
+            "spec.initContainers[0].{field}: Forbidden: may not be set for init containers without restartPolicy=Always"
+        );
+        assert!(causes.contains(&words), "{causes:?}");
+        let sidecar = init(&format!("restartPolicy: Always, {field}: {value}"));
+        Plane::empty().create("", &sidecar).await.expect("a sidecar may");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k55_ephemeral_containers_come_later_by_a_way_of_their_own_and_stay_as_they_are() {
+    let debug = "ephemeralContainers: [{name: e, image: busybox}]";
+    let early = Plane::empty().create("", &format!("{debug}, {SIMPLE}")).await.expect_err("not at first");
+    assert!(early.message.contains("cannot be set on create"), "{}", early.message);
+    let plane = Plane::with(SIMPLE).await;
+    let add = |image: &str| format!(r#"{{"spec": {{"ephemeralContainers": [{{"name": "e", "image": "{image}"}}]}}}}"#);
+    plane.patch(Subresource::EphemeralContainers, &add("busybox")).await.expect("added");
+    assert_eq!(plane.pod().await.metadata.generation, Some(2));
+    let changed = plane.patch(Subresource::EphemeralContainers, &add("other")).await.expect_err("immutable");
+    assert!(changed.message.contains("existing ephemeral containers \"e\" may not be changed"), "{}", changed.message);
+
+    let mirror = Plane::empty();
+    let annotations = ", annotations: {kubernetes.io/config.mirror: x}";
+    mirror.create(annotations, &format!("nodeName: n, {SIMPLE}")).await.expect("a static pod's mirror");
+    let refused = mirror.patch(Subresource::EphemeralContainers, &add("busybox")).await.expect_err("static");
+    assert!(refused.message.contains("static pods do not support ephemeral containers"), "{}", refused.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k65_the_grace_of_a_deletion_is_asked_for_or_the_pods_and_only_gets_shorter() {
+    let grace = |pod: &Pod| pod.metadata.deletion_grace_period_seconds;
+    for (spec, asked, want) in [(None, None, 30), (Some(7), None, 7), (Some(7), Some(60), 60), (None, Some(-5), 1)] {
+        let own = spec.map_or(String::new(), |s: i64| format!("terminationGracePeriodSeconds: {s}, "));
+        let plane = Plane::with(&format!("{own}{SIMPLE}")).await;
+        assert!(matches!(plane.delete(asked, None).await, Ok(Deleted::Marked(_))));
+        assert_eq!(grace(&*plane.pod().await), Some(want), "{spec:?}, asked for {asked:?}");
+    }
+    let plane = Plane::with(SIMPLE).await;
+    for (asked, want) in [(Some(20), 20), (Some(25), 20), (None, 20), (Some(3), 3)] {
+        plane.delete(asked, None).await.expect("deleted");
+        assert_eq!(grace(&*plane.pod().await), Some(want), "asked for {asked:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k65_a_pod_without_a_node_or_at_its_end_goes_at_once() {
+    let unscheduled = Plane::empty();
+    unscheduled.create("", SIMPLE).await.expect("a valid pod");
+    assert!(matches!(unscheduled.delete(None, None).await, Ok(Deleted::Gone(_))));
+    for phase in ["Succeeded", "Failed"] {
+        let plane = Plane::with(SIMPLE).await;
+        plane.is_in(phase).await;
+        assert!(matches!(plane.delete(None, None).await, Ok(Deleted::Gone(_))), "{phase}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn k68_the_final_deletion_is_of_this_very_pod() {
+    let plane = Plane::with(SIMPLE).await;
+    plane.delete(None, None).await.expect("marked");
+    let other = plane.delete(Some(0), Some("other")).await.expect_err("another pod");
+    assert_eq!(other.reason, Reason::Conflict);
+    let uid = plane.pod().await.metadata.uid.clone();
+    assert!(matches!(plane.delete(Some(0), uid.as_deref()).await, Ok(Deleted::Gone(_))));
+    assert_eq!(plane.0.get(&key()).await.expect_err("gone").reason, Reason::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn k71_limits_are_requests_where_none_are_made_and_the_class_counts_init_containers() {
+    let class = |pod: &Pod| pod.status.as_ref().and_then(|status| status.qos_class.clone()).unwrap_or_default();
+    let limits = "resources: {limits: {cpu: 1, memory: 1Mi}}";
+    let guaranteed = format!("containers: [{{name: c, image: busybox, {limits}}}]");
+    for (spec, want) in [
+        (SIMPLE.to_string(), "BestEffort"),
+        (guaranteed.clone(), "Guaranteed"),
+        (guaranteed.replace("cpu: 1, ", ""), "Burstable"),
+        (format!("initContainers: [{{name: i, image: busybox}}], {guaranteed}"), "Burstable"),
+        (format!("initContainers: [{{name: i, image: busybox, {limits}}}], {guaranteed}"), "Guaranteed"),
+    ] {
+        let pod = Plane::empty().create("", &spec).await.expect("a valid pod");
+        assert_eq!(class(&pod), want, "{spec}");
+    }
+    let plane = Plane::with(&guaranteed).await;
+    let resources = plane.pod().await.spec.as_ref().and_then(|spec| spec.containers[0].resources.clone());
+    let requests = resources.and_then(|resources| resources.requests).expect("requests");
+    assert_eq!([&requests["cpu"].0, &requests["memory"].0], ["1", "1Mi"]);
+    plane.patch(Subresource::Status, r#"{"status": {"qosClass": "BestEffort"}}"#).await.expect_err("immutable");
+}

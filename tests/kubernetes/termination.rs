@@ -1,0 +1,103 @@
+//! Ends of pods: grace, hooks, kills, deadlines (K66–K70).
+
+use super::play::{Act, Play};
+use super::script::Script;
+
+#[test]
+fn k66_a_pre_stop_hook_consumes_grace_and_two_seconds_are_left_at_least() {
+    let pod = |hook| {
+        let play = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
+        play.with("c", Script::stays().deaf().pre_stop(hook, None)).at(8.0, Act::Delete(10)).until(60.0)
+    };
+    assert_eq!(pod(3.0).done()[1..], ["8.0 preStop c", "11.0 ask c", "18.0 kill c", "18.0 tear down"]);
+    assert_eq!(pod(9.0).done()[1..], ["8.0 preStop c", "17.0 ask c", "19.0 kill c", "19.0 tear down"]);
+    assert_eq!(pod(60.0).done()[1..], ["8.0 preStop c", "18.0 ask c", "20.0 kill c", "20.0 tear down"]);
+}
+
+#[test]
+fn k67_a_container_is_told_of_then_its_hook_runs_then_it_is_asked_then_killed() {
+    let play = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
+    let play = play.with("c", Script::stays().deaf().pre_stop(1.0, None)).at(5.0, Act::Delete(4)).until(60.0);
+    assert_eq!(play.told("Killing"), ["5.0 Normal x1 Stopping container c"]);
+    let order = ["0.0 start c", "5.0 preStop c", "6.0 ask c", "9.0 kill c", "9.0 tear down"];
+    assert_eq!(play.done(), order);
+    assert_eq!((play.phase(), play.state("c").0.as_str()), ("Failed", "terminated 137 Error"));
+
+    let polite = Play::new("containers: [{name: c}]").with("c", Script::stays().asked(1.5, 0));
+    let polite = polite.at(5.0, Act::Delete(30)).until(60.0);
+    assert_eq!(polite.done(), ["0.0 start c", "5.0 ask c", "6.5 tear down"], "nobody is killed who goes");
+    assert_eq!(polite.phase(), "Succeeded");
+}
+
+#[test]
+fn k67_a_wall_clock_that_jumps_makes_no_grace_longer_or_shorter() {
+    let play = Play::new("containers: [{name: c}]").with("c", Script::stays().deaf()).at(5.0, Act::Delete(10));
+    let play = play.at(6.0, Act::ClockSays("1970-01-01T00:00:00Z")).at(9.0, Act::ClockSays("2038-01-19T00:00:00Z"));
+    assert_eq!(play.until(60.0).done(), ["0.0 start c", "5.0 ask c", "15.0 kill c", "15.0 tear down"]);
+}
+
+#[test]
+fn k68_an_object_is_removed_once_it_is_terminal_and_everything_was_told() {
+    let spec = "initContainers: [{name: i}], containers: [{name: a}, {name: b}]";
+    let play = Play::new(spec).with("i", Script::stays().asked(2.0, 0)).at(5.0, Act::Delete(30)).until(60.0);
+    assert_eq!((play.removed(), play.phase()), (Some(7.0), "Failed"), "its apps have never run");
+    assert_eq!(play.phases(), "Pending Failed");
+
+    let hanging = Play::new("containers: [{name: c}]").with("c", Script::stays().hangs());
+    let hanging = hanging.at(5.0, Act::Delete(3)).until(60.0);
+    assert_eq!((hanging.removed(), hanging.phase()), (Some(8.0), "Failed"), "a start that hangs is cut off");
+
+    let never = Play::new("containers: [{name: c}]").set_up_fails(99, Some("no")).at(5.0, Act::Delete(30)).until(60.0);
+    assert_eq!((never.removed(), never.phase()), (Some(5.0), "Failed"), "nothing to end");
+}
+
+#[test]
+fn k68_a_second_deletion_only_makes_the_time_shorter() {
+    let pod = || Play::new("containers: [{name: c}]").with("c", Script::stays().deaf()).at(5.0, Act::Delete(30));
+    assert_eq!(pod().at(7.0, Act::Delete(2)).until(60.0).removed(), Some(9.0));
+    assert_eq!(pod().at(7.0, Act::Delete(60)).until(60.0).removed(), Some(35.0));
+    let hook = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
+    let hook = hook.with("c", Script::stays().deaf().pre_stop(60.0, None)).at(5.0, Act::Delete(30));
+    let hook = hook.at(7.0, Act::Delete(1)).until(60.0);
+    assert_eq!(hook.done()[1..], ["5.0 preStop c", "8.0 ask c", "10.0 kill c", "10.0 tear down"]);
+}
+
+#[test]
+fn k69_a_kill_always_succeeds_in_time_so_that_nothing_of_it_has_to_be_told() {
+    let play = Play::new("containers: [{name: c}, {name: d}]");
+    let play = play.with("c", Script::stays().deaf()).with("d", Script::stays().hangs());
+    let play = play.at(5.0, Act::Evict { reason: "Evicted", message: "no room", grace: Some(2) }).until(60.0);
+    assert_eq!(play.done().last().map(String::as_str), Some("7.0 tear down"));
+    assert_eq!([play.told("ExceededGracePeriod"), play.told("FailedKillPod")], [[""; 0]; 2]);
+}
+
+const LATE: &str = "Pod was active on the node longer than the specified deadline";
+
+#[test]
+fn k70_a_pod_that_is_active_for_too_long_is_ended_and_fails() {
+    let pod = || Play::new("activeDeadlineSeconds: 6, terminationGracePeriodSeconds: 2, containers: [{name: c}]");
+    let play = pod().with("c", Script::stays().deaf()).until(60.0);
+    assert_eq!(play.told("DeadlineExceeded")[0], format!("6.0 Normal x1 {LATE}"));
+    assert_eq!(play.done(), ["0.0 start c", "6.0 ask c", "8.0 kill c", "8.0 tear down"]);
+    assert_eq!(play.phases(), "Pending Running Failed");
+    let status = play.status();
+    assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("DeadlineExceeded"), Some(LATE)));
+    assert_eq!(play.condition("Ready"), "False PodFailed");
+    assert_eq!(play.conditions("Ready")[2], "6.0 False PodFailed", "as soon as it is certain");
+
+    let crashing = pod().with("c", Script::ends(1.0, 1)).until(60.0);
+    assert_eq!((crashing.when("start c"), crashing.phase()), (vec![0.0, 1.0], "Failed"), "in back-off, too");
+    let done = pod().with("c", Script::ends(1.0, 0));
+    let done = done.at(0.0, Act::Deadline(60)).until(30.0);
+    assert_eq!(done.phase(), "Running", "a deadline may be moved");
+    assert_eq!(done.until(90.0).status().reason.as_deref(), Some("DeadlineExceeded"));
+}
+
+#[test]
+fn k70_a_deadline_is_kept_over_a_restart_of_the_node_and_by_no_wall_clock() {
+    let pod = || Play::new("activeDeadlineSeconds: 20, containers: [{name: c}]");
+    let restarted = pod().at(8.0, Act::NodeRestarts).until(60.0);
+    assert_eq!(restarted.told("DeadlineExceeded")[0], format!("20.0 Normal x1 {LATE}"));
+    let jumps = pod().at(2.0, Act::ClockSays("2038-01-19T00:00:00Z")).at(4.0, Act::ClockSays("1970-01-01T00:00:00Z"));
+    assert_eq!(jumps.until(60.0).told("DeadlineExceeded")[0], format!("20.0 Normal x1 {LATE}"));
+}
