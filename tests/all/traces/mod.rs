@@ -49,7 +49,7 @@ async fn differences(trace: &Trace, speed: u32) -> Vec<String> {
 const SPEED: u32 = 4;
 
 /// Those of `traces` that differ, and in what.
-async fn differing<'t>(traces: Vec<&'t Trace>, speed: u32) -> Vec<(&'t Trace, Vec<String>)> {
+async fn differing(traces: Vec<&Trace>, speed: u32) -> Vec<(&Trace, Vec<String>)> {
     let running: FuturesUnordered<_> =
         traces.into_iter().map(|trace| async move { (trace, differences(trace, speed).await) }).collect();
     let mut found: Vec<_> = running.filter(|(_, found)| ready(!found.is_empty())).collect().await;
