@@ -187,6 +187,7 @@ impl Run {
 
     fn tell(&mut self, happening: Happening) -> anyhow::Result<()> {
         match happening {
+            Happening::Warning(words) => self.show.note(&words),
             Happening::Pod(key) => self.show.pod(&self.follower, &key),
             Happening::Log(source, entries) => {
                 if let Some(junit) = &mut self.junit {
