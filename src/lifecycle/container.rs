@@ -307,7 +307,7 @@ impl Container {
 
     /// Its past is no longer held against it; what waits for its next attempt waits no longer.
     pub(super) fn forget(&mut self) {
-        self.backoff = Backoff::default();
+        self.backoff = self.backoff.forgotten();
         if let Stage::BackOff { ended, .. } = &self.stage {
             self.stage = Stage::Exited(ended.clone());
         }
@@ -329,7 +329,7 @@ impl Container {
             }
             Stage::Due(ended) => {
                 // The past of what was outdated is no longer held against it; this restart is its first (K29).
-                self.backoff = Backoff::default();
+                self.backoff = self.backoff.forgotten();
                 self.backoff.restarted(ended.finished, now.mono);
                 self.replaces = Some(Replaced { ended, waited: None });
             }

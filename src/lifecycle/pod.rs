@@ -129,6 +129,13 @@ impl PodState {
         PodState { probe_part: part, ..self }
     }
 
+    /// The same with containers that wait for no restart longer than `most` (K32).
+    #[must_use]
+    pub fn with_waits_up_to(mut self, most: Duration) -> PodState {
+        self.with_places().for_each(|(_, container)| container.backoff = container.backoff.up_to(most));
+        self
+    }
+
     /// Takes a fact in and says what follows from everything that is known.
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
         let mut actions = self.observe(event, now);
@@ -342,8 +349,10 @@ impl PodState {
         for (index, container) in self.apps.iter_mut().enumerate() {
             advance(container, ContainerRef { role: Role::App, index }, &place, now, actions);
             // A postStart hook, and the end of what it failed for, hold up the containers behind it, as in a kubelet.
-            let starts =
-                matches!(container.stage, Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. });
+            let starts = matches!(
+                container.stage,
+                Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. }
+            );
             if starts && container.hooks.post_start {
                 return;
             }

@@ -22,7 +22,8 @@ fn k27_the_first_restart_is_at_once_then_waits_double_from_ten_seconds_to_five_m
 
 #[test]
 fn k27_a_wall_clock_that_jumps_disturbs_no_back_off() {
-    let play = crashes(1).at(0.5, Act::ClockSays("1970-01-01T00:00:00Z")).at(5.0, Act::ClockSays("2026-01-01T00:00:00Z"));
+    let play =
+        crashes(1).at(0.5, Act::ClockSays("1970-01-01T00:00:00Z")).at(5.0, Act::ClockSays("2026-01-01T00:00:00Z"));
     let play = play.at(20.0, Act::ClockSays("1999-12-31T23:59:59Z")).at(100.0, Act::ClockSays("2038-01-19T00:00:00Z"));
     assert_eq!(play.until(1000.0).when("start c"), STARTS);
 }
@@ -62,6 +63,14 @@ fn k31_each_wait_begins_with_a_warning() {
     assert_eq!(told.first(), Some(&format!("2.0 Warning x1 {words}")));
     assert!(told.iter().any(|line| line.starts_with("13.0 Warning ")), "{told:?}");
     assert!(told.iter().all(|line| line.ends_with(words)), "{told:?}");
+}
+
+#[test]
+fn k32_a_node_may_have_shorter_waits() {
+    assert_eq!(crashes(1).waits_up_to(1).until(8.5).when("start c"), [0.0, 1.0, 3.0, 5.0, 7.0]);
+    let play = crashes(1).waits_up_to(15).until(70.0);
+    assert_eq!(play.when("start c"), [0.0, 1.0, 12.0, 28.0, 44.0, 60.0]);
+    assert_eq!(play.messages("c").last().map(|text| &text[..12]), Some("back-off 15s"));
 }
 
 #[test]

@@ -89,7 +89,8 @@ fn k22_every_container_has_a_status_from_the_beginning_so_that_none_is_unknown()
     let play = play.at(12.0, Act::Delete(1)).until(20.0);
     assert!(play.always(|status| {
         let lists = [&status.init_container_statuses, &status.container_statuses];
-        let unknown = |c: &k8s_openapi::api::core::v1::PodCondition| c.reason.as_deref() == Some("UnknownContainerStatuses");
+        let unknown =
+            |c: &k8s_openapi::api::core::v1::PodCondition| c.reason.as_deref() == Some("UnknownContainerStatuses");
         lists.map(|list| list.as_ref().map_or(0, Vec::len)) == [1, 2]
             && !status.conditions.iter().flatten().any(unknown)
     }));
@@ -123,7 +124,8 @@ fn k25_a_pod_that_the_node_ends_is_a_disruptions_target_and_one_out_of_time_is_n
 #[test]
 fn k26_a_wish_for_other_resources_is_pending_or_in_progress_until_it_is_granted() {
     let play = Play::new("containers: [{name: c}]").at(2.0, Act::ResizePending("Deferred", "no room"));
-    let play = play.at(3.0, Act::ResizePending("Deferred", "no room")).at(4.0, Act::ResizePending("Infeasible", "never"));
+    let play =
+        play.at(3.0, Act::ResizePending("Deferred", "no room")).at(4.0, Act::ResizePending("Infeasible", "never"));
     let play = play.at(5.0, Act::ResizeFails("in use")).at(6.0, Act::Resize("c", "64Mi")).until(9.0);
     let pending = ["0.0 none", "2.0 True Deferred: no room", "4.0 True Infeasible: never", "5.0 none"];
     assert_eq!(play.conditions("PodResizePending"), pending);

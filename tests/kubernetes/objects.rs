@@ -86,14 +86,16 @@ async fn k24_generation_begins_at_1_and_grows_with_the_spec_and_deletion_alone()
 async fn k26_a_resize_changes_cpu_and_memory_and_nothing_else_and_no_quality_of_service() {
     let resources = "resources: {requests: {cpu: 100m, memory: 16Mi}, limits: {cpu: 200m, memory: 32Mi}}";
     let plane = Plane::with(&format!("containers: [{{name: c, image: busybox, {resources}}}]")).await;
-    let resize = |resources: &str| format!(r#"{{"spec": {{"containers": [{{"name": "c", "resources": {resources}}}]}}}}"#);
+    let resize =
+        |resources: &str| format!(r#"{{"spec": {{"containers": [{{"name": "c", "resources": {resources}}}]}}}}"#);
     let more = resize(r#"{"requests": {"cpu": "150m"}, "limits": {"memory": "64Mi"}}"#);
     let pod = plane.patch(Subresource::Resize, &more).await.expect("resized");
     let spec = pod.spec.clone().expect("a spec");
     let resources = spec.containers[0].resources.clone().expect("resources");
     assert_eq!(resources.requests.expect("requests")["cpu"].0, "150m");
     assert_eq!((pod.metadata.generation, spec.containers[0].image.as_deref()), (Some(2), Some("busybox")));
-    let whole = plane.patch(Subresource::Whole, &more.replace("150m", "170m")).await.expect_err("not by the pod itself");
+    let whole =
+        plane.patch(Subresource::Whole, &more.replace("150m", "170m")).await.expect_err("not by the pod itself");
     assert!(whole.message.contains("pod updates may not change fields other than"), "{}", whole.message);
     let same = resize(r#"{"requests": {"cpu": "200m", "memory": "64Mi"}}"#);
     let class = plane.patch(Subresource::Resize, &same).await.expect_err("Guaranteed now");
@@ -129,7 +131,9 @@ async fn k52_plain_init_containers_have_neither_probes_nor_hooks() {
     ] {
         let plain = Plane::empty().create("", &init(&format!("{field}: {value}"))).await.expect_err("refused");
         let causes: Vec<String> = plain.causes.iter().map(ToString::to_string).collect();
-        let words = format!("spec.initContainers[0].{field}: Forbidden: may not be set for init containers without restartPolicy=Always");
+        let words = format!(
+            "spec.initContainers[0].{field}: Forbidden: may not be set for init containers without restartPolicy=Always"
+        );
         assert!(causes.contains(&words), "{causes:?}");
         let sidecar = init(&format!("restartPolicy: Always, {field}: {value}"));
         Plane::empty().create("", &sidecar).await.expect("a sidecar may");

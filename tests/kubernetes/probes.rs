@@ -27,9 +27,13 @@ fn k56_a_probe_is_made_every_ten_seconds_and_three_failures_or_one_success_decid
 
 #[test]
 fn k56_thresholds_count_in_a_row() {
-    let play = pod("readinessProbe: {periodSeconds: 1, initialDelaySeconds: 1, successThreshold: 2, failureThreshold: 2}");
+    let play =
+        pod("readinessProbe: {periodSeconds: 1, initialDelaySeconds: 1, successThreshold: 2, failureThreshold: 2}");
     // Good at 1, 3, 4, 6, 7, 8; bad at 2, 5, 9, 10.
-    let play = play.with("c", Script::stays().probes(|_, ran| if [2.0, 5.0].contains(&ran) || ran > 8.0 { no() } else { Probed::Success }));
+    let play = play.with(
+        "c",
+        Script::stays().probes(|_, ran| if [2.0, 5.0].contains(&ran) || ran > 8.0 { no() } else { Probed::Success }),
+    );
     let shown = play.until(20.0).conditions("Ready");
     let seconds: Vec<&str> = shown.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(seconds, ["0.0", "4.0", "10.0"], "{shown:?}");

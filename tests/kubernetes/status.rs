@@ -2,14 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::play::{Act, Play, of};
+use super::play::{Act, Play};
 use super::script::{Script, no};
+use super::seen::of;
 use crate::model::printed::Printed;
 
 #[test]
 fn k8_what_has_not_begun_is_being_created_or_waits_for_init_containers() {
     let play = Play::new("containers: [{name: a}, {name: b}]");
-    let play = play.with("a", Script::stays().starts_after(9.0)).with("b", Script::stays().starts_after(9.0)).until(5.0);
+    let play =
+        play.with("a", Script::stays().starts_after(9.0)).with("b", Script::stays().starts_after(9.0)).until(5.0);
     assert_eq!([play.state("a").0, play.state("b").0], ["waiting ContainerCreating", "waiting ContainerCreating"]);
 
     let play = Play::new("initContainers: [{name: i}, {name: j}], containers: [{name: a}]").until(5.0);
