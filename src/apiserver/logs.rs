@@ -73,9 +73,7 @@ impl LogOptions {
         let refused = |message| Err(Status::new(Reason::BadRequest, message));
         let name = pods::name(pod);
         let Some(spec) = &pod.spec else { return refused(format!("pod {name} has no containers")) };
-        let ephemeral = spec.ephemeral_containers.iter().flatten().map(|c| c.name.as_str());
-        let inits = pods::init_containers(spec).iter().chain(&spec.containers).map(|c| c.name.as_str());
-        let known: Vec<&str> = inits.chain(ephemeral).collect();
+        let known: Vec<&str> = pods::container_names(pod).collect();
         match (&self.container, spec.containers.as_slice()) {
             (Some(wanted), _) if known.contains(&wanted.as_str()) => Ok(wanted),
             (Some(wanted), _) => refused(format!("container {wanted} is not valid for pod {name}")),

@@ -90,7 +90,7 @@ impl Node {
     /// lines; empty while it has not begun. The newest megabyte of it, if there is more.
     pub async fn logs(&self, pod: &str, container: &str) -> Result<String, Status> {
         let pod = self.pod(pod).await?;
-        if pods::container(&pod, container).is_none() {
+        if !pods::container_names(&pod).any(|name| name == container) {
             let message = format!("container {container} is not valid for pod {}", pods::name(&pod));
             return Err(Status::new(crate::control::Reason::BadRequest, message));
         }
@@ -99,7 +99,8 @@ impl Node {
 
     /// The last lines of a container's current attempt.
     fn lines(&self, pod: &Pod, container: &str, count: usize) -> Vec<Line> {
-        let status = outcome::statuses(pod).find(|status| status.name == container);
+        let ephemeral = pod.status.iter().flat_map(|s| s.ephemeral_container_statuses.iter().flatten());
+        let status = outcome::statuses(pod).chain(ephemeral).find(|status| status.name == container);
         let id = status.and_then(|status| status.container_id.as_deref()).unwrap_or_default();
         let log = self.handle.logs.of_attempt(pods::uid(pod), container, id);
         log.map(|log| log.tail(count)).unwrap_or_default()

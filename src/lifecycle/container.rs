@@ -328,9 +328,12 @@ impl Container {
                 self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits) });
             }
             Stage::Due(ended) => {
-                // The past of what was outdated is no longer held against it; this restart is its first (K29).
+                // The past of what was outdated is no longer held against it (K29); where there was one, this
+                // restart is the first of a new row.
                 self.backoff = self.backoff.forgotten();
-                self.backoff.restarted(ended.finished, now.mono);
+                if self.previous.is_some() {
+                    self.backoff.restarted(ended.finished, now.mono);
+                }
                 self.replaces = Some(Replaced { ended, waited: None });
             }
             Stage::Waiting { .. }

@@ -47,6 +47,14 @@ pub fn init_containers(spec: &PodSpec) -> &[Container] {
     spec.init_containers.as_deref().unwrap_or_default()
 }
 
+/// The names of all containers: init, others, ephemeral.
+pub fn container_names(pod: &Pod) -> impl Iterator<Item = &str> {
+    pod.spec.iter().flat_map(|spec| {
+        let all = init_containers(spec).iter().chain(&spec.containers).map(|c| c.name.as_str());
+        all.chain(spec.ephemeral_containers.iter().flatten().map(|c| c.name.as_str()))
+    })
+}
+
 /// Finds a container, init or not, by name.
 pub fn container<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
     let spec = pod.spec.as_ref()?;

@@ -98,6 +98,8 @@ pub(super) struct Plan {
     pub(super) attempt: Attempt,
     pub(super) container: Container,
     pub(super) log: Arc<Log>,
+    /// The files of another container, which an ephemeral one looks at.
+    pub(super) view: Option<Arc<Mounts>>,
 }
 
 impl Plan {
@@ -131,7 +133,10 @@ impl Plan {
         if self.attempt.number > 1 {
             housekeeping::remove_attempts(self.folder(), self.attempt.number).await;
         }
-        let mounts = Arc::new(self.mounts(&image)?.with_working_dir(&working_dir));
+        let mounts = match &self.view {
+            Some(view) => view.clone(),
+            None => Arc::new(self.mounts(&image)?.with_working_dir(&working_dir)),
+        };
         let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
         let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
         let world = World {

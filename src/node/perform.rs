@@ -10,6 +10,7 @@ use super::checks::Place;
 use super::sandbox::{Sandbox, SandboxError};
 use super::worker::{Fact, Worker, exited};
 use crate::control::{DeleteOptions, Preconditions, Reason};
+use crate::files::Mounts;
 use crate::lifecycle::{Action, Attempt, ContainerRef, Event, ProbeKind, Role};
 use crate::logs::Stream;
 use crate::model::pods;
@@ -76,7 +77,8 @@ impl Worker {
         let (logs, uid) = (self.shared.logs.clone(), pods::uid(&self.pod).to_string());
         let (name, clock) = (container.name.clone(), self.shared.clock);
         let id = container_id.clone();
-        let plan = Plan { shared, pod, sandbox, attempt, container, log: log.clone() };
+        let view = self.view(attempt.container);
+        let plan = Plan { shared, pod, sandbox, attempt, container, log: log.clone(), view };
         let failed = move |error: super::attempt::StartError| {
             let now = clock.now().wall;
             let fact = match error.failure() {
@@ -112,6 +114,14 @@ impl Worker {
             }
         };
         self.facts.push(Box::pin(std::future::ready(fact)));
+    }
+
+    /// The files that an ephemeral container with a target sees: its target's, while that runs (K55).
+    fn view(&self, at: ContainerRef) -> Option<Arc<Mounts>> {
+        let spec = self.pod.spec.as_ref().filter(|_| at.role == Role::Ephemeral)?;
+        let target = spec.ephemeral_containers.iter().flatten().nth(at.index)?.target_container_name.as_deref()?;
+        let is_target = |at: ContainerRef| self.container(at).is_some_and(|container| container.name == target);
+        self.running.iter().find(|(attempt, _)| is_target(attempt.container)).map(|(_, r)| r.world.mounts.clone())
     }
 
     /// The signal that asks the attempt to end.

@@ -82,8 +82,8 @@ async fn a_node_that_goes_down_fails_its_pods_and_takes_no_more() {
     node.stop().await;
 }
 
-#[test]
-fn logs_are_written_where_shippers_look_and_never_among_others_logs() {
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_written_where_shippers_look_and_never_among_others_logs() {
     let place = Place::new();
     let logs = place.state().with_file_name("logs");
     place.save(
@@ -95,11 +95,8 @@ fn logs_are_written_where_shippers_look_and_never_among_others_logs() {
     node.wait("web-n1", "condition=Ready");
     let uid = node.asked("get pod web-n1 -o jsonpath={.metadata.uid}");
     let file = logs.join(format!("default_web-n1_{uid}/c/0.log"));
-    let written = (0..1000).any(|_| {
-        std::thread::sleep(Duration::from_millis(10));
-        std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with(" stdout F up\n"))
-    });
-    assert!(written, "{:?}", std::fs::read_to_string(&file));
+    let text = || std::fs::read_to_string(&file).unwrap_or_default();
+    until("its line is written", async || text().ends_with(" stdout F up\n")).await;
     let others = tempfile::tempdir().expect("a folder");
     let theirs = others.path().join(format!("ns_theirs_{uid}"));
     std::fs::create_dir(&theirs).expect("made");

@@ -19,6 +19,7 @@ mod housekeeping;
 mod kill;
 mod kubectl;
 mod kubectl_writes;
+mod limits;
 mod log_files;
 mod network;
 mod outside;

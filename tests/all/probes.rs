@@ -19,8 +19,8 @@ fn first(states: &[Seen<State>], is: impl Fn(&State) -> bool) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_web_server_is_probed_for_its_start_readiness_and_life() {
     // Once more, so that no program is compiled while the clock runs.
-    run(&manifest("probes.yaml", 4.0)).await.expect("it runs");
-    let (states, events) = run(&manifest("probes.yaml", 16.0)).await.expect("it runs");
+    run(&manifest("probes.yaml", 4.0), 4).await.expect("it runs");
+    let (states, events) = run(&manifest("probes.yaml", 16.0), 2).await.expect("it runs");
     let ready = first(&states, |pod| pod.condition("Ready").is_some_and(|ready| ready.status == "True"));
     assert!((1.9..5.0).contains(&ready), "it was ready after {ready} s");
     let restarted = first(&states, |pod| pod.container("my-container").is_some_and(|c| c.restarts == 1));

@@ -16,27 +16,23 @@ use super::recorded::{Action, Event, Seen, State, Trace, distinct};
 
 const NAMESPACE: &str = "traces";
 
-/// Seconds of our node per second of the system. Faster, and what takes no time on the node's clock (a
-/// program's start) would weigh too much.
-const SPEED: u32 = 4;
-
-/// The node's time since a pod was created.
+/// The time since a pod was created, on the clock of a node that goes so many times as fast as the system.
 #[derive(Clone, Copy)]
-struct Watch(Instant);
+struct Watch(Instant, u32);
 
 impl Watch {
     fn elapsed(self) -> f64 {
-        self.0.elapsed().as_secs_f64() * f64::from(SPEED)
+        self.0.elapsed().as_secs_f64() * f64::from(self.1)
     }
 
     async fn until(self, seconds: f64) {
-        tokio::time::sleep_until((self.0 + Duration::from_secs_f64(seconds / f64::from(SPEED))).into()).await;
+        tokio::time::sleep_until((self.0 + Duration::from_secs_f64(seconds / f64::from(self.1))).into()).await;
     }
 }
 
-/// What was seen of our pod, or why it could not be run.
-pub async fn run(trace: &Trace) -> Result<(Vec<Seen<State>>, Vec<Seen<Event>>), String> {
-    let clock = Clock::system().faster(SPEED);
+/// What was seen of our pod on a node whose time goes `speed` times as fast, or why it could not be run.
+pub async fn run(trace: &Trace, speed: u32) -> Result<(Vec<Seen<State>>, Vec<Seen<Event>>), String> {
+    let clock = Clock::system().faster(speed);
     let node = Node::builder().name("n1").clock(clock).start().map_err(|error| error.to_string())?;
     let control = &node.control().clone();
     let revision = control.revision().await.map_err(told)?;
@@ -45,7 +41,7 @@ pub async fn run(trace: &Trace) -> Result<(Vec<Seen<State>>, Vec<Seen<Event>>), 
     let mut events = control.watch(&scope(Resource::EVENTS), revision).await.map_err(told)?;
     create(control, trace).await.map_err(told)?;
 
-    let watch = Watch(Instant::now());
+    let watch = Watch(Instant::now(), speed);
     let (mut states, mut happened, mut uid) = (Vec::new(), Vec::new(), None);
     let acting = act(control, trace, watch);
     tokio::pin!(acting);

@@ -66,7 +66,7 @@ const SPANS: &[(&str, &[Span])] = &[
     ("sidecars-delete", &[("!Killing a", "gone", 1.0)]),
     ("poststart-slow", &[("!Started c", "Ready True", 3.0)]),
     // K70.
-    ("deadline", &[("!Scheduled", "!DeadlineExceeded", 6.0), ("!DeadlineExceeded", "c#0 ended", 1.0)]),
+    ("deadline", &[("!Scheduled", "!DeadlineExceeded", 6.0)]),
     ("ephemeral", &[("dbg#0 runs", "dbg#0 ended", 3.0)]),
 ];
 

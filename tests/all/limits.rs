@@ -1,0 +1,149 @@
+//! What pods may hold and use: memory, storage, other resources while they run; and what is looked into.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wasmpod::Node;
+use wasmpod::control::{FieldValidation, Key, Patch, PatchKind, Preconditions, Resource, Scope, Subresource, Update};
+use wasmpod::k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use crate::host::pod;
+
+/// Waits until the pod is as `is` says; how it was last, if it never was.
+async fn until(node: &Node, name: &str, what: &str, is: impl Fn(&Pod) -> bool) -> Arc<Pod> {
+    let look = async {
+        loop {
+            let pod = node.pod(name).await.expect("the pod");
+            if is(&pod) {
+                return pod;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(60), look).await {
+        Ok(pod) => pod,
+        Err(_) => panic!("{what}: {:#?}", node.status(name).await),
+    }
+}
+
+/// What there is to see of a container; nothing before its pod has begun.
+fn container(pod: &Pod, name: &str) -> ContainerStatus {
+    let all = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    all.into_iter().find(|c| c.name == name).cloned().unwrap_or_default()
+}
+
+fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<(&'p str, &'p str)> {
+    let all = pod.status.as_ref()?.conditions.as_ref()?;
+    let found = all.iter().find(|c| c.type_ == kind)?;
+    Some((found.status.as_str(), found.reason.as_deref().unwrap_or_default()))
+}
+
+/// Reasons and messages of the pod's events.
+async fn told(node: &Node) -> Vec<(String, String)> {
+    let events = node.control().list(&Scope::all(Resource::EVENTS)).await.expect("events");
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_string();
+    let all = events.items.iter().map(|o| serde_json::from_slice::<Value>(&o.json).expect("JSON"));
+    all.map(|event| (text(&event, "reason"), text(&event, "message"))).collect()
+}
+
+async fn patch(node: &Node, name: &str, subresource: Subresource, change: Value) {
+    let body = serde_json::to_vec(&change).expect("JSON");
+    let patch = Patch { kind: PatchKind::StrategicMerge, body, field_validation: FieldValidation::Strict };
+    let key = Key::pod("default", name);
+    let update = Update::Patch { patch, subresource };
+    node.control().update(&key, update, Preconditions::default()).await.expect("patched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_hog_is_killed_while_its_neighbour_serves_on() {
+    let node = Node::in_memory().expect("a node");
+    let spec = "containers: [{name: hog, image: busybox, command: [sh, -c, 'tail /dev/zero'], resources: {limits: \
+                {memory: 16Mi}}}, {name: web, image: nginx, readinessProbe: {httpGet: {path: /, port: 80}, \
+                periodSeconds: 1}, livenessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 1}}]";
+    node.apply(pod("p", spec)).await.expect("applied");
+    let killed = |pod: &Pod| container(pod, "hog").restart_count >= 1 && container(pod, "web").ready;
+    let pod = until(&node, "p", "killed, and its neighbour ready", killed).await;
+    let last = container(&pod, "hog").last_state.and_then(|state| state.terminated).expect("its end");
+    assert_eq!((last.exit_code, last.reason.as_deref()), (137, Some("OOMKilled")));
+    assert_eq!(container(&pod, "web").restart_count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k72_a_pod_that_stores_more_than_it_may_is_evicted() {
+    let node = Node::builder().speed(20).start().expect("a node");
+    let spec = "volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}], containers: [{name: c, image: busybox, volumeMounts: \
+                [{name: v, mountPath: /v}], command: [sh, -c, 'dd if=/dev/zero of=/v/f bs=1024 count=2048; sleep 1000']}]";
+    node.apply(pod("p", spec)).await.expect("applied");
+    let failed = |pod: &Pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Failed"));
+    let pod = until(&node, "p", "evicted", failed).await;
+    let status = pod.status.as_ref().expect("a status");
+    let words = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
+    assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("Evicted"), Some(words)));
+    assert_eq!(condition(&pod, "DisruptionTarget"), Some(("True", "TerminationByKubelet")));
+    assert!(told(&node).await.contains(&("Evicted".into(), words.into())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k26_a_running_pod_gets_other_resources_without_a_restart() {
+    let capacity = "cpu=2".parse().expect("a capacity");
+    let node = Node::builder().resources(capacity).start().expect("a node");
+    let spec = "containers: [{name: c, image: busybox, command: [sleep, '1000'], resources: {requests: {cpu: 100m}, \
+                limits: {cpu: 200m}}}]";
+    node.apply(pod("p", spec)).await.expect("applied");
+    node.wait_ready("p").await.expect("ready");
+    let resized = |cpu: &str| json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}}]}});
+    let has = |cpu: &'static str| {
+        move |pod: &Pod| {
+            let resources = container(pod, "c").resources.and_then(|resources| resources.limits);
+            resources.is_some_and(|limits| limits.get("cpu").is_some_and(|q| q.0 == cpu))
+        }
+    };
+    until(&node, "p", "as it was made", has("200m")).await;
+    patch(&node, "p", Subresource::Resize, resized("500m")).await;
+    let pod = until(&node, "p", "resized", has("500m")).await;
+    assert_eq!((container(&pod, "c").restart_count, condition(&pod, "PodResizePending")), (0, None));
+    patch(&node, "p", Subresource::Resize, resized("6")).await;
+    let refused = |pod: &Pod| condition(pod, "PodResizePending") == Some(("True", "Infeasible"));
+    let pod = until(&node, "p", "refused", refused).await;
+    assert!(has("500m")(&pod), "it keeps what it has");
+    let reasons: Vec<String> = told(&node).await.into_iter().map(|(reason, _)| reason).collect();
+    for reason in ["ResizeStarted", "ResizeCompleted", "ResizeInfeasible"] {
+        assert!(reasons.iter().any(|told| told == reason), "{reason}: {reasons:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_with_another_image_begins_again_with_it() {
+    let node = Node::in_memory().expect("a node");
+    let spec =
+        "terminationGracePeriodSeconds: 1, containers: [{name: c, image: 'busybox:1', command: [sleep, '1000']}]";
+    node.apply(pod("p", spec)).await.expect("applied");
+    node.wait_ready("p").await.expect("ready");
+    patch(&node, "p", Subresource::Whole, json!({"spec": {"containers": [{"name": "c", "image": "busybox:2"}]}})).await;
+    let pod = until(&node, "p", "restarted", |pod| container(pod, "c").restart_count == 1).await;
+    assert_eq!(container(&pod, "c").image, "busybox:2");
+    let words = "Container c definition changed, will be restarted";
+    assert!(told(&node).await.contains(&("Killing".into(), words.into())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k55_an_ephemeral_container_sees_its_targets_files_and_network() {
+    let node = Node::in_memory().expect("a node");
+    let spec = "containers: [{name: web, image: nginx}, {name: c, image: busybox, command: [sh, -c, \
+                'echo secret > /tmp/mine; sleep 1000']}]";
+    node.apply(pod("p", spec)).await.expect("applied");
+    node.wait_ready("p").await.expect("ready");
+    let look = "until cat /tmp/mine; do sleep 0.1; done; wget -q -O - http://localhost/ > /dev/null && echo served";
+    let added = json!({"spec": {"ephemeralContainers": [
+        {"name": "dbg", "image": "busybox", "targetContainerName": "c", "command": ["sh", "-c", look]},
+    ]}});
+    patch(&node, "p", Subresource::EphemeralContainers, added).await;
+    let ended = |pod: &Pod| {
+        let all = pod.status.as_ref().and_then(|s| s.ephemeral_container_statuses.as_ref());
+        all.is_some_and(|all| all[0].state.as_ref().is_some_and(|state| state.terminated.is_some()))
+    };
+    until(&node, "p", "looked", ended).await;
+    let said = node.logs("p", "dbg").await.expect("its log");
+    assert!(said.ends_with("secret\nserved\n"), "{said}");
+}
