@@ -39,6 +39,8 @@ pub struct Mounts {
     /// Where the guest begins; absolute, normalised. Made where it is missing.
     working_dir: String,
     message: Option<message::MessageFile>,
+    /// Files of this container's own, by path.
+    files: Vec<(&'static str, String)>,
 }
 
 /// A directory that the guest may see, held open.
@@ -102,7 +104,13 @@ pub enum MountError {
 impl Mounts {
     /// A tree with `root` as `/`, filled with the image's files on first use.
     pub fn new(root: Option<PathBuf>, image: &'static [ImageFile], mounts: Vec<Mount>) -> Mounts {
-        Mounts { root, image, mounts, working_dir: "/".into(), message: None }
+        Mounts { root, image, mounts, working_dir: "/".into(), message: None, files: Vec::new() }
+    }
+
+    /// The same tree with a file of this container's own in its root; `path` is absolute and normalised.
+    pub fn with_file(mut self, path: &'static str, content: String) -> Mounts {
+        self.files.push((path, content));
+        self
     }
 
     /// The same tree with a directory in which the guest begins, as container runtimes make it.
@@ -143,7 +151,8 @@ impl Mounts {
             return Ok(());
         }
         fs::create_dir_all(root.join("tmp"))?;
-        for (path, content) in self.image {
+        let own = self.files.iter().map(|(path, content)| (*path, content.as_bytes()));
+        for (path, content) in self.image.iter().copied().chain(own) {
             let file = root.join(path.trim_start_matches('/'));
             if let Some(parent) = file.parent() {
                 fs::create_dir_all(parent)?;

@@ -49,6 +49,8 @@ struct Ports {
 /// The network that the containers of one pod share.
 pub struct PodNetwork {
     ip: IpAddr,
+    /// Names beside `localhost`, in lower case.
+    names: Vec<(String, IpAddr)>,
     /// Protects the table of listeners.
     ports: Mutex<Ports>,
 }
@@ -56,7 +58,13 @@ pub struct PodNetwork {
 impl PodNetwork {
     /// A network whose pod has address `ip`.
     pub fn new(ip: IpAddr) -> Arc<PodNetwork> {
-        Arc::new(PodNetwork { ip, ports: Mutex::default() })
+        PodNetwork::with_names(ip, Vec::new())
+    }
+
+    /// The same, which knows some names beside `localhost`.
+    pub fn with_names(ip: IpAddr, names: Vec<(String, IpAddr)>) -> Arc<PodNetwork> {
+        let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), ip)).collect();
+        Arc::new(PodNetwork { ip, names, ports: Mutex::default() })
     }
 
     /// The pod's address.
@@ -78,7 +86,7 @@ impl PodNetwork {
         if name == "localhost" || name.ends_with(".localhost") {
             return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         }
-        Vec::new()
+        self.names.iter().filter(|(known, _)| *known == name).map(|(_, ip)| *ip).collect()
     }
 
     /// Makes sure that `address` may be listened on, and picks a port where it names none.

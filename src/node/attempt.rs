@@ -9,7 +9,7 @@ use super::config::Configs;
 use super::env::Sources;
 use super::message::LastWords;
 use super::sandbox::Sandbox;
-use super::{SOURCE_ANNOTATION, Shared, env, housekeeping, limits};
+use super::{SOURCE_ANNOTATION, Shared, env, hosts, housekeeping, limits};
 use crate::files::Mounts;
 use crate::images::{Command, CommandError, Image, ImageError};
 use crate::lifecycle::{Attempt, Trouble};
@@ -199,7 +199,10 @@ impl Plan {
         }
         let root = self.folder().join(self.attempt.number.to_string());
         let message = self.container.termination_message_path.as_deref().unwrap_or(DEFAULT_MESSAGE_PATH);
-        Ok(Mounts::new(Some(root), image.files, mounts).with_message_file(message))
+        let hosts = hosts::file(&self.pod, &self.sandbox.ip());
+        let name = format!("{}\n", hosts::name(&self.pod));
+        let mounts = Mounts::new(Some(root), image.files, mounts).with_message_file(message);
+        Ok(mounts.with_file("/etc/hosts", hosts).with_file("/etc/hostname", name))
     }
 
     /// Where the container's attempts have the files that are theirs.

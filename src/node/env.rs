@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 
 use super::config::{ConfigError, Configs, Kind};
+use super::hosts;
 use crate::images::Image;
 use crate::model::expansion::expand;
 use crate::model::pods;
@@ -34,7 +35,7 @@ pub(super) fn variables(
     sources: &Sources<'_>,
 ) -> Result<Vec<(String, String)>, EnvError> {
     let mut all = sources.image.env.clone();
-    set(&mut all, "HOSTNAME", host_name(pod));
+    set(&mut all, "HOSTNAME", hosts::name(pod));
     for from in container.env_from.iter().flatten() {
         let map = from.config_map_ref.as_ref().map(|from| (Kind::ConfigMap, &from.name, from.optional));
         let secret = from.secret_ref.as_ref().map(|from| (Kind::Secret, &from.name, from.optional));
@@ -67,13 +68,6 @@ pub(super) fn get<'v>(all: &'v [(String, String)], name: &str) -> Option<&'v str
 fn set(all: &mut Vec<(String, String)>, name: &str, value: String) {
     all.retain(|(known, _)| known != name);
     all.push((name.into(), value));
-}
-
-/// The pod's host name: at most 63 characters (K76).
-fn host_name(pod: &Pod) -> String {
-    let asked = pod.spec.as_ref().and_then(|s| s.hostname.as_deref()).filter(|h| !h.is_empty());
-    let name: String = asked.unwrap_or(pods::name(pod)).chars().take(63).collect();
-    name.trim_end_matches(['-', '.']).to_string()
 }
 
 /// A variable's value; nothing for an optional one that is not there.
@@ -140,7 +134,7 @@ mod tests {
         ] {
             let pod: Pod =
                 serde_yaml::from_str(&format!("{{metadata: {{name: {name}}}, spec: {spec}}}")).expect("a pod");
-            assert_eq!(host_name(&pod), host, "{name} {spec}");
+            assert_eq!(hosts::name(&pod), host, "{name} {spec}");
         }
     }
 

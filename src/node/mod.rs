@@ -11,6 +11,7 @@ mod env;
 mod events;
 mod eviction;
 mod exec;
+mod hosts;
 mod housekeeping;
 mod limits;
 mod logs;

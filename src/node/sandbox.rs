@@ -7,7 +7,7 @@ use std::{fs, io};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::config::{self, Unmountable};
-use super::{PODS, Shared, limits};
+use super::{PODS, Shared, hosts, limits};
 use crate::budget::Account;
 use crate::model::pods;
 use crate::network::{Address, NetError, PodNetwork};
@@ -60,7 +60,8 @@ impl Sandbox {
             folder.ancestors().skip(1).take(2).for_each(|above| _ = std::fs::remove_dir(above));
         }
         let account = shared.account.child(limits::of_pod(spec));
-        Ok(Sandbox { network: PodNetwork::new(address.ip().into()), volumes, folder, account, address, kept })
+        let network = PodNetwork::with_names(address.ip().into(), hosts::names(pod, address.ip().into()));
+        Ok(Sandbox { network, volumes, folder, account, address, kept })
     }
 
     pub(super) fn ip(&self) -> String {

@@ -55,6 +55,7 @@ pub const PODS: &[Row] = &[
             "spec.activeDeadlineSeconds",
             "spec.enableServiceLinks",
             "spec.ephemeralContainers[].**",
+            "spec.hostAliases[].**",
             "spec.hostname",
             "spec.nodeName",
             "spec.readinessGates[].**",
@@ -195,7 +196,6 @@ pub const PODS: &[Row] = &[
     row(
         State::NotEnforced(NOT_ENFORCED),
         &[
-            "spec.hostAliases[].**",
             "container.ports[].hostIP",
             "container.ports[].hostPort",
             "container.resources.limits.*",
