@@ -20,7 +20,7 @@ fn usage() -> Usage {
 }
 
 /// Processor time of this process.
-fn cpu() -> Duration {
+pub fn cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
@@ -33,9 +33,9 @@ pub fn figures(count: usize) -> Vec<Figure> {
     sleepers.end();
     on_node(async |bench| {
         // What grows once, whatever the number of pods (threads' arenas, say), grows here.
-        in_batches(bench, "w", 200).await;
+        in_batches(bench, "w", 200, PAUSE).await;
         let before = usage();
-        let took = in_batches(bench, "d", count).await;
+        let took = in_batches(bench, "d", count, PAUSE).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let after = usage();
         let each = |before: f64, after: f64| (after - before) / count as f64;
@@ -58,13 +58,13 @@ pub fn figures(count: usize) -> Vec<Figure> {
 }
 
 /// Creates pods no faster than this client reads its watch.
-async fn in_batches(bench: &mut super::pods::Bench, prefix: &str, count: usize) -> Duration {
+pub async fn in_batches(bench: &mut super::pods::Bench, prefix: &str, count: usize, spec: &str) -> Duration {
     const BATCH: usize = 500;
     let begun = Instant::now();
     for first in (0..count).step_by(BATCH) {
         let batch = BATCH.min(count - first);
         for i in first..first + batch {
-            bench.create(&format!("{prefix}{i}"), PAUSE).await;
+            bench.create(&format!("{prefix}{i}"), spec).await;
         }
         bench.until_running(batch).await;
     }

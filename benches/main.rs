@@ -12,6 +12,7 @@ mod figures;
 mod limits;
 mod native;
 mod pods;
+mod probes;
 mod start;
 mod validate;
 
@@ -23,12 +24,14 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups, in the order of the table.
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 16] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
     ("density-1000", || density::figures(1000)),
     ("density-10000", || density::figures(10_000)),
+    ("probes", probes::figures),
+    ("probes-http", probes::http),
     ("api", api::requests),
     ("watchers", api::watchers),
     ("api-under-spin", api::under_spin),

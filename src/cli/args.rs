@@ -127,6 +127,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NAME=AMOUNT,…")]
     pub capacity: Option<Capacity>,
 
+    /// No container waits longer for its next restart: 1s to 5m [default: 5m, as Kubernetes]
+    #[arg(long, value_name = "TIME", value_parser = restart_period)]
+    pub max_container_restart_period: Option<Duration>,
+
     /// Write the containers' logs below DIR, in CRI format under kubelet's names, for log shippers. It must be empty at
     /// first, and this node's alone [default: logs, in the folder for state]
     #[arg(long, value_name = "DIR")]
@@ -210,6 +214,10 @@ pub struct RunArgs {
     /// machine has]
     #[arg(long, value_name = "NAME=AMOUNT,…")]
     pub capacity: Option<Capacity>,
+
+    /// No container waits longer for its next restart: 1s to 5m [default: 5m, as Kubernetes]
+    #[arg(long, value_name = "TIME", value_parser = restart_period)]
+    pub max_container_restart_period: Option<Duration>,
 
     /// Print the final Pod objects to standard output (logs go to standard error then)
     #[arg(short, long, value_enum, value_name = "FORMAT")]
@@ -362,6 +370,13 @@ fn volume(text: &str) -> Result<VolumeArg, String> {
         other => return Err(format!("unknown mode {other:?}: write ro or rw")),
     };
     Ok(VolumeArg { host: host.into(), guest: guest.to_string(), read_only })
+}
+
+/// As a kubelet's `maxContainerRestartPeriod`.
+fn restart_period(text: &str) -> Result<Duration, String> {
+    let period = duration(text)?;
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(300);
+    if allowed.contains(&period) { Ok(period) } else { Err("must be between 1s and 5m".into()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures_util::stream;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
-use crate::control::{ChangeKind, ControlPlane, Key, Object, Reason, Resource, Scope, WatchEvent, WatchStream};
+use crate::control::{ChangeKind, ControlPlane, Key, Object, Reason, Resource, Scope, Status, WatchEvent, WatchStream};
 use crate::logs::Entry;
 use crate::model::{outcome, pods};
 use crate::node::Handle;
@@ -32,6 +32,8 @@ pub struct Source {
 pub enum Happening {
     Pod(Key),
     Log(Arc<Source>, Vec<Entry>),
+    /// A pod was warned of something that its state does not show.
+    Warning(String),
 }
 
 type LogStream = BoxStream<'static, (Arc<Source>, Vec<Entry>)>;
@@ -41,6 +43,8 @@ pub struct Follower {
     control: Arc<dyn ControlPlane>,
     handle: Handle,
     watch: WatchStream,
+    /// Events of all pods; `None` once they can't be followed, which costs only their words.
+    events: Option<WatchStream>,
     /// Changes found by listing, not told yet.
     changed: VecDeque<Key>,
     pods: BTreeMap<Key, Seen>,
@@ -54,10 +58,12 @@ impl Follower {
     pub async fn start(control: &Arc<dyn ControlPlane>, handle: Handle) -> anyhow::Result<Follower> {
         let list = control.list(&Scope::all(Resource::PODS)).await?;
         let watch = control.watch(&Scope::all(Resource::PODS), list.revision).await?;
+        let events = control.watch(&Scope::all(Resource::EVENTS), list.revision).await?;
         Ok(Follower {
             control: control.clone(),
             handle,
             watch,
+            events: Some(events),
             changed: VecDeque::new(),
             pods: BTreeMap::new(),
             logs: SelectAll::new(),
@@ -95,6 +101,15 @@ impl Follower {
                     None => self.list_again().await?,
                 },
                 Some((source, entries)) = self.logs.next() => return Ok(Happening::Log(source, entries)),
+                event = next_event(&mut self.events) => match event {
+                    Some(Ok(WatchEvent::Change(ChangeKind::Added, object))) => {
+                        if let Some(warning) = object.decode().ok().and_then(|event| warning(&event)) {
+                            return Ok(Happening::Warning(warning));
+                        }
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => self.events = None,
+                },
             }
         }
     }
@@ -148,6 +163,29 @@ impl Follower {
         });
         self.logs.push(lines.boxed());
     }
+}
+
+async fn next_event(events: &mut Option<WatchStream>) -> Option<Result<WatchEvent, Status>> {
+    match events {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reasons of events that say what containers' states and pods' phases say as well.
+const SHOWN: &[&str] = &["BackOff", "ErrImageNeverPull", "Evicted", "Failed", "InspectFailed"];
+
+/// The words of an event that warns of what is not seen elsewhere.
+fn warning(event: &Event) -> Option<String> {
+    let reason = event.reason.as_deref().unwrap_or_default();
+    if event.type_.as_deref() != Some("Warning") || SHOWN.contains(&reason) || reason.starts_with("OutOf") {
+        return None;
+    }
+    let about = &event.involved_object;
+    let pod = about.name.as_deref().unwrap_or_default();
+    let container = about.field_path.as_deref().and_then(|path| path.split_once('{')).map(|(_, name)| name);
+    let place = container.map_or(pod.to_string(), |name| format!("{pod}/{}", name.trim_end_matches('}')));
+    Some(format!("{place}: {reason}: {}", event.message.as_deref().unwrap_or_default().trim_end()))
 }
 
 /// The attempts that a status tells of, the older first.

@@ -70,7 +70,10 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
     programs::compile(&pods, &images, &engine, &mut known, |notice| tell!("{notice}")).await;
     known.extend(warnings);
     let clock = Clock::system().faster(args.speed);
-    let builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
+    let mut builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
+    if let Some(most) = args.max_container_restart_period {
+        builder = builder.longest_restart_wait(most);
+    }
     let node = builder.resources(args.capacity.unwrap_or_default()).clock(clock).start()?;
     let changes = match args.watch {
         true => Some(Changes::follow(&args, images.clone(), engine, &pods, known)?),
@@ -187,6 +190,7 @@ impl Run {
 
     fn tell(&mut self, happening: Happening) -> anyhow::Result<()> {
         match happening {
+            Happening::Warning(words) => self.show.note(&words),
             Happening::Pod(key) => self.show.pod(&self.follower, &key),
             Happening::Log(source, entries) => {
                 if let Some(junit) = &mut self.junit {

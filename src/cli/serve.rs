@@ -77,6 +77,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
         let folders = CacheFolders { cache: state.folder().join("cache"), state: state.folder().into() };
         node = node.engine(Runtime::new(Some(folders))?);
     }
+    if let Some(most) = args.max_container_restart_period {
+        node = node.longest_restart_wait(most);
+    }
     let node = node.resources(args.capacity.unwrap_or_default()).start()?;
     let control = node.control().clone();
     ensure_namespace(&*control, "default").await?;

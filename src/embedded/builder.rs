@@ -46,6 +46,7 @@ pub struct Builder {
     engine: Option<Arc<Runtime>>,
     scheduler: bool,
     keep_volumes: bool,
+    longest_wait: Option<Duration>,
     log_folder: Option<PathBuf>,
     patience: Duration,
 }
@@ -93,6 +94,7 @@ impl Default for Builder {
             engine: None,
             scheduler: true,
             keep_volumes: false,
+            longest_wait: None,
             log_folder: None,
             patience: PATIENCE,
         }
@@ -150,6 +152,13 @@ impl Builder {
     /// ([`Builder::patience`]) waits in real time.
     pub fn speed(mut self, times: u32) -> Builder {
         self.speed = times;
+        self
+    }
+
+    /// No container waits longer than `most` for its next restart: a kubelet's `maxContainerRestartPeriod`, which is
+    /// five minutes where nothing is said, and no more.
+    pub fn longest_restart_wait(mut self, most: Duration) -> Builder {
+        self.longest_wait = Some(most);
         self
     }
 
@@ -224,6 +233,7 @@ impl Builder {
             host_paths: self.host_paths,
             capacity: self.resources.or_the_machines(folder.path(), self.capacity),
             keep_volumes: self.keep_volumes,
+            longest_wait: self.longest_wait,
             spool: spool.clone(),
         };
         let named = self.named.into_iter();

@@ -1,4 +1,4 @@
-//! How long a container waits before it runs again (K27, K28), or before its image is asked for again (K33).
+//! How long a container waits before it runs again (K27, K28, K32), or before its image is asked for again (K33).
 
 use std::time::Duration;
 
@@ -6,11 +6,21 @@ use std::time::Duration;
 const INITIAL: Duration = Duration::from_secs(10);
 /// No wait is longer.
 const MAX: Duration = Duration::from_secs(300);
+/// A container that ran for longer begins anew, however short its waits are.
+const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// A container's back-off; nothing until its first restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     entry: Option<Entry>,
+    /// No wait is longer, the first one included.
+    most: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff { entry: None, most: MAX }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +31,20 @@ struct Entry {
 }
 
 impl Backoff {
+    /// The same with no wait longer than `most`, nor than Kubernetes' own five minutes.
+    #[must_use]
+    pub fn up_to(self, most: Duration) -> Backoff {
+        let most = most.min(MAX);
+        let entry = self.entry.map(|entry| Entry { delay: entry.delay.min(most), ..entry });
+        Backoff { entry, most }
+    }
+
+    /// The same without a past.
+    #[must_use]
+    pub fn forgotten(self) -> Backoff {
+        Backoff { entry: None, ..self }
+    }
+
     /// The wait that a container which ended at `finished` has to serve; zero restarts at once.
     pub fn delay(&self, finished: Duration) -> Duration {
         match self.entry {
@@ -32,8 +56,8 @@ impl Backoff {
     /// A container that ended at `finished` is restarted `now`.
     pub fn restarted(&mut self, finished: Duration, now: Duration) {
         let delay = match self.entry {
-            Some(entry) if !entry.is_stale(finished) => (entry.delay * 2).min(MAX),
-            Some(_) | None => INITIAL,
+            Some(entry) if !entry.is_stale(finished) => (entry.delay * 2).min(self.most),
+            Some(_) | None => INITIAL.min(self.most),
         };
         self.entry = Some(Entry { delay, since: now });
     }
@@ -42,7 +66,7 @@ impl Backoff {
 impl Entry {
     /// Whether the container ran for so long that its past is forgotten.
     fn is_stale(&self, finished: Duration) -> bool {
-        finished.saturating_sub(self.since) > 2 * MAX
+        finished.saturating_sub(self.since) > FORGOTTEN
     }
 }
 
@@ -107,6 +131,22 @@ mod tests {
             backoff.restarted(secs(0), secs(0));
             assert_eq!(backoff.delay(secs(ran)), secs(wait), "after {ran} s");
         }
+    }
+
+    #[test]
+    fn k32_a_nodes_longest_wait_bounds_the_first_one_too() {
+        for (most, waits) in [(1, [0, 1, 1, 1]), (15, [0, 10, 15, 15]), (900, [0, 10, 20, 40])] {
+            let mut backoff = Backoff::default().up_to(secs(most));
+            let mut served = [0; 4];
+            for wait in &mut served {
+                *wait = backoff.delay(secs(9)).as_secs();
+                backoff.restarted(secs(9), secs(9));
+            }
+            assert_eq!(served, waits, "at most {most} s");
+        }
+        let mut backoff = Backoff::default();
+        (0..5).for_each(|_| backoff.restarted(secs(0), secs(0)));
+        assert_eq!(backoff.up_to(secs(2)).delay(secs(0)), secs(2), "whatever was before");
     }
 
     #[test]

@@ -307,7 +307,7 @@ impl Container {
 
     /// Its past is no longer held against it; what waits for its next attempt waits no longer.
     pub(super) fn forget(&mut self) {
-        self.backoff = Backoff::default();
+        self.backoff = self.backoff.forgotten();
         if let Stage::BackOff { ended, .. } = &self.stage {
             self.stage = Stage::Exited(ended.clone());
         }
@@ -328,9 +328,12 @@ impl Container {
                 self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits) });
             }
             Stage::Due(ended) => {
-                // The past of what was outdated is no longer held against it; this restart is its first (K29).
-                self.backoff = Backoff::default();
-                self.backoff.restarted(ended.finished, now.mono);
+                // The past of what was outdated is no longer held against it (K29); where there was one, this
+                // restart is the first of a new row.
+                self.backoff = self.backoff.forgotten();
+                if self.previous.is_some() {
+                    self.backoff.restarted(ended.finished, now.mono);
+                }
                 self.replaces = Some(Replaced { ended, waited: None });
             }
             Stage::Waiting { .. }

@@ -129,6 +129,13 @@ impl PodState {
         PodState { probe_part: part, ..self }
     }
 
+    /// The same with containers that wait for no restart longer than `most` (K32).
+    #[must_use]
+    pub fn with_waits_up_to(mut self, most: Duration) -> PodState {
+        self.with_places().for_each(|(_, container)| container.backoff = container.backoff.up_to(most));
+        self
+    }
+
     /// Takes a fact in and says what follows from everything that is known.
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
         let mut actions = self.observe(event, now);

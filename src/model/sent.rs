@@ -86,12 +86,30 @@ fn in_yamls_words(text: &str) -> Result<Option<String>, Unreadable> {
         }
     };
     // JSON writes what lies beyond sixteen bits as two halves, and may escape slashes; YAML does neither.
-    if text.contains("\\u") || text.contains("\\/") {
+    let rewritten = if text.contains("\\u") || text.contains("\\/") {
         let value: serde_json::Value = serde_json::from_str(text).map_err(wrong)?;
-        return Ok(Some(value.to_string()));
+        Some(value.to_string())
+    } else {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(wrong)?;
+        None
+    };
+    // What YAML takes for no character at all, or for the end of a line, stands in strings only.
+    if !rewritten.as_deref().unwrap_or(text).contains(is_odd) {
+        return Ok(rewritten);
     }
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(wrong)?;
-    Ok(None)
+    let mut plain = String::with_capacity(text.len() + 64);
+    for c in rewritten.as_deref().unwrap_or(text).chars() {
+        match is_odd(c) {
+            true => plain.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => plain.push(c),
+        }
+    }
+    Ok(Some(plain))
+}
+
+/// A character that JSON may hold as it is, and YAML may not.
+fn is_odd(c: char) -> bool {
+    matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// Kubernetes' own words for no text at all.
@@ -183,5 +201,15 @@ mod tests {
             assert_eq!(read(notation, text).map(|sent| sent.object.metadata.name), want, "{text}");
         }
         assert!(matches!(read(Notation::Yaml, "a: b\n c: d\n: :\n"), Err(Unreadable::NoObject(_))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_text_comes_as_json_is_what_is_read(text in ".*", odd in "[\u{0}-\u{9f}\u{2028}\u{2029}\u{feff}\u{fffd}-\u{ffff}\u{10000}]{0,4}") {
+            let text = text + &odd;
+            let sent = serde_json::json!({"metadata": {"annotations": {"a": text}}}).to_string();
+            let read = read(Notation::Json, &sent).map(|sent| sent.object.metadata.annotations);
+            proptest::prop_assert_eq!(read, Ok(Some([("a".to_string(), text)].into())));
+        }
     }
 }

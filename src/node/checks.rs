@@ -39,14 +39,7 @@ impl Place {
     pub(super) async fn probe(&self, probe: &Probe) -> Probed {
         let timeout =
             Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
-        let mut probed = Probed::Success;
-        for _ in 0..TRIES {
-            probed = self.probe_once(probe, timeout).await;
-            if !matches!(probed, Probed::Error(_)) {
-                break;
-            }
-        }
-        probed
+        insist(|| self.probe_once(probe, timeout)).await
     }
 
     async fn probe_once(&self, probe: &Probe, timeout: Duration) -> Probed {
@@ -107,6 +100,17 @@ impl Place {
     }
 }
 
+/// Asks up to three times for an answer that says something (K59).
+async fn insist<F: Future<Output = Probed>>(ask: impl Fn() -> F) -> Probed {
+    for _ in 1..TRIES {
+        let probed = ask().await;
+        if !matches!(probed, Probed::Error(_)) {
+            return probed;
+        }
+    }
+    ask().await
+}
+
 /// Keeps pods that begin together from being probed together for ever.
 ///
 /// A few pods are probed as by a kubelet, a whole period after their begin. Of many that begin within
@@ -137,6 +141,19 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn k59_an_attempt_that_cannot_be_made_is_made_again_up_to_three_times() {
+        let error = || Probed::Error("broken".into());
+        for (errors, asked, want) in [(0, 1, Probed::Success), (2, 3, Probed::Success), (9, 3, error())] {
+            let count = std::cell::Cell::new(0);
+            let probed = insist(|| {
+                count.set(count.get() + 1);
+                std::future::ready(if count.get() > errors { Probed::Success } else { error() })
+            });
+            assert_eq!((probed.await, count.get()), (want, asked), "{errors} errors");
+        }
+    }
 
     #[test]
     fn a_few_pods_keep_kubernetes_rhythm_and_many_are_spread_over_it() {

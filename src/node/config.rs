@@ -198,3 +198,38 @@ impl Source<'_> {
         Ok(content)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::control::Body;
+    use crate::registry::Registry;
+    use crate::store::ObjectStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn k44_what_is_missing_is_told_in_kubelets_words() {
+        let registry = Registry::new(ObjectStore::new(100), Clock::system());
+        let map = serde_yaml::from_str("{metadata: {name: m, namespace: default}, data: {a: x}}").expect("a map");
+        registry.create(Body::ConfigMap(Box::new(map))).await.expect("stored");
+        let secret =
+            serde_yaml::from_str("{metadata: {name: s, namespace: default}, stringData: {a: x}}").expect("a secret");
+        registry.create(Body::Secret(Box::new(secret))).await.expect("stored");
+        let pod: Pod = serde_yaml::from_str("{metadata: {name: p, namespace: default}}").expect("a pod");
+        for (kind, name, key, found) in [
+            (Kind::ConfigMap, "m", "a", Ok(Some("x"))),
+            (Kind::Secret, "s", "a", Ok(Some("x"))),
+            (Kind::ConfigMap, "m", "k", Err("couldn't find key k in ConfigMap default/m")),
+            (Kind::Secret, "s", "k", Err("couldn't find key k in Secret default/s")),
+            (Kind::ConfigMap, "n", "k", Err("configmap \"n\" not found")),
+            (Kind::Secret, "n", "k", Err("secret \"n\" not found")),
+        ] {
+            let configs = Configs::read(&registry, &pod, vec![(kind, name.into())]).await;
+            let value = configs.value(kind, name, key, false).map_err(|error| error.to_string());
+            assert_eq!(value, found.map(|text| text.map(String::from)).map_err(String::from), "{kind:?} {name} {key}");
+            if found.is_err() {
+                assert_eq!(configs.value(kind, name, key, true).expect("optional"), None);
+            }
+        }
+    }
+}

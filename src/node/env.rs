@@ -129,6 +129,22 @@ mod tests {
     use crate::images::Images;
 
     #[test]
+    fn k76_a_host_name_is_the_one_that_is_asked_for_or_the_pods_cut_to_63() {
+        let long = "a".repeat(62);
+        for (name, spec, host) in [
+            ("p", "{}", "p".to_string()),
+            ("p", "{hostname: h, subdomain: s}", "h".into()),
+            (&*format!("{long}bcd"), "{}", format!("{long}b")),
+            (&*format!("{long}-cd"), "{}", long.clone()),
+            (&*format!("{}.-cd", "a".repeat(61)), "{}", "a".repeat(61)),
+        ] {
+            let pod: Pod =
+                serde_yaml::from_str(&format!("{{metadata: {{name: {name}}}, spec: {spec}}}")).expect("a pod");
+            assert_eq!(host_name(&pod), host, "{name} {spec}");
+        }
+    }
+
+    #[test]
     fn variables_see_those_before_them_and_the_pod() {
         let yaml = "{metadata: {name: p, labels: {tier: web}}, spec: {containers: [{name: c, env: [
             {name: A, value: x}, {name: B, value: '$(A)-$(C)-$$(A)'}, {name: C, value: y},

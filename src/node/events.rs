@@ -119,3 +119,95 @@ fn field_path(role: Role, name: &str) -> String {
     };
     format!("spec.{list}{{{name}}}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::api::core::v1::Event;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::control::{ControlPlane, Resource, Scope};
+    use crate::events::{Source, recorder};
+    use crate::registry::Registry;
+    use crate::store::ObjectStore;
+
+    const APP: Attempt = Attempt { container: ContainerRef { role: Role::App, index: 0 }, number: 1 };
+
+    /// What was told of a pod with an init container `i`, a container `c` and an ephemeral container `e`.
+    async fn told(tell: impl FnOnce(Told<'_>)) -> Vec<String> {
+        let yaml = "{metadata: {name: p, namespace: default, uid: u}, spec: {initContainers: [{name: i, image: x:1}], \
+                    containers: [{name: c, image: x:1}], ephemeralContainers: [{name: e, image: x:1}]}}";
+        let pod: Pod = serde_yaml::from_str(yaml).expect("a pod");
+        let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
+        let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(100), clock));
+        let (recorder, writer) = recorder(control.clone(), clock, Source { component: "kubelet", host: "n".into() });
+        tell(Told { recorder: &recorder, pod: &pod });
+        drop(recorder);
+        writer.run().await;
+        let all = control.list(&Scope::all(Resource::EVENTS)).await.expect("events");
+        let line = |event: Arc<Event>| {
+            let text = |part: &Option<String>| part.clone().unwrap_or_default();
+            let (kind, reason, message) = (text(&event.type_), text(&event.reason), text(&event.message));
+            format!("{kind} {reason} {}: {message}", text(&event.involved_object.field_path))
+        };
+        all.items.iter().map(|object| line(object.decode().expect("an event"))).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k37_k43_a_start_is_told_of_in_kubelets_words_and_with_its_place() {
+        let all = [
+            (Role::Init, "initContainers{i}"),
+            (Role::App, "containers{c}"),
+            (Role::Ephemeral, "ephemeralContainers{e}"),
+        ];
+        for (role, path) in all {
+            let attempt = Attempt { container: ContainerRef { role, index: 0 }, number: 1 };
+            let lines = told(|told| {
+                told.pulled(attempt);
+                told.created(attempt);
+                told.started(attempt);
+            });
+            let image = "Container image \"x:1\" already present on machine and can be accessed by the pod";
+            let want = [
+                format!("Normal Pulled spec.{path}: {image}"),
+                format!("Normal Created spec.{path}: Container created"),
+                format!("Normal Started spec.{path}: Container started"),
+            ];
+            assert_eq!(lines.await, want);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k38_k39_k42_a_start_that_fails_is_told_of_in_kubelets_words() {
+        let never = "Container image \"x:1\" is not present with pull policy of Never";
+        for (reason, message, first) in [
+            ("ErrImagePull", "none", Some("Failed spec.containers{c}: Failed to pull image \"x:1\": none".to_string())),
+            ("ErrImageNeverPull", never, Some(format!("ErrImageNeverPull spec.containers{{c}}: {never}"))),
+            ("InvalidImageName", "bad", Some("InspectFailed spec.containers{c}: bad".into())),
+            ("CreateContainerConfigError", "configmap \"x\" not found", None),
+        ] {
+            let trouble = Trouble { reason: reason.into(), message: message.into() };
+            let error = if first.is_some() { reason } else { message };
+            let last = Some(format!("Warning Failed spec.containers{{c}}: Error: {error}"));
+            let want: Vec<String> = first.map(|first| format!("Warning {first}")).into_iter().chain(last).collect();
+            assert_eq!(told(|told| told.failed(APP, &trouble)).await, want, "{reason}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k13_k75_what_is_wrong_with_the_whole_pod_is_told_without_a_place() {
+        let lines = told(|told| {
+            told.rejected("OutOfcpu", "Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1");
+            told.failed_mount("MountVolume.SetUp failed for volume \"s\" : secret \"nope\" not found");
+            told.no_sandbox("no address");
+        });
+        let want = [
+            "Warning OutOfcpu : Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1",
+            "Warning FailedMount : MountVolume.SetUp failed for volume \"s\" : secret \"nope\" not found",
+            "Warning FailedCreatePodSandBox : Failed to create pod sandbox: no address",
+        ];
+        assert_eq!(lines.await, want);
+    }
+}

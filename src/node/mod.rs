@@ -71,6 +71,8 @@ pub struct Config {
     pub capacity: Resources,
     /// Whether what pods have written to their volumes waits for the next pod of the same name.
     pub keep_volumes: bool,
+    /// No container waits longer for its next restart; a kubelet's five minutes where nothing is said.
+    pub longest_wait: Option<Duration>,
     /// Writes what containers say to files; logs are in memory alone where there is none.
     pub spool: Option<Arc<Spool>>,
 }

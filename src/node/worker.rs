@@ -76,6 +76,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
     };
     let now = shared.clock.now();
     let state = PodState::restore(&pod, now).with_probes_earlier(shared.probes.part(now.mono));
+    let state = match shared.config.longest_wait {
+        Some(most) => state.with_waits_up_to(most),
+        None => state,
+    };
     let mut worker = Worker {
         reported: pod.status.clone(),
         generation: pod.metadata.generation,

@@ -91,7 +91,9 @@ async fn a_throttled_guest_is_killed_within_ten_milliseconds() {
 async fn a_throttled_guest_that_is_asked_to_end_gets_the_time_to_do_so() {
     let runtime = Runtime::new(None).expect("a runtime");
     let account = Account::root(quota(1000));
-    let mut guest = start(&runtime, &account, ("wasm32-wasip2", "notice"), &Log::new()).await;
+    let log = Log::new();
+    let mut guest = start(&runtime, &account, ("wasm32-wasip2", "notice"), &log).await;
+    first_line(&log).await;
     // What an overshoot of a minute would leave.
     account.set_limits(quota(20));
     account.used_cpu(1_200_000_000, u64::MAX / 2);

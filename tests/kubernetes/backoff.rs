@@ -66,6 +66,14 @@ fn k31_each_wait_begins_with_a_warning() {
 }
 
 #[test]
+fn k32_a_node_may_have_shorter_waits() {
+    assert_eq!(crashes(1).waits_up_to(1).until(8.5).when("start c"), [0.0, 1.0, 3.0, 5.0, 7.0]);
+    let play = crashes(1).waits_up_to(15).until(70.0);
+    assert_eq!(play.when("start c"), [0.0, 1.0, 12.0, 28.0, 44.0, 60.0]);
+    assert_eq!(play.messages("c").last().map(|text| &text[..12]), Some("back-off 15s"));
+}
+
+#[test]
 fn k33_an_image_that_cannot_be_had_is_asked_for_after_ten_seconds_and_twice_as_long_each_time() {
     let play = Play::new("containers: [{name: c, image: web}]");
     let play = play.with("c", Script::stays().fails_to_start(20, "ErrImagePull", "none")).until(1000.0);

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::play::{Act, Play, of};
+use super::play::{Act, Play};
 use super::script::{Script, no};
+use super::seen::of;
 use crate::model::printed::Printed;
 
 #[test]
