@@ -69,8 +69,8 @@ fn a_second_ctrl_c_kills() {
     let asked = Instant::now();
     child.interrupt();
     let done = child.done().expect(130);
-    // The shortest grace period there is, so that the end is still reported.
-    assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
+    // The shortest grace period there is, so that the end is still reported; nobody gets less than two seconds (K66).
+    assert!(asked.elapsed().as_secs_f64() < 3.0, "{:?}", asked.elapsed());
     assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
 }
 
