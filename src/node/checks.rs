@@ -44,7 +44,7 @@ impl Place {
 
     async fn probe_once(&self, probe: &Probe, timeout: Duration) -> Probed {
         match Check::of_probe(probe, &self.container, &self.ip) {
-            Some(Ok(check)) => match prober::attempt(&self.network, &check, self.real(timeout)).await {
+            Some(Ok(check)) => match prober::attempt(&self.network, &check, timeout, self.shared.clock).await {
                 Verdict::Success(_) => Probed::Success,
                 Verdict::Warning(text) => Probed::Warning(text),
                 Verdict::Failure(text) => Probed::Failure(text),
@@ -61,11 +61,6 @@ impl Place {
                 }
             }
         }
-    }
-
-    /// What `span` of the house's time is of the system's.
-    fn real(&self, span: Duration) -> Duration {
-        span / self.shared.clock.speed()
     }
 
     /// Runs a hook; why it failed, in a kubelet's words (K47).
@@ -91,7 +86,7 @@ impl Place {
             };
         }
         match Check::of_hook(handler, &self.container, &self.ip) {
-            Some(Ok(check)) => match prober::attempt(&self.network, &check, self.real(HOOK_ANSWER)).await {
+            Some(Ok(check)) => match prober::attempt(&self.network, &check, HOOK_ANSWER, self.shared.clock).await {
                 Verdict::Success(_) | Verdict::Warning(_) => Ok(()),
                 Verdict::Failure(error) | Verdict::Error(error) => {
                     let path = handler.http_get.as_ref().and_then(|get| get.path.as_deref()).unwrap_or_default();

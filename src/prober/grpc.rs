@@ -15,6 +15,7 @@ use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -22,6 +23,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::check::{Grpc, Purpose, user_agent};
 use super::{Verdict, dial};
+use crate::clock::Clock;
 use crate::lifecycle::go_duration;
 use crate::network::{PodNetwork, Stream};
 
@@ -29,9 +31,15 @@ use crate::network::{PodNetwork, Stream};
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// Asks once for the service's health.
-pub(super) async fn attempt(network: &PodNetwork, grpc: &Grpc, timeout: Duration) -> Verdict {
+pub(super) async fn attempt(
+    network: &PodNetwork,
+    grpc: &Grpc,
+    timeout: Duration,
+    deadline: Instant,
+    clock: Clock,
+) -> Verdict {
     let spoke = Arc::new(AtomicBool::new(false));
-    match tokio::time::timeout(timeout, ask(network, grpc, timeout, &spoke)).await {
+    match timeout_at(deadline, ask(network, grpc, timeout, clock, &spoke)).await {
         Ok(verdict) => verdict,
         Err(_) => Verdict::Failure(late(grpc, timeout, &spoke)),
     }
@@ -52,7 +60,7 @@ fn late(grpc: &Grpc, timeout: Duration, spoke: &AtomicBool) -> String {
     format!("timeout: failed to connect service {address:?} within {timeout}: context deadline exceeded")
 }
 
-async fn ask(network: &PodNetwork, grpc: &Grpc, timeout: Duration, spoke: &Arc<AtomicBool>) -> Verdict {
+async fn ask(network: &PodNetwork, grpc: &Grpc, timeout: Duration, clock: Clock, spoke: &Arc<AtomicBool>) -> Verdict {
     let mut pause = FIRST_RETRY;
     loop {
         // As in Go, who can't connect tries again until time is up, and then tells of that.
@@ -65,7 +73,7 @@ async fn ask(network: &PodNetwork, grpc: &Grpc, timeout: Duration, spoke: &Arc<A
                 Err(status) => return Verdict::Failure(told(&status, timeout)),
             }
         }
-        tokio::time::sleep(pause).await;
+        clock.sleep(pause).await;
         pause = pause.mul_f32(1.6);
     }
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -46,8 +45,7 @@ enum Fault {
 }
 
 /// Sends the request and those that redirects ask for.
-pub(super) async fn attempt(network: &PodNetwork, get: &HttpGet, timeout: Duration) -> Verdict {
-    let deadline = Instant::now() + timeout;
+pub(super) async fn attempt(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> Verdict {
     let mut url = Cow::Borrowed(&get.url);
     let mut host = get.headers.get(HOST).cloned();
     for sent in 1.. {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 pub use check::{Check, Grpc, HttpGet, Tcp};
 
+use crate::clock::Clock;
 use crate::network::{Connection, PodNetwork};
 
 /// What an attempt has found. The text is the probe's output as a kubelet has it, and may be empty.
@@ -35,11 +36,12 @@ pub enum Verdict {
     Error(String),
 }
 
-/// Asks once. An answer that is not there after `timeout` is a failure.
-pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration) -> Verdict {
+/// Asks once. An answer that is not there after `timeout`, by `clock`, is a failure.
+pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration, clock: Clock) -> Verdict {
+    let deadline = clock.instant(clock.mono().saturating_add(timeout));
     match check {
-        Check::Http(get) => http::attempt(network, get, timeout).await,
-        Check::Grpc(grpc) => grpc::attempt(network, grpc, timeout).await,
+        Check::Http(get) => http::attempt(network, get, deadline).await,
+        Check::Grpc(grpc) => grpc::attempt(network, grpc, timeout, deadline, clock).await,
         // A connection in memory is there at once or refused.
         Check::Tcp(tcp) => match dial(network, &tcp.host, tcp.port) {
             Ok(_) => Verdict::Success(String::new()),

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::clock::Clock;
 use crate::network::{Accepted, Endpoint, Listener, Stream};
 
 const IP: &str = "10.88.0.2";
@@ -61,7 +62,7 @@ impl Pod {
     async fn ask(&self, probe: Value) -> Verdict {
         let probe = serde_json::from_value(probe).expect("a probe");
         let check = Check::of_probe(&probe, &Default::default(), IP).expect("ours").expect("valid");
-        attempt(self.endpoint.network(), &check, Duration::from_secs(1)).await
+        attempt(self.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await
     }
 
     async fn get(&self, port: u16, path: &str) -> Verdict {
@@ -242,7 +243,7 @@ mod hooks {
         ] {
             let hook = serde_json::from_value(json!({"httpGet": get})).expect("a hook");
             let check = Check::of_hook(&hook, &Default::default(), IP).expect("ours").expect("valid");
-            let found = attempt(pod.endpoint.network(), &check, Duration::from_secs(1)).await;
+            let found = attempt(pod.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await;
             assert_eq!(found, verdict, "{hook:?}");
         }
     }

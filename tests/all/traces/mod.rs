@@ -13,7 +13,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use serde_json::json;
 
-use recorded::Trace;
+use recorded::{Event, Now, Seen, State, Trace};
 
 const RECORDED: &str = include_str!("../../golden/kubelet-traces-1.32.json");
 
@@ -74,4 +74,36 @@ async fn pods_go_as_a_real_kubelet_ran_them() {
     let told: Vec<String> =
         faults.iter().map(|(trace, found)| format!("===== {} differs\n{}", trace.name, found.join("\n"))).collect();
     assert!(told.is_empty(), "{} of {} differ:\n{}", told.len(), traces.len(), told.join("\n"));
+}
+
+#[test]
+fn a_recording_agrees_with_itself_and_with_nothing_else() {
+    for trace in recordings() {
+        let (states, told) = (trace.timeline(), trace.events());
+        let of_states = |states: &[Seen<State>]| states::differences(&trace, states).len();
+        let of_events =
+            |told: &[Seen<Event>]| events::differences(&trace.events(), told, &states, &states, false).len();
+        assert_eq!((of_states(&states), of_events(&told)), (0, 0), "{}", trace.name);
+        let last = states.last().expect("a state");
+        for at in 0..states.len() {
+            let mut fewer = states.clone();
+            fewer.remove(at);
+            assert_ne!(of_states(&fewer), 0, "{}: without {}", trace.name, states[at].what);
+            let mut other = states.clone();
+            other[at].what.why = "Evicted".into();
+            assert_ne!(of_states(&other), 0, "{}: {}", trace.name, other[at].what);
+        }
+        let mut more = states.clone();
+        more.push(states[0].clone());
+        if states.len() > 2 && !last.what.containers.is_empty() {
+            more[states.len()].what = last.what.clone();
+            more[states.len()].what.containers[0].state = Now::Ended("9 Error".into());
+            assert_ne!(of_states(&more), 0, "{}: an end that no kubelet told", trace.name);
+        }
+        for at in 0..told.len() {
+            let mut other = told.clone();
+            other[at].what.message.push('!');
+            assert_ne!(of_events(&other), 0, "{}: {}", trace.name, other[at].what);
+        }
+    }
 }
