@@ -138,6 +138,7 @@ impl Field {
             Kind::Pod => "",
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => "spec.template",
             Kind::CronJob => "spec.jobTemplate.spec.template",
+            Kind::ConfigMap | Kind::Secret => return "is there for the pods beside it".into(),
             _ => return "is checked as to its form; it can't be run yet".into(),
         };
         let in_pod = path.strip_prefix(template).map(|path| path.trim_start_matches('.'));

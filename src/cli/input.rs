@@ -11,6 +11,7 @@ use super::args::{Restart, RunArgs};
 use super::check;
 use super::exit::bad_input;
 use super::source::{Source, sources};
+use crate::control::{Body, ControlPlane, Key, Preconditions, Reason, Status, Subresource, Update};
 use crate::images::Images;
 use crate::model::{self, Fault, Issues, Kind, Manifest, Object, Rule, Severity, Template, pods};
 use crate::node::SOURCE_ANNOTATION;
@@ -18,8 +19,27 @@ use crate::node::SOURCE_ANNOTATION;
 /// Pods that may be created, in the order of the input.
 pub struct Input {
     pub pods: Vec<Pod>,
+    /// ConfigMaps and Secrets, which are there before the pods.
+    pub configs: Vec<Body>,
     /// What will not work as it is written, and why.
     pub warnings: Vec<String>,
+}
+
+/// Stores ConfigMaps and Secrets, over those of the same name.
+pub async fn store(control: &dyn ControlPlane, configs: Vec<Body>) -> Result<(), Status> {
+    for mut body in configs {
+        let meta = body.metadata_mut();
+        let namespace = meta.namespace.get_or_insert_with(|| "default".into()).clone();
+        let key = Key::of(body.resource(), &namespace, body.metadata().name.as_deref().unwrap_or_default());
+        match control.create(body.clone()).await {
+            Err(status) if status.reason == Reason::AlreadyExists => {
+                let update = Update::Replace { body, subresource: Subresource::Whole };
+                control.update(&key, update, Preconditions::default()).await?;
+            }
+            created => _ = created?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether `path` holds a WebAssembly program rather than a manifest.
@@ -44,7 +64,7 @@ pub fn read(args: &RunArgs, images: &Images) -> anyhow::Result<Input> {
 /// Without `images` nobody looks whether those of the pods are there: a node tells that of a pod.
 pub fn read_files(files: &[PathBuf], restart: Option<Restart>, images: Option<&Images>) -> anyhow::Result<Input> {
     let mut faults = Vec::new();
-    let mut input = Input { pods: Vec::new(), warnings: Vec::new() };
+    let mut input = Input { pods: Vec::new(), configs: Vec::new(), warnings: Vec::new() };
     for source in sources(files) {
         let text = match source.read() {
             Ok(text) => text,
@@ -78,6 +98,10 @@ fn take(
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (number, object) in manifest.objects().enumerate() {
+        if let Some(config) = Body::of_config(object) {
+            input.configs.push(config);
+            continue;
+        }
         let (mut pod, mut template) = match pod_of(object) {
             Ok(found) => found,
             Err((message, hint)) => {
@@ -136,7 +160,7 @@ fn pod_of(object: &Object) -> Result<(Pod, Option<Template>), (String, &'static 
         None => {
             let hint = match kind {
                 Kind::CronJob => "write its job as a Job: there are no schedules yet",
-                _ => "leave it out: pods and workloads with a pod template are run",
+                _ => "leave it out: pods, workloads with a pod template, ConfigMaps and Secrets are taken",
             };
             Err((format!("{} can't be run yet", kind.name()), hint))
         }

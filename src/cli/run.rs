@@ -61,7 +61,7 @@ async fn pods(args: RunArgs) -> anyhow::Result<Outcome> {
 async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<Outcome> {
     let images = Images::new(args.images.iter().cloned().collect(), true);
     let images = Arc::new(if args.watch { images.held() } else { images });
-    let Input { pods, warnings } = input::read(&args, &images)?;
+    let Input { pods, configs, warnings } = input::read(&args, &images)?;
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     let mut signals = Signals::listen()?;
     let engine = embedded::engine()?;
@@ -91,6 +91,7 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
         junit: junit.take(),
         args,
     };
+    input::store(&*run.control, configs).await.map_err(|status| bad_input(status.to_string()))?;
     let outcome = run.live(pods, &mut signals).await;
     run.show.finish();
     *junit = run.junit.take();

@@ -46,7 +46,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
 async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     limits::raise_file_limit();
     let images = Arc::new(Images::new(args.images.iter().cloned().collect(), args.builtin_images));
-    let Input { pods, warnings } = first_pods(&args, &images)?;
+    let Input { pods, configs, warnings } = first_pods(&args, &images)?;
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     if let Some(folder) = args.pod_manifest_path.as_ref().filter(|folder| !folder.is_dir()) {
         return Err(bad_input(format!("--pod-manifest-path {}: there is no such folder", folder.display())));
@@ -83,7 +83,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let node = node.resources(args.capacity.unwrap_or_default()).start()?;
     let control = node.control().clone();
     ensure_namespace(&*control, "default").await?;
-    create(&*control, pods).await?;
+    create(&*control, configs, pods).await?;
 
     let mut tasks = JoinSet::new();
     if let Some(folder) = args.pod_manifest_path {
@@ -128,7 +128,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 fn first_pods(args: &ServeArgs, images: &Images) -> anyhow::Result<Input> {
     match args.files.is_empty() {
-        true => Ok(Input { pods: Vec::new(), warnings: Vec::new() }),
+        true => Ok(Input { pods: Vec::new(), configs: Vec::new(), warnings: Vec::new() }),
         false => input::read_files(&args.files, None, Some(images)),
     }
 }
@@ -175,7 +175,11 @@ fn announce(name: &str, address: SocketAddr, kubeconfig: &Path) {
     tell!("  export KUBECONFIG={}", kubeconfig.display());
 }
 
-async fn create(control: &dyn ControlPlane, pods: Vec<Pod>) -> anyhow::Result<()> {
+async fn create(control: &dyn ControlPlane, configs: Vec<Body>, pods: Vec<Pod>) -> anyhow::Result<()> {
+    for namespace in configs.iter().filter_map(|config| config.metadata().namespace.as_deref()) {
+        ensure_namespace(control, namespace).await?;
+    }
+    input::store(control, configs).await.map_err(|status| bad_input(status.to_string()))?;
     for pod in pods {
         if let Some(namespace) = pod.metadata.namespace.as_deref().filter(|ns| !ns.is_empty()) {
             ensure_namespace(control, namespace).await?;
@@ -187,8 +191,11 @@ async fn create(control: &dyn ControlPlane, pods: Vec<Pod>) -> anyhow::Result<()
 
 /// The pods of a static manifest, checked as those of the command line are.
 fn read_static(path: &Path) -> Result<Vec<Pod>, String> {
-    let Input { pods, warnings } =
+    let Input { pods, configs, warnings } =
         input::read_files(&[PathBuf::from(path)], None, None).map_err(|error| error.to_string())?;
+    if !configs.is_empty() {
+        return Err("a static manifest has pods alone: create its ConfigMaps and Secrets through the API".into());
+    }
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(pods)
 }

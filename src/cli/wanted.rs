@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::changes::{Change, name};
-use super::input::Input;
+use super::input::{self, Input};
 use super::programs;
 use super::run::Run;
 use crate::control::{Body, DeleteOptions, Key, Reason, Status};
@@ -138,6 +138,9 @@ impl Run {
 
     async fn renew_pods(&mut self, input: Input) -> anyhow::Result<()> {
         input.warnings.iter().for_each(|warning| self.show.note(&format!("warning: {warning}")));
+        if let Err(status) = input::store(&*self.control, input.configs).await {
+            self.show.note(&format!("error: {status}"));
+        }
         let mut before = std::mem::take(&mut self.pods.wanted);
         let mut new = Vec::new();
         // A pod that is still to come is what the manifests say now.

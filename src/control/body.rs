@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret}
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Resource;
+use crate::model;
 
 macro_rules! bodies {
     ($($(#[$about:meta])* $kind:ident: $resource:ident;)*) => {
@@ -51,4 +52,15 @@ bodies! {
     ConfigMap: CONFIG_MAPS;
     /// The same, for what not everybody should see.
     Secret: SECRETS;
+}
+
+impl Body {
+    /// An object of a manifest from which pods read their configuration; `None` for other objects.
+    pub fn of_config(object: &model::Object) -> Option<Body> {
+        match object {
+            model::Object::ConfigMap(map) => Some(Body::ConfigMap(map.clone())),
+            model::Object::Secret(secret) => Some(Body::Secret(secret.clone())),
+            _ => None,
+        }
+    }
 }

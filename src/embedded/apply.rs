@@ -74,21 +74,27 @@ pub enum ApplyError {
 }
 
 impl Node {
-    /// Creates pods, which begin to run; returns them as they are stored, in their order. Images that
+    /// Creates ConfigMaps, Secrets, and pods, which begin to run; returns them as they are stored, in their order. Images that
     /// are local files are relative to the current directory.
     pub async fn apply(&self, desired: impl Into<Desired>) -> Result<Vec<Arc<Pod>>, ApplyError> {
+        let mut configs = Vec::new();
         let pods: Vec<Pod> = match desired.into() {
             Desired::Pod(pod) => vec![*pod],
             Desired::Manifest(text) => {
                 let manifest = model::parse("manifest", &text).map_err(ApplyError::Manifest)?;
                 let pods: Vec<Pod> = manifest.pods().cloned().collect();
-                if pods.len() < manifest.objects().len() {
-                    return Err(ApplyError::NotPods(manifest.objects().len() - pods.len()));
+                configs = manifest.objects().filter_map(Body::of_config).collect();
+                let others = manifest.objects().len() - pods.len() - configs.len();
+                if others > 0 {
+                    return Err(ApplyError::NotPods(others));
                 }
                 pods
             }
         };
         pods.iter().try_for_each(|pod| self.check(pod))?;
+        for config in configs {
+            self.control.create(config).await?;
+        }
         let mut stored = Vec::with_capacity(pods.len());
         for pod in pods {
             let object = self.control.create(Body::Pod(Box::new(pod))).await?;

@@ -47,7 +47,7 @@ fn bad_manifests_are_refused_with_their_place_and_a_way_out() {
 #[test]
 fn files_that_are_no_manifests_are_refused() {
     let good = scripts("p", &[("c", "echo ran")]);
-    let config = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n";
+    let config = "{apiVersion: v1, kind: Namespace, metadata: {name: c}}\n";
     let cases = [
         ("an empty file", with_yaml("")),
         ("only comments", with_yaml("# nothing\n---\n")),

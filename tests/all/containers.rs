@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::host::{Done, pod, run, scripts, status};
+use crate::host::{Done, pod, run, scripts, status, test_file};
 
 /// A pod with one shell script, its other fields as given.
 fn shell(script: &str, container: &str, spec: &str) -> String {
@@ -275,4 +275,26 @@ fn a_bare_program_sees_what_its_flags_give_it() {
     assert!(!dir.path().join("g").exists());
     bare("").expect(42);
     assert!(dir.path().join("g").exists());
+}
+
+#[test]
+fn a_pod_reads_the_config_map_that_stands_beside_it() {
+    let manifest = std::fs::read_to_string(test_file("manifests/config-volume.yaml")).expect("the manifest");
+    let done = run().manifest(&manifest).done().expect(0);
+    assert!(done.stdout.contains("Corefile") && done.stdout.contains(".:53 {"), "{}", done.stdout);
+    assert!(!done.stdout.contains("other") && done.stdout.contains("read-only"), "{}", done.stdout);
+    let env = "env: [{name: A, valueFrom: {configMapKeyRef: {name: m, key: a}}}], envFrom: [{prefix: P_, secretRef: {name: s}}]";
+    let configs = "{apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {a: x}}\n---\n\
+                   {apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {b: y}}\n---\n";
+    let done = run().manifest(&format!("{configs}{}", shell("echo $A $P_b", env, ""))).done().expect(0);
+    assert_eq!(done.log("p/c"), "x y\n");
+}
+
+#[test]
+fn a_pod_knows_its_own_name_and_its_aliases() {
+    let script = "grep -v ^# /etc/hosts | tail -n 3; cat /etc/hostname";
+    let aliases = "hostAliases: [{ip: 1.2.3.4, hostnames: [foo, bar]}]";
+    let done = run().manifest(&shell(script, "", aliases)).done().expect(0);
+    let said = done.log("p/c");
+    assert!(said.ends_with("\tp\n\n1.2.3.4\tfoo\tbar\np\n"), "{said}");
 }
