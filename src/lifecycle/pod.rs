@@ -385,7 +385,9 @@ fn order(container: &Container, ending: Option<Duration>, grace: Duration, now: 
     }
     if let Some(by) = container.replace_by {
         let message = format!("Container {name} definition changed, will be restarted");
-        return Some(Order { by, floor: Duration::ZERO, message, cut: Cut::Nothing });
+        // Who was given less than the least has no more.
+        let floor = FLOOR.min(by.saturating_sub(now.mono));
+        return Some(Order { by, floor, message, cut: Cut::Nothing });
     }
     let (kind, own) = container.probes.failed().filter(|_| matches!(container.stage, Stage::Running { .. }))?;
     let again = if container.policy.restarts_failures() { ", will be restarted" } else { "" };
