@@ -407,6 +407,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn restart_periods_are_those_that_a_kubelet_takes() {
+        for (text, taken) in [("1s", true), ("5m", true), ("999ms", false), ("5m1s", false), ("soon", false)] {
+            assert_eq!(restart_period(text).is_ok(), taken, "{text}");
+        }
+    }
+
+    #[test]
     fn times_are_read_as_people_write_them() {
         for (text, millis) in [
             ("30s", Some(30_000)),

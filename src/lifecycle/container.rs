@@ -118,6 +118,8 @@ pub(super) struct Container {
     pub(super) restarts: u32,
     /// The attempt before the one that the stage tells of.
     pub(super) previous: Option<Ended>,
+    /// The trouble that the current start tries to overcome; shown until it has.
+    pub(super) retries: Option<Trouble>,
     /// The one that the current start will replace, once it is shown.
     pub(super) replaces: Option<Replaced>,
     pub(super) backoff: Backoff,
@@ -201,6 +203,7 @@ impl Container {
             attempt: 0,
             restarts: 0,
             previous: None,
+            retries: None,
             replaces: None,
             backoff: Backoff::default(),
             image_backoff: ImageBackoff::default(),
@@ -272,6 +275,11 @@ impl Container {
         }
     }
 
+    /// Whether it runs only until it has been ended for a probe that it failed (K63).
+    pub(super) fn has_failed_for_good(&self) -> bool {
+        self.running().is_some() && self.probes.failed().is_some() && !self.policy.restarts_failures()
+    }
+
     /// What it has run is outdated: whatever lives makes way by `by`, and another attempt follows.
     pub(super) fn replace(&mut self, by: Duration) {
         let stage = std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None });
@@ -316,6 +324,7 @@ impl Container {
     /// Begins the next attempt; returns its number.
     pub(super) fn begin(&mut self, now: Now) -> u32 {
         let stage = std::mem::replace(&mut self.stage, Stage::Starting);
+        self.retries = None;
         match stage {
             Stage::Exited(ended) => {
                 if let Some(judged) = self.judged_by(&ended) {
@@ -336,11 +345,8 @@ impl Container {
                 }
                 self.replaces = Some(Replaced { ended, waited: None });
             }
-            Stage::Waiting { .. }
-            | Stage::Starting
-            | Stage::PostStart { .. }
-            | Stage::Running { .. }
-            | Stage::Stopping { .. } => {}
+            Stage::Waiting { trouble } => self.retries = trouble.map(|(trouble, _)| trouble),
+            Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {}
         }
         self.replace_by = None;
         self.attempt += 1;

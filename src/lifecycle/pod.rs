@@ -248,10 +248,12 @@ impl PodState {
         deletion.into_iter().chain(failing).chain(rest).min()
     }
 
-    /// Whether no container but sidecars runs or will run again (K4–K6, K50).
+    /// Whether no container but sidecars runs or will run again (K4–K6, K50). The last one that has failed a probe
+    /// for good ends as the pod does, as in a kubelet.
     pub(super) fn has_run_its_course(&self) -> bool {
         let failed = |c: &Container| c.kind() == Kind::Init && c.finished().is_some_and(|code| code != 0);
-        self.init.iter().any(failed) || (!self.apps.is_empty() && self.apps.iter().all(|c| c.finished().is_some()))
+        let over = |c: &Container| c.finished().is_some() || c.has_failed_for_good();
+        self.init.iter().any(failed) || (!self.apps.is_empty() && self.apps.iter().all(over))
     }
 
     /// Brings to their end whatever has to end: everything by `ending`, or what makes way for its
@@ -383,10 +385,13 @@ fn order(container: &Container, ending: Option<Duration>, grace: Duration, now: 
     }
     if let Some(by) = container.replace_by {
         let message = format!("Container {name} definition changed, will be restarted");
-        return Some(Order { by, floor: Duration::ZERO, message, cut: Cut::Nothing });
+        // Who was given less than the least has no more.
+        let floor = FLOOR.min(by.saturating_sub(now.mono));
+        return Some(Order { by, floor, message, cut: Cut::Nothing });
     }
     let (kind, own) = container.probes.failed().filter(|_| matches!(container.stage, Stage::Running { .. }))?;
-    let message = format!("Container {name} failed {} probe, will be restarted", kind.word().to_ascii_lowercase());
+    let again = if container.policy.restarts_failures() { ", will be restarted" } else { "" };
+    let message = format!("Container {name} failed {} probe{again}", kind.word().to_ascii_lowercase());
     Some(Order { by: now.mono + own.unwrap_or(grace), floor: FLOOR, message, cut: Cut::Probe })
 }
 

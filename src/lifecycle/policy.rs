@@ -93,6 +93,11 @@ impl Policy {
         }
     }
 
+    /// Whether a container that is ended for a failure runs again, as far as is known before its exit code is.
+    pub(super) fn restarts_failures(&self) -> bool {
+        self.policy != RestartPolicy::Never
+    }
+
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }

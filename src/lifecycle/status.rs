@@ -90,9 +90,10 @@ impl PodState {
             },
             // What has not been shown as running yet shows what was before.
             Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. } => {
-                match &container.replaces {
-                    Some(replaced) => self.between(container, &replaced.ended, replaced.waited),
-                    None => (self.not_begun(), last),
+                match (&container.replaces, &container.retries) {
+                    (Some(replaced), _) => self.between(container, &replaced.ended, replaced.waited),
+                    (None, Some(trouble)) => (waiting(&trouble.reason, Some(trouble.message.clone())), last),
+                    (None, None) => (self.not_begun(), last),
                 }
             }
             Stage::Running { since } | Stage::Stopping { since, shown: true, .. } => {

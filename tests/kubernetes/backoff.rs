@@ -90,7 +90,8 @@ fn k34_what_may_pass_is_tried_again_after_a_second_then_at_a_kubelets_pace() {
     let play = Play::new("containers: [{name: c}]");
     let play = play.with("c", Script::stays().fails_to_start(3, "CreateContainerConfigError", "no")).until(60.0);
     assert_eq!(play.when("start c"), [0.0, 1.0, 13.5, 26.0], "ten seconds and half of a kubelet's jitter");
-    assert_eq!((play.state("c").0.as_str(), play.container("c").restart_count), ("running", 0));
+    let shown = ["0.0 waiting ContainerCreating", "0.0 waiting CreateContainerConfigError", "26.0 running"];
+    assert_eq!((play.states("c"), play.container("c").restart_count), (shown.map(String::from).to_vec(), 0));
 
     let volumes = Play::new("containers: [{name: c}]").set_up_fails(4, None).until(60.0);
     assert_eq!(volumes.when("start c"), [7.5], "volumes after 0.5, 1, 2 and 4 seconds");

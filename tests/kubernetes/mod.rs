@@ -15,6 +15,7 @@ mod init;
 mod objects;
 mod phase;
 mod probes;
+mod rows;
 mod start;
 mod status;
 mod termination;

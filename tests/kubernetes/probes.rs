@@ -118,9 +118,21 @@ fn k63_a_container_that_is_no_longer_alive_is_ended_and_restarted_with_the_probe
             assert_eq!(play.state("c"), ("running".into(), "terminated 137 Error".into()));
         }
     }
-    let never = Play::new("restartPolicy: Never, containers: [{name: c, livenessProbe: {failureThreshold: 1}}]");
-    let never = never.with("c", fails()).until(60.0);
-    assert_eq!((never.when("start c"), never.phase()), (vec![0.0], "Succeeded"), "the policy decides what follows");
+}
+
+#[test]
+fn k63_where_nothing_is_restarted_no_event_promises_it_and_the_last_container_ends_as_the_pod_does() {
+    let probe = "livenessProbe: {periodSeconds: 1, failureThreshold: 1, terminationGracePeriodSeconds: 3}";
+    let spec = |more: &str| format!("restartPolicy: Never, containers: [{{name: c, {probe}}}{more}]");
+    let beside = Play::new(&spec(", {name: d}")).with("c", fails().deaf()).until(60.0);
+    assert_eq!(beside.told("Killing"), ["1.0 Normal x1 Container c failed liveness probe"]);
+    assert_eq!((beside.when("kill c"), beside.when("start c"), beside.phase()), (vec![4.0], vec![0.0], "Running"));
+    let alone = Play::new(&spec("")).with("c", fails().deaf()).until(60.0);
+    assert_eq!(alone.told("Killing"), ["1.0 Normal x1 Stopping container c"]);
+    assert_eq!((alone.when("kill c"), alone.when("start c"), alone.phase()), (vec![31.0], vec![0.0], "Failed"));
+    let own = Play::new(&format!("containers: [{{name: c, restartPolicy: Never, {probe}}}, {{name: d}}]"));
+    let own = own.with("c", fails()).until(60.0);
+    assert_eq!(own.told("Killing"), ["1.0 Normal x1 Container c failed liveness probe"]);
 }
 
 #[test]

@@ -15,6 +15,15 @@ fn k66_a_pre_stop_hook_consumes_grace_and_two_seconds_are_left_at_least() {
 }
 
 #[test]
+fn k66_a_container_whose_image_changed_ends_in_the_same_steps() {
+    let play = Play::new("terminationGracePeriodSeconds: 10, containers: [{name: c, lifecycle: {preStop: {}}}]");
+    let play =
+        play.with("c", Script::stays().deaf().pre_stop(60.0, None)).at(8.0, Act::Image("c", "other")).until(25.0);
+    assert_eq!(play.done()[1..], ["8.0 preStop c", "18.0 ask c", "20.0 kill c", "20.0 start c"]);
+    assert_eq!(play.told("Killing"), ["8.0 Normal x1 Container c definition changed, will be restarted"]);
+}
+
+#[test]
 fn k67_a_container_is_told_of_then_its_hook_runs_then_it_is_asked_then_killed() {
     let play = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
     let play = play.with("c", Script::stays().deaf().pre_stop(1.0, None)).at(5.0, Act::Delete(4)).until(60.0);
