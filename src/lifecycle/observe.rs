@@ -235,7 +235,9 @@ impl PodState {
         container.exited(code, how.0, how.1, now);
         let all = matches!(container.stage, Stage::Exited(_)) && container.policy.after(code) == Next::RestartAll;
         if all && self.goes_on() {
-            self.init.iter_mut().chain(&mut self.apps).for_each(|c| c.replace(by));
+            // The one that ended keeps its back-off, or a pod that always ends so would never rest.
+            let others = self.with_places().filter(|(at, _)| *at != attempt.container && at.role != Role::Ephemeral);
+            others.for_each(|(_, c)| c.replace(by));
         }
     }
 }

@@ -101,6 +101,10 @@ fn k53_a_rule_restarts_all_containers_from_the_first_init_container_on() {
     assert_eq!([play.when("start a").len(), play.when("start b").len()], [2, 2]);
     assert!(play.when("start a")[1] >= play.when("start i")[1] + 1.0, "in their order");
     assert_eq!((play.phase(), play.container("b").restart_count), ("Running", 1));
+
+    let always = Play::new(&spec).with("i", Script::ends(1.0, 0)).with("a", Script::ends(1.0, 50)).until(60.0);
+    let starts = always.when("start a").len();
+    assert!((3..7).contains(&starts), "one that always ends so backs off: {starts} starts in a minute");
 }
 
 #[test]
