@@ -3,14 +3,14 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 
 use super::admission::Resources;
-use super::sandbox::Sandbox;
+use crate::budget::Account;
 use crate::model::pods;
 
 /// A pod is ended for what it takes of the node.
@@ -37,13 +37,11 @@ pub(super) struct Accounts {
 }
 
 /// A pod, and where what it holds is counted.
-type Holder = (Arc<Pod>, Weak<Sandbox>);
+type Holder = (Arc<Pod>, Arc<Account>);
 
 impl Accounts {
-    pub(super) fn enter(&self, pod: &Arc<Pod>, sandbox: Option<&Arc<Sandbox>>) {
-        if let Some(sandbox) = sandbox {
-            self.running.lock().insert(pods::uid(pod).into(), (pod.clone(), Arc::downgrade(sandbox)));
-        }
+    pub(super) fn enter(&self, pod: &Arc<Pod>, account: &Arc<Account>) {
+        self.running.lock().insert(pods::uid(pod).into(), (pod.clone(), account.clone()));
     }
 
     pub(super) fn leave(&self, uid: &str) {
@@ -53,13 +51,13 @@ impl Accounts {
     /// What every pod that runs takes.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let running = self.running.lock();
-        let candidate = |(uid, (pod, sandbox)): (&String, &Holder)| {
-            let used = sandbox.upgrade()?.account.usage().memory;
+        let candidate = |(uid, (pod, account)): (&String, &Holder)| {
+            let used = account.usage().memory;
             let requested = u64::try_from(Resources::of(pod).memory).unwrap_or(0);
             let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
-            Some(Candidate { uid: uid.clone(), used, requested, priority })
+            Candidate { uid: uid.clone(), used, requested, priority }
         };
-        running.iter().filter_map(candidate).collect()
+        running.iter().map(candidate).collect()
     }
 }
 

@@ -50,8 +50,8 @@ impl Worker {
         match Sandbox::set_up(&self.shared, &self.pod).await {
             Ok(sandbox) => {
                 let ip = sandbox.ip();
+                self.shared.accounts.enter(&self.pod, &sandbox.account);
                 self.sandbox = Some(Arc::new(sandbox));
-                self.shared.accounts.enter(&self.pod, self.sandbox.as_ref());
                 self.measure_later();
                 Event::SetUp { ip }
             }
