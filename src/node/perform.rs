@@ -164,7 +164,11 @@ impl Worker {
         let Some((place, probe)) = self.place_of(attempt, |container| kind.of(container).cloned()) else { return };
         self.facts.push(Box::pin(async move {
             let probed = place.probe(&probe).await;
-            Fact::Event(Event::Probed { attempt, kind, probed })
+            // What does not answer because it has ended says nothing about its health.
+            match place.running.world.instances.ended() {
+                true => Fact::Event(Event::Tick),
+                false => Fact::Event(Event::Probed { attempt, kind, probed }),
+            }
         }));
     }
 
