@@ -53,6 +53,10 @@ impl Change<'_> {
         let form = self.ask.form(Asked::Object)?;
         let mut new = self.sent(options.validation).await?;
         self.place(&mut new).await?;
+        if new.metadata().resource_version.as_deref().is_some_and(|revision| !revision.is_empty()) {
+            let words = "resourceVersion should not be set on objects to be created";
+            return Err(Status::new(Reason::BadRequest, words));
+        }
         if let Body::Pod(pod) = &new {
             self.judge(pod)?;
         }

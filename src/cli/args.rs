@@ -131,8 +131,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "TIME", value_parser = restart_period)]
     pub max_container_restart_period: Option<Duration>,
 
-    /// Write the containers' logs below DIR, in CRI format under kubelet's names, for log shippers. It must be empty at
-    /// first, and this node's alone [default: logs, in the folder for state]
+    /// Write the containers' logs below DIR, in CRI format under kubelet's names, for log shippers. It may
+    /// hold no pods' logs of others; what this node left there goes when it starts again [default: logs, in the folder for state]
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
 

@@ -118,7 +118,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     }
     end.cancel();
     node.stop().await;
-    let _ = tokio::time::timeout(LAST_ANSWERS * 2, server).await;
+    let _ = tokio::time::timeout(LAST_ANSWERS, server).await;
     drop(state);
     Ok(Outcome::Success)
 }
@@ -200,12 +200,16 @@ fn read_static(path: &Path) -> Result<Vec<Pod>, String> {
     Ok(pods)
 }
 
+/// What of the time for ending pods is kept for killing them.
+const TO_KILL: Duration = Duration::from_secs(3);
+
 /// Has the node end all its pods, and waits until they are over or the time is up.
 async fn end_pods(control: &dyn ControlPlane, handle: &Handle, grace: Duration) {
     let ended = async {
         let scope = Scope::all(Resource::PODS);
         let mut watch = control.watch(&scope, control.revision().await?).await?;
-        handle.shut_down(grace).await;
+        // What does not end in its time is killed two seconds after it was asked (K66), and that takes a moment.
+        handle.shut_down(grace.saturating_sub(TO_KILL)).await;
         let runs = |object: &Arc<Object>| {
             let pod = object.decode::<Pod>();
             pod.is_ok_and(|pod| !pods::is_terminal(&pod) && pod.spec.as_ref().is_some_and(|s| s.node_name.is_some()))
@@ -217,7 +221,7 @@ async fn end_pods(control: &dyn ControlPlane, handle: &Handle, grace: Duration) 
         }
         Ok::<_, Status>(())
     };
-    match tokio::time::timeout(grace + Duration::from_secs(2), ended).await {
+    match tokio::time::timeout(grace, ended).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "cannot end the pods"),
         Err(_late) => tell!("the time is up: what still runs is killed"),

@@ -13,7 +13,7 @@ use super::conditions;
 use super::container::{Container, Cut, Ended, Stage};
 use super::phase;
 use super::pod::{PodState, Sandbox};
-use super::policy::Kind;
+use super::policy::{Kind, Next};
 use crate::model::pods;
 
 /// What is said of a container of which nothing is known (K10).
@@ -122,7 +122,8 @@ impl PodState {
                 let message = format!("back-off {delay} restarting failed container={name} pod={}", self.place());
                 (waiting("CrashLoopBackOff", Some(message)), terminated(ended))
             }
-            (None, Cut::Hook(trouble)) if !ends => {
+            // What runs no more waits for nothing.
+            (None, Cut::Hook(trouble)) if !ends && container.policy.after(ended.code) != Next::Nothing => {
                 (waiting(&trouble.reason, Some(trouble.message.clone())), terminated(ended))
             }
             (_, _) => (terminated(ended), container.previous.as_ref().map(terminated).unwrap_or_default()),

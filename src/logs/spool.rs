@@ -173,13 +173,13 @@ impl Spool {
         }
     }
 
-    /// Ends: nothing is written any more, and what was written is removed, since its pods are gone.
-    /// Waits for the disk.
+    /// Ends: nothing is written any more. What was written stays for whoever reads the folder; the next node that
+    /// takes it removes it. Waits for the disk.
     pub fn end(&self) {
+        self.work();
         self.ended.store(true, Ordering::Relaxed);
         let _disk = self.disk.lock();
         *self.work.lock() = Work::default();
-        self.remove_pods();
     }
 
     pub(super) fn ask(&self, log: Weak<Log>, urgency: Urgency) {

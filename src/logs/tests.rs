@@ -290,7 +290,8 @@ mod in_files {
         spool.end();
         log.write(Stream::Stdout, b"late\n", at(1));
         spool.work();
-        assert_eq!((there(format!("ns_pod_{UID}")), there("not-ours".into())), (false, true));
+        assert_eq!((there(format!("ns_pod_{UID}")), there("not-ours".into())), (true, true), "for whoever reads them");
+        assert_eq!(names(&logs), ["0.log"]);
     }
 
     /// What may happen to a log, in any order.

@@ -63,9 +63,9 @@ impl Limits {
             limits.containers.extend(limit.and_then(Limit::of).map(|limit| (container.name.clone(), limit)));
         }
         if !limits.containers.is_empty() && limits.containers.len() == spec.containers.len() {
-            let bytes: u64 = limits.containers.values().map(|limit| limit.bytes).sum();
-            let written = quantity::canonical(&Quantity(bytes.to_string())).map_or_else(|_| bytes.to_string(), |q| q.0);
-            limits.total = Some(Limit { written, bytes });
+            let written = limits.containers.values().map(|limit| Quantity(limit.written.clone()));
+            let total = written.reduce(|a, b| quantity::sum(&a, &b).unwrap_or(a));
+            limits.total = total.as_ref().and_then(Limit::of);
         }
         (limits != Limits::default()).then_some(limits)
     }
@@ -158,7 +158,7 @@ mod tests {
             (
                 vec![("w", 3 * MIB)],
                 vec![("c", MIB), ("d", 2 * MIB)],
-                Some("Pod ephemeral local storage usage exceeds the total limit of containers 5242880. "),
+                Some("Pod ephemeral local storage usage exceeds the total limit of containers 5Mi. "),
             ),
         ] {
             let own = |all: Vec<(&str, u64)>| all.into_iter().map(|(name, bytes)| (name.into(), bytes)).collect();

@@ -173,6 +173,12 @@ async fn k65_the_grace_of_a_deletion_is_asked_for_or_the_pods_and_only_gets_shor
         plane.delete(asked, None).await.expect("deleted");
         assert_eq!(grace(&*plane.pod().await), Some(want), "asked for {asked:?}");
     }
+    let for_ever = Plane::with(SIMPLE).await;
+    for_ever.delete(Some(i64::MAX), None).await.expect("marked");
+    assert!(
+        matches!(for_ever.delete(Some(0), None).await, Ok(Deleted::Gone(_))),
+        "no grace is too long to be shortened"
+    );
 }
 
 #[tokio::test(start_paused = true)]

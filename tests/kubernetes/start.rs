@@ -89,6 +89,10 @@ fn k47_a_post_start_hook_holds_up_what_comes_after_it_and_its_failure_ends_the_c
     assert_eq!(fails.told("Killing")[0], "1.0 Normal x1 FailedPostStartHook");
     assert_eq!(fails.done()[2..4], ["1.0 ask a", "3.0 kill a"]);
     assert_eq!(fails.state("a"), ("waiting PostStartHookError".into(), "terminated 137 Error".into()));
+
+    let fails = Script::stays().deaf().post_start(1.0, Some("Exec lifecycle hook failed"));
+    let once = Play::new(&format!("restartPolicy: Never, {spec}")).with("a", fails).until(9.0);
+    assert_eq!(once.state("a").0, "terminated 137 Error", "what runs no more waits for nothing");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::control::{Reason, Status};
 /// More operations than this are refused, as Kubernetes does.
 const MOST: usize = 10_000;
 
+/// Bytes by which `copy` may make an object grow, as in Kubernetes: copies of copies would fill any memory.
+const MOST_COPIED: usize = 3 << 20;
+
 /// Applies the operations of `body` in order.
 pub fn apply(document: &mut Value, body: &[u8]) -> Result<(), Status> {
     let operations: Vec<PatchOperation> = serde_json::from_slice(body).map_err(bad_patch)?;
@@ -17,13 +20,46 @@ pub fn apply(document: &mut Value, body: &[u8]) -> Result<(), Status> {
         let why = format!("The allowed maximum operations in a JSON patch is {MOST}, got {}", operations.len());
         return Err(Status::new(Reason::BadRequest, why));
     }
+    let mut copied = 0;
     for operation in operations {
+        if let PatchOperation::Copy(copy) = &operation
+            && let Ok(value) = copy.from.resolve(document)
+        {
+            copied += size(value, MOST_COPIED + 1);
+            if copied > MOST_COPIED {
+                let why = format!(
+                    "Unable to copy, the accumulated size increase of copy is {copied}, exceeding the limit {MOST_COPIED}"
+                );
+                return Err(Status::without_object(Reason::Invalid, why));
+            }
+        }
         let operation = lenient(document, operation);
         // Kubernetes does not say which operation did not apply.
         let refused = "the server rejected our request due to an error in our request";
         json_patch::patch(document, &[operation]).map_err(|_| Status::without_object(Reason::Invalid, refused))?;
     }
     Ok(())
+}
+
+/// About the bytes of `value` as JSON; counted no further than `most`.
+fn size(value: &Value, most: usize) -> usize {
+    let mut bytes = 0;
+    let mut left = vec![value];
+    while let Some(value) = left.pop().filter(|_| bytes <= most) {
+        bytes += match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+            Value::String(text) => text.len() + 2,
+            Value::Array(items) => {
+                left.extend(items);
+                2 + items.len()
+            }
+            Value::Object(fields) => {
+                left.extend(fields.values());
+                2 + fields.keys().map(|key| key.len() + 4).sum::<usize>()
+            }
+        };
+    }
+    bytes
 }
 
 /// Replacing a field that an object does not have sets it.

@@ -111,3 +111,15 @@ fn replacing_a_missing_field_sets_it() {
     let want = json!({"metadata": {"labels": {"a": "b"}}});
     assert_eq!(patched(PatchKind::Json, json!({"metadata": {}}), patch), Ok(want));
 }
+
+#[test]
+fn copies_of_copies_are_bounded_as_in_kubernetes() {
+    let mut operations = vec![format!(r#"{{"op": "add", "path": "/a", "value": {{"x": "{}"}}}}"#, "a".repeat(1000))];
+    operations.extend((0..60).map(|i| format!(r#"{{"op": "copy", "from": "/a", "path": "/a/b{i}"}}"#)));
+    let mut document = serde_json::json!({});
+    let body = format!("[{}]", operations.join(","));
+    let refused = super::operations::apply(&mut document, body.as_bytes()).expect_err("it would fill the memory");
+    assert!(refused.message.contains("exceeding the limit 3145728"), "{}", refused.message);
+    let few = format!("[{}]", operations[..5].join(","));
+    super::operations::apply(&mut serde_json::json!({}), few.as_bytes()).expect("a few are fine");
+}

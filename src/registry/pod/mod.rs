@@ -89,6 +89,9 @@ pub(super) fn put_or_end(current: &Pod, next: Pod) -> Decision<()> {
     if ended && !waits { Decision::Delete(Box::new(next), ()) } else { Decision::Put(Box::new(next), ()) }
 }
 
+/// A century, in seconds: with more, the time of the deletion could not be written.
+const LONGEST_GRACE: i64 = 100 * 365 * 24 * 60 * 60;
+
 /// What a step of a deletion has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deletion {
@@ -105,7 +108,7 @@ pub(super) fn deletion(current: &Pod, asked: Option<i64>, now: Timestamp) -> Dec
     let spec = current.spec.as_ref();
     let scheduled = spec.and_then(|s| s.node_name.as_deref()).is_some_and(|node| !node.is_empty());
     let wish = asked.or(spec.and_then(|s| s.termination_grace_period_seconds)).unwrap_or(30);
-    let wish = if wish < 0 { 1 } else { wish };
+    let wish = if wish < 0 { 1 } else { wish.min(LONGEST_GRACE) };
     let grace = if !scheduled || pods::is_terminal(current) { 0 } else { wish };
     let held = current.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
     let free = grace == 0 && !held;

@@ -44,6 +44,10 @@ const fn row(state: State, fields: &'static [&'static str]) -> Row {
 /// The table. Of the rows that fit a field, the first counts.
 pub const PODS: &[Row] = &[
     row(
+        State::NotEnforced("every container is sent SIGTERM, as where Kubernetes' feature is off"),
+        &["container.lifecycle.stopSignal"],
+    ),
+    row(
         State::Enforced,
         &[
             "apiVersion",
@@ -82,7 +86,9 @@ pub const PODS: &[Row] = &[
             "container.env[].valueFrom.fieldRef.**",
             "container.env[].valueFrom.secretKeyRef.**",
             "container.envFrom[].**",
-            "container.lifecycle.**",
+            "container.lifecycle",
+            "container.lifecycle.postStart.**",
+            "container.lifecycle.preStop.**",
             "container.livenessProbe.**",
             "container.ports[]",
             "container.ports[].name",
