@@ -285,9 +285,9 @@ fn a_pod_reads_the_config_map_that_stands_beside_it() {
     assert!(!done.stdout.contains("other") && done.stdout.contains("read-only"), "{}", done.stdout);
     let env = "env: [{name: A, valueFrom: {configMapKeyRef: {name: m, key: a}}}], envFrom: [{prefix: P_, secretRef: {name: s}}]";
     let configs = "{apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {a: x}}\n---\n\
-                   {apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {b: y}}\n---\n";
+                   {apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {b: z}}\n---\n";
     let done = run().manifest(&format!("{configs}{}", shell("echo $A $P_b", env, ""))).done().expect(0);
-    assert_eq!(done.log("p/c"), "x y\n");
+    assert_eq!(done.log("p/c"), "x z\n");
 }
 
 #[test]
