@@ -104,9 +104,9 @@ fn files<'l>(logs: impl IntoIterator<Item = &'l Arc<Log>>) -> Vec<Arc<Files>> {
 }
 
 impl Spool {
-    /// Where the logs are.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Where the logs of a pod are, below folders by container.
+    pub fn pod_folder(&self, namespace: &str, name: &str, uid: &str) -> PathBuf {
+        self.folder.join(format!("{namespace}_{name}_{uid}"))
     }
 
     /// Keeps logs below `folder`, which is made where it is missing. Nothing is written before
@@ -152,7 +152,7 @@ impl Spool {
 
     /// The logs of a pod, in a folder with kubelet's name for it.
     pub fn pod(self: &Arc<Spool>, namespace: &str, name: &str, uid: &str) -> PodLogs {
-        PodLogs { spool: self.clone(), folder: self.folder.join(format!("{namespace}_{name}_{uid}")) }
+        PodLogs { spool: self.clone(), folder: self.pod_folder(namespace, name, uid) }
     }
 
     /// Lines that are in no file because the disk was full, or slower than the guests.

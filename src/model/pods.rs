@@ -21,6 +21,11 @@ pub fn uid(pod: &Pod) -> &str {
     pod.metadata.uid.as_deref().unwrap_or_default()
 }
 
+/// The pod as a kubelet names it in messages: `name_namespace(uid)`.
+pub fn place(pod: &Pod) -> String {
+    format!("{}_{}({})", name(pod), namespace(pod), uid(pod))
+}
+
 /// An annotation's value.
 pub fn annotation<'p>(pod: &'p Pod, key: &str) -> Option<&'p str> {
     pod.metadata.annotations.as_ref()?.get(key).map(String::as_str)

@@ -169,8 +169,7 @@ impl Plan {
         let non_root = own.and_then(|c| c.run_as_non_root).or(pods.and_then(|c| c.run_as_non_root));
         let user = own.and_then(|c| c.run_as_user).or(pods.and_then(|c| c.run_as_user));
         let place = || {
-            let pod = &self.pod;
-            let pod = format!("{}_{}({})", pods::name(pod), pods::namespace(pod), pods::uid(pod));
+            let pod = pods::place(&self.pod);
             format!("(pod: {pod:?}, container: {})", self.container.name)
         };
         match (non_root, user) {

@@ -98,9 +98,9 @@ struct Shared {
 
 impl Shared {
     /// Where a pod's logs lie, if they are written to files.
-    fn log_folder(&self, pod: &Pod) -> PathBuf {
-        let name = format!("{}_{}_{}", pods::namespace(pod), pods::name(pod), pods::uid(pod));
-        self.config.spool.as_ref().map_or_else(PathBuf::new, |spool| spool.folder().join(name))
+    fn log_folder(&self, pod: &Pod) -> Option<PathBuf> {
+        let spool = self.config.spool.as_ref()?;
+        Some(spool.pod_folder(pods::namespace(pod), pods::name(pod), pods::uid(pod)))
     }
 }
 

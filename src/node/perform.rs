@@ -179,7 +179,7 @@ impl Worker {
         let container = self.container(attempt.container)?;
         let wanted = what(&container)?;
         let (network, ip) = (sandbox.network.clone(), sandbox.ip());
-        let pod = format!("{}_{}({})", pods::name(&self.pod), pods::namespace(&self.pod), pods::uid(&self.pod));
+        let pod = pods::place(&self.pod);
         Some((Place { shared: self.shared.clone(), network, ip, running, container, pod }, wanted))
     }
 

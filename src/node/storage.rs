@@ -3,7 +3,7 @@
 //! Only pods that have such limits are measured, at a kubelet's interval, away from the node's threads.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ impl Limits {
 }
 
 /// Measures what the pod of `folder` stores; blocks its thread.
-fn measure(folder: &Path, logs: &Path, limits: &Limits, spec: &PodSpec) -> Stored {
+fn measure(folder: &Path, logs: Option<&Path>, limits: &Limits, spec: &PodSpec) -> Stored {
     let mut stored = Stored::default();
     for volume in spec.volumes.iter().flatten() {
         let lives_here = limits.volumes.contains_key(&volume.name) || limits.total.is_some();
@@ -101,7 +101,7 @@ fn measure(folder: &Path, logs: &Path, limits: &Limits, spec: &PodSpec) -> Store
         }
     }
     for name in limits.containers.keys() {
-        let written = used(&folder.join("containers").join(name)) + used(&logs.join(name));
+        let written = used(&folder.join("containers").join(name)) + logs.map_or(0, |logs| used(&logs.join(name)));
         stored.containers.insert(name.clone(), written);
     }
     stored
@@ -112,14 +112,14 @@ impl Worker {
     pub(super) fn measure_later(&mut self) {
         let Some(limits) = self.pod.spec.as_ref().and_then(Limits::of) else { return };
         let Some(sandbox) = &self.sandbox else { return };
-        let (folder, logs): (PathBuf, PathBuf) = (sandbox.folder.clone(), self.shared.log_folder(&self.pod));
+        let (folder, logs) = (sandbox.folder.clone(), self.shared.log_folder(&self.pod));
         let (pod, clock) = (Arc::clone(&self.pod), self.shared.clock);
         self.facts.push(Box::pin(async move {
             clock.sleep(INTERVAL).await;
             let measured = tokio::task::spawn_blocking(move || {
                 let empty = PodSpec::default();
                 let spec = pod.spec.as_ref().unwrap_or(&empty);
-                limits.excess(&measure(&folder, &logs, &limits, spec))
+                limits.excess(&measure(&folder, logs.as_deref(), &limits, spec))
             });
             Fact::Measured(measured.await.unwrap_or_default())
         }));
@@ -137,6 +137,24 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_pods_own_files_are_measured() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let write = |path: &str| {
+            std::fs::create_dir_all(dir.path().join(path)).expect("made");
+            std::fs::write(dir.path().join(path).join("f"), [1; 8192]).expect("written");
+        };
+        write("pod/containers/src/1");
+        write("logs/src");
+        // `src` is also a folder here, in the directory where the tests run.
+        let spec = "{containers: [{name: src, resources: {limits: {ephemeral-storage: 1Mi}}}]}";
+        let spec: PodSpec = serde_yaml::from_str(spec).expect("a spec");
+        let limits = Limits::of(&spec).expect("limits");
+        let (pod, logs) = (dir.path().join("pod"), dir.path().join("logs"));
+        let bytes = |logs: Option<&Path>| measure(&pod, logs, &limits, &spec).containers["src"];
+        assert_eq!((bytes(None), bytes(Some(&logs))), (8192, 16_384));
+    }
 
     #[test]
     fn k72_what_a_pod_stores_beyond_its_limits_is_told_in_kubelets_words() {
