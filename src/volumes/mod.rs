@@ -149,6 +149,11 @@ pub fn used(folder: &Path) -> u64 {
 fn fill(volume: &str, content: &Content, folder: &Path) -> Result<PathBuf, VolumeError> {
     let root = folder.join(VOLUMES).join(volume);
     let failed = |path: &str, source| VolumeError::Content { volume: volume.into(), path: path.into(), source };
+    // A pod before may have left something, links among it, through which nothing must be written.
+    match fs::remove_dir_all(&root) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed("", source)),
+        Ok(()) | Err(_) => {}
+    }
     fs::create_dir_all(&root).map_err(|source| failed("", source))?;
     for (path, (bytes, mode)) in content {
         // Validation allows neither absolute paths nor `..`; whatever else comes here stays below the root.
@@ -237,6 +242,14 @@ mod tests {
             let meta = fs::metadata(root.join(path)).expect("the file");
             assert_eq!(meta.permissions().mode() & 0o777, mode, "{path}");
         }
+        // A guest leaves a link in a file's place; the next pod of the name gets the file, and nobody else does.
+        let outside = dir.path().join("outside");
+        fs::write(&outside, "theirs").expect("written");
+        fs::remove_file(root.join("a")).expect("removed");
+        std::os::unix::fs::symlink(&outside, root.join("a")).expect("a link");
+        Volumes::set_up(&spec, dir.path(), &HostPaths::All, &contents).expect("volumes");
+        assert_eq!(fs::read_to_string(&outside).expect("the file"), "theirs");
+        assert_eq!(fs::read_to_string(root.join("a")).expect("the file"), "a");
     }
 
     #[test]
