@@ -264,7 +264,7 @@ impl Play {
     fn step(&mut self, event: Event) {
         let mut again = false;
         let all = matches!(&event, Event::Exited { code: 1, .. });
-        let actions = self.state.step(event, self.now);
+        let (actions, news) = self.state.step_with_news(event, self.now);
         if all && self.state.containers().any(|c| matches!(c.stage, super::container::Stage::Due(_))) {
             // A rule had all containers begin again.
             self.init_done.clear();
@@ -281,7 +281,9 @@ impl Play {
         if again {
             return self.step(Event::TornDown);
         }
-        self.pod.status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
+        let status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
+        assert!(news || status == self.pod.status, "a step without news that changes the status");
+        self.pod.status = status;
         self.check_status();
     }
 

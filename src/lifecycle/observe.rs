@@ -217,7 +217,13 @@ impl PodState {
                 told.push(Note::warning(at, "Unhealthy", message));
             }
         }
-        if container.probes.observe(kind, probed) && kind == ProbeKind::Startup && container.has_started() {
+        if !container.probes.observe(kind, probed) {
+            return;
+        }
+        if kind == ProbeKind::Readiness {
+            told.push(Action::Report);
+        }
+        if kind == ProbeKind::Startup && container.has_started() {
             // That it has started is shown before anything follows from it.
             container.release = Release::Told;
             container.probes.want_readiness(now.mono);

@@ -143,9 +143,26 @@ impl PodState {
         actions
     }
 
+    /// [`PodState::step`], and whether the status may be another than before. Of most steps of a pod that
+    /// is probed it is known that they change nothing, so that nobody has to make a status to find out.
+    pub fn step_with_news(&mut self, event: Event, now: Now) -> (Vec<Action>, bool) {
+        let steady = matches!(event, Event::Tick | Event::Probed { .. }) && self.is_steady();
+        let actions = self.step(event, now);
+        let shows = |action: &Action| !matches!(action, Action::WakeAt(_) | Action::Probe(..));
+        let news = !steady || !self.is_steady() || actions.iter().any(shows);
+        (actions, news)
+    }
+
     /// Whether the pod has run its course: nothing will start any more.
     pub fn is_over(&self) -> bool {
         self.sandbox == Sandbox::Gone
+    }
+
+    /// Whether what there is to show stays as it is while time passes: all containers run, and nothing
+    /// waits to be told.
+    fn is_steady(&self) -> bool {
+        let steady = |c: &Container| matches!(c.stage, Stage::Running { .. }) && c.release != Release::Told;
+        matches!(self.sandbox, Sandbox::Ready { .. }) && self.containers().all(steady)
     }
 
     /// Whether the node ends the pod.

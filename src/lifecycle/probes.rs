@@ -44,6 +44,9 @@ impl ProbeKind {
     }
 }
 
+/// Moments of a period at which probes of many pods meet.
+const MARKS: u32 = 64;
+
 /// How an attempt went; with what there is to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probed {
@@ -124,10 +127,16 @@ impl Probing {
         self.row = (true, 0);
     }
 
-    /// Begins the rhythm, `part` of a period (in 1/256) earlier than it would.
+    /// Begins the rhythm, `part` of a period (in 1/256) earlier than it would. Rhythms that were moved
+    /// meet at [`MARKS`], so that the threads are woken for several at once.
     fn begin(&mut self, now: Duration, part: u8) {
-        let early = self.period.mul_f64(f64::from(part) / 256.0);
-        self.next.get_or_insert(now + self.period - early);
+        if self.next.is_some() {
+            return;
+        }
+        let next = now + self.period - self.period.mul_f64(f64::from(part) / 256.0);
+        let mark = (self.period / MARKS).as_nanos().max(1);
+        let past = if part == 0 { 0 } else { u64::try_from(next.as_nanos() % mark).unwrap_or(0) };
+        self.next = Some(next - Duration::from_nanos(past));
     }
 
     /// What is to be done for a container that began at `begun`.
@@ -346,6 +355,21 @@ mod tests {
             assert_eq!(at.first(), Some(&first), "delay {delay}, begun at {begun}");
             assert!(at.windows(2).all(|pair| pair[1] - pair[0] == 5), "{at:?}");
         }
+    }
+
+    #[test]
+    fn rhythms_that_were_moved_meet_at_few_moments_and_one_that_was_not_keeps_its_own() {
+        let first = |begun: u64, part: u8| {
+            let container = "{name: c, livenessProbe: {periodSeconds: 10}}";
+            let mut all = Probes::of(&serde_yaml::from_str(container).expect("a container"));
+            all.begin(Duration::from_millis(begun), part);
+            all.all[0].next.expect("begun")
+        };
+        assert_eq!(first(1234, 0), Duration::from_millis(11_234));
+        let moments: std::collections::BTreeSet<_> = (0..1000).map(|i| first(i, (i % 255) as u8 + 1)).collect();
+        assert!((60..=80).contains(&moments.len()), "{}", moments.len());
+        let (least, most) = (moments.first().expect("some"), moments.last().expect("some"));
+        assert!(*most - *least > secs(9), "over the whole period: {least:?} to {most:?}");
     }
 
     #[test]

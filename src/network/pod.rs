@@ -130,6 +130,22 @@ impl PodNetwork {
 
     /// Connects to a listener of this pod. The answer is at once: a full backlog refuses.
     pub fn connect(&self, local: SocketAddr, peer: SocketAddr) -> Result<Connection, NetError> {
+        let (connection, waiting) = self.enqueue(local, peer)?;
+        waiting.into_iter().for_each(Waker::wake);
+        Ok(connection)
+    }
+
+    /// Connects and closes. Whoever accepts that finds it closed at the first look: nobody has to
+    /// wait for what will not come.
+    pub fn knock(&self, local: SocketAddr, peer: SocketAddr) -> Result<(), NetError> {
+        let (connection, waiting) = self.enqueue(local, peer)?;
+        drop(connection);
+        waiting.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Puts a connection into a listener's backlog; with it come those who wait there.
+    fn enqueue(&self, local: SocketAddr, peer: SocketAddr) -> Result<(Connection, Vec<Waker>), NetError> {
         // Connecting to 0.0.0.0 means this host, as on Linux.
         let peer_ip = match peer.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -152,8 +168,7 @@ impl PodNetwork {
         backlog.queue.push_back(far);
         let waiting = std::mem::take(&mut backlog.waiting);
         drop(backlog);
-        waiting.into_iter().for_each(Waker::wake);
-        Ok(Connection { local, peer, receiver: down_end, sender: up, watches })
+        Ok((Connection { local, peer, receiver: down_end, sender: up, watches }, waiting))
     }
 }
 

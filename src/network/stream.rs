@@ -28,11 +28,20 @@ impl PodNetwork {
     /// Connects to the pod as its node does: at the pod's own address. Loopback is there the node's,
     /// where nobody listens.
     pub fn dial(&self, peer: SocketAddr) -> Result<Connection, NetError> {
+        self.connect(self.local_of_node(peer)?, peer)
+    }
+
+    /// Finds out whether [`PodNetwork::dial`] would connect.
+    pub fn dial_and_close(&self, peer: SocketAddr) -> Result<(), NetError> {
+        self.knock(self.local_of_node(peer)?, peer)
+    }
+
+    fn local_of_node(&self, peer: SocketAddr) -> Result<SocketAddr, NetError> {
         let ip = peer.ip();
         if ip.is_loopback() || ip.is_unspecified() {
             return Err(NetError::ConnectionRefused);
         }
-        self.connect(self.local_for(ip)?, peer)
+        self.local_for(ip)
     }
 }
 

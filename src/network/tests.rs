@@ -74,6 +74,17 @@ fn a_full_backlog_refuses() {
     assert!(server.connect(None, at("127.0.0.1:80")).is_ok());
 }
 
+#[test]
+fn a_knock_needs_a_listener_and_is_closed_before_anybody_looks() {
+    let server = Endpoint::new(pod(1));
+    assert_eq!(server.network().dial_and_close(at("10.0.0.1:80")).err(), Some(NetError::ConnectionRefused));
+    let listener = server.listen(at("0.0.0.0:80"), 1).expect("free");
+    assert_eq!(server.network().dial_and_close(at("127.0.0.1:80")).err(), Some(NetError::ConnectionRefused));
+    server.network().dial_and_close(at("10.0.0.1:80")).expect("somebody listens");
+    assert_eq!(server.network().dial_and_close(at("10.0.0.1:80")).err(), Some(NetError::ConnectionRefused), "full");
+    assert_eq!(accepted(&listener).receiver.take(1), None, "at its end");
+}
+
 #[tokio::test]
 async fn half_closing_leaves_the_other_direction_open() {
     let server = Endpoint::new(pod(1));

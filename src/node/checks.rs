@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Probe};
+use k8s_openapi::api::core::v1::{Container, Lifecycle, LifecycleHandler, Pod, Probe};
 use parking_lot::Mutex;
 
 use super::Shared;
 use super::attempt::Running;
 use super::exec::ExecError;
-use crate::lifecycle::Probed;
+use super::perform::container_of;
+use crate::lifecycle::{ContainerRef, ProbeKind, Probed};
+use crate::model::pods;
 use crate::network::PodNetwork;
 use crate::prober::{self, Check, Verdict};
 
@@ -26,24 +28,34 @@ const HOOK_ANSWER: Duration = Duration::from_secs(60);
 pub(super) struct Place {
     pub(super) shared: Arc<Shared>,
     pub(super) network: Arc<PodNetwork>,
-    /// The pod's address.
-    pub(super) ip: String,
     pub(super) running: Running,
-    pub(super) container: Container,
-    /// The pod as a kubelet names it in messages: `name_namespace(uid)`.
-    pub(super) pod: String,
+    pub(super) pod: Arc<Pod>,
+    pub(super) container: ContainerRef,
 }
 
 impl Place {
     /// One attempt of a probe; what can't be made is tried again at once, a few times.
-    pub(super) async fn probe(&self, probe: &Probe) -> Probed {
+    pub(super) async fn probe(&self, kind: ProbeKind) -> Probed {
+        let Some((container, probe)) = self.container().and_then(|c| Some((c, kind.of(c)?))) else {
+            return Probed::Error("its container has no such probe".into());
+        };
         let timeout =
             Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
-        insist(|| self.probe_once(probe, timeout)).await
+        insist(|| self.probe_once(container, probe, timeout)).await
     }
 
-    async fn probe_once(&self, probe: &Probe, timeout: Duration) -> Probed {
-        match Check::of_probe(probe, &self.container, &self.ip) {
+    /// Ephemeral containers have neither probes nor hooks.
+    fn container(&self) -> Option<&Container> {
+        container_of(&self.pod, self.container)
+    }
+
+    /// The pod's address.
+    fn ip(&self) -> String {
+        self.network.ip().to_string()
+    }
+
+    async fn probe_once(&self, container: &Container, probe: &Probe, timeout: Duration) -> Probed {
+        match Check::of_probe(probe, container, &self.ip()) {
             Some(Ok(check)) => match prober::attempt(&self.network, &check, timeout, self.shared.clock).await {
                 Verdict::Success(_) => Probed::Success,
                 Verdict::Warning(text) => Probed::Warning(text),
@@ -53,7 +65,7 @@ impl Place {
             Some(Err(text)) => Probed::Error(text),
             None => {
                 let command = probe.exec.as_ref().and_then(|exec| exec.command.as_deref()).unwrap_or_default();
-                match self.running.exec(&self.shared, command, PROBE_OUTPUT, Some(timeout)).await {
+                match Box::pin(self.running.exec(&self.shared, command, PROBE_OUTPUT, Some(timeout))).await {
                     Ok(output) if output.code == 0 => Probed::Success,
                     Ok(output) => Probed::Failure(output.text),
                     Err(error @ ExecError::TimedOut { .. }) => Probed::Failure(error.words()),
@@ -63,9 +75,11 @@ impl Place {
         }
     }
 
-    /// Runs a hook; why it failed, in a kubelet's words (K47).
-    pub(super) async fn hook(&self, handler: &LifecycleHandler) -> Result<(), String> {
-        let (name, pod) = (&self.container.name, &self.pod);
+    /// Runs a hook, if there is such a one; why it failed, in a kubelet's words (K47).
+    pub(super) async fn hook(&self, which: impl Fn(&Lifecycle) -> Option<&LifecycleHandler>) -> Result<(), String> {
+        let hook = self.container().and_then(|c| Some((c, which(c.lifecycle.as_ref()?)?)));
+        let Some((container, handler)) = hook else { return Ok(()) };
+        let (name, pod) = (&container.name, pods::place(&self.pod));
         if let Some(sleep) = &handler.sleep {
             self.shared.clock.sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))).await;
             return Ok(());
@@ -85,7 +99,7 @@ impl Place {
                 Err(error) => failed(error.words(), ""),
             };
         }
-        match Check::of_hook(handler, &self.container, &self.ip) {
+        match Check::of_hook(handler, container, &self.ip()) {
             Some(Ok(check)) => match prober::attempt(&self.network, &check, HOOK_ANSWER, self.shared.clock).await {
                 Verdict::Success(_) | Verdict::Warning(_) => Ok(()),
                 Verdict::Failure(error) | Verdict::Error(error) => {
@@ -102,13 +116,14 @@ impl Place {
 
 /// Asks up to three times for an answer that says something (K59).
 async fn insist<F: Future<Output = Probed>>(ask: impl Fn() -> F) -> Probed {
-    for _ in 1..TRIES {
+    let mut tries = 1;
+    loop {
         let probed = ask().await;
-        if !matches!(probed, Probed::Error(_)) {
+        if tries == TRIES || !matches!(probed, Probed::Error(_)) {
             return probed;
         }
+        tries += 1;
     }
-    ask().await
 }
 
 /// Keeps pods that begin together from being probed together for ever.

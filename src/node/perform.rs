@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::attempt::{Failure, Plan, Started};
 use super::checks::Place;
@@ -132,38 +132,46 @@ impl Worker {
 
     /// A container of the pod as its spec has it.
     pub(super) fn container(&self, at: ContainerRef) -> Option<Container> {
-        let spec = self.pod.spec.as_ref()?;
+        let ephemeral = self.pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_ref());
         match at.role {
-            Role::Init => pods::init_containers(spec).get(at.index).cloned(),
-            Role::App => spec.containers.get(at.index).cloned(),
-            Role::Ephemeral => spec.ephemeral_containers.iter().flatten().nth(at.index).map(pods::of_ephemeral),
+            Role::Ephemeral => ephemeral?.get(at.index).map(pods::of_ephemeral),
+            Role::Init | Role::App => container_of(&self.pod, at).cloned(),
         }
+    }
+}
+
+/// A container of `pod` as its spec has it, unless it is an ephemeral one.
+pub(super) fn container_of(pod: &Pod, at: ContainerRef) -> Option<&Container> {
+    let spec = pod.spec.as_ref()?;
+    match at.role {
+        Role::Init => pods::init_containers(spec).get(at.index),
+        Role::App => spec.containers.get(at.index),
+        Role::Ephemeral => None,
     }
 }
 
 impl Worker {
     fn post_start(&mut self, attempt: Attempt) {
-        let hook = |container: &Container| container.lifecycle.as_ref()?.post_start.clone();
-        let Some((place, handler)) = self.place_of(attempt, hook) else { return };
+        let Some(place) = self.place_of(attempt) else { return };
         self.facts.push(Box::pin(async move {
-            let failed = place.hook(&handler).await.err();
+            let failed = place.hook(|hooks| hooks.post_start.as_ref()).await.err();
             Fact::Event(Event::PostStarted { attempt, failed })
         }));
     }
 
     fn pre_stop(&mut self, attempt: Attempt) {
-        let hook = |container: &Container| container.lifecycle.as_ref()?.pre_stop.clone();
-        let Some((place, handler)) = self.place_of(attempt, hook) else { return };
+        let Some(place) = self.place_of(attempt) else { return };
         self.facts.push(Box::pin(async move {
-            let failed = place.hook(&handler).await.inspect_err(|why| tracing::debug!(why, "a preStop hook failed"));
+            let failed = place.hook(|hooks| hooks.pre_stop.as_ref()).await;
+            let failed = failed.inspect_err(|why| tracing::debug!(why, "a preStop hook failed"));
             Fact::Event(Event::PreStopped { attempt, failed: failed.is_err() })
         }));
     }
 
     fn probe(&mut self, attempt: Attempt, kind: ProbeKind) {
-        let Some((place, probe)) = self.place_of(attempt, |container| kind.of(container).cloned()) else { return };
+        let Some(place) = self.place_of(attempt) else { return };
         self.facts.push(Box::pin(async move {
-            let probed = place.probe(&probe).await;
+            let probed = place.probe(kind).await;
             // What does not answer because it has ended says nothing about its health.
             match place.running.world.instances.ended() {
                 true => Fact::Event(Event::Tick),
@@ -172,15 +180,15 @@ impl Worker {
         }));
     }
 
-    /// Where something is done with a running attempt, and what of its container `what` takes.
-    fn place_of<T>(&self, attempt: Attempt, what: impl Fn(&Container) -> Option<T>) -> Option<(Place, T)> {
-        let running = self.running.get(&attempt)?.clone();
-        let sandbox = self.sandbox.as_ref()?;
-        let container = self.container(attempt.container)?;
-        let wanted = what(&container)?;
-        let (network, ip) = (sandbox.network.clone(), sandbox.ip());
-        let pod = pods::place(&self.pod);
-        Some((Place { shared: self.shared.clone(), network, ip, running, container, pod }, wanted))
+    /// Where something is done with a running attempt.
+    fn place_of(&self, attempt: Attempt) -> Option<Place> {
+        Some(Place {
+            shared: self.shared.clone(),
+            network: self.sandbox.as_ref()?.network.clone(),
+            running: self.running.get(&attempt)?.clone(),
+            pod: self.pod.clone(),
+            container: attempt.container,
+        })
     }
 
     pub(super) async fn tear_down(&mut self) {

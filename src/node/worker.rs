@@ -53,6 +53,8 @@ pub(super) struct Worker {
     pub(super) wake: Option<Duration>,
     /// The status as it was last written.
     reported: Option<PodStatus>,
+    /// Whether there may be something to report since.
+    news: bool,
     /// How long the deletion that was last seen leaves.
     deletion_seen: Option<i64>,
     /// The generation of the spec that was last taken in.
@@ -82,6 +84,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
     };
     let mut worker = Worker {
         reported: pod.status.clone(),
+        news: true,
         generation: pod.metadata.generation,
         shared,
         object,
@@ -189,7 +192,7 @@ impl Worker {
 
     fn know(&mut self, object: Arc<Object>) {
         match object.decode::<Pod>() {
-            Ok(pod) => (self.pod, self.object) = (pod, object),
+            Ok(pod) => (self.pod, self.object, self.news) = (pod, object, true),
             Err(error) => tracing::error!(pod = %object.key, %error, "cannot read a stored pod"),
         }
     }
@@ -279,7 +282,9 @@ impl Worker {
         while let Some(event) = events.pop() {
             let now = self.shared.clock.now();
             self.wake = None;
-            for action in self.state.step(event, now) {
+            let (actions, news) = self.state.step_with_news(event, now);
+            self.news |= news;
+            for action in actions {
                 events.extend(self.perform(action).await);
             }
         }
@@ -287,9 +292,10 @@ impl Worker {
 
     /// Writes the status if it says something new.
     pub(super) async fn report(&mut self) {
-        while !self.gone {
+        while self.news && !self.gone {
             let status = self.state.status(&self.pod, &self.shared.config.host_ip, self.shared.clock.now().wall);
             if self.reported.as_ref() == Some(&status) {
+                self.news = false;
                 return;
             }
             // Conditions of others may have come in between; theirs must not be written over.

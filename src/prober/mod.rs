@@ -14,14 +14,14 @@ mod url;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use check::{Check, Grpc, HttpGet, Tcp};
 
 use crate::clock::Clock;
-use crate::network::{Connection, PodNetwork};
+use crate::network::{Connection, NetError, PodNetwork};
 
 /// What an attempt has found. The text is the probe's output as a kubelet has it, and may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +40,12 @@ pub enum Verdict {
 pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration, clock: Clock) -> Verdict {
     let deadline = clock.instant(clock.mono().saturating_add(timeout));
     match check {
-        Check::Http(get) => http::attempt(network, get, deadline).await,
-        Check::Grpc(grpc) => grpc::attempt(network, grpc, timeout, deadline, clock).await,
+        // Boxed, so that those who ask for a connection alone don't carry the room for protocols about.
+        Check::Http(get) => Box::pin(http::attempt(network, get, deadline)).await,
+        Check::Grpc(grpc) => Box::pin(grpc::attempt(network, grpc, timeout, deadline, clock)).await,
         // A connection in memory is there at once or refused.
-        Check::Tcp(tcp) => match dial(network, &tcp.host, tcp.port) {
-            Ok(_) => Verdict::Success(String::new()),
+        Check::Tcp(tcp) => match dialed(&tcp.host, tcp.port, |peer| network.dial_and_close(peer)) {
+            Ok(()) => Verdict::Success(String::new()),
             Err(why) => Verdict::Failure(why),
         },
     }
@@ -52,9 +53,14 @@ pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration
 
 /// Connects, or says in Go's words why not.
 fn dial(network: &PodNetwork, host: &str, port: u16) -> Result<Connection, String> {
+    dialed(host, port, |peer| network.dial(peer))
+}
+
+/// What comes of `dial`ling; or in Go's words why it failed.
+fn dialed<T>(host: &str, port: u16, dial: impl Fn(SocketAddr) -> Result<T, NetError>) -> Result<T, String> {
     let Ok(ip) = host.parse::<IpAddr>() else {
         return Err(format!("dial tcp: lookup {host}: no such host"));
     };
     let peer = (ip, port).into();
-    network.dial(peer).map_err(|error| format!("dial tcp {peer}: connect: {error}"))
+    dial(peer).map_err(|error| format!("dial tcp {peer}: connect: {error}"))
 }

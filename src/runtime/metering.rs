@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -42,11 +42,36 @@ impl Shared {
     }
 }
 
+/// What a guest's stack and its task tell each other about the time it has.
+#[derive(Default)]
+pub struct Slice {
+    /// The tick in which the guest began to compute.
+    tick: AtomicU64,
+    /// It has used its tick.
+    used: AtomicBool,
+}
+
+impl Slice {
+    /// The guest begins to compute.
+    pub fn begin(&self, tick: u64) {
+        self.tick.store(tick, Relaxed);
+    }
+
+    /// Whether the guest has computed until `tick` came. One that waited is late as soon as it goes on,
+    /// and has its time nevertheless.
+    pub fn used_until(&self, tick: u64) -> bool {
+        let used = self.tick.load(Relaxed) != tick;
+        if used {
+            self.used.store(true, Relaxed);
+        }
+        used
+    }
+}
+
 /// Meters one instance; belongs to its task.
 pub struct Meter {
     account: Arc<Account>,
-    /// Told by the guest's own stack: it has used its tick.
-    preempted: Arc<AtomicBool>,
+    slice: Arc<Slice>,
     throttled: Option<Throttled>,
     competitor: Option<Competitor>,
     /// [`POLLED`] when the guest passed its last turn.
@@ -71,14 +96,14 @@ pub enum Measured {
 }
 
 impl Meter {
-    pub fn new(account: Arc<Account>, preempted: Arc<AtomicBool>) -> Meter {
-        Meter { account, preempted, throttled: None, competitor: None, passed: None, idle: 0, untold: 0 }
+    pub fn new(account: Arc<Account>, slice: Arc<Slice>) -> Meter {
+        Meter { account, slice, throttled: None, competitor: None, passed: None, idle: 0, untold: 0 }
     }
 
     /// Whether the guest may be polled now; if not, `cx` will be woken.
     pub fn poll_turn(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Measured> {
         let quota = self.account.has_quota();
-        let preempted = self.preempted.load(Relaxed);
+        let preempted = self.slice.used.load(Relaxed);
         if !quota && !preempted && self.throttled.is_none() {
             return Poll::Ready(Measured::Wall(Instant::now()));
         }
@@ -91,7 +116,7 @@ impl Meter {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.preempted.store(false, Relaxed);
+        self.slice.used.store(false, Relaxed);
         Poll::Ready(if quota { Measured::Thread(thread_time()) } else { Measured::Wall(Instant::now()) })
     }
 
@@ -138,7 +163,7 @@ impl Meter {
 
     /// The poll that began with [`Meter::poll_turn`] is over.
     pub fn polled(&mut self, shared: &Shared, measured: Measured) {
-        let preempted = self.preempted.load(Relaxed);
+        let preempted = self.slice.used.load(Relaxed);
         let now = Instant::now();
         let (used, tell) = match measured {
             Measured::Thread(before) => (thread_time().saturating_sub(before), true),
@@ -189,4 +214,19 @@ fn thread_time() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
     seconds * 1_000_000_000 + nanos
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_waited_for_long_has_its_tick_all_the_same() {
+        let slice = Slice::default();
+        slice.begin(7);
+        assert!(!slice.used_until(7), "late since before it began");
+        assert!(slice.used_until(8));
+        slice.begin(8);
+        assert!(!slice.used_until(8));
+    }
 }

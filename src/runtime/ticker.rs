@@ -1,7 +1,7 @@
 //! The clock tick that makes computing guests yield; it stands still while none computes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -11,12 +11,14 @@ use wasmtime::Engine;
 const TICK: Duration = Duration::from_millis(1);
 /// Ticks without a computing guest after which the thread parks: waking it costs a system call,
 /// so it does not park between two turns of a busy guest.
-const IDLE_TICKS: u32 = 8;
+const IDLE_TICKS: u32 = 2;
 
 #[derive(Default)]
 struct Shared {
     /// Guests that are being polled at this moment.
     computing: AtomicUsize,
+    /// Ticks so far.
+    ticks: AtomicU64,
     parked: AtomicBool,
     ended: AtomicBool,
 }
@@ -34,6 +36,11 @@ impl Ticker {
         let (state, engine) = (shared.clone(), engine.clone());
         let thread = thread::Builder::new().name("wasmpod-ticker".into()).spawn(move || tick(&state, &engine))?;
         Ok(Ticker { shared, thread: Some(thread) })
+    }
+
+    /// Ticks so far.
+    pub fn ticks(&self) -> u64 {
+        self.shared.ticks.load(Ordering::Relaxed)
     }
 
     /// Counts a guest as computing until the guard is dropped.
@@ -60,14 +67,15 @@ impl Drop for Computing<'_> {
 fn tick(shared: &Shared, engine: &Engine) {
     let mut idle = 0;
     while !shared.ended.load(Ordering::SeqCst) {
+        thread::sleep(TICK);
         if shared.computing.load(Ordering::SeqCst) > 0 {
             idle = 0;
+            shared.ticks.fetch_add(1, Ordering::Relaxed);
             engine.increment_epoch();
-        } else {
-            idle += 1;
+            continue;
         }
+        idle += 1;
         if idle < IDLE_TICKS {
-            thread::sleep(TICK);
             continue;
         }
         // Said before looking again: a guest that begins in between sees it and unparks.

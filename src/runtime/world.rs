@@ -7,12 +7,11 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::clocks;
@@ -21,7 +20,7 @@ use super::guests::Guests;
 use super::host::{Host, ModuleHost, preopen};
 use super::instance::{By, Control, End, Instance};
 use super::memory::Memory;
-use super::metering::{Meter, to_the_end_of_the_queue};
+use super::metering::{Meter, Slice, to_the_end_of_the_queue};
 use super::program::{Kind, Program};
 use super::stdio::Stdio;
 use super::termination::Notice;
@@ -97,9 +96,9 @@ impl World {
         wasi.args(argv).envs(&self.env).initial_cwd(&self.working_dir).allow_udp(false);
         stdio.connect(&mut wasi, self.clock);
         clocks::set(&mut wasi, self.clock);
-        let preempted = Arc::new(AtomicBool::new(false));
+        let slice = Arc::new(Slice::default());
         let start = Start {
-            engine: self.runtime.engine().clone(),
+            runtime: self.runtime.clone(),
             program,
             wasi,
             mounts: self.mounts.clone(),
@@ -108,13 +107,14 @@ impl World {
             endpoint: self.endpoint.clone(),
             notice,
             end: end.clone(),
-            preempted: preempted.clone(),
+            slice: slice.clone(),
             begun: Some(tell_begun),
         };
         let (told, exit) = oneshot::channel();
         let guests = [self.guests.enter(&end), self.instances.enter(&end)];
-        let meter = Meter::new(self.account.clone(), preempted);
-        let running = Watched { running: Some(Box::pin(start.run())), end, meter, runtime: self.runtime.clone() };
+        let meter = Meter::new(self.account.clone(), slice.clone());
+        let running =
+            Watched { running: Some(Box::pin(start.run())), end, meter, slice, runtime: self.runtime.clone() };
         let (name, clock) = (self.name.clone(), self.clock);
         let (instances, runtime) = (self.instances.clone(), self.runtime.clone());
         self.runtime.spawn(async move {
@@ -140,7 +140,7 @@ impl World {
 
 /// What an instance needs to begin; becomes its future.
 struct Start {
-    engine: Engine,
+    runtime: Arc<Runtime>,
     program: Arc<Program>,
     wasi: WasiCtxBuilder,
     mounts: Arc<Mounts>,
@@ -149,7 +149,7 @@ struct Start {
     endpoint: Arc<Endpoint>,
     notice: Arc<Notice>,
     end: Arc<End>,
-    preempted: Arc<AtomicBool>,
+    slice: Arc<Slice>,
     begun: Option<oneshot::Sender<()>>,
 }
 
@@ -181,7 +181,7 @@ impl Start {
                 let memory = Memory::new(self.account.charge(Resource::Memory, 0).ok());
                 let (notice, clock) = (self.notice, self.clock);
                 let host = ModuleHost { wasi: self.wasi.build_p1(), memory, notice, clock, stdin: None };
-                let mut store = store(&self.engine, host, self.end, self.preempted);
+                let mut store = store(self.runtime, host, self.end, self.slice);
                 store.limiter(|host| &mut host.memory);
                 let ran = async {
                     let instance = pre.instantiate_async(&mut store).await?;
@@ -222,22 +222,22 @@ impl Start {
             endpoint: self.endpoint,
             mounts: Some(self.mounts),
         };
-        let mut store = store(&self.engine, host, self.end, self.preempted);
+        let mut store = store(self.runtime, host, self.end, self.slice);
         store.limiter(|host| &mut host.memory);
         store
     }
 }
 
 /// A store whose guest yields at every tick and stops there once it is ended.
-fn store<T: 'static>(engine: &Engine, host: T, end: Arc<End>, preempted: Arc<AtomicBool>) -> Store<T> {
-    let mut store = Store::new(engine, host);
+fn store<T: 'static>(runtime: Arc<Runtime>, host: T, end: Arc<End>, slice: Arc<Slice>) -> Store<T> {
+    let mut store = Store::new(runtime.engine(), host);
     store.epoch_deadline_callback(move |_| {
         Ok(match end.by() {
             Some(_) => UpdateDeadline::Interrupt,
-            None => {
-                preempted.store(true, Ordering::Relaxed);
+            None if slice.used_until(runtime.ticker().ticks()) => {
                 UpdateDeadline::YieldCustom(1, Box::pin(to_the_end_of_the_queue()))
             }
+            None => UpdateDeadline::Continue(1),
         })
     });
     store.set_epoch_deadline(1);
@@ -260,6 +260,7 @@ struct Watched {
     running: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
     end: Arc<End>,
     meter: Meter,
+    slice: Arc<Slice>,
     runtime: Arc<Runtime>,
 }
 
@@ -288,6 +289,7 @@ impl Future for Watched {
         let Poll::Ready(measured) = watched.meter.poll_turn(shared, cx) else { return Poll::Pending };
         let Some(running) = watched.running.as_mut() else { return Poll::Ready(Exit::Killed) };
         let computing = ticker.computing();
+        watched.slice.begin(ticker.ticks());
         // Epochs make guests yield; tokio's own budget would, to a guest that waits for more things
         // than it allows to be ready at once, make all of them look pending for ever.
         let polled = pin!(tokio::task::unconstrained(running.as_mut())).poll(cx);

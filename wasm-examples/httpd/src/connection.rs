@@ -43,18 +43,17 @@ enum Head {
 
 /// Serves one client until either side is done.
 pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
-    let peer = peer(&stream);
     let mut buf = Vec::new();
     loop {
         let head = match read_head(&site, &mut stream, &mut buf).await {
             Head::Complete(length) => length,
             Head::Gone => return,
-            Head::TooSlow => return refuse(&site, &mut stream, &peer, 408).await,
-            Head::TooLong => return refuse(&site, &mut stream, &peer, 431).await,
+            Head::TooSlow => return refuse(&site, &mut stream, 408).await,
+            Head::TooLong => return refuse(&site, &mut stream, 431).await,
         };
         let bytes: Vec<u8> = buf.drain(..head).collect();
         let Some(request) = Request::parse(&bytes) else {
-            return refuse(&site, &mut stream, &peer, 400).await;
+            return refuse(&site, &mut stream, 400).await;
         };
         let answer = answer(&site.root, &request);
         let keep = request.keeps_alive() && answer.status != 400 && !site.patience.ending() && !site.open.crowded();
@@ -63,7 +62,7 @@ pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
         let line = format!("{} {} {}", request.method, request.target, request.version);
         let agent = request.header("user-agent").unwrap_or("-");
         let referer = request.header("referer").unwrap_or("-");
-        site.note(&peer, &line, status, *written.as_ref().unwrap_or(&0), referer, agent).await;
+        site.note(&stream, &line, status, *written.as_ref().unwrap_or(&0), referer, agent).await;
         if written.is_err() || !keep {
             return;
         }
@@ -71,9 +70,9 @@ pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
 }
 
 /// Ends a connection whose request can't be read.
-async fn refuse(site: &Site, stream: &mut TcpStream, peer: &str, status: u16) {
+async fn refuse(site: &Site, stream: &mut TcpStream, status: u16) {
     let sent = write(&site.patience, stream, Answer::page(status), false, false).await.unwrap_or(0);
-    site.note(peer, "-", status, sent, "-", "-").await;
+    site.note(stream, "-", status, sent, "-", "-").await;
 }
 
 /// Reads until an empty line. Between requests the pod's end closes the connection; inside of one
@@ -189,7 +188,8 @@ fn peer(stream: &TcpStream) -> String {
 
 impl Site {
     /// One line in nginx's combined format. A log that nobody reads must not stop the answers.
-    async fn note(&self, peer: &str, line: &str, status: u16, bytes: u64, referer: &str, agent: &str) {
+    async fn note(&self, client: &TcpStream, line: &str, status: u16, bytes: u64, referer: &str, agent: &str) {
+        let peer = peer(client);
         let quiet = |text: &str| text.replace(['"', '\\'], "'").replace(|c: char| c.is_control(), "?");
         let text = format!(
             "{peer} - - [{}] \"{}\" {status} {bytes} \"{}\" \"{}\" \"-\"\n",

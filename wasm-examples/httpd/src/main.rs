@@ -104,11 +104,14 @@ async fn run() -> u8 {
         match patience.within_life(None, next).await {
             Waited::Done(Some(Ok(stream))) => {
                 let (site, place) = (site.clone(), open.place());
-                wstd::runtime::spawn(async move {
+                let mut serving = Box::pin(async move {
                     connection::serve(site, stream).await;
                     drop(place);
-                })
-                .detach();
+                });
+                // A probe's connection is closed by now: no task for what is over at the first look.
+                if poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await.is_pending() {
+                    wstd::runtime::spawn(serving).detach();
+                }
             }
             // One client's trouble (it went away while waiting) is not the server's.
             Waited::Done(Some(Err(_))) => {}
