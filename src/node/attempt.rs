@@ -25,11 +25,10 @@ const DEFAULT_MESSAGE_PATH: &str = "/dev/termination-log";
 /// An attempt that begins.
 pub(super) struct Started {
     pub(super) instance: Instance,
-    pub(super) running: Running,
+    pub(super) running: Arc<Running>,
 }
 
 /// What runs: how to end it, and where more can be run beside it.
-#[derive(Clone)]
 pub(super) struct Running {
     pub(super) control: Control,
     pub(super) world: Arc<World>,
@@ -154,7 +153,7 @@ impl Plan {
         let world = Arc::new(world);
         let last_words = LastWords::of(&self.pod, &self.container, mounts, self.log.clone());
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
-        let running = Running { control: instance.control(), world, image, last_words };
+        let running = Arc::new(Running { control: instance.control(), world, image, last_words });
         Ok(Started { instance, running })
     }
 

@@ -28,7 +28,7 @@ const HOOK_ANSWER: Duration = Duration::from_secs(60);
 pub(super) struct Place {
     pub(super) shared: Arc<Shared>,
     pub(super) network: Arc<PodNetwork>,
-    pub(super) running: Running,
+    pub(super) running: Arc<Running>,
     pub(super) pod: Arc<Pod>,
     pub(super) container: ContainerRef,
 }

@@ -71,13 +71,18 @@ pub(super) struct Candidate {
     pub(super) priority: i32,
 }
 
-/// Whom to end, and what to tell it, where `available` bytes of memory are left of `capacity`.
-pub(super) fn choose(candidates: &[Candidate], available: u64, capacity: u64) -> Option<(String, Eviction)> {
+/// Whom of the `candidates` to end, and what to tell it, where `available` bytes of memory are left of `capacity`.
+pub(super) fn choose(
+    candidates: impl FnOnce() -> Vec<Candidate>,
+    available: u64,
+    capacity: u64,
+) -> Option<(String, Eviction)> {
     let threshold = threshold(capacity);
     if available >= threshold {
         return None;
     }
     let rank = |c: &&Candidate| (c.used > c.requested, Reverse(c.priority), c.used.saturating_sub(c.requested));
+    let candidates = candidates();
     let victim = candidates.iter().filter(|c| c.used > 0).max_by_key(rank)?;
     let (Candidate { used, requested, .. }, mib) = (victim, |bytes: u64| format!("{}Mi", bytes >> 20));
     let message = format!(
@@ -118,18 +123,18 @@ mod tests {
         };
         let all =
             [of("guaranteed", 900, 900, 0), of("burst", 300, 100, 0), of("effort", 100, 0, 0), of("high", 500, 0, 9)];
-        let chosen = |all: &[Candidate]| choose(all, 50 * MIB, 4096 * MIB).map(|(uid, _)| uid);
+        let chosen = |all: &[Candidate]| choose(|| all.to_vec(), 50 * MIB, 4096 * MIB).map(|(uid, _)| uid);
         assert_eq!(chosen(&all).as_deref(), Some("burst"), "of those above their requests the one furthest above");
         assert_eq!(chosen(&[all[0].clone(), all[3].clone()]).as_deref(), Some("high"), "above its request");
         assert_eq!(chosen(&all[..1]).as_deref(), Some("guaranteed"), "the last resort");
         assert_eq!(chosen(&[]), None);
-        assert_eq!(choose(&all, 100 * MIB, 4096 * MIB), None, "enough is left");
-        let (_, eviction) = choose(&all, 50 * MIB, 4096 * MIB).expect("too little");
+        assert_eq!(choose(|| all.to_vec(), 100 * MIB, 4096 * MIB), None, "enough is left");
+        let (_, eviction) = choose(|| all.to_vec(), 50 * MIB, 4096 * MIB).expect("too little");
         assert!(
             eviction
                 .message
                 .starts_with("The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. ")
         );
-        assert_eq!(choose(&all, 50 * MIB, 64 * MIB), None, "a small node keeps a tenth");
+        assert_eq!(choose(|| all.to_vec(), 50 * MIB, 64 * MIB), None, "a small node keeps a tenth");
     }
 }

@@ -416,8 +416,8 @@ impl Agent {
         let capacity = u64::try_from(self.shared.config.capacity.memory).unwrap_or(0);
         let left = capacity.saturating_sub(self.shared.account.usage().memory);
         let available = eviction::available_memory().map_or(left, |host| host.min(left));
-        let candidates = self.shared.accounts.candidates();
-        let Some((uid, eviction)) = eviction::choose(&candidates, available, capacity) else { return };
+        let candidates = || self.shared.accounts.candidates();
+        let Some((uid, eviction)) = eviction::choose(candidates, available, capacity) else { return };
         tracing::warn!(%uid, available, "memory is low: a pod is evicted");
         if let Some(worker) = self.pods.get(&uid) {
             worker.desired.send_modify(|desired| desired.eviction = Some(eviction));

@@ -33,7 +33,7 @@ pub(super) enum Fact {
     /// What the pod stores was measured; why it is too much, if it is.
     Measured(Option<String>),
     /// An attempt begins; next it runs, as this event tells.
-    Spawned(Event, Attempt, Box<Instance>, Running),
+    Spawned(Event, Attempt, Box<Instance>, Arc<Running>),
     /// An attempt runs; next it will end.
     Running(Event, Attempt, Box<Instance>),
     /// An attempt ended before its program could run: how it began and how it ended.
@@ -47,7 +47,7 @@ pub(super) struct Worker {
     pub(super) state: PodState,
     pub(super) sandbox: Option<Arc<Sandbox>>,
     /// What runs: how to end it, and where to run more beside it.
-    pub(super) running: HashMap<Attempt, Running>,
+    pub(super) running: HashMap<Attempt, Arc<Running>>,
     pub(super) facts: FuturesUnordered<BoxFuture<'static, Fact>>,
     /// When to look again without a fact.
     pub(super) wake: Option<Duration>,
