@@ -133,7 +133,7 @@ fn k10_what_waits_when_the_node_ends_its_pod_is_lost() {
 }
 
 #[test]
-fn k11_a_restart_counts_once_it_is_shown() {
+fn k47_a_restart_counts_once_it_is_shown() {
     let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
     let play = Play::new(spec).with("c", Script::ends(5.0, 1).post_start(2.0, None)).until(6.0);
     assert_eq!((play.state("c").0.as_str(), play.container("c").restart_count), ("terminated 1 Error", 0));
