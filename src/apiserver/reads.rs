@@ -56,8 +56,8 @@ impl Ask<'_> {
 
     /// The part of a list that the parameters ask for, and what is told of the list.
     pub async fn selected(&self) -> Result<(Vec<Arc<Object>>, ListMeta), Status> {
-        let options = ListOptions::of(&self.params)?;
         let scope = self.scope()?;
+        let options = ListOptions::of(&self.params)?;
         let List { mut items, revision } = self.objects(&scope, options.freshness).await?;
         if let Some(Continue { after: (namespace, name), .. }) = &options.start {
             let begin =
