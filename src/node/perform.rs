@@ -56,8 +56,8 @@ impl Worker {
                 Event::SetUp { ip }
             }
             // A kubelet tells of volumes by events alone.
-            Err(error @ (SandboxError::Content(_) | SandboxError::Volume(_))) => {
-                self.told().failed_mount(&error_chain(&error));
+            Err(SandboxError::Volumes(failed)) => {
+                failed.iter().for_each(|why| self.told().failed_mount(why));
                 Event::SetUpFailed { message: None }
             }
             Err(error) => {
