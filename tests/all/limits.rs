@@ -85,6 +85,37 @@ async fn k72_a_pod_that_stores_more_than_it_may_is_evicted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn k72_a_node_whose_memory_runs_short_evicts_says_so_and_lets_in_whoever_promises_bounds() {
+    let capacity = "memory=64Mi".parse().expect("a capacity");
+    // Memory is looked at every ten seconds.
+    let node = Node::builder().resources(capacity).speed(10).start().expect("a node");
+    let spec = "containers: [{name: hog, image: busybox, command: [sh, -c, 'head -c 62000000 /dev/zero | tail -n 1; sleep 100000']}]";
+    node.apply(pod("p", spec)).await.expect("applied");
+    let failed = |pod: &Pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Failed"));
+    let evicted = until(&node, "p", "evicted", failed).await;
+    let status = evicted.status.as_ref().expect("a status");
+    let message = status.message.as_deref().unwrap_or_default();
+    assert_eq!(status.reason.as_deref(), Some("Evicted"), "{message}");
+    assert!(
+        message.starts_with("The node was low on resource: memory. Threshold quantity: 6Mi, available: "),
+        "{message}"
+    );
+    assert_eq!(condition(&evicted, "DisruptionTarget"), Some(("True", "TerminationByKubelet")));
+    let name = evicted.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).expect("a node");
+    let stored = node.control().get(&Key::of(Resource::NODES, "", name)).await.expect("the node");
+    let stored: Value = serde_json::from_slice(&stored.json).expect("JSON");
+    let pressure = &stored["status"]["conditions"][0];
+    assert_eq!((&pressure["type"], &pressure["status"]), (&json!("MemoryPressure"), &json!("True")), "{stored:#}");
+    node.apply(pod("q", "containers: [{name: c, image: registry.k8s.io/pause}]")).await.expect("applied");
+    let refused = until(&node, "q", "refused", failed).await;
+    let words = "Pod was rejected: The node had condition: [MemoryPressure]. ";
+    assert_eq!(refused.status.as_ref().and_then(|status| status.message.as_deref()), Some(words));
+    let bounded = "containers: [{name: c, image: registry.k8s.io/pause, resources: {requests: {memory: 1Mi}}}]";
+    node.apply(pod("r", bounded)).await.expect("applied");
+    node.wait_ready("r").await.expect("it is let in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn k26_a_running_pod_gets_other_resources_without_a_restart() {
     let capacity = "cpu=2".parse().expect("a capacity");
     let node = Node::builder().resources(capacity).start().expect("a node");
