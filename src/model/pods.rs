@@ -71,6 +71,11 @@ pub fn container<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
     init_containers(spec).iter().chain(&spec.containers).find(|c| c.name == name)
 }
 
+/// Finds an ephemeral container by name.
+pub fn ephemeral<'p>(pod: &'p Pod, name: &str) -> Option<&'p EphemeralContainer> {
+    pod.spec.as_ref()?.ephemeral_containers.iter().flatten().find(|c| c.name == name)
+}
+
 /// An ephemeral container as the container that it is, but for what it is there for.
 pub fn of_ephemeral(container: &EphemeralContainer) -> Container {
     let c = container.clone();

@@ -170,11 +170,19 @@ async fn k55_an_ephemeral_container_sees_its_targets_files_and_network() {
         {"name": "dbg", "image": "busybox", "targetContainerName": "c", "command": ["sh", "-c", look]},
     ]}});
     patch(&node, "p", Subresource::EphemeralContainers, added).await;
-    let ended = |pod: &Pod| {
-        let all = pod.status.as_ref().and_then(|s| s.ephemeral_container_statuses.as_ref());
-        all.is_some_and(|all| all[0].state.as_ref().is_some_and(|state| state.terminated.is_some()))
+    let code = |pod: &Pod, index: usize| {
+        let all = pod.status.as_ref()?.ephemeral_container_statuses.as_ref()?;
+        Some(all.get(index)?.state.as_ref()?.terminated.as_ref()?.exit_code)
     };
-    until(&node, "p", "looked", ended).await;
+    until(&node, "p", "looked", |pod| code(pod, 0).is_some()).await;
     let said = node.logs("p", "dbg").await.expect("its log");
     assert!(said.ends_with("secret\nserved\n"), "{said}");
+    // A second one comes before the first in the spec.
+    let again = json!({"spec": {"ephemeralContainers": [
+        {"name": "more", "image": "busybox", "targetContainerName": "c", "command": ["sh", "-c", "cat /tmp/mine; exit 2"]},
+    ]}});
+    patch(&node, "p", Subresource::EphemeralContainers, again).await;
+    let pod = until(&node, "p", "looked again", |pod| code(pod, 1).is_some()).await;
+    assert_eq!((code(&pod, 0), code(&pod, 1)), (Some(0), Some(2)));
+    assert_eq!(node.logs("p", "more").await.expect("its log"), "secret\n");
 }
