@@ -1,6 +1,6 @@
 //! Static pods: the folder of manifests is the truth, and broken files harm nobody.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -121,13 +121,16 @@ fn what_the_registry_refuses_is_told_of_and_harms_no_other() {
 #[test]
 fn fifty_quick_saves_leave_the_last() {
     let (node, watch) = watched();
+    let begun = Instant::now();
     for number in 0..50 {
         node.place.save("web.yaml", &saying("web", &format!("n{number}")));
     }
+    // What lies further apart than a save takes is no longer quick, which a busy machine may make of it.
+    let apart = begun.elapsed().as_millis() / 30;
     watch.wait_for("Running n49");
     assert_eq!(names(&node), "first-n1 web-n1");
-    let running = told(watch).iter().filter(|line| line.contains(" web-n1 Running")).count();
-    assert!(running < 10, "{running} of fifty came to run");
+    let running = told(watch).iter().filter(|line| line.contains(" web-n1 Running")).count() as u128;
+    assert!(running < 10 + apart, "{running} of fifty came to run");
 }
 
 #[test]
