@@ -116,6 +116,13 @@ impl PodState {
             Event::Resized(resize) => self.resized(resize, &mut told),
             Event::Deleted { grace } => {
                 let by = now.mono + grace;
+                if self.deletion.is_some_and(|earlier| by < earlier.by) {
+                    // A kubelet breaks its ends off and begins them anew.
+                    for (at, container) in self.with_places().filter(|(_, c)| matches!(c.stage, Stage::Stopping { .. }))
+                    {
+                        told.push(Note::normal(at, "Killing", format!("Stopping container {}", container.name)));
+                    }
+                }
                 let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
                 self.deletion = Some(Deletion { by });
             }

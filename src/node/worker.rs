@@ -298,7 +298,8 @@ impl Worker {
                 return;
             }
             // Conditions of others may have come in between; theirs must not be written over.
-            let same = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision: Some(self.object.revision) };
+            let revision = Some(self.object.revision.to_string());
+            let same = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision };
             let update = Update::PodStatus(Box::new(status.clone()));
             match self.shared.control.update(&self.object.key, update, same).await {
                 Ok(object) => {

@@ -70,7 +70,10 @@ impl Registry {
                 pod::bound_to(current, node, self.clock.now().wall).map_err(|message| change::conflict(key, &message))
             }
             Update::Replace { body: Body::Pod(pod), subresource } => {
-                replaced(key, current, (**pod).clone(), *subresource)
+                let mut new = (**pod).clone();
+                identity::check_same(&current.metadata, &mut new.metadata)?;
+                change::check_stated_uid(key, &current.metadata, &new.metadata)?;
+                replaced(key, current, new, *subresource)
             }
             Update::Replace { .. } => {
                 Err(Status::new(Reason::BadRequest, format!("{key} is a pod: only a pod takes its place")))
@@ -167,3 +170,5 @@ impl ControlPlane for Registry {
 mod golden;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod update_tests;

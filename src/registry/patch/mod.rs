@@ -10,19 +10,26 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::identity;
 use crate::control::{Cause, FieldValidation, Patch, PatchKind, Reason, Status};
 
 /// `current` of `kind` as `patch` makes it.
 pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &Patch) -> Result<T, Status> {
     let mut document = serde_json::to_value(current).map_err(Status::internal)?;
-    let before = document.clone();
     match patch.kind {
         PatchKind::Json => operations::apply(&mut document, &patch.body)?,
         PatchKind::Merge => json_patch::merge(&mut document, &object(&patch.body)?),
         PatchKind::StrategicMerge => strategic::apply(kind, &mut document, object(&patch.body)?)?,
     }
+    let owners = document.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    let uid = |owner: &Value| owner["uid"].as_str().unwrap_or_default().to_string();
+    let twins = owners.and_then(|owners| identity::drop_twins(owners, uid, identity::Moment::Patched));
     let refuse = |why: String| {
-        let message = format!("Invalid value: {}: {why}", Value::String(before.to_string()));
+        let shown = match patch.kind {
+            PatchKind::Json | PatchKind::Merge => document.to_string(),
+            PatchKind::StrategicMerge => object(&patch.body).map(|patch| in_gos_notation(&patch)).unwrap_or_default(),
+        };
+        let message = format!("Invalid value: {}: {why}", Value::String(shown));
         Status::invalid("", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])
     };
     let patched: T = serde_json::from_value(document.clone()).map_err(|error| refuse(error.to_string()))?;
@@ -36,11 +43,27 @@ pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &P
     lost("", &document, &kept, &mut unknown);
     let fields: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
     match told {
-        Some(warnings) => warnings.set(fields),
+        Some(warnings) => warnings.set(fields.into_iter().chain(twins).collect()),
         None if fields.is_empty() => {}
         None => return Err(refuse(format!("strict decoding error: {}", fields.join(", ")))),
     }
     Ok(patched)
+}
+
+/// A value as Go prints it with `%+v`: in Kubernetes, a strategic patch is shown so, and others' outcome as JSON.
+fn in_gos_notation(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(items) => format!("[{}]", items.iter().map(in_gos_notation).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            let fields = fields.into_iter().map(|(name, value)| format!("{name}:{}", in_gos_notation(value)));
+            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
+        }
+    }
 }
 
 fn bad_patch(why: impl std::fmt::Display) -> Status {

@@ -1,3 +1,4 @@
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::*;
@@ -122,4 +123,28 @@ fn copies_of_copies_are_bounded_as_in_kubernetes() {
     assert!(refused.message.contains("exceeding the limit 3145728"), "{}", refused.message);
     let few = format!("[{}]", operations[..5].join(","));
     super::operations::apply(&mut serde_json::json!({}), few.as_bytes()).expect("a few are fine");
+}
+
+#[test]
+fn unknown_fields_are_refused_with_what_came_of_the_patch_or_the_patch_itself() {
+    let pod = || serde_json::from_value::<Pod>(json!({"metadata": {"name": "p"}})).expect("a pod");
+    let unknown = json!({"spec": {"nope": {"b": [1, "x", null], "a": 1.5}, "containers": []}});
+    let add = json!([{"op": "add", "path": "/spec", "value": unknown["spec"]}]);
+    let outcome = r#""{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[],\"nope\""#;
+    let merged = outcome.replace(",null", "");
+    for (kind, patch, shown) in [
+        (PatchKind::Json, &add, outcome),
+        (PatchKind::Merge, &unknown, merged.as_str()),
+        (
+            PatchKind::StrategicMerge,
+            &unknown,
+            r#""map[spec:map[containers:[] nope:map[a:1.5 b:[1 x <nil>]]]]": strict decoding error: unknown field \"spec.nope\""#,
+        ),
+    ] {
+        let body = patch.to_string().into_bytes();
+        let refused = apply("Pod", &pod(), &Patch { kind, body, field_validation: FieldValidation::Strict });
+        let message = refused.expect_err("unknown").message;
+        let start = format!(" \"\" is invalid: patch: Invalid value: {shown}");
+        assert!(message.starts_with(&start.replace("field \\\"spec.nope\\\"", "field \"spec.nope\"")), "{message}");
+    }
 }

@@ -1,8 +1,10 @@
 //! The rules of Pods: creation, binding, status, deletion.
 
+pub mod app_armor;
 mod canonical;
 mod defaults;
 mod internal;
+mod label_keys;
 mod qos;
 mod resize;
 mod status;
@@ -33,6 +35,8 @@ pub(super) fn prepare(mut pod: Pod, settings: &admission::Settings, now: Timesta
     defaults::apply(&mut pod);
     canonical::apply(&mut pod);
     admission::admit(&mut pod, settings)?;
+    label_keys::merge(&mut pod);
+    app_armor::adopt(&mut pod);
     pod.status = Some(PodStatus {
         phase: Some("Pending".into()),
         qos_class: pod.spec.as_ref().map(|spec| qos::class(spec).to_string()),

@@ -11,7 +11,8 @@ pub const MIRROR: &str = "kubernetes.io/config.mirror";
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+/// Before a container's name: its AppArmor profile.
+pub const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 fn all_containers(spec: &PodSpec) -> impl Iterator<Item = (&'static str, usize, &Container)> {
     let init = pods::init_containers(spec).iter().enumerate().map(|(i, c)| ("initContainers", i, c));
