@@ -25,7 +25,9 @@ impl PodState {
     /// the QoS class) stays.
     pub fn status(&self, pod: &Pod, host_ip: &str, now: Timestamp) -> PodStatus {
         let previous = pod.status.as_ref();
-        let generation = pod.metadata.generation;
+        // A kubelet takes in nothing of a pod that is over.
+        let last = previous.and_then(|status| status.observed_generation).filter(|_| self.sandbox == Sandbox::Gone);
+        let generation = last.or(pod.metadata.generation);
         let spec = pod.spec.as_ref();
         let mut status = previous.cloned().unwrap_or_default();
         status.observed_generation = generation;

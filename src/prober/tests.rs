@@ -257,9 +257,11 @@ mod hooks {
                 stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").await.expect("written");
             }
         });
+        pod.answer(8083, |_| "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12".into());
         let fallback = "got HTTP response, retry with HTTP succeeded";
         for (get, verdict) in [
             (json!({"port": 8080}), Verdict::Success(String::new())),
+            (json!({"port": 8083}), Verdict::Success(String::new())),
             (
                 json!({"port": 8081, "scheme": "HTTPS", "httpHeaders": [{"name": "Authorization", "value": "a"}]}),
                 Verdict::Warning(format!("request to HTTPS lifecycle hook 10.88.0.2:8081 {fallback}")),

@@ -154,6 +154,7 @@ fn k55_a_finished_pod_takes_no_ephemeral_container_even_after_its_node_was_resta
     let play = Play::new("restartPolicy: Never, containers: [{name: c}]").with("c", Script::ends(2.0, 0));
     let play = play.at(9.0, Act::Debug("e")).at(20.0, Act::NodeRestarts).until(60.0);
     assert_eq!((play.phase(), play.status().ephemeral_container_statuses.as_ref()), ("Succeeded", None));
+    assert_eq!(play.status().observed_generation, Some(1), "the spec that it ended with");
     assert!(play.when("start e").is_empty());
 }
 
