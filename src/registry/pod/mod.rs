@@ -9,6 +9,7 @@ mod status;
 pub mod totals;
 mod update;
 mod validation;
+pub mod warnings;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
