@@ -58,8 +58,12 @@ impl Change<'_> {
             let words = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(Reason::BadRequest, words));
         }
-        if let Body::Pod(pod) = &new {
-            self.judge(pod)?;
+        if let Body::Pod(pod) = &new
+            && let Err(cannot) = self.judge(pod)
+        {
+            // What no server would take is told before what this one can't do.
+            self.control(true).create(new).await?;
+            return Err(cannot);
         }
         let object = self.control(options.dry_run).create(new).await?;
         if object.key.resource == Resource::PODS {
@@ -126,6 +130,13 @@ impl Change<'_> {
         let options = WriteOptions::of("CreateOptions", &self.ask.params)?;
         let notation = body::notation(self.media)?;
         let binding = body::object::<Binding>("v1", "Binding", notation, &self.body).await?.object;
+        if binding.metadata.name.as_deref() != Some(name) {
+            return Err(Status::new(Reason::BadRequest, "name in URL does not match name in Binding object"));
+        }
+        if let Some(kind) = binding.target.kind.filter(|kind| !["", "Node"].contains(&kind.as_str())) {
+            let why = format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
+            return Err(Status::new(Reason::BadRequest, why));
+        }
         let node = binding.target.name.unwrap_or_default();
         if node.is_empty() {
             return Err(Status::new(Reason::BadRequest, "target.name: Required value"));

@@ -153,7 +153,7 @@ fn what_cannot_be_read_or_run_is_refused_in_words() {
             "the namespace of the provided object does not match",
         ),
         ("", YAML, "spec: {}".into(), 422, "metadata.name: Required value: name or generateName is required"),
-        ("?dryRun=Half", YAML, pod(""), 422, "dryRun: Unsupported value: \"Half\": supported values: \"All\""),
+        ("?dryRun=Half", YAML, pod(""), 422, "dryRun: Unsupported value: [\"Half\"]: supported values: \"All\""),
     ] {
         let answer = served.sent("POST", &format!("{PODS}{query}"), media, &body);
         refused(&answer, code, words);
@@ -199,7 +199,8 @@ fn pods_are_deleted_one_by_one_or_by_labels_and_bound_and_evicted() {
     }
     let tried = served.request("DELETE", &format!("{PODS}/c?dryRun=All"), "");
     assert_eq!((tried.code, &tried.json()["metadata"]["name"]), (200, &json!("c")));
-    let binding = json!({"kind": "Binding", "apiVersion": "v1", "target": {"kind": "Node", "name": "ghost"}});
+    let target = json!({"kind": "Node", "name": "ghost"});
+    let binding = json!({"kind": "Binding", "apiVersion": "v1", "metadata": {"name": "c"}, "target": target});
     let bound = served.sent("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string());
     assert_eq!((bound.code, &bound.json()["status"]), (201, &json!("Success")), "{}", bound.text());
     refused(&served.sent("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string()), 409, "already assigned");

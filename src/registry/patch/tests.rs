@@ -94,10 +94,27 @@ fn patches_that_make_no_sense_are_refused() {
             400,
             "map: map in list containers does not contain declared merge key: name",
         ),
+        (
+            PatchKind::StrategicMerge,
+            json!({"spec": {"$setElementOrder/containers": [{"name": "d"}],
+                "containers": [{"name": "c", "image": "x"}]}}),
+            400,
+            "The order in patch list:\n[map[image:x name:c]]\n doesn't match $setElementOrder list:\n[map[name:d]]\n",
+        ),
         (PatchKind::StrategicMerge, json!({"metadata": {"$patch": "sideways"}}), 400, "Unknown patch type: sideways"),
         (PatchKind::Merge, json!([]), 400, "error decoding patch: wanted an object"),
         (PatchKind::Json, json!([{"op": "remove", "path": "/spec/nope"}]), 422, "the server rejected our request"),
-        (PatchKind::Json, json!([{"op": "sing"}]), 400, "error decoding patch"),
+        (PatchKind::Json, json!([{"op": "sing", "path": "/a"}]), 422, "the server rejected our request"),
+        (PatchKind::Json, json!([{"op": "remove"}]), 422, "the server rejected our request"),
+        (PatchKind::Json, json!([{"op": "replace", "path": "", "value": {}}]), 422, "the server rejected our request"),
+        (PatchKind::Json, json!([{"op": 1}]), 400, "error decoding patch"),
+        (PatchKind::Json, json!({"op": "sing"}), 400, "error decoding patch"),
+        (
+            PatchKind::Json,
+            vec![json!({"op": "sing"}); 10_001].into(),
+            413,
+            "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001",
+        ),
     ] {
         let status = patched(kind, pod.clone(), patch).expect_err(words);
         assert_eq!(status.reason.code(), code, "{words}");
