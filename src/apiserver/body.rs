@@ -92,6 +92,23 @@ pub async fn object<T: DeserializeOwned + Send + 'static>(
     read.map_err(|unreadable| refusal(version, kind, unreadable))
 }
 
+/// The same in whichever of `versions` it is written; the first is the usual one.
+pub async fn object_of_any<T: DeserializeOwned + Send + 'static>(
+    versions: &[&str],
+    kind: &'static str,
+    notation: Notation,
+    text: &Bytes,
+) -> Result<Sent<T>, Status> {
+    let (usual, others) = versions.split_first().unwrap_or((&"v1", &[]));
+    let read = object(usual, kind, notation, text).await;
+    for version in others.iter().filter(|_| read.is_err()) {
+        if let Ok(other) = object(version, kind, notation, text).await {
+            return Ok(other);
+        }
+    }
+    read
+}
+
 /// Reads `text` as an object of `resource`.
 pub async fn stored_object(resource: Resource, notation: Notation, text: &Bytes) -> Result<Sent<Body>, Status> {
     match resource {

@@ -74,6 +74,7 @@ impl ListOptions {
             (Some(revision), _) if revision > 0 => Freshness::NotOlderThan(revision),
             _ => Freshness::Now,
         };
+        seconds(params)?;
         let limit = number(params, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
         Ok(ListOptions { freshness, limit, start })
     }
@@ -85,74 +86,91 @@ impl WatchOptions {
         check(params, true)?;
         let initial = params.flag("sendInitialEvents");
         let bookmarks = params.flag("allowWatchBookmarks");
-        if initial && !bookmarks {
-            let message = "Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true";
-            return Err(invalid(vec![forbidden("sendInitialEvents", message)]));
-        }
         let from = revision(params)?.filter(|revision| *revision > 0 && !initial);
-        let asked = number(params, "timeoutSeconds")?.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0);
+        let asked = seconds(params)?;
         let timeout = asked.map_or(WATCH_TIMEOUT, Duration::from_secs);
-        Ok(WatchOptions { from, mark_initial_end: initial, bookmarks, timeout })
+        Ok(WatchOptions { from, mark_initial_end: initial && bookmarks, bookmarks, timeout })
     }
 }
 
 /// The rules that `ListOptions` as a whole obey (`meta/internalversion/validation`).
 fn check(params: &Params, watch: bool) -> Result<(), Status> {
-    let initial = params.get("sendInitialEvents").is_some();
-    let revision = params.get("resourceVersion");
-    let found = params.get("resourceVersionMatch");
-    let rule = |message: &str| Err(invalid(vec![forbidden("resourceVersionMatch", message)]));
-    if watch {
-        match (initial, found) {
-            (true, Some("NotOlderThan")) | (false, None) => return Ok(()),
-            (true, _) => {
-                return rule("Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-            }
-            (false, Some(_)) => {
-                return rule(
-                    "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                );
-            }
-        }
-    }
-    if let Some(found) = found {
+    let causes = if watch { faults_of_watch(params) } else { faults_of_list(params) };
+    if causes.is_empty() { Ok(()) } else { Err(invalid(causes)) }
+}
+
+const MATCH: &str = "resourceVersionMatch";
+
+fn faults_of_list(params: &Params) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if let Some(found) = params.get(MATCH) {
+        let revision = params.get("resourceVersion");
         if revision.is_none() {
-            return rule("Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
+            causes.push(forbidden(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
         }
         if params.get("continue").is_some() {
-            return rule("Forbidden: resourceVersionMatch is forbidden when continue is provided");
+            causes.push(forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"));
         }
-        if !["Exact", "NotOlderThan"].contains(&found) {
-            let message = format!("Unsupported value: {found:?}: supported values: \"Exact\", \"NotOlderThan\"");
-            let field = "resourceVersionMatch".into();
-            return Err(invalid(vec![Cause { field, reason: "FieldValueNotSupported", message }]));
-        }
+        causes.extend(not_among(found, &["Exact", "NotOlderThan", ""]));
         if found == "Exact" && revision == Some("0") {
-            return rule("Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            causes.push(forbidden(MATCH, why));
         }
     }
-    if initial {
-        let message = "Forbidden: sendInitialEvents is forbidden for list";
-        return Err(invalid(vec![forbidden("sendInitialEvents", message)]));
+    if params.get("sendInitialEvents").is_some() {
+        causes.push(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
     }
-    Ok(())
+    causes
+}
+
+fn faults_of_watch(params: &Params) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let initial = params.get("sendInitialEvents").is_some();
+    let found = params.get(MATCH);
+    if initial && found != Some("NotOlderThan") {
+        causes.push(forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+    }
+    if let Some(found) = found {
+        if !initial {
+            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            causes.push(forbidden(MATCH, why));
+        }
+        causes.extend(not_among(found, &["NotOlderThan"]));
+        if params.get("continue").is_some() {
+            causes.push(forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"));
+        }
+    }
+    causes
+}
+
+/// What is wrong with a `resourceVersionMatch` that is none of these.
+fn not_among(found: &str, supported: &[&str]) -> Option<Cause> {
+    let names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
+    let message = format!("Unsupported value: {found:?}: supported values: {}", names.join(", "));
+    let cause = || Cause { field: MATCH.into(), reason: "FieldValueNotSupported", message };
+    (!supported.contains(&found)).then(cause)
 }
 
 fn forbidden(field: &str, message: &str) -> Cause {
-    Cause { field: field.into(), reason: "FieldValueForbidden", message: message.into() }
+    Cause { field: field.into(), reason: "FieldValueForbidden", message: format!("Forbidden: {message}") }
 }
 
 fn invalid(causes: Vec<Cause>) -> Status {
     Status::invalid("ListOptions.meta.k8s.io", "", causes).in_group("meta.k8s.io").about("ListOptions", "")
 }
 
-/// A real server answers 500 to what is no number; it is the request that is bad.
-fn revision(params: &Params) -> Result<Option<Revision>, Status> {
+/// The revision that is asked for. A real server answers 500 to what is no number; it is the request that is bad.
+pub fn revision(params: &Params) -> Result<Option<Revision>, Status> {
     let Some(text) = params.get("resourceVersion") else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
         let message = format!("resourceVersion: Invalid value: {text:?}: must be one that an earlier answer told");
         Status::new(Reason::BadRequest, message)
     })
+}
+
+/// How long it may take, where the client says so.
+fn seconds(params: &Params) -> Result<Option<u64>, Status> {
+    Ok(number(params, "timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0))
 }
 
 fn number(params: &Params, name: &str) -> Result<Option<i64>, Status> {
@@ -239,7 +257,13 @@ mod tests {
     fn what_contradicts_itself_is_refused() {
         for (query, message) in [
             ("resourceVersionMatch=Exact", "resourceVersionMatch is forbidden unless resourceVersion is provided"),
-            ("resourceVersion=1&resourceVersionMatch=Best", "supported values: \"Exact\", \"NotOlderThan\""),
+            ("resourceVersion=1&resourceVersionMatch=Best", "supported values: \"Exact\", \"NotOlderThan\", \"\""),
+            (
+                "resourceVersionMatch=Foo",
+                "[resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided, \
+                 resourceVersionMatch: Unsupported value: \"Foo\": supported values:",
+            ),
+            ("timeoutSeconds=abc", "must be a whole number"),
             ("resourceVersion=0&resourceVersionMatch=Exact", "is forbidden for resourceVersion \"0\""),
             ("sendInitialEvents=true", "sendInitialEvents is forbidden for list"),
             ("resourceVersion=abc", "must be one that an earlier answer told"),
@@ -252,13 +276,23 @@ mod tests {
             assert!(refused.contains(message), "{query}: {refused}");
         }
         let watch = |query: &str| WatchOptions::of(&Params::of(Some(query)));
-        for query in [
-            "sendInitialEvents=true",
-            "resourceVersionMatch=NotOlderThan",
-            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+        let (needed, needs) =
+            ("Forbidden: sendInitialEvents requires", "Forbidden: resourceVersionMatch is forbidden for");
+        let unsupported = "Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
+        for (query, causes) in [
+            ("sendInitialEvents=true", &[needed][..]),
+            ("resourceVersionMatch=NotOlderThan", &[needs]),
+            ("resourceVersionMatch=Exact", &[needs, unsupported]),
+            ("sendInitialEvents=true&resourceVersionMatch=Exact", &[needed, unsupported]),
         ] {
-            assert_eq!(watch(query).expect_err(query).reason, Reason::Invalid, "{query}");
+            let refused = watch(query).expect_err(query);
+            let told: Vec<&str> = refused.causes.iter().map(|cause| cause.message.as_str()).collect();
+            let same =
+                told.len() == causes.len() && told.iter().zip(causes).all(|(told, cause)| told.starts_with(cause));
+            assert!(same, "{query}: {told:?}");
         }
+        let unmarked = watch("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").expect("a watch");
+        assert!(!unmarked.mark_initial_end, "who reads no bookmarks gets none");
         assert_eq!(watch("resourceVersion=7").map(|o| o.from), Ok(Some(7)));
     }
 

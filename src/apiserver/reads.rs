@@ -1,5 +1,6 @@
 //! What a request is about; get, list, watch and log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -8,17 +9,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 
 use super::accept::Asked;
 use super::logs::LogOptions;
-use super::options::{Continue, Freshness, ListOptions, WatchOptions, too_new};
+use super::options::{self, Continue, Freshness, ListOptions, WatchOptions, too_new};
 use super::representation::Representation;
 use super::request::Params;
 use super::routes::Api;
 use super::served::Served;
 use super::watch;
-use crate::control::{Key, List, Reason, Scope, Status};
+use crate::control::{Key, List, Object, Reason, Revision, Scope, Status};
 use crate::model::pods;
 use crate::model::selector::{FieldSelector, Selector};
 
-/// How long a list may wait for a revision that is yet to come.
+/// How long a reader may wait for a revision that is yet to come.
 const FUTURE: Duration = Duration::from_secs(3);
 
 /// What a request is about.
@@ -39,6 +40,9 @@ impl Ask<'_> {
     /// One object.
     pub async fn one(&self, name: &str) -> Result<Response, Status> {
         let form = self.form(Asked::Object)?;
+        if let Some(revision) = options::revision(&self.params)? {
+            self.wait_for(revision).await?;
+        }
         let object = self.api.control.get(&self.key(name)).await?;
         form.one(&object)
     }
@@ -46,21 +50,25 @@ impl Ask<'_> {
     /// All objects, or a part of them.
     pub async fn list(&self) -> Result<Response, Status> {
         let form = self.form(Asked::List)?;
-        let scope = self.scope()?;
+        let (items, metadata) = self.selected().await?;
+        form.list(&items, &metadata)
+    }
+
+    /// The part of a list that the parameters ask for, and what is told of the list.
+    pub async fn selected(&self) -> Result<(Vec<Arc<Object>>, ListMeta), Status> {
         let options = ListOptions::of(&self.params)?;
-        let List { items, revision } = self.objects(&scope, options.freshness).await?;
-        let after = |start: &Continue| {
-            items.partition_point(|o| {
-                (&*o.key.namespace, &*o.key.name) <= (start.after.0.as_str(), start.after.1.as_str())
-            })
-        };
-        let begin = options.start.as_ref().map_or(0, after);
-        let rest = items.get(begin..).unwrap_or_default();
-        let part = rest.get(..options.limit.unwrap_or(rest.len())).unwrap_or(rest);
+        let scope = self.scope()?;
+        let List { mut items, revision } = self.objects(&scope, options.freshness).await?;
+        if let Some(Continue { after: (namespace, name), .. }) = &options.start {
+            let begin =
+                items.partition_point(|o| (&*o.key.namespace, &*o.key.name) <= (namespace.as_str(), name.as_str()));
+            items.drain(..begin);
+        }
+        let left = options.limit.map_or(0, |limit| items.len().saturating_sub(limit));
+        items.truncate(items.len() - left);
         // Later parts keep the revision of the first: a watch from there tells what changed meanwhile.
         let revision = options.start.map_or(revision, |start| start.revision);
-        let left = rest.len() - part.len();
-        let next = part
+        let next = items
             .last()
             .filter(|_| left > 0)
             .map(|last| Continue { revision, after: (last.key.namespace.to_string(), last.key.name.to_string()) });
@@ -71,7 +79,7 @@ impl Ask<'_> {
             remaining_item_count: i64::try_from(left).ok().filter(|left| *left > 0 && scope.is_whole()),
             ..ListMeta::default()
         };
-        form.list(part, &metadata)
+        Ok((items, metadata))
     }
 
     /// Changes as they come.
@@ -132,20 +140,25 @@ impl Ask<'_> {
             Freshness::Now => return self.api.control.list(scope).await,
             Freshness::NotOlderThan(revision) | Freshness::Exact(revision) => revision,
         };
+        self.wait_for(wanted).await?;
+        match freshness {
+            Freshness::Exact(revision) => self.api.control.list_at(scope, revision).await,
+            Freshness::Now | Freshness::NotOlderThan(_) => self.api.control.list(scope).await,
+        }
+    }
+
+    /// Waits until there is such a revision, though not for long.
+    async fn wait_for(&self, wanted: Revision) -> Result<(), Status> {
         let deadline = tokio::time::Instant::now() + FUTURE;
         loop {
             let current = self.api.control.revision().await?;
             if current >= wanted {
-                break;
+                return Ok(());
             }
             if tokio::time::Instant::now() >= deadline {
                 return Err(too_new(wanted, current));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        match freshness {
-            Freshness::Exact(revision) => self.api.control.list_at(scope, revision).await,
-            Freshness::Now | Freshness::NotOlderThan(_) => self.api.control.list(scope).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::answer::{self, JSON};
-use super::options::{WatchOptions, too_new};
+use super::options::WatchOptions;
 use super::representation::Representation;
 use crate::clock::Clock;
 use crate::control::{ChangeKind, ControlPlane, List, Reason, Revision, Scope, Status, WatchEvent, WatchStream};
@@ -70,10 +70,6 @@ async fn begin(control: &dyn ControlPlane, scope: &Scope, options: &WatchOptions
         let changes = open(control, scope, list.revision).await?;
         return Ok(Begun { list: Some(list), changes });
     };
-    let current = control.revision().await?;
-    if from > current {
-        return Err(too_new(from, current));
-    }
     Ok(Begun { list: None, changes: open(control, scope, from).await? })
 }
 

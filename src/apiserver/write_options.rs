@@ -70,17 +70,16 @@ impl DeleteRequest {
         let options = if text.trim_ascii().is_empty() { of_params(params)? } else { of_body(media, text).await? };
         let mut causes = Vec::new();
         // Pods own nothing that lives on without them: any policy that Kubernetes knows will do.
-        match (options.orphan_dependents, options.propagation_policy.as_deref()) {
-            (Some(_), Some(policy)) => {
+        if let Some(policy) = options.propagation_policy.as_deref() {
+            if options.orphan_dependents.is_some() {
                 let why = "orphanDependents and deletionPropagation cannot be both set";
                 let message = format!("Invalid value: {policy:?}: {why}");
                 causes.push(Cause { field: "propagationPolicy".into(), reason: "FieldValueInvalid", message });
             }
-            (None, Some(policy)) if !["Foreground", "Background", "Orphan"].contains(&policy) => {
+            if !["Foreground", "Background", "Orphan"].contains(&policy) {
                 let supported = r#""Foreground", "Background", "Orphan", "nil""#;
                 causes.push(not_supported("propagationPolicy", policy, supported));
             }
-            _ => {}
         }
         let asked = match &options.dry_run {
             Some(asked) => asked.iter().map(String::as_str).collect(),
@@ -91,11 +90,7 @@ impl DeleteRequest {
             return Err(invalid("DeleteOptions", causes));
         }
         let wanted = options.preconditions.unwrap_or_default();
-        let revision = wanted.resource_version.as_deref().filter(|text| !text.is_empty()).map(|text| {
-            let wrong = format!("preconditions.resourceVersion: Invalid value: {text:?}: must be one of this server's");
-            text.parse().map_err(|_| Status::new(Reason::BadRequest, wrong))
-        });
-        let preconditions = Preconditions { uid: wanted.uid, revision: revision.transpose()? };
+        let preconditions = Preconditions { uid: wanted.uid, revision: wanted.resource_version };
         let options = DeleteOptions { grace_seconds: options.grace_period_seconds, preconditions };
         Ok(DeleteRequest { options, dry_run })
     }
@@ -120,17 +115,9 @@ fn of_params(params: &Params) -> Result<meta::DeleteOptions, Status> {
 }
 
 async fn of_body(media: Option<&str>, text: &Bytes) -> Result<meta::DeleteOptions, Status> {
-    let notation = body::notation(media)?;
     // Every group has them under its own version.
     let versions = ["v1", "meta.k8s.io/v1", "policy/v1"];
-    let mut read = body::object::<meta::DeleteOptions>("v1", "DeleteOptions", notation, text).await;
-    for version in versions.into_iter().skip(1).filter(|_| read.is_err()) {
-        if let Ok(options) = body::object(version, "DeleteOptions", notation, text).await {
-            read = Ok(options);
-            break;
-        }
-    }
-    read.map(|sent| sent.object)
+    body::object_of_any(&versions, "DeleteOptions", body::notation(media)?, text).await.map(|sent| sent.object)
 }
 
 /// A name of whoever manages fields; none is fine.
@@ -200,8 +187,8 @@ mod tests {
 
     #[tokio::test]
     async fn options_of_deletions_come_in_the_body_or_the_parameters() {
-        let options = |grace_seconds, uid: Option<&str>, revision| {
-            let preconditions = Preconditions { uid: uid.map(Into::into), revision };
+        let options = |grace_seconds, uid: Option<&str>, revision: Option<&str>| {
+            let preconditions = Preconditions { uid: uid.map(Into::into), revision: revision.map(Into::into) };
             DeleteOptions { grace_seconds, preconditions }
         };
         for (query, body, want, dry) in [
@@ -216,7 +203,7 @@ mod tests {
             (
                 "gracePeriodSeconds=5",
                 r#"{"apiVersion":"meta.k8s.io/v1","dryRun":["All"],"preconditions":{"uid":"u","resourceVersion":"7"}}"#,
-                options(None, Some("u"), Some(7)),
+                options(None, Some("u"), Some("7")),
                 true,
             ),
         ] {
@@ -230,7 +217,6 @@ mod tests {
             ("orphanDependents=true&propagationPolicy=Orphan", "", 422),
             ("dryRun=All&dryRun=", "", 422),
             ("", "{\"dryRun\": [\"Some\"]}", 422),
-            ("", "{\"preconditions\": {\"resourceVersion\": \"x\"}}", 400),
             ("", "{\"kind\": \"Pod\"}", 400),
             ("", "[", 400),
         ] {
@@ -238,5 +224,10 @@ mod tests {
             let read = DeleteRequest::of(&params, None, &Bytes::copy_from_slice(body.as_bytes())).await;
             assert_eq!(read.expect_err(query).reason.code(), code, "{query} {body}");
         }
+        let params = Params::of(Some("orphanDependents=true&propagationPolicy=X&dryRun=Y"));
+        let refused = DeleteRequest::of(&params, None, &Bytes::new()).await.expect_err("three faults");
+        let told: Vec<_> = refused.causes.iter().map(|cause| (cause.field.as_str(), cause.reason)).collect();
+        let (policy, unknown) = ("propagationPolicy", "FieldValueNotSupported");
+        assert_eq!(told, [(policy, "FieldValueInvalid"), (policy, unknown), ("dryRun", unknown)]);
     }
 }

@@ -6,8 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::{Binding, Pod};
-use k8s_openapi::api::policy::v1::Eviction;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as meta, ObjectMeta};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -16,7 +15,7 @@ use super::reads::Ask;
 use super::write_options::{DeleteRequest, Validation, WriteOptions};
 use super::{answer, body};
 use crate::control::{
-    Body, ControlPlane, Deleted, FieldValidation, Key, List, Object, Patch, PatchKind, Preconditions, Reason, Resource,
+    Body, ControlPlane, Deleted, FieldValidation, Key, Object, Patch, PatchKind, Preconditions, Reason, Resource,
     Status, Subresource, Update, Warnings,
 };
 use crate::model::pods;
@@ -34,6 +33,15 @@ pub struct Change<'r> {
     pub body: Bytes,
     /// What the client should know, whatever the answer.
     pub warnings: Warnings,
+}
+
+/// An Eviction, whose versions are alike but for their names.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Eviction {
+    #[serde(default)]
+    metadata: ObjectMeta,
+    delete_options: Option<meta::DeleteOptions>,
 }
 
 /// The part of an object that `name` stands for; `None` for what is no part of it.
@@ -109,11 +117,11 @@ impl Change<'_> {
         }
     }
 
-    /// Deletes all objects that the parameters select, and answers with them.
+    /// Deletes all objects that the parameters select, or the part of them that is asked for, and answers with them.
     pub async fn delete_all(&self) -> Result<Response, Status> {
         let form = self.ask.form(Asked::List)?;
+        let (items, metadata) = self.ask.selected().await?;
         let DeleteRequest { options, dry_run } = DeleteRequest::of(&self.ask.params, self.media, &self.body).await?;
-        let List { items, revision } = self.ask.api.control.list(&self.ask.scope()?).await?;
         let control = self.control(dry_run);
         for object in &items {
             match control.delete(&object.key, options.clone()).await {
@@ -121,7 +129,6 @@ impl Change<'_> {
                 _ => {}
             }
         }
-        let metadata = ListMeta { resource_version: Some(revision.to_string()), ..ListMeta::default() };
         form.list(&items, &metadata)
     }
 
@@ -150,13 +157,18 @@ impl Change<'_> {
     /// Ends a pod for whoever empties its node. There are no disruption budgets that could forbid it.
     pub async fn evict(&self, name: &str) -> Result<Response, Status> {
         let options = WriteOptions::of("CreateOptions", &self.ask.params)?;
-        let key = self.ask.key(name);
-        let pod = self.ask.api.control.get(&key).await?;
-        let notation = body::notation(self.media)?;
-        let eviction = body::object::<Eviction>("policy/v1", "Eviction", notation, &self.body).await?.object;
-        if eviction.metadata.name.as_deref().is_some_and(|said| said != name) {
+        let versions = ["policy/v1", "policy/v1beta1"];
+        let read = body::object_of_any::<Eviction>(&versions, "Eviction", body::notation(self.media)?, &self.body);
+        let eviction = read.await?.object;
+        let said = eviction.metadata.namespace.as_deref().filter(|said| !said.is_empty());
+        if said.is_some_and(|said| Some(said) != self.ask.namespace) {
+            return Err(identity::other_namespace());
+        }
+        if eviction.metadata.name.as_deref() != Some(name) {
             return Err(Status::new(Reason::BadRequest, "name in URL does not match name in Eviction object"));
         }
+        let key = self.ask.key(name);
+        let pod = self.ask.api.control.get(&key).await?;
         let wish = serde_json::to_vec(&eviction.delete_options.unwrap_or_default()).map_err(Status::internal)?;
         let DeleteRequest { options: deletion, dry_run } =
             DeleteRequest::of(&self.ask.params, None, &wish.into()).await?;

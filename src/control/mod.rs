@@ -132,8 +132,8 @@ pub enum Update {
 pub struct Preconditions {
     /// Its `metadata.uid`; another one is refused with 409 `Conflict`, `None` takes any.
     pub uid: Option<String>,
-    /// Its revision; another one is refused with 409 `Conflict`, `None` takes any.
-    pub revision: Option<Revision>,
+    /// Its `metadata.resourceVersion`, as clients write it; another one is refused with 409 `Conflict`, `None` takes any.
+    pub revision: Option<String>,
 }
 
 /// How to delete.

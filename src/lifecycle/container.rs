@@ -2,104 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 
 use super::backoff::{Backoff, ImageBackoff};
 use super::policy::{Kind, Next, Policy, RestartPolicy};
 use super::probes::Probes;
-use super::stop::Stop;
+use super::stage::{Cut, Ended, Outcome, Since, Stage, Trouble};
 use super::{Now, Role};
-
-/// An attempt that is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// The exit code that Kubernetes shows: 128 + n for signal n.
-    pub code: i32,
-    /// `Completed`, `Error`, `OOMKilled`, `StartError` or, when it was lost, `ContainerStatusUnknown`.
-    pub reason: String,
-    /// What there is to say beside code and reason.
-    pub message: Option<String>,
-    /// When it began; `None` for one that never ran.
-    pub started_at: Option<Timestamp>,
-    /// When it was over, as the status shows it.
-    pub finished_at: Timestamp,
-    /// The same moment, for intervals.
-    pub finished: Duration,
-    /// As the status shows it (`wasmpod://…`); empty where none is known.
-    pub container_id: String,
-    /// What it ended of.
-    pub(super) of: Cut,
-}
-
-/// What an attempt ended of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// It ended by itself or with its pod.
-    Nothing,
-    /// A probe failed that restarts it.
-    Probe,
-    /// Its postStart hook failed; the container waits with that for its next attempt.
-    Hook(Trouble),
-}
-
-/// Why a container can't start now; it is tried again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// `ErrImagePull`, `CreateContainerConfigError`, …
-    pub reason: String,
-    /// The trouble in words, as the waiting container shows it.
-    pub message: String,
-}
-
-/// When an attempt began.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Since {
-    pub(super) wall: Timestamp,
-    pub(super) mono: Duration,
-}
-
-/// Where a container stands. What belongs to a stage lives in it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Stage {
-    /// Its turn has not come, or the last start failed and is tried again at the given time.
-    Waiting {
-        trouble: Option<(Trouble, Duration)>,
-    },
-    /// The node was told to start it.
-    Starting,
-    /// It runs, and its postStart hook does; nothing of it is shown yet.
-    PostStart {
-        since: Since,
-    },
-    Running {
-        since: Since,
-    },
-    /// Brought to its end.
-    Stopping {
-        since: Since,
-        stop: Stop,
-        shown: bool,
-    },
-    Exited(Ended),
-    /// Ended, and waits for its next attempt.
-    BackOff {
-        ended: Ended,
-        delay: Duration,
-        shown: Shown,
-    },
-    /// Ended, and begins again as soon as its turn has come, whatever policy and back-off say.
-    Due(Ended),
-}
-
-/// What of a back-off has been told.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Shown {
-    /// Whether the status shows the wait, rather than the end before it.
-    pub(super) waits: bool,
-    /// When the next event about it is due.
-    pub(super) tell_at: Duration,
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Container {
@@ -116,6 +25,8 @@ pub(super) struct Container {
     pub(super) attempt: u32,
     /// Attempts that were made, less the first.
     pub(super) restarts: u32,
+    /// Whether the current attempt is one more of them, once it is shown.
+    restarted: bool,
     /// The attempt before the one that the stage tells of.
     pub(super) previous: Option<Ended>,
     /// The trouble that the current start tries to overcome; shown until it has.
@@ -157,6 +68,8 @@ pub(super) enum Release {
     Free,
 }
 
+/// The reason of an attempt whose program could not be run (K45).
+const START_ERROR: &str = "StartError";
 /// A container's readiness is asked for so long after it began, whatever its probe's period: a kubelet's loop
 /// looks once a second, and what is asked before it can listen would be asked again only a period later.
 const FIRST_READINESS: Duration = Duration::from_millis(500);
@@ -202,6 +115,7 @@ impl Container {
             stage: Stage::Waiting { trouble: None },
             attempt: 0,
             restarts: 0,
+            restarted: false,
             previous: None,
             retries: None,
             replaces: None,
@@ -264,7 +178,7 @@ impl Container {
     /// The exit code with which it has run its course, if it has.
     pub(super) fn finished(&self) -> Option<i32> {
         match &self.stage {
-            Stage::Exited(ended) => (self.policy.after(ended.code) == Next::Nothing).then_some(ended.code),
+            Stage::Exited(ended) => (self.after(ended) == Next::Nothing).then_some(ended.code),
             Stage::Waiting { .. }
             | Stage::Starting
             | Stage::PostStart { .. }
@@ -278,6 +192,14 @@ impl Container {
     /// Whether it runs only until it has been ended for a probe that it failed (K63).
     pub(super) fn has_failed_for_good(&self) -> bool {
         self.running().is_some() && self.probes.failed().is_some() && !self.policy.restarts_failures()
+    }
+
+    /// What follows on `ended`: what a probe brought down begins again in the same breath, whatever its code.
+    pub(super) fn after(&self, ended: &Ended) -> Next {
+        match (&ended.of, self.policy.after(ended.code)) {
+            (Cut::Probe { at_once: true }, Next::Nothing) => Next::Restart,
+            (_, next) => next,
+        }
     }
 
     /// What it has run is outdated: whatever lives makes way by `by`, and another attempt follows.
@@ -300,8 +222,8 @@ impl Container {
     /// probe brings down is started again in the same breath, judged by what had ended before it.
     pub(super) fn judged_by(&self, ended: &Ended) -> Option<Duration> {
         match ended.of {
-            Cut::Probe => self.previous.as_ref().map(|before| before.finished),
-            Cut::Nothing | Cut::Hook(_) => Some(ended.finished),
+            Cut::Probe { .. } => self.previous.as_ref().map(|before| before.finished),
+            Cut::Nothing | Cut::Start(_) => Some(ended.finished),
         }
     }
 
@@ -310,7 +232,7 @@ impl Container {
         let Some(judged) = self.judged_by(ended) else { return Duration::ZERO };
         let delay = self.backoff.delay(judged);
         // What a probe brought down waits only if the end before it still counts.
-        if ended.of == Cut::Probe && now >= judged + delay { Duration::ZERO } else { delay }
+        if matches!(ended.of, Cut::Probe { .. }) && now >= judged + delay { Duration::ZERO } else { delay }
     }
 
     /// Its past is no longer held against it; what waits for its next attempt waits no longer.
@@ -358,27 +280,35 @@ impl Container {
         if self.stage != Stage::Starting {
             return;
         }
-        // Every attempt that was made after the first is a restart, also where starts that failed lie between.
-        if !self.container_id.is_empty() {
-            self.restarts += 1;
-        }
-        self.image_backoff = ImageBackoff::default();
-        self.container_id = container_id;
-        self.image_id = image_id;
-        self.probes.reset();
+        self.made(container_id, image_id);
         let since = Since { wall: now.wall, mono: now.mono };
         if self.hooks.post_start {
-            self.stage = Stage::PostStart { since };
+            self.stage = Stage::PostStart { since, ended: None };
         } else {
             self.runs(since);
         }
     }
 
-    /// It is shown as running from now on.
-    pub(super) fn runs(&mut self, since: Since) {
+    fn made(&mut self, container_id: String, image_id: String) {
+        // Every attempt that was made after the first is a restart, also where starts that failed lie between.
+        self.restarted = !self.container_id.is_empty();
+        self.image_backoff = ImageBackoff::default();
+        self.container_id = container_id;
+        self.image_id = image_id;
+        self.probes.reset();
+    }
+
+    /// The current attempt is shown from now on; what it replaced goes to the past.
+    pub(super) fn show(&mut self) {
+        self.restarts += u32::from(std::mem::take(&mut self.restarted));
         if let Some(replaced) = self.replaces.take() {
             self.previous = Some(replaced.ended);
         }
+    }
+
+    /// It is shown as running from now on.
+    pub(super) fn runs(&mut self, since: Since) {
+        self.show();
         self.stage = Stage::Running { since };
         if self.probes.started() {
             self.probes.want_readiness(since.mono + FIRST_READINESS);
@@ -403,23 +333,44 @@ impl Container {
         };
     }
 
-    /// The attempt is over.
-    pub(super) fn exited(&mut self, code: i32, reason: String, message: Option<String>, now: Now) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None });
-        let (since, of) = match stage {
-            Stage::Running { since } | Stage::PostStart { since } => (since, Cut::Nothing),
-            Stage::Stopping { since, stop, .. } => (since, stop.cut),
-            // Whoever reports an end has reported the start before.
-            Stage::Starting | Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => {
-                self.stage = stage;
-                return;
-            }
-        };
-        // One whose postStart hook was not over has not been shown yet; what it replaced has been.
-        if let Some(replaced) = self.replaces.take() {
-            self.previous = Some(replaced.ended);
+    /// The attempt was made, but its program could not run.
+    pub(super) fn never_ran(&mut self, container_id: String, image_id: String, outcome: Outcome, now: Now) {
+        if self.stage != Stage::Starting {
+            return;
         }
-        let ended = Ended {
+        self.made(container_id, image_id);
+        let message = outcome.message.clone().unwrap_or_default();
+        let of = match outcome.reason == START_ERROR {
+            true => Cut::Start(Trouble { reason: "RunContainerError".into(), message }),
+            false => Cut::Nothing,
+        };
+        let since = Since { wall: now.wall, mono: now.mono };
+        self.is_over(self.end_of(outcome, since, of, now));
+    }
+
+    /// The attempt is over.
+    pub(super) fn exited(&mut self, outcome: Outcome, now: Now) {
+        match std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None }) {
+            Stage::Running { since } => self.is_over(self.end_of(outcome, since, Cut::Nothing, now)),
+            Stage::Stopping { since, stop, .. } => self.is_over(self.end_of(outcome, since, stop.cut, now)),
+            // Nobody looks before the hook is over.
+            Stage::PostStart { since, ended: None } => {
+                let ended = Some(self.end_of(outcome, since, Cut::Nothing, now));
+                self.stage = Stage::PostStart { since, ended };
+            }
+            // Whoever reports an end has reported the start before.
+            stage @ (Stage::Starting
+            | Stage::PostStart { .. }
+            | Stage::Waiting { .. }
+            | Stage::Exited(_)
+            | Stage::BackOff { .. }
+            | Stage::Due(_)) => self.stage = stage,
+        }
+    }
+
+    fn end_of(&self, outcome: Outcome, since: Since, of: Cut, now: Now) -> Ended {
+        let Outcome { code, reason, message } = outcome;
+        Ended {
             code,
             reason,
             message,
@@ -428,7 +379,16 @@ impl Container {
             finished: now.mono,
             container_id: self.container_id.clone(),
             of,
-        };
+        }
+    }
+
+    /// Nothing of the attempt lives any more, and all may see it.
+    pub(super) fn is_over(&mut self, mut ended: Ended) {
+        self.show();
+        if matches!(ended.of, Cut::Probe { .. }) {
+            let at_once = self.policy.restarts_failures() && self.delay(&ended, ended.finished).is_zero();
+            ended.of = Cut::Probe { at_once };
+        }
         self.stage = match self.replace_by.take() {
             Some(_) => Stage::Due(ended),
             None => Stage::Exited(ended),

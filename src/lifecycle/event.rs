@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::container::Trouble;
 use super::probes::{ProbeKind, Probed};
+use super::stage::{Outcome, Trouble};
 use super::{Attempt, ContainerRef};
 
 /// Something that happened.
@@ -55,6 +55,17 @@ pub enum Event {
         /// Whether it failed; the end goes on.
         failed: bool,
     },
+    /// The attempt was made, but its program could not run.
+    NeverRan {
+        /// Which; dropped if it is not the current one.
+        attempt: Attempt,
+        /// The ID that the status shows (`wasmpod://…`).
+        container_id: String,
+        /// The image's ID that the status shows.
+        image_id: String,
+        /// How that is told.
+        outcome: Outcome,
+    },
     /// A probe of the attempt is over.
     Probed {
         /// Which; dropped if it is not the current one.
@@ -64,16 +75,12 @@ pub enum Event {
         /// How it went.
         probed: Probed,
     },
-    /// The attempt is over, whether its program ran or could not.
+    /// The attempt's program ran, and is over.
     Exited {
         /// Which; dropped if it is not the current one.
         attempt: Attempt,
-        /// The exit code that Kubernetes shows: 128 + n for signal n.
-        code: i32,
-        /// The reason that goes with it: `Completed`, `Error`, …
-        reason: String,
-        /// What there is to say beside code and reason.
-        message: Option<String>,
+        /// How.
+        outcome: Outcome,
     },
     /// What a container runs is outdated: it is to begin again at once, whatever policy and back-off
     /// say. An init container takes with it all that come after it.

@@ -17,6 +17,7 @@ enum Move {
     SetUpFails,
     Starts(usize),
     FailsToStart(usize),
+    NeverRuns(usize),
     Exits(usize, i32),
     /// A fact about an attempt that is over.
     Stale(usize),
@@ -41,6 +42,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => Just(Move::SetUpFails),
         8 => (0usize..4).prop_map(Move::Starts),
         1 => (0usize..4).prop_map(Move::FailsToStart),
+        1 => (0usize..4).prop_map(Move::NeverRuns),
         6 => (0usize..4, prop_oneof![Just(0), Just(1), Just(137)]).prop_map(|(i, code)| Move::Exits(i, code)),
         1 => (0usize..4).prop_map(Move::Stale),
         2 => (prop_oneof![Just(Role::Init), Just(Role::App)], 0usize..3).prop_map(|(role, i)| Move::Restart(role, i)),
@@ -97,6 +99,10 @@ fn pod(shape: &Shape) -> Pod {
         apps.collect::<Vec<_>>().join(", ")
     );
     serde_yaml::from_str(&yaml).expect("a pod")
+}
+
+fn outcome(code: i32) -> Outcome {
+    Outcome { code, reason: String::new(), message: None }
 }
 
 fn nth<T: Copy + Ord>(all: &BTreeSet<T>, n: usize) -> Option<T> {
@@ -186,13 +192,21 @@ impl Play {
                     self.step(Event::StartFailed { attempt, trouble });
                 }
             }
+            Move::NeverRuns(n) => {
+                if let Some(attempt) = pick(false, *n, &self.live) {
+                    self.end(attempt);
+                    let (container_id, image_id) = (format!("{attempt:?}"), String::new());
+                    let outcome = Outcome { reason: "StartError".into(), ..outcome(128) };
+                    self.step(Event::NeverRan { attempt, container_id, image_id, outcome });
+                }
+            }
             Move::Exits(n, code) => {
                 if let Some(attempt) = pick(true, *n, &self.live) {
                     self.end(attempt);
                     if *code == 0 && attempt.container.role == Role::Init && !self.is_sidecar(attempt) {
                         self.init_done.insert(attempt.container.index);
                     }
-                    self.step(Event::Exited { attempt, code: *code, reason: String::new(), message: None });
+                    self.step(Event::Exited { attempt, outcome: outcome(*code) });
                 }
             }
             Move::PostStarts(n, well) => {
@@ -229,7 +243,7 @@ impl Play {
                 let over: Vec<Attempt> = self.over.iter().copied().collect();
                 if let Some(attempt) = over.get(n % over.len().max(1)) {
                     let before = self.state.clone();
-                    self.step(Event::Exited { attempt: *attempt, code: 7, reason: String::new(), message: None });
+                    self.step(Event::Exited { attempt: *attempt, outcome: outcome(7) });
                     let codes = format!("{:?}", self.state);
                     assert!(!codes.contains("code: 7"), "a stale fact was believed: {before:?}");
                 }
@@ -252,7 +266,6 @@ impl Play {
     fn end(&mut self, attempt: Attempt) {
         self.live.remove(&attempt);
         self.over.insert(attempt);
-        self.post_starts.remove(&attempt);
         self.pre_stops.remove(&attempt);
         self.probes.retain(|(probed, _)| *probed != attempt);
     }
@@ -263,9 +276,10 @@ impl Play {
 
     fn step(&mut self, event: Event) {
         let mut again = false;
-        let all = matches!(&event, Event::Exited { code: 1, .. });
+        // What a rule says of an end follows once the end is seen, which may be with that of a hook.
+        let all = matches!(&event, Event::Exited { .. } | Event::NeverRan { .. } | Event::PostStarted { .. });
         let (actions, news) = self.state.step_with_news(event, self.now);
-        if all && self.state.containers().any(|c| matches!(c.stage, super::container::Stage::Due(_))) {
+        if all && self.state.containers().any(|c| matches!(c.stage, stage::Stage::Due(_))) {
             // A rule had all containers begin again.
             self.init_done.clear();
         }

@@ -21,6 +21,9 @@
 //!                 └── Failed ◀─┘
 //! ```
 //!
+//! An attempt whose program can't be run goes from `Starting` to `Exited`, and so does one from `PostStart`
+//! that ends before its hook does.
+//!
 //! Phase, conditions and readiness are computed from the state ([`PodState::status`]), never stored.
 
 mod backoff;
@@ -33,6 +36,7 @@ mod pod;
 mod policy;
 mod probes;
 mod restore;
+mod stage;
 mod status;
 mod stop;
 
@@ -41,11 +45,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use backoff::go_duration;
-pub use container::{Ended, Trouble};
 pub use event::{Action, Event, Note, Resize};
 pub use pod::PodState;
 pub use policy::{Kind, RestartPolicy};
 pub use probes::{ProbeKind, Probed};
+pub use stage::{Ended, Outcome, Trouble};
 
 /// This moment: monotonic for intervals, wall for what is shown.
 #[derive(Debug, Clone, Copy, PartialEq)]

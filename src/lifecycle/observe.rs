@@ -2,12 +2,13 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::container::{Container, Cut, Release, Stage, Trouble};
+use super::container::{Container, Release};
 use super::event::{Action, Event, Note, Resize};
-use super::pod::{Deletion, Failing, PodState, Sandbox, begin_stop};
+use super::pod::{Deletion, Failing, PodState, Sandbox};
 use super::policy::Next;
 use super::probes::{ProbeKind, Probed};
-use super::stop::{FLOOR, Hook, Order};
+use super::stage::{Cut, Ended, Outcome, Stage, Trouble};
+use super::stop::{FLOOR, Hook, Order, begin_stop};
 use super::{Attempt, ContainerRef, Now, Role};
 use crate::model::pods;
 
@@ -83,9 +84,13 @@ impl PodState {
                 }
             }
             Event::Probed { attempt, kind, probed } => self.probed(attempt, kind, &probed, now, &mut told),
-            Event::Exited { attempt, code, reason, message } => {
-                self.exited(attempt, code, (reason, message), now, &mut told);
+            Event::NeverRan { attempt, container_id, image_id, outcome } => {
+                if let Some(container) = self.current(attempt) {
+                    container.never_ran(container_id, image_id, outcome, now);
+                }
+                self.restart_all(attempt, now);
             }
+            Event::Exited { attempt, outcome } => self.exited(attempt, outcome, now, &mut told),
             Event::Restart { container, grace } => {
                 if self.goes_on() {
                     self.replace(container, now.mono + grace);
@@ -193,12 +198,28 @@ impl PodState {
     fn post_started(&mut self, attempt: Attempt, failed: Option<String>, now: Now, told: &mut Vec<Action>) {
         let by = now.mono + self.grace;
         let Some(container) = self.current(attempt) else { return };
-        let Stage::PostStart { since } = container.stage else { return };
-        let Some(message) = failed else { return container.runs(since) };
-        told.push(Note::warning(attempt.container, "FailedPostStartHook", "PostStartHook failed".into()));
-        let cut = Cut::Hook(Trouble { reason: "PostStartHookError".into(), message });
-        let order = Order { by, floor: FLOOR, message: "FailedPostStartHook".into(), cut };
-        begin_stop(container, attempt.container, order, now, told);
+        let Stage::PostStart { since, ended } = &mut container.stage else { return };
+        let (since, ended) = (*since, ended.take());
+        match (failed, ended) {
+            (None, None) => container.runs(since),
+            (None, Some(ended)) => container.is_over(ended),
+            (Some(message), ended) => {
+                told.push(Note::warning(attempt.container, "FailedPostStartHook", "PostStartHook failed".into()));
+                let cut = Cut::Start(Trouble { reason: "PostStartHookError".into(), message });
+                let message = "FailedPostStartHook".to_string();
+                match ended {
+                    Some(ended) => {
+                        told.push(Note::normal(attempt.container, "Killing", message));
+                        container.is_over(Ended { of: cut, ..ended });
+                    }
+                    None => {
+                        let order = Order { by, floor: FLOOR, message, cut };
+                        begin_stop(container, attempt.container, order, now, told);
+                    }
+                }
+            }
+        }
+        self.restart_all(attempt, now);
     }
 
     fn probed(&mut self, attempt: Attempt, kind: ProbeKind, probed: &Probed, now: Now, told: &mut Vec<Action>) {
@@ -231,16 +252,21 @@ impl PodState {
         }
     }
 
-    fn exited(&mut self, attempt: Attempt, code: i32, how: (String, Option<String>), now: Now, told: &mut Vec<Action>) {
-        let by = now.mono + self.grace;
+    fn exited(&mut self, attempt: Attempt, outcome: Outcome, now: Now, told: &mut Vec<Action>) {
         let Some(container) = self.current(attempt) else { return };
         if matches!(&container.stage, Stage::Stopping { stop, .. } if stop.hook == Hook::Runs) {
             // It ended with its container.
             told.push(Note::warning(attempt.container, "FailedPreStopHook", "PreStopHook failed".into()));
         }
-        container.exited(code, how.0, how.1, now);
-        let all = matches!(container.stage, Stage::Exited(_)) && container.policy.after(code) == Next::RestartAll;
-        if all && self.goes_on() {
+        container.exited(outcome, now);
+        self.restart_all(attempt, now);
+    }
+
+    /// Has all containers begin again where a rule says so of how `attempt` has ended (K53).
+    fn restart_all(&mut self, attempt: Attempt, now: Now) {
+        let by = now.mono + self.grace;
+        let ended = |c: &mut Container| matches!(&c.stage, Stage::Exited(ended) if c.after(ended) == Next::RestartAll);
+        if self.current(attempt).is_some_and(ended) && self.goes_on() {
             // The one that ended keeps its back-off, or a pod that always ends so would never rest.
             let others = self.with_places().filter(|(at, _)| *at != attempt.container && at.role != Role::Ephemeral);
             others.for_each(|(_, c)| c.replace(by));

@@ -1,8 +1,9 @@
 //! The pod's phase from its containers (K1–K7; kubelet's getPhase).
 
-use super::container::{Container, Release, Stage};
+use super::container::{Container, Release};
 use super::pod::{PodState, Sandbox};
 use super::policy::{Kind, Next};
+use super::stage::{Ended, Stage};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -36,13 +37,13 @@ enum Counts {
 }
 
 fn counts(container: &Container) -> Counts {
-    let again = |code| container.policy.after(code) != Next::Nothing;
+    let stopped = |ended: &Ended| Counts::Stopped { code: ended.code, again: container.after(ended) != Next::Nothing };
     if let Some(ended) = container.ended() {
-        return Counts::Stopped { code: ended.code, again: again(ended.code) };
+        return stopped(ended);
     }
     match (&container.stage, &container.previous) {
-        (Stage::Running { .. } | Stage::Stopping { .. }, _) => Counts::Running,
-        (_, Some(previous)) => Counts::Stopped { code: previous.code, again: again(previous.code) },
+        (Stage::Running { .. } | Stage::Stopping { shown: true, .. }, _) => Counts::Running,
+        (_, Some(previous)) => stopped(previous),
         (_, None) => Counts::Waiting,
     }
 }

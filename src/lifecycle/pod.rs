@@ -5,11 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::container::{Container, Cut, RESYNC, Release, Shown, Stage, Trouble};
+use super::container::{Container, RESYNC, Release};
 use super::event::{Action, Event, Note};
 use super::policy::{Kind, Next, RestartPolicy};
 use super::probes::Due;
-use super::stop::{FLOOR, Order, Stop};
+use super::stage::{Shown, Stage, Trouble};
+use super::stop::{begin_stop, order};
 use super::{Attempt, ContainerRef, Now, Role};
 use crate::model::pods;
 
@@ -281,6 +282,11 @@ impl PodState {
         let last_sidecar = self.init.iter().rposition(|c| c.kind() == Kind::Sidecar && c.is_live());
         for (at, container) in self.with_places() {
             if let Some(order) = order(container, ending, grace, now) {
+                if ending.is_some() && matches!(container.stage, Stage::PostStart { ended: None, .. }) {
+                    // Its hook is broken off, and what follows on that is told before it is left alone.
+                    actions.push(Note::warning(at, "FailedPostStartHook", "PostStartHook failed".into()));
+                    actions.push(Note::normal(at, "Killing", "FailedPostStartHook".into()));
+                }
                 begin_stop(container, at, order, now, actions);
             }
             let attempt = Attempt { container: at, number: container.attempt };
@@ -347,13 +353,16 @@ impl PodState {
             advance(container, ContainerRef { role: Role::Ephemeral, index }, &place, now, actions);
         }
         for index in 0..self.init.len() {
+            let behind = || self.init.iter().skip(index + 1).chain(&self.apps);
             // An init container that runs again waits until all that came after it have ended.
-            let held = self.init.iter().skip(index + 1).chain(&self.apps).any(Container::is_live);
+            let held = behind().any(Container::is_live);
+            // What has begun behind a sidecar does not wait for it again; but when no app lives, all wait for the last.
+            let begun = self.init.iter().skip(index + 1).any(|c| c.attempt > 0) || held;
             let Some(container) = self.init.get_mut(index) else { return };
             let at = ContainerRef { role: Role::Init, index };
             let done = if container.kind() == Kind::Sidecar {
                 advance(container, at, &place, now, actions);
-                container.release == Release::Free
+                container.release == Release::Free && (begun || container.has_started())
             } else {
                 let succeeded = matches!(&container.stage, Stage::Exited(ended) if ended.code == 0);
                 if !succeeded && !held {
@@ -365,14 +374,20 @@ impl PodState {
                 return;
             }
         }
+        // All have their first attempt before one has its second.
+        let first = self.apps.iter().any(|c| c.attempt == 0);
         for (index, container) in self.apps.iter_mut().enumerate() {
+            if first && container.attempt > 0 && !container.is_live() {
+                continue;
+            }
             advance(container, ContainerRef { role: Role::App, index }, &place, now, actions);
-            // A postStart hook, and the end of what it failed for, hold up the containers behind it, as in a kubelet.
+            // One that starts, its postStart hook included, holds up those behind it, as in a kubelet; so does the
+            // end of what its hook failed for.
             let starts = matches!(
                 container.stage,
                 Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. }
             );
-            if starts && container.hooks.post_start {
+            if starts {
                 return;
             }
         }
@@ -394,56 +409,13 @@ impl PodState {
     }
 }
 
-/// Why a container has to end now, if it has to.
-fn order(container: &Container, ending: Option<Duration>, grace: Duration, now: Now) -> Option<Order> {
-    let name = &container.name;
-    if let Some(by) = ending {
-        return Some(Order { by, floor: FLOOR, message: format!("Stopping container {name}"), cut: Cut::Nothing });
-    }
-    if let Some(by) = container.replace_by {
-        let message = format!("Container {name} definition changed, will be restarted");
-        // Who was given less than the least has no more.
-        let floor = FLOOR.min(by.saturating_sub(now.mono));
-        return Some(Order { by, floor, message, cut: Cut::Nothing });
-    }
-    let (kind, own) = container.probes.failed().filter(|_| matches!(container.stage, Stage::Running { .. }))?;
-    let again = if container.policy.restarts_failures() { ", will be restarted" } else { "" };
-    let message = format!("Container {name} failed {} probe{again}", kind.word().to_ascii_lowercase());
-    Some(Order { by: now.mono + own.unwrap_or(grace), floor: FLOOR, message, cut: Cut::Probe })
-}
-
-/// Begins the end of what lives of a container, or makes one under way shorter.
-pub(super) fn begin_stop(
-    container: &mut Container,
-    at: ContainerRef,
-    order: Order,
-    now: Now,
-    actions: &mut Vec<Action>,
-) {
-    let attempt = Attempt { container: at, number: container.attempt };
-    let (since, shown) = match &mut container.stage {
-        Stage::Starting => {
-            // It may hang before it runs; what is not there yet can't be killed, so this is said again.
-            let action = if now.mono >= order.by { Action::Kill(attempt) } else { Action::WakeAt(order.by) };
-            return actions.push(action);
-        }
-        Stage::Stopping { stop, .. } => return stop.shorten(order.by),
-        Stage::PostStart { since } => (*since, false),
-        Stage::Running { since } => (*since, true),
-        Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => return,
-    };
-    let (stop, begun) = Stop::begin(order, attempt, container.hooks.pre_stop, now.mono);
-    container.stage = Stage::Stopping { since, stop, shown };
-    actions.extend(begun);
-}
-
 /// Starts a container that is due, or says when it will be.
 fn advance(container: &mut Container, at: ContainerRef, pod: &str, now: Now, actions: &mut Vec<Action>) {
     let back_off =
         |name: &str| Note::warning(at, "BackOff", format!("Back-off restarting failed container {name} in pod {pod}"));
     if let Stage::Exited(ended) = &container.stage {
         let delay = container.delay(ended, now.mono);
-        if container.policy.after(ended.code) == Next::Nothing {
+        if container.after(ended) == Next::Nothing {
             return;
         }
         if now.mono < ended.finished + delay {

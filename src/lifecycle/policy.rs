@@ -53,6 +53,8 @@ pub enum Next {
 pub(super) struct Policy {
     kind: Kind,
     policy: RestartPolicy,
+    /// The pod's.
+    pod: RestartPolicy,
     rules: Vec<Rule>,
 }
 
@@ -66,7 +68,7 @@ struct Rule {
 
 impl Policy {
     pub(super) fn new(kind: Kind, policy: RestartPolicy) -> Policy {
-        Policy { kind, policy, rules: Vec::new() }
+        Policy { kind, policy, pod: policy, rules: Vec::new() }
     }
 
     /// That of `container`, where the pod's is `pod`.
@@ -74,7 +76,7 @@ impl Policy {
         let own = container.restart_policy.as_deref();
         let policy = own.map_or(pod, |own| RestartPolicy::named(Some(own)));
         let rules = container.restart_policy_rules.iter().flatten().filter_map(Rule::of).collect();
-        Policy { kind, policy, rules }
+        Policy { kind, policy, pod, rules }
     }
 
     /// What follows on an end with exit code `code`.
@@ -96,6 +98,12 @@ impl Policy {
     /// Whether a container that is ended for a failure runs again, as far as is known before its exit code is.
     pub(super) fn restarts_failures(&self) -> bool {
         self.policy != RestartPolicy::Never
+    }
+
+    /// Whether a container that has ended with `code` and will run again is shown as waiting for that. A kubelet
+    /// judges sidecars by the pod's policy there, and takes one that ended well for an init container that is done.
+    pub(super) fn shows_waits(&self, code: i32) -> bool {
+        self.kind != Kind::Sidecar || (code != 0 && self.pod != RestartPolicy::Never)
     }
 
     pub(super) fn kind(&self) -> Kind {

@@ -11,8 +11,9 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 
 use super::Now;
 use super::backoff::Backoff;
-use super::container::{Container, Cut, Ended, Release, Stage};
+use super::container::{Container, Release};
 use super::pod::{PodState, Sandbox};
+use super::stage::{Cut, Ended, Stage};
 use super::status::LOST;
 use crate::model::pods;
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use super::backoff::go_duration;
 use super::conditions;
-use super::container::{Container, Cut, Ended, Stage};
+use super::container::Container;
 use super::phase;
 use super::pod::{PodState, Sandbox};
 use super::policy::{Kind, Next};
+use super::stage::{Cut, Ended, Stage};
 use crate::model::pods;
 
 /// What is said of a container of which nothing is known (K10).
@@ -36,9 +37,12 @@ impl PodState {
         let list = |all: &[Container], specs: &[Spec]| -> Vec<ContainerStatus> {
             all.iter().enumerate().map(|(index, c)| self.container_status(c, specs.get(index))).collect()
         };
-        let init = list(&self.init, spec.map(pods::init_containers).unwrap_or_default());
-        status.init_container_statuses = (!init.is_empty()).then_some(init);
+        let mut init = list(&self.init, spec.map(pods::init_containers).unwrap_or_default());
         let mut apps = list(&self.apps, spec.map(|spec| spec.containers.as_slice()).unwrap_or_default());
+        if self.sandbox == Sandbox::Gone {
+            lose(&mut init, &mut apps);
+        }
+        status.init_container_statuses = (!init.is_empty()).then_some(init);
         apps.sort_by(|a, b| a.name.cmp(&b.name));
         status.container_statuses = Some(apps);
         let ephemeral = list(&self.ephemeral, &[]);
@@ -84,7 +88,6 @@ impl PodState {
         let last = container.previous.as_ref().map(terminated).unwrap_or_default();
         match &container.stage {
             Stage::Waiting { trouble } => match trouble {
-                _ if self.is_lost(container) => (lost(), last),
                 Some((trouble, _)) => (waiting(&trouble.reason, Some(trouble.message.clone())), last),
                 None => (self.not_begun(), last),
             },
@@ -114,27 +117,20 @@ impl PodState {
         ended: &Ended,
         delay: Option<Duration>,
     ) -> (ContainerState, ContainerState) {
-        // A pod that was ended meanwhile waits for nothing.
-        let ends = self.deletion.is_some() || self.failing.is_some() || self.sandbox == Sandbox::Gone;
+        // What is deleted, and what runs no more, waits for nothing.
+        let again = container.after(ended) != Next::Nothing && container.policy.shows_waits(ended.code);
+        let waits = self.deletion.is_none() && again;
         match (delay, &ended.of) {
-            (Some(delay), _) if !ends => {
+            (Some(delay), _) if waits => {
                 let (delay, name) = (go_duration(delay), &container.name);
                 let message = format!("back-off {delay} restarting failed container={name} pod={}", self.place());
                 (waiting("CrashLoopBackOff", Some(message)), terminated(ended))
             }
-            // What runs no more waits for nothing.
-            (None, Cut::Hook(trouble)) if !ends && container.policy.after(ended.code) != Next::Nothing => {
+            (None, Cut::Start(trouble)) if waits => {
                 (waiting(&trouble.reason, Some(trouble.message.clone())), terminated(ended))
             }
             (_, _) => (terminated(ended), container.previous.as_ref().map(terminated).unwrap_or_default()),
         }
-    }
-
-    /// Whether the pod came to its end before a container of its that should have begun.
-    fn is_lost(&self, container: &Container) -> bool {
-        let begun = |c: &Container| c.ended().is_some() || c.previous.is_some();
-        let initialized = self.init.is_empty() || self.apps.iter().any(begun);
-        self.sandbox == Sandbox::Gone && container.kind() == Kind::App && initialized
     }
 
     fn not_begun(&self) -> ContainerState {
@@ -144,6 +140,19 @@ impl PodState {
             _ => waiting(reason, None),
         }
     }
+}
+
+/// At a pod's end nothing waits any more: of what had begun, or could have, nobody knows how it ended (K10).
+/// A kubelet's `TerminatePod`.
+fn lose(init: &mut [ContainerStatus], apps: &mut [ContainerStatus]) {
+    let has_ended = |state: &Option<ContainerState>| state.as_ref().is_some_and(|s| s.terminated.is_some());
+    let waits = |c: &ContainerStatus| c.state.as_ref().is_none_or(|state| state.waiting.is_some());
+    let has_begun = |c: &ContainerStatus| !waits(c) || has_ended(&c.last_state);
+    let initialized = init.is_empty() || apps.iter().any(has_begun);
+    // The first init container could have begun in any case.
+    let attempted = init.iter().rposition(has_begun).map_or(1, |last| last + 1);
+    let could = init.iter_mut().take(attempted).chain(apps.iter_mut().filter(|_| initialized));
+    could.filter(|c| !has_ended(&c.state)).for_each(|c| c.state = Some(lost()));
 }
 
 fn lost() -> ContainerState {

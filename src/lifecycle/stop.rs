@@ -9,9 +9,11 @@
 
 use std::time::Duration;
 
-use super::Attempt;
-use super::container::Cut;
+use super::container::Container;
 use super::event::{Action, Note};
+use super::policy::Kind;
+use super::stage::{Cut, Stage};
+use super::{Attempt, ContainerRef, Now};
 
 /// The least between the request to end and the kill.
 pub(super) const FLOOR: Duration = Duration::from_secs(2);
@@ -107,4 +109,68 @@ impl Stop {
         self.step = Step::Killed;
         actions.push(Action::Kill(attempt));
     }
+}
+
+/// Why a container has to end now, if it has to.
+pub(super) fn order(container: &Container, ending: Option<Duration>, grace: Duration, now: Now) -> Option<Order> {
+    let name = &container.name;
+    if let Some(by) = ending {
+        return Some(Order { by, floor: FLOOR, message: format!("Stopping container {name}"), cut: Cut::Nothing });
+    }
+    if let Some(by) = container.replace_by {
+        let message = told_of(container, "definition changed", true);
+        // Who was given less than the least has no more.
+        let floor = FLOOR.min(by.saturating_sub(now.mono));
+        return Some(Order { by, floor, message, cut: Cut::Nothing });
+    }
+    let (kind, own) = container.probes.failed().filter(|_| matches!(container.stage, Stage::Running { .. }))?;
+    let what = format!("failed {} probe", kind.word().to_ascii_lowercase());
+    let message = told_of(container, &what, container.policy.restarts_failures());
+    Some(Order { by: now.mono + own.unwrap_or(grace), floor: FLOOR, message, cut: Cut::Probe { at_once: false } })
+}
+
+/// Why a container is ended, as its `Killing` event says it. Of sidecars, a kubelet does not say what follows.
+fn told_of(container: &Container, why: &str, restarts: bool) -> String {
+    let name = &container.name;
+    match (container.kind(), restarts) {
+        (Kind::Init | Kind::Sidecar, _) => format!("Init container {name} {why}"),
+        (_, true) => format!("Container {name} {why}, will be restarted"),
+        (_, false) => format!("Container {name} {why}"),
+    }
+}
+
+/// Begins the end of what lives of a container, or makes one under way shorter.
+pub(super) fn begin_stop(
+    container: &mut Container,
+    at: ContainerRef,
+    order: Order,
+    now: Now,
+    actions: &mut Vec<Action>,
+) {
+    let attempt = Attempt { container: at, number: container.attempt };
+    let (since, shown) = match &mut container.stage {
+        Stage::Starting => {
+            // It may hang before it runs; what is not there yet can't be killed, so this is said again.
+            let action = if now.mono >= order.by { Action::Kill(attempt) } else { Action::WakeAt(order.by) };
+            return actions.push(action);
+        }
+        Stage::Stopping { stop, .. } => return stop.shorten(order.by),
+        // Whoever brings a pod to its end does not wait for hooks.
+        Stage::PostStart { since, ended: None } => {
+            let (since, shown) = (*since, order.cut == Cut::Nothing);
+            if shown {
+                container.show();
+            }
+            (since, shown)
+        }
+        Stage::PostStart { ended, .. } => {
+            let Some(ended) = ended.take() else { return };
+            return container.is_over(ended);
+        }
+        Stage::Running { since } => (*since, true),
+        Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => return,
+    };
+    let (stop, begun) = Stop::begin(order, attempt, container.hooks.pre_stop, now.mono);
+    container.stage = Stage::Stopping { since, stop, shown };
+    actions.extend(begun);
 }

@@ -67,7 +67,8 @@ impl Story {
 
     fn exited(&mut self, role: Role, index: usize, number: u32, code: i32) -> Vec<Action> {
         let reason = if code == 0 { "Completed" } else { "Error" }.to_string();
-        self.step(Event::Exited { attempt: attempt(role, index, number), code, reason, message: None })
+        let outcome = Outcome { code, reason, message: None };
+        self.step(Event::Exited { attempt: attempt(role, index, number), outcome })
     }
 
     fn status(&self) -> &PodStatus {
@@ -123,10 +124,10 @@ fn k48_init_containers_run_one_after_the_other_then_all_apps() {
     assert_eq!(story.exited(Role::Init, 0, 1, 0), [start(Role::Init, 1, 1)]);
     story.started(Role::Init, 1, 1);
     assert_eq!(story.condition("Initialized").2.as_deref(), Some("containers with incomplete status: [b]"));
-    let apps = [start(Role::App, 0, 1), start(Role::App, 1, 1)];
-    assert_eq!(story.exited(Role::Init, 1, 1, 0), apps);
+    assert_eq!(story.exited(Role::Init, 1, 1, 0), [start(Role::App, 0, 1)]);
     assert_eq!(story.condition("Initialized").0, "True");
     assert_eq!(story.phase(), "Pending");
+    assert_eq!(story.started(Role::App, 0, 1), [start(Role::App, 1, 1)], "once the one before it runs");
 }
 
 #[test]
@@ -406,8 +407,8 @@ fn an_outdated_init_container_runs_again_once_all_that_came_after_it_have_ended(
     story.exited(Role::App, 0, 1, 143);
     assert_eq!(story.exited(Role::App, 1, 1, 143), [start(Role::Init, 1, 2)]);
     story.started(Role::Init, 1, 2);
-    let apps = [start(Role::App, 0, 2), start(Role::App, 1, 2)];
-    assert_eq!(story.exited(Role::Init, 1, 2, 0), apps);
+    assert_eq!(story.exited(Role::Init, 1, 2, 0), [start(Role::App, 0, 2)]);
+    assert_eq!(story.started(Role::App, 0, 2), [start(Role::App, 1, 2)]);
     assert_eq!(story.container("i").restart_count, 0, "what came before it stays");
 }
 

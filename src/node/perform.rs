@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use super::attempt::{Failure, Plan, Started};
 use super::checks::Place;
 use super::sandbox::{Sandbox, SandboxError};
-use super::worker::{Fact, Worker, exited};
+use super::worker::{Fact, Made, Worker};
 use crate::control::{DeleteOptions, Preconditions, Reason};
 use crate::files::Mounts;
 use crate::lifecycle::{Action, Attempt, ContainerRef, Event, ProbeKind, Role};
@@ -89,8 +89,7 @@ impl Worker {
                 Failure::Exit(exit) => {
                     let message = exit.message().unwrap_or_default();
                     log.write(Stream::Stderr, format!("{name}: {message}\n").as_bytes(), now);
-                    let started = Event::Started { attempt, container_id, image_id: String::new() };
-                    Fact::NeverRan(started, exited(attempt, &exit, exit.message().map(Into::into)))
+                    Made { attempt, container_id, image_id: String::new() }.never_ran(&exit)
                 }
             };
             log.close(now);
@@ -104,8 +103,8 @@ impl Worker {
                 let start = async move {
                     match plan.start(image).await {
                         Ok(Started { instance, running }) => {
-                            let started = Event::Started { attempt, container_id: id, image_id };
-                            Fact::Spawned(started, attempt, Box::new(instance), running)
+                            let made = Made { attempt, container_id: id, image_id };
+                            Fact::Spawned(made, Box::new(instance), running)
                         }
                         Err(error) => failed(error),
                     }

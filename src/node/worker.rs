@@ -18,7 +18,7 @@ use super::resize::{self, Answer, Given};
 use super::sandbox::Sandbox;
 use super::{Desired, Restarts, Shared};
 use crate::control::{Object, Preconditions, Reason, Update};
-use crate::lifecycle::{Attempt, ContainerRef, Event, PodState, Role};
+use crate::lifecycle::{Attempt, ContainerRef, Event, Outcome, PodState, Role};
 use crate::model::pods;
 use crate::runtime::{Exit, Instance};
 
@@ -33,11 +33,11 @@ pub(super) enum Fact {
     /// What the pod stores was measured; why it is too much, if it is.
     Measured(Option<String>),
     /// An attempt begins; next it runs, as this event tells.
-    Spawned(Event, Attempt, Box<Instance>, Arc<Running>),
+    Spawned(Made, Box<Instance>, Arc<Running>),
     /// An attempt runs; next it will end.
     Running(Event, Attempt, Box<Instance>),
-    /// An attempt ended before its program could run: how it began and how it ended.
-    NeverRan(Event, Event),
+    /// An attempt ended before its program could run, as this event tells.
+    NeverRan(Event),
 }
 
 pub(super) struct Worker {
@@ -237,26 +237,25 @@ impl Worker {
                 self.told().pulled(attempt);
                 self.facts.push(next);
             }
-            Fact::NeverRan(started, exited) => {
-                if let Event::Exited { attempt, message, .. } = &exited {
+            Fact::NeverRan(event) => {
+                if let Event::NeverRan { attempt, outcome, .. } = &event {
                     if self.running.remove(attempt).is_none() {
                         self.told().created(*attempt);
                     }
-                    self.told().never_ran(*attempt, message.as_deref().unwrap_or_default());
+                    self.told().never_ran(*attempt, outcome.message.as_deref().unwrap_or_default());
                 }
-                self.step(started).await;
-                self.step(exited).await;
+                self.step(event).await;
             }
-            Fact::Spawned(started, attempt, mut instance, running) => {
+            Fact::Spawned(made, mut instance, running) => {
                 // From here on it can be ended, even if it never gets to run.
+                let attempt = made.attempt;
                 self.running.insert(attempt, running);
                 self.told().created(attempt);
                 self.facts.push(Box::pin(async move {
                     if instance.begun().await {
-                        return Fact::Running(started, attempt, instance);
+                        return Fact::Running(made.started(), attempt, instance);
                     }
-                    let exit = instance.exited().await;
-                    Fact::NeverRan(started, exited(attempt, &exit, exit.message().map(Into::into)))
+                    made.never_ran(&instance.exited().await)
                 }));
                 self.step(Event::Tick).await;
             }
@@ -299,7 +298,8 @@ impl Worker {
                 return;
             }
             // Conditions of others may have come in between; theirs must not be written over.
-            let same = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision: Some(self.object.revision) };
+            let revision = Some(self.object.revision.to_string());
+            let same = Preconditions { uid: Some(pods::uid(&self.pod).into()), revision };
             let update = Update::PodStatus(Box::new(status.clone()));
             match self.shared.control.update(&self.object.key, update, same).await {
                 Ok(object) => {
@@ -340,8 +340,29 @@ impl Worker {
     }
 }
 
-pub(super) fn exited(attempt: Attempt, exit: &Exit, message: Option<String>) -> Event {
-    Event::Exited { attempt, code: exit.code(), reason: exit.reason().into(), message }
+fn exited(attempt: Attempt, exit: &Exit, message: Option<String>) -> Event {
+    Event::Exited { attempt, outcome: Outcome { code: exit.code(), reason: exit.reason().into(), message } }
+}
+
+/// An attempt as its status names it.
+pub(super) struct Made {
+    pub(super) attempt: Attempt,
+    pub(super) container_id: String,
+    pub(super) image_id: String,
+}
+
+impl Made {
+    fn started(self) -> Event {
+        let Made { attempt, container_id, image_id } = self;
+        Event::Started { attempt, container_id, image_id }
+    }
+
+    pub(super) fn never_ran(self, exit: &Exit) -> Fact {
+        let Made { attempt, container_id, image_id } = self;
+        let message = exit.message().map(Into::into);
+        let outcome = Outcome { code: exit.code(), reason: exit.reason().into(), message };
+        Fact::NeverRan(Event::NeverRan { attempt, container_id, image_id, outcome })
+    }
 }
 
 /// Refuses a pod that the node has no room for (K13, K14).

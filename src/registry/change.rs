@@ -115,18 +115,36 @@ pub(super) fn conflict(key: &Key, why: &str) -> Status {
 fn check(wanted: &Preconditions, key: &Key, object: &Object, meta: &ObjectMeta) -> Result<(), Status> {
     let uid = meta.uid.as_deref().unwrap_or_default();
     if let Some(wanted) = wanted.uid.as_deref().filter(|wanted| *wanted != uid) {
-        let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}");
-        return Err(conflict(key, &why));
+        return Err(other_uid(key, wanted, uid));
     }
-    if wanted.revision.is_some_and(|wanted| wanted != object.revision) {
+    if wanted.revision.as_ref().is_some_and(|wanted| *wanted != object.revision.to_string()) {
         return Err(conflict(key, STALE));
     }
     Ok(())
 }
 
+/// In the words of the store behind a real API server.
+fn other_uid(key: &Key, wanted: &str, found: &str) -> Status {
+    // Nodes were minions once.
+    let plural = if key.resource == Resource::NODES { "minions" } else { key.resource.plural };
+    let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");
+    let object = format!("Code: 4, Key: /registry/{plural}/{key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
+    conflict(key, &format!("StorageError: invalid object, {object}"))
+}
+
+/// What is put in an object's place must be meant for this very object, if it says so.
+pub(super) fn check_stated_uid(key: &Key, current: &ObjectMeta, new: &ObjectMeta) -> Result<(), Status> {
+    let found = current.uid.as_deref().unwrap_or_default();
+    match new.uid.as_deref().filter(|wanted| !wanted.is_empty() && *wanted != found) {
+        Some(wanted) => Err(other_uid(key, wanted, found)),
+        None => Ok(()),
+    }
+}
+
 /// Who says on what state of the object an update was made must be right.
 pub(super) fn check_stated_revision(key: &Key, current: &ObjectMeta, new: &ObjectMeta) -> Result<(), Status> {
-    let wanted = new.resource_version.as_deref().unwrap_or_default();
+    // Revision 0 is any.
+    let wanted = new.resource_version.as_deref().filter(|wanted| *wanted != "0").unwrap_or_default();
     if wanted.is_empty() || current.resource_version.as_deref() == Some(wanted) {
         return Ok(());
     }
@@ -150,8 +168,8 @@ pub(super) fn check_deletion(wanted: &Preconditions, key: &Key, meta: &ObjectMet
         return differs("UID", wanted, uid, "deleted and then recreated");
     }
     let revision = meta.resource_version.as_deref().unwrap_or_default();
-    if let Some(wanted) = wanted.revision.map(|wanted| wanted.to_string()).filter(|wanted| wanted != revision) {
-        return differs("ResourceVersion", &wanted, revision, "modified");
+    if let Some(wanted) = wanted.revision.as_deref().filter(|wanted| *wanted != revision) {
+        return differs("ResourceVersion", wanted, revision, "modified");
     }
     Ok(())
 }

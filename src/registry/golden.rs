@@ -166,17 +166,21 @@ fn summary(pod: &Value, theirs: &Value) -> Value {
     })
 }
 
-/// What names this very object, in the one message that shows it whole.
-fn without_object(status: &mut Value) {
-    let cut = |text: &mut Value| {
-        if let Some((head, tail)) = text.as_str().and_then(|t| t.split_once("Invalid value: \"{")) {
-            let tail = tail.rsplit_once("}\": ").map_or("", |(_, tail)| tail);
-            *text = format!("{head}Invalid value: OBJECT: {tail}").into();
-        }
+/// Makes the object comparable that two messages show whole.
+fn with_comparable_object(status: &mut Value) {
+    let rewrite = |text: &mut Value| {
+        let Some((head, tail)) = text.as_str().and_then(|t| t.split_once("Invalid value: \"{")) else { return };
+        let quoted = format!("\"{{{tail}");
+        let mut read = serde_json::Deserializer::from_str(&quoted).into_iter::<String>();
+        let object = read.next().expect("text").expect("in quotes");
+        let rest = &quoted[read.byte_offset()..];
+        let mut object: Value = serde_json::from_str(&object).expect("an object");
+        comparable(&mut object);
+        *text = format!("{head}Invalid value: {object}{rest}").into();
     };
-    cut(&mut status["message"]);
+    rewrite(&mut status["message"]);
     for cause in status["details"]["causes"].as_array_mut().into_iter().flatten() {
-        cut(&mut cause["message"]);
+        rewrite(&mut cause["message"]);
     }
 }
 
@@ -216,7 +220,7 @@ async fn every_update_of_a_pod_has_the_effect_or_the_refusal_that_kubernetes_ans
                 let (mut ours, mut theirs) = (refusal(&status), case["status"].clone());
                 for status in [&mut ours, &mut theirs] {
                     comparable(status);
-                    without_object(status);
+                    with_comparable_object(status);
                 }
                 differences("", &ours, &theirs, &mut found);
             }

@@ -66,6 +66,11 @@ pub fn other_namespace() -> Status {
     Status::new(Reason::BadRequest, why)
 }
 
+/// All of metadata stays as it was, but for what tells one object from another: that is judged.
+pub fn keep_all(old: &ObjectMeta, new: ObjectMeta) -> ObjectMeta {
+    ObjectMeta { uid: new.uid, name: new.name, namespace: new.namespace, ..old.clone() }
+}
+
 /// What no client has a say in stays as it was.
 pub fn keep(old: &ObjectMeta, new: &mut ObjectMeta) {
     if new.uid.as_deref().unwrap_or_default().is_empty() {

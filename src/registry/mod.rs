@@ -69,7 +69,10 @@ impl Registry {
             Update::Bind { node } => pod::bound_to(current, node, self.clock.now().wall)
                 .map_err(|why| Status::conflict("pods/binding", &key.name, why)),
             Update::Replace { body: Body::Pod(pod), subresource } => {
-                replaced(key, current, (**pod).clone(), *subresource)
+                let mut new = (**pod).clone();
+                identity::check_same(&current.metadata, &mut new.metadata)?;
+                change::check_stated_uid(key, &current.metadata, &new.metadata)?;
+                replaced(key, current, new, *subresource)
             }
             Update::Replace { .. } => {
                 Err(Status::new(Reason::BadRequest, format!("{key} is a pod: only a pod takes its place")))
@@ -166,3 +169,5 @@ impl ControlPlane for Registry {
 mod golden;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod update_tests;

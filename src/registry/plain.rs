@@ -157,7 +157,12 @@ fn update_one<O: Plain>(
     let bad = || Status::new(Reason::BadRequest, format!("{key} takes no such update"));
     let changed = registry.change(key, preconditions, |current: &O| {
         let mut new = match update {
-            Update::Replace { body, .. } => O::of(body).ok_or_else(bad)?.clone(),
+            Update::Replace { body, .. } => {
+                let mut new = O::of(body).ok_or_else(bad)?.clone();
+                identity::check_same(current.metadata(), new.metadata_mut())?;
+                change::check_stated_uid(key, current.metadata(), new.metadata())?;
+                new
+            }
             Update::Patch { patch, .. } => patch::apply(key.resource.kind, current, patch)?,
             Update::PodStatus(_) | Update::Bind { .. } => return Err(bad()),
         };

@@ -250,7 +250,8 @@ impl Watch {
         let skip = usize::try_from(self.after - state.oldest()).unwrap_or(usize::MAX);
         let new = state.history.iter().skip(skip).filter(|c| contains(&self.scope, &c.object.key));
         let changes = new.cloned().collect();
-        self.after = state.revision;
+        // What is watched from a revision to come begins there.
+        self.after = self.after.max(state.revision);
         Ok(changes)
     }
 }

@@ -96,3 +96,16 @@ fn the_past_is_remembered_as_far_as_the_history_reaches() {
     assert_eq!(names(first + 2), Ok(vec![("a".into(), first + 1), ("b".into(), first + 2)]));
     assert!(names(first - 1).is_err(), "forgotten");
 }
+
+#[tokio::test]
+async fn a_watch_from_a_revision_to_come_begins_there() {
+    let store = ObjectStore::new(10);
+    let mut watch = store.watch(pods(), 3).expect("in reach");
+    let mut seen = std::pin::pin!(watch.next());
+    for name in ["a", "b", "c"] {
+        assert!(futures_util::poll!(seen.as_mut()).is_pending(), "before {name}");
+        store.commit(vec![put(name, Expect::Absent)]).expect("new");
+    }
+    let names: Vec<_> = seen.await.expect("in reach").iter().map(|change| change.object.key.name.to_string()).collect();
+    assert_eq!(names, ["c"]);
+}

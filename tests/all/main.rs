@@ -5,6 +5,7 @@
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod api;
+mod api_edges;
 mod api_refusals;
 mod api_writes;
 mod bad_input;

@@ -135,3 +135,34 @@ fn k55_an_ephemeral_container_is_never_restarted_and_counts_for_nothing() {
     let play = play.with("e", Script::stays().asked(0.0, 143)).at(5.0, Act::Debug("e")).until(60.0);
     assert_eq!(play.phase(), "Succeeded", "it ends with the pod");
 }
+
+#[test]
+fn k48_a_sidecar_that_does_not_run_lets_nothing_begin() {
+    let spec = "initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}]";
+    let broken = Script::ends(0.0, 128).saying("StartError", Some("no /nope"));
+    let play = Play::new(spec).with("s", broken).until(60.0);
+    assert_eq!((play.phase(), play.when("start a")), ("Pending", vec![]));
+    assert_eq!(play.condition("Initialized"), "False ContainersNotInitialized: containers with incomplete status: [s]");
+    // When no app lives any more, all wait for the last sidecar again.
+    let both = Play::new(spec).with("s", Script::stays().then(&[(5.0, 1)])).with("a", Script::ends(4.0, 1)).until(30.0);
+    let (apps, sidecars) = (both.when("start a"), both.when("start s"));
+    let (second, third) = (apps[1], apps[2]);
+    assert_eq!(second, 4.0, "while the sidecar runs");
+    assert!(sidecars.contains(&third), "with the sidecar: {apps:?} {sidecars:?}");
+}
+
+#[test]
+fn k49_a_sidecar_that_ended_well_or_in_a_pod_that_never_restarts_shows_its_end_while_it_waits() {
+    let spec = "initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}]";
+    for (policy, code, shown) in [
+        ("Always", 0, "terminated 0 Completed"),
+        ("Never", 1, "terminated 1 Error"),
+        ("Always", 1, "waiting CrashLoopBackOff"),
+        ("OnFailure", 1, "waiting CrashLoopBackOff"),
+    ] {
+        let play = Play::new(&format!("restartPolicy: {policy}, {spec}"));
+        let play = play.with("s", Script::ends(1.0, code)).until(8.0);
+        assert_eq!(play.state("s").0, shown, "{policy}, exit {code}");
+        assert!(!play.told("BackOff").is_empty(), "it waits nevertheless");
+    }
+}

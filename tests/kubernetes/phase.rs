@@ -81,3 +81,10 @@ fn k7_a_final_phase_is_withheld_while_anything_may_run_and_never_left() {
     assert_eq!(play.removed(), Some(10.0));
     assert_eq!(play.when("start a"), [0.0]);
 }
+
+#[test]
+fn k1_a_pod_is_pending_while_what_failed_its_post_start_hook_is_ended() {
+    let spec = "terminationGracePeriodSeconds: 2, containers: [{name: c, lifecycle: {postStart: {}}}]";
+    let play = Play::new(spec).with("c", Script::stays().deaf().post_start(1.0, Some("no"))).until(2.0);
+    assert_eq!((play.phase(), play.state("c").0.as_str()), ("Pending", "waiting ContainerCreating"));
+}

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, PodCondition, PodStatu
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::script::Script;
-use crate::lifecycle::{Action, Attempt, ContainerRef, Event, Note, Now, PodState, Resize, Role};
+use crate::lifecycle::{Action, Attempt, ContainerRef, Event, Note, Now, Outcome, PodState, Resize, Role};
 use crate::model::pods;
 
 /// What befalls a pod.
@@ -166,6 +166,11 @@ impl Play {
         self.queue.insert((at, self.queued), coming);
     }
 
+    fn come_now(&mut self, event: Event) -> Option<Event> {
+        self.come(self.mono, Coming::Fact(event));
+        None
+    }
+
     fn name(&self, at: ContainerRef) -> String {
         let spec = self.pod.spec.as_ref().expect("a spec");
         match at.role {
@@ -191,8 +196,8 @@ impl Play {
             Coming::Begins(attempt) => self.begins(attempt),
             Coming::Ends(attempt, code, reason, message) => {
                 if self.live.remove(&attempt).is_some() {
-                    let (reason, message) = (reason.to_string(), message.map(Into::into));
-                    self.step(Event::Exited { attempt, code, reason, message });
+                    let outcome = Outcome { code, reason: reason.into(), message: message.map(Into::into) };
+                    self.step(Event::Exited { attempt, outcome });
                 }
             }
         }
@@ -208,6 +213,9 @@ impl Play {
         let runs = self.runs.entry(attempt.container).or_insert(0);
         let run = script.runs.get(*runs).or(script.runs.last()).expect("a run").clone();
         *runs += 1;
+        if run.reason == "StartError" {
+            return self.never_ran(attempt, run.code, run.reason, run.message);
+        }
         self.live.insert(attempt, self.mono);
         if let Some(after) = run.after {
             self.come(self.mono + secs(after), Coming::Ends(attempt, run.code, run.reason, run.message));
@@ -218,6 +226,12 @@ impl Play {
     fn started(&mut self, attempt: Attempt) {
         let container_id = format!("wasmpod://{}-{}", self.name(attempt.container), attempt.number);
         self.step(Event::Started { attempt, container_id, image_id: "sha256:1".into() });
+    }
+
+    fn never_ran(&mut self, attempt: Attempt, code: i32, reason: &str, message: Option<&str>) {
+        let container_id = format!("wasmpod://{}-{}", self.name(attempt.container), attempt.number);
+        let outcome = Outcome { code, reason: reason.into(), message: message.map(Into::into) };
+        self.step(Event::NeverRan { attempt, container_id, image_id: "sha256:1".into(), outcome });
     }
 
     fn act(&mut self, act: Act) {
@@ -345,10 +359,10 @@ impl Play {
             Action::Kill(attempt) => {
                 self.does("kill", attempt);
                 if !self.live.contains_key(&attempt) && self.script(attempt).hangs {
-                    // It never ran: its end is told with its beginning.
-                    self.live.insert(attempt, self.mono);
-                    let begins = Event::Started { attempt, container_id: "wasmpod://x".into(), image_id: "i".into() };
-                    self.come(self.mono, Coming::Fact(begins));
+                    let outcome = Outcome { code: 137, reason: "Error".into(), message: None };
+                    let (container_id, image_id) = ("wasmpod://x".into(), "i".into());
+                    let never = Event::NeverRan { attempt, container_id, image_id, outcome };
+                    return self.come_now(never);
                 }
                 self.come(self.mono, Coming::Ends(attempt, 137, "Error", None));
             }

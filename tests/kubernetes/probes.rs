@@ -159,3 +159,25 @@ fn probes_keep_their_rhythm_whatever_the_wall_clock_says() {
     assert_eq!(play.when("liveness probe c"), [2.0, 4.0, 6.0, 8.0]);
     assert_eq!(play.when("start c"), [0.0, 4.0, 8.0]);
 }
+
+#[test]
+fn k63_what_a_probe_brings_down_begins_again_in_the_same_breath_whatever_its_code() {
+    let spec = "restartPolicy: OnFailure, terminationGracePeriodSeconds: 1, \
+                containers: [{name: c, livenessProbe: {periodSeconds: 2, failureThreshold: 1}}]";
+    let play = Play::new(spec).with("c", Script::stays().probes(|_, _| no()));
+    let play = play.until(3.0);
+    assert_eq!((play.phase(), play.container("c").restart_count), ("Running", 1));
+    // A restart that is held up is judged by the code, like any.
+    let play = play.until(60.0);
+    assert_eq!((play.phase(), play.state("c").0.as_str()), ("Succeeded", "terminated 0 Completed"));
+}
+
+#[test]
+fn k63_of_a_sidecar_it_is_not_said_what_follows() {
+    let spec = "initContainers: [{name: s, restartPolicy: Always, \
+                livenessProbe: {periodSeconds: 2, failureThreshold: 1}}], containers: [{name: a}]";
+    let play = Play::new(spec).with("s", Script::stays().probes(|_, _| no())).until(3.0);
+    assert_eq!(play.told("Killing"), ["2.0 Normal x1 Init container s failed liveness probe"]);
+    let image = Play::new(spec).at(1.0, Act::Image("s", "other")).until(1.5);
+    assert_eq!(image.told("Killing"), ["1.0 Normal x1 Init container s definition changed"]);
+}

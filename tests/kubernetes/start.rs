@@ -102,3 +102,56 @@ fn k47_a_pre_stop_hook_that_fails_is_told_of_and_the_end_goes_on() {
     assert_eq!(play.done(), ["0.0 start c", "5.0 preStop c", "7.0 ask c", "7.0 tear down"]);
     assert_eq!(play.told("FailedPreStopHook"), ["7.0 Warning x1 PreStopHook failed"]);
 }
+
+#[test]
+fn k42_a_program_that_cannot_be_run_is_waited_for_with_its_error_and_its_end_before() {
+    let broken = || Script::ends(0.0, 128).saying("StartError", Some("no /nope"));
+    let play = Play::new("containers: [{name: c}]").with("c", broken()).until(0.5);
+    let shown = ("waiting RunContainerError".to_string(), "terminated 128 StartError".to_string());
+    assert_eq!((play.state("c"), play.waits_for("c").as_str()), (shown, "no /nope"));
+    assert_eq!(play.until(5.0).state("c").0, "waiting CrashLoopBackOff");
+    let once = Play::new("restartPolicy: Never, containers: [{name: c}]").with("c", broken()).until(5.0);
+    assert_eq!(once.state("c"), ("terminated 128 StartError".into(), String::new()), "nothing is waited for");
+    let hook = "containers: [{name: c, lifecycle: {postStart: {}}}]";
+    let hook = Play::new(hook).with("c", broken()).until(0.5);
+    assert_eq!(hook.when("postStart c"), [0.0; 0], "what never ran has no hooks");
+}
+
+#[test]
+fn k41_apps_start_one_after_the_other_and_all_once_before_one_does_again() {
+    let spec = "containers: [{name: a, lifecycle: {postStart: {}}}, {name: b}, {name: d}]";
+    let play = Play::new(spec).with("a", Script::stays().post_start(1.0, Some("no"))).with("b", Script::stays());
+    let play = play.with("b", Script::stays().starts_after(2.0)).until(3.5);
+    let began: Vec<String> = play.done().into_iter().filter(|done| done.contains("start ")).collect();
+    assert_eq!(began, ["0.0 start a", "1.0 start b", "3.0 start d", "3.0 start a"]);
+}
+
+#[test]
+fn k47_a_container_that_ends_during_its_post_start_hook_is_seen_when_the_hook_is_over() {
+    let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
+    let crash = Script::ends(1.0, 3).post_start(2.0, Some("exited with 137"));
+    let play = Play::new(spec).with("c", crash).until(1.5);
+    assert_eq!(play.state("c").0, "waiting ContainerCreating", "not yet");
+    assert_eq!(play.phase(), "Pending");
+    let play = play.until(2.5);
+    assert_eq!(play.state("c"), ("waiting PostStartHookError".into(), "terminated 3 Error".into()));
+    assert_eq!(play.told("FailedPostStartHook"), ["2.0 Warning x1 PostStartHook failed"]);
+    assert_eq!(play.told("Killing"), ["2.0 Normal x1 FailedPostStartHook"]);
+    let well = Play::new(&format!("restartPolicy: Never, {spec}"));
+    let well = well.with("c", Script::ends(1.0, 0).post_start(2.0, None)).until(9.0);
+    assert_eq!(well.states("c"), ["0.0 waiting ContainerCreating", "2.0 terminated 0 Completed"]);
+    assert_eq!(well.phase(), "Succeeded");
+}
+
+#[test]
+fn k47_a_deletion_breaks_a_post_start_hook_off() {
+    let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
+    let slow = || Script::stays().asked(2.0, 0).post_start(20.0, None);
+    let play = Play::new(spec).with("c", slow()).at(3.0, Act::Delete(30)).until(4.0);
+    assert_eq!((play.phase(), play.state("c").0.as_str()), ("Running", "running"), "shown as what it is");
+    assert_eq!(play.told("FailedPostStartHook"), ["3.0 Warning x1 PostStartHook failed"]);
+    assert_eq!(play.told("Killing"), ["3.0 Normal x1 FailedPostStartHook", "3.0 Normal x1 Stopping container c"]);
+    let ended = Play::new(spec).with("c", Script::ends(1.0, 3).post_start(20.0, None));
+    let ended = ended.at(3.0, Act::Delete(30)).until(9.0);
+    assert_eq!(ended.removed(), Some(3.0), "nothing lives that could be waited for");
+}

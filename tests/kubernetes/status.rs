@@ -116,3 +116,27 @@ fn k15_a_pod_prints_as_kubectl_get_prints_it() {
     let half = Play::new("restartPolicy: Never, containers: [{name: a}, {name: c}]").with("a", Script::ends(1.0, 0));
     assert_eq!(line(&half.until(8.0), 8), ["NotReady", "1/2", "0"]);
 }
+
+#[test]
+fn k10_what_waits_when_the_node_ends_its_pod_is_lost() {
+    let spec = "activeDeadlineSeconds: 5, containers: [{name: c}, {name: d}]";
+    let play = Play::new(spec).with("c", Script::ends(1.0, 1)).with("d", Script::stays().asked(1.0, 0));
+    let play = play.until(5.5);
+    assert_eq!(play.state("c"), ("waiting CrashLoopBackOff".into(), "terminated 1 Error".into()), "it still waits");
+    let play = play.until(9.0);
+    let lost = "terminated 137 ContainerStatusUnknown".to_string();
+    assert_eq!((play.phase(), play.state("c")), ("Failed", (lost.clone(), "terminated 1 Error".into())));
+    let init = "activeDeadlineSeconds: 5, initContainers: [{name: i}, {name: j}], containers: [{name: c}]";
+    let init = Play::new(init).with("i", Script::ends(1.0, 1)).until(9.0);
+    assert_eq!((init.state("i").0, init.state("j").0), (lost, "waiting PodInitializing".into()));
+    assert_eq!(init.state("c").0, "waiting PodInitializing", "the pod never got so far");
+}
+
+#[test]
+fn k47_a_restart_counts_once_it_is_shown() {
+    let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
+    let play = Play::new(spec).with("c", Script::ends(5.0, 1).post_start(2.0, None)).until(6.0);
+    assert_eq!((play.state("c").0.as_str(), play.container("c").restart_count), ("terminated 1 Error", 0));
+    let play = play.until(7.5);
+    assert_eq!((play.state("c").0.as_str(), play.container("c").restart_count), ("running", 1));
+}

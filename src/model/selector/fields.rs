@@ -75,7 +75,8 @@ const POD: [Field<Pod>; 9] = [
     ("spec.hostNetwork", |p| Some(truth(spec(p)?.host_network))),
     ("status.phase", |p| status(p)?.phase.as_deref()),
     ("status.podIP", pod_ip),
-    ("status.podIPs", pod_ip),
+    // A selector may ask for it, and always finds it empty.
+    ("status.podIPs", |_| None),
     ("status.nominatedNodeName", |p| status(p)?.nominated_node_name.as_deref()),
 ];
 
@@ -276,6 +277,8 @@ mod tests {
             ("status.nominatedNodeName=", true),
             ("status.podIP=10.0.0.1", true),
             ("status.podIP=", false),
+            ("status.podIPs=", true),
+            ("status.podIPs=10.0.0.1", false),
             (r"metadata.name=a\,b", false),
             (r"metadata.name!=a\=b\\c\,d", true),
         ] {

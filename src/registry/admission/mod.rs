@@ -47,6 +47,12 @@ pub fn admit(pod: &mut Pod, settings: &Settings) -> Result<(), Status> {
     Ok(())
 }
 
+/// Fills in what admission gave `old`, and what takes its place has lost. The other plugins look at new pods alone.
+pub fn admit_update(old: &Pod, new: &mut Pod) {
+    priority::keep(old, new);
+    tolerations::complete(new);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,3 +27,12 @@ pub fn admit(pod: &mut Pod, _: &Settings) -> Result<(), String> {
     spec.preemption_policy.get_or_insert_with(|| "PreemptLowerPriority".into());
     Ok(())
 }
+
+/// A pod keeps what it was given, where an update says nothing of it.
+pub fn keep(old: &Pod, new: &mut Pod) {
+    let (Some(old), Some(new)) = (&old.spec, &mut new.spec) else { return };
+    new.priority = new.priority.or(old.priority);
+    if new.preemption_policy.is_none() {
+        new.preemption_policy.clone_from(&old.preemption_policy);
+    }
+}

@@ -8,7 +8,13 @@ const SECONDS: i64 = 300;
 
 /// Five minutes on a node that is not ready or out of reach, unless the pod says otherwise.
 pub fn admit(pod: &mut Pod, _: &Settings) -> Result<(), String> {
-    let Some(spec) = &mut pod.spec else { return Ok(()) };
+    complete(pod);
+    Ok(())
+}
+
+/// The same for a pod that is changed.
+pub fn complete(pod: &mut Pod) {
+    let Some(spec) = &mut pod.spec else { return };
     let own = spec.tolerations.clone().unwrap_or_default();
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
         if !own.iter().any(|toleration| covers(toleration, key)) {
@@ -21,7 +27,6 @@ pub fn admit(pod: &mut Pod, _: &Settings) -> Result<(), String> {
             });
         }
     }
-    Ok(())
 }
 
 /// No key, or no effect, means any.

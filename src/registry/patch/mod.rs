@@ -5,24 +5,30 @@
 pub mod keys;
 mod operations;
 mod strategic;
+mod strict;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::control::{Cause, FieldValidation, Patch, PatchKind, Reason, Status};
+use crate::model::go;
 
 /// `current` of `kind` as `patch` makes it.
 pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &Patch) -> Result<T, Status> {
     let mut document = serde_json::to_value(current).map_err(Status::internal)?;
-    let before = document.clone();
     match patch.kind {
         PatchKind::Json => operations::apply(&mut document, &patch.body)?,
         PatchKind::Merge => json_patch::merge(&mut document, &object(&patch.body)?),
         PatchKind::StrategicMerge => strategic::apply(kind, &mut document, object(&patch.body)?)?,
     }
     let refuse = |why: String| {
-        let message = format!("Invalid value: {}: {why}", Value::String(before.to_string()));
+        let shown = match patch.kind {
+            PatchKind::Json | PatchKind::Merge => document.to_string(),
+            // In Kubernetes, a strategic patch is shown itself, and others' outcome.
+            PatchKind::StrategicMerge => object(&patch.body).map(|patch| go::shown(&patch)).unwrap_or_default(),
+        };
+        let message = format!("Invalid value: {}: {why}", Value::String(shown));
         Status::invalid("", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])
     };
     let patched: T = serde_json::from_value(document.clone()).map_err(|error| refuse(error.to_string()))?;
@@ -34,7 +40,8 @@ pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &P
     let kept = serde_json::to_value(&patched).map_err(Status::internal)?;
     let mut unknown = Vec::new();
     lost("", &document, &kept, &mut unknown);
-    let fields: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    let mut fields = strict::faults(patch.kind, &patch.body);
+    fields.extend(unknown.iter().map(|field| format!("unknown field {field:?}")));
     match told {
         Some(warnings) => warnings.set(fields),
         None if fields.is_empty() => {}

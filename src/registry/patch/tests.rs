@@ -1,6 +1,8 @@
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::*;
+use crate::control::Warnings;
 
 fn patched(kind: PatchKind, current: Value, patch: Value) -> Result<Value, Status> {
     let patch = Patch { kind, body: patch.to_string().into_bytes(), field_validation: FieldValidation::Strict };
@@ -123,6 +125,23 @@ fn patches_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn what_a_patch_says_twice_is_refused_or_told() {
+    let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}})).expect("a pod");
+    let patched = |field_validation: FieldValidation| {
+        let body = br#"{"metadata": {"labels": {"a": "x", "a": "y"}}, "spec": {"nope": 1, "containers": []}}"#.to_vec();
+        apply("Pod", &pod, &Patch { kind: PatchKind::Merge, body, field_validation })
+    };
+    let faults = ["duplicate field \"metadata.labels.a\"", "unknown field \"spec.nope\""];
+    let refused = patched(FieldValidation::Strict).expect_err("said twice").message;
+    assert!(refused.ends_with(&format!(": strict decoding error: {}", faults.join(", "))), "{refused}");
+    let warnings = Warnings::default();
+    let taken = patched(FieldValidation::Warn(warnings.clone())).expect("the last counts");
+    assert_eq!(taken.metadata.labels, Some([("a".to_string(), "y".to_string())].into()));
+    assert_eq!(warnings.take(), faults);
+    assert!(patched(FieldValidation::Ignore).is_ok());
+}
+
+#[test]
 fn replacing_a_missing_field_sets_it() {
     let patch = json!([{"op": "replace", "path": "/metadata/labels", "value": {"a": "b"}}]);
     let want = json!({"metadata": {"labels": {"a": "b"}}});
@@ -139,4 +158,28 @@ fn copies_of_copies_are_bounded_as_in_kubernetes() {
     assert!(refused.message.contains("exceeding the limit 3145728"), "{}", refused.message);
     let few = format!("[{}]", operations[..5].join(","));
     super::operations::apply(&mut serde_json::json!({}), few.as_bytes()).expect("a few are fine");
+}
+
+#[test]
+fn unknown_fields_are_refused_with_what_came_of_the_patch_or_the_patch_itself() {
+    let pod = || serde_json::from_value::<Pod>(json!({"metadata": {"name": "p"}})).expect("a pod");
+    let unknown = json!({"spec": {"nope": {"b": [1, "x", null], "a": 1.5}, "containers": []}});
+    let add = json!([{"op": "add", "path": "/spec", "value": unknown["spec"]}]);
+    let outcome = r#""{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[],\"nope\""#;
+    let merged = outcome.replace(",null", "");
+    for (kind, patch, shown) in [
+        (PatchKind::Json, &add, outcome),
+        (PatchKind::Merge, &unknown, merged.as_str()),
+        (
+            PatchKind::StrategicMerge,
+            &unknown,
+            r#""map[spec:map[containers:[] nope:map[a:1.5 b:[1 x <nil>]]]]": strict decoding error: unknown field \"spec.nope\""#,
+        ),
+    ] {
+        let body = patch.to_string().into_bytes();
+        let refused = apply("Pod", &pod(), &Patch { kind, body, field_validation: FieldValidation::Strict });
+        let message = refused.expect_err("unknown").message;
+        let start = format!(" \"\" is invalid: patch: Invalid value: {shown}");
+        assert!(message.starts_with(&start.replace("field \\\"spec.nope\\\"", "field \"spec.nope\"")), "{message}");
+    }
 }

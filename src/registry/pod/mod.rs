@@ -3,6 +3,7 @@
 mod canonical;
 mod defaults;
 mod internal;
+mod label_keys;
 mod qos;
 mod resize;
 mod status;
@@ -36,6 +37,7 @@ pub(super) fn prepare(mut pod: Pod, settings: &admission::Settings, now: Timesta
     defaults::apply(&mut pod);
     canonical::apply(&mut pod);
     admission::admit(&mut pod, settings)?;
+    label_keys::merge(&mut pod);
     pod.status = Some(PodStatus {
         phase: Some("Pending".into()),
         qos_class: pod.spec.as_ref().map(|spec| qos::class(spec).to_string()),

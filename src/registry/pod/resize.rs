@@ -8,10 +8,11 @@ use super::totals::Amounts;
 use super::{update, validation};
 use crate::model::pods;
 use crate::registry::fields::{Faults, Path};
+use crate::registry::identity;
 
 /// `old` with the resources and resize policies that `new` says, and nothing else of it.
 pub fn resized(old: &Pod, new: Pod) -> Pod {
-    let mut pod = Pod { metadata: new.metadata, ..old.clone() };
+    let mut pod = Pod { metadata: identity::keep_all(&old.metadata, new.metadata), ..old.clone() };
     let (Some(spec), Some(wanted)) = (&mut pod.spec, new.spec) else { return pod };
     let take = |containers: &mut Vec<Container>, wanted: Vec<Container>| {
         let same = containers.len() == wanted.len() && containers.iter().zip(&wanted).all(|(a, b)| a.name == b.name);

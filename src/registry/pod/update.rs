@@ -7,7 +7,7 @@ use super::{canonical, defaults, internal, qos, resize, status, validation};
 use crate::control::{Status, Subresource};
 use crate::model::{formats, pods};
 use crate::registry::fields::{Faults, Path};
-use crate::registry::{identity, metadata};
+use crate::registry::{admission, identity, metadata};
 
 /// `new` as it will be stored in the place of `old`, or why it can't be. What `subresource` leaves out of account
 /// stays as it was; the generation grows with the spec.
@@ -17,11 +17,14 @@ pub fn replaced(old: &Pod, mut new: Pod, subresource: Subresource) -> Result<Pod
     canonical::apply(&mut new);
     identity::keep(&old.metadata, &mut new.metadata);
     match subresource {
-        Subresource::Whole => new.status.clone_from(&old.status),
+        Subresource::Whole => {
+            new.status.clone_from(&old.status);
+            admission::admit_update(old, &mut new);
+        }
         Subresource::Status => status::keep_spec(old, &mut new),
         Subresource::EphemeralContainers => {
             let guests = new.spec.take().and_then(|spec| spec.ephemeral_containers);
-            new = Pod { metadata: new.metadata, ..old.clone() };
+            new = Pod { metadata: identity::keep_all(&old.metadata, new.metadata), ..old.clone() };
             if let Some(spec) = &mut new.spec {
                 spec.ephemeral_containers = guests;
             }

@@ -1,0 +1,127 @@
+//! What a request may ask of what it reads, deletes and evicts.
+
+use std::io::{BufRead, BufReader};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Served, served};
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const JSON: &str = "application/json";
+
+fn with_pods(names: &[&str]) -> Served {
+    let served = served();
+    served.namespace("default");
+    for name in names {
+        served.create(&format!(
+            "{{metadata: {{name: {name}}}, spec: {{nodeName: ghost, containers: [{{name: c, image: x}}]}}}}"
+        ));
+    }
+    served
+}
+
+#[track_caller]
+fn refused(answer: &Answer, code: u16, words: &str) {
+    let message = answer.json()["message"].as_str().unwrap_or_default().to_string();
+    assert_eq!((answer.code, message.contains(words)), (code, true), "{}: {message}", answer.code);
+}
+
+/// The names in a list.
+fn names(list: &Value) -> Vec<String> {
+    let name = |item: &Value| item["metadata"]["name"].as_str().unwrap_or_default().to_string();
+    list["items"].as_array().into_iter().flatten().map(name).collect()
+}
+
+/// The pods that nobody has deleted.
+fn left(served: &Served) -> Vec<String> {
+    let mut list = served.get(PODS).json();
+    let marked = |item: &Value| item["metadata"]["deletionTimestamp"].is_string();
+    list["items"].as_array_mut().expect("items").retain(|item| !marked(item));
+    names(&list)
+}
+
+#[test]
+fn a_collection_is_deleted_as_far_as_its_list_goes() {
+    let served = with_pods(&["a", "b", "c"]);
+    let delete = |query: &str| served.request("DELETE", &format!("{PODS}?{query}"), "");
+    for (query, code, words) in [
+        ("resourceVersionMatch=Exact", 422, "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden"),
+        ("sendInitialEvents=true", 422, "sendInitialEvents is forbidden for list"),
+        ("limit=x", 400, "limit: Invalid value"),
+        ("continue=zzz", 400, "continue key is not valid"),
+        ("resourceVersion=99999999", 504, "Too large resource version"),
+    ] {
+        refused(&delete(query), code, words);
+        assert_eq!(left(&served), ["a", "b", "c"], "{query}");
+    }
+    let first = delete("limit=1").json();
+    assert_eq!((names(&first), left(&served)), (vec!["a".into()], vec!["b".into(), "c".into()]));
+    let next = first["metadata"]["continue"].as_str().expect("a token");
+    let second = delete(&format!("limit=1&continue={next}")).json();
+    assert_eq!((names(&second), left(&served)), (vec!["b".into()], vec!["c".into()]));
+    assert_eq!((names(&delete("").json()).len(), left(&served).len()), (3, 0));
+}
+
+#[test]
+fn a_pod_is_evicted_by_an_eviction_of_this_very_pod() {
+    let served = with_pods(&["a", "b"]);
+    let evict = |name: &str, eviction: Value| {
+        served.sent("POST", &format!("{PODS}/{name}/eviction"), JSON, &eviction.to_string())
+    };
+    let mismatch = "name in URL does not match name in Eviction object";
+    for (version, metadata, words) in [
+        ("policy/v1", json!({}), mismatch),
+        ("policy/v1", json!({"name": "b"}), mismatch),
+        (
+            "policy/v1",
+            json!({"name": "a", "namespace": "other"}),
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        ("policy/v2", json!({"name": "a"}), "Eviction"),
+    ] {
+        let eviction = json!({"kind": "Eviction", "apiVersion": version, "metadata": metadata});
+        refused(&evict("a", eviction), 400, words);
+    }
+    assert_eq!(left(&served), ["a", "b"]);
+    for (version, name) in [("policy/v1", "a"), ("policy/v1beta1", "b")] {
+        let metadata = json!({"name": name, "namespace": "default"});
+        let evicted = evict(name, json!({"kind": "Eviction", "apiVersion": version, "metadata": metadata}));
+        assert_eq!(evicted.code, 201, "{version}: {}", evicted.text());
+    }
+    assert!(left(&served).is_empty());
+}
+
+#[test]
+fn a_reader_may_ask_for_a_revision_and_a_watch_waits_for_one_to_come() {
+    let served = with_pods(&["a"]);
+    let revision = served.get(PODS).json()["metadata"]["resourceVersion"].clone();
+    let revision: u64 = revision.as_str().and_then(|text| text.parse().ok()).expect("a revision");
+    let one = |asked: &str| served.get(&format!("{PODS}/a?resourceVersion={asked}"));
+    for asked in ["0".to_string(), revision.to_string()] {
+        assert_eq!(one(&asked).code, 200, "{asked}");
+    }
+    refused(&one("99999999"), 504, "Timeout: Too large resource version: 99999999, current: ");
+    refused(&one("abc"), 400, "resourceVersion: Invalid value: \"abc\"");
+
+    let (from, label) = (revision + 2, "application/merge-patch+json");
+    let path = format!("{PODS}?watch=1&timeoutSeconds=10&resourceVersion={from}");
+    let mut watch = BufReader::new(served.send("GET", &path, ""));
+    let mut line = String::new();
+    watch.read_line(&mut line).expect("a status");
+    assert!(line.contains("200"), "{line}");
+    // The watch has begun with its answer's head.
+    for n in 1..=3 {
+        let body = json!({"metadata": {"labels": {"n": n.to_string()}}}).to_string();
+        assert_eq!(served.sent("PATCH", &format!("{PODS}/a"), label, &body).code, 200);
+    }
+    watch.get_ref().set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let event = loop {
+        line.clear();
+        assert_ne!(watch.read_line(&mut line).expect("an event in time"), 0, "the watch ended");
+        if line.starts_with("{\"type\"") {
+            break serde_json::from_str::<Value>(&line).expect("an event");
+        }
+    };
+    assert_eq!(event["object"]["metadata"]["labels"]["n"], "3", "{event}");
+}
