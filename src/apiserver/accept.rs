@@ -191,7 +191,8 @@ impl Wish<'_> {
     /// Who asks for the metadata of one object and gets a list, or the other way round, is refused whatever else
     /// would do.
     fn check_count(&self, kind: &str, asked: Asked) -> Result<(), Status> {
-        let known = self.parameter("g") == Some("meta.k8s.io") && self.parameter("v") == Some("v1");
+        let known = (self.parameter("g"), self.parameter("v"));
+        let known = matches!(known, (Some("meta.k8s.io"), Some("v1" | "v1beta1")));
         let why = match (self.parameter("as"), asked) {
             (Some(shape @ "PartialObjectMetadata"), Asked::List) => {
                 format!("you requested {shape}, but the requested object is a list (*core.{kind}List)")

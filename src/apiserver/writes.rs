@@ -20,7 +20,7 @@ use crate::control::{
 };
 use crate::model::pods;
 use crate::registry::identity;
-use crate::registry::pod::warnings;
+use crate::registry::pod::{app_armor, warnings};
 use crate::registry::support::{self, Finding};
 
 /// A request to change something.
@@ -72,6 +72,9 @@ impl Change<'_> {
             // What no server would take is told before what this one can't do.
             self.control(true).create(new).await?;
             return Err(cannot);
+        }
+        if let Body::Pod(pod) = &new {
+            self.warnings.add(app_armor::warnings(pod));
         }
         let object = self.control(options.dry_run).create(new).await?;
         if object.key.resource == Resource::PODS {
@@ -222,11 +225,15 @@ impl Change<'_> {
     /// The object in the body.
     async fn sent(&self, validation: Validation) -> Result<Body, Status> {
         let resource = self.ask.served.resource;
-        let sent = body::stored_object(resource, body::notation(self.media)?, &self.body).await?;
+        let mut sent = body::stored_object(resource, body::notation(self.media)?, &self.body).await?;
         match validation {
             Validation::Ignore => {}
             Validation::Warn => self.warnings.add(sent.passed_over),
             Validation::Strict => body::refuse_passed_over(resource.kind, &sent.passed_over)?,
+        }
+        if let Some(owners) = &mut sent.object.metadata_mut().owner_references {
+            let twins = identity::drop_twins(owners, |owner| owner.uid.clone(), identity::Moment::Sent);
+            self.warnings.add(twins.into_iter().collect());
         }
         Ok(sent.object)
     }

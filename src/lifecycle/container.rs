@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1 as core;
 
 use super::backoff::{Backoff, ImageBackoff};
+use super::pod::SECOND_LOOK;
 use super::policy::{Kind, Next, Policy, RestartPolicy};
 use super::probes::Probes;
 use super::stage::{Cut, Ended, Outcome, Since, Stage, Trouble};
@@ -48,6 +49,8 @@ pub(super) struct Replaced {
     pub(super) ended: Ended,
     /// The wait between the two, where it is shown.
     pub(super) waited: Option<Duration>,
+    /// Whether it was ended in the same breath as the new attempt begins.
+    cut: bool,
 }
 
 /// Which hooks a container has.
@@ -252,11 +255,12 @@ impl Container {
                 if let Some(judged) = self.judged_by(&ended) {
                     self.backoff.restarted(judged, now.mono);
                 }
-                self.replaces = Some(Replaced { ended, waited: None });
+                let cut = matches!(ended.of, Cut::Probe { .. });
+                self.replaces = Some(Replaced { ended, waited: None, cut });
             }
             Stage::BackOff { ended, delay, shown } => {
                 self.backoff.restarted(ended.finished, now.mono);
-                self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits) });
+                self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits), cut: false });
             }
             Stage::Due(ended) => {
                 // The past of what was outdated is no longer held against it (K29); where there was one, this
@@ -265,7 +269,7 @@ impl Container {
                 if self.previous.is_some() {
                     self.backoff.restarted(ended.finished, now.mono);
                 }
-                self.replaces = Some(Replaced { ended, waited: None });
+                self.replaces = Some(Replaced { ended, waited: None, cut: true });
             }
             Stage::Waiting { trouble } => self.retries = trouble.map(|(trouble, _)| trouble),
             Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {}
@@ -317,15 +321,20 @@ impl Container {
     }
 
     /// The attempt could not begin; it is tried again at `again`.
-    pub(super) fn start_failed(&mut self, trouble: Trouble, again: Duration, now: Now) {
+    pub(super) fn start_failed(&mut self, trouble: Trouble, mut again: Duration, now: Now) {
         if self.stage != Stage::Starting {
             return;
         }
         if trouble.reason == "ErrImagePull" {
             self.image_backoff.failed(now.mono);
         }
-        if let Some(replaced) = self.replaces.take() {
-            self.previous = Some(replaced.ended);
+        if let Some(Replaced { ended, cut, .. }) = self.replaces.take() {
+            // A kubelet hears of an end that it has made itself, and looks again.
+            let heard = ended.finished + SECOND_LOOK;
+            if cut && now.mono < heard {
+                again = again.min(heard);
+            }
+            self.previous = Some(ended);
         }
         self.stage = match self.replace_by.take() {
             Some(_) => Stage::Waiting { trouble: None },

@@ -232,7 +232,7 @@ impl Play {
                 let spec = self.pod.spec.get_or_insert_default();
                 let list = spec.ephemeral_containers.get_or_insert_default();
                 let name = format!("e{}", list.len());
-                list.push(serde_yaml::from_str(&format!("{{name: {name}, image: x}}")).expect("a container"));
+                list.insert(0, serde_yaml::from_str(&format!("{{name: {name}, image: x}}")).expect("a container"));
                 self.step(Event::Changed(Box::new(self.pod.clone())));
             }
             Move::Evict => {

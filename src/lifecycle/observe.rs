@@ -28,6 +28,17 @@ impl PodState {
         }
     }
 
+    /// The name of the container at that place. Ephemeral ones stand as they came, which is not how the
+    /// spec has them: a strategic merge puts the newest first.
+    pub fn name_of(&self, at: ContainerRef) -> Option<&str> {
+        let list = match at.role {
+            Role::Init => &self.init,
+            Role::App => &self.apps,
+            Role::Ephemeral => &self.ephemeral,
+        };
+        list.get(at.index).map(|container| container.name.as_str())
+    }
+
     /// The container that `attempt` is the current attempt of.
     fn current(&mut self, attempt: Attempt) -> Option<&mut Container> {
         self.container(attempt.container).filter(|c| c.attempt == attempt.number)
@@ -105,6 +116,13 @@ impl PodState {
             Event::Resized(resize) => self.resized(resize, &mut told),
             Event::Deleted { grace } => {
                 let by = now.mono + grace;
+                if self.deletion.is_some_and(|earlier| by < earlier.by) {
+                    // A kubelet breaks its ends off and begins them anew.
+                    for (at, container) in self.with_places().filter(|(_, c)| matches!(c.stage, Stage::Stopping { .. }))
+                    {
+                        told.push(Note::normal(at, "Killing", format!("Stopping container {}", container.name)));
+                    }
+                }
                 let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
                 self.deletion = Some(Deletion { by });
             }
@@ -150,8 +168,13 @@ impl PodState {
                 }
             }
         }
-        let added = spec.ephemeral_containers.iter().flatten().skip(self.ephemeral.len());
-        self.ephemeral.extend(added.map(Container::ephemeral));
+        if self.sandbox != Sandbox::Gone {
+            for wanted in spec.ephemeral_containers.iter().flatten() {
+                if !self.ephemeral.iter().any(|known| known.name == wanted.name) {
+                    self.ephemeral.push(Container::ephemeral(wanted));
+                }
+            }
+        }
         let seconds = spec.active_deadline_seconds.and_then(|s| u64::try_from(s).ok());
         self.active = seconds.map(Duration::from_secs);
     }

@@ -92,8 +92,9 @@ pub struct PodState {
 
 /// An end is shown for so long before the wait that follows it: a kubelet looks once a second (K34).
 const END_SHOWN: Duration = Duration::from_secs(1);
-/// A pod that has just got its network and volumes is looked at again after so long, as by a kubelet.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
+/// A pod that has just got its network and volumes is looked at again after so long, as by a kubelet; so is one
+/// of which a container was killed.
+pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 impl PodState {
     /// A pod that has not begun.

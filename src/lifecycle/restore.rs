@@ -33,7 +33,10 @@ impl PodState {
             }
         }
         if pods::is_terminal(pod) {
+            let shown = |name: &str| status.ephemeral_container_statuses.iter().flatten().any(|s| s.name == name);
             state.sandbox = Sandbox::Gone;
+            // What came after its end never began.
+            state.ephemeral.retain(|c| shown(&c.name));
             state.ip = status.pod_ip.clone();
         }
         state

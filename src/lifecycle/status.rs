@@ -45,7 +45,8 @@ impl PodState {
         status.init_container_statuses = (!init.is_empty()).then_some(init);
         apps.sort_by(|a, b| a.name.cmp(&b.name));
         status.container_statuses = Some(apps);
-        let ephemeral = list(&self.ephemeral, &[]);
+        let mut ephemeral = list(&self.ephemeral, &[]);
+        ephemeral.sort_by(|a, b| a.name.cmp(&b.name));
         status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
         let phase = phase::of(self, previous.and_then(|s| s.phase.as_deref()));
         status.phase = Some(phase.name().into());

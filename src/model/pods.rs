@@ -41,6 +41,11 @@ pub fn is_terminal(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 
+/// Whether the pod comes from a file of its node's.
+pub fn is_static(pod: &Pod) -> bool {
+    annotation(pod, MIRROR_ANNOTATION).is_some()
+}
+
 /// Whether condition `kind` is True.
 pub fn has_condition(pod: &Pod, kind: &str) -> bool {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
@@ -64,6 +69,11 @@ pub fn container_names(pod: &Pod) -> impl Iterator<Item = &str> {
 pub fn container<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
     let spec = pod.spec.as_ref()?;
     init_containers(spec).iter().chain(&spec.containers).find(|c| c.name == name)
+}
+
+/// Finds an ephemeral container by name.
+pub fn ephemeral<'p>(pod: &'p Pod, name: &str) -> Option<&'p EphemeralContainer> {
+    pod.spec.as_ref()?.ephemeral_containers.iter().flatten().find(|c| c.name == name)
 }
 
 /// An ephemeral container as the container that it is, but for what it is there for.

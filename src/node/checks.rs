@@ -10,6 +10,7 @@ use super::Shared;
 use super::attempt::Running;
 use super::exec::ExecError;
 use super::perform::container_of;
+use crate::events::Severity;
 use crate::lifecycle::{ContainerRef, ProbeKind, Probed};
 use crate::model::pods;
 use crate::network::PodNetwork;
@@ -99,15 +100,22 @@ impl Place {
                 Err(error) => failed(error.words(), ""),
             };
         }
+        let http_failed = |error: String| {
+            let path = handler.http_get.as_ref().and_then(|get| get.path.as_deref()).unwrap_or_default();
+            let hook = format!("HTTP lifecycle hook ({path})");
+            Err(format!("{hook} for Container {name:?} in Pod {pod:?} failed - error: {error}"))
+        };
         match Check::of_hook(handler, container, &self.ip()) {
             Some(Ok(check)) => match prober::attempt(&self.network, &check, HOOK_ANSWER, self.shared.clock).await {
-                Verdict::Success(_) | Verdict::Warning(_) => Ok(()),
-                Verdict::Failure(error) | Verdict::Error(error) => {
-                    let path = handler.http_get.as_ref().and_then(|get| get.path.as_deref()).unwrap_or_default();
-                    let hook = format!("HTTP lifecycle hook ({path})");
-                    Err(format!("{hook} for Container {name:?} in Pod {pod:?} failed - error: {error}"))
+                Verdict::Success(_) => Ok(()),
+                Verdict::Warning(text) => {
+                    let recorder = &self.shared.recorder;
+                    recorder.record(&self.pod, None, Severity::Warning, "LifecycleHTTPFallback", text);
+                    Ok(())
                 }
+                Verdict::Failure(error) | Verdict::Error(error) => http_failed(error),
             },
+            Some(Err(error)) if handler.http_get.is_some() => http_failed(error),
             Some(Err(error)) => Err(format!("Cannot run handler: {error}")),
             None => Ok(()),
         }

@@ -138,23 +138,15 @@ async fn read(control: &dyn ControlPlane, kind: Kind, namespace: &str, name: &st
     })
 }
 
-/// A volume whose content can't be had, and why.
-#[derive(Debug)]
-pub(super) struct Unmountable {
-    pub(super) volume: String,
-    pub(super) why: ConfigError,
-}
-
-/// The files of a pod's configMap and secret volumes, by volume.
-pub(super) async fn contents(control: &dyn ControlPlane, pod: &Pod) -> Result<BTreeMap<String, Content>, Unmountable> {
-    let mut contents = BTreeMap::new();
-    for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
-        let Some(source) = Source::of(volume) else { continue };
-        let configs = Configs::read(control, pod, vec![(source.kind, source.name.into())]).await;
-        let content = source.content(&configs).map_err(|why| Unmountable { volume: volume.name.clone(), why })?;
-        contents.insert(volume.name.clone(), content);
-    }
-    Ok(contents)
+/// The files of a volume of `pod`, where it shows a ConfigMap or Secret.
+pub(super) async fn content(
+    control: &dyn ControlPlane,
+    pod: &Pod,
+    volume: &Volume,
+) -> Result<Option<Content>, ConfigError> {
+    let Some(source) = Source::of(volume) else { return Ok(None) };
+    let configs = Configs::read(control, pod, vec![(source.kind, source.name.into())]).await;
+    source.content(&configs).map(Some)
 }
 
 /// What a volume shows.

@@ -2,8 +2,9 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::perform::container_of;
 use crate::events::{Recorder, Severity};
-use crate::lifecycle::{Attempt, ContainerRef, Note, Role, Trouble};
+use crate::lifecycle::{Attempt, ContainerRef, Note, PodState, Role, Trouble};
 use crate::model::pods;
 
 use Severity::{Normal, Warning};
@@ -12,6 +13,7 @@ use Severity::{Normal, Warning};
 pub(super) struct Told<'w> {
     pub(super) recorder: &'w Recorder,
     pub(super) pod: &'w Pod,
+    pub(super) state: &'w PodState,
 }
 
 impl Told<'_> {
@@ -100,11 +102,10 @@ impl Told<'_> {
 
     /// A container's name and image.
     fn container(&self, at: ContainerRef) -> Option<(&str, &str)> {
-        let spec = self.pod.spec.as_ref()?;
-        let (name, image) = match at.role {
-            Role::Init => pods::init_containers(spec).get(at.index).map(|c| (&c.name, &c.image))?,
-            Role::App => spec.containers.get(at.index).map(|c| (&c.name, &c.image))?,
-            Role::Ephemeral => spec.ephemeral_containers.iter().flatten().nth(at.index).map(|c| (&c.name, &c.image))?,
+        let name = self.state.name_of(at)?;
+        let image = match at.role {
+            Role::Init | Role::App => &container_of(self.pod, at)?.image,
+            Role::Ephemeral => &pods::ephemeral(self.pod, name)?.image,
         };
         Some((name, image.as_deref().unwrap_or_default()))
     }
@@ -143,7 +144,7 @@ mod tests {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(100), clock));
         let (recorder, writer) = recorder(control.clone(), clock, Source { component: "kubelet", host: "n".into() });
-        tell(Told { recorder: &recorder, pod: &pod });
+        tell(Told { recorder: &recorder, pod: &pod, state: &PodState::new(&pod) });
         drop(recorder);
         writer.run().await;
         let all = control.list(&Scope::all(Resource::EVENTS)).await.expect("events");

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Toleration};
 use parking_lot::Mutex;
 
-use super::admission::Resources;
+use super::admission::{Refusal, Resources};
 use crate::budget::Account;
 use crate::model::pods;
 
@@ -26,6 +26,12 @@ pub(super) struct Eviction {
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// How often memory is looked at.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
+/// So long after it was last too little, memory counts as too little still.
+const TRANSITION: Duration = Duration::from_secs(5 * 60);
+/// The taint of a node whose memory is short.
+const TAINT: &str = "node.kubernetes.io/memory-pressure";
+/// From this priority on the node can't do without a pod.
+const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 /// Less memory than this is too little.
 const THRESHOLD: u64 = 100 << 20;
 
@@ -96,9 +102,59 @@ pub(super) fn choose(
     Some((victim.uid.clone(), Eviction { message, grace: GRACE }))
 }
 
+/// Whether `available` bytes of memory of `capacity` are too few.
+pub(super) fn is_short(available: u64, capacity: u64) -> bool {
+    available < threshold(capacity)
+}
+
 /// Kubernetes' threshold; a small node keeps a tenth of what it has.
 fn threshold(capacity: u64) -> u64 {
     THRESHOLD.min(capacity / 10)
+}
+
+/// Too little memory, as the node shows it: for longer than it lasts, so that pods don't come and go.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    until: Option<Duration>,
+}
+
+impl Pressure {
+    /// Takes in whether memory is `short` now. Whether there is something else to show than before.
+    pub(super) fn observe(&mut self, short: bool, now: Duration) -> bool {
+        let held = self.holds();
+        if short {
+            self.until = Some(now + TRANSITION);
+        } else if self.until.is_some_and(|until| now >= until) {
+            self.until = None;
+        }
+        self.holds() != held
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Why `pod` is not let in: it promises no bounds, and would be the first to go again (K14).
+    pub(super) fn refuses(&self, pod: &Pod) -> Option<Refusal> {
+        let best_effort = pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) == Some("BestEffort");
+        let spec = pod.spec.as_ref();
+        let critical = pods::is_static(pod) || spec.and_then(|spec| spec.priority).unwrap_or(0) >= SYSTEM_CRITICAL;
+        let tolerations = spec.and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
+        (self.holds() && best_effort && !critical && !tolerations.iter().any(tolerates))
+            .then(|| Refusal { reason: "Evicted".into(), message: "The node had condition: [MemoryPressure]. ".into() })
+    }
+}
+
+/// Whether a pod with this toleration bears the taint of a node that is short of memory.
+fn tolerates(toleration: &Toleration) -> bool {
+    let empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
+    let any = toleration.operator.as_deref() == Some("Exists");
+    let key = match toleration.key.as_deref() {
+        None | Some("") => any,
+        Some(key) => key == TAINT,
+    };
+    let effect = empty(&toleration.effect) || toleration.effect.as_deref() == Some("NoSchedule");
+    key && effect && (any || empty(&toleration.value))
 }
 
 /// `MemAvailable` of /proc/meminfo in bytes; `None` where the system does not tell.
@@ -136,5 +192,38 @@ mod tests {
                 .starts_with("The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. ")
         );
         assert_eq!(choose(|| all.to_vec(), 50 * MIB, 64 * MIB), None, "a small node keeps a tenth");
+    }
+
+    #[test]
+    fn k14_while_memory_is_short_pods_without_bounds_are_refused_unless_they_bear_it() {
+        let mut pressure = Pressure::default();
+        let pod = |class: &str, spec: &str| -> Pod {
+            serde_yaml::from_str(&format!("{{status: {{qosClass: {class}}}, spec: {{{spec}, containers: []}}}}"))
+                .expect("a pod")
+        };
+        let plain = pod("BestEffort", "priority: 0");
+        assert_eq!(pressure.refuses(&plain), None, "there is enough");
+        let seconds = Duration::from_secs;
+        assert!(pressure.observe(true, seconds(10)) && !pressure.observe(true, seconds(20)));
+        let refused = pressure.refuses(&plain).expect("a refusal");
+        assert_eq!(
+            (refused.reason.as_str(), refused.message.as_str()),
+            ("Evicted", "The node had condition: [MemoryPressure]. ")
+        );
+        for (class, spec, refused) in [
+            ("Burstable", "priority: 0", false),
+            ("Guaranteed", "priority: 0", false),
+            ("BestEffort", "priority: 2000000000", false),
+            ("BestEffort", "tolerations: [{operator: Exists}]", false),
+            ("BestEffort", "tolerations: [{key: node.kubernetes.io/memory-pressure, operator: Exists}]", false),
+            ("BestEffort", "tolerations: [{key: node.kubernetes.io/memory-pressure, effect: NoSchedule}]", false),
+            ("BestEffort", "tolerations: [{key: node.kubernetes.io/memory-pressure, effect: NoExecute}]", true),
+            ("BestEffort", "tolerations: [{key: node.kubernetes.io/disk-pressure, operator: Exists}]", true),
+            ("BestEffort", "tolerations: [{key: node.kubernetes.io/memory-pressure, value: x}]", true),
+        ] {
+            assert_eq!(pressure.refuses(&pod(class, spec)).is_some(), refused, "{class} {spec}");
+        }
+        assert!(!pressure.observe(false, seconds(319)) && pressure.holds(), "for five minutes more");
+        assert!(pressure.observe(false, seconds(320)) && !pressure.holds());
     }
 }

@@ -117,6 +117,7 @@ pub struct Agent {
     tasks: HashMap<Id, String>,
     /// It goes down, and pods have so long to end.
     shut_down: Option<Duration>,
+    pressure: eviction::Pressure,
     requests: mpsc::Receiver<Request>,
     /// Kept for handles that are asked for later.
     asking: mpsc::Sender<Request>,
@@ -235,6 +236,7 @@ impl Agent {
             finished: Finished::default(),
             tasks: HashMap::new(),
             shut_down: None,
+            pressure: eviction::Pressure::default(),
             requests,
             asking,
         }
@@ -295,7 +297,7 @@ impl Agent {
                 Some(ended) = self.workers.join_next_with_id() => self.reap(ended),
                 Some(request) = self.requests.recv() => self.heed(request),
                 () = clock.sleep_until(look) => {
-                    self.relieve();
+                    self.relieve().await;
                     look = clock.now().mono + eviction::INTERVAL;
                 }
             }
@@ -352,7 +354,10 @@ impl Agent {
         let shared = self.shared.clone();
         let admitted = match self.shut_down {
             Some(_) if !pods::is_terminal(pod) => Err(Refusal::shutting_down()),
-            _ => admission::check(&asked, &self.promised, &shared.config.capacity),
+            _ => match self.pressure.refuses(pod).filter(|_| !pods::is_terminal(pod)) {
+                Some(refusal) => Err(refusal),
+                None => admission::check(&asked, &self.promised, &shared.config.capacity),
+            },
         };
         let (task, share) = match admitted {
             Ok(()) => (self.workers.spawn(worker::run(shared, seen)), asked),
@@ -411,11 +416,15 @@ impl Agent {
         }
     }
 
-    /// Ends a pod where memory runs out.
-    fn relieve(&mut self) {
+    /// Shows whether memory runs out, and ends a pod where it does.
+    async fn relieve(&mut self) {
         let capacity = u64::try_from(self.shared.config.capacity.memory).unwrap_or(0);
         let left = capacity.saturating_sub(self.shared.account.usage().memory);
         let available = eviction::available_memory().map_or(left, |host| host.min(left));
+        let now = self.shared.clock.now();
+        if self.pressure.observe(eviction::is_short(available, capacity), now.mono) {
+            registration::tell_pressure(&self.shared, self.pressure.holds()).await;
+        }
         let candidates = || self.shared.accounts.candidates();
         let Some((uid, eviction)) = eviction::choose(candidates, available, capacity) else { return };
         tracing::warn!(%uid, available, "memory is low: a pod is evicted");

@@ -56,8 +56,8 @@ impl Worker {
                 Event::SetUp { ip }
             }
             // A kubelet tells of volumes by events alone.
-            Err(error @ (SandboxError::Content(_) | SandboxError::Volume(_))) => {
-                self.told().failed_mount(&error_chain(&error));
+            Err(SandboxError::Volumes(failed)) => {
+                failed.iter().for_each(|why| self.told().failed_mount(why));
                 Event::SetUpFailed { message: None }
             }
             Err(error) => {
@@ -117,9 +117,9 @@ impl Worker {
 
     /// The files that an ephemeral container with a target sees: its target's, while that runs (K55).
     fn view(&self, at: ContainerRef) -> Option<Arc<Mounts>> {
-        let spec = self.pod.spec.as_ref().filter(|_| at.role == Role::Ephemeral)?;
-        let target = spec.ephemeral_containers.iter().flatten().nth(at.index)?.target_container_name.as_deref()?;
-        let is_target = |at: ContainerRef| self.container(at).is_some_and(|container| container.name == target);
+        let name = self.state.name_of(at).filter(|_| at.role == Role::Ephemeral)?;
+        let target = pods::ephemeral(&self.pod, name)?.target_container_name.as_deref()?;
+        let is_target = |at: ContainerRef| self.state.name_of(at) == Some(target);
         self.running.iter().find(|(attempt, _)| is_target(attempt.container)).map(|(_, r)| r.world.mounts.clone())
     }
 
@@ -131,9 +131,8 @@ impl Worker {
 
     /// A container of the pod as its spec has it.
     pub(super) fn container(&self, at: ContainerRef) -> Option<Container> {
-        let ephemeral = self.pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_ref());
         match at.role {
-            Role::Ephemeral => ephemeral?.get(at.index).map(pods::of_ephemeral),
+            Role::Ephemeral => pods::ephemeral(&self.pod, self.state.name_of(at)?).map(pods::of_ephemeral),
             Role::Init | Role::App => container_of(&self.pod, at).cloned(),
         }
     }

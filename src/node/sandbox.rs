@@ -6,12 +6,12 @@ use std::{fs, io};
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::config::{self, Unmountable};
-use super::{PODS, Shared, hosts, limits};
+use super::{PODS, Shared, config, hosts, limits};
 use crate::budget::Account;
 use crate::model::pods;
 use crate::network::{Address, NetError, PodNetwork};
-use crate::volumes::{VOLUMES, VolumeError, Volumes};
+use crate::runtime::error_chain;
+use crate::volumes::{VOLUMES, Volumes};
 
 /// See the module's documentation. Dropped, it gives the address back.
 pub(super) struct Sandbox {
@@ -30,17 +30,15 @@ pub(super) struct Sandbox {
 pub(super) enum SandboxError {
     #[error("failed to give the pod an address")]
     Address(#[from] NetError),
-    #[error(transparent)]
-    Volume(#[from] VolumeError),
-    #[error("MountVolume.SetUp failed for volume {:?} : {}", .0.volume, .0.why)]
-    Content(Unmountable),
+    /// Each in a kubelet's words.
+    #[error("{}", .0.join("; "))]
+    Volumes(Vec<String>),
     #[error("cannot take over the volumes of the pod before, in {path:?}")]
     Kept { path: PathBuf, source: io::Error },
 }
 
 impl Sandbox {
     pub(super) async fn set_up(shared: &Shared, pod: &Pod) -> Result<Sandbox, SandboxError> {
-        let contents = config::contents(&*shared.control, pod).await.map_err(SandboxError::Content)?;
         let address = shared.addresses.take()?;
         let folder = shared.config.folder.join(PODS).join(pods::uid(pod));
         let empty = Default::default();
@@ -52,7 +50,7 @@ impl Sandbox {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
             take_over(kept, &folder).map_err(|source| SandboxError::Kept { path: kept.clone(), source })?;
         }
-        let volumes = Volumes::set_up(spec, &folder, &shared.config.host_paths, &contents)?;
+        let (volumes, failed) = volumes(shared, pod, &folder).await;
         if shared.guests.ended() {
             // The node's folder was removed meanwhile: what was just made again goes, too. Whatever else
             // is in the folders above keeps them.
@@ -61,7 +59,12 @@ impl Sandbox {
         }
         let account = shared.account.child(limits::of_pod(spec));
         let network = PodNetwork::with_names(address.ip().into(), hosts::names(pod, address.ip().into()));
-        Ok(Sandbox { network, volumes, folder, account, address, kept })
+        let sandbox = Sandbox { network, volumes, folder, account, address, kept };
+        if failed.is_empty() {
+            return Ok(sandbox);
+        }
+        sandbox.tear_down().await;
+        Err(SandboxError::Volumes(failed))
     }
 
     pub(super) fn ip(&self) -> String {
@@ -77,6 +80,23 @@ impl Sandbox {
         }
         remove(&self.folder).await;
     }
+}
+
+/// The pod's volumes, and what there is to say of those that can't be had: each is tried, as by a kubelet.
+async fn volumes(shared: &Shared, pod: &Pod, folder: &Path) -> (Volumes, Vec<String>) {
+    let (mut volumes, mut failed) = (Volumes::default(), Vec::new());
+    for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
+        let made = match config::content(&*shared.control, pod, volume).await {
+            Ok(content) => {
+                let made = volumes.set_up(volume, folder, &shared.config.host_paths, content.as_ref());
+                made.map_err(|error| error_chain(&error))
+            }
+            Err(error) => Err(error_chain(&error)),
+        };
+        let words = |why: String| format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name);
+        failed.extend(made.err().map(words));
+    }
+    (volumes, failed)
 }
 
 /// Puts the volumes of a pod that has ended where the next pod of its name finds them.

@@ -327,7 +327,7 @@ impl Worker {
     }
 
     pub(super) fn told(&self) -> Told<'_> {
-        Told { recorder: &self.shared.recorder, pod: &self.pod }
+        Told { recorder: &self.shared.recorder, pod: &self.pod, state: &self.state }
     }
 
     /// Ends what still runs, whose object has gone by force.
@@ -370,7 +370,7 @@ pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Des
     let object = desired.borrow_and_update().object.clone();
     let Ok(pod) = object.decode::<Pod>() else { return };
     let Refusal { reason, message } = refusal;
-    Told { recorder: &shared.recorder, pod: &pod }.rejected(&reason, &message);
+    Told { recorder: &shared.recorder, pod: &pod, state: &PodState::new(&pod) }.rejected(&reason, &message);
     let status = PodStatus {
         phase: Some("Failed".into()),
         reason: Some(reason),

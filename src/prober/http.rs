@@ -8,13 +8,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use super::check::{HttpGet, Purpose};
+use super::first_line::{FirstLine, broken};
 use super::url::Url;
 use super::{Verdict, dial, tls};
 use crate::network::{PodNetwork, Stream};
@@ -26,7 +27,6 @@ const MOST_REQUESTS: usize = 10;
 
 const NO_ANSWER: &str = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
 const NO_WHOLE_BODY: &str = "context deadline exceeded (Client.Timeout or context cancellation while reading body)";
-const PLAIN_ANSWER: &str = "http: server gave HTTP response to HTTPS client";
 
 /// What a request came to.
 enum Answer {
@@ -37,37 +37,58 @@ enum Answer {
 }
 
 /// Why there is no answer.
-enum Fault {
+pub(super) enum Fault {
     /// Nobody answered; in Go's words.
     Unanswered(String),
+    /// Asked over TLS, the server answered without.
+    Plain,
     /// The answer broke off.
     Broken(String),
 }
 
-/// Sends the request and those that redirects ask for.
+/// Asks. Clusters are full of hooks that say HTTPS and mean HTTP; a kubelet tries that, too, and tells of it.
 pub(super) async fn attempt(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> Verdict {
+    let plain = match ask(network, get, deadline).await {
+        Err(plain) if get.purpose == Purpose::Hook => plain,
+        Ok(verdict) | Err(verdict) => return verdict,
+    };
+    let mut again = get.clone();
+    again.url.https = false;
+    again.headers.remove(AUTHORIZATION);
+    match ask(network, &again, deadline).await {
+        Ok(Verdict::Success(_) | Verdict::Warning(_)) => {
+            let host = &get.url.authority;
+            let words = format!("request to HTTPS lifecycle hook {host} got HTTP response, retry with HTTP succeeded");
+            Verdict::Warning(words)
+        }
+        Ok(_) | Err(_) => plain,
+    }
+}
+
+/// Sends the request and those that redirects ask for. What is found where a server does not speak TLS
+/// comes as an error.
+async fn ask(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> Result<Verdict, Verdict> {
     let mut url = Cow::Borrowed(&get.url);
     let mut host = get.headers.get(HOST).cloned();
     for sent in 1.. {
         match exchange(network, get, &url, host.as_ref(), deadline).await {
-            Ok(Answer::Status(status, body)) => return verdict(get.purpose, status, body),
+            Ok(Answer::Status(status, body)) => return Ok(verdict(get.purpose, status, body)),
             Ok(Answer::Redirect(_, location)) if sent >= MOST_REQUESTS => {
-                return failed(&location, &format!("stopped after {MOST_REQUESTS} redirects"));
+                return Ok(failed(&location, &format!("stopped after {MOST_REQUESTS} redirects")));
             }
             Ok(Answer::Redirect(next, _)) => {
                 // A name that was given goes on as long as the location names none of its own.
                 host = host.filter(|_| next.authority == url.authority);
                 url = Cow::Owned(next);
             }
-            // Clusters are full of hooks that say HTTPS and mean HTTP; a kubelet tries that, too.
-            Err(Fault::Unanswered(why)) if why == PLAIN_ANSWER && get.purpose == Purpose::Hook && url.https => {
-                url.to_mut().https = false;
+            Err(Fault::Plain) => {
+                return Err(failed(&url.to_string(), "http: server gave HTTP response to HTTPS client"));
             }
-            Err(Fault::Unanswered(why)) => return failed(&url.to_string(), &why),
-            Err(Fault::Broken(why)) => return Verdict::Error(why),
+            Err(Fault::Unanswered(why)) => return Ok(failed(&url.to_string(), &why)),
+            Err(Fault::Broken(why)) => return Ok(Verdict::Error(why)),
         }
     }
-    failed(&url.to_string(), NO_ANSWER)
+    Ok(failed(&url.to_string(), NO_ANSWER))
 }
 
 fn failed(url: &str, why: &str) -> Verdict {
@@ -96,7 +117,7 @@ async fn exchange(
         return over(stream, request, get, url, deadline).await;
     }
     let secured = timeout_at(deadline, tls::connect(stream, &url.host)).await;
-    let secured = secured.unwrap_or_else(|_| Err(NO_ANSWER.into())).map_err(Fault::Unanswered)?;
+    let secured = secured.unwrap_or_else(|_| Err(Fault::Unanswered(NO_ANSWER.into())))?;
     over(secured, request, get, url, deadline).await
 }
 
@@ -120,7 +141,7 @@ async fn over(
     url: &Url,
     deadline: Instant,
 ) -> Result<Answer, Fault> {
-    let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(io));
+    let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(FirstLine::of(io)));
     let (mut sender, connection) = handshake.await.map_err(|error| Fault::Unanswered(told(&error)))?;
     let mut exchange = pin!(async {
         let response = timeout_at(deadline, sender.send_request(request)).await;
@@ -174,9 +195,9 @@ fn told(error: &hyper::Error) -> String {
     let io = source.and_then(|source| source.downcast_ref::<io::Error>());
     match io.map(io::Error::kind) {
         Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => "read: connection reset by peer".into(),
-        _ if error.is_parse() => {
-            format!("net/http: HTTP/1.x transport connection broken: malformed HTTP response: {error}")
-        }
+        Some(io::ErrorKind::Other) => io.map(io::Error::to_string).unwrap_or_default(),
+        _ if error.is_parse() => broken(&format!("malformed HTTP response: {error}")),
+        _ if error.is_incomplete_message() => broken("unexpected EOF"),
         _ => "EOF".into(),
     }
 }

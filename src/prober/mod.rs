@@ -6,6 +6,7 @@
 //! attempt has cancelled it.
 
 mod check;
+mod first_line;
 mod grpc;
 mod http;
 mod tls;
@@ -28,7 +29,7 @@ use crate::network::{Connection, NetError, PodNetwork};
 pub enum Verdict {
     /// It is well.
     Success(String),
-    /// It is well, and there is something to tell (`ProbeWarning`).
+    /// It is well, and there is something to tell (`ProbeWarning`; of a hook, `LifecycleHTTPFallback`).
     Warning(String),
     /// It is not: what `Unhealthy` tells behind `Readiness probe failed: `.
     Failure(String),

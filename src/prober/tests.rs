@@ -169,6 +169,14 @@ async fn what_does_not_answer_is_told_in_gos_words() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12").await.expect("written");
         tokio::time::sleep(Duration::from_secs(3600)).await;
     });
+    pod.serve(86, |mut stream| async move {
+        // It speaks before it is asked, and in pieces.
+        stream.write_all(b"garb").await.expect("written");
+        request(&mut stream).await;
+        stream.write_all(b"age\r\n").await.expect("written");
+    });
+    pod.answer(87, |_| "HTTP/1.1 200 OK\r\nA: b\r\n".into());
+    let broken = "net/http: HTTP/1.x transport connection broken";
     let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
     let reading = "context deadline exceeded (Client.Timeout or context cancellation while reading body)";
     for (get, verdict) in [
@@ -195,13 +203,20 @@ async fn what_does_not_answer_is_told_in_gos_words() {
         (json!({"port": 82}), failure(&format!("Get \"http://10.88.0.2:82/\": {late}"))),
         (json!({"port": 82, "scheme": "HTTPS"}), failure(&format!("Get \"https://10.88.0.2:82/\": {late}"))),
         (json!({"port": 83}), failure("Get \"http://10.88.0.2:83/\": EOF")),
+        (
+            json!({"port": 84}),
+            failure(&format!("Get \"http://10.88.0.2:84/\": {broken}: malformed HTTP status code \"is\"")),
+        ),
         (json!({"port": 85}), Verdict::Error(reading.into())),
+        (
+            json!({"port": 86}),
+            failure(&format!("Get \"http://10.88.0.2:86/\": {broken}: malformed HTTP response \"garbage\"")),
+        ),
+        (json!({"port": 87}), failure(&format!("Get \"http://10.88.0.2:87/\": {broken}: unexpected EOF"))),
     ] {
         let asked = format!("{get}");
         assert_eq!(pod.ask(json!({"httpGet": get})).await, verdict, "{asked}");
     }
-    let Verdict::Failure(garbage) = pod.get(84, "/").await else { panic!("a failure") };
-    assert!(garbage.contains("malformed HTTP response"), "{garbage}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,13 +244,31 @@ mod hooks {
             "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".into()
         });
         pod.serve(8081, |mut stream| async move {
-            let first = stream.read_u8().await.expect("a byte");
-            let answer = if first == b'G' { ok("plain") } else { "HTTP/1.1 400 Bad Request\r\n\r\n".into() };
+            let mut answer = "HTTP/1.1 400 Bad Request\r\n\r\n".to_string();
+            if stream.read_u8().await.expect("a byte") == b'G' {
+                let request = request(&mut stream).await;
+                assert!(!request.contains("Authorization"), "{request}");
+                answer = ok("plain");
+            }
             stream.write_all(answer.as_bytes()).await.expect("written");
         });
+        pod.serve(8082, |mut stream| async move {
+            if stream.read_u8().await.expect("a byte") != b'G' {
+                stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").await.expect("written");
+            }
+        });
+        let fallback = "got HTTP response, retry with HTTP succeeded";
         for (get, verdict) in [
             (json!({"port": 8080}), Verdict::Success(String::new())),
-            (json!({"port": 8081, "scheme": "HTTPS"}), Verdict::Success("plain".into())),
+            (
+                json!({"port": 8081, "scheme": "HTTPS", "httpHeaders": [{"name": "Authorization", "value": "a"}]}),
+                Verdict::Warning(format!("request to HTTPS lifecycle hook 10.88.0.2:8081 {fallback}")),
+            ),
+            // What can't be had without TLS either failed with it.
+            (
+                json!({"port": 8082, "scheme": "HTTPS"}),
+                failure("Get \"https://10.88.0.2:8082/\": http: server gave HTTP response to HTTPS client"),
+            ),
             (
                 json!({"port": 80}),
                 failure("Get \"http://10.88.0.2:80/\": dial tcp 10.88.0.2:80: connect: connection refused"),
@@ -293,6 +326,12 @@ mod secured {
         });
         let wanted = failure("Get \"https://10.88.0.2:8444/s\": http: server gave HTTP response to HTTPS client");
         assert_eq!(pod.ask(get(8444)).await, wanted);
+        pod.serve(8445, |mut stream| async move {
+            stream.write_all(b"220 mail.example ESMTP\r\n").await.expect("written");
+            stream.read_u8().await.expect("a byte");
+        });
+        let wanted = "Get \"https://10.88.0.2:8445/s\": tls: first record does not look like a TLS handshake";
+        assert_eq!(pod.ask(get(8445)).await, failure(wanted));
     }
 }
 

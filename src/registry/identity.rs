@@ -60,6 +60,40 @@ pub fn check_same(old: &ObjectMeta, new: &mut ObjectMeta) -> Result<(), Status> 
     Ok(())
 }
 
+/// When an object's owners are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// As the client sent it.
+    Sent,
+    /// As a patch has made it.
+    Patched,
+}
+
+/// Removes owners that are there already; what the client should know of it, where there are such.
+pub fn drop_twins<O: PartialEq>(owners: &mut Vec<O>, uid: impl Fn(&O) -> String, moment: Moment) -> Option<String> {
+    let mut twins = Vec::new();
+    let mut known: Vec<O> = Vec::with_capacity(owners.len());
+    for owner in owners.drain(..) {
+        if known.contains(&owner) {
+            twins.push(uid(&owner));
+        } else {
+            known.push(owner);
+        }
+    }
+    *owners = known;
+    let when = match moment {
+        Moment::Sent => "",
+        Moment::Patched => " after mutating admission happens",
+    };
+    (!twins.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, \
+             and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            twins.join(", ")
+        )
+    })
+}
+
 /// The object says that it lies elsewhere than the request does.
 pub fn other_namespace() -> Status {
     let why = "the namespace of the provided object does not match the namespace sent on the request";

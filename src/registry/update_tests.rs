@@ -167,3 +167,40 @@ async fn a_deletion_on_condition_of_what_is_no_revision_is_refused_like_one_of_a
         assert_eq!((refused.reason, refused.message), (Reason::Conflict, words));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pods_address_stands_twice_and_the_older_field_counts() {
+    let stored = Stored::new(json!({})).await;
+    for (patch, ip, ips) in [
+        (json!({"podIP": "1.2.3.4"}), "1.2.3.4", &["1.2.3.4"][..]),
+        (json!({"podIP": null, "podIPs": [{"ip": "1.2.3.9"}, {"ip": "fd00::1"}]}), "1.2.3.9", &["1.2.3.9", "fd00::1"]),
+        (json!({"podIP": "1.2.3.4", "podIPs": [{"ip": "1.2.3.9"}]}), "1.2.3.4", &["1.2.3.4"]),
+        (json!({"podIP": "1.2.3.4", "podIPs": null}), "1.2.3.4", &["1.2.3.4"]),
+    ] {
+        let whole = json!({"status": patch});
+        let status = stored.patch(PatchKind::Merge, Subresource::Status, &whole).await.expect("taken")["status"].take();
+        let ips: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip})).collect();
+        assert_eq!((&status["podIP"], &status["podIPs"]), (&json!(ip), &json!(ips)), "{patch}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_are_told_of_that_the_pod_has_each_once() {
+    let claims = json!([{"name": "c", "resourceClaimName": "made"}, {"name": "d", "resourceClaimTemplateName": "t"}]);
+    let stored = Stored::new(json!({"resourceClaims": claims})).await;
+    let statuses = json!([{"name": "d"}, {"name": "nope"}, {"name": "d", "resourceClaimName": "Not_One"}]);
+    let whole = json!({"status": {"resourceClaimStatuses": statuses}});
+    let refused = stored.patch(PatchKind::Merge, Subresource::Status, &whole).await.expect_err("not its own");
+    let told: Vec<String> = refused.causes.iter().map(ToString::to_string).collect();
+    let at = |i: usize| format!("status.resourceClaimStatuses[{i}].name: ");
+    assert_eq!(
+        told[..2],
+        [
+            at(1) + "Invalid value: \"nope\": must match the name of an entry in `spec.resourceClaims`",
+            at(2) + "Duplicate value: \"d\"",
+        ]
+    );
+    assert!(told[2].starts_with(&(at(2) + "Invalid value: \"Not_One\": a lowercase RFC 1123")), "{told:?}");
+    let whole = json!({"status": {"resourceClaimStatuses": [{"name": "d", "resourceClaimName": "one"}]}});
+    stored.patch(PatchKind::Merge, Subresource::Status, &whole).await.expect("its own");
+}

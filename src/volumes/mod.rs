@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Volume};
 
 use crate::files::{Mount, normalized};
 
@@ -22,10 +22,8 @@ pub enum HostPaths {
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
     /// An emptyDir's folder can't be made.
-    #[error("cannot make volume {volume:?} in {path:?}")]
+    #[error("cannot make {path:?}")]
     EmptyDir {
-        /// The volume's name.
-        volume: String,
         /// Where the folder should be.
         path: PathBuf,
         /// What the system says.
@@ -40,36 +38,28 @@ pub enum VolumeError {
         wanted: &'static str,
     },
     /// A hostPath can't be made or resolved.
-    #[error("hostPath {path:?} of volume {volume:?}: cannot use it")]
+    #[error("cannot use hostPath {path:?}")]
     HostPath {
-        /// The volume's name.
-        volume: String,
         /// The path as the manifest gives it.
         path: String,
         /// What the system says.
         source: io::Error,
     },
     /// A hostPath leads out of the folders that pods may mount ([`HostPaths::Below`]).
-    #[error("hostPath {path:?} of volume {volume:?} is not below a folder given with --allow-host-path")]
+    #[error("hostPath {path:?} is not below a folder given with --allow-host-path")]
     NotAllowed {
-        /// The volume's name.
-        volume: String,
         /// Where it leads: links resolved, but as the manifest gives it if it was yet to be made.
         path: String,
     },
     /// wasmpod has no volumes of this kind yet.
-    #[error("volume {volume:?}: {kind} volumes are not supported yet")]
+    #[error("{kind} volumes are not supported yet")]
     Kind {
-        /// The volume's name.
-        volume: String,
         /// The kind in Kubernetes' words: `configMap`.
         kind: &'static str,
     },
     /// A file of a configMap or secret volume can't be written.
-    #[error("cannot write {path:?} of volume {volume:?}")]
+    #[error("cannot write {path:?}")]
     Content {
-        /// The volume's name.
-        volume: String,
         /// The file below the volume.
         path: String,
         /// What the system says.
@@ -94,23 +84,21 @@ pub const VOLUMES: &str = "volumes";
 pub struct Volumes(BTreeMap<String, PathBuf>);
 
 impl Volumes {
-    /// Makes the volumes of `spec`; those that live with the pod go below `folder`. `contents` are the
-    /// files of those that show objects, by volume.
+    /// Makes `volume`; what lives with the pod goes below `folder`. `content` is given for those that
+    /// show objects: their files.
     pub fn set_up(
-        spec: &PodSpec,
+        &mut self,
+        volume: &Volume,
         folder: &Path,
         allowed: &HostPaths,
-        contents: &BTreeMap<String, Content>,
-    ) -> Result<Volumes, VolumeError> {
-        let mut made = BTreeMap::new();
-        for volume in spec.volumes.iter().flatten() {
-            let path = match contents.get(&volume.name) {
-                Some(content) => fill(&volume.name, content, folder)?,
-                None => set_up(volume, folder, allowed)?,
-            };
-            made.insert(volume.name.clone(), path);
-        }
-        Ok(Volumes(made))
+        content: Option<&Content>,
+    ) -> Result<(), VolumeError> {
+        let path = match content {
+            Some(content) => fill(&volume.name, content, folder)?,
+            None => set_up(volume, folder, allowed)?,
+        };
+        self.0.insert(volume.name.clone(), path);
+        Ok(())
     }
 
     /// What `container` sees of them.
@@ -148,7 +136,7 @@ pub fn used(folder: &Path) -> u64 {
 /// Writes the files of a volume that shows objects.
 fn fill(volume: &str, content: &Content, folder: &Path) -> Result<PathBuf, VolumeError> {
     let root = folder.join(VOLUMES).join(volume);
-    let failed = |path: &str, source| VolumeError::Content { volume: volume.into(), path: path.into(), source };
+    let failed = |path: &str, source| VolumeError::Content { path: path.into(), source };
     // A pod before may have left something, links among it, through which nothing must be written.
     match fs::remove_dir_all(&root) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed("", source)),
@@ -171,7 +159,7 @@ fn fill(volume: &str, content: &Content, folder: &Path) -> Result<PathBuf, Volum
 
 fn set_up(volume: &Volume, folder: &Path, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
     if let Some(host) = &volume.host_path {
-        return host_path(&volume.name, host, allowed);
+        return host_path(host, allowed);
     }
     let others = [
         ("projected", volume.projected.is_some()),
@@ -179,44 +167,44 @@ fn set_up(volume: &Volume, folder: &Path, allowed: &HostPaths) -> Result<PathBuf
         ("persistentVolumeClaim", volume.persistent_volume_claim.is_some()),
     ];
     if let Some((kind, _)) = others.iter().find(|(_, set)| *set) {
-        return Err(VolumeError::Kind { volume: volume.name.clone(), kind });
+        return Err(VolumeError::Kind { kind });
     }
     // A volume that names no kind is an emptyDir, as in Kubernetes.
     let path = folder.join(VOLUMES).join(&volume.name);
-    let failed = |source| VolumeError::EmptyDir { volume: volume.name.clone(), path: path.clone(), source };
+    let failed = |source| VolumeError::EmptyDir { path: path.clone(), source };
     fs::create_dir_all(&path).map_err(failed)?;
     Ok(path)
 }
 
-fn host_path(name: &str, host: &HostPathVolumeSource, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
+fn host_path(host: &HostPathVolumeSource, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
     let path = PathBuf::from(&host.path);
-    let failed = |source| VolumeError::HostPath { volume: name.into(), path: host.path.clone(), source };
+    let failed = |source| VolumeError::HostPath { path: host.path.clone(), source };
     let wrong = |wanted| VolumeError::Type { path: host.path.clone(), wanted };
     match host.type_.as_deref().unwrap_or_default() {
         "DirectoryOrCreate" => {
-            check_allowed(name, &path, allowed)?;
+            check_allowed(&path, allowed)?;
             fs::create_dir_all(&path).map_err(failed)?;
         }
         "Directory" if !path.is_dir() => return Err(wrong("directory")),
         "" | "Directory" => {}
-        "File" | "FileOrCreate" => return Err(VolumeError::Kind { volume: name.into(), kind: "single-file hostPath" }),
+        "File" | "FileOrCreate" => return Err(VolumeError::Kind { kind: "single-file hostPath" }),
         "Socket" => return Err(wrong("socket that a guest could use")),
         "CharDevice" => return Err(wrong("character device that a guest could use")),
         _ => return Err(wrong("device that a guest could use")),
     }
     // What is checked is where the path leads, links included, and that is what is mounted.
     let real = fs::canonicalize(&path).map_err(failed)?;
-    check_allowed(name, &real, allowed)?;
+    check_allowed(&real, allowed)?;
     Ok(real)
 }
 
-fn check_allowed(volume: &str, path: &Path, allowed: &HostPaths) -> Result<(), VolumeError> {
+fn check_allowed(path: &Path, allowed: &HostPaths) -> Result<(), VolumeError> {
     let below = |folder: &PathBuf| fs::canonicalize(folder).is_ok_and(|folder| path.starts_with(folder));
     let fine = match allowed {
         HostPaths::All => true,
         HostPaths::Below(folders) => folders.iter().any(below),
     };
-    let refused = || VolumeError::NotAllowed { volume: volume.into(), path: path.to_string_lossy().into_owned() };
+    let refused = || VolumeError::NotAllowed { path: path.to_string_lossy().into_owned() };
     fine.then_some(()).ok_or_else(refused)
 }
 
@@ -224,9 +212,12 @@ fn check_allowed(volume: &str, path: &Path, allowed: &HostPaths) -> Result<(), V
 mod tests {
     use super::*;
 
-    fn volumes(yaml: &str, folder: &Path, allowed: &HostPaths) -> Result<Volumes, VolumeError> {
-        let spec: PodSpec = serde_yaml::from_str(yaml).expect("a spec");
-        Volumes::set_up(&spec, folder, allowed, &BTreeMap::new())
+    /// The folder of volume `v`.
+    fn made(yaml: &str, folder: &Path, allowed: &HostPaths, content: Option<&Content>) -> Result<PathBuf, VolumeError> {
+        let volume: Volume = serde_yaml::from_str(yaml).expect("a volume");
+        let mut volumes = Volumes::default();
+        volumes.set_up(&volume, folder, allowed, content)?;
+        Ok(volumes.0.remove("v").expect("the volume"))
     }
 
     #[test]
@@ -234,10 +225,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let content = [("a", 0o644), ("b/c", 0o600), ("../../d", 0o644)];
         let content: Content = content.map(|(path, mode)| (path.into(), (path.as_bytes().to_vec(), mode))).into();
-        let spec: PodSpec = serde_yaml::from_str("{containers: [], volumes: [{name: v}]}").expect("a spec");
-        let contents = [("v".to_string(), content)].into();
-        let volumes = Volumes::set_up(&spec, dir.path(), &HostPaths::All, &contents).expect("volumes");
-        let root = &volumes.0["v"];
+        let set_up = || made("{name: v}", dir.path(), &HostPaths::All, Some(&content)).expect("its folder");
+        let root = set_up();
         for (path, mode) in [("a", 0o644), ("b/c", 0o600), ("d", 0o644)] {
             let meta = fs::metadata(root.join(path)).expect("the file");
             assert_eq!(meta.permissions().mode() & 0o777, mode, "{path}");
@@ -247,7 +236,7 @@ mod tests {
         fs::write(&outside, "theirs").expect("written");
         fs::remove_file(root.join("a")).expect("removed");
         std::os::unix::fs::symlink(&outside, root.join("a")).expect("a link");
-        Volumes::set_up(&spec, dir.path(), &HostPaths::All, &contents).expect("volumes");
+        set_up();
         assert_eq!(fs::read_to_string(&outside).expect("the file"), "theirs");
         assert_eq!(fs::read_to_string(root.join("a")).expect("the file"), "a");
     }
@@ -271,9 +260,8 @@ mod tests {
             ("../other", "DirectoryOrCreate", &below, false),
         ] {
             let at = root.join(path);
-            let yaml =
-                format!("{{containers: [], volumes: [{{name: v, hostPath: {{path: {at:?}, type: {kind:?}}}}}]}}");
-            let made = volumes(&yaml, &root, allowed);
+            let yaml = format!("{{name: v, hostPath: {{path: {at:?}, type: {kind:?}}}}}");
+            let made = made(&yaml, &root, allowed, None);
             assert_eq!(made.is_ok(), fine, "{path} as {kind:?} with {allowed:?}: {made:?}");
         }
     }

@@ -125,3 +125,25 @@ fn a_reader_may_ask_for_a_revision_and_a_watch_waits_for_one_to_come() {
     };
     assert_eq!(event["object"]["metadata"]["labels"]["n"], "3", "{event}");
 }
+
+#[test]
+fn owners_that_stand_twice_are_kept_once_and_warned_of() {
+    let served = with_pods(&[]);
+    let owner = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u"});
+    let owners = json!([owner("o"), owner("o"), owner("p"), owner("o")]);
+    let metadata = json!({"name": "a", "ownerReferences": owners});
+    let pod = json!({"metadata": metadata, "spec": {"containers": [{"name": "c", "image": "x"}]}});
+    let made = served.sent("POST", PODS, JSON, &pod.to_string());
+    let twins = "please fix your requests; duplicate UID(s) observed: u, u\"";
+    let warning = |answer: &Answer| answer.headers.get("warning").cloned().unwrap_or_default();
+    let told = warning(&made);
+    assert!(told.starts_with("299 - \".metadata.ownerReferences contains duplicate entries; API"), "{told}");
+    assert!(told.ends_with(twins), "{told}");
+    let patch = json!({"metadata": {"ownerReferences": owners}}).to_string();
+    let patched = served.sent("PATCH", &format!("{PODS}/a"), "application/merge-patch+json", &patch);
+    let told = warning(&patched);
+    assert!(told.contains("contains duplicate entries after mutating admission happens; API"), "{told}");
+    for answer in [made, patched] {
+        assert_eq!(answer.json()["metadata"]["ownerReferences"], json!([owner("o"), owner("p")]), "{}", answer.text());
+    }
+}

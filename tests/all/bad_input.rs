@@ -293,16 +293,19 @@ fn a_folder_for_temporary_files_that_is_missing_is_our_failure() {
 }
 
 #[test]
-fn a_volume_that_cannot_be_used_is_told_of_and_others_go_on() {
+fn each_volume_that_cannot_be_used_is_told_of_and_other_pods_go_on() {
     let spec = "containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v}]}], \
-                volumes: [{name: v, hostPath: {path: /not/there, type: Directory}}]";
+                volumes: [{name: v, hostPath: {path: /not/there, type: Directory}}, {name: m, configMap: {name: nope}}, \
+                {name: s, secret: {secretName: nope}}]";
     let yaml = format!("{}---\n{}", pod("p", spec), scripts("good", &[("c", "echo fine")]));
     let done = run().manifest(&yaml).args(["--timeout", "1s"]).done().expect(124);
-    assert_eq!(
-        done.stderr.matches("hostPath type check failed: /not/there is not a directory").count(),
-        1,
-        "{}",
-        done.stderr
-    );
+    for why in [
+        "\"v\" : hostPath type check failed: /not/there is not a directory",
+        "\"m\" : configmap \"nope\" not found",
+        "\"s\" : secret \"nope\" not found",
+    ] {
+        let told = format!("MountVolume.SetUp failed for volume {why}");
+        assert_eq!(done.stderr.matches(&told).count(), 1, "{}", done.stderr);
+    }
     assert_eq!(done.log("good/c"), "fine\n");
 }

@@ -85,6 +85,37 @@ async fn k72_a_pod_that_stores_more_than_it_may_is_evicted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn k72_a_node_whose_memory_runs_short_evicts_says_so_and_lets_in_whoever_promises_bounds() {
+    let capacity = "memory=64Mi".parse().expect("a capacity");
+    // Memory is looked at every ten seconds.
+    let node = Node::builder().resources(capacity).speed(10).start().expect("a node");
+    let spec = "containers: [{name: hog, image: busybox, command: [sh, -c, 'head -c 62000000 /dev/zero | tail -n 1; sleep 100000']}]";
+    node.apply(pod("p", spec)).await.expect("applied");
+    let failed = |pod: &Pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Failed"));
+    let evicted = until(&node, "p", "evicted", failed).await;
+    let status = evicted.status.as_ref().expect("a status");
+    let message = status.message.as_deref().unwrap_or_default();
+    assert_eq!(status.reason.as_deref(), Some("Evicted"), "{message}");
+    assert!(
+        message.starts_with("The node was low on resource: memory. Threshold quantity: 6Mi, available: "),
+        "{message}"
+    );
+    assert_eq!(condition(&evicted, "DisruptionTarget"), Some(("True", "TerminationByKubelet")));
+    let name = evicted.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).expect("a node");
+    let stored = node.control().get(&Key::of(Resource::NODES, "", name)).await.expect("the node");
+    let stored: Value = serde_json::from_slice(&stored.json).expect("JSON");
+    let pressure = &stored["status"]["conditions"][0];
+    assert_eq!((&pressure["type"], &pressure["status"]), (&json!("MemoryPressure"), &json!("True")), "{stored:#}");
+    node.apply(pod("q", "containers: [{name: c, image: registry.k8s.io/pause}]")).await.expect("applied");
+    let refused = until(&node, "q", "refused", failed).await;
+    let words = "Pod was rejected: The node had condition: [MemoryPressure]. ";
+    assert_eq!(refused.status.as_ref().and_then(|status| status.message.as_deref()), Some(words));
+    let bounded = "containers: [{name: c, image: registry.k8s.io/pause, resources: {requests: {memory: 1Mi}}}]";
+    node.apply(pod("r", bounded)).await.expect("applied");
+    node.wait_ready("r").await.expect("it is let in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn k26_a_running_pod_gets_other_resources_without_a_restart() {
     let capacity = "cpu=2".parse().expect("a capacity");
     let node = Node::builder().resources(capacity).start().expect("a node");
@@ -139,11 +170,19 @@ async fn k55_an_ephemeral_container_sees_its_targets_files_and_network() {
         {"name": "dbg", "image": "busybox", "targetContainerName": "c", "command": ["sh", "-c", look]},
     ]}});
     patch(&node, "p", Subresource::EphemeralContainers, added).await;
-    let ended = |pod: &Pod| {
-        let all = pod.status.as_ref().and_then(|s| s.ephemeral_container_statuses.as_ref());
-        all.is_some_and(|all| all[0].state.as_ref().is_some_and(|state| state.terminated.is_some()))
+    let code = |pod: &Pod, index: usize| {
+        let all = pod.status.as_ref()?.ephemeral_container_statuses.as_ref()?;
+        Some(all.get(index)?.state.as_ref()?.terminated.as_ref()?.exit_code)
     };
-    until(&node, "p", "looked", ended).await;
+    until(&node, "p", "looked", |pod| code(pod, 0).is_some()).await;
     let said = node.logs("p", "dbg").await.expect("its log");
     assert!(said.ends_with("secret\nserved\n"), "{said}");
+    // A second one comes before the first in the spec.
+    let again = json!({"spec": {"ephemeralContainers": [
+        {"name": "more", "image": "busybox", "targetContainerName": "c", "command": ["sh", "-c", "cat /tmp/mine; exit 2"]},
+    ]}});
+    patch(&node, "p", Subresource::EphemeralContainers, again).await;
+    let pod = until(&node, "p", "looked again", |pod| code(pod, 1).is_some()).await;
+    assert_eq!((code(&pod, 0), code(&pod, 1)), (Some(0), Some(2)));
+    assert_eq!(node.logs("p", "more").await.expect("its log"), "secret\n");
 }

@@ -1,6 +1,12 @@
-//! Manifests with probes and gates, unmodified.
+//! Probes and hooks of real guests; manifests with probes and gates, unmodified.
 
-use crate::host::test_file;
+use std::time::Duration;
+
+use serde_json::Value;
+use wasmpod::Node;
+use wasmpod::control::{Resource, Scope};
+
+use crate::host::{pod, test_file};
 use crate::traces::recorded::{Seen, State, Trace};
 use crate::traces::run::run;
 
@@ -38,4 +44,54 @@ async fn a_web_server_is_probed_for_its_start_readiness_and_life() {
         }
     }
     insta::assert_snapshot!(told.join("\n"));
+}
+
+/// Waits for an event or a waiting container that says this of pod `p`.
+async fn hears(node: &Node, words: &str) {
+    let told = async {
+        loop {
+            let events = node.control().list(&Scope::all(Resource::EVENTS)).await.expect("events");
+            let objects = events.items.iter().map(|o| serde_json::from_slice::<Value>(&o.json).expect("JSON"));
+            let mut said = objects.map(|o| format!("{} {}", o["reason"], o["message"].as_str().unwrap_or_default()));
+            let status = node.status("p").await.ok().and_then(|status| serde_json::to_string(&status).ok());
+            let status = status.unwrap_or_default().replace("\\\"", "\"");
+            if said.any(|line| line.contains(words)) || status.contains(words) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.unwrap_or_else(|_| panic!("nobody says {words:?}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_without_tls_say_so_and_hooks_do_without() {
+    let node = Node::in_memory().expect("a node");
+    let asked = |port: u16| {
+        let get = format!("httpGet: {{port: {port}, scheme: HTTPS}}");
+        format!("readinessProbe: {{{get}, periodSeconds: 1}}, lifecycle: {{preStop: {{{get}}}}}")
+    };
+    let spec = format!(
+        "containers: [{{name: web, image: nginx, {}}}, {{name: c, image: busybox, command: [sh, -c, 'httpd -f -p 8080'], {}}}]",
+        asked(80),
+        asked(8080)
+    );
+    node.apply(pod("p", &spec)).await.expect("applied");
+    for port in [80, 8080] {
+        hears(&node, &format!(":{port}/\": http: server gave HTTP response to HTTPS client")).await;
+    }
+    node.delete("p").await.expect("deleted");
+    for port in [80, 8080] {
+        hears(&node, &format!(":{port} got HTTP response, retry with HTTP succeeded")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_whose_port_has_no_such_name_fails_as_a_request() {
+    let node = Node::in_memory().expect("a node");
+    let hook = "lifecycle: {postStart: {httpGet: {path: /x, port: nope}}}";
+    let spec = format!("containers: [{{name: c, image: busybox, command: [sleep, '1000'], {hook}}}]");
+    node.apply(pod("p", &spec)).await.expect("applied");
+    hears(&node, "HTTP lifecycle hook (/x) for Container \"c\" in Pod \"p_default(").await;
+    hears(&node, "failed - error: strconv.Atoi: parsing \"nope\": invalid syntax").await;
 }

@@ -96,3 +96,16 @@ fn k34_what_may_pass_is_tried_again_after_a_second_then_at_a_kubelets_pace() {
     let volumes = Play::new("containers: [{name: c}]").set_up_fails(4, None).until(60.0);
     assert_eq!(volumes.when("start c"), [7.5], "volumes after 0.5, 1, 2 and 4 seconds");
 }
+
+#[test]
+fn k34_what_was_killed_for_a_start_that_fails_is_looked_at_again_after_a_second() {
+    let missing = |script: Script| Play::new("containers: [{name: c, image: web}]").with("c", script);
+    let play = missing(Script::stays().asked(0.2, 0)).at(4.9, Act::Breaks("c", "ErrImagePull", "none"));
+    let play = play.at(5.0, Act::Image("c", "site")).until(14.0);
+    assert_eq!(play.told("BackOff"), ["6.2 Normal x1 Back-off pulling image \"site\""]);
+    assert!(play.states("c").ends_with(&["5.2 waiting ErrImagePull", "6.2 waiting ImagePullBackOff"].map(Into::into)));
+    assert_eq!(play.when("start c"), [0.0, 5.2], "its image is asked for after ten seconds");
+    // Of what ended by itself a kubelet had heard before it tried.
+    let play = missing(Script::ends(5.0, 1)).at(4.9, Act::Breaks("c", "CreateContainerConfigError", "no")).until(18.0);
+    assert_eq!(play.when("start c")[1..], [5.0, 17.5]);
+}

@@ -137,6 +137,27 @@ fn k55_an_ephemeral_container_is_never_restarted_and_counts_for_nothing() {
 }
 
 #[test]
+fn k55_ephemeral_containers_are_told_apart_by_name_wherever_the_spec_puts_them() {
+    let play = Play::new("containers: [{name: c}]").with("d1", Script::ends(1.0, 0)).with("d2", Script::ends(1.0, 2));
+    let play = play.at(5.0, Act::Debug("d1")).at(9.0, Act::Debug("d2")).until(60.0);
+    assert_eq!((play.when("start d1"), play.when("start d2")), (vec![5.0], vec![9.0]));
+    assert_eq!(
+        (play.state("d1").0.as_str(), play.state("d2").0.as_str()),
+        ("terminated 0 Completed", "terminated 2 Error")
+    );
+    let listed = play.status().ephemeral_container_statuses.iter().flatten().map(|c| c.name.as_str());
+    assert_eq!(listed.collect::<Vec<_>>(), ["d1", "d2"], "by name, not as the spec has them");
+}
+
+#[test]
+fn k55_a_finished_pod_takes_no_ephemeral_container_even_after_its_node_was_restarted() {
+    let play = Play::new("restartPolicy: Never, containers: [{name: c}]").with("c", Script::ends(2.0, 0));
+    let play = play.at(9.0, Act::Debug("e")).at(20.0, Act::NodeRestarts).until(60.0);
+    assert_eq!((play.phase(), play.status().ephemeral_container_statuses.as_ref()), ("Succeeded", None));
+    assert!(play.when("start e").is_empty());
+}
+
+#[test]
 fn k48_a_sidecar_that_does_not_run_lets_nothing_begin() {
     let spec = "initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}]";
     let broken = Script::ends(0.0, 128).saying("StartError", Some("no /nope"));

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, PodCondition, PodStatu
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::script::Script;
-use crate::lifecycle::{Action, Attempt, ContainerRef, Event, Note, Now, Outcome, PodState, Resize, Role};
+use crate::lifecycle::{Action, Attempt, ContainerRef, Event, Note, Now, Outcome, PodState, Resize};
 use crate::model::pods;
 
 /// What befalls a pod.
@@ -24,7 +24,7 @@ pub enum Act {
     Condition(&'static str, &'static str),
     /// Somebody gives a container another image.
     Image(&'static str, &'static str),
-    /// Somebody adds a container to look into the pod.
+    /// Somebody adds a container to look into the pod; a strategic merge puts it before those that are there.
     Debug(&'static str),
     /// Somebody sets another deadline.
     Deadline(i64),
@@ -172,12 +172,7 @@ impl Play {
     }
 
     fn name(&self, at: ContainerRef) -> String {
-        let spec = self.pod.spec.as_ref().expect("a spec");
-        match at.role {
-            Role::Init => pods::init_containers(spec)[at.index].name.clone(),
-            Role::App => spec.containers[at.index].name.clone(),
-            Role::Ephemeral => spec.ephemeral_containers.as_ref().expect("some")[at.index].name.clone(),
-        }
+        self.state.name_of(at).expect("a container").into()
     }
 
     fn script(&self, attempt: Attempt) -> Script {
@@ -277,7 +272,7 @@ impl Play {
             Act::ResizeFails(message) => self.step(Event::Resized(Resize::Failed { message: message.into() })),
             Act::Debug(name) => self.changed(|pod| {
                 let added = EphemeralContainer { name: name.into(), ..EphemeralContainer::default() };
-                pod.spec.get_or_insert_default().ephemeral_containers.get_or_insert_default().push(added);
+                pod.spec.get_or_insert_default().ephemeral_containers.get_or_insert_default().insert(0, added);
             }),
             Act::Deadline(seconds) => {
                 self.changed(|pod| pod.spec.get_or_insert_default().active_deadline_seconds = Some(seconds));

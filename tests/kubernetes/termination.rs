@@ -110,3 +110,11 @@ fn k70_a_deadline_is_kept_over_a_restart_of_the_node_and_by_no_wall_clock() {
     let jumps = pod().at(2.0, Act::ClockSays("2038-01-19T00:00:00Z")).at(4.0, Act::ClockSays("1970-01-01T00:00:00Z"));
     assert_eq!(jumps.until(60.0).told("DeadlineExceeded")[0], format!("20.0 Normal x1 {LATE}"));
 }
+
+#[test]
+fn k67_a_deletion_that_is_made_shorter_is_told_of_again() {
+    let play = Play::new("containers: [{name: c}]").with("c", Script::stays().deaf());
+    let play = play.at(1.0, Act::Delete(30)).at(3.0, Act::Delete(5)).at(4.0, Act::Delete(20)).until(20.0);
+    assert_eq!(play.told("Killing"), ["1.0 Normal x1 Stopping container c", "3.0 Normal x2 Stopping container c"]);
+    assert_eq!(play.removed(), Some(8.0), "only the shorter one counts");
+}

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::identity;
 use crate::control::{Cause, FieldValidation, Patch, PatchKind, Reason, Status};
 use crate::model::go;
 
@@ -22,6 +23,9 @@ pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &P
         PatchKind::Merge => json_patch::merge(&mut document, &object(&patch.body)?),
         PatchKind::StrategicMerge => strategic::apply(kind, &mut document, object(&patch.body)?)?,
     }
+    let owners = document.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    let uid = |owner: &Value| owner["uid"].as_str().unwrap_or_default().to_string();
+    let twins = owners.and_then(|owners| identity::drop_twins(owners, uid, identity::Moment::Patched));
     let refuse = |why: String| {
         let shown = match patch.kind {
             PatchKind::Json | PatchKind::Merge => document.to_string(),
@@ -43,7 +47,7 @@ pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &P
     let mut fields = strict::faults(patch.kind, &patch.body);
     fields.extend(unknown.iter().map(|field| format!("unknown field {field:?}")));
     match told {
-        Some(warnings) => warnings.set(fields),
+        Some(warnings) => warnings.set(fields.into_iter().chain(twins).collect()),
         None if fields.is_empty() => {}
         None => return Err(refuse(format!("strict decoding error: {}", fields.join(", ")))),
     }

@@ -1,5 +1,6 @@
 //! The rules of Pods: creation, binding, status, deletion.
 
+pub mod app_armor;
 mod canonical;
 mod defaults;
 mod internal;
@@ -38,6 +39,7 @@ pub(super) fn prepare(mut pod: Pod, settings: &admission::Settings, now: Timesta
     canonical::apply(&mut pod);
     admission::admit(&mut pod, settings)?;
     label_keys::merge(&mut pod);
+    app_armor::adopt(&mut pod);
     pod.status = Some(PodStatus {
         phase: Some("Pending".into()),
         qos_class: pod.spec.as_ref().map(|spec| qos::class(spec).to_string()),

@@ -1,6 +1,8 @@
 //! What may become of a Pod's status, and what a status update may change beside it.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodIP, PodSpec, PodStatus};
 
 use super::validation;
 use crate::model::{formats, pods};
@@ -12,8 +14,19 @@ pub fn keep_spec(old: &Pod, new: &mut Pod) {
     new.metadata.owner_references.clone_from(&old.metadata.owner_references);
     let class = old.status.as_ref().and_then(|status| status.qos_class.clone());
     let status = new.status.get_or_insert_default();
+    align_addresses(status);
     if status.qos_class.as_deref().unwrap_or_default().is_empty() {
         status.qos_class = class;
+    }
+}
+
+/// The first of a pod's addresses stands twice. Where the two differ, the older field counts.
+fn align_addresses(status: &mut PodStatus) {
+    let first = status.pod_ips.iter().flatten().next().map(|address| address.ip.clone());
+    match status.pod_ip.clone().filter(|ip| !ip.is_empty()) {
+        Some(ip) if first.as_ref() != Some(&ip) => status.pod_ips = Some(vec![PodIP { ip }]),
+        Some(_) => {}
+        None => status.pod_ip = first,
     }
 }
 
@@ -49,6 +62,25 @@ pub fn check(faults: &mut Faults, old: &Pod, new: &Pod) {
         check_states(faults, at.child(list), old, new, &spec);
     }
     check_addresses(faults, at, after);
+    check_claims(faults, at.child("resourceClaimStatuses"), after, &spec);
+}
+
+/// Claims are told of that the pod has, each once.
+fn check_claims(faults: &mut Faults, list: Path<'_>, status: &PodStatus, spec: &PodSpec) {
+    let mut names = BTreeSet::new();
+    for (i, claim) in status.resource_claim_statuses.iter().flatten().enumerate() {
+        let at = list.index(i);
+        let at = at.child("name");
+        if !spec.resource_claims.iter().flatten().any(|known| known.name == claim.name) {
+            faults.invalid(at, &claim.name, "must match the name of an entry in `spec.resourceClaims`");
+        }
+        if !names.insert(&claim.name) {
+            faults.duplicate(at, &claim.name);
+        }
+        if let Some(made) = &claim.resource_claim_name {
+            faults.invalid_for(at, made, formats::dns_subdomain(made));
+        }
+    }
 }
 
 fn check_conditions(faults: &mut Faults, list: Path<'_>, status: &PodStatus) {

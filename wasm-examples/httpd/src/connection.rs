@@ -39,6 +39,8 @@ enum Head {
     Gone,
     TooSlow,
     TooLong,
+    /// It can't become a request.
+    Bad,
 }
 
 /// Serves one client until either side is done.
@@ -50,6 +52,7 @@ pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
             Head::Gone => return,
             Head::TooSlow => return refuse(&site, &mut stream, 408).await,
             Head::TooLong => return refuse(&site, &mut stream, 431).await,
+            Head::Bad => return refuse(&site, &mut stream, 400).await,
         };
         let bytes: Vec<u8> = buf.drain(..head).collect();
         let Some(request) = Request::parse(&bytes) else {
@@ -91,6 +94,9 @@ async fn read_head(site: &Site, stream: &mut TcpStream, buf: &mut Vec<u8>) -> He
         }
         if buf.len() > LONGEST_HEAD {
             return Head::TooLong;
+        }
+        if !Request::may_begin(buf) {
+            return Head::Bad;
         }
         seen = buf.len();
         let read = if buf.is_empty() {

@@ -39,6 +39,13 @@ impl Request {
         (hosts == 1 || (hosts == 0 && version == "HTTP/1.0")).then_some(request)
     }
 
+    /// Whether a head of which only this much has come may become a request. Who speaks TLS is told at
+    /// once that nobody here does: such a client waits for an answer before it goes on.
+    pub fn may_begin(head: &[u8]) -> bool {
+        let method = head.iter().position(|b| *b == b' ').map_or(head, |end| &head[..end]);
+        head == b"\r" || method.iter().all(u8::is_ascii_uppercase)
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }

@@ -13,7 +13,8 @@ const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 pub const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 /// Before a container's name: its own profile, of old.
 pub const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+/// Before a container's name: its AppArmor profile.
+pub const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 fn all_containers(spec: &PodSpec) -> impl Iterator<Item = (&'static str, usize, &Container)> {
     let init = pods::init_containers(spec).iter().enumerate().map(|(i, c)| ("initContainers", i, c));

@@ -26,10 +26,13 @@ use crate::model::{formats, pods};
 use crate::registry::fields::{Faults, Path};
 use crate::registry::metadata;
 
-pub(super) use annotations::{MIRROR, SECCOMP_CONTAINER, SECCOMP_POD, check_changes as check_annotation_changes};
+pub(super) use annotations::{
+    APP_ARMOR, MIRROR, SECCOMP_CONTAINER, SECCOMP_POD, check_changes as check_annotation_changes,
+};
 pub(super) use containers::as_container;
 pub(super) use networking::check_ips;
 pub(super) use scheduling::check_tolerations;
+pub(super) use security::is_app_armor_profile;
 
 /// Every fault of a pod that is to be created; none means that it may be stored.
 pub fn causes_on_create(pod: &Pod) -> Vec<Cause> {

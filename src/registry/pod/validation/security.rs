@@ -126,6 +126,13 @@ fn check_seccomp(faults: &mut Faults, at: Path<'_>, profile: Option<&SeccompProf
 
 const LONGEST_PATH: usize = 4095;
 
+/// Whether a field may say so.
+pub fn is_app_armor_profile(profile: &AppArmorProfile) -> bool {
+    let mut faults = Faults::default();
+    check_app_armor(&mut faults, Path::root("appArmorProfile"), Some(profile));
+    faults.count() == 0
+}
+
 fn check_app_armor(faults: &mut Faults, at: Path<'_>, profile: Option<&AppArmorProfile>) {
     let Some(profile) = profile else { return };
     let local = at.child("localhostProfile");

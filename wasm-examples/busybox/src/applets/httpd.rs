@@ -130,13 +130,22 @@ async fn head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<R
             let head: Vec<u8> = read.drain(..end + 4).collect();
             return Ok(parse(&String::from_utf8_lossy(&head)));
         }
-        if read.len() > LONGEST_HEAD {
+        if read.len() > LONGEST_HEAD || !may_begin(read) {
             return Ok(None);
         }
         match stream.read(&mut block).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             n => read.extend_from_slice(block.get(..n).unwrap_or_default()),
         }
+    }
+}
+
+/// Whether a head of which only this much has come may become a request. Who speaks TLS is told at once
+/// that nobody here does: such a client waits for an answer before it goes on.
+fn may_begin(head: &[u8]) -> bool {
+    match head.iter().position(|b| *b == b'\n') {
+        Some(end) => parse(&String::from_utf8_lossy(&head[..end])).is_some(),
+        None => head.first().is_none_or(u8::is_ascii_alphabetic),
     }
 }
 
