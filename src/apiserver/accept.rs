@@ -98,14 +98,17 @@ impl Discovery {
     }
 }
 
-/// What to send for objects to a client that accepts `header`.
-pub fn objects(header: Option<&str>, asked: Asked) -> Result<Answer, Status> {
+/// What to send for objects of `kind` to a client that accepts `header`.
+pub fn objects(kind: &str, header: Option<&str>, asked: Asked) -> Result<Answer, Status> {
     let wishes = wishes(header);
     let names = |wish: &Wish| wish.encodings().next().is_some() || wish.media == "application/vnd.kubernetes.protobuf";
     if !wishes.iter().any(names) {
         return Err(unknown_media(asked));
     }
     for wish in &wishes {
+        if wish.encodings().next().is_some() {
+            wish.check_count(kind, asked)?;
+        }
         let Some(shape) = wish.shape(asked) else { continue };
         let mut encodings = wish.encodings().filter(|e| asked != Asked::Watch || *e == Encoding::Json);
         if let Some(encoding) = encodings.next() {
@@ -183,6 +186,23 @@ impl Wish<'_> {
             matches!(self.media, "*/*" | "*" | "application/*") || self.media == encoding.content_type()
         };
         [Encoding::Json, Encoding::Yaml].into_iter().filter(matches)
+    }
+
+    /// Who asks for the metadata of one object and gets a list, or the other way round, is refused whatever else
+    /// would do.
+    fn check_count(&self, kind: &str, asked: Asked) -> Result<(), Status> {
+        let known = (self.parameter("g"), self.parameter("v"));
+        let known = matches!(known, (Some("meta.k8s.io"), Some("v1" | "v1beta1")));
+        let why = match (self.parameter("as"), asked) {
+            (Some(shape @ "PartialObjectMetadata"), Asked::List) => {
+                format!("you requested {shape}, but the requested object is a list (*core.{kind}List)")
+            }
+            (Some(shape @ "PartialObjectMetadataList"), Asked::Object) => {
+                format!("you requested {shape}, but the requested object is not a list (*core.{kind})")
+            }
+            _ => return Ok(()),
+        };
+        if known { Err(Status::new(Reason::NotAcceptable, why)) } else { Ok(()) }
     }
 
     /// The shape it asks for; `None` where there is no such shape.
@@ -271,7 +291,7 @@ mod tests {
                 Shape::Metadata(V1),
             ),
         ] {
-            assert_eq!(objects(header, asked), Ok(Answer { encoding, shape }), "{header:?} for {asked:?}");
+            assert_eq!(objects("Pod", header, asked), Ok(Answer { encoding, shape }), "{header:?} for {asked:?}");
         }
     }
 
@@ -281,7 +301,7 @@ mod tests {
             serde_json::from_str(include_str!("../../tests/golden/requests-1.36.json")).expect("golden data");
         for name in ["accept-unknown", "accept-table-badver"] {
             let case = golden.iter().find(|case| case["name"] == name).expect("the case");
-            let refusal = objects(case["request"]["accept"].as_str(), Asked::List).expect_err(name);
+            let refusal = objects("Pod", case["request"]["accept"].as_str(), Asked::List).expect_err(name);
             assert_eq!(refusal.message, case["status"]["message"], "{name}");
             assert_eq!(refusal.details.is_some(), !case["status"]["details"].is_null(), "{name}");
             assert_eq!(refusal.reason.code(), case["code"], "{name}");
@@ -290,11 +310,18 @@ mod tests {
             ("application/yaml", Asked::Watch),
             ("application/json;stream=watch", Asked::List),
             ("application/vnd.kubernetes.protobuf", Asked::Object),
-            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Asked::Object),
             ("application/json;as=Table;v=v1;g=example.com", Asked::List),
         ] {
-            let refusal = objects(Some(header), asked).expect_err(header);
+            let refusal = objects("Pod", Some(header), asked).expect_err(header);
             assert!(refusal.message.starts_with("only the following media types are accepted: "), "{header}");
+        }
+        for (shape, asked, what) in [
+            ("PartialObjectMetadata", Asked::List, "a list (*core.PodList)"),
+            ("PartialObjectMetadataList", Asked::Object, "not a list (*core.Pod)"),
+        ] {
+            let header = format!("application/json;as={shape};g=meta.k8s.io;v=v1,application/json");
+            let refusal = objects("Pod", Some(&header), asked).expect_err(shape);
+            assert_eq!(refusal.message, format!("you requested {shape}, but the requested object is {what}"));
         }
     }
 

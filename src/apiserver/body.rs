@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret}
 use serde::de::DeserializeOwned;
 
 use crate::control::{Body, Reason, Resource, Status};
-use crate::model::{Notation, Sent, Unreadable, read_sent};
+use crate::model::{self, Notation, Sent, Unreadable, read_sent};
 
 /// As large as a body may be on a real API server.
 const MOST: usize = 3 * 1024 * 1024;
@@ -143,13 +143,20 @@ pub fn refuse_passed_over(kind: &str, fields: &[String]) -> Result<(), Status> {
     Err(Status::new(Reason::BadRequest, format!("{kind} in version \"v1\" cannot be handled as a {kind}: {why}")))
 }
 
+/// Where Kubernetes' kinds are registered, as its server calls the place.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+
 fn refusal(version: &str, kind: &str, unreadable: Unreadable) -> Status {
     let cannot = |is: &str, of: &str, why: &str| format!("{is} in version {of:?} cannot be handled as a {kind}: {why}");
     let message = match unreadable {
         Unreadable::NoObject(why) => format!("the object provided is unrecognized (must be of type {kind}): {why}"),
         Unreadable::Other { version: of, kind: is } => {
             let short = of.rsplit('/').next().unwrap_or_default();
-            cannot(&is, &of, &format!("converting ({short}.{is}) to (core.{kind}): unknown conversion"))
+            let why = match model::is_known(&of, &is) {
+                true => format!("converting ({short}.{is}) to (core.{kind}): unknown conversion"),
+                false => format!("no kind {is:?} is registered for version {of:?} in scheme {SCHEME:?}"),
+            };
+            cannot(&is, short, &why)
         }
         Unreadable::Wrong(faults) => cannot(kind, version, &faults.join(", ")),
     };
@@ -190,6 +197,26 @@ mod tests {
             (Some("text/plain"), Err(415)),
         ] {
             assert_eq!(notation(media).map_err(|status| status.reason.code()), want, "{media:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_kinds_are_refused_in_kubernetes_words() {
+        let registered = |kind: &str, version: &str| {
+            format!(
+                "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+            )
+        };
+        for (version, kind, short, why) in [
+            ("v1", "Podd", "v1", registered("Podd", "v1")),
+            ("v2", "Pod", "v2", registered("Pod", "v2")),
+            ("apps/v1", "Pod", "v1", registered("Pod", "apps/v1")),
+            ("apps/v1", "Deployment", "v1", "converting (v1.Deployment) to (core.Pod): unknown conversion".into()),
+        ] {
+            let text = format!("{{\"apiVersion\": \"{version}\", \"kind\": \"{kind}\"}}");
+            let refused = stored_object(Resource::PODS, Notation::Json, &text.into()).await.expect_err("no v1 Pod");
+            let want = format!("{kind} in version \"{short}\" cannot be handled as a Pod: {why}");
+            assert_eq!((refused.reason, refused.message), (Reason::BadRequest, want));
         }
     }
 

@@ -1,5 +1,7 @@
 //! `pods/NAME/log`: which attempt of which container is meant, and its lines as text.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use super::answer;
 use super::request::Params;
 use crate::control::{Cause, Reason, Status};
 use crate::logs::{Entry, Line, Reader};
-use crate::model::pods;
+use crate::model::{go, pods};
 
 /// `PodLogOptions`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +37,13 @@ impl LogOptions {
     /// Reads and checks the parameters of a request for the log of pod `name`.
     pub fn of(name: &str, params: &Params) -> Result<LogOptions, Status> {
         let mut faults = Faults::default();
-        let tail = faults.number(params, "tailLines", 0, "must be greater than or equal to 0");
-        let limit = faults.number(params, "limitBytes", 1, "must be greater than 0");
-        let seconds = faults.number(params, "sinceSeconds", 1, "must be greater than 0");
-        let time = params.get("sinceTime").and_then(|text| match text.parse::<Timestamp>() {
-            Ok(time) => Some(time),
-            Err(_) => {
-                faults.add(
-                    "sinceTime",
-                    "FieldValueInvalid",
-                    format!("Invalid value: {text:?}: must be a time as in 2026-01-31T12:00:00Z"),
-                );
-                None
-            }
-        });
-        if params.get("sinceTime").is_some() && params.get("sinceSeconds").is_some() {
+        let (seconds, tail, limit) =
+            (number(params, "sinceSeconds")?, number(params, "tailLines")?, number(params, "limitBytes")?);
+        let time = params.get("sinceTime").map(time).transpose()?;
+        faults.at_least(0, "tailLines", tail, "must be greater than or equal to 0");
+        faults.at_least(1, "limitBytes", limit, "must be greater than 0");
+        faults.at_least(1, "sinceSeconds", seconds, "must be greater than 0");
+        if time.is_some() && seconds.is_some() {
             let rule = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified";
             faults.add("[]", "FieldValueForbidden", rule.into());
         }
@@ -143,15 +137,30 @@ impl Faults {
         self.0.push(Cause { field: field.into(), reason, message });
     }
 
-    fn number(&mut self, params: &Params, name: &str, least: i64, rule: &str) -> Option<i64> {
-        let text = params.get(name)?;
-        match text.parse::<i64>() {
-            Ok(number) if number >= least => return Some(number),
-            Ok(number) => self.add(name, "FieldValueInvalid", format!("Invalid value: {number}: {rule}")),
-            Err(_) => self.add(name, "FieldValueInvalid", format!("Invalid value: {text:?}: must be a whole number")),
+    fn at_least(&mut self, least: i64, name: &str, number: Option<i64>, rule: &str) {
+        if let Some(number) = number.filter(|number| *number < least) {
+            self.add(name, "FieldValueInvalid", format!("Invalid value: {number}: {rule}"));
         }
-        None
     }
+}
+
+/// A whole number, or a refusal in Go's words.
+fn number(params: &Params, name: &str) -> Result<Option<i64>, Status> {
+    let Some(text) = params.all(name).next() else { return Ok(None) };
+    text.parse().map(Some).map_err(|error: ParseIntError| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Status::new(Reason::BadRequest, format!("strconv.ParseInt: parsing {}: {why}", go::quoted(text)))
+    })
+}
+
+fn time(text: &str) -> Result<Timestamp, Status> {
+    text.parse().map_err(|_| {
+        let (text, layout) = (go::quoted(text), "2006-01-02T15:04:05Z07:00");
+        Status::new(Reason::BadRequest, format!("parsing time {text} as \"{layout}\": cannot parse {text} as \"2006\""))
+    })
 }
 
 fn container_status<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerStatus> {
@@ -307,8 +316,20 @@ mod tests {
                 "sinceSeconds=5&sinceTime=2020-01-01T00:00:00Z",
                 "PodLogOptions \"a\" is invalid: []: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
             ),
+            ("tailLines=abc", "strconv.ParseInt: parsing \"abc\": invalid syntax"),
+            ("tailLines=", "strconv.ParseInt: parsing \"\": invalid syntax"),
+            (
+                "limitBytes=99999999999999999999",
+                "strconv.ParseInt: parsing \"99999999999999999999\": value out of range",
+            ),
+            (
+                "sinceTime=abc&tailLines=-1",
+                "parsing time \"abc\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"abc\" as \"2006\"",
+            ),
         ] {
-            assert_eq!(options(query).expect_err(query).message, message);
+            let refused = options(query).expect_err(query);
+            assert_eq!(refused.message, message);
+            assert_eq!(refused.reason == Reason::Invalid, message.contains("is invalid"), "{query}");
         }
     }
 

@@ -38,7 +38,7 @@ impl Representation {
         params: &Params,
         now: Timestamp,
     ) -> Result<Representation, Status> {
-        let answer = accept::objects(header, asked)?;
+        let answer = accept::objects(served.resource.kind, header, asked)?;
         let include = match answer.shape {
             Shape::Table(_) => Include::of(params.get("includeObject"))?,
             Shape::Whole | Shape::Metadata(_) => Include::None,

@@ -74,6 +74,11 @@ impl Params {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All values of `name`, empty ones too.
+    pub fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Whether `name` is there and doesn't say no: as Kubernetes reads flags, `watch`, `watch=1`
     /// and `watch=true` are alike.
     pub fn flag(&self, name: &str) -> bool {
@@ -126,5 +131,6 @@ mod tests {
         }
         assert_eq!(Params::of(Some("a=%2Fx&a=y&b=")).get("a"), Some("/x"));
         assert_eq!(Params::of(Some("b=")).get("b"), None);
+        assert!(Params::of(Some("a=x&b=y&a=")).all("a").eq(["x", ""]));
     }
 }

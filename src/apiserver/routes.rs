@@ -51,27 +51,34 @@ pub fn router(api: Arc<Api>, gate: Arc<Gate>) -> Router {
         };
         router = router.route(&format!("/{endpoint}"), get(all)).route(&format!("/{endpoint}/{{check}}"), get(one));
     }
-    router
-        .route("/", get(|headers: HeaderMap| async move { document(&headers, Some(discovery::paths(&HEALTH))) }))
-        .route("/version", get(|headers: HeaderMap| async move { document(&headers, Some(discovery::version())) }))
-        .route("/api", get(core_versions))
-        .route("/apis", get(groups))
-        .route(
+    let discovered = [
+        ("/version", get(|headers: HeaderMap| async move { document(&headers, Some(discovery::version())) })),
+        ("/api", get(core_versions)),
+        ("/apis", get(groups)),
+        (
             "/apis/{group}",
-            get(|Path(name): Path<String>, headers: HeaderMap| async move { document(&headers, discovery::group(&name)) }),
-        )
-        .route(
+            get(
+                |Path(name): Path<String>, headers: HeaderMap| async move { document(&headers, discovery::group(&name)) },
+            ),
+        ),
+        (
             "/api/{version}",
             get(|Path(version): Path<String>, headers: HeaderMap| async move {
                 document(&headers, discovery::resources("", &version))
             }),
-        )
-        .route(
+        ),
+        (
             "/apis/{group}/{version}",
             get(|Path((group, version)): Path<(String, String)>, headers: HeaderMap| async move {
                 document(&headers, discovery::resources(&group, &version))
             }),
-        )
+        ),
+    ];
+    for (path, told) in discovered {
+        router = router.route(path, told.clone()).route(&format!("{path}/"), told);
+    }
+    router
+        .route("/", get(|headers: HeaderMap| async move { document(&headers, Some(discovery::paths(&HEALTH))) }))
         .route("/openapi/v3", get(|| async { answer::json(openapi::index()) }))
         .route("/openapi/v3/{*root}", get(openapi_document))
         .fallback(resource)
@@ -151,7 +158,9 @@ async fn resource(State(api): State<Arc<Api>>, request: Request) -> Response {
 async fn answer_resource(api: &Api, request: &Parts, body: Bytes, warnings: &Warnings) -> Result<Response, Status> {
     let target = Target::of(request.uri.path()).ok_or_else(no_such_resource)?;
     let served = served::find(&target.group, &target.version, &target.resource).ok_or_else(no_such_resource)?;
-    if target.namespace.is_some() && !served.namespaced {
+    // What lies in a namespace has no path outside of one.
+    let misplaced = served.namespaced && target.namespace.is_none() && target.name.is_some();
+    if misplaced || (target.namespace.is_some() && !served.namespaced) {
         return Err(no_such_resource());
     }
     let below = match &target.subresource {
@@ -200,9 +209,9 @@ async fn answer_resource(api: &Api, request: &Parts, body: Bytes, warnings: &War
 /// What Kubernetes calls it to send a request with this method to an object or a collection of them.
 fn verb(method: &Method, is_object: bool, is_below: bool, watch: bool) -> Option<&'static str> {
     match (method.as_str(), is_object) {
-        ("GET" | "HEAD", true) => Some("get"),
-        ("GET" | "HEAD", false) if watch => Some("watch"),
-        ("GET" | "HEAD", false) => Some("list"),
+        ("GET", true) => Some("get"),
+        ("GET", false) if watch => Some("watch"),
+        ("GET", false) => Some("list"),
         ("POST", of_object) if of_object == is_below => Some("create"),
         ("PUT", true) => Some("update"),
         ("PATCH", true) => Some("patch"),

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use super::body;
 use super::request::Params;
 use crate::control::{Cause, DeleteOptions, Preconditions, Reason, Status};
+use crate::model::go;
 
 /// What becomes of fields that the kind does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,15 +36,12 @@ impl WriteOptions {
     /// Reads and checks the parameters; `kind` is what they are: `CreateOptions`.
     pub fn of(kind: &str, params: &Params) -> Result<WriteOptions, Status> {
         let mut causes = Vec::new();
-        let dry_run = dry_run(params.get("dryRun").into_iter(), &mut causes);
         if kind == "PatchOptions" && params.get("force").is_some() {
             let message = "Forbidden: may not be specified for non-apply patch".into();
             causes.push(Cause { field: "force".into(), reason: "FieldValueForbidden", message });
         }
-        if params.get("fieldManager").is_some_and(|manager| manager.len() > LONGEST_MANAGER) {
-            let message = format!("Too long: may not be more than {LONGEST_MANAGER} bytes");
-            causes.push(Cause { field: "fieldManager".into(), reason: "FieldValueTooLong", message });
-        }
+        check_manager(params.get("fieldManager").unwrap_or_default(), &mut causes);
+        let dry_run = dry_run(&params.all("dryRun").collect::<Vec<_>>(), &mut causes);
         let validation = match params.get("fieldValidation") {
             Some("Ignore") => Validation::Ignore,
             None | Some("Warn") => Validation::Warn,
@@ -83,8 +81,11 @@ impl DeleteRequest {
                 causes.push(not_supported("propagationPolicy", policy, supported));
             }
         }
-        let asked = options.dry_run.iter().flatten().map(String::as_str);
-        let dry_run = dry_run(asked.chain(params.get("dryRun").filter(|_| options.dry_run.is_none())), &mut causes);
+        let asked = match &options.dry_run {
+            Some(asked) => asked.iter().map(String::as_str).collect(),
+            None => params.all("dryRun").collect::<Vec<_>>(),
+        };
+        let dry_run = dry_run(&asked, &mut causes);
         if !causes.is_empty() {
             return Err(invalid("DeleteOptions", causes));
         }
@@ -119,15 +120,28 @@ async fn of_body(media: Option<&str>, text: &Bytes) -> Result<meta::DeleteOption
     body::object_of_any(&versions, "DeleteOptions", body::notation(media)?, text).await.map(|sent| sent.object)
 }
 
-fn dry_run<'p>(asked: impl Iterator<Item = &'p str>, causes: &mut Vec<Cause>) -> bool {
-    let mut any = false;
-    for asked in asked {
-        any = true;
-        if asked != "All" {
-            causes.push(not_supported("dryRun", asked, "\"All\""));
-        }
+/// A name of whoever manages fields; none is fine.
+fn check_manager(manager: &str, causes: &mut Vec<Cause>) {
+    let field = || "fieldManager".to_string();
+    if manager.len() > LONGEST_MANAGER {
+        let message = format!("Too long: may not be more than {LONGEST_MANAGER} bytes");
+        causes.push(Cause { field: field(), reason: "FieldValueTooLong", message });
     }
-    any
+    for (at, c) in manager.char_indices().filter(|(_, c)| !go::is_printable(*c)) {
+        let why = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+        let message = format!("Invalid value: {}: {why}", go::quoted(manager));
+        causes.push(Cause { field: field(), reason: "FieldValueInvalid", message });
+    }
+}
+
+/// Whether the values of `dryRun` say so; the one that there is, is `All`.
+fn dry_run(asked: &[&str], causes: &mut Vec<Cause>) -> bool {
+    if asked.iter().any(|asked| *asked != "All") {
+        let shown = serde_json::to_string(asked).unwrap_or_default();
+        let message = format!("Unsupported value: {shown}: supported values: \"All\"");
+        causes.push(Cause { field: "dryRun".into(), reason: "FieldValueNotSupported", message });
+    }
+    !asked.is_empty()
 }
 
 fn not_supported(field: &str, value: &str, supported: &str) -> Cause {
@@ -154,7 +168,14 @@ mod tests {
             assert_eq!(of(query), Ok(WriteOptions { dry_run, validation }), "{query}");
         }
         for (query, words) in [
-            ("dryRun=Some", "dryRun: Unsupported value: \"Some\": supported values: \"All\""),
+            ("dryRun=Some", "dryRun: Unsupported value: [\"Some\"]: supported values: \"All\""),
+            ("dryRun=All&dryRun=Foo", "dryRun: Unsupported value: [\"All\",\"Foo\"]: supported values: \"All\""),
+            ("dryRun=", "dryRun: Unsupported value: [\"\"]: supported values: \"All\""),
+            ("fieldManager=a%0Ab", "fieldManager: Invalid value: \"a\\nb\": invalid character U+000A (at position 1)"),
+            (
+                "fieldValidation=X&dryRun=Y&fieldManager=%00",
+                "is invalid: [fieldManager: Invalid value: \"\\x00\": invalid character U+0000 (at position 0), dryRun: ",
+            ),
             ("fieldValidation=X", "supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""),
             ("force=true", "force: Forbidden: may not be specified for non-apply patch"),
             (&format!("fieldManager={}", "x".repeat(129)), "fieldManager: Too long: may not be more than 128 bytes"),
@@ -194,6 +215,8 @@ mod tests {
             ("gracePeriodSeconds=soon", "", 400),
             ("propagationPolicy=Sideways", "", 422),
             ("orphanDependents=true&propagationPolicy=Orphan", "", 422),
+            ("dryRun=All&dryRun=", "", 422),
+            ("", "{\"dryRun\": [\"Some\"]}", 422),
             ("", "{\"kind\": \"Pod\"}", 400),
             ("", "[", 400),
         ] {

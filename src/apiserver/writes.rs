@@ -20,7 +20,7 @@ use crate::control::{
 };
 use crate::model::pods;
 use crate::registry::identity;
-use crate::registry::pod::app_armor;
+use crate::registry::pod::{app_armor, warnings};
 use crate::registry::support::{self, Finding};
 
 /// A request to change something.
@@ -66,13 +66,21 @@ impl Change<'_> {
             let words = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(Reason::BadRequest, words));
         }
-        if let Body::Pod(pod) = &new {
-            self.judge(pod)?;
+        if let Body::Pod(pod) = &new
+            && let Err(cannot) = self.judge(pod)
+        {
+            // What no server would take is told before what this one can't do.
+            self.control(true).create(new).await?;
+            return Err(cannot);
         }
         if let Body::Pod(pod) = &new {
             self.warnings.add(app_armor::warnings(pod));
         }
         let object = self.control(options.dry_run).create(new).await?;
+        if object.key.resource == Resource::PODS {
+            let pod = object.decode::<Pod>().map_err(Status::internal)?;
+            self.warnings.add(warnings::on_create(&pod));
+        }
         Ok(with_code(form.one(&object)?, StatusCode::CREATED))
     }
 
@@ -132,6 +140,13 @@ impl Change<'_> {
         let options = WriteOptions::of("CreateOptions", &self.ask.params)?;
         let notation = body::notation(self.media)?;
         let binding = body::object::<Binding>("v1", "Binding", notation, &self.body).await?.object;
+        if binding.metadata.name.as_deref() != Some(name) {
+            return Err(Status::new(Reason::BadRequest, "name in URL does not match name in Binding object"));
+        }
+        if let Some(kind) = binding.target.kind.filter(|kind| !["", "Node"].contains(&kind.as_str())) {
+            let why = format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
+            return Err(Status::new(Reason::BadRequest, why));
+        }
         let node = binding.target.name.unwrap_or_default();
         if node.is_empty() {
             return Err(Status::new(Reason::BadRequest, "target.name: Required value"));
@@ -189,7 +204,16 @@ impl Change<'_> {
     async fn update(&self, name: &str, dry_run: bool, update: Update) -> Result<Response, Status> {
         let form = self.ask.form(Asked::Object)?;
         let key = self.ask.key(name);
+        let is_status = matches!(
+            &update,
+            Update::Replace { subresource: Subresource::Status, .. }
+                | Update::Patch { subresource: Subresource::Status, .. }
+        );
         let object = self.control(dry_run).update(&key, update, Preconditions::default()).await?;
+        if is_status && object.key.resource == Resource::PODS {
+            let pod = object.decode::<Pod>().map_err(Status::internal)?;
+            self.warnings.add(pod.status.as_ref().map(warnings::on_status).unwrap_or_default());
+        }
         form.one(&object)
     }
 
@@ -242,17 +266,32 @@ impl Change<'_> {
     }
 }
 
-/// Bytes of all warnings of one answer; a client can do little with more.
+/// Letters of all warnings of one answer; where there are more, each is cut. As on a real server.
 const MOST_WARNINGS: usize = 4096;
+/// Letters of a warning that is cut.
+const CUT_WARNING: usize = 256;
 
-/// The answer with `warnings` in its head.
+/// The answer with `warnings` in its head, each once.
 pub fn warned(mut response: Response, warnings: Vec<String>) -> Response {
-    let mut room = MOST_WARNINGS;
-    for warning in warnings {
+    let mut told: Vec<&String> = Vec::new();
+    for warning in &warnings {
+        if !told.contains(&warning) {
+            told.push(warning);
+        }
+    }
+    let longest = match told.iter().map(|warning| warning.chars().count()).sum::<usize>() {
+        0..=MOST_WARNINGS => MOST_WARNINGS,
+        _ => CUT_WARNING,
+    };
+    let mut written = 0;
+    for warning in told {
+        if written >= MOST_WARNINGS {
+            break;
+        }
         let plain = |c: char| if c.is_control() { ' ' } else { c };
-        let text: String = warning.replace('\\', "\\\\").replace('"', "\\\"").chars().map(plain).collect();
-        let Some(left) = room.checked_sub(text.len()) else { break };
-        room = left;
+        let cut: String = warning.chars().take(longest).map(plain).collect();
+        written += cut.chars().count();
+        let text = cut.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()) {
             response.headers_mut().append(header::WARNING, value);
         }
@@ -283,4 +322,22 @@ fn success(code: StatusCode, object: Option<&Object>) -> Response {
         }
     }
     with_code(answer::json(status.to_string()), code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_told_once_and_cut_where_there_are_many() {
+        let told = |warnings: Vec<String>| -> Vec<usize> {
+            let response = warned(answer::json("{}"), warnings);
+            response.headers().get_all(header::WARNING).iter().map(|value| value.len() - "299 - \"\"".len()).collect()
+        };
+        let long = |letter: &str| letter.repeat(3000);
+        assert_eq!(told(vec!["a".into(), "b\"".into(), "a".into()]), [1, 3]);
+        assert_eq!(told(vec![long("a"), "b".into(), long("a")]), [3000, 1]);
+        assert_eq!(told(vec![long("a"), "b".into(), long("c")]), [256, 1, 256]);
+        assert_eq!(told((0..40).map(|i| format!("{i:300}")).collect()).len(), 16);
+    }
 }

@@ -151,6 +151,11 @@ pub fn look_up(api_version: &str, kind: &str) -> Known {
     }
 }
 
+/// Whether Kubernetes has a `kind` in `api_version`.
+pub fn is_known(api_version: &str, kind: &str) -> bool {
+    !matches!(look_up(api_version, kind), Known::Unknown { .. })
+}
+
 /// The kind of this name that is read, in any version.
 pub fn named(name: &str) -> Option<Kind> {
     Kind::ALL.iter().copied().find(|kind| kind.name() == name)

@@ -8,6 +8,7 @@ pub mod duration;
 pub mod emit;
 pub mod expansion;
 pub mod formats;
+pub mod go;
 mod header;
 mod issue;
 mod kinds;
@@ -34,7 +35,7 @@ mod workload;
 mod yaml;
 
 pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
-pub use kinds::{Kind, Object, of_resource};
+pub use kinds::{Kind, Object, is_known, of_resource};
 pub use manifest::{Fault, Manifest, parse};
 pub use sent::{Notation, Sent, Unreadable, read_sent};
 pub use text::decode;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::issue::{Issue, Rule};
-use super::strict;
+use super::strict::{self, Numbers};
 use super::tree::{Node, Value};
 use super::yaml;
 
@@ -51,6 +51,10 @@ pub fn read_sent<T: DeserializeOwned>(
     text: &str,
 ) -> Result<Sent<T>, Unreadable> {
     let json;
+    let numbers = match notation {
+        Notation::Yaml => Numbers::Valued,
+        Notation::Json => Numbers::Written,
+    };
     let text = match notation {
         Notation::Yaml => text,
         Notation::Json => {
@@ -68,7 +72,7 @@ pub fn read_sent<T: DeserializeOwned>(
         (Some(Ok(root)), None) => root,
     };
     check_header(&root, version, kind)?;
-    let (object, found) = strict::read_loosely::<T>(&root, kind);
+    let (object, found) = strict::read_loosely::<T>(&root, kind, numbers);
     let found = found.into_kept();
     match object {
         Some(object) => Ok(Sent { object, passed_over: found.iter().filter_map(passed_over).collect() }),
@@ -197,6 +201,14 @@ mod tests {
                     "spec.activeDeadlineSeconds: wanted an integer, found the string \"x\" (line 4, column 26)".into(),
                 ])),
             ),
+            (
+                Notation::Json,
+                r#"{"spec": {"terminationGracePeriodSeconds": 30.0}}"#,
+                Err(Unreadable::Wrong(vec![
+                    "spec.terminationGracePeriodSeconds: wanted an integer, found the number 30.0 (line 1, column 44)".into(),
+                ])),
+            ),
+            (Notation::Yaml, "spec: {terminationGracePeriodSeconds: 30.0}", Ok(None)),
         ] {
             assert_eq!(read(notation, text).map(|sent| sent.object.metadata.name), want, "{text}");
         }

@@ -1,14 +1,16 @@
 //! Changes of stored objects: read, decide, commit; again where somebody else was faster. And what a request may ask
 //! to be true of an object before it is changed.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use k8s_openapi::Metadata;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Registry;
+use super::{Registry, pod};
 use crate::control::{Draft, Key, Object, Preconditions, Reason, Resource, Revision, Status};
 use crate::store::{CommitError, Expect, Op};
 
@@ -94,7 +96,12 @@ impl Registry {
 fn draft<O: Stored>(mut object: O) -> Result<Draft, Status> {
     // The store stamps the revision that the commit gets.
     object.metadata_mut().resource_version = None;
-    Draft::of(&object).map_err(Status::internal)
+    let any: &mut dyn Any = &mut object;
+    let draft = match any.downcast_mut::<Pod>() {
+        Some(pod) => pod::draft(std::mem::take(pod)),
+        None => Draft::of(&object),
+    };
+    draft.map_err(Status::internal)
 }
 
 pub(super) fn not_found(key: &Key) -> Status {

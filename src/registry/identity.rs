@@ -43,6 +43,10 @@ pub fn assign(meta: &mut ObjectMeta, now: Timestamp) {
 pub fn check_same(old: &ObjectMeta, new: &mut ObjectMeta) -> Result<(), Status> {
     let known = old.name.as_deref().unwrap_or_default();
     let name = new.name.get_or_insert_default();
+    if name.is_empty() {
+        let why = format!("the name of the object ({known} based on URL) was undeterminable: name must be provided");
+        return Err(Status::new(Reason::BadRequest, why));
+    }
     if name != known {
         let why = format!("the name of the object ({name}) does not match the name on the URL ({known})");
         return Err(Status::new(Reason::BadRequest, why));

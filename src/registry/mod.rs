@@ -66,9 +66,8 @@ impl Registry {
     fn update_pod(&self, key: &Key, update: Update, preconditions: &Preconditions) -> Result<Arc<Object>, Status> {
         let changed = self.change(key, preconditions, |current| match &update {
             Update::PodStatus(status) => Ok(pod::with_status(current, status)),
-            Update::Bind { node } => {
-                pod::bound_to(current, node, self.clock.now().wall).map_err(|message| change::conflict(key, &message))
-            }
+            Update::Bind { node } => pod::bound_to(current, node, self.clock.now().wall)
+                .map_err(|why| Status::conflict("pods/binding", &key.name, why)),
             Update::Replace { body: Body::Pod(pod), subresource } => {
                 let mut new = (**pod).clone();
                 identity::check_same(&current.metadata, &mut new.metadata)?;

@@ -86,6 +86,22 @@ fn a_pod_is_made_of_json_or_yaml_under_a_name_of_its_own_or_a_generated_one() {
 }
 
 #[test]
+fn who_writes_is_warned_of_what_is_odd() {
+    let served = ready();
+    let pod = json!({"metadata": {"name": "a"}, "spec": {"terminationGracePeriodSeconds": -1,
+        "containers": [{"name": "c", "image": "x"}]}});
+    let made = served.sent("POST", PODS, JSON, &pod.to_string());
+    let why = "must be >= 0; negative values are invalid and will be treated as 1";
+    assert_eq!(made.headers.get("warning"), Some(&format!("299 - \"spec.terminationGracePeriodSeconds: {why}\"")));
+    let again = served.sent("PATCH", &format!("{PODS}/a"), MERGE, r#"{"metadata": {"labels": {"a": "b"}}}"#);
+    assert_eq!((again.code, again.headers.get("warning")), (200, None), "updates are not looked at");
+    let status = r#"{"status": {"podIPs": [{"ip": "1::0"}]}}"#;
+    let told = served.sent("PATCH", &format!("{PODS}/a/status"), MERGE, status);
+    let why = "IPv6 address \\\"1::0\\\" should be in RFC 5952 canonical format (\\\"1::\\\")";
+    assert_eq!(told.headers.get("warning"), Some(&format!("299 - \"status.podIPs[0].ip: {why}\"")));
+}
+
+#[test]
 fn what_cannot_be_read_or_run_is_refused_in_words() {
     let served = ready();
     let spec = "spec: {containers: [{name: c, image: x}]";
@@ -137,7 +153,7 @@ fn what_cannot_be_read_or_run_is_refused_in_words() {
             "the namespace of the provided object does not match",
         ),
         ("", YAML, "spec: {}".into(), 422, "metadata.name: Required value: name or generateName is required"),
-        ("?dryRun=Half", YAML, pod(""), 422, "dryRun: Unsupported value: \"Half\": supported values: \"All\""),
+        ("?dryRun=Half", YAML, pod(""), 422, "dryRun: Unsupported value: [\"Half\"]: supported values: \"All\""),
     ] {
         let answer = served.sent("POST", &format!("{PODS}{query}"), media, &body);
         refused(&answer, code, words);
@@ -183,7 +199,8 @@ fn pods_are_deleted_one_by_one_or_by_labels_and_bound_and_evicted() {
     }
     let tried = served.request("DELETE", &format!("{PODS}/c?dryRun=All"), "");
     assert_eq!((tried.code, &tried.json()["metadata"]["name"]), (200, &json!("c")));
-    let binding = json!({"kind": "Binding", "apiVersion": "v1", "target": {"kind": "Node", "name": "ghost"}});
+    let target = json!({"kind": "Node", "name": "ghost"});
+    let binding = json!({"kind": "Binding", "apiVersion": "v1", "metadata": {"name": "c"}, "target": target});
     let bound = served.sent("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string());
     assert_eq!((bound.code, &bound.json()["status"]), (201, &json!("Success")), "{}", bound.text());
     refused(&served.sent("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string()), 409, "already assigned");

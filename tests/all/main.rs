@@ -6,6 +6,7 @@
 
 mod api;
 mod api_edges;
+mod api_refusals;
 mod api_writes;
 mod bad_input;
 mod capacity;

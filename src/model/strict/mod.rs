@@ -26,25 +26,39 @@ use super::tree::{Key, Node, Value};
 /// Reads `node` as a `T`, whose documentation is that of `kind`. There is no object where anything
 /// keeps it from being one.
 pub fn read<'de, T: Deserialize<'de>>(node: &'de Node<'de>, kind: &'static str) -> (Option<T>, Found) {
-    read_unless(Found::has_errors, node, kind)
+    read_unless(Found::has_errors, node, kind, Numbers::Valued)
+}
+
+/// What integers may be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// Any number without a fraction: who reads YAML makes 30 of 30.0.
+    Valued,
+    /// Digits: who reads JSON in Go looks at the text.
+    Written,
 }
 
 /// The same for a reader who passes over fields that the type does not know, or that stand twice: the last counts.
-pub fn read_loosely<'de, T: Deserialize<'de>>(node: &'de Node<'de>, kind: &'static str) -> (Option<T>, Found) {
-    read_unless(Found::is_unusable, node, kind)
+pub fn read_loosely<'de, T: Deserialize<'de>>(
+    node: &'de Node<'de>,
+    kind: &'static str,
+    numbers: Numbers,
+) -> (Option<T>, Found) {
+    read_unless(Found::is_unusable, node, kind, numbers)
 }
 
 fn read_unless<'de, T: Deserialize<'de>>(
     hinders: fn(&Found) -> bool,
     node: &'de Node<'de>,
     kind: &'static str,
+    numbers: Numbers,
 ) -> (Option<T>, Found) {
     // A type's own error (a malformed time, say) ends its reading. It is told, and then the document is
     // read again as if nothing stood there, so that the rest is told, too.
     let (mut broken, mut told) = (HashSet::new(), Vec::new());
     loop {
         let notes = Notes::new(node, kind, &broken);
-        let stop = match T::deserialize(Reader { node, path: &Path::Root, notes: &notes }) {
+        let stop = match T::deserialize(Reader { node, path: &Path::Root, notes: &notes, numbers }) {
             Ok(object) if told.is_empty() && !notes.hinder(hinders) => return (Some(object), notes.into_found()),
             Ok(_) => None,
             Err(stop) => Some(stop),
@@ -103,6 +117,7 @@ struct Reader<'de, 'p> {
     node: &'de Node<'de>,
     path: &'p Path<'p>,
     notes: &'p Notes<'p>,
+    numbers: Numbers,
 }
 
 impl<'de> Reader<'de, '_> {
@@ -113,8 +128,8 @@ impl<'de> Reader<'de, '_> {
     fn integer<V: Visitor<'de>>(self, visitor: V, least: i64, most: i64) -> Result<V::Value, Stop> {
         let value = match self.node.value {
             Value::Int(i) => i,
-            // 30.0 is an integer to JSON readers; 30.5 is not.
-            Value::Float(x) if x.fract() == 0.0 && x.abs() < 9.0e15 => x as i128,
+            // 30.5 is none, however it is read.
+            Value::Float(x) if self.numbers == Numbers::Valued && x.fract() == 0.0 && x.abs() < 9.0e15 => x as i128,
             _ => {
                 self.wanted("an integer");
                 return visitor.visit_i64(0);

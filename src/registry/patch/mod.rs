@@ -5,6 +5,7 @@
 pub mod keys;
 mod operations;
 mod strategic;
+mod strict;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use super::identity;
 use crate::control::{Cause, FieldValidation, Patch, PatchKind, Reason, Status};
+use crate::model::go;
 
 /// `current` of `kind` as `patch` makes it.
 pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &Patch) -> Result<T, Status> {
@@ -27,7 +29,8 @@ pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &P
     let refuse = |why: String| {
         let shown = match patch.kind {
             PatchKind::Json | PatchKind::Merge => document.to_string(),
-            PatchKind::StrategicMerge => object(&patch.body).map(|patch| in_gos_notation(&patch)).unwrap_or_default(),
+            // In Kubernetes, a strategic patch is shown itself, and others' outcome.
+            PatchKind::StrategicMerge => object(&patch.body).map(|patch| go::shown(&patch)).unwrap_or_default(),
         };
         let message = format!("Invalid value: {}: {why}", Value::String(shown));
         Status::invalid("", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])
@@ -41,29 +44,14 @@ pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &P
     let kept = serde_json::to_value(&patched).map_err(Status::internal)?;
     let mut unknown = Vec::new();
     lost("", &document, &kept, &mut unknown);
-    let fields: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    let mut fields = strict::faults(patch.kind, &patch.body);
+    fields.extend(unknown.iter().map(|field| format!("unknown field {field:?}")));
     match told {
         Some(warnings) => warnings.set(fields.into_iter().chain(twins).collect()),
         None if fields.is_empty() => {}
         None => return Err(refuse(format!("strict decoding error: {}", fields.join(", ")))),
     }
     Ok(patched)
-}
-
-/// A value as Go prints it with `%+v`: in Kubernetes, a strategic patch is shown so, and others' outcome as JSON.
-fn in_gos_notation(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".into(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::Array(items) => format!("[{}]", items.iter().map(in_gos_notation).collect::<Vec<_>>().join(" ")),
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_unstable_by_key(|(name, _)| *name);
-            let fields = fields.into_iter().map(|(name, value)| format!("{name}:{}", in_gos_notation(value)));
-            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
-        }
-    }
 }
 
 fn bad_patch(why: impl std::fmt::Display) -> Status {

@@ -2,7 +2,8 @@
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::bad_patch;
 use crate::control::{Reason, Status};
@@ -13,15 +14,42 @@ const MOST: usize = 10_000;
 /// Bytes by which `copy` may make an object grow, as in Kubernetes: copies of copies would fill any memory.
 const MOST_COPIED: usize = 3 << 20;
 
+/// An operation as it is written; whether it makes sense is looked at when its turn comes.
+#[derive(Deserialize)]
+struct Said {
+    op: Option<String>,
+    path: Option<String>,
+    from: Option<String>,
+    #[serde(default)]
+    value: Value,
+}
+
+impl Said {
+    /// The operation that it is; the object as a whole has none.
+    fn meant(self) -> Result<PatchOperation, ()> {
+        if [&self.path, &self.from].into_iter().any(|path| path.as_deref() == Some("")) {
+            return Err(());
+        }
+        let Said { op, path, from, value } = self;
+        serde_json::from_value(json!({"op": op, "path": path, "from": from, "value": value})).map_err(drop)
+    }
+}
+
 /// Applies the operations of `body` in order.
 pub fn apply(document: &mut Value, body: &[u8]) -> Result<(), Status> {
-    let operations: Vec<PatchOperation> = serde_json::from_slice(body).map_err(bad_patch)?;
+    let operations: Vec<Said> = serde_json::from_slice(body).map_err(bad_patch)?;
     if operations.len() > MOST {
         let why = format!("The allowed maximum operations in a JSON patch is {MOST}, got {}", operations.len());
-        return Err(Status::new(Reason::BadRequest, why));
+        return Err(Status::new(Reason::RequestEntityTooLarge, format!("Request entity too large: {why}")));
     }
+    // Kubernetes does not say which operation did not apply.
+    let refused = |_| {
+        let why = "the server rejected our request due to an error in our request";
+        Status::without_object(Reason::Invalid, why)
+    };
     let mut copied = 0;
     for operation in operations {
+        let operation = operation.meant().map_err(refused)?;
         if let PatchOperation::Copy(copy) = &operation
             && let Ok(value) = copy.from.resolve(document)
         {
@@ -34,9 +62,7 @@ pub fn apply(document: &mut Value, body: &[u8]) -> Result<(), Status> {
             }
         }
         let operation = lenient(document, operation);
-        // Kubernetes does not say which operation did not apply.
-        let refused = "the server rejected our request due to an error in our request";
-        json_patch::patch(document, &[operation]).map_err(|_| Status::without_object(Reason::Invalid, refused))?;
+        json_patch::patch(document, &[operation]).map_err(|_| refused(()))?;
     }
     Ok(())
 }

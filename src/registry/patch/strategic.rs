@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::keys::{self, Strategy};
 use crate::control::{Reason, Status};
+use crate::model::go;
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
@@ -91,6 +92,7 @@ fn merge_object(
             Some(Value::Array(patch)) => patch,
             _ => Vec::new(),
         };
+        check_order(&place.field(&key), &patch, &order)?;
         let merged = merge_list(&place.field(&key), items, patch, Some(&order))?;
         current.insert(key, merged);
     }
@@ -101,6 +103,23 @@ fn merge_object(
         }
     }
     Ok(Some(Value::Object(current)))
+}
+
+/// What a patch adds or changes stands in the order that it sets.
+fn check_order(place: &Place<'_>, patch: &[Value], order: &[Value]) -> Result<(), Status> {
+    let same = |a: &Value, b: &Value| match keys::of(place.kind, &place.path) {
+        Strategy::ByKey(key) => a.get(key) == b.get(key),
+        Strategy::Set | Strategy::Replace => a == b,
+    };
+    let directs = |item: &&Value| item.get(PATCH).is_some();
+    let mut left = order.iter();
+    let in_order = patch.iter().filter(|item| !directs(item)).all(|item| left.any(|next| same(next, item)));
+    if order.is_empty() || in_order {
+        return Ok(());
+    }
+    let shown = |items: &[Value]| go::shown(&Value::Array(items.to_vec()));
+    let (patch, order) = (shown(patch), shown(order));
+    Err(bad(format!("The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n")))
 }
 
 fn merge_list(

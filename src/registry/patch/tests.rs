@@ -2,6 +2,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::*;
+use crate::control::Warnings;
 
 fn patched(kind: PatchKind, current: Value, patch: Value) -> Result<Value, Status> {
     let patch = Patch { kind, body: patch.to_string().into_bytes(), field_validation: FieldValidation::Strict };
@@ -95,15 +96,49 @@ fn patches_that_make_no_sense_are_refused() {
             400,
             "map: map in list containers does not contain declared merge key: name",
         ),
+        (
+            PatchKind::StrategicMerge,
+            json!({"spec": {"$setElementOrder/containers": [{"name": "d"}],
+                "containers": [{"name": "c", "image": "x"}]}}),
+            400,
+            "The order in patch list:\n[map[image:x name:c]]\n doesn't match $setElementOrder list:\n[map[name:d]]\n",
+        ),
         (PatchKind::StrategicMerge, json!({"metadata": {"$patch": "sideways"}}), 400, "Unknown patch type: sideways"),
         (PatchKind::Merge, json!([]), 400, "error decoding patch: wanted an object"),
         (PatchKind::Json, json!([{"op": "remove", "path": "/spec/nope"}]), 422, "the server rejected our request"),
-        (PatchKind::Json, json!([{"op": "sing"}]), 400, "error decoding patch"),
+        (PatchKind::Json, json!([{"op": "sing", "path": "/a"}]), 422, "the server rejected our request"),
+        (PatchKind::Json, json!([{"op": "remove"}]), 422, "the server rejected our request"),
+        (PatchKind::Json, json!([{"op": "replace", "path": "", "value": {}}]), 422, "the server rejected our request"),
+        (PatchKind::Json, json!([{"op": 1}]), 400, "error decoding patch"),
+        (PatchKind::Json, json!({"op": "sing"}), 400, "error decoding patch"),
+        (
+            PatchKind::Json,
+            vec![json!({"op": "sing"}); 10_001].into(),
+            413,
+            "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001",
+        ),
     ] {
         let status = patched(kind, pod.clone(), patch).expect_err(words);
         assert_eq!(status.reason.code(), code, "{words}");
         assert!(status.message.contains(words), "{}", status.message);
     }
+}
+
+#[test]
+fn what_a_patch_says_twice_is_refused_or_told() {
+    let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}})).expect("a pod");
+    let patched = |field_validation: FieldValidation| {
+        let body = br#"{"metadata": {"labels": {"a": "x", "a": "y"}}, "spec": {"nope": 1, "containers": []}}"#.to_vec();
+        apply("Pod", &pod, &Patch { kind: PatchKind::Merge, body, field_validation })
+    };
+    let faults = ["duplicate field \"metadata.labels.a\"", "unknown field \"spec.nope\""];
+    let refused = patched(FieldValidation::Strict).expect_err("said twice").message;
+    assert!(refused.ends_with(&format!(": strict decoding error: {}", faults.join(", "))), "{refused}");
+    let warnings = Warnings::default();
+    let taken = patched(FieldValidation::Warn(warnings.clone())).expect("the last counts");
+    assert_eq!(taken.metadata.labels, Some([("a".to_string(), "y".to_string())].into()));
+    assert_eq!(warnings.take(), faults);
+    assert!(patched(FieldValidation::Ignore).is_ok());
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod status;
 pub mod totals;
 mod update;
 mod validation;
+pub mod warnings;
+mod written;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
@@ -21,6 +23,7 @@ use crate::control::Status;
 use crate::model::pods;
 
 pub(super) use update::replaced;
+pub(super) use written::draft;
 
 /// A pod as a registry with the usual settings will store it.
 pub fn prepare_for_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {

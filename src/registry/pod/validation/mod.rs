@@ -26,7 +26,9 @@ use crate::model::{formats, pods};
 use crate::registry::fields::{Faults, Path};
 use crate::registry::metadata;
 
-pub(super) use annotations::{APP_ARMOR, MIRROR, check_changes as check_annotation_changes};
+pub(super) use annotations::{
+    APP_ARMOR, MIRROR, SECCOMP_CONTAINER, SECCOMP_POD, check_changes as check_annotation_changes,
+};
 pub(super) use containers::as_container;
 pub(super) use networking::check_ips;
 pub(super) use scheduling::check_tolerations;

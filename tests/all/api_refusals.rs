@@ -1,0 +1,82 @@
+//! What an API server refuses, in a real one's words: options, names, paths, and what may not be asked for.
+
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Served, served};
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const JSON: &str = "application/json";
+
+/// An API server with a pod `a`.
+fn with_a_pod() -> Served {
+    let served = served();
+    served.namespace("default");
+    served.create("{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}");
+    served
+}
+
+#[track_caller]
+fn told(answer: &Answer, code: u16, message: &str) {
+    assert_eq!((answer.code, answer.json()["message"].as_str()), (code, Some(message)));
+}
+
+#[test]
+fn objects_are_meant_by_one_name_and_are_what_they_say() {
+    let served = with_a_pod();
+    let spec = json!({"containers": [{"name": "c", "image": "x"}]});
+    for metadata in [json!({}), json!({"name": ""}), Value::Null] {
+        let put =
+            served.sent("PUT", &format!("{PODS}/a"), JSON, &json!({"metadata": metadata, "spec": spec}).to_string());
+        let why = "the name of the object (a based on URL) was undeterminable: name must be provided";
+        told(&put, 400, why);
+    }
+    let mut bad = json!({"metadata": {"name": "mac"}, "spec": spec});
+    bad["spec"]["os"] = json!({"name": "mac"});
+    let refused = served.sent("POST", PODS, JSON, &bad.to_string());
+    let why = "Pod \"mac\" is invalid: spec.os: Unsupported value: \"mac\": supported values: \"linux\", \"windows\"";
+    told(&refused, 422, why);
+    bad["spec"]["os"]["name"] = "windows".into();
+    assert_eq!(served.sent("POST", PODS, JSON, &bad.to_string()).code, 403, "a pod that only this node can't run");
+}
+
+#[test]
+fn bindings_are_of_the_pod_that_they_name_to_a_node() {
+    let served = with_a_pod();
+    let bind = |name: &str, kind: &str| {
+        let target = json!({"kind": kind, "name": "n"});
+        let binding = json!({"kind": "Binding", "apiVersion": "v1", "metadata": {"name": name}, "target": target});
+        served.sent("POST", &format!("{PODS}/a/binding"), JSON, &binding.to_string())
+    };
+    told(&bind("b", "Node"), 400, "name in URL does not match name in Binding object");
+    told(&bind("a", "Foo"), 400, "target.kind: Unsupported value: \"Foo\": supported values: \"Node\", \"<empty>\"");
+    assert_eq!(bind("a", "").code, 201);
+    let again = bind("a", "Node");
+    let why = "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n\"";
+    told(&again, 409, why);
+    assert_eq!(again.json()["details"], json!({"name": "a", "kind": "pods/binding"}));
+}
+
+#[test]
+fn options_and_paths_that_make_no_sense_are_refused() {
+    let served = with_a_pod();
+    told(&served.get(&format!("{PODS}/a/log?tailLines=abc")), 400, "strconv.ParseInt: parsing \"abc\": invalid syntax");
+    told(&served.get("/api/v1/pods/a"), 404, "the server could not find the requested resource");
+    for path in ["/api/", "/apis/", "/api/v1/", "/apis/events.k8s.io/", "/apis/events.k8s.io/v1/", "/version/"] {
+        let with = served.get(path);
+        assert_eq!((with.code, with.json()), (200, served.get(path.trim_end_matches('/')).json()), "{path}");
+    }
+    assert_eq!(served.request("HEAD", PODS, "").code, 405);
+    let header = "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1\r\n";
+    let why = "you requested PartialObjectMetadata, but the requested object is a list (*core.PodList)";
+    told(&served.request("GET", PODS, header), 406, why);
+}
+
+#[test]
+fn conditions_show_that_their_times_are_not_set() {
+    let served = with_a_pod();
+    let status = json!({"status": {"conditions": [{"type": "example.com/a", "status": "True"}]}});
+    let path = format!("{PODS}/a/status");
+    served.sent("PATCH", &path, "application/strategic-merge-patch+json", &status.to_string());
+    let want = json!([{"type": "example.com/a", "status": "True", "lastProbeTime": null, "lastTransitionTime": null}]);
+    assert_eq!(served.get(&path).json()["status"]["conditions"], want);
+}
