@@ -28,6 +28,7 @@ struct Row {
     canonical: &'static str,
     /// The guest that stands in.
     guest: &'static str,
+    program: &'static LazyLock<Executable>,
     entrypoint: &'static [&'static str],
     cmd: &'static [&'static str],
     env: &'static [(&'static str, &'static str)],
@@ -46,8 +47,9 @@ const TABLE: &[Row] = &[
     Row {
         canonical: "docker.io/library/nginx",
         guest: "httpd",
+        program: &HTTPD,
         entrypoint: &[],
-        cmd: &["httpd"],
+        cmd: &["nginx"],
         env: &[PATH],
         files: &[("/usr/share/nginx/html/index.html", INDEX)],
     },
@@ -56,11 +58,11 @@ const TABLE: &[Row] = &[
 ];
 
 const fn shell(canonical: &'static str) -> Row {
-    Row { canonical, guest: "busybox", entrypoint: &[], cmd: &["sh"], env: &[PATH], files: &[] }
+    Row { canonical, guest: "busybox", program: &BUSYBOX, entrypoint: &[], cmd: &["sh"], env: &[PATH], files: &[] }
 }
 
 const fn pause(canonical: &'static str) -> Row {
-    Row { canonical, guest: "pause", entrypoint: &["/pause"], cmd: &[], env: &[PATH], files: &[] }
+    Row { canonical, guest: "pause", program: &PAUSE, entrypoint: &["/pause"], cmd: &[], env: &[PATH], files: &[] }
 }
 
 /// The names in messages.
@@ -69,7 +71,7 @@ pub const NAMES: &[&str] = &["busybox", "alpine", "nginx", "registry.k8s.io/paus
 /// The image that stands in for `canonical`, which was asked for as `name`.
 pub fn image(name: &str, canonical: &str) -> Result<Option<Image>, ImageError> {
     let Some(row) = TABLE.iter().find(|row| row.canonical == canonical) else { return Ok(None) };
-    let program = program(row.guest).unwrap_or(Err(ImageError::NotBuilt))?;
+    let program = built(row.program)?;
     let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect();
     Ok(Some(Image {
         id: format!("built-in/{}@sha256:{}", row.guest, program.hex()),
@@ -83,11 +85,12 @@ pub fn image(name: &str, canonical: &str) -> Result<Option<Image>, ImageError> {
     }))
 }
 
-/// The program that a built-in image runs for `name`, the last part of a path.
+/// The program that a built-in image runs for `name`, the last part of a path. `httpd` is busybox's, as in
+/// its image; the web server goes by the name of the one that it stands in for.
 pub fn program(name: &str) -> Option<Result<Executable, ImageError>> {
     match name {
         "pause" => Some(built(&PAUSE)),
-        "httpd" | "nginx" => Some(built(&HTTPD)),
+        "nginx" => Some(built(&HTTPD)),
         name => applet(name),
     }
 }

@@ -49,6 +49,19 @@ fn names_given_by_the_user_come_before_built_in_ones() {
 }
 
 #[test]
+fn an_images_httpd_is_busyboxs_and_the_web_server_is_called_nginx() {
+    let images = Images::new(BTreeMap::new(), true);
+    let program = |image: &str, command: &[&str]| {
+        let command: Vec<String> = command.iter().map(ToString::to_string).collect();
+        images.find(image, Path::new("/")).expect("found").command(&command, &[]).expect("a program").program.digest
+    };
+    let (busybox, nginx) = (program("busybox", &["sh"]), program("nginx", &[]));
+    assert_ne!(busybox, nginx);
+    assert_eq!(program("busybox", &["httpd", "-f", "-p", "8080"]), busybox);
+    assert_eq!(program("nginx", &["/usr/sbin/nginx", "-g", "daemon off;"]), nginx);
+}
+
+#[test]
 fn applets_are_sorted_so_that_they_are_found() {
     assert!(APPLETS.is_sorted());
 }

@@ -21,6 +21,24 @@ fn a_web_server_answers_a_client_in_another_container() {
 }
 
 #[test]
+fn web_servers_are_started_as_their_images_manuals_say() {
+    let spec = format!(
+        "containers: [{{name: web, image: nginx, command: [nginx, -g, 'daemon off;']}}, {{name: own, image: busybox, \
+         command: [httpd, -f, -p, '8080', -h, /tmp]}}, {}]",
+        client(
+            "until wget -qO page http://localhost/; do sleep 0.02; done; \
+             until wget -qO- http://localhost:8080/nope 2>&1 | grep 404; do sleep 0.02; done; head -n 3 page; echo end; sleep 1000"
+        )
+    );
+    let child = run().manifest(&pod("p", &spec)).start();
+    child.wait_for("p/client | end\n");
+    child.interrupt();
+    let done = child.done().expect(130);
+    assert!(done.log("p/client").contains("404 Not Found\n<!DOCTYPE html>"), "{done:?}");
+    assert_eq!(done.log("p/web").lines().next(), Some("httpd: serving /usr/share/nginx/html on port 80"), "{done:?}");
+}
+
+#[test]
 fn a_web_server_serves_a_shared_volume() {
     let spec = format!(
         "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], \

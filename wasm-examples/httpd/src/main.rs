@@ -74,8 +74,29 @@ fn main() {
     wasip2::cli::exit::exit_with_code(code);
 }
 
+/// The folder among the arguments. What nginx would take as options is told of, as nothing comes of it.
+fn folder(mut args: impl Iterator<Item = String>) -> String {
+    let mut folder = None;
+    while let Some(arg) = args.next() {
+        let takes_value = matches!(arg.as_str(), "-c" | "-e" | "-g" | "-p" | "-s");
+        let value = if takes_value { args.next() } else { None };
+        match value.as_deref() {
+            // It runs in the foreground as it is.
+            Some("daemon off;") => {}
+            value if arg.starts_with('-') => {
+                eprintln!(
+                    "httpd: {}: nginx's options have no effect here",
+                    [&arg, value.unwrap_or_default()].join(" ").trim_end()
+                );
+            }
+            _ => folder = Some(arg),
+        }
+    }
+    folder.unwrap_or_else(|| FOLDER.into())
+}
+
 async fn run() -> u8 {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| FOLDER.into());
+    let folder = folder(std::env::args().skip(1));
     let port = std::env::var("PORT").unwrap_or_else(|_| "80".into());
     if port.parse::<u16>().is_err() {
         eprintln!("httpd: invalid port in $PORT: {port:?}");
