@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStat
 
 use super::container::Release;
 use super::phase::{self, Phase};
-use super::pod::{DEADLINE, PodState, Sandbox};
+use super::pod::{PodState, Sandbox};
 use super::policy::Kind;
 use crate::model::pods;
 
@@ -76,10 +76,10 @@ fn condition(verdict: Verdict, before: &[PodCondition], generation: Option<i64>,
     }
 }
 
-/// That the node ends the pod for its own reasons (K25).
+/// That the node has ended the pod for its own reasons (K25); a kubelet says so with the final phase.
 fn disruption(pod: &PodState, foreign: &[PodCondition]) -> Option<Verdict> {
     const KIND: &str = "DisruptionTarget";
-    let failing = pod.failing.as_ref().filter(|failing| failing.reason != DEADLINE)?;
+    let failing = pod.failing.as_ref().filter(|failing| failing.disrupts && pod.sandbox == Sandbox::Gone)?;
     if foreign.iter().any(|c| c.type_ == KIND) {
         return None;
     }

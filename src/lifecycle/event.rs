@@ -98,6 +98,8 @@ pub enum Event {
         message: String,
         /// How long from now its containers may take; `None` for the pod's own grace period.
         grace: Option<Duration>,
+        /// Whether the pod is the target of a disruption (K25), rather than ended for limits of its own.
+        disrupts: bool,
     },
     /// The node has looked at the resources that the pod's spec asks for.
     Resized(Resize),

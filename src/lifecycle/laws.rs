@@ -237,7 +237,12 @@ impl Play {
             }
             Move::Evict => {
                 self.evicted |= !self.torn_down;
-                self.step(Event::Evicted { reason: "Evicted".into(), message: "no room".into(), grace: None });
+                self.step(Event::Evicted {
+                    reason: "Evicted".into(),
+                    message: "no room".into(),
+                    grace: None,
+                    disrupts: true,
+                });
             }
             Move::Stale(n) => {
                 let over: Vec<Attempt> = self.over.iter().copied().collect();

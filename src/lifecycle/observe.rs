@@ -107,10 +107,10 @@ impl PodState {
                     self.replace(container, now.mono + grace);
                 }
             }
-            Event::Evicted { reason, message, grace } => {
+            Event::Evicted { reason, message, grace, disrupts } => {
                 if self.goes_on() {
                     let by = now.mono + grace.unwrap_or(self.grace);
-                    self.failing = Some(Failing { reason, message, by });
+                    self.failing = Some(Failing { reason, message, by, disrupts });
                 }
             }
             Event::Resized(resize) => self.resized(resize, &mut told),

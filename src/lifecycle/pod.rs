@@ -54,6 +54,7 @@ pub(super) struct Failing {
     pub(super) reason: String,
     pub(super) message: String,
     pub(super) by: Duration,
+    pub(super) disrupts: bool,
 }
 
 /// The reason of a pod that ran for too long (K70).
@@ -160,10 +161,11 @@ impl PodState {
         self.sandbox == Sandbox::Gone
     }
 
-    /// Whether what there is to show stays as it is while time passes: all containers run, and nothing
-    /// waits to be told.
+    /// Whether what there is to show stays as it is while time passes: all containers run or have run their
+    /// course, and nothing waits to be told.
     fn is_steady(&self) -> bool {
-        let steady = |c: &Container| matches!(c.stage, Stage::Running { .. }) && c.release != Release::Told;
+        let rests = |c: &Container| matches!(c.stage, Stage::Running { .. }) || c.finished().is_some();
+        let steady = |c: &Container| rests(c) && c.release != Release::Told;
         matches!(self.sandbox, Sandbox::Ready { .. }) && self.containers().all(steady)
     }
 
@@ -228,9 +230,11 @@ impl PodState {
         self.with_places().for_each(|(_, c)| c.probes.begin(now.mono, part));
         self.keep_the_deadline(now, actions);
         let ending = self.ending(now);
-        self.stop(ending, now, actions);
+        let held = ending.is_none() && self.is_held();
+        self.stop(ending, held, now, actions);
         match ending {
             Some(_) => self.end(actions),
+            None if held => {}
             None => self.go_on(now, actions),
         }
         self.probe(now, actions);
@@ -246,7 +250,7 @@ impl PodState {
             return actions.push(Action::WakeAt(deadline));
         }
         let (reason, message) = (DEADLINE.to_string(), DEADLINE_MESSAGE.to_string());
-        self.failing = Some(Failing { reason, message, by: now.mono + self.grace });
+        self.failing = Some(Failing { reason, message, by: now.mono + self.grace, disrupts: false });
         self.tell_deadline(actions);
         actions.push(Action::Report);
     }
@@ -275,14 +279,20 @@ impl PodState {
         self.init.iter().any(failed) || (!self.apps.is_empty() && self.apps.iter().all(over))
     }
 
+    /// Whether a postStart hook runs, or what it failed for is being ended: a kubelet does nothing else meanwhile.
+    fn is_held(&self) -> bool {
+        let holds = |c: &Container| matches!(c.stage, Stage::PostStart { .. } | Stage::Stopping { shown: false, .. });
+        self.containers().any(holds)
+    }
+
     /// Brings to their end whatever has to end: everything by `ending`, or what makes way for its
     /// next attempt.
-    fn stop(&mut self, ending: Option<Duration>, now: Now, actions: &mut Vec<Action>) {
+    fn stop(&mut self, ending: Option<Duration>, held: bool, now: Now, actions: &mut Vec<Action>) {
         let grace = self.grace;
         let served = self.containers().any(|c| c.kind() != Kind::Sidecar && c.is_live());
         let last_sidecar = self.init.iter().rposition(|c| c.kind() == Kind::Sidecar && c.is_live());
         for (at, container) in self.with_places() {
-            if let Some(order) = order(container, ending, grace, now) {
+            if let Some(order) = order(container, ending, grace, now).filter(|_| !held) {
                 if ending.is_some() && matches!(container.stage, Stage::PostStart { ended: None, .. }) {
                     // Its hook is broken off, and what follows on that is told before it is left alone.
                     actions.push(Note::warning(at, "FailedPostStartHook", "PostStartHook failed".into()));

@@ -6,6 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 /// Marks a static pod, whose truth is a file, with the hash of its manifest (K74).
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
+/// The least priority of what a node can't do without.
+const SYSTEM_CRITICAL: i32 = 2_000_000_000;
+
 /// The pod's name, empty where it has none.
 pub fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
@@ -41,9 +44,10 @@ pub fn is_terminal(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 
-/// Whether the pod comes from a file of its node's.
-pub fn is_static(pod: &Pod) -> bool {
-    annotation(pod, MIRROR_ANNOTATION).is_some()
+/// Whether the node can't do without the pod: it comes from a file of the node's, or its priority says so.
+pub fn is_critical(pod: &Pod) -> bool {
+    let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
+    annotation(pod, MIRROR_ANNOTATION).is_some() || priority >= SYSTEM_CRITICAL
 }
 
 /// Whether condition `kind` is True.

@@ -20,6 +20,8 @@ pub(super) struct Eviction {
     pub(super) message: String,
     /// How long its containers may take.
     pub(super) grace: Duration,
+    /// Whether the node's needs end it, rather than its own limits.
+    pub(super) disrupts: bool,
 }
 
 /// What evicted pods get: there is no time to wait.
@@ -30,8 +32,6 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 const TRANSITION: Duration = Duration::from_secs(5 * 60);
 /// The taint of a node whose memory is short.
 const TAINT: &str = "node.kubernetes.io/memory-pressure";
-/// From this priority on the node can't do without a pod.
-const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 /// Less memory than this is too little.
 const THRESHOLD: u64 = 100 << 20;
 
@@ -54,7 +54,7 @@ impl Accounts {
         self.running.lock().remove(uid);
     }
 
-    /// What every pod that runs takes.
+    /// What every pod takes that runs and may be ended.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let running = self.running.lock();
         let candidate = |(uid, (pod, account)): (&String, &Holder)| {
@@ -63,7 +63,7 @@ impl Accounts {
             let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
             Candidate { uid: uid.clone(), used, requested, priority }
         };
-        running.iter().map(candidate).collect()
+        running.iter().filter(|(_, (pod, _))| !pods::is_critical(pod)).map(candidate).collect()
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn choose(
         mib(*used),
         mib(*requested),
     );
-    Some((victim.uid.clone(), Eviction { message, grace: GRACE }))
+    Some((victim.uid.clone(), Eviction { message, grace: GRACE, disrupts: true }))
 }
 
 /// Whether `available` bytes of memory of `capacity` are too few.
@@ -138,9 +138,8 @@ impl Pressure {
     pub(super) fn refuses(&self, pod: &Pod) -> Option<Refusal> {
         let best_effort = pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) == Some("BestEffort");
         let spec = pod.spec.as_ref();
-        let critical = pods::is_static(pod) || spec.and_then(|spec| spec.priority).unwrap_or(0) >= SYSTEM_CRITICAL;
         let tolerations = spec.and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
-        (self.holds() && best_effort && !critical && !tolerations.iter().any(tolerates))
+        (self.holds() && best_effort && !pods::is_critical(pod) && !tolerations.iter().any(tolerates))
             .then(|| Refusal { reason: "Evicted".into(), message: "The node had condition: [MemoryPressure]. ".into() })
     }
 }

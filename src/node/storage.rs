@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::eviction::{Eviction, GRACE};
 use super::worker::{Fact, Worker};
-use crate::model::quantity;
+use crate::model::{pods, quantity};
+use crate::registry::pod::totals;
 use crate::volumes::{VOLUMES, used};
 
 /// How often a pod is measured.
@@ -32,6 +33,9 @@ impl Limit {
     }
 }
 
+/// The resource that bounds it.
+const STORAGE: &str = "ephemeral-storage";
+
 /// What a pod may store.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Limits {
@@ -39,7 +43,7 @@ pub(super) struct Limits {
     volumes: BTreeMap<String, Limit>,
     /// By container.
     containers: BTreeMap<String, Limit>,
-    /// Of all containers together, where each has a limit.
+    /// Of all containers together, as far as they have limits.
     total: Option<Limit>,
 }
 
@@ -59,14 +63,11 @@ impl Limits {
             limits.volumes.extend(size.and_then(Limit::of).map(|limit| (volume.name.clone(), limit)));
         }
         for container in &spec.containers {
-            let limit = container.resources.as_ref().and_then(|r| r.limits.as_ref()?.get("ephemeral-storage"));
+            let limit = container.resources.as_ref().and_then(|r| r.limits.as_ref()?.get(STORAGE));
             limits.containers.extend(limit.and_then(Limit::of).map(|limit| (container.name.clone(), limit)));
         }
-        if !limits.containers.is_empty() && limits.containers.len() == spec.containers.len() {
-            let written = limits.containers.values().map(|limit| Quantity(limit.written.clone()));
-            let total = written.reduce(|a, b| quantity::sum(&a, &b).unwrap_or(a));
-            limits.total = total.as_ref().and_then(Limit::of);
-        }
+        let total = totals::limits(spec).remove(STORAGE);
+        limits.total = total.as_ref().and_then(Limit::of);
         (limits != Limits::default()).then_some(limits)
     }
 
@@ -100,7 +101,8 @@ fn measure(folder: &Path, logs: Option<&Path>, limits: &Limits, spec: &PodSpec) 
             stored.volumes.insert(volume.name.clone(), used(&folder.join(VOLUMES).join(&volume.name)));
         }
     }
-    for name in limits.containers.keys() {
+    let all = pods::init_containers(spec).iter().chain(&spec.containers).map(|container| &container.name);
+    for name in all.filter(|name| limits.total.is_some() || limits.containers.contains_key(*name)) {
         let written = used(&folder.join("containers").join(name)) + logs.map_or(0, |logs| used(&logs.join(name)));
         stored.containers.insert(name.clone(), written);
     }
@@ -128,7 +130,9 @@ impl Worker {
     /// Takes in what is too much of what the pod stores.
     pub(super) async fn measured(&mut self, excess: Option<String>) {
         match excess {
-            Some(message) => self.see_eviction(Some(Eviction { message, grace: GRACE })).await,
+            // The node can't do without it, however much it stores.
+            Some(_) if pods::is_critical(&self.pod) => self.measure_later(),
+            Some(message) => self.see_eviction(Some(Eviction { message, grace: GRACE, disrupts: false })).await,
             None => self.measure_later(),
         }
     }
@@ -184,5 +188,11 @@ mod tests {
             assert_eq!(limits.excess(&stored).as_deref(), words, "{stored:?}");
         }
         assert_eq!(Limits::of(&PodSpec::default()), None, "what nothing bounds is not measured");
+        // What has no limit of its own counts all the same.
+        let one = "{containers: [{name: c, resources: {limits: {ephemeral-storage: 1Mi}}}, {name: d}]}";
+        let limits = Limits::of(&serde_yaml::from_str(one).expect("a spec")).expect("limits");
+        let stored = Stored { containers: [("d".into(), MIB + 1)].into(), ..Stored::default() };
+        let words = "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ";
+        assert_eq!(limits.excess(&stored).as_deref(), Some(words));
     }
 }

@@ -51,8 +51,8 @@ pub(super) struct Worker {
     pub(super) facts: FuturesUnordered<BoxFuture<'static, Fact>>,
     /// When to look again without a fact.
     pub(super) wake: Option<Duration>,
-    /// The status as it was last written.
-    reported: Option<PodStatus>,
+    /// The status as it was last written, and the pod as it stood then: others may have written since.
+    reported: (Option<PodStatus>, Arc<Pod>),
     /// Whether there may be something to report since.
     news: bool,
     /// How long the deletion that was last seen leaves.
@@ -83,7 +83,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         None => state,
     };
     let mut worker = Worker {
-        reported: pod.status.clone(),
+        reported: (pod.status.clone(), pod.clone()),
         news: true,
         generation: pod.metadata.generation,
         shared,
@@ -165,11 +165,12 @@ impl Worker {
 
     /// Ends the pod because the node can't keep it.
     pub(super) async fn see_eviction(&mut self, eviction: Option<Eviction>) {
-        if let Some(Eviction { message, grace }) = eviction
+        if let Some(Eviction { message, grace, disrupts }) = eviction
             && !self.state.is_failing()
         {
             self.told().evicted(&message);
-            self.step(Event::Evicted { reason: "Evicted".into(), message, grace: Some(grace) }).await;
+            let reason = "Evicted".into();
+            self.step(Event::Evicted { reason, message, grace: Some(grace), disrupts }).await;
         }
     }
 
@@ -179,7 +180,7 @@ impl Worker {
         let own = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
         let grace = Some(Duration::from_secs(u64::try_from(own).unwrap_or(1)).min(bound));
         let message = "Pod was terminated in response to imminent node shutdown.".to_string();
-        self.step(Event::Evicted { reason: "Terminated".into(), message, grace }).await;
+        self.step(Event::Evicted { reason: "Terminated".into(), message, grace, disrupts: true }).await;
     }
 
     pub(super) fn place(&self, name: &str) -> Option<ContainerRef> {
@@ -293,7 +294,9 @@ impl Worker {
     pub(super) async fn report(&mut self) {
         while self.news && !self.gone {
             let status = self.state.status(&self.pod, &self.shared.config.host_ip, self.shared.clock.now().wall);
-            if self.reported.as_ref() == Some(&status) {
+            let (reported, stood) = &self.reported;
+            let untouched = Arc::ptr_eq(stood, &self.pod) || stood.status == self.pod.status;
+            if untouched && reported.as_ref() == Some(&status) {
                 self.news = false;
                 return;
             }
@@ -303,8 +306,9 @@ impl Worker {
             let update = Update::PodStatus(Box::new(status.clone()));
             match self.shared.control.update(&self.object.key, update, same).await {
                 Ok(object) => {
-                    self.reported = Some(status);
-                    return self.know(object);
+                    self.know(object);
+                    self.reported = (Some(status), self.pod.clone());
+                    return;
                 }
                 Err(error) if error.reason == Reason::Conflict => self.look_again().await,
                 Err(error) if error.reason == Reason::NotFound => self.gone = true,
@@ -376,6 +380,7 @@ pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Des
         reason: Some(reason),
         message: Some(format!("Pod was rejected: {message}")),
         start_time: Some(pods::time(shared.clock.now().wall)),
+        observed_generation: pod.metadata.generation,
         ..pod.status.clone().unwrap_or_default()
     };
     let same = Preconditions { uid: Some(pods::uid(&pod).into()), revision: None };

@@ -1,5 +1,7 @@
 //! The pod's conditions (K16–K23, K25, K26; kubelet's `status/generate.go`).
 
+use k8s_openapi::api::core::v1::PodCondition;
+
 use super::play::{Act, Play};
 use super::script::{Script, no};
 
@@ -109,6 +111,10 @@ fn k25_a_pod_that_the_node_ends_is_a_disruptions_target_and_one_out_of_time_is_n
     let play = Play::new("containers: [{name: c}]");
     let play = play.at(2.0, Act::Evict { reason: "Evicted", message: "no room", grace: None }).until(9.0);
     assert_eq!(play.condition("DisruptionTarget"), "True TerminationByKubelet: no room");
+    assert!(play.always(|status| {
+        let told = |c: &PodCondition| c.type_ == "DisruptionTarget";
+        !status.conditions.iter().flatten().any(told) || status.phase.as_deref() == Some("Failed")
+    }));
     assert_eq!(play.status().reason.as_deref(), Some("Evicted"));
     let conditions = play.status().conditions.as_deref().unwrap_or_default();
     assert_eq!(conditions.first().map(|c| c.type_.as_str()), Some("DisruptionTarget"), "before the kubelet's own");

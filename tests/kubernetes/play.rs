@@ -240,7 +240,7 @@ impl Play {
             }
             Act::Evict { reason, message, grace } => {
                 let (reason, message) = (reason.into(), message.into());
-                self.step(Event::Evicted { reason, message, grace: grace.map(after) });
+                self.step(Event::Evicted { reason, message, grace: grace.map(after), disrupts: true });
             }
             Act::Condition(kind, status) => {
                 let conditions = self.pod.status.get_or_insert_default().conditions.get_or_insert_default();

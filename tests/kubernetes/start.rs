@@ -1,7 +1,7 @@
 //! How containers begin and end (K35, K41, K42, K45, K47).
 
 use super::play::{Act, Play};
-use super::script::Script;
+use super::script::{Script, no};
 use crate::runtime::Exit;
 
 #[test]
@@ -154,4 +154,18 @@ fn k47_a_deletion_breaks_a_post_start_hook_off() {
     let ended = Play::new(spec).with("c", Script::ends(1.0, 3).post_start(20.0, None));
     let ended = ended.at(3.0, Act::Delete(30)).until(9.0);
     assert_eq!(ended.removed(), Some(3.0), "nothing lives that could be waited for");
+}
+
+#[test]
+fn k47_while_a_post_start_hook_runs_nothing_else_is_started_or_ended() {
+    let spec = "containers: [{name: a}, {name: b, lifecycle: {postStart: {}}}]";
+    let play = Play::new(spec).with("a", Script::ends(2.0, 1)).with("b", Script::stays().post_start(8.0, None));
+    let play = play.until(9.0);
+    assert_eq!(play.done(), ["0.0 start a", "0.0 start b", "0.0 postStart b", "8.0 start a"]);
+    let spec = "containers: [{name: a, livenessProbe: {periodSeconds: 1, failureThreshold: 1}}, \
+                {name: b, lifecycle: {postStart: {}}}]";
+    let deadly = Script::stays().probes(|_, _| no());
+    let play = Play::new(spec).with("a", deadly).with("b", Script::stays().post_start(8.0, None)).until(7.9);
+    assert_eq!(play.done(), ["0.0 start a", "0.0 start b", "0.0 postStart b"]);
+    assert_eq!(play.until(8.5).done()[3..5], ["8.0 ask a", "8.0 start a"]);
 }
