@@ -150,6 +150,7 @@ impl Plan {
             guests: self.shared.guests.clone(),
             instances: Guests::new(),
         };
+        self.shared.accounts.begin(&self.pod, &world.name, &world.account);
         let world = Arc::new(world);
         let last_words = LastWords::of(&self.pod, &self.container, mounts, self.log.clone());
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));

@@ -2,16 +2,16 @@
 //! (K72; kubelet's `eviction/helpers.go`).
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, Toleration};
+use k8s_openapi::api::core::v1::{Container, Pod, Toleration};
 use parking_lot::Mutex;
 
 use super::admission::{Refusal, Resources};
 use crate::budget::Account;
-use crate::model::pods;
+use crate::model::{pods, quantity};
 
 /// A pod is ended for what it takes of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +42,24 @@ pub(super) struct Accounts {
     running: Mutex<HashMap<String, Holder>>,
 }
 
-/// A pod, and where what it holds is counted.
-type Holder = (Arc<Pod>, Arc<Account>);
+/// A pod, and where what it holds is counted: in all, and by the names of its containers.
+struct Holder {
+    pod: Arc<Pod>,
+    account: Arc<Account>,
+    containers: BTreeMap<String, Arc<Account>>,
+}
 
 impl Accounts {
     pub(super) fn enter(&self, pod: &Arc<Pod>, account: &Arc<Account>) {
-        self.running.lock().insert(pods::uid(pod).into(), (pod.clone(), account.clone()));
+        let holder = Holder { pod: pod.clone(), account: account.clone(), containers: BTreeMap::new() };
+        self.running.lock().insert(pods::uid(pod).into(), holder);
+    }
+
+    /// A container of the pod begins an attempt.
+    pub(super) fn begin(&self, pod: &Pod, container: &str, account: &Arc<Account>) {
+        if let Some(holder) = self.running.lock().get_mut(pods::uid(pod)) {
+            holder.containers.insert(container.into(), account.clone());
+        }
     }
 
     pub(super) fn leave(&self, uid: &str) {
@@ -57,13 +69,13 @@ impl Accounts {
     /// What every pod takes that runs and may be ended.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let running = self.running.lock();
-        let candidate = |(uid, (pod, account)): (&String, &Holder)| {
-            let used = account.usage().memory;
-            let requested = u64::try_from(Resources::of(pod).memory).unwrap_or(0);
-            let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
-            Candidate { uid: uid.clone(), used, requested, priority }
+        let candidate = |(uid, holder): (&String, &Holder)| {
+            let used = holder.account.usage().memory;
+            let requested = u64::try_from(Resources::of(&holder.pod).memory).unwrap_or(0);
+            let priority = holder.pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
+            Candidate { uid: uid.clone(), used, requested, priority, greedy: greedy(holder) }
         };
-        running.iter().filter(|(_, (pod, _))| !pods::is_critical(pod)).map(candidate).collect()
+        running.iter().filter(|(_, holder)| !pods::is_critical(&holder.pod)).map(candidate).collect()
     }
 }
 
@@ -75,6 +87,30 @@ pub(super) struct Candidate {
     pub(super) used: u64,
     pub(super) requested: u64,
     pub(super) priority: i32,
+    /// What there is to say of its containers that hold more than they asked for.
+    pub(super) greedy: Vec<String>,
+}
+
+fn greedy(holder: &Holder) -> Vec<String> {
+    let containers = holder.pod.spec.iter().flat_map(|spec| &spec.containers);
+    let says = |container: &Container| {
+        let used = holder.containers.get(&container.name)?.usage().memory;
+        let asked = container.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("memory"));
+        let bytes = asked.and_then(|asked| quantity::units(asked).ok()).unwrap_or(0);
+        let (name, asked) = (&container.name, asked.map_or("0", |asked| asked.0.as_str()));
+        (i128::from(used) > bytes).then(|| {
+            let used = binary(used);
+            format!("Container {name} was using {used}, request is {asked}, has larger consumption of memory. ")
+        })
+    };
+    containers.filter_map(says).collect()
+}
+
+/// Bytes as Kubernetes writes them in powers of 1024.
+fn binary(bytes: u64) -> String {
+    let steps = (bytes.trailing_zeros() / 10).min(6);
+    let unit = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].get(steps as usize).filter(|_| bytes > 0);
+    unit.map_or_else(|| bytes.to_string(), |unit| format!("{}{unit}", bytes >> (steps * 10)))
 }
 
 /// Whom of the `candidates` to end, and what to tell it, where `available` bytes of memory are left of `capacity`.
@@ -90,14 +126,11 @@ pub(super) fn choose(
     let rank = |c: &&Candidate| (c.used > c.requested, Reverse(c.priority), c.used.saturating_sub(c.requested));
     let candidates = candidates();
     let victim = candidates.iter().filter(|c| c.used > 0).max_by_key(rank)?;
-    let (Candidate { used, requested, .. }, mib) = (victim, |bytes: u64| format!("{}Mi", bytes >> 20));
     let message = format!(
-        "The node was low on resource: memory. Threshold quantity: {}, available: {}. The pod was using {}, request is \
-         {}, has larger consumption of memory. ",
-        mib(threshold),
-        mib(available),
-        mib(*used),
-        mib(*requested),
+        "The node was low on resource: memory. Threshold quantity: {}, available: {}. {}",
+        binary(threshold),
+        binary(available),
+        victim.greedy.concat(),
     );
     Some((victim.uid.clone(), Eviction { message, grace: GRACE, disrupts: true }))
 }
@@ -166,6 +199,7 @@ pub(super) fn available_memory() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::{Limits, Resource};
 
     #[test]
     fn k72_who_takes_more_than_he_asked_for_goes_first_then_the_least_important() {
@@ -175,6 +209,7 @@ mod tests {
             used: used * MIB,
             requested: requested * MIB,
             priority,
+            greedy: vec![format!("Container {uid} is greedy. ")],
         };
         let all =
             [of("guaranteed", 900, 900, 0), of("burst", 300, 100, 0), of("effort", 100, 0, 0), of("high", 500, 0, 9)];
@@ -185,12 +220,37 @@ mod tests {
         assert_eq!(chosen(&[]), None);
         assert_eq!(choose(|| all.to_vec(), 100 * MIB, 4096 * MIB), None, "enough is left");
         let (_, eviction) = choose(|| all.to_vec(), 50 * MIB, 4096 * MIB).expect("too little");
-        assert!(
-            eviction
-                .message
-                .starts_with("The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. ")
-        );
+        let words = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. \
+                     Container burst is greedy. ";
+        assert_eq!(eviction.message, words);
         assert_eq!(choose(|| all.to_vec(), 50 * MIB, 64 * MIB), None, "a small node keeps a tenth");
+    }
+
+    #[test]
+    fn k72_of_an_evicted_pod_those_containers_are_told_that_hold_more_than_they_asked_for() {
+        let pod = |yaml: &str| -> Arc<Pod> { Arc::new(serde_yaml::from_str(yaml).expect("a pod")) };
+        let accounts = Accounts::default();
+        let plain = pod(
+            "{metadata: {uid: plain}, spec: {containers: [{name: c, resources: {requests: {memory: 1Mi}}}, {name: d}, {name: e}]}}",
+        );
+        let root = Account::root(Limits::NONE);
+        accounts.enter(&plain, &root);
+        let held = ["c", "d", "e"].map(|name| {
+            let account = root.child(Limits::NONE);
+            accounts.begin(&plain, name, &account);
+            account
+        });
+        let _charges = [(&held[0], 1 << 20), (&held[1], 3 << 10)]
+            .map(|(account, bytes)| account.charge(Resource::Memory, bytes).expect("room"));
+        accounts.enter(&pod("{metadata: {uid: vital}, spec: {priority: 2000001000, containers: []}}"), &root);
+        let candidates = accounts.candidates();
+        assert_eq!(candidates.len(), 1, "the node can't do without the other: {candidates:?}");
+        let words = "Container d was using 3Ki, request is 0, has larger consumption of memory. ";
+        assert_eq!(candidates[0].greedy, [words]);
+        for (bytes, written) in [(0, "0"), (1, "1"), (1024, "1Ki"), (1536, "1536"), (5 << 20, "5Mi"), (3 << 40, "3Ti")]
+        {
+            assert_eq!(binary(bytes), written);
+        }
     }
 
     #[test]

@@ -96,8 +96,9 @@ async fn k72_a_node_whose_memory_runs_short_evicts_says_so_and_lets_in_whoever_p
     let status = evicted.status.as_ref().expect("a status");
     let message = status.message.as_deref().unwrap_or_default();
     assert_eq!(status.reason.as_deref(), Some("Evicted"), "{message}");
+    assert!(message.starts_with("The node was low on resource: memory. Threshold quantity: "), "{message}");
     assert!(
-        message.starts_with("The node was low on resource: memory. Threshold quantity: 6Mi, available: "),
+        message.contains("Container hog was using ") && message.contains(", request is 0, has larger"),
         "{message}"
     );
     assert_eq!(condition(&evicted, "DisruptionTarget"), Some(("True", "TerminationByKubelet")));
@@ -142,6 +143,23 @@ async fn k26_a_running_pod_gets_other_resources_without_a_restart() {
     for reason in ["ResizeStarted", "ResizeCompleted", "ResizeInfeasible"] {
         assert!(reasons.iter().any(|told| told == reason), "{reason}: {reasons:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_write_over_a_pods_status_is_put_right() {
+    let node = Node::in_memory().expect("a node");
+    node.apply(pod("p", "containers: [{name: c, image: registry.k8s.io/pause}]")).await.expect("applied");
+    node.wait_ready("p").await.expect("ready");
+    let before = node.pod("p").await.expect("the pod").status.clone().expect("a status");
+    let forged = json!({"status": {"startTime": "2001-01-01T00:00:00Z", "conditions": [{"type": "Ready", "status": "False"}],
+        "containerStatuses": [{"name": "c", "ready": false, "state": null}]}});
+    patch(&node, "p", Subresource::Status, forged).await;
+    let as_before = |pod: &Pod| {
+        let status = pod.status.clone().unwrap_or_default();
+        status.container_statuses == before.container_statuses && status.start_time == before.start_time
+    };
+    let pod = until(&node, "p", "as it was", as_before).await;
+    assert_eq!(condition(&pod, "Ready"), Some(("True", "")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
