@@ -29,6 +29,8 @@ use crate::images::Images;
 use crate::model::{emit, outcome, pods};
 use crate::node::Handle;
 
+const TIME_IS_UP: &str = "error: the time is up (--timeout)";
+
 /// Runs what `args` name.
 pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
     let program = args.files.iter().find(|path| input::is_program(path)).cloned();
@@ -64,10 +66,18 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
     let Input { pods, configs, warnings } = input::read(&args, &images)?;
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     let mut signals = Signals::listen()?;
+    let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     let engine = embedded::engine()?;
     let mut known = BTreeSet::new();
     // What can't be compiled shows when its container starts, as it would on any node.
-    programs::compile(&pods, &images, &engine, &mut known, |notice| tell!("{notice}")).await;
+    tokio::select! {
+        _ = programs::compile(&pods, &images, &engine, &mut known, |notice| tell!("{notice}")) => {}
+        signal = signals.next() => return Ok(signal),
+        () = at(deadline) => {
+            tell!("{TIME_IS_UP}");
+            return Ok(Outcome::Timeout);
+        }
+    }
     known.extend(warnings);
     let clock = Clock::system().faster(args.speed);
     let mut builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
@@ -89,6 +99,7 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
         changes,
         resting: false,
         junit: junit.take(),
+        deadline,
         args,
     };
     input::store(&*run.control, configs).await.map_err(|status| bad_input(status.to_string()))?;
@@ -130,6 +141,8 @@ pub struct Run {
     resting: bool,
     /// With `--report`.
     junit: Option<Junit>,
+    /// With `--timeout`.
+    deadline: Option<Instant>,
 }
 
 impl Run {
@@ -157,7 +170,7 @@ impl Run {
     }
 
     async fn until_decided(&mut self, signals: &mut Signals) -> anyhow::Result<Outcome> {
-        let deadline = self.args.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = self.deadline;
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -181,7 +194,7 @@ impl Run {
                 }
                 signal = signals.next() => return Ok(signal),
                 () = at(deadline) => {
-                    self.show.note("error: the time is up (--timeout)");
+                    self.show.note(TIME_IS_UP);
                     return Ok(Outcome::Timeout);
                 }
                 _ = second.tick() => self.show.tick(&self.follower),

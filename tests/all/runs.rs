@@ -93,11 +93,19 @@ fn the_exit_code_tells_how_the_pods_ended() {
 #[test]
 fn a_pod_that_lasts_too_long_is_told_of_and_stopped() {
     let done =
-        run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "200ms", "--output", "json"]).done();
+        run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "1s", "--output", "json"]).done();
     let done = done.expect(124);
     assert!(done.stderr.contains("error: the time is up (--timeout)\n"), "{}", done.stderr);
     assert!(done.took.as_secs_f64() < 3.0, "{:?}", done.took);
     assert_eq!(done.ended("c").0, 143, "{}", done.stderr);
+}
+
+#[test]
+fn the_time_of_a_run_includes_compiling() {
+    let nothing_compiled = tempfile::tempdir().expect("a folder");
+    let run = run().manifest(&scripts("p", &[("c", "exit 0")])).env("XDG_CACHE_HOME", nothing_compiled.path());
+    let done = run.args(["--timeout", "1ms"]).done().expect(124);
+    assert!(done.stderr.ends_with("error: the time is up (--timeout)\n"), "{}", done.stderr);
 }
 
 #[test]
