@@ -364,9 +364,8 @@ impl PodState {
             advance(container, ContainerRef { role: Role::Ephemeral, index }, &place, now, actions);
         }
         for index in 0..self.init.len() {
-            let behind = || self.init.iter().skip(index + 1).chain(&self.apps);
             // An init container that runs again waits until all that came after it have ended.
-            let held = behind().any(Container::is_live);
+            let held = self.init.iter().skip(index + 1).chain(&self.apps).any(Container::is_live);
             // What has begun behind a sidecar does not wait for it again; but when no app lives, all wait for the last.
             let begun = self.init.iter().skip(index + 1).any(|c| c.attempt > 0) || held;
             let Some(container) = self.init.get_mut(index) else { return };
@@ -392,13 +391,8 @@ impl PodState {
                 continue;
             }
             advance(container, ContainerRef { role: Role::App, index }, &place, now, actions);
-            // One that starts, its postStart hook included, holds up those behind it, as in a kubelet; so does the
-            // end of what its hook failed for.
-            let starts = matches!(
-                container.stage,
-                Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. }
-            );
-            if starts {
+            // One that starts holds up those behind it, as in a kubelet.
+            if container.stage == Stage::Starting {
                 return;
             }
         }
