@@ -1,11 +1,10 @@
 //! Changes of stored objects: read, decide, commit; again where somebody else was faster. And what a request may ask
 //! to be true of an object before it is changed.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use k8s_openapi::Metadata;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,11 +23,22 @@ pub(super) const STALE: &str =
 pub(super) trait Stored:
     Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static
 {
+    /// As the store keeps it.
+    fn written(self) -> Result<Draft, serde_json::Error> {
+        Draft::of(&self)
+    }
 }
 
-impl<O> Stored for O where
-    O: Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static
-{
+impl Stored for Event {}
+impl Stored for Node {}
+impl Stored for Namespace {}
+impl Stored for ConfigMap {}
+impl Stored for Secret {}
+
+impl Stored for Pod {
+    fn written(self) -> Result<Draft, serde_json::Error> {
+        pod::draft(self)
+    }
 }
 
 /// What a request makes of the object as it stands, and what is answered.
@@ -96,12 +106,7 @@ impl Registry {
 fn draft<O: Stored>(mut object: O) -> Result<Draft, Status> {
     // The store stamps the revision that the commit gets.
     object.metadata_mut().resource_version = None;
-    let any: &mut dyn Any = &mut object;
-    let draft = match any.downcast_mut::<Pod>() {
-        Some(pod) => pod::draft(std::mem::take(pod)),
-        None => Draft::of(&object),
-    };
-    draft.map_err(Status::internal)
+    object.written().map_err(Status::internal)
 }
 
 pub(super) fn not_found(key: &Key) -> Status {
