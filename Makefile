@@ -9,7 +9,7 @@ RIPGREP := 15.2.0
 COMPONENTIZE_PY := 0.25.1
 CARGO_DENY := 0.20.2
 
-GUESTS := $(CARGO) build --manifest-path wasm-examples/Cargo.toml --target-dir target/guests --locked
+GUESTS := $(CARGO) build --manifest-path guests/Cargo.toml --target-dir target/guests --locked
 TOOLS := target/tools
 DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
@@ -28,7 +28,7 @@ demo: release ## runs a pod: init containers, a shared volume, localhost
 	target/release/wasmpod run --until complete --timeout 60s examples/demo.yaml
 
 test: lint guests third-party release ## installs what tests need and runs all of them
-	$(CARGO) test --locked
+	$(CARGO) test --locked --workspace
 	@echo 'make test: ok'
 
 bench: release ## measures, prints a table and writes target/bench.json
@@ -36,10 +36,10 @@ bench: release ## measures, prints a table and writes target/bench.json
 
 lint: guests $(DENY) ## format, clippy, licences
 	$(CARGO) fmt --all --check
-	$(CARGO) fmt --manifest-path wasm-examples/Cargo.toml --all --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --manifest-path guests/Cargo.toml --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(DENY) --locked check licenses bans sources
-	$(DENY) --locked --manifest-path wasm-examples/Cargo.toml --config deny.toml check licenses bans sources
+	$(DENY) --locked --manifest-path guests/Cargo.toml --config deny.toml check licenses bans sources
 
 # LLVM counts the edges of the code that inputs take; build scripts are built without, hence --target.
 FUZZ_SECONDS := 600
@@ -51,18 +51,18 @@ fuzz: ## looks for manifests that break the reader, for FUZZ_SECONDS
 	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad \
 		-max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -max_len=65536 -artifact_prefix=fuzz/artifacts/
 
-guests: ## builds the programs that run inside (wasm-examples/)
+guests: ## builds the programs that run inside (guests/)
 	@for target in wasm32-wasip1 wasm32-wasip2; do \
 		test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target || exit 1; \
 	done
-	$(GUESTS) --release --target wasm32-wasip2 -p busybox -p httpd -p promises
+	$(GUESTS) --release --target wasm32-wasip2 -p busybox -p httpd -p test-programs
 # Alone, since it is built without std, and features are unified over what is built together.
 	$(GUESTS) --release --target wasm32-wasip2 -p pause
 # The promises once more as core modules (p1), and those of WASI 0.3, which are examples.
-	$(GUESTS) --release --target wasm32-wasip1 -p promises --bins
-	$(GUESTS) --release --target wasm32-wasip2 -p promises --examples
+	$(GUESTS) --release --target wasm32-wasip1 -p test-programs --bins
+	$(GUESTS) --release --target wasm32-wasip2 -p test-programs --examples
 # One with the lines of its source, for traps that tell where.
-	$(GUESTS) --profile traced --target wasm32-wasip2 -p promises --bin trap
+	$(GUESTS) --profile traced --target wasm32-wasip2 -p test-programs --bin trap
 
 release: guests
 	$(CARGO) build --locked --release

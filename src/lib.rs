@@ -57,9 +57,7 @@ pub mod embedded;
 pub mod events;
 pub mod files;
 pub mod images;
-pub mod lifecycle;
 pub mod logs;
-pub mod model;
 pub mod network;
 pub mod node;
 pub mod prober;
@@ -72,7 +70,7 @@ pub use embedded::Node;
 /// The Kubernetes types that [`Node::apply`] takes and [`Node::status`] gives.
 pub use k8s_openapi;
 
-/// Kubernetes' behaviour, row by row.
-#[cfg(test)]
-#[path = "../tests/kubernetes/mod.rs"]
-mod kubernetes;
+#[doc(hidden)]
+pub use wasmpod_lifecycle as lifecycle;
+#[doc(hidden)]
+pub use wasmpod_model as model;

@@ -168,6 +168,8 @@ impl ControlPlane for Registry {
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod object_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod update_tests;

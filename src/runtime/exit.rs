@@ -137,3 +137,24 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn k45_ends_have_the_codes_and_reasons_of_containerd() {
+        let no = || "no".to_string();
+        for (exit, code, reason) in [
+            (Exit::Code(0), 0, "Completed"),
+            (Exit::Code(3), 3, "Error"),
+            (Exit::Trap { code: 134, message: no() }, 134, "Error"),
+            (Exit::OutOfMemory, 137, "OOMKilled"),
+            (Exit::Killed, 137, "Error"),
+            (Exit::Terminated, 143, "Error"),
+            (Exit::StartError { message: no() }, 128, "StartError"),
+        ] {
+            assert_eq!((exit.code(), exit.reason()), (code, reason), "{exit:?}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! What wasmpod promises to a program: one test per program of wasm-examples/promises, in every
+//! What wasmpod promises to a program: one test per program of guests/test-programs, in every
 //! form of WASI that the program is built for.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::host::{Done, Wasmpod, existing, guest, pod, run, status, target};
 
-/// A program of wasm-examples/promises in its two forms.
+/// A program of guests/test-programs in its two forms.
 fn forms(name: &str) -> [PathBuf; 2] {
     [guest("wasm32-wasip1", name), guest("wasm32-wasip2", name)]
 }
@@ -38,7 +38,7 @@ fn in_pod(program: &Path, args: &[&str], container: &str) -> Done {
 #[test]
 fn every_promise_has_a_test_that_names_it() {
     let tests = include_str!("guests.rs");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wasm-examples/promises");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/test-programs");
     let mut names = BTreeSet::new();
     for part in ["src/bin", "examples"] {
         for entry in std::fs::read_dir(folder.join(part)).expect("the programs") {

@@ -28,6 +28,7 @@ mod outside;
 mod probes;
 mod quota;
 mod reports;
+mod rows;
 mod runs;
 mod serve;
 mod served;

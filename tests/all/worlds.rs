@@ -1,4 +1,4 @@
-//! Guests of `wasm-examples/promises` in Worlds of the test's own process.
+//! Guests of `guests/test-programs` in Worlds of the test's own process.
 
 use std::sync::Arc;
 

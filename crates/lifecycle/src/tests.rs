@@ -1,0 +1,459 @@
+use super::*;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+
+/// A pod and its state, driven by hand.
+struct Story {
+    pod: Pod,
+    state: PodState,
+    now: Now,
+}
+
+const CONTAINER: fn(&str) -> String = |name| format!("{{name: {name}, image: busybox}}");
+
+impl Story {
+    fn new(policy: &str, init: &[&str], apps: &[&str]) -> Story {
+        let list = |names: &[&str]| names.iter().map(|n| CONTAINER(n)).collect::<Vec<_>>().join(", ");
+        let yaml = format!(
+            "{{metadata: {{name: p, namespace: ns, uid: u, generation: 1}}, spec: {{restartPolicy: {policy}, \
+             initContainers: [{}], containers: [{}]}}}}",
+            list(init),
+            list(apps)
+        );
+        let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
+        let now = Now { mono: Duration::ZERO, wall: "2026-01-01T00:00:00Z".parse().expect("a time") };
+        Story { state: PodState::new(&pod), pod, now }
+    }
+
+    /// What is to be done after `event`; reports are made, events dropped, and a pod is torn down at once.
+    fn step(&mut self, event: Event) -> Vec<Action> {
+        let mut done = Vec::new();
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for action in self.state.step(event, self.now) {
+                match action {
+                    Action::Report | Action::Tell(_) => {}
+                    Action::WakeAt(at) if at == self.now.mono => events.push(Event::Tick),
+                    Action::TearDown => {
+                        done.push(Action::TearDown);
+                        events.push(Event::TornDown);
+                    }
+                    action => done.push(action),
+                }
+            }
+            self.pod.status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
+        }
+        done
+    }
+
+    fn after(&mut self, seconds: u64) -> &mut Story {
+        let passed = Duration::from_secs(seconds);
+        self.now.mono += passed;
+        self.now.wall = self.now.wall.saturating_add(passed).expect("in range");
+        self
+    }
+
+    /// The pod with its network, its first containers told to start.
+    fn set_up(policy: &str, init: &[&str], apps: &[&str]) -> Story {
+        let mut story = Story::new(policy, init, apps);
+        assert_eq!(story.step(Event::Tick), [Action::SetUp]);
+        story.step(Event::SetUp { ip: "10.0.0.1".into() });
+        story
+    }
+
+    fn started(&mut self, role: Role, index: usize, number: u32) -> Vec<Action> {
+        let attempt = attempt(role, index, number);
+        self.step(Event::Started { attempt, container_id: format!("wasmpod://{number}"), image_id: "i".into() })
+    }
+
+    fn exited(&mut self, role: Role, index: usize, number: u32, code: i32) -> Vec<Action> {
+        let reason = if code == 0 { "Completed" } else { "Error" }.to_string();
+        let outcome = Outcome { code, reason, message: None };
+        self.step(Event::Exited { attempt: attempt(role, index, number), outcome })
+    }
+
+    fn status(&self) -> &PodStatus {
+        self.pod.status.as_ref().expect("a status")
+    }
+
+    fn phase(&self) -> &str {
+        wasmpod_model::pods::phase(&self.pod)
+    }
+
+    fn condition(&self, kind: &str) -> (String, Option<String>, Option<String>) {
+        let all = self.status().conditions.as_ref().expect("conditions");
+        let found = all.iter().find(|c| c.type_ == kind).expect("the condition");
+        (found.status.clone(), found.reason.clone(), found.message.clone())
+    }
+
+    fn container(&self, name: &str) -> &ContainerStatus {
+        let status = self.status();
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten()).find(|c| c.name == name).expect("the container")
+    }
+
+    /// `waiting CrashLoopBackOff`, `running`, `terminated 1`, and the same of lastState.
+    fn shown(&self, name: &str) -> (String, String) {
+        let text = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
+            let Some(state) = state else { return String::new() };
+            match (&state.waiting, &state.running, &state.terminated) {
+                (Some(w), _, _) => format!("waiting {}", w.reason.clone().unwrap_or_default()),
+                (_, Some(_), _) => "running".into(),
+                (_, _, Some(t)) => format!("terminated {}", t.exit_code),
+                _ => String::new(),
+            }
+        };
+        let container = self.container(name);
+        (text(&container.state), text(&container.last_state))
+    }
+}
+
+fn attempt(role: Role, index: usize, number: u32) -> Attempt {
+    Attempt { container: ContainerRef { role, index }, number }
+}
+
+fn start(role: Role, index: usize, number: u32) -> Action {
+    Action::Start(attempt(role, index, number))
+}
+
+#[test]
+fn k48_init_containers_run_one_after_the_other_then_all_apps() {
+    let mut story = Story::new("Always", &["a", "b"], &["x", "y"]);
+    story.step(Event::Tick);
+    assert_eq!(story.step(Event::SetUp { ip: "10.0.0.1".into() }), [start(Role::Init, 0, 1)]);
+    assert_eq!(story.started(Role::Init, 0, 1), []);
+    assert_eq!(story.exited(Role::Init, 0, 1, 0), [start(Role::Init, 1, 1)]);
+    story.started(Role::Init, 1, 1);
+    assert_eq!(story.condition("Initialized").2.as_deref(), Some("containers with incomplete status: [b]"));
+    assert_eq!(story.exited(Role::Init, 1, 1, 0), [start(Role::App, 0, 1)]);
+    assert_eq!(story.condition("Initialized").0, "True");
+    assert_eq!(story.phase(), "Pending");
+    assert_eq!(story.started(Role::App, 0, 1), [start(Role::App, 1, 1)], "once the one before it runs");
+}
+
+#[test]
+fn k1_to_k6_phases_follow_the_containers() {
+    for (policy, init, codes, phase) in [
+        ("Always", None, [Some(0), Some(0)], "Running"),
+        ("Always", None, [Some(1), None], "Running"),
+        ("OnFailure", None, [Some(0), Some(0)], "Succeeded"),
+        ("OnFailure", None, [Some(0), Some(1)], "Running"),
+        ("Never", None, [Some(0), Some(0)], "Succeeded"),
+        ("Never", None, [Some(0), Some(1)], "Failed"),
+        ("Never", None, [Some(1), None], "Running"),
+        ("Never", Some(1), [None, None], "Failed"),
+        ("Always", Some(1), [None, None], "Pending"),
+    ] {
+        let mut story = Story::set_up(policy, if init.is_some() { &["i"] } else { &[] }, &["a", "b"]);
+        if let Some(code) = init {
+            story.started(Role::Init, 0, 1);
+            story.exited(Role::Init, 0, 1, code);
+        } else {
+            for (index, code) in codes.into_iter().enumerate() {
+                story.started(Role::App, index, 1);
+                if let Some(code) = code {
+                    story.exited(Role::App, index, 1, code);
+                }
+            }
+        }
+        assert_eq!(story.phase(), phase, "{policy} {init:?} {codes:?}");
+    }
+}
+
+#[test]
+fn k6_a_failed_init_container_ends_a_pod_that_never_restarts() {
+    let mut story = Story::set_up("Never", &["i"], &["a"]);
+    story.started(Role::Init, 0, 1);
+    assert_eq!(story.exited(Role::Init, 0, 1, 1), [Action::TearDown]);
+    assert_eq!(story.shown("a").0, "waiting PodInitializing");
+    assert_eq!(story.condition("Ready"), ("False".into(), Some("PodFailed".into()), None));
+    assert_eq!(story.condition("PodReadyToStartContainers").0, "False");
+}
+
+#[test]
+fn k7_a_final_phase_is_final() {
+    let mut story = Story::set_up("Never", &[], &["a"]);
+    story.started(Role::App, 0, 1);
+    story.exited(Role::App, 0, 1, 0);
+    assert_eq!(story.phase(), "Succeeded");
+    for event in [Event::Tick, Event::SetUp { ip: "10.0.0.9".into() }] {
+        assert_eq!(story.step(event), []);
+    }
+    assert_eq!(story.exited(Role::App, 0, 1, 5), []);
+    assert_eq!(story.phase(), "Succeeded");
+}
+
+#[test]
+fn k9_k27_k30_a_crashing_container_is_shown_ended_then_backing_off() {
+    let mut story = Story::set_up("Always", &[], &["c"]);
+    story.started(Role::App, 0, 1);
+    assert_eq!(story.shown("c"), ("running".into(), String::new()));
+    // The first restart is at once; until it runs, the end is shown.
+    assert_eq!(story.after(1).exited(Role::App, 0, 1, 1), [start(Role::App, 0, 2)]);
+    assert_eq!((story.shown("c").0.as_str(), story.container("c").restart_count), ("terminated 1", 0));
+    story.started(Role::App, 0, 2);
+    assert_eq!(story.shown("c"), ("running".into(), "terminated 1".into()));
+    assert_eq!(story.container("c").restart_count, 1);
+    // The second waits ten seconds from the end.
+    let now = story.after(1).now.mono;
+    assert_eq!(story.exited(Role::App, 0, 2, 2), [Action::WakeAt(now + Duration::from_secs(1))]);
+    assert_eq!(story.shown("c"), ("terminated 2".into(), "terminated 1".into()));
+    let due = now + Duration::from_secs(10);
+    assert_eq!(story.after(1).step(Event::Tick), [Action::WakeAt(due)]);
+    assert_eq!(story.shown("c"), ("waiting CrashLoopBackOff".into(), "terminated 2".into()));
+    let waiting = story.container("c").state.as_ref().and_then(|s| s.waiting.as_ref()).expect("waiting");
+    let message = "back-off 10s restarting failed container=c pod=p_ns(u)";
+    assert_eq!(waiting.message.as_deref(), Some(message));
+    assert_eq!(story.phase(), "Running");
+    assert_eq!(story.after(8).step(Event::Tick), [Action::WakeAt(due)]);
+    assert_eq!(story.after(1).step(Event::Tick), [start(Role::App, 0, 3)]);
+}
+
+#[test]
+fn k16_to_k18_conditions_name_what_is_missing() {
+    let mut story = Story::set_up("Always", &[], &["b", "a"]);
+    let kinds: Vec<_> = story.status().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
+    assert_eq!(kinds, ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]);
+    let unready = "containers with unready status: [b a]".to_string();
+    assert_eq!(story.condition("Ready"), ("False".into(), Some("ContainersNotReady".into()), Some(unready)));
+    story.started(Role::App, 0, 1);
+    assert_eq!(story.condition("ContainersReady").2.as_deref(), Some("containers with unready status: [a]"));
+    story.started(Role::App, 1, 1);
+    assert_eq!(story.condition("Ready"), ("True".into(), None, None));
+    let names: Vec<_> = story.status().container_statuses.iter().flatten().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"], "sorted by name (K11)");
+}
+
+#[test]
+fn k20_a_completed_pod_is_initialized_and_not_ready() {
+    let mut story = Story::set_up("Never", &["i"], &["a"]);
+    story.started(Role::Init, 0, 1);
+    story.exited(Role::Init, 0, 1, 0);
+    story.started(Role::App, 0, 1);
+    story.exited(Role::App, 0, 1, 0);
+    for (kind, status) in [("Initialized", "True"), ("Ready", "False"), ("ContainersReady", "False")] {
+        assert_eq!(story.condition(kind), (status.into(), Some("PodCompleted".into()), None), "{kind}");
+    }
+}
+
+#[test]
+fn deletion_asks_then_kills_then_removes() {
+    let mut story = Story::set_up("Always", &[], &["a", "b"]);
+    story.started(Role::App, 0, 1);
+    let by = Duration::from_secs(30);
+    let (a, b) = (attempt(Role::App, 0, 1), attempt(Role::App, 1, 1));
+    // b is still starting: it is asked as soon as it has begun.
+    let asked = [Action::AskToExit(a), Action::WakeAt(by), Action::WakeAt(by)];
+    assert_eq!(story.step(Event::Deleted { grace: by }), asked);
+    let asked = [Action::WakeAt(by), Action::AskToExit(b), Action::WakeAt(by)];
+    assert_eq!(story.started(Role::App, 1, 1), asked);
+    assert_eq!(story.exited(Role::App, 1, 1, 143), [Action::WakeAt(by)]);
+    assert_eq!(story.after(30).step(Event::Tick), [Action::Kill(a)]);
+    assert_eq!(story.step(Event::Tick), [], "killed once");
+    assert_eq!(story.exited(Role::App, 0, 1, 137), [Action::TearDown, Action::Remove]);
+    assert_eq!(story.phase(), "Failed");
+    assert_eq!(story.step(Event::Tick), [Action::Remove], "until it is gone");
+}
+
+#[test]
+fn a_second_deletion_only_shortens_the_time() {
+    let mut story = Story::set_up("Always", &[], &["a"]);
+    story.started(Role::App, 0, 1);
+    story.step(Event::Deleted { grace: Duration::from_secs(30) });
+    let soon = Duration::from_secs(2);
+    assert_eq!(story.step(Event::Deleted { grace: soon }), [Action::WakeAt(soon)]);
+    assert_eq!(story.step(Event::Deleted { grace: Duration::from_secs(60) }), [Action::WakeAt(soon)]);
+}
+
+#[test]
+fn k34_a_start_that_fails_is_tried_again_after_a_second_then_at_every_look() {
+    let mut story = Story::set_up("Never", &[], &["a"]);
+    let trouble = Trouble { reason: "CreateContainerConfigError".into(), message: "no".into() };
+    let fails = |story: &mut Story, number| {
+        story.step(Event::StartFailed { attempt: attempt(Role::App, 0, number), trouble: trouble.clone() })
+    };
+    assert_eq!(fails(&mut story, 1), [Action::WakeAt(Duration::from_secs(1))]);
+    assert_eq!(story.shown("a").0, "waiting CreateContainerConfigError");
+    assert_eq!(story.after(1).step(Event::Tick), [start(Role::App, 0, 2)]);
+    assert_eq!(fails(&mut story, 1), [], "a late fact about the first attempt");
+    assert_eq!(fails(&mut story, 2), [Action::WakeAt(Duration::from_millis(13_500))]);
+    assert_eq!(story.container("a").restart_count, 0);
+}
+
+#[test]
+fn k33_k35_an_image_that_cannot_be_had_is_asked_for_ever_less_often() {
+    let mut story = Story::set_up("Always", &[], &["a"]);
+    let mut asked = Vec::new();
+    let mut reasons = Vec::new();
+    let mut number = 1;
+    for second in 0..80 {
+        for action in story.step(Event::Tick).into_iter().chain((second == 0).then(|| start(Role::App, 0, 1))) {
+            if action == start(Role::App, 0, number) {
+                asked.push(second);
+                let trouble = Trouble { reason: "ErrImagePull".into(), message: "none".into() };
+                story.step(Event::StartFailed { attempt: attempt(Role::App, 0, number), trouble });
+                number += 1;
+            }
+        }
+        let state = story.container("a").state.clone().and_then(|s| s.waiting).expect("waiting");
+        let shown = (state.reason.expect("a reason"), state.message.expect("a message"));
+        if reasons.last() != Some(&shown) {
+            reasons.push(shown);
+        }
+        story.after(1);
+    }
+    assert_eq!(asked, [0, 10, 30, 70], "10, 20, 40 seconds between");
+    let pull = ("ErrImagePull".to_string(), "none".to_string());
+    let words = r#"Back-off pulling image "busybox": ErrImagePull: none"#;
+    assert_eq!(reasons[..2], [pull, ("ImagePullBackOff".into(), words.into())]);
+}
+
+#[test]
+fn k10_a_restored_pod_goes_on_where_it_was_and_has_lost_what_ran() {
+    let mut story = Story::set_up("Always", &["i"], &["a", "b"]);
+    story.started(Role::Init, 0, 1);
+    story.exited(Role::Init, 0, 1, 0);
+    for (index, number) in [(0, 1), (1, 1)] {
+        story.started(Role::App, index, number);
+    }
+    story.after(1).exited(Role::App, 0, 1, 1);
+    story.started(Role::App, 0, 2);
+    story.after(1).exited(Role::App, 0, 2, 1);
+    story.after(1).step(Event::Tick);
+    assert_eq!(story.shown("a").0, "waiting CrashLoopBackOff");
+
+    let mut restored =
+        Story { pod: story.pod.clone(), state: PodState::restore(&story.pod, story.now), now: story.now };
+    assert_eq!(restored.step(Event::Tick), [Action::SetUp]);
+    assert_eq!(restored.step(Event::SetUp { ip: "10.0.0.2".into() }).len(), 2);
+    assert_eq!(restored.shown("a"), story.shown("a"));
+    assert_eq!(restored.container("a").restart_count, story.container("a").restart_count);
+    assert_eq!(restored.shown("b").0, "terminated 137");
+    assert_eq!(restored.shown("i").0, "terminated 0");
+    // The wait ends when it would have ended.
+    for story in [&mut story, &mut restored] {
+        assert_eq!(story.after(8).step(Event::Tick).iter().filter(|a| matches!(a, Action::Start(_))).count(), 0);
+        let starts = story.after(1).step(Event::Tick);
+        assert_eq!(starts.iter().filter(|a| matches!(a, Action::Start(_))).count(), 1, "{starts:?}");
+    }
+}
+
+/// A change of `role` container number `index`, one second to end in.
+fn changed(role: Role, index: usize) -> Event {
+    Event::Restart { container: ContainerRef { role, index }, grace: Duration::from_secs(1) }
+}
+
+#[test]
+fn an_outdated_container_makes_way_and_begins_again_at_once_whatever_the_policy() {
+    for policy in ["Always", "OnFailure", "Never"] {
+        let mut story = Story::set_up(policy, &[], &["c", "d"]);
+        story.started(Role::App, 0, 1);
+        story.started(Role::App, 1, 1);
+        for number in 1..5 {
+            // However often: there is no back-off.
+            let by = story.after(1).now.mono + Duration::from_secs(1);
+            let c = attempt(Role::App, 0, number);
+            assert_eq!(story.step(changed(Role::App, 0)), [Action::AskToExit(c), Action::WakeAt(by)], "{policy}");
+            assert_eq!(story.step(changed(Role::App, 0)), [Action::WakeAt(by)], "one change more, one restart");
+            assert_eq!(story.exited(Role::App, 0, number, 0), [start(Role::App, 0, number + 1)], "{policy}");
+            story.started(Role::App, 0, number + 1);
+            assert_eq!(story.shown("c"), ("running".into(), "terminated 0".into()));
+            assert_eq!(story.container("c").restart_count, i32::try_from(number).expect("small"));
+        }
+        assert_eq!(story.container("d").restart_count, 0, "its neighbour goes on");
+    }
+}
+
+#[test]
+fn an_outdated_container_that_does_not_end_is_killed_when_its_time_is_up() {
+    let mut story = Story::set_up("Always", &[], &["c"]);
+    story.started(Role::App, 0, 1);
+    story.step(changed(Role::App, 0));
+    assert_eq!(story.after(1).step(Event::Tick), [Action::Kill(attempt(Role::App, 0, 1))]);
+    assert_eq!(story.exited(Role::App, 0, 1, 137), [start(Role::App, 0, 2)]);
+}
+
+#[test]
+fn a_change_ends_the_wait_of_a_crashing_container_and_forgets_its_past() {
+    let mut story = Story::set_up("Always", &[], &["c"]);
+    for number in 1..3 {
+        story.started(Role::App, 0, number);
+        story.after(1).exited(Role::App, 0, number, 1);
+    }
+    story.after(1).step(Event::Tick);
+    assert_eq!(story.shown("c").0, "waiting CrashLoopBackOff");
+    assert_eq!(story.step(changed(Role::App, 0)), [start(Role::App, 0, 3)]);
+    story.started(Role::App, 0, 3);
+    story.after(1).exited(Role::App, 0, 3, 1);
+    story.after(1).step(Event::Tick);
+    let waiting = story.container("c").state.as_ref().and_then(|s| s.waiting.as_ref()).expect("waiting");
+    let message = waiting.message.as_deref().expect("a message");
+    assert!(message.starts_with("back-off 10s "), "the first of a new row: {message}");
+}
+
+#[test]
+fn an_outdated_init_container_runs_again_once_all_that_came_after_it_have_ended() {
+    let mut story = Story::set_up("Never", &["i", "j"], &["a", "b"]);
+    for index in 0..2 {
+        story.started(Role::Init, index, 1);
+        story.exited(Role::Init, index, 1, 0);
+        story.started(Role::App, index, 1);
+    }
+    for index in 0..2 {
+        story.started(Role::App, index, 1);
+    }
+    let asked = story.step(changed(Role::Init, 1));
+    let ends = |action: &&Action| matches!(action, Action::AskToExit(_));
+    assert_eq!(asked.iter().filter(ends).count(), 2, "{asked:?}");
+    story.exited(Role::App, 0, 1, 143);
+    assert_eq!(story.exited(Role::App, 1, 1, 143), [start(Role::Init, 1, 2)]);
+    story.started(Role::Init, 1, 2);
+    assert_eq!(story.exited(Role::Init, 1, 2, 0), [start(Role::App, 0, 2)]);
+    assert_eq!(story.started(Role::App, 0, 2), [start(Role::App, 1, 2)]);
+    assert_eq!(story.container("i").restart_count, 0, "what came before it stays");
+}
+
+#[test]
+fn a_change_of_a_pod_that_is_over_or_deleted_starts_nothing() {
+    let mut story = Story::set_up("Never", &[], &["a"]);
+    story.started(Role::App, 0, 1);
+    story.exited(Role::App, 0, 1, 0);
+    assert_eq!(story.step(changed(Role::App, 0)), []);
+    let mut story = Story::set_up("Always", &[], &["a"]);
+    story.started(Role::App, 0, 1);
+    story.step(Event::Deleted { grace: Duration::from_secs(30) });
+    story.step(changed(Role::App, 0));
+    assert_eq!(story.exited(Role::App, 0, 1, 143), [Action::TearDown, Action::Remove]);
+}
+
+#[test]
+fn k27_k63_a_container_that_a_probe_brings_down_is_judged_by_the_end_before() {
+    let yaml = "{metadata: {name: p, namespace: ns, uid: u}, spec: {terminationGracePeriodSeconds: 1, containers: [
+        {name: c, image: x, livenessProbe: {periodSeconds: 2, failureThreshold: 1}}]}}";
+    let mut story = Story { pod: serde_yaml::from_str(yaml).expect("a pod"), ..Story::new("Always", &[], &["c"]) };
+    story.state = PodState::new(&story.pod);
+    story.step(Event::Tick);
+    story.step(Event::SetUp { ip: "10.0.0.1".into() });
+    let mut begun = vec![];
+    for second in 0..40 {
+        let mut actions = story.step(Event::Tick);
+        if second == 0 {
+            actions.push(start(Role::App, 0, 1));
+        }
+        while let Some(action) = actions.pop() {
+            actions.extend(match action {
+                Action::Start(attempt) => {
+                    begun.push(second);
+                    story.started(Role::App, 0, attempt.number)
+                }
+                Action::Probe(attempt, kind) => {
+                    story.step(Event::Probed { attempt, kind, probed: Probed::Failure("no".into()) })
+                }
+                Action::Kill(attempt) => story.exited(Role::App, 0, attempt.number, 137),
+                _ => vec![],
+            });
+        }
+        story.after(1);
+    }
+    // Each is probed every two seconds and takes two to end; two follow at once, the third after ten seconds.
+    assert_eq!(begun, [0, 4, 6, 18], "{:?}", story.shown("c"));
+}

@@ -1,0 +1,111 @@
+//! Waits before what failed is tried again (K27–K34).
+
+use super::play::{Act, Play};
+use super::script::Script;
+use wasmpod_lifecycle::{ContainerRef, Role};
+
+/// When a container starts that crashes after a second each time: at once, then ever later.
+const STARTS: [f64; 9] = [0.0, 1.0, 12.0, 33.0, 74.0, 155.0, 316.0, 617.0, 918.0];
+
+fn crashes(code: i32) -> Play {
+    Play::new("containers: [{name: c}]").with("c", Script::ends(1.0, code))
+}
+
+#[test]
+fn k27_the_first_restart_is_at_once_then_waits_double_from_ten_seconds_to_five_minutes_whatever_the_code() {
+    for code in [0, 1, 137] {
+        let play = crashes(code).until(1000.0);
+        assert_eq!(play.when("start c"), STARTS, "exit {code}");
+        assert_eq!(play.container("c").restart_count, 8);
+    }
+}
+
+#[test]
+fn k27_a_wall_clock_that_jumps_disturbs_no_back_off() {
+    let play =
+        crashes(1).at(0.5, Act::ClockSays("1970-01-01T00:00:00Z")).at(5.0, Act::ClockSays("2026-01-01T00:00:00Z"));
+    let play = play.at(20.0, Act::ClockSays("1999-12-31T23:59:59Z")).at(100.0, Act::ClockSays("2038-01-19T00:00:00Z"));
+    assert_eq!(play.until(1000.0).when("start c"), STARTS);
+}
+
+#[test]
+fn k28_a_container_that_ran_for_more_than_ten_minutes_begins_anew() {
+    for (ran, starts) in [(600.0, [12.0, 632.0]), (601.0, [12.0, 613.0])] {
+        let runs = Script::stays().then(&[(1.0, 1), (1.0, 1), (ran, 1), (999.0, 1)]);
+        let play = Play::new("containers: [{name: c}]").with("c", runs).until(700.0);
+        assert_eq!(play.when("start c")[2..], starts, "after {ran} s");
+    }
+}
+
+#[test]
+fn k29_a_container_that_was_changed_has_no_past() {
+    let image = crashes(1).at(5.0, Act::Image("c", "other")).until(20.0);
+    assert_eq!(image.when("start c"), [0.0, 1.0, 5.0, 16.0], "at once, then after ten seconds");
+    let program = ContainerRef { role: Role::App, index: 0 };
+    let outdated = crashes(1).at(5.0, Act::Outdated(program)).until(20.0);
+    assert_eq!(outdated.when("start c"), [0.0, 1.0, 5.0, 16.0]);
+    let resized = crashes(1).at(5.0, Act::Resize("c", "64Mi")).until(20.0);
+    assert_eq!(resized.when("start c"), [0.0, 1.0, 5.0, 16.0]);
+}
+
+#[test]
+fn k30_a_container_in_back_off_says_for_how_long_in_gos_words() {
+    let waits = crashes(1).until(700.0).messages("c");
+    let words = |wait: &str| format!("back-off {wait} restarting failed container=c pod=p_ns(u)");
+    assert_eq!(waits, ["10s", "20s", "40s", "1m20s", "2m40s", "5m0s"].map(words));
+}
+
+#[test]
+fn k31_each_wait_begins_with_a_warning() {
+    let play = crashes(1).until(33.0);
+    let told = play.told("BackOff");
+    let words = "Back-off restarting failed container c in pod p_ns(u)";
+    assert_eq!(told.first(), Some(&format!("2.0 Warning x1 {words}")));
+    assert!(told.iter().any(|line| line.starts_with("13.0 Warning ")), "{told:?}");
+    assert!(told.iter().all(|line| line.ends_with(words)), "{told:?}");
+}
+
+#[test]
+fn k32_a_node_may_have_shorter_waits() {
+    assert_eq!(crashes(1).waits_up_to(1).until(8.5).when("start c"), [0.0, 1.0, 3.0, 5.0, 7.0]);
+    let play = crashes(1).waits_up_to(15).until(70.0);
+    assert_eq!(play.when("start c"), [0.0, 1.0, 12.0, 28.0, 44.0, 60.0]);
+    assert_eq!(play.messages("c").last().map(|text| &text[..12]), Some("back-off 15s"));
+}
+
+#[test]
+fn k33_an_image_that_cannot_be_had_is_asked_for_after_ten_seconds_and_twice_as_long_each_time() {
+    let play = Play::new("containers: [{name: c, image: web}]");
+    let play = play.with("c", Script::stays().fails_to_start(20, "ErrImagePull", "none")).until(1000.0);
+    assert_eq!(play.when("start c"), [0.0, 10.0, 30.0, 70.0, 150.0, 310.0, 610.0, 910.0]);
+    assert_eq!(play.state("c").0, "waiting ImagePullBackOff");
+    assert_eq!(play.waits_for("c"), "Back-off pulling image \"web\": ErrImagePull: none");
+
+    let play = play.at(1000.0, Act::Image("c", "site")).until(1013.0);
+    assert_eq!(play.when("start c")[8..], [1000.0, 1012.5], "another image is another key");
+}
+
+#[test]
+fn k34_what_may_pass_is_tried_again_after_a_second_then_at_a_kubelets_pace() {
+    let play = Play::new("containers: [{name: c}]");
+    let play = play.with("c", Script::stays().fails_to_start(3, "CreateContainerConfigError", "no")).until(60.0);
+    assert_eq!(play.when("start c"), [0.0, 1.0, 13.5, 26.0], "ten seconds and half of a kubelet's jitter");
+    let shown = ["0.0 waiting ContainerCreating", "0.0 waiting CreateContainerConfigError", "26.0 running"];
+    assert_eq!((play.states("c"), play.container("c").restart_count), (shown.map(String::from).to_vec(), 0));
+
+    let volumes = Play::new("containers: [{name: c}]").set_up_fails(4, None).until(60.0);
+    assert_eq!(volumes.when("start c"), [7.5], "volumes after 0.5, 1, 2 and 4 seconds");
+}
+
+#[test]
+fn k34_what_was_killed_for_a_start_that_fails_is_looked_at_again_after_a_second() {
+    let missing = |script: Script| Play::new("containers: [{name: c, image: web}]").with("c", script);
+    let play = missing(Script::stays().asked(0.2, 0)).at(4.9, Act::Breaks("c", "ErrImagePull", "none"));
+    let play = play.at(5.0, Act::Image("c", "site")).until(14.0);
+    assert_eq!(play.told("BackOff"), ["6.2 Normal x1 Back-off pulling image \"site\""]);
+    assert!(play.states("c").ends_with(&["5.2 waiting ErrImagePull", "6.2 waiting ImagePullBackOff"].map(Into::into)));
+    assert_eq!(play.when("start c"), [0.0, 5.2], "its image is asked for after ten seconds");
+    // Of what ended by itself a kubelet had heard before it tried.
+    let play = missing(Script::ends(5.0, 1)).at(4.9, Act::Breaks("c", "CreateContainerConfigError", "no")).until(18.0);
+    assert_eq!(play.when("start c")[1..], [5.0, 17.5]);
+}

@@ -1,0 +1,190 @@
+//! Init containers, sidecars, rules of restarting, ephemeral containers (K48–K51, K53–K55).
+
+use super::play::{Act, Play};
+use super::script::{Script, no};
+use wasmpod_lifecycle::Probed;
+
+#[test]
+fn k48_init_containers_run_one_after_the_other() {
+    let play = Play::new("initContainers: [{name: i}, {name: j}], containers: [{name: a}, {name: b}]");
+    let play = play.with("i", Script::stays().then(&[(1.0, 1), (2.0, 0)])).with("j", Script::ends(3.0, 0)).until(20.0);
+    let order = ["0.0 start i", "1.0 start i", "3.0 start j", "6.0 start a", "6.0 start b"];
+    assert_eq!(play.done(), order, "one that failed is restarted in its place");
+}
+
+#[test]
+fn k48_a_sidecar_lets_the_next_begin_once_it_has_started_and_its_readiness_does_not_matter() {
+    let spec = "initContainers: [{name: s, restartPolicy: Always, readinessProbe: {}, \
+                startupProbe: {periodSeconds: 1, failureThreshold: 99}}, {name: i}], containers: [{name: a}]";
+    let script = Script::stays().probes(|kind, ran| match kind {
+        wasmpod_lifecycle::ProbeKind::Startup if ran >= 4.0 => Probed::Success,
+        _ => no(),
+    });
+    let play = Play::new(spec).with("s", script).with("i", Script::ends(2.0, 0)).until(20.0);
+    assert_eq!(play.done(), ["0.0 start s", "4.0 start i", "6.0 start a"]);
+    assert_eq!((play.phase(), play.container("s").ready), ("Running", false));
+}
+
+#[test]
+fn k49_sidecars_restart_under_any_policy_and_are_needed_for_readiness() {
+    for policy in ["Always", "OnFailure", "Never"] {
+        let spec = format!(
+            "restartPolicy: {policy}, initContainers: [{{name: s, restartPolicy: Always}}], containers: [{{name: a}}]"
+        );
+        let play = Play::new(&spec).with("s", Script::ends(5.0, 0)).until(14.0);
+        assert_eq!(play.when("start s"), [0.0, 5.0], "{policy}");
+        let unready = "False ContainersNotReady: containers with unready status: [s]";
+        assert_eq!((play.phase(), play.condition("Ready").as_str()), ("Running", unready), "{policy}");
+        assert_eq!(play.until(21.0).condition("Ready"), "True", "{policy}");
+    }
+}
+
+#[test]
+fn k50_sidecars_end_when_the_apps_are_done() {
+    let spec = "restartPolicy: OnFailure, terminationGracePeriodSeconds: 6, \
+                initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}, {name: b}]";
+    let play = Play::new(spec).with("s", Script::stays().deaf());
+    let play = play.with("a", Script::ends(1.0, 0)).with("b", Script::stays().then(&[(2.0, 1), (3.0, 0)])).until(60.0);
+    assert_eq!(play.done()[4..], ["5.0 ask s", "11.0 kill s", "11.0 tear down"], "within the pod's grace");
+    assert_eq!(play.told("Killing"), ["5.0 Normal x1 Stopping container s"]);
+    assert_eq!(play.phases(), "Pending Running Succeeded");
+    assert_eq!(play.when("start s"), [0.0], "and are not restarted");
+}
+
+#[test]
+fn k51_apps_end_side_by_side_then_sidecars_from_the_last_to_the_first_in_one_grace() {
+    let spec = "initContainers: [{name: s, restartPolicy: Always}, {name: t, restartPolicy: Always}], \
+                containers: [{name: a}, {name: b}]";
+    let pod = || Play::new(spec).with("s", Script::stays().asked(1.0, 0)).with("t", Script::stays().asked(1.0, 0));
+    let play = pod().with("a", Script::stays().asked(2.0, 0)).with("b", Script::stays().asked(3.0, 0));
+    let play = play.at(5.0, Act::Delete(30)).until(60.0);
+    assert_eq!(play.done()[4..], ["5.0 ask a", "5.0 ask b", "8.0 ask t", "9.0 ask s", "10.0 tear down"]);
+    assert!(play.told("Killing").iter().all(|line| line.starts_with("5.0 ")), "told at once");
+
+    let deaf = pod().with("a", Script::stays().deaf()).at(5.0, Act::Delete(4)).until(60.0);
+    let order = ["5.0 ask a", "5.0 ask b", "9.0 kill a", "9.0 ask t", "9.0 ask s"];
+    let done = deaf.done();
+    for line in order {
+        assert!(done.contains(&line.into()), "{line} in {done:?}");
+    }
+    assert_eq!(done.last().map(String::as_str), Some("10.0 tear down"), "what is left of the grace is for all");
+}
+
+#[test]
+fn k53_a_containers_own_policy_and_rules_decide_before_the_pods() {
+    let rules = "restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42]}}]";
+    let not_in = "restartPolicyRules: [{action: Restart, exitCodes: {operator: NotIn, values: [0, 1]}}]";
+    for (pod, own, code, restarted) in [
+        ("Never", "restartPolicy: Always", 0, true),
+        ("Never", "restartPolicy: OnFailure", 1, true),
+        ("Never", "restartPolicy: OnFailure", 0, false),
+        ("Always", "restartPolicy: Never", 1, false),
+        ("Always", &format!("restartPolicy: Never, {rules}"), 42, true),
+        ("Always", &format!("restartPolicy: Never, {rules}"), 41, false),
+        ("Always", &format!("restartPolicy: Never, {not_in}"), 2, true),
+        ("Always", &format!("restartPolicy: Never, {not_in}"), 1, false),
+    ] {
+        let play = Play::new(&format!("restartPolicy: {pod}, containers: [{{name: c, {own}}}]"));
+        let play = play.with("c", Script::stays().then(&[(1.0, code), (99.0, 0)])).until(5.0);
+        assert_eq!(play.when("start c").len() > 1, restarted, "{pod}, {own}, exit {code}");
+    }
+}
+
+#[test]
+fn k53_a_rule_restarts_all_containers_from_the_first_init_container_on() {
+    let own = "restartPolicy: Never, restartPolicyRules: \
+               [{action: RestartAllContainers, exitCodes: {operator: In, values: [50]}}]";
+    let spec = format!("initContainers: [{{name: i}}], containers: [{{name: a, {own}}}, {{name: b}}]");
+    let play = Play::new(&spec).with("i", Script::ends(1.0, 0));
+    let play = play.with("a", Script::stays().then(&[(2.0, 50), (99.0, 0)])).until(20.0);
+    assert_eq!(play.when("start i").len(), 2);
+    assert_eq!([play.when("start a").len(), play.when("start b").len()], [2, 2]);
+    assert!(play.when("start a")[1] >= play.when("start i")[1] + 1.0, "in their order");
+    assert_eq!((play.phase(), play.container("b").restart_count), ("Running", 1));
+
+    let always = Play::new(&spec).with("i", Script::ends(1.0, 0)).with("a", Script::ends(1.0, 50)).until(60.0);
+    let starts = always.when("start a").len();
+    assert!((3..7).contains(&starts), "one that always ends so backs off: {starts} starts in a minute");
+}
+
+#[test]
+fn k54_nothing_is_restarted_once_a_pod_is_deleted() {
+    let spec = "restartPolicy: Always, initContainers: [{name: s, restartPolicy: Always}], containers: \
+                [{name: a}, {name: b}]";
+    let play = Play::new(spec).with("b", Script::stays().asked(9.0, 0)).with("s", Script::ends(6.0, 1));
+    let play = play.with("a", Script::ends(4.5, 1)).at(4.0, Act::Delete(30)).until(60.0);
+    assert_eq!([play.when("start a"), play.when("start b"), play.when("start s")], [[0.0]; 3]);
+    assert_eq!(play.removed(), Some(13.0));
+
+    let waiting = Play::new("containers: [{name: c}]").with("c", Script::ends(1.0, 1)).at(5.0, Act::Delete(30));
+    let waiting = waiting.until(60.0);
+    assert_eq!((waiting.when("start c"), waiting.removed()), (vec![0.0, 1.0], Some(5.0)), "in back-off it is over");
+}
+
+#[test]
+fn k55_an_ephemeral_container_is_never_restarted_and_counts_for_nothing() {
+    for code in [0, 1] {
+        let play = Play::new("restartPolicy: Always, containers: [{name: c}]").with("e", Script::ends(2.0, code));
+        let play = play.at(5.0, Act::Debug("e")).until(60.0);
+        assert_eq!(play.when("start e"), [5.0]);
+        assert_eq!(play.state("e").0, format!("terminated {code} {}", if code == 0 { "Completed" } else { "Error" }));
+        assert_eq!((play.phase(), play.condition("Ready").as_str()), ("Running", "True"));
+        assert_eq!((play.container("e").ready, play.container("e").started), (false, None));
+    }
+    let play = Play::new("restartPolicy: Never, containers: [{name: c}]").with("c", Script::ends(9.0, 0));
+    let play = play.with("e", Script::stays().asked(0.0, 143)).at(5.0, Act::Debug("e")).until(60.0);
+    assert_eq!(play.phase(), "Succeeded", "it ends with the pod");
+}
+
+#[test]
+fn k55_ephemeral_containers_are_told_apart_by_name_wherever_the_spec_puts_them() {
+    let play = Play::new("containers: [{name: c}]").with("d1", Script::ends(1.0, 0)).with("d2", Script::ends(1.0, 2));
+    let play = play.at(5.0, Act::Debug("d1")).at(9.0, Act::Debug("d2")).until(60.0);
+    assert_eq!((play.when("start d1"), play.when("start d2")), (vec![5.0], vec![9.0]));
+    assert_eq!(
+        (play.state("d1").0.as_str(), play.state("d2").0.as_str()),
+        ("terminated 0 Completed", "terminated 2 Error")
+    );
+    let listed = play.status().ephemeral_container_statuses.iter().flatten().map(|c| c.name.as_str());
+    assert_eq!(listed.collect::<Vec<_>>(), ["d1", "d2"], "by name, not as the spec has them");
+}
+
+#[test]
+fn k55_a_finished_pod_takes_no_ephemeral_container_even_after_its_node_was_restarted() {
+    let play = Play::new("restartPolicy: Never, containers: [{name: c}]").with("c", Script::ends(2.0, 0));
+    let play = play.at(9.0, Act::Debug("e")).at(20.0, Act::NodeRestarts).until(60.0);
+    assert_eq!((play.phase(), play.status().ephemeral_container_statuses.as_ref()), ("Succeeded", None));
+    assert_eq!(play.status().observed_generation, Some(1), "the spec that it ended with");
+    assert!(play.when("start e").is_empty());
+}
+
+#[test]
+fn k48_a_sidecar_that_does_not_run_lets_nothing_begin() {
+    let spec = "initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}]";
+    let broken = Script::ends(0.0, 128).saying("StartError", Some("no /nope"));
+    let play = Play::new(spec).with("s", broken).until(60.0);
+    assert_eq!((play.phase(), play.when("start a")), ("Pending", vec![]));
+    assert_eq!(play.condition("Initialized"), "False ContainersNotInitialized: containers with incomplete status: [s]");
+    // When no app lives any more, all wait for the last sidecar again.
+    let both = Play::new(spec).with("s", Script::stays().then(&[(5.0, 1)])).with("a", Script::ends(4.0, 1)).until(30.0);
+    let (apps, sidecars) = (both.when("start a"), both.when("start s"));
+    let (second, third) = (apps[1], apps[2]);
+    assert_eq!(second, 4.0, "while the sidecar runs");
+    assert!(sidecars.contains(&third), "with the sidecar: {apps:?} {sidecars:?}");
+}
+
+#[test]
+fn k49_a_sidecar_that_ended_well_or_in_a_pod_that_never_restarts_shows_its_end_while_it_waits() {
+    let spec = "initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}]";
+    for (policy, code, shown) in [
+        ("Always", 0, "terminated 0 Completed"),
+        ("Never", 1, "terminated 1 Error"),
+        ("Always", 1, "waiting CrashLoopBackOff"),
+        ("OnFailure", 1, "waiting CrashLoopBackOff"),
+    ] {
+        let play = Play::new(&format!("restartPolicy: {policy}, {spec}"));
+        let play = play.with("s", Script::ends(1.0, code)).until(8.0);
+        assert_eq!(play.state("s").0, shown, "{policy}, exit {code}");
+        assert!(!play.told("BackOff").is_empty(), "it waits nevertheless");
+    }
+}

@@ -1,0 +1,331 @@
+//! Label selectors: `app in (x,y),tier!=db,!canary,generation>3`.
+//!
+//! Text becomes tokens, tokens become requirements; all of them must hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use super::SelectorError;
+use crate::formats;
+
+/// Requirements on an object's labels; none select everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector(Vec<Requirement>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    test: Test,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Test {
+    Exists,
+    DoesNotExist,
+    In(BTreeSet<String>),
+    NotIn(BTreeSet<String>),
+    GreaterThan(i64),
+    LessThan(i64),
+}
+
+impl Selector {
+    /// Reads a selector; an empty text selects everything.
+    pub fn parse(text: &str) -> Result<Selector, SelectorError> {
+        let tokens = Tokens(tokens(text).into_iter().peekable());
+        tokens.selector().map(Selector).map_err(SelectorError)
+    }
+
+    /// Whether every object is selected.
+    pub fn is_everything(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an object with these labels is selected.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().all(|requirement| requirement.holds(labels.get(&requirement.key).map(String::as_str)))
+    }
+}
+
+impl Requirement {
+    fn holds(&self, value: Option<&str>) -> bool {
+        // A label that is no number is neither greater nor less.
+        let number = || value.and_then(|value| value.parse::<i64>().ok());
+        match &self.test {
+            Test::Exists => value.is_some(),
+            Test::DoesNotExist => value.is_none(),
+            Test::In(values) => value.is_some_and(|value| values.contains(value)),
+            Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Test::GreaterThan(bound) => number().is_some_and(|number| number > *bound),
+            Test::LessThan(bound) => number().is_some_and(|number| number < *bound),
+        }
+    }
+}
+
+// ---------------------------------------------------------------- tokens
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token<'t> {
+    End,
+    /// `in` and `notin` are words, too: what they mean depends on where they stand.
+    Word(&'t str),
+    Symbol(&'static str),
+}
+
+impl<'t> Token<'t> {
+    /// As messages show it; the end shows nothing.
+    fn text(self) -> &'t str {
+        match self {
+            Token::End => "",
+            Token::Word(text) | Token::Symbol(text) => text,
+        }
+    }
+}
+
+/// The longer first.
+const SYMBOLS: [&str; 9] = ["==", "!=", "=", "!", "(", ")", ",", ">", "<"];
+
+/// Splits a text; the last token is [`Token::End`].
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    // Kubernetes' reader takes NUL for the end.
+    let mut rest = text.split('\0').next().unwrap_or(text);
+    let mut tokens = Vec::new();
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', '\r', '\n']);
+        if let Some((symbol, behind)) = SYMBOLS.iter().find_map(|s| Some((*s, rest.strip_prefix(s)?))) {
+            tokens.push(Token::Symbol(symbol));
+            rest = behind;
+            continue;
+        }
+        let end = rest.find([' ', '\t', '\r', '\n', '=', '!', '(', ')', ',', '>', '<']).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        if word.is_empty() {
+            tokens.push(Token::End);
+            return tokens;
+        }
+        tokens.push(Token::Word(word));
+        rest = behind;
+    }
+}
+
+// ---------------------------------------------------------------- grammar
+
+struct Tokens<'t>(Peekable<IntoIter<Token<'t>>>);
+
+const COMMA: Token<'static> = Token::Symbol(",");
+const CLOSE: Token<'static> = Token::Symbol(")");
+
+impl<'t> Tokens<'t> {
+    fn peek(&mut self) -> Token<'t> {
+        self.0.peek().copied().unwrap_or(Token::End)
+    }
+
+    fn next(&mut self) -> Token<'t> {
+        self.0.next().unwrap_or(Token::End)
+    }
+
+    fn selector(mut self) -> Result<Vec<Requirement>, String> {
+        let mut requirements = Vec::new();
+        loop {
+            match self.peek() {
+                Token::End => return Ok(requirements),
+                Token::Word(_) | Token::Symbol("!") => {}
+                other => return Err(format!("found '{}', expected: !, identifier, or 'end of string'", other.text())),
+            }
+            let requirement = self.requirement();
+            requirements.push(requirement.map_err(|why| format!("unable to parse requirement: {why}"))?);
+            match self.next() {
+                Token::End => return Ok(requirements),
+                COMMA => {}
+                other => return Err(format!("found '{}', expected: ',' or 'end of string'", other.text())),
+            }
+            let next = self.peek();
+            if !matches!(next, Token::Word(_) | Token::Symbol("!")) {
+                return Err(format!("found '{}', expected: identifier after ','", next.text()));
+            }
+        }
+    }
+
+    fn requirement(&mut self) -> Result<Requirement, String> {
+        let negated = self.peek() == Token::Symbol("!");
+        if negated {
+            self.next();
+        }
+        let key = match self.next() {
+            Token::Word(key) => key.to_string(),
+            other => return Err(format!("found '{}', expected: identifier", other.text())),
+        };
+        let faults = formats::qualified_name(&key);
+        if !faults.is_empty() {
+            // The key has no path: Kubernetes prints its nothing as Go does.
+            return Err(format!("<nil>: Invalid value: {key:?}: {}", faults.join("; ")));
+        }
+        if negated {
+            return Ok(Requirement { key, test: Test::DoesNotExist });
+        }
+        if matches!(self.peek(), Token::End | COMMA) {
+            return Ok(Requirement { key, test: Test::Exists });
+        }
+        let operator = self.next();
+        let values = match operator.text() {
+            "in" | "notin" => self.values()?,
+            "=" | "==" | "!=" | ">" | "<" => BTreeSet::from([self.exact_value()?]),
+            other => return Err(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt")),
+        };
+        check_values(&key, &values)?;
+        let test = match operator.text() {
+            "notin" | "!=" => Test::NotIn(values),
+            ">" => Test::GreaterThan(bound(&values)?),
+            "<" => Test::LessThan(bound(&values)?),
+            _ => Test::In(values),
+        };
+        Ok(Requirement { key, test })
+    }
+
+    fn exact_value(&mut self) -> Result<String, String> {
+        if matches!(self.peek(), Token::End | COMMA) {
+            return Ok(String::new());
+        }
+        match self.next() {
+            Token::Word(value) => Ok(value.into()),
+            other => Err(format!("found '{}', expected: identifier", other.text())),
+        }
+    }
+
+    /// `(a,b)`. Nothing between commas or parentheses is the empty value.
+    fn values(&mut self) -> Result<BTreeSet<String>, String> {
+        let open = self.next();
+        if open != Token::Symbol("(") {
+            return Err(format!("found '{}' expected: '('", open.text()));
+        }
+        let first = self.peek();
+        if !matches!(first, Token::Word(_) | COMMA | CLOSE) {
+            return Err(format!("found '{}', expected: ',', ')' or identifier", first.text()));
+        }
+        let mut values = BTreeSet::new();
+        loop {
+            match self.peek() {
+                Token::Word(value) => {
+                    self.next();
+                    values.insert(value.into());
+                }
+                COMMA | CLOSE => {
+                    values.insert(String::new());
+                }
+                other => return Err(format!("found '{}', expected: ',', or identifier", other.text())),
+            }
+            match self.next() {
+                COMMA => {}
+                CLOSE => return Ok(values),
+                other => return Err(format!("found '{}', expected: ',' or ')'", other.text())),
+            }
+        }
+    }
+}
+
+fn check_values(key: &str, values: &BTreeSet<String>) -> Result<(), String> {
+    let mut wrong = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let faults = formats::label_value(value);
+        if !faults.is_empty() {
+            wrong.push(format!("values[{index}][{key}]: Invalid value: {value:?}: {}", faults.join("; ")));
+        }
+    }
+    match wrong.as_slice() {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        many => Err(format!("[{}]", many.join(", "))),
+    }
+}
+
+fn bound(values: &BTreeSet<String>) -> Result<i64, String> {
+    let value = values.first().map(String::as_str).unwrap_or_default();
+    let refusal =
+        |_| format!("values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer");
+    value.parse().map_err(refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(text: &str) -> BTreeMap<String, String> {
+        let pairs = text.split_whitespace().filter_map(|pair| pair.split_once('='));
+        pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn labels_are_selected_as_kubernetes_selects_them() {
+        for (selector, yes, no) in [
+            ("", &["", "a=1"][..], &[][..]),
+            ("a", &["a=", "a=1"], &["", "b=1"]),
+            ("!a", &["", "b=1"], &["a="]),
+            ("! a", &["b=1"], &["a=1"]),
+            ("a=1", &["a=1", "a=1 b=2"], &["", "a=2"]),
+            ("a==1", &["a=1"], &["a=2"]),
+            ("a=", &["a="], &["", "a=1"]),
+            ("a!=1", &["", "a=2"], &["a=1"]),
+            ("a!=", &["", "a=2"], &["a="]),
+            ("a in (1,2)", &["a=1", "a=2"], &["", "a=3"]),
+            ("a in ()", &["a="], &["", "a=1"]),
+            ("a in (,)", &["a="], &["a=1"]),
+            ("a in (1,)", &["a=1", "a="], &["", "a=2"]),
+            ("a in (1,,2)", &["a=1", "a=", "a=2"], &["a=3"]),
+            ("a notin (1,2)", &["", "a=3"], &["a=1", "a=2"]),
+            ("a>5", &["a=6"], &["", "a=5", "a=x"]),
+            ("a < 5", &["a=4", "a=-7"], &["", "a=5", "a="]),
+            ("a=1,b,!c", &["a=1 b=2"], &["a=1", "a=1 b=2 c=3"]),
+            (" a\t=\n1 , b ", &["a=1 b="], &["a=1"]),
+            ("in", &["in=1"], &[""]),
+            ("in in (in,notin)", &["in=in"], &["in=1"]),
+            ("a=in", &["a=in"], &["a=1"]),
+            ("example.com/a=1.b_c-d", &["example.com/a=1.b_c-d"], &[""]),
+        ] {
+            let parsed = Selector::parse(selector).unwrap_or_else(|error| panic!("{selector:?}: {error}"));
+            assert_eq!(parsed.is_everything(), selector.is_empty(), "{selector:?}");
+            for (text, wanted) in yes.iter().map(|text| (text, true)).chain(no.iter().map(|text| (text, false))) {
+                assert_eq!(parsed.matches(&labels(text)), wanted, "{selector:?} on {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_label_selector_is_refused_in_kubernetes_words() {
+        let requirement = "unable to parse requirement: ";
+        for (selector, wanted) in [
+            ("a===x", "unable to parse requirement: found '=', expected: identifier"),
+            ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+            ("!", "unable to parse requirement: found '', expected: identifier"),
+            ("!a=b", "found '=', expected: ',' or 'end of string'"),
+            ("=a", "found '=', expected: !, identifier, or 'end of string'"),
+            (",a", "found ',', expected: !, identifier, or 'end of string'"),
+            ("a,", "found '', expected: identifier after ','"),
+            ("a,,b", "found ',', expected: identifier after ','"),
+            ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+            ("a in b", "unable to parse requirement: found 'b' expected: '('"),
+            ("a in (", "unable to parse requirement: found '', expected: ',', ')' or identifier"),
+            ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
+            ("a in (b c)", "unable to parse requirement: found 'c', expected: ',' or ')'"),
+            ("a in (b,", "unable to parse requirement: found '', expected: ',', or identifier"),
+            (
+                "a>x",
+                "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value \
+                 must be an integer",
+            ),
+        ] {
+            assert_eq!(Selector::parse(selector).map_err(|e| e.to_string()), Err(wanted.into()), "{selector:?}");
+        }
+        for (selector, start, part) in [
+            ("-a=b", "<nil>: Invalid value: \"-a\": name part must consist of alphanumeric", "'MyName',  or 'my.name'"),
+            ("/a", "<nil>: Invalid value: \"/a\": prefix part must be non-empty", ""),
+            ("a=-b", "values[0][a]: Invalid value: \"-b\": a valid label must be an empty string", "'MyValue',  or"),
+            ("a in (b,*,c)", "values[0][a]: Invalid value: \"*\": a valid label", ""),
+        ] {
+            let error = Selector::parse(selector).expect_err(selector).to_string();
+            assert!(
+                error.starts_with(&format!("{requirement}{start}")) && error.contains(part),
+                "{selector:?}: {error}"
+            );
+        }
+    }
+}
