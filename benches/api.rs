@@ -14,8 +14,8 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wasmpod::Node;
+use wasmpod::apiserver::auth::Authorizer;
 use wasmpod::apiserver::credentials::Credentials;
-use wasmpod::apiserver::gate::Gate;
 use wasmpod::apiserver::{Api, router, server};
 use wasmpod::clock::Clock;
 use wasmpod::control::{Body as Object, Key, Preconditions, Update};
@@ -65,7 +65,7 @@ impl Bench {
                 ready: Vec::new(),
             };
             let tls = credentials.tls.clone();
-            let app = router(Arc::new(api), Arc::new(Gate { credentials, names: Vec::new() }));
+            let app = router(Arc::new(api), Arc::new(Authorizer { credentials, names: Vec::new() }));
             tokio::spawn(server::serve(listener, tls, app, CancellationToken::new(), Duration::ZERO));
             (node, Target { address, token })
         });

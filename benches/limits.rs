@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmpod::budget::{Account, Limits};
+use wasmpod::budget::{Account, AccountLimits};
 use wasmpod::clock::Clock;
 use wasmpod::files::Mounts;
 use wasmpod::images::Executable;
 use wasmpod::logs::Log;
 use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{Guests, Instance, Runtime, Stdio, World};
+use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, Runtime, Stdio};
 
 use super::figures::{Figure, percentile};
 use super::native::millis;
@@ -28,7 +28,7 @@ fn on_threads<T>(work: impl Future<Output = T>) -> T {
 async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
     let program = Executable::new(std::fs::read(guest("spin")).expect("the guest").into());
     let compiled = runtime.program(program.digest, &program.bytes).await.expect("it compiles");
-    let world = World {
+    let world = ContainerContext {
         runtime: runtime.clone(),
         name: "spin".into(),
         mounts: Arc::new(Mounts::new(None, &[], Vec::new())),
@@ -37,8 +37,8 @@ async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
         working_dir: "/".into(),
         clock: Clock::system(),
         account: account.clone(),
-        guests: Guests::new(),
-        instances: Guests::new(),
+        guests: InstanceSet::new(),
+        instances: InstanceSet::new(),
     };
     let mut instance = world.spawn(compiled, &["spin".into()], Stdio::Log(Log::new()));
     assert!(instance.begun().await);
@@ -55,7 +55,7 @@ fn process_time() -> u64 {
 /// measured by the whole process's clock, several by their threads'; the one that is farthest off is told.
 async fn measured(millis: u64, count: usize) -> f64 {
     let runtime = Runtime::new(None).expect("a runtime");
-    let limits = Limits { cpu_millis: Some(millis), ..Limits::NONE }.of_container();
+    let limits = AccountLimits { cpu_millis: Some(millis), ..AccountLimits::NONE }.of_container();
     let accounts: Vec<_> = (0..count).map(|_| Account::root(limits)).collect();
     let mut guests = Vec::new();
     for account in &accounts {
@@ -94,10 +94,10 @@ pub fn quota() -> Vec<Figure> {
 pub fn timers() -> Vec<Figure> {
     on_threads(async {
         let runtime = Runtime::new(None).expect("a runtime");
-        let account = Account::root(Limits::NONE);
+        let account = Account::root(AccountLimits::NONE);
         let mut guests = Vec::new();
         for _ in 0..8 {
-            guests.push(spin(&runtime, &account.child(Limits::NONE.of_container())).await);
+            guests.push(spin(&runtime, &account.child(AccountLimits::NONE.of_container())).await);
         }
         let mut late = Vec::new();
         for _ in 0..1000 {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret}
 use serde::de::DeserializeOwned;
 
 use crate::control::{Body, Reason, Resource, Status};
-use crate::model::{self, Notation, Sent, Unreadable, read_sent};
+use crate::model::{self, DecodeError, Decoded, TextFormat, decode_object};
 
 /// As large as a body may be on a real API server.
 const MOST: usize = 3 * 1024 * 1024;
@@ -55,12 +55,12 @@ async fn within_bounds(body: HttpBody) -> Result<Bytes, Status> {
 }
 
 /// In what a body of this media type is written; JSON where nothing is said.
-pub fn notation(media: Option<&str>) -> Result<Notation, Status> {
+pub fn notation(media: Option<&str>) -> Result<TextFormat, Status> {
     let name = media.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let refused = |message: &str| Err(Status::new(Reason::UnsupportedMediaType, message));
     match name.as_str() {
-        "" | "application/json" => Ok(Notation::Json),
-        "application/yaml" => Ok(Notation::Yaml),
+        "" | "application/json" => Ok(TextFormat::Json),
+        "application/yaml" => Ok(TextFormat::Yaml),
         "application/vnd.kubernetes.protobuf" => refused(
             "the body of the request is in protobuf, which is not read here yet: send application/json or \
              application/yaml, as kubectl does with -f FILE",
@@ -76,12 +76,12 @@ pub fn notation(media: Option<&str>) -> Result<Notation, Status> {
 pub async fn object<T: DeserializeOwned + Send + 'static>(
     version: &str,
     kind: &'static str,
-    notation: Notation,
+    notation: TextFormat,
     text: &Bytes,
-) -> Result<Sent<T>, Status> {
+) -> Result<Decoded<T>, Status> {
     let read = move |version: &str, text: &[u8]| match std::str::from_utf8(text) {
-        Ok(text) => read_sent::<T>(version, kind, notation, text),
-        Err(_) => Err(Unreadable::NoObject("it is no UTF-8".into())),
+        Ok(text) => decode_object::<T>(version, kind, notation, text),
+        Err(_) => Err(DecodeError::NoObject("it is no UTF-8".into())),
     };
     let read = if text.len() < LARGE {
         read(version, text)
@@ -96,9 +96,9 @@ pub async fn object<T: DeserializeOwned + Send + 'static>(
 pub async fn object_of_any<T: DeserializeOwned + Send + 'static>(
     versions: &[&str],
     kind: &'static str,
-    notation: Notation,
+    notation: TextFormat,
     text: &Bytes,
-) -> Result<Sent<T>, Status> {
+) -> Result<Decoded<T>, Status> {
     let (usual, others) = versions.split_first().unwrap_or((&"v1", &[]));
     let read = object(usual, kind, notation, text).await;
     for version in others.iter().filter(|_| read.is_err()) {
@@ -110,7 +110,7 @@ pub async fn object_of_any<T: DeserializeOwned + Send + 'static>(
 }
 
 /// Reads `text` as an object of `resource`.
-pub async fn stored_object(resource: Resource, notation: Notation, text: &Bytes) -> Result<Sent<Body>, Status> {
+pub async fn stored_object(resource: Resource, notation: TextFormat, text: &Bytes) -> Result<Decoded<Body>, Status> {
     match resource {
         Resource::PODS => stored::<Pod>(resource, notation, text).await,
         Resource::EVENTS => stored::<Event>(resource, notation, text).await,
@@ -124,14 +124,14 @@ pub async fn stored_object(resource: Resource, notation: Notation, text: &Bytes)
 
 async fn stored<T: DeserializeOwned + Send + 'static>(
     resource: Resource,
-    notation: Notation,
+    notation: TextFormat,
     text: &Bytes,
-) -> Result<Sent<Body>, Status>
+) -> Result<Decoded<Body>, Status>
 where
     Body: From<T>,
 {
-    let Sent { object, passed_over } = object::<T>("v1", resource.kind, notation, text).await?;
-    Ok(Sent { object: object.into(), passed_over })
+    let Decoded { object, ignored_fields: passed_over } = object::<T>("v1", resource.kind, notation, text).await?;
+    Ok(Decoded { object: object.into(), ignored_fields: passed_over })
 }
 
 /// Fields that were passed over, where the client wants to hear of none.
@@ -146,11 +146,11 @@ pub fn refuse_passed_over(kind: &str, fields: &[String]) -> Result<(), Status> {
 /// Where Kubernetes' kinds are registered, as its server calls the place.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 
-fn refusal(version: &str, kind: &str, unreadable: Unreadable) -> Status {
+fn refusal(version: &str, kind: &str, unreadable: DecodeError) -> Status {
     let cannot = |is: &str, of: &str, why: &str| format!("{is} in version {of:?} cannot be handled as a {kind}: {why}");
     let message = match unreadable {
-        Unreadable::NoObject(why) => format!("the object provided is unrecognized (must be of type {kind}): {why}"),
-        Unreadable::Other { version: of, kind: is } => {
+        DecodeError::NoObject(why) => format!("the object provided is unrecognized (must be of type {kind}): {why}"),
+        DecodeError::Other { version: of, kind: is } => {
             let short = of.rsplit('/').next().unwrap_or_default();
             let why = match model::is_known(&of, &is) {
                 true => format!("converting ({short}.{is}) to (core.{kind}): unknown conversion"),
@@ -158,7 +158,7 @@ fn refusal(version: &str, kind: &str, unreadable: Unreadable) -> Status {
             };
             cannot(&is, short, &why)
         }
-        Unreadable::Wrong(faults) => cannot(kind, version, &faults.join(", ")),
+        DecodeError::Wrong(faults) => cannot(kind, version, &faults.join(", ")),
     };
     Status::new(Reason::BadRequest, message)
 }
@@ -190,9 +190,9 @@ mod tests {
     #[test]
     fn media_types_say_how_to_read() {
         for (media, want) in [
-            (None, Ok(Notation::Json)),
-            (Some("application/json; charset=utf-8"), Ok(Notation::Json)),
-            (Some("Application/YAML"), Ok(Notation::Yaml)),
+            (None, Ok(TextFormat::Json)),
+            (Some("application/json; charset=utf-8"), Ok(TextFormat::Json)),
+            (Some("Application/YAML"), Ok(TextFormat::Yaml)),
             (Some("application/vnd.kubernetes.protobuf"), Err(415)),
             (Some("text/plain"), Err(415)),
         ] {
@@ -214,7 +214,7 @@ mod tests {
             ("apps/v1", "Deployment", "v1", "converting (v1.Deployment) to (core.Pod): unknown conversion".into()),
         ] {
             let text = format!("{{\"apiVersion\": \"{version}\", \"kind\": \"{kind}\"}}");
-            let refused = stored_object(Resource::PODS, Notation::Json, &text.into()).await.expect_err("no v1 Pod");
+            let refused = stored_object(Resource::PODS, TextFormat::Json, &text.into()).await.expect_err("no v1 Pod");
             let want = format!("{kind} in version \"{short}\" cannot be handled as a Pod: {why}");
             assert_eq!((refused.reason, refused.message), (Reason::BadRequest, want));
         }
@@ -223,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn large_objects_are_read_like_small_ones() {
         let text = format!("{{\"metadata\": {{\"name\": \"m\"}}, \"data\": {{\"a\": \"{}\"}}}}", "x".repeat(2 * LARGE));
-        let read = stored_object(Resource::CONFIG_MAPS, Notation::Json, &text.into()).await.expect("a ConfigMap");
+        let read = stored_object(Resource::CONFIG_MAPS, TextFormat::Json, &text.into()).await.expect("a ConfigMap");
         assert_eq!(read.object.metadata().name.as_deref(), Some("m"));
     }
 }

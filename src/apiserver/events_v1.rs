@@ -44,7 +44,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::control::{Draft, Key, Resource};
+    use crate::control::{Key, Resource, UnversionedObject};
 
     #[test]
     fn an_event_says_the_same_in_its_own_group() {
@@ -56,7 +56,8 @@ mod tests {
             "series": {"count": 2, "lastObservedTime": "2026-11-20T11:00:00.000000Z"},
         }))
         .expect("an event");
-        let stored = Draft::of(&core).expect("encodes").stamp(Key::of(Resource::EVENTS, "ns", "e"), 7);
+        let stored =
+            UnversionedObject::of(&core).expect("encodes").with_revision(Key::of(Resource::EVENTS, "ns", "e"), 7);
         let sent: Value = serde_json::from_slice(&encode(&stored).expect("converts")).expect("JSON");
         let wanted = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",

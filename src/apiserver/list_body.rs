@@ -83,13 +83,15 @@ mod tests {
     use k8s_openapi::api::core::v1::Pod;
 
     use super::*;
-    use crate::control::{Draft, Key};
+    use crate::control::{Key, UnversionedObject};
 
     fn objects(count: usize, padding: usize) -> Vec<Arc<Object>> {
         let object = |i: usize| {
             let mut pod = Pod::default();
             pod.metadata.annotations = Some([("x".to_string(), "y".repeat(padding))].into());
-            Arc::new(Draft::of(&pod).expect("a pod").stamp(Key::pod("ns", &i.to_string()), i as u64))
+            Arc::new(
+                UnversionedObject::of(&pod).expect("a pod").with_revision(Key::pod("ns", &i.to_string()), i as u64),
+            )
         };
         (0..count).map(object).collect()
     }

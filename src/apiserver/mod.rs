@@ -10,11 +10,11 @@
 
 pub mod accept;
 mod answer;
+pub mod auth;
 mod body;
 pub mod credentials;
 pub mod discovery;
 mod events_v1;
-pub mod gate;
 pub mod health;
 mod list_body;
 mod logs;

@@ -19,7 +19,7 @@ use super::openapi_paths::paths;
 use super::served::{self, Served};
 use crate::control::Resource;
 use crate::model::version;
-use crate::registry::merge::{self, Strategy};
+use crate::registry::merge::{self, PatchStrategy};
 
 /// One document.
 pub struct Document {
@@ -170,7 +170,7 @@ fn list(served: &Served, metadata: &Value) -> Value {
 }
 
 /// Tells clients how the list at `path` of type `of` merges, as patches to it will: they write patches by it.
-fn say_how_it_merges(schemas: &mut Map<String, Value>, of: &str, path: &str, strategy: Strategy) {
+fn say_how_it_merges(schemas: &mut Map<String, Value>, of: &str, path: &str, strategy: PatchStrategy) {
     let (step, rest) = path.split_once('.').unwrap_or((path, ""));
     let step = step.trim_end_matches("[]");
     let matches = |name: &str| match step.strip_prefix('*') {
@@ -186,9 +186,9 @@ fn say_how_it_merges(schemas: &mut Map<String, Value>, of: &str, path: &str, str
         }
         let Some(field) = field.as_object_mut() else { continue };
         match strategy {
-            Strategy::Replace => {}
-            Strategy::Set => drop(field.insert("x-kubernetes-patch-strategy".into(), "merge".into())),
-            Strategy::ByKey(key) => {
+            PatchStrategy::Replace => {}
+            PatchStrategy::Set => drop(field.insert("x-kubernetes-patch-strategy".into(), "merge".into())),
+            PatchStrategy::ByKey(key) => {
                 field.insert("x-kubernetes-patch-strategy".into(), "merge".into());
                 field.insert("x-kubernetes-patch-merge-key".into(), key.into());
             }

@@ -23,7 +23,7 @@ use crate::model::selector::{FieldSelector, Selector};
 const FUTURE: Duration = Duration::from_secs(3);
 
 /// What a request is about.
-pub struct Ask<'r> {
+pub struct ResourceRequest<'r> {
     /// Where it is.
     pub api: &'r Api,
     /// What kind of things.
@@ -36,7 +36,7 @@ pub struct Ask<'r> {
     pub accept: Option<&'r str>,
 }
 
-impl Ask<'_> {
+impl ResourceRequest<'_> {
     /// One object.
     pub async fn one(&self, name: &str) -> Result<Response, Status> {
         let form = self.form(Asked::Object)?;
@@ -76,7 +76,7 @@ impl Ask<'_> {
             resource_version: Some(revision.to_string()),
             continue_: next.map(|next| next.token()),
             // Kubernetes counts what is left only where no selector makes the count a guess.
-            remaining_item_count: i64::try_from(left).ok().filter(|left| *left > 0 && scope.is_whole()),
+            remaining_item_count: i64::try_from(left).ok().filter(|left| *left > 0 && scope.is_unfiltered()),
             ..ListMeta::default()
         };
         Ok((items, metadata))

@@ -13,7 +13,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::gate::{self, Gate};
+use super::auth::{self, Authorizer};
 use super::health::{self, Check};
 use super::request::{Params, Target};
 use super::{accept, answer, body, discovery, openapi, reads, representation, served, writes};
@@ -38,8 +38,8 @@ pub struct Api {
 /// Paths beside those of the API's versions, for `/`.
 const HEALTH: [&str; 6] = ["/healthz", "/healthz/ping", "/livez", "/livez/ping", "/readyz", "/readyz/ping"];
 
-/// Answers all requests that `gate` lets in.
-pub fn router(api: Arc<Api>, gate: Arc<Gate>) -> Router {
+/// Answers all requests that `authorizer` lets in.
+pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
     let mut router = Router::new();
     for endpoint in ["livez", "readyz", "healthz"] {
         let all = move |State(api): State<Arc<Api>>, request: Request| async move {
@@ -84,7 +84,7 @@ pub fn router(api: Arc<Api>, gate: Arc<Gate>) -> Router {
         .fallback(resource)
         .method_not_allowed_fallback(|| async { answer::refusal(&not_allowed()) })
         .with_state(api)
-        .layer(middleware::from_fn_with_state(gate, gate::check))
+        .layer(middleware::from_fn_with_state(authorizer, auth::check))
 }
 
 fn checks<'a>(api: &'a Api, endpoint: &str) -> &'a [Check] {
@@ -168,7 +168,7 @@ async fn answer_resource(api: &Api, request: &Parts, body: Bytes, warnings: &War
         None => None,
     };
     let params = Params::of(request.uri.query());
-    let ask = reads::Ask {
+    let ask = reads::ResourceRequest {
         api,
         served,
         namespace: target.namespace.as_deref(),
@@ -191,7 +191,7 @@ async fn answer_resource(api: &Api, request: &Parts, body: Bytes, warnings: &War
         return Err(not_allowed());
     }
     let media = header_text(&request.headers, &header::CONTENT_TYPE);
-    let change = writes::Change { ask, media, body, warnings: warnings.clone() };
+    let change = writes::WriteRequest { ask, media, body, warnings: warnings.clone() };
     let name = target.name.as_deref().unwrap_or_default();
     let below = below.map(|below| below.name);
     match (verb, below, writes::part(below)) {

@@ -11,22 +11,22 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::accept::Asked;
-use super::reads::Ask;
+use super::reads::ResourceRequest;
 use super::write_options::{DeleteRequest, Validation, WriteOptions};
 use super::{answer, body};
 use crate::control::{
-    Body, ControlPlane, Deleted, FieldValidation, Key, Object, Patch, PatchKind, Preconditions, Reason, Resource,
+    Body, ControlPlane, DeleteResult, FieldValidation, Key, Object, Patch, PatchKind, Preconditions, Reason, Resource,
     Status, Subresource, Update, Warnings,
 };
 use crate::model::pods;
+use crate::registry::field_support::{self, UnsupportedField};
 use crate::registry::identity;
 use crate::registry::pod::{app_armor, warnings};
-use crate::registry::support::{self, Finding};
 
 /// A request to change something.
-pub struct Change<'r> {
+pub struct WriteRequest<'r> {
     /// What is asked for, where, and in which form the answer is wanted.
-    pub ask: Ask<'r>,
+    pub ask: ResourceRequest<'r>,
     /// The body's media type.
     pub media: Option<&'r str>,
     /// The body.
@@ -47,7 +47,7 @@ struct Eviction {
 /// The part of an object that `name` stands for; `None` for what is no part of it.
 pub fn part(name: Option<&str>) -> Option<Subresource> {
     match name {
-        None => Some(Subresource::Whole),
+        None => Some(Subresource::None),
         Some("status") => Some(Subresource::Status),
         Some("resize") => Some(Subresource::Resize),
         Some("ephemeralcontainers") => Some(Subresource::EphemeralContainers),
@@ -55,7 +55,7 @@ pub fn part(name: Option<&str>) -> Option<Subresource> {
     }
 }
 
-impl Change<'_> {
+impl WriteRequest<'_> {
     /// Stores a new object.
     pub async fn create(&self) -> Result<Response, Status> {
         let options = WriteOptions::of("CreateOptions", &self.ask.params)?;
@@ -114,9 +114,9 @@ impl Change<'_> {
         let form = self.ask.form(Asked::Object)?;
         let DeleteRequest { options, dry_run } = DeleteRequest::of(&self.ask.params, self.media, &self.body).await?;
         match self.control(dry_run).delete(&self.ask.key(name), options).await? {
-            Deleted::Marked(object) => form.one(&object),
-            Deleted::Gone(object) if object.key.resource == Resource::PODS => form.one(&object),
-            Deleted::Gone(object) => Ok(success(StatusCode::OK, Some(&object))),
+            DeleteResult::Marked(object) => form.one(&object),
+            DeleteResult::Removed(object) if object.key.resource == Resource::PODS => form.one(&object),
+            DeleteResult::Removed(object) => Ok(success(StatusCode::OK, Some(&object))),
         }
     }
 
@@ -228,8 +228,8 @@ impl Change<'_> {
         let mut sent = body::stored_object(resource, body::notation(self.media)?, &self.body).await?;
         match validation {
             Validation::Ignore => {}
-            Validation::Warn => self.warnings.add(sent.passed_over),
-            Validation::Strict => body::refuse_passed_over(resource.kind, &sent.passed_over)?,
+            Validation::Warn => self.warnings.add(sent.ignored_fields),
+            Validation::Strict => body::refuse_passed_over(resource.kind, &sent.ignored_fields)?,
         }
         if let Some(owners) = &mut sent.object.metadata_mut().owner_references {
             let twins = identity::drop_twins(owners, |owner| owner.uid.clone(), identity::Moment::Sent);
@@ -254,7 +254,7 @@ impl Change<'_> {
     /// Nothing is silently ignored: what can't be done here is refused, what has no effect is told.
     fn judge(&self, pod: &Pod) -> Result<(), Status> {
         let mut inert = Vec::new();
-        for Finding { field, state } in support::judge(pod) {
+        for UnsupportedField { field, state } in field_support::check(pod) {
             let told = format!("{field}: {state}");
             if state.refuses() {
                 return Err(Status::forbidden("pods", pods::name(pod), told));

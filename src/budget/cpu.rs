@@ -74,7 +74,7 @@ impl Cpu {
 
     pub(super) fn set(&self, millis: Option<u64>, weight: u64) {
         let quota = millis.map_or(UNBOUNDED, |millis| millis.max(1));
-        self.weight.store(weight.max(super::LEAST_WEIGHT), Relaxed);
+        self.weight.store(weight.max(super::MIN_WEIGHT), Relaxed);
         if self.quota.swap(quota, Relaxed) != quota {
             // What was owed was counted by the old quota.
             self.paid_until.store(0, Relaxed);

@@ -25,11 +25,11 @@ pub const DEFAULT_MEMORY: u64 = 4 << 30;
 /// Instances that a container without a limit may run side by side: its program, probes, hooks, exec.
 pub const DEFAULT_INSTANCES: u64 = 1024;
 /// The least weight, that of whoever requests no processor time (Kubernetes' least CPU shares).
-pub const LEAST_WEIGHT: u64 = 2;
+pub const MIN_WEIGHT: u64 = 2;
 
 /// What an account may hold and use. `None` bounds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct AccountLimits {
     /// Bytes of linear memory.
     pub memory: Option<u64>,
     /// Processor time, in thousandths of a processor.
@@ -40,13 +40,14 @@ pub struct Limits {
     pub instances: Option<u64>,
 }
 
-impl Limits {
+impl AccountLimits {
     /// No limits: for accounts whose children are bounded.
-    pub const NONE: Limits = Limits { memory: None, cpu_millis: None, cpu_weight: LEAST_WEIGHT, instances: None };
+    pub const NONE: AccountLimits =
+        AccountLimits { memory: None, cpu_millis: None, cpu_weight: MIN_WEIGHT, instances: None };
 
     /// A container's limits: what it does not bound gets the default maxima.
-    pub fn of_container(self) -> Limits {
-        Limits {
+    pub fn of_container(self) -> AccountLimits {
+        AccountLimits {
             memory: self.memory.or(Some(DEFAULT_MEMORY)),
             instances: self.instances.or(Some(DEFAULT_INSTANCES)),
             ..self
@@ -56,7 +57,7 @@ impl Limits {
 
 /// The weight of a request of `millis` thousandths of a processor: Kubernetes' CPU shares.
 pub fn weight(millis: u64) -> u64 {
-    (millis.saturating_mul(1024) / 1000).max(LEAST_WEIGHT)
+    (millis.saturating_mul(1024) / 1000).max(MIN_WEIGHT)
 }
 
 /// What is held for as long as its charge lives.
@@ -71,7 +72,7 @@ pub enum Resource {
 /// A charge that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the limit of {limit} is reached")]
-pub struct Refused {
+pub struct LimitExceeded {
     /// Of what there is not enough.
     pub resource: Resource,
     /// How far above the account that was asked the limit stands: 0 is its own, 1 its parent's.
@@ -134,22 +135,22 @@ pub struct Account {
 
 impl Account {
     /// An account with none above it.
-    pub fn root(limits: Limits) -> Arc<Account> {
+    pub fn root(limits: AccountLimits) -> Arc<Account> {
         Account::new(None, limits)
     }
 
     /// An account whose every charge is one of this account, too.
-    pub fn child(self: &Arc<Account>, limits: Limits) -> Arc<Account> {
+    pub fn child(self: &Arc<Account>, limits: AccountLimits) -> Arc<Account> {
         Account::new(Some(self.clone()), limits)
     }
 
-    fn new(parent: Option<Arc<Account>>, limits: Limits) -> Arc<Account> {
+    fn new(parent: Option<Arc<Account>>, limits: AccountLimits) -> Arc<Account> {
         let (memory, instances) = (Held::new(limits.memory), Held::new(limits.instances));
         Arc::new(Account { parent, memory, instances, cpu: Cpu::new(limits.cpu_millis, limits.cpu_weight) })
     }
 
     /// Changes the limits, of what runs, too: what holds more than it now may keeps it and gets no more.
-    pub fn set_limits(&self, limits: Limits) {
+    pub fn set_limits(&self, limits: AccountLimits) {
         self.memory.limit.store(limits.memory.unwrap_or(u64::MAX), Relaxed);
         self.instances.limit.store(limits.instances.unwrap_or(u64::MAX), Relaxed);
         self.cpu.set(limits.cpu_millis, limits.cpu_weight);
@@ -166,7 +167,7 @@ impl Account {
     }
 
     /// Takes `amount` of `resource`, here and on every account above, or nothing at all.
-    pub fn charge(self: &Arc<Account>, resource: Resource, amount: u64) -> Result<Charge, Refused> {
+    pub fn charge(self: &Arc<Account>, resource: Resource, amount: u64) -> Result<Charge, LimitExceeded> {
         let mut charge = Charge { account: self.clone(), resource, amount: 0 };
         charge.grow(amount)?;
         Ok(charge)
@@ -196,11 +197,11 @@ pub struct Charge {
 impl Charge {
     /// Takes `more`, or nothing. Of charges that race for what a parent has left, one may be refused
     /// that would have fitted after the other was: both were at a limit.
-    pub fn grow(&mut self, more: u64) -> Result<(), Refused> {
+    pub fn grow(&mut self, more: u64) -> Result<(), LimitExceeded> {
         for (above, account) in self.account.upwards().enumerate() {
             if let Err(limit) = account.held(self.resource).take(more) {
                 self.account.upwards().take(above).for_each(|taken| taken.held(self.resource).give_back(more));
-                return Err(Refused { resource: self.resource, above, limit });
+                return Err(LimitExceeded { resource: self.resource, above, limit });
             }
         }
         self.account.upwards().for_each(|account| account.held(self.resource).settle());

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Account, Charge, LEAST_WEIGHT, Limits, PERIOD, Refused, Resource, weight};
+use super::{Account, AccountLimits, Charge, LimitExceeded, MIN_WEIGHT, PERIOD, Resource, weight};
 
-fn memory(limit: u64) -> Limits {
-    Limits { memory: Some(limit), ..Limits::NONE }
+fn memory(limit: u64) -> AccountLimits {
+    AccountLimits { memory: Some(limit), ..AccountLimits::NONE }
 }
 
-fn quota(millis: u64) -> Limits {
-    Limits { cpu_millis: Some(millis), ..Limits::NONE }
+fn quota(millis: u64) -> AccountLimits {
+    AccountLimits { cpu_millis: Some(millis), ..AccountLimits::NONE }
 }
 
 #[test]
@@ -20,10 +20,10 @@ fn a_charge_is_taken_at_all_levels_or_at_none_and_tells_which_refused() {
     let pod = node.child(memory(60));
     let (one, two) = (pod.child(memory(50)), pod.child(memory(50)));
     let held = one.charge(Resource::Memory, 40).expect("it fits");
-    let refused = |above, limit| Refused { resource: Resource::Memory, above, limit };
+    let refused = |above, limit| LimitExceeded { resource: Resource::Memory, above, limit };
     assert_eq!(one.charge(Resource::Memory, 11).err(), Some(refused(0, 50)));
     assert_eq!(two.charge(Resource::Memory, 21).err(), Some(refused(1, 60)));
-    let other = node.child(Limits::NONE).charge(Resource::Memory, 60).expect("the node has room");
+    let other = node.child(AccountLimits::NONE).charge(Resource::Memory, 60).expect("the node has room");
     assert_eq!(two.charge(Resource::Memory, 1).err(), Some(refused(2, 100)));
     assert_eq!((node.usage().memory, pod.usage().memory, two.usage().memory), (100, 40, 0));
     drop((held, other));
@@ -48,7 +48,7 @@ fn requests_weigh_as_kubernetes_cpu_shares() {
     for (millis, shares) in [(0, 2), (1, 2), (2, 2), (100, 102), (250, 256), (1000, 1024), (4000, 4096)] {
         assert_eq!(weight(millis), shares, "{millis}m");
     }
-    assert_eq!(LEAST_WEIGHT, 2);
+    assert_eq!(MIN_WEIGHT, 2);
 }
 
 /// What a guest that computes whenever it may gets in `periods`, looked at once per `tick`.
@@ -83,7 +83,7 @@ fn a_quota_is_kept_in_the_mean_however_late_its_guest_is_looked_at() {
 #[test]
 fn a_pods_quota_holds_for_its_containers_together_and_debts_can_be_forgiven() {
     let pod = Account::root(quota(100));
-    let (one, two) = (pod.child(Limits::NONE), pod.child(Limits::NONE));
+    let (one, two) = (pod.child(AccountLimits::NONE), pod.child(AccountLimits::NONE));
     assert!(one.has_quota());
     let now = 50 * PERIOD;
     // More than two periods' worth: accounts begin their periods at different times.
@@ -94,7 +94,7 @@ fn a_pods_quota_holds_for_its_containers_together_and_debts_can_be_forgiven() {
     assert_eq!(two.exhausted_until(now), None);
     one.used_cpu(PERIOD, now);
     assert!(one.exhausted_until(now).is_some_and(|until| until >= now + 8 * PERIOD));
-    pod.set_limits(Limits::NONE);
+    pod.set_limits(AccountLimits::NONE);
     assert_eq!(one.exhausted_until(now), None);
     assert!(!one.has_quota());
 }
@@ -177,11 +177,11 @@ proptest! {
 
 #[test]
 fn a_fork_of_attempts_under_limits_never_exceeds_them() {
-    let pod = Account::root(Limits { instances: Some(50), ..memory(1000) });
+    let pod = Account::root(AccountLimits { instances: Some(50), ..memory(1000) });
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                let container = pod.child(Limits { instances: Some(10), ..memory(300) });
+                let container = pod.child(AccountLimits { instances: Some(10), ..memory(300) });
                 for round in 0..2000_u64 {
                     let mut held = Vec::new();
                     for i in 0..20 {

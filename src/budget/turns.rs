@@ -109,10 +109,10 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Limits;
+    use crate::budget::AccountLimits;
 
     fn weigh(weight: u64) -> Arc<Account> {
-        Account::root(Limits { cpu_weight: weight, ..Limits::NONE })
+        Account::root(AccountLimits { cpu_weight: weight, ..AccountLimits::NONE })
     }
 
     /// What each of the guests gets of one thread: they go round, and who passes uses nothing. A tick is

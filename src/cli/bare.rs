@@ -7,19 +7,19 @@ use anyhow::Context;
 use tokio::time::Instant;
 
 use super::args::{RunArgs, Until, variable};
+use super::desired::GRACE;
 use super::exit::{Outcome, bad_input};
 use super::progress::{at, watched};
 use super::report;
 use super::signals::Signals;
-use super::wanted::GRACE;
 use super::watching::Watching;
-use crate::budget::{Account, Limits};
+use crate::budget::{Account, AccountLimits};
 use crate::clock::Clock;
 use crate::embedded;
 use crate::files::{Mount, Mounts};
 use crate::images::{Executable, Images, Stamp, stamp};
 use crate::network::{Endpoint, PodNetwork};
-use crate::runtime::{Exit, Guests, Instance, Program, Runtime, Stdio, World};
+use crate::runtime::{ContainerContext, Exit, Instance, InstanceSet, Program, Runtime, Stdio};
 
 /// Runs the program to its end; its exit code is ours. With `--watch` again whenever it has changed.
 pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
@@ -43,7 +43,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
     let deadline = args.timeout.map(|timeout| tokio::time::Instant::now() + timeout);
     loop {
-        let world = World {
+        let world = ContainerContext {
             runtime: engine.clone(),
             name: name.clone(),
             mounts: mounts.clone(),
@@ -52,9 +52,9 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
             env: env.clone(),
             working_dir: "/".into(),
             clock: Clock::system().faster(args.speed),
-            account: Account::root(Limits::NONE.of_container()),
-            guests: Guests::new(),
-            instances: Guests::new(),
+            account: Account::root(AccountLimits::NONE.of_container()),
+            guests: InstanceSet::new(),
+            instances: InstanceSet::new(),
         };
         let instance = world.spawn(program, &command.argv, Stdio::Inherit);
         match to_the_end(instance, &name, deadline, &mut signals, renewal.as_mut()).await {
@@ -98,12 +98,12 @@ async fn to_the_end(
             }
             signal = signals.next() => {
                 // Once asks, twice kills.
-                if asked.replace(signal).is_some() { control.kill() } else { control.ask_to_exit("SIGTERM") }
+                if asked.replace(signal).is_some() { control.kill() } else { control.terminate("SIGTERM") }
             }
             program = next_program(&mut renewal), if asked.is_none() => {
                 if newer.replace(program).is_none() {
                     tell!("{name} changed: running it again");
-                    control.ask_to_exit("SIGTERM");
+                    control.terminate("SIGTERM");
                     kill_at = Some(Instant::now() + GRACE);
                 }
             }

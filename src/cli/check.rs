@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::control::Cause;
 use crate::model::{Fault, Object, Rule, Template, restart_policies, template};
-use crate::registry::support::{self, Finding, State};
+use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::{config_map, pod, secret};
 
 /// Every fault of an object of a manifest, its `number`th: those that the API would find, and
@@ -62,15 +62,15 @@ pub fn faults(pod: &Pod, number: usize) -> Vec<Fault> {
         Err(status) if status.causes.is_empty() => vec![fault(Rule::Invalid, String::new(), status.message)],
         Err(status) => invalid(status.causes, number).collect(),
     };
-    for Finding { field, state } in support::judge(pod) {
+    for UnsupportedField { field, state } in field_support::check(pod) {
         // What is wrong altogether need not be told twice.
         if found.iter().any(|fault| fault.rule == Rule::Invalid && fault.path == field) {
             continue;
         }
         let rule = match state {
-            State::Refused(_) => Rule::Unsupported,
-            State::NotYet(_) => Rule::NotYet,
-            State::Enforced | State::Inert(_) | State::NotEnforced(_) => Rule::NoEffect,
+            FieldSupport::Refused(_) => Rule::Unsupported,
+            FieldSupport::NotYet(_) => Rule::NotYet,
+            FieldSupport::Enforced | FieldSupport::Inert(_) | FieldSupport::NotEnforced(_) => Rule::NoEffect,
         };
         found.push(fault(rule, field, state.to_string()));
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::args::ExplainArgs;
 use super::exit::{Outcome, bad_input};
 use crate::model::{Kind, names, of_resource, schema};
-use crate::registry::support;
+use crate::registry::field_support;
 
 /// Prints what is asked for.
 pub fn main(args: &ExplainArgs) -> anyhow::Result<Outcome> {
@@ -144,7 +144,7 @@ impl Field {
         let in_pod = path.strip_prefix(template).map(|path| path.trim_start_matches('.'));
         match in_pod.filter(|path| template.is_empty() || !path.is_empty()) {
             Some("") => "works as in Kubernetes".into(),
-            Some(path) => support::of(path).map_or_else(|| "is unknown".into(), |state| state.to_string()),
+            Some(path) => field_support::of(path).map_or_else(|| "is unknown".into(), |state| state.to_string()),
             None if self.kind == Kind::CronJob => "is checked as to its form; it can't be run yet".into(),
             None => "`run` runs one pod of its template".into(),
         }

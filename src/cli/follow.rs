@@ -14,7 +14,7 @@ use crate::node::Handle;
 
 /// A pod as it was last seen.
 #[derive(Clone)]
-pub struct Seen {
+pub struct ObservedPod {
     pub object: Arc<Object>,
     pub pod: Arc<Pod>,
     /// Removed from the control plane.
@@ -29,7 +29,7 @@ pub struct Source {
 }
 
 /// What a follower tells.
-pub enum Happening {
+pub enum RunEvent {
     Pod(Key),
     Log(Arc<Source>, Vec<Entry>),
     /// A pod was warned of something that its state does not show.
@@ -39,7 +39,7 @@ pub enum Happening {
 type LogStream = BoxStream<'static, (Arc<Source>, Vec<Entry>)>;
 
 /// See the module's documentation.
-pub struct Follower {
+pub struct PodWatcher {
     control: Arc<dyn ControlPlane>,
     handle: Handle,
     watch: WatchStream,
@@ -47,19 +47,19 @@ pub struct Follower {
     events: Option<WatchStream>,
     /// Changes found by listing, not told yet.
     changed: VecDeque<Key>,
-    pods: BTreeMap<Key, Seen>,
+    pods: BTreeMap<Key, ObservedPod>,
     logs: SelectAll<LogStream>,
     /// Attempts whose logs are followed.
     followed: HashSet<String>,
 }
 
-impl Follower {
+impl PodWatcher {
     /// Follows all pods that will be created.
-    pub async fn start(control: &Arc<dyn ControlPlane>, handle: Handle) -> anyhow::Result<Follower> {
+    pub async fn start(control: &Arc<dyn ControlPlane>, handle: Handle) -> anyhow::Result<PodWatcher> {
         let list = control.list(&Scope::all(Resource::PODS)).await?;
         let watch = control.watch(&Scope::all(Resource::PODS), list.revision).await?;
         let events = control.watch(&Scope::all(Resource::EVENTS), list.revision).await?;
-        Ok(Follower {
+        Ok(PodWatcher {
             control: control.clone(),
             handle,
             watch,
@@ -71,19 +71,19 @@ impl Follower {
         })
     }
 
-    pub fn pods(&self) -> impl Iterator<Item = &Seen> {
+    pub fn pods(&self) -> impl Iterator<Item = &ObservedPod> {
         self.pods.values()
     }
 
-    pub fn pod(&self, key: &Key) -> Option<&Seen> {
+    pub fn pod(&self, key: &Key) -> Option<&ObservedPod> {
         self.pods.get(key)
     }
 
     /// The next thing that happens. Cancel-safe.
-    pub async fn next(&mut self) -> anyhow::Result<Happening> {
+    pub async fn next(&mut self) -> anyhow::Result<RunEvent> {
         loop {
             if let Some(key) = self.changed.pop_front() {
-                return Ok(Happening::Pod(key));
+                return Ok(RunEvent::Pod(key));
             }
             tokio::select! {
                 // States first, so that an attempt is known before its last lines are told.
@@ -92,7 +92,7 @@ impl Follower {
                     Some(Ok(WatchEvent::Change(kind, object))) => {
                         let key = object.key.clone();
                         self.see(object, kind)?;
-                        return Ok(Happening::Pod(key));
+                        return Ok(RunEvent::Pod(key));
                     }
                     Some(Ok(WatchEvent::Bookmark(_))) => {}
                     // It fell behind what the store remembers.
@@ -100,11 +100,11 @@ impl Follower {
                     Some(Err(status)) => return Err(status.into()),
                     None => self.list_again().await?,
                 },
-                Some((source, entries)) = self.logs.next() => return Ok(Happening::Log(source, entries)),
+                Some((source, entries)) = self.logs.next() => return Ok(RunEvent::Log(source, entries)),
                 event = next_event(&mut self.events) => match event {
                     Some(Ok(WatchEvent::Change(ChangeKind::Added, object))) => {
                         if let Some(warning) = object.decode().ok().and_then(|event| warning(&event)) {
-                            return Ok(Happening::Warning(warning));
+                            return Ok(RunEvent::Warning(warning));
                         }
                     }
                     Some(Ok(_)) => {}
@@ -145,7 +145,7 @@ impl Follower {
                 self.follow_log(&pod, &status.name, id);
             }
         }
-        let seen = Seen { object, pod, gone: kind == ChangeKind::Deleted };
+        let seen = ObservedPod { object, pod, gone: kind == ChangeKind::Deleted };
         self.pods.insert(seen.object.key.clone(), seen);
         Ok(())
     }

@@ -33,7 +33,7 @@ pub async fn store(control: &dyn ControlPlane, configs: Vec<Body>) -> Result<(),
         let key = Key::of(body.resource(), &namespace, body.metadata().name.as_deref().unwrap_or_default());
         match control.create(body.clone()).await {
             Err(status) if status.reason == Reason::AlreadyExists => {
-                let update = Update::Replace { body, subresource: Subresource::Whole };
+                let update = Update::Replace { body, subresource: Subresource::None };
                 control.update(&key, update, Preconditions::default()).await?;
             }
             created => _ = created?,

@@ -13,7 +13,7 @@ use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchron
 use crossterm::{execute, queue};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::follow::Follower;
+use super::follow::PodWatcher;
 use super::report;
 use crate::clock::Clock;
 use crate::model::{duration, outcome, pods};
@@ -39,7 +39,7 @@ impl Live {
     }
 
     /// Paints the containers' states if they have changed.
-    pub fn states(&mut self, follower: &Follower) {
+    pub fn states(&mut self, follower: &PodWatcher) {
         let mut states = Vec::new();
         for seen in follower.pods() {
             let statuses = outcome::statuses(&seen.pod);

@@ -14,6 +14,7 @@ mod changes;
 mod check;
 mod client;
 mod describe;
+mod desired;
 mod documents;
 mod exit;
 mod explain;
@@ -36,7 +37,6 @@ mod source;
 mod state;
 mod tabs;
 mod validate;
-mod wanted;
 mod watching;
 
 use std::io::IsTerminal;

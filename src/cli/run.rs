@@ -12,16 +12,16 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::args::{Output, RunArgs, Until};
 use super::bare;
 use super::changes::{Change, Changes};
+use super::desired::Pods;
 use super::exit::{Outcome, bad_input};
-use super::follow::{Follower, Happening, Seen};
+use super::follow::{ObservedPod, PodWatcher, RunEvent};
 use super::input::{self, Input};
 use super::junit::Junit;
 use super::programs;
 use super::progress::at;
 use super::report;
-use super::show::Show;
+use super::show::RunOutput;
 use super::signals::Signals;
-use super::wanted::Pods;
 use crate::clock::Clock;
 use crate::control::{ControlPlane, DeleteOptions, Reason};
 use crate::embedded::{self, Node};
@@ -90,8 +90,8 @@ async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<O
         false => None,
     };
     let mut run = Run {
-        show: Show::new(args.output.is_some(), clock),
-        follower: Follower::start(node.control(), node.handle().clone()).await?,
+        show: RunOutput::new(args.output.is_some(), clock),
+        follower: PodWatcher::start(node.control(), node.handle().clone()).await?,
         control: node.control().clone(),
         handle: node.handle().clone(),
         pods: Pods::default(),
@@ -132,8 +132,8 @@ pub struct Run {
     pub(super) control: Arc<dyn ControlPlane>,
     pub(super) handle: Handle,
     pub(super) images: Arc<Images>,
-    pub(super) follower: Follower,
-    pub(super) show: Show,
+    pub(super) follower: PodWatcher,
+    pub(super) show: RunOutput,
     pub(super) pods: Pods,
     /// With `--watch`.
     changes: Option<Changes>,
@@ -177,7 +177,7 @@ impl Run {
             tokio::select! {
                 happening = self.follower.next() => {
                     let happening = happening?;
-                    let pod = if let Happening::Pod(key) = &happening { Some(key.clone()) } else { None };
+                    let pod = if let RunEvent::Pod(key) = &happening { Some(key.clone()) } else { None };
                     self.tell(happening)?;
                     let Some(key) = pod else { continue };
                     if self.follower.pod(&key).is_some_and(|seen| seen.gone) {
@@ -202,11 +202,11 @@ impl Run {
         }
     }
 
-    fn tell(&mut self, happening: Happening) -> anyhow::Result<()> {
+    fn tell(&mut self, happening: RunEvent) -> anyhow::Result<()> {
         match happening {
-            Happening::Warning(words) => self.show.note(&words),
-            Happening::Pod(key) => self.show.pod(&self.follower, &key),
-            Happening::Log(source, entries) => {
+            RunEvent::Warning(words) => self.show.note(&words),
+            RunEvent::Pod(key) => self.show.pod(&self.follower, &key),
+            RunEvent::Log(source, entries) => {
                 if let Some(junit) = &mut self.junit {
                     junit.log(&source, &entries);
                 }
@@ -219,8 +219,8 @@ impl Run {
     /// The outcome, as soon as there is one.
     fn verdict(&mut self) -> Option<Outcome> {
         // What has gone comes back, or was given up, when files are watched.
-        let counts = |seen: &&Seen| !self.args.watch || (!seen.gone && self.pods.contain(&seen.object.key));
-        let pods: Vec<&Seen> = self.follower.pods().filter(counts).collect();
+        let counts = |seen: &&ObservedPod| !self.args.watch || (!seen.gone && self.pods.contain(&seen.object.key));
+        let pods: Vec<&ObservedPod> = self.follower.pods().filter(counts).collect();
         if pods.len() < self.pods.count() || self.pods.are_moving() {
             return None;
         }
@@ -280,7 +280,7 @@ impl Run {
 
     fn print_objects(&self) -> anyhow::Result<()> {
         let Some(format) = self.args.output else { return Ok(()) };
-        let read = |seen: &Seen| serde_json::from_slice::<serde_json::Value>(&seen.object.json);
+        let read = |seen: &ObservedPod| serde_json::from_slice::<serde_json::Value>(&seen.object.json);
         let mut items = self.follower.pods().map(read).collect::<Result<Vec<_>, _>>()?;
         let object = match items.len() {
             1 => items.remove(0),
@@ -302,7 +302,7 @@ async fn next_change(changes: &mut Option<Changes>) -> Change {
     }
 }
 
-fn is_live(seen: &Seen) -> bool {
+fn is_live(seen: &ObservedPod) -> bool {
     !seen.gone && !pods::is_terminal(&seen.pod)
 }
 

@@ -20,8 +20,8 @@ use super::input::{self, Input};
 use super::limits;
 use super::signals::Signals;
 use super::state::State;
+use crate::apiserver::auth::Authorizer;
 use crate::apiserver::credentials::{Credentials, server_url};
-use crate::apiserver::gate::Gate;
 use crate::apiserver::health::Check;
 use crate::apiserver::{Api, router, server};
 use crate::clock::Clock;
@@ -32,7 +32,7 @@ use crate::images::Images;
 use crate::logs::Spool;
 use crate::model::pods;
 use crate::node::Handle;
-use crate::runtime::{CacheFolders, Runtime};
+use crate::runtime::{CacheDirectories, Runtime};
 
 /// Serves until a signal ends it.
 pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
@@ -74,7 +74,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let mut node = Node::builder().name(&name).images(images.clone()).clock(clock).log_folder(logs);
     if args.state_dir.is_some() {
         // A folder that was named holds all: there may be no other that can be written.
-        let folders = CacheFolders { cache: state.folder().join("cache"), state: state.folder().into() };
+        let folders = CacheDirectories { cache: state.folder().join("cache"), state: state.folder().into() };
         node = node.engine(Runtime::new(Some(folders))?);
     }
     if let Some(most) = args.max_container_restart_period {
@@ -100,7 +100,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
         ready: vec![Check::ping(), ready(ending.clone())],
     };
     let end = CancellationToken::new();
-    let app = router(Arc::new(api), Arc::new(Gate { credentials: credentials.clone(), names }));
+    let app = router(Arc::new(api), Arc::new(Authorizer { credentials: credentials.clone(), names }));
     let mut server = tokio::spawn(server::serve(listener, credentials.tls.clone(), app, end.clone(), LAST_ANSWERS));
 
     announce(&name, address, &kubeconfig);

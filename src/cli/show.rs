@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
-use super::follow::{Follower, Seen, Source};
+use super::follow::{ObservedPod, PodWatcher, Source};
 use super::live::Live;
 use super::plain;
 use super::report;
@@ -14,7 +14,7 @@ use crate::logs::Entry;
 use crate::model::{outcome, pods};
 
 /// Where and how a run is shown.
-pub struct Show {
+pub struct RunOutput {
     view: View,
     /// Final objects go to standard output, so logs keep away from it.
     stdout_is_taken: bool,
@@ -30,18 +30,18 @@ enum View {
     Live(Live),
 }
 
-impl Show {
+impl RunOutput {
     /// A live view where both outputs are a terminal, else plain lines. Ages are told by `clock`.
-    pub fn new(stdout_is_taken: bool, clock: Clock) -> Show {
+    pub fn new(stdout_is_taken: bool, clock: Clock) -> RunOutput {
         let terminal = io::stdout().is_terminal() && io::stderr().is_terminal() && !stdout_is_taken;
         let capable = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = terminal && capable && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let view = if terminal && capable { View::Live(Live::new(colour, clock)) } else { View::Plain };
-        Show { view, stdout_is_taken, colour, told: BTreeMap::new(), troubles: BTreeSet::new() }
+        RunOutput { view, stdout_is_taken, colour, told: BTreeMap::new(), troubles: BTreeSet::new() }
     }
 
     /// A pod has changed.
-    pub fn pod(&mut self, follower: &Follower, key: &Key) {
+    pub fn pod(&mut self, follower: &PodWatcher, key: &Key) {
         if let Some(seen) = follower.pod(key) {
             self.tell_troubles(seen);
         }
@@ -56,7 +56,7 @@ impl Show {
     }
 
     /// Time has passed.
-    pub fn tick(&mut self, follower: &Follower) {
+    pub fn tick(&mut self, follower: &PodWatcher) {
         if let View::Live(live) = &mut self.view {
             live.states(follower);
         }
@@ -91,9 +91,9 @@ impl Show {
     }
 
     /// Why containers wait that can't start, once for each reason.
-    fn tell_troubles(&mut self, seen: &Seen) {
+    fn tell_troubles(&mut self, seen: &ObservedPod) {
         for status in outcome::statuses(&seen.pod) {
-            let Some(trouble) = outcome::trouble(status) else { continue };
+            let Some(trouble) = outcome::waiting_problem(status) else { continue };
             if self.troubles.insert((seen.object.key.clone(), trouble.to_string())) {
                 self.note(&format!("{}/{} waits: {trouble}", pods::name(&seen.pod), status.name));
             }
@@ -101,7 +101,7 @@ impl Show {
     }
 
     /// In plain form each new state of a container is a line on standard error.
-    fn tell_changes(&mut self, seen: &Seen) {
+    fn tell_changes(&mut self, seen: &ObservedPod) {
         let key = &seen.object.key;
         let phase = if seen.gone { "gone".to_string() } else { pods::phase(&seen.pod).to_string() };
         let mut changes = Vec::new();

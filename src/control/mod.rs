@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 use crate::model::selector::{FieldSelector, Selector};
 
 pub use body::Body;
-pub use object::{Draft, Key, Object, Resource};
+pub use object::{Key, Object, Resource, UnversionedObject};
 pub use patch::{FieldValidation, Patch, PatchKind, Warnings};
 pub use status::{Cause, Details, Reason, Status};
 
@@ -50,7 +50,7 @@ impl Scope {
     }
 
     /// Whether neither labels nor fields narrow it.
-    pub fn is_whole(&self) -> bool {
+    pub fn is_unfiltered(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
     }
 }
@@ -92,7 +92,7 @@ pub type WatchStream = BoxStream<'static, Result<WatchEvent, Status>>;
 pub enum Subresource {
     /// All but the status.
     #[default]
-    Whole,
+    None,
     /// `status`: what is observed.
     Status,
     /// `resize`: the resources of containers that run.
@@ -147,11 +147,11 @@ pub struct DeleteOptions {
 
 /// What became of a deletion.
 #[derive(Debug, Clone)]
-pub enum Deleted {
+pub enum DeleteResult {
     /// Marked; its node ends it and deletes it for good.
     Marked(Arc<Object>),
     /// Gone.
-    Gone(Arc<Object>),
+    Removed(Arc<Object>),
 }
 
 /// The Kubernetes API's verbs. Every answer is a stored object or a [`Status`].
@@ -187,7 +187,7 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// Marks an object for its node to end, or removes it at once where no node has work with it.
     /// 404 `NotFound` where there is none, 409 `Conflict` where the preconditions do not hold.
-    fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>>;
+    fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<DeleteResult, Status>>;
 
     /// The same control plane for requests that are only tried (`dryRun=All`): they are judged and answered as
     /// ever, and nothing is stored. A new object's answer has no revision.

@@ -106,7 +106,7 @@ impl fmt::Debug for Object {
 
 /// An object's JSON that waits for its revision, which only the store's commit can tell.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub struct UnversionedObject {
     json: Vec<u8>,
     /// Just behind `"metadata":{`.
     revision_at: usize,
@@ -114,18 +114,18 @@ pub struct Draft {
 
 const METADATA: &[u8] = b"\"metadata\":{";
 
-impl Draft {
+impl UnversionedObject {
     /// Encodes an object whose metadata carries no `resourceVersion`.
-    pub fn of<T: Serialize>(object: &T) -> Result<Draft, serde_json::Error> {
+    pub fn of<T: Serialize>(object: &T) -> Result<UnversionedObject, serde_json::Error> {
         let json = serde_json::to_vec(object)?;
         // k8s-openapi writes apiVersion, kind, metadata, …: the first match is the object's own.
         let found = json.windows(METADATA.len()).position(|w| w == METADATA);
         let at = found.ok_or_else(|| serde::ser::Error::custom("an object without metadata"))?;
-        Ok(Draft { json, revision_at: at + METADATA.len() })
+        Ok(UnversionedObject { json, revision_at: at + METADATA.len() })
     }
 
     /// The object at `revision`; 0 for one that is not stored.
-    pub fn stamp(self, key: Key, revision: Revision) -> Object {
+    pub fn with_revision(self, key: Key, revision: Revision) -> Object {
         let (head, tail) = self.json.split_at(self.revision_at);
         let comma = if tail.first() == Some(&b'}') { "" } else { "," };
         let mut json = Vec::with_capacity(self.json.len() + 48);
@@ -150,7 +150,7 @@ mod tests {
         let tricky = "\"metadata\":{ \"resourceVersion\":\"9\"";
         pod.metadata.annotations = Some([("metadata".to_string(), tricky.to_string())].into());
         for pod in [pod, Pod::default()] {
-            let object = Draft::of(&pod).expect("a pod encodes").stamp(Key::pod("ns", "p"), 7);
+            let object = UnversionedObject::of(&pod).expect("a pod encodes").with_revision(Key::pod("ns", "p"), 7);
             let read = object.decode::<Pod>().expect("a stamped pod decodes");
             assert_eq!(read.metadata.resource_version.as_deref(), Some("7"));
             assert_eq!(read.metadata.annotations, pod.metadata.annotations);
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn readers_share_one_typed_copy() {
-        let object = Draft::of(&Pod::default()).expect("encodes").stamp(Key::pod("ns", "p"), 7);
+        let object = UnversionedObject::of(&Pod::default()).expect("encodes").with_revision(Key::pod("ns", "p"), 7);
         let (a, b) = (object.decode::<Pod>().expect("reads"), object.decode::<Pod>().expect("reads"));
         assert!(Arc::ptr_eq(&a, &b));
     }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::control::{
     ChangeKind, ControlPlane, Object, Preconditions, Reason, Resource, Scope, Status, Update, WatchEvent,
 };
-use crate::events::{Recorder, Severity};
+use crate::events::{EventType, Recorder};
 use crate::model::pods;
 
 /// Binds pods to `node` until cancelled; starts over when its watch expires.
@@ -52,7 +52,7 @@ async fn bind(control: &dyn ControlPlane, object: &Object, node: &str, recorder:
         Ok(_) => {
             let place = format!("{}/{}", pods::namespace(&pod), pods::name(&pod));
             let message = format!("Successfully assigned {place} to {node}");
-            recorder.record(&pod, None, Severity::Normal, "Scheduled", message);
+            recorder.record(&pod, None, EventType::Normal, "Scheduled", message);
         }
         // Deleted or bound by somebody else meanwhile: nothing is left to do.
         Err(status) if matches!(status.reason, Reason::NotFound | Reason::Conflict) => {}

@@ -77,7 +77,7 @@ struct Running {
 struct File {
     /// By which a change is noticed.
     stamp: Stamp,
-    pods: Vec<(Key, Wanted)>,
+    pods: Vec<(Key, DesiredPod)>,
 }
 
 #[derive(PartialEq, Eq, Clone, Copy)]
@@ -89,7 +89,7 @@ struct Stamp {
 }
 
 #[derive(Clone)]
-struct Wanted {
+struct DesiredPod {
     pod: Arc<Pod>,
     hash: String,
 }
@@ -170,7 +170,7 @@ impl StaticPods {
     }
 
     /// The pod as a static pod of this node.
-    fn wanted(&self, mut pod: Pod) -> (Key, Wanted) {
+    fn wanted(&self, mut pod: Pod) -> (Key, DesiredPod) {
         let hash = hash(&pod, &self.node);
         let meta = &mut pod.metadata;
         let name = format!("{}-{}", meta.name.as_deref().unwrap_or_default(), self.node);
@@ -193,13 +193,13 @@ impl StaticPods {
                 tolerations.push(stays);
             }
         }
-        (key, Wanted { pod: Arc::new(pod), hash })
+        (key, DesiredPod { pod: Arc::new(pod), hash })
     }
 
     /// Creates and deletes what differs; whether something is still on its way.
     async fn bring_about(&self, known: &mut Known) -> bool {
         let Known { files, running, troubles, .. } = known;
-        let mut wanted: BTreeMap<&Key, (&Path, &Wanted)> = BTreeMap::new();
+        let mut wanted: BTreeMap<&Key, (&Path, &DesiredPod)> = BTreeMap::new();
         let mut found = BTreeMap::new();
         for (path, file) in &*files {
             for (key, pod) in &file.pods {
@@ -258,7 +258,7 @@ impl StaticPods {
         pending
     }
 
-    async fn create(&self, key: &Key, wanted: &Wanted) -> Result<(), Status> {
+    async fn create(&self, key: &Key, wanted: &DesiredPod) -> Result<(), Status> {
         ensure_namespace(&*self.control, &key.namespace).await?;
         let mut pod = (*wanted.pod).clone();
         pod.metadata.owner_references = self.owner().await.map(|node| vec![node]);

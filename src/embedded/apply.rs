@@ -9,7 +9,7 @@ use super::Node;
 use crate::control::{Body, Status};
 use crate::images::ImageError;
 use crate::model::{self, Issues, pods};
-use crate::registry::support::{Finding, judge};
+use crate::registry::field_support::{UnsupportedField, check};
 use crate::runtime::error_chain;
 
 /// What is to run.
@@ -106,7 +106,7 @@ impl Node {
     /// Refuses what could not run as it is meant, before anything runs.
     fn check(&self, pod: &Pod) -> Result<(), ApplyError> {
         let name = || pods::name(pod).to_string();
-        for Finding { field, state } in judge(pod) {
+        for UnsupportedField { field, state } in check(pod) {
             if state.refuses() {
                 return Err(ApplyError::Unsupported { pod: name(), field, why: state.why().into() });
             }

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use super::Node;
 use super::capacity::Capacity;
 use super::engine::engine;
-use super::folder::Folder;
+use super::log_directory::LogDirectory;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::controllers;
-use crate::events::{self, Source};
+use crate::events::{self, EventSource};
 use crate::images::{self, Images};
 use crate::logs::Spool;
 use crate::network::Addresses;
@@ -37,7 +37,7 @@ pub struct Builder {
     host_ip: String,
     folder: Option<PathBuf>,
     images: Option<Arc<Images>>,
-    named: Vec<(String, images::Source)>,
+    named: Vec<(String, images::ImageSource)>,
     host_paths: HostPaths,
     clock: Option<Clock>,
     speed: u32,
@@ -123,7 +123,7 @@ impl Builder {
     }
 
     /// Runs `source`, a file or its bytes, for containers with `image: name`.
-    pub fn image(mut self, name: &str, source: impl Into<images::Source>) -> Builder {
+    pub fn image(mut self, name: &str, source: impl Into<images::ImageSource>) -> Builder {
         self.named.push((name.into(), source.into()));
         self
     }
@@ -218,8 +218,8 @@ impl Builder {
             None => engine()?,
         };
         let folder = match self.folder {
-            Some(folder) => Folder::Kept(folder),
-            None => Folder::temporary()?,
+            Some(folder) => LogDirectory::Kept(folder),
+            None => LogDirectory::temporary()?,
         };
         let spool =
             self.log_folder.map(|path| Spool::new(&path).map_err(|source| StartError::LogFolder { path, source }));
@@ -241,7 +241,7 @@ impl Builder {
             || named.fold(Images::new(Default::default(), true), |all, (name, source)| all.with(&name, source));
         let images = self.images.unwrap_or_else(|| Arc::new(of_names()));
         let addresses = Addresses::new([10, 88, 0, 0].into(), 16);
-        let source = Source { component: "kubelet", host: self.name.as_str().into() };
+        let source = EventSource { component: "kubelet", host: self.name.as_str().into() };
         let (recorder, writer) = events::recorder(control.clone(), clock, source);
         let agent = Agent::new(config, control.clone(), engine, images.clone(), addresses, clock, recorder.clone());
         let handle = agent.handle();
@@ -252,7 +252,7 @@ impl Builder {
             tasks.spawn_on(spool.clone().run(), &tokio);
         }
         if self.scheduler {
-            let scheduler = Source { component: "default-scheduler", host: "".into() };
+            let scheduler = EventSource { component: "default-scheduler", host: "".into() };
             tasks.spawn_on(
                 controllers::scheduler::run(control.clone(), self.name, recorder.in_the_name_of(scheduler)),
                 &tokio,

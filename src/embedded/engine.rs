@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::runtime::{CacheFolders, Runtime, RuntimeError};
+use crate::runtime::{CacheDirectories, Runtime, RuntimeError};
 
 /// Protects the making of the engine, which is made once.
 static ENGINE: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
@@ -23,12 +23,15 @@ pub fn engine() -> Result<Arc<Runtime>, RuntimeError> {
 }
 
 /// XDG's places for caches and state.
-fn cache_folders() -> Option<CacheFolders> {
+fn cache_folders() -> Option<CacheDirectories> {
     let place = |variable: &str, default: &str| {
         let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
         set.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(default))).map(|path| path.join("wasmpod"))
     };
-    Some(CacheFolders { cache: place("XDG_CACHE_HOME", ".cache")?, state: place("XDG_STATE_HOME", ".local/state")? })
+    Some(CacheDirectories {
+        cache: place("XDG_CACHE_HOME", ".cache")?,
+        state: place("XDG_STATE_HOME", ".local/state")?,
+    })
 }
 
 /// Memory maps that a running container takes.

@@ -8,7 +8,7 @@ mod apply;
 mod builder;
 mod capacity;
 mod engine;
-mod folder;
+mod log_directory;
 mod wait;
 
 use std::path::Path;
@@ -29,7 +29,7 @@ use crate::images::Images;
 use crate::logs::{Line, Spool};
 use crate::model::{outcome, pods};
 use crate::node::Handle;
-use folder::Folder;
+use log_directory::LogDirectory;
 
 /// What killed guests may take to let go of their files.
 const LETTING_GO: Duration = Duration::from_millis(200);
@@ -44,7 +44,7 @@ pub struct Node {
     images: Arc<Images>,
     patience: Duration,
     tasks: JoinSet<()>,
-    folder: Folder,
+    folder: LogDirectory,
     spool: Option<Arc<Spool>>,
 }
 

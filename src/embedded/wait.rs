@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{Node, key, text};
-use crate::control::{ChangeKind, DeleteOptions, Deleted, Key, Reason, Resource, Scope, Status, WatchEvent};
+use crate::control::{ChangeKind, DeleteOptions, DeleteResult, Key, Reason, Resource, Scope, Status, WatchEvent};
 use crate::model::{outcome, pods};
 
 /// Log lines that an error brings along, for each container.
@@ -52,7 +52,7 @@ pub enum WaitError {
 }
 
 /// How far a pod is.
-enum So {
+enum Progress {
     Far,
     NotYet,
     /// It is never going to be.
@@ -63,9 +63,9 @@ impl Node {
     /// Waits until the pod is ready; it may complete before and count as ready if it has been.
     pub async fn wait_ready(&self, pod: &str) -> Result<Arc<Pod>, WaitError> {
         self.wait(pod, "ready", |pod| match pods::has_condition(pod, "Ready") {
-            true => So::Far,
-            false if pods::is_terminal(pod) => So::Never,
-            false => So::NotYet,
+            true => Progress::Far,
+            false if pods::is_terminal(pod) => Progress::Never,
+            false => Progress::NotYet,
         })
         .await
     }
@@ -73,9 +73,9 @@ impl Node {
     /// Waits until the pod has succeeded; one that fails is an error.
     pub async fn wait_complete(&self, pod: &str) -> Result<Arc<Pod>, WaitError> {
         self.wait(pod, "complete", |pod| match pods::phase(pod) {
-            "Succeeded" => So::Far,
-            "Failed" => So::Never,
-            _ => So::NotYet,
+            "Succeeded" => Progress::Far,
+            "Failed" => Progress::Never,
+            _ => Progress::NotYet,
         })
         .await
     }
@@ -83,18 +83,23 @@ impl Node {
     /// Deletes the pod gracefully and waits until it is gone. One that is not there is gone already.
     pub async fn delete(&self, pod: &str) -> Result<(), WaitError> {
         match self.control.delete(&key(pod), DeleteOptions::default()).await {
-            Ok(Deleted::Gone(_)) => return Ok(()),
-            Ok(Deleted::Marked(_)) => {}
+            Ok(DeleteResult::Removed(_)) => return Ok(()),
+            Ok(DeleteResult::Marked(_)) => {}
             Err(status) if status.reason == Reason::NotFound => return Ok(()),
             Err(status) => return Err(status.into()),
         }
-        match self.wait(pod, "gone", |_| So::NotYet).await {
+        match self.wait(pod, "gone", |_| Progress::NotYet).await {
             Ok(_) | Err(WaitError::Gone(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    async fn wait(&self, pod: &str, wanted: &'static str, judge: impl Fn(&Pod) -> So) -> Result<Arc<Pod>, WaitError> {
+    async fn wait(
+        &self,
+        pod: &str,
+        wanted: &'static str,
+        judge: impl Fn(&Pod) -> Progress,
+    ) -> Result<Arc<Pod>, WaitError> {
         let key = key(pod);
         if let Ok(done) = tokio::time::timeout(self.patience, self.watch(&key, &judge)).await {
             return done;
@@ -110,7 +115,7 @@ impl Node {
     }
 
     /// Lists and watches until `judge` has an answer; again where the watch fell behind.
-    async fn watch(&self, key: &Key, judge: &impl Fn(&Pod) -> So) -> Result<Arc<Pod>, WaitError> {
+    async fn watch(&self, key: &Key, judge: &impl Fn(&Pod) -> Progress) -> Result<Arc<Pod>, WaitError> {
         let scope = Scope::all(Resource::PODS).in_namespace(&key.namespace);
         let gone = || WaitError::Gone(key.name.to_string());
         loop {
@@ -137,15 +142,15 @@ impl Node {
         }
     }
 
-    fn answer(&self, pod: Arc<Pod>, judge: &impl Fn(&Pod) -> So) -> Option<Result<Arc<Pod>, WaitError>> {
+    fn answer(&self, pod: Arc<Pod>, judge: &impl Fn(&Pod) -> Progress) -> Option<Result<Arc<Pod>, WaitError>> {
         match judge(&pod) {
-            So::Far => Some(Ok(pod)),
-            So::NotYet => None,
-            So::Never if pods::phase(&pod) == "Failed" => {
+            Progress::Far => Some(Ok(pod)),
+            Progress::NotYet => None,
+            Progress::Never if pods::phase(&pod) == "Failed" => {
                 let (message, logs) = (outcome::failure(&pod), self.last_lines(&pod));
                 Some(Err(WaitError::Failed { pod, message, logs }))
             }
-            So::Never => Some(Err(WaitError::Completed(pods::name(&pod).into()))),
+            Progress::Never => Some(Err(WaitError::Completed(pods::name(&pod).into()))),
         }
     }
 

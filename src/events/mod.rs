@@ -23,26 +23,26 @@ const QUEUE: usize = 4096;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Severity {
+pub enum EventType {
     /// All is as it should be.
     Normal,
     /// Somebody may have to do something.
     Warning,
 }
 
-impl Severity {
+impl EventType {
     /// As it stands in an event's `type`.
     pub fn word(self) -> &'static str {
         match self {
-            Severity::Normal => "Normal",
-            Severity::Warning => "Warning",
+            EventType::Normal => "Normal",
+            EventType::Warning => "Warning",
         }
     }
 }
 
 /// Who tells of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Source {
+pub struct EventSource {
     /// `kubelet`, `default-scheduler`: the names under which people know these parts.
     pub component: &'static str,
     /// The node, where it is one.
@@ -55,10 +55,10 @@ struct Record {
     pod: Involved,
     /// `spec.containers{c}`
     field_path: Option<String>,
-    severity: Severity,
+    severity: EventType,
     reason: String,
     message: String,
-    source: Source,
+    source: EventSource,
 }
 
 /// Which pod.
@@ -74,11 +74,11 @@ struct Involved {
 #[derive(Clone)]
 pub struct Recorder {
     queue: mpsc::Sender<Record>,
-    source: Source,
+    source: EventSource,
 }
 
 /// The writer of a node's events, and a recorder in the name of `source`.
-pub fn recorder(control: Arc<dyn ControlPlane>, clock: Clock, source: Source) -> (Recorder, Writer) {
+pub fn recorder(control: Arc<dyn ControlPlane>, clock: Clock, source: EventSource) -> (Recorder, Writer) {
     let (queue, records) = mpsc::channel(QUEUE);
     (Recorder { queue, source }, Writer::new(control, clock, records))
 }
@@ -86,12 +86,12 @@ pub fn recorder(control: Arc<dyn ControlPlane>, clock: Clock, source: Source) ->
 impl Recorder {
     /// A recorder in another name.
     #[must_use]
-    pub fn in_the_name_of(&self, source: Source) -> Recorder {
+    pub fn in_the_name_of(&self, source: EventSource) -> Recorder {
         Recorder { queue: self.queue.clone(), source }
     }
 
     /// `message` happened to `pod`, to its part at `field_path` where there is one.
-    pub fn record(&self, pod: &Pod, field_path: Option<String>, severity: Severity, reason: &str, message: String) {
+    pub fn record(&self, pod: &Pod, field_path: Option<String>, severity: EventType, reason: &str, message: String) {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         let meta = &pod.metadata;
         let record = Record {

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::control::{
-    Body, DeleteOptions, Deleted, Draft, Key, List, Object, Preconditions, Reason, Resource, Revision, Scope, Status,
-    Update, WatchStream,
+    Body, DeleteOptions, DeleteResult, Key, List, Object, Preconditions, Reason, Resource, Revision, Scope, Status,
+    UnversionedObject, Update, WatchStream,
 };
 
 /// Keeps events and nothing else.
@@ -51,7 +51,7 @@ impl ControlPlane for Kept {
         let Body::Event(event) = body else { return refused() };
         let name = event.metadata.name.clone().unwrap_or_default();
         let key = Key::of(Resource::EVENTS, "default", &name);
-        let object = Draft::of(&event).expect("an event").stamp(key.clone(), 1);
+        let object = UnversionedObject::of(&event).expect("an event").with_revision(key.clone(), 1);
         self.events.lock().push((key, *event));
         std::future::ready(Ok(Arc::new(object))).boxed()
     }
@@ -62,18 +62,18 @@ impl ControlPlane for Kept {
         _: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
         let Update::Replace { body: Body::Event(event), .. } = update else { return refused() };
-        let object = Draft::of(&event).expect("an event").stamp(key.clone(), 1);
+        let object = UnversionedObject::of(&event).expect("an event").with_revision(key.clone(), 1);
         for (_, kept) in self.events.lock().iter_mut().filter(|(k, _)| k == key) {
             *kept = (*event).clone();
         }
         std::future::ready(Ok(Arc::new(object))).boxed()
     }
-    fn delete<'a>(&'a self, key: &'a Key, _: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>> {
+    fn delete<'a>(&'a self, key: &'a Key, _: DeleteOptions) -> BoxFuture<'a, Result<DeleteResult, Status>> {
         let mut events = self.events.lock();
         let Some(at) = events.iter().position(|(k, _)| k == key) else { return refused() };
         let (key, event) = events.remove(at);
-        let object = Draft::of(&event).expect("an event").stamp(key, 1);
-        std::future::ready(Ok(Deleted::Gone(Arc::new(object)))).boxed()
+        let object = UnversionedObject::of(&event).expect("an event").with_revision(key, 1);
+        std::future::ready(Ok(DeleteResult::Removed(Arc::new(object)))).boxed()
     }
 
     fn dry_run(&self) -> Arc<dyn ControlPlane> {
@@ -89,10 +89,10 @@ fn pod() -> Pod {
 async fn what_happens_again_is_counted_and_what_is_old_goes() {
     let control = Arc::new(Kept::default());
     let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
-    let source = Source { component: "kubelet", host: "n".into() };
+    let source = EventSource { component: "kubelet", host: "n".into() };
     let (recorder, writer) = recorder(control.clone(), clock, source);
     let task = tokio::spawn(writer.run());
-    let tell = |reason: &str| recorder.record(&pod(), None, Severity::Warning, reason, "why".into());
+    let tell = |reason: &str| recorder.record(&pod(), None, EventType::Warning, reason, "why".into());
     tell("BackOff");
     tell("Killing");
     tokio::time::sleep(Duration::from_secs(40 * 60)).await;
@@ -109,10 +109,10 @@ async fn what_happens_again_is_counted_and_what_is_old_goes() {
 async fn a_storm_of_events_is_bounded() {
     let control = Arc::new(Kept::default());
     let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
-    let (recorder, writer) = recorder(control.clone(), clock, Source { component: "kubelet", host: "n".into() });
+    let (recorder, writer) = recorder(control.clone(), clock, EventSource { component: "kubelet", host: "n".into() });
     let task = tokio::spawn(writer.run());
     for i in 0..KEPT + 50 {
-        recorder.record(&pod(), None, Severity::Normal, "Started", i.to_string());
+        recorder.record(&pod(), None, EventType::Normal, "Started", i.to_string());
         if i % 1000 == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -128,52 +128,52 @@ pub struct Command {
 
 /// Where the program of an image is, for a name that was given one.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum ImageSource {
     /// In this file, which may change.
     File(PathBuf),
     /// Here.
     Bytes(Bytes),
 }
 
-impl From<PathBuf> for Source {
-    fn from(path: PathBuf) -> Source {
-        Source::File(path)
+impl From<PathBuf> for ImageSource {
+    fn from(path: PathBuf) -> ImageSource {
+        ImageSource::File(path)
     }
 }
 
-impl From<&Path> for Source {
-    fn from(path: &Path) -> Source {
-        Source::File(path.into())
+impl From<&Path> for ImageSource {
+    fn from(path: &Path) -> ImageSource {
+        ImageSource::File(path.into())
     }
 }
 
-impl From<&str> for Source {
-    fn from(path: &str) -> Source {
-        Source::File(path.into())
+impl From<&str> for ImageSource {
+    fn from(path: &str) -> ImageSource {
+        ImageSource::File(path.into())
     }
 }
 
-impl From<Vec<u8>> for Source {
-    fn from(bytes: Vec<u8>) -> Source {
-        Source::Bytes(bytes.into())
+impl From<Vec<u8>> for ImageSource {
+    fn from(bytes: Vec<u8>) -> ImageSource {
+        ImageSource::Bytes(bytes.into())
     }
 }
 
-impl From<&'static [u8]> for Source {
-    fn from(bytes: &'static [u8]) -> Source {
-        Source::Bytes(Bytes::from_static(bytes))
+impl From<&'static [u8]> for ImageSource {
+    fn from(bytes: &'static [u8]) -> ImageSource {
+        ImageSource::Bytes(Bytes::from_static(bytes))
     }
 }
 
-impl<const N: usize> From<&'static [u8; N]> for Source {
-    fn from(bytes: &'static [u8; N]) -> Source {
-        Source::Bytes(Bytes::from_static(bytes))
+impl<const N: usize> From<&'static [u8; N]> for ImageSource {
+    fn from(bytes: &'static [u8; N]) -> ImageSource {
+        ImageSource::Bytes(Bytes::from_static(bytes))
     }
 }
 
 /// Where images come from.
 pub struct Images {
-    named: BTreeMap<String, Named>,
+    named: BTreeMap<String, NamedSource>,
     built_in: bool,
     /// Whether files stay as they were first read until [`Images::adopt`] says otherwise.
     held: bool,
@@ -184,7 +184,7 @@ pub struct Images {
 }
 
 /// What a name that was given a program stands for.
-enum Named {
+enum NamedSource {
     File(PathBuf),
     Image(Arc<Image>),
 }
@@ -195,18 +195,18 @@ pub type Stamp = (SystemTime, u64, u64);
 impl Images {
     /// Images from `named` files, and the built-in ones if wanted.
     pub fn new(named: BTreeMap<String, PathBuf>, built_in: bool) -> Images {
-        let named = named.into_iter().map(|(name, path)| (name, Named::File(path))).collect();
+        let named = named.into_iter().map(|(name, path)| (name, NamedSource::File(path))).collect();
         Images { named, built_in, held: false, read: Mutex::default(), found: Mutex::default() }
     }
 
     /// The same images, and `source` for containers with `image: name`.
-    pub fn with(mut self, name: &str, source: impl Into<Source>) -> Images {
+    pub fn with(mut self, name: &str, source: impl Into<ImageSource>) -> Images {
         let named = match source.into() {
-            Source::File(path) => Named::File(path),
-            Source::Bytes(bytes) => {
+            ImageSource::File(path) => NamedSource::File(path),
+            ImageSource::Bytes(bytes) => {
                 let last = name.rsplit('/').next().unwrap_or(name);
                 let program = last.split([':', '@']).next().unwrap_or(last);
-                Named::Image(Arc::new(Image::of_program(program.into(), Executable::new(bytes))))
+                NamedSource::Image(Arc::new(Image::of_program(program.into(), Executable::new(bytes))))
             }
         };
         self.named.insert(name.into(), named);
@@ -234,8 +234,8 @@ impl Images {
     /// The file that holds the program of image `name`, if it is one; relative to `base`.
     pub fn file(&self, name: &str, base: &Path) -> Option<PathBuf> {
         match self.named.get(name) {
-            Some(Named::File(path)) => Some(path.clone()),
-            Some(Named::Image(_)) => None,
+            Some(NamedSource::File(path)) => Some(path.clone()),
+            Some(NamedSource::Image(_)) => None,
             None => reference::is_local(name).then(|| base.join(name)),
         }
     }
@@ -243,8 +243,8 @@ impl Images {
     /// The image called `name`; files are relative to `base`.
     pub fn find(&self, name: &str, base: &Path) -> Result<Arc<Image>, ImageError> {
         match self.named.get(name) {
-            Some(Named::File(path)) => return self.local(name, path),
-            Some(Named::Image(image)) => return Ok(image.clone()),
+            Some(NamedSource::File(path)) => return self.local(name, path),
+            Some(NamedSource::Image(image)) => return Ok(image.clone()),
             None => {}
         }
         if reference::is_local(name) {

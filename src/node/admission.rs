@@ -29,17 +29,17 @@ pub struct Resources {
 
 /// Why a pod is not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     /// `OutOfmemory`
     pub reason: String,
     /// What is asked for, used and there.
     pub message: String,
 }
 
-impl Refusal {
+impl Rejection {
     /// The node goes down (`pkg/kubelet/nodeshutdown`).
-    pub(super) fn shutting_down() -> Refusal {
-        Refusal { reason: "NodeShutdown".into(), message: "Pod was rejected as the node is shutting down.".into() }
+    pub(super) fn shutting_down() -> Rejection {
+        Rejection { reason: "NodeShutdown".into(), message: "Pod was rejected as the node is shutting down.".into() }
     }
 }
 
@@ -93,8 +93,8 @@ fn asked(spec: &PodSpec) -> totals::Amounts {
 }
 
 /// Whether there is room for `asked` where `used` of `capacity` is promised. Of several lacks the first is told.
-pub(super) fn check(asked: &Resources, used: &Resources, capacity: &Resources) -> Result<(), Refusal> {
-    let lacks = |name: &str, asked: i128, used: i128, capacity: i128| Refusal {
+pub(super) fn check(asked: &Resources, used: &Resources, capacity: &Resources) -> Result<(), Rejection> {
+    let lacks = |name: &str, asked: i128, used: i128, capacity: i128| Rejection {
         reason: format!("OutOf{name}"),
         message: format!(
             "Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {capacity}"

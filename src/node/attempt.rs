@@ -7,17 +7,17 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::config::Configs;
 use super::env::Sources;
-use super::message::LastWords;
+use super::message::TerminationMessage;
 use super::sandbox::Sandbox;
 use super::{SOURCE_ANNOTATION, Shared, env, hosts, housekeeping, limits};
 use crate::files::Mounts;
 use crate::images::{Command, CommandError, Image, ImageError};
-use crate::lifecycle::{Attempt, Trouble};
+use crate::lifecycle::{Attempt, WaitingReason};
 use crate::logs::Log;
 use crate::model::expansion::expand;
 use crate::model::pods;
 use crate::network::Endpoint;
-use crate::runtime::{Control, Exit, Guests, Instance, ProgramError, Stdio, World, error_chain};
+use crate::runtime::{ContainerContext, Exit, Instance, InstanceHandle, InstanceSet, ProgramError, Stdio, error_chain};
 use crate::volumes::VolumeError;
 
 const DEFAULT_MESSAGE_PATH: &str = "/dev/termination-log";
@@ -30,10 +30,10 @@ pub(super) struct Started {
 
 /// What runs: how to end it, and where more can be run beside it.
 pub(super) struct Running {
-    pub(super) control: Control,
-    pub(super) world: Arc<World>,
+    pub(super) control: InstanceHandle,
+    pub(super) world: Arc<ContainerContext>,
     pub(super) image: Arc<Image>,
-    pub(super) last_words: LastWords,
+    pub(super) last_words: TerminationMessage,
 }
 
 /// Why an attempt does not run.
@@ -64,7 +64,7 @@ pub(super) enum StartError {
 /// What becomes of a start that failed.
 pub(super) enum Failure {
     /// It is tried again.
-    Retry(Trouble),
+    Retry(WaitingReason),
     /// The attempt counts as one that ended.
     Exit(Exit),
 }
@@ -72,7 +72,7 @@ pub(super) enum Failure {
 impl StartError {
     pub(super) fn failure(&self) -> Failure {
         let message = error_chain(self);
-        let retry = |reason: &str| Failure::Retry(Trouble { reason: reason.into(), message: message.clone() });
+        let retry = |reason: &str| Failure::Retry(WaitingReason { reason: reason.into(), message: message.clone() });
         match self {
             StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
             StartError::ImageName { source, .. } => retry(source.reason()),
@@ -138,7 +138,7 @@ impl Plan {
         };
         let compiled = self.shared.runtime.program(program.digest, &program.bytes).await;
         let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
-        let world = World {
+        let world = ContainerContext {
             runtime: self.shared.runtime.clone(),
             name: self.container.name.clone(),
             mounts: mounts.clone(),
@@ -148,11 +148,11 @@ impl Plan {
             clock: self.shared.clock,
             account: self.sandbox.account.child(limits::of_container(self.container.resources.as_ref())),
             guests: self.shared.guests.clone(),
-            instances: Guests::new(),
+            instances: InstanceSet::new(),
         };
         self.shared.accounts.begin(&self.pod, &world.name, &world.account);
         let world = Arc::new(world);
-        let last_words = LastWords::of(&self.pod, &self.container, mounts, self.log.clone());
+        let last_words = TerminationMessage::of(&self.pod, &self.container, mounts, self.log.clone());
         let instance = world.spawn(compiled, &argv, Stdio::Log(self.log));
         let running = Arc::new(Running { control: instance.control(), world, image, last_words });
         Ok(Started { instance, running })

@@ -10,11 +10,11 @@ use super::Shared;
 use super::attempt::Running;
 use super::exec::ExecError;
 use super::perform::container_of;
-use crate::events::Severity;
-use crate::lifecycle::{ContainerRef, ProbeKind, Probed};
+use crate::events::EventType;
+use crate::lifecycle::{ContainerRef, ProbeKind, ProbeResult};
 use crate::model::pods;
 use crate::network::PodNetwork;
-use crate::prober::{self, Check, Verdict};
+use crate::prober::{self, Check, ProbeVerdict};
 
 /// Of what a probe's program writes, so much is told.
 const PROBE_OUTPUT: usize = 10 * 1024;
@@ -26,7 +26,7 @@ const TRIES: u32 = 3;
 const HOOK_ANSWER: Duration = Duration::from_secs(60);
 
 /// Where checks of a container are made.
-pub(super) struct Place {
+pub(super) struct ProbeTarget {
     pub(super) shared: Arc<Shared>,
     pub(super) network: Arc<PodNetwork>,
     pub(super) running: Arc<Running>,
@@ -34,11 +34,11 @@ pub(super) struct Place {
     pub(super) container: ContainerRef,
 }
 
-impl Place {
+impl ProbeTarget {
     /// One attempt of a probe; what can't be made is tried again at once, a few times.
-    pub(super) async fn probe(&self, kind: ProbeKind) -> Probed {
+    pub(super) async fn probe(&self, kind: ProbeKind) -> ProbeResult {
         let Some((container, probe)) = self.container().and_then(|c| Some((c, kind.of(c)?))) else {
-            return Probed::Error("its container has no such probe".into());
+            return ProbeResult::Error("its container has no such probe".into());
         };
         let timeout =
             Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
@@ -55,22 +55,22 @@ impl Place {
         self.network.ip().to_string()
     }
 
-    async fn probe_once(&self, container: &Container, probe: &Probe, timeout: Duration) -> Probed {
+    async fn probe_once(&self, container: &Container, probe: &Probe, timeout: Duration) -> ProbeResult {
         match Check::of_probe(probe, container, &self.ip()) {
             Some(Ok(check)) => match prober::attempt(&self.network, &check, timeout, self.shared.clock).await {
-                Verdict::Success(_) => Probed::Success,
-                Verdict::Warning(text) => Probed::Warning(text),
-                Verdict::Failure(text) => Probed::Failure(text),
-                Verdict::Error(text) => Probed::Error(text),
+                ProbeVerdict::Success(_) => ProbeResult::Success,
+                ProbeVerdict::Warning(text) => ProbeResult::Warning(text),
+                ProbeVerdict::Failure(text) => ProbeResult::Failure(text),
+                ProbeVerdict::Error(text) => ProbeResult::Error(text),
             },
-            Some(Err(text)) => Probed::Error(text),
+            Some(Err(text)) => ProbeResult::Error(text),
             None => {
                 let command = probe.exec.as_ref().and_then(|exec| exec.command.as_deref()).unwrap_or_default();
                 match Box::pin(self.running.exec(&self.shared, command, PROBE_OUTPUT, Some(timeout))).await {
-                    Ok(output) if output.code == 0 => Probed::Success,
-                    Ok(output) => Probed::Failure(output.text),
-                    Err(error @ ExecError::TimedOut { .. }) => Probed::Failure(error.words()),
-                    Err(error) => Probed::Error(error.words()),
+                    Ok(output) if output.code == 0 => ProbeResult::Success,
+                    Ok(output) => ProbeResult::Failure(output.text),
+                    Err(error @ ExecError::TimedOut { .. }) => ProbeResult::Failure(error.words()),
+                    Err(error) => ProbeResult::Error(error.words()),
                 }
             }
         }
@@ -107,13 +107,13 @@ impl Place {
         };
         match Check::of_hook(handler, container, &self.ip()) {
             Some(Ok(check)) => match prober::attempt(&self.network, &check, HOOK_ANSWER, self.shared.clock).await {
-                Verdict::Success(_) => Ok(()),
-                Verdict::Warning(text) => {
+                ProbeVerdict::Success(_) => Ok(()),
+                ProbeVerdict::Warning(text) => {
                     let recorder = &self.shared.recorder;
-                    recorder.record(&self.pod, None, Severity::Warning, "LifecycleHTTPFallback", text);
+                    recorder.record(&self.pod, None, EventType::Warning, "LifecycleHTTPFallback", text);
                     Ok(())
                 }
-                Verdict::Failure(error) | Verdict::Error(error) => http_failed(error),
+                ProbeVerdict::Failure(error) | ProbeVerdict::Error(error) => http_failed(error),
             },
             Some(Err(error)) if handler.http_get.is_some() => http_failed(error),
             Some(Err(error)) => Err(format!("Cannot run handler: {error}")),
@@ -123,11 +123,11 @@ impl Place {
 }
 
 /// Asks up to three times for an answer that says something (K59).
-async fn insist<F: Future<Output = Probed>>(ask: impl Fn() -> F) -> Probed {
+async fn insist<F: Future<Output = ProbeResult>>(ask: impl Fn() -> F) -> ProbeResult {
     let mut tries = 1;
     loop {
         let probed = ask().await;
-        if tries == TRIES || !matches!(probed, Probed::Error(_)) {
+        if tries == TRIES || !matches!(probed, ProbeResult::Error(_)) {
             return probed;
         }
         tries += 1;
@@ -139,7 +139,7 @@ async fn insist<F: Future<Output = Probed>>(ask: impl Fn() -> F) -> Probed {
 /// A few pods are probed as by a kubelet, a whole period after their begin. Of many that begin within
 /// a second the later ones begin their rhythm earlier, each at another point of the period.
 #[derive(Default)]
-pub(super) struct Spread {
+pub(super) struct ProbeStagger {
     /// Protects the current second and how many pods began in it.
     second: Mutex<(u64, u32)>,
 }
@@ -147,7 +147,7 @@ pub(super) struct Spread {
 /// Pods that may begin within a second before others are spread.
 const TOGETHER: u32 = 32;
 
-impl Spread {
+impl ProbeStagger {
     /// How much of a period (in 1/256) the probes of a pod that begins at `now` come earlier.
     pub(super) fn part(&self, now: Duration) -> u8 {
         let mut second = self.second.lock();
@@ -167,12 +167,12 @@ mod tests {
 
     #[tokio::test]
     async fn k59_an_attempt_that_cannot_be_made_is_made_again_up_to_three_times() {
-        let error = || Probed::Error("broken".into());
-        for (errors, asked, want) in [(0, 1, Probed::Success), (2, 3, Probed::Success), (9, 3, error())] {
+        let error = || ProbeResult::Error("broken".into());
+        for (errors, asked, want) in [(0, 1, ProbeResult::Success), (2, 3, ProbeResult::Success), (9, 3, error())] {
             let count = std::cell::Cell::new(0);
             let probed = insist(|| {
                 count.set(count.get() + 1);
-                std::future::ready(if count.get() > errors { Probed::Success } else { error() })
+                std::future::ready(if count.get() > errors { ProbeResult::Success } else { error() })
             });
             assert_eq!((probed.await, count.get()), (want, asked), "{errors} errors");
         }
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_few_pods_keep_kubernetes_rhythm_and_many_are_spread_over_it() {
-        let spread = Spread::default();
+        let spread = ProbeStagger::default();
         let parts: Vec<u8> = (0..1000).map(|_| spread.part(Duration::from_secs(7))).collect();
         assert!(parts[..TOGETHER as usize].iter().all(|part| *part == 0));
         for quarter in 0..4u8 {

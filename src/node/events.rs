@@ -3,20 +3,20 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use super::perform::container_of;
-use crate::events::{Recorder, Severity};
-use crate::lifecycle::{Attempt, ContainerRef, Note, PodState, Role, Trouble};
+use crate::events::{EventType, Recorder};
+use crate::lifecycle::{Attempt, ContainerRef, ContainerRole, EventRecord, PodState, WaitingReason};
 use crate::model::pods;
 
-use Severity::{Normal, Warning};
+use EventType::{Normal, Warning};
 
 /// Tells of one pod.
-pub(super) struct Told<'w> {
+pub(super) struct PodEvents<'w> {
     pub(super) recorder: &'w Recorder,
     pub(super) pod: &'w Pod,
     pub(super) state: &'w PodState,
 }
 
-impl Told<'_> {
+impl PodEvents<'_> {
     /// The container was made; its program is about to run.
     pub(super) fn created(&self, attempt: Attempt) {
         let Some((name, _)) = self.container(attempt.container) else { return };
@@ -37,9 +37,9 @@ impl Told<'_> {
     }
 
     /// It could not be started; it is tried again (K35, K38, K39, K42).
-    pub(super) fn failed(&self, attempt: Attempt, trouble: &Trouble) {
+    pub(super) fn failed(&self, attempt: Attempt, trouble: &WaitingReason) {
         let Some((name, image)) = self.container(attempt.container) else { return };
-        let Trouble { reason, message } = trouble;
+        let WaitingReason { reason, message } = trouble;
         let first = match reason.as_str() {
             "ErrImagePull" => Some(("Failed", format!("Failed to pull image {image:?}: {message}"))),
             "ErrImageNeverPull" => Some(("ErrImageNeverPull", message.clone())),
@@ -67,8 +67,8 @@ impl Told<'_> {
     }
 
     /// What `lifecycle` has to say.
-    pub(super) fn note(&self, note: Note) {
-        let Note { container, warning, reason, message } = note;
+    pub(super) fn note(&self, note: EventRecord) {
+        let EventRecord { container, warning, reason, message } = note;
         let severity = if warning { Warning } else { Normal };
         let path = container.and_then(|at| Some(field_path(at.role, self.container(at)?.0)));
         self.recorder.record(self.pod, path, severity, reason, message);
@@ -95,7 +95,7 @@ impl Told<'_> {
         self.recorder.record(self.pod, None, Warning, reason, message.into());
     }
 
-    fn of_container(&self, attempt: Attempt, name: &str, severity: Severity, reason: &str, message: String) {
+    fn of_container(&self, attempt: Attempt, name: &str, severity: EventType, reason: &str, message: String) {
         let path = field_path(attempt.container.role, name);
         self.recorder.record(self.pod, Some(path), severity, reason, message);
     }
@@ -104,19 +104,19 @@ impl Told<'_> {
     fn container(&self, at: ContainerRef) -> Option<(&str, &str)> {
         let name = self.state.name_of(at)?;
         let image = match at.role {
-            Role::Init | Role::App => &container_of(self.pod, at)?.image,
-            Role::Ephemeral => &pods::ephemeral(self.pod, name)?.image,
+            ContainerRole::Init | ContainerRole::App => &container_of(self.pod, at)?.image,
+            ContainerRole::Ephemeral => &pods::ephemeral(self.pod, name)?.image,
         };
         Some((name, image.as_deref().unwrap_or_default()))
     }
 }
 
 /// Where in its pod a container stands, as an event's `fieldPath` says it.
-fn field_path(role: Role, name: &str) -> String {
+fn field_path(role: ContainerRole, name: &str) -> String {
     let list = match role {
-        Role::Init => "initContainers",
-        Role::App => "containers",
-        Role::Ephemeral => "ephemeralContainers",
+        ContainerRole::Init => "initContainers",
+        ContainerRole::App => "containers",
+        ContainerRole::Ephemeral => "ephemeralContainers",
     };
     format!("spec.{list}{{{name}}}")
 }
@@ -130,21 +130,22 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::control::{ControlPlane, Resource, Scope};
-    use crate::events::{Source, recorder};
+    use crate::events::{EventSource, recorder};
     use crate::registry::Registry;
     use crate::store::ObjectStore;
 
-    const APP: Attempt = Attempt { container: ContainerRef { role: Role::App, index: 0 }, number: 1 };
+    const APP: Attempt = Attempt { container: ContainerRef { role: ContainerRole::App, index: 0 }, number: 1 };
 
     /// What was told of a pod with an init container `i`, a container `c` and an ephemeral container `e`.
-    async fn told(tell: impl FnOnce(Told<'_>)) -> Vec<String> {
+    async fn told(tell: impl FnOnce(PodEvents<'_>)) -> Vec<String> {
         let yaml = "{metadata: {name: p, namespace: default, uid: u}, spec: {initContainers: [{name: i, image: x:1}], \
                     containers: [{name: c, image: x:1}], ephemeralContainers: [{name: e, image: x:1}]}}";
         let pod: Pod = serde_yaml::from_str(yaml).expect("a pod");
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(100), clock));
-        let (recorder, writer) = recorder(control.clone(), clock, Source { component: "kubelet", host: "n".into() });
-        tell(Told { recorder: &recorder, pod: &pod, state: &PodState::new(&pod) });
+        let (recorder, writer) =
+            recorder(control.clone(), clock, EventSource { component: "kubelet", host: "n".into() });
+        tell(PodEvents { recorder: &recorder, pod: &pod, state: &PodState::new(&pod) });
         drop(recorder);
         writer.run().await;
         let all = control.list(&Scope::all(Resource::EVENTS)).await.expect("events");
@@ -159,9 +160,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn k37_k43_a_start_is_told_of_in_kubelets_words_and_with_its_place() {
         let all = [
-            (Role::Init, "initContainers{i}"),
-            (Role::App, "containers{c}"),
-            (Role::Ephemeral, "ephemeralContainers{e}"),
+            (ContainerRole::Init, "initContainers{i}"),
+            (ContainerRole::App, "containers{c}"),
+            (ContainerRole::Ephemeral, "ephemeralContainers{e}"),
         ];
         for (role, path) in all {
             let attempt = Attempt { container: ContainerRef { role, index: 0 }, number: 1 };
@@ -189,7 +190,7 @@ mod tests {
             ("InvalidImageName", "bad", Some("InspectFailed spec.containers{c}: bad".into())),
             ("CreateContainerConfigError", "configmap \"x\" not found", None),
         ] {
-            let trouble = Trouble { reason: reason.into(), message: message.into() };
+            let trouble = WaitingReason { reason: reason.into(), message: message.into() };
             let error = if first.is_some() { reason } else { message };
             let last = Some(format!("Warning Failed spec.containers{{c}}: Error: {error}"));
             let want: Vec<String> = first.map(|first| format!("Warning {first}")).into_iter().chain(last).collect();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod, Toleration};
 use parking_lot::Mutex;
 
-use super::admission::{Refusal, Resources};
+use super::admission::{Rejection, Resources};
 use crate::budget::Account;
 use crate::model::{pods, quantity};
 
@@ -168,12 +168,13 @@ impl Pressure {
     }
 
     /// Why `pod` is not let in: it promises no bounds, and would be the first to go again (K14).
-    pub(super) fn refuses(&self, pod: &Pod) -> Option<Refusal> {
+    pub(super) fn refuses(&self, pod: &Pod) -> Option<Rejection> {
         let best_effort = pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) == Some("BestEffort");
         let spec = pod.spec.as_ref();
         let tolerations = spec.and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
-        (self.holds() && best_effort && !pods::is_critical(pod) && !tolerations.iter().any(tolerates))
-            .then(|| Refusal { reason: "Evicted".into(), message: "The node had condition: [MemoryPressure]. ".into() })
+        (self.holds() && best_effort && !pods::is_critical(pod) && !tolerations.iter().any(tolerates)).then(|| {
+            Rejection { reason: "Evicted".into(), message: "The node had condition: [MemoryPressure]. ".into() }
+        })
     }
 }
 
@@ -199,7 +200,7 @@ pub(super) fn available_memory() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::{Limits, Resource};
+    use crate::budget::{AccountLimits, Resource};
 
     #[test]
     fn k72_who_takes_more_than_he_asked_for_goes_first_then_the_least_important() {
@@ -233,10 +234,10 @@ mod tests {
         let plain = pod(
             "{metadata: {uid: plain}, spec: {containers: [{name: c, resources: {requests: {memory: 1Mi}}}, {name: d}, {name: e}]}}",
         );
-        let root = Account::root(Limits::NONE);
+        let root = Account::root(AccountLimits::NONE);
         accounts.enter(&plain, &root);
         let held = ["c", "d", "e"].map(|name| {
-            let account = root.child(Limits::NONE);
+            let account = root.child(AccountLimits::NONE);
             accounts.begin(&plain, name, &account);
             account
         });

@@ -5,24 +5,24 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::budget::{Limits, weight};
+use crate::budget::{AccountLimits, weight};
 use crate::model::quantity;
 
 /// The limits of a container with such resources; what they do not say has default maxima.
-pub(super) fn of_container(resources: Option<&ResourceRequirements>) -> Limits {
+pub(super) fn of_container(resources: Option<&ResourceRequirements>) -> AccountLimits {
     asked(resources).of_container()
 }
 
 /// The limits of a pod's containers together.
-pub(super) fn of_pod(spec: &PodSpec) -> Limits {
+pub(super) fn of_pod(spec: &PodSpec) -> AccountLimits {
     asked(spec.resources.as_ref())
 }
 
-fn asked(resources: Option<&ResourceRequirements>) -> Limits {
+fn asked(resources: Option<&ResourceRequirements>) -> AccountLimits {
     let limits = resources.and_then(|r| r.limits.as_ref());
     let requests = resources.and_then(|r| r.requests.as_ref());
     let memory = limits.and_then(|l| l.get("memory")).and_then(|q| quantity::units(q).ok());
-    Limits {
+    AccountLimits {
         memory: memory.and_then(|bytes| u64::try_from(bytes).ok()),
         cpu_millis: millis(limits),
         cpu_weight: weight(millis(requests).unwrap_or(0)),

@@ -19,7 +19,7 @@ const LOG_BYTES: usize = 2048;
 
 /// Where an attempt may have left its message.
 #[derive(Clone)]
-pub(super) struct LastWords {
+pub(super) struct TerminationMessage {
     mounts: Arc<Mounts>,
     log: Arc<Log>,
     /// Whether the log speaks where the file is silent and the attempt failed.
@@ -27,15 +27,15 @@ pub(super) struct LastWords {
     most: usize,
 }
 
-impl LastWords {
+impl TerminationMessage {
     /// Those of an attempt of `container`.
-    pub(super) fn of(pod: &Pod, container: &Container, mounts: Arc<Mounts>, log: Arc<Log>) -> LastWords {
+    pub(super) fn of(pod: &Pod, container: &Container, mounts: Arc<Mounts>, log: Arc<Log>) -> TerminationMessage {
         let count = pod.spec.as_ref().map_or(1, |spec| {
             let ephemeral = spec.ephemeral_containers.as_ref().map_or(0, Vec::len);
             pods::init_containers(spec).len() + spec.containers.len() + ephemeral
         });
         let falls_back = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
-        LastWords { mounts, log, falls_back, most: LONGEST_OF_POD / count.max(1) }
+        TerminationMessage { mounts, log, falls_back, most: LONGEST_OF_POD / count.max(1) }
     }
 
     /// The message of an attempt that ended with `exit`: what the runtime says, then what the container said.
@@ -95,7 +95,7 @@ mod tests {
         let container = Container { termination_message_policy: Some(policy.into()), ..Container::default() };
         let mut pod = Pod::default();
         pod.spec.get_or_insert_default().containers = vec![container.clone(); containers];
-        LastWords::of(&pod, &container, Arc::new(mounts), written).after(&exit).await
+        TerminationMessage::of(&pod, &container, Arc::new(mounts), written).after(&exit).await
     }
 
     #[tokio::test]

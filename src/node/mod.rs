@@ -33,7 +33,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
-use crate::budget::{Account, Limits};
+use crate::budget::{Account, AccountLimits};
 use crate::clock::Clock;
 use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
 use crate::events::Recorder;
@@ -41,10 +41,10 @@ use crate::images::Images;
 use crate::logs::Spool;
 use crate::model::pods;
 use crate::network::Addresses;
-use crate::runtime::{Guests, Runtime};
+use crate::runtime::{InstanceSet, Runtime};
 use crate::volumes::HostPaths;
 
-use admission::Refusal;
+use admission::Rejection;
 use eviction::Eviction;
 use housekeeping::Finished;
 use resize::Answer;
@@ -87,9 +87,9 @@ struct Shared {
     addresses: Arc<Addresses>,
     clock: Clock,
     logs: Arc<Logs>,
-    guests: Arc<Guests>,
+    guests: Arc<InstanceSet>,
     recorder: Recorder,
-    probes: checks::Spread,
+    probes: checks::ProbeStagger,
     /// What all pods hold and use.
     account: Arc<Account>,
     /// The same by pod.
@@ -118,9 +118,9 @@ pub struct Agent {
     /// It goes down, and pods have so long to end.
     shut_down: Option<Duration>,
     pressure: eviction::Pressure,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<HandleRequest>,
     /// Kept for handles that are asked for later.
-    asking: mpsc::Sender<Request>,
+    asking: mpsc::Sender<HandleRequest>,
 }
 
 struct Worker {
@@ -155,7 +155,7 @@ struct Restarts {
 }
 
 /// What others ask of the agent.
-enum Request {
+enum HandleRequest {
     /// A container is to begin again.
     Restart { uid: String, container: String, grace: Duration },
     /// All pods are to end, and none is to begin.
@@ -170,9 +170,9 @@ const REQUESTS: usize = 64;
 pub struct Handle {
     /// The logs of the node's containers, while they are kept.
     pub logs: Arc<Logs>,
-    guests: Arc<Guests>,
+    guests: Arc<InstanceSet>,
     runtime: Arc<Runtime>,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<HandleRequest>,
 }
 
 impl Handle {
@@ -180,7 +180,7 @@ impl Handle {
     /// restart policy and back-off say. What runs is asked to end and killed after `grace`. An init
     /// container takes with it what comes after it. Pods that are over, or not there, stay as they are.
     pub async fn restart(&self, uid: &str, container: &str, grace: Duration) {
-        let request = Request::Restart { uid: uid.into(), container: container.into(), grace };
+        let request = HandleRequest::Restart { uid: uid.into(), container: container.into(), grace };
         // An agent that has ended restarts nothing.
         let _ = self.requests.send(request).await;
     }
@@ -189,7 +189,7 @@ impl Handle {
     /// within its own grace period and `grace`, and pods that come later are rejected.
     pub async fn shut_down(&self, grace: Duration) {
         // An agent that has ended runs nothing.
-        let _ = self.requests.send(Request::ShutDown { grace }).await;
+        let _ = self.requests.send(HandleRequest::ShutDown { grace }).await;
     }
 
     /// Kills all that runs on the node, for good, and waits until it has gone; blocks its thread for
@@ -210,10 +210,10 @@ impl Agent {
         clock: Clock,
         recorder: Recorder,
     ) -> Agent {
-        let (logs, guests) = (Arc::new(Logs::new(config.spool.clone())), Guests::new());
+        let (logs, guests) = (Arc::new(Logs::new(config.spool.clone())), InstanceSet::new());
         let (asking, requests) = mpsc::channel(REQUESTS);
-        let probes = checks::Spread::default();
-        let (account, accounts) = (Account::root(Limits::NONE), eviction::Accounts::default());
+        let probes = checks::ProbeStagger::default();
+        let (account, accounts) = (Account::root(AccountLimits::NONE), eviction::Accounts::default());
         let shared = Shared {
             config,
             control,
@@ -353,7 +353,7 @@ impl Agent {
             watch::channel(Desired { object, restarts: BTreeMap::new(), resize: None, eviction: None, shut_down });
         let shared = self.shared.clone();
         let admitted = match self.shut_down {
-            Some(_) if !pods::is_terminal(pod) => Err(Refusal::shutting_down()),
+            Some(_) if !pods::is_terminal(pod) => Err(Rejection::shutting_down()),
             _ => match self.pressure.refuses(pod).filter(|_| !pods::is_terminal(pod)) {
                 Some(refusal) => Err(refusal),
                 None => admission::check(&asked, &self.promised, &shared.config.capacity),
@@ -368,9 +368,9 @@ impl Agent {
         self.pods.insert(uid, Worker { desired, share, generation, waits_for: None });
     }
 
-    fn heed(&mut self, request: Request) {
+    fn heed(&mut self, request: HandleRequest) {
         match request {
-            Request::Restart { uid, container, grace } => {
+            HandleRequest::Restart { uid, container, grace } => {
                 if let Some(worker) = self.pods.get(&uid) {
                     worker.desired.send_modify(|desired| {
                         let restarts = desired.restarts.entry(container).or_default();
@@ -378,7 +378,7 @@ impl Agent {
                     });
                 }
             }
-            Request::ShutDown { grace } => {
+            HandleRequest::ShutDown { grace } => {
                 self.shut_down = Some(grace);
                 for worker in self.pods.values() {
                     worker.desired.send_modify(|desired| desired.shut_down = Some(grace));

@@ -6,28 +6,28 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::attempt::{Failure, Plan, Started};
-use super::checks::Place;
+use super::checks::ProbeTarget;
 use super::sandbox::{Sandbox, SandboxError};
-use super::worker::{Fact, Made, Worker};
+use super::worker::{Made, Worker, WorkerMessage};
 use crate::control::{DeleteOptions, Preconditions, Reason};
 use crate::files::Mounts;
-use crate::lifecycle::{Action, Attempt, ContainerRef, Event, ProbeKind, Role};
+use crate::lifecycle::{Action, Attempt, ContainerRef, ContainerRole, Input, ProbeKind};
 use crate::logs::Stream;
 use crate::model::pods;
 use crate::runtime::error_chain;
 
 impl Worker {
-    pub(super) async fn perform(&mut self, action: Action) -> Option<Event> {
+    pub(super) async fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Report => self.report().await,
-            Action::SetUp => return Some(self.set_up().await),
+            Action::ReportStatus => self.report().await,
+            Action::SetUpSandbox => return Some(self.set_up().await),
             Action::Start(attempt) => self.start(attempt),
             Action::PostStart(attempt) => self.post_start(attempt),
             Action::PreStop(attempt) => self.pre_stop(attempt),
             Action::Probe(attempt, kind) => self.probe(attempt, kind),
-            Action::AskToExit(attempt) => {
+            Action::Terminate(attempt) => {
                 if let Some(running) = self.running.get(&attempt) {
-                    running.control.ask_to_exit(&self.stop_signal(attempt));
+                    running.control.terminate(&self.stop_signal(attempt));
                 }
             }
             Action::Kill(attempt) => {
@@ -36,34 +36,34 @@ impl Worker {
                 }
             }
             Action::WakeAt(at) => self.wake = Some(self.wake.map_or(at, |wake| wake.min(at))),
-            Action::Tell(note) => self.told().note(note),
-            Action::TearDown => {
+            Action::RecordEvent(note) => self.told().note(note),
+            Action::TearDownSandbox => {
                 self.tear_down().await;
-                return Some(Event::TornDown);
+                return Some(Input::SandboxRemoved);
             }
-            Action::Remove => self.remove().await,
+            Action::RemovePod => self.remove().await,
         }
         None
     }
 
-    async fn set_up(&mut self) -> Event {
+    async fn set_up(&mut self) -> Input {
         match Sandbox::set_up(&self.shared, &self.pod).await {
             Ok(sandbox) => {
                 let ip = sandbox.ip();
                 self.shared.accounts.enter(&self.pod, &sandbox.account);
                 self.sandbox = Some(Arc::new(sandbox));
                 self.measure_later();
-                Event::SetUp { ip }
+                Input::SandboxReady { ip }
             }
             // A kubelet tells of volumes by events alone.
             Err(SandboxError::Volumes(failed)) => {
                 failed.iter().for_each(|why| self.told().failed_mount(why));
-                Event::SetUpFailed { message: None }
+                Input::SandboxFailed { message: None }
             }
             Err(error) => {
                 let message = error_chain(&error);
                 self.told().no_sandbox(&message);
-                Event::SetUpFailed { message: Some(message) }
+                Input::SandboxFailed { message: Some(message) }
             }
         }
     }
@@ -84,7 +84,7 @@ impl Worker {
             let fact = match error.failure() {
                 Failure::Retry(trouble) => {
                     logs.discard(&uid, &name, &container_id);
-                    Fact::Event(Event::StartFailed { attempt, trouble })
+                    WorkerMessage::Event(Input::StartFailed { attempt, trouble })
                 }
                 Failure::Exit(exit) => {
                     let message = exit.message().unwrap_or_default();
@@ -104,12 +104,12 @@ impl Worker {
                     match plan.start(image).await {
                         Ok(Started { instance, running }) => {
                             let made = Made { attempt, container_id: id, image_id };
-                            Fact::Spawned(made, Box::new(instance), running)
+                            WorkerMessage::Spawned(made, Box::new(instance), running)
                         }
                         Err(error) => failed(error),
                     }
                 };
-                Fact::Pulled(attempt, Box::pin(start))
+                WorkerMessage::Pulled(attempt, Box::pin(start))
             }
         };
         self.facts.push(Box::pin(std::future::ready(fact)));
@@ -117,7 +117,7 @@ impl Worker {
 
     /// The files that an ephemeral container with a target sees: its target's, while that runs (K55).
     fn view(&self, at: ContainerRef) -> Option<Arc<Mounts>> {
-        let name = self.state.name_of(at).filter(|_| at.role == Role::Ephemeral)?;
+        let name = self.state.name_of(at).filter(|_| at.role == ContainerRole::Ephemeral)?;
         let target = pods::ephemeral(&self.pod, name)?.target_container_name.as_deref()?;
         let is_target = |at: ContainerRef| self.state.name_of(at) == Some(target);
         self.running.iter().find(|(attempt, _)| is_target(attempt.container)).map(|(_, r)| r.world.mounts.clone())
@@ -132,8 +132,8 @@ impl Worker {
     /// A container of the pod as its spec has it.
     pub(super) fn container(&self, at: ContainerRef) -> Option<Container> {
         match at.role {
-            Role::Ephemeral => pods::ephemeral(&self.pod, self.state.name_of(at)?).map(pods::of_ephemeral),
-            Role::Init | Role::App => container_of(&self.pod, at).cloned(),
+            ContainerRole::Ephemeral => pods::ephemeral(&self.pod, self.state.name_of(at)?).map(pods::of_ephemeral),
+            ContainerRole::Init | ContainerRole::App => container_of(&self.pod, at).cloned(),
         }
     }
 }
@@ -142,9 +142,9 @@ impl Worker {
 pub(super) fn container_of(pod: &Pod, at: ContainerRef) -> Option<&Container> {
     let spec = pod.spec.as_ref()?;
     match at.role {
-        Role::Init => pods::init_containers(spec).get(at.index),
-        Role::App => spec.containers.get(at.index),
-        Role::Ephemeral => None,
+        ContainerRole::Init => pods::init_containers(spec).get(at.index),
+        ContainerRole::App => spec.containers.get(at.index),
+        ContainerRole::Ephemeral => None,
     }
 }
 
@@ -153,7 +153,7 @@ impl Worker {
         let Some(place) = self.place_of(attempt) else { return };
         self.facts.push(Box::pin(async move {
             let failed = place.hook(|hooks| hooks.post_start.as_ref()).await.err();
-            Fact::Event(Event::PostStarted { attempt, failed })
+            WorkerMessage::Event(Input::PostStartFinished { attempt, failed })
         }));
     }
 
@@ -162,7 +162,7 @@ impl Worker {
         self.facts.push(Box::pin(async move {
             let failed = place.hook(|hooks| hooks.pre_stop.as_ref()).await;
             let failed = failed.inspect_err(|why| tracing::debug!(why, "a preStop hook failed"));
-            Fact::Event(Event::PreStopped { attempt, failed: failed.is_err() })
+            WorkerMessage::Event(Input::PreStopFinished { attempt, failed: failed.is_err() })
         }));
     }
 
@@ -172,15 +172,15 @@ impl Worker {
             let probed = place.probe(kind).await;
             // What does not answer because it has ended says nothing about its health.
             match place.running.world.instances.ended() {
-                true => Fact::Event(Event::Tick),
-                false => Fact::Event(Event::Probed { attempt, kind, probed }),
+                true => WorkerMessage::Event(Input::Tick),
+                false => WorkerMessage::Event(Input::ProbeFinished { attempt, kind, probed }),
             }
         }));
     }
 
     /// Where something is done with a running attempt.
-    fn place_of(&self, attempt: Attempt) -> Option<Place> {
-        Some(Place {
+    fn place_of(&self, attempt: Attempt) -> Option<ProbeTarget> {
+        Some(ProbeTarget {
             shared: self.shared.clone(),
             network: self.sandbox.as_ref()?.network.clone(),
             running: self.running.get(&attempt)?.clone(),

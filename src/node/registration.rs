@@ -51,7 +51,7 @@ pub(super) async fn tell_pressure(shared: &Shared, short: bool) {
         let mut node = Node::clone(&*object.decode::<Node>().map_err(|error| Status::internal(error.to_string()))?);
         let status = node.status.get_or_insert_default();
         status.conditions = Some(conditions(status.conditions.as_deref().unwrap_or_default(), short, now));
-        let update = Update::Replace { body: Body::Node(Box::new(node)), subresource: Subresource::Whole };
+        let update = Update::Replace { body: Body::Node(Box::new(node)), subresource: Subresource::None };
         shared.control.update(&key, update, Preconditions::default()).await
     };
     if let Err(error) = told.await {

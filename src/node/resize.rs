@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::admission::{self, Resources};
 use super::limits;
 use super::worker::Worker;
-use crate::lifecycle::{Event, Resize};
+use crate::lifecycle::{Input, ResizeResult};
 
 /// The agent's answer to a pod whose spec has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Answer {
     /// Whether there is room for `wanted` of `capacity` beside what `others` are promised.
     pub(super) fn of(wanted: &Resources, others: &Resources, capacity: &Resources) -> Answer {
         let Err(refusal) = admission::check(wanted, others, capacity) else { return Answer::Fits };
-        let lacks = |refusal: &admission::Refusal| refusal.reason.trim_start_matches("OutOf").to_string();
+        let lacks = |refusal: &admission::Rejection| refusal.reason.trim_start_matches("OutOf").to_string();
         match admission::check(wanted, &Resources::default(), capacity) {
             Ok(()) => Answer::Deferred(format!("Node didn't have enough resource: {}", lacks(&refusal))),
             Err(alone) => {
@@ -53,30 +53,30 @@ impl Worker {
     /// Takes the agent's answer in.
     pub(super) async fn resized(&mut self, answer: Answer) {
         let resize = match answer {
-            Answer::Deferred(message) => Resize::Pending { reason: "Deferred", message },
-            Answer::Infeasible(message) => Resize::Pending { reason: "Infeasible", message },
+            Answer::Deferred(message) => ResizeResult::Pending { reason: "Deferred", message },
+            Answer::Infeasible(message) => ResizeResult::Pending { reason: "Infeasible", message },
             Answer::Fits => match self.give() {
-                Ok(()) => Resize::Done(Box::new(self.pod.as_ref().clone())),
+                Ok(()) => ResizeResult::Done(Box::new(self.pod.as_ref().clone())),
                 Err(message) => {
                     let clock = self.shared.clock;
                     self.facts.push(Box::pin(async move {
                         clock.sleep(AGAIN).await;
-                        super::worker::Fact::GiveAgain
+                        super::worker::WorkerMessage::GiveAgain
                     }));
-                    Resize::Failed { message }
+                    ResizeResult::Failed { message }
                 }
             },
         };
-        if let Resize::Done(pod) = &resize {
+        if let ResizeResult::Done(pod) = &resize {
             let old = std::mem::replace(&mut self.given, given(pod));
             for (container, name) in restarts(pod, &old) {
                 if let Some(at) = self.place(&name) {
                     let grace = Duration::from_secs(container);
-                    self.step(Event::Restart { container: at, grace }).await;
+                    self.step(Input::Restart { container: at, grace }).await;
                 }
             }
         }
-        self.step(Event::Resized(resize)).await;
+        self.step(Input::Resized(resize)).await;
     }
 
     /// Changes the limits of what runs; why not, where more is in use than there would be.

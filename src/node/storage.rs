@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::eviction::{Eviction, GRACE};
-use super::worker::{Fact, Worker};
+use super::worker::{Worker, WorkerMessage};
 use crate::model::{pods, quantity};
 use crate::registry::pod::totals;
 use crate::volumes::{VOLUMES, used};
@@ -123,7 +123,7 @@ impl Worker {
                 let spec = pod.spec.as_ref().unwrap_or(&empty);
                 limits.excess(&measure(&folder, logs.as_deref(), &limits, spec))
             });
-            Fact::Measured(measured.await.unwrap_or_default())
+            WorkerMessage::Measured(measured.await.unwrap_or_default())
         }));
     }
 

@@ -10,24 +10,24 @@ use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::watch;
 
-use super::admission::Refusal;
+use super::admission::Rejection;
 use super::attempt::Running;
-use super::events::Told;
+use super::events::PodEvents;
 use super::eviction::Eviction;
 use super::resize::{self, Answer, Given};
 use super::sandbox::Sandbox;
 use super::{Desired, Restarts, Shared};
 use crate::control::{Object, Preconditions, Reason, Update};
-use crate::lifecycle::{Attempt, ContainerRef, Event, Outcome, PodState, Role};
+use crate::lifecycle::{Attempt, ContainerRef, ContainerRole, ExitStatus, Input, PodState};
 use crate::model::pods;
 use crate::runtime::{Exit, Instance};
 
 /// What the worker waits for beside the clock and its pod's desired state.
-pub(super) enum Fact {
+pub(super) enum WorkerMessage {
     /// It happened.
-    Event(Event),
+    Event(Input),
     /// The image of an attempt is there; next the attempt begins or fails.
-    Pulled(Attempt, BoxFuture<'static, Fact>),
+    Pulled(Attempt, BoxFuture<'static, WorkerMessage>),
     /// Resources that could not be given may be now.
     GiveAgain,
     /// What the pod stores was measured; why it is too much, if it is.
@@ -35,9 +35,9 @@ pub(super) enum Fact {
     /// An attempt begins; next it runs, as this event tells.
     Spawned(Made, Box<Instance>, Arc<Running>),
     /// An attempt runs; next it will end.
-    Running(Event, Attempt, Box<Instance>),
+    Running(Input, Attempt, Box<Instance>),
     /// An attempt ended before its program could run, as this event tells.
-    NeverRan(Event),
+    NeverRan(Input),
 }
 
 pub(super) struct Worker {
@@ -48,7 +48,7 @@ pub(super) struct Worker {
     pub(super) sandbox: Option<Arc<Sandbox>>,
     /// What runs: how to end it, and where to run more beside it.
     pub(super) running: HashMap<Attempt, Arc<Running>>,
-    pub(super) facts: FuturesUnordered<BoxFuture<'static, Fact>>,
+    pub(super) facts: FuturesUnordered<BoxFuture<'static, WorkerMessage>>,
     /// When to look again without a fact.
     pub(super) wake: Option<Duration>,
     /// The status as it was last written, and the pod as it stood then: others may have written since.
@@ -101,7 +101,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
         gone: false,
     };
     worker.given = resize::given(&worker.pod);
-    worker.step(Event::Tick).await;
+    worker.step(Input::Tick).await;
     while !worker.gone {
         worker.report().await;
         // News may have come with the answer to the report.
@@ -130,7 +130,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut desired: watch::Receiver<Desire
                 Err(_) => break,
             },
             Some(fact) = worker.facts.next() => worker.take(fact).await,
-            () = timer => worker.step(Event::Tick).await,
+            () = timer => worker.step(Input::Tick).await,
         }
     }
     worker.end().await;
@@ -148,7 +148,7 @@ impl Worker {
         for (name, Restarts { asked, grace }) in &wanted {
             let known = self.restarts.get(name).map_or(0, |known| known.asked);
             if let Some(container) = self.place(name).filter(|_| *asked > known) {
-                self.step(Event::Restart { container, grace: *grace }).await;
+                self.step(Input::Restart { container, grace: *grace }).await;
             }
         }
         self.restarts = wanted;
@@ -170,7 +170,7 @@ impl Worker {
         {
             self.told().evicted(&message);
             let reason = "Evicted".into();
-            self.step(Event::Evicted { reason, message, grace: Some(grace), disrupts }).await;
+            self.step(Input::Evicted { reason, message, grace: Some(grace), disrupts }).await;
         }
     }
 
@@ -180,7 +180,7 @@ impl Worker {
         let own = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
         let grace = Some(Duration::from_secs(u64::try_from(own).unwrap_or(1)).min(bound));
         let message = "Pod was terminated in response to imminent node shutdown.".to_string();
-        self.step(Event::Evicted { reason: "Terminated".into(), message, grace, disrupts: true }).await;
+        self.step(Input::Evicted { reason: "Terminated".into(), message, grace, disrupts: true }).await;
     }
 
     pub(super) fn place(&self, name: &str) -> Option<ContainerRef> {
@@ -188,7 +188,7 @@ impl Worker {
         let find = |role, all: &[Container]| {
             all.iter().position(|container| container.name == name).map(|index| ContainerRef { role, index })
         };
-        find(Role::Init, pods::init_containers(spec)).or_else(|| find(Role::App, &spec.containers))
+        find(ContainerRole::Init, pods::init_containers(spec)).or_else(|| find(ContainerRole::App, &spec.containers))
     }
 
     fn know(&mut self, object: Arc<Object>) {
@@ -204,7 +204,7 @@ impl Worker {
         let Some(grace) = grace.filter(|_| grace != self.deletion_seen) else { return false };
         self.deletion_seen = Some(grace);
         let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
-        self.step(Event::Deleted { grace }).await;
+        self.step(Input::Deleted { grace }).await;
         true
     }
 
@@ -214,32 +214,32 @@ impl Worker {
             return false;
         }
         self.generation = self.pod.metadata.generation;
-        self.step(Event::Changed(Box::new(Pod::clone(&self.pod)))).await;
+        self.step(Input::PodUpdated(Box::new(Pod::clone(&self.pod)))).await;
         true
     }
 
-    async fn take(&mut self, fact: Fact) {
+    async fn take(&mut self, fact: WorkerMessage) {
         match fact {
-            Fact::Event(event) => {
+            WorkerMessage::Event(event) => {
                 match &event {
-                    Event::Exited { attempt, .. } => drop(self.running.remove(attempt)),
-                    Event::StartFailed { attempt, trouble } => self.told().failed(*attempt, trouble),
+                    Input::Exited { attempt, .. } => drop(self.running.remove(attempt)),
+                    Input::StartFailed { attempt, trouble } => self.told().failed(*attempt, trouble),
                     _ => {}
                 }
                 self.step(event).await;
             }
-            Fact::GiveAgain => {
+            WorkerMessage::GiveAgain => {
                 if matches!(self.resize, Some((_, Answer::Fits))) {
                     self.resized(Answer::Fits).await;
                 }
             }
-            Fact::Measured(excess) => self.measured(excess).await,
-            Fact::Pulled(attempt, next) => {
+            WorkerMessage::Measured(excess) => self.measured(excess).await,
+            WorkerMessage::Pulled(attempt, next) => {
                 self.told().pulled(attempt);
                 self.facts.push(next);
             }
-            Fact::NeverRan(event) => {
-                if let Event::NeverRan { attempt, outcome, .. } = &event {
+            WorkerMessage::NeverRan(event) => {
+                if let Input::CannotRun { attempt, outcome, .. } = &event {
                     if self.running.remove(attempt).is_none() {
                         self.told().created(*attempt);
                     }
@@ -247,20 +247,20 @@ impl Worker {
                 }
                 self.step(event).await;
             }
-            Fact::Spawned(made, mut instance, running) => {
+            WorkerMessage::Spawned(made, mut instance, running) => {
                 // From here on it can be ended, even if it never gets to run.
                 let attempt = made.attempt;
                 self.running.insert(attempt, running);
                 self.told().created(attempt);
                 self.facts.push(Box::pin(async move {
                     if instance.begun().await {
-                        return Fact::Running(made.started(), attempt, instance);
+                        return WorkerMessage::Running(made.started(), attempt, instance);
                     }
                     made.never_ran(&instance.exited().await)
                 }));
-                self.step(Event::Tick).await;
+                self.step(Input::Tick).await;
             }
-            Fact::Running(event, attempt, mut instance) => {
+            WorkerMessage::Running(event, attempt, mut instance) => {
                 self.told().started(attempt);
                 let last_words = self.running.get(&attempt).map(|running| running.last_words.clone());
                 self.facts.push(Box::pin(async move {
@@ -269,7 +269,7 @@ impl Worker {
                         Some(last_words) => last_words.after(&exit).await,
                         None => exit.message().map(Into::into),
                     };
-                    Fact::Event(exited(attempt, &exit, message))
+                    WorkerMessage::Event(exited(attempt, &exit, message))
                 }));
                 self.step(event).await;
             }
@@ -277,7 +277,7 @@ impl Worker {
     }
 
     /// Lets the state take `event` in and does what follows, and what follows from that.
-    pub(super) async fn step(&mut self, event: Event) {
+    pub(super) async fn step(&mut self, event: Input) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             let now = self.shared.clock.now();
@@ -330,8 +330,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn told(&self) -> Told<'_> {
-        Told { recorder: &self.shared.recorder, pod: &self.pod, state: &self.state }
+    pub(super) fn told(&self) -> PodEvents<'_> {
+        PodEvents { recorder: &self.shared.recorder, pod: &self.pod, state: &self.state }
     }
 
     /// Ends what still runs, whose object has gone by force.
@@ -344,8 +344,8 @@ impl Worker {
     }
 }
 
-fn exited(attempt: Attempt, exit: &Exit, message: Option<String>) -> Event {
-    Event::Exited { attempt, outcome: Outcome { code: exit.code(), reason: exit.reason().into(), message } }
+fn exited(attempt: Attempt, exit: &Exit, message: Option<String>) -> Input {
+    Input::Exited { attempt, outcome: ExitStatus { code: exit.code(), reason: exit.reason().into(), message } }
 }
 
 /// An attempt as its status names it.
@@ -356,25 +356,25 @@ pub(super) struct Made {
 }
 
 impl Made {
-    fn started(self) -> Event {
+    fn started(self) -> Input {
         let Made { attempt, container_id, image_id } = self;
-        Event::Started { attempt, container_id, image_id }
+        Input::Started { attempt, container_id, image_id }
     }
 
-    pub(super) fn never_ran(self, exit: &Exit) -> Fact {
+    pub(super) fn never_ran(self, exit: &Exit) -> WorkerMessage {
         let Made { attempt, container_id, image_id } = self;
         let message = exit.message().map(Into::into);
-        let outcome = Outcome { code: exit.code(), reason: exit.reason().into(), message };
-        Fact::NeverRan(Event::NeverRan { attempt, container_id, image_id, outcome })
+        let outcome = ExitStatus { code: exit.code(), reason: exit.reason().into(), message };
+        WorkerMessage::NeverRan(Input::CannotRun { attempt, container_id, image_id, outcome })
     }
 }
 
 /// Refuses a pod that the node has no room for (K13, K14).
-pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Desired>, refusal: Refusal) {
+pub(super) async fn reject(shared: Arc<Shared>, mut desired: watch::Receiver<Desired>, refusal: Rejection) {
     let object = desired.borrow_and_update().object.clone();
     let Ok(pod) = object.decode::<Pod>() else { return };
-    let Refusal { reason, message } = refusal;
-    Told { recorder: &shared.recorder, pod: &pod, state: &PodState::new(&pod) }.rejected(&reason, &message);
+    let Rejection { reason, message } = refusal;
+    PodEvents { recorder: &shared.recorder, pod: &pod, state: &PodState::new(&pod) }.rejected(&reason, &message);
     let status = PodStatus {
         phase: Some("Failed".into()),
         reason: Some(reason),

@@ -22,7 +22,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::check::{Grpc, Purpose, user_agent};
-use super::{Verdict, dial};
+use super::{ProbeVerdict, dial};
 use crate::clock::Clock;
 use crate::lifecycle::go_duration;
 use crate::network::{PodNetwork, Stream};
@@ -37,11 +37,11 @@ pub(super) async fn attempt(
     timeout: Duration,
     deadline: Instant,
     clock: Clock,
-) -> Verdict {
+) -> ProbeVerdict {
     let spoke = Arc::new(AtomicBool::new(false));
     match timeout_at(deadline, ask(network, grpc, timeout, clock, &spoke)).await {
         Ok(verdict) => verdict,
-        Err(_) => Verdict::Failure(late(grpc, timeout, &spoke)),
+        Err(_) => ProbeVerdict::Failure(late(grpc, timeout, &spoke)),
     }
 }
 
@@ -60,7 +60,13 @@ fn late(grpc: &Grpc, timeout: Duration, spoke: &AtomicBool) -> String {
     format!("timeout: failed to connect service {address:?} within {timeout}: context deadline exceeded")
 }
 
-async fn ask(network: &PodNetwork, grpc: &Grpc, timeout: Duration, clock: Clock, spoke: &Arc<AtomicBool>) -> Verdict {
+async fn ask(
+    network: &PodNetwork,
+    grpc: &Grpc,
+    timeout: Duration,
+    clock: Clock,
+    spoke: &Arc<AtomicBool>,
+) -> ProbeVerdict {
     let mut pause = FIRST_RETRY;
     loop {
         // As in Go, who can't connect tries again until time is up, and then tells of that.
@@ -68,9 +74,9 @@ async fn ask(network: &PodNetwork, grpc: &Grpc, timeout: Duration, clock: Clock,
             let stream = Watched { stream: connection.into(), spoke: spoke.clone() };
             match call(stream, grpc, timeout).await {
                 Err(_) if !spoke.load(Ordering::Relaxed) => {}
-                Ok(status) if status == "SERVING" => return Verdict::Success("service healthy".into()),
-                Ok(status) => return Verdict::Failure(format!("service unhealthy (responded with {status:?})")),
-                Err(status) => return Verdict::Failure(told(&status, timeout)),
+                Ok(status) if status == "SERVING" => return ProbeVerdict::Success("service healthy".into()),
+                Ok(status) => return ProbeVerdict::Failure(format!("service unhealthy (responded with {status:?})")),
+                Err(status) => return ProbeVerdict::Failure(told(&status, timeout)),
             }
         }
         clock.sleep(pause).await;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::check::{HttpGet, Purpose};
 use super::first_line::{FirstLine, broken};
 use super::url::Url;
-use super::{Verdict, dial, tls};
+use super::{ProbeVerdict, dial, tls};
 use crate::network::{PodNetwork, Stream};
 
 /// More of a body is not read.
@@ -47,7 +47,7 @@ pub(super) enum Fault {
 }
 
 /// Asks. Clusters are full of hooks that say HTTPS and mean HTTP; a kubelet tries that, too, and tells of it.
-pub(super) async fn attempt(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> Verdict {
+pub(super) async fn attempt(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> ProbeVerdict {
     let plain = match ask(network, get, deadline).await {
         Err(plain) if get.purpose == Purpose::Hook => plain,
         Ok(verdict) | Err(verdict) => return verdict,
@@ -56,10 +56,10 @@ pub(super) async fn attempt(network: &PodNetwork, get: &HttpGet, deadline: Insta
     again.url.https = false;
     again.headers.remove(AUTHORIZATION);
     match ask(network, &again, deadline).await {
-        Ok(Verdict::Success(_) | Verdict::Warning(_)) => {
+        Ok(ProbeVerdict::Success(_) | ProbeVerdict::Warning(_)) => {
             let host = &get.url.authority;
             let words = format!("request to HTTPS lifecycle hook {host} got HTTP response, retry with HTTP succeeded");
-            Verdict::Warning(words)
+            ProbeVerdict::Warning(words)
         }
         Ok(_) | Err(_) => plain,
     }
@@ -67,7 +67,7 @@ pub(super) async fn attempt(network: &PodNetwork, get: &HttpGet, deadline: Insta
 
 /// Sends the request and those that redirects ask for. What is found where a server does not speak TLS
 /// comes as an error.
-async fn ask(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> Result<Verdict, Verdict> {
+async fn ask(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> Result<ProbeVerdict, ProbeVerdict> {
     let mut url = Cow::Borrowed(&get.url);
     let mut host = get.headers.get(HOST).cloned();
     for sent in 1.. {
@@ -86,22 +86,24 @@ async fn ask(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> Result<V
             }
             Err(Fault::Unanswered(why)) => return Ok(failed(&url.to_string(), &why)),
             // An answer to a hook is not read.
-            Err(Fault::Broken(_)) if get.purpose == Purpose::Hook => return Ok(Verdict::Success(String::new())),
-            Err(Fault::Broken(why)) => return Ok(Verdict::Error(why)),
+            Err(Fault::Broken(_)) if get.purpose == Purpose::Hook => return Ok(ProbeVerdict::Success(String::new())),
+            Err(Fault::Broken(why)) => return Ok(ProbeVerdict::Error(why)),
         }
     }
     Ok(failed(&url.to_string(), NO_ANSWER))
 }
 
-fn failed(url: &str, why: &str) -> Verdict {
-    Verdict::Failure(format!("Get {url:?}: {why}"))
+fn failed(url: &str, why: &str) -> ProbeVerdict {
+    ProbeVerdict::Failure(format!("Get {url:?}: {why}"))
 }
 
-fn verdict(purpose: Purpose, status: StatusCode, body: String) -> Verdict {
+fn verdict(purpose: Purpose, status: StatusCode, body: String) -> ProbeVerdict {
     match (purpose, status.as_u16()) {
-        (Purpose::Hook, _) | (Purpose::Probe, 200..=299) => Verdict::Success(body),
-        (Purpose::Probe, 300..=399) => Verdict::Warning(format!("Probe terminated redirects, Response body: {body}")),
-        (Purpose::Probe, code) => Verdict::Failure(format!("HTTP probe failed with statuscode: {code}")),
+        (Purpose::Hook, _) | (Purpose::Probe, 200..=299) => ProbeVerdict::Success(body),
+        (Purpose::Probe, 300..=399) => {
+            ProbeVerdict::Warning(format!("Probe terminated redirects, Response body: {body}"))
+        }
+        (Purpose::Probe, code) => ProbeVerdict::Failure(format!("HTTP probe failed with statuscode: {code}")),
     }
 }
 

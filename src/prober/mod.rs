@@ -26,7 +26,7 @@ use crate::network::{Connection, NetError, PodNetwork};
 
 /// What an attempt has found. The text is the probe's output as a kubelet has it, and may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeVerdict {
     /// It is well.
     Success(String),
     /// It is well, and there is something to tell (`ProbeWarning`; of a hook, `LifecycleHTTPFallback`).
@@ -38,7 +38,7 @@ pub enum Verdict {
 }
 
 /// Asks once. An answer that is not there after `timeout`, by `clock`, is a failure.
-pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration, clock: Clock) -> Verdict {
+pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration, clock: Clock) -> ProbeVerdict {
     let deadline = clock.instant(clock.mono().saturating_add(timeout));
     match check {
         // Boxed, so that those who ask for a connection alone don't carry the room for protocols about.
@@ -46,8 +46,8 @@ pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration
         Check::Grpc(grpc) => Box::pin(grpc::attempt(network, grpc, timeout, deadline, clock)).await,
         // A connection in memory is there at once or refused.
         Check::Tcp(tcp) => match dialed(&tcp.host, tcp.port, |peer| network.dial_and_close(peer)) {
-            Ok(()) => Verdict::Success(String::new()),
-            Err(why) => Verdict::Failure(why),
+            Ok(()) => ProbeVerdict::Success(String::new()),
+            Err(why) => ProbeVerdict::Failure(why),
         },
     }
 }

@@ -59,13 +59,13 @@ impl Pod {
     }
 
     /// Asks with a second's patience.
-    async fn ask(&self, probe: Value) -> Verdict {
+    async fn ask(&self, probe: Value) -> ProbeVerdict {
         let probe = serde_json::from_value(probe).expect("a probe");
         let check = Check::of_probe(&probe, &Default::default(), IP).expect("ours").expect("valid");
         attempt(self.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await
     }
 
-    async fn get(&self, port: u16, path: &str) -> Verdict {
+    async fn get(&self, port: u16, path: &str) -> ProbeVerdict {
         self.ask(json!({"httpGet": {"port": port, "path": path}})).await
     }
 }
@@ -82,8 +82,8 @@ fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-fn failure(text: &str) -> Verdict {
-    Verdict::Failure(text.into())
+fn failure(text: &str) -> ProbeVerdict {
+    ProbeVerdict::Failure(text.into())
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,10 +93,10 @@ async fn k60_the_status_tells() {
         let code = request.split(['/', ' ']).nth(2).unwrap_or_default();
         format!("HTTP/1.1 {code} Any\r\nContent-Length: 4\r\n\r\nbody")
     });
-    let warned = || Verdict::Warning("Probe terminated redirects, Response body: body".into());
+    let warned = || ProbeVerdict::Warning("Probe terminated redirects, Response body: body".into());
     for (code, verdict) in [
-        (200, Verdict::Success("body".into())),
-        (299, Verdict::Success("body".into())),
+        (200, ProbeVerdict::Success("body".into())),
+        (299, ProbeVerdict::Success("body".into())),
         (300, warned()),
         (302, warned()),
         (399, warned()),
@@ -112,12 +112,12 @@ async fn k60_the_status_tells() {
 async fn a_request_is_what_a_kubelet_sends() {
     let mut pod = Pod::new();
     pod.answer(8080, ok);
-    let Verdict::Success(plain) = pod.get(8080, "/a?b").await else { panic!("an answer") };
+    let ProbeVerdict::Success(plain) = pod.get(8080, "/a?b").await else { panic!("an answer") };
     let wanted = "GET /a?b HTTP/1.1\r\nHost: 10.88.0.2:8080\r\nAccept: */*\r\nUser-Agent: kube-probe/1.36\r\n\
                   Connection: close\r\n\r\n";
     assert_eq!(plain, wanted);
     let headers = json!([{"name": "Host", "value": "a.example"}, {"name": "X-Y", "value": "z"}]);
-    let Verdict::Success(own) = pod.ask(json!({"httpGet": {"port": 8080, "httpHeaders": headers}})).await else {
+    let ProbeVerdict::Success(own) = pod.ask(json!({"httpGet": {"port": 8080, "httpHeaders": headers}})).await else {
         panic!("an answer");
     };
     assert!(own.starts_with("GET / HTTP/1.1\r\nHost: a.example\r\nX-Y: z\r\n"), "{own}");
@@ -127,7 +127,7 @@ async fn a_request_is_what_a_kubelet_sends() {
 async fn a_long_body_is_read_up_to_its_first_ten_kibibytes() {
     let mut pod = Pod::new();
     pod.answer(8080, |_| ok(&"x".repeat(100_000)));
-    assert_eq!(pod.get(8080, "/").await, Verdict::Success("x".repeat(10 * 1024)));
+    assert_eq!(pod.get(8080, "/").await, ProbeVerdict::Success("x".repeat(10 * 1024)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,9 +143,9 @@ async fn k60_redirects_are_followed_on_the_same_host() {
     });
     pod.answer(9090, |_| ok("another port"));
     for (path, verdict) in [
-        ("/port", Verdict::Success("another port".into())),
-        ("/relative", Verdict::Success("/there".into())),
-        ("/away", Verdict::Warning("Probe terminated redirects, Response body: out".into())),
+        ("/port", ProbeVerdict::Success("another port".into())),
+        ("/relative", ProbeVerdict::Success("/there".into())),
+        ("/away", ProbeVerdict::Warning("Probe terminated redirects, Response body: out".into())),
         ("/loop", failure("Get \"/loop\": stopped after 10 redirects")),
     ] {
         assert_eq!(pod.get(8080, path).await, verdict, "{path}");
@@ -207,7 +207,7 @@ async fn what_does_not_answer_is_told_in_gos_words() {
             json!({"port": 84}),
             failure(&format!("Get \"http://10.88.0.2:84/\": {broken}: malformed HTTP status code \"is\"")),
         ),
-        (json!({"port": 85}), Verdict::Error(reading.into())),
+        (json!({"port": 85}), ProbeVerdict::Error(reading.into())),
         (
             json!({"port": 86}),
             failure(&format!("Get \"http://10.88.0.2:86/\": {broken}: malformed HTTP response \"garbage\"")),
@@ -224,7 +224,7 @@ async fn a_socket_that_accepts_is_well() {
     let pod = Pod::new();
     let _open = pod.listen("0.0.0.0:80");
     for (probe, verdict) in [
-        (json!({"port": 80}), Verdict::Success(String::new())),
+        (json!({"port": 80}), ProbeVerdict::Success(String::new())),
         (json!({"port": 81}), failure("dial tcp 10.88.0.2:81: connect: connection refused")),
         (json!({"port": 80, "host": "1.1.1.1"}), failure("dial tcp 1.1.1.1:80: connect: network is unreachable")),
     ] {
@@ -260,11 +260,11 @@ mod hooks {
         pod.answer(8083, |_| "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12".into());
         let fallback = "got HTTP response, retry with HTTP succeeded";
         for (get, verdict) in [
-            (json!({"port": 8080}), Verdict::Success(String::new())),
-            (json!({"port": 8083}), Verdict::Success(String::new())),
+            (json!({"port": 8080}), ProbeVerdict::Success(String::new())),
+            (json!({"port": 8083}), ProbeVerdict::Success(String::new())),
             (
                 json!({"port": 8081, "scheme": "HTTPS", "httpHeaders": [{"name": "Authorization", "value": "a"}]}),
-                Verdict::Warning(format!("request to HTTPS lifecycle hook 10.88.0.2:8081 {fallback}")),
+                ProbeVerdict::Warning(format!("request to HTTPS lifecycle hook 10.88.0.2:8081 {fallback}")),
             ),
             // What can't be had without TLS either failed with it.
             (
@@ -321,7 +321,7 @@ mod secured {
         });
         pod.answer(8080, |_| ok("plain"));
         let get = |port| json!({"httpGet": {"port": port, "scheme": "HTTPS", "path": "/s"}});
-        assert_eq!(pod.ask(get(8443)).await, Verdict::Success("secret".into()));
+        assert_eq!(pod.ask(get(8443)).await, ProbeVerdict::Success("secret".into()));
         pod.serve(8444, |mut stream| async move {
             stream.read_u8().await.expect("a byte");
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("written");
@@ -392,7 +392,7 @@ mod grpc {
             failure(&format!("timeout: failed to connect service \"10.88.0.2:{port}\" {wanted}"))
         };
         for (port, service, verdict) in [
-            (50051, "", Verdict::Success("service healthy".into())),
+            (50051, "", ProbeVerdict::Success("service healthy".into())),
             (50051, "sick", failure("service unhealthy (responded with \"NOT_SERVING\")")),
             (50051, "unimplemented", failure(unimplemented)),
             (50051, "nobody", failure("error: health rpc probe failed: rpc error: code = NotFound desc = told")),

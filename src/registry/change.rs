@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Registry, pod};
-use crate::control::{Draft, Key, Object, Preconditions, Reason, Resource, Revision, Status};
-use crate::store::{CommitError, Expect, Op};
+use crate::control::{Key, Object, Preconditions, Reason, Resource, Revision, Status, UnversionedObject};
+use crate::store::{CommitError, Operation, Precondition};
 
 /// A change that lost a race is tried again on the newer object; more losses than this are a fault.
 const MAX_RACES: usize = 64;
@@ -24,8 +24,8 @@ pub(super) trait Stored:
     Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static
 {
     /// As the store keeps it.
-    fn written(self) -> Result<Draft, serde_json::Error> {
-        Draft::of(&self)
+    fn written(self) -> Result<UnversionedObject, serde_json::Error> {
+        UnversionedObject::of(&self)
     }
 }
 
@@ -36,7 +36,7 @@ impl Stored for ConfigMap {}
 impl Stored for Secret {}
 
 impl Stored for Pod {
-    fn written(self) -> Result<Draft, serde_json::Error> {
+    fn written(self) -> Result<UnversionedObject, serde_json::Error> {
         pod::draft(self)
     }
 }
@@ -64,11 +64,11 @@ impl Registry {
             let (op, answer) = match change(&object)? {
                 Decision::Keep(answer) => return Ok((answer, current)),
                 Decision::Put(next, answer) => {
-                    let expect = Expect::At(current.revision);
-                    (Op::Put { key: key.clone(), expect, draft: draft(*next)? }, answer)
+                    let expect = Precondition::At(current.revision);
+                    (Operation::Put { key: key.clone(), expect, draft: draft(*next)? }, answer)
                 }
                 Decision::Delete(last, answer) => {
-                    (Op::Delete { key: key.clone(), expect: current.revision, last: draft(*last)? }, answer)
+                    (Operation::Delete { key: key.clone(), expect: current.revision, last: draft(*last)? }, answer)
                 }
             };
             match self.commit(op)? {
@@ -85,16 +85,16 @@ impl Registry {
     pub(super) fn store_new<O: Stored>(&self, resource: Resource, object: O) -> Result<Arc<Object>, Status> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let key = Key::of(resource, &text(&object.metadata().namespace), &text(&object.metadata().name));
-        match self.commit(Op::Put { key, expect: Expect::Absent, draft: draft(object)? })? {
+        match self.commit(Operation::Put { key, expect: Precondition::Absent, draft: draft(object)? })? {
             Ok(stored) => Ok(stored),
             Err(CommitError::Exists(key)) => Err(Status::already_exists(key.resource.plural, &key.name)),
             Err(error) => Err(Status::internal(error)),
         }
     }
 
-    fn commit(&self, op: Op) -> Result<Result<Arc<Object>, CommitError>, Status> {
-        if self.only_tries {
-            return Ok(self.store.rehearse(op));
+    fn commit(&self, op: Operation) -> Result<Result<Arc<Object>, CommitError>, Status> {
+        if self.dry_run_only {
+            return Ok(self.store.dry_run_commit(op));
         }
         match self.store.commit(vec![op]) {
             Ok(mut stored) => stored.pop().map(Ok).ok_or_else(|| Status::internal("the store lost an object")),
@@ -103,7 +103,7 @@ impl Registry {
     }
 }
 
-fn draft<O: Stored>(mut object: O) -> Result<Draft, Status> {
+fn draft<O: Stored>(mut object: O) -> Result<UnversionedObject, Status> {
     // The store stamps the revision that the commit gets.
     object.metadata_mut().resource_version = None;
     object.written().map_err(Status::internal)

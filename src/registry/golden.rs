@@ -61,7 +61,7 @@ fn refusal(status: &Status) -> Value {
 
 async fn answer(manifest: &str) -> (u16, Value) {
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
-    let settings = admission::Settings { mount_tokens: true };
+    let settings = admission::AdmissionSettings { mount_tokens: true };
     let registry = Registry::new(ObjectStore::new(10), clock).admitting(settings);
     let Ok(manifest) = model::parse("case", manifest) else { return (400, Value::Null) };
     let pod = manifest.pods().next().expect("a pod").clone();
@@ -135,7 +135,7 @@ fn base(golden: &Value) -> Pod {
 
 fn subresource(name: &str) -> Subresource {
     match name {
-        "" => Subresource::Whole,
+        "" => Subresource::None,
         "status" => Subresource::Status,
         "resize" => Subresource::Resize,
         "ephemeralcontainers" => Subresource::EphemeralContainers,

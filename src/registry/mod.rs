@@ -7,15 +7,15 @@ pub mod admission;
 mod change;
 pub mod config_map;
 mod difference;
+pub mod field_support;
 mod fields;
 pub mod identity;
 mod metadata;
 mod patch;
-mod plain;
 pub mod pod;
 mod reads;
 pub mod secret;
-pub mod support;
+mod strategy;
 
 pub use patch::keys as merge;
 
@@ -29,8 +29,8 @@ use self::change::Decision;
 use self::pod::Deletion;
 use crate::clock::Clock;
 use crate::control::{
-    Body, ControlPlane, DeleteOptions, Deleted, Key, List, Object, Preconditions, Reason, Resource, Revision, Scope,
-    Status, Subresource, Update, WatchStream,
+    Body, ControlPlane, DeleteOptions, DeleteResult, Key, List, Object, Preconditions, Reason, Resource, Revision,
+    Scope, Status, Subresource, Update, WatchStream,
 };
 use crate::store::ObjectStore;
 
@@ -38,20 +38,20 @@ use crate::store::ObjectStore;
 pub struct Registry {
     store: Arc<ObjectStore>,
     clock: Clock,
-    admission: admission::Settings,
+    admission: admission::AdmissionSettings,
     /// Whether commits are only rehearsed.
-    only_tries: bool,
+    dry_run_only: bool,
 }
 
 impl Registry {
     /// A registry over `store`.
     pub fn new(store: Arc<ObjectStore>, clock: Clock) -> Registry {
-        Registry { store, clock, admission: admission::Settings::default(), only_tries: false }
+        Registry { store, clock, admission: admission::AdmissionSettings::default(), dry_run_only: false }
     }
 
     /// The registry, with these settings of admission.
     #[must_use]
-    pub fn admitting(self, admission: admission::Settings) -> Registry {
+    pub fn admitting(self, admission: admission::AdmissionSettings) -> Registry {
         Registry { admission, ..self }
     }
 
@@ -85,7 +85,7 @@ impl Registry {
         Ok(changed.1)
     }
 
-    fn delete_pod(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
+    fn delete_pod(&self, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
         let now = self.clock.now().wall;
         let deletion = |current: &Pod| {
             change::check_deletion(&options.preconditions, key, &current.metadata)?;
@@ -94,10 +94,10 @@ impl Registry {
         loop {
             let (step, object) = self.change(key, &Preconditions::default(), deletion)?;
             match step {
-                Deletion::Marked => return Ok(Deleted::Marked(object)),
-                Deletion::Free if self.only_tries => return Ok(Deleted::Gone(object)),
+                Deletion::Marked => return Ok(DeleteResult::Marked(object)),
+                Deletion::Free if self.dry_run_only => return Ok(DeleteResult::Removed(object)),
                 Deletion::Free => {}
-                Deletion::Gone => return Ok(Deleted::Gone(object)),
+                Deletion::Gone => return Ok(DeleteResult::Removed(object)),
             }
         }
     }
@@ -133,7 +133,7 @@ impl ControlPlane for Registry {
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
         let created = match body {
             Body::Pod(pod) => self.create_pod(*pod),
-            other => plain::create(self, other),
+            other => strategy::create(self, other),
         };
         std::future::ready(created).boxed()
     }
@@ -146,22 +146,22 @@ impl ControlPlane for Registry {
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
         let updated = match key.resource {
             Resource::PODS => self.update_pod(key, update, &preconditions),
-            _ => plain::update(self, key, update, &preconditions),
+            _ => strategy::update(self, key, update, &preconditions),
         };
         std::future::ready(updated).boxed()
     }
 
-    fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<Deleted, Status>> {
+    fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<DeleteResult, Status>> {
         let deleted = match key.resource {
             Resource::PODS => self.delete_pod(key, &options),
-            _ => plain::delete(self, key, &options),
+            _ => strategy::delete(self, key, &options),
         };
         std::future::ready(deleted).boxed()
     }
 
     fn dry_run(&self) -> Arc<dyn ControlPlane> {
         let Registry { store, clock, admission, .. } = self;
-        Arc::new(Registry { store: store.clone(), clock: *clock, admission: *admission, only_tries: true })
+        Arc::new(Registry { store: store.clone(), clock: *clock, admission: *admission, dry_run_only: true })
     }
 }
 

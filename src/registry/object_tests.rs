@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use crate::clock::Clock;
 use crate::control::{
-    Body, ControlPlane, DeleteOptions, Deleted, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason, Status,
-    Subresource, Update,
+    Body, ControlPlane, DeleteOptions, DeleteResult, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason,
+    Status, Subresource, Update,
 };
 use crate::registry::Registry;
 use crate::store::ObjectStore;
@@ -47,7 +47,7 @@ impl Plane {
         Ok(self.0.update(&key(), update, Preconditions::default()).await?.decode().expect("a pod"))
     }
 
-    async fn delete(&self, grace_seconds: Option<i64>, uid: Option<&str>) -> Result<Deleted, Status> {
+    async fn delete(&self, grace_seconds: Option<i64>, uid: Option<&str>) -> Result<DeleteResult, Status> {
         let preconditions = Preconditions { uid: uid.map(Into::into), revision: None };
         self.0.delete(&key(), DeleteOptions { grace_seconds, preconditions }).await
     }
@@ -73,7 +73,7 @@ async fn k24_generation_begins_at_1_and_grows_with_the_spec_and_deletion_alone()
     let labels = r#"{"metadata": {"labels": {"a": "b"}}}"#;
     let image = r#"{"spec": {"containers": [{"name": "c", "image": "other"}]}}"#;
     for (subresource, patch, generation) in
-        [(Subresource::Status, status, 1), (Subresource::Whole, labels, 1), (Subresource::Whole, image, 2)]
+        [(Subresource::Status, status, 1), (Subresource::None, labels, 1), (Subresource::None, image, 2)]
     {
         let pod = plane.patch(subresource, patch).await.expect("a change that is allowed");
         assert_eq!(pod.metadata.generation, Some(generation), "{patch}");
@@ -94,8 +94,7 @@ async fn k26_a_resize_changes_cpu_and_memory_and_nothing_else_and_no_quality_of_
     let resources = spec.containers[0].resources.clone().expect("resources");
     assert_eq!(resources.requests.expect("requests")["cpu"].0, "150m");
     assert_eq!((pod.metadata.generation, spec.containers[0].image.as_deref()), (Some(2), Some("busybox")));
-    let whole =
-        plane.patch(Subresource::Whole, &more.replace("150m", "170m")).await.expect_err("not by the pod itself");
+    let whole = plane.patch(Subresource::None, &more.replace("150m", "170m")).await.expect_err("not by the pod itself");
     assert!(whole.message.contains("pod updates may not change fields other than"), "{}", whole.message);
     let same = resize(r#"{"requests": {"cpu": "200m", "memory": "64Mi"}}"#);
     let class = plane.patch(Subresource::Resize, &same).await.expect_err("Guaranteed now");
@@ -165,7 +164,7 @@ async fn k65_the_grace_of_a_deletion_is_asked_for_or_the_pods_and_only_gets_shor
     for (spec, asked, want) in [(None, None, 30), (Some(7), None, 7), (Some(7), Some(60), 60), (None, Some(-5), 1)] {
         let own = spec.map_or(String::new(), |s: i64| format!("terminationGracePeriodSeconds: {s}, "));
         let plane = Plane::with(&format!("{own}{SIMPLE}")).await;
-        assert!(matches!(plane.delete(asked, None).await, Ok(Deleted::Marked(_))));
+        assert!(matches!(plane.delete(asked, None).await, Ok(DeleteResult::Marked(_))));
         assert_eq!(grace(&*plane.pod().await), Some(want), "{spec:?}, asked for {asked:?}");
     }
     let plane = Plane::with(SIMPLE).await;
@@ -176,7 +175,7 @@ async fn k65_the_grace_of_a_deletion_is_asked_for_or_the_pods_and_only_gets_shor
     let for_ever = Plane::with(SIMPLE).await;
     for_ever.delete(Some(i64::MAX), None).await.expect("marked");
     assert!(
-        matches!(for_ever.delete(Some(0), None).await, Ok(Deleted::Gone(_))),
+        matches!(for_ever.delete(Some(0), None).await, Ok(DeleteResult::Removed(_))),
         "no grace is too long to be shortened"
     );
 }
@@ -185,11 +184,11 @@ async fn k65_the_grace_of_a_deletion_is_asked_for_or_the_pods_and_only_gets_shor
 async fn k65_a_pod_without_a_node_or_at_its_end_goes_at_once() {
     let unscheduled = Plane::empty();
     unscheduled.create("", SIMPLE).await.expect("a valid pod");
-    assert!(matches!(unscheduled.delete(None, None).await, Ok(Deleted::Gone(_))));
+    assert!(matches!(unscheduled.delete(None, None).await, Ok(DeleteResult::Removed(_))));
     for phase in ["Succeeded", "Failed"] {
         let plane = Plane::with(SIMPLE).await;
         plane.is_in(phase).await;
-        assert!(matches!(plane.delete(None, None).await, Ok(Deleted::Gone(_))), "{phase}");
+        assert!(matches!(plane.delete(None, None).await, Ok(DeleteResult::Removed(_))), "{phase}");
     }
 }
 
@@ -200,7 +199,7 @@ async fn k68_the_final_deletion_is_of_this_very_pod() {
     let other = plane.delete(Some(0), Some("other")).await.expect_err("another pod");
     assert_eq!(other.reason, Reason::Conflict);
     let uid = plane.pod().await.metadata.uid.clone();
-    assert!(matches!(plane.delete(Some(0), uid.as_deref()).await, Ok(Deleted::Gone(_))));
+    assert!(matches!(plane.delete(Some(0), uid.as_deref()).await, Ok(DeleteResult::Removed(_))));
     assert_eq!(plane.0.get(&key()).await.expect_err("gone").reason, Reason::NotFound);
 }
 

@@ -51,7 +51,7 @@ fn expired(expired: Expired) -> Status {
 }
 
 fn narrowed(scope: &Scope, mut items: Vec<Arc<Object>>, revision: Revision) -> List {
-    if !scope.is_whole() {
+    if !scope.is_unfiltered() {
         items.retain(|object| selects(scope, object));
     }
     List { items, revision }
@@ -60,7 +60,7 @@ fn narrowed(scope: &Scope, mut items: Vec<Arc<Object>>, revision: Revision) -> L
 /// A change as those see it who look at `scope` only; `None` where they see nothing.
 fn seen_from(scope: &Scope, change: Change) -> Option<WatchEvent> {
     let Change { kind, object, previous } = change;
-    if scope.is_whole() {
+    if scope.is_unfiltered() {
         return Some(WatchEvent::Change(kind, object));
     }
     let is_in = kind != ChangeKind::Deleted && selects(scope, &object);

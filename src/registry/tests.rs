@@ -62,7 +62,7 @@ async fn deletion_waits_for_the_node_and_is_final_where_there_is_none() {
     let registry = registry();
     let key = Key::pod("default", "a");
     let unscheduled = created(&registry, SIMPLE).await;
-    assert!(matches!(registry.delete(&key, DeleteOptions::default()).await, Ok(Deleted::Gone(_))));
+    assert!(matches!(registry.delete(&key, DeleteOptions::default()).await, Ok(DeleteResult::Removed(_))));
 
     let scheduled = created(&registry, SIMPLE).await;
     assert_ne!(pods::uid(&unscheduled), pods::uid(&scheduled));
@@ -74,7 +74,7 @@ async fn deletion_waits_for_the_node_and_is_final_where_there_is_none() {
     // The deadline only moves forward in time towards now (K65).
     for (asked, want) in [(None, 30), (Some(60), 30), (Some(5), 5), (Some(-1), 1)] {
         let options = DeleteOptions { grace_seconds: asked, ..DeleteOptions::default() };
-        let Ok(Deleted::Marked(object)) = registry.delete(&key, options).await else { panic!("marked") };
+        let Ok(DeleteResult::Marked(object)) = registry.delete(&key, options).await else { panic!("marked") };
         let pod = object.decode::<Pod>().expect("a pod");
         assert_eq!(pod.metadata.deletion_grace_period_seconds, Some(want), "asked for {asked:?}");
         assert_eq!(pod.metadata.generation, Some(2));
@@ -83,14 +83,14 @@ async fn deletion_waits_for_the_node_and_is_final_where_there_is_none() {
     let refused = registry.delete(&key, DeleteOptions { grace_seconds: Some(0), preconditions: wrong }).await;
     assert_eq!(refused.expect_err("another pod").reason, Reason::Conflict);
     let last = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
-    assert!(matches!(registry.delete(&key, last).await, Ok(Deleted::Gone(_))));
+    assert!(matches!(registry.delete(&key, last).await, Ok(DeleteResult::Removed(_))));
     assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
 }
 
 fn merge(patch: &str) -> Update {
     let patch =
         Patch { kind: PatchKind::Merge, body: patch.as_bytes().to_vec(), field_validation: FieldValidation::Ignore };
-    Update::Patch { patch, subresource: Subresource::Whole }
+    Update::Patch { patch, subresource: Subresource::None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +100,7 @@ async fn an_object_waits_for_its_finalizers_and_goes_with_the_last_of_them() {
     let yaml = SIMPLE.replace("name: a}", "name: a, finalizers: [example.com/x]}");
     created(&registry, &yaml).await;
     let deleted = registry.delete(&key, DeleteOptions::default()).await;
-    assert!(matches!(deleted, Ok(Deleted::Marked(_))), "{deleted:?}");
+    assert!(matches!(deleted, Ok(DeleteResult::Marked(_))), "{deleted:?}");
     let more = merge(r#"{"metadata": {"finalizers": ["example.com/x", "example.com/y"]}}"#);
     let refused = registry.update(&key, more, Preconditions::default()).await.expect_err("it is going");
     assert!(refused.message.contains("found new finalizers []string{\"example.com/y\"}"), "{}", refused.message);
@@ -114,7 +114,7 @@ async fn an_update_that_says_nothing_new_stores_nothing_and_a_stale_one_is_refus
     let registry = registry();
     let key = Key::pod("default", "a");
     let pod = created(&registry, SIMPLE).await;
-    let replace = |pod: Pod| Update::Replace { body: Body::Pod(Box::new(pod)), subresource: Subresource::Whole };
+    let replace = |pod: Pod| Update::Replace { body: Body::Pod(Box::new(pod)), subresource: Subresource::None };
     let same = registry.update(&key, replace((*pod).clone()), Preconditions::default()).await.expect("the same");
     assert_eq!(Some(same.revision.to_string()), pod.metadata.resource_version);
 

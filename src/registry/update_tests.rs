@@ -68,7 +68,7 @@ async fn what_replaces_another_object_is_refused_in_the_stores_words() {
     let uid = pod["metadata"]["uid"].as_str().expect("a UID").to_string();
     pod["metadata"]["uid"] = "other".into();
     pod["metadata"]["resourceVersion"] = "1".into();
-    for subresource in [Subresource::Whole, Subresource::Status] {
+    for subresource in [Subresource::None, Subresource::Status] {
         let refused = stored.put(subresource, &pod).await.expect_err("another object");
         let words = format!(
             "Operation cannot be fulfilled on pods \"w\": StorageError: invalid object, Code: 4, Key: \
@@ -86,7 +86,7 @@ async fn revision_zero_is_any() {
     pod["metadata"]["labels"]["a"] = "b".into();
     for (revision, taken) in [("1", false), ("0", true)] {
         pod["metadata"]["resourceVersion"] = revision.into();
-        assert_eq!(stored.put(Subresource::Whole, &pod).await.is_ok(), taken, "{revision}");
+        assert_eq!(stored.put(Subresource::None, &pod).await.is_ok(), taken, "{revision}");
     }
 }
 
@@ -101,13 +101,13 @@ async fn what_admission_filled_in_stays_where_an_update_leaves_it_out() {
         spec.remove(field).expect("admission's");
     }
     spec["tolerations"].as_array_mut().expect("tolerations").truncate(1);
-    assert_eq!(stored.put(Subresource::Whole, &bare).await.expect("taken"), before);
+    assert_eq!(stored.put(Subresource::None, &bare).await.expect("taken"), before);
     let nothing = json!({"spec": {"tolerations": null}});
-    let refused = stored.patch(PatchKind::Merge, Subresource::Whole, &nothing).await.expect_err("the pod's own went");
+    let refused = stored.patch(PatchKind::Merge, Subresource::None, &nothing).await.expect_err("the pod's own went");
     assert!(refused.message.contains("existing toleration can not be modified"), "{refused}");
     let stored = Stored::new(json!({})).await;
     let before = stored.pod().await;
-    assert_eq!(stored.patch(PatchKind::Merge, Subresource::Whole, &nothing).await, Ok(before));
+    assert_eq!(stored.patch(PatchKind::Merge, Subresource::None, &nothing).await, Ok(before));
 }
 
 #[tokio::test(start_paused = true)]

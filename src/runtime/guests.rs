@@ -7,26 +7,26 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Runtime;
-use super::instance::End;
+use super::instance::KillSwitch;
 
 /// Instances of one owner: a node, a container attempt, or the command that runs a single program.
 #[derive(Default)]
-pub struct Guests {
+pub struct InstanceSet {
     /// Protects who runs and whether more may.
-    state: Mutex<State>,
+    state: Mutex<InstanceSetState>,
     gone: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct InstanceSetState {
     closed: bool,
     next: u64,
-    running: HashMap<u64, Arc<End>>,
+    running: HashMap<u64, Arc<KillSwitch>>,
 }
 
-impl Guests {
+impl InstanceSet {
     /// Nobody yet.
-    pub fn new() -> Arc<Guests> {
+    pub fn new() -> Arc<InstanceSet> {
         Arc::default()
     }
 
@@ -57,7 +57,7 @@ impl Guests {
     }
 
     /// Counts an instance as running until the guard is dropped. Who comes too late is killed.
-    pub(super) fn enter(self: &Arc<Guests>, end: &Arc<End>) -> Guest {
+    pub(super) fn enter(self: &Arc<InstanceSet>, end: &Arc<KillSwitch>) -> InstanceGuard {
         let mut state = self.state.lock();
         if state.closed {
             end.kill();
@@ -66,17 +66,17 @@ impl Guests {
         state.next += 1;
         state.running.insert(number, end.clone());
         drop(state);
-        Guest { guests: self.clone(), number }
+        InstanceGuard { guests: self.clone(), number }
     }
 }
 
 /// See [`Guests::enter`].
-pub(super) struct Guest {
-    guests: Arc<Guests>,
+pub(super) struct InstanceGuard {
+    guests: Arc<InstanceSet>,
     number: u64,
 }
 
-impl Drop for Guest {
+impl Drop for InstanceGuard {
     fn drop(&mut self) {
         self.guests.state.lock().running.remove(&self.number);
         self.guests.gone.notify_all();

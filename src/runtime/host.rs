@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::DynInputStream;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::memory::Memory;
-use super::termination::Notice;
+use super::termination::TerminationNotice;
 use crate::clock::Clock;
 use crate::files::{MountError, Mounts};
 use crate::network::Endpoint;
@@ -19,7 +19,7 @@ pub struct Host {
     pub(super) wasi: WasiCtx,
     pub(super) table: ResourceTable,
     pub(super) memory: Memory,
-    pub(super) notice: Arc<Notice>,
+    pub(super) notice: Arc<TerminationNotice>,
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
     /// Opened when the guest first asks for files; then empty.
@@ -36,7 +36,7 @@ impl WasiView for Host {
 pub struct ModuleHost {
     pub(super) wasi: WasiP1Ctx,
     pub(super) memory: Memory,
-    pub(super) notice: Arc<Notice>,
+    pub(super) notice: Arc<TerminationNotice>,
     pub(super) clock: Clock,
     /// Standard input, once the guest has waited for it.
     pub(super) stdin: Option<Resource<DynInputStream>>,

@@ -9,14 +9,14 @@ use tokio::sync::oneshot;
 
 use super::Runtime;
 use super::exit::Exit;
-use super::termination::Notice;
+use super::termination::TerminationNotice;
 use crate::budget::Account;
 use crate::clock::Clock;
 use crate::network::{Endpoint, IDLE};
 
 /// How an instance is being ended.
 #[derive(Default)]
-pub(super) struct End {
+pub(super) struct KillSwitch {
     /// 0 while nobody ends it, else a [`By`].
     by: AtomicU8,
     /// The task that runs the instance.
@@ -24,16 +24,16 @@ pub(super) struct End {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum StopReason {
     Kill = 1,
     /// The default action of a request to end.
     Request = 2,
 }
 
-impl End {
+impl KillSwitch {
     /// Ends it wherever it is; one that computes notices at the next tick.
     pub(super) fn kill(&self) {
-        self.set(By::Kill);
+        self.set(StopReason::Kill);
     }
 
     /// Where to wake the instance's task.
@@ -41,33 +41,33 @@ impl End {
         self.task.register(cx.waker());
     }
 
-    fn set(&self, by: By) {
+    fn set(&self, by: StopReason) {
         // The first one counts, so that a kill that follows a finished request changes nothing.
         let _ = self.by.compare_exchange(0, by as u8, Ordering::SeqCst, Ordering::SeqCst);
         self.task.wake();
     }
 
-    pub(super) fn by(&self) -> Option<By> {
+    pub(super) fn by(&self) -> Option<StopReason> {
         match self.by.load(Ordering::SeqCst) {
             0 => None,
-            1 => Some(By::Kill),
-            _ => Some(By::Request),
+            1 => Some(StopReason::Kill),
+            _ => Some(StopReason::Request),
         }
     }
 }
 
 /// A running instance of a program. Dropping it kills the instance.
 pub struct Instance {
-    pub(super) control: Control,
+    pub(super) control: InstanceHandle,
     pub(super) begun: oneshot::Receiver<()>,
     pub(super) exit: oneshot::Receiver<Exit>,
 }
 
 /// Ends an instance from elsewhere.
 #[derive(Clone)]
-pub struct Control {
-    pub(super) end: Arc<End>,
-    pub(super) notice: Arc<Notice>,
+pub struct InstanceHandle {
+    pub(super) end: Arc<KillSwitch>,
+    pub(super) notice: Arc<TerminationNotice>,
     /// The program's; what was exec'd does not end with its listeners.
     pub(super) endpoint: Option<Arc<Endpoint>>,
     pub(super) account: Arc<Account>,
@@ -76,8 +76,8 @@ pub struct Control {
     pub(super) handles_termination: bool,
 }
 
-impl Control {
-    fn end(&self, by: By) {
+impl InstanceHandle {
+    fn end(&self, by: StopReason) {
         self.end.set(by);
         // A guest that computes looks at the next tick, which is now.
         self.runtime.engine().increment_epoch();
@@ -85,33 +85,33 @@ impl Control {
 
     /// Ends the instance wherever it is.
     pub fn kill(&self) {
-        self.end(By::Kill);
+        self.end(StopReason::Kill);
     }
 
     /// Asks the instance to end, as `signal` (`SIGTERM`, say) would. One that does not handle that refuses new connections, may finish
     /// the accepted ones, and ends. One that waits for its CPU quota gets some of it at once.
-    pub fn ask_to_exit(&self, signal: &str) {
+    pub fn terminate(&self, signal: &str) {
         if self.endpoint.is_some() {
             self.account.forgive();
             self.end.task.wake();
         }
         if self.handles_termination {
-            self.notice.give(signal);
+            self.notice.notify(signal);
             return;
         }
-        let Some(endpoint) = self.endpoint.clone() else { return self.end(By::Request) };
+        let Some(endpoint) = self.endpoint.clone() else { return self.end(StopReason::Request) };
         endpoint.drain();
         let control = self.clone();
         self.runtime.spawn(async move {
             endpoint.quiet(IDLE / control.clock.speed()).await;
-            control.end(By::Request);
+            control.end(StopReason::Request);
         });
     }
 }
 
 impl Instance {
     /// What ends it.
-    pub fn control(&self) -> Control {
+    pub fn control(&self) -> InstanceHandle {
         self.control.clone()
     }
 

@@ -35,11 +35,11 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 pub use cache::{Cache, CacheError};
 pub use capture::Capture;
 pub use exit::{Exit, error_chain};
-pub use guests::Guests;
-pub use instance::{Control, Instance};
+pub use guests::InstanceSet;
+pub use instance::{Instance, InstanceHandle};
 pub use program::{Digest, Program, ProgramError};
 pub use stdio::Stdio;
-pub use world::World;
+pub use world::ContainerContext;
 
 use metering::Shared;
 use program::Compiler;
@@ -50,7 +50,7 @@ const STACK: usize = 512 * 1024;
 
 /// Where compiled programs are kept.
 #[derive(Debug, Clone)]
-pub struct CacheFolders {
+pub struct CacheDirectories {
     /// The compiled files.
     pub cache: PathBuf,
     /// The key that proves that we wrote them.
@@ -87,7 +87,7 @@ pub struct Runtime {
 
 impl Runtime {
     /// Starts the guests' threads. Without a usable cache folder it says so and compiles anew.
-    pub fn new(folders: Option<CacheFolders>) -> Result<Arc<Runtime>, RuntimeError> {
+    pub fn new(folders: Option<CacheDirectories>) -> Result<Arc<Runtime>, RuntimeError> {
         let of_engine = |error: wasmtime::Error| RuntimeError::Engine { source: error.into_boxed_dyn_error() };
         let of_thread = |source| RuntimeError::Thread { source };
         let cache = folders.and_then(|folders| match Cache::open(&folders.cache, &folders.state) {

@@ -16,12 +16,12 @@ use super::termination;
 
 /// A program that can be started again and again.
 pub struct Program {
-    pub(super) kind: Kind,
+    pub(super) kind: ProgramKind,
     /// Whether it imports `wasmpod:lifecycle` and so handles its end itself.
     pub(super) handles_termination: bool,
 }
 
-pub(super) enum Kind {
+pub(super) enum ProgramKind {
     Module(wasmtime::InstancePre<ModuleHost>),
     Command2(CommandPre<Host>),
     /// p3 looks its exports up per instance.
@@ -107,7 +107,7 @@ impl Compiler {
         let pre = self.linkers.modules.instantiate_pre(&module).map_err(imports)?;
         let handles_termination =
             module.imports().any(|import| termination::is_handled_by_importer_of(import.module()));
-        Ok(Program { kind: Kind::Module(pre), handles_termination })
+        Ok(Program { kind: ProgramKind::Module(pre), handles_termination })
     }
 
     fn prepare_component(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
@@ -122,9 +122,9 @@ impl Compiler {
         let pre = self.linkers.components.instantiate_pre(&component).map_err(imports)?;
         let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
         let kind = if has("wasi:cli/run@0.3.") {
-            Kind::Command3(pre)
+            ProgramKind::Command3(pre)
         } else if has("wasi:cli/run@0.2.") {
-            Kind::Command2(CommandPre::new(pre).map_err(invalid)?)
+            ProgramKind::Command2(CommandPre::new(pre).map_err(invalid)?)
         } else if has("wasi:http/") {
             return Err(ProgramError::NotACommand("serves wasi:http, which is not supported yet: build a command"));
         } else {

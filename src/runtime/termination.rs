@@ -29,14 +29,14 @@ pub fn is_handled_by_importer_of(module: &str) -> bool {
 
 /// The notice that one instance may wait for.
 #[derive(Default)]
-pub struct Notice {
+pub struct TerminationNotice {
     signal: OnceLock<Box<str>>,
     changed: Notify,
 }
 
-impl Notice {
+impl TerminationNotice {
     /// Gives the notice; once given it stays, with the signal that was first.
-    pub fn give(&self, signal: &str) {
+    pub fn notify(&self, signal: &str) {
         // A second one says nothing new.
         let _ = self.signal.set(signal.into());
         self.changed.notify_waiters();
@@ -59,7 +59,7 @@ impl Notice {
 }
 
 /// The guest's subscription.
-struct Subscription(Arc<Notice>);
+struct Subscription(Arc<TerminationNotice>);
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for Subscription {

@@ -1,7 +1,7 @@
 //! A World: everything that the instances of one container attempt share.
 //!
-//! It has one program, [`World::spawn`]; probes, hooks and exec are further instances beside it,
-//! [`World::exec`], which see the same files, network and environment, are charged to the same account,
+//! It has one program, [`ContainerContext::spawn`]; probes, hooks and exec are further instances beside it,
+//! [`ContainerContext::exec`], which see the same files, network and environment, are charged to the same account,
 //! and end when the program does, as processes end with the first of their PID namespace.
 
 use std::future::Future;
@@ -16,14 +16,14 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::clocks;
 use super::exit::{Exit, error_chain, of_error};
-use super::guests::Guests;
+use super::guests::InstanceSet;
 use super::host::{Host, ModuleHost, preopen};
-use super::instance::{By, Control, End, Instance};
+use super::instance::{Instance, InstanceHandle, KillSwitch, StopReason};
 use super::memory::Memory;
 use super::metering::{Meter, Slice, to_the_end_of_the_queue};
-use super::program::{Kind, Program};
+use super::program::{Program, ProgramKind};
 use super::stdio::Stdio;
-use super::termination::Notice;
+use super::termination::TerminationNotice;
 use super::{Runtime, ticker::Ticker};
 use crate::budget::{Account, Resource};
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ use crate::files::Mounts;
 use crate::network::Endpoint;
 
 /// See the module's documentation.
-pub struct World {
+pub struct ContainerContext {
     /// Runs the instances, on its guests' threads.
     pub runtime: Arc<Runtime>,
     /// The container's name, for messages.
@@ -49,29 +49,29 @@ pub struct World {
     /// What the instances may hold and use together.
     pub account: Arc<Account>,
     /// Whom the instances are counted with.
-    pub guests: Arc<Guests>,
+    pub guests: Arc<InstanceSet>,
     /// The instances of this World: the program and what was exec'd beside it.
-    pub instances: Arc<Guests>,
+    pub instances: Arc<InstanceSet>,
 }
 
 /// What an instance is to its World.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum InstanceRole {
     Program,
     Exec,
 }
 
-impl World {
+impl ContainerContext {
     /// Starts the World's program with `argv`, on the guests' own threads. Its end ends all that was
     /// exec'd beside it.
     pub fn spawn(&self, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
-        self.start(Part::Program, program, argv, stdio)
+        self.start(InstanceRole::Program, program, argv, stdio)
     }
 
     /// Starts an instance beside the World's program. Asked to end, it leaves the container's listeners
     /// alone; once the program has ended, it is killed.
     pub fn exec(&self, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
-        self.start(Part::Exec, program, argv, stdio)
+        self.start(InstanceRole::Exec, program, argv, stdio)
     }
 
     /// Kills all instances, of now and of later.
@@ -79,13 +79,13 @@ impl World {
         self.instances.kill(&self.runtime);
     }
 
-    fn start(&self, part: Part, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
-        let end = Arc::new(End::default());
-        let notice = Arc::new(Notice::default());
-        let control = Control {
+    fn start(&self, part: InstanceRole, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
+        let end = Arc::new(KillSwitch::default());
+        let notice = Arc::new(TerminationNotice::default());
+        let control = InstanceHandle {
             end: end.clone(),
             notice: notice.clone(),
-            endpoint: (part == Part::Program).then(|| self.endpoint.clone()),
+            endpoint: (part == InstanceRole::Program).then(|| self.endpoint.clone()),
             account: self.account.clone(),
             clock: self.clock,
             runtime: self.runtime.clone(),
@@ -114,7 +114,7 @@ impl World {
         let guests = [self.guests.enter(&end), self.instances.enter(&end)];
         let meter = Meter::new(self.account.clone(), slice.clone());
         let running =
-            Watched { running: Some(Box::pin(start.run())), end, meter, slice, runtime: self.runtime.clone() };
+            GuestTask { running: Some(Box::pin(start.run())), end, meter, slice, runtime: self.runtime.clone() };
         let (name, clock) = (self.name.clone(), self.clock);
         let (instances, runtime) = (self.instances.clone(), self.runtime.clone());
         self.runtime.spawn(async move {
@@ -123,7 +123,7 @@ impl World {
                 Ok(exit) => exit,
                 Err(_) => Exit::Trap { code: 134, message: "wasmpod itself failed while running this guest".into() },
             };
-            if part == Part::Program {
+            if part == InstanceRole::Program {
                 instances.kill(&runtime);
             }
             if let Some(message) = exit.message() {
@@ -147,8 +147,8 @@ struct Start {
     clock: Clock,
     account: Arc<Account>,
     endpoint: Arc<Endpoint>,
-    notice: Arc<Notice>,
-    end: Arc<End>,
+    notice: Arc<TerminationNotice>,
+    end: Arc<KillSwitch>,
     slice: Arc<Slice>,
     begun: Option<oneshot::Sender<()>>,
 }
@@ -174,7 +174,7 @@ impl Start {
             }
         };
         match &program.kind {
-            Kind::Module(pre) => {
+            ProgramKind::Module(pre) => {
                 if let Err(error) = preopen(&mut self.wasi, &self.mounts) {
                     return Exit::StartError { message: error_chain(&error) };
                 }
@@ -190,7 +190,7 @@ impl Start {
                 };
                 of_result(ran.await.map(Ok))
             }
-            Kind::Command2(pre) => {
+            ProgramKind::Command2(pre) => {
                 let mut store = self.into_store();
                 let ran = async {
                     let command = pre.instantiate_async(&mut store).await?;
@@ -199,7 +199,7 @@ impl Start {
                 };
                 of_result(ran.await)
             }
-            Kind::Command3(pre) => {
+            ProgramKind::Command3(pre) => {
                 let mut store = self.into_store();
                 let ran = async {
                     let instance = pre.instantiate_async(&mut store).await?;
@@ -229,7 +229,7 @@ impl Start {
 }
 
 /// A store whose guest yields at every tick and stops there once it is ended.
-fn store<T: 'static>(runtime: Arc<Runtime>, host: T, end: Arc<End>, slice: Arc<Slice>) -> Store<T> {
+fn store<T: 'static>(runtime: Arc<Runtime>, host: T, end: Arc<KillSwitch>, slice: Arc<Slice>) -> Store<T> {
     let mut store = Store::new(runtime.engine(), host);
     store.epoch_deadline_callback(move |_| {
         Ok(match end.by() {
@@ -256,19 +256,19 @@ fn of_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
 }
 
 /// Runs a guest until it ends or is ended, when it may; tells the ticker while it computes.
-struct Watched {
+struct GuestTask {
     running: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
-    end: Arc<End>,
+    end: Arc<KillSwitch>,
     meter: Meter,
     slice: Arc<Slice>,
     runtime: Arc<Runtime>,
 }
 
-impl Watched {
+impl GuestTask {
     fn ended(&mut self) -> Option<Exit> {
         let exit = match self.end.by()? {
-            By::Kill => Exit::Killed,
-            By::Request => Exit::Terminated,
+            StopReason::Kill => Exit::Killed,
+            StopReason::Request => Exit::Terminated,
         };
         // Unwinds the guest's stack and gives back all that it holds.
         self.running = None;
@@ -276,7 +276,7 @@ impl Watched {
     }
 }
 
-impl Future for Watched {
+impl Future for GuestTask {
     type Output = Exit;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit> {

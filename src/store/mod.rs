@@ -10,11 +10,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::control::{ChangeKind, Draft, Key, Object, Revision, Scope};
+use crate::control::{ChangeKind, Key, Object, Revision, Scope, UnversionedObject};
 
 /// What must be true of a key for an operation to go ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expect {
+pub enum Precondition {
     /// There is no object.
     Absent,
     /// There is an object, and it stands at this revision.
@@ -23,15 +23,15 @@ pub enum Expect {
 
 /// One change to one key.
 #[derive(Debug)]
-pub enum Op {
+pub enum Operation {
     /// Stores an object that is new or takes an older one's place.
     Put {
         /// Where to store it.
         key: Key,
         /// What must be true of the key before.
-        expect: Expect,
+        expect: Precondition,
         /// The object; the commit stamps its revision.
-        draft: Draft,
+        draft: UnversionedObject,
     },
     /// Removes an object.
     Delete {
@@ -40,7 +40,7 @@ pub enum Op {
         /// The revision at which it must stand.
         expect: Revision,
         /// What watchers are shown; the commit stamps its revision.
-        last: Draft,
+        last: UnversionedObject,
     },
 }
 
@@ -137,7 +137,7 @@ impl ObjectStore {
     }
 
     /// Does all of `ops`, or none of them. Returns the objects as stored, in the order of `ops`.
-    pub fn commit(&self, ops: Vec<Op>) -> Result<Vec<Arc<Object>>, CommitError> {
+    pub fn commit(&self, ops: Vec<Operation>) -> Result<Vec<Arc<Object>>, CommitError> {
         let mut state = self.state.lock();
         for op in &ops {
             state.check(op)?;
@@ -150,14 +150,14 @@ impl ObjectStore {
 
     /// What [`commit`](ObjectStore::commit) would return for `op`; stores nothing. The object keeps the revision at
     /// which it stands; a new one has none.
-    pub fn rehearse(&self, op: Op) -> Result<Arc<Object>, CommitError> {
+    pub fn dry_run_commit(&self, op: Operation) -> Result<Arc<Object>, CommitError> {
         self.state.lock().check(&op)?;
         let (key, revision, draft) = match op {
-            Op::Put { key, expect: Expect::Absent, draft } => (key, 0, draft),
-            Op::Put { key, expect: Expect::At(revision), draft } => (key, revision, draft),
-            Op::Delete { key, expect, last } => (key, expect, last),
+            Operation::Put { key, expect: Precondition::Absent, draft } => (key, 0, draft),
+            Operation::Put { key, expect: Precondition::At(revision), draft } => (key, revision, draft),
+            Operation::Delete { key, expect, last } => (key, expect, last),
         };
-        Ok(Arc::new(draft.stamp(key, revision)))
+        Ok(Arc::new(draft.with_revision(key, revision)))
     }
 
     /// Follows `scope` from behind `after`.
@@ -172,31 +172,31 @@ fn contains(scope: &Scope, key: &Key) -> bool {
 }
 
 impl State {
-    fn check(&self, op: &Op) -> Result<(), CommitError> {
+    fn check(&self, op: &Operation) -> Result<(), CommitError> {
         let (key, expect) = match op {
-            Op::Put { key, expect, .. } => (key, *expect),
-            Op::Delete { key, expect, .. } => (key, Expect::At(*expect)),
+            Operation::Put { key, expect, .. } => (key, *expect),
+            Operation::Delete { key, expect, .. } => (key, Precondition::At(*expect)),
         };
         match (self.objects.get(key), expect) {
-            (None, Expect::Absent) => Ok(()),
-            (Some(_), Expect::Absent) => Err(CommitError::Exists(key.clone())),
-            (Some(object), Expect::At(revision)) if object.revision == revision => Ok(()),
-            (Some(_), Expect::At(_)) => Err(CommitError::Modified(key.clone())),
-            (None, Expect::At(_)) => Err(CommitError::Gone(key.clone())),
+            (None, Precondition::Absent) => Ok(()),
+            (Some(_), Precondition::Absent) => Err(CommitError::Exists(key.clone())),
+            (Some(object), Precondition::At(revision)) if object.revision == revision => Ok(()),
+            (Some(_), Precondition::At(_)) => Err(CommitError::Modified(key.clone())),
+            (None, Precondition::At(_)) => Err(CommitError::Gone(key.clone())),
         }
     }
 
-    fn apply(&mut self, op: Op) -> Arc<Object> {
+    fn apply(&mut self, op: Operation) -> Arc<Object> {
         self.revision += 1;
         let (kind, object, previous) = match op {
-            Op::Put { key, draft, .. } => {
-                let object = Arc::new(draft.stamp(key.clone(), self.revision));
+            Operation::Put { key, draft, .. } => {
+                let object = Arc::new(draft.with_revision(key.clone(), self.revision));
                 let replaced = self.objects.insert(key, object.clone());
                 (if replaced.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, object, replaced)
             }
-            Op::Delete { key, last, .. } => {
+            Operation::Delete { key, last, .. } => {
                 let removed = self.objects.remove(&key);
-                (ChangeKind::Deleted, Arc::new(last.stamp(key, self.revision)), removed)
+                (ChangeKind::Deleted, Arc::new(last.with_revision(key, self.revision)), removed)
             }
         };
         if self.history.len() == self.capacity {

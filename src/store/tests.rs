@@ -3,12 +3,12 @@ use k8s_openapi::api::core::v1::Pod;
 use super::*;
 use crate::control::Resource;
 
-fn draft() -> Draft {
-    Draft::of(&Pod::default()).expect("a pod encodes")
+fn draft() -> UnversionedObject {
+    UnversionedObject::of(&Pod::default()).expect("a pod encodes")
 }
 
-fn put(name: &str, expect: Expect) -> Op {
-    Op::Put { key: Key::pod("ns", name), expect, draft: draft() }
+fn put(name: &str, expect: Precondition) -> Operation {
+    Operation::Put { key: Key::pod("ns", name), expect, draft: draft() }
 }
 
 fn pods() -> Scope {
@@ -18,8 +18,9 @@ fn pods() -> Scope {
 #[test]
 fn a_commit_does_all_or_nothing() {
     let store = ObjectStore::new(10);
-    store.commit(vec![put("a", Expect::Absent)]).expect("a is new");
-    let error = store.commit(vec![put("b", Expect::Absent), put("a", Expect::Absent)]).expect_err("a exists");
+    store.commit(vec![put("a", Precondition::Absent)]).expect("a is new");
+    let error =
+        store.commit(vec![put("b", Precondition::Absent), put("a", Precondition::Absent)]).expect_err("a exists");
     assert_eq!(error, CommitError::Exists(Key::pod("ns", "a")));
     assert!(store.get(&Key::pod("ns", "b")).is_none());
 }
@@ -27,10 +28,16 @@ fn a_commit_does_all_or_nothing() {
 #[test]
 fn a_rehearsal_is_answered_like_a_commit_and_stores_nothing() {
     let store = ObjectStore::new(10);
-    let first = store.commit(vec![put("a", Expect::Absent)]).expect("new").remove(0);
-    assert_eq!(store.rehearse(put("b", Expect::Absent)).map(|object| object.revision), Ok(0));
-    assert_eq!(store.rehearse(put("a", Expect::At(first.revision))).map(|object| object.revision), Ok(first.revision));
-    assert_eq!(store.rehearse(put("a", Expect::Absent)).err(), Some(CommitError::Exists(Key::pod("ns", "a"))));
+    let first = store.commit(vec![put("a", Precondition::Absent)]).expect("new").remove(0);
+    assert_eq!(store.dry_run_commit(put("b", Precondition::Absent)).map(|object| object.revision), Ok(0));
+    assert_eq!(
+        store.dry_run_commit(put("a", Precondition::At(first.revision))).map(|object| object.revision),
+        Ok(first.revision)
+    );
+    assert_eq!(
+        store.dry_run_commit(put("a", Precondition::Absent)).err(),
+        Some(CommitError::Exists(Key::pod("ns", "a")))
+    );
     assert!(store.get(&Key::pod("ns", "b")).is_none());
     assert_eq!(store.revision(), first.revision);
 }
@@ -38,8 +45,8 @@ fn a_rehearsal_is_answered_like_a_commit_and_stores_nothing() {
 #[test]
 fn a_stale_writer_is_told() {
     let store = ObjectStore::new(10);
-    let first = store.commit(vec![put("a", Expect::Absent)]).expect("new");
-    let at = Expect::At(first[0].revision);
+    let first = store.commit(vec![put("a", Precondition::Absent)]).expect("new");
+    let at = Precondition::At(first[0].revision);
     store.commit(vec![put("a", at)]).expect("the first writer");
     assert_eq!(store.commit(vec![put("a", at)]).err(), Some(CommitError::Modified(Key::pod("ns", "a"))));
 }
@@ -48,18 +55,18 @@ fn a_stale_writer_is_told() {
 async fn a_watch_tells_each_change_once_in_order_and_ends_when_it_fell_behind() {
     let store = ObjectStore::new(3);
     let mut watch = store.watch(pods(), 1).expect("from the beginning");
-    let a = store.commit(vec![put("a", Expect::Absent)]).expect("new");
-    store.commit(vec![put("a", Expect::At(a[0].revision))]).expect("current");
+    let a = store.commit(vec![put("a", Precondition::Absent)]).expect("new");
+    store.commit(vec![put("a", Precondition::At(a[0].revision))]).expect("current");
     let kinds = |changes: Vec<Change>| changes.iter().map(|c| (c.kind, c.object.revision)).collect::<Vec<_>>();
     let seen = kinds(watch.next().await.expect("in reach"));
     assert_eq!(seen, [(ChangeKind::Added, 2), (ChangeKind::Modified, 3)]);
 
-    let delete = Op::Delete { key: Key::pod("ns", "a"), expect: 3, last: draft() };
+    let delete = Operation::Delete { key: Key::pod("ns", "a"), expect: 3, last: draft() };
     store.commit(vec![delete]).expect("current");
     assert_eq!(kinds(watch.next().await.expect("in reach")), [(ChangeKind::Deleted, 4)]);
 
     for name in ["b", "c", "d", "e"] {
-        store.commit(vec![put(name, Expect::Absent)]).expect("new");
+        store.commit(vec![put(name, Precondition::Absent)]).expect("new");
     }
     assert_eq!(watch.next().await.err(), Some(Expired { asked: 4, oldest: 5 }));
     assert!(store.watch(pods(), 5).is_ok());
@@ -70,7 +77,7 @@ async fn a_watch_of_one_namespace_sees_no_other() {
     let store = ObjectStore::new(10);
     let scope = Scope { namespace: Some("mine".into()), ..pods() };
     let mut watch = store.watch(scope, 1).expect("from the beginning");
-    let op = |ns| Op::Put { key: Key::pod(ns, "a"), expect: Expect::Absent, draft: draft() };
+    let op = |ns| Operation::Put { key: Key::pod(ns, "a"), expect: Precondition::Absent, draft: draft() };
     store.commit(vec![op("theirs"), op("mine")]).expect("new");
     let seen = watch.next().await.expect("in reach");
     assert_eq!(seen.len(), 1);
@@ -81,9 +88,9 @@ async fn a_watch_of_one_namespace_sees_no_other() {
 #[test]
 fn the_past_is_remembered_as_far_as_the_history_reaches() {
     let store = ObjectStore::new(3);
-    let a = store.commit(vec![put("a", Expect::Absent)]).expect("new");
+    let a = store.commit(vec![put("a", Precondition::Absent)]).expect("new");
     let first = a[0].revision;
-    store.commit(vec![put("a", Expect::At(first)), put("b", Expect::Absent)]).expect("both");
+    store.commit(vec![put("a", Precondition::At(first)), put("b", Precondition::Absent)]).expect("both");
     let names = |at| -> Result<Vec<(String, Revision)>, Expired> {
         let objects = store.list_at(&pods(), at)?;
         Ok(objects.iter().map(|o| (o.key.name.to_string(), o.revision)).collect())
@@ -91,7 +98,7 @@ fn the_past_is_remembered_as_far_as_the_history_reaches() {
     assert_eq!(names(first - 1), Ok(vec![]));
     assert_eq!(names(first), Ok(vec![("a".into(), first)]));
     assert_eq!(names(first + 2), Ok(vec![("a".into(), first + 1), ("b".into(), first + 2)]));
-    let last = Op::Delete { key: Key::pod("ns", "b"), expect: first + 2, last: draft() };
+    let last = Operation::Delete { key: Key::pod("ns", "b"), expect: first + 2, last: draft() };
     store.commit(vec![last]).expect("deleted");
     assert_eq!(names(first + 2), Ok(vec![("a".into(), first + 1), ("b".into(), first + 2)]));
     assert!(names(first - 1).is_err(), "forgotten");
@@ -104,7 +111,7 @@ async fn a_watch_from_a_revision_to_come_begins_there() {
     let mut seen = std::pin::pin!(watch.next());
     for name in ["a", "b", "c"] {
         assert!(futures_util::poll!(seen.as_mut()).is_pending(), "before {name}");
-        store.commit(vec![put(name, Expect::Absent)]).expect("new");
+        store.commit(vec![put(name, Precondition::Absent)]).expect("new");
     }
     let names: Vec<_> = seen.await.expect("in reach").iter().map(|change| change.object.key.name.to_string()).collect();
     assert_eq!(names, ["c"]);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use wasmpod::apiserver::auth::Authorizer;
 use wasmpod::apiserver::credentials::Credentials;
-use wasmpod::apiserver::gate::Gate;
 use wasmpod::apiserver::health::Check;
 use wasmpod::apiserver::{Api, router, server};
 use wasmpod::clock::Clock;
@@ -67,7 +67,7 @@ pub fn served() -> Served {
         ready: vec![Check::ping()],
     };
     let end = CancellationToken::new();
-    let app = router(Arc::new(api), Arc::new(Gate { credentials: credentials.clone(), names: Vec::new() }));
+    let app = router(Arc::new(api), Arc::new(Authorizer { credentials: credentials.clone(), names: Vec::new() }));
     tokio.spawn(server::serve(listener, credentials.tls.clone(), app, end.clone(), Duration::from_millis(200)));
     Served { tokio, node: Some(node), address, token, end }
 }

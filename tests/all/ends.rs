@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wasmpod::logs::{Entry, Log};
 use wasmpod::network::Receiver;
-use wasmpod::runtime::{Exit, Instance, Runtime, Stdio, World};
+use wasmpod::runtime::{ContainerContext, Exit, Instance, Runtime, Stdio};
 
 use crate::worlds::{first_line, program, unlimited, world};
 
@@ -19,7 +19,7 @@ async fn read(receiver: &Receiver, len: usize) -> Vec<u8> {
     all
 }
 
-async fn serving(world: &World, guest: &str, argv: &[&str]) -> Instance {
+async fn serving(world: &ContainerContext, guest: &str, argv: &[&str]) -> Instance {
     let log = Log::new();
     let program = program(&world.runtime, "wasm32-wasip2", guest).await;
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_string()).collect();
@@ -36,7 +36,7 @@ async fn an_idle_server_that_knows_nothing_of_wasmpod_ends_within_ten_millisecon
     for _ in 0..3 {
         let mut guest = serving(&world(&runtime, &unlimited()), "block_accept", &["block_accept"]).await;
         let asked = Instant::now();
-        guest.control().ask_to_exit("SIGTERM");
+        guest.control().terminate("SIGTERM");
         let exit = guest.exited().await;
         best = best.min(asked.elapsed());
         assert_eq!((exit.code(), exit), (143, Exit::Terminated));
@@ -53,7 +53,7 @@ async fn a_server_in_the_middle_of_a_request_finishes_it_and_takes_no_other() {
     let (receiver, sender) = world.endpoint.connect(None, address).expect("it listens").split();
     assert!(sender.send("ask".into()));
     assert_eq!(read(&receiver, 3).await, b"ask");
-    guest.control().ask_to_exit("SIGTERM");
+    guest.control().terminate("SIGTERM");
     assert!(world.endpoint.connect(None, address).is_err(), "it takes no more");
     assert!(tokio::time::timeout(Duration::from_millis(100), guest.exited()).await.is_err(), "it is in use");
     assert!(sender.send("ing".into()));
@@ -81,9 +81,9 @@ async fn a_guest_of_any_kind_is_told_which_signal_asks_it_to_end() {
         let argv: Vec<String> = argv.into_iter().map(Into::into).collect();
         let mut instance = world.spawn(program, &argv, Stdio::Log(log.clone()));
         first_line(&log).await;
-        instance.control().ask_to_exit("SIGINT");
+        instance.control().terminate("SIGINT");
         // The first signal is what counts.
-        instance.control().ask_to_exit("SIGTERM");
+        instance.control().terminate("SIGTERM");
         assert_eq!(instance.exited().await, Exit::Code(code), "{target} {guest}");
         let entries = log.reader().next().await.expect("it has said something");
         let said = |entry: &Entry| matches!(entry, Entry::Line(line) if *line.text == *b"SIGINT");

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmpod::budget::{Account, Limits};
+use wasmpod::budget::{Account, AccountLimits};
 use wasmpod::files::Mounts;
 use wasmpod::logs::Log;
-use wasmpod::runtime::{Capture, Exit, Runtime, Stdio, World};
+use wasmpod::runtime::{Capture, ContainerContext, Exit, Runtime, Stdio};
 
 use crate::worlds::{first_line, program, unlimited, world};
 
@@ -19,7 +19,7 @@ async fn an_execd_program_sees_the_containers_files_and_tells_its_output_and_cod
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new(None).expect("a runtime");
     let busybox = program(&runtime, "wasm32-wasip2", "busybox").await;
-    let shared = World {
+    let shared = ContainerContext {
         mounts: Arc::new(Mounts::new(Some(folder.path().join("root")), &[], Vec::new())),
         env: vec![("GREETING".into(), "hello".into())],
         ..world(&runtime, &unlimited())
@@ -45,7 +45,7 @@ async fn an_execd_program_sees_the_containers_files_and_tells_its_output_and_cod
 #[tokio::test(flavor = "multi_thread")]
 async fn an_execd_program_that_is_asked_to_end_leaves_the_listeners_alone() {
     let runtime = Runtime::new(None).expect("a runtime");
-    let account = Account::root(Limits::NONE.of_container());
+    let account = Account::root(AccountLimits::NONE.of_container());
     let shared = world(&runtime, &account);
     let log = Log::new();
     let listener = program(&runtime, "wasm32-wasip2", "block_accept").await;
@@ -54,7 +54,7 @@ async fn an_execd_program_that_is_asked_to_end_leaves_the_listeners_alone() {
     let sleeper = program(&runtime, "wasm32-wasip2", "block_sleep").await;
     let mut exec = shared.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new()));
     assert!(exec.begun().await);
-    exec.control().ask_to_exit("SIGTERM");
+    exec.control().terminate("SIGTERM");
     assert_eq!(exec.exited().await, Exit::Terminated);
     assert!(tokio::time::timeout(Duration::from_millis(20), main.exited()).await.is_err());
     shared.endpoint.connect(None, ([127, 0, 0, 1], 8080).into()).expect("it still listens");

@@ -169,7 +169,7 @@ async fn a_container_with_another_image_begins_again_with_it() {
         "terminationGracePeriodSeconds: 1, containers: [{name: c, image: 'busybox:1', command: [sleep, '1000']}]";
     node.apply(pod("p", spec)).await.expect("applied");
     node.wait_ready("p").await.expect("ready");
-    patch(&node, "p", Subresource::Whole, json!({"spec": {"containers": [{"name": "c", "image": "busybox:2"}]}})).await;
+    patch(&node, "p", Subresource::None, json!({"spec": {"containers": [{"name": "c", "image": "busybox:2"}]}})).await;
     let pod = until(&node, "p", "restarted", |pod| container(pod, "c").restart_count == 1).await;
     assert_eq!(container(&pod, "c").image, "busybox:2");
     let words = "Container c definition changed, will be restarted";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use wasmpod::budget::{Account, Limits, weight};
+use wasmpod::budget::{Account, AccountLimits, weight};
 use wasmpod::logs::Log;
 use wasmpod::runtime::{Capture, Exit, Instance, Runtime, Stdio};
 
@@ -15,8 +15,8 @@ use crate::worlds::{first_line, program, start, unlimited, world};
 
 const SPIN: (&str, &str) = ("wasm32-wasip2", "spin");
 
-fn quota(millis: u64) -> Limits {
-    Limits { cpu_millis: Some(millis), ..Limits::NONE }.of_container()
+fn quota(millis: u64) -> AccountLimits {
+    AccountLimits { cpu_millis: Some(millis), ..AccountLimits::NONE }.of_container()
 }
 
 /// The part of a processor that each account's guests get in a while.
@@ -58,7 +58,7 @@ async fn a_limit_changes_while_its_guest_runs() {
     let account = Account::root(quota(10));
     let _guest = start(&runtime, &account, SPIN, &Log::new()).await;
     let little = used(std::slice::from_ref(&account), Duration::from_millis(600)).await[0];
-    account.set_limits(Limits::NONE.of_container());
+    account.set_limits(AccountLimits::NONE.of_container());
     let much = used(std::slice::from_ref(&account), Duration::from_millis(600)).await[0];
     assert!(little < 0.06 && much > 0.15, "{little} and {much}");
 }
@@ -98,7 +98,7 @@ async fn a_throttled_guest_that_is_asked_to_end_gets_the_time_to_do_so() {
     account.set_limits(quota(20));
     account.used_cpu(1_200_000_000, u64::MAX / 2);
     let begun = Instant::now();
-    guest.control().ask_to_exit("SIGTERM");
+    guest.control().terminate("SIGTERM");
     assert_eq!(guest.exited().await, Exit::Code(3));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
@@ -122,7 +122,9 @@ fn guests_that_compete_share_a_processor_by_their_requests() {
         let runtime = Runtime::new(None).expect("a runtime");
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
         tokio.block_on(async {
-            let requests = |millis| Account::root(Limits { cpu_weight: weight(millis), ..Limits::NONE }.of_container());
+            let requests = |millis| {
+                Account::root(AccountLimits { cpu_weight: weight(millis), ..AccountLimits::NONE }.of_container())
+            };
             let accounts = [requests(100), requests(300)];
             let mut guests: Vec<Instance> = Vec::new();
             for account in &accounts {
@@ -138,8 +140,8 @@ fn guests_that_compete_share_a_processor_by_their_requests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_is_one_account_of_all_instances_and_the_one_that_asks_too_much_ends() {
     let runtime = Runtime::new(None).expect("a runtime");
-    let pod = Account::root(Limits { memory: Some(96 << 20), ..Limits::NONE });
-    let container = pod.child(Limits { memory: Some(64 << 20), ..Limits::NONE }.of_container());
+    let pod = Account::root(AccountLimits { memory: Some(96 << 20), ..AccountLimits::NONE });
+    let container = pod.child(AccountLimits { memory: Some(64 << 20), ..AccountLimits::NONE }.of_container());
     let log = Log::new();
     let shared = world(&runtime, &container);
     let sleeper = program(&runtime, "wasm32-wasip2", "block_sleep").await;
@@ -163,7 +165,7 @@ async fn memory_is_one_account_of_all_instances_and_the_one_that_asks_too_much_e
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_runs_no_more_instances_than_its_limit() {
     let runtime = Runtime::new(None).expect("a runtime");
-    let account = Account::root(Limits { instances: Some(2), ..Limits::NONE }.of_container());
+    let account = Account::root(AccountLimits { instances: Some(2), ..AccountLimits::NONE }.of_container());
     let shared = world(&runtime, &account);
     let sleeper = program(&runtime, "wasm32-wasip2", "block_sleep").await;
     let sleep = |stdio| shared.exec(sleeper.clone(), &["block_sleep".into()], stdio);

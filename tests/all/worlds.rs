@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use wasmpod::budget::{Account, Limits};
+use wasmpod::budget::{Account, AccountLimits};
 use wasmpod::clock::Clock;
 use wasmpod::files::Mounts;
 use wasmpod::images::Executable;
 use wasmpod::logs::{Entry, Log};
 use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{Guests, Instance, Program, Runtime, Stdio, World};
+use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, Program, Runtime, Stdio};
 
 use crate::host::guest;
 
 /// A World charged to `account`, in a pod network of its own.
-pub fn world(runtime: &Arc<Runtime>, account: &Arc<Account>) -> World {
-    World {
+pub fn world(runtime: &Arc<Runtime>, account: &Arc<Account>) -> ContainerContext {
+    ContainerContext {
         runtime: runtime.clone(),
         name: "c".into(),
         mounts: Arc::new(Mounts::new(None, &[], Vec::new())),
@@ -23,8 +23,8 @@ pub fn world(runtime: &Arc<Runtime>, account: &Arc<Account>) -> World {
         working_dir: "/".into(),
         clock: Clock::system(),
         account: account.clone(),
-        guests: Guests::new(),
-        instances: Guests::new(),
+        guests: InstanceSet::new(),
+        instances: InstanceSet::new(),
     }
 }
 
@@ -37,7 +37,7 @@ pub async fn program(runtime: &Arc<Runtime>, target: &str, name: &str) -> Arc<Pr
 
 /// A container's account without limits of its own.
 pub fn unlimited() -> Arc<Account> {
-    Account::root(Limits::NONE.of_container())
+    Account::root(AccountLimits::NONE.of_container())
 }
 
 /// Starts a guest, in a World of its own that is charged to `account`.

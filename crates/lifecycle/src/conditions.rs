@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStatus};
 
-use super::container::Release;
+use super::container::SidecarGate;
 use super::phase::{self, Phase};
 use super::pod::{PodState, Sandbox};
-use super::policy::Kind;
+use super::policy::ContainerKind;
 use wasmpod_model::pods;
 
 /// What the node decides about a condition; the rest is book-keeping.
@@ -88,7 +88,7 @@ fn disruption(pod: &PodState, foreign: &[PodCondition]) -> Option<Verdict> {
 }
 
 fn is_sidecar(pod: &PodState, name: &str) -> bool {
-    pod.init.iter().any(|c| c.kind() == Kind::Sidecar && c.name == name)
+    pod.init.iter().any(|c| c.kind() == ContainerKind::Sidecar && c.name == name)
 }
 
 /// How the pod ended, as soon as that is certain, which may be before its phase says so.
@@ -146,7 +146,7 @@ fn initialized(pod: &PodState, over: Option<&'static str>, init: &[ContainerStat
     }
     let any_app_began = pod.apps.iter().any(|c| c.ended().is_some() || c.running().is_some() || c.previous.is_some());
     let complete = |name: &str| match pod.init.iter().find(|c| c.name == name) {
-        Some(c) if c.kind() == Kind::Sidecar => c.has_started() && c.release != Release::Told,
+        Some(c) if c.kind() == ContainerKind::Sidecar => c.has_started() && c.release != SidecarGate::Announced,
         Some(c) => c.ended().is_some_and(|ended| ended.code == 0),
         None => true,
     };

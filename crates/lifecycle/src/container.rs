@@ -6,15 +6,15 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::backoff::{Backoff, ImageBackoff};
 use super::pod::SECOND_LOOK;
-use super::policy::{Kind, Next, Policy, RestartPolicy};
+use super::policy::{ContainerKind, Policy, RestartDecision, RestartPolicy};
 use super::probes::Probes;
-use super::stage::{Cut, Ended, Outcome, Since, Stage, Trouble};
-use super::{Now, Role};
+use super::stage::{ExitStatus, Stage, StartTime, Terminated, TerminationCause, WaitingReason};
+use super::{ContainerRole, Now};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Container {
     pub(super) name: String,
-    pub(super) role: Role,
+    pub(super) role: ContainerRole,
     pub(super) image: String,
     pub(super) policy: Policy,
     /// What it has of processor and memory.
@@ -29,9 +29,9 @@ pub(super) struct Container {
     /// Whether the current attempt is one more of them, once it is shown.
     restarted: bool,
     /// The attempt before the one that the stage tells of.
-    pub(super) previous: Option<Ended>,
+    pub(super) previous: Option<Terminated>,
     /// The trouble that the current start tries to overcome; shown until it has.
-    pub(super) retries: Option<Trouble>,
+    pub(super) retries: Option<WaitingReason>,
     /// The one that the current start will replace, once it is shown.
     pub(super) replaces: Option<Replaced>,
     pub(super) backoff: Backoff,
@@ -40,13 +40,13 @@ pub(super) struct Container {
     pub(super) container_id: String,
     /// When the current attempt has to have made way for the next one, where it has to.
     pub(super) replace_by: Option<Duration>,
-    pub(super) release: Release,
+    pub(super) release: SidecarGate,
 }
 
 /// An end that a new attempt follows on.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Replaced {
-    pub(super) ended: Ended,
+    pub(super) ended: Terminated,
     /// The wait between the two, where it is shown.
     pub(super) waited: Option<Duration>,
     /// Whether it was ended in the same breath as the new attempt begins.
@@ -62,13 +62,13 @@ pub(super) struct Hooks {
 
 /// Whether what comes after a sidecar may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Release {
+pub(super) enum SidecarGate {
     /// It has not started yet.
-    Held,
+    Blocked,
     /// It has, which is told before anything follows from it.
-    Told,
+    Announced,
     /// What comes after it may begin, whatever becomes of it.
-    Free,
+    Open,
 }
 
 /// The reason of an attempt whose program could not be run (K45).
@@ -81,13 +81,13 @@ const FIRST_READINESS: Duration = Duration::from_millis(500);
 pub(super) const RESYNC: Duration = Duration::from_millis(12_500);
 
 impl Container {
-    pub(super) fn new(container: &core::Container, role: Role, pod: RestartPolicy) -> Container {
-        let sidecar = role == Role::Init && container.restart_policy.as_deref() == Some("Always");
+    pub(super) fn new(container: &core::Container, role: ContainerRole, pod: RestartPolicy) -> Container {
+        let sidecar = role == ContainerRole::Init && container.restart_policy.as_deref() == Some("Always");
         let kind = match role {
-            Role::Init if sidecar => Kind::Sidecar,
-            Role::Init => Kind::Init,
-            Role::App => Kind::App,
-            Role::Ephemeral => Kind::Ephemeral,
+            ContainerRole::Init if sidecar => ContainerKind::Sidecar,
+            ContainerRole::Init => ContainerKind::Init,
+            ContainerRole::App => ContainerKind::App,
+            ContainerRole::Ephemeral => ContainerKind::Ephemeral,
         };
         let hooks = container.lifecycle.as_ref().map_or(Hooks::default(), |lifecycle| Hooks {
             post_start: lifecycle.post_start.is_some(),
@@ -103,15 +103,15 @@ impl Container {
     }
 
     pub(super) fn ephemeral(container: &core::EphemeralContainer) -> Container {
-        Container::bare(&container.name, Role::Ephemeral, container.image.as_deref().unwrap_or_default())
+        Container::bare(&container.name, ContainerRole::Ephemeral, container.image.as_deref().unwrap_or_default())
     }
 
-    fn bare(name: &str, role: Role, image: &str) -> Container {
+    fn bare(name: &str, role: ContainerRole, image: &str) -> Container {
         Container {
             name: name.into(),
             role,
             image: image.into(),
-            policy: Policy::new(Kind::Ephemeral, RestartPolicy::Never),
+            policy: Policy::new(ContainerKind::Ephemeral, RestartPolicy::Never),
             resources: None,
             hooks: Hooks::default(),
             probes: Probes::default(),
@@ -127,11 +127,11 @@ impl Container {
             image_id: String::new(),
             container_id: String::new(),
             replace_by: None,
-            release: Release::Held,
+            release: SidecarGate::Blocked,
         }
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ContainerKind {
         self.policy.kind()
     }
 
@@ -139,12 +139,12 @@ impl Container {
     pub(super) fn is_live(&self) -> bool {
         match self.stage {
             Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => true,
-            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => false,
+            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::RestartPending(_) => false,
         }
     }
 
     /// When what runs of it began, where it is shown as running.
-    pub(super) fn running(&self) -> Option<Since> {
+    pub(super) fn running(&self) -> Option<StartTime> {
         match &self.stage {
             Stage::Running { since } | Stage::Stopping { since, shown: true, .. } => Some(*since),
             Stage::Stopping { shown: false, .. }
@@ -153,7 +153,7 @@ impl Container {
             | Stage::Waiting { .. }
             | Stage::Exited(_)
             | Stage::BackOff { .. }
-            | Stage::Due(_) => None,
+            | Stage::RestartPending(_) => None,
         }
     }
 
@@ -164,13 +164,13 @@ impl Container {
 
     /// Whether it may be called ready (K12, K57); that it has started is told before.
     pub(super) fn is_ready(&self) -> bool {
-        self.has_started() && self.release != Release::Told && self.probes.ready()
+        self.has_started() && self.release != SidecarGate::Announced && self.probes.ready()
     }
 
     /// How its last attempt ended, if it is over.
-    pub(super) fn ended(&self) -> Option<&Ended> {
+    pub(super) fn ended(&self) -> Option<&Terminated> {
         match &self.stage {
-            Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::Due(ended) => Some(ended),
+            Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::RestartPending(ended) => Some(ended),
             Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. } => {
                 self.replaces.as_ref().map(|replaced| &replaced.ended)
             }
@@ -181,14 +181,14 @@ impl Container {
     /// The exit code with which it has run its course, if it has.
     pub(super) fn finished(&self) -> Option<i32> {
         match &self.stage {
-            Stage::Exited(ended) => (self.after(ended) == Next::Nothing).then_some(ended.code),
+            Stage::Exited(ended) => (self.after(ended) == RestartDecision::Nothing).then_some(ended.code),
             Stage::Waiting { .. }
             | Stage::Starting
             | Stage::PostStart { .. }
             | Stage::Running { .. }
             | Stage::Stopping { .. }
             | Stage::BackOff { .. }
-            | Stage::Due(_) => None,
+            | Stage::RestartPending(_) => None,
         }
     }
 
@@ -198,9 +198,9 @@ impl Container {
     }
 
     /// What follows on `ended`: what a probe brought down begins again in the same breath, whatever its code.
-    pub(super) fn after(&self, ended: &Ended) -> Next {
-        match (&ended.of, self.policy.after(ended.code)) {
-            (Cut::Probe { at_once: true }, Next::Nothing) => Next::Restart,
+    pub(super) fn after(&self, ended: &Terminated) -> RestartDecision {
+        match (&ended.cause, self.policy.after(ended.code)) {
+            (TerminationCause::Probe { at_once: true }, RestartDecision::Nothing) => RestartDecision::Restart,
             (_, next) => next,
         }
     }
@@ -215,27 +215,33 @@ impl Container {
             }
             // Its trouble may have gone with what was outdated.
             Stage::Waiting { .. } => Stage::Waiting { trouble: None },
-            Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::Due(ended) => Stage::Due(ended),
+            Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::RestartPending(ended) => {
+                Stage::RestartPending(ended)
+            }
         };
-        self.release = Release::Held;
+        self.release = SidecarGate::Blocked;
         self.image_backoff = ImageBackoff::default();
     }
 
     /// By which end the wait for the next attempt is judged: by `ended` itself, but a container that a
     /// probe brings down is started again in the same breath, judged by what had ended before it.
-    pub(super) fn judged_by(&self, ended: &Ended) -> Option<Duration> {
-        match ended.of {
-            Cut::Probe { .. } => self.previous.as_ref().map(|before| before.finished),
-            Cut::Nothing | Cut::Start(_) => Some(ended.finished),
+    pub(super) fn judged_by(&self, ended: &Terminated) -> Option<Duration> {
+        match ended.cause {
+            TerminationCause::Probe { .. } => self.previous.as_ref().map(|before| before.finished),
+            TerminationCause::Nothing | TerminationCause::Start(_) => Some(ended.finished),
         }
     }
 
     /// How long the container waits from `ended` on before its next attempt.
-    pub(super) fn delay(&self, ended: &Ended, now: Duration) -> Duration {
+    pub(super) fn delay(&self, ended: &Terminated, now: Duration) -> Duration {
         let Some(judged) = self.judged_by(ended) else { return Duration::ZERO };
         let delay = self.backoff.delay(judged);
         // What a probe brought down waits only if the end before it still counts.
-        if matches!(ended.of, Cut::Probe { .. }) && now >= judged + delay { Duration::ZERO } else { delay }
+        if matches!(ended.cause, TerminationCause::Probe { .. }) && now >= judged + delay {
+            Duration::ZERO
+        } else {
+            delay
+        }
     }
 
     /// Its past is no longer held against it; what waits for its next attempt waits no longer.
@@ -255,14 +261,14 @@ impl Container {
                 if let Some(judged) = self.judged_by(&ended) {
                     self.backoff.restarted(judged, now.mono);
                 }
-                let cut = matches!(ended.of, Cut::Probe { .. });
+                let cut = matches!(ended.cause, TerminationCause::Probe { .. });
                 self.replaces = Some(Replaced { ended, waited: None, cut });
             }
             Stage::BackOff { ended, delay, shown } => {
                 self.backoff.restarted(ended.finished, now.mono);
                 self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits), cut: false });
             }
-            Stage::Due(ended) => {
+            Stage::RestartPending(ended) => {
                 // The past of what was outdated is no longer held against it (K29); where there was one, this
                 // restart is the first of a new row.
                 self.backoff = self.backoff.forgotten();
@@ -285,7 +291,7 @@ impl Container {
             return;
         }
         self.made(container_id, image_id);
-        let since = Since { wall: now.wall, mono: now.mono };
+        let since = StartTime { wall: now.wall, mono: now.mono };
         if self.hooks.post_start {
             self.stage = Stage::PostStart { since, ended: None };
         } else {
@@ -311,17 +317,17 @@ impl Container {
     }
 
     /// It is shown as running from now on.
-    pub(super) fn runs(&mut self, since: Since) {
+    pub(super) fn runs(&mut self, since: StartTime) {
         self.show();
         self.stage = Stage::Running { since };
         if self.probes.started() {
             self.probes.want_readiness(since.mono + FIRST_READINESS);
-            self.release = Release::Free;
+            self.release = SidecarGate::Open;
         }
     }
 
     /// The attempt could not begin; it is tried again at `again`.
-    pub(super) fn start_failed(&mut self, trouble: Trouble, mut again: Duration, now: Now) {
+    pub(super) fn start_failed(&mut self, trouble: WaitingReason, mut again: Duration, now: Now) {
         if self.stage != Stage::Starting {
             return;
         }
@@ -343,28 +349,28 @@ impl Container {
     }
 
     /// The attempt was made, but its program could not run.
-    pub(super) fn never_ran(&mut self, container_id: String, image_id: String, outcome: Outcome, now: Now) {
+    pub(super) fn never_ran(&mut self, container_id: String, image_id: String, outcome: ExitStatus, now: Now) {
         if self.stage != Stage::Starting {
             return;
         }
         self.made(container_id, image_id);
         let message = outcome.message.clone().unwrap_or_default();
         let of = match outcome.reason == START_ERROR {
-            true => Cut::Start(Trouble { reason: "RunContainerError".into(), message }),
-            false => Cut::Nothing,
+            true => TerminationCause::Start(WaitingReason { reason: "RunContainerError".into(), message }),
+            false => TerminationCause::Nothing,
         };
-        let since = Since { wall: now.wall, mono: now.mono };
+        let since = StartTime { wall: now.wall, mono: now.mono };
         self.is_over(self.end_of(outcome, since, of, now));
     }
 
     /// The attempt is over.
-    pub(super) fn exited(&mut self, outcome: Outcome, now: Now) {
+    pub(super) fn exited(&mut self, outcome: ExitStatus, now: Now) {
         match std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None }) {
-            Stage::Running { since } => self.is_over(self.end_of(outcome, since, Cut::Nothing, now)),
+            Stage::Running { since } => self.is_over(self.end_of(outcome, since, TerminationCause::Nothing, now)),
             Stage::Stopping { since, stop, .. } => self.is_over(self.end_of(outcome, since, stop.cut, now)),
             // Nobody looks before the hook is over.
             Stage::PostStart { since, ended: None } => {
-                let ended = Some(self.end_of(outcome, since, Cut::Nothing, now));
+                let ended = Some(self.end_of(outcome, since, TerminationCause::Nothing, now));
                 self.stage = Stage::PostStart { since, ended };
             }
             // Whoever reports an end has reported the start before.
@@ -373,13 +379,13 @@ impl Container {
             | Stage::Waiting { .. }
             | Stage::Exited(_)
             | Stage::BackOff { .. }
-            | Stage::Due(_)) => self.stage = stage,
+            | Stage::RestartPending(_)) => self.stage = stage,
         }
     }
 
-    fn end_of(&self, outcome: Outcome, since: Since, of: Cut, now: Now) -> Ended {
-        let Outcome { code, reason, message } = outcome;
-        Ended {
+    fn end_of(&self, outcome: ExitStatus, since: StartTime, of: TerminationCause, now: Now) -> Terminated {
+        let ExitStatus { code, reason, message } = outcome;
+        Terminated {
             code,
             reason,
             message,
@@ -387,19 +393,19 @@ impl Container {
             finished_at: now.wall,
             finished: now.mono,
             container_id: self.container_id.clone(),
-            of,
+            cause: of,
         }
     }
 
     /// Nothing of the attempt lives any more, and all may see it.
-    pub(super) fn is_over(&mut self, mut ended: Ended) {
+    pub(super) fn is_over(&mut self, mut ended: Terminated) {
         self.show();
-        if matches!(ended.of, Cut::Probe { .. }) {
+        if matches!(ended.cause, TerminationCause::Probe { .. }) {
             let at_once = self.policy.restarts_failures() && self.delay(&ended, ended.finished).is_zero();
-            ended.of = Cut::Probe { at_once };
+            ended.cause = TerminationCause::Probe { at_once };
         }
         self.stage = match self.replace_by.take() {
-            Some(_) => Stage::Due(ended),
+            Some(_) => Stage::RestartPending(ended),
             None => Stage::Exited(ended),
         };
     }

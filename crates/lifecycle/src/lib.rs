@@ -29,7 +29,7 @@
 mod backoff;
 mod conditions;
 mod container;
-mod event;
+mod input;
 mod observe;
 mod phase;
 mod pod;
@@ -45,11 +45,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use backoff::go_duration;
-pub use event::{Action, Event, Note, Resize};
+pub use input::{Action, EventRecord, Input, ResizeResult};
 pub use pod::PodState;
-pub use policy::{Kind, RestartPolicy};
-pub use probes::{ProbeKind, Probed};
-pub use stage::{Ended, Outcome, Trouble};
+pub use policy::{ContainerKind, RestartPolicy};
+pub use probes::{ProbeKind, ProbeResult};
+pub use stage::{ExitStatus, Terminated, WaitingReason};
 
 /// This moment: monotonic for intervals, wall for what is shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +62,7 @@ pub struct Now {
 
 /// Which list of a pod's spec a container stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
+pub enum ContainerRole {
     /// One of `spec.initContainers`: they begin one after the other, before all others.
     Init,
     /// One of `spec.containers`: they run side by side once every init container has succeeded.
@@ -75,7 +75,7 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerRef {
     /// Which list of the spec it stands in.
-    pub role: Role,
+    pub role: ContainerRole,
     /// Its place in that list, from 0.
     pub index: usize,
 }

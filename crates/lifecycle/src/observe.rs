@@ -2,14 +2,14 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::container::{Container, Release};
-use super::event::{Action, Event, Note, Resize};
+use super::container::{Container, SidecarGate};
+use super::input::{Action, EventRecord, Input, ResizeResult};
 use super::pod::{Deletion, Failing, PodState, Sandbox};
-use super::policy::Next;
-use super::probes::{ProbeKind, Probed};
-use super::stage::{Cut, Ended, Outcome, Stage, Trouble};
+use super::policy::RestartDecision;
+use super::probes::{ProbeKind, ProbeResult};
+use super::stage::{ExitStatus, Stage, Terminated, TerminationCause, WaitingReason};
 use super::stop::{FLOOR, Hook, Order, begin_stop};
-use super::{Attempt, ContainerRef, Now, Role};
+use super::{Attempt, ContainerRef, ContainerRole, Now};
 use wasmpod_model::pods;
 
 use std::time::Duration;
@@ -22,9 +22,9 @@ const LAST_RETRY: Duration = Duration::from_secs(122);
 impl PodState {
     fn container(&mut self, at: ContainerRef) -> Option<&mut Container> {
         match at.role {
-            Role::Init => self.init.get_mut(at.index),
-            Role::App => self.apps.get_mut(at.index),
-            Role::Ephemeral => self.ephemeral.get_mut(at.index),
+            ContainerRole::Init => self.init.get_mut(at.index),
+            ContainerRole::App => self.apps.get_mut(at.index),
+            ContainerRole::Ephemeral => self.ephemeral.get_mut(at.index),
         }
     }
 
@@ -32,9 +32,9 @@ impl PodState {
     /// spec has them: a strategic merge puts the newest first.
     pub fn name_of(&self, at: ContainerRef) -> Option<&str> {
         let list = match at.role {
-            Role::Init => &self.init,
-            Role::App => &self.apps,
-            Role::Ephemeral => &self.ephemeral,
+            ContainerRole::Init => &self.init,
+            ContainerRole::App => &self.apps,
+            ContainerRole::Ephemeral => &self.ephemeral,
         };
         list.get(at.index).map(|container| container.name.as_str())
     }
@@ -45,30 +45,30 @@ impl PodState {
     }
 
     /// Takes a fact in; what comes out is what there is to tell about it.
-    pub(super) fn observe(&mut self, event: Event, now: Now) -> Vec<Action> {
+    pub(super) fn observe(&mut self, event: Input, now: Now) -> Vec<Action> {
         let mut told = Vec::new();
         for (_, container) in self.with_places() {
-            if container.release == Release::Told {
-                container.release = Release::Free;
+            if container.release == SidecarGate::Announced {
+                container.release = SidecarGate::Open;
             }
         }
         match event {
-            Event::Tick => {}
-            Event::Changed(pod) => self.changed(&pod, now),
-            Event::SetUp { ip } => {
+            Input::Tick => {}
+            Input::PodUpdated(pod) => self.changed(&pod, now),
+            Input::SandboxReady { ip } => {
                 if matches!(self.sandbox, Sandbox::SettingUp { .. }) {
                     self.sandbox = Sandbox::Ready { since: now.mono };
                     self.ip = Some(ip);
                 }
             }
-            Event::SetUpFailed { message } => {
+            Input::SandboxFailed { message } => {
                 if let Sandbox::SettingUp { failures } = self.sandbox {
                     let wait = FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(LAST_RETRY);
                     let retry_at = now.mono + wait;
                     self.sandbox = Sandbox::Failed { message, failures: failures + 1, retry_at };
                 }
             }
-            Event::Started { attempt, container_id, image_id } => {
+            Input::Started { attempt, container_id, image_id } => {
                 if let Some(container) = self.current(attempt) {
                     container.started(container_id, image_id, now);
                     if matches!(container.stage, Stage::PostStart { .. }) {
@@ -76,57 +76,61 @@ impl PodState {
                     }
                 }
             }
-            Event::StartFailed { attempt, trouble } => {
+            Input::StartFailed { attempt, trouble } => {
                 let again = self.again(now.mono);
                 if let Some(container) = self.current(attempt) {
                     container.start_failed(trouble, again, now);
                 }
             }
-            Event::PostStarted { attempt, failed } => self.post_started(attempt, failed, now, &mut told),
-            Event::PreStopped { attempt, failed } => {
+            Input::PostStartFinished { attempt, failed } => self.post_started(attempt, failed, now, &mut told),
+            Input::PreStopFinished { attempt, failed } => {
                 if let Some(container) = self.current(attempt) {
                     let runs = matches!(&container.stage, Stage::Stopping { stop, .. } if stop.hook == Hook::Runs);
                     if failed && runs {
-                        told.push(Note::warning(attempt.container, "FailedPreStopHook", "PreStopHook failed".into()));
+                        told.push(EventRecord::warning(
+                            attempt.container,
+                            "FailedPreStopHook",
+                            "PreStopHook failed".into(),
+                        ));
                     }
                     if let Stage::Stopping { stop, .. } = &mut container.stage {
                         stop.hook_is_over();
                     }
                 }
             }
-            Event::Probed { attempt, kind, probed } => self.probed(attempt, kind, &probed, now, &mut told),
-            Event::NeverRan { attempt, container_id, image_id, outcome } => {
+            Input::ProbeFinished { attempt, kind, probed } => self.probed(attempt, kind, &probed, now, &mut told),
+            Input::CannotRun { attempt, container_id, image_id, outcome } => {
                 if let Some(container) = self.current(attempt) {
                     container.never_ran(container_id, image_id, outcome, now);
                 }
                 self.restart_all(attempt, now);
             }
-            Event::Exited { attempt, outcome } => self.exited(attempt, outcome, now, &mut told),
-            Event::Restart { container, grace } => {
+            Input::Exited { attempt, outcome } => self.exited(attempt, outcome, now, &mut told),
+            Input::Restart { container, grace } => {
                 if self.goes_on() {
                     self.replace(container, now.mono + grace);
                 }
             }
-            Event::Evicted { reason, message, grace, disrupts } => {
+            Input::Evicted { reason, message, grace, disrupts } => {
                 if self.goes_on() {
                     let by = now.mono + grace.unwrap_or(self.grace);
                     self.failing = Some(Failing { reason, message, by, disrupts });
                 }
             }
-            Event::Resized(resize) => self.resized(resize, &mut told),
-            Event::Deleted { grace } => {
+            Input::Resized(resize) => self.resized(resize, &mut told),
+            Input::Deleted { grace } => {
                 let by = now.mono + grace;
                 if self.deletion.is_some_and(|earlier| by < earlier.by) {
                     // A kubelet breaks its ends off and begins them anew.
                     for (at, container) in self.with_places().filter(|(_, c)| matches!(c.stage, Stage::Stopping { .. }))
                     {
-                        told.push(Note::normal(at, "Killing", format!("Stopping container {}", container.name)));
+                        told.push(EventRecord::normal(at, "Killing", format!("Stopping container {}", container.name)));
                     }
                 }
                 let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
                 self.deletion = Some(Deletion { by });
             }
-            Event::TornDown => {
+            Input::SandboxRemoved => {
                 if let Sandbox::TearingDown { cut } = self.sandbox {
                     self.sandbox = Sandbox::Down { told: !cut };
                 }
@@ -143,10 +147,12 @@ impl PodState {
 
     fn replace(&mut self, at: ContainerRef, by: Duration) {
         match at.role {
-            Role::App => self.apps.get_mut(at.index).into_iter().for_each(|c| c.replace(by)),
-            Role::Init => self.init.iter_mut().skip(at.index).chain(&mut self.apps).for_each(|c| c.replace(by)),
+            ContainerRole::App => self.apps.get_mut(at.index).into_iter().for_each(|c| c.replace(by)),
+            ContainerRole::Init => {
+                self.init.iter_mut().skip(at.index).chain(&mut self.apps).for_each(|c| c.replace(by))
+            }
             // What somebody looks at with it is his own affair.
-            Role::Ephemeral => {}
+            ContainerRole::Ephemeral => {}
         }
     }
 
@@ -180,10 +186,10 @@ impl PodState {
     }
 
     /// Takes in what became of a wish for other resources, and tells what is new about it.
-    fn resized(&mut self, resize: Resize, told: &mut Vec<Action>) {
+    fn resized(&mut self, resize: ResizeResult, told: &mut Vec<Action>) {
         let before = self.unresized.take();
         match resize {
-            Resize::Done(pod) => {
+            ResizeResult::Done(pod) => {
                 let empty = Default::default();
                 let spec = pod.spec.as_ref().unwrap_or(&empty);
                 let mut changed = false;
@@ -197,21 +203,29 @@ impl PodState {
                     }
                 }
                 if changed {
-                    told.push(Note::normal(None, "ResizeStarted", format!("Pod resize started: {}", asked(&pod))));
-                    told.push(Note::normal(None, "ResizeCompleted", format!("Pod resize completed: {}", asked(&pod))));
+                    told.push(EventRecord::normal(
+                        None,
+                        "ResizeStarted",
+                        format!("Pod resize started: {}", asked(&pod)),
+                    ));
+                    told.push(EventRecord::normal(
+                        None,
+                        "ResizeCompleted",
+                        format!("Pod resize completed: {}", asked(&pod)),
+                    ));
                 }
             }
-            Resize::Pending { reason, message } => {
+            ResizeResult::Pending { reason, message } => {
                 let known = before.is_some_and(|(_, known, words)| (known, &words) == (reason, &message));
                 if !known {
                     let event = if reason == "Deferred" { "ResizeDeferred" } else { "ResizeInfeasible" };
-                    told.push(Note::warning(None, event, format!("Pod resize {reason}: {message}")));
+                    told.push(EventRecord::warning(None, event, format!("Pod resize {reason}: {message}")));
                 }
                 self.unresized = Some(("PodResizePending", reason, message));
             }
-            Resize::Failed { message } => {
+            ResizeResult::Failed { message } => {
                 if before.is_none_or(|(_, _, words)| words != message) {
-                    told.push(Note::warning(None, "ResizeError", format!("Pod resize error: {message}")));
+                    told.push(EventRecord::warning(None, "ResizeError", format!("Pod resize error: {message}")));
                 }
                 self.unresized = Some(("PodResizeInProgress", "Error", message));
             }
@@ -227,13 +241,17 @@ impl PodState {
             (None, None) => container.runs(since),
             (None, Some(ended)) => container.is_over(ended),
             (Some(message), ended) => {
-                told.push(Note::warning(attempt.container, "FailedPostStartHook", "PostStartHook failed".into()));
-                let cut = Cut::Start(Trouble { reason: "PostStartHookError".into(), message });
+                told.push(EventRecord::warning(
+                    attempt.container,
+                    "FailedPostStartHook",
+                    "PostStartHook failed".into(),
+                ));
+                let cut = TerminationCause::Start(WaitingReason { reason: "PostStartHookError".into(), message });
                 let message = "FailedPostStartHook".to_string();
                 match ended {
                     Some(ended) => {
-                        told.push(Note::normal(attempt.container, "Killing", message));
-                        container.is_over(Ended { of: cut, ..ended });
+                        told.push(EventRecord::normal(attempt.container, "Killing", message));
+                        container.is_over(Terminated { cause: cut, ..ended });
                     }
                     None => {
                         let order = Order { by, floor: FLOOR, message, cut };
@@ -245,41 +263,41 @@ impl PodState {
         self.restart_all(attempt, now);
     }
 
-    fn probed(&mut self, attempt: Attempt, kind: ProbeKind, probed: &Probed, now: Now, told: &mut Vec<Action>) {
+    fn probed(&mut self, attempt: Attempt, kind: ProbeKind, probed: &ProbeResult, now: Now, told: &mut Vec<Action>) {
         let Some(container) = self.current(attempt) else { return };
         let (at, word) = (attempt.container, kind.word());
         match probed {
-            Probed::Success => {}
-            Probed::Warning(text) => {
-                told.push(Note::warning(at, "ProbeWarning", format!("{word} probe warning: {text}")));
+            ProbeResult::Success => {}
+            ProbeResult::Warning(text) => {
+                told.push(EventRecord::warning(at, "ProbeWarning", format!("{word} probe warning: {text}")));
             }
-            Probed::Failure(text) => {
-                told.push(Note::warning(at, "Unhealthy", format!("{word} probe failed: {text}")));
+            ProbeResult::Failure(text) => {
+                told.push(EventRecord::warning(at, "Unhealthy", format!("{word} probe failed: {text}")));
             }
-            Probed::Error(text) => {
+            ProbeResult::Error(text) => {
                 let message = format!("{word} probe errored and resulted in unknown state: {text}");
-                told.push(Note::warning(at, "Unhealthy", message));
+                told.push(EventRecord::warning(at, "Unhealthy", message));
             }
         }
         if !container.probes.observe(kind, probed) {
             return;
         }
         if kind == ProbeKind::Readiness {
-            told.push(Action::Report);
+            told.push(Action::ReportStatus);
         }
         if kind == ProbeKind::Startup && container.has_started() {
             // That it has started is shown before anything follows from it.
-            container.release = Release::Told;
+            container.release = SidecarGate::Announced;
             container.probes.want_readiness(now.mono);
-            told.extend([Action::Report, Action::WakeAt(now.mono)]);
+            told.extend([Action::ReportStatus, Action::WakeAt(now.mono)]);
         }
     }
 
-    fn exited(&mut self, attempt: Attempt, outcome: Outcome, now: Now, told: &mut Vec<Action>) {
+    fn exited(&mut self, attempt: Attempt, outcome: ExitStatus, now: Now, told: &mut Vec<Action>) {
         let Some(container) = self.current(attempt) else { return };
         if matches!(&container.stage, Stage::Stopping { stop, .. } if stop.hook == Hook::Runs) {
             // It ended with its container.
-            told.push(Note::warning(attempt.container, "FailedPreStopHook", "PreStopHook failed".into()));
+            told.push(EventRecord::warning(attempt.container, "FailedPreStopHook", "PreStopHook failed".into()));
         }
         container.exited(outcome, now);
         self.restart_all(attempt, now);
@@ -288,10 +306,11 @@ impl PodState {
     /// Has all containers begin again where a rule says so of how `attempt` has ended (K53).
     fn restart_all(&mut self, attempt: Attempt, now: Now) {
         let by = now.mono + self.grace;
-        let ended = |c: &mut Container| matches!(&c.stage, Stage::Exited(ended) if c.after(ended) == Next::RestartAll);
+        let ended = |c: &mut Container| matches!(&c.stage, Stage::Exited(ended) if c.after(ended) == RestartDecision::RestartAll);
         if self.current(attempt).is_some_and(ended) && self.goes_on() {
             // The one that ended keeps its back-off, or a pod that always ends so would never rest.
-            let others = self.with_places().filter(|(at, _)| *at != attempt.container && at.role != Role::Ephemeral);
+            let others =
+                self.with_places().filter(|(at, _)| *at != attempt.container && at.role != ContainerRole::Ephemeral);
             others.for_each(|(_, c)| c.replace(by));
         }
     }

@@ -1,9 +1,9 @@
 //! The pod's phase from its containers (K1–K7; kubelet's getPhase).
 
-use super::container::{Container, Release};
+use super::container::{Container, SidecarGate};
 use super::pod::{PodState, Sandbox};
-use super::policy::{Kind, Next};
-use super::stage::{Ended, Stage};
+use super::policy::{ContainerKind, RestartDecision};
+use super::stage::{Stage, Terminated};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -37,7 +37,10 @@ enum Counts {
 }
 
 fn counts(container: &Container) -> Counts {
-    let stopped = |ended: &Ended| Counts::Stopped { code: ended.code, again: container.after(ended) != Next::Nothing };
+    let stopped = |ended: &Terminated| Counts::Stopped {
+        code: ended.code,
+        again: container.after(ended) != RestartDecision::Nothing,
+    };
     if let Some(ended) = container.ended() {
         return stopped(ended);
     }
@@ -72,7 +75,7 @@ pub(super) fn from_containers(pod: &PodState, ends: bool) -> Phase {
     let mut pending = false;
     for container in &pod.init {
         match (container.kind(), counts(container)) {
-            (Kind::Sidecar, _) => pending |= container.release == Release::Held && !any_app,
+            (ContainerKind::Sidecar, _) => pending |= container.release == SidecarGate::Blocked && !any_app,
             (_, Counts::Stopped { code: 0, .. }) => {}
             (_, Counts::Stopped { again, .. }) if ends || !again => return Phase::Failed,
             (_, Counts::Stopped { .. } | Counts::Waiting | Counts::Running) => pending = true,
@@ -81,7 +84,7 @@ pub(super) fn from_containers(pod: &PodState, ends: bool) -> Phase {
     if pending || !pod.apps.iter().all(begun) {
         return Phase::Pending;
     }
-    let sidecar_lives = pod.init.iter().any(|c| c.kind() == Kind::Sidecar && c.is_live());
+    let sidecar_lives = pod.init.iter().any(|c| c.kind() == ContainerKind::Sidecar && c.is_live());
     let mut failed = false;
     for container in &pod.apps {
         match counts(container) {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::container::{Container, RESYNC, Release};
-use super::event::{Action, Event, Note};
-use super::policy::{Kind, Next, RestartPolicy};
-use super::probes::Due;
-use super::stage::{Shown, Stage, Trouble};
+use super::container::{Container, RESYNC, SidecarGate};
+use super::input::{Action, EventRecord, Input};
+use super::policy::{ContainerKind, RestartDecision, RestartPolicy};
+use super::probes::NextProbe;
+use super::stage::{Shown, Stage, WaitingReason};
 use super::stop::{begin_stop, order};
-use super::{Attempt, ContainerRef, Now, Role};
+use super::{Attempt, ContainerRef, ContainerRole, Now};
 use wasmpod_model::pods;
 
 /// What the containers share.
@@ -107,8 +107,8 @@ impl PodState {
             name: pods::name(pod).into(),
             namespace: pods::namespace(pod).into(),
             uid: pods::uid(pod).into(),
-            init: pods::init_containers(&spec).iter().map(|c| Container::new(c, Role::Init, policy)).collect(),
-            apps: spec.containers.iter().map(|c| Container::new(c, Role::App, policy)).collect(),
+            init: pods::init_containers(&spec).iter().map(|c| Container::new(c, ContainerRole::Init, policy)).collect(),
+            apps: spec.containers.iter().map(|c| Container::new(c, ContainerRole::App, policy)).collect(),
             ephemeral: spec.ephemeral_containers.iter().flatten().map(Container::ephemeral).collect(),
             sandbox: Sandbox::Missing,
             ip: None,
@@ -140,7 +140,7 @@ impl PodState {
     }
 
     /// Takes a fact in and says what follows from everything that is known.
-    pub fn step(&mut self, event: Event, now: Now) -> Vec<Action> {
+    pub fn step(&mut self, event: Input, now: Now) -> Vec<Action> {
         let mut actions = self.observe(event, now);
         self.decide(now, &mut actions);
         actions
@@ -148,8 +148,8 @@ impl PodState {
 
     /// [`PodState::step`], and whether the status may be another than before. Of most steps of a pod that
     /// is probed it is known that they change nothing, so that nobody has to make a status to find out.
-    pub fn step_with_news(&mut self, event: Event, now: Now) -> (Vec<Action>, bool) {
-        let steady = matches!(event, Event::Tick | Event::Probed { .. }) && self.is_steady();
+    pub fn step_with_news(&mut self, event: Input, now: Now) -> (Vec<Action>, bool) {
+        let steady = matches!(event, Input::Tick | Input::ProbeFinished { .. }) && self.is_steady();
         let actions = self.step(event, now);
         let shows = |action: &Action| !matches!(action, Action::WakeAt(_) | Action::Probe(..));
         let news = !steady || !self.is_steady() || actions.iter().any(shows);
@@ -165,7 +165,7 @@ impl PodState {
     /// course, and nothing waits to be told.
     fn is_steady(&self) -> bool {
         let rests = |c: &Container| matches!(c.stage, Stage::Running { .. }) || c.finished().is_some();
-        let steady = |c: &Container| rests(c) && c.release != Release::Told;
+        let steady = |c: &Container| rests(c) && c.release != SidecarGate::Announced;
         matches!(self.sandbox, Sandbox::Ready { .. }) && self.containers().all(steady)
     }
 
@@ -186,8 +186,10 @@ impl PodState {
             let live = all.iter().enumerate().filter(|(_, c)| unasked(c));
             live.map(|(index, _)| ContainerRef { role, index }).collect()
         };
-        let init = places(Role::Init, &self.init);
-        init.into_iter().chain(places(Role::App, &self.apps)).chain(places(Role::Ephemeral, &self.ephemeral))
+        let init = places(ContainerRole::Init, &self.init);
+        init.into_iter()
+            .chain(places(ContainerRole::App, &self.apps))
+            .chain(places(ContainerRole::Ephemeral, &self.ephemeral))
     }
 
     pub(super) fn containers(&self) -> impl Iterator<Item = &Container> {
@@ -196,9 +198,9 @@ impl PodState {
 
     pub(super) fn with_places(&mut self) -> impl Iterator<Item = (ContainerRef, &mut Container)> {
         let place = |role| move |(index, c)| (ContainerRef { role, index }, c);
-        let init = self.init.iter_mut().enumerate().map(place(Role::Init));
-        let apps = self.apps.iter_mut().enumerate().map(place(Role::App));
-        init.chain(apps).chain(self.ephemeral.iter_mut().enumerate().map(place(Role::Ephemeral)))
+        let init = self.init.iter_mut().enumerate().map(place(ContainerRole::Init));
+        let apps = self.apps.iter_mut().enumerate().map(place(ContainerRole::App));
+        init.chain(apps).chain(self.ephemeral.iter_mut().enumerate().map(place(ContainerRole::Ephemeral)))
     }
 
     /// The pod as messages name it: `name_namespace(uid)`.
@@ -216,7 +218,7 @@ impl PodState {
 
     fn decide(&mut self, now: Now, actions: &mut Vec<Action>) {
         match self.sandbox {
-            Sandbox::Gone => return actions.extend(self.deletion.map(|_| Action::Remove)),
+            Sandbox::Gone => return actions.extend(self.deletion.map(|_| Action::RemovePod)),
             Sandbox::TearingDown { .. } => return,
             Sandbox::Down { told } => return self.come_to_rest(told, now, actions),
             Sandbox::Missing | Sandbox::SettingUp { .. } | Sandbox::Failed { .. } | Sandbox::Ready { .. } => {}
@@ -224,7 +226,7 @@ impl PodState {
         if self.begun.is_none() {
             self.begun = Some(now.mono);
             self.started_at.get_or_insert(now.wall);
-            actions.push(Action::Report);
+            actions.push(Action::ReportStatus);
         }
         let part = self.probe_part;
         self.with_places().for_each(|(_, c)| c.probes.begin(now.mono, part));
@@ -252,13 +254,13 @@ impl PodState {
         let (reason, message) = (DEADLINE.to_string(), DEADLINE_MESSAGE.to_string());
         self.failing = Some(Failing { reason, message, by: now.mono + self.grace, disrupts: false });
         self.tell_deadline(actions);
-        actions.push(Action::Report);
+        actions.push(Action::ReportStatus);
     }
 
     /// A kubelet says it again at every look at a pod whose time is over.
     fn tell_deadline(&self, actions: &mut Vec<Action>) {
         if self.failing.as_ref().is_some_and(|failing| failing.reason == DEADLINE) {
-            actions.push(Note::normal(None, DEADLINE, DEADLINE_MESSAGE.into()));
+            actions.push(EventRecord::normal(None, DEADLINE, DEADLINE_MESSAGE.into()));
         }
     }
 
@@ -274,7 +276,7 @@ impl PodState {
     /// Whether no container but sidecars runs or will run again (K4–K6, K50). The last one that has failed a probe
     /// for good ends as the pod does, as in a kubelet.
     pub(super) fn has_run_its_course(&self) -> bool {
-        let failed = |c: &Container| c.kind() == Kind::Init && c.finished().is_some_and(|code| code != 0);
+        let failed = |c: &Container| c.kind() == ContainerKind::Init && c.finished().is_some_and(|code| code != 0);
         let over = |c: &Container| c.finished().is_some() || c.has_failed_for_good();
         self.init.iter().any(failed) || (!self.apps.is_empty() && self.apps.iter().all(over))
     }
@@ -289,19 +291,19 @@ impl PodState {
     /// next attempt.
     fn stop(&mut self, ending: Option<Duration>, held: bool, now: Now, actions: &mut Vec<Action>) {
         let grace = self.grace;
-        let served = self.containers().any(|c| c.kind() != Kind::Sidecar && c.is_live());
-        let last_sidecar = self.init.iter().rposition(|c| c.kind() == Kind::Sidecar && c.is_live());
+        let served = self.containers().any(|c| c.kind() != ContainerKind::Sidecar && c.is_live());
+        let last_sidecar = self.init.iter().rposition(|c| c.kind() == ContainerKind::Sidecar && c.is_live());
         for (at, container) in self.with_places() {
             if let Some(order) = order(container, ending, grace, now).filter(|_| !held) {
                 if ending.is_some() && matches!(container.stage, Stage::PostStart { ended: None, .. }) {
                     // Its hook is broken off, and what follows on that is told before it is left alone.
-                    actions.push(Note::warning(at, "FailedPostStartHook", "PostStartHook failed".into()));
-                    actions.push(Note::normal(at, "Killing", "FailedPostStartHook".into()));
+                    actions.push(EventRecord::warning(at, "FailedPostStartHook", "PostStartHook failed".into()));
+                    actions.push(EventRecord::normal(at, "Killing", "FailedPostStartHook".into()));
                 }
                 begin_stop(container, at, order, now, actions);
             }
             let attempt = Attempt { container: at, number: container.attempt };
-            let serves = ending.is_some() && container.kind() == Kind::Sidecar;
+            let serves = ending.is_some() && container.kind() == ContainerKind::Sidecar;
             let turn = !serves || (!served && last_sidecar == Some(at.index));
             if let Stage::Stopping { stop, .. } = &mut container.stage {
                 stop.drive(attempt, turn, now.mono, actions);
@@ -317,15 +319,15 @@ impl PodState {
         let cut = self.deletion.is_some() || self.failing.is_some() || self.has_sidecars();
         if !cut {
             // What ended by itself is shown before the network goes.
-            actions.push(Action::Report);
+            actions.push(Action::ReportStatus);
         }
         self.tell_deadline(actions);
         self.sandbox = Sandbox::TearingDown { cut };
-        actions.push(Action::TearDown);
+        actions.push(Action::TearDownSandbox);
     }
 
     fn has_sidecars(&self) -> bool {
-        self.init.iter().any(|c| c.kind() == Kind::Sidecar)
+        self.init.iter().any(|c| c.kind() == ContainerKind::Sidecar)
     }
 
     /// Shows that network and volumes are gone, then what the pod came to.
@@ -333,10 +335,10 @@ impl PodState {
         self.tell_deadline(actions);
         if told {
             self.sandbox = Sandbox::Gone;
-            actions.extend(self.deletion.map(|_| Action::Remove));
+            actions.extend(self.deletion.map(|_| Action::RemovePod));
         } else {
             self.sandbox = Sandbox::Down { told: true };
-            actions.extend([Action::Report, Action::WakeAt(now.mono)]);
+            actions.extend([Action::ReportStatus, Action::WakeAt(now.mono)]);
         }
     }
 
@@ -345,11 +347,11 @@ impl PodState {
         match self.sandbox {
             Sandbox::Missing => {
                 self.sandbox = Sandbox::SettingUp { failures: 0 };
-                actions.push(Action::SetUp);
+                actions.push(Action::SetUpSandbox);
             }
             Sandbox::Failed { retry_at, failures, .. } if now.mono >= retry_at => {
                 self.sandbox = Sandbox::SettingUp { failures };
-                actions.push(Action::SetUp);
+                actions.push(Action::SetUpSandbox);
             }
             Sandbox::Failed { retry_at, .. } => actions.push(Action::WakeAt(retry_at)),
             Sandbox::Ready { .. } => self.advance(now, actions),
@@ -361,7 +363,7 @@ impl PodState {
     fn advance(&mut self, now: Now, actions: &mut Vec<Action>) {
         let place = self.place();
         for (index, container) in self.ephemeral.iter_mut().enumerate() {
-            advance(container, ContainerRef { role: Role::Ephemeral, index }, &place, now, actions);
+            advance(container, ContainerRef { role: ContainerRole::Ephemeral, index }, &place, now, actions);
         }
         for index in 0..self.init.len() {
             // An init container that runs again waits until all that came after it have ended.
@@ -369,10 +371,10 @@ impl PodState {
             // What has begun behind a sidecar does not wait for it again; but when no app lives, all wait for the last.
             let begun = self.init.iter().skip(index + 1).any(|c| c.attempt > 0) || held;
             let Some(container) = self.init.get_mut(index) else { return };
-            let at = ContainerRef { role: Role::Init, index };
-            let done = if container.kind() == Kind::Sidecar {
+            let at = ContainerRef { role: ContainerRole::Init, index };
+            let done = if container.kind() == ContainerKind::Sidecar {
                 advance(container, at, &place, now, actions);
-                container.release == Release::Free && (begun || container.has_started())
+                container.release == SidecarGate::Open && (begun || container.has_started())
             } else {
                 let succeeded = matches!(&container.stage, Stage::Exited(ended) if ended.code == 0);
                 if !succeeded && !held {
@@ -390,7 +392,7 @@ impl PodState {
             if first && container.attempt > 0 && !container.is_live() {
                 continue;
             }
-            advance(container, ContainerRef { role: Role::App, index }, &place, now, actions);
+            advance(container, ContainerRef { role: ContainerRole::App, index }, &place, now, actions);
             // One that starts holds up those behind it, as in a kubelet.
             if container.stage == Stage::Starting {
                 return;
@@ -405,9 +407,9 @@ impl PodState {
             let stopping = matches!(container.stage, Stage::Stopping { .. });
             for (kind, due) in container.probes.due(since.mono, stopping, now.mono) {
                 match due {
-                    Due::Now => actions.push(Action::Probe(attempt, kind)),
-                    Due::At(at) => actions.push(Action::WakeAt(at)),
-                    Due::Never => {}
+                    NextProbe::Now => actions.push(Action::Probe(attempt, kind)),
+                    NextProbe::At(at) => actions.push(Action::WakeAt(at)),
+                    NextProbe::Never => {}
                 }
             }
         }
@@ -416,11 +418,12 @@ impl PodState {
 
 /// Starts a container that is due, or says when it will be.
 fn advance(container: &mut Container, at: ContainerRef, pod: &str, now: Now, actions: &mut Vec<Action>) {
-    let back_off =
-        |name: &str| Note::warning(at, "BackOff", format!("Back-off restarting failed container {name} in pod {pod}"));
+    let back_off = |name: &str| {
+        EventRecord::warning(at, "BackOff", format!("Back-off restarting failed container {name} in pod {pod}"))
+    };
     if let Stage::Exited(ended) = &container.stage {
         let delay = container.delay(ended, now.mono);
-        if container.after(ended) == Next::Nothing {
+        if container.after(ended) == RestartDecision::Nothing {
             return;
         }
         if now.mono < ended.finished + delay {
@@ -431,16 +434,16 @@ fn advance(container: &mut Container, at: ContainerRef, pod: &str, now: Now, act
     }
     let due = match &mut container.stage {
         Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => return,
-        Stage::Waiting { trouble: None } | Stage::Due(_) | Stage::Exited(_) => now.mono,
+        Stage::Waiting { trouble: None } | Stage::RestartPending(_) | Stage::Exited(_) => now.mono,
         Stage::Waiting { trouble: Some((_, again)) } if now.mono < *again => *again,
         Stage::Waiting { trouble: Some((trouble, again)) } => match container.image_backoff.until(now.mono) {
             Some(until) => {
                 let words = format!("Back-off pulling image {:?}", container.image);
-                actions.push(Note::normal(at, "BackOff", words.clone()));
-                actions.push(Note::warning(at, "Failed", "Error: ImagePullBackOff".into()));
+                actions.push(EventRecord::normal(at, "BackOff", words.clone()));
+                actions.push(EventRecord::warning(at, "Failed", "Error: ImagePullBackOff".into()));
                 if trouble.reason != "ImagePullBackOff" {
                     let message = format!("{words}: {}: {}", trouble.reason, trouble.message);
-                    *trouble = Trouble { reason: "ImagePullBackOff".into(), message };
+                    *trouble = WaitingReason { reason: "ImagePullBackOff".into(), message };
                 }
                 *again = until.min(now.mono + RESYNC);
                 *again

@@ -26,7 +26,7 @@ impl RestartPolicy {
 
 /// How a container takes part in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ContainerKind {
     /// Runs to its end before what comes after it begins.
     Init,
     /// An init container with restart policy `Always`: runs beside all that comes after it.
@@ -39,7 +39,7 @@ pub enum Kind {
 
 /// What an end is followed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum RestartDecision {
     /// The container has run its course.
     Nothing,
     /// It runs again.
@@ -51,7 +51,7 @@ pub enum Next {
 /// What one container's ends are followed by.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Policy {
-    kind: Kind,
+    kind: ContainerKind,
     policy: RestartPolicy,
     /// The pod's.
     pod: RestartPolicy,
@@ -60,19 +60,19 @@ pub(super) struct Policy {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Rule {
-    next: Next,
+    next: RestartDecision,
     /// Whether the exit code has to be one of `codes`, or none of them.
     is_in: bool,
     codes: Vec<i32>,
 }
 
 impl Policy {
-    pub(super) fn new(kind: Kind, policy: RestartPolicy) -> Policy {
+    pub(super) fn new(kind: ContainerKind, policy: RestartPolicy) -> Policy {
         Policy { kind, policy, pod: policy, rules: Vec::new() }
     }
 
     /// That of `container`, where the pod's is `pod`.
-    pub(super) fn of(container: &Container, kind: Kind, pod: RestartPolicy) -> Policy {
+    pub(super) fn of(container: &Container, kind: ContainerKind, pod: RestartPolicy) -> Policy {
         let own = container.restart_policy.as_deref();
         let policy = own.map_or(pod, |own| RestartPolicy::named(Some(own)));
         let rules = container.restart_policy_rules.iter().flatten().filter_map(Rule::of).collect();
@@ -80,18 +80,18 @@ impl Policy {
     }
 
     /// What follows on an end with exit code `code`.
-    pub(super) fn after(&self, code: i32) -> Next {
+    pub(super) fn after(&self, code: i32) -> RestartDecision {
         // An init container that succeeded has done what it was there for.
-        if self.kind == Kind::Ephemeral || (self.kind == Kind::Init && code == 0) {
-            return Next::Nothing;
+        if self.kind == ContainerKind::Ephemeral || (self.kind == ContainerKind::Init && code == 0) {
+            return RestartDecision::Nothing;
         }
         if let Some(rule) = self.rules.iter().find(|rule| rule.codes.contains(&code) == rule.is_in) {
             return rule.next;
         }
         match self.policy {
-            RestartPolicy::Always => Next::Restart,
-            RestartPolicy::OnFailure if code != 0 => Next::Restart,
-            RestartPolicy::OnFailure | RestartPolicy::Never => Next::Nothing,
+            RestartPolicy::Always => RestartDecision::Restart,
+            RestartPolicy::OnFailure if code != 0 => RestartDecision::Restart,
+            RestartPolicy::OnFailure | RestartPolicy::Never => RestartDecision::Nothing,
         }
     }
 
@@ -103,10 +103,10 @@ impl Policy {
     /// Whether a container that has ended with `code` and will run again is shown as waiting for that. A kubelet
     /// judges sidecars by the pod's policy there, and takes one that ended well for an init container that is done.
     pub(super) fn shows_waits(&self, code: i32) -> bool {
-        self.kind != Kind::Sidecar || (code != 0 && self.pod != RestartPolicy::Never)
+        self.kind != ContainerKind::Sidecar || (code != 0 && self.pod != RestartPolicy::Never)
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ContainerKind {
         self.kind
     }
 }
@@ -114,8 +114,8 @@ impl Policy {
 impl Rule {
     fn of(rule: &ContainerRestartRule) -> Option<Rule> {
         let next = match rule.action.as_str() {
-            "Restart" => Next::Restart,
-            "RestartAllContainers" => Next::RestartAll,
+            "Restart" => RestartDecision::Restart,
+            "RestartAllContainers" => RestartDecision::RestartAll,
             _ => return None,
         };
         let codes = rule.exit_codes.as_ref()?;
@@ -131,20 +131,20 @@ mod tests {
     fn restarts_follow_the_policy() {
         use RestartPolicy::*;
         for (policy, kind, code, restarts) in [
-            (Always, Kind::App, 0, true),
-            (Always, Kind::App, 1, true),
-            (Always, Kind::Init, 0, false),
-            (Always, Kind::Init, 1, true),
-            (OnFailure, Kind::App, 0, false),
-            (OnFailure, Kind::App, 1, true),
-            (OnFailure, Kind::Init, 1, true),
-            (Never, Kind::App, 0, false),
-            (Never, Kind::App, 1, false),
-            (Never, Kind::Init, 1, false),
-            (Always, Kind::Sidecar, 0, true),
-            (Always, Kind::Ephemeral, 1, false),
+            (Always, ContainerKind::App, 0, true),
+            (Always, ContainerKind::App, 1, true),
+            (Always, ContainerKind::Init, 0, false),
+            (Always, ContainerKind::Init, 1, true),
+            (OnFailure, ContainerKind::App, 0, false),
+            (OnFailure, ContainerKind::App, 1, true),
+            (OnFailure, ContainerKind::Init, 1, true),
+            (Never, ContainerKind::App, 0, false),
+            (Never, ContainerKind::App, 1, false),
+            (Never, ContainerKind::Init, 1, false),
+            (Always, ContainerKind::Sidecar, 0, true),
+            (Always, ContainerKind::Ephemeral, 1, false),
         ] {
-            let restarted = Policy::new(kind, policy).after(code) == Next::Restart;
+            let restarted = Policy::new(kind, policy).after(code) == RestartDecision::Restart;
             assert_eq!(restarted, restarts, "{policy:?} {kind:?} {code}");
         }
     }
@@ -156,17 +156,17 @@ mod tests {
                      {action: RestartAllContainers, exitCodes: {operator: In, values: [50]}}]";
         let not_in = "restartPolicyRules: [{action: Restart, exitCodes: {operator: NotIn, values: [0, 1]}}]";
         for (own, code, next) in [
-            ("restartPolicy: Never".to_string(), 1, Next::Nothing),
-            ("restartPolicy: OnFailure".into(), 1, Next::Restart),
-            ("restartPolicy: OnFailure".into(), 0, Next::Nothing),
-            (format!("restartPolicy: Never, {rules}"), 42, Next::Restart),
-            (format!("restartPolicy: Never, {rules}"), 41, Next::Nothing),
-            (format!("restartPolicy: Never, {rules}"), 50, Next::RestartAll),
-            (format!("restartPolicy: Never, {not_in}"), 1, Next::Nothing),
-            (format!("restartPolicy: Never, {not_in}"), 2, Next::Restart),
+            ("restartPolicy: Never".to_string(), 1, RestartDecision::Nothing),
+            ("restartPolicy: OnFailure".into(), 1, RestartDecision::Restart),
+            ("restartPolicy: OnFailure".into(), 0, RestartDecision::Nothing),
+            (format!("restartPolicy: Never, {rules}"), 42, RestartDecision::Restart),
+            (format!("restartPolicy: Never, {rules}"), 41, RestartDecision::Nothing),
+            (format!("restartPolicy: Never, {rules}"), 50, RestartDecision::RestartAll),
+            (format!("restartPolicy: Never, {not_in}"), 1, RestartDecision::Nothing),
+            (format!("restartPolicy: Never, {not_in}"), 2, RestartDecision::Restart),
         ] {
             let container = container(&format!("{{name: c, {own}}}"));
-            let policy = Policy::of(&container, Kind::App, RestartPolicy::Always);
+            let policy = Policy::of(&container, ContainerKind::App, RestartPolicy::Always);
             assert_eq!(policy.after(code), next, "{own}, exit {code}");
         }
     }

@@ -49,7 +49,7 @@ const MARKS: u32 = 32;
 
 /// How an attempt went; with what there is to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probed {
+pub enum ProbeResult {
     /// Well.
     Success,
     /// Well, but somebody should know.
@@ -62,7 +62,7 @@ pub enum Probed {
 
 /// One probe of a container.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Probing {
+pub(super) struct ProbeState {
     kind: ProbeKind,
     initial_delay: Duration,
     period: Duration,
@@ -94,19 +94,19 @@ enum Progress {
 
 /// What is to be done about a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum NextProbe {
     Now,
     At(Duration),
     Never,
 }
 
-impl Probing {
-    fn new(kind: ProbeKind, probe: &Probe) -> Probing {
+impl ProbeState {
+    fn new(kind: ProbeKind, probe: &Probe) -> ProbeState {
         let seconds = |value: Option<i32>, least: u64| {
             Duration::from_secs(u64::try_from(value.unwrap_or(0)).unwrap_or(0).max(least))
         };
         let times = |value: Option<i32>, default: u32| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default);
-        Probing {
+        ProbeState {
             kind,
             initial_delay: seconds(probe.initial_delay_seconds, 0),
             period: probe.period_seconds.map_or(Duration::from_secs(10), |_| seconds(probe.period_seconds, 1)),
@@ -140,10 +140,10 @@ impl Probing {
     }
 
     /// What is to be done for a container that began at `begun`.
-    fn due(&mut self, begun: Duration, now: Duration) -> Due {
-        let Some(next) = self.next else { return Due::Never };
+    fn due(&mut self, begun: Duration, now: Duration) -> NextProbe {
+        let Some(next) = self.next else { return NextProbe::Never };
         let wanted = match self.progress {
-            Progress::UnderWay | Progress::Held => return Due::Never,
+            Progress::UnderWay | Progress::Held => return NextProbe::Never,
             Progress::Waiting => None,
             Progress::Wanted { at } => Some(at),
         };
@@ -157,15 +157,15 @@ impl Probing {
         }
         if (ticked || wanted.is_some_and(|at| now >= at)) && now >= from {
             self.progress = Progress::UnderWay;
-            return Due::Now;
+            return NextProbe::Now;
         }
         if let Some(at) = wanted.filter(|at| *at > now && *at >= from) {
-            return Due::At(self.next.map_or(at, |next| if next >= from { next.min(at) } else { at }));
+            return NextProbe::At(self.next.map_or(at, |next| if next >= from { next.min(at) } else { at }));
         }
         self.progress = Progress::Waiting;
         // Ticks that come before the initial delay is over pass unused.
         let next = self.next.unwrap_or(next);
-        Due::At(if next >= from { next } else { self.tick_after(next, from) - self.whole(from, next) })
+        NextProbe::At(if next >= from { next } else { self.tick_after(next, from) - self.whole(from, next) })
     }
 
     /// The first tick behind `now`.
@@ -220,17 +220,17 @@ fn initial(kind: ProbeKind) -> Option<bool> {
 /// All probes of a container.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Probes {
-    all: Vec<Probing>,
+    all: Vec<ProbeState>,
 }
 
 impl Probes {
     pub(super) fn of(container: &Container) -> Probes {
         let kinds = [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness];
-        Probes { all: kinds.into_iter().filter_map(|kind| Some(Probing::new(kind, kind.of(container)?))).collect() }
+        Probes { all: kinds.into_iter().filter_map(|kind| Some(ProbeState::new(kind, kind.of(container)?))).collect() }
     }
 
     pub(super) fn reset(&mut self) {
-        self.all.iter_mut().for_each(Probing::reset);
+        self.all.iter_mut().for_each(ProbeState::reset);
     }
 
     pub(super) fn begin(&mut self, now: Duration, part: u8) {
@@ -253,21 +253,21 @@ impl Probes {
 
     /// The probe for whose failure the container is to be restarted.
     pub(super) fn failed(&self) -> Option<(ProbeKind, Option<Duration>)> {
-        let fatal = |p: &&Probing| p.kind != ProbeKind::Readiness && p.verdict == Some(false);
+        let fatal = |p: &&ProbeState| p.kind != ProbeKind::Readiness && p.verdict == Some(false);
         self.all.iter().find(fatal).map(|p| (p.kind, p.grace))
     }
 
     /// Readiness is to be known at `at`.
     pub(super) fn want_readiness(&mut self, at: Duration) {
-        let waits = |p: &&mut Probing| p.kind == ProbeKind::Readiness && p.progress == Progress::Waiting;
+        let waits = |p: &&mut ProbeState| p.kind == ProbeKind::Readiness && p.progress == Progress::Waiting;
         self.all.iter_mut().filter(waits).for_each(|p| p.progress = Progress::Wanted { at });
     }
 
     /// What is to be done now for a container that began at `begun`: the kinds to probe, and when to
     /// look again. `readiness_alone` for one that is being ended (K64).
-    pub(super) fn due(&mut self, begun: Duration, readiness_alone: bool, now: Duration) -> Vec<(ProbeKind, Due)> {
+    pub(super) fn due(&mut self, begun: Duration, readiness_alone: bool, now: Duration) -> Vec<(ProbeKind, NextProbe)> {
         let started = self.started();
-        let counts = |p: &&mut Probing| {
+        let counts = |p: &&mut ProbeState| {
             let gated = if p.kind == ProbeKind::Startup { !started } else { started };
             gated && (p.kind == ProbeKind::Readiness || !readiness_alone)
         };
@@ -275,12 +275,12 @@ impl Probes {
     }
 
     /// Takes an outcome; whether the verdict of `kind` is another now.
-    pub(super) fn observe(&mut self, kind: ProbeKind, probed: &Probed) -> bool {
+    pub(super) fn observe(&mut self, kind: ProbeKind, probed: &ProbeResult) -> bool {
         let Some(probe) = self.all.iter_mut().find(|p| p.kind == kind) else { return false };
         match probed {
-            Probed::Success | Probed::Warning(_) => probe.observe(true),
-            Probed::Failure(_) => probe.observe(false),
-            Probed::Error(_) => {
+            ProbeResult::Success | ProbeResult::Warning(_) => probe.observe(true),
+            ProbeResult::Failure(_) => probe.observe(false),
+            ProbeResult::Error(_) => {
                 probe.discard();
                 false
             }
@@ -304,10 +304,10 @@ mod tests {
     }
 
     /// The seconds at which `kind` is probed within a minute, where every attempt ends as `outcome` says.
-    fn probed_at(probes: &mut Probes, kind: ProbeKind, begun: u64, outcome: fn(u64) -> Probed) -> Vec<u64> {
+    fn probed_at(probes: &mut Probes, kind: ProbeKind, begun: u64, outcome: fn(u64) -> ProbeResult) -> Vec<u64> {
         let mut at = Vec::new();
         for second in begun..60 {
-            if probes.due(secs(begun), false, secs(second)).contains(&(kind, Due::Now)) {
+            if probes.due(secs(begun), false, secs(second)).contains(&(kind, NextProbe::Now)) {
                 at.push(second);
                 probes.observe(kind, &outcome(second));
             }
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn k56_probes_have_kubernetes_defaults() {
         let mut all = probes("livenessProbe: {tcpSocket: {port: 1}}");
-        let fails = |_| Probed::Failure(String::new());
+        let fails = |_| ProbeResult::Failure(String::new());
         assert_eq!(probed_at(&mut all, ProbeKind::Liveness, 0, fails), [10, 20, 30], "held after three failures");
         assert_eq!(all.failed(), Some((ProbeKind::Liveness, None)));
     }
@@ -335,13 +335,13 @@ mod tests {
     fn k58_others_wait_for_startup_whose_verdict_holds_until_the_next_attempt() {
         let mut all =
             probes("livenessProbe: {periodSeconds: 1}, startupProbe: {periodSeconds: 1, failureThreshold: 2}");
-        let kinds = |due: Vec<(ProbeKind, Due)>| due.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        let kinds = |due: Vec<(ProbeKind, NextProbe)>| due.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
         assert_eq!(kinds(all.due(secs(0), false, secs(1))), [ProbeKind::Startup]);
-        assert!(all.observe(ProbeKind::Startup, &Probed::Success));
+        assert!(all.observe(ProbeKind::Startup, &ProbeResult::Success));
         assert_eq!(kinds(all.due(secs(0), false, secs(2))), [ProbeKind::Liveness]);
         all.reset();
         assert_eq!(kinds(all.due(secs(3), false, secs(3))), [ProbeKind::Startup]);
-        let fails = |_| Probed::Failure(String::new());
+        let fails = |_| ProbeResult::Failure(String::new());
         all.observe(ProbeKind::Startup, &fails(3));
         assert_eq!(probed_at(&mut all, ProbeKind::Startup, 4, fails), [4], "the second failure holds");
         assert_eq!(all.failed(), Some((ProbeKind::Startup, None)));
@@ -351,7 +351,7 @@ mod tests {
     fn ticks_keep_their_rhythm_and_wait_for_the_initial_delay() {
         for (delay, begun, first) in [(0, 0, 5), (0, 7, 10), (5, 0, 5), (6, 0, 10), (12, 3, 15), (13, 3, 20)] {
             let mut all = probes(&format!("livenessProbe: {{periodSeconds: 5, initialDelaySeconds: {delay}}}"));
-            let at = probed_at(&mut all, ProbeKind::Liveness, begun, |_| Probed::Success);
+            let at = probed_at(&mut all, ProbeKind::Liveness, begun, |_| ProbeResult::Success);
             assert_eq!(at.first(), Some(&first), "delay {delay}, begun at {begun}");
             assert!(at.windows(2).all(|pair| pair[1] - pair[0] == 5), "{at:?}");
         }
@@ -376,7 +376,11 @@ mod tests {
     fn the_time_to_look_again_is_the_first_tick_that_counts() {
         for (delay, at) in [(0, 5), (5, 5), (6, 10), (10, 10), (11, 15)] {
             let mut all = probes(&format!("livenessProbe: {{periodSeconds: 5, initialDelaySeconds: {delay}}}"));
-            assert_eq!(all.due(secs(0), false, secs(1)), [(ProbeKind::Liveness, Due::At(secs(at)))], "delay {delay}");
+            assert_eq!(
+                all.due(secs(0), false, secs(1)),
+                [(ProbeKind::Liveness, NextProbe::At(secs(at)))],
+                "delay {delay}"
+            );
         }
     }
 
@@ -384,20 +388,20 @@ mod tests {
     fn thresholds_count_in_a_row_and_errors_say_nothing() {
         let mut all = probes("readinessProbe: {periodSeconds: 1, successThreshold: 2, failureThreshold: 2}");
         let mut second = 0;
-        let mut ready_after = |probed: Probed| {
+        let mut ready_after = |probed: ProbeResult| {
             second += 1;
-            assert_eq!(all.due(secs(0), false, secs(second)), [(ProbeKind::Readiness, Due::Now)]);
+            assert_eq!(all.due(secs(0), false, secs(second)), [(ProbeKind::Readiness, NextProbe::Now)]);
             all.observe(ProbeKind::Readiness, &probed);
             all.ready()
         };
-        let failure = || Probed::Failure(String::new());
-        assert!(!ready_after(Probed::Success));
+        let failure = || ProbeResult::Failure(String::new());
+        assert!(!ready_after(ProbeResult::Success));
         assert!(!ready_after(failure()));
-        assert!(!ready_after(Probed::Success));
-        assert!(!ready_after(Probed::Error(String::new())));
-        assert!(ready_after(Probed::Warning(String::new())));
+        assert!(!ready_after(ProbeResult::Success));
+        assert!(!ready_after(ProbeResult::Error(String::new())));
+        assert!(ready_after(ProbeResult::Warning(String::new())));
         assert!(ready_after(failure()));
-        assert!(ready_after(Probed::Success));
+        assert!(ready_after(ProbeResult::Success));
         assert!(ready_after(failure()));
         assert!(!ready_after(failure()));
     }
@@ -405,30 +409,30 @@ mod tests {
     #[test]
     fn a_tick_that_came_during_an_attempt_is_made_up_for_once() {
         let mut all = probes("readinessProbe: {periodSeconds: 1}");
-        assert_eq!(all.due(secs(0), false, secs(1)), [(ProbeKind::Readiness, Due::Now)]);
-        assert_eq!(all.due(secs(0), false, secs(4)), [(ProbeKind::Readiness, Due::Never)]);
-        all.observe(ProbeKind::Readiness, &Probed::Success);
+        assert_eq!(all.due(secs(0), false, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
+        assert_eq!(all.due(secs(0), false, secs(4)), [(ProbeKind::Readiness, NextProbe::Never)]);
+        all.observe(ProbeKind::Readiness, &ProbeResult::Success);
         let late = Duration::from_millis(4500);
-        assert_eq!(all.due(secs(0), false, late), [(ProbeKind::Readiness, Due::Now)]);
-        all.observe(ProbeKind::Readiness, &Probed::Success);
-        assert_eq!(all.due(secs(0), false, late), [(ProbeKind::Readiness, Due::At(secs(5)))]);
+        assert_eq!(all.due(secs(0), false, late), [(ProbeKind::Readiness, NextProbe::Now)]);
+        all.observe(ProbeKind::Readiness, &ProbeResult::Success);
+        assert_eq!(all.due(secs(0), false, late), [(ProbeKind::Readiness, NextProbe::At(secs(5)))]);
     }
 
     #[test]
     fn a_wanted_readiness_is_probed_when_it_is_wanted() {
         let mut all = probes("readinessProbe: {}");
         all.want_readiness(secs(1));
-        assert_eq!(all.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, Due::At(secs(1)))]);
-        assert_eq!(all.due(secs(0), false, secs(1)), [(ProbeKind::Readiness, Due::Now)]);
+        assert_eq!(all.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, NextProbe::At(secs(1)))]);
+        assert_eq!(all.due(secs(0), false, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
         let mut delayed = probes("readinessProbe: {initialDelaySeconds: 3}");
         delayed.want_readiness(secs(0));
-        assert_eq!(delayed.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, Due::At(secs(10)))]);
+        assert_eq!(delayed.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, NextProbe::At(secs(10)))]);
     }
 
     #[test]
     fn k64_a_container_that_is_being_ended_is_probed_for_readiness_alone() {
         let mut all = probes("livenessProbe: {periodSeconds: 1}, readinessProbe: {periodSeconds: 1}");
-        assert_eq!(all.due(secs(0), true, secs(1)), [(ProbeKind::Readiness, Due::Now)]);
+        assert_eq!(all.due(secs(0), true, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
     }
 
     #[test]
@@ -438,7 +442,7 @@ mod tests {
         all.begin(secs(100), 64);
         assert_eq!(
             all.due(secs(100), false, secs(100)),
-            [(ProbeKind::Liveness, Due::At(Duration::from_millis(107_500)))]
+            [(ProbeKind::Liveness, NextProbe::At(Duration::from_millis(107_500)))]
         );
     }
 }

@@ -22,7 +22,7 @@ enum Move {
     /// A fact about an attempt that is over.
     Stale(usize),
     /// An init or app container's program has changed.
-    Restart(Role, usize),
+    Restart(ContainerRole, usize),
     /// A postStart hook ends, well or not.
     PostStarts(usize, bool),
     /// A preStop hook ends.
@@ -45,7 +45,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => (0usize..4).prop_map(Move::NeverRuns),
         6 => (0usize..4, prop_oneof![Just(0), Just(1), Just(137)]).prop_map(|(i, code)| Move::Exits(i, code)),
         1 => (0usize..4).prop_map(Move::Stale),
-        2 => (prop_oneof![Just(Role::Init), Just(Role::App)], 0usize..3).prop_map(|(role, i)| Move::Restart(role, i)),
+        2 => (prop_oneof![Just(ContainerRole::Init), Just(ContainerRole::App)], 0usize..3).prop_map(|(role, i)| Move::Restart(role, i)),
         4 => (0usize..4, any::<bool>()).prop_map(|(i, well)| Move::PostStarts(i, well)),
         2 => (0usize..4, any::<bool>()).prop_map(|(i, well)| Move::PreStops(i, well)),
         6 => (0usize..4, prop::bool::weighted(0.7)).prop_map(|(i, well)| Move::Probes(i, well)),
@@ -101,8 +101,8 @@ fn pod(shape: &Shape) -> Pod {
     serde_yaml::from_str(&yaml).expect("a pod")
 }
 
-fn outcome(code: i32) -> Outcome {
-    Outcome { code, reason: String::new(), message: None }
+fn outcome(code: i32) -> ExitStatus {
+    ExitStatus { code, reason: String::new(), message: None }
 }
 
 fn nth<T: Copy + Ord>(all: &BTreeSet<T>, n: usize) -> Option<T> {
@@ -164,21 +164,21 @@ impl Play {
                 let passed = Duration::from_secs(*seconds);
                 self.now.mono += passed;
                 self.now.wall = self.now.wall.saturating_add(passed).expect("in range");
-                self.step(Event::Tick);
+                self.step(Input::Tick);
             }
             Move::SetUpSucceeds if self.setting_up => {
                 self.setting_up = false;
-                self.step(Event::SetUp { ip: "10.0.0.1".into() });
+                self.step(Input::SandboxReady { ip: "10.0.0.1".into() });
             }
             Move::SetUpFails if self.setting_up => {
                 self.setting_up = false;
-                self.step(Event::SetUpFailed { message: Some("no".into()) });
+                self.step(Input::SandboxFailed { message: Some("no".into()) });
             }
             Move::SetUpSucceeds | Move::SetUpFails => {}
             Move::Starts(n) => {
                 if let Some(attempt) = pick(false, *n, &self.live) {
                     self.live.insert(attempt, true);
-                    self.step(Event::Started {
+                    self.step(Input::Started {
                         attempt,
                         container_id: format!("{attempt:?}"),
                         image_id: String::new(),
@@ -188,44 +188,44 @@ impl Play {
             Move::FailsToStart(n) => {
                 if let Some(attempt) = pick(false, *n, &self.live) {
                     self.end(attempt);
-                    let trouble = Trouble { reason: "ErrImagePull".into(), message: String::new() };
-                    self.step(Event::StartFailed { attempt, trouble });
+                    let trouble = WaitingReason { reason: "ErrImagePull".into(), message: String::new() };
+                    self.step(Input::StartFailed { attempt, trouble });
                 }
             }
             Move::NeverRuns(n) => {
                 if let Some(attempt) = pick(false, *n, &self.live) {
                     self.end(attempt);
                     let (container_id, image_id) = (format!("{attempt:?}"), String::new());
-                    let outcome = Outcome { reason: "StartError".into(), ..outcome(128) };
-                    self.step(Event::NeverRan { attempt, container_id, image_id, outcome });
+                    let outcome = ExitStatus { reason: "StartError".into(), ..outcome(128) };
+                    self.step(Input::CannotRun { attempt, container_id, image_id, outcome });
                 }
             }
             Move::Exits(n, code) => {
                 if let Some(attempt) = pick(true, *n, &self.live) {
                     self.end(attempt);
-                    if *code == 0 && attempt.container.role == Role::Init && !self.is_sidecar(attempt) {
+                    if *code == 0 && attempt.container.role == ContainerRole::Init && !self.is_sidecar(attempt) {
                         self.init_done.insert(attempt.container.index);
                     }
-                    self.step(Event::Exited { attempt, outcome: outcome(*code) });
+                    self.step(Input::Exited { attempt, outcome: outcome(*code) });
                 }
             }
             Move::PostStarts(n, well) => {
                 if let Some(attempt) = nth(&self.post_starts, *n) {
                     self.post_starts.remove(&attempt);
-                    self.step(Event::PostStarted { attempt, failed: (!well).then(|| "no".into()) });
+                    self.step(Input::PostStartFinished { attempt, failed: (!well).then(|| "no".into()) });
                 }
             }
             Move::PreStops(n, well) => {
                 if let Some(attempt) = nth(&self.pre_stops, *n) {
                     self.pre_stops.remove(&attempt);
-                    self.step(Event::PreStopped { attempt, failed: !well });
+                    self.step(Input::PreStopFinished { attempt, failed: !well });
                 }
             }
             Move::Probes(n, well) => {
                 if let Some((attempt, kind)) = nth(&self.probes, *n) {
                     self.probes.remove(&(attempt, kind));
-                    let probed = if *well { Probed::Success } else { Probed::Failure("no".into()) };
-                    self.step(Event::Probed { attempt, kind, probed });
+                    let probed = if *well { ProbeResult::Success } else { ProbeResult::Failure("no".into()) };
+                    self.step(Input::ProbeFinished { attempt, kind, probed });
                 }
             }
             Move::Debug => {
@@ -233,11 +233,11 @@ impl Play {
                 let list = spec.ephemeral_containers.get_or_insert_default();
                 let name = format!("e{}", list.len());
                 list.insert(0, serde_yaml::from_str(&format!("{{name: {name}, image: x}}")).expect("a container"));
-                self.step(Event::Changed(Box::new(self.pod.clone())));
+                self.step(Input::PodUpdated(Box::new(self.pod.clone())));
             }
             Move::Evict => {
                 self.evicted |= !self.torn_down;
-                self.step(Event::Evicted {
+                self.step(Input::Evicted {
                     reason: "Evicted".into(),
                     message: "no room".into(),
                     grace: None,
@@ -248,22 +248,22 @@ impl Play {
                 let over: Vec<Attempt> = self.over.iter().copied().collect();
                 if let Some(attempt) = over.get(n % over.len().max(1)) {
                     let before = self.state.clone();
-                    self.step(Event::Exited { attempt: *attempt, outcome: outcome(7) });
+                    self.step(Input::Exited { attempt: *attempt, outcome: outcome(7) });
                     let codes = format!("{:?}", self.state);
                     assert!(!codes.contains("code: 7"), "a stale fact was believed: {before:?}");
                 }
             }
             Move::Restart(role, index) => {
-                if *role == Role::Init && !self.deleted && !self.torn_down && self.state.failing.is_none() {
+                if *role == ContainerRole::Init && !self.deleted && !self.torn_down && self.state.failing.is_none() {
                     // It runs again, and so does what came after it.
                     self.init_done.retain(|done| done < index);
                 }
                 let container = ContainerRef { role: *role, index: *index };
-                self.step(Event::Restart { container, grace: Duration::from_secs(1) });
+                self.step(Input::Restart { container, grace: Duration::from_secs(1) });
             }
             Move::Delete(grace) => {
                 self.deleted = true;
-                self.step(Event::Deleted { grace: Duration::from_secs(*grace) });
+                self.step(Input::Deleted { grace: Duration::from_secs(*grace) });
             }
         }
     }
@@ -276,29 +276,29 @@ impl Play {
     }
 
     fn is_sidecar(&self, attempt: Attempt) -> bool {
-        attempt.container.role == Role::Init && self.sidecars[attempt.container.index]
+        attempt.container.role == ContainerRole::Init && self.sidecars[attempt.container.index]
     }
 
-    fn step(&mut self, event: Event) {
+    fn step(&mut self, event: Input) {
         let mut again = false;
         // What a rule says of an end follows once the end is seen, which may be with that of a hook.
-        let all = matches!(&event, Event::Exited { .. } | Event::NeverRan { .. } | Event::PostStarted { .. });
+        let all = matches!(&event, Input::Exited { .. } | Input::CannotRun { .. } | Input::PostStartFinished { .. });
         let (actions, news) = self.state.step_with_news(event, self.now);
-        if all && self.state.containers().any(|c| matches!(c.stage, stage::Stage::Due(_))) {
+        if all && self.state.containers().any(|c| matches!(c.stage, stage::Stage::RestartPending(_))) {
             // A rule had all containers begin again.
             self.init_done.clear();
         }
         for (index, container) in self.state.init.iter().enumerate() {
-            if container.release == super::container::Release::Free {
+            if container.release == super::container::SidecarGate::Open {
                 self.init_done.insert(index);
             }
         }
         for action in actions {
-            again |= action == Action::TearDown;
+            again |= action == Action::TearDownSandbox;
             self.check(action);
         }
         if again {
-            return self.step(Event::TornDown);
+            return self.step(Input::SandboxRemoved);
         }
         let status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
         assert!(news || status == self.pod.status, "a step without news that changes the status");
@@ -308,7 +308,7 @@ impl Play {
 
     fn check(&mut self, action: Action) {
         match action {
-            Action::SetUp => {
+            Action::SetUpSandbox => {
                 assert!(!self.setting_up && !self.deleted && !self.torn_down, "set up twice or too late");
                 self.setting_up = true;
             }
@@ -318,18 +318,18 @@ impl Play {
                 let same = self.live.keys().any(|a| a.container == attempt.container);
                 assert!(!same, "one attempt of a container at a time");
                 assert!(!self.evicted, "a start after the eviction");
-                let beside = |a: &Attempt| a.container.role == Role::Ephemeral || self.is_sidecar(*a);
-                let alone = attempt.container.role != Role::Init || self.is_sidecar(attempt);
+                let beside = |a: &Attempt| a.container.role == ContainerRole::Ephemeral || self.is_sidecar(*a);
+                let alone = attempt.container.role != ContainerRole::Init || self.is_sidecar(attempt);
                 assert!(alone || self.live.keys().all(beside), "an init container runs alone but for sidecars");
                 let before = match attempt.container.role {
-                    Role::Init => attempt.container.index,
-                    Role::App => self.state.init.len(),
-                    Role::Ephemeral => 0,
+                    ContainerRole::Init => attempt.container.index,
+                    ContainerRole::App => self.state.init.len(),
+                    ContainerRole::Ephemeral => 0,
                 };
                 assert!((0..before).all(|i| self.init_done.contains(&i)), "init containers first, in order");
                 self.live.insert(attempt, false);
             }
-            Action::AskToExit(attempt) | Action::Kill(attempt) => {
+            Action::Terminate(attempt) | Action::Kill(attempt) => {
                 assert!(self.live.contains_key(&attempt), "only what is alive can be ended");
             }
             Action::PostStart(attempt) => {
@@ -346,12 +346,12 @@ impl Play {
                 assert!(!self.post_starts.contains(&attempt), "nothing is probed before its postStart hook is over");
                 assert!(self.probes.insert((attempt, kind)), "one attempt of a probe at a time");
             }
-            Action::WakeAt(_) | Action::Report | Action::Tell(_) => {}
-            Action::TearDown => {
+            Action::WakeAt(_) | Action::ReportStatus | Action::RecordEvent(_) => {}
+            Action::TearDownSandbox => {
                 assert!(self.live.is_empty() && !self.torn_down, "the end comes once, after everything has ended");
                 self.torn_down = true;
             }
-            Action::Remove => assert!(self.deleted && self.torn_down, "removed only when deleted and over"),
+            Action::RemovePod => assert!(self.deleted && self.torn_down, "removed only when deleted and over"),
         }
     }
 
@@ -376,13 +376,13 @@ proptest! {
         moves in moves(),
     ) {
         let mut play = Play::new(&shape);
-        play.step(Event::Tick);
+        play.step(Input::Tick);
         for next in &moves {
             play.play(next);
         }
         // A deletion brings every pod to its end, once what was asked or killed has gone.
         play.deleted = true;
-        play.step(Event::Deleted { grace: Duration::from_secs(1) });
+        play.step(Input::Deleted { grace: Duration::from_secs(1) });
         if play.setting_up {
             play.play(&Move::SetUpSucceeds);
         }

@@ -11,9 +11,9 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 
 use super::Now;
 use super::backoff::Backoff;
-use super::container::{Container, Release};
+use super::container::{Container, SidecarGate};
 use super::pod::{PodState, Sandbox};
-use super::stage::{Cut, Ended, Stage};
+use super::stage::{Stage, Terminated, TerminationCause};
 use super::status::LOST;
 use wasmpod_model::pods;
 
@@ -55,7 +55,7 @@ fn restore(container: &mut Container, status: &ContainerStatus, now: Now) {
         container.stage = Stage::Exited(ended(terminated, now));
     } else if let Some(running) = &state.running {
         container.previous = last;
-        container.stage = Stage::Exited(Ended {
+        container.stage = Stage::Exited(Terminated {
             code: 137,
             reason: "ContainerStatusUnknown".into(),
             message: Some(LOST.into()),
@@ -63,23 +63,23 @@ fn restore(container: &mut Container, status: &ContainerStatus, now: Now) {
             finished_at: now.wall,
             finished: now.mono,
             container_id: container.container_id.clone(),
-            of: Cut::Nothing,
+            cause: TerminationCause::Nothing,
         });
     } else if let Some(last) = last {
         // It waited for its next attempt.
         container.stage = Stage::Exited(last);
     }
     if status.started == Some(true) {
-        container.release = Release::Free;
+        container.release = SidecarGate::Open;
     }
     // An attempt's number only has to differ from those that came before.
     container.attempt = if container.container_id.is_empty() { 0 } else { container.restarts + 1 };
     container.backoff = backoff(container, now);
 }
 
-fn ended(terminated: &ContainerStateTerminated, now: Now) -> Ended {
+fn ended(terminated: &ContainerStateTerminated, now: Now) -> Terminated {
     let finished_at = terminated.finished_at.as_ref().map_or(now.wall, |t| t.0);
-    Ended {
+    Terminated {
         code: terminated.exit_code,
         reason: terminated.reason.clone().unwrap_or_default(),
         message: terminated.message.clone(),
@@ -87,7 +87,7 @@ fn ended(terminated: &ContainerStateTerminated, now: Now) -> Ended {
         finished_at,
         finished: mono(finished_at, now),
         container_id: terminated.container_id.clone().unwrap_or_default(),
-        of: Cut::Nothing,
+        cause: TerminationCause::Nothing,
     }
 }
 

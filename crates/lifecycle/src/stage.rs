@@ -8,7 +8,7 @@ use super::stop::Stop;
 
 /// An attempt that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct Terminated {
     /// The exit code that Kubernetes shows: 128 + n for signal n.
     pub code: i32,
     /// `Completed`, `Error`, `OOMKilled`, `StartError` or, when it was lost, `ContainerStatusUnknown`.
@@ -24,23 +24,23 @@ pub struct Ended {
     /// As the status shows it (`wasmpod://…`); empty where none is known.
     pub container_id: String,
     /// What it ended of.
-    pub(super) of: Cut,
+    pub(super) cause: TerminationCause,
 }
 
 /// What an attempt ended of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum TerminationCause {
     /// It ended by itself or with its pod.
     Nothing,
     /// A probe failed that restarts it. `at_once` where nothing holds the restart up.
     Probe { at_once: bool },
     /// It could not be run, or its postStart hook failed; the container waits with that for its next attempt.
-    Start(Trouble),
+    Start(WaitingReason),
 }
 
 /// How an attempt ended, as Kubernetes tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ExitStatus {
     /// The exit code: 128 + n for signal n.
     pub code: i32,
     /// The reason that goes with it: `Completed`, `Error`, …
@@ -51,7 +51,7 @@ pub struct Outcome {
 
 /// Why a container can't start now; it is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct WaitingReason {
     /// `ErrImagePull`, `CreateContainerConfigError`, …
     pub reason: String,
     /// The trouble in words, as the waiting container shows it.
@@ -60,7 +60,7 @@ pub struct Trouble {
 
 /// When an attempt began.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Since {
+pub(super) struct StartTime {
     pub(super) wall: Timestamp,
     pub(super) mono: Duration,
 }
@@ -70,33 +70,33 @@ pub(super) struct Since {
 pub(super) enum Stage {
     /// Its turn has not come, or the last start failed and is tried again at the given time.
     Waiting {
-        trouble: Option<(Trouble, Duration)>,
+        trouble: Option<(WaitingReason, Duration)>,
     },
     /// The node was told to start it.
     Starting,
     /// It runs, and its postStart hook does; nothing of it is shown yet, not even that it has `ended`.
     PostStart {
-        since: Since,
-        ended: Option<Ended>,
+        since: StartTime,
+        ended: Option<Terminated>,
     },
     Running {
-        since: Since,
+        since: StartTime,
     },
     /// Brought to its end.
     Stopping {
-        since: Since,
+        since: StartTime,
         stop: Stop,
         shown: bool,
     },
-    Exited(Ended),
+    Exited(Terminated),
     /// Ended, and waits for its next attempt.
     BackOff {
-        ended: Ended,
+        ended: Terminated,
         delay: Duration,
         shown: Shown,
     },
     /// Ended, and begins again as soon as its turn has come, whatever policy and back-off say.
-    Due(Ended),
+    RestartPending(Terminated),
 }
 
 /// What of a back-off has been told.

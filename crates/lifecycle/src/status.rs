@@ -13,8 +13,8 @@ use super::conditions;
 use super::container::Container;
 use super::phase;
 use super::pod::{PodState, Sandbox};
-use super::policy::{Kind, Next};
-use super::stage::{Cut, Ended, Stage};
+use super::policy::{ContainerKind, RestartDecision};
+use super::stage::{Stage, Terminated, TerminationCause};
 use wasmpod_model::pods;
 
 /// What is said of a container of which nothing is known (K10).
@@ -71,11 +71,11 @@ impl PodState {
             image_id: container.image_id.clone(),
             container_id: (!container.container_id.is_empty()).then(|| container.container_id.clone()),
             ready: match container.kind() {
-                Kind::Init => succeeded,
-                Kind::Sidecar | Kind::App => container.is_ready(),
-                Kind::Ephemeral => false,
+                ContainerKind::Init => succeeded,
+                ContainerKind::Sidecar | ContainerKind::App => container.is_ready(),
+                ContainerKind::Ephemeral => false,
             },
-            started: (container.kind() != Kind::Ephemeral).then_some(started),
+            started: (container.kind() != ContainerKind::Ephemeral).then_some(started),
             restart_count: i32::try_from(container.restarts).unwrap_or(i32::MAX),
             allocated_resources: resources.as_ref().and_then(|r| r.requests.clone()),
             resources,
@@ -106,7 +106,7 @@ impl PodState {
                 let running = Some(ContainerStateRunning { started_at: Some(pods::time(since.wall)) });
                 (ContainerState { running, ..ContainerState::default() }, last)
             }
-            Stage::Exited(ended) | Stage::Due(ended) => self.between(container, ended, None),
+            Stage::Exited(ended) | Stage::RestartPending(ended) => self.between(container, ended, None),
             Stage::BackOff { ended, delay, shown } => {
                 self.between(container, ended, Some(*delay).filter(|_| shown.waits))
             }
@@ -117,19 +117,19 @@ impl PodState {
     fn between(
         &self,
         container: &Container,
-        ended: &Ended,
+        ended: &Terminated,
         delay: Option<Duration>,
     ) -> (ContainerState, ContainerState) {
         // What is deleted, and what runs no more, waits for nothing.
-        let again = container.after(ended) != Next::Nothing && container.policy.shows_waits(ended.code);
+        let again = container.after(ended) != RestartDecision::Nothing && container.policy.shows_waits(ended.code);
         let waits = self.deletion.is_none() && again;
-        match (delay, &ended.of) {
+        match (delay, &ended.cause) {
             (Some(delay), _) if waits => {
                 let (delay, name) = (go_duration(delay), &container.name);
                 let message = format!("back-off {delay} restarting failed container={name} pod={}", self.place());
                 (waiting("CrashLoopBackOff", Some(message)), terminated(ended))
             }
-            (None, Cut::Start(trouble)) if waits => {
+            (None, TerminationCause::Start(trouble)) if waits => {
                 (waiting(&trouble.reason, Some(trouble.message.clone())), terminated(ended))
             }
             (_, _) => (terminated(ended), container.previous.as_ref().map(terminated).unwrap_or_default()),
@@ -173,7 +173,7 @@ fn waiting(reason: &str, message: Option<String>) -> ContainerState {
     ContainerState { waiting, ..ContainerState::default() }
 }
 
-fn terminated(ended: &Ended) -> ContainerState {
+fn terminated(ended: &Terminated) -> ContainerState {
     let terminated = Some(ContainerStateTerminated {
         exit_code: ended.code,
         reason: Some(ended.reason.clone()),

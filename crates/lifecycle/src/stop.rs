@@ -10,9 +10,9 @@
 use std::time::Duration;
 
 use super::container::Container;
-use super::event::{Action, Note};
-use super::policy::Kind;
-use super::stage::{Cut, Stage};
+use super::input::{Action, EventRecord};
+use super::policy::ContainerKind;
+use super::stage::{Stage, TerminationCause};
 use super::{Attempt, ContainerRef, Now};
 
 /// The least between the request to end and the kill.
@@ -28,7 +28,7 @@ pub(super) struct Order {
     /// What its `Killing` event says.
     pub(super) message: String,
     /// What the attempt ends of.
-    pub(super) cut: Cut,
+    pub(super) cut: TerminationCause,
 }
 
 /// An end under way.
@@ -39,7 +39,7 @@ pub(super) struct Stop {
     step: Step,
     /// Whether its preStop hook runs, which may outlast its time.
     pub(super) hook: Hook,
-    pub(super) cut: Cut,
+    pub(super) cut: TerminationCause,
 }
 
 /// A preStop hook of an end under way.
@@ -65,7 +65,7 @@ enum Step {
 impl Stop {
     /// Begins the end of `attempt`, with its preStop hook where it has one and time for it.
     pub(super) fn begin(order: Order, attempt: Attempt, has_hook: bool, now: Duration) -> (Stop, Vec<Action>) {
-        let mut actions = vec![Note::normal(attempt.container, "Killing", order.message)];
+        let mut actions = vec![EventRecord::normal(attempt.container, "Killing", order.message)];
         let (mut step, mut hook) = (Step::Turn, Hook::Over);
         if has_hook && order.by > now {
             actions.push(Action::PreStop(attempt));
@@ -99,7 +99,7 @@ impl Stop {
         }
         if matches!(self.step, Step::PreStop | Step::Turn) {
             self.step = Step::Asked { at: now };
-            actions.push(Action::AskToExit(attempt));
+            actions.push(Action::Terminate(attempt));
         }
         let Step::Asked { at } = self.step else { return };
         let kill_at = self.by.max(at + self.floor);
@@ -115,25 +115,35 @@ impl Stop {
 pub(super) fn order(container: &Container, ending: Option<Duration>, grace: Duration, now: Now) -> Option<Order> {
     let name = &container.name;
     if let Some(by) = ending {
-        return Some(Order { by, floor: FLOOR, message: format!("Stopping container {name}"), cut: Cut::Nothing });
+        return Some(Order {
+            by,
+            floor: FLOOR,
+            message: format!("Stopping container {name}"),
+            cut: TerminationCause::Nothing,
+        });
     }
     if let Some(by) = container.replace_by {
         let message = told_of(container, "definition changed", true);
         // Who was given less than the least has no more.
         let floor = FLOOR.min(by.saturating_sub(now.mono));
-        return Some(Order { by, floor, message, cut: Cut::Nothing });
+        return Some(Order { by, floor, message, cut: TerminationCause::Nothing });
     }
     let (kind, own) = container.probes.failed().filter(|_| matches!(container.stage, Stage::Running { .. }))?;
     let what = format!("failed {} probe", kind.word().to_ascii_lowercase());
     let message = told_of(container, &what, container.policy.restarts_failures());
-    Some(Order { by: now.mono + own.unwrap_or(grace), floor: FLOOR, message, cut: Cut::Probe { at_once: false } })
+    Some(Order {
+        by: now.mono + own.unwrap_or(grace),
+        floor: FLOOR,
+        message,
+        cut: TerminationCause::Probe { at_once: false },
+    })
 }
 
 /// Why a container is ended, as its `Killing` event says it. Of sidecars, a kubelet does not say what follows.
 fn told_of(container: &Container, why: &str, restarts: bool) -> String {
     let name = &container.name;
     match (container.kind(), restarts) {
-        (Kind::Init | Kind::Sidecar, _) => format!("Init container {name} {why}"),
+        (ContainerKind::Init | ContainerKind::Sidecar, _) => format!("Init container {name} {why}"),
         (_, true) => format!("Container {name} {why}, will be restarted"),
         (_, false) => format!("Container {name} {why}"),
     }
@@ -157,7 +167,7 @@ pub(super) fn begin_stop(
         Stage::Stopping { stop, .. } => return stop.shorten(order.by),
         // Whoever brings a pod to its end does not wait for hooks.
         Stage::PostStart { since, ended: None } => {
-            let (since, shown) = (*since, order.cut == Cut::Nothing);
+            let (since, shown) = (*since, order.cut == TerminationCause::Nothing);
             if shown {
                 container.show();
             }
@@ -168,7 +178,7 @@ pub(super) fn begin_stop(
             return container.is_over(ended);
         }
         Stage::Running { since } => (*since, true),
-        Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::Due(_) => return,
+        Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::RestartPending(_) => return,
     };
     let (stop, begun) = Stop::begin(order, attempt, container.hooks.pre_stop, now.mono);
     container.stage = Stage::Stopping { since, stop, shown };

@@ -25,17 +25,17 @@ impl Story {
     }
 
     /// What is to be done after `event`; reports are made, events dropped, and a pod is torn down at once.
-    fn step(&mut self, event: Event) -> Vec<Action> {
+    fn step(&mut self, event: Input) -> Vec<Action> {
         let mut done = Vec::new();
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             for action in self.state.step(event, self.now) {
                 match action {
-                    Action::Report | Action::Tell(_) => {}
-                    Action::WakeAt(at) if at == self.now.mono => events.push(Event::Tick),
-                    Action::TearDown => {
-                        done.push(Action::TearDown);
-                        events.push(Event::TornDown);
+                    Action::ReportStatus | Action::RecordEvent(_) => {}
+                    Action::WakeAt(at) if at == self.now.mono => events.push(Input::Tick),
+                    Action::TearDownSandbox => {
+                        done.push(Action::TearDownSandbox);
+                        events.push(Input::SandboxRemoved);
                     }
                     action => done.push(action),
                 }
@@ -55,20 +55,20 @@ impl Story {
     /// The pod with its network, its first containers told to start.
     fn set_up(policy: &str, init: &[&str], apps: &[&str]) -> Story {
         let mut story = Story::new(policy, init, apps);
-        assert_eq!(story.step(Event::Tick), [Action::SetUp]);
-        story.step(Event::SetUp { ip: "10.0.0.1".into() });
+        assert_eq!(story.step(Input::Tick), [Action::SetUpSandbox]);
+        story.step(Input::SandboxReady { ip: "10.0.0.1".into() });
         story
     }
 
-    fn started(&mut self, role: Role, index: usize, number: u32) -> Vec<Action> {
+    fn started(&mut self, role: ContainerRole, index: usize, number: u32) -> Vec<Action> {
         let attempt = attempt(role, index, number);
-        self.step(Event::Started { attempt, container_id: format!("wasmpod://{number}"), image_id: "i".into() })
+        self.step(Input::Started { attempt, container_id: format!("wasmpod://{number}"), image_id: "i".into() })
     }
 
-    fn exited(&mut self, role: Role, index: usize, number: u32, code: i32) -> Vec<Action> {
+    fn exited(&mut self, role: ContainerRole, index: usize, number: u32, code: i32) -> Vec<Action> {
         let reason = if code == 0 { "Completed" } else { "Error" }.to_string();
-        let outcome = Outcome { code, reason, message: None };
-        self.step(Event::Exited { attempt: attempt(role, index, number), outcome })
+        let outcome = ExitStatus { code, reason, message: None };
+        self.step(Input::Exited { attempt: attempt(role, index, number), outcome })
     }
 
     fn status(&self) -> &PodStatus {
@@ -107,27 +107,31 @@ impl Story {
     }
 }
 
-fn attempt(role: Role, index: usize, number: u32) -> Attempt {
+fn attempt(role: ContainerRole, index: usize, number: u32) -> Attempt {
     Attempt { container: ContainerRef { role, index }, number }
 }
 
-fn start(role: Role, index: usize, number: u32) -> Action {
+fn start(role: ContainerRole, index: usize, number: u32) -> Action {
     Action::Start(attempt(role, index, number))
 }
 
 #[test]
 fn k48_init_containers_run_one_after_the_other_then_all_apps() {
     let mut story = Story::new("Always", &["a", "b"], &["x", "y"]);
-    story.step(Event::Tick);
-    assert_eq!(story.step(Event::SetUp { ip: "10.0.0.1".into() }), [start(Role::Init, 0, 1)]);
-    assert_eq!(story.started(Role::Init, 0, 1), []);
-    assert_eq!(story.exited(Role::Init, 0, 1, 0), [start(Role::Init, 1, 1)]);
-    story.started(Role::Init, 1, 1);
+    story.step(Input::Tick);
+    assert_eq!(story.step(Input::SandboxReady { ip: "10.0.0.1".into() }), [start(ContainerRole::Init, 0, 1)]);
+    assert_eq!(story.started(ContainerRole::Init, 0, 1), []);
+    assert_eq!(story.exited(ContainerRole::Init, 0, 1, 0), [start(ContainerRole::Init, 1, 1)]);
+    story.started(ContainerRole::Init, 1, 1);
     assert_eq!(story.condition("Initialized").2.as_deref(), Some("containers with incomplete status: [b]"));
-    assert_eq!(story.exited(Role::Init, 1, 1, 0), [start(Role::App, 0, 1)]);
+    assert_eq!(story.exited(ContainerRole::Init, 1, 1, 0), [start(ContainerRole::App, 0, 1)]);
     assert_eq!(story.condition("Initialized").0, "True");
     assert_eq!(story.phase(), "Pending");
-    assert_eq!(story.started(Role::App, 0, 1), [start(Role::App, 1, 1)], "once the one before it runs");
+    assert_eq!(
+        story.started(ContainerRole::App, 0, 1),
+        [start(ContainerRole::App, 1, 1)],
+        "once the one before it runs"
+    );
 }
 
 #[test]
@@ -145,13 +149,13 @@ fn k1_to_k6_phases_follow_the_containers() {
     ] {
         let mut story = Story::set_up(policy, if init.is_some() { &["i"] } else { &[] }, &["a", "b"]);
         if let Some(code) = init {
-            story.started(Role::Init, 0, 1);
-            story.exited(Role::Init, 0, 1, code);
+            story.started(ContainerRole::Init, 0, 1);
+            story.exited(ContainerRole::Init, 0, 1, code);
         } else {
             for (index, code) in codes.into_iter().enumerate() {
-                story.started(Role::App, index, 1);
+                story.started(ContainerRole::App, index, 1);
                 if let Some(code) = code {
-                    story.exited(Role::App, index, 1, code);
+                    story.exited(ContainerRole::App, index, 1, code);
                 }
             }
         }
@@ -162,8 +166,8 @@ fn k1_to_k6_phases_follow_the_containers() {
 #[test]
 fn k6_a_failed_init_container_ends_a_pod_that_never_restarts() {
     let mut story = Story::set_up("Never", &["i"], &["a"]);
-    story.started(Role::Init, 0, 1);
-    assert_eq!(story.exited(Role::Init, 0, 1, 1), [Action::TearDown]);
+    story.started(ContainerRole::Init, 0, 1);
+    assert_eq!(story.exited(ContainerRole::Init, 0, 1, 1), [Action::TearDownSandbox]);
     assert_eq!(story.shown("a").0, "waiting PodInitializing");
     assert_eq!(story.condition("Ready"), ("False".into(), Some("PodFailed".into()), None));
     assert_eq!(story.condition("PodReadyToStartContainers").0, "False");
@@ -172,40 +176,40 @@ fn k6_a_failed_init_container_ends_a_pod_that_never_restarts() {
 #[test]
 fn k7_a_final_phase_is_final() {
     let mut story = Story::set_up("Never", &[], &["a"]);
-    story.started(Role::App, 0, 1);
-    story.exited(Role::App, 0, 1, 0);
+    story.started(ContainerRole::App, 0, 1);
+    story.exited(ContainerRole::App, 0, 1, 0);
     assert_eq!(story.phase(), "Succeeded");
-    for event in [Event::Tick, Event::SetUp { ip: "10.0.0.9".into() }] {
+    for event in [Input::Tick, Input::SandboxReady { ip: "10.0.0.9".into() }] {
         assert_eq!(story.step(event), []);
     }
-    assert_eq!(story.exited(Role::App, 0, 1, 5), []);
+    assert_eq!(story.exited(ContainerRole::App, 0, 1, 5), []);
     assert_eq!(story.phase(), "Succeeded");
 }
 
 #[test]
 fn k9_k27_k30_a_crashing_container_is_shown_ended_then_backing_off() {
     let mut story = Story::set_up("Always", &[], &["c"]);
-    story.started(Role::App, 0, 1);
+    story.started(ContainerRole::App, 0, 1);
     assert_eq!(story.shown("c"), ("running".into(), String::new()));
     // The first restart is at once; until it runs, the end is shown.
-    assert_eq!(story.after(1).exited(Role::App, 0, 1, 1), [start(Role::App, 0, 2)]);
+    assert_eq!(story.after(1).exited(ContainerRole::App, 0, 1, 1), [start(ContainerRole::App, 0, 2)]);
     assert_eq!((story.shown("c").0.as_str(), story.container("c").restart_count), ("terminated 1", 0));
-    story.started(Role::App, 0, 2);
+    story.started(ContainerRole::App, 0, 2);
     assert_eq!(story.shown("c"), ("running".into(), "terminated 1".into()));
     assert_eq!(story.container("c").restart_count, 1);
     // The second waits ten seconds from the end.
     let now = story.after(1).now.mono;
-    assert_eq!(story.exited(Role::App, 0, 2, 2), [Action::WakeAt(now + Duration::from_secs(1))]);
+    assert_eq!(story.exited(ContainerRole::App, 0, 2, 2), [Action::WakeAt(now + Duration::from_secs(1))]);
     assert_eq!(story.shown("c"), ("terminated 2".into(), "terminated 1".into()));
     let due = now + Duration::from_secs(10);
-    assert_eq!(story.after(1).step(Event::Tick), [Action::WakeAt(due)]);
+    assert_eq!(story.after(1).step(Input::Tick), [Action::WakeAt(due)]);
     assert_eq!(story.shown("c"), ("waiting CrashLoopBackOff".into(), "terminated 2".into()));
     let waiting = story.container("c").state.as_ref().and_then(|s| s.waiting.as_ref()).expect("waiting");
     let message = "back-off 10s restarting failed container=c pod=p_ns(u)";
     assert_eq!(waiting.message.as_deref(), Some(message));
     assert_eq!(story.phase(), "Running");
-    assert_eq!(story.after(8).step(Event::Tick), [Action::WakeAt(due)]);
-    assert_eq!(story.after(1).step(Event::Tick), [start(Role::App, 0, 3)]);
+    assert_eq!(story.after(8).step(Input::Tick), [Action::WakeAt(due)]);
+    assert_eq!(story.after(1).step(Input::Tick), [start(ContainerRole::App, 0, 3)]);
 }
 
 #[test]
@@ -215,9 +219,9 @@ fn k16_to_k18_conditions_name_what_is_missing() {
     assert_eq!(kinds, ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]);
     let unready = "containers with unready status: [b a]".to_string();
     assert_eq!(story.condition("Ready"), ("False".into(), Some("ContainersNotReady".into()), Some(unready)));
-    story.started(Role::App, 0, 1);
+    story.started(ContainerRole::App, 0, 1);
     assert_eq!(story.condition("ContainersReady").2.as_deref(), Some("containers with unready status: [a]"));
-    story.started(Role::App, 1, 1);
+    story.started(ContainerRole::App, 1, 1);
     assert_eq!(story.condition("Ready"), ("True".into(), None, None));
     let names: Vec<_> = story.status().container_statuses.iter().flatten().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["a", "b"], "sorted by name (K11)");
@@ -226,10 +230,10 @@ fn k16_to_k18_conditions_name_what_is_missing() {
 #[test]
 fn k20_a_completed_pod_is_initialized_and_not_ready() {
     let mut story = Story::set_up("Never", &["i"], &["a"]);
-    story.started(Role::Init, 0, 1);
-    story.exited(Role::Init, 0, 1, 0);
-    story.started(Role::App, 0, 1);
-    story.exited(Role::App, 0, 1, 0);
+    story.started(ContainerRole::Init, 0, 1);
+    story.exited(ContainerRole::Init, 0, 1, 0);
+    story.started(ContainerRole::App, 0, 1);
+    story.exited(ContainerRole::App, 0, 1, 0);
     for (kind, status) in [("Initialized", "True"), ("Ready", "False"), ("ContainersReady", "False")] {
         assert_eq!(story.condition(kind), (status.into(), Some("PodCompleted".into()), None), "{kind}");
     }
@@ -238,42 +242,42 @@ fn k20_a_completed_pod_is_initialized_and_not_ready() {
 #[test]
 fn deletion_asks_then_kills_then_removes() {
     let mut story = Story::set_up("Always", &[], &["a", "b"]);
-    story.started(Role::App, 0, 1);
+    story.started(ContainerRole::App, 0, 1);
     let by = Duration::from_secs(30);
-    let (a, b) = (attempt(Role::App, 0, 1), attempt(Role::App, 1, 1));
+    let (a, b) = (attempt(ContainerRole::App, 0, 1), attempt(ContainerRole::App, 1, 1));
     // b is still starting: it is asked as soon as it has begun.
-    let asked = [Action::AskToExit(a), Action::WakeAt(by), Action::WakeAt(by)];
-    assert_eq!(story.step(Event::Deleted { grace: by }), asked);
-    let asked = [Action::WakeAt(by), Action::AskToExit(b), Action::WakeAt(by)];
-    assert_eq!(story.started(Role::App, 1, 1), asked);
-    assert_eq!(story.exited(Role::App, 1, 1, 143), [Action::WakeAt(by)]);
-    assert_eq!(story.after(30).step(Event::Tick), [Action::Kill(a)]);
-    assert_eq!(story.step(Event::Tick), [], "killed once");
-    assert_eq!(story.exited(Role::App, 0, 1, 137), [Action::TearDown, Action::Remove]);
+    let asked = [Action::Terminate(a), Action::WakeAt(by), Action::WakeAt(by)];
+    assert_eq!(story.step(Input::Deleted { grace: by }), asked);
+    let asked = [Action::WakeAt(by), Action::Terminate(b), Action::WakeAt(by)];
+    assert_eq!(story.started(ContainerRole::App, 1, 1), asked);
+    assert_eq!(story.exited(ContainerRole::App, 1, 1, 143), [Action::WakeAt(by)]);
+    assert_eq!(story.after(30).step(Input::Tick), [Action::Kill(a)]);
+    assert_eq!(story.step(Input::Tick), [], "killed once");
+    assert_eq!(story.exited(ContainerRole::App, 0, 1, 137), [Action::TearDownSandbox, Action::RemovePod]);
     assert_eq!(story.phase(), "Failed");
-    assert_eq!(story.step(Event::Tick), [Action::Remove], "until it is gone");
+    assert_eq!(story.step(Input::Tick), [Action::RemovePod], "until it is gone");
 }
 
 #[test]
 fn a_second_deletion_only_shortens_the_time() {
     let mut story = Story::set_up("Always", &[], &["a"]);
-    story.started(Role::App, 0, 1);
-    story.step(Event::Deleted { grace: Duration::from_secs(30) });
+    story.started(ContainerRole::App, 0, 1);
+    story.step(Input::Deleted { grace: Duration::from_secs(30) });
     let soon = Duration::from_secs(2);
-    assert_eq!(story.step(Event::Deleted { grace: soon }), [Action::WakeAt(soon)]);
-    assert_eq!(story.step(Event::Deleted { grace: Duration::from_secs(60) }), [Action::WakeAt(soon)]);
+    assert_eq!(story.step(Input::Deleted { grace: soon }), [Action::WakeAt(soon)]);
+    assert_eq!(story.step(Input::Deleted { grace: Duration::from_secs(60) }), [Action::WakeAt(soon)]);
 }
 
 #[test]
 fn k34_a_start_that_fails_is_tried_again_after_a_second_then_at_every_look() {
     let mut story = Story::set_up("Never", &[], &["a"]);
-    let trouble = Trouble { reason: "CreateContainerConfigError".into(), message: "no".into() };
+    let trouble = WaitingReason { reason: "CreateContainerConfigError".into(), message: "no".into() };
     let fails = |story: &mut Story, number| {
-        story.step(Event::StartFailed { attempt: attempt(Role::App, 0, number), trouble: trouble.clone() })
+        story.step(Input::StartFailed { attempt: attempt(ContainerRole::App, 0, number), trouble: trouble.clone() })
     };
     assert_eq!(fails(&mut story, 1), [Action::WakeAt(Duration::from_secs(1))]);
     assert_eq!(story.shown("a").0, "waiting CreateContainerConfigError");
-    assert_eq!(story.after(1).step(Event::Tick), [start(Role::App, 0, 2)]);
+    assert_eq!(story.after(1).step(Input::Tick), [start(ContainerRole::App, 0, 2)]);
     assert_eq!(fails(&mut story, 1), [], "a late fact about the first attempt");
     assert_eq!(fails(&mut story, 2), [Action::WakeAt(Duration::from_millis(13_500))]);
     assert_eq!(story.container("a").restart_count, 0);
@@ -286,11 +290,12 @@ fn k33_k35_an_image_that_cannot_be_had_is_asked_for_ever_less_often() {
     let mut reasons = Vec::new();
     let mut number = 1;
     for second in 0..80 {
-        for action in story.step(Event::Tick).into_iter().chain((second == 0).then(|| start(Role::App, 0, 1))) {
-            if action == start(Role::App, 0, number) {
+        for action in story.step(Input::Tick).into_iter().chain((second == 0).then(|| start(ContainerRole::App, 0, 1)))
+        {
+            if action == start(ContainerRole::App, 0, number) {
                 asked.push(second);
-                let trouble = Trouble { reason: "ErrImagePull".into(), message: "none".into() };
-                story.step(Event::StartFailed { attempt: attempt(Role::App, 0, number), trouble });
+                let trouble = WaitingReason { reason: "ErrImagePull".into(), message: "none".into() };
+                story.step(Input::StartFailed { attempt: attempt(ContainerRole::App, 0, number), trouble });
                 number += 1;
             }
         }
@@ -310,52 +315,64 @@ fn k33_k35_an_image_that_cannot_be_had_is_asked_for_ever_less_often() {
 #[test]
 fn k10_a_restored_pod_goes_on_where_it_was_and_has_lost_what_ran() {
     let mut story = Story::set_up("Always", &["i"], &["a", "b"]);
-    story.started(Role::Init, 0, 1);
-    story.exited(Role::Init, 0, 1, 0);
+    story.started(ContainerRole::Init, 0, 1);
+    story.exited(ContainerRole::Init, 0, 1, 0);
     for (index, number) in [(0, 1), (1, 1)] {
-        story.started(Role::App, index, number);
+        story.started(ContainerRole::App, index, number);
     }
-    story.after(1).exited(Role::App, 0, 1, 1);
-    story.started(Role::App, 0, 2);
-    story.after(1).exited(Role::App, 0, 2, 1);
-    story.after(1).step(Event::Tick);
+    story.after(1).exited(ContainerRole::App, 0, 1, 1);
+    story.started(ContainerRole::App, 0, 2);
+    story.after(1).exited(ContainerRole::App, 0, 2, 1);
+    story.after(1).step(Input::Tick);
     assert_eq!(story.shown("a").0, "waiting CrashLoopBackOff");
 
     let mut restored =
         Story { pod: story.pod.clone(), state: PodState::restore(&story.pod, story.now), now: story.now };
-    assert_eq!(restored.step(Event::Tick), [Action::SetUp]);
-    assert_eq!(restored.step(Event::SetUp { ip: "10.0.0.2".into() }).len(), 2);
+    assert_eq!(restored.step(Input::Tick), [Action::SetUpSandbox]);
+    assert_eq!(restored.step(Input::SandboxReady { ip: "10.0.0.2".into() }).len(), 2);
     assert_eq!(restored.shown("a"), story.shown("a"));
     assert_eq!(restored.container("a").restart_count, story.container("a").restart_count);
     assert_eq!(restored.shown("b").0, "terminated 137");
     assert_eq!(restored.shown("i").0, "terminated 0");
     // The wait ends when it would have ended.
     for story in [&mut story, &mut restored] {
-        assert_eq!(story.after(8).step(Event::Tick).iter().filter(|a| matches!(a, Action::Start(_))).count(), 0);
-        let starts = story.after(1).step(Event::Tick);
+        assert_eq!(story.after(8).step(Input::Tick).iter().filter(|a| matches!(a, Action::Start(_))).count(), 0);
+        let starts = story.after(1).step(Input::Tick);
         assert_eq!(starts.iter().filter(|a| matches!(a, Action::Start(_))).count(), 1, "{starts:?}");
     }
 }
 
 /// A change of `role` container number `index`, one second to end in.
-fn changed(role: Role, index: usize) -> Event {
-    Event::Restart { container: ContainerRef { role, index }, grace: Duration::from_secs(1) }
+fn changed(role: ContainerRole, index: usize) -> Input {
+    Input::Restart { container: ContainerRef { role, index }, grace: Duration::from_secs(1) }
 }
 
 #[test]
 fn an_outdated_container_makes_way_and_begins_again_at_once_whatever_the_policy() {
     for policy in ["Always", "OnFailure", "Never"] {
         let mut story = Story::set_up(policy, &[], &["c", "d"]);
-        story.started(Role::App, 0, 1);
-        story.started(Role::App, 1, 1);
+        story.started(ContainerRole::App, 0, 1);
+        story.started(ContainerRole::App, 1, 1);
         for number in 1..5 {
             // However often: there is no back-off.
             let by = story.after(1).now.mono + Duration::from_secs(1);
-            let c = attempt(Role::App, 0, number);
-            assert_eq!(story.step(changed(Role::App, 0)), [Action::AskToExit(c), Action::WakeAt(by)], "{policy}");
-            assert_eq!(story.step(changed(Role::App, 0)), [Action::WakeAt(by)], "one change more, one restart");
-            assert_eq!(story.exited(Role::App, 0, number, 0), [start(Role::App, 0, number + 1)], "{policy}");
-            story.started(Role::App, 0, number + 1);
+            let c = attempt(ContainerRole::App, 0, number);
+            assert_eq!(
+                story.step(changed(ContainerRole::App, 0)),
+                [Action::Terminate(c), Action::WakeAt(by)],
+                "{policy}"
+            );
+            assert_eq!(
+                story.step(changed(ContainerRole::App, 0)),
+                [Action::WakeAt(by)],
+                "one change more, one restart"
+            );
+            assert_eq!(
+                story.exited(ContainerRole::App, 0, number, 0),
+                [start(ContainerRole::App, 0, number + 1)],
+                "{policy}"
+            );
+            story.started(ContainerRole::App, 0, number + 1);
             assert_eq!(story.shown("c"), ("running".into(), "terminated 0".into()));
             assert_eq!(story.container("c").restart_count, i32::try_from(number).expect("small"));
         }
@@ -366,25 +383,25 @@ fn an_outdated_container_makes_way_and_begins_again_at_once_whatever_the_policy(
 #[test]
 fn an_outdated_container_that_does_not_end_is_killed_when_its_time_is_up() {
     let mut story = Story::set_up("Always", &[], &["c"]);
-    story.started(Role::App, 0, 1);
-    story.step(changed(Role::App, 0));
-    assert_eq!(story.after(1).step(Event::Tick), [Action::Kill(attempt(Role::App, 0, 1))]);
-    assert_eq!(story.exited(Role::App, 0, 1, 137), [start(Role::App, 0, 2)]);
+    story.started(ContainerRole::App, 0, 1);
+    story.step(changed(ContainerRole::App, 0));
+    assert_eq!(story.after(1).step(Input::Tick), [Action::Kill(attempt(ContainerRole::App, 0, 1))]);
+    assert_eq!(story.exited(ContainerRole::App, 0, 1, 137), [start(ContainerRole::App, 0, 2)]);
 }
 
 #[test]
 fn a_change_ends_the_wait_of_a_crashing_container_and_forgets_its_past() {
     let mut story = Story::set_up("Always", &[], &["c"]);
     for number in 1..3 {
-        story.started(Role::App, 0, number);
-        story.after(1).exited(Role::App, 0, number, 1);
+        story.started(ContainerRole::App, 0, number);
+        story.after(1).exited(ContainerRole::App, 0, number, 1);
     }
-    story.after(1).step(Event::Tick);
+    story.after(1).step(Input::Tick);
     assert_eq!(story.shown("c").0, "waiting CrashLoopBackOff");
-    assert_eq!(story.step(changed(Role::App, 0)), [start(Role::App, 0, 3)]);
-    story.started(Role::App, 0, 3);
-    story.after(1).exited(Role::App, 0, 3, 1);
-    story.after(1).step(Event::Tick);
+    assert_eq!(story.step(changed(ContainerRole::App, 0)), [start(ContainerRole::App, 0, 3)]);
+    story.started(ContainerRole::App, 0, 3);
+    story.after(1).exited(ContainerRole::App, 0, 3, 1);
+    story.after(1).step(Input::Tick);
     let waiting = story.container("c").state.as_ref().and_then(|s| s.waiting.as_ref()).expect("waiting");
     let message = waiting.message.as_deref().expect("a message");
     assert!(message.starts_with("back-off 10s "), "the first of a new row: {message}");
@@ -394,35 +411,35 @@ fn a_change_ends_the_wait_of_a_crashing_container_and_forgets_its_past() {
 fn an_outdated_init_container_runs_again_once_all_that_came_after_it_have_ended() {
     let mut story = Story::set_up("Never", &["i", "j"], &["a", "b"]);
     for index in 0..2 {
-        story.started(Role::Init, index, 1);
-        story.exited(Role::Init, index, 1, 0);
-        story.started(Role::App, index, 1);
+        story.started(ContainerRole::Init, index, 1);
+        story.exited(ContainerRole::Init, index, 1, 0);
+        story.started(ContainerRole::App, index, 1);
     }
     for index in 0..2 {
-        story.started(Role::App, index, 1);
+        story.started(ContainerRole::App, index, 1);
     }
-    let asked = story.step(changed(Role::Init, 1));
-    let ends = |action: &&Action| matches!(action, Action::AskToExit(_));
+    let asked = story.step(changed(ContainerRole::Init, 1));
+    let ends = |action: &&Action| matches!(action, Action::Terminate(_));
     assert_eq!(asked.iter().filter(ends).count(), 2, "{asked:?}");
-    story.exited(Role::App, 0, 1, 143);
-    assert_eq!(story.exited(Role::App, 1, 1, 143), [start(Role::Init, 1, 2)]);
-    story.started(Role::Init, 1, 2);
-    assert_eq!(story.exited(Role::Init, 1, 2, 0), [start(Role::App, 0, 2)]);
-    assert_eq!(story.started(Role::App, 0, 2), [start(Role::App, 1, 2)]);
+    story.exited(ContainerRole::App, 0, 1, 143);
+    assert_eq!(story.exited(ContainerRole::App, 1, 1, 143), [start(ContainerRole::Init, 1, 2)]);
+    story.started(ContainerRole::Init, 1, 2);
+    assert_eq!(story.exited(ContainerRole::Init, 1, 2, 0), [start(ContainerRole::App, 0, 2)]);
+    assert_eq!(story.started(ContainerRole::App, 0, 2), [start(ContainerRole::App, 1, 2)]);
     assert_eq!(story.container("i").restart_count, 0, "what came before it stays");
 }
 
 #[test]
 fn a_change_of_a_pod_that_is_over_or_deleted_starts_nothing() {
     let mut story = Story::set_up("Never", &[], &["a"]);
-    story.started(Role::App, 0, 1);
-    story.exited(Role::App, 0, 1, 0);
-    assert_eq!(story.step(changed(Role::App, 0)), []);
+    story.started(ContainerRole::App, 0, 1);
+    story.exited(ContainerRole::App, 0, 1, 0);
+    assert_eq!(story.step(changed(ContainerRole::App, 0)), []);
     let mut story = Story::set_up("Always", &[], &["a"]);
-    story.started(Role::App, 0, 1);
-    story.step(Event::Deleted { grace: Duration::from_secs(30) });
-    story.step(changed(Role::App, 0));
-    assert_eq!(story.exited(Role::App, 0, 1, 143), [Action::TearDown, Action::Remove]);
+    story.started(ContainerRole::App, 0, 1);
+    story.step(Input::Deleted { grace: Duration::from_secs(30) });
+    story.step(changed(ContainerRole::App, 0));
+    assert_eq!(story.exited(ContainerRole::App, 0, 1, 143), [Action::TearDownSandbox, Action::RemovePod]);
 }
 
 #[test]
@@ -431,24 +448,24 @@ fn k27_k63_a_container_that_a_probe_brings_down_is_judged_by_the_end_before() {
         {name: c, image: x, livenessProbe: {periodSeconds: 2, failureThreshold: 1}}]}}";
     let mut story = Story { pod: serde_yaml::from_str(yaml).expect("a pod"), ..Story::new("Always", &[], &["c"]) };
     story.state = PodState::new(&story.pod);
-    story.step(Event::Tick);
-    story.step(Event::SetUp { ip: "10.0.0.1".into() });
+    story.step(Input::Tick);
+    story.step(Input::SandboxReady { ip: "10.0.0.1".into() });
     let mut begun = vec![];
     for second in 0..40 {
-        let mut actions = story.step(Event::Tick);
+        let mut actions = story.step(Input::Tick);
         if second == 0 {
-            actions.push(start(Role::App, 0, 1));
+            actions.push(start(ContainerRole::App, 0, 1));
         }
         while let Some(action) = actions.pop() {
             actions.extend(match action {
                 Action::Start(attempt) => {
                     begun.push(second);
-                    story.started(Role::App, 0, attempt.number)
+                    story.started(ContainerRole::App, 0, attempt.number)
                 }
                 Action::Probe(attempt, kind) => {
-                    story.step(Event::Probed { attempt, kind, probed: Probed::Failure("no".into()) })
+                    story.step(Input::ProbeFinished { attempt, kind, probed: ProbeResult::Failure("no".into()) })
                 }
-                Action::Kill(attempt) => story.exited(Role::App, 0, attempt.number, 137),
+                Action::Kill(attempt) => story.exited(ContainerRole::App, 0, attempt.number, 137),
                 _ => vec![],
             });
         }

@@ -143,7 +143,7 @@ impl Issue {
 
 /// Faults while they are being found: as many as anybody reads.
 #[derive(Debug, Default, Clone)]
-pub struct Found {
+pub struct Diagnostics {
     kept: Vec<Issue>,
     errors: usize,
     /// Errors that a reader may pass over: fields that are unknown or stand twice.
@@ -155,7 +155,7 @@ pub struct Found {
 /// Of more faults than this, the rest is counted: nobody reads them, and they must fit into memory.
 const MAX_ISSUES: usize = 1000;
 
-impl Found {
+impl Diagnostics {
     /// Adds a fault, which is made only if it is kept.
     pub fn push_with(&mut self, rule: Rule, make: impl FnOnce() -> Issue) {
         self.errors += usize::from(rule.severity() == Severity::Error);
@@ -169,7 +169,7 @@ impl Found {
     }
 
     /// Adds all that `other` has found.
-    pub fn append(&mut self, other: Found) {
+    pub fn append(&mut self, other: Diagnostics) {
         let room = MAX_ISSUES.saturating_sub(self.kept.len());
         self.more += other.more + other.kept.len().saturating_sub(room);
         self.errors += other.errors;
@@ -208,9 +208,9 @@ impl Found {
     }
 }
 
-impl FromIterator<Issue> for Found {
-    fn from_iter<I: IntoIterator<Item = Issue>>(issues: I) -> Found {
-        let mut found = Found::default();
+impl FromIterator<Issue> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Issue>>(issues: I) -> Diagnostics {
+        let mut found = Diagnostics::default();
         issues.into_iter().for_each(|issue| found.push(issue));
         found
     }
@@ -229,8 +229,8 @@ pub struct Issues {
 impl Issues {
     /// Faults of `text`, which came from `source` (a file name or `standard input`), in the order
     /// of the text.
-    pub fn new(source: &str, text: &Arc<str>, found: Found) -> Issues {
-        let Found { kept: mut issues, errors, more, .. } = found;
+    pub fn new(source: &str, text: &Arc<str>, found: Diagnostics) -> Issues {
+        let Diagnostics { kept: mut issues, errors, more, .. } = found;
         issues.sort_by_key(|issue| issue.position.map(|p| (p.line, p.column)));
         Issues { source: source.into(), text: text.clone(), issues, errors, more }
     }

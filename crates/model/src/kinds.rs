@@ -3,7 +3,7 @@
 use k8s_openapi::api::{apps, batch, core, networking, policy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::issue::Found;
+use super::issue::Diagnostics;
 use super::names::nearest;
 use super::strict;
 use super::tree::Node;
@@ -37,7 +37,7 @@ macro_rules! kinds {
             }
 
             /// Reads `node` as an object of this kind.
-            pub(super) fn read<'t>(self, node: &'t Node<'t>) -> (Option<Object>, Found) {
+            pub(super) fn read<'t>(self, node: &'t Node<'t>) -> (Option<Object>, Diagnostics) {
                 match self {
                     $(Kind::$kind => {
                         let (object, found) = strict::read::<$type>(node, stringify!($kind));

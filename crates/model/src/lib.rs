@@ -4,6 +4,7 @@
 //! does not. Opens no file and reads no clock; `cli` brings the text, `registry` judges what
 //! the objects mean.
 
+mod decode;
 pub mod duration;
 pub mod emit;
 pub mod expansion;
@@ -25,7 +26,6 @@ pub mod quantity;
 mod scalars;
 pub mod schema;
 pub mod selector;
-mod sent;
 mod strict;
 mod text;
 mod tree;
@@ -33,9 +33,9 @@ pub mod version;
 mod workload;
 mod yaml;
 
-pub use issue::{Found, Issue, Issues, Position, Rule, Severity};
+pub use decode::{DecodeError, Decoded, TextFormat, decode_object};
+pub use issue::{Diagnostics, Issue, Issues, Position, Rule, Severity};
 pub use kinds::{Kind, Object, is_known, of_resource};
 pub use manifest::{Fault, Manifest, parse};
-pub use sent::{Notation, Sent, Unreadable, read_sent};
 pub use text::decode;
 pub use workload::{Template, restart_policies, template};

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rayon::prelude::*;
 
 use super::header::{self, Header};
-use super::issue::{Found, Issue, Issues, Position, Rule};
+use super::issue::{Diagnostics, Issue, Issues, Position, Rule};
 use super::kinds::{Kind, Known, Object, look_up};
 use super::tree::{Node, Value};
 use super::yaml::{self, Document};
@@ -17,7 +17,7 @@ pub struct Manifest {
     source: String,
     text: Arc<str>,
     objects: Vec<(Object, Place)>,
-    found: Found,
+    found: Diagnostics,
 }
 
 /// Where an object stands.
@@ -51,7 +51,7 @@ impl Manifest {
     /// Reads `text`, which came from `source`: whatever can be read of it, and all that is wrong with the rest.
     pub fn read(source: &str, text: &str) -> Manifest {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let (mut objects, mut found) = (Vec::new(), Found::default());
+        let (mut objects, mut found) = (Vec::new(), Diagnostics::default());
         let mut documents = 0;
         if let Some(issue) = control_character(text) {
             found.push(issue);
@@ -170,7 +170,7 @@ fn is_json(source: &str, text: &str) -> bool {
 }
 
 /// JSON is read as YAML, but nobody who writes it wants to hear of flow mappings.
-fn in_words_of_json(text: &str, found: &mut Found) {
+fn in_words_of_json(text: &str, found: &mut Diagnostics) {
     let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else { return };
     let whole = error.to_string();
     let message = whole.split(" at line ").next().unwrap_or(&whole);
@@ -188,7 +188,7 @@ fn in_words_of_json(text: &str, found: &mut Found) {
 #[derive(Default)]
 struct Piece {
     objects: Vec<(Object, Place)>,
-    found: Found,
+    found: Diagnostics,
     documents: usize,
 }
 

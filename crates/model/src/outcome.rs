@@ -13,7 +13,7 @@ pub fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 /// Why a container waits that could not be started. A back-off only tells of an end before it.
-pub fn trouble(status: &ContainerStatus) -> Option<&str> {
+pub fn waiting_problem(status: &ContainerStatus) -> Option<&str> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let backs_off = waiting.reason.as_deref() == Some("CrashLoopBackOff");
     waiting.message.as_deref().filter(|_| !backs_off)
@@ -43,6 +43,6 @@ pub fn unreadiness(pod: &Pod) -> String {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     let ready = conditions.iter().find(|c| c.type_ == "Ready").and_then(|c| c.message.clone());
     let mut words = vec![ready.unwrap_or_else(|| format!("it is {}", pods::phase(pod)))];
-    words.extend(statuses(pod).filter_map(|s| trouble(s).map(|why| format!("{} waits: {why}", s.name))));
+    words.extend(statuses(pod).filter_map(|s| waiting_problem(s).map(|why| format!("{} waits: {why}", s.name))));
     words.join("; ")
 }

@@ -2,12 +2,12 @@ use serde_json::json;
 
 use super::*;
 use crate::apiserver::served;
-use crate::control::{Draft, Key, Resource};
+use crate::control::{Key, Resource, UnversionedObject};
 
 fn object<T: Serialize + DeserializeOwned>(resource: Resource, json: &Value) -> Arc<Object> {
     let typed: T = serde_json::from_value(json.clone()).expect(resource.kind);
     let name = json["metadata"]["name"].as_str().expect("a name");
-    Arc::new(Draft::of(&typed).expect("encodes").stamp(Key::of(resource, "ns", name), 7))
+    Arc::new(UnversionedObject::of(&typed).expect("encodes").with_revision(Key::of(resource, "ns", name), 7))
 }
 
 fn pod(json: &Value) -> Arc<Object> {

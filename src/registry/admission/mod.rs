@@ -15,7 +15,7 @@ use crate::model::pods;
 
 /// What admission may rely on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct AdmissionSettings {
     /// Whether containers get their service account's token as a volume, unless they decline. Off until there
     /// is somebody who hands tokens out.
     pub mount_tokens: bool,
@@ -25,7 +25,7 @@ pub struct Settings {
 struct Plugin {
     /// Its name in Kubernetes.
     name: &'static str,
-    admit: fn(&mut Pod, &Settings) -> Result<(), String>,
+    admit: fn(&mut Pod, &AdmissionSettings) -> Result<(), String>,
 }
 
 /// The chain, in Kubernetes' order.
@@ -37,7 +37,7 @@ const CHAIN: &[Plugin] = &[
 ];
 
 /// Leads `pod`, which is to be created, through the chain.
-pub fn admit(pod: &mut Pod, settings: &Settings) -> Result<(), Status> {
+pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Status> {
     for plugin in CHAIN {
         (plugin.admit)(pod, settings).map_err(|why| {
             tracing::debug!(plugin = plugin.name, pod = pods::name(pod), %why, "refused");

@@ -2,13 +2,13 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::Settings;
+use super::AdmissionSettings;
 
 const SYSTEM_CLASSES: &[(&str, i32)] =
     &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 
 /// Gives the pod its class's priority, or zero.
-pub fn admit(pod: &mut Pod, _: &Settings) -> Result<(), String> {
+pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), String> {
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let class = spec.priority_class_name.as_deref().unwrap_or_default();
     let known = SYSTEM_CLASSES.iter().find(|(name, _)| *name == class);

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{
     ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 
-use super::Settings;
+use super::AdmissionSettings;
 use crate::model::pods;
 use crate::registry::identity;
 
@@ -17,7 +17,7 @@ const TOKEN_LIFETIME: i64 = 3607;
 const FILE_MODE: i32 = 0o644;
 
 /// Names the account, and mounts its token where the pod does not decline.
-pub fn admit(pod: &mut Pod, settings: &Settings) -> Result<(), String> {
+pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), String> {
     if pods::annotation(pod, "kubernetes.io/config.mirror").is_some() {
         return Ok(());
     }

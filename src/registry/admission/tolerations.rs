@@ -2,12 +2,12 @@
 
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
-use super::Settings;
+use super::AdmissionSettings;
 
 const SECONDS: i64 = 300;
 
 /// Five minutes on a node that is not ready or out of reach, unless the pod says otherwise.
-pub fn admit(pod: &mut Pod, _: &Settings) -> Result<(), String> {
+pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), String> {
     complete(pod);
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::keys::{self, Strategy};
+use super::keys::{self, PatchStrategy};
 use crate::control::{Reason, Status};
 use crate::model::go;
 
@@ -108,8 +108,8 @@ fn merge_object(
 /// What a patch adds or changes stands in the order that it sets.
 fn check_order(place: &Place<'_>, patch: &[Value], order: &[Value]) -> Result<(), Status> {
     let same = |a: &Value, b: &Value| match keys::of(place.kind, &place.path) {
-        Strategy::ByKey(key) => a.get(key) == b.get(key),
-        Strategy::Set | Strategy::Replace => a == b,
+        PatchStrategy::ByKey(key) => a.get(key) == b.get(key),
+        PatchStrategy::Set | PatchStrategy::Replace => a == b,
     };
     let directs = |item: &&Value| item.get(PATCH).is_some();
     let mut left = order.iter();
@@ -129,8 +129,8 @@ fn merge_list(
     order: Option<&[Value]>,
 ) -> Result<Value, Status> {
     match keys::of(place.kind, &place.path) {
-        Strategy::Replace => Ok(Value::Array(patch)),
-        Strategy::Set => {
+        PatchStrategy::Replace => Ok(Value::Array(patch)),
+        PatchStrategy::Set => {
             let mut merged = current.clone();
             for item in &patch {
                 if !merged.contains(item) {
@@ -140,7 +140,7 @@ fn merge_list(
             let same = |a: &Value, b: &Value| a == b;
             Ok(Value::Array(in_order(merged, order.unwrap_or(&patch), &current, same)))
         }
-        Strategy::ByKey(key) => merge_by_key(place, key, current, patch, order),
+        PatchStrategy::ByKey(key) => merge_by_key(place, key, current, patch, order),
     }
 }
 

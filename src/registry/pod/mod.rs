@@ -27,11 +27,11 @@ pub(super) use written::draft;
 
 /// A pod as a registry with the usual settings will store it.
 pub fn prepare_for_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
-    prepare(pod, &admission::Settings::default(), now)
+    prepare(pod, &admission::AdmissionSettings::default(), now)
 }
 
 /// A pod as it will be stored: identity, defaults, admitted, checked.
-pub(super) fn prepare(mut pod: Pod, settings: &admission::Settings, now: Timestamp) -> Result<Pod, Status> {
+pub(super) fn prepare(mut pod: Pod, settings: &admission::AdmissionSettings, now: Timestamp) -> Result<Pod, Status> {
     identity::assign(&mut pod.metadata, now);
     // To Kubernetes, no spec is an empty one: it gets its defaults, and lacks its containers.
     pod.spec.get_or_insert_default();

@@ -17,7 +17,7 @@ pub fn replaced(old: &Pod, mut new: Pod, subresource: Subresource) -> Result<Pod
     canonical::apply(&mut new);
     identity::keep(&old.metadata, &mut new.metadata);
     match subresource {
-        Subresource::Whole => {
+        Subresource::None => {
             new.status.clone_from(&old.status);
             admission::admit_update(old, &mut new);
         }
@@ -38,7 +38,7 @@ pub fn replaced(old: &Pod, mut new: Pod, subresource: Subresource) -> Result<Pod
     metadata::check_before_update(&mut faults, &new.metadata, &old.metadata);
     metadata::check_update(&mut faults, &new.metadata, &old.metadata);
     match subresource {
-        Subresource::Whole => check(&mut faults, old, &new),
+        Subresource::None => check(&mut faults, old, &new),
         Subresource::Status => status::check(&mut faults, old, &new),
         Subresource::EphemeralContainers => check_guests(&mut faults, old, &new),
         Subresource::Resize => resize::check(&mut faults, old, &new),

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-use crate::control::Draft;
+use crate::control::UnversionedObject;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,9 +37,9 @@ struct Condition<'p> {
 }
 
 /// The pod as it is stored; its metadata carries no `resourceVersion`.
-pub fn draft(mut pod: Pod) -> Result<Draft, serde_json::Error> {
+pub fn draft(mut pod: Pod) -> Result<UnversionedObject, serde_json::Error> {
     let conditions = pod.status.as_mut().and_then(|status| status.conditions.take()).unwrap_or_default();
-    let Some(rest) = pod.status.as_ref().filter(|_| !conditions.is_empty()) else { return Draft::of(&pod) };
+    let Some(rest) = pod.status.as_ref().filter(|_| !conditions.is_empty()) else { return UnversionedObject::of(&pod) };
     // A unit is written as null.
     let unset = |set: bool| Some(()).filter(|()| !set);
     let conditions = conditions.iter().map(|set| Condition {
@@ -49,7 +49,7 @@ pub fn draft(mut pod: Pod) -> Result<Draft, serde_json::Error> {
     });
     let status = Status { conditions: conditions.collect(), rest };
     let Pod { metadata, spec, .. } = &pod;
-    Draft::of(&Written { api_version: "v1", kind: "Pod", metadata, spec: spec.as_ref(), status })
+    UnversionedObject::of(&Written { api_version: "v1", kind: "Pod", metadata, spec: spec.as_ref(), status })
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
         let said = pod(json!([{"type": "a", "status": "True"},
             {"type": "b", "status": "True", "lastProbeTime": time, "lastTransitionTime": time}]));
         let typed: Pod = serde_json::from_value(said).expect("a pod");
-        let stored = draft(typed.clone()).expect("it encodes").stamp(Key::pod("ns", "p"), 7);
+        let stored = draft(typed.clone()).expect("it encodes").with_revision(Key::pod("ns", "p"), 7);
         let mut want = pod(json!([
             {"type": "a", "status": "True", "lastProbeTime": null, "lastTransitionTime": null},
             {"type": "b", "status": "True", "lastProbeTime": time, "lastTransitionTime": time},
@@ -77,7 +77,7 @@ mod tests {
         want["metadata"]["resourceVersion"] = "7".into();
         assert_eq!(serde_json::from_slice::<Value>(&stored.json).expect("JSON"), want);
         assert_eq!(stored.decode::<Pod>().expect("a pod").status, typed.status);
-        let plain = draft(Pod::default()).expect("it encodes").stamp(Key::pod("ns", "p"), 0);
+        let plain = draft(Pod::default()).expect("it encodes").with_revision(Key::pod("ns", "p"), 0);
         assert_eq!(serde_json::to_vec(&Pod::default()).expect("JSON"), plain.json);
     }
 }

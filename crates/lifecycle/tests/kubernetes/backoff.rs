@@ -2,7 +2,7 @@
 
 use super::play::{Act, Play};
 use super::script::Script;
-use wasmpod_lifecycle::{ContainerRef, Role};
+use wasmpod_lifecycle::{ContainerRef, ContainerRole};
 
 /// When a container starts that crashes after a second each time: at once, then ever later.
 const STARTS: [f64; 9] = [0.0, 1.0, 12.0, 33.0, 74.0, 155.0, 316.0, 617.0, 918.0];
@@ -41,7 +41,7 @@ fn k28_a_container_that_ran_for_more_than_ten_minutes_begins_anew() {
 fn k29_a_container_that_was_changed_has_no_past() {
     let image = crashes(1).at(5.0, Act::Image("c", "other")).until(20.0);
     assert_eq!(image.when("start c"), [0.0, 1.0, 5.0, 16.0], "at once, then after ten seconds");
-    let program = ContainerRef { role: Role::App, index: 0 };
+    let program = ContainerRef { role: ContainerRole::App, index: 0 };
     let outdated = crashes(1).at(5.0, Act::Outdated(program)).until(20.0);
     assert_eq!(outdated.when("start c"), [0.0, 1.0, 5.0, 16.0]);
     let resized = crashes(1).at(5.0, Act::Resize("c", "64Mi")).until(20.0);

@@ -2,7 +2,7 @@
 
 use super::play::{Act, Play};
 use super::script::{Script, no};
-use wasmpod_lifecycle::Probed;
+use wasmpod_lifecycle::ProbeResult;
 
 #[test]
 fn k48_init_containers_run_one_after_the_other() {
@@ -17,7 +17,7 @@ fn k48_a_sidecar_lets_the_next_begin_once_it_has_started_and_its_readiness_does_
     let spec = "initContainers: [{name: s, restartPolicy: Always, readinessProbe: {}, \
                 startupProbe: {periodSeconds: 1, failureThreshold: 99}}, {name: i}], containers: [{name: a}]";
     let script = Script::stays().probes(|kind, ran| match kind {
-        wasmpod_lifecycle::ProbeKind::Startup if ran >= 4.0 => Probed::Success,
+        wasmpod_lifecycle::ProbeKind::Startup if ran >= 4.0 => ProbeResult::Success,
         _ => no(),
     });
     let play = Play::new(spec).with("s", script).with("i", Script::ends(2.0, 0)).until(20.0);

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, PodCondition, PodStatu
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::script::Script;
-use wasmpod_lifecycle::{Action, Attempt, ContainerRef, Event, Note, Now, Outcome, PodState, Resize};
+use wasmpod_lifecycle::{Action, Attempt, ContainerRef, EventRecord, ExitStatus, Input, Now, PodState, ResizeResult};
 use wasmpod_model::pods;
 
 /// What befalls a pod.
@@ -46,7 +46,7 @@ pub enum Act {
 
 enum Coming {
     Act(Act),
-    Fact(Event),
+    Fact(Input),
     /// The attempt begins, well or not.
     Begins(Attempt),
     /// The attempt ends by itself or because it was asked to.
@@ -73,7 +73,7 @@ pub struct Play {
     runs: BTreeMap<ContainerRef, usize>,
     /// Each status that said something new.
     pub(super) shown: Vec<(Duration, PodStatus)>,
-    pub(super) told: Vec<(Duration, Note)>,
+    pub(super) told: Vec<(Duration, EventRecord)>,
     pub(super) done: Vec<(Duration, String)>,
     pub(super) removed: Option<Duration>,
 }
@@ -137,7 +137,7 @@ impl Play {
     pub fn until(mut self, second: f64) -> Play {
         if !self.begun {
             self.begun = true;
-            self.step(Event::Tick);
+            self.step(Input::Tick);
         }
         let (end, mut rests) = (secs(second), 0);
         while self.removed.is_none() {
@@ -150,7 +150,7 @@ impl Play {
             self.mono = self.mono.max(next);
             match fact.filter(|(at, _)| *at <= self.mono).and_then(|key| self.queue.remove(&key)) {
                 Some(coming) => self.take(coming),
-                None => self.step(Event::Tick),
+                None => self.step(Input::Tick),
             }
         }
         self.mono = end;
@@ -166,7 +166,7 @@ impl Play {
         self.queue.insert((at, self.queued), coming);
     }
 
-    fn come_now(&mut self, event: Event) -> Option<Event> {
+    fn come_now(&mut self, event: Input) -> Option<Input> {
         self.come(self.mono, Coming::Fact(event));
         None
     }
@@ -191,8 +191,8 @@ impl Play {
             Coming::Begins(attempt) => self.begins(attempt),
             Coming::Ends(attempt, code, reason, message) => {
                 if self.live.remove(&attempt).is_some() {
-                    let outcome = Outcome { code, reason: reason.into(), message: message.map(Into::into) };
-                    self.step(Event::Exited { attempt, outcome });
+                    let outcome = ExitStatus { code, reason: reason.into(), message: message.map(Into::into) };
+                    self.step(Input::Exited { attempt, outcome });
                 }
             }
         }
@@ -203,7 +203,7 @@ impl Play {
         if !script.troubles.is_empty() {
             let trouble = script.troubles.remove(0);
             self.scripts.insert(self.name(attempt.container), script);
-            return self.step(Event::StartFailed { attempt, trouble });
+            return self.step(Input::StartFailed { attempt, trouble });
         }
         let runs = self.runs.entry(attempt.container).or_insert(0);
         let run = script.runs.get(*runs).or(script.runs.last()).expect("a run").clone();
@@ -220,13 +220,13 @@ impl Play {
 
     fn started(&mut self, attempt: Attempt) {
         let container_id = format!("wasmpod://{}-{}", self.name(attempt.container), attempt.number);
-        self.step(Event::Started { attempt, container_id, image_id: "sha256:1".into() });
+        self.step(Input::Started { attempt, container_id, image_id: "sha256:1".into() });
     }
 
     fn never_ran(&mut self, attempt: Attempt, code: i32, reason: &str, message: Option<&str>) {
         let container_id = format!("wasmpod://{}-{}", self.name(attempt.container), attempt.number);
-        let outcome = Outcome { code, reason: reason.into(), message: message.map(Into::into) };
-        self.step(Event::NeverRan { attempt, container_id, image_id: "sha256:1".into(), outcome });
+        let outcome = ExitStatus { code, reason: reason.into(), message: message.map(Into::into) };
+        self.step(Input::CannotRun { attempt, container_id, image_id: "sha256:1".into(), outcome });
     }
 
     fn act(&mut self, act: Act) {
@@ -236,11 +236,11 @@ impl Play {
                 let by = pods::time(self.now().wall.saturating_add(after(grace)).expect("a time"));
                 self.pod.metadata.deletion_timestamp = Some(by);
                 self.pod.metadata.deletion_grace_period_seconds = i64::try_from(grace).ok();
-                self.step(Event::Deleted { grace: after(grace) });
+                self.step(Input::Deleted { grace: after(grace) });
             }
             Act::Evict { reason, message, grace } => {
                 let (reason, message) = (reason.into(), message.into());
-                self.step(Event::Evicted { reason, message, grace: grace.map(after), disrupts: true });
+                self.step(Input::Evicted { reason, message, grace: grace.map(after), disrupts: true });
             }
             Act::Condition(kind, status) => {
                 let conditions = self.pod.status.get_or_insert_default().conditions.get_or_insert_default();
@@ -264,12 +264,12 @@ impl Play {
                         limits.insert("memory".into(), Quantity(memory.into()));
                     }
                 });
-                self.step(Event::Resized(Resize::Done(Box::new(self.pod.clone()))));
+                self.step(Input::Resized(ResizeResult::Done(Box::new(self.pod.clone()))));
             }
             Act::ResizePending(reason, message) => {
-                self.step(Event::Resized(Resize::Pending { reason, message: message.into() }));
+                self.step(Input::Resized(ResizeResult::Pending { reason, message: message.into() }));
             }
-            Act::ResizeFails(message) => self.step(Event::Resized(Resize::Failed { message: message.into() })),
+            Act::ResizeFails(message) => self.step(Input::Resized(ResizeResult::Failed { message: message.into() })),
             Act::Debug(name) => self.changed(|pod| {
                 let added = EphemeralContainer { name: name.into(), ..EphemeralContainer::default() };
                 pod.spec.get_or_insert_default().ephemeral_containers.get_or_insert_default().insert(0, added);
@@ -277,7 +277,7 @@ impl Play {
             Act::Deadline(seconds) => {
                 self.changed(|pod| pod.spec.get_or_insert_default().active_deadline_seconds = Some(seconds));
             }
-            Act::Outdated(container) => self.step(Event::Restart { container, grace: after(1) }),
+            Act::Outdated(container) => self.step(Input::Restart { container, grace: after(1) }),
             Act::ClockSays(wall) => {
                 let wall: Timestamp = wall.parse().expect("a time");
                 let passed = SignedDuration::try_from(self.mono).expect("short");
@@ -287,7 +287,7 @@ impl Play {
                 self.live.clear();
                 self.queue.retain(|_, coming| matches!(coming, Coming::Act(_)));
                 self.state = PodState::restore(&self.pod, self.now());
-                self.step(Event::Tick);
+                self.step(Input::Tick);
             }
         }
     }
@@ -295,10 +295,10 @@ impl Play {
     fn changed(&mut self, change: impl FnOnce(&mut Pod)) {
         change(&mut self.pod);
         self.pod.metadata.generation = self.pod.metadata.generation.map(|g| g + 1);
-        self.step(Event::Changed(Box::new(self.pod.clone())));
+        self.step(Input::PodUpdated(Box::new(self.pod.clone())));
     }
 
-    fn step(&mut self, event: Event) {
+    fn step(&mut self, event: Input) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             self.wake = None;
@@ -308,13 +308,13 @@ impl Play {
         }
     }
 
-    fn perform(&mut self, action: Action) -> Option<Event> {
+    fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Report => self.report(),
-            Action::SetUp => {
+            Action::ReportStatus => self.report(),
+            Action::SetUpSandbox => {
                 return Some(match self.set_ups.pop_front() {
-                    Some(message) => Event::SetUpFailed { message },
-                    None => Event::SetUp { ip: "10.0.0.1".into() },
+                    Some(message) => Input::SandboxFailed { message },
+                    None => Input::SandboxReady { ip: "10.0.0.1".into() },
                 });
             }
             Action::Start(attempt) => {
@@ -327,13 +327,13 @@ impl Play {
             Action::PostStart(attempt) => {
                 self.does("postStart", attempt);
                 let hook = self.script(attempt).post_start;
-                let event = Event::PostStarted { attempt, failed: hook.fails.map(Into::into) };
+                let event = Input::PostStartFinished { attempt, failed: hook.fails.map(Into::into) };
                 self.come(self.mono + secs(hook.takes), Coming::Fact(event));
             }
             Action::PreStop(attempt) => {
                 self.does("preStop", attempt);
                 let hook = self.script(attempt).pre_stop;
-                let event = Event::PreStopped { attempt, failed: hook.fails.is_some() };
+                let event = Input::PreStopFinished { attempt, failed: hook.fails.is_some() };
                 self.come(self.mono + secs(hook.takes), Coming::Fact(event));
             }
             Action::Probe(attempt, kind) => {
@@ -341,10 +341,10 @@ impl Play {
                 if let Some(since) = self.live.get(&attempt) {
                     let ran = (self.mono - *since).as_secs_f64();
                     let probed = (self.script(attempt).probes)(kind, ran);
-                    self.come(self.mono, Coming::Fact(Event::Probed { attempt, kind, probed }));
+                    self.come(self.mono, Coming::Fact(Input::ProbeFinished { attempt, kind, probed }));
                 }
             }
-            Action::AskToExit(attempt) => {
+            Action::Terminate(attempt) => {
                 self.does("ask", attempt);
                 if let Some((after, code)) = self.script(attempt).asked {
                     let reason = if code == 0 { "Completed" } else { "Error" };
@@ -354,20 +354,20 @@ impl Play {
             Action::Kill(attempt) => {
                 self.does("kill", attempt);
                 if !self.live.contains_key(&attempt) && self.script(attempt).hangs {
-                    let outcome = Outcome { code: 137, reason: "Error".into(), message: None };
+                    let outcome = ExitStatus { code: 137, reason: "Error".into(), message: None };
                     let (container_id, image_id) = ("wasmpod://x".into(), "i".into());
-                    let never = Event::NeverRan { attempt, container_id, image_id, outcome };
+                    let never = Input::CannotRun { attempt, container_id, image_id, outcome };
                     return self.come_now(never);
                 }
                 self.come(self.mono, Coming::Ends(attempt, 137, "Error", None));
             }
             Action::WakeAt(at) => self.wake = Some(self.wake.map_or(at, |wake| wake.min(at))),
-            Action::Tell(note) => self.told.push((self.mono, note)),
-            Action::TearDown => {
+            Action::RecordEvent(note) => self.told.push((self.mono, note)),
+            Action::TearDownSandbox => {
                 self.done.push((self.mono, "tear down".into()));
-                return Some(Event::TornDown);
+                return Some(Input::SandboxRemoved);
             }
-            Action::Remove => {
+            Action::RemovePod => {
                 self.report();
                 self.removed = Some(self.mono);
             }

@@ -2,7 +2,7 @@
 
 use super::play::{Act, Play};
 use super::script::{Script, no};
-use wasmpod_lifecycle::{ProbeKind, Probed};
+use wasmpod_lifecycle::{ProbeKind, ProbeResult};
 
 fn pod(probes: &str) -> Play {
     Play::new(&format!("terminationGracePeriodSeconds: 5, containers: [{{name: c, {probes}}}]"))
@@ -18,7 +18,7 @@ fn k56_a_probe_is_made_every_ten_seconds_and_three_failures_or_one_success_decid
     assert_eq!(play.when("liveness probe c")[..3], [10.0, 20.0, 30.0]);
     assert_eq!(play.when("ask c"), [30.0]);
     let play = pod("readinessProbe: {initialDelaySeconds: 5}");
-    let play = play.with("c", Script::stays().probes(|_, ran| if ran < 30.0 { Probed::Success } else { no() }));
+    let play = play.with("c", Script::stays().probes(|_, ran| if ran < 30.0 { ProbeResult::Success } else { no() }));
     let ready = |play: &Play| -> Vec<String> { play.conditions("Ready") };
     let shown = ready(&play.until(70.0));
     let seconds: Vec<&str> = shown.iter().filter_map(|line| line.split(' ').next()).collect();
@@ -32,7 +32,8 @@ fn k56_thresholds_count_in_a_row() {
     // Good at 1, 3, 4, 6, 7, 8; bad at 2, 5, 9, 10.
     let play = play.with(
         "c",
-        Script::stays().probes(|_, ran| if [2.0, 5.0].contains(&ran) || ran > 8.0 { no() } else { Probed::Success }),
+        Script::stays()
+            .probes(|_, ran| if [2.0, 5.0].contains(&ran) || ran > 8.0 { no() } else { ProbeResult::Success }),
     );
     let shown = play.until(20.0).conditions("Ready");
     let seconds: Vec<&str> = shown.iter().filter_map(|line| line.split(' ').next()).collect();
@@ -56,7 +57,7 @@ fn k57_before_the_first_attempt_a_container_is_alive_not_ready_and_not_started()
 fn k58_other_probes_wait_for_startup() {
     let play = pod("startupProbe: {periodSeconds: 2, failureThreshold: 9}, livenessProbe: {periodSeconds: 1}, \
                     readinessProbe: {periodSeconds: 3}");
-    let slow = |kind, ran| if kind == ProbeKind::Startup && ran < 5.0 { no() } else { Probed::Success };
+    let slow = |kind, ran| if kind == ProbeKind::Startup && ran < 5.0 { no() } else { ProbeResult::Success };
     let play = play.with("c", Script::stays().probes(slow)).until(20.0);
     assert_eq!(play.when("startup probe c"), [2.0, 4.0, 6.0], "and is not made again");
     assert!(play.when("liveness probe c")[0] >= 6.0);
@@ -78,10 +79,10 @@ fn k58_a_verdict_that_ends_a_container_holds_until_its_next_attempt() {
 fn k59_an_attempt_that_cannot_be_made_says_nothing() {
     let play = pod("livenessProbe: {periodSeconds: 1, failureThreshold: 2}, readinessProbe: {periodSeconds: 1}");
     let errs = Script::stays().probes(|kind, ran| match (kind, ran as u64) {
-        (ProbeKind::Readiness, 0..5) => Probed::Success,
+        (ProbeKind::Readiness, 0..5) => ProbeResult::Success,
         // Two failures in a row, with errors between.
         (ProbeKind::Liveness, 10 | 12) => no(),
-        _ => Probed::Error("broken".into()),
+        _ => ProbeResult::Error("broken".into()),
     });
     let play = play.with("c", errs).until(11.5);
     assert_eq!((play.condition("Ready"), play.container("c").restart_count), ("True".into(), 0));
@@ -101,7 +102,7 @@ fn k62_failures_are_told_of_and_warnings_apart() {
         assert_eq!(play.told("Unhealthy"), [format!("1.0 Warning x1 {word} probe failed: no")]);
     }
     let play = pod("livenessProbe: {periodSeconds: 1}");
-    let play = play.with("c", Script::stays().probes(|_, _| Probed::Warning("redirected".into()))).until(1.0);
+    let play = play.with("c", Script::stays().probes(|_, _| ProbeResult::Warning("redirected".into()))).until(1.0);
     assert_eq!(play.told("ProbeWarning"), ["1.0 Warning x1 Liveness probe warning: redirected"]);
     assert_eq!(play.condition("Ready"), "True");
 }
@@ -138,7 +139,7 @@ fn k63_where_nothing_is_restarted_no_event_promises_it_and_the_last_container_en
 #[test]
 fn k64_deletion_ends_liveness_and_startup_probes_and_not_readiness() {
     let play = pod("livenessProbe: {periodSeconds: 1}, readinessProbe: {periodSeconds: 1, failureThreshold: 1}");
-    let falls = Script::stays().deaf().probes(|_, ran| if ran < 5.5 { Probed::Success } else { no() });
+    let falls = Script::stays().deaf().probes(|_, ran| if ran < 5.5 { ProbeResult::Success } else { no() });
     let play = play.with("c", falls).at(5.2, Act::Delete(5)).until(60.0);
     assert_eq!(play.when("liveness probe c"), [1.0, 2.0, 3.0, 4.0, 5.0]);
     assert_eq!(play.when("readiness probe c").last(), Some(&10.0));

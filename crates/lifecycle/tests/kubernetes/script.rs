@@ -1,6 +1,6 @@
 //! How containers behave in a play.
 
-use wasmpod_lifecycle::{ProbeKind, Probed, Trouble};
+use wasmpod_lifecycle::{ProbeKind, ProbeResult, WaitingReason};
 
 /// How a container behaves; by default it starts at once, runs on, and ends with 0 when it is asked to.
 #[derive(Clone)]
@@ -8,7 +8,7 @@ pub struct Script {
     /// Seconds that a start takes.
     pub start: f64,
     /// So the first starts fail.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<WaitingReason>,
     /// Whether a start never comes to an end.
     pub hangs: bool,
     /// How attempts end by themselves, one after the other; the last is repeated.
@@ -18,7 +18,7 @@ pub struct Script {
     pub post_start: Hook,
     pub pre_stop: Hook,
     /// What a probe answers so many seconds after the attempt began.
-    pub probes: fn(ProbeKind, f64) -> Probed,
+    pub probes: fn(ProbeKind, f64) -> ProbeResult,
 }
 
 /// How an attempt ends by itself.
@@ -48,7 +48,7 @@ impl Default for Script {
             asked: Some((0.0, 0)),
             post_start: Hook::default(),
             pre_stop: Hook::default(),
-            probes: |_, _| Probed::Success,
+            probes: |_, _| ProbeResult::Success,
         }
     }
 }
@@ -86,7 +86,7 @@ impl Script {
 
     /// Its first `times` starts fail.
     pub fn fails_to_start(self, times: usize, reason: &str, message: &str) -> Script {
-        let trouble = Trouble { reason: reason.into(), message: message.into() };
+        let trouble = WaitingReason { reason: reason.into(), message: message.into() };
         Script { troubles: vec![trouble; times], ..self }
     }
 
@@ -113,12 +113,12 @@ impl Script {
         Script { pre_stop: Hook { takes, fails }, ..self }
     }
 
-    pub fn probes(self, probes: fn(ProbeKind, f64) -> Probed) -> Script {
+    pub fn probes(self, probes: fn(ProbeKind, f64) -> ProbeResult) -> Script {
         Script { probes, ..self }
     }
 }
 
 /// A probe that fails, with `no` to say.
-pub fn no() -> Probed {
-    Probed::Failure("no".into())
+pub fn no() -> ProbeResult {
+    ProbeResult::Failure("no".into())
 }

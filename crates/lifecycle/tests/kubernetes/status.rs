@@ -63,7 +63,7 @@ fn k11_apps_are_listed_by_name_and_init_containers_as_the_spec_has_them() {
 fn k12_started_is_what_runs_and_has_passed_its_startup_probe_and_an_init_container_is_ready_when_it_succeeded() {
     let spec = "initContainers: [{name: i}], containers: [{name: c, startupProbe: {periodSeconds: 1, \
                 failureThreshold: 99}}, {name: d}]";
-    let slow = Script::stays().probes(|_, ran| if ran < 4.0 { no() } else { wasmpod_lifecycle::Probed::Success });
+    let slow = Script::stays().probes(|_, ran| if ran < 4.0 { no() } else { wasmpod_lifecycle::ProbeResult::Success });
     let play = Play::new(spec).with("i", Script::ends(2.0, 0)).with("c", slow);
     let told = |play: &Play, name: &str| (play.container(name).started, play.container(name).ready);
     let play = play.until(1.0);

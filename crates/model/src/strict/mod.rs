@@ -19,14 +19,14 @@ use serde::{Deserialize, forward_to_deserialize_any};
 
 use self::access::{Entries, Items};
 use self::notes::{Notes, Path};
-use super::issue::{Found, Issue, Position, Rule};
+use super::issue::{Diagnostics, Issue, Position, Rule};
 use super::quantity;
 use super::tree::{Key, Node, Value};
 
 /// Reads `node` as a `T`, whose documentation is that of `kind`. There is no object where anything
 /// keeps it from being one.
-pub fn read<'de, T: Deserialize<'de>>(node: &'de Node<'de>, kind: &'static str) -> (Option<T>, Found) {
-    read_unless(Found::has_errors, node, kind, Numbers::Valued)
+pub fn read<'de, T: Deserialize<'de>>(node: &'de Node<'de>, kind: &'static str) -> (Option<T>, Diagnostics) {
+    read_unless(Diagnostics::has_errors, node, kind, Numbers::Valued)
 }
 
 /// What integers may be written as.
@@ -43,16 +43,16 @@ pub fn read_loosely<'de, T: Deserialize<'de>>(
     node: &'de Node<'de>,
     kind: &'static str,
     numbers: Numbers,
-) -> (Option<T>, Found) {
-    read_unless(Found::is_unusable, node, kind, numbers)
+) -> (Option<T>, Diagnostics) {
+    read_unless(Diagnostics::is_unusable, node, kind, numbers)
 }
 
 fn read_unless<'de, T: Deserialize<'de>>(
-    hinders: fn(&Found) -> bool,
+    hinders: fn(&Diagnostics) -> bool,
     node: &'de Node<'de>,
     kind: &'static str,
     numbers: Numbers,
-) -> (Option<T>, Found) {
+) -> (Option<T>, Diagnostics) {
     // A type's own error (a malformed time, say) ends its reading. It is told, and then the document is
     // read again as if nothing stood there, so that the rest is told, too.
     let (mut broken, mut told) = (HashSet::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::misplaced;
-use crate::issue::{Found, Issue, Position, Rule};
+use crate::issue::{Diagnostics, Issue, Position, Rule};
 use crate::tree::{Key, Node, Value};
 
 /// The way from the root to a node; rendered only when there is something to say.
@@ -59,7 +59,7 @@ pub struct Notes<'n> {
     root: &'n Node<'n>,
     kind: &'static str,
     broken: &'n HashSet<Position>,
-    found: RefCell<Found>,
+    found: RefCell<Diagnostics>,
 }
 
 /// So many unknown fields of an object are told where they may belong.
@@ -71,11 +71,11 @@ impl<'n> Notes<'n> {
         Notes { root, kind, broken, found: RefCell::default() }
     }
 
-    pub fn into_found(self) -> Found {
+    pub fn into_found(self) -> Diagnostics {
         self.found.into_inner()
     }
 
-    pub fn hinder(&self, hinders: fn(&Found) -> bool) -> bool {
+    pub fn hinder(&self, hinders: fn(&Diagnostics) -> bool) -> bool {
         hinders(&self.found.borrow())
     }
 

@@ -17,7 +17,7 @@ use crate::model::{outcome, pods};
 pub const GRACE: Duration = Duration::from_secs(1);
 
 /// A pod as the manifests say it, and where it was stored.
-pub struct Wanted {
+pub struct DesiredPod {
     pod: Pod,
     key: Key,
     /// Attempts that were asked to make way, by their container IDs.
@@ -27,7 +27,7 @@ pub struct Wanted {
 /// The pods of a run.
 #[derive(Default)]
 pub struct Pods {
-    wanted: Vec<Wanted>,
+    wanted: Vec<DesiredPod>,
     /// Pods that begin when the one before them has gone.
     next: Vec<(Key, Pod)>,
 }
@@ -54,7 +54,7 @@ impl Run {
     pub async fn create(&mut self, pod: Pod) -> Result<(), Status> {
         let object = self.control.create(Body::Pod(Box::new(pod.clone()))).await?;
         let (key, outdated) = (object.key.clone(), BTreeSet::new());
-        self.pods.wanted.push(Wanted { pod, key, outdated });
+        self.pods.wanted.push(DesiredPod { pod, key, outdated });
         Ok(())
     }
 
@@ -86,10 +86,11 @@ impl Run {
         let over = self.follower.pod(key).filter(|seen| pods::is_terminal(&seen.pod) && !seen.gone);
         let Some(seen) = over else { return Ok(()) };
         let last: Vec<String> = outcome::statuses(&seen.pod).filter_map(|status| status.container_id.clone()).collect();
-        let is_outdated = |wanted: &Wanted| wanted.key == *key && last.iter().any(|id| wanted.outdated.contains(id));
+        let is_outdated =
+            |wanted: &DesiredPod| wanted.key == *key && last.iter().any(|id| wanted.outdated.contains(id));
         match self.pods.wanted.iter().position(is_outdated) {
             Some(at) => {
-                let Wanted { pod, key, .. } = self.pods.wanted.remove(at);
+                let DesiredPod { pod, key, .. } = self.pods.wanted.remove(at);
                 self.replace(key, Some(pod)).await
             }
             None => Ok(()),
@@ -130,7 +131,7 @@ impl Run {
         // From the end, so that the places before stay the same.
         for (at, note) in over.into_iter().rev() {
             self.show.note(&note);
-            let Wanted { pod, key, .. } = self.pods.wanted.remove(at);
+            let DesiredPod { pod, key, .. } = self.pods.wanted.remove(at);
             self.replace(key, Some(pod)).await?;
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 /// What becomes of a field that is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum FieldSupport {
     /// It works as in Kubernetes.
     Enforced,
     /// The pod runs, and the field has no effect and never will: it has no meaning here.
@@ -21,9 +21,9 @@ pub enum State {
 
 /// Fields with one fate.
 #[derive(Debug, Clone, Copy)]
-pub struct Row {
+pub struct FieldRow {
     /// Their fate.
-    pub state: State,
+    pub state: FieldSupport,
     /// Their paths.
     pub fields: &'static [&'static str],
 }
@@ -37,18 +37,18 @@ const NO_DEVICES: &str = "guests have no devices";
 const NO_TOKENS: &str = "pods get no tokens yet";
 const NO_PRIORITY: &str = "no pod makes room for another yet";
 
-const fn row(state: State, fields: &'static [&'static str]) -> Row {
-    Row { state, fields }
+const fn row(state: FieldSupport, fields: &'static [&'static str]) -> FieldRow {
+    FieldRow { state, fields }
 }
 
 /// The table. Of the rows that fit a field, the first counts.
-pub const PODS: &[Row] = &[
+pub const PODS: &[FieldRow] = &[
     row(
-        State::NotEnforced("every container is sent SIGTERM, as where Kubernetes' feature is off"),
+        FieldSupport::NotEnforced("every container is sent SIGTERM, as where Kubernetes' feature is off"),
         &["container.lifecycle.stopSignal"],
     ),
     row(
-        State::Enforced,
+        FieldSupport::Enforced,
         &[
             "apiVersion",
             "kind",
@@ -70,7 +70,7 @@ pub const PODS: &[Row] = &[
         ],
     ),
     row(
-        State::Enforced,
+        FieldSupport::Enforced,
         &[
             "container.name",
             "container.image",
@@ -126,7 +126,7 @@ pub const PODS: &[Row] = &[
     ),
     // What Kubernetes fills in, and what asks for nothing.
     row(
-        State::Enforced,
+        FieldSupport::Enforced,
         &[
             "spec.dnsPolicy=ClusterFirst",
             "spec.os",
@@ -144,18 +144,20 @@ pub const PODS: &[Row] = &[
             "container.volumeMounts[].mountPropagation=None",
         ],
     ),
-    row(State::Refused("a pod's network is in memory and never the host's"), &["spec.hostNetwork"]),
-    row(State::Refused("guests see no host processes"), &["spec.hostPID"]),
-    row(State::Refused("guests have no shared memory"), &["spec.hostIPC"]),
-    row(State::Refused("guests have no privileges to be given"), &["container.securityContext.privileged"]),
-    row(State::Refused("wasmpod's node runs WebAssembly and is no Windows"), &["spec.os.name"]),
+    row(FieldSupport::Refused("a pod's network is in memory and never the host's"), &["spec.hostNetwork"]),
+    row(FieldSupport::Refused("guests see no host processes"), &["spec.hostPID"]),
+    row(FieldSupport::Refused("guests have no shared memory"), &["spec.hostIPC"]),
+    row(FieldSupport::Refused("guests have no privileges to be given"), &["container.securityContext.privileged"]),
+    row(FieldSupport::Refused("wasmpod's node runs WebAssembly and is no Windows"), &["spec.os.name"]),
     row(
-        State::Refused(NO_DEVICES),
+        FieldSupport::Refused(NO_DEVICES),
         &["spec.resourceClaims[].**", "spec.resources.claims[].**", "container.resources.claims[].**"],
     ),
-    row(State::Refused(NO_LINUX), &["container.volumeDevices[].**"]),
+    row(FieldSupport::Refused(NO_LINUX), &["container.volumeDevices[].**"]),
     row(
-        State::Refused("wasmpod mounts no disks and no network file systems: mount it on the host and use hostPath"),
+        FieldSupport::Refused(
+            "wasmpod mounts no disks and no network file systems: mount it on the host and use hostPath",
+        ),
         &[
             "spec.volumes[].awsElasticBlockStore.**",
             "spec.volumes[].azureDisk.**",
@@ -180,7 +182,7 @@ pub const PODS: &[Row] = &[
         ],
     ),
     row(
-        State::NotYet("volumes are emptyDir, hostPath, configMap or secret so far"),
+        FieldSupport::NotYet("volumes are emptyDir, hostPath, configMap or secret so far"),
         &[
             "spec.volumes[].csi.**",
             "spec.volumes[].downwardAPI.**",
@@ -191,7 +193,7 @@ pub const PODS: &[Row] = &[
         ],
     ),
     row(
-        State::NotYet(NOT_YET),
+        FieldSupport::NotYet(NOT_YET),
         &[
             "spec.schedulingGates[].**",
             "container.env[].valueFrom.fileKeyRef.**",
@@ -200,7 +202,7 @@ pub const PODS: &[Row] = &[
         ],
     ),
     row(
-        State::NotEnforced(NOT_ENFORCED),
+        FieldSupport::NotEnforced(NOT_ENFORCED),
         &[
             "container.ports[].hostIP",
             "container.ports[].hostPort",
@@ -211,25 +213,25 @@ pub const PODS: &[Row] = &[
             "container.tty",
         ],
     ),
-    row(State::NotEnforced("emptyDir volumes lie on disk so far"), &["spec.volumes[].emptyDir.medium"]),
+    row(FieldSupport::NotEnforced("emptyDir volumes lie on disk so far"), &["spec.volumes[].emptyDir.medium"]),
     row(
-        State::NotEnforced(NO_NAMES),
+        FieldSupport::NotEnforced(NO_NAMES),
         &["spec.dnsConfig.**", "spec.dnsPolicy", "spec.hostnameOverride", "spec.setHostnameAsFQDN", "spec.subdomain"],
     ),
     row(
-        State::NotEnforced(NO_TOKENS),
+        FieldSupport::NotEnforced(NO_TOKENS),
         &["spec.automountServiceAccountToken", "spec.serviceAccount", "spec.serviceAccountName"],
     ),
-    row(State::NotEnforced(NO_PRIORITY), &["spec.preemptionPolicy", "spec.priority", "spec.priorityClassName"]),
-    row(State::NotEnforced("wasmpod pulls no images yet"), &["spec.imagePullSecrets[].**"]),
+    row(FieldSupport::NotEnforced(NO_PRIORITY), &["spec.preemptionPolicy", "spec.priority", "spec.priorityClassName"]),
+    row(FieldSupport::NotEnforced("wasmpod pulls no images yet"), &["spec.imagePullSecrets[].**"]),
     row(
-        State::Inert(ONE_NODE),
+        FieldSupport::Inert(ONE_NODE),
         &["spec.affinity.**", "spec.nodeSelector", "spec.schedulingGroup.**", "spec.topologySpreadConstraints[].**"],
     ),
-    row(State::Inert("there is one scheduler"), &["spec.schedulerName"]),
-    row(State::Inert("wasmpod has one runtime"), &["spec.overhead", "spec.runtimeClassName"]),
+    row(FieldSupport::Inert("there is one scheduler"), &["spec.schedulerName"]),
+    row(FieldSupport::Inert("wasmpod has one runtime"), &["spec.overhead", "spec.runtimeClassName"]),
     row(
-        State::Inert(NO_LINUX),
+        FieldSupport::Inert(NO_LINUX),
         &[
             "spec.hostUsers",
             "spec.securityContext.**",

@@ -8,7 +8,7 @@ use std::sync::Once;
 use super::StartError;
 
 /// A node's folder.
-pub(super) enum Folder {
+pub(super) enum LogDirectory {
     /// Somebody else's; it stays.
     Kept(PathBuf),
     /// Made for the node, and removed with it.
@@ -18,31 +18,31 @@ pub(super) enum Folder {
 /// Process and node follow.
 const PREFIX: &str = "wasmpod-run-";
 
-impl Folder {
+impl LogDirectory {
     /// Makes a folder that nobody else can read.
-    pub(super) fn temporary() -> Result<Folder, StartError> {
+    pub(super) fn temporary() -> Result<LogDirectory, StartError> {
         static SWEPT: Once = Once::new();
         let base = std::env::temp_dir();
         SWEPT.call_once(|| remove_abandoned(&base));
         let id = uuid::Uuid::new_v4().simple().to_string();
         let path = base.join(format!("{PREFIX}{}-{}", std::process::id(), id.get(..8).unwrap_or_default()));
         match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => Ok(Folder::Temporary(path)),
+            Ok(()) => Ok(LogDirectory::Temporary(path)),
             Err(source) => Err(StartError::Folder { path: base, source }),
         }
     }
 
     pub(super) fn path(&self) -> &Path {
         match self {
-            Folder::Kept(path) | Folder::Temporary(path) => path,
+            LogDirectory::Kept(path) | LogDirectory::Temporary(path) => path,
         }
     }
 
     /// Removes what was made for the node.
     pub(super) fn remove(&self) {
         match self {
-            Folder::Kept(_) => {}
-            Folder::Temporary(path) => remove(path),
+            LogDirectory::Kept(_) => {}
+            LogDirectory::Temporary(path) => remove(path),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::model::schema;
 
 fn judged(spec: &str) -> Vec<String> {
     let pod: Pod = serde_yaml::from_str(&format!("{{metadata: {{name: p}}, spec: {spec}}}")).expect("a pod");
-    judge(&pod).into_iter().map(|finding| format!("{} {}", finding.field, finding.state)).collect()
+    check(&pod).into_iter().map(|finding| format!("{} {}", finding.field, finding.state)).collect()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn what_is_not_enforced_is_found_where_it_stands() {
 }
 
 /// What is wrong between the table and the API: fields without a row, rows without a field.
-fn gaps(rows: &[Row]) -> (Vec<String>, Vec<String>) {
+fn gaps(rows: &[FieldRow]) -> (Vec<String>, Vec<String>) {
     let tree = Tree::new(rows);
     let paths = schema::paths(schema::of("Pod").expect("Pod"));
     let missing = paths.iter().filter(|path| tree.find(path).is_none()).cloned().collect();
@@ -89,11 +89,12 @@ fn a_row_that_is_missing_or_stray_is_noticed() {
     for (i, row) in PODS.iter().enumerate() {
         // Rows of values and exceptions from a wider row leave no gap behind.
         let alone = row.fields.iter().any(|field| !field.contains('=') && !field.contains("securityContext."));
-        let rest: Vec<Row> = PODS.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, row)| *row).collect();
+        let rest: Vec<FieldRow> =
+            PODS.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, row)| *row).collect();
         assert_eq!(gaps(&rest).0.is_empty(), !alone, "{row:?}");
     }
-    let stray = Row { state: State::Enforced, fields: &["spec.hostNetwerk"] };
-    let rows: Vec<Row> = PODS.iter().copied().chain([stray]).collect();
+    let stray = FieldRow { state: FieldSupport::Enforced, fields: &["spec.hostNetwerk"] };
+    let rows: Vec<FieldRow> = PODS.iter().copied().chain([stray]).collect();
     assert_eq!(gaps(&rows), (vec![], vec!["spec.hostNetwerk".to_string()]));
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{Row, State};
+use super::table::{FieldRow, FieldSupport};
 
 const WORKS: &str = "Works";
 const NOT_ENFORCED: &str = "Not yet: the pod runs, with a warning";
@@ -10,24 +10,24 @@ const NOT_YET: &str = "Not yet: the pod is refused";
 const INERT: &str = "Means nothing here: the pod runs, with a warning";
 const REFUSED: &str = "Refused for good";
 
-fn section(state: State) -> &'static str {
+fn section(state: FieldSupport) -> &'static str {
     match state {
-        State::Enforced => WORKS,
-        State::NotEnforced(_) => NOT_ENFORCED,
-        State::NotYet(_) => NOT_YET,
-        State::Inert(_) => INERT,
-        State::Refused(_) => REFUSED,
+        FieldSupport::Enforced => WORKS,
+        FieldSupport::NotEnforced(_) => NOT_ENFORCED,
+        FieldSupport::NotYet(_) => NOT_YET,
+        FieldSupport::Inert(_) => INERT,
+        FieldSupport::Refused(_) => REFUSED,
     }
 }
 
 /// The list in Markdown: what works, and what does not with its reason.
-pub fn markdown(rows: &[Row]) -> String {
+pub fn markdown(rows: &[FieldRow]) -> String {
     let mut text = String::new();
     for title in [WORKS, NOT_ENFORCED, NOT_YET, INERT, REFUSED] {
         // Writing to a String does not fail.
         let _ = writeln!(text, "**{title}**\n");
         for row in rows.iter().filter(|row| section(row.state) == title) {
-            let fields = row.fields.iter().filter(|field| row.state != State::Enforced || tells(rows, field));
+            let fields = row.fields.iter().filter(|field| row.state != FieldSupport::Enforced || tells(rows, field));
             let fields: Vec<String> = fields.map(|field| format!("`{}`", shown(field))).collect();
             if fields.is_empty() {
                 continue;
@@ -43,7 +43,7 @@ pub fn markdown(rows: &[Row]) -> String {
 
 /// Whether it helps to know that the field works: what has fields of its own in the table does not tell,
 /// nor does what Kubernetes fills in.
-fn tells(rows: &[Row], field: &str) -> bool {
+fn tells(rows: &[FieldRow], field: &str) -> bool {
     let object = format!("{}.", field.trim_end_matches("[]"));
     let list = format!("{}[].", field.trim_end_matches("[]"));
     let within = |other: &&str| other.starts_with(&object) || other.starts_with(&list);

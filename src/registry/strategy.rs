@@ -9,35 +9,35 @@ use super::change::{self, Decision, Stored};
 use super::fields::Faults;
 use super::{Registry, config_map, identity, metadata, patch, secret};
 use crate::control::{
-    Body, Cause, DeleteOptions, Deleted, Key, Object, Preconditions, Reason, Resource, Status, Update,
+    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update,
 };
 use crate::model::{formats, pods};
 
 /// What tells one of these kinds from the others.
-trait Plain: Stored {
+trait Strategy: Stored {
     /// The object, where `body` holds one of this kind.
     fn of(body: &Body) -> Option<&Self>;
 
     /// Fills in what Kubernetes fills in.
-    fn complete(&mut self) {}
+    fn prepare_for_create(&mut self) {}
 
     /// Takes over from `old` what no client has a say in, beside metadata.
-    fn inherit(&mut self, _old: &Self) {}
+    fn prepare_for_update(&mut self, _old: &Self) {}
 
     /// Why it can't be stored.
-    fn causes(&self) -> Vec<Cause> {
+    fn validate(&self) -> Vec<Cause> {
         Vec::new()
     }
 
     /// Why it can't take the place of `old`.
-    fn causes_of_update(&self, _old: &Self) -> Vec<Cause> {
+    fn validate_update(&self, _old: &Self) -> Vec<Cause> {
         Vec::new()
     }
 }
 
 macro_rules! plain {
     ($($kind:ident { $($rules:tt)* })*) => {
-        $(impl Plain for $kind {
+        $(impl Strategy for $kind {
             fn of(body: &Body) -> Option<&Self> {
                 match body { Body::$kind(object) => Some(object), _ => None }
             }
@@ -50,43 +50,43 @@ plain! {
     Event {}
     Node {}
     Namespace {
-        fn complete(&mut self) {
+        fn prepare_for_create(&mut self) {
             let name = self.metadata.name.clone().unwrap_or_default();
             self.metadata.labels.get_or_insert_default().insert(NAME_LABEL.into(), name);
             let active = NamespaceStatus { phase: Some("Active".into()), ..NamespaceStatus::default() };
             self.status.get_or_insert(active);
         }
-        fn inherit(&mut self, old: &Self) {
+        fn prepare_for_update(&mut self, old: &Self) {
             self.spec.clone_from(&old.spec);
             self.status.clone_from(&old.status);
         }
-        fn causes(&self) -> Vec<Cause> {
+        fn validate(&self) -> Vec<Cause> {
             let mut faults = Faults::default();
             metadata::check_outside_namespaces(&mut faults, &self.metadata, formats::dns_label);
             faults.into_causes()
         }
-        fn causes_of_update(&self, old: &Self) -> Vec<Cause> {
+        fn validate_update(&self, old: &Self) -> Vec<Cause> {
             let mut faults = Faults::default();
             metadata::check_update(&mut faults, &self.metadata, &old.metadata);
             faults.into_causes()
         }
     }
     ConfigMap {
-        fn causes(&self) -> Vec<Cause> {
+        fn validate(&self) -> Vec<Cause> {
             config_map::causes(self)
         }
-        fn causes_of_update(&self, old: &Self) -> Vec<Cause> {
+        fn validate_update(&self, old: &Self) -> Vec<Cause> {
             config_map::causes_of_update(old, self)
         }
     }
     Secret {
-        fn complete(&mut self) {
+        fn prepare_for_create(&mut self) {
             secret::apply_defaults(self);
         }
-        fn causes(&self) -> Vec<Cause> {
+        fn validate(&self) -> Vec<Cause> {
             secret::causes(self)
         }
-        fn causes_of_update(&self, old: &Self) -> Vec<Cause> {
+        fn validate_update(&self, old: &Self) -> Vec<Cause> {
             secret::causes_of_update(old, self)
         }
     }
@@ -125,7 +125,7 @@ pub(super) fn update(
 }
 
 /// Removes an object, or marks it where finalizers hold it.
-pub(super) fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
+pub(super) fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
     match key.resource {
         Resource::EVENTS => delete_one::<Event>(registry, key, options),
         Resource::NODES => delete_one::<Node>(registry, key, options),
@@ -136,19 +136,19 @@ pub(super) fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) ->
     }
 }
 
-fn create_one<O: Plain>(registry: &Registry, resource: Resource, mut object: O) -> Result<Arc<Object>, Status> {
+fn create_one<O: Strategy>(registry: &Registry, resource: Resource, mut object: O) -> Result<Arc<Object>, Status> {
     let meta = object.metadata_mut();
     identity::assign(meta, registry.clock.now().wall);
     if !resource.is_namespaced() {
         meta.namespace = None;
     }
     meta.generation = None;
-    object.complete();
-    refuse(&object, resource.kind, object.causes())?;
+    object.prepare_for_create();
+    refuse(&object, resource.kind, object.validate())?;
     registry.store_new(resource, object)
 }
 
-fn update_one<O: Plain>(
+fn update_one<O: Strategy>(
     registry: &Registry,
     key: &Key,
     update: &Update,
@@ -169,9 +169,9 @@ fn update_one<O: Plain>(
         change::check_stated_revision(key, current.metadata(), new.metadata())?;
         identity::check_same(current.metadata(), new.metadata_mut())?;
         identity::keep(current.metadata(), new.metadata_mut());
-        new.inherit(current);
-        new.complete();
-        refuse(&new, key.resource.kind, new.causes_of_update(current))?;
+        new.prepare_for_update(current);
+        new.prepare_for_create();
+        refuse(&new, key.resource.kind, new.validate_update(current))?;
         Ok(if new == *current {
             Decision::Keep(())
         } else if new.metadata().deletion_timestamp.is_some() && !is_held(new.metadata()) {
@@ -183,7 +183,7 @@ fn update_one<O: Plain>(
     Ok(changed.1)
 }
 
-fn delete_one<O: Plain>(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<Deleted, Status> {
+fn delete_one<O: Strategy>(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
     let now = registry.clock.now().wall;
     let (gone, object) = registry.change(key, &Preconditions::default(), |current: &O| {
         change::check_deletion(&options.preconditions, key, current.metadata())?;
@@ -199,14 +199,14 @@ fn delete_one<O: Plain>(registry: &Registry, key: &Key, options: &DeleteOptions)
         meta.deletion_grace_period_seconds = Some(0);
         Ok(Decision::Put(Box::new(last), false))
     })?;
-    Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) })
+    Ok(if gone { DeleteResult::Removed(object) } else { DeleteResult::Marked(object) })
 }
 
 fn is_held(meta: &ObjectMeta) -> bool {
     meta.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
 }
 
-fn refuse<O: Plain>(object: &O, kind: &str, causes: Vec<Cause>) -> Result<(), Status> {
+fn refuse<O: Strategy>(object: &O, kind: &str, causes: Vec<Cause>) -> Result<(), Status> {
     let name = object.metadata().name.as_deref().unwrap_or_default();
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, causes)) }
 }
@@ -231,7 +231,7 @@ mod tests {
         let registry = registry();
         registry.create(map("{metadata: {name: m}, data: {a: x}, immutable: true}")).await.expect("made");
         let key = Key::of(Resource::CONFIG_MAPS, "default", "m");
-        let replace = |yaml: &str| Update::Replace { body: map(yaml), subresource: Subresource::Whole };
+        let replace = |yaml: &str| Update::Replace { body: map(yaml), subresource: Subresource::None };
         let same = replace("{metadata: {name: m}, data: {a: x}, immutable: true}");
         let revision = registry.update(&key, same, Preconditions::default()).await.expect("nothing new").revision;
         assert_eq!(revision, registry.store.revision(), "nothing was stored");
@@ -240,13 +240,13 @@ mod tests {
         assert_eq!(refused.reason, Reason::Invalid, "{refused}");
         let body = br#"{"metadata": {"labels": {"a": "b"}, "finalizers": ["x.y/z"]}}"#.to_vec();
         let patch = Patch { kind: PatchKind::StrategicMerge, body, field_validation: FieldValidation::Strict };
-        let patch = Update::Patch { patch, subresource: Subresource::Whole };
+        let patch = Update::Patch { patch, subresource: Subresource::None };
         registry.update(&key, patch, Preconditions::default()).await.expect("a label");
         let held = registry.delete(&key, DeleteOptions::default()).await.expect("marked");
-        assert!(matches!(held, Deleted::Marked(_)), "its finalizer holds it");
+        assert!(matches!(held, DeleteResult::Marked(_)), "its finalizer holds it");
         let body = br#"[{"op": "remove", "path": "/metadata/finalizers"}]"#.to_vec();
         let patch = Patch { kind: PatchKind::Json, body, field_validation: FieldValidation::Strict };
-        let patch = Update::Patch { patch, subresource: Subresource::Whole };
+        let patch = Update::Patch { patch, subresource: Subresource::None };
         registry.update(&key, patch, Preconditions::default()).await.expect("the last finalizer");
         assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
     }
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(taken.reason, Reason::AlreadyExists);
         let key = Key::of(Resource::CONFIG_MAPS, "default", "m");
         let deleted = tried.delete(&key, DeleteOptions::default()).await.expect("it could be");
-        assert!(matches!(deleted, Deleted::Gone(_)));
+        assert!(matches!(deleted, DeleteResult::Removed(_)));
         assert_eq!(registry.store.revision(), before);
         registry.get(&key).await.expect("it is still there");
     }

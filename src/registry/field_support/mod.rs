@@ -16,39 +16,42 @@ use serde_json::Value;
 use self::tree::Tree;
 
 pub use list::markdown;
-pub use table::{PODS, Row, State};
+pub use table::{FieldRow, FieldSupport, PODS};
 
 /// A field that is set and not enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct UnsupportedField {
     /// Its path in the manifest: `spec.containers[0].tty`.
     pub field: String,
     /// What becomes of it.
-    pub state: State,
+    pub state: FieldSupport,
 }
 
-impl State {
+impl FieldSupport {
     /// Why the field is not enforced, as a clause: `guests see no host processes`. Empty where it is.
     pub fn why(self) -> &'static str {
         match self {
-            State::Enforced => "",
-            State::Inert(why) | State::NotEnforced(why) | State::NotYet(why) | State::Refused(why) => why,
+            FieldSupport::Enforced => "",
+            FieldSupport::Inert(why)
+            | FieldSupport::NotEnforced(why)
+            | FieldSupport::NotYet(why)
+            | FieldSupport::Refused(why) => why,
         }
     }
 
     /// Whether a pod that sets the field is refused.
     pub fn refuses(self) -> bool {
-        matches!(self, State::NotYet(_) | State::Refused(_))
+        matches!(self, FieldSupport::NotYet(_) | FieldSupport::Refused(_))
     }
 }
 
-impl std::fmt::Display for State {
+impl std::fmt::Display for FieldSupport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            State::Enforced => f.write_str("works as in Kubernetes"),
-            State::Inert(why) | State::NotEnforced(why) => write!(f, "has no effect: {why}"),
-            State::NotYet(why) => write!(f, "can't be used yet: {why}"),
-            State::Refused(why) => write!(f, "can't be used: {why}"),
+            FieldSupport::Enforced => f.write_str("works as in Kubernetes"),
+            FieldSupport::Inert(why) | FieldSupport::NotEnforced(why) => write!(f, "has no effect: {why}"),
+            FieldSupport::NotYet(why) => write!(f, "can't be used yet: {why}"),
+            FieldSupport::Refused(why) => write!(f, "can't be used: {why}"),
         }
     }
 }
@@ -56,7 +59,7 @@ impl std::fmt::Display for State {
 static TREE: LazyLock<Tree> = LazyLock::new(|| Tree::new(PODS));
 
 /// Every field of `pod` that is set and not enforced, in the order of the API's fields.
-pub fn judge(pod: &Pod) -> Vec<Finding> {
+pub fn check(pod: &Pod) -> Vec<UnsupportedField> {
     let mut found = Vec::new();
     // A Pod of ours always has a JSON form; one that had none would set no field either.
     let value = serde_json::to_value(pod).unwrap_or_default();
@@ -65,7 +68,7 @@ pub fn judge(pod: &Pod) -> Vec<Finding> {
 }
 
 /// What becomes of `field` of a Pod (`spec.containers[].tty`), whatever its value.
-pub fn of(field: &str) -> Option<State> {
+pub fn of(field: &str) -> Option<FieldSupport> {
     TREE.find(field)
 }
 

@@ -22,7 +22,7 @@ use crate::control::{Reason, Status};
 const MAX_URL: usize = 32 * 1024;
 
 /// What the gate goes by.
-pub struct Gate {
+pub struct Authorizer {
     /// Knows the token.
     pub credentials: Arc<Credentials>,
     /// Host names beside `localhost` that mean this server.
@@ -36,14 +36,14 @@ fn is_health(path: &str) -> bool {
 }
 
 /// Lets `request` through, or answers in its place.
-pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub async fn check(State(gate): State<Arc<Authorizer>>, request: Request, next: Next) -> Response {
     match gate.judge(&request) {
         Ok(()) => next.run(request).await,
         Err(status) => answer::refusal(&status),
     }
 }
 
-impl Gate {
+impl Authorizer {
     fn judge(&self, request: &Request) -> Result<(), Status> {
         let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if length > MAX_URL {
@@ -116,7 +116,7 @@ mod tests {
             let token = if token == "right" { credentials.token() } else { token };
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let gate = Gate { credentials: credentials.clone(), names: vec!["node.example".into()] };
+        let gate = Authorizer { credentials: credentials.clone(), names: vec!["node.example".into()] };
         let request = request.body(axum::body::Body::empty()).expect("a request");
         gate.judge(&request).map_or_else(|status| status.reason.code(), |()| 200)
     }

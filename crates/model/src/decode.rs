@@ -9,7 +9,7 @@ use super::yaml;
 
 /// In what a client has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notation {
+pub enum TextFormat {
     /// JSON
     Json,
     /// YAML
@@ -18,17 +18,17 @@ pub enum Notation {
 
 /// An object that was read.
 #[derive(Debug)]
-pub struct Sent<T> {
+pub struct Decoded<T> {
     /// The object.
     pub object: T,
     /// Fields that its type does not know, or that stand twice, as Kubernetes tells of them:
     /// `unknown field "spec.x"`.
-    pub passed_over: Vec<String>,
+    pub ignored_fields: Vec<String>,
 }
 
 /// Why no object was read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum DecodeError {
     /// The text is no object; in words.
     NoObject(String),
     /// It is an object of another kind.
@@ -44,20 +44,20 @@ pub enum Unreadable {
 
 /// Reads `text` as a `T`, an object of `kind` in `version` whether it says so or not. Texts come from machines and
 /// people alike: JSON must be JSON, YAML is read as manifests are.
-pub fn read_sent<T: DeserializeOwned>(
+pub fn decode_object<T: DeserializeOwned>(
     version: &str,
     kind: &'static str,
-    notation: Notation,
+    notation: TextFormat,
     text: &str,
-) -> Result<Sent<T>, Unreadable> {
+) -> Result<Decoded<T>, DecodeError> {
     let json;
     let numbers = match notation {
-        Notation::Yaml => Numbers::Valued,
-        Notation::Json => Numbers::Written,
+        TextFormat::Yaml => Numbers::Valued,
+        TextFormat::Json => Numbers::Written,
     };
     let text = match notation {
-        Notation::Yaml => text,
-        Notation::Json => {
+        TextFormat::Yaml => text,
+        TextFormat::Json => {
             json = in_yamls_words(text)?;
             json.as_deref().unwrap_or(text)
         }
@@ -66,27 +66,27 @@ pub fn read_sent<T: DeserializeOwned>(
     yaml::read(text, 1, |document| documents.push(document.root));
     let mut documents = documents.into_iter();
     let root = match (documents.next(), documents.next()) {
-        (None, _) => return Err(Unreadable::NoObject("it is empty".into())),
-        (Some(Err(issue)), _) => return Err(Unreadable::NoObject(placed(&issue))),
-        (Some(Ok(_)), Some(_)) => return Err(Unreadable::NoObject("it holds more than one document".into())),
+        (None, _) => return Err(DecodeError::NoObject("it is empty".into())),
+        (Some(Err(issue)), _) => return Err(DecodeError::NoObject(placed(&issue))),
+        (Some(Ok(_)), Some(_)) => return Err(DecodeError::NoObject("it holds more than one document".into())),
         (Some(Ok(root)), None) => root,
     };
     check_header(&root, version, kind)?;
     let (object, found) = strict::read_loosely::<T>(&root, kind, numbers);
     let found = found.into_kept();
     match object {
-        Some(object) => Ok(Sent { object, passed_over: found.iter().filter_map(passed_over).collect() }),
-        None => Err(Unreadable::Wrong(found.iter().filter(is_wrong).map(placed).collect())),
+        Some(object) => Ok(Decoded { object, ignored_fields: found.iter().filter_map(passed_over).collect() }),
+        None => Err(DecodeError::Wrong(found.iter().filter(is_wrong).map(placed).collect())),
     }
 }
 
 /// JSON in words that a reader of YAML has, too; `None` where it is so already.
-fn in_yamls_words(text: &str) -> Result<Option<String>, Unreadable> {
+fn in_yamls_words(text: &str) -> Result<Option<String>, DecodeError> {
     let wrong = |error: serde_json::Error| {
         let (text, why) = (text.trim(), error.to_string());
         match text.is_empty() {
-            true => Unreadable::NoObject(NOTHING.into()),
-            false => Unreadable::NoObject(format!("couldn't get version/kind; json parse error: {why}")),
+            true => DecodeError::NoObject(NOTHING.into()),
+            false => DecodeError::NoObject(format!("couldn't get version/kind; json parse error: {why}")),
         }
     };
     // JSON writes what lies beyond sixteen bits as two halves, and may escape slashes; YAML does neither.
@@ -119,9 +119,9 @@ fn is_odd(c: char) -> bool {
 /// Kubernetes' own words for no text at all.
 const NOTHING: &str = "couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)";
 
-fn check_header(root: &Node<'_>, version: &str, kind: &str) -> Result<(), Unreadable> {
+fn check_header(root: &Node<'_>, version: &str, kind: &str) -> Result<(), DecodeError> {
     if !matches!(root.value, Value::Map(_)) {
-        return Err(Unreadable::NoObject("wanted an object (a mapping with apiVersion, kind and metadata)".into()));
+        return Err(DecodeError::NoObject("wanted an object (a mapping with apiVersion, kind and metadata)".into()));
     }
     let says = |name: &str, usual: &str| {
         let said = root.get(name).and_then(Node::as_str).filter(|said| !said.is_empty());
@@ -130,7 +130,7 @@ fn check_header(root: &Node<'_>, version: &str, kind: &str) -> Result<(), Unread
     let (says_version, says_kind) = (says("apiVersion", version), says("kind", kind));
     match says_version == version && says_kind == kind {
         true => Ok(()),
-        false => Err(Unreadable::Other { version: says_version, kind: says_kind }),
+        false => Err(DecodeError::Other { version: says_version, kind: says_kind }),
     }
 }
 
@@ -159,17 +159,17 @@ mod tests {
 
     use super::*;
 
-    fn read(notation: Notation, text: &str) -> Result<Sent<Pod>, Unreadable> {
-        read_sent("v1", "Pod", notation, text)
+    fn read(notation: TextFormat, text: &str) -> Result<Decoded<Pod>, DecodeError> {
+        decode_object("v1", "Pod", notation, text)
     }
 
     #[test]
     fn an_object_is_read_whatever_it_passes_over() {
         let yaml = "{metadata: {name: a, nmae: b}, spec: {containers: [{name: c, imag: x}], containers: []}}";
-        let sent = read(Notation::Yaml, yaml).expect("a pod");
+        let sent = read(TextFormat::Yaml, yaml).expect("a pod");
         assert_eq!(sent.object.metadata.name.as_deref(), Some("a"));
         assert_eq!(
-            sent.passed_over,
+            sent.ignored_fields,
             [
                 "unknown field \"metadata.nmae\"",
                 "duplicate field \"spec.containers\"",
@@ -177,42 +177,42 @@ mod tests {
             ]
         );
         assert!(sent.object.spec.is_some_and(|spec| spec.containers.is_empty()), "the last counts");
-        let same = read(Notation::Json, r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a\/\ud83d\ude00"}}"#);
+        let same = read(TextFormat::Json, r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a\/\ud83d\ude00"}}"#);
         assert_eq!(same.expect("a pod").object.metadata.name.as_deref(), Some("a/😀"));
     }
 
     #[test]
     fn what_is_no_such_object_is_refused_with_its_place() {
-        let no_object = |why: &str| Err(Unreadable::NoObject(why.into()));
-        let other = |version: &str, kind: &str| Err(Unreadable::Other { version: version.into(), kind: kind.into() });
+        let no_object = |why: &str| Err(DecodeError::NoObject(why.into()));
+        let other = |version: &str, kind: &str| Err(DecodeError::Other { version: version.into(), kind: kind.into() });
         for (notation, text, want) in [
-            (Notation::Json, "", no_object(NOTHING)),
-            (Notation::Yaml, "", no_object("it is empty")),
-            (Notation::Yaml, "{}\n---\n{}", no_object("it holds more than one document")),
-            (Notation::Json, "[]", no_object("wanted an object (a mapping with apiVersion, kind and metadata)")),
-            (Notation::Json, "kind: Pod", no_object("couldn't get version/kind; json parse error: expected value at line 1 column 1")),
-            (Notation::Yaml, "kind: Service", other("v1", "Service")),
-            (Notation::Json, r#"{"apiVersion": "v2"}"#, other("v2", "Pod")),
+            (TextFormat::Json, "", no_object(NOTHING)),
+            (TextFormat::Yaml, "", no_object("it is empty")),
+            (TextFormat::Yaml, "{}\n---\n{}", no_object("it holds more than one document")),
+            (TextFormat::Json, "[]", no_object("wanted an object (a mapping with apiVersion, kind and metadata)")),
+            (TextFormat::Json, "kind: Pod", no_object("couldn't get version/kind; json parse error: expected value at line 1 column 1")),
+            (TextFormat::Yaml, "kind: Service", other("v1", "Service")),
+            (TextFormat::Json, r#"{"apiVersion": "v2"}"#, other("v2", "Pod")),
             (
-                Notation::Yaml,
+                TextFormat::Yaml,
                 "spec:\n  hostNetwork: 'true'\n  nope: 1\n  activeDeadlineSeconds: x",
-                Err(Unreadable::Wrong(vec![
+                Err(DecodeError::Wrong(vec![
                     "spec.hostNetwork: wanted a boolean, found the string \"true\" (line 2, column 16); write it without quotes: true".into(),
                     "spec.activeDeadlineSeconds: wanted an integer, found the string \"x\" (line 4, column 26)".into(),
                 ])),
             ),
             (
-                Notation::Json,
+                TextFormat::Json,
                 r#"{"spec": {"terminationGracePeriodSeconds": 30.0}}"#,
-                Err(Unreadable::Wrong(vec![
+                Err(DecodeError::Wrong(vec![
                     "spec.terminationGracePeriodSeconds: wanted an integer, found the number 30.0 (line 1, column 44)".into(),
                 ])),
             ),
-            (Notation::Yaml, "spec: {terminationGracePeriodSeconds: 30.0}", Ok(None)),
+            (TextFormat::Yaml, "spec: {terminationGracePeriodSeconds: 30.0}", Ok(None)),
         ] {
             assert_eq!(read(notation, text).map(|sent| sent.object.metadata.name), want, "{text}");
         }
-        assert!(matches!(read(Notation::Yaml, "a: b\n c: d\n: :\n"), Err(Unreadable::NoObject(_))));
+        assert!(matches!(read(TextFormat::Yaml, "a: b\n c: d\n: :\n"), Err(DecodeError::NoObject(_))));
     }
 
     proptest::proptest! {
@@ -220,7 +220,7 @@ mod tests {
         fn whatever_text_comes_as_json_is_what_is_read(text in ".*", odd in "[\u{0}-\u{9f}\u{2028}\u{2029}\u{feff}\u{fffd}-\u{ffff}\u{10000}]{0,4}") {
             let text = text + &odd;
             let sent = serde_json::json!({"metadata": {"annotations": {"a": text}}}).to_string();
-            let read = read(Notation::Json, &sent).map(|sent| sent.object.metadata.annotations);
+            let read = read(TextFormat::Json, &sent).map(|sent| sent.object.metadata.annotations);
             proptest::prop_assert_eq!(read, Ok(Some([("a".to_string(), text)].into())));
         }
     }

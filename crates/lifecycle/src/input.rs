@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::probes::{ProbeKind, Probed};
-use super::stage::{Outcome, Trouble};
+use super::probes::{ProbeKind, ProbeResult};
+use super::stage::{ExitStatus, WaitingReason};
 use super::{Attempt, ContainerRef};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub enum Input {
     /// Time has passed, or somebody wants to know.
     Tick,
     /// The pod's object is another now: images, ephemeral containers, resources, deadline.
-    Changed(Box<Pod>),
+    PodUpdated(Box<Pod>),
     /// The pod's network and volumes are there.
-    SetUp {
+    SandboxReady {
         /// The pod's address, as `status.podIP` shows it.
         ip: String,
     },
     /// They are not; tried again.
-    SetUpFailed {
+    SandboxFailed {
         /// Why not, as waiting containers show it; nothing where an event alone tells it.
         message: Option<String>,
     },
@@ -39,24 +39,24 @@ pub enum Event {
         /// Which; dropped if it is not the current one.
         attempt: Attempt,
         /// Why not.
-        trouble: Trouble,
+        trouble: WaitingReason,
     },
     /// The attempt's postStart hook is over.
-    PostStarted {
+    PostStartFinished {
         /// Which; dropped if it is not the current one.
         attempt: Attempt,
         /// Why it failed, if it did; the container is ended for that.
         failed: Option<String>,
     },
     /// The attempt's preStop hook is over.
-    PreStopped {
+    PreStopFinished {
         /// Which; dropped if it is not the current one.
         attempt: Attempt,
         /// Whether it failed; the end goes on.
         failed: bool,
     },
     /// The attempt was made, but its program could not run.
-    NeverRan {
+    CannotRun {
         /// Which; dropped if it is not the current one.
         attempt: Attempt,
         /// The ID that the status shows (`wasmpod://…`).
@@ -64,23 +64,23 @@ pub enum Event {
         /// The image's ID that the status shows.
         image_id: String,
         /// How that is told.
-        outcome: Outcome,
+        outcome: ExitStatus,
     },
     /// A probe of the attempt is over.
-    Probed {
+    ProbeFinished {
         /// Which; dropped if it is not the current one.
         attempt: Attempt,
         /// Which of its probes.
         kind: ProbeKind,
         /// How it went.
-        probed: Probed,
+        probed: ProbeResult,
     },
     /// The attempt's program ran, and is over.
     Exited {
         /// Which; dropped if it is not the current one.
         attempt: Attempt,
         /// How.
-        outcome: Outcome,
+        outcome: ExitStatus,
     },
     /// What a container runs is outdated: it is to begin again at once, whatever policy and back-off
     /// say. An init container takes with it all that come after it.
@@ -102,19 +102,19 @@ pub enum Event {
         disrupts: bool,
     },
     /// The node has looked at the resources that the pod's spec asks for.
-    Resized(Resize),
+    Resized(ResizeResult),
     /// Somebody deletes the pod; a later one may only shorten the time.
     Deleted {
         /// How long from now; what still runs then is killed.
         grace: Duration,
     },
     /// Network and volumes were given back.
-    TornDown,
+    SandboxRemoved,
 }
 
 /// What became of a wish for other resources (K26).
 #[derive(Debug, Clone, PartialEq)]
-pub enum Resize {
+pub enum ResizeResult {
     /// The containers have what this pod's spec says.
     Done(Box<Pod>),
     /// The node has no room for it.
@@ -135,9 +135,9 @@ pub enum Resize {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Show the status as it is now, before what follows.
-    Report,
+    ReportStatus,
     /// Make the pod's network and volumes.
-    SetUp,
+    SetUpSandbox,
     /// Begin this attempt.
     Start(Attempt),
     /// Run its postStart hook.
@@ -147,22 +147,22 @@ pub enum Action {
     /// Run its preStop hook.
     PreStop(Attempt),
     /// Ask the attempt to end; a kill follows when its time is up.
-    AskToExit(Attempt),
+    Terminate(Attempt),
     /// End the attempt wherever it is.
     Kill(Attempt),
     /// Come back at this monotonic time, or before.
     WakeAt(Duration),
     /// Record that something happened.
-    Tell(Note),
+    RecordEvent(EventRecord),
     /// Nothing will run any more: give network and volumes back.
-    TearDown,
+    TearDownSandbox,
     /// Everything is over and reported: remove the object for good.
-    Remove,
+    RemovePod,
 }
 
 /// What becomes a Kubernetes Event about the pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct EventRecord {
     /// Which container it is about; `None` for the whole pod.
     pub container: Option<ContainerRef>,
     /// Whether somebody may have to do something.
@@ -173,12 +173,12 @@ pub struct Note {
     pub message: String,
 }
 
-impl Note {
+impl EventRecord {
     pub(super) fn normal(container: impl Into<Option<ContainerRef>>, reason: &'static str, message: String) -> Action {
-        Action::Tell(Note { container: container.into(), warning: false, reason, message })
+        Action::RecordEvent(EventRecord { container: container.into(), warning: false, reason, message })
     }
 
     pub(super) fn warning(container: impl Into<Option<ContainerRef>>, reason: &'static str, message: String) -> Action {
-        Action::Tell(Note { container: container.into(), warning: true, reason, message })
+        Action::RecordEvent(EventRecord { container: container.into(), warning: true, reason, message })
     }
 }

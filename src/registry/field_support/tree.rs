@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::table::{Row, State};
-use super::{Finding, asks_for_nothing, written};
+use super::table::{FieldRow, FieldSupport};
+use super::{UnsupportedField, asks_for_nothing, written};
 
 /// What stands for the containers of both kinds in the table.
 const CONTAINER: &str = "container.";
@@ -17,11 +17,11 @@ const CONTAINERS: [&str; 2] = ["spec.containers[].", "spec.initContainers[]."];
 pub struct Tree {
     children: HashMap<&'static str, Tree>,
     /// What becomes of some values.
-    values: Vec<(&'static str, State)>,
+    values: Vec<(&'static str, FieldSupport)>,
     /// What becomes of all others.
-    state: Option<State>,
+    state: Option<FieldSupport>,
     /// What becomes of all below.
-    below: Option<State>,
+    below: Option<FieldSupport>,
 }
 
 /// The paths of a row's field: two where it is one of a container.
@@ -34,7 +34,7 @@ pub fn expand(field: &'static str) -> Vec<(&'static str, &'static str)> {
 
 impl Tree {
     /// The tree of `rows`.
-    pub fn new(rows: &[Row]) -> Tree {
+    pub fn new(rows: &[FieldRow]) -> Tree {
         let mut root = Tree::default();
         for row in rows {
             for (prefix, field) in row.fields.iter().flat_map(|field| expand(field)) {
@@ -44,7 +44,7 @@ impl Tree {
         root
     }
 
-    fn add(&mut self, prefix: &'static str, field: &'static str, state: State) {
+    fn add(&mut self, prefix: &'static str, field: &'static str, state: FieldSupport) {
         let (path, value) = match field.split_once('=') {
             Some((path, value)) => (path, Some(value)),
             None => (field, None),
@@ -65,7 +65,7 @@ impl Tree {
     }
 
     /// What becomes of the field at `path`, whatever its value.
-    pub fn find(&self, path: &str) -> Option<State> {
+    pub fn find(&self, path: &str) -> Option<FieldSupport> {
         let (mut node, mut below) = (self, None);
         for step in path.split('.') {
             below = node.below.or(below);
@@ -78,7 +78,7 @@ impl Tree {
     }
 
     /// Adds what is not enforced of `object`.
-    pub fn judge(&self, object: &Value, found: &mut Vec<Finding>) {
+    pub fn judge(&self, object: &Value, found: &mut Vec<UnsupportedField>) {
         self.judge_fields(object, &mut String::new(), None, found);
     }
 
@@ -86,7 +86,13 @@ impl Tree {
         self.children.get(name).or_else(|| self.children.get("*"))
     }
 
-    fn judge_fields(&self, object: &Value, path: &mut String, below: Option<State>, found: &mut Vec<Finding>) {
+    fn judge_fields(
+        &self,
+        object: &Value,
+        path: &mut String,
+        below: Option<FieldSupport>,
+        found: &mut Vec<UnsupportedField>,
+    ) {
         let below = self.below.or(below);
         let Some(fields) = object.as_object() else { return };
         for (name, value) in fields.iter().filter(|(_, value)| !asks_for_nothing(value)) {
@@ -101,14 +107,20 @@ impl Tree {
         }
     }
 
-    fn judge_field(&self, value: &Value, path: &mut String, below: Option<State>, found: &mut Vec<Finding>) {
+    fn judge_field(
+        &self,
+        value: &Value,
+        path: &mut String,
+        below: Option<FieldSupport>,
+        found: &mut Vec<UnsupportedField>,
+    ) {
         let of_value = written(value).and_then(|value| {
             let known = self.values.iter().find(|(known, _)| *known == value);
             known.map(|(_, state)| *state)
         });
         let state = of_value.or(self.state).or(below).unwrap_or(UNKNOWN);
         // What has rows of its own below is judged there, field by field.
-        if self.children.is_empty() || (state != State::Enforced && self.below.is_none()) {
+        if self.children.is_empty() || (state != FieldSupport::Enforced && self.below.is_none()) {
             return found.extend(finding(path, state));
         }
         match value {
@@ -127,8 +139,8 @@ impl Tree {
 }
 
 /// The tests hold the table against the API, so that no field is unknown to it.
-const UNKNOWN: State = State::NotEnforced("wasmpod does not know it");
+const UNKNOWN: FieldSupport = FieldSupport::NotEnforced("wasmpod does not know it");
 
-fn finding(path: &str, state: State) -> Option<Finding> {
-    (state != State::Enforced).then(|| Finding { field: path.to_string(), state })
+fn finding(path: &str, state: FieldSupport) -> Option<UnsupportedField> {
+    (state != FieldSupport::Enforced).then(|| UnsupportedField { field: path.to_string(), state })
 }
