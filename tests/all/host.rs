@@ -98,12 +98,16 @@ pub fn command(name: &str) -> Wasmpod {
     Wasmpod { command, stdin: None, unread: None }
 }
 
-/// Another program of this machine; where it is missing, the test fails and says how to get it.
-pub fn tool(name: &str, way_out: &str) -> Wasmpod {
-    let mut paths =
-        std::env::var_os("PATH").into_iter().flat_map(|all| std::env::split_paths(&all).collect::<Vec<_>>());
-    assert!(paths.any(|path| path.join(name).is_file()), "{name} is not there: {way_out}");
-    let mut command = Command::new(name);
+/// Finds a program of this machine; the test fails with `way_out` if the PATH has none.
+pub fn on_path(name: &str, way_out: &str) -> PathBuf {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not on the PATH: {way_out}"))
+}
+
+/// The program at `path`, with the tests' home.
+pub fn program(path: PathBuf) -> Wasmpod {
+    let mut command = Command::new(existing(path));
     command.env("HOME", home());
     Wasmpod { command, stdin: None, unread: None }
 }

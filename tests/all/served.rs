@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::host::{Done, Running, Wasmpod, command, tool, warm_up};
+use crate::host::{Done, Running, Wasmpod, command, on_path, program, target, warm_up};
 
 /// What stands on standard error before the address.
 const ANNOUNCED: &str = "serves the Kubernetes API at ";
@@ -91,10 +91,9 @@ impl Served {
         std::fs::read_to_string(self.place.state().join("token")).expect("a token").trim().into()
     }
 
-    /// kubectl for this node; `line` is split at spaces.
+    /// The kubectl that `make kubectl` installed, for this node; `line` is split at spaces.
     pub fn kubectl(&self, line: &str) -> Wasmpod {
-        let way_out = "install kubectl 1.32 or newer (https://kubernetes.io/docs/tasks/tools) and put it on the PATH";
-        tool("kubectl", way_out).env("KUBECONFIG", self.place.kubeconfig()).args(line.split(' '))
+        program(target().join("tools/kubectl")).env("KUBECONFIG", self.place.kubeconfig()).args(line.split(' '))
     }
 
     /// What kubectl prints.
@@ -121,7 +120,7 @@ impl Served {
 
     /// curl for `path` of this node, without its token; certificates are not checked.
     pub fn curl(&self, url: &str, args: &[&str]) -> Done {
-        let curl = tool("curl", "install it with the system's package manager");
+        let curl = program(on_path("curl", "install it with the system's package manager (`apt-get install curl`)"));
         let format = "\n%{http_code}";
         curl.args(["-sk", "--max-time", "20", "-w", format]).args(args).arg(url).done()
     }
