@@ -106,20 +106,25 @@ fn no_field_has_two_rows() {
     }
 }
 
-/// The README's list stands between these lines. `UPDATE_README=1` writes it anew.
-const BEGIN: &str = "<!-- what becomes of every field: written by the tests from src/registry/support/table.rs -->\n";
-const END: &str = "<!-- end of the fields -->";
-
 #[test]
-fn the_readme_lists_what_the_table_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = std::fs::read_to_string(&path).expect("the README");
-    let (before, rest) = text.split_once(BEGIN).expect("the line before the list");
-    let (list, after) = rest.split_once(END).expect("the line behind the list");
-    let wanted = format!("\n{}", markdown(PODS));
-    if std::env::var_os("UPDATE_README").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{wanted}{END}{after}")).expect("written");
-    } else {
-        assert_eq!(list, wanted, "UPDATE_README=1 cargo test --lib the_readme brings the README up to date");
+fn fields_document_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fields.md");
+    let wanted = format!("{HEADER}{}", markdown(PODS).trim_end()) + "\n";
+    if std::env::var_os("WASMPOD_BLESS").is_some() {
+        std::fs::write(&path, &wanted).expect("docs/fields.md is written");
     }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == wanted, "docs/fields.md is stale: run WASMPOD_BLESS=1 cargo test --lib fields_document");
 }
+
+const HEADER: &str = "\
+# Pod fields
+
+What wasmpod does with every field of a Pod. Nothing in a manifest is silently ignored: a field works, has no effect and
+causes a warning, or makes wasmpod reject the pod. `containers[]` includes init containers. Values that Kubernetes fills
+in by default cause no warning. `wasmpod explain FIELD` shows the same for a single field.
+
+This file is generated from `src/registry/support/table.rs`; update it with
+`WASMPOD_BLESS=1 cargo test --lib fields_document`.
+
+";

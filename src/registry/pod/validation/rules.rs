@@ -133,9 +133,9 @@ fn every_file_of_rules_has_a_table() {
 #[test]
 fn the_document_of_rules_is_up_to_date() {
     let mut text = String::from(
-        "# What a Pod must be\n\nThe rules by which a Pod is accepted or refused, with an example each. They are \
-         Kubernetes', and so are the words. This file is made from `tests/rules` by the tests \
-         (`WASMPOD_BLESS=1 cargo test --lib rules`).\n",
+        "# Pod validation rules\n\nThe rules by which wasmpod accepts or rejects a Pod, each with an example and the messages it \
+         causes. Rules and\nmessages are those of the Kubernetes 1.36 API server. A rule without a message shows a valid \
+         example.\n\nThis file is generated from `tests/rules`; update it with `WASMPOD_BLESS=1 cargo test --lib rules`.\n",
     );
     for (about, cases) in tables() {
         let _ = writeln!(text, "\n## {}{}\n", about[..1].to_uppercase(), &about[1..]);
