@@ -34,7 +34,7 @@ fn a_pod_is_created_runs_and_is_deleted() {
     for reason in ["Scheduled", "Pulled", "Created", "Started"] {
         assert!(events.contains(reason), "{reason}: {events}");
     }
-    assert_eq!(node.asked("delete pod a"), "pod \"a\" deleted\n");
+    assert_eq!(node.asked("delete pod a"), "pod \"a\" deleted from default namespace\n");
     assert_eq!(node.asked("get pods -o name"), "", "delete waits until it is gone");
     let gone = node.kubectl("delete pod a").done().expect(1);
     assert!(gone.stderr.contains("(NotFound): pods \"a\" not found"), "{}", gone.stderr);
@@ -46,7 +46,7 @@ fn a_deletion_is_graceful_or_forced() {
     let file = saved(&node, "slow.yaml", &pod("slow", SLOW));
     node.asked(&format!("create -f {file}"));
     node.wait("slow", "condition=Ready");
-    assert_eq!(node.asked("delete pod slow --wait=false"), "pod \"slow\" deleted\n");
+    assert_eq!(node.asked("delete pod slow --wait=false"), "pod \"slow\" deleted from default namespace\n");
     let ending: Value = serde_json::from_str(&node.asked("get pod slow -o json")).expect("JSON");
     assert_eq!(ending["metadata"]["deletionGracePeriodSeconds"], 30);
     node.asked("wait pod/slow --for=delete --timeout=30s");
@@ -117,7 +117,7 @@ fn labels_annotations_images_and_whole_pods_are_changed() {
     let refused = node.kubectl(&format!("apply -f {forbidden}")).done().expect(1);
     assert!(refused.stderr.contains("pod updates may not change fields other than"), "{}", refused.stderr);
     let tried = node.asked("delete pod a --dry-run=server");
-    assert_eq!(tried, "pod \"a\" deleted (server dry run)\n");
+    assert_eq!(tried, "pod \"a\" deleted from default namespace (server dry run)\n");
     assert_eq!(node.asked("get pods -o name"), "pod/a\n");
 }
 
@@ -135,8 +135,8 @@ fn pods_are_run_config_maps_kept_and_nodes_emptied() {
     assert_eq!(node.asked(&format!("apply -f {file}")), "namespace/shop created\nconfigmap/m created\n");
     assert_eq!(node.asked(&format!("apply -f {file}")), "namespace/shop unchanged\nconfigmap/m unchanged\n");
     assert_eq!(node.asked("get configmap m -n shop -o jsonpath={.data.a}"), "x");
-    assert_eq!(node.asked("delete configmap m -n shop"), "configmap \"m\" deleted\n");
-    assert_eq!(node.asked("delete pods --all"), "pod \"one\" deleted\n");
+    assert_eq!(node.asked("delete configmap m -n shop"), "configmap \"m\" deleted from shop namespace\n");
+    assert_eq!(node.asked("delete pods --all"), "pod \"one\" deleted from default namespace\n");
     // kubectl builds some objects itself and sends them in protobuf, whatever the server reads.
     let protobuf = node.kubectl("create configmap n --from-literal=a=b").done().expect(1);
     assert!(protobuf.stderr.contains("is in protobuf, which is not read here yet"), "{}", protobuf.stderr);

@@ -22,7 +22,9 @@ pub fn describe(sheet: &mut Sheet, mut events: Vec<Event>, now: Timestamp) {
         let source = event.source.as_ref().and_then(|source| source.component.clone()).filter(|name| !name.is_empty());
         let source = source.unwrap_or_else(|| said(&event.reporting_component));
         let (kind, reason, message) = (said(&event.type_), said(&event.reason), said(&event.message));
-        sheet.line(1, format_args!("{kind}\t{reason}\t{}\t{source}\t{}", age(event, now), message.trim()));
+        let field = event.involved_object.field_path.iter().filter(|path| !path.is_empty());
+        let field: String = field.map(|path| format!("{path}: ")).collect();
+        sheet.line(1, format_args!("{kind}\t{reason}\t{}\t{source}\t{field}{}", age(event, now), message.trim()));
     }
 }
 
