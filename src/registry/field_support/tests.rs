@@ -124,7 +124,7 @@ What wasmpod does with every field of a Pod. Nothing in a manifest is silently i
 causes a warning, or makes wasmpod reject the pod. `containers[]` includes init containers. Values that Kubernetes fills
 in by default cause no warning. `wasmpod explain FIELD` shows the same for a single field.
 
-This file is generated from `src/registry/support/table.rs`; update it with
+This file is generated from `src/registry/field_support/table.rs`; update it with
 `WASMPOD_BLESS=1 cargo test --lib fields_document`.
 
 ";
