@@ -1,8 +1,8 @@
-//! Compiled programs on disk, so that a program is compiled once per machine.
+//! Compile cache: compiled programs on disk, so that each program is compiled once per machine.
 //!
-//! A compiled file is native code: the folder is the user's alone (0700), and a file counts only
-//! if a keyed hash proves that this installation wrote it. It is read once, and what was checked
-//! is what is loaded. The cache is a convenience: where it can't be used, programs are compiled.
+//! A compiled file is native code. The directory is private to the user (0700), and a file is loaded only if a keyed hash
+//! proves that this installation wrote it; the verified bytes are the ones loaded. The cache is optional: without it,
+//! programs are compiled at every start.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -15,52 +15,55 @@ use sha2::Sha256;
 type Tag = Hmac<Sha256>;
 
 const TAG_LEN: usize = 32;
-/// Files beyond this are removed, least recently used first.
+/// Maximum size of the cache. Beyond it, the least recently used files are removed.
 const MAX_BYTES: u64 = 512 * 1024 * 1024;
 
-/// A folder of compiled programs.
-pub struct Cache {
-    folder: PathBuf,
+/// A private directory of compiled programs.
+pub struct CompileCache {
+    directory: PathBuf,
     key: [u8; 32],
 }
 
-/// Why there is no cache.
+/// Errors of [`CompileCache::open`].
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// A folder or the key can't be made or read.
+    /// A directory or the key cannot be created or read.
     #[error("cannot use {path:?}")]
-    Folder {
-        /// The folder, or the key's file.
+    Directory {
+        /// Path of the directory or the key file.
         path: PathBuf,
-        /// What the system says.
+        /// Error reported by the operating system.
         source: io::Error,
     },
-    /// A folder is another user's, or others may write to it: what lies there proves nothing.
-    #[error("{path:?} belongs to others or may be written by them")]
-    NotOurs {
-        /// The folder.
+    /// A directory belongs to another user or is writable by others, so its contents cannot be trusted.
+    #[error("{path:?} belongs to another user or is writable by others")]
+    NotPrivate {
+        /// Path of the directory.
         path: PathBuf,
     },
 }
 
-impl Cache {
-    /// The cache in `folder`, whose key lies in `state`. Both are made where they are missing.
-    pub fn open(folder: &Path, state: &Path) -> Result<Cache, CacheError> {
+impl CompileCache {
+    /// Opens the cache in `directory` with the key in `state`. Creates both if they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a directory cannot be created or is not private to this user.
+    pub fn open(directory: &Path, state: &Path) -> Result<CompileCache, CacheError> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
-            move |source| CacheError::Folder { path, source }
+            move |source| CacheError::Directory { path, source }
         };
-        for dir in [folder, state] {
+        for dir in [directory, state] {
             DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
             check_private(dir)?;
         }
         let path = state.join("cache-key");
-        let key = key(&path).map_err(failed(&path))?;
-        Ok(Cache { folder: folder.into(), key })
+        let key = read_or_create_key(&path).map_err(failed(&path))?;
+        Ok(CompileCache { directory: directory.into(), key })
     }
 
-    /// The compiled form of `program`, if this installation has written it with an engine whose
-    /// settings hash to `engine`.
+    /// Returns the compiled form of `program` if this installation wrote it with an engine whose settings hash to `engine`.
     pub fn load(&self, program: &[u8; 32], engine: u64) -> Option<Vec<u8>> {
         let mut file = fs::read(self.path(program, engine)).ok()?;
         if file.len() < TAG_LEN {
@@ -71,18 +74,18 @@ impl Cache {
         Some(file)
     }
 
-    /// Keeps `compiled`. The file appears whole or not at all.
+    /// Stores `compiled`. The file appears whole or not at all.
     pub fn store(&self, program: &[u8; 32], engine: u64, compiled: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(compiled)?;
         file.write_all(&self.mac(program, engine, compiled).finalize().into_bytes())?;
         file.persist(self.path(program, engine))?;
-        self.make_room()
+        self.evict_least_recently_used()
     }
 
     fn path(&self, program: &[u8; 32], engine: u64) -> PathBuf {
         let name: String = program.iter().take(16).map(|b| format!("{b:02x}")).collect();
-        self.folder.join(format!("{name}-{engine:016x}.cwasm"))
+        self.directory.join(format!("{name}-{engine:016x}.cwasm"))
     }
 
     fn mac(&self, program: &[u8; 32], engine: u64, compiled: &[u8]) -> Tag {
@@ -93,9 +96,9 @@ impl Cache {
         mac
     }
 
-    fn make_room(&self) -> io::Result<()> {
+    fn evict_least_recently_used(&self) -> io::Result<()> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
+        for entry in fs::read_dir(&self.directory)? {
             let (path, meta) = {
                 let entry = entry?;
                 (entry.path(), entry.metadata()?)
@@ -115,17 +118,17 @@ impl Cache {
     }
 }
 
-/// Whether nobody else can write here.
+/// Checks that `dir` belongs to this user and is not writable by others.
 fn check_private(dir: &Path) -> Result<(), CacheError> {
     use std::os::unix::fs::MetadataExt;
-    let meta = fs::metadata(dir).map_err(|source| CacheError::Folder { path: dir.into(), source })?;
+    let meta = fs::metadata(dir).map_err(|source| CacheError::Directory { path: dir.into(), source })?;
     let ours = meta.uid() == rustix::process::geteuid().as_raw();
     let writable_by_others = meta.permissions().mode() & 0o022 != 0;
-    if ours && !writable_by_others { Ok(()) } else { Err(CacheError::NotOurs { path: dir.into() }) }
+    if ours && !writable_by_others { Ok(()) } else { Err(CacheError::NotPrivate { path: dir.into() }) }
 }
 
-/// Reads the key, or makes one. Of two processes that make one at once, the first wins.
-fn key(path: &Path) -> io::Result<[u8; 32]> {
+/// Reads the key or creates one. Of two processes that create one concurrently, the first wins.
+fn read_or_create_key(path: &Path) -> io::Result<[u8; 32]> {
     let read = || -> io::Result<[u8; 32]> {
         let bytes = fs::read(path)?;
         bytes.try_into().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the key has a wrong length"))
@@ -138,8 +141,8 @@ fn key(path: &Path) -> io::Result<[u8; 32]> {
     for half in new.chunks_exact_mut(16) {
         half.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = folder.join(format!(".cache-key-{}", uuid::Uuid::new_v4()));
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let temporary = directory.join(format!(".cache-key-{}", uuid::Uuid::new_v4()));
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?.write_all(&new)?;
     let linked = fs::hard_link(&temporary, path);
     fs::remove_file(&temporary)?;
@@ -159,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_this_installation_wrote_is_loaded() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let (folder, state) = (dir.path().join("cache"), dir.path().join("state"));
-        let cache = Cache::open(&folder, &state).expect("a cache");
+    fn only_files_of_this_installation_are_loaded() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (directory, state) = (dir.path().join("cache"), dir.path().join("state"));
+        let cache = CompileCache::open(&directory, &state).expect("a cache");
         let program = digest(b"program");
         assert_eq!(cache.load(&program, 1), None);
         cache.store(&program, 1, b"native code").expect("stored");
-        let again = Cache::open(&folder, &state).expect("the same cache");
+        let again = CompileCache::open(&directory, &state).expect("the same cache");
         assert_eq!(again.load(&program, 1).as_deref(), Some(b"native code".as_slice()));
         assert_eq!(again.load(&program, 2), None, "another engine");
 
@@ -176,17 +179,20 @@ mod tests {
         fs::write(&path, &bytes).expect("written");
         assert_eq!(again.load(&program, 1), None, "a changed file");
 
-        let other = Cache::open(&folder, &dir.path().join("other")).expect("a cache with another key");
+        let other = CompileCache::open(&directory, &dir.path().join("other")).expect("a cache with another key");
         cache.store(&program, 1, b"native code").expect("stored");
         assert_eq!(other.load(&program, 1), None, "another installation's file");
     }
 
     #[test]
-    fn a_folder_that_others_may_write_is_refused() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let folder = dir.path().join("cache");
-        fs::create_dir(&folder).expect("made");
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("changed");
-        assert!(matches!(Cache::open(&folder, &dir.path().join("state")), Err(CacheError::NotOurs { .. })));
+    fn directory_writable_by_others_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let directory = dir.path().join("cache");
+        fs::create_dir(&directory).expect("made");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).expect("changed");
+        assert!(matches!(
+            CompileCache::open(&directory, &dir.path().join("state")),
+            Err(CacheError::NotPrivate { .. })
+        ));
     }
 }

@@ -1,42 +1,42 @@
-//! What an instance writes, kept for whoever started it: the output of a probe or a hook.
+//! Captured output of an instance, such as a probe or a hook.
 
 use parking_lot::Mutex;
 
-/// Standard output and standard error together, in the order in which they were written; bounded.
+/// Standard output and standard error combined in the order of writing, up to a limit.
 pub struct Capture {
     limit: usize,
-    /// Protects what was written so far.
-    kept: Mutex<Kept>,
+    /// Protects the captured bytes and their count.
+    captured: Mutex<Captured>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Captured {
     bytes: Vec<u8>,
-    lost: u64,
+    dropped: u64,
 }
 
 impl Capture {
-    /// Keeps the first `limit` bytes and counts the rest.
+    /// Creates a capture that keeps the first `limit` bytes and counts the rest.
     pub fn new(limit: usize) -> Capture {
-        Capture { limit, kept: Mutex::default() }
+        Capture { limit, captured: Mutex::default() }
     }
 
-    /// What was written and kept; what is no UTF-8 is replaced.
+    /// Returns the captured text, with invalid UTF-8 replaced.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.kept.lock().bytes).into_owned()
+        String::from_utf8_lossy(&self.captured.lock().bytes).into_owned()
     }
 
-    /// Bytes that were written and not kept.
-    pub fn lost(&self) -> u64 {
-        self.kept.lock().lost
+    /// Returns the number of bytes that exceeded the limit.
+    pub fn dropped(&self) -> u64 {
+        self.captured.lock().dropped
     }
 
     pub(super) fn write(&self, bytes: &[u8]) {
-        let mut kept = self.kept.lock();
-        let room = self.limit.saturating_sub(kept.bytes.len()).min(bytes.len());
+        let mut captured = self.captured.lock();
+        let room = self.limit.saturating_sub(captured.bytes.len()).min(bytes.len());
         let (fits, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
-        kept.bytes.extend_from_slice(fits);
-        kept.lost += rest.len() as u64;
+        captured.bytes.extend_from_slice(fits);
+        captured.dropped += rest.len() as u64;
     }
 }
 
@@ -45,14 +45,14 @@ mod tests {
     use super::Capture;
 
     #[test]
-    fn the_first_bytes_are_kept_and_the_rest_counted() {
+    fn first_bytes_are_captured_and_the_rest_counted() {
         let capture = Capture::new(8);
         for part in ["abc", "", "defgh", "ij", "klm"] {
             capture.write(part.as_bytes());
         }
-        assert_eq!((capture.text().as_str(), capture.lost()), ("abcdefgh", 5));
+        assert_eq!((capture.text().as_str(), capture.dropped()), ("abcdefgh", 5));
         let none = Capture::new(0);
         none.write(b"x");
-        assert_eq!((none.text().as_str(), none.lost()), ("", 1));
+        assert_eq!((none.text().as_str(), none.dropped()), ("", 1));
     }
 }

@@ -1,7 +1,7 @@
-//! Guests' clocks and sleeps: the node's, whatever its speed.
+//! Clocks and sleeps of guests, which follow the node's clock at any speed.
 //!
-//! wasmtime-wasi asks a clock of ours what time it is, and sleeps in the system's time; so its sleeps are
-//! shadowed, for p2 and p3. Core modules sleep in [`super::poll_oneoff`].
+//! wasmtime-wasi can read a custom clock but sleeps in the system's time, so its sleep functions are shadowed for p2 and
+//! p3. Core modules sleep in [`super::poll_oneoff`].
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use super::host::Host;
-use super::metering::to_the_end_of_the_queue;
+use super::metering::yield_to_back_of_queue;
 use crate::clock::Clock;
 
-/// What wasmtime-wasi asks.
-struct Time(Clock);
+/// Adapts the node's clock to wasmtime-wasi.
+struct GuestClock(Clock);
 
-impl HostWallClock for Time {
+impl HostWallClock for GuestClock {
     fn resolution(&self) -> Duration {
         Duration::from_nanos(u64::from(self.0.speed()))
     }
 
     fn now(&self) -> Duration {
-        // WASI has no times before 1970.
+        // WASI cannot represent times before 1970.
         Duration::try_from(self.0.wall().as_duration()).unwrap_or_default()
     }
 }
 
-impl HostMonotonicClock for Time {
+impl HostMonotonicClock for GuestClock {
     fn resolution(&self) -> u64 {
         self.0.speed().into()
     }
@@ -37,16 +37,16 @@ impl HostMonotonicClock for Time {
     }
 }
 
-/// Gives the guest `clock`.
-pub fn set(wasi: &mut WasiCtxBuilder, clock: Clock) {
-    wasi.wall_clock(Time(clock)).monotonic_clock(Time(clock));
+/// Makes the guest read `clock`.
+pub fn install(wasi: &mut WasiCtxBuilder, clock: Clock) {
+    wasi.wall_clock(GuestClock(clock)).monotonic_clock(GuestClock(clock));
 }
 
 /// A sleep of a guest.
 enum Sleep {
     Until(Clock, Duration),
-    /// It is over; the first look at it lets others have their turn all the same.
-    Over {
+    /// The deadline has passed. The first poll still yields to other guests.
+    Elapsed {
         yielded: bool,
     },
 }
@@ -56,9 +56,9 @@ impl Pollable for Sleep {
     async fn ready(&mut self) {
         match self {
             Sleep::Until(clock, until) => clock.sleep_until(*until).await,
-            Sleep::Over { yielded } => {
+            Sleep::Elapsed { yielded } => {
                 if !std::mem::replace(yielded, true) {
-                    to_the_end_of_the_queue().await;
+                    yield_to_back_of_queue().await;
                 }
             }
         }
@@ -66,13 +66,13 @@ impl Pollable for Sleep {
 }
 
 fn sleep_until(host: &mut Host, until: Duration) -> wasmtime::Result<(Resource<DynPollable>,)> {
-    let over = until <= host.clock.mono();
-    let sleep = if over { Sleep::Over { yielded: false } } else { Sleep::Until(host.clock, until) };
+    let elapsed = until <= host.clock.mono();
+    let sleep = if elapsed { Sleep::Elapsed { yielded: false } } else { Sleep::Until(host.clock, until) };
     let sleep = host.table.push(sleep)?;
     Ok((subscribe(&mut host.table, sleep)?,))
 }
 
-/// Puts sleeps in the node's time in the place of wasmtime-wasi's.
+/// Replaces wasmtime-wasi's sleep functions with ones that follow the node's clock.
 pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut p2 = linker.instance("wasi:clocks/monotonic-clock@0.2.12")?;
     p2.func_wrap("subscribe-instant", |mut store, (when,): (u64,)| {

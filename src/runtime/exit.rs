@@ -1,4 +1,4 @@
-//! How a guest's end is told: exit codes as Kubernetes shows them, traps that can be read.
+//! How a guest ended: exit codes as Kubernetes shows them, traps as readable messages.
 
 use std::fmt::Write;
 
@@ -8,30 +8,30 @@ use wasmtime_wasi::I32Exit;
 /// How an instance ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
-    /// It returned or called exit.
+    /// It returned from its entry point or called exit.
     Code(u8),
-    /// It crashed; the message tells where.
+    /// It crashed.
     Trap {
-        /// 128 + the signal that a native program would have died of.
+        /// 128 + n, where n is the signal that would have killed a native program.
         code: u8,
-        /// What happened, and the guest's call stack where it is known.
+        /// The trap and, if known, the guest's call stack.
         message: String,
     },
-    /// It wanted more memory than its container may have.
+    /// It exceeded the memory limit of its container.
     OutOfMemory,
     /// It was killed.
     Killed,
-    /// It was asked to end and does not handle that itself.
+    /// It was asked to terminate and does not handle termination itself.
     Terminated,
-    /// It never ran.
+    /// It could not be started.
     StartError {
-        /// Why not, with all causes.
+        /// The error with all its causes.
         message: String,
     },
 }
 
 impl Exit {
-    /// The exit code that Kubernetes shows: 0 to 255, 128 + n for signal n.
+    /// Returns the exit code that Kubernetes shows: 0 to 255, 128 + n for signal n.
     pub fn code(&self) -> i32 {
         match self {
             Exit::Code(code) | Exit::Trap { code, .. } => i32::from(*code),
@@ -41,7 +41,7 @@ impl Exit {
         }
     }
 
-    /// The reason that goes with it (K45).
+    /// Returns the reason that Kubernetes shows with the code (K45).
     pub fn reason(&self) -> &'static str {
         match self {
             Exit::Code(0) => "Completed",
@@ -51,7 +51,7 @@ impl Exit {
         }
     }
 
-    /// What there is to say beside code and reason.
+    /// Returns details beyond code and reason.
     pub fn message(&self) -> Option<&str> {
         match self {
             Exit::Trap { message, .. } | Exit::StartError { message } => Some(message),
@@ -60,19 +60,19 @@ impl Exit {
     }
 }
 
-/// A container's memory limit was reached; ends the guest wherever it is.
+/// The container's memory limit is reached; unwinds the guest.
 #[derive(Debug, thiserror::Error)]
 #[error("the container's memory limit is reached")]
 pub struct OutOfMemory;
 
-/// A p1 guest called `proc_exit`.
+/// A p1 guest called `proc_exit`; unwinds the guest.
 #[derive(Debug, thiserror::Error)]
 #[error("exit with code {0}")]
 pub struct ProcExit(pub i32);
 
-/// The exit that `error` means.
-pub fn of_error(error: &wasmtime::Error) -> Exit {
-    // Codes above 255 do not exist; as in POSIX, the low byte is what a parent sees.
+/// Converts the error that ended a guest.
+pub fn exit_from_error(error: &wasmtime::Error) -> Exit {
+    // As in POSIX, a parent sees the low byte of the code.
     let low_byte = |code: i32| Exit::Code(code.to_le_bytes()[0]);
     if let Some(ProcExit(code)) = error.downcast_ref() {
         return low_byte(*code);
@@ -83,11 +83,11 @@ pub fn of_error(error: &wasmtime::Error) -> Exit {
     if error.downcast_ref::<OutOfMemory>().is_some() {
         return Exit::OutOfMemory;
     }
-    Exit::Trap { code: code_of_trap(error.downcast_ref()), message: trap_message(error) }
+    Exit::Trap { code: trap_exit_code(error.downcast_ref()), message: trap_message(error) }
 }
 
-/// 128 + the signal that a native program would have died of.
-fn code_of_trap(trap: Option<&Trap>) -> u8 {
+/// Returns 128 + n, where n is the signal that would have killed a native program.
+fn trap_exit_code(trap: Option<&Trap>) -> u8 {
     match trap {
         Some(Trap::UnreachableCodeReached) => 134,
         Some(Trap::StackOverflow | Trap::MemoryOutOfBounds | Trap::TableOutOfBounds | Trap::HeapMisaligned) => 139,
@@ -96,7 +96,7 @@ fn code_of_trap(trap: Option<&Trap>) -> u8 {
     }
 }
 
-/// What happened and the guest's call stack, innermost first, with places where it has them.
+/// Describes the trap and the guest's call stack, innermost frame first, with source positions if known.
 fn trap_message(error: &wasmtime::Error) -> String {
     let mut message = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
@@ -104,7 +104,7 @@ fn trap_message(error: &wasmtime::Error) -> String {
     };
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return message };
     if backtrace.frames().iter().all(|frame| frame.func_name().is_none()) {
-        message.push_str("\n    (the program has no names of its functions: it was built stripped)");
+        message.push_str("\n    (no function names: the program was built stripped)");
         return message;
     }
     for frame in backtrace.frames() {
@@ -127,7 +127,7 @@ fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-/// An error and its causes in one line.
+/// Formats an error and its causes on one line.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -143,7 +143,7 @@ mod tests {
     use super::Exit;
 
     #[test]
-    fn k45_ends_have_the_codes_and_reasons_of_containerd() {
+    fn exits_have_the_codes_and_reasons_of_containerd() {
         let no = || "no".to_string();
         for (exit, code, reason) in [
             (Exit::Code(0), 0, "Completed"),

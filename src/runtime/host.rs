@@ -1,4 +1,4 @@
-//! What the host keeps for one instance while it runs.
+//! Host state of one instance, stored in its `wasmtime::Store`.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::files::{MountError, Mounts};
 use crate::network::Endpoint;
 
-/// State of a component's instance (p2, p3).
+/// Host state of a component (p2, p3).
 pub struct Host {
     pub(super) wasi: WasiCtx,
     pub(super) table: ResourceTable,
@@ -22,7 +22,7 @@ pub struct Host {
     pub(super) notice: Arc<TerminationNotice>,
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
-    /// Opened when the guest first asks for files; then empty.
+    /// Mounts that are not opened yet; `None` once the guest has asked for files.
     pub(super) mounts: Option<Arc<Mounts>>,
 }
 
@@ -32,25 +32,25 @@ impl WasiView for Host {
     }
 }
 
-/// State of a core module's instance (p1).
+/// Host state of a core module (p1).
 pub struct ModuleHost {
     pub(super) wasi: WasiP1Ctx,
     pub(super) memory: Memory,
     pub(super) notice: Arc<TerminationNotice>,
     pub(super) clock: Clock,
-    /// Standard input, once the guest has waited for it.
+    /// Standard input, opened when the guest first polls it.
     pub(super) stdin: Option<Resource<DynInputStream>>,
 }
 
 impl ModuleHost {
-    /// The host of no guest, for looking at what a linker offers.
-    pub(super) fn outside() -> ModuleHost {
+    /// Returns host state without a guest, for listing a linker's definitions.
+    pub(super) fn detached() -> ModuleHost {
         let (wasi, clock) = (WasiCtx::builder().build_p1(), Clock::system());
         ModuleHost { wasi, memory: Memory::new(None), notice: Arc::default(), clock, stdin: None }
     }
 }
 
-/// Lets the guest see `mounts`.
+/// Opens `mounts` as the guest's preopened directories.
 pub(super) fn preopen(wasi: &mut WasiCtxBuilder, mounts: &Mounts) -> Result<(), PreopenError> {
     for mount in mounts.open()? {
         let perms = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
@@ -61,7 +61,7 @@ pub(super) fn preopen(wasi: &mut WasiCtxBuilder, mounts: &Mounts) -> Result<(), 
     Ok(())
 }
 
-/// Why a guest can't be shown its files.
+/// Errors of [`preopen`].
 #[derive(Debug, thiserror::Error)]
 pub enum PreopenError {
     #[error(transparent)]
@@ -71,8 +71,7 @@ pub enum PreopenError {
 }
 
 impl Host {
-    /// Opens the mounts the first time that they are asked for: most idle guests never do, and
-    /// hold no descriptor then.
+    /// Opens the mounts on first use, so that guests that never touch files hold no descriptors.
     fn open_files(&mut self) -> wasmtime::Result<()> {
         if let Some(mounts) = self.mounts.take() {
             let mut opened = WasiCtx::builder();
@@ -88,7 +87,7 @@ impl Host {
     }
 }
 
-/// Puts the lazily opened mounts in the place of wasmtime-wasi's preopens, for p2 and p3.
+/// Replaces wasmtime-wasi's preopens with the lazily opened mounts, for p2 and p3.
 pub(super) fn add_preopens_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     for interface in ["wasi:filesystem/preopens@0.2.12", "wasi:filesystem/preopens@0.3.0"] {
         let mut interface = linker.instance(interface)?;

@@ -1,4 +1,4 @@
-//! A running instance, and what ends it.
+//! A running instance and the handles that end it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,41 +14,40 @@ use crate::budget::Account;
 use crate::clock::Clock;
 use crate::network::{Endpoint, IDLE};
 
-/// How an instance is being ended.
+/// Stops an instance: records the reason and wakes the instance's task.
 #[derive(Default)]
 pub(super) struct KillSwitch {
-    /// 0 while nobody ends it, else a [`By`].
-    by: AtomicU8,
-    /// The task that runs the instance.
+    /// 0 until triggered, then a [`StopReason`].
+    reason: AtomicU8,
     task: AtomicWaker,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum StopReason {
     Kill = 1,
-    /// The default action of a request to end.
+    /// The default action of a termination signal.
     Request = 2,
 }
 
 impl KillSwitch {
     /// Ends it wherever it is; one that computes notices at the next tick.
     pub(super) fn kill(&self) {
-        self.set(StopReason::Kill);
+        self.trigger(StopReason::Kill);
     }
 
-    /// Where to wake the instance's task.
-    pub(super) fn watch(&self, cx: &Context<'_>) {
+    /// Registers the instance's task, which [`KillSwitch::trigger`] wakes.
+    pub(super) fn register_waker(&self, cx: &Context<'_>) {
         self.task.register(cx.waker());
     }
 
-    fn set(&self, by: StopReason) {
-        // The first one counts, so that a kill that follows a finished request changes nothing.
-        let _ = self.by.compare_exchange(0, by as u8, Ordering::SeqCst, Ordering::SeqCst);
+    fn trigger(&self, reason: StopReason) {
+        // The first reason counts: a kill after a finished request changes nothing.
+        let _ = self.reason.compare_exchange(0, reason as u8, Ordering::SeqCst, Ordering::SeqCst);
         self.task.wake();
     }
 
-    pub(super) fn by(&self) -> Option<StopReason> {
-        match self.by.load(Ordering::SeqCst) {
+    pub(super) fn reason(&self) -> Option<StopReason> {
+        match self.reason.load(Ordering::SeqCst) {
             0 => None,
             1 => Some(StopReason::Kill),
             _ => Some(StopReason::Request),
@@ -58,17 +57,17 @@ impl KillSwitch {
 
 /// A running instance of a program. Dropping it kills the instance.
 pub struct Instance {
-    pub(super) control: InstanceHandle,
-    pub(super) begun: oneshot::Receiver<()>,
+    pub(super) handle: InstanceHandle,
+    pub(super) started: oneshot::Receiver<()>,
     pub(super) exit: oneshot::Receiver<Exit>,
 }
 
-/// Ends an instance from elsewhere.
+/// Ends an instance; can be cloned and sent to other tasks.
 #[derive(Clone)]
 pub struct InstanceHandle {
-    pub(super) end: Arc<KillSwitch>,
+    pub(super) kill_switch: Arc<KillSwitch>,
     pub(super) notice: Arc<TerminationNotice>,
-    /// The program's; what was exec'd does not end with its listeners.
+    /// Endpoint to drain on termination; `None` for exec'd instances, which do not own the listeners.
     pub(super) endpoint: Option<Arc<Endpoint>>,
     pub(super) account: Arc<Account>,
     pub(super) clock: Clock,
@@ -77,58 +76,59 @@ pub struct InstanceHandle {
 }
 
 impl InstanceHandle {
-    fn end(&self, by: StopReason) {
-        self.end.set(by);
-        // A guest that computes looks at the next tick, which is now.
+    fn stop(&self, reason: StopReason) {
+        self.kill_switch.trigger(reason);
+        // A computing guest checks the switch at the next tick, so tick now.
         self.runtime.engine().increment_epoch();
     }
 
     /// Ends the instance wherever it is.
     pub fn kill(&self) {
-        self.end(StopReason::Kill);
+        self.stop(StopReason::Kill);
     }
 
-    /// Asks the instance to end, as `signal` (`SIGTERM`, say) would. One that does not handle that refuses new connections, may finish
-    /// the accepted ones, and ends. One that waits for its CPU quota gets some of it at once.
+    /// Asks the instance to end, as the signal named `signal` (for example `SIGTERM`) would. A program that does not handle
+    /// termination refuses new connections, may finish the accepted ones, and then ends. A program that is throttled by its
+    /// CPU quota may run at once.
     pub fn terminate(&self, signal: &str) {
         if self.endpoint.is_some() {
             self.account.forgive();
-            self.end.task.wake();
+            self.kill_switch.task.wake();
         }
         if self.handles_termination {
             self.notice.notify(signal);
             return;
         }
-        let Some(endpoint) = self.endpoint.clone() else { return self.end(StopReason::Request) };
+        let Some(endpoint) = self.endpoint.clone() else { return self.stop(StopReason::Request) };
         endpoint.drain();
-        let control = self.clone();
+        let handle = self.clone();
         self.runtime.spawn(async move {
-            endpoint.quiet(IDLE / control.clock.speed()).await;
-            control.end(StopReason::Request);
+            endpoint.quiet(IDLE / handle.clock.speed()).await;
+            handle.stop(StopReason::Request);
         });
     }
 }
 
 impl Instance {
-    /// What ends it.
+    /// Returns a handle that ends the instance.
     pub fn control(&self) -> InstanceHandle {
-        self.control.clone()
+        self.handle.clone()
     }
 
-    /// Waits until the program is instantiated and runs; false if it ended before that.
+    /// Waits until the program is instantiated and runs. Returns false if it ended before that.
     pub async fn begun(&mut self) -> bool {
-        (&mut self.begun).await.is_ok()
+        (&mut self.started).await.is_ok()
     }
 
-    /// Waits for the end. Cancel-safe.
+    /// Waits for the instance to end. Cancel-safe.
     pub async fn exited(&mut self) -> Exit {
-        // The sender is gone without a word only if the guests' runtime was shut down.
+        // The sender is dropped without sending only if the guests' runtime was shut down.
         (&mut self.exit).await.unwrap_or(Exit::Killed)
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        self.control.kill();
+        self.handle.kill();
     }
 }

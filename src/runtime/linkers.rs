@@ -1,4 +1,4 @@
-//! What guests may import: WASI p1 for core modules, p2 and p3 for components, and our own.
+//! Host functions that guests may import: WASI p1 for core modules, p2 and p3 for components, and `wasmpod:lifecycle`.
 
 use std::collections::HashSet;
 
@@ -8,38 +8,38 @@ use wasmtime_wasi::p1;
 use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
 use super::poll_oneoff::poll_oneoff;
-use super::{clocks, links, sockets, termination};
+use super::{clocks, sockets, symlinks, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
-/// The imports of every kind of guest.
+/// The linkers of core modules and components.
 pub(super) struct Linkers {
     pub(super) modules: wasmtime::Linker<ModuleHost>,
-    /// What `modules` offers, by module and name.
-    offered: HashSet<(String, String)>,
+    /// Module and name of every function in `modules`.
+    provided: HashSet<(String, String)>,
     pub(super) components: wasmtime::component::Linker<Host>,
 }
 
 impl Linkers {
     pub(super) fn new(engine: &Engine) -> wasmtime::Result<Linkers> {
-        let modules = for_modules(engine)?;
-        let mut store = Store::new(engine, ModuleHost::outside());
-        let offered = modules.iter(&mut store).map(|(module, name, _)| (module.into(), name.into())).collect();
-        Ok(Linkers { modules, offered, components: for_components(engine)? })
+        let modules = module_linker(engine)?;
+        let mut store = Store::new(engine, ModuleHost::detached());
+        let provided = modules.iter(&mut store).map(|(module, name, _)| (module.into(), name.into())).collect();
+        Ok(Linkers { modules, provided, components: component_linker(engine)? })
     }
 
-    /// The imports of `module` that nobody offers.
+    /// Returns the imports of `module` that are not provided.
     pub(super) fn missing(&self, module: &Module) -> Vec<String> {
         let imports = module.imports().map(|i| (i.module().to_string(), i.name().to_string()));
-        imports.filter(|import| !self.offered.contains(import)).map(|(m, n)| format!("{m}::{n}")).collect()
+        imports.filter(|import| !self.provided.contains(import)).map(|(m, n)| format!("{m}::{n}")).collect()
     }
 }
 
-fn for_modules(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<ModuleHost>> {
+fn module_linker(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<ModuleHost>> {
     let mut linker = wasmtime::Linker::new(engine);
     p1::add_to_linker_async(&mut linker, |host: &mut ModuleHost| &mut host.wasi)?;
     linker.allow_shadowing(true);
-    // wasmtime-wasi refuses codes from 126 on, which shells and crashed children use.
+    // wasmtime-wasi rejects codes above 125, which shells use.
     linker.func_wrap(P1, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(ProcExit(code).into()) })?;
     linker.func_wrap_async(P1, "poll_oneoff", |caller, arguments| Box::new(poll_oneoff(caller, arguments)))?;
     linker.allow_shadowing(false);
@@ -47,14 +47,14 @@ fn for_modules(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<ModuleHost>
     Ok(linker)
 }
 
-fn for_components(engine: &Engine) -> wasmtime::Result<wasmtime::component::Linker<Host>> {
+fn component_linker(engine: &Engine) -> wasmtime::Result<wasmtime::component::Linker<Host>> {
     let mut linker = wasmtime::component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     sockets::add_to_linker(&mut linker)?;
     host::add_preopens_to_linker(&mut linker)?;
-    links::add_to_linker(&mut linker)?;
+    symlinks::add_to_linker(&mut linker)?;
     clocks::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     termination::add_to_linker(&mut linker)?;

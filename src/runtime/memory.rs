@@ -1,19 +1,19 @@
 //! Linear memory, charged to the container's account.
 //!
-//! Reaching the container's own limit, its pod's or the node's ends the guest that asked, wherever it is,
-//! and none beside it: an exec'd program that wants too much does not take the container with it.
+//! Exceeding the limit of the container, its pod or the node ends the instance that asked for memory and no other: an
+//! exec'd program that exceeds the limit does not end its container.
 
 use wasmtime::ResourceLimiter;
 
 use super::exit::OutOfMemory;
 use crate::budget::Charge;
 
-/// Elements of all tables of an instance; far above what compilers emit.
+/// Maximum elements of a table, far more than compilers emit.
 const MAX_TABLE_ELEMENTS: usize = 1 << 20;
 
-/// One instance's linear memory; its part of the account is given back when it is dropped.
+/// Limiter of one instance's linear memory; releases its charge when dropped.
 pub struct Memory {
-    /// `None` holds nothing and gets nothing.
+    /// `None` refuses every growth.
     charge: Option<Charge>,
 }
 
@@ -25,7 +25,7 @@ impl Memory {
 
 impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // The program's own maximum is its own affair: growing fails, and it may go on.
+        // Beyond the program's own declared maximum, growth fails and the program continues.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

@@ -1,10 +1,9 @@
-//! Processor time of guests: measured per poll, withheld by quotas, shared out in turns.
+//! CPU time of guests: measured per poll, limited by quotas, shared in turns.
 //!
-//! A guest computes inside polls of its task and leaves one at every tick at the latest, so that all
-//! is decided before a poll: a guest whose quota is exhausted sleeps, one that passes its turn goes to
-//! the end of the queue. What was used is told to the account after the poll. The thread's own
-//! clock, which costs a system call, is read for containers with a quota alone; for others, a poll
-//! counts for as long as it took.
+//! A guest computes inside polls of its task and yields at every tick, so decisions are made before a poll: a guest with an
+//! exhausted quota sleeps, a guest that skips its turn goes to the back of the queue. After the poll, the account is
+//! charged. Reading the thread's CPU clock costs a system call and is done only for containers with a quota; for others,
+//! the wall time of the poll counts.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -18,23 +17,23 @@ use tokio::time::Sleep;
 
 use crate::budget::{Account, Competitor, PERIOD, Turns};
 
-/// What was used by short polls is told once it is as much as this, in nanoseconds.
-const WORTH_TELLING: u64 = 100_000;
+/// CPU time of short polls, in nanoseconds, that is collected before it is charged to the account.
+const REPORT_THRESHOLD_NANOS: u64 = 100_000;
 
 thread_local! {
-    /// Polls of guests that compete, on this thread.
-    static POLLED: Cell<u64> = const { Cell::new(0) };
+    /// Number of polls of competing guests on this thread.
+    static COMPETING_POLLS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What the guests of a runtime share: a beginning of time, and their turns.
-pub struct Shared {
+/// State shared by all guests of a runtime: the time origin and the turns.
+pub struct SharedMetering {
     origin: Instant,
     turns: Turns,
 }
 
-impl Shared {
-    pub fn new() -> Shared {
-        Shared { origin: Instant::now(), turns: Turns::default() }
+impl SharedMetering {
+    pub fn new() -> SharedMetering {
+        SharedMetering { origin: Instant::now(), turns: Turns::default() }
     }
 
     fn nanos(&self, at: Instant) -> u64 {
@@ -42,24 +41,24 @@ impl Shared {
     }
 }
 
-/// What a guest's stack and its task tell each other about the time it has.
+/// Time slice of a guest, shared by its epoch callback and its task.
 #[derive(Default)]
 pub struct Slice {
-    /// The tick in which the guest began to compute.
+    /// Tick in which the guest began to compute.
     tick: AtomicU64,
-    /// It has used its tick.
+    /// Whether the guest computed until the tick ended.
     used: AtomicBool,
 }
 
 impl Slice {
-    /// The guest begins to compute.
-    pub fn begin(&self, tick: u64) {
+    /// Records the tick in which the guest begins to compute.
+    pub fn start(&self, tick: u64) {
         self.tick.store(tick, Relaxed);
     }
 
-    /// Whether the guest has computed until `tick` came. One that waited is late as soon as it goes on,
-    /// and has its time nevertheless.
-    pub fn used_until(&self, tick: u64) -> bool {
+    /// Returns whether the slice ended before `tick`, and marks it as used if so. A guest that waited past its epoch
+    /// deadline still gets a full slice.
+    pub fn expire_if_past(&self, tick: u64) -> bool {
         let used = self.tick.load(Relaxed) != tick;
         if used {
             self.used.store(true, Relaxed);
@@ -68,61 +67,61 @@ impl Slice {
     }
 }
 
-/// Meters one instance; belongs to its task.
+/// Meters the CPU time of one instance; owned by its task.
 pub struct Meter {
     account: Arc<Account>,
     slice: Arc<Slice>,
     throttled: Option<Throttled>,
     competitor: Option<Competitor>,
-    /// [`POLLED`] when the guest passed its last turn.
-    passed: Option<u64>,
-    /// Rounds of turns since then in which nobody computed.
-    idle: u32,
-    /// Used and not told yet.
-    untold: u64,
+    /// Value of [`COMPETING_POLLS`] when the guest skipped its last turn.
+    skipped_at: Option<u64>,
+    /// Rounds of turns since then in which no competing guest computed.
+    idle_rounds: u32,
+    /// CPU time in nanoseconds that is not charged yet.
+    unreported: u64,
 }
 
 struct Throttled {
     since: u64,
-    /// When to look again.
+    /// Time of the next check.
     until: u64,
     sleep: Pin<Box<Sleep>>,
 }
 
-/// A poll that is being measured.
-pub enum Measured {
+/// Start of a measured poll: wall time, or the thread's CPU time in nanoseconds.
+pub enum PollStart {
     Wall(Instant),
     Thread(u64),
 }
 
 impl Meter {
     pub fn new(account: Arc<Account>, slice: Arc<Slice>) -> Meter {
-        Meter { account, slice, throttled: None, competitor: None, passed: None, idle: 0, untold: 0 }
+        Meter { account, slice, throttled: None, competitor: None, skipped_at: None, idle_rounds: 0, unreported: 0 }
     }
 
-    /// Whether the guest may be polled now; if not, `cx` will be woken.
-    pub fn poll_turn(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Measured> {
+    /// Returns `Ready` if the guest may be polled now; otherwise `cx` will be woken.
+    pub fn poll_ready(&mut self, shared: &SharedMetering, cx: &mut Context<'_>) -> Poll<PollStart> {
         let quota = self.account.has_quota();
         let preempted = self.slice.used.load(Relaxed);
         if !quota && !preempted && self.throttled.is_none() {
-            return Poll::Ready(Measured::Wall(Instant::now()));
+            return Poll::Ready(PollStart::Wall(Instant::now()));
         }
         let now = shared.nanos(Instant::now());
         if self.poll_quota(shared, now, cx).is_pending() {
             return Poll::Pending;
         }
-        if preempted && !self.takes_turn(shared, now) {
-            // Woken while it is polled, a task goes to the end of the queue.
+        if preempted && !self.take_turn(shared, now) {
+            // A task that is woken while it is polled goes to the back of the queue.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.slice.used.store(false, Relaxed);
-        Poll::Ready(if quota { Measured::Thread(thread_time()) } else { Measured::Wall(Instant::now()) })
+        Poll::Ready(if quota { PollStart::Thread(thread_time()) } else { PollStart::Wall(Instant::now()) })
     }
 
-    fn poll_quota(&mut self, shared: &Shared, mut now: u64, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_quota(&mut self, shared: &SharedMetering, mut now: u64, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(free) = self.account.exhausted_until(now) {
-            // Limits may change meanwhile, and what is owed may be forgiven.
+            // Limits may change in the meantime, and CPU debt may be forgiven.
             let until = free.min(now + PERIOD);
             let instant = shared.origin + Duration::from_nanos(until);
             let throttled = match &mut self.throttled {
@@ -135,7 +134,7 @@ impl Meter {
                 }
                 None => {
                     self.account.throttle_began();
-                    // Asleep, it competes with nobody.
+                    // A sleeping guest does not compete.
                     self.competitor = None;
                     let sleep = Box::pin(tokio::time::sleep_until(instant.into()));
                     self.throttled.insert(Throttled { since: now, until, sleep })
@@ -152,53 +151,53 @@ impl Meter {
         Poll::Ready(())
     }
 
-    fn takes_turn(&mut self, shared: &Shared, now: u64) -> bool {
+    fn take_turn(&mut self, shared: &SharedMetering, now: u64) -> bool {
         let competitor = self.competitor.get_or_insert_with(|| Competitor::new(self.account.clone()));
-        let polled = POLLED.get();
-        self.idle = if self.passed == Some(polled) { self.idle + 1 } else { 0 };
-        let takes = shared.turns.take(competitor, self.idle, now);
-        self.passed = (!takes).then_some(polled);
+        let polled = COMPETING_POLLS.get();
+        self.idle_rounds = if self.skipped_at == Some(polled) { self.idle_rounds + 1 } else { 0 };
+        let takes = shared.turns.take(competitor, self.idle_rounds, now);
+        self.skipped_at = (!takes).then_some(polled);
         takes
     }
 
-    /// The poll that began with [`Meter::poll_turn`] is over.
-    pub fn polled(&mut self, shared: &Shared, measured: Measured) {
+    /// Charges the poll that [`Meter::poll_ready`] started.
+    pub fn finish_poll(&mut self, shared: &SharedMetering, measured: PollStart) {
         let preempted = self.slice.used.load(Relaxed);
         let now = Instant::now();
         let (used, tell) = match measured {
-            Measured::Thread(before) => (thread_time().saturating_sub(before), true),
-            Measured::Wall(before) => (nanos(now.saturating_duration_since(before)), preempted),
+            PollStart::Thread(before) => (thread_time().saturating_sub(before), true),
+            PollStart::Wall(before) => (nanos(now.saturating_duration_since(before)), preempted),
         };
         if let Some(competitor) = &mut self.competitor {
-            POLLED.set(POLLED.get().wrapping_add(1));
+            COMPETING_POLLS.set(COMPETING_POLLS.get().wrapping_add(1));
             shared.turns.computed(competitor, used);
         }
         if !preempted {
             self.competitor = None;
         }
-        self.untold += used;
-        if tell || self.untold >= WORTH_TELLING {
-            self.account.used_cpu(std::mem::take(&mut self.untold), shared.nanos(now));
+        self.unreported += used;
+        if tell || self.unreported >= REPORT_THRESHOLD_NANOS {
+            self.account.used_cpu(std::mem::take(&mut self.unreported), shared.nanos(now));
         }
     }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        // The moment matters to quotas alone, and to them everything was told.
-        self.account.used_cpu(self.untold, 0);
+        // The time matters only to quotas, for which every poll was charged already.
+        self.account.used_cpu(self.unreported, 0);
     }
 }
 
-/// Lets every other guest of this thread have its turn. tokio's `yield_now` would not do: the task
-/// that it wakes goes ahead of the queue, so that one spinning guest per thread starves all others.
-pub async fn to_the_end_of_the_queue() {
+/// Yields to every other guest of this thread. Tokio's `yield_now` does not suffice: a task that it wakes goes to the front
+/// of the queue, so that one spinning guest per thread would starve all others.
+pub async fn yield_to_back_of_queue() {
     let mut yielded = false;
     std::future::poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {
             return Poll::Ready(());
         }
-        // Woken while it is polled, a task goes to the end.
+        // A task that is woken while it is polled goes to the back of the queue.
         cx.waker().wake_by_ref();
         Poll::Pending
     })
@@ -209,7 +208,7 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Processor time that this thread has used, in nanoseconds.
+/// Returns the CPU time of this thread in nanoseconds.
 fn thread_time() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
@@ -221,12 +220,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_that_waited_for_long_has_its_tick_all_the_same() {
+    fn guest_that_waited_still_gets_a_full_slice() {
         let slice = Slice::default();
-        slice.begin(7);
-        assert!(!slice.used_until(7), "late since before it began");
-        assert!(slice.used_until(8));
-        slice.begin(8);
-        assert!(!slice.used_until(8));
+        slice.start(7);
+        assert!(!slice.expire_if_past(7), "late since before it began");
+        assert!(slice.expire_if_past(8));
+        slice.start(8);
+        assert!(!slice.expire_if_past(8));
     }
 }

@@ -1,28 +1,27 @@
-//! Runs WASI programs: one engine, a compile cache, Worlds, and threads of their own for guests.
+//! Runs WASI programs: one engine, a compile cache, container contexts, and separate threads for guests.
 //!
-//! The only room that knows wasmtime. It takes files, network and logs as `files`, `network` and
-//! `logs` give them, and knows no pods. What it promises: a guest ends within milliseconds of
-//! [`Control::kill`], whatever it does; it never delays anything but other guests; and its crash
-//! is told in words ([`Exit`]).
+//! This is the only module that depends on wasmtime. It uses `files`, `network` and `logs` and knows nothing of pods.
+//! It promises that a guest ends within milliseconds of [`InstanceHandle::kill`], whatever the guest does; that a guest
+//! delays nothing but other guests; and that a crash is described in words ([`Exit`]).
 
 mod cache;
 mod capture;
 mod clocks;
+mod context;
 mod exit;
-mod guests;
 mod host;
 mod instance;
+mod instance_set;
 mod linkers;
-mod links;
 mod memory;
 mod metering;
 mod poll_oneoff;
 mod program;
 mod sockets;
 mod stdio;
+mod symlinks;
 mod termination;
 mod ticker;
-mod world;
 
 use std::io;
 use std::path::PathBuf;
@@ -32,44 +31,44 @@ use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
-pub use cache::{Cache, CacheError};
+pub use cache::{CacheError, CompileCache};
 pub use capture::Capture;
+pub use context::ContainerContext;
 pub use exit::{Exit, error_chain};
-pub use guests::InstanceSet;
 pub use instance::{Instance, InstanceHandle};
+pub use instance_set::InstanceSet;
 pub use program::{Digest, Program, ProgramError};
 pub use stdio::Stdio;
-pub use world::ContainerContext;
 
-use metering::Shared;
+use metering::SharedMetering;
 use program::Compiler;
 use ticker::Ticker;
 
-/// A guest's native stack; what a Rust guest needs lies in its linear memory.
+/// Size of a guest's native stack. A Rust guest keeps most of its data in linear memory.
 const STACK: usize = 512 * 1024;
 
-/// Where compiled programs are kept.
+/// Directories of the compile cache.
 #[derive(Debug, Clone)]
 pub struct CacheDirectories {
     /// The compiled files.
     pub cache: PathBuf,
-    /// The key that proves that we wrote them.
+    /// The key that authenticates the compiled files.
     pub state: PathBuf,
 }
 
-/// Why guests can't be run at all.
+/// Errors of [`Runtime::new`].
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The engine or its linkers can't be set up.
+    /// wasmtime rejected the engine's configuration or a host function.
     #[error("cannot set up the WebAssembly engine")]
     Engine {
-        /// What wasmtime says.
+        /// Error reported by wasmtime.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A thread for guests, for compiling or for the ticker can't be started.
+    /// The operating system refused a thread for guests, compilation or the ticker.
     #[error("cannot start a thread")]
     Thread {
-        /// What the system says.
+        /// Error reported by the operating system.
         source: io::Error,
     },
 }
@@ -78,43 +77,47 @@ pub enum RuntimeError {
 pub struct Runtime {
     engine: Engine,
     ticker: Ticker,
-    metering: Shared,
+    metering: SharedMetering,
     compiler: Arc<Compiler>,
-    /// Taken when the runtime is dropped.
+    /// `None` only while the runtime is being dropped.
     guests: Option<tokio::runtime::Runtime>,
     tasks: TaskTracker,
 }
 
 impl Runtime {
-    /// Starts the guests' threads. Without a usable cache folder it says so and compiles anew.
-    pub fn new(folders: Option<CacheDirectories>) -> Result<Arc<Runtime>, RuntimeError> {
-        let of_engine = |error: wasmtime::Error| RuntimeError::Engine { source: error.into_boxed_dyn_error() };
-        let of_thread = |source| RuntimeError::Thread { source };
-        let cache = folders.and_then(|folders| match Cache::open(&folders.cache, &folders.state) {
-            Ok(cache) => Some(cache),
-            Err(error) => {
-                let why = error_chain(&error);
-                tracing::warn!(
-                    "compiled programs can't be kept ({why}), so each is compiled at every start; \
-                     set XDG_CACHE_HOME and XDG_STATE_HOME to folders of yours"
-                );
-                None
-            }
-        });
-        let engine = Engine::new(&config()).map_err(of_engine)?;
-        let linkers = linkers::Linkers::new(&engine).map_err(of_engine)?;
-        let compiler = Compiler::new(engine.clone(), linkers, cache).map_err(of_thread)?;
+    /// Starts the guests' threads. Logs a warning and compiles at every start if the cache directories are not usable.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine cannot be set up or a thread cannot be started.
+    pub fn new(directories: Option<CacheDirectories>) -> Result<Arc<Runtime>, RuntimeError> {
+        let engine_error = |error: wasmtime::Error| RuntimeError::Engine { source: error.into_boxed_dyn_error() };
+        let thread_error = |source| RuntimeError::Thread { source };
+        let cache =
+            directories.and_then(|directories| match CompileCache::open(&directories.cache, &directories.state) {
+                Ok(cache) => Some(cache),
+                Err(error) => {
+                    let why = error_chain(&error);
+                    tracing::warn!(
+                        "compile cache disabled ({why}): programs are recompiled at every start; \
+                     point XDG_CACHE_HOME and XDG_STATE_HOME at directories you own"
+                    );
+                    None
+                }
+            });
+        let engine = Engine::new(&config()).map_err(engine_error)?;
+        let linkers = linkers::Linkers::new(&engine).map_err(engine_error)?;
+        let compiler = Compiler::new(engine.clone(), linkers, cache).map_err(thread_error)?;
         let guests = tokio::runtime::Builder::new_multi_thread()
             .thread_name("wasmpod-guests")
-            // Timers and sockets are looked at after every turn, so that spinning guests do not
-            // delay the others' sleeps.
+            // Polls timers and sockets after every task, so that spinning guests do not delay the sleeps of others.
             .event_interval(1)
             .enable_all()
             .build()
-            .map_err(of_thread)?;
+            .map_err(thread_error)?;
         Ok(Arc::new(Runtime {
-            ticker: Ticker::start(&engine).map_err(of_thread)?,
-            metering: Shared::new(),
+            ticker: Ticker::start(&engine).map_err(thread_error)?,
+            metering: SharedMetering::new(),
             engine,
             compiler: Arc::new(compiler),
             guests: Some(guests),
@@ -122,13 +125,17 @@ impl Runtime {
         }))
     }
 
-    /// Makes `bytes`, whose SHA-256 is `digest`, ready to run. Asked at once by many, it is done once.
+    /// Prepares `bytes`, whose SHA-256 is `digest`, for running. Concurrent calls for one digest compile it once.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not a command that wasmpod can run.
     pub async fn program(&self, digest: Digest, bytes: &Bytes) -> Result<Arc<Program>, ProgramError> {
         let slot = self.compiler.slot(&digest);
         let (compiler, bytes) = (self.compiler.clone(), bytes.clone());
         let compile = || async {
             let done = tokio::task::spawn_blocking(move || compiler.compile(&digest, &bytes)).await;
-            done.unwrap_or(Err(ProgramError::Abandoned))
+            done.unwrap_or(Err(ProgramError::Cancelled))
         };
         let program = slot.get_or_init(compile).await.clone()?;
         Ok(program)
@@ -142,7 +149,7 @@ impl Runtime {
         &self.ticker
     }
 
-    fn metering(&self) -> &Shared {
+    fn metering(&self) -> &SharedMetering {
         &self.metering
     }
 
@@ -155,8 +162,8 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        // Every instance holds the runtime, so none is left. May be dropped in an async context,
-        // where waiting is not allowed.
+        // Every instance holds the runtime, so none is left here. The drop may happen in an async context, where
+        // blocking is not allowed.
         if let Some(guests) = self.guests.take() {
             guests.shutdown_background();
         }

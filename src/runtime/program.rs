@@ -1,4 +1,4 @@
-//! Programs: bytes made ready to run. Told apart by their bytes, compiled once, kept on disk.
+//! Programs: WebAssembly bytes, compiled once per digest and cached on disk.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,77 +9,81 @@ use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Module, Precompiled};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use super::cache::Cache;
+use super::cache::CompileCache;
 use super::host::{Host, ModuleHost};
 use super::linkers::Linkers;
 use super::termination;
 
-/// A program that can be started again and again.
+/// A compiled and linked program, which can be started any number of times.
 pub struct Program {
     pub(super) kind: ProgramKind,
-    /// Whether it imports `wasmpod:lifecycle` and so handles its end itself.
+    /// Whether the program imports `wasmpod:lifecycle` and so handles termination itself.
     pub(super) handles_termination: bool,
 }
 
 pub(super) enum ProgramKind {
     Module(wasmtime::InstancePre<ModuleHost>),
     Command2(CommandPre<Host>),
-    /// p3 looks its exports up per instance.
+    /// In p3, exports are looked up per instance.
     Command3(InstancePre<Host>),
 }
 
-/// Why bytes are no program that can run here.
+/// Errors of [`super::Runtime::program`].
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProgramError {
-    /// The first eight bytes are neither a core module's nor a component's.
-    #[error("not a WebAssembly program: it begins with neither a core module's nor a component's header")]
+    /// The bytes begin with neither a core module's nor a component's header.
+    #[error("not a WebAssembly program: no core module or component header")]
     NotWasm,
-    /// The engine can't compile or load it; carries the engine's words, on one line.
+    /// The engine rejected the program; carries the engine's message on one line.
     #[error("invalid WebAssembly: {0}")]
     Invalid(String),
-    /// It can't be linked; carries the missing imports or the engine's words, on one line.
-    #[error("imports what wasmpod does not offer: {0}")]
+    /// The program imports functions that wasmpod does not provide; carries their names or the engine's message.
+    #[error("unknown imports: {0}")]
     Imports(String),
-    /// It has no entry point that runs here; carries what it is instead.
+    /// The program has no entry point that wasmpod can run; carries the reason.
     #[error("{0}")]
     NotACommand(&'static str),
-    /// The task that compiled it ended without a result.
-    #[error("its compilation was broken off")]
-    Abandoned,
+    /// The compiling task ended without a result.
+    #[error("compilation was cancelled")]
+    Cancelled,
 }
 
-/// A program's name: the SHA-256 of its bytes.
+/// SHA-256 of a program's bytes, which identifies the program.
 pub type Digest = [u8; 32];
 
-type Slot = Arc<OnceCell<Result<Arc<Program>, ProgramError>>>;
+type ProgramSlot = Arc<OnceCell<Result<Arc<Program>, ProgramError>>>;
 
-/// Compiles programs; each is compiled once, however many ask for it at once.
+/// Compiles programs, each once even under concurrent requests.
 pub(super) struct Compiler {
     engine: Engine,
     linkers: Linkers,
-    cache: Option<Cache>,
+    cache: Option<CompileCache>,
     pool: Arc<rayon::ThreadPool>,
-    /// Protects which programs are known. They stay: a node runs few programs, again and again.
-    programs: Mutex<HashMap<Digest, Slot>>,
+    /// Protects the known programs. They are never evicted: a node runs few programs many times.
+    programs: Mutex<HashMap<Digest, ProgramSlot>>,
 }
 
 impl Compiler {
-    pub(super) fn new(engine: Engine, linkers: Linkers, cache: Option<Cache>) -> Result<Compiler, std::io::Error> {
+    pub(super) fn new(
+        engine: Engine,
+        linkers: Linkers,
+        cache: Option<CompileCache>,
+    ) -> Result<Compiler, std::io::Error> {
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|i| format!("wasmpod-compile-{i}"))
-            // Compiling is urgent to one pod and a nuisance to all others.
+            // One pod waits for the compilation; all others should not notice it.
             .start_handler(|_| _ = rustix::process::nice(10))
             .build()
             .map_err(std::io::Error::other)?;
         Ok(Compiler { engine, linkers, cache, pool: Arc::new(pool), programs: Mutex::default() })
     }
 
-    /// Where the program called `digest` stands once somebody has compiled it.
-    pub(super) fn slot(&self, digest: &Digest) -> Slot {
+    /// Returns the slot that will hold the program with this digest.
+    pub(super) fn slot(&self, digest: &Digest) -> ProgramSlot {
         self.programs.lock().entry(*digest).or_default().clone()
     }
 
-    /// Makes `bytes` ready to run, in this thread and those of the pool.
+    /// Compiles and links `bytes` on this thread and those of the pool.
     pub(super) fn compile(&self, digest: &Digest, bytes: &[u8]) -> Result<Arc<Program>, ProgramError> {
         self.pool.install(|| self.prepare(digest, bytes)).map(Arc::new)
     }
@@ -93,8 +97,8 @@ impl Compiler {
     }
 
     fn prepare_module(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
-        let native = self.native(digest, Precompiled::Module, |engine| engine.precompile_module(bytes))?;
-        // SAFETY: `native` passed the cache's keyed hash or was compiled just now, by this engine.
+        let native = self.load_or_compile(digest, Precompiled::Module, |engine| engine.precompile_module(bytes))?;
+        // SAFETY: `native` passed the cache's keyed hash or was just compiled by this engine.
         #[allow(unsafe_code)]
         let module = unsafe { Module::deserialize(&self.engine, native) }.map_err(invalid)?;
         let missing = self.linkers.missing(&module);
@@ -105,19 +109,18 @@ impl Compiler {
             return Err(ProgramError::NotACommand("exports no _start function: it is a library, not a command"));
         }
         let pre = self.linkers.modules.instantiate_pre(&module).map_err(imports)?;
-        let handles_termination =
-            module.imports().any(|import| termination::is_handled_by_importer_of(import.module()));
+        let handles_termination = module.imports().any(|import| termination::is_lifecycle_import(import.module()));
         Ok(Program { kind: ProgramKind::Module(pre), handles_termination })
     }
 
     fn prepare_component(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
-        let native = self.native(digest, Precompiled::Component, |engine| engine.precompile_component(bytes))?;
+        let native =
+            self.load_or_compile(digest, Precompiled::Component, |engine| engine.precompile_component(bytes))?;
         // SAFETY: as in `prepare_module`.
         #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(&self.engine, native) }.map_err(invalid)?;
         let ty = component.component_type();
-        let handles_termination =
-            ty.imports(&self.engine).any(|(name, _)| termination::is_handled_by_importer_of(name));
+        let handles_termination = ty.imports(&self.engine).any(|(name, _)| termination::is_lifecycle_import(name));
         let exports: Vec<String> = ty.exports(&self.engine).map(|(name, _)| name.to_string()).collect();
         let pre = self.linkers.components.instantiate_pre(&component).map_err(imports)?;
         let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
@@ -126,30 +129,32 @@ impl Compiler {
         } else if has("wasi:cli/run@0.2.") {
             ProgramKind::Command2(CommandPre::new(pre).map_err(invalid)?)
         } else if has("wasi:http/") {
-            return Err(ProgramError::NotACommand("serves wasi:http, which is not supported yet: build a command"));
+            return Err(ProgramError::NotACommand(
+                "wasi:http components are not supported yet; build a command instead",
+            ));
         } else {
             return Err(ProgramError::NotACommand("exports no wasi:cli/run: it is a library, not a command"));
         };
         Ok(Program { kind, handles_termination })
     }
 
-    /// Native code for the program called `digest`, from the cache or compiled now.
-    fn native(
+    /// Returns native code for the program with this digest, from the cache if possible.
+    fn load_or_compile(
         &self,
         digest: &Digest,
         kind: Precompiled,
         compile: impl FnOnce(&Engine) -> wasmtime::Result<Vec<u8>>,
     ) -> Result<Vec<u8>, ProgramError> {
         let engine = engine_hash(&self.engine);
-        let kept = self.cache.as_ref().and_then(|cache| cache.load(digest, engine));
-        if let Some(kept) = kept.filter(|kept| Engine::detect_precompiled(kept) == Some(kind)) {
-            return Ok(kept);
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(digest, engine));
+        if let Some(cached) = cached.filter(|cached| Engine::detect_precompiled(cached) == Some(kind)) {
+            return Ok(cached);
         }
         let compiled = compile(&self.engine).map_err(invalid)?;
         if let Some(cache) = &self.cache
             && let Err(error) = cache.store(digest, engine, &compiled)
         {
-            tracing::warn!("a compiled program can't be kept, so it is compiled again next time: {error}");
+            tracing::warn!("cannot cache a compiled program, it will be recompiled at the next start: {error}");
         }
         Ok(compiled)
     }

@@ -1,4 +1,4 @@
-//! Where a guest's standard streams lead.
+//! Standard streams of guests.
 
 use std::io;
 use std::pin::Pin;
@@ -15,19 +15,19 @@ use super::capture::Capture;
 use crate::clock::Clock;
 use crate::logs::{Log, Stream};
 
-/// Where a guest's standard streams lead.
+/// Source and destination of a guest's standard streams.
 #[derive(Clone)]
 pub enum Stdio {
-    /// Standard input is at its end, output goes to the container's log.
+    /// Standard input is empty, output goes to the container's log.
     Log(Arc<Log>),
-    /// Standard input is at its end, output is kept for whoever started the program.
+    /// Standard input is empty, output is captured.
     Capture(Arc<Capture>),
-    /// The streams of this process: a program run by hand.
+    /// The streams of this process, for a program run from the command line.
     Inherit,
 }
 
 impl Stdio {
-    /// Connects the guest.
+    /// Connects the guest's standard streams.
     pub(super) fn connect(&self, wasi: &mut WasiCtxBuilder, clock: Clock) {
         match self {
             Stdio::Log(log) => {
@@ -44,17 +44,17 @@ impl Stdio {
         }
     }
 
-    /// Tells whoever reads the output what became of the guest.
+    /// Appends a message about the guest's end to its standard error.
     pub(super) fn report(&self, message: &str, clock: Clock) {
         match self {
             Stdio::Log(log) => log.write(Stream::Stderr, format!("{message}\n").as_bytes(), clock.wall()),
             Stdio::Capture(capture) => capture.write(format!("{message}\n").as_bytes()),
-            // The caller has the exit and words of its own for it.
+            // The caller reports the exit itself.
             Stdio::Inherit => {}
         }
     }
 
-    /// The guest has ended.
+    /// Marks the end of the output.
     pub(super) fn close(&self, clock: Clock) {
         match self {
             Stdio::Log(log) => log.close(clock.wall()),
@@ -63,7 +63,7 @@ impl Stdio {
     }
 }
 
-/// Takes output. Never waits: a log drops old lines, a capture new ones, rather than stop a guest.
+/// Receives output without ever blocking the guest: a full log drops old lines, a full capture new ones.
 #[derive(Clone)]
 enum Writer {
     Log(Arc<Log>, Stream, Clock),
@@ -71,7 +71,7 @@ enum Writer {
 }
 
 impl Writer {
-    fn put(&self, bytes: &[u8]) {
+    fn append(&self, bytes: &[u8]) {
         match self {
             Writer::Log(log, stream, clock) => log.write(*stream, bytes, clock.wall()),
             Writer::Capture(capture) => capture.write(bytes),
@@ -79,8 +79,8 @@ impl Writer {
     }
 }
 
-/// What a guest may write at once.
-const PERMIT: usize = 64 * 1024;
+/// Bytes that a guest may write at once.
+const MAX_WRITE: usize = 64 * 1024;
 
 impl IsTerminal for Writer {
     fn is_terminal(&self) -> bool {
@@ -100,7 +100,7 @@ impl StdoutStream for Writer {
 
 impl OutputStream for Writer {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.put(&bytes);
+        self.append(&bytes);
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl OutputStream for Writer {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(PERMIT)
+        Ok(MAX_WRITE)
     }
 }
 
@@ -120,7 +120,7 @@ impl Pollable for Writer {
 
 impl AsyncWrite for Writer {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.put(bytes);
+        self.append(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

@@ -1,5 +1,5 @@
-//! `wasmpod:lifecycle`: how a guest learns that it is asked to end (`wit/lifecycle.wit`,
-//! docs/lifecycle.md), as a component of WASI 0.2 or 0.3 or as a core module.
+//! `wasmpod:lifecycle`: notifies guests of termination (`wit/lifecycle.wit`, docs/lifecycle.md), for components of WASI 0.2
+//! and 0.3 and for core modules.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,24 +10,23 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use super::host::{Host, ModuleHost};
 
-/// A component that imports an interface of this package handles its end itself.
+/// A component that imports an interface of this package handles termination itself.
 const PACKAGE: &str = "wasmpod:lifecycle/";
-/// Interfaces of that package.
 const TERMINATION: &str = "wasmpod:lifecycle/termination@0.1.0";
 const TERMINATION_SIGNAL: &str = "wasmpod:lifecycle/termination-signal@0.1.0";
-/// A core module that imports from here handles its end itself.
+/// A core module that imports from this module handles termination itself.
 pub const MODULE: &str = "wasmpod_lifecycle";
 
-/// The file descriptor that core modules wait for: far beyond those that WASI gives out, which
-/// are counted up from 0.
-pub const DESCRIPTOR: u32 = 0x7f00_0000;
+/// The file descriptor on which core modules wait for termination; far above those that WASI allocates, which count up
+/// from 0.
+pub const TERMINATION_FD: u32 = 0x7f00_0000;
 
-/// Whether whoever imports from `module` (or an interface of that name) handles its end itself.
-pub fn is_handled_by_importer_of(module: &str) -> bool {
+/// Returns whether an import from `module` (or an interface of that name) means that the program handles termination.
+pub fn is_lifecycle_import(module: &str) -> bool {
     module == MODULE || module.starts_with(PACKAGE)
 }
 
-/// The notice that one instance may wait for.
+/// The termination notice of one instance.
 #[derive(Default)]
 pub struct TerminationNotice {
     signal: OnceLock<Box<str>>,
@@ -35,9 +34,9 @@ pub struct TerminationNotice {
 }
 
 impl TerminationNotice {
-    /// Gives the notice; once given it stays, with the signal that was first.
+    /// Gives the notice. It stays given, with the first signal.
     pub fn notify(&self, signal: &str) {
-        // A second one says nothing new.
+        // The first signal wins.
         let _ = self.signal.set(signal.into());
         self.changed.notify_waiters();
     }
@@ -46,7 +45,7 @@ impl TerminationNotice {
         self.signal.get().map(AsRef::as_ref)
     }
 
-    /// Waits for the notice and tells its signal.
+    /// Waits for the notice and returns its signal.
     pub async fn wait(&self) -> &str {
         loop {
             let changed = self.changed.notified();
@@ -58,7 +57,7 @@ impl TerminationNotice {
     }
 }
 
-/// The guest's subscription.
+/// A guest's pollable for the notice.
 struct Subscription(Arc<TerminationNotice>);
 
 #[wasmtime_wasi::async_trait]
@@ -68,7 +67,7 @@ impl Pollable for Subscription {
     }
 }
 
-/// Offers the interfaces to components.
+/// Adds the interfaces to the component linker.
 pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(TERMINATION)?;
     interface.func_wrap("requested", |store, (): ()| Ok((store.data().notice.signal().is_some(),)))?;
@@ -87,25 +86,25 @@ pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     })
 }
 
-/// Offers the functions to core modules.
+/// Adds the functions to the core module linker.
 pub fn add_to_module_linker(linker: &mut wasmtime::Linker<ModuleHost>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "requested", |caller: Caller<'_, ModuleHost>| -> u32 {
         u32::from(caller.data().notice.signal().is_some())
     })?;
-    linker.func_wrap(MODULE, "termination_fd", || DESCRIPTOR)?;
+    linker.func_wrap(MODULE, "termination_fd", || TERMINATION_FD)?;
     linker.func_wrap(MODULE, "signal_name", signal_name)?;
     Ok(())
 }
 
-/// Writes the signal's name to the `room` bytes at `to`, as much as fits. Returns its whole length, 0 while
-/// the container is not asked to end.
-fn signal_name(mut caller: Caller<'_, ModuleHost>, to: u32, room: u32) -> wasmtime::Result<u32> {
+/// Writes as much of the signal's name as fits into the `len` bytes at `ptr`. Returns the whole length of the name, or 0
+/// before the notice.
+fn signal_name(mut caller: Caller<'_, ModuleHost>, ptr: u32, len: u32) -> wasmtime::Result<u32> {
     let notice = caller.data().notice.clone();
     let Some(signal) = notice.signal() else { return Ok(0) };
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         wasmtime::bail!("the program exports no memory");
     };
-    let written = signal.as_bytes().get(..room as usize).unwrap_or(signal.as_bytes());
-    memory.write(&mut caller, to as usize, written)?;
+    let written = signal.as_bytes().get(..len as usize).unwrap_or(signal.as_bytes());
+    memory.write(&mut caller, ptr as usize, written)?;
     Ok(u32::try_from(signal.len()).unwrap_or(u32::MAX))
 }

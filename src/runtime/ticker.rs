@@ -1,4 +1,4 @@
-//! The clock tick that makes computing guests yield; it stands still while none computes.
+//! The tick that makes computing guests yield. It stops while no guest computes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How long a guest computes before others get their turn.
+/// Time that a guest computes before it yields.
 const TICK: Duration = Duration::from_millis(1);
-/// Ticks without a computing guest after which the thread parks: waking it costs a system call,
-/// so it does not park between two turns of a busy guest.
+/// Ticks without a computing guest after which the thread parks. Unparking costs a system call, so the thread does not
+/// park between two polls of a busy guest.
 const IDLE_TICKS: u32 = 2;
 
 #[derive(Default)]
-struct Shared {
-    /// Guests that are being polled at this moment.
+struct TickerState {
+    /// Number of guests that are being polled.
     computing: AtomicUsize,
-    /// Ticks so far.
     ticks: AtomicU64,
     parked: AtomicBool,
     ended: AtomicBool,
@@ -25,46 +24,46 @@ struct Shared {
 
 /// Owns the ticking thread.
 pub struct Ticker {
-    shared: Arc<Shared>,
+    shared: Arc<TickerState>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    /// Begins to tick for `engine`.
+    /// Starts the thread that advances the epoch of `engine`.
     pub fn start(engine: &Engine) -> std::io::Result<Ticker> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(TickerState::default());
         let (state, engine) = (shared.clone(), engine.clone());
         let thread = thread::Builder::new().name("wasmpod-ticker".into()).spawn(move || tick(&state, &engine))?;
         Ok(Ticker { shared, thread: Some(thread) })
     }
 
-    /// Ticks so far.
+    /// Returns the number of ticks since the start.
     pub fn ticks(&self) -> u64 {
         self.shared.ticks.load(Ordering::Relaxed)
     }
 
     /// Counts a guest as computing until the guard is dropped.
-    pub fn computing(&self) -> Computing<'_> {
+    pub fn computing(&self) -> ComputingGuard<'_> {
         self.shared.computing.fetch_add(1, Ordering::SeqCst);
         if self.shared.parked.load(Ordering::SeqCst)
             && let Some(thread) = &self.thread
         {
             thread.thread().unpark();
         }
-        Computing(&self.shared.computing)
+        ComputingGuard(&self.shared.computing)
     }
 }
 
-/// See [`Ticker::computing`].
-pub struct Computing<'t>(&'t AtomicUsize);
+/// Marks a guest as computing; see [`Ticker::computing`].
+pub struct ComputingGuard<'t>(&'t AtomicUsize);
 
-impl Drop for Computing<'_> {
+impl Drop for ComputingGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-fn tick(shared: &Shared, engine: &Engine) {
+fn tick(shared: &TickerState, engine: &Engine) {
     let mut idle = 0;
     while !shared.ended.load(Ordering::SeqCst) {
         thread::sleep(TICK);
@@ -78,7 +77,7 @@ fn tick(shared: &Shared, engine: &Engine) {
         if idle < IDLE_TICKS {
             continue;
         }
-        // Said before looking again: a guest that begins in between sees it and unparks.
+        // Set before the next check: a guest that starts in between sees the flag and unparks this thread.
         shared.parked.store(true, Ordering::SeqCst);
         while shared.computing.load(Ordering::SeqCst) == 0 && !shared.ended.load(Ordering::SeqCst) {
             thread::park();
@@ -93,7 +92,7 @@ impl Drop for Ticker {
         self.shared.ended.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It can't panic, and it ends within a tick.
+            // The thread cannot panic and ends within a tick.
             let _ = thread.join();
         }
     }

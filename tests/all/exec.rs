@@ -38,7 +38,7 @@ async fn an_execd_program_sees_the_containers_files_and_tells_its_output_and_cod
         let mut exec = shared.exec(busybox.clone(), &words(&argv), Stdio::Capture(said.clone()));
         assert_eq!(exec.exited().await, Exit::Code(code), "{argv:?}");
         assert_eq!(said.text(), output, "{argv:?}");
-        assert_eq!(said.lost(), if output.starts_with('y') { 92 } else { 0 });
+        assert_eq!(said.dropped(), if output.starts_with('y') { 92 } else { 0 });
     }
 }
 

@@ -1,8 +1,7 @@
-//! Guests' TCP sockets over the pod's in-memory network, for p2 and p3.
+//! TCP sockets of guests over the pod's in-memory network, for p2 and p3.
 //!
-//! wasmtime-wasi's own socket host opens sockets of this machine. Here the resource table holds
-//! [`Socket`]s of ours behind the same handles ([`cast`]), and the linker's entries are shadowed.
-//! UDP is refused until the network has it.
+//! wasmtime-wasi's socket functions open host sockets, so they are shadowed in the linker. The resource table holds
+//! [`Socket`]s behind the same handle types ([`cast`]). UDP is refused until the network supports it.
 
 mod p2;
 mod p3;
@@ -15,14 +14,14 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use super::host::Host;
 use crate::network::{Accepted, Connection, Endpoint, Listener, NetError, Receiver, Sender};
 
-/// Marks the host functions that see a [`Sockets`].
+/// Selects [`Sockets`] as the data of the host functions.
 struct HasSockets;
 
 impl HasData for HasSockets {
     type Data<'a> = Sockets<'a>;
 }
 
-/// What a socket call needs of its instance's host.
+/// The part of the host state that socket functions use.
 struct Sockets<'a> {
     endpoint: &'a Arc<Endpoint>,
     table: &'a mut ResourceTable,
@@ -32,20 +31,20 @@ fn sockets(host: &mut Host) -> Sockets<'_> {
     Sockets { endpoint: &host.endpoint, table: &mut host.table }
 }
 
-/// Puts these sockets in the place of wasmtime-wasi's.
+/// Replaces wasmtime-wasi's socket functions.
 pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     p2::add_to_linker(linker)?;
     p3::add_to_linker(linker)
 }
 
-/// The bindings name wasmtime-wasi's socket type, the table holds ours: a handle is an index,
-/// and whose type it is shows only when the table is asked.
+/// Casts a borrowed handle between wasmtime-wasi's socket type, which the bindings name, and [`Socket`], which the table
+/// holds. A handle is an index; the table checks the type on access.
 fn cast<From: 'static, To: 'static>(handle: &Resource<From>) -> Resource<To> {
     Resource::new_borrow(handle.rep())
 }
 
-/// The other way: a handle to what was just put into the table.
-fn hand_out<From: 'static, To: 'static>(handle: &Resource<From>) -> Resource<To> {
+/// Casts an owned handle to an entry that was just pushed to the table.
+fn cast_owned<From: 'static, To: 'static>(handle: &Resource<From>) -> Resource<To> {
     Resource::new_own(handle.rep())
 }
 
@@ -54,90 +53,90 @@ struct Socket {
     ipv6: bool,
     endpoint: Arc<Endpoint>,
     backlog: usize,
-    state: State,
+    state: SocketState,
 }
 
-enum State {
+enum SocketState {
     Fresh,
     Bound(SocketAddr),
     Listening(Listener),
-    Connected(Ends),
+    Connected(ConnectedStreams),
     Closed,
 }
 
-/// Both directions of a connection. Streams handed to the guest share them.
+/// Both directions of a connection, shared with the streams that the guest holds.
 #[derive(Clone)]
-struct Ends {
+struct ConnectedStreams {
     local: SocketAddr,
     peer: SocketAddr,
     receiver: Arc<Receiver>,
     sender: Arc<Sender>,
 }
 
-impl From<Connection> for Ends {
-    fn from(connection: Connection) -> Ends {
+impl From<Connection> for ConnectedStreams {
+    fn from(connection: Connection) -> ConnectedStreams {
         let (local, peer) = (connection.local, connection.peer);
         let (receiver, sender) = connection.split();
-        Ends { local, peer, receiver: Arc::new(receiver), sender: Arc::new(sender) }
+        ConnectedStreams { local, peer, receiver: Arc::new(receiver), sender: Arc::new(sender) }
     }
 }
 
-/// What a call on a socket may run into.
+/// Errors of socket calls, mapped to WASI's error codes by p2 and p3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SocketFault {
+enum TcpError {
     Net(NetError),
-    /// The socket is in another state than the call needs.
+    /// The socket is not in the state that the call needs.
     State,
-    /// The address does not fit the socket.
+    /// The address does not match the socket.
     Argument,
     WouldBlock,
 }
 
-impl From<NetError> for SocketFault {
-    fn from(error: NetError) -> SocketFault {
-        SocketFault::Net(error)
+impl From<NetError> for TcpError {
+    fn from(error: NetError) -> TcpError {
+        TcpError::Net(error)
     }
 }
 
-/// Waiting connections where a guest does not ask for another number.
+/// Maximum number of connections that wait to be accepted, unless the guest sets another.
 const DEFAULT_BACKLOG: usize = 1024;
 
 impl Socket {
     fn new(endpoint: &Arc<Endpoint>, ipv6: bool) -> Socket {
-        Socket { ipv6, endpoint: endpoint.clone(), backlog: DEFAULT_BACKLOG, state: State::Fresh }
+        Socket { ipv6, endpoint: endpoint.clone(), backlog: DEFAULT_BACKLOG, state: SocketState::Fresh }
     }
 
-    fn accepted(&self, connection: Connection) -> (Socket, Ends) {
-        let ends = Ends::from(connection);
+    fn accepted(&self, connection: Connection) -> (Socket, ConnectedStreams) {
+        let streams = ConnectedStreams::from(connection);
         let socket = Socket {
             ipv6: self.ipv6,
             endpoint: self.endpoint.clone(),
             backlog: DEFAULT_BACKLOG,
-            state: State::Connected(ends.clone()),
+            state: SocketState::Connected(streams.clone()),
         };
-        (socket, ends)
+        (socket, streams)
     }
 
-    fn bind(&mut self, address: SocketAddr) -> Result<(), SocketFault> {
-        if !matches!(self.state, State::Fresh) {
-            return Err(SocketFault::State);
+    fn bind(&mut self, address: SocketAddr) -> Result<(), TcpError> {
+        if !matches!(self.state, SocketState::Fresh) {
+            return Err(TcpError::State);
         }
         if address.is_ipv6() != self.ipv6 {
-            return Err(SocketFault::Argument);
+            return Err(TcpError::Argument);
         }
-        self.state = State::Bound(self.endpoint.bindable(address)?);
+        self.state = SocketState::Bound(self.endpoint.bindable(address)?);
         Ok(())
     }
 
-    /// Listens; an unbound socket gets a free port.
-    fn listen(&mut self) -> Result<Listener, SocketFault> {
+    /// Starts to listen. An unbound socket gets a free port.
+    fn listen(&mut self) -> Result<Listener, TcpError> {
         let address = match self.state {
-            State::Bound(address) => address,
-            State::Fresh => self.endpoint.bindable(self.any())?,
-            _ => return Err(SocketFault::State),
+            SocketState::Bound(address) => address,
+            SocketState::Fresh => self.endpoint.bindable(self.any())?,
+            _ => return Err(TcpError::State),
         };
         let listener = self.endpoint.listen(address, self.backlog)?;
-        self.state = State::Listening(listener.clone());
+        self.state = SocketState::Listening(listener.clone());
         Ok(listener)
     }
 
@@ -147,66 +146,66 @@ impl Socket {
         SocketAddr::new(ip, 0)
     }
 
-    fn check_connect(&self, peer: SocketAddr) -> Result<Option<SocketAddr>, SocketFault> {
+    fn check_connect(&self, peer: SocketAddr) -> Result<Option<SocketAddr>, TcpError> {
         let local = match self.state {
-            State::Fresh => None,
-            State::Bound(local) => Some(local),
-            _ => return Err(SocketFault::State),
+            SocketState::Fresh => None,
+            SocketState::Bound(local) => Some(local),
+            _ => return Err(TcpError::State),
         };
         if peer.is_ipv6() != self.ipv6 || peer.port() == 0 {
-            return Err(SocketFault::Argument);
+            return Err(TcpError::Argument);
         }
         Ok(local)
     }
 
-    /// Connects. A socket whose connection failed is of no more use, as in WASI.
-    fn connect(&mut self, peer: SocketAddr) -> Result<Ends, SocketFault> {
+    /// Connects to `peer`. As in WASI, a socket whose connection failed cannot be used again.
+    fn connect(&mut self, peer: SocketAddr) -> Result<ConnectedStreams, TcpError> {
         let local = self.check_connect(peer)?;
-        self.state = State::Closed;
-        let ends = Ends::from(self.endpoint.connect(local, peer)?);
-        self.state = State::Connected(ends.clone());
-        Ok(ends)
+        self.state = SocketState::Closed;
+        let streams = ConnectedStreams::from(self.endpoint.connect(local, peer)?);
+        self.state = SocketState::Connected(streams.clone());
+        Ok(streams)
     }
 
-    fn accept(&self) -> Result<(Socket, Ends), SocketFault> {
-        let State::Listening(listener) = &self.state else { return Err(SocketFault::State) };
+    fn accept(&self) -> Result<(Socket, ConnectedStreams), TcpError> {
+        let SocketState::Listening(listener) = &self.state else { return Err(TcpError::State) };
         match listener.accept() {
             Accepted::Connection(connection) => Ok(self.accepted(*connection)),
-            // The container is asked to end: as if nobody came any more, until it is ended.
-            Accepted::None | Accepted::Closed => Err(SocketFault::WouldBlock),
+            // A terminating container sees no further connections.
+            Accepted::None | Accepted::Closed => Err(TcpError::WouldBlock),
         }
     }
 
-    fn local(&self) -> Result<SocketAddr, SocketFault> {
+    fn local(&self) -> Result<SocketAddr, TcpError> {
         match &self.state {
-            State::Bound(address) => Ok(*address),
-            State::Listening(listener) => Ok(listener.address()),
-            State::Connected(ends) => Ok(ends.local),
-            State::Fresh | State::Closed => Err(SocketFault::State),
+            SocketState::Bound(address) => Ok(*address),
+            SocketState::Listening(listener) => Ok(listener.address()),
+            SocketState::Connected(streams) => Ok(streams.local),
+            SocketState::Fresh | SocketState::Closed => Err(TcpError::State),
         }
     }
 
-    fn connected(&self) -> Result<&Ends, SocketFault> {
+    fn connected(&self) -> Result<&ConnectedStreams, TcpError> {
         match &self.state {
-            State::Connected(ends) => Ok(ends),
-            _ => Err(SocketFault::State),
+            SocketState::Connected(streams) => Ok(streams),
+            _ => Err(TcpError::State),
         }
     }
 
     fn is_listening(&self) -> bool {
-        matches!(self.state, State::Listening(_))
+        matches!(self.state, SocketState::Listening(_))
     }
 
-    fn set_backlog(&mut self, wanted: u64) -> Result<(), SocketFault> {
+    fn set_backlog(&mut self, wanted: u64) -> Result<(), TcpError> {
         if wanted == 0 {
-            return Err(SocketFault::Argument);
+            return Err(TcpError::Argument);
         }
         self.backlog = usize::try_from(wanted).unwrap_or(usize::MAX);
         Ok(())
     }
 }
 
-/// What sockets answer about options that mean nothing in memory.
+/// Values of socket options that have no effect on in-memory connections.
 mod options {
     pub const KEEP_ALIVE_IDLE_NS: u64 = 7_200_000_000_000;
     pub const KEEP_ALIVE_INTERVAL_NS: u64 = 75_000_000_000;

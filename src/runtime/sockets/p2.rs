@@ -1,4 +1,4 @@
-//! `wasi:sockets` 0.2: calls in two halves, streams and pollables.
+//! `wasi:sockets` 0.2: start and finish calls, streams and pollables.
 
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +15,9 @@ use wasmtime_wasi::p2::{
     StreamError, StreamResult, subscribe,
 };
 
-use super::{Ends, HasSockets, Host, Socket, SocketFault, Sockets, State, cast, hand_out, options, sockets};
+use super::{
+    ConnectedStreams, HasSockets, Host, Socket, SocketState, Sockets, TcpError, cast, cast_owned, options, sockets,
+};
 use crate::network::{NetError, Receiver, Sender};
 
 type Upstream = tcp::TcpSocket;
@@ -27,38 +29,38 @@ pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     ip_name_lookup::add_to_linker::<Host, HasSockets>(linker, sockets)
 }
 
-impl From<SocketFault> for SocketError {
-    fn from(fault: SocketFault) -> SocketError {
-        let code = match fault {
-            SocketFault::Net(NetError::ConnectionRefused) => ErrorCode::ConnectionRefused,
-            SocketFault::Net(NetError::Unreachable) => ErrorCode::RemoteUnreachable,
-            SocketFault::Net(NetError::AddressInUse | NetError::NoFreePort) => ErrorCode::AddressInUse,
-            SocketFault::Net(NetError::AddressNotAvailable) => ErrorCode::AddressNotBindable,
-            SocketFault::Net(NetError::TooManySockets | NetError::NoFreeAddress) => ErrorCode::NewSocketLimit,
-            SocketFault::State => ErrorCode::InvalidState,
-            SocketFault::Argument => ErrorCode::InvalidArgument,
-            SocketFault::WouldBlock => ErrorCode::WouldBlock,
+impl From<TcpError> for SocketError {
+    fn from(error: TcpError) -> SocketError {
+        let code = match error {
+            TcpError::Net(NetError::ConnectionRefused) => ErrorCode::ConnectionRefused,
+            TcpError::Net(NetError::Unreachable) => ErrorCode::RemoteUnreachable,
+            TcpError::Net(NetError::AddressInUse | NetError::NoFreePort) => ErrorCode::AddressInUse,
+            TcpError::Net(NetError::AddressNotAvailable) => ErrorCode::AddressNotBindable,
+            TcpError::Net(NetError::TooManySockets | NetError::NoFreeAddress) => ErrorCode::NewSocketLimit,
+            TcpError::State => ErrorCode::InvalidState,
+            TcpError::Argument => ErrorCode::InvalidArgument,
+            TcpError::WouldBlock => ErrorCode::WouldBlock,
         };
         code.into()
     }
 }
 
-/// A p2 socket: the socket, and the second half of a call that was started.
+/// A p2 socket and its call that was started and not finished.
 struct P2Socket {
     socket: Socket,
-    started: Option<Started>,
+    pending: Option<PendingCall>,
 }
 
-enum Started {
+enum PendingCall {
     Bind,
     Listen,
-    Connect(Result<Ends, SocketFault>),
+    Connect(Result<ConnectedStreams, TcpError>),
 }
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for P2Socket {
     async fn ready(&mut self) {
-        if let (State::Listening(listener), None) = (&self.socket.state, &self.started) {
+        if let (SocketState::Listening(listener), None) = (&self.socket.state, &self.pending) {
             poll_fn(|cx| listener.poll_acceptable(cx)).await;
         }
     }
@@ -112,9 +114,9 @@ impl Sockets<'_> {
         Ok(&mut self.p2(handle)?.socket)
     }
 
-    fn streams(&mut self, ends: Ends, parent: &Resource<P2Socket>) -> SocketResult<Streams> {
-        let input: DynInputStream = Box::new(Input(ends.receiver));
-        let output: DynOutputStream = Box::new(Output(ends.sender));
+    fn streams(&mut self, streams: ConnectedStreams, parent: &Resource<P2Socket>) -> SocketResult<Streams> {
+        let input: DynInputStream = Box::new(Input(streams.receiver));
+        let output: DynOutputStream = Box::new(Output(streams.sender));
         Ok((self.table.push_child(input, parent)?, self.table.push_child(output, parent)?))
     }
 }
@@ -122,8 +124,8 @@ impl Sockets<'_> {
 impl tcp_create_socket::Host for Sockets<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<Upstream>> {
         let socket = Socket::new(self.endpoint, matches!(family, IpAddressFamily::Ipv6));
-        let handle = self.table.push(P2Socket { socket, started: None })?;
-        Ok(hand_out(&handle))
+        let handle = self.table.push(P2Socket { socket, pending: None })?;
+        Ok(cast_owned(&handle))
     }
 }
 
@@ -135,7 +137,7 @@ impl network::Host for Sockets<'_> {
     }
 
     fn network_error_code(&mut self, _: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
-        // Streams here fail in no other way than by being closed.
+        // These streams fail only by being closed.
         Ok(None)
     }
 }
@@ -156,13 +158,13 @@ impl tcp::HostTcpSocket for Sockets<'_> {
     ) -> SocketResult<()> {
         let p2 = self.p2(&handle)?;
         p2.socket.bind(SocketAddr::from(address))?;
-        p2.started = Some(Started::Bind);
+        p2.pending = Some(PendingCall::Bind);
         Ok(())
     }
 
     fn finish_bind(&mut self, handle: Resource<Upstream>) -> SocketResult<()> {
-        match self.p2(&handle)?.started.take() {
-            Some(Started::Bind) => Ok(()),
+        match self.p2(&handle)?.pending.take() {
+            Some(PendingCall::Bind) => Ok(()),
             _ => Err(ErrorCode::NotInProgress.into()),
         }
     }
@@ -176,31 +178,31 @@ impl tcp::HostTcpSocket for Sockets<'_> {
         let p2 = self.p2(&handle)?;
         let peer = SocketAddr::from(address);
         p2.socket.check_connect(peer)?;
-        p2.started = Some(Started::Connect(p2.socket.connect(peer)));
+        p2.pending = Some(PendingCall::Connect(p2.socket.connect(peer)));
         Ok(())
     }
 
     fn finish_connect(&mut self, handle: Resource<Upstream>) -> SocketResult<Streams> {
-        match self.p2(&handle)?.started.take() {
-            Some(Started::Connect(Ok(ends))) => self.streams(ends, &cast(&handle)),
-            Some(Started::Connect(Err(fault))) => Err(fault.into()),
+        match self.p2(&handle)?.pending.take() {
+            Some(PendingCall::Connect(Ok(streams))) => self.streams(streams, &cast(&handle)),
+            Some(PendingCall::Connect(Err(error))) => Err(error.into()),
             _ => Err(ErrorCode::NotInProgress.into()),
         }
     }
 
     async fn start_listen(&mut self, handle: Resource<Upstream>) -> SocketResult<()> {
         let p2 = self.p2(&handle)?;
-        if !matches!(p2.socket.state, State::Bound(_)) {
+        if !matches!(p2.socket.state, SocketState::Bound(_)) {
             return Err(ErrorCode::InvalidState.into());
         }
         p2.socket.listen()?;
-        p2.started = Some(Started::Listen);
+        p2.pending = Some(PendingCall::Listen);
         Ok(())
     }
 
     fn finish_listen(&mut self, handle: Resource<Upstream>) -> SocketResult<()> {
-        match self.p2(&handle)?.started.take() {
-            Some(Started::Listen) => Ok(()),
+        match self.p2(&handle)?.pending.take() {
+            Some(PendingCall::Listen) => Ok(()),
             _ => Err(ErrorCode::NotInProgress.into()),
         }
     }
@@ -209,10 +211,10 @@ impl tcp::HostTcpSocket for Sockets<'_> {
         &mut self,
         handle: Resource<Upstream>,
     ) -> SocketResult<(Resource<Upstream>, Resource<DynInputStream>, Resource<DynOutputStream>)> {
-        let (socket, ends) = self.socket(&handle)?.accept()?;
-        let accepted = self.table.push(P2Socket { socket, started: None })?;
-        let (input, output) = self.streams(ends, &accepted)?;
-        Ok((hand_out(&accepted), input, output))
+        let (socket, streams) = self.socket(&handle)?.accept()?;
+        let accepted = self.table.push(P2Socket { socket, pending: None })?;
+        let (input, output) = self.streams(streams, &accepted)?;
+        Ok((cast_owned(&accepted), input, output))
     }
 
     fn local_address(&mut self, handle: Resource<Upstream>) -> SocketResult<IpSocketAddress> {
@@ -297,12 +299,12 @@ impl tcp::HostTcpSocket for Sockets<'_> {
     }
 
     fn shutdown(&mut self, handle: Resource<Upstream>, how: tcp::ShutdownType) -> SocketResult<()> {
-        let ends = self.socket(&handle)?.connected()?;
+        let streams = self.socket(&handle)?.connected()?;
         if matches!(how, tcp::ShutdownType::Receive | tcp::ShutdownType::Both) {
-            ends.receiver.abandon();
+            streams.receiver.abandon();
         }
         if matches!(how, tcp::ShutdownType::Send | tcp::ShutdownType::Both) {
-            ends.sender.finish();
+            streams.sender.finish();
         }
         Ok(())
     }
@@ -317,7 +319,7 @@ fn above_zero(value: u64) -> SocketResult<()> {
     if value == 0 { Err(ErrorCode::InvalidArgument.into()) } else { Ok(()) }
 }
 
-/// The addresses of a name that the guest has not asked for yet.
+/// Resolved addresses that the guest has not read yet.
 struct Names(std::vec::IntoIter<IpAddr>);
 
 #[wasmtime_wasi::async_trait]
@@ -332,7 +334,7 @@ impl ip_name_lookup::Host for Sockets<'_> {
             return Err(ErrorCode::NameUnresolvable.into());
         }
         let names = self.table.push(Names(found.into_iter()))?;
-        Ok(hand_out(&names))
+        Ok(cast_owned(&names))
     }
 }
 

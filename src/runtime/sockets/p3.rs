@@ -1,4 +1,4 @@
-//! `wasi:sockets` 0.3 for TCP: async calls, accepted sockets and bytes as streams.
+//! `wasi:sockets` 0.3 for TCP: async calls; accepted sockets and bytes are streams.
 
 use std::iter;
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +20,7 @@ use wasmtime_wasi::p3::bindings::sockets::types::{
 };
 use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
 
-use super::{HasSockets, Host, Socket, SocketFault, Sockets, cast, hand_out, options, sockets};
+use super::{HasSockets, Host, Socket, Sockets, TcpError, cast, cast_owned, options, sockets};
 use crate::network::{Accepted, Listener, NetError, Receiver, Sender};
 
 mod udp;
@@ -30,27 +30,27 @@ pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     ip_name_lookup::add_to_linker::<Host, HasSockets>(linker, sockets)
 }
 
-impl From<SocketFault> for ErrorCode {
-    fn from(fault: SocketFault) -> ErrorCode {
-        match fault {
-            SocketFault::Net(NetError::ConnectionRefused) => ErrorCode::ConnectionRefused,
-            SocketFault::Net(NetError::Unreachable) => ErrorCode::RemoteUnreachable,
-            SocketFault::Net(NetError::AddressInUse | NetError::NoFreePort) => ErrorCode::AddressInUse,
-            SocketFault::Net(NetError::AddressNotAvailable) => ErrorCode::AddressNotBindable,
-            SocketFault::Net(NetError::TooManySockets | NetError::NoFreeAddress) => ErrorCode::OutOfMemory,
-            SocketFault::State | SocketFault::WouldBlock => ErrorCode::InvalidState,
-            SocketFault::Argument => ErrorCode::InvalidArgument,
+impl From<TcpError> for ErrorCode {
+    fn from(error: TcpError) -> ErrorCode {
+        match error {
+            TcpError::Net(NetError::ConnectionRefused) => ErrorCode::ConnectionRefused,
+            TcpError::Net(NetError::Unreachable) => ErrorCode::RemoteUnreachable,
+            TcpError::Net(NetError::AddressInUse | NetError::NoFreePort) => ErrorCode::AddressInUse,
+            TcpError::Net(NetError::AddressNotAvailable) => ErrorCode::AddressNotBindable,
+            TcpError::Net(NetError::TooManySockets | NetError::NoFreeAddress) => ErrorCode::OutOfMemory,
+            TcpError::State | TcpError::WouldBlock => ErrorCode::InvalidState,
+            TcpError::Argument => ErrorCode::InvalidArgument,
         }
     }
 }
 
-impl From<SocketFault> for SocketError {
-    fn from(fault: SocketFault) -> SocketError {
-        ErrorCode::from(fault).into()
+impl From<TcpError> for SocketError {
+    fn from(error: TcpError) -> SocketError {
+        ErrorCode::from(error).into()
     }
 }
 
-/// A p3 socket: the socket, and which of its streams the guest has taken.
+/// A p3 socket and which of its streams the guest has taken.
 struct P3Socket {
     socket: Socket,
     sending: bool,
@@ -62,14 +62,14 @@ impl P3Socket {
         P3Socket { socket, sending: false, receiving: false }
     }
 
-    fn sender(&mut self) -> Result<Arc<Sender>, SocketFault> {
+    fn sender(&mut self) -> Result<Arc<Sender>, TcpError> {
         let sender = self.socket.connected()?.sender.clone();
-        if std::mem::replace(&mut self.sending, true) { Err(SocketFault::State) } else { Ok(sender) }
+        if std::mem::replace(&mut self.sending, true) { Err(TcpError::State) } else { Ok(sender) }
     }
 
-    fn receiver(&mut self) -> Result<Arc<Receiver>, SocketFault> {
+    fn receiver(&mut self) -> Result<Arc<Receiver>, TcpError> {
         let receiver = self.socket.connected()?.receiver.clone();
-        if std::mem::replace(&mut self.receiving, true) { Err(SocketFault::State) } else { Ok(receiver) }
+        if std::mem::replace(&mut self.receiving, true) { Err(TcpError::State) } else { Ok(receiver) }
     }
 }
 
@@ -79,10 +79,10 @@ impl Sockets<'_> {
     }
 }
 
-/// How much is moved between guest and pipe at once.
+/// Bytes moved between guest and pipe at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Accepted sockets, as the guest's stream of them.
+/// The guest's stream of accepted sockets.
 struct Incoming(Listener);
 
 impl StreamProducer<Host> for Incoming {
@@ -99,15 +99,15 @@ impl StreamProducer<Host> for Incoming {
         if self.0.poll_acceptable(cx).is_pending() {
             return if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending };
         }
-        // Room for nothing is the question whether there is something.
+        // A read of zero items asks whether an item is ready.
         if destination.remaining(&mut store) == Some(0) {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         let connection = match self.0.accept() {
             Accepted::Connection(connection) => *connection,
-            // The container is asked to end: as if nobody came any more, until it is ended.
+            // A terminating container sees no further connections.
             Accepted::Closed => return if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending },
-            // Another stream of this listener was faster.
+            // Another stream of this listener took the connection.
             Accepted::None => {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -117,12 +117,12 @@ impl StreamProducer<Host> for Incoming {
         let ipv6 = connection.local.is_ipv6();
         let (socket, _) = Socket::new(&host.endpoint, ipv6).accepted(connection);
         let accepted = host.table.push(P3Socket::new(socket))?;
-        destination.set_buffer(Some(hand_out(&accepted)));
+        destination.set_buffer(Some(cast_owned(&accepted)));
         Poll::Ready(Ok(StreamResult::Completed))
     }
 }
 
-/// What the peer sent, as the guest's stream of bytes.
+/// The guest's stream of received bytes.
 struct Receiving {
     receiver: Arc<Receiver>,
     done: Option<oneshot::Sender<Result<(), ErrorCode>>>,
@@ -132,7 +132,7 @@ impl Drop for Receiving {
     fn drop(&mut self) {
         self.receiver.abandon();
         if let Some(done) = self.done.take() {
-            // A guest that no longer waits for the result needs none.
+            // The guest may no longer wait for the result.
             let _ = done.send(Ok(()));
         }
     }
@@ -165,7 +165,7 @@ impl StreamProducer<Host> for Receiving {
     }
 }
 
-/// The guest's stream of bytes, on its way to the peer.
+/// The guest's stream of bytes to send.
 struct Sending {
     sender: Arc<Sender>,
     done: Option<oneshot::Sender<Result<(), ErrorCode>>>,
@@ -251,9 +251,9 @@ impl HostTcpSocketWithStore<Host> for HasSockets {
                 data.pipe(&mut store, Sending { sender, done: Some(done) })?;
                 FutureReader::new(&mut store, result)
             }
-            Err(fault) => {
+            Err(error) => {
                 data.close(&mut store)?;
-                FutureReader::new(&mut store, async move { wasmtime::error::Ok(Err(fault.into())) })
+                FutureReader::new(&mut store, async move { wasmtime::error::Ok(Err(error.into())) })
             }
         }
     }
@@ -269,9 +269,9 @@ impl HostTcpSocketWithStore<Host> for HasSockets {
                 let stream = StreamReader::new(&mut store, Receiving { receiver, done: Some(done) })?;
                 Ok((stream, FutureReader::new(&mut store, result)?))
             }
-            Err(fault) => {
+            Err(error) => {
                 let stream = StreamReader::new(&mut store, iter::empty())?;
-                let result = FutureReader::new(&mut store, async move { wasmtime::error::Ok(Err(fault.into())) })?;
+                let result = FutureReader::new(&mut store, async move { wasmtime::error::Ok(Err(error.into())) })?;
                 Ok((stream, result))
             }
         }
@@ -292,7 +292,7 @@ impl HostTcpSocket for Sockets<'_> {
     fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         let socket = Socket::new(self.endpoint, matches!(family, IpAddressFamily::Ipv6));
         let handle = self.table.push(P3Socket::new(socket)).map_err(SocketError::trap)?;
-        Ok(hand_out(&handle))
+        Ok(cast_owned(&handle))
     }
 
     fn get_local_address(&mut self, handle: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {

@@ -1,5 +1,5 @@
-//! UDP for p3: refused, since the pod's network has none yet. No socket is ever handed out, so
-//! what else could be called on one answers the same.
+//! UDP for p3: refused, since the pod's network does not support it yet. No socket is ever created, so every other call
+//! returns the same error.
 
 use wasmtime::component::{Accessor, Resource};
 use wasmtime_wasi::p3::bindings::sockets::types::{

@@ -1,8 +1,8 @@
-//! A World: everything that the instances of one container attempt share.
+//! The container context: everything that the instances of one container attempt share.
 //!
-//! It has one program, [`ContainerContext::spawn`]; probes, hooks and exec are further instances beside it,
-//! [`ContainerContext::exec`], which see the same files, network and environment, are charged to the same account,
-//! and end when the program does, as processes end with the first of their PID namespace.
+//! [`ContainerContext::spawn`] starts the main program. Probes, hooks and exec sessions are further instances, started by
+//! [`ContainerContext::exec`]: they share files, network, environment and budget with the main program and are killed when
+//! it ends, as processes are killed with process 1 of their PID namespace.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -15,12 +15,12 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::clocks;
-use super::exit::{Exit, error_chain, of_error};
-use super::guests::InstanceSet;
+use super::exit::{Exit, error_chain, exit_from_error};
 use super::host::{Host, ModuleHost, preopen};
 use super::instance::{Instance, InstanceHandle, KillSwitch, StopReason};
+use super::instance_set::InstanceSet;
 use super::memory::Memory;
-use super::metering::{Meter, Slice, to_the_end_of_the_queue};
+use super::metering::{Meter, Slice, yield_to_back_of_queue};
 use super::program::{Program, ProgramKind};
 use super::stdio::Stdio;
 use super::termination::TerminationNotice;
@@ -30,31 +30,31 @@ use crate::clock::Clock;
 use crate::files::Mounts;
 use crate::network::Endpoint;
 
-/// See the module's documentation.
+/// The shared environment of a container attempt's instances; see the module's documentation.
 pub struct ContainerContext {
-    /// Runs the instances, on its guests' threads.
+    /// Runtime whose guest threads run the instances.
     pub runtime: Arc<Runtime>,
-    /// The container's name, for messages.
+    /// Container name, used in messages.
     pub name: String,
-    /// The files that the instances see.
+    /// Files that the instances see.
     pub mounts: Arc<Mounts>,
-    /// The container's place in its pod's network.
+    /// The container's endpoint in its pod's network.
     pub endpoint: Arc<Endpoint>,
-    /// The instances' environment variables, as name and value.
+    /// Environment variables as name and value.
     pub env: Vec<(String, String)>,
-    /// What instances are told is their initial working directory (`wasi:cli/environment`).
+    /// Initial working directory as reported by `wasi:cli/environment`.
     pub working_dir: String,
-    /// The instances' time.
+    /// Clock that the instances read.
     pub clock: Clock,
-    /// What the instances may hold and use together.
+    /// Budget that the instances share.
     pub account: Arc<Account>,
-    /// Whom the instances are counted with.
+    /// All instances of the node or command, to which these are added.
     pub guests: Arc<InstanceSet>,
-    /// The instances of this World: the program and what was exec'd beside it.
+    /// Instances of this context: the main program and the exec'd ones.
     pub instances: Arc<InstanceSet>,
 }
 
-/// What an instance is to its World.
+/// Role of an instance in its context.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum InstanceRole {
     Program,
@@ -62,42 +62,41 @@ enum InstanceRole {
 }
 
 impl ContainerContext {
-    /// Starts the World's program with `argv`, on the guests' own threads. Its end ends all that was
-    /// exec'd beside it.
+    /// Starts the main program with `argv` on the guest threads. When it ends, the exec'd instances are killed.
     pub fn spawn(&self, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
         self.start(InstanceRole::Program, program, argv, stdio)
     }
 
-    /// Starts an instance beside the World's program. Asked to end, it leaves the container's listeners
-    /// alone; once the program has ended, it is killed.
+    /// Starts an instance beside the main program. Terminating it does not drain the container's listeners; it is killed
+    /// when the main program ends.
     pub fn exec(&self, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
         self.start(InstanceRole::Exec, program, argv, stdio)
     }
 
-    /// Kills all instances, of now and of later.
+    /// Kills all instances, including any started later.
     pub fn end_all(&self) {
         self.instances.kill(&self.runtime);
     }
 
-    fn start(&self, part: InstanceRole, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
-        let end = Arc::new(KillSwitch::default());
+    fn start(&self, role: InstanceRole, program: Arc<Program>, argv: &[String], stdio: Stdio) -> Instance {
+        let kill_switch = Arc::new(KillSwitch::default());
         let notice = Arc::new(TerminationNotice::default());
-        let control = InstanceHandle {
-            end: end.clone(),
+        let handle = InstanceHandle {
+            kill_switch: kill_switch.clone(),
             notice: notice.clone(),
-            endpoint: (part == InstanceRole::Program).then(|| self.endpoint.clone()),
+            endpoint: (role == InstanceRole::Program).then(|| self.endpoint.clone()),
             account: self.account.clone(),
             clock: self.clock,
             runtime: self.runtime.clone(),
             handles_termination: program.handles_termination,
         };
-        let (tell_begun, begun) = oneshot::channel();
+        let (started_sender, started) = oneshot::channel();
         let mut wasi = WasiCtx::builder();
         wasi.args(argv).envs(&self.env).initial_cwd(&self.working_dir).allow_udp(false);
         stdio.connect(&mut wasi, self.clock);
-        clocks::set(&mut wasi, self.clock);
+        clocks::install(&mut wasi, self.clock);
         let slice = Arc::new(Slice::default());
-        let start = Start {
+        let execution = Execution {
             runtime: self.runtime.clone(),
             program,
             wasi,
@@ -106,40 +105,40 @@ impl ContainerContext {
             account: self.account.clone(),
             endpoint: self.endpoint.clone(),
             notice,
-            end: end.clone(),
+            kill_switch: kill_switch.clone(),
             slice: slice.clone(),
-            begun: Some(tell_begun),
+            started: Some(started_sender),
         };
-        let (told, exit) = oneshot::channel();
-        let guests = [self.guests.enter(&end), self.instances.enter(&end)];
+        let (exit_sender, exit) = oneshot::channel();
+        let registrations = [self.guests.register(&kill_switch), self.instances.register(&kill_switch)];
         let meter = Meter::new(self.account.clone(), slice.clone());
-        let running =
-            GuestTask { running: Some(Box::pin(start.run())), end, meter, slice, runtime: self.runtime.clone() };
+        let execution = Some(Box::pin(execution.run()) as _);
+        let task = GuestTask { execution, kill_switch, meter, slice, runtime: self.runtime.clone() };
         let (name, clock) = (self.name.clone(), self.clock);
         let (instances, runtime) = (self.instances.clone(), self.runtime.clone());
         self.runtime.spawn(async move {
-            // A panic in host code is this instance's end and nobody else's.
-            let exit = match futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(running)).await {
+            // A panic in host code ends this instance and no other.
+            let exit = match futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(task)).await {
                 Ok(exit) => exit,
                 Err(_) => Exit::Trap { code: 134, message: "wasmpod itself failed while running this guest".into() },
             };
-            if part == InstanceRole::Program {
+            if role == InstanceRole::Program {
                 instances.kill(&runtime);
             }
             if let Some(message) = exit.message() {
                 stdio.report(&format!("{name}: {message}"), clock);
             }
             stdio.close(clock);
-            drop(guests);
-            // Whoever started it may be gone.
-            let _ = told.send(exit);
+            drop(registrations);
+            // The receiver may have been dropped.
+            let _ = exit_sender.send(exit);
         });
-        Instance { control, begun, exit }
+        Instance { handle, started, exit }
     }
 }
 
-/// What an instance needs to begin; becomes its future.
-struct Start {
+/// One run of a program: the resources it needs, consumed by [`Execution::run`].
+struct Execution {
     runtime: Arc<Runtime>,
     program: Arc<Program>,
     wasi: WasiCtxBuilder,
@@ -148,28 +147,27 @@ struct Start {
     account: Arc<Account>,
     endpoint: Arc<Endpoint>,
     notice: Arc<TerminationNotice>,
-    end: Arc<KillSwitch>,
+    kill_switch: Arc<KillSwitch>,
     slice: Arc<Slice>,
-    begun: Option<oneshot::Sender<()>>,
+    started: Option<oneshot::Sender<()>>,
 }
 
-impl Start {
-    /// The program is about to run.
-    fn tell(begun: Option<oneshot::Sender<()>>) {
-        if let Some(begun) = begun {
-            // Whoever started it may not care.
-            let _ = begun.send(());
+impl Execution {
+    fn notify_started(started: Option<oneshot::Sender<()>>) {
+        if let Some(started) = started {
+            // The receiver may have been dropped.
+            let _ = started.send(());
         }
     }
 
     async fn run(mut self) -> Exit {
         let program = self.program.clone();
-        let begun = self.begun.take();
+        let started = self.started.take();
         // Held until the instance has ended.
         let _instance = match self.account.charge(Resource::Instances, 1) {
             Ok(instance) => instance,
             Err(refused) => {
-                let message = format!("too many programs run at once in its container: {refused}");
+                let message = format!("too many programs run in the container: {refused}");
                 return Exit::StartError { message };
             }
         };
@@ -181,33 +179,33 @@ impl Start {
                 let memory = Memory::new(self.account.charge(Resource::Memory, 0).ok());
                 let (notice, clock) = (self.notice, self.clock);
                 let host = ModuleHost { wasi: self.wasi.build_p1(), memory, notice, clock, stdin: None };
-                let mut store = store(self.runtime, host, self.end, self.slice);
+                let mut store = new_store(self.runtime, host, self.kill_switch, self.slice);
                 store.limiter(|host| &mut host.memory);
-                let ran = async {
+                let result = async {
                     let instance = pre.instantiate_async(&mut store).await?;
-                    Start::tell(begun);
+                    Execution::notify_started(started);
                     instance.get_typed_func::<(), ()>(&mut store, "_start")?.call_async(&mut store, ()).await
                 };
-                of_result(ran.await.map(Ok))
+                exit_from_result(result.await.map(Ok))
             }
             ProgramKind::Command2(pre) => {
                 let mut store = self.into_store();
-                let ran = async {
+                let result = async {
                     let command = pre.instantiate_async(&mut store).await?;
-                    Start::tell(begun);
+                    Execution::notify_started(started);
                     command.wasi_cli_run().call_run(&mut store).await
                 };
-                of_result(ran.await)
+                exit_from_result(result.await)
             }
             ProgramKind::Command3(pre) => {
                 let mut store = self.into_store();
-                let ran = async {
+                let result = async {
                     let instance = pre.instantiate_async(&mut store).await?;
                     let command = wasmtime_wasi::p3::bindings::Command::new(&mut store, &instance)?;
-                    Start::tell(begun);
+                    Execution::notify_started(started);
                     store.run_concurrent(async move |store| command.wasi_cli_run().call_run(store).await).await?
                 };
-                of_result(ran.await)
+                exit_from_result(result.await)
             }
         }
     }
@@ -222,20 +220,20 @@ impl Start {
             endpoint: self.endpoint,
             mounts: Some(self.mounts),
         };
-        let mut store = store(self.runtime, host, self.end, self.slice);
+        let mut store = new_store(self.runtime, host, self.kill_switch, self.slice);
         store.limiter(|host| &mut host.memory);
         store
     }
 }
 
-/// A store whose guest yields at every tick and stops there once it is ended.
-fn store<T: 'static>(runtime: Arc<Runtime>, host: T, end: Arc<KillSwitch>, slice: Arc<Slice>) -> Store<T> {
+/// Creates a store whose guest yields at every tick and traps there once its kill switch is triggered.
+fn new_store<T: 'static>(runtime: Arc<Runtime>, host: T, kill_switch: Arc<KillSwitch>, slice: Arc<Slice>) -> Store<T> {
     let mut store = Store::new(runtime.engine(), host);
     store.epoch_deadline_callback(move |_| {
-        Ok(match end.by() {
+        Ok(match kill_switch.reason() {
             Some(_) => UpdateDeadline::Interrupt,
-            None if slice.used_until(runtime.ticker().ticks()) => {
-                UpdateDeadline::YieldCustom(1, Box::pin(to_the_end_of_the_queue()))
+            None if slice.expire_if_past(runtime.ticker().ticks()) => {
+                UpdateDeadline::YieldCustom(1, Box::pin(yield_to_back_of_queue()))
             }
             None => UpdateDeadline::Continue(1),
         })
@@ -244,34 +242,37 @@ fn store<T: 'static>(runtime: Arc<Runtime>, host: T, end: Arc<KillSwitch>, slice
     store
 }
 
-fn of_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
+fn exit_from_result(result: wasmtime::Result<Result<(), ()>>) -> Exit {
     match result {
         Ok(Ok(())) => Exit::Code(0),
         Ok(Err(())) => Exit::Code(1),
         Err(error) => match error.downcast_ref::<super::host::PreopenError>() {
             Some(files) => Exit::StartError { message: error_chain(files) },
-            None => of_error(&error),
+            None => exit_from_error(&error),
         },
     }
 }
 
-/// Runs a guest until it ends or is ended, when it may; tells the ticker while it computes.
+/// Task of one guest: polls it when its quota and turn allow, until it exits or is killed, and marks it as computing
+/// meanwhile.
 struct GuestTask {
-    running: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
-    end: Arc<KillSwitch>,
+    /// `None` once the guest was killed.
+    execution: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
+    kill_switch: Arc<KillSwitch>,
     meter: Meter,
     slice: Arc<Slice>,
     runtime: Arc<Runtime>,
 }
 
 impl GuestTask {
-    fn ended(&mut self) -> Option<Exit> {
-        let exit = match self.end.by()? {
+    /// Drops the guest if its kill switch was triggered.
+    fn stop_if_killed(&mut self) -> Option<Exit> {
+        let exit = match self.kill_switch.reason()? {
             StopReason::Kill => Exit::Killed,
             StopReason::Request => Exit::Terminated,
         };
-        // Unwinds the guest's stack and gives back all that it holds.
-        self.running = None;
+        // Unwinds the guest's stack and releases its resources.
+        self.execution = None;
         Some(exit)
     }
 }
@@ -280,28 +281,28 @@ impl Future for GuestTask {
     type Output = Exit;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit> {
-        self.end.watch(cx);
-        if let Some(exit) = self.ended() {
+        self.kill_switch.register_waker(cx);
+        if let Some(exit) = self.stop_if_killed() {
             return Poll::Ready(exit);
         }
-        let watched = &mut *self;
-        let (ticker, shared): (&Ticker, _) = (watched.runtime.ticker(), watched.runtime.metering());
-        let Poll::Ready(measured) = watched.meter.poll_turn(shared, cx) else { return Poll::Pending };
-        let Some(running) = watched.running.as_mut() else { return Poll::Ready(Exit::Killed) };
+        let task = &mut *self;
+        let (ticker, metering): (&Ticker, _) = (task.runtime.ticker(), task.runtime.metering());
+        let Poll::Ready(poll_start) = task.meter.poll_ready(metering, cx) else { return Poll::Pending };
+        let Some(execution) = task.execution.as_mut() else { return Poll::Ready(Exit::Killed) };
         let computing = ticker.computing();
-        watched.slice.begin(ticker.ticks());
-        // Epochs make guests yield; tokio's own budget would, to a guest that waits for more things
-        // than it allows to be ready at once, make all of them look pending for ever.
-        let polled = pin!(tokio::task::unconstrained(running.as_mut())).poll(cx);
+        task.slice.start(ticker.ticks());
+        // Epochs already make guests yield. Tokio's cooperative budget must not apply: a guest that waits for more
+        // resources than the budget allows would see all of them pending forever.
+        let polled = pin!(tokio::task::unconstrained(execution.as_mut())).poll(cx);
         drop(computing);
-        watched.meter.polled(shared, measured);
+        task.meter.finish_poll(metering, poll_start);
         match polled {
-            // An end that came while it computed shows as a trap; it is told as what it is.
+            // A kill during computation surfaces as a trap; report it as a kill.
             Poll::Ready(exit) => Poll::Ready(match &exit {
-                Exit::Trap { .. } => self.ended().unwrap_or(exit),
+                Exit::Trap { .. } => self.stop_if_killed().unwrap_or(exit),
                 _ => exit,
             }),
-            Poll::Pending => self.ended().map_or(Poll::Pending, Poll::Ready),
+            Poll::Pending => self.stop_if_killed().map_or(Poll::Pending, Poll::Ready),
         }
     }
 }

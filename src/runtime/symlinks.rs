@@ -1,8 +1,7 @@
-//! Absolute links, which wasmtime-wasi refuses to make.
+//! Absolute symbolic links, which wasmtime-wasi refuses to create.
 //!
-//! A container's programs expect `ln -s /etc/x y` to work. What such a link leads to is another matter:
-//! wasmtime-wasi follows none, and whoever of us goes through a guest's folders neither. Only components of
-//! WASI 0.2 can make them.
+//! Programs in containers expect `ln -s /etc/x y` to work. Absolute links are never followed: neither by wasmtime-wasi nor
+//! by wasmpod when it walks a guest's directories. Only WASI 0.2 components can create them.
 
 use std::sync::Arc;
 
@@ -15,9 +14,9 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor};
 use super::host::Host;
 use crate::files;
 
-type Made = Result<(), ErrorCode>;
+type SymlinkResult = Result<(), ErrorCode>;
 
-/// Puts ours in the place of wasmtime-wasi's `symlink-at`.
+/// Replaces wasmtime-wasi's `symlink-at`.
 pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
     types.func_wrap_async("[method]descriptor.symlink-at", |store, arguments| {
@@ -27,21 +26,21 @@ pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 async fn symlink_at(
     mut store: StoreContextMut<'_, Host>,
-    (folder, target, at): (Resource<Descriptor>, String, String),
-) -> wasmtime::Result<Made> {
+    (directory, target, at): (Resource<Descriptor>, String, String),
+) -> wasmtime::Result<SymlinkResult> {
     let mut files = store.data_mut().filesystem();
     if !target.starts_with('/') {
-        return match files.symlink_at(folder, target, at).await {
+        return match files.symlink_at(directory, target, at).await {
             Ok(()) => Ok(Ok(())),
             Err(error) => error.downcast().map(Err),
         };
     }
-    let folder = match files.table.get(&folder)? {
+    let directory = match files.table.get(&directory)? {
         Descriptor::Dir(dir) if matches!(dir.perms, FsPerms::ReadWrite) => Arc::clone(&dir.dir),
         Descriptor::Dir(_) => return Ok(Err(ErrorCode::NotPermitted)),
         Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
     };
     // The disk may be slow.
-    let made = tokio::task::spawn_blocking(move || files::make_link(&folder, &target, &at)).await?;
+    let made = tokio::task::spawn_blocking(move || files::make_link(&directory, &target, &at)).await?;
     Ok(made.map_err(ErrorCode::from))
 }
