@@ -66,7 +66,7 @@ fn key() -> Key {
 const SIMPLE: &str = "containers: [{name: c, image: busybox}]";
 
 #[tokio::test(start_paused = true)]
-async fn k24_generation_begins_at_1_and_grows_with_the_spec_and_deletion_alone() {
+async fn generation_grows_only_with_spec_changes_and_deletion() {
     let plane = Plane::with(SIMPLE).await;
     assert_eq!(plane.pod().await.metadata.generation, Some(1));
     let status = r#"{"status": {"conditions": [{"type": "a/b", "status": "True"}]}}"#;
@@ -83,7 +83,7 @@ async fn k24_generation_begins_at_1_and_grows_with_the_spec_and_deletion_alone()
 }
 
 #[tokio::test(start_paused = true)]
-async fn k26_a_resize_changes_cpu_and_memory_and_nothing_else_and_no_quality_of_service() {
+async fn resize_changes_only_cpu_and_memory_and_keeps_qos_class() {
     let resources = "resources: {requests: {cpu: 100m, memory: 16Mi}, limits: {cpu: 200m, memory: 32Mi}}";
     let plane = Plane::with(&format!("containers: [{{name: c, image: busybox, {resources}}}]")).await;
     let resize =
@@ -102,7 +102,7 @@ async fn k26_a_resize_changes_cpu_and_memory_and_nothing_else_and_no_quality_of_
 }
 
 #[tokio::test(start_paused = true)]
-async fn k40_latest_and_untagged_images_are_pulled_always_and_others_if_they_are_not_there() {
+async fn pull_policy_defaults_to_always_for_latest_images() {
     for (image, policy) in [
         ("busybox", "Always"),
         ("busybox:latest", "Always"),
@@ -119,7 +119,7 @@ async fn k40_latest_and_untagged_images_are_pulled_always_and_others_if_they_are
 }
 
 #[tokio::test(start_paused = true)]
-async fn k52_plain_init_containers_have_neither_probes_nor_hooks() {
+async fn init_containers_may_have_neither_probes_nor_hooks() {
     let init = |extra: &str| format!("initContainers: [{{name: i, image: busybox, {extra}}}], {SIMPLE}");
     let probe = "{tcpSocket: {port: 1}}";
     for (field, value) in [
@@ -140,7 +140,7 @@ async fn k52_plain_init_containers_have_neither_probes_nor_hooks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k55_ephemeral_containers_come_later_by_a_way_of_their_own_and_stay_as_they_are() {
+async fn ephemeral_containers_use_their_subresource_and_never_change() {
     let debug = "ephemeralContainers: [{name: e, image: busybox}]";
     let early = Plane::empty().create("", &format!("{debug}, {SIMPLE}")).await.expect_err("not at first");
     assert!(early.message.contains("cannot be set on create"), "{}", early.message);
@@ -159,7 +159,7 @@ async fn k55_ephemeral_containers_come_later_by_a_way_of_their_own_and_stay_as_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn k65_the_grace_of_a_deletion_is_asked_for_or_the_pods_and_only_gets_shorter() {
+async fn deletion_grace_defaults_to_the_pods_and_only_shrinks() {
     let grace = |pod: &Pod| pod.metadata.deletion_grace_period_seconds;
     for (spec, asked, want) in [(None, None, 30), (Some(7), None, 7), (Some(7), Some(60), 60), (None, Some(-5), 1)] {
         let own = spec.map_or(String::new(), |s: i64| format!("terminationGracePeriodSeconds: {s}, "));
@@ -181,7 +181,7 @@ async fn k65_the_grace_of_a_deletion_is_asked_for_or_the_pods_and_only_gets_shor
 }
 
 #[tokio::test(start_paused = true)]
-async fn k65_a_pod_without_a_node_or_at_its_end_goes_at_once() {
+async fn unscheduled_or_finished_pod_is_deleted_at_once() {
     let unscheduled = Plane::empty();
     unscheduled.create("", SIMPLE).await.expect("a valid pod");
     assert!(matches!(unscheduled.delete(None, None).await, Ok(DeleteResult::Removed(_))));
@@ -193,7 +193,7 @@ async fn k65_a_pod_without_a_node_or_at_its_end_goes_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k68_the_final_deletion_is_of_this_very_pod() {
+async fn final_deletion_requires_the_same_uid() {
     let plane = Plane::with(SIMPLE).await;
     plane.delete(None, None).await.expect("marked");
     let other = plane.delete(Some(0), Some("other")).await.expect_err("another pod");
@@ -204,7 +204,7 @@ async fn k68_the_final_deletion_is_of_this_very_pod() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn k71_limits_are_requests_where_none_are_made_and_the_class_counts_init_containers() {
+async fn requests_default_to_limits_and_qos_counts_init_containers() {
     let class = |pod: &Pod| pod.status.as_ref().and_then(|status| status.qos_class.clone()).unwrap_or_default();
     let limits = "resources: {limits: {cpu: 1, memory: 1Mi}}";
     let guaranteed = format!("containers: [{{name: c, image: busybox, {limits}}}]");

@@ -170,7 +170,7 @@ const NOT_SERVED: [&str; 5] =
 const BETTER: [(&str, u16); 2] = [("watch-rv-bad", 400), ("put-bad-rv", 400)];
 
 #[test]
-fn requests_are_answered_as_by_a_real_api_server() {
+fn responses_match_a_recorded_api_server() {
     let served = served();
     ["ns", "other"].into_iter().for_each(|name| served.namespace(name));
     let spec = "spec: {nodeName: ghost, containers: [{name: c, image: x}]}";
@@ -276,7 +276,7 @@ fn events(stream: TcpStream) -> impl Iterator<Item = Value> {
 }
 
 #[test]
-fn a_watch_tells_what_there_is_marks_its_end_and_goes_on() {
+fn watch_sends_initial_events_a_bookmark_and_changes() {
     let served = served();
     served.create("{metadata: {name: a}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
     let path = "/api/v1/namespaces/default/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
@@ -293,7 +293,7 @@ fn a_watch_tells_what_there_is_marks_its_end_and_goes_on() {
 }
 
 #[test]
-fn a_list_in_parts_is_whole() {
+fn paginated_list_is_complete() {
     let served = served();
     for i in 0..7 {
         served.create(&format!("{{metadata: {{name: p{i}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"));
@@ -311,7 +311,7 @@ fn a_list_in_parts_is_whole() {
 }
 
 #[test]
-fn nobody_comes_in_without_the_token_or_under_another_name() {
+fn requests_need_the_token_and_a_known_host_name() {
     let served = served();
     let ask = |head: &str| {
         let mut stream = served.connect();
@@ -331,7 +331,7 @@ fn nobody_comes_in_without_the_token_or_under_another_name() {
 }
 
 #[test]
-fn answers_come_as_yaml_and_metadata_alone() {
+fn objects_are_served_as_yaml_and_partial_metadata() {
     let served = served();
     served.create("{metadata: {name: a, labels: {x: 'true'}}, spec: {containers: [{name: c, image: x}]}}");
     let yaml = served.request("GET", "/api/v1/namespaces/default/pods/a", "Accept: application/yaml\r\n");
@@ -345,7 +345,7 @@ fn answers_come_as_yaml_and_metadata_alone() {
 }
 
 #[test]
-fn bad_clients_harm_nobody() {
+fn bad_clients_do_not_delay_others() {
     let served = served();
     served.create("{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}");
     // Half a head, half a handshake, nothing at all, garbage: they hold a connection and no more.
@@ -364,7 +364,7 @@ fn bad_clients_harm_nobody() {
 }
 
 #[test]
-fn watchers_that_never_read_hold_up_nobody_and_little_memory() {
+fn stalled_watchers_delay_no_one_and_use_little_memory() {
     const WATCHERS: usize = 1000;
     let served = served();
     let resident = || {

@@ -42,7 +42,7 @@ fn left(served: &Served) -> Vec<String> {
 }
 
 #[test]
-fn a_collection_is_deleted_as_far_as_its_list_goes() {
+fn delete_collection_deletes_exactly_the_listed_page() {
     let served = with_pods(&["a", "b", "c"]);
     let delete = |query: &str| served.request("DELETE", &format!("{PODS}?{query}"), "");
     for (query, code, words) in [
@@ -64,7 +64,7 @@ fn a_collection_is_deleted_as_far_as_its_list_goes() {
 }
 
 #[test]
-fn a_pod_is_evicted_by_an_eviction_of_this_very_pod() {
+fn eviction_must_name_its_pod() {
     let served = with_pods(&["a", "b"]);
     let evict = |name: &str, eviction: Value| {
         served.sent("POST", &format!("{PODS}/{name}/eviction"), JSON, &eviction.to_string())
@@ -93,7 +93,7 @@ fn a_pod_is_evicted_by_an_eviction_of_this_very_pod() {
 }
 
 #[test]
-fn a_reader_may_ask_for_a_revision_and_a_watch_waits_for_one_to_come() {
+fn reads_check_and_watches_await_the_requested_revision() {
     let served = with_pods(&["a"]);
     let revision = served.get(PODS).json()["metadata"]["resourceVersion"].clone();
     let revision: u64 = revision.as_str().and_then(|text| text.parse().ok()).expect("a revision");
@@ -127,7 +127,7 @@ fn a_reader_may_ask_for_a_revision_and_a_watch_waits_for_one_to_come() {
 }
 
 #[test]
-fn owners_that_stand_twice_are_kept_once_and_warned_of() {
+fn duplicate_owner_references_are_dropped_with_a_warning() {
     let served = with_pods(&[]);
     let owner = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u"});
     let owners = json!([owner("o"), owner("o"), owner("p"), owner("o")]);

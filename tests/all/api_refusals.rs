@@ -21,7 +21,7 @@ fn told(answer: &Answer, code: u16, message: &str) {
 }
 
 #[test]
-fn objects_are_meant_by_one_name_and_are_what_they_say() {
+fn put_without_a_name_is_rejected() {
     let served = with_a_pod();
     let spec = json!({"containers": [{"name": "c", "image": "x"}]});
     for metadata in [json!({}), json!({"name": ""}), Value::Null] {
@@ -40,7 +40,7 @@ fn objects_are_meant_by_one_name_and_are_what_they_say() {
 }
 
 #[test]
-fn bindings_are_of_the_pod_that_they_name_to_a_node() {
+fn binding_must_name_its_pod_and_a_node() {
     let served = with_a_pod();
     let bind = |name: &str, kind: &str| {
         let target = json!({"kind": kind, "name": "n"});
@@ -57,7 +57,7 @@ fn bindings_are_of_the_pod_that_they_name_to_a_node() {
 }
 
 #[test]
-fn options_and_paths_that_make_no_sense_are_refused() {
+fn invalid_options_and_unknown_paths_are_rejected() {
     let served = with_a_pod();
     told(&served.get(&format!("{PODS}/a/log?tailLines=abc")), 400, "strconv.ParseInt: parsing \"abc\": invalid syntax");
     told(&served.get("/api/v1/pods/a"), 404, "the server could not find the requested resource");
@@ -72,7 +72,7 @@ fn options_and_paths_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn conditions_show_that_their_times_are_not_set() {
+fn unset_condition_times_are_null() {
     let served = with_a_pod();
     let status = json!({"status": {"conditions": [{"type": "example.com/a", "status": "True"}]}});
     let path = format!("{PODS}/a/status");

@@ -27,7 +27,7 @@ fn refused(answer: &Answer, code: u16, words: &str) {
 }
 
 #[test]
-fn updates_are_answered_as_by_a_real_api_server() {
+fn updates_match_a_recorded_api_server() {
     let served = ready();
     served.namespace("updates");
     let text = std::fs::read_to_string(test_file("golden/pod-updates-1.36.json")).expect("golden data");
@@ -68,7 +68,7 @@ fn grown(pod: &Value) -> Value {
 }
 
 #[test]
-fn a_pod_is_made_of_json_or_yaml_under_a_name_of_its_own_or_a_generated_one() {
+fn create_accepts_json_and_yaml_and_generates_names() {
     let served = ready();
     let yaml = "metadata:\n  generateName: web-\nspec:\n  containers:\n  - {name: c, image: x, tty: true}\n";
     let made = served.sent("POST", PODS, YAML, yaml);
@@ -86,7 +86,7 @@ fn a_pod_is_made_of_json_or_yaml_under_a_name_of_its_own_or_a_generated_one() {
 }
 
 #[test]
-fn who_writes_is_warned_of_what_is_odd() {
+fn writes_return_warnings() {
     let served = ready();
     let pod = json!({"metadata": {"name": "a"}, "spec": {"terminationGracePeriodSeconds": -1,
         "containers": [{"name": "c", "image": "x"}]}});
@@ -102,7 +102,7 @@ fn who_writes_is_warned_of_what_is_odd() {
 }
 
 #[test]
-fn what_cannot_be_read_or_run_is_refused_in_words() {
+fn unreadable_and_unsupported_bodies_are_rejected() {
     let served = ready();
     let spec = "spec: {containers: [{name: c, image: x}]";
     let strict = "?fieldValidation=Strict";
@@ -164,7 +164,7 @@ fn what_cannot_be_read_or_run_is_refused_in_words() {
 }
 
 #[test]
-fn a_pod_is_replaced_and_patched_and_its_status_by_itself() {
+fn pod_and_status_are_replaced_and_patched_separately() {
     let served = ready();
     served.create("{metadata: {name: a}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
     let path = format!("{PODS}/a");
@@ -190,7 +190,7 @@ fn a_pod_is_replaced_and_patched_and_its_status_by_itself() {
 }
 
 #[test]
-fn pods_are_deleted_one_by_one_or_by_labels_and_bound_and_evicted() {
+fn pods_are_deleted_singly_or_by_label_bound_and_evicted() {
     let served = ready();
     for (name, labels) in [("a", "{x: '1'}"), ("b", "{x: '1'}"), ("c", "{}"), ("d", "{}")] {
         served.create(&format!(
@@ -220,7 +220,7 @@ fn pods_are_deleted_one_by_one_or_by_labels_and_bound_and_evicted() {
 }
 
 #[test]
-fn config_maps_secrets_and_namespaces_are_kept() {
+fn config_maps_secrets_and_namespaces_are_stored() {
     let served = ready();
     let made = served.sent("POST", "/api/v1/namespaces", YAML, "{kind: Namespace, metadata: {name: shop}}");
     assert_eq!((made.code, &made.json()["status"]["phase"]), (201, &json!("Active")), "{}", made.text());
@@ -242,7 +242,7 @@ fn config_maps_secrets_and_namespaces_are_kept() {
 }
 
 #[test]
-fn nobody_writes_without_the_token_or_from_another_site() {
+fn writes_need_the_token_and_the_same_origin() {
     let served = ready();
     let body = "{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}";
     let ask = |method: &str, path: &str, headers: &str| {
@@ -269,7 +269,7 @@ fn nobody_writes_without_the_token_or_from_another_site() {
 }
 
 #[test]
-fn bodies_that_are_too_large_or_never_come_hold_up_nobody() {
+fn oversized_and_missing_bodies_do_not_delay_others() {
     let served = ready();
     let large = format!("{{\"metadata\": {{\"name\": \"{}\"}}}}", "x".repeat(3 * 1024 * 1024));
     refused(&served.sent("POST", PODS, JSON, &large), 413, "Request entity too large: limit is 3145728");

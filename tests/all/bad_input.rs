@@ -26,7 +26,7 @@ fn with_yaml(yaml: &str) -> String {
 }
 
 #[test]
-fn bad_manifests_are_refused_with_their_place_and_a_way_out() {
+fn rejected_manifests_name_the_place_and_a_remedy() {
     let folder = test_file("manifests/bad");
     let mut names: Vec<String> = fs::read_dir(&folder)
         .expect("the folder")
@@ -45,7 +45,7 @@ fn bad_manifests_are_refused_with_their_place_and_a_way_out() {
 }
 
 #[test]
-fn files_that_are_no_manifests_are_refused() {
+fn files_without_manifests_are_rejected() {
     let good = scripts("p", &[("c", "echo ran")]);
     let config = "{apiVersion: v1, kind: Namespace, metadata: {name: c}}\n";
     let cases = [
@@ -90,7 +90,7 @@ fn files_that_are_no_manifests_are_refused() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_named() {
+fn unreadable_files_are_named() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir(dir.path().join("empty")).expect("made");
     let try_ =
@@ -102,7 +102,7 @@ fn files_that_cannot_be_read_are_named() {
 }
 
 #[test]
-fn wrong_flags_are_told_of() {
+fn invalid_flags_are_reported() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("pod.yaml"), scripts("p", &[("c", "true")])).expect("written");
     fs::write(dir.path().join("app.wasm"), command("01")).expect("written");
@@ -156,7 +156,7 @@ fn command(body: &str) -> Vec<u8> {
 }
 
 #[test]
-fn programs_that_cannot_run_say_why() {
+fn unrunnable_programs_are_explained() {
     let busybox = fs::read(crate::host::guest("wasm32-wasip2", "busybox")).expect("busybox");
     let truncated = with_file("app.wasm", busybox.get(..10_000).unwrap_or_default());
     assert!(truncated.starts_with("exit code 2\nerror: cannot run app.wasm: invalid WebAssembly: "), "{truncated}");
@@ -181,7 +181,7 @@ const START_LOOPS: &str = "01 04 01 60 00 00  03 02 01 00  07 0a 01 06 5f 73 74 
                            0a 09 01 07 00 03 40 0c 00 0b 0b";
 
 #[test]
-fn a_program_that_hangs_in_its_start_function_is_killed_when_its_grace_period_is_over() {
+fn hanging_start_function_is_killed_after_its_grace_period() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("app.wasm"), module(START_LOOPS)).expect("written");
     let spec = "terminationGracePeriodSeconds: 1, containers: [{name: c, image: ./app.wasm}]";
@@ -191,13 +191,13 @@ fn a_program_that_hangs_in_its_start_function_is_killed_when_its_grace_period_is
 }
 
 #[test]
-fn lists_that_hold_nothing_are_refused() {
+fn empty_lists_are_rejected() {
     let done = run().manifest("{apiVersion: v1, kind: List, items: []}").done().expect(2);
     assert!(done.stderr.contains("no Pod"), "{}", done.stderr);
 }
 
 #[test]
-fn hostile_programs_end_alone() {
+fn hostile_programs_end_only_themselves() {
     for (what, body, code) in [
         ("unreachable", "00", 134),
         ("endless recursion", "10 00", 139),
@@ -211,7 +211,7 @@ fn hostile_programs_end_alone() {
 }
 
 #[test]
-fn a_pod_whose_program_cannot_run_fails_and_leaves_others_alone() {
+fn unrunnable_program_fails_only_its_own_pod() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("bad.wasm"), importing()).expect("written");
     fs::write(dir.path().join("worse.wasm"), "no wasm").expect("written");
@@ -237,7 +237,7 @@ fn a_pod_whose_program_cannot_run_fails_and_leaves_others_alone() {
 }
 
 #[test]
-fn an_unknown_image_lists_the_ways_to_one() {
+fn unknown_image_error_lists_the_image_sources() {
     let told = with_yaml(&pod(
         "p",
         "containers: [{name: a, image: redis}, {name: b, image: ./missing.wasm}, {name: c, image: 'A b'}]",
@@ -256,7 +256,7 @@ fn an_unknown_image_lists_the_ways_to_one() {
 }
 
 #[test]
-fn a_command_that_an_image_lacks_is_named() {
+fn command_missing_from_its_image_is_named() {
     let done = run()
         .manifest(&pod("p", "restartPolicy: Never, containers: [{name: c, image: busybox, command: [python3, x]}]"))
         .done();
@@ -264,7 +264,7 @@ fn a_command_that_an_image_lacks_is_named() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_written_only_costs_time() {
+fn unwritable_cache_does_not_fail_a_run() {
     let yaml = scripts("p", &[("c", "echo ran")]);
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("file");
@@ -283,7 +283,7 @@ fn a_cache_that_cannot_be_written_only_costs_time() {
 }
 
 #[test]
-fn a_folder_for_temporary_files_that_is_missing_is_our_failure() {
+fn missing_temp_directory_is_an_internal_error() {
     let done = run().manifest(&scripts("p", &[("c", "true")])).env("TMPDIR", "/not/there").done().expect(125);
     assert!(
         done.stderr.contains("error: cannot make a folder in /not/there (set TMPDIR to another place)"),
@@ -293,7 +293,7 @@ fn a_folder_for_temporary_files_that_is_missing_is_our_failure() {
 }
 
 #[test]
-fn each_volume_that_cannot_be_used_is_told_of_and_other_pods_go_on() {
+fn unusable_volumes_are_reported_and_other_pods_run() {
     let spec = "containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v}]}], \
                 volumes: [{name: v, hostPath: {path: /not/there, type: Directory}}, {name: m, configMap: {name: nope}}, \
                 {name: s, secret: {secretName: nope}}]";

@@ -64,7 +64,7 @@ impl Small {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_rejected_and_there_is_room_again_when_others_have_gone() {
+async fn pod_over_capacity_is_rejected_until_capacity_is_freed() {
     let runtime = Runtime::new(None).expect("a runtime");
     let node = Node::builder().engine(runtime).capacity(3).start().expect("a node");
     let scope = Scope::all(Resource::PODS);
@@ -95,7 +95,7 @@ async fn what_does_not_fit_is_rejected_and_there_is_room_again_when_others_have_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn k13_a_pod_that_requests_more_than_there_is_fails_with_kubelets_words_and_an_event() {
+async fn excessive_requests_fail_the_pod_with_kubelets_message() {
     let capacity = "cpu=2,memory=1Gi,pods=2".parse().expect("amounts");
     let node = Node::builder().resources(capacity).start().expect("a node");
     let registered = loop {

@@ -17,7 +17,7 @@ fn two_pods() -> Served {
 }
 
 #[test]
-fn ps_prints_what_kubectl_get_prints() {
+fn ps_matches_kubectl_get() {
     let node = two_pods();
     for flags in ["", " -A", " -n shop", " -A -o wide", " -o name", " -o yaml -A"] {
         let (ours, theirs) = (format!("ps{flags}"), format!("get pods{flags}"));
@@ -43,7 +43,7 @@ fn ps_prints_what_kubectl_get_prints() {
 }
 
 #[test]
-fn ps_w_tells_changes_as_they_come() {
+fn ps_watch_prints_changes_as_they_happen() {
     let node = two_pods();
     let watch = node.wasmpod("ps -w").start();
     watch.wait_for("a-longer-name-n1");
@@ -58,7 +58,7 @@ fn ps_w_tells_changes_as_they_come() {
 }
 
 #[test]
-fn what_goes_wrong_comes_with_the_way_out() {
+fn client_errors_state_a_remedy() {
     let node = node();
     let (good, folder) = (node.place.kubeconfig(), node.place.state());
     let text = std::fs::read_to_string(&good).expect("a kubeconfig");
@@ -91,7 +91,7 @@ fn what_goes_wrong_comes_with_the_way_out() {
 }
 
 #[test]
-fn the_kubeconfig_is_the_flags_the_environments_or_the_default_folders() {
+fn kubeconfig_comes_from_flag_environment_or_default() {
     let node = node();
     let kubeconfig = node.place.kubeconfig();
     command("ps").arg("--kubeconfig").arg(&kubeconfig).env("KUBECONFIG", "/not/there").done().expect(0);

@@ -23,7 +23,7 @@ fn with_folder(script: &str, dir: &Path, mount: &str) -> Done {
 }
 
 #[test]
-fn the_environment_is_the_manifests() {
+fn environment_comes_from_the_manifest() {
     let env = "env: [{name: A, value: x}, {name: B, value: '$(A)-$(LATER)-$$(A)'}, {name: LATER, value: later}, {name: EMPTY}, \
         {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, \
         {name: NS, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}, \
@@ -38,7 +38,7 @@ fn the_environment_is_the_manifests() {
 }
 
 #[test]
-fn the_working_directory_and_the_host_name_are_the_manifests() {
+fn working_directory_and_host_name_come_from_the_manifest() {
     let script = "pwd; echo $HOSTNAME; echo x > f; ls /w/d";
     let mount = "workingDir: /w/d, volumeMounts: [{name: v, mountPath: /w/d}]";
     let done =
@@ -47,13 +47,13 @@ fn the_working_directory_and_the_host_name_are_the_manifests() {
 }
 
 #[test]
-fn a_working_directory_that_is_missing_is_made() {
+fn missing_working_directory_is_created() {
     let done = run().manifest(&shell("pwd; echo x > f && cat f", "workingDir: /not/there", "")).done().expect(0);
     assert_eq!(done.log("p/c"), "/not/there\nx\n");
 }
 
 #[test]
-fn an_empty_dir_is_shared_by_the_pods_containers_and_by_nobody_else() {
+fn empty_dir_is_shared_only_within_its_pod() {
     let pod = |name: &str| {
         let mounted = |c: &str, script: &str| {
             format!(
@@ -79,7 +79,7 @@ fn an_empty_dir_is_shared_by_the_pods_containers_and_by_nobody_else() {
 }
 
 #[test]
-fn host_folders_are_mounted_by_type_and_written_to_the_host() {
+fn host_paths_are_mounted_by_type_and_written_through() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("given"), "from the host\n").expect("written");
     let done = with_folder("cat /v/given; echo from the guest > /v/made", dir.path(), "").expect(0);
@@ -94,7 +94,7 @@ fn host_folders_are_mounted_by_type_and_written_to_the_host() {
 }
 
 #[test]
-fn a_read_only_mount_can_be_read_and_not_written() {
+fn read_only_mount_rejects_writes() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("f"), "content\n").expect("written");
     fs::create_dir(dir.path().join("d")).expect("made");
@@ -121,7 +121,7 @@ fn a_read_only_mount_can_be_read_and_not_written() {
 }
 
 #[test]
-fn a_sub_path_shows_a_part_of_a_volume() {
+fn sub_path_mounts_part_of_a_volume() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(dir.path().join("a/b")).expect("made");
     fs::write(dir.path().join("a/b/f"), "deep\n").expect("written");
@@ -151,7 +151,7 @@ fn sees_no_secret(script: &str, inside: &Path) {
 }
 
 #[test]
-fn dots_do_not_lead_out_of_a_mount() {
+fn dot_dot_cannot_leave_a_mount() {
     let (_dir, inside) = house();
     sees_no_secret(
         "cat /v/../secret; cd /v; cat ../secret; cat ./../secret; cat x/../../secret; mkdir -p d; cat d/../../secret",
@@ -160,7 +160,7 @@ fn dots_do_not_lead_out_of_a_mount() {
 }
 
 #[test]
-fn absolute_paths_do_not_lead_out_of_a_mount() {
+fn absolute_paths_cannot_leave_a_mount() {
     let (dir, inside) = house();
     let secret = dir.path().join("secret");
     sees_no_secret(
@@ -170,7 +170,7 @@ fn absolute_paths_do_not_lead_out_of_a_mount() {
 }
 
 #[test]
-fn absolute_links_do_not_lead_out_of_a_mount() {
+fn absolute_links_cannot_leave_a_mount() {
     let (dir, inside) = house();
     let secret = dir.path().join("secret");
     symlink(&secret, inside.join("link")).expect("a link");
@@ -182,7 +182,7 @@ fn absolute_links_do_not_lead_out_of_a_mount() {
 }
 
 #[test]
-fn links_with_dots_do_not_lead_out_of_a_mount() {
+fn links_with_dot_dot_cannot_leave_a_mount() {
     let (_dir, inside) = house();
     symlink("../secret", inside.join("link")).expect("a link");
     symlink("..", inside.join("folder")).expect("a link");
@@ -193,7 +193,7 @@ fn links_with_dots_do_not_lead_out_of_a_mount() {
 }
 
 #[test]
-fn hard_links_and_renames_do_not_lead_out_of_a_mount() {
+fn hard_links_and_renames_cannot_leave_a_mount() {
     let (dir, inside) = house();
     sees_no_secret(
         "ln /v/../secret /v/hard; cat /v/hard; mv /v/../secret /v/moved; cat /v/moved; mv ../secret /v/m; cat /v/m",
@@ -212,7 +212,7 @@ fn hard_links_and_renames_do_not_lead_out_of_a_mount() {
 }
 
 #[test]
-fn the_hosts_own_files_are_nowhere() {
+fn host_files_are_invisible() {
     let yaml = scripts(
         "p",
         &[("c", "ls /etc/shadow /proc /sys /home /usr/lib; cat /proc/self/environ /proc/1/cmdline; true")],
@@ -231,7 +231,7 @@ fn the_hosts_own_files_are_nowhere() {
 }
 
 #[test]
-fn images_are_files_beside_the_manifest_or_given_by_name() {
+fn images_are_files_beside_the_manifest_or_named_by_flag() {
     let dir = tempfile::tempdir().expect("a folder");
     let program = crate::host::guest("wasm32-wasip2", "busybox");
     fs::copy(program, dir.path().join("app.wasm")).expect("a copy");
@@ -250,7 +250,7 @@ fn images_are_files_beside_the_manifest_or_given_by_name() {
 }
 
 #[test]
-fn a_bare_program_sees_what_its_flags_give_it() {
+fn bare_program_sees_what_its_flags_grant() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("f"), "content\n").expect("written");
     fs::write(dir.path().join("vars"), "# a comment\nA=from file\nB=from file\n\n").expect("written");
@@ -278,7 +278,7 @@ fn a_bare_program_sees_what_its_flags_give_it() {
 }
 
 #[test]
-fn a_pod_reads_the_config_map_that_stands_beside_it() {
+fn pod_reads_a_config_map_of_the_same_manifest() {
     let manifest = std::fs::read_to_string(test_file("manifests/config-volume.yaml")).expect("the manifest");
     let done = run().manifest(&manifest).done().expect(0);
     assert!(done.stdout.contains("Corefile") && done.stdout.contains(".:53 {"), "{}", done.stdout);
@@ -291,7 +291,7 @@ fn a_pod_reads_the_config_map_that_stands_beside_it() {
 }
 
 #[test]
-fn a_pod_knows_its_own_name_and_its_aliases() {
+fn pod_resolves_its_own_name_and_host_aliases() {
     let script = "grep -v ^# /etc/hosts | tail -n 3; cat /etc/hostname";
     let aliases = "hostAliases: [{ip: 1.2.3.4, hostnames: [foo, bar]}]";
     let done = run().manifest(&shell(script, "", aliases)).done().expect(0);

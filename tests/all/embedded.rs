@@ -10,7 +10,7 @@ use wasmpod::model::pods;
 use crate::host::{guest, pod, scripts};
 
 #[tokio::test]
-async fn a_pod_is_applied_waited_for_read_and_deleted() {
+async fn pod_is_applied_awaited_read_and_deleted() {
     let node = Node::in_memory().expect("a node");
     let yaml = scripts("p", &[("a", "echo one; echo two >&2"), ("b", "echo $HOSTNAME")]);
     let stored = node.apply(yaml.as_str()).await.expect("applied");
@@ -25,7 +25,7 @@ async fn a_pod_is_applied_waited_for_read_and_deleted() {
 }
 
 #[tokio::test]
-async fn nodes_of_one_process_know_nothing_of_each_other() {
+async fn nodes_of_one_process_are_isolated() {
     let nodes: Vec<Node> = (0..8).map(|_| Node::in_memory().expect("a node")).collect();
     for (i, node) in nodes.iter().enumerate() {
         let script = format!("echo {i} > /v/mine; cat /v/mine; sleep 1000");
@@ -47,7 +47,7 @@ async fn nodes_of_one_process_know_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn a_program_comes_as_bytes_or_as_a_file_and_a_pod_as_a_type() {
+async fn images_are_bytes_or_files_and_pods_are_typed() {
     let path = guest("wasm32-wasip2", "args_env");
     let bytes = std::fs::read(&path).expect("the guest");
     let node = Node::builder().image("of-bytes:v1", bytes).image("of-file", path).start().expect("a node");
@@ -84,21 +84,21 @@ async fn end_without_a_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_node_ends_what_runs_and_leaves_no_file() {
+async fn dropped_node_ends_its_guests_and_leaves_no_files() {
     for _ in 0..10 {
         end_without_a_trace().await;
     }
 }
 
 #[tokio::test]
-async fn a_dropped_node_leaves_no_file_on_a_runtime_of_one_thread_either() {
+async fn dropped_node_leaves_no_files_on_a_current_thread_runtime() {
     for _ in 0..10 {
         end_without_a_trace().await;
     }
 }
 
 #[tokio::test]
-async fn errors_say_what_is_wrong_and_where_to_look() {
+async fn errors_state_the_fault_and_where_to_look() {
     let node = Node::builder().patience(Duration::from_millis(300)).start().expect("a node");
     let faulty = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
     let Err(ApplyError::Manifest(issues)) = faulty else { panic!("it has a fault: {faulty:?}") };
@@ -123,7 +123,7 @@ async fn errors_say_what_is_wrong_and_where_to_look() {
 }
 
 #[test]
-fn outside_of_tokio_a_node_says_what_it_needs() {
+fn node_outside_tokio_fails_with_a_clear_error() {
     let error = Node::in_memory().err().expect("there is no runtime");
     assert!(matches!(error, StartError::NoTokio) && error.to_string().contains("tokio"), "{error}");
 }

@@ -29,7 +29,7 @@ async fn serving(world: &ContainerContext, guest: &str, argv: &[&str]) -> Instan
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_server_that_knows_nothing_of_wasmpod_ends_within_ten_milliseconds() {
+async fn idle_server_terminates_within_ten_milliseconds() {
     let runtime = Runtime::new(None).expect("a runtime");
     let mut best = Duration::MAX;
     // The machine may be busy with other tests.
@@ -45,7 +45,7 @@ async fn an_idle_server_that_knows_nothing_of_wasmpod_ends_within_ten_millisecon
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_in_the_middle_of_a_request_finishes_it_and_takes_no_other() {
+async fn terminating_server_finishes_its_request_and_accepts_no_more() {
     let runtime = Runtime::new(None).expect("a runtime");
     let world = world(&runtime, &unlimited());
     let address = ([127, 0, 0, 1], 7).into();
@@ -66,7 +66,7 @@ async fn a_server_in_the_middle_of_a_request_finishes_it_and_takes_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_of_any_kind_is_told_which_signal_asks_it_to_end() {
+async fn every_kind_of_guest_receives_the_first_signal() {
     let runtime = Runtime::new(None).expect("a runtime");
     let script =
         "trap 'echo term; exit 1' TERM; trap 'echo SIGINT; exit 7' INT; echo up; while true; do sleep 0.05; done";

@@ -15,7 +15,7 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_execd_program_sees_the_containers_files_and_tells_its_output_and_code() {
+async fn exec_sees_container_files_and_returns_output_and_code() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new(None).expect("a runtime");
     let busybox = program(&runtime, "wasm32-wasip2", "busybox").await;
@@ -43,7 +43,7 @@ async fn an_execd_program_sees_the_containers_files_and_tells_its_output_and_cod
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_execd_program_that_is_asked_to_end_leaves_the_listeners_alone() {
+async fn terminating_an_exec_keeps_the_containers_listeners() {
     let runtime = Runtime::new(None).expect("a runtime");
     let account = Account::root(AccountLimits::NONE.of_container());
     let shared = world(&runtime, &account);
@@ -61,7 +61,7 @@ async fn an_execd_program_that_is_asked_to_end_leaves_the_listeners_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_programs_end_ends_what_was_execd_beside_it() {
+async fn exit_of_the_main_program_ends_its_execs() {
     let runtime = Runtime::new(None).expect("a runtime");
     let shared = world(&runtime, &unlimited());
     let sleeper = program(&runtime, "wasm32-wasip2", "block_sleep").await;

@@ -36,7 +36,7 @@ fn in_pod(program: &Path, args: &[&str], container: &str) -> Done {
 }
 
 #[test]
-fn every_promise_has_a_test_that_names_it() {
+fn every_test_program_is_run_by_a_test() {
     let tests = include_str!("guests.rs");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/test-programs");
     let mut names = BTreeSet::new();
@@ -58,7 +58,7 @@ fn every_promise_has_a_test_that_names_it() {
 }
 
 #[test]
-fn arguments_and_environment_arrive_as_they_are_given() {
+fn arguments_and_environment_arrive_unchanged() {
     for program in forms("args_env") {
         let env = "workingDir: /tmp, env: [{name: A, value: 'a b'}, {name: EMPTY, value: ''}]";
         let log = in_pod(&program, &["one", "", "two words", "ünï"], env).expect(0).log("p/c");
@@ -79,7 +79,7 @@ fn arguments_and_environment_arrive_as_they_are_given() {
 }
 
 #[test]
-fn exit_codes_arrive_whole() {
+fn exit_codes_arrive_unchanged() {
     let [p1, p2] = forms("exit_code");
     for code in [0, 1, 7, 126, 200, 255] {
         let text = code.to_string();
@@ -103,7 +103,7 @@ fn exit_codes_arrive_whole() {
 }
 
 #[test]
-fn programs_of_wasi_0_3_run_like_others() {
+fn wasi_0_3_programs_run_like_others() {
     let done = in_pod(&p3("p3_command"), &["one", "two words"], "").expect(0);
     assert!(done.log("p/c").ends_with("arg 1 \"one\"\narg 2 \"two words\"\n"), "{}", done.stderr);
     let done = in_pod(&p3("p3_tcp"), &[], "").expect(0);
@@ -112,7 +112,7 @@ fn programs_of_wasi_0_3_run_like_others() {
 }
 
 #[test]
-fn files_behave_as_posix_says_and_no_name_leads_out() {
+fn files_follow_posix_and_no_path_escapes() {
     for program in forms("files") {
         let dir = tempfile::tempdir().expect("a folder");
         let inside = dir.path().join("inside");
@@ -152,7 +152,7 @@ fn files_behave_as_posix_says_and_no_name_leads_out() {
 }
 
 #[test]
-fn clocks_advance_and_tell_the_hosts_time() {
+fn clocks_advance_and_match_the_host() {
     for program in forms("clocks") {
         let log = in_pod(&program, &["20"], "").expect(0).log("p/c");
         assert!(log.contains("slept enough: true\n"), "{log}");
@@ -171,7 +171,7 @@ fn random_numbers_differ_between_runs() {
 }
 
 #[test]
-fn standard_input_arrives_whole_and_ends() {
+fn standard_input_arrives_complete_and_ends() {
     let text: String = (0..20_000).map(|i| format!("line {i}\n")).collect();
     for program in forms("stdin_echo") {
         let done = bare(&program, &[]).stdin(text.as_str()).done().expect(0);
@@ -185,7 +185,7 @@ fn standard_input_arrives_whole_and_ends() {
 }
 
 #[test]
-fn a_panic_reaches_the_log_and_ends_with_134() {
+fn panic_is_logged_and_exits_with_134() {
     for program in forms("panic") {
         let done = in_pod(&program, &[], "").expect(1);
         assert_eq!(done.ended("c"), (134, "Error".into()));
@@ -197,7 +197,7 @@ fn a_panic_reaches_the_log_and_ends_with_134() {
 }
 
 #[test]
-fn a_trap_tells_where_by_name_and_line() {
+fn trap_is_logged_with_function_and_line() {
     let program = existing(target().join("guests/wasm32-wasip2/traced/trap.wasm"));
     let done = in_pod(&program, &[], "").expect(1);
     assert_eq!(done.ended("c").0, 134);
@@ -220,7 +220,7 @@ fn a_trap_tells_where_by_name_and_line() {
 }
 
 #[test]
-fn a_stack_overflow_ends_with_139() {
+fn stack_overflow_exits_with_139() {
     for program in forms("recurse") {
         let done = in_pod(&program, &[], "").expect(1);
         assert_eq!(done.ended("c"), (139, "Error".into()), "{}: {}", program.display(), done.stderr);
@@ -231,7 +231,7 @@ fn a_stack_overflow_ends_with_139() {
 }
 
 #[test]
-fn memory_beyond_the_limit_ends_the_container() {
+fn memory_over_the_limit_ends_the_container() {
     for program in forms("hog") {
         let done = in_pod(&program, &["1000"], "resources: {limits: {memory: 64Mi}}").expect(1);
         assert_eq!(done.ended("c"), (137, "OOMKilled".into()), "{}", done.stderr);
@@ -243,7 +243,7 @@ fn memory_beyond_the_limit_ends_the_container() {
 }
 
 #[test]
-fn a_spinner_ends_promptly_on_ctrl_c_and_starves_nobody() {
+fn spinning_guest_ends_on_ctrl_c_and_starves_no_one() {
     for program in forms("spin") {
         let spec = format!(
             "restartPolicy: Never, containers: [{{name: a, image: {program:?}}}, {{name: b, image: {program:?}}}, {{name: c, image: {program:?}}}, \
@@ -266,7 +266,7 @@ fn a_spinner_ends_promptly_on_ctrl_c_and_starves_nobody() {
 }
 
 #[test]
-fn guests_that_wait_can_be_ended_at_once() {
+fn blocked_guests_end_at_once() {
     // WASI 0.1 can't listen.
     let accept = guest("wasm32-wasip2", "block_accept");
     let [sleep1, sleep2] = forms("block_sleep");
@@ -282,7 +282,7 @@ fn guests_that_wait_can_be_ended_at_once() {
 }
 
 #[test]
-fn a_flood_can_be_ended_and_counts_what_it_lost() {
+fn flooding_guest_can_be_ended_and_dropped_lines_are_counted() {
     for program in forms("flood") {
         let child = run().manifest(&once(&program, &[], "")).start();
         child.wait_for("the quick brown fox");
@@ -301,7 +301,7 @@ fn a_flood_can_be_ended_and_counts_what_it_lost() {
 }
 
 #[test]
-fn a_guest_that_asks_for_it_is_told_of_its_end() {
+fn guest_with_lifecycle_import_is_notified_of_termination() {
     for program in forms("notice") {
         let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
         child.wait_for("requested: false\n");
@@ -313,7 +313,7 @@ fn a_guest_that_asks_for_it_is_told_of_its_end() {
 }
 
 #[test]
-fn a_component_of_wasi_0_3_waits_for_its_end_in_a_call() {
+fn wasi_0_3_component_awaits_termination_in_a_call() {
     let child = run().manifest(&once(&p3("p3_notice"), &[], "")).args(["-o", "json"]).start();
     child.wait_for("up\n");
     child.interrupt();
@@ -323,7 +323,7 @@ fn a_component_of_wasi_0_3_waits_for_its_end_in_a_call() {
 }
 
 #[test]
-fn tcp_of_the_standard_library_works_within_a_pod() {
+fn std_net_tcp_works_within_a_pod() {
     let program = guest("wasm32-wasip2", "tcp");
     let done = in_pod(&program, &["pair"], "").expect(0);
     let want = "localhost is loopback: true\npeer matches: true\nserver read \"ping\" and the end\n\
@@ -343,7 +343,7 @@ fn tcp_of_the_standard_library_works_within_a_pod() {
 }
 
 #[test]
-fn the_list_of_applets_is_busyboxs_own() {
+fn applet_list_matches_busybox() {
     let done = bare(&guest("wasm32-wasip2", "busybox"), &["--list"]).done().expect(0);
     let own: Vec<&str> = done.stdout.lines().collect();
     assert_eq!(own, wasmpod::images::APPLETS);

@@ -34,7 +34,7 @@ async fn seen(node: &Node, name: &str) -> Arc<Pod> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_restarted_container_the_newest_files_stay_and_of_a_deleted_pod_none() {
+async fn files_of_old_attempts_and_deleted_pods_are_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let orphan = folder.path().join("pods/4b1d7c9a-0000-4f0e-9a3c-2f1f0a9d8e7b/containers");
     std::fs::create_dir_all(&orphan).expect("made");
@@ -60,7 +60,7 @@ async fn of_a_restarted_container_the_newest_files_stay_and_of_a_deleted_pod_non
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_goes_down_fails_its_pods_and_takes_no_more() {
+async fn node_shutdown_fails_running_pods_and_rejects_new_ones() {
     let node = Node::in_memory().expect("a node");
     let idle = "containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
     node.apply(pod("runs", idle)).await.expect("applied");
@@ -83,7 +83,7 @@ async fn a_node_that_goes_down_fails_its_pods_and_takes_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_are_written_where_shippers_look_and_never_among_others_logs() {
+async fn log_files_are_written_in_the_kubelet_layout() {
     let place = Place::new();
     let logs = place.state().with_file_name("logs");
     place.save(

@@ -8,7 +8,7 @@ use wasmpod::runtime::{Exit, Runtime};
 use crate::worlds::{first_line, start, unlimited};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sleeping_computing_or_blocked_guest_is_killed_within_ten_milliseconds() {
+async fn guests_are_killed_within_ten_milliseconds() {
     let runtime = Runtime::new(None).expect("a runtime");
     for (target, name) in [
         ("wasm32-wasip2", "block_sleep"),
@@ -33,7 +33,7 @@ async fn a_sleeping_computing_or_blocked_guest_is_killed_within_ten_milliseconds
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn spinning_guests_do_not_delay_a_kill_or_each_other() {
+async fn spinning_guests_do_not_delay_kills() {
     let runtime = Runtime::new(None).expect("a runtime");
     let log = Log::new();
     let mut spinners = Vec::new();

@@ -35,7 +35,7 @@ fn in_order(told: &[&str], words: &[&str]) {
 }
 
 #[test]
-fn get_w_tells_a_pods_life() {
+fn get_watch_shows_a_pods_life() {
     let place = Place::new();
     place.save("first.yaml", &pod("first", IDLE));
     let node = place.node();
@@ -78,7 +78,7 @@ fn get_prints_every_format() {
 }
 
 #[test]
-fn describe_tells_of_two_init_containers_and_what_happened() {
+fn describe_shows_init_containers_and_events() {
     let place = Place::new();
     let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: two, labels: {app: two, tier: back}, \
         annotations: {why: \"because\\nso\"}}\nspec:\n  restartPolicy: Never\n  volumes: [{name: shared, emptyDir: {}}]\n  \
@@ -131,7 +131,7 @@ fn redacted(told: &str, node: &Served) -> String {
 }
 
 #[test]
-fn logs_are_followed_cut_dated_and_kept_over_a_restart() {
+fn logs_are_followed_limited_dated_and_kept_over_restarts() {
     let script = "'echo one; echo two; sleep 0.2; echo three; exit 3'";
     let two = format!(
         "restartPolicy: Always, containers: [{{name: a, image: busybox, command: [sh, -c, {script}]}}, \
@@ -156,7 +156,7 @@ fn logs_are_followed_cut_dated_and_kept_over_a_restart() {
 }
 
 #[test]
-fn events_are_listed_both_ways() {
+fn events_and_get_events_list_events() {
     let node = node_with("web", IDLE, READY);
     for line in ["events", "get events", "events --for=pod/web-n1"] {
         let told = node.asked(line);
@@ -168,7 +168,7 @@ fn events_are_listed_both_ways() {
 }
 
 #[test]
-fn wait_sees_a_pod_become_ready_and_go() {
+fn wait_sees_a_pod_become_ready_and_deleted() {
     let place = Place::new();
     place.save("web.yaml", &pod("web", IDLE));
     let node = place.node();
@@ -182,7 +182,7 @@ fn wait_sees_a_pod_become_ready_and_go() {
 }
 
 #[test]
-fn explain_api_resources_nodes_namespaces_and_selectors_work() {
+fn discovery_explain_and_selectors_work() {
     let place = Place::new();
     for (name, labels) in [("a", "{app: x, tier: f}"), ("b", "{app: x}"), ("c", "{app: z}")] {
         let manifest = pod(name, IDLE).replace("{name: a}", "{name: a, namespace: shop}");
@@ -225,7 +225,7 @@ fn explain_api_resources_nodes_namespaces_and_selectors_work() {
 }
 
 #[test]
-fn what_is_not_there_or_not_served_is_refused_in_kubernetes_words() {
+fn missing_and_unserved_objects_are_refused_like_kubernetes() {
     let node = node();
     for (line, words) in [
         ("get pod none", "Error from server (NotFound): pods \"none\" not found"),

@@ -18,7 +18,7 @@ fn saved(node: &Served, name: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_pod_is_created_runs_and_is_deleted() {
+fn pod_is_created_runs_and_is_deleted() {
     let node = node();
     let file = saved(&node, "a.yaml", &pod("a", IDLE));
     assert_eq!(node.asked(&format!("create -f {file}")), "pod/a created\n");
@@ -41,7 +41,7 @@ fn a_pod_is_created_runs_and_is_deleted() {
 }
 
 #[test]
-fn a_deletion_is_graceful_or_forced() {
+fn deletion_is_graceful_or_forced() {
     let node = node();
     let file = saved(&node, "slow.yaml", &pod("slow", SLOW));
     node.asked(&format!("create -f {file}"));
@@ -58,7 +58,7 @@ fn a_deletion_is_graceful_or_forced() {
 }
 
 #[test]
-fn a_bad_manifest_is_refused_with_all_that_is_wrong() {
+fn created_manifests_are_rejected_or_warned_about() {
     let node = node();
     for (text, words) in [
         (pod("a", "containers: [{name: c, imag: busybox}]"), "unknown field \"spec.containers[0].imag\""),
@@ -76,7 +76,7 @@ fn a_bad_manifest_is_refused_with_all_that_is_wrong() {
 }
 
 #[test]
-fn a_readiness_gate_opens_when_its_condition_is_patched() {
+fn readiness_gate_opens_when_its_condition_is_patched() {
     let node = node();
     let text = std::fs::read_to_string(test_file("manifests/readiness-gate.yaml")).expect("a manifest");
     let gate: Value = serde_yaml::from_str(&text).expect("YAML");
@@ -93,7 +93,7 @@ fn a_readiness_gate_opens_when_its_condition_is_patched() {
 }
 
 #[test]
-fn labels_annotations_images_and_whole_pods_are_changed() {
+fn labels_annotations_images_and_whole_pods_are_updated() {
     let node = node();
     let file = saved(&node, "a.yaml", &pod("a", IDLE));
     let tried = node.asked(&format!("apply --dry-run=server -f {file}"));
@@ -122,7 +122,7 @@ fn labels_annotations_images_and_whole_pods_are_changed() {
 }
 
 #[test]
-fn pods_are_run_config_maps_kept_and_nodes_emptied() {
+fn run_and_delete_all_work_with_pods() {
     let node = node();
     let run =
         node.kubectl("run one --image=busybox --restart=Never --command -- sh -c").arg("echo ran").done().expect(0);

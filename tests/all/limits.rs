@@ -56,7 +56,7 @@ async fn patch(node: &Node, name: &str, subresource: Subresource, change: Value)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_memory_hog_is_killed_while_its_neighbour_serves_on() {
+async fn oom_killed_container_leaves_its_pods_other_container_ready() {
     let node = Node::in_memory().expect("a node");
     let spec = "containers: [{name: hog, image: busybox, command: [sh, -c, 'tail /dev/zero'], resources: {limits: \
                 {memory: 16Mi}}}, {name: web, image: nginx, readinessProbe: {httpGet: {path: /, port: 80}, \
@@ -70,7 +70,7 @@ async fn a_memory_hog_is_killed_while_its_neighbour_serves_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn k72_a_pod_that_stores_more_than_it_may_is_evicted() {
+async fn pod_over_its_volume_limit_is_evicted() {
     let node = Node::builder().speed(20).start().expect("a node");
     let spec = "volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}], containers: [{name: c, image: busybox, volumeMounts: \
                 [{name: v, mountPath: /v}], command: [sh, -c, 'dd if=/dev/zero of=/v/f bs=1024 count=2048; sleep 1000']}]";
@@ -85,7 +85,7 @@ async fn k72_a_pod_that_stores_more_than_it_may_is_evicted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn k72_a_node_whose_memory_runs_short_evicts_says_so_and_lets_in_whoever_promises_bounds() {
+async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     let capacity = "memory=64Mi".parse().expect("a capacity");
     // Memory is looked at every ten seconds.
     let node = Node::builder().resources(capacity).speed(10).start().expect("a node");
@@ -117,7 +117,7 @@ async fn k72_a_node_whose_memory_runs_short_evicts_says_so_and_lets_in_whoever_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn k26_a_running_pod_gets_other_resources_without_a_restart() {
+async fn running_pod_is_resized_without_a_restart() {
     let capacity = "cpu=2".parse().expect("a capacity");
     let node = Node::builder().resources(capacity).start().expect("a node");
     let spec = "containers: [{name: c, image: busybox, command: [sleep, '1000'], resources: {requests: {cpu: 100m}, \
@@ -146,7 +146,7 @@ async fn k26_a_running_pod_gets_other_resources_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_write_over_a_pods_status_is_put_right() {
+async fn overwritten_pod_status_is_restored() {
     let node = Node::in_memory().expect("a node");
     node.apply(pod("p", "containers: [{name: c, image: registry.k8s.io/pause}]")).await.expect("applied");
     node.wait_ready("p").await.expect("ready");
@@ -163,7 +163,7 @@ async fn what_others_write_over_a_pods_status_is_put_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_with_another_image_begins_again_with_it() {
+async fn changed_image_restarts_the_container() {
     let node = Node::in_memory().expect("a node");
     let spec =
         "terminationGracePeriodSeconds: 1, containers: [{name: c, image: 'busybox:1', command: [sleep, '1000']}]";
@@ -177,7 +177,7 @@ async fn a_container_with_another_image_begins_again_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn k55_an_ephemeral_container_sees_its_targets_files_and_network() {
+async fn ephemeral_container_sees_its_targets_files_and_network() {
     let node = Node::in_memory().expect("a node");
     let spec = "containers: [{name: web, image: nginx}, {name: c, image: busybox, command: [sh, -c, \
                 'echo secret > /tmp/mine; sleep 1000']}]";

@@ -46,7 +46,7 @@ fn status(pod: &Pod) -> &ContainerStatus {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_memory_cannot_hold_is_read_whole_and_goes_with_its_pod() {
+async fn log_larger_than_memory_is_read_whole_and_removed_with_pod() {
     let dir = tempfile::tempdir().expect("a folder");
     let logs = dir.path().join("logs");
     let node = Node::builder().log_folder(&logs).start().expect("a node");
@@ -71,7 +71,7 @@ async fn a_log_that_memory_cannot_hold_is_read_whole_and_goes_with_its_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_attempt_before_is_read_from_files_of_its_own() {
+async fn previous_attempt_is_read_from_its_own_log_file() {
     let dir = tempfile::tempdir().expect("a folder");
     let node = Node::builder().log_folder(dir.path()).start().expect("a node");
     let script = "seq 1 50000; test -f /v/again && exec sleep 1000; touch /v/again; exit 1";

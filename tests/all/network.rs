@@ -9,7 +9,7 @@ fn client(script: &str) -> String {
 }
 
 #[test]
-fn a_web_server_answers_a_client_in_another_container() {
+fn web_server_answers_another_container() {
     let script = "until wget -qO- http://localhost/ > page; do sleep 0.02; done; cat page; wget -qO- http://127.0.0.1:80/index.html | cmp - page && echo same; echo end; sleep 1000";
     let child = run().manifest(&pod("p", &format!("containers: [{WEB}, {}]", client(script)))).start();
     child.wait_for("p/client | end\n");
@@ -21,7 +21,7 @@ fn a_web_server_answers_a_client_in_another_container() {
 }
 
 #[test]
-fn web_servers_are_started_as_their_images_manuals_say() {
+fn web_servers_start_as_their_images_document() {
     let spec = format!(
         "containers: [{{name: web, image: nginx, command: [nginx, -g, 'daemon off;']}}, {{name: own, image: busybox, \
          command: [httpd, -f, -p, '8080', -h, /tmp]}}, {}]",
@@ -39,7 +39,7 @@ fn web_servers_are_started_as_their_images_manuals_say() {
 }
 
 #[test]
-fn a_web_server_serves_a_shared_volume() {
+fn web_server_serves_a_shared_volume() {
     let spec = format!(
         "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], \
          initContainers: [{{name: fill, image: busybox, command: [sh, -c, 'echo hello > /site/index.html'], volumeMounts: [{{name: v, mountPath: /site}}]}}], \
@@ -57,7 +57,7 @@ fn a_web_server_serves_a_shared_volume() {
 }
 
 #[test]
-fn bytes_cross_between_containers_in_both_directions() {
+fn bytes_flow_both_ways_between_containers() {
     let server = "printf 'from the server\\n' | nc -l -p 8080";
     let client =
         "until printf 'from the client\\n' | nc localhost 8080 > got 2> /dev/null; do sleep 0.02; done; cat got";
@@ -67,7 +67,7 @@ fn bytes_cross_between_containers_in_both_directions() {
 }
 
 #[test]
-fn a_client_without_input_still_gets_the_answer() {
+fn client_without_input_still_gets_the_response() {
     let server = "echo body | nc -l -p 8080";
     let client = "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; cat got";
     let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
@@ -75,7 +75,7 @@ fn a_client_without_input_still_gets_the_answer() {
 }
 
 #[test]
-fn a_large_transfer_arrives_whole() {
+fn large_transfer_arrives_complete() {
     let server = "seq 1 200000 | nc -l -p 8080";
     let client =
         "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; wc -c < got; tail -n 1 got";
@@ -84,7 +84,7 @@ fn a_large_transfer_arrives_whole() {
 }
 
 #[test]
-fn a_connection_that_nobody_listens_for_is_refused() {
+fn connection_without_a_listener_is_refused() {
     let script = "nc localhost 4444 < /dev/null; echo nc $?; wget -qO- http://localhost:4444/; echo wget $?";
     let done = run().manifest(&scripts("p", &[("c", script)])).done().expect(0);
     let log = done.log("p/c").to_lowercase();
@@ -93,7 +93,7 @@ fn a_connection_that_nobody_listens_for_is_refused() {
 }
 
 #[test]
-fn pods_are_isolated_even_on_the_same_port() {
+fn pods_on_the_same_port_are_isolated() {
     let serve = |word: &str| {
         let server = format!("echo {word} | nc -l -p 8080");
         scripts(
@@ -112,7 +112,7 @@ fn pods_are_isolated_even_on_the_same_port() {
 }
 
 #[test]
-fn the_host_is_out_of_reach() {
+fn host_network_is_unreachable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of the host");
     let port = listener.local_addr().expect("its address").port();
     listener.set_nonblocking(true).expect("a listener that does not wait");
@@ -126,7 +126,7 @@ fn the_host_is_out_of_reach() {
 }
 
 #[test]
-fn a_port_is_taken_once_and_free_again_after_its_owner() {
+fn port_is_exclusive_and_freed_with_its_owner() {
     let first = "nc -l -p 8080 < /dev/null & sleep 0.1; echo listening > /dev/null; wait";
     let second = "until nc -l -p 8080 < /dev/null 2> err; do grep -qi 'in use' err && echo taken; sleep 0.05; \
                   nc localhost 8080 < /dev/null; break; done; (sleep 0.2; nc localhost 8080 < /dev/null) & nc -l -p 8080 < /dev/null && echo mine";
@@ -138,7 +138,7 @@ fn a_port_is_taken_once_and_free_again_after_its_owner() {
 }
 
 #[tokio::test]
-async fn busyboxs_httpd_serves_files_and_runs_programs() {
+async fn busybox_httpd_serves_files_and_runs_programs() {
     let script = r##"
         mkdir -p /www/cgi-bin; echo hello > /www/r
         printf '#!/bin/sh\necho Status: 500\necho\n' > /www/cgi-bin/broken

@@ -33,7 +33,7 @@ fn open_sockets(pid: u32) -> BTreeSet<String> {
 }
 
 #[test]
-fn this_test_would_see_a_socket() {
+fn socket_check_detects_a_listening_socket() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let own = std::process::id();
     assert!(!open_sockets(own).is_disjoint(&network_sockets(own)));
@@ -41,7 +41,7 @@ fn this_test_would_see_a_socket() {
 }
 
 #[test]
-fn a_run_opens_no_socket_of_the_host_while_its_containers_talk() {
+fn pod_traffic_opens_no_host_socket() {
     let spec = "containers: [{name: web, image: nginx}, {name: client, image: busybox, command: [sh, -c, \
         'until wget -qO- http://localhost/ > page; do sleep 0.02; done; nc -l -p 9999 < /dev/null & \
          wget -T 1 -qO- http://example.com/; nslookup example.com; nc 10.0.0.1 80 < /dev/null; echo talking; sleep 1000']}]";

@@ -23,7 +23,7 @@ fn first(states: &[Seen<State>], is: impl Fn(&State) -> bool) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_web_server_is_probed_for_its_start_readiness_and_life() {
+async fn web_server_passes_startup_and_readiness_then_fails_liveness() {
     // Once more, so that no program is compiled while the clock runs.
     run(&manifest("probes.yaml", 4.0), 4).await.expect("it runs");
     let (states, events) = run(&manifest("probes.yaml", 16.0), 2).await.expect("it runs");
@@ -65,7 +65,7 @@ async fn hears(node: &Node, words: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_without_tls_say_so_and_hooks_do_without() {
+async fn https_probes_fail_but_hooks_fall_back_to_http() {
     let node = Node::in_memory().expect("a node");
     let asked = |port: u16| {
         let get = format!("httpGet: {{port: {port}, scheme: HTTPS}}");
@@ -87,7 +87,7 @@ async fn servers_without_tls_say_so_and_hooks_do_without() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_whose_port_has_no_such_name_fails_as_a_request() {
+async fn hook_with_an_unknown_port_name_fails() {
     let node = Node::in_memory().expect("a node");
     let hook = "lifecycle: {postStart: {httpGet: {path: /x, port: nope}}}";
     let spec = format!("containers: [{{name: c, image: busybox, command: [sleep, '1000'], {hook}}}]");

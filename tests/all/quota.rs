@@ -30,7 +30,7 @@ async fn used(accounts: &[Arc<Account>], during: Duration) -> Vec<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_gets_the_processor_time_of_its_limit_and_no_more() {
+async fn cpu_quota_is_never_exceeded() {
     let runtime = Runtime::new(None).expect("a runtime");
     for asked in [vec![50, 100, 250, 500], vec![1000], vec![100; 20]] {
         let accounts: Vec<_> = asked.iter().map(|millis| Account::root(quota(*millis))).collect();
@@ -53,7 +53,7 @@ async fn a_guest_gets_the_processor_time_of_its_limit_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_changes_while_its_guest_runs() {
+async fn cpu_quota_can_change_while_a_guest_runs() {
     let runtime = Runtime::new(None).expect("a runtime");
     let account = Account::root(quota(10));
     let _guest = start(&runtime, &account, SPIN, &Log::new()).await;
@@ -64,7 +64,7 @@ async fn a_limit_changes_while_its_guest_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_guest_is_killed_within_ten_milliseconds() {
+async fn throttled_guest_is_killed_within_ten_milliseconds() {
     let runtime = Runtime::new(None).expect("a runtime");
     let mut best = Duration::MAX;
     for _ in 0..3 {
@@ -88,7 +88,7 @@ async fn a_throttled_guest_is_killed_within_ten_milliseconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_guest_that_is_asked_to_end_gets_the_time_to_do_so() {
+async fn terminating_guest_is_not_throttled() {
     let runtime = Runtime::new(None).expect("a runtime");
     let account = Account::root(quota(1000));
     let log = Log::new();
@@ -117,7 +117,7 @@ fn on_one_processor<T: Send>(test: impl FnOnce() -> T + Send) -> T {
 }
 
 #[test]
-fn guests_that_compete_share_a_processor_by_their_requests() {
+fn competing_guests_share_a_processor_by_their_requests() {
     let shares = on_one_processor(|| {
         let runtime = Runtime::new(None).expect("a runtime");
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
@@ -138,7 +138,7 @@ fn guests_that_compete_share_a_processor_by_their_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_is_one_account_of_all_instances_and_the_one_that_asks_too_much_ends() {
+async fn memory_limit_covers_all_instances_of_a_container() {
     let runtime = Runtime::new(None).expect("a runtime");
     let pod = Account::root(AccountLimits { memory: Some(96 << 20), ..AccountLimits::NONE });
     let container = pod.child(AccountLimits { memory: Some(64 << 20), ..AccountLimits::NONE }.of_container());
@@ -163,7 +163,7 @@ async fn memory_is_one_account_of_all_instances_and_the_one_that_asks_too_much_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_runs_no_more_instances_than_its_limit() {
+async fn instance_limit_is_never_exceeded() {
     let runtime = Runtime::new(None).expect("a runtime");
     let account = Account::root(AccountLimits { instances: Some(2), ..AccountLimits::NONE }.of_container());
     let shared = world(&runtime, &account);
@@ -185,7 +185,7 @@ async fn a_container_runs_no_more_instances_than_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_used_is_counted_without_limits_too() {
+async fn usage_is_counted_without_limits() {
     let runtime = Runtime::new(None).expect("a runtime");
     let account = unlimited();
     let _guest = start(&runtime, &account, SPIN, &Log::new()).await;

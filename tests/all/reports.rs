@@ -24,7 +24,7 @@ fn case<'r>(report: &'r str, container: &str) -> &'r str {
 }
 
 #[test]
-fn a_report_tells_each_container_with_its_end_and_its_last_lines() {
+fn report_lists_containers_with_exit_and_last_lines() {
     let yaml = scripts("p", &[("good", "echo fine"), ("bad", "echo '<the> \u{1}reason & more' >&2; exit 3")]);
     let (done, report) = reported(&yaml, &[]);
     done.expect(1);
@@ -41,7 +41,7 @@ fn a_report_tells_each_container_with_its_end_and_its_last_lines() {
 }
 
 #[test]
-fn a_report_is_written_when_the_time_is_up_and_says_what_still_ran() {
+fn report_on_timeout_lists_running_containers() {
     let (done, report) = reported(&scripts("p", &[("c", "echo up; sleep 1000")]), &["--timeout", "1s"]);
     done.expect(124);
     let case = case(&report, "c");
@@ -50,14 +50,14 @@ fn a_report_is_written_when_the_time_is_up_and_says_what_still_ran() {
 }
 
 #[test]
-fn a_report_is_written_of_what_cannot_begin() {
+fn report_is_written_for_an_invalid_manifest() {
     let (done, report) = reported(&pod("p", "containrs: []"), &[]);
     done.expect(2);
     assert!(report.contains("errors=\"1\"") && report.contains("unknown field"), "{report}");
 }
 
 #[test]
-fn containers_whose_turn_did_not_come_are_skipped_and_pods_that_are_ready_have_passed() {
+fn report_skips_unstarted_containers_and_passes_ready_pods() {
     let init = "restartPolicy: Never, initContainers: [{name: i, image: busybox, command: ['false']}], \
         containers: [{name: c, image: busybox}]";
     let (done, report) = reported(&pod("p", init), &[]);
@@ -71,7 +71,7 @@ fn containers_whose_turn_did_not_come_are_skipped_and_pods_that_are_ready_have_p
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_told_of_before_anything_runs() {
+fn unwritable_report_fails_before_anything_runs() {
     let yaml = scripts("p", &[("c", "echo it ran")]);
     let done = run().args(["--report", "junit=/no/such/folder/report.xml"]).manifest(&yaml).done().expect(2);
     assert!(done.stderr.contains("/no/such/folder/report.xml") && !done.stdout.contains("it ran"), "{done:?}");
@@ -84,7 +84,7 @@ fn wasmpod(args: &[&str]) -> Output {
 }
 
 #[test]
-fn completions_and_manual_pages_know_every_flag() {
+fn completions_and_man_pages_list_the_flags() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = wasmpod(&["completions", shell]);
         let script = String::from_utf8(output.stdout).expect("text");
@@ -101,7 +101,7 @@ fn completions_and_manual_pages_know_every_flag() {
 }
 
 #[test]
-fn help_teaches_with_examples_and_without_colour_where_none_is_wanted() {
+fn help_shows_examples_and_honours_no_color() {
     for command in [&[][..], &["run"], &["completions"], &["man"]] {
         let output = Command::new(binary()).args(command).arg("--help").env("NO_COLOR", "1").output().expect("help");
         let text = String::from_utf8(output.stdout).expect("text");

@@ -17,7 +17,7 @@ fn sources(folder: &Path, text: &mut String) {
 }
 
 #[test]
-fn every_row_is_listed_with_tests_that_exist_or_with_a_reason() {
+fn kubernetes_rows_name_existing_tests() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
     ["src", "tests", "crates"].iter().for_each(|folder| sources(&root.join(folder), &mut text));

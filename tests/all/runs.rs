@@ -13,7 +13,7 @@ fn manifest(name: &str) -> Wasmpod {
 }
 
 #[test]
-fn init_containers_run_in_order_and_a_failed_one_ends_the_pod() {
+fn init_containers_run_in_order_and_a_failure_ends_the_pod() {
     let done = manifest("simple-init.yaml").args(["--output", "json"]).done().expect(1);
     let pod = done.object();
     assert_eq!(pod["status"]["phase"], "Failed");
@@ -26,7 +26,7 @@ fn init_containers_run_in_order_and_a_failed_one_ends_the_pod() {
 }
 
 #[test]
-fn pods_of_other_people_run_unmodified_and_stop_on_ctrl_c() {
+fn third_party_pods_run_unmodified_and_stop_on_ctrl_c() {
     for (file, running) in [
         (
             "multi-container.yaml",
@@ -53,7 +53,7 @@ fn pods_of_other_people_run_unmodified_and_stop_on_ctrl_c() {
 }
 
 #[test]
-fn an_image_whose_shell_ends_at_once_backs_off_while_its_neighbour_runs() {
+fn exiting_container_backs_off_while_the_other_runs() {
     let child = manifest("multicontainer-pod.yaml").start();
     child.wait_for("multicontainer-pod/alpine: CrashLoopBackOff");
     child.interrupt();
@@ -71,7 +71,7 @@ fn built_in_images_are_announced() {
 }
 
 #[test]
-fn the_exit_code_tells_how_the_pods_ended() {
+fn exit_code_reflects_the_pods_outcome() {
     let two = |first: &str, second: &str| {
         format!("{}---\n{}", scripts("one", &[("c", first)]), scripts("two", &[("c", second)]))
     };
@@ -91,7 +91,7 @@ fn the_exit_code_tells_how_the_pods_ended() {
 }
 
 #[test]
-fn a_pod_that_lasts_too_long_is_told_of_and_stopped() {
+fn pod_over_the_timeout_is_reported_and_stopped() {
     let done =
         run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "1s", "--output", "json"]).done();
     let done = done.expect(124);
@@ -101,7 +101,7 @@ fn a_pod_that_lasts_too_long_is_told_of_and_stopped() {
 }
 
 #[test]
-fn the_time_of_a_run_includes_compiling() {
+fn timeout_includes_compilation() {
     let nothing_compiled = tempfile::tempdir().expect("a folder");
     let run = run().manifest(&scripts("p", &[("c", "exit 0")])).env("XDG_CACHE_HOME", nothing_compiled.path());
     let done = run.args(["--timeout", "1ms"]).done().expect(124);
@@ -109,7 +109,7 @@ fn the_time_of_a_run_includes_compiling() {
 }
 
 #[test]
-fn restart_policies_decide_what_is_started_again() {
+fn restart_policies_decide_what_restarts() {
     for (policy, code, restarts) in [
         ("Never", 0, false),
         ("Never", 3, false),
@@ -131,7 +131,7 @@ fn restart_policies_decide_what_is_started_again() {
 }
 
 #[test]
-fn the_restart_flag_overrides_the_manifest() {
+fn restart_flag_overrides_the_manifest() {
     let spec = "restartPolicy: Always, containers: [{name: c, image: busybox, command: [sh, -c, 'exit 3']}]";
     for (policy, restarts) in [("never", 0), ("onfailure", 1), ("OnFailure", 1), ("always", 1)] {
         let args = ["--restart", policy, "--max-restarts", "1", "--output", "json"];
@@ -141,7 +141,7 @@ fn the_restart_flag_overrides_the_manifest() {
 }
 
 #[test]
-fn a_restarted_container_keeps_the_pods_volumes_and_gets_a_fresh_root() {
+fn restarted_container_keeps_volumes_and_gets_a_fresh_root() {
     let script = "echo attempt $(cat /v/n); if [ -e /mark ]; then echo old root; fi; touch /mark; \
                   if [ -e /v/n ]; then exit 0; fi; echo two > /v/n; exit 1";
     let spec = format!(
@@ -154,7 +154,7 @@ fn a_restarted_container_keeps_the_pods_volumes_and_gets_a_fresh_root() {
 }
 
 #[test]
-fn lists_folders_json_and_standard_input_are_read() {
+fn lists_directories_json_and_standard_input_are_read() {
     let dir = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
     let list = |items: &[String]| format!("{{apiVersion: v1, kind: List, items: [{}]}}", items.join(", "));
@@ -171,7 +171,7 @@ fn lists_folders_json_and_standard_input_are_read() {
 }
 
 #[test]
-fn the_final_objects_are_printed_as_yaml_and_json_and_nothing_else_on_standard_output() {
+fn final_objects_alone_are_printed_on_standard_output() {
     let yaml = format!("{}---\n{}", scripts("one", &[("c", "echo hello")]), scripts("two", &[("c", "exit 4")]));
     let printed = |format: &str| run().manifest(&yaml).args(["-o", format]).done().expect(1);
     let json = printed("json").object();
@@ -185,7 +185,7 @@ fn the_final_objects_are_printed_as_yaml_and_json_and_nothing_else_on_standard_o
 }
 
 #[test]
-fn logs_are_prefixed_and_each_containers_lines_stay_in_order() {
+fn logs_are_prefixed_and_in_order_per_container() {
     let script = "for i in 1 2 3; do echo out $i; done; echo to stderr >&2; printf 'no newline'";
     let done = run().manifest(&scripts("p", &[("a", script), ("b", script)])).done().expect(0);
     for source in ["p/a", "p/b"] {
@@ -199,7 +199,7 @@ fn logs_are_prefixed_and_each_containers_lines_stay_in_order() {
 }
 
 #[test]
-fn an_endless_writer_slows_nobody() {
+fn endless_writer_does_not_slow_others() {
     let neighbour = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.02; echo tick $i; done; echo end";
     let yaml = scripts("p", &[("writer", "yes 'the quick brown fox'"), ("neighbour", neighbour)]);
     let child = run().manifest(&yaml).start();
@@ -212,14 +212,14 @@ fn an_endless_writer_slows_nobody() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_run_without_a_panic() {
+fn closed_standard_output_ends_the_run_without_a_panic() {
     let done = run().manifest(&scripts("p", &[("c", "yes")])).done_unread();
     assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
     assert!(done.took.as_secs_f64() < 3.0, "{:?}", done.took);
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn run_leaves_no_files_behind() {
     let dir = tempfile::tempdir().expect("a folder");
     let script = "echo x > /tmp/file; mkdir -p /v/a/b; echo y > /v/a/b/c";
     let spec = format!(
@@ -237,7 +237,7 @@ fn entries(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_pod_that_names_a_node_of_another_cluster_runs_here() {
+fn pod_bound_to_a_foreign_node_runs_here() {
     let spec = "nodeName: elsewhere, restartPolicy: Never, volumes: [{name: v, emptyDir: {medium: Memory}}], \
                 containers: [{name: c, image: busybox, command: [echo, here]}]";
     let done = run().manifest(&pod("p", spec)).done().expect(0);

@@ -22,7 +22,7 @@ fn answer(node: &Served, url: &str, args: &[&str]) -> (String, String) {
 }
 
 #[test]
-fn only_who_knows_the_token_and_means_this_server_is_answered() {
+fn server_requires_the_token_and_its_own_host_name() {
     let node = node();
     let token = format!("Authorization: Bearer {}", node.token());
     let plain = node.url.replace("https://", "http://");
@@ -48,7 +48,7 @@ fn only_who_knows_the_token_and_means_this_server_is_answered() {
 }
 
 #[test]
-fn sigterm_ends_pods_within_the_grace_and_exits_0() {
+fn sigterm_ends_pods_within_the_grace_and_exits_zero() {
     let place = Place::new();
     place.save("a.yaml", &pod("a", IDLE));
     place.save("b.yaml", &pod("b", STUBBORN));
@@ -70,7 +70,7 @@ fn sigterm_ends_pods_within_the_grace_and_exits_0() {
 }
 
 #[test]
-fn a_second_signal_kills() {
+fn second_signal_kills() {
     let place = Place::new();
     place.save("b.yaml", &pod("b", STUBBORN));
     let child = place.serve_at("127.0.0.1:0", "10m").start();
@@ -86,7 +86,7 @@ fn a_second_signal_kills() {
 }
 
 #[test]
-fn after_kill_9_the_same_keys_and_kubeconfig_work() {
+fn keys_and_kubeconfig_survive_a_kill() {
     let first = node();
     let (token, port) = (first.token(), first.url.rsplit(':').next().expect("a port").to_string());
     let kubeconfig = std::fs::read_to_string(first.place.kubeconfig()).expect("a kubeconfig");
@@ -105,7 +105,7 @@ fn after_kill_9_the_same_keys_and_kubeconfig_work() {
 }
 
 #[test]
-fn who_writes_or_asks_too_much_is_refused_in_words() {
+fn unsupported_methods_and_long_queries_are_rejected() {
     let node = node();
     let token = format!("Authorization: Bearer {}", node.token());
     let pods = format!("{}/api/v1/namespaces/default/pods", node.url);
@@ -122,7 +122,7 @@ fn who_writes_or_asks_too_much_is_refused_in_words() {
 }
 
 #[test]
-fn names_and_secrets_that_cannot_be_are_refused() {
+fn invalid_node_names_and_tokens_are_rejected() {
     let place = Place::new();
     let refused = command("serve").args(["--node-name", "Bad Name", "--state-dir"]).arg(place.state()).done().expect(2);
     assert!(refused.stderr.contains("--node-name \"Bad Name\": a lowercase RFC 1123"), "{}", refused.stderr);
@@ -135,7 +135,7 @@ fn names_and_secrets_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn two_nodes_never_share_a_state_folder() {
+fn two_nodes_never_share_a_state_directory() {
     let node = node();
     let other = node.place.serve().done().expect(2);
     let words = "is in use by another wasmpod serve: give this one a --state-dir of its own";
@@ -144,7 +144,7 @@ fn two_nodes_never_share_a_state_folder() {
 }
 
 #[test]
-fn a_port_in_use_and_folders_that_are_not_there_are_named() {
+fn used_ports_and_missing_directories_are_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let refused = Place::new().serve_at(&address, "5s").done().expect(2);
@@ -157,7 +157,7 @@ fn a_port_in_use_and_folders_that_are_not_there_are_named() {
 }
 
 #[test]
-fn other_machines_are_answered_over_tls_only() {
+fn remote_clients_are_served_over_tls_only() {
     let place = Place::new();
     let child = place.serve_at("0.0.0.0:0", "5s").start();
     let node = Served::of(child, place);
@@ -187,7 +187,7 @@ fn own_address() -> IpAddr {
 }
 
 #[test]
-fn manifests_of_the_command_line_run_and_bad_ones_end_it() {
+fn command_line_manifests_run_and_invalid_ones_exit() {
     let place = Place::new();
     let file = place.state().with_file_name("pod.yaml");
     std::fs::write(&file, pod("a", IDLE)).expect("written");

@@ -81,7 +81,7 @@ fn differences(case: &Case, done: &Done) -> String {
 }
 
 #[test]
-fn the_shell_does_what_the_tables_say() {
+fn shell_behaves_as_the_tables_state() {
     let tables = tables();
     let cases: Vec<(&str, &Case)> =
         tables.iter().flat_map(|(t, cases)| cases.iter().map(move |c| (t.as_str(), c))).collect();

@@ -12,7 +12,7 @@ async fn status(node: &Node, pod: &str) -> Option<ContainerStatus> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn back_offs_of_minutes_pass_in_a_moment_and_show_as_minutes() {
+async fn accelerated_node_passes_minutes_of_backoff_in_seconds() {
     let node = Node::builder().speed(1000).start().expect("a node");
     let begun = Instant::now();
     node.apply(pod("p", "containers: [{name: c, image: busybox, command: [sh, -c, 'exit 3']}]"))
@@ -44,7 +44,7 @@ async fn back_offs_of_minutes_pass_in_a_moment_and_show_as_minutes() {
 }
 
 #[test]
-fn guests_of_every_kind_sleep_and_tell_the_time_as_their_node() {
+fn guests_sleep_and_read_time_by_their_nodes_clock() {
     for platform in ["wasm32-wasip1", "wasm32-wasip2"] {
         let program = guest(platform, "clocks");
         let begun = Instant::now();

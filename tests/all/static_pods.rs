@@ -40,7 +40,7 @@ fn names(node: &Served) -> String {
 }
 
 #[test]
-fn files_that_come_change_and_go_take_effect_within_a_second() {
+fn manifest_changes_take_effect_within_a_second() {
     let (node, watch) = watched();
     let came = took(|| {
         node.place.save("web.yaml", &saying("web", "one"));
@@ -62,7 +62,7 @@ fn files_that_come_change_and_go_take_effect_within_a_second() {
 }
 
 #[test]
-fn a_static_pod_is_named_and_marked_as_kubelets_do() {
+fn static_pods_are_named_and_annotated_like_a_kubelets() {
     let (node, _watch) = watched();
     let pod: Value = serde_json::from_str(&node.asked("get pod first-n1 -o json")).expect("JSON");
     let marks = &pod["metadata"]["annotations"];
@@ -78,7 +78,7 @@ fn a_static_pod_is_named_and_marked_as_kubelets_do() {
 }
 
 #[test]
-fn a_broken_file_keeps_what_it_brought_harms_no_other_and_is_told_of_once() {
+fn invalid_manifest_keeps_previous_pods() {
     let (node, watch) = watched();
     node.place.save("web.yaml", &saying("web", "one"));
     watch.wait_for("Running one");
@@ -103,7 +103,7 @@ fn a_broken_file_keeps_what_it_brought_harms_no_other_and_is_told_of_once() {
 }
 
 #[test]
-fn what_the_registry_refuses_is_told_of_and_harms_no_other() {
+fn pod_rejected_by_the_registry_is_reported_once() {
     let (node, watch) = watched();
     // Fine as a name, too long with the node's behind it.
     let long = "x".repeat(252);
@@ -119,7 +119,7 @@ fn what_the_registry_refuses_is_told_of_and_harms_no_other() {
 }
 
 #[test]
-fn fifty_quick_saves_leave_the_last() {
+fn fifty_quick_saves_apply_the_last() {
     let (node, watch) = watched();
     let begun = Instant::now();
     for number in 0..50 {
@@ -134,7 +134,7 @@ fn fifty_quick_saves_leave_the_last() {
 }
 
 #[test]
-fn the_folder_may_go_and_come_back() {
+fn manifest_directory_may_disappear_and_return() {
     let (node, watch) = watched();
     let (folder, aside) = (node.place.manifests(), node.place.state().with_file_name("aside"));
     std::fs::rename(&folder, &aside).expect("moved");
@@ -153,7 +153,7 @@ fn the_folder_may_go_and_come_back() {
 }
 
 #[test]
-fn of_two_files_with_the_same_pod_the_one_that_runs_has_it() {
+fn duplicate_definition_does_not_replace_a_running_pod() {
     let (node, watch) = watched();
     node.place.save("b.yaml", &saying("web", "b"));
     watch.wait_for("Running b");
@@ -171,7 +171,7 @@ fn of_two_files_with_the_same_pod_the_one_that_runs_has_it() {
 }
 
 #[test]
-fn an_image_that_is_not_there_shows_on_the_pod() {
+fn missing_image_is_shown_on_the_pod() {
     let (node, _watch) = watched();
     let spec = "containers: [{name: c, image: nowhere.example/none}]";
     node.place.save("none.yaml", &pod("none", spec));
@@ -180,7 +180,7 @@ fn an_image_that_is_not_there_shows_on_the_pod() {
 }
 
 #[test]
-fn editors_may_save_in_place_too() {
+fn manifests_may_be_saved_in_place() {
     let (node, watch) = watched();
     let path = node.place.manifests().join("web.yaml");
     for word in ["one", "two"] {

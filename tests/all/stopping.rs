@@ -22,7 +22,7 @@ fn up(yaml: &str, args: &[&str]) -> Running {
 const JSON: &[&str] = &["--output", "json"];
 
 #[test]
-fn a_shell_that_traps_term_ends_as_it_likes() {
+fn shell_with_a_term_trap_chooses_its_exit() {
     let child =
         up(&script("p", 30, "trap 'echo notified; exit 7' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     child.interrupt();
@@ -32,7 +32,7 @@ fn a_shell_that_traps_term_ends_as_it_likes() {
 }
 
 #[test]
-fn a_shell_without_a_trap_ends_with_143() {
+fn shell_without_a_trap_exits_with_143() {
     let child = up(&script("p", 30, "echo up; sleep 1000"), JSON);
     let asked = Instant::now();
     child.interrupt();
@@ -42,7 +42,7 @@ fn a_shell_without_a_trap_ends_with_143() {
 }
 
 #[test]
-fn a_deaf_guest_is_killed_when_its_grace_period_is_over() {
+fn guest_that_ignores_sigterm_is_killed_after_its_grace() {
     let child = up(&script("p", 1, "trap '' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     let asked = Instant::now();
     child.interrupt();
@@ -53,7 +53,7 @@ fn a_deaf_guest_is_killed_when_its_grace_period_is_over() {
 }
 
 #[test]
-fn a_guest_that_needs_time_gets_it_within_its_grace_period() {
+fn guest_may_use_its_grace_period() {
     let child = up(&script("p", 30, "trap 'sleep 0.3; echo saved; exit 0' TERM; echo up; sleep 1000 & wait"), JSON);
     child.interrupt();
     let done = child.done().expect(130);
@@ -62,7 +62,7 @@ fn a_guest_that_needs_time_gets_it_within_its_grace_period() {
 }
 
 #[test]
-fn a_second_ctrl_c_kills() {
+fn second_ctrl_c_kills() {
     let child = up(&script("p", 30, "trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     child.interrupt();
     child.wait_for("notified");
@@ -75,7 +75,7 @@ fn a_second_ctrl_c_kills() {
 }
 
 #[test]
-fn a_shell_that_computes_or_writes_without_end_hears_the_notice() {
+fn busy_shell_receives_the_signal() {
     for work in ["yes", "yes > /dev/null", "while :; do :; done", "while :; do echo x; done", "seq 1 999999999 | wc -l"]
     {
         let child = run().manifest(&script("p", 30, work)).args(JSON).start();
@@ -96,7 +96,7 @@ fn sigterm_ends_a_run_like_ctrl_c() {
 }
 
 #[test]
-fn ctrl_c_ends_a_pod_whose_init_container_hangs() {
+fn ctrl_c_ends_a_pod_with_a_hanging_init_container() {
     let spec = "initContainers: [{name: i, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}], \
                 containers: [{name: c, image: busybox, command: ['true']}]";
     let child = up(&pod("p", spec), JSON);
@@ -106,7 +106,7 @@ fn ctrl_c_ends_a_pod_whose_init_container_hangs() {
 }
 
 #[test]
-fn ctrl_c_ends_a_pod_that_waits_in_back_off() {
+fn ctrl_c_ends_a_pod_in_backoff() {
     let spec = "containers: [{name: c, image: busybox, command: [sh, -c, 'exit 3']}]";
     let child = run().manifest(&pod("p", spec)).start();
     child.wait_for("p/c: CrashLoopBackOff");
@@ -117,7 +117,7 @@ fn ctrl_c_ends_a_pod_that_waits_in_back_off() {
 }
 
 #[test]
-fn all_containers_of_all_pods_are_asked_at_once() {
+fn all_containers_of_all_pods_are_signalled_at_once() {
     let slow = "trap 'sleep 0.5; exit 0' TERM; echo up; sleep 1000 & wait";
     let yaml: Vec<String> = ["one", "two", "three"].map(|name| scripts(name, &[("a", slow), ("b", slow)])).into();
     let child = run().manifest(&yaml.join("---\n")).start();
@@ -129,7 +129,7 @@ fn all_containers_of_all_pods_are_asked_at_once() {
 }
 
 #[test]
-fn a_memory_hog_is_killed_and_its_neighbour_goes_on() {
+fn memory_hog_is_killed_and_its_peer_keeps_running() {
     // The shell doubles a string until its memory does not suffice.
     let hog = "x=0123456789abcdef; while true; do x=$x$x; done";
     let neighbour = "for i in 1 2 3; do sleep 0.1; done; until [ -e /v/over ]; do sleep 0.05; done; echo alive";
@@ -145,7 +145,7 @@ fn a_memory_hog_is_killed_and_its_neighbour_goes_on() {
 }
 
 #[test]
-fn a_bare_program_gets_the_signals_that_its_terminal_sends() {
+fn bare_program_receives_the_terminals_signals() {
     let shell = crate::host::guest("wasm32-wasip2", "busybox");
     let bare = |script: &str| {
         let child = run().arg(&shell).args(["--", "sh", "-c", script]).start();
@@ -163,7 +163,7 @@ fn a_bare_program_gets_the_signals_that_its_terminal_sends() {
 }
 
 #[test]
-fn a_bare_program_ends_when_the_time_is_up() {
+fn bare_program_ends_at_the_timeout() {
     let shell = crate::host::guest("wasm32-wasip2", "busybox");
     let script = "trap '' TERM; while true; do sleep 0.05; done";
     let done = run().arg(&shell).args(["--timeout", "200ms", "--", "sh", "-c", script]).done().expect(124);

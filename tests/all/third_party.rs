@@ -12,7 +12,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 #[test]
-fn ripgrep_searches_a_mounted_folder() {
+fn ripgrep_searches_a_mounted_directory() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(dir.path().join("a/b")).expect("made");
     fs::write(dir.path().join("a/b/poem.txt"), "nothing\na needle in it\n").expect("written");
@@ -35,7 +35,7 @@ fn ripgrep_searches_a_mounted_folder() {
 }
 
 #[test]
-fn a_python_component_prints_and_exits() {
+fn python_component_prints_and_exits() {
     let spec = format!(
         "restartPolicy: Never, containers: [{{name: py, image: {:?}, args: ['7', 'and more']}}]",
         program("hello-py.wasm")

@@ -23,7 +23,7 @@ fn manifests(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn every_good_manifest_is_accepted() {
+fn valid_manifests_are_accepted() {
     let folder = test_file("manifests");
     let told: Vec<String> = manifests(&folder)
         .iter()
@@ -37,7 +37,7 @@ fn every_good_manifest_is_accepted() {
 }
 
 #[test]
-fn every_bad_manifest_is_refused_with_a_message_that_leads_to_the_mistake() {
+fn invalid_manifests_are_rejected_with_a_helpful_message() {
     let folder = test_file("manifests/bad");
     let told: Vec<String> = manifests(&folder)
         .iter()
@@ -51,7 +51,7 @@ fn every_bad_manifest_is_refused_with_a_message_that_leads_to_the_mistake() {
 }
 
 #[test]
-fn a_folder_is_checked_file_by_file_and_summed_up() {
+fn directory_is_checked_file_by_file_and_summarized() {
     let done = validate(&test_file("manifests/bad"), &["."]);
     assert_eq!(done.code, 2);
     assert!(done.stdout.ends_with("\n7 files, 2 objects: 12 errors\n"), "{}", done.stdout);
@@ -72,7 +72,7 @@ fn warnings_fail_only_a_strict_check() {
 }
 
 #[test]
-fn templates_of_workloads_are_checked_by_their_own_paths() {
+fn workload_template_errors_name_the_full_path() {
     let folder = tempfile::tempdir().expect("a folder");
     let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {hostPID: true, \
                restartPolicy: Never, containers: [{name: C, image: busybox}]}}}}";
@@ -88,7 +88,7 @@ fn templates_of_workloads_are_checked_by_their_own_paths() {
 }
 
 #[test]
-fn a_workload_has_a_template_with_a_fitting_restart_policy() {
+fn workload_template_needs_a_fitting_restart_policy() {
     let folder = tempfile::tempdir().expect("a folder");
     let spec = |policy: &str| format!("{{template: {{spec: {{{policy}containers: [{{name: c, image: busybox}}]}}}}}}");
     for (version, kind, spec, words) in [
@@ -111,7 +111,7 @@ fn a_workload_has_a_template_with_a_fitting_restart_policy() {
 }
 
 #[test]
-fn workloads_are_run_as_one_pod_of_their_template() {
+fn workloads_run_as_one_pod_of_their_template() {
     let spec =
         "{template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [echo, hello]}]}}}";
     let job = format!("{{apiVersion: batch/v1, kind: Job, metadata: {{name: greeter}}, spec: {spec}}}");
@@ -124,7 +124,7 @@ fn workloads_are_run_as_one_pod_of_their_template() {
 }
 
 #[test]
-fn names_that_are_given_twice_are_told_across_files() {
+fn duplicate_names_are_reported_across_files() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["a.yaml", "b.yaml"] {
         fs::write(folder.path().join(name), pod("p", "containers: [{name: c, image: busybox}]")).expect("written");
@@ -135,7 +135,7 @@ fn names_that_are_given_twice_are_told_across_files() {
 }
 
 #[test]
-fn reports_for_programs_say_the_same() {
+fn json_and_sarif_reports_list_the_errors() {
     let folder = test_file("manifests/bad");
     let done = validate(&folder, &["typo-resouces.yaml", "missing.yaml", "--output", "json"]);
     assert_eq!(done.code, 2);
@@ -171,7 +171,7 @@ fn large(megabytes: usize, line: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn hostile_texts_are_told_of_at_once_and_never_hang() {
+fn hostile_files_are_rejected_promptly() {
     let folder = tempfile::tempdir().expect("a folder");
     let header = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
     let map = |entries: String| format!("{header}data:\n{entries}");
@@ -229,7 +229,7 @@ fn hostile_texts_are_told_of_at_once_and_never_hang() {
 }
 
 #[test]
-fn explain_tells_a_field_and_its_fate() {
+fn explain_describes_a_field_and_its_support() {
     let folder = tempfile::tempdir().expect("a folder");
     let explain = |args: &[&str]| command("explain").args(args).dir(folder.path()).done();
     insta::assert_snapshot!(explain(&["pod.spec.containers.livenessProbe.httpGet"]).expect(0).stdout);

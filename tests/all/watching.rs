@@ -54,7 +54,7 @@ const TWO: &str = "containers: [{name: web, image: ./app.wasm}, {name: other, im
     'echo up; sleep 1000']}]";
 
 #[test]
-fn a_changed_program_runs_again_within_200_ms_in_exactly_the_containers_that_use_it() {
+fn changed_program_restarts_only_its_containers_within_200_ms() {
     let project = Project::new("block_sleep", &pod("p", TWO));
     let (one, two) = (program_named("block_sleep"), variant(&program_named("block_sleep"), 2));
     let child = project.watch(&["pod.yaml"]);
@@ -79,7 +79,7 @@ fn a_changed_program_runs_again_within_200_ms_in_exactly_the_containers_that_use
 }
 
 #[test]
-fn fifty_quick_saves_are_one_restart() {
+fn fifty_quick_saves_cause_one_restart() {
     let project = Project::new("block_sleep", &pod("p", "containers: [{name: web, image: ./app.wasm}]"));
     let program = program_named("block_sleep");
     let child = project.watch(&["pod.yaml"]);
@@ -96,7 +96,7 @@ fn fifty_quick_saves_are_one_restart() {
 }
 
 #[test]
-fn what_is_broken_is_told_of_once_and_what_runs_goes_on() {
+fn broken_files_are_reported_once_and_containers_keep_running() {
     let project = Project::new("block_sleep", &pod("p", TWO));
     let child = project.watch(&["pod.yaml"]);
     child.wait_for("| sleeping");
@@ -115,7 +115,7 @@ fn what_is_broken_is_told_of_once_and_what_runs_goes_on() {
 }
 
 #[test]
-fn a_program_that_is_mended_runs_again() {
+fn repaired_program_runs_again() {
     let project = Project::new("block_sleep", &pod("p", "containers: [{name: web, image: ./app.wasm}]"));
     let child = project.watch(&["pod.yaml"]);
     child.wait_for("| sleeping");
@@ -127,7 +127,7 @@ fn a_program_that_is_mended_runs_again() {
 }
 
 #[test]
-fn a_changed_manifest_replaces_the_pods_whose_spec_changed_and_their_volumes_stay() {
+fn changed_manifest_replaces_changed_pods_and_keeps_volumes() {
     let writes = |script: &str| {
         let container = format!(
             "{{name: c, image: busybox, command: [sh, -c, {script:?}], volumeMounts: [{{name: v, mountPath: /v}}]}}"
@@ -155,7 +155,7 @@ fn a_changed_manifest_replaces_the_pods_whose_spec_changed_and_their_volumes_sta
 }
 
 #[test]
-fn pods_come_and_go_with_the_files_of_a_folder() {
+fn pods_follow_the_files_of_a_watched_directory() {
     let project = Project::new("block_sleep", &pod("p", TWO));
     let child = project.watch(&["."]);
     child.wait_for("p/web | sleeping");
@@ -169,7 +169,7 @@ fn pods_come_and_go_with_the_files_of_a_folder() {
 }
 
 #[test]
-fn a_pod_that_is_done_waits_for_changes_and_runs_again() {
+fn finished_pod_waits_for_changes_and_runs_again() {
     let yaml = pod("p", "restartPolicy: Never, containers: [{name: web, image: ./app.wasm}]");
     let project = Project::new("args_env", &yaml);
     let child = project.watch(&["pod.yaml"]);
@@ -183,7 +183,7 @@ fn a_pod_that_is_done_waits_for_changes_and_runs_again() {
 }
 
 #[test]
-fn what_does_not_make_way_is_killed_after_a_second() {
+fn replaced_container_is_killed_after_a_second() {
     let yaml =
         pod("p", "terminationGracePeriodSeconds: 1, containers: [{name: web, image: ./app.wasm, args: ['60000']}]");
     let project = Project::new("notice", &yaml);
@@ -200,7 +200,7 @@ fn what_does_not_make_way_is_killed_after_a_second() {
 }
 
 #[test]
-fn a_program_is_found_again_when_its_folder_was_made_anew() {
+fn program_is_found_after_its_directory_is_recreated() {
     let yaml = pod("p", "containers: [{name: web, image: ./target/app.wasm}]");
     let project = Project::new("block_sleep", &yaml);
     let folder = project.0.path().join("target");
@@ -219,7 +219,7 @@ fn a_program_is_found_again_when_its_folder_was_made_anew() {
 }
 
 #[test]
-fn a_program_that_runs_alone_runs_again_when_it_changes() {
+fn changed_bare_program_runs_again() {
     let project = Project::new("block_sleep", &pod("p", TWO));
     let child = run().dir(project.0.path()).args(["--watch", "app.wasm"]).start();
     child.wait_for("sleeping\n");
@@ -236,7 +236,7 @@ fn a_program_that_runs_alone_runs_again_when_it_changes() {
 }
 
 #[test]
-fn what_cannot_be_watched_is_said() {
+fn standard_input_and_until_cannot_be_watched() {
     let done = run().arg("--watch").manifest(&pod("p", TWO)).done().expect(2);
     assert!(done.stderr.contains("--watch can't watch standard input"), "{}", done.stderr);
     let done = run().args(["--watch", "--until", "ready"]).manifest(&pod("p", TWO)).done().expect(2);

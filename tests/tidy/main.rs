@@ -263,7 +263,7 @@ fn none(wrong: impl IntoIterator<Item = (String, Wrong)>) {
 }
 
 #[test]
-fn the_source_keeps_the_rules() {
+fn source_follows_the_rules() {
     let sources = sources().expect("the source can be read");
     assert!(sources.iter().any(|source| source.path == "src/lib.rs"), "found no source");
     let rules = [imports, impurities, length, names, honesty];
@@ -294,7 +294,7 @@ fn judge(rule: impl Fn(&Source) -> Wrong, rows: &[(&str, &str, usize)]) {
 }
 
 #[test]
-fn imports_are_judged_by_floor() {
+fn imports_follow_the_layers() {
     let rows = [
         ("src/node/mod.rs", "use crate::{runtime::World, node::worker, clock::Clock};", 0),
         ("src/node/mod.rs", "use crate::{controllers::Scheduler, model::{names, pods}};", 1),
@@ -315,7 +315,7 @@ fn imports_are_judged_by_floor() {
 }
 
 #[test]
-fn pure_rooms_are_judged_by_what_they_name() {
+fn pure_layers_name_nothing_impure() {
     let inside = "crates/lifecycle/src/pod.rs";
     let rows = [
         (inside, "use std::{fs, time::{Duration, Instant}}; use std::net::IpAddr;", 1),
@@ -329,7 +329,7 @@ fn pure_rooms_are_judged_by_what_they_name() {
 }
 
 #[test]
-fn files_names_and_tests_are_judged() {
+fn rules_object_to_long_files_empty_names_and_sleeps() {
     judge(length, &[("src/a.rs", &"\n".repeat(500), 0), ("src/a.rs", &"\n".repeat(501), 1)]);
     let hollow = "mod helpers; struct PodManager; struct Managers; type X = M;";
     judge(names, &[("src/node/mod.rs", hollow, 2), ("src/node/utils.rs", "", 1), ("src/utilities.rs", "", 0)]);
@@ -339,7 +339,7 @@ fn files_names_and_tests_are_judged() {
 }
 
 #[test]
-fn dependencies_and_invariants_are_judged() {
+fn dependency_rule_objects_to_missing_reasons() {
     let manifest = "[package]\nname = \"x\"\n[dependencies]\n# Why.\na = \"1\"\nb = \"1\"\n# Why.\nc = { features = [\n\
         \"d\",\n] }\n[dependencies.e]\nversion = \"1\"\n[lints]\nf = 1\n";
     let wrong = reasons(manifest);

@@ -58,7 +58,7 @@ async fn differing(traces: Vec<&Trace>, speed: u32) -> Vec<(&Trace, Vec<String>)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pods_go_as_a_real_kubelet_ran_them() {
+async fn pods_behave_as_recorded_from_a_kubelet() {
     let traces = recordings();
     // Some of them (`TRACES=oom,deadline`), when somebody looks for their faults.
     let asked = std::env::var("TRACES").ok();
@@ -77,7 +77,7 @@ async fn pods_go_as_a_real_kubelet_ran_them() {
 }
 
 #[test]
-fn a_recording_agrees_with_itself_and_with_nothing_else() {
+fn recording_matches_only_itself() {
     for trace in recordings() {
         let (states, told) = (trace.timeline(), trace.events());
         let of_states = |states: &[Seen<State>]| states::differences(&trace, states).len();

@@ -12,7 +12,7 @@ fn crashes(code: i32) -> Play {
 }
 
 #[test]
-fn k27_the_first_restart_is_at_once_then_waits_double_from_ten_seconds_to_five_minutes_whatever_the_code() {
+fn restart_backoff_doubles_from_ten_seconds_to_five_minutes() {
     for code in [0, 1, 137] {
         let play = crashes(code).until(1000.0);
         assert_eq!(play.when("start c"), STARTS, "exit {code}");
@@ -21,7 +21,7 @@ fn k27_the_first_restart_is_at_once_then_waits_double_from_ten_seconds_to_five_m
 }
 
 #[test]
-fn k27_a_wall_clock_that_jumps_disturbs_no_back_off() {
+fn wall_clock_jumps_do_not_affect_restart_backoff() {
     let play =
         crashes(1).at(0.5, Act::ClockSays("1970-01-01T00:00:00Z")).at(5.0, Act::ClockSays("2026-01-01T00:00:00Z"));
     let play = play.at(20.0, Act::ClockSays("1999-12-31T23:59:59Z")).at(100.0, Act::ClockSays("2038-01-19T00:00:00Z"));
@@ -29,7 +29,7 @@ fn k27_a_wall_clock_that_jumps_disturbs_no_back_off() {
 }
 
 #[test]
-fn k28_a_container_that_ran_for_more_than_ten_minutes_begins_anew() {
+fn run_over_ten_minutes_resets_restart_backoff() {
     for (ran, starts) in [(600.0, [12.0, 632.0]), (601.0, [12.0, 613.0])] {
         let runs = Script::stays().then(&[(1.0, 1), (1.0, 1), (ran, 1), (999.0, 1)]);
         let play = Play::new("containers: [{name: c}]").with("c", runs).until(700.0);
@@ -38,7 +38,7 @@ fn k28_a_container_that_ran_for_more_than_ten_minutes_begins_anew() {
 }
 
 #[test]
-fn k29_a_container_that_was_changed_has_no_past() {
+fn changed_container_restarts_without_backoff() {
     let image = crashes(1).at(5.0, Act::Image("c", "other")).until(20.0);
     assert_eq!(image.when("start c"), [0.0, 1.0, 5.0, 16.0], "at once, then after ten seconds");
     let program = ContainerRef { role: ContainerRole::App, index: 0 };
@@ -49,14 +49,14 @@ fn k29_a_container_that_was_changed_has_no_past() {
 }
 
 #[test]
-fn k30_a_container_in_back_off_says_for_how_long_in_gos_words() {
+fn waiting_message_states_backoff_as_go_duration() {
     let waits = crashes(1).until(700.0).messages("c");
     let words = |wait: &str| format!("back-off {wait} restarting failed container=c pod=p_ns(u)");
     assert_eq!(waits, ["10s", "20s", "40s", "1m20s", "2m40s", "5m0s"].map(words));
 }
 
 #[test]
-fn k31_each_wait_begins_with_a_warning() {
+fn each_restart_backoff_begins_with_a_warning() {
     let play = crashes(1).until(33.0);
     let told = play.told("BackOff");
     let words = "Back-off restarting failed container c in pod p_ns(u)";
@@ -66,7 +66,7 @@ fn k31_each_wait_begins_with_a_warning() {
 }
 
 #[test]
-fn k32_a_node_may_have_shorter_waits() {
+fn max_restart_backoff_caps_the_delays() {
     assert_eq!(crashes(1).waits_up_to(1).until(8.5).when("start c"), [0.0, 1.0, 3.0, 5.0, 7.0]);
     let play = crashes(1).waits_up_to(15).until(70.0);
     assert_eq!(play.when("start c"), [0.0, 1.0, 12.0, 28.0, 44.0, 60.0]);
@@ -74,7 +74,7 @@ fn k32_a_node_may_have_shorter_waits() {
 }
 
 #[test]
-fn k33_an_image_that_cannot_be_had_is_asked_for_after_ten_seconds_and_twice_as_long_each_time() {
+fn image_pull_backoff_doubles_from_ten_seconds_to_five_minutes() {
     let play = Play::new("containers: [{name: c, image: web}]");
     let play = play.with("c", Script::stays().fails_to_start(20, "ErrImagePull", "none")).until(1000.0);
     assert_eq!(play.when("start c"), [0.0, 10.0, 30.0, 70.0, 150.0, 310.0, 610.0, 910.0]);
@@ -86,7 +86,7 @@ fn k33_an_image_that_cannot_be_had_is_asked_for_after_ten_seconds_and_twice_as_l
 }
 
 #[test]
-fn k34_what_may_pass_is_tried_again_after_a_second_then_at_a_kubelets_pace() {
+fn failed_start_is_retried_after_a_second_then_at_each_sync() {
     let play = Play::new("containers: [{name: c}]");
     let play = play.with("c", Script::stays().fails_to_start(3, "CreateContainerConfigError", "no")).until(60.0);
     assert_eq!(play.when("start c"), [0.0, 1.0, 13.5, 26.0], "ten seconds and half of a kubelet's jitter");
@@ -98,7 +98,7 @@ fn k34_what_may_pass_is_tried_again_after_a_second_then_at_a_kubelets_pace() {
 }
 
 #[test]
-fn k34_what_was_killed_for_a_start_that_fails_is_looked_at_again_after_a_second() {
+fn failed_start_after_a_kill_is_relisted_after_a_second() {
     let missing = |script: Script| Play::new("containers: [{name: c, image: web}]").with("c", script);
     let play = missing(Script::stays().asked(0.2, 0)).at(4.9, Act::Breaks("c", "ErrImagePull", "none"));
     let play = play.at(5.0, Act::Image("c", "site")).until(14.0);

@@ -8,7 +8,7 @@ use super::script::{Script, no};
 const UNREADY: &str = "False ContainersNotReady: containers with unready status: ";
 
 #[test]
-fn k16_conditions_of_others_come_first_then_the_kubelets_in_its_order() {
+fn foreign_conditions_precede_the_kubelets_own() {
     let play = Play::new("containers: [{name: c}]").at(1.0, Act::Condition("example.com/x", "True")).until(2.0);
     let kinds: Vec<&str> = play.status().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
     let ours = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
@@ -16,7 +16,7 @@ fn k16_conditions_of_others_come_first_then_the_kubelets_in_its_order() {
 }
 
 #[test]
-fn k17_containers_that_are_not_ready_are_named_in_the_specs_order_sidecars_first() {
+fn unready_containers_are_listed_in_spec_order_sidecars_first() {
     let spec = "initContainers: [{name: i}, {name: s, restartPolicy: Always, readinessProbe: {}}], \
                 containers: [{name: b, readinessProbe: {}}, {name: a, readinessProbe: {}}]";
     let unready = Script::stays().probes(|_, _| no());
@@ -28,7 +28,7 @@ fn k17_containers_that_are_not_ready_are_named_in_the_specs_order_sidecars_first
 }
 
 #[test]
-fn k18_init_containers_that_are_not_done_are_named() {
+fn incomplete_init_containers_are_listed() {
     let spec = "initContainers: [{name: z}, {name: s, restartPolicy: Always, startupProbe: {periodSeconds: 5}}, \
                 {name: y}], containers: [{name: c}]";
     let play = Play::new(spec).with("z", Script::ends(2.0, 0)).with("y", Script::ends(2.0, 0)).until(20.0);
@@ -43,7 +43,7 @@ fn k18_init_containers_that_are_not_done_are_named() {
 }
 
 #[test]
-fn k19_a_pod_stays_initialized_once_an_app_has_started() {
+fn pod_stays_initialized_once_an_app_has_started() {
     let spec = "restartPolicy: Always, initContainers: [{name: s, restartPolicy: Always}], containers: [{name: c}]";
     let play = Play::new(spec).with("s", Script::ends(3.0, 1)).until(30.0);
     assert!(play.state("s").0.contains("CrashLoopBackOff"), "its sidecar is down");
@@ -52,7 +52,7 @@ fn k19_a_pod_stays_initialized_once_an_app_has_started() {
 }
 
 #[test]
-fn k20_a_pod_that_is_over_says_so_in_its_conditions() {
+fn conditions_of_a_finished_pod_state_its_outcome() {
     let spec = "restartPolicy: Never, initContainers: [{name: i}], containers: [{name: c}]";
     let over = |code| Play::new(spec).with("i", Script::ends(0.0, 0)).with("c", Script::ends(1.0, code)).until(5.0);
     let (completed, failed) = (over(0), over(1));
@@ -66,7 +66,7 @@ fn k20_a_pod_that_is_over_says_so_in_its_conditions() {
 }
 
 #[test]
-fn k21_a_pod_is_ready_when_its_readiness_gates_are_too() {
+fn pod_is_ready_once_its_readiness_gates_are_true() {
     let play = Play::new("readinessGates: [{conditionType: a/x}, {conditionType: a/y}], containers: [{name: c}]");
     let play = play.at(2.0, Act::Condition("a/x", "True")).at(3.0, Act::Condition("a/y", "False"));
     let play = play.at(4.0, Act::Condition("a/y", "True")).at(5.0, Act::Condition("a/x", "Unknown")).until(9.0);
@@ -85,7 +85,7 @@ fn k21_a_pod_is_ready_when_its_readiness_gates_are_too() {
 }
 
 #[test]
-fn k22_every_container_has_a_status_from_the_beginning_so_that_none_is_unknown() {
+fn every_container_has_a_status_from_the_beginning() {
     let play = Play::new("initContainers: [{name: i}], containers: [{name: b}, {name: a}]");
     let play = play.set_up_fails(3, Some("no")).with("i", Script::ends(1.0, 0)).at(8.0, Act::NodeRestarts);
     let play = play.at(12.0, Act::Delete(1)).until(20.0);
@@ -99,7 +99,7 @@ fn k22_every_container_has_a_status_from_the_beginning_so_that_none_is_unknown()
 }
 
 #[test]
-fn k23_containers_can_be_started_while_the_pods_network_is_there() {
+fn ready_to_start_containers_follows_the_pod_network() {
     let play = Play::new("restartPolicy: Never, containers: [{name: c}]").set_up_fails(2, Some("no address"));
     let play = play.with("c", Script::ends(3.0, 0)).until(20.0);
     // Tried again after half a second, then after one.
@@ -107,7 +107,7 @@ fn k23_containers_can_be_started_while_the_pods_network_is_there() {
 }
 
 #[test]
-fn k25_a_pod_that_the_node_ends_is_a_disruptions_target_and_one_out_of_time_is_not() {
+fn evicted_pod_is_a_disruption_target_but_overdue_pod_is_not() {
     let play = Play::new("containers: [{name: c}]");
     let play = play.at(2.0, Act::Evict { reason: "Evicted", message: "no room", grace: None }).until(9.0);
     assert_eq!(play.condition("DisruptionTarget"), "True TerminationByKubelet: no room");
@@ -128,7 +128,7 @@ fn k25_a_pod_that_the_node_ends_is_a_disruptions_target_and_one_out_of_time_is_n
 }
 
 #[test]
-fn k26_a_wish_for_other_resources_is_pending_or_in_progress_until_it_is_granted() {
+fn resize_is_pending_or_in_progress_until_granted() {
     let play = Play::new("containers: [{name: c}]").at(2.0, Act::ResizePending("Deferred", "no room"));
     let play =
         play.at(3.0, Act::ResizePending("Deferred", "no room")).at(4.0, Act::ResizePending("Infeasible", "never"));

@@ -5,7 +5,7 @@ use super::script::{Script, no};
 use wasmpod_lifecycle::ProbeResult;
 
 #[test]
-fn k48_init_containers_run_one_after_the_other() {
+fn init_containers_run_one_after_another() {
     let play = Play::new("initContainers: [{name: i}, {name: j}], containers: [{name: a}, {name: b}]");
     let play = play.with("i", Script::stays().then(&[(1.0, 1), (2.0, 0)])).with("j", Script::ends(3.0, 0)).until(20.0);
     let order = ["0.0 start i", "1.0 start i", "3.0 start j", "6.0 start a", "6.0 start b"];
@@ -13,7 +13,7 @@ fn k48_init_containers_run_one_after_the_other() {
 }
 
 #[test]
-fn k48_a_sidecar_lets_the_next_begin_once_it_has_started_and_its_readiness_does_not_matter() {
+fn next_container_waits_for_sidecar_startup_not_readiness() {
     let spec = "initContainers: [{name: s, restartPolicy: Always, readinessProbe: {}, \
                 startupProbe: {periodSeconds: 1, failureThreshold: 99}}, {name: i}], containers: [{name: a}]";
     let script = Script::stays().probes(|kind, ran| match kind {
@@ -26,7 +26,7 @@ fn k48_a_sidecar_lets_the_next_begin_once_it_has_started_and_its_readiness_does_
 }
 
 #[test]
-fn k49_sidecars_restart_under_any_policy_and_are_needed_for_readiness() {
+fn sidecars_restart_under_any_policy_and_gate_readiness() {
     for policy in ["Always", "OnFailure", "Never"] {
         let spec = format!(
             "restartPolicy: {policy}, initContainers: [{{name: s, restartPolicy: Always}}], containers: [{{name: a}}]"
@@ -40,7 +40,7 @@ fn k49_sidecars_restart_under_any_policy_and_are_needed_for_readiness() {
 }
 
 #[test]
-fn k50_sidecars_end_when_the_apps_are_done() {
+fn sidecars_stop_once_the_apps_have_finished() {
     let spec = "restartPolicy: OnFailure, terminationGracePeriodSeconds: 6, \
                 initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}, {name: b}]";
     let play = Play::new(spec).with("s", Script::stays().deaf());
@@ -52,7 +52,7 @@ fn k50_sidecars_end_when_the_apps_are_done() {
 }
 
 #[test]
-fn k51_apps_end_side_by_side_then_sidecars_from_the_last_to_the_first_in_one_grace() {
+fn apps_stop_together_then_sidecars_in_reverse_order() {
     let spec = "initContainers: [{name: s, restartPolicy: Always}, {name: t, restartPolicy: Always}], \
                 containers: [{name: a}, {name: b}]";
     let pod = || Play::new(spec).with("s", Script::stays().asked(1.0, 0)).with("t", Script::stays().asked(1.0, 0));
@@ -71,7 +71,7 @@ fn k51_apps_end_side_by_side_then_sidecars_from_the_last_to_the_first_in_one_gra
 }
 
 #[test]
-fn k53_a_containers_own_policy_and_rules_decide_before_the_pods() {
+fn container_restart_policy_and_rules_override_the_pods() {
     let rules = "restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42]}}]";
     let not_in = "restartPolicyRules: [{action: Restart, exitCodes: {operator: NotIn, values: [0, 1]}}]";
     for (pod, own, code, restarted) in [
@@ -91,7 +91,7 @@ fn k53_a_containers_own_policy_and_rules_decide_before_the_pods() {
 }
 
 #[test]
-fn k53_a_rule_restarts_all_containers_from_the_first_init_container_on() {
+fn restart_all_rule_begins_at_the_first_init_container() {
     let own = "restartPolicy: Never, restartPolicyRules: \
                [{action: RestartAllContainers, exitCodes: {operator: In, values: [50]}}]";
     let spec = format!("initContainers: [{{name: i}}], containers: [{{name: a, {own}}}, {{name: b}}]");
@@ -108,7 +108,7 @@ fn k53_a_rule_restarts_all_containers_from_the_first_init_container_on() {
 }
 
 #[test]
-fn k54_nothing_is_restarted_once_a_pod_is_deleted() {
+fn deleted_pod_restarts_no_container() {
     let spec = "restartPolicy: Always, initContainers: [{name: s, restartPolicy: Always}], containers: \
                 [{name: a}, {name: b}]";
     let play = Play::new(spec).with("b", Script::stays().asked(9.0, 0)).with("s", Script::ends(6.0, 1));
@@ -122,7 +122,7 @@ fn k54_nothing_is_restarted_once_a_pod_is_deleted() {
 }
 
 #[test]
-fn k55_an_ephemeral_container_is_never_restarted_and_counts_for_nothing() {
+fn ephemeral_container_never_restarts_or_affects_pod_status() {
     for code in [0, 1] {
         let play = Play::new("restartPolicy: Always, containers: [{name: c}]").with("e", Script::ends(2.0, code));
         let play = play.at(5.0, Act::Debug("e")).until(60.0);
@@ -137,7 +137,7 @@ fn k55_an_ephemeral_container_is_never_restarted_and_counts_for_nothing() {
 }
 
 #[test]
-fn k55_ephemeral_containers_are_told_apart_by_name_wherever_the_spec_puts_them() {
+fn ephemeral_containers_are_identified_by_name_not_position() {
     let play = Play::new("containers: [{name: c}]").with("d1", Script::ends(1.0, 0)).with("d2", Script::ends(1.0, 2));
     let play = play.at(5.0, Act::Debug("d1")).at(9.0, Act::Debug("d2")).until(60.0);
     assert_eq!((play.when("start d1"), play.when("start d2")), (vec![5.0], vec![9.0]));
@@ -150,7 +150,7 @@ fn k55_ephemeral_containers_are_told_apart_by_name_wherever_the_spec_puts_them()
 }
 
 #[test]
-fn k55_a_finished_pod_takes_no_ephemeral_container_even_after_its_node_was_restarted() {
+fn finished_pod_starts_no_ephemeral_container() {
     let play = Play::new("restartPolicy: Never, containers: [{name: c}]").with("c", Script::ends(2.0, 0));
     let play = play.at(9.0, Act::Debug("e")).at(20.0, Act::NodeRestarts).until(60.0);
     assert_eq!((play.phase(), play.status().ephemeral_container_statuses.as_ref()), ("Succeeded", None));
@@ -159,7 +159,7 @@ fn k55_a_finished_pod_takes_no_ephemeral_container_even_after_its_node_was_resta
 }
 
 #[test]
-fn k48_a_sidecar_that_does_not_run_lets_nothing_begin() {
+fn unstartable_sidecar_blocks_later_containers() {
     let spec = "initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}]";
     let broken = Script::ends(0.0, 128).saying("StartError", Some("no /nope"));
     let play = Play::new(spec).with("s", broken).until(60.0);
@@ -174,7 +174,7 @@ fn k48_a_sidecar_that_does_not_run_lets_nothing_begin() {
 }
 
 #[test]
-fn k49_a_sidecar_that_ended_well_or_in_a_pod_that_never_restarts_shows_its_end_while_it_waits() {
+fn sidecar_state_in_backoff_depends_on_policy_and_exit_code() {
     let spec = "initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}]";
     for (policy, code, shown) in [
         ("Always", 0, "terminated 0 Completed"),

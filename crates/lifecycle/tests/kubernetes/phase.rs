@@ -4,7 +4,7 @@ use super::play::{Act, Play};
 use super::script::{Script, no};
 
 #[test]
-fn k1_a_pod_is_pending_until_its_init_containers_are_done_and_every_app_has_begun() {
+fn pod_is_pending_until_init_completes_and_every_app_started() {
     let init = Play::new("initContainers: [{name: i}], containers: [{name: a}]").until(10.0);
     assert_eq!(init.phases(), "Pending", "its init container runs on");
 
@@ -20,7 +20,7 @@ fn k1_a_pod_is_pending_until_its_init_containers_are_done_and_every_app_has_begu
 }
 
 #[test]
-fn k2_a_pod_runs_as_long_as_one_of_its_containers_does() {
+fn pod_is_running_while_any_container_runs() {
     let play = Play::new("restartPolicy: Never, containers: [{name: a}, {name: b}]");
     let play = play.with("a", Script::ends(1.0, 0)).with("b", Script::ends(3.0, 1)).until(2.0);
     assert_eq!(play.phases(), "Pending Running");
@@ -28,7 +28,7 @@ fn k2_a_pod_runs_as_long_as_one_of_its_containers_does() {
 }
 
 #[test]
-fn k3_a_pod_whose_containers_will_be_restarted_runs() {
+fn pod_is_running_while_its_containers_await_restart() {
     for code in [0, 1] {
         let play = Play::new("containers: [{name: c}]").with("c", Script::ends(1.0, code)).until(30.0);
         assert_eq!(play.phases(), "Pending Running");
@@ -37,7 +37,7 @@ fn k3_a_pod_whose_containers_will_be_restarted_runs() {
 }
 
 #[test]
-fn k4_a_pod_has_succeeded_when_all_apps_ended_with_0_whatever_its_sidecars_did() {
+fn pod_succeeds_when_all_apps_exit_with_zero() {
     let spec = "restartPolicy: OnFailure, initContainers: [{name: s, restartPolicy: Always}], \
                 containers: [{name: a}, {name: b}]";
     let play = Play::new(spec).with("s", Script::stays().asked(0.5, 143));
@@ -47,7 +47,7 @@ fn k4_a_pod_has_succeeded_when_all_apps_ended_with_0_whatever_its_sidecars_did()
 }
 
 #[test]
-fn k5_a_pod_has_failed_when_one_of_its_containers_has_and_none_will_run_again() {
+fn pod_fails_when_a_container_failed_and_none_will_restart() {
     let play = Play::new("restartPolicy: Never, containers: [{name: a}, {name: b}]");
     let play = play.with("a", Script::ends(1.0, 0)).with("b", Script::ends(2.0, 1)).until(9.0);
     assert_eq!(play.phases(), "Pending Running Failed");
@@ -55,7 +55,7 @@ fn k5_a_pod_has_failed_when_one_of_its_containers_has_and_none_will_run_again() 
 }
 
 #[test]
-fn k6_a_pod_fails_with_an_init_container_that_is_not_restarted() {
+fn failed_init_container_fails_a_pod_that_never_restarts() {
     let pod = |policy: &str| Play::new(&format!("restartPolicy: {policy}, {BOTH}")).with("i", Script::ends(1.0, 1));
     const BOTH: &str = "initContainers: [{name: i}], containers: [{name: a}]";
     let never = pod("Never").until(9.0);
@@ -67,7 +67,7 @@ fn k6_a_pod_fails_with_an_init_container_that_is_not_restarted() {
 }
 
 #[test]
-fn k7_a_final_phase_is_withheld_while_anything_may_run_and_never_left() {
+fn final_phase_waits_for_all_containers_and_never_changes() {
     let evict = || Act::Evict { reason: "Evicted", message: "no room", grace: Some(4) };
     let play = Play::new("restartPolicy: Never, containers: [{name: a}, {name: b}]");
     let play = play.with("a", Script::ends(1.0, 1)).with("b", Script::stays().deaf()).at(2.0, evict()).until(5.0);
@@ -83,7 +83,7 @@ fn k7_a_final_phase_is_withheld_while_anything_may_run_and_never_left() {
 }
 
 #[test]
-fn k1_a_pod_is_pending_while_what_failed_its_post_start_hook_is_ended() {
+fn pod_is_pending_while_a_failed_post_start_hook_stops_it() {
     let spec = "terminationGracePeriodSeconds: 2, containers: [{name: c, lifecycle: {postStart: {}}}]";
     let play = Play::new(spec).with("c", Script::stays().deaf().post_start(1.0, Some("no"))).until(2.0);
     assert_eq!((play.phase(), play.state("c").0.as_str()), ("Pending", "waiting ContainerCreating"));

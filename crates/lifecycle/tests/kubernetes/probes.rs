@@ -13,7 +13,7 @@ fn fails() -> Script {
 }
 
 #[test]
-fn k56_a_probe_is_made_every_ten_seconds_and_three_failures_or_one_success_decide() {
+fn probes_default_to_ten_seconds_and_three_failures() {
     let play = pod("livenessProbe: {}").with("c", fails()).until(59.0);
     assert_eq!(play.when("liveness probe c")[..3], [10.0, 20.0, 30.0]);
     assert_eq!(play.when("ask c"), [30.0]);
@@ -26,7 +26,7 @@ fn k56_a_probe_is_made_every_ten_seconds_and_three_failures_or_one_success_decid
 }
 
 #[test]
-fn k56_thresholds_count_in_a_row() {
+fn probe_thresholds_count_consecutive_results() {
     let play =
         pod("readinessProbe: {periodSeconds: 1, initialDelaySeconds: 1, successThreshold: 2, failureThreshold: 2}");
     // Good at 1, 3, 4, 6, 7, 8; bad at 2, 5, 9, 10.
@@ -41,7 +41,7 @@ fn k56_thresholds_count_in_a_row() {
 }
 
 #[test]
-fn k57_before_the_first_attempt_a_container_is_alive_not_ready_and_not_started() {
+fn unprobed_container_is_live_unready_and_unstarted() {
     let delay = "{initialDelaySeconds: 20, periodSeconds: 1}";
     let unready = "False ContainersNotReady: containers with unready status: [c]";
     let play = pod(&format!("readinessProbe: {delay}, livenessProbe: {delay}")).until(19.0);
@@ -54,7 +54,7 @@ fn k57_before_the_first_attempt_a_container_is_alive_not_ready_and_not_started()
 }
 
 #[test]
-fn k58_other_probes_wait_for_startup() {
+fn other_probes_wait_for_the_startup_probe() {
     let play = pod("startupProbe: {periodSeconds: 2, failureThreshold: 9}, livenessProbe: {periodSeconds: 1}, \
                     readinessProbe: {periodSeconds: 3}");
     let slow = |kind, ran| if kind == ProbeKind::Startup && ran < 5.0 { no() } else { ProbeResult::Success };
@@ -65,7 +65,7 @@ fn k58_other_probes_wait_for_startup() {
 }
 
 #[test]
-fn k58_a_verdict_that_ends_a_container_holds_until_its_next_attempt() {
+fn fatal_probe_result_holds_until_the_next_attempt() {
     for (probe, kind) in [("livenessProbe", "liveness"), ("startupProbe", "startup")] {
         let play = pod(&format!("{probe}: {{periodSeconds: 1, failureThreshold: 2}}"));
         let play = play.with("c", fails().deaf()).until(7.5);
@@ -76,7 +76,7 @@ fn k58_a_verdict_that_ends_a_container_holds_until_its_next_attempt() {
 }
 
 #[test]
-fn k59_an_attempt_that_cannot_be_made_says_nothing() {
+fn probe_error_changes_no_result() {
     let play = pod("livenessProbe: {periodSeconds: 1, failureThreshold: 2}, readinessProbe: {periodSeconds: 1}");
     let errs = Script::stays().probes(|kind, ran| match (kind, ran as u64) {
         (ProbeKind::Readiness, 0..5) => ProbeResult::Success,
@@ -92,7 +92,7 @@ fn k59_an_attempt_that_cannot_be_made_says_nothing() {
 }
 
 #[test]
-fn k62_failures_are_told_of_and_warnings_apart() {
+fn probe_failures_and_warnings_emit_their_own_events() {
     let play = pod("readinessProbe: {periodSeconds: 1}").with("c", fails()).until(2.0);
     let words = "Readiness probe failed: no";
     let told = ["0.5", "1.0", "2.0"].iter().zip(1..).map(|(at, n)| format!("{at} Warning x{n} {words}"));
@@ -108,7 +108,7 @@ fn k62_failures_are_told_of_and_warnings_apart() {
 }
 
 #[test]
-fn k63_a_container_that_is_no_longer_alive_is_ended_and_restarted_with_the_probes_own_grace() {
+fn liveness_failure_restarts_within_the_probes_own_grace() {
     for (own, killed) in [("", 6.0), (", terminationGracePeriodSeconds: 3", 4.0)] {
         for (probe, word) in [("livenessProbe", "liveness"), ("startupProbe", "startup")] {
             let play = pod(&format!("{probe}: {{periodSeconds: 1, failureThreshold: 1{own}}}"));
@@ -122,7 +122,7 @@ fn k63_a_container_that_is_no_longer_alive_is_ended_and_restarted_with_the_probe
 }
 
 #[test]
-fn k63_where_nothing_is_restarted_no_event_promises_it_and_the_last_container_ends_as_the_pod_does() {
+fn liveness_failure_without_restart_announces_no_restart() {
     let probe = "livenessProbe: {periodSeconds: 1, failureThreshold: 1, terminationGracePeriodSeconds: 3}";
     let spec = |more: &str| format!("restartPolicy: Never, containers: [{{name: c, {probe}}}{more}]");
     let beside = Play::new(&spec(", {name: d}")).with("c", fails().deaf()).until(60.0);
@@ -137,7 +137,7 @@ fn k63_where_nothing_is_restarted_no_event_promises_it_and_the_last_container_en
 }
 
 #[test]
-fn k64_deletion_ends_liveness_and_startup_probes_and_not_readiness() {
+fn deletion_stops_liveness_and_startup_but_not_readiness() {
     let play = pod("livenessProbe: {periodSeconds: 1}, readinessProbe: {periodSeconds: 1, failureThreshold: 1}");
     let falls = Script::stays().deaf().probes(|_, ran| if ran < 5.5 { ProbeResult::Success } else { no() });
     let play = play.with("c", falls).at(5.2, Act::Delete(5)).until(60.0);
@@ -153,7 +153,7 @@ fn k64_deletion_ends_liveness_and_startup_probes_and_not_readiness() {
 }
 
 #[test]
-fn probes_keep_their_rhythm_whatever_the_wall_clock_says() {
+fn wall_clock_jumps_do_not_affect_probe_schedules() {
     let play = pod("livenessProbe: {periodSeconds: 2, failureThreshold: 2}").with("c", fails());
     let play = play.at(1.0, Act::ClockSays("1970-01-01T00:00:00Z")).at(3.0, Act::ClockSays("2026-01-01T00:00:00Z"));
     let play = play.at(4.5, Act::ClockSays("1999-12-31T23:59:59Z")).until(9.0);
@@ -162,7 +162,7 @@ fn probes_keep_their_rhythm_whatever_the_wall_clock_says() {
 }
 
 #[test]
-fn k63_what_a_probe_brings_down_begins_again_in_the_same_breath_whatever_its_code() {
+fn liveness_failure_restarts_at_once_whatever_the_exit_code() {
     let spec = "restartPolicy: OnFailure, terminationGracePeriodSeconds: 1, \
                 containers: [{name: c, livenessProbe: {periodSeconds: 2, failureThreshold: 1}}]";
     let play = Play::new(spec).with("c", Script::stays().probes(|_, _| no()));
@@ -174,7 +174,7 @@ fn k63_what_a_probe_brings_down_begins_again_in_the_same_breath_whatever_its_cod
 }
 
 #[test]
-fn k63_of_a_sidecar_it_is_not_said_what_follows() {
+fn killing_event_of_a_sidecar_announces_no_restart() {
     let spec = "initContainers: [{name: s, restartPolicy: Always, \
                 livenessProbe: {periodSeconds: 2, failureThreshold: 1}}], containers: [{name: a}]";
     let play = Play::new(spec).with("s", Script::stays().probes(|_, _| no())).until(3.0);

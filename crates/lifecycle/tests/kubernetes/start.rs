@@ -4,7 +4,7 @@ use super::play::{Act, Play};
 use super::script::{Script, no};
 
 #[test]
-fn k35_what_is_wrong_with_an_image_is_told_by_its_reason() {
+fn image_errors_are_shown_as_waiting_reasons() {
     for reason in ["ErrImageNeverPull", "InvalidImageName", "ImageInspectError"] {
         let play = Play::new("containers: [{name: c}]");
         let play = play.with("c", Script::stays().fails_to_start(9, reason, "why")).until(60.0);
@@ -17,7 +17,7 @@ fn k35_what_is_wrong_with_an_image_is_told_by_its_reason() {
 }
 
 #[test]
-fn k38_an_image_that_is_waited_for_is_told_of() {
+fn image_pull_backoff_emits_events() {
     let play = Play::new("containers: [{name: c, image: web}]");
     let play = play.with("c", Script::stays().fails_to_start(1, "ErrImagePull", "none")).until(60.0);
     assert_eq!(play.told("BackOff"), ["1.0 Normal x1 Back-off pulling image \"web\""]);
@@ -25,7 +25,7 @@ fn k38_an_image_that_is_waited_for_is_told_of() {
 }
 
 #[test]
-fn k41_network_and_volumes_come_first_then_ephemeral_containers_init_containers_and_apps() {
+fn containers_start_after_the_sandbox_in_order_of_their_roles() {
     let spec = "initContainers: [{name: i}, {name: j}], containers: [{name: a}, {name: b}], \
                 ephemeralContainers: [{name: e}]";
     let play = Play::new(spec).set_up_fails(1, None).with("i", Script::ends(1.0, 0)).with("j", Script::ends(1.0, 0));
@@ -34,7 +34,7 @@ fn k41_network_and_volumes_come_first_then_ephemeral_containers_init_containers_
 }
 
 #[test]
-fn k42_a_container_that_cannot_be_made_waits_with_the_reason_and_is_no_restart() {
+fn failed_creation_is_a_waiting_reason_and_no_restart() {
     for reason in ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"] {
         let play = Play::new("restartPolicy: Never, containers: [{name: c}, {name: d}]");
         let play = play.with("c", Script::stays().fails_to_start(1, reason, "why")).until(0.5);
@@ -49,7 +49,7 @@ fn k42_a_container_that_cannot_be_made_waits_with_the_reason_and_is_no_restart()
 }
 
 #[test]
-fn k45_an_end_keeps_its_code_reason_message_and_times() {
+fn terminated_state_keeps_code_reason_message_and_times() {
     let play = Play::new("restartPolicy: Never, containers: [{name: c}]");
     let script = Script::ends(1.0, 137).saying("OOMKilled", Some("it wanted more"));
     let play = play.with("c", script).until(9.0);
@@ -64,7 +64,7 @@ fn k45_an_end_keeps_its_code_reason_message_and_times() {
 }
 
 #[test]
-fn k47_a_post_start_hook_holds_up_what_comes_after_it_and_its_failure_ends_the_container() {
+fn post_start_hook_delays_later_starts_and_kills_on_failure() {
     let spec = "terminationGracePeriodSeconds: 2, containers: [{name: a, lifecycle: {postStart: {}}}, {name: b}]";
     let slow = Play::new(spec).with("a", Script::stays().post_start(3.0, None)).until(9.0);
     assert_eq!(slow.done(), ["0.0 start a", "0.0 postStart a", "3.0 start b"]);
@@ -83,7 +83,7 @@ fn k47_a_post_start_hook_holds_up_what_comes_after_it_and_its_failure_ends_the_c
 }
 
 #[test]
-fn k47_a_pre_stop_hook_that_fails_is_told_of_and_the_end_goes_on() {
+fn failed_pre_stop_hook_emits_an_event_and_stop_continues() {
     let play = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
     let play = play.with("c", Script::stays().pre_stop(2.0, Some("no"))).at(5.0, Act::Delete(30)).until(60.0);
     assert_eq!(play.done(), ["0.0 start c", "5.0 preStop c", "7.0 ask c", "7.0 tear down"]);
@@ -91,7 +91,7 @@ fn k47_a_pre_stop_hook_that_fails_is_told_of_and_the_end_goes_on() {
 }
 
 #[test]
-fn k42_a_program_that_cannot_be_run_is_waited_for_with_its_error_and_its_end_before() {
+fn unrunnable_program_waits_with_its_error_and_last_state() {
     let broken = || Script::ends(0.0, 128).saying("StartError", Some("no /nope"));
     let play = Play::new("containers: [{name: c}]").with("c", broken()).until(0.5);
     let shown = ("waiting RunContainerError".to_string(), "terminated 128 StartError".to_string());
@@ -105,7 +105,7 @@ fn k42_a_program_that_cannot_be_run_is_waited_for_with_its_error_and_its_end_bef
 }
 
 #[test]
-fn k41_apps_start_one_after_the_other_and_all_once_before_one_does_again() {
+fn every_app_starts_once_before_any_restarts() {
     let spec = "containers: [{name: a, lifecycle: {postStart: {}}}, {name: b}, {name: d}]";
     let play = Play::new(spec).with("a", Script::stays().post_start(1.0, Some("no"))).with("b", Script::stays());
     let play = play.with("b", Script::stays().starts_after(2.0)).until(3.5);
@@ -114,7 +114,7 @@ fn k41_apps_start_one_after_the_other_and_all_once_before_one_does_again() {
 }
 
 #[test]
-fn k47_a_container_that_ends_during_its_post_start_hook_is_seen_when_the_hook_is_over() {
+fn exit_during_post_start_hook_is_seen_when_the_hook_returns() {
     let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
     let crash = Script::ends(1.0, 3).post_start(2.0, Some("exited with 137"));
     let play = Play::new(spec).with("c", crash).until(1.5);
@@ -131,7 +131,7 @@ fn k47_a_container_that_ends_during_its_post_start_hook_is_seen_when_the_hook_is
 }
 
 #[test]
-fn k47_a_deletion_breaks_a_post_start_hook_off() {
+fn deletion_aborts_a_post_start_hook() {
     let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
     let slow = || Script::stays().asked(2.0, 0).post_start(20.0, None);
     let play = Play::new(spec).with("c", slow()).at(3.0, Act::Delete(30)).until(4.0);
@@ -144,7 +144,7 @@ fn k47_a_deletion_breaks_a_post_start_hook_off() {
 }
 
 #[test]
-fn k47_while_a_post_start_hook_runs_nothing_else_is_started_or_ended() {
+fn running_post_start_hook_delays_other_starts_and_stops() {
     let spec = "containers: [{name: a}, {name: b, lifecycle: {postStart: {}}}]";
     let play = Play::new(spec).with("a", Script::ends(2.0, 1)).with("b", Script::stays().post_start(8.0, None));
     let play = play.until(9.0);

@@ -8,7 +8,7 @@ use super::seen::of;
 use wasmpod_model::printed::Printed;
 
 #[test]
-fn k8_what_has_not_begun_is_being_created_or_waits_for_init_containers() {
+fn unstarted_containers_are_creating_or_await_init_containers() {
     let play = Play::new("containers: [{name: a}, {name: b}]");
     let play =
         play.with("a", Script::stays().starts_after(9.0)).with("b", Script::stays().starts_after(9.0)).until(5.0);
@@ -24,7 +24,7 @@ fn k8_what_has_not_begun_is_being_created_or_waits_for_init_containers() {
 }
 
 #[test]
-fn k9_a_start_that_fails_is_waited_for_with_its_reason_and_the_end_before_goes_to_last_state() {
+fn failed_start_is_a_waiting_reason_and_keeps_last_state() {
     let breaks = Act::Breaks("c", "CreateContainerConfigError", "configmap \"x\" not found");
     let play = Play::new("containers: [{name: c}]").with("c", Script::ends(5.0, 3)).at(1.0, breaks).until(6.0);
     let shown = ("waiting CreateContainerConfigError".into(), "terminated 3 Error".into());
@@ -35,7 +35,7 @@ fn k9_a_start_that_fails_is_waited_for_with_its_reason_and_the_end_before_goes_t
 }
 
 #[test]
-fn k10_what_was_lost_ended_with_137_and_counts_as_a_restart() {
+fn lost_container_terminated_with_137_and_counts_as_restart() {
     let play = Play::new("containers: [{name: c}]").at(5.0, Act::NodeRestarts).until(6.0);
     assert_eq!(play.state("c"), ("running".into(), "terminated 137 ContainerStatusUnknown".into()));
     assert_eq!(play.container("c").restart_count, 1);
@@ -49,7 +49,7 @@ fn k10_what_was_lost_ended_with_137_and_counts_as_a_restart() {
 }
 
 #[test]
-fn k11_apps_are_listed_by_name_and_init_containers_as_the_spec_has_them() {
+fn apps_are_listed_by_name_and_init_containers_in_spec_order() {
     let play = Play::new("initContainers: [{name: z}, {name: y}], containers: [{name: b}, {name: c}, {name: a}]");
     let play = play.until(1.0);
     let names = |list: &Option<Vec<k8s_openapi::api::core::v1::ContainerStatus>>| -> Vec<String> {
@@ -60,7 +60,7 @@ fn k11_apps_are_listed_by_name_and_init_containers_as_the_spec_has_them() {
 }
 
 #[test]
-fn k12_started_is_what_runs_and_has_passed_its_startup_probe_and_an_init_container_is_ready_when_it_succeeded() {
+fn started_and_ready_follow_startup_probe_and_init_success() {
     let spec = "initContainers: [{name: i}], containers: [{name: c, startupProbe: {periodSeconds: 1, \
                 failureThreshold: 99}}, {name: d}]";
     let slow = Script::stays().probes(|_, ran| if ran < 4.0 { no() } else { wasmpod_lifecycle::ProbeResult::Success });
@@ -85,7 +85,7 @@ fn line(play: &Play, second: i64) -> [String; 3] {
 }
 
 #[test]
-fn k15_a_pod_prints_as_kubectl_get_prints_it() {
+fn pod_columns_match_kubectl_get() {
     let two = "initContainers: [{name: i}, {name: s, restartPolicy: Always}], containers: [{name: c}]";
     let play = Play::new(two).with("i", Script::ends(2.0, 0)).until(1.0);
     assert_eq!(line(&play, 1), ["Init:0/2", "0/2", "0"]);
@@ -118,7 +118,7 @@ fn k15_a_pod_prints_as_kubectl_get_prints_it() {
 }
 
 #[test]
-fn k10_what_waits_when_the_node_ends_its_pod_is_lost() {
+fn waiting_container_is_lost_when_the_node_ends_its_pod() {
     let spec = "activeDeadlineSeconds: 5, containers: [{name: c}, {name: d}]";
     let play = Play::new(spec).with("c", Script::ends(1.0, 1)).with("d", Script::stays().asked(1.0, 0));
     let play = play.until(5.5);
@@ -133,7 +133,7 @@ fn k10_what_waits_when_the_node_ends_its_pod_is_lost() {
 }
 
 #[test]
-fn k47_a_restart_counts_once_it_is_shown() {
+fn restart_counts_once_it_is_shown() {
     let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
     let play = Play::new(spec).with("c", Script::ends(5.0, 1).post_start(2.0, None)).until(6.0);
     assert_eq!((play.state("c").0.as_str(), play.container("c").restart_count), ("terminated 1 Error", 0));

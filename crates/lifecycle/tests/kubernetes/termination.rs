@@ -4,7 +4,7 @@ use super::play::{Act, Play};
 use super::script::Script;
 
 #[test]
-fn k66_a_pre_stop_hook_consumes_grace_and_two_seconds_are_left_at_least() {
+fn pre_stop_hook_uses_up_grace_but_leaves_two_seconds() {
     let pod = |hook| {
         let play = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
         play.with("c", Script::stays().deaf().pre_stop(hook, None)).at(8.0, Act::Delete(10)).until(60.0)
@@ -15,7 +15,7 @@ fn k66_a_pre_stop_hook_consumes_grace_and_two_seconds_are_left_at_least() {
 }
 
 #[test]
-fn k66_a_container_whose_image_changed_ends_in_the_same_steps() {
+fn container_with_a_changed_image_stops_in_the_same_steps() {
     let play = Play::new("terminationGracePeriodSeconds: 10, containers: [{name: c, lifecycle: {preStop: {}}}]");
     let play =
         play.with("c", Script::stays().deaf().pre_stop(60.0, None)).at(8.0, Act::Image("c", "other")).until(25.0);
@@ -24,7 +24,7 @@ fn k66_a_container_whose_image_changed_ends_in_the_same_steps() {
 }
 
 #[test]
-fn k67_a_container_is_told_of_then_its_hook_runs_then_it_is_asked_then_killed() {
+fn container_stops_by_event_hook_signal_and_kill() {
     let play = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
     let play = play.with("c", Script::stays().deaf().pre_stop(1.0, None)).at(5.0, Act::Delete(4)).until(60.0);
     assert_eq!(play.told("Killing"), ["5.0 Normal x1 Stopping container c"]);
@@ -39,14 +39,14 @@ fn k67_a_container_is_told_of_then_its_hook_runs_then_it_is_asked_then_killed() 
 }
 
 #[test]
-fn k67_a_wall_clock_that_jumps_makes_no_grace_longer_or_shorter() {
+fn wall_clock_jumps_do_not_affect_grace_periods() {
     let play = Play::new("containers: [{name: c}]").with("c", Script::stays().deaf()).at(5.0, Act::Delete(10));
     let play = play.at(6.0, Act::ClockSays("1970-01-01T00:00:00Z")).at(9.0, Act::ClockSays("2038-01-19T00:00:00Z"));
     assert_eq!(play.until(60.0).done(), ["0.0 start c", "5.0 ask c", "15.0 kill c", "15.0 tear down"]);
 }
 
 #[test]
-fn k68_an_object_is_removed_once_it_is_terminal_and_everything_was_told() {
+fn deleted_pod_is_removed_once_terminal_and_reported() {
     let spec = "initContainers: [{name: i}], containers: [{name: a}, {name: b}]";
     let play = Play::new(spec).with("i", Script::stays().asked(2.0, 0)).at(5.0, Act::Delete(30)).until(60.0);
     assert_eq!((play.removed(), play.phase()), (Some(7.0), "Failed"), "its apps have never run");
@@ -61,7 +61,7 @@ fn k68_an_object_is_removed_once_it_is_terminal_and_everything_was_told() {
 }
 
 #[test]
-fn k68_a_second_deletion_only_makes_the_time_shorter() {
+fn second_deletion_only_shortens_the_grace_period() {
     let pod = || Play::new("containers: [{name: c}]").with("c", Script::stays().deaf()).at(5.0, Act::Delete(30));
     assert_eq!(pod().at(7.0, Act::Delete(2)).until(60.0).removed(), Some(9.0));
     assert_eq!(pod().at(7.0, Act::Delete(60)).until(60.0).removed(), Some(35.0));
@@ -72,7 +72,7 @@ fn k68_a_second_deletion_only_makes_the_time_shorter() {
 }
 
 #[test]
-fn k69_a_kill_always_succeeds_in_time_so_that_nothing_of_it_has_to_be_told() {
+fn kill_succeeds_in_time_without_failure_events() {
     let play = Play::new("containers: [{name: c}, {name: d}]");
     let play = play.with("c", Script::stays().deaf()).with("d", Script::stays().hangs());
     let play = play.at(5.0, Act::Evict { reason: "Evicted", message: "no room", grace: Some(2) }).until(60.0);
@@ -83,7 +83,7 @@ fn k69_a_kill_always_succeeds_in_time_so_that_nothing_of_it_has_to_be_told() {
 const LATE: &str = "Pod was active on the node longer than the specified deadline";
 
 #[test]
-fn k70_a_pod_that_is_active_for_too_long_is_ended_and_fails() {
+fn exceeded_active_deadline_stops_and_fails_the_pod() {
     let pod = || Play::new("activeDeadlineSeconds: 6, terminationGracePeriodSeconds: 2, containers: [{name: c}]");
     let play = pod().with("c", Script::stays().deaf()).until(60.0);
     assert_eq!(play.told("DeadlineExceeded")[0], format!("6.0 Normal x1 {LATE}"));
@@ -103,7 +103,7 @@ fn k70_a_pod_that_is_active_for_too_long_is_ended_and_fails() {
 }
 
 #[test]
-fn k70_a_deadline_is_kept_over_a_restart_of_the_node_and_by_no_wall_clock() {
+fn active_deadline_survives_node_restart_and_clock_jumps() {
     let pod = || Play::new("activeDeadlineSeconds: 20, containers: [{name: c}]");
     let restarted = pod().at(8.0, Act::NodeRestarts).until(60.0);
     assert_eq!(restarted.told("DeadlineExceeded")[0], format!("20.0 Normal x1 {LATE}"));
@@ -112,7 +112,7 @@ fn k70_a_deadline_is_kept_over_a_restart_of_the_node_and_by_no_wall_clock() {
 }
 
 #[test]
-fn k67_a_deletion_that_is_made_shorter_is_told_of_again() {
+fn shortened_deletion_repeats_the_killing_event() {
     let play = Play::new("containers: [{name: c}]").with("c", Script::stays().deaf());
     let play = play.at(1.0, Act::Delete(30)).at(3.0, Act::Delete(5)).at(4.0, Act::Delete(20)).until(20.0);
     assert_eq!(play.told("Killing"), ["1.0 Normal x1 Stopping container c", "3.0 Normal x2 Stopping container c"]);
