@@ -1,185 +1,34 @@
 //! The Kubernetes API over HTTP: what a real API server answered to the same requests, and what
 //! bad clients do.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
-use wasmpod::apiserver::auth::Authorizer;
-use wasmpod::apiserver::credentials::Credentials;
-use wasmpod::apiserver::health::Check;
-use wasmpod::apiserver::{Api, router, server};
-use wasmpod::clock::Clock;
-use wasmpod::control::Body;
-use wasmpod::controllers::static_pods::ensure_namespace;
-use wasmpod::embedded::Node;
 
-use crate::host::test_file;
-
-/// An API server over a node in memory, answering on loopback.
-pub struct Served {
-    tokio: tokio::runtime::Runtime,
-    node: Option<Node>,
-    pub address: SocketAddr,
-    pub token: String,
-    end: CancellationToken,
-}
-
-/// An answer as it came.
-pub struct Answer {
-    pub code: u16,
-    pub headers: HashMap<String, String>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        let text = String::from_utf8_lossy(&self.body);
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {text}"))
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
-
-/// A node whose pods nobody runs.
-pub fn served() -> Served {
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
-    let folder = tempfile::tempdir().expect("a folder");
-    let (node, listener, credentials) = tokio.block_on(async {
-        let node = Node::builder().scheduler(false).start().expect("a node");
-        let credentials = Credentials::of(folder.path(), &[], &[]).expect("credentials");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        (node, listener, Arc::new(credentials))
-    });
-    let address = listener.local_addr().expect("an address");
-    let token = credentials.token().to_string();
-    let api = Api {
-        control: node.control().clone(),
-        nodes: HashMap::new(),
-        clock: Clock::system(),
-        live: vec![Check::ping()],
-        ready: vec![Check::ping()],
-    };
-    let end = CancellationToken::new();
-    let app = router(Arc::new(api), Arc::new(Authorizer { credentials: credentials.clone(), names: Vec::new() }));
-    tokio.spawn(server::serve(listener, credentials.tls.clone(), app, end.clone(), Duration::from_millis(200)));
-    Served { tokio, node: Some(node), address, token, end }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.end.cancel();
-        if let Some(node) = self.node.take() {
-            self.tokio.block_on(node.stop());
-        }
-    }
-}
-
-impl Served {
-    pub fn create(&self, yaml: &str) {
-        let pod = serde_yaml::from_str(yaml).expect("a pod");
-        let node = self.node.as_ref().expect("the node lives");
-        self.tokio.block_on(node.control().create(Body::Pod(Box::new(pod)))).expect("created");
-    }
-
-    pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("connected");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-        stream
-    }
-
-    pub fn send(&self, method: &str, path: &str, headers: &str) -> TcpStream {
-        let mut stream = self.connect();
-        let (address, token) = (self.address, &self.token);
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n{headers}\r\n"
-        );
-        stream.write_all(head.as_bytes()).expect("sent");
-        stream
-    }
-
-    pub fn get(&self, path: &str) -> Answer {
-        self.request("GET", path, "")
-    }
-
-    /// A request with a body of type `content`.
-    pub fn sent(&self, method: &str, path: &str, content: &str, body: &str) -> Answer {
-        let length = body.len();
-        let mut stream = self.send(method, path, &format!("Content-Type: {content}\r\nContent-Length: {length}\r\n"));
-        stream.write_all(body.as_bytes()).expect("sent");
-        read_answer(stream)
-    }
-
-    pub fn namespace(&self, name: &str) {
-        let node = self.node.as_ref().expect("the node lives");
-        self.tokio.block_on(ensure_namespace(&**node.control(), name)).expect("made");
-    }
-
-    pub fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
-        read_answer(self.send(method, path, headers))
-    }
-}
-
-pub fn read_answer(stream: TcpStream) -> Answer {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).expect("a status line");
-    let code =
-        line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no answer: {line:?}"));
-    let mut headers = HashMap::new();
-    loop {
-        line.clear();
-        reader.read_line(&mut line).expect("a header");
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => headers.insert(name.to_lowercase(), value.trim().to_string()),
-            None => break,
-        };
-    }
-    let mut body = Vec::new();
-    if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
-        loop {
-            line.clear();
-            reader.read_line(&mut line).expect("a chunk's length");
-            let length = usize::from_str_radix(line.trim(), 16).unwrap_or(0);
-            let mut chunk = vec![0; length + 2];
-            reader.read_exact(&mut chunk).expect("a chunk");
-            if length == 0 {
-                break;
-            }
-            chunk.truncate(length);
-            body.extend(chunk);
-        }
-    } else {
-        reader.read_to_end(&mut body).expect("a body");
-    }
-    Answer { code, headers, body }
-}
+use crate::support::api_server::{ApiServer, Response, watch_events};
+use crate::support::test_file;
 
 /// Rows about what is not served yet: streams into containers, and the end of namespaces.
 const NOT_SERVED: [&str; 5] =
     ["exec-bad-container", "exec-which", "attach-bad", "portforward-missing", "ns-delete-default"];
 
-/// Where a real server's answer is its own accident, ours is better: an unreadable revision is the
+/// Where a real server's response is its own accident, ours is better: an unreadable revision is the
 /// request's fault (400), not the server's (500).
 const BETTER: [(&str, u16); 2] = [("watch-rv-bad", 400), ("put-bad-rv", 400)];
 
 #[test]
 fn responses_match_a_recorded_api_server() {
-    let served = served();
-    ["ns", "other"].into_iter().for_each(|name| served.namespace(name));
+    let server = ApiServer::start();
+    ["ns", "other"].into_iter().for_each(|name| server.create_namespace(name));
     let spec = "spec: {nodeName: ghost, containers: [{name: c, image: x}]}";
     for (name, labels) in [("a", "{app: x, tier: f}"), ("b", "{app: x}"), ("c", "{app: y}")] {
-        served.create(&format!("{{metadata: {{name: {name}, namespace: ns, labels: {labels}}}, {spec}}}"));
+        server.create_pod(&format!("{{metadata: {{name: {name}, namespace: ns, labels: {labels}}}, {spec}}}"));
     }
     let two = "{metadata: {name: two, namespace: other}, spec: {nodeName: ghost, initContainers: [{name: i, image: x}],
         containers: [{name: c, image: x}, {name: d, image: x}]}}";
-    served.create(two);
+    server.create_pod(two);
     let text = std::fs::read_to_string(test_file("golden/requests-1.36.json")).expect("golden data");
     let rows: Vec<Value> = serde_json::from_str(&text.replace("NS", "ns")).expect("golden data");
     let mut wrong = Vec::new();
@@ -195,48 +44,51 @@ fn responses_match_a_recorded_api_server() {
         }
         let accept = row["request"]["accept"].as_str().map(|a| format!("Accept: {a}\r\n")).unwrap_or_default();
         let method = row["request"]["method"].as_str().unwrap_or_default();
-        let answer = match (row["request"]["content_type"].as_str(), &row["request"]["body"]) {
-            (Some(content), Value::String(text)) => served.sent(method, &path, content, text),
-            (Some(content), body) => served.sent(method, &path, content, &body.to_string()),
-            (None, _) => served.request(method, &path, &accept),
+        let response = match (row["request"]["content_type"].as_str(), &row["request"]["body"]) {
+            (Some(content), Value::String(text)) => server.send(method, &path, content, text),
+            (Some(content), body) => server.send(method, &path, content, &body.to_string()),
+            (None, _) => server.request(method, &path, &accept),
         };
         compared += 1;
         if let Some((_, code)) = BETTER.iter().find(|(known, _)| *known == name) {
-            assert_eq!(answer.code, *code, "{name}: {}", answer.text());
+            assert_eq!(response.code, *code, "{name}: {}", response.text());
             continue;
         }
-        if let Some(fault) = difference(row, &answer) {
-            wrong.push(format!("{name}: {path}\n  {fault}\n  {}", answer.text().chars().take(400).collect::<String>()));
+        if let Some(fault) = difference(row, &response) {
+            wrong.push(format!(
+                "{name}: {path}\n  {fault}\n  {}",
+                response.text().chars().take(400).collect::<String>()
+            ));
         }
     }
     assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
     assert!(compared > 60, "{compared} rows");
 }
 
-/// What of an answer is not as recorded.
-fn difference(row: &Value, answer: &Answer) -> Option<String> {
-    if row["code"] != answer.code {
-        return Some(format!("code {} instead of {}", answer.code, row["code"]));
+/// What of an response is not as recorded.
+fn difference(row: &Value, response: &Response) -> Option<String> {
+    if row["code"] != response.code {
+        return Some(format!("code {} instead of {}", response.code, row["code"]));
     }
-    let content = answer.headers.get("content-type").cloned().unwrap_or_default();
+    let content = response.headers.get("content-type").cloned().unwrap_or_default();
     if row["content_type"] != content.as_str() {
         return Some(format!("content type {content}"));
     }
     if let Some(retry) = row["headers"]["Retry-After"].as_str()
-        && answer.headers.get("retry-after").map(String::as_str) != Some(retry)
+        && response.headers.get("retry-after").map(String::as_str) != Some(retry)
     {
         return Some("no Retry-After".into());
     }
-    if answer.headers.get("warning").map(String::as_str) != row["headers"]["Warning"].as_str() {
-        return Some(format!("warnings {:?}", answer.headers.get("warning")));
+    if response.headers.get("warning").map(String::as_str) != row["headers"]["Warning"].as_str() {
+        return Some(format!("warnings {:?}", response.headers.get("warning")));
     }
     if let Some(kind) = row["object"]["kind"].as_str() {
-        let got = answer.json();
+        let got = response.json();
         let same = got["kind"] == kind && got["metadata"]["name"] == row["object"]["name"];
         return (!same).then(|| format!("wanted {}", row["object"]));
     }
     if row["status"].is_object() {
-        let got = answer.json();
+        let got = response.json();
         // The revision that the server stood at is its own, and so are UIDs.
         let words = |value: &Value| {
             let message = value["message"].as_str()?.split(", current:").next()?.to_string();
@@ -248,7 +100,7 @@ fn difference(row: &Value, answer: &Answer) -> Option<String> {
         return (!same || !details).then(|| format!("wanted {}", row["status"]));
     }
     if let Some(list) = row["list"].as_object() {
-        let got = answer.json();
+        let got = response.json();
         let names: Vec<&Value> =
             got["items"].as_array().into_iter().flatten().map(|o| &o["metadata"]["name"]).collect();
         let wanted: Vec<&Value> = list["names"].as_array().into_iter().flatten().collect();
@@ -260,47 +112,41 @@ fn difference(row: &Value, answer: &Answer) -> Option<String> {
         return (!same).then(|| format!("wanted {:?}", row["list"]));
     }
     if let Some(rows) = row["table_rows"].as_u64() {
-        let got = answer.json()["rows"].as_array().map_or(0, Vec::len) as u64;
+        let got = response.json()["rows"].as_array().map_or(0, Vec::len) as u64;
         return (rows != got).then(|| format!("wanted {rows} rows"));
     }
     match row["text"].as_str() {
-        Some(text) if !text.starts_with(['{', '(']) && text != answer.text() => Some(format!("wanted {text}")),
+        Some(text) if !text.starts_with(['{', '(']) && text != response.text() => Some(format!("wanted {text}")),
         _ => None,
     }
 }
 
-/// The events of a watch, one by one.
-fn events(stream: TcpStream) -> impl Iterator<Item = Value> {
-    let lines = BufReader::new(stream).lines().map_while(Result::ok);
-    lines.filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(&line).expect("an event"))
-}
-
 #[test]
 fn watch_sends_initial_events_a_bookmark_and_changes() {
-    let served = served();
-    served.create("{metadata: {name: a}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
+    let server = ApiServer::start();
+    server.create_pod("{metadata: {name: a}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
     let path = "/api/v1/namespaces/default/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
                 &allowWatchBookmarks=true";
-    let mut events = events(served.send("GET", path, ""));
+    let mut events = watch_events(server.open("GET", path, ""));
     let first = events.next().expect("what there is");
     assert_eq!((&first["type"], &first["object"]["metadata"]["name"]), (&"ADDED".into(), &"a".into()));
     let mark = events.next().expect("its end");
     assert_eq!(mark["type"], "BOOKMARK");
     assert_eq!(mark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
-    served.create("{metadata: {name: b}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
+    server.create_pod("{metadata: {name: b}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
     let next = events.next().expect("what comes");
     assert_eq!((&next["type"], &next["object"]["metadata"]["name"]), (&"ADDED".into(), &"b".into()));
 }
 
 #[test]
 fn paginated_list_is_complete() {
-    let served = served();
+    let server = ApiServer::start();
     for i in 0..7 {
-        served.create(&format!("{{metadata: {{name: p{i}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"));
+        server.create_pod(&format!("{{metadata: {{name: p{i}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"));
     }
     let (mut names, mut token) = (Vec::new(), String::new());
     loop {
-        let part = served.get(&format!("/api/v1/pods?limit=3&continue={token}")).json();
+        let part = server.get(&format!("/api/v1/pods?limit=3&continue={token}")).json();
         names.extend(part["items"].as_array().into_iter().flatten().map(|o| o["metadata"]["name"].clone()));
         match part["metadata"]["continue"].as_str() {
             Some(next) => token = next.into(),
@@ -312,16 +158,16 @@ fn paginated_list_is_complete() {
 
 #[test]
 fn requests_need_the_token_and_a_known_host_name() {
-    let served = served();
+    let server = ApiServer::start();
     let ask = |head: &str| {
-        let mut stream = served.connect();
+        let mut stream = server.connect();
         stream.write_all(head.as_bytes()).expect("sent");
-        read_answer(stream)
+        Response::read(stream)
     };
-    let address = served.address;
+    let address = server.address;
     let without = ask(&format!("GET /api/v1/pods HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"));
     assert_eq!((without.code, &without.json()["reason"]), (401, &"Unauthorized".into()));
-    let token = &served.token;
+    let token = &server.token;
     let foreign = ask(&format!(
         "GET /api/v1/pods HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     ));
@@ -332,57 +178,57 @@ fn requests_need_the_token_and_a_known_host_name() {
 
 #[test]
 fn objects_are_served_as_yaml_and_partial_metadata() {
-    let served = served();
-    served.create("{metadata: {name: a, labels: {x: 'true'}}, spec: {containers: [{name: c, image: x}]}}");
-    let yaml = served.request("GET", "/api/v1/namespaces/default/pods/a", "Accept: application/yaml\r\n");
+    let server = ApiServer::start();
+    server.create_pod("{metadata: {name: a, labels: {x: 'true'}}, spec: {containers: [{name: c, image: x}]}}");
+    let yaml = server.request("GET", "/api/v1/namespaces/default/pods/a", "Accept: application/yaml\r\n");
     assert_eq!(yaml.headers["content-type"], "application/yaml");
     let read: Value = serde_yaml::from_str(&yaml.text()).expect("YAML");
     assert_eq!(read["metadata"]["labels"]["x"], "true");
     let partial = "Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1\r\n";
-    let list = served.request("GET", "/api/v1/pods", partial).json();
+    let list = server.request("GET", "/api/v1/pods", partial).json();
     assert_eq!(list["kind"], "PartialObjectMetadataList");
     assert!(list["items"][0]["spec"].is_null() && list["items"][0]["metadata"]["name"] == "a");
 }
 
 #[test]
 fn bad_clients_do_not_delay_others() {
-    let served = served();
-    served.create("{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}");
+    let server = ApiServer::start();
+    server.create_pod("{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}");
     // Half a head, half a handshake, nothing at all, garbage: they hold a connection and no more.
     let openings: [&[u8]; 4] = [b"GET /api/v1/pods HTTP/1.1\r\nHos", b"\x16\x03\x01", b"", b"\x00\xff\xfe\r\n\r\n"];
     let mut idle = Vec::new();
     for i in 0..200 {
-        let mut stream = served.connect();
+        let mut stream = server.connect();
         stream.write_all(openings[i % openings.len()]).expect("sent");
         idle.push(stream);
     }
-    let long = served.get(&format!("/api/v1/pods?labelSelector={}", "a".repeat(200_000)));
+    let long = server.get(&format!("/api/v1/pods?labelSelector={}", "a".repeat(200_000)));
     assert!((400..500).contains(&long.code), "{}", long.code);
     let asked = Instant::now();
-    assert_eq!(served.get("/api/v1/pods").json()["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(server.get("/api/v1/pods").json()["items"].as_array().map(Vec::len), Some(1));
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }
 
 #[test]
 fn stalled_watchers_delay_no_one_and_use_little_memory() {
     const WATCHERS: usize = 1000;
-    let served = served();
+    let server = ApiServer::start();
     let resident = || {
         let text = std::fs::read_to_string("/proc/self/statm").expect("statm");
         text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4
     };
     let watch = "/api/v1/pods?watch=1&resourceVersion=0";
-    let deaf: Vec<TcpStream> = (0..WATCHERS).map(|_| served.send("GET", watch, "")).collect();
-    let mut reading = events(served.send("GET", watch, ""));
-    served.create("{metadata: {name: p0}, spec: {containers: [{name: c, image: x}]}}");
+    let deaf: Vec<TcpStream> = (0..WATCHERS).map(|_| server.open("GET", watch, "")).collect();
+    let mut reading = watch_events(server.open("GET", watch, ""));
+    server.create_pod("{metadata: {name: p0}, spec: {containers: [{name: c, image: x}]}}");
     assert_eq!(reading.next().expect("an event")["object"]["metadata"]["name"], "p0");
     let before = resident();
     for i in 1..300 {
-        served.create(&format!("{{metadata: {{name: p{i}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"));
+        server.create_pod(&format!("{{metadata: {{name: p{i}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"));
         assert_eq!(reading.next().expect("an event")["object"]["metadata"]["name"], format!("p{i}"));
     }
     let grown = resident().saturating_sub(before);
     assert!(grown < WATCHERS * 256, "{grown} KiB more for {WATCHERS} watchers that read nothing");
     deaf.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
-    assert_eq!(served.get("/readyz").code, 200);
+    assert_eq!(server.get("/readyz").code, 200);
 }

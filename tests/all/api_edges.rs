@@ -5,26 +5,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Answer, Served, served};
+use crate::support::api_server::{ApiServer, Response};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const JSON: &str = "application/json";
 
-fn with_pods(names: &[&str]) -> Served {
-    let served = served();
-    served.namespace("default");
+fn with_pods(names: &[&str]) -> ApiServer {
+    let server = ApiServer::start();
+    server.create_namespace("default");
     for name in names {
-        served.create(&format!(
+        server.create_pod(&format!(
             "{{metadata: {{name: {name}}}, spec: {{nodeName: ghost, containers: [{{name: c, image: x}}]}}}}"
         ));
     }
-    served
-}
-
-#[track_caller]
-fn refused(answer: &Answer, code: u16, words: &str) {
-    let message = answer.json()["message"].as_str().unwrap_or_default().to_string();
-    assert_eq!((answer.code, message.contains(words)), (code, true), "{}: {message}", answer.code);
+    server
 }
 
 /// The names in a list.
@@ -34,8 +28,8 @@ fn names(list: &Value) -> Vec<String> {
 }
 
 /// The pods that nobody has deleted.
-fn left(served: &Served) -> Vec<String> {
-    let mut list = served.get(PODS).json();
+fn left(server: &ApiServer) -> Vec<String> {
+    let mut list = server.get(PODS).json();
     let marked = |item: &Value| item["metadata"]["deletionTimestamp"].is_string();
     list["items"].as_array_mut().expect("items").retain(|item| !marked(item));
     names(&list)
@@ -43,8 +37,8 @@ fn left(served: &Served) -> Vec<String> {
 
 #[test]
 fn delete_collection_deletes_exactly_the_listed_page() {
-    let served = with_pods(&["a", "b", "c"]);
-    let delete = |query: &str| served.request("DELETE", &format!("{PODS}?{query}"), "");
+    let server = with_pods(&["a", "b", "c"]);
+    let delete = |query: &str| server.request("DELETE", &format!("{PODS}?{query}"), "");
     for (query, code, words) in [
         ("resourceVersionMatch=Exact", 422, "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden"),
         ("sendInitialEvents=true", 422, "sendInitialEvents is forbidden for list"),
@@ -52,22 +46,22 @@ fn delete_collection_deletes_exactly_the_listed_page() {
         ("continue=zzz", 400, "continue key is not valid"),
         ("resourceVersion=99999999", 504, "Too large resource version"),
     ] {
-        refused(&delete(query), code, words);
-        assert_eq!(left(&served), ["a", "b", "c"], "{query}");
+        delete(query).assert_error_contains(code, words);
+        assert_eq!(left(&server), ["a", "b", "c"], "{query}");
     }
     let first = delete("limit=1").json();
-    assert_eq!((names(&first), left(&served)), (vec!["a".into()], vec!["b".into(), "c".into()]));
+    assert_eq!((names(&first), left(&server)), (vec!["a".into()], vec!["b".into(), "c".into()]));
     let next = first["metadata"]["continue"].as_str().expect("a token");
     let second = delete(&format!("limit=1&continue={next}")).json();
-    assert_eq!((names(&second), left(&served)), (vec!["b".into()], vec!["c".into()]));
-    assert_eq!((names(&delete("").json()).len(), left(&served).len()), (3, 0));
+    assert_eq!((names(&second), left(&server)), (vec!["b".into()], vec!["c".into()]));
+    assert_eq!((names(&delete("").json()).len(), left(&server).len()), (3, 0));
 }
 
 #[test]
 fn eviction_must_name_its_pod() {
-    let served = with_pods(&["a", "b"]);
+    let server = with_pods(&["a", "b"]);
     let evict = |name: &str, eviction: Value| {
-        served.sent("POST", &format!("{PODS}/{name}/eviction"), JSON, &eviction.to_string())
+        server.send("POST", &format!("{PODS}/{name}/eviction"), JSON, &eviction.to_string())
     };
     let mismatch = "name in URL does not match name in Eviction object";
     for (version, metadata, words) in [
@@ -81,39 +75,39 @@ fn eviction_must_name_its_pod() {
         ("policy/v2", json!({"name": "a"}), "Eviction"),
     ] {
         let eviction = json!({"kind": "Eviction", "apiVersion": version, "metadata": metadata});
-        refused(&evict("a", eviction), 400, words);
+        evict("a", eviction).assert_error_contains(400, words);
     }
-    assert_eq!(left(&served), ["a", "b"]);
+    assert_eq!(left(&server), ["a", "b"]);
     for (version, name) in [("policy/v1", "a"), ("policy/v1beta1", "b")] {
         let metadata = json!({"name": name, "namespace": "default"});
         let evicted = evict(name, json!({"kind": "Eviction", "apiVersion": version, "metadata": metadata}));
         assert_eq!(evicted.code, 201, "{version}: {}", evicted.text());
     }
-    assert!(left(&served).is_empty());
+    assert!(left(&server).is_empty());
 }
 
 #[test]
 fn reads_check_and_watches_await_the_requested_revision() {
-    let served = with_pods(&["a"]);
-    let revision = served.get(PODS).json()["metadata"]["resourceVersion"].clone();
+    let server = with_pods(&["a"]);
+    let revision = server.get(PODS).json()["metadata"]["resourceVersion"].clone();
     let revision: u64 = revision.as_str().and_then(|text| text.parse().ok()).expect("a revision");
-    let one = |asked: &str| served.get(&format!("{PODS}/a?resourceVersion={asked}"));
+    let one = |asked: &str| server.get(&format!("{PODS}/a?resourceVersion={asked}"));
     for asked in ["0".to_string(), revision.to_string()] {
         assert_eq!(one(&asked).code, 200, "{asked}");
     }
-    refused(&one("99999999"), 504, "Timeout: Too large resource version: 99999999, current: ");
-    refused(&one("abc"), 400, "resourceVersion: Invalid value: \"abc\"");
+    one("99999999").assert_error_contains(504, "Timeout: Too large resource version: 99999999, current: ");
+    one("abc").assert_error_contains(400, "resourceVersion: Invalid value: \"abc\"");
 
     let (from, label) = (revision + 2, "application/merge-patch+json");
     let path = format!("{PODS}?watch=1&timeoutSeconds=10&resourceVersion={from}");
-    let mut watch = BufReader::new(served.send("GET", &path, ""));
+    let mut watch = BufReader::new(server.open("GET", &path, ""));
     let mut line = String::new();
     watch.read_line(&mut line).expect("a status");
     assert!(line.contains("200"), "{line}");
-    // The watch has begun with its answer's head.
+    // The watch has begun with its response's head.
     for n in 1..=3 {
         let body = json!({"metadata": {"labels": {"n": n.to_string()}}}).to_string();
-        assert_eq!(served.sent("PATCH", &format!("{PODS}/a"), label, &body).code, 200);
+        assert_eq!(server.send("PATCH", &format!("{PODS}/a"), label, &body).code, 200);
     }
     watch.get_ref().set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     let event = loop {
@@ -128,22 +122,27 @@ fn reads_check_and_watches_await_the_requested_revision() {
 
 #[test]
 fn duplicate_owner_references_are_dropped_with_a_warning() {
-    let served = with_pods(&[]);
+    let server = with_pods(&[]);
     let owner = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u"});
     let owners = json!([owner("o"), owner("o"), owner("p"), owner("o")]);
     let metadata = json!({"name": "a", "ownerReferences": owners});
     let pod = json!({"metadata": metadata, "spec": {"containers": [{"name": "c", "image": "x"}]}});
-    let made = served.sent("POST", PODS, JSON, &pod.to_string());
+    let made = server.send("POST", PODS, JSON, &pod.to_string());
     let twins = "please fix your requests; duplicate UID(s) observed: u, u\"";
-    let warning = |answer: &Answer| answer.headers.get("warning").cloned().unwrap_or_default();
+    let warning = |response: &Response| response.headers.get("warning").cloned().unwrap_or_default();
     let told = warning(&made);
     assert!(told.starts_with("299 - \".metadata.ownerReferences contains duplicate entries; API"), "{told}");
     assert!(told.ends_with(twins), "{told}");
     let patch = json!({"metadata": {"ownerReferences": owners}}).to_string();
-    let patched = served.sent("PATCH", &format!("{PODS}/a"), "application/merge-patch+json", &patch);
+    let patched = server.send("PATCH", &format!("{PODS}/a"), "application/merge-patch+json", &patch);
     let told = warning(&patched);
     assert!(told.contains("contains duplicate entries after mutating admission happens; API"), "{told}");
-    for answer in [made, patched] {
-        assert_eq!(answer.json()["metadata"]["ownerReferences"], json!([owner("o"), owner("p")]), "{}", answer.text());
+    for response in [made, patched] {
+        assert_eq!(
+            response.json()["metadata"]["ownerReferences"],
+            json!([owner("o"), owner("p")]),
+            "{}",
+            response.text()
+        );
     }
 }

@@ -2,81 +2,79 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Answer, Served, served};
+use crate::support::api_server::ApiServer;
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const JSON: &str = "application/json";
 
 /// An API server with a pod `a`.
-fn with_a_pod() -> Served {
-    let served = served();
-    served.namespace("default");
-    served.create("{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}");
-    served
-}
-
-#[track_caller]
-fn told(answer: &Answer, code: u16, message: &str) {
-    assert_eq!((answer.code, answer.json()["message"].as_str()), (code, Some(message)));
+fn with_a_pod() -> ApiServer {
+    let server = ApiServer::start();
+    server.create_namespace("default");
+    server.create_pod("{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}");
+    server
 }
 
 #[test]
 fn put_without_a_name_is_rejected() {
-    let served = with_a_pod();
+    let server = with_a_pod();
     let spec = json!({"containers": [{"name": "c", "image": "x"}]});
     for metadata in [json!({}), json!({"name": ""}), Value::Null] {
         let put =
-            served.sent("PUT", &format!("{PODS}/a"), JSON, &json!({"metadata": metadata, "spec": spec}).to_string());
+            server.send("PUT", &format!("{PODS}/a"), JSON, &json!({"metadata": metadata, "spec": spec}).to_string());
         let why = "the name of the object (a based on URL) was undeterminable: name must be provided";
-        told(&put, 400, why);
+        put.assert_error(400, why);
     }
     let mut bad = json!({"metadata": {"name": "mac"}, "spec": spec});
     bad["spec"]["os"] = json!({"name": "mac"});
-    let refused = served.sent("POST", PODS, JSON, &bad.to_string());
+    let refused = server.send("POST", PODS, JSON, &bad.to_string());
     let why = "Pod \"mac\" is invalid: spec.os: Unsupported value: \"mac\": supported values: \"linux\", \"windows\"";
-    told(&refused, 422, why);
+    refused.assert_error(422, why);
     bad["spec"]["os"]["name"] = "windows".into();
-    assert_eq!(served.sent("POST", PODS, JSON, &bad.to_string()).code, 403, "a pod that only this node can't run");
+    assert_eq!(server.send("POST", PODS, JSON, &bad.to_string()).code, 403, "a pod that only this node can't run");
 }
 
 #[test]
 fn binding_must_name_its_pod_and_a_node() {
-    let served = with_a_pod();
+    let server = with_a_pod();
     let bind = |name: &str, kind: &str| {
         let target = json!({"kind": kind, "name": "n"});
         let binding = json!({"kind": "Binding", "apiVersion": "v1", "metadata": {"name": name}, "target": target});
-        served.sent("POST", &format!("{PODS}/a/binding"), JSON, &binding.to_string())
+        server.send("POST", &format!("{PODS}/a/binding"), JSON, &binding.to_string())
     };
-    told(&bind("b", "Node"), 400, "name in URL does not match name in Binding object");
-    told(&bind("a", "Foo"), 400, "target.kind: Unsupported value: \"Foo\": supported values: \"Node\", \"<empty>\"");
+    bind("b", "Node").assert_error(400, "name in URL does not match name in Binding object");
+    bind("a", "Foo")
+        .assert_error(400, "target.kind: Unsupported value: \"Foo\": supported values: \"Node\", \"<empty>\"");
     assert_eq!(bind("a", "").code, 201);
     let again = bind("a", "Node");
     let why = "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n\"";
-    told(&again, 409, why);
+    again.assert_error(409, why);
     assert_eq!(again.json()["details"], json!({"name": "a", "kind": "pods/binding"}));
 }
 
 #[test]
 fn invalid_options_and_unknown_paths_are_rejected() {
-    let served = with_a_pod();
-    told(&served.get(&format!("{PODS}/a/log?tailLines=abc")), 400, "strconv.ParseInt: parsing \"abc\": invalid syntax");
-    told(&served.get("/api/v1/pods/a"), 404, "the server could not find the requested resource");
+    let server = with_a_pod();
+    server
+        .get(&format!("{PODS}/a/log?tailLines=abc"))
+        .assert_error(400, "strconv.ParseInt: parsing \"abc\": invalid syntax");
+    server.get("/api/v1/pods/a").assert_error(404, "the server could not find the requested resource");
     for path in ["/api/", "/apis/", "/api/v1/", "/apis/events.k8s.io/", "/apis/events.k8s.io/v1/", "/version/"] {
-        let with = served.get(path);
-        assert_eq!((with.code, with.json()), (200, served.get(path.trim_end_matches('/')).json()), "{path}");
+        let with = server.get(path);
+        assert_eq!((with.code, with.json()), (200, server.get(path.trim_end_matches('/')).json()), "{path}");
     }
-    assert_eq!(served.request("HEAD", PODS, "").code, 405);
+    assert_eq!(server.request("HEAD", PODS, "").code, 405);
     let header = "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1\r\n";
     let why = "you requested PartialObjectMetadata, but the requested object is a list (*core.PodList)";
-    told(&served.request("GET", PODS, header), 406, why);
+    server.request("GET", PODS, header).assert_error(406, why);
 }
 
 #[test]
 fn unset_condition_times_are_null() {
-    let served = with_a_pod();
+    let server = with_a_pod();
     let status = json!({"status": {"conditions": [{"type": "example.com/a", "status": "True"}]}});
     let path = format!("{PODS}/a/status");
-    served.sent("PATCH", &path, "application/strategic-merge-patch+json", &status.to_string());
+    server.send("PATCH", &path, "application/strategic-merge-patch+json", &status.to_string());
     let want = json!([{"type": "example.com/a", "status": "True", "lastProbeTime": null, "lastTransitionTime": null}]);
-    assert_eq!(served.get(&path).json()["status"]["conditions"], want);
+    assert_eq!(server.get(&path).json()["status"]["conditions"], want);
 }

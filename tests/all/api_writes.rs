@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::api::{Answer, Served, read_answer, served};
-use crate::host::test_file;
+use crate::support::api_server::{ApiServer, Response};
+use crate::support::test_file;
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const JSON: &str = "application/json";
@@ -14,37 +14,31 @@ const YAML: &str = "application/yaml";
 const MERGE: &str = "application/merge-patch+json";
 
 /// An API server with the namespace that everybody has.
-fn ready() -> Served {
-    let served = served();
-    served.namespace("default");
-    served
-}
-
-#[track_caller]
-fn refused(answer: &Answer, code: u16, words: &str) {
-    let message = answer.json()["message"].as_str().unwrap_or_default().to_string();
-    assert_eq!((answer.code, message.contains(words)), (code, true), "{}: {message}", answer.code);
+fn ready() -> ApiServer {
+    let server = ApiServer::start();
+    server.create_namespace("default");
+    server
 }
 
 #[test]
 fn updates_match_a_recorded_api_server() {
-    let served = ready();
-    served.namespace("updates");
+    let server = ready();
+    server.create_namespace("updates");
     let text = std::fs::read_to_string(test_file("golden/pod-updates-1.36.json")).expect("golden data");
     let golden: Value = serde_json::from_str(&text).expect("golden data");
     let cases = golden["cases"].as_array().expect("cases");
     let (mut wrong, pods) = (Vec::new(), "/api/v1/namespaces/updates/pods");
     for case in cases {
-        served.sent("DELETE", &format!("{pods}/p"), JSON, r#"{"gracePeriodSeconds": 0}"#);
-        served.sent("PATCH", &format!("{pods}/p"), MERGE, r#"{"metadata": {"finalizers": null}}"#);
-        let made = served.sent("POST", pods, JSON, &golden["base"].to_string());
+        server.send("DELETE", &format!("{pods}/p"), JSON, r#"{"gracePeriodSeconds": 0}"#);
+        server.send("PATCH", &format!("{pods}/p"), MERGE, r#"{"metadata": {"finalizers": null}}"#);
+        let made = server.send("POST", pods, JSON, &golden["base"].to_string());
         assert_eq!(made.code, 201, "{}", made.text());
         let below = case["subresource"].as_str().unwrap_or_default();
         let path = format!("{pods}/p{}{below}?fieldValidation=Strict", if below.is_empty() { "" } else { "/" });
         let mut last = made;
         for patch in case["patches"].as_array().expect("patches") {
             let media = patch["type"].as_str().expect("a type");
-            last = served.sent("PATCH", &path, media, &patch["body"].to_string());
+            last = server.send("PATCH", &path, media, &patch["body"].to_string());
         }
         let (got, wanted) = (last.json(), &case["status"]);
         // What differs by a volume of its own that the server puts into pods is shown in one message only.
@@ -69,41 +63,41 @@ fn grown(pod: &Value) -> Value {
 
 #[test]
 fn create_accepts_json_and_yaml_and_generates_names() {
-    let served = ready();
+    let server = ready();
     let yaml = "metadata:\n  generateName: web-\nspec:\n  containers:\n  - {name: c, image: x, tty: true}\n";
-    let made = served.sent("POST", PODS, YAML, yaml);
+    let made = server.send("POST", PODS, YAML, yaml);
     assert_eq!(made.code, 201, "{}", made.text());
     let (name, warning) = (made.json()["metadata"]["name"].clone(), &made.headers["warning"]);
     assert!(name.as_str().is_some_and(|name| name.starts_with("web-") && name.len() == 9), "{name}");
     assert!(warning.starts_with("299 - \"spec.containers[0].tty: has no effect"), "{warning}");
     let json = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
-    let tried = served.sent("POST", &format!("{PODS}?dryRun=All"), JSON, &json.to_string());
+    let tried = server.send("POST", &format!("{PODS}?dryRun=All"), JSON, &json.to_string());
     assert_eq!((tried.code, &tried.json()["metadata"]["resourceVersion"]), (201, &Value::Null));
-    assert_eq!(served.get(&format!("{PODS}/a")).code, 404, "it was only tried");
-    assert_eq!(served.sent("POST", PODS, JSON, &json.to_string()).code, 201);
-    let list = served.get(PODS).json();
+    assert_eq!(server.get(&format!("{PODS}/a")).code, 404, "it was only tried");
+    assert_eq!(server.send("POST", PODS, JSON, &json.to_string()).code, 201);
+    let list = server.get(PODS).json();
     assert_eq!(list["items"].as_array().map(Vec::len), Some(2));
 }
 
 #[test]
 fn writes_return_warnings() {
-    let served = ready();
+    let server = ready();
     let pod = json!({"metadata": {"name": "a"}, "spec": {"terminationGracePeriodSeconds": -1,
         "containers": [{"name": "c", "image": "x"}]}});
-    let made = served.sent("POST", PODS, JSON, &pod.to_string());
+    let made = server.send("POST", PODS, JSON, &pod.to_string());
     let why = "must be >= 0; negative values are invalid and will be treated as 1";
     assert_eq!(made.headers.get("warning"), Some(&format!("299 - \"spec.terminationGracePeriodSeconds: {why}\"")));
-    let again = served.sent("PATCH", &format!("{PODS}/a"), MERGE, r#"{"metadata": {"labels": {"a": "b"}}}"#);
+    let again = server.send("PATCH", &format!("{PODS}/a"), MERGE, r#"{"metadata": {"labels": {"a": "b"}}}"#);
     assert_eq!((again.code, again.headers.get("warning")), (200, None), "updates are not looked at");
     let status = r#"{"status": {"podIPs": [{"ip": "1::0"}]}}"#;
-    let told = served.sent("PATCH", &format!("{PODS}/a/status"), MERGE, status);
+    let told = server.send("PATCH", &format!("{PODS}/a/status"), MERGE, status);
     let why = "IPv6 address \\\"1::0\\\" should be in RFC 5952 canonical format (\\\"1::\\\")";
     assert_eq!(told.headers.get("warning"), Some(&format!("299 - \"status.podIPs[0].ip: {why}\"")));
 }
 
 #[test]
 fn unreadable_and_unsupported_bodies_are_rejected() {
-    let served = ready();
+    let server = ready();
     let spec = "spec: {containers: [{name: c, image: x}]";
     let strict = "?fieldValidation=Strict";
     let pod = |rest: &str| format!("{{metadata: {{name: a}}, {spec}{rest}}}}}");
@@ -155,106 +149,110 @@ fn unreadable_and_unsupported_bodies_are_rejected() {
         ("", YAML, "spec: {}".into(), 422, "metadata.name: Required value: name or generateName is required"),
         ("?dryRun=Half", YAML, pod(""), 422, "dryRun: Unsupported value: [\"Half\"]: supported values: \"All\""),
     ] {
-        let answer = served.sent("POST", &format!("{PODS}{query}"), media, &body);
-        refused(&answer, code, words);
+        let response = server.send("POST", &format!("{PODS}{query}"), media, &body);
+        response.assert_error_contains(code, words);
     }
-    let apply = served.sent("PATCH", &format!("{PODS}/a?fieldManager=x"), "application/apply-patch+yaml", "{}");
-    refused(&apply, 415, "use kubectl apply without --server-side");
-    assert_eq!(served.get(PODS).json()["items"], json!([]), "nothing was stored");
+    let apply = server.send("PATCH", &format!("{PODS}/a?fieldManager=x"), "application/apply-patch+yaml", "{}");
+    apply.assert_error_contains(415, "use kubectl apply without --server-side");
+    assert_eq!(server.get(PODS).json()["items"], json!([]), "nothing was stored");
 }
 
 #[test]
 fn pod_and_status_are_replaced_and_patched_separately() {
-    let served = ready();
-    served.create("{metadata: {name: a}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
+    let server = ready();
+    server.create_pod("{metadata: {name: a}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
     let path = format!("{PODS}/a");
-    let mut pod = served.get(&path).json();
+    let mut pod = server.get(&path).json();
     pod["spec"]["containers"][0]["image"] = "y".into();
-    let replaced = served.sent("PUT", &path, JSON, &pod.to_string());
+    let replaced = server.send("PUT", &path, JSON, &pod.to_string());
     assert_eq!((replaced.code, &replaced.json()["metadata"]["generation"]), (200, &json!(2)), "{}", replaced.text());
-    refused(&served.sent("PUT", &path, JSON, &pod.to_string()), 409, "the object has been modified");
-    let warned = served.sent("PATCH", &path, MERGE, r#"{"spec": {"nope": 1}, "metadata": {"labels": {"a": "b"}}}"#);
+    server.send("PUT", &path, JSON, &pod.to_string()).assert_error_contains(409, "the object has been modified");
+    let warned = server.send("PATCH", &path, MERGE, r#"{"spec": {"nope": 1}, "metadata": {"labels": {"a": "b"}}}"#);
     assert_eq!((warned.code, warned.headers["warning"].as_str()), (200, "299 - \"unknown field \\\"spec.nope\\\"\""));
     let gate = json!({"status": {"conditions": [{"type": "example.com/gate", "status": "True"}]}});
     let strategic = "application/strategic-merge-patch+json";
-    let patched = served.sent("PATCH", &format!("{path}/status"), strategic, &gate.to_string()).json();
+    let patched = server.send("PATCH", &format!("{path}/status"), strategic, &gate.to_string()).json();
     assert_eq!(patched["status"]["conditions"][0]["type"], "example.com/gate");
-    let mut whole = served.get(&format!("{path}/status")).json();
+    let mut whole = server.get(&format!("{path}/status")).json();
     whole["status"]["phase"] = "Running".into();
     whole["spec"]["containers"][0]["image"] = "z".into();
-    let put = served.sent("PUT", &format!("{path}/status"), JSON, &whole.to_string()).json();
+    let put = server.send("PUT", &format!("{path}/status"), JSON, &whole.to_string()).json();
     assert_eq!((&put["status"]["phase"], &put["spec"]["containers"][0]["image"]), (&json!("Running"), &json!("y")));
-    let tried = served.sent("PATCH", &format!("{path}?dryRun=All"), MERGE, r#"{"metadata": {"labels": {"a": "c"}}}"#);
+    let tried = server.send("PATCH", &format!("{path}?dryRun=All"), MERGE, r#"{"metadata": {"labels": {"a": "c"}}}"#);
     assert_eq!(tried.json()["metadata"]["labels"]["a"], "c");
-    assert_eq!(served.get(&path).json()["metadata"]["labels"]["a"], "b", "it was only tried");
+    assert_eq!(server.get(&path).json()["metadata"]["labels"]["a"], "b", "it was only tried");
 }
 
 #[test]
 fn pods_are_deleted_singly_or_by_label_bound_and_evicted() {
-    let served = ready();
+    let server = ready();
     for (name, labels) in [("a", "{x: '1'}"), ("b", "{x: '1'}"), ("c", "{}"), ("d", "{}")] {
-        served.create(&format!(
+        server.create_pod(&format!(
             "{{metadata: {{name: {name}, labels: {labels}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"
         ));
     }
-    let tried = served.request("DELETE", &format!("{PODS}/c?dryRun=All"), "");
+    let tried = server.request("DELETE", &format!("{PODS}/c?dryRun=All"), "");
     assert_eq!((tried.code, &tried.json()["metadata"]["name"]), (200, &json!("c")));
     let target = json!({"kind": "Node", "name": "ghost"});
     let binding = json!({"kind": "Binding", "apiVersion": "v1", "metadata": {"name": "c"}, "target": target});
-    let bound = served.sent("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string());
+    let bound = server.send("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string());
     assert_eq!((bound.code, &bound.json()["status"]), (201, &json!("Success")), "{}", bound.text());
-    refused(&served.sent("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string()), 409, "already assigned");
+    server
+        .send("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string())
+        .assert_error_contains(409, "already assigned");
     let eviction = json!({"kind": "Eviction", "apiVersion": "policy/v1", "metadata": {"name": "c"}});
-    let evicted = served.sent("POST", &format!("{PODS}/c/eviction"), JSON, &eviction.to_string());
+    let evicted = server.send("POST", &format!("{PODS}/c/eviction"), JSON, &eviction.to_string());
     assert_eq!(evicted.code, 201, "{}", evicted.text());
-    let pod = served.get(&format!("{PODS}/c")).json();
+    let pod = server.get(&format!("{PODS}/c")).json();
     assert!(pod["metadata"]["deletionTimestamp"].is_string(), "{pod}");
     let disrupted =
         pod["status"]["conditions"].as_array().and_then(|all| all.iter().find(|c| c["type"] == "DisruptionTarget"));
     assert_eq!(disrupted.map(|c| &c["reason"]), Some(&json!("EvictionByEvictionAPI")));
-    let gone = served.request("DELETE", &format!("{PODS}?labelSelector=x%3D1"), "").json();
+    let gone = server.request("DELETE", &format!("{PODS}?labelSelector=x%3D1"), "").json();
     let names: Vec<&Value> = gone["items"].as_array().into_iter().flatten().map(|o| &o["metadata"]["name"]).collect();
     assert_eq!(names, ["a", "b"]);
-    assert_eq!(served.get(&format!("{PODS}/a")).code, 404);
-    assert_eq!(served.get(&format!("{PODS}/d")).code, 200);
+    assert_eq!(server.get(&format!("{PODS}/a")).code, 404);
+    assert_eq!(server.get(&format!("{PODS}/d")).code, 200);
 }
 
 #[test]
 fn config_maps_secrets_and_namespaces_are_stored() {
-    let served = ready();
-    let made = served.sent("POST", "/api/v1/namespaces", YAML, "{kind: Namespace, metadata: {name: shop}}");
+    let server = ready();
+    let made = server.send("POST", "/api/v1/namespaces", YAML, "{kind: Namespace, metadata: {name: shop}}");
     assert_eq!((made.code, &made.json()["status"]["phase"]), (201, &json!("Active")), "{}", made.text());
     for (plural, body) in [
         ("configmaps", "{metadata: {name: m, labels: {a: b}}, data: {a: x}}"),
         ("secrets", "{metadata: {name: m, labels: {a: b}}, stringData: {a: x}}"),
     ] {
         let all = format!("/api/v1/namespaces/shop/{plural}");
-        assert_eq!(served.sent("POST", &all, YAML, body).code, 201, "{plural}");
-        refused(&served.sent("POST", &all, YAML, body), 409, "already exists");
-        let patched = served.sent("PATCH", &format!("{all}/m"), MERGE, r#"{"metadata": {"labels": {"a": "c"}}}"#);
+        assert_eq!(server.send("POST", &all, YAML, body).code, 201, "{plural}");
+        server.send("POST", &all, YAML, body).assert_error_contains(409, "already exists");
+        let patched = server.send("PATCH", &format!("{all}/m"), MERGE, r#"{"metadata": {"labels": {"a": "c"}}}"#);
         assert_eq!(patched.json()["metadata"]["labels"]["a"], "c", "{}", patched.text());
-        assert_eq!(served.get(&format!("{all}?labelSelector=a%3Dc")).json()["items"].as_array().map(Vec::len), Some(1));
-        let gone = served.request("DELETE", &format!("{all}/m"), "").json();
+        assert_eq!(server.get(&format!("{all}?labelSelector=a%3Dc")).json()["items"].as_array().map(Vec::len), Some(1));
+        let gone = server.request("DELETE", &format!("{all}/m"), "").json();
         assert_eq!((&gone["status"], &gone["details"]["kind"]), (&json!("Success"), &json!(plural)));
-        assert_eq!(served.get(&format!("{all}/m")).code, 404);
+        assert_eq!(server.get(&format!("{all}/m")).code, 404);
     }
-    refused(&served.sent("POST", "/api/v1/namespaces", YAML, "{metadata: {name: Bad_NS}}"), 422, "RFC 1123 label");
+    server
+        .send("POST", "/api/v1/namespaces", YAML, "{metadata: {name: Bad_NS}}")
+        .assert_error_contains(422, "RFC 1123 label");
 }
 
 #[test]
 fn writes_need_the_token_and_the_same_origin() {
-    let served = ready();
+    let server = ready();
     let body = "{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}";
     let ask = |method: &str, path: &str, headers: &str| {
-        let mut stream = served.connect();
+        let mut stream = server.connect();
         let length = body.len();
         let head =
             format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
         stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
-        read_answer(stream)
+        Response::read(stream)
     };
     let (host, token) =
-        (format!("Host: {}\r\n", served.address), format!("Authorization: Bearer {}\r\n", served.token));
+        (format!("Host: {}\r\n", server.address), format!("Authorization: Bearer {}\r\n", server.token));
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         for (headers, code) in [
             (host.clone(), 401),
@@ -265,17 +263,17 @@ fn writes_need_the_token_and_the_same_origin() {
             assert_eq!(ask(method, PODS, &headers).code, code, "{method} {headers}");
         }
     }
-    assert_eq!(served.get(PODS).json()["items"], json!([]));
+    assert_eq!(server.get(PODS).json()["items"], json!([]));
 }
 
 #[test]
 fn oversized_and_missing_bodies_do_not_delay_others() {
-    let served = ready();
+    let server = ready();
     let large = format!("{{\"metadata\": {{\"name\": \"{}\"}}}}", "x".repeat(3 * 1024 * 1024));
-    refused(&served.sent("POST", PODS, JSON, &large), 413, "Request entity too large: limit is 3145728");
-    let half: Vec<_> = (0..100).map(|_| served.send("POST", PODS, "Content-Length: 1000\r\n")).collect();
+    server.send("POST", PODS, JSON, &large).assert_error_contains(413, "Request entity too large: limit is 3145728");
+    let half: Vec<_> = (0..100).map(|_| server.open("POST", PODS, "Content-Length: 1000\r\n")).collect();
     let asked = Instant::now();
-    assert_eq!(served.get(PODS).code, 200);
+    assert_eq!(server.get(PODS).code, 200);
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     drop(half);
 }

@@ -5,20 +5,20 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::host::{Done, home, pod, run, scripts, test_file};
+use crate::support::{ProcessOutput, home, pod, run, scripts, test_file};
 
 /// What the user is told, without what differs from run to run.
-fn told(done: &Done, folder: &Path) -> String {
-    format!("exit code {}\n{}", done.code, done.stderr.replace(&folder.display().to_string(), "FOLDER"))
+fn told(output: &ProcessOutput, folder: &Path) -> String {
+    format!("exit code {}\n{}", output.code, output.stderr.replace(&folder.display().to_string(), "FOLDER"))
 }
 
 /// Runs `wasmpod run NAME` in a folder that has a file NAME with `content`.
 fn with_file(name: &str, content: impl AsRef<[u8]>) -> String {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join(name), content).expect("written");
-    let done = run().arg(name).dir(dir.path()).done();
-    assert_eq!(done.stdout, "", "{done:?}");
-    told(&done, dir.path())
+    let output = run().arg(name).dir(dir.path()).output();
+    assert_eq!(output.stdout, "", "{output:?}");
+    told(&output, dir.path())
 }
 
 fn with_yaml(yaml: &str) -> String {
@@ -36,9 +36,9 @@ fn rejected_manifests_name_the_place_and_a_remedy() {
     let all: Vec<String> = names
         .iter()
         .map(|name| {
-            let done = run().arg(name).dir(&folder).done();
-            assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{name}: {}", done.stderr);
-            format!("# {name}\n{}", told(&done, &folder))
+            let output = run().arg(name).dir(&folder).output();
+            assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{name}: {}", output.stderr);
+            format!("# {name}\n{}", told(&output, &folder))
         })
         .collect();
     insta::assert_snapshot!(all.join("\n"));
@@ -93,8 +93,9 @@ fn files_without_manifests_are_rejected() {
 fn unreadable_files_are_named() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir(dir.path().join("empty")).expect("made");
-    let try_ =
-        |args: &[&str]| format!("# {}\n{}", args.join(" "), told(&run().args(args).dir(dir.path()).done(), dir.path()));
+    let try_ = |args: &[&str]| {
+        format!("# {}\n{}", args.join(" "), told(&run().args(args).dir(dir.path()).output(), dir.path()))
+    };
     let all = [&["missing.yaml"][..], &["missing.wasm"], &["empty"], &["missing.yaml", "empty"], &["/proc/self/mem"]]
         .map(try_);
     all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
@@ -106,7 +107,7 @@ fn invalid_flags_are_reported() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("pod.yaml"), scripts("p", &[("c", "true")])).expect("written");
     fs::write(dir.path().join("app.wasm"), command("01")).expect("written");
-    run().arg("app.wasm").dir(dir.path()).done().expect(0);
+    run().arg("app.wasm").dir(dir.path()).output().expect_code(0);
     let cases = [
         &["pod.yaml", "--output", "xml"][..],
         &["pod.yaml", "--until", "never"],
@@ -127,9 +128,9 @@ fn invalid_flags_are_reported() {
         &[],
     ];
     for args in cases {
-        let done = run().args(args).dir(dir.path()).done();
-        assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{args:?}: {done:?}");
-        assert!(done.stderr.starts_with("error: "), "{args:?}: {}", done.stderr);
+        let output = run().args(args).dir(dir.path()).output();
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args:?}: {output:?}");
+        assert!(output.stderr.starts_with("error: "), "{args:?}: {}", output.stderr);
     }
 }
 
@@ -157,7 +158,7 @@ fn command(body: &str) -> Vec<u8> {
 
 #[test]
 fn unrunnable_programs_are_explained() {
-    let busybox = fs::read(crate::host::guest("wasm32-wasip2", "busybox")).expect("busybox");
+    let busybox = fs::read(crate::support::guest("wasm32-wasip2", "busybox")).expect("busybox");
     let truncated = with_file("app.wasm", busybox.get(..10_000).unwrap_or_default());
     assert!(truncated.starts_with("exit code 2\nerror: cannot run app.wasm: invalid WebAssembly: "), "{truncated}");
     let cases = [
@@ -186,14 +187,14 @@ fn hanging_start_function_is_killed_after_its_grace_period() {
     fs::write(dir.path().join("app.wasm"), module(START_LOOPS)).expect("written");
     let spec = "terminationGracePeriodSeconds: 1, containers: [{name: c, image: ./app.wasm}]";
     fs::write(dir.path().join("pod.yaml"), pod("p", spec)).expect("written");
-    let done = run().args(["pod.yaml", "--timeout", "1s", "-o", "json"]).dir(dir.path()).done().expect(124);
-    assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
+    let output = run().args(["pod.yaml", "--timeout", "1s", "-o", "json"]).dir(dir.path()).output().expect_code(124);
+    assert_eq!(output.termination("c").0, 137, "{}", output.stderr);
 }
 
 #[test]
 fn empty_lists_are_rejected() {
-    let done = run().manifest("{apiVersion: v1, kind: List, items: []}").done().expect(2);
-    assert!(done.stderr.contains("no Pod"), "{}", done.stderr);
+    let output = run().manifest("{apiVersion: v1, kind: List, items: []}").output().expect_code(2);
+    assert!(output.stderr.contains("no Pod"), "{}", output.stderr);
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn hostile_programs_end_only_themselves() {
     ] {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join("app.wasm"), command(body)).expect("written");
-        assert_eq!(run().arg("app.wasm").dir(dir.path()).done().code, code, "{what}");
+        assert_eq!(run().arg("app.wasm").dir(dir.path()).output().code, code, "{what}");
     }
 }
 
@@ -220,20 +221,20 @@ fn unrunnable_program_fails_only_its_own_pod() {
     let yaml =
         format!("{}---\n{}---\n{}", broken("bad"), broken("worse"), scripts("good", &[("c", "sleep 0.2; echo fine")]));
     fs::write(dir.path().join("pods.yaml"), yaml).expect("written");
-    let done = run().arg("pods.yaml").dir(dir.path()).done().expect(1);
-    assert_eq!(done.log("good/c"), "fine\n");
+    let output = run().arg("pods.yaml").dir(dir.path()).output().expect_code(1);
+    assert_eq!(output.log("good/c"), "fine\n");
     assert!(
-        done.stderr.contains("error: pod bad failed: container c ended with exit code 128 (StartError)"),
+        output.stderr.contains("error: pod bad failed: container c ended with exit code 128 (StartError)"),
         "{}",
-        done.stderr
+        output.stderr
     );
-    assert!(done.stderr.contains("env::magic"), "{}", done.stderr);
+    assert!(output.stderr.contains("env::magic"), "{}", output.stderr);
     assert!(
-        done.stderr.contains("error: pod worse failed") && done.stderr.contains("not a WebAssembly program"),
+        output.stderr.contains("error: pod worse failed") && output.stderr.contains("not a WebAssembly program"),
         "{}",
-        done.stderr
+        output.stderr
     );
-    assert!(!done.stderr.contains("pod good failed"), "{}", done.stderr);
+    assert!(!output.stderr.contains("pod good failed"), "{}", output.stderr);
 }
 
 #[test]
@@ -257,10 +258,10 @@ fn unknown_image_error_lists_the_image_sources() {
 
 #[test]
 fn command_missing_from_its_image_is_named() {
-    let done = run()
+    let output = run()
         .manifest(&pod("p", "restartPolicy: Never, containers: [{name: c, image: busybox, command: [python3, x]}]"))
-        .done();
-    assert!(done.expect(1).stderr.contains("exec: \"python3\": executable file not found in $PATH"));
+        .output();
+    assert!(output.expect_code(1).stderr.contains("exec: \"python3\": executable file not found in $PATH"));
 }
 
 #[test]
@@ -273,10 +274,10 @@ fn unwritable_cache_does_not_fail_a_run() {
     fs::create_dir_all(open.join("wasmpod")).expect("made");
     fs::set_permissions(open.join("wasmpod"), fs::Permissions::from_mode(0o777)).expect("changed");
     for cache in [file.as_path(), Path::new("/proc"), &open] {
-        let done = run().manifest(&yaml).env("XDG_CACHE_HOME", cache).done().expect(0);
-        assert_eq!(done.log("p/c"), "ran\n");
-        let warnings: Vec<&str> = done.stderr.lines().filter(|line| line.contains("can't be kept")).collect();
-        assert_eq!(warnings.len(), 1, "{}: {}", cache.display(), done.stderr);
+        let output = run().manifest(&yaml).env("XDG_CACHE_HOME", cache).output().expect_code(0);
+        assert_eq!(output.log("p/c"), "ran\n");
+        let warnings: Vec<&str> = output.stderr.lines().filter(|line| line.contains("can't be kept")).collect();
+        assert_eq!(warnings.len(), 1, "{}: {}", cache.display(), output.stderr);
         assert!(warnings[0].contains(&*cache.to_string_lossy()), "it does not say which folder: {}", warnings[0]);
     }
     assert!(home().join("cache/wasmpod").exists());
@@ -284,11 +285,11 @@ fn unwritable_cache_does_not_fail_a_run() {
 
 #[test]
 fn missing_temp_directory_is_an_internal_error() {
-    let done = run().manifest(&scripts("p", &[("c", "true")])).env("TMPDIR", "/not/there").done().expect(125);
+    let output = run().manifest(&scripts("p", &[("c", "true")])).env("TMPDIR", "/not/there").output().expect_code(125);
     assert!(
-        done.stderr.contains("error: cannot make a folder in /not/there (set TMPDIR to another place)"),
+        output.stderr.contains("error: cannot make a folder in /not/there (set TMPDIR to another place)"),
         "{}",
-        done.stderr
+        output.stderr
     );
 }
 
@@ -298,14 +299,14 @@ fn unusable_volumes_are_reported_and_other_pods_run() {
                 volumes: [{name: v, hostPath: {path: /not/there, type: Directory}}, {name: m, configMap: {name: nope}}, \
                 {name: s, secret: {secretName: nope}}]";
     let yaml = format!("{}---\n{}", pod("p", spec), scripts("good", &[("c", "echo fine")]));
-    let done = run().manifest(&yaml).args(["--timeout", "1s"]).done().expect(124);
+    let output = run().manifest(&yaml).args(["--timeout", "1s"]).output().expect_code(124);
     for why in [
         "\"v\" : hostPath type check failed: /not/there is not a directory",
         "\"m\" : configmap \"nope\" not found",
         "\"s\" : secret \"nope\" not found",
     ] {
         let told = format!("MountVolume.SetUp failed for volume {why}");
-        assert_eq!(done.stderr.matches(&told).count(), 1, "{}", done.stderr);
+        assert_eq!(output.stderr.matches(&told).count(), 1, "{}", output.stderr);
     }
-    assert_eq!(done.log("good/c"), "fine\n");
+    assert_eq!(output.log("good/c"), "fine\n");
 }

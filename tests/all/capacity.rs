@@ -9,20 +9,24 @@ use wasmpod::embedded::Node;
 use wasmpod::model::pods;
 use wasmpod::runtime::Runtime;
 
-struct Small {
+use crate::support::eventually;
+
+/// A node of little capacity, and a watch of its pods.
+struct SmallNode {
     node: Node,
     watch: WatchStream,
 }
 
-impl Small {
+impl SmallNode {
+    /// Creates a pod of so many containers.
     async fn create(&self, name: &str, containers: usize) {
-        let one = |i| format!("{{name: c{i}, image: registry.k8s.io/pause}}");
-        self.create_of(name, (0..containers).map(one).collect::<Vec<_>>().join(", ")).await;
+        let container = |i| format!("{{name: c{i}, image: registry.k8s.io/pause}}");
+        self.create_of(name, (0..containers).map(container).collect::<Vec<_>>().join(", ")).await;
     }
 
-    /// A pod of one container, of which more is said.
-    async fn create_with(&self, name: &str, more: &str) {
-        self.create_of(name, format!("{{name: c, image: registry.k8s.io/pause, {more}}}")).await;
+    /// Creates a pod of one container with further `fields`.
+    async fn create_with(&self, name: &str, fields: &str) {
+        self.create_of(name, format!("{{name: c, image: registry.k8s.io/pause, {fields}}}")).await;
     }
 
     async fn create_of(&self, name: &str, list: String) {
@@ -31,28 +35,28 @@ impl Small {
         self.node.control().create(Body::Pod(Box::new(pod))).await.expect("created");
     }
 
-    /// Waits for an event of pod `name`.
+    /// Waits for a warning about pod `name`.
     async fn event(&self, name: &str, reason: &str, message: &str) {
         let mut events = self.node.control().watch(&Scope::all(Resource::EVENTS), 1).await.expect("a watch");
-        let is_it = |event: &Event| {
+        let matches = |event: &Event| {
             event.involved_object.name.as_deref() == Some(name)
                 && event.reason.as_deref() == Some(reason)
                 && event.message.as_deref() == Some(message)
                 && event.type_.as_deref() == Some("Warning")
         };
         loop {
-            let event = events.next().await.expect("goes on").expect("in reach");
+            let event = events.next().await.expect("the watch does not end").expect("the history is long enough");
             let WatchEvent::Change(_, object) = event else { continue };
-            if is_it(&object.decode::<Event>().expect("an event")) {
+            if matches(&object.decode::<Event>().expect("an event")) {
                 return;
             }
         }
     }
 
-    /// Pod `name` once it runs or was refused.
+    /// Waits until pod `name` runs or has been rejected, and returns it.
     async fn decided(&mut self, name: &str) -> Arc<Pod> {
         loop {
-            let event = self.watch.next().await.expect("goes on").expect("in reach");
+            let event = self.watch.next().await.expect("the watch does not end").expect("the history is long enough");
             let WatchEvent::Change(_, object) = event else { continue };
             let pod = object.decode::<Pod>().expect("a pod");
             let decided = pods::has_condition(&pod, "Ready") || pods::is_terminal(&pod);
@@ -69,7 +73,7 @@ async fn pod_over_capacity_is_rejected_until_capacity_is_freed() {
     let node = Node::builder().engine(runtime).capacity(3).start().expect("a node");
     let scope = Scope::all(Resource::PODS);
     let watch = node.control().watch(&scope, 1).await.expect("a watch");
-    let mut small = Small { node, watch };
+    let mut small = SmallNode { node, watch };
     small.create("two", 2).await;
     assert_eq!(pods::phase(&*small.decided("two").await), "Running");
 
@@ -87,7 +91,7 @@ async fn pod_over_capacity_is_rejected_until_capacity_is_freed() {
         small.node.control().delete(&Key::pod("default", name), DeleteOptions::default()).await.expect("deleted");
     }
     while small.node.control().list(&scope).await.expect("a list").items.len() > 1 {
-        small.watch.next().await.expect("goes on").expect("in reach");
+        small.watch.next().await.expect("the watch does not end").expect("the history is long enough");
     }
     small.create("again", 2).await;
     assert_eq!(pods::phase(&*small.decided("again").await), "Running");
@@ -96,21 +100,19 @@ async fn pod_over_capacity_is_rejected_until_capacity_is_freed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn excessive_requests_fail_the_pod_with_kubelets_message() {
-    let capacity = "cpu=2,memory=1Gi,pods=2".parse().expect("amounts");
+    let capacity = "cpu=2,memory=1Gi,pods=2".parse().expect("quantities");
     let node = Node::builder().resources(capacity).start().expect("a node");
-    let registered = loop {
+    let registered = eventually("the node is registered", async || {
         let nodes = node.control().list(&Scope::all(Resource::NODES)).await.expect("a list").items;
-        match nodes.first() {
-            Some(object) => break object.decode::<k8s_openapi::api::core::v1::Node>().expect("a node"),
-            None => tokio::task::yield_now().await,
-        }
-    };
-    let told = registered.status.as_ref().and_then(|status| status.allocatable.clone()).expect("amounts");
-    let told: Vec<&str> = ["cpu", "memory", "pods"].iter().map(|name| told[*name].0.as_str()).collect();
-    assert_eq!(told, ["2", "1048576Ki", "2"]);
+        nodes.first().map(|object| object.decode::<k8s_openapi::api::core::v1::Node>().expect("a node"))
+    });
+    let registered = registered.await;
+    let allocatable = registered.status.as_ref().and_then(|status| status.allocatable.clone()).expect("quantities");
+    let allocatable = ["cpu", "memory", "pods"].map(|name| allocatable[name].0.as_str());
+    assert_eq!(allocatable, ["2", "1048576Ki", "2"]);
 
     let watch = node.control().watch(&Scope::all(Resource::PODS), 1).await.expect("a watch");
-    let mut small = Small { node, watch };
+    let mut small = SmallNode { node, watch };
     let request = |cpu: &str, memory: &str| format!("resources: {{requests: {{cpu: {cpu}, memory: {memory}}}}}");
     small.create_with("fits", &request("1500m", "1Mi")).await;
     assert_eq!(pods::phase(&*small.decided("fits").await), "Running");

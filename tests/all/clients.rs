@@ -2,15 +2,14 @@
 
 use serde_json::Value;
 
-use crate::host::{command, pod};
-use crate::served::{Place, Served, node};
+use crate::support::{NodeDirectory, ServedNode, command, pod, serve_node};
 
-fn two_pods() -> Served {
-    let place = Place::new();
+fn two_pods() -> ServedNode {
+    let directory = NodeDirectory::new();
     let idle = "containers: [{name: c, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}]";
-    place.save("a.yaml", &pod("a-longer-name", idle));
-    place.save("b.yaml", &pod("b", idle).replace("{name: b}", "{name: b, namespace: shop}"));
-    let node = place.node();
+    directory.save("a.yaml", &pod("a-longer-name", idle));
+    directory.save("b.yaml", &pod("b", idle).replace("{name: b}", "{name: b, namespace: shop}"));
+    let node = directory.start_node();
     node.wait("a-longer-name-n1", "condition=Ready");
     node.wait("b-n1 -n shop", "condition=Ready");
     node
@@ -22,20 +21,20 @@ fn ps_matches_kubectl_get() {
     for flags in ["", " -A", " -n shop", " -A -o wide", " -o name", " -o yaml -A"] {
         let (ours, theirs) = (format!("ps{flags}"), format!("get pods{flags}"));
         if flags.contains("yaml") {
-            let ours: Value = serde_yaml::from_str(&node.wasmpod(&ours).done().expect(0).stdout).expect("YAML");
-            let theirs: Value = serde_yaml::from_str(&node.asked(&theirs)).expect("YAML");
+            let ours: Value = serde_yaml::from_str(&node.wasmpod(&ours).output().expect_code(0).stdout).expect("YAML");
+            let theirs: Value = serde_yaml::from_str(&node.kubectl_stdout(&theirs)).expect("YAML");
             assert_eq!((&ours["kind"], &theirs["kind"]), (&"PodList".into(), &"List".into()));
             assert_eq!(ours["items"].as_array().map(Vec::len), theirs["items"].as_array().map(Vec::len));
             continue;
         }
         // Ages change from second to second.
-        let same = (0..10).any(|_| node.wasmpod(&ours).done().expect(0).stdout == node.asked(&theirs));
-        assert!(same, "{}\n{}", node.wasmpod(&ours).done().stdout, node.asked(&theirs));
+        let same = (0..10).any(|_| node.wasmpod(&ours).output().expect_code(0).stdout == node.kubectl_stdout(&theirs));
+        assert!(same, "{}\n{}", node.wasmpod(&ours).output().stdout, node.kubectl_stdout(&theirs));
     }
     let json: Value =
-        serde_json::from_str(&node.wasmpod("ps b-n1 -n shop -o json").done().expect(0).stdout).expect("JSON");
+        serde_json::from_str(&node.wasmpod("ps b-n1 -n shop -o json").output().expect_code(0).stdout).expect("JSON");
     assert_eq!((&json["kind"], &json["metadata"]["name"]), (&"Pod".into(), &"b-n1".into()));
-    let none = node.wasmpod("ps -n none").done().expect(0);
+    let none = node.wasmpod("ps -n none").output().expect_code(0);
     assert_eq!(
         (none.stdout.as_str(), none.stderr.as_str()),
         ("", "no pods in namespace none (-A lists those of all)\n")
@@ -47,20 +46,20 @@ fn ps_watch_prints_changes_as_they_happen() {
     let node = two_pods();
     let watch = node.wasmpod("ps -w").start();
     watch.wait_for("a-longer-name-n1");
-    node.place
+    node.directory
         .save("c.yaml", &pod("c", "restartPolicy: Never, containers: [{name: c, image: busybox, command: ['true']}]"));
     watch.wait_for("Completed");
     drop(watch);
     let one = node.wasmpod("ps c-n1 -w -o name").start();
     one.wait_for("pod/c-n1\n");
-    node.place.remove("c.yaml");
+    node.directory.remove("c.yaml");
     one.wait_for_all("pod/c-n1\n", 2);
 }
 
 #[test]
 fn client_errors_state_a_remedy() {
-    let node = node();
-    let (good, folder) = (node.place.kubeconfig(), node.place.state());
+    let node = serve_node();
+    let (good, folder) = (node.directory.kubeconfig(), node.directory.state());
     let text = std::fs::read_to_string(&good).expect("a kubeconfig");
     let changed = |name: &str, from: &str, to: &str| {
         std::fs::write(folder.join(name), text.replace(from, to)).expect("written");
@@ -69,7 +68,7 @@ fn client_errors_state_a_remedy() {
     let token = node.token();
     let wrong_token = changed("token.yaml", &token, "wrong");
     let nobody = changed("nobody.yaml", &node.url, "https://127.0.0.1:9");
-    let other = Place::new().node();
+    let other = serve_node();
     let of_other = changed("other.yaml", &node.url, &other.url);
     let login = changed("login.yaml", &format!("token: {token}"), "exec: {command: login}");
     let missing = folder.join("missing.yaml");
@@ -85,19 +84,19 @@ fn client_errors_state_a_remedy() {
         (&login, "ps", 2, "exec can't be used here"),
         (&missing, "ps", 2, "missing.yaml is not there: `wasmpod serve` writes it"),
     ] {
-        let done = node.wasmpod(line).env("KUBECONFIG", kubeconfig).done().expect(code);
-        assert!(done.stderr.starts_with("error: ") && done.stderr.contains(words), "{line}: {}", done.stderr);
+        let output = node.wasmpod(line).env("KUBECONFIG", kubeconfig).output().expect_code(code);
+        assert!(output.stderr.starts_with("error: ") && output.stderr.contains(words), "{line}: {}", output.stderr);
     }
 }
 
 #[test]
 fn kubeconfig_comes_from_flag_environment_or_default() {
-    let node = node();
-    let kubeconfig = node.place.kubeconfig();
-    command("ps").arg("--kubeconfig").arg(&kubeconfig).env("KUBECONFIG", "/not/there").done().expect(0);
+    let node = serve_node();
+    let kubeconfig = node.directory.kubeconfig();
+    command("ps").arg("--kubeconfig").arg(&kubeconfig).env("KUBECONFIG", "/not/there").output().expect_code(0);
     let several = std::env::join_paths(["/not/there".into(), kubeconfig]).expect("paths");
-    command("ps").env("KUBECONFIG", several).done().expect(0);
+    command("ps").env("KUBECONFIG", several).output().expect_code(0);
     let empty = tempfile::tempdir().expect("a folder");
-    let none = command("ps").env("KUBECONFIG", "").env("XDG_STATE_HOME", empty.path()).done().expect(2);
+    let none = command("ps").env("KUBECONFIG", "").env("XDG_STATE_HOME", empty.path()).output().expect_code(2);
     assert!(none.stderr.contains("wasmpod/node/kubeconfig is not there"), "{}", none.stderr);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::host::{Done, pod, run, scripts, status, test_file};
+use crate::support::{ProcessOutput, container_status, pod, run, scripts, test_file};
 
 /// A pod with one shell script, its other fields as given.
 fn shell(script: &str, container: &str, spec: &str) -> String {
@@ -16,10 +16,10 @@ fn shell(script: &str, container: &str, spec: &str) -> String {
 }
 
 /// A shell that sees the folder `dir` at /v.
-fn with_folder(script: &str, dir: &Path, mount: &str) -> Done {
+fn with_folder(script: &str, dir: &Path, mount: &str) -> ProcessOutput {
     let mount = format!("volumeMounts: [{{name: v, mountPath: /v, {mount}}}]");
     let volume = format!("volumes: [{{name: v, hostPath: {{path: {}}}}}]", Value::from(dir.to_string_lossy()));
-    run().manifest(&shell(script, &mount, &volume)).done()
+    run().manifest(&shell(script, &mount, &volume)).output()
 }
 
 #[test]
@@ -32,24 +32,27 @@ fn environment_comes_from_the_manifest() {
         args: [_, '$(A)', '$(NOPE)', '$$(A)', 'a b']";
     let script = r#"echo "[$A][$B][$LATER][${EMPTY-unset}][$POD][$NS][$NODE][$HOSTNAME][$(hostname)][$HOME]"
         [ -n "$IP" ] && echo ip; echo "[$1][$2][$3][$4] $#""#;
-    let done = run().manifest(&shell(script, env, "")).done().expect(0);
+    let output = run().manifest(&shell(script, env, "")).output().expect_code(0);
     let want = "[x][x-$(LATER)-$(A)][later][][p][default][wasmpod][p][p][/root]\nip\n[x][$(NOPE)][$(A)][a b] 4\n";
-    assert_eq!(done.log("p/c"), want);
+    assert_eq!(output.log("p/c"), want);
 }
 
 #[test]
 fn working_directory_and_host_name_come_from_the_manifest() {
     let script = "pwd; echo $HOSTNAME; echo x > f; ls /w/d";
     let mount = "workingDir: /w/d, volumeMounts: [{name: v, mountPath: /w/d}]";
-    let done =
-        run().manifest(&shell(script, mount, "hostname: other, volumes: [{name: v, emptyDir: {}}]")).done().expect(0);
-    assert_eq!(done.log("p/c"), "/w/d\nother\nf\n");
+    let output = run()
+        .manifest(&shell(script, mount, "hostname: other, volumes: [{name: v, emptyDir: {}}]"))
+        .output()
+        .expect_code(0);
+    assert_eq!(output.log("p/c"), "/w/d\nother\nf\n");
 }
 
 #[test]
 fn missing_working_directory_is_created() {
-    let done = run().manifest(&shell("pwd; echo x > f && cat f", "workingDir: /not/there", "")).done().expect(0);
-    assert_eq!(done.log("p/c"), "/not/there\nx\n");
+    let output =
+        run().manifest(&shell("pwd; echo x > f && cat f", "workingDir: /not/there", "")).output().expect_code(0);
+    assert_eq!(output.log("p/c"), "/not/there\nx\n");
 }
 
 #[test]
@@ -68,9 +71,9 @@ fn empty_dir_is_shared_only_within_its_pod() {
         );
         pod(name, &spec)
     };
-    let done = run().manifest(&format!("{}---\n{}", pod("one"), pod("two"))).done().expect(0);
+    let output = run().manifest(&format!("{}---\n{}", pod("one"), pod("two"))).output().expect_code(0);
     for name in ["one", "two"] {
-        let log = |c: &str| done.log(&format!("{name}/{c}"));
+        let log = |c: &str| output.log(&format!("{name}/{c}"));
         assert_eq!(
             (log("i"), log("a"), log("b")),
             (String::new(), format!("from init in {name}\n"), format!("from init in {name}\nmore\n"),)
@@ -82,14 +85,14 @@ fn empty_dir_is_shared_only_within_its_pod() {
 fn host_paths_are_mounted_by_type_and_written_through() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("given"), "from the host\n").expect("written");
-    let done = with_folder("cat /v/given; echo from the guest > /v/made", dir.path(), "").expect(0);
-    assert_eq!(done.log("p/c"), "from the host\n");
+    let output = with_folder("cat /v/given; echo from the guest > /v/made", dir.path(), "").expect_code(0);
+    assert_eq!(output.log("p/c"), "from the host\n");
     assert_eq!(fs::read_to_string(dir.path().join("made")).expect("the guest's file"), "from the guest\n");
 
     let path = dir.path().join("new/deep");
     let volume = format!("volumes: [{{name: v, hostPath: {{path: {path:?}, type: DirectoryOrCreate}}}}]");
     let yaml = shell("echo x > /v/f", "volumeMounts: [{name: v, mountPath: /v}]", &volume);
-    run().manifest(&yaml).done().expect(0);
+    run().manifest(&yaml).output().expect_code(0);
     assert!(path.join("f").exists());
 }
 
@@ -115,8 +118,8 @@ fn read_only_mount_rejects_writes() {
         "cat /v/f; echo mine > /tmp/mine; {}",
         tries.map(|t| format!("({t}) 2> /dev/null && echo '{t}'")).join("; ")
     );
-    let done = with_folder(&format!("{script}; exit 0"), dir.path(), "readOnly: true").expect(0);
-    assert_eq!(done.log("p/c"), "content\n", "a write went through");
+    let output = with_folder(&format!("{script}; exit 0"), dir.path(), "readOnly: true").expect_code(0);
+    assert_eq!(output.log("p/c"), "content\n", "a write went through");
     assert_eq!(fs::read_to_string(dir.path().join("f")).expect("the file"), "content\n");
 }
 
@@ -125,10 +128,10 @@ fn sub_path_mounts_part_of_a_volume() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(dir.path().join("a/b")).expect("made");
     fs::write(dir.path().join("a/b/f"), "deep\n").expect("written");
-    let done =
-        with_folder("cat /v/f; ls /v; cat /v/../a 2> /dev/null || echo no", dir.path(), "subPath: a/b").expect(0);
-    assert_eq!(done.log("p/c"), "deep\nf\nno\n");
-    with_folder("echo x > /v/f", dir.path(), "subPath: made/on/demand").expect(0);
+    let output =
+        with_folder("cat /v/f; ls /v; cat /v/../a 2> /dev/null || echo no", dir.path(), "subPath: a/b").expect_code(0);
+    assert_eq!(output.log("p/c"), "deep\nf\nno\n");
+    with_folder("echo x > /v/f", dir.path(), "subPath: made/on/demand").expect_code(0);
     assert!(dir.path().join("made/on/demand/f").exists());
 }
 
@@ -144,8 +147,8 @@ fn house() -> (tempfile::TempDir, std::path::PathBuf) {
 #[track_caller]
 fn sees_no_secret(script: &str, inside: &Path) {
     for mount in ["", "readOnly: true"] {
-        let done = with_folder(&format!("({script}) 2>&1; echo end"), inside, mount).expect(0);
-        let log = done.log("p/c");
+        let output = with_folder(&format!("({script}) 2>&1; echo end"), inside, mount).expect_code(0);
+        let log = output.log("p/c");
         assert!(log.ends_with("end\n") && !log.contains("the secret"), "{log}");
     }
 }
@@ -205,7 +208,7 @@ fn hard_links_and_renames_cannot_leave_a_mount() {
         &inside,
         "",
     )
-    .expect(0);
+    .expect_code(0);
     for name in ["out", "d", "copy"] {
         assert!(!dir.path().join(name).exists(), "{name} is outside");
     }
@@ -217,14 +220,14 @@ fn host_files_are_invisible() {
         "p",
         &[("c", "ls /etc/shadow /proc /sys /home /usr/lib; cat /proc/self/environ /proc/1/cmdline; true")],
     );
-    let done = run().manifest(&yaml).env("HOST_SECRET", "the secret").done().expect(0);
-    assert!(!done.stdout.contains("the secret") && !done.stdout.contains("shadow\n"), "{}", done.stdout);
+    let output = run().manifest(&yaml).env("HOST_SECRET", "the secret").output().expect_code(0);
+    assert!(!output.stdout.contains("the secret") && !output.stdout.contains("shadow\n"), "{}", output.stdout);
     assert!(
         !run()
             .manifest(&scripts("q", &[("c", "env")]))
             .env("HOST_SECRET", "x")
-            .done()
-            .expect(0)
+            .output()
+            .expect_code(0)
             .stdout
             .contains("HOST_SECRET")
     );
@@ -233,7 +236,7 @@ fn host_files_are_invisible() {
 #[test]
 fn images_are_files_beside_the_manifest_or_named_by_flag() {
     let dir = tempfile::tempdir().expect("a folder");
-    let program = crate::host::guest("wasm32-wasip2", "busybox");
+    let program = crate::support::guest("wasm32-wasip2", "busybox");
     fs::copy(program, dir.path().join("app.wasm")).expect("a copy");
     let yaml = |image: &str| {
         pod(
@@ -242,11 +245,11 @@ fn images_are_files_beside_the_manifest_or_named_by_flag() {
         )
     };
     fs::write(dir.path().join("pod.yaml"), yaml("./app.wasm")).expect("written");
-    let done = run().arg(dir.path().join("pod.yaml")).args(["-o", "json"]).done().expect(0);
-    let id = status(&done.object(), "c")["imageID"].as_str().unwrap_or_default().to_string();
+    let output = run().arg(dir.path().join("pod.yaml")).args(["-o", "json"]).output().expect_code(0);
+    let id = container_status(&output.object(), "c")["imageID"].as_str().unwrap_or_default().to_string();
     assert!(id.starts_with("app.wasm@sha256:"), "{id}");
     let named = run().manifest(&yaml("registry.example/web:1")).args(["--image", "registry.example/web:1=app.wasm"]);
-    assert_eq!(named.dir(dir.path()).done().expect(0).log("p/c"), "ran\n");
+    assert_eq!(named.dir(dir.path()).output().expect_code(0).log("p/c"), "ran\n");
 }
 
 #[test]
@@ -257,7 +260,7 @@ fn bare_program_sees_what_its_flags_grant() {
     let volume = |mode: &str| format!("{}:/data{mode}", dir.path().display());
     let script = "echo \"$A,$B,$1\"; cat /data/f; cat; echo x > /data/g; exit 42";
     let bare = |mode: &str| {
-        let shell = run().arg(crate::host::guest("wasm32-wasip2", "busybox")).args([
+        let shell = run().arg(crate::support::guest("wasm32-wasip2", "busybox")).args([
             "--volume",
             &volume(mode),
             "--env",
@@ -268,33 +271,33 @@ fn bare_program_sees_what_its_flags_grant() {
             .arg(dir.path().join("vars"))
             .args(["--", "sh", "-c", script, "sh", "arg"])
             .stdin("input\n")
-            .done()
+            .output()
     };
-    let done = bare(":ro").expect(42);
-    assert_eq!(done.stdout, "from file,from flag,arg\ncontent\ninput\n");
+    let output = bare(":ro").expect_code(42);
+    assert_eq!(output.stdout, "from file,from flag,arg\ncontent\ninput\n");
     assert!(!dir.path().join("g").exists());
-    bare("").expect(42);
+    bare("").expect_code(42);
     assert!(dir.path().join("g").exists());
 }
 
 #[test]
 fn pod_reads_a_config_map_of_the_same_manifest() {
     let manifest = std::fs::read_to_string(test_file("manifests/config-volume.yaml")).expect("the manifest");
-    let done = run().manifest(&manifest).done().expect(0);
-    assert!(done.stdout.contains("Corefile") && done.stdout.contains(".:53 {"), "{}", done.stdout);
-    assert!(!done.stdout.contains("other") && done.stdout.contains("read-only"), "{}", done.stdout);
+    let output = run().manifest(&manifest).output().expect_code(0);
+    assert!(output.stdout.contains("Corefile") && output.stdout.contains(".:53 {"), "{}", output.stdout);
+    assert!(!output.stdout.contains("other") && output.stdout.contains("read-only"), "{}", output.stdout);
     let env = "env: [{name: A, valueFrom: {configMapKeyRef: {name: m, key: a}}}], envFrom: [{prefix: P_, secretRef: {name: s}}]";
     let configs = "{apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {a: x}}\n---\n\
                    {apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {b: z}}\n---\n";
-    let done = run().manifest(&format!("{configs}{}", shell("echo $A $P_b", env, ""))).done().expect(0);
-    assert_eq!(done.log("p/c"), "x z\n");
+    let output = run().manifest(&format!("{configs}{}", shell("echo $A $P_b", env, ""))).output().expect_code(0);
+    assert_eq!(output.log("p/c"), "x z\n");
 }
 
 #[test]
 fn pod_resolves_its_own_name_and_host_aliases() {
     let script = "grep -v ^# /etc/hosts | tail -n 3; cat /etc/hostname";
     let aliases = "hostAliases: [{ip: 1.2.3.4, hostnames: [foo, bar]}]";
-    let done = run().manifest(&shell(script, "", aliases)).done().expect(0);
-    let said = done.log("p/c");
+    let output = run().manifest(&shell(script, "", aliases)).output().expect_code(0);
+    let said = output.log("p/c");
     assert!(said.ends_with("\tp\n\n1.2.3.4\tfoo\tbar\np\n"), "{said}");
 }

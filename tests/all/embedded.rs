@@ -1,4 +1,4 @@
-//! The library's face: nodes in the test's own process.
+//! The library's API: nodes in the test's own process.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use wasmpod::embedded::{ApplyError, StartError, WaitError};
 use wasmpod::k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use wasmpod::model::pods;
 
-use crate::host::{guest, pod, scripts};
+use crate::support::{eventually, guest, pod, scripts};
 
 #[tokio::test]
 async fn pod_is_applied_awaited_read_and_deleted() {
@@ -37,12 +37,11 @@ async fn nodes_of_one_process_are_isolated() {
     }
     for (i, node) in nodes.iter().enumerate() {
         node.wait_ready("same").await.expect("ready");
-        let said = async {
-            while node.logs("same", "c").await.expect("logs") != format!("{i}\n") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), said).await.expect("it says its number");
+        eventually("the pod logs its own number", async || {
+            let log = node.logs("same", "c").await.expect("logs");
+            if log == format!("{i}\n") { Ok(()) } else { Err(log) }
+        })
+        .await;
     }
 }
 
@@ -66,10 +65,10 @@ async fn images_are_bytes_or_files_and_pods_are_typed() {
     }
 }
 
-/// On both kinds of runtime: on one thread, nothing of the node runs while it is dropped.
-async fn end_without_a_trace() {
+/// Drops a node whose guest is writing, and checks that no file remains. On a runtime of one thread, none of the
+/// node's tasks runs meanwhile.
+async fn drop_busy_node() {
     let node = Node::in_memory().expect("a node");
-    // Writes as fast as it can, so that it is in the middle of it.
     let busy = "while true; do mkdir -p /v/a/b; echo x > /v/a/b/c; rm -r /v/a; done";
     let spec = format!(
         "volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, volumeMounts: \
@@ -77,31 +76,31 @@ async fn end_without_a_trace() {
     );
     node.apply(pod("busy", &spec)).await.expect("applied");
     node.wait_ready("busy").await.expect("ready");
-    let folder = node.folder().to_path_buf();
-    assert!(folder.starts_with(std::env::temp_dir()) && folder.exists());
+    let directory = node.folder().to_path_buf();
+    assert!(directory.starts_with(std::env::temp_dir()) && directory.exists());
     drop(node);
-    assert!(!folder.exists(), "{folder:?} is left");
+    assert!(!directory.exists(), "{directory:?} remains");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropped_node_ends_its_guests_and_leaves_no_files() {
     for _ in 0..10 {
-        end_without_a_trace().await;
+        drop_busy_node().await;
     }
 }
 
 #[tokio::test]
 async fn dropped_node_leaves_no_files_on_a_current_thread_runtime() {
     for _ in 0..10 {
-        end_without_a_trace().await;
+        drop_busy_node().await;
     }
 }
 
 #[tokio::test]
 async fn errors_state_the_fault_and_where_to_look() {
     let node = Node::builder().patience(Duration::from_millis(300)).start().expect("a node");
-    let faulty = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
-    let Err(ApplyError::Manifest(issues)) = faulty else { panic!("it has a fault: {faulty:?}") };
+    let invalid = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
+    let Err(ApplyError::Manifest(issues)) = invalid else { panic!("accepted: {invalid:?}") };
     assert!(issues.to_string().contains("containers"), "{issues}");
     let other = node.apply("{apiVersion: v1, kind: Namespace, metadata: {name: other}}").await;
     assert!(matches!(other, Err(ApplyError::NotPods(1))), "{other:?}");
@@ -113,13 +112,13 @@ async fn errors_state_the_fault_and_where_to_look() {
     node.apply(scripts("fails", &[("c", "echo the reason; exit 3")])).await.expect("applied");
     let failed = node.wait_complete("fails").await.expect_err("it fails").to_string();
     assert!(failed.contains("exit code 3") && failed.contains("the reason"), "{failed}");
-    node.apply(scripts("fails", &[("c", "true")])).await.expect_err("there is one");
+    node.apply(scripts("fails", &[("c", "true")])).await.expect_err("it exists");
 
     node.apply(scripts("slow", &[("c", "echo I wait; sleep 1000")])).await.expect("applied");
     let late = node.wait_complete("slow").await.expect_err("it does not complete").to_string();
     assert!(late.contains("not complete after") && late.contains("I wait"), "{late}");
-    let unsaid = node.logs("slow", "other").await.expect_err("no such container").to_string();
-    assert_eq!(unsaid, "container other is not valid for pod slow");
+    let error = node.logs("slow", "other").await.expect_err("no such container").to_string();
+    assert_eq!(error, "container other is not valid for pod slow");
 }
 
 #[test]

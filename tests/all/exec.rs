@@ -1,4 +1,4 @@
-//! Instances beside a World's program: what probes, hooks and `exec` are.
+//! Instances beside a ContainerContext's program: what probes, hooks and `exec` are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use wasmpod::files::Mounts;
 use wasmpod::logs::Log;
 use wasmpod::runtime::{Capture, ContainerContext, Exit, Runtime, Stdio};
 
-use crate::worlds::{first_line, program, unlimited, world};
+use crate::support::guests::{compile, container_context, unlimited_account, wait_for_first_line};
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_string()).collect()
@@ -18,16 +18,16 @@ fn words(words: &[&str]) -> Vec<String> {
 async fn exec_sees_container_files_and_returns_output_and_code() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new(None).expect("a runtime");
-    let busybox = program(&runtime, "wasm32-wasip2", "busybox").await;
+    let busybox = compile(&runtime, "wasm32-wasip2", "busybox").await;
     let shared = ContainerContext {
         mounts: Arc::new(Mounts::new(Some(folder.path().join("root")), &[], Vec::new())),
         env: vec![("GREETING".into(), "hello".into())],
-        ..world(&runtime, &unlimited())
+        ..container_context(&runtime, &unlimited_account())
     };
     let log = Log::new();
     let script = words(&["sh", "-c", "echo written > /it; echo up; sleep 1000"]);
     let _main = shared.spawn(busybox.clone(), &script, Stdio::Log(log.clone()));
-    first_line(&log).await;
+    wait_for_first_line(&log).await;
     for (argv, code, output) in [
         (vec!["cat", "/it"], 0, "written\n"),
         (vec!["sh", "-c", "echo $GREETING; echo oops >&2; exit 7"], 7, "hello\noops\n"),
@@ -46,12 +46,12 @@ async fn exec_sees_container_files_and_returns_output_and_code() {
 async fn terminating_an_exec_keeps_the_containers_listeners() {
     let runtime = Runtime::new(None).expect("a runtime");
     let account = Account::root(AccountLimits::NONE.of_container());
-    let shared = world(&runtime, &account);
+    let shared = container_context(&runtime, &account);
     let log = Log::new();
-    let listener = program(&runtime, "wasm32-wasip2", "block_accept").await;
+    let listener = compile(&runtime, "wasm32-wasip2", "block_accept").await;
     let mut main = shared.spawn(listener, &words(&["block_accept"]), Stdio::Log(log.clone()));
-    first_line(&log).await;
-    let sleeper = program(&runtime, "wasm32-wasip2", "block_sleep").await;
+    wait_for_first_line(&log).await;
+    let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
     let mut exec = shared.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new()));
     assert!(exec.begun().await);
     exec.control().terminate("SIGTERM");
@@ -63,12 +63,12 @@ async fn terminating_an_exec_keeps_the_containers_listeners() {
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_of_the_main_program_ends_its_execs() {
     let runtime = Runtime::new(None).expect("a runtime");
-    let shared = world(&runtime, &unlimited());
-    let sleeper = program(&runtime, "wasm32-wasip2", "block_sleep").await;
+    let shared = container_context(&runtime, &unlimited_account());
+    let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
     let mut main = shared.spawn(sleeper.clone(), &words(&["block_sleep"]), Stdio::Log(Log::new()));
     let mut execs = Vec::new();
     for name in ["block_sleep", "spin"] {
-        let program = program(&runtime, "wasm32-wasip2", name).await;
+        let program = compile(&runtime, "wasm32-wasip2", name).await;
         let mut exec = shared.exec(program, &words(&[name]), Stdio::Log(Log::new()));
         assert!(exec.begun().await);
         execs.push(exec);

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::host::{Done, Wasmpod, existing, guest, pod, run, status, target};
+use crate::support::{ProcessOutput, TestCommand, container_status, existing, guest, pod, run, target};
 
 /// A program of guests/test-programs in its two forms.
 fn forms(name: &str) -> [PathBuf; 2] {
@@ -20,7 +20,7 @@ fn p3(name: &str) -> PathBuf {
 }
 
 /// Runs `program` by itself.
-fn bare(program: &Path, args: &[&str]) -> Wasmpod {
+fn bare(program: &Path, args: &[&str]) -> TestCommand {
     run().arg(program).arg("--").args(args)
 }
 
@@ -31,8 +31,8 @@ fn once(program: &Path, args: &[&str], container: &str) -> String {
     pod("p", &format!("restartPolicy: Never, containers: [{container}]"))
 }
 
-fn in_pod(program: &Path, args: &[&str], container: &str) -> Done {
-    run().manifest(&once(program, args, container)).args(["--output", "json"]).done()
+fn in_pod(program: &Path, args: &[&str], container: &str) -> ProcessOutput {
+    run().manifest(&once(program, args, container)).args(["--output", "json"]).output()
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn every_test_program_is_run_by_a_test() {
 fn arguments_and_environment_arrive_unchanged() {
     for program in forms("args_env") {
         let env = "workingDir: /tmp, env: [{name: A, value: 'a b'}, {name: EMPTY, value: ''}]";
-        let log = in_pod(&program, &["one", "", "two words", "ünï"], env).expect(0).log("p/c");
+        let log = in_pod(&program, &["one", "", "two words", "ünï"], env).expect_code(0).log("p/c");
         for line in [
             "arg 1 \"one\"",
             "arg 2 \"\"",
@@ -88,27 +88,27 @@ fn exit_codes_arrive_unchanged() {
             (&p2, &[text.as_str(), "exact"]),
             (&p3("p3_command"), &["exit", text.as_str()]),
         ] {
-            assert_eq!(bare(program, args).done().code, code, "{} {args:?}", program.display());
-            let done = in_pod(program, args, "").expect(i32::from(code != 0));
+            assert_eq!(bare(program, args).output().code, code, "{} {args:?}", program.display());
+            let output = in_pod(program, args, "").expect_code(i32::from(code != 0));
             let reason = if code == 0 { "Completed" } else { "Error" };
-            assert_eq!(done.ended("c"), (i64::from(code), reason.into()), "{} {args:?}", program.display());
+            assert_eq!(output.termination("c"), (i64::from(code), reason.into()), "{} {args:?}", program.display());
         }
     }
     // p2's own words for failure.
-    bare(&p2, &["7"]).done().expect(1);
+    bare(&p2, &["7"]).output().expect_code(1);
     for program in [&p1, &p2] {
-        bare(program, &["return"]).done().expect(0);
+        bare(program, &["return"]).output().expect_code(0);
     }
-    bare(&p3("p3_command"), &["fail"]).done().expect(1);
+    bare(&p3("p3_command"), &["fail"]).output().expect_code(1);
 }
 
 #[test]
 fn wasi_0_3_programs_run_like_others() {
-    let done = in_pod(&p3("p3_command"), &["one", "two words"], "").expect(0);
-    assert!(done.log("p/c").ends_with("arg 1 \"one\"\narg 2 \"two words\"\n"), "{}", done.stderr);
-    let done = in_pod(&p3("p3_tcp"), &[], "").expect(0);
+    let output = in_pod(&p3("p3_command"), &["one", "two words"], "").expect_code(0);
+    assert!(output.log("p/c").ends_with("arg 1 \"one\"\narg 2 \"two words\"\n"), "{}", output.stderr);
+    let output = in_pod(&p3("p3_tcp"), &[], "").expect_code(0);
     let want = "server read \"ping\" and the end\nclient read \"pong\" and the end\nclosed port: Some(ErrorCode::ConnectionRefused)\n";
-    assert_eq!(done.log("p/c"), want);
+    assert_eq!(output.log("p/c"), want);
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn files_follow_posix_and_no_path_escapes() {
             "restartPolicy: Never, volumes: [{{name: v, hostPath: {{path: {inside:?}}}}}], containers: [{{name: c, image: {program:?}, \
              args: [/v, {outside:?}], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
         );
-        let done = run().manifest(&pod("p", &spec)).done().expect(0);
-        let log = done.log("p/c");
+        let output = run().manifest(&pod("p", &spec)).output().expect_code(0);
+        let log = output.log("p/c");
         for line in [
             "read: ok \"hello\"",
             "append: ok \"hello, world\"",
@@ -154,7 +154,7 @@ fn files_follow_posix_and_no_path_escapes() {
 #[test]
 fn clocks_advance_and_match_the_host() {
     for program in forms("clocks") {
-        let log = in_pod(&program, &["20"], "").expect(0).log("p/c");
+        let log = in_pod(&program, &["20"], "").expect_code(0).log("p/c");
         assert!(log.contains("slept enough: true\n"), "{log}");
         let wall = log.lines().find_map(|l| l.strip_prefix("wall ")).and_then(|t| t.parse::<u64>().ok());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
@@ -165,7 +165,7 @@ fn clocks_advance_and_match_the_host() {
 #[test]
 fn random_numbers_differ_between_runs() {
     for program in forms("random") {
-        let numbers: BTreeSet<String> = [0; 2].map(|_| bare(&program, &[]).done().expect(0).stdout).into();
+        let numbers: BTreeSet<String> = [0; 2].map(|_| bare(&program, &[]).output().expect_code(0).stdout).into();
         assert_eq!(numbers.len(), 2, "{}: {numbers:?}", program.display());
     }
 }
@@ -174,36 +174,38 @@ fn random_numbers_differ_between_runs() {
 fn standard_input_arrives_complete_and_ends() {
     let text: String = (0..20_000).map(|i| format!("line {i}\n")).collect();
     for program in forms("stdin_echo") {
-        let done = bare(&program, &[]).stdin(text.as_str()).done().expect(0);
-        assert!(done.stdout == text, "{}: {} bytes of {}", program.display(), done.stdout.len(), text.len());
-        assert_eq!(done.stderr, "20000 lines\n", "{}", program.display());
-        assert_eq!(in_pod(&program, &[], "").expect(0).log("p/c"), "0 lines\n", "a container without stdin");
+        let output = bare(&program, &[]).stdin(text.as_str()).output().expect_code(0);
+        assert!(output.stdout == text, "{}: {} bytes of {}", program.display(), output.stdout.len(), text.len());
+        assert_eq!(output.stderr, "20000 lines\n", "{}", program.display());
+        assert_eq!(in_pod(&program, &[], "").expect_code(0).log("p/c"), "0 lines\n", "a container without stdin");
     }
     for program in forms("block_stdin") {
-        assert!(in_pod(&program, &[], "").expect(0).log("p/c").contains("read 0\n"), "{}", program.display());
+        assert!(in_pod(&program, &[], "").expect_code(0).log("p/c").contains("read 0\n"), "{}", program.display());
     }
 }
 
 #[test]
 fn panic_is_logged_and_exits_with_134() {
     for program in forms("panic") {
-        let done = in_pod(&program, &[], "").expect(1);
-        assert_eq!(done.ended("c"), (134, "Error".into()));
-        let log = done.log("p/c");
+        let output = in_pod(&program, &[], "").expect_code(1);
+        assert_eq!(output.termination("c"), (134, "Error".into()));
+        let log = output.log("p/c");
         assert!(log.starts_with("before\n") && log.contains("this is the message"), "{log}");
         assert!(log.contains("c: wasm trap: wasm `unreachable` instruction executed\n"), "{log}");
-        bare(&program, &[]).done().expect(134);
+        bare(&program, &[]).output().expect_code(134);
     }
 }
 
 #[test]
 fn trap_is_logged_with_function_and_line() {
     let program = existing(target().join("guests/wasm32-wasip2/traced/trap.wasm"));
-    let done = in_pod(&program, &[], "").expect(1);
-    assert_eq!(done.ended("c").0, 134);
-    let log = done.log("p/c");
-    let message =
-        status(&done.object(), "c")["state"]["terminated"]["message"].as_str().unwrap_or_default().to_string();
+    let output = in_pod(&program, &[], "").expect_code(1);
+    assert_eq!(output.termination("c").0, 134);
+    let log = output.log("p/c");
+    let message = container_status(&output.object(), "c")["state"]["terminated"]["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_string();
     for text in [log.as_str(), message.as_str()] {
         let at = |name: &str| text.find(&format!("\n    at {name} (")).unwrap_or_else(|| panic!("no {name} in {text}"));
         assert!(at("innermost") < at("middle") && at("middle") < at("outer") && at("outer") < at("main"), "{text}");
@@ -211,20 +213,20 @@ fn trap_is_logged_with_function_and_line() {
         assert_eq!(text.matches("\n    at middle (").count(), 4, "{text}");
     }
     assert!(log.contains("c: wasm trap:"), "the container's name: {log}");
-    let alone = bare(&program, &[]).done().expect(134);
+    let alone = bare(&program, &[]).output().expect_code(134);
     assert!(alone.stderr.contains("at innermost ("), "{}", alone.stderr);
     // Without debug information there is no line, but the end is the same.
     for program in forms("trap") {
-        assert_eq!(in_pod(&program, &[], "").expect(1).ended("c").0, 134);
+        assert_eq!(in_pod(&program, &[], "").expect_code(1).termination("c").0, 134);
     }
 }
 
 #[test]
 fn stack_overflow_exits_with_139() {
     for program in forms("recurse") {
-        let done = in_pod(&program, &[], "").expect(1);
-        assert_eq!(done.ended("c"), (139, "Error".into()), "{}: {}", program.display(), done.stderr);
-        let log = done.log("p/c");
+        let output = in_pod(&program, &[], "").expect_code(1);
+        assert_eq!(output.termination("c"), (139, "Error".into()), "{}: {}", program.display(), output.stderr);
+        let log = output.log("p/c");
         assert!(log.starts_with("descending\n"), "{log}");
         assert!(log.lines().count() < 200, "{} lines of call stack", log.lines().count());
     }
@@ -233,12 +235,12 @@ fn stack_overflow_exits_with_139() {
 #[test]
 fn memory_over_the_limit_ends_the_container() {
     for program in forms("hog") {
-        let done = in_pod(&program, &["1000"], "resources: {limits: {memory: 64Mi}}").expect(1);
-        assert_eq!(done.ended("c"), (137, "OOMKilled".into()), "{}", done.stderr);
-        let log = done.log("p/c");
+        let output = in_pod(&program, &["1000"], "resources: {limits: {memory: 64Mi}}").expect_code(1);
+        assert_eq!(output.termination("c"), (137, "OOMKilled".into()), "{}", output.stderr);
+        let log = output.log("p/c");
         assert!(log.contains("32 MiB\n") && !log.contains("64 MiB\n"), "{log}");
-        assert!(done.stderr.contains("container c ended with exit code 137 (OOMKilled)"), "{}", done.stderr);
-        in_pod(&program, &["32"], "resources: {limits: {memory: 64Mi}}").expect(0);
+        assert!(output.stderr.contains("container c ended with exit code 137 (OOMKilled)"), "{}", output.stderr);
+        in_pod(&program, &["32"], "resources: {limits: {memory: 64Mi}}").expect_code(0);
     }
 }
 
@@ -254,7 +256,7 @@ fn spinning_guest_ends_on_ctrl_c_and_starves_no_one() {
         child.wait_for("p/timer | end\n");
         let asked = Instant::now();
         child.interrupt();
-        child.done().expect(130);
+        child.output().expect_code(130);
         assert!(asked.elapsed().as_secs_f64() < 1.0, "{:?} to stop", asked.elapsed());
         assert!(began.elapsed().as_secs_f64() < 8.0, "{:?} in all", began.elapsed());
     }
@@ -262,7 +264,7 @@ fn spinning_guest_ends_on_ctrl_c_and_starves_no_one() {
     let child = bare(&p2, &[]).start();
     child.wait_for("spinning\n");
     child.interrupt();
-    child.done().expect(130);
+    child.output().expect_code(130);
 }
 
 #[test]
@@ -275,9 +277,9 @@ fn blocked_guests_end_at_once() {
         child.wait_for(&format!("p/c | {says}\n"));
         let asked = Instant::now();
         child.interrupt();
-        let done = child.done().expect(130);
+        let output = child.output().expect_code(130);
         assert!(asked.elapsed().as_secs_f64() < 1.0, "{}: {:?}", program.display(), asked.elapsed());
-        assert_eq!(done.ended("c"), (143, "Error".into()), "{}", program.display());
+        assert_eq!(output.termination("c"), (143, "Error".into()), "{}", program.display());
     }
 }
 
@@ -288,10 +290,10 @@ fn flooding_guest_can_be_ended_and_dropped_lines_are_counted() {
         child.wait_for("the quick brown fox");
         let asked = Instant::now();
         child.interrupt();
-        child.done().expect(130);
+        child.output().expect_code(130);
         assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
-        let done = in_pod(&program, &["5000"], "").expect(0);
-        let log = done.log("p/c");
+        let output = in_pod(&program, &["5000"], "").expect_code(0);
+        let log = output.log("p/c");
         let dropped: usize =
             log.lines().filter_map(|l| l.strip_prefix('[')?.split(' ').next()?.parse::<usize>().ok()).sum();
         let gaps = log.lines().filter(|l| l.starts_with('[')).count();
@@ -306,9 +308,9 @@ fn guest_with_lifecycle_import_is_notified_of_termination() {
         let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
         child.wait_for("requested: false\n");
         child.interrupt();
-        let done = child.done().expect(130);
-        assert_eq!(done.log("p/c"), "requested: false\nnotified, requested: true\nSIGTERM\ndone\n");
-        assert_eq!(done.ended("c"), (3, "Error".into()));
+        let output = child.output().expect_code(130);
+        assert_eq!(output.log("p/c"), "requested: false\nnotified, requested: true\nSIGTERM\ndone\n");
+        assert_eq!(output.termination("c"), (3, "Error".into()));
     }
 }
 
@@ -317,19 +319,19 @@ fn wasi_0_3_component_awaits_termination_in_a_call() {
     let child = run().manifest(&once(&p3("p3_notice"), &[], "")).args(["-o", "json"]).start();
     child.wait_for("up\n");
     child.interrupt();
-    let done = child.done().expect(130);
-    assert_eq!(done.log("p/c"), "up\nSIGTERM\n");
-    assert_eq!(done.ended("c"), (1, "Error".into()));
+    let output = child.output().expect_code(130);
+    assert_eq!(output.log("p/c"), "up\nSIGTERM\n");
+    assert_eq!(output.termination("c"), (1, "Error".into()));
 }
 
 #[test]
 fn std_net_tcp_works_within_a_pod() {
     let program = guest("wasm32-wasip2", "tcp");
-    let done = in_pod(&program, &["pair"], "").expect(0);
+    let output = in_pod(&program, &["pair"], "").expect_code(0);
     let want = "localhost is loopback: true\npeer matches: true\nserver read \"ping\" and the end\n\
                 client read \"pong\" and the end\nclosed port: Some(ConnectionRefused)\n";
-    assert_eq!(done.log("p/c"), want);
-    assert_eq!(in_pod(&program, &["refused", "127.0.0.1:9"], "").expect(0).log("p/c"), "ConnectionRefused\n");
+    assert_eq!(output.log("p/c"), want);
+    assert_eq!(in_pod(&program, &["refused", "127.0.0.1:9"], "").expect_code(0).log("p/c"), "ConnectionRefused\n");
     let spec = format!(
         "restartPolicy: Never, containers: [{{name: server, image: {program:?}, args: [serve, '0.0.0.0:7']}}, \
          {{name: client, image: busybox, command: [sh, -c, 'until echo hello | nc localhost 7 2> /dev/null; do sleep 0.02; done']}}]"
@@ -337,14 +339,14 @@ fn std_net_tcp_works_within_a_pod() {
     let child = run().manifest(&pod("p", &spec)).start();
     child.wait_for("p/client: Completed");
     child.interrupt();
-    let done = child.done().expect(130);
-    assert_eq!(done.log("p/client"), "hello\nbye\n");
-    assert!(done.log("p/server").contains("from 127.0.0.1\n"), "{done:?}");
+    let output = child.output().expect_code(130);
+    assert_eq!(output.log("p/client"), "hello\nbye\n");
+    assert!(output.log("p/server").contains("from 127.0.0.1\n"), "{output:?}");
 }
 
 #[test]
 fn applet_list_matches_busybox() {
-    let done = bare(&guest("wasm32-wasip2", "busybox"), &["--list"]).done().expect(0);
-    let own: Vec<&str> = done.stdout.lines().collect();
+    let output = bare(&guest("wasm32-wasip2", "busybox"), &["--list"]).output().expect_code(0);
+    let own: Vec<&str> = output.stdout.lines().collect();
     assert_eq!(own, wasmpod::images::APPLETS);
 }

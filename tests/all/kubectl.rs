@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
-use crate::host::pod;
-use crate::served::{Place, Served, node};
+use crate::support::{NodeDirectory, ServedNode, pod, serve_node};
 
 /// A node with one pod, of which `wanted` (`jsonpath`) is so.
-fn node_with(name: &str, spec: &str, wanted: &str) -> Served {
-    let place = Place::new();
-    place.save("pod.yaml", &pod(name, spec));
-    let node = place.node();
+fn node_with(name: &str, spec: &str, wanted: &str) -> ServedNode {
+    let directory = NodeDirectory::new();
+    directory.save("pod.yaml", &pod(name, spec));
+    let node = directory.start_node();
     node.wait(&format!("{name}-n1"), wanted);
     node
 }
@@ -36,20 +35,20 @@ fn in_order(told: &[&str], words: &[&str]) {
 
 #[test]
 fn get_watch_shows_a_pods_life() {
-    let place = Place::new();
-    place.save("first.yaml", &pod("first", IDLE));
-    let node = place.node();
+    let directory = NodeDirectory::new();
+    directory.save("first.yaml", &pod("first", IDLE));
+    let node = directory.start_node();
     let watch = node.kubectl("get pods -w").start();
     watch.wait_for("first-n1");
     let once = "restartPolicy: Never, initContainers: [{name: i, image: busybox, command: [sleep, '0.4']}], \
                 containers: [{name: c, image: busybox, command: [sleep, '0.4']}]";
-    node.place.save("once.yaml", &pod("once", once));
+    node.directory.save("once.yaml", &pod("once", once));
     watch.wait_for("Completed");
     let crashing = "containers: [{name: c, image: busybox, command: [sh, -c, 'sleep 0.3; exit 3']}]";
-    node.place.save("crashing.yaml", &pod("crashing", crashing));
+    node.directory.save("crashing.yaml", &pod("crashing", crashing));
     watch.wait_for("CrashLoopBackOff");
     watch.interrupt();
-    let printed = watch.done().stdout;
+    let printed = watch.output().stdout;
     let of = |name: &str| {
         let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with(name)).collect();
         lines.join("\n")
@@ -62,24 +61,24 @@ fn get_watch_shows_a_pods_life() {
 #[test]
 fn get_prints_every_format() {
     let node = node_with("web", IDLE, READY);
-    let wide = node.asked("get pods -o wide");
+    let wide = node.kubectl_stdout("get pods -o wide");
     let heading: Vec<&str> = wide.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(heading.join(" "), "NAME READY STATUS RESTARTS AGE IP NODE NOMINATED NODE READINESS GATES");
     let row: Vec<&str> = wide.lines().nth(1).unwrap_or_default().split_whitespace().collect();
     assert_eq!((&row[..4], row[6]), (["web-n1", "1/1", "Running", "0"].as_slice(), "n1"), "{wide}");
-    let yaml: Value = serde_yaml::from_str(&node.asked("get pod web-n1 -o yaml")).expect("YAML");
-    let json: Value = serde_json::from_str(&node.asked("get pod web-n1 -o json")).expect("JSON");
+    let yaml: Value = serde_yaml::from_str(&node.kubectl_stdout("get pod web-n1 -o yaml")).expect("YAML");
+    let json: Value = serde_json::from_str(&node.kubectl_stdout("get pod web-n1 -o json")).expect("JSON");
     assert_eq!(yaml, json);
     assert_eq!((&json["kind"], &json["status"]["phase"]), (&"Pod".into(), &"Running".into()));
-    let list: Value = serde_json::from_str(&node.asked("get pods -A -o json")).expect("JSON");
+    let list: Value = serde_json::from_str(&node.kubectl_stdout("get pods -A -o json")).expect("JSON");
     assert_eq!(list["items"][0], json);
-    assert_eq!(node.asked("get pods -o name"), "pod/web-n1\n");
-    assert_eq!(node.asked("get pods -o jsonpath={.items[*].spec.containers[0].image}"), "busybox");
+    assert_eq!(node.kubectl_stdout("get pods -o name"), "pod/web-n1\n");
+    assert_eq!(node.kubectl_stdout("get pods -o jsonpath={.items[*].spec.containers[0].image}"), "busybox");
 }
 
 #[test]
 fn describe_shows_init_containers_and_events() {
-    let place = Place::new();
+    let directory = NodeDirectory::new();
     let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: two, labels: {app: two, tier: back}, \
         annotations: {why: \"because\\nso\"}}\nspec:\n  restartPolicy: Never\n  volumes: [{name: shared, emptyDir: {}}]\n  \
         initContainers:\n  - {name: first, image: busybox, command: [sh, -c, 'echo 1 > /shared/x'], \
@@ -88,21 +87,21 @@ fn describe_shows_init_containers_and_events() {
         image: busybox, command: [sh, -c, 'exit 3'], ports: [{containerPort: 80}, {containerPort: 81}], \
         env: [{name: A, value: b}, {name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}], \
         resources: {limits: {memory: 64Mi}}, volumeMounts: [{name: shared, mountPath: /data, subPath: d}]}\n";
-    place.save("two.yaml", manifest);
-    let node = place.node();
+    directory.save("two.yaml", manifest);
+    let node = directory.start_node();
     node.wait("two-n1", "jsonpath={.status.phase}=Failed");
-    let told = node.asked("describe pod two-n1");
+    let told = node.kubectl_stdout("describe pod two-n1");
     insta::assert_snapshot!(redacted(&told, &node));
     // wasmpod's own command says the same, to the letter. Ages change from second to second.
     let same = (0..10).any(|_| {
-        let ours = node.wasmpod("describe two-n1").done().expect(0).stdout;
-        ours == node.asked("describe pod two-n1")
+        let ours = node.wasmpod("describe two-n1").output().expect_code(0).stdout;
+        ours == node.kubectl_stdout("describe pod two-n1")
     });
-    assert!(same, "{told}\n{}", node.wasmpod("describe two-n1").done().stdout);
+    assert!(same, "{told}\n{}", node.wasmpod("describe two-n1").output().stdout);
 }
 
 /// `told` without what changes from run to run: times, ages, identifiers.
-fn redacted(told: &str, node: &Served) -> String {
+fn redacted(told: &str, node: &ServedNode) -> String {
     const CHANGING: [&str; 8] = [
         "Start Time:",
         "Started:",
@@ -113,7 +112,7 @@ fn redacted(told: &str, node: &Served) -> String {
         "config.mirror:",
         "config.seen:",
     ];
-    let told = told.replace(&node.place.manifests().display().to_string(), "PODS");
+    let told = told.replace(&node.directory.manifests().display().to_string(), "PODS");
     let (pod, events) = told.split_once("Events:").expect("events");
     let line = |line: &str| match CHANGING.iter().find(|name| line.contains(*name)) {
         Some(name) => format!("{} …", &line[..line.find(name).expect("it is there") + name.len()]),
@@ -138,57 +137,57 @@ fn logs_are_followed_limited_dated_and_kept_over_restarts() {
          {{name: b, image: busybox, command: [sh, -c, 'echo b; sleep 1000']}}]"
     );
     let node = node_with("web", &two, "jsonpath={.status.containerStatuses[0].restartCount}=1");
-    assert_eq!(node.asked("logs web-n1 -c a --previous"), "one\ntwo\nthree\n");
-    assert_eq!(node.asked("logs web-n1 -c a -f"), "one\ntwo\nthree\n", "it ends with its container");
-    assert_eq!(node.asked("logs web-n1 -c a --tail=1 --previous"), "three\n");
-    assert_eq!(node.asked("logs web-n1 -c b --since=1h"), "b\n");
-    let dated = node.asked("logs web-n1 -c b --timestamps");
+    assert_eq!(node.kubectl_stdout("logs web-n1 -c a --previous"), "one\ntwo\nthree\n");
+    assert_eq!(node.kubectl_stdout("logs web-n1 -c a -f"), "one\ntwo\nthree\n", "it ends with its container");
+    assert_eq!(node.kubectl_stdout("logs web-n1 -c a --tail=1 --previous"), "three\n");
+    assert_eq!(node.kubectl_stdout("logs web-n1 -c b --since=1h"), "b\n");
+    let dated = node.kubectl_stdout("logs web-n1 -c b --timestamps");
     let (time, line) = dated.trim().split_once(' ').expect("a time and a line");
     assert!(time.parse::<jiff::Timestamp>().is_ok() && line == "b", "{dated}");
-    assert_eq!(node.wasmpod("logs web-n1 -c a -p --tail 2").done().expect(0).stdout, "two\nthree\n");
+    assert_eq!(node.wasmpod("logs web-n1 -c a -p --tail 2").output().expect_code(0).stdout, "two\nthree\n");
     let follow = node.wasmpod("logs web-n1 -c b -f").start();
     follow.wait_for("b\n");
-    let first = node.wasmpod("logs web-n1 -p --tail -1").done().expect(0);
+    let first = node.wasmpod("logs web-n1 -p --tail -1").output().expect_code(0);
     assert_eq!(first.stdout, "one\ntwo\nthree\n");
     assert_eq!(first.stderr, "Defaulted container \"a\" out of: a, b\n", "as kubectl tells it");
-    node.place.remove("pod.yaml");
-    assert_eq!(follow.done().expect(0).stdout, "b\n", "it ends with its pod");
+    node.directory.remove("pod.yaml");
+    assert_eq!(follow.output().expect_code(0).stdout, "b\n", "it ends with its pod");
 }
 
 #[test]
 fn events_and_get_events_list_events() {
     let node = node_with("web", IDLE, READY);
     for line in ["events", "get events", "events --for=pod/web-n1"] {
-        let told = node.asked(line);
+        let told = node.kubectl_stdout(line);
         for reason in ["Pulled", "Created", "Started"] {
             assert!(told.contains(reason), "{line}: {told}");
         }
     }
-    assert!(node.asked("get events --field-selector=reason=Started").lines().count() == 2);
+    assert!(node.kubectl_stdout("get events --field-selector=reason=Started").lines().count() == 2);
 }
 
 #[test]
 fn wait_sees_a_pod_become_ready_and_deleted() {
-    let place = Place::new();
-    place.save("web.yaml", &pod("web", IDLE));
-    let node = place.node();
+    let directory = NodeDirectory::new();
+    directory.save("web.yaml", &pod("web", IDLE));
+    let node = directory.start_node();
     node.wait("web-n1", "create");
-    let ready = node.asked("wait pod/web-n1 --for=condition=Ready --timeout=30s");
+    let ready = node.kubectl_stdout("wait pod/web-n1 --for=condition=Ready --timeout=30s");
     assert_eq!(ready, "pod/web-n1 condition met\n");
     let gone = node.kubectl("wait pod/web-n1 --for=delete --timeout=30s").start();
-    node.place.remove("web.yaml");
-    gone.done().expect(0);
-    assert_eq!(node.asked("get pods -o name"), "");
+    node.directory.remove("web.yaml");
+    gone.output().expect_code(0);
+    assert_eq!(node.kubectl_stdout("get pods -o name"), "");
 }
 
 #[test]
 fn discovery_explain_and_selectors_work() {
-    let place = Place::new();
+    let directory = NodeDirectory::new();
     for (name, labels) in [("a", "{app: x, tier: f}"), ("b", "{app: x}"), ("c", "{app: z}")] {
         let manifest = pod(name, IDLE).replace("{name: a}", "{name: a, namespace: shop}");
-        place.save(&format!("{name}.yaml"), &manifest.replacen('}', &format!(", labels: {labels}}}"), 1));
+        directory.save(&format!("{name}.yaml"), &manifest.replacen('}', &format!(", labels: {labels}}}"), 1));
     }
-    let node = place.node();
+    let node = directory.start_node();
     for pod in ["a-n1 -n shop", "b-n1", "c-n1"] {
         node.wait(pod, "condition=Ready");
     }
@@ -202,38 +201,38 @@ fn discovery_explain_and_selectors_work() {
     ] {
         let (flag, value) = selector.split_once(' ').expect("a flag and its value");
         assert_eq!(
-            node.kubectl("get pods -A -o name").arg(flag).arg(value).done().expect(0).stdout,
+            node.kubectl("get pods -A -o name").arg(flag).arg(value).output().expect_code(0).stdout,
             names,
             "{selector}"
         );
     }
-    assert_eq!(node.asked("get pods -n shop -o name"), "pod/a-n1\n");
-    let nodes = node.asked("get nodes");
+    assert_eq!(node.kubectl_stdout("get pods -n shop -o name"), "pod/a-n1\n");
+    let nodes = node.kubectl_stdout("get nodes");
     assert_eq!(&column(&nodes, 0)[1..], ["n1"], "{nodes}");
     assert_eq!(&column(&nodes, 1)[1..], ["Ready"], "{nodes}");
-    let namespaces = node.asked("get ns");
+    let namespaces = node.kubectl_stdout("get ns");
     in_order(&column(&namespaces, 0), &["default", "shop"]);
-    let resources = node.asked("api-resources --no-headers");
+    let resources = node.kubectl_stdout("api-resources --no-headers");
     for name in ["pods", "nodes", "namespaces", "events"] {
         assert!(column(&resources, 0).contains(&name), "{resources}");
     }
-    let explained = node.asked("explain pod.spec.containers.livenessProbe");
+    let explained = node.kubectl_stdout("explain pod.spec.containers.livenessProbe");
     for text in ["KIND:       Pod", "FIELD: livenessProbe <Probe>", "initialDelaySeconds\t<integer>"] {
         assert!(explained.contains(text), "{text}: {explained}");
     }
-    assert!(node.asked("version").contains("Server Version: v1.36"));
+    assert!(node.kubectl_stdout("version").contains("Server Version: v1.36"));
 }
 
 #[test]
 fn missing_and_unserved_objects_are_refused_like_kubernetes() {
-    let node = node();
+    let node = serve_node();
     for (line, words) in [
         ("get pod none", "Error from server (NotFound): pods \"none\" not found"),
         ("logs none", "(NotFound): pods \"none\" not found"),
         ("get deployments", "the server doesn't have a resource type \"deployments\""),
         ("get pods --field-selector spec.nope=1", "field label not supported: spec.nope"),
     ] {
-        let done = node.kubectl(line).done().expect(1);
-        assert!(done.stderr.contains(words), "{line}: {}", done.stderr);
+        let output = node.kubectl(line).output().expect_code(1);
+        assert!(output.stderr.contains(words), "{line}: {}", output.stderr);
     }
 }

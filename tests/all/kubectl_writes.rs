@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::host::{pod, test_file};
-use crate::served::{Served, node};
+use crate::support::{ServedNode, pod, serve_node, test_file};
 
 const IDLE: &str = "containers: [{name: c, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}]";
 /// Notices that it is to end and goes on for a second.
@@ -11,55 +10,55 @@ const SLOW: &str = "containers: [{name: c, image: busybox, command: [sh, -c, \
     'trap \"sleep 1; exit 0\" TERM; echo up; while true; do sleep 0.1; done']}]";
 
 /// Saves a manifest beside the node and tells its path. What begins with a brace is JSON to kubectl.
-fn saved(node: &Served, name: &str, text: &str) -> String {
-    let path = node.place.state().with_file_name(name);
+fn saved(node: &ServedNode, name: &str, text: &str) -> String {
+    let path = node.directory.state().with_file_name(name);
     std::fs::write(&path, format!("---\n{text}")).expect("written");
     path.display().to_string()
 }
 
 #[test]
 fn pod_is_created_runs_and_is_deleted() {
-    let node = node();
+    let node = serve_node();
     let file = saved(&node, "a.yaml", &pod("a", IDLE));
-    assert_eq!(node.asked(&format!("create -f {file}")), "pod/a created\n");
+    assert_eq!(node.kubectl_stdout(&format!("create -f {file}")), "pod/a created\n");
     node.wait("a", "condition=Ready");
-    let again = node.kubectl(&format!("create -f {file}")).done().expect(1);
+    let again = node.kubectl(&format!("create -f {file}")).output().expect_code(1);
     assert!(
         again.stderr.contains("(AlreadyExists)") && again.stderr.contains("pods \"a\" already exists"),
         "{}",
         again.stderr
     );
-    assert_eq!(node.asked("logs a"), "up\n");
-    let events = node.asked("get events");
+    assert_eq!(node.kubectl_stdout("logs a"), "up\n");
+    let events = node.kubectl_stdout("get events");
     for reason in ["Scheduled", "Pulled", "Created", "Started"] {
         assert!(events.contains(reason), "{reason}: {events}");
     }
-    assert_eq!(node.asked("delete pod a"), "pod \"a\" deleted from default namespace\n");
-    assert_eq!(node.asked("get pods -o name"), "", "delete waits until it is gone");
-    let gone = node.kubectl("delete pod a").done().expect(1);
+    assert_eq!(node.kubectl_stdout("delete pod a"), "pod \"a\" deleted\n");
+    assert_eq!(node.kubectl_stdout("get pods -o name"), "", "delete waits until it is gone");
+    let gone = node.kubectl("delete pod a").output().expect_code(1);
     assert!(gone.stderr.contains("(NotFound): pods \"a\" not found"), "{}", gone.stderr);
 }
 
 #[test]
 fn deletion_is_graceful_or_forced() {
-    let node = node();
+    let node = serve_node();
     let file = saved(&node, "slow.yaml", &pod("slow", SLOW));
-    node.asked(&format!("create -f {file}"));
+    node.kubectl_stdout(&format!("create -f {file}"));
     node.wait("slow", "condition=Ready");
-    assert_eq!(node.asked("delete pod slow --wait=false"), "pod \"slow\" deleted from default namespace\n");
-    let ending: Value = serde_json::from_str(&node.asked("get pod slow -o json")).expect("JSON");
+    assert_eq!(node.kubectl_stdout("delete pod slow --wait=false"), "pod \"slow\" deleted\n");
+    let ending: Value = serde_json::from_str(&node.kubectl_stdout("get pod slow -o json")).expect("JSON");
     assert_eq!(ending["metadata"]["deletionGracePeriodSeconds"], 30);
-    node.asked("wait pod/slow --for=delete --timeout=30s");
-    node.asked(&format!("create -f {file}"));
+    node.kubectl_stdout("wait pod/slow --for=delete --timeout=30s");
+    node.kubectl_stdout(&format!("create -f {file}"));
     node.wait("slow", "condition=Ready");
-    let forced = node.kubectl("delete pod slow --force --grace-period=0").done().expect(0);
+    let forced = node.kubectl("delete pod slow --force --grace-period=0").output().expect_code(0);
     assert!(forced.stdout.contains("pod \"slow\" force deleted"), "{forced:?}");
-    assert_eq!(node.asked("get pods -o name"), "");
+    assert_eq!(node.kubectl_stdout("get pods -o name"), "");
 }
 
 #[test]
 fn created_manifests_are_rejected_or_warned_about() {
-    let node = node();
+    let node = serve_node();
     for (text, words) in [
         (pod("a", "containers: [{name: c, imag: busybox}]"), "unknown field \"spec.containers[0].imag\""),
         (pod("a", "containers: [{name: C, image: busybox}]"), "spec.containers[0].name: Invalid value: \"C\""),
@@ -67,77 +66,80 @@ fn created_manifests_are_rejected_or_warned_about() {
         (pod("a", IDLE).replace("{name: a}", "{name: a, namespace: nowhere}"), "namespaces \"nowhere\" not found"),
     ] {
         let file = saved(&node, "bad.yaml", &text);
-        let refused = node.kubectl(&format!("create -f {file}")).done().expect(1);
+        let refused = node.kubectl(&format!("create -f {file}")).output().expect_code(1);
         assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
     }
     let file = saved(&node, "inert.yaml", &pod("inert", &IDLE.replace("name: c,", "name: c, tty: true,")));
-    let warned = node.kubectl(&format!("create -f {file}")).done().expect(0);
+    let warned = node.kubectl(&format!("create -f {file}")).output().expect_code(0);
     assert!(warned.stderr.contains("Warning: spec.containers[0].tty: has no effect"), "{}", warned.stderr);
 }
 
 #[test]
 fn readiness_gate_opens_when_its_condition_is_patched() {
-    let node = node();
+    let node = serve_node();
     let text = std::fs::read_to_string(test_file("manifests/readiness-gate.yaml")).expect("a manifest");
     let gate: Value = serde_yaml::from_str(&text).expect("YAML");
     let name = gate["metadata"]["name"].as_str().expect("a name");
     let condition = gate["spec"]["readinessGates"][0]["conditionType"].as_str().expect("a gate");
-    node.asked(&format!("create -f {}", saved(&node, "gate.yaml", &text)));
+    node.kubectl_stdout(&format!("create -f {}", saved(&node, "gate.yaml", &text)));
     node.wait(name, "condition=ContainersReady");
     let patch = format!("{{\"status\":{{\"conditions\":[{{\"type\":\"{condition}\",\"status\":\"True\"}}]}}}}");
-    let patched = node.asked(&format!("patch pod {name} --subresource=status -p {patch}"));
+    let patched = node.kubectl_stdout(&format!("patch pod {name} --subresource=status -p {patch}"));
     assert_eq!(patched, format!("pod/{name} patched\n"));
     node.wait(name, "condition=Ready");
-    let conditions = node.asked(&format!("get pod {name} -o jsonpath={{.status.conditions[*].type}}"));
+    let conditions = node.kubectl_stdout(&format!("get pod {name} -o jsonpath={{.status.conditions[*].type}}"));
     assert!(conditions.split(' ').any(|kind| kind == condition), "{conditions}");
 }
 
 #[test]
 fn labels_annotations_images_and_whole_pods_are_updated() {
-    let node = node();
+    let node = serve_node();
     let file = saved(&node, "a.yaml", &pod("a", IDLE));
-    let tried = node.asked(&format!("apply --dry-run=server -f {file}"));
+    let tried = node.kubectl_stdout(&format!("apply --dry-run=server -f {file}"));
     assert_eq!(tried, "pod/a created (server dry run)\n");
-    assert_eq!(node.asked("get pods -o name"), "");
-    assert_eq!(node.asked(&format!("apply -f {file}")), "pod/a created\n");
+    assert_eq!(node.kubectl_stdout("get pods -o name"), "");
+    assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "pod/a created\n");
     node.wait("a", "condition=Ready");
-    assert_eq!(node.asked(&format!("apply -f {file}")), "pod/a unchanged\n");
+    assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "pod/a unchanged\n");
     let other = saved(&node, "b.yaml", &pod("a", &IDLE.replace("image: busybox", "image: busybox:1.36")));
-    assert_eq!(node.asked(&format!("diff -f {file}")), "");
-    assert_eq!(node.asked(&format!("apply -f {other}")), "pod/a configured\n");
-    assert_eq!(node.asked("get pod a -o jsonpath={.spec.containers[*].image}"), "busybox:1.36");
-    assert_eq!(node.asked("label pod a tier=web"), "pod/a labeled\n");
-    assert_eq!(node.asked("annotate pod a why=because"), "pod/a annotated\n");
-    assert_eq!(node.asked("get pods -l tier=web -o name"), "pod/a\n");
-    assert_eq!(node.asked("label pod a tier-"), "pod/a unlabeled\n");
-    assert_eq!(node.asked("set image pod/a c=busybox"), "pod/a image updated\n");
-    let whole = saved(&node, "c.json", &node.asked("get pod a -o json"));
-    assert_eq!(node.asked(&format!("replace -f {whole}")), "pod/a replaced\n");
+    assert_eq!(node.kubectl_stdout(&format!("diff -f {file}")), "");
+    assert_eq!(node.kubectl_stdout(&format!("apply -f {other}")), "pod/a configured\n");
+    assert_eq!(node.kubectl_stdout("get pod a -o jsonpath={.spec.containers[*].image}"), "busybox:1.36");
+    assert_eq!(node.kubectl_stdout("label pod a tier=web"), "pod/a labeled\n");
+    assert_eq!(node.kubectl_stdout("annotate pod a why=because"), "pod/a annotated\n");
+    assert_eq!(node.kubectl_stdout("get pods -l tier=web -o name"), "pod/a\n");
+    assert_eq!(node.kubectl_stdout("label pod a tier-"), "pod/a unlabeled\n");
+    assert_eq!(node.kubectl_stdout("set image pod/a c=busybox"), "pod/a image updated\n");
+    let whole = saved(&node, "c.json", &node.kubectl_stdout("get pod a -o json"));
+    assert_eq!(node.kubectl_stdout(&format!("replace -f {whole}")), "pod/a replaced\n");
     let forbidden = saved(&node, "d.yaml", &pod("a", &IDLE.replace("echo up", "echo down")));
-    let refused = node.kubectl(&format!("apply -f {forbidden}")).done().expect(1);
+    let refused = node.kubectl(&format!("apply -f {forbidden}")).output().expect_code(1);
     assert!(refused.stderr.contains("pod updates may not change fields other than"), "{}", refused.stderr);
-    let tried = node.asked("delete pod a --dry-run=server");
-    assert_eq!(tried, "pod \"a\" deleted from default namespace (server dry run)\n");
-    assert_eq!(node.asked("get pods -o name"), "pod/a\n");
+    let tried = node.kubectl_stdout("delete pod a --dry-run=server");
+    assert_eq!(tried, "pod \"a\" deleted (server dry run)\n");
+    assert_eq!(node.kubectl_stdout("get pods -o name"), "pod/a\n");
 }
 
 #[test]
 fn run_and_delete_all_work_with_pods() {
-    let node = node();
-    let run =
-        node.kubectl("run one --image=busybox --restart=Never --command -- sh -c").arg("echo ran").done().expect(0);
+    let node = serve_node();
+    let run = node
+        .kubectl("run one --image=busybox --restart=Never --command -- sh -c")
+        .arg("echo ran")
+        .output()
+        .expect_code(0);
     assert_eq!(run.stdout, "pod/one created\n");
     node.wait("one", "jsonpath={.status.phase}=Succeeded");
-    assert_eq!(node.asked("logs one"), "ran\n");
+    assert_eq!(node.kubectl_stdout("logs one"), "ran\n");
     let shop = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: ConfigMap\n\
                 metadata: {name: m, namespace: shop}\ndata: {a: x}\n";
     let file = saved(&node, "shop.yaml", shop);
-    assert_eq!(node.asked(&format!("apply -f {file}")), "namespace/shop created\nconfigmap/m created\n");
-    assert_eq!(node.asked(&format!("apply -f {file}")), "namespace/shop unchanged\nconfigmap/m unchanged\n");
-    assert_eq!(node.asked("get configmap m -n shop -o jsonpath={.data.a}"), "x");
-    assert_eq!(node.asked("delete configmap m -n shop"), "configmap \"m\" deleted from shop namespace\n");
-    assert_eq!(node.asked("delete pods --all"), "pod \"one\" deleted from default namespace\n");
+    assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "namespace/shop created\nconfigmap/m created\n");
+    assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "namespace/shop unchanged\nconfigmap/m unchanged\n");
+    assert_eq!(node.kubectl_stdout("get configmap m -n shop -o jsonpath={.data.a}"), "x");
+    assert_eq!(node.kubectl_stdout("delete configmap m -n shop"), "configmap \"m\" deleted\n");
+    assert_eq!(node.kubectl_stdout("delete pods --all"), "pod \"one\" deleted\n");
     // kubectl builds some objects itself and sends them in protobuf, whatever the server reads.
-    let protobuf = node.kubectl("create configmap n --from-literal=a=b").done().expect(1);
+    let protobuf = node.kubectl("create configmap n --from-literal=a=b").output().expect_code(1);
     assert!(protobuf.stderr.contains("is in protobuf, which is not read here yet"), "{}", protobuf.stderr);
 }

@@ -1,33 +1,24 @@
-//! What pods may hold and use: memory, storage, other resources while they run; and what is looked into.
+//! AccountLimits of pods: memory, storage, resizing, evictions; also image updates, status writes and ephemeral containers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use wasmpod::Node;
 use wasmpod::control::{FieldValidation, Key, Patch, PatchKind, Preconditions, Resource, Scope, Subresource, Update};
 use wasmpod::k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use crate::host::pod;
+use crate::support::{eventually, pod};
 
-/// Waits until the pod is as `is` says; how it was last, if it never was.
-async fn until(node: &Node, name: &str, what: &str, is: impl Fn(&Pod) -> bool) -> Arc<Pod> {
-    let look = async {
-        loop {
-            let pod = node.pod(name).await.expect("the pod");
-            if is(&pod) {
-                return pod;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    match tokio::time::timeout(Duration::from_secs(60), look).await {
-        Ok(pod) => pod,
-        Err(_) => panic!("{what}: {:#?}", node.status(name).await),
-    }
+/// Waits until the pod meets `condition`, and returns it.
+async fn pod_that(node: &Node, name: &str, condition: impl Fn(&Pod) -> bool, description: &str) -> Arc<Pod> {
+    eventually(&format!("pod {name} {description}"), async || {
+        let pod = node.pod(name).await.expect("the pod");
+        if condition(&pod) { Ok(pod) } else { Err(pod.status.clone()) }
+    })
+    .await
 }
 
-/// What there is to see of a container; nothing before its pod has begun.
+/// Returns the status of a container; the default before the pod has statuses.
 fn container(pod: &Pod, name: &str) -> ContainerStatus {
     let all = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     all.into_iter().find(|c| c.name == name).cloned().unwrap_or_default()
@@ -39,11 +30,11 @@ fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<(&'p str, &'p str)> {
     Some((found.status.as_str(), found.reason.as_deref().unwrap_or_default()))
 }
 
-/// Reasons and messages of the pod's events.
-async fn told(node: &Node) -> Vec<(String, String)> {
-    let events = node.control().list(&Scope::all(Resource::EVENTS)).await.expect("events");
+/// Returns the reasons and messages of all events.
+async fn events(node: &Node) -> Vec<(String, String)> {
+    let listed = node.control().list(&Scope::all(Resource::EVENTS)).await.expect("events");
     let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_string();
-    let all = events.items.iter().map(|o| serde_json::from_slice::<Value>(&o.json).expect("JSON"));
+    let all = listed.items.iter().map(|o| serde_json::from_slice::<Value>(&o.json).expect("JSON"));
     all.map(|event| (text(&event, "reason"), text(&event, "message"))).collect()
 }
 
@@ -63,7 +54,7 @@ async fn oom_killed_container_leaves_its_pods_other_container_ready() {
                 periodSeconds: 1}, livenessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 1}}]";
     node.apply(pod("p", spec)).await.expect("applied");
     let killed = |pod: &Pod| container(pod, "hog").restart_count >= 1 && container(pod, "web").ready;
-    let pod = until(&node, "p", "killed, and its neighbour ready", killed).await;
+    let pod = pod_that(&node, "p", killed, "has a killed container and a ready one").await;
     let last = container(&pod, "hog").last_state.and_then(|state| state.terminated).expect("its end");
     assert_eq!((last.exit_code, last.reason.as_deref()), (137, Some("OOMKilled")));
     assert_eq!(container(&pod, "web").restart_count, 0);
@@ -76,23 +67,23 @@ async fn pod_over_its_volume_limit_is_evicted() {
                 [{name: v, mountPath: /v}], command: [sh, -c, 'dd if=/dev/zero of=/v/f bs=1024 count=2048; sleep 1000']}]";
     node.apply(pod("p", spec)).await.expect("applied");
     let failed = |pod: &Pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Failed"));
-    let pod = until(&node, "p", "evicted", failed).await;
+    let pod = pod_that(&node, "p", failed, "has failed").await;
     let status = pod.status.as_ref().expect("a status");
-    let words = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
-    assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("Evicted"), Some(words)));
+    let message = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
+    assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("Evicted"), Some(message)));
     assert_eq!(condition(&pod, "DisruptionTarget"), None, "its own limits end it");
-    assert!(told(&node).await.contains(&("Evicted".into(), words.into())));
+    assert!(events(&node).await.contains(&("Evicted".into(), message.into())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     let capacity = "memory=64Mi".parse().expect("a capacity");
-    // Memory is looked at every ten seconds.
+    // The node checks its memory every ten seconds.
     let node = Node::builder().resources(capacity).speed(10).start().expect("a node");
     let spec = "containers: [{name: hog, image: busybox, command: [sh, -c, 'head -c 62000000 /dev/zero | tail -n 1; sleep 100000']}]";
     node.apply(pod("p", spec)).await.expect("applied");
     let failed = |pod: &Pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Failed"));
-    let evicted = until(&node, "p", "evicted", failed).await;
+    let evicted = pod_that(&node, "p", failed, "has failed").await;
     let status = evicted.status.as_ref().expect("a status");
     let message = status.message.as_deref().unwrap_or_default();
     assert_eq!(status.reason.as_deref(), Some("Evicted"), "{message}");
@@ -108,9 +99,9 @@ async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     let pressure = &stored["status"]["conditions"][0];
     assert_eq!((&pressure["type"], &pressure["status"]), (&json!("MemoryPressure"), &json!("True")), "{stored:#}");
     node.apply(pod("q", "containers: [{name: c, image: registry.k8s.io/pause}]")).await.expect("applied");
-    let refused = until(&node, "q", "refused", failed).await;
-    let words = "Pod was rejected: The node had condition: [MemoryPressure]. ";
-    assert_eq!(refused.status.as_ref().and_then(|status| status.message.as_deref()), Some(words));
+    let refused = pod_that(&node, "q", failed, "is rejected").await;
+    let message = "Pod was rejected: The node had condition: [MemoryPressure]. ";
+    assert_eq!(refused.status.as_ref().and_then(|status| status.message.as_deref()), Some(message));
     let bounded = "containers: [{name: c, image: registry.k8s.io/pause, resources: {requests: {memory: 1Mi}}}]";
     node.apply(pod("r", bounded)).await.expect("applied");
     node.wait_ready("r").await.expect("it is let in");
@@ -131,17 +122,17 @@ async fn running_pod_is_resized_without_a_restart() {
             resources.is_some_and(|limits| limits.get("cpu").is_some_and(|q| q.0 == cpu))
         }
     };
-    until(&node, "p", "as it was made", has("200m")).await;
+    pod_that(&node, "p", has("200m"), "has its first limit").await;
     patch(&node, "p", Subresource::Resize, resized("500m")).await;
-    let pod = until(&node, "p", "resized", has("500m")).await;
+    let pod = pod_that(&node, "p", has("500m"), "is resized").await;
     assert_eq!((container(&pod, "c").restart_count, condition(&pod, "PodResizePending")), (0, None));
     patch(&node, "p", Subresource::Resize, resized("6")).await;
     let refused = |pod: &Pod| condition(pod, "PodResizePending") == Some(("True", "Infeasible"));
-    let pod = until(&node, "p", "refused", refused).await;
+    let pod = pod_that(&node, "p", refused, "is rejected").await;
     assert!(has("500m")(&pod), "it keeps what it has");
-    let reasons: Vec<String> = told(&node).await.into_iter().map(|(reason, _)| reason).collect();
+    let reasons: Vec<String> = events(&node).await.into_iter().map(|(reason, _)| reason).collect();
     for reason in ["ResizeStarted", "ResizeCompleted", "ResizeInfeasible"] {
-        assert!(reasons.iter().any(|told| told == reason), "{reason}: {reasons:?}");
+        assert!(reasons.iter().any(|emitted| emitted == reason), "{reason}: {reasons:?}");
     }
 }
 
@@ -158,7 +149,7 @@ async fn overwritten_pod_status_is_restored() {
         let status = pod.status.clone().unwrap_or_default();
         status.container_statuses == before.container_statuses && status.start_time == before.start_time
     };
-    let pod = until(&node, "p", "as it was", as_before).await;
+    let pod = pod_that(&node, "p", as_before, "has its status again").await;
     assert_eq!(condition(&pod, "Ready"), Some(("True", "")));
 }
 
@@ -170,10 +161,10 @@ async fn changed_image_restarts_the_container() {
     node.apply(pod("p", spec)).await.expect("applied");
     node.wait_ready("p").await.expect("ready");
     patch(&node, "p", Subresource::None, json!({"spec": {"containers": [{"name": "c", "image": "busybox:2"}]}})).await;
-    let pod = until(&node, "p", "restarted", |pod| container(pod, "c").restart_count == 1).await;
+    let pod = pod_that(&node, "p", |pod| container(pod, "c").restart_count == 1, "is restarted").await;
     assert_eq!(container(&pod, "c").image, "busybox:2");
-    let words = "Container c definition changed, will be restarted";
-    assert!(told(&node).await.contains(&("Killing".into(), words.into())));
+    let message = "Container c definition changed, will be restarted";
+    assert!(events(&node).await.contains(&("Killing".into(), message.into())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +183,7 @@ async fn ephemeral_container_sees_its_targets_files_and_network() {
         let all = pod.status.as_ref()?.ephemeral_container_statuses.as_ref()?;
         Some(all.get(index)?.state.as_ref()?.terminated.as_ref()?.exit_code)
     };
-    until(&node, "p", "looked", |pod| code(pod, 0).is_some()).await;
+    pod_that(&node, "p", |pod| code(pod, 0).is_some(), "has looked").await;
     let said = node.logs("p", "dbg").await.expect("its log");
     assert!(said.ends_with("secret\nserved\n"), "{said}");
     // A second one comes before the first in the spec.
@@ -200,7 +191,7 @@ async fn ephemeral_container_sees_its_targets_files_and_network() {
         {"name": "more", "image": "busybox", "targetContainerName": "c", "command": ["sh", "-c", "cat /tmp/mine; exit 2"]},
     ]}});
     patch(&node, "p", Subresource::EphemeralContainers, again).await;
-    let pod = until(&node, "p", "looked again", |pod| code(pod, 1).is_some()).await;
+    let pod = pod_that(&node, "p", |pod| code(pod, 1).is_some(), "has looked again").await;
     assert_eq!((code(&pod, 0), code(&pod, 1)), (Some(0), Some(2)));
     assert_eq!(node.logs("p", "more").await.expect("its log"), "secret\n");
 }

@@ -1,6 +1,6 @@
 //! A pod's network: containers reach each other, and nobody else.
 
-use crate::host::{pod, run, scripts};
+use crate::support::{pod, run, scripts};
 
 const WEB: &str = "{name: web, image: nginx}";
 
@@ -14,10 +14,10 @@ fn web_server_answers_another_container() {
     let child = run().manifest(&pod("p", &format!("containers: [{WEB}, {}]", client(script)))).start();
     child.wait_for("p/client | end\n");
     child.interrupt();
-    let done = child.done().expect(130);
-    assert!(done.log("p/client").contains("<h1>It works</h1>\n"), "{done:?}");
-    assert!(done.log("p/client").ends_with("same\nend\n"), "{done:?}");
-    assert!(done.log("p/web").contains("GET / "), "no access log: {done:?}");
+    let output = child.output().expect_code(130);
+    assert!(output.log("p/client").contains("<h1>It works</h1>\n"), "{output:?}");
+    assert!(output.log("p/client").ends_with("same\nend\n"), "{output:?}");
+    assert!(output.log("p/web").contains("GET / "), "no access log: {output:?}");
 }
 
 #[test]
@@ -33,9 +33,13 @@ fn web_servers_start_as_their_images_document() {
     let child = run().manifest(&pod("p", &spec)).start();
     child.wait_for("p/client | end\n");
     child.interrupt();
-    let done = child.done().expect(130);
-    assert!(done.log("p/client").contains("404 Not Found\n<!DOCTYPE html>"), "{done:?}");
-    assert_eq!(done.log("p/web").lines().next(), Some("httpd: serving /usr/share/nginx/html on port 80"), "{done:?}");
+    let output = child.output().expect_code(130);
+    assert!(output.log("p/client").contains("404 Not Found\n<!DOCTYPE html>"), "{output:?}");
+    assert_eq!(
+        output.log("p/web").lines().next(),
+        Some("httpd: serving /usr/share/nginx/html on port 80"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -51,8 +55,8 @@ fn web_server_serves_a_shared_volume() {
     let child = run().manifest(&pod("p", &spec)).start();
     child.wait_for("p/client | end\n");
     child.interrupt();
-    let done = child.done().expect(130);
-    let log = done.log("p/client");
+    let output = child.output().expect_code(130);
+    let log = output.log("p/client");
     assert!(log.contains("hello\n") && log.contains("404") && log.ends_with("code 1\nend\n"), "{log}");
 }
 
@@ -61,17 +65,17 @@ fn bytes_flow_both_ways_between_containers() {
     let server = "printf 'from the server\\n' | nc -l -p 8080";
     let client =
         "until printf 'from the client\\n' | nc localhost 8080 > got 2> /dev/null; do sleep 0.02; done; cat got";
-    let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
-    assert_eq!(done.log("p/server"), "from the client\n");
-    assert_eq!(done.log("p/client"), "from the server\n");
+    let output = run().manifest(&scripts("p", &[("server", server), ("client", client)])).output().expect_code(0);
+    assert_eq!(output.log("p/server"), "from the client\n");
+    assert_eq!(output.log("p/client"), "from the server\n");
 }
 
 #[test]
 fn client_without_input_still_gets_the_response() {
     let server = "echo body | nc -l -p 8080";
     let client = "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; cat got";
-    let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
-    assert_eq!(done.log("p/client"), "body\n");
+    let output = run().manifest(&scripts("p", &[("server", server), ("client", client)])).output().expect_code(0);
+    assert_eq!(output.log("p/client"), "body\n");
 }
 
 #[test]
@@ -79,15 +83,15 @@ fn large_transfer_arrives_complete() {
     let server = "seq 1 200000 | nc -l -p 8080";
     let client =
         "until nc localhost 8080 < /dev/null > got 2> /dev/null; do sleep 0.02; done; wc -c < got; tail -n 1 got";
-    let done = run().manifest(&scripts("p", &[("server", server), ("client", client)])).done().expect(0);
-    assert_eq!(done.log("p/client").split_whitespace().collect::<Vec<_>>(), ["1288895", "200000"]);
+    let output = run().manifest(&scripts("p", &[("server", server), ("client", client)])).output().expect_code(0);
+    assert_eq!(output.log("p/client").split_whitespace().collect::<Vec<_>>(), ["1288895", "200000"]);
 }
 
 #[test]
 fn connection_without_a_listener_is_refused() {
     let script = "nc localhost 4444 < /dev/null; echo nc $?; wget -qO- http://localhost:4444/; echo wget $?";
-    let done = run().manifest(&scripts("p", &[("c", script)])).done().expect(0);
-    let log = done.log("p/c").to_lowercase();
+    let output = run().manifest(&scripts("p", &[("c", script)])).output().expect_code(0);
+    let log = output.log("p/c").to_lowercase();
     assert!(log.contains("nc 1\n") && log.contains("wget 1\n"), "{log}");
     assert_eq!(log.matches("connection refused").count(), 2, "{log}");
 }
@@ -105,9 +109,9 @@ fn pods_on_the_same_port_are_isolated() {
         )
     };
     let stranger = scripts("stranger", &[("c", "sleep 0.2; nc localhost 8080 < /dev/null; echo code $?")]);
-    let done = run().manifest(&[serve("one"), serve("two"), stranger].join("---\n")).done().expect(0);
-    assert_eq!((done.log("one/client"), done.log("two/client")), ("one\n".into(), "two\n".into()));
-    let log = done.log("stranger/c").to_lowercase();
+    let output = run().manifest(&[serve("one"), serve("two"), stranger].join("---\n")).output().expect_code(0);
+    assert_eq!((output.log("one/client"), output.log("two/client")), ("one\n".into(), "two\n".into()));
+    let log = output.log("stranger/c").to_lowercase();
     assert!(log.contains("connection refused") && log.contains("code 1"), "{log}");
 }
 
@@ -119,9 +123,9 @@ fn host_network_is_unreachable() {
     let script = format!(
         "nc 127.0.0.1 {port} < /dev/null; echo $?; nc 10.0.0.1 80 < /dev/null; echo $?; nc example.com 80 < /dev/null; echo $?"
     );
-    let done = run().manifest(&scripts("p", &[("c", &script)])).done().expect(0);
-    let codes: Vec<String> = done.log("p/c").lines().filter(|l| l.len() == 1).map(Into::into).collect();
-    assert_eq!(codes, ["1", "1", "1"], "{done:?}");
+    let output = run().manifest(&scripts("p", &[("c", &script)])).output().expect_code(0);
+    let codes: Vec<String> = output.log("p/c").lines().filter(|l| l.len() == 1).map(Into::into).collect();
+    assert_eq!(codes, ["1", "1", "1"], "{output:?}");
     assert!(listener.accept().is_err(), "a guest has reached the host");
 }
 
@@ -130,11 +134,11 @@ fn port_is_exclusive_and_freed_with_its_owner() {
     let first = "nc -l -p 8080 < /dev/null & sleep 0.1; echo listening > /dev/null; wait";
     let second = "until nc -l -p 8080 < /dev/null 2> err; do grep -qi 'in use' err && echo taken; sleep 0.05; \
                   nc localhost 8080 < /dev/null; break; done; (sleep 0.2; nc localhost 8080 < /dev/null) & nc -l -p 8080 < /dev/null && echo mine";
-    let done = run()
+    let output = run()
         .manifest(&scripts("p", &[("first", first), ("second", &format!("sleep 0.2; {second}"))]))
-        .done()
-        .expect(0);
-    assert_eq!(done.log("p/second"), "taken\nmine\n", "{done:?}");
+        .output()
+        .expect_code(0);
+    assert_eq!(output.log("p/second"), "taken\nmine\n", "{output:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::host::{pod, run};
+use crate::support::{pod, run};
 
 /// The inodes of all sockets of the host that speak to a network, by the kernel's tables.
 fn network_sockets(pid: u32) -> BTreeSet<String> {
@@ -52,5 +52,5 @@ fn pod_traffic_opens_no_host_socket() {
     let used: Vec<&String> = open.intersection(&network).collect();
     assert!(used.is_empty(), "sockets of the host are open: {used:?}");
     child.interrupt();
-    child.done().expect(130);
+    child.output().expect_code(130);
 }

@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::host::{Done, binary, pod, run, scripts};
+use crate::support::{ProcessOutput, binary, pod, run, scripts};
 
 /// A run with a report, and the report.
-fn reported(yaml: &str, args: &[&str]) -> (Done, String) {
+fn reported(yaml: &str, args: &[&str]) -> (ProcessOutput, String) {
     let dir = tempfile::tempdir().expect("a folder");
-    let done = run().dir(dir.path()).args(["--report", "junit=report.xml"]).args(args).manifest(yaml).done();
+    let output = run().dir(dir.path()).args(["--report", "junit=report.xml"]).args(args).manifest(yaml).output();
     let files: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
-    assert_eq!(files, ["report.xml"], "nothing but the report is left\n{}", done.stderr);
-    (done, std::fs::read_to_string(dir.path().join("report.xml")).expect("a report"))
+    assert_eq!(files, ["report.xml"], "nothing but the report is left\n{}", output.stderr);
+    (output, std::fs::read_to_string(dir.path().join("report.xml")).expect("a report"))
 }
 
 /// The element of a container's case, to its end.
@@ -26,8 +26,8 @@ fn case<'r>(report: &'r str, container: &str) -> &'r str {
 #[test]
 fn report_lists_containers_with_exit_and_last_lines() {
     let yaml = scripts("p", &[("good", "echo fine"), ("bad", "echo '<the> \u{1}reason & more' >&2; exit 3")]);
-    let (done, report) = reported(&yaml, &[]);
-    done.expect(1);
+    let (output, report) = reported(&yaml, &[]);
+    output.expect_code(1);
     assert!(
         report.starts_with("<?xml") && report.contains("tests=\"2\" skipped=\"0\" failures=\"1\" errors=\"0\""),
         "{report}"
@@ -42,8 +42,8 @@ fn report_lists_containers_with_exit_and_last_lines() {
 
 #[test]
 fn report_on_timeout_lists_running_containers() {
-    let (done, report) = reported(&scripts("p", &[("c", "echo up; sleep 1000")]), &["--timeout", "1s"]);
-    done.expect(124);
+    let (output, report) = reported(&scripts("p", &[("c", "echo up; sleep 1000")]), &["--timeout", "1s"]);
+    output.expect_code(124);
     let case = case(&report, "c");
     assert!(case.contains("container c still ran when the time was up (--timeout)"), "{case}");
     assert!(case.contains("type=\"Timeout\"") && case.contains("up"), "{case}");
@@ -51,8 +51,8 @@ fn report_on_timeout_lists_running_containers() {
 
 #[test]
 fn report_is_written_for_an_invalid_manifest() {
-    let (done, report) = reported(&pod("p", "containrs: []"), &[]);
-    done.expect(2);
+    let (output, report) = reported(&pod("p", "containrs: []"), &[]);
+    output.expect_code(2);
     assert!(report.contains("errors=\"1\"") && report.contains("unknown field"), "{report}");
 }
 
@@ -60,23 +60,23 @@ fn report_is_written_for_an_invalid_manifest() {
 fn report_skips_unstarted_containers_and_passes_ready_pods() {
     let init = "restartPolicy: Never, initContainers: [{name: i, image: busybox, command: ['false']}], \
         containers: [{name: c, image: busybox}]";
-    let (done, report) = reported(&pod("p", init), &[]);
-    done.expect(1);
+    let (output, report) = reported(&pod("p", init), &[]);
+    output.expect_code(1);
     assert!(case(&report, "c").contains("<skipped"), "{report}");
     assert!(case(&report, "i").contains("<failure"), "{report}");
-    let (done, report) =
+    let (output, report) =
         reported(&pod("p", "containers: [{name: c, image: registry.k8s.io/pause}]"), &["--until", "ready"]);
-    done.expect(0);
+    output.expect_code(0);
     assert!(report.contains("tests=\"1\" skipped=\"0\" failures=\"0\" errors=\"0\""), "{report}");
 }
 
 #[test]
 fn unwritable_report_fails_before_anything_runs() {
     let yaml = scripts("p", &[("c", "echo it ran")]);
-    let done = run().args(["--report", "junit=/no/such/folder/report.xml"]).manifest(&yaml).done().expect(2);
-    assert!(done.stderr.contains("/no/such/folder/report.xml") && !done.stdout.contains("it ran"), "{done:?}");
-    let done = run().args(["--report", "tap=report"]).manifest(&yaml).done().expect(2);
-    assert!(done.stderr.contains("write junit=FILE"), "{}", done.stderr);
+    let output = run().args(["--report", "junit=/no/such/folder/report.xml"]).manifest(&yaml).output().expect_code(2);
+    assert!(output.stderr.contains("/no/such/folder/report.xml") && !output.stdout.contains("it ran"), "{output:?}");
+    let output = run().args(["--report", "tap=report"]).manifest(&yaml).output().expect_code(2);
+    assert!(output.stderr.contains("write junit=FILE"), "{}", output.stderr);
 }
 
 fn wasmpod(args: &[&str]) -> Output {

@@ -5,24 +5,28 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::host::{Wasmpod, pod, run, scripts, status, test_file};
+use crate::support::{TestCommand, container_status, pod, run, scripts, test_file};
 
 /// A manifest that stands unmodified in many places of the world.
-fn manifest(name: &str) -> Wasmpod {
+fn manifest(name: &str) -> TestCommand {
     run().arg(test_file("manifests").join(name))
 }
 
 #[test]
 fn init_containers_run_in_order_and_a_failure_ends_the_pod() {
-    let done = manifest("simple-init.yaml").args(["--output", "json"]).done().expect(1);
-    let pod = done.object();
+    let output = manifest("simple-init.yaml").args(["--output", "json"]).output().expect_code(1);
+    let pod = output.object();
     assert_eq!(pod["status"]["phase"], "Failed");
-    assert!(done.stderr.contains("simple-init/init-container1 | Hello from init container 1\n"), "{}", done.stderr);
-    assert_eq!(status(&pod, "init-container1")["state"]["terminated"]["reason"], "Completed");
-    assert_eq!(status(&pod, "init-container2")["state"]["terminated"]["exitCode"], 1);
-    assert_eq!(status(&pod, "simple-init")["state"]["waiting"]["reason"], "PodInitializing");
-    assert_eq!(status(&pod, "simple-init")["restartCount"], 0);
-    assert!(done.stderr.contains("error: pod simple-init failed: container init-container2 ended"), "{}", done.stderr);
+    assert!(output.stderr.contains("simple-init/init-container1 | Hello from init container 1\n"), "{}", output.stderr);
+    assert_eq!(container_status(&pod, "init-container1")["state"]["terminated"]["reason"], "Completed");
+    assert_eq!(container_status(&pod, "init-container2")["state"]["terminated"]["exitCode"], 1);
+    assert_eq!(container_status(&pod, "simple-init")["state"]["waiting"]["reason"], "PodInitializing");
+    assert_eq!(container_status(&pod, "simple-init")["restartCount"], 0);
+    assert!(
+        output.stderr.contains("error: pod simple-init failed: container init-container2 ended"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -43,11 +47,11 @@ fn third_party_pods_run_unmodified_and_stop_on_ctrl_c() {
         }
         let asked = Instant::now();
         child.interrupt();
-        let done = child.done().expect(130);
+        let output = child.output().expect_code(130);
         let took = asked.elapsed();
         assert!(took.as_secs_f64() < 2.0, "{file} took {took:?} to stop");
         for container in running {
-            assert!(done.stderr.contains(&format!("{container}: Completed\n")), "{file}: {}", done.stderr);
+            assert!(output.stderr.contains(&format!("{container}: Completed\n")), "{file}: {}", output.stderr);
         }
     }
 }
@@ -57,16 +61,16 @@ fn exiting_container_backs_off_while_the_other_runs() {
     let child = manifest("multicontainer-pod.yaml").start();
     child.wait_for("multicontainer-pod/alpine: CrashLoopBackOff");
     child.interrupt();
-    let done = child.done().expect(130);
-    assert!(done.stderr.contains("multicontainer-pod/alpine: Completed"), "{}", done.stderr);
-    assert_eq!(done.stderr.matches("multicontainer-pod/nginx: Running").count(), 1, "{}", done.stderr);
+    let output = child.output().expect_code(130);
+    assert!(output.stderr.contains("multicontainer-pod/alpine: Completed"), "{}", output.stderr);
+    assert_eq!(output.stderr.matches("multicontainer-pod/nginx: Running").count(), 1, "{}", output.stderr);
 }
 
 #[test]
 fn built_in_images_are_announced() {
-    let done = manifest("nginx.yaml").args(["--until", "ready", "--output", "json"]).done().expect(0);
-    assert!(done.stderr.contains("using built-in httpd for nginx:1.14.2\n"), "{}", done.stderr);
-    let image = status(&done.object(), "nginx")["imageID"].as_str().unwrap_or_default().to_string();
+    let output = manifest("nginx.yaml").args(["--until", "ready", "--output", "json"]).output().expect_code(0);
+    assert!(output.stderr.contains("using built-in httpd for nginx:1.14.2\n"), "{}", output.stderr);
+    let image = container_status(&output.object(), "nginx")["imageID"].as_str().unwrap_or_default().to_string();
     assert!(image.starts_with("built-in/httpd@sha256:"), "{image}");
 }
 
@@ -85,27 +89,27 @@ fn exit_code_reflects_the_pods_outcome() {
         (format!("{}---\n{}", never_ready, scripts("two", &[("c", "exit 1")])), &["--until", "ready"], 1),
         (two("exit 0", "sleep 1000"), &["--until", "ready"], 0),
     ] {
-        let done = run().manifest(&yaml).args(args).done();
-        assert_eq!(done.code, code, "{args:?} {yaml}{}", done.stderr);
+        let output = run().manifest(&yaml).args(args).output();
+        assert_eq!(output.code, code, "{args:?} {yaml}{}", output.stderr);
     }
 }
 
 #[test]
 fn pod_over_the_timeout_is_reported_and_stopped() {
-    let done =
-        run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "1s", "--output", "json"]).done();
-    let done = done.expect(124);
-    assert!(done.stderr.contains("error: the time is up (--timeout)\n"), "{}", done.stderr);
-    assert!(done.took.as_secs_f64() < 3.0, "{:?}", done.took);
-    assert_eq!(done.ended("c").0, 143, "{}", done.stderr);
+    let output =
+        run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "1s", "--output", "json"]).output();
+    let output = output.expect_code(124);
+    assert!(output.stderr.contains("error: the time is up (--timeout)\n"), "{}", output.stderr);
+    assert!(output.took.as_secs_f64() < 3.0, "{:?}", output.took);
+    assert_eq!(output.termination("c").0, 143, "{}", output.stderr);
 }
 
 #[test]
 fn timeout_includes_compilation() {
     let nothing_compiled = tempfile::tempdir().expect("a folder");
     let run = run().manifest(&scripts("p", &[("c", "exit 0")])).env("XDG_CACHE_HOME", nothing_compiled.path());
-    let done = run.args(["--timeout", "1ms"]).done().expect(124);
-    assert!(done.stderr.ends_with("error: the time is up (--timeout)\n"), "{}", done.stderr);
+    let output = run.args(["--timeout", "1ms"]).output().expect_code(124);
+    assert!(output.stderr.ends_with("error: the time is up (--timeout)\n"), "{}", output.stderr);
 }
 
 #[test]
@@ -121,12 +125,12 @@ fn restart_policies_decide_what_restarts() {
         let spec = format!(
             "restartPolicy: {policy}, containers: [{{name: c, image: busybox, command: [sh, -c, 'exit {code}']}}]"
         );
-        let done = run().manifest(&pod("p", &spec)).args(["--max-restarts", "1", "--output", "json"]).done();
-        let count = status(&done.object(), "c")["restartCount"].as_i64();
-        assert_eq!(count, Some(i64::from(restarts)), "{policy}, exit {code}: {}", done.stderr);
+        let output = run().manifest(&pod("p", &spec)).args(["--max-restarts", "1", "--output", "json"]).output();
+        let count = container_status(&output.object(), "c")["restartCount"].as_i64();
+        assert_eq!(count, Some(i64::from(restarts)), "{policy}, exit {code}: {}", output.stderr);
         let failed = restarts || code != 0;
-        assert_eq!(done.code, i32::from(failed), "{policy}, exit {code}: {}", done.stderr);
-        assert_eq!(done.stderr.contains("c keeps ending (--max-restarts 1)"), restarts, "{}", done.stderr);
+        assert_eq!(output.code, i32::from(failed), "{policy}, exit {code}: {}", output.stderr);
+        assert_eq!(output.stderr.contains("c keeps ending (--max-restarts 1)"), restarts, "{}", output.stderr);
     }
 }
 
@@ -135,8 +139,8 @@ fn restart_flag_overrides_the_manifest() {
     let spec = "restartPolicy: Always, containers: [{name: c, image: busybox, command: [sh, -c, 'exit 3']}]";
     for (policy, restarts) in [("never", 0), ("onfailure", 1), ("OnFailure", 1), ("always", 1)] {
         let args = ["--restart", policy, "--max-restarts", "1", "--output", "json"];
-        let done = run().manifest(&pod("p", spec)).args(args).done().expect(1);
-        assert_eq!(status(&done.object(), "c")["restartCount"], restarts, "{policy}");
+        let output = run().manifest(&pod("p", spec)).args(args).output().expect_code(1);
+        assert_eq!(container_status(&output.object(), "c")["restartCount"], restarts, "{policy}");
     }
 }
 
@@ -148,9 +152,9 @@ fn restarted_container_keeps_volumes_and_gets_a_fresh_root() {
         "restartPolicy: OnFailure, volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, \
          command: [sh, -c, '{script}'], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
     );
-    let done = run().manifest(&pod("p", &spec)).done().expect(0);
-    assert!(done.stdout.contains("p/c | attempt\np/c | attempt two\n"), "{}", done.stdout);
-    assert!(!done.stdout.contains("old root"), "{}", done.stdout);
+    let output = run().manifest(&pod("p", &spec)).output().expect_code(0);
+    assert!(output.stdout.contains("p/c | attempt\np/c | attempt two\n"), "{}", output.stdout);
+    assert!(!output.stdout.contains("old root"), "{}", output.stdout);
 }
 
 #[test]
@@ -164,16 +168,16 @@ fn lists_directories_json_and_standard_input_are_read() {
     write("a.json", &json.to_string());
     write("c.yml", &echo("fifth"));
     write("notes.txt", "no manifest");
-    let done = run().arg(dir.path()).manifest(&echo("sixth")).done().expect(0);
+    let output = run().arg(dir.path()).manifest(&echo("sixth")).output().expect_code(0);
     for name in ["first", "second", "third", "fourth", "fifth", "sixth"] {
-        assert_eq!(done.log(&format!("{name}/c")), "ran\n", "{name}: {done:?}");
+        assert_eq!(output.log(&format!("{name}/c")), "ran\n", "{name}: {output:?}");
     }
 }
 
 #[test]
 fn final_objects_alone_are_printed_on_standard_output() {
     let yaml = format!("{}---\n{}", scripts("one", &[("c", "echo hello")]), scripts("two", &[("c", "exit 4")]));
-    let printed = |format: &str| run().manifest(&yaml).args(["-o", format]).done().expect(1);
+    let printed = |format: &str| run().manifest(&yaml).args(["-o", format]).output().expect_code(1);
     let json = printed("json").object();
     let yaml: Value = serde_yaml::from_str(&printed("yaml").stdout).expect("YAML");
     for list in [json, yaml] {
@@ -187,14 +191,14 @@ fn final_objects_alone_are_printed_on_standard_output() {
 #[test]
 fn logs_are_prefixed_and_in_order_per_container() {
     let script = "for i in 1 2 3; do echo out $i; done; echo to stderr >&2; printf 'no newline'";
-    let done = run().manifest(&scripts("p", &[("a", script), ("b", script)])).done().expect(0);
+    let output = run().manifest(&scripts("p", &[("a", script), ("b", script)])).output().expect_code(0);
     for source in ["p/a", "p/b"] {
-        assert_eq!(done.log(source), "out 1\nout 2\nout 3\nto stderr\nno newline\n", "{done:?}");
+        assert_eq!(output.log(source), "out 1\nout 2\nout 3\nto stderr\nno newline\n", "{output:?}");
     }
     assert!(
-        done.stdout.lines().all(|line| line.starts_with("p/a | ") || line.starts_with("p/b | ")),
+        output.stdout.lines().all(|line| line.starts_with("p/a | ") || line.starts_with("p/b | ")),
         "{}",
-        done.stdout
+        output.stdout
     );
 }
 
@@ -205,17 +209,17 @@ fn endless_writer_does_not_slow_others() {
     let child = run().manifest(&yaml).start();
     child.wait_for("p/neighbour | end\n");
     child.interrupt();
-    let done = child.done().expect(130);
-    assert_eq!(done.log("p/neighbour").lines().count(), 11);
-    assert!(done.log("p/writer").contains("the quick brown fox\n"));
-    assert!(done.took.as_secs_f64() < 5.0, "{:?}", done.took);
+    let output = child.output().expect_code(130);
+    assert_eq!(output.log("p/neighbour").lines().count(), 11);
+    assert!(output.log("p/writer").contains("the quick brown fox\n"));
+    assert!(output.took.as_secs_f64() < 5.0, "{:?}", output.took);
 }
 
 #[test]
 fn closed_standard_output_ends_the_run_without_a_panic() {
-    let done = run().manifest(&scripts("p", &[("c", "yes")])).done_unread();
-    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
-    assert!(done.took.as_secs_f64() < 3.0, "{:?}", done.took);
+    let output = run().manifest(&scripts("p", &[("c", "yes")])).output_with_closed_stdout();
+    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+    assert!(output.took.as_secs_f64() < 3.0, "{:?}", output.took);
 }
 
 #[test]
@@ -226,8 +230,8 @@ fn run_leaves_no_files_behind() {
         "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, \
          command: [sh, -c, '{script}'], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
     );
-    run().manifest(&pod("p", &spec)).env("TMPDIR", dir.path()).done().expect(0);
-    run().manifest(&pod("q", &spec)).env("TMPDIR", dir.path()).args(["--timeout", "1ms"]).done();
+    run().manifest(&pod("p", &spec)).env("TMPDIR", dir.path()).output().expect_code(0);
+    run().manifest(&pod("q", &spec)).env("TMPDIR", dir.path()).args(["--timeout", "1ms"]).output();
     assert_eq!(entries(dir.path()), Vec::<String>::new());
 }
 
@@ -240,9 +244,9 @@ fn entries(dir: &Path) -> Vec<String> {
 fn pod_bound_to_a_foreign_node_runs_here() {
     let spec = "nodeName: elsewhere, restartPolicy: Never, volumes: [{name: v, emptyDir: {medium: Memory}}], \
                 containers: [{name: c, image: busybox, command: [echo, here]}]";
-    let done = run().manifest(&pod("p", spec)).done().expect(0);
-    assert_eq!(done.log("p/c"), "here\n");
+    let output = run().manifest(&pod("p", spec)).output().expect_code(0);
+    assert_eq!(output.log("p/c"), "here\n");
     for field in ["spec.nodeName", "spec.volumes[0].emptyDir.medium"] {
-        assert!(done.stderr.contains(&format!("warning: pod p: {field}")), "{}", done.stderr);
+        assert!(output.stderr.contains(&format!("warning: pod p: {field}")), "{}", output.stderr);
     }
 }

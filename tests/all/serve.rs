@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::host::{command, pod};
-use crate::served::{Place, Served, node, took};
+use crate::support::{NodeDirectory, ServedNode, command, measure, pod, serve_node};
 
 /// Ends at once when it is asked to.
 const IDLE: &str = "containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
@@ -15,15 +14,15 @@ const STUBBORN: &str = "terminationGracePeriodSeconds: 600, containers: [{name: 
     'trap \"echo not yet\" TERM; echo up; while true; do sleep 0.1; done']}]";
 
 /// The code and the text of an answer.
-fn answer(node: &Served, url: &str, args: &[&str]) -> (String, String) {
-    let done = node.curl(url, args);
-    let (text, code) = done.stdout.rsplit_once('\n').unwrap_or_default();
+fn answer(node: &ServedNode, url: &str, args: &[&str]) -> (String, String) {
+    let output = node.curl(url, args);
+    let (text, code) = output.stdout.rsplit_once('\n').unwrap_or_default();
     (code.to_string(), text.to_string())
 }
 
 #[test]
 fn server_requires_the_token_and_its_own_host_name() {
-    let node = node();
+    let node = serve_node();
     let token = format!("Authorization: Bearer {}", node.token());
     let plain = node.url.replace("https://", "http://");
     for url in [&node.url, &plain] {
@@ -42,71 +41,71 @@ fn server_requires_the_token_and_its_own_host_name() {
             assert_eq!(got, code, "{url} {args:?}: {text}");
         }
     }
-    let anonymous = node.kubectl("get pods --token=wrong").done();
+    let anonymous = node.kubectl("get pods --token=wrong").output();
     assert_eq!(anonymous.code, 1, "{anonymous:?}");
     assert!(anonymous.stderr.contains("You must be logged in to the server"), "{}", anonymous.stderr);
 }
 
 #[test]
 fn sigterm_ends_pods_within_the_grace_and_exits_zero() {
-    let place = Place::new();
-    place.save("a.yaml", &pod("a", IDLE));
-    place.save("b.yaml", &pod("b", STUBBORN));
-    let child = place.serve_at("127.0.0.1:0", "1s").start();
-    let node = Served::of(child, place);
+    let directory = NodeDirectory::new();
+    directory.save("a.yaml", &pod("a", IDLE));
+    directory.save("b.yaml", &pod("b", STUBBORN));
+    let child = directory.serve_at("127.0.0.1:0", "1s").start();
+    let node = ServedNode::ready(child, directory);
     node.wait("a-n1", "condition=Ready");
     node.wait("b-n1", "condition=Ready");
     let follow = node.kubectl("logs b-n1 -f").start();
     follow.wait_for("up\n");
     // Until the last has ended, the API tells how the others did.
     let told = node.kubectl("wait pod/a-n1 --for=jsonpath={.status.reason}=Terminated --timeout=20s").start();
-    let mut done = None;
-    let took = took(|| done = Some(node.end()));
-    let done = done.expect("it ended").expect(0);
-    assert!(done.stderr.contains("ending the pods (at most 1s); a second signal kills them"), "{}", done.stderr);
+    let mut output = None;
+    let took = measure(|| output = Some(node.terminate()));
+    let output = output.expect("it ended").expect_code(0);
+    assert!(output.stderr.contains("ending the pods (at most 1s); a second signal kills them"), "{}", output.stderr);
     assert!(took < Duration::from_secs(5), "{took:?}");
-    told.done().expect(0);
+    told.output().expect_code(0);
     follow.wait_for("not yet\n");
 }
 
 #[test]
 fn second_signal_kills() {
-    let place = Place::new();
-    place.save("b.yaml", &pod("b", STUBBORN));
-    let child = place.serve_at("127.0.0.1:0", "10m").start();
-    let node = Served::of(child, place);
+    let directory = NodeDirectory::new();
+    directory.save("b.yaml", &pod("b", STUBBORN));
+    let child = directory.serve_at("127.0.0.1:0", "10m").start();
+    let node = ServedNode::ready(child, directory);
     node.wait("b-n1", "condition=Ready");
-    node.child.signal(Signal::TERM);
-    node.child.wait_for("ending the pods");
-    node.child.signal(Signal::TERM);
-    let mut done = None;
-    let took = took(|| done = Some(node.child.done()));
-    assert!(done.expect("it ended").expect(0).stderr.contains("killed"));
+    node.process.signal(Signal::TERM);
+    node.process.wait_for("ending the pods");
+    node.process.signal(Signal::TERM);
+    let mut output = None;
+    let took = measure(|| output = Some(node.process.output()));
+    assert!(output.expect("it ended").expect_code(0).stderr.contains("killed"));
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 #[test]
 fn keys_and_kubeconfig_survive_a_kill() {
-    let first = node();
+    let first = serve_node();
     let (token, port) = (first.token(), first.url.rsplit(':').next().expect("a port").to_string());
-    let kubeconfig = std::fs::read_to_string(first.place.kubeconfig()).expect("a kubeconfig");
-    let ca = std::fs::read(first.place.state().join("ca.key")).expect("a key");
-    first.child.signal(Signal::KILL);
-    let Served { child, place, .. } = first;
-    assert_eq!(child.done().code, -1, "killed");
+    let kubeconfig = std::fs::read_to_string(first.directory.kubeconfig()).expect("a kubeconfig");
+    let ca = std::fs::read(first.directory.state().join("ca.key")).expect("a key");
+    first.process.signal(Signal::KILL);
+    let ServedNode { process, directory, .. } = first;
+    assert_eq!(process.output().code, -1, "killed");
     // At the same address again, as with a fixed port.
-    let old = place.state().join("old-kubeconfig");
+    let old = directory.state().join("old-kubeconfig");
     std::fs::write(&old, kubeconfig).expect("written");
-    let child = place.serve_at(&format!("127.0.0.1:{port}"), "5s").start();
-    let again = Served::of(child, place);
+    let child = directory.serve_at(&format!("127.0.0.1:{port}"), "5s").start();
+    let again = ServedNode::ready(child, directory);
     assert_eq!(again.token(), token);
-    assert_eq!(std::fs::read(again.place.state().join("ca.key")).expect("a key"), ca);
-    again.kubectl("get nodes").env("KUBECONFIG", old).done().expect(0);
+    assert_eq!(std::fs::read(again.directory.state().join("ca.key")).expect("a key"), ca);
+    again.kubectl("get nodes").env("KUBECONFIG", old).output().expect_code(0);
 }
 
 #[test]
 fn unsupported_methods_and_long_queries_are_rejected() {
-    let node = node();
+    let node = serve_node();
     let token = format!("Authorization: Bearer {}", node.token());
     let pods = format!("{}/api/v1/namespaces/default/pods", node.url);
     let body = format!("{{\"x\": \"{}\"}}", "y".repeat(100_000));
@@ -123,44 +122,48 @@ fn unsupported_methods_and_long_queries_are_rejected() {
 
 #[test]
 fn invalid_node_names_and_tokens_are_rejected() {
-    let place = Place::new();
-    let refused = command("serve").args(["--node-name", "Bad Name", "--state-dir"]).arg(place.state()).done().expect(2);
+    let directory = NodeDirectory::new();
+    let refused = command("serve")
+        .args(["--node-name", "Bad Name", "--state-dir"])
+        .arg(directory.state())
+        .output()
+        .expect_code(2);
     assert!(refused.stderr.contains("--node-name \"Bad Name\": a lowercase RFC 1123"), "{}", refused.stderr);
-    std::fs::create_dir_all(place.state()).expect("made");
-    let token = place.state().join("token");
+    std::fs::create_dir_all(directory.state()).expect("made");
+    let token = directory.state().join("token");
     std::fs::write(&token, "bad").expect("written");
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
-    let refused = place.serve().done();
+    let refused = directory.serve().output();
     assert!(refused.code != 0 && refused.stderr.contains("holds no token"), "{}", refused.stderr);
 }
 
 #[test]
 fn two_nodes_never_share_a_state_directory() {
-    let node = node();
-    let other = node.place.serve().done().expect(2);
+    let node = serve_node();
+    let other = node.directory.serve().output().expect_code(2);
     let words = "is in use by another wasmpod serve: give this one a --state-dir of its own";
     assert!(other.stderr.contains(words), "{}", other.stderr);
-    node.asked("get nodes");
+    node.kubectl_stdout("get nodes");
 }
 
 #[test]
 fn used_ports_and_missing_directories_are_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let refused = Place::new().serve_at(&address, "5s").done().expect(2);
+    let refused = NodeDirectory::new().serve_at(&address, "5s").output().expect_code(2);
     let words = [format!("cannot listen on {address}: Address already in use"), "port 0 takes a free one".into()];
     assert!(words.iter().all(|words| refused.stderr.contains(words)), "{}", refused.stderr);
-    let place = Place::new();
-    std::fs::remove_dir(place.manifests()).expect("removed");
-    let refused = place.serve().done().expect(2);
+    let directory = NodeDirectory::new();
+    std::fs::remove_dir(directory.manifests()).expect("removed");
+    let refused = directory.serve().output().expect_code(2);
     assert!(refused.stderr.contains("pods: there is no such folder"), "{}", refused.stderr);
 }
 
 #[test]
 fn remote_clients_are_served_over_tls_only() {
-    let place = Place::new();
-    let child = place.serve_at("0.0.0.0:0", "5s").start();
-    let node = Served::of(child, place);
+    let directory = NodeDirectory::new();
+    let child = directory.serve_at("0.0.0.0:0", "5s").start();
+    let node = ServedNode::ready(child, directory);
     let port = node.url.rsplit(':').next().expect("a port");
     let own = own_address();
     let token = format!("Authorization: Bearer {}", node.token());
@@ -188,14 +191,14 @@ fn own_address() -> IpAddr {
 
 #[test]
 fn command_line_manifests_run_and_invalid_ones_exit() {
-    let place = Place::new();
-    let file = place.state().with_file_name("pod.yaml");
+    let directory = NodeDirectory::new();
+    let file = directory.state().with_file_name("pod.yaml");
     std::fs::write(&file, pod("a", IDLE)).expect("written");
-    let child = place.serve().arg(&file).start();
-    let node = Served::of(child, place);
+    let child = directory.serve().arg(&file).start();
+    let node = ServedNode::ready(child, directory);
     node.wait("a", "condition=Ready");
     std::fs::write(&file, pod("a", "containers: [{name: c, imag: busybox}]")).expect("written");
-    let refused = Place::new().serve().arg(&file).done().expect(2);
+    let refused = NodeDirectory::new().serve().arg(&file).output().expect_code(2);
     for text in ["pod.yaml:1:", "spec.containers[0].imag", "did you mean"] {
         assert!(refused.stderr.contains(text), "{text}: {}", refused.stderr);
     }

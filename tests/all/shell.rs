@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
 
-use crate::host::{Done, guest, home, run, test_file};
+use crate::support::{ProcessOutput, guest, home, run, test_file};
 
 /// A script and what a POSIX shell makes of it.
 #[derive(Debug, Deserialize)]
@@ -53,29 +53,29 @@ fn shell() -> PathBuf {
     link
 }
 
-fn perform(shell: &Path, case: &Case) -> Done {
+fn perform(shell: &Path, case: &Case) -> ProcessOutput {
     let dir = tempfile::tempdir().expect("a folder");
     let volume = format!("{}:/work", dir.path().display());
     // Each script begins in an empty folder, as if the shell had been started there.
     let script = format!("cd /work; unset OLDPWD; {}", case.script);
     let shell = run().arg(shell).args(["--env", "HOME=/root", "--volume", &volume, "--", "sh", "-c", &script, "sh"]);
-    shell.args(&case.args).stdin(case.stdin.as_str()).done()
+    shell.args(&case.args).stdin(case.stdin.as_str()).output()
 }
 
 /// How `done` differs from what `case` expects.
-fn differences(case: &Case, done: &Done) -> String {
+fn differences(case: &Case, output: &ProcessOutput) -> String {
     let mut text = String::new();
-    if done.code != case.code {
-        let _ = writeln!(text, "  code: expected {}, got {}", case.code, done.code);
+    if output.code != case.code {
+        let _ = writeln!(text, "  code: expected {}, got {}", case.code, output.code);
     }
-    if done.stdout != case.stdout {
-        let _ = writeln!(text, "  stdout: expected {:?}\n               got {:?}", case.stdout, done.stdout);
+    if output.stdout != case.stdout {
+        let _ = writeln!(text, "  stdout: expected {:?}\n               got {:?}", case.stdout, output.stdout);
     }
-    if case.stderr.as_ref().is_some_and(|part| !done.stderr.contains(part)) {
+    if case.stderr.as_ref().is_some_and(|part| !output.stderr.contains(part)) {
         let _ = writeln!(text, "  stderr: expected {:?} in it", case.stderr.as_deref().unwrap_or_default());
     }
-    if !text.is_empty() && !done.stderr.is_empty() {
-        let _ = writeln!(text, "  stderr: {:?}", done.stderr);
+    if !text.is_empty() && !output.stderr.is_empty() {
+        let _ = writeln!(text, "  stderr: {:?}", output.stderr);
     }
     text
 }

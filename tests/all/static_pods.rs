@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::host::{Running, pod};
-use crate::served::{Place, Served, took};
+use crate::support::{NodeDirectory, RunningProcess, ServedNode, measure, pod};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -16,10 +15,10 @@ fn saying(name: &str, word: &str) -> String {
 }
 
 /// A node with the pod `first`, and a watch that has told of it.
-fn watched() -> (Served, Running) {
-    let place = Place::new();
-    place.save("first.yaml", &saying("first", "first"));
-    let node = place.node();
+fn watched() -> (ServedNode, RunningProcess) {
+    let directory = NodeDirectory::new();
+    directory.save("first.yaml", &saying("first", "first"));
+    let node = directory.start_node();
     node.wait("first-n1", "condition=Ready");
     // `MODIFIED first-n1 Running first`
     let line =
@@ -30,28 +29,28 @@ fn watched() -> (Served, Running) {
 }
 
 /// What the watch told, a line each.
-fn told(watch: Running) -> Vec<String> {
+fn told(watch: RunningProcess) -> Vec<String> {
     watch.interrupt();
-    watch.done().stdout.lines().map(Into::into).collect()
+    watch.output().stdout.lines().map(Into::into).collect()
 }
 
-fn names(node: &Served) -> String {
-    node.asked("get pods -o name").replace("pod/", "").replace('\n', " ").trim().into()
+fn names(node: &ServedNode) -> String {
+    node.kubectl_stdout("get pods -o name").replace("pod/", "").replace('\n', " ").trim().into()
 }
 
 #[test]
 fn manifest_changes_take_effect_within_a_second() {
     let (node, watch) = watched();
-    let came = took(|| {
-        node.place.save("web.yaml", &saying("web", "one"));
+    let came = measure(|| {
+        node.directory.save("web.yaml", &saying("web", "one"));
         watch.wait_for("Running one");
     });
-    let changed = took(|| {
-        node.place.save("web.yaml", &saying("web", "two"));
+    let changed = measure(|| {
+        node.directory.save("web.yaml", &saying("web", "two"));
         watch.wait_for("Running two");
     });
-    let gone = took(|| {
-        node.place.remove("web.yaml");
+    let gone = measure(|| {
+        node.directory.remove("web.yaml");
         watch.wait_for_all("DELETED web-n1", 2);
     });
     for (what, took) in [("come", came), ("change", changed), ("go", gone)] {
@@ -64,7 +63,7 @@ fn manifest_changes_take_effect_within_a_second() {
 #[test]
 fn static_pods_are_named_and_annotated_like_a_kubelets() {
     let (node, _watch) = watched();
-    let pod: Value = serde_json::from_str(&node.asked("get pod first-n1 -o json")).expect("JSON");
+    let pod: Value = serde_json::from_str(&node.kubectl_stdout("get pod first-n1 -o json")).expect("JSON");
     let marks = &pod["metadata"]["annotations"];
     let hash = marks["kubernetes.io/config.hash"].as_str().expect("a hash");
     assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
@@ -80,25 +79,25 @@ fn static_pods_are_named_and_annotated_like_a_kubelets() {
 #[test]
 fn invalid_manifest_keeps_previous_pods() {
     let (node, watch) = watched();
-    node.place.save("web.yaml", &saying("web", "one"));
+    node.directory.save("web.yaml", &saying("web", "one"));
     watch.wait_for("Running one");
-    node.place.save("web.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  contaners: []\n");
-    node.child.wait_for("not taken; what it brought before stays");
+    node.directory.save("web.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  contaners: []\n");
+    node.process.wait_for("not taken; what it brought before stays");
     // Others are looked at meanwhile, and the broken one again with each of them.
     for word in ["two", "three"] {
-        node.place.save("other.yaml", &saying("other", word));
+        node.directory.save("other.yaml", &saying("other", word));
         watch.wait_for(&format!("Running {word}"));
     }
-    let said = node.child.stderr();
+    let said = node.process.stderr();
     assert_eq!(said.matches("not taken").count(), 1, "{said}");
     for text in ["web.yaml", "spec.contaners", "containers", "5 |"] {
         assert!(said.contains(text), "{text}: {said}");
     }
     assert_eq!(names(&node), "first-n1 other-n1 web-n1");
-    node.place.save("web.yaml", &saying("web", "four"));
+    node.directory.save("web.yaml", &saying("web", "four"));
     watch.wait_for("Running four");
-    node.place.save("new.yaml", "\0");
-    node.child.wait_for_all("not taken", 2);
+    node.directory.save("new.yaml", "\0");
+    node.process.wait_for_all("not taken", 2);
     assert_eq!(names(&node), "first-n1 other-n1 web-n1");
 }
 
@@ -107,14 +106,14 @@ fn pod_rejected_by_the_registry_is_reported_once() {
     let (node, watch) = watched();
     // Fine as a name, too long with the node's behind it.
     let long = "x".repeat(252);
-    node.place.save("long.yaml", &saying(&long, "long"));
-    node.child.wait_for("cannot create a static pod");
-    node.place.save("web.yaml", &saying("web", "one"));
+    node.directory.save("long.yaml", &saying(&long, "long"));
+    node.process.wait_for("cannot create a static pod");
+    node.directory.save("web.yaml", &saying("web", "one"));
     watch.wait_for("Running one");
-    let said = node.child.stderr();
+    let said = node.process.stderr();
     assert_eq!(said.matches("cannot create a static pod").count(), 1, "{said}");
     assert!(said.contains("must be no more than 253"), "{said}");
-    node.place.save("long.yaml", &saying("short", "short"));
+    node.directory.save("long.yaml", &saying("short", "short"));
     watch.wait_for("Running short");
 }
 
@@ -123,7 +122,7 @@ fn fifty_quick_saves_apply_the_last() {
     let (node, watch) = watched();
     let begun = Instant::now();
     for number in 0..50 {
-        node.place.save("web.yaml", &saying("web", &format!("n{number}")));
+        node.directory.save("web.yaml", &saying("web", &format!("n{number}")));
     }
     // What lies further apart than a save takes is no longer quick, which a busy machine may make of it.
     let apart = begun.elapsed().as_millis() / 30;
@@ -136,16 +135,16 @@ fn fifty_quick_saves_apply_the_last() {
 #[test]
 fn manifest_directory_may_disappear_and_return() {
     let (node, watch) = watched();
-    let (folder, aside) = (node.place.manifests(), node.place.state().with_file_name("aside"));
+    let (folder, aside) = (node.directory.manifests(), node.directory.state().with_file_name("aside"));
     std::fs::rename(&folder, &aside).expect("moved");
-    node.child.wait_for("cannot read the folder of manifests");
+    node.process.wait_for("cannot read the folder of manifests");
     assert_eq!(names(&node), "first-n1", "what is not there for a while is no wish");
     std::fs::create_dir(&folder).expect("made");
     std::fs::write(folder.join("first.yaml"), saying("first", "first")).expect("written");
     std::fs::write(folder.join("web.yaml"), saying("web", "back")).expect("written");
     watch.wait_for("Running back");
-    let changed = took(|| {
-        node.place.save("web.yaml", &saying("web", "again"));
+    let changed = measure(|| {
+        node.directory.save("web.yaml", &saying("web", "again"));
         watch.wait_for("Running again");
     });
     assert!(changed < SECOND * 2, "the new folder is watched, too: {changed:?}");
@@ -155,17 +154,17 @@ fn manifest_directory_may_disappear_and_return() {
 #[test]
 fn duplicate_definition_does_not_replace_a_running_pod() {
     let (node, watch) = watched();
-    node.place.save("b.yaml", &saying("web", "b"));
+    node.directory.save("b.yaml", &saying("web", "b"));
     watch.wait_for("Running b");
     // Whether its name comes before or after: a copy takes nothing over.
     for copy in ["a", "c"] {
-        node.place.save(&format!("{copy}.yaml"), &saying("web", copy));
-        node.child.wait_for(&format!("{copy}.yaml: pod default/web-n1 is in"));
-        node.place.save("other.yaml", &saying("other", copy));
+        node.directory.save(&format!("{copy}.yaml"), &saying("web", copy));
+        node.process.wait_for(&format!("{copy}.yaml: pod default/web-n1 is in"));
+        node.directory.save("other.yaml", &saying("other", copy));
         watch.wait_for(&format!("other-n1 Running {copy}"));
     }
-    node.place.remove("a.yaml");
-    node.place.remove("b.yaml");
+    node.directory.remove("a.yaml");
+    node.directory.remove("b.yaml");
     watch.wait_for("web-n1 Running c");
     assert_eq!(told(watch).iter().filter(|line| line.contains("DELETED web-n1")).count(), 1);
 }
@@ -174,22 +173,22 @@ fn duplicate_definition_does_not_replace_a_running_pod() {
 fn missing_image_is_shown_on_the_pod() {
     let (node, _watch) = watched();
     let spec = "containers: [{name: c, image: nowhere.example/none}]";
-    node.place.save("none.yaml", &pod("none", spec));
+    node.directory.save("none.yaml", &pod("none", spec));
     node.wait("none-n1", "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImagePull");
-    assert!(node.asked("describe pod none-n1").contains("Failed to pull image"));
+    assert!(node.kubectl_stdout("describe pod none-n1").contains("Failed to pull image"));
 }
 
 #[test]
 fn manifests_may_be_saved_in_place() {
     let (node, watch) = watched();
-    let path = node.place.manifests().join("web.yaml");
+    let path = node.directory.manifests().join("web.yaml");
     for word in ["one", "two"] {
         std::fs::write(&path, saying("web", word)).expect("written");
         watch.wait_for(&format!("Running {word}"));
     }
     // What editors leave beside it is no manifest.
     for name in [".web.yaml.swp", "web.yaml~", "4913", "web.yaml.bak"] {
-        std::fs::write(node.place.manifests().join(name), saying("stray", "stray")).expect("written");
+        std::fs::write(node.directory.manifests().join(name), saying("stray", "stray")).expect("written");
     }
     std::fs::write(&path, saying("web", "three")).expect("written");
     watch.wait_for("Running three");

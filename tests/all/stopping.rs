@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::host::{Running, pod, run, scripts};
+use crate::support::{RunningProcess, pod, run, scripts};
 
 fn script(name: &str, grace: u32, script: &str) -> String {
     let command = serde_json::Value::from(script);
@@ -13,7 +13,7 @@ fn script(name: &str, grace: u32, script: &str) -> String {
 }
 
 /// A run whose container has said that it is up.
-fn up(yaml: &str, args: &[&str]) -> Running {
+fn up(yaml: &str, args: &[&str]) -> RunningProcess {
     let child = run().manifest(yaml).args(args).start();
     child.wait_for("| up\n");
     child
@@ -26,9 +26,9 @@ fn shell_with_a_term_trap_chooses_its_exit() {
     let child =
         up(&script("p", 30, "trap 'echo notified; exit 7' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     child.interrupt();
-    let done = child.done().expect(130);
-    assert_eq!(done.log("p/c"), "up\nnotified\n");
-    assert_eq!(done.ended("c").0, 7, "{}", done.stderr);
+    let output = child.output().expect_code(130);
+    assert_eq!(output.log("p/c"), "up\nnotified\n");
+    assert_eq!(output.termination("c").0, 7, "{}", output.stderr);
 }
 
 #[test]
@@ -36,9 +36,9 @@ fn shell_without_a_trap_exits_with_143() {
     let child = up(&script("p", 30, "echo up; sleep 1000"), JSON);
     let asked = Instant::now();
     child.interrupt();
-    let done = child.done().expect(130);
+    let output = child.output().expect_code(130);
     assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
-    assert_eq!(done.ended("c"), (143, "Error".into()));
+    assert_eq!(output.termination("c"), (143, "Error".into()));
 }
 
 #[test]
@@ -46,19 +46,19 @@ fn guest_that_ignores_sigterm_is_killed_after_its_grace() {
     let child = up(&script("p", 1, "trap '' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     let asked = Instant::now();
     child.interrupt();
-    let done = child.done().expect(130);
+    let output = child.output().expect_code(130);
     let took = asked.elapsed().as_secs_f64();
     assert!((0.95..2.5).contains(&took), "{took} s");
-    assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
+    assert_eq!(output.termination("c").0, 137, "{}", output.stderr);
 }
 
 #[test]
 fn guest_may_use_its_grace_period() {
     let child = up(&script("p", 30, "trap 'sleep 0.3; echo saved; exit 0' TERM; echo up; sleep 1000 & wait"), JSON);
     child.interrupt();
-    let done = child.done().expect(130);
-    assert_eq!(done.log("p/c"), "up\nsaved\n");
-    assert_eq!(done.ended("c").0, 0, "{}", done.stderr);
+    let output = child.output().expect_code(130);
+    assert_eq!(output.log("p/c"), "up\nsaved\n");
+    assert_eq!(output.termination("c").0, 0, "{}", output.stderr);
 }
 
 #[test]
@@ -68,10 +68,10 @@ fn second_ctrl_c_kills() {
     child.wait_for("notified");
     let asked = Instant::now();
     child.interrupt();
-    let done = child.done().expect(130);
+    let output = child.output().expect_code(130);
     // The shortest grace period there is, so that the end is still reported; nobody gets less than two seconds (K66).
     assert!(asked.elapsed().as_secs_f64() < 3.0, "{:?}", asked.elapsed());
-    assert_eq!(done.ended("c").0, 137, "{}", done.stderr);
+    assert_eq!(output.termination("c").0, 137, "{}", output.stderr);
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn busy_shell_receives_the_signal() {
         child.wait_for("p/c: Running\n");
         let asked = Instant::now();
         child.interrupt();
-        let done = child.done().expect(130);
+        let output = child.output().expect_code(130);
         assert!(asked.elapsed().as_secs_f64() < 2.0, "{work}: {:?}", asked.elapsed());
-        assert_eq!(done.ended("c").0, 143, "{work}");
+        assert_eq!(output.termination("c").0, 143, "{work}");
     }
 }
 
@@ -92,7 +92,7 @@ fn busy_shell_receives_the_signal() {
 fn sigterm_ends_a_run_like_ctrl_c() {
     let child = up(&script("p", 30, "echo up; sleep 1000"), &[]);
     child.signal(Signal::TERM);
-    child.done().expect(143);
+    child.output().expect_code(143);
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn ctrl_c_ends_a_pod_with_a_hanging_init_container() {
                 containers: [{name: c, image: busybox, command: ['true']}]";
     let child = up(&pod("p", spec), JSON);
     child.interrupt();
-    let done = child.done().expect(130);
-    assert_eq!(done.ended("i").0, 143, "{}", done.stderr);
+    let output = child.output().expect_code(130);
+    assert_eq!(output.termination("i").0, 143, "{}", output.stderr);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn ctrl_c_ends_a_pod_in_backoff() {
     child.wait_for("p/c: CrashLoopBackOff");
     let asked = Instant::now();
     child.interrupt();
-    child.done().expect(130);
+    child.output().expect_code(130);
     assert!(asked.elapsed().as_secs_f64() < 1.0, "{:?}", asked.elapsed());
 }
 
@@ -124,7 +124,7 @@ fn all_containers_of_all_pods_are_signalled_at_once() {
     child.wait_for_all("| up\n", 6);
     let asked = Instant::now();
     child.interrupt();
-    child.done().expect(130);
+    child.output().expect_code(130);
     assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
 }
 
@@ -139,33 +139,34 @@ fn memory_hog_is_killed_and_its_peer_keeps_running() {
          {{name: neighbour, image: busybox, command: [sh, -c, '{neighbour}'], volumeMounts: [{{name: v, mountPath: /v}}]}}, \
          {{name: watcher, image: busybox, command: [sh, -c, 'sleep 1; touch /v/over'], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
     );
-    let done = run().manifest(&pod("p", &spec)).args(JSON).done().expect(1);
-    assert_eq!(done.ended("hog"), (137, "OOMKilled".into()), "{}", done.stderr);
-    assert_eq!(done.log("p/neighbour"), "alive\n");
+    let output = run().manifest(&pod("p", &spec)).args(JSON).output().expect_code(1);
+    assert_eq!(output.termination("hog"), (137, "OOMKilled".into()), "{}", output.stderr);
+    assert_eq!(output.log("p/neighbour"), "alive\n");
 }
 
 #[test]
 fn bare_program_receives_the_terminals_signals() {
-    let shell = crate::host::guest("wasm32-wasip2", "busybox");
+    let shell = crate::support::guest("wasm32-wasip2", "busybox");
     let bare = |script: &str| {
         let child = run().arg(&shell).args(["--", "sh", "-c", script]).start();
         child.wait_for("up\n");
         child.interrupt();
         child
     };
-    bare("echo up; sleep 1000").done().expect(143);
-    let trapped = bare("trap 'echo notified; exit 9' TERM; echo up; while true; do sleep 0.05; done").done().expect(9);
+    bare("echo up; sleep 1000").output().expect_code(143);
+    let trapped =
+        bare("trap 'echo notified; exit 9' TERM; echo up; while true; do sleep 0.05; done").output().expect_code(9);
     assert_eq!(trapped.stdout, "up\nnotified\n");
     let deaf = bare("trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done");
     deaf.wait_for("notified");
     deaf.interrupt();
-    deaf.done().expect(130);
+    deaf.output().expect_code(130);
 }
 
 #[test]
 fn bare_program_ends_at_the_timeout() {
-    let shell = crate::host::guest("wasm32-wasip2", "busybox");
+    let shell = crate::support::guest("wasm32-wasip2", "busybox");
     let script = "trap '' TERM; while true; do sleep 0.05; done";
-    let done = run().arg(&shell).args(["--timeout", "200ms", "--", "sh", "-c", script]).done().expect(124);
-    assert_eq!(done.stderr, "error: the time is up (--timeout)\n");
+    let output = run().arg(&shell).args(["--timeout", "200ms", "--", "sh", "-c", script]).output().expect_code(124);
+    assert_eq!(output.stderr, "error: the time is up (--timeout)\n");
 }

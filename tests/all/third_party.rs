@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::host::{existing, pod, run, target};
+use crate::support::{existing, pod, run, target};
 
 fn program(name: &str) -> PathBuf {
     existing(target().join("third-party").join(name))
@@ -25,13 +25,13 @@ fn ripgrep_searches_a_mounted_directory() {
             Value::from(program("rg.wasm").to_string_lossy()),
         )
     };
-    let found = run().manifest(&pod("p", &spec("ne+dle"))).done().expect(0);
+    let found = run().manifest(&pod("p", &spec("ne+dle"))).output().expect_code(0);
     assert_eq!(found.log("p/rg"), "/data/a/b/poem.txt:2:a needle in it\n");
-    run().manifest(&pod("p", &spec("absent"))).done().expect(1);
+    run().manifest(&pod("p", &spec("absent"))).output().expect_code(1);
 
     let volume = format!("{}:/data", dir.path().display());
     let bare = run().arg(program("rg.wasm")).args(["--volume", &volume, "--", "--files", "--sort", "path", "/data"]);
-    assert_eq!(bare.done().expect(0).stdout, "/data/a/b/poem.txt\n/data/other.txt\n");
+    assert_eq!(bare.output().expect_code(0).stdout, "/data/a/b/poem.txt\n/data/other.txt\n");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn python_component_prints_and_exits() {
         "restartPolicy: Never, containers: [{{name: py, image: {:?}, args: ['7', 'and more']}}]",
         program("hello-py.wasm")
     );
-    let done = run().manifest(&pod("p", &spec)).args(["-o", "json"]).done().expect(0);
-    assert_eq!(done.log("p/py"), "hello from Python 7 and more\n");
-    assert_eq!(done.ended("py"), (0, "Completed".into()));
+    let output = run().manifest(&pod("p", &spec)).args(["-o", "json"]).output().expect_code(0);
+    assert_eq!(output.log("p/py"), "hello from Python 7 and more\n");
+    assert_eq!(output.termination("py"), (0, "Completed".into()));
 }

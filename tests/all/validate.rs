@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::host::{Done, command, pod, run, test_file};
+use crate::support::{ProcessOutput, command, pod, run, test_file};
 
-fn validate(folder: &Path, args: &[&str]) -> Done {
-    command("validate").args(args).dir(folder).done()
+fn validate(folder: &Path, args: &[&str]) -> ProcessOutput {
+    command("validate").args(args).dir(folder).output()
 }
 
 fn manifests(folder: &Path) -> Vec<String> {
@@ -28,9 +28,9 @@ fn valid_manifests_are_accepted() {
     let told: Vec<String> = manifests(&folder)
         .iter()
         .map(|name| {
-            let done = validate(&folder, &[name]);
-            assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{name}: {done:?}");
-            format!("# {name}\n{}", done.stdout)
+            let output = validate(&folder, &[name]);
+            assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{name}: {output:?}");
+            format!("# {name}\n{}", output.stdout)
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"));
@@ -42,9 +42,9 @@ fn invalid_manifests_are_rejected_with_a_helpful_message() {
     let told: Vec<String> = manifests(&folder)
         .iter()
         .map(|name| {
-            let done = validate(&folder, &[name]);
-            assert_eq!((done.code, done.stderr.as_str()), (2, ""), "{name}: {done:?}");
-            format!("# {name}\n{}", done.stdout)
+            let output = validate(&folder, &[name]);
+            assert_eq!((output.code, output.stderr.as_str()), (2, ""), "{name}: {output:?}");
+            format!("# {name}\n{}", output.stdout)
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"));
@@ -52,10 +52,10 @@ fn invalid_manifests_are_rejected_with_a_helpful_message() {
 
 #[test]
 fn directory_is_checked_file_by_file_and_summarized() {
-    let done = validate(&test_file("manifests/bad"), &["."]);
-    assert_eq!(done.code, 2);
-    assert!(done.stdout.ends_with("\n7 files, 2 objects: 12 errors\n"), "{}", done.stdout);
-    assert!(done.stdout.contains("./typo-resouces.yaml:6:7: "), "{}", done.stdout);
+    let output = validate(&test_file("manifests/bad"), &["."]);
+    assert_eq!(output.code, 2);
+    assert!(output.stdout.ends_with("\n7 files, 2 objects: 12 errors\n"), "{}", output.stdout);
+    assert!(output.stdout.contains("./typo-resouces.yaml:6:7: "), "{}", output.stdout);
 }
 
 #[test]
@@ -63,11 +63,11 @@ fn warnings_fail_only_a_strict_check() {
     let folder = tempfile::tempdir().expect("a folder");
     let spec = "hostNetwork: no, containers: [{name: c, image: busybox, tty: true}]";
     fs::write(folder.path().join("pod.yaml"), pod("p", spec)).expect("written");
-    let done = validate(folder.path(), &["pod.yaml"]);
-    assert_eq!(done.code, 0);
-    assert!(done.stdout.contains("spec.containers[0].tty: warning: has no effect"), "{}", done.stdout);
-    assert!(done.stdout.contains("spec.hostNetwork: warning: no is read as false"), "{}", done.stdout);
-    assert!(done.stdout.ends_with("1 file, 1 object: 2 warnings\n"), "{}", done.stdout);
+    let output = validate(folder.path(), &["pod.yaml"]);
+    assert_eq!(output.code, 0);
+    assert!(output.stdout.contains("spec.containers[0].tty: warning: has no effect"), "{}", output.stdout);
+    assert!(output.stdout.contains("spec.hostNetwork: warning: no is read as false"), "{}", output.stdout);
+    assert!(output.stdout.ends_with("1 file, 1 object: 2 warnings\n"), "{}", output.stdout);
     assert_eq!(validate(folder.path(), &["--strict", "pod.yaml"]).code, 2);
 }
 
@@ -77,13 +77,13 @@ fn workload_template_errors_name_the_full_path() {
     let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {hostPID: true, \
                restartPolicy: Never, containers: [{name: C, image: busybox}]}}}}";
     fs::write(folder.path().join("job.yaml"), job).expect("written");
-    let done = validate(folder.path(), &["job.yaml"]);
-    assert_eq!(done.code, 2);
+    let output = validate(folder.path(), &["job.yaml"]);
+    assert_eq!(output.code, 2);
     for words in [
         "job.yaml:1:132: spec.template.spec.containers[0].name: Invalid value: \"C\"",
         "spec.template.spec.hostPID: can't be used: guests see no host processes",
     ] {
-        assert!(done.stdout.contains(words), "{words}: {}", done.stdout);
+        assert!(output.stdout.contains(words), "{words}: {}", output.stdout);
     }
 }
 
@@ -105,8 +105,8 @@ fn workload_template_needs_a_fitting_restart_policy() {
     ] {
         let text = format!("{{apiVersion: {version}, kind: {kind}, metadata: {{name: w}}, spec: {spec}}}");
         fs::write(folder.path().join("w.yaml"), &text).expect("written");
-        let done = validate(folder.path(), &["w.yaml"]);
-        assert!(done.stdout.contains(words), "{text}: {}", done.stdout);
+        let output = validate(folder.path(), &["w.yaml"]);
+        assert!(output.stdout.contains(words), "{text}: {}", output.stdout);
     }
 }
 
@@ -115,12 +115,12 @@ fn workloads_run_as_one_pod_of_their_template() {
     let spec =
         "{template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [echo, hello]}]}}}";
     let job = format!("{{apiVersion: batch/v1, kind: Job, metadata: {{name: greeter}}, spec: {spec}}}");
-    let done = run().manifest(&job).done().expect(0);
-    assert_eq!(done.log("greeter/c"), "hello\n");
-    assert!(done.stderr.contains("Job greeter: one pod of its template is run, named greeter"), "{}", done.stderr);
+    let output = run().manifest(&job).output().expect_code(0);
+    assert_eq!(output.log("greeter/c"), "hello\n");
+    assert!(output.stderr.contains("Job greeter: one pod of its template is run, named greeter"), "{}", output.stderr);
     let service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
-    let done = run().manifest(&format!("{job}\n---\n{service}")).done().expect(2);
-    assert!(done.stderr.contains("Service can't be run yet"), "{}", done.stderr);
+    let output = run().manifest(&format!("{job}\n---\n{service}")).output().expect_code(2);
+    assert!(output.stderr.contains("Service can't be run yet"), "{}", output.stderr);
 }
 
 #[test]
@@ -129,21 +129,25 @@ fn duplicate_names_are_reported_across_files() {
     for name in ["a.yaml", "b.yaml"] {
         fs::write(folder.path().join(name), pod("p", "containers: [{name: c, image: busybox}]")).expect("written");
     }
-    let done = validate(folder.path(), &["."]);
-    assert_eq!(done.code, 2);
-    assert!(done.stdout.contains("./b.yaml:1:40: metadata.name: Pod \"p\" is already in ./a.yaml"), "{}", done.stdout);
+    let output = validate(folder.path(), &["."]);
+    assert_eq!(output.code, 2);
+    assert!(
+        output.stdout.contains("./b.yaml:1:40: metadata.name: Pod \"p\" is already in ./a.yaml"),
+        "{}",
+        output.stdout
+    );
 }
 
 #[test]
 fn json_and_sarif_reports_list_the_errors() {
     let folder = test_file("manifests/bad");
-    let done = validate(&folder, &["typo-resouces.yaml", "missing.yaml", "--output", "json"]);
-    assert_eq!(done.code, 2);
-    let report: Value = serde_json::from_str(&done.stdout).expect("JSON");
+    let output = validate(&folder, &["typo-resouces.yaml", "missing.yaml", "--output", "json"]);
+    assert_eq!(output.code, 2);
+    let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
     insta::assert_json_snapshot!(report);
-    let done = validate(&folder, &["typo-resouces.yaml", "probe-fields-in-httpget.yaml", "--output", "sarif"]);
-    assert_eq!(done.code, 2);
-    let report: Value = serde_json::from_str(&done.stdout).expect("JSON");
+    let output = validate(&folder, &["typo-resouces.yaml", "probe-fields-in-httpget.yaml", "--output", "sarif"]);
+    assert_eq!(output.code, 2);
+    let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(report["version"], "2.1.0");
     let run = &report["runs"][0];
     let (rules, results) = (&run["tool"]["driver"]["rules"], run["results"].as_array().expect("results"));
@@ -220,10 +224,10 @@ fn hostile_files_are_rejected_promptly() {
     for (what, text, code, words) in cases {
         fs::write(folder.path().join("file"), text).expect("written");
         let began = Instant::now();
-        let done = validate(folder.path(), &["file"]);
-        assert_eq!(done.code, code, "{what}: {}", done.stdout.get(..2000).unwrap_or(&done.stdout));
-        assert!(done.stdout.contains(words), "{what}: {}", done.stdout.get(..2000).unwrap_or(&done.stdout));
-        assert!(done.stdout.len() < 1 << 20, "{what}: the report has {} bytes", done.stdout.len());
+        let output = validate(folder.path(), &["file"]);
+        assert_eq!(output.code, code, "{what}: {}", output.stdout.get(..2000).unwrap_or(&output.stdout));
+        assert!(output.stdout.contains(words), "{what}: {}", output.stdout.get(..2000).unwrap_or(&output.stdout));
+        assert!(output.stdout.len() < 1 << 20, "{what}: the report has {} bytes", output.stdout.len());
         assert!(began.elapsed().as_secs() < 10, "{what}: {:?}", began.elapsed());
     }
 }
@@ -231,11 +235,14 @@ fn hostile_files_are_rejected_promptly() {
 #[test]
 fn explain_describes_a_field_and_its_support() {
     let folder = tempfile::tempdir().expect("a folder");
-    let explain = |args: &[&str]| command("explain").args(args).dir(folder.path()).done();
-    insta::assert_snapshot!(explain(&["pod.spec.containers.livenessProbe.httpGet"]).expect(0).stdout);
+    let explain = |args: &[&str]| command("explain").args(args).dir(folder.path()).output();
+    insta::assert_snapshot!(explain(&["pod.spec.containers.livenessProbe.httpGet"]).expect_code(0).stdout);
     assert!(
-        explain(&["pods", "--recursive"]).expect(0).stdout.contains("\n    containers\t<[]Container> -required-\n")
+        explain(&["pods", "--recursive"])
+            .expect_code(0)
+            .stdout
+            .contains("\n    containers\t<[]Container> -required-\n")
     );
-    let done = explain(&["pod.spec.contaners"]).expect(2);
-    assert_eq!(done.stderr, "error: pod.spec has no field \"contaners\": did you mean \"containers\"?\n");
+    let output = explain(&["pod.spec.contaners"]).expect_code(2);
+    assert_eq!(output.stderr, "error: pod.spec has no field \"contaners\": did you mean \"containers\"?\n");
 }

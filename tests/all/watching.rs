@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::host::{Done, Running, guest, pod, run, status};
+use crate::support::{ProcessOutput, RunningProcess, container_status, guest, pod, run};
 
 /// A folder with `app.wasm` and `pod.yaml`.
 struct Project(TempDir);
@@ -26,7 +26,7 @@ impl Project {
         std::fs::rename(new, self.0.path().join(name)).expect("in place");
     }
 
-    fn watch(&self, args: &[&str]) -> Running {
+    fn watch(&self, args: &[&str]) -> RunningProcess {
         run().dir(self.0.path()).args(["--watch", "--output", "json"]).args(args).start()
     }
 }
@@ -41,13 +41,13 @@ fn variant(program: &[u8], number: u32) -> Vec<u8> {
 }
 
 /// Ends the run; its pods are printed.
-fn ended(child: Running) -> Done {
+fn ended(child: RunningProcess) -> ProcessOutput {
     child.interrupt();
-    child.done().expect(130)
+    child.output().expect_code(130)
 }
 
 fn restarts(pod: &Value, container: &str) -> i64 {
-    status(pod, container)["restartCount"].as_i64().expect("a count")
+    container_status(pod, container)["restartCount"].as_i64().expect("a count")
 }
 
 const TWO: &str = "containers: [{name: web, image: ./app.wasm}, {name: other, image: busybox, command: [sh, -c, \
@@ -70,11 +70,11 @@ fn changed_program_restarts_only_its_containers_within_200_ms() {
             best = best.min(saved.elapsed());
         }
     }
-    let done = ended(child);
+    let output = ended(child);
     assert!(best < Duration::from_millis(200), "{best:?}");
-    assert!(done.stderr.contains("app.wasm changed: restarting container web of pod p\n"), "{}", done.stderr);
-    assert_eq!((restarts(&done.object(), "web"), restarts(&done.object(), "other")), (6, 0));
-    let last = &status(&done.object(), "web")["lastState"]["terminated"];
+    assert!(output.stderr.contains("app.wasm changed: restarting container web of pod p\n"), "{}", output.stderr);
+    assert_eq!((restarts(&output.object(), "web"), restarts(&output.object(), "other")), (6, 0));
+    let last = &container_status(&output.object(), "web")["lastState"]["terminated"];
     assert_eq!(last["exitCode"], 143, "{last}");
 }
 
@@ -91,8 +91,8 @@ fn fifty_quick_saves_cause_one_restart() {
     // Whatever else they might have brought about would come before what this one does.
     project.save("app.wasm", &variant(&program, 50));
     child.wait_for_all("| sleeping", 3);
-    let done = ended(child);
-    assert_eq!(restarts(&done.object(), "web"), 2, "{}", done.stderr);
+    let output = ended(child);
+    assert_eq!(restarts(&output.object(), "web"), 2, "{}", output.stderr);
 }
 
 #[test]
@@ -107,11 +107,11 @@ fn broken_files_are_reported_once_and_containers_keep_running() {
     child.wait_for("did you mean \"containers\"?");
     std::fs::remove_file(project.0.path().join("app.wasm")).expect("removed");
     child.wait_for("error: app.wasm has changed and cannot be read");
-    let done = ended(child);
+    let output = ended(child);
     for words in ["cannot run", "cannot be read", "did you mean"] {
-        assert_eq!(done.stderr.matches(words).count(), 1, "{words}: {}", done.stderr);
+        assert_eq!(output.stderr.matches(words).count(), 1, "{words}: {}", output.stderr);
     }
-    assert_eq!((restarts(&done.object(), "web"), restarts(&done.object(), "other")), (0, 0));
+    assert_eq!((restarts(&output.object(), "web"), restarts(&output.object(), "other")), (0, 0));
 }
 
 #[test]
@@ -147,11 +147,11 @@ fn changed_manifest_replaces_changed_pods_and_keeps_volumes() {
         child.wait_for(&format!("p/c | {round}\n"));
         best = best.min(saved.elapsed());
     }
-    let done = ended(child);
+    let output = ended(child);
     assert!(best < Duration::from_millis(200), "{best:?}");
-    assert_eq!(done.log("p/c"), "up\nkept\n1\nkept\n2\nkept\n3\n");
-    assert_eq!(done.log("q/c"), "unchanged\n");
-    assert_eq!(done.stderr.matches("pod p changed: starting it again").count(), 3, "{}", done.stderr);
+    assert_eq!(output.log("p/c"), "up\nkept\n1\nkept\n2\nkept\n3\n");
+    assert_eq!(output.log("q/c"), "unchanged\n");
+    assert_eq!(output.stderr.matches("pod p changed: starting it again").count(), 3, "{}", output.stderr);
 }
 
 #[test]
@@ -164,8 +164,8 @@ fn pods_follow_the_files_of_a_watched_directory() {
     std::fs::remove_file(project.0.path().join("pod.yaml")).expect("removed");
     child.wait_for("pod p is no longer wanted: stopping it");
     child.wait_for("p: gone");
-    let done = ended(child);
-    assert!(done.stderr.contains("pod q is new: starting it"), "{}", done.stderr);
+    let output = ended(child);
+    assert!(output.stderr.contains("pod q is new: starting it"), "{}", output.stderr);
 }
 
 #[test]
@@ -177,9 +177,9 @@ fn finished_pod_waits_for_changes_and_runs_again() {
     project.save("app.wasm", &variant(&program_named("args_env"), 1));
     child.wait_for("app.wasm changed: running pod p again");
     child.wait_for_all("all pods are done; waiting for changes", 2);
-    let done = ended(child);
-    assert_eq!(done.log("p/web").matches("arg 0 ").count(), 2);
-    assert!(!done.stderr.contains("error:"), "{}", done.stderr);
+    let output = ended(child);
+    assert_eq!(output.log("p/web").matches("arg 0 ").count(), 2);
+    assert!(!output.stderr.contains("error:"), "{}", output.stderr);
 }
 
 #[test]
@@ -195,8 +195,8 @@ fn replaced_container_is_killed_after_a_second() {
     child.wait_for_all("| requested: false", 2);
     let took = saved.elapsed().as_secs_f64();
     assert!((1.0..3.0).contains(&took), "{took} s");
-    let done = ended(child);
-    assert_eq!(status(&done.object(), "web")["lastState"]["terminated"]["exitCode"], 137);
+    let output = ended(child);
+    assert_eq!(container_status(&output.object(), "web")["lastState"]["terminated"]["exitCode"], 137);
 }
 
 #[test]
@@ -231,14 +231,14 @@ fn changed_bare_program_runs_again() {
     project.save("app.wasm", &program_named("block_sleep"));
     child.wait_for_all("sleeping\n", 2);
     child.interrupt();
-    let done = child.done().expect(130);
-    assert_eq!(done.stderr.matches("app.wasm changed: running it again").count(), 2, "{}", done.stderr);
+    let output = child.output().expect_code(130);
+    assert_eq!(output.stderr.matches("app.wasm changed: running it again").count(), 2, "{}", output.stderr);
 }
 
 #[test]
 fn standard_input_and_until_cannot_be_watched() {
-    let done = run().arg("--watch").manifest(&pod("p", TWO)).done().expect(2);
-    assert!(done.stderr.contains("--watch can't watch standard input"), "{}", done.stderr);
-    let done = run().args(["--watch", "--until", "ready"]).manifest(&pod("p", TWO)).done().expect(2);
-    assert!(done.stderr.contains("--until"), "{}", done.stderr);
+    let output = run().arg("--watch").manifest(&pod("p", TWO)).output().expect_code(2);
+    assert!(output.stderr.contains("--watch can't watch standard input"), "{}", output.stderr);
+    let output = run().args(["--watch", "--until", "ready"]).manifest(&pod("p", TWO)).output().expect_code(2);
+    assert!(output.stderr.contains("--until"), "{}", output.stderr);
 }

@@ -1,0 +1,61 @@
+//! InstanceSet of `guests/test-programs` in containers of the test's own process.
+
+use std::sync::Arc;
+
+use wasmpod::budget::{Account, AccountLimits};
+use wasmpod::clock::Clock;
+use wasmpod::files::Mounts;
+use wasmpod::images::Executable;
+use wasmpod::logs::{Entry, Log};
+use wasmpod::network::{Endpoint, PodNetwork};
+use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, Program, Runtime, Stdio};
+
+use super::guest;
+
+/// Returns a container's context that is charged to `account`, in a pod network of its own.
+pub fn container_context(runtime: &Arc<Runtime>, account: &Arc<Account>) -> ContainerContext {
+    ContainerContext {
+        runtime: runtime.clone(),
+        name: "c".into(),
+        mounts: Arc::new(Mounts::new(None, &[], Vec::new())),
+        endpoint: Endpoint::new(PodNetwork::new([10, 0, 0, 1].into())),
+        env: Vec::new(),
+        working_dir: "/".into(),
+        clock: Clock::system(),
+        account: account.clone(),
+        guests: InstanceSet::new(),
+        instances: InstanceSet::new(),
+    }
+}
+
+/// Compiles a guest.
+pub async fn compile(runtime: &Arc<Runtime>, platform: &str, name: &str) -> Arc<Program> {
+    let bytes = std::fs::read(guest(platform, name)).expect("the guest");
+    let executable = Executable::new(bytes.into());
+    runtime.program(executable.digest, &executable.bytes).await.expect("it compiles")
+}
+
+/// Returns a container's account without limits of its own.
+pub fn unlimited_account() -> Arc<Account> {
+    Account::root(AccountLimits::NONE.of_container())
+}
+
+/// Starts a guest in a container of its own that is charged to `account`.
+pub async fn start_guest(
+    runtime: &Arc<Runtime>,
+    account: &Arc<Account>,
+    (platform, name): (&str, &str),
+    log: &Arc<Log>,
+) -> Instance {
+    let program = compile(runtime, platform, name).await;
+    let context = container_context(runtime, account);
+    let mut instance = context.spawn(program, &[name.to_string()], Stdio::Log(log.clone()));
+    assert!(instance.begun().await, "{name} does not start");
+    instance
+}
+
+/// Waits until the guest has written its first line.
+pub async fn wait_for_first_line(log: &Arc<Log>) {
+    let entries = log.reader().next().await.expect("a line");
+    assert!(matches!(entries.first(), Some(Entry::Line(_))));
+}

@@ -1,0 +1,17 @@
+//! What tests share: the program as a child process, served nodes, an API server and guests in this process, waiting.
+
+pub mod api_server;
+mod files;
+pub mod guests;
+mod manifests;
+mod measure;
+mod process;
+mod serve;
+mod waiting;
+
+pub use files::{binary, existing, guest, home, target, test_file};
+pub use manifests::{container_status, pod, scripts};
+pub use measure::{in_the_best_of_three, measure};
+pub use process::{ProcessOutput, RunningProcess, TestCommand, command, run, tool};
+pub use serve::{NodeDirectory, ServedNode, serve_node};
+pub use waiting::{eventually, until};
