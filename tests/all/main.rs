@@ -27,7 +27,6 @@ mod outside;
 mod probes;
 mod quota;
 mod reports;
-mod rows;
 mod runs;
 mod serve;
 mod shell;

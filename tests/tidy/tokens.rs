@@ -1,4 +1,4 @@
-//! Reads Rust by tokens, without comments and literals; that is enough for paths and names.
+//! Reads Rust by tokens: words and paths for the rules about names, comments and strings for the rules about prose.
 
 /// A word, `::`, or one character; a literal is `""`.
 pub struct Token<'a> {
@@ -10,7 +10,7 @@ fn is_word(c: char) -> bool {
     c == '_' || c.is_alphanumeric()
 }
 
-/// Where the string literal that starts `text` ends, prefix (`b`, `r#`, …) included.
+/// Returns the length of the string literal at the start of `text`, with its prefix (`b`, `r#`, …).
 fn string_end(text: &str) -> Option<usize> {
     let start = text.len() - text.trim_start_matches(['b', 'c', 'r', '#']).len();
     let (prefix, body) = (text.get(..start)?, text.get(start..)?.strip_prefix('"')?);
@@ -25,7 +25,7 @@ fn string_end(text: &str) -> Option<usize> {
     Some(start + 1 + end)
 }
 
-/// Where the block comment that starts `text` ends; they nest.
+/// Returns the length of the block comment at the start of `text`. Block comments nest.
 fn comment_end(text: &str) -> usize {
     let mut depth = 0;
     for (at, pair) in text.as_bytes().windows(2).enumerate() {
@@ -37,7 +37,7 @@ fn comment_end(text: &str) -> usize {
     text.len()
 }
 
-/// Where the character literal that starts `text` ends; a lifetime is none.
+/// Returns the length of the character literal at the start of `text`, which may be a lifetime instead.
 fn character_end(text: &str) -> Option<usize> {
     let body = text.strip_prefix('\'')?;
     let escaped = body.starts_with('\\');
@@ -45,38 +45,99 @@ fn character_end(text: &str) -> Option<usize> {
     body.get(close..)?.starts_with('\'').then_some(close + 2)
 }
 
-pub fn lex(text: &str) -> Vec<Token<'_>> {
-    let (mut tokens, mut at, mut line) = (Vec::new(), 0, 1);
+/// A part of a source, in the order of the text.
+enum Part<'a> {
+    Comment(&'a str),
+    String(&'a str),
+    Character,
+    Word(&'a str),
+    Space,
+}
+
+/// Splits a source into parts with their lines.
+fn parts(text: &str) -> Vec<(usize, Part<'_>)> {
+    let (mut parts, mut at, mut line) = (Vec::new(), 0, 1);
     while let Some(rest) = text.get(at..)
         && let Some(c) = rest.chars().next()
     {
+        let cut = |len: usize| rest.get(..len).unwrap_or_default();
         let word = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-        let (len, token) = if rest.starts_with("//") {
-            (rest.find('\n').unwrap_or(rest.len()), None)
+        let (len, part) = if rest.starts_with("//") {
+            let len = rest.find('\n').unwrap_or(rest.len());
+            (len, Part::Comment(cut(len)))
         } else if rest.starts_with("/*") {
-            (comment_end(rest), None)
-        } else if let Some(end) = string_end(rest).or_else(|| character_end(rest)) {
-            (end, Some("\"\""))
+            let len = comment_end(rest);
+            (len, Part::Comment(cut(len)))
+        } else if let Some(len) = string_end(rest) {
+            (len, Part::String(cut(len)))
+        } else if let Some(len) = character_end(rest) {
+            (len, Part::Character)
         } else if word > 0 {
-            (word, rest.get(..word))
+            (word, Part::Word(cut(word)))
         } else if rest.starts_with("::") {
-            (2, Some("::"))
+            (2, Part::Word("::"))
+        } else if c.is_whitespace() {
+            (c.len_utf8(), Part::Space)
         } else {
-            (c.len_utf8(), rest.get(..c.len_utf8()).filter(|_| !c.is_whitespace()))
+            (c.len_utf8(), Part::Word(cut(c.len_utf8())))
         };
-        tokens.extend(token.map(|text| Token { line, text }));
-        line += rest.get(..len).map_or(0, |passed| passed.matches('\n').count());
+        parts.push((line, part));
+        line += cut(len).matches('\n').count();
         at += len;
     }
-    tokens
+    parts
 }
 
-/// A path that is named: `use a::{b, c::d}` names `a::b` and `a::c::d`.
+pub fn lex(text: &str) -> Vec<Token<'_>> {
+    let token = |(line, part)| match part {
+        Part::String(_) | Part::Character => Some(Token { line, text: "\"\"" }),
+        Part::Word(text) => Some(Token { line, text }),
+        Part::Comment(_) | Part::Space => None,
+    };
+    parts(text).into_iter().filter_map(token).collect()
+}
+
+/// Returns the comments and strings of a source as lines of prose with their numbers. Comments on consecutive lines are
+/// one text, without their markers.
+pub fn prose(text: &str) -> Vec<Vec<(usize, String)>> {
+    let (mut texts, mut is_open) = (Vec::<Vec<(usize, String)>>::new(), false);
+    for (line, part) in parts(text) {
+        match part {
+            Part::Comment(comment) => {
+                let lines = (line..).zip(comment.lines().map(|line| without_marker(line).to_string()));
+                let last = texts.last_mut().filter(|text| is_open && text.last().is_some_and(|(at, _)| at + 1 == line));
+                match last {
+                    Some(text) => text.extend(lines),
+                    None => texts.push(lines.collect()),
+                }
+                is_open = true;
+            }
+            Part::String(string) => {
+                texts.push((line..).zip(string.lines().map(unescaped)).collect());
+                is_open = false;
+            }
+            Part::Character | Part::Word(_) => is_open = false,
+            Part::Space => {}
+        }
+    }
+    texts
+}
+
+fn without_marker(line: &str) -> &str {
+    line.trim().trim_start_matches(['/', '*', '!']).trim_end_matches("*/").trim()
+}
+
+/// Returns a line of a string literal as it is printed, as far as phrases need it.
+fn unescaped(line: &str) -> String {
+    line.trim().trim_end_matches('\\').replace("\\n", " ").replace("\\\"", "\"").trim_end().to_string()
+}
+
+/// A path in the code: `use a::{b, c::d}` names `a::b` and `a::c::d`.
 #[derive(Debug, PartialEq)]
 pub struct Named<'a> {
     pub line: usize,
     pub path: Vec<&'a str>,
-    /// The inline modules around it.
+    /// The inline modules around the path.
     pub within: Vec<&'a str>,
 }
 
@@ -96,7 +157,7 @@ pub fn named(text: &str) -> Vec<Named<'_>> {
                 modules.pop_if(|(_, opened)| *opened == depth);
                 depth = depth.saturating_sub(1);
             }
-            // What follows `>::` ended a path with type arguments.
+            // After `>::`, a path with type arguments continues.
             word if word.starts_with(is_word) && !(at >= 2 && text(at - 1) == "::" && text(at - 2) == ">") => {
                 let within: Vec<&str> = modules.iter().map(|(name, _)| *name).collect();
                 at = read_path(&tokens, at, &[], &within, &mut found);
@@ -154,4 +215,16 @@ fn paths_are_read_through_groups_comments_and_literals() {
         let all: Vec<String> = named(text).iter().map(|named| named.path.join("::")).collect();
         assert_eq!(all.join(" "), want, "{text}");
     }
+}
+
+#[test]
+fn prose_is_comments_and_strings() {
+    let text = "/// One is\n/// wrapped.\nfn f() {} // two\n\n// three\nlet s = \"four\\n\\\"five\\\" \\\n    six\"; /* seven\n * eight */";
+    let joined =
+        |lines: &Vec<(usize, String)>| lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join(" ");
+    let texts = prose(text);
+    let all: Vec<String> = texts.iter().map(joined).collect();
+    assert_eq!(all, ["One is wrapped.", "two", "three", "\"four \"five\" six\"", "seven eight"]);
+    let lines: Vec<usize> = texts.iter().filter_map(|text| Some(text.first()?.0)).collect();
+    assert_eq!(lines, [1, 3, 5, 6, 7]);
 }

@@ -1,0 +1,96 @@
+//! Tests: their names, and that they run and do not sleep.
+
+use crate::source::{Finding, Source};
+use crate::tokens::{Named, lex, named};
+
+const MAX_TEST_NAME: usize = 70;
+
+/// The file of `eventually`, the only one of the tests that sleeps.
+const WAITING: &str = "tests/all/support/waiting.rs";
+
+/// Returns the tests of a source with their lines: functions with an attribute that ends in `test`.
+pub fn tests(source: &Source) -> Vec<(usize, String)> {
+    let (tokens, mut found, mut is_test) = (lex(&source.text), Vec::new(), false);
+    for next in tokens.windows(3) {
+        let [before, word, after] = next else { continue };
+        match (before.text, word.text, after.text) {
+            ("[" | "::", "test", "]" | "(") => is_test = true,
+            (_, "fn", name) => {
+                found.extend(std::mem::take(&mut is_test).then(|| (after.line, name.to_string())));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Finds test names that are too long to be read.
+pub fn long_names(source: &Source) -> Vec<Finding> {
+    let long = tests(source).into_iter().filter(|(_, name)| name.len() > MAX_TEST_NAME);
+    long.map(|(line, name)| Finding::new(line, format!("`{name}` is longer than {MAX_TEST_NAME} characters"))).collect()
+}
+
+/// Finds ignored tests.
+pub fn ignored(source: &Source) -> Vec<Finding> {
+    let tokens = lex(&source.text);
+    let attributes = tokens.windows(3).filter(|next| next.iter().map(|token| token.text).eq(["#", "[", "ignore"]));
+    let first = attributes.filter_map(|next| next.first());
+    first.map(|hash| Finding::new(hash.line, "an ignored test checks nothing")).collect()
+}
+
+/// Finds tests that sleep in real time. Tokio's sleep is allowed in unit tests where time can be paused.
+pub fn sleeps(source: &Source) -> Vec<Finding> {
+    if !source.is_rust() || source.path == WAITING {
+        return Vec::new();
+    }
+    let is_integration_test = source.path.split('/').any(|part| part == "tests");
+    let is_unit_tests = source.path.ends_with("/tests.rs") || source.path.ends_with("_tests.rs");
+    let pauses_time = source.text.contains("start_paused");
+    let mut findings = Vec::new();
+    for Named { line, path, within } in named(&source.text) {
+        let is_test = is_integration_test || is_unit_tests || within.contains(&"tests");
+        let names = |pair: [&str; 2]| path.windows(2).any(|parts| parts == pair);
+        let sleeps_on_tokio = names(["time", "sleep"]) || names(["time", "sleep_until"]) || names(["time", "interval"]);
+        if is_test && (names(["thread", "sleep"]) || sleeps_on_tokio && (is_integration_test || !pauses_time)) {
+            findings.push(Finding::new(line, "tests do not sleep: pause time, or wait with `eventually`"));
+        }
+    }
+    findings
+}
+
+#[test]
+fn tests_are_functions_with_a_test_attribute() {
+    let text = "#[tokio::test(x)]\nasync fn a() {}\nfn b() {}\n#[test]\nfn c() {}";
+    assert_eq!(tests(&Source::new("src/a.rs", text)), [(2, "a".to_string()), (5, "c".to_string())]);
+}
+
+#[test]
+fn long_test_names_are_found() {
+    let test = |len: usize| format!("#[test] fn {}() {{}} fn {}() {{}}", "a".repeat(len), "b".repeat(99));
+    let rows = [("src/a.rs", &*test(70), 0), ("src/a.rs", &*test(71), 1)];
+    crate::source::assert_findings(long_names, &rows);
+}
+
+#[test]
+fn ignored_tests_are_found() {
+    crate::source::assert_findings(ignored, &[("src/a.rs", "#[ignore = \"slow\"] fn f() {} // #[ignore]", 1)]);
+}
+
+#[test]
+fn tests_that_sleep_are_found() {
+    let thread = "fn f() { std::thread::sleep(T) } mod tests { use std::thread; fn g() { thread::sleep(T) } }";
+    let tokio = "use tokio::time; async fn f() { time::sleep(T).await; tokio::time::interval(T) }";
+    let paused = format!("#[tokio::test(start_paused = true)] {tokio}");
+    let rows = [
+        ("src/a/b.rs", thread, 1),
+        ("src/a/tests.rs", thread, 2),
+        ("tests/all/x.rs", thread, 2),
+        ("src/a/b.rs", tokio, 0),
+        ("src/a/object_tests.rs", tokio, 2),
+        ("src/a/tests.rs", &*paused, 0),
+        ("crates/a/tests/x.rs", &*paused, 2),
+        (WAITING, tokio, 0),
+        ("benches/x.rs", tokio, 0),
+    ];
+    crate::source::assert_findings(sleeps, &rows);
+}
