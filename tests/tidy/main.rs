@@ -12,6 +12,7 @@ mod testing;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use source::{Finding, Source, documents, read, sources};
 
@@ -56,15 +57,17 @@ fn tests() -> BTreeSet<String> {
 }
 
 /// Returns what the new rules and the phrase list find in each source and document.
-fn new_findings() -> Vec<(String, Vec<Finding>)> {
-    let kubernetes_texts = phrases::KubernetesTexts::read();
-    let of_source = |source: &Source| NEW_RULES.iter().flat_map(|rule| rule(source)).collect::<Vec<_>>();
-    let all = sources().into_iter().chain(documents());
-    let checked = all.map(|source| {
-        let phrases = phrases::banned(&source, &kubernetes_texts);
-        (source.path.clone(), of_source(&source).into_iter().chain(phrases).collect())
+fn new_findings() -> &'static [(String, Vec<Finding>)] {
+    static FINDINGS: LazyLock<Vec<(String, Vec<Finding>)>> = LazyLock::new(|| {
+        let kubernetes_texts = phrases::KubernetesTexts::read();
+        let check = |source: Source| {
+            let rules = NEW_RULES.iter().flat_map(|rule| rule(&source));
+            let findings = rules.chain(phrases::banned(&source, &kubernetes_texts)).collect();
+            (source.path, findings)
+        };
+        sources().into_iter().chain(documents()).map(check).collect()
     });
-    checked.collect()
+    &FINDINGS
 }
 
 #[test]
@@ -77,7 +80,7 @@ fn source_follows_the_rules() {
 
 #[test]
 fn names_and_phrases_are_plain() {
-    assert_none(new_findings().into_iter().filter(|(path, _)| is_converted(path)));
+    assert_none(new_findings().iter().filter(|(path, _)| is_converted(path)).cloned());
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct Source {
 }
 
 /// A place where a rule is broken.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Finding {
     pub line: usize,
     pub message: String,
@@ -113,7 +113,6 @@ pub fn tunnels(source: &Source) -> Vec<Finding> {
 }
 
 /// Checks how often `rule` objects to each source, given as path, text and number of findings.
-#[cfg(test)]
 #[track_caller]
 pub fn assert_findings(rule: impl Fn(&Source) -> Vec<Finding>, rows: &[(&str, &str, usize)]) {
     for (path, text, count) in rows {
