@@ -5,7 +5,7 @@ use wasmpod::Node;
 use wasmpod::control::{Resource, Scope};
 
 use crate::support::{eventually, pod, test_file};
-use crate::traces::recorded::{Seen, State, Trace};
+use crate::traces::recorded::{Observed, PodSnapshot, Trace};
 use crate::traces::run::run;
 
 /// Returns the pod of a manifest, to be watched for so many `seconds` of its node's clock.
@@ -17,7 +17,7 @@ fn trace_of(name: &str, seconds: f64) -> Trace {
 }
 
 /// Returns when a state first met `condition`.
-fn first(states: &[Seen<State>], condition: impl Fn(&State) -> bool) -> f64 {
+fn first(states: &[Observed<PodSnapshot>], condition: impl Fn(&PodSnapshot) -> bool) -> f64 {
     states.iter().find(|seen| condition(&seen.what)).map_or(f64::INFINITY, |seen| seen.at)
 }
 

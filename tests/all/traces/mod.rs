@@ -1,5 +1,5 @@
-//! Pods as a real kubelet ran them (`tests/golden/kubelet-traces-1.32.json`), run on nodes of ours: the
-//! same states in the same order, the same events as often, the same times where rules fix them.
+//! Pods as a real kubelet ran them (`tests/golden/kubelet-traces-1.32.json`), run on nodes of ours: the same states in
+//! the same order, the same events as often, the same times where rules fix them.
 
 mod events;
 pub mod recorded;
@@ -13,42 +13,45 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use serde_json::json;
 
-use recorded::{Event, Now, Seen, State, Trace};
+use recorded::{ContainerState, Event, Observed, PodSnapshot, Trace};
 
 const RECORDED: &str = include_str!("../../golden/kubelet-traces-1.32.json");
 
-/// Here a shell that does not trap TERM ends with 143 when it is asked to. On Linux it would be process 1, to which
-/// TERM means nothing, and be killed when its grace is over. These pods' shells are told to be as deaf.
-const DEAF: &[&str] = &["liveness-exec", "liveness-http-500"];
+/// Pods whose shells are made to ignore SIGTERM. Our shells without a trap exit with 143; on Linux such a shell is
+/// process 1 of its container, which ignores SIGTERM and is killed after its grace period.
+const IGNORING_SIGTERM: &[&str] = &["liveness-exec", "liveness-http-500"];
 
 fn recordings() -> Vec<Trace> {
     let mut traces: Vec<Trace> = serde_json::from_str(RECORDED).expect("the recordings");
-    for trace in traces.iter_mut().filter(|trace| DEAF.contains(&trace.name.as_str())) {
+    for trace in traces.iter_mut().filter(|trace| IGNORING_SIGTERM.contains(&trace.name.as_str())) {
         let script = &mut trace.spec["containers"][0]["command"][2];
         *script = format!("trap '' TERM; {}", script.as_str().expect("a script")).into();
     }
     traces
 }
 
-/// What differs between the recorded pod and ours.
+/// Returns how our pod differs from the recorded one.
 async fn differences(trace: &Trace, speed: u32) -> Vec<String> {
-    let (ours, told) = match run::run(trace, speed).await {
+    let (ours, events) = match run::run(trace, speed).await {
         Ok(seen) => seen,
-        Err(why) => return vec![why],
+        Err(reason) => return vec![reason],
     };
     let recorded = trace.timeline();
     let mut found = states::differences(trace, &ours);
     let went_further = states::went_further(trace, &ours);
-    found.extend(events::differences(&trace.events(), &told, &recorded, &ours, went_further));
-    found.extend(spans::differences(&trace.name, &ours, &told));
+    found.extend(events::differences(&trace.events(), &events, &recorded, &ours, went_further));
+    found.extend(spans::differences(&trace.name, &ours, &events));
     found
 }
 
-/// Seconds of our nodes per second of the system, first. Whoever differs then is run again in the system's time:
-/// on a machine that is busy, the start of a program takes long on a fast clock.
+/// How many times as fast as the host's the nodes' clocks run at first. Pods that differ are run again in real time: on
+/// a busy machine, the start of a program takes long on a fast clock.
 const SPEED: u32 = 4;
 
-/// Those of `traces` that differ, and in what.
+/// The maximum number of pods that may need a second run.
+const MAX_SECOND_RUNS: usize = 3;
+
+/// Returns the traces whose pods differ, with the differences.
 async fn differing(traces: Vec<&Trace>, speed: u32) -> Vec<(&Trace, Vec<String>)> {
     let running: FuturesUnordered<_> =
         traces.into_iter().map(|trace| async move { (trace, differences(trace, speed).await) }).collect();
@@ -60,30 +63,41 @@ async fn differing(traces: Vec<&Trace>, speed: u32) -> Vec<(&Trace, Vec<String>)
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_behave_as_recorded_from_a_kubelet() {
     let traces = recordings();
-    // Some of them (`TRACES=oom,deadline`), when somebody looks for their faults.
-    let asked = std::env::var("TRACES").ok();
-    let asked: Option<Vec<&str>> = asked.as_ref().map(|names| names.split(',').collect());
-    let is_asked = |trace: &&Trace| asked.as_ref().is_none_or(|names| names.contains(&trace.name.as_str()));
+    // `TRACES=oom,deadline` selects pods while debugging.
+    let names = std::env::var("TRACES").ok();
+    let names: Option<Vec<&str>> = names.as_ref().map(|names| names.split(',').collect());
+    let is_selected = |trace: &&Trace| names.as_ref().is_none_or(|names| names.contains(&trace.name.as_str()));
     // Compiles the shell, so that no pod waits for it.
-    let first = json!({"name": "first", "watched_s": 3.0, "spec": traces[0].spec});
-    let first: Trace = serde_json::from_value(first).expect("a pod without a recording");
-    run::run(&first, 1).await.expect("it runs");
-    let doubtful = differing(traces.iter().filter(is_asked).collect(), SPEED).await;
-    let doubtful: Vec<&Trace> = doubtful.into_iter().map(|(trace, _)| trace).collect();
-    let faults = differing(doubtful, 1).await;
-    let told: Vec<String> =
-        faults.iter().map(|(trace, found)| format!("===== {} differs\n{}", trace.name, found.join("\n"))).collect();
-    assert!(told.is_empty(), "{} of {} differ:\n{}", told.len(), traces.len(), told.join("\n"));
+    let warm_up = json!({"name": "first", "watched_s": 3.0, "spec": traces[0].spec});
+    let warm_up: Trace = serde_json::from_value(warm_up).expect("a pod without a recording");
+    run::run(&warm_up, 1).await.expect("it runs");
+
+    let first_run = differing(traces.iter().filter(is_selected).collect(), SPEED).await;
+    for (trace, differences) in &first_run {
+        println!("running {} again; in the first run\n{}", trace.name, differences.join("\n"));
+    }
+    let repeated: Vec<&Trace> = first_run.into_iter().map(|(trace, _)| trace).collect();
+    let repeated_names: Vec<&str> = repeated.iter().map(|trace| trace.name.as_str()).collect();
+    let second_run = differing(repeated.clone(), 1).await;
+    let report = |(trace, found): &(&Trace, Vec<String>)| format!("===== {} differs\n{}", trace.name, found.join("\n"));
+    let reports: Vec<String> = second_run.iter().map(report).collect();
+    assert!(reports.is_empty(), "{} of {} differ:\n{}", reports.len(), traces.len(), reports.join("\n"));
+    assert!(
+        repeated.len() <= MAX_SECOND_RUNS,
+        "only the second runs of {} pods match: {}",
+        repeated.len(),
+        repeated_names.join(", ")
+    );
 }
 
 #[test]
 fn recording_matches_only_itself() {
     for trace in recordings() {
-        let (states, told) = (trace.timeline(), trace.events());
-        let of_states = |states: &[Seen<State>]| states::differences(&trace, states).len();
+        let (states, emitted) = (trace.timeline(), trace.events());
+        let of_states = |states: &[Observed<PodSnapshot>]| states::differences(&trace, states).len();
         let of_events =
-            |told: &[Seen<Event>]| events::differences(&trace.events(), told, &states, &states, false).len();
-        assert_eq!((of_states(&states), of_events(&told)), (0, 0), "{}", trace.name);
+            |emitted: &[Observed<Event>]| events::differences(&trace.events(), emitted, &states, &states, false).len();
+        assert_eq!((of_states(&states), of_events(&emitted)), (0, 0), "{}", trace.name);
         let last = states.last().expect("a state");
         for at in 0..states.len() {
             let mut fewer = states.clone();
@@ -97,11 +111,11 @@ fn recording_matches_only_itself() {
         more.push(states[0].clone());
         if states.len() > 2 && !last.what.containers.is_empty() {
             more[states.len()].what = last.what.clone();
-            more[states.len()].what.containers[0].state = Now::Ended("9 Error".into());
-            assert_ne!(of_states(&more), 0, "{}: an end that no kubelet told", trace.name);
+            more[states.len()].what.containers[0].state = ContainerState::Terminated("9 Error".into());
+            assert_ne!(of_states(&more), 0, "{}: an end that no kubelet reported", trace.name);
         }
-        for at in 0..told.len() {
-            let mut other = told.clone();
+        for at in 0..emitted.len() {
+            let mut other = emitted.clone();
             other[at].what.message.push('!');
             assert_ne!(of_events(&other), 0, "{}: {}", trace.name, other[at].what);
         }

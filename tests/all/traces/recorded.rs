@@ -1,11 +1,11 @@
-//! What a watcher saw of a pod, in the words of the recordings: ours is brought into their form.
+//! The recordings, and the form in which recorded pods and ours are compared.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A pod, what was done to it, and what a real kubelet made of it.
+/// A recording: a pod, the actions on it, and the states and events that a real kubelet reported.
 #[derive(Deserialize)]
 pub struct Trace {
     pub name: String,
@@ -20,10 +20,10 @@ pub struct Trace {
     events: Vec<Value>,
 }
 
-/// What is done to the pod.
+/// An action on the pod.
 #[derive(Deserialize)]
 pub struct Action {
-    /// Seconds after its creation.
+    /// Seconds after the pod's creation.
     pub t: f64,
     #[serde(rename = "do")]
     pub what: String,
@@ -31,16 +31,16 @@ pub struct Action {
     pub body: Value,
 }
 
-/// What was seen, and when: seconds since the first.
+/// An observation and its time in seconds since the first one.
 #[derive(Debug, Clone)]
-pub struct Seen<T> {
+pub struct Observed<T> {
     pub at: f64,
     pub what: T,
 }
 
-/// A pod as it stood.
+/// The observed state of a pod.
 #[derive(Debug, Clone, PartialEq)]
-pub struct State {
+pub struct PodSnapshot {
     pub phase: String,
     /// The pod's own reason and message.
     pub why: String,
@@ -49,7 +49,7 @@ pub struct State {
     pub qos: String,
     pub has_ip: bool,
     pub conditions: Vec<Condition>,
-    pub containers: Vec<Container>,
+    pub containers: Vec<ContainerSnapshot>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -60,11 +60,11 @@ pub struct Condition {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Container {
+pub struct ContainerSnapshot {
     pub role: Role,
     pub name: String,
-    pub state: Now,
-    pub last: Now,
+    pub state: ContainerState,
+    pub last: ContainerState,
     pub ready: bool,
     pub started: Option<bool>,
     pub restarts: i64,
@@ -77,16 +77,16 @@ pub enum Role {
     Ephemeral,
 }
 
-/// What a container does, with reason, message and exit code.
+/// The state of a container, with reason, message and exit code.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Now {
-    Nothing,
-    Waits(String),
-    Runs,
-    Ended(String),
+pub enum ContainerState {
+    Absent,
+    Waiting(String),
+    Running,
+    Terminated(String),
 }
 
-/// An event as it stood after it had happened `count` times.
+/// An event after it was emitted `count` times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub kind: String,
@@ -101,10 +101,10 @@ fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().into()
 }
 
-/// Reason and message, as far as there are any.
+/// Returns reason and message, where present.
 fn why(value: &Value) -> String {
     let mut parts = vec![text(value, "reason"), text(value, "message")];
-    // How a runtime words that a program can't be started is its own affair.
+    // Each runtime words its start errors in its own way.
     if parts[0] == "StartError" {
         parts[1] = "…".into();
     }
@@ -117,18 +117,18 @@ fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 impl Trace {
-    /// The states that a kubelet showed.
-    pub fn timeline(&self) -> Vec<Seen<State>> {
+    /// Returns the states that the kubelet reported.
+    pub fn timeline(&self) -> Vec<Observed<PodSnapshot>> {
         let states = self.timeline.iter().map(|entry| {
             let grace = entry["deleting"].as_bool().unwrap_or_default().then(|| entry["grace"].as_i64()).flatten();
-            let state = State::of(entry, entry["podIP"].as_bool().unwrap_or_default(), grace);
-            Seen { at: entry["t"].as_f64().unwrap_or_default(), what: state.gone_if(entry["type"] == "DELETED") }
+            let state = PodSnapshot::of(entry, entry["podIP"].as_bool().unwrap_or_default(), grace);
+            Observed { at: entry["t"].as_f64().unwrap_or_default(), what: state.gone_if(entry["type"] == "DELETED") }
         });
         distinct(states)
     }
 
-    /// The events that a kubelet told, in the words of Kubernetes 1.36.
-    pub fn events(&self) -> Vec<Seen<Event>> {
+    /// Returns the events that the kubelet emitted, in the words of Kubernetes 1.36.
+    pub fn events(&self) -> Vec<Observed<Event>> {
         let events = self.events.iter().map(|entry| {
             let mut event = Event::of(entry, text(entry, "fieldPath"), text(entry, "source"));
             match event.reason.as_str() {
@@ -137,15 +137,15 @@ impl Trace {
                 "Pulled" => event.message.push_str(" and can be accessed by the pod"),
                 _ => {}
             }
-            Seen { at: entry["t"].as_f64().unwrap_or_default(), what: event }
+            Observed { at: entry["t"].as_f64().unwrap_or_default(), what: event }
         });
         events.collect()
     }
 }
 
-/// Without what repeats the state before it.
-pub fn distinct(states: impl Iterator<Item = Seen<State>>) -> Vec<Seen<State>> {
-    let mut all: Vec<Seen<State>> = Vec::new();
+/// Removes states that repeat the previous one.
+pub fn distinct(states: impl Iterator<Item = Observed<PodSnapshot>>) -> Vec<Observed<PodSnapshot>> {
+    let mut all: Vec<Observed<PodSnapshot>> = Vec::new();
     for state in states {
         if all.last().is_none_or(|last| last.what != state.what) {
             all.push(state);
@@ -154,29 +154,37 @@ pub fn distinct(states: impl Iterator<Item = Seen<State>>) -> Vec<Seen<State>> {
     all
 }
 
-impl State {
-    /// The state of a pod as the API shows it.
-    pub fn of_pod(pod: &Value) -> State {
+impl PodSnapshot {
+    /// Returns the state of a pod that the API returned.
+    pub fn of_pod(pod: &Value) -> PodSnapshot {
         let (meta, status) = (&pod["metadata"], &pod["status"]);
         let grace = meta.get("deletionTimestamp").and_then(|_| meta["deletionGracePeriodSeconds"].as_i64());
-        State::of(status, status.get("podIP").is_some(), grace)
+        PodSnapshot::of(status, status.get("podIP").is_some(), grace)
     }
 
-    pub fn gone_if(self, gone: bool) -> State {
+    pub fn gone_if(self, gone: bool) -> PodSnapshot {
         if !gone {
             return self;
         }
-        // What it was before has been shown already.
-        State { gone, grace: None, qos: String::new(), has_ip: false, conditions: vec![], containers: vec![], ..self }
+        // The previous state has the other fields.
+        PodSnapshot {
+            gone,
+            grace: None,
+            qos: String::new(),
+            has_ip: false,
+            conditions: vec![],
+            containers: vec![],
+            ..self
+        }
     }
 
-    fn of(status: &Value, has_ip: bool, grace: Option<i64>) -> State {
+    fn of(status: &Value, has_ip: bool, grace: Option<i64>) -> PodSnapshot {
         let roles = [
             ("initContainerStatuses", Role::Init),
             ("containerStatuses", Role::App),
             ("ephemeralContainerStatuses", Role::Ephemeral),
         ];
-        State {
+        PodSnapshot {
             phase: text(status, "phase"),
             why: numberless(&why(status)),
             gone: false,
@@ -186,12 +194,12 @@ impl State {
             conditions: list(status, "conditions").map(Condition::of).collect(),
             containers: roles
                 .into_iter()
-                .flat_map(|(key, role)| list(status, key).map(move |c| Container::of(role, c)))
+                .flat_map(|(key, role)| list(status, key).map(move |c| ContainerSnapshot::of(role, c)))
                 .collect(),
         }
     }
 
-    pub fn container(&self, name: &str) -> Option<&Container> {
+    pub fn container(&self, name: &str) -> Option<&ContainerSnapshot> {
         self.containers.iter().find(|container| container.name == name)
     }
 
@@ -206,13 +214,13 @@ impl Condition {
     }
 }
 
-impl Container {
-    fn of(role: Role, value: &Value) -> Container {
-        Container {
+impl ContainerSnapshot {
+    fn of(role: Role, value: &Value) -> ContainerSnapshot {
+        ContainerSnapshot {
             role,
             name: text(value, "name"),
-            state: Now::of(&value["state"]),
-            last: Now::of(&value["lastState"]),
+            state: ContainerState::of(&value["state"]),
+            last: ContainerState::of(&value["lastState"]),
             ready: value["ready"].as_bool().unwrap_or_default(),
             started: value["started"].as_bool(),
             restarts: value["restartCount"].as_i64().unwrap_or_default(),
@@ -220,16 +228,16 @@ impl Container {
     }
 }
 
-impl Now {
-    fn of(value: &Value) -> Now {
+impl ContainerState {
+    fn of(value: &Value) -> ContainerState {
         if let Some(waiting) = value.get("waiting").filter(|state| !state.is_null()) {
-            Now::Waits(why(waiting))
+            ContainerState::Waiting(why(waiting))
         } else if let Some(ended) = value.get("terminated").filter(|state| !state.is_null()) {
-            Now::Ended(format!("{} {}", ended["exitCode"], why(ended)))
+            ContainerState::Terminated(format!("{} {}", ended["exitCode"], why(ended)))
         } else if value.get("running").is_some_and(|state| !state.is_null()) {
-            Now::Runs
+            ContainerState::Running
         } else {
-            Now::Nothing
+            ContainerState::Absent
         }
     }
 }
@@ -242,20 +250,20 @@ impl Event {
 
     fn of(value: &Value, place: String, source: String) -> Event {
         let (reason, mut message) = (text(value, "reason"), numberless(&text(value, "message")));
-        // As with the state: what stands behind a failed start is the runtime's.
+        // As with the state, the runtime words the error.
         if reason == "Failed" && ["exec:", "no such file", "not found in"].iter().any(|part| message.contains(part)) {
             message = "Error: …".into();
         }
         Event { kind: text(value, "type"), reason, message, place, source, count: value["count"].as_i64().unwrap_or(1) }
     }
 
-    /// Whether two are the same but for how often they happened.
+    /// Decides whether two events are the same apart from their counts.
     pub fn is(&self, other: &Event) -> bool {
         Event { count: 0, ..self.clone() } == Event { count: 0, ..other.clone() }
     }
 }
 
-/// The text without the sizes of the machine on which it was written.
+/// Removes the usage and capacity of the recording machine.
 fn numberless(text: &str) -> String {
     let Some((head, tail)) = text.split_once(", used: ") else { return text.into() };
     let rest = tail.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -265,7 +273,7 @@ fn numberless(text: &str) -> String {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for PodSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.gone {
             return write!(f, "{} deleted", self.phase);
@@ -282,7 +290,7 @@ impl fmt::Display for State {
     }
 }
 
-impl fmt::Display for Container {
+impl fmt::Display for ContainerSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = |is: bool, word| if is { word } else { "" };
         let (ready, started) = (mark(self.ready, " ready"), mark(self.started == Some(true), " started"));
@@ -290,13 +298,13 @@ impl fmt::Display for Container {
     }
 }
 
-impl fmt::Display for Now {
+impl fmt::Display for ContainerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Now::Nothing => f.write_str("-"),
-            Now::Waits(why) => write!(f, "waits {why:?}"),
-            Now::Runs => f.write_str("runs"),
-            Now::Ended(why) => write!(f, "ended {why:?}"),
+            ContainerState::Absent => f.write_str("-"),
+            ContainerState::Waiting(why) => write!(f, "waiting {why:?}"),
+            ContainerState::Running => f.write_str("running"),
+            ContainerState::Terminated(why) => write!(f, "terminated {why:?}"),
         }
     }
 }

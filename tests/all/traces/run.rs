@@ -1,4 +1,4 @@
-//! Runs a recorded pod on a node of ours and watches it as the recordings were watched.
+//! Runs the pod of a recording on a node of ours and watches it as the recording was made.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,63 +12,70 @@ use wasmpod::control::{
     Resource, Scope, Status, Subresource, Update, WatchEvent,
 };
 
-use super::recorded::{Action, Event, Seen, State, Trace, distinct};
+use super::recorded::{Action, Event, Observed, PodSnapshot, Trace, distinct};
+use crate::support::until;
 
 const NAMESPACE: &str = "traces";
 
-/// The time since a pod was created, on the clock of a node that goes so many times as fast as the system.
+/// The seconds since the pod's creation on the node's clock, which runs `speed` times as fast as the host's.
 #[derive(Clone, Copy)]
-struct Watch(Instant, u32);
+struct Stopwatch {
+    start: Instant,
+    speed: u32,
+}
 
-impl Watch {
+impl Stopwatch {
     fn elapsed(self) -> f64 {
-        self.0.elapsed().as_secs_f64() * f64::from(self.1)
+        self.start.elapsed().as_secs_f64() * f64::from(self.speed)
     }
 
     async fn until(self, seconds: f64) {
-        tokio::time::sleep_until((self.0 + Duration::from_secs_f64(seconds / f64::from(self.1))).into()).await;
+        until(self.start + Duration::from_secs_f64(seconds / f64::from(self.speed))).await;
     }
 }
 
-/// What was seen of our pod on a node whose time goes `speed` times as fast, or why it could not be run.
-pub async fn run(trace: &Trace, speed: u32) -> Result<(Vec<Seen<State>>, Vec<Seen<Event>>), String> {
+/// Runs the pod on a node whose clock runs `speed` times as fast, and returns the states and events that a watcher saw.
+///
+/// # Errors
+/// The reason why the pod cannot run.
+pub async fn run(trace: &Trace, speed: u32) -> Result<(Vec<Observed<PodSnapshot>>, Vec<Observed<Event>>), String> {
     let clock = Clock::system().faster(speed);
     let node = Node::builder().name("n1").clock(clock).start().map_err(|error| error.to_string())?;
     let control = &node.control().clone();
-    let revision = control.revision().await.map_err(told)?;
+    let revision = control.revision().await.map_err(refused)?;
     let scope = |resource| Scope::all(resource).in_namespace(NAMESPACE);
-    let mut pods = control.watch(&scope(Resource::PODS), revision).await.map_err(told)?;
-    let mut events = control.watch(&scope(Resource::EVENTS), revision).await.map_err(told)?;
-    create(control, trace).await.map_err(told)?;
+    let mut pods = control.watch(&scope(Resource::PODS), revision).await.map_err(refused)?;
+    let mut events = control.watch(&scope(Resource::EVENTS), revision).await.map_err(refused)?;
+    create(control, trace).await.map_err(refused)?;
 
-    let watch = Watch(Instant::now(), speed);
-    let (mut states, mut happened, mut uid) = (Vec::new(), Vec::new(), None);
-    let acting = act(control, trace, watch);
-    tokio::pin!(acting);
-    let mut acted = false;
-    let over = watch.until(trace.watched_s);
-    tokio::pin!(over);
+    let stopwatch = Stopwatch { start: Instant::now(), speed };
+    let (mut states, mut emitted, mut uid) = (Vec::new(), Vec::new(), None);
+    let actions = perform_all(control, trace, stopwatch);
+    tokio::pin!(actions);
+    let mut are_performed = false;
+    let end = stopwatch.until(trace.watched_s);
+    tokio::pin!(end);
     loop {
         tokio::select! {
             Some(change) = pods.next() => {
-                let WatchEvent::Change(kind, object) = change.map_err(told)? else { continue };
-                let pod = shown(&object, &mut uid);
-                let state = State::of_pod(&pod).gone_if(kind == ChangeKind::Deleted);
-                states.push(Seen { at: watch.elapsed(), what: state });
+                let WatchEvent::Change(kind, object) = change.map_err(refused)? else { continue };
+                let pod = normalized(&object, &mut uid);
+                let state = PodSnapshot::of_pod(&pod).gone_if(kind == ChangeKind::Deleted);
+                states.push(Observed { at: stopwatch.elapsed(), what: state });
             }
             Some(change) = events.next() => {
-                let WatchEvent::Change(_, object) = change.map_err(told)? else { continue };
-                happened.push(Seen { at: watch.elapsed(), what: Event::of_event(&shown(&object, &mut uid)) });
+                let WatchEvent::Change(_, object) = change.map_err(refused)? else { continue };
+                emitted.push(Observed { at: stopwatch.elapsed(), what: Event::of_event(&normalized(&object, &mut uid)) });
             }
-            done = &mut acting, if !acted => { acted = true; done? }
-            () = &mut over => break,
+            result = &mut actions, if !are_performed => { are_performed = true; result? }
+            () = &mut end => break,
         }
     }
     node.stop().await;
-    Ok((distinct(states.into_iter()), happened))
+    Ok((distinct(states.into_iter()), emitted))
 }
 
-fn told(status: Status) -> String {
+fn refused(status: Status) -> String {
     format!("refused: {status}")
 }
 
@@ -79,8 +86,8 @@ async fn create(control: &Arc<dyn ControlPlane>, trace: &Trace) -> Result<(), St
     control.create(Body::Pod(pod)).await.map(drop)
 }
 
-/// The object as JSON, without what is different each time.
-fn shown(object: &Object, uid: &mut Option<String>) -> Value {
+/// Returns the object as JSON, without the pod's UID in messages.
+fn normalized(object: &Object, uid: &mut Option<String>) -> Value {
     let value: Value = serde_json::from_slice(&object.json).expect("JSON");
     if object.key.resource == Resource::PODS {
         *uid = value["metadata"]["uid"].as_str().map(Into::into);
@@ -91,15 +98,15 @@ fn shown(object: &Object, uid: &mut Option<String>) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-async fn act(control: &Arc<dyn ControlPlane>, trace: &Trace, watch: Watch) -> Result<(), String> {
+async fn perform_all(control: &Arc<dyn ControlPlane>, trace: &Trace, stopwatch: Stopwatch) -> Result<(), String> {
     for action in &trace.actions {
-        watch.until(action.t).await;
-        take(control, trace, action).await.map_err(told)?;
+        stopwatch.until(action.t).await;
+        perform(control, trace, action).await.map_err(refused)?;
     }
     Ok(())
 }
 
-async fn take(control: &Arc<dyn ControlPlane>, trace: &Trace, action: &Action) -> Result<(), Status> {
+async fn perform(control: &Arc<dyn ControlPlane>, trace: &Trace, action: &Action) -> Result<(), Status> {
     let key = Key::pod(NAMESPACE, &trace.name);
     let grace = |grace_seconds| DeleteOptions { grace_seconds, ..DeleteOptions::default() };
     let subresource = match action.what.as_str() {
@@ -113,7 +120,7 @@ async fn take(control: &Arc<dyn ControlPlane>, trace: &Trace, action: &Action) -
         }
         "delete" => return control.delete(&key, grace(None)).await.map(drop),
         "delete?gracePeriodSeconds=0" => return control.delete(&key, grace(Some(0))).await.map(drop),
-        other => return Err(Status::internal(format!("nobody here knows how to do {other:?}"))),
+        other => return Err(Status::internal(format!("unknown action {other:?}"))),
     };
     let body = serde_json::to_vec(&action.body).map_err(Status::internal)?;
     let patch = Patch { kind: PatchKind::StrategicMerge, body, field_validation: FieldValidation::Strict };

@@ -1,19 +1,19 @@
 //! Compares the states that a pod went through.
 //!
 //! Ours agree with the recorded ones when
-//! - each recorded state is one of ours, in the same order. A kubelet looks once a second and may miss
-//!   that a container ran; the phase that it keeps until nothing runs is then `Pending`, not `Running`.
-//! - what ours shows besides is a step that a kubelet may have missed: containers only go forward,
-//!   their reasons and ends are recorded ones, and conditions say what the containers' states imply.
+//! - each recorded state is one of ours, in the same order. A kubelet relists once a second and may miss that a container
+//!   ran; the phase that it keeps until nothing runs is then `Pending`, not `Running`.
+//! - our additional states are steps that a kubelet may have missed: containers only go forward, their reasons and
+//!   terminations are recorded ones, and conditions follow from the containers' states.
 
 use std::time::Duration;
 
 use wasmpod::lifecycle::go_duration;
 
-use super::recorded::{Condition, Container, Now, Role, Seen, State, Trace};
+use super::recorded::{Condition, ContainerSnapshot, ContainerState, Observed, PodSnapshot, Role, Trace};
 
-/// What is wrong with `ours`; nothing when it agrees.
-pub fn differences(trace: &Trace, ours: &[Seen<State>]) -> Vec<String> {
+/// Returns how `ours` differ from the recorded states.
+pub fn differences(trace: &Trace, ours: &[Observed<PodSnapshot>]) -> Vec<String> {
     let recorded = trace.timeline();
     let (matched, missing) = alignment(&recorded, ours);
     let mut found = Vec::new();
@@ -35,8 +35,8 @@ pub fn differences(trace: &Trace, ours: &[Seen<State>]) -> Vec<String> {
     found
 }
 
-/// Which of ours each recorded state is, and the recorded ones that have none.
-fn alignment(recorded: &[Seen<State>], ours: &[Seen<State>]) -> (Vec<Option<usize>>, Vec<usize>) {
+/// Returns for each recorded state which of ours it matches, and the recorded states without a match.
+fn alignment(recorded: &[Observed<PodSnapshot>], ours: &[Observed<PodSnapshot>]) -> (Vec<Option<usize>>, Vec<usize>) {
     let (mut matched, mut missing, mut from) = (Vec::new(), Vec::new(), 0);
     for (at, seen) in recorded.iter().enumerate() {
         let found = ours.iter().skip(from).position(|our| agrees(&seen.what, &our.what)).map(|skipped| from + skipped);
@@ -49,18 +49,29 @@ fn alignment(recorded: &[Seen<State>], ours: &[Seen<State>]) -> (Vec<Option<usiz
     (matched, missing)
 }
 
-fn agrees(recorded: &State, ours: &State) -> bool {
+fn agrees(recorded: &PodSnapshot, ours: &PodSnapshot) -> bool {
     let unseen_run = recorded.phase == "Pending" && ours.phase == "Running" && has_run(ours);
-    if unseen_run { State { phase: recorded.phase.clone(), ..ours.clone() } == *recorded } else { recorded == ours }
+    if unseen_run {
+        PodSnapshot { phase: recorded.phase.clone(), ..ours.clone() } == *recorded
+    } else {
+        recorded == ours
+    }
 }
 
-fn has_run(state: &State) -> bool {
+fn has_run(state: &PodSnapshot) -> bool {
     let mut apps = state.containers.iter().filter(|container| container.role == Role::App);
-    apps.any(|container| matches!(container.state, Now::Ended(_)) || container.last != Now::Nothing)
+    apps.any(|container| {
+        matches!(container.state, ContainerState::Terminated(_)) || container.last != ContainerState::Absent
+    })
 }
 
-/// Why a state can't be one that a kubelet went through unseen.
-fn inexplicable(before: Option<&State>, state: &State, recorded: &[Seen<State>], trace: &Trace) -> Vec<String> {
+/// Returns why a state cannot be one that a kubelet went through unseen.
+fn inexplicable(
+    before: Option<&PodSnapshot>,
+    state: &PodSnapshot,
+    recorded: &[Observed<PodSnapshot>],
+    trace: &Trace,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     if state.gone {
         return wrong;
@@ -70,17 +81,17 @@ fn inexplicable(before: Option<&State>, state: &State, recorded: &[Seen<State>],
         let known = recorded.iter().flat_map(|seen| &seen.what.containers).filter(|c| c.name == container.name);
         let mut words = known.flat_map(|c| [&c.state, &c.last]);
         let is_step = match &container.state {
-            Now::Waits(why) => {
+            ContainerState::Waiting(why) => {
                 ["ContainerCreating", "PodInitializing"].contains(&why.as_str())
                     || is_back_off(why, container, &trace.name)
                     || words.any(|w| *w == container.state)
             }
-            Now::Ended(_) => words.any(|w| *w == container.state),
-            Now::Runs => true,
-            Now::Nothing => false,
+            ContainerState::Terminated(_) => words.any(|w| *w == container.state),
+            ContainerState::Running => true,
+            ContainerState::Absent => false,
         };
         if !is_step {
-            wrong.push(format!("{} is what no kubelet said", container.name));
+            wrong.push(format!("{} is in a state that no kubelet reported", container.name));
         }
         let earlier = before.and_then(|before| before.container(&container.name));
         if let Some(earlier) = earlier
@@ -99,9 +110,9 @@ fn inexplicable(before: Option<&State>, state: &State, recorded: &[Seen<State>],
     wrong
 }
 
-/// Whether a container that waits for its next restart may say so (K27, K30). How often it has doubled its
-/// wait depends on how its attempts ended, too.
-fn is_back_off(why: &str, container: &Container, pod: &str) -> bool {
+/// Decides whether `why` is a possible back-off of the container (K27, K30). How often the delay has doubled depends on
+/// how its attempts ended, too.
+fn is_back_off(why: &str, container: &ContainerSnapshot, pod: &str) -> bool {
     (0..container.restarts).any(|doublings| {
         let wait = go_duration(Duration::from_secs((10 << doublings.min(5)).min(300)));
         let name = &container.name;
@@ -109,47 +120,48 @@ fn is_back_off(why: &str, container: &Container, pod: &str) -> bool {
     })
 }
 
-/// Whether ours came further than the recording did before the watch was over.
-pub fn went_further(trace: &Trace, ours: &[Seen<State>]) -> bool {
+/// Decides whether ours came further than the recording before the watch ended.
+pub fn went_further(trace: &Trace, ours: &[Observed<PodSnapshot>]) -> bool {
     let (matched, _) = alignment(&trace.timeline(), ours);
     matched.last().is_some_and(|last| last.is_some_and(|last| last + 1 < ours.len()))
 }
 
-/// How far an attempt is.
-fn progress(container: &Container, probed: bool) -> (i64, u8) {
+/// Returns how far an attempt has come.
+fn progress(container: &ContainerSnapshot, probed: bool) -> (i64, u8) {
     let stage = match &container.state {
-        Now::Nothing => 0,
-        Now::Waits(why) if why.starts_with("CrashLoopBackOff") => 5,
-        Now::Waits(_) if container.last != Now::Nothing => 4,
-        Now::Waits(_) => 1,
-        Now::Runs => 2 + u8::from(container.started == Some(true) && (container.ready || probed)),
-        Now::Ended(_) => 4,
+        ContainerState::Absent => 0,
+        ContainerState::Waiting(why) if why.starts_with("CrashLoopBackOff") => 5,
+        ContainerState::Waiting(_) if container.last != ContainerState::Absent => 4,
+        ContainerState::Waiting(_) => 1,
+        ContainerState::Running => 2 + u8::from(container.started == Some(true) && (container.ready || probed)),
+        ContainerState::Terminated(_) => 4,
     };
     (container.restarts, stage)
 }
 
-fn goes_forward(earlier: &Container, later: &Container, probed: bool) -> bool {
+fn goes_forward(earlier: &ContainerSnapshot, later: &ContainerSnapshot, probed: bool) -> bool {
     progress(earlier, probed) <= progress(later, probed)
 }
 
-/// Whether the condition follows from the containers' states. That all is over, and what gates of
-/// readiness say, is as it was recorded.
-fn is_implied(condition: &Condition, state: &State, recorded: &[Seen<State>], trace: &Trace) -> bool {
+/// Decides whether the condition follows from the containers' states. Conditions of finished pods and of readiness gates
+/// must be recorded ones.
+fn is_implied(condition: &Condition, state: &PodSnapshot, recorded: &[Observed<PodSnapshot>], trace: &Trace) -> bool {
     let is_sidecar = |name: &str| {
         let init = trace.spec["initContainers"].as_array().into_iter().flatten();
         init.into_iter().any(|c| c["name"] == *name && c["restartPolicy"] == "Always")
     };
-    let names = |lacks: &dyn Fn(&Container) -> bool| {
+    let names = |lacks: &dyn Fn(&ContainerSnapshot) -> bool| {
         let lacking = state.containers.iter().filter(|container| lacks(container));
         lacking.map(|container| container.name.as_str()).collect::<Vec<_>>().join(" ")
     };
-    let is_asked = |c: &Container| c.role == Role::App || c.role == Role::Init && is_sidecar(&c.name);
-    let unready = names(&|c| is_asked(c) && !c.ready);
+    let counts = |c: &ContainerSnapshot| c.role == Role::App || c.role == Role::Init && is_sidecar(&c.name);
+    let unready = names(&|c| counts(c) && !c.ready);
     let incomplete = names(&|c| {
         let is_complete = if is_sidecar(&c.name) { c.started == Some(true) } else { c.ready };
         c.role == Role::Init && !is_complete
     });
-    let app_ran = state.containers.iter().any(|c| c.role == Role::App && !matches!(c.state, Now::Waits(_)));
+    let app_ran =
+        state.containers.iter().any(|c| c.role == Role::App && !matches!(c.state, ContainerState::Waiting(_)));
     let implied = match condition.kind.as_str() {
         "Initialized" if app_ran || incomplete.is_empty() => String::new(),
         "Initialized" => format!("ContainersNotInitialized containers with incomplete status: [{incomplete}]"),
@@ -163,10 +175,14 @@ fn is_implied(condition: &Condition, state: &State, recorded: &[Seen<State>], tr
         || is_final && recorded.iter().any(|seen| seen.what.conditions.contains(condition))
 }
 
-/// Both sequences; what agrees stands on one line.
-fn side_by_side(recorded: &[Seen<State>], ours: &[Seen<State>], matched: &[Option<usize>]) -> String {
+/// Renders both sequences, with matching states on one line.
+fn side_by_side(
+    recorded: &[Observed<PodSnapshot>],
+    ours: &[Observed<PodSnapshot>],
+    matched: &[Option<usize>],
+) -> String {
     let (mut text, mut shown) = (String::from("  kubelet / ours\n"), 0);
-    let line = |mark: &str, kubelet: Option<f64>, our: Option<f64>, state: &State| {
+    let line = |mark: &str, kubelet: Option<f64>, our: Option<f64>, state: &PodSnapshot| {
         let time = |at: Option<f64>| at.map_or_else(|| "     ".into(), |at| format!("{at:5.1}"));
         format!("  {mark} {} {} {state}\n", time(kubelet), time(our))
     };
