@@ -2,15 +2,17 @@
 
 use k8s_openapi::api::core::v1::PodCondition;
 
-use super::play::{Act, Play};
-use super::script::{Script, no};
+use super::script::{Script, probe_failure};
+use super::simulation::{Intervention, Simulation};
 
 const UNREADY: &str = "False ContainersNotReady: containers with unready status: ";
 
 #[test]
 fn foreign_conditions_precede_the_kubelets_own() {
-    let play = Play::new("containers: [{name: c}]").at(1.0, Act::Condition("example.com/x", "True")).until(2.0);
-    let kinds: Vec<&str> = play.status().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
+    let simulation = Simulation::new("containers: [{name: c}]")
+        .at(1.0, Intervention::SetCondition("example.com/x", "True"))
+        .until(2.0);
+    let kinds: Vec<&str> = simulation.status().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
     let ours = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
     assert_eq!(kinds, [&["example.com/x"], &ours[..]].concat());
 }
@@ -19,11 +21,16 @@ fn foreign_conditions_precede_the_kubelets_own() {
 fn unready_containers_are_listed_in_spec_order_sidecars_first() {
     let spec = "initContainers: [{name: i}, {name: s, restartPolicy: Always, readinessProbe: {}}], \
                 containers: [{name: b, readinessProbe: {}}, {name: a, readinessProbe: {}}]";
-    let unready = Script::stays().probes(|_, _| no());
-    let play = Play::new(spec).with("i", Script::ends(1.0, 0)).with("s", unready.clone()).with("b", unready);
-    let play = play.until(5.0);
+    let unready = Script::runs_forever().probes(|_, _| probe_failure());
+    let simulation =
+        Simulation::new(spec).with("i", Script::exits(1.0, 0)).with("s", unready.clone()).with("b", unready);
+    let simulation = simulation.until(5.0);
     for kind in ["ContainersReady", "Ready"] {
-        assert_eq!(play.conditions(kind), [format!("0.0 {UNREADY}[s b a]"), format!("1.5 {UNREADY}[s b]")], "{kind}");
+        assert_eq!(
+            simulation.conditions(kind),
+            [format!("0.0 {UNREADY}[s b a]"), format!("1.5 {UNREADY}[s b]")],
+            "{kind}"
+        );
     }
 }
 
@@ -31,7 +38,8 @@ fn unready_containers_are_listed_in_spec_order_sidecars_first() {
 fn incomplete_init_containers_are_listed() {
     let spec = "initContainers: [{name: z}, {name: s, restartPolicy: Always, startupProbe: {periodSeconds: 5}}, \
                 {name: y}], containers: [{name: c}]";
-    let play = Play::new(spec).with("z", Script::ends(2.0, 0)).with("y", Script::ends(2.0, 0)).until(20.0);
+    let simulation =
+        Simulation::new(spec).with("z", Script::exits(2.0, 0)).with("y", Script::exits(2.0, 0)).until(20.0);
     let incomplete = "False ContainersNotInitialized: containers with incomplete status: ";
     let shown = [
         format!("0.0 {incomplete}[z s y]"),
@@ -39,22 +47,23 @@ fn incomplete_init_containers_are_listed() {
         format!("5.0 {incomplete}[y]"),
         "7.0 True".into(),
     ];
-    assert_eq!(play.conditions("Initialized"), shown);
+    assert_eq!(simulation.conditions("Initialized"), shown);
 }
 
 #[test]
 fn pod_stays_initialized_once_an_app_has_started() {
     let spec = "restartPolicy: Always, initContainers: [{name: s, restartPolicy: Always}], containers: [{name: c}]";
-    let play = Play::new(spec).with("s", Script::ends(3.0, 1)).until(30.0);
-    assert!(play.state("s").0.contains("CrashLoopBackOff"), "its sidecar is down");
-    let shown = play.conditions("Initialized");
+    let simulation = Simulation::new(spec).with("s", Script::exits(3.0, 1)).until(30.0);
+    assert!(simulation.state("s").0.contains("CrashLoopBackOff"), "its sidecar is down");
+    let shown = simulation.conditions("Initialized");
     assert_eq!(shown.last().map(String::as_str), Some("0.0 True"), "{shown:?}");
 }
 
 #[test]
 fn conditions_of_a_finished_pod_state_its_outcome() {
     let spec = "restartPolicy: Never, initContainers: [{name: i}], containers: [{name: c}]";
-    let over = |code| Play::new(spec).with("i", Script::ends(0.0, 0)).with("c", Script::ends(1.0, code)).until(5.0);
+    let over =
+        |code| Simulation::new(spec).with("i", Script::exits(0.0, 0)).with("c", Script::exits(1.0, code)).until(5.0);
     let (completed, failed) = (over(0), over(1));
     for (kind, of_completed, of_failed) in [
         ("Initialized", "True PodCompleted", "True"),
@@ -67,9 +76,15 @@ fn conditions_of_a_finished_pod_state_its_outcome() {
 
 #[test]
 fn pod_is_ready_once_its_readiness_gates_are_true() {
-    let play = Play::new("readinessGates: [{conditionType: a/x}, {conditionType: a/y}], containers: [{name: c}]");
-    let play = play.at(2.0, Act::Condition("a/x", "True")).at(3.0, Act::Condition("a/y", "False"));
-    let play = play.at(4.0, Act::Condition("a/y", "True")).at(5.0, Act::Condition("a/x", "Unknown")).until(9.0);
+    let simulation =
+        Simulation::new("readinessGates: [{conditionType: a/x}, {conditionType: a/y}], containers: [{name: c}]");
+    let simulation = simulation
+        .at(2.0, Intervention::SetCondition("a/x", "True"))
+        .at(3.0, Intervention::SetCondition("a/y", "False"));
+    let simulation = simulation
+        .at(4.0, Intervention::SetCondition("a/y", "True"))
+        .at(5.0, Intervention::SetCondition("a/x", "Unknown"))
+        .until(9.0);
     let missing = |name: &str| format!("corresponding condition of pod readiness gate \"{name}\" does not exist.");
     let shut = |name: &str, is: &str| format!("the status of pod readiness gate \"{name}\" is not \"True\", but {is}");
     let shown = [
@@ -80,16 +95,19 @@ fn pod_is_ready_once_its_readiness_gates_are_true() {
         "4.0 True".into(),
         format!("5.0 False ReadinessGatesNotReady: {}", shut("a/x", "Unknown")),
     ];
-    assert_eq!(play.conditions("Ready"), shown);
-    assert_eq!(play.condition("ContainersReady"), "True", "gates are the pod's, not its containers'");
+    assert_eq!(simulation.conditions("Ready"), shown);
+    assert_eq!(simulation.condition("ContainersReady"), "True", "gates are the pod's, not its containers'");
 }
 
 #[test]
 fn every_container_has_a_status_from_the_beginning() {
-    let play = Play::new("initContainers: [{name: i}], containers: [{name: b}, {name: a}]");
-    let play = play.set_up_fails(3, Some("no")).with("i", Script::ends(1.0, 0)).at(8.0, Act::NodeRestarts);
-    let play = play.at(12.0, Act::Delete(1)).until(20.0);
-    assert!(play.always(|status| {
+    let simulation = Simulation::new("initContainers: [{name: i}], containers: [{name: b}, {name: a}]");
+    let simulation = simulation
+        .with_failing_setup(3, Some("no"))
+        .with("i", Script::exits(1.0, 0))
+        .at(8.0, Intervention::RestartNode);
+    let simulation = simulation.at(12.0, Intervention::Delete(1)).until(20.0);
+    assert!(simulation.always(|status| {
         let lists = [&status.init_container_statuses, &status.container_statuses];
         let unknown =
             |c: &k8s_openapi::api::core::v1::PodCondition| c.reason.as_deref() == Some("UnknownContainerStatuses");
@@ -100,47 +118,53 @@ fn every_container_has_a_status_from_the_beginning() {
 
 #[test]
 fn ready_to_start_containers_follows_the_pod_network() {
-    let play = Play::new("restartPolicy: Never, containers: [{name: c}]").set_up_fails(2, Some("no address"));
-    let play = play.with("c", Script::ends(3.0, 0)).until(20.0);
+    let simulation =
+        Simulation::new("restartPolicy: Never, containers: [{name: c}]").with_failing_setup(2, Some("no address"));
+    let simulation = simulation.with("c", Script::exits(3.0, 0)).until(20.0);
     // Tried again after half a second, then after one.
-    assert_eq!(play.conditions("PodReadyToStartContainers"), ["0.0 False", "1.5 True", "4.5 False"]);
+    assert_eq!(simulation.conditions("PodReadyToStartContainers"), ["0.0 False", "1.5 True", "4.5 False"]);
 }
 
 #[test]
 fn evicted_pod_is_a_disruption_target_but_overdue_pod_is_not() {
-    let play = Play::new("containers: [{name: c}]");
-    let play = play.at(2.0, Act::Evict { reason: "Evicted", message: "no room", grace: None }).until(9.0);
-    assert_eq!(play.condition("DisruptionTarget"), "True TerminationByKubelet: no room");
-    assert!(play.always(|status| {
+    let simulation = Simulation::new("containers: [{name: c}]");
+    let simulation =
+        simulation.at(2.0, Intervention::Evict { reason: "Evicted", message: "no room", grace: None }).until(9.0);
+    assert_eq!(simulation.condition("DisruptionTarget"), "True TerminationByKubelet: no room");
+    assert!(simulation.always(|status| {
         let told = |c: &PodCondition| c.type_ == "DisruptionTarget";
         !status.conditions.iter().flatten().any(told) || status.phase.as_deref() == Some("Failed")
     }));
-    assert_eq!(play.status().reason.as_deref(), Some("Evicted"));
-    let conditions = play.status().conditions.as_deref().unwrap_or_default();
+    assert_eq!(simulation.status().reason.as_deref(), Some("Evicted"));
+    let conditions = simulation.status().conditions.as_deref().unwrap_or_default();
     assert_eq!(conditions.first().map(|c| c.type_.as_str()), Some("DisruptionTarget"), "before the kubelet's own");
 
-    let late = Play::new("activeDeadlineSeconds: 2, containers: [{name: c}]").until(9.0);
+    let late = Simulation::new("activeDeadlineSeconds: 2, containers: [{name: c}]").until(9.0);
     assert_eq!((late.phase(), late.condition("DisruptionTarget")), ("Failed", "none".into()));
 
-    let drained = Play::new("containers: [{name: c}]").at(1.0, Act::Condition("DisruptionTarget", "True"));
-    let drained = drained.at(1.0, Act::Delete(5)).until(9.0);
+    let drained =
+        Simulation::new("containers: [{name: c}]").at(1.0, Intervention::SetCondition("DisruptionTarget", "True"));
+    let drained = drained.at(1.0, Intervention::Delete(5)).until(9.0);
     assert_eq!(drained.condition("DisruptionTarget"), "True", "what the eviction API said stays");
 }
 
 #[test]
 fn resize_is_pending_or_in_progress_until_granted() {
-    let play = Play::new("containers: [{name: c}]").at(2.0, Act::ResizePending("Deferred", "no room"));
-    let play =
-        play.at(3.0, Act::ResizePending("Deferred", "no room")).at(4.0, Act::ResizePending("Infeasible", "never"));
-    let play = play.at(5.0, Act::ResizeFails("in use")).at(6.0, Act::Resize("c", "64Mi")).until(9.0);
+    let simulation =
+        Simulation::new("containers: [{name: c}]").at(2.0, Intervention::ResizePending("Deferred", "no room"));
+    let simulation = simulation
+        .at(3.0, Intervention::ResizePending("Deferred", "no room"))
+        .at(4.0, Intervention::ResizePending("Infeasible", "never"));
+    let simulation =
+        simulation.at(5.0, Intervention::ResizeFailed("in use")).at(6.0, Intervention::Resize("c", "64Mi")).until(9.0);
     let pending = ["0.0 none", "2.0 True Deferred: no room", "4.0 True Infeasible: never", "5.0 none"];
-    assert_eq!(play.conditions("PodResizePending"), pending);
-    assert_eq!(play.conditions("PodResizeInProgress"), ["0.0 none", "5.0 True Error: in use", "6.0 none"]);
+    assert_eq!(simulation.conditions("PodResizePending"), pending);
+    assert_eq!(simulation.conditions("PodResizeInProgress"), ["0.0 none", "5.0 True Error: in use", "6.0 none"]);
     let times = |reason: &str| -> Vec<String> {
-        play.told(reason).iter().filter_map(|line| Some(line.split(' ').next()?.to_string())).collect()
+        simulation.events(reason).iter().filter_map(|line| Some(line.split(' ').next()?.to_string())).collect()
     };
     assert_eq!([times("ResizeDeferred"), times("ResizeInfeasible"), times("ResizeError")], [["2.0"], ["4.0"], ["5.0"]]);
     assert_eq!([times("ResizeStarted"), times("ResizeCompleted")], [["6.0"], ["6.0"]]);
-    let resources = play.container("c").resources.clone().and_then(|resources| resources.limits).expect("limits");
-    assert_eq!((resources["memory"].0.as_str(), play.container("c").restart_count), ("64Mi", 0));
+    let resources = simulation.container("c").resources.clone().and_then(|resources| resources.limits).expect("limits");
+    assert_eq!((resources["memory"].0.as_str(), simulation.container("c").restart_count), ("64Mi", 0));
 }

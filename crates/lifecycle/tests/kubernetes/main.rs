@@ -1,14 +1,13 @@
-//! Kubernetes' behaviour, row by row: each test carries the number of the row that it proves (`k27_…`), and
-//! ARCHITECTURE.md lists the rows.
+//! Kubernetes' behaviour (docs/kubernetes-behaviour.md), as far as `lifecycle` decides it.
 //!
-//! A test is a story: a pod, a [`script`] of how its containers behave, what befalls it and when, and what is then to
-//! be [`seen`]. [`play`] runs it in virtual time around `lifecycle` alone, so that hours take milliseconds. Rows that other
-//! rooms own are tested through those rooms. This suite is compiled with the library's unit tests.
+//! A test simulates a pod: it gives the spec, [`script`]s of how the containers behave, and interventions with their
+//! times, and checks the [`observations`]. The [`simulation`] runs in virtual time around `lifecycle` alone, so that hours
+//! take milliseconds.
 #![expect(clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod play;
+mod observations;
 mod script;
-mod seen;
+mod simulation;
 
 mod backoff;
 mod conditions;

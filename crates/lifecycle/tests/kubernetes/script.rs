@@ -1,37 +1,37 @@
-//! How containers behave in a play.
+//! The behaviour of containers in a simulation.
 
 use wasmpod_lifecycle::{ProbeKind, ProbeResult, WaitingReason};
 
-/// How a container behaves; by default it starts at once, runs on, and ends with 0 when it is asked to.
+/// The behaviour of a container. By default it starts at once, keeps running, and exits with 0 when terminated.
 #[derive(Clone)]
 pub struct Script {
-    /// Seconds that a start takes.
-    pub start: f64,
-    /// So the first starts fail.
-    pub troubles: Vec<WaitingReason>,
-    /// Whether a start never comes to an end.
-    pub hangs: bool,
-    /// How attempts end by themselves, one after the other; the last is repeated.
+    /// The seconds that a start takes.
+    pub start_takes: f64,
+    /// The failures of the first starts.
+    pub start_failures: Vec<WaitingReason>,
+    /// Whether starts never finish.
+    pub start_hangs: bool,
+    /// The runs of the attempts in turn; the last one is repeated.
     pub runs: Vec<Run>,
-    /// After how many seconds it ends when asked to, and with which code; `None` hears nothing.
-    pub asked: Option<(f64, i32)>,
+    /// The seconds between SIGTERM and the exit, and the exit code; `None` ignores SIGTERM.
+    pub stop: Option<(f64, i32)>,
     pub post_start: Hook,
     pub pre_stop: Hook,
-    /// What a probe answers so many seconds after the attempt began.
+    /// The result of a probe so many seconds after the attempt began.
     pub probes: fn(ProbeKind, f64) -> ProbeResult,
 }
 
-/// How an attempt ends by itself.
+/// A run of an attempt, if it is not terminated.
 #[derive(Clone)]
 pub struct Run {
-    /// After so many seconds; `None` never does.
+    /// The seconds until the exit; `None` never exits.
     pub after: Option<f64>,
     pub code: i32,
     pub reason: &'static str,
     pub message: Option<&'static str>,
 }
 
-/// How long a hook takes, and why it fails, if it does.
+/// How many seconds a hook takes, and its error.
 #[derive(Clone, Copy, Default)]
 pub struct Hook {
     pub takes: f64,
@@ -41,11 +41,11 @@ pub struct Hook {
 impl Default for Script {
     fn default() -> Script {
         Script {
-            start: 0.0,
-            troubles: Vec::new(),
-            hangs: false,
-            runs: vec![Run { after: None, ..ended(0.0, 0) }],
-            asked: Some((0.0, 0)),
+            start_takes: 0.0,
+            start_failures: Vec::new(),
+            start_hangs: false,
+            runs: vec![Run { after: None, ..exit(0.0, 0) }],
+            stop: Some((0.0, 0)),
             post_start: Hook::default(),
             pre_stop: Hook::default(),
             probes: |_, _| ProbeResult::Success,
@@ -53,56 +53,56 @@ impl Default for Script {
     }
 }
 
-fn ended(after: f64, code: i32) -> Run {
+fn exit(after: f64, code: i32) -> Run {
     let reason = if code == 0 { "Completed" } else { "Error" };
     Run { after: Some(after), code, reason, message: None }
 }
 
 impl Script {
-    /// It runs until it is asked to end.
-    pub fn stays() -> Script {
+    /// Returns a script that runs until it is terminated.
+    pub fn runs_forever() -> Script {
         Script::default()
     }
 
-    /// Each attempt ends `after` so many seconds with `code`.
-    pub fn ends(after: f64, code: i32) -> Script {
-        Script::stays().then(&[(after, code)])
+    /// Returns a script whose attempts each exit `after` so many seconds with `code`.
+    pub fn exits(after: f64, code: i32) -> Script {
+        Script::runs_forever().exits_in_turn(&[(after, code)])
     }
 
-    /// Attempts end like this, one after the other; the last is repeated.
-    pub fn then(self, runs: &[(f64, i32)]) -> Script {
-        Script { runs: runs.iter().map(|(after, code)| ended(*after, *code)).collect(), ..self }
+    /// Has the attempts exit after so many seconds with a code, in turn; the last is repeated.
+    pub fn exits_in_turn(self, runs: &[(f64, i32)]) -> Script {
+        Script { runs: runs.iter().map(|(after, code)| exit(*after, *code)).collect(), ..self }
     }
 
-    /// Its last attempt ends for `reason`, with something to say.
-    pub fn saying(mut self, reason: &'static str, message: Option<&'static str>) -> Script {
+    /// Sets the reason and message of all exits.
+    pub fn with_reason(mut self, reason: &'static str, message: Option<&'static str>) -> Script {
         self.runs.iter_mut().for_each(|run| (run.reason, run.message) = (reason, message));
         self
     }
 
-    pub fn starts_after(self, start: f64) -> Script {
-        Script { start, ..self }
+    pub fn starts_after(self, seconds: f64) -> Script {
+        Script { start_takes: seconds, ..self }
     }
 
-    /// Its first `times` starts fail.
+    /// Has the first `times` starts fail.
     pub fn fails_to_start(self, times: usize, reason: &str, message: &str) -> Script {
-        let trouble = WaitingReason { reason: reason.into(), message: message.into() };
-        Script { troubles: vec![trouble; times], ..self }
+        let failure = WaitingReason { reason: reason.into(), message: message.into() };
+        Script { start_failures: vec![failure; times], ..self }
     }
 
-    /// Its starts never come to an end.
-    pub fn hangs(self) -> Script {
-        Script { hangs: true, ..self }
+    /// Has starts never finish.
+    pub fn start_hangs(self) -> Script {
+        Script { start_hangs: true, ..self }
     }
 
-    /// Asked to end, it does after so many seconds.
-    pub fn asked(self, after: f64, code: i32) -> Script {
-        Script { asked: Some((after, code)), ..self }
+    /// Has terminated attempts exit after so many seconds with `code`.
+    pub fn stops_after(self, after: f64, code: i32) -> Script {
+        Script { stop: Some((after, code)), ..self }
     }
 
-    /// It hears nothing.
-    pub fn deaf(self) -> Script {
-        Script { asked: None, ..self }
+    /// Has attempts ignore SIGTERM.
+    pub fn ignores_sigterm(self) -> Script {
+        Script { stop: None, ..self }
     }
 
     pub fn post_start(self, takes: f64, fails: Option<&'static str>) -> Script {
@@ -118,7 +118,7 @@ impl Script {
     }
 }
 
-/// A probe that fails, with `no` to say.
-pub fn no() -> ProbeResult {
+/// Returns the result of a probe that fails with the output `no`.
+pub fn probe_failure() -> ProbeResult {
     ProbeResult::Failure("no".into())
 }

@@ -1,120 +1,155 @@
 //! Ends of pods: grace, hooks, kills, deadlines (K66–K70).
 
-use super::play::{Act, Play};
 use super::script::Script;
+use super::simulation::{Intervention, Simulation};
 
 #[test]
 fn pre_stop_hook_uses_up_grace_but_leaves_two_seconds() {
     let pod = |hook| {
-        let play = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
-        play.with("c", Script::stays().deaf().pre_stop(hook, None)).at(8.0, Act::Delete(10)).until(60.0)
+        let simulation = Simulation::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
+        simulation
+            .with("c", Script::runs_forever().ignores_sigterm().pre_stop(hook, None))
+            .at(8.0, Intervention::Delete(10))
+            .until(60.0)
     };
-    assert_eq!(pod(3.0).done()[1..], ["8.0 preStop c", "11.0 ask c", "18.0 kill c", "18.0 tear down"]);
-    assert_eq!(pod(9.0).done()[1..], ["8.0 preStop c", "17.0 ask c", "19.0 kill c", "19.0 tear down"]);
-    assert_eq!(pod(60.0).done()[1..], ["8.0 preStop c", "18.0 ask c", "20.0 kill c", "20.0 tear down"]);
+    assert_eq!(pod(3.0).actions()[1..], ["8.0 preStop c", "11.0 terminate c", "18.0 kill c", "18.0 tear down"]);
+    assert_eq!(pod(9.0).actions()[1..], ["8.0 preStop c", "17.0 terminate c", "19.0 kill c", "19.0 tear down"]);
+    assert_eq!(pod(60.0).actions()[1..], ["8.0 preStop c", "18.0 terminate c", "20.0 kill c", "20.0 tear down"]);
 }
 
 #[test]
 fn container_with_a_changed_image_stops_in_the_same_steps() {
-    let play = Play::new("terminationGracePeriodSeconds: 10, containers: [{name: c, lifecycle: {preStop: {}}}]");
-    let play =
-        play.with("c", Script::stays().deaf().pre_stop(60.0, None)).at(8.0, Act::Image("c", "other")).until(25.0);
-    assert_eq!(play.done()[1..], ["8.0 preStop c", "18.0 ask c", "20.0 kill c", "20.0 start c"]);
-    assert_eq!(play.told("Killing"), ["8.0 Normal x1 Container c definition changed, will be restarted"]);
+    let simulation =
+        Simulation::new("terminationGracePeriodSeconds: 10, containers: [{name: c, lifecycle: {preStop: {}}}]");
+    let simulation = simulation
+        .with("c", Script::runs_forever().ignores_sigterm().pre_stop(60.0, None))
+        .at(8.0, Intervention::SetImage("c", "other"))
+        .until(25.0);
+    assert_eq!(simulation.actions()[1..], ["8.0 preStop c", "18.0 terminate c", "20.0 kill c", "20.0 start c"]);
+    assert_eq!(simulation.events("Killing"), ["8.0 Normal x1 Container c definition changed, will be restarted"]);
 }
 
 #[test]
 fn container_stops_by_event_hook_signal_and_kill() {
-    let play = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
-    let play = play.with("c", Script::stays().deaf().pre_stop(1.0, None)).at(5.0, Act::Delete(4)).until(60.0);
-    assert_eq!(play.told("Killing"), ["5.0 Normal x1 Stopping container c"]);
-    let order = ["0.0 start c", "5.0 preStop c", "6.0 ask c", "9.0 kill c", "9.0 tear down"];
-    assert_eq!(play.done(), order);
-    assert_eq!((play.phase(), play.state("c").0.as_str()), ("Failed", "terminated 137 Error"));
+    let simulation = Simulation::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
+    let simulation = simulation
+        .with("c", Script::runs_forever().ignores_sigterm().pre_stop(1.0, None))
+        .at(5.0, Intervention::Delete(4))
+        .until(60.0);
+    assert_eq!(simulation.events("Killing"), ["5.0 Normal x1 Stopping container c"]);
+    let order = ["0.0 start c", "5.0 preStop c", "6.0 terminate c", "9.0 kill c", "9.0 tear down"];
+    assert_eq!(simulation.actions(), order);
+    assert_eq!((simulation.phase(), simulation.state("c").0.as_str()), ("Failed", "terminated 137 Error"));
 
-    let polite = Play::new("containers: [{name: c}]").with("c", Script::stays().asked(1.5, 0));
-    let polite = polite.at(5.0, Act::Delete(30)).until(60.0);
-    assert_eq!(polite.done(), ["0.0 start c", "5.0 ask c", "6.5 tear down"], "nobody is killed who goes");
+    let polite = Simulation::new("containers: [{name: c}]").with("c", Script::runs_forever().stops_after(1.5, 0));
+    let polite = polite.at(5.0, Intervention::Delete(30)).until(60.0);
+    assert_eq!(polite.actions(), ["0.0 start c", "5.0 terminate c", "6.5 tear down"], "nobody is killed who goes");
     assert_eq!(polite.phase(), "Succeeded");
 }
 
 #[test]
 fn wall_clock_jumps_do_not_affect_grace_periods() {
-    let play = Play::new("containers: [{name: c}]").with("c", Script::stays().deaf()).at(5.0, Act::Delete(10));
-    let play = play.at(6.0, Act::ClockSays("1970-01-01T00:00:00Z")).at(9.0, Act::ClockSays("2038-01-19T00:00:00Z"));
-    assert_eq!(play.until(60.0).done(), ["0.0 start c", "5.0 ask c", "15.0 kill c", "15.0 tear down"]);
+    let simulation = Simulation::new("containers: [{name: c}]")
+        .with("c", Script::runs_forever().ignores_sigterm())
+        .at(5.0, Intervention::Delete(10));
+    let simulation = simulation
+        .at(6.0, Intervention::SetWallClock("1970-01-01T00:00:00Z"))
+        .at(9.0, Intervention::SetWallClock("2038-01-19T00:00:00Z"));
+    assert_eq!(simulation.until(60.0).actions(), ["0.0 start c", "5.0 terminate c", "15.0 kill c", "15.0 tear down"]);
 }
 
 #[test]
 fn deleted_pod_is_removed_once_terminal_and_reported() {
     let spec = "initContainers: [{name: i}], containers: [{name: a}, {name: b}]";
-    let play = Play::new(spec).with("i", Script::stays().asked(2.0, 0)).at(5.0, Act::Delete(30)).until(60.0);
-    assert_eq!((play.removed(), play.phase()), (Some(7.0), "Failed"), "its apps have never run");
-    assert_eq!(play.phases(), "Pending Failed");
+    let simulation = Simulation::new(spec)
+        .with("i", Script::runs_forever().stops_after(2.0, 0))
+        .at(5.0, Intervention::Delete(30))
+        .until(60.0);
+    assert_eq!((simulation.removed_at(), simulation.phase()), (Some(7.0), "Failed"), "its apps have never run");
+    assert_eq!(simulation.phases(), "Pending Failed");
 
-    let hanging = Play::new("containers: [{name: c}]").with("c", Script::stays().hangs());
-    let hanging = hanging.at(5.0, Act::Delete(3)).until(60.0);
-    assert_eq!((hanging.removed(), hanging.phase()), (Some(8.0), "Failed"), "a start that hangs is cut off");
+    let hanging = Simulation::new("containers: [{name: c}]").with("c", Script::runs_forever().start_hangs());
+    let hanging = hanging.at(5.0, Intervention::Delete(3)).until(60.0);
+    assert_eq!((hanging.removed_at(), hanging.phase()), (Some(8.0), "Failed"), "a start that hangs is cut off");
 
-    let never = Play::new("containers: [{name: c}]").set_up_fails(99, Some("no")).at(5.0, Act::Delete(30)).until(60.0);
-    assert_eq!((never.removed(), never.phase()), (Some(5.0), "Failed"), "nothing to end");
+    let never = Simulation::new("containers: [{name: c}]")
+        .with_failing_setup(99, Some("no"))
+        .at(5.0, Intervention::Delete(30))
+        .until(60.0);
+    assert_eq!((never.removed_at(), never.phase()), (Some(5.0), "Failed"), "nothing to end");
 }
 
 #[test]
 fn second_deletion_only_shortens_the_grace_period() {
-    let pod = || Play::new("containers: [{name: c}]").with("c", Script::stays().deaf()).at(5.0, Act::Delete(30));
-    assert_eq!(pod().at(7.0, Act::Delete(2)).until(60.0).removed(), Some(9.0));
-    assert_eq!(pod().at(7.0, Act::Delete(60)).until(60.0).removed(), Some(35.0));
-    let hook = Play::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
-    let hook = hook.with("c", Script::stays().deaf().pre_stop(60.0, None)).at(5.0, Act::Delete(30));
-    let hook = hook.at(7.0, Act::Delete(1)).until(60.0);
-    assert_eq!(hook.done()[1..], ["5.0 preStop c", "8.0 ask c", "10.0 kill c", "10.0 tear down"]);
+    let pod = || {
+        Simulation::new("containers: [{name: c}]")
+            .with("c", Script::runs_forever().ignores_sigterm())
+            .at(5.0, Intervention::Delete(30))
+    };
+    assert_eq!(pod().at(7.0, Intervention::Delete(2)).until(60.0).removed_at(), Some(9.0));
+    assert_eq!(pod().at(7.0, Intervention::Delete(60)).until(60.0).removed_at(), Some(35.0));
+    let hook = Simulation::new("containers: [{name: c, lifecycle: {preStop: {}}}]");
+    let hook =
+        hook.with("c", Script::runs_forever().ignores_sigterm().pre_stop(60.0, None)).at(5.0, Intervention::Delete(30));
+    let hook = hook.at(7.0, Intervention::Delete(1)).until(60.0);
+    assert_eq!(hook.actions()[1..], ["5.0 preStop c", "8.0 terminate c", "10.0 kill c", "10.0 tear down"]);
 }
 
 #[test]
 fn kill_succeeds_in_time_without_failure_events() {
-    let play = Play::new("containers: [{name: c}, {name: d}]");
-    let play = play.with("c", Script::stays().deaf()).with("d", Script::stays().hangs());
-    let play = play.at(5.0, Act::Evict { reason: "Evicted", message: "no room", grace: Some(2) }).until(60.0);
-    assert_eq!(play.done().last().map(String::as_str), Some("7.0 tear down"));
-    assert_eq!([play.told("ExceededGracePeriod"), play.told("FailedKillPod")], [[""; 0]; 2]);
+    let simulation = Simulation::new("containers: [{name: c}, {name: d}]");
+    let simulation =
+        simulation.with("c", Script::runs_forever().ignores_sigterm()).with("d", Script::runs_forever().start_hangs());
+    let simulation =
+        simulation.at(5.0, Intervention::Evict { reason: "Evicted", message: "no room", grace: Some(2) }).until(60.0);
+    assert_eq!(simulation.actions().last().map(String::as_str), Some("7.0 tear down"));
+    assert_eq!([simulation.events("ExceededGracePeriod"), simulation.events("FailedKillPod")], [[""; 0]; 2]);
 }
 
 const LATE: &str = "Pod was active on the node longer than the specified deadline";
 
 #[test]
 fn exceeded_active_deadline_stops_and_fails_the_pod() {
-    let pod = || Play::new("activeDeadlineSeconds: 6, terminationGracePeriodSeconds: 2, containers: [{name: c}]");
-    let play = pod().with("c", Script::stays().deaf()).until(60.0);
-    assert_eq!(play.told("DeadlineExceeded")[0], format!("6.0 Normal x1 {LATE}"));
-    assert_eq!(play.done(), ["0.0 start c", "6.0 ask c", "8.0 kill c", "8.0 tear down"]);
-    assert_eq!(play.phases(), "Pending Running Failed");
-    let status = play.status();
+    let pod = || Simulation::new("activeDeadlineSeconds: 6, terminationGracePeriodSeconds: 2, containers: [{name: c}]");
+    let simulation = pod().with("c", Script::runs_forever().ignores_sigterm()).until(60.0);
+    assert_eq!(simulation.events("DeadlineExceeded")[0], format!("6.0 Normal x1 {LATE}"));
+    assert_eq!(simulation.actions(), ["0.0 start c", "6.0 terminate c", "8.0 kill c", "8.0 tear down"]);
+    assert_eq!(simulation.phases(), "Pending Running Failed");
+    let status = simulation.status();
     assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("DeadlineExceeded"), Some(LATE)));
-    assert_eq!(play.condition("Ready"), "False PodFailed");
-    assert_eq!(play.conditions("Ready")[2], "6.0 False PodFailed", "as soon as it is certain");
+    assert_eq!(simulation.condition("Ready"), "False PodFailed");
+    assert_eq!(simulation.conditions("Ready")[2], "6.0 False PodFailed", "as soon as it is certain");
 
-    let crashing = pod().with("c", Script::ends(1.0, 1)).until(60.0);
+    let crashing = pod().with("c", Script::exits(1.0, 1)).until(60.0);
     assert_eq!((crashing.when("start c"), crashing.phase()), (vec![0.0, 1.0], "Failed"), "in back-off, too");
-    let done = pod().with("c", Script::ends(1.0, 0));
-    let done = done.at(0.0, Act::Deadline(60)).until(30.0);
+    let done = pod().with("c", Script::exits(1.0, 0));
+    let done = done.at(0.0, Intervention::SetDeadline(60)).until(30.0);
     assert_eq!(done.phase(), "Running", "a deadline may be moved");
     assert_eq!(done.until(90.0).status().reason.as_deref(), Some("DeadlineExceeded"));
 }
 
 #[test]
 fn active_deadline_survives_node_restart_and_clock_jumps() {
-    let pod = || Play::new("activeDeadlineSeconds: 20, containers: [{name: c}]");
-    let restarted = pod().at(8.0, Act::NodeRestarts).until(60.0);
-    assert_eq!(restarted.told("DeadlineExceeded")[0], format!("20.0 Normal x1 {LATE}"));
-    let jumps = pod().at(2.0, Act::ClockSays("2038-01-19T00:00:00Z")).at(4.0, Act::ClockSays("1970-01-01T00:00:00Z"));
-    assert_eq!(jumps.until(60.0).told("DeadlineExceeded")[0], format!("20.0 Normal x1 {LATE}"));
+    let pod = || Simulation::new("activeDeadlineSeconds: 20, containers: [{name: c}]");
+    let restarted = pod().at(8.0, Intervention::RestartNode).until(60.0);
+    assert_eq!(restarted.events("DeadlineExceeded")[0], format!("20.0 Normal x1 {LATE}"));
+    let jumps = pod()
+        .at(2.0, Intervention::SetWallClock("2038-01-19T00:00:00Z"))
+        .at(4.0, Intervention::SetWallClock("1970-01-01T00:00:00Z"));
+    assert_eq!(jumps.until(60.0).events("DeadlineExceeded")[0], format!("20.0 Normal x1 {LATE}"));
 }
 
 #[test]
 fn shortened_deletion_repeats_the_killing_event() {
-    let play = Play::new("containers: [{name: c}]").with("c", Script::stays().deaf());
-    let play = play.at(1.0, Act::Delete(30)).at(3.0, Act::Delete(5)).at(4.0, Act::Delete(20)).until(20.0);
-    assert_eq!(play.told("Killing"), ["1.0 Normal x1 Stopping container c", "3.0 Normal x2 Stopping container c"]);
-    assert_eq!(play.removed(), Some(8.0), "only the shorter one counts");
+    let simulation = Simulation::new("containers: [{name: c}]").with("c", Script::runs_forever().ignores_sigterm());
+    let simulation = simulation
+        .at(1.0, Intervention::Delete(30))
+        .at(3.0, Intervention::Delete(5))
+        .at(4.0, Intervention::Delete(20))
+        .until(20.0);
+    assert_eq!(
+        simulation.events("Killing"),
+        ["1.0 Normal x1 Stopping container c", "3.0 Normal x2 Stopping container c"]
+    );
+    assert_eq!(simulation.removed_at(), Some(8.0), "only the shorter one counts");
 }
