@@ -1,10 +1,10 @@
-//! Waits before what failed is tried again (K27–K34).
+//! Back-off: when failed starts, crashed containers and image pulls are retried (K27–K34).
 
 use super::script::Script;
 use super::simulation::{Intervention, Simulation};
 use wasmpod_lifecycle::{ContainerRef, ContainerRole};
 
-/// When a container starts that crashes after a second each time: at once, then ever later.
+/// The start times of a container that crashes after a second each time.
 const STARTS: [f64; 9] = [0.0, 1.0, 12.0, 33.0, 74.0, 155.0, 316.0, 617.0, 918.0];
 
 fn crashes(code: i32) -> Simulation {
@@ -54,18 +54,18 @@ fn changed_container_restarts_without_backoff() {
 #[test]
 fn waiting_message_states_backoff_as_go_duration() {
     let waits = crashes(1).until(700.0).waiting_messages("c");
-    let words = |wait: &str| format!("back-off {wait} restarting failed container=c pod=p_ns(u)");
-    assert_eq!(waits, ["10s", "20s", "40s", "1m20s", "2m40s", "5m0s"].map(words));
+    let message = |wait: &str| format!("back-off {wait} restarting failed container=c pod=p_ns(u)");
+    assert_eq!(waits, ["10s", "20s", "40s", "1m20s", "2m40s", "5m0s"].map(message));
 }
 
 #[test]
 fn each_restart_backoff_begins_with_a_warning() {
     let simulation = crashes(1).until(33.0);
-    let told = simulation.events("BackOff");
-    let words = "Back-off restarting failed container c in pod p_ns(u)";
-    assert_eq!(told.first(), Some(&format!("2.0 Warning x1 {words}")));
-    assert!(told.iter().any(|line| line.starts_with("13.0 Warning ")), "{told:?}");
-    assert!(told.iter().all(|line| line.ends_with(words)), "{told:?}");
+    let events = simulation.events("BackOff");
+    let message = "Back-off restarting failed container c in pod p_ns(u)";
+    assert_eq!(events.first(), Some(&format!("2.0 Warning x1 {message}")));
+    assert!(events.iter().any(|line| line.starts_with("13.0 Warning ")), "{events:?}");
+    assert!(events.iter().all(|line| line.ends_with(message)), "{events:?}");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn image_pull_backoff_doubles_from_ten_seconds_to_five_minutes() {
     assert_eq!(simulation.waiting_message("c"), "Back-off pulling image \"web\": ErrImagePull: none");
 
     let simulation = simulation.at(1000.0, Intervention::SetImage("c", "site")).until(1013.0);
-    assert_eq!(simulation.when("start c")[8..], [1000.0, 1012.5], "another image is another key");
+    assert_eq!(simulation.when("start c")[8..], [1000.0, 1012.5], "each image has its own back-off");
 }
 
 #[test]
@@ -94,15 +94,19 @@ fn failed_start_is_retried_after_a_second_then_at_each_sync() {
     let simulation = Simulation::new("containers: [{name: c}]");
     let simulation =
         simulation.with("c", Script::runs_forever().fails_to_start(3, "CreateContainerConfigError", "no")).until(60.0);
-    assert_eq!(simulation.when("start c"), [0.0, 1.0, 13.5, 26.0], "ten seconds and half of a kubelet's jitter");
-    let shown = ["0.0 waiting ContainerCreating", "0.0 waiting CreateContainerConfigError", "26.0 running"];
+    assert_eq!(
+        simulation.when("start c"),
+        [0.0, 1.0, 13.5, 26.0],
+        "a sync period of ten seconds plus half of the kubelet's jitter"
+    );
+    let states = ["0.0 waiting ContainerCreating", "0.0 waiting CreateContainerConfigError", "26.0 running"];
     assert_eq!(
         (simulation.states("c"), simulation.container("c").restart_count),
-        (shown.map(String::from).to_vec(), 0)
+        (states.map(String::from).to_vec(), 0)
     );
 
     let volumes = Simulation::new("containers: [{name: c}]").with_failing_setup(4, None).until(60.0);
-    assert_eq!(volumes.when("start c"), [7.5], "volumes after 0.5, 1, 2 and 4 seconds");
+    assert_eq!(volumes.when("start c"), [7.5], "volumes are retried after 0.5, 1, 2 and 4 seconds");
 }
 
 #[test]
@@ -115,8 +119,8 @@ fn failed_start_after_a_kill_is_relisted_after_a_second() {
     assert!(
         simulation.states("c").ends_with(&["5.2 waiting ErrImagePull", "6.2 waiting ImagePullBackOff"].map(Into::into))
     );
-    assert_eq!(simulation.when("start c"), [0.0, 5.2], "its image is asked for after ten seconds");
-    // Of what ended by itself a kubelet had heard before it tried.
+    assert_eq!(simulation.when("start c"), [0.0, 5.2], "the image is pulled again after ten seconds");
+    // If the container exits by itself, the kubelet has seen the exit before it tries to restart.
     let simulation = missing(Script::exits(5.0, 1))
         .at(4.9, Intervention::FailNextStart("c", "CreateContainerConfigError", "no"))
         .until(18.0);

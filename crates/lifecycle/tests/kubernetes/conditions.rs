@@ -41,22 +41,22 @@ fn incomplete_init_containers_are_listed() {
     let simulation =
         Simulation::new(spec).with("z", Script::exits(2.0, 0)).with("y", Script::exits(2.0, 0)).until(20.0);
     let incomplete = "False ContainersNotInitialized: containers with incomplete status: ";
-    let shown = [
+    let expected = [
         format!("0.0 {incomplete}[z s y]"),
         format!("2.0 {incomplete}[s y]"),
         format!("5.0 {incomplete}[y]"),
         "7.0 True".into(),
     ];
-    assert_eq!(simulation.conditions("Initialized"), shown);
+    assert_eq!(simulation.conditions("Initialized"), expected);
 }
 
 #[test]
 fn pod_stays_initialized_once_an_app_has_started() {
     let spec = "restartPolicy: Always, initContainers: [{name: s, restartPolicy: Always}], containers: [{name: c}]";
     let simulation = Simulation::new(spec).with("s", Script::exits(3.0, 1)).until(30.0);
-    assert!(simulation.state("s").0.contains("CrashLoopBackOff"), "its sidecar is down");
-    let shown = simulation.conditions("Initialized");
-    assert_eq!(shown.last().map(String::as_str), Some("0.0 True"), "{shown:?}");
+    assert!(simulation.state("s").0.contains("CrashLoopBackOff"), "the sidecar is down");
+    let states = simulation.conditions("Initialized");
+    assert_eq!(states.last().map(String::as_str), Some("0.0 True"), "{states:?}");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn pod_is_ready_once_its_readiness_gates_are_true() {
         .until(9.0);
     let missing = |name: &str| format!("corresponding condition of pod readiness gate \"{name}\" does not exist.");
     let shut = |name: &str, is: &str| format!("the status of pod readiness gate \"{name}\" is not \"True\", but {is}");
-    let shown = [
+    let expected = [
         format!("0.0 {UNREADY}[c]"),
         format!("0.0 False ReadinessGatesNotReady: {}, {}", missing("a/x"), missing("a/y")),
         format!("2.0 False ReadinessGatesNotReady: {}", missing("a/y")),
@@ -95,8 +95,8 @@ fn pod_is_ready_once_its_readiness_gates_are_true() {
         "4.0 True".into(),
         format!("5.0 False ReadinessGatesNotReady: {}", shut("a/x", "Unknown")),
     ];
-    assert_eq!(simulation.conditions("Ready"), shown);
-    assert_eq!(simulation.condition("ContainersReady"), "True", "gates are the pod's, not its containers'");
+    assert_eq!(simulation.conditions("Ready"), expected);
+    assert_eq!(simulation.condition("ContainersReady"), "True", "gates do not affect the containers");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn ready_to_start_containers_follows_the_pod_network() {
     let simulation =
         Simulation::new("restartPolicy: Never, containers: [{name: c}]").with_failing_setup(2, Some("no address"));
     let simulation = simulation.with("c", Script::exits(3.0, 0)).until(20.0);
-    // Tried again after half a second, then after one.
+    // The set-up is retried after half a second, then after one.
     assert_eq!(simulation.conditions("PodReadyToStartContainers"), ["0.0 False", "1.5 True", "4.5 False"]);
 }
 
@@ -132,8 +132,8 @@ fn evicted_pod_is_a_disruption_target_but_overdue_pod_is_not() {
         simulation.at(2.0, Intervention::Evict { reason: "Evicted", message: "no room", grace: None }).until(9.0);
     assert_eq!(simulation.condition("DisruptionTarget"), "True TerminationByKubelet: no room");
     assert!(simulation.always(|status| {
-        let told = |c: &PodCondition| c.type_ == "DisruptionTarget";
-        !status.conditions.iter().flatten().any(told) || status.phase.as_deref() == Some("Failed")
+        let is_target = |c: &PodCondition| c.type_ == "DisruptionTarget";
+        !status.conditions.iter().flatten().any(is_target) || status.phase.as_deref() == Some("Failed")
     }));
     assert_eq!(simulation.status().reason.as_deref(), Some("Evicted"));
     let conditions = simulation.status().conditions.as_deref().unwrap_or_default();
@@ -145,7 +145,7 @@ fn evicted_pod_is_a_disruption_target_but_overdue_pod_is_not() {
     let drained =
         Simulation::new("containers: [{name: c}]").at(1.0, Intervention::SetCondition("DisruptionTarget", "True"));
     let drained = drained.at(1.0, Intervention::Delete(5)).until(9.0);
-    assert_eq!(drained.condition("DisruptionTarget"), "True", "what the eviction API said stays");
+    assert_eq!(drained.condition("DisruptionTarget"), "True", "the condition from the eviction API stays");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Init containers, sidecars, rules of restarting, ephemeral containers (K48–K51, K53–K55).
+//! Init containers, sidecars, restart rules, ephemeral containers (K48–K51, K53–K55).
 
 use super::script::{Script, probe_failure};
 use super::simulation::{Intervention, Simulation};
@@ -11,8 +11,8 @@ fn init_containers_run_one_after_another() {
         .with("i", Script::runs_forever().exits_in_turn(&[(1.0, 1), (2.0, 0)]))
         .with("j", Script::exits(3.0, 0))
         .until(20.0);
-    let order = ["0.0 start i", "1.0 start i", "3.0 start j", "6.0 start a", "6.0 start b"];
-    assert_eq!(simulation.actions(), order, "one that failed is restarted in its place");
+    let expected = ["0.0 start i", "1.0 start i", "3.0 start j", "6.0 start a", "6.0 start b"];
+    assert_eq!(simulation.actions(), expected, "a failed init container is restarted before the next one starts");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn sidecars_stop_once_the_apps_have_finished() {
     );
     assert_eq!(simulation.events("Killing"), ["5.0 Normal x1 Stopping container s"]);
     assert_eq!(simulation.phases(), "Pending Running Succeeded");
-    assert_eq!(simulation.when("start s"), [0.0], "and are not restarted");
+    assert_eq!(simulation.when("start s"), [0.0], "the sidecar is not restarted");
 }
 
 #[test]
@@ -78,15 +78,15 @@ fn apps_stop_together_then_sidecars_in_reverse_order() {
         simulation.actions()[4..],
         ["5.0 terminate a", "5.0 terminate b", "8.0 terminate t", "9.0 terminate s", "10.0 tear down"]
     );
-    assert!(simulation.events("Killing").iter().all(|line| line.starts_with("5.0 ")), "told at once");
+    assert!(simulation.events("Killing").iter().all(|line| line.starts_with("5.0 ")), "all events at once");
 
     let deaf = pod().with("a", Script::runs_forever().ignores_sigterm()).at(5.0, Intervention::Delete(4)).until(60.0);
-    let order = ["5.0 terminate a", "5.0 terminate b", "9.0 kill a", "9.0 terminate t", "9.0 terminate s"];
+    let expected = ["5.0 terminate a", "5.0 terminate b", "9.0 kill a", "9.0 terminate t", "9.0 terminate s"];
     let done = deaf.actions();
-    for line in order {
+    for line in expected {
         assert!(done.contains(&line.into()), "{line} in {done:?}");
     }
-    assert_eq!(done.last().map(String::as_str), Some("10.0 tear down"), "what is left of the grace is for all");
+    assert_eq!(done.last().map(String::as_str), Some("10.0 tear down"), "the rest of the grace period is shared");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn restart_all_rule_begins_at_the_first_init_container() {
 
     let always = Simulation::new(&spec).with("i", Script::exits(1.0, 0)).with("a", Script::exits(1.0, 50)).until(60.0);
     let starts = always.when("start a").len();
-    assert!((3..7).contains(&starts), "one that always ends so backs off: {starts} starts in a minute");
+    assert!((3..7).contains(&starts), "the rule backs off: {starts} starts in a minute");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn deleted_pod_restarts_no_container() {
     let waiting =
         Simulation::new("containers: [{name: c}]").with("c", Script::exits(1.0, 1)).at(5.0, Intervention::Delete(30));
     let waiting = waiting.until(60.0);
-    assert_eq!((waiting.when("start c"), waiting.removed_at()), (vec![0.0, 1.0], Some(5.0)), "in back-off it is over");
+    assert_eq!((waiting.when("start c"), waiting.removed_at()), (vec![0.0, 1.0], Some(5.0)), "nothing is left to stop");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn ephemeral_containers_are_identified_by_name_not_position() {
         ("terminated 0 Completed", "terminated 2 Error")
     );
     let listed = simulation.status().ephemeral_container_statuses.iter().flatten().map(|c| c.name.as_str());
-    assert_eq!(listed.collect::<Vec<_>>(), ["d1", "d2"], "by name, not as the spec has them");
+    assert_eq!(listed.collect::<Vec<_>>(), ["d1", "d2"], "sorted by name");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn finished_pod_starts_no_ephemeral_container() {
     let simulation =
         simulation.at(9.0, Intervention::AddEphemeral("e")).at(20.0, Intervention::RestartNode).until(60.0);
     assert_eq!((simulation.phase(), simulation.status().ephemeral_container_statuses.as_ref()), ("Succeeded", None));
-    assert_eq!(simulation.status().observed_generation, Some(1), "the spec that it ended with");
+    assert_eq!(simulation.status().observed_generation, Some(1), "the generation with which it finished");
     assert!(simulation.when("start e").is_empty());
 }
 
@@ -200,7 +200,7 @@ fn unstartable_sidecar_blocks_later_containers() {
         simulation.condition("Initialized"),
         "False ContainersNotInitialized: containers with incomplete status: [s]"
     );
-    // When no app lives any more, all wait for the last sidecar again.
+    // When no app runs any more, all of them wait for the last sidecar again.
     let both = Simulation::new(spec)
         .with("s", Script::runs_forever().exits_in_turn(&[(5.0, 1)]))
         .with("a", Script::exits(4.0, 1))
@@ -214,7 +214,7 @@ fn unstartable_sidecar_blocks_later_containers() {
 #[test]
 fn sidecar_state_in_backoff_depends_on_policy_and_exit_code() {
     let spec = "initContainers: [{name: s, restartPolicy: Always}], containers: [{name: a}]";
-    for (policy, code, shown) in [
+    for (policy, code, state) in [
         ("Always", 0, "terminated 0 Completed"),
         ("Never", 1, "terminated 1 Error"),
         ("Always", 1, "waiting CrashLoopBackOff"),
@@ -222,7 +222,7 @@ fn sidecar_state_in_backoff_depends_on_policy_and_exit_code() {
     ] {
         let simulation = Simulation::new(&format!("restartPolicy: {policy}, {spec}"));
         let simulation = simulation.with("s", Script::exits(1.0, code)).until(8.0);
-        assert_eq!(simulation.state("s").0, shown, "{policy}, exit {code}");
-        assert!(!simulation.events("BackOff").is_empty(), "it waits nevertheless");
+        assert_eq!(simulation.state("s").0, state, "{policy}, exit {code}");
+        assert!(!simulation.events("BackOff").is_empty(), "it is in back-off");
     }
 }

@@ -1,4 +1,4 @@
-//! The pod's phase (K1–K7; kubelet's getPhase).
+//! The pod's phase (K1–K7; kubelet's `getPhase`).
 
 use super::script::{Script, probe_failure};
 use super::simulation::{Intervention, Simulation};
@@ -6,16 +6,16 @@ use super::simulation::{Intervention, Simulation};
 #[test]
 fn pod_is_pending_until_init_completes_and_every_app_started() {
     let init = Simulation::new("initContainers: [{name: i}], containers: [{name: a}]").until(10.0);
-    assert_eq!(init.phases(), "Pending", "its init container runs on");
+    assert_eq!(init.phases(), "Pending", "the init container is running");
 
     let spec = "initContainers: [{name: s, restartPolicy: Always, startupProbe: {periodSeconds: 1, \
                 failureThreshold: 99}}], containers: [{name: a}]";
     let sidecar = Simulation::new(spec).with("s", Script::runs_forever().probes(|_, _| probe_failure())).until(10.0);
-    assert_eq!(sidecar.phases(), "Pending", "its sidecar has not started");
+    assert_eq!(sidecar.phases(), "Pending", "the sidecar has not started");
 
     let app = Simulation::new("containers: [{name: a}, {name: b}]");
     let app = app.with("b", Script::runs_forever().fails_to_start(9, "CreateContainerConfigError", "no")).until(10.0);
-    assert_eq!(app.phases(), "Pending", "one app waits and has never run");
+    assert_eq!(app.phases(), "Pending", "one app is waiting for its first start");
     assert_eq!(app.state("a").0, "running");
 }
 

@@ -1,4 +1,4 @@
-//! Probes: when they are made and what follows (K56–K59, K62–K64). What they ask and hear is the room `prober`'s.
+//! Probes: when they run and what their results cause (K56–K59, K62–K64). The module `prober` performs them.
 
 use super::script::{Script, probe_failure};
 use super::simulation::{Intervention, Simulation};
@@ -23,25 +23,25 @@ fn probes_default_to_ten_seconds_and_three_failures() {
         Script::runs_forever().probes(|_, ran| if ran < 30.0 { ProbeResult::Success } else { probe_failure() }),
     );
     let ready = |simulation: &Simulation| -> Vec<String> { simulation.conditions("Ready") };
-    let shown = ready(&simulation.until(70.0));
-    let seconds: Vec<&str> = shown.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(seconds, ["0.0", "10.0", "50.0"], "{shown:?}");
+    let states = ready(&simulation.until(70.0));
+    let seconds: Vec<&str> = states.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(seconds, ["0.0", "10.0", "50.0"], "{states:?}");
 }
 
 #[test]
 fn probe_thresholds_count_consecutive_results() {
     let simulation =
         pod("readinessProbe: {periodSeconds: 1, initialDelaySeconds: 1, successThreshold: 2, failureThreshold: 2}");
-    // Good at 1, 3, 4, 6, 7, 8; bad at 2, 5, 9, 10.
+    // Succeeds at 1, 3, 4, 6, 7, 8; fails at 2, 5, 9, 10.
     let simulation = simulation.with(
         "c",
         Script::runs_forever().probes(|_, ran| {
             if [2.0, 5.0].contains(&ran) || ran > 8.0 { probe_failure() } else { ProbeResult::Success }
         }),
     );
-    let shown = simulation.until(20.0).conditions("Ready");
-    let seconds: Vec<&str> = shown.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(seconds, ["0.0", "4.0", "10.0"], "{shown:?}");
+    let states = simulation.until(20.0).conditions("Ready");
+    let seconds: Vec<&str> = states.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(seconds, ["0.0", "4.0", "10.0"], "{states:?}");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn other_probes_wait_for_the_startup_probe() {
                     readinessProbe: {periodSeconds: 3}");
     let slow = |kind, ran| if kind == ProbeKind::Startup && ran < 5.0 { probe_failure() } else { ProbeResult::Success };
     let simulation = simulation.with("c", Script::runs_forever().probes(slow)).until(20.0);
-    assert_eq!(simulation.when("startup probe c"), [2.0, 4.0, 6.0], "and is not made again");
+    assert_eq!(simulation.when("startup probe c"), [2.0, 4.0, 6.0], "it stops after its success");
     assert!(simulation.when("liveness probe c")[0] >= 6.0);
     assert_eq!(simulation.when("readiness probe c")[0], 6.0, "at once");
 }
@@ -75,7 +75,7 @@ fn fatal_probe_result_holds_until_the_next_attempt() {
         let simulation = simulation.with("c", unhealthy().ignores_sigterm()).until(7.5);
         assert_eq!(simulation.actions(), ["0.0 start c", "2.0 terminate c", "7.0 kill c", "7.0 start c"]);
         let probed = simulation.when(&format!("{kind} probe c"));
-        assert_eq!(probed, [1.0, 2.0, 7.0], "none while it ends, and the next attempt is another");
+        assert_eq!(probed, [1.0, 2.0, 7.0], "none while the container stops; again in the next attempt");
     }
 }
 
@@ -90,17 +90,17 @@ fn probe_error_changes_no_result() {
     });
     let simulation = simulation.with("c", errs).until(11.5);
     assert_eq!((simulation.condition("Ready"), simulation.container("c").restart_count), ("True".into(), 0));
-    let told = "Readiness probe errored and resulted in unknown state: broken";
-    assert!(simulation.events("Unhealthy").iter().any(|line| line.ends_with(told)));
-    assert_eq!(simulation.until(12.5).when("terminate c"), [12.0], "an error between two failures does not part them");
+    let message = "Readiness probe errored and resulted in unknown state: broken";
+    assert!(simulation.events("Unhealthy").iter().any(|line| line.ends_with(message)));
+    assert_eq!(simulation.until(12.5).when("terminate c"), [12.0], "an error does not reset the failures");
 }
 
 #[test]
 fn probe_failures_and_warnings_emit_their_own_events() {
     let simulation = pod("readinessProbe: {periodSeconds: 1}").with("c", unhealthy()).until(2.0);
-    let words = "Readiness probe failed: no";
-    let told = ["0.5", "1.0", "2.0"].iter().zip(1..).map(|(at, n)| format!("{at} Warning x{n} {words}"));
-    assert_eq!(simulation.events("Unhealthy"), told.collect::<Vec<_>>());
+    let message = "Readiness probe failed: no";
+    let events = ["0.5", "1.0", "2.0"].iter().zip(1..).map(|(at, n)| format!("{at} Warning x{n} {message}"));
+    assert_eq!(simulation.events("Unhealthy"), events.collect::<Vec<_>>());
     for (probe, word) in [("livenessProbe", "Liveness"), ("startupProbe", "Startup")] {
         let simulation = pod(&format!("{probe}: {{periodSeconds: 1}}")).with("c", unhealthy()).until(1.0);
         assert_eq!(simulation.events("Unhealthy"), [format!("1.0 Warning x1 {word} probe failed: no")]);
@@ -119,8 +119,8 @@ fn liveness_failure_restarts_within_the_probes_own_grace() {
         for (probe, word) in [("livenessProbe", "liveness"), ("startupProbe", "startup")] {
             let simulation = pod(&format!("{probe}: {{periodSeconds: 1, failureThreshold: 1{own}}}"));
             let simulation = simulation.with("c", unhealthy().ignores_sigterm()).until(killed);
-            let words = format!("1.0 Normal x1 Container c failed {word} probe, will be restarted");
-            assert_eq!(simulation.events("Killing")[0], words);
+            let message = format!("1.0 Normal x1 Container c failed {word} probe, will be restarted");
+            assert_eq!(simulation.events("Killing")[0], message);
             assert_eq!(
                 (simulation.when("kill c"), simulation.when("start c")),
                 (vec![killed], vec![0.0, killed]),
@@ -149,14 +149,14 @@ fn liveness_failure_without_restart_announces_no_restart() {
 #[test]
 fn deletion_stops_liveness_and_startup_but_not_readiness() {
     let simulation = pod("livenessProbe: {periodSeconds: 1}, readinessProbe: {periodSeconds: 1, failureThreshold: 1}");
-    let falls = Script::runs_forever()
+    let turns_unready = Script::runs_forever()
         .ignores_sigterm()
         .probes(|_, ran| if ran < 5.5 { ProbeResult::Success } else { probe_failure() });
-    let simulation = simulation.with("c", falls).at(5.2, Intervention::Delete(5)).until(60.0);
+    let simulation = simulation.with("c", turns_unready).at(5.2, Intervention::Delete(5)).until(60.0);
     assert_eq!(simulation.when("liveness probe c"), [1.0, 2.0, 3.0, 4.0, 5.0]);
     assert_eq!(simulation.when("readiness probe c").last(), Some(&10.0));
-    let shown = simulation.conditions("ContainersReady");
-    assert!(shown.iter().any(|line| line.starts_with("6.0 False ContainersNotReady")), "{shown:?}");
+    let states = simulation.conditions("ContainersReady");
+    assert!(states.iter().any(|line| line.starts_with("6.0 False ContainersNotReady")), "{states:?}");
     assert_eq!(simulation.events("Killing").len(), 1);
 
     let startup = pod("startupProbe: {periodSeconds: 1, failureThreshold: 9}").with("c", unhealthy().ignores_sigterm());
@@ -182,7 +182,7 @@ fn liveness_failure_restarts_at_once_whatever_the_exit_code() {
     let simulation = Simulation::new(spec).with("c", Script::runs_forever().probes(|_, _| probe_failure()));
     let simulation = simulation.until(3.0);
     assert_eq!((simulation.phase(), simulation.container("c").restart_count), ("Running", 1));
-    // A restart that is held up is judged by the code, like any.
+    // A restart that has to wait is decided by the exit code, like any other.
     let simulation = simulation.until(60.0);
     assert_eq!((simulation.phase(), simulation.state("c").0.as_str()), ("Succeeded", "terminated 0 Completed"));
 }

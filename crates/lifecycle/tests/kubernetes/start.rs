@@ -1,4 +1,4 @@
-//! How containers begin and end (K35, K41, K42, K45, K47).
+//! How containers start and terminate, and their hooks (K35, K38, K41, K42, K45, K47).
 
 use super::script::{Script, probe_failure};
 use super::simulation::{Intervention, Simulation};
@@ -15,8 +15,8 @@ fn image_errors_are_shown_as_waiting_reasons() {
     }
     let simulation = Simulation::new("containers: [{name: c}]");
     let simulation = simulation.with("c", Script::runs_forever().fails_to_start(9, "ErrImagePull", "why")).until(5.0);
-    let shown = ["0.0 waiting ContainerCreating", "0.0 waiting ErrImagePull", "1.0 waiting ImagePullBackOff"];
-    assert_eq!(simulation.states("c"), shown);
+    let states = ["0.0 waiting ContainerCreating", "0.0 waiting ErrImagePull", "1.0 waiting ImagePullBackOff"];
+    assert_eq!(simulation.states("c"), states);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn failed_creation_is_a_waiting_reason_and_no_restart() {
         assert_eq!(
             (simulation.phase(), simulation.state("d").0.as_str()),
             ("Pending", "running"),
-            "its neighbour runs"
+            "the other container runs"
         );
         let simulation = simulation.until(9.0);
         assert_eq!((simulation.phase(), simulation.container("c").restart_count), ("Running", 0));
@@ -67,13 +67,17 @@ fn terminated_state_keeps_code_reason_message_and_times() {
     let script = Script::exits(1.0, 137).with_reason("OOMKilled", Some("it wanted more"));
     let simulation = simulation.with("c", script).until(9.0);
     assert_eq!((simulation.phase(), simulation.state("c").0.as_str()), ("Failed", "terminated 137 OOMKilled"));
-    let ended = simulation.container("c").state.as_ref().and_then(|state| state.terminated.clone()).expect("it ended");
-    assert_eq!(ended.message.as_deref(), Some("it wanted more"));
+    let terminated =
+        simulation.container("c").state.as_ref().and_then(|state| state.terminated.clone()).expect("terminated");
+    assert_eq!(terminated.message.as_deref(), Some("it wanted more"));
     let at = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
         time.as_ref().map(|time| time.0.to_string()).unwrap_or_default()
     };
-    assert_eq!([at(&ended.started_at), at(&ended.finished_at)], ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"]);
-    assert_eq!(ended.container_id, simulation.container("c").container_id);
+    assert_eq!(
+        [at(&terminated.started_at), at(&terminated.finished_at)],
+        ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"]
+    );
+    assert_eq!(terminated.container_id, simulation.container("c").container_id);
 }
 
 #[test]
@@ -92,7 +96,7 @@ fn post_start_hook_delays_later_starts_and_kills_on_failure() {
 
     let fails = Script::runs_forever().ignores_sigterm().post_start(1.0, Some("Exec lifecycle hook failed"));
     let once = Simulation::new(&format!("restartPolicy: Never, {spec}")).with("a", fails).until(9.0);
-    assert_eq!(once.state("a").0, "terminated 137 Error", "what runs no more waits for nothing");
+    assert_eq!(once.state("a").0, "terminated 137 Error", "a pod that never restarts has no waiting container");
 }
 
 #[test]
@@ -110,14 +114,14 @@ fn failed_pre_stop_hook_emits_an_event_and_stop_continues() {
 fn unrunnable_program_waits_with_its_error_and_last_state() {
     let broken = || Script::exits(0.0, 128).with_reason("StartError", Some("no /nope"));
     let simulation = Simulation::new("containers: [{name: c}]").with("c", broken()).until(0.5);
-    let shown = ("waiting RunContainerError".to_string(), "terminated 128 StartError".to_string());
-    assert_eq!((simulation.state("c"), simulation.waiting_message("c").as_str()), (shown, "no /nope"));
+    let states = ("waiting RunContainerError".to_string(), "terminated 128 StartError".to_string());
+    assert_eq!((simulation.state("c"), simulation.waiting_message("c").as_str()), (states, "no /nope"));
     assert_eq!(simulation.until(5.0).state("c").0, "waiting CrashLoopBackOff");
     let once = Simulation::new("restartPolicy: Never, containers: [{name: c}]").with("c", broken()).until(5.0);
-    assert_eq!(once.state("c"), ("terminated 128 StartError".into(), String::new()), "nothing is waited for");
+    assert_eq!(once.state("c"), ("terminated 128 StartError".into(), String::new()), "no restart is pending");
     let hook = "containers: [{name: c, lifecycle: {postStart: {}}}]";
     let hook = Simulation::new(hook).with("c", broken()).until(0.5);
-    assert_eq!(hook.when("postStart c"), [0.0; 0], "what never ran has no hooks");
+    assert_eq!(hook.when("postStart c"), [0.0; 0], "the program never ran");
 }
 
 #[test]
@@ -136,7 +140,7 @@ fn exit_during_post_start_hook_is_seen_when_the_hook_returns() {
     let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
     let crash = Script::exits(1.0, 3).post_start(2.0, Some("exited with 137"));
     let simulation = Simulation::new(spec).with("c", crash).until(1.5);
-    assert_eq!(simulation.state("c").0, "waiting ContainerCreating", "not yet");
+    assert_eq!(simulation.state("c").0, "waiting ContainerCreating", "the exit is not seen yet");
     assert_eq!(simulation.phase(), "Pending");
     let simulation = simulation.until(2.5);
     assert_eq!(simulation.state("c"), ("waiting PostStartHookError".into(), "terminated 3 Error".into()));
@@ -153,7 +157,7 @@ fn deletion_aborts_a_post_start_hook() {
     let spec = "containers: [{name: c, lifecycle: {postStart: {}}}]";
     let slow = || Script::runs_forever().stops_after(2.0, 0).post_start(20.0, None);
     let simulation = Simulation::new(spec).with("c", slow()).at(3.0, Intervention::Delete(30)).until(4.0);
-    assert_eq!((simulation.phase(), simulation.state("c").0.as_str()), ("Running", "running"), "shown as what it is");
+    assert_eq!((simulation.phase(), simulation.state("c").0.as_str()), ("Running", "running"), "it is running");
     assert_eq!(simulation.events("FailedPostStartHook"), ["3.0 Warning x1 PostStartHook failed"]);
     assert_eq!(
         simulation.events("Killing"),
@@ -161,7 +165,7 @@ fn deletion_aborts_a_post_start_hook() {
     );
     let ended = Simulation::new(spec).with("c", Script::exits(1.0, 3).post_start(20.0, None));
     let ended = ended.at(3.0, Intervention::Delete(30)).until(9.0);
-    assert_eq!(ended.removed_at(), Some(3.0), "nothing lives that could be waited for");
+    assert_eq!(ended.removed_at(), Some(3.0), "no process is left");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is shown of each container (K8–K12), and what prints of a pod (K15).
+//! Container statuses (K8–K12) and the columns of `kubectl get` (K15).
 
 use jiff::Timestamp;
 
@@ -28,16 +28,16 @@ fn unstarted_containers_are_creating_or_await_init_containers() {
 
     let simulation = Simulation::new("initContainers: [{name: i}], containers: [{name: a}]");
     let simulation = simulation.with_failing_setup(99, Some("no address")).until(5.0);
-    assert_eq!(simulation.state("a").0, "waiting PodInitializing", "whatever holds it up");
+    assert_eq!(simulation.state("a").0, "waiting PodInitializing", "whatever delays the pod");
 }
 
 #[test]
 fn failed_start_is_a_waiting_reason_and_keeps_last_state() {
-    let breaks = Intervention::FailNextStart("c", "CreateContainerConfigError", "configmap \"x\" not found");
+    let failure = Intervention::FailNextStart("c", "CreateContainerConfigError", "configmap \"x\" not found");
     let simulation =
-        Simulation::new("containers: [{name: c}]").with("c", Script::exits(5.0, 3)).at(1.0, breaks).until(6.0);
-    let shown = ("waiting CreateContainerConfigError".into(), "terminated 3 Error".into());
-    assert_eq!((simulation.state("c"), simulation.waiting_message("c")), (shown, "configmap \"x\" not found".into()));
+        Simulation::new("containers: [{name: c}]").with("c", Script::exits(5.0, 3)).at(1.0, failure).until(6.0);
+    let states = ("waiting CreateContainerConfigError".into(), "terminated 3 Error".into());
+    assert_eq!((simulation.state("c"), simulation.waiting_message("c")), (states, "configmap \"x\" not found".into()));
 
     let simulation = Simulation::new("containers: [{name: c}]").with("c", Script::exits(1.0, 3)).until(8.0);
     assert_eq!(simulation.state("c"), ("waiting CrashLoopBackOff".into(), "terminated 3 Error".into()));
@@ -80,22 +80,34 @@ fn started_and_ready_follow_startup_probe_and_init_success() {
     let slow = Script::runs_forever()
         .probes(|_, ran| if ran < 4.0 { probe_failure() } else { wasmpod_lifecycle::ProbeResult::Success });
     let simulation = Simulation::new(spec).with("i", Script::exits(2.0, 0)).with("c", slow);
-    let told =
+    let started_and_ready =
         |simulation: &Simulation, name: &str| (simulation.container(name).started, simulation.container(name).ready);
     let simulation = simulation.until(1.0);
-    assert_eq!([told(&simulation, "i"), told(&simulation, "c")], [(Some(true), false), (Some(false), false)], "i runs");
+    assert_eq!(
+        [started_and_ready(&simulation, "i"), started_and_ready(&simulation, "c")],
+        [(Some(true), false), (Some(false), false)],
+        "i runs"
+    );
     let simulation = simulation.until(5.0);
-    assert_eq!([told(&simulation, "i"), told(&simulation, "c")], [(Some(false), true), (Some(false), false)], "c runs");
-    assert_eq!(told(&simulation, "d"), (Some(true), true), "without a startup probe to run is to have started");
+    assert_eq!(
+        [started_and_ready(&simulation, "i"), started_and_ready(&simulation, "c")],
+        [(Some(false), true), (Some(false), false)],
+        "c runs"
+    );
+    assert_eq!(
+        started_and_ready(&simulation, "d"),
+        (Some(true), true),
+        "without a startup probe, a running container has started"
+    );
     let simulation = simulation.until(6.0);
-    assert_eq!(told(&simulation, "c"), (Some(true), true));
+    assert_eq!(started_and_ready(&simulation, "c"), (Some(true), true));
     assert!(
         simulation.always(|status| container_status(status, "c").is_none_or(|c| !c.ready || c.started == Some(true)))
     );
 }
 
-/// STATUS, READY and RESTARTS.
-fn line(simulation: &Simulation, second: i64) -> [String; 3] {
+/// Returns STATUS, READY and RESTARTS.
+fn columns(simulation: &Simulation, second: i64) -> [String; 3] {
     let printed = Printed::of(simulation.pod());
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
     let now = now + jiff::SignedDuration::from_secs(second);
@@ -106,35 +118,35 @@ fn line(simulation: &Simulation, second: i64) -> [String; 3] {
 fn pod_columns_match_kubectl_get() {
     let two = "initContainers: [{name: i}, {name: s, restartPolicy: Always}], containers: [{name: c}]";
     let simulation = Simulation::new(two).with("i", Script::exits(2.0, 0)).until(1.0);
-    assert_eq!(line(&simulation, 1), ["Init:0/2", "0/2", "0"]);
+    assert_eq!(columns(&simulation, 1), ["Init:0/2", "0/2", "0"]);
     let simulation = simulation.until(3.0);
-    assert_eq!(line(&simulation, 3), ["Running", "2/2", "0"], "READY counts the sidecar");
+    assert_eq!(columns(&simulation, 3), ["Running", "2/2", "0"], "READY counts the sidecar");
     let simulation =
         simulation.with("c", Script::runs_forever().ignores_sigterm()).at(4.0, Intervention::Delete(30)).until(5.0);
-    assert_eq!(line(&simulation, 5), ["Terminating", "2/2", "0"]);
+    assert_eq!(columns(&simulation, 5), ["Terminating", "2/2", "0"]);
 
     let init = |policy: &str, code| {
         let spec = format!("restartPolicy: {policy}, initContainers: [{{name: i}}], containers: [{{name: c}}]");
         Simulation::new(&spec).with("i", Script::exits(1.0, code))
     };
-    assert_eq!(line(&init("Always", 1).until(8.0), 8), ["Init:CrashLoopBackOff", "0/1", "1 (6s ago)"]);
+    assert_eq!(columns(&init("Always", 1).until(8.0), 8), ["Init:CrashLoopBackOff", "0/1", "1 (6s ago)"]);
     let signalled = init("Never", 3).with("i", Script::exits(1.0, 3).with_reason("", None)).until(8.0);
-    assert_eq!(line(&signalled, 8)[0], "Init:ExitCode:3", "where no reason is known");
-    assert_eq!(line(&init("Never", 3).until(8.0), 8)[0], "Init:Error");
+    assert_eq!(columns(&signalled, 8)[0], "Init:ExitCode:3", "without a reason");
+    assert_eq!(columns(&init("Never", 3).until(8.0), 8)[0], "Init:Error");
 
     let ends = |policy: &str, runs: &[(f64, i32)]| {
         let spec = format!("restartPolicy: {policy}, containers: [{{name: c}}]");
         Simulation::new(&spec).with("c", Script::runs_forever().exits_in_turn(runs))
     };
-    assert_eq!(line(&ends("Never", &[(1.0, 0)]).until(3.0), 3), ["Completed", "0/1", "0"]);
-    assert_eq!(line(&ends("Never", &[(1.0, 2)]).until(3.0), 3), ["Error", "0/1", "0"]);
-    assert_eq!(line(&ends("Always", &[(1.0, 2)]).until(8.0), 8), ["CrashLoopBackOff", "0/1", "1 (6s ago)"]);
+    assert_eq!(columns(&ends("Never", &[(1.0, 0)]).until(3.0), 3), ["Completed", "0/1", "0"]);
+    assert_eq!(columns(&ends("Never", &[(1.0, 2)]).until(3.0), 3), ["Error", "0/1", "0"]);
+    assert_eq!(columns(&ends("Always", &[(1.0, 2)]).until(8.0), 8), ["CrashLoopBackOff", "0/1", "1 (6s ago)"]);
     let thrice = ends("Always", &[(1.0, 1), (1.0, 1), (1.0, 1), (999.0, 0)]).until(39.0);
-    assert_eq!(line(&thrice, 39), ["Running", "1/1", "3 (26s ago)"], "since the last end");
+    assert_eq!(columns(&thrice, 39), ["Running", "1/1", "3 (26s ago)"], "since the last termination");
 
     let half =
         Simulation::new("restartPolicy: Never, containers: [{name: a}, {name: c}]").with("a", Script::exits(1.0, 0));
-    assert_eq!(line(&half.until(8.0), 8), ["NotReady", "1/2", "0"]);
+    assert_eq!(columns(&half.until(8.0), 8), ["NotReady", "1/2", "0"]);
 }
 
 #[test]
@@ -146,7 +158,7 @@ fn waiting_container_is_lost_when_the_node_ends_its_pod() {
     assert_eq!(
         simulation.state("c"),
         ("waiting CrashLoopBackOff".into(), "terminated 1 Error".into()),
-        "it still waits"
+        "it is still waiting"
     );
     let simulation = simulation.until(9.0);
     let lost = "terminated 137 ContainerStatusUnknown".to_string();
@@ -154,7 +166,7 @@ fn waiting_container_is_lost_when_the_node_ends_its_pod() {
     let init = "activeDeadlineSeconds: 5, initContainers: [{name: i}, {name: j}], containers: [{name: c}]";
     let init = Simulation::new(init).with("i", Script::exits(1.0, 1)).until(9.0);
     assert_eq!((init.state("i").0, init.state("j").0), (lost, "waiting PodInitializing".into()));
-    assert_eq!(init.state("c").0, "waiting PodInitializing", "the pod never got so far");
+    assert_eq!(init.state("c").0, "waiting PodInitializing", "the pod never started it");
 }
 
 #[test]
