@@ -1,5 +1,4 @@
-//! The Kubernetes API over HTTP: what a real API server answered to the same requests, and what
-//! bad clients do.
+//! The Kubernetes API over HTTP: the responses that a real API server recorded, and clients that misbehave.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -10,13 +9,12 @@ use serde_json::Value;
 use crate::support::api_server::{ApiServer, Response, watch_events};
 use crate::support::test_file;
 
-/// Rows about what is not served yet: streams into containers, and the end of namespaces.
+/// Rows about features that are not supported yet: streams into containers, and the deletion of namespaces.
 const NOT_SERVED: [&str; 5] =
     ["exec-bad-container", "exec-which", "attach-bad", "portforward-missing", "ns-delete-default"];
 
-/// Where a real server's response is its own accident, ours is better: an unreadable revision is the
-/// request's fault (400), not the server's (500).
-const BETTER: [(&str, u16); 2] = [("watch-rv-bad", 400), ("put-bad-rv", 400)];
+/// Rows whose codes differ on purpose: an invalid revision is an error of the request (400), not of the server (500).
+const DEVIATIONS: [(&str, u16); 2] = [("watch-rv-bad", 400), ("put-bad-rv", 400)];
 
 #[test]
 fn responses_match_a_recorded_api_server() {
@@ -50,7 +48,7 @@ fn responses_match_a_recorded_api_server() {
             (None, _) => server.request(method, &path, &accept),
         };
         compared += 1;
-        if let Some((_, code)) = BETTER.iter().find(|(known, _)| *known == name) {
+        if let Some((_, code)) = DEVIATIONS.iter().find(|(known, _)| *known == name) {
             assert_eq!(response.code, *code, "{name}: {}", response.text());
             continue;
         }
@@ -65,7 +63,7 @@ fn responses_match_a_recorded_api_server() {
     assert!(compared > 60, "{compared} rows");
 }
 
-/// What of an response is not as recorded.
+/// Returns how a response differs from the recorded one.
 fn difference(row: &Value, response: &Response) -> Option<String> {
     if row["code"] != response.code {
         return Some(format!("code {} instead of {}", response.code, row["code"]));
@@ -89,7 +87,7 @@ fn difference(row: &Value, response: &Response) -> Option<String> {
     }
     if row["status"].is_object() {
         let got = response.json();
-        // The revision that the server stood at is its own, and so are UIDs.
+        // Messages contain the server's current revision and UIDs.
         let words = |value: &Value| {
             let message = value["message"].as_str()?.split(", current:").next()?.to_string();
             let uid = message.split_once("in record (").and_then(|(_, rest)| rest.split_once(')'));
@@ -194,7 +192,7 @@ fn objects_are_served_as_yaml_and_partial_metadata() {
 fn bad_clients_do_not_delay_others() {
     let server = ApiServer::start();
     server.create_pod("{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}");
-    // Half a head, half a handshake, nothing at all, garbage: they hold a connection and no more.
+    // Half a request head, half a TLS handshake, nothing, garbage: each holds only its connection.
     let openings: [&[u8]; 4] = [b"GET /api/v1/pods HTTP/1.1\r\nHos", b"\x16\x03\x01", b"", b"\x00\xff\xfe\r\n\r\n"];
     let mut idle = Vec::new();
     for i in 0..200 {
@@ -204,9 +202,9 @@ fn bad_clients_do_not_delay_others() {
     }
     let long = server.get(&format!("/api/v1/pods?labelSelector={}", "a".repeat(200_000)));
     assert!((400..500).contains(&long.code), "{}", long.code);
-    let asked = Instant::now();
+    let start = Instant::now();
     assert_eq!(server.get("/api/v1/pods").json()["items"].as_array().map(Vec::len), Some(1));
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -218,7 +216,7 @@ fn stalled_watchers_delay_no_one_and_use_little_memory() {
         text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4
     };
     let watch = "/api/v1/pods?watch=1&resourceVersion=0";
-    let deaf: Vec<TcpStream> = (0..WATCHERS).map(|_| server.open("GET", watch, "")).collect();
+    let stalled: Vec<TcpStream> = (0..WATCHERS).map(|_| server.open("GET", watch, "")).collect();
     let mut reading = watch_events(server.open("GET", watch, ""));
     server.create_pod("{metadata: {name: p0}, spec: {containers: [{name: c, image: x}]}}");
     assert_eq!(reading.next().expect("an event")["object"]["metadata"]["name"], "p0");
@@ -229,6 +227,6 @@ fn stalled_watchers_delay_no_one_and_use_little_memory() {
     }
     let grown = resident().saturating_sub(before);
     assert!(grown < WATCHERS * 256, "{grown} KiB more for {WATCHERS} watchers that read nothing");
-    deaf.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    stalled.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
     assert_eq!(server.get("/readyz").code, 200);
 }

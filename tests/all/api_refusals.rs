@@ -1,4 +1,4 @@
-//! What an API server refuses, in a real one's words: options, names, paths, and what may not be asked for.
+//! Requests that an API server rejects, with the messages of a real one.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::api_server::ApiServer;
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const JSON: &str = "application/json";
 
-/// An API server with a pod `a`.
+/// Starts an API server with a pod `a`.
 fn with_a_pod() -> ApiServer {
     let server = ApiServer::start();
     server.create_namespace("default");
@@ -22,16 +22,23 @@ fn put_without_a_name_is_rejected() {
     for metadata in [json!({}), json!({"name": ""}), Value::Null] {
         let put =
             server.send("PUT", &format!("{PODS}/a"), JSON, &json!({"metadata": metadata, "spec": spec}).to_string());
-        let why = "the name of the object (a based on URL) was undeterminable: name must be provided";
-        put.assert_error(400, why);
+        let message = "the name of the object (a based on URL) was undeterminable: name must be provided";
+        put.assert_error(400, message);
     }
+}
+
+#[test]
+fn pod_for_another_operating_system_is_rejected() {
+    let server = with_a_pod();
+    let spec = json!({"containers": [{"name": "c", "image": "x"}]});
     let mut bad = json!({"metadata": {"name": "mac"}, "spec": spec});
     bad["spec"]["os"] = json!({"name": "mac"});
     let refused = server.send("POST", PODS, JSON, &bad.to_string());
-    let why = "Pod \"mac\" is invalid: spec.os: Unsupported value: \"mac\": supported values: \"linux\", \"windows\"";
-    refused.assert_error(422, why);
+    let message =
+        "Pod \"mac\" is invalid: spec.os: Unsupported value: \"mac\": supported values: \"linux\", \"windows\"";
+    refused.assert_error(422, message);
     bad["spec"]["os"]["name"] = "windows".into();
-    assert_eq!(server.send("POST", PODS, JSON, &bad.to_string()).code, 403, "a pod that only this node can't run");
+    assert_eq!(server.send("POST", PODS, JSON, &bad.to_string()).code, 403, "valid, but this node cannot run it");
 }
 
 #[test]
@@ -47,8 +54,8 @@ fn binding_must_name_its_pod_and_a_node() {
         .assert_error(400, "target.kind: Unsupported value: \"Foo\": supported values: \"Node\", \"<empty>\"");
     assert_eq!(bind("a", "").code, 201);
     let again = bind("a", "Node");
-    let why = "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n\"";
-    again.assert_error(409, why);
+    let message = "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n\"";
+    again.assert_error(409, message);
     assert_eq!(again.json()["details"], json!({"name": "a", "kind": "pods/binding"}));
 }
 
@@ -65,8 +72,8 @@ fn invalid_options_and_unknown_paths_are_rejected() {
     }
     assert_eq!(server.request("HEAD", PODS, "").code, 405);
     let header = "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1\r\n";
-    let why = "you requested PartialObjectMetadata, but the requested object is a list (*core.PodList)";
-    server.request("GET", PODS, header).assert_error(406, why);
+    let message = "you requested PartialObjectMetadata, but the requested object is a list (*core.PodList)";
+    server.request("GET", PODS, header).assert_error(406, message);
 }
 
 #[test]

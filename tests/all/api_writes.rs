@@ -1,4 +1,4 @@
-//! What changes objects over HTTP: as a real API server answers it, within bounds, and for nobody without the token.
+//! Writes over HTTP: the responses of a real API server, limits, and authorization.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 const MERGE: &str = "application/merge-patch+json";
 
-/// An API server with the namespace that everybody has.
-fn ready() -> ApiServer {
+/// Starts an API server with the namespace `default`.
+fn with_default_namespace() -> ApiServer {
     let server = ApiServer::start();
     server.create_namespace("default");
     server
@@ -22,7 +22,7 @@ fn ready() -> ApiServer {
 
 #[test]
 fn updates_match_a_recorded_api_server() {
-    let server = ready();
+    let server = with_default_namespace();
     server.create_namespace("updates");
     let text = std::fs::read_to_string(test_file("golden/pod-updates-1.36.json")).expect("golden data");
     let golden: Value = serde_json::from_str(&text).expect("golden data");
@@ -31,24 +31,24 @@ fn updates_match_a_recorded_api_server() {
     for case in cases {
         server.send("DELETE", &format!("{pods}/p"), JSON, r#"{"gracePeriodSeconds": 0}"#);
         server.send("PATCH", &format!("{pods}/p"), MERGE, r#"{"metadata": {"finalizers": null}}"#);
-        let made = server.send("POST", pods, JSON, &golden["base"].to_string());
-        assert_eq!(made.code, 201, "{}", made.text());
+        let created = server.send("POST", pods, JSON, &golden["base"].to_string());
+        assert_eq!(created.code, 201, "{}", created.text());
         let below = case["subresource"].as_str().unwrap_or_default();
         let path = format!("{pods}/p{}{below}?fieldValidation=Strict", if below.is_empty() { "" } else { "/" });
-        let mut last = made;
+        let mut last = created;
         for patch in case["patches"].as_array().expect("patches") {
             let media = patch["type"].as_str().expect("a type");
             last = server.send("PATCH", &path, media, &patch["body"].to_string());
         }
         let (got, wanted) = (last.json(), &case["status"]);
-        // What differs by a volume of its own that the server puts into pods is shown in one message only.
-        let words = |status: &Value| {
+        // A real server adds a volume to each pod, so that only the first line of a message, without values, is compared.
+        let comparable = |status: &Value| {
             let message = status["message"].as_str().unwrap_or_default().to_string();
             let shown = message.find("Invalid value: \"{").or(message.find('\n')).unwrap_or(message.len());
             message[..shown].to_string()
         };
         let same = case["code"] == last.code
-            && (wanted.is_null() || (wanted["reason"] == got["reason"] && words(wanted) == words(&got)))
+            && (wanted.is_null() || (wanted["reason"] == got["reason"] && comparable(wanted) == comparable(&got)))
             && (!wanted.is_null() || grown(&got) == case["generation_grew_by"]);
         if !same {
             wrong.push(format!("{}: {} {}\n  wanted {} {wanted}", case["name"], last.code, last.text(), case["code"]));
@@ -63,17 +63,17 @@ fn grown(pod: &Value) -> Value {
 
 #[test]
 fn create_accepts_json_and_yaml_and_generates_names() {
-    let server = ready();
+    let server = with_default_namespace();
     let yaml = "metadata:\n  generateName: web-\nspec:\n  containers:\n  - {name: c, image: x, tty: true}\n";
-    let made = server.send("POST", PODS, YAML, yaml);
-    assert_eq!(made.code, 201, "{}", made.text());
-    let (name, warning) = (made.json()["metadata"]["name"].clone(), &made.headers["warning"]);
+    let created = server.send("POST", PODS, YAML, yaml);
+    assert_eq!(created.code, 201, "{}", created.text());
+    let (name, warning) = (created.json()["metadata"]["name"].clone(), &created.headers["warning"]);
     assert!(name.as_str().is_some_and(|name| name.starts_with("web-") && name.len() == 9), "{name}");
     assert!(warning.starts_with("299 - \"spec.containers[0].tty: has no effect"), "{warning}");
     let json = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
-    let tried = server.send("POST", &format!("{PODS}?dryRun=All"), JSON, &json.to_string());
-    assert_eq!((tried.code, &tried.json()["metadata"]["resourceVersion"]), (201, &Value::Null));
-    assert_eq!(server.get(&format!("{PODS}/a")).code, 404, "it was only tried");
+    let dry_run = server.send("POST", &format!("{PODS}?dryRun=All"), JSON, &json.to_string());
+    assert_eq!((dry_run.code, &dry_run.json()["metadata"]["resourceVersion"]), (201, &Value::Null));
+    assert_eq!(server.get(&format!("{PODS}/a")).code, 404, "a dry run stores nothing");
     assert_eq!(server.send("POST", PODS, JSON, &json.to_string()).code, 201);
     let list = server.get(PODS).json();
     assert_eq!(list["items"].as_array().map(Vec::len), Some(2));
@@ -81,27 +81,30 @@ fn create_accepts_json_and_yaml_and_generates_names() {
 
 #[test]
 fn writes_return_warnings() {
-    let server = ready();
+    let server = with_default_namespace();
     let pod = json!({"metadata": {"name": "a"}, "spec": {"terminationGracePeriodSeconds": -1,
         "containers": [{"name": "c", "image": "x"}]}});
-    let made = server.send("POST", PODS, JSON, &pod.to_string());
-    let why = "must be >= 0; negative values are invalid and will be treated as 1";
-    assert_eq!(made.headers.get("warning"), Some(&format!("299 - \"spec.terminationGracePeriodSeconds: {why}\"")));
+    let created = server.send("POST", PODS, JSON, &pod.to_string());
+    let warning_text = "must be >= 0; negative values are invalid and will be treated as 1";
+    assert_eq!(
+        created.headers.get("warning"),
+        Some(&format!("299 - \"spec.terminationGracePeriodSeconds: {warning_text}\""))
+    );
     let again = server.send("PATCH", &format!("{PODS}/a"), MERGE, r#"{"metadata": {"labels": {"a": "b"}}}"#);
-    assert_eq!((again.code, again.headers.get("warning")), (200, None), "updates are not looked at");
+    assert_eq!((again.code, again.headers.get("warning")), (200, None), "only creation warns");
     let status = r#"{"status": {"podIPs": [{"ip": "1::0"}]}}"#;
-    let told = server.send("PATCH", &format!("{PODS}/a/status"), MERGE, status);
-    let why = "IPv6 address \\\"1::0\\\" should be in RFC 5952 canonical format (\\\"1::\\\")";
-    assert_eq!(told.headers.get("warning"), Some(&format!("299 - \"status.podIPs[0].ip: {why}\"")));
+    let patched = server.send("PATCH", &format!("{PODS}/a/status"), MERGE, status);
+    let warning_text = "IPv6 address \\\"1::0\\\" should be in RFC 5952 canonical format (\\\"1::\\\")";
+    assert_eq!(patched.headers.get("warning"), Some(&format!("299 - \"status.podIPs[0].ip: {warning_text}\"")));
 }
 
 #[test]
 fn unreadable_and_unsupported_bodies_are_rejected() {
-    let server = ready();
+    let server = with_default_namespace();
     let spec = "spec: {containers: [{name: c, image: x}]";
     let strict = "?fieldValidation=Strict";
     let pod = |rest: &str| format!("{{metadata: {{name: a}}, {spec}{rest}}}}}");
-    for (query, media, body, code, words) in [
+    for (query, media, body, code, expected) in [
         ("", "application/vnd.kubernetes.protobuf", "k8s\0".into(), 415, "is in protobuf, which is not read here yet"),
         (
             "",
@@ -150,7 +153,7 @@ fn unreadable_and_unsupported_bodies_are_rejected() {
         ("?dryRun=Half", YAML, pod(""), 422, "dryRun: Unsupported value: [\"Half\"]: supported values: \"All\""),
     ] {
         let response = server.send("POST", &format!("{PODS}{query}"), media, &body);
-        response.assert_error_contains(code, words);
+        response.assert_error_contains(code, expected);
     }
     let apply = server.send("PATCH", &format!("{PODS}/a?fieldManager=x"), "application/apply-patch+yaml", "{}");
     apply.assert_error_contains(415, "use kubectl apply without --server-side");
@@ -159,7 +162,7 @@ fn unreadable_and_unsupported_bodies_are_rejected() {
 
 #[test]
 fn pod_and_status_are_replaced_and_patched_separately() {
-    let server = ready();
+    let server = with_default_namespace();
     server.create_pod("{metadata: {name: a}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
     let path = format!("{PODS}/a");
     let mut pod = server.get(&path).json();
@@ -178,21 +181,21 @@ fn pod_and_status_are_replaced_and_patched_separately() {
     whole["spec"]["containers"][0]["image"] = "z".into();
     let put = server.send("PUT", &format!("{path}/status"), JSON, &whole.to_string()).json();
     assert_eq!((&put["status"]["phase"], &put["spec"]["containers"][0]["image"]), (&json!("Running"), &json!("y")));
-    let tried = server.send("PATCH", &format!("{path}?dryRun=All"), MERGE, r#"{"metadata": {"labels": {"a": "c"}}}"#);
-    assert_eq!(tried.json()["metadata"]["labels"]["a"], "c");
-    assert_eq!(server.get(&path).json()["metadata"]["labels"]["a"], "b", "it was only tried");
+    let dry_run = server.send("PATCH", &format!("{path}?dryRun=All"), MERGE, r#"{"metadata": {"labels": {"a": "c"}}}"#);
+    assert_eq!(dry_run.json()["metadata"]["labels"]["a"], "c");
+    assert_eq!(server.get(&path).json()["metadata"]["labels"]["a"], "b", "a dry run stores nothing");
 }
 
 #[test]
 fn pods_are_deleted_singly_or_by_label_bound_and_evicted() {
-    let server = ready();
+    let server = with_default_namespace();
     for (name, labels) in [("a", "{x: '1'}"), ("b", "{x: '1'}"), ("c", "{}"), ("d", "{}")] {
         server.create_pod(&format!(
             "{{metadata: {{name: {name}, labels: {labels}}}, spec: {{containers: [{{name: c, image: x}}]}}}}"
         ));
     }
-    let tried = server.request("DELETE", &format!("{PODS}/c?dryRun=All"), "");
-    assert_eq!((tried.code, &tried.json()["metadata"]["name"]), (200, &json!("c")));
+    let dry_run = server.request("DELETE", &format!("{PODS}/c?dryRun=All"), "");
+    assert_eq!((dry_run.code, &dry_run.json()["metadata"]["name"]), (200, &json!("c")));
     let target = json!({"kind": "Node", "name": "ghost"});
     let binding = json!({"kind": "Binding", "apiVersion": "v1", "metadata": {"name": "c"}, "target": target});
     let bound = server.send("POST", &format!("{PODS}/c/binding"), JSON, &binding.to_string());
@@ -217,9 +220,9 @@ fn pods_are_deleted_singly_or_by_label_bound_and_evicted() {
 
 #[test]
 fn config_maps_secrets_and_namespaces_are_stored() {
-    let server = ready();
-    let made = server.send("POST", "/api/v1/namespaces", YAML, "{kind: Namespace, metadata: {name: shop}}");
-    assert_eq!((made.code, &made.json()["status"]["phase"]), (201, &json!("Active")), "{}", made.text());
+    let server = with_default_namespace();
+    let created = server.send("POST", "/api/v1/namespaces", YAML, "{kind: Namespace, metadata: {name: shop}}");
+    assert_eq!((created.code, &created.json()["status"]["phase"]), (201, &json!("Active")), "{}", created.text());
     for (plural, body) in [
         ("configmaps", "{metadata: {name: m, labels: {a: b}}, data: {a: x}}"),
         ("secrets", "{metadata: {name: m, labels: {a: b}}, stringData: {a: x}}"),
@@ -241,7 +244,7 @@ fn config_maps_secrets_and_namespaces_are_stored() {
 
 #[test]
 fn writes_need_the_token_and_the_same_origin() {
-    let server = ready();
+    let server = with_default_namespace();
     let body = "{metadata: {name: a}, spec: {containers: [{name: c, image: x}]}}";
     let ask = |method: &str, path: &str, headers: &str| {
         let mut stream = server.connect();
@@ -268,12 +271,12 @@ fn writes_need_the_token_and_the_same_origin() {
 
 #[test]
 fn oversized_and_missing_bodies_do_not_delay_others() {
-    let server = ready();
+    let server = with_default_namespace();
     let large = format!("{{\"metadata\": {{\"name\": \"{}\"}}}}", "x".repeat(3 * 1024 * 1024));
     server.send("POST", PODS, JSON, &large).assert_error_contains(413, "Request entity too large: limit is 3145728");
     let half: Vec<_> = (0..100).map(|_| server.open("POST", PODS, "Content-Length: 1000\r\n")).collect();
-    let asked = Instant::now();
+    let start = Instant::now();
     assert_eq!(server.get(PODS).code, 200);
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     drop(half);
 }

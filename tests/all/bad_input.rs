@@ -1,5 +1,4 @@
-//! Wrong input and faults of the surroundings: one clear message, the right exit code, and nobody
-//! else is hurt.
+//! Invalid input and faults of the environment: a clear message, the right exit code, and no effect on other pods.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,18 +6,18 @@ use std::path::Path;
 
 use crate::support::{ProcessOutput, home, pod, run, scripts, test_file};
 
-/// What the user is told, without what differs from run to run.
-fn told(output: &ProcessOutput, folder: &Path) -> String {
-    format!("exit code {}\n{}", output.code, output.stderr.replace(&folder.display().to_string(), "FOLDER"))
+/// Returns what the user sees, without the directory's path.
+fn report(output: &ProcessOutput, directory: &Path) -> String {
+    format!("exit code {}\n{}", output.code, output.stderr.replace(&directory.display().to_string(), "FOLDER"))
 }
 
-/// Runs `wasmpod run NAME` in a folder that has a file NAME with `content`.
+/// Runs `wasmpod run NAME` in a directory with a file NAME that has this `content`.
 fn with_file(name: &str, content: impl AsRef<[u8]>) -> String {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join(name), content).expect("written");
     let output = run().arg(name).dir(dir.path()).output();
     assert_eq!(output.stdout, "", "{output:?}");
-    told(&output, dir.path())
+    report(&output, dir.path())
 }
 
 fn with_yaml(yaml: &str) -> String {
@@ -27,18 +26,18 @@ fn with_yaml(yaml: &str) -> String {
 
 #[test]
 fn rejected_manifests_name_the_place_and_a_remedy() {
-    let folder = test_file("manifests/bad");
-    let mut names: Vec<String> = fs::read_dir(&folder)
-        .expect("the folder")
+    let directory = test_file("manifests/bad");
+    let mut names: Vec<String> = fs::read_dir(&directory)
+        .expect("the directory")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     let all: Vec<String> = names
         .iter()
         .map(|name| {
-            let output = run().arg(name).dir(&folder).output();
+            let output = run().arg(name).dir(&directory).output();
             assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{name}: {}", output.stderr);
-            format!("# {name}\n{}", told(&output, &folder))
+            format!("# {name}\n{}", report(&output, &directory))
         })
         .collect();
     insta::assert_snapshot!(all.join("\n"));
@@ -84,27 +83,27 @@ fn files_without_manifests_are_rejected() {
             with_yaml(&pod("p", "containers: [{name: c, image: busybox, resources: {limits: {memory: 64Mb}}}]")),
         ),
     ];
-    let all: Vec<String> = cases.into_iter().map(|(what, told)| format!("# {what}\n{told}")).collect();
-    all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
+    let all: Vec<String> = cases.into_iter().map(|(what, report)| format!("# {what}\n{report}")).collect();
+    all.iter().for_each(|report| assert!(report.contains("\nexit code 2\nerror: "), "{report}"));
     insta::assert_snapshot!(all.join("\n"));
 }
 
 #[test]
 fn unreadable_files_are_named() {
-    let dir = tempfile::tempdir().expect("a folder");
-    fs::create_dir(dir.path().join("empty")).expect("made");
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir(dir.path().join("empty")).expect("created");
     let try_ = |args: &[&str]| {
-        format!("# {}\n{}", args.join(" "), told(&run().args(args).dir(dir.path()).output(), dir.path()))
+        format!("# {}\n{}", args.join(" "), report(&run().args(args).dir(dir.path()).output(), dir.path()))
     };
     let all = [&["missing.yaml"][..], &["missing.wasm"], &["empty"], &["missing.yaml", "empty"], &["/proc/self/mem"]]
         .map(try_);
-    all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
+    all.iter().for_each(|report| assert!(report.contains("\nexit code 2\nerror: "), "{report}"));
     insta::assert_snapshot!(all.join("\n"));
 }
 
 #[test]
 fn invalid_flags_are_reported() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("pod.yaml"), scripts("p", &[("c", "true")])).expect("written");
     fs::write(dir.path().join("app.wasm"), command("01")).expect("written");
     run().arg("app.wasm").dir(dir.path()).output().expect_code(0);
@@ -134,19 +133,19 @@ fn invalid_flags_are_reported() {
     }
 }
 
-/// A core module with `sections` behind its header.
+/// Returns a core module with `sections` after its header.
 fn module(sections: &str) -> Vec<u8> {
     let bytes = sections.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("a byte"));
     b"\0asm\x01\0\0\0".iter().copied().chain(bytes).collect()
 }
 
-/// A type `() -> ()` and an import `env.magic` of it.
+/// Returns a module that imports a function `env.magic`.
 fn importing() -> Vec<u8> {
     // type section; import section: "env" "magic" func 0
     module("01 04 01 60 00 00  02 0d 01 03 65 6e 76 05 6d 61 67 69 63 00 00")
 }
 
-/// A module whose `_start` runs `body`.
+/// Returns a module whose `_start` runs `body`.
 fn command(body: &str) -> Vec<u8> {
     let length = body.split_whitespace().count();
     module(&format!(
@@ -172,18 +171,18 @@ fn unrunnable_programs_are_explained() {
         ("a future version", with_file("app.wasm", b"\0asm\x09\0\0\0")),
         ("a body that does not validate", with_file("app.wasm", command("6a"))),
     ];
-    let all: Vec<String> = cases.into_iter().map(|(what, told)| format!("# {what}\n{told}")).collect();
-    all.iter().for_each(|told| assert!(told.contains("\nexit code 2\nerror: "), "{told}"));
+    let all: Vec<String> = cases.into_iter().map(|(what, report)| format!("# {what}\n{report}")).collect();
+    all.iter().for_each(|report| assert!(report.contains("\nexit code 2\nerror: "), "{report}"));
     insta::assert_snapshot!(all.join("\n"));
 }
 
-/// A core module whose start function never returns: it hangs before it runs.
+/// The sections of a module whose start function never returns, so that it hangs before `_start`.
 const START_LOOPS: &str = "01 04 01 60 00 00  03 02 01 00  07 0a 01 06 5f 73 74 61 72 74 00 00  08 01 00  \
                            0a 09 01 07 00 03 40 0c 00 0b 0b";
 
 #[test]
 fn hanging_start_function_is_killed_after_its_grace_period() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("app.wasm"), module(START_LOOPS)).expect("written");
     let spec = "terminationGracePeriodSeconds: 1, containers: [{name: c, image: ./app.wasm}]";
     fs::write(dir.path().join("pod.yaml"), pod("p", spec)).expect("written");
@@ -205,7 +204,7 @@ fn hostile_programs_end_only_themselves() {
         ("a division by zero", "41 01 41 00 6d 1a", 136),
         ("nothing", "01", 0),
     ] {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("app.wasm"), command(body)).expect("written");
         assert_eq!(run().arg("app.wasm").dir(dir.path()).output().code, code, "{what}");
     }
@@ -213,7 +212,7 @@ fn hostile_programs_end_only_themselves() {
 
 #[test]
 fn unrunnable_program_fails_only_its_own_pod() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("bad.wasm"), importing()).expect("written");
     fs::write(dir.path().join("worse.wasm"), "no wasm").expect("written");
     let broken =
@@ -239,11 +238,11 @@ fn unrunnable_program_fails_only_its_own_pod() {
 
 #[test]
 fn unknown_image_error_lists_the_image_sources() {
-    let told = with_yaml(&pod(
+    let report = with_yaml(&pod(
         "p",
         "containers: [{name: a, image: redis}, {name: b, image: ./missing.wasm}, {name: c, image: 'A b'}]",
     ));
-    assert!(told.starts_with("exit code 2\n"), "{told}");
+    assert!(report.starts_with("exit code 2\n"), "{report}");
     for way in [
         "image: ./app.wasm",
         "--image redis=FILE",
@@ -251,9 +250,9 @@ fn unknown_image_error_lists_the_image_sources() {
         "missing.wasm",
         "A b",
     ] {
-        assert!(told.contains(way), "{told}");
+        assert!(report.contains(way), "{report}");
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(report);
 }
 
 #[test]
@@ -267,18 +266,18 @@ fn command_missing_from_its_image_is_named() {
 #[test]
 fn unwritable_cache_does_not_fail_a_run() {
     let yaml = scripts("p", &[("c", "echo ran")]);
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("file");
     fs::write(&file, "").expect("written");
     let open = dir.path().join("open");
-    fs::create_dir_all(open.join("wasmpod")).expect("made");
+    fs::create_dir_all(open.join("wasmpod")).expect("created");
     fs::set_permissions(open.join("wasmpod"), fs::Permissions::from_mode(0o777)).expect("changed");
     for cache in [file.as_path(), Path::new("/proc"), &open] {
         let output = run().manifest(&yaml).env("XDG_CACHE_HOME", cache).output().expect_code(0);
         assert_eq!(output.log("p/c"), "ran\n");
         let warnings: Vec<&str> = output.stderr.lines().filter(|line| line.contains("can't be kept")).collect();
         assert_eq!(warnings.len(), 1, "{}: {}", cache.display(), output.stderr);
-        assert!(warnings[0].contains(&*cache.to_string_lossy()), "it does not say which folder: {}", warnings[0]);
+        assert!(warnings[0].contains(&*cache.to_string_lossy()), "the directory is not named: {}", warnings[0]);
     }
     assert!(home().join("cache/wasmpod").exists());
 }
@@ -300,13 +299,13 @@ fn unusable_volumes_are_reported_and_other_pods_run() {
                 {name: s, secret: {secretName: nope}}]";
     let yaml = format!("{}---\n{}", pod("p", spec), scripts("good", &[("c", "echo fine")]));
     let output = run().manifest(&yaml).args(["--timeout", "1s"]).output().expect_code(124);
-    for why in [
+    for reason in [
         "\"v\" : hostPath type check failed: /not/there is not a directory",
         "\"m\" : configmap \"nope\" not found",
         "\"s\" : secret \"nope\" not found",
     ] {
-        let told = format!("MountVolume.SetUp failed for volume {why}");
-        assert_eq!(output.stderr.matches(&told).count(), 1, "{}", output.stderr);
+        let report = format!("MountVolume.SetUp failed for volume {reason}");
+        assert_eq!(output.stderr.matches(&report).count(), 1, "{}", output.stderr);
     }
     assert_eq!(output.log("good/c"), "fine\n");
 }

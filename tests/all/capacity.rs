@@ -1,4 +1,4 @@
-//! A node takes what it can hold and says so of the rest.
+//! A node admits the pods that fit and rejects the others with a reason.
 
 use std::sync::Arc;
 
@@ -82,8 +82,8 @@ async fn pod_over_capacity_is_rejected_until_capacity_is_freed() {
     let status = rejected.status.as_ref().expect("a status");
     assert_eq!((pods::phase(&rejected), status.reason.as_deref()), ("Failed", Some("OutOfpods")));
     let message = status.message.as_deref().unwrap_or_default();
-    let words = "Pod was rejected: Node didn't have enough resource: pods, requested: 2, used: 2, capacity: 3";
-    assert!(message.starts_with(words), "{message}");
+    let expected = "Pod was rejected: Node didn't have enough resource: pods, requested: 2, used: 2, capacity: 3";
+    assert!(message.starts_with(expected), "{message}");
 
     small.create("one", 1).await;
     assert_eq!(pods::phase(&*small.decided("one").await), "Running");
@@ -128,10 +128,10 @@ async fn excessive_requests_fail_the_pod_with_kubelets_message() {
         small.create_with(name, &resources).await;
         let rejected = small.decided(name).await;
         let status = rejected.status.as_ref().expect("a status");
-        let words = format!("Node didn't have enough resource: {lack}");
+        let expected = format!("Node didn't have enough resource: {lack}");
         assert_eq!((pods::phase(&rejected), status.reason.as_deref()), ("Failed", Some(reason)));
-        assert_eq!(status.message, Some(format!("Pod was rejected: {words}")));
-        small.event(name, reason, &words).await;
+        assert_eq!(status.message, Some(format!("Pod was rejected: {expected}")));
+        small.event(name, reason, &expected).await;
     }
     small.node.stop().await;
 }

@@ -1,4 +1,4 @@
-//! `wasmpod ps`, `logs` and `describe`: for boxes without kubectl, and as kubectl tells it.
+//! `wasmpod ps`, `logs` and `describe`, whose output is that of kubectl.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ fn ps_matches_kubectl_get() {
             assert_eq!(ours["items"].as_array().map(Vec::len), theirs["items"].as_array().map(Vec::len));
             continue;
         }
-        // Ages change from second to second.
+        // Ages may change between the two commands.
         let same = (0..10).any(|_| node.wasmpod(&ours).output().expect_code(0).stdout == node.kubectl_stdout(&theirs));
         assert!(same, "{}\n{}", node.wasmpod(&ours).output().stdout, node.kubectl_stdout(&theirs));
     }
@@ -59,33 +59,33 @@ fn ps_watch_prints_changes_as_they_happen() {
 #[test]
 fn client_errors_state_a_remedy() {
     let node = serve_node();
-    let (good, folder) = (node.directory.kubeconfig(), node.directory.state());
+    let (good, directory) = (node.directory.kubeconfig(), node.directory.state());
     let text = std::fs::read_to_string(&good).expect("a kubeconfig");
     let changed = |name: &str, from: &str, to: &str| {
-        std::fs::write(folder.join(name), text.replace(from, to)).expect("written");
-        folder.join(name)
+        std::fs::write(directory.join(name), text.replace(from, to)).expect("written");
+        directory.join(name)
     };
     let token = node.token();
     let wrong_token = changed("token.yaml", &token, "wrong");
-    let nobody = changed("nobody.yaml", &node.url, "https://127.0.0.1:9");
+    let unreachable = changed("unreachable.yaml", &node.url, "https://127.0.0.1:9");
     let other = serve_node();
     let of_other = changed("other.yaml", &node.url, &other.url);
     let login = changed("login.yaml", &format!("token: {token}"), "exec: {command: login}");
-    let missing = folder.join("missing.yaml");
-    for (kubeconfig, line, code, words) in [
+    let missing = directory.join("missing.yaml");
+    for (kubeconfig, line, code, expected) in [
         (&good, "logs none", 1, "pods \"none\" not found"),
         (&good, "describe none", 1, "pods \"none\" not found"),
         (&good, "ps a/b", 1, "not found"),
         (&good, "ps -w -o yaml", 2, "-w tells changes in lines"),
         (&good, "logs none --since soon", 2, "\"soon\" is no time"),
         (&wrong_token, "ps", 1, "does not know the token of"),
-        (&nobody, "ps", 1, "is `wasmpod serve` running?"),
+        (&unreachable, "ps", 1, "is `wasmpod serve` running?"),
         (&of_other, "ps", 1, "is this kubeconfig of that server?"),
         (&login, "ps", 2, "exec can't be used here"),
         (&missing, "ps", 2, "missing.yaml is not there: `wasmpod serve` writes it"),
     ] {
         let output = node.wasmpod(line).env("KUBECONFIG", kubeconfig).output().expect_code(code);
-        assert!(output.stderr.starts_with("error: ") && output.stderr.contains(words), "{line}: {}", output.stderr);
+        assert!(output.stderr.starts_with("error: ") && output.stderr.contains(expected), "{line}: {}", output.stderr);
     }
 }
 
@@ -96,7 +96,7 @@ fn kubeconfig_comes_from_flag_environment_or_default() {
     command("ps").arg("--kubeconfig").arg(&kubeconfig).env("KUBECONFIG", "/not/there").output().expect_code(0);
     let several = std::env::join_paths(["/not/there".into(), kubeconfig]).expect("paths");
     command("ps").env("KUBECONFIG", several).output().expect_code(0);
-    let empty = tempfile::tempdir().expect("a folder");
+    let empty = tempfile::tempdir().expect("a directory");
     let none = command("ps").env("KUBECONFIG", "").env("XDG_STATE_HOME", empty.path()).output().expect_code(2);
     assert!(none.stderr.contains("wasmpod/node/kubeconfig is not there"), "{}", none.stderr);
 }

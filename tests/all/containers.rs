@@ -1,4 +1,4 @@
-//! What a container sees: its environment, its arguments, its files, and nothing else.
+//! A container sees its environment, its arguments and its files, and nothing else of the host.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use crate::support::{ProcessOutput, container_status, pod, run, scripts, test_file};
 
-/// A pod with one shell script, its other fields as given.
+/// Returns a pod that runs a shell script, with further fields of its container and its spec.
 fn shell(script: &str, container: &str, spec: &str) -> String {
     let command = Value::from(script);
     let container = format!("{{name: c, image: busybox, command: [sh, -c, {command}], {container}}}");
     pod("p", &format!("restartPolicy: Never, containers: [{container}], {spec}"))
 }
 
-/// A shell that sees the folder `dir` at /v.
-fn with_folder(script: &str, dir: &Path, mount: &str) -> ProcessOutput {
+/// Runs a shell script with the directory `dir` mounted at /v.
+fn with_directory(script: &str, dir: &Path, mount: &str) -> ProcessOutput {
     let mount = format!("volumeMounts: [{{name: v, mountPath: /v, {mount}}}]");
     let volume = format!("volumes: [{{name: v, hostPath: {{path: {}}}}}]", Value::from(dir.to_string_lossy()));
     run().manifest(&shell(script, &mount, &volume)).output()
@@ -83,9 +83,9 @@ fn empty_dir_is_shared_only_within_its_pod() {
 
 #[test]
 fn host_paths_are_mounted_by_type_and_written_through() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("given"), "from the host\n").expect("written");
-    let output = with_folder("cat /v/given; echo from the guest > /v/made", dir.path(), "").expect_code(0);
+    let output = with_directory("cat /v/given; echo from the guest > /v/made", dir.path(), "").expect_code(0);
     assert_eq!(output.log("p/c"), "from the host\n");
     assert_eq!(fs::read_to_string(dir.path().join("made")).expect("the guest's file"), "from the guest\n");
 
@@ -98,9 +98,9 @@ fn host_paths_are_mounted_by_type_and_written_through() {
 
 #[test]
 fn read_only_mount_rejects_writes() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("f"), "content\n").expect("written");
-    fs::create_dir(dir.path().join("d")).expect("made");
+    fs::create_dir(dir.path().join("d")).expect("created");
     let tries = [
         "echo x > /v/new",
         "echo x > /v/f",
@@ -118,28 +118,28 @@ fn read_only_mount_rejects_writes() {
         "cat /v/f; echo mine > /tmp/mine; {}",
         tries.map(|t| format!("({t}) 2> /dev/null && echo '{t}'")).join("; ")
     );
-    let output = with_folder(&format!("{script}; exit 0"), dir.path(), "readOnly: true").expect_code(0);
+    let output = with_directory(&format!("{script}; exit 0"), dir.path(), "readOnly: true").expect_code(0);
     assert_eq!(output.log("p/c"), "content\n", "a write went through");
     assert_eq!(fs::read_to_string(dir.path().join("f")).expect("the file"), "content\n");
 }
 
 #[test]
 fn sub_path_mounts_part_of_a_volume() {
-    let dir = tempfile::tempdir().expect("a folder");
-    fs::create_dir_all(dir.path().join("a/b")).expect("made");
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir_all(dir.path().join("a/b")).expect("created");
     fs::write(dir.path().join("a/b/f"), "deep\n").expect("written");
-    let output =
-        with_folder("cat /v/f; ls /v; cat /v/../a 2> /dev/null || echo no", dir.path(), "subPath: a/b").expect_code(0);
+    let output = with_directory("cat /v/f; ls /v; cat /v/../a 2> /dev/null || echo no", dir.path(), "subPath: a/b")
+        .expect_code(0);
     assert_eq!(output.log("p/c"), "deep\nf\nno\n");
-    with_folder("echo x > /v/f", dir.path(), "subPath: made/on/demand").expect_code(0);
+    with_directory("echo x > /v/f", dir.path(), "subPath: made/on/demand").expect_code(0);
     assert!(dir.path().join("made/on/demand/f").exists());
 }
 
-/// A folder with a secret beside the one that is mounted.
-fn house() -> (tempfile::TempDir, std::path::PathBuf) {
-    let dir = tempfile::tempdir().expect("a folder");
+/// Returns a directory with a secret, and a directory in it to mount.
+fn directory_with_secret() -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
     let inside = dir.path().join("inside");
-    fs::create_dir(&inside).expect("made");
+    fs::create_dir(&inside).expect("created");
     fs::write(dir.path().join("secret"), "the secret\n").expect("written");
     (dir, inside)
 }
@@ -147,7 +147,7 @@ fn house() -> (tempfile::TempDir, std::path::PathBuf) {
 #[track_caller]
 fn sees_no_secret(script: &str, inside: &Path) {
     for mount in ["", "readOnly: true"] {
-        let output = with_folder(&format!("({script}) 2>&1; echo end"), inside, mount).expect_code(0);
+        let output = with_directory(&format!("({script}) 2>&1; echo end"), inside, mount).expect_code(0);
         let log = output.log("p/c");
         assert!(log.ends_with("end\n") && !log.contains("the secret"), "{log}");
     }
@@ -155,7 +155,7 @@ fn sees_no_secret(script: &str, inside: &Path) {
 
 #[test]
 fn dot_dot_cannot_leave_a_mount() {
-    let (_dir, inside) = house();
+    let (_dir, inside) = directory_with_secret();
     sees_no_secret(
         "cat /v/../secret; cd /v; cat ../secret; cat ./../secret; cat x/../../secret; mkdir -p d; cat d/../../secret",
         &inside,
@@ -164,7 +164,7 @@ fn dot_dot_cannot_leave_a_mount() {
 
 #[test]
 fn absolute_paths_cannot_leave_a_mount() {
-    let (dir, inside) = house();
+    let (dir, inside) = directory_with_secret();
     let secret = dir.path().join("secret");
     sees_no_secret(
         &format!("cat {0}; cat /v{0}; cat /v//{0}; ls {1}", secret.display(), dir.path().display()),
@@ -174,7 +174,7 @@ fn absolute_paths_cannot_leave_a_mount() {
 
 #[test]
 fn absolute_links_cannot_leave_a_mount() {
-    let (dir, inside) = house();
+    let (dir, inside) = directory_with_secret();
     let secret = dir.path().join("secret");
     symlink(&secret, inside.join("link")).expect("a link");
     symlink(dir.path(), inside.join("folder")).expect("a link");
@@ -186,7 +186,7 @@ fn absolute_links_cannot_leave_a_mount() {
 
 #[test]
 fn links_with_dot_dot_cannot_leave_a_mount() {
-    let (_dir, inside) = house();
+    let (_dir, inside) = directory_with_secret();
     symlink("../secret", inside.join("link")).expect("a link");
     symlink("..", inside.join("folder")).expect("a link");
     sees_no_secret(
@@ -197,13 +197,13 @@ fn links_with_dot_dot_cannot_leave_a_mount() {
 
 #[test]
 fn hard_links_and_renames_cannot_leave_a_mount() {
-    let (dir, inside) = house();
+    let (dir, inside) = directory_with_secret();
     sees_no_secret(
         "ln /v/../secret /v/hard; cat /v/hard; mv /v/../secret /v/moved; cat /v/moved; mv ../secret /v/m; cat /v/m",
         &inside,
     );
     assert!(dir.path().join("secret").exists());
-    with_folder(
+    with_directory(
         "echo x > /v/f; mv /v/f /v/../out; mkdir /v/d; mv /v/d /v/../d; cp /v/f /v/../copy; exit 0",
         &inside,
         "",
@@ -235,7 +235,7 @@ fn host_files_are_invisible() {
 
 #[test]
 fn images_are_files_beside_the_manifest_or_named_by_flag() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let program = crate::support::guest("wasm32-wasip2", "busybox");
     fs::copy(program, dir.path().join("app.wasm")).expect("a copy");
     let yaml = |image: &str| {
@@ -254,7 +254,7 @@ fn images_are_files_beside_the_manifest_or_named_by_flag() {
 
 #[test]
 fn bare_program_sees_what_its_flags_grant() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("f"), "content\n").expect("written");
     fs::write(dir.path().join("vars"), "# a comment\nA=from file\nB=from file\n\n").expect("written");
     let volume = |mode: &str| format!("{}:/data{mode}", dir.path().display());
@@ -298,6 +298,6 @@ fn pod_resolves_its_own_name_and_host_aliases() {
     let script = "grep -v ^# /etc/hosts | tail -n 3; cat /etc/hostname";
     let aliases = "hostAliases: [{ip: 1.2.3.4, hostnames: [foo, bar]}]";
     let output = run().manifest(&shell(script, "", aliases)).output().expect_code(0);
-    let said = output.log("p/c");
-    assert!(said.ends_with("\tp\n\n1.2.3.4\tfoo\tbar\np\n"), "{said}");
+    let log = output.log("p/c");
+    assert!(log.ends_with("\tp\n\n1.2.3.4\tfoo\tbar\np\n"), "{log}");
 }

@@ -60,8 +60,8 @@ async fn images_are_bytes_or_files_and_pods_are_typed() {
         node.wait_complete(name).await.expect("it completes");
     }
     for (name, program) in [("b", "of-bytes"), ("f", "args_env.wasm")] {
-        let said = node.logs(name, "c").await.expect("logs");
-        assert!(said.starts_with(&format!("arg 0 {program:?}\n")), "{said}");
+        let log = node.logs(name, "c").await.expect("logs");
+        assert!(log.starts_with(&format!("arg 0 {program:?}\n")), "{log}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Instances beside a ContainerContext's program: what probes, hooks and `exec` are.
+//! Instances beside a container's main program, as probes, hooks and `exec` start them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,24 @@ use wasmpod::runtime::{Capture, ContainerContext, Exit, Runtime, Stdio};
 
 use crate::support::guests::{compile, container_context, unlimited_account, wait_for_first_line};
 
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_string()).collect()
+/// Returns a command line as owned words.
+fn words(argv: &[&str]) -> Vec<String> {
+    argv.iter().map(|word| (*word).to_string()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exec_sees_container_files_and_returns_output_and_code() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let runtime = Runtime::new(None).expect("a runtime");
     let busybox = compile(&runtime, "wasm32-wasip2", "busybox").await;
-    let shared = ContainerContext {
-        mounts: Arc::new(Mounts::new(Some(folder.path().join("root")), &[], Vec::new())),
+    let context = ContainerContext {
+        mounts: Arc::new(Mounts::new(Some(directory.path().join("root")), &[], Vec::new())),
         env: vec![("GREETING".into(), "hello".into())],
         ..container_context(&runtime, &unlimited_account())
     };
     let log = Log::new();
     let script = words(&["sh", "-c", "echo written > /it; echo up; sleep 1000"]);
-    let _main = shared.spawn(busybox.clone(), &script, Stdio::Log(log.clone()));
+    let _main = context.spawn(busybox.clone(), &script, Stdio::Log(log.clone()));
     wait_for_first_line(&log).await;
     for (argv, code, output) in [
         (vec!["cat", "/it"], 0, "written\n"),
@@ -34,11 +35,11 @@ async fn exec_sees_container_files_and_returns_output_and_code() {
         (vec!["sh", "-c", "cat; echo at its end"], 0, "at its end\n"),
         (vec!["sh", "-c", "yes | head -c 100"], 0, "y\ny\ny\ny\n"),
     ] {
-        let said = Arc::new(Capture::new(if output.starts_with('y') { 8 } else { 10 << 10 }));
-        let mut exec = shared.exec(busybox.clone(), &words(&argv), Stdio::Capture(said.clone()));
+        let captured = Arc::new(Capture::new(if output.starts_with('y') { 8 } else { 10 << 10 }));
+        let mut exec = context.exec(busybox.clone(), &words(&argv), Stdio::Capture(captured.clone()));
         assert_eq!(exec.exited().await, Exit::Code(code), "{argv:?}");
-        assert_eq!(said.text(), output, "{argv:?}");
-        assert_eq!(said.dropped(), if output.starts_with('y') { 92 } else { 0 });
+        assert_eq!(captured.text(), output, "{argv:?}");
+        assert_eq!(captured.dropped(), if output.starts_with('y') { 92 } else { 0 });
     }
 }
 
@@ -46,30 +47,30 @@ async fn exec_sees_container_files_and_returns_output_and_code() {
 async fn terminating_an_exec_keeps_the_containers_listeners() {
     let runtime = Runtime::new(None).expect("a runtime");
     let account = Account::root(AccountLimits::NONE.of_container());
-    let shared = container_context(&runtime, &account);
+    let context = container_context(&runtime, &account);
     let log = Log::new();
     let listener = compile(&runtime, "wasm32-wasip2", "block_accept").await;
-    let mut main = shared.spawn(listener, &words(&["block_accept"]), Stdio::Log(log.clone()));
+    let mut main = context.spawn(listener, &words(&["block_accept"]), Stdio::Log(log.clone()));
     wait_for_first_line(&log).await;
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
-    let mut exec = shared.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new()));
+    let mut exec = context.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new()));
     assert!(exec.begun().await);
     exec.control().terminate("SIGTERM");
     assert_eq!(exec.exited().await, Exit::Terminated);
     assert!(tokio::time::timeout(Duration::from_millis(20), main.exited()).await.is_err());
-    shared.endpoint.connect(None, ([127, 0, 0, 1], 8080).into()).expect("it still listens");
+    context.endpoint.connect(None, ([127, 0, 0, 1], 8080).into()).expect("it still listens");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_of_the_main_program_ends_its_execs() {
     let runtime = Runtime::new(None).expect("a runtime");
-    let shared = container_context(&runtime, &unlimited_account());
+    let context = container_context(&runtime, &unlimited_account());
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
-    let mut main = shared.spawn(sleeper.clone(), &words(&["block_sleep"]), Stdio::Log(Log::new()));
+    let mut main = context.spawn(sleeper.clone(), &words(&["block_sleep"]), Stdio::Log(Log::new()));
     let mut execs = Vec::new();
     for name in ["block_sleep", "spin"] {
         let program = compile(&runtime, "wasm32-wasip2", name).await;
-        let mut exec = shared.exec(program, &words(&[name]), Stdio::Log(Log::new()));
+        let mut exec = context.exec(program, &words(&[name]), Stdio::Log(Log::new()));
         assert!(exec.begun().await);
         execs.push(exec);
     }
@@ -79,7 +80,7 @@ async fn exit_of_the_main_program_ends_its_execs() {
     for exec in &mut execs {
         assert_eq!(exec.exited().await, Exit::Killed);
     }
-    // As in a namespace whose first process is gone.
-    let late = shared.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new())).exited().await;
+    // As in a PID namespace whose first process has exited.
+    let late = context.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new())).exited().await;
     assert_eq!(late, Exit::Killed);
 }

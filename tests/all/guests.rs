@@ -1,5 +1,4 @@
-//! What wasmpod promises to a program: one test per program of guests/test-programs, in every
-//! form of WASI that the program is built for.
+//! The programs of guests/test-programs, each in every version of WASI for which it is built.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,22 +8,22 @@ use serde_json::Value;
 
 use crate::support::{ProcessOutput, TestCommand, container_status, existing, guest, pod, run, target};
 
-/// A program of guests/test-programs in its two forms.
-fn forms(name: &str) -> [PathBuf; 2] {
+/// Returns a program of guests/test-programs for WASI 0.1 and 0.2.
+fn versions(name: &str) -> [PathBuf; 2] {
     [guest("wasm32-wasip1", name), guest("wasm32-wasip2", name)]
 }
 
-/// A program of WASI 0.3.
+/// Returns a program for WASI 0.3.
 fn p3(name: &str) -> PathBuf {
     existing(target().join(format!("guests/wasm32-wasip2/release/examples/{name}.wasm")))
 }
 
-/// Runs `program` by itself.
+/// Runs `program` without a pod.
 fn bare(program: &Path, args: &[&str]) -> TestCommand {
     run().arg(program).arg("--").args(args)
 }
 
-/// A pod that runs `program` once; more fields of its container as given.
+/// Returns a pod that runs `program` once, with further fields of its container.
 fn once(program: &Path, args: &[&str], container: &str) -> String {
     let image = Value::from(program.to_string_lossy());
     let container = format!("{{name: c, image: {image}, args: {}, {container}}}", Value::from(args.to_vec()));
@@ -38,17 +37,17 @@ fn in_pod(program: &Path, args: &[&str], container: &str) -> ProcessOutput {
 #[test]
 fn every_test_program_is_run_by_a_test() {
     let tests = include_str!("guests.rs");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/test-programs");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/test-programs");
     let mut names = BTreeSet::new();
     for part in ["src/bin", "examples"] {
-        for entry in std::fs::read_dir(folder.join(part)).expect("the programs") {
+        for entry in std::fs::read_dir(directory.join(part)).expect("the programs") {
             let path = entry.expect("an entry").path();
             names.insert(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
         }
     }
     assert!(names.len() > 10, "{names:?}");
     names.retain(|name| {
-        !["forms", "bare", "p3", "guest"].iter().any(|call| {
+        !["versions", "bare", "p3", "guest"].iter().any(|call| {
             tests.contains(&format!("{call}(\"{name}\""))
                 || tests.contains(&format!("{call}(\"wasm32-wasip2\", \"{name}\""))
         })
@@ -59,7 +58,7 @@ fn every_test_program_is_run_by_a_test() {
 
 #[test]
 fn arguments_and_environment_arrive_unchanged() {
-    for program in forms("args_env") {
+    for program in versions("args_env") {
         let env = "workingDir: /tmp, env: [{name: A, value: 'a b'}, {name: EMPTY, value: ''}]";
         let log = in_pod(&program, &["one", "", "two words", "ünï"], env).expect_code(0).log("p/c");
         for line in [
@@ -80,7 +79,7 @@ fn arguments_and_environment_arrive_unchanged() {
 
 #[test]
 fn exit_codes_arrive_unchanged() {
-    let [p1, p2] = forms("exit_code");
+    let [p1, p2] = versions("exit_code");
     for code in [0, 1, 7, 126, 200, 255] {
         let text = code.to_string();
         for (program, args) in [
@@ -94,7 +93,7 @@ fn exit_codes_arrive_unchanged() {
             assert_eq!(output.termination("c"), (i64::from(code), reason.into()), "{} {args:?}", program.display());
         }
     }
-    // p2's own words for failure.
+    // WASI 0.2's result for a failure.
     bare(&p2, &["7"]).output().expect_code(1);
     for program in [&p1, &p2] {
         bare(program, &["return"]).output().expect_code(0);
@@ -113,10 +112,10 @@ fn wasi_0_3_programs_run_like_others() {
 
 #[test]
 fn files_follow_posix_and_no_path_escapes() {
-    for program in forms("files") {
-        let dir = tempfile::tempdir().expect("a folder");
+    for program in versions("files") {
+        let dir = tempfile::tempdir().expect("a directory");
         let inside = dir.path().join("inside");
-        std::fs::create_dir(&inside).expect("made");
+        std::fs::create_dir(&inside).expect("created");
         let outside = dir.path().join("secret");
         std::fs::write(&outside, "the secret").expect("written");
         let spec = format!(
@@ -153,7 +152,7 @@ fn files_follow_posix_and_no_path_escapes() {
 
 #[test]
 fn clocks_advance_and_match_the_host() {
-    for program in forms("clocks") {
+    for program in versions("clocks") {
         let log = in_pod(&program, &["20"], "").expect_code(0).log("p/c");
         assert!(log.contains("slept enough: true\n"), "{log}");
         let wall = log.lines().find_map(|l| l.strip_prefix("wall ")).and_then(|t| t.parse::<u64>().ok());
@@ -164,7 +163,7 @@ fn clocks_advance_and_match_the_host() {
 
 #[test]
 fn random_numbers_differ_between_runs() {
-    for program in forms("random") {
+    for program in versions("random") {
         let numbers: BTreeSet<String> = [0; 2].map(|_| bare(&program, &[]).output().expect_code(0).stdout).into();
         assert_eq!(numbers.len(), 2, "{}: {numbers:?}", program.display());
     }
@@ -173,20 +172,20 @@ fn random_numbers_differ_between_runs() {
 #[test]
 fn standard_input_arrives_complete_and_ends() {
     let text: String = (0..20_000).map(|i| format!("line {i}\n")).collect();
-    for program in forms("stdin_echo") {
+    for program in versions("stdin_echo") {
         let output = bare(&program, &[]).stdin(text.as_str()).output().expect_code(0);
         assert!(output.stdout == text, "{}: {} bytes of {}", program.display(), output.stdout.len(), text.len());
         assert_eq!(output.stderr, "20000 lines\n", "{}", program.display());
         assert_eq!(in_pod(&program, &[], "").expect_code(0).log("p/c"), "0 lines\n", "a container without stdin");
     }
-    for program in forms("block_stdin") {
+    for program in versions("block_stdin") {
         assert!(in_pod(&program, &[], "").expect_code(0).log("p/c").contains("read 0\n"), "{}", program.display());
     }
 }
 
 #[test]
 fn panic_is_logged_and_exits_with_134() {
-    for program in forms("panic") {
+    for program in versions("panic") {
         let output = in_pod(&program, &[], "").expect_code(1);
         assert_eq!(output.termination("c"), (134, "Error".into()));
         let log = output.log("p/c");
@@ -215,15 +214,15 @@ fn trap_is_logged_with_function_and_line() {
     assert!(log.contains("c: wasm trap:"), "the container's name: {log}");
     let alone = bare(&program, &[]).output().expect_code(134);
     assert!(alone.stderr.contains("at innermost ("), "{}", alone.stderr);
-    // Without debug information there is no line, but the end is the same.
-    for program in forms("trap") {
+    // Without debug information the log has no line numbers; the exit code is the same.
+    for program in versions("trap") {
         assert_eq!(in_pod(&program, &[], "").expect_code(1).termination("c").0, 134);
     }
 }
 
 #[test]
 fn stack_overflow_exits_with_139() {
-    for program in forms("recurse") {
+    for program in versions("recurse") {
         let output = in_pod(&program, &[], "").expect_code(1);
         assert_eq!(output.termination("c"), (139, "Error".into()), "{}: {}", program.display(), output.stderr);
         let log = output.log("p/c");
@@ -234,7 +233,7 @@ fn stack_overflow_exits_with_139() {
 
 #[test]
 fn memory_over_the_limit_ends_the_container() {
-    for program in forms("hog") {
+    for program in versions("hog") {
         let output = in_pod(&program, &["1000"], "resources: {limits: {memory: 64Mi}}").expect_code(1);
         assert_eq!(output.termination("c"), (137, "OOMKilled".into()), "{}", output.stderr);
         let log = output.log("p/c");
@@ -246,21 +245,21 @@ fn memory_over_the_limit_ends_the_container() {
 
 #[test]
 fn spinning_guest_ends_on_ctrl_c_and_starves_no_one() {
-    for program in forms("spin") {
+    for program in versions("spin") {
         let spec = format!(
             "restartPolicy: Never, containers: [{{name: a, image: {program:?}}}, {{name: b, image: {program:?}}}, {{name: c, image: {program:?}}}, \
              {{name: timer, image: busybox, command: [sh, -c, 'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.01; done; echo end; sleep 1000']}}]"
         );
-        let began = Instant::now();
+        let start = Instant::now();
         let child = run().manifest(&pod("p", &spec)).start();
         child.wait_for("p/timer | end\n");
-        let asked = Instant::now();
+        let interrupted = Instant::now();
         child.interrupt();
         child.output().expect_code(130);
-        assert!(asked.elapsed().as_secs_f64() < 1.0, "{:?} to stop", asked.elapsed());
-        assert!(began.elapsed().as_secs_f64() < 8.0, "{:?} in all", began.elapsed());
+        assert!(interrupted.elapsed().as_secs_f64() < 1.0, "{:?} to stop", interrupted.elapsed());
+        assert!(start.elapsed().as_secs_f64() < 8.0, "{:?} in all", start.elapsed());
     }
-    let [_, p2] = forms("spin");
+    let [_, p2] = versions("spin");
     let child = bare(&p2, &[]).start();
     child.wait_for("spinning\n");
     child.interrupt();
@@ -269,29 +268,29 @@ fn spinning_guest_ends_on_ctrl_c_and_starves_no_one() {
 
 #[test]
 fn blocked_guests_end_at_once() {
-    // WASI 0.1 can't listen.
+    // WASI 0.1 has no listening sockets.
     let accept = guest("wasm32-wasip2", "block_accept");
-    let [sleep1, sleep2] = forms("block_sleep");
+    let [sleep1, sleep2] = versions("block_sleep");
     for (program, says) in [(accept, "accepting"), (sleep1, "sleeping"), (sleep2, "sleeping")] {
         let child = run().manifest(&once(&program, &[], "")).args(["-o", "json"]).start();
         child.wait_for(&format!("p/c | {says}\n"));
-        let asked = Instant::now();
+        let interrupted = Instant::now();
         child.interrupt();
         let output = child.output().expect_code(130);
-        assert!(asked.elapsed().as_secs_f64() < 1.0, "{}: {:?}", program.display(), asked.elapsed());
+        assert!(interrupted.elapsed().as_secs_f64() < 1.0, "{}: {:?}", program.display(), interrupted.elapsed());
         assert_eq!(output.termination("c"), (143, "Error".into()), "{}", program.display());
     }
 }
 
 #[test]
 fn flooding_guest_can_be_ended_and_dropped_lines_are_counted() {
-    for program in forms("flood") {
+    for program in versions("flood") {
         let child = run().manifest(&once(&program, &[], "")).start();
         child.wait_for("the quick brown fox");
-        let asked = Instant::now();
+        let interrupted = Instant::now();
         child.interrupt();
         child.output().expect_code(130);
-        assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
+        assert!(interrupted.elapsed().as_secs_f64() < 2.0, "{:?}", interrupted.elapsed());
         let output = in_pod(&program, &["5000"], "").expect_code(0);
         let log = output.log("p/c");
         let dropped: usize =
@@ -304,7 +303,7 @@ fn flooding_guest_can_be_ended_and_dropped_lines_are_counted() {
 
 #[test]
 fn guest_with_lifecycle_import_is_notified_of_termination() {
-    for program in forms("notice") {
+    for program in versions("notice") {
         let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
         child.wait_for("requested: false\n");
         child.interrupt();

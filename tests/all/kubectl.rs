@@ -1,22 +1,22 @@
-//! A kept node, looked at with the tool that everyone has.
+//! A served node, read with kubectl.
 
 use serde_json::Value;
 
 use crate::support::{NodeDirectory, ServedNode, pod, serve_node};
 
-/// A node with one pod, of which `wanted` (`jsonpath`) is so.
-fn node_with(name: &str, spec: &str, wanted: &str) -> ServedNode {
+/// Starts a node with one pod, and waits until the pod meets `condition`.
+fn node_with(name: &str, spec: &str, condition: &str) -> ServedNode {
     let directory = NodeDirectory::new();
     directory.save("pod.yaml", &pod(name, spec));
     let node = directory.start_node();
-    node.wait(&format!("{name}-n1"), wanted);
+    node.wait(&format!("{name}-n1"), condition);
     node
 }
 
 const IDLE: &str = "containers: [{name: c, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}]";
 const READY: &str = "condition=Ready";
 
-/// A column of what `kubectl get -w` printed, without what is said twice in a row.
+/// Returns a column of the output of `kubectl get -w`, without consecutive repetitions.
 fn column(printed: &str, index: usize) -> Vec<&str> {
     let lines = printed.lines().filter_map(|line| line.split_whitespace().nth(index));
     let mut words: Vec<&str> = lines.collect();
@@ -24,12 +24,12 @@ fn column(printed: &str, index: usize) -> Vec<&str> {
     words
 }
 
-/// Whether `words` come in this order, others between them.
+/// Checks that `words` appear in this order, possibly with others between them.
 #[track_caller]
-fn in_order(told: &[&str], words: &[&str]) {
-    let mut rest = told.iter();
+fn assert_in_order(printed: &[&str], words: &[&str]) {
+    let mut rest = printed.iter();
     for word in words {
-        assert!(rest.any(|told| told == word), "{word} is missing in {told:?}");
+        assert!(rest.any(|printed| printed == word), "{word} is missing in {printed:?}");
     }
 }
 
@@ -53,9 +53,12 @@ fn get_watch_shows_a_pods_life() {
         let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with(name)).collect();
         lines.join("\n")
     };
-    in_order(&column(&of("once-n1"), 2), &["Init:0/1", "PodInitializing", "Running", "Completed"]);
-    in_order(&column(&of("crashing-n1"), 2), &["ContainerCreating", "Running", "Error", "Running", "CrashLoopBackOff"]);
-    in_order(&column(&of("once-n1"), 1), &["0/1", "1/1", "0/1"]);
+    assert_in_order(&column(&of("once-n1"), 2), &["Init:0/1", "PodInitializing", "Running", "Completed"]);
+    assert_in_order(
+        &column(&of("crashing-n1"), 2),
+        &["ContainerCreating", "Running", "Error", "Running", "CrashLoopBackOff"],
+    );
+    assert_in_order(&column(&of("once-n1"), 1), &["0/1", "1/1", "0/1"]);
 }
 
 #[test]
@@ -90,18 +93,18 @@ fn describe_shows_init_containers_and_events() {
     directory.save("two.yaml", manifest);
     let node = directory.start_node();
     node.wait("two-n1", "jsonpath={.status.phase}=Failed");
-    let told = node.kubectl_stdout("describe pod two-n1");
-    insta::assert_snapshot!(redacted(&told, &node));
-    // wasmpod's own command says the same, to the letter. Ages change from second to second.
+    let printed = node.kubectl_stdout("describe pod two-n1");
+    insta::assert_snapshot!(redacted(&printed, &node));
+    // wasmpod's own command prints the same. Ages may change between the two commands.
     let same = (0..10).any(|_| {
         let ours = node.wasmpod("describe two-n1").output().expect_code(0).stdout;
         ours == node.kubectl_stdout("describe pod two-n1")
     });
-    assert!(same, "{told}\n{}", node.wasmpod("describe two-n1").output().stdout);
+    assert!(same, "{printed}\n{}", node.wasmpod("describe two-n1").output().stdout);
 }
 
-/// `told` without what changes from run to run: times, ages, identifiers.
-fn redacted(told: &str, node: &ServedNode) -> String {
+/// Removes times, ages and identifiers, which change from run to run.
+fn redacted(printed: &str, node: &ServedNode) -> String {
     const CHANGING: [&str; 8] = [
         "Start Time:",
         "Started:",
@@ -112,8 +115,8 @@ fn redacted(told: &str, node: &ServedNode) -> String {
         "config.mirror:",
         "config.seen:",
     ];
-    let told = told.replace(&node.directory.manifests().display().to_string(), "PODS");
-    let (pod, events) = told.split_once("Events:").expect("events");
+    let printed = printed.replace(&node.directory.manifests().display().to_string(), "PODS");
+    let (pod, events) = printed.split_once("Events:").expect("events");
     let line = |line: &str| match CHANGING.iter().find(|name| line.contains(*name)) {
         Some(name) => format!("{} …", &line[..line.find(name).expect("it is there") + name.len()]),
         None => line.trim_end().to_string(),
@@ -138,7 +141,7 @@ fn logs_are_followed_limited_dated_and_kept_over_restarts() {
     );
     let node = node_with("web", &two, "jsonpath={.status.containerStatuses[0].restartCount}=1");
     assert_eq!(node.kubectl_stdout("logs web-n1 -c a --previous"), "one\ntwo\nthree\n");
-    assert_eq!(node.kubectl_stdout("logs web-n1 -c a -f"), "one\ntwo\nthree\n", "it ends with its container");
+    assert_eq!(node.kubectl_stdout("logs web-n1 -c a -f"), "one\ntwo\nthree\n", "following ends with the container");
     assert_eq!(node.kubectl_stdout("logs web-n1 -c a --tail=1 --previous"), "three\n");
     assert_eq!(node.kubectl_stdout("logs web-n1 -c b --since=1h"), "b\n");
     let dated = node.kubectl_stdout("logs web-n1 -c b --timestamps");
@@ -149,18 +152,18 @@ fn logs_are_followed_limited_dated_and_kept_over_restarts() {
     follow.wait_for("b\n");
     let first = node.wasmpod("logs web-n1 -p --tail -1").output().expect_code(0);
     assert_eq!(first.stdout, "one\ntwo\nthree\n");
-    assert_eq!(first.stderr, "Defaulted container \"a\" out of: a, b\n", "as kubectl tells it");
+    assert_eq!(first.stderr, "Defaulted container \"a\" out of: a, b\n", "as kubectl prints it");
     node.directory.remove("pod.yaml");
-    assert_eq!(follow.output().expect_code(0).stdout, "b\n", "it ends with its pod");
+    assert_eq!(follow.output().expect_code(0).stdout, "b\n", "following ends with the pod");
 }
 
 #[test]
 fn events_and_get_events_list_events() {
     let node = node_with("web", IDLE, READY);
     for line in ["events", "get events", "events --for=pod/web-n1"] {
-        let told = node.kubectl_stdout(line);
+        let printed = node.kubectl_stdout(line);
         for reason in ["Pulled", "Created", "Started"] {
-            assert!(told.contains(reason), "{line}: {told}");
+            assert!(printed.contains(reason), "{line}: {printed}");
         }
     }
     assert!(node.kubectl_stdout("get events --field-selector=reason=Started").lines().count() == 2);
@@ -211,7 +214,7 @@ fn discovery_explain_and_selectors_work() {
     assert_eq!(&column(&nodes, 0)[1..], ["n1"], "{nodes}");
     assert_eq!(&column(&nodes, 1)[1..], ["Ready"], "{nodes}");
     let namespaces = node.kubectl_stdout("get ns");
-    in_order(&column(&namespaces, 0), &["default", "shop"]);
+    assert_in_order(&column(&namespaces, 0), &["default", "shop"]);
     let resources = node.kubectl_stdout("api-resources --no-headers");
     for name in ["pods", "nodes", "namespaces", "events"] {
         assert!(column(&resources, 0).contains(&name), "{resources}");

@@ -1,15 +1,16 @@
-//! A kept node, changed with the tool that everyone has.
+//! A served node, changed with kubectl.
 
 use serde_json::Value;
 
 use crate::support::{ServedNode, pod, serve_node, test_file};
 
 const IDLE: &str = "containers: [{name: c, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}]";
-/// Notices that it is to end and goes on for a second.
+/// Exits a second after SIGTERM.
 const SLOW: &str = "containers: [{name: c, image: busybox, command: [sh, -c, \
     'trap \"sleep 1; exit 0\" TERM; echo up; while true; do sleep 0.1; done']}]";
 
-/// Saves a manifest beside the node and tells its path. What begins with a brace is JSON to kubectl.
+/// Saves a manifest beside the node's state and returns its path. kubectl would parse a file that begins with a brace as
+/// JSON.
 fn saved(node: &ServedNode, name: &str, text: &str) -> String {
     let path = node.directory.state().with_file_name(name);
     std::fs::write(&path, format!("---\n{text}")).expect("written");
@@ -59,7 +60,7 @@ fn deletion_is_graceful_or_forced() {
 #[test]
 fn created_manifests_are_rejected_or_warned_about() {
     let node = serve_node();
-    for (text, words) in [
+    for (text, expected) in [
         (pod("a", "containers: [{name: c, imag: busybox}]"), "unknown field \"spec.containers[0].imag\""),
         (pod("a", "containers: [{name: C, image: busybox}]"), "spec.containers[0].name: Invalid value: \"C\""),
         (pod("a", "hostNetwork: true, containers: [{name: c, image: busybox}]"), "spec.hostNetwork: can't be used"),
@@ -67,7 +68,7 @@ fn created_manifests_are_rejected_or_warned_about() {
     ] {
         let file = saved(&node, "bad.yaml", &text);
         let refused = node.kubectl(&format!("create -f {file}")).output().expect_code(1);
-        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        assert!(refused.stderr.contains(expected), "{expected}: {}", refused.stderr);
     }
     let file = saved(&node, "inert.yaml", &pod("inert", &IDLE.replace("name: c,", "name: c, tty: true,")));
     let warned = node.kubectl(&format!("create -f {file}")).output().expect_code(0);
@@ -95,8 +96,8 @@ fn readiness_gate_opens_when_its_condition_is_patched() {
 fn labels_annotations_images_and_whole_pods_are_updated() {
     let node = serve_node();
     let file = saved(&node, "a.yaml", &pod("a", IDLE));
-    let tried = node.kubectl_stdout(&format!("apply --dry-run=server -f {file}"));
-    assert_eq!(tried, "pod/a created (server dry run)\n");
+    let dry_run = node.kubectl_stdout(&format!("apply --dry-run=server -f {file}"));
+    assert_eq!(dry_run, "pod/a created (server dry run)\n");
     assert_eq!(node.kubectl_stdout("get pods -o name"), "");
     assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "pod/a created\n");
     node.wait("a", "condition=Ready");
@@ -115,8 +116,8 @@ fn labels_annotations_images_and_whole_pods_are_updated() {
     let forbidden = saved(&node, "d.yaml", &pod("a", &IDLE.replace("echo up", "echo down")));
     let refused = node.kubectl(&format!("apply -f {forbidden}")).output().expect_code(1);
     assert!(refused.stderr.contains("pod updates may not change fields other than"), "{}", refused.stderr);
-    let tried = node.kubectl_stdout("delete pod a --dry-run=server");
-    assert_eq!(tried, "pod \"a\" deleted (server dry run)\n");
+    let dry_run = node.kubectl_stdout("delete pod a --dry-run=server");
+    assert_eq!(dry_run, "pod \"a\" deleted (server dry run)\n");
     assert_eq!(node.kubectl_stdout("get pods -o name"), "pod/a\n");
 }
 
@@ -131,6 +132,12 @@ fn run_and_delete_all_work_with_pods() {
     assert_eq!(run.stdout, "pod/one created\n");
     node.wait("one", "jsonpath={.status.phase}=Succeeded");
     assert_eq!(node.kubectl_stdout("logs one"), "ran\n");
+    assert_eq!(node.kubectl_stdout("delete pods --all"), "pod \"one\" deleted\n");
+}
+
+#[test]
+fn namespaces_and_config_maps_are_applied_and_deleted() {
+    let node = serve_node();
     let shop = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: ConfigMap\n\
                 metadata: {name: m, namespace: shop}\ndata: {a: x}\n";
     let file = saved(&node, "shop.yaml", shop);
@@ -138,8 +145,7 @@ fn run_and_delete_all_work_with_pods() {
     assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "namespace/shop unchanged\nconfigmap/m unchanged\n");
     assert_eq!(node.kubectl_stdout("get configmap m -n shop -o jsonpath={.data.a}"), "x");
     assert_eq!(node.kubectl_stdout("delete configmap m -n shop"), "configmap \"m\" deleted\n");
-    assert_eq!(node.kubectl_stdout("delete pods --all"), "pod \"one\" deleted\n");
-    // kubectl builds some objects itself and sends them in protobuf, whatever the server reads.
+    // kubectl sends the objects that it builds itself in protobuf, whatever the server accepts.
     let protobuf = node.kubectl("create configmap n --from-literal=a=b").output().expect_code(1);
     assert!(protobuf.stderr.contains("is in protobuf, which is not read here yet"), "{}", protobuf.stderr);
 }

@@ -1,4 +1,4 @@
-//! AccountLimits of pods: memory, storage, resizing, evictions; also image updates, status writes and ephemeral containers.
+//! Limits of pods: memory, storage, resizing, evictions; also image updates, status writes and ephemeral containers.
 
 use std::sync::Arc;
 
@@ -184,8 +184,8 @@ async fn ephemeral_container_sees_its_targets_files_and_network() {
         Some(all.get(index)?.state.as_ref()?.terminated.as_ref()?.exit_code)
     };
     pod_that(&node, "p", |pod| code(pod, 0).is_some(), "has looked").await;
-    let said = node.logs("p", "dbg").await.expect("its log");
-    assert!(said.ends_with("secret\nserved\n"), "{said}");
+    let log = node.logs("p", "dbg").await.expect("its log");
+    assert!(log.ends_with("secret\nserved\n"), "{log}");
     // A second one comes before the first in the spec.
     let again = json!({"spec": {"ephemeralContainers": [
         {"name": "more", "image": "busybox", "targetContainerName": "c", "command": ["sh", "-c", "cat /tmp/mine; exit 2"]},

@@ -1,7 +1,6 @@
-//! The whole program, from outside: `wasmpod` is run as its users run it.
+//! End-to-end tests of the release binary with its built-in images, which `make test` builds, and of the library's API.
 //!
-//! What is tested is the release binary with its guests inside; `make test` builds both. Every wait
-//! here is for something that the program says, with a deadline.
+//! Every wait has a deadline and is for something observable.
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod api;

@@ -1,4 +1,4 @@
-//! A pod's network: containers reach each other, and nobody else.
+//! A pod's network: its containers reach each other, and neither other pods nor the host.
 
 use crate::support::{pod, run, scripts};
 
@@ -159,6 +159,6 @@ async fn busybox_httpd_serves_files_and_runs_programs() {
     let node = wasmpod::Node::in_memory().expect("a node");
     node.apply(scripts("p", &[("c", script)])).await.expect("applied");
     node.wait_complete("p").await.expect("it completes");
-    let said = node.logs("p", "c").await.expect("logs");
-    assert_eq!(said, "hello\nGET a=b z\nPOST  \nbody\n404\n404\n500\n400\n");
+    let log = node.logs("p", "c").await.expect("logs");
+    assert_eq!(log, "hello\nGET a=b z\nPOST  \nbody\n404\n404\n500\n400\n");
 }

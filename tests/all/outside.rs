@@ -1,11 +1,11 @@
-//! A run with no flags opens no connection and no socket of the host.
+//! A run without flags opens no host socket.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use crate::support::{pod, run};
 
-/// The inodes of all sockets of the host that speak to a network, by the kernel's tables.
+/// Returns the inodes of all network sockets of the host, from the kernel's tables.
 fn network_sockets(pid: u32) -> BTreeSet<String> {
     let tables = ["tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6"];
     let mut inodes = BTreeSet::new();
@@ -22,9 +22,9 @@ fn network_sockets(pid: u32) -> BTreeSet<String> {
     inodes
 }
 
-/// The inodes of the sockets that the process has open.
+/// Returns the inodes of the process's open sockets.
 fn open_sockets(pid: u32) -> BTreeSet<String> {
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is running");
     let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     let inode = |target: std::path::PathBuf| {
         Some(target.to_string_lossy().strip_prefix("socket:[")?.strip_suffix(']')?.to_string())
@@ -50,7 +50,7 @@ fn pod_traffic_opens_no_host_socket() {
     let network = network_sockets(child.pid());
     let open = open_sockets(child.pid());
     let used: Vec<&String> = open.intersection(&network).collect();
-    assert!(used.is_empty(), "sockets of the host are open: {used:?}");
+    assert!(used.is_empty(), "open host sockets: {used:?}");
     child.interrupt();
     child.output().expect_code(130);
 }

@@ -62,14 +62,14 @@ async fn wait_for_report(node: &Node, text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn https_probes_fail_but_hooks_fall_back_to_http() {
     let node = Node::in_memory().expect("a node");
-    let asked = |port: u16| {
+    let requests = |port: u16| {
         let get = format!("httpGet: {{port: {port}, scheme: HTTPS}}");
         format!("readinessProbe: {{{get}, periodSeconds: 1}}, lifecycle: {{preStop: {{{get}}}}}")
     };
     let spec = format!(
         "containers: [{{name: web, image: nginx, {}}}, {{name: c, image: busybox, command: [sh, -c, 'httpd -f -p 8080'], {}}}]",
-        asked(80),
-        asked(8080)
+        requests(80),
+        requests(8080)
     );
     node.apply(pod("p", &spec)).await.expect("applied");
     for port in [80, 8080] {

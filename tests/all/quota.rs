@@ -172,12 +172,12 @@ async fn instance_limit_is_never_exceeded() {
     let mut main = context.spawn(sleeper.clone(), &["block_sleep".into()], Stdio::Log(log.clone()));
     let mut second = sleep(Stdio::Log(Log::new()));
     assert!(main.begun().await && second.begun().await);
-    let said = Arc::new(Capture::new(1000));
-    let Exit::StartError { message } = sleep(Stdio::Capture(said.clone())).exited().await else {
+    let captured = Arc::new(Capture::new(1000));
+    let Exit::StartError { message } = sleep(Stdio::Capture(captured.clone())).exited().await else {
         panic!("a third instance runs");
     };
     assert_eq!(message, "too many programs run at once in its container: the limit of 2 is reached");
-    assert_eq!(said.text(), format!("c: {message}\n"));
+    assert_eq!(captured.text(), format!("c: {message}\n"));
     second.control().kill();
     assert_eq!(second.exited().await, Exit::Killed);
     assert!(sleep(Stdio::Log(Log::new())).begun().await, "an instance may start again");

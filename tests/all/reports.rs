@@ -1,20 +1,21 @@
-//! `run --report junit=FILE`, and the documents that wasmpod writes about itself.
+//! `run --report junit=FILE`, and help, completions and manual pages.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::support::{ProcessOutput, binary, pod, run, scripts};
 
-/// A run with a report, and the report.
+/// Runs pods with a report, and returns the output and the report.
 fn reported(yaml: &str, args: &[&str]) -> (ProcessOutput, String) {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let output = run().dir(dir.path()).args(["--report", "junit=report.xml"]).args(args).manifest(yaml).output();
-    let files: Vec<_> = std::fs::read_dir(dir.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
-    assert_eq!(files, ["report.xml"], "nothing but the report is left\n{}", output.stderr);
+    let files: Vec<_> =
+        std::fs::read_dir(dir.path()).expect("the directory").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(files, ["report.xml"], "only the report remains\n{}", output.stderr);
     (output, std::fs::read_to_string(dir.path().join("report.xml")).expect("a report"))
 }
 
-/// The element of a container's case, to its end.
+/// Returns the test case element of a container.
 fn case<'r>(report: &'r str, container: &str) -> &'r str {
     let from = report.find(&format!("<testcase name=\"{container}\"")).unwrap_or_else(|| panic!("no case: {report}"));
     let rest = &report[from..];
@@ -35,8 +36,8 @@ fn report_lists_containers_with_exit_and_last_lines() {
     assert!(report.contains("<testsuite name=\"p\""), "{report}");
     let (good, bad) = (case(&report, "good"), case(&report, "bad"));
     assert!(good.contains("<system-out>fine") && !good.contains("<failure"), "{good}");
-    for words in ["<failure", "container bad ended with exit code 3 (Error)", "&lt;the&gt; reason &amp; more"] {
-        assert!(bad.contains(words), "{words}: {bad}");
+    for expected in ["<failure", "container bad ended with exit code 3 (Error)", "&lt;the&gt; reason &amp; more"] {
+        assert!(bad.contains(expected), "{expected}: {bad}");
     }
 }
 
@@ -92,10 +93,10 @@ fn completions_and_man_pages_list_the_flags() {
     }
     let page = String::from_utf8(wasmpod(&["man"]).stdout).expect("text");
     assert!(page.contains(".TH wasmpod 1") && page.contains("completions"), "{page}");
-    let dir = tempfile::tempdir().expect("a folder");
-    let folder = dir.path().join("man1");
-    assert!(wasmpod(&["man", "--dir", folder.to_str().expect("text")]).status.success());
-    let read = |name: &str| std::fs::read_to_string(Path::new(&folder).join(name)).expect(name);
+    let dir = tempfile::tempdir().expect("a directory");
+    let directory = dir.path().join("man1");
+    assert!(wasmpod(&["man", "--dir", directory.to_str().expect("text")]).status.success());
+    let read = |name: &str| std::fs::read_to_string(Path::new(&directory).join(name)).expect(name);
     assert!(read("wasmpod-run.1").contains("max\\-restarts"), "{}", read("wasmpod-run.1"));
     assert!(read("wasmpod.1").contains("wasmpod\\-run(1)"), "{}", read("wasmpod.1"));
 }

@@ -1,4 +1,4 @@
-//! Pods from manifests: what happens, what is told, and how the command ends.
+//! `wasmpod run` with manifests: what the pods do, what is printed, and the exit code.
 
 use std::path::Path;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{TestCommand, container_status, pod, run, scripts, test_file};
 
-/// A manifest that stands unmodified in many places of the world.
+/// Returns a run of a manifest that is used unmodified elsewhere, too.
 fn manifest(name: &str) -> TestCommand {
     run().arg(test_file("manifests").join(name))
 }
@@ -45,10 +45,10 @@ fn third_party_pods_run_unmodified_and_stop_on_ctrl_c() {
         for container in running {
             child.wait_for(&format!("{container}: Running\n"));
         }
-        let asked = Instant::now();
+        let interrupted = Instant::now();
         child.interrupt();
         let output = child.output().expect_code(130);
-        let took = asked.elapsed();
+        let took = interrupted.elapsed();
         assert!(took.as_secs_f64() < 2.0, "{file} took {took:?} to stop");
         for container in running {
             assert!(output.stderr.contains(&format!("{container}: Completed\n")), "{file}: {}", output.stderr);
@@ -106,7 +106,7 @@ fn pod_over_the_timeout_is_reported_and_stopped() {
 
 #[test]
 fn timeout_includes_compilation() {
-    let nothing_compiled = tempfile::tempdir().expect("a folder");
+    let nothing_compiled = tempfile::tempdir().expect("a directory");
     let run = run().manifest(&scripts("p", &[("c", "exit 0")])).env("XDG_CACHE_HOME", nothing_compiled.path());
     let output = run.args(["--timeout", "1ms"]).output().expect_code(124);
     assert!(output.stderr.ends_with("error: the time is up (--timeout)\n"), "{}", output.stderr);
@@ -159,7 +159,7 @@ fn restarted_container_keeps_volumes_and_gets_a_fresh_root() {
 
 #[test]
 fn lists_directories_json_and_standard_input_are_read() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
     let list = |items: &[String]| format!("{{apiVersion: v1, kind: List, items: [{}]}}", items.join(", "));
     let echo = |name: &str| scripts(name, &[("c", "echo ran")]);
@@ -204,13 +204,13 @@ fn logs_are_prefixed_and_in_order_per_container() {
 
 #[test]
 fn endless_writer_does_not_slow_others() {
-    let neighbour = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.02; echo tick $i; done; echo end";
-    let yaml = scripts("p", &[("writer", "yes 'the quick brown fox'"), ("neighbour", neighbour)]);
+    let peer = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.02; echo tick $i; done; echo end";
+    let yaml = scripts("p", &[("writer", "yes 'the quick brown fox'"), ("peer", peer)]);
     let child = run().manifest(&yaml).start();
-    child.wait_for("p/neighbour | end\n");
+    child.wait_for("p/peer | end\n");
     child.interrupt();
     let output = child.output().expect_code(130);
-    assert_eq!(output.log("p/neighbour").lines().count(), 11);
+    assert_eq!(output.log("p/peer").lines().count(), 11);
     assert!(output.log("p/writer").contains("the quick brown fox\n"));
     assert!(output.took.as_secs_f64() < 5.0, "{:?}", output.took);
 }
@@ -224,7 +224,7 @@ fn closed_standard_output_ends_the_run_without_a_panic() {
 
 #[test]
 fn run_leaves_no_files_behind() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let script = "echo x > /tmp/file; mkdir -p /v/a/b; echo y > /v/a/b/c";
     let spec = format!(
         "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, \
@@ -236,7 +236,7 @@ fn run_leaves_no_files_behind() {
 }
 
 fn entries(dir: &Path) -> Vec<String> {
-    let all = std::fs::read_dir(dir).expect("a folder");
+    let all = std::fs::read_dir(dir).expect("a directory");
     all.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! `wasmpod serve`: who may come in, how it ends, what outlives it.
+//! `wasmpod serve`: authorization, shutdown, and the state that outlives it.
 
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use rustix::process::Signal;
 
 use crate::support::{NodeDirectory, ServedNode, command, measure, pod, serve_node};
 
-/// Ends at once when it is asked to.
+/// Exits at once on SIGTERM.
 const IDLE: &str = "containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
-/// Waits for ever when it is asked to end.
+/// Ignores SIGTERM.
 const STUBBORN: &str = "terminationGracePeriodSeconds: 600, containers: [{name: c, image: busybox, command: [sh, -c, \
     'trap \"echo not yet\" TERM; echo up; while true; do sleep 0.1; done']}]";
 
-/// The code and the text of an answer.
-fn answer(node: &ServedNode, url: &str, args: &[&str]) -> (String, String) {
+/// Returns the code and the text of a response.
+fn fetch(node: &ServedNode, url: &str, args: &[&str]) -> (String, String) {
     let output = node.curl(url, args);
     let (text, code) = output.stdout.rsplit_once('\n').unwrap_or_default();
     (code.to_string(), text.to_string())
@@ -37,7 +37,7 @@ fn server_requires_the_token_and_its_own_host_name() {
             (&format!("{url}/readyz?verbose"), vec![], "200"),
             (&format!("{url}/livez"), vec!["-H", "Host: evil.example"], "403"),
         ] {
-            let (got, text) = answer(&node, url, &args);
+            let (got, text) = fetch(&node, url, &args);
             assert_eq!(got, code, "{url} {args:?}: {text}");
         }
     }
@@ -57,14 +57,14 @@ fn sigterm_ends_pods_within_the_grace_and_exits_zero() {
     node.wait("b-n1", "condition=Ready");
     let follow = node.kubectl("logs b-n1 -f").start();
     follow.wait_for("up\n");
-    // Until the last has ended, the API tells how the others did.
-    let told = node.kubectl("wait pod/a-n1 --for=jsonpath={.status.reason}=Terminated --timeout=20s").start();
+    // Until the last pod has finished, the API shows the status of the others.
+    let wait = node.kubectl("wait pod/a-n1 --for=jsonpath={.status.reason}=Terminated --timeout=20s").start();
     let mut output = None;
     let took = measure(|| output = Some(node.terminate()));
     let output = output.expect("it ended").expect_code(0);
     assert!(output.stderr.contains("ending the pods (at most 1s); a second signal kills them"), "{}", output.stderr);
     assert!(took < Duration::from_secs(5), "{took:?}");
-    told.output().expect_code(0);
+    wait.output().expect_code(0);
     follow.wait_for("not yet\n");
 }
 
@@ -93,7 +93,7 @@ fn keys_and_kubeconfig_survive_a_kill() {
     first.process.signal(Signal::KILL);
     let ServedNode { process, directory, .. } = first;
     assert_eq!(process.output().code, -1, "killed");
-    // At the same address again, as with a fixed port.
+    // Listens at the same address, as with a fixed port.
     let old = directory.state().join("old-kubeconfig");
     std::fs::write(&old, kubeconfig).expect("written");
     let child = directory.serve_at(&format!("127.0.0.1:{port}"), "5s").start();
@@ -109,13 +109,13 @@ fn unsupported_methods_and_long_queries_are_rejected() {
     let token = format!("Authorization: Bearer {}", node.token());
     let pods = format!("{}/api/v1/namespaces/default/pods", node.url);
     let body = format!("{{\"x\": \"{}\"}}", "y".repeat(100_000));
-    // Over HTTP/2, where an answer that comes before the body has been read may be lost.
+    // Over HTTP/2, a response that precedes the end of the body may be lost.
     for _ in 0..10 {
-        let (code, text) = answer(&node, &pods, &["-H", &token, "-X", "PUT", "-d", &body]);
+        let (code, text) = fetch(&node, &pods, &["-H", &token, "-X", "PUT", "-d", &body]);
         assert_eq!(code, "405", "{text}");
     }
     let long = format!("{pods}?labelSelector={}", "a".repeat(40_000));
-    let (code, text) = answer(&node, &long, &["-H", &token]);
+    let (code, text) = fetch(&node, &long, &["-H", &token]);
     assert_eq!(code, "400", "{text}");
     assert!(text.contains("at most 32768 are read"), "{text}");
 }
@@ -129,7 +129,7 @@ fn invalid_node_names_and_tokens_are_rejected() {
         .output()
         .expect_code(2);
     assert!(refused.stderr.contains("--node-name \"Bad Name\": a lowercase RFC 1123"), "{}", refused.stderr);
-    std::fs::create_dir_all(directory.state()).expect("made");
+    std::fs::create_dir_all(directory.state()).expect("created");
     let token = directory.state().join("token");
     std::fs::write(&token, "bad").expect("written");
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
@@ -141,8 +141,8 @@ fn invalid_node_names_and_tokens_are_rejected() {
 fn two_nodes_never_share_a_state_directory() {
     let node = serve_node();
     let other = node.directory.serve().output().expect_code(2);
-    let words = "is in use by another wasmpod serve: give this one a --state-dir of its own";
-    assert!(other.stderr.contains(words), "{}", other.stderr);
+    let expected = "is in use by another wasmpod serve: give this one a --state-dir of its own";
+    assert!(other.stderr.contains(expected), "{}", other.stderr);
     node.kubectl_stdout("get nodes");
 }
 
@@ -151,8 +151,8 @@ fn used_ports_and_missing_directories_are_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let refused = NodeDirectory::new().serve_at(&address, "5s").output().expect_code(2);
-    let words = [format!("cannot listen on {address}: Address already in use"), "port 0 takes a free one".into()];
-    assert!(words.iter().all(|words| refused.stderr.contains(words)), "{}", refused.stderr);
+    let expected = [format!("cannot listen on {address}: Address already in use"), "port 0 takes a free one".into()];
+    assert!(expected.iter().all(|expected| refused.stderr.contains(expected)), "{}", refused.stderr);
     let directory = NodeDirectory::new();
     std::fs::remove_dir(directory.manifests()).expect("removed");
     let refused = directory.serve().output().expect_code(2);
@@ -167,10 +167,10 @@ fn remote_clients_are_served_over_tls_only() {
     let port = node.url.rsplit(':').next().expect("a port");
     let own = own_address();
     let token = format!("Authorization: Bearer {}", node.token());
-    let (code, _) = answer(&node, &format!("https://{own}:{port}/api/v1/pods"), &["-H", &token]);
+    let (code, _) = fetch(&node, &format!("https://{own}:{port}/api/v1/pods"), &["-H", &token]);
     assert_eq!(code, "200");
-    let (code, text) = answer(&node, &format!("http://{own}:{port}/livez"), &[]);
-    // A machine without a network has its loopback alone, which may speak plainly.
+    let (code, text) = fetch(&node, &format!("http://{own}:{port}/livez"), &[]);
+    // A machine without a network has only its loopback address, where plain HTTP is allowed.
     match own.is_loopback() {
         true => assert_eq!(code, "200"),
         false => assert_eq!(
@@ -178,11 +178,11 @@ fn remote_clients_are_served_over_tls_only() {
             ("403", "plain HTTP is answered on this machine only: use https\n")
         ),
     }
-    let (code, _) = answer(&node, &format!("http://127.0.0.1:{port}/livez"), &[]);
+    let (code, _) = fetch(&node, &format!("http://127.0.0.1:{port}/livez"), &[]);
     assert_eq!(code, "200");
 }
 
-/// This machine's address in its network. Nothing is sent: it is only asked which way it would go.
+/// Returns this machine's address in its network. Connecting a UDP socket sends nothing.
 fn own_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
     let routed = socket.connect("192.0.2.99:9").and_then(|()| socket.local_addr());

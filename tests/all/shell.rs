@@ -1,4 +1,4 @@
-//! The shell: every case of tests/shell runs in the built-in busybox, as `wasmpod run` runs it.
+//! The shell of the built-in busybox: every case of tests/shell, run by `wasmpod run`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::support::{ProcessOutput, guest, home, run, test_file};
 
-/// A script and what a POSIX shell makes of it.
+/// A script and its results in a POSIX shell.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -21,17 +21,17 @@ struct Case {
     #[serde(default)]
     stdin: String,
     stdout: String,
-    /// A part of what standard error must hold.
+    /// A part of standard error.
     stderr: Option<String>,
     code: i32,
-    /// The shell that the expectation was checked with, where it was not busybox's.
+    /// The shell with which the results were checked, if it is not busybox's.
     #[serde(default, rename = "reference")]
     _reference: Option<String>,
 }
 
 fn tables() -> Vec<(String, Vec<Case>)> {
-    let folder = test_file("shell");
-    let entries = std::fs::read_dir(&folder).expect("the folder of tables");
+    let directory = test_file("shell");
+    let entries = std::fs::read_dir(&directory).expect("the tables");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     let read = |path: PathBuf| {
@@ -42,27 +42,27 @@ fn tables() -> Vec<(String, Vec<Case>)> {
     paths.into_iter().map(read).collect()
 }
 
-/// busybox under the name that makes it a shell.
+/// Returns a copy of busybox under the name that makes it a shell.
 fn shell() -> PathBuf {
     let link = home().join("busybox");
     let program = guest("wasm32-wasip2", "busybox");
-    // Copied, for a link's name would do but its target may be rebuilt meanwhile.
+    // Not a link, because its target may be rebuilt meanwhile.
     let copy = home().join(format!("busybox.{}", std::process::id()));
     std::fs::copy(program, &copy).expect("a copy of busybox");
     std::fs::rename(&copy, &link).expect("the copy in its place");
     link
 }
 
-fn perform(shell: &Path, case: &Case) -> ProcessOutput {
-    let dir = tempfile::tempdir().expect("a folder");
+fn run_case(shell: &Path, case: &Case) -> ProcessOutput {
+    let dir = tempfile::tempdir().expect("a directory");
     let volume = format!("{}:/work", dir.path().display());
-    // Each script begins in an empty folder, as if the shell had been started there.
+    // Each script begins in an empty directory, as if the shell had been started there.
     let script = format!("cd /work; unset OLDPWD; {}", case.script);
     let shell = run().arg(shell).args(["--env", "HOME=/root", "--volume", &volume, "--", "sh", "-c", &script, "sh"]);
     shell.args(&case.args).stdin(case.stdin.as_str()).output()
 }
 
-/// How `done` differs from what `case` expects.
+/// Returns how the output differs from the expected one.
 fn differences(case: &Case, output: &ProcessOutput) -> String {
     let mut text = String::new();
     if output.code != case.code {
@@ -92,12 +92,12 @@ fn shell_behaves_as_the_tables_state() {
     let shell = shell();
     let next = AtomicUsize::new(0);
     let faults = Mutex::new(Vec::new());
-    // The scripts sleep much and compute little.
+    // The scripts mostly sleep.
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some((table, case)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let fault = differences(case, &perform(&shell, case));
+                    let fault = differences(case, &run_case(&shell, case));
                     if !fault.is_empty() {
                         faults.lock().expect("no case panics").push(format!("{table}: {}\n{fault}", case.name));
                     }

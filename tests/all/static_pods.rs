@@ -1,4 +1,4 @@
-//! Static pods: the folder of manifests is the truth, and broken files harm nobody.
+//! Static pods: the manifest directory is the source of truth, and invalid files affect no other pod.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,16 @@ use crate::support::{NodeDirectory, RunningProcess, ServedNode, measure, pod};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A pod that runs until it is asked to end, and says `word` in an annotation.
-fn saying(name: &str, word: &str) -> String {
+/// Returns a pod that runs until it is terminated, with `word` in an annotation.
+fn annotated(name: &str, word: &str) -> String {
     let spec = "terminationGracePeriodSeconds: 1, containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
     pod(name, spec).replacen('}', &format!(", annotations: {{say: {word}}}}}"), 1)
 }
 
-/// A node with the pod `first`, and a watch that has told of it.
+/// Starts a node with the pod `first`, and a watch that has reported it.
 fn watched() -> (ServedNode, RunningProcess) {
     let directory = NodeDirectory::new();
-    directory.save("first.yaml", &saying("first", "first"));
+    directory.save("first.yaml", &annotated("first", "first"));
     let node = directory.start_node();
     node.wait("first-n1", "condition=Ready");
     // `MODIFIED first-n1 Running first`
@@ -28,8 +28,8 @@ fn watched() -> (ServedNode, RunningProcess) {
     (node, watch)
 }
 
-/// What the watch told, a line each.
-fn told(watch: RunningProcess) -> Vec<String> {
+/// Ends the watch and returns the lines that it printed.
+fn stop_watch(watch: RunningProcess) -> Vec<String> {
     watch.interrupt();
     watch.output().stdout.lines().map(Into::into).collect()
 }
@@ -42,11 +42,11 @@ fn names(node: &ServedNode) -> String {
 fn manifest_changes_take_effect_within_a_second() {
     let (node, watch) = watched();
     let came = measure(|| {
-        node.directory.save("web.yaml", &saying("web", "one"));
+        node.directory.save("web.yaml", &annotated("web", "one"));
         watch.wait_for("Running one");
     });
     let changed = measure(|| {
-        node.directory.save("web.yaml", &saying("web", "two"));
+        node.directory.save("web.yaml", &annotated("web", "two"));
         watch.wait_for("Running two");
     });
     let gone = measure(|| {
@@ -57,7 +57,7 @@ fn manifest_changes_take_effect_within_a_second() {
         assert!(took < SECOND, "to {what} took {took:?}");
     }
     assert_eq!(names(&node), "first-n1");
-    assert!(told(watch).iter().all(|line| !line.contains("DELETED first-n1")), "the others stay");
+    assert!(stop_watch(watch).iter().all(|line| !line.contains("DELETED first-n1")), "other pods are kept");
 }
 
 #[test]
@@ -79,22 +79,22 @@ fn static_pods_are_named_and_annotated_like_a_kubelets() {
 #[test]
 fn invalid_manifest_keeps_previous_pods() {
     let (node, watch) = watched();
-    node.directory.save("web.yaml", &saying("web", "one"));
+    node.directory.save("web.yaml", &annotated("web", "one"));
     watch.wait_for("Running one");
     node.directory.save("web.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  contaners: []\n");
     node.process.wait_for("not taken; what it brought before stays");
-    // Others are looked at meanwhile, and the broken one again with each of them.
+    // Other files change meanwhile, and the invalid one is read again each time.
     for word in ["two", "three"] {
-        node.directory.save("other.yaml", &saying("other", word));
+        node.directory.save("other.yaml", &annotated("other", word));
         watch.wait_for(&format!("Running {word}"));
     }
-    let said = node.process.stderr();
-    assert_eq!(said.matches("not taken").count(), 1, "{said}");
+    let stderr = node.process.stderr();
+    assert_eq!(stderr.matches("not taken").count(), 1, "{stderr}");
     for text in ["web.yaml", "spec.contaners", "containers", "5 |"] {
-        assert!(said.contains(text), "{text}: {said}");
+        assert!(stderr.contains(text), "{text}: {stderr}");
     }
     assert_eq!(names(&node), "first-n1 other-n1 web-n1");
-    node.directory.save("web.yaml", &saying("web", "four"));
+    node.directory.save("web.yaml", &annotated("web", "four"));
     watch.wait_for("Running four");
     node.directory.save("new.yaml", "\0");
     node.process.wait_for_all("not taken", 2);
@@ -104,69 +104,69 @@ fn invalid_manifest_keeps_previous_pods() {
 #[test]
 fn pod_rejected_by_the_registry_is_reported_once() {
     let (node, watch) = watched();
-    // Fine as a name, too long with the node's behind it.
+    // A valid name, but too long with the node's name appended.
     let long = "x".repeat(252);
-    node.directory.save("long.yaml", &saying(&long, "long"));
+    node.directory.save("long.yaml", &annotated(&long, "long"));
     node.process.wait_for("cannot create a static pod");
-    node.directory.save("web.yaml", &saying("web", "one"));
+    node.directory.save("web.yaml", &annotated("web", "one"));
     watch.wait_for("Running one");
-    let said = node.process.stderr();
-    assert_eq!(said.matches("cannot create a static pod").count(), 1, "{said}");
-    assert!(said.contains("must be no more than 253"), "{said}");
-    node.directory.save("long.yaml", &saying("short", "short"));
+    let stderr = node.process.stderr();
+    assert_eq!(stderr.matches("cannot create a static pod").count(), 1, "{stderr}");
+    assert!(stderr.contains("must be no more than 253"), "{stderr}");
+    node.directory.save("long.yaml", &annotated("short", "short"));
     watch.wait_for("Running short");
 }
 
 #[test]
 fn fifty_quick_saves_apply_the_last() {
     let (node, watch) = watched();
-    let begun = Instant::now();
+    let start = Instant::now();
     for number in 0..50 {
-        node.directory.save("web.yaml", &saying("web", &format!("n{number}")));
+        node.directory.save("web.yaml", &annotated("web", &format!("n{number}")));
     }
-    // What lies further apart than a save takes is no longer quick, which a busy machine may make of it.
-    let apart = begun.elapsed().as_millis() / 30;
+    // On a busy machine, saves may be so far apart that each takes effect.
+    let apart = start.elapsed().as_millis() / 30;
     watch.wait_for("Running n49");
     assert_eq!(names(&node), "first-n1 web-n1");
-    let running = told(watch).iter().filter(|line| line.contains(" web-n1 Running")).count() as u128;
-    assert!(running < 10 + apart, "{running} of fifty came to run");
+    let running = stop_watch(watch).iter().filter(|line| line.contains(" web-n1 Running")).count() as u128;
+    assert!(running < 10 + apart, "{running} of fifty pods ran");
 }
 
 #[test]
 fn manifest_directory_may_disappear_and_return() {
     let (node, watch) = watched();
-    let (folder, aside) = (node.directory.manifests(), node.directory.state().with_file_name("aside"));
-    std::fs::rename(&folder, &aside).expect("moved");
+    let (directory, aside) = (node.directory.manifests(), node.directory.state().with_file_name("aside"));
+    std::fs::rename(&directory, &aside).expect("moved");
     node.process.wait_for("cannot read the folder of manifests");
-    assert_eq!(names(&node), "first-n1", "what is not there for a while is no wish");
-    std::fs::create_dir(&folder).expect("made");
-    std::fs::write(folder.join("first.yaml"), saying("first", "first")).expect("written");
-    std::fs::write(folder.join("web.yaml"), saying("web", "back")).expect("written");
+    assert_eq!(names(&node), "first-n1", "a missing directory deletes nothing");
+    std::fs::create_dir(&directory).expect("created");
+    std::fs::write(directory.join("first.yaml"), annotated("first", "first")).expect("written");
+    std::fs::write(directory.join("web.yaml"), annotated("web", "back")).expect("written");
     watch.wait_for("Running back");
     let changed = measure(|| {
-        node.directory.save("web.yaml", &saying("web", "again"));
+        node.directory.save("web.yaml", &annotated("web", "again"));
         watch.wait_for("Running again");
     });
-    assert!(changed < SECOND * 2, "the new folder is watched, too: {changed:?}");
-    assert!(told(watch).iter().all(|line| !line.contains("DELETED first-n1")));
+    assert!(changed < SECOND * 2, "the new directory is watched, too: {changed:?}");
+    assert!(stop_watch(watch).iter().all(|line| !line.contains("DELETED first-n1")));
 }
 
 #[test]
 fn duplicate_definition_does_not_replace_a_running_pod() {
     let (node, watch) = watched();
-    node.directory.save("b.yaml", &saying("web", "b"));
+    node.directory.save("b.yaml", &annotated("web", "b"));
     watch.wait_for("Running b");
-    // Whether its name comes before or after: a copy takes nothing over.
+    // Whether the name of the file sorts before or after: a duplicate replaces nothing.
     for copy in ["a", "c"] {
-        node.directory.save(&format!("{copy}.yaml"), &saying("web", copy));
+        node.directory.save(&format!("{copy}.yaml"), &annotated("web", copy));
         node.process.wait_for(&format!("{copy}.yaml: pod default/web-n1 is in"));
-        node.directory.save("other.yaml", &saying("other", copy));
+        node.directory.save("other.yaml", &annotated("other", copy));
         watch.wait_for(&format!("other-n1 Running {copy}"));
     }
     node.directory.remove("a.yaml");
     node.directory.remove("b.yaml");
     watch.wait_for("web-n1 Running c");
-    assert_eq!(told(watch).iter().filter(|line| line.contains("DELETED web-n1")).count(), 1);
+    assert_eq!(stop_watch(watch).iter().filter(|line| line.contains("DELETED web-n1")).count(), 1);
 }
 
 #[test]
@@ -183,14 +183,14 @@ fn manifests_may_be_saved_in_place() {
     let (node, watch) = watched();
     let path = node.directory.manifests().join("web.yaml");
     for word in ["one", "two"] {
-        std::fs::write(&path, saying("web", word)).expect("written");
+        std::fs::write(&path, annotated("web", word)).expect("written");
         watch.wait_for(&format!("Running {word}"));
     }
-    // What editors leave beside it is no manifest.
+    // Files that editors leave beside it are not manifests.
     for name in [".web.yaml.swp", "web.yaml~", "4913", "web.yaml.bak"] {
-        std::fs::write(node.directory.manifests().join(name), saying("stray", "stray")).expect("written");
+        std::fs::write(node.directory.manifests().join(name), annotated("stray", "stray")).expect("written");
     }
-    std::fs::write(&path, saying("web", "three")).expect("written");
+    std::fs::write(&path, annotated("web", "three")).expect("written");
     watch.wait_for("Running three");
     assert_eq!(names(&node), "first-n1 web-n1");
 }

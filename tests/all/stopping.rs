@@ -1,4 +1,4 @@
-//! Ends: Ctrl-C, notices and grace periods, kills, memory limits.
+//! Termination: Ctrl-C, signals and grace periods, kills, memory limits.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ fn script(name: &str, grace: u32, script: &str) -> String {
     pod(name, &format!("restartPolicy: Never, terminationGracePeriodSeconds: {grace}, containers: [{container}]"))
 }
 
-/// A run whose container has said that it is up.
+/// Starts a run and waits until its container prints `up`.
 fn up(yaml: &str, args: &[&str]) -> RunningProcess {
     let child = run().manifest(yaml).args(args).start();
     child.wait_for("| up\n");
@@ -34,20 +34,20 @@ fn shell_with_a_term_trap_chooses_its_exit() {
 #[test]
 fn shell_without_a_trap_exits_with_143() {
     let child = up(&script("p", 30, "echo up; sleep 1000"), JSON);
-    let asked = Instant::now();
+    let interrupted = Instant::now();
     child.interrupt();
     let output = child.output().expect_code(130);
-    assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
+    assert!(interrupted.elapsed().as_secs_f64() < 2.0, "{:?}", interrupted.elapsed());
     assert_eq!(output.termination("c"), (143, "Error".into()));
 }
 
 #[test]
 fn guest_that_ignores_sigterm_is_killed_after_its_grace() {
     let child = up(&script("p", 1, "trap '' TERM; echo up; while true; do sleep 0.05; done"), JSON);
-    let asked = Instant::now();
+    let interrupted = Instant::now();
     child.interrupt();
     let output = child.output().expect_code(130);
-    let took = asked.elapsed().as_secs_f64();
+    let took = interrupted.elapsed().as_secs_f64();
     assert!((0.95..2.5).contains(&took), "{took} s");
     assert_eq!(output.termination("c").0, 137, "{}", output.stderr);
 }
@@ -66,11 +66,11 @@ fn second_ctrl_c_kills() {
     let child = up(&script("p", 30, "trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     child.interrupt();
     child.wait_for("notified");
-    let asked = Instant::now();
+    let interrupted = Instant::now();
     child.interrupt();
     let output = child.output().expect_code(130);
-    // The shortest grace period there is, so that the end is still reported; nobody gets less than two seconds (K66).
-    assert!(asked.elapsed().as_secs_f64() < 3.0, "{:?}", asked.elapsed());
+    // The minimum grace period, with which the exit is still reported, is two seconds (K66).
+    assert!(interrupted.elapsed().as_secs_f64() < 3.0, "{:?}", interrupted.elapsed());
     assert_eq!(output.termination("c").0, 137, "{}", output.stderr);
 }
 
@@ -80,10 +80,10 @@ fn busy_shell_receives_the_signal() {
     {
         let child = run().manifest(&script("p", 30, work)).args(JSON).start();
         child.wait_for("p/c: Running\n");
-        let asked = Instant::now();
+        let interrupted = Instant::now();
         child.interrupt();
         let output = child.output().expect_code(130);
-        assert!(asked.elapsed().as_secs_f64() < 2.0, "{work}: {:?}", asked.elapsed());
+        assert!(interrupted.elapsed().as_secs_f64() < 2.0, "{work}: {:?}", interrupted.elapsed());
         assert_eq!(output.termination("c").0, 143, "{work}");
     }
 }
@@ -110,10 +110,10 @@ fn ctrl_c_ends_a_pod_in_backoff() {
     let spec = "containers: [{name: c, image: busybox, command: [sh, -c, 'exit 3']}]";
     let child = run().manifest(&pod("p", spec)).start();
     child.wait_for("p/c: CrashLoopBackOff");
-    let asked = Instant::now();
+    let interrupted = Instant::now();
     child.interrupt();
     child.output().expect_code(130);
-    assert!(asked.elapsed().as_secs_f64() < 1.0, "{:?}", asked.elapsed());
+    assert!(interrupted.elapsed().as_secs_f64() < 1.0, "{:?}", interrupted.elapsed());
 }
 
 #[test]
@@ -122,26 +122,26 @@ fn all_containers_of_all_pods_are_signalled_at_once() {
     let yaml: Vec<String> = ["one", "two", "three"].map(|name| scripts(name, &[("a", slow), ("b", slow)])).into();
     let child = run().manifest(&yaml.join("---\n")).start();
     child.wait_for_all("| up\n", 6);
-    let asked = Instant::now();
+    let interrupted = Instant::now();
     child.interrupt();
     child.output().expect_code(130);
-    assert!(asked.elapsed().as_secs_f64() < 2.0, "{:?}", asked.elapsed());
+    assert!(interrupted.elapsed().as_secs_f64() < 2.0, "{:?}", interrupted.elapsed());
 }
 
 #[test]
 fn memory_hog_is_killed_and_its_peer_keeps_running() {
-    // The shell doubles a string until its memory does not suffice.
+    // The shell doubles a string until its memory is exhausted.
     let hog = "x=0123456789abcdef; while true; do x=$x$x; done";
-    let neighbour = "for i in 1 2 3; do sleep 0.1; done; until [ -e /v/over ]; do sleep 0.05; done; echo alive";
+    let peer = "for i in 1 2 3; do sleep 0.1; done; until [ -e /v/over ]; do sleep 0.05; done; echo alive";
     let spec = format!(
         "restartPolicy: Never, volumes: [{{name: v, emptyDir: {{}}}}], containers: [\
          {{name: hog, image: busybox, command: [sh, -c, '{hog}'], resources: {{limits: {{memory: 48Mi}}}}}}, \
-         {{name: neighbour, image: busybox, command: [sh, -c, '{neighbour}'], volumeMounts: [{{name: v, mountPath: /v}}]}}, \
+         {{name: peer, image: busybox, command: [sh, -c, '{peer}'], volumeMounts: [{{name: v, mountPath: /v}}]}}, \
          {{name: watcher, image: busybox, command: [sh, -c, 'sleep 1; touch /v/over'], volumeMounts: [{{name: v, mountPath: /v}}]}}]"
     );
     let output = run().manifest(&pod("p", &spec)).args(JSON).output().expect_code(1);
     assert_eq!(output.termination("hog"), (137, "OOMKilled".into()), "{}", output.stderr);
-    assert_eq!(output.log("p/neighbour"), "alive\n");
+    assert_eq!(output.log("p/peer"), "alive\n");
 }
 
 #[test]

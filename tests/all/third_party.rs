@@ -1,4 +1,4 @@
-//! Programs that others wrote and compiled, as they are.
+//! Unmodified programs of third parties.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ fn program(name: &str) -> PathBuf {
 
 #[test]
 fn ripgrep_searches_a_mounted_directory() {
-    let dir = tempfile::tempdir().expect("a folder");
-    fs::create_dir_all(dir.path().join("a/b")).expect("made");
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir_all(dir.path().join("a/b")).expect("created");
     fs::write(dir.path().join("a/b/poem.txt"), "nothing\na needle in it\n").expect("written");
     fs::write(dir.path().join("other.txt"), "hay\n").expect("written");
     let spec = |pattern: &str| {

@@ -1,4 +1,4 @@
-//! `wasmpod validate` and `explain`, as their users call them.
+//! `wasmpod validate` and `explain`.
 
 use std::fs;
 use std::path::Path;
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::support::{ProcessOutput, command, pod, run, test_file};
 
-fn validate(folder: &Path, args: &[&str]) -> ProcessOutput {
-    command("validate").args(args).dir(folder).output()
+fn validate(directory: &Path, args: &[&str]) -> ProcessOutput {
+    command("validate").args(args).dir(directory).output()
 }
 
-fn manifests(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+fn manifests(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("the directory").map(|entry| entry.expect("an entry").path());
     let mut names: Vec<String> = entries
         .filter(|path| path.is_file())
         .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
@@ -24,30 +24,30 @@ fn manifests(folder: &Path) -> Vec<String> {
 
 #[test]
 fn valid_manifests_are_accepted() {
-    let folder = test_file("manifests");
-    let told: Vec<String> = manifests(&folder)
+    let directory = test_file("manifests");
+    let reports: Vec<String> = manifests(&directory)
         .iter()
         .map(|name| {
-            let output = validate(&folder, &[name]);
+            let output = validate(&directory, &[name]);
             assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{name}: {output:?}");
             format!("# {name}\n{}", output.stdout)
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(reports.join("\n"));
 }
 
 #[test]
 fn invalid_manifests_are_rejected_with_a_helpful_message() {
-    let folder = test_file("manifests/bad");
-    let told: Vec<String> = manifests(&folder)
+    let directory = test_file("manifests/bad");
+    let reports: Vec<String> = manifests(&directory)
         .iter()
         .map(|name| {
-            let output = validate(&folder, &[name]);
+            let output = validate(&directory, &[name]);
             assert_eq!((output.code, output.stderr.as_str()), (2, ""), "{name}: {output:?}");
             format!("# {name}\n{}", output.stdout)
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(reports.join("\n"));
 }
 
 #[test]
@@ -60,38 +60,38 @@ fn directory_is_checked_file_by_file_and_summarized() {
 
 #[test]
 fn warnings_fail_only_a_strict_check() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let spec = "hostNetwork: no, containers: [{name: c, image: busybox, tty: true}]";
-    fs::write(folder.path().join("pod.yaml"), pod("p", spec)).expect("written");
-    let output = validate(folder.path(), &["pod.yaml"]);
+    fs::write(directory.path().join("pod.yaml"), pod("p", spec)).expect("written");
+    let output = validate(directory.path(), &["pod.yaml"]);
     assert_eq!(output.code, 0);
     assert!(output.stdout.contains("spec.containers[0].tty: warning: has no effect"), "{}", output.stdout);
     assert!(output.stdout.contains("spec.hostNetwork: warning: no is read as false"), "{}", output.stdout);
     assert!(output.stdout.ends_with("1 file, 1 object: 2 warnings\n"), "{}", output.stdout);
-    assert_eq!(validate(folder.path(), &["--strict", "pod.yaml"]).code, 2);
+    assert_eq!(validate(directory.path(), &["--strict", "pod.yaml"]).code, 2);
 }
 
 #[test]
 fn workload_template_errors_name_the_full_path() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {hostPID: true, \
                restartPolicy: Never, containers: [{name: C, image: busybox}]}}}}";
-    fs::write(folder.path().join("job.yaml"), job).expect("written");
-    let output = validate(folder.path(), &["job.yaml"]);
+    fs::write(directory.path().join("job.yaml"), job).expect("written");
+    let output = validate(directory.path(), &["job.yaml"]);
     assert_eq!(output.code, 2);
-    for words in [
+    for expected in [
         "job.yaml:1:132: spec.template.spec.containers[0].name: Invalid value: \"C\"",
         "spec.template.spec.hostPID: can't be used: guests see no host processes",
     ] {
-        assert!(output.stdout.contains(words), "{words}: {}", output.stdout);
+        assert!(output.stdout.contains(expected), "{expected}: {}", output.stdout);
     }
 }
 
 #[test]
 fn workload_template_needs_a_fitting_restart_policy() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let spec = |policy: &str| format!("{{template: {{spec: {{{policy}containers: [{{name: c, image: busybox}}]}}}}}}");
-    for (version, kind, spec, words) in [
+    for (version, kind, spec, expected) in [
         ("batch/v1", "Job", spec(""), "restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""),
         ("batch/v1", "Job", spec("restartPolicy: Never, "), "no faults"),
         (
@@ -104,9 +104,9 @@ fn workload_template_needs_a_fitting_restart_policy() {
         ("apps/v1", "DaemonSet", "{}".into(), "spec.template.spec.containers: Required value"),
     ] {
         let text = format!("{{apiVersion: {version}, kind: {kind}, metadata: {{name: w}}, spec: {spec}}}");
-        fs::write(folder.path().join("w.yaml"), &text).expect("written");
-        let output = validate(folder.path(), &["w.yaml"]);
-        assert!(output.stdout.contains(words), "{text}: {}", output.stdout);
+        fs::write(directory.path().join("w.yaml"), &text).expect("written");
+        let output = validate(directory.path(), &["w.yaml"]);
+        assert!(output.stdout.contains(expected), "{text}: {}", output.stdout);
     }
 }
 
@@ -125,11 +125,11 @@ fn workloads_run_as_one_pod_of_their_template() {
 
 #[test]
 fn duplicate_names_are_reported_across_files() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     for name in ["a.yaml", "b.yaml"] {
-        fs::write(folder.path().join(name), pod("p", "containers: [{name: c, image: busybox}]")).expect("written");
+        fs::write(directory.path().join(name), pod("p", "containers: [{name: c, image: busybox}]")).expect("written");
     }
-    let output = validate(folder.path(), &["."]);
+    let output = validate(directory.path(), &["."]);
     assert_eq!(output.code, 2);
     assert!(
         output.stdout.contains("./b.yaml:1:40: metadata.name: Pod \"p\" is already in ./a.yaml"),
@@ -140,12 +140,12 @@ fn duplicate_names_are_reported_across_files() {
 
 #[test]
 fn json_and_sarif_reports_list_the_errors() {
-    let folder = test_file("manifests/bad");
-    let output = validate(&folder, &["typo-resouces.yaml", "missing.yaml", "--output", "json"]);
+    let directory = test_file("manifests/bad");
+    let output = validate(&directory, &["typo-resouces.yaml", "missing.yaml", "--output", "json"]);
     assert_eq!(output.code, 2);
     let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
     insta::assert_json_snapshot!(report);
-    let output = validate(&folder, &["typo-resouces.yaml", "probe-fields-in-httpget.yaml", "--output", "sarif"]);
+    let output = validate(&directory, &["typo-resouces.yaml", "probe-fields-in-httpget.yaml", "--output", "sarif"]);
     assert_eq!(output.code, 2);
     let report: Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(report["version"], "2.1.0");
@@ -163,7 +163,7 @@ fn json_and_sarif_reports_list_the_errors() {
     insta::assert_json_snapshot!(results[2]);
 }
 
-/// A text that is a megabyte after another.
+/// Returns a text of so many megabytes.
 fn large(megabytes: usize, line: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     let mut i = 0;
@@ -176,7 +176,7 @@ fn large(megabytes: usize, line: impl Fn(usize) -> String) -> String {
 
 #[test]
 fn hostile_files_are_rejected_promptly() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let header = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
     let map = |entries: String| format!("{header}data:\n{entries}");
     let anchors = |depth: usize| {
@@ -221,21 +221,21 @@ fn hostile_files_are_rejected_promptly() {
             "1 object: no faults",
         ),
     ];
-    for (what, text, code, words) in cases {
-        fs::write(folder.path().join("file"), text).expect("written");
-        let began = Instant::now();
-        let output = validate(folder.path(), &["file"]);
+    for (what, text, code, expected) in cases {
+        fs::write(directory.path().join("file"), text).expect("written");
+        let start = Instant::now();
+        let output = validate(directory.path(), &["file"]);
         assert_eq!(output.code, code, "{what}: {}", output.stdout.get(..2000).unwrap_or(&output.stdout));
-        assert!(output.stdout.contains(words), "{what}: {}", output.stdout.get(..2000).unwrap_or(&output.stdout));
+        assert!(output.stdout.contains(expected), "{what}: {}", output.stdout.get(..2000).unwrap_or(&output.stdout));
         assert!(output.stdout.len() < 1 << 20, "{what}: the report has {} bytes", output.stdout.len());
-        assert!(began.elapsed().as_secs() < 10, "{what}: {:?}", began.elapsed());
+        assert!(start.elapsed().as_secs() < 10, "{what}: {:?}", start.elapsed());
     }
 }
 
 #[test]
 fn explain_describes_a_field_and_its_support() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let explain = |args: &[&str]| command("explain").args(args).dir(folder.path()).output();
+    let directory = tempfile::tempdir().expect("a directory");
+    let explain = |args: &[&str]| command("explain").args(args).dir(directory.path()).output();
     insta::assert_snapshot!(explain(&["pod.spec.containers.livenessProbe.httpGet"]).expect_code(0).stdout);
     assert!(
         explain(&["pods", "--recursive"])

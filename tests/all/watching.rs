@@ -1,4 +1,4 @@
-//! `run --watch`: what changes runs again, what is broken does no harm.
+//! `run --watch`: changed programs and manifests run again, broken ones affect nothing.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,18 +8,18 @@ use tempfile::TempDir;
 
 use crate::support::{ProcessOutput, RunningProcess, container_status, guest, pod, run};
 
-/// A folder with `app.wasm` and `pod.yaml`.
+/// A directory with `app.wasm` and `pod.yaml`.
 struct Project(TempDir);
 
 impl Project {
     fn new(program: &str, manifest: &str) -> Project {
-        let project = Project(tempfile::tempdir().expect("a folder"));
+        let project = Project(tempfile::tempdir().expect("a directory"));
         project.save("app.wasm", &program_named(program));
         project.save("pod.yaml", manifest.as_bytes());
         project
     }
 
-    /// Saves as editors and compilers do: whole, under another name first.
+    /// Saves as editors and compilers do: writes another file and renames it.
     fn save(&self, name: &str, bytes: &[u8]) {
         let new = self.0.path().join(format!("{name}.new"));
         std::fs::write(&new, bytes).expect("written");
@@ -35,13 +35,13 @@ fn program_named(name: &str) -> Vec<u8> {
     std::fs::read(guest("wasm32-wasip2", name)).expect("the guest")
 }
 
-/// The same program in other bytes: with a custom section that says `number`.
+/// Returns the same program in other bytes: with a custom section that contains `number`.
 fn variant(program: &[u8], number: u32) -> Vec<u8> {
     [program, &[0, 6, 1, b'v'], &number.to_le_bytes()].concat()
 }
 
-/// Ends the run; its pods are printed.
-fn ended(child: RunningProcess) -> ProcessOutput {
+/// Interrupts the run, which prints its pods.
+fn interrupted(child: RunningProcess) -> ProcessOutput {
     child.interrupt();
     child.output().expect_code(130)
 }
@@ -65,12 +65,12 @@ fn changed_program_restarts_only_its_containers_within_200_ms() {
         let saved = Instant::now();
         project.save("app.wasm", if round % 2 == 1 { &two } else { &one });
         child.wait_for_all("| sleeping", round + 1);
-        // From the third on both are compiled. The machine may be busy with other tests.
+        // From the third round on, both programs are compiled. Other tests keep the machine busy, so the best counts.
         if round > 2 {
             best = best.min(saved.elapsed());
         }
     }
-    let output = ended(child);
+    let output = interrupted(child);
     assert!(best < Duration::from_millis(200), "{best:?}");
     assert!(output.stderr.contains("app.wasm changed: restarting container web of pod p\n"), "{}", output.stderr);
     assert_eq!((restarts(&output.object(), "web"), restarts(&output.object(), "other")), (6, 0));
@@ -88,10 +88,10 @@ fn fifty_quick_saves_cause_one_restart() {
         project.save("app.wasm", &variant(&program, number));
     }
     child.wait_for_all("| sleeping", 2);
-    // Whatever else they might have brought about would come before what this one does.
+    // A further restart because of them would precede the one of this save.
     project.save("app.wasm", &variant(&program, 50));
     child.wait_for_all("| sleeping", 3);
-    let output = ended(child);
+    let output = interrupted(child);
     assert_eq!(restarts(&output.object(), "web"), 2, "{}", output.stderr);
 }
 
@@ -107,9 +107,9 @@ fn broken_files_are_reported_once_and_containers_keep_running() {
     child.wait_for("did you mean \"containers\"?");
     std::fs::remove_file(project.0.path().join("app.wasm")).expect("removed");
     child.wait_for("error: app.wasm has changed and cannot be read");
-    let output = ended(child);
-    for words in ["cannot run", "cannot be read", "did you mean"] {
-        assert_eq!(output.stderr.matches(words).count(), 1, "{words}: {}", output.stderr);
+    let output = interrupted(child);
+    for expected in ["cannot run", "cannot be read", "did you mean"] {
+        assert_eq!(output.stderr.matches(expected).count(), 1, "{expected}: {}", output.stderr);
     }
     assert_eq!((restarts(&output.object(), "web"), restarts(&output.object(), "other")), (0, 0));
 }
@@ -123,7 +123,7 @@ fn repaired_program_runs_again() {
     child.wait_for("cannot run");
     project.save("app.wasm", &program_named("block_sleep"));
     child.wait_for_all("| sleeping", 2);
-    assert_eq!(restarts(&ended(child).object(), "web"), 1);
+    assert_eq!(restarts(&interrupted(child).object(), "web"), 1);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn changed_manifest_replaces_changed_pods_and_keeps_volumes() {
         child.wait_for(&format!("p/c | {round}\n"));
         best = best.min(saved.elapsed());
     }
-    let output = ended(child);
+    let output = interrupted(child);
     assert!(best < Duration::from_millis(200), "{best:?}");
     assert_eq!(output.log("p/c"), "up\nkept\n1\nkept\n2\nkept\n3\n");
     assert_eq!(output.log("q/c"), "unchanged\n");
@@ -164,7 +164,7 @@ fn pods_follow_the_files_of_a_watched_directory() {
     std::fs::remove_file(project.0.path().join("pod.yaml")).expect("removed");
     child.wait_for("pod p is no longer wanted: stopping it");
     child.wait_for("p: gone");
-    let output = ended(child);
+    let output = interrupted(child);
     assert!(output.stderr.contains("pod q is new: starting it"), "{}", output.stderr);
 }
 
@@ -177,7 +177,7 @@ fn finished_pod_waits_for_changes_and_runs_again() {
     project.save("app.wasm", &variant(&program_named("args_env"), 1));
     child.wait_for("app.wasm changed: running pod p again");
     child.wait_for_all("all pods are done; waiting for changes", 2);
-    let output = ended(child);
+    let output = interrupted(child);
     assert_eq!(output.log("p/web").matches("arg 0 ").count(), 2);
     assert!(!output.stderr.contains("error:"), "{}", output.stderr);
 }
@@ -195,7 +195,7 @@ fn replaced_container_is_killed_after_a_second() {
     child.wait_for_all("| requested: false", 2);
     let took = saved.elapsed().as_secs_f64();
     assert!((1.0..3.0).contains(&took), "{took} s");
-    let output = ended(child);
+    let output = interrupted(child);
     assert_eq!(container_status(&output.object(), "web")["lastState"]["terminated"]["exitCode"], 137);
 }
 
@@ -203,19 +203,19 @@ fn replaced_container_is_killed_after_a_second() {
 fn program_is_found_after_its_directory_is_recreated() {
     let yaml = pod("p", "containers: [{name: web, image: ./target/app.wasm}]");
     let project = Project::new("block_sleep", &yaml);
-    let folder = project.0.path().join("target");
-    let build = |folder: &Path, number: u32| {
-        std::fs::create_dir(folder).expect("made");
-        std::fs::write(folder.join("app.wasm"), variant(&program_named("block_sleep"), number)).expect("written");
+    let directory = project.0.path().join("target");
+    let build = |directory: &Path, number: u32| {
+        std::fs::create_dir(directory).expect("created");
+        std::fs::write(directory.join("app.wasm"), variant(&program_named("block_sleep"), number)).expect("written");
     };
-    build(&folder, 0);
+    build(&directory, 0);
     let child = project.watch(&["pod.yaml"]);
     child.wait_for("| sleeping");
-    std::fs::remove_dir_all(&folder).expect("removed");
+    std::fs::remove_dir_all(&directory).expect("removed");
     child.wait_for("cannot be read");
-    build(&folder, 1);
+    build(&directory, 1);
     child.wait_for_all("| sleeping", 2);
-    assert_eq!(restarts(&ended(child).object(), "web"), 1);
+    assert_eq!(restarts(&interrupted(child).object(), "web"), 1);
 }
 
 #[test]
