@@ -34,7 +34,7 @@ fn pod_is_created_runs_and_is_deleted() {
     for reason in ["Scheduled", "Pulled", "Created", "Started"] {
         assert!(events.contains(reason), "{reason}: {events}");
     }
-    assert_eq!(node.kubectl_stdout("delete pod a"), "pod \"a\" deleted\n");
+    assert_eq!(node.kubectl_stdout("delete pod a"), "pod \"a\" deleted from default namespace\n");
     assert_eq!(node.kubectl_stdout("get pods -o name"), "", "delete waits until it is gone");
     let gone = node.kubectl("delete pod a").output().expect_code(1);
     assert!(gone.stderr.contains("(NotFound): pods \"a\" not found"), "{}", gone.stderr);
@@ -46,7 +46,7 @@ fn deletion_is_graceful_or_forced() {
     let file = saved(&node, "slow.yaml", &pod("slow", SLOW));
     node.kubectl_stdout(&format!("create -f {file}"));
     node.wait("slow", "condition=Ready");
-    assert_eq!(node.kubectl_stdout("delete pod slow --wait=false"), "pod \"slow\" deleted\n");
+    assert_eq!(node.kubectl_stdout("delete pod slow --wait=false"), "pod \"slow\" deleted from default namespace\n");
     let ending: Value = serde_json::from_str(&node.kubectl_stdout("get pod slow -o json")).expect("JSON");
     assert_eq!(ending["metadata"]["deletionGracePeriodSeconds"], 30);
     node.kubectl_stdout("wait pod/slow --for=delete --timeout=30s");
@@ -117,7 +117,7 @@ fn labels_annotations_images_and_whole_pods_are_updated() {
     let refused = node.kubectl(&format!("apply -f {forbidden}")).output().expect_code(1);
     assert!(refused.stderr.contains("pod updates may not change fields other than"), "{}", refused.stderr);
     let dry_run = node.kubectl_stdout("delete pod a --dry-run=server");
-    assert_eq!(dry_run, "pod \"a\" deleted (server dry run)\n");
+    assert_eq!(dry_run, "pod \"a\" deleted from default namespace (server dry run)\n");
     assert_eq!(node.kubectl_stdout("get pods -o name"), "pod/a\n");
 }
 
@@ -132,7 +132,7 @@ fn run_and_delete_all_work_with_pods() {
     assert_eq!(run.stdout, "pod/one created\n");
     node.wait("one", "jsonpath={.status.phase}=Succeeded");
     assert_eq!(node.kubectl_stdout("logs one"), "ran\n");
-    assert_eq!(node.kubectl_stdout("delete pods --all"), "pod \"one\" deleted\n");
+    assert_eq!(node.kubectl_stdout("delete pods --all"), "pod \"one\" deleted from default namespace\n");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn namespaces_and_config_maps_are_applied_and_deleted() {
     assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "namespace/shop created\nconfigmap/m created\n");
     assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "namespace/shop unchanged\nconfigmap/m unchanged\n");
     assert_eq!(node.kubectl_stdout("get configmap m -n shop -o jsonpath={.data.a}"), "x");
-    assert_eq!(node.kubectl_stdout("delete configmap m -n shop"), "configmap \"m\" deleted\n");
+    assert_eq!(node.kubectl_stdout("delete configmap m -n shop"), "configmap \"m\" deleted from shop namespace\n");
     // kubectl sends the objects that it builds itself in protobuf, whatever the server accepts.
     let protobuf = node.kubectl("create configmap n --from-literal=a=b").output().expect_code(1);
     assert!(protobuf.stderr.contains("is in protobuf, which is not read here yet"), "{}", protobuf.stderr);

@@ -12,6 +12,6 @@ mod waiting;
 pub use files::{binary, existing, guest, home, target, test_file};
 pub use manifests::{container_status, pod, scripts};
 pub use measure::{in_the_best_of_three, measure};
-pub use process::{ProcessOutput, RunningProcess, TestCommand, command, run, tool};
+pub use process::{ProcessOutput, RunningProcess, TestCommand, command, run};
 pub use serve::{NodeDirectory, ServedNode, serve_node};
 pub use waiting::{eventually, until};

@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{binary, container_status, home, pod};
+use super::{binary, container_status, existing, home, pod};
 
 /// Longer than any wait for a child takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,17 +59,21 @@ pub fn command(name: &str) -> TestCommand {
     TestCommand { command, stdin: None, stdout: None }
 }
 
-/// Returns another program of this machine.
+/// Returns the program at `path`, with the tests' home directory.
+pub fn program(path: PathBuf) -> TestCommand {
+    let mut command = Command::new(existing(path));
+    command.env("HOME", home());
+    TestCommand { command, stdin: None, stdout: None }
+}
+
+/// Finds a program of this machine.
 ///
 /// # Panics
 /// If the program is not on the PATH, with `remedy`.
-pub fn tool(name: &str, remedy: &str) -> TestCommand {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_installed = std::env::split_paths(&path).any(|directory| directory.join(name).is_file());
-    assert!(is_installed, "{name} is missing: {remedy}");
-    let mut command = Command::new(name);
-    command.env("HOME", home());
-    TestCommand { command, stdin: None, stdout: None }
+pub fn on_path(name: &str, remedy: &str) -> PathBuf {
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&directories).map(|path| path.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not on the PATH: {remedy}"))
 }
 
 impl TestCommand {

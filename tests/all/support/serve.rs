@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::process::warm_up;
-use super::{ProcessOutput, RunningProcess, TestCommand, command, tool};
+use super::process::{on_path, program, warm_up};
+use super::{ProcessOutput, RunningProcess, TestCommand, command, target};
 
 /// The text on standard error before the address.
 const ANNOUNCEMENT: &str = "serves the Kubernetes API at ";
@@ -91,10 +91,9 @@ impl ServedNode {
         std::fs::read_to_string(self.directory.state().join("token")).expect("a token").trim().into()
     }
 
-    /// Returns kubectl for this node with the arguments in `line`, split at spaces.
+    /// Returns the kubectl that `make kubectl` installed, for this node, with the arguments in `line`, split at spaces.
     pub fn kubectl(&self, line: &str) -> TestCommand {
-        let remedy = "install kubectl 1.32 or newer (https://kubernetes.io/docs/tasks/tools) and put it on the PATH";
-        tool("kubectl", remedy).env("KUBECONFIG", self.directory.kubeconfig()).args(line.split(' '))
+        program(target().join("tools/kubectl")).env("KUBECONFIG", self.directory.kubeconfig()).args(line.split(' '))
     }
 
     /// Runs kubectl and returns its standard output.
@@ -122,7 +121,7 @@ impl ServedNode {
     /// Runs curl without the node's token and without checking certificates. The status code is the last line of its
     /// output.
     pub fn curl(&self, url: &str, args: &[&str]) -> ProcessOutput {
-        let curl = tool("curl", "install it with the system's package manager");
+        let curl = program(on_path("curl", "install it with the system's package manager (`apt-get install curl`)"));
         let format = "\n%{http_code}";
         curl.args(["-sk", "--max-time", "20", "-w", format]).args(args).arg(url).output()
     }
