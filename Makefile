@@ -11,6 +11,7 @@ CARGO_DENY := 0.20.2
 KUBECTL := 1.37.1
 
 GUESTS := $(CARGO) build --manifest-path guests/Cargo.toml --target-dir target/guests --locked
+EXAMPLES := $(CARGO) build --manifest-path wasm-examples/Cargo.toml --target-dir target/examples --locked --release
 TOOLS := target/tools
 DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
@@ -21,7 +22,7 @@ THIRD_PARTY := target/third-party/rg.wasm target/third-party/hello-py.wasm
 .DELETE_ON_ERROR:
 # Cargo uses all processors itself.
 .NOTPARALLEL:
-.PHONY: help demo test bench fuzz lint guests release third-party kubectl
+.PHONY: help demo test bench fuzz lint wasm-targets guests examples release third-party kubectl
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +30,7 @@ help: ## lists the targets
 demo: release ## runs a pod: init containers, a shared volume, localhost
 	target/release/wasmpod run --until complete --timeout 60s examples/demo.yaml
 
-test: lint guests third-party kubectl release ## installs what the tests need and runs them all
+test: lint guests examples third-party kubectl release ## installs what the tests need and runs them all
 	$(CARGO) test --locked --workspace
 	@echo 'make test: ok'
 
@@ -39,9 +40,11 @@ bench: release ## measures, prints a table and writes target/bench.json
 lint: guests $(DENY) ## format, clippy, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path guests/Cargo.toml --all --check
+	$(CARGO) fmt --manifest-path wasm-examples/Cargo.toml --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(DENY) --locked check licenses bans sources
 	$(DENY) --locked --manifest-path guests/Cargo.toml --config deny.toml check licenses bans sources
+	$(DENY) --locked --manifest-path wasm-examples/Cargo.toml --config deny.toml check licenses bans sources
 
 # LLVM counts the edges of the code that inputs take; build scripts are built without, hence --target.
 FUZZ_SECONDS := 600
@@ -53,7 +56,13 @@ fuzz: ## looks for manifests that break the reader, for FUZZ_SECONDS
 	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad \
 		-max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -max_len=65536 -artifact_prefix=fuzz/artifacts/
 
-guests: ## builds the built-in images and test programs (guests/)
+# rustup installs these with a new toolchain, not into one that is already there.
+wasm-targets:
+	@for target in wasm32-wasip1 wasm32-wasip2; do \
+		test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target || exit 1; \
+	done
+
+guests: wasm-targets ## builds the built-in images and test programs (guests/)
 	$(GUESTS) --release --target wasm32-wasip2 -p busybox -p httpd -p test-programs
 # Alone, since it is built without std, and features are unified over what is built together.
 	$(GUESTS) --release --target wasm32-wasip2 -p pause
@@ -62,6 +71,10 @@ guests: ## builds the built-in images and test programs (guests/)
 	$(GUESTS) --release --target wasm32-wasip2 -p test-programs --examples
 # One with the lines of its source, for traps that tell where.
 	$(GUESTS) --profile traced --target wasm32-wasip2 -p test-programs --bin trap
+
+examples: wasm-targets ## builds the example programs (wasm-examples/)
+	$(EXAMPLES) --target wasm32-wasip2 -p hello -p http-server -p graceful-stop -p shared-volume
+	$(EXAMPLES) --target wasm32-wasip1 -p hello-p1
 
 release: guests
 	$(CARGO) build --locked --release
