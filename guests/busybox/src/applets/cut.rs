@@ -1,10 +1,10 @@
 //! cut.
 
-use super::stream::open;
-use super::{Lines, Options, Out, Outcome, fail};
+use super::stream::{each_line, without_newline};
+use super::{Options, Out, Outcome, fail};
 use crate::proc::Proc;
 
-/// Ranges of positions, 1 the first, sorted and joined.
+/// Parses a list such as `1-3,7-` into ranges of positions, counted from 1, sorted and joined.
 fn ranges(text: &str) -> Option<Vec<(usize, usize)>> {
     let mut out = Vec::new();
     for part in text.split(',') {
@@ -47,37 +47,30 @@ pub async fn cut(p: Proc) -> Outcome {
         _ => return fail(&p, 1, "the delimiter must be a single character").await,
     };
     let between = o.get('O').map_or(vec![delimiter], |d| d.as_bytes().to_vec());
-    let mut code = 0;
     let mut out = Out::new(&p);
-    for file in o.files() {
-        let Some(reader) = open(&p, &file).await else {
-            code = 1;
-            continue;
-        };
-        let mut lines = Lines::new(reader);
-        while let Some(line) = lines.bare(&mut out).await? {
-            if kind != 'f' {
-                for (from, to) in &ranges {
-                    let to = (*to).min(line.len());
-                    out.add(line.get(from - 1..to).unwrap_or_default());
-                }
-            } else if line.contains(&delimiter) {
-                let mut first = true;
-                for (i, field) in line.split(|b| *b == delimiter).enumerate() {
-                    if ranges.iter().any(|(from, to)| (*from..=*to).contains(&(i + 1))) {
-                        if !std::mem::replace(&mut first, false) {
-                            out.add(&between);
-                        }
-                        out.add(field);
-                    }
-                }
-            } else if o.has('s') {
-                continue;
-            } else {
-                out.add(line);
+    let mut lines = each_line(&p, o.files());
+    while let Some(line) = lines.next(&mut out).await? {
+        let line = without_newline(line);
+        if kind != 'f' {
+            for (from, to) in &ranges {
+                let to = (*to).min(line.len());
+                out.add(line.get(from - 1..to).unwrap_or_default());
             }
-            out.put("\n").await?;
+        } else if line.contains(&delimiter) {
+            let chosen = |i: usize| ranges.iter().any(|(from, to)| (*from..=*to).contains(&(i + 1)));
+            let fields = line.split(|b| *b == delimiter).enumerate().filter(|(i, _)| chosen(*i));
+            for (n, (_, field)) in fields.enumerate() {
+                if n > 0 {
+                    out.add(&between);
+                }
+                out.add(field);
+            }
+        } else if o.has('s') {
+            continue;
+        } else {
+            out.add(line);
         }
+        out.put("\n").await?;
     }
-    out.end(code).await
+    out.end(lines.code()).await
 }

@@ -1,7 +1,7 @@
 //! Digests and encodings: md5sum, sha1sum, sha256sum (each with `-c`), cksum, base64. The hashes
 //! share one block buffer and differ in their rounds.
 
-use super::stream::{open, open_or_cant, read_fairly};
+use super::stream::{each_file, open, open_or_cant, read_fairly};
 use super::{Lines, Options, Out, Outcome, fail};
 use crate::proc::{Proc, Reader};
 
@@ -25,7 +25,7 @@ fn primes_roots(cube: bool) -> [u32; 64] {
     let mut out = [0; 64];
     let mut candidate: u128 = 2;
     for slot in &mut out {
-        while (2..candidate).take_while(|d| d * d <= candidate).any(|d| candidate % d == 0) {
+        while (2..candidate).take_while(|d| d * d <= candidate).any(|d| candidate.is_multiple_of(d)) {
             candidate += 1;
         }
         let power = if cube { 3 } else { 2 };
@@ -78,7 +78,7 @@ impl Hash {
             let (now, later) = bytes.split_at(bytes.len().min(64 - at));
             self.block[at..at + now.len()].copy_from_slice(now);
             self.length += now.len() as u64;
-            if self.length % 64 == 0 {
+            if self.length.is_multiple_of(64) {
                 self.round(tables);
             }
             bytes = later;
@@ -247,7 +247,6 @@ async fn sum(p: Proc, kind: Kind) -> Outcome {
 pub async fn cksum(p: Proc) -> Outcome {
     let o = Options::of(&p, "").await?;
     let mut out = Out::new(&p);
-    let mut code = 0;
     let step = |crc: u32, byte: u8| {
         let mut crc = crc ^ u32::from(byte) << 24;
         for _ in 0..8 {
@@ -256,11 +255,8 @@ pub async fn cksum(p: Proc) -> Outcome {
         crc
     };
     let mut buf = vec![0; 16 * 1024];
-    for file in o.files() {
-        let Some(reader) = open(&p, &file).await else {
-            code = 1;
-            continue;
-        };
+    let mut files = each_file(&p, o.files());
+    while let Some((file, reader)) = files.next().await {
         let (mut crc, mut length) = (0, 0u64);
         loop {
             let n = read_fairly(&reader, &mut buf).await?;
@@ -278,7 +274,7 @@ pub async fn cksum(p: Proc) -> Outcome {
         let name = if o.rest.is_empty() { String::new() } else { format!(" {file}") };
         out.put(format!("{} {length}{name}\n", !crc)).await?;
     }
-    out.end(code).await
+    out.end(files.code).await
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::options::{size, with_count};
-use super::stream::{open, read_fairly};
+use super::stream::{each_file, read_fairly};
 use super::{Lines, Options, Out, Outcome, Stop, fail};
 use crate::proc::{Proc, Reader};
 
@@ -18,19 +18,14 @@ pub async fn head(p: Proc) -> Outcome {
     let Some(count) = size(digits) else {
         return fail(&p, 1, &format!("invalid number '{text}'")).await;
     };
-    let files = o.files();
-    let headers = o.last_of("qv").map_or(files.len() > 1, |c| c == 'v');
-    let mut code = 0;
+    let headers = o.last_of("qv").map_or(o.rest.len() > 1, |c| c == 'v');
     let mut shown = 0;
-    for file in &files {
-        let Some(reader) = open(&p, file).await else {
-            code = 1;
-            continue;
-        };
+    let mut files = each_file(&p, o.files());
+    while let Some((file, reader)) = files.next().await {
         let mut out = Out::new(&p);
         if headers {
             let gap = if shown > 0 { "\n" } else { "" };
-            out.put(format!("{gap}==> {} <==\n", if file == "-" { "standard input" } else { file })).await?;
+            out.put(format!("{gap}==> {} <==\n", if file == "-" { "standard input" } else { &file })).await?;
         }
         shown += 1;
         match (bytes, all_but) {
@@ -40,7 +35,7 @@ pub async fn head(p: Proc) -> Outcome {
         }
         out.flush().await?;
     }
-    Ok(code)
+    Ok(files.code)
 }
 
 async fn first_bytes(reader: &Reader, mut count: u64, out: &mut Out) -> Result<(), Stop> {

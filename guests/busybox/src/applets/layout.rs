@@ -1,7 +1,7 @@
-//! Lines laid out anew: nl, tac, rev, fold, expand, paste, split.
+//! Applets that rearrange lines: nl, tac, rev, fold, expand, paste, split.
 
 use super::options::size;
-use super::stream::{open, read_fairly};
+use super::stream::{each_file, each_line, open, read_fairly, without_newline};
 use super::{Lines, Options, Out, Outcome, fail};
 use crate::proc::{Proc, Writer, strerror};
 
@@ -13,123 +13,92 @@ pub async fn nl(p: Proc) -> Outcome {
     let separator = o.get('s').unwrap_or("\t");
     let style = o.get('b').unwrap_or("t");
     let mut out = Out::new(&p);
-    let mut code = 0;
-    for file in o.files() {
-        let Some(reader) = open(&p, &file).await else {
-            code = 1;
-            continue;
-        };
-        let mut lines = Lines::new(reader);
-        while let Some(line) = lines.bare(&mut out).await? {
-            if style == "a" || (style == "t" && !line.is_empty()) {
-                match o.get('n') {
-                    Some("ln") => out.add(format!("{number:<width$}{separator}")),
-                    Some("rz") => out.add(format!("{number:0width$}{separator}")),
-                    _ => out.add(format!("{number:width$}{separator}")),
-                }
-                number += step;
-            } else {
-                out.add(" ".repeat(width + separator.len()));
+    let mut lines = each_line(&p, o.files());
+    while let Some(line) = lines.next(&mut out).await? {
+        let line = without_newline(line);
+        if style == "a" || (style == "t" && !line.is_empty()) {
+            match o.get('n') {
+                Some("ln") => out.add(format!("{number:<width$}{separator}")),
+                Some("rz") => out.add(format!("{number:0width$}{separator}")),
+                _ => out.add(format!("{number:width$}{separator}")),
             }
-            out.add(line);
-            out.put("\n").await?;
+            number += step;
+        } else {
+            out.add(" ".repeat(width + separator.len()));
         }
+        out.add(line);
+        out.put("\n").await?;
     }
-    out.end(code).await
+    out.end(lines.code()).await
 }
 
 pub async fn tac(p: Proc) -> Outcome {
     let o = Options::of(&p, "").await?;
     let mut out = Out::new(&p);
-    let mut code = 0;
-    for file in o.files() {
-        let Some(reader) = open(&p, &file).await else {
-            code = 1;
-            continue;
-        };
+    let mut files = each_file(&p, o.files());
+    while let Some((_, reader)) = files.next().await {
         let text = reader.read_to_end().await?;
         for line in text.split_inclusive(|b| *b == b'\n').rev() {
             out.put(line).await?;
         }
     }
-    out.end(code).await
+    out.end(files.code).await
 }
 
 pub async fn rev(p: Proc) -> Outcome {
     let o = Options::of(&p, "").await?;
     let mut out = Out::new(&p);
-    let mut code = 0;
-    for file in o.files() {
-        let Some(reader) = open(&p, &file).await else {
-            code = 1;
-            continue;
-        };
-        let mut lines = Lines::new(reader);
-        while let Some(line) = lines.next(&mut out).await? {
-            let bare = line.strip_suffix(b"\n").unwrap_or(line);
-            out.add(String::from_utf8_lossy(bare).chars().rev().collect::<String>());
-            out.put(line.get(bare.len()..).unwrap_or_default()).await?;
-        }
+    let mut lines = each_line(&p, o.files());
+    while let Some(line) = lines.next(&mut out).await? {
+        let bare = without_newline(line);
+        out.add(String::from_utf8_lossy(bare).chars().rev().collect::<String>());
+        out.put(line.get(bare.len()..).unwrap_or_default()).await?;
     }
-    out.end(code).await
+    out.end(lines.code()).await
 }
 
 pub async fn fold(p: Proc) -> Outcome {
     let o = Options::of(&p, "bsw:").await?;
     let width = o.number(&p, 'w').await?.unwrap_or(80).max(1) as usize;
     let mut out = Out::new(&p);
-    let mut code = 0;
-    for file in o.files() {
-        let Some(reader) = open(&p, &file).await else {
-            code = 1;
-            continue;
-        };
-        let mut lines = Lines::new(reader);
-        while let Some(line) = lines.next(&mut out).await? {
-            let mut rest = line;
-            while rest.strip_suffix(b"\n").unwrap_or(rest).len() > width {
-                let piece = rest.get(..width).unwrap_or_default();
-                let blank = piece.iter().rposition(|b| *b == b' ').filter(|_| o.has('s'));
-                let end = blank.map_or(width, |at| at + 1);
-                out.add(rest.get(..end).unwrap_or_default());
-                out.put("\n").await?;
-                rest = rest.get(end..).unwrap_or_default();
-            }
-            out.put(rest).await?;
+    let mut lines = each_line(&p, o.files());
+    while let Some(line) = lines.next(&mut out).await? {
+        let mut rest = line;
+        while without_newline(rest).len() > width {
+            let piece = rest.get(..width).unwrap_or_default();
+            let blank = piece.iter().rposition(|b| *b == b' ').filter(|_| o.has('s'));
+            let end = blank.map_or(width, |at| at + 1);
+            out.add(rest.get(..end).unwrap_or_default());
+            out.put("\n").await?;
+            rest = rest.get(end..).unwrap_or_default();
         }
+        out.put(rest).await?;
     }
-    out.end(code).await
+    out.end(lines.code()).await
 }
 
 pub async fn expand(p: Proc) -> Outcome {
     let o = Options::of(&p, "it:").await?;
     let stop = o.number(&p, 't').await?.unwrap_or(8).max(1) as usize;
     let mut out = Out::new(&p);
-    let mut code = 0;
-    for file in o.files() {
-        let Some(reader) = open(&p, &file).await else {
-            code = 1;
-            continue;
-        };
-        let mut lines = Lines::new(reader);
-        while let Some(line) = lines.next(&mut out).await? {
-            let mut column = 0;
-            let mut leading = true;
-            for byte in line {
-                leading &= byte.is_ascii_whitespace();
-                if *byte == b'\t' && (leading || !o.has('i')) {
-                    let blanks = stop - column % stop;
-                    out.add(" ".repeat(blanks));
-                    column += blanks;
-                } else {
-                    out.add([*byte]);
-                    column += 1;
-                }
+    let mut lines = each_line(&p, o.files());
+    while let Some(line) = lines.next(&mut out).await? {
+        let mut column = 0;
+        let mut leading = true;
+        for byte in line {
+            leading &= byte.is_ascii_whitespace();
+            if *byte == b'\t' && (leading || !o.has('i')) {
+                let blanks = stop - column % stop;
+                out.add(" ".repeat(blanks));
+                column += blanks;
+            } else {
+                out.add([*byte]);
+                column += 1;
             }
-            out.put("").await?;
         }
+        out.put("").await?;
     }
-    out.end(code).await
+    out.end(lines.code()).await
 }
 
 pub async fn paste(p: Proc) -> Outcome {
@@ -180,63 +149,80 @@ pub async fn paste(p: Proc) -> Outcome {
     }
 }
 
-pub async fn split(p: Proc) -> Outcome {
-    let o = Options::of(&p, "b:l:a:").await?;
-    let lines_each = o.number(&p, 'l').await?.unwrap_or(1000).max(1);
-    let bytes_each = match o.get('b').map(size) {
-        Some(None | Some(0)) => return fail(&p, 1, "invalid number").await,
-        Some(Some(n)) => Some(n as usize),
-        None => None,
-    };
-    let letters = o.number(&p, 'a').await?.unwrap_or(2).clamp(1, 8) as u32;
-    let prefix = o.operand(1).unwrap_or("x");
-    let Some(reader) = open(&p, o.operand(0).unwrap_or("-")).await else { return Ok(1) };
-    let mut part = 0u64;
-    let create = |part: u64| {
-        let mut suffix = String::new();
-        for i in (0..letters).rev() {
-            suffix.push((b'a' + (part / 26u64.pow(i) % 26) as u8) as char);
-        }
-        if part >= 26u64.pow(letters) {
+/// How split divides its input.
+enum PartSize {
+    Lines(u64),
+    Bytes(u64),
+}
+
+/// The output files of split, named in sequence.
+struct Parts<'a> {
+    p: &'a Proc,
+    prefix: &'a str,
+    /// Length of the suffix.
+    letters: u32,
+    /// Number of files that exist.
+    created: u64,
+}
+
+impl Parts<'_> {
+    /// Creates the next file.
+    fn create(&mut self) -> Result<Out, String> {
+        if self.created >= 26u64.pow(self.letters) {
             return Err("suffixes exhausted".to_string());
         }
-        let name = format!("{prefix}{suffix}");
-        let file = std::fs::File::create(p.path(&name));
+        let mut name = self.prefix.to_string();
+        for i in (0..self.letters).rev() {
+            name.push((b'a' + (self.created / 26u64.pow(i) % 26) as u8) as char);
+        }
+        self.created += 1;
+        let file = std::fs::File::create(self.p.path(&name));
         file.map(|f| Out::to(Writer::file(f))).map_err(|e| format!("can't open '{name}': {}", strerror(&e)))
+    }
+}
+
+pub async fn split(p: Proc) -> Outcome {
+    let o = Options::of(&p, "b:l:a:").await?;
+    let lines = o.number(&p, 'l').await?.unwrap_or(1000).max(1);
+    let part_size = match o.get('b').map(size) {
+        Some(None | Some(0)) => return fail(&p, 1, "invalid number").await,
+        Some(Some(n)) => PartSize::Bytes(n),
+        None => PartSize::Lines(lines),
     };
+    let letters = o.number(&p, 'a').await?.unwrap_or(2).clamp(1, 8) as u32;
+    let mut parts = Parts { p: &p, prefix: o.operand(1).unwrap_or("x"), letters, created: 0 };
+    let Some(reader) = open(&p, o.operand(0).unwrap_or("-")).await else { return Ok(1) };
     let mut current: Option<Out> = None;
     let mut filled = 0;
     let mut lines = Lines::new(reader.clone());
     let mut nowhere = Out::to(Writer::null());
     let mut buf = vec![0; 16 * 1024];
     loop {
-        let piece = match bytes_each {
-            Some(most) => {
-                let want = buf.len().min(most - filled as usize);
+        let (piece, added, full) = match part_size {
+            PartSize::Bytes(most) => {
+                let want = buf.len().min((most - filled) as usize);
                 let n = read_fairly(&reader, buf.get_mut(..want).unwrap_or_default()).await?;
-                buf.get(..n).unwrap_or_default()
+                (buf.get(..n).unwrap_or_default(), n as u64, most)
             }
-            None => lines.next(&mut nowhere).await?.unwrap_or_default(),
+            PartSize::Lines(most) => (lines.next(&mut nowhere).await?.unwrap_or_default(), 1, most),
         };
         if piece.is_empty() {
             break;
         }
-        if current.is_none() {
-            match create(part) {
-                Ok(out) => current = Some(out),
+        let mut out = match current.take() {
+            Some(out) => out,
+            None => match parts.create() {
+                Ok(out) => out,
                 Err(why) => return fail(&p, 1, &why).await,
-            }
-            part += 1;
-        }
-        if let Some(out) = &mut current {
-            out.put(piece).await?;
-        }
-        filled += if bytes_each.is_some() { piece.len() as u64 } else { 1 };
-        if filled >= bytes_each.map_or(lines_each, |n| n as u64) {
+            },
+        };
+        out.put(piece).await?;
+        filled += added;
+        if filled >= full {
             filled = 0;
-            if let Some(out) = current.take() {
-                out.end(0).await?;
-            }
+            out.end(0).await?;
+        } else {
+            current = Some(out);
         }
     }
     match current {

@@ -1,4 +1,6 @@
 //! Streams: buffered output, line-wise input, and the applets that only move bytes (cat, tee).
+//!
+//! Promises that a long copy never blocks the other tasks of the thread.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -8,7 +10,7 @@ use crate::proc::{Proc, Reader, Writer, strerror, yield_now};
 
 const BLOCK: usize = 32 * 1024;
 
-/// Output collected into larger writes. What is not flushed is lost: every applet ends with `end`.
+/// Output collected into larger writes. Unflushed output is lost, so every applet ends with `end`.
 pub struct Out {
     to: Writer,
     buf: Vec<u8>,
@@ -23,21 +25,23 @@ impl Out {
         Out { to, buf: Vec::new() }
     }
 
+    /// Adds `bytes` and writes the buffer once it is full.
     pub async fn put(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.buf.extend_from_slice(bytes.as_ref());
         if self.buf.len() < BLOCK {
             return Ok(());
         }
-        // Files and /dev/null take everything at once: without this, `yes` would be alone for ever.
+        // Writes to files and /dev/null never wait: without this, `yes` would starve the other tasks.
         yield_now().await;
         self.flush().await
     }
 
-    /// Adds without writing; for callers that flush soon.
+    /// Adds `bytes` without writing; for callers that flush soon.
     pub fn add(&mut self, bytes: impl AsRef<[u8]>) {
         self.buf.extend_from_slice(bytes.as_ref());
     }
 
+    /// Writes the buffer.
     pub async fn flush(&mut self) -> io::Result<()> {
         if self.buf.is_empty() {
             return Ok(());
@@ -58,9 +62,9 @@ impl Out {
 pub struct Lines {
     from: Reader,
     buf: Vec<u8>,
+    /// Bounds of the current line in `buf`.
     start: usize,
-    /// Up to here the buffer holds no separator.
-    seen: usize,
+    end: usize,
     ended: bool,
     separator: u8,
 }
@@ -71,50 +75,59 @@ impl Lines {
     }
 
     pub fn split_by(from: Reader, separator: u8) -> Lines {
-        Lines { from, buf: vec![], start: 0, seen: 0, ended: false, separator }
+        Lines { from, buf: vec![], start: 0, end: 0, ended: false, separator }
     }
 
-    /// The next line with its newline, if it had one. Flushes `out` before it waits for input, so
-    /// that a slow producer's lines pass at once.
+    /// Returns the next line with its separator, if it has one. Flushes `out` before it waits for input, so that a slow
+    /// producer's lines pass at once.
     pub async fn next(&mut self, out: &mut Out) -> Result<Option<&[u8]>, Stop> {
+        Ok(if self.advance(out).await? { Some(self.line()) } else { None })
+    }
+
+    /// The line that `advance` found.
+    fn line(&self) -> &[u8] {
+        self.buf.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Moves to the next line; false at the end of the input.
+    async fn advance(&mut self, out: &mut Out) -> Result<bool, Stop> {
+        self.start = self.end;
+        let mut searched = self.end;
         loop {
-            let unseen = self.buf.get(self.seen..).unwrap_or_default();
+            let unseen = self.buf.get(searched..).unwrap_or_default();
             if let Some(at) = unseen.iter().position(|b| *b == self.separator) {
-                let end = self.seen + at + 1;
-                let start = std::mem::replace(&mut self.start, end);
-                self.seen = end;
-                return Ok(self.buf.get(start..end));
+                self.end = searched + at + 1;
+                return Ok(true);
             }
-            self.seen = self.buf.len();
             if self.ended {
-                let start = std::mem::replace(&mut self.start, self.seen);
-                return Ok(self.buf.get(start..).filter(|line| !line.is_empty()));
+                self.end = self.buf.len();
+                return Ok(self.start < self.end);
             }
             out.flush().await?;
             self.buf.drain(..self.start);
             self.start = 0;
-            self.seen = self.buf.len();
-            self.buf.resize(self.seen + BLOCK, 0);
-            let n = read_fairly(&self.from, self.buf.get_mut(self.seen..).unwrap_or_default()).await?;
-            self.buf.truncate(self.seen + n);
+            searched = self.buf.len();
+            self.buf.resize(searched + BLOCK, 0);
+            let n = read_fairly(&self.from, self.buf.get_mut(searched..).unwrap_or_default()).await?;
+            self.buf.truncate(searched + n);
             self.ended = n == 0;
         }
     }
 
-    /// The next line without its separator.
+    /// Returns the next line without its separator.
     pub async fn bare(&mut self, out: &mut Out) -> Result<Option<&[u8]>, Stop> {
         let separator = self.separator;
         Ok(self.next(out).await?.map(|line| line.strip_suffix(&[separator]).unwrap_or(line)))
     }
 }
 
-/// Reads a block and lets the other tasks run: reads from files never wait by themselves.
+/// Reads a block after letting the other tasks run: reads from files never wait.
 pub async fn read_fairly(from: &Reader, buf: &mut [u8]) -> io::Result<usize> {
     yield_now().await;
     from.read(buf).await
 }
 
-/// Passes everything on.
+/// Copies `from` to `to` and returns the number of bytes.
 pub async fn pump(from: &Reader, to: &Writer) -> io::Result<u64> {
     let mut buf = vec![0; BLOCK];
     let mut total = 0;
@@ -128,7 +141,7 @@ pub async fn pump(from: &Reader, to: &Writer) -> io::Result<u64> {
     }
 }
 
-/// Opens an operand, or says why it can't: `head: x: No such file or directory`.
+/// Opens an operand or reports the error: `head: x: No such file or directory`.
 pub async fn open(p: &Proc, operand: &str) -> Option<Reader> {
     match p.open(operand) {
         Ok(reader) => Some(reader),
@@ -139,7 +152,7 @@ pub async fn open(p: &Proc, operand: &str) -> Option<Reader> {
     }
 }
 
-/// The same in the words of cat and its kin: `can't open 'x': ...`.
+/// Like [`open`], with the message of cat and md5sum: `can't open 'x': ...`.
 pub async fn open_or_cant(p: &Proc, operand: &str) -> Option<Reader> {
     match p.open(operand) {
         Ok(reader) => Some(reader),
@@ -152,6 +165,70 @@ pub async fn open_or_cant(p: &Proc, operand: &str) -> Option<Reader> {
             None
         }
     }
+}
+
+/// Opens `operands` in turn; those that can't be opened are reported and skipped.
+pub fn each_file(p: &Proc, operands: Vec<String>) -> Files<'_> {
+    Files { p, operands: operands.into_iter(), code: 0 }
+}
+
+/// The files that [`each_file`] opens.
+pub struct Files<'a> {
+    p: &'a Proc,
+    operands: std::vec::IntoIter<String>,
+    /// The applet's exit code: 1 if an operand could not be opened.
+    pub code: i32,
+}
+
+impl Files<'_> {
+    /// Returns the next file with its name.
+    pub async fn next(&mut self) -> Option<(String, Reader)> {
+        loop {
+            let name = self.operands.next()?;
+            match open(self.p, &name).await {
+                Some(reader) => return Some((name, reader)),
+                None => self.code = 1,
+            }
+        }
+    }
+}
+
+/// Reads the lines of all `operands`, which it opens as [`each_file`] does.
+pub fn each_line(p: &Proc, operands: Vec<String>) -> FileLines<'_> {
+    FileLines { files: each_file(p, operands), current: None }
+}
+
+/// The lines that [`each_line`] reads.
+pub struct FileLines<'a> {
+    files: Files<'a>,
+    current: Option<Lines>,
+}
+
+impl FileLines<'_> {
+    /// Returns the next line with its newline, if it has one; flushes `out` as [`Lines::next`] does.
+    pub async fn next(&mut self, out: &mut Out) -> Result<Option<&[u8]>, Stop> {
+        loop {
+            if let Some(lines) = &mut self.current
+                && lines.advance(out).await?
+            {
+                return Ok(self.current.as_ref().map(Lines::line));
+            }
+            match self.files.next().await {
+                Some((_, reader)) => self.current = Some(Lines::new(reader)),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The applet's exit code: 1 if an operand could not be opened.
+    pub fn code(&self) -> i32 {
+        self.files.code
+    }
+}
+
+/// Returns `line` without its newline.
+pub fn without_newline(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
 }
 
 pub async fn cat(p: Proc) -> Outcome {

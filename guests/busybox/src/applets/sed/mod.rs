@@ -8,7 +8,7 @@ use std::fs::File;
 use script::{Address, Command, What};
 
 use super::pattern::NONE;
-use super::stream::{Lines, open};
+use super::stream::{FileLines, each_line, open};
 use super::{Options, Out, Outcome, Stop, fail, usage};
 use crate::proc::{Proc, Writer, strerror, yield_now};
 
@@ -44,21 +44,20 @@ pub async fn sed(p: Proc) -> Outcome {
     let mut editor =
         Editor { p: &p, commands: &commands, in_range, quiet, out, held: vec![], number: 0, code: 0, quit: None };
     if !o.has('i') {
-        let mut input =
-            Input { p: &p, files: rest.into_iter().rev().collect(), lines: None, next: None, failed: false };
+        let mut input = Input::new(&p, rest);
         editor.edit(&mut input).await?;
-        let code = editor.quit.unwrap_or(if input.failed { 1 } else { 0 });
+        let code = editor.quit.unwrap_or(input.lines.code());
         return editor.out.end(code).await;
     }
     for file in rest {
         let path = p.path(&file);
-        let mut input = Input { p: &p, files: vec![file.clone()], lines: None, next: None, failed: false };
+        let mut input = Input::new(&p, vec![file.clone()]);
         let (sink, bytes) = Writer::capture();
         editor.out = Out::to(sink);
         editor.number = 0;
         editor.edit(&mut input).await?;
         editor.out.flush().await?;
-        if input.failed {
+        if input.lines.code() != 0 {
             editor.code = 1;
             continue;
         }
@@ -84,31 +83,19 @@ pub async fn sed(p: Proc) -> Outcome {
     Ok(editor.quit.unwrap_or(editor.code))
 }
 
-/// The files' lines, one ahead, so that `$` is known.
+/// The lines of the files, read one ahead so that `$` is known.
 struct Input<'a> {
-    p: &'a Proc,
-    /// Still to open, the next one last.
-    files: Vec<String>,
-    lines: Option<Lines>,
+    lines: FileLines<'a>,
     next: Option<Vec<u8>>,
-    failed: bool,
 }
 
 impl Input<'_> {
+    fn new(p: &Proc, files: Vec<String>) -> Input<'_> {
+        Input { lines: each_line(p, files), next: None }
+    }
+
     async fn fetch(&mut self, out: &mut Out) -> Result<Option<Vec<u8>>, Stop> {
-        loop {
-            if let Some(lines) = &mut self.lines {
-                if let Some(line) = lines.next(out).await? {
-                    return Ok(Some(line.to_vec()));
-                }
-                self.lines = None;
-            }
-            let Some(file) = self.files.pop() else { return Ok(None) };
-            match open(self.p, &file).await {
-                Some(reader) => self.lines = Some(Lines::new(reader)),
-                None => self.failed = true,
-            }
-        }
+        Ok(self.lines.next(out).await?.map(<[u8]>::to_vec))
     }
 
     async fn take(&mut self, out: &mut Out) -> Result<Option<Vec<u8>>, Stop> {
