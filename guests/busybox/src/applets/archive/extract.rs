@@ -1,5 +1,4 @@
-//! Reading archives: lists members or makes them below the base directory, never outside of it by
-//! name.
+//! Reading archives: lists members or creates them below the base directory. Skips names that lead out of it.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,115 +10,172 @@ use crate::applets::stream::read_fairly;
 use crate::applets::{Out, Outcome, Stop, fail, posix};
 use crate::proc::{Reader, Writer, strerror};
 
-/// Names beyond this are refused: they are held in memory.
-const LONGEST_NAME: u64 = 64 * 1024;
+/// The longest name in bytes; names are held in memory.
+const MAX_NAME: u64 = 64 * 1024;
 
+/// Reads an archive from `source` and lists or extracts its members.
 pub async fn extract(job: &Job, source: Reader) -> Outcome {
-    let mut out = Out::new(&job.p);
+    let mut extractor = Extractor {
+        job,
+        source,
+        out: Out::new(&job.p),
+        long_name: None,
+        long_link: None,
+        pax_size: None,
+        directories: vec![],
+        code: 0,
+    };
     let mut block = [0; BLOCK];
-    let (mut long_name, mut long_link, mut pax_size) = (None, None, None);
-    let mut dirs = Vec::new();
-    let mut code = 0;
-    let mut members = 0;
+    let mut first = true;
     loop {
-        match fill(&source, &mut block).await? {
-            0 if members > 0 => break,
+        match fill(&extractor.source, &mut block).await? {
+            0 if !first => break,
             BLOCK if block.iter().all(|b| *b == 0) => break,
             BLOCK => {}
             _ => return fail(&job.p, 1, "short read").await,
         }
-        let Some(mut header) = Header::decode(&block) else {
-            return fail(&job.p, 1, "invalid tar magic").await;
-        };
-        members += 1;
-        if matches!(header.kind, b'L' | b'K' | b'x' | b'g') {
-            if header.size > LONGEST_NAME {
-                return fail(&job.p, 1, "extended header is too long").await;
-            }
-            let mut content = vec![0; header.size.next_multiple_of(BLOCK as u64) as usize];
-            fill(&source, &mut content).await?;
-            content.truncate(header.size as usize);
-            match header.kind {
-                b'L' => long_name = Some(super::text(&content)),
-                b'K' => long_link = Some(super::text(&content)),
-                b'x' => {
-                    for (key, value) in pax(&content) {
-                        match key.as_str() {
-                            "path" => long_name = Some(value),
-                            "linkpath" => long_link = Some(value),
-                            "size" => pax_size = value.parse().ok(),
-                            _ => {}
-                        }
-                    }
-                }
-                _ => {}
-            }
-            continue;
-        }
-        header.name = long_name.take().unwrap_or(header.name);
-        header.link = long_link.take().unwrap_or(header.link);
-        header.size = pax_size.take().unwrap_or(header.size);
-        let is_file = matches!(header.kind, 0 | b'0' | b'7');
-        if header.name.ends_with('/') && is_file {
-            header.kind = b'5';
-        }
-        // Links and directories have no content, whatever their size says.
-        let stored = if matches!(header.kind, b'1' | b'2' | b'5') { 0 } else { header.size };
-        let member = if job.wanted(&header.name) && !job.excluded(&header.name) {
-            stripped(&header.name, job.strip)
-        } else {
-            None
-        };
-        let mut sink = Writer::null();
-        if let Some(name) = member {
-            if job.list_only || job.verbose {
-                list(job, &header, &mut out).await?;
-            }
-            if job.list_only {
-            } else if name.split('/').any(|part| part == "..") {
-                job.p.complain(format_args!("name with '..' skipped: '{name}'")).await;
-            } else if job.to_stdout {
-                if is_file {
-                    out.flush().await?;
-                    sink = job.p.stdout.clone();
-                }
-            } else {
-                match make(job, &header, &name) {
-                    Ok(Some(file)) => sink = Writer::file(file),
-                    Ok(None) => {
-                        if header.kind == b'5' && job.keep_times {
-                            dirs.push((name.clone(), header.time));
-                        }
-                    }
-                    Err(error) => {
-                        out.flush().await?;
-                        job.p.complain(format_args!("can't create '{name}': {}", strerror(&error))).await;
-                        code = 1;
-                    }
-                }
-            }
-            if let Err(why) = body(&source, stored, &sink).await? {
-                return fail(&job.p, 1, &why).await;
-            }
-            if !job.list_only && !job.to_stdout && is_file && job.keep_times {
-                let time = Some(system_time(header.time));
-                let _ = posix::set_times(&job.base.path(&name), time, time);
-            }
-        } else if let Err(why) = body(&source, stored, &sink).await? {
-            return fail(&job.p, 1, &why).await;
+        first = false;
+        match Header::decode(&block) {
+            Some(header) if header.extends_next() => extractor.extension(&header).await?,
+            Some(header) => extractor.member(header).await?,
+            None => return fail(&job.p, 1, "invalid tar magic").await,
         }
     }
-    // Read what is left, so that the writer at the other end of a pipe does not see it break.
-    let mut rest = vec![0; 16 * 1024];
-    while read_fairly(&source, &mut rest).await? > 0 {}
-    for (name, time) in dirs.into_iter().rev() {
-        let time = Some(system_time(time));
-        let _ = posix::set_times(&job.base.path(&name), time, time);
-    }
-    out.end(code).await
+    extractor.finish().await
 }
 
-/// Reads until full; less means the end.
+struct Extractor<'a> {
+    job: &'a Job,
+    source: Reader,
+    out: Out,
+    /// Values for the next member, from headers that extend it.
+    long_name: Option<String>,
+    long_link: Option<String>,
+    pax_size: Option<u64>,
+    /// Extracted directories and their times, which are set last: each file in them changes them.
+    directories: Vec<(String, i64)>,
+    code: i32,
+}
+
+impl Extractor<'_> {
+    /// Reads the content of a header that extends the next one.
+    async fn extension(&mut self, header: &Header) -> Result<(), Stop> {
+        if header.size > MAX_NAME {
+            return fail(&self.job.p, 1, "extended header is too long").await;
+        }
+        let mut content = vec![0; header.size.next_multiple_of(BLOCK as u64) as usize];
+        fill(&self.source, &mut content).await?;
+        content.truncate(header.size as usize);
+        match header.kind {
+            b'L' => self.long_name = Some(super::text(&content)),
+            b'K' => self.long_link = Some(super::text(&content)),
+            b'x' => {
+                for (key, value) in pax(&content) {
+                    match key.as_str() {
+                        "path" => self.long_name = Some(value),
+                        "linkpath" => self.long_link = Some(value),
+                        "size" => self.pax_size = value.parse().ok(),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Lists or extracts a member, or skips it.
+    async fn member(&mut self, mut header: Header) -> Result<(), Stop> {
+        header.name = self.long_name.take().unwrap_or(header.name);
+        header.link = self.long_link.take().unwrap_or(header.link);
+        header.size = self.pax_size.take().unwrap_or(header.size);
+        if header.name.ends_with('/') && header.is_file() {
+            header.kind = b'5';
+        }
+        let job = self.job;
+        let wanted = job.wanted(&header.name) && !job.excluded(&header.name);
+        let name = if wanted { stripped(&header.name, job.strip) } else { None };
+        let Some(name) = name else { return self.content(&header, &Writer::null()).await };
+        let sink = self.sink(&header, &name).await?;
+        self.content(&header, &sink).await?;
+        if !job.list_only && !job.to_stdout && header.is_file() && job.keep_times {
+            self.set_time(&name, header.time);
+        }
+        Ok(())
+    }
+
+    /// Lists or creates a member; returns the writer of its content.
+    async fn sink(&mut self, header: &Header, name: &str) -> Result<Writer, Stop> {
+        let job = self.job;
+        if job.list_only || job.verbose {
+            list(job, header, &mut self.out).await?;
+        }
+        if job.list_only {
+            return Ok(Writer::null());
+        }
+        if name.split('/').any(|part| part == "..") {
+            job.p.complain(format_args!("name with '..' skipped: '{name}'")).await;
+            return Ok(Writer::null());
+        }
+        if job.to_stdout {
+            if !header.is_file() {
+                return Ok(Writer::null());
+            }
+            self.out.flush().await?;
+            return Ok(job.p.stdout.clone());
+        }
+        match create(job, header, name) {
+            Ok(Some(file)) => return Ok(Writer::file(file)),
+            Ok(None) if header.kind == b'5' && job.keep_times => self.directories.push((name.into(), header.time)),
+            Ok(None) => {}
+            Err(error) => {
+                self.out.flush().await?;
+                job.p.complain(format_args!("can't create '{name}': {}", strerror(&error))).await;
+                self.code = 1;
+            }
+        }
+        Ok(Writer::null())
+    }
+
+    /// Copies a member's content and skips the padding behind it.
+    async fn content(&mut self, header: &Header, sink: &Writer) -> Result<(), Stop> {
+        // Links and directories have no content, whatever their size says.
+        let mut content = if matches!(header.kind, b'1' | b'2' | b'5') { 0 } else { header.size };
+        let mut left = content.next_multiple_of(BLOCK as u64);
+        let mut buf = vec![0; if left > 0 { 32 * 1024 } else { 0 }];
+        while left > 0 {
+            let most = buf.len().min(left as usize);
+            let n = read_fairly(&self.source, buf.get_mut(..most).unwrap_or_default()).await?;
+            if n == 0 {
+                return fail(&self.job.p, 1, "short read").await;
+            }
+            left -= n as u64;
+            let now = content.min(n as u64);
+            content -= now;
+            if let Err(error) = sink.write_all(buf.get(..now as usize).unwrap_or_default()).await {
+                return fail(&self.job.p, 1, &format!("write error: {}", strerror(&error))).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_time(&self, name: &str, time: i64) {
+        let time = Some(system_time(time));
+        let _ = posix::set_times(&self.job.base.path(name), time, time);
+    }
+
+    /// Reads the source to its end, so that the writer at the other end of a pipe does not see it break.
+    async fn finish(self) -> Outcome {
+        let mut rest = vec![0; 16 * 1024];
+        while read_fairly(&self.source, &mut rest).await? > 0 {}
+        for (name, time) in self.directories.iter().rev() {
+            self.set_time(name, *time);
+        }
+        self.out.end(self.code).await
+    }
+}
+
+/// Reads until the buffer is full or the input ends; returns the number of bytes.
 async fn fill(source: &Reader, buf: &mut [u8]) -> Result<usize, Stop> {
     let mut filled = 0;
     while filled < buf.len() {
@@ -131,28 +187,7 @@ async fn fill(source: &Reader, buf: &mut [u8]) -> Result<usize, Stop> {
     Ok(filled)
 }
 
-/// Passes a member's content on, and skips the padding behind it.
-async fn body(source: &Reader, size: u64, sink: &Writer) -> Result<Result<(), String>, Stop> {
-    let mut left = size.next_multiple_of(BLOCK as u64);
-    let mut content = size;
-    let mut buf = vec![0; if left > 0 { 32 * 1024 } else { 0 }];
-    while left > 0 {
-        let most = buf.len().min(left as usize);
-        let n = read_fairly(source, buf.get_mut(..most).unwrap_or_default()).await?;
-        if n == 0 {
-            return Ok(Err("short read".into()));
-        }
-        left -= n as u64;
-        let now = content.min(n as u64);
-        content -= now;
-        if let Err(error) = sink.write_all(buf.get(..now as usize).unwrap_or_default()).await {
-            return Ok(Err(format!("write error: {}", strerror(&error))));
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// The name without leading slashes and the first `count` parts; `None` if nothing is left.
+/// Returns the name without leading slashes and the first `count` parts; `None` if nothing is left.
 fn stripped(name: &str, count: usize) -> Option<String> {
     let mut rest = name.trim_start_matches('/');
     for _ in 0..count {
@@ -161,7 +196,7 @@ fn stripped(name: &str, count: usize) -> Option<String> {
     (!rest.is_empty()).then(|| rest.to_string())
 }
 
-/// Records of `length key=value\n`.
+/// Parses records of the form `length key=value\n`.
 fn pax(content: &[u8]) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut rest = content;
@@ -177,6 +212,7 @@ fn pax(content: &[u8]) -> Vec<(String, String)> {
     out
 }
 
+/// Writes the line of `-t` or `-v`.
 async fn list(job: &Job, header: &Header, out: &mut Out) -> Result<(), Stop> {
     let mut line = String::new();
     if job.list_only && job.verbose {
@@ -207,8 +243,8 @@ async fn list(job: &Job, header: &Header, out: &mut Out) -> Result<(), Stop> {
     Ok(out.put(line).await?)
 }
 
-/// Makes a member; gives the file that wants its content.
-fn make(job: &Job, header: &Header, name: &str) -> io::Result<Option<File>> {
+/// Creates a member; returns the file for its content, if it has one.
+fn create(job: &Job, header: &Header, name: &str) -> io::Result<Option<File>> {
     let path = job.base.path(name);
     if header.kind == b'5' {
         return if path.is_dir() { Ok(None) } else { fs::create_dir_all(&path).map(|()| None) };
@@ -216,13 +252,13 @@ fn make(job: &Job, header: &Header, name: &str) -> io::Result<Option<File>> {
     if let Some(parent) = path.parent().filter(|dir| !dir.is_dir()) {
         fs::create_dir_all(parent)?;
     }
-    let there = fs::symlink_metadata(&path);
-    if job.keep_old && there.is_ok() {
+    let existing = fs::symlink_metadata(&path);
+    if job.keep_old && existing.is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     match header.kind {
         b'1' | b'2' => {
-            clear(&path)?;
+            remove(&path)?;
             if header.kind == b'2' {
                 posix::symlink(&header.link, &path)?;
             } else {
@@ -231,9 +267,9 @@ fn make(job: &Job, header: &Header, name: &str) -> io::Result<Option<File>> {
             Ok(None)
         }
         0 | b'0' | b'7' => {
-            // A link in the way is replaced, not followed.
-            if there.is_ok_and(|m| m.file_type().is_symlink()) {
-                clear(&path)?;
+            // An existing link is replaced, not followed.
+            if existing.is_ok_and(|m| m.file_type().is_symlink()) {
+                remove(&path)?;
             }
             File::create(&path).map(Some)
         }
@@ -242,7 +278,8 @@ fn make(job: &Job, header: &Header, name: &str) -> io::Result<Option<File>> {
     }
 }
 
-fn clear(path: &Path) -> io::Result<()> {
+/// Removes a file, if it exists.
+fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

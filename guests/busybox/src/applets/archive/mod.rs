@@ -1,5 +1,5 @@
-//! tar: ustar with GNU long names, and pax paths read. `kubectl cp` drives exactly this. Owns the
-//! command line and the header; writing and reading archives have a module each.
+//! tar: writes ustar with GNU long names and reads pax paths, too, as `kubectl cp` needs. Owns the command line and the
+//! header; `pack` writes archives, `extract` reads them.
 
 mod extract;
 mod pack;
@@ -8,14 +8,14 @@ use std::fs::File;
 
 use super::pattern::glob;
 use super::{Options, Outcome, fail, usage};
-use crate::proc::{Proc, Reader, Writer, strerror};
+use crate::proc::{Proc, Writer, strerror};
 
 pub const BLOCK: usize = 512;
 
-/// What the command line asked for.
+/// The command line.
 pub struct Job {
     pub p: Proc,
-    /// Where members are read from or written to: `-C`.
+    /// The directory of the members: `-C`.
     pub base: Proc,
     pub members: Vec<String>,
     pub exclude: Vec<String>,
@@ -29,30 +29,15 @@ pub struct Job {
 }
 
 pub async fn tar(p: Proc) -> Outcome {
-    let mut args = p.args.get(1..).unwrap_or_default().to_vec();
-    // The first word needs no dash.
-    if let Some(first) = args.first_mut().filter(|a| !a.starts_with('-')) {
-        let takes_value = |c: char| "fCXT".contains(c);
-        let letters: String = first.chars().filter(|c| !takes_value(*c)).collect();
-        let valued: Vec<char> = first.chars().filter(|c| takes_value(*c)).collect();
-        *first = format!("-{letters}");
-        for (i, letter) in valued.into_iter().enumerate() {
-            args.insert(1 + 2 * i, format!("-{letter}"));
-        }
-    }
+    let args = with_dash(p.args.get(1..).unwrap_or_default());
     let spec = "c(create)x(extract)t(list)f:(file)C:(directory)v(verbose)O(to-stdout)m(touch)\
                 z(gzip)jJZah(dereference)p(same-permissions)o(no-same-owner)k(keep-old-files)\
                 P(absolute-names)e:(exclude)X:(exclude-from)T:(files-from)\
                 n(no-same-permissions)N(numeric-owner)i(overwrite)s:(strip-components)q(no-recursion)";
     let o = Options::from(&p, &args, spec).await?;
     let Some(action) = o.last_of("cxt") else { return usage(&p).await };
-    for packed in "zjJZ".chars().filter(|c| o.has(*c)) {
-        let program = match packed {
-            'z' => "gzip",
-            'j' => "bzip2",
-            'J' => "xz",
-            _ => "compress",
-        };
+    let compressors = [('z', "gzip"), ('j', "bzip2"), ('J', "xz"), ('Z', "compress")];
+    if let Some((_, program)) = compressors.iter().find(|(letter, _)| o.has(*letter)) {
         return fail(&p, 1, &format!("{program} is not supported: use a plain archive")).await;
     }
     let mut base = p.clone();
@@ -89,25 +74,22 @@ pub async fn tar(p: Proc) -> Outcome {
         members,
         exclude,
     };
-    let p = &job.p;
-    if action == 'c' {
-        if job.members.is_empty() {
-            return fail(p, 1, "empty archive").await;
+    job.run(action == 'c', &archive).await
+}
+
+/// Adds the dash that the first word may lack; letters with a value become options of their own.
+fn with_dash(args: &[String]) -> Vec<String> {
+    let mut args = args.to_vec();
+    if let Some(first) = args.first_mut().filter(|a| !a.starts_with('-')) {
+        let takes_value = |c: char| "fCXT".contains(c);
+        let letters: String = first.chars().filter(|c| !takes_value(*c)).collect();
+        let valued: Vec<char> = first.chars().filter(|c| takes_value(*c)).collect();
+        *first = format!("-{letters}");
+        for (i, letter) in valued.into_iter().enumerate() {
+            args.insert(1 + 2 * i, format!("-{letter}"));
         }
-        let sink = match archive.as_str() {
-            "-" => p.stdout.clone(),
-            name => match File::create(p.path(name)) {
-                Ok(file) => Writer::file(file),
-                Err(error) => return cannot_open(p, name, &error).await,
-            },
-        };
-        return pack::pack(&job, sink, &archive).await;
     }
-    let source: Reader = match p.open(&archive) {
-        Ok(reader) => reader,
-        Err(error) => return cannot_open(p, &archive, &error).await,
-    };
-    extract::extract(&job, source).await
+    args
 }
 
 async fn cannot_open(p: &Proc, name: &str, error: &std::io::Error) -> Outcome {
@@ -115,6 +97,28 @@ async fn cannot_open(p: &Proc, name: &str, error: &std::io::Error) -> Outcome {
 }
 
 impl Job {
+    /// Creates or reads the archive of this name.
+    async fn run(&self, create: bool, archive: &str) -> Outcome {
+        let p = &self.p;
+        if create {
+            if self.members.is_empty() {
+                return fail(p, 1, "empty archive").await;
+            }
+            let sink = match archive {
+                "-" => p.stdout.clone(),
+                name => match File::create(p.path(name)) {
+                    Ok(file) => Writer::file(file),
+                    Err(error) => return cannot_open(p, name, &error).await,
+                },
+            };
+            return pack::pack(self, sink, archive).await;
+        }
+        match p.open(archive) {
+            Ok(reader) => extract::extract(self, reader).await,
+            Err(error) => cannot_open(p, archive, &error).await,
+        }
+    }
+
     fn excluded(&self, name: &str) -> bool {
         let name = name.trim_end_matches('/');
         let last = super::names::base(name);
@@ -135,7 +139,7 @@ impl Job {
     }
 }
 
-/// One member's description.
+/// The header of a member.
 #[derive(Default, Clone)]
 pub struct Header {
     pub name: String,
@@ -177,6 +181,15 @@ fn checksum(block: &[u8; BLOCK]) -> u64 {
 }
 
 impl Header {
+    fn is_file(&self) -> bool {
+        matches!(self.kind, 0 | b'0' | b'7')
+    }
+
+    /// Whether this is no member but carries a long name or pax values for the next one.
+    fn extends_next(&self) -> bool {
+        matches!(self.kind, b'L' | b'K' | b'x' | b'g')
+    }
+
     fn encode(&self) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
         let mut put = |at: usize, most: usize, text: &str| {
@@ -200,7 +213,7 @@ impl Header {
         block
     }
 
-    /// `None` when the block is no header.
+    /// Reads a header; `None` if the checksum is wrong.
     fn decode(block: &[u8; BLOCK]) -> Option<Header> {
         if number(&block[148..156]) != checksum(block) {
             return None;

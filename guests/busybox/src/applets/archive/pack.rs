@@ -1,6 +1,7 @@
 //! Writing archives: walks the members and streams their contents.
 
 use std::fs::{self, File};
+use std::path::Path;
 
 use super::{BLOCK, Header, Job};
 use crate::applets::list::{children, mode, modified};
@@ -8,91 +9,118 @@ use crate::applets::stream::read_fairly;
 use crate::applets::{Out, Outcome, Stop, posix};
 use crate::proc::{Reader, Writer, strerror};
 
+/// Writes the job's members to `sink`, the archive of that name (`-` is standard output).
 pub async fn pack(job: &Job, sink: Writer, archive: &str) -> Outcome {
-    let mut out = Out::to(sink);
-    let own = posix::status(&job.p.path(archive), true).ok();
-    let mut failed = false;
-    let mut warned = false;
+    let own = posix::status(&job.p.path(archive), true).ok().filter(|_| archive != "-");
+    let listing = if archive == "-" { &job.p.stderr } else { &job.p.stdout };
+    let mut packer = Packer { job, out: Out::to(sink), listing, own, failed: false, warned: false };
     for member in &job.members {
         let mut todo = vec![member.clone()];
         while let Some(name) = todo.pop() {
-            if job.excluded(&name) {
-                continue;
-            }
-            let path = job.base.path(&name);
-            let meta = match fs::symlink_metadata(&path) {
-                Ok(meta) => meta,
-                Err(error) => {
-                    job.p.complain(format_args!("{name}: {}", strerror(&error))).await;
-                    failed = true;
-                    continue;
-                }
-            };
-            let mut stored = name.as_str();
-            while let Some(rest) = stored.strip_prefix('/').or_else(|| stored.strip_prefix("../")) {
-                if !std::mem::replace(&mut warned, true) {
-                    let what = &name[..name.len() - rest.len()];
-                    job.p.complain(format_args!("removing leading '{what}' from member names")).await;
-                }
-                stored = rest;
-            }
-            let mut header =
-                Header { name: stored.to_string(), mode: mode(&meta).1, time: modified(&meta), ..Header::default() };
-            if meta.is_dir() {
-                header.kind = b'5';
-                header.name =
-                    if stored.is_empty() { "./".into() } else { format!("{}/", stored.trim_end_matches('/')) };
-                let inside = children(&path).unwrap_or_default();
-                todo.extend(inside.into_iter().rev().map(|c| format!("{}/{c}", name.trim_end_matches('/'))));
-            } else if meta.file_type().is_symlink() {
-                header.kind = b'2';
-                header.link = fs::read_link(&path).map_or(String::new(), |t| t.to_string_lossy().into_owned());
-            } else if meta.is_file() {
-                let status = posix::status(&path, false).ok();
-                if archive != "-" && own.as_ref().zip(status).is_some_and(|(a, b)| a.inode == b.inode && a.inode != 0) {
-                    job.p.complain(format_args!("{name}: file is the archive; skipping")).await;
-                    continue;
-                }
-                header.kind = b'0';
-                header.size = meta.len();
-            } else {
-                continue;
-            }
-            if job.verbose {
-                let line = format!("{}\n", header.name);
-                let listing = if archive == "-" { &job.p.stderr } else { &job.p.stdout };
-                listing.write_all(line.as_bytes()).await?;
-            }
-            let content = if header.kind == b'0' {
-                match File::open(&path) {
-                    Ok(file) => Some(Reader::file(file)),
-                    Err(error) => {
-                        job.p.complain(format_args!("can't open '{name}': {}", strerror(&error))).await;
-                        failed = true;
-                        continue;
-                    }
-                }
-            } else {
-                None
-            };
-            long_name(&mut out, b'L', &header.name).await?;
-            long_name(&mut out, b'K', &header.link).await?;
-            out.put(header.encode()).await?;
-            if let Some(reader) = content {
-                body(&reader, header.size, &mut out).await?;
+            if !job.excluded(&name) {
+                packer.member(&name, &mut todo).await?;
             }
         }
     }
     // Two empty blocks end an archive, and a record has twenty.
-    out.put([0; BLOCK * 2]).await?;
-    out.flush().await?;
-    if failed {
+    packer.out.put([0; BLOCK * 2]).await?;
+    packer.out.flush().await?;
+    if packer.failed {
         job.p.complain("error exit delayed from previous errors").await;
     }
-    Ok(i32::from(failed))
+    Ok(i32::from(packer.failed))
 }
 
-/// GNU's way for names beyond 100 bytes: a member whose content is the name.
+struct Packer<'a> {
+    job: &'a Job,
+    out: Out,
+    /// Receives the names that `-v` lists.
+    listing: &'a Writer,
+    /// The archive itself, where it is a file: it is not packed.
+    own: Option<posix::Status>,
+    failed: bool,
+    /// Whether a stripped prefix has been reported.
+    warned: bool,
+}
+
+impl Packer<'_> {
+    /// Packs one member; adds a directory's entries to `todo`.
+    async fn member(&mut self, name: &str, todo: &mut Vec<String>) -> Result<(), Stop> {
+        let path = self.job.base.path(name);
+        let meta = match fs::symlink_metadata(&path) {
+            Ok(meta) => meta,
+            Err(error) => {
+                self.job.p.complain(format_args!("{name}: {}", strerror(&error))).await;
+                self.failed = true;
+                return Ok(());
+            }
+        };
+        let stored = self.stored_name(name).await;
+        let mut header =
+            Header { name: stored.to_string(), mode: mode(&meta).1, time: modified(&meta), ..Header::default() };
+        if meta.is_dir() {
+            header.kind = b'5';
+            header.name = if stored.is_empty() { "./".into() } else { format!("{}/", stored.trim_end_matches('/')) };
+            let inside = children(&path).unwrap_or_default();
+            todo.extend(inside.into_iter().rev().map(|c| format!("{}/{c}", name.trim_end_matches('/'))));
+        } else if meta.file_type().is_symlink() {
+            header.kind = b'2';
+            header.link = fs::read_link(&path).map_or(String::new(), |t| t.to_string_lossy().into_owned());
+        } else if meta.is_file() {
+            if self.is_archive(&path) {
+                self.job.p.complain(format_args!("{name}: file is the archive; skipping")).await;
+                return Ok(());
+            }
+            header.kind = b'0';
+            header.size = meta.len();
+        } else {
+            return Ok(());
+        }
+        if self.job.verbose {
+            self.listing.write_all(format!("{}\n", header.name).as_bytes()).await?;
+        }
+        self.write(name, &path, &header).await
+    }
+
+    /// Returns the name without leading `/` and `../`, the first of which it reports.
+    async fn stored_name<'n>(&mut self, name: &'n str) -> &'n str {
+        let mut stored = name;
+        while let Some(rest) = stored.strip_prefix('/').or_else(|| stored.strip_prefix("../")) {
+            if !std::mem::replace(&mut self.warned, true) {
+                let what = &name[..name.len() - rest.len()];
+                self.job.p.complain(format_args!("removing leading '{what}' from member names")).await;
+            }
+            stored = rest;
+        }
+        stored
+    }
+
+    fn is_archive(&self, path: &Path) -> bool {
+        let status = posix::status(path, false).ok();
+        self.own.as_ref().zip(status).is_some_and(|(a, b)| a.inode == b.inode && a.inode != 0)
+    }
+
+    async fn write(&mut self, name: &str, path: &Path, header: &Header) -> Result<(), Stop> {
+        let opened = if header.is_file() { File::open(path).map(Some) } else { Ok(None) };
+        let content = match opened {
+            Ok(file) => file.map(Reader::file),
+            Err(error) => {
+                self.job.p.complain(format_args!("can't open '{name}': {}", strerror(&error))).await;
+                self.failed = true;
+                return Ok(());
+            }
+        };
+        long_name(&mut self.out, b'L', &header.name).await?;
+        long_name(&mut self.out, b'K', &header.link).await?;
+        self.out.put(header.encode()).await?;
+        if let Some(reader) = content {
+            body(&reader, header.size, &mut self.out).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a name beyond 100 bytes as GNU does: as the content of a member.
 async fn long_name(out: &mut Out, kind: u8, name: &str) -> Result<(), Stop> {
     if name.len() <= 100 {
         return Ok(());
@@ -104,7 +132,7 @@ async fn long_name(out: &mut Out, kind: u8, name: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Exactly as many bytes as the header says: a file that shrinks meanwhile is filled with zeroes.
+/// Copies exactly `size` bytes, as the header says: a file that shrinks meanwhile is filled up with zeroes.
 async fn body(reader: &Reader, size: u64, out: &mut Out) -> Result<(), Stop> {
     let mut buf = vec![0; 32 * 1024];
     let mut left = size;

@@ -1,11 +1,11 @@
-//! sed: the stream editor. Owns the command line and the cycle over lines; scripts are read in
-//! `script`.
+//! sed: the stream editor. Owns the command line and the cycle over lines; `script` parses scripts.
 
+mod replacement;
 mod script;
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 
-use script::{Address, Command, What};
+use script::{Address, Command, Function, Substitution};
 
 use super::pattern::NONE;
 use super::stream::{FileLines, each_line, open};
@@ -14,73 +14,60 @@ use crate::proc::{Proc, Writer, strerror, yield_now};
 
 pub async fn sed(p: Proc) -> Outcome {
     let o = Options::of(&p, "nrEsuze:(expression)f:(file)i::(in-place)q(quiet)q(silent)").await?;
-    let mut rest = o.rest.clone();
+    let mut files = o.rest.clone();
+    let text = script_text(&p, &o, &mut files).await?;
+    let quiet = o.has('n') || o.has('q') || text.starts_with("#n\n");
+    let commands = match script::parse(&text, o.has('r') || o.has('E')) {
+        Ok(commands) => commands,
+        Err(why) => return fail(&p, 1, &why).await,
+    };
+    if files.is_empty() {
+        files.push("-".into());
+    }
+    let mut editor = Editor {
+        p: &p,
+        needs_last: commands.iter().any(Command::needs_last),
+        in_range: vec![Range::Outside; commands.len()],
+        commands: &commands,
+        quiet,
+        out: Out::new(&p),
+        held: vec![],
+        number: 0,
+        quit: None,
+    };
+    if !o.has('i') {
+        let mut input = Input::new(&p, files);
+        editor.edit(&mut input).await?;
+        let code = editor.quit.unwrap_or(input.lines.code());
+        return editor.out.end(code).await;
+    }
+    let suffix = o.get('i').unwrap_or_default();
+    let mut code = 0;
+    for file in files {
+        code |= editor.edit_in_place(&file, suffix).await?;
+        if editor.quit.is_some() {
+            break;
+        }
+    }
+    Ok(editor.quit.unwrap_or(code))
+}
+
+/// Collects the script from `-e`, `-f` or the first operand, which it takes from `files`.
+async fn script_text(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<String, Stop> {
+    if !o.has('e') && !o.has('f') {
+        return if files.is_empty() { usage(p).await } else { Ok(files.remove(0)) };
+    }
     let mut text = String::new();
     for part in o.all('e') {
         text += part;
         text.push('\n');
     }
     for file in o.all('f') {
-        let Some(reader) = open(&p, file).await else { return Ok(1) };
+        let Some(reader) = open(p, file).await else { return Err(Stop::Code(1)) };
         text += &String::from_utf8_lossy(&reader.read_to_end().await?);
         text.push('\n');
     }
-    if !o.has('e') && !o.has('f') {
-        if rest.is_empty() {
-            return usage(&p).await;
-        }
-        text = rest.remove(0);
-    }
-    let quiet = o.has('n') || o.has('q') || text.starts_with("#n\n");
-    let commands = match script::parse(&text, o.has('r') || o.has('E')) {
-        Ok(commands) => commands,
-        Err(why) => return fail(&p, 1, &why).await,
-    };
-    if rest.is_empty() {
-        rest.push("-".into());
-    }
-    let out = Out::new(&p);
-    let in_range = vec![Range::Outside; commands.len()];
-    let mut editor =
-        Editor { p: &p, commands: &commands, in_range, quiet, out, held: vec![], number: 0, code: 0, quit: None };
-    if !o.has('i') {
-        let mut input = Input::new(&p, rest);
-        editor.edit(&mut input).await?;
-        let code = editor.quit.unwrap_or(input.lines.code());
-        return editor.out.end(code).await;
-    }
-    for file in rest {
-        let path = p.path(&file);
-        let mut input = Input::new(&p, vec![file.clone()]);
-        let (sink, bytes) = Writer::capture();
-        editor.out = Out::to(sink);
-        editor.number = 0;
-        editor.edit(&mut input).await?;
-        editor.out.flush().await?;
-        if input.lines.code() != 0 {
-            editor.code = 1;
-            continue;
-        }
-        // A quit leaves the rest of the file as it is.
-        if editor.quit.is_some() {
-            while let Some(line) = input.take(&mut editor.out).await? {
-                editor.out.add(line);
-            }
-            editor.out.flush().await?;
-        }
-        if let Some(suffix) = o.get('i').filter(|s| !s.is_empty()) {
-            let _ = std::fs::copy(&path, p.path(&format!("{file}{suffix}")));
-        }
-        let bytes = std::mem::take(&mut *bytes.borrow_mut());
-        match File::create(&path) {
-            Ok(new) => Writer::file(new).write_all(&bytes).await?,
-            Err(error) => return fail(&p, 1, &format!("{file}: {}", strerror(&error))).await,
-        }
-        if editor.quit.is_some() {
-            break;
-        }
-    }
-    Ok(editor.quit.unwrap_or(editor.code))
+    Ok(text)
 }
 
 /// The lines of the files, read one ahead so that `$` is known.
@@ -98,6 +85,7 @@ impl Input<'_> {
         Ok(self.lines.next(out).await?.map(<[u8]>::to_vec))
     }
 
+    /// Returns the next line and moves on.
     async fn take(&mut self, out: &mut Out) -> Result<Option<Vec<u8>>, Stop> {
         match self.next.take() {
             Some(line) => Ok(Some(line)),
@@ -105,6 +93,7 @@ impl Input<'_> {
         }
     }
 
+    /// Whether the input has no further line.
     async fn is_last(&mut self, out: &mut Out) -> Result<bool, Stop> {
         if self.next.is_none() {
             self.next = self.fetch(out).await?;
@@ -113,6 +102,7 @@ impl Input<'_> {
     }
 }
 
+/// Where the line stands in the range of a command with two addresses.
 #[derive(Clone, Copy, PartialEq)]
 enum Range {
     Outside,
@@ -124,198 +114,277 @@ enum Range {
 struct Editor<'a> {
     p: &'a Proc,
     commands: &'a [Command],
+    /// Whether a command has the address `$`.
+    needs_last: bool,
     in_range: Vec<Range>,
     quiet: bool,
     out: Out,
+    /// The hold space.
     held: Vec<u8>,
+    /// The number of the current line.
     number: u64,
-    code: i32,
+    /// Exit code of `q` or `Q`.
     quit: Option<i32>,
 }
 
-/// How a cycle goes on.
-enum Next {
-    Cycle,
+/// The state of one cycle.
+struct Cycle {
+    /// The pattern space, without the newline at its end.
+    space: Vec<u8>,
+    /// Whether the line ended with a newline.
+    newline: bool,
+    /// Text that `a` and `r` queue for the end of the cycle.
+    appended: Vec<Vec<u8>>,
+    /// Whether `s` has replaced text since the last `t`.
+    replaced: bool,
+}
+
+/// How a cycle ends.
+enum CycleEnd {
+    Print,
     /// Without printing.
-    Deleted,
-    /// `D`: again, with what is left and without reading.
-    Again,
+    Delete,
+    /// `D`: a new cycle with the rest of the pattern space, without reading.
+    Restart,
     /// Whether to print first.
     Quit(bool),
 }
 
+/// What follows a command.
+enum Flow {
+    NextCommand,
+    Jump(usize),
+    End(CycleEnd),
+}
+
+impl Cycle {
+    fn new(line: Vec<u8>) -> Cycle {
+        let mut cycle = Cycle { space: vec![], newline: false, appended: vec![], replaced: false };
+        cycle.read(line);
+        cycle
+    }
+
+    /// Replaces the pattern space by `line`.
+    fn read(&mut self, mut line: Vec<u8>) {
+        self.newline = line.last() == Some(&b'\n');
+        if self.newline {
+            line.pop();
+        }
+        self.space = line;
+    }
+}
+
 impl Editor<'_> {
+    /// Edits one file and replaces it; returns an exit code.
+    async fn edit_in_place(&mut self, file: &str, suffix: &str) -> Result<i32, Stop> {
+        let path = self.p.path(file);
+        let mut input = Input::new(self.p, vec![file.to_string()]);
+        let (sink, bytes) = Writer::capture();
+        self.out = Out::to(sink);
+        self.number = 0;
+        self.edit(&mut input).await?;
+        // A quit leaves the rest of the file unchanged.
+        if self.quit.is_some() {
+            while let Some(line) = input.take(&mut self.out).await? {
+                self.out.add(line);
+            }
+        }
+        self.out.flush().await?;
+        if input.lines.code() != 0 {
+            return Ok(1);
+        }
+        if !suffix.is_empty() {
+            let _ = std::fs::copy(&path, self.p.path(&format!("{file}{suffix}")));
+        }
+        let bytes = std::mem::take(&mut *bytes.borrow_mut());
+        match File::create(&path) {
+            Ok(new) => Writer::file(new).write_all(&bytes).await?,
+            Err(error) => return fail(self.p, 1, &format!("{file}: {}", strerror(&error))).await,
+        }
+        Ok(0)
+    }
+
     async fn edit(&mut self, input: &mut Input<'_>) -> Result<(), Stop> {
-        let needs_last = self.commands.iter().any(Command::needs_last);
-        let mut space = Vec::new();
-        let mut again = false;
+        let mut left = None;
         loop {
-            if !again {
-                let Some(line) = input.take(&mut self.out).await? else { return Ok(()) };
-                self.number += 1;
-                space = line;
+            let line = match left.take() {
+                Some(line) => line,
+                None => {
+                    let Some(line) = input.take(&mut self.out).await? else { return Ok(()) };
+                    self.number += 1;
+                    line
+                }
+            };
+            let mut cycle = Cycle::new(line);
+            let end = self.run(&mut cycle, input).await?;
+            if matches!(end, CycleEnd::Print | CycleEnd::Quit(true)) && !self.quiet {
+                self.print(&cycle.space, cycle.newline).await?;
             }
-            let mut ended = space.last() == Some(&b'\n');
-            if ended {
-                space.pop();
-            }
-            let mut appended = Vec::new();
-            let next = self.cycle(&mut space, &mut ended, input, &mut appended, needs_last).await?;
-            if matches!(next, Next::Cycle | Next::Quit(true)) && !self.quiet {
-                self.line(&space, ended).await?;
-            }
-            for text in appended {
+            for text in cycle.appended {
                 self.out.put(text).await?;
             }
-            match next {
-                Next::Quit(_) => return Ok(()),
-                Next::Cycle | Next::Deleted => again = false,
-                Next::Again => {
-                    again = true;
-                    space.push(b'\n');
+            match end {
+                CycleEnd::Quit(_) => return Ok(()),
+                CycleEnd::Print | CycleEnd::Delete => {}
+                CycleEnd::Restart => {
+                    cycle.space.push(b'\n');
+                    left = Some(cycle.space);
                 }
             }
         }
     }
 
-    async fn line(&mut self, text: &[u8], ended: bool) -> Result<(), Stop> {
+    async fn print(&mut self, text: &[u8], newline: bool) -> Result<(), Stop> {
         self.out.add(text);
-        Ok(self.out.put(if ended { "\n" } else { "" }).await?)
+        Ok(self.out.put(if newline { "\n" } else { "" }).await?)
     }
 
-    async fn cycle(
-        &mut self,
-        space: &mut Vec<u8>,
-        ended: &mut bool,
-        input: &mut Input<'_>,
-        appended: &mut Vec<Vec<u8>>,
-        needs_last: bool,
-    ) -> Result<Next, Stop> {
+    /// Runs the commands that select the line.
+    async fn run(&mut self, cycle: &mut Cycle, input: &mut Input<'_>) -> Result<CycleEnd, Stop> {
         let commands = self.commands;
         let mut at = 0;
-        let mut replaced = false;
         let mut steps = 0u32;
         while let Some(command) = commands.get(at) {
             steps += 1;
-            if steps % 1024 == 0 {
+            if steps.is_multiple_of(1024) {
                 yield_now().await;
             }
-            let last = needs_last && input.is_last(&mut self.out).await?;
-            if self.selects(command, at, space, last) == command.negated {
-                at = if let What::Block(end) = command.what { end } else { at + 1 };
+            let last = self.needs_last && input.is_last(&mut self.out).await?;
+            if self.selects(command, at, &cycle.space, last) == command.negated {
+                at = if let Function::Block(end) = command.function { end } else { at + 1 };
                 continue;
             }
-            at += 1;
-            match &command.what {
-                What::Block(_) | What::Nothing => {}
-                What::Substitute(s) => {
-                    let Some((text, print)) = substitute(s, space) else { continue };
-                    *space = text;
-                    replaced = true;
-                    if print {
-                        self.line(space, *ended).await?;
-                    }
-                    if let Some(sink) = &s.file {
-                        let file = self.p.path(sink);
-                        let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
-                        if let Ok(file) = opened {
-                            Writer::file(file).write_all(&[space.as_slice(), b"\n"].concat()).await?;
-                        }
-                    }
-                }
-                What::Delete => return Ok(Next::Deleted),
-                What::DeleteFirst => match space.iter().position(|b| *b == b'\n') {
-                    Some(end) => {
-                        space.drain(..=end);
-                        return Ok(Next::Again);
-                    }
-                    None => return Ok(Next::Deleted),
-                },
-                What::Print => self.line(space, true).await?,
-                What::PrintFirst => {
-                    let first = space.split(|b| *b == b'\n').next().unwrap_or_default();
-                    self.out.add(first);
-                    self.out.put("\n").await?;
-                }
-                What::Quit(code, print) => {
-                    self.quit = Some(*code);
-                    return Ok(Next::Quit(*print));
-                }
-                What::Number => self.out.put(format!("{}\n", self.number)).await?,
-                What::Append(text) => appended.push(text.clone()),
-                What::Insert(text) => self.out.put(text).await?,
-                What::Change(text) => {
-                    // A range is changed once, at its end.
-                    if command.second.is_none() || command.negated || self.in_range.get(at - 1) == Some(&Range::Outside)
-                    {
-                        self.out.put(text).await?;
-                    }
-                    return Ok(Next::Deleted);
-                }
-                What::Read(file) => {
-                    if let Ok(text) = std::fs::read(self.p.path(file)) {
-                        appended.push(text);
-                    }
-                }
-                What::Write(file) => {
-                    let opened = std::fs::OpenOptions::new().create(true).append(true).open(self.p.path(file));
-                    if let Ok(file) = opened {
-                        Writer::file(file).write_all(&[space.as_slice(), b"\n"].concat()).await?;
-                    }
-                }
-                What::Map(map) => space.iter_mut().for_each(|b| *b = map[usize::from(*b)]),
-                What::Next(join) => {
-                    if !join && !self.quiet {
-                        self.line(space, *ended).await?;
-                    }
-                    for text in appended.drain(..) {
-                        self.out.put(text).await?;
-                    }
-                    let Some(mut line) = input.take(&mut self.out).await? else {
-                        // GNU and busybox print what is there when N finds no next line.
-                        return Ok(if *join { Next::Cycle } else { Next::Deleted });
-                    };
-                    self.number += 1;
-                    *ended = line.last() == Some(&b'\n');
-                    if *ended {
-                        line.pop();
-                    }
-                    if *join {
-                        space.push(b'\n');
-                        space.extend(line);
-                    } else {
-                        *space = line;
-                    }
-                }
-                What::Get => space.clone_from(&self.held),
-                What::GetAppend => {
-                    space.push(b'\n');
-                    space.extend_from_slice(&self.held);
-                }
-                What::Hold => self.held.clone_from(space),
-                What::HoldAppend => {
-                    self.held.push(b'\n');
-                    self.held.extend_from_slice(space);
-                }
-                What::Exchange => std::mem::swap(space, &mut self.held),
-                What::Branch(to) => at = *to,
-                What::BranchIf(to, when) => {
-                    if std::mem::take(&mut replaced) == *when {
-                        at = *to;
-                    }
-                }
+            match self.perform(command, at, cycle, input).await? {
+                Flow::NextCommand => at += 1,
+                Flow::Jump(to) => at = to,
+                Flow::End(end) => return Ok(end),
             }
         }
-        Ok(Next::Cycle)
+        Ok(CycleEnd::Print)
     }
 
+    /// Performs the command at `index`.
+    async fn perform(
+        &mut self,
+        command: &Command,
+        index: usize,
+        cycle: &mut Cycle,
+        input: &mut Input<'_>,
+    ) -> Result<Flow, Stop> {
+        match &command.function {
+            Function::Block(_) | Function::Nothing => {}
+            Function::Substitute(s) => self.substitute(s, cycle).await?,
+            Function::Delete => return Ok(Flow::End(CycleEnd::Delete)),
+            Function::DeleteFirst => return Ok(Flow::End(delete_first(&mut cycle.space))),
+            Function::Print => self.print(&cycle.space, true).await?,
+            Function::PrintFirst => {
+                let first = cycle.space.split(|b| *b == b'\n').next().unwrap_or_default();
+                self.print(first, true).await?;
+            }
+            Function::Quit(code, print) => {
+                self.quit = Some(*code);
+                return Ok(Flow::End(CycleEnd::Quit(*print)));
+            }
+            Function::Number => self.out.put(format!("{}\n", self.number)).await?,
+            Function::Append(text) => cycle.appended.push(text.clone()),
+            Function::Insert(text) => self.out.put(text).await?,
+            Function::Change(text) => {
+                // A range is changed once, at its end.
+                if command.second.is_none() || command.negated || self.in_range.get(index) == Some(&Range::Outside) {
+                    self.out.put(text).await?;
+                }
+                return Ok(Flow::End(CycleEnd::Delete));
+            }
+            Function::Read(file) => cycle.appended.extend(std::fs::read(self.p.path(file)).ok()),
+            Function::Write(file) => self.append_to(file, &cycle.space).await?,
+            Function::Next { join } => return self.next_line(*join, cycle, input).await,
+            Function::Branch(to) => return Ok(Flow::Jump(*to)),
+            Function::BranchIf(to, when) => {
+                if std::mem::take(&mut cycle.replaced) == *when {
+                    return Ok(Flow::Jump(*to));
+                }
+            }
+            Function::Map(_)
+            | Function::Get
+            | Function::GetAppend
+            | Function::Hold
+            | Function::HoldAppend
+            | Function::Exchange => self.transform(&command.function, &mut cycle.space),
+        }
+        Ok(Flow::NextCommand)
+    }
+
+    /// Performs the functions that only move text between the pattern space and the hold space.
+    fn transform(&mut self, function: &Function, space: &mut Vec<u8>) {
+        match function {
+            Function::Map(map) => space.iter_mut().for_each(|b| *b = map[usize::from(*b)]),
+            Function::Get => space.clone_from(&self.held),
+            Function::GetAppend => {
+                space.push(b'\n');
+                space.extend_from_slice(&self.held);
+            }
+            Function::Hold => self.held.clone_from(space),
+            Function::HoldAppend => {
+                self.held.push(b'\n');
+                self.held.extend_from_slice(space);
+            }
+            Function::Exchange => std::mem::swap(space, &mut self.held),
+            _ => {}
+        }
+    }
+
+    async fn substitute(&mut self, s: &Substitution, cycle: &mut Cycle) -> Result<(), Stop> {
+        let Some(text) = replaced(s, &cycle.space) else { return Ok(()) };
+        cycle.space = text;
+        cycle.replaced = true;
+        if s.print {
+            self.print(&cycle.space, cycle.newline).await?;
+        }
+        match &s.file {
+            Some(file) => self.append_to(file, &cycle.space).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Appends a line to a file; ignores one that can't be opened.
+    async fn append_to(&self, file: &str, line: &[u8]) -> Result<(), Stop> {
+        if let Ok(file) = OpenOptions::new().create(true).append(true).open(self.p.path(file)) {
+            Writer::file(file).write_all(&[line, b"\n"].concat()).await?;
+        }
+        Ok(())
+    }
+
+    /// Performs `n`, or `N` where it joins the lines.
+    async fn next_line(&mut self, join: bool, cycle: &mut Cycle, input: &mut Input<'_>) -> Result<Flow, Stop> {
+        if !join && !self.quiet {
+            self.print(&cycle.space, cycle.newline).await?;
+        }
+        for text in cycle.appended.drain(..) {
+            self.out.put(text).await?;
+        }
+        let Some(line) = input.take(&mut self.out).await? else {
+            // GNU and busybox print the pattern space when N finds no next line.
+            return Ok(Flow::End(if join { CycleEnd::Print } else { CycleEnd::Delete }));
+        };
+        self.number += 1;
+        let mut joined = std::mem::take(&mut cycle.space);
+        cycle.read(line);
+        if join {
+            joined.push(b'\n');
+            joined.append(&mut cycle.space);
+            cycle.space = joined;
+        }
+        Ok(Flow::NextCommand)
+    }
+
+    /// Whether the addresses of the command at `index` select the line; moves its range on.
     fn selects(&mut self, command: &Command, index: usize, space: &[u8], last: bool) -> bool {
         let number = self.number;
         let hits = |address: &Address| match address {
             Address::Line(n) => *n == number,
             Address::Last => last,
             Address::Step(first, step) if *step == 0 => number == *first,
-            Address::Step(first, step) => number >= *first && (number - first) % step == 0,
+            Address::Step(first, step) => number >= *first && (number - first).is_multiple_of(*step),
             Address::Match(pattern) => pattern.is_match(space),
             Address::More(_) | Address::Multiple(_) => false,
         };
@@ -325,11 +394,11 @@ impl Editor<'_> {
         match *state {
             Range::Inside => {
                 // A line number that has passed already ends the range before this line.
-                if let Address::Line(n) = second {
-                    if number > *n {
-                        *state = Range::Outside;
-                        return hits(first);
-                    }
+                if let Address::Line(n) = second
+                    && number > *n
+                {
+                    *state = Range::Outside;
+                    return hits(first);
                 }
                 if hits(second) {
                     *state = Range::Outside;
@@ -359,7 +428,7 @@ impl Editor<'_> {
                     Address::Line(n) => Range::Until(*n),
                     Address::More(0) => Range::Outside,
                     Address::More(n) => Range::Until(number + n),
-                    Address::Multiple(n) if *n == 0 || number % n == 0 => Range::Outside,
+                    Address::Multiple(n) if *n == 0 || number.is_multiple_of(*n) => Range::Outside,
                     Address::Multiple(n) => Range::Until(number.div_ceil(*n) * n),
                     Address::Last if last => Range::Outside,
                     _ => Range::Inside,
@@ -370,11 +439,22 @@ impl Editor<'_> {
     }
 }
 
-/// The text after `s`, and whether to print it; `None` when nothing matched.
-fn substitute(s: &script::Substitution, text: &[u8]) -> Option<(Vec<u8>, bool)> {
+/// Deletes the first line of the pattern space.
+fn delete_first(space: &mut Vec<u8>) -> CycleEnd {
+    match space.iter().position(|b| *b == b'\n') {
+        Some(end) => {
+            space.drain(..=end);
+            CycleEnd::Restart
+        }
+        None => CycleEnd::Delete,
+    }
+}
+
+/// Returns the text after `s`; `None` when nothing matched.
+fn replaced(s: &Substitution, text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let (mut from, mut copied, mut count, mut done) = (0, 0, 0, false);
-    // Where the last match ended: an empty match right behind it does not count.
+    // End of the last match: an empty match right after it does not count.
     let mut last_end = NONE;
     while from <= text.len() {
         let Some(spans) = s.pattern.find(text, from) else { break };
@@ -387,7 +467,7 @@ fn substitute(s: &script::Substitution, text: &[u8]) -> Option<(Vec<u8>, bool)> 
         count += 1;
         if count >= s.nth {
             out.extend_from_slice(text.get(copied..start)?);
-            s.fill(text, &spans, &mut out);
+            s.replacement.fill(text, &spans, &mut out);
             copied = end;
             done = true;
             if !s.all {
@@ -397,5 +477,5 @@ fn substitute(s: &script::Substitution, text: &[u8]) -> Option<(Vec<u8>, bool)> 
         from = if end > start { end } else { end + 1 };
     }
     out.extend_from_slice(text.get(copied..)?);
-    done.then_some((out, s.print))
+    done.then_some(out)
 }

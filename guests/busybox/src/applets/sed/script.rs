@@ -1,7 +1,7 @@
-//! sed scripts: from text to commands with addresses, blocks and labels resolved to positions.
+//! sed scripts: from text to commands whose addresses, blocks and labels are resolved to positions.
 
-use crate::applets::echo::escape;
-use crate::applets::pattern::{Fill, NONE, Pattern};
+use super::replacement::Replacement;
+use crate::applets::pattern::{Fill, Pattern};
 
 pub enum Address {
     Line(u64),
@@ -18,11 +18,12 @@ pub struct Command {
     pub first: Option<Address>,
     pub second: Option<Address>,
     pub negated: bool,
-    pub what: What,
+    pub function: Function,
 }
 
-pub enum What {
-    /// `{`: where its end is.
+/// A command without its addresses.
+pub enum Function {
+    /// `{`: the position of its end.
     Block(usize),
     Nothing,
     Substitute(Box<Substitution>),
@@ -39,8 +40,10 @@ pub enum What {
     Read(String),
     Write(String),
     Map(Box<[u8; 256]>),
-    /// `n`, or `N` when it joins.
-    Next(bool),
+    /// `n`, or `N` where it joins the lines.
+    Next {
+        join: bool,
+    },
     Get,
     GetAppend,
     Hold,
@@ -50,16 +53,9 @@ pub enum What {
     BranchIf(usize, bool),
 }
 
-enum Piece {
-    Text(Vec<u8>),
-    Group(usize),
-    /// `\U`, `\L`, `\u`, `\l`, `\E`.
-    Case(u8),
-}
-
 pub struct Substitution {
     pub pattern: Pattern,
-    pieces: Vec<Piece>,
+    pub replacement: Replacement,
     pub all: bool,
     pub nth: u64,
     pub print: bool,
@@ -72,153 +68,157 @@ impl Command {
     }
 }
 
-impl Substitution {
-    pub fn fill(&self, text: &[u8], spans: &[usize], out: &mut Vec<u8>) {
-        let (mut lasting, mut once) = (b'E', 0);
-        for piece in &self.pieces {
-            let added = match piece {
-                Piece::Text(text) => text.as_slice(),
-                Piece::Group(n) => match (spans.get(n * 2), spans.get(n * 2 + 1)) {
-                    (Some(a), Some(b)) if *a != NONE && *b != NONE => text.get(*a..*b).unwrap_or_default(),
-                    _ => &[],
-                },
-                Piece::Case(c @ (b'u' | b'l')) => {
-                    once = *c;
-                    continue;
-                }
-                Piece::Case(c) => {
-                    lasting = *c;
-                    continue;
-                }
-            };
-            for byte in added {
-                let how = if once != 0 { std::mem::take(&mut once) } else { lasting };
-                out.push(match how {
-                    b'U' | b'u' => byte.to_ascii_uppercase(),
-                    b'L' | b'l' => byte.to_ascii_lowercase(),
-                    _ => *byte,
-                });
-            }
-        }
-    }
-}
-
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
     extended: bool,
-    /// What `//` stands for.
+    /// The previous expression, for which an empty one stands, and whether it ignores case.
     last: Option<(Vec<u8>, bool)>,
+    commands: Vec<Command>,
+    /// Positions of blocks that are not closed yet.
+    open: Vec<usize>,
+    labels: Vec<(String, usize)>,
+    /// Positions of branches and their labels.
+    jumps: Vec<(usize, String)>,
 }
 
+/// Parses a script; `extended` chooses the kind of its expressions.
 pub fn parse(text: &str, extended: bool) -> Result<Vec<Command>, String> {
-    let mut parser = Parser { text: text.as_bytes(), at: 0, extended, last: None };
-    let mut commands: Vec<Command> = Vec::new();
-    let mut open: Vec<usize> = Vec::new();
-    let mut labels: Vec<(String, usize)> = Vec::new();
-    let mut jumps: Vec<(usize, String)> = Vec::new();
+    let mut parser = Parser {
+        text: text.as_bytes(),
+        at: 0,
+        extended,
+        last: None,
+        commands: vec![],
+        open: vec![],
+        labels: vec![],
+        jumps: vec![],
+    };
     loop {
         parser.skip(|b| b.is_ascii_whitespace() || b == b';');
         if parser.peek().is_none() {
-            break;
+            return parser.resolve();
         }
-        let first = parser.address(false)?;
-        let mut second = None;
-        parser.skip(|b| b == b' ');
-        if first.is_some() && parser.peek() == Some(b',') {
-            parser.at += 1;
-            parser.skip(|b| b == b' ');
-            second = Some(parser.address(true)?.ok_or("no address after comma")?);
-        }
-        parser.skip(|b| b == b' ');
-        let mut negated = false;
-        while parser.peek() == Some(b'!') {
-            negated = true;
-            parser.at += 1;
-            parser.skip(|b| b == b' ');
-        }
-        let Some(letter) = parser.peek() else { return Err("missing command".into()) };
-        parser.at += 1;
-        let what = match letter {
-            b'#' => {
-                parser.line();
-                continue;
-            }
-            b'{' => {
-                open.push(commands.len());
-                What::Block(0)
-            }
-            b'}' => {
-                let start = open.pop().ok_or("unexpected '}'")?;
-                let end = commands.len();
-                if let Some(Command { what: What::Block(to), .. }) = commands.get_mut(start) {
-                    *to = end;
-                }
-                parser.end()?;
-                continue;
-            }
-            b':' => {
-                labels.push((parser.word(), commands.len()));
-                continue;
-            }
-            b'b' | b't' | b'T' => {
-                jumps.push((commands.len(), parser.word()));
-                match letter {
-                    b'b' => What::Branch(0),
-                    letter => What::BranchIf(0, letter == b't'),
-                }
-            }
-            b's' => What::Substitute(Box::new(parser.substitution()?)),
-            b'y' => What::Map(parser.map()?),
-            b'a' => What::Append(parser.block_text()?),
-            b'i' => What::Insert(parser.block_text()?),
-            b'c' => What::Change(parser.block_text()?),
-            b'r' => What::Read(parser.line().trim().to_string()),
-            b'w' => What::Write(parser.line().trim().to_string()),
-            b'q' | b'Q' => {
-                parser.skip(|b| b == b' ');
-                let code = parser.number().unwrap_or(0) as i32;
-                What::Quit(code, letter == b'q')
-            }
-            b'd' => What::Delete,
-            b'D' => What::DeleteFirst,
-            b'p' => What::Print,
-            b'P' => What::PrintFirst,
-            b'=' => What::Number,
-            b'n' => What::Next(false),
-            b'N' => What::Next(true),
-            b'g' => What::Get,
-            b'G' => What::GetAppend,
-            b'h' => What::Hold,
-            b'H' => What::HoldAppend,
-            b'x' => What::Exchange,
-            other => return Err(format!("unsupported command {}", other as char)),
-        };
-        if !matches!(letter, b'{' | b'b' | b't' | b'T' | b'a' | b'i' | b'c' | b'r' | b'w') {
-            parser.end()?;
-        }
-        commands.push(Command { first, second, negated, what });
+        parser.command()?;
     }
-    if !open.is_empty() {
-        return Err("unmatched '{'".into());
-    }
-    for (from, label) in jumps {
-        let known = labels.iter().find(|(name, _)| *name == label).map(|(_, at)| *at);
-        let to = match known {
-            Some(to) => to,
-            None if label.is_empty() => commands.len(),
-            None => return Err(format!("can't find label for jump to '{label}'")),
-        };
-        if let Some(Command { what: What::Branch(at) | What::BranchIf(at, _), .. }) = commands.get_mut(from) {
-            *at = to;
-        }
-    }
-    // A block without commands behind it still needs a place to jump to.
-    commands.push(Command { first: None, second: None, negated: false, what: What::Nothing });
-    Ok(commands)
 }
 
 impl Parser<'_> {
+    fn command(&mut self) -> Result<(), String> {
+        let first = self.address(false)?;
+        let mut second = None;
+        self.skip(|b| b == b' ');
+        if first.is_some() && self.peek() == Some(b',') {
+            self.at += 1;
+            self.skip(|b| b == b' ');
+            second = Some(self.address(true)?.ok_or("no address after comma")?);
+        }
+        self.skip(|b| b == b' ');
+        let mut negated = false;
+        while self.peek() == Some(b'!') {
+            negated = true;
+            self.at += 1;
+            self.skip(|b| b == b' ');
+        }
+        let letter = self.peek().ok_or("missing command")?;
+        self.at += 1;
+        if let Some(function) = self.function(letter)? {
+            self.commands.push(Command { first, second, negated, function });
+        }
+        Ok(())
+    }
+
+    /// Parses a function; `None` for `#`, `}` and `:`, which are no commands of their own.
+    fn function(&mut self, letter: u8) -> Result<Option<Function>, String> {
+        let function = match letter {
+            b'#' => {
+                self.line();
+                return Ok(None);
+            }
+            b'}' => {
+                self.close_block()?;
+                return Ok(None);
+            }
+            b':' => {
+                let label = self.word();
+                self.labels.push((label, self.commands.len()));
+                return Ok(None);
+            }
+            b'{' => {
+                self.open.push(self.commands.len());
+                return Ok(Some(Function::Block(0)));
+            }
+            b'b' | b't' | b'T' => return Ok(Some(self.branch(letter))),
+            b'a' => return Ok(Some(Function::Append(self.block_text()?))),
+            b'i' => return Ok(Some(Function::Insert(self.block_text()?))),
+            b'c' => return Ok(Some(Function::Change(self.block_text()?))),
+            b'r' => return Ok(Some(Function::Read(self.line().trim().to_string()))),
+            b'w' => return Ok(Some(Function::Write(self.line().trim().to_string()))),
+            b's' => Function::Substitute(Box::new(self.substitution()?)),
+            b'y' => Function::Map(self.map()?),
+            b'q' | b'Q' => {
+                self.skip(|b| b == b' ');
+                Function::Quit(self.number().unwrap_or(0) as i32, letter == b'q')
+            }
+            b'd' => Function::Delete,
+            b'D' => Function::DeleteFirst,
+            b'p' => Function::Print,
+            b'P' => Function::PrintFirst,
+            b'=' => Function::Number,
+            b'n' => Function::Next { join: false },
+            b'N' => Function::Next { join: true },
+            b'g' => Function::Get,
+            b'G' => Function::GetAppend,
+            b'h' => Function::Hold,
+            b'H' => Function::HoldAppend,
+            b'x' => Function::Exchange,
+            other => return Err(format!("unsupported command {}", other as char)),
+        };
+        self.end()?;
+        Ok(Some(function))
+    }
+
+    fn branch(&mut self, letter: u8) -> Function {
+        let label = self.word();
+        self.jumps.push((self.commands.len(), label));
+        match letter {
+            b'b' => Function::Branch(0),
+            letter => Function::BranchIf(0, letter == b't'),
+        }
+    }
+
+    fn close_block(&mut self) -> Result<(), String> {
+        let start = self.open.pop().ok_or("unexpected '}'")?;
+        let end = self.commands.len();
+        if let Some(Command { function: Function::Block(to), .. }) = self.commands.get_mut(start) {
+            *to = end;
+        }
+        self.end()
+    }
+
+    /// Resolves labels to positions and returns the commands.
+    fn resolve(mut self) -> Result<Vec<Command>, String> {
+        if !self.open.is_empty() {
+            return Err("unmatched '{'".into());
+        }
+        for (from, label) in self.jumps {
+            let known = self.labels.iter().find(|(name, _)| *name == label).map(|(_, at)| *at);
+            let to = match known {
+                Some(to) => to,
+                None if label.is_empty() => self.commands.len(),
+                None => return Err(format!("can't find label for jump to '{label}'")),
+            };
+            if let Some(Command { function: Function::Branch(at) | Function::BranchIf(at, _), .. }) =
+                self.commands.get_mut(from)
+            {
+                *at = to;
+            }
+        }
+        // A block without commands behind it still needs a position to jump to.
+        self.commands.push(Command { first: None, second: None, negated: false, function: Function::Nothing });
+        Ok(self.commands)
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
@@ -235,14 +235,14 @@ impl Parser<'_> {
         std::str::from_utf8(self.text.get(start..self.at)?).ok()?.parse().ok()
     }
 
-    /// The rest of the line.
+    /// Returns the rest of the line.
     fn line(&mut self) -> String {
         let start = self.at;
         self.skip(|b| b != b'\n');
         String::from_utf8_lossy(self.text.get(start..self.at).unwrap_or_default()).into_owned()
     }
 
-    /// A label.
+    /// Returns a label.
     fn word(&mut self) -> String {
         self.skip(|b| b == b' ');
         let start = self.at;
@@ -250,6 +250,7 @@ impl Parser<'_> {
         String::from_utf8_lossy(self.text.get(start..self.at).unwrap_or_default()).into_owned()
     }
 
+    /// Checks that nothing else follows the command.
     fn end(&mut self) -> Result<(), String> {
         self.skip(|b| b == b' ' || b == b'\t' || b == b'\r');
         match self.peek() {
@@ -300,7 +301,7 @@ impl Parser<'_> {
         }))
     }
 
-    /// Text up to the delimiter, which a backslash protects.
+    /// Returns the text up to the delimiter, which a backslash protects.
     fn delimited(&mut self, delimiter: u8, expression: bool) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();
         let mut in_set = false;
@@ -372,8 +373,8 @@ impl Parser<'_> {
             self.at += 1;
         }
         let pattern = self.pattern(expression, fold)?;
-        let pieces = pieces(&replacement, pattern.groups())?;
-        Ok(Substitution { pattern, pieces, all, nth, print, file })
+        let replacement = Replacement::parse(&replacement, pattern.groups())?;
+        Ok(Substitution { pattern, replacement, all, nth, print, file })
     }
 
     fn map(&mut self) -> Result<Box<[u8; 256]>, String> {
@@ -397,8 +398,8 @@ impl Parser<'_> {
         Ok(map)
     }
 
-    /// The text of `a`, `i` and `c`: in one line (GNU), or behind a backslash and a newline. A
-    /// backslash continues it.
+    /// Returns the text of `a`, `i` or `c`: in one line (GNU), or behind a backslash and a newline. A backslash continues
+    /// it.
     fn block_text(&mut self) -> Result<Vec<u8>, String> {
         self.skip(|b| b == b' ' || b == b'\t');
         if self.peek() == Some(b'\\') {
@@ -431,56 +432,4 @@ impl Parser<'_> {
         out.push(b'\n');
         Ok(out)
     }
-}
-
-fn pieces(text: &[u8], groups: usize) -> Result<Vec<Piece>, String> {
-    let mut out = Vec::new();
-    let mut plain = Vec::new();
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        at += 1;
-        let piece = match byte {
-            b'&' => Piece::Group(0),
-            b'\\' => {
-                let next = text.get(at).copied().unwrap_or(b'\\');
-                match next {
-                    b'0'..=b'9' => {
-                        at += 1;
-                        let group = usize::from(next - b'0');
-                        if group > groups {
-                            return Err(format!("invalid reference \\{group} on 's' command's RHS"));
-                        }
-                        Piece::Group(group)
-                    }
-                    b'U' | b'L' | b'u' | b'l' | b'E' => {
-                        at += 1;
-                        Piece::Case(next)
-                    }
-                    b'&' | b'\n' | b'b' | b'c' => {
-                        at += 1;
-                        plain.push(next);
-                        continue;
-                    }
-                    _ => {
-                        let (value, used) = escape(text.get(at..).unwrap_or_default(), false);
-                        at += used.max(1);
-                        plain.push(value.unwrap_or(next));
-                        continue;
-                    }
-                }
-            }
-            byte => {
-                plain.push(*byte);
-                continue;
-            }
-        };
-        if !plain.is_empty() {
-            out.push(Piece::Text(std::mem::take(&mut plain)));
-        }
-        out.push(piece);
-    }
-    if !plain.is_empty() {
-        out.push(Piece::Text(plain));
-    }
-    Ok(out)
 }
