@@ -2,21 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::stream::{open, read_fairly};
-use super::{Lines, Options, Out, Outcome, Stop, fail, usage};
-use crate::proc::{Proc, Reader};
-
-/// Reads until the buffer is full or the input ends.
-async fn block(reader: &Reader, buf: &mut [u8]) -> Result<usize, Stop> {
-    let mut filled = 0;
-    while filled < buf.len() {
-        match read_fairly(reader, buf.get_mut(filled..).unwrap_or_default()).await? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(filled)
-}
+use super::stream::{open, read_full};
+use super::{Lines, Options, Out, Outcome, fail, usage};
+use crate::proc::Proc;
 
 pub async fn cmp(p: Proc) -> Outcome {
     let o = Options::of(&p, "lsn:").await?;
@@ -26,7 +14,7 @@ pub async fn cmp(p: Proc) -> Outcome {
     let (mut left, mut right) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     let (mut at, mut line, mut code) = (0u64, 1u64, 0);
     loop {
-        let (n, m) = (block(&a, &mut left).await?, block(&b, &mut right).await?);
+        let (n, m) = (read_full(&a, &mut left).await?, read_full(&b, &mut right).await?);
         for (x, y) in left.iter().take(n).zip(right.iter().take(m)) {
             at += 1;
             if x != y {

@@ -1,110 +1,119 @@
 //! dd, without conversions of text.
 
-use std::fs::OpenOptions;
-use std::io::{Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
 
 use super::options::size;
-use super::stream::read_fairly;
+use super::stream::{read_fairly, read_full};
 use super::{Outcome, Stop, fail, usage};
 use crate::proc::{Proc, Reader, Writer, strerror};
 
-/// Blocks: whole ones and partial ones.
-#[derive(Default)]
-struct Records {
-    whole: u64,
-    part: u64,
+/// The operands.
+struct Job<'a> {
+    input: Reader,
+    target: Option<&'a str>,
+    block: usize,
+    count: u64,
+    skip: u64,
+    seek: u64,
+    /// `conv=notrunc`.
+    keep: bool,
+    /// `iflag=fullblock`.
+    full: bool,
+    quiet: bool,
 }
 
 pub async fn dd(p: Proc) -> Outcome {
-    let (mut input, mut output) = (p.stdin.clone(), p.stdout.clone());
-    let (mut count, mut skip, mut seek) = (u64::MAX, 0, 0);
-    let (mut block, mut keep, mut full, mut quiet) = (512usize, false, false, false);
-    let mut target = None;
-    for arg in p.args.iter().skip(1) {
-        let Some((name, value)) = arg.split_once('=') else { return usage(&p).await };
-        let number = size(value);
-        match (name, number) {
-            ("if", _) => match p.open(value) {
-                Ok(reader) => input = reader,
-                Err(error) => return cannot_open(&p, value, &error).await,
-            },
-            ("of", _) => target = Some(value),
-            ("conv", _) => keep = value.split(',').any(|v| v == "notrunc"),
-            ("iflag", _) => full = value.split(',').any(|v| v == "fullblock"),
-            ("oflag", _) => {}
-            ("status", _) => quiet = matches!(value, "none" | "noxfer"),
-            ("bs" | "ibs" | "obs", Some(n)) if (1..=1 << 28).contains(&n) => block = n as usize,
-            ("count", Some(n)) => count = n,
-            ("skip" | "iseek", Some(n)) => skip = n,
-            ("seek" | "oseek", Some(n)) => seek = n,
-            ("bs" | "ibs" | "obs" | "count" | "skip" | "seek", _) => {
-                return fail(&p, 1, &format!("invalid number '{value}'")).await;
-            }
-            _ => return usage(&p).await,
-        }
-    }
-    if let Some(name) = target {
-        let mut how = OpenOptions::new();
-        how.write(true).create(true).truncate(!keep && seek == 0);
-        let opened = how.open(p.path(name)).and_then(|mut file| {
-            if seek > 0 {
-                let at = seek * block as u64;
-                if !keep {
-                    file.set_len(at)?;
-                }
-                file.seek(SeekFrom::Start(at))?;
-            }
-            Ok(file)
-        });
-        match opened {
-            Ok(file) => output = Writer::file(file),
+    let job = Job::parse(&p).await?;
+    let output = match job.target {
+        Some(name) => match job.open_target(&p, name) {
+            Ok(file) => Writer::file(file),
             Err(error) => return cannot_open(&p, name, &error).await,
-        }
-    }
-    let mut buf = vec![0; block];
-    for _ in 0..skip {
-        if fill(&input, &mut buf, true).await? == 0 {
+        },
+        None => p.stdout.clone(),
+    };
+    let mut buf = vec![0; job.block];
+    for _ in 0..job.skip {
+        if read_full(&job.input, &mut buf).await? == 0 {
             break;
         }
     }
-    let mut records = Records::default();
-    let mut bytes = 0u64;
-    while records.whole + records.part < count {
-        let n = fill(&input, &mut buf, full).await?;
+    let (mut whole, mut partial, mut bytes) = (0, 0, 0u64);
+    while whole + partial < job.count {
+        let n =
+            if job.full { read_full(&job.input, &mut buf).await? } else { read_fairly(&job.input, &mut buf).await? };
         if n == 0 {
             break;
         }
-        if n == block {
-            records.whole += 1
+        if n == job.block {
+            whole += 1
         } else {
-            records.part += 1
+            partial += 1
         }
         bytes += n as u64;
         output.write_all(buf.get(..n).unwrap_or_default()).await?;
     }
-    if !quiet {
-        let Records { whole, part } = records;
-        let text = format!("{whole}+{part} records in\n{whole}+{part} records out\n{bytes} bytes copied\n");
+    if !job.quiet {
+        let text = format!("{whole}+{partial} records in\n{whole}+{partial} records out\n{bytes} bytes copied\n");
         let _ = p.stderr.write_all(text.as_bytes()).await;
     }
     Ok(0)
 }
 
-async fn cannot_open(p: &Proc, name: &str, error: &std::io::Error) -> Outcome {
-    fail(p, 1, &format!("can't open '{name}': {}", strerror(error))).await
+impl Job<'_> {
+    async fn parse(p: &Proc) -> Result<Job<'_>, Stop> {
+        let mut job = Job {
+            input: p.stdin.clone(),
+            target: None,
+            block: 512,
+            count: u64::MAX,
+            skip: 0,
+            seek: 0,
+            keep: false,
+            full: false,
+            quiet: false,
+        };
+        for arg in p.args.iter().skip(1) {
+            let Some((name, value)) = arg.split_once('=') else { return usage(p).await };
+            match (name, size(value)) {
+                ("if", _) => match p.open(value) {
+                    Ok(reader) => job.input = reader,
+                    Err(error) => return cannot_open(p, value, &error).await,
+                },
+                ("of", _) => job.target = Some(value),
+                ("conv", _) => job.keep = value.split(',').any(|v| v == "notrunc"),
+                ("iflag", _) => job.full = value.split(',').any(|v| v == "fullblock"),
+                ("oflag", _) => {}
+                ("status", _) => job.quiet = matches!(value, "none" | "noxfer"),
+                ("bs" | "ibs" | "obs", Some(n)) if (1..=1 << 28).contains(&n) => job.block = n as usize,
+                ("count", Some(n)) => job.count = n,
+                ("skip" | "iseek", Some(n)) => job.skip = n,
+                ("seek" | "oseek", Some(n)) => job.seek = n,
+                ("bs" | "ibs" | "obs" | "count" | "skip" | "seek", _) => {
+                    return fail(p, 1, &format!("invalid number '{value}'")).await;
+                }
+                _ => return usage(p).await,
+            }
+        }
+        Ok(job)
+    }
+
+    /// Opens the output file at the position of `seek`.
+    fn open_target(&self, p: &Proc, name: &str) -> io::Result<File> {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(!self.keep && self.seek == 0);
+        let mut file = options.open(p.path(name))?;
+        if self.seek > 0 {
+            let at = self.seek * self.block as u64;
+            if !self.keep {
+                file.set_len(at)?;
+            }
+            file.seek(SeekFrom::Start(at))?;
+        }
+        Ok(file)
+    }
 }
 
-/// One block; `full` reads until it is.
-async fn fill(input: &Reader, buf: &mut [u8], full: bool) -> Result<usize, Stop> {
-    let mut filled = 0;
-    while filled < buf.len() {
-        match read_fairly(input, buf.get_mut(filled..).unwrap_or_default()).await? {
-            0 => break,
-            n => filled += n,
-        }
-        if !full {
-            break;
-        }
-    }
-    Ok(filled)
+async fn cannot_open<T>(p: &Proc, name: &str, error: &io::Error) -> Result<T, Stop> {
+    fail(p, 1, &format!("can't open '{name}': {}", strerror(error))).await
 }

@@ -1,89 +1,112 @@
-//! du. WASI tells no blocks: sizes count in whole 4 KiB blocks, as most file systems hold them.
+//! du. WASI reports no blocks, so sizes are rounded up to the 4 KiB blocks of most file systems.
 
 use std::path::Path;
 
 use super::number::readable;
-use super::{Options, Out, Outcome};
+use super::{Options, Out, Outcome, Stop};
 use crate::proc::{Proc, strerror, yield_now};
 
-/// A directory being counted.
-struct Open {
+/// A directory that is being counted.
+struct Directory {
     name: String,
     todo: Vec<String>,
     bytes: u64,
 }
 
+/// Returns the bytes that `path` occupies, and whether it is a directory.
 fn blocks(path: &Path) -> std::io::Result<(u64, bool)> {
     let meta = std::fs::symlink_metadata(path)?;
-    let least = u64::from(meta.is_dir());
+    let min = u64::from(meta.is_dir());
     let short_link = meta.file_type().is_symlink();
-    Ok((if short_link { 0 } else { meta.len().div_ceil(4096).max(least) * 4096 }, meta.is_dir()))
+    Ok((if short_link { 0 } else { meta.len().div_ceil(4096).max(min) * 4096 }, meta.is_dir()))
 }
 
 pub async fn du(p: Proc) -> Outcome {
     let o = Options::of(&p, "ahkmscxLHd:(max-depth)").await?;
-    let deepest = if o.has('s') { 0 } else { o.number(&p, 'd').await?.unwrap_or(u64::MAX) };
-    let mut out = Out::new(&p);
-    let mut code = 0;
-    let mut grand = 0;
-    let line = |bytes: u64, name: &str| {
-        let size = if o.has('h') {
+    let max_depth = if o.has('s') { 0 } else { o.number(&p, 'd').await?.unwrap_or(u64::MAX) };
+    let operands = if o.rest.is_empty() { vec![".".into()] } else { o.rest.clone() };
+    let mut usage = Usage { p: &p, o: &o, max_depth, out: Out::new(&p), stack: vec![], total: 0, code: 0 };
+    for operand in operands {
+        let mut next = Some(operand);
+        while let Some(name) = next.take() {
+            usage.visit(name).await?;
+            next = usage.next().await?;
+        }
+    }
+    if o.has('c') {
+        usage.report(usage.total, "total").await?;
+    }
+    usage.out.end(usage.code).await
+}
+
+struct Usage<'a> {
+    p: &'a Proc,
+    o: &'a Options,
+    max_depth: u64,
+    out: Out,
+    /// The open directories, from an operand downwards.
+    stack: Vec<Directory>,
+    total: u64,
+    code: i32,
+}
+
+impl Usage<'_> {
+    /// Counts a file or opens a directory.
+    async fn visit(&mut self, name: String) -> Result<(), Stop> {
+        yield_now().await;
+        let path = self.p.path(&name);
+        match blocks(&path) {
+            Ok((bytes, true)) => {
+                let mut todo = super::list::children(&path).unwrap_or_default();
+                todo.reverse();
+                self.stack.push(Directory { name, todo, bytes });
+            }
+            Ok((bytes, false)) => {
+                let depth = self.stack.len() as u64;
+                if depth == 0 || (self.o.has('a') && depth <= self.max_depth) {
+                    self.report(bytes, &name).await?;
+                }
+                self.add(bytes);
+            }
+            Err(error) => {
+                self.p.complain(format_args!("{name}: {}", strerror(&error))).await;
+                self.code = 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the directories that are counted and returns the next entry.
+    async fn next(&mut self) -> Result<Option<String>, Stop> {
+        while let Some(mut directory) = self.stack.pop() {
+            if let Some(child) = directory.todo.pop() {
+                let name = format!("{}/{child}", directory.name.trim_end_matches('/'));
+                self.stack.push(directory);
+                return Ok(Some(name));
+            }
+            if self.stack.len() as u64 <= self.max_depth {
+                self.report(directory.bytes, &directory.name).await?;
+            }
+            self.add(directory.bytes);
+        }
+        Ok(None)
+    }
+
+    fn add(&mut self, bytes: u64) {
+        match self.stack.last_mut() {
+            Some(parent) => parent.bytes += bytes,
+            None => self.total += bytes,
+        }
+    }
+
+    async fn report(&mut self, bytes: u64, name: &str) -> Result<(), Stop> {
+        let size = if self.o.has('h') {
             readable(bytes)
-        } else if o.has('m') {
+        } else if self.o.has('m') {
             bytes.div_ceil(1 << 20).to_string()
         } else {
             bytes.div_ceil(1024).to_string()
         };
-        format!("{size}\t{name}\n")
-    };
-    let operands = if o.rest.is_empty() { vec![".".into()] } else { o.rest.clone() };
-    for operand in operands {
-        let mut stack: Vec<Open> = Vec::new();
-        let mut next = Some(operand);
-        loop {
-            if let Some(name) = next.take() {
-                yield_now().await;
-                let path = p.path(&name);
-                match blocks(&path) {
-                    Ok((bytes, true)) => {
-                        let mut todo = super::list::children(&path).unwrap_or_default();
-                        todo.reverse();
-                        stack.push(Open { name, todo, bytes });
-                    }
-                    Ok((bytes, false)) => {
-                        let depth = stack.len() as u64;
-                        if depth == 0 || (o.has('a') && depth <= deepest) {
-                            out.put(line(bytes, &name)).await?;
-                        }
-                        match stack.last_mut() {
-                            Some(parent) => parent.bytes += bytes,
-                            None => grand += bytes,
-                        }
-                    }
-                    Err(error) => {
-                        p.complain(format_args!("{name}: {}", strerror(&error))).await;
-                        code = 1;
-                    }
-                }
-            }
-            let Some(top) = stack.last_mut() else { break };
-            if let Some(child) = top.todo.pop() {
-                next = Some(format!("{}/{child}", top.name.trim_end_matches('/')));
-                continue;
-            }
-            if let Some(done) = stack.pop() {
-                if stack.len() as u64 <= deepest {
-                    out.put(line(done.bytes, &done.name)).await?;
-                }
-                match stack.last_mut() {
-                    Some(parent) => parent.bytes += done.bytes,
-                    None => grand += done.bytes,
-                }
-            }
-        }
+        Ok(self.out.put(format!("{size}\t{name}\n")).await?)
     }
-    if o.has('c') {
-        out.put(line(grand, "total")).await?;
-    }
-    out.end(code).await
 }

@@ -1,4 +1,4 @@
-//! find.
+//! find: parses the expression, walks the trees and evaluates the expression for each entry.
 
 use std::fs::Metadata;
 use std::path::PathBuf;
@@ -12,11 +12,17 @@ use super::pattern::glob;
 use super::{Out, Outcome, Stop, fail, run, tree, usage};
 use crate::proc::{Proc, Reader, strerror, yield_now};
 
+enum Expression {
+    And(Vec<Expression>),
+    Or(Vec<Expression>),
+    Not(Box<Expression>),
+    Test(Test),
+    Action(Action),
+}
+
 enum Test {
-    Both(Vec<Test>),
-    Either(Vec<Test>),
-    Not(Box<Test>),
     Always,
+    /// The pattern, and whether it ignores case.
     Name(String, bool),
     Path(String),
     Type(char),
@@ -26,12 +32,17 @@ enum Test {
     Age(Compare, i64),
     Newer(i64),
     Empty,
+}
+
+enum Action {
+    /// The character behind the name.
     Print(char),
     Delete,
     Prune,
     Quit,
-    /// The command, and for `+` the number of its batch.
-    Exec(Vec<String>, Option<usize>),
+    Exec(Vec<String>),
+    /// `-exec ... +`: the index of its batch.
+    ExecBatch(usize),
 }
 
 /// `+N`, `-N` or `N`.
@@ -54,11 +65,20 @@ impl Compare {
     }
 }
 
+/// A command of `-exec ... +`, and the names that it gets.
+struct Batch {
+    command: Vec<String>,
+    names: Vec<String>,
+}
+
 struct Search {
     p: Proc,
     out: Out,
+    depth_first: bool,
+    max_depth: u64,
+    min_depth: u64,
     now: i64,
-    batches: Vec<(Vec<String>, Vec<String>)>,
+    batches: Vec<Batch>,
     code: i32,
     pruned: bool,
     quit: bool,
@@ -71,25 +91,26 @@ struct Entry {
 }
 
 struct Parser<'a> {
+    p: &'a Proc,
     words: std::iter::Peekable<std::slice::Iter<'a, String>>,
-    acts: bool,
+    /// Whether an action has been parsed; without one, find prints.
+    has_action: bool,
     depth_first: bool,
-    deepest: Option<u64>,
-    shallowest: u64,
-    batches: Vec<(Vec<String>, Vec<String>)>,
-    times: Vec<(String, i64)>,
+    max_depth: u64,
+    min_depth: u64,
+    batches: Vec<Batch>,
 }
 
 impl Parser<'_> {
-    fn either(&mut self) -> Result<Test, String> {
-        let mut parts = vec![self.both()?];
+    fn or(&mut self) -> Result<Expression, String> {
+        let mut parts = vec![self.and()?];
         while self.words.next_if(|w| matches!(w.as_str(), "-o" | "-or")).is_some() {
-            parts.push(self.both()?);
+            parts.push(self.and()?);
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Test::Either(parts) })
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::Or(parts) })
     }
 
-    fn both(&mut self) -> Result<Test, String> {
+    fn and(&mut self) -> Result<Expression, String> {
         let mut parts = Vec::new();
         while let Some(word) = self.words.peek() {
             if matches!(word.as_str(), "-o" | "-or" | ")") {
@@ -98,67 +119,63 @@ impl Parser<'_> {
             if matches!(word.as_str(), "-a" | "-and") {
                 self.words.next();
             }
-            parts.push(self.one()?);
+            parts.push(self.primary()?);
         }
-        Ok(Test::Both(parts))
+        Ok(Expression::And(parts))
     }
 
     fn value(&mut self, of: &str) -> Result<String, String> {
         self.words.next().cloned().ok_or_else(|| format!("option '{of}' requires an argument"))
     }
 
-    fn one(&mut self) -> Result<Test, String> {
-        let Some(word) = self.words.next() else { return Err("syntax error".into()) };
-        let bad = |value: &str| format!("invalid number '{value}'");
+    fn primary(&mut self) -> Result<Expression, String> {
+        let word = self.words.next().ok_or("syntax error")?;
         Ok(match word.as_str() {
-            "!" | "-not" => Test::Not(Box::new(self.one()?)),
+            "!" | "-not" => Expression::Not(Box::new(self.primary()?)),
+            "-false" => Expression::Not(Box::new(Expression::Test(Test::Always))),
             "(" => {
-                let inner = self.either()?;
+                let inner = self.or()?;
                 match self.words.next() {
                     Some(close) if close == ")" => inner,
                     _ => return Err("unmatched '('".into()),
                 }
             }
+            "-prune" => Expression::Action(Action::Prune),
+            word => match self.test(word)? {
+                Some(test) => Expression::Test(test),
+                None => {
+                    self.has_action = true;
+                    Expression::Action(self.action(word)?)
+                }
+            },
+        })
+    }
+
+    /// Parses a test or an option, which is always true; `None` for other words.
+    fn test(&mut self, word: &str) -> Result<Option<Test>, String> {
+        Ok(Some(match word {
             "-name" | "-iname" => Test::Name(self.value(word)?, word == "-iname"),
             "-path" | "-wholename" => Test::Path(self.value(word)?),
-            "-type" => {
-                let letter = self.value(word)?;
-                Test::Type(letter.chars().next().unwrap_or('f'))
-            }
-            "-size" => {
-                let text = self.value(word)?;
-                let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-                let unit = match &text[digits.len()..] {
-                    "c" => 1,
-                    "w" => 2,
-                    "" | "b" => 512,
-                    "k" => 1024,
-                    "M" => 1 << 20,
-                    "G" => 1 << 30,
-                    _ => return Err(bad(&text)),
-                };
-                Test::Size(Compare::parse(digits).ok_or_else(|| bad(&text))?, unit)
-            }
+            "-type" => Test::Type(self.value(word)?.chars().next().unwrap_or('f')),
+            "-size" => size(&self.value(word)?)?,
             "-mtime" | "-mmin" => {
                 let text = self.value(word)?;
                 let unit = if word == "-mtime" { 86_400 } else { 60 };
-                Test::Age(Compare::parse(&text).ok_or_else(|| bad(&text))?, unit)
+                Test::Age(Compare::parse(&text).ok_or_else(|| invalid_number(&text))?, unit)
             }
             "-newer" => {
                 let name = self.value(word)?;
-                let known = self.times.iter().find(|(n, _)| *n == name);
-                Test::Newer(known.map(|(_, t)| *t).ok_or_else(|| format!("{name}: No such file or directory"))?)
+                let meta = std::fs::metadata(self.p.path(&name));
+                Test::Newer(modified(&meta.map_err(|_| format!("{name}: No such file or directory"))?))
             }
             "-empty" => Test::Empty,
-            "-true" => Test::Always,
-            "-false" => Test::Not(Box::new(Test::Always)),
             "-maxdepth" | "-mindepth" => {
                 let text = self.value(word)?;
-                let number = text.parse().map_err(|_| bad(&text))?;
+                let number = text.parse().map_err(|_| invalid_number(&text))?;
                 if word == "-maxdepth" {
-                    self.deepest = Some(number)
+                    self.max_depth = number
                 } else {
-                    self.shallowest = number
+                    self.min_depth = number
                 }
                 Test::Always
             }
@@ -166,26 +183,26 @@ impl Parser<'_> {
                 self.depth_first = true;
                 Test::Always
             }
-            "-xdev" | "-mount" | "-follow" | "-noleaf" => Test::Always,
-            "-prune" => Test::Prune,
-            action => {
-                self.acts = true;
-                match action {
-                    "-print" => Test::Print('\n'),
-                    "-print0" => Test::Print('\0'),
-                    "-quit" => Test::Quit,
-                    "-delete" => {
-                        self.depth_first = true;
-                        Test::Delete
-                    }
-                    "-exec" | "-ok" => self.exec()?,
-                    other => return Err(format!("unrecognized: {other}")),
-                }
-            }
-        })
+            "-true" | "-xdev" | "-mount" | "-follow" | "-noleaf" => Test::Always,
+            _ => return Ok(None),
+        }))
     }
 
-    fn exec(&mut self) -> Result<Test, String> {
+    fn action(&mut self, word: &str) -> Result<Action, String> {
+        match word {
+            "-print" => Ok(Action::Print('\n')),
+            "-print0" => Ok(Action::Print('\0')),
+            "-quit" => Ok(Action::Quit),
+            "-delete" => {
+                self.depth_first = true;
+                Ok(Action::Delete)
+            }
+            "-exec" | "-ok" => self.exec(),
+            other => Err(format!("unrecognized: {other}")),
+        }
+    }
+
+    fn exec(&mut self) -> Result<Action, String> {
         let mut command: Vec<String> = Vec::new();
         loop {
             let word = self.value("-exec")?;
@@ -195,15 +212,34 @@ impl Parser<'_> {
                     return Err("option '-exec' requires an argument".into());
                 }
                 if !batched {
-                    return Ok(Test::Exec(command, None));
+                    return Ok(Action::Exec(command));
                 }
                 command.pop();
-                self.batches.push((command, vec![]));
-                return Ok(Test::Exec(vec![], Some(self.batches.len() - 1)));
+                self.batches.push(Batch { command, names: vec![] });
+                return Ok(Action::ExecBatch(self.batches.len() - 1));
             }
             command.push(word);
         }
     }
+}
+
+fn invalid_number(value: &str) -> String {
+    format!("invalid number '{value}'")
+}
+
+/// Parses the value of `-size`.
+fn size(text: &str) -> Result<Test, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "c" => 1,
+        "w" => 2,
+        "" | "b" => 512,
+        "k" => 1024,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return Err(invalid_number(text)),
+    };
+    Ok(Test::Size(Compare::parse(digits).ok_or_else(|| invalid_number(text))?, unit))
 }
 
 pub async fn find(p: Proc) -> Outcome {
@@ -215,61 +251,81 @@ pub async fn find(p: Proc) -> Outcome {
     let is_expression = |a: &String| a.starts_with('-') || a == "!" || a == "(" || a == ")";
     let count = args.iter().position(is_expression).unwrap_or(args.len());
     let (roots, words) = args.split_at(count);
-    let times = words
-        .windows(2)
-        .filter(|pair| pair[0] == "-newer")
-        .filter_map(|pair| Some((pair[1].clone(), modified(&std::fs::metadata(p.path(&pair[1])).ok()?))))
-        .collect();
-    let mut parser = Parser {
-        words: words.iter().peekable(),
-        acts: false,
-        depth_first: false,
-        deepest: None,
-        shallowest: 0,
-        batches: vec![],
-        times,
-    };
-    let test = match parser.either() {
-        Ok(test) if parser.words.peek().is_none() => test,
-        Ok(_) => return fail(&p, 1, "unpaired ')'").await,
-        Err(why) => {
-            p.complain(&why).await;
-            return if why.starts_with("unrec") { usage(&p).await } else { Err(Stop::Code(1)) };
-        }
-    };
-    let test = if parser.acts { test } else { Test::Both(vec![test, Test::Print('\n')]) };
-    let Parser { depth_first, deepest, shallowest, batches, .. } = parser;
-    let deepest = deepest.unwrap_or(u64::MAX);
-    let mut search =
-        Search { out: Out::new(&p), now: seconds(SystemTime::now()), batches, code: 0, pruned: false, quit: false, p };
+    let (expression, mut search) = Search::parse(p, words).await?;
     let default = [".".to_string()];
     for root in if roots.is_empty() { &default[..] } else { roots } {
+        search.walk(root, &expression).await?;
+    }
+    search.finish().await
+}
+
+impl Search {
+    async fn parse(p: Proc, words: &[String]) -> Result<(Expression, Search), Stop> {
+        let mut parser = Parser {
+            p: &p,
+            words: words.iter().peekable(),
+            has_action: false,
+            depth_first: false,
+            max_depth: u64::MAX,
+            min_depth: 0,
+            batches: vec![],
+        };
+        let expression = match parser.or() {
+            Ok(expression) if parser.words.peek().is_none() => expression,
+            Ok(_) => return fail(&p, 1, "unpaired ')'").await,
+            Err(why) => {
+                p.complain(&why).await;
+                return if why.starts_with("unrec") { usage(&p).await } else { Err(Stop::Code(1)) };
+            }
+        };
+        let Parser { has_action, depth_first, max_depth, min_depth, batches, .. } = parser;
+        let expression = if has_action {
+            expression
+        } else {
+            Expression::And(vec![expression, Expression::Action(Action::Print('\n'))])
+        };
+        let search = Search {
+            out: Out::new(&p),
+            depth_first,
+            max_depth,
+            min_depth,
+            now: seconds(SystemTime::now()),
+            batches,
+            code: 0,
+            pruned: false,
+            quit: false,
+            p,
+        };
+        Ok((expression, search))
+    }
+
+    /// Evaluates the expression for `root` and all entries below it.
+    async fn walk(&mut self, root: &str, expression: &Expression) -> Result<(), Stop> {
         // An entry, its depth, and whether its contents are already done.
-        let mut todo = vec![(root.clone(), 0u64, false)];
+        let mut todo = vec![(root.to_string(), 0u64, false)];
         while let Some((name, depth, done)) = todo.pop() {
             yield_now().await;
-            let path = search.p.path(&name);
+            let path = self.p.path(&name);
             let meta = match std::fs::symlink_metadata(&path) {
                 Ok(meta) => meta,
                 Err(error) => {
-                    search.p.complain(format_args!("{name}: {}", strerror(&error))).await;
-                    search.code = 1;
+                    self.report(&name, &error).await;
                     continue;
                 }
             };
-            let descends = meta.is_dir() && depth < deepest && !done;
+            let descends = meta.is_dir() && depth < self.max_depth && !done;
             let entry = Entry { name, path, meta };
-            search.pruned = false;
-            if depth >= shallowest && (done || !depth_first || !descends) {
-                search.check(&test, &entry).await?;
-                if search.quit {
-                    break;
+            self.pruned = false;
+            if depth >= self.min_depth && (done || !self.depth_first || !descends) {
+                self.holds(expression, &entry).await?;
+                if self.quit {
+                    return Ok(());
                 }
             }
-            if !descends || search.pruned {
+            if !descends || self.pruned {
                 continue;
             }
-            if depth_first {
+            if self.depth_first {
                 todo.push((entry.name.clone(), depth, true));
             }
             match children(&entry.path) {
@@ -277,116 +333,130 @@ pub async fn find(p: Proc) -> Outcome {
                     let parent = if entry.name == "/" { "" } else { entry.name.trim_end_matches('/') };
                     todo.extend(names.into_iter().rev().map(|n| (format!("{parent}/{n}"), depth + 1, false)));
                 }
-                Err(error) => {
-                    search.p.complain(format_args!("{}: {}", entry.name, strerror(&error))).await;
-                    search.code = 1;
+                Err(error) => self.report(&entry.name, &error).await,
+            }
+        }
+        Ok(())
+    }
+
+    async fn report(&mut self, name: &str, error: &std::io::Error) {
+        self.p.complain(format_args!("{name}: {}", strerror(error))).await;
+        self.code = 1;
+    }
+
+    /// Runs the commands of the batches.
+    async fn finish(mut self) -> Outcome {
+        for Batch { mut command, names } in std::mem::take(&mut self.batches) {
+            if !names.is_empty() {
+                command.extend(names);
+                if self.execute(command).await? != 0 {
+                    self.code = 1;
                 }
             }
         }
+        self.out.end(self.code).await
     }
-    for (mut command, items) in std::mem::take(&mut search.batches) {
-        if !items.is_empty() {
-            command.extend(items);
-            if search.execute(command).await? != 0 {
-                search.code = 1;
-            }
-        }
-    }
-    search.out.end(search.code).await
-}
 
-impl Search {
-    fn check<'a>(
+    /// Evaluates the expression; performs its actions.
+    fn holds<'a>(
         &'a mut self,
-        test: &'a Test,
+        expression: &'a Expression,
         entry: &'a Entry,
     ) -> Pin<Box<dyn Future<Output = Result<bool, Stop>> + 'a>> {
         Box::pin(async move {
-            Ok(match test {
-                Test::Both(parts) => {
+            match expression {
+                Expression::And(parts) => {
                     for part in parts {
-                        if !self.check(part, entry).await? {
+                        if !self.holds(part, entry).await? {
                             return Ok(false);
                         }
                     }
-                    true
+                    Ok(true)
                 }
-                Test::Either(parts) => {
+                Expression::Or(parts) => {
                     for part in parts {
-                        if self.check(part, entry).await? {
+                        if self.holds(part, entry).await? {
                             return Ok(true);
                         }
                     }
-                    false
+                    Ok(false)
                 }
-                Test::Not(inner) => !self.check(inner, entry).await?,
-                Test::Always => true,
-                Test::Name(pattern, fold) => {
-                    let (mut pattern, mut name) = (pattern.clone(), base(&entry.name).to_string());
-                    if *fold {
-                        pattern.make_ascii_lowercase();
-                        name.make_ascii_lowercase();
-                    }
-                    glob(pattern.as_bytes(), name.as_bytes())
-                }
-                Test::Path(pattern) => glob(pattern.as_bytes(), entry.name.as_bytes()),
-                Test::Type(letter) => {
-                    let kind = entry.meta.file_type();
-                    match letter {
-                        'd' => kind.is_dir(),
-                        'f' => kind.is_file(),
-                        'l' => kind.is_symlink(),
-                        _ => !kind.is_dir() && !kind.is_file() && !kind.is_symlink(),
-                    }
-                }
-                Test::Size(compare, unit) => compare.holds(entry.meta.len().div_ceil(*unit) as i64),
-                Test::Age(compare, unit) => compare.holds((self.now - modified(&entry.meta)) / unit),
-                Test::Newer(time) => modified(&entry.meta) > *time,
-                Test::Empty if entry.meta.is_dir() => children(&entry.path).is_ok_and(|c| c.is_empty()),
-                Test::Empty => entry.meta.is_file() && entry.meta.len() == 0,
-                Test::Print(end) => {
-                    self.out.put(format!("{}{end}", entry.name)).await?;
-                    true
-                }
-                Test::Prune => {
-                    self.pruned = true;
-                    true
-                }
-                Test::Quit => {
-                    self.quit = true;
-                    true
-                }
-                Test::Delete if entry.name == "." => true,
-                Test::Delete => {
-                    let removed = if entry.meta.is_dir() {
-                        std::fs::remove_dir(&entry.path)
-                    } else {
-                        tree::remove_all(&entry.path)
-                    };
-                    if let Err(error) = &removed {
-                        let name = &entry.name;
-                        self.p.complain(format_args!("{name}: {}", strerror(error))).await;
-                        self.code = 1;
-                    }
-                    removed.is_ok()
-                }
-                Test::Exec(_, Some(batch)) => {
-                    if let Some((_, items)) = self.batches.get_mut(*batch) {
-                        items.push(entry.name.clone());
-                    }
-                    true
-                }
-                Test::Exec(command, None) => {
-                    let args = command.iter().map(|a| a.replace("{}", &entry.name)).collect();
-                    self.execute(args).await? == 0
-                }
-            })
+                Expression::Not(inner) => Ok(!self.holds(inner, entry).await?),
+                Expression::Test(test) => Ok(test.holds(entry, self.now)),
+                Expression::Action(action) => self.perform(action, entry).await,
+            }
         })
     }
 
+    /// Performs an action; returns whether it succeeded.
+    async fn perform(&mut self, action: &Action, entry: &Entry) -> Result<bool, Stop> {
+        match action {
+            Action::Print(end) => self.out.put(format!("{}{end}", entry.name)).await?,
+            Action::Prune => self.pruned = true,
+            Action::Quit => self.quit = true,
+            Action::Delete => return Ok(self.delete(entry).await),
+            Action::ExecBatch(index) => {
+                if let Some(batch) = self.batches.get_mut(*index) {
+                    batch.names.push(entry.name.clone());
+                }
+            }
+            Action::Exec(command) => {
+                let args = command.iter().map(|a| a.replace("{}", &entry.name)).collect();
+                return Ok(self.execute(args).await? == 0);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn delete(&mut self, entry: &Entry) -> bool {
+        if entry.name == "." {
+            return true;
+        }
+        let removed =
+            if entry.meta.is_dir() { std::fs::remove_dir(&entry.path) } else { tree::remove_all(&entry.path) };
+        match removed {
+            Ok(()) => true,
+            Err(error) => {
+                self.report(&entry.name, &error).await;
+                false
+            }
+        }
+    }
+
     async fn execute(&mut self, args: Vec<String>) -> Result<i32, Stop> {
-        // What was printed before must stand before what the command prints.
+        // Earlier output must precede the command's.
         self.out.flush().await?;
         Ok(run(Proc { args, stdin: Reader::empty(), ..self.p.clone() }).await)
+    }
+}
+
+impl Test {
+    fn holds(&self, entry: &Entry, now: i64) -> bool {
+        match self {
+            Test::Always => true,
+            Test::Name(pattern, ignore_case) => {
+                let (mut pattern, mut name) = (pattern.clone(), base(&entry.name).to_string());
+                if *ignore_case {
+                    pattern.make_ascii_lowercase();
+                    name.make_ascii_lowercase();
+                }
+                glob(pattern.as_bytes(), name.as_bytes())
+            }
+            Test::Path(pattern) => glob(pattern.as_bytes(), entry.name.as_bytes()),
+            Test::Type(letter) => {
+                let kind = entry.meta.file_type();
+                match letter {
+                    'd' => kind.is_dir(),
+                    'f' => kind.is_file(),
+                    'l' => kind.is_symlink(),
+                    _ => !kind.is_dir() && !kind.is_file() && !kind.is_symlink(),
+                }
+            }
+            Test::Size(compare, unit) => compare.holds(entry.meta.len().div_ceil(*unit) as i64),
+            Test::Age(compare, unit) => compare.holds((now - modified(&entry.meta)) / unit),
+            Test::Newer(time) => modified(&entry.meta) > *time,
+            Test::Empty if entry.meta.is_dir() => children(&entry.path).is_ok_and(|c| c.is_empty()),
+            Test::Empty => entry.meta.is_file() && entry.meta.len() == 0,
+        }
     }
 }

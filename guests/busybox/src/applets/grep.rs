@@ -17,6 +17,7 @@ struct Search {
     with_name: bool,
     before: usize,
     after: usize,
+    /// `-m`: how many lines to select.
     most: u64,
 }
 
@@ -30,30 +31,72 @@ enum Show {
 }
 
 pub async fn grep(p: Proc) -> Outcome {
-    let two = |stop| match stop {
-        Stop::Code(_) => Stop::Code(2),
-        other => other,
-    };
     let spec = "HhnlLoqvsriwFExcE(extended-regexp)G(basic-regexp)e:(regexp)f:(file)m:(max-count)\
                 A:B:C:a(text)z(null-data)R(recursive)i(ignore-case)y\
                 (ignore-case)q(quiet)v(invert-match)n(line-number)c(count)o(only-matching)";
     let args = super::options::with_count(&p.args);
     let args: Vec<String> = args.into_iter().map(|a| context_number(&p, a)).collect();
-    let o = Options::from(&p, &args, spec).await.map_err(two)?;
-    let mut rest = o.rest.clone();
+    let o = Options::from(&p, &args, spec).await.map_err(with_code_2)?;
+    let mut files = o.rest.clone();
+    let patterns = patterns(&p, &o, &mut files).await?;
+    let recursive = o.has('r') || o.has('R');
+    let with_name = o.last_of("Hh").map_or(files.len() > 1 || recursive, |c| c == 'H');
+    let search = Search::new(&p, &o, patterns, with_name).await?;
+    if files.is_empty() {
+        files.push(if recursive { "." } else { "-" }.into());
+    }
+    let mut out = Out::new(&p);
+    let (mut found, mut failed) = (false, false);
+    files.reverse();
+    while let Some(file) = files.pop() {
+        let path = p.path(&file);
+        if file != "-" && path.is_dir() {
+            if recursive {
+                files.extend(children(&path, &file));
+            }
+            continue;
+        }
+        match p.open(&file) {
+            Ok(reader) => {
+                let name = if file == "-" { "(standard input)" } else { &file };
+                found |= search.file(name, reader, &mut out).await?;
+                if found && search.show == Show::Nothing {
+                    return Ok(0);
+                }
+            }
+            Err(error) => {
+                if !o.has('s') {
+                    p.complain(format_args!("{file}: {}", strerror(&error))).await;
+                }
+                failed = true;
+            }
+        }
+    }
+    out.end(if failed { 2 } else { i32::from(!found) }).await
+}
+
+/// grep's code for errors; 1 means that nothing matched.
+fn with_code_2(stop: Stop) -> Stop {
+    match stop {
+        Stop::Code(_) => Stop::Code(2),
+        other => other,
+    }
+}
+
+/// Compiles the patterns of `-e`, `-f` or the first operand, which it takes from `files`.
+async fn patterns(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<Vec<Pattern>, Stop> {
     let mut sources: Vec<String> = o.all('e').map(str::to_string).collect();
     for file in o.all('f') {
-        let Some(reader) = open(&p, file).await else { return Ok(2) };
+        let Some(reader) = open(p, file).await else { return Err(Stop::Code(2)) };
         let text = reader.read_to_end().await?;
-        let text = String::from_utf8_lossy(&text);
         // An empty file holds no pattern and so matches nothing.
-        sources.extend(text.lines().map(str::to_string));
+        sources.extend(String::from_utf8_lossy(&text).lines().map(str::to_string));
     }
     if !o.has('e') && !o.has('f') {
-        if rest.is_empty() {
-            return usage(&p).await.map_err(two);
+        if files.is_empty() {
+            return usage(p).await.map_err(with_code_2);
         }
-        sources.push(rest.remove(0));
+        sources.push(files.remove(0));
     }
     let fixed = o.last_of("EFG").map_or(p.name() == "fgrep", |c| c == 'F');
     let extended = o.last_of("EFG").map_or(p.name() == "egrep", |c| c == 'E');
@@ -74,65 +117,13 @@ pub async fn grep(p: Proc) -> Outcome {
         };
         match compiled {
             Ok(pattern) => patterns.push(pattern),
-            Err(why) => return fail(&p, 2, &format!("bad regex '{source}': {why}")).await,
+            Err(why) => return fail(p, 2, &format!("bad regex '{source}': {why}")).await,
         }
     }
-    let recursive = o.has('r') || o.has('R');
-    let context = o.number(&p, 'C').await?.unwrap_or(0);
-    let show = match o.last_of("qlLc") {
-        _ if o.has('q') => Show::Nothing,
-        Some('l') => Show::NamesWith,
-        Some('L') => Show::NamesWithout,
-        Some(_) => Show::Count,
-        None => Show::Lines,
-    };
-    let search = Search {
-        patterns,
-        invert: o.has('v'),
-        show,
-        only: o.has('o'),
-        number: o.has('n'),
-        with_name: o.last_of("Hh").map_or(rest.len() > 1 || recursive, |c| c == 'H'),
-        before: o.number(&p, 'B').await?.unwrap_or(context) as usize,
-        after: o.number(&p, 'A').await?.unwrap_or(context) as usize,
-        most: o.number(&p, 'm').await?.unwrap_or(u64::MAX),
-    };
-    if rest.is_empty() {
-        rest.push(if recursive { "." } else { "-" }.into());
-    }
-    let mut out = Out::new(&p);
-    let (mut found, mut failed) = (false, false);
-    for file in &rest {
-        let mut files = vec![file.clone()];
-        while let Some(file) = files.pop() {
-            let path = p.path(&file);
-            if file != "-" && path.is_dir() {
-                if recursive {
-                    files.extend(children(&path, &file));
-                }
-                continue;
-            }
-            let reader = match p.open(&file) {
-                Ok(reader) => reader,
-                Err(error) => {
-                    if !o.has('s') {
-                        p.complain(format_args!("{file}: {}", strerror(&error))).await;
-                    }
-                    failed = true;
-                    continue;
-                }
-            };
-            let name = if file == "-" { "(standard input)" } else { &file };
-            found |= search.file(name, reader, &mut out).await?;
-            if found && search.show == Show::Nothing {
-                return Ok(0);
-            }
-        }
-    }
-    out.end(if failed { 2 } else { i32::from(!found) }).await
+    Ok(patterns)
 }
 
-/// `-2` means `-C2` here, where head and tail mean a count of lines.
+/// Rewrites `-n2`, which `with_count` makes of `-2`, to `-C2`: grep's number is a count of context lines.
 fn context_number(p: &Proc, arg: String) -> String {
     match arg.strip_prefix("-n") {
         Some(n) if !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) && !p.args.contains(&arg) => {
@@ -142,13 +133,36 @@ fn context_number(p: &Proc, arg: String) -> String {
     }
 }
 
-/// The files in a directory, the first one last.
+/// Returns the files in a directory in reverse order.
 fn children(path: &Path, name: &str) -> Vec<String> {
     let names = super::list::children(path).unwrap_or_default();
     names.into_iter().rev().map(|entry| format!("{}/{entry}", name.trim_end_matches('/'))).collect()
 }
 
 impl Search {
+    async fn new(p: &Proc, o: &Options, patterns: Vec<Pattern>, with_name: bool) -> Result<Search, Stop> {
+        let context = o.number(p, 'C').await?.unwrap_or(0);
+        let show = match o.last_of("qlLc") {
+            _ if o.has('q') => Show::Nothing,
+            Some('l') => Show::NamesWith,
+            Some('L') => Show::NamesWithout,
+            Some(_) => Show::Count,
+            None => Show::Lines,
+        };
+        Ok(Search {
+            patterns,
+            invert: o.has('v'),
+            show,
+            only: o.has('o'),
+            number: o.has('n'),
+            with_name,
+            before: o.number(p, 'B').await?.unwrap_or(context) as usize,
+            after: o.number(p, 'A').await?.unwrap_or(context) as usize,
+            most: o.number(p, 'm').await?.unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Searches a file; returns whether it counts as found.
     async fn file(&self, name: &str, reader: Reader, out: &mut Out) -> Result<bool, Stop> {
         let mut lines = Lines::new(reader);
         let mut earlier: VecDeque<(u64, Vec<u8>)> = VecDeque::new();

@@ -1,11 +1,11 @@
-//! od: bytes made visible.
+//! od: dumps bytes in octal and other formats.
 
 use super::options::size;
-use super::stream::{open, read_fairly};
-use super::{Options, Out, Outcome, fail};
+use super::stream::{each_file, read_fairly};
+use super::{Options, Out, Outcome, Stop, fail};
 use crate::proc::Proc;
 
-/// One way to show a row: how, and how many bytes at once.
+/// A format of a row: its letter, and the bytes of a unit.
 #[derive(Clone, Copy)]
 struct Kind {
     letter: u8,
@@ -13,7 +13,7 @@ struct Kind {
 }
 
 impl Kind {
-    /// Characters per unit, the blank before it included.
+    /// Returns the characters per unit, including the blank before it.
     fn width(self) -> usize {
         match (self.letter, self.unit) {
             (b'c' | b'a', _) => 4,
@@ -78,7 +78,7 @@ fn character(byte: u8, named: bool) -> String {
     }
 }
 
-/// Reads `x1`, `cx2`, `d4`, and so on.
+/// Parses a type string: `x1`, `cx2`, `d4`, and so on.
 fn kinds(text: &str) -> Option<Vec<Kind>> {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
@@ -108,89 +108,120 @@ fn kinds(text: &str) -> Option<Vec<Kind>> {
     Some(out)
 }
 
-pub async fn od(p: Proc) -> Outcome {
-    let o = Options::of(&p, "abcdoxvA:t:N:j:w:").await?;
-    let mut shown = Vec::new();
-    for (letter, kind, unit) in
+/// Collects the kinds that the options ask for; the error is the type string that is not valid.
+fn chosen_kinds(o: &Options) -> Result<Vec<Kind>, &str> {
+    let mut chosen = Vec::new();
+    for (option, letter, unit) in
         [('a', b'a', 1), ('b', b'o', 1), ('c', b'c', 1), ('d', b'u', 2), ('o', b'o', 2), ('x', b'x', 2)]
     {
-        if o.has(letter) {
-            shown.push(Kind { letter: kind, unit });
+        if o.has(option) {
+            chosen.push(Kind { letter, unit });
         }
     }
     for text in o.all('t') {
-        match kinds(text) {
-            Some(more) => shown.extend(more),
-            None => return fail(&p, 1, &format!("invalid type string '{text}'")).await,
+        chosen.extend(kinds(text).ok_or(text)?);
+    }
+    if chosen.is_empty() {
+        chosen.push(Kind { letter: b'o', unit: 2 });
+    }
+    Ok(chosen)
+}
+
+/// The rows of a dump.
+struct Dump {
+    kinds: Vec<Kind>,
+    /// Base of the addresses: `d`, `o`, `x`, or `n` for none.
+    base: u8,
+    row_length: usize,
+    /// `-v`: shows rows that repeat the last one.
+    verbose: bool,
+    /// Address of the next row.
+    at: u64,
+    last: Option<Vec<u8>>,
+    /// Whether the last row shown is a `*`.
+    starred: bool,
+}
+
+impl Dump {
+    fn address(&self) -> String {
+        let at = self.at;
+        match self.base {
+            b'd' => format!("{at:07}"),
+            b'x' => format!("{at:06x}"),
+            b'n' => String::new(),
+            _ => format!("{at:07o}"),
         }
     }
-    if shown.is_empty() {
-        shown.push(Kind { letter: b'o', unit: 2 });
+
+    /// Shows the whole rows of `bytes`, at the end of the input also a partial one, and removes them.
+    async fn rows(&mut self, bytes: &mut Vec<u8>, at_end: bool, out: &mut Out) -> Result<(), Stop> {
+        let mut rest = bytes.as_slice();
+        while rest.len() >= self.row_length || (at_end && !rest.is_empty()) {
+            let (row, behind) = rest.split_at(self.row_length.min(rest.len()));
+            rest = behind;
+            if self.last.as_deref() == Some(row) && !self.verbose {
+                if !std::mem::replace(&mut self.starred, true) {
+                    out.put("*\n").await?;
+                }
+            } else {
+                self.starred = false;
+                self.last = Some(row.to_vec());
+                for (k, kind) in self.kinds.iter().enumerate() {
+                    let start = self.address();
+                    out.add(if k == 0 { start } else { " ".repeat(start.len()) });
+                    for unit in row.chunks(kind.unit) {
+                        out.add(kind.show(unit));
+                    }
+                    out.put("\n").await?;
+                }
+            }
+            self.at += row.len() as u64;
+        }
+        let done = bytes.len() - rest.len();
+        bytes.drain(..done);
+        Ok(())
     }
-    let base = o.get('A').and_then(|a| a.bytes().next()).unwrap_or(b'o');
-    let address = |at: u64| match base {
-        b'd' => format!("{at:07}"),
-        b'x' => format!("{at:06x}"),
-        b'n' => String::new(),
-        _ => format!("{at:07o}"),
+}
+
+pub async fn od(p: Proc) -> Outcome {
+    let o = Options::of(&p, "abcdoxvA:t:N:j:w:").await?;
+    let kinds = match chosen_kinds(&o) {
+        Ok(kinds) => kinds,
+        Err(text) => return fail(&p, 1, &format!("invalid type string '{text}'")).await,
     };
     let mut skip = o.get('j').and_then(size).unwrap_or(0);
     let mut left = o.get('N').and_then(size).unwrap_or(u64::MAX);
-    let row_length = o.number(&p, 'w').await?.unwrap_or(16).clamp(1, 4096) as usize;
-    let mut at = skip;
+    let mut dump = Dump {
+        kinds,
+        base: o.get('A').and_then(|a| a.bytes().next()).unwrap_or(b'o'),
+        row_length: o.number(&p, 'w').await?.unwrap_or(16).clamp(1, 4096) as usize,
+        verbose: o.has('v'),
+        at: skip,
+        last: None,
+        starred: false,
+    };
     let mut out = Out::new(&p);
-    let mut code = 0;
-    let mut row: Vec<u8> = Vec::new();
-    let mut last: Option<Vec<u8>> = None;
-    let mut starred = false;
+    let mut bytes: Vec<u8> = Vec::new();
     let mut buf = vec![0; 16 * 1024];
-    let files = o.files();
-    for (i, file) in files.iter().enumerate() {
-        let reader = open(&p, file).await;
-        code |= i32::from(reader.is_none());
+    let mut files = each_file(&p, o.files());
+    while let Some((_, reader)) = files.next().await {
         loop {
-            let n = match &reader {
-                Some(reader) if left > 0 => read_fairly(reader, &mut buf).await?,
-                _ => 0,
-            };
+            let n = if left > 0 { read_fairly(&reader, &mut buf).await? } else { 0 };
+            if n == 0 {
+                break;
+            }
             let skipped = skip.min(n as u64) as usize;
             skip -= skipped as u64;
             let fresh = buf.get(skipped..n).unwrap_or_default();
             let fresh = fresh.get(..fresh.len().min(left as usize)).unwrap_or(fresh);
             left -= fresh.len() as u64;
-            row.extend_from_slice(fresh);
-            let final_round = n == 0 && i + 1 == files.len();
-            let mut rest = row.as_slice();
-            while rest.len() >= row_length || (final_round && !rest.is_empty()) {
-                let (line, behind) = rest.split_at(row_length.min(rest.len()));
-                rest = behind;
-                if last.as_deref() == Some(line) && !o.has('v') {
-                    if !std::mem::replace(&mut starred, true) {
-                        out.put("*\n").await?;
-                    }
-                } else {
-                    starred = false;
-                    last = Some(line.to_vec());
-                    for (k, kind) in shown.iter().enumerate() {
-                        let start = address(at);
-                        out.add(if k == 0 { start } else { " ".repeat(start.len()) });
-                        for unit in line.chunks(kind.unit) {
-                            out.add(kind.show(unit));
-                        }
-                        out.put("\n").await?;
-                    }
-                }
-                at += line.len() as u64;
-            }
-            let done = row.len() - rest.len();
-            row.drain(..done);
-            if n == 0 {
-                break;
-            }
+            bytes.extend_from_slice(fresh);
+            dump.rows(&mut bytes, false, &mut out).await?;
         }
     }
-    if base != b'n' {
-        out.put(address(at) + "\n").await?;
+    dump.rows(&mut bytes, true, &mut out).await?;
+    if dump.base != b'n' {
+        out.put(dump.address() + "\n").await?;
     }
-    out.end(code).await
+    out.end(files.code).await
 }

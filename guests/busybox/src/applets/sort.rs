@@ -1,4 +1,4 @@
-//! sort and uniq: whole inputs in order, and neighbours that are alike.
+//! sort and uniq.
 
 use std::cmp::Ordering;
 use std::fs::File;
@@ -7,8 +7,9 @@ use super::stream::{open, open_or_cant};
 use super::{Lines, Options, Out, Outcome, fail, usage};
 use crate::proc::{Proc, Writer, strerror};
 
-#[derive(Clone, Copy, Default)]
-struct How {
+/// The letters that choose how keys compare.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct KeyOptions {
     numeric: bool,
     human: bool,
     general: bool,
@@ -19,14 +20,16 @@ struct How {
     reverse: bool,
 }
 
+/// A key of `-k`.
 struct Key {
-    /// Field and character, 1 the first; an end at character 0 is the field's end.
+    /// Field and character, counted from 1; an end at character 0 is the field's end.
     from: (usize, usize),
     to: Option<(usize, usize)>,
-    how: How,
+    options: KeyOptions,
 }
 
-impl How {
+impl KeyOptions {
+    /// Sets the option of this letter; false if there is none.
     fn set(&mut self, letter: char) -> bool {
         match letter {
             'n' => self.numeric = true,
@@ -62,7 +65,7 @@ impl How {
     }
 }
 
-/// The number at the beginning and what stands behind it; no number is 0.
+/// Returns the number at the beginning, 0 without one, and the text behind it.
 fn number(text: &[u8]) -> (f64, &[u8]) {
     let start = text.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(text.len());
     let rest = &text[start..];
@@ -100,7 +103,7 @@ fn general(text: &[u8]) -> f64 {
     String::from_utf8_lossy(text).split_whitespace().next().and_then(|w| w.parse().ok()).unwrap_or(f64::MIN)
 }
 
-/// Runs of digits compare as numbers.
+/// Compares runs of digits as numbers.
 fn version(mut a: &[u8], mut b: &[u8]) -> Ordering {
     loop {
         match (a.first(), b.first()) {
@@ -120,12 +123,13 @@ fn version(mut a: &[u8], mut b: &[u8]) -> Ordering {
     }
 }
 
+/// Parses the value of `-k`.
 fn key(text: &str) -> Option<Key> {
-    let mut how = How::default();
-    let mut place = |text: &str, default: usize| -> Option<(usize, usize)> {
+    let mut options = KeyOptions::default();
+    let mut position = |text: &str, default: usize| -> Option<(usize, usize)> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         for letter in text[digits.len()..].chars() {
-            if !how.set(letter) {
+            if !options.set(letter) {
                 return None;
             }
         }
@@ -135,13 +139,13 @@ fn key(text: &str) -> Option<Key> {
         }
     };
     let (from, to) = match text.split_once(',') {
-        None => (place(text, 1)?, None),
-        Some((from, to)) => (place(from, 1)?, Some(place(to, 0)?)),
+        None => (position(text, 1)?, None),
+        Some((from, to)) => (position(from, 1)?, Some(position(to, 0)?)),
     };
-    (from.0 > 0 && to.is_none_or(|t| t.0 > 0)).then_some(Key { from, to, how })
+    (from.0 > 0 && to.is_none_or(|t| t.0 > 0)).then_some(Key { from, to, options })
 }
 
-/// Where field `n` begins and ends. Without a separator a field begins with its blanks.
+/// Returns the bounds of field `n`. Without a separator a field begins with its blanks.
 fn field(line: &[u8], n: usize, separator: Option<u8>) -> (usize, usize) {
     let mut at = 0;
     for i in 1.. {
@@ -185,20 +189,57 @@ impl Key {
     }
 }
 
+/// The order of lines.
+struct Order {
+    options: KeyOptions,
+    keys: Vec<Key>,
+    separator: Option<u8>,
+    /// Whether lines with equal keys are compared as a whole.
+    last_resort: bool,
+}
+
+impl Order {
+    /// Reads the options; `None` if a key is not valid.
+    fn new(o: &Options) -> Option<Order> {
+        let mut options = KeyOptions::default();
+        for letter in "nhgVfbdr".chars().filter(|c| o.has(*c)) {
+            options.set(letter);
+        }
+        Some(Order {
+            options,
+            keys: o.all('k').map(key).collect::<Option<_>>()?,
+            separator: o.get('t').and_then(|t| if t == "\\0" { Some(0) } else { t.bytes().next() }),
+            last_resort: !o.has('s') && !o.has('u'),
+        })
+    }
+
+    fn by_keys(&self, a: &[u8], b: &[u8]) -> Ordering {
+        if self.keys.is_empty() {
+            return self.options.compare(a, b);
+        }
+        for key in &self.keys {
+            let options = if key.options == KeyOptions::default() { self.options } else { key.options };
+            let of = |line| key.of(line, self.separator, options.blanks);
+            match options.compare(of(a), of(b)) {
+                Ordering::Equal => {}
+                order => return order,
+            }
+        }
+        Ordering::Equal
+    }
+
+    fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
+        self.by_keys(a, b).then_with(|| match (self.last_resort, self.options.reverse) {
+            (false, _) => Ordering::Equal,
+            (true, false) => a.cmp(b),
+            (true, true) => b.cmp(a),
+        })
+    }
+}
+
 pub async fn sort(p: Proc) -> Outcome {
     let o = Options::of(&p, "nhgVfbdriuscmzMo:t:k:S:T:").await?;
-    let mut all = How::default();
-    "nhgVfbdr".chars().filter(|c| o.has(*c)).for_each(|c| {
-        all.set(c);
-    });
-    let separator = o.get('t').and_then(|t| if t == "\\0" { Some(0) } else { t.bytes().next() });
-    let mut keys = Vec::new();
-    for text in o.all('k') {
-        match key(text) {
-            Some(key) => keys.push(key),
-            None => return fail(&p, 2, "bad field specification").await,
-        }
-    }
+    let Some(order) = Order::new(&o) else { return fail(&p, 2, "bad field specification").await };
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut out = Out::new(&p);
     let end = if o.has('z') { 0 } else { b'\n' };
@@ -209,54 +250,12 @@ pub async fn sort(p: Proc) -> Outcome {
             lines.push(line.to_vec());
         }
     }
-    let by_keys = |a: &[u8], b: &[u8]| {
-        if keys.is_empty() {
-            return all.compare(a, b);
-        }
-        for key in &keys {
-            let own = key.how;
-            let plain = !(own.numeric
-                || own.human
-                || own.general
-                || own.version
-                || own.fold
-                || own.dictionary
-                || own.reverse
-                || own.blanks);
-            let how = if plain { all } else { own };
-            let blanks = how.blanks;
-            match how.compare(key.of(a, separator, blanks), key.of(b, separator, blanks)) {
-                Ordering::Equal => {}
-                order => return order,
-            }
-        }
-        Ordering::Equal
-    };
-    let full = |a: &Vec<u8>, b: &Vec<u8>| {
-        by_keys(a, b).then_with(|| {
-            if o.has('s') || o.has('u') {
-                return Ordering::Equal;
-            }
-            // The last resort is the whole line, in the whole command's direction.
-            let order = a.cmp(b);
-            if all.reverse { order.reverse() } else { order }
-        })
-    };
     if o.has('c') {
-        for (i, pair) in lines.windows(2).enumerate() {
-            let [one, two] = pair else { continue };
-            let order = full(one, two);
-            if order == Ordering::Greater || (o.has('u') && order == Ordering::Equal) {
-                let line = format!("Check line {}\n", i + 2);
-                let _ = p.stderr.write_all(line.as_bytes()).await;
-                return Ok(1);
-            }
-        }
-        return Ok(0);
+        return check(&p, &order, &lines, o.has('u')).await;
     }
-    lines.sort_by(full);
+    lines.sort_by(|a, b| order.compare(a, b));
     if o.has('u') {
-        lines.dedup_by(|b, a| by_keys(a, b) == Ordering::Equal);
+        lines.dedup_by(|b, a| order.by_keys(a, b) == Ordering::Equal);
     }
     if let Some(file) = o.get('o') {
         match File::create(p.path(file)) {
@@ -269,6 +268,20 @@ pub async fn sort(p: Proc) -> Outcome {
         out.put([end]).await?;
     }
     out.end(0).await
+}
+
+/// Reports the first line that is out of order, or equal to the one before where lines must be unique.
+async fn check(p: &Proc, order: &Order, lines: &[Vec<u8>], unique: bool) -> Outcome {
+    for (i, pair) in lines.windows(2).enumerate() {
+        let [one, two] = pair else { continue };
+        let order = order.compare(one, two);
+        if order == Ordering::Greater || (unique && order == Ordering::Equal) {
+            let line = format!("Check line {}\n", i + 2);
+            let _ = p.stderr.write_all(line.as_bytes()).await;
+            return Ok(1);
+        }
+    }
+    Ok(0)
 }
 
 pub async fn uniq(p: Proc) -> Outcome {
@@ -306,20 +319,20 @@ pub async fn uniq(p: Proc) -> Outcome {
     loop {
         let line = lines.bare(&mut out).await?.map(<[u8]>::to_vec);
         let key = line.as_ref().map(|l| compared(l));
-        if let (Some((_, old, count)), Some(key)) = (&mut held, &key) {
-            if old == key {
-                *count += 1;
-                continue;
-            }
+        if let (Some((_, old, count)), Some(key)) = (&mut held, &key)
+            && old == key
+        {
+            *count += 1;
+            continue;
         }
-        if let Some((text, _, count)) = held.take() {
-            if !(o.has('d') && count == 1 || o.has('u') && count > 1) {
-                if o.has('c') {
-                    out.add(format!("{count:7} "));
-                }
-                out.add(text);
-                out.put("\n").await?;
+        if let Some((text, _, count)) = held.take()
+            && !(o.has('d') && count == 1 || o.has('u') && count > 1)
+        {
+            if o.has('c') {
+                out.add(format!("{count:7} "));
             }
+            out.add(text);
+            out.put("\n").await?;
         }
         match (line, key) {
             (Some(line), Some(key)) => held = Some((line, key, 1)),

@@ -127,6 +127,18 @@ pub async fn read_fairly(from: &Reader, buf: &mut [u8]) -> io::Result<usize> {
     from.read(buf).await
 }
 
+/// Reads until the buffer is full or the input ends; returns the number of bytes.
+pub async fn read_full(from: &Reader, buf: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match read_fairly(from, buf.get_mut(filled..).unwrap_or_default()).await? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    Ok(filled)
+}
+
 /// Copies `from` to `to` and returns the number of bytes.
 pub async fn pump(from: &Reader, to: &Writer) -> io::Result<u64> {
     let mut buf = vec![0; BLOCK];

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{BLOCK, Header, Job};
 use crate::applets::date::{format, system_time};
-use crate::applets::stream::read_fairly;
+use crate::applets::stream::{read_fairly, read_full};
 use crate::applets::{Out, Outcome, Stop, fail, posix};
 use crate::proc::{Reader, Writer, strerror};
 
@@ -28,7 +28,7 @@ pub async fn extract(job: &Job, source: Reader) -> Outcome {
     let mut block = [0; BLOCK];
     let mut first = true;
     loop {
-        match fill(&extractor.source, &mut block).await? {
+        match read_full(&extractor.source, &mut block).await? {
             0 if !first => break,
             BLOCK if block.iter().all(|b| *b == 0) => break,
             BLOCK => {}
@@ -64,7 +64,7 @@ impl Extractor<'_> {
             return fail(&self.job.p, 1, "extended header is too long").await;
         }
         let mut content = vec![0; header.size.next_multiple_of(BLOCK as u64) as usize];
-        fill(&self.source, &mut content).await?;
+        read_full(&self.source, &mut content).await?;
         content.truncate(header.size as usize);
         match header.kind {
             b'L' => self.long_name = Some(super::text(&content)),
@@ -173,18 +173,6 @@ impl Extractor<'_> {
         }
         self.out.end(self.code).await
     }
-}
-
-/// Reads until the buffer is full or the input ends; returns the number of bytes.
-async fn fill(source: &Reader, buf: &mut [u8]) -> Result<usize, Stop> {
-    let mut filled = 0;
-    while filled < buf.len() {
-        match read_fairly(source, buf.get_mut(filled..).unwrap_or_default()).await? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(filled)
 }
 
 /// Returns the name without leading slashes and the first `count` parts; `None` if nothing is left.
