@@ -1,9 +1,9 @@
-//! Files side by side: cmp, comm, diff.
+//! Applets that compare two files: cmp, comm, diff.
 
 use std::cmp::Ordering;
 
 use super::stream::{open, read_full};
-use super::{Lines, Options, Out, Outcome, fail, usage};
+use super::{Lines, Options, Out, Outcome, Stop, fail, usage};
 use crate::proc::Proc;
 
 pub async fn cmp(p: Proc) -> Outcome {
@@ -106,13 +106,18 @@ pub async fn diff(p: Proc) -> Outcome {
     let a: Vec<&[u8]> = a.split_inclusive(|b| *b == b'\n').collect();
     let b: Vec<&[u8]> = b.split_inclusive(|b| *b == b'\n').collect();
     out.add(format!("--- {one}\n+++ {two}\n"));
-    let edits = edits(&a, &b);
+    hunks(&edits(&a, &b), context, &mut out).await?;
+    out.end(1).await
+}
+
+/// Writes the hunks with their lines of context.
+async fn hunks(edits: &[(u8, &[u8])], context: usize, out: &mut Out) -> Result<(), Stop> {
     let mut i = 0;
     while let Some(first) = edits.get(i..).and_then(|e| e.iter().position(|e| e.0 != b' ')) {
         let start = i + first.saturating_sub(context);
         let mut end = i + first;
         let mut quiet = 0;
-        // A hunk goes on until twice the context passes without a change.
+        // A hunk ends where twice the context passes without a change.
         let mut last = end;
         while let Some(edit) = edits.get(end) {
             quiet = if edit.0 == b' ' { quiet + 1 } else { 0 };
@@ -142,10 +147,10 @@ pub async fn diff(p: Proc) -> Outcome {
         }
         i = end;
     }
-    out.end(1).await
+    Ok(())
 }
 
-/// The lines of both files, each with `-`, `+` or a blank, after the longest common subsequence.
+/// Returns the lines of both files, each with `-`, `+` or a blank, by their longest common subsequence.
 fn edits<'a>(a: &[&'a [u8]], b: &[&'a [u8]]) -> Vec<(u8, &'a [u8])> {
     let same_start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (head, a) = a.split_at(same_start);
@@ -154,10 +159,10 @@ fn edits<'a>(a: &[&'a [u8]], b: &[&'a [u8]]) -> Vec<(u8, &'a [u8])> {
     let (a, tail) = a.split_at(a.len() - same_end);
     let b = b.get(..b.len() - same_end).unwrap_or_default();
     let mut out: Vec<(u8, &[u8])> = head.iter().map(|l| (b' ', *l)).collect();
-    // The table is quadratic: beyond this the middle counts as replaced as a whole.
-    const MOST_CELLS: usize = 8 << 20;
+    // The table is quadratic: beyond this size the middle is replaced as a whole.
+    const MAX_CELLS: usize = 8 << 20;
     let width = b.len() + 1;
-    let mut table = vec![0u32; if a.len() * width < MOST_CELLS { (a.len() + 1) * width } else { 0 }];
+    let mut table = vec![0u32; if a.len() * width < MAX_CELLS { (a.len() + 1) * width } else { 0 }];
     if !table.is_empty() {
         for i in (0..a.len()).rev() {
             for j in (0..b.len()).rev() {

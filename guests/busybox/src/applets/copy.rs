@@ -10,7 +10,7 @@ use super::{Options, Outcome, Stop, posix, tree, usage};
 use crate::proc::{Proc, Reader, Writer, strerror};
 
 #[derive(Clone, Copy)]
-struct How {
+struct CopyOptions {
     recursive: bool,
     times: bool,
     /// Copies links as links.
@@ -20,14 +20,14 @@ struct How {
     verbose: bool,
 }
 
-/// A failure with its words.
-type Said = Result<(), String>;
+/// The error is a message.
+type Done = Result<(), String>;
 
 pub async fn cp(p: Proc) -> Outcome {
     let o = Options::of(&p, "arRpdfinlsTuvLHPt:").await?;
     let archive = o.has('a');
     let recursive = archive || o.has('r') || o.has('R');
-    let how = How {
+    let options = CopyOptions {
         recursive,
         times: archive || o.has('p'),
         links: archive || o.has('d') || o.has('P') || (recursive && !o.has('L') && !o.has('H')),
@@ -35,7 +35,7 @@ pub async fn cp(p: Proc) -> Outcome {
         no_clobber: o.has('n'),
         verbose: o.has('v'),
     };
-    each(&p, &o, |source, target| copy(p.clone(), source, target, how)).await
+    each(&p, &o, |source, target| copy(p.clone(), source, target, options)).await
 }
 
 pub async fn mv(p: Proc) -> Outcome {
@@ -44,8 +44,8 @@ pub async fn mv(p: Proc) -> Outcome {
     each(&p, &o, |source, target| rename(p.clone(), source, target, keep)).await
 }
 
-/// Calls `act` for every source with its place in the target.
-async fn each<F: Future<Output = Result<Said, Stop>>>(
+/// Calls `act` with each source and its path in the target.
+async fn each<F: Future<Output = Result<Done, Stop>>>(
     p: &Proc,
     o: &Options,
     act: impl Fn(String, String) -> F,
@@ -68,8 +68,8 @@ async fn each<F: Future<Output = Result<Said, Stop>>>(
     }
     let mut code = 0;
     for source in sources {
-        let place = if is_dir { format!("{}/{}", target.trim_end_matches('/'), base(&source)) } else { target.clone() };
-        if let Err(why) = act(source, place).await? {
+        let path = if is_dir { format!("{}/{}", target.trim_end_matches('/'), base(&source)) } else { target.clone() };
+        if let Err(why) = act(source, path).await? {
             p.complain(why).await;
             code = 1;
         }
@@ -77,107 +77,101 @@ async fn each<F: Future<Output = Result<Said, Stop>>>(
     Ok(code)
 }
 
-fn says<T>(what: &str, name: &str, result: io::Result<T>) -> Result<T, String> {
+fn with_message<T>(what: &str, name: &str, result: io::Result<T>) -> Result<T, String> {
     result.map_err(|error| format!("{what} '{name}': {}", strerror(&error)))
 }
 
-/// Copies a tree: a list of what is still to do instead of recursion, so that depth costs no stack.
-async fn copy(p: Proc, source: String, target: String, how: How) -> Result<Said, Stop> {
-    let mut todo = vec![(source.clone(), target.clone(), true)];
-    let mut finished_dirs: Vec<(String, String)> = Vec::new();
-    let mut said = Ok(());
-    while let Some((from, to, top)) = todo.pop() {
-        let step = one(&p, &from, &to, how, top, &mut todo, &mut finished_dirs).await?;
-        if how.verbose && step.is_ok() {
+/// Copies a tree. Keeps a list of the remaining entries instead of recursing, so that depth costs no stack.
+async fn copy(p: Proc, source: String, target: String, options: CopyOptions) -> Result<Done, Stop> {
+    let mut copier = Copier { p: &p, options, todo: vec![(source, target)], directories: vec![] };
+    let mut done = Ok(());
+    while let Some((from, to)) = copier.todo.pop() {
+        let step = copier.entry(&from, &to).await;
+        if options.verbose && step.is_ok() {
             p.stdout.write_all(format!("'{from}' -> '{to}'\n").as_bytes()).await?;
         }
-        if let Err(why) = step {
-            if let Err(earlier) = std::mem::replace(&mut said, Err(why)) {
-                p.complain(earlier).await;
-            }
+        if let Err(why) = step
+            && let Err(earlier) = std::mem::replace(&mut done, Err(why))
+        {
+            p.complain(earlier).await;
         }
     }
-    // Directories' times come last: their contents changed them.
-    for (from, to) in finished_dirs.into_iter().rev() {
+    // Directories' times come last: copying their entries changed them.
+    for (from, to) in copier.directories.into_iter().rev() {
         let _ = keep_times(&p.path(&from), &p.path(&to));
     }
-    Ok(said)
+    Ok(done)
 }
 
-async fn one(
-    p: &Proc,
-    from: &str,
-    to: &str,
-    how: How,
-    top: bool,
-    todo: &mut Vec<(String, String, bool)>,
-    finished_dirs: &mut Vec<(String, String)>,
-) -> Result<Said, Stop> {
-    let (source, target) = (p.path(from), p.path(to));
-    let follow = !how.links && (top || !how.recursive || !how.links);
-    let meta = if follow { fs::metadata(&source) } else { fs::symlink_metadata(&source) };
-    let meta = match says("can't stat", from, meta) {
-        Ok(meta) => meta,
-        Err(why) => return Ok(Err(why)),
-    };
-    if meta.is_dir() {
-        if !how.recursive {
-            return Ok(Err(format!("omitting directory '{from}'")));
+struct Copier<'a> {
+    p: &'a Proc,
+    options: CopyOptions,
+    /// Sources and targets.
+    todo: Vec<(String, String)>,
+    /// Copied directories whose times are kept.
+    directories: Vec<(String, String)>,
+}
+
+impl Copier<'_> {
+    async fn entry(&mut self, from: &str, to: &str) -> Done {
+        let (source, target) = (self.p.path(from), self.p.path(to));
+        let meta = if self.options.links { fs::symlink_metadata(&source) } else { fs::metadata(&source) };
+        let meta = with_message("can't stat", from, meta)?;
+        if meta.is_dir() {
+            return self.directory(from, to, &source, &target);
         }
-        if target.starts_with(&source) {
-            return Ok(Err(format!("recursion detected, omitting directory '{from}'")));
+        if self.options.no_clobber && target.exists() {
+            return Ok(());
+        }
+        if same_file(&source, &target) {
+            return Err(format!("'{from}' and '{to}' are the same file"));
+        }
+        if target.is_dir() {
+            return Err(format!("can't overwrite directory '{to}' with non-directory"));
+        }
+        if meta.file_type().is_symlink() {
+            if self.options.force || fs::symlink_metadata(&target).is_ok() {
+                let _ = fs::remove_file(&target);
+            }
+            let created = fs::read_link(&source).and_then(|t| posix::symlink(&t.to_string_lossy(), &target));
+            return with_message("can't create symlink", to, created);
+        }
+        let input = Reader::file(with_message("can't open", from, File::open(&source))?);
+        let mut created = File::create(&target);
+        if created.is_err() && self.options.force {
+            let _ = fs::remove_file(&target);
+            created = File::create(&target);
+        }
+        let output = Writer::file(with_message("can't create", to, created)?);
+        if let Err(error) = pump(&input, &output).await {
+            return Err(format!("write error: '{to}': {}", strerror(&error)));
+        }
+        if self.options.times {
+            let _ = keep_times(&source, &target);
+        }
+        Ok(())
+    }
+
+    /// Creates a directory and lists its entries for copying.
+    fn directory(&mut self, from: &str, to: &str, source: &Path, target: &Path) -> Done {
+        if !self.options.recursive {
+            return Err(format!("omitting directory '{from}'"));
+        }
+        if target.starts_with(source) {
+            return Err(format!("recursion detected, omitting directory '{from}'"));
         }
         if !target.is_dir() {
-            if let Err(why) = says("can't create directory", to, fs::create_dir(&target)) {
-                return Ok(Err(why));
-            }
+            with_message("can't create directory", to, fs::create_dir(target))?;
         }
-        if how.times {
-            finished_dirs.push((from.into(), to.into()));
+        if self.options.times {
+            self.directories.push((from.into(), to.into()));
         }
-        return Ok(says("can't open", from, super::list::children(&source)).map(|names| {
-            for name in names {
-                let inside = |dir: &str| format!("{}/{name}", dir.trim_end_matches('/'));
-                todo.push((inside(from), inside(to), false));
-            }
-        }));
-    }
-    if how.no_clobber && target.exists() {
-        return Ok(Ok(()));
-    }
-    if same_file(&source, &target) {
-        return Ok(Err(format!("'{from}' and '{to}' are the same file")));
-    }
-    if target.is_dir() {
-        return Ok(Err(format!("can't overwrite directory '{to}' with non-directory")));
-    }
-    if meta.file_type().is_symlink() {
-        if how.force || fs::symlink_metadata(&target).is_ok() {
-            let _ = fs::remove_file(&target);
+        for name in with_message("can't open", from, super::list::children(source))? {
+            let inside = |dir: &str| format!("{}/{name}", dir.trim_end_matches('/'));
+            self.todo.push((inside(from), inside(to)));
         }
-        let made = fs::read_link(&source).and_then(|t| posix::symlink(&t.to_string_lossy(), &target));
-        return Ok(says("can't create symlink", to, made));
+        Ok(())
     }
-    let input = match says("can't open", from, File::open(&source)) {
-        Ok(file) => Reader::file(file),
-        Err(why) => return Ok(Err(why)),
-    };
-    let mut created = File::create(&target);
-    if created.is_err() && how.force {
-        let _ = fs::remove_file(&target);
-        created = File::create(&target);
-    }
-    let output = match says("can't create", to, created) {
-        Ok(file) => Writer::file(file),
-        Err(why) => return Ok(Err(why)),
-    };
-    if let Err(error) = pump(&input, &output).await {
-        return Ok(Err(format!("write error: '{to}': {}", strerror(&error))));
-    }
-    if how.times {
-        let _ = keep_times(&source, &target);
-    }
-    Ok(Ok(()))
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {
@@ -192,7 +186,7 @@ fn keep_times(from: &Path, to: &Path) -> io::Result<()> {
     posix::set_times(to, meta.accessed().ok(), meta.modified().ok())
 }
 
-async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<Said, Stop> {
+async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<Done, Stop> {
     let (from, to): (PathBuf, PathBuf) = (p.path(&source), p.path(&target));
     if keep && to.exists() {
         return Ok(Ok(()));
@@ -204,13 +198,14 @@ async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<S
         Ok(()) => return Ok(Ok(())),
         Err(error) => error,
     };
-    // Another volume: copy, then remove. Every other failure is the answer.
+    // To another volume: copy, then remove.
     if error.kind() != io::ErrorKind::CrossesDevices || fs::symlink_metadata(&from).is_err() {
         return Ok(Err(format!("can't rename '{source}': {}", strerror(&error))));
     }
-    let how = How { recursive: true, times: true, links: true, force: true, no_clobber: false, verbose: false };
-    if let Err(why) = copy(p.clone(), source.clone(), target, how).await? {
+    let options =
+        CopyOptions { recursive: true, times: true, links: true, force: true, no_clobber: false, verbose: false };
+    if let Err(why) = copy(p.clone(), source.clone(), target, options).await? {
         return Ok(Err(why));
     }
-    Ok(says("can't remove", &source, tree::remove_all(&from)))
+    Ok(with_message("can't remove", &source, tree::remove_all(&from)))
 }

@@ -1,5 +1,4 @@
-//! tail: the ends of files, and following them as they grow. WASI has no notifications of files,
-//! so `-f` looks at each file several times a second.
+//! tail. WASI does not notify of changed files, so `-f` polls each file several times a second.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -10,13 +9,13 @@ use super::stream::{pump, read_fairly};
 use super::{Lines, Options, Out, Outcome, Stop, fail, posix, sleep};
 use crate::proc::{Proc, Reader, strerror};
 
-/// How often a followed file is looked at, in seconds.
-const LOOK: f64 = 0.2;
+/// Seconds between two looks at a followed file.
+const POLL_INTERVAL: f64 = 0.2;
 
 #[derive(Clone, Copy)]
 struct Part {
     bytes: bool,
-    /// `+N`: everything from the Nth on.
+    /// `+N`: everything from the Nth byte or line on.
     from_start: bool,
     count: u64,
 }
@@ -29,16 +28,7 @@ struct Followed {
 }
 
 pub async fn tail(p: Proc) -> Outcome {
-    let args: Vec<String> = with_count(&p.args)
-        .into_iter()
-        .enumerate()
-        .map(|(i, a)| match a.strip_prefix('+') {
-            // The historic `tail +5`.
-            Some(n) if i == 0 && size(n).is_some() => format!("-n{a}"),
-            _ => a,
-        })
-        .collect();
-    let o = Options::from(&p, &args, "n:(lines)c:(bytes)f(follow)Fq(quiet)v(verbose)s:").await?;
+    let o = Options::from(&p, &arguments(&p), "n:(lines)c:(bytes)f(follow)Fq(quiet)v(verbose)s:").await?;
     let bytes = o.last_of("nc") == Some('c');
     let text = o.get(if bytes { 'c' } else { 'n' }).unwrap_or("10");
     let Some(count) = size(text.trim_start_matches(['+', '-'])) else {
@@ -47,66 +37,97 @@ pub async fn tail(p: Proc) -> Outcome {
     let part = Part { bytes, from_start: text.starts_with('+'), count };
     let files = o.files();
     let headers = o.last_of("qv").map_or(files.len() > 1, |c| c == 'v');
-    let mut code = 0;
-    let mut followed = Vec::new();
-    let mut last_shown = None;
-    for (i, name) in files.iter().enumerate() {
-        let mut out = Out::new(&p);
-        // Standard input and devices have no end to look from.
+    let by_name = o.has('F');
+    let mut tail = Tail { p: &p, part, headers, by_name, any_shown: false, followed: vec![], code: 0 };
+    for name in &files {
+        tail.show(name).await?;
+    }
+    if !tail.any_shown && !by_name {
+        return fail(&p, 1, "no files").await;
+    }
+    if !(o.has('f') || by_name) || tail.followed.is_empty() {
+        return Ok(tail.code);
+    }
+    let pause = o.get('s').and_then(sleep::duration).map_or(POLL_INTERVAL, |s| s.clamp(0.01, POLL_INTERVAL));
+    tail.follow(pause).await
+}
+
+/// Returns the arguments with the historic `+5` and `-5` rewritten to options.
+fn arguments(p: &Proc) -> Vec<String> {
+    let mut args = with_count(&p.args);
+    if let Some(first) = args.first_mut().filter(|a| a.strip_prefix('+').is_some_and(|n| size(n).is_some())) {
+        *first = format!("-n{first}");
+    }
+    args
+}
+
+struct Tail<'a> {
+    p: &'a Proc,
+    part: Part,
+    headers: bool,
+    /// `-F`: follows the name, not the file.
+    by_name: bool,
+    any_shown: bool,
+    followed: Vec<Followed>,
+    code: i32,
+}
+
+impl Tail<'_> {
+    /// Shows the end of a file and remembers it for following.
+    async fn show(&mut self, name: &str) -> Result<(), Stop> {
+        let p = self.p;
+        // Standard input and devices have no end to seek to.
         let stream = if name == "-" { Some(p.stdin.clone()) } else { Reader::device(&p.path(name)) };
-        let opened = if stream.is_some() { Ok(None) } else { open(&p, name).map(Some) };
+        let opened = if stream.is_some() { Ok(None) } else { open(p, name).map(Some) };
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
-                code = 1;
+                self.code = 1;
                 p.complain(format_args!("can't open '{name}': {}", strerror(&error))).await;
-                if o.has('F') {
-                    followed.push(Followed { name: name.clone(), file: None, inode: 0, at: 0 });
+                if self.by_name {
+                    self.followed.push(Followed { name: name.into(), file: None, inode: 0, at: 0 });
                 }
-                continue;
+                return Ok(());
             }
         };
-        if headers {
-            header(name, last_shown.is_some(), &mut out);
+        let mut out = Out::new(p);
+        if self.headers {
+            header(name, self.any_shown, &mut out);
         }
-        last_shown = Some(i);
+        self.any_shown = true;
         match file {
-            None => from_stream(stream.unwrap_or_else(Reader::empty), part, &mut out).await?,
+            None => from_stream(stream.unwrap_or_else(Reader::empty), self.part, &mut out).await?,
             Some(mut file) => {
-                let start = start(&mut file, part)?;
+                let start = start(&mut file, self.part)?;
                 file.seek(SeekFrom::Start(start))?;
                 out.flush().await?;
-                let at = start
-                    + pump(&Reader::file(file.try_clone().or_else(|_| open_at(&p, name, start))?), &p.stdout).await?;
+                let reader = Reader::file(file.try_clone().or_else(|_| open_at(p, name, start))?);
+                let at = start + pump(&reader, &p.stdout).await?;
                 let inode = posix::status(&p.path(name), true).map_or(0, |s| s.inode);
-                followed.push(Followed { name: name.clone(), file: Some(file), inode, at });
+                self.followed.push(Followed { name: name.into(), file: Some(file), inode, at });
             }
         }
-        out.flush().await?;
+        Ok(out.flush().await?)
     }
-    if last_shown.is_none() && !o.has('F') {
-        return fail(&p, 1, "no files").await;
-    }
-    if !(o.has('f') || o.has('F')) || followed.is_empty() {
-        return Ok(code);
-    }
-    let pause = o.get('s').and_then(sleep::duration).map_or(LOOK, |s| s.clamp(0.01, LOOK));
-    let mut shown = followed.len() - 1;
-    loop {
-        sleep::wait(pause).await;
-        for i in 0..followed.len() {
-            let Some(one) = followed.get_mut(i) else { continue };
-            let mut out = Out::new(&p);
-            let fresh = one.grown(&p, o.has('F')).await;
-            if fresh.is_empty() {
-                continue;
+
+    /// Shows what the files grow by, until the process is stopped.
+    async fn follow(&mut self, pause: f64) -> Outcome {
+        let mut shown = self.followed.len() - 1;
+        loop {
+            sleep::wait(pause).await;
+            for (i, file) in self.followed.iter_mut().enumerate() {
+                let mut out = Out::new(self.p);
+                let fresh = file.grown(self.p, self.by_name).await;
+                if fresh.is_empty() {
+                    continue;
+                }
+                if self.headers && shown != i {
+                    header(&file.name, true, &mut out);
+                }
+                shown = i;
+                out.add(fresh);
+                out.flush().await?;
             }
-            if headers && shown != i {
-                header(&one.name, true, &mut out);
-            }
-            shown = i;
-            out.add(fresh);
-            out.flush().await?;
         }
     }
 }
@@ -131,8 +152,8 @@ fn header(name: &str, gap: bool, out: &mut Out) {
 }
 
 impl Followed {
-    /// What was added since the last look, a block at most. A file that shrank or was replaced is
-    /// read from its beginning.
+    /// Returns what was added since the last look, at most a block. Reads a file that shrank or was replaced from its
+    /// beginning.
     async fn grown(&mut self, p: &Proc, by_name: bool) -> Vec<u8> {
         let path = p.path(&self.name);
         let status = posix::status(&path, true);
@@ -166,7 +187,7 @@ impl Followed {
     }
 }
 
-/// Where the wanted part of a file begins; looks at blocks from the end.
+/// Returns where the wanted part of a file begins; reads blocks from the end.
 fn start(file: &mut File, part: Part) -> io::Result<u64> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut buf = vec![0; 8192];

@@ -6,60 +6,19 @@ use super::stream::read_fairly;
 use super::{Options, Out, Outcome, fail, usage};
 use crate::proc::Proc;
 
-/// A string of tr, its ranges, classes and escapes expanded; `most` bounds `[x*]`.
-fn expand(text: &[u8], most: usize) -> Vec<u8> {
+/// Expands the ranges, classes and escapes of a string of tr; `max` bounds `[x*]`.
+fn expand(text: &[u8], max: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
-    let unit = |at: &mut usize| -> Option<u8> {
-        let byte = *text.get(*at)?;
-        *at += 1;
-        if byte == b'\\' {
-            match escape(text.get(*at..).unwrap_or_default(), false) {
-                (Some(value), used) => {
-                    *at += used;
-                    return Some(value);
-                }
-                _ if *at < text.len() => {
-                    *at += 1;
-                    return text.get(*at - 1).copied();
-                }
-                _ => {}
-            }
-        }
-        Some(byte)
-    };
-    while at < text.len() {
-        let rest = text.get(at..).unwrap_or_default();
-        if let Some(inner) = rest.strip_prefix(b"[:") {
-            let end = inner.windows(2).position(|w| w == b":]");
-            let name = end.and_then(|e| std::str::from_utf8(&inner[..e]).ok());
-            if let (Some(end), Some(test)) = (end, name.and_then(class_test)) {
-                out.extend((0..=127u8).filter(|b| test(b)));
-                at += end + 4;
-                continue;
-            }
-        }
-        if rest.first() == Some(&b'[') && rest.get(2) == Some(&b'*') {
-            if let Some(end) = rest.iter().position(|b| *b == b']') {
-                let digits = std::str::from_utf8(&rest[3..end.max(3)]).unwrap_or_default();
-                let count = match digits.parse::<usize>() {
-                    Ok(n) if n > 0 => n,
-                    _ => most.saturating_sub(out.len()),
-                };
-                out.extend(std::iter::repeat_n(rest[1], count.min(1 << 16)));
-                at += end + 1;
-                continue;
-            }
-        }
-        if rest.len() >= 5 && rest.starts_with(b"[=") && rest[3..].starts_with(b"=]") {
-            out.push(rest[2]);
-            at += 5;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        if let Some(used) = bracketed(rest, max, &mut out) {
+            at += used;
             continue;
         }
-        let Some(from) = unit(&mut at) else { break };
+        let Some(from) = unit(text, &mut at) else { break };
         if text.get(at) == Some(&b'-') && at + 1 < text.len() {
             at += 1;
-            match unit(&mut at) {
+            match unit(text, &mut at) {
                 Some(to) if to >= from => out.extend(from..=to),
                 Some(to) => out.extend([from, b'-', to]),
                 None => out.extend([from, b'-']),
@@ -69,6 +28,55 @@ fn expand(text: &[u8], most: usize) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Reads one byte or escape at `at`.
+fn unit(text: &[u8], at: &mut usize) -> Option<u8> {
+    let byte = *text.get(*at)?;
+    *at += 1;
+    if byte == b'\\' {
+        match escape(text.get(*at..).unwrap_or_default(), false) {
+            (Some(value), used) => {
+                *at += used;
+                return Some(value);
+            }
+            _ if *at < text.len() => {
+                *at += 1;
+                return text.get(*at - 1).copied();
+            }
+            _ => {}
+        }
+    }
+    Some(byte)
+}
+
+/// Expands `[:class:]`, `[x*]`, `[x*N]` or `[=x=]` at the beginning of `text`; returns the bytes read.
+fn bracketed(text: &[u8], max: usize, out: &mut Vec<u8>) -> Option<usize> {
+    if let Some(inner) = text.strip_prefix(b"[:") {
+        let end = inner.windows(2).position(|w| w == b":]");
+        let name = end.and_then(|e| std::str::from_utf8(&inner[..e]).ok());
+        if let (Some(end), Some(test)) = (end, name.and_then(class_test)) {
+            out.extend((0..=127u8).filter(test));
+            return Some(end + 4);
+        }
+    }
+    if text.first() == Some(&b'[')
+        && text.get(2) == Some(&b'*')
+        && let Some(end) = text.iter().position(|b| *b == b']')
+    {
+        let digits = std::str::from_utf8(&text[3..end.max(3)]).unwrap_or_default();
+        let count = match digits.parse::<usize>() {
+            Ok(n) if n > 0 => n,
+            _ => max.saturating_sub(out.len()),
+        };
+        out.extend(std::iter::repeat_n(text[1], count.min(1 << 16)));
+        return Some(end + 1);
+    }
+    if text.len() >= 5 && text.starts_with(b"[=") && text[3..].starts_with(b"=]") {
+        out.push(text[2]);
+        return Some(5);
+    }
+    None
 }
 
 pub async fn tr(p: Proc) -> Outcome {

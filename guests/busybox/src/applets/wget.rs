@@ -1,4 +1,4 @@
-//! wget: HTTP downloads, without TLS: the network of a pod is the host's affair.
+//! wget: HTTP downloads, without TLS.
 
 use std::fs::File;
 use std::pin::pin;
@@ -13,8 +13,9 @@ use super::sleep::within;
 use super::{Options, Outcome, Stop, fail, usage};
 use crate::proc::{Proc, Writer, strerror};
 
-const LONGEST_LINE: usize = 64 * 1024;
-const MOST_REDIRECTS: usize = 20;
+const MAX_LINE: usize = 64 * 1024;
+const MAX_HEADERS: usize = 1000;
+const MAX_REDIRECTS: usize = 20;
 
 struct Url {
     host: String,
@@ -45,7 +46,7 @@ fn parse(url: &str) -> Option<Url> {
     (!host.is_empty()).then_some(Url { host, port, path, credentials })
 }
 
-/// A connection and what was read ahead.
+/// A connection and the bytes read ahead.
 struct Conversation {
     stream: TcpStream,
     buf: Vec<u8>,
@@ -73,7 +74,7 @@ impl Conversation {
                 let line: Vec<u8> = self.buf.drain(..=end).collect();
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_string());
             }
-            if self.buf.len() > LONGEST_LINE {
+            if self.buf.len() > MAX_LINE {
                 return Err("bad response: a line is too long".into());
             }
             if !self.more().await? {
@@ -82,7 +83,33 @@ impl Conversation {
         }
     }
 
-    /// Passes bytes on: so many, or all until the end.
+    /// Reads the head of a response; also returns it as `-S` shows it.
+    async fn response(&mut self) -> Result<(Response, String), String> {
+        let first_line = self.line().await?;
+        let mut words = first_line.split_whitespace();
+        let version = words.next().unwrap_or_default();
+        let status: u16 = words.next().and_then(|w| w.parse().ok()).unwrap_or(0);
+        if !version.starts_with("HTTP/") || status == 0 {
+            return Err(format!("bad response: {first_line}"));
+        }
+        let mut headers = Vec::new();
+        let mut shown = format!("  {first_line}\n");
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
+                return Ok((Response { status, first_line, headers }, shown));
+            }
+            shown += &format!("  {line}\n");
+            if let Some((name, value)) = line.split_once(':') {
+                headers.push((name.trim().to_string(), value.trim().to_string()));
+            }
+            if headers.len() > MAX_HEADERS {
+                return Err("bad response: too many headers".into());
+            }
+        }
+    }
+
+    /// Copies `count` bytes, or all until the end.
     async fn copy(&mut self, count: Option<u64>, to: &Writer) -> Result<Result<(), String>, Stop> {
         let mut left = count;
         while left != Some(0) {
@@ -148,9 +175,9 @@ impl Job {
 
     async fn fetch(&self, first: &str) -> Result<Result<(), String>, Stop> {
         let mut address = first.to_string();
-        for _ in 0..MOST_REDIRECTS {
+        for _ in 0..MAX_REDIRECTS {
             let Some(url) = parse(&address) else { return Ok(Err(format!("not an http or ftp url: {address}"))) };
-            let (mut talk, response) = match self.ask(&url).await {
+            let (mut conversation, response) = match self.ask(&url).await {
                 Ok(answer) => answer,
                 Err(why) => return Ok(Err(why)),
             };
@@ -173,19 +200,42 @@ impl Job {
                 self.note("remote file exists\n".into()).await;
                 return Ok(Ok(()));
             }
-            return self.save(&url, &mut talk, &response).await;
+            return self.save(&url, &mut conversation, &response).await;
         }
         Ok(Err("too many redirections".into()))
     }
 
+    /// Sends the request and reads the head of the response.
     async fn ask(&self, url: &Url) -> Result<(Conversation, Response), String> {
-        let Url { host, port, path, credentials } = url;
+        let Url { host, port, .. } = url;
         let authority = if *port == 80 { host.clone() } else { format!("{host}:{port}") };
         let Some(ip) = resolve(host).await.first().copied() else {
             return Err(format!("bad address '{authority}'"));
         };
         self.note(format!("Connecting to {authority} ({ip}:{port})\n")).await;
         let (mut stream, _) = connect(&ip.to_string(), *port, self.seconds).await?;
+        let bytes = self.request(url, &authority)?;
+        let sent = async {
+            stream.write_all(&bytes).await?;
+            stream.flush().await
+        }
+        .await;
+        sent.map_err(|e| format!("write error: {}", strerror(&e)))?;
+        let mut conversation = Conversation { stream, buf: vec![], seconds: self.seconds };
+        loop {
+            let (response, shown) = conversation.response().await?;
+            if self.o.has('S') {
+                let _ = self.p.stderr.write_all(shown.as_bytes()).await;
+            }
+            // Others are provisional.
+            if response.status >= 200 {
+                return Ok((conversation, response));
+            }
+        }
+    }
+
+    /// Returns the bytes of the request.
+    fn request(&self, url: &Url, authority: &str) -> Result<Vec<u8>, String> {
         let body = match (self.o.get('d'), self.o.get('f')) {
             (Some(data), _) => Some(data.as_bytes().to_vec()),
             (None, Some(file)) => {
@@ -200,72 +250,41 @@ impl Job {
         } else {
             "GET"
         };
-        let own = |name: &str| {
+        let given = |name: &str| {
             let named = |h: &str| h.split(':').next().is_some_and(|n| n.eq_ignore_ascii_case(name));
             self.o.all('H').any(named)
         };
-        let mut request = format!("{method} {path} HTTP/1.1\r\n");
-        if !own("host") {
+        let mut request = format!("{method} {} HTTP/1.1\r\n", url.path);
+        if !given("host") {
             request += &format!("Host: {authority}\r\n");
         }
-        if !own("user-agent") {
+        if !given("user-agent") {
             request += &format!("User-Agent: {}\r\n", self.o.get('U').unwrap_or("Wget"));
         }
         request += "Connection: close\r\n";
-        if let Some(credentials) = credentials {
+        if let Some(credentials) = &url.credentials {
             request += &format!("Authorization: Basic {}\r\n", super::digest::encode_text(credentials.as_bytes()));
         }
         for header in self.o.all('H') {
             request += &format!("{header}\r\n");
         }
         if let Some(body) = &body {
-            if !own("content-type") {
+            if !given("content-type") {
                 request += "Content-Type: application/x-www-form-urlencoded\r\n";
             }
             request += &format!("Content-Length: {}\r\n", body.len());
         }
         let mut bytes = (request + "\r\n").into_bytes();
         bytes.extend(body.unwrap_or_default());
-        let sent = async {
-            stream.write_all(&bytes).await?;
-            stream.flush().await
-        }
-        .await;
-        sent.map_err(|e| format!("write error: {}", strerror(&e)))?;
-        let mut talk = Conversation { stream, buf: vec![], seconds: self.seconds };
-        loop {
-            let first_line = talk.line().await?;
-            let mut words = first_line.split_whitespace();
-            let version = words.next().unwrap_or_default();
-            let status: u16 = words.next().and_then(|w| w.parse().ok()).unwrap_or(0);
-            if !version.starts_with("HTTP/") || status == 0 {
-                return Err(format!("bad response: {first_line}"));
-            }
-            let mut headers = Vec::new();
-            let mut shown = format!("  {first_line}\n");
-            loop {
-                let line = talk.line().await?;
-                if line.is_empty() {
-                    break;
-                }
-                shown += &format!("  {line}\n");
-                if let Some((name, value)) = line.split_once(':') {
-                    headers.push((name.trim().to_string(), value.trim().to_string()));
-                }
-                if headers.len() > 1000 {
-                    return Err("bad response: too many headers".into());
-                }
-            }
-            if self.o.has('S') {
-                let _ = self.p.stderr.write_all(shown.as_bytes()).await;
-            }
-            if status >= 200 {
-                return Ok((talk, Response { status, first_line, headers }));
-            }
-        }
+        Ok(bytes)
     }
 
-    async fn save(&self, url: &Url, talk: &mut Conversation, response: &Response) -> Result<Result<(), String>, Stop> {
+    async fn save(
+        &self,
+        url: &Url,
+        conversation: &mut Conversation,
+        response: &Response,
+    ) -> Result<Result<(), String>, Stop> {
         let last = base(url.path.split('?').next().unwrap_or_default());
         let name = match self.o.get('O') {
             Some(name) => name.to_string(),
@@ -294,17 +313,17 @@ impl Job {
         let chunked = response.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"));
         let done = if chunked {
             loop {
-                let size = match talk.line().await {
+                let size = match conversation.line().await {
                     Ok(line) => u64::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16),
                     Err(why) => break Err(why),
                 };
                 match size {
                     Ok(0) => break Ok(()),
                     Ok(size) => {
-                        if let Err(why) = talk.copy(Some(size), &sink).await? {
+                        if let Err(why) = conversation.copy(Some(size), &sink).await? {
                             break Err(why);
                         }
-                        if let Err(why) = talk.line().await {
+                        if let Err(why) = conversation.line().await {
                             break Err(why);
                         }
                     }
@@ -314,7 +333,7 @@ impl Job {
         } else {
             let length = response.header("content-length").and_then(|v| v.parse().ok());
             let empty = response.status == 204;
-            talk.copy(if empty { Some(0) } else { length }, &sink).await?
+            conversation.copy(if empty { Some(0) } else { length }, &sink).await?
         };
         if done.is_ok() && name != "-" {
             self.note(format!("'{name}' saved\n")).await;

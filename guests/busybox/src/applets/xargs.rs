@@ -1,91 +1,90 @@
-//! xargs: commands from lists.
+//! xargs.
 
 use super::{Lines, Options, Out, Outcome, Stop, fail, run};
 use crate::proc::{Proc, Reader};
 
-/// As many bytes of arguments as one command gets.
-const MOST_BYTES: usize = 128 * 1024;
+/// The most bytes of arguments for one command.
+const MAX_BYTES: usize = 128 * 1024;
 
-struct Runs {
+struct Commands {
     p: Proc,
     command: Vec<String>,
+    /// `-I`: the text that each item replaces.
+    replace: Option<String>,
+    /// `-t`: prints each command.
     trace: bool,
+    /// Arguments of the next command, and their bytes.
+    batch: Vec<String>,
+    bytes: usize,
+    ran: bool,
     code: i32,
 }
 
 pub async fn xargs(p: Proc) -> Outcome {
     let o = Options::of(&p, "+0rtxn:L:I:s:P:E:e::p").await?;
-    let mut most = o.number(&p, 'n').await?.unwrap_or(u64::MAX);
-    let lines_each = o.number(&p, 'L').await?;
-    let replace = o.get('I').map(|s| if s.is_empty() { "{}" } else { s });
-    if most == 0 {
+    let max_args = o.number(&p, 'n').await?.unwrap_or(u64::MAX);
+    let max_lines = o.number(&p, 'L').await?;
+    if max_args == 0 {
         return fail(&p, 1, "invalid number '0'").await;
     }
-    let mut command = o.rest.clone();
-    if command.is_empty() {
-        command.push("echo".into());
-    }
+    let replace = o.get('I').map(|s| if s.is_empty() { "{}" } else { s }.to_string());
+    let max_args = if replace.is_some() { 1 } else { max_args };
+    let command = if o.rest.is_empty() { vec!["echo".into()] } else { o.rest.clone() };
     let child = Proc { stdin: Reader::empty(), ..p.clone() };
-    let mut runs = Runs { p: child, command, trace: o.has('t'), code: 0 };
+    let mut commands =
+        Commands { p: child, command, replace, trace: o.has('t'), batch: vec![], bytes: 0, ran: false, code: 0 };
     let mut out = Out::new(&p);
     let separator = if o.has('0') { 0 } else { b'\n' };
     let mut lines = Lines::split_by(p.stdin.clone(), separator);
-    let (mut batch, mut bytes, mut lines_in) = (Vec::new(), 0, 0);
-    let mut ran = false;
+    let mut lines_in = 0;
     let mut carried = String::new();
-    if replace.is_some() {
-        most = 1;
-    }
     while let Some(line) = lines.bare(&mut out).await? {
-        let line = carried.clone() + &String::from_utf8_lossy(line);
-        carried.clear();
-        let words = if o.has('0') {
+        let line = std::mem::take(&mut carried) + &String::from_utf8_lossy(line);
+        let items = if o.has('0') {
             vec![line]
-        } else if replace.is_some() {
+        } else if commands.replace.is_some() {
             let trimmed = line.trim_start();
             if trimmed.is_empty() { vec![] } else { vec![trimmed.to_string()] }
+        } else if let Some(words) = words(&line) {
+            words
         } else {
-            match words(&line) {
-                Some(words) => words,
-                None => {
-                    // An open quote or a backslash before the newline: the next line belongs to it.
-                    carried = line + "\n";
-                    continue;
-                }
-            }
+            // An open quote or a backslash before the newline: the next line belongs to it.
+            carried = line + "\n";
+            continue;
         };
-        if words.is_empty() {
+        if items.is_empty() {
             continue;
         }
         lines_in += 1;
-        for word in words {
-            if batch.len() as u64 >= most || bytes + word.len() > MOST_BYTES {
-                ran = true;
-                runs.one(std::mem::take(&mut batch), replace).await?;
-                bytes = 0;
+        for item in items {
+            if commands.batch.len() as u64 >= max_args || commands.bytes + item.len() > MAX_BYTES {
+                commands.run().await?;
             }
-            bytes += word.len() + 1;
-            batch.push(word);
+            commands.bytes += item.len() + 1;
+            commands.batch.push(item);
         }
-        if lines_each.is_some_and(|n| lines_in >= n) {
-            ran = true;
-            runs.one(std::mem::take(&mut batch), replace).await?;
-            (bytes, lines_in) = (0, 0);
+        if max_lines.is_some_and(|n| lines_in >= n) {
+            commands.run().await?;
+            lines_in = 0;
         }
     }
     if !carried.is_empty() {
         return fail(&p, 1, "unmatched quote").await;
     }
-    if !batch.is_empty() || (!ran && !o.has('r') && replace.is_none()) {
-        runs.one(batch, replace).await?;
+    if !commands.batch.is_empty() || (!commands.ran && !o.has('r') && commands.replace.is_none()) {
+        commands.run().await?;
     }
-    Ok(runs.code)
+    Ok(commands.code)
 }
 
-impl Runs {
-    async fn one(&mut self, batch: Vec<String>, replace: Option<&str>) -> Result<(), Stop> {
+impl Commands {
+    /// Runs the command with the arguments of the batch.
+    async fn run(&mut self) -> Result<(), Stop> {
+        let batch = std::mem::take(&mut self.batch);
+        self.bytes = 0;
+        self.ran = true;
         let mut args = self.command.clone();
-        match replace {
+        match &self.replace {
             Some(mark) => {
                 let item = batch.first().map_or("", String::as_str);
                 args = args.iter().map(|a| a.replace(mark, item)).collect();
@@ -105,7 +104,7 @@ impl Runs {
     }
 }
 
-/// Splits at blanks; quotes and backslashes protect. `None` when a quote stays open.
+/// Splits a line at blanks that no quote or backslash protects. `None` if a quote stays open.
 fn words(line: &str) -> Option<Vec<String>> {
     let mut out = Vec::new();
     let mut word: Option<String> = None;

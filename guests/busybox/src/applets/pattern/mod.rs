@@ -1,6 +1,7 @@
-//! POSIX regular expressions over bytes: compiled to a small program and run by a backtracker that
-//! visits each (choice, position) once, so that time stays linear in the text; only patterns with
-//! back-references may take longer, up to a bound. Finds the leftmost-longest match.
+//! POSIX regular expressions over bytes, leftmost-longest: compiled to a small program and run by a backtracker.
+//!
+//! The backtracker visits each pair of choice and position once, so that time is linear in the text. Patterns with
+//! back-references may take longer, up to a bound.
 
 mod parse;
 
@@ -59,21 +60,28 @@ pub struct Pattern {
     steps: Vec<Step>,
     sets: Vec<Set>,
     splits: usize,
-    /// Groups, the whole match included.
+    /// Number of groups, including the whole match.
     groups: usize,
     ignore_case: bool,
     has_back: bool,
-    /// The bytes a match can begin with, when it can't be empty.
+    /// The bytes that a match can begin with, unless it can be empty.
     first: Option<Set>,
     /// Set when the expression is plain text.
     literal: Option<Vec<u8>>,
     scratch: RefCell<Scratch>,
 }
 
+/// The state of a search, kept for the next one.
 #[derive(Default)]
 struct Scratch {
+    /// One mark per choice and position; kept over all starts of a search, since what failed once fails again.
     visited: Vec<u64>,
     stack: Vec<Undo>,
+    /// The first position of the search, and the number of positions.
+    from: usize,
+    width: usize,
+    /// Remaining steps of a pattern with back-references.
+    patience: usize,
 }
 
 enum Undo {
@@ -85,7 +93,7 @@ enum Undo {
 pub type Spans = Vec<usize>;
 pub const NONE: usize = usize::MAX;
 
-/// A pattern with back-references gives up after this many steps.
+/// The most steps of a pattern with back-references.
 const PATIENCE: usize = 2_000_000;
 
 fn is_word(byte: Option<&u8>) -> bool {
@@ -103,7 +111,7 @@ impl Pattern {
         parse::compile(parse::literal(text), ignore_case, fill)
     }
 
-    /// Groups in the expression, the whole match not counted.
+    /// Returns the number of groups, without the whole match.
     pub fn groups(&self) -> usize {
         self.groups - 1
     }
@@ -112,7 +120,7 @@ impl Pattern {
         self.search(text, 0, true).is_some()
     }
 
-    /// The leftmost-longest match that begins at `from` or behind it.
+    /// Returns the leftmost-longest match that begins at or after `from`.
     pub fn find(&self, text: &[u8], from: usize) -> Option<Spans> {
         self.search(text, from, false)
     }
@@ -123,14 +131,14 @@ impl Pattern {
             return Some(vec![at, at + literal.len()]);
         }
         let scratch = &mut *self.scratch.borrow_mut();
-        // One mark per choice and position; kept over all starts, since what failed once fails again.
-        let width = text.len() + 1 - from.min(text.len());
+        scratch.from = from;
+        scratch.width = text.len() + 1 - from.min(text.len());
+        scratch.patience = PATIENCE;
         scratch.visited.clear();
         if !self.has_back {
-            scratch.visited.resize((self.splits * width).div_ceil(64), 0);
+            scratch.visited.resize((self.splits * scratch.width).div_ceil(64), 0);
         }
         let anchored = matches!(self.steps.get(1), Some(Step::Edge(Edge::Start)));
-        let mut patience = PATIENCE;
         for start in from..=text.len() {
             if anchored && start > 0 {
                 return None;
@@ -141,92 +149,104 @@ impl Pattern {
                     _ => continue,
                 }
             }
-            if let Some(spans) = self.run(text, from, start, any, scratch, &mut patience) {
+            if let Some(spans) = self.run(text, start, any, scratch) {
                 return Some(spans);
             }
         }
         None
     }
 
-    fn run(
-        &self,
-        text: &[u8],
-        from: usize,
-        start: usize,
-        any: bool,
-        scratch: &mut Scratch,
-        patience: &mut usize,
-    ) -> Option<Spans> {
-        let width = text.len() + 1 - from;
+    /// Returns the longest match that begins at `start`, or the first one where `any` will do.
+    fn run(&self, text: &[u8], start: usize, any: bool, scratch: &mut Scratch) -> Option<Spans> {
         let mut spans = vec![NONE; self.groups * 2];
         let mut best: Option<Spans> = None;
         scratch.stack.clear();
         scratch.stack.push(Undo::Try(0, start));
         while let Some(undo) = scratch.stack.pop() {
-            let (mut pc, mut at) = match undo {
+            let (pc, at) = match undo {
                 Undo::Try(pc, at) => (pc, at),
                 Undo::Restore(slot, value) => {
                     spans[slot] = value;
                     continue;
                 }
             };
-            loop {
-                *patience = patience.saturating_sub(usize::from(self.has_back));
-                if *patience == 0 {
+            let Some(end) = self.follow(pc, at, text, &mut spans, scratch) else {
+                if scratch.patience == 0 {
                     return best;
                 }
-                match &self.steps[pc] {
-                    Step::Byte(b) if text.get(at) == Some(b) => at += 1,
-                    Step::Any if at < text.len() => at += 1,
-                    Step::Set(set) if text.get(at).is_some_and(|b| set_has(&self.sets[*set], *b)) => at += 1,
-                    Step::Byte(_) | Step::Any | Step::Set(_) => break,
-                    Step::Jump(to) => {
-                        pc = *to;
-                        continue;
-                    }
-                    Step::Split(one, two, number) => {
-                        if !self.has_back {
-                            let bit = number * width + at - from;
-                            let word = &mut scratch.visited[bit / 64];
-                            if *word >> (bit % 64) & 1 == 1 {
-                                break;
-                            }
-                            *word |= 1 << (bit % 64);
-                        }
-                        scratch.stack.push(Undo::Try(*two, at));
-                        pc = *one;
-                        continue;
-                    }
-                    Step::Save(slot) => {
-                        scratch.stack.push(Undo::Restore(*slot, spans[*slot]));
-                        spans[*slot] = at;
-                    }
-                    Step::Edge(edge) if holds(*edge, text, at) => {}
-                    Step::Edge(_) => break,
-                    Step::Back(group) => {
-                        let (a, b) = (spans[group * 2], spans[group * 2 + 1]);
-                        let Some(said) = text.get(a..b) else { break };
-                        match text.get(at..at + said.len()) {
-                            Some(now) if now == said => {}
-                            Some(now) if self.ignore_case && now.eq_ignore_ascii_case(said) => {}
-                            _ => break,
-                        }
-                        at += said.len();
-                    }
-                    Step::Match => {
-                        if best.as_ref().is_none_or(|b| at > b[1]) {
-                            best = Some(spans.clone());
-                        }
-                        if any || at == text.len() {
-                            return best;
-                        }
-                        break;
-                    }
-                }
-                pc += 1;
+                continue;
+            };
+            if best.as_ref().is_none_or(|b| end > b[1]) {
+                best = Some(spans.clone());
+            }
+            if any || end == text.len() {
+                return best;
             }
         }
         best
+    }
+
+    /// Follows the steps from `pc` at `at` and pushes the alternatives. Returns the end of a match; `None` when a step
+    /// fails or the patience is exhausted.
+    fn follow(
+        &self,
+        mut pc: usize,
+        mut at: usize,
+        text: &[u8],
+        spans: &mut Spans,
+        scratch: &mut Scratch,
+    ) -> Option<usize> {
+        loop {
+            scratch.patience = scratch.patience.saturating_sub(usize::from(self.has_back));
+            if scratch.patience == 0 {
+                return None;
+            }
+            match &self.steps[pc] {
+                Step::Byte(b) if text.get(at) == Some(b) => at += 1,
+                Step::Any if at < text.len() => at += 1,
+                Step::Set(set) if text.get(at).is_some_and(|b| set_has(&self.sets[*set], *b)) => at += 1,
+                Step::Byte(_) | Step::Any | Step::Set(_) => return None,
+                Step::Jump(to) => {
+                    pc = *to;
+                    continue;
+                }
+                Step::Split(one, two, number) => {
+                    if !self.has_back && scratch.visit(*number, at) {
+                        return None;
+                    }
+                    scratch.stack.push(Undo::Try(*two, at));
+                    pc = *one;
+                    continue;
+                }
+                Step::Save(slot) => {
+                    scratch.stack.push(Undo::Restore(*slot, spans[*slot]));
+                    spans[*slot] = at;
+                }
+                Step::Edge(edge) if holds(*edge, text, at) => {}
+                Step::Edge(_) => return None,
+                Step::Back(group) => {
+                    let group = text.get(spans[group * 2]..spans[group * 2 + 1])?;
+                    let same = text.get(at..at + group.len())?;
+                    if same != group && !(self.ignore_case && same.eq_ignore_ascii_case(group)) {
+                        return None;
+                    }
+                    at += group.len();
+                }
+                Step::Match => return Some(at),
+            }
+            pc += 1;
+        }
+    }
+}
+
+impl Scratch {
+    /// Marks a choice and position as visited; returns whether it was before.
+    fn visit(&mut self, choice: usize, at: usize) -> bool {
+        let bit = choice * self.width + at - self.from;
+        let word = &mut self.visited[bit / 64];
+        let visited = *word >> (bit % 64) & 1 == 1;
+        *word |= 1 << (bit % 64);
+        visited
     }
 }
 
@@ -245,7 +265,7 @@ fn holds(edge: Edge, text: &[u8], at: usize) -> bool {
     }
 }
 
-/// The first place of `needle` in `text`.
+/// Returns the first position of `needle` in `text`.
 pub fn find_bytes(text: &[u8], needle: &[u8]) -> Option<usize> {
     let Some((first, rest)) = needle.split_first() else { return Some(0) };
     let mut from = 0;
@@ -258,7 +278,7 @@ pub fn find_bytes(text: &[u8], needle: &[u8]) -> Option<usize> {
     }
 }
 
-/// A shell pattern (`*`, `?`, `[...]`) against a whole name.
+/// Matches a whole name with a shell pattern (`*`, `?`, `[...]`).
 pub fn glob(pattern: &[u8], name: &[u8]) -> bool {
     let mut expression = vec![b'^'];
     let mut i = 0;

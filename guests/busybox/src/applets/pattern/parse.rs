@@ -360,46 +360,49 @@ impl Pattern {
                     self.emit(part)?;
                 }
             }
-            Node::Either(parts) => {
-                let mut ends = Vec::new();
-                for (i, part) in parts.iter().enumerate() {
-                    if i + 1 == parts.len() {
-                        self.emit(part)?;
-                        break;
-                    }
-                    let split = self.split();
-                    self.emit(part)?;
-                    ends.push(self.steps.len());
-                    self.steps.push(Step::Jump(0));
-                    self.patch(split, self.steps.len());
-                }
-                for end in ends {
-                    self.steps[end] = Step::Jump(self.steps.len());
-                }
+            Node::Either(parts) => self.emit_either(parts)?,
+            Node::Repeat(inner, min, max) => self.emit_repeat(inner, *min, *max)?,
+        }
+        Ok(())
+    }
+
+    fn emit_either(&mut self, parts: &[Node]) -> Result<(), &'static str> {
+        let mut ends = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            if i + 1 == parts.len() {
+                self.emit(part)?;
+                break;
             }
-            Node::Repeat(inner, min, max) => {
-                for _ in 0..*min {
-                    self.emit(inner)?;
-                }
-                match max {
-                    None => {
-                        let split = self.split();
-                        self.emit(inner)?;
-                        self.steps.push(Step::Jump(split));
-                        self.patch(split, self.steps.len());
-                    }
-                    Some(max) => {
-                        let mut splits = Vec::new();
-                        for _ in *min..*max {
-                            splits.push(self.split());
-                            self.emit(inner)?;
-                        }
-                        for split in splits {
-                            self.patch(split, self.steps.len());
-                        }
-                    }
-                }
-            }
+            let split = self.split();
+            self.emit(part)?;
+            ends.push(self.steps.len());
+            self.steps.push(Step::Jump(0));
+            self.patch(split, self.steps.len());
+        }
+        for end in ends {
+            self.steps[end] = Step::Jump(self.steps.len());
+        }
+        Ok(())
+    }
+
+    fn emit_repeat(&mut self, inner: &Node, min: usize, max: Option<usize>) -> Result<(), &'static str> {
+        for _ in 0..min {
+            self.emit(inner)?;
+        }
+        let Some(max) = max else {
+            let split = self.split();
+            self.emit(inner)?;
+            self.steps.push(Step::Jump(split));
+            self.patch(split, self.steps.len());
+            return Ok(());
+        };
+        let mut splits = Vec::new();
+        for _ in min..max {
+            splits.push(self.split());
+            self.emit(inner)?;
+        }
+        for split in splits {
+            self.patch(split, self.steps.len());
         }
         Ok(())
     }
