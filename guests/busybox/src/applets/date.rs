@@ -1,42 +1,13 @@
-//! The calendar: UTC only, since a guest knows no time zones. Owns date, and the conversions that
-//! ls, stat, tar, touch and find need.
+//! date, and the formats of times that ls, stat, tar, touch and find use. UTC only, since guests have no time zones.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use calendar::{Civil, civil, days_from_civil};
 
 use super::{Options, Outcome, fail, usage};
 use crate::proc::{Proc, strerror};
 
-/// A moment in parts.
-pub struct Civil {
-    pub year: i64,
-    pub month: u32,
-    pub day: u32,
-    pub hour: u32,
-    pub minute: u32,
-    pub second: u32,
-    /// Sunday is 0.
-    pub weekday: u32,
-    /// January 1st is 0.
-    pub yearday: u32,
-}
-
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-/// Seconds since 1970.
+/// Returns seconds since 1970.
 pub fn seconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_secs() as i64,
@@ -44,46 +15,14 @@ pub fn seconds(time: SystemTime) -> i64 {
     }
 }
 
+/// Returns the time of these seconds since 1970.
 pub fn system_time(seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let time = if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
     time.unwrap_or(UNIX_EPOCH)
 }
 
-/// Days since 1970 of a date; years begin in March here, so that the leap day comes last.
-fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * i64::from((month + 9) % 12) + 2) / 5 + i64::from(day) - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-pub fn civil(seconds: i64) -> Civil {
-    let days = seconds.div_euclid(86_400);
-    let rest = seconds.rem_euclid(86_400) as u32;
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = (of_year - (153 * march_month + 2) / 5 + 1) as u32;
-    let month = (if march_month < 10 { march_month + 3 } else { march_month - 9 }) as u32;
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    Civil {
-        year,
-        month,
-        day,
-        hour: rest / 3600,
-        minute: rest / 60 % 60,
-        second: rest % 60,
-        weekday: (days + 4).rem_euclid(7) as u32,
-        yearday: (days - days_from_civil(year, 1, 1)) as u32,
-    }
-}
-
-/// Year and number of the ISO week.
+/// Returns year and number of the ISO week.
 fn iso_week(c: &Civil) -> (i64, u32) {
     let monday_based = (c.weekday + 6) % 7;
     let week = (c.yearday + 10 - (monday_based + 1)) / 7;
@@ -99,9 +38,9 @@ fn iso_week(c: &Civil) -> (i64, u32) {
     }
 }
 
-/// strftime.
+/// Formats a time as strftime does, with `%N` for nanoseconds.
 pub fn format(pattern: &str, time: i64, nanos: u32) -> String {
-    let c = civil(time);
+    let date = civil(time);
     let mut out = String::new();
     let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {
@@ -114,61 +53,66 @@ pub fn format(pattern: &str, time: i64, nanos: u32) -> String {
         if matches!(conversion, Some('-' | '_' | '0' | 'E' | 'O')) {
             conversion = letters.next();
         }
-        let day = DAYS.get(c.weekday as usize).copied().unwrap_or_default();
-        let month = MONTHS.get(c.month as usize - 1).copied().unwrap_or_default();
-        let hour12 = (c.hour + 11) % 12 + 1;
-        let within = |p: &str| format(p, time, nanos);
-        let piece = match conversion {
-            None => "%".into(),
-            Some('a') => day[..3].into(),
-            Some('A') => day.into(),
-            Some('b' | 'h') => month[..3].into(),
-            Some('B') => month.into(),
-            Some('c') => within("%a %b %e %H:%M:%S %Y"),
-            Some('C') => format!("{:02}", c.year / 100),
-            Some('d') => format!("{:02}", c.day),
-            Some('D' | 'x') => within("%m/%d/%y"),
-            Some('e') => format!("{:2}", c.day),
-            Some('F') => within("%Y-%m-%d"),
-            Some('g') => format!("{:02}", iso_week(&c).0.rem_euclid(100)),
-            Some('G') => iso_week(&c).0.to_string(),
-            Some('H') => format!("{:02}", c.hour),
-            Some('I') => format!("{hour12:02}"),
-            Some('j') => format!("{:03}", c.yearday + 1),
-            Some('k') => format!("{:2}", c.hour),
-            Some('l') => format!("{hour12:2}"),
-            Some('m') => format!("{:02}", c.month),
-            Some('M') => format!("{:02}", c.minute),
-            Some('n') => "\n".into(),
-            Some('N') => format!("{nanos:09}"),
-            Some('p') => if c.hour < 12 { "AM" } else { "PM" }.into(),
-            Some('P') => if c.hour < 12 { "am" } else { "pm" }.into(),
-            Some('r') => within("%I:%M:%S %p"),
-            Some('R') => within("%H:%M"),
-            Some('s') => time.to_string(),
-            Some('S') => format!("{:02}", c.second),
-            Some('t') => "\t".into(),
-            Some('T' | 'X') => within("%H:%M:%S"),
-            Some('u') => ((c.weekday + 6) % 7 + 1).to_string(),
-            Some('U') => format!("{:02}", (c.yearday + 7 - c.weekday) / 7),
-            Some('V') => format!("{:02}", iso_week(&c).1),
-            Some('w') => c.weekday.to_string(),
-            Some('W') => format!("{:02}", (c.yearday + 7 - (c.weekday + 6) % 7) / 7),
-            Some('y') => format!("{:02}", c.year.rem_euclid(100)),
-            Some('Y') => c.year.to_string(),
-            Some('z') => "+0000".into(),
-            Some('Z') => "UTC".into(),
-            Some('%') => "%".into(),
-            Some(other) => format!("%{other}"),
-        };
-        let piece = piece.as_str();
-        let short = piece.trim_start_matches([' ', '0']);
-        out.push_str(if unpadded { if short.is_empty() { "0" } else { short } } else { piece });
+        let value = conversion.map_or("%".into(), |conversion| value(conversion, &date, time, nanos));
+        let short = value.trim_start_matches([' ', '0']);
+        out.push_str(match (unpadded, short) {
+            (false, _) => &value,
+            (true, "") => "0",
+            (true, short) => short,
+        });
     }
     out
 }
 
-/// A moment from `@N`, `YYYY-MM-DD[ hh:mm[:ss]][zone]`, `hh:mm[:ss]` or `[[CC]YY]MMDDhhmm[.ss]`.
+/// Returns the value of a conversion.
+fn value(conversion: char, date: &Civil, time: i64, nanos: u32) -> String {
+    let hour12 = (date.hour + 11) % 12 + 1;
+    let within = |pattern: &str| format(pattern, time, nanos);
+    match conversion {
+        'a' => date.day_name()[..3].into(),
+        'A' => date.day_name().into(),
+        'b' | 'h' => date.month_name()[..3].into(),
+        'B' => date.month_name().into(),
+        'c' => within("%a %b %e %H:%M:%S %Y"),
+        'C' => format!("{:02}", date.year / 100),
+        'd' => format!("{:02}", date.day),
+        'D' | 'x' => within("%m/%d/%y"),
+        'e' => format!("{:2}", date.day),
+        'F' => within("%Y-%m-%d"),
+        'g' => format!("{:02}", iso_week(date).0.rem_euclid(100)),
+        'G' => iso_week(date).0.to_string(),
+        'H' => format!("{:02}", date.hour),
+        'I' => format!("{hour12:02}"),
+        'j' => format!("{:03}", date.yearday + 1),
+        'k' => format!("{:2}", date.hour),
+        'l' => format!("{hour12:2}"),
+        'm' => format!("{:02}", date.month),
+        'M' => format!("{:02}", date.minute),
+        'n' => "\n".into(),
+        'N' => format!("{nanos:09}"),
+        'p' => if date.hour < 12 { "AM" } else { "PM" }.into(),
+        'P' => if date.hour < 12 { "am" } else { "pm" }.into(),
+        'r' => within("%I:%M:%S %p"),
+        'R' => within("%H:%M"),
+        's' => time.to_string(),
+        'S' => format!("{:02}", date.second),
+        't' => "\t".into(),
+        'T' | 'X' => within("%H:%M:%S"),
+        'u' => ((date.weekday + 6) % 7 + 1).to_string(),
+        'U' => format!("{:02}", (date.yearday + 7 - date.weekday) / 7),
+        'V' => format!("{:02}", iso_week(date).1),
+        'w' => date.weekday.to_string(),
+        'W' => format!("{:02}", (date.yearday + 7 - (date.weekday + 6) % 7) / 7),
+        'y' => format!("{:02}", date.year.rem_euclid(100)),
+        'Y' => date.year.to_string(),
+        'z' => "+0000".into(),
+        'Z' => "UTC".into(),
+        '%' => "%".into(),
+        other => format!("%{other}"),
+    }
+}
+
+/// Parses `@N`, `YYYY-MM-DD[ hh:mm[:ss]][zone]`, `hh:mm[:ss]` or `[[CC]YY]MMDDhhmm[.ss]`.
 pub fn parse(text: &str, now: i64) -> Option<i64> {
     let text = text.trim();
     if let Some(seconds) = text.strip_prefix('@') {
@@ -211,13 +155,14 @@ pub fn parse(text: &str, now: i64) -> Option<i64> {
     Some(days * 86_400 + hour * 3600 + minute * 60 + second - offset)
 }
 
+/// Returns the days since 1970 of a date; `None` if it does not exist.
 fn checked_days(year: i64, month: u32, day: u32) -> Option<i64> {
     let days = days_from_civil(year, month, day);
     let back = civil(days * 86_400);
     (back.month == month && back.day == day && (0..=9999).contains(&year)).then_some(days)
 }
 
-/// Splits a zone off the end: its offset in seconds.
+/// Splits a time zone off the end; returns the rest and the offset in seconds.
 fn zone(text: &str) -> (&str, i64) {
     for name in ["Z", " UTC", " GMT", "UTC"] {
         if let Some(rest) = text.strip_suffix(name) {
@@ -231,7 +176,7 @@ fn zone(text: &str) -> (&str, i64) {
     (text[..at].trim_end(), if text[at..].starts_with('-') { -offset } else { offset })
 }
 
-/// `[[CC]YY]MMDDhhmm[.ss]`, as `touch -t` takes it; `YYYYMMDD` too.
+/// Parses `[[CC]YY]MMDDhhmm[.ss]`, the form of `touch -t`.
 pub fn compact(text: &str, now: i64) -> Option<i64> {
     let (digits, second) = text.split_once('.').unwrap_or((text, "0"));
     let part = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();

@@ -1,5 +1,5 @@
-//! ls. One name per line: a container's output is no terminal. WASI has no owners and no modes, so
-//! `-l` shows root's, and the modes that files of an image have.
+//! ls. Prints one name per line, since a container's output is not a terminal. WASI has no owners and no modes, so `-l`
+//! shows root and the usual modes.
 
 use std::cmp::Ordering;
 use std::fs::Metadata;
@@ -17,7 +17,7 @@ struct Entry {
     meta: Metadata,
 }
 
-/// `drwxr-xr-x`, as far as a guest can know.
+/// Returns the usual mode of a file of this kind, as text and as bits.
 pub fn mode(meta: &Metadata) -> (&'static str, u32) {
     let kind = meta.file_type();
     if kind.is_dir() {
@@ -35,7 +35,7 @@ pub fn modified(meta: &Metadata) -> i64 {
     meta.modified().map_or(0, seconds)
 }
 
-/// The names in a directory, sorted: here and nowhere else, since each sort is kilobytes of code.
+/// Returns the sorted names in a directory. The only sort of names, because each instance is kilobytes of code.
 pub fn children(path: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(path)? {
@@ -51,74 +51,39 @@ struct Lister<'a> {
     out: Out,
     code: i32,
     now: i64,
+    /// Whether directories get a title.
+    titles: bool,
+    /// Whether an empty line precedes the next title.
+    gap: bool,
 }
 
 pub async fn ls(p: Proc) -> Outcome {
     let o = Options::of(&p, "1AaCdFhiLlpRrStxnsHkcuvXgY(full-time)").await?;
     let out = Out::new(&p);
     let now = seconds(SystemTime::now());
-    let mut lister = Lister { p: &p, o, out, code: 0, now };
+    let mut lister = Lister { p: &p, o, out, code: 0, now, titles: false, gap: false };
     let operands = if lister.o.rest.is_empty() { vec![".".into()] } else { lister.o.rest.clone() };
     let (mut files, mut dirs) = (Vec::new(), Vec::new());
     for name in operands {
         let path = p.path(&name);
-        // A link named on the command line is followed, but for -l.
+        // A link on the command line is followed, except with -l.
         let follow = lister.o.has('L') || lister.o.has('H') || !(lister.o.has('l') || lister.o.has('d'));
         if let Some(entry) = lister.entry(name, path, follow).await {
             let is_dir = entry.meta.is_dir() && !lister.o.has('d');
             if is_dir { dirs.push(entry) } else { files.push(entry) }
         }
     }
-    let titles = files.len() + dirs.len() > 1 || lister.o.has('R');
+    lister.titles = files.len() + dirs.len() > 1 || lister.o.has('R');
     lister.sort(&mut files);
     lister.sort(&mut dirs);
     lister.show(&files).await?;
-    let mut gap = !files.is_empty();
+    lister.gap = !files.is_empty();
     let mut todo: Vec<Entry> = dirs.into_iter().rev().collect();
     while let Some(dir) = todo.pop() {
         yield_now().await;
-        let names = match children(&dir.path) {
-            Ok(names) => names,
-            Err(error) => {
-                lister.trouble(&dir.name, &error).await;
-                continue;
-            }
-        };
-        if titles {
-            let line = format!("{}{}:\n", if gap { "\n" } else { "" }, dir.name);
-            lister.out.put(line).await?;
-        }
-        gap = true;
-        let mut entries = Vec::new();
-        if lister.o.has('a') {
-            for dot in [".", ".."] {
-                // The parent may lie outside of what the guest was given: then it looks like its child.
-                let path = p.path(&format!("{}/{dot}", dir.path.display()));
-                let meta = std::fs::metadata(&path).unwrap_or_else(|_| dir.meta.clone());
-                entries.push(Entry { name: dot.into(), path, meta });
-            }
-        }
-        for name in names {
-            if name.starts_with('.') && !(lister.o.has('a') || lister.o.has('A')) {
-                continue;
-            }
-            let path = dir.path.join(&name);
-            let follow = lister.o.has('L');
-            entries.extend(lister.entry(name, path, follow).await);
-        }
-        lister.sort(&mut entries);
-        if lister.o.has('l') {
-            let total: u64 = entries.iter().map(|e| e.meta.len().div_ceil(4096) * 4).sum();
-            lister.out.put(format!("total {total}\n")).await?;
-        }
-        lister.show(&entries).await?;
-        if lister.o.has('R') {
-            for entry in entries.into_iter().rev() {
-                if entry.meta.is_dir() && entry.name != "." && entry.name != ".." {
-                    let name = format!("{}/{}", dir.name.trim_end_matches('/'), entry.name);
-                    todo.push(Entry { name, ..entry });
-                }
-            }
+        match children(&dir.path) {
+            Ok(names) => lister.directory(&dir, names, &mut todo).await?,
+            Err(error) => lister.report(&dir.name, &error).await,
         }
     }
     let code = lister.code;
@@ -126,7 +91,46 @@ pub async fn ls(p: Proc) -> Outcome {
 }
 
 impl Lister<'_> {
-    async fn trouble(&mut self, name: &str, error: &std::io::Error) {
+    /// Lists a directory; with `-R`, adds its directories to `todo`.
+    async fn directory(&mut self, dir: &Entry, names: Vec<String>, todo: &mut Vec<Entry>) -> Result<(), Stop> {
+        if self.titles {
+            let line = format!("{}{}:\n", if self.gap { "\n" } else { "" }, dir.name);
+            self.out.put(line).await?;
+        }
+        self.gap = true;
+        let mut entries = Vec::new();
+        if self.o.has('a') {
+            for dot in [".", ".."] {
+                // A parent outside of the guest's file system is shown like its child.
+                let path = self.p.path(&format!("{}/{dot}", dir.path.display()));
+                let meta = std::fs::metadata(&path).unwrap_or_else(|_| dir.meta.clone());
+                entries.push(Entry { name: dot.into(), path, meta });
+            }
+        }
+        let hidden = self.o.has('a') || self.o.has('A');
+        for name in names.into_iter().filter(|name| hidden || !name.starts_with('.')) {
+            let path = dir.path.join(&name);
+            let follow = self.o.has('L');
+            entries.extend(self.entry(name, path, follow).await);
+        }
+        self.sort(&mut entries);
+        if self.o.has('l') {
+            let total: u64 = entries.iter().map(|e| e.meta.len().div_ceil(4096) * 4).sum();
+            self.out.put(format!("total {total}\n")).await?;
+        }
+        self.show(&entries).await?;
+        if self.o.has('R') {
+            for entry in entries.into_iter().rev() {
+                if entry.meta.is_dir() && entry.name != "." && entry.name != ".." {
+                    let name = format!("{}/{}", dir.name.trim_end_matches('/'), entry.name);
+                    todo.push(Entry { name, ..entry });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn report(&mut self, name: &str, error: &std::io::Error) {
         self.code = 1;
         self.p.complain(format_args!("{name}: {}", strerror(error))).await;
     }
@@ -140,7 +144,7 @@ impl Lister<'_> {
         match meta {
             Ok(meta) => Some(Entry { name, path, meta }),
             Err(error) => {
-                self.trouble(&name, &error).await;
+                self.report(&name, &error).await;
                 None
             }
         }
@@ -161,43 +165,55 @@ impl Lister<'_> {
 
     async fn show(&mut self, entries: &[Entry]) -> Result<(), Stop> {
         for entry in entries {
-            let mut line = String::new();
-            let meta = &entry.meta;
-            if self.o.has('i') {
-                let inode = posix::status(&entry.path, false).map_or(0, |s| s.inode);
-                line += &format!("{inode:7} ");
-            }
-            if self.o.has('l') || self.o.has('n') || self.o.has('g') {
-                let links = posix::status(&entry.path, false).map_or(1, |s| s.links.max(1));
-                let time = modified(meta);
-                // Beyond half a year the year says more than the hour.
-                let old = !(-900..180 * 86_400).contains(&(self.now - time));
-                let pattern = if self.o.has('Y') {
-                    "%Y-%m-%d %H:%M:%S %z"
-                } else if old {
-                    "%b %e  %Y"
-                } else {
-                    "%b %e %H:%M"
-                };
-                let size = if self.o.has('h') { readable(meta.len()) } else { meta.len().to_string() };
-                let owner = if self.o.has('n') { "0" } else { "root" };
-                line +=
-                    &format!("{} {links:4} {owner:8} {owner:8} {size:>9} {} ", mode(meta).0, format(pattern, time, 0));
-            }
-            line += &entry.name;
-            if meta.file_type().is_symlink() && self.o.has('l') {
-                if let Ok(target) = std::fs::read_link(&entry.path) {
-                    line += &format!(" -> {}", target.display());
-                }
-            }
-            if meta.is_dir() && (self.o.has('F') || self.o.has('p')) {
-                line.push('/');
-            } else if meta.file_type().is_symlink() && self.o.has('F') {
-                line.push('@');
-            }
-            line.push('\n');
+            let line = self.line(entry);
             self.out.put(line).await?;
         }
         Ok(())
+    }
+
+    fn line(&self, entry: &Entry) -> String {
+        let mut line = String::new();
+        let meta = &entry.meta;
+        if self.o.has('i') {
+            let inode = posix::status(&entry.path, false).map_or(0, |s| s.inode);
+            line += &format!("{inode:7} ");
+        }
+        if self.o.has('l') || self.o.has('n') || self.o.has('g') {
+            line += &self.details(entry);
+        }
+        line += &entry.name;
+        let is_link = meta.file_type().is_symlink();
+        if is_link
+            && self.o.has('l')
+            && let Ok(target) = std::fs::read_link(&entry.path)
+        {
+            line += &format!(" -> {}", target.display());
+        }
+        if meta.is_dir() && (self.o.has('F') || self.o.has('p')) {
+            line.push('/');
+        } else if is_link && self.o.has('F') {
+            line.push('@');
+        }
+        line.push('\n');
+        line
+    }
+
+    /// Returns the columns of `-l` before the name.
+    fn details(&self, entry: &Entry) -> String {
+        let meta = &entry.meta;
+        let links = posix::status(&entry.path, false).map_or(1, |s| s.links.max(1));
+        let time = modified(meta);
+        // Beyond half a year the year matters more than the hour.
+        let old = !(-900..180 * 86_400).contains(&(self.now - time));
+        let pattern = if self.o.has('Y') {
+            "%Y-%m-%d %H:%M:%S %z"
+        } else if old {
+            "%b %e  %Y"
+        } else {
+            "%b %e %H:%M"
+        };
+        let size = if self.o.has('h') { readable(meta.len()) } else { meta.len().to_string() };
+        let owner = if self.o.has('n') { "0" } else { "root" };
+        format!("{} {links:4} {owner:8} {owner:8} {size:>9} {} ", mode(meta).0, format(pattern, time, 0))
     }
 }

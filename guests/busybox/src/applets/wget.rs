@@ -279,23 +279,26 @@ impl Job {
         Ok(bytes)
     }
 
+    /// Returns the name of the file to write; `-` is standard output.
+    fn file_name(&self, url: &Url) -> String {
+        if let Some(name) = self.o.get('O') {
+            return name.to_string();
+        }
+        let last = base(url.path.split('?').next().unwrap_or_default());
+        let name = if url.path.ends_with('/') || last == "/" { "index.html" } else { last };
+        match self.o.get('P') {
+            Some(dir) => format!("{dir}/{name}"),
+            None => name.to_string(),
+        }
+    }
+
     async fn save(
         &self,
         url: &Url,
         conversation: &mut Conversation,
         response: &Response,
     ) -> Result<Result<(), String>, Stop> {
-        let last = base(url.path.split('?').next().unwrap_or_default());
-        let name = match self.o.get('O') {
-            Some(name) => name.to_string(),
-            None => {
-                let name = if url.path.ends_with('/') || last == "/" { "index.html" } else { last };
-                match self.o.get('P') {
-                    Some(dir) => format!("{dir}/{name}"),
-                    None => name.to_string(),
-                }
-            }
-        };
+        let name = self.file_name(url);
         let sink = if name == "-" {
             self.note("writing to stdout\n".into()).await;
             self.p.stdout.clone()

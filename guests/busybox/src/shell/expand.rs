@@ -225,14 +225,8 @@ impl Shell {
             return self.expand_list(name, modifier, out, double).await;
         }
         if list && let Modifier::Substring { offset, length } = modifier {
-            let from = self.arithmetic(offset).await?.max(0) as usize;
-            let count = match length {
-                Some(length) => self.arithmetic(length).await?.max(0) as usize,
-                None => usize::MAX,
-            };
-            let whole = std::iter::once(self.name.clone()).chain(self.positional.iter().cloned());
-            let some: Vec<String> = whole.skip(from).take(count).collect();
-            self.push_list(&some, name, out, double);
+            let slice = self.positional_slice(offset, length.as_deref()).await?;
+            self.push_list(&slice, name, out, double);
             return Ok(());
         }
         let value = match modifier {
@@ -241,6 +235,17 @@ impl Shell {
         };
         out.text(&value, if double { Origin::Quoted } else { Origin::Expanded });
         Ok(())
+    }
+
+    /// Returns the parameters of `${@:offset:length}`, where `$0` has the offset 0.
+    async fn positional_slice(&mut self, offset: &[Piece], length: Option<&[Piece]>) -> Expansion<Vec<String>> {
+        let from = self.arithmetic(offset).await?.max(0) as usize;
+        let count = match length {
+            Some(length) => self.arithmetic(length).await?.max(0) as usize,
+            None => usize::MAX,
+        };
+        let all = std::iter::once(self.name.clone()).chain(self.positional.iter().cloned());
+        Ok(all.skip(from).take(count).collect())
     }
 
     async fn expand_list(&mut self, name: &str, modifier: &Modifier, out: &mut Fields, double: bool) -> Expansion<()> {

@@ -1,5 +1,6 @@
-//! `sh` as a command: its own options, and where its script comes from.
+//! `sh` as a command: its options and the source of its script.
 
+use std::iter::Peekable;
 use std::rc::Rc;
 
 use crate::proc::{Proc, strerror};
@@ -9,7 +10,7 @@ use super::input::Input;
 use super::process::Process;
 use super::{Flow, Shell};
 
-/// Runs a shell as `proc` asks for; its exit status.
+/// Runs a shell with the arguments of `proc`; returns its exit status.
 pub async fn run(proc: Proc, process: Rc<Process>) -> i32 {
     let mut shell = Shell::new(&proc, process);
     let outcome = match shell.prepare(&proc).await {
@@ -20,23 +21,51 @@ pub async fn run(proc: Proc, process: Rc<Process>) -> i32 {
 }
 
 impl Shell {
-    /// Reads the command line. The error is an exit status.
+    /// Reads the command line; returns the input, or an exit status as the error.
     async fn prepare(&mut self, proc: &Proc) -> Result<Input, i32> {
         let mut args = proc.args.iter().skip(1).cloned().peekable();
+        let command = self.read_options(&mut args).await?;
+        if args.peek().is_some_and(|arg| arg == "-") && !command {
+            args.next();
+        }
+        if command {
+            let Some(text) = args.next() else {
+                self.complain("-c requires an argument").await;
+                return Err(2);
+            };
+            if let Some(name) = args.next() {
+                self.name = name;
+            }
+            self.positional = args.collect();
+            return Ok(Input::text(text));
+        }
+        if !self.options.stdin
+            && let Some(script) = args.next()
+        {
+            self.positional = args.collect();
+            return self.script(script).await;
+        }
+        self.positional = args.collect();
+        if wasip2::cli::terminal_stdin::get_terminal_stdin().is_some() {
+            self.options.interactive = true;
+        }
+        self.options.stdin = true;
+        Ok(Input::Stream(self.descriptors.reader(0)))
+    }
+
+    /// Reads the options; returns whether `-c` is among them.
+    async fn read_options(&mut self, args: &mut Peekable<impl Iterator<Item = String>>) -> Result<bool, i32> {
         let mut command = false;
         while let Some(arg) = args.next_if(|arg| arg.starts_with(['-', '+']) && arg.len() > 1) {
-            if arg == "--" {
-                break;
-            }
             let on = arg.starts_with('-');
-            if let Some(long) = arg.strip_prefix("--") {
-                match long {
-                    "login" | "norc" | "noprofile" | "posix" => continue,
-                    _ => {
-                        self.complain(&format!("bad option '{arg}'")).await;
-                        return Err(2);
-                    }
+            match arg.strip_prefix("--") {
+                Some("") => break,
+                Some("login" | "norc" | "noprofile" | "posix") => continue,
+                Some(_) => {
+                    self.complain(&format!("bad option '{arg}'")).await;
+                    return Err(2);
                 }
+                None => {}
             }
             for letter in arg.chars().skip(1) {
                 let known = match letter {
@@ -57,50 +86,29 @@ impl Shell {
                 }
             }
         }
-        if args.peek().is_some_and(|arg| arg == "-") && !command {
-            args.next();
-        }
-        if command {
-            let Some(text) = args.next() else {
-                self.complain("-c requires an argument").await;
-                return Err(2);
-            };
-            if let Some(name) = args.next() {
+        Ok(command)
+    }
+
+    /// Reads a script from a file.
+    async fn script(&mut self, name: String) -> Result<Input, i32> {
+        let path = crate::proc::normalize(&self.cwd, &name);
+        let opened = match path.is_dir() {
+            true => Err(std::io::ErrorKind::IsADirectory.into()),
+            false => open_script(&path),
+        };
+        let text = match opened {
+            Ok(reader) => reader.read_to_end().await,
+            Err(error) => Err(error),
+        };
+        match text {
+            Ok(bytes) => {
                 self.name = name;
+                Ok(Input::text(String::from_utf8_lossy(&bytes).into_owned()))
             }
-            self.positional = args.collect();
-            return Ok(Input::text(text));
+            Err(error) => {
+                self.complain(&format!("can't open '{name}': {}", strerror(&error))).await;
+                Err(2)
+            }
         }
-        if !self.options.stdin
-            && let Some(script) = args.next()
-        {
-            self.positional = args.collect();
-            let path = crate::proc::normalize(&self.cwd, &script);
-            let opened = match path.is_dir() {
-                true => Err(std::io::ErrorKind::IsADirectory.into()),
-                false => open_script(&path),
-            };
-            let text = match opened {
-                Ok(reader) => reader.read_to_end().await,
-                Err(error) => Err(error),
-            };
-            return match text {
-                Ok(bytes) => {
-                    self.name = script;
-                    Ok(Input::text(String::from_utf8_lossy(&bytes).into_owned()))
-                }
-                Err(error) => {
-                    let message = format!("can't open '{script}': {}", strerror(&error));
-                    self.complain(&message).await;
-                    Err(2)
-                }
-            };
-        }
-        self.positional = args.collect();
-        if wasip2::cli::terminal_stdin::get_terminal_stdin().is_some() {
-            self.options.interactive = true;
-        }
-        self.options.stdin = true;
-        Ok(Input::Stream(self.descriptors.reader(0)))
     }
 }

@@ -195,14 +195,7 @@ fn convert<'a>(text: &'a str, with: Conversion, arguments: &mut Arguments<'_>, o
             with.pad("", &first, false, out);
         }
         'b' => {
-            let mut bytes = Vec::new();
-            let goes_on = escape_into(arguments.next(), &mut bytes);
-            let missing = with.width.saturating_sub(bytes.len());
-            let spaces = vec![b' '; missing];
-            let (first, second) = if with.left { (bytes, spaces) } else { (spaces, bytes) };
-            out.extend(first);
-            out.extend(second);
-            if !goes_on {
+            if !with.escaped(arguments.next(), out) {
                 return None;
             }
         }
@@ -283,6 +276,17 @@ impl Conversion {
             Some(least) => self.pad(prefix, &format!("{digits:0>least$}"), false, out),
             None => self.pad(prefix, &digits, self.zero, out),
         }
+    }
+
+    /// Writes the text of `%b`, padded; false if a `\c` in it ends the output.
+    fn escaped(&self, text: &str, out: &mut Vec<u8>) -> bool {
+        let mut bytes = Vec::new();
+        let goes_on = escape_into(text, &mut bytes);
+        let spaces = vec![b' '; self.width.saturating_sub(bytes.len())];
+        let (first, second) = if self.left { (bytes, spaces) } else { (spaces, bytes) };
+        out.extend(first);
+        out.extend(second);
+        goes_on
     }
 
     fn pad(&self, prefix: &str, text: &str, zero: bool, out: &mut Vec<u8>) {
