@@ -59,7 +59,7 @@ impl Proc {
     }
 
     /// Writes `name: message` to standard error.
-    pub async fn complain(&self, message: impl std::fmt::Display) {
+    pub async fn print_error(&self, message: impl std::fmt::Display) {
         let line = format!("{}: {message}\n", self.name());
         let _ = self.stderr.write_all(line.as_bytes()).await;
     }

@@ -3,14 +3,14 @@
 use std::cmp::Ordering;
 
 use super::stream::{open, read_full};
-use super::{Lines, Options, Out, Outcome, Stop, fail, usage};
+use super::{EarlyExit, Lines, Options, Outcome, Output, fail, usage};
 use crate::proc::Proc;
 
 pub async fn cmp(p: Proc) -> Outcome {
-    let o = Options::of(&p, "lsn:").await?;
+    let o = Options::parse(&p, "lsn:").await?;
     let (Some(one), two) = (o.operand(0), o.operand(1).unwrap_or("-")) else { return usage(&p).await };
     let (Some(a), Some(b)) = (open(&p, one).await, open(&p, two).await) else { return Ok(2) };
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let (mut left, mut right) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     let (mut at, mut line, mut code) = (0u64, 1u64, 0);
     loop {
@@ -33,7 +33,7 @@ pub async fn cmp(p: Proc) -> Outcome {
         if n != m {
             out.flush().await?;
             if !o.has('s') {
-                p.complain(format_args!("EOF on {}", if n < m { one } else { two })).await;
+                p.print_error(format_args!("EOF on {}", if n < m { one } else { two })).await;
             }
             return Ok(1);
         }
@@ -44,10 +44,10 @@ pub async fn cmp(p: Proc) -> Outcome {
 }
 
 pub async fn comm(p: Proc) -> Outcome {
-    let o = Options::of(&p, "123").await?;
-    let [one, two] = o.rest.as_slice() else { return usage(&p).await };
+    let o = Options::parse(&p, "123").await?;
+    let [one, two] = o.operands.as_slice() else { return usage(&p).await };
     let (Some(a), Some(b)) = (open(&p, one).await, open(&p, two).await) else { return Ok(1) };
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let (mut a, mut b) = (Lines::new(a), Lines::new(b));
     let mut left = a.bare(&mut out).await?.map(<[u8]>::to_vec);
     let mut right = b.bare(&mut out).await?.map(<[u8]>::to_vec);
@@ -78,8 +78,8 @@ pub async fn comm(p: Proc) -> Outcome {
 }
 
 pub async fn diff(p: Proc) -> Outcome {
-    let o = Options::of(&p, "qsuU:abBiwdtTNr").await?;
-    let [one, two] = o.rest.as_slice() else { return usage(&p).await };
+    let o = Options::parse(&p, "qsuU:abBiwdtTNr").await?;
+    let [one, two] = o.operands.as_slice() else { return usage(&p).await };
     let mut texts = Vec::new();
     for name in [one, two] {
         match p.open(name) {
@@ -91,7 +91,7 @@ pub async fn diff(p: Proc) -> Outcome {
         }
     }
     let [a, b] = texts.as_slice() else { return Ok(2) };
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     if a == b {
         if o.has('s') {
             out.add(format!("Files {one} and {two} are identical\n"));
@@ -111,7 +111,7 @@ pub async fn diff(p: Proc) -> Outcome {
 }
 
 /// Writes the hunks with their lines of context.
-async fn hunks(edits: &[(u8, &[u8])], context: usize, out: &mut Out) -> Result<(), Stop> {
+async fn hunks(edits: &[(u8, &[u8])], context: usize, out: &mut Output) -> Result<(), EarlyExit> {
     let mut i = 0;
     while let Some(first) = edits.get(i..).and_then(|e| e.iter().position(|e| e.0 != b' ')) {
         let start = i + first.saturating_sub(context);

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::names::base;
+use super::names::base_name;
 use super::stream::pump;
-use super::{Options, Outcome, Stop, posix, tree, usage};
+use super::{EarlyExit, Options, Outcome, files, posix, usage};
 use crate::proc::{Proc, Reader, Writer, strerror};
 
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ struct CopyOptions {
 type Done = Result<(), String>;
 
 pub async fn cp(p: Proc) -> Outcome {
-    let o = Options::of(&p, "arRpdfinlsTuvLHPt:").await?;
+    let o = Options::parse(&p, "arRpdfinlsTuvLHPt:").await?;
     let archive = o.has('a');
     let recursive = archive || o.has('r') || o.has('R');
     let options = CopyOptions {
@@ -39,18 +39,18 @@ pub async fn cp(p: Proc) -> Outcome {
 }
 
 pub async fn mv(p: Proc) -> Outcome {
-    let o = Options::of(&p, "finTvt:").await?;
+    let o = Options::parse(&p, "finTvt:").await?;
     let keep = o.has('n');
     each(&p, &o, |source, target| rename(p.clone(), source, target, keep)).await
 }
 
 /// Calls `act` with each source and its path in the target.
-async fn each<F: Future<Output = Result<Done, Stop>>>(
+async fn each<F: Future<Output = Result<Done, EarlyExit>>>(
     p: &Proc,
     o: &Options,
     act: impl Fn(String, String) -> F,
 ) -> Outcome {
-    let mut sources = o.rest.clone();
+    let mut sources = o.operands.clone();
     let target = match o.get('t') {
         Some(target) => target.to_string(),
         None => match sources.pop() {
@@ -63,14 +63,15 @@ async fn each<F: Future<Output = Result<Done, Stop>>>(
     }
     let is_dir = p.path(&target).is_dir() && !o.has('T');
     if !is_dir && (sources.len() > 1 || o.has('t')) {
-        p.complain(format_args!("target '{target}' is not a directory")).await;
+        p.print_error(format_args!("target '{target}' is not a directory")).await;
         return Ok(1);
     }
     let mut code = 0;
     for source in sources {
-        let path = if is_dir { format!("{}/{}", target.trim_end_matches('/'), base(&source)) } else { target.clone() };
+        let path =
+            if is_dir { format!("{}/{}", target.trim_end_matches('/'), base_name(&source)) } else { target.clone() };
         if let Err(why) = act(source, path).await? {
-            p.complain(why).await;
+            p.print_error(why).await;
             code = 1;
         }
     }
@@ -82,7 +83,7 @@ fn with_message<T>(what: &str, name: &str, result: io::Result<T>) -> Result<T, S
 }
 
 /// Copies a tree. Keeps a list of the remaining entries instead of recursing, so that depth costs no stack.
-async fn copy(p: Proc, source: String, target: String, options: CopyOptions) -> Result<Done, Stop> {
+async fn copy(p: Proc, source: String, target: String, options: CopyOptions) -> Result<Done, EarlyExit> {
     let mut copier = Copier { p: &p, options, todo: vec![(source, target)], directories: vec![] };
     let mut done = Ok(());
     while let Some((from, to)) = copier.todo.pop() {
@@ -93,7 +94,7 @@ async fn copy(p: Proc, source: String, target: String, options: CopyOptions) -> 
         if let Err(why) = step
             && let Err(earlier) = std::mem::replace(&mut done, Err(why))
         {
-            p.complain(earlier).await;
+            p.print_error(earlier).await;
         }
     }
     // Directories' times come last: copying their entries changed them.
@@ -166,7 +167,7 @@ impl Copier<'_> {
         if self.options.times {
             self.directories.push((from.into(), to.into()));
         }
-        for name in with_message("can't open", from, super::list::children(source))? {
+        for name in with_message("can't open", from, super::ls::children(source))? {
             let inside = |dir: &str| format!("{}/{name}", dir.trim_end_matches('/'));
             self.todo.push((inside(from), inside(to)));
         }
@@ -186,7 +187,7 @@ fn keep_times(from: &Path, to: &Path) -> io::Result<()> {
     posix::set_times(to, meta.accessed().ok(), meta.modified().ok())
 }
 
-async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<Done, Stop> {
+async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<Done, EarlyExit> {
     let (from, to): (PathBuf, PathBuf) = (p.path(&source), p.path(&target));
     if keep && to.exists() {
         return Ok(Ok(()));
@@ -207,5 +208,5 @@ async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<D
     if let Err(why) = copy(p.clone(), source.clone(), target, options).await? {
         return Ok(Err(why));
     }
-    Ok(with_message("can't remove", &source, tree::remove_all(&from)))
+    Ok(with_message("can't remove", &source, files::remove_all(&from)))
 }

@@ -1,7 +1,7 @@
 //! cut.
 
 use super::stream::{each_line, without_newline};
-use super::{Options, Out, Outcome, fail};
+use super::{Options, Outcome, Output, fail};
 use crate::proc::Proc;
 
 /// Parses a list such as `1-3,7-` into ranges of positions, counted from 1, sorted and joined.
@@ -33,7 +33,7 @@ fn ranges(text: &str) -> Option<Vec<(usize, usize)>> {
 
 pub async fn cut(p: Proc) -> Outcome {
     let spec = "b:(bytes)c:(characters)f:(fields)d:(delimiter)s(only-delimited)nO:(output-delimiter)";
-    let o = Options::of(&p, spec).await?;
+    let o = Options::parse(&p, spec).await?;
     let Some(kind) = o.last_of("bcf") else {
         return fail(&p, 1, "expected a list of bytes, characters, or fields").await;
     };
@@ -47,7 +47,7 @@ pub async fn cut(p: Proc) -> Outcome {
         _ => return fail(&p, 1, "the delimiter must be a single character").await,
     };
     let between = o.get('O').map_or(vec![delimiter], |d| d.as_bytes().to_vec());
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut lines = each_line(&p, o.files());
     while let Some(line) = lines.next(&mut out).await? {
         let line = without_newline(line);

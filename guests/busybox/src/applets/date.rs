@@ -196,7 +196,7 @@ pub fn compact(text: &str, now: i64) -> Option<i64> {
 }
 
 pub async fn date(p: Proc) -> Outcome {
-    let o = Options::of(&p, "uRI::(iso-8601)d:(date)r:(reference)D:s:").await?;
+    let o = Options::parse(&p, "uRI::(iso-8601)d:(date)r:(reference)D:s:").await?;
     let now = SystemTime::now();
     let mut time = seconds(now);
     let mut nanos = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
@@ -217,7 +217,7 @@ pub async fn date(p: Proc) -> Outcome {
             }
         };
     }
-    if o.has('s') || o.rest.len() > 1 {
+    if o.has('s') || o.operands.len() > 1 {
         return fail(&p, 1, "can't set date: Operation not permitted").await;
     }
     let pattern = match o.operand(0) {

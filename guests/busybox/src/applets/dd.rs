@@ -5,7 +5,7 @@ use std::io::{self, Seek, SeekFrom};
 
 use super::options::size;
 use super::stream::{read_fairly, read_full};
-use super::{Outcome, Stop, fail, usage};
+use super::{EarlyExit, Outcome, fail, usage};
 use crate::proc::{Proc, Reader, Writer, strerror};
 
 /// The operands.
@@ -61,7 +61,7 @@ pub async fn dd(p: Proc) -> Outcome {
 }
 
 impl Job<'_> {
-    async fn parse(p: &Proc) -> Result<Job<'_>, Stop> {
+    async fn parse(p: &Proc) -> Result<Job<'_>, EarlyExit> {
         let mut job = Job {
             input: p.stdin.clone(),
             target: None,
@@ -114,6 +114,6 @@ impl Job<'_> {
     }
 }
 
-async fn cannot_open<T>(p: &Proc, name: &str, error: &io::Error) -> Result<T, Stop> {
+async fn cannot_open<T>(p: &Proc, name: &str, error: &io::Error) -> Result<T, EarlyExit> {
     fail(p, 1, &format!("can't open '{name}': {}", strerror(error))).await
 }

@@ -1,8 +1,8 @@
 //! Digests and encodings: md5sum, sha1sum, sha256sum (each with `-c`), cksum, base64. The hashes
 //! share one block buffer and differ in their rounds.
 
-use super::stream::{each_file, open, open_or_cant, read_fairly};
-use super::{Lines, Options, Out, Outcome, fail};
+use super::stream::{each_file, open, open_like_cat, read_fairly};
+use super::{Lines, Options, Outcome, Output, fail};
 use crate::proc::{Proc, Reader};
 
 struct Hash {
@@ -198,12 +198,12 @@ pub async fn sha256sum(p: Proc) -> Outcome {
 }
 
 async fn sum(p: Proc, kind: Kind) -> Outcome {
-    let o = Options::of(&p, "c(check)s(status)wbt").await?;
+    let o = Options::parse(&p, "c(check)s(status)wbt").await?;
     let tables = Tables::of(kind);
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut code = 0;
     for file in o.files() {
-        let Some(reader) = open_or_cant(&p, &file).await else {
+        let Some(reader) = open_like_cat(&p, &file).await else {
             code = 1;
             continue;
         };
@@ -219,7 +219,7 @@ async fn sum(p: Proc, kind: Kind) -> Outcome {
                 continue;
             };
             checked += 1;
-            let good = match open_or_cant(&p, name).await {
+            let good = match open_like_cat(&p, name).await {
                 Some(reader) => hash(kind, &tables, &reader).await?.eq_ignore_ascii_case(wanted),
                 None => false,
             };
@@ -232,11 +232,11 @@ async fn sum(p: Proc, kind: Kind) -> Outcome {
         if failed > 0 {
             code = 1;
             if !o.has('s') {
-                p.complain(format_args!("WARNING: {failed} of {checked} computed checksums did NOT match")).await;
+                p.print_error(format_args!("WARNING: {failed} of {checked} computed checksums did NOT match")).await;
             }
         }
         if checked == 0 {
-            p.complain(format_args!("{file}: no checksum lines found")).await;
+            p.print_error(format_args!("{file}: no checksum lines found")).await;
             code = 1;
         }
     }
@@ -245,8 +245,8 @@ async fn sum(p: Proc, kind: Kind) -> Outcome {
 
 /// POSIX's CRC, the length included.
 pub async fn cksum(p: Proc) -> Outcome {
-    let o = Options::of(&p, "").await?;
-    let mut out = Out::new(&p);
+    let o = Options::parse(&p, "").await?;
+    let mut out = Output::new(&p);
     let step = |crc: u32, byte: u8| {
         let mut crc = crc ^ u32::from(byte) << 24;
         for _ in 0..8 {
@@ -271,7 +271,7 @@ pub async fn cksum(p: Proc) -> Outcome {
             crc = step(crc, rest as u8);
             rest >>= 8;
         }
-        let name = if o.rest.is_empty() { String::new() } else { format!(" {file}") };
+        let name = if o.operands.is_empty() { String::new() } else { format!(" {file}") };
         out.put(format!("{} {length}{name}\n", !crc)).await?;
     }
     out.end(files.code).await
@@ -280,10 +280,10 @@ pub async fn cksum(p: Proc) -> Outcome {
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 pub async fn base64(p: Proc) -> Outcome {
-    let o = Options::of(&p, "d(decode)w:(wrap)").await?;
+    let o = Options::parse(&p, "d(decode)w:(wrap)").await?;
     let width = o.number(&p, 'w').await?.unwrap_or(76) as usize;
     let Some(reader) = open(&p, o.operand(0).unwrap_or("-")).await else { return Ok(1) };
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut buf = vec![0; 12 * 1024];
     let mut held: Vec<u8> = Vec::new();
     let mut column = 0;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::number::readable;
-use super::{Options, Out, Outcome, Stop};
+use super::numbers::readable;
+use super::{EarlyExit, Options, Outcome, Output};
 use crate::proc::{Proc, strerror, yield_now};
 
 /// A directory that is being counted.
@@ -22,10 +22,10 @@ fn blocks(path: &Path) -> std::io::Result<(u64, bool)> {
 }
 
 pub async fn du(p: Proc) -> Outcome {
-    let o = Options::of(&p, "ahkmscxLHd:(max-depth)").await?;
+    let o = Options::parse(&p, "ahkmscxLHd:(max-depth)").await?;
     let max_depth = if o.has('s') { 0 } else { o.number(&p, 'd').await?.unwrap_or(u64::MAX) };
-    let operands = if o.rest.is_empty() { vec![".".into()] } else { o.rest.clone() };
-    let mut usage = Usage { p: &p, o: &o, max_depth, out: Out::new(&p), stack: vec![], total: 0, code: 0 };
+    let operands = if o.operands.is_empty() { vec![".".into()] } else { o.operands.clone() };
+    let mut usage = Usage { p: &p, o: &o, max_depth, out: Output::new(&p), stack: vec![], total: 0, code: 0 };
     for operand in operands {
         let mut next = Some(operand);
         while let Some(name) = next.take() {
@@ -43,7 +43,7 @@ struct Usage<'a> {
     p: &'a Proc,
     o: &'a Options,
     max_depth: u64,
-    out: Out,
+    out: Output,
     /// The open directories, from an operand downwards.
     stack: Vec<Directory>,
     total: u64,
@@ -52,12 +52,12 @@ struct Usage<'a> {
 
 impl Usage<'_> {
     /// Counts a file or opens a directory.
-    async fn visit(&mut self, name: String) -> Result<(), Stop> {
+    async fn visit(&mut self, name: String) -> Result<(), EarlyExit> {
         yield_now().await;
         let path = self.p.path(&name);
         match blocks(&path) {
             Ok((bytes, true)) => {
-                let mut todo = super::list::children(&path).unwrap_or_default();
+                let mut todo = super::ls::children(&path).unwrap_or_default();
                 todo.reverse();
                 self.stack.push(Directory { name, todo, bytes });
             }
@@ -69,7 +69,7 @@ impl Usage<'_> {
                 self.add(bytes);
             }
             Err(error) => {
-                self.p.complain(format_args!("{name}: {}", strerror(&error))).await;
+                self.p.print_error(format_args!("{name}: {}", strerror(&error))).await;
                 self.code = 1;
             }
         }
@@ -77,7 +77,7 @@ impl Usage<'_> {
     }
 
     /// Closes the directories that are counted and returns the next entry.
-    async fn next(&mut self) -> Result<Option<String>, Stop> {
+    async fn next(&mut self) -> Result<Option<String>, EarlyExit> {
         while let Some(mut directory) = self.stack.pop() {
             if let Some(child) = directory.todo.pop() {
                 let name = format!("{}/{child}", directory.name.trim_end_matches('/'));
@@ -99,7 +99,7 @@ impl Usage<'_> {
         }
     }
 
-    async fn report(&mut self, bytes: u64, name: &str) -> Result<(), Stop> {
+    async fn report(&mut self, bytes: u64, name: &str) -> Result<(), EarlyExit> {
         let size = if self.o.has('h') {
             readable(bytes)
         } else if self.o.has('m') {

@@ -1,6 +1,6 @@
 //! echo, yes, true, false and the escapes that echo and printf share.
 
-use super::{Out, Outcome};
+use super::{Outcome, Output};
 use crate::proc::Proc;
 
 pub async fn echo(p: Proc) -> Outcome {
@@ -108,16 +108,16 @@ pub fn escape(text: &[u8], zero: bool) -> (Option<u8>, usize) {
 pub async fn yes(p: Proc) -> Outcome {
     let words = p.args.get(1..).unwrap_or_default().join(" ");
     let line = if words.is_empty() { "y\n".to_string() } else { words + "\n" };
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     loop {
         out.put(&line).await?;
     }
 }
 
-pub async fn yes_silently(_: Proc) -> Outcome {
+pub async fn exit_0(_: Proc) -> Outcome {
     Ok(0)
 }
 
-pub async fn no(_: Proc) -> Outcome {
+pub async fn exit_1(_: Proc) -> Outcome {
     Ok(1)
 }

@@ -1,11 +1,11 @@
 //! env and printenv.
 
-use super::{Options, Out, Outcome, run};
+use super::{Options, Outcome, Output, run};
 use crate::proc::Proc;
 
 pub async fn env(mut p: Proc) -> Outcome {
-    let o = Options::of(&p, "+i(ignore-environment)u:(unset)0").await?;
-    let mut rest = o.rest.as_slice();
+    let o = Options::parse(&p, "+i(ignore-environment)u:(unset)0").await?;
+    let mut rest = o.operands.as_slice();
     if o.has('i') {
         p.env.clear();
     }
@@ -22,7 +22,7 @@ pub async fn env(mut p: Proc) -> Outcome {
         rest = behind;
     }
     if rest.is_empty() {
-        let mut out = Out::new(&p);
+        let mut out = Output::new(&p);
         for (name, value) in &p.env {
             out.put(format!("{name}={value}{}", if o.has('0') { '\0' } else { '\n' })).await?;
         }
@@ -33,15 +33,15 @@ pub async fn env(mut p: Proc) -> Outcome {
 }
 
 pub async fn printenv(p: Proc) -> Outcome {
-    let o = Options::of(&p, "").await?;
-    let mut out = Out::new(&p);
+    let o = Options::parse(&p, "").await?;
+    let mut out = Output::new(&p);
     let mut code = 0;
-    if o.rest.is_empty() {
+    if o.operands.is_empty() {
         for (name, value) in &p.env {
             out.put(format!("{name}={value}\n")).await?;
         }
     }
-    for name in &o.rest {
+    for name in &o.operands {
         match p.env.get(name) {
             Some(value) => out.put(format!("{value}\n")).await?,
             None => code = 1,

@@ -1,6 +1,6 @@
 //! expr: arithmetic, comparison and matching, as POSIX defines them.
 
-use super::pattern::{Fill, NONE, Pattern};
+use super::pattern::{Extent, NONE, Pattern};
 use super::{Outcome, fail};
 use crate::proc::Proc;
 
@@ -153,7 +153,7 @@ impl<'a> Parser<'a> {
 /// The first group's text, else the length of the match; anchored at the beginning.
 fn matching(text: &str, pattern: &str) -> Value {
     let anchored = format!("^{}", pattern.strip_prefix('^').unwrap_or(pattern));
-    let pattern = Pattern::new(anchored.as_bytes(), false, false, Fill::Any)?;
+    let pattern = Pattern::new(anchored.as_bytes(), false, false, Extent::Any)?;
     let spans = pattern.find(text.as_bytes(), 0);
     Ok(match (spans, pattern.groups()) {
         (None, 0) => "0".into(),

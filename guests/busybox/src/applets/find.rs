@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::time::SystemTime;
 
 use super::date::seconds;
-use super::list::{children, modified};
-use super::names::base;
+use super::ls::{children, modified};
+use super::names::base_name;
 use super::pattern::glob;
-use super::{Out, Outcome, Stop, fail, run, tree, usage};
+use super::{EarlyExit, Outcome, Output, fail, files, run, usage};
 use crate::proc::{Proc, Reader, strerror, yield_now};
 
 enum Expression {
@@ -73,7 +73,7 @@ struct Batch {
 
 struct Search {
     p: Proc,
-    out: Out,
+    out: Output,
     depth_first: bool,
     max_depth: u64,
     min_depth: u64,
@@ -260,7 +260,7 @@ pub async fn find(p: Proc) -> Outcome {
 }
 
 impl Search {
-    async fn parse(p: Proc, words: &[String]) -> Result<(Expression, Search), Stop> {
+    async fn parse(p: Proc, words: &[String]) -> Result<(Expression, Search), EarlyExit> {
         let mut parser = Parser {
             p: &p,
             words: words.iter().peekable(),
@@ -274,8 +274,8 @@ impl Search {
             Ok(expression) if parser.words.peek().is_none() => expression,
             Ok(_) => return fail(&p, 1, "unpaired ')'").await,
             Err(why) => {
-                p.complain(&why).await;
-                return if why.starts_with("unrec") { usage(&p).await } else { Err(Stop::Code(1)) };
+                p.print_error(&why).await;
+                return if why.starts_with("unrec") { usage(&p).await } else { Err(EarlyExit::Code(1)) };
             }
         };
         let Parser { has_action, depth_first, max_depth, min_depth, batches, .. } = parser;
@@ -285,7 +285,7 @@ impl Search {
             Expression::And(vec![expression, Expression::Action(Action::Print('\n'))])
         };
         let search = Search {
-            out: Out::new(&p),
+            out: Output::new(&p),
             depth_first,
             max_depth,
             min_depth,
@@ -300,7 +300,7 @@ impl Search {
     }
 
     /// Evaluates the expression for `root` and all entries below it.
-    async fn walk(&mut self, root: &str, expression: &Expression) -> Result<(), Stop> {
+    async fn walk(&mut self, root: &str, expression: &Expression) -> Result<(), EarlyExit> {
         // An entry, its depth, and whether its contents are already done.
         let mut todo = vec![(root.to_string(), 0u64, false)];
         while let Some((name, depth, done)) = todo.pop() {
@@ -340,7 +340,7 @@ impl Search {
     }
 
     async fn report(&mut self, name: &str, error: &std::io::Error) {
-        self.p.complain(format_args!("{name}: {}", strerror(error))).await;
+        self.p.print_error(format_args!("{name}: {}", strerror(error))).await;
         self.code = 1;
     }
 
@@ -362,7 +362,7 @@ impl Search {
         &'a mut self,
         expression: &'a Expression,
         entry: &'a Entry,
-    ) -> Pin<Box<dyn Future<Output = Result<bool, Stop>> + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<bool, EarlyExit>> + 'a>> {
         Box::pin(async move {
             match expression {
                 Expression::And(parts) => {
@@ -389,7 +389,7 @@ impl Search {
     }
 
     /// Performs an action; returns whether it succeeded.
-    async fn perform(&mut self, action: &Action, entry: &Entry) -> Result<bool, Stop> {
+    async fn perform(&mut self, action: &Action, entry: &Entry) -> Result<bool, EarlyExit> {
         match action {
             Action::Print(end) => self.out.put(format!("{}{end}", entry.name)).await?,
             Action::Prune => self.pruned = true,
@@ -413,7 +413,7 @@ impl Search {
             return true;
         }
         let removed =
-            if entry.meta.is_dir() { std::fs::remove_dir(&entry.path) } else { tree::remove_all(&entry.path) };
+            if entry.meta.is_dir() { std::fs::remove_dir(&entry.path) } else { files::remove_all(&entry.path) };
         match removed {
             Ok(()) => true,
             Err(error) => {
@@ -423,7 +423,7 @@ impl Search {
         }
     }
 
-    async fn execute(&mut self, args: Vec<String>) -> Result<i32, Stop> {
+    async fn execute(&mut self, args: Vec<String>) -> Result<i32, EarlyExit> {
         // Earlier output must precede the command's.
         self.out.flush().await?;
         Ok(run(Proc { args, stdin: Reader::empty(), ..self.p.clone() }).await)
@@ -435,7 +435,7 @@ impl Test {
         match self {
             Test::Always => true,
             Test::Name(pattern, ignore_case) => {
-                let (mut pattern, mut name) = (pattern.clone(), base(&entry.name).to_string());
+                let (mut pattern, mut name) = (pattern.clone(), base_name(&entry.name).to_string());
                 if *ignore_case {
                     pattern.make_ascii_lowercase();
                     name.make_ascii_lowercase();

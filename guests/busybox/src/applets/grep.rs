@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use super::pattern::{Fill, Pattern};
+use super::pattern::{Extent, Pattern};
 use super::stream::open;
-use super::{Lines, Options, Out, Outcome, Stop, fail, usage};
+use super::{EarlyExit, Lines, Options, Outcome, Output, fail, usage};
 use crate::proc::{Proc, Reader, strerror};
 
 struct Search {
@@ -36,8 +36,8 @@ pub async fn grep(p: Proc) -> Outcome {
                 (ignore-case)q(quiet)v(invert-match)n(line-number)c(count)o(only-matching)";
     let args = super::options::with_count(&p.args);
     let args: Vec<String> = args.into_iter().map(|a| context_number(&p, a)).collect();
-    let o = Options::from(&p, &args, spec).await.map_err(with_code_2)?;
-    let mut files = o.rest.clone();
+    let o = Options::parse_args(&p, &args, spec).await.map_err(with_code_2)?;
+    let mut files = o.operands.clone();
     let patterns = patterns(&p, &o, &mut files).await?;
     let recursive = o.has('r') || o.has('R');
     let with_name = o.last_of("Hh").map_or(files.len() > 1 || recursive, |c| c == 'H');
@@ -45,7 +45,7 @@ pub async fn grep(p: Proc) -> Outcome {
     if files.is_empty() {
         files.push(if recursive { "." } else { "-" }.into());
     }
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let (mut found, mut failed) = (false, false);
     files.reverse();
     while let Some(file) = files.pop() {
@@ -66,7 +66,7 @@ pub async fn grep(p: Proc) -> Outcome {
             }
             Err(error) => {
                 if !o.has('s') {
-                    p.complain(format_args!("{file}: {}", strerror(&error))).await;
+                    p.print_error(format_args!("{file}: {}", strerror(&error))).await;
                 }
                 failed = true;
             }
@@ -76,18 +76,18 @@ pub async fn grep(p: Proc) -> Outcome {
 }
 
 /// grep's code for errors; 1 means that nothing matched.
-fn with_code_2(stop: Stop) -> Stop {
+fn with_code_2(stop: EarlyExit) -> EarlyExit {
     match stop {
-        Stop::Code(_) => Stop::Code(2),
+        EarlyExit::Code(_) => EarlyExit::Code(2),
         other => other,
     }
 }
 
 /// Compiles the patterns of `-e`, `-f` or the first operand, which it takes from `files`.
-async fn patterns(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<Vec<Pattern>, Stop> {
+async fn patterns(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<Vec<Pattern>, EarlyExit> {
     let mut sources: Vec<String> = o.all('e').map(str::to_string).collect();
     for file in o.all('f') {
-        let Some(reader) = open(p, file).await else { return Err(Stop::Code(2)) };
+        let Some(reader) = open(p, file).await else { return Err(EarlyExit::Code(2)) };
         let text = reader.read_to_end().await?;
         // An empty file holds no pattern and so matches nothing.
         sources.extend(String::from_utf8_lossy(&text).lines().map(str::to_string));
@@ -100,20 +100,20 @@ async fn patterns(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<Vec<
     }
     let fixed = o.last_of("EFG").map_or(p.name() == "fgrep", |c| c == 'F');
     let extended = o.last_of("EFG").map_or(p.name() == "egrep", |c| c == 'E');
-    let fill = if o.has('x') {
-        Fill::Line
+    let extent = if o.has('x') {
+        Extent::Line
     } else if o.has('w') {
-        Fill::Word
+        Extent::Word
     } else {
-        Fill::Any
+        Extent::Any
     };
     let ignore_case = o.has('i') || o.has('y');
     let mut patterns = Vec::new();
     for source in sources.iter().flat_map(|s| s.split('\n')) {
         let compiled = if fixed {
-            Pattern::literal(source.as_bytes(), ignore_case, fill)
+            Pattern::literal(source.as_bytes(), ignore_case, extent)
         } else {
-            Pattern::new(source.as_bytes(), extended, ignore_case, fill)
+            Pattern::new(source.as_bytes(), extended, ignore_case, extent)
         };
         match compiled {
             Ok(pattern) => patterns.push(pattern),
@@ -135,12 +135,12 @@ fn context_number(p: &Proc, arg: String) -> String {
 
 /// Returns the files in a directory in reverse order.
 fn children(path: &Path, name: &str) -> Vec<String> {
-    let names = super::list::children(path).unwrap_or_default();
+    let names = super::ls::children(path).unwrap_or_default();
     names.into_iter().rev().map(|entry| format!("{}/{entry}", name.trim_end_matches('/'))).collect()
 }
 
 impl Search {
-    async fn new(p: &Proc, o: &Options, patterns: Vec<Pattern>, with_name: bool) -> Result<Search, Stop> {
+    async fn new(p: &Proc, o: &Options, patterns: Vec<Pattern>, with_name: bool) -> Result<Search, EarlyExit> {
         let context = o.number(p, 'C').await?.unwrap_or(0);
         let show = match o.last_of("qlLc") {
             _ if o.has('q') => Show::Nothing,
@@ -163,7 +163,7 @@ impl Search {
     }
 
     /// Searches a file; returns whether it counts as found.
-    async fn file(&self, name: &str, reader: Reader, out: &mut Out) -> Result<bool, Stop> {
+    async fn file(&self, name: &str, reader: Reader, out: &mut Output) -> Result<bool, EarlyExit> {
         let mut lines = Lines::new(reader);
         let mut earlier: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
         let (mut number, mut count, mut after, mut shown) = (0, 0, 0, 0);
@@ -225,7 +225,7 @@ impl Search {
         self.patterns.iter().any(|pattern| pattern.is_match(line))
     }
 
-    fn prefix(&self, name: &str, number: u64, mark: u8, out: &mut Out) {
+    fn prefix(&self, name: &str, number: u64, mark: u8, out: &mut Output) {
         if self.with_name {
             out.add(name);
             out.add([mark]);
@@ -236,13 +236,13 @@ impl Search {
         }
     }
 
-    async fn print(&self, name: &str, number: u64, mark: u8, line: &[u8], out: &mut Out) -> Result<(), Stop> {
+    async fn print(&self, name: &str, number: u64, mark: u8, line: &[u8], out: &mut Output) -> Result<(), EarlyExit> {
         self.prefix(name, number, mark, out);
         out.add(line);
         Ok(out.put("\n").await?)
     }
 
-    async fn print_matches(&self, name: &str, number: u64, line: &[u8], out: &mut Out) -> Result<(), Stop> {
+    async fn print_matches(&self, name: &str, number: u64, line: &[u8], out: &mut Output) -> Result<(), EarlyExit> {
         if self.invert {
             return Ok(());
         }

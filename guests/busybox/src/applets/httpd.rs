@@ -15,9 +15,9 @@ use super::{Options, Outcome, fail, usage};
 use crate::proc::{Proc, Reader, Writer, pipe, strerror};
 
 /// A longer head of a request is refused.
-const LONGEST_HEAD: usize = 8 * 1024;
+const MAX_HEAD: usize = 8 * 1024;
 /// A longer body for a program is refused.
-const LONGEST_BODY: usize = 1 << 20;
+const MAX_BODY: usize = 1 << 20;
 /// Seconds that a client may take for its request.
 const PATIENCE: f64 = 60.0;
 
@@ -31,8 +31,8 @@ struct Site {
 }
 
 pub async fn httpd(p: Proc) -> Outcome {
-    let o = Options::of(&p, "fvip:h:u:r:c:").await?;
-    if !o.rest.is_empty() || o.has('i') {
+    let o = Options::parse(&p, "fvip:h:u:r:c:").await?;
+    if !o.operands.is_empty() || o.has('i') {
         return usage(&p).await;
     }
     let address = o.get('p').unwrap_or("80");
@@ -130,7 +130,7 @@ async fn head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<R
             let head: Vec<u8> = read.drain(..end + 4).collect();
             return Ok(parse(&String::from_utf8_lossy(&head)));
         }
-        if read.len() > LONGEST_HEAD || !may_begin(read) {
+        if read.len() > MAX_HEAD || !may_begin(read) {
             return Ok(None);
         }
         match stream.read(&mut block).await? {
@@ -187,7 +187,7 @@ async fn program(site: &Rc<Site>, mut stream: TcpStream, request: Request, mut b
         return page(&mut stream, 404).await;
     }
     let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-    if length > LONGEST_BODY {
+    if length > MAX_BODY {
         return page(&mut stream, 413).await;
     }
     while body.len() < length {

@@ -19,8 +19,8 @@ fn host(p: &Proc) -> String {
 }
 
 pub async fn hostname(p: Proc) -> Outcome {
-    let o = Options::of(&p, "sidf").await?;
-    if !o.rest.is_empty() {
+    let o = Options::parse(&p, "sidf").await?;
+    if !o.operands.is_empty() {
         return fail(&p, 1, "sethostname: Operation not permitted").await;
     }
     let name = host(&p);
@@ -59,7 +59,7 @@ fn user(p: &Proc) -> String {
 }
 
 pub async fn id(p: Proc) -> Outcome {
-    let o = Options::of(&p, "ugGnr").await?;
+    let o = Options::parse(&p, "ugGnr").await?;
     if let Some(name) = o.operand(0).filter(|n| *n != user(&p)) {
         return fail(&p, 1, &format!("unknown user {name}")).await;
     }
@@ -84,7 +84,7 @@ pub async fn nproc(p: Proc) -> Outcome {
 }
 
 pub async fn uname(p: Proc) -> Outcome {
-    let o = Options::of(&p, "amnrspvio").await?;
+    let o = Options::parse(&p, "amnrspvio").await?;
     let name = host(&p);
     let parts = [
         ('s', "WASI"),

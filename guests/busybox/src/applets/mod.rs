@@ -6,7 +6,6 @@ use std::io;
 
 use crate::proc::{Command, Proc, Running, strerror};
 
-mod archive;
 mod compare;
 mod copy;
 mod cut;
@@ -15,20 +14,21 @@ mod dd;
 mod digest;
 mod du;
 mod echo;
-mod ends;
 mod env;
 mod expr;
+mod files;
 mod find;
 mod grep;
+mod head;
 mod httpd;
 mod identity;
-mod layout;
-mod list;
+mod lines;
+mod ls;
 mod names;
 mod nc;
 mod nslookup;
-mod number;
-mod octal;
+mod numbers;
+mod od;
 mod options;
 mod pattern;
 mod posix;
@@ -38,18 +38,18 @@ mod sleep;
 mod sort;
 mod stat;
 mod stream;
-mod tailing;
-mod translate;
-mod tree;
+mod tail;
+mod tar;
+mod tr;
+mod wc;
 mod wget;
-mod words;
 mod xargs;
 
 pub use options::Options;
-pub use stream::{Lines, Out};
+pub use stream::{Lines, Output};
 
 /// Why an applet ends before its natural end.
-pub enum Stop {
+pub enum EarlyExit {
     /// With this code; what there was to say has been said.
     Code(i32),
     /// Its output could not be written.
@@ -57,11 +57,11 @@ pub enum Stop {
 }
 
 /// How an applet ends.
-pub type Outcome = Result<i32, Stop>;
+pub type Outcome = Result<i32, EarlyExit>;
 
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Stop {
-        Stop::Write(error)
+impl From<io::Error> for EarlyExit {
+    fn from(error: io::Error) -> EarlyExit {
+        EarlyExit::Write(error)
     }
 }
 
@@ -85,7 +85,7 @@ table! {
     "base64" "[-d] [-w N] [FILE]" digest::base64,
     "basename" "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE..." names::basename,
     "cat" "[-n] [FILE]..." stream::cat,
-    "chmod" "[-Rcvf] MODE FILE..." tree::chmod,
+    "chmod" "[-Rcvf] MODE FILE..." files::chmod,
     "cksum" "[FILE]..." digest::cksum,
     "cmp" "[-ls] FILE1 [FILE2]" compare::cmp,
     "comm" "[-123] FILE1 FILE2" compare::comm,
@@ -99,59 +99,59 @@ table! {
     "echo" "[-neE] [ARG]..." echo::echo,
     "egrep" "PATTERN [FILE]..." grep::grep,
     "env" "[-i] [-u NAME]... [NAME=VALUE]... [PROG ARGS]" env::env,
-    "expand" "[-t N] [FILE]..." layout::expand,
+    "expand" "[-t N] [FILE]..." lines::expand,
     "expr" "EXPRESSION" expr::expr,
-    "false" "" echo::no,
+    "false" "" echo::exit_1,
     "fgrep" "PATTERN [FILE]..." grep::grep,
     "find" "[PATH]... [OPTIONS] [ACTIONS]" find::find,
-    "fold" "[-bs] [-w WIDTH] [FILE]..." layout::fold,
+    "fold" "[-bs] [-w WIDTH] [FILE]..." lines::fold,
     "grep" "[-HhnlLoqvsriwFExc] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... | -f FILE... } [FILE]..." grep::grep,
-    "head" "[-n N] [-c N] [-qv] [FILE]..." ends::head,
+    "head" "[-n N] [-c N] [-qv] [FILE]..." head::head,
     "hostname" "[-s]" identity::hostname,
     "httpd" "[-fv] [-p [IP:]PORT] [-h HOME]" httpd::httpd,
     "id" "[-ugGn]" identity::id,
-    "ln" "[-sfn] TARGET... LINK|DIR" tree::ln,
-    "ls" "[-1AaCdFhiLlpRrSt] [FILE]..." list::ls,
+    "ln" "[-sfn] TARGET... LINK|DIR" files::ln,
+    "ls" "[-1AaCdFhiLlpRrSt] [FILE]..." ls::ls,
     "md5sum" "[-c] [FILE]..." digest::md5sum,
-    "mkdir" "[-m MODE] [-p] DIRECTORY..." tree::mkdir,
-    "mktemp" "[-d] [-p DIR] [TEMPLATE]" tree::mktemp,
+    "mkdir" "[-m MODE] [-p] DIRECTORY..." files::mkdir,
+    "mktemp" "[-d] [-p DIR] [TEMPLATE]" files::mktemp,
     "mv" "[-f] SOURCE... DEST" copy::mv,
     "nc" "[-l] [-p PORT] [-w SEC] [-z] [HOST PORT]" nc::nc,
-    "nl" "[-b a|t|n] [-s SEP] [-w N] [-v N] [FILE]..." layout::nl,
+    "nl" "[-b a|t|n] [-s SEP] [-w N] [-v N] [FILE]..." lines::nl,
     "nproc" "" identity::nproc,
     "nslookup" "HOST" nslookup::nslookup,
-    "od" "[-c] [-b] [-d] [-o] [-x] [-A d|o|x|n] [-t TYPE] [-N N] [-j N] [-v] [FILE]..." octal::od,
-    "paste" "[-s] [-d LIST] [FILE]..." layout::paste,
+    "od" "[-c] [-b] [-d] [-o] [-x] [-A d|o|x|n] [-t TYPE] [-N N] [-j N] [-v] [FILE]..." od::od,
+    "paste" "[-s] [-d LIST] [FILE]..." lines::paste,
     "printenv" "[NAME]..." env::printenv,
     "printf" "FORMAT [ARG]..." printf::printf,
     "pwd" "" names::pwd,
     "readlink" "[-fn] FILE" names::readlink,
     "realpath" "FILE..." names::realpath,
-    "rev" "[FILE]..." layout::rev,
-    "rm" "[-irf] FILE..." tree::rm,
-    "rmdir" "[-p] DIRECTORY..." tree::rmdir,
+    "rev" "[FILE]..." lines::rev,
+    "rm" "[-irf] FILE..." files::rm,
+    "rmdir" "[-p] DIRECTORY..." files::rmdir,
     "sed" "[-i] [-nE] [-e CMD]... [-f FILE]... [CMD] [FILE]..." sed::sed,
-    "seq" "[-w] [-s SEP] [FIRST [INC]] LAST" number::seq,
+    "seq" "[-w] [-s SEP] [FIRST [INC]] LAST" numbers::seq,
     "sha1sum" "[-c] [FILE]..." digest::sha1sum,
     "sha256sum" "[-c] [FILE]..." digest::sha256sum,
     "sleep" "[N]..." sleep::sleep,
     "sort" "[-nrufhVbcs] [-o FILE] [-t CHAR] [-k N[,M]] [FILE]..." sort::sort,
-    "split" "[-b N] [-l N] [-a N] [FILE [PREFIX]]" layout::split,
+    "split" "[-b N] [-l N] [-a N] [FILE [PREFIX]]" lines::split,
     "stat" "[-L] [-c FORMAT] FILE..." stat::stat,
-    "sync" "" echo::yes_silently,
-    "tac" "[FILE]..." layout::tac,
-    "tail" "[-n N] [-c N] [-fFqv] [-s SEC] [FILE]..." tailing::tail,
-    "tar" "c|x|t [-vOm] [-f TARFILE] [-C DIR] [--exclude PATTERN]... [FILE]..." archive::tar,
+    "sync" "" echo::exit_0,
+    "tac" "[FILE]..." lines::tac,
+    "tail" "[-n N] [-c N] [-fFqv] [-s SEC] [FILE]..." tail::tail,
+    "tar" "c|x|t [-vOm] [-f TARFILE] [-C DIR] [--exclude PATTERN]... [FILE]..." tar::tar,
     "tee" "[-a] [FILE]..." stream::tee,
     "timeout" "[-s SIG] [-k KILL_SECS] SECS PROG ARGS" sleep::timeout,
-    "touch" "[-cam] [-d TIME] [-t TIME] [-r FILE] FILE..." tree::touch,
-    "tr" "[-cds] STRING1 [STRING2]" translate::tr,
-    "true" "" echo::yes_silently,
-    "truncate" "[-c] -s SIZE FILE..." tree::truncate,
+    "touch" "[-cam] [-d TIME] [-t TIME] [-r FILE] FILE..." files::touch,
+    "tr" "[-cds] STRING1 [STRING2]" tr::tr,
+    "true" "" echo::exit_0,
+    "truncate" "[-c] -s SIZE FILE..." files::truncate,
     "uname" "[-amnrspvio]" identity::uname,
     "uniq" "[-cduzi] [-f N] [-s N] [-w N] [FILE [OUTFILE]]" sort::uniq,
-    "unlink" "FILE" tree::unlink,
-    "wc" "[-clmw] [FILE]..." words::wc,
+    "unlink" "FILE" files::unlink,
+    "wc" "[-clmw] [FILE]..." wc::wc,
     "wget" "[-qS] [--spider] [-O FILE] [-T SEC] [--header STR] [--post-data STR] URL..." wget::wget,
     "which" "COMMAND..." names::which,
     "whoami" "" identity::whoami,
@@ -181,11 +181,11 @@ fn run(p: Proc) -> Running {
 fn start(p: Proc, body: std::pin::Pin<Box<dyn Future<Output = Outcome>>>) -> Running {
     Box::pin(async move {
         match body.await {
-            Ok(code) | Err(Stop::Code(code)) => code,
+            Ok(code) | Err(EarlyExit::Code(code)) => code,
             // Nobody reads any more: end as SIGPIPE would end it, without a word.
-            Err(Stop::Write(error)) if is_closed(&error) => 141,
-            Err(Stop::Write(error)) => {
-                p.complain(format_args!("write error: {}", strerror(&error))).await;
+            Err(EarlyExit::Write(error)) if is_closed(&error) => 141,
+            Err(EarlyExit::Write(error)) => {
+                p.print_error(format_args!("write error: {}", strerror(&error))).await;
                 1
             }
         }
@@ -198,15 +198,15 @@ fn is_closed(error: &io::Error) -> bool {
 }
 
 /// Says why and ends with this code.
-async fn fail<T>(p: &Proc, code: i32, why: &str) -> Result<T, Stop> {
-    p.complain(why).await;
-    Err(Stop::Code(code))
+async fn fail<T>(p: &Proc, code: i32, why: &str) -> Result<T, EarlyExit> {
+    p.print_error(why).await;
+    Err(EarlyExit::Code(code))
 }
 
 /// Shows how the applet is used and ends with 1.
-async fn usage<T>(p: &Proc) -> Result<T, Stop> {
+async fn usage<T>(p: &Proc) -> Result<T, EarlyExit> {
     let name = p.name();
     let words = TABLE.iter().find(|a| a.name == name).map_or("", |a| a.usage);
     let _ = p.stderr.write_all(format!("\nUsage: {name} {words}\n").as_bytes()).await;
-    Err(Stop::Code(1))
+    Err(EarlyExit::Code(1))
 }

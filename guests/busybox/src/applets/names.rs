@@ -3,11 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Options, Out, Outcome, usage};
+use super::{Options, Outcome, Output, usage};
 use crate::proc::{Proc, normalize, strerror};
 
 /// The last part, as POSIX's basename has it.
-pub fn base(path: &str) -> &str {
+pub fn base_name(path: &str) -> &str {
     let trimmed = path.trim_end_matches('/');
     if trimmed.is_empty() && !path.is_empty() {
         return "/";
@@ -30,18 +30,18 @@ fn dir(path: &str) -> &str {
 }
 
 pub async fn basename(p: Proc) -> Outcome {
-    let o = Options::of(&p, "+as:").await?;
+    let o = Options::parse(&p, "+as:").await?;
     let many = o.has('a') || o.has('s');
-    let (files, suffix) = match o.rest.as_slice() {
+    let (files, suffix) = match o.operands.as_slice() {
         [] => return usage(&p).await,
         files if many => (files, o.get('s').unwrap_or("")),
         [file] => (std::slice::from_ref(file), ""),
-        [_, suffix] => (&o.rest[..1], suffix.as_str()),
+        [_, suffix] => (&o.operands[..1], suffix.as_str()),
         _ => return usage(&p).await,
     };
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     for file in files {
-        let name = base(file);
+        let name = base_name(file);
         let short = name.strip_suffix(suffix).filter(|n| !n.is_empty()).unwrap_or(name);
         out.put(format!("{short}\n")).await?;
     }
@@ -49,8 +49,8 @@ pub async fn basename(p: Proc) -> Outcome {
 }
 
 pub async fn dirname(p: Proc) -> Outcome {
-    let o = Options::of(&p, "").await?;
-    let [name] = o.rest.as_slice() else { return usage(&p).await };
+    let o = Options::parse(&p, "").await?;
+    let [name] = o.operands.as_slice() else { return usage(&p).await };
     p.stdout.write_all(format!("{}\n", dir(name)).as_bytes()).await?;
     Ok(0)
 }
@@ -93,12 +93,12 @@ fn parts(path: &Path) -> Vec<String> {
 }
 
 pub async fn readlink(p: Proc) -> Outcome {
-    let o = Options::of(&p, "fnvqse").await?;
-    if o.rest.is_empty() {
+    let o = Options::parse(&p, "fnvqse").await?;
+    if o.operands.is_empty() {
         return usage(&p).await;
     }
     let mut code = 0;
-    for file in &o.rest {
+    for file in &o.operands {
         let found = if o.has('f') || o.has('e') {
             resolve(&p.cwd.join(file), o.has('e'))
         } else {
@@ -112,7 +112,7 @@ pub async fn readlink(p: Proc) -> Outcome {
             Err(error) => {
                 code = 1;
                 if o.has('v') {
-                    p.complain(format_args!("{file}: {}", strerror(&error))).await;
+                    p.print_error(format_args!("{file}: {}", strerror(&error))).await;
                 }
             }
         }
@@ -121,13 +121,13 @@ pub async fn readlink(p: Proc) -> Outcome {
 }
 
 pub async fn realpath(p: Proc) -> Outcome {
-    let o = Options::of(&p, "e").await?;
+    let o = Options::parse(&p, "e").await?;
     let mut code = 0;
-    for file in if o.rest.is_empty() { vec![".".into()] } else { o.rest.clone() } {
+    for file in if o.operands.is_empty() { vec![".".into()] } else { o.operands.clone() } {
         match resolve(&p.cwd.join(&file), true) {
             Ok(path) => p.stdout.write_all(format!("{}\n", path.display()).as_bytes()).await?,
             Err(error) => {
-                p.complain(format_args!("{file}: {}", strerror(&error))).await;
+                p.print_error(format_args!("{file}: {}", strerror(&error))).await;
                 code = 1;
             }
         }
@@ -142,14 +142,14 @@ pub async fn pwd(p: Proc) -> Outcome {
 
 /// Applets count as found where the image's links would be, even if no such file exists.
 pub async fn which(p: Proc) -> Outcome {
-    let o = Options::of(&p, "a").await?;
-    if o.rest.is_empty() {
+    let o = Options::parse(&p, "a").await?;
+    if o.operands.is_empty() {
         return usage(&p).await;
     }
     let default = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_string();
     let search = p.env.get("PATH").unwrap_or(&default);
     let mut code = 0;
-    for name in &o.rest {
+    for name in &o.operands {
         let dirs: Vec<&str> = if name.contains('/') { vec!["."] } else { search.split(':').collect() };
         let file = dirs.iter().map(|d| normalize(&p.path(d), name)).find(|f| f.is_file());
         let found = match file {

@@ -47,7 +47,7 @@ pub async fn connect(host: &str, port: u16, seconds: f64) -> Result<(TcpStream, 
 }
 
 pub async fn nc(p: Proc) -> Outcome {
-    let o = Options::of(&p, "lp:w:zvnuki:s:").await?;
+    let o = Options::parse(&p, "lp:w:zvnuki:s:").await?;
     let seconds = o.number(&p, 'w').await?.map_or(f64::INFINITY, |s| s as f64);
     let port = |text: &str| text.parse::<u16>().ok();
     if o.has('u') {
@@ -55,7 +55,7 @@ pub async fn nc(p: Proc) -> Outcome {
     }
     if o.has('l') {
         // Both `-l -p PORT` and `-l PORT` are in use.
-        let text = o.get('p').or(o.rest.last().map(String::as_str)).unwrap_or_default();
+        let text = o.get('p').or(o.operands.last().map(String::as_str)).unwrap_or_default();
         let Some(port) = port(text) else { return fail(&p, 1, &format!("bad port '{text}'")).await };
         let listener = match TcpListener::bind(&format!("0.0.0.0:{port}")).await {
             Ok(listener) => listener,
@@ -74,7 +74,7 @@ pub async fn nc(p: Proc) -> Outcome {
             }
         }
     }
-    let [host, text] = o.rest.as_slice() else { return usage(&p).await };
+    let [host, text] = o.operands.as_slice() else { return usage(&p).await };
     let Some(port) = port(text) else { return fail(&p, 1, &format!("bad port '{text}'")).await };
     match connect(host, port, seconds).await {
         Err(why) => fail(&p, 1, &why).await,

@@ -37,7 +37,7 @@ pub async fn resolve(name: &str) -> Vec<IpAddr> {
 pub async fn nslookup(p: Proc) -> Outcome {
     let args: Vec<String> =
         p.args.iter().skip(1).filter(|a| !a.starts_with("-type=") && *a != "-debug").cloned().collect();
-    let o = Options::from(&p, &args, "").await?;
+    let o = Options::parse_args(&p, &args, "").await?;
     let Some(name) = o.operand(0) else { return usage(&p).await };
     let mut text = String::new();
     let configuration = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();

@@ -1,16 +1,16 @@
 //! Command-line options as getopt reads them, and the numbers that they carry.
 
-use super::{Stop, fail, usage};
+use super::{EarlyExit, fail, usage};
 use crate::proc::Proc;
 
 /// What was given: options in order, then operands.
 pub struct Options {
     given: Vec<(char, String)>,
     /// The operands.
-    pub rest: Vec<String>,
+    pub operands: Vec<String>,
 }
 
-enum Wrong {
+enum OptionError {
     Unknown(String),
     NoValue(char),
 }
@@ -19,16 +19,16 @@ impl Options {
     /// Reads `p`'s arguments by a specification: letters, each followed by `:` if it takes a value
     /// (`::` an attached, optional one) and by `(name)` for a long name. A leading `+` ends the
     /// options at the first operand. What it does not know ends the applet with its usage.
-    pub async fn of(p: &Proc, spec: &str) -> Result<Options, Stop> {
-        Options::from(p, p.args.get(1..).unwrap_or_default(), spec).await
+    pub async fn parse(p: &Proc, spec: &str) -> Result<Options, EarlyExit> {
+        Options::parse_args(p, p.args.get(1..).unwrap_or_default(), spec).await
     }
 
     /// The same for arguments that the applet has rewritten first.
-    pub async fn from(p: &Proc, args: &[String], spec: &str) -> Result<Options, Stop> {
+    pub async fn parse_args(p: &Proc, args: &[String], spec: &str) -> Result<Options, EarlyExit> {
         match parse(args, spec) {
             Ok(options) => return Ok(options),
-            Err(Wrong::Unknown(what)) => p.complain(what).await,
-            Err(Wrong::NoValue(c)) => p.complain(format_args!("option requires an argument -- '{c}'")).await,
+            Err(OptionError::Unknown(what)) => p.print_error(what).await,
+            Err(OptionError::NoValue(c)) => p.print_error(format_args!("option requires an argument -- '{c}'")).await,
         }
         usage(p).await
     }
@@ -52,16 +52,16 @@ impl Options {
     }
 
     pub fn operand(&self, index: usize) -> Option<&str> {
-        self.rest.get(index).map(String::as_str)
+        self.operands.get(index).map(String::as_str)
     }
 
     /// The operands, or `-` (standard input) if there are none.
     pub fn files(&self) -> Vec<String> {
-        if self.rest.is_empty() { vec!["-".into()] } else { self.rest.clone() }
+        if self.operands.is_empty() { vec!["-".into()] } else { self.operands.clone() }
     }
 
     /// An option's number; ends the applet when it is none.
-    pub async fn number(&self, p: &Proc, option: char) -> Result<Option<u64>, Stop> {
+    pub async fn number(&self, p: &Proc, option: char) -> Result<Option<u64>, EarlyExit> {
         let Some(text) = self.get(option) else { return Ok(None) };
         match size(text) {
             Some(n) => Ok(Some(n)),
@@ -70,16 +70,16 @@ impl Options {
     }
 }
 
-fn parse(args: &[String], spec: &str) -> Result<Options, Wrong> {
+fn parse(args: &[String], spec: &str) -> Result<Options, OptionError> {
     let (spec, ordered) = match spec.strip_prefix('+') {
         Some(rest) => (rest, true),
         None => (spec, false),
     };
-    let mut out = Options { given: vec![], rest: vec![] };
+    let mut out = Options { given: vec![], operands: vec![] };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         if arg == "--" {
-            out.rest.extend(args.cloned());
+            out.operands.extend(args.cloned());
             break;
         } else if let Some(long) = arg.strip_prefix("--") {
             let (name, value) = match long.split_once('=') {
@@ -87,10 +87,10 @@ fn parse(args: &[String], spec: &str) -> Result<Options, Wrong> {
                 None => (long, None),
             };
             let Some((c, takes)) = long_option(spec, name) else {
-                return Err(Wrong::Unknown(format!("unrecognized option '--{name}'")));
+                return Err(OptionError::Unknown(format!("unrecognized option '--{name}'")));
             };
             let value = match (takes, value) {
-                (1, None) => args.next().ok_or(Wrong::NoValue(c))?.clone(),
+                (1, None) => args.next().ok_or(OptionError::NoValue(c))?.clone(),
                 (_, value) => value.unwrap_or_default().to_string(),
             };
             out.given.push((c, value));
@@ -98,22 +98,22 @@ fn parse(args: &[String], spec: &str) -> Result<Options, Wrong> {
             let mut letters = arg.chars();
             letters.next();
             while let Some(c) = letters.next() {
-                let unknown = || Wrong::Unknown(format!("invalid option -- '{c}'"));
+                let unknown = || OptionError::Unknown(format!("invalid option -- '{c}'"));
                 let takes = short_option(spec, c).ok_or_else(unknown)?;
                 let mut value = String::new();
                 if takes > 0 {
                     value = letters.as_str().to_string();
                     letters = "".chars();
                     if value.is_empty() && takes == 1 {
-                        value = args.next().ok_or(Wrong::NoValue(c))?.clone();
+                        value = args.next().ok_or(OptionError::NoValue(c))?.clone();
                     }
                 }
                 out.given.push((c, value));
             }
         } else {
-            out.rest.push(arg.clone());
+            out.operands.push(arg.clone());
             if ordered {
-                out.rest.extend(args.cloned());
+                out.operands.extend(args.cloned());
                 break;
             }
         }

@@ -1,7 +1,7 @@
 //! printf, with all POSIX conversions, `%b`, and reuse of the format while arguments remain.
 
 use super::echo::{escape, unescape};
-use super::number::Shape;
+use super::numbers::FormatSpec;
 use super::{Outcome, usage};
 use crate::proc::Proc;
 
@@ -11,12 +11,12 @@ pub async fn printf(p: Proc) -> Outcome {
         args = &args[1..];
     }
     let Some((format, args)) = args.split_first() else { return usage(&p).await };
-    let mut state = State { args: args.iter(), used: false, out: vec![], complaints: vec![], ended: false };
+    let mut state = State { args: args.iter(), used: false, out: vec![], errors: vec![], ended: false };
     loop {
         state.used = false;
         if let Err(bad) = state.once(format.as_bytes()) {
             p.stdout.write_all(&state.out).await?;
-            p.complain(format_args!("{bad}: invalid format")).await;
+            p.print_error(format_args!("{bad}: invalid format")).await;
             return Ok(1);
         }
         if state.ended || !state.used || state.args.len() == 0 {
@@ -27,13 +27,13 @@ pub async fn printf(p: Proc) -> Outcome {
             state.out.clear();
         }
     }
-    for bad in &state.complaints {
-        p.complain(format_args!("invalid number '{bad}'")).await;
+    for bad in &state.errors {
+        p.print_error(format_args!("invalid number '{bad}'")).await;
     }
     if !state.out.is_empty() {
         p.stdout.write_all(&state.out).await?;
     }
-    Ok(i32::from(!state.complaints.is_empty()))
+    Ok(i32::from(!state.errors.is_empty()))
 }
 
 struct State<'a> {
@@ -41,7 +41,7 @@ struct State<'a> {
     /// Whether this round used an argument.
     used: bool,
     out: Vec<u8>,
-    complaints: Vec<String>,
+    errors: Vec<String>,
     ended: bool,
 }
 
@@ -85,27 +85,27 @@ impl<'a> State<'a> {
     }
 
     fn conversion(&mut self, format: &[u8], start: usize) -> Result<usize, String> {
-        let mut shape = Shape::default();
+        let mut spec = FormatSpec::default();
         let mut at = start;
         while let Some(flag) = format.get(at) {
             match flag {
-                b'-' => shape.left = true,
-                b'0' => shape.zero = true,
-                b'+' => shape.plus = true,
-                b' ' => shape.space = true,
-                b'#' => shape.alternate = true,
+                b'-' => spec.left = true,
+                b'0' => spec.zero = true,
+                b'+' => spec.plus = true,
+                b' ' => spec.space = true,
+                b'#' => spec.alternate = true,
                 _ => break,
             }
             at += 1;
         }
         if let Some(width) = self.count(format, &mut at) {
-            shape.left |= width < 0;
-            shape.width = width.unsigned_abs().min(1 << 20) as usize;
+            spec.left |= width < 0;
+            spec.width = width.unsigned_abs().min(1 << 20) as usize;
         }
         if format.get(at) == Some(&b'.') {
             at += 1;
             let precision = self.count(format, &mut at).unwrap_or(0);
-            shape.precision = usize::try_from(precision).ok().map(|n| n.min(1 << 20));
+            spec.precision = usize::try_from(precision).ok().map(|n| n.min(1 << 20));
         }
         while matches!(format.get(at), Some(b'l' | b'h' | b'j' | b'z' | b'L')) {
             at += 1;
@@ -116,7 +116,7 @@ impl<'a> State<'a> {
             'd' | 'i' | 'u' | 'o' | 'x' | 'X' => {
                 let text = self.arg();
                 let value = self.integer(text);
-                shape.integer(value, conversion, &mut self.out);
+                spec.integer(value, conversion, &mut self.out);
             }
             'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'a' | 'A' => {
                 let text = self.arg();
@@ -124,11 +124,11 @@ impl<'a> State<'a> {
                     Ok(value) => value,
                     Err(_) => self.integer(text) as f64,
                 };
-                shape.float(value, conversion, &mut self.out);
+                spec.float(value, conversion, &mut self.out);
             }
             'c' => {
                 let text = self.arg().as_bytes();
-                shape.pad(text.get(..1).unwrap_or_default(), false, &mut self.out);
+                spec.pad(text.get(..1).unwrap_or_default(), false, &mut self.out);
             }
             's' | 'b' => {
                 let mut text = self.arg().as_bytes().to_vec();
@@ -137,8 +137,8 @@ impl<'a> State<'a> {
                     self.ended = unescape(&text, &mut expanded, true);
                     text = expanded;
                 }
-                text.truncate(shape.precision.unwrap_or(usize::MAX));
-                shape.pad(&text, false, &mut self.out);
+                text.truncate(spec.precision.unwrap_or(usize::MAX));
+                spec.pad(&text, false, &mut self.out);
             }
             _ => return Err(bad()),
         }
@@ -164,7 +164,7 @@ impl<'a> State<'a> {
         match integer(text) {
             Some(value) => value,
             None => {
-                self.complaints.push(text.to_string());
+                self.errors.push(text.to_string());
                 0
             }
         }

@@ -71,8 +71,8 @@ pub async fn sleep(p: Proc) -> Outcome {
 }
 
 pub async fn timeout(p: Proc) -> Outcome {
-    let o = Options::of(&p, "+s:k:t:").await?;
-    let [limit, command @ ..] = o.rest.as_slice() else { return usage(&p).await };
+    let o = Options::parse(&p, "+s:k:t:").await?;
+    let [limit, command @ ..] = o.operands.as_slice() else { return usage(&p).await };
     if command.is_empty() {
         return usage(&p).await;
     }

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::fs::File;
 
-use super::stream::{open, open_or_cant};
-use super::{Lines, Options, Out, Outcome, fail, usage};
+use super::stream::{open, open_like_cat};
+use super::{Lines, Options, Outcome, Output, fail, usage};
 use crate::proc::{Proc, Writer, strerror};
 
 /// The letters that choose how keys compare.
@@ -238,10 +238,10 @@ impl Order {
 }
 
 pub async fn sort(p: Proc) -> Outcome {
-    let o = Options::of(&p, "nhgVfbdriuscmzMo:t:k:S:T:").await?;
+    let o = Options::parse(&p, "nhgVfbdriuscmzMo:t:k:S:T:").await?;
     let Some(order) = Order::new(&o) else { return fail(&p, 2, "bad field specification").await };
     let mut lines: Vec<Vec<u8>> = Vec::new();
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let end = if o.has('z') { 0 } else { b'\n' };
     for file in o.files() {
         let Some(reader) = open(&p, &file).await else { return Ok(2) };
@@ -259,7 +259,7 @@ pub async fn sort(p: Proc) -> Outcome {
     }
     if let Some(file) = o.get('o') {
         match File::create(p.path(file)) {
-            Ok(file) => out = Out::to(Writer::file(file)),
+            Ok(file) => out = Output::to(Writer::file(file)),
             Err(error) => return fail(&p, 2, &format!("{file}: {}", strerror(&error))).await,
         }
     }
@@ -285,18 +285,18 @@ async fn check(p: &Proc, order: &Order, lines: &[Vec<u8>], unique: bool) -> Outc
 }
 
 pub async fn uniq(p: Proc) -> Outcome {
-    let o = Options::of(&p, "cduziDf:s:w:").await?;
-    if o.rest.len() > 2 {
+    let o = Options::parse(&p, "cduziDf:s:w:").await?;
+    if o.operands.len() > 2 {
         return usage(&p).await;
     }
     let fields = o.number(&p, 'f').await?.unwrap_or(0);
     let skip = o.number(&p, 's').await?.unwrap_or(0) as usize;
     let most = o.number(&p, 'w').await?.unwrap_or(u64::MAX) as usize;
-    let Some(reader) = open_or_cant(&p, o.operand(0).unwrap_or("-")).await else { return Ok(1) };
-    let mut out = Out::new(&p);
+    let Some(reader) = open_like_cat(&p, o.operand(0).unwrap_or("-")).await else { return Ok(1) };
+    let mut out = Output::new(&p);
     if let Some(file) = o.operand(1).filter(|f| *f != "-") {
         match File::create(p.path(file)) {
-            Ok(file) => out = Out::to(Writer::file(file)),
+            Ok(file) => out = Output::to(Writer::file(file)),
             Err(error) => return fail(&p, 1, &format!("can't open '{file}': {}", strerror(&error))).await,
         }
     }

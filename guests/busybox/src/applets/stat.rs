@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::date::{format, seconds};
-use super::list::mode;
-use super::{Options, Out, Outcome, posix, usage};
+use super::ls::mode;
+use super::{Options, Outcome, Output, posix, usage};
 use crate::proc::{Proc, strerror};
 
 /// Returns a time as seconds and as text.
@@ -24,17 +24,17 @@ const DEFAULT: &str = "  File: %N\n  Size: %s\tBlocks: %b\tIO Block: %o   %F\n\
                        Access: %x\nModify: %y\nChange: %z";
 
 pub async fn stat(p: Proc) -> Outcome {
-    let o = Options::of(&p, "Lc:(format)ft").await?;
-    if o.rest.is_empty() {
+    let o = Options::parse(&p, "Lc:(format)ft").await?;
+    if o.operands.is_empty() {
         return usage(&p).await;
     }
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut code = 0;
-    for name in &o.rest {
+    for name in &o.operands {
         match Entry::of(&p, name, o.has('L')) {
             Ok(entry) => out.put(entry.formatted(o.get('c').unwrap_or(DEFAULT)) + "\n").await?,
             Err(error) => {
-                p.complain(format_args!("can't stat '{name}': {}", strerror(&error))).await;
+                p.print_error(format_args!("can't stat '{name}': {}", strerror(&error))).await;
                 code = 1;
             }
         }

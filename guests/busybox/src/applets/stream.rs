@@ -5,24 +5,24 @@
 use std::fs::OpenOptions;
 use std::io;
 
-use super::{Options, Outcome, Stop};
+use super::{EarlyExit, Options, Outcome};
 use crate::proc::{Proc, Reader, Writer, strerror, yield_now};
 
 const BLOCK: usize = 32 * 1024;
 
 /// Output collected into larger writes. Unflushed output is lost, so every applet ends with `end`.
-pub struct Out {
+pub struct Output {
     to: Writer,
     buf: Vec<u8>,
 }
 
-impl Out {
-    pub fn new(p: &Proc) -> Out {
-        Out::to(p.stdout.clone())
+impl Output {
+    pub fn new(p: &Proc) -> Output {
+        Output::to(p.stdout.clone())
     }
 
-    pub fn to(to: Writer) -> Out {
-        Out { to, buf: Vec::new() }
+    pub fn to(to: Writer) -> Output {
+        Output { to, buf: Vec::new() }
     }
 
     /// Adds `bytes` and writes the buffer once it is full.
@@ -80,7 +80,7 @@ impl Lines {
 
     /// Returns the next line with its separator, if it has one. Flushes `out` before it waits for input, so that a slow
     /// producer's lines pass at once.
-    pub async fn next(&mut self, out: &mut Out) -> Result<Option<&[u8]>, Stop> {
+    pub async fn next(&mut self, out: &mut Output) -> Result<Option<&[u8]>, EarlyExit> {
         Ok(if self.advance(out).await? { Some(self.line()) } else { None })
     }
 
@@ -90,7 +90,7 @@ impl Lines {
     }
 
     /// Moves to the next line; false at the end of the input.
-    async fn advance(&mut self, out: &mut Out) -> Result<bool, Stop> {
+    async fn advance(&mut self, out: &mut Output) -> Result<bool, EarlyExit> {
         self.start = self.end;
         let mut searched = self.end;
         loop {
@@ -115,7 +115,7 @@ impl Lines {
     }
 
     /// Returns the next line without its separator.
-    pub async fn bare(&mut self, out: &mut Out) -> Result<Option<&[u8]>, Stop> {
+    pub async fn bare(&mut self, out: &mut Output) -> Result<Option<&[u8]>, EarlyExit> {
         let separator = self.separator;
         Ok(self.next(out).await?.map(|line| line.strip_suffix(&[separator]).unwrap_or(line)))
     }
@@ -158,22 +158,22 @@ pub async fn open(p: &Proc, operand: &str) -> Option<Reader> {
     match p.open(operand) {
         Ok(reader) => Some(reader),
         Err(error) => {
-            p.complain(format_args!("{operand}: {}", strerror(&error))).await;
+            p.print_error(format_args!("{operand}: {}", strerror(&error))).await;
             None
         }
     }
 }
 
 /// Like [`open`], with the message of cat and md5sum: `can't open 'x': ...`.
-pub async fn open_or_cant(p: &Proc, operand: &str) -> Option<Reader> {
+pub async fn open_like_cat(p: &Proc, operand: &str) -> Option<Reader> {
     match p.open(operand) {
         Ok(reader) => Some(reader),
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-            p.complain("read error: Is a directory").await;
+            p.print_error("read error: Is a directory").await;
             None
         }
         Err(error) => {
-            p.complain(format_args!("can't open '{operand}': {}", strerror(&error))).await;
+            p.print_error(format_args!("can't open '{operand}': {}", strerror(&error))).await;
             None
         }
     }
@@ -218,7 +218,7 @@ pub struct FileLines<'a> {
 
 impl FileLines<'_> {
     /// Returns the next line with its newline, if it has one; flushes `out` as [`Lines::next`] does.
-    pub async fn next(&mut self, out: &mut Out) -> Result<Option<&[u8]>, Stop> {
+    pub async fn next(&mut self, out: &mut Output) -> Result<Option<&[u8]>, EarlyExit> {
         loop {
             if let Some(lines) = &mut self.current
                 && lines.advance(out).await?
@@ -244,12 +244,12 @@ pub fn without_newline(line: &[u8]) -> &[u8] {
 }
 
 pub async fn cat(p: Proc) -> Outcome {
-    let o = Options::of(&p, "nbuvetA").await?;
+    let o = Options::parse(&p, "nbuvetA").await?;
     let mut code = 0;
     let mut line_number = 0;
     let plain = !o.has('n') && !o.has('b');
     for file in o.files() {
-        let Some(reader) = open_or_cant(&p, &file).await else {
+        let Some(reader) = open_like_cat(&p, &file).await else {
             code = 1;
             continue;
         };
@@ -257,7 +257,7 @@ pub async fn cat(p: Proc) -> Outcome {
             pump(&reader, &p.stdout).await?;
             continue;
         }
-        let mut out = Out::new(&p);
+        let mut out = Output::new(&p);
         let mut lines = Lines::new(reader);
         while let Some(line) = lines.next(&mut out).await? {
             if o.has('n') || line != b"\n" {
@@ -272,16 +272,16 @@ pub async fn cat(p: Proc) -> Outcome {
 }
 
 pub async fn tee(p: Proc) -> Outcome {
-    let o = Options::of(&p, "ai").await?;
+    let o = Options::parse(&p, "ai").await?;
     let mut code = 0;
     let mut sinks = vec![p.stdout.clone()];
-    for file in &o.rest {
+    for file in &o.operands {
         let mut how = OpenOptions::new();
         how.create(true).write(true).append(o.has('a')).truncate(!o.has('a'));
         match how.open(p.path(file)) {
             Ok(opened) => sinks.push(Writer::file(opened)),
             Err(error) => {
-                p.complain(format_args!("{file}: {}", strerror(&error))).await;
+                p.print_error(format_args!("{file}: {}", strerror(&error))).await;
                 code = 1;
             }
         }

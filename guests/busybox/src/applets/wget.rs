@@ -6,11 +6,11 @@ use std::pin::pin;
 use wstd::io::{AsyncRead, AsyncWrite};
 use wstd::net::TcpStream;
 
-use super::names::base;
+use super::names::base_name;
 use super::nc::connect;
 use super::nslookup::resolve;
 use super::sleep::within;
-use super::{Options, Outcome, Stop, fail, usage};
+use super::{EarlyExit, Options, Outcome, fail, usage};
 use crate::proc::{Proc, Writer, strerror};
 
 const MAX_LINE: usize = 64 * 1024;
@@ -110,7 +110,7 @@ impl Conversation {
     }
 
     /// Copies `count` bytes, or all until the end.
-    async fn copy(&mut self, count: Option<u64>, to: &Writer) -> Result<Result<(), String>, Stop> {
+    async fn copy(&mut self, count: Option<u64>, to: &Writer) -> Result<Result<(), String>, EarlyExit> {
         let mut left = count;
         while left != Some(0) {
             if self.buf.is_empty() {
@@ -152,13 +152,13 @@ pub async fn wget(p: Proc) -> Outcome {
     let spec = "qcSO:(output-document)P:(directory-prefix)T:(timeout)t:(tries)U:(user-agent)\
                 H:(header)d:(post-data)f:(post-file)s(spider)q(quiet)S(server-response)o:\
                 N(no-check-certificate)Y:n:";
-    let o = Options::of(&p, spec).await?;
-    if o.rest.is_empty() {
+    let o = Options::parse(&p, spec).await?;
+    if o.operands.is_empty() {
         return usage(&p).await;
     }
     let seconds = o.number(&p, 'T').await?.map_or(900.0, |s| s as f64);
     let job = Job { p, o, seconds };
-    for url in &job.o.rest {
+    for url in &job.o.operands {
         if let Err(why) = job.fetch(url).await? {
             return fail(&job.p, 1, &why).await;
         }
@@ -173,7 +173,7 @@ impl Job {
         }
     }
 
-    async fn fetch(&self, first: &str) -> Result<Result<(), String>, Stop> {
+    async fn fetch(&self, first: &str) -> Result<Result<(), String>, EarlyExit> {
         let mut address = first.to_string();
         for _ in 0..MAX_REDIRECTS {
             let Some(url) = parse(&address) else { return Ok(Err(format!("not an http or ftp url: {address}"))) };
@@ -284,7 +284,7 @@ impl Job {
         if let Some(name) = self.o.get('O') {
             return name.to_string();
         }
-        let last = base(url.path.split('?').next().unwrap_or_default());
+        let last = base_name(url.path.split('?').next().unwrap_or_default());
         let name = if url.path.ends_with('/') || last == "/" { "index.html" } else { last };
         match self.o.get('P') {
             Some(dir) => format!("{dir}/{name}"),
@@ -297,7 +297,7 @@ impl Job {
         url: &Url,
         conversation: &mut Conversation,
         response: &Response,
-    ) -> Result<Result<(), String>, Stop> {
+    ) -> Result<Result<(), String>, EarlyExit> {
         let name = self.file_name(url);
         let sink = if name == "-" {
             self.note("writing to stdout\n".into()).await;

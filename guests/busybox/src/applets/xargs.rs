@@ -1,6 +1,6 @@
 //! xargs.
 
-use super::{Lines, Options, Out, Outcome, Stop, fail, run};
+use super::{EarlyExit, Lines, Options, Outcome, Output, fail, run};
 use crate::proc::{Proc, Reader};
 
 /// The most bytes of arguments for one command.
@@ -21,7 +21,7 @@ struct Commands {
 }
 
 pub async fn xargs(p: Proc) -> Outcome {
-    let o = Options::of(&p, "+0rtxn:L:I:s:P:E:e::p").await?;
+    let o = Options::parse(&p, "+0rtxn:L:I:s:P:E:e::p").await?;
     let max_args = o.number(&p, 'n').await?.unwrap_or(u64::MAX);
     let max_lines = o.number(&p, 'L').await?;
     if max_args == 0 {
@@ -29,11 +29,11 @@ pub async fn xargs(p: Proc) -> Outcome {
     }
     let replace = o.get('I').map(|s| if s.is_empty() { "{}" } else { s }.to_string());
     let max_args = if replace.is_some() { 1 } else { max_args };
-    let command = if o.rest.is_empty() { vec!["echo".into()] } else { o.rest.clone() };
+    let command = if o.operands.is_empty() { vec!["echo".into()] } else { o.operands.clone() };
     let child = Proc { stdin: Reader::empty(), ..p.clone() };
     let mut commands =
         Commands { p: child, command, replace, trace: o.has('t'), batch: vec![], bytes: 0, ran: false, code: 0 };
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let separator = if o.has('0') { 0 } else { b'\n' };
     let mut lines = Lines::split_by(p.stdin.clone(), separator);
     let mut lines_in = 0;
@@ -79,7 +79,7 @@ pub async fn xargs(p: Proc) -> Outcome {
 
 impl Commands {
     /// Runs the command with the arguments of the batch.
-    async fn run(&mut self) -> Result<(), Stop> {
+    async fn run(&mut self) -> Result<(), EarlyExit> {
         let batch = std::mem::take(&mut self.batch);
         self.bytes = 0;
         self.ran = true;
@@ -96,8 +96,8 @@ impl Commands {
         }
         match run(Proc { args, ..self.p.clone() }).await {
             0 => {}
-            code @ (126 | 127) => return Err(Stop::Code(code)),
-            255 => return Err(Stop::Code(124)),
+            code @ (126 | 127) => return Err(EarlyExit::Code(code)),
+            255 => return Err(EarlyExit::Code(124)),
             _ => self.code = 123,
         }
         Ok(())

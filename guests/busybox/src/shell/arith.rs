@@ -19,7 +19,7 @@ pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, Stri
 const SYNTAX: &str = "arithmetic syntax error";
 
 /// Deeper nesting than this is an error rather than an exhausted stack.
-const DEEPEST: usize = 200;
+const MAX_DEPTH: usize = 200;
 
 struct Evaluation<'a> {
     text: &'a str,
@@ -72,7 +72,7 @@ impl Evaluation<'_> {
 
     fn assignment(&mut self) -> Result<i64, String> {
         self.depth += 1;
-        if self.depth > DEEPEST {
+        if self.depth > MAX_DEPTH {
             return Err("expression too deep".into());
         }
         let value = self.assign_or_choose();
@@ -166,7 +166,7 @@ impl Evaluation<'_> {
 
     fn unary(&mut self) -> Result<i64, String> {
         self.depth += 1;
-        if self.depth > DEEPEST {
+        if self.depth > MAX_DEPTH {
             return Err("expression too deep".into());
         }
         let value = self.prefix();
@@ -256,7 +256,7 @@ impl Evaluation<'_> {
             return Ok(number);
         }
         let depth = self.depth + 10;
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err("expression recursion loop detected".into());
         }
         let mut inner = Evaluation { text: &text, variables: self.variables, live: self.live, depth };

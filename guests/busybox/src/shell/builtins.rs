@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::proc::normalize;
 
 use super::external::External;
-use super::{Flow, Outcome, Shell, place, test};
+use super::{Flow, Outcome, Shell, filesystem, test};
 
 /// A builtin: its name, and whether POSIX calls it special (assignments before it persist, errors
 /// in it end the shell).
@@ -82,7 +82,7 @@ impl Shell {
             "printf" => self.builtin_printf(args).await,
             "pwd" => {
                 let place = match args.first().is_some_and(|arg| arg == "-P") {
-                    true => place::physical(&self.cwd),
+                    true => filesystem::physical(&self.cwd),
                     false => self.cwd.clone(),
                 };
                 self.print_or_fail("pwd", format!("{}\n", place.display()).as_bytes()).await
@@ -111,14 +111,14 @@ impl Shell {
             (None, _) => args,
             (Some(closing), Some((last, args))) if last == closing => args,
             (Some(closing), _) => {
-                self.complain(&format!("{name}: missing {closing}")).await;
+                self.print_error(&format!("{name}: missing {closing}")).await;
                 return Ok(2);
             }
         };
         match test::evaluate(args, self) {
             Ok(held) => Ok(i32::from(!held)),
             Err(message) => {
-                self.complain(&message).await;
+                self.print_error(&message).await;
                 Ok(2)
             }
         }
@@ -135,7 +135,7 @@ impl Shell {
             Some("-") => match self.variables.get("OLDPWD") {
                 Some(old) => old.to_string(),
                 None => {
-                    self.complain("cd: OLDPWD not set").await;
+                    self.print_error("cd: OLDPWD not set").await;
                     return Ok(1);
                 }
             },
@@ -160,7 +160,7 @@ impl Shell {
                 true => "Not a directory",
                 false => "No such file or directory",
             };
-            self.complain(&format!("cd: can't cd to {to}: {why}")).await;
+            self.print_error(&format!("cd: can't cd to {to}: {why}")).await;
             return Ok(2);
         }
         let before = self.cwd.to_string_lossy().into_owned();
@@ -253,7 +253,7 @@ impl Shell {
             Some(mode) => match u32::from_str_radix(mode, 8) {
                 Ok(mask) => self.umask = mask & 0o777,
                 Err(_) => {
-                    self.complain(&format!("umask: illegal mode: {mode}")).await;
+                    self.print_error(&format!("umask: illegal mode: {mode}")).await;
                     return Ok(1);
                 }
             },

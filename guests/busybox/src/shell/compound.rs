@@ -38,7 +38,7 @@ impl Shell {
             match self.redirect(redirect).await {
                 Ok(()) => {}
                 Err(RedirectError::Message(message)) => {
-                    self.complain(&message).await;
+                    self.print_error(&message).await;
                     return Ok(false);
                 }
                 Err(RedirectError::Flow(flow)) => return Err(flow),

@@ -80,7 +80,7 @@ impl Shell {
                 }
                 (None, Some(value)) => out.push_str(&show(arg, value)),
                 (None, None) => {
-                    self.complain(&format!("alias: {arg} not found")).await;
+                    self.print_error(&format!("alias: {arg} not found")).await;
                     status = 1;
                 }
             }
@@ -99,7 +99,7 @@ impl Shell {
                 "-a" => self.aliases.clear(),
                 name if self.aliases.remove(name).is_some() => {}
                 name => {
-                    self.complain(&format!("unalias: {name}: not found")).await;
+                    self.print_error(&format!("unalias: {name}: not found")).await;
                     status = 1;
                 }
             }

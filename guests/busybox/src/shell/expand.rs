@@ -172,7 +172,7 @@ impl Shell {
 
     /// Prints the message of a failed expansion; a shell that runs a script ends then.
     pub async fn failure(&mut self, message: &str) -> Failure {
-        self.complain(message).await;
+        self.print_error(message).await;
         self.status = 2;
         Failure(match self.options.interactive {
             true => Flow::Abandon,

@@ -30,7 +30,7 @@ impl Shell {
         let mut running = match self.start(words, assignments, None) {
             Ok(running) => running,
             Err((name, NotRunnable(status, why))) => {
-                self.complain(&[name.as_str(), ": ", why].concat()).await;
+                self.print_error(&[name.as_str(), ": ", why].concat()).await;
                 return Ok(status);
             }
         };
@@ -60,7 +60,7 @@ impl Shell {
         let running = match self.start(words, Vec::new(), Some(&process)) {
             Ok(running) => running,
             Err((name, NotRunnable(status, why))) => {
-                self.complain(&[name.as_str(), ": ", why].concat()).await;
+                self.print_error(&[name.as_str(), ": ", why].concat()).await;
                 return Err(Flow::Exit(status));
             }
         };

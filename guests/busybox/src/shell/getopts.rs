@@ -39,7 +39,7 @@ impl Shell {
             let argument = silent.then_some(shown.as_str());
             self.found(name, "?", argument, next, offset).await?;
             if !silent {
-                self.complain(&format!("illegal option -{letter}")).await;
+                self.print_error(&format!("illegal option -{letter}")).await;
             }
             return Ok(0);
         }
@@ -56,7 +56,7 @@ impl Shell {
             None if silent => self.found(name, ":", Some(&shown), index + 1, 0).await?,
             None => {
                 self.found(name, "?", None, index + 1, 0).await?;
-                self.complain(&format!("no arg for -{letter} option")).await;
+                self.print_error(&format!("no arg for -{letter} option")).await;
             }
         }
         Ok(0)

@@ -25,7 +25,7 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
     if tokens.windows(2).any(is_huge_descriptor) {
         return Parsed::Error("bad file descriptor".into());
     }
-    if depth(&tokens) > DEEPEST {
+    if depth(&tokens) > MAX_DEPTH {
         return Parsed::Error("commands are nested too deeply".into());
     }
     let options = ParserOptions { enable_extended_globbing: false, ..ParserOptions::default() };
@@ -45,7 +45,7 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
 }
 
 /// The grammar's stack is not endless.
-const DEEPEST: i32 = 100;
+const MAX_DEPTH: i32 = 100;
 
 /// How deep compound commands are nested, roughly: words that only look like syntax count too.
 fn depth(tokens: &[Token]) -> i32 {

@@ -91,7 +91,7 @@ impl Shell {
                 Parsed::Program(program) => return Ok(Some(program)),
                 Parsed::Incomplete(_) => self.prompt(input, "PS2").await,
                 Parsed::Error(message) => {
-                    self.complain(&["syntax error: ", &message].concat()).await;
+                    self.print_error(&["syntax error: ", &message].concat()).await;
                     self.status = 2;
                     return Err(match self.options.interactive {
                         true => Flow::Abandon,

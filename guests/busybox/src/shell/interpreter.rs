@@ -21,14 +21,14 @@ pub type Run<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
 /// Commands that block nothing give other tasks their turn after this time. Not after each
 /// command: a turn costs a poll of the host, which takes about a millisecond.
-const TURN: Duration = Duration::from_millis(10);
+const YIELD_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How many commands pass before the clock is read.
-const CLOCK: u32 = 32;
+const CLOCK_CHECK_INTERVAL: u32 = 32;
 
 /// Commands within commands, function calls and substitutions, all counted; the host's stack ends
 /// not far beyond.
-const DEEPEST: usize = 240;
+const MAX_DEPTH: usize = 240;
 
 impl Shell {
     pub async fn run_program(&mut self, program: &ast::Program) -> Outcome {
@@ -164,14 +164,14 @@ impl Shell {
     pub fn command<'a>(&'a mut self, command: &'a ast::Command) -> Run<'a> {
         Box::pin(async move {
             self.busy += 1;
-            if self.busy >= CLOCK {
+            if self.busy >= CLOCK_CHECK_INTERVAL {
                 self.busy = 0;
-                if self.turn.elapsed() >= TURN {
+                if self.turn.elapsed() >= YIELD_INTERVAL {
                     yield_now().await;
                     self.turn = Instant::now();
                 }
             }
-            if self.nesting >= DEEPEST {
+            if self.nesting >= MAX_DEPTH {
                 return Err(self.failure("commands are nested too deeply").await.0);
             }
             self.nesting += 1;

@@ -30,7 +30,7 @@ impl Shell {
         }
         if command {
             let Some(text) = args.next() else {
-                self.complain("-c requires an argument").await;
+                self.print_error("-c requires an argument").await;
                 return Err(2);
             };
             if let Some(name) = args.next() {
@@ -62,7 +62,7 @@ impl Shell {
                 Some("") => break,
                 Some("login" | "norc" | "noprofile" | "posix") => continue,
                 Some(_) => {
-                    self.complain(&format!("bad option '{arg}'")).await;
+                    self.print_error(&format!("bad option '{arg}'")).await;
                     return Err(2);
                 }
                 None => {}
@@ -81,7 +81,7 @@ impl Shell {
                     letter => self.options.set_letter(letter, on),
                 };
                 if !known {
-                    self.complain(&format!("illegal option -{letter}")).await;
+                    self.print_error(&format!("illegal option -{letter}")).await;
                     return Err(2);
                 }
             }
@@ -106,7 +106,7 @@ impl Shell {
                 Ok(Input::text(String::from_utf8_lossy(&bytes).into_owned()))
             }
             Err(error) => {
-                self.complain(&format!("can't open '{name}': {}", strerror(&error))).await;
+                self.print_error(&format!("can't open '{name}': {}", strerror(&error))).await;
                 Err(2)
             }
         }

@@ -74,7 +74,7 @@ impl Shell {
         for name in names {
             let Some(job) = self.jobs.find(name) else {
                 if name.parse::<u32>().is_err() {
-                    self.complain(&format!("wait: {name}: no such job")).await;
+                    self.print_error(&format!("wait: {name}: no such job")).await;
                 }
                 status = 127;
                 continue;
@@ -106,7 +106,7 @@ impl Shell {
             match named {
                 Some(named) => number = named,
                 None => {
-                    self.complain(&format!("kill: bad signal name '{option}'")).await;
+                    self.print_error(&format!("kill: bad signal name '{option}'")).await;
                     return Ok(1);
                 }
             }
@@ -115,7 +115,7 @@ impl Shell {
             rest = rest.get(1..).unwrap_or_default();
         }
         if rest.is_empty() {
-            self.complain("kill: you need to specify whom to kill").await;
+            self.print_error("kill: you need to specify whom to kill").await;
             return Ok(1);
         }
         let mut status = 0;
@@ -130,7 +130,7 @@ impl Shell {
                 Some(target) => target.signal(number),
                 None => {
                     let message = format!("kill: can't kill pid {name}: No such process");
-                    self.complain(&message).await;
+                    self.print_error(&message).await;
                     status = 1;
                 }
             }

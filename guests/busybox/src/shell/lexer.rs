@@ -288,7 +288,7 @@ impl<'a> Lexer<'a> {
         let start = self.pos;
         let tag = self.word_text()?;
         if tag.is_empty() {
-            return Ok(()); // The grammar will complain.
+            return Ok(()); // The grammar will print_error.
         }
         let delimiter = tag.chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
         self.push(tag.clone(), start, false);

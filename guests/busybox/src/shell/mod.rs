@@ -24,6 +24,7 @@ mod declare;
 mod escape;
 mod expand;
 mod external;
+mod filesystem;
 mod getopts;
 mod glob;
 mod grammar;
@@ -35,7 +36,6 @@ mod lexer;
 mod options;
 mod parameter;
 mod pattern;
-mod place;
 mod print;
 mod printf;
 mod process;
@@ -230,7 +230,7 @@ impl Shell {
     }
 
     /// Writes `name: message` to standard error.
-    async fn complain(&self, message: &str) {
+    async fn print_error(&self, message: &str) {
         let line = [self.name.as_str(), ": ", message, "\n"].concat();
         let _ = self.descriptors.writer(2).write_all(line.as_bytes()).await;
     }
@@ -265,7 +265,7 @@ impl Shell {
         match written {
             Ok(()) => Ok(0),
             Err(why) => {
-                self.complain(&[builtin, ": write error: ", &why].concat()).await;
+                self.print_error(&[builtin, ": write error: ", &why].concat()).await;
                 Ok(1)
             }
         }

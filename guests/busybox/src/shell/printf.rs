@@ -76,7 +76,7 @@ impl Shell {
             _ => args,
         };
         let Some((format, rest)) = args.split_first() else {
-            self.complain("printf: usage: printf FORMAT [ARG]...").await;
+            self.print_error("printf: usage: printf FORMAT [ARG]...").await;
             return Ok(2);
         };
         let mut arguments = Arguments { rest, used: false, errors: Vec::new() };
@@ -89,7 +89,7 @@ impl Shell {
         }
         let status = self.print_or_fail("printf", &out).await?;
         for error in &arguments.errors {
-            self.complain(error).await;
+            self.print_error(error).await;
         }
         Ok(status.max(i32::from(!arguments.errors.is_empty())))
     }

@@ -40,7 +40,7 @@ impl Shell {
                     'u' => fd = value.parse().unwrap_or(0),
                     'd' => {}
                     _ => {
-                        self.complain(&format!("read: illegal option -{letter}")).await;
+                        self.print_error(&format!("read: illegal option -{letter}")).await;
                         return Ok(2);
                     }
                 }

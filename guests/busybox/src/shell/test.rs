@@ -4,7 +4,7 @@ use std::fs::Metadata;
 
 use crate::proc::normalize;
 
-use super::{Shell, place};
+use super::{Shell, filesystem};
 
 /// The value of an expression; the error is a message (status 2).
 pub fn evaluate(args: &[String], shell: &Shell) -> Result<bool, String> {
@@ -113,7 +113,7 @@ pub fn binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option
         "-ge" => compare()?.is_ge(),
         "-nt" => modified(left) > modified(right),
         "-ot" => modified(left) < modified(right),
-        "-ef" => place::is_same(&normalize(&shell.cwd, left), &normalize(&shell.cwd, right)),
+        "-ef" => filesystem::is_same(&normalize(&shell.cwd, left), &normalize(&shell.cwd, right)),
         _ => return Ok(None),
     }))
 }
@@ -132,7 +132,7 @@ pub fn unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
         "-r" => is(|_| true) || is_device(operand),
         "-x" => is(|_| true),
         "-w" => {
-            let writable = || place::is_writable(&normalize(&shell.cwd, operand));
+            let writable = || filesystem::is_writable(&normalize(&shell.cwd, operand));
             is_device(operand) || (is(|_| true) && writable())
         }
         "-h" | "-L" => {

@@ -95,7 +95,7 @@ impl Shell {
         let mut status = 0;
         for condition in conditions {
             let Some(number) = signal::number(condition) else {
-                self.complain(&format!("trap: {condition}: invalid signal specification")).await;
+                self.print_error(&format!("trap: {condition}: invalid signal specification")).await;
                 status = 1;
                 continue;
             };

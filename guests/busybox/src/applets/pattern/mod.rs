@@ -9,9 +9,9 @@ pub use parse::class_test;
 
 use std::cell::RefCell;
 
-/// How much of the surrounding text a match must fill.
+/// How much of the surrounding text a match must extent.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Fill {
+pub enum Extent {
     Any,
     Word,
     Line,
@@ -102,13 +102,13 @@ fn is_word(byte: Option<&u8>) -> bool {
 
 impl Pattern {
     /// Compiles a basic or extended expression.
-    pub fn new(text: &[u8], extended: bool, ignore_case: bool, fill: Fill) -> Result<Pattern, &'static str> {
-        parse::compile(parse::tree(text, extended)?, ignore_case, fill)
+    pub fn new(text: &[u8], extended: bool, ignore_case: bool, extent: Extent) -> Result<Pattern, &'static str> {
+        parse::compile(parse::tree(text, extended)?, ignore_case, extent)
     }
 
     /// Compiles text that stands for itself.
-    pub fn literal(text: &[u8], ignore_case: bool, fill: Fill) -> Result<Pattern, &'static str> {
-        parse::compile(parse::literal(text), ignore_case, fill)
+    pub fn literal(text: &[u8], ignore_case: bool, extent: Extent) -> Result<Pattern, &'static str> {
+        parse::compile(parse::literal(text), ignore_case, extent)
     }
 
     /// Returns the number of groups, without the whole match.
@@ -306,7 +306,7 @@ pub fn glob(pattern: &[u8], name: &[u8]) -> bool {
         }
     }
     expression.push(b'$');
-    Pattern::new(&expression, false, false, Fill::Any).is_ok_and(|p| p.is_match(name))
+    Pattern::new(&expression, false, false, Extent::Any).is_ok_and(|p| p.is_match(name))
 }
 
 fn quote(byte: u8, into: &mut Vec<u8>) {

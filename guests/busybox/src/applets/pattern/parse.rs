@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Edge, Fill, Pattern, Set, Step, set_add, set_has};
+use super::{Edge, Extent, Pattern, Set, Step, set_add, set_has};
 
 /// An expression with its parts.
 pub enum Node {
@@ -18,7 +18,7 @@ pub enum Node {
 }
 
 /// Larger programs (`a{1000}{1000}`) are refused.
-const MOST_STEPS: usize = 50_000;
+const MAX_STEPS: usize = 50_000;
 
 pub fn literal(text: &[u8]) -> Node {
     Node::All(text.iter().map(|b| Node::Byte(*b)).collect())
@@ -256,17 +256,17 @@ pub fn class_test(name: &str) -> Option<fn(&u8) -> bool> {
     })
 }
 
-pub fn compile(node: Node, ignore_case: bool, fill: Fill) -> Result<Pattern, &'static str> {
-    let literal = match (&node, fill) {
-        (Node::All(parts), Fill::Any) if !ignore_case => {
+pub fn compile(node: Node, ignore_case: bool, extent: Extent) -> Result<Pattern, &'static str> {
+    let literal = match (&node, extent) {
+        (Node::All(parts), Extent::Any) if !ignore_case => {
             parts.iter().map(|n| if let Node::Byte(b) = n { Some(*b) } else { None }).collect::<Option<Vec<u8>>>()
         }
         _ => None,
     };
-    let node = match fill {
-        Fill::Any => node,
-        Fill::Line => Node::All(vec![Node::Edge(Edge::Start), node, Node::Edge(Edge::End)]),
-        Fill::Word => Node::All(vec![Node::Edge(Edge::NoWordBefore), node, Node::Edge(Edge::NoWordAfter)]),
+    let node = match extent {
+        Extent::Any => node,
+        Extent::Line => Node::All(vec![Node::Edge(Edge::Start), node, Node::Edge(Edge::End)]),
+        Extent::Word => Node::All(vec![Node::Edge(Edge::NoWordBefore), node, Node::Edge(Edge::NoWordAfter)]),
     };
     let mut first = [0; 4];
     let may_be_empty = beginnings(&node, ignore_case, &mut first);
@@ -332,7 +332,7 @@ fn beginnings(node: &Node, ignore_case: bool, set: &mut Set) -> bool {
 
 impl Pattern {
     fn emit(&mut self, node: &Node) -> Result<(), &'static str> {
-        if self.steps.len() > MOST_STEPS {
+        if self.steps.len() > MAX_STEPS {
             return Err("Regular expression too big");
         }
         match node {

@@ -9,12 +9,12 @@ use script::{Address, Command, Function, Substitution};
 
 use super::pattern::NONE;
 use super::stream::{FileLines, each_line, open};
-use super::{Options, Out, Outcome, Stop, fail, usage};
+use super::{EarlyExit, Options, Outcome, Output, fail, usage};
 use crate::proc::{Proc, Writer, strerror, yield_now};
 
 pub async fn sed(p: Proc) -> Outcome {
-    let o = Options::of(&p, "nrEsuze:(expression)f:(file)i::(in-place)q(quiet)q(silent)").await?;
-    let mut files = o.rest.clone();
+    let o = Options::parse(&p, "nrEsuze:(expression)f:(file)i::(in-place)q(quiet)q(silent)").await?;
+    let mut files = o.operands.clone();
     let text = script_text(&p, &o, &mut files).await?;
     let quiet = o.has('n') || o.has('q') || text.starts_with("#n\n");
     let commands = match script::parse(&text, o.has('r') || o.has('E')) {
@@ -30,7 +30,7 @@ pub async fn sed(p: Proc) -> Outcome {
         in_range: vec![Range::Outside; commands.len()],
         commands: &commands,
         quiet,
-        out: Out::new(&p),
+        out: Output::new(&p),
         held: vec![],
         number: 0,
         quit: None,
@@ -53,7 +53,7 @@ pub async fn sed(p: Proc) -> Outcome {
 }
 
 /// Collects the script from `-e`, `-f` or the first operand, which it takes from `files`.
-async fn script_text(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<String, Stop> {
+async fn script_text(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<String, EarlyExit> {
     if !o.has('e') && !o.has('f') {
         return if files.is_empty() { usage(p).await } else { Ok(files.remove(0)) };
     }
@@ -63,7 +63,7 @@ async fn script_text(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<S
         text.push('\n');
     }
     for file in o.all('f') {
-        let Some(reader) = open(p, file).await else { return Err(Stop::Code(1)) };
+        let Some(reader) = open(p, file).await else { return Err(EarlyExit::Code(1)) };
         text += &String::from_utf8_lossy(&reader.read_to_end().await?);
         text.push('\n');
     }
@@ -81,12 +81,12 @@ impl Input<'_> {
         Input { lines: each_line(p, files), next: None }
     }
 
-    async fn fetch(&mut self, out: &mut Out) -> Result<Option<Vec<u8>>, Stop> {
+    async fn fetch(&mut self, out: &mut Output) -> Result<Option<Vec<u8>>, EarlyExit> {
         Ok(self.lines.next(out).await?.map(<[u8]>::to_vec))
     }
 
     /// Returns the next line and moves on.
-    async fn take(&mut self, out: &mut Out) -> Result<Option<Vec<u8>>, Stop> {
+    async fn take(&mut self, out: &mut Output) -> Result<Option<Vec<u8>>, EarlyExit> {
         match self.next.take() {
             Some(line) => Ok(Some(line)),
             None => self.fetch(out).await,
@@ -94,7 +94,7 @@ impl Input<'_> {
     }
 
     /// Whether the input has no further line.
-    async fn is_last(&mut self, out: &mut Out) -> Result<bool, Stop> {
+    async fn is_last(&mut self, out: &mut Output) -> Result<bool, EarlyExit> {
         if self.next.is_none() {
             self.next = self.fetch(out).await?;
         }
@@ -118,7 +118,7 @@ struct Editor<'a> {
     needs_last: bool,
     in_range: Vec<Range>,
     quiet: bool,
-    out: Out,
+    out: Output,
     /// The hold space.
     held: Vec<u8>,
     /// The number of the current line.
@@ -176,11 +176,11 @@ impl Cycle {
 
 impl Editor<'_> {
     /// Edits one file and replaces it; returns an exit code.
-    async fn edit_in_place(&mut self, file: &str, suffix: &str) -> Result<i32, Stop> {
+    async fn edit_in_place(&mut self, file: &str, suffix: &str) -> Result<i32, EarlyExit> {
         let path = self.p.path(file);
         let mut input = Input::new(self.p, vec![file.to_string()]);
         let (sink, bytes) = Writer::capture();
-        self.out = Out::to(sink);
+        self.out = Output::to(sink);
         self.number = 0;
         self.edit(&mut input).await?;
         // A quit leaves the rest of the file unchanged.
@@ -204,7 +204,7 @@ impl Editor<'_> {
         Ok(0)
     }
 
-    async fn edit(&mut self, input: &mut Input<'_>) -> Result<(), Stop> {
+    async fn edit(&mut self, input: &mut Input<'_>) -> Result<(), EarlyExit> {
         let mut left = None;
         loop {
             let line = match left.take() {
@@ -234,13 +234,13 @@ impl Editor<'_> {
         }
     }
 
-    async fn print(&mut self, text: &[u8], newline: bool) -> Result<(), Stop> {
+    async fn print(&mut self, text: &[u8], newline: bool) -> Result<(), EarlyExit> {
         self.out.add(text);
         Ok(self.out.put(if newline { "\n" } else { "" }).await?)
     }
 
     /// Runs the commands that select the line.
-    async fn run(&mut self, cycle: &mut Cycle, input: &mut Input<'_>) -> Result<CycleEnd, Stop> {
+    async fn run(&mut self, cycle: &mut Cycle, input: &mut Input<'_>) -> Result<CycleEnd, EarlyExit> {
         let commands = self.commands;
         let mut at = 0;
         let mut steps = 0u32;
@@ -270,7 +270,7 @@ impl Editor<'_> {
         index: usize,
         cycle: &mut Cycle,
         input: &mut Input<'_>,
-    ) -> Result<Flow, Stop> {
+    ) -> Result<Flow, EarlyExit> {
         match &command.function {
             Function::Block(_) | Function::Nothing => {}
             Function::Substitute(s) => self.substitute(s, cycle).await?,
@@ -333,7 +333,7 @@ impl Editor<'_> {
         }
     }
 
-    async fn substitute(&mut self, s: &Substitution, cycle: &mut Cycle) -> Result<(), Stop> {
+    async fn substitute(&mut self, s: &Substitution, cycle: &mut Cycle) -> Result<(), EarlyExit> {
         let Some(text) = replaced(s, &cycle.space) else { return Ok(()) };
         cycle.space = text;
         cycle.replaced = true;
@@ -347,7 +347,7 @@ impl Editor<'_> {
     }
 
     /// Appends a line to a file; ignores one that can't be opened.
-    async fn append_to(&self, file: &str, line: &[u8]) -> Result<(), Stop> {
+    async fn append_to(&self, file: &str, line: &[u8]) -> Result<(), EarlyExit> {
         if let Ok(file) = OpenOptions::new().create(true).append(true).open(self.p.path(file)) {
             Writer::file(file).write_all(&[line, b"\n"].concat()).await?;
         }
@@ -355,7 +355,7 @@ impl Editor<'_> {
     }
 
     /// Performs `n`, or `N` where it joins the lines.
-    async fn next_line(&mut self, join: bool, cycle: &mut Cycle, input: &mut Input<'_>) -> Result<Flow, Stop> {
+    async fn next_line(&mut self, join: bool, cycle: &mut Cycle, input: &mut Input<'_>) -> Result<Flow, EarlyExit> {
         if !join && !self.quiet {
             self.print(&cycle.space, cycle.newline).await?;
         }
@@ -467,7 +467,7 @@ fn replaced(s: &Substitution, text: &[u8]) -> Option<Vec<u8>> {
         count += 1;
         if count >= s.nth {
             out.extend_from_slice(text.get(copied..start)?);
-            s.replacement.fill(text, &spans, &mut out);
+            s.replacement.append_to(text, &spans, &mut out);
             copied = end;
             done = true;
             if !s.all {

@@ -15,7 +15,7 @@ pub struct Replacement(Vec<Piece>);
 
 impl Replacement {
     /// Appends the replacement of one match, whose groups are at `spans` of `text`.
-    pub fn fill(&self, text: &[u8], spans: &[usize], out: &mut Vec<u8>) {
+    pub fn append_to(&self, text: &[u8], spans: &[usize], out: &mut Vec<u8>) {
         let (mut lasting, mut once) = (b'E', 0);
         for piece in &self.0 {
             let added = match piece {

@@ -1,7 +1,7 @@
 //! sed scripts: from text to commands whose addresses, blocks and labels are resolved to positions.
 
 use super::replacement::Replacement;
-use crate::applets::pattern::{Fill, Pattern};
+use crate::applets::pattern::{Extent, Pattern};
 
 pub enum Address {
     Line(u64),
@@ -342,7 +342,7 @@ impl Parser<'_> {
     fn pattern(&mut self, text: Vec<u8>, fold: bool) -> Result<Pattern, String> {
         let (text, fold) = if text.is_empty() { self.last.clone().ok_or("no previous regexp")? } else { (text, fold) };
         self.last = Some((text.clone(), fold));
-        let compiled = Pattern::new(&text, self.extended, fold, Fill::Any);
+        let compiled = Pattern::new(&text, self.extended, fold, Extent::Any);
         compiled.map_err(|why| format!("bad regex '{}': {why}", String::from_utf8_lossy(&text)))
     }
 

@@ -4,16 +4,16 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::{BLOCK, Header, Job};
-use crate::applets::list::{children, mode, modified};
+use crate::applets::ls::{children, mode, modified};
 use crate::applets::stream::read_fairly;
-use crate::applets::{Out, Outcome, Stop, posix};
+use crate::applets::{EarlyExit, Outcome, Output, posix};
 use crate::proc::{Reader, Writer, strerror};
 
 /// Writes the job's members to `sink`, the archive of that name (`-` is standard output).
 pub async fn pack(job: &Job, sink: Writer, archive: &str) -> Outcome {
     let own = posix::status(&job.p.path(archive), true).ok().filter(|_| archive != "-");
     let listing = if archive == "-" { &job.p.stderr } else { &job.p.stdout };
-    let mut packer = Packer { job, out: Out::to(sink), listing, own, failed: false, warned: false };
+    let mut packer = Packer { job, out: Output::to(sink), listing, own, failed: false, warned: false };
     for member in &job.members {
         let mut todo = vec![member.clone()];
         while let Some(name) = todo.pop() {
@@ -26,14 +26,14 @@ pub async fn pack(job: &Job, sink: Writer, archive: &str) -> Outcome {
     packer.out.put([0; BLOCK * 2]).await?;
     packer.out.flush().await?;
     if packer.failed {
-        job.p.complain("error exit delayed from previous errors").await;
+        job.p.print_error("error exit delayed from previous errors").await;
     }
     Ok(i32::from(packer.failed))
 }
 
 struct Packer<'a> {
     job: &'a Job,
-    out: Out,
+    out: Output,
     /// Receives the names that `-v` lists.
     listing: &'a Writer,
     /// The archive itself, where it is a file: it is not packed.
@@ -45,12 +45,12 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     /// Packs one member; adds a directory's entries to `todo`.
-    async fn member(&mut self, name: &str, todo: &mut Vec<String>) -> Result<(), Stop> {
+    async fn member(&mut self, name: &str, todo: &mut Vec<String>) -> Result<(), EarlyExit> {
         let path = self.job.base.path(name);
         let meta = match fs::symlink_metadata(&path) {
             Ok(meta) => meta,
             Err(error) => {
-                self.job.p.complain(format_args!("{name}: {}", strerror(&error))).await;
+                self.job.p.print_error(format_args!("{name}: {}", strerror(&error))).await;
                 self.failed = true;
                 return Ok(());
             }
@@ -68,7 +68,7 @@ impl Packer<'_> {
             header.link = fs::read_link(&path).map_or(String::new(), |t| t.to_string_lossy().into_owned());
         } else if meta.is_file() {
             if self.is_archive(&path) {
-                self.job.p.complain(format_args!("{name}: file is the archive; skipping")).await;
+                self.job.p.print_error(format_args!("{name}: file is the archive; skipping")).await;
                 return Ok(());
             }
             header.kind = b'0';
@@ -88,7 +88,7 @@ impl Packer<'_> {
         while let Some(rest) = stored.strip_prefix('/').or_else(|| stored.strip_prefix("../")) {
             if !std::mem::replace(&mut self.warned, true) {
                 let what = &name[..name.len() - rest.len()];
-                self.job.p.complain(format_args!("removing leading '{what}' from member names")).await;
+                self.job.p.print_error(format_args!("removing leading '{what}' from member names")).await;
             }
             stored = rest;
         }
@@ -100,12 +100,12 @@ impl Packer<'_> {
         self.own.as_ref().zip(status).is_some_and(|(a, b)| a.inode == b.inode && a.inode != 0)
     }
 
-    async fn write(&mut self, name: &str, path: &Path, header: &Header) -> Result<(), Stop> {
+    async fn write(&mut self, name: &str, path: &Path, header: &Header) -> Result<(), EarlyExit> {
         let opened = if header.is_file() { File::open(path).map(Some) } else { Ok(None) };
         let content = match opened {
             Ok(file) => file.map(Reader::file),
             Err(error) => {
-                self.job.p.complain(format_args!("can't open '{name}': {}", strerror(&error))).await;
+                self.job.p.print_error(format_args!("can't open '{name}': {}", strerror(&error))).await;
                 self.failed = true;
                 return Ok(());
             }
@@ -121,7 +121,7 @@ impl Packer<'_> {
 }
 
 /// Writes a name beyond 100 bytes as GNU does: as the content of a member.
-async fn long_name(out: &mut Out, kind: u8, name: &str) -> Result<(), Stop> {
+async fn long_name(out: &mut Output, kind: u8, name: &str) -> Result<(), EarlyExit> {
     if name.len() <= 100 {
         return Ok(());
     }
@@ -133,7 +133,7 @@ async fn long_name(out: &mut Out, kind: u8, name: &str) -> Result<(), Stop> {
 }
 
 /// Copies exactly `size` bytes, as the header says: a file that shrinks meanwhile is filled up with zeroes.
-async fn body(reader: &Reader, size: u64, out: &mut Out) -> Result<(), Stop> {
+async fn body(reader: &Reader, size: u64, out: &mut Output) -> Result<(), EarlyExit> {
     let mut buf = vec![0; 32 * 1024];
     let mut left = size;
     while left > 0 {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::date::{compact, parse, seconds, system_time};
-use super::names::base;
+use super::names::base_name;
 use super::options::size;
 use super::{Options, Outcome, fail, posix, usage};
 use crate::proc::{Proc, strerror, yield_now};
@@ -16,24 +16,24 @@ pub fn remove_all(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.is_dir() {
         return fs::remove_file(path);
     }
-    for name in super::list::children(path)? {
+    for name in super::ls::children(path)? {
         remove_all(&path.join(name))?;
     }
     fs::remove_dir(path)
 }
 
 pub async fn rm(p: Proc) -> Outcome {
-    let o = Options::of(&p, "frRiv").await?;
+    let o = Options::parse(&p, "frRiv").await?;
     let (force, recursive) = (o.has('f'), o.has('r') || o.has('R'));
-    if o.rest.is_empty() && !force {
+    if o.operands.is_empty() && !force {
         return usage(&p).await;
     }
     let mut code = 0;
-    for name in &o.rest {
+    for name in &o.operands {
         yield_now().await;
-        let last = base(name);
+        let last = base_name(name);
         if recursive && matches!(last, "." | "..") {
-            p.complain("can't remove '.' or '..'").await;
+            p.print_error("can't remove '.' or '..'").await;
             code = 1;
             continue;
         }
@@ -42,7 +42,7 @@ pub async fn rm(p: Proc) -> Outcome {
             Err(error) if force && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => Err(error),
             Ok(meta) if meta.is_dir() && !recursive => {
-                p.complain(format_args!("'{name}' is a directory")).await;
+                p.print_error(format_args!("'{name}' is a directory")).await;
                 code = 1;
                 continue;
             }
@@ -54,7 +54,7 @@ pub async fn rm(p: Proc) -> Outcome {
             }
             Ok(()) => {}
             Err(error) => {
-                p.complain(format_args!("can't remove '{name}': {}", strerror(&error))).await;
+                p.print_error(format_args!("can't remove '{name}': {}", strerror(&error))).await;
                 code = 1;
             }
         }
@@ -63,8 +63,8 @@ pub async fn rm(p: Proc) -> Outcome {
 }
 
 pub async fn unlink(p: Proc) -> Outcome {
-    let o = Options::of(&p, "").await?;
-    let [name] = o.rest.as_slice() else { return usage(&p).await };
+    let o = Options::parse(&p, "").await?;
+    let [name] = o.operands.as_slice() else { return usage(&p).await };
     match fs::remove_file(p.path(name)) {
         Ok(()) => Ok(0),
         Err(error) => fail(&p, 1, &format!("can't remove file '{name}': {}", strerror(&error))).await,
@@ -72,17 +72,17 @@ pub async fn unlink(p: Proc) -> Outcome {
 }
 
 pub async fn rmdir(p: Proc) -> Outcome {
-    let o = Options::of(&p, "p(parents)v(ignore-fail-on-non-empty)").await?;
-    if o.rest.is_empty() {
+    let o = Options::parse(&p, "p(parents)v(ignore-fail-on-non-empty)").await?;
+    if o.operands.is_empty() {
         return usage(&p).await;
     }
     let mut code = 0;
-    for name in &o.rest {
+    for name in &o.operands {
         let mut rest = name.as_str();
         loop {
             let shown = rest;
             if let Err(error) = fs::remove_dir(p.path(rest)) {
-                p.complain(format_args!("'{shown}': {}", strerror(&error))).await;
+                p.print_error(format_args!("'{shown}': {}", strerror(&error))).await;
                 code = 1;
                 break;
             }
@@ -107,7 +107,7 @@ pub async fn chmod(p: Proc) -> Outcome {
     let mut code = 0;
     for name in files {
         if let Err(error) = fs::metadata(p.path(name)) {
-            p.complain(format_args!("{name}: {}", strerror(&error))).await;
+            p.print_error(format_args!("{name}: {}", strerror(&error))).await;
             code = 1;
         }
     }
@@ -115,12 +115,12 @@ pub async fn chmod(p: Proc) -> Outcome {
 }
 
 pub async fn mkdir(p: Proc) -> Outcome {
-    let o = Options::of(&p, "p(parents)m:(mode)v").await?;
-    if o.rest.is_empty() {
+    let o = Options::parse(&p, "p(parents)m:(mode)v").await?;
+    if o.operands.is_empty() {
         return usage(&p).await;
     }
     let mut code = 0;
-    for name in &o.rest {
+    for name in &o.operands {
         let path = p.path(name);
         let made = if o.has('p') {
             match fs::create_dir_all(&path) {
@@ -131,7 +131,7 @@ pub async fn mkdir(p: Proc) -> Outcome {
             fs::create_dir(&path)
         };
         if let Err(error) = made {
-            p.complain(format_args!("can't create directory '{name}': {}", strerror(&error))).await;
+            p.print_error(format_args!("can't create directory '{name}': {}", strerror(&error))).await;
             code = 1;
         }
     }
@@ -139,8 +139,8 @@ pub async fn mkdir(p: Proc) -> Outcome {
 }
 
 pub async fn touch(p: Proc) -> Outcome {
-    let o = Options::of(&p, "cfamd:(date)t:r:(reference)h").await?;
-    if o.rest.is_empty() {
+    let o = Options::parse(&p, "cfamd:(date)t:r:(reference)h").await?;
+    if o.operands.is_empty() {
         return usage(&p).await;
     }
     let now = SystemTime::now();
@@ -161,7 +161,7 @@ pub async fn touch(p: Proc) -> Outcome {
     let accessed = (!o.has('m') || o.has('a')).then_some(time);
     let modified = (!o.has('a') || o.has('m')).then_some(time);
     let mut code = 0;
-    for name in &o.rest {
+    for name in &o.operands {
         let path = p.path(name);
         let mut done = posix::set_times(&path, accessed, modified);
         if !path.exists() {
@@ -176,7 +176,7 @@ pub async fn touch(p: Proc) -> Outcome {
             });
         }
         if let Err(error) = done {
-            p.complain(format_args!("{name}: {}", strerror(&error))).await;
+            p.print_error(format_args!("{name}: {}", strerror(&error))).await;
             code = 1;
         }
     }
@@ -184,8 +184,8 @@ pub async fn touch(p: Proc) -> Outcome {
 }
 
 pub async fn ln(p: Proc) -> Outcome {
-    let o = Options::of(&p, "sfnbvT").await?;
-    let mut targets = o.rest.clone();
+    let o = Options::parse(&p, "sfnbvT").await?;
+    let mut targets = o.operands.clone();
     let place = match targets.pop() {
         None => return usage(&p).await,
         Some(only) if targets.is_empty() => {
@@ -201,7 +201,7 @@ pub async fn ln(p: Proc) -> Outcome {
     }
     let mut code = 0;
     for target in &targets {
-        let name = if into { format!("{}/{}", place.trim_end_matches('/'), base(target)) } else { place.clone() };
+        let name = if into { format!("{}/{}", place.trim_end_matches('/'), base_name(target)) } else { place.clone() };
         let link = p.path(&name);
         if o.has('f') {
             let _ = fs::remove_file(&link);
@@ -210,7 +210,7 @@ pub async fn ln(p: Proc) -> Outcome {
         if let Err(error) = made {
             let missing = !o.has('s') && fs::symlink_metadata(p.path(target)).is_err();
             let culprit = if missing { target } else { &name };
-            p.complain(format_args!("{culprit}: {}", strerror(&error))).await;
+            p.print_error(format_args!("{culprit}: {}", strerror(&error))).await;
             code = 1;
         }
     }
@@ -218,13 +218,13 @@ pub async fn ln(p: Proc) -> Outcome {
 }
 
 pub async fn truncate(p: Proc) -> Outcome {
-    let o = Options::of(&p, "cs:(size)").await?;
-    let (Some(text), false) = (o.get('s'), o.rest.is_empty()) else { return usage(&p).await };
+    let o = Options::parse(&p, "cs:(size)").await?;
+    let (Some(text), false) = (o.get('s'), o.operands.is_empty()) else { return usage(&p).await };
     let Some(number) = size(text.trim_start_matches(['+', '-'])) else {
         return fail(&p, 1, &format!("invalid number '{text}'")).await;
     };
     let mut code = 0;
-    for name in &o.rest {
+    for name in &o.operands {
         let opened = OpenOptions::new().write(true).create(!o.has('c')).truncate(false).open(p.path(name));
         let cut = opened.and_then(|file| {
             let old = file.metadata()?.len();
@@ -237,7 +237,7 @@ pub async fn truncate(p: Proc) -> Outcome {
         match cut {
             Err(error) if o.has('c') && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                p.complain(format_args!("{name}: open: {}", strerror(&error))).await;
+                p.print_error(format_args!("{name}: open: {}", strerror(&error))).await;
                 code = 1;
             }
             Ok(()) => {}
@@ -247,10 +247,10 @@ pub async fn truncate(p: Proc) -> Outcome {
 }
 
 pub async fn mktemp(p: Proc) -> Outcome {
-    let o = Options::of(&p, "dqtup:").await?;
+    let o = Options::parse(&p, "dqtup:").await?;
     let temporary = || p.env.get("TMPDIR").cloned().unwrap_or_else(|| "/tmp".into());
     let template = o.operand(0).unwrap_or("tmp.XXXXXX");
-    let dir = o.get('p').map(str::to_string).or_else(|| (o.rest.is_empty() || o.has('t')).then(temporary));
+    let dir = o.get('p').map(str::to_string).or_else(|| (o.operands.is_empty() || o.has('t')).then(temporary));
     let full = match dir {
         Some(dir) => format!("{dir}/{template}"),
         None => template.to_string(),

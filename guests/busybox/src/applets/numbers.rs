@@ -1,11 +1,11 @@
 //! Numbers as text: C's number formats, readable sizes, and seq.
 
-use super::{Options, Out, Outcome, fail, usage};
+use super::{Options, Outcome, Output, fail, usage};
 use crate::proc::Proc;
 
 /// A conversion's flags, width and precision, as `%-08.3f` gives them.
 #[derive(Default, Clone)]
-pub struct Shape {
+pub struct FormatSpec {
     pub left: bool,
     pub zero: bool,
     pub plus: bool,
@@ -15,7 +15,7 @@ pub struct Shape {
     pub precision: Option<usize>,
 }
 
-impl Shape {
+impl FormatSpec {
     /// Pads text; `digits` may be padded with zeros behind their sign.
     pub fn pad(&self, text: &[u8], digits: bool, out: &mut Vec<u8>) {
         let missing = self.width.saturating_sub(text.len());
@@ -139,8 +139,8 @@ pub async fn seq(p: Proc) -> Outcome {
     if args.get(at).is_some_and(|a| a.starts_with('-')) {
         protected.insert(at, "--".into());
     }
-    let o = Options::from(&p, &protected, "+ws:").await?;
-    let (first, step, last) = match o.rest.as_slice() {
+    let o = Options::parse_args(&p, &protected, "+ws:").await?;
+    let (first, step, last) = match o.operands.as_slice() {
         [last] => ("1", "1", last.as_str()),
         [first, last] => (first.as_str(), "1", last.as_str()),
         [first, step, last] => (first.as_str(), step.as_str(), last.as_str()),
@@ -166,7 +166,7 @@ pub async fn seq(p: Proc) -> Outcome {
         return fail(&p, 1, "increment must not be zero").await;
     }
     let separator = o.get('s').unwrap_or("\n");
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let slack = by.abs() * 1e-9;
     for i in 0u64.. {
         let value = start + by * i as f64;

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{BLOCK, Header, Job};
 use crate::applets::date::{format, system_time};
 use crate::applets::stream::{read_fairly, read_full};
-use crate::applets::{Out, Outcome, Stop, fail, posix};
+use crate::applets::{EarlyExit, Outcome, Output, fail, posix};
 use crate::proc::{Reader, Writer, strerror};
 
 /// The longest name in bytes; names are held in memory.
@@ -18,7 +18,7 @@ pub async fn extract(job: &Job, source: Reader) -> Outcome {
     let mut extractor = Extractor {
         job,
         source,
-        out: Out::new(&job.p),
+        out: Output::new(&job.p),
         long_name: None,
         long_link: None,
         pax_size: None,
@@ -47,7 +47,7 @@ pub async fn extract(job: &Job, source: Reader) -> Outcome {
 struct Extractor<'a> {
     job: &'a Job,
     source: Reader,
-    out: Out,
+    out: Output,
     /// Values for the next member, from headers that extend it.
     long_name: Option<String>,
     long_link: Option<String>,
@@ -59,7 +59,7 @@ struct Extractor<'a> {
 
 impl Extractor<'_> {
     /// Reads the content of a header that extends the next one.
-    async fn extension(&mut self, header: &Header) -> Result<(), Stop> {
+    async fn extension(&mut self, header: &Header) -> Result<(), EarlyExit> {
         if header.size > MAX_NAME {
             return fail(&self.job.p, 1, "extended header is too long").await;
         }
@@ -85,7 +85,7 @@ impl Extractor<'_> {
     }
 
     /// Lists or extracts a member, or skips it.
-    async fn member(&mut self, mut header: Header) -> Result<(), Stop> {
+    async fn member(&mut self, mut header: Header) -> Result<(), EarlyExit> {
         header.name = self.long_name.take().unwrap_or(header.name);
         header.link = self.long_link.take().unwrap_or(header.link);
         header.size = self.pax_size.take().unwrap_or(header.size);
@@ -105,7 +105,7 @@ impl Extractor<'_> {
     }
 
     /// Lists or creates a member; returns the writer of its content.
-    async fn sink(&mut self, header: &Header, name: &str) -> Result<Writer, Stop> {
+    async fn sink(&mut self, header: &Header, name: &str) -> Result<Writer, EarlyExit> {
         let job = self.job;
         if job.list_only || job.verbose {
             list(job, header, &mut self.out).await?;
@@ -114,7 +114,7 @@ impl Extractor<'_> {
             return Ok(Writer::null());
         }
         if name.split('/').any(|part| part == "..") {
-            job.p.complain(format_args!("name with '..' skipped: '{name}'")).await;
+            job.p.print_error(format_args!("name with '..' skipped: '{name}'")).await;
             return Ok(Writer::null());
         }
         if job.to_stdout {
@@ -130,7 +130,7 @@ impl Extractor<'_> {
             Ok(None) => {}
             Err(error) => {
                 self.out.flush().await?;
-                job.p.complain(format_args!("can't create '{name}': {}", strerror(&error))).await;
+                job.p.print_error(format_args!("can't create '{name}': {}", strerror(&error))).await;
                 self.code = 1;
             }
         }
@@ -138,7 +138,7 @@ impl Extractor<'_> {
     }
 
     /// Copies a member's content and skips the padding behind it.
-    async fn content(&mut self, header: &Header, sink: &Writer) -> Result<(), Stop> {
+    async fn content(&mut self, header: &Header, sink: &Writer) -> Result<(), EarlyExit> {
         // Links and directories have no content, whatever their size says.
         let mut content = if matches!(header.kind, b'1' | b'2' | b'5') { 0 } else { header.size };
         let mut left = content.next_multiple_of(BLOCK as u64);
@@ -201,7 +201,7 @@ fn pax(content: &[u8]) -> Vec<(String, String)> {
 }
 
 /// Writes the line of `-t` or `-v`.
-async fn list(job: &Job, header: &Header, out: &mut Out) -> Result<(), Stop> {
+async fn list(job: &Job, header: &Header, out: &mut Output) -> Result<(), EarlyExit> {
     let mut line = String::new();
     if job.list_only && job.verbose {
         line.push(match header.kind {

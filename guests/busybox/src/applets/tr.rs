@@ -3,7 +3,7 @@
 use super::echo::escape;
 use super::pattern::class_test;
 use super::stream::read_fairly;
-use super::{Options, Out, Outcome, fail, usage};
+use super::{Options, Outcome, Output, fail, usage};
 use crate::proc::Proc;
 
 /// Expands the ranges, classes and escapes of a string of tr; `max` bounds `[x*]`.
@@ -80,7 +80,7 @@ fn bracketed(text: &[u8], max: usize, out: &mut Vec<u8>) -> Option<usize> {
 }
 
 pub async fn tr(p: Proc) -> Outcome {
-    let o = Options::of(&p, "+cCds").await?;
+    let o = Options::parse(&p, "+cCds").await?;
     let (complement, delete, squeeze) = (o.has('c') || o.has('C'), o.has('d'), o.has('s'));
     let Some(one) = o.operand(0) else { return usage(&p).await };
     let mut from = expand(one.as_bytes(), 0);
@@ -92,7 +92,7 @@ pub async fn tr(p: Proc) -> Outcome {
         None if delete || squeeze => vec![],
         None => return usage(&p).await,
     };
-    if o.rest.len() > 2 {
+    if o.operands.len() > 2 {
         return usage(&p).await;
     }
     if to.is_empty() && !delete && !squeeze {
@@ -111,7 +111,7 @@ pub async fn tr(p: Proc) -> Outcome {
         let second = if to.is_empty() { &from } else { &to };
         second.iter().for_each(|b| single[usize::from(*b)] = true);
     }
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut buf = vec![0; 16 * 1024];
     let mut last = None;
     loop {

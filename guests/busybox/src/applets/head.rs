@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use super::options::{size, with_count};
 use super::stream::{each_file, read_fairly};
-use super::{Lines, Options, Out, Outcome, Stop, fail};
+use super::{EarlyExit, Lines, Options, Outcome, Output, fail};
 use crate::proc::{Proc, Reader};
 
 pub async fn head(p: Proc) -> Outcome {
-    let o = Options::from(&p, &with_count(&p.args), "n:(lines)c:(bytes)q(quiet)v(verbose)").await?;
+    let o = Options::parse_args(&p, &with_count(&p.args), "n:(lines)c:(bytes)q(quiet)v(verbose)").await?;
     let bytes = o.last_of("nc") == Some('c');
     let text = o.get(if bytes { 'c' } else { 'n' }).unwrap_or("10");
     let (all_but, digits) = match text.strip_prefix('-') {
@@ -18,11 +18,11 @@ pub async fn head(p: Proc) -> Outcome {
     let Some(count) = size(digits) else {
         return fail(&p, 1, &format!("invalid number '{text}'")).await;
     };
-    let headers = o.last_of("qv").map_or(o.rest.len() > 1, |c| c == 'v');
+    let headers = o.last_of("qv").map_or(o.operands.len() > 1, |c| c == 'v');
     let mut shown = 0;
     let mut files = each_file(&p, o.files());
     while let Some((file, reader)) = files.next().await {
-        let mut out = Out::new(&p);
+        let mut out = Output::new(&p);
         if headers {
             let gap = if shown > 0 { "\n" } else { "" };
             out.put(format!("{gap}==> {} <==\n", if file == "-" { "standard input" } else { &file })).await?;
@@ -38,7 +38,7 @@ pub async fn head(p: Proc) -> Outcome {
     Ok(files.code)
 }
 
-async fn first_bytes(reader: &Reader, mut count: u64, out: &mut Out) -> Result<(), Stop> {
+async fn first_bytes(reader: &Reader, mut count: u64, out: &mut Output) -> Result<(), EarlyExit> {
     let mut buf = vec![0; 16 * 1024];
     while count > 0 {
         let most = buf.len().min(count as usize);
@@ -53,7 +53,7 @@ async fn first_bytes(reader: &Reader, mut count: u64, out: &mut Out) -> Result<(
     Ok(())
 }
 
-async fn all_but_bytes(reader: &Reader, count: usize, out: &mut Out) -> Result<(), Stop> {
+async fn all_but_bytes(reader: &Reader, count: usize, out: &mut Output) -> Result<(), EarlyExit> {
     let mut held: VecDeque<u8> = VecDeque::new();
     let mut buf = vec![0; 16 * 1024];
     loop {
@@ -67,7 +67,7 @@ async fn all_but_bytes(reader: &Reader, count: usize, out: &mut Out) -> Result<(
     }
 }
 
-async fn lines(reader: Reader, count: u64, all_but: bool, out: &mut Out) -> Result<(), Stop> {
+async fn lines(reader: Reader, count: u64, all_but: bool, out: &mut Output) -> Result<(), EarlyExit> {
     let mut lines = Lines::new(reader);
     if all_but {
         let mut held: VecDeque<Vec<u8>> = VecDeque::new();

@@ -1,37 +1,37 @@
 //! wc.
 
 use super::stream::{each_file, read_fairly};
-use super::{Options, Out, Outcome, Stop};
+use super::{EarlyExit, Options, Outcome, Output};
 use crate::proc::{Proc, Reader};
 
 /// The options that choose a count; a count's index is its option's position here.
 const COUNTS: &str = "lwmcL";
 
 pub async fn wc(p: Proc) -> Outcome {
-    let o = Options::of(&p, "c(bytes)l(lines)m(chars)w(words)L").await?;
+    let o = Options::parse(&p, "c(bytes)l(lines)m(chars)w(words)L").await?;
     let mut chosen: Vec<usize> = COUNTS.chars().enumerate().filter(|(_, c)| o.has(*c)).map(|(i, _)| i).collect();
     if chosen.is_empty() {
         // Lines, words and bytes.
         chosen = vec![0, 1, 3];
     }
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut totals = [0u64; 5];
     let mut files = each_file(&p, o.files());
     while let Some((file, reader)) = files.next().await {
         let counts = count(&reader).await?;
-        out.put(line(&chosen, &counts, if o.rest.is_empty() { "" } else { &file })).await?;
+        out.put(line(&chosen, &counts, if o.operands.is_empty() { "" } else { &file })).await?;
         for (total, count) in totals.iter_mut().zip(counts) {
             *total += count;
         }
     }
-    if o.rest.len() > 1 {
+    if o.operands.len() > 1 {
         out.put(line(&chosen, &totals, "total")).await?;
     }
     out.end(files.code).await
 }
 
 /// Counts lines, words, characters, bytes and the longest line, in the order of [`COUNTS`].
-async fn count(reader: &Reader) -> Result<[u64; 5], Stop> {
+async fn count(reader: &Reader) -> Result<[u64; 5], EarlyExit> {
     let mut counts = [0u64; 5];
     let [lines, words, chars, bytes, longest] = &mut counts;
     let mut buf = vec![0; 32 * 1024];

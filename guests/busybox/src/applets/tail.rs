@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use super::options::{size, with_count};
 use super::stream::{pump, read_fairly};
-use super::{Lines, Options, Out, Outcome, Stop, fail, posix, sleep};
+use super::{EarlyExit, Lines, Options, Outcome, Output, fail, posix, sleep};
 use crate::proc::{Proc, Reader, strerror};
 
 /// Seconds between two looks at a followed file.
@@ -28,7 +28,7 @@ struct Followed {
 }
 
 pub async fn tail(p: Proc) -> Outcome {
-    let o = Options::from(&p, &arguments(&p), "n:(lines)c:(bytes)f(follow)Fq(quiet)v(verbose)s:").await?;
+    let o = Options::parse_args(&p, &arguments(&p), "n:(lines)c:(bytes)f(follow)Fq(quiet)v(verbose)s:").await?;
     let bytes = o.last_of("nc") == Some('c');
     let text = o.get(if bytes { 'c' } else { 'n' }).unwrap_or("10");
     let Some(count) = size(text.trim_start_matches(['+', '-'])) else {
@@ -74,7 +74,7 @@ struct Tail<'a> {
 
 impl Tail<'_> {
     /// Shows the end of a file and remembers it for following.
-    async fn show(&mut self, name: &str) -> Result<(), Stop> {
+    async fn show(&mut self, name: &str) -> Result<(), EarlyExit> {
         let p = self.p;
         // Standard input and devices have no end to seek to.
         let stream = if name == "-" { Some(p.stdin.clone()) } else { Reader::device(&p.path(name)) };
@@ -83,14 +83,14 @@ impl Tail<'_> {
             Ok(file) => file,
             Err(error) => {
                 self.code = 1;
-                p.complain(format_args!("can't open '{name}': {}", strerror(&error))).await;
+                p.print_error(format_args!("can't open '{name}': {}", strerror(&error))).await;
                 if self.by_name {
                     self.followed.push(Followed { name: name.into(), file: None, inode: 0, at: 0 });
                 }
                 return Ok(());
             }
         };
-        let mut out = Out::new(p);
+        let mut out = Output::new(p);
         if self.headers {
             header(name, self.any_shown, &mut out);
         }
@@ -116,7 +116,7 @@ impl Tail<'_> {
         loop {
             sleep::wait(pause).await;
             for (i, file) in self.followed.iter_mut().enumerate() {
-                let mut out = Out::new(self.p);
+                let mut out = Output::new(self.p);
                 let fresh = file.grown(self.p, self.by_name).await;
                 if fresh.is_empty() {
                     continue;
@@ -146,7 +146,7 @@ fn open_at(p: &Proc, name: &str, at: u64) -> io::Result<File> {
     Ok(file)
 }
 
-fn header(name: &str, gap: bool, out: &mut Out) {
+fn header(name: &str, gap: bool, out: &mut Output) {
     let name = if name == "-" { "standard input" } else { name };
     out.add(format!("{}==> {name} <==\n", if gap { "\n" } else { "" }));
 }
@@ -161,11 +161,11 @@ impl Followed {
             match (&status, &self.file) {
                 (Err(_), Some(_)) => {
                     self.file = None;
-                    p.complain(format_args!("{} has become inaccessible", self.name)).await;
+                    p.print_error(format_args!("{} has become inaccessible", self.name)).await;
                 }
                 (Ok(status), file) if file.is_none() || status.inode != self.inode => {
                     let said = if file.is_some() { "replaced" } else { "appeared" };
-                    p.complain(format_args!("{} has {said}; following end of new file", self.name)).await;
+                    p.print_error(format_args!("{} has {said}; following end of new file", self.name)).await;
                     self.file = open(p, &self.name).ok();
                     self.inode = status.inode;
                     self.at = 0;
@@ -176,7 +176,7 @@ impl Followed {
         let Some(file) = &mut self.file else { return vec![] };
         let length = file.metadata().map_or(self.at, |m| m.len());
         if length < self.at {
-            p.complain(format_args!("{}: file truncated", self.name)).await;
+            p.print_error(format_args!("{}: file truncated", self.name)).await;
             self.at = 0;
         }
         let mut fresh = vec![0; (length - self.at).min(64 * 1024) as usize];
@@ -238,7 +238,7 @@ fn start(file: &mut File, part: Part) -> io::Result<u64> {
     }
 }
 
-async fn from_stream(reader: Reader, part: Part, out: &mut Out) -> Result<(), Stop> {
+async fn from_stream(reader: Reader, part: Part, out: &mut Output) -> Result<(), EarlyExit> {
     if part.bytes {
         return bytes_from_stream(reader, part, out).await;
     }
@@ -266,7 +266,7 @@ async fn from_stream(reader: Reader, part: Part, out: &mut Out) -> Result<(), St
     Ok(())
 }
 
-async fn bytes_from_stream(reader: Reader, part: Part, out: &mut Out) -> Result<(), Stop> {
+async fn bytes_from_stream(reader: Reader, part: Part, out: &mut Output) -> Result<(), EarlyExit> {
     let mut buf = vec![0; 16 * 1024];
     let mut held: VecDeque<u8> = VecDeque::new();
     let mut skip = part.count.saturating_sub(1) as usize;

@@ -34,7 +34,7 @@ pub async fn tar(p: Proc) -> Outcome {
                 z(gzip)jJZah(dereference)p(same-permissions)o(no-same-owner)k(keep-old-files)\
                 P(absolute-names)e:(exclude)X:(exclude-from)T:(files-from)\
                 n(no-same-permissions)N(numeric-owner)i(overwrite)s:(strip-components)q(no-recursion)";
-    let o = Options::from(&p, &args, spec).await?;
+    let o = Options::parse_args(&p, &args, spec).await?;
     let Some(action) = o.last_of("cxt") else { return usage(&p).await };
     let compressors = [('z', "gzip"), ('j', "bzip2"), ('J', "xz"), ('Z', "compress")];
     if let Some((_, program)) = compressors.iter().find(|(letter, _)| o.has(*letter)) {
@@ -47,7 +47,7 @@ pub async fn tar(p: Proc) -> Outcome {
             return fail(&p, 1, &format!("can't change directory to '{dir}': No such file or directory")).await;
         }
     }
-    let mut members = o.rest.clone();
+    let mut members = o.operands.clone();
     let mut exclude: Vec<String> = o.all('e').map(str::to_string).collect();
     for (letter, list) in [('T', &mut members), ('X', &mut exclude)] {
         for name in o.all(letter) {
@@ -121,7 +121,7 @@ impl Job {
 
     fn excluded(&self, name: &str) -> bool {
         let name = name.trim_end_matches('/');
-        let last = super::names::base(name);
+        let last = super::names::base_name(name);
         self.exclude.iter().any(|pattern| {
             let pattern = pattern.trim_end_matches('/').as_bytes();
             glob(pattern, name.as_bytes()) || glob(pattern, last.as_bytes())

@@ -2,7 +2,7 @@
 
 use super::options::size;
 use super::stream::{each_file, read_fairly};
-use super::{Options, Out, Outcome, Stop, fail};
+use super::{EarlyExit, Options, Outcome, Output, fail};
 use crate::proc::Proc;
 
 /// A format of a row: its letter, and the bytes of a unit.
@@ -154,7 +154,7 @@ impl Dump {
     }
 
     /// Shows the whole rows of `bytes`, at the end of the input also a partial one, and removes them.
-    async fn rows(&mut self, bytes: &mut Vec<u8>, at_end: bool, out: &mut Out) -> Result<(), Stop> {
+    async fn rows(&mut self, bytes: &mut Vec<u8>, at_end: bool, out: &mut Output) -> Result<(), EarlyExit> {
         let mut rest = bytes.as_slice();
         while rest.len() >= self.row_length || (at_end && !rest.is_empty()) {
             let (row, behind) = rest.split_at(self.row_length.min(rest.len()));
@@ -184,7 +184,7 @@ impl Dump {
 }
 
 pub async fn od(p: Proc) -> Outcome {
-    let o = Options::of(&p, "abcdoxvA:t:N:j:w:").await?;
+    let o = Options::parse(&p, "abcdoxvA:t:N:j:w:").await?;
     let kinds = match chosen_kinds(&o) {
         Ok(kinds) => kinds,
         Err(text) => return fail(&p, 1, &format!("invalid type string '{text}'")).await,
@@ -200,7 +200,7 @@ pub async fn od(p: Proc) -> Outcome {
         last: None,
         starred: false,
     };
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut bytes: Vec<u8> = Vec::new();
     let mut buf = vec![0; 16 * 1024];
     let mut files = each_file(&p, o.files());

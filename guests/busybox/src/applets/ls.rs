@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::date::{format, seconds};
-use super::number::readable;
-use super::{Options, Out, Outcome, Stop, posix};
+use super::numbers::readable;
+use super::{EarlyExit, Options, Outcome, Output, posix};
 use crate::proc::{Proc, strerror, yield_now};
 
 struct Entry {
@@ -48,7 +48,7 @@ pub fn children(path: &Path) -> std::io::Result<Vec<String>> {
 struct Lister<'a> {
     p: &'a Proc,
     o: Options,
-    out: Out,
+    out: Output,
     code: i32,
     now: i64,
     /// Whether directories get a title.
@@ -58,11 +58,11 @@ struct Lister<'a> {
 }
 
 pub async fn ls(p: Proc) -> Outcome {
-    let o = Options::of(&p, "1AaCdFhiLlpRrStxnsHkcuvXgY(full-time)").await?;
-    let out = Out::new(&p);
+    let o = Options::parse(&p, "1AaCdFhiLlpRrStxnsHkcuvXgY(full-time)").await?;
+    let out = Output::new(&p);
     let now = seconds(SystemTime::now());
     let mut lister = Lister { p: &p, o, out, code: 0, now, titles: false, gap: false };
-    let operands = if lister.o.rest.is_empty() { vec![".".into()] } else { lister.o.rest.clone() };
+    let operands = if lister.o.operands.is_empty() { vec![".".into()] } else { lister.o.operands.clone() };
     let (mut files, mut dirs) = (Vec::new(), Vec::new());
     for name in operands {
         let path = p.path(&name);
@@ -92,7 +92,7 @@ pub async fn ls(p: Proc) -> Outcome {
 
 impl Lister<'_> {
     /// Lists a directory; with `-R`, adds its directories to `todo`.
-    async fn directory(&mut self, dir: &Entry, names: Vec<String>, todo: &mut Vec<Entry>) -> Result<(), Stop> {
+    async fn directory(&mut self, dir: &Entry, names: Vec<String>, todo: &mut Vec<Entry>) -> Result<(), EarlyExit> {
         if self.titles {
             let line = format!("{}{}:\n", if self.gap { "\n" } else { "" }, dir.name);
             self.out.put(line).await?;
@@ -132,7 +132,7 @@ impl Lister<'_> {
 
     async fn report(&mut self, name: &str, error: &std::io::Error) {
         self.code = 1;
-        self.p.complain(format_args!("{name}: {}", strerror(error))).await;
+        self.p.print_error(format_args!("{name}: {}", strerror(error))).await;
     }
 
     async fn entry(&mut self, name: String, path: PathBuf, follow: bool) -> Option<Entry> {
@@ -163,7 +163,7 @@ impl Lister<'_> {
         entries.sort_by(order);
     }
 
-    async fn show(&mut self, entries: &[Entry]) -> Result<(), Stop> {
+    async fn show(&mut self, entries: &[Entry]) -> Result<(), EarlyExit> {
         for entry in entries {
             let line = self.line(entry);
             self.out.put(line).await?;

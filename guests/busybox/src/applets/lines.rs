@@ -2,17 +2,17 @@
 
 use super::options::size;
 use super::stream::{each_file, each_line, open, read_fairly, without_newline};
-use super::{Lines, Options, Out, Outcome, fail};
+use super::{Lines, Options, Outcome, Output, fail};
 use crate::proc::{Proc, Writer, strerror};
 
 pub async fn nl(p: Proc) -> Outcome {
-    let o = Options::of(&p, "b:s:w:v:i:n:").await?;
+    let o = Options::parse(&p, "b:s:w:v:i:n:").await?;
     let width = o.number(&p, 'w').await?.unwrap_or(6) as usize;
     let mut number = o.number(&p, 'v').await?.unwrap_or(1);
     let step = o.number(&p, 'i').await?.unwrap_or(1);
     let separator = o.get('s').unwrap_or("\t");
     let style = o.get('b').unwrap_or("t");
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut lines = each_line(&p, o.files());
     while let Some(line) = lines.next(&mut out).await? {
         let line = without_newline(line);
@@ -33,8 +33,8 @@ pub async fn nl(p: Proc) -> Outcome {
 }
 
 pub async fn tac(p: Proc) -> Outcome {
-    let o = Options::of(&p, "").await?;
-    let mut out = Out::new(&p);
+    let o = Options::parse(&p, "").await?;
+    let mut out = Output::new(&p);
     let mut files = each_file(&p, o.files());
     while let Some((_, reader)) = files.next().await {
         let text = reader.read_to_end().await?;
@@ -46,8 +46,8 @@ pub async fn tac(p: Proc) -> Outcome {
 }
 
 pub async fn rev(p: Proc) -> Outcome {
-    let o = Options::of(&p, "").await?;
-    let mut out = Out::new(&p);
+    let o = Options::parse(&p, "").await?;
+    let mut out = Output::new(&p);
     let mut lines = each_line(&p, o.files());
     while let Some(line) = lines.next(&mut out).await? {
         let bare = without_newline(line);
@@ -58,9 +58,9 @@ pub async fn rev(p: Proc) -> Outcome {
 }
 
 pub async fn fold(p: Proc) -> Outcome {
-    let o = Options::of(&p, "bsw:").await?;
+    let o = Options::parse(&p, "bsw:").await?;
     let width = o.number(&p, 'w').await?.unwrap_or(80).max(1) as usize;
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut lines = each_line(&p, o.files());
     while let Some(line) = lines.next(&mut out).await? {
         let mut rest = line;
@@ -78,9 +78,9 @@ pub async fn fold(p: Proc) -> Outcome {
 }
 
 pub async fn expand(p: Proc) -> Outcome {
-    let o = Options::of(&p, "it:").await?;
+    let o = Options::parse(&p, "it:").await?;
     let stop = o.number(&p, 't').await?.unwrap_or(8).max(1) as usize;
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut lines = each_line(&p, o.files());
     while let Some(line) = lines.next(&mut out).await? {
         let mut column = 0;
@@ -102,11 +102,11 @@ pub async fn expand(p: Proc) -> Outcome {
 }
 
 pub async fn paste(p: Proc) -> Outcome {
-    let o = Options::of(&p, "sd:").await?;
+    let o = Options::parse(&p, "sd:").await?;
     let mut between = Vec::new();
     super::echo::unescape(o.get('d').unwrap_or("\t").as_bytes(), &mut between, false);
     let delimiter = |i: usize| between.get(i % between.len().max(1)).map_or(vec![], |b| vec![*b]);
-    let mut out = Out::new(&p);
+    let mut out = Output::new(&p);
     let mut inputs = Vec::new();
     for file in o.files() {
         match open(&p, &file).await {
@@ -167,7 +167,7 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     /// Creates the next file.
-    fn create(&mut self) -> Result<Out, String> {
+    fn create(&mut self) -> Result<Output, String> {
         if self.created >= 26u64.pow(self.letters) {
             return Err("suffixes exhausted".to_string());
         }
@@ -177,12 +177,12 @@ impl Parts<'_> {
         }
         self.created += 1;
         let file = std::fs::File::create(self.p.path(&name));
-        file.map(|f| Out::to(Writer::file(f))).map_err(|e| format!("can't open '{name}': {}", strerror(&e)))
+        file.map(|f| Output::to(Writer::file(f))).map_err(|e| format!("can't open '{name}': {}", strerror(&e)))
     }
 }
 
 pub async fn split(p: Proc) -> Outcome {
-    let o = Options::of(&p, "b:l:a:").await?;
+    let o = Options::parse(&p, "b:l:a:").await?;
     let lines = o.number(&p, 'l').await?.unwrap_or(1000).max(1);
     let part_size = match o.get('b').map(size) {
         Some(None | Some(0)) => return fail(&p, 1, "invalid number").await,
@@ -192,10 +192,10 @@ pub async fn split(p: Proc) -> Outcome {
     let letters = o.number(&p, 'a').await?.unwrap_or(2).clamp(1, 8) as u32;
     let mut parts = Parts { p: &p, prefix: o.operand(1).unwrap_or("x"), letters, created: 0 };
     let Some(reader) = open(&p, o.operand(0).unwrap_or("-")).await else { return Ok(1) };
-    let mut current: Option<Out> = None;
+    let mut current: Option<Output> = None;
     let mut filled = 0;
     let mut lines = Lines::new(reader.clone());
-    let mut nowhere = Out::to(Writer::null());
+    let mut nowhere = Output::to(Writer::null());
     let mut buf = vec![0; 16 * 1024];
     loop {
         let (piece, added, full) = match part_size {
