@@ -1,5 +1,5 @@
-//! A stack of 1 KiB, so that stack and data share the first 4 KiB page: the host then needs a memory
-//! map less for each idle pod.
+//! Sets a stack of 1 KiB, so that stack and data share the first 4 KiB page: the host then needs one memory mapping
+//! less for each idle pod.
 
 fn main() {
     println!("cargo:rustc-link-arg-cdylib=-zstack-size=1024");

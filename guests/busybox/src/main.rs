@@ -1,7 +1,7 @@
 //! A shell and applets in one component, called by `argv[0]` or as `busybox APPLET`.
 //!
-//! Owns the process's end: exact exit codes, and 143 for an applet that is asked to terminate.
-//! (The shell acts on that request itself.)
+//! Owns the end of the process: exact exit codes, and 143 for an applet that is asked to terminate. (The shell handles
+//! that request itself.)
 
 mod applets;
 mod proc;
@@ -13,21 +13,21 @@ use std::task::Poll;
 
 use proc::{Proc, Running};
 
-/// The status of a process that ended by SIGTERM.
+/// The exit status of a process that SIGTERM terminated.
 const TERMINATED: i32 = 128 + shell::TERM;
 
 fn main() {
     let proc = Proc::of_host();
     wstd::runtime::block_on(async move {
         let code = start(proc).await;
-        // Ended here and not behind `block_on`, which would wait for background jobs.
+        // Exits here instead of returning from `block_on`, which would wait for background jobs.
         wasip2::cli::exit::exit_with_code((code & 0xff) as u8);
     });
 }
 
-/// Runs what the host started.
+/// Runs the command that the host started.
 async fn start(mut proc: Proc) -> i32 {
-    // Run from its file by hand it is called by the file's name.
+    // When the host runs the file itself, the name is the file's name.
     if let Some(name) = proc.args.first_mut() {
         *name = name.strip_suffix(".wasm").unwrap_or(name).to_string();
     }
@@ -47,7 +47,7 @@ async fn start(mut proc: Proc) -> i32 {
     .await
 }
 
-/// `busybox APPLET ARGS` is `APPLET ARGS`.
+/// Removes `busybox` from `busybox APPLET ARGS`.
 fn called(mut proc: Proc) -> Proc {
     if proc.name() == "busybox" && proc.args.get(1).is_some_and(|arg| arg != "--list") {
         proc.args.remove(0);

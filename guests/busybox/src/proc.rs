@@ -1,5 +1,5 @@
-//! What a command sees of the world: its arguments, environment, working directory and three
-//! streams. Shell and applets meet here; neither knows the other.
+//! The environment of a command: arguments, variables, working directory and three streams. Shell and applets share
+//! this interface; neither depends on the other.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -16,17 +16,17 @@ use wstd::io::{AsyncInputStream, AsyncOutputStream};
 /// A command's future; everything runs on one thread.
 pub type Running = Pin<Box<dyn Future<Output = i32>>>;
 
-/// A command: takes its process, gives its exit code.
+/// A command: takes its process and returns its exit code.
 pub type Command = fn(Proc) -> Running;
 
 /// One running command. Cloning shares streams and copies the rest, as `fork` would.
 #[derive(Clone)]
 pub struct Proc {
-    /// `args[0]` is the name it was called by.
+    /// The arguments; `args[0]` is the name that the command was called by.
     pub args: Vec<String>,
     /// Exported variables.
     pub env: BTreeMap<String, String>,
-    /// Absolute, normalised working directory.
+    /// The working directory, absolute and normalised.
     pub cwd: PathBuf,
     pub stdin: Reader,
     pub stdout: Writer,
@@ -34,7 +34,7 @@ pub struct Proc {
 }
 
 impl Proc {
-    /// The process that the host started: real arguments, environment and streams.
+    /// Returns the process that the host started, with its arguments, environment and streams.
     pub fn of_host() -> Proc {
         let cwd = wasip2::cli::environment::initial_cwd().unwrap_or_else(|| "/".into());
         Proc {
@@ -47,12 +47,12 @@ impl Proc {
         }
     }
 
-    /// `path` as this command means it: relative paths start at its working directory.
+    /// Resolves a path relative to the working directory.
     pub fn path(&self, path: &str) -> PathBuf {
         normalize(&self.cwd, path)
     }
 
-    /// The name in messages: the last part of `args[0]`.
+    /// Returns the name for messages: the last part of `args[0]`.
     pub fn name(&self) -> &str {
         let arg0 = self.args.first().map_or("", String::as_str);
         arg0.rsplit('/').next().unwrap_or(arg0)
@@ -95,7 +95,7 @@ pub fn normalize(base: &Path, path: &str) -> PathBuf {
     out
 }
 
-/// Words for an error as POSIX's strerror has them (`No such file or directory`).
+/// Returns POSIX's message for an error (`No such file or directory`).
 pub fn strerror(error: &io::Error) -> String {
     use io::ErrorKind::*;
     match error.kind() {
@@ -123,7 +123,7 @@ pub fn strerror(error: &io::Error) -> String {
 pub struct Reader(Rc<Source>);
 
 struct Source {
-    /// Bytes taken from the stream but not yet consumed (by `read_line`).
+    /// Bytes that `read_line` took from the stream but did not consume.
     ahead: RefCell<VecDeque<u8>>,
     kind: SourceKind,
 }
@@ -143,12 +143,12 @@ impl Reader {
         Reader(Rc::new(Source { ahead: RefCell::default(), kind }))
     }
 
-    /// Always at its end, like /dev/null.
+    /// Returns a reader that is always at its end, like /dev/null.
     pub fn empty() -> Reader {
         Reader::new(SourceKind::Empty)
     }
 
-    /// What `path` reads as where it names a device that every Unix has; no file system of WASI has any.
+    /// Returns the reader of a device that every Unix has; WASI's file systems have none.
     pub fn device(path: &Path) -> Option<Reader> {
         match path.to_str()? {
             "/dev/null" => Some(Reader::empty()),
@@ -166,14 +166,14 @@ impl Reader {
         Reader::new(SourceKind::File(Rc::new(RefCell::new(file))))
     }
 
-    /// Reads fixed bytes (here-documents).
+    /// Returns a reader of fixed bytes (here-documents).
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Reader {
         Reader::new(SourceKind::Bytes(RefCell::new(VecDeque::from(bytes.into()))))
     }
 
     /// Reads at least one byte; 0 means the end.
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        take_turns().await;
+        yield_sometimes().await;
         {
             let mut ahead = self.0.ahead.borrow_mut();
             if !ahead.is_empty() {
@@ -210,8 +210,8 @@ impl Reader {
         }
     }
 
-    /// One line with its newline; empty at the end. What lies behind the newline stays for the
-    /// next reader of this stream, in this process.
+    /// Reads one line with its newline; empty at the end. The bytes after the newline stay for the next reader of this
+    /// stream in this process.
     pub async fn read_line(&self) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         let mut buf = vec![0; 4096];
@@ -248,7 +248,7 @@ enum Sink {
 }
 
 impl Writer {
-    /// Swallows everything, like /dev/null.
+    /// Returns a writer that discards everything, like /dev/null.
     pub fn null() -> Writer {
         Writer(Rc::new(Sink::Null))
     }
@@ -267,23 +267,22 @@ impl Writer {
         Writer(Rc::new(Sink::File(Rc::new(RefCell::new(file)))))
     }
 
-    /// Collects what is written (command substitution).
+    /// Returns a writer that collects its bytes (command substitution).
     pub fn capture() -> (Writer, Rc<RefCell<Vec<u8>>>) {
         let bytes = Rc::new(RefCell::new(Vec::new()));
         (Writer(Rc::new(Sink::Capture(bytes.clone()))), bytes)
     }
 
-    /// Writes all of it; `BrokenPipe` when nobody can read it any more.
+    /// Writes all bytes; the error is `BrokenPipe` once all readers are gone.
     pub async fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        take_turns().await;
+        yield_sometimes().await;
         match &*self.0 {
             Sink::Null => Ok(()),
             Sink::Host(slot) => {
-                // Taken while it writes, so that two tasks' lines do not mix.
+                // Taken while it writes, so that the lines of two tasks do not mix.
                 let stream = loop {
-                    match slot.borrow_mut().take() {
-                        Some(stream) => break stream,
-                        None => {}
+                    if let Some(stream) = slot.borrow_mut().take() {
+                        break stream;
                     }
                     yield_now().await;
                 };
@@ -305,7 +304,7 @@ impl Writer {
     }
 }
 
-/// A file open for both, with one position (`<>`).
+/// Opens both ends of a file with one position (`<>`).
 pub fn file_pair(file: File) -> (Reader, Writer) {
     let file = Rc::new(RefCell::new(file));
     (Reader::new(SourceKind::File(file.clone())), Writer(Rc::new(Sink::File(file))))
@@ -324,14 +323,14 @@ pub async fn yield_now() {
     .await
 }
 
-/// Streams that are always ready never wait: without this, `yes` would be deaf to the request to
-/// end and starve all other tasks.
-async fn take_turns() {
+/// Yields now and then. Streams that are always ready never wait: without this, `yes` would ignore the termination
+/// request and starve all other tasks.
+async fn yield_sometimes() {
     thread_local!(static BUSY: Cell<u32> = const { Cell::new(0) });
-    const OFTEN: u32 = 64;
+    const YIELD_EVERY: u32 = 64;
     let busy = BUSY.get() + 1;
-    BUSY.set(busy % OFTEN);
-    if busy == OFTEN {
+    BUSY.set(busy % YIELD_EVERY);
+    if busy == YIELD_EVERY {
         yield_now().await;
     }
 }
@@ -349,7 +348,7 @@ struct Channel {
 }
 
 impl Channel {
-    /// A task polled without need (in a join) must not queue up twice.
+    /// Registers a waker once; a join polls a task more often than necessary.
     fn wait(&mut self, waker: &Waker) {
         if !self.waiting.iter().any(|known| known.will_wake(waker)) {
             self.waiting.push(waker.clone());
@@ -366,7 +365,7 @@ impl Channel {
 struct ReadEnd(Rc<RefCell<Channel>>);
 struct WriteEnd(Rc<RefCell<Channel>>);
 
-/// An in-memory pipe of 64 KiB.
+/// Creates an in-memory pipe of 64 KiB.
 pub fn pipe() -> (Reader, Writer) {
     let channel = Rc::new(RefCell::new(Channel::default()));
     let reader = Reader::new(SourceKind::Pipe(ReadEnd(channel.clone())));
@@ -399,8 +398,8 @@ impl WriteEnd {
             if channel.no_reader {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            let room = PIPE_CAPACITY - channel.bytes.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            let free = PIPE_CAPACITY - channel.bytes.len();
+            let (now, later) = bytes.split_at(free.min(bytes.len()));
             channel.bytes.extend(now);
             if !now.is_empty() {
                 channel.wake();

@@ -1,5 +1,6 @@
-//! One connection: reads requests, writes answers, logs each. Promises bounds in memory and time
-//! whatever the client does, and never to break off an answer because the pod ends.
+//! One connection: reads requests, writes responses and logs them.
+//!
+//! Promises bounds in memory and time for every client, and that termination never interrupts a response.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,41 +10,41 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wstd::io::{AsyncOutputStream, AsyncRead, AsyncWrite};
 use wstd::net::TcpStream;
 
-use crate::answer::{Answer, Body, answer, reason};
-use crate::patience::{Patience, Waited};
-use crate::request::{LONGEST_HEAD, Request};
-use crate::{Open, date};
+use crate::request::{MAX_HEAD, Request};
+use crate::response::{Body, Response, reason, respond};
+use crate::timeouts::{Timeouts, WaitOutcome};
+use crate::{OpenConnections, date};
 
-/// Seconds that a connection may stay silent, with room for others and without, that a head may take, and that a client may
-/// leave what we write unread.
-const IDLE: u64 = 75;
-const CROWDED: u64 = 5;
-const HEAD: u64 = 30;
-const UNREAD: u64 = 60;
+/// Timeouts in seconds: between requests, the same while the server is crowded, for a request's head, and for a write
+/// that the client does not read.
+const IDLE_TIMEOUT: u64 = 75;
+const CROWDED_IDLE_TIMEOUT: u64 = 5;
+const HEAD_TIMEOUT: u64 = 30;
+const WRITE_TIMEOUT: u64 = 60;
 
 const BLOCK: usize = 64 * 1024;
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Site {
     pub root: Box<Path>,
     pub log: AsyncOutputStream,
-    pub patience: Rc<Patience>,
-    pub open: Rc<Open>,
+    pub timeouts: Rc<Timeouts>,
+    pub open: Rc<OpenConnections>,
 }
 
-/// How waiting for a request ended.
+/// How reading a request's head ended.
 enum Head {
-    /// The head's length in the buffer.
+    /// The length of the head in the buffer.
     Complete(usize),
-    /// The client went away, or never spoke.
+    /// The client disconnected or never sent anything.
     Gone,
     TooSlow,
     TooLong,
-    /// It can't become a request.
+    /// The bytes can't become a request.
     Bad,
 }
 
-/// Serves one client until either side is done.
+/// Serves one client until either side closes the connection.
 pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
     let mut buf = Vec::new();
     loop {
@@ -58,55 +59,57 @@ pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
         let Some(request) = Request::parse(&bytes) else {
             return refuse(&site, &mut stream, 400).await;
         };
-        let answer = answer(&site.root, &request);
-        let keep = request.keeps_alive() && answer.status != 400 && !site.patience.ending() && !site.open.crowded();
-        let status = answer.status;
-        let written = write(&site.patience, &mut stream, answer, request.method == "HEAD", keep).await;
+        let response = respond(&site.root, &request);
+        let keep = request.keeps_alive()
+            && response.status != 400
+            && !site.timeouts.is_terminating()
+            && !site.open.is_crowded();
+        let status = response.status;
+        let written = write(&site.timeouts, &mut stream, response, request.method == "HEAD", keep).await;
         let line = format!("{} {} {}", request.method, request.target, request.version);
         let agent = request.header("user-agent").unwrap_or("-");
         let referer = request.header("referer").unwrap_or("-");
-        site.note(&stream, &line, status, *written.as_ref().unwrap_or(&0), referer, agent).await;
+        site.log_request(&stream, &line, status, *written.as_ref().unwrap_or(&0), referer, agent).await;
         if written.is_err() || !keep {
             return;
         }
     }
 }
 
-/// Ends a connection whose request can't be read.
+/// Answers a request that can't be read, before the connection is closed.
 async fn refuse(site: &Site, stream: &mut TcpStream, status: u16) {
-    let sent = write(&site.patience, stream, Answer::page(status), false, false).await.unwrap_or(0);
-    site.note(stream, "-", status, sent, "-", "-").await;
+    let sent = write(&site.timeouts, stream, Response::page(status), false, false).await.unwrap_or(0);
+    site.log_request(stream, "-", status, sent, "-", "-").await;
 }
 
-/// Reads until an empty line. Between requests the pod's end closes the connection; inside of one
-/// it does not.
+/// Reads until an empty line. Termination closes the connection between requests but not within one.
 async fn read_head(site: &Site, stream: &mut TcpStream, buf: &mut Vec<u8>) -> Head {
     let mut block = vec![0; 4096];
     let mut seen = 0;
     loop {
-        // Some clients send an empty line behind a request.
+        // Some clients send an empty line after a request.
         if buf.starts_with(b"\r\n") {
             buf.drain(..2);
             seen = 0;
         }
         if let Some(end) = end_of_head(buf, seen) {
-            return if end > LONGEST_HEAD { Head::TooLong } else { Head::Complete(end) };
+            return if end > MAX_HEAD { Head::TooLong } else { Head::Complete(end) };
         }
-        if buf.len() > LONGEST_HEAD {
+        if buf.len() > MAX_HEAD {
             return Head::TooLong;
         }
-        if !Request::may_begin(buf) {
+        if !Request::may_become_request(buf) {
             return Head::Bad;
         }
         seen = buf.len();
         let read = if buf.is_empty() {
-            let idle = if site.open.crowded() { CROWDED } else { IDLE };
-            match site.patience.within_life(Some(idle), stream.read(&mut block)).await {
-                Waited::Done(read) => Some(read),
-                Waited::TooLong | Waited::Ending => return Head::Gone,
+            let idle = if site.open.is_crowded() { CROWDED_IDLE_TIMEOUT } else { IDLE_TIMEOUT };
+            match site.timeouts.until_termination(Some(idle), stream.read(&mut block)).await {
+                WaitOutcome::Done(read) => Some(read),
+                WaitOutcome::TimedOut | WaitOutcome::Terminating => return Head::Gone,
             }
         } else {
-            site.patience.within(HEAD, stream.read(&mut block)).await
+            site.timeouts.within(HEAD_TIMEOUT, stream.read(&mut block)).await
         };
         match read {
             Some(Ok(0) | Err(_)) => return Head::Gone,
@@ -116,7 +119,7 @@ async fn read_head(site: &Site, stream: &mut TcpStream, buf: &mut Vec<u8>) -> He
     }
 }
 
-/// Where the empty line ends; `seen` bytes were looked at before.
+/// Returns the end of the empty line; the first `seen` bytes were searched before.
 fn end_of_head(buf: &[u8], seen: usize) -> Option<usize> {
     let from = seen.saturating_sub(3);
     let fresh = buf.get(from..)?;
@@ -125,15 +128,15 @@ fn end_of_head(buf: &[u8], seen: usize) -> Option<usize> {
     [crlf, bare].into_iter().flatten().min()
 }
 
-/// Writes an answer; gives the bytes of its body.
+/// Writes a response; returns the number of bytes of its body.
 async fn write(
-    patience: &Rc<Patience>,
+    timeouts: &Rc<Timeouts>,
     stream: &mut TcpStream,
-    answer: Answer,
+    response: Response,
     head_only: bool,
     keep: bool,
 ) -> io::Result<u64> {
-    let Answer { status, headers, body, length } = answer;
+    let Response { status, headers, body, length } = response;
     let mut head = format!(
         "HTTP/1.1 {status} {}\r\nServer: wasmpod\r\nDate: {}\r\nConnection: {}\r\n",
         reason(status),
@@ -150,7 +153,7 @@ async fn write(
     if let (Body::Text(text), false) = (&body, head_only) {
         head += text;
     }
-    send(patience, stream, head.as_bytes()).await?;
+    send(timeouts, stream, head.as_bytes()).await?;
     let mut sent = if head_only { 0 } else { length };
     if let (Body::File(mut file), false) = (body, head_only) {
         let mut block = vec![0; BLOCK.min(length as usize)];
@@ -159,32 +162,32 @@ async fn write(
             let most = block.len().min(left as usize);
             let n = file.read(block.get_mut(..most).unwrap_or_default())?;
             if n == 0 {
-                // The file shrank: only closing tells the client.
+                // The file shrank: only closing the connection can report that.
                 sent = length - left;
-                flush(patience, stream).await?;
+                flush(timeouts, stream).await?;
                 return Err(io::Error::other(format!("short by {sent}")));
             }
-            send(patience, stream, block.get(..n).unwrap_or_default()).await?;
+            send(timeouts, stream, block.get(..n).unwrap_or_default()).await?;
             left -= n as u64;
         }
     }
-    flush(patience, stream).await?;
+    flush(timeouts, stream).await?;
     Ok(sent)
 }
 
-async fn send(patience: &Rc<Patience>, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    patience.within(UNREAD, stream.write_all(bytes)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+async fn send(timeouts: &Rc<Timeouts>, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    timeouts.within(WRITE_TIMEOUT, stream.write_all(bytes)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn flush(patience: &Rc<Patience>, stream: &mut TcpStream) -> io::Result<()> {
-    patience.within(UNREAD, stream.flush()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+async fn flush(timeouts: &Rc<Timeouts>, stream: &mut TcpStream) -> io::Result<()> {
+    timeouts.within(WRITE_TIMEOUT, stream.flush()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
-/// The client's address. wstd tells it only as debug text: `... address: (10, 0, 0, 1) ...`.
+/// Returns the client's address, which wstd offers only as debug text: `... address: (10, 0, 0, 1) ...`.
 fn peer(stream: &TcpStream) -> String {
     let text = stream.peer_addr().unwrap_or_default();
     let inner = text.rsplit_once("address: (").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(a, _)| a);
@@ -193,8 +196,8 @@ fn peer(stream: &TcpStream) -> String {
 }
 
 impl Site {
-    /// One line in nginx's combined format. A log that nobody reads must not stop the answers.
-    async fn note(&self, client: &TcpStream, line: &str, status: u16, bytes: u64, referer: &str, agent: &str) {
+    /// Writes a line in nginx's combined format. A failing log must not stop the responses.
+    async fn log_request(&self, client: &TcpStream, line: &str, status: u16, bytes: u64, referer: &str, agent: &str) {
         let peer = peer(client);
         let quiet = |text: &str| text.replace(['"', '\\'], "'").replace(|c: char| c.is_control(), "?");
         let text = format!(

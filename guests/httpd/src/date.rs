@@ -2,7 +2,7 @@
 
 use calendar::{Civil, MONTHS, civil, days_from_civil};
 
-/// The first three letters of a name.
+/// Returns the first three letters of a name.
 fn short(name: &str) -> &str {
     name.get(..3).unwrap_or(name)
 }

@@ -1,21 +1,21 @@
-//! Requests: from bytes to what a client asks for. Pure; reads no socket and no file.
+//! Parses requests. Pure: reads no socket and no file.
 
-/// Request line and headers together may be this long.
-pub const LONGEST_HEAD: usize = 16 * 1024;
-const MOST_HEADERS: usize = 100;
+/// The most bytes of request line and headers.
+pub const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 100;
 
 /// A request without its body.
 #[derive(Debug)]
 pub struct Request {
     pub method: String,
-    /// As sent, query included.
+    /// As sent, including the query.
     pub target: String,
     pub version: String,
     headers: Vec<(String, String)>,
 }
 
 impl Request {
-    /// Reads a head that ends with an empty line. `None`: it breaks the rules (400).
+    /// Parses a head that ends with an empty line; `None` if it is not valid (400).
     pub fn parse(head: &[u8]) -> Option<Request> {
         let text = std::str::from_utf8(head).ok()?;
         let mut lines = text.split("\r\n").flat_map(|l| l.split('\n'));
@@ -28,8 +28,8 @@ impl Request {
         let mut headers = Vec::new();
         for line in lines.take_while(|l| !l.is_empty()) {
             let (name, value) = line.split_once(':')?;
-            // A blank before the colon is how requests are smuggled.
-            if name.is_empty() || name.contains([' ', '\t']) || headers.len() == MOST_HEADERS {
+            // A blank before the colon would allow request smuggling.
+            if name.is_empty() || name.contains([' ', '\t']) || headers.len() == MAX_HEADERS {
                 return None;
             }
             headers.push((name.to_string(), value.trim().to_string()));
@@ -39,9 +39,9 @@ impl Request {
         (hosts == 1 || (hosts == 0 && version == "HTTP/1.0")).then_some(request)
     }
 
-    /// Whether a head of which only this much has come may become a request. Who speaks TLS is told at
-    /// once that nobody here does: such a client waits for an answer before it goes on.
-    pub fn may_begin(head: &[u8]) -> bool {
+    /// Whether an incomplete head can still become a request. False for TLS, so that such a client, which waits for a
+    /// response, gets one at once.
+    pub fn may_become_request(head: &[u8]) -> bool {
         let method = head.iter().position(|b| *b == b' ').map_or(head, |end| &head[..end]);
         head == b"\r" || method.iter().all(u8::is_ascii_uppercase)
     }
@@ -50,18 +50,18 @@ impl Request {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// Whether the client wants the connection kept.
+    /// Whether the connection stays open for another request.
     pub fn keeps_alive(&self) -> bool {
         let wish = self.header("connection").unwrap_or_default().to_ascii_lowercase();
         let says = |word: &str| wish.split(',').any(|w| w.trim() == word);
-        // What a body holds is not read: behind it the connection can't be used again.
+        // Bodies are not read, so the connection can't be used after one.
         let body =
             self.header("transfer-encoding").is_some() || !matches!(self.header("content-length"), None | Some("0"));
         !body && if self.version == "HTTP/1.1" { !says("close") } else { says("keep-alive") }
     }
 
-    /// The path's decoded parts, and whether it ends with a slash. `None`: it breaks the rules or
-    /// climbs above the root.
+    /// Returns the path's decoded parts, and whether it ends with a slash; `None` if it is not valid or leads above the
+    /// root.
     pub fn path(&self) -> Option<(Vec<String>, bool)> {
         let target = match self.target.strip_prefix("http://") {
             Some(absolute) => absolute.find('/').map_or("/", |at| &absolute[at..]),
@@ -86,7 +86,7 @@ impl Request {
         Some((parts, slash))
     }
 
-    /// What stands behind the path: `?query`, or nothing.
+    /// Returns `?query`, or nothing.
     pub fn query(&self) -> &str {
         self.target.find('?').map_or("", |at| &self.target[at..])
     }
@@ -110,7 +110,7 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-/// Percent-encodes what may not stand in a URL.
+/// Percent-encodes the bytes that a URL must not contain.
 pub fn encode(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
@@ -123,8 +123,8 @@ pub fn encode(text: &str) -> String {
     out
 }
 
-/// The one range that `bytes=...` asks for, in a file of this length. `Err`: no part of it exists
-/// (416). Several ranges, and what is no range, count as none.
+/// Parses the value of `Range` for a file of this length. An `Err` is a range outside of the file (416). Several
+/// ranges, and invalid ones, are ignored.
 pub fn range(value: &str, length: u64) -> Result<Option<(u64, u64)>, ()> {
     let Some(spec) = value.strip_prefix("bytes=") else { return Ok(None) };
     let Some((from, to)) = spec.trim().split_once('-') else { return Ok(None) };

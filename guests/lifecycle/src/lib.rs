@@ -1,5 +1,7 @@
-//! The request to end, as wasmpod tells it (`wasmpod:lifecycle/termination`). A program that uses this
-//! crate handles its end itself: it has the pod's whole grace period, and is killed after that.
+//! The termination request of WASI 0.2 (`wasmpod:lifecycle/termination`) for async programs on `wstd`.
+//!
+//! A program that uses this crate handles its termination itself: it has the pod's whole grace period and is killed
+//! after it.
 
 #[allow(missing_docs)]
 mod bindings {
@@ -14,12 +16,12 @@ mod bindings {
 use bindings::wasmpod::lifecycle::termination;
 use wstd::runtime::AsyncPollable;
 
-/// Whether the container was asked to end. Once true it stays true.
+/// Whether the container was asked to terminate. Once true it stays true.
 pub fn requested() -> bool {
     termination::requested()
 }
 
-/// Resolves when the container is asked to end, with the name of the signal that asked (`SIGTERM`).
+/// Resolves when the container is asked to terminate, with the name of the signal (`SIGTERM`).
 pub async fn termination() -> String {
     if !requested() {
         AsyncPollable::new(termination::subscribe()).wait_for().await;

@@ -1,8 +1,8 @@
-//! `pause`: the program of a container that only has to be there. It blocks on the request to end
-//! (`wasmpod:lifecycle/termination`) and then exits with 0. It promises to hold next to no memory:
-//! an idle pod costs what the host needs, not what the guest does.
+//! `pause`: a program that only keeps its container running. It waits for the termination request
+//! (`wasmpod:lifecycle/termination`) and exits with 0.
 //!
-//! `unsafe` stands in one place: the trait of an allocator that has nothing to give.
+//! Promises to use almost no memory, so that an idle pod costs only what the host needs for it. `unsafe` is confined to
+//! the allocator, which hands out nothing.
 #![no_std]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -29,10 +29,10 @@ impl Guest for Pause {
 
 bindings::export!(Pause with_types_in bindings);
 
-/// Nothing here allocates; the bindings ask for an allocator all the same.
+/// Satisfies the bindings, which require an allocator; nothing allocates.
 struct Nothing;
 
-// SAFETY: it never gives memory out, so there is none to misuse.
+// SAFETY: it never hands out memory.
 unsafe impl GlobalAlloc for Nothing {
     unsafe fn alloc(&self, _: Layout) -> *mut u8 {
         core::ptr::null_mut()
@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Nothing {
 #[global_allocator]
 static NOTHING: Nothing = Nothing;
 
-/// Nothing here panics; a library without std has to say so.
+/// Satisfies `no_std`, which requires a panic handler; nothing panics.
 #[panic_handler]
 fn end(_: &core::panic::PanicInfo) -> ! {
     core::arch::wasm32::unreachable()

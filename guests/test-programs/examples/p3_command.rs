@@ -1,6 +1,5 @@
-//! Promise: components of WASI 0.3 run beside the others: arguments, a stream to stdout, and the
-//! exit code. Prints its arguments; with `exit CODE` it ends with that code, with `fail` it returns
-//! an error (1).
+//! Promise: components of WASI 0.3 run like others: arguments, a stream to stdout and the exit code. Prints its
+//! arguments; `exit CODE` exits with that code, `fail` returns an error (1).
 
 use wasip3::cli::{environment, exit, stdout};
 
@@ -16,7 +15,7 @@ impl wasip3::exports::cli::run::Guest for Command {
             text += &format!("arg {i} {arg:?}\n");
         }
         let (mut writer, reader) = wasip3::wit_stream::new();
-        // Begins to read now; the writer's task and this one take turns from here on.
+        // Starts to read now; from here on the writer's task and this one take turns.
         let written = stdout::write_via_stream(reader);
         let rest = writer.write_all(text.into_bytes()).await;
         drop(writer);

@@ -1,5 +1,5 @@
-//! Promise: a component of WASI 0.3 is told that it shall end by an async call that returns then, while
-//! it goes on meanwhile. Prints `up`, then the signal, and returns an error (1).
+//! Promise: a component of WASI 0.3 receives the termination request through an async call that returns then, while it
+//! keeps working. Prints `up`, then the signal, and returns an error (1).
 
 use wasip3::cli::stdout;
 use wasip3::clocks::monotonic_clock;
@@ -32,7 +32,7 @@ impl wasip3::exports::cli::run::Guest for Command {
         monotonic_clock::wait_for(1_000_000).await;
         say("up\n").await;
         let signal = termination_signal::wait().await;
-        // A second wait ends at once.
+        // A second wait returns at once.
         assert_eq!(termination_signal::wait().await, signal);
         say(&format!("{signal}\n")).await;
         Err(())

@@ -1,5 +1,5 @@
-//! Promise: TCP over WASI 0.3: listens on a free port of the loopback address, connects to it,
-//! sends both ways, half-closes, and is refused at a port where nobody listens. Prints what it saw.
+//! Promise: TCP over WASI 0.3 works: listens on a free port of the loopback address, connects to it, sends both ways,
+//! half-closes, and is refused at a port without a listener. Prints the results.
 
 use wasip3::cli::stdout;
 use wasip3::sockets::types::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, TcpSocket};

@@ -1,5 +1,5 @@
-//! Digests and encodings: md5sum, sha1sum, sha256sum (each with `-c`), cksum, base64. The hashes
-//! share one block buffer and differ in their rounds.
+//! Digests and encodings: md5sum, sha1sum, sha256sum (each with `-c`), cksum and base64. The hashes share one block
+//! buffer and differ in their rounds.
 
 use super::stream::{each_file, open, open_like_cat, read_fairly};
 use super::{Lines, Options, Outcome, Output, fail};
@@ -19,8 +19,8 @@ enum Kind {
     Sha256,
 }
 
-/// The first 32 bits behind the point of the `root`-th root of the first primes, as SHA-2 wants its
-/// constants; computed in integers.
+/// Computes the constants of SHA-2 in integers: the first 32 fractional bits of the square or cube roots of the first
+/// primes.
 fn primes_roots(cube: bool) -> [u32; 64] {
     let mut out = [0; 64];
     let mut candidate: u128 = 2;
@@ -243,7 +243,7 @@ async fn sum(p: Proc, kind: Kind) -> Outcome {
     out.end(code).await
 }
 
-/// POSIX's CRC, the length included.
+/// POSIX's CRC, which includes the length.
 pub async fn cksum(p: Proc) -> Outcome {
     let o = Options::parse(&p, "").await?;
     let mut out = Output::new(&p);
@@ -353,7 +353,7 @@ fn decode(chunk: &[u8]) -> Option<Vec<u8>> {
     Some(bits.to_be_bytes()[1..data.len()].to_vec())
 }
 
-/// Base64 without line breaks.
+/// Encodes base64 without line breaks.
 pub fn encode_text(bytes: &[u8]) -> String {
     bytes.chunks(3).flat_map(encode).map(char::from).collect()
 }

@@ -40,8 +40,8 @@ pub async fn echo(p: Proc) -> Outcome {
     Ok(0)
 }
 
-/// Expands all escapes; true when `\c` asked for the end of output. `zero`: octals begin with a
-/// zero, as echo and `%b` want them.
+/// Expands all escapes; returns whether `\c` ended the output. With `zero`, octal numbers begin with a zero, as for
+/// echo and `%b`.
 pub fn unescape(text: &[u8], out: &mut Vec<u8>, zero: bool) -> bool {
     let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {
@@ -65,7 +65,7 @@ pub fn unescape(text: &[u8], out: &mut Vec<u8>, zero: bool) -> bool {
     false
 }
 
-/// What stands behind a backslash: its byte and length; `(None, 1)` is `\c`, `(None, 0)` no escape.
+/// Parses the escape after a backslash: its byte and length; `(None, 1)` is `\c`, `(None, 0)` not an escape.
 pub fn escape(text: &[u8], zero: bool) -> (Option<u8>, usize) {
     let digits = |from: usize, most: usize, base: u32| {
         let mut value = 0;

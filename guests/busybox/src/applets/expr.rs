@@ -150,7 +150,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The first group's text, else the length of the match; anchored at the beginning.
+/// Returns the text of the first group, or else the length of the match, which is anchored at the beginning.
 fn matching(text: &str, pattern: &str) -> Value {
     let anchored = format!("^{}", pattern.strip_prefix('^').unwrap_or(pattern));
     let pattern = Pattern::new(anchored.as_bytes(), false, false, Extent::Any)?;

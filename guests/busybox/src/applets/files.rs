@@ -1,4 +1,4 @@
-//! What stands in directories: rm, rmdir, unlink, mkdir, touch, chmod, ln, truncate, mktemp.
+//! Applets that change directories: rm, rmdir, unlink, mkdir, touch, chmod, ln, truncate, mktemp.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -11,7 +11,7 @@ use super::options::size;
 use super::{Options, Outcome, fail, posix, usage};
 use crate::proc::{Proc, strerror, yield_now};
 
-/// Removes a file, a link, or a directory with all it holds.
+/// Removes a file, a link, or a directory with all its entries.
 pub fn remove_all(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.is_dir() {
         return fs::remove_file(path);
@@ -95,9 +95,9 @@ pub async fn rmdir(p: Proc) -> Outcome {
     Ok(code)
 }
 
-/// Files of WASI have no modes: all that is there can be run. So this says only what is missing.
+/// chmod. WASI's files have no modes, so this only reports missing files.
 pub async fn chmod(p: Proc) -> Outcome {
-    // A mode may begin with a minus, which no option does.
+    // A mode may begin with a minus like an option.
     let is_option = |arg: &&String| matches!(arg.as_str(), "-R" | "-v" | "-c" | "-f" | "--");
     let args: Vec<&String> = p.args.iter().skip(1).skip_while(is_option).collect();
     let [_mode, files @ ..] = args.as_slice() else { return usage(&p).await };

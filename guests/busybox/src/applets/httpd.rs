@@ -1,5 +1,5 @@
-//! httpd: files of a folder over HTTP/1.0, and programs below its `cgi-bin`, which are run by the shell
-//! of this process. One request per connection, as busybox has it.
+//! httpd: serves files of a directory over HTTP/1.0, and runs the programs below its `cgi-bin` in the shell of this
+//! process. One request per connection, as in busybox.
 
 use std::fs;
 use std::io;
@@ -14,19 +14,19 @@ use super::sleep::within;
 use super::{Options, Outcome, fail, usage};
 use crate::proc::{Proc, Reader, Writer, pipe, strerror};
 
-/// A longer head of a request is refused.
+/// The longest head of a request.
 const MAX_HEAD: usize = 8 * 1024;
-/// A longer body for a program is refused.
+/// The longest body for a program.
 const MAX_BODY: usize = 1 << 20;
-/// Seconds that a client may take for its request.
-const PATIENCE: f64 = 60.0;
+/// Seconds that a client has for sending its request.
+const REQUEST_TIMEOUT: f64 = 60.0;
 
 const BLOCK: usize = 32 * 1024;
 
-/// What a server serves.
+/// The served directory.
 struct Site {
     home: PathBuf,
-    /// For the programs: environment and standard error.
+    /// Environment and standard error of the programs.
     proc: Proc,
 }
 
@@ -58,21 +58,21 @@ pub async fn httpd(p: Proc) -> Outcome {
 async fn serve(listener: TcpListener, site: Rc<Site>) {
     let mut incoming = listener.incoming();
     while let Some(next) = incoming.next().await {
-        // One client's trouble is not the server's.
+        // A failing connection must not stop the server.
         let Ok(stream) = next else { continue };
         let site = site.clone();
         wstd::runtime::spawn(async move {
-            // Whoever went away needs no answer.
+            // A client that has disconnected needs no response.
             let _ = answer(&site, stream).await;
         })
         .detach();
     }
 }
 
-/// What a client asks for.
+/// A request.
 struct Request {
     method: String,
-    /// Decoded, within the home folder.
+    /// The decoded path within the served directory.
     path: String,
     query: String,
     headers: Vec<(String, String)>,
@@ -86,7 +86,7 @@ impl Request {
 
 async fn answer(site: &Rc<Site>, mut stream: TcpStream) -> io::Result<()> {
     let mut read = Vec::new();
-    let request = within(PATIENCE, std::pin::pin!(head(&mut stream, &mut read))).await;
+    let request = within(REQUEST_TIMEOUT, std::pin::pin!(head(&mut stream, &mut read))).await;
     let request = match request {
         None => return page(&mut stream, 408).await,
         Some(Err(error)) => return Err(error),
@@ -122,7 +122,7 @@ async fn answer(site: &Rc<Site>, mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Reads up to the empty line; what came behind it is left in `read`. `None`: it is no request.
+/// Reads up to the empty line; the bytes after it stay in `read`. `None` if it is not a valid request.
 async fn head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<Request>> {
     let mut block = [0; 2048];
     loop {
@@ -140,8 +140,8 @@ async fn head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<R
     }
 }
 
-/// Whether a head of which only this much has come may become a request. Who speaks TLS is told at once
-/// that nobody here does: such a client waits for an answer before it goes on.
+/// Whether an incomplete head can still become a request. False for TLS, so that such a client, which waits for a
+/// response, gets one at once.
 fn may_begin(head: &[u8]) -> bool {
     match head.iter().position(|b| *b == b'\n') {
         Some(end) => parse(&String::from_utf8_lossy(&head[..end])).is_some(),
@@ -155,7 +155,7 @@ fn parse(head: &str) -> Option<Request> {
     let (method, target) = (words.next()?, words.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = decoded(path)?;
-    // Nothing outside of the folder, whatever dots say.
+    // Dots must not lead out of the directory.
     if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
         return None;
     }
@@ -180,7 +180,7 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok().filter(|path| !path.contains('\0'))
 }
 
-/// Runs a program below `cgi-bin` and passes on what it says.
+/// Runs a program below `cgi-bin` and sends its output.
 async fn program(site: &Rc<Site>, mut stream: TcpStream, request: Request, mut body: Vec<u8>) -> io::Result<()> {
     let path = site.home.join(request.path.trim_start_matches('/'));
     if !path.is_file() {
@@ -217,7 +217,7 @@ async fn program(site: &Rc<Site>, mut stream: TcpStream, request: Request, mut b
     forward(&output, &mut stream).await
 }
 
-/// The program's process, as RFC 3875 describes it.
+/// Returns the program's process, as RFC 3875 describes it.
 fn child(site: &Site, request: &Request, path: &Path, body: Vec<u8>, stdout: Writer) -> Proc {
     let mut env = site.proc.env.clone();
     let mut set = |name: &str, value: &str| env.insert(name.to_string(), value.to_string());
@@ -233,19 +233,19 @@ fn child(site: &Site, request: &Request, path: &Path, body: Vec<u8>, stdout: Wri
         let name = name.to_ascii_uppercase().replace('-', "_");
         match name.as_str() {
             "CONTENT_TYPE" => set(&name, value),
-            // A program must not take a request's header for the proxy of its own requests.
+            // A program must not take a request's `Proxy` header for its own proxy.
             "CONTENT_LENGTH" | "PROXY" => None,
             name => set(&format!("HTTP_{name}"), value),
         };
     }
-    // The shell finds the interpreter that the file names.
+    // The shell reads the interpreter from the file.
     let path = path.to_string_lossy().into_owned();
     let cwd = Path::new(&path).parent().unwrap_or(Path::new("/")).to_path_buf();
     let args = ["sh".into(), "-c".into(), "\"$0\"".into(), path].into();
     Proc { args, env, cwd, stdin: Reader::bytes(body), stdout, stderr: site.proc.stderr.clone() }
 }
 
-/// A short page that says what the status is.
+/// Writes a short page that names the status.
 async fn page(stream: &mut TcpStream, status: u16) -> io::Result<()> {
     let (reason, why) = match status {
         400 => ("Bad Request", "Unsupported method"),

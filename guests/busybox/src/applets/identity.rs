@@ -1,5 +1,5 @@
-//! Who and where: hostname, id, whoami, uname, nproc. A guest has no users: it is root unless the
-//! host says otherwise in `$USER`, `$UID` and `$GID`.
+//! hostname, id, whoami, uname, nproc. A guest has no users: it is root unless the host sets `$USER`, `$UID` and
+//! `$GID`.
 
 use super::{Options, Outcome, fail};
 use crate::proc::Proc;

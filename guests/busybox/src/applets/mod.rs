@@ -1,6 +1,7 @@
-//! The applets: what `busybox ls` and its siblings do. Owns the one table of names, usages and
-//! functions, and how an applet ends. Promises that applets touch only their `Proc`, so that a
-//! pipeline's members run side by side. The shell and its builtins live elsewhere.
+//! The applets.
+//!
+//! Owns the table of names, usages and functions, and how an applet ends. Promises that applets use only their `Proc`,
+//! so that the commands of a pipeline can run side by side. The shell has its own builtins.
 
 use std::io;
 
@@ -48,15 +49,15 @@ mod xargs;
 pub use options::Options;
 pub use stream::{Lines, Output};
 
-/// Why an applet ends before its natural end.
+/// Why an applet ends early.
 pub enum EarlyExit {
-    /// With this code; what there was to say has been said.
+    /// The exit code; messages have been printed.
     Code(i32),
-    /// Its output could not be written.
+    /// The output could not be written.
     Write(io::Error),
 }
 
-/// How an applet ends.
+/// The exit code of an applet.
 pub type Outcome = Result<i32, EarlyExit>;
 
 impl From<io::Error> for EarlyExit {
@@ -159,17 +160,17 @@ table! {
     "yes" "[STRING]..." echo::yes,
 }
 
-/// The applet of this name.
+/// Returns the applet of this name.
 pub fn find(name: &str) -> Option<Command> {
     TABLE.iter().find(|a| a.name == name).map(|a| a.run)
 }
 
-/// All applets' names, sorted.
+/// Returns the names of all applets, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|a| a.name)
 }
 
-/// Runs another command: an applet, or what the dispatch knows beside them.
+/// Runs another command: an applet, or a name that `main` dispatches.
 fn run(p: Proc) -> Running {
     match find(p.name()) {
         Some(command) => command(p),
@@ -177,12 +178,12 @@ fn run(p: Proc) -> Running {
     }
 }
 
-/// The one place where an applet's end becomes an exit code.
+/// Runs an applet; turns its end into an exit code.
 fn start(p: Proc, body: std::pin::Pin<Box<dyn Future<Output = Outcome>>>) -> Running {
     Box::pin(async move {
         match body.await {
             Ok(code) | Err(EarlyExit::Code(code)) => code,
-            // Nobody reads any more: end as SIGPIPE would end it, without a word.
+            // The reader is gone: exit silently as SIGPIPE would.
             Err(EarlyExit::Write(error)) if is_closed(&error) => 141,
             Err(EarlyExit::Write(error)) => {
                 p.print_error(format_args!("write error: {}", strerror(&error))).await;
@@ -192,18 +193,18 @@ fn start(p: Proc, body: std::pin::Pin<Box<dyn Future<Output = Outcome>>>) -> Run
     })
 }
 
-/// Whether the reader went away; wstd reports a closed host stream as a reset connection.
+/// Whether the reader is gone; wstd reports a closed host stream as a reset connection.
 fn is_closed(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
-/// Says why and ends with this code.
+/// Prints `why` and ends the applet with this code.
 async fn fail<T>(p: &Proc, code: i32, why: &str) -> Result<T, EarlyExit> {
     p.print_error(why).await;
     Err(EarlyExit::Code(code))
 }
 
-/// Shows how the applet is used and ends with 1.
+/// Prints the usage and ends the applet with 1.
 async fn usage<T>(p: &Proc) -> Result<T, EarlyExit> {
     let name = p.name();
     let words = TABLE.iter().find(|a| a.name == name).map_or("", |a| a.usage);

@@ -1,4 +1,4 @@
-//! Names of files: basename, dirname, readlink, realpath, which, pwd.
+//! Applets about file names: basename, dirname, readlink, realpath, which, pwd.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Options, Outcome, Output, usage};
 use crate::proc::{Proc, normalize, strerror};
 
-/// The last part, as POSIX's basename has it.
+/// Returns the last part of a path, as POSIX's basename does.
 pub fn base_name(path: &str) -> &str {
     let trimmed = path.trim_end_matches('/');
     if trimmed.is_empty() && !path.is_empty() {
@@ -55,7 +55,7 @@ pub async fn dirname(p: Proc) -> Outcome {
     Ok(0)
 }
 
-/// The path with all links resolved. The last part may be missing unless `must_exist`.
+/// Returns the path with all links resolved. The last part may be missing unless `must_exist`.
 pub fn resolve(path: &Path, must_exist: bool) -> io::Result<PathBuf> {
     let mut done = PathBuf::from("/");
     let mut todo: Vec<String> = parts(path);
@@ -140,7 +140,7 @@ pub async fn pwd(p: Proc) -> Outcome {
     Ok(0)
 }
 
-/// Applets count as found where the image's links would be, even if no such file exists.
+/// Finds applets where an image has links to them, even if no such file exists.
 pub async fn which(p: Proc) -> Outcome {
     let o = Options::parse(&p, "a").await?;
     if o.operands.is_empty() {

@@ -1,4 +1,4 @@
-//! nc: TCP with a pipe at each end. Owns connecting by name, which wget shares.
+//! nc: TCP between the standard streams. Owns connecting by name, which wget shares.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -16,10 +16,10 @@ use super::sleep::within;
 use super::{Options, Outcome, fail, usage};
 use crate::proc::{Proc, strerror};
 
-/// Seconds without input after which nothing more is expected for a peer that has ended.
+/// Seconds without input after which a connection ends once the peer has half-closed.
 const LINGER: f64 = 0.2;
 
-/// Connects to the first address that answers. The error is what busybox would say.
+/// Connects to the first address that answers. The error is busybox's message.
 pub async fn connect(host: &str, port: u16, seconds: f64) -> Result<(TcpStream, IpAddr), String> {
     let addresses = resolve(host).await;
     if addresses.is_empty() {
@@ -91,8 +91,8 @@ pub async fn nc(p: Proc) -> Outcome {
     }
 }
 
-/// Passes bytes both ways until the other side ends. Our own end is passed on as a half-close;
-/// the other's may be one, too, so that it still gets what we have to say.
+/// Copies bytes both ways until the peer closes the connection. The end of our input is sent as a half-close; the
+/// peer's end may be one as well, so our output continues.
 async fn talk(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
     let (mut from_net, to_net) = stream.split();
     let sent = Cell::new(0u64);
@@ -114,7 +114,7 @@ async fn talk(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
         loop {
             let read = within(seconds, pin!(from_net.read(&mut buf))).await;
             match read {
-                // What the peer broke off counts as its end.
+                // A connection that the peer resets counts as closed.
                 None | Some(Ok(0) | Err(_)) => return Ok(()),
                 Some(Ok(n)) => p.stdout.write_all(buf.get(..n).unwrap_or_default()).await?,
             }

@@ -1,4 +1,4 @@
-//! Names to addresses through wasi:sockets, and nslookup.
+//! nslookup, and the resolution of names through wasi:sockets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ use wstd::runtime::AsyncPollable;
 use super::{Options, Outcome, usage};
 use crate::proc::Proc;
 
-/// All addresses of a name, IPv4 first as the rest of the tools prefer them.
+/// Returns all addresses of a name, IPv4 first.
 pub async fn resolve(name: &str) -> Vec<IpAddr> {
     if let Ok(address) = name.parse() {
         return vec![address];
@@ -45,7 +45,7 @@ pub async fn nslookup(p: Proc) -> Outcome {
     if let Some(server) = o.operand(1).or(configured) {
         text += &format!("Server:\t\t{server}\nAddress:\t{server}:53\n\n");
     }
-    // A trailing dot only says that the name is complete.
+    // A trailing dot only marks the name as complete.
     let addresses = resolve(name.strip_suffix('.').unwrap_or(name)).await;
     for address in &addresses {
         text += &format!("Name:\t{name}\nAddress: {address}\n");

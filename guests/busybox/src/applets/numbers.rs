@@ -1,4 +1,4 @@
-//! Numbers as text: C's number formats, readable sizes, and seq.
+//! Formats of numbers: C's conversions, sizes with units, and seq.
 
 use super::{Options, Outcome, Output, fail, usage};
 use crate::proc::Proc;
@@ -16,7 +16,7 @@ pub struct FormatSpec {
 }
 
 impl FormatSpec {
-    /// Pads text; `digits` may be padded with zeros behind their sign.
+    /// Pads text to the width; `digits` may be padded with zeros after their sign.
     pub fn pad(&self, text: &[u8], digits: bool, out: &mut Vec<u8>) {
         let missing = self.width.saturating_sub(text.len());
         let blanks = |n: usize, out: &mut Vec<u8>| out.resize(out.len() + n, b' ');
@@ -90,7 +90,7 @@ impl FormatSpec {
     }
 }
 
-/// `1.5e+03` with C's exponent of at least two digits.
+/// Formats `1.5e+03`, with an exponent of at least two digits as in C.
 fn scientific(value: f64, precision: usize) -> String {
     let text = format!("{value:.precision$e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -116,7 +116,7 @@ fn general(value: f64, precision: usize, keep: bool) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string() + &tail
 }
 
-/// `1.5K`, as `ls -h` and `du -h` show sizes.
+/// Formats a size as `ls -h` and `du -h` do: `1.5K`.
 pub fn readable(bytes: u64) -> String {
     if bytes < 1024 {
         return bytes.to_string();

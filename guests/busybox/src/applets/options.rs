@@ -1,9 +1,9 @@
-//! Command-line options as getopt reads them, and the numbers that they carry.
+//! Parses command-line options as getopt does, and the numbers in their values.
 
 use super::{EarlyExit, fail, usage};
 use crate::proc::Proc;
 
-/// What was given: options in order, then operands.
+/// The options in order, and the operands.
 pub struct Options {
     given: Vec<(char, String)>,
     /// The operands.
@@ -16,14 +16,14 @@ enum OptionError {
 }
 
 impl Options {
-    /// Reads `p`'s arguments by a specification: letters, each followed by `:` if it takes a value
-    /// (`::` an attached, optional one) and by `(name)` for a long name. A leading `+` ends the
-    /// options at the first operand. What it does not know ends the applet with its usage.
+    /// Parses the arguments of `p` by a specification: letters, each followed by `:` if it takes a value (`::` for an
+    /// attached, optional one) and by `(name)` for a long name. A leading `+` ends the options at the first operand. An
+    /// unknown option ends the applet with its usage.
     pub async fn parse(p: &Proc, spec: &str) -> Result<Options, EarlyExit> {
         Options::parse_args(p, p.args.get(1..).unwrap_or_default(), spec).await
     }
 
-    /// The same for arguments that the applet has rewritten first.
+    /// Like [`Options::parse`], for arguments that the applet has rewritten.
     pub async fn parse_args(p: &Proc, args: &[String], spec: &str) -> Result<Options, EarlyExit> {
         match parse(args, spec) {
             Ok(options) => return Ok(options),
@@ -37,7 +37,7 @@ impl Options {
         self.given.iter().any(|(c, _)| *c == option)
     }
 
-    /// The value that was given last.
+    /// Returns the last value of an option.
     pub fn get(&self, option: char) -> Option<&str> {
         self.all(option).last()
     }
@@ -46,7 +46,7 @@ impl Options {
         self.given.iter().filter(move |(c, _)| *c == option).map(|(_, v)| v.as_str())
     }
 
-    /// Which of these letters came last.
+    /// Returns the last option that is one of these letters.
     pub fn last_of(&self, letters: &str) -> Option<char> {
         self.given.iter().rev().map(|(c, _)| *c).find(|c| letters.contains(*c))
     }
@@ -55,12 +55,12 @@ impl Options {
         self.operands.get(index).map(String::as_str)
     }
 
-    /// The operands, or `-` (standard input) if there are none.
+    /// Returns the operands, or `-` (standard input) if there are none.
     pub fn files(&self) -> Vec<String> {
         if self.operands.is_empty() { vec!["-".into()] } else { self.operands.clone() }
     }
 
-    /// An option's number; ends the applet when it is none.
+    /// Returns the number of an option; an invalid one ends the applet.
     pub async fn number(&self, p: &Proc, option: char) -> Result<Option<u64>, EarlyExit> {
         let Some(text) = self.get(option) else { return Ok(None) };
         match size(text) {
@@ -121,7 +121,7 @@ fn parse(args: &[String], spec: &str) -> Result<Options, OptionError> {
     Ok(out)
 }
 
-/// How many colons stand behind a letter of the specification.
+/// Returns the number of colons behind a letter of the specification.
 fn short_option(spec: &str, wanted: char) -> Option<usize> {
     let mut rest = spec;
     while let Some(c) = rest.chars().next() {
@@ -149,7 +149,7 @@ fn long_option(spec: &str, wanted: &str) -> Option<(char, usize)> {
     Some((bare.chars().last()?, before.len() - bare.len()))
 }
 
-/// A count with busybox's suffixes: b 512, k 1024, m, g, and kB = 1000 and so on.
+/// Parses a number with busybox's suffixes: b 512, k 1024, m, g, kB 1000 and so on.
 pub fn size(text: &str) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, suffix) = text.split_at(digits);

@@ -1,6 +1,7 @@
-//! The few POSIX calls that std does not offer for WASI: link counts and inodes, symbolic links,
-//! times by name. The only module of the applets with `unsafe`: each call passes strings that
-//! `CString` has ended, or a zeroed struct that the call fills.
+//! The POSIX calls that std does not offer for WASI: link counts and inodes, symbolic links, times by name.
+//!
+//! The only module of the applets with `unsafe`: each call passes NUL-terminated strings from `CString`, or a zeroed
+//! struct that the call fills.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
@@ -17,7 +18,7 @@ fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// What `stat` knows and std's `Metadata` hides.
+/// The fields of `stat` that std's `Metadata` hides.
 pub struct Status {
     pub inode: u64,
     pub device: u64,
@@ -28,7 +29,7 @@ pub fn status(path: &Path, follow: bool) -> io::Result<Status> {
     let name = c_path(path)?;
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     let call = if follow { libc::stat } else { libc::lstat };
-    // SAFETY: the name is ended by NUL, the struct is ours; zeroes are valid for it.
+    // SAFETY: the name is NUL-terminated; the struct is ours, and zeroes are valid for it.
     let stat = unsafe {
         check(call(name.as_ptr(), stat.as_mut_ptr()))?;
         stat.assume_init()
@@ -38,11 +39,11 @@ pub fn status(path: &Path, follow: bool) -> io::Result<Status> {
 
 pub fn symlink(target: &str, link: &Path) -> io::Result<()> {
     let (target, link) = (c_path(Path::new(target))?, c_path(link)?);
-    // SAFETY: both names are ended by NUL.
+    // SAFETY: both names are NUL-terminated.
     check(unsafe { libc::symlink(target.as_ptr(), link.as_ptr()) })
 }
 
-/// Sets access and modification time; `None` leaves one as it is.
+/// Sets access and modification time; `None` leaves one unchanged.
 pub fn set_times(path: &Path, accessed: Option<SystemTime>, modified: Option<SystemTime>) -> io::Result<()> {
     let name = c_path(path)?;
     let spec = |time: Option<SystemTime>| {
@@ -59,6 +60,6 @@ pub fn set_times(path: &Path, accessed: Option<SystemTime>, modified: Option<Sys
         spec
     };
     let times = [spec(accessed), spec(modified)];
-    // SAFETY: the name is ended by NUL, the array has the two entries that the call reads.
+    // SAFETY: the name is NUL-terminated; the array has the two entries that the call reads.
     check(unsafe { libc::utimensat(libc::AT_FDCWD, name.as_ptr(), times.as_ptr(), 0) })
 }

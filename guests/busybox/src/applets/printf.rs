@@ -11,32 +11,32 @@ pub async fn printf(p: Proc) -> Outcome {
         args = &args[1..];
     }
     let Some((format, args)) = args.split_first() else { return usage(&p).await };
-    let mut state = State { args: args.iter(), used: false, out: vec![], errors: vec![], ended: false };
+    let mut formatter = Formatter { args: args.iter(), used: false, out: vec![], errors: vec![], ended: false };
     loop {
-        state.used = false;
-        if let Err(bad) = state.once(format.as_bytes()) {
-            p.stdout.write_all(&state.out).await?;
+        formatter.used = false;
+        if let Err(bad) = formatter.once(format.as_bytes()) {
+            p.stdout.write_all(&formatter.out).await?;
             p.print_error(format_args!("{bad}: invalid format")).await;
             return Ok(1);
         }
-        if state.ended || !state.used || state.args.len() == 0 {
+        if formatter.ended || !formatter.used || formatter.args.len() == 0 {
             break;
         }
-        if state.out.len() > 32 * 1024 {
-            p.stdout.write_all(&state.out).await?;
-            state.out.clear();
+        if formatter.out.len() > 32 * 1024 {
+            p.stdout.write_all(&formatter.out).await?;
+            formatter.out.clear();
         }
     }
-    for bad in &state.errors {
+    for bad in &formatter.errors {
         p.print_error(format_args!("invalid number '{bad}'")).await;
     }
-    if !state.out.is_empty() {
-        p.stdout.write_all(&state.out).await?;
+    if !formatter.out.is_empty() {
+        p.stdout.write_all(&formatter.out).await?;
     }
-    Ok(i32::from(!state.errors.is_empty()))
+    Ok(i32::from(!formatter.errors.is_empty()))
 }
 
-struct State<'a> {
+struct Formatter<'a> {
     args: std::slice::Iter<'a, String>,
     /// Whether this round used an argument.
     used: bool,
@@ -45,13 +45,13 @@ struct State<'a> {
     ended: bool,
 }
 
-impl<'a> State<'a> {
+impl<'a> Formatter<'a> {
     fn arg(&mut self) -> &'a str {
         self.used = true;
         self.args.next().map_or("", String::as_str)
     }
 
-    /// One pass over the format; the error is the conversion it does not know.
+    /// Applies the format once; the error is the unknown conversion.
     fn once(&mut self, format: &[u8]) -> Result<(), String> {
         let mut at = 0;
         while let Some(byte) = format.get(at) {
@@ -145,7 +145,7 @@ impl<'a> State<'a> {
         Ok(at + 1)
     }
 
-    /// A width or precision: digits or `*`.
+    /// Parses a width or precision: digits or `*`.
     fn count(&mut self, format: &[u8], at: &mut usize) -> Option<i64> {
         if format.get(*at) == Some(&b'*') {
             *at += 1;
@@ -171,7 +171,7 @@ impl<'a> State<'a> {
     }
 }
 
-/// An integer as C's strtoll reads it, or the code behind a leading quote. No text is zero.
+/// Parses an integer as C's strtoll does, or the code of a character after a quote. Empty text is zero.
 fn integer(text: &str) -> Option<i128> {
     let text = text.trim_start();
     if let Some(quoted) = text.strip_prefix(['\'', '"']) {

@@ -1,4 +1,4 @@
-//! Time passing: sleep, timeout, and the race against a clock that nc and wget share.
+//! sleep, timeout, and the time limit that nc and wget share.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -9,7 +9,7 @@ use wstd::time::Duration;
 use super::{Options, Outcome, fail, run, usage};
 use crate::proc::Proc;
 
-/// `1.5`, `10s`, `2m`, `1h`, `1d`, `infinity`; in seconds.
+/// Parses `1.5`, `10s`, `2m`, `1h`, `1d` or `infinity` to seconds.
 pub fn duration(text: &str) -> Option<f64> {
     if matches!(text, "infinity" | "inf") {
         return Some(f64::INFINITY);
@@ -29,7 +29,7 @@ pub fn duration(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|n| n * factor)
 }
 
-/// Waits; for ever when the time is beyond what a clock counts.
+/// Waits this many seconds; for ever if the clock can't count them.
 pub async fn wait(seconds: f64) {
     // Below the 2^64 ns that the clock takes, far beyond any pod.
     const LONG: u64 = 1 << 33;
@@ -42,7 +42,7 @@ pub async fn wait(seconds: f64) {
     }
 }
 
-/// What `work` gives, or `None` once the time is up; `work` is dropped then by its owner.
+/// Returns the result of `work`, or `None` after this many seconds; the caller then drops `work`.
 pub async fn within<T>(seconds: f64, mut work: Pin<&mut dyn Future<Output = T>>) -> Option<T> {
     let mut clock = pin!(wait(seconds));
     poll_fn(|cx| {
@@ -83,6 +83,6 @@ pub async fn timeout(p: Proc) -> Outcome {
     if seconds == 0.0 {
         return Ok(child.await);
     }
-    // Dropping the child ends it: a command holds nothing but its future.
+    // Dropping the future terminates the child, which owns nothing else.
     Ok(within(seconds, child.as_mut()).await.unwrap_or(143))
 }

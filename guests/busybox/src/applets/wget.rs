@@ -54,7 +54,7 @@ struct Conversation {
 }
 
 impl Conversation {
-    /// Reads more; false at the end.
+    /// Reads more bytes; false at the end.
     async fn more(&mut self) -> Result<bool, String> {
         let mut buf = vec![0; 32 * 1024];
         let read = within(self.seconds, pin!(self.stream.read(&mut buf))).await;

@@ -1,9 +1,9 @@
-//! Arithmetic expansion: C's integer operators on 64-bit numbers, over the shell's variables.
-//! Parameters and substitutions inside the expression have been expanded before.
+//! Arithmetic expansion: C's integer operators on 64-bit numbers and the shell's variables. Expects parameters and
+//! substitutions in the expression to be expanded.
 
 use super::variables::Variables;
 
-/// The value of `expression`; assignments in it change `variables`. The error is a message.
+/// Evaluates `expression`; assignments in it change `variables`. The error is a message.
 pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, String> {
     let mut evaluation = Evaluation { text: expression, variables, live: true, depth: 0 };
     if evaluation.peek().is_none() {
@@ -18,18 +18,18 @@ pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, Stri
 
 const SYNTAX: &str = "arithmetic syntax error";
 
-/// Deeper nesting than this is an error rather than an exhausted stack.
+/// The deepest nesting; beyond it is an error instead of a stack overflow.
 const MAX_DEPTH: usize = 200;
 
 struct Evaluation<'a> {
     text: &'a str,
     variables: &'a mut Variables,
-    /// False in the branch of `&&`, `||` and `?:` that is not taken: it has no effects.
+    /// False in the branch of `&&`, `||` and `?:` that is not taken, which has no effects.
     live: bool,
     depth: usize,
 }
 
-/// Binary operators by falling precedence; longer ones first where one begins another.
+/// Binary operators by falling precedence; within a level, longer ones precede their prefixes.
 const LEVELS: [&[&str]; 10] = [
     &["||"],
     &["&&"],
@@ -243,7 +243,7 @@ impl Evaluation<'_> {
         Some(name.to_string())
     }
 
-    /// A variable's value is itself an expression; unset or empty is 0.
+    /// Evaluates a variable, whose value is itself an expression; unset or empty is 0.
     fn value_of(&mut self, name: &str) -> Result<i64, String> {
         let Some(text) = self.variables.get(name) else {
             return Ok(0);
@@ -301,7 +301,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// Decimal, 0x hexadecimal, 0 octal, or base#digits.
+/// Parses a number: decimal, 0x hexadecimal, 0 octal, or base#digits.
 fn parse(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -2,7 +2,7 @@
 
 use super::lexer::end_of_part;
 
-/// The words that `word` stands for; usually itself.
+/// Returns the words that `word` expands to; usually itself.
 pub fn expand(word: &str) -> Vec<String> {
     if !word.contains('{') {
         return vec![word.to_string()];
@@ -32,7 +32,7 @@ fn words(src: &[char]) -> Vec<String> {
     vec![src.iter().collect()]
 }
 
-/// What the braces that open at `start` stand for, and where they end.
+/// Expands the braces that open at `start`; also returns their end.
 fn members(src: &[char], start: usize) -> Option<(Vec<String>, usize)> {
     let mut commas = vec![start];
     let mut depth = 0;
@@ -61,7 +61,7 @@ fn members(src: &[char], start: usize) -> Option<(Vec<String>, usize)> {
     Some((out, end + 1))
 }
 
-/// `1..9`, `9..1..2`, `a..z`.
+/// Expands `1..9`, `9..1..2` or `a..z`.
 fn sequence(text: &str) -> Option<Vec<String>> {
     let mut parts = text.split("..");
     let (from, to) = (parts.next()?, parts.next()?);

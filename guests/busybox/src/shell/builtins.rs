@@ -1,4 +1,4 @@
-//! The builtins by name, which of them are special, and the small ones.
+//! The table of builtins, which of them are special, and the small ones.
 
 use std::path::Path;
 
@@ -7,8 +7,7 @@ use crate::proc::normalize;
 use super::external::External;
 use super::{Flow, Outcome, Shell, filesystem, test};
 
-/// A builtin: its name, and whether POSIX calls it special (assignments before it persist, errors
-/// in it end the shell).
+/// A builtin: its name, and whether it is special in POSIX (assignments before it persist, errors in it end the shell).
 #[derive(Debug, Clone, Copy)]
 pub struct Builtin {
     pub name: &'static str,
@@ -41,7 +40,7 @@ pub fn declares(name: &str) -> bool {
     matches!(name, "export" | "readonly" | "local" | "declare")
 }
 
-/// Words that are syntax, for `type` and `command -v`.
+/// Reserved words, for `type` and `command -v`.
 const KEYWORDS: [&str; 16] =
     ["!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in", "then", "until", "while", "{", "}"];
 
@@ -176,7 +175,7 @@ impl Shell {
         Ok(0)
     }
 
-    /// `command [-v|-V] name...`: past functions.
+    /// `command [-v|-V] name...`: ignores functions.
     async fn builtin_command(&mut self, args: &[String]) -> Outcome {
         match args.first().map(String::as_str) {
             None => Ok(0),
@@ -195,7 +194,7 @@ impl Shell {
         self.describe(args, true).await
     }
 
-    /// What each name would run; status 127 if one would run nothing.
+    /// Prints the target of each name; status 127 if one has none.
     async fn describe(&mut self, names: &[String], verbose: bool) -> Outcome {
         let mut out = String::new();
         let mut status = 0;
@@ -238,7 +237,7 @@ impl Shell {
         Ok(status)
     }
 
-    /// Kept and shown; WASI files have no modes to mask.
+    /// `umask`: keeps and prints the mask, which has no effect since WASI's files have no modes.
     async fn builtin_umask(&mut self, args: &[String]) -> Outcome {
         match args.first().map(String::as_str) {
             None => self.print(&format!("{:04o}\n", self.umask)).await?,
@@ -273,7 +272,7 @@ impl Shell {
     }
 }
 
-/// The root exists even where it is not itself a preopened directory.
+/// The root exists even if it is not a preopened directory.
 fn is_directory(path: &Path) -> bool {
     path.is_dir() || path == Path::new("/")
 }

@@ -10,7 +10,7 @@ use super::word::Context;
 use super::{Flow, Outcome, Shell};
 
 impl Shell {
-    /// Runs a compound command under its redirections.
+    /// Runs a compound command with its redirections.
     pub async fn redirected(
         &mut self,
         command: &ast::CompoundCommand,
@@ -29,7 +29,7 @@ impl Shell {
         outcome
     }
 
-    /// Performs redirections; false, and a message, if one fails.
+    /// Performs redirections; prints a message and returns false if one fails.
     pub async fn redirect_all<'a>(
         &mut self,
         redirects: impl Iterator<Item = &'a ast::IoRedirect>,
@@ -65,7 +65,7 @@ impl Shell {
         }
     }
 
-    /// Runs a list whose status is a condition; `set -e` does not apply in it.
+    /// Runs a list whose status is a condition, so that `set -e` ignores it.
     async fn condition(&mut self, list: &ast::CompoundList) -> Result<bool, Flow> {
         self.tested += 1;
         let outcome = self.list(list).await;
@@ -89,7 +89,7 @@ impl Shell {
         Ok(0)
     }
 
-    /// Runs a loop's body once. True: go on looping; the flow is for loops further out.
+    /// Runs the body of a loop once; returns whether the loop continues. The error is for outer loops.
     async fn round(&mut self, body: &ast::CompoundList) -> Result<bool, Flow> {
         self.loops += 1;
         let outcome = self.list(body).await;
@@ -248,7 +248,7 @@ impl Shell {
     }
 }
 
-/// Whether a loop goes on after its body; the flow is for loops further out.
+/// Whether a loop continues after its body; the error is for outer loops.
 fn again(outcome: Outcome) -> Result<bool, Flow> {
     match outcome {
         Ok(_) | Err(Flow::Continue(0 | 1)) => Ok(true),

@@ -1,5 +1,4 @@
-//! Builtins that direct control or the shell itself: `break`, `continue`, `return`, `exit`,
-//! `source`, `set`, `shift`.
+//! Builtins for control flow and the shell itself: `break`, `continue`, `return`, `exit`, `source`, `set`, `shift`.
 
 use crate::proc::{normalize, strerror};
 
@@ -7,7 +6,7 @@ use super::escape::quoted;
 use super::{Flow, Outcome, Shell};
 
 impl Shell {
-    /// A number argument; a bad one is an error that ends the shell.
+    /// Parses a numeric argument; an invalid one is an error that ends the shell.
     async fn number(&mut self, builtin: &str, text: &str) -> Result<i32, Flow> {
         match text.parse::<i32>() {
             Ok(number) if number >= 0 => Ok(number),

@@ -43,7 +43,7 @@ impl Shell {
         Ok(0)
     }
 
-    /// Performs `name=value`, or nothing for a plain name; gives the name.
+    /// Performs `name=value`, or nothing for a plain name; returns the name.
     async fn declare(&mut self, argument: &str) -> Result<String, Flow> {
         let (name, value) = match argument.split_once('=') {
             Some((name, value)) => (name, Some(value)),

@@ -1,7 +1,6 @@
-//! Backslash escapes of `$'...'`, `echo -e` and `printf`, and quoting for output that can be read
-//! back by a shell.
+//! Backslash escapes of `$'...'`, `echo -e` and `printf`, and quoting for output that a shell can read.
 
-/// `text` with C's escapes replaced (`$'...'`).
+/// Returns `text` with C's escapes replaced (`$'...'`).
 pub fn unescape(text: &str) -> String {
     let mut out = Vec::new();
     let mut rest = text;
@@ -20,8 +19,8 @@ pub fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Reads one escape, of which `rest` follows the backslash; returns what lies behind it, or none
-/// for `\c`, which ends all output. In `zero` style (`echo -e`, `%b`), octal numbers start with 0.
+/// Parses one escape after its backslash; returns the rest, or `None` for `\c`, which ends the output. In `zero` style
+/// (`echo -e`, `%b`), octal numbers start with 0.
 pub fn one<'a>(rest: &'a str, zero: bool, out: &mut Vec<u8>) -> Option<&'a str> {
     let Some(c) = rest.chars().next() else {
         out.push(b'\\');
@@ -69,12 +68,12 @@ fn number<'a>(text: &'a str, radix: u32, most: usize, out: &mut Vec<u8>) -> Opti
     text.get(length..)
 }
 
-/// `text` in single quotes.
+/// Returns `text` in single quotes.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// `text` in single quotes if it needs them (`set -x`).
+/// Returns `text` in single quotes if it needs them (`set -x`).
 pub fn quoted_if_needed(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./:=,+@%^".contains(c);
     match !text.is_empty() && text.chars().all(plain) {

@@ -8,7 +8,7 @@ use super::pattern::{self, Char, Origin, push};
 use super::word::{self, Context, Modifier, Piece};
 use super::{Flow, Shell, brace, glob};
 
-/// An expansion failed; the message has been printed, and this is how the shell goes on.
+/// A failed expansion, whose message has been printed, and how the shell continues.
 #[derive(Debug)]
 pub struct Failure(pub Flow);
 
@@ -16,7 +16,7 @@ pub type Expansion<T> = Result<T, Failure>;
 
 type Expanding<'a> = Pin<Box<dyn Future<Output = Expansion<()>> + 'a>>;
 
-/// Fields under construction; only `"$@"` makes more than one before splitting.
+/// The fields of a word; before splitting, only `"$@"` makes more than one.
 #[derive(Default)]
 pub struct Fields {
     done: Vec<Vec<Char>>,
@@ -28,7 +28,7 @@ impl Fields {
         push(&mut self.current, text, origin);
     }
 
-    /// A quoted part: it makes a field even if it is empty.
+    /// Starts a quoted part, which makes a field even if it is empty.
     fn quoted(&mut self, text: &str) {
         if text.is_empty() {
             self.current.push(Char { c: '\0', origin: Origin::Empty });
@@ -45,7 +45,7 @@ impl Fields {
         self.done
     }
 
-    /// All of it as one field.
+    /// Joins everything to one field.
     fn joined(self) -> Vec<Char> {
         let mut out = Vec::new();
         for (i, field) in self.finish().into_iter().enumerate() {
@@ -82,7 +82,7 @@ impl Shell {
         Ok(pattern::text(&self.expand_chars(source, context).await?))
     }
 
-    /// As [`Shell::expand_text`], but what is quoted stays known (patterns).
+    /// Like [`Shell::expand_text`], but keeps the quoting (patterns).
     pub async fn expand_chars(&mut self, source: &str, context: Context) -> Expansion<Vec<Char>> {
         self.pieces_to_chars(&word::parse(source, context)).await
     }
@@ -97,7 +97,7 @@ impl Shell {
         Ok(pattern::text(&self.pieces_to_chars(pieces).await?))
     }
 
-    /// The characters that separate fields.
+    /// Returns the characters that separate fields.
     pub fn ifs(&self) -> String {
         self.variables.get("IFS").unwrap_or(" \t\n").to_string()
     }
@@ -120,7 +120,7 @@ impl Shell {
             Piece::Split(text) => out.text(text, origin),
             Piece::Quoted(text) => out.quoted(text),
             Piece::Double(inner) => {
-                // `"$@"` without parameters is no field at all, so only `""` makes one by itself.
+                // `"$@"` without parameters makes no field; only `""` does.
                 let before = (out.done.len(), out.current.len());
                 self.expand_pieces(inner, out, true).await?;
                 let only_at = matches!(inner.as_slice(),
@@ -145,7 +145,7 @@ impl Shell {
         Ok(())
     }
 
-    /// The value of an arithmetic expression whose parameters are still to be expanded.
+    /// Evaluates an arithmetic expression after expanding its parameters.
     async fn arithmetic(&mut self, expression: &[Piece]) -> Expansion<i64> {
         let text = self.pieces_to_text(expression).await?;
         match arith::evaluate(&text, &mut self.variables) {
@@ -154,7 +154,7 @@ impl Shell {
         }
     }
 
-    /// Arithmetic outside of words: `((...))`.
+    /// Evaluates arithmetic outside of words: `((...))`.
     pub async fn arithmetic_text(&mut self, expression: &str) -> Expansion<i64> {
         self.arithmetic(&word::parse(expression, Context::Double)).await
     }
@@ -170,7 +170,7 @@ impl Shell {
         }
     }
 
-    /// Prints the message of a failed expansion; a shell that runs a script ends then.
+    /// Prints the message of a failed expansion, which ends a shell that runs a script.
     pub async fn failure(&mut self, message: &str) -> Failure {
         self.print_error(message).await;
         self.status = 2;
@@ -257,7 +257,7 @@ impl Shell {
         Ok(())
     }
 
-    /// `$@` and `$*`.
+    /// Appends the parameters as `$@` or `$*`.
     fn push_list(&self, values: &[String], name: &str, out: &mut Fields, double: bool) {
         if double && name == "*" {
             let ifs = self.ifs();
@@ -319,7 +319,7 @@ impl Shell {
     }
 }
 
-/// Field splitting: only what expansions produced is split.
+/// Splits fields, only in the results of expansions.
 fn split(field: &[Char], ifs: &str) -> Vec<Vec<Char>> {
     if field.is_empty() {
         return Vec::new();
@@ -336,7 +336,7 @@ fn split(field: &[Char], ifs: &str) -> Vec<Vec<Char>> {
             continue;
         }
         out.push(current.take().unwrap_or_default());
-        // One separator is any blanks with at most one other character between them.
+        // A separator consists of blanks and at most one other character between them.
         let mut other = false;
         while let Some(c) = field.get(i) {
             if !blank(c) && (other || !separates(c)) {

@@ -1,5 +1,5 @@
-//! External commands: applets, shells and scripts. Paths such as /bin/echo name applets where no
-//! such file exists, because the image of a wasmpod container need not hold them.
+//! External commands: applets, shells and scripts. Paths such as /bin/echo name applets even without such a file,
+//! because the image of a wasmpod container need not contain them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use crate::proc::{Command, Proc, Reader, Running};
 use super::process::{Interrupted, Process};
 use super::{Flow, Outcome, Shell, invocation};
 
-/// What a command name stands for.
+/// The target of a command name.
 pub enum External {
     Applet(Command),
     Shell,
-    /// A file with commands, or with an interpreter in its first line.
+    /// A file with shell commands, or with an interpreter in its first line.
     Script(PathBuf),
 }
 
-/// Why nothing can be run: exit status and message.
+/// The exit status and message of a command that can't run.
 pub struct NotRunnable(pub i32, pub &'static str);
 
 const NOT_FOUND: NotRunnable = NotRunnable(127, "not found");
 
 impl Shell {
-    /// Runs an external command and awaits its end.
+    /// Runs an external command; returns its exit status.
     pub async fn external(&mut self, words: Vec<String>, assignments: Vec<(String, String)>) -> Outcome {
         let mut running = match self.start(words, assignments, None) {
             Ok(running) => running,
@@ -42,8 +42,8 @@ impl Shell {
         let Some(shell) = running.shell.clone().filter(|_| !self.catches(number)) else {
             return Ok(128 + number);
         };
-        // `sh -c ./script`: the script may have a trap where this shell has none, and would be
-        // process 1 itself had the shell replaced itself by it, as ash does for a last command.
+        // `sh -c ./script`: the script may have a trap where this shell has none. ash would replace itself by its last
+        // command, so that the script would be process 1.
         loop {
             while let Some(number) = process.next_signal() {
                 shell.signal(number);
@@ -54,7 +54,7 @@ impl Shell {
         }
     }
 
-    /// `exec command`: the command takes this shell's place, and its signals.
+    /// Performs `exec command`: the command replaces this shell and receives its signals.
     pub async fn replace(&mut self, words: Vec<String>) -> Outcome {
         let process = self.process.clone();
         let running = match self.start(words, Vec::new(), Some(&process)) {
@@ -64,7 +64,7 @@ impl Shell {
                 return Err(Flow::Exit(status));
             }
         };
-        // The traps go with the shell that set them.
+        // The traps end with the shell that set them.
         self.traps.clear_for_exec();
         match running.shell.is_some() {
             true => Err(Flow::Exit(running.future.await)),
@@ -132,7 +132,7 @@ impl Shell {
         }
     }
 
-    /// The words of a script's `#!` line, if it names anything but a shell.
+    /// Returns the words of a script's `#!` line, if it names another program than a shell.
     fn interpreter_of(&self, path: &Path) -> Option<Vec<String>> {
         let bytes = std::fs::read(path).ok()?;
         let line = bytes.split(|b| *b == b'\n').next()?.strip_prefix(b"#!")?;
@@ -148,7 +148,7 @@ impl Shell {
         }
     }
 
-    /// Finds what `name` would run, functions and builtins apart.
+    /// Finds the target of `name` except functions and builtins.
     pub fn find_external(&self, name: &str) -> Result<External, NotRunnable> {
         if name.is_empty() {
             return Err(NOT_FOUND);
@@ -179,10 +179,10 @@ impl Shell {
     }
 }
 
-/// A command on its way.
+/// A running command.
 struct Started {
     future: Running,
-    /// A shell acts on signals itself: its process.
+    /// The process of a shell, which handles signals itself.
     shell: Option<Rc<Process>>,
 }
 
@@ -194,7 +194,7 @@ impl Future for Started {
     }
 }
 
-/// What this binary itself provides under a name.
+/// Returns what this binary provides under a name.
 fn provided(name: &str) -> Option<External> {
     if super::is_shell(name) {
         return Some(External::Shell);
@@ -205,7 +205,7 @@ fn provided(name: &str) -> Option<External> {
     applets::find(name).or_else(|| super::applet(name)).map(External::Applet)
 }
 
-/// A file that can be run: readable, and not a binary, which nothing here could execute.
+/// Opens a file that can be run: readable, and not a binary, which the shell can't execute.
 fn script(path: PathBuf) -> Result<External, NotRunnable> {
     use std::io::Read;
     let mut start = [0; 4];
@@ -225,7 +225,7 @@ fn text(path: impl AsRef<Path>) -> String {
     path.as_ref().to_string_lossy().into_owned()
 }
 
-/// The whole of a script file as input.
+/// Returns the whole script file as input.
 pub fn open_script(path: &Path) -> std::io::Result<Reader> {
     std::fs::File::open(path).map(Reader::file)
 }

@@ -1,5 +1,5 @@
-//! What std does not tell about files on WASI: whether a place can be written to, whether two
-//! names are one file, and where symbolic links lead.
+//! Facts about files that std does not report on WASI: whether a path is writable, whether two paths are the same file,
+//! and where symbolic links lead.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use wasip2::filesystem::types::{Descriptor, DescriptorFlags, PathFlags};
 
 use crate::proc::normalize;
 
-/// The preopened directory that holds `path`, and the way from there.
+/// Returns the preopened directory that contains `path`, and the relative path below it.
 fn locate(path: &Path) -> Option<(Descriptor, String)> {
     let inside = |(descriptor, name): (Descriptor, String)| {
         let top = normalize(Path::new("/"), &name);
@@ -20,7 +20,7 @@ fn locate(path: &Path) -> Option<(Descriptor, String)> {
     Some((descriptor, if rest.is_empty() { ".".into() } else { rest }))
 }
 
-/// Whether what exists at `path` can be changed.
+/// Whether the file at `path` can be changed.
 pub fn is_writable(path: &Path) -> bool {
     let Some((descriptor, _)) = locate(path) else {
         return false;
@@ -30,7 +30,7 @@ pub fn is_writable(path: &Path) -> bool {
     mounted && (path.is_dir() || std::fs::OpenOptions::new().write(true).open(path).is_ok())
 }
 
-/// Whether both names lead to the same file.
+/// Whether both paths lead to the same file.
 pub fn is_same(a: &Path, b: &Path) -> bool {
     let hash = |path: &Path| {
         let (descriptor, rest) = locate(path)?;
@@ -41,7 +41,7 @@ pub fn is_same(a: &Path, b: &Path) -> bool {
     a.is_some() && a == b
 }
 
-/// `path` with its symbolic links replaced by what they point to.
+/// Returns `path` with its symbolic links resolved.
 pub fn physical(path: &Path) -> PathBuf {
     let mut out = PathBuf::from("/");
     let mut left: Vec<PathBuf> = path.components().rev().map(|c| c.as_os_str().into()).collect();

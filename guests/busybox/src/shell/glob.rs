@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::pattern::{self, Char, Origin};
 
-/// The paths that match, sorted; the word itself if there are none.
+/// Returns the matching paths, sorted; the word itself if there are none.
 pub fn paths(word: &[Char], cwd: &Path) -> Vec<String> {
     let parts: Vec<&[Char]> = word.split(|c| c.c == '/' && c.origin != Origin::Empty).collect();
     let mut found = Vec::new();
@@ -16,7 +16,7 @@ pub fn paths(word: &[Char], cwd: &Path) -> Vec<String> {
     found
 }
 
-/// Appends what `parts` match below `prefix`, which is empty or ends with a slash.
+/// Appends the paths below `prefix` that `parts` match; `prefix` is empty or ends with a slash.
 fn descend(prefix: String, parts: &[&[Char]], cwd: &Path, found: &mut Vec<String>) {
     let Some((part, rest)) = parts.split_first() else {
         return;

@@ -1,20 +1,20 @@
-//! Programs: text in, syntax tree out. Says whether text is complete, so that a script can be
-//! read from a pipe line by line. The grammar itself is brush-parser's.
+//! Parses text to syntax trees with brush-parser's grammar, and detects incomplete text, so that a script can be read
+//! line by line from a pipe.
 
 use brush_parser::ast::Program;
 use brush_parser::{ParseError, ParserOptions, Token, parse_tokens};
 
 use super::lexer;
 
-/// What became of a piece of text.
+/// The result of parsing.
 pub enum Parsed {
     Program(Program),
-    /// A valid beginning; more lines are needed.
+    /// A valid beginning that needs more lines.
     Incomplete(String),
     Error(String),
 }
 
-/// Parses `text`; `at_end` says that no more can follow.
+/// Parses `text`; with `at_end`, no more text follows.
 pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
     let chars: Vec<char> = text.chars().collect();
     let tokens = match lexer::tokens(&chars, at_end, aliases) {
@@ -44,10 +44,10 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
     }
 }
 
-/// The grammar's stack is not endless.
+/// The deepest nesting that the grammar's stack allows.
 const MAX_DEPTH: i32 = 100;
 
-/// How deep compound commands are nested, roughly: words that only look like syntax count too.
+/// Returns an estimate of the nesting of compound commands: words that only look like syntax count, too.
 fn depth(tokens: &[Token]) -> i32 {
     let (mut depth, mut deepest) = (0, 0);
     for token in tokens {
@@ -61,7 +61,7 @@ fn depth(tokens: &[Token]) -> i32 {
     deepest
 }
 
-/// The grammar expects numbers before `<` and `>` to be small.
+/// The grammar accepts only small numbers before `<` and `>`.
 fn is_huge_descriptor(pair: &[Token]) -> bool {
     let [Token::Word(text, word), Token::Operator(op, operator)] = pair else {
         return false;

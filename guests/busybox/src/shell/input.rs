@@ -1,6 +1,5 @@
-//! Where a script's text comes from, and how it is read: one complete command at a time, so that
-//! commands before an error still run, and so that `read` gets the lines behind its own command
-//! when the script comes from standard input.
+//! Reads scripts one complete command at a time, so that commands before an error still run, and so that `read` gets
+//! the lines after its own command when the script comes from standard input.
 
 use brush_parser::ast::Program;
 
@@ -9,13 +8,13 @@ use crate::proc::Reader;
 use super::grammar::{self, Parsed};
 use super::{Flow, Shell};
 
-/// A script's text.
+/// The source of a script's text.
 pub enum Input {
     Text {
         text: String,
         at: usize,
     },
-    /// Read line by line from a stream that the commands share.
+    /// A stream that the commands share, read line by line.
     Stream(Reader),
 }
 
@@ -24,7 +23,7 @@ impl Input {
         Input::Text { text, at: 0 }
     }
 
-    /// The next line with its newline; empty at the end.
+    /// Returns the next line with its newline; empty at the end.
     async fn line(&mut self) -> String {
         match self {
             Input::Text { text, at } => {
@@ -42,7 +41,7 @@ impl Input {
 }
 
 impl Shell {
-    /// Reads and runs all of `input`; the status of the last command.
+    /// Reads and runs all of `input`; returns the status of the last command.
     pub async fn run_input(&mut self, mut input: Input) -> super::Outcome {
         loop {
             let program = match self.next_command(&mut input).await {
@@ -62,7 +61,7 @@ impl Shell {
         }
     }
 
-    /// The next complete command; none at the end.
+    /// Returns the next complete command; `None` at the end.
     async fn next_command(&mut self, input: &mut Input) -> Result<Option<Program>, Flow> {
         let mut text = String::new();
         self.prompt(input, "PS1").await;

@@ -16,18 +16,17 @@ use super::process::Interrupted;
 use super::redirect::Stream;
 use super::{Flow, Outcome, Shell};
 
-/// A command being run; boxed, because commands contain commands.
-pub type Run<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+/// A running command; boxed, because commands contain commands.
+pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
-/// Commands that block nothing give other tasks their turn after this time. Not after each
-/// command: a turn costs a poll of the host, which takes about a millisecond.
+/// How long commands that never wait run before they yield to other tasks. Not after each command, since yielding costs
+/// a poll of the host, which takes about a millisecond.
 const YIELD_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How many commands pass before the clock is read.
+/// Commands between two readings of the clock.
 const CLOCK_CHECK_INTERVAL: u32 = 32;
 
-/// Commands within commands, function calls and substitutions, all counted; the host's stack ends
-/// not far beyond.
+/// The deepest nesting of commands, function calls and substitutions; the host's stack ends not far beyond.
 const MAX_DEPTH: usize = 240;
 
 impl Shell {
@@ -38,7 +37,7 @@ impl Shell {
         Ok(self.status)
     }
 
-    pub fn list<'a>(&'a mut self, list: &'a ast::CompoundList) -> Run<'a> {
+    pub fn list<'a>(&'a mut self, list: &'a ast::CompoundList) -> Running<'a> {
         Box::pin(async move {
             for ast::CompoundListItem(and_or, separator) in &list.0 {
                 match separator {
@@ -74,7 +73,7 @@ impl Shell {
         Ok(self.status)
     }
 
-    /// Ends the shell after a failed command under `set -e`.
+    /// Exits after a failed command under `set -e`.
     pub fn check_errexit(&self) -> Result<(), Flow> {
         match self.options.errexit && self.tested == 0 && self.status != 0 {
             true => Err(Flow::Exit(self.status)),
@@ -101,7 +100,7 @@ impl Shell {
         })
     }
 
-    /// Runs a pipeline's commands side by side, each in a subshell.
+    /// Runs the commands of a pipeline side by side, each in a subshell.
     async fn stages(&mut self, stages: &[ast::Command]) -> Outcome {
         let mut running = Vec::new();
         let mut input: Option<Reader> = None;
@@ -126,7 +125,7 @@ impl Shell {
             for (stage, status) in &mut running {
                 if let Some(future) = stage {
                     match future.as_mut().poll(cx) {
-                        // Dropped at once: its end of the pipe closes.
+                        // Dropped at once, so that its end of the pipe closes.
                         Poll::Ready(ended) => (*stage, *status) = (None, ended),
                         Poll::Pending => pending = true,
                     }
@@ -140,7 +139,7 @@ impl Shell {
             return self.interrupted(number).await;
         }
         let statuses = running.iter().map(|(_, status)| *status);
-        let last = statuses.clone().last().unwrap_or(0);
+        let last = statuses.clone().next_back().unwrap_or(0);
         Ok(match self.options.pipefail {
             true => statuses.rev().find(|status| *status != 0).unwrap_or(0),
             false => last,
@@ -153,7 +152,7 @@ impl Shell {
         Ok(self.status)
     }
 
-    /// A foreground command was cut short by a signal: act on it.
+    /// Handles the signal that interrupted a foreground command.
     pub async fn interrupted(&mut self, number: i32) -> Outcome {
         self.status = 128 + number;
         self.take_signals().await?;
@@ -161,7 +160,7 @@ impl Shell {
     }
 
     /// Runs a command of a pipeline.
-    pub fn command<'a>(&'a mut self, command: &'a ast::Command) -> Run<'a> {
+    pub fn command<'a>(&'a mut self, command: &'a ast::Command) -> Running<'a> {
         Box::pin(async move {
             self.busy += 1;
             if self.busy >= CLOCK_CHECK_INTERVAL {
@@ -206,7 +205,7 @@ impl Shell {
         self.jobs.add(process.clone());
         let list = list.clone();
         process.run(wstd::runtime::spawn(async move {
-            // `( list ) &` is one process, not two: signals and traps meet.
+            // `( list ) &` is one process, not two, so that signals reach its traps.
             let outcome = match (list.first.seq.as_slice(), list.additional.as_slice()) {
                 ([ast::Command::Compound(ast::CompoundCommand::Subshell(inner), redirects)], [])
                     if !list.first.bang =>
@@ -225,7 +224,7 @@ impl Shell {
         self.status = 0;
     }
 
-    /// The end of an environment: runs the EXIT trap; the exit status.
+    /// Ends an environment: runs the EXIT trap and returns the exit status.
     pub async fn conclude(&mut self, outcome: Outcome) -> i32 {
         self.status = status_of(outcome, self.status);
         if let Some(action) = self.traps.take_exit() {
@@ -256,7 +255,7 @@ impl Shell {
         }
     }
 
-    /// `$( text )`: what it prints, without the newlines at the end.
+    /// Performs `$( text )`: returns the output without the newlines at its end.
     pub async fn substitute(&mut self, text: &str) -> Expansion<String> {
         let program = match grammar::parse(text, true, &self.aliases) {
             Parsed::Program(program) => program,
@@ -285,8 +284,8 @@ impl Shell {
     }
 }
 
-/// Whether `set -e` looks at this pipeline's status itself. Compound commands have been looked at
-/// from inside, where the failure may have been a tested one.
+/// Whether `set -e` checks the status of this pipeline itself. Compound commands were checked inside, where the failure
+/// may have been a tested one.
 fn ends_on_error(pipeline: &ast::Pipeline) -> bool {
     match pipeline.seq.as_slice() {
         [ast::Command::Compound(command, _)] => {

@@ -1,4 +1,4 @@
-//! Background jobs and the builtins about them: `wait`, `kill`, `jobs`.
+//! Background jobs and their builtins: `wait`, `kill`, `jobs`.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::process::{Interrupted, Process};
 use super::signal;
 use super::{Outcome, Shell};
 
-/// The jobs an environment has started, in order.
+/// The jobs that an environment has started, in order.
 #[derive(Clone, Default)]
 pub struct Jobs {
     started: Vec<Rc<Process>>,
@@ -15,7 +15,7 @@ pub struct Jobs {
 
 impl Jobs {
     pub fn add(&mut self, process: Rc<Process>) {
-        // Those that have ended and been seen would only pile up in a long-running script.
+        // Finished jobs that were reported would accumulate in a long-running script.
         if self.started.len() > 256 {
             self.started.retain(|job| job.status().is_none());
         }
@@ -23,7 +23,7 @@ impl Jobs {
         self.started.push(process);
     }
 
-    /// A subshell has no jobs of its own yet; it still knows `$!`.
+    /// Returns the jobs of a subshell: none, but it still knows `$!`.
     pub fn forget(&mut self) {
         self.started.clear();
     }
@@ -33,7 +33,7 @@ impl Jobs {
         self.last
     }
 
-    /// A job by process number or `%n`; `%%` and `%+` are the last one.
+    /// Finds a job by process number or `%n`; `%%` and `%+` are the last one.
     fn find(&self, name: &str) -> Option<Rc<Process>> {
         match name.strip_prefix('%') {
             Some("" | "%" | "+") => self.started.last().cloned(),

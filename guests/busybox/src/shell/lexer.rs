@@ -1,19 +1,18 @@
-//! Tokens. Splits shell text into the words and operators that brush-parser's grammar reads.
+//! Tokens: splits shell text into the words and operators that brush-parser's grammar reads.
 //!
-//! brush-parser has a tokenizer of its own, but it collapses blanks inside `${x:-a  b}`, does not
-//! know `case` inside `$( )` and can panic; this one keeps every word's source text as it stands,
-//! for `word` to take apart later. Here-documents are placed where the grammar expects them: after
-//! their delimiter, as a word that begins with [`BODY`] (the grammar has no other place for them).
+//! brush-parser has a tokenizer of its own, but it collapses blanks inside `${x:-a b}`, does not know `case` inside `$(
+//! )` and can panic. This one keeps the source text of every word unchanged; `word` parses it later. The grammar has no
+//! token for here-documents, so they follow their delimiter as a word that begins with [`BODY`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use brush_parser::{SourcePosition, SourceSpan, Token};
 
-/// First character of a here-document's body, so that no body looks like other syntax.
+/// The first character of a here-document's body, so that no body looks like other syntax.
 pub const BODY: char = '\u{1}';
 
-/// Why text could not be split: it ends too early.
+/// The text ends too early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unterminated(pub &'static str);
 
@@ -22,7 +21,7 @@ type Lexed<T> = Result<T, Unterminated>;
 const QUOTED: Unterminated = Unterminated("unterminated quoted string");
 const EARLY: Unterminated = Unterminated("unexpected end of file");
 
-/// What an opening parenthesis or `case` waits for.
+/// The construct that an opening parenthesis or `case` began.
 #[derive(PartialEq)]
 enum Frame {
     Parenthesis,
@@ -32,7 +31,7 @@ enum Frame {
 }
 
 struct HereDocument {
-    /// Where its body goes in the tokens.
+    /// The position of its body in the tokens.
     body: usize,
     delimiter: String,
     strip_tabs: bool,
@@ -43,17 +42,17 @@ pub struct Lexer<'a> {
     src: &'a [char],
     pos: usize,
     line: usize,
-    /// Whether more text may follow; if not, open here-documents end with the text.
+    /// Whether more text may follow; otherwise open here-documents end with the text.
     at_end: bool,
     tokens: Vec<Token>,
     here_documents: Vec<HereDocument>,
     frames: Vec<Frame>,
     command_position: bool,
-    /// Which tokens are words that name a command.
+    /// The positions of words that name a command.
     commands: Vec<usize>,
 }
 
-/// All tokens of `text`.
+/// Returns all tokens of `text`.
 pub fn tokens(text: &[char], at_end: bool, aliases: &Aliases) -> Lexed<Vec<Token>> {
     let mut lexer = Lexer::new(text, 0, at_end);
     lexer.run(false)?;
@@ -95,7 +94,7 @@ impl<'a> Lexer<'a> {
         self.src.get(self.pos + ahead).copied()
     }
 
-    /// Reads to the end, or, when `nested`, to the parenthesis that closes a substitution.
+    /// Reads to the end or, when `nested`, to the parenthesis that closes a substitution.
     fn run(&mut self, nested: bool) -> Lexed<()> {
         loop {
             let Some(c) = self.peek(0) else {
@@ -157,7 +156,7 @@ impl<'a> Lexer<'a> {
             None => self.peek(0).map(String::from).unwrap_or_default(),
         };
         if matches!(text.as_str(), "\n" | ";") && self.ends_with_for_in() {
-            // The grammar takes `for x in;` for `for x;`: give it a word that expands to nothing.
+            // The grammar parses `for x in;` as `for x;`: insert a word that expands to nothing.
             self.push("$()".into(), start, false);
         }
         self.pos += text.len();
@@ -228,7 +227,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// A word's source text; line continuations are gone, quotes remain.
+    /// Returns the source text of a word with its quotes but without line continuations.
     fn word_text(&mut self) -> Lexed<String> {
         let mut text = String::new();
         while let Some(c) = self.peek(0) {
@@ -252,7 +251,7 @@ impl<'a> Lexer<'a> {
         Ok(text)
     }
 
-    /// `((expression))` and the head of `for ((a; b; c))`, where neither `<<` nor `;` is itself.
+    /// Reads `((expression))` or the head of `for ((a; b; c))`, in which `<<` and `;` have no special meaning.
     fn arithmetic_command(&mut self) -> bool {
         if !self.command_position {
             return false;
@@ -298,7 +297,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Reads the bodies of the here-documents that the line just ended announced.
+    /// Reads the bodies of the here-documents whose operators are on the line that just ended.
     fn take_bodies(&mut self) -> Lexed<()> {
         for here in std::mem::take(&mut self.here_documents) {
             let mut body = String::from(BODY);
@@ -331,8 +330,8 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Where the part of a word that starts at `pos` ends: one character, or a quoted or `$` construct.
-/// In `double` quotes, single quotes are plain characters.
+/// Returns the end of the part of a word at `pos`: one character, or a quoted or `$` construct. In `double` quotes,
+/// single quotes are plain characters.
 pub fn end_of_part(src: &[char], pos: usize, double: bool) -> Lexed<usize> {
     let at = |i: usize| src.get(i).copied();
     match at(pos) {
@@ -376,7 +375,7 @@ fn end_of_dollar(src: &[char], pos: usize, double: bool) -> Lexed<usize> {
         }
         Some('{') => {
             let mut i = pos + 2;
-            // After these, quotes are quotes even inside double quotes.
+            // After these, quotes are special even inside double quotes.
             while at(i).is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
                 i += 1;
             }
@@ -386,7 +385,7 @@ fn end_of_dollar(src: &[char], pos: usize, double: bool) -> Lexed<usize> {
             }
             let double = double && !pattern;
             while at(i).ok_or(Unterminated("unterminated ${"))? != '}' {
-                // Inside double quotes, a pair of them may stand within the braces.
+                // Inside double quotes, the braces may contain another pair of them.
                 i = match at(i) {
                     Some('"') => end_of_part(src, i, false)?,
                     _ => end_of_part(src, i, double)?,
@@ -405,7 +404,7 @@ fn end_of_dollar(src: &[char], pos: usize, double: bool) -> Lexed<usize> {
     }
 }
 
-/// Where `expression))` ends, counted from behind the `((`; none if these are two subshells.
+/// Returns the end of `expression))`, counted from behind the `((`; `None` if these are two subshells.
 fn end_of_arithmetic(src: &[char], start: usize) -> Option<usize> {
     let mut depth = 0;
     let mut i = start;

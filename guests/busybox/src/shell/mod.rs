@@ -1,19 +1,16 @@
-//! The shell: a POSIX shell as busybox ash is one, in one thread of one WASI component.
+//! The shell: a POSIX shell in the manner of busybox ash, on one thread of one WASI component.
 //!
-//! `lexer`, `grammar` and `input` turn text into syntax trees; `interpreter` walks them; `simple`
-//! and `external` run simple commands; `expand` (with `word`, `brace`, `pattern`, `glob`, `arith`)
-//! gives words their values; `redirect` keeps descriptors; the builtins stand in `builtins` and
-//! the modules it names.
+//! `lexer`, `grammar` and `input` turn text into syntax trees; `interpreter` walks them; `simple` and `external` run
+//! simple commands; `expand` (with `word`, `brace`, `pattern`, `glob`, `arith`) expands words; `redirect` keeps
+//! descriptors; `builtins` and the modules that it names hold the builtins.
 //!
-//! There are no processes: a subshell is a clone of [`Shell`], a pipeline's stages are futures
-//! that are polled together, a background job is a task. `process` gives shells and jobs numbers
-//! and carries signals between them.
+//! There are no processes: a subshell is a clone of [`Shell`], the stages of a pipeline are futures that are polled
+//! together, a background job is a task. `process` numbers shells and jobs and delivers signals between them.
 //!
-//! The host's notice to end arrives as SIGTERM, or as the pod's stopSignal, at process 1. As commands live inside the shell, no
-//! kernel ends them: a signal interrupts the foreground command at once, its status is 128+n, and
-//! then the trap runs and the script goes on. (POSIX has the trap wait for the command's end;
-//! ours would wait for `sleep 3600`.) Without a trap the shell runs its EXIT trap and ends with
-//! 128+n. `trap '' TERM` leaves everything as it is.
+//! The host's termination request arrives at process 1 as SIGTERM, or as the pod's stopSignal. Commands live inside the
+//! shell, so no kernel terminates them: a signal interrupts the foreground command at once, its status is 128+n, then
+//! the trap runs and the script continues. (In POSIX the trap waits for the command's end, which may be `sleep 3600`.)
+//! Without a trap the shell runs its EXIT trap and exits with 128+n. `trap '' TERM` ignores the signal.
 
 mod arith;
 mod brace;
@@ -66,12 +63,12 @@ use redirect::Descriptors;
 use trap::Traps;
 use variables::Variables;
 
-/// Whether `name` calls this shell.
+/// Whether `name` is a name of this shell.
 pub fn is_shell(name: &str) -> bool {
     matches!(name, "sh" | "ash" | "bash" | "-sh" | "-ash")
 }
 
-/// `sh` as a command: a shell within this process, or started by an applet such as `env`.
+/// Runs `sh` as a command within this process, for example for the applet `env`.
 pub fn command(proc: Proc) -> Running {
     Box::pin(invocation::run(proc, Process::new()))
 }
@@ -79,7 +76,7 @@ pub fn command(proc: Proc) -> Running {
 /// The builtins that are applets, too.
 pub const APPLETS: [&str; 9] = ["[", "[[", "echo", "false", "kill", "printf", "pwd", "test", "true"];
 
-/// A builtin that is an applet, too (`env test -f x`, a probe's `test`).
+/// Runs a builtin as an applet (`env test -f x`, a probe's `test`).
 pub fn applet(name: &str) -> Option<Command> {
     APPLETS.contains(&name).then_some(run_builtin)
 }
@@ -95,7 +92,7 @@ fn run_builtin(proc: Proc) -> Running {
     })
 }
 
-/// `sh` as what the host started: process 1, which the notice to end goes to.
+/// Runs `sh` as process 1, which receives the termination request.
 pub async fn main(proc: Proc) -> i32 {
     let process = Process::new();
     let notified = process.clone();
@@ -107,20 +104,20 @@ pub async fn main(proc: Proc) -> i32 {
     invocation::run(proc, process).await
 }
 
-/// Why a command did not simply end: control goes elsewhere.
+/// Why control continues elsewhere after a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// Out of this many loops.
+    /// Leaves this many loops.
     Break(usize),
-    /// To the next round of the loop this many levels out.
+    /// Continues the loop this many levels out.
     Continue(usize),
     Return(i32),
     Exit(i32),
-    /// Back to the prompt, after an error in an interactive shell.
+    /// Returns to the prompt, after an error in an interactive shell.
     Abandon,
 }
 
-/// A command's exit status, or where control went instead.
+/// The exit status of a command, or where control continues instead.
 pub type Outcome = Result<i32, Flow>;
 
 /// A shell execution environment.
@@ -128,7 +125,7 @@ pub type Outcome = Result<i32, Flow>;
 pub struct Shell {
     pub variables: Variables,
     pub functions: BTreeMap<String, Rc<ast::FunctionBody>>,
-    /// `$0`, and what messages begin with.
+    /// `$0`, the prefix of messages.
     pub name: String,
     pub positional: Vec<String>,
     pub cwd: PathBuf,
@@ -138,7 +135,7 @@ pub struct Shell {
     pub status: i32,
     /// `$$`, which subshells share.
     pub pid: u32,
-    /// Who gets the signals for this environment.
+    /// The process that receives the signals of this environment.
     process: Rc<Process>,
     jobs: Jobs,
     traps: Traps,
@@ -150,15 +147,15 @@ pub struct Shell {
     tested: usize,
     /// Whether this is a subshell.
     subshell: bool,
-    /// Commands run since the clock was last read.
+    /// Commands since the clock was last read.
     busy: u32,
-    /// When other tasks last had their turn.
+    /// When the shell last yielded to other tasks.
     turn: Instant,
-    /// How deep the running command lies within others.
+    /// Nesting depth of the running command.
     nesting: usize,
-    /// `getopts`' place within a group of options.
+    /// Position of `getopts` within a group of options.
     option_offset: usize,
-    /// In a trap's action: `$?` when it began, which `exit` without a number gives.
+    /// In a trap's action: the previous `$?`, which `exit` without a number returns.
     trapped: Option<i32>,
     aliases: BTreeMap<String, String>,
     umask: u32,
@@ -217,7 +214,7 @@ impl Shell {
         }
     }
 
-    /// A subshell environment: a copy whose changes stay in it, with traps reset.
+    /// Returns a subshell environment: a copy with its own changes and reset traps.
     fn subshell(&self) -> Shell {
         let process = Process::new();
         process.ignore_like(&self.process);
@@ -235,7 +232,7 @@ impl Shell {
         let _ = self.descriptors.writer(2).write_all(line.as_bytes()).await;
     }
 
-    /// Writes to standard output. A reader that has gone ends the shell, as SIGPIPE would.
+    /// Writes to standard output. Like SIGPIPE, a reader that is gone ends the shell.
     async fn print(&self, text: &str) -> Result<(), Flow> {
         self.print_bytes(text.as_bytes()).await
     }
@@ -250,7 +247,7 @@ impl Shell {
         }
     }
 
-    /// As [`Shell::print_bytes`]; a closed or failing output is an error of `builtin`.
+    /// Like [`Shell::print_bytes`]; a closed or failing output is an error of `builtin`.
     async fn print_or_fail(&self, builtin: &str, bytes: &[u8]) -> Outcome {
         let written = match self.descriptors.get(1) {
             _ if bytes.is_empty() => Ok(()),
@@ -271,7 +268,7 @@ impl Shell {
         }
     }
 
-    /// Sets a variable; a readonly one is an error that ends the shell.
+    /// Sets a variable; the error for a readonly one ends the shell.
     async fn assign(&mut self, name: &str, value: &str) -> expand::Expansion<()> {
         if !word::is_name(name) {
             return Err(self.failure(&format!("{name}: bad variable name")).await);

@@ -1,6 +1,6 @@
 //! Options (`set -e`, `set -o pipefail`).
 
-/// Which options are on.
+/// The state of the options.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     pub allexport: bool,
@@ -40,12 +40,12 @@ impl Options {
         ]
     }
 
-    /// Switches an option by its letter; false if there is none.
+    /// Sets an option by its letter; false if it is unknown.
     pub fn set_letter(&mut self, letter: char, on: bool) -> bool {
         self.set(|known, _| known == Some(letter), on)
     }
 
-    /// Switches an option by its name; false if there is none.
+    /// Sets an option by its name; false if it is unknown.
     pub fn set_name(&mut self, name: &str, on: bool) -> bool {
         self.set(|_, known| known == name, on)
     }
@@ -62,13 +62,13 @@ impl Options {
         }
     }
 
-    /// `$-`.
+    /// Returns `$-`.
     pub fn letters(&self) -> String {
         let mut copy = self.clone();
         copy.all().iter().filter(|(_, _, on)| **on).filter_map(|(letter, _, _)| *letter).collect()
     }
 
-    /// Name and state of each, for `set -o`.
+    /// Returns name and state of each option, for `set -o`.
     pub fn named(&self) -> Vec<(&'static str, bool)> {
         let mut copy = self.clone();
         copy.all().iter().map(|(_, name, on)| (*name, **on)).collect()

@@ -3,7 +3,7 @@
 use super::Shell;
 
 impl Shell {
-    /// The value of `$name`, if it is set.
+    /// Returns the value of `$name`, if it is set.
     pub fn parameter(&self, name: &str) -> Option<String> {
         match name {
             "?" => Some(self.status.to_string()),

@@ -1,7 +1,7 @@
-//! Patterns (`*`, `?`, `[...]`) and the characters they are made of: text that remembers whether
-//! it was quoted, because only unquoted characters are special and only expanded ones are split.
+//! Patterns (`*`, `?`, `[...]`) over characters that remember whether they were quoted: only unquoted characters are
+//! special, and only expanded ones are split.
 
-/// Where a character of an expanded word comes from.
+/// The origin of a character of an expanded word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Unquoted in the source.
@@ -9,7 +9,7 @@ pub enum Origin {
     /// The result of an unquoted expansion: subject to field splitting.
     Expanded,
     Quoted,
-    /// Not a character: `""` stood here, so that the field exists even if it is empty.
+    /// Not a character: marks a `""`, so that the field exists even if it is empty.
     Empty,
 }
 
@@ -30,12 +30,12 @@ pub fn push(out: &mut Vec<Char>, text: &str, origin: Origin) {
     out.extend(text.chars().map(|c| Char { c, origin }));
 }
 
-/// Quote removal.
+/// Removes the quotes.
 pub fn text(chars: &[Char]) -> String {
     chars.iter().filter(|c| c.origin != Origin::Empty).map(|c| c.c).collect()
 }
 
-/// Whether anything in it is special. A lone `[`, which so many commands begin with, is not.
+/// Whether the text contains a special character. A lone `[`, the name of a command, is not one.
 pub fn is_pattern(chars: &[Char]) -> bool {
     let mut special = chars.iter().filter_map(|c| c.special());
     special.any(|c| matches!(c, '*' | '?' | '[')) && {
@@ -47,7 +47,7 @@ pub fn is_pattern(chars: &[Char]) -> bool {
 /// Whether the pattern matches the whole of `text`.
 pub fn matches(pattern: &[Char], text: &[char]) -> bool {
     let (mut p, mut t) = (0, 0);
-    // Where to go on when a character does not fit: the last star, and what it has swallowed.
+    // Where to resume when a character does not match: the last star, and the text that it covers.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         let step = match pattern.get(p) {
@@ -79,7 +79,7 @@ pub fn matches(pattern: &[Char], text: &[char]) -> bool {
     }
 }
 
-/// Matches one character; returns where the pattern goes on.
+/// Matches one character; returns the next position in the pattern.
 fn one(pattern: &[Char], at: usize, c: char) -> Option<usize> {
     let first = pattern.get(at)?;
     match first.special() {
@@ -89,13 +89,14 @@ fn one(pattern: &[Char], at: usize, c: char) -> Option<usize> {
             Some((false, _)) => None,
             None => (c == '[').then_some(at + 1),
         },
-        // A backslash that an expansion brought along quotes the next character.
+        // A backslash from an expansion quotes the next character.
         Some('\\') if at + 1 < pattern.len() => pattern.get(at + 1).filter(|p| p.c == c).map(|_| at + 2),
         _ => (first.c == c).then_some(at + 1),
     }
 }
 
-/// `[...]` from behind the bracket: whether it has `c`, and where it ends. None: not a bracket.
+/// Matches `c` with the set that begins after the bracket; returns the result and the end of the set. `None` if it is
+/// not a set.
 fn bracket(pattern: &[Char], start: usize, c: char) -> Option<(bool, usize)> {
     let mut i = start;
     let negated = matches!(pattern.get(i)?.special(), Some('!' | '^'));
@@ -147,7 +148,7 @@ fn in_class(name: &str, c: char) -> bool {
     }
 }
 
-/// How much of the start (or end) of `text` the pattern matches.
+/// Returns the length of the start (or end) of `text` that the pattern matches.
 pub fn affix(pattern: &[Char], text: &[char], prefix: bool, longest: bool) -> Option<usize> {
     let fits = |n: &usize| {
         let part = match prefix {
@@ -162,7 +163,7 @@ pub fn affix(pattern: &[Char], text: &[char], prefix: bool, longest: bool) -> Op
     }
 }
 
-/// `${x/pattern/with}`.
+/// Performs `${x/pattern/with}`.
 pub fn replace(pattern: &[Char], text: &[char], with: &str, all: bool, anchor: Option<char>) -> String {
     let whole = || text.iter().collect::<String>();
     match anchor {

@@ -35,7 +35,7 @@ impl Shell {
     }
 }
 
-/// Appends `text` with its escapes replaced; false if `\c` ended it.
+/// Appends `text` with its escapes replaced; false if `\c` ended the output.
 pub fn escape_into(text: &str, out: &mut Vec<u8>) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find('\\') {

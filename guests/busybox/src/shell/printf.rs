@@ -15,7 +15,7 @@ struct Conversion {
     precision: Option<usize>,
 }
 
-/// What a format is applied to, and what went wrong on the way.
+/// The arguments of a format, and the errors in them.
 struct Arguments<'a> {
     rest: &'a [String],
     used: bool,
@@ -81,7 +81,7 @@ impl Shell {
         };
         let mut arguments = Arguments { rest, used: false, errors: Vec::new() };
         let mut out = Vec::new();
-        // The format is used again as long as there are arguments and it takes some.
+        // The format is reused while arguments remain and it consumes some.
         while once(format, &mut arguments, &mut out) {
             if arguments.rest.is_empty() || !arguments.used {
                 break;
@@ -95,7 +95,7 @@ impl Shell {
     }
 }
 
-/// Applies the format once; false if output ends here.
+/// Applies the format once; false if the output ends here.
 fn once(format: &str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> bool {
     let mut rest = format;
     while let Some(at) = rest.find(['%', '\\']) {
@@ -121,7 +121,7 @@ fn once(format: &str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> bool 
     true
 }
 
-/// Reads a conversion behind its `%` and performs it; none if output ends here.
+/// Parses and performs the conversion after a `%`; `None` if the output ends here.
 fn conversion<'a>(text: &'a str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> Option<&'a str> {
     let mut with = Conversion::default();
     let mut chars = text.chars().peekable();
@@ -246,7 +246,7 @@ fn float(value: f64, letter: char, precision: usize) -> String {
     if letter.is_uppercase() { text.to_uppercase() } else { text }
 }
 
-/// C's exponents have a sign and two digits.
+/// Formats a number with an exponent of a sign and at least two digits, as in C.
 fn exponent(value: f64, precision: usize) -> String {
     let text = format!("{value:.precision$e}");
     let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
@@ -256,7 +256,7 @@ fn exponent(value: f64, precision: usize) -> String {
     }
 }
 
-/// `%g` shows no zeros at the end of a fraction.
+/// Removes zeros at the end of the fraction, as `%g` does.
 fn shorten(text: String) -> String {
     let (digits, power) = match text.find('e') {
         Some(at) => text.split_at(at),
@@ -270,7 +270,7 @@ fn shorten(text: String) -> String {
 }
 
 impl Conversion {
-    /// An integer: the precision is a least number of digits and switches zero padding off.
+    /// Writes an integer; a precision is the minimum number of digits and disables zero padding.
     fn digits(&self, prefix: &str, digits: String, out: &mut Vec<u8>) {
         match self.precision {
             Some(least) => self.pad(prefix, &format!("{digits:0>least$}"), false, out),

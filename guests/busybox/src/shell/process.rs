@@ -1,5 +1,5 @@
-//! Processes, as far as one component has any: the shells running in it, each with a number, the
-//! signals sent to it, and its exit status. `kill`, `wait` and the host's notice meet here.
+//! The processes of one component: the shells that run in it, each with a number, its pending signals and its exit
+//! status. Connects `kill`, `wait` and the host's termination request.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,21 +19,21 @@ thread_local! {
 /// A shell or a background job.
 pub struct Process {
     pub pid: u32,
-    /// Signals that were sent and not yet acted upon.
+    /// Signals that are not handled yet.
     pending: RefCell<VecDeque<i32>>,
     /// Bit n: signal n is ignored (`trap '' n`).
     ignored: Cell<u64>,
     status: Cell<Option<i32>>,
     wakers: RefCell<Vec<Waker>>,
-    /// A background job's task, which ends when this is dropped.
+    /// The task of a background job; dropping it terminates the job.
     task: RefCell<Option<Task<()>>>,
 }
 
-/// A signal came before the awaited thing happened.
+/// A signal arrived first.
 pub struct Interrupted(pub i32);
 
 impl Process {
-    /// A new process; the first one is number 1, as in a container.
+    /// Creates a process; the first one has the number 1, as in a container.
     pub fn new() -> Rc<Process> {
         let pid = NEXT.with(|next| next.replace(next.get() + 1));
         let process = Rc::new(Process::numbered(pid));
@@ -56,7 +56,7 @@ impl Process {
         TABLE.with(|table| table.borrow().iter().filter_map(Weak::upgrade).find(|p| p.pid == pid))
     }
 
-    /// Makes it the owner of its task.
+    /// Makes the process the owner of its task.
     pub fn run(&self, task: Task<()>) {
         if self.status.get().is_none() {
             *self.task.borrow_mut() = Some(task);
@@ -84,7 +84,7 @@ impl Process {
         }
     }
 
-    /// A child inherits what is ignored.
+    /// Ignores the signals that the parent ignores.
     pub fn ignore_like(&self, parent: &Process) {
         self.ignored.set(parent.ignored.get());
     }
@@ -93,7 +93,7 @@ impl Process {
         self.pending.borrow_mut().pop_front()
     }
 
-    /// Marks the end and tells those who wait for it.
+    /// Records the exit status and wakes those who wait for it.
     pub fn exit(&self, status: i32) {
         if self.status.get().is_none() {
             self.status.set(Some(status));
@@ -119,7 +119,7 @@ impl Process {
         .await
     }
 
-    /// Awaits `work`, but not beyond a signal to this process; then `work` is dropped.
+    /// Awaits `work` until a signal arrives for this process; then drops `work`.
     pub async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Result<T, Interrupted> {
         let mut work = std::pin::pin!(work);
         poll_fn(|cx| {
@@ -151,7 +151,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Subshells that were cut short never came to `exit`.
+        // Subshells that were interrupted never reached `exit`.
         let _ = TABLE.try_with(|table| table.borrow_mut().retain(|other| other.strong_count() > 0));
     }
 }

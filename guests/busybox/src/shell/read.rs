@@ -67,7 +67,7 @@ impl Shell {
         Ok(i32::from(!complete))
     }
 
-    /// A line without its newline, and whether it had one.
+    /// Reads a line without its newline; returns whether it had one.
     async fn read_line(&self, fd: i32, raw: bool, count: Option<usize>, timeout: Option<f64>) -> (Vec<Quoted>, bool) {
         let reader = self.descriptors.reader(fd);
         let read = async {
@@ -145,8 +145,8 @@ fn fields(line: &[Quoted], ifs: &str, count: usize) -> Vec<String> {
     out
 }
 
-/// What the last name gets: all of it, without the blanks at the end, and without a single
-/// separator that only ends it.
+/// Returns the value of the last name: the rest of the line, without blanks at the end and without a single separator
+/// that only ends it.
 fn last<'a>(
     rest: &'a [Quoted],
     separates: &impl Fn(&Quoted) -> bool,

@@ -1,5 +1,5 @@
-//! Descriptors and redirections. Descriptors are shared by clones, as after `fork`; whoever
-//! redirects for one command keeps the old set and puts it back.
+//! Descriptors and redirections. Clones share their streams, as after `fork`; to redirect one command, the caller keeps
+//! the old set and restores it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,7 +14,7 @@ use super::lexer::BODY;
 use super::word::Context;
 use super::{Flow, Shell};
 
-/// What a descriptor refers to.
+/// The target of a descriptor.
 #[derive(Clone)]
 pub enum Stream {
     Reader(Reader),
@@ -44,7 +44,7 @@ impl Descriptors {
         self.0.retain(|(known, _)| *known != fd);
     }
 
-    /// For reading; a descriptor that is closed or not for reading is at its end.
+    /// Returns a reader; one that is at its end for a descriptor that is closed or not readable.
     pub fn reader(&self, fd: i32) -> Reader {
         match self.get(fd) {
             Some(Stream::Reader(reader) | Stream::Both(reader, _)) => reader.clone(),
@@ -52,7 +52,7 @@ impl Descriptors {
         }
     }
 
-    /// For writing; what is written to a closed descriptor is lost.
+    /// Returns a writer; one that discards everything for a closed descriptor.
     pub fn writer(&self, fd: i32) -> Writer {
         match self.get(fd) {
             Some(Stream::Writer(writer) | Stream::Both(_, writer)) => writer.clone(),
@@ -204,7 +204,7 @@ fn open_file(path: &Path, kind: &Kind) -> io::Result<Stream> {
     })
 }
 
-/// The descriptor that a name stands for; there are no device files in a WASI file system.
+/// Returns the descriptor that a name such as /dev/stdin means; WASI's file systems have no device files.
 fn device(name: &str) -> Option<i32> {
     match name {
         "/dev/stdin" => return Some(0),

@@ -3,7 +3,7 @@
 pub const KILL: i32 = 9;
 pub const TERM: i32 = 15;
 
-/// Not a signal but a condition that `trap` knows: the shell ends.
+/// A condition of `trap` that is not a signal: the shell exits.
 pub const EXIT: i32 = 0;
 
 /// Linux's numbers; the index is the number.
@@ -13,7 +13,7 @@ const NAMES: [&str; 32] = [
     "POLL", "PWR", "SYS",
 ];
 
-/// `TERM`, `SIGTERM`, `sigterm` or `15`.
+/// Parses `TERM`, `SIGTERM`, `sigterm` or `15`.
 pub fn number(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse::<usize>() {
         return NAMES.get(number).map(|_| number as i32);
@@ -27,12 +27,12 @@ pub fn name(number: i32) -> &'static str {
     usize::try_from(number).ok().and_then(|n| NAMES.get(n)).copied().unwrap_or("?")
 }
 
-/// The names of all signals, with their numbers.
+/// Returns the names of all signals with their numbers.
 pub fn all() -> impl Iterator<Item = (usize, &'static str)> {
     NAMES.iter().copied().enumerate().skip(1)
 }
 
-/// Whether the default action is to go on.
+/// Whether the default action leaves the process running.
 pub fn is_harmless(number: i32) -> bool {
     matches!(name(number), "CHLD" | "CONT" | "URG" | "WINCH" | "STOP" | "TSTP" | "TTIN" | "TTOU")
 }

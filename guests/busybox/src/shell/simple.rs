@@ -1,5 +1,5 @@
-//! Simple commands: expansion of their words, assignments, redirections, and the search for what
-//! the first word names: a special builtin, a function, a builtin, or something external.
+//! Simple commands: expansion of words, assignments, redirections, and the lookup of the first word: a special builtin,
+//! a function, a builtin or an external command.
 
 use std::rc::Rc;
 
@@ -155,7 +155,7 @@ impl Shell {
         let mut assignments = Vec::new();
         for assignment in assigned {
             let assigned = self.expand_assignment(assignment).await?;
-            // Later ones see earlier ones only if there is no command.
+            // Later assignments see earlier ones only without a command.
             if words.is_empty() {
                 self.assign(&assigned.0, &assigned.1).await?;
             }

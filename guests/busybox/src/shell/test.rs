@@ -6,7 +6,7 @@ use crate::proc::normalize;
 
 use super::{Shell, filesystem};
 
-/// The value of an expression; the error is a message (status 2).
+/// Evaluates an expression; the error is a message (status 2).
 pub fn evaluate(args: &[String], shell: &Shell) -> Result<bool, String> {
     let mut parser = Parser { args, at: 0, shell };
     let value = match args {
@@ -95,7 +95,8 @@ impl Parser<'_> {
     }
 }
 
-/// A binary primary; none if `op` is not one. `-a` and `-o` between two strings count too.
+/// Evaluates a binary primary; `None` if `op` is not one. `-a` and `-o` between two strings count as binary primaries,
+/// too.
 pub fn binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option<bool>, String> {
     let number = |text: &str| -> Result<i64, String> { text.trim().parse().map_err(|_| format!("{text}: bad number")) };
     let compare = || Ok::<_, String>(number(left)?.cmp(&number(right)?));
@@ -118,7 +119,7 @@ pub fn binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option
     }))
 }
 
-/// A unary primary; none if `op` is not one.
+/// Evaluates a unary primary; `None` if `op` is not one.
 pub fn unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
     let is = |check: fn(&Metadata) -> bool| metadata(operand, shell).is_some_and(|m| check(&m));
     Some(match op {
@@ -128,7 +129,7 @@ pub fn unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
         "-f" => is(Metadata::is_file),
         "-d" => is(Metadata::is_dir),
         "-s" => is(|m| m.len() > 0),
-        // WASI shows no modes: what exists can be read, and scripts can be run.
+        // WASI has no modes: existing files are readable, and scripts are executable.
         "-r" => is(|_| true) || is_device(operand),
         "-x" => is(|_| true),
         "-w" => {
@@ -153,7 +154,7 @@ fn metadata(name: &str, shell: &Shell) -> Option<Metadata> {
     normalize(&shell.cwd, name).metadata().ok().filter(|_| !name.is_empty())
 }
 
-/// Names that redirections know although no file has them.
+/// The devices that redirections provide without a file.
 fn is_device(name: &str) -> bool {
     matches!(name, "/dev/null" | "/dev/zero" | "/dev/urandom" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr")
 }

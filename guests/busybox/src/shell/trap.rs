@@ -1,4 +1,4 @@
-//! Traps: what to run when a signal arrives and when the shell ends.
+//! Traps: the actions that run when a signal arrives or the shell exits.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use super::escape::quoted;
 use super::signal;
 use super::{Flow, Outcome, Shell};
 
-/// Actions by signal number; 0 is EXIT; an empty action ignores the signal.
+/// Actions by signal number; 0 is EXIT. An empty action ignores the signal.
 #[derive(Clone, Default)]
 pub struct Traps {
     actions: BTreeMap<i32, String>,
-    /// In a subshell: what the parent had, which `trap` alone still shows.
+    /// In a subshell: the traps of the parent, which `trap` without arguments still prints.
     inherited: bool,
 }
 
 impl Traps {
-    /// The EXIT action, which runs once.
+    /// Takes the EXIT action, which runs once.
     pub fn take_exit(&mut self) -> Option<String> {
         match self.inherited {
             true => None,
@@ -23,7 +23,7 @@ impl Traps {
         }
     }
 
-    /// Traps are reset in a subshell, but what is ignored stays so.
+    /// Resets the traps for a subshell, except ignored signals.
     pub fn enter_subshell(&mut self) {
         self.inherited = true;
     }
@@ -37,7 +37,7 @@ impl Traps {
         self.actions.get(&number).filter(|action| !self.inherited || action.is_empty())
     }
 
-    /// The first change in a subshell does away with the parent's traps.
+    /// Forgets the parent's traps at the first change in a subshell.
     fn change(&mut self) -> &mut BTreeMap<i32, String> {
         if std::mem::take(&mut self.inherited) {
             self.actions.retain(|_, action| action.is_empty());
@@ -47,7 +47,7 @@ impl Traps {
 }
 
 impl Shell {
-    /// Acts on the signals that have arrived.
+    /// Handles the signals that have arrived.
     pub async fn take_signals(&mut self) -> Result<(), Flow> {
         while let Some(number) = self.process.next_signal() {
             let Some(action) = self.traps.get(number).cloned() else {
@@ -89,7 +89,7 @@ impl Shell {
         if first == "-l" {
             return self.builtin_kill(args).await;
         }
-        // A lone condition, or a number in the action's place, resets.
+        // A lone condition, or a number as the action, resets.
         let resets = first == "-" || rest.is_empty() || first.parse::<u32>().is_ok();
         let conditions = if first != "-" && resets { args } else { rest };
         let mut status = 0;

@@ -1,4 +1,4 @@
-//! Variables: values, the export and readonly attributes, and what `local` has to put back.
+//! Variables: values, the export and readonly attributes, and the values that `local` restores.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ pub struct Variable {
     pub readonly: bool,
 }
 
-/// The variable that was to be changed is readonly.
+/// The variable is readonly.
 #[derive(Debug)]
 pub struct Readonly(pub String);
 
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
     all: BTreeMap<String, Variable>,
-    /// One per running function: what its `local` variables were before.
+    /// The previous `local` variables of each running function.
     scopes: Vec<Vec<(String, Option<Variable>)>>,
 }
 
 impl Variables {
-    /// The environment as variables; names that are not names are left out.
+    /// Creates variables from the environment; skips names that are not valid.
     pub fn of_environment(env: &BTreeMap<String, String>) -> Variables {
         let variable = |value: &String| Variable { value: Some(value.clone()), exported: true, readonly: false };
         let named = env.iter().filter(|(name, _)| super::word::is_name(name));
@@ -38,7 +38,7 @@ impl Variables {
         self.all.get(name)
     }
 
-    /// All of them, sorted by name.
+    /// Returns all variables, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Variable)> {
         self.all.iter()
     }
@@ -48,7 +48,7 @@ impl Variables {
         Ok(())
     }
 
-    /// The variable, made if need be, for a change of its value.
+    /// Returns a variable whose value may be changed; creates it if necessary.
     fn change(&mut self, name: &str) -> Result<&mut Variable, Readonly> {
         let variable = self.all.entry(name.to_string()).or_default();
         match variable.readonly {
@@ -57,7 +57,7 @@ impl Variables {
         }
     }
 
-    /// The variable, made if need be, for a change of its attributes.
+    /// Returns a variable whose attributes may be changed; creates it if necessary.
     pub fn attributes(&mut self, name: &str) -> &mut Variable {
         self.all.entry(name.to_string()).or_default()
     }
@@ -68,7 +68,7 @@ impl Variables {
         Ok(())
     }
 
-    /// Puts back a variable as [`Variables::variable`] gave it.
+    /// Restores a variable that [`Variables::variable`] returned.
     pub fn restore(&mut self, name: String, before: Option<Variable>) {
         match before {
             Some(variable) => self.all.insert(name, variable),
@@ -86,8 +86,7 @@ impl Variables {
         }
     }
 
-    /// Makes a variable local to the running function; it keeps its value, as in ash. False
-    /// outside functions.
+    /// Makes a variable local to the running function; it keeps its value, as in ash. False outside of functions.
     pub fn make_local(&mut self, name: &str) -> bool {
         let before = self.all.get(name).cloned();
         let Some(scope) = self.scopes.last_mut() else {
@@ -99,7 +98,7 @@ impl Variables {
         true
     }
 
-    /// What commands get as their environment.
+    /// Returns the environment of commands.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let exported = |(name, variable): (&String, &Variable)| {
             let value = variable.value.clone().filter(|_| variable.exported)?;

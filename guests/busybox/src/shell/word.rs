@@ -1,5 +1,4 @@
-//! Words taken apart: source text into quoted and unquoted text and expansions. Pure; `expand`
-//! gives the pieces their values.
+//! Parses words: from source text to quoted text, unquoted text and expansions. Pure; `expand` evaluates the pieces.
 
 use super::lexer::end_of_part;
 
@@ -8,10 +7,10 @@ use super::lexer::end_of_part;
 pub enum Piece {
     /// Unquoted text; pattern characters in it are active.
     Literal(String),
-    /// Unquoted text inside an unquoted `${x:-...}`, which is split as the expansion's result.
+    /// Unquoted text inside an unquoted `${x:-...}`, which is split like the result of an expansion.
     Split(String),
     Quoted(String),
-    /// `"..."`; may be empty and still makes a field.
+    /// `"..."`; creates a field even if it is empty.
     Double(Vec<Piece>),
     /// `~user`, without the tilde.
     Tilde(String),
@@ -24,7 +23,7 @@ pub enum Piece {
     Arithmetic(Vec<Piece>),
 }
 
-/// What `${name...}` does with the value.
+/// The operation of `${name...}` on the value.
 #[derive(Debug, Clone)]
 pub enum Modifier {
     None,
@@ -56,7 +55,7 @@ pub enum Modifier {
     Bad,
 }
 
-/// Where text stands, which decides what its quotes mean.
+/// The context of text, which decides the meaning of its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Context {
     Word,
@@ -69,7 +68,7 @@ pub enum Context {
     HereDocument,
 }
 
-/// Takes `text` apart. Unterminated constructs, which the lexer has refused before, are literal.
+/// Parses `text`. Unterminated constructs, which the lexer has rejected before, are literal.
 pub fn parse(text: &str, context: Context) -> Vec<Piece> {
     let chars: Vec<char> = text.chars().collect();
     pieces(&chars, context)
@@ -100,7 +99,7 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
                 Some('}') if context == Context::Braces => quote(&mut out, '}'),
                 Some(next) => {
                     quote(&mut out, '\\');
-                    // In these, a backslash does not protect what follows it.
+                    // In these contexts, a backslash does not protect the next character.
                     if next != '\\' {
                         i += 1;
                         continue;
@@ -172,7 +171,8 @@ fn quote(out: &mut Vec<Piece>, c: char) {
     }
 }
 
-/// Inside backquotes, a backslash protects only `$`, `` ` `` and itself (and `"` in double quotes).
+/// Returns the text inside backquotes, where a backslash protects only `$`, `` ` `` and itself (and `"` in double
+/// quotes).
 fn backquoted(src: &[char], double: bool) -> String {
     let mut text = String::new();
     let mut chars = src.iter().copied().peekable();
@@ -228,7 +228,7 @@ fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Whether parentheses match without the outer pair; else `$((` opened two substitutions.
+/// Whether parentheses match without the outer pair; otherwise `$((` opened two substitutions.
 fn balanced(src: &[char]) -> bool {
     let mut depth = 0i32;
     for c in src {
@@ -244,7 +244,7 @@ fn balanced(src: &[char]) -> bool {
     depth == 0
 }
 
-/// The inside of `${...}`.
+/// Parses the inside of `${...}`.
 fn braced(src: &[char], context: Context) -> Piece {
     let double = is_double(context);
     let is_parameter = |text: &[char]| -> bool {
@@ -267,7 +267,7 @@ fn braced(src: &[char], context: Context) -> Piece {
         let name = src.iter().collect();
         return Piece::Parameter { name, modifier: Modifier::Bad };
     }
-    // Words take the quoting of the place where the braces stand; patterns have their own.
+    // Words inherit the quoting around the braces; patterns have their own.
     let word = |text: &[char]| match double {
         true => pieces(text, Context::Braces),
         false => pieces(text, Context::Word).into_iter().map(split_result).collect(),
@@ -304,7 +304,7 @@ fn braced(src: &[char], context: Context) -> Piece {
     Piece::Parameter { name: name.iter().collect(), modifier }
 }
 
-/// Splits at the first `at` that is not inside quotes or an expansion.
+/// Splits at the first `at` outside of quotes and expansions.
 fn split(src: &[char], at: char) -> (&[char], Option<&[char]>) {
     let mut i = 0;
     while let Some(c) = src.get(i) {

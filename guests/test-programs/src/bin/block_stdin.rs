@@ -1,5 +1,4 @@
-//! Promise: a guest that waits for input costs no CPU and can be killed at once; without input the
-//! read ends at once.
+//! Promise: a guest that waits for input costs no CPU and can be killed at once; without input the read ends at once.
 
 use std::io::Read;
 

@@ -1,7 +1,6 @@
-//! Promise: files in a writable mount behave as POSIX says, and no name leads out of the mounts:
-//! not `..`, not an absolute path, not a link. `files [DIR] [OUTSIDE]` works in DIR (default `.`)
-//! and tries to reach OUTSIDE (default `/outside`). Prints one line per step; links are made by
-//! libc, since std hides them on WASI.
+//! Promise: files in a writable mount behave as POSIX says, and no name leads out of the mounts: not `..`, not an
+//! absolute path, not a link. `files [DIR] [OUTSIDE]` works in DIR (default `.`) and tries to reach OUTSIDE (default
+//! `/outside`). Prints one line per step. Links are created with libc, since std hides them on WASI.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -85,7 +84,7 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
 fn symlink(target: &str, link: &Path) -> io::Result<()> {
     let target = CString::new(target)?;
     let link = CString::new(link.to_string_lossy().as_bytes())?;
-    // SAFETY: both strings are ended by NUL and live through the call.
+    // SAFETY: both strings are NUL-terminated and outlive the call.
     match unsafe { libc::symlink(target.as_ptr(), link.as_ptr()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

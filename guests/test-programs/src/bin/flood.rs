@@ -1,5 +1,5 @@
-//! Promise: a guest that writes without end fills no memory of the host, and can be killed in the
-//! middle of it. `flood [LINES]`.
+//! Promise: a guest that writes without end does not fill the host's memory and can be killed while it writes. `flood
+//! [LINES]`.
 
 use std::io::{self, Write};
 

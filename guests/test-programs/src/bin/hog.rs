@@ -1,6 +1,5 @@
-//! Promise: memory beyond the limit is refused or ends the container (OOMKilled), and hurts nobody
-//! else. `hog MIB` grows to so much, touching every page, and says so; then it holds it until its
-//! input ends.
+//! Promise: memory beyond the limit is refused or terminates the container (OOMKilled) and affects no other. `hog MIB`
+//! grows to this size, touches every page and says so; then it holds the memory until its input ends.
 
 use std::io::Read;
 

@@ -1,5 +1,5 @@
-//! Promise: a guest that imports `wasmpod:lifecycle` is told that it shall end, by which signal, and has
-//! its grace period for it. Prints `notified`, waits `notice MILLISECONDS`, and exits with 3.
+//! Promise: a guest that imports `wasmpod:lifecycle` receives the termination request with the name of the signal, and
+//! has its grace period. Prints `notified`, waits `notice MILLISECONDS` and exits with 3.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ fn main() {
     println!("requested: {}", termination::requested());
     termination::wait();
     println!("notified, requested: {}", termination::requested());
-    // A second wait ends at once.
+    // A second wait returns at once.
     termination::wait();
     println!("{}", termination::signal_name().unwrap_or_default());
     std::thread::sleep(Duration::from_millis(millis));
@@ -57,20 +57,20 @@ mod termination {
 
     pub fn signal_name() -> Option<String> {
         let mut name = [0; 32];
-        // SAFETY: the host writes no more than there is room.
+        // SAFETY: the host writes at most `name.len()` bytes.
         let len = unsafe { host::signal_name(name.as_mut_ptr(), name.len()) };
         let name = name.get(..len).filter(|name| !name.is_empty())?;
         Some(String::from_utf8_lossy(name).into_owned())
     }
 
     pub fn wait() {
-        // Time passes meanwhile: it waits for two things at once.
+        // Waits with a timeout, so that poll_oneoff waits for two things.
         while !poll(1000) {}
     }
 
     fn poll(millis: i32) -> bool {
         let mut it = libc::pollfd { fd: host::termination_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one structure, and it is told that it is one.
+        // SAFETY: `it` is one valid structure, and the count is 1.
         let ready = unsafe { libc::poll(&mut it, 1, millis) };
         assert!(ready >= 0, "{}", std::io::Error::last_os_error());
         ready == 1 && it.revents & libc::POLLIN != 0

@@ -1,4 +1,4 @@
-//! Promise: a stack that overflows ends this container only, with a code that tells (139).
+//! Promise: a stack overflow terminates only this container, with 139.
 
 use std::hint::black_box;
 

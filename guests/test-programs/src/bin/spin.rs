@@ -1,5 +1,5 @@
-//! Promise: a guest that only computes can be killed, stays within its CPU limit, and takes
-//! nothing from its neighbours' timers. Spins for ever, or for `spin SECONDS`.
+//! Promise: a guest that only computes can be killed, stays within its CPU limit and does not delay the timers of other
+//! guests. Spins for ever, or for `spin SECONDS`.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ fn main() {
     let start = Instant::now();
     let mut rounds = 0u64;
     loop {
-        // Long stretches without a call of the host.
+        // Long stretches without a host call.
         for i in 0..10_000_000u64 {
             black_box(i);
         }

@@ -1,5 +1,5 @@
-//! Promise: standard input arrives whole and ends, and each line that is written leaves at once.
-//! Echoes lines to stdout and counts them on stderr.
+//! Promise: standard input arrives complete and ends, and each written line leaves at once. Echoes lines to stdout and
+//! counts them on stderr.
 
 use std::io::{self, BufRead, Write};
 

@@ -1,7 +1,6 @@
-//! Promise: std's TCP works inside of a pod. `tcp serve ADDR` echoes one connection after another
-//! until each is half-closed; `tcp client ADDR TEXT` sends, half-closes and prints the answer;
-//! `tcp refused ADDR` tells how a connection fails; `tcp pair` plays both sides on `localhost`.
-//! WASI 0.2 only: WASI 0.1 has no way to bind.
+//! Promise: std's TCP works inside of a pod. `tcp serve ADDR` echoes one connection after another until each is
+//! half-closed; `tcp client ADDR TEXT` sends, half-closes and prints the response; `tcp refused ADDR` prints how a
+//! connection fails; `tcp pair` plays both sides on `localhost`. WASI 0.2 only: WASI 0.1 can't bind.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
@@ -44,7 +43,7 @@ fn serve(address: &str) -> io::Result<()> {
                 n => stream.write_all(&buf[..n])?,
             }
         }
-        // The other side has half-closed; what it was sent is still on its way.
+        // The peer has half-closed; sent bytes may still be in flight.
         stream.write_all(b"bye\n")?;
         stream.shutdown(Shutdown::Write)?;
     }

@@ -1,5 +1,5 @@
-//! Promise: a trap is told with the names and lines of the guest's functions. Build it with
-//! `--profile traced`, which keeps them.
+//! Promise: a trap is reported with the names and lines of the guest's functions. Build it with `--profile traced`,
+//! which keeps them.
 
 use std::hint::black_box;
 

@@ -9,7 +9,7 @@ pub use parse::class_test;
 
 use std::cell::RefCell;
 
-/// How much of the surrounding text a match must extent.
+/// The text that a match must cover.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Extent {
     Any,
@@ -28,7 +28,7 @@ fn set_add(set: &mut Set, byte: u8) {
     set[usize::from(byte >> 6)] |= 1 << (byte & 63);
 }
 
-/// What must hold between two bytes.
+/// A condition between two bytes.
 #[derive(Clone, Copy, PartialEq)]
 enum Edge {
     Start,
@@ -37,7 +37,7 @@ enum Edge {
     NotWord,
     WordStart,
     WordEnd,
-    /// No word byte before; none after.
+    /// No word byte before, or after.
     NoWordBefore,
     NoWordAfter,
 }
@@ -46,7 +46,7 @@ enum Step {
     Byte(u8),
     Any,
     Set(usize),
-    /// First choice, second choice, number of this choice.
+    /// First alternative, second alternative, and the number of this choice.
     Split(usize, usize, usize),
     Jump(usize),
     Save(usize),
@@ -66,7 +66,7 @@ pub struct Pattern {
     has_back: bool,
     /// The bytes that a match can begin with, unless it can be empty.
     first: Option<Set>,
-    /// Set when the expression is plain text.
+    /// The text, where the expression is plain text.
     literal: Option<Vec<u8>>,
     scratch: RefCell<Scratch>,
 }
@@ -81,7 +81,7 @@ struct Scratch {
     from: usize,
     width: usize,
     /// Remaining steps of a pattern with back-references.
-    patience: usize,
+    steps_left: usize,
 }
 
 enum Undo {
@@ -89,12 +89,12 @@ enum Undo {
     Restore(usize, usize),
 }
 
-/// Start and end of each group; `NONE` where a group took no part.
+/// Start and end of each group; `NONE` for a group that took no part.
 pub type Spans = Vec<usize>;
 pub const NONE: usize = usize::MAX;
 
 /// The most steps of a pattern with back-references.
-const PATIENCE: usize = 2_000_000;
+const MAX_BACKREFERENCE_STEPS: usize = 2_000_000;
 
 fn is_word(byte: Option<&u8>) -> bool {
     byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
@@ -106,7 +106,7 @@ impl Pattern {
         parse::compile(parse::tree(text, extended)?, ignore_case, extent)
     }
 
-    /// Compiles text that stands for itself.
+    /// Compiles literal text.
     pub fn literal(text: &[u8], ignore_case: bool, extent: Extent) -> Result<Pattern, &'static str> {
         parse::compile(parse::literal(text), ignore_case, extent)
     }
@@ -133,7 +133,7 @@ impl Pattern {
         let scratch = &mut *self.scratch.borrow_mut();
         scratch.from = from;
         scratch.width = text.len() + 1 - from.min(text.len());
-        scratch.patience = PATIENCE;
+        scratch.steps_left = MAX_BACKREFERENCE_STEPS;
         scratch.visited.clear();
         if !self.has_back {
             scratch.visited.resize((self.splits * scratch.width).div_ceil(64), 0);
@@ -171,7 +171,7 @@ impl Pattern {
                 }
             };
             let Some(end) = self.follow(pc, at, text, &mut spans, scratch) else {
-                if scratch.patience == 0 {
+                if scratch.steps_left == 0 {
                     return best;
                 }
                 continue;
@@ -187,7 +187,7 @@ impl Pattern {
     }
 
     /// Follows the steps from `pc` at `at` and pushes the alternatives. Returns the end of a match; `None` when a step
-    /// fails or the patience is exhausted.
+    /// fails or no steps are left.
     fn follow(
         &self,
         mut pc: usize,
@@ -197,8 +197,8 @@ impl Pattern {
         scratch: &mut Scratch,
     ) -> Option<usize> {
         loop {
-            scratch.patience = scratch.patience.saturating_sub(usize::from(self.has_back));
-            if scratch.patience == 0 {
+            scratch.steps_left = scratch.steps_left.saturating_sub(usize::from(self.has_back));
+            if scratch.steps_left == 0 {
                 return None;
             }
             match &self.steps[pc] {
@@ -240,7 +240,7 @@ impl Pattern {
 }
 
 impl Scratch {
-    /// Marks a choice and position as visited; returns whether it was before.
+    /// Marks a choice at a position as visited; returns whether it already was.
     fn visit(&mut self, choice: usize, at: usize) -> bool {
         let bit = choice * self.width + at - self.from;
         let word = &mut self.visited[bit / 64];

@@ -1,10 +1,10 @@
-//! From an expression's text to its tree, and from the tree to the program.
+//! Compiles expressions: from text to a tree, and from the tree to a program.
 
 use std::cell::RefCell;
 
 use super::{Edge, Extent, Pattern, Set, Step, set_add, set_has};
 
-/// An expression with its parts.
+/// A node of the tree.
 pub enum Node {
     Byte(u8),
     Any,
@@ -17,7 +17,7 @@ pub enum Node {
     Repeat(Box<Node>, usize, Option<usize>),
 }
 
-/// Larger programs (`a{1000}{1000}`) are refused.
+/// The largest program; `a{1000}{1000}` exceeds it.
 const MAX_STEPS: usize = 50_000;
 
 pub fn literal(text: &[u8]) -> Node {
@@ -46,7 +46,7 @@ impl Parser<'_> {
         self.text.get(self.at + ahead).copied()
     }
 
-    /// Whether the operator `op` stands here: bare in extended expressions, escaped in basic ones.
+    /// Whether the operator `op` follows: unescaped in extended expressions, escaped in basic ones.
     fn is_op(&self, op: u8) -> bool {
         if self.extended { self.peek(0) == Some(op) } else { self.peek(0) == Some(b'\\') && self.peek(1) == Some(op) }
     }
@@ -69,7 +69,7 @@ impl Parser<'_> {
 
     fn sequence(&mut self) -> Result<Node, &'static str> {
         let mut parts: Vec<Node> = Vec::new();
-        // Where a `*` would stand for itself in a basic expression.
+        // Whether a `*` is literal here, as at the beginning of a basic expression.
         let mut fresh = true;
         while let Some(byte) = self.peek(0) {
             if self.is_op(b'|') || (self.is_op(b')') && (self.depth > 0 || !self.extended)) {
@@ -237,7 +237,7 @@ fn add_class(set: &mut Set, name: &str) -> bool {
     true
 }
 
-/// The test behind `[:name:]`.
+/// Returns the test of `[:name:]`.
 pub fn class_test(name: &str) -> Option<fn(&u8) -> bool> {
     Some(match name {
         "alpha" => u8::is_ascii_alphabetic,
@@ -299,7 +299,7 @@ fn folded(set: &Set) -> Set {
     out
 }
 
-/// Adds the bytes that a match of `node` can begin with; true if it can match nothing at all.
+/// Adds the bytes that a match of `node` can begin with; true if it can be empty.
 fn beginnings(node: &Node, ignore_case: bool, set: &mut Set) -> bool {
     let fold = |s: &Set| if ignore_case { folded(s) } else { *s };
     let mut add = |s: Set| set.iter_mut().zip(s).for_each(|(a, b)| *a |= b);
@@ -416,7 +416,7 @@ impl Pattern {
         }
     }
 
-    /// A choice between going on and a place that `patch` fills in.
+    /// Emits a choice between the next step and one that `patch` sets.
     fn split(&mut self) -> usize {
         let at = self.steps.len();
         self.steps.push(Step::Split(at + 1, 0, self.splits));

@@ -102,7 +102,7 @@ impl Input<'_> {
     }
 }
 
-/// Where the line stands in the range of a command with two addresses.
+/// The position of a line in the range of a command with two addresses.
 #[derive(Clone, Copy, PartialEq)]
 enum Range {
     Outside,

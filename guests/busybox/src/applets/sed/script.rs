@@ -72,7 +72,7 @@ struct Parser<'a> {
     text: &'a [u8],
     at: usize,
     extended: bool,
-    /// The previous expression, for which an empty one stands, and whether it ignores case.
+    /// The previous expression, which an empty one repeats, and whether it ignores case.
     last: Option<(Vec<u8>, bool)>,
     commands: Vec<Command>,
     /// Positions of blocks that are not closed yet.
@@ -312,7 +312,7 @@ impl Parser<'_> {
                 let Some(next) = self.peek() else { break };
                 self.at += 1;
                 if next == delimiter {
-                    // An operator that serves as the delimiter stands for itself.
+                    // An operator that serves as the delimiter is literal.
                     if expression && b"*.[]^$".contains(&next) {
                         out.push(b'\\');
                     }

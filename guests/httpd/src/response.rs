@@ -1,5 +1,4 @@
-//! Answers: what a request gets, decided from the request and the folder. Opens files, writes
-//! nothing.
+//! Decides the response to a request. Opens files but writes nothing.
 
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Seek, SeekFrom};
@@ -10,22 +9,22 @@ use crate::date;
 use crate::request::{Request, encode, range};
 
 /// A response before it is written.
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Body,
-    /// What the body would hold, for HEAD too.
+    /// The length of the body, also of one that HEAD omits.
     pub length: u64,
 }
 
 pub enum Body {
     Nothing,
     Text(String),
-    /// A file at the place where the content begins.
+    /// A file, positioned at the first byte to send.
     File(File),
 }
 
-/// A status' words.
+/// Returns the reason phrase of a status.
 pub fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -45,15 +44,15 @@ pub fn reason(status: u16) -> &'static str {
     }
 }
 
-impl Answer {
-    /// A short page that says what the status is.
-    pub fn page(status: u16) -> Answer {
+impl Response {
+    /// A short page that names the status.
+    pub fn page(status: u16) -> Response {
         let title = format!("{status} {}", reason(status));
         let text = format!(
             "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
              <hr><center>wasmpod</center>\r\n</body>\r\n</html>\r\n"
         );
-        Answer {
+        Response {
             status,
             headers: vec![("Content-Type", "text/html".into())],
             length: text.len() as u64,
@@ -61,59 +60,59 @@ impl Answer {
         }
     }
 
-    fn with(mut self, name: &'static str, value: String) -> Answer {
+    fn with(mut self, name: &'static str, value: String) -> Response {
         self.headers.push((name, value));
         self
     }
 }
 
-/// What this request gets from this folder.
-pub fn answer(root: &Path, request: &Request) -> Answer {
-    let Some((parts, slash)) = request.path() else { return Answer::page(400) };
+/// Decides the response to a request for a file below `root`.
+pub fn respond(root: &Path, request: &Request) -> Response {
+    let Some((parts, slash)) = request.path() else { return Response::page(400) };
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return Answer::page(405).with("Allow", "GET, HEAD".into());
+        return Response::page(405).with("Allow", "GET, HEAD".into());
     }
     let mut path = root.to_path_buf();
     path.extend(&parts);
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_dir() && !slash => {
             let place = format!("/{}/", parts.join("/"));
-            Answer::page(301).with("Location", encode(&place) + request.query())
+            Response::page(301).with("Location", encode(&place) + request.query())
         }
         Ok(meta) if meta.is_dir() => {
             path.push("index.html");
             match std::fs::metadata(&path) {
                 Ok(meta) if meta.is_file() => file(&path, &meta, request),
-                _ => Answer::page(403),
+                _ => Response::page(403),
             }
         }
-        // A file is no directory.
-        Ok(_) if slash => Answer::page(404),
+        // A file is not a directory.
+        Ok(_) if slash => Response::page(404),
         Ok(meta) if meta.is_file() => file(&path, &meta, request),
-        Ok(_) => Answer::page(403),
+        Ok(_) => Response::page(403),
         Err(error) => failed(error.kind()),
     }
 }
 
-fn failed(kind: ErrorKind) -> Answer {
-    Answer::page(match kind {
+fn failed(kind: ErrorKind) -> Response {
+    Response::page(match kind {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => 404,
         ErrorKind::PermissionDenied => 403,
         _ => 500,
     })
 }
 
-fn file(path: &Path, meta: &Metadata, request: &Request) -> Answer {
+fn file(path: &Path, meta: &Metadata, request: &Request) -> Response {
     let modified =
         meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_secs() as i64);
     let length = meta.len();
     let etag = format!("\"{modified:x}-{length:x}\"");
     let last_modified = date::http(modified);
-    let known = |answer: Answer| answer.with("Last-Modified", last_modified.clone()).with("ETag", etag.clone());
+    let known = |response: Response| response.with("Last-Modified", last_modified.clone()).with("ETag", etag.clone());
     let listed = |list: &str| list.split(',').any(|t| t.trim() == "*" || t.trim().trim_start_matches("W/") == etag);
-    // The order of RFC 9110, 13.2.2: an entity tag speaks before a date.
+    // The order of RFC 9110, 13.2.2: entity tags take precedence over dates.
     if request.header("if-match").is_some_and(|list| !listed(list)) {
-        return Answer::page(412);
+        return Response::page(412);
     }
     let unchanged = match (request.header("if-none-match"), request.header("if-modified-since")) {
         (Some(list), _) => listed(list),
@@ -121,7 +120,7 @@ fn file(path: &Path, meta: &Metadata, request: &Request) -> Answer {
         (None, None) => false,
     };
     if unchanged {
-        return known(Answer { status: 304, headers: vec![], body: Body::Nothing, length: 0 });
+        return known(Response { status: 304, headers: vec![], body: Body::Nothing, length: 0 });
     }
     let current = request.header("if-range").is_none_or(|mark| mark == etag || mark == last_modified);
     let wanted = match request.header("range").filter(|_| current && request.method == "GET") {
@@ -131,7 +130,7 @@ fn file(path: &Path, meta: &Metadata, request: &Request) -> Answer {
     let (status, from, to) = match wanted {
         Ok(None) => (200, 0, length),
         Ok(Some((from, to))) => (206, from, to),
-        Err(()) => return Answer::page(416).with("Content-Range", format!("bytes */{length}")),
+        Err(()) => return Response::page(416).with("Content-Range", format!("bytes */{length}")),
     };
     let opened = File::open(path).and_then(|mut file| {
         if from > 0 {
@@ -144,8 +143,8 @@ fn file(path: &Path, meta: &Metadata, request: &Request) -> Answer {
         Err(error) => return failed(error.kind()),
     };
     let headers = vec![("Content-Type", content_type(path).to_string())];
-    let answer = known(Answer { status, headers, body, length: to - from }).with("Accept-Ranges", "bytes".into());
-    if status == 206 { answer.with("Content-Range", format!("bytes {from}-{}/{length}", to - 1)) } else { answer }
+    let response = known(Response { status, headers, body, length: to - from }).with("Accept-Ranges", "bytes".into());
+    if status == 206 { response.with("Content-Range", format!("bytes {from}-{}/{length}", to - 1)) } else { response }
 }
 
 fn content_type(path: &Path) -> &'static str {

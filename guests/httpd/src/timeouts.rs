@@ -1,6 +1,8 @@
-//! Waiting with limits. Every pollable of a guest is looked at again whenever one of them moves, so
-//! hundreds of connections must not bring a timer and a subscription each: they share one clock
-//! that ticks once a second while somebody waits, and one notice of the pod's end.
+//! Waiting with timeouts.
+//!
+//! The guest looks at all its pollables whenever one of them becomes ready, so hundreds of connections must not add a
+//! timer and a subscription each: they share one clock, which ticks once a second while it is needed, and one
+//! subscription to the termination request.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -10,75 +12,79 @@ use std::task::{Context, Poll, Waker};
 
 use wstd::time::Duration;
 
-/// The shared clock and notice.
+/// The shared clock and termination request.
 #[derive(Default)]
-pub struct Patience {
+pub struct Timeouts {
     /// Whole seconds since the clock first ticked.
     seconds: Cell<u64>,
-    ending: Cell<bool>,
+    terminating: Cell<bool>,
     ticking: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
 }
 
 /// How a wait ended.
-pub enum Waited<T> {
+pub enum WaitOutcome<T> {
     Done(T),
-    TooLong,
-    /// The container was asked to end.
-    Ending,
+    TimedOut,
+    /// The container was asked to terminate.
+    Terminating,
 }
 
-impl Patience {
-    /// Begins to watch for the pod's end.
-    pub fn begin() -> Rc<Patience> {
-        let shared = Rc::new(Patience::default());
+impl Timeouts {
+    /// Starts to wait for the termination request.
+    pub fn start() -> Rc<Timeouts> {
+        let shared = Rc::new(Timeouts::default());
         let own = shared.clone();
         wstd::runtime::spawn(async move {
             lifecycle::termination().await;
-            own.ending.set(true);
+            own.terminating.set(true);
             own.wake();
         })
         .detach();
         shared
     }
 
-    /// Whether the container was asked to end.
-    pub fn ending(&self) -> bool {
-        self.ending.get() || lifecycle::requested()
+    /// Whether the container was asked to terminate.
+    pub fn is_terminating(&self) -> bool {
+        self.terminating.get() || lifecycle::requested()
     }
 
-    /// At most this many seconds, to the second.
+    /// Awaits `work` for at most this many seconds.
     pub async fn within<T>(self: &Rc<Self>, seconds: u64, work: impl Future<Output = T>) -> Option<T> {
         match self.wait(Some(seconds), false, pin!(work)).await {
-            Waited::Done(value) => Some(value),
-            Waited::TooLong | Waited::Ending => None,
+            WaitOutcome::Done(value) => Some(value),
+            WaitOutcome::TimedOut | WaitOutcome::Terminating => None,
         }
     }
 
-    /// The same, but the pod's end ends it too.
-    pub async fn within_life<T>(self: &Rc<Self>, seconds: Option<u64>, work: impl Future<Output = T>) -> Waited<T> {
+    /// Like [`Timeouts::within`], but also ends when the container is asked to terminate.
+    pub async fn until_termination<T>(
+        self: &Rc<Self>,
+        seconds: Option<u64>,
+        work: impl Future<Output = T>,
+    ) -> WaitOutcome<T> {
         self.wait(seconds, true, pin!(work)).await
     }
 
     async fn wait<T>(
         self: &Rc<Self>,
         limit: Option<u64>,
-        heeds_end: bool,
+        stops_on_termination: bool,
         mut work: Pin<&mut dyn Future<Output = T>>,
-    ) -> Waited<T> {
+    ) -> WaitOutcome<T> {
         let mut until = None;
         poll_fn(|cx: &mut Context<'_>| {
             if let Poll::Ready(value) = work.as_mut().poll(cx) {
-                return Poll::Ready(Waited::Done(value));
+                return Poll::Ready(WaitOutcome::Done(value));
             }
-            if heeds_end && self.ending.get() {
-                return Poll::Ready(Waited::Ending);
+            if stops_on_termination && self.terminating.get() {
+                return Poll::Ready(WaitOutcome::Terminating);
             }
             if let Some(limit) = limit {
-                // One tick more: the first may come at once.
+                // One more, because the first tick may follow at once.
                 let until = *until.get_or_insert(self.seconds.get() + limit + 1);
                 if self.seconds.get() >= until {
-                    return Poll::Ready(Waited::TooLong);
+                    return Poll::Ready(WaitOutcome::TimedOut);
                 }
                 self.tick();
             }
@@ -91,7 +97,7 @@ impl Patience {
         .await
     }
 
-    /// Lets the clock run for as long as somebody waits.
+    /// Starts the next tick unless one is on its way.
     fn tick(self: &Rc<Self>) {
         if self.ticking.replace(true) {
             return;
