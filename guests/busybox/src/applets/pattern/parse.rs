@@ -233,7 +233,7 @@ fn class(extra: &[u8], name: &str, negated: bool) -> Set {
 
 fn add_class(set: &mut Set, name: &str) -> bool {
     let Some(test) = class_test(name) else { return false };
-    (0..=127).filter(|b| test(b)).for_each(|b| set_add(set, b));
+    (0..=127).filter(test).for_each(|b| set_add(set, b));
     true
 }
 
@@ -325,7 +325,13 @@ fn beginnings(node: &Node, ignore_case: bool, set: &mut Set) -> bool {
         }
         Node::Group(_, inner) => beginnings(inner, ignore_case, set),
         Node::All(parts) => parts.iter().all(|n| beginnings(n, ignore_case, set)),
-        Node::Either(parts) => parts.iter().fold(false, |empty, n| beginnings(n, ignore_case, set) || empty),
+        Node::Either(parts) => {
+            let mut can_be_empty = false;
+            for part in parts {
+                can_be_empty |= beginnings(part, ignore_case, set);
+            }
+            can_be_empty
+        }
         Node::Repeat(inner, min, _) => beginnings(inner, ignore_case, set) || *min == 0,
     }
 }
