@@ -122,7 +122,7 @@ pub async fn mkdir(p: Proc) -> Outcome {
     let mut code = 0;
     for name in &o.operands {
         let path = p.path(name);
-        let made = if o.has('p') {
+        let created = if o.has('p') {
             match fs::create_dir_all(&path) {
                 Err(_) if path.is_file() => Err(io::ErrorKind::AlreadyExists.into()),
                 other => other,
@@ -130,7 +130,7 @@ pub async fn mkdir(p: Proc) -> Outcome {
         } else {
             fs::create_dir(&path)
         };
-        if let Err(error) = made {
+        if let Err(error) = created {
             p.print_error(format_args!("can't create directory '{name}': {}", strerror(&error))).await;
             code = 1;
         }
@@ -145,9 +145,9 @@ pub async fn touch(p: Proc) -> Outcome {
     }
     let now = SystemTime::now();
     let mut time = now;
-    let said = o.get('d').map(|t| (t, parse(t, seconds(now))));
-    let said = said.or_else(|| o.get('t').map(|t| (t, compact(t, seconds(now)))));
-    match said {
+    let given = o.get('d').map(|t| (t, parse(t, seconds(now))));
+    let given = given.or_else(|| o.get('t').map(|t| (t, compact(t, seconds(now)))));
+    match given {
         Some((text, None)) => return fail(&p, 1, &format!("invalid date '{text}'")).await,
         Some((_, Some(seconds))) => time = system_time(seconds),
         None => {}
@@ -169,7 +169,7 @@ pub async fn touch(p: Proc) -> Outcome {
                 continue;
             }
             done = OpenOptions::new().create(true).append(true).open(&path).and_then(|_| {
-                if said.is_none() && !o.has('r') {
+                if given.is_none() && !o.has('r') {
                     return Ok(());
                 }
                 posix::set_times(&path, accessed, modified)
@@ -206,8 +206,8 @@ pub async fn ln(p: Proc) -> Outcome {
         if o.has('f') {
             let _ = fs::remove_file(&link);
         }
-        let made = if o.has('s') { posix::symlink(target, &link) } else { fs::hard_link(p.path(target), &link) };
-        if let Err(error) = made {
+        let created = if o.has('s') { posix::symlink(target, &link) } else { fs::hard_link(p.path(target), &link) };
+        if let Err(error) = created {
             let missing = !o.has('s') && fs::symlink_metadata(p.path(target)).is_err();
             let culprit = if missing { target } else { &name };
             p.print_error(format_args!("{culprit}: {}", strerror(&error))).await;
@@ -266,14 +266,14 @@ pub async fn mktemp(p: Proc) -> Outcome {
         let mut name = full[..full.len() - marks].to_string();
         name.extend(random.iter().map(|b| LETTERS[usize::from(*b) % 62] as char));
         let path = p.path(&name);
-        let made = if o.has('u') {
+        let created = if o.has('u') {
             Ok(())
         } else if o.has('d') {
             fs::create_dir(&path)
         } else {
             OpenOptions::new().write(true).create_new(true).open(&path).map(drop)
         };
-        match made {
+        match created {
             Ok(()) => {
                 p.stdout.write_all((name + "\n").as_bytes()).await?;
                 return Ok(0);

@@ -1,8 +1,8 @@
 //! Tokens: splits shell text into the words and operators that brush-parser's grammar reads.
 //!
-//! brush-parser has a tokenizer of its own, but it collapses blanks inside `${x:-a b}`, does not know `case` inside `$(
-//! )` and can panic. This one keeps the source text of every word unchanged; `word` parses it later. The grammar has no
-//! token for here-documents, so they follow their delimiter as a word that begins with [`BODY`].
+//! brush-parser has a tokenizer of its own, but it collapses blanks inside `${x:-a  b}`, does not know `case` inside
+//! command substitutions and can panic. This one keeps the source text of every word unchanged; `word` parses it later.
+//! The grammar has no token for here-documents, so they follow their delimiter as a word that begins with [`BODY`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
