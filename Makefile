@@ -79,7 +79,7 @@ examples: wasm-targets ## builds the example programs (wasm-examples/)
 release: guests
 	$(CARGO) build --locked --release
 
-third-party: $(THIRD_PARTY)
+third-party: wasm-targets $(THIRD_PARTY)
 
 # The tests run this kubectl, never the one on the PATH.
 kubectl: $(KUBECTL_VENV)/bin/kubectl
