@@ -1,4 +1,4 @@
-//! The Kubernetes API beside an axum handler that serves the same bytes, prepared.
+//! The Kubernetes API beside an axum handler that serves the same bytes, which are prepared.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,16 +27,16 @@ use super::start::program;
 
 /// Pods in the list.
 const PODS: usize = 1000;
-/// Changes that the watch tells: what the store surely remembers.
+/// Changes that the watch reports; fewer than the store's history holds.
 const CHANGES: usize = 3000;
 
-/// A server under test and who may ask it.
+/// A server under test, and the token for it.
 struct Target {
     address: SocketAddr,
     token: String,
 }
 
-/// A node, served, and the handlers beside it.
+/// A served node, and the runtime of all servers.
 struct Bench {
     tokio: tokio::runtime::Runtime,
     node: Node,
@@ -50,10 +50,10 @@ impl Bench {
 
     fn of(node: Builder) -> Bench {
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
-        let folder = tempfile::tempdir().expect("a folder");
+        let directory = tempfile::tempdir().expect("a directory");
         let (node, ours) = tokio.block_on(async {
             let node = node.start().expect("a node");
-            let credentials = Arc::new(Credentials::of(folder.path(), &[], &[]).expect("credentials"));
+            let credentials = Arc::new(Credentials::of(directory.path(), &[], &[]).expect("credentials"));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let token = credentials.token().to_string();
@@ -85,7 +85,7 @@ impl Bench {
         });
     }
 
-    /// A server that knows nothing but these answers.
+    /// Starts a server that only serves prepared responses.
     fn native(&self, app: Router) -> Target {
         let address = self.tokio.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -98,7 +98,8 @@ impl Bench {
 }
 
 impl Target {
-    fn ask(&self, path: &str) -> BufReader<TcpStream> {
+    /// Sends a request and returns the connection.
+    fn open(&self, path: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(self.address).expect("connected");
         stream.set_nodelay(true).expect("no delay");
         stream.write_all(&self.head(path)).expect("sent");
@@ -110,52 +111,52 @@ impl Target {
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n").into_bytes()
     }
 
-    /// The body of one answer.
+    /// Returns the body of a response.
     fn body(&self, path: &str) -> Vec<u8> {
-        let mut reader = self.ask(path);
+        let mut reader = self.open(path);
         let mut body = vec![0; length(&mut reader)];
         reader.read_exact(&mut body).expect("a body");
         body
     }
 
-    /// Requests per second over one connection that is kept, for about `time`.
+    /// Returns the requests per second over one connection during about `time`.
     fn rate(&self, path: &str, time: Duration) -> f64 {
-        let mut reader = self.ask(path);
+        let mut reader = self.open(path);
         let head = self.head(path);
         let mut body = Vec::new();
-        let begun = Instant::now();
+        let start = Instant::now();
         let mut count = 0;
-        while begun.elapsed() < time {
+        while start.elapsed() < time {
             body.resize(length(&mut reader), 0);
             reader.read_exact(&mut body).expect("a body");
             count += 1;
             reader.get_mut().write_all(&head).expect("sent");
         }
-        f64::from(count) / begun.elapsed().as_secs_f64()
+        f64::from(count) / start.elapsed().as_secs_f64()
     }
 
-    /// Milliseconds that each of `count` requests over one connection takes, with pauses between them.
+    /// Returns the milliseconds that each of `count` requests takes over one connection, with pauses between them.
     fn latencies(&self, path: &str, count: usize) -> Vec<f64> {
-        let mut reader = self.ask(path);
+        let mut reader = self.open(path);
         let head = self.head(path);
         let mut body = Vec::new();
         let mut times = Vec::with_capacity(count);
-        let mut begun = Instant::now();
+        let mut start = Instant::now();
         for _ in 0..count {
             body.resize(length(&mut reader), 0);
             reader.read_exact(&mut body).expect("a body");
-            times.push(millis(begun.elapsed()));
+            times.push(millis(start.elapsed()));
             std::thread::sleep(Duration::from_millis(2));
-            begun = Instant::now();
+            start = Instant::now();
             reader.get_mut().write_all(&head).expect("sent");
         }
         times
     }
 
-    /// Events per second until `count` have come.
+    /// Returns the events per second of a watch that sends `count` events.
     fn events(&self, path: &str, count: usize) -> f64 {
-        let begun = Instant::now();
-        let mut reader = self.ask(path);
+        let start = Instant::now();
+        let mut reader = self.open(path);
         let (mut seen, mut before) = (0, 0);
         while seen < count {
             let piece = reader.fill_buf().expect("events");
@@ -168,11 +169,11 @@ impl Target {
             let taken = piece.len();
             reader.consume(taken);
         }
-        count as f64 / begun.elapsed().as_secs_f64()
+        count as f64 / start.elapsed().as_secs_f64()
     }
 }
 
-/// Reads a head; the length of the body behind it.
+/// Reads the head of a response and returns the length of its body.
 fn length(reader: &mut impl BufRead) -> usize {
     let mut length = 0;
     let mut line = String::new();
@@ -190,7 +191,7 @@ fn length(reader: &mut impl BufRead) -> usize {
     }
 }
 
-/// The best of several rounds in turn, so that both sides see the same weather.
+/// Returns the medians of several rounds in turn, so that both sides run under the same load.
 fn in_turn(mut ours: impl FnMut() -> f64, mut native: impl FnMut() -> f64) -> (f64, f64) {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for _ in 0..5 {
@@ -221,7 +222,7 @@ pub fn requests() -> Vec<Figure> {
     figures
 }
 
-/// What a request for one pod takes while guests want all the processors.
+/// Measures requests for a pod while guests occupy all processors.
 pub fn under_spin() -> Vec<Figure> {
     const SPINNING: usize = 8;
     let bench = Bench::of(Node::builder());
@@ -234,7 +235,7 @@ pub fn under_spin() -> Vec<Figure> {
             bench.node.apply(pod).await.expect("applied");
         }
         for i in 0..SPINNING {
-            bench.node.wait_ready(&format!("spin-{i}")).await.expect("it spins");
+            bench.node.wait_ready(&format!("spin-{i}")).await.expect("ready");
         }
     });
     let mut times = bench.ours.latencies("/api/v1/namespaces/default/pods/spin-0", 2000);
@@ -244,7 +245,7 @@ pub fn under_spin() -> Vec<Figure> {
     vec![figure]
 }
 
-/// A watcher that catches up with changes that have been.
+/// Measures a watch of past changes.
 fn watch_events(bench: &Bench) -> Figure {
     let control = bench.node.control();
     let from = bench.tokio.block_on(async {
@@ -267,10 +268,10 @@ fn watch_events(bench: &Bench) -> Figure {
     Figure::new("api_watch_events", ours, "1/s").at_least_part_of(0.4, native)
 }
 
-/// The events of our own watch, one by one.
+/// Returns the events of our own watch, one by one.
 fn prepared_events(target: &Target, path: &str) -> Vec<Bytes> {
     let mut events = Vec::new();
-    for line in target.ask(path).lines().map(|line| line.expect("a line")).filter(|line| line.starts_with('{')) {
+    for line in target.open(path).lines().map(|line| line.expect("a line")).filter(|line| line.starts_with('{')) {
         events.push(Bytes::from(line + "\n"));
         if events.len() == CHANGES {
             break;
@@ -279,7 +280,7 @@ fn prepared_events(target: &Target, path: &str) -> Vec<Bytes> {
     events
 }
 
-/// What watchers cost that wait for something to happen.
+/// Measures the memory of idle watchers.
 pub fn watchers() -> Vec<Figure> {
     const WATCHERS: usize = 1000;
     let bench = Bench::new();
@@ -288,9 +289,9 @@ pub fn watchers() -> Vec<Figure> {
     let from = bench.tokio.block_on(bench.node.control().revision()).expect("a revision");
     let path = format!("/api/v1/pods?watch=1&resourceVersion={from}");
     let begin = || {
-        let stream = bench.ours.ask(&path).into_inner();
+        let stream = bench.ours.open(&path).into_inner();
         let mut reader = BufReader::with_capacity(512, stream);
-        // Its head has come: the watch is on.
+        // After its head, the watch has begun.
         length(&mut reader);
         reader
     };
@@ -302,25 +303,25 @@ pub fn watchers() -> Vec<Figure> {
     vec![Figure::new("watchers_1000_memory_kib", grown, "KiB")]
 }
 
-/// What the command takes that has nothing to do.
+/// Measures the memory of an idle `wasmpod serve`.
 pub fn idle_serve() -> Vec<Figure> {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let mut child = Command::new(program())
         .args(["serve", "--listen", "127.0.0.1:0", "--state-dir"])
-        .arg(folder.path())
+        .arg(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("wasmpod starts");
-    let mut said = BufReader::new(child.stderr.take().expect("its words"));
+    let mut stderr = BufReader::new(child.stderr.take().expect("standard error"));
     let mut line = String::new();
-    said.read_line(&mut line).expect("its address");
+    stderr.read_line(&mut line).expect("the address");
     assert!(line.contains("https://"), "{line}");
-    // Threads and pools that start late are part of it.
+    // Includes threads and pools that start late.
     std::thread::sleep(Duration::from_secs(2));
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a status");
     child.kill().expect("killed");
-    child.wait().expect("ended");
+    child.wait().expect("exited");
     vec![Figure::new("serve_idle_rss_mib", field(&status, "VmRSS:") / 1024.0, "MiB").at_most(30.0)]
 }

@@ -1,19 +1,19 @@
-//! A figure, its goal and its yardstick; the table and the file.
+//! A figure with its goal and its yardstick, and the table and the file of all figures.
 
 use serde::{Deserialize, Serialize};
 
-/// One measured value.
+/// A measured value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Figure {
     pub name: String,
     pub value: f64,
     pub unit: String,
-    /// The most (or, with `at_least`, the least) that is wanted; `None` for what is only shown.
+    /// The maximum, or with `at_least` the minimum. `None` if the figure has no goal.
     pub goal: Option<f64>,
     /// Whether larger is better.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub at_least: bool,
-    /// The same done natively, in the same run: by processes, or by a handler that serves prepared bytes.
+    /// The value of native processes, or of a handler that serves prepared bytes, in the same run.
     pub yardstick: Option<f64>,
     pub ratio: Option<f64>,
     pub holds: Option<bool>,
@@ -25,12 +25,14 @@ impl Figure {
         Figure { name, value, unit, goal: None, at_least: false, yardstick: None, ratio: None, holds: None }
     }
 
+    /// Sets the maximum.
     pub fn at_most(mut self, goal: f64) -> Figure {
         self.holds = Some(self.value <= goal);
         self.goal = Some(goal);
         self
     }
 
+    /// Sets the minimum.
     pub fn at_least(mut self, goal: f64) -> Figure {
         self.holds = Some(self.value >= goal);
         self.goal = Some(goal);
@@ -38,11 +40,12 @@ impl Figure {
         self
     }
 
-    /// Beside `yardstick`, of which it must reach `part`.
+    /// Sets the yardstick, and a `part` of it as the minimum.
     pub fn at_least_part_of(self, part: f64, yardstick: f64) -> Figure {
         self.at_least((part * yardstick).round()).beside(yardstick)
     }
 
+    /// Sets the yardstick.
     pub fn beside(mut self, yardstick: f64) -> Figure {
         self.yardstick = Some(yardstick);
         self.ratio = (yardstick > 0.0).then(|| self.value / yardstick);
@@ -70,10 +73,10 @@ pub fn print(figures: &[Figure]) {
 pub fn write(figures: &[Figure]) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.json");
     let json = serde_json::to_string_pretty(figures).expect("figures encode");
-    std::fs::write(&path, json).expect("target/bench.json is written");
+    std::fs::write(&path, json).expect("target/bench.json can be written");
 }
 
-/// The value below which `part` (0 to 1) of `values` lie.
+/// Returns the value below which a `part` (0 to 1) of the values lies.
 pub fn percentile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Limits and ends: what quotas ask and give, timers beside spinning guests, how long an end takes.
+//! CPU quotas and the usage under them, timers beside spinning guests, and the time that a termination takes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,15 +20,16 @@ fn guest(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/guests/wasm32-wasip2/release/{name}.wasm"))
 }
 
+/// Runs `work` on a multi-threaded runtime.
 fn on_threads<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads").block_on(work)
 }
 
-/// Starts a guest that computes for ever.
+/// Starts a guest that computes forever.
 async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
     let program = Executable::new(std::fs::read(guest("spin")).expect("the guest").into());
     let compiled = runtime.program(program.digest, &program.bytes).await.expect("it compiles");
-    let world = ContainerContext {
+    let context = ContainerContext {
         runtime: runtime.clone(),
         name: "spin".into(),
         mounts: Arc::new(Mounts::new(None, &[], Vec::new())),
@@ -40,19 +41,19 @@ async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
         guests: InstanceSet::new(),
         instances: InstanceSet::new(),
     };
-    let mut instance = world.spawn(compiled, &["spin".into()], Stdio::Log(Log::new()));
+    let mut instance = context.spawn(compiled, &["spin".into()], Stdio::Log(Log::new()));
     assert!(instance.begun().await);
     instance
 }
 
-/// Processor time of this process, in nanoseconds.
+/// Returns the processor time of this process in nanoseconds.
 fn process_time() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }
 
-/// Asked and measured, in hundredths of a processor: `count` guests with a limit of `millis`. One alone is
-/// measured by the whole process's clock, several by their threads'; the one that is farthest off is told.
+/// Returns the usage of `count` guests with a limit of `millis`, in percent of a processor. A single guest is measured by
+/// the clock of the whole process, several by those of their threads; then the usage farthest from the limit is returned.
 async fn measured(millis: u64, count: usize) -> f64 {
     let runtime = Runtime::new(None).expect("a runtime");
     let limits = AccountLimits { cpu_millis: Some(millis), ..AccountLimits::NONE }.of_container();
@@ -63,19 +64,19 @@ async fn measured(millis: u64, count: usize) -> f64 {
     }
     let of_accounts = || accounts.iter().map(|account| account.usage().cpu.used).collect::<Vec<_>>();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let (before, process, begun) = (of_accounts(), process_time(), Instant::now());
+    let (before, process, start) = (of_accounts(), process_time(), Instant::now());
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let (passed, process) = (begun.elapsed().as_nanos() as f64, process_time() - process);
+    let (passed, process) = (start.elapsed().as_nanos() as f64, process_time() - process);
     let percent = |nanos: u64| nanos as f64 / passed * 100.0;
     if count == 1 {
         return percent(process);
     }
-    let asked = millis as f64 / 10.0;
+    let limit = millis as f64 / 10.0;
     let used = of_accounts().iter().zip(&before).map(|(after, before)| percent(after - before)).collect::<Vec<_>>();
-    used.into_iter().max_by(|a, b| (a - asked).abs().total_cmp(&(b - asked).abs())).expect("some")
+    used.into_iter().max_by(|a, b| (a - limit).abs().total_cmp(&(b - limit).abs())).expect("some")
 }
 
-/// The table of CPU quotas and the worst of it, in points.
+/// Measures CPU quotas, and the largest error in percentage points.
 pub fn quota() -> Vec<Figure> {
     on_threads(async {
         let (mut figures, mut worst) = (Vec::new(), 0.0_f64);
@@ -90,7 +91,7 @@ pub fn quota() -> Vec<Figure> {
     })
 }
 
-/// How late timers of other tasks are beside eight spinning guests.
+/// Measures how late timers of other tasks fire beside eight spinning guests.
 pub fn timers() -> Vec<Figure> {
     on_threads(async {
         let runtime = Runtime::new(None).expect("a runtime");
@@ -109,33 +110,33 @@ pub fn timers() -> Vec<Figure> {
     })
 }
 
-/// From a deletion to the object's end: of a server that knows nothing of wasmpod and has nothing to do, and of a
-/// guest that is told and does not listen, beyond its grace period.
-pub fn ends() -> Vec<Figure> {
+/// Measures the time from a deletion to the removal of the object: for an idle server without a signal handler, and for
+/// a guest that ignores SIGTERM, beyond its grace period.
+pub fn terminations() -> Vec<Figure> {
     let server = format!("containers: [{{name: a, image: {}}}]", guest("block_accept").display());
-    let deaf = "terminationGracePeriodSeconds: 2, containers: [{name: a, image: busybox, command: [sh, -c, \
+    let ignoring = "terminationGracePeriodSeconds: 2, containers: [{name: a, image: busybox, command: [sh, -c, \
         \"trap '' TERM; while true; do sleep 0.05; done\"]}]";
     on_node(async |bench| {
-        let mut ended = async |spec: &str, rounds: usize| {
+        let mut removed = async |spec: &str, rounds: usize| {
             let mut times = Vec::new();
             for round in 0..rounds {
                 let name = format!("e{round}");
                 bench.create(&name, spec).await;
                 bench.until_running(1).await;
-                // It is where it wants to be.
+                // Lets the guest reach its accept call or its sleep.
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                let begun = Instant::now();
+                let start = Instant::now();
                 bench.delete(&name).await;
                 bench.until_gone(1).await;
-                times.push(millis(begun.elapsed()));
+                times.push(millis(start.elapsed()));
             }
             percentile(&mut times, 0.5)
         };
-        let idle = ended(&server, 20).await;
-        let over = ended(deaf, 3).await - 2000.0;
+        let idle = removed(&server, 20).await;
+        let beyond_grace = removed(ignoring, 3).await - 2000.0;
         vec![
             Figure::new("stop_idle_server_ms", idle, "ms").at_most(10.0),
-            Figure::new("stop_deaf_guest_over_grace_ms", over, "ms").at_most(20.0),
+            Figure::new("stop_deaf_guest_over_grace_ms", beyond_grace, "ms").at_most(20.0),
         ]
     })
 }

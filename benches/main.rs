@@ -1,8 +1,8 @@
-//! The figures of the product, each beside a yardstick of the same run: native processes, or a
-//! handler that serves prepared bytes.
+//! The product's performance figures, each beside a yardstick of the same run: native processes, or a handler that serves
+//! prepared bytes.
 //!
-//! `make bench` prints one table and writes `target/bench.json`. Groups that measure this
-//! process's memory and processor time run in processes of their own.
+//! `make bench` prints one table and writes `target/bench.json`. Each group runs in a process of its own, because some
+//! measure the memory and the processor time of their process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::panic)]
 #![allow(clippy::indexing_slicing, reason = "a benchmark that fails should stop and say where")]
 
@@ -20,10 +20,10 @@ use std::process::Command;
 
 use figures::Figure;
 
-/// What belongs together, measured in a process of its own.
+/// A name and the figures that are measured together.
 type Group = (&'static str, fn() -> Vec<Figure>);
 
-/// All groups, in the order of the table.
+/// All groups in the order of the table.
 const GROUPS: [Group; 16] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
@@ -38,7 +38,7 @@ const GROUPS: [Group; 16] = [
     ("serve", api::idle_serve),
     ("limits-quota", limits::quota),
     ("limits-timers", limits::timers),
-    ("limits-ends", limits::ends),
+    ("limits-ends", limits::terminations),
     ("validate", validate::figures),
     ("binary", start::binary),
 ];
@@ -48,11 +48,11 @@ fn main() {
         let (_, run) = GROUPS.iter().find(|(name, _)| **name == *group).expect("a known group");
         return println!("{}", serde_json::to_string(&run()).expect("figures encode"));
     }
-    // `cargo bench -- NAME…` runs the groups whose names contain one of the words.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    // `cargo bench -- WORD…` runs the groups whose names contain one of the words.
+    let words: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let mut figures = Vec::new();
     for (name, _) in GROUPS {
-        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
+        if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
             continue;
         }
         eprintln!("measuring {name} …");

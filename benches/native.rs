@@ -1,14 +1,14 @@
-//! The yardstick: native processes.
+//! Native processes, as the yardstick.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a native program takes from being asked for to having ended, in milliseconds.
+/// Returns how many milliseconds a native program takes from its start to its exit.
 pub fn run_true() -> f64 {
-    let begun = Instant::now();
+    let start = Instant::now();
     let status = command("true").status().expect("true runs");
     assert!(status.success());
-    millis(begun.elapsed())
+    millis(start.elapsed())
 }
 
 /// Idle native processes.
@@ -19,7 +19,7 @@ impl Sleepers {
         Sleepers((0..count).map(|_| command("sleep").arg("3600").spawn().expect("sleep starts")).collect())
     }
 
-    /// Memory of their own and page tables, in KiB per process.
+    /// Returns the private memory and page tables in KiB per process.
     pub fn kib_each(&self) -> f64 {
         let kib = |child: &Child| {
             let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", child.id())).unwrap_or_default();
@@ -34,7 +34,7 @@ impl Sleepers {
             child.kill().expect("killed");
         }
         for child in &mut self.0 {
-            child.wait().expect("ended");
+            child.wait().expect("exited");
         }
     }
 }
@@ -45,7 +45,7 @@ fn command(program: &str) -> Command {
     command
 }
 
-/// A field of a file in /proc, in KiB.
+/// Returns a field of a file in /proc, in KiB.
 pub fn field(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)

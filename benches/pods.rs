@@ -1,4 +1,4 @@
-//! Pods on a node in this process: created in the store, seen on a watch.
+//! Pods on a node in this process, created through the control plane and watched.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub const PAUSE: &str = "containers: [{name: a, image: registry.k8s.io/pause}]";
 pub const TWO_AND_TWO: &str = "initContainers: [{name: i, image: busybox, command: ['true']}, {name: j, image: busybox, \
     command: ['true']}], containers: [{name: a, image: registry.k8s.io/pause}, {name: b, image: registry.k8s.io/pause}]";
 
-/// Runs `work` on a runtime of its own.
+/// Runs `work` with a node on a runtime of its own.
 pub fn on_node<T>(work: impl AsyncFnOnce(&mut Bench) -> T) -> T {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     tokio.block_on(async {
@@ -31,9 +31,9 @@ pub fn on_node<T>(work: impl AsyncFnOnce(&mut Bench) -> T) -> T {
         let from = node.control().list(&scope).await.expect("a list").revision;
         let watch = node.control().watch(&scope, from).await.expect("a watch");
         let mut bench = Bench { node, watch };
-        let done = work(&mut bench).await;
+        let result = work(&mut bench).await;
         bench.node.stop().await;
-        done
+        result
     })
 }
 
@@ -49,11 +49,13 @@ impl Bench {
         self.node.control().delete(&key, DeleteOptions::default()).await.expect("deleted");
     }
 
-    /// Waits until `count` more pods run, all containers ready.
+    /// Waits until `count` more pods are ready.
     pub async fn until_running(&mut self, count: usize) {
         let mut running = std::collections::BTreeSet::new();
         while running.len() < count {
-            if let WatchEvent::Change(_, object) = self.watch.next().await.expect("goes on").expect("in reach") {
+            if let WatchEvent::Change(_, object) =
+                self.watch.next().await.expect("the watch does not end").expect("the history is long enough")
+            {
                 let pod: Arc<Pod> = object.decode().expect("a pod");
                 if pods::has_condition(&pod, "Ready") {
                     running.insert(object.key.clone());
@@ -66,65 +68,65 @@ impl Bench {
     pub async fn until_gone(&mut self, count: usize) {
         let mut gone = 0;
         while gone < count {
-            let event = self.watch.next().await.expect("goes on").expect("in reach");
+            let event = self.watch.next().await.expect("the watch does not end").expect("the history is long enough");
             gone += usize::from(matches!(event, WatchEvent::Change(ChangeKind::Deleted, _)));
         }
     }
 
-    /// Milliseconds from creation to running, for `rounds` pods one after the other.
+    /// Returns the milliseconds from creation to readiness of `rounds` pods, one after another.
     pub async fn starts(&mut self, spec: &str, rounds: usize) -> Vec<f64> {
         let mut times = Vec::new();
         for round in 0..rounds {
             let name = format!("p{round}");
-            let begun = Instant::now();
+            let start = Instant::now();
             self.create(&name, spec).await;
             self.until_running(1).await;
-            times.push(millis(begun.elapsed()));
+            times.push(millis(start.elapsed()));
             self.delete(&name).await;
             self.until_gone(1).await;
         }
         times
     }
 
-    /// Creates `count` pods at once and waits until all run.
-    pub async fn many(&mut self, count: usize) -> Duration {
-        let begun = Instant::now();
+    /// Creates `count` pods and waits until all are ready.
+    pub async fn create_many(&mut self, count: usize) -> Duration {
+        let start = Instant::now();
         for i in 0..count {
             self.create(&format!("p{i}"), PAUSE).await;
-            // The watch must not fall behind what the store remembers.
         }
         self.until_running(count).await;
-        begun.elapsed()
+        start.elapsed()
     }
 
-    pub async fn end_many(&mut self, count: usize) -> Duration {
-        let begun = Instant::now();
+    /// Deletes the pods of [`Bench::create_many`] and waits until all are gone.
+    pub async fn delete_many(&mut self, count: usize) -> Duration {
+        let start = Instant::now();
         for i in 0..count {
             self.delete(&format!("p{i}")).await;
         }
         self.until_gone(count).await;
-        begun.elapsed()
+        start.elapsed()
     }
 }
 
-/// 1,000 pods at once, and their end.
+/// Measures the creation and the deletion of 1,000 pods at once.
 pub fn burst() -> Vec<Figure> {
     const COUNT: usize = 1000;
-    let begun = Instant::now();
+    let start = Instant::now();
     let sleepers = Sleepers::start(COUNT);
-    let native = COUNT as f64 / begun.elapsed().as_secs_f64();
-    let begun = Instant::now();
+    let native = COUNT as f64 / start.elapsed().as_secs_f64();
+    let start = Instant::now();
     sleepers.end();
-    let native_end = millis(begun.elapsed());
+    let native_exit = millis(start.elapsed());
     on_node(async |bench| {
         bench.starts(PAUSE, 20).await;
-        let took = bench.many(COUNT).await;
-        let ended = bench.end_many(COUNT).await;
+        let took = bench.create_many(COUNT).await;
+        let deletion = bench.delete_many(COUNT).await;
         vec![
             Figure::new("pods_per_second_1000", COUNT as f64 / took.as_secs_f64(), "1/s")
                 .at_least(2000.0)
                 .beside(native),
-            Figure::new("teardown_1000_pods", millis(ended), "ms").beside(native_end),
+            Figure::new("teardown_1000_pods", millis(deletion), "ms").beside(native_exit),
         ]
     })
 }

@@ -1,4 +1,4 @@
-//! A thousand pods that are probed every ten seconds.
+//! A thousand pods with a probe every ten seconds.
 
 use std::time::{Duration, Instant};
 
@@ -8,31 +8,31 @@ use super::pods::on_node;
 
 const PODS: usize = 1000;
 
-/// A web server that is probed as `probe` says.
+/// Returns the spec of a web server with this probe.
 fn probed(probe: &str) -> String {
     format!("containers: [{{name: c, image: nginx, livenessProbe: {{periodSeconds: 10, {probe}}}}}]")
 }
 
-/// The processor time that probing takes, in percent of one processor.
+/// Returns the processor time that probing takes, in percent of one processor.
 fn percent(probe: &str) -> f64 {
     let spec = probed(probe);
     on_node(async |bench| {
         in_batches(bench, "p", PODS, &spec).await;
-        // Every pod is probed at least once before.
+        // Every pod is probed at least once before the measurement.
         tokio::time::sleep(Duration::from_secs(11)).await;
-        let (begun, used) = (Instant::now(), cpu());
+        let (start, used) = (Instant::now(), cpu());
         tokio::time::sleep(Duration::from_secs(20)).await;
-        (cpu() - used).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0
+        (cpu() - used).as_secs_f64() / start.elapsed().as_secs_f64() * 100.0
     })
 }
 
-/// By connections, which guests accept.
+/// Measures probes by connections, which guests accept.
 pub fn figures() -> Vec<Figure> {
     let connections = percent("tcpSocket: {port: 80}");
     vec![Figure::new("probes_1000_cpu", connections, "%").at_most(1.0)]
 }
 
-/// The same by requests, which guests answer themselves.
+/// Measures probes by requests, which guests answer.
 pub fn http() -> Vec<Figure> {
     vec![Figure::new("http_probes_1000_cpu", percent("httpGet: {port: 80, path: /}"), "%")]
 }

@@ -1,4 +1,4 @@
-//! Start-up: of pods on a warm node, of the command with built-in images, and the binary's size.
+//! The start of pods on a warm node and of the command with built-in images, and the size of the binary.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -29,16 +29,16 @@ pub fn figures() -> Vec<Figure> {
     figures
 }
 
-/// The library's face: a process's first node, engine and all, and those that follow.
+/// Measures the start of a process's first node, with its engine, and of further nodes.
 pub fn in_memory() -> Vec<Figure> {
     let native = run_true();
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     tokio.block_on(async {
         let mut times = Vec::new();
         for _ in 0..200 {
-            let begun = Instant::now();
+            let start = Instant::now();
             let node = Node::in_memory().expect("a node");
-            times.push(millis(begun.elapsed()));
+            times.push(millis(start.elapsed()));
             drop(node);
         }
         let (first, others) = times.split_at_mut(1);
@@ -49,10 +49,10 @@ pub fn in_memory() -> Vec<Figure> {
     })
 }
 
-/// The whole command for a pod that ends at once, without and with compiled code in the cache.
+/// Measures the command with a pod that exits at once, with an empty and with a filled compile cache.
 fn command_starts(native: f64) -> Vec<Figure> {
     let home = std::env::temp_dir().join(format!("wasmpod-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&home).expect("a folder");
+    std::fs::create_dir_all(&home).expect("a directory");
     let manifest = home.join("pod.yaml");
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: \
         [{name: c, image: busybox, command: ['true']}]}}";
@@ -67,7 +67,7 @@ fn command_starts(native: f64) -> Vec<Figure> {
 }
 
 fn run(home: &Path, manifest: &Path) -> f64 {
-    let begun = Instant::now();
+    let start = Instant::now();
     let status = Command::new(program())
         .arg("run")
         .arg(manifest)
@@ -78,10 +78,10 @@ fn run(home: &Path, manifest: &Path) -> f64 {
         .stderr(Stdio::null())
         .status();
     assert!(status.expect("wasmpod runs").success());
-    millis(begun.elapsed())
+    millis(start.elapsed())
 }
 
-/// The command.
+/// Returns the path of the command.
 pub fn program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/wasmpod")
 }

@@ -1,4 +1,4 @@
-//! `wasmpod validate`, the whole command.
+//! The command `wasmpod validate`.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -10,22 +10,22 @@ use super::start::program;
 const PODS: usize = 1000;
 
 pub fn figures() -> Vec<Figure> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("pods.yaml");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("pods.yaml");
     std::fs::write(&file, manifest()).expect("a manifest");
     let mut times: Vec<f64> = (0..20)
         .map(|_| {
-            let begun = Instant::now();
+            let start = Instant::now();
             let status = Command::new(program()).arg("validate").arg(&file).stdout(Stdio::null()).status();
             assert!(status.expect("wasmpod runs").success());
-            millis(begun.elapsed())
+            millis(start.elapsed())
         })
         .collect();
     let native = run_true();
     vec![Figure::new("validate_1000_pods_ms", percentile(&mut times, 0.5), "ms").at_most(150.0).beside(native)]
 }
 
-/// Pods as people write them: two containers, a volume, variables, limits.
+/// Returns a manifest of typical pods: two containers, a volume, variables, limits.
 fn manifest() -> String {
     let mut text = String::new();
     for i in 0..PODS {

@@ -1,5 +1,5 @@
-//! Rows that the registry holds: what a pod's object is given, and how it changes and goes (K24, K26, K40, K52, K55,
-//! K65, K68, K71).
+//! Defaults, updates and deletion of pod objects, as Kubernetes' registry has them (K24, K26, K40, K52, K55, K65, K68,
+//! K71).
 
 use std::sync::Arc;
 
@@ -13,17 +13,18 @@ use crate::control::{
 use crate::registry::Registry;
 use crate::store::ObjectStore;
 
-/// A control plane with one pod `p`, bound to node `n`.
-struct Plane(Registry);
+/// A control plane in memory, with a pod `p`.
+struct TestControlPlane(Registry);
 
-impl Plane {
-    fn empty() -> Plane {
+impl TestControlPlane {
+    fn empty() -> TestControlPlane {
         let start = "2026-01-01T00:00:00Z".parse().expect("a time");
-        Plane(Registry::new(ObjectStore::new(100), Clock::starting_at(start)))
+        TestControlPlane(Registry::new(ObjectStore::new(100), Clock::starting_at(start)))
     }
 
-    async fn with(spec: &str) -> Plane {
-        let plane = Plane::empty();
+    /// Returns a control plane with a pod that is bound to node `n`.
+    async fn with(spec: &str) -> TestControlPlane {
+        let plane = TestControlPlane::empty();
         plane.create("", spec).await.expect("a valid pod");
         let bind = Update::Bind { node: "n".into() };
         plane.0.update(&key(), bind, Preconditions::default()).await.expect("bound");
@@ -52,7 +53,7 @@ impl Plane {
         self.0.delete(&key(), DeleteOptions { grace_seconds, preconditions }).await
     }
 
-    async fn is_in(&self, phase: &str) {
+    async fn set_phase(&self, phase: &str) {
         let status = PodStatus { phase: Some(phase.into()), ..PodStatus::default() };
         let update = Update::PodStatus(Box::new(status));
         self.0.update(&key(), update, Preconditions::default()).await.expect("written");
@@ -67,7 +68,7 @@ const SIMPLE: &str = "containers: [{name: c, image: busybox}]";
 
 #[tokio::test(start_paused = true)]
 async fn generation_grows_only_with_spec_changes_and_deletion() {
-    let plane = Plane::with(SIMPLE).await;
+    let plane = TestControlPlane::with(SIMPLE).await;
     assert_eq!(plane.pod().await.metadata.generation, Some(1));
     let status = r#"{"status": {"conditions": [{"type": "a/b", "status": "True"}]}}"#;
     let labels = r#"{"metadata": {"labels": {"a": "b"}}}"#;
@@ -75,7 +76,7 @@ async fn generation_grows_only_with_spec_changes_and_deletion() {
     for (subresource, patch, generation) in
         [(Subresource::Status, status, 1), (Subresource::None, labels, 1), (Subresource::None, image, 2)]
     {
-        let pod = plane.patch(subresource, patch).await.expect("a change that is allowed");
+        let pod = plane.patch(subresource, patch).await.expect("a valid update");
         assert_eq!(pod.metadata.generation, Some(generation), "{patch}");
     }
     plane.delete(None, None).await.expect("deleted");
@@ -85,7 +86,7 @@ async fn generation_grows_only_with_spec_changes_and_deletion() {
 #[tokio::test(start_paused = true)]
 async fn resize_changes_only_cpu_and_memory_and_keeps_qos_class() {
     let resources = "resources: {requests: {cpu: 100m, memory: 16Mi}, limits: {cpu: 200m, memory: 32Mi}}";
-    let plane = Plane::with(&format!("containers: [{{name: c, image: busybox, {resources}}}]")).await;
+    let plane = TestControlPlane::with(&format!("containers: [{{name: c, image: busybox, {resources}}}]")).await;
     let resize =
         |resources: &str| format!(r#"{{"spec": {{"containers": [{{"name": "c", "resources": {resources}}}]}}}}"#);
     let more = resize(r#"{"requests": {"cpu": "150m"}, "limits": {"memory": "64Mi"}}"#);
@@ -94,10 +95,11 @@ async fn resize_changes_only_cpu_and_memory_and_keeps_qos_class() {
     let resources = spec.containers[0].resources.clone().expect("resources");
     assert_eq!(resources.requests.expect("requests")["cpu"].0, "150m");
     assert_eq!((pod.metadata.generation, spec.containers[0].image.as_deref()), (Some(2), Some("busybox")));
-    let whole = plane.patch(Subresource::None, &more.replace("150m", "170m")).await.expect_err("not by the pod itself");
+    let whole =
+        plane.patch(Subresource::None, &more.replace("150m", "170m")).await.expect_err("only by the subresource");
     assert!(whole.message.contains("pod updates may not change fields other than"), "{}", whole.message);
     let same = resize(r#"{"requests": {"cpu": "200m", "memory": "64Mi"}}"#);
-    let class = plane.patch(Subresource::Resize, &same).await.expect_err("Guaranteed now");
+    let class = plane.patch(Subresource::Resize, &same).await.expect_err("it would be Guaranteed");
     assert!(class.message.contains("Pod QOS Class may not change as a result of resizing"), "{}", class.message);
 }
 
@@ -112,7 +114,7 @@ async fn pull_policy_defaults_to_always_for_latest_images() {
         ("busybox@sha256:6ad733544a6317992a6fac4eb19fe1df577d4dec7529efec28a5bd0edad0fd30", "IfNotPresent"),
     ] {
         let spec = format!("containers: [{{name: c, image: '{image}'}}]");
-        let pod = Plane::empty().create("", &spec).await.expect("a valid pod");
+        let pod = TestControlPlane::empty().create("", &spec).await.expect("a valid pod");
         let container = &pod.spec.as_ref().expect("a spec").containers[0];
         assert_eq!(container.image_pull_policy.as_deref(), Some(policy), "{image}");
     }
@@ -128,30 +130,31 @@ async fn init_containers_may_have_neither_probes_nor_hooks() {
         ("startupProbe", probe),
         ("lifecycle", "{preStop: {sleep: {seconds: 1}}}"),
     ] {
-        let plain = Plane::empty().create("", &init(&format!("{field}: {value}"))).await.expect_err("refused");
+        let plain =
+            TestControlPlane::empty().create("", &init(&format!("{field}: {value}"))).await.expect_err("invalid");
         let causes: Vec<String> = plain.causes.iter().map(ToString::to_string).collect();
-        let words = format!(
+        let cause = format!(
             "spec.initContainers[0].{field}: Forbidden: may not be set for init containers without restartPolicy=Always"
         );
-        assert!(causes.contains(&words), "{causes:?}");
+        assert!(causes.contains(&cause), "{causes:?}");
         let sidecar = init(&format!("restartPolicy: Always, {field}: {value}"));
-        Plane::empty().create("", &sidecar).await.expect("a sidecar may");
+        TestControlPlane::empty().create("", &sidecar).await.expect("valid for a sidecar");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn ephemeral_containers_use_their_subresource_and_never_change() {
     let debug = "ephemeralContainers: [{name: e, image: busybox}]";
-    let early = Plane::empty().create("", &format!("{debug}, {SIMPLE}")).await.expect_err("not at first");
+    let early = TestControlPlane::empty().create("", &format!("{debug}, {SIMPLE}")).await.expect_err("not at creation");
     assert!(early.message.contains("cannot be set on create"), "{}", early.message);
-    let plane = Plane::with(SIMPLE).await;
+    let plane = TestControlPlane::with(SIMPLE).await;
     let add = |image: &str| format!(r#"{{"spec": {{"ephemeralContainers": [{{"name": "e", "image": "{image}"}}]}}}}"#);
     plane.patch(Subresource::EphemeralContainers, &add("busybox")).await.expect("added");
     assert_eq!(plane.pod().await.metadata.generation, Some(2));
     let changed = plane.patch(Subresource::EphemeralContainers, &add("other")).await.expect_err("immutable");
     assert!(changed.message.contains("existing ephemeral containers \"e\" may not be changed"), "{}", changed.message);
 
-    let mirror = Plane::empty();
+    let mirror = TestControlPlane::empty();
     let annotations = ", annotations: {kubernetes.io/config.mirror: x}";
     mirror.create(annotations, &format!("nodeName: n, {SIMPLE}")).await.expect("a static pod's mirror");
     let refused = mirror.patch(Subresource::EphemeralContainers, &add("busybox")).await.expect_err("static");
@@ -163,38 +166,38 @@ async fn deletion_grace_defaults_to_the_pods_and_only_shrinks() {
     let grace = |pod: &Pod| pod.metadata.deletion_grace_period_seconds;
     for (spec, asked, want) in [(None, None, 30), (Some(7), None, 7), (Some(7), Some(60), 60), (None, Some(-5), 1)] {
         let own = spec.map_or(String::new(), |s: i64| format!("terminationGracePeriodSeconds: {s}, "));
-        let plane = Plane::with(&format!("{own}{SIMPLE}")).await;
+        let plane = TestControlPlane::with(&format!("{own}{SIMPLE}")).await;
         assert!(matches!(plane.delete(asked, None).await, Ok(DeleteResult::Marked(_))));
         assert_eq!(grace(&*plane.pod().await), Some(want), "{spec:?}, asked for {asked:?}");
     }
-    let plane = Plane::with(SIMPLE).await;
+    let plane = TestControlPlane::with(SIMPLE).await;
     for (asked, want) in [(Some(20), 20), (Some(25), 20), (None, 20), (Some(3), 3)] {
         plane.delete(asked, None).await.expect("deleted");
         assert_eq!(grace(&*plane.pod().await), Some(want), "asked for {asked:?}");
     }
-    let for_ever = Plane::with(SIMPLE).await;
-    for_ever.delete(Some(i64::MAX), None).await.expect("marked");
+    let endless = TestControlPlane::with(SIMPLE).await;
+    endless.delete(Some(i64::MAX), None).await.expect("marked");
     assert!(
-        matches!(for_ever.delete(Some(0), None).await, Ok(DeleteResult::Removed(_))),
-        "no grace is too long to be shortened"
+        matches!(endless.delete(Some(0), None).await, Ok(DeleteResult::Removed(_))),
+        "every grace period can be shortened"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn unscheduled_or_finished_pod_is_deleted_at_once() {
-    let unscheduled = Plane::empty();
+    let unscheduled = TestControlPlane::empty();
     unscheduled.create("", SIMPLE).await.expect("a valid pod");
     assert!(matches!(unscheduled.delete(None, None).await, Ok(DeleteResult::Removed(_))));
     for phase in ["Succeeded", "Failed"] {
-        let plane = Plane::with(SIMPLE).await;
-        plane.is_in(phase).await;
+        let plane = TestControlPlane::with(SIMPLE).await;
+        plane.set_phase(phase).await;
         assert!(matches!(plane.delete(None, None).await, Ok(DeleteResult::Removed(_))), "{phase}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn final_deletion_requires_the_same_uid() {
-    let plane = Plane::with(SIMPLE).await;
+    let plane = TestControlPlane::with(SIMPLE).await;
     plane.delete(None, None).await.expect("marked");
     let other = plane.delete(Some(0), Some("other")).await.expect_err("another pod");
     assert_eq!(other.reason, Reason::Conflict);
@@ -215,10 +218,10 @@ async fn requests_default_to_limits_and_qos_counts_init_containers() {
         (format!("initContainers: [{{name: i, image: busybox}}], {guaranteed}"), "Burstable"),
         (format!("initContainers: [{{name: i, image: busybox, {limits}}}], {guaranteed}"), "Guaranteed"),
     ] {
-        let pod = Plane::empty().create("", &spec).await.expect("a valid pod");
+        let pod = TestControlPlane::empty().create("", &spec).await.expect("a valid pod");
         assert_eq!(class(&pod), want, "{spec}");
     }
-    let plane = Plane::with(&guaranteed).await;
+    let plane = TestControlPlane::with(&guaranteed).await;
     let resources = plane.pod().await.spec.as_ref().and_then(|spec| spec.containers[0].resources.clone());
     let requests = resources.and_then(|resources| resources.requests).expect("requests");
     assert_eq!([&requests["cpu"].0, &requests["memory"].0], ["1", "1Mi"]);
