@@ -28,7 +28,7 @@ async fn stored(node: &Node, name: &str) -> Arc<Pod> {
 async fn finished(node: &Node, name: &str) -> Arc<Pod> {
     eventually(&format!("pod {name} has finished"), async || {
         let pod = stored(node, name).await;
-        if pods::is_terminal(&*pod) { Ok(pod) } else { Err(pod) }
+        if pods::is_terminal(&pod) { Ok(pod) } else { Err(pod) }
     })
     .await
 }

@@ -53,7 +53,7 @@ fn assert_none(findings: impl IntoIterator<Item = (String, Vec<Finding>)>) {
 
 /// Returns the names of all tests.
 fn tests() -> BTreeSet<String> {
-    sources().iter().flat_map(|source| testing::tests(source)).map(|(_, name)| name).collect()
+    sources().iter().flat_map(testing::tests).map(|(_, name)| name).collect()
 }
 
 /// Returns what the new rules and the phrase list find in each source and document.
