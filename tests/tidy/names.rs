@@ -23,16 +23,28 @@ pub fn empty_names(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// Finds `is_*` and `has_*` methods that change their object.
+/// Finds `is_*` and `has_*` methods that change their object. Methods of traits have the names that the traits give them.
 pub fn predicates(source: &Source) -> Vec<Finding> {
     if !source.is_rust() {
         return Vec::new();
     }
     let tokens = lex(&source.text);
-    let mut findings = Vec::new();
+    let (mut findings, mut depth, mut trait_impl) = (Vec::new(), 0_usize, None);
     for (at, pair) in tokens.windows(2).enumerate() {
         let [keyword, Token { line, text: name }] = pair else { continue };
-        if keyword.text == "fn" && (name.starts_with("is_") || name.starts_with("has_")) {
+        match keyword.text {
+            "impl" if trait_impl.is_none() => {
+                let mut header = tokens.iter().skip(at).map(|token| token.text).take_while(|text| *text != "{");
+                trait_impl = header.any(|text| text == "for").then_some(depth);
+            }
+            "{" => depth += 1,
+            "}" => {
+                depth = depth.saturating_sub(1);
+                trait_impl = trait_impl.filter(|outside| *outside < depth);
+            }
+            _ => {}
+        }
+        if trait_impl.is_none() && keyword.text == "fn" && (name.starts_with("is_") || name.starts_with("has_")) {
             let parameters = tokens.iter().skip(at + 2).map(|token| token.text).skip_while(|text| *text != "(").skip(1);
             let receiver: Vec<&str> =
                 parameters.take_while(|text| !matches!(*text, "self" | ")" | ":" | ",")).collect();
@@ -78,6 +90,11 @@ mod tests {
             ("src/a.rs", "fn is_over(&mut self, ended: T) {} fn has_run<T>(&'a mut self) {}", 2),
             ("src/a.rs", "fn is_over(&self, it: &mut T) {} fn has(it: &mut T) {} fn is_in(&mut pods: T) {}", 0),
             ("src/a.rs", "fn set_over(&mut self) {} fn is_mine(mut self) {} // fn is_over(&mut self)", 0),
+            (
+                "src/a.rs",
+                "impl Host for T { fn a() { b } fn is_on(&mut self) {} } impl T { fn is_off(&mut self) {} }",
+                1,
+            ),
             ("README.md", "fn is_over(&mut self)", 0),
         ];
         assert_findings(predicates, &rows);
