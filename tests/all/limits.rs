@@ -171,7 +171,7 @@ async fn changed_image_restarts_the_container() {
 async fn ephemeral_container_sees_its_targets_files_and_network() {
     let node = Node::in_memory().expect("a node");
     let spec = "containers: [{name: web, image: nginx}, {name: c, image: busybox, command: [sh, -c, \
-                'echo secret > /tmp/mine; sleep 1000']}]";
+                'echo secret > /tmp/new; mv /tmp/new /tmp/mine; sleep 1000']}]";
     node.apply(pod("p", spec)).await.expect("applied");
     node.wait_ready("p").await.expect("ready");
     let look = "until cat /tmp/mine; do sleep 0.1; done; wget -q -O - http://localhost/ > /dev/null && echo served";
