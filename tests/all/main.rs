@@ -13,7 +13,6 @@ mod clients;
 mod containers;
 mod embedded;
 mod ends;
-mod examples;
 mod exec;
 mod guests;
 mod housekeeping;

@@ -59,21 +59,21 @@ pub fn command(name: &str) -> TestCommand {
     TestCommand { command, stdin: None, stdout: None }
 }
 
-/// Returns the program at `path`, with the tests' home directory.
-pub fn program(path: PathBuf) -> TestCommand {
-    let mut command = Command::new(existing(path));
-    command.env("HOME", home());
-    TestCommand { command, stdin: None, stdout: None }
-}
-
-/// Finds a program of this machine.
+/// Returns the path of a program of this machine.
 ///
 /// # Panics
 /// If the program is not on the PATH, with `remedy`.
 pub fn on_path(name: &str, remedy: &str) -> PathBuf {
-    let directories = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&directories).map(|path| path.join(name)).find(|path| path.is_file());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("{name} is not on the PATH: {remedy}"))
+}
+
+/// Returns the program at `path`, to which arguments may be added.
+pub fn program(path: PathBuf) -> TestCommand {
+    let mut command = Command::new(existing(path));
+    command.env("HOME", home());
+    TestCommand { command, stdin: None, stdout: None }
 }
 
 impl TestCommand {

@@ -91,7 +91,7 @@ impl ServedNode {
         std::fs::read_to_string(self.directory.state().join("token")).expect("a token").trim().into()
     }
 
-    /// Returns the kubectl that `make kubectl` installed, for this node, with the arguments in `line`, split at spaces.
+    /// Returns the kubectl that `make kubectl` installed, for this node; `line` is split at spaces.
     pub fn kubectl(&self, line: &str) -> TestCommand {
         program(target().join("tools/kubectl")).env("KUBECONFIG", self.directory.kubeconfig()).args(line.split(' '))
     }
