@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::host::{Wasmpod, run};
+use crate::support::{TestCommand, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -18,7 +18,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// `wasmpod run` of an example's manifest, as typed in the repository's root.
-fn example(name: &str) -> Wasmpod {
+fn example(name: &str) -> TestCommand {
     for program in PROGRAMS {
         let path = Path::new(ROOT).join("target/examples").join(program);
         assert!(path.exists(), "{} does not exist: run `make examples`", path.display());
@@ -51,21 +51,21 @@ fn every_example_has_a_readme_a_manifest_and_a_test() {
 
 #[test]
 fn hello_greets_with_its_arguments_and_environment() {
-    let done = example("hello").done().expect(0);
-    assert_eq!(done.log("hello/hello"), "Good morning, pod!\n");
+    let output = example("hello").output().expect_code(0);
+    assert_eq!(output.log("hello/hello"), "Good morning, pod!\n");
 }
 
 #[test]
 fn hello_p1_reads_a_config_map_as_a_core_module() {
-    let done = example("hello-p1").done().expect(0);
-    assert_eq!(done.log("hello-p1/hello"), "Hello from a core module\n");
+    let output = example("hello-p1").output().expect_code(0);
+    assert_eq!(output.log("hello-p1/hello"), "Hello from a core module\n");
 }
 
 #[test]
 fn http_server_answers_its_probe_and_its_client() {
-    let done = example("http-server").done().expect(0);
-    assert_eq!(done.log("http-server/client"), "Hello over HTTP\n");
-    let server = done.log("http-server/server");
+    let output = example("http-server").output().expect_code(0);
+    assert_eq!(output.log("http-server/client"), "Hello over HTTP\n");
+    let server = output.log("http-server/server");
     assert!(server.starts_with("listening on port 8080\nGET /healthz HTTP/1.1\n"), "{server}");
     assert!(server.ends_with("GET / HTTP/1.1\n"), "{server}");
 }
@@ -75,16 +75,16 @@ fn graceful_stop_saves_its_work_on_sigterm() {
     let child = example("graceful-stop").args(["--output", "json"]).start();
     child.wait_for("graceful-stop/worker | working");
     child.interrupt();
-    let done = child.done().expect(130);
-    let log = done.log("graceful-stop/worker");
+    let output = child.output().expect_code(130);
+    let log = output.log("graceful-stop/worker");
     assert!(log.starts_with("working; stop me with SIGTERM\nreceived SIGTERM\nsaved "), "{log}");
     assert!(log.ends_with(" units of work\n"), "{log}");
-    assert_eq!(done.ended("worker"), (0, "Completed".into()));
+    assert_eq!(output.termination("worker"), (0, "Completed".into()));
 }
 
 #[test]
 fn shared_volume_carries_a_message_between_containers() {
-    let done = example("shared-volume").done().expect(0);
-    assert_eq!(done.log("shared-volume/writer"), "wrote /shared/message\n");
-    assert_eq!(done.log("shared-volume/reader"), "written by another container\n");
+    let output = example("shared-volume").output().expect_code(0);
+    assert_eq!(output.log("shared-volume/writer"), "wrote /shared/message\n");
+    assert_eq!(output.log("shared-volume/reader"), "written by another container\n");
 }

@@ -39,7 +39,7 @@ async fn exec_sees_container_files_and_returns_output_and_code() {
         let mut exec = context.exec(busybox.clone(), &words(&argv), Stdio::Capture(captured.clone()));
         assert_eq!(exec.exited().await, Exit::Code(code), "{argv:?}");
         assert_eq!(captured.text(), output, "{argv:?}");
-        assert_eq!(captured.lost(), if output.starts_with('y') { 92 } else { 0 });
+        assert_eq!(captured.dropped(), if output.starts_with('y') { 92 } else { 0 });
     }
 }
 

@@ -13,6 +13,7 @@ mod clients;
 mod containers;
 mod embedded;
 mod ends;
+mod examples;
 mod exec;
 mod guests;
 mod housekeeping;
