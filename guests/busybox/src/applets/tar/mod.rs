@@ -185,7 +185,7 @@ impl Header {
         matches!(self.kind, 0 | b'0' | b'7')
     }
 
-    /// Whether this is no member but carries a long name or pax values for the next one.
+    /// Whether this header carries a long name or pax values for the next member.
     fn extends_next(&self) -> bool {
         matches!(self.kind, b'L' | b'K' | b'x' | b'g')
     }
