@@ -164,7 +164,7 @@ fn unknown_media(asked: Asked) -> Status {
         "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
          application/vnd.kubernetes.protobuf{streams}"
     );
-    Status::without_object(Reason::NotAcceptable, message)
+    Status::with_empty_details(Reason::NotAcceptable, message)
 }
 
 // ---------------------------------------------------------------- the header

@@ -57,7 +57,7 @@ mod tests {
         }))
         .expect("an event");
         let stored =
-            UnversionedObject::of(&core).expect("encodes").with_revision(Key::of(Resource::EVENTS, "ns", "e"), 7);
+            UnversionedObject::encode(&core).expect("encodes").with_revision(Key::new(Resource::EVENTS, "ns", "e"), 7);
         let sent: Value = serde_json::from_slice(&encode(&stored).expect("converts")).expect("JSON");
         let wanted = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",

@@ -90,7 +90,7 @@ mod tests {
             let mut pod = Pod::default();
             pod.metadata.annotations = Some([("x".to_string(), "y".repeat(padding))].into());
             Arc::new(
-                UnversionedObject::of(&pod).expect("a pod").with_revision(Key::pod("ns", &i.to_string()), i as u64),
+                UnversionedObject::encode(&pod).expect("a pod").with_revision(Key::pod("ns", &i.to_string()), i as u64),
             )
         };
         (0..count).map(object).collect()

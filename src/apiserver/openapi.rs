@@ -19,7 +19,7 @@ use super::openapi_paths::paths;
 use super::served::{self, Served};
 use crate::control::Resource;
 use crate::model::version;
-use crate::registry::merge::{self, PatchStrategy};
+use crate::registry::merge_keys::{self, PatchStrategy};
 
 /// One document.
 pub struct Document {
@@ -108,7 +108,7 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
     }
     schemas.values_mut().for_each(adapt);
     for served in served::of_version(group, version) {
-        for (path, strategy) in merge::lists_of(served.resource.kind) {
+        for (path, strategy) in merge_keys::merged_lists(served.resource.kind) {
             say_how_it_merges(&mut schemas, &type_name(served, false), path, strategy);
         }
     }

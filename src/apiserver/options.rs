@@ -156,7 +156,7 @@ fn forbidden(field: &str, message: &str) -> Cause {
 }
 
 fn invalid(causes: Vec<Cause>) -> Status {
-    Status::invalid("ListOptions.meta.k8s.io", "", causes).in_group("meta.k8s.io").about("ListOptions", "")
+    Status::invalid("ListOptions.meta.k8s.io", "", causes).with_group("meta.k8s.io").with_details("ListOptions", "")
 }
 
 /// The revision that is asked for. A real server answers 500 to what is no number; it is the request that is bad.
@@ -184,7 +184,7 @@ pub fn too_new(asked: Revision, current: Revision) -> Status {
     let message = "Too large resource version";
     let cause = Cause { field: String::new(), reason: "ResourceVersionTooLarge", message: message.into() };
     let message = format!("Timeout: {message}: {asked}, current: {current}");
-    Status::new(Reason::Timeout, message).retry_after(1).because(vec![cause])
+    Status::new(Reason::Timeout, message).with_retry_after(1).with_causes(vec![cause])
 }
 
 /// As Go reads it: bits beyond the last byte don't matter.

@@ -66,7 +66,7 @@ mod tests {
         let metadata = json!({"name": "p", "labels": {"a": "b"}});
         let pod = json!({"metadata": metadata, "spec": {"containers": []}, "status": {"phase": "Running"}});
         let pod: Pod = serde_json::from_value(pod).expect("a pod");
-        let object = Arc::new(UnversionedObject::of(&pod).expect("encodes").with_revision(Key::pod("ns", "p"), 7));
+        let object = Arc::new(UnversionedObject::encode(&pod).expect("encodes").with_revision(Key::pod("ns", "p"), 7));
         let item = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
             "metadata": {"name": "p", "labels": {"a": "b"}, "resourceVersion": "7"}});
         let read = |json: Vec<u8>| serde_json::from_slice::<Value>(&json).expect("JSON");

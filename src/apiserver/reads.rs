@@ -114,7 +114,7 @@ impl ResourceRequest<'_> {
 
     /// The object `name` of what is asked for.
     pub fn key(&self, name: &str) -> Key {
-        Key::of(self.served.resource, self.namespace.unwrap_or_default(), name)
+        Key::new(self.served.resource, self.namespace.unwrap_or_default(), name)
     }
 
     /// The form in which the client wants what it asked for.

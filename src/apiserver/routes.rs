@@ -136,11 +136,14 @@ async fn openapi_document(Path(root): Path<String>, headers: HeaderMap) -> Respo
 }
 
 fn no_such_resource() -> Status {
-    Status::without_object(Reason::NotFound, "the server could not find the requested resource")
+    Status::with_empty_details(Reason::NotFound, "the server could not find the requested resource")
 }
 
 fn not_allowed() -> Status {
-    Status::without_object(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
+    Status::with_empty_details(
+        Reason::MethodNotAllowed,
+        "the server does not allow this method on the requested resource",
+    )
 }
 
 /// Everything below the API's versions.

@@ -150,7 +150,7 @@ fn not_supported(field: &str, value: &str, supported: &str) -> Cause {
 }
 
 fn invalid(kind: &str, causes: Vec<Cause>) -> Status {
-    Status::invalid(&format!("{kind}.meta.k8s.io"), "", causes).in_group("meta.k8s.io").about(kind, "")
+    Status::invalid(&format!("{kind}.meta.k8s.io"), "", causes).with_group("meta.k8s.io").with_details(kind, "")
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ struct Eviction {
 /// The part of an object that `name` stands for; `None` for what is no part of it.
 pub fn part(name: Option<&str>) -> Option<Subresource> {
     match name {
-        None => Some(Subresource::None),
+        None => Some(Subresource::Main),
         Some("status") => Some(Subresource::Status),
         Some("resize") => Some(Subresource::Resize),
         Some("ephemeralcontainers") => Some(Subresource::EphemeralContainers),
@@ -74,12 +74,12 @@ impl WriteRequest<'_> {
             return Err(cannot);
         }
         if let Body::Pod(pod) = &new {
-            self.warnings.add(app_armor::warnings(pod));
+            self.warnings.extend(app_armor::warnings_on_create(pod));
         }
         let object = self.control(options.dry_run).create(new).await?;
         if object.key.resource == Resource::PODS {
             let pod = object.decode::<Pod>().map_err(Status::internal)?;
-            self.warnings.add(warnings::on_create(&pod));
+            self.warnings.extend(warnings::warnings_on_create(&pod));
         }
         Ok(with_code(form.one(&object)?, StatusCode::CREATED))
     }
@@ -98,7 +98,7 @@ impl WriteRequest<'_> {
             let words = "server-side apply is not supported yet: use kubectl apply without --server-side";
             return Err(Status::new(Reason::UnsupportedMediaType, words));
         }
-        let kind = PatchKind::of(media)?;
+        let kind = PatchKind::from_media_type(media)?;
         let options = WriteOptions::of("PatchOptions", &self.ask.params)?;
         let field_validation = match options.validation {
             Validation::Ignore => FieldValidation::Ignore,
@@ -165,7 +165,7 @@ impl WriteRequest<'_> {
         let eviction = read.await?.object;
         let said = eviction.metadata.namespace.as_deref().filter(|said| !said.is_empty());
         if said.is_some_and(|said| Some(said) != self.ask.namespace) {
-            return Err(identity::other_namespace());
+            return Err(identity::namespace_mismatch());
         }
         if eviction.metadata.name.as_deref() != Some(name) {
             return Err(Status::new(Reason::BadRequest, "name in URL does not match name in Eviction object"));
@@ -212,7 +212,7 @@ impl WriteRequest<'_> {
         let object = self.control(dry_run).update(&key, update, Preconditions::default()).await?;
         if is_status && object.key.resource == Resource::PODS {
             let pod = object.decode::<Pod>().map_err(Status::internal)?;
-            self.warnings.add(pod.status.as_ref().map(warnings::on_status).unwrap_or_default());
+            self.warnings.extend(pod.status.as_ref().map(warnings::warnings_on_status_update).unwrap_or_default());
         }
         form.one(&object)
     }
@@ -228,12 +228,16 @@ impl WriteRequest<'_> {
         let mut sent = body::stored_object(resource, body::notation(self.media)?, &self.body).await?;
         match validation {
             Validation::Ignore => {}
-            Validation::Warn => self.warnings.add(sent.ignored_fields),
+            Validation::Warn => self.warnings.extend(sent.ignored_fields),
             Validation::Strict => body::refuse_passed_over(resource.kind, &sent.ignored_fields)?,
         }
         if let Some(owners) = &mut sent.object.metadata_mut().owner_references {
-            let twins = identity::drop_twins(owners, |owner| owner.uid.clone(), identity::Moment::Sent);
-            self.warnings.add(twins.into_iter().collect());
+            let twins = identity::dedup_owner_references(
+                owners,
+                |owner| owner.uid.clone(),
+                identity::DedupStage::BeforeAdmission,
+            );
+            self.warnings.extend(twins.into_iter().collect());
         }
         Ok(sent.object)
     }
@@ -245,23 +249,23 @@ impl WriteRequest<'_> {
         if said.is_empty() {
             *said = namespace.into();
         } else if said != namespace {
-            return Err(identity::other_namespace());
+            return Err(identity::namespace_mismatch());
         }
-        let place = Key::of(Resource::NAMESPACES, "", namespace);
+        let place = Key::new(Resource::NAMESPACES, "", namespace);
         self.ask.api.control.get(&place).await.map(drop)
     }
 
     /// Nothing is silently ignored: what can't be done here is refused, what has no effect is told.
     fn judge(&self, pod: &Pod) -> Result<(), Status> {
         let mut inert = Vec::new();
-        for UnsupportedField { field, state } in field_support::check(pod) {
-            let told = format!("{field}: {state}");
-            if state.refuses() {
+        for UnsupportedField { field, support } in field_support::check(pod) {
+            let told = format!("{field}: {support}");
+            if support.rejects_pod() {
                 return Err(Status::forbidden("pods", pods::name(pod), told));
             }
             inert.push(told);
         }
-        self.warnings.add(inert);
+        self.warnings.extend(inert);
         Ok(())
     }
 }

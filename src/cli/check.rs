@@ -15,13 +15,13 @@ pub fn object(object: &Object, number: usize) -> Vec<Fault> {
         Object::ConfigMap(map) => {
             let mut map = map.as_ref().clone();
             map.metadata.namespace.get_or_insert("default".into());
-            invalid(config_map::causes(&map), number).collect()
+            invalid(config_map::validate(&map), number).collect()
         }
         Object::Secret(secret) => {
             let mut secret = secret.as_ref().clone();
             secret.metadata.namespace.get_or_insert("default".into());
-            secret::apply_defaults(&mut secret);
-            invalid(secret::causes(&secret), number).collect()
+            secret::set_defaults(&mut secret);
+            invalid(secret::validate(&secret), number).collect()
         }
         other => template(other).map_or_else(Vec::new, |template| templated(other, &template, number)),
     }
@@ -56,23 +56,23 @@ pub fn templated(owner: &Object, template: &Template, number: usize) -> Vec<Faul
 /// Every fault of a pod.
 pub fn faults(pod: &Pod, number: usize) -> Vec<Fault> {
     let fault = |rule, path, message| Fault { object: number, rule, path, message, hint: None };
-    let mut found: Vec<Fault> = match pod::prepare_for_create(pod.clone(), jiff::Timestamp::now()) {
+    let mut found: Vec<Fault> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
         Ok(_) => Vec::new(),
         // Admission names no field.
         Err(status) if status.causes.is_empty() => vec![fault(Rule::Invalid, String::new(), status.message)],
         Err(status) => invalid(status.causes, number).collect(),
     };
-    for UnsupportedField { field, state } in field_support::check(pod) {
+    for UnsupportedField { field, support } in field_support::check(pod) {
         // What is wrong altogether need not be told twice.
         if found.iter().any(|fault| fault.rule == Rule::Invalid && fault.path == field) {
             continue;
         }
-        let rule = match state {
-            FieldSupport::Refused(_) => Rule::Unsupported,
-            FieldSupport::NotYet(_) => Rule::NotYet,
-            FieldSupport::Enforced | FieldSupport::Inert(_) | FieldSupport::NotEnforced(_) => Rule::NoEffect,
+        let rule = match support {
+            FieldSupport::Rejected(_) => Rule::Unsupported,
+            FieldSupport::NotSupportedYet(_) => Rule::NotYet,
+            FieldSupport::Enforced | FieldSupport::Ignored(_) | FieldSupport::NotEnforcedYet(_) => Rule::NoEffect,
         };
-        found.push(fault(rule, field, state.to_string()));
+        found.push(fault(rule, field, support.to_string()));
     }
     found
 }

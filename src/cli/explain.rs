@@ -144,7 +144,7 @@ impl Field {
         let in_pod = path.strip_prefix(template).map(|path| path.trim_start_matches('.'));
         match in_pod.filter(|path| template.is_empty() || !path.is_empty()) {
             Some("") => "works as in Kubernetes".into(),
-            Some(path) => field_support::of(path).map_or_else(|| "is unknown".into(), |state| state.to_string()),
+            Some(path) => field_support::find(path).map_or_else(|| "is unknown".into(), |state| state.to_string()),
             None if self.kind == Kind::CronJob => "is checked as to its form; it can't be run yet".into(),
             None => "`run` runs one pod of its template".into(),
         }
@@ -212,11 +212,11 @@ mod tests {
     #[test]
     fn templates_have_the_fate_of_pods() {
         for (field, fate) in [
-            ("pod.spec.hostNetwork", "can't be used: a pod's network is in memory and never the host's"),
-            ("job.spec.template.spec.hostPID", "can't be used: guests see no host processes"),
+            ("pod.spec.hostNetwork", "is not supported: pods have an in-memory network of their own"),
+            ("job.spec.template.spec.hostPID", "is not supported: containers cannot see host processes"),
             ("deployment.spec.replicas", "`run` runs one pod of its template"),
             ("pod.spec.containers.image", "works as in Kubernetes"),
-            ("pod.spec.affinity.nodeAffinity", "has no effect: there is one node"),
+            ("pod.spec.affinity.nodeAffinity", "has no effect: wasmpod has only one node"),
             ("service.spec", "is checked as to its form; it can't be run yet"),
         ] {
             let told = explain(field, false).expect(field);

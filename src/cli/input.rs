@@ -30,10 +30,10 @@ pub async fn store(control: &dyn ControlPlane, configs: Vec<Body>) -> Result<(),
     for mut body in configs {
         let meta = body.metadata_mut();
         let namespace = meta.namespace.get_or_insert_with(|| "default".into()).clone();
-        let key = Key::of(body.resource(), &namespace, body.metadata().name.as_deref().unwrap_or_default());
+        let key = Key::new(body.resource(), &namespace, body.metadata().name.as_deref().unwrap_or_default());
         match control.create(body.clone()).await {
             Err(status) if status.reason == Reason::AlreadyExists => {
-                let update = Update::Replace { body, subresource: Subresource::None };
+                let update = Update::Replace { body, subresource: Subresource::Main };
                 control.update(&key, update, Preconditions::default()).await?;
             }
             created => _ = created?,
@@ -98,7 +98,7 @@ fn take(
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (number, object) in manifest.objects().enumerate() {
-        if let Some(config) = Body::of_config(object) {
+        if let Some(config) = Body::from_config_object(object) {
             input.configs.push(config);
             continue;
         }

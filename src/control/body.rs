@@ -1,4 +1,4 @@
-//! Objects on their way into the control plane.
+//! Objects that clients send to the control plane.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -8,24 +8,24 @@ use crate::model;
 
 macro_rules! bodies {
     ($($(#[$about:meta])* $kind:ident: $resource:ident;)*) => {
-        /// An object to create or put in another's place.
+        /// An object to create, or to replace a stored one.
         #[derive(Debug, Clone)]
         pub enum Body {
             $($(#[$about])* $kind(Box<$kind>),)*
         }
 
         impl Body {
-            /// What it is.
+            /// Returns the resource that the object belongs to.
             pub fn resource(&self) -> Resource {
                 match self { $(Body::$kind(_) => Resource::$resource,)* }
             }
 
-            /// Its name, labels and so on.
+            /// Returns the object's metadata.
             pub fn metadata(&self) -> &ObjectMeta {
                 match self { $(Body::$kind(object) => &object.metadata,)* }
             }
 
-            /// The same, to be changed.
+            /// Returns the object's metadata for changes.
             pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
                 match self { $(Body::$kind(object) => &mut object.metadata,)* }
             }
@@ -40,23 +40,23 @@ macro_rules! bodies {
 }
 
 bodies! {
-    /// A pod; its identity and defaults may be missing.
+    /// A pod; it may lack identity and defaults.
     Pod: PODS;
-    /// What happened to another object.
+    /// A report about another object.
     Event: EVENTS;
-    /// A machine that runs pods; here, this process.
+    /// A node; wasmpod's node is this process.
     Node: NODES;
-    /// A room for names.
+    /// A scope for names.
     Namespace: NAMESPACES;
-    /// Texts and bytes by name.
+    /// Configuration data by key.
     ConfigMap: CONFIG_MAPS;
-    /// The same, for what not everybody should see.
+    /// Confidential data by key.
     Secret: SECRETS;
 }
 
 impl Body {
-    /// An object of a manifest from which pods read their configuration; `None` for other objects.
-    pub fn of_config(object: &model::Object) -> Option<Body> {
+    /// Returns the ConfigMap or Secret of a manifest; `None` for other objects.
+    pub fn from_config_object(object: &model::Object) -> Option<Body> {
         match object {
             model::Object::ConfigMap(map) => Some(Body::ConfigMap(map.clone())),
             model::Object::Secret(secret) => Some(Body::Secret(secret.clone())),

@@ -1,7 +1,7 @@
-//! The control plane as its clients see it: objects, revisions, watches.
+//! The control plane's interface: objects, revisions, watches and the [`ControlPlane`] trait.
 //!
-//! `registry` implements [`ControlPlane`] over the store; `node`, `controllers` and `cli` use
-//! it through this trait alone, so that a real cluster can stand behind it as well.
+//! `registry` implements [`ControlPlane`] over the store. `node`, `controllers`, `embedded` and `cli` depend on the
+//! trait alone, so that a real cluster can take the registry's place.
 
 mod body;
 mod object;
@@ -21,163 +21,164 @@ pub use object::{Key, Object, Resource, UnversionedObject};
 pub use patch::{FieldValidation, Patch, PatchKind, Warnings};
 pub use status::{Cause, Details, Reason, Status};
 
-/// A state of the whole store; `resourceVersion` in the API. Later states have larger numbers.
+/// The number of a state of the whole store (`resourceVersion` in the API). Later states have larger numbers.
 pub type Revision = u64;
 
-/// What a list or a watch looks at.
+/// The objects that a list or a watch covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// The kind of objects.
+    /// The kind of object.
     pub resource: Resource,
-    /// One namespace, or all.
+    /// The namespace; `None` covers all.
     pub namespace: Option<String>,
-    /// Only objects with such labels.
+    /// The label selector.
     pub labels: Selector,
-    /// Only objects with such fields.
+    /// The field selector.
     pub fields: FieldSelector,
 }
 
 impl Scope {
-    /// Every object of a kind.
+    /// Covers every object of a kind.
     pub fn all(resource: Resource) -> Scope {
         Scope { resource, namespace: None, labels: Selector::default(), fields: FieldSelector::default() }
     }
 
-    /// What of the scope lies in `namespace`.
+    /// Restricts the scope to `namespace`.
     #[must_use]
     pub fn in_namespace(self, namespace: &str) -> Scope {
         Scope { namespace: Some(namespace.into()), ..self }
     }
 
-    /// Whether neither labels nor fields narrow it.
+    /// Whether no label or field selector restricts the scope.
     pub fn is_unfiltered(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
     }
 }
 
-/// Objects at one revision, in the order of their keys.
+/// Objects at one revision, ordered by key.
 #[derive(Debug, Clone)]
 pub struct List {
-    /// All objects of the scope.
+    /// The objects of the scope.
     pub items: Vec<Arc<Object>>,
-    /// The revision of the whole list; a watch from here misses nothing.
+    /// The revision of the list; a watch from this revision misses nothing.
     pub revision: Revision,
 }
 
-/// What happened to an object.
+/// The type of a change to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It was not there before.
+    /// The object is new in the scope.
     Added,
-    /// It stands in the place of an older state of itself.
+    /// The object changed.
     Modified,
-    /// It is gone.
+    /// The object left the scope.
     Deleted,
 }
 
-/// What a watch delivers.
+/// An event of a watch.
 #[derive(Debug, Clone)]
 pub enum WatchEvent {
-    /// An object as the change left it; after `Deleted`, as it last was.
+    /// The object after the change; its last state for `Deleted`.
     Change(ChangeKind, Arc<Object>),
-    /// Nothing up to this revision is missing.
+    /// All changes up to this revision have been delivered.
     Bookmark(Revision),
 }
 
-/// Ends with an error when the watcher fell behind what the store remembers (410 `Expired`).
+/// A stream of watch events. Ends with 410 `Expired` when the watcher falls behind the store's history.
 pub type WatchStream = BoxStream<'static, Result<WatchEvent, Status>>;
 
-/// The part of an object that a request is about; the rest stays as it is, whatever the request says.
+/// The part of an object that a request may change; the request's other parts are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Subresource {
-    /// All but the status.
+    /// The object itself, without its status.
     #[default]
-    None,
-    /// `status`: what is observed.
+    Main,
+    /// `status`: the observed state.
     Status,
-    /// `resize`: the resources of containers that run.
+    /// `resize`: the resources of running containers.
     Resize,
-    /// `ephemeralcontainers`: guests for debugging.
+    /// `ephemeralcontainers`: containers for debugging.
     EphemeralContainers,
 }
 
-/// A change to an object that exists.
+/// A change to an existing object.
 #[derive(Debug, Clone)]
 pub enum Update {
-    /// The node's report; nothing but the status changes. The way for whoever writes often.
+    /// The node's status report: replaces the status without validation, because nodes write it often.
     PodStatus(Box<PodStatus>),
-    /// An object to stand in the old one's place (PUT).
+    /// A new version of the object (PUT).
     Replace {
-        /// The object; a `resourceVersion` in it must be the stored one's.
+        /// The object; its `resourceVersion`, if set, must be the stored one.
         body: Body,
-        /// What of it counts.
+        /// The part to replace.
         subresource: Subresource,
     },
-    /// Changes to the object's JSON (PATCH).
+    /// A patch of the object's JSON (PATCH).
     Patch {
-        /// The changes.
+        /// The patch.
         patch: Patch,
-        /// What of them counts.
+        /// The part to patch.
         subresource: Subresource,
     },
     /// The scheduler's decision (`pods/binding`).
     Bind {
-        /// The node's name. A pod that is bound already is refused with 409 `Conflict`.
+        /// The node's name. Binding a bound pod fails with 409 `Conflict`.
         node: String,
     },
 }
 
-/// What must be true of the object for a request to go ahead.
+/// Conditions that the stored object must meet; a mismatch fails with 409 `Conflict`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preconditions {
-    /// Its `metadata.uid`; another one is refused with 409 `Conflict`, `None` takes any.
+    /// The required `metadata.uid`; `None` accepts any.
     pub uid: Option<String>,
-    /// Its `metadata.resourceVersion`, as clients write it; another one is refused with 409 `Conflict`, `None` takes any.
+    /// The required `metadata.resourceVersion`, as the client wrote it; `None` accepts any.
     pub revision: Option<String>,
 }
 
-/// How to delete.
+/// Options of a deletion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
-    /// Seconds to end in; the object's own wish where `None`.
+    /// The grace period in seconds; `None` uses the object's own.
     pub grace_seconds: Option<i64>,
-    /// What must be true of the object, or nothing is deleted.
+    /// Conditions that the object must meet.
     pub preconditions: Preconditions,
 }
 
-/// What became of a deletion.
+/// The result of a deletion.
 #[derive(Debug, Clone)]
 pub enum DeleteResult {
-    /// Marked; its node ends it and deletes it for good.
+    /// The object is marked for deletion; its node or a finalizer's owner completes it.
     Marked(Arc<Object>),
-    /// Gone.
+    /// The object is deleted; this is its last state.
     Removed(Arc<Object>),
 }
 
-/// The Kubernetes API's verbs. Every answer is a stored object or a [`Status`].
+/// The verbs of the Kubernetes API. Every request is answered with stored objects or a [`Status`].
 pub trait ControlPlane: Send + Sync + 'static {
-    /// The object at `key`, or 404 `NotFound`.
+    /// Returns the object at `key`, or 404 `NotFound`.
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Arc<Object>, Status>>;
 
-    /// All objects of `scope`, at one revision.
+    /// Lists the objects of `scope` at one revision.
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<List, Status>>;
 
-    /// All objects of `scope` as they were at revision `at`; 410 `Expired` where nobody remembers.
-    fn list_at<'a>(&'a self, scope: &'a Scope, at: Revision) -> BoxFuture<'a, Result<List, Status>>;
+    /// Lists the objects of `scope` as of `revision`; 410 `Expired` if it has left the history.
+    fn list_at<'a>(&'a self, scope: &'a Scope, revision: Revision) -> BoxFuture<'a, Result<List, Status>>;
 
-    /// Changes after `from`, in order, each once. An object that a change brings into the scope is
-    /// added, one that a change takes out of it is deleted.
+    /// Streams the changes after `from`, in order, each once. An object that starts to match the scope is `Added`; an
+    /// object that stops matching is `Deleted`.
     fn watch<'a>(&'a self, scope: &'a Scope, from: Revision) -> BoxFuture<'a, Result<WatchStream, Status>>;
 
-    /// The newest revision there is.
+    /// Returns the newest revision.
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>>;
 
-    /// Stores a new object with identity and defaults.
+    /// Stores a new object, completed with identity and defaults, and returns it.
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>>;
 
-    /// Changes an object and returns it as it is stored then; an update that says nothing new stores
-    /// nothing. 404 `NotFound` where there is none, 409 `Conflict` where the preconditions or the
-    /// object's state forbid it.
+    /// Changes an object and returns the stored result. An update that changes nothing stores nothing.
+    ///
+    /// # Errors
+    /// 404 `NotFound` if the object does not exist; 409 `Conflict` if the preconditions or its state forbid the change.
     fn update<'a>(
         &'a self,
         key: &'a Key,
@@ -185,11 +186,13 @@ pub trait ControlPlane: Send + Sync + 'static {
         preconditions: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>>;
 
-    /// Marks an object for its node to end, or removes it at once where no node has work with it.
-    /// 404 `NotFound` where there is none, 409 `Conflict` where the preconditions do not hold.
+    /// Marks an object for deletion, or removes it at once if no node and no finalizer has to act first.
+    ///
+    /// # Errors
+    /// 404 `NotFound` if the object does not exist; 409 `Conflict` if the preconditions do not hold.
     fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<DeleteResult, Status>>;
 
-    /// The same control plane for requests that are only tried (`dryRun=All`): they are judged and answered as
-    /// ever, and nothing is stored. A new object's answer has no revision.
+    /// Returns the same control plane for dry runs (`dryRun=All`): requests are checked and answered as usual, but
+    /// nothing is stored. A created object has no revision.
     fn dry_run(&self) -> Arc<dyn ControlPlane>;
 }

@@ -1,4 +1,4 @@
-//! Stored objects: JSON bytes, their key and revision, and one typed copy for whoever reads them.
+//! Stored objects: JSON bytes, key and revision, and a typed copy that readers share.
 
 use std::any::Any;
 use std::fmt;
@@ -11,12 +11,12 @@ use serde::de::DeserializeOwned;
 
 use super::Revision;
 
-/// A kind of objects as it stands in URLs.
+/// A kind of object, as URLs name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource {
-    /// `pods`
+    /// The name in URLs: `pods`.
     pub plural: &'static str,
-    /// `Pod`
+    /// The kind in objects: `Pod`.
     pub kind: &'static str,
 }
 
@@ -25,41 +25,41 @@ impl Resource {
     pub const PODS: Resource = Resource { plural: "pods", kind: "Pod" };
     /// Events of `core/v1`.
     pub const EVENTS: Resource = Resource { plural: "events", kind: "Event" };
-    /// Nodes of `core/v1`; they lie in no namespace.
+    /// Nodes of `core/v1`; cluster-scoped.
     pub const NODES: Resource = Resource { plural: "nodes", kind: "Node" };
-    /// Namespaces of `core/v1`; they lie in none themselves.
+    /// Namespaces of `core/v1`; cluster-scoped.
     pub const NAMESPACES: Resource = Resource { plural: "namespaces", kind: "Namespace" };
     /// ConfigMaps of `core/v1`.
     pub const CONFIG_MAPS: Resource = Resource { plural: "configmaps", kind: "ConfigMap" };
     /// Secrets of `core/v1`.
     pub const SECRETS: Resource = Resource { plural: "secrets", kind: "Secret" };
 
-    /// Whether its objects lie in namespaces.
+    /// Whether the objects are namespaced, as opposed to cluster-scoped.
     pub fn is_namespaced(self) -> bool {
         self != Resource::NODES && self != Resource::NAMESPACES
     }
 }
 
-/// Which object: kind, namespace and name.
+/// The identity of an object: kind, namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// The kind of the object.
     pub resource: Resource,
-    /// Its `metadata.namespace`; empty where the kind lies in none.
+    /// `metadata.namespace`; empty for cluster-scoped kinds.
     pub namespace: Arc<str>,
-    /// Its `metadata.name`, unique in kind and namespace.
+    /// `metadata.name`, unique within kind and namespace.
     pub name: Arc<str>,
 }
 
 impl Key {
-    /// The key of `namespace/name` among `resource`.
-    pub fn of(resource: Resource, namespace: &str, name: &str) -> Key {
+    /// Returns the key of `namespace/name` of `resource`.
+    pub fn new(resource: Resource, namespace: &str, name: &str) -> Key {
         Key { resource, namespace: namespace.into(), name: name.into() }
     }
 
-    /// The key of pod `namespace/name`.
+    /// Returns the key of pod `namespace/name`.
     pub fn pod(namespace: &str, name: &str) -> Key {
-        Key::of(Resource::PODS, namespace, name)
+        Key::new(Resource::PODS, namespace, name)
     }
 }
 
@@ -72,29 +72,29 @@ impl fmt::Display for Key {
     }
 }
 
-/// A stored object. Readers share its bytes and, while any of them holds it, one typed copy.
+/// A stored object. Readers share its bytes and, while any reader holds it, one typed copy.
 pub struct Object {
-    /// Where the store keeps it.
+    /// The object's key in the store.
     pub key: Key,
-    /// The revision of the commit that wrote it; 0 for one that is not stored.
+    /// The revision of the commit that wrote the object; 0 if it is not stored.
     pub revision: Revision,
-    /// The object as the API sends it, `resourceVersion` included.
+    /// The object as the API sends it, including `resourceVersion`.
     pub json: Bytes,
     /// Protects the typed copy that readers share; weak, since a typed Pod is eight times its JSON.
     typed: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
 }
 
 impl Object {
-    /// The object as a `T`.
+    /// Decodes the object as a `T`, or returns the shared copy.
     pub fn decode<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, serde_json::Error> {
         let shared = self.typed.lock().as_ref().and_then(Weak::upgrade);
         if let Some(shared) = shared.and_then(|any| any.downcast::<T>().ok()) {
             return Ok(shared);
         }
-        let read: Arc<T> = Arc::new(serde_json::from_slice(&self.json)?);
-        let any: Arc<dyn Any + Send + Sync> = read.clone();
+        let decoded: Arc<T> = Arc::new(serde_json::from_slice(&self.json)?);
+        let any: Arc<dyn Any + Send + Sync> = decoded.clone();
         *self.typed.lock() = Some(Arc::downgrade(&any));
-        Ok(read)
+        Ok(decoded)
     }
 }
 
@@ -104,29 +104,29 @@ impl fmt::Debug for Object {
     }
 }
 
-/// An object's JSON that waits for its revision, which only the store's commit can tell.
+/// An encoded object without `resourceVersion`, which only the store's commit can assign.
 #[derive(Debug, Clone)]
 pub struct UnversionedObject {
     json: Vec<u8>,
-    /// Just behind `"metadata":{`.
-    revision_at: usize,
+    /// The offset just after `"metadata":{`, where `resourceVersion` goes.
+    revision_offset: usize,
 }
 
 const METADATA: &[u8] = b"\"metadata\":{";
 
 impl UnversionedObject {
-    /// Encodes an object whose metadata carries no `resourceVersion`.
-    pub fn of<T: Serialize>(object: &T) -> Result<UnversionedObject, serde_json::Error> {
+    /// Encodes `object`, whose metadata has no `resourceVersion`.
+    pub fn encode<T: Serialize>(object: &T) -> Result<UnversionedObject, serde_json::Error> {
         let json = serde_json::to_vec(object)?;
         // k8s-openapi writes apiVersion, kind, metadata, …: the first match is the object's own.
-        let found = json.windows(METADATA.len()).position(|w| w == METADATA);
-        let at = found.ok_or_else(|| serde::ser::Error::custom("an object without metadata"))?;
-        Ok(UnversionedObject { json, revision_at: at + METADATA.len() })
+        let position = json.windows(METADATA.len()).position(|w| w == METADATA);
+        let start = position.ok_or_else(|| serde::ser::Error::custom("the object has no metadata"))?;
+        Ok(UnversionedObject { json, revision_offset: start + METADATA.len() })
     }
 
-    /// The object at `revision`; 0 for one that is not stored.
+    /// Returns the object at `revision`; revision 0 marks an object that is not stored and writes no `resourceVersion`.
     pub fn with_revision(self, key: Key, revision: Revision) -> Object {
-        let (head, tail) = self.json.split_at(self.revision_at);
+        let (head, tail) = self.json.split_at(self.revision_offset);
         let comma = if tail.first() == Some(&b'}') { "" } else { "," };
         let mut json = Vec::with_capacity(self.json.len() + 48);
         json.extend_from_slice(head);
@@ -145,21 +145,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_revision_is_stamped_into_the_metadata_whatever_the_metadata_holds() {
+    fn resource_version_is_written_into_the_objects_own_metadata() {
         let mut pod = Pod::default();
         let tricky = "\"metadata\":{ \"resourceVersion\":\"9\"";
         pod.metadata.annotations = Some([("metadata".to_string(), tricky.to_string())].into());
         for pod in [pod, Pod::default()] {
-            let object = UnversionedObject::of(&pod).expect("a pod encodes").with_revision(Key::pod("ns", "p"), 7);
-            let read = object.decode::<Pod>().expect("a stamped pod decodes");
-            assert_eq!(read.metadata.resource_version.as_deref(), Some("7"));
-            assert_eq!(read.metadata.annotations, pod.metadata.annotations);
+            let object = UnversionedObject::encode(&pod).expect("a pod encodes").with_revision(Key::pod("ns", "p"), 7);
+            let decoded = object.decode::<Pod>().expect("a versioned pod decodes");
+            assert_eq!(decoded.metadata.resource_version.as_deref(), Some("7"));
+            assert_eq!(decoded.metadata.annotations, pod.metadata.annotations);
         }
     }
 
     #[test]
     fn readers_share_one_typed_copy() {
-        let object = UnversionedObject::of(&Pod::default()).expect("encodes").with_revision(Key::pod("ns", "p"), 7);
+        let object = UnversionedObject::encode(&Pod::default()).expect("encodes").with_revision(Key::pod("ns", "p"), 7);
         let (a, b) = (object.decode::<Pod>().expect("reads"), object.decode::<Pod>().expect("reads"));
         assert!(Arc::ptr_eq(&a, &b));
     }

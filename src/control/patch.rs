@@ -1,4 +1,4 @@
-//! Patches: changes to an object's JSON, in three notations.
+//! Patches: changes to an object's JSON, in three formats.
 
 use std::sync::Arc;
 
@@ -6,78 +6,81 @@ use parking_lot::Mutex;
 
 use super::{Reason, Status};
 
-/// How a patch is written.
+/// The format of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PatchKind {
-    /// A list of operations (RFC 6902).
+    /// A JSON patch (RFC 6902): a list of operations.
     Json,
-    /// The fields that change (RFC 7396); lists are replaced.
+    /// A JSON merge patch (RFC 7396): the changed fields; lists are replaced.
     Merge,
-    /// The fields that change; lists of objects are merged by their keys, as Kubernetes' types say.
+    /// A strategic merge patch: the changed fields; lists are merged by the keys that Kubernetes' types define.
     StrategicMerge,
 }
 
 impl PatchKind {
-    /// The media types of patches, in the order in which Kubernetes lists them.
+    /// The media types of patches, in Kubernetes' order.
     pub const MEDIA_TYPES: &[(&str, PatchKind)] = &[
         ("application/json-patch+json", PatchKind::Json),
         ("application/merge-patch+json", PatchKind::Merge),
         ("application/strategic-merge-patch+json", PatchKind::StrategicMerge),
     ];
 
-    /// The notation of `media_type`, parameters apart; 415 `UnsupportedMediaType` where there is none.
-    pub fn of(media_type: &str) -> Result<PatchKind, Status> {
+    /// Returns the format of `media_type`, ignoring its parameters.
+    ///
+    /// # Errors
+    /// 415 `UnsupportedMediaType` for other types.
+    pub fn from_media_type(media_type: &str) -> Result<PatchKind, Status> {
         let name = media_type.split(';').next().unwrap_or_default().trim();
         let known = PatchKind::MEDIA_TYPES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
-        let refused = || Status::without_object(Reason::UnsupportedMediaType, "415: Unsupported Media Type");
-        known.map(|(_, kind)| *kind).ok_or_else(refused)
+        let unsupported = || Status::with_empty_details(Reason::UnsupportedMediaType, "415: Unsupported Media Type");
+        known.map(|(_, kind)| *kind).ok_or_else(unsupported)
     }
 }
 
-/// What becomes of fields that the kind does not have.
+/// The treatment of unknown and duplicate fields (`fieldValidation`).
 #[derive(Debug, Clone, Default)]
 pub enum FieldValidation {
-    /// They are dropped.
+    /// Drops them.
     #[default]
     Ignore,
-    /// They are dropped, and told here.
+    /// Drops them and records a warning for each.
     Warn(Warnings),
-    /// The request is refused.
+    /// Rejects the request.
     Strict,
 }
 
-/// What somebody should know of a request that was granted. Copies share what they hold.
+/// Collects the warnings of one request. Clones share the list.
 #[derive(Debug, Clone, Default)]
 pub struct Warnings(
-    /// Protects the texts, which one request collects.
+    /// Protects the messages.
     Arc<Mutex<Vec<String>>>,
 );
 
 impl Warnings {
-    /// Puts these in the place of all others: a change that is tried again is told of once.
+    /// Replaces all warnings, so that a retried change reports each of them once.
     pub fn set(&self, warnings: Vec<String>) {
         *self.0.lock() = warnings;
     }
 
-    /// Adds these.
-    pub fn add(&self, warnings: Vec<String>) {
+    /// Adds warnings.
+    pub fn extend(&self, warnings: Vec<String>) {
         self.0.lock().extend(warnings);
     }
 
-    /// All of them; then there are none.
+    /// Removes and returns all warnings.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock())
     }
 }
 
-/// A patch as it came in.
+/// A patch as the client sent it.
 #[derive(Debug, Clone)]
 pub struct Patch {
-    /// Its notation.
+    /// The format.
     pub kind: PatchKind,
-    /// Its JSON.
+    /// The JSON text.
     pub body: Vec<u8>,
-    /// What becomes of unknown fields.
+    /// The treatment of unknown and duplicate fields.
     pub field_validation: FieldValidation,
 }
 
@@ -86,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patches_are_known_by_their_media_type() {
+    fn media_type_selects_the_patch_format() {
         for (media_type, kind) in [
             ("application/json-patch+json", Some(PatchKind::Json)),
             ("application/merge-patch+json; charset=utf-8", Some(PatchKind::Merge)),
@@ -94,7 +97,7 @@ mod tests {
             ("application/json", None),
             ("", None),
         ] {
-            assert_eq!(PatchKind::of(media_type).ok(), kind, "{media_type}");
+            assert_eq!(PatchKind::from_media_type(media_type).ok(), kind, "{media_type}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A refusal, as Kubernetes words it: `v1.Status` of `meta/v1`.
+//! API errors as Kubernetes reports them: `Status` of `meta/v1`.
 
 use std::fmt;
 
@@ -7,40 +7,40 @@ use serde::{Serialize, Serializer};
 /// The machine-readable reason; clients act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Reason {
-    /// An object of this name is there already.
+    /// An object of this name exists already.
     AlreadyExists,
-    /// The request can't be understood.
+    /// The request is malformed.
     BadRequest,
     /// The object's state or the request's preconditions forbid the change.
     Conflict,
-    /// The history no longer reaches back to the revision asked for: list again.
+    /// The requested revision has left the store's history; the client must list again.
     Expired,
-    /// Understood, and not allowed, by admission or by what the client may do.
+    /// Admission or the client's permissions forbid the request.
     Forbidden,
-    /// A fault of wasmpod's own.
+    /// An error inside wasmpod.
     InternalError,
-    /// The object breaks rules; the causes tell which.
+    /// The object is not valid; the causes name the fields.
     Invalid,
-    /// The resource has no such verb.
+    /// The resource does not support the verb.
     MethodNotAllowed,
-    /// No representation that the client takes.
+    /// The server has no representation that the client accepts.
     NotAcceptable,
-    /// There is no such object, or no such resource.
+    /// The object or the resource does not exist.
     NotFound,
-    /// It can't be had in time; try again.
+    /// The request took too long; the client may retry.
     Timeout,
-    /// The body is larger than is read.
+    /// The body exceeds the size limit.
     RequestEntityTooLarge,
-    /// Too much is asked for at once, or a disruption budget is used up; try again.
+    /// A rate limit or a disruption budget is exhausted; the client may retry.
     TooManyRequests,
-    /// Nobody who is known here.
+    /// The client is not authenticated.
     Unauthorized,
-    /// The body is of a type that is not understood.
+    /// The body's media type is not supported.
     UnsupportedMediaType,
 }
 
 impl Reason {
-    /// The HTTP code that goes with it.
+    /// Returns the HTTP status code.
     pub fn code(self) -> u16 {
         match self {
             Reason::BadRequest => 400,
@@ -61,14 +61,14 @@ impl Reason {
     }
 }
 
-/// One fault of an object: its field, a reason and the words behind the field.
+/// One validation error: a field, a reason and a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cause {
-    /// `FieldValueRequired`
+    /// The machine-readable reason: `FieldValueRequired`.
     pub reason: &'static str,
-    /// `Required value`
+    /// The message: `Required value`.
     pub message: String,
-    /// `spec.containers[0].name`; empty for a cause that is no field's.
+    /// The field's path: `spec.containers[0].name`; empty if the cause concerns no field.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub field: String,
 }
@@ -79,123 +79,123 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What a refusal is about.
+/// The object that an error concerns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
-    /// The object's name; empty for none.
+    /// The object's name; may be empty.
     pub name: String,
     /// The API group; empty for the core group.
     pub group: String,
-    /// The resource (`pods`), or the kind (`Pod`) where the object itself is at fault; empty for none.
+    /// The resource (`pods`), or for a validation error the kind (`Pod`); may be empty.
     pub kind: String,
-    /// When a client may try again.
+    /// Seconds after which the client may retry.
     pub retry_after_seconds: Option<u32>,
 }
 
-/// Why a request was refused. Serializes as `v1.Status`, its fields in Kubernetes' order.
+/// The error of a rejected request. Serializes as `v1.Status` with its fields in Kubernetes' order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Status {
-    /// What clients act on.
+    /// The machine-readable reason.
     pub reason: Reason,
-    /// The refusal in words, with all causes.
+    /// The message for people, including all causes.
     pub message: String,
-    /// Every fault of the object; empty but for [`Reason::Invalid`] and [`Reason::Timeout`].
+    /// The causes; empty except for [`Reason::Invalid`] and [`Reason::Timeout`].
     pub causes: Vec<Cause>,
-    /// What it is about. Kubernetes tells apart nothing (`None`) and nothing in particular (empty details).
+    /// The object concerned. Kubernetes distinguishes missing details (`None`) from empty ones.
     pub details: Option<Box<Details>>,
 }
 
 impl Status {
-    /// A refusal about nothing in particular.
+    /// Creates an error without details.
     pub fn new(reason: Reason, message: impl Into<String>) -> Status {
         Status { reason, message: message.into(), causes: Vec::new(), details: None }
     }
 
-    /// The refusal with empty details, as Kubernetes answers where no resource was reached.
-    pub fn without_object(reason: Reason, message: impl Into<String>) -> Status {
+    /// Creates an error with empty details, as Kubernetes answers when a request reaches no resource.
+    pub fn with_empty_details(reason: Reason, message: impl Into<String>) -> Status {
         Status { details: Some(Box::default()), ..Status::new(reason, message) }
     }
 
-    /// The refusal, told to be about `name` of `kind`.
+    /// Sets the kind and name of the object concerned.
     #[must_use]
-    pub fn about(mut self, kind: &str, name: &str) -> Status {
+    pub fn with_details(mut self, kind: &str, name: &str) -> Status {
         let details = self.details.get_or_insert_default();
         details.kind = kind.into();
         details.name = name.into();
         self
     }
 
-    /// The refusal, told to be about a kind of API group `group`.
+    /// Sets the API group of the object concerned.
     #[must_use]
-    pub fn in_group(mut self, group: &str) -> Status {
+    pub fn with_group(mut self, group: &str) -> Status {
         self.details.get_or_insert_default().group = group.into();
         self
     }
 
-    /// The refusal, with the time after which to try again.
+    /// Sets the time after which the client may retry.
     #[must_use]
-    pub fn retry_after(mut self, seconds: u32) -> Status {
+    pub fn with_retry_after(mut self, seconds: u32) -> Status {
         self.details.get_or_insert_default().retry_after_seconds = Some(seconds);
         self
     }
 
-    /// The refusal for these causes; its message stays.
+    /// Sets the causes and keeps the message.
     #[must_use]
-    pub fn because(mut self, causes: Vec<Cause>) -> Status {
+    pub fn with_causes(mut self, causes: Vec<Cause>) -> Status {
         self.causes = causes;
         self
     }
 
-    /// 422: the object breaks rules. `causes` is not empty.
+    /// Creates a 422: the object is not valid. `causes` is not empty.
     pub fn invalid(kind: &str, name: &str, causes: Vec<Cause>) -> Status {
-        let mut all: Vec<String> = Vec::new();
+        let mut messages: Vec<String> = Vec::new();
         for cause in causes.iter().map(Cause::to_string) {
-            // A fault that several rules found is one in words; the causes keep all.
-            if !all.contains(&cause) {
-                all.push(cause);
+            // The message mentions an error once, however many rules report it; the causes keep all.
+            if !messages.contains(&cause) {
+                messages.push(cause);
             }
         }
-        let faults = match all.as_slice() {
+        let errors = match messages.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let message = format!("{kind} {name:?} is invalid: {faults}");
-        Status::new(Reason::Invalid, message).about(kind, name).because(causes)
+        let message = format!("{kind} {name:?} is invalid: {errors}");
+        Status::new(Reason::Invalid, message).with_details(kind, name).with_causes(causes)
     }
 
-    /// 404: there is no `name` among `resource`.
+    /// Creates a 404: `resource` has no object `name`.
     pub fn not_found(resource: &str, name: &str) -> Status {
-        Status::new(Reason::NotFound, format!("{resource} {name:?} not found")).about(resource, name)
+        Status::new(Reason::NotFound, format!("{resource} {name:?} not found")).with_details(resource, name)
     }
 
-    /// 409: there is a `name` among `resource` already.
+    /// Creates a 409: `resource` has an object `name` already.
     pub fn already_exists(resource: &str, name: &str) -> Status {
-        Status::new(Reason::AlreadyExists, format!("{resource} {name:?} already exists")).about(resource, name)
+        Status::new(Reason::AlreadyExists, format!("{resource} {name:?} already exists")).with_details(resource, name)
     }
 
-    /// 409: `why` the object can't be changed so.
-    pub fn conflict(resource: &str, name: &str, why: impl fmt::Display) -> Status {
-        let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {why}");
-        Status::new(Reason::Conflict, message).about(resource, name)
+    /// Creates a 409: the object's state forbids the change.
+    pub fn conflict(resource: &str, name: &str, reason: impl fmt::Display) -> Status {
+        let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {reason}");
+        Status::new(Reason::Conflict, message).with_details(resource, name)
     }
 
-    /// 403: `why` it is not allowed.
-    pub fn forbidden(resource: &str, name: &str, why: impl fmt::Display) -> Status {
-        let message = format!("{resource} {name:?} is forbidden: {why}");
-        Status::new(Reason::Forbidden, message).about(resource, name)
+    /// Creates a 403: the request is not allowed.
+    pub fn forbidden(resource: &str, name: &str, reason: impl fmt::Display) -> Status {
+        let message = format!("{resource} {name:?} is forbidden: {reason}");
+        Status::new(Reason::Forbidden, message).with_details(resource, name)
     }
 
-    /// A fault of our own.
+    /// Creates a 500: an error inside wasmpod.
     pub fn internal(error: impl fmt::Display) -> Status {
         Status::new(Reason::InternalError, format!("internal error: {error}"))
     }
 }
 
-/// `v1.Status` on the wire.
+/// The JSON form of [`Status`].
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'s> {
+struct WireStatus<'s> {
     kind: &'static str,
     api_version: &'static str,
     metadata: WireMetadata,
@@ -234,7 +234,7 @@ impl Serialize for Status {
             causes: &self.causes,
             retry_after_seconds: details.retry_after_seconds,
         });
-        let wire = Wire {
+        let wire = WireStatus {
             kind: "Status",
             api_version: "v1",
             metadata: WireMetadata {},
@@ -257,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_written_as_kubernetes_writes_it() {
+    fn status_serializes_as_kubernetes_writes_it() {
         for (status, want) in [
             (
                 Status::new(Reason::BadRequest, "no"),
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"no","reason":"BadRequest","code":400}"#,
             ),
             (
-                Status::without_object(Reason::MethodNotAllowed, "no"),
+                Status::with_empty_details(Reason::MethodNotAllowed, "no"),
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"no","reason":"MethodNotAllowed","details":{},"code":405}"#,
             ),
             (
@@ -272,7 +272,7 @@ mod tests {
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"pods \"a\" not found","reason":"NotFound","details":{"name":"a","kind":"pods"},"code":404}"#,
             ),
             (
-                Status::new(Reason::Timeout, "late").retry_after(1).because(vec![Cause {
+                Status::new(Reason::Timeout, "late").with_retry_after(1).with_causes(vec![Cause {
                     field: String::new(),
                     reason: "ResourceVersionTooLarge",
                     message: "Too large resource version".into(),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_found_twice_is_told_once_in_words() {
+    fn message_mentions_a_repeated_cause_once() {
         let cause =
             |message: &str| Cause { field: "spec".into(), reason: "FieldValueInvalid", message: message.into() };
         let status = Status::invalid("Pod", "p", vec![cause("a"), cause("a"), cause("b")]);

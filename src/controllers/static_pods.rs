@@ -269,7 +269,7 @@ impl StaticPods {
 impl StaticPods {
     /// The node, as the owner of its pods, as soon as it has registered; `None` where it does not in time.
     async fn owner(&self) -> Option<OwnerReference> {
-        let key = Key::of(Resource::NODES, "", &self.node);
+        let key = Key::new(Resource::NODES, "", &self.node);
         let registered = async {
             loop {
                 match self.control.get(&key).await {

@@ -83,7 +83,7 @@ impl Node {
             Desired::Manifest(text) => {
                 let manifest = model::parse("manifest", &text).map_err(ApplyError::Manifest)?;
                 let pods: Vec<Pod> = manifest.pods().cloned().collect();
-                configs = manifest.objects().filter_map(Body::of_config).collect();
+                configs = manifest.objects().filter_map(Body::from_config_object).collect();
                 let others = manifest.objects().len() - pods.len() - configs.len();
                 if others > 0 {
                     return Err(ApplyError::NotPods(others));
@@ -106,11 +106,11 @@ impl Node {
     /// Refuses what could not run as it is meant, before anything runs.
     fn check(&self, pod: &Pod) -> Result<(), ApplyError> {
         let name = || pods::name(pod).to_string();
-        for UnsupportedField { field, state } in check(pod) {
-            if state.refuses() {
-                return Err(ApplyError::Unsupported { pod: name(), field, why: state.why().into() });
+        for UnsupportedField { field, support } in check(pod) {
+            if support.rejects_pod() {
+                return Err(ApplyError::Unsupported { pod: name(), field, why: support.reason().into() });
             }
-            tracing::warn!(pod = name(), field, "{state}");
+            tracing::warn!(pod = name(), field, "{support}");
         }
         let Some(spec) = &pod.spec else { return Ok(()) };
         for container in pods::init_containers(spec).iter().chain(&spec.containers) {

@@ -50,8 +50,8 @@ impl ControlPlane for Kept {
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
         let Body::Event(event) = body else { return refused() };
         let name = event.metadata.name.clone().unwrap_or_default();
-        let key = Key::of(Resource::EVENTS, "default", &name);
-        let object = UnversionedObject::of(&event).expect("an event").with_revision(key.clone(), 1);
+        let key = Key::new(Resource::EVENTS, "default", &name);
+        let object = UnversionedObject::encode(&event).expect("an event").with_revision(key.clone(), 1);
         self.events.lock().push((key, *event));
         std::future::ready(Ok(Arc::new(object))).boxed()
     }
@@ -62,7 +62,7 @@ impl ControlPlane for Kept {
         _: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
         let Update::Replace { body: Body::Event(event), .. } = update else { return refused() };
-        let object = UnversionedObject::of(&event).expect("an event").with_revision(key.clone(), 1);
+        let object = UnversionedObject::encode(&event).expect("an event").with_revision(key.clone(), 1);
         for (_, kept) in self.events.lock().iter_mut().filter(|(k, _)| k == key) {
             *kept = (*event).clone();
         }
@@ -72,7 +72,7 @@ impl ControlPlane for Kept {
         let mut events = self.events.lock();
         let Some(at) = events.iter().position(|(k, _)| k == key) else { return refused() };
         let (key, event) = events.remove(at);
-        let object = UnversionedObject::of(&event).expect("an event").with_revision(key, 1);
+        let object = UnversionedObject::encode(&event).expect("an event").with_revision(key, 1);
         std::future::ready(Ok(DeleteResult::Removed(Arc::new(object)))).boxed()
     }
 

@@ -90,7 +90,7 @@ impl Writer {
                 self.control
                     .update(
                         &known.key,
-                        Update::Replace { body, subresource: Subresource::None },
+                        Update::Replace { body, subresource: Subresource::Main },
                         Preconditions::default(),
                     )
                     .await

@@ -80,10 +80,10 @@ impl Resources {
 }
 
 /// Requests of the containers; what the pod asks for as a whole stands in their place, and its overhead is added.
-fn asked(spec: &PodSpec) -> totals::Amounts {
-    let mut asked = totals::requests(spec);
+fn asked(spec: &PodSpec) -> totals::Quantities {
+    let mut asked = totals::aggregate_requests(spec);
     let whole = spec.resources.as_ref().and_then(|whole| whole.requests.as_ref());
-    let whole = whole.into_iter().flatten().filter(|(name, _)| totals::is_of_pods(name));
+    let whole = whole.into_iter().flatten().filter(|(name, _)| totals::is_pod_level_resource(name));
     asked.extend(whole.map(|(name, amount)| (name.clone(), amount.clone())));
     for (name, more) in spec.overhead.iter().flatten() {
         let sum = asked.get(name).map_or_else(|| Ok(more.clone()), |so_far| quantity::sum(so_far, more));

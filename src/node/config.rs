@@ -120,7 +120,7 @@ impl Configs {
 }
 
 async fn read(control: &dyn ControlPlane, kind: Kind, namespace: &str, name: &str) -> Result<Data, Status> {
-    let key = Key::of(kind.resource(), namespace, name);
+    let key = Key::new(kind.resource(), namespace, name);
     let object = control.get(&key).await?;
     let of_bytes = |(key, value): (String, k8s_openapi::ByteString)| (key, value.0);
     let broken = |error: serde_json::Error| Status::internal(error);

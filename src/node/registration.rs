@@ -44,14 +44,14 @@ pub(super) fn object(config: &Config, now: Timestamp) -> Node {
 
 /// Shows whether the node's memory is short.
 pub(super) async fn tell_pressure(shared: &Shared, short: bool) {
-    let key = Key::of(Resource::NODES, "", &shared.config.name);
+    let key = Key::new(Resource::NODES, "", &shared.config.name);
     let now = shared.clock.now().wall;
     let told = async {
         let object = shared.control.get(&key).await?;
         let mut node = Node::clone(&*object.decode::<Node>().map_err(|error| Status::internal(error.to_string()))?);
         let status = node.status.get_or_insert_default();
         status.conditions = Some(conditions(status.conditions.as_deref().unwrap_or_default(), short, now));
-        let update = Update::Replace { body: Body::Node(Box::new(node)), subresource: Subresource::None };
+        let update = Update::Replace { body: Body::Node(Box::new(node)), subresource: Subresource::Main };
         shared.control.update(&key, update, Preconditions::default()).await
     };
     if let Err(error) = told.await {

@@ -66,7 +66,7 @@ impl Limits {
             let limit = container.resources.as_ref().and_then(|r| r.limits.as_ref()?.get(STORAGE));
             limits.containers.extend(limit.and_then(Limit::of).map(|limit| (container.name.clone(), limit)));
         }
-        let total = totals::limits(spec).remove(STORAGE);
+        let total = totals::aggregate_limits(spec).remove(STORAGE);
         limits.total = total.as_ref().and_then(Limit::of);
         (limits != Limits::default()).then_some(limits)
     }

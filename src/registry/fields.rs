@@ -1,4 +1,4 @@
-//! Faults by field, in the words of `k8s.io/apimachinery/pkg/util/validation/field`.
+//! Validation errors by field, in the words of `k8s.io/apimachinery/pkg/util/validation/field`.
 
 use std::fmt;
 
@@ -6,164 +6,164 @@ use serde::Serialize;
 
 use crate::control::Cause;
 
-/// Where in an object: `spec.containers[0].resources.limits[cpu]`. Written out only when there is a fault.
+/// The path of a field: `spec.containers[0].resources.limits[cpu]`. Formatted only when an error refers to it.
 #[derive(Clone, Copy)]
-pub struct Path<'p> {
-    parent: Option<&'p Path<'p>>,
-    step: Step<'p>,
+pub struct FieldPath<'p> {
+    parent: Option<&'p FieldPath<'p>>,
+    element: PathElement<'p>,
 }
 
 #[derive(Clone, Copy)]
-enum Step<'p> {
+enum PathElement<'p> {
     Field(&'p str),
     Index(usize),
     Key(&'p str),
 }
 
-impl<'p> Path<'p> {
-    /// A field of the object itself.
-    pub const fn root(name: &'p str) -> Path<'p> {
-        Path { parent: None, step: Step::Field(name) }
+impl<'p> FieldPath<'p> {
+    /// Returns the path of a top-level field.
+    pub const fn root(name: &'p str) -> FieldPath<'p> {
+        FieldPath { parent: None, element: PathElement::Field(name) }
     }
 
-    /// A field of what is here.
-    pub fn child<'c>(&'c self, name: &'c str) -> Path<'c> {
-        Path { parent: Some(self), step: Step::Field(name) }
+    /// Returns the path of a field of this object.
+    pub fn child<'c>(&'c self, name: &'c str) -> FieldPath<'c> {
+        FieldPath { parent: Some(self), element: PathElement::Field(name) }
     }
 
-    /// An item of the list that is here.
-    pub fn index<'c>(&'c self, index: usize) -> Path<'c> {
-        Path { parent: Some(self), step: Step::Index(index) }
+    /// Returns the path of an item of this list.
+    pub fn index<'c>(&'c self, index: usize) -> FieldPath<'c> {
+        FieldPath { parent: Some(self), element: PathElement::Index(index) }
     }
 
-    /// An entry of the map that is here.
-    pub fn key<'c>(&'c self, key: &'c str) -> Path<'c> {
-        Path { parent: Some(self), step: Step::Key(key) }
+    /// Returns the path of an entry of this map.
+    pub fn key<'c>(&'c self, key: &'c str) -> FieldPath<'c> {
+        FieldPath { parent: Some(self), element: PathElement::Key(key) }
     }
 }
 
-impl fmt::Display for Path<'_> {
+impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
         }
-        match self.step {
-            // Kubernetes' own way to say "the object as a whole".
-            Step::Field("") => f.write_str("[]"),
-            Step::Field(name) if self.parent.is_some() => write!(f, ".{name}"),
-            Step::Field(name) => f.write_str(name),
-            Step::Index(index) => write!(f, "[{index}]"),
-            Step::Key(key) => write!(f, "[{key}]"),
+        match self.element {
+            // Kubernetes writes an empty path as a pair of brackets.
+            PathElement::Field("") => f.write_str("[]"),
+            PathElement::Field(name) if self.parent.is_some() => write!(f, ".{name}"),
+            PathElement::Field(name) => f.write_str(name),
+            PathElement::Index(index) => write!(f, "[{index}]"),
+            PathElement::Key(key) => write!(f, "[{key}]"),
         }
     }
 }
 
-/// Collects causes in the order in which they are found.
+/// Collects validation errors in order (Kubernetes' `field.ErrorList`).
 #[derive(Default)]
-pub struct Faults(Vec<Cause>);
+pub struct ErrorList(Vec<Cause>);
 
-impl Faults {
-    /// All causes, in order.
+impl ErrorList {
+    /// Returns the errors as the causes of a status.
     pub fn into_causes(self) -> Vec<Cause> {
         self.0
     }
 
-    /// How many there are so far.
+    /// Returns the number of errors.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    fn push(&mut self, at: Path<'_>, reason: &'static str, message: String) {
-        self.0.push(Cause { field: at.to_string(), reason, message });
+    fn push(&mut self, path: FieldPath<'_>, reason: &'static str, message: String) {
+        self.0.push(Cause { field: path.to_string(), reason, message });
     }
 
-    /// There must be a value.
-    pub fn required(&mut self, at: Path<'_>, detail: &str) {
+    /// Records that a value is required.
+    pub fn required(&mut self, path: FieldPath<'_>, detail: &str) {
         let message = if detail.is_empty() { "Required value".into() } else { format!("Required value: {detail}") };
-        self.push(at, "FieldValueRequired", message);
+        self.push(path, "FieldValueRequired", message);
     }
 
-    /// There must be a text. Tells whether there is one.
-    pub fn require_text(&mut self, at: Path<'_>, text: &str) -> bool {
-        if text.is_empty() {
-            self.required(at, "");
+    /// Requires a non-empty string. Returns whether it is.
+    pub fn require_non_empty(&mut self, path: FieldPath<'_>, value: &str) -> bool {
+        if value.is_empty() {
+            self.required(path, "");
         }
-        !text.is_empty()
+        !value.is_empty()
     }
 
-    /// The value breaks a rule.
-    pub fn invalid(&mut self, at: Path<'_>, value: impl Serialize, detail: impl fmt::Display) {
-        self.push(at, "FieldValueInvalid", format!("Invalid value: {}: {detail}", shown(&value)));
+    /// Records that the value is not valid.
+    pub fn invalid(&mut self, path: FieldPath<'_>, value: impl Serialize, detail: impl fmt::Display) {
+        self.push(path, "FieldValueInvalid", format!("Invalid value: {}: {detail}", to_json(&value)));
     }
 
-    /// The value breaks these rules.
-    pub fn invalid_for(&mut self, at: Path<'_>, value: impl Serialize, wrongs: Vec<String>) {
-        for wrong in wrongs {
-            self.invalid(at, &value, wrong);
+    /// Records an error for each message about the value.
+    pub fn invalid_each(&mut self, path: FieldPath<'_>, value: impl Serialize, messages: Vec<String>) {
+        for message in messages {
+            self.invalid(path, &value, message);
         }
     }
 
-    /// The value is there already.
-    pub fn duplicate(&mut self, at: Path<'_>, value: impl Serialize) {
-        self.push(at, "FieldValueDuplicate", format!("Duplicate value: {}", shown(&value)));
+    /// Records that the value is a duplicate.
+    pub fn duplicate(&mut self, path: FieldPath<'_>, value: impl Serialize) {
+        self.push(path, "FieldValueDuplicate", format!("Duplicate value: {}", to_json(&value)));
     }
 
-    /// The value names what is not there.
-    pub fn not_found(&mut self, at: Path<'_>, value: impl Serialize) {
-        self.push(at, "FieldValueNotFound", format!("Not found: {}", shown(&value)));
+    /// Records that the value refers to something that does not exist.
+    pub fn not_found(&mut self, path: FieldPath<'_>, value: impl Serialize) {
+        self.push(path, "FieldValueNotFound", format!("Not found: {}", to_json(&value)));
     }
 
-    /// Like [`Faults::not_found`], with the way out.
-    pub fn not_found_but(&mut self, at: Path<'_>, value: impl Serialize, detail: impl fmt::Display) {
-        self.push(at, "FieldValueNotFound", format!("Not found: {}: {detail}", shown(&value)));
+    /// Like [`ErrorList::not_found`], with a detail.
+    pub fn not_found_with_detail(&mut self, path: FieldPath<'_>, value: impl Serialize, detail: impl fmt::Display) {
+        self.push(path, "FieldValueNotFound", format!("Not found: {}: {detail}", to_json(&value)));
     }
 
-    /// The field may not be set, or not so.
-    pub fn forbidden(&mut self, at: Path<'_>, detail: impl fmt::Display) {
-        self.push(at, "FieldValueForbidden", format!("Forbidden: {detail}"));
+    /// Records that the field must not be set, or not to this value.
+    pub fn forbidden(&mut self, path: FieldPath<'_>, detail: impl fmt::Display) {
+        self.push(path, "FieldValueForbidden", format!("Forbidden: {detail}"));
     }
 
-    /// The text takes more bytes than `most`.
-    pub fn too_long(&mut self, at: Path<'_>, most: usize) {
-        self.push(at, "FieldValueTooLong", format!("Too long: may not be more than {most} bytes"));
+    /// Records that the string has more than `max` bytes.
+    pub fn too_long(&mut self, path: FieldPath<'_>, max: usize) {
+        self.push(path, "FieldValueTooLong", format!("Too long: may not be more than {max} bytes"));
     }
 
-    /// The list has more items than `most`.
-    pub fn too_many(&mut self, at: Path<'_>, count: usize, most: usize) {
-        self.push(at, "FieldValueTooMany", format!("Too many: {count}: must have at most {most} items"));
+    /// Records that the list has more than `max` items.
+    pub fn too_many(&mut self, path: FieldPath<'_>, count: usize, max: usize) {
+        self.push(path, "FieldValueTooMany", format!("Too many: {count}: must have at most {max} items"));
     }
 
-    /// The value must be one of `supported`, listed in that order.
-    pub fn one_of(&mut self, at: Path<'_>, value: &str, supported: &[&str]) {
+    /// Requires one of `supported`, which the error lists in this order.
+    pub fn check_one_of(&mut self, path: FieldPath<'_>, value: &str, supported: &[&str]) {
         if !supported.contains(&value) {
-            self.not_supported(at, value, supported);
+            self.not_supported(path, value, supported);
         }
     }
 
-    /// The value is not among `supported`.
-    pub fn not_supported(&mut self, at: Path<'_>, value: &str, supported: &[&str]) {
-        let names: Vec<String> = supported.iter().map(shown).collect();
-        let message = format!("Unsupported value: {}: supported values: {}", shown(&value), names.join(", "));
-        self.push(at, "FieldValueNotSupported", message);
+    /// Records that the value is not among `supported`.
+    pub fn not_supported(&mut self, path: FieldPath<'_>, value: &str, supported: &[&str]) {
+        let names: Vec<String> = supported.iter().map(to_json).collect();
+        let message = format!("Unsupported value: {}: supported values: {}", to_json(&value), names.join(", "));
+        self.push(path, "FieldValueNotSupported", message);
     }
 
-    /// The value must be there and one of `supported`.
-    pub fn require_one_of(&mut self, at: Path<'_>, value: &str, supported: &[&str]) {
-        if self.require_text(at, value) {
-            self.one_of(at, value, supported);
+    /// Requires a non-empty value among `supported`.
+    pub fn require_one_of(&mut self, path: FieldPath<'_>, value: &str, supported: &[&str]) {
+        if self.require_non_empty(path, value) {
+            self.check_one_of(path, value, supported);
         }
     }
 
-    /// The number may not be below zero.
-    pub fn not_negative(&mut self, at: Path<'_>, number: i64) {
+    /// Requires a number of at least zero.
+    pub fn check_non_negative(&mut self, path: FieldPath<'_>, number: i64) {
         if number < 0 {
-            self.invalid(at, number, "must be greater than or equal to 0");
+            self.invalid(path, number, "must be greater than or equal to 0");
         }
     }
 }
 
-/// A value as Kubernetes shows it: as JSON.
-fn shown(value: &impl Serialize) -> String {
+/// Formats a value as Kubernetes does: as JSON.
+fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -172,22 +172,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_written_as_kubernetes_writes_them() {
-        let spec = Path::root("spec");
+    fn paths_are_formatted_as_in_kubernetes() {
+        let spec = FieldPath::root("spec");
         let containers = spec.child("containers");
         let first = containers.index(0);
         let limits = first.child("limits");
         assert_eq!(limits.key("cpu").to_string(), "spec.containers[0].limits[cpu]");
-        assert_eq!(Path::root("").to_string(), "[]");
+        assert_eq!(FieldPath::root("").to_string(), "[]");
     }
 
     #[test]
-    fn values_are_shown_as_json() {
-        let mut faults = Faults::default();
-        faults.invalid(Path::root("a"), "x", "no");
-        faults.invalid(Path::root("a"), 1, "no");
-        faults.invalid(Path::root("a"), None::<i64>, "no");
-        let messages: Vec<String> = faults.into_causes().into_iter().map(|cause| cause.message).collect();
+    fn values_are_formatted_as_json() {
+        let mut errors = ErrorList::default();
+        errors.invalid(FieldPath::root("a"), "x", "no");
+        errors.invalid(FieldPath::root("a"), 1, "no");
+        errors.invalid(FieldPath::root("a"), None::<i64>, "no");
+        let messages: Vec<String> = errors.into_causes().into_iter().map(|cause| cause.message).collect();
         assert_eq!(messages, ["Invalid value: \"x\": no", "Invalid value: 1: no", "Invalid value: null: no"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Who an object is: UID, creation time, generated names.
+//! System fields of metadata: UID, creation time, generated names, and what an update keeps of them.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -7,24 +7,24 @@ use uuid::Uuid;
 use crate::control::{Reason, Status};
 use crate::model::pods;
 
-/// What Kubernetes appends to `generateName`: no vowels, so that no words come out.
-const SUFFIX_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// The characters of the suffix of `generateName`: no vowels, so that no words result.
+const SUFFIX_CHARS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LENGTH: usize = 5;
-/// A generated name is cut so that it fits a label with its suffix.
-const MAX_GENERATED_BASE: usize = 63 - SUFFIX_LENGTH;
+/// Upper bound of the base of a generated name, so that the name is a valid label.
+const MAX_BASE_LENGTH: usize = 63 - SUFFIX_LENGTH;
 
-/// Five letters that nobody else has got, most likely.
+/// Returns a random suffix that makes a name unique in practice.
 pub fn random_suffix() -> String {
-    let letter = |b: &u8| SUFFIX_LETTERS.get(usize::from(*b) % SUFFIX_LETTERS.len()).copied().unwrap_or(b'x');
+    let letter = |b: &u8| SUFFIX_CHARS.get(usize::from(*b) % SUFFIX_CHARS.len()).copied().unwrap_or(b'x');
     Uuid::new_v4().as_bytes().iter().take(SUFFIX_LENGTH).map(|b| char::from(letter(b))).collect()
 }
 
-/// Gives a new object its identity; what the client said of UID and times does not count.
-pub fn assign(meta: &mut ObjectMeta, now: Timestamp) {
+/// Sets name, namespace, UID and times of a new object, whatever the client sent for UID and times.
+pub fn fill_system_fields(meta: &mut ObjectMeta, now: Timestamp) {
     if meta.name.as_deref().unwrap_or_default().is_empty()
         && let Some(base) = meta.generate_name.as_deref().filter(|base| !base.is_empty())
     {
-        let base: String = base.chars().take(MAX_GENERATED_BASE).collect();
+        let base: String = base.chars().take(MAX_BASE_LENGTH).collect();
         meta.name = Some(base + &random_suffix());
     }
     if meta.namespace.as_deref().unwrap_or_default().is_empty() {
@@ -39,74 +39,79 @@ pub fn assign(meta: &mut ObjectMeta, now: Timestamp) {
     meta.self_link = None;
 }
 
-/// An update is to the object that the request names.
-pub fn check_same(old: &ObjectMeta, new: &mut ObjectMeta) -> Result<(), Status> {
-    let known = old.name.as_deref().unwrap_or_default();
+/// Checks that an update is for the object in the URL, and fills in the namespace.
+pub fn check_name_and_namespace(old: &ObjectMeta, new: &mut ObjectMeta) -> Result<(), Status> {
+    let stored = old.name.as_deref().unwrap_or_default();
     let name = new.name.get_or_insert_default();
     if name.is_empty() {
-        let why = format!("the name of the object ({known} based on URL) was undeterminable: name must be provided");
-        return Err(Status::new(Reason::BadRequest, why));
+        let message =
+            format!("the name of the object ({stored} based on URL) was undeterminable: name must be provided");
+        return Err(Status::new(Reason::BadRequest, message));
     }
-    if name != known {
-        let why = format!("the name of the object ({name}) does not match the name on the URL ({known})");
-        return Err(Status::new(Reason::BadRequest, why));
+    if name != stored {
+        let message = format!("the name of the object ({name}) does not match the name on the URL ({stored})");
+        return Err(Status::new(Reason::BadRequest, message));
     }
-    let known = old.namespace.as_deref().unwrap_or_default();
+    let stored = old.namespace.as_deref().unwrap_or_default();
     match new.namespace.as_deref().unwrap_or_default() {
         "" => new.namespace.clone_from(&old.namespace),
-        namespace if namespace != known => return Err(other_namespace()),
+        namespace if namespace != stored => return Err(namespace_mismatch()),
         _ => {}
     }
     Ok(())
 }
 
-/// When an object's owners are looked at.
+/// The stage of a request at which owner references are deduplicated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
-    /// As the client sent it.
-    Sent,
-    /// As a patch has made it.
-    Patched,
+pub enum DedupStage {
+    /// As the client sent the object.
+    BeforeAdmission,
+    /// After a patch was applied.
+    AfterAdmission,
 }
 
-/// Removes owners that are there already; what the client should know of it, where there are such.
-pub fn drop_twins<O: PartialEq>(owners: &mut Vec<O>, uid: impl Fn(&O) -> String, moment: Moment) -> Option<String> {
-    let mut twins = Vec::new();
-    let mut known: Vec<O> = Vec::with_capacity(owners.len());
+/// Removes repeated owner references and returns the warning about them.
+pub fn dedup_owner_references<O: PartialEq>(
+    owners: &mut Vec<O>,
+    uid: impl Fn(&O) -> String,
+    stage: DedupStage,
+) -> Option<String> {
+    let mut duplicates = Vec::new();
+    let mut unique: Vec<O> = Vec::with_capacity(owners.len());
     for owner in owners.drain(..) {
-        if known.contains(&owner) {
-            twins.push(uid(&owner));
+        if unique.contains(&owner) {
+            duplicates.push(uid(&owner));
         } else {
-            known.push(owner);
+            unique.push(owner);
         }
     }
-    *owners = known;
-    let when = match moment {
-        Moment::Sent => "",
-        Moment::Patched => " after mutating admission happens",
+    *owners = unique;
+    let when = match stage {
+        DedupStage::BeforeAdmission => "",
+        DedupStage::AfterAdmission => " after mutating admission happens",
     };
-    (!twins.is_empty()).then(|| {
+    (!duplicates.is_empty()).then(|| {
         format!(
             ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, \
              and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
-            twins.join(", ")
+            duplicates.join(", ")
         )
     })
 }
 
-/// The object says that it lies elsewhere than the request does.
-pub fn other_namespace() -> Status {
-    let why = "the namespace of the provided object does not match the namespace sent on the request";
-    Status::new(Reason::BadRequest, why)
+/// Returns the error about an object whose namespace is not the URL's.
+pub fn namespace_mismatch() -> Status {
+    let message = "the namespace of the provided object does not match the namespace sent on the request";
+    Status::new(Reason::BadRequest, message)
 }
 
-/// All of metadata stays as it was, but for what tells one object from another: that is judged.
-pub fn keep_all(old: &ObjectMeta, new: ObjectMeta) -> ObjectMeta {
+/// Keeps the old metadata, except UID, name and namespace, which validation compares.
+pub fn keep_metadata(old: &ObjectMeta, new: ObjectMeta) -> ObjectMeta {
     ObjectMeta { uid: new.uid, name: new.name, namespace: new.namespace, ..old.clone() }
 }
 
-/// What no client has a say in stays as it was.
-pub fn keep(old: &ObjectMeta, new: &mut ObjectMeta) {
+/// Keeps the fields of the old metadata that clients cannot change.
+pub fn keep_system_fields(old: &ObjectMeta, new: &mut ObjectMeta) {
     if new.uid.as_deref().unwrap_or_default().is_empty() {
         new.uid.clone_from(&old.uid);
     }

@@ -1,58 +1,73 @@
-//! Kinds that live by the rules of all objects and few of their own: events, nodes, namespaces, ConfigMaps, Secrets.
+//! The create, update and delete paths of the kinds without paths of their own: events, nodes, namespaces, ConfigMaps
+//! and Secrets.
+//!
+//! [`Strategy`] holds what distinguishes a kind, under the method names of Kubernetes' `registry/rest` strategies; the
+//! paths are Kubernetes' generic ones (`rest.BeforeCreate`, `BeforeUpdate`, `BeforeDelete`). Pods have more
+//! subresources and their own path in `pod`.
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, NamespaceStatus, Node, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::change::{self, Decision, Stored};
-use super::fields::Faults;
-use super::{Registry, config_map, identity, metadata, patch, secret};
+use super::fields::ErrorList;
+use super::storage::{self, Storage, Stored, WriteDecision};
+use super::{config_map, identity, metadata, patch, preconditions, secret};
 use crate::control::{
     Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update,
 };
 use crate::model::{formats, pods};
 
-/// What tells one of these kinds from the others.
+/// The rules of one kind. Metadata common to all kinds is handled by the callers.
 trait Strategy: Stored {
-    /// The object, where `body` holds one of this kind.
-    fn of(body: &Body) -> Option<&Self>;
+    /// Returns the object of `body` if it is of this kind.
+    fn from_body(body: &Body) -> Option<&Self>;
 
-    /// Fills in what Kubernetes fills in.
+    /// Sets the defaults of new and updated objects (`SetDefaults_*` in Kubernetes).
+    fn set_defaults(&mut self) {}
+
+    /// Sets the fields of a new object that clients do not control.
     fn prepare_for_create(&mut self) {}
 
-    /// Takes over from `old` what no client has a say in, beside metadata.
+    /// Restores the fields that clients must not change from the stored object.
     fn prepare_for_update(&mut self, _old: &Self) {}
 
-    /// Why it can't be stored.
+    /// Returns why a new object is not valid; empty if it is.
     fn validate(&self) -> Vec<Cause> {
         Vec::new()
     }
 
-    /// Why it can't take the place of `old`.
+    /// Returns why the object must not replace `old`; empty if it may.
     fn validate_update(&self, _old: &Self) -> Vec<Cause> {
         Vec::new()
     }
 }
 
-macro_rules! plain {
+macro_rules! strategies {
     ($($kind:ident { $($rules:tt)* })*) => {
-        $(impl Strategy for $kind {
-            fn of(body: &Body) -> Option<&Self> {
-                match body { Body::$kind(object) => Some(object), _ => None }
+        $(
+            impl Stored for $kind {}
+
+            impl Strategy for $kind {
+                fn from_body(body: &Body) -> Option<&Self> {
+                    match body { Body::$kind(object) => Some(object), _ => None }
+                }
+                $($rules)*
             }
-            $($rules)*
-        })*
+        )*
     };
 }
 
-plain! {
+strategies! {
     Event {}
     Node {}
     Namespace {
-        fn prepare_for_create(&mut self) {
+        fn set_defaults(&mut self) {
             let name = self.metadata.name.clone().unwrap_or_default();
             self.metadata.labels.get_or_insert_default().insert(NAME_LABEL.into(), name);
+        }
+        fn prepare_for_create(&mut self) {
             let active = NamespaceStatus { phase: Some("Active".into()), ..NamespaceStatus::default() };
             self.status.get_or_insert(active);
         }
@@ -61,152 +76,172 @@ plain! {
             self.status.clone_from(&old.status);
         }
         fn validate(&self) -> Vec<Cause> {
-            let mut faults = Faults::default();
-            metadata::check_outside_namespaces(&mut faults, &self.metadata, formats::dns_label);
-            faults.into_causes()
+            let mut errors = ErrorList::default();
+            metadata::validate_cluster_scoped_object_meta(&mut errors, &self.metadata, formats::dns_label);
+            errors.into_causes()
         }
         fn validate_update(&self, old: &Self) -> Vec<Cause> {
-            let mut faults = Faults::default();
-            metadata::check_update(&mut faults, &self.metadata, &old.metadata);
-            faults.into_causes()
+            let mut errors = ErrorList::default();
+            metadata::validate_object_meta_update(&mut errors, &self.metadata, &old.metadata);
+            errors.into_causes()
         }
     }
     ConfigMap {
         fn validate(&self) -> Vec<Cause> {
-            config_map::causes(self)
+            config_map::validate(self)
         }
         fn validate_update(&self, old: &Self) -> Vec<Cause> {
-            config_map::causes_of_update(old, self)
+            config_map::validate_update(old, self)
         }
     }
     Secret {
-        fn prepare_for_create(&mut self) {
-            secret::apply_defaults(self);
+        fn set_defaults(&mut self) {
+            secret::set_defaults(self);
         }
         fn validate(&self) -> Vec<Cause> {
-            secret::causes(self)
+            secret::validate(self)
         }
         fn validate_update(&self, old: &Self) -> Vec<Cause> {
-            secret::causes_of_update(old, self)
+            secret::validate_update(old, self)
         }
     }
 }
 
-/// By which selectors know a namespace.
+/// The label by which selectors match a namespace's name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Stores a new object.
-pub(super) fn create(registry: &Registry, body: Body) -> Result<Arc<Object>, Status> {
+/// Stores a new object of any kind except Pod.
+pub(super) fn create(storage: &Storage, body: Body, now: Timestamp) -> Result<Arc<Object>, Status> {
     match body {
-        Body::Event(object) => create_one(registry, Resource::EVENTS, *object),
-        Body::Node(object) => create_one(registry, Resource::NODES, *object),
-        Body::Namespace(object) => create_one(registry, Resource::NAMESPACES, *object),
-        Body::ConfigMap(object) => create_one(registry, Resource::CONFIG_MAPS, *object),
-        Body::Secret(object) => create_one(registry, Resource::SECRETS, *object),
-        Body::Pod(_) => Err(Status::internal("pods have rules of their own")),
+        Body::Event(object) => create_object(storage, Resource::EVENTS, *object, now),
+        Body::Node(object) => create_object(storage, Resource::NODES, *object, now),
+        Body::Namespace(object) => create_object(storage, Resource::NAMESPACES, *object, now),
+        Body::ConfigMap(object) => create_object(storage, Resource::CONFIG_MAPS, *object, now),
+        Body::Secret(object) => create_object(storage, Resource::SECRETS, *object, now),
+        Body::Pod(_) => Err(Status::internal("pods are not created by the generic strategy")),
     }
 }
 
-/// Puts an object in the place of the one at `key`, whose identity stays, or patches it.
+/// Replaces or patches the object at `key`.
 pub(super) fn update(
-    registry: &Registry,
+    storage: &Storage,
     key: &Key,
     update: Update,
     preconditions: &Preconditions,
 ) -> Result<Arc<Object>, Status> {
     match key.resource {
-        Resource::EVENTS => update_one::<Event>(registry, key, &update, preconditions),
-        Resource::NODES => update_one::<Node>(registry, key, &update, preconditions),
-        Resource::NAMESPACES => update_one::<Namespace>(registry, key, &update, preconditions),
-        Resource::CONFIG_MAPS => update_one::<ConfigMap>(registry, key, &update, preconditions),
-        Resource::SECRETS => update_one::<Secret>(registry, key, &update, preconditions),
-        _ => Err(change::not_found(key)),
+        Resource::EVENTS => update_object::<Event>(storage, key, &update, preconditions),
+        Resource::NODES => update_object::<Node>(storage, key, &update, preconditions),
+        Resource::NAMESPACES => update_object::<Namespace>(storage, key, &update, preconditions),
+        Resource::CONFIG_MAPS => update_object::<ConfigMap>(storage, key, &update, preconditions),
+        Resource::SECRETS => update_object::<Secret>(storage, key, &update, preconditions),
+        _ => Err(storage::not_found(key)),
     }
 }
 
-/// Removes an object, or marks it where finalizers hold it.
-pub(super) fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
+/// Removes the object at `key`, or marks it for deletion if it has finalizers.
+pub(super) fn delete(
+    storage: &Storage,
+    key: &Key,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Result<DeleteResult, Status> {
     match key.resource {
-        Resource::EVENTS => delete_one::<Event>(registry, key, options),
-        Resource::NODES => delete_one::<Node>(registry, key, options),
-        Resource::NAMESPACES => delete_one::<Namespace>(registry, key, options),
-        Resource::CONFIG_MAPS => delete_one::<ConfigMap>(registry, key, options),
-        Resource::SECRETS => delete_one::<Secret>(registry, key, options),
-        _ => Err(change::not_found(key)),
+        Resource::EVENTS => delete_object::<Event>(storage, key, options, now),
+        Resource::NODES => delete_object::<Node>(storage, key, options, now),
+        Resource::NAMESPACES => delete_object::<Namespace>(storage, key, options, now),
+        Resource::CONFIG_MAPS => delete_object::<ConfigMap>(storage, key, options, now),
+        Resource::SECRETS => delete_object::<Secret>(storage, key, options, now),
+        _ => Err(storage::not_found(key)),
     }
 }
 
-fn create_one<O: Strategy>(registry: &Registry, resource: Resource, mut object: O) -> Result<Arc<Object>, Status> {
+fn create_object<O: Strategy>(
+    storage: &Storage,
+    resource: Resource,
+    mut object: O,
+    now: Timestamp,
+) -> Result<Arc<Object>, Status> {
     let meta = object.metadata_mut();
-    identity::assign(meta, registry.clock.now().wall);
+    identity::fill_system_fields(meta, now);
     if !resource.is_namespaced() {
         meta.namespace = None;
     }
     meta.generation = None;
+    object.set_defaults();
     object.prepare_for_create();
-    refuse(&object, resource.kind, object.validate())?;
-    registry.store_new(resource, object)
+    reject_invalid(&object, resource.kind, object.validate())?;
+    storage.create(resource, object)
 }
 
-fn update_one<O: Strategy>(
-    registry: &Registry,
+fn update_object<O: Strategy>(
+    storage: &Storage,
     key: &Key,
     update: &Update,
     preconditions: &Preconditions,
 ) -> Result<Arc<Object>, Status> {
-    let bad = || Status::new(Reason::BadRequest, format!("{key} takes no such update"));
-    let changed = registry.change(key, preconditions, |current: &O| {
-        let mut new = match update {
-            Update::Replace { body, .. } => {
-                let mut new = O::of(body).ok_or_else(bad)?.clone();
-                identity::check_same(current.metadata(), new.metadata_mut())?;
-                change::check_stated_uid(key, current.metadata(), new.metadata())?;
-                new
-            }
-            Update::Patch { patch, .. } => patch::apply(key.resource.kind, current, patch)?,
-            Update::PodStatus(_) | Update::Bind { .. } => return Err(bad()),
-        };
-        change::check_stated_revision(key, current.metadata(), new.metadata())?;
-        identity::check_same(current.metadata(), new.metadata_mut())?;
-        identity::keep(current.metadata(), new.metadata_mut());
+    let (_, stored) = storage.guaranteed_update(key, preconditions, |current: &O| {
+        let mut new = requested_object(key, current, update)?;
+        preconditions::check_resource_version(key, current.metadata(), new.metadata())?;
+        identity::check_name_and_namespace(current.metadata(), new.metadata_mut())?;
+        identity::keep_system_fields(current.metadata(), new.metadata_mut());
+        new.set_defaults();
         new.prepare_for_update(current);
-        new.prepare_for_create();
-        refuse(&new, key.resource.kind, new.validate_update(current))?;
+        reject_invalid(&new, key.resource.kind, new.validate_update(current))?;
         Ok(if new == *current {
-            Decision::Keep(())
-        } else if new.metadata().deletion_timestamp.is_some() && !is_held(new.metadata()) {
-            Decision::Delete(Box::new(new), ())
+            WriteDecision::Keep(())
+        } else if new.metadata().deletion_timestamp.is_some() && !has_finalizers(new.metadata()) {
+            WriteDecision::Delete(Box::new(new), ())
         } else {
-            Decision::Put(Box::new(new), ())
+            WriteDecision::Put(Box::new(new), ())
         })
     })?;
-    Ok(changed.1)
+    Ok(stored)
 }
 
-fn delete_one<O: Strategy>(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
-    let now = registry.clock.now().wall;
-    let (gone, object) = registry.change(key, &Preconditions::default(), |current: &O| {
-        change::check_deletion(&options.preconditions, key, current.metadata())?;
+/// Returns the object that `update` asks for in place of `current`.
+fn requested_object<O: Strategy>(key: &Key, current: &O, update: &Update) -> Result<O, Status> {
+    let unsupported = || Status::new(Reason::BadRequest, format!("{key} does not support this update"));
+    match update {
+        Update::Replace { body, .. } => {
+            let mut new = O::from_body(body).ok_or_else(unsupported)?.clone();
+            identity::check_name_and_namespace(current.metadata(), new.metadata_mut())?;
+            preconditions::check_uid(key, current.metadata(), new.metadata())?;
+            Ok(new)
+        }
+        Update::Patch { patch, .. } => patch::apply(key.resource.kind, current, patch),
+        Update::PodStatus(_) | Update::Bind { .. } => Err(unsupported()),
+    }
+}
+
+fn delete_object<O: Strategy>(
+    storage: &Storage,
+    key: &Key,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Result<DeleteResult, Status> {
+    let (removed, object) = storage.guaranteed_update(key, &Preconditions::default(), |current: &O| {
+        preconditions::check_for_delete(&options.preconditions, key, current.metadata())?;
         let mut last = current.clone();
-        if !is_held(current.metadata()) {
-            return Ok(Decision::Delete(Box::new(last), true));
+        if !has_finalizers(current.metadata()) {
+            return Ok(WriteDecision::Delete(Box::new(last), true));
         }
         if current.metadata().deletion_timestamp.is_some() {
-            return Ok(Decision::Keep(false));
+            return Ok(WriteDecision::Keep(false));
         }
         let meta = last.metadata_mut();
         meta.deletion_timestamp = Some(pods::time(now));
         meta.deletion_grace_period_seconds = Some(0);
-        Ok(Decision::Put(Box::new(last), false))
+        Ok(WriteDecision::Put(Box::new(last), false))
     })?;
-    Ok(if gone { DeleteResult::Removed(object) } else { DeleteResult::Marked(object) })
+    Ok(if removed { DeleteResult::Removed(object) } else { DeleteResult::Marked(object) })
 }
 
-fn is_held(meta: &ObjectMeta) -> bool {
+fn has_finalizers(meta: &ObjectMeta) -> bool {
     meta.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
 }
 
-fn refuse<O: Strategy>(object: &O, kind: &str, causes: Vec<Cause>) -> Result<(), Status> {
+fn reject_invalid<O: Strategy>(object: &O, kind: &str, causes: Vec<Cause>) -> Result<(), Status> {
     let name = object.metadata().name.as_deref().unwrap_or_default();
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, causes)) }
 }
@@ -216,6 +251,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::control::{ControlPlane, FieldValidation, Patch, PatchKind, Subresource};
+    use crate::registry::Registry;
     use crate::store::ObjectStore;
 
     fn registry() -> Registry {
@@ -227,61 +263,61 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn config_maps_are_made_changed_and_removed_as_their_rules_allow() {
+    async fn config_maps_follow_immutability_and_finalizers() {
         let registry = registry();
-        registry.create(map("{metadata: {name: m}, data: {a: x}, immutable: true}")).await.expect("made");
-        let key = Key::of(Resource::CONFIG_MAPS, "default", "m");
-        let replace = |yaml: &str| Update::Replace { body: map(yaml), subresource: Subresource::None };
+        registry.create(map("{metadata: {name: m}, data: {a: x}, immutable: true}")).await.expect("created");
+        let key = Key::new(Resource::CONFIG_MAPS, "default", "m");
+        let replace = |yaml: &str| Update::Replace { body: map(yaml), subresource: Subresource::Main };
         let same = replace("{metadata: {name: m}, data: {a: x}, immutable: true}");
-        let revision = registry.update(&key, same, Preconditions::default()).await.expect("nothing new").revision;
-        assert_eq!(revision, registry.store.revision(), "nothing was stored");
+        let revision = registry.update(&key, same, Preconditions::default()).await.expect("unchanged").revision;
+        assert_eq!(revision, registry.storage.objects().revision(), "nothing was stored");
         let other = replace("{metadata: {name: m}, data: {a: y}, immutable: true}");
-        let refused = registry.update(&key, other, Preconditions::default()).await.expect_err("immutable");
-        assert_eq!(refused.reason, Reason::Invalid, "{refused}");
+        let error = registry.update(&key, other, Preconditions::default()).await.expect_err("immutable");
+        assert_eq!(error.reason, Reason::Invalid, "{error}");
         let body = br#"{"metadata": {"labels": {"a": "b"}, "finalizers": ["x.y/z"]}}"#.to_vec();
         let patch = Patch { kind: PatchKind::StrategicMerge, body, field_validation: FieldValidation::Strict };
-        let patch = Update::Patch { patch, subresource: Subresource::None };
+        let patch = Update::Patch { patch, subresource: Subresource::Main };
         registry.update(&key, patch, Preconditions::default()).await.expect("a label");
-        let held = registry.delete(&key, DeleteOptions::default()).await.expect("marked");
-        assert!(matches!(held, DeleteResult::Marked(_)), "its finalizer holds it");
+        let deleted = registry.delete(&key, DeleteOptions::default()).await.expect("marked");
+        assert!(matches!(deleted, DeleteResult::Marked(_)), "its finalizer delays the deletion");
         let body = br#"[{"op": "remove", "path": "/metadata/finalizers"}]"#.to_vec();
         let patch = Patch { kind: PatchKind::Json, body, field_validation: FieldValidation::Strict };
-        let patch = Update::Patch { patch, subresource: Subresource::None };
+        let patch = Update::Patch { patch, subresource: Subresource::Main };
         registry.update(&key, patch, Preconditions::default()).await.expect("the last finalizer");
         assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_only_tried_is_answered_and_not_stored() {
+    async fn dry_run_stores_nothing() {
         let registry = registry();
-        registry.create(map("{metadata: {name: m}}")).await.expect("made");
-        let before = registry.store.revision();
-        let tried = registry.dry_run();
-        let new = tried.create(map("{metadata: {name: n}}")).await.expect("it could be");
+        registry.create(map("{metadata: {name: m}}")).await.expect("created");
+        let before = registry.storage.objects().revision();
+        let dry_run = registry.dry_run();
+        let new = dry_run.create(map("{metadata: {name: n}}")).await.expect("it would succeed");
         assert_eq!((new.revision, String::from_utf8_lossy(&new.json).contains("resourceVersion")), (0, false));
-        let taken = tried.create(map("{metadata: {name: m}}")).await.expect_err("taken");
-        assert_eq!(taken.reason, Reason::AlreadyExists);
-        let key = Key::of(Resource::CONFIG_MAPS, "default", "m");
-        let deleted = tried.delete(&key, DeleteOptions::default()).await.expect("it could be");
+        let exists = dry_run.create(map("{metadata: {name: m}}")).await.expect_err("exists");
+        assert_eq!(exists.reason, Reason::AlreadyExists);
+        let key = Key::new(Resource::CONFIG_MAPS, "default", "m");
+        let deleted = dry_run.delete(&key, DeleteOptions::default()).await.expect("it would succeed");
         assert!(matches!(deleted, DeleteResult::Removed(_)));
-        assert_eq!(registry.store.revision(), before);
-        registry.get(&key).await.expect("it is still there");
+        assert_eq!(registry.storage.objects().revision(), before);
+        registry.get(&key).await.expect("the object still exists");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn namespaces_have_names_that_fit_into_hosts_names() {
+    async fn namespace_names_are_dns_labels() {
         let namespace = |name: &str| {
             let mut namespace = Namespace::default();
             namespace.metadata.name = Some(name.into());
             Body::from(namespace)
         };
-        let refused = registry().create(namespace("Bad_NS")).await.expect_err("a bad name");
+        let error = registry().create(namespace("Bad_NS")).await.expect_err("an invalid name");
         let words =
             "Namespace \"Bad_NS\" is invalid: metadata.name: Invalid value: \"Bad_NS\": a lowercase RFC 1123 label";
-        assert!(refused.message.starts_with(words), "{refused}");
-        let made = registry().create(namespace("shop")).await.expect("made").decode::<Namespace>().expect("one");
-        assert_eq!(made.metadata.namespace, None);
-        assert_eq!(made.metadata.labels, Some([(NAME_LABEL.to_string(), "shop".to_string())].into()));
-        assert_eq!(made.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Active"));
+        assert!(error.message.starts_with(words), "{error}");
+        let created = registry().create(namespace("shop")).await.expect("created").decode::<Namespace>().expect("one");
+        assert_eq!(created.metadata.namespace, None);
+        assert_eq!(created.metadata.labels, Some([(NAME_LABEL.to_string(), "shop".to_string())].into()));
+        assert_eq!(created.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Active"));
     }
 }

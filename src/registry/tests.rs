@@ -26,13 +26,13 @@ async fn causes(yaml: &str) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_created_pod_has_identity_and_defaults() {
+async fn created_pod_has_identity_and_defaults() {
     let pod = created(&registry(), SIMPLE).await;
     insta::assert_json_snapshot!(&*pod, {".metadata.uid" => "[uid]"});
 }
 
 #[tokio::test(start_paused = true)]
-async fn generated_names_end_in_five_letters_without_vowels() {
+async fn generated_names_have_a_suffix_without_vowels() {
     let registry = registry();
     let yaml = SIMPLE.replace("name: a}", "generateName: web-}");
     let (a, b) = (created(&registry, &yaml).await, created(&registry, &yaml).await);
@@ -42,7 +42,7 @@ async fn generated_names_end_in_five_letters_without_vowels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_faults_are_told_at_once_in_kubernetes_words() {
+async fn all_validation_errors_are_reported_at_once() {
     let yaml = "{metadata: {name: A}, spec: {restartPolicy: always, volumes: [{name: v}, {name: v}],
         containers: [{name: c, volumeMounts: [{name: w, mountPath: /x}]}, {name: c, image: busybox}],
         initContainers: [{name: i, image: busybox, readinessProbe: {}}]}}";
@@ -50,15 +50,15 @@ async fn all_faults_are_told_at_once_in_kubernetes_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_are_taken_once() {
+async fn existing_name_is_rejected() {
     let registry = registry();
     created(&registry, SIMPLE).await;
-    let again = registry.create(pod(SIMPLE)).await.expect_err("taken");
+    let again = registry.create(pod(SIMPLE)).await.expect_err("the name exists");
     assert_eq!((again.reason.code(), again.message.as_str()), (409, "pods \"a\" already exists"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn deletion_waits_for_the_node_and_is_final_where_there_is_none() {
+async fn deletion_waits_for_the_node_of_a_scheduled_pod() {
     let registry = registry();
     let key = Key::pod("default", "a");
     let unscheduled = created(&registry, SIMPLE).await;
@@ -68,20 +68,20 @@ async fn deletion_waits_for_the_node_and_is_final_where_there_is_none() {
     assert_ne!(pods::uid(&unscheduled), pods::uid(&scheduled));
     let bind = Update::Bind { node: "n".into() };
     registry.update(&key, bind.clone(), Preconditions::default()).await.expect("bound");
-    let twice = registry.update(&key, bind, Preconditions::default()).await.expect_err("bound already");
+    let twice = registry.update(&key, bind, Preconditions::default()).await.expect_err("already bound");
     assert_eq!(twice.reason, Reason::Conflict);
 
-    // The deadline only moves forward in time towards now (K65).
-    for (asked, want) in [(None, 30), (Some(60), 30), (Some(5), 5), (Some(-1), 1)] {
-        let options = DeleteOptions { grace_seconds: asked, ..DeleteOptions::default() };
+    // Later requests can only shorten the grace period (K65).
+    for (requested, want) in [(None, 30), (Some(60), 30), (Some(5), 5), (Some(-1), 1)] {
+        let options = DeleteOptions { grace_seconds: requested, ..DeleteOptions::default() };
         let Ok(DeleteResult::Marked(object)) = registry.delete(&key, options).await else { panic!("marked") };
         let pod = object.decode::<Pod>().expect("a pod");
-        assert_eq!(pod.metadata.deletion_grace_period_seconds, Some(want), "asked for {asked:?}");
+        assert_eq!(pod.metadata.deletion_grace_period_seconds, Some(want), "requested {requested:?}");
         assert_eq!(pod.metadata.generation, Some(2));
     }
-    let wrong = Preconditions { uid: Some("other".into()), revision: None };
-    let refused = registry.delete(&key, DeleteOptions { grace_seconds: Some(0), preconditions: wrong }).await;
-    assert_eq!(refused.expect_err("another pod").reason, Reason::Conflict);
+    let message = Preconditions { uid: Some("other".into()), revision: None };
+    let error = registry.delete(&key, DeleteOptions { grace_seconds: Some(0), preconditions: message }).await;
+    assert_eq!(error.expect_err("another pod").reason, Reason::Conflict);
     let last = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
     assert!(matches!(registry.delete(&key, last).await, Ok(DeleteResult::Removed(_))));
     assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
@@ -90,11 +90,11 @@ async fn deletion_waits_for_the_node_and_is_final_where_there_is_none() {
 fn merge(patch: &str) -> Update {
     let patch =
         Patch { kind: PatchKind::Merge, body: patch.as_bytes().to_vec(), field_validation: FieldValidation::Ignore };
-    Update::Patch { patch, subresource: Subresource::None }
+    Update::Patch { patch, subresource: Subresource::Main }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_waits_for_its_finalizers_and_goes_with_the_last_of_them() {
+async fn removing_the_last_finalizer_completes_the_deletion() {
     let registry = registry();
     let key = Key::pod("default", "a");
     let yaml = SIMPLE.replace("name: a}", "name: a, finalizers: [example.com/x]}");
@@ -102,26 +102,26 @@ async fn an_object_waits_for_its_finalizers_and_goes_with_the_last_of_them() {
     let deleted = registry.delete(&key, DeleteOptions::default()).await;
     assert!(matches!(deleted, Ok(DeleteResult::Marked(_))), "{deleted:?}");
     let more = merge(r#"{"metadata": {"finalizers": ["example.com/x", "example.com/y"]}}"#);
-    let refused = registry.update(&key, more, Preconditions::default()).await.expect_err("it is going");
-    assert!(refused.message.contains("found new finalizers []string{\"example.com/y\"}"), "{}", refused.message);
+    let error = registry.update(&key, more, Preconditions::default()).await.expect_err("it is being deleted");
+    assert!(error.message.contains("found new finalizers []string{\"example.com/y\"}"), "{}", error.message);
     let last = merge(r#"{"metadata": {"finalizers": null}}"#);
-    registry.update(&key, last, Preconditions::default()).await.expect("the last goes");
+    registry.update(&key, last, Preconditions::default()).await.expect("the last finalizer is removed");
     assert_eq!(registry.get(&key).await.expect_err("gone").reason, Reason::NotFound);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_that_says_nothing_new_stores_nothing_and_a_stale_one_is_refused() {
+async fn unchanged_updates_are_not_stored_and_stale_ones_rejected() {
     let registry = registry();
     let key = Key::pod("default", "a");
     let pod = created(&registry, SIMPLE).await;
-    let replace = |pod: Pod| Update::Replace { body: Body::Pod(Box::new(pod)), subresource: Subresource::None };
+    let replace = |pod: Pod| Update::Replace { body: Body::Pod(Box::new(pod)), subresource: Subresource::Main };
     let same = registry.update(&key, replace((*pod).clone()), Preconditions::default()).await.expect("the same");
     assert_eq!(Some(same.revision.to_string()), pod.metadata.resource_version);
 
     let labelled = merge(r#"{"metadata": {"labels": {"a": "b"}}}"#);
     registry.update(&key, labelled, Preconditions::default()).await.expect("a label");
     let stale = registry.update(&key, replace((*pod).clone()), Preconditions::default()).await.expect_err("stale");
-    assert_eq!((stale.reason, stale.message.contains(change::STALE)), (Reason::Conflict, true));
+    assert_eq!((stale.reason, stale.message.contains(preconditions::OPTIMISTIC_LOCK_ERROR)), (Reason::Conflict, true));
     let mut unconditional = (*pod).clone();
     unconditional.metadata.resource_version = None;
     let object = registry.update(&key, replace(unconditional), Preconditions::default()).await.expect("no condition");
@@ -129,22 +129,22 @@ async fn an_update_that_says_nothing_new_stores_nothing_and_a_stale_one_is_refus
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_of_another_object_is_refused_in_its_own_words() {
+async fn deletion_rejects_another_uid() {
     let registry = registry();
     let pod = created(&registry, SIMPLE).await;
     let preconditions = Preconditions { uid: Some("nope".into()), revision: None };
     let options = DeleteOptions { grace_seconds: None, preconditions };
-    let refused = registry.delete(&Key::pod("default", "a"), options).await.expect_err("another pod");
+    let error = registry.delete(&Key::pod("default", "a"), options).await.expect_err("another pod");
     let want = format!(
         "Operation cannot be fulfilled on Pod \"a\": the UID in the precondition (nope) does not match the UID in \
          record ({}). The object might have been deleted and then recreated",
         pods::uid(&pod)
     );
-    assert_eq!(refused.message, want);
+    assert_eq!(error.message, want);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_sees_status_changes_and_bookmarks() {
+async fn watch_delivers_status_changes_and_bookmarks() {
     let registry = registry();
     let scope = Scope::all(Resource::PODS);
     let from = registry.list(&scope).await.expect("a list").revision;
@@ -154,11 +154,11 @@ async fn a_watch_sees_status_changes_and_bookmarks() {
     let status = Box::new(PodStatus { phase: Some("Running".into()), ..PodStatus::default() });
     for _ in 0..2 {
         let update = Update::PodStatus(status.clone());
-        registry.update(&key, update, Preconditions::default()).await.expect("written, or known already");
+        registry.update(&key, update, Preconditions::default()).await.expect("written or unchanged");
     }
     let mut seen = Vec::new();
     for _ in 0..3 {
-        seen.push(match watch.next().await.expect("goes on").expect("in reach") {
+        seen.push(match watch.next().await.expect("not ended").expect("within the history") {
             WatchEvent::Change(kind, object) => format!("{kind:?}@{}", object.revision),
             WatchEvent::Bookmark(revision) => format!("Bookmark@{revision}"),
         });
@@ -167,11 +167,11 @@ async fn a_watch_sees_status_changes_and_bookmarks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_narrowed_watch_adds_what_comes_into_its_scope_and_deletes_what_leaves_it() {
+async fn filtered_watch_adds_and_deletes_at_scope_changes() {
     let registry = registry();
     let mut scope = Scope::all(Resource::PODS);
     scope.fields = crate::model::selector::FieldSelector::parse("status.phase=Running", "", "Pod").expect("a selector");
-    let mut watch = registry.watch(&scope, registry.store.revision()).await.expect("a watch");
+    let mut watch = registry.watch(&scope, registry.storage.objects().revision()).await.expect("a watch");
     registry.create(pod(SIMPLE)).await.expect("created");
     let key = Key::pod("default", "a");
     let mut revisions = Vec::new();
@@ -182,12 +182,12 @@ async fn a_narrowed_watch_adds_what_comes_into_its_scope_and_deletes_what_leaves
         revisions.push(registry.update(&key, update, Preconditions::default()).await.expect("updated").revision);
     }
     for (kind, revision) in [ChangeKind::Added, ChangeKind::Modified, ChangeKind::Deleted].into_iter().zip(revisions) {
-        match watch.next().await.expect("goes on").expect("in reach") {
+        match watch.next().await.expect("not ended").expect("within the history") {
             WatchEvent::Change(seen, object) => assert_eq!((seen, object.revision), (kind, revision)),
-            WatchEvent::Bookmark(_) => panic!("too early for a bookmark"),
+            WatchEvent::Bookmark(_) => panic!("unexpected bookmark"),
         }
     }
     assert!(registry.list(&scope).await.expect("a list").items.is_empty());
-    let before = registry.list_at(&scope, registry.store.revision() - 1).await.expect("remembered");
+    let before = registry.list_at(&scope, registry.storage.objects().revision() - 1).await.expect("within the history");
     assert_eq!(before.items.len(), 1);
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::control::Resource;
 
 fn draft() -> UnversionedObject {
-    UnversionedObject::of(&Pod::default()).expect("a pod encodes")
+    UnversionedObject::encode(&Pod::default()).expect("a pod encodes")
 }
 
 fn put(name: &str, expect: Precondition) -> Operation {

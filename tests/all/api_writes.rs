@@ -139,7 +139,7 @@ fn unreadable_and_unsupported_bodies_are_rejected() {
             YAML,
             pod(", hostNetwork: true"),
             403,
-            "pods \"a\" is forbidden: spec.hostNetwork: can't be used: a pod's network",
+            "pods \"a\" is forbidden: spec.hostNetwork: is not supported: pods have an in-memory network",
         ),
         ("", YAML, pod(", restartPolicy: always"), 422, "spec.restartPolicy: Unsupported value: \"always\""),
         (

@@ -63,7 +63,7 @@ fn created_manifests_are_rejected_or_warned_about() {
     for (text, expected) in [
         (pod("a", "containers: [{name: c, imag: busybox}]"), "unknown field \"spec.containers[0].imag\""),
         (pod("a", "containers: [{name: C, image: busybox}]"), "spec.containers[0].name: Invalid value: \"C\""),
-        (pod("a", "hostNetwork: true, containers: [{name: c, image: busybox}]"), "spec.hostNetwork: can't be used"),
+        (pod("a", "hostNetwork: true, containers: [{name: c, image: busybox}]"), "spec.hostNetwork: is not supported"),
         (pod("a", IDLE).replace("{name: a}", "{name: a, namespace: nowhere}"), "namespaces \"nowhere\" not found"),
     ] {
         let file = saved(&node, "bad.yaml", &text);

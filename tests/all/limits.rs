@@ -71,7 +71,7 @@ async fn pod_over_its_volume_limit_is_evicted() {
     let status = pod.status.as_ref().expect("a status");
     let message = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
     assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("Evicted"), Some(message)));
-    assert_eq!(condition(&pod, "DisruptionTarget"), None, "its own limits end it");
+    assert_eq!(condition(&pod, "DisruptionTarget"), Main, "its own limits end it");
     assert!(events(&node).await.contains(&("Evicted".into(), message.into())));
 }
 
@@ -94,7 +94,7 @@ async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     );
     assert_eq!(condition(&evicted, "DisruptionTarget"), Some(("True", "TerminationByKubelet")));
     let name = evicted.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).expect("a node");
-    let stored = node.control().get(&Key::of(Resource::NODES, "", name)).await.expect("the node");
+    let stored = node.control().get(&Key::new(Resource::NODES, "", name)).await.expect("the node");
     let stored: Value = serde_json::from_slice(&stored.json).expect("JSON");
     let pressure = &stored["status"]["conditions"][0];
     assert_eq!((&pressure["type"], &pressure["status"]), (&json!("MemoryPressure"), &json!("True")), "{stored:#}");
@@ -125,7 +125,7 @@ async fn running_pod_is_resized_without_a_restart() {
     pod_that(&node, "p", has("200m"), "has its first limit").await;
     patch(&node, "p", Subresource::Resize, resized("500m")).await;
     let pod = pod_that(&node, "p", has("500m"), "is resized").await;
-    assert_eq!((container(&pod, "c").restart_count, condition(&pod, "PodResizePending")), (0, None));
+    assert_eq!((container(&pod, "c").restart_count, condition(&pod, "PodResizePending")), (0, Main));
     patch(&node, "p", Subresource::Resize, resized("6")).await;
     let refused = |pod: &Pod| condition(pod, "PodResizePending") == Some(("True", "Infeasible"));
     let pod = pod_that(&node, "p", refused, "is rejected").await;
@@ -160,7 +160,7 @@ async fn changed_image_restarts_the_container() {
         "terminationGracePeriodSeconds: 1, containers: [{name: c, image: 'busybox:1', command: [sleep, '1000']}]";
     node.apply(pod("p", spec)).await.expect("applied");
     node.wait_ready("p").await.expect("ready");
-    patch(&node, "p", Subresource::None, json!({"spec": {"containers": [{"name": "c", "image": "busybox:2"}]}})).await;
+    patch(&node, "p", Subresource::Main, json!({"spec": {"containers": [{"name": "c", "image": "busybox:2"}]}})).await;
     let pod = pod_that(&node, "p", |pod| container(pod, "c").restart_count == 1, "is restarted").await;
     assert_eq!(container(&pod, "c").image, "busybox:2");
     let message = "Container c definition changed, will be restarted";

@@ -81,7 +81,7 @@ fn workload_template_errors_name_the_full_path() {
     assert_eq!(output.code, 2);
     for expected in [
         "job.yaml:1:132: spec.template.spec.containers[0].name: Invalid value: \"C\"",
-        "spec.template.spec.hostPID: can't be used: guests see no host processes",
+        "spec.template.spec.hostPID: is not supported: containers cannot see host processes",
     ] {
         assert!(output.stdout.contains(expected), "{expected}: {}", output.stdout);
     }

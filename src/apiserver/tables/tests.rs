@@ -7,7 +7,7 @@ use crate::control::{Key, Resource, UnversionedObject};
 fn object<T: Serialize + DeserializeOwned>(resource: Resource, json: &Value) -> Arc<Object> {
     let typed: T = serde_json::from_value(json.clone()).expect(resource.kind);
     let name = json["metadata"]["name"].as_str().expect("a name");
-    Arc::new(UnversionedObject::of(&typed).expect("encodes").with_revision(Key::of(resource, "ns", name), 7))
+    Arc::new(UnversionedObject::encode(&typed).expect("encodes").with_revision(Key::new(resource, "ns", name), 7))
 }
 
 fn pod(json: &Value) -> Arc<Object> {

@@ -1,7 +1,7 @@
-//! Admission: what the control plane adds to a Pod, or refuses, beyond the rules of its kind.
+//! Admission: the plugins that complete or reject a new Pod beyond validation.
 //!
-//! An ordered chain: each plugin sees what those before it have made of the pod. What a plugin fills in stands in
-//! the object like a default; what it refuses is forbidden (403), not invalid.
+//! The chain is ordered: each plugin sees the changes of the plugins before it. A rejection is 403 `Forbidden`, not 422
+//! `Invalid`.
 
 mod priority;
 mod runtime_class;
@@ -13,44 +13,60 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::control::Status;
 use crate::model::pods;
 
-/// What admission may rely on.
+/// Settings of the admission plugins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AdmissionSettings {
-    /// Whether containers get their service account's token as a volume, unless they decline. Off until there
-    /// is somebody who hands tokens out.
+    /// Whether containers get their service account's token as a volume, unless the pod opts out. Off by default,
+    /// because wasmpod does not issue tokens yet.
     pub mount_tokens: bool,
 }
 
-/// One member of the chain.
-struct Plugin {
-    /// Its name in Kubernetes.
-    name: &'static str,
-    admit: fn(&mut Pod, &AdmissionSettings) -> Result<(), String>,
+/// Why a plugin rejects a pod, in Kubernetes' words.
+#[derive(Debug, thiserror::Error)]
+enum AdmissionError {
+    #[error("error looking up service account {namespace}/{account}: serviceaccount {account:?} not found")]
+    UnknownServiceAccount { namespace: String, account: String },
+    #[error("no PriorityClass with name {0} was found")]
+    UnknownPriorityClass(String),
+    #[error(
+        "the integer value of priority ({requested}) must not be provided in pod spec; priority admission controller \
+         computed {computed} from the given PriorityClass name"
+    )]
+    PriorityMismatch { requested: i32, computed: i32 },
+    #[error("pod rejected: RuntimeClass {0:?} not found")]
+    UnknownRuntimeClass(String),
 }
 
-/// The chain, in Kubernetes' order.
-const CHAIN: &[Plugin] = &[
+/// An admission plugin.
+struct Plugin {
+    /// The plugin's name in Kubernetes.
+    name: &'static str,
+    admit: fn(&mut Pod, &AdmissionSettings) -> Result<(), AdmissionError>,
+}
+
+/// The plugins, in Kubernetes' order.
+const PLUGINS: &[Plugin] = &[
     Plugin { name: "ServiceAccount", admit: service_account::admit },
     Plugin { name: "Priority", admit: priority::admit },
     Plugin { name: "DefaultTolerationSeconds", admit: tolerations::admit },
     Plugin { name: "RuntimeClass", admit: runtime_class::admit },
 ];
 
-/// Leads `pod`, which is to be created, through the chain.
+/// Runs all plugins on a new pod.
 pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Status> {
-    for plugin in CHAIN {
-        (plugin.admit)(pod, settings).map_err(|why| {
-            tracing::debug!(plugin = plugin.name, pod = pods::name(pod), %why, "refused");
-            Status::forbidden("pods", pods::name(pod), why)
+    for plugin in PLUGINS {
+        (plugin.admit)(pod, settings).map_err(|error| {
+            tracing::debug!(plugin = plugin.name, pod = pods::name(pod), %error, "pod rejected by admission");
+            Status::forbidden("pods", pods::name(pod), error)
         })?;
     }
     Ok(())
 }
 
-/// Fills in what admission gave `old`, and what takes its place has lost. The other plugins look at new pods alone.
+/// Restores in `new` what admission set in `old` and the update left out. The other plugins act on new pods only.
 pub fn admit_update(old: &Pod, new: &mut Pod) {
     priority::keep(old, new);
-    tolerations::complete(new);
+    tolerations::add_defaults(new);
 }
 
 #[cfg(test)]
@@ -58,8 +74,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plugins_stand_in_kubernetes_order() {
-        let names: Vec<&str> = CHAIN.iter().map(|plugin| plugin.name).collect();
+    fn plugins_run_in_kubernetes_order() {
+        let names: Vec<&str> = PLUGINS.iter().map(|plugin| plugin.name).collect();
         assert_eq!(names, ["ServiceAccount", "Priority", "DefaultTolerationSeconds", "RuntimeClass"]);
     }
 }

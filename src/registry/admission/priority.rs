@@ -1,34 +1,31 @@
-//! Priorities by class. There are no classes but Kubernetes' own two.
+//! Plugin `Priority`: sets the priority of a pod's priority class. Only Kubernetes' two system classes exist.
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::AdmissionSettings;
+use super::{AdmissionError, AdmissionSettings};
 
 const SYSTEM_CLASSES: &[(&str, i32)] =
     &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 
-/// Gives the pod its class's priority, or zero.
-pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), String> {
+/// Sets the priority of the pod's class; zero without a class.
+pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), AdmissionError> {
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let class = spec.priority_class_name.as_deref().unwrap_or_default();
     let known = SYSTEM_CLASSES.iter().find(|(name, _)| *name == class);
     let priority = match known {
         Some((_, priority)) => *priority,
         None if class.is_empty() => 0,
-        None => return Err(format!("no PriorityClass with name {class} was found")),
+        None => return Err(AdmissionError::UnknownPriorityClass(class.to_string())),
     };
-    if spec.priority.is_some_and(|asked| asked != priority) {
-        return Err(format!(
-            "the integer value of priority ({}) must not be provided in pod spec; priority admission controller computed {priority} from the given PriorityClass name",
-            spec.priority.unwrap_or_default()
-        ));
+    if let Some(requested) = spec.priority.filter(|requested| *requested != priority) {
+        return Err(AdmissionError::PriorityMismatch { requested, computed: priority });
     }
     spec.priority = Some(priority);
     spec.preemption_policy.get_or_insert_with(|| "PreemptLowerPriority".into());
     Ok(())
 }
 
-/// A pod keeps what it was given, where an update says nothing of it.
+/// Keeps the old values where an update leaves them out.
 pub fn keep(old: &Pod, new: &mut Pod) {
     let (Some(old), Some(new)) = (&old.spec, &mut new.spec) else { return };
     new.priority = new.priority.or(old.priority);

@@ -1,14 +1,14 @@
-//! Runtime classes: there are none.
+//! Plugin `RuntimeClass`: wasmpod has no runtime classes.
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::AdmissionSettings;
+use super::{AdmissionError, AdmissionSettings};
 
-/// Refuses a pod that names a class.
-pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), String> {
+/// Rejects a pod that names a class.
+pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), AdmissionError> {
     let class = pod.spec.as_ref().and_then(|spec| spec.runtime_class_name.as_deref());
     match class {
-        Some(class) if !class.is_empty() => Err(format!("pod rejected: RuntimeClass {class:?} not found")),
+        Some(class) if !class.is_empty() => Err(AdmissionError::UnknownRuntimeClass(class.to_string())),
         _ => Ok(()),
     }
 }

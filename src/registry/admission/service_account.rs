@@ -1,34 +1,32 @@
-//! Whom a pod acts for, and the files that prove it.
+//! Plugin `ServiceAccount`: sets the service account and mounts its token.
 
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ObjectFieldSelector, Pod, PodSpec,
     ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 
-use super::AdmissionSettings;
+use super::{AdmissionError, AdmissionSettings};
 use crate::model::pods;
 use crate::registry::identity;
 
-/// Every namespace has this one.
-const DEFAULT: &str = "default";
+/// The service account that every namespace has.
+const DEFAULT_ACCOUNT: &str = "default";
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// A little more than an hour, so that a token that is renewed in time is told from one that is not.
-const TOKEN_LIFETIME: i64 = 3607;
+/// Kubernetes' value: slightly above an hour, which distinguishes tokens that clients renew in time.
+const TOKEN_LIFETIME_SECONDS: i64 = 3607;
 const FILE_MODE: i32 = 0o644;
 
-/// Names the account, and mounts its token where the pod does not decline.
-pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), String> {
+/// Sets the default account, and mounts its token unless the pod opts out.
+pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), AdmissionError> {
     if pods::annotation(pod, "kubernetes.io/config.mirror").is_some() {
         return Ok(());
     }
     let namespace = pods::namespace(pod).to_string();
     let Some(spec) = &mut pod.spec else { return Ok(()) };
-    let account = spec.service_account_name.get_or_insert_with(|| DEFAULT.into()).clone();
+    let account = spec.service_account_name.get_or_insert_with(|| DEFAULT_ACCOUNT.into()).clone();
     spec.service_account = Some(account.clone());
-    if account != DEFAULT {
-        return Err(format!(
-            "error looking up service account {namespace}/{account}: serviceaccount {account:?} not found"
-        ));
+    if account != DEFAULT_ACCOUNT {
+        return Err(AdmissionError::UnknownServiceAccount { namespace, account });
     }
     if settings.mount_tokens && spec.automount_service_account_token != Some(false) {
         mount_token(spec);
@@ -38,11 +36,11 @@ pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), String> 
 
 fn mount_token(spec: &mut PodSpec) {
     let name = format!("kube-api-access-{}", identity::random_suffix());
-    let mut used = false;
+    let mut is_mounted = false;
     for container in spec.init_containers.iter_mut().flatten().chain(&mut spec.containers) {
         let mounts = container.volume_mounts.get_or_insert_default();
         if mounts.iter().all(|mount| mount.mount_path != MOUNT_PATH) {
-            used = true;
+            is_mounted = true;
             mounts.push(VolumeMount {
                 name: name.clone(),
                 mount_path: MOUNT_PATH.into(),
@@ -51,19 +49,19 @@ fn mount_token(spec: &mut PodSpec) {
             });
         }
     }
-    if used {
+    if is_mounted {
         spec.volumes.get_or_insert_default().push(Volume {
             name,
-            projected: Some(ProjectedVolumeSource { sources: Some(sources()), default_mode: Some(FILE_MODE) }),
+            projected: Some(ProjectedVolumeSource { sources: Some(token_sources()), default_mode: Some(FILE_MODE) }),
             ..Volume::default()
         });
     }
 }
 
-/// The token, the certificate by which the API server is known, and the pod's namespace.
-fn sources() -> Vec<VolumeProjection> {
+/// Returns the sources of the volume: the token, the API server's CA certificate and the pod's namespace.
+fn token_sources() -> Vec<VolumeProjection> {
     let token = ServiceAccountTokenProjection {
-        expiration_seconds: Some(TOKEN_LIFETIME),
+        expiration_seconds: Some(TOKEN_LIFETIME_SECONDS),
         path: "token".into(),
         ..ServiceAccountTokenProjection::default()
     };

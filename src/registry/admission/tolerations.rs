@@ -1,19 +1,19 @@
-//! How long a pod stays where its node does not answer.
+//! Plugin `DefaultTolerationSeconds`: how long a pod stays on a node that is not ready or unreachable.
 
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
-use super::AdmissionSettings;
+use super::{AdmissionError, AdmissionSettings};
 
-const SECONDS: i64 = 300;
+const DEFAULT_TOLERATION_SECONDS: i64 = 300;
 
-/// Five minutes on a node that is not ready or out of reach, unless the pod says otherwise.
-pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), String> {
-    complete(pod);
+/// Adds the default tolerations to a new pod.
+pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), AdmissionError> {
+    add_defaults(pod);
     Ok(())
 }
 
-/// The same for a pod that is changed.
-pub fn complete(pod: &mut Pod) {
+/// Adds the default tolerations, unless the pod's own cover the taints.
+pub fn add_defaults(pod: &mut Pod) {
     let Some(spec) = &mut pod.spec else { return };
     let own = spec.tolerations.clone().unwrap_or_default();
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
@@ -22,14 +22,14 @@ pub fn complete(pod: &mut Pod) {
                 key: Some(key.into()),
                 operator: Some("Exists".into()),
                 effect: Some("NoExecute".into()),
-                toleration_seconds: Some(SECONDS),
+                toleration_seconds: Some(DEFAULT_TOLERATION_SECONDS),
                 value: None,
             });
         }
     }
 }
 
-/// No key, or no effect, means any.
+/// Whether the toleration covers the taint; an empty key or effect matches any.
 fn covers(toleration: &Toleration, key: &str) -> bool {
     let is = |field: &Option<String>, value: &str| {
         let field = field.as_deref().unwrap_or_default();

@@ -1,49 +1,50 @@
-//! The table as a list for readers.
+//! The table as a Markdown list for the documentation.
 
 use std::fmt::Write;
 
 use super::table::{FieldRow, FieldSupport};
 
-const WORKS: &str = "Works";
-const NOT_ENFORCED: &str = "Not yet: the pod runs, with a warning";
-const NOT_YET: &str = "Not yet: the pod is refused";
-const INERT: &str = "Means nothing here: the pod runs, with a warning";
-const REFUSED: &str = "Refused for good";
+const ENFORCED: &str = "Supported";
+const NOT_ENFORCED_YET: &str = "Not enforced yet: the pod runs, with a warning";
+const NOT_SUPPORTED_YET: &str = "Not supported yet: the pod is rejected";
+const IGNORED: &str = "Without effect in wasmpod: the pod runs, with a warning";
+const REJECTED: &str = "Not supported: the pod is rejected";
 
-fn section(state: FieldSupport) -> &'static str {
-    match state {
-        FieldSupport::Enforced => WORKS,
-        FieldSupport::NotEnforced(_) => NOT_ENFORCED,
-        FieldSupport::NotYet(_) => NOT_YET,
-        FieldSupport::Inert(_) => INERT,
-        FieldSupport::Refused(_) => REFUSED,
+fn section(support: FieldSupport) -> &'static str {
+    match support {
+        FieldSupport::Enforced => ENFORCED,
+        FieldSupport::NotEnforcedYet(_) => NOT_ENFORCED_YET,
+        FieldSupport::NotSupportedYet(_) => NOT_SUPPORTED_YET,
+        FieldSupport::Ignored(_) => IGNORED,
+        FieldSupport::Rejected(_) => REJECTED,
     }
 }
 
-/// The list in Markdown: what works, and what does not with its reason.
+/// Returns the list in Markdown: supported fields first, then the others with the reason.
 pub fn markdown(rows: &[FieldRow]) -> String {
     let mut text = String::new();
-    for title in [WORKS, NOT_ENFORCED, NOT_YET, INERT, REFUSED] {
+    for title in [ENFORCED, NOT_ENFORCED_YET, NOT_SUPPORTED_YET, IGNORED, REJECTED] {
         // Writing to a String does not fail.
         let _ = writeln!(text, "**{title}**\n");
-        for row in rows.iter().filter(|row| section(row.state) == title) {
-            let fields = row.fields.iter().filter(|field| row.state != FieldSupport::Enforced || tells(rows, field));
-            let fields: Vec<String> = fields.map(|field| format!("`{}`", shown(field))).collect();
+        for row in rows.iter().filter(|row| section(row.support) == title) {
+            let listed = |field: &&&str| row.support != FieldSupport::Enforced || is_worth_listing(rows, field);
+            let fields = row.fields.iter().filter(listed);
+            let fields: Vec<String> = fields.map(|field| format!("`{}`", display_name(field))).collect();
             if fields.is_empty() {
                 continue;
             }
-            let why = row.state.why();
-            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-            wrap(&mut text, &format!("- {}{why}", fields.join(", ")));
+            let reason = row.support.reason();
+            let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+            wrap(&mut text, &format!("- {}{reason}", fields.join(", ")));
         }
         text.push('\n');
     }
     text
 }
 
-/// Whether it helps to know that the field works: what has fields of its own in the table does not tell,
-/// nor does what Kubernetes fills in.
-fn tells(rows: &[FieldRow], field: &str) -> bool {
+/// Whether a supported field is worth listing: not if the table lists its subfields, nor if the row is for a default
+/// value.
+fn is_worth_listing(rows: &[FieldRow], field: &str) -> bool {
     let object = format!("{}.", field.trim_end_matches("[]"));
     let list = format!("{}[].", field.trim_end_matches("[]"));
     let within = |other: &&str| other.starts_with(&object) || other.starts_with(&list);
@@ -52,15 +53,15 @@ fn tells(rows: &[FieldRow], field: &str) -> bool {
     !field.contains('=') && !is_object && !is_container
 }
 
-/// How wide lines are, as in the other documents.
-const WIDTH: usize = 120;
+/// Width of lines, as in the other documents.
+const LINE_WIDTH: usize = 120;
 
-/// Adds an item of a list, its lines broken between words.
+/// Appends a list item, wrapped between words.
 fn wrap(text: &mut String, item: &str) {
     let mut column = 0;
     for word in item.split(' ') {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH {
+        if column > 0 && column + 1 + length > LINE_WIDTH {
             text.push_str("\n ");
             column = 1;
         }
@@ -73,8 +74,8 @@ fn wrap(text: &mut String, item: &str) {
     text.push('\n');
 }
 
-/// A field as manifests have it, without the marks of the table.
-fn shown(field: &str) -> String {
+/// Returns the field as in manifests, without the table's notation.
+fn display_name(field: &str) -> String {
     let field = field.strip_suffix(".**").unwrap_or(field);
     let field = field.strip_prefix("container.").map_or(field.to_string(), |field| format!("containers[].{field}"));
     field.replace('=', ": ").trim_end_matches("[]").to_string()

@@ -1,50 +1,52 @@
-//! What becomes of every field of a Pod, in one table.
+//! The table of Pod fields and their support.
 //!
-//! A row gives fields one fate. `container` stands for `spec.containers[]` and `spec.initContainers[]`;
-//! `field=value` is the row of that value alone, and comes before that of all others; `field.**` is the
-//! field with all below it; `*` is any key of a map.
+//! A row lists fields with the same support. `container` stands for `spec.containers[]` and `spec.initContainers[]`;
+//! `field=value` matches that value only and takes precedence over `field`; `field.**` includes all subfields; `*` is any
+//! key of a map.
 
-/// What becomes of a field that is set.
+/// How wasmpod treats a field that is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FieldSupport {
-    /// It works as in Kubernetes.
+    /// The field works as in Kubernetes.
     Enforced,
-    /// The pod runs, and the field has no effect and never will: it has no meaning here.
-    Inert(&'static str),
-    /// The pod runs, and the field has no effect yet.
-    NotEnforced(&'static str),
-    /// A pod that asks for it is refused so far.
-    NotYet(&'static str),
-    /// A pod that asks for it is refused for good.
-    Refused(&'static str),
+    /// The pod runs; the field has no meaning in wasmpod and no effect.
+    Ignored(&'static str),
+    /// The pod runs; the field has no effect yet.
+    NotEnforcedYet(&'static str),
+    /// The pod is rejected until wasmpod supports the field.
+    NotSupportedYet(&'static str),
+    /// The pod is rejected; wasmpod will not support the field.
+    Rejected(&'static str),
 }
 
-/// Fields with one fate.
+/// Fields with the same support.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldRow {
-    /// Their fate.
-    pub state: FieldSupport,
-    /// Their paths.
+    /// The support of the fields.
+    pub support: FieldSupport,
+    /// The paths of the fields.
     pub fields: &'static [&'static str],
 }
 
-const NO_LINUX: &str = "it has no meaning without Linux";
-const NOT_YET: &str = "it is not supported";
+const LINUX_ONLY: &str = "it applies to Linux containers only";
+const NOT_IMPLEMENTED: &str = "it is not implemented";
 const NOT_ENFORCED: &str = "it is not enforced yet";
-const ONE_NODE: &str = "there is one node";
-const NO_NAMES: &str = "pods look up no names yet";
-const NO_DEVICES: &str = "guests have no devices";
-const NO_TOKENS: &str = "pods get no tokens yet";
-const NO_PRIORITY: &str = "no pod makes room for another yet";
+const ONE_NODE: &str = "wasmpod has only one node";
+const NO_DNS: &str = "cluster DNS is not implemented yet";
+const NO_DEVICES: &str = "containers have no access to devices";
+const NO_TOKENS: &str = "service account tokens are not implemented yet";
+const NO_PREEMPTION: &str = "priority and preemption are not implemented yet";
 
-const fn row(state: FieldSupport, fields: &'static [&'static str]) -> FieldRow {
-    FieldRow { state, fields }
+const fn row(support: FieldSupport, fields: &'static [&'static str]) -> FieldRow {
+    FieldRow { support, fields }
 }
 
-/// The table. Of the rows that fit a field, the first counts.
+/// The table of Pod fields. The first row that matches a field applies.
 pub const PODS: &[FieldRow] = &[
     row(
-        FieldSupport::NotEnforced("every container is sent SIGTERM, as where Kubernetes' feature is off"),
+        FieldSupport::NotEnforcedYet(
+            "containers always receive SIGTERM, as in Kubernetes without the feature gate ContainerStopSignals",
+        ),
         &["container.lifecycle.stopSignal"],
     ),
     row(
@@ -124,7 +126,7 @@ pub const PODS: &[FieldRow] = &[
             "spec.volumes[].secret.**",
         ],
     ),
-    // What Kubernetes fills in, and what asks for nothing.
+    // Default values and empty parents.
     row(
         FieldSupport::Enforced,
         &[
@@ -144,19 +146,22 @@ pub const PODS: &[FieldRow] = &[
             "container.volumeMounts[].mountPropagation=None",
         ],
     ),
-    row(FieldSupport::Refused("a pod's network is in memory and never the host's"), &["spec.hostNetwork"]),
-    row(FieldSupport::Refused("guests see no host processes"), &["spec.hostPID"]),
-    row(FieldSupport::Refused("guests have no shared memory"), &["spec.hostIPC"]),
-    row(FieldSupport::Refused("guests have no privileges to be given"), &["container.securityContext.privileged"]),
-    row(FieldSupport::Refused("wasmpod's node runs WebAssembly and is no Windows"), &["spec.os.name"]),
+    row(FieldSupport::Rejected("pods have an in-memory network of their own"), &["spec.hostNetwork"]),
+    row(FieldSupport::Rejected("containers cannot see host processes"), &["spec.hostPID"]),
+    row(FieldSupport::Rejected("containers have no shared memory"), &["spec.hostIPC"]),
     row(
-        FieldSupport::Refused(NO_DEVICES),
+        FieldSupport::Rejected("WebAssembly containers cannot be privileged"),
+        &["container.securityContext.privileged"],
+    ),
+    row(FieldSupport::Rejected("wasmpod nodes are not Windows nodes"), &["spec.os.name"]),
+    row(
+        FieldSupport::Rejected(NO_DEVICES),
         &["spec.resourceClaims[].**", "spec.resources.claims[].**", "container.resources.claims[].**"],
     ),
-    row(FieldSupport::Refused(NO_LINUX), &["container.volumeDevices[].**"]),
+    row(FieldSupport::Rejected(LINUX_ONLY), &["container.volumeDevices[].**"]),
     row(
-        FieldSupport::Refused(
-            "wasmpod mounts no disks and no network file systems: mount it on the host and use hostPath",
+        FieldSupport::Rejected(
+            "wasmpod does not mount disks or network file systems; mount it on the host and use hostPath",
         ),
         &[
             "spec.volumes[].awsElasticBlockStore.**",
@@ -182,7 +187,7 @@ pub const PODS: &[FieldRow] = &[
         ],
     ),
     row(
-        FieldSupport::NotYet("volumes are emptyDir, hostPath, configMap or secret so far"),
+        FieldSupport::NotSupportedYet("only emptyDir, hostPath, configMap and secret volumes are implemented"),
         &[
             "spec.volumes[].csi.**",
             "spec.volumes[].downwardAPI.**",
@@ -193,7 +198,7 @@ pub const PODS: &[FieldRow] = &[
         ],
     ),
     row(
-        FieldSupport::NotYet(NOT_YET),
+        FieldSupport::NotSupportedYet(NOT_IMPLEMENTED),
         &[
             "spec.schedulingGates[].**",
             "container.env[].valueFrom.fileKeyRef.**",
@@ -202,7 +207,7 @@ pub const PODS: &[FieldRow] = &[
         ],
     ),
     row(
-        FieldSupport::NotEnforced(NOT_ENFORCED),
+        FieldSupport::NotEnforcedYet(NOT_ENFORCED),
         &[
             "container.ports[].hostIP",
             "container.ports[].hostPort",
@@ -213,25 +218,28 @@ pub const PODS: &[FieldRow] = &[
             "container.tty",
         ],
     ),
-    row(FieldSupport::NotEnforced("emptyDir volumes lie on disk so far"), &["spec.volumes[].emptyDir.medium"]),
+    row(FieldSupport::NotEnforcedYet("emptyDir volumes are stored on disk"), &["spec.volumes[].emptyDir.medium"]),
     row(
-        FieldSupport::NotEnforced(NO_NAMES),
+        FieldSupport::NotEnforcedYet(NO_DNS),
         &["spec.dnsConfig.**", "spec.dnsPolicy", "spec.hostnameOverride", "spec.setHostnameAsFQDN", "spec.subdomain"],
     ),
     row(
-        FieldSupport::NotEnforced(NO_TOKENS),
+        FieldSupport::NotEnforcedYet(NO_TOKENS),
         &["spec.automountServiceAccountToken", "spec.serviceAccount", "spec.serviceAccountName"],
     ),
-    row(FieldSupport::NotEnforced(NO_PRIORITY), &["spec.preemptionPolicy", "spec.priority", "spec.priorityClassName"]),
-    row(FieldSupport::NotEnforced("wasmpod pulls no images yet"), &["spec.imagePullSecrets[].**"]),
     row(
-        FieldSupport::Inert(ONE_NODE),
+        FieldSupport::NotEnforcedYet(NO_PREEMPTION),
+        &["spec.preemptionPolicy", "spec.priority", "spec.priorityClassName"],
+    ),
+    row(FieldSupport::NotEnforcedYet("pulling images is not implemented yet"), &["spec.imagePullSecrets[].**"]),
+    row(
+        FieldSupport::Ignored(ONE_NODE),
         &["spec.affinity.**", "spec.nodeSelector", "spec.schedulingGroup.**", "spec.topologySpreadConstraints[].**"],
     ),
-    row(FieldSupport::Inert("there is one scheduler"), &["spec.schedulerName"]),
-    row(FieldSupport::Inert("wasmpod has one runtime"), &["spec.overhead", "spec.runtimeClassName"]),
+    row(FieldSupport::Ignored("wasmpod has only one scheduler"), &["spec.schedulerName"]),
+    row(FieldSupport::Ignored("wasmpod has only one runtime"), &["spec.overhead", "spec.runtimeClassName"]),
     row(
-        FieldSupport::Inert(NO_LINUX),
+        FieldSupport::Ignored(LINUX_ONLY),
         &[
             "spec.hostUsers",
             "spec.securityContext.**",

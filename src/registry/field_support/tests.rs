@@ -5,26 +5,26 @@ use super::tree::expand;
 use super::*;
 use crate::model::schema;
 
-fn judged(spec: &str) -> Vec<String> {
+fn unsupported(spec: &str) -> Vec<String> {
     let pod: Pod = serde_yaml::from_str(&format!("{{metadata: {{name: p}}, spec: {spec}}}")).expect("a pod");
-    check(&pod).into_iter().map(|finding| format!("{} {}", finding.field, finding.state)).collect()
+    check(&pod).into_iter().map(|found| format!("{} {}", found.field, found.support)).collect()
 }
 
 #[test]
-fn what_is_not_enforced_is_found_where_it_stands() {
-    for (spec, found) in [
+fn unsupported_fields_are_found_with_their_paths() {
+    for (spec, want) in [
         ("{containers: [{name: a, image: b}]}", &[][..]),
-        ("{hostNetwork: true}", &["spec.hostNetwork can't be used: a pod's network is in memory and never the host's"]),
+        ("{hostNetwork: true}", &["spec.hostNetwork is not supported: pods have an in-memory network of their own"]),
         ("{hostNetwork: false, securityContext: {}, volumes: []}", &[]),
         ("{volumes: [{name: a, emptyDir: {}}, {name: b, emptyDir: {medium: ''}}]}", &[]),
         (
             "{volumes: [{name: a, emptyDir: {medium: Memory}}]}",
-            &["spec.volumes[0].emptyDir.medium has no effect: emptyDir volumes lie on disk so far"],
+            &["spec.volumes[0].emptyDir.medium has no effect: emptyDir volumes are stored on disk"],
         ),
         (
             "{volumes: [{name: a, secret: {secretName: c}}, {name: b, projected: {sources: []}}]}",
             &[
-                "spec.volumes[1].projected can't be used yet: volumes are emptyDir, hostPath, configMap or secret so far",
+                "spec.volumes[1].projected is not supported yet: only emptyDir, hostPath, configMap and secret volumes are implemented",
             ],
         ),
         (
@@ -36,30 +36,30 @@ fn what_is_not_enforced_is_found_where_it_stands() {
         (
             "{containers: [{name: a, securityContext: {privileged: true, runAsUser: 7}}]}",
             &[
-                "spec.containers[0].securityContext.privileged can't be used: guests have no privileges to be given",
-                "spec.containers[0].securityContext.runAsUser has no effect: it has no meaning without Linux",
+                "spec.containers[0].securityContext.privileged is not supported: WebAssembly containers cannot be privileged",
+                "spec.containers[0].securityContext.runAsUser has no effect: it applies to Linux containers only",
             ],
         ),
         (
             "{affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}}",
-            &["spec.affinity has no effect: there is one node"],
+            &["spec.affinity has no effect: wasmpod has only one node"],
         ),
-        ("{nodeSelector: {a: b}}", &["spec.nodeSelector has no effect: there is one node"]),
+        ("{nodeSelector: {a: b}}", &["spec.nodeSelector has no effect: wasmpod has only one node"]),
         ("{containers: [{name: a, env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]}", &[]),
         (
             "{containers: [{name: a, env: [{name: A, valueFrom: {resourceFieldRef: {resource: k}}}]}]}",
-            &["spec.containers[0].env[0].valueFrom.resourceFieldRef can't be used yet: it is not supported"],
+            &["spec.containers[0].env[0].valueFrom.resourceFieldRef is not supported yet: it is not implemented"],
         ),
         ("{priority: 0, schedulerName: default-scheduler, dnsPolicy: ClusterFirst, serviceAccount: default}", &[]),
-        ("{priority: 5}", &["spec.priority has no effect: no pod makes room for another yet"]),
+        ("{priority: 5}", &["spec.priority has no effect: priority and preemption are not implemented yet"]),
     ] {
-        assert_eq!(judged(spec), found, "{spec}");
+        assert_eq!(unsupported(spec), want, "{spec}");
     }
 }
 
-/// What is wrong between the table and the API: fields without a row, rows without a field.
+/// Returns the differences between table and API: fields without a row, rows without a field.
 fn gaps(rows: &[FieldRow]) -> (Vec<String>, Vec<String>) {
-    let tree = Tree::new(rows);
+    let tree = FieldTree::new(rows);
     let paths = schema::paths(schema::of("Pod").expect("Pod"));
     let missing = paths.iter().filter(|path| tree.find(path).is_none()).cloned().collect();
     let known: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
@@ -85,15 +85,15 @@ fn every_field_of_the_api_has_a_row_and_every_row_a_field() {
 }
 
 #[test]
-fn a_row_that_is_missing_or_stray_is_noticed() {
+fn missing_and_stray_rows_are_detected() {
     for (i, row) in PODS.iter().enumerate() {
-        // Rows of values and exceptions from a wider row leave no gap behind.
+        // Rows for values and exceptions from a wider row leave no gap.
         let alone = row.fields.iter().any(|field| !field.contains('=') && !field.contains("securityContext."));
         let rest: Vec<FieldRow> =
             PODS.iter().enumerate().filter(|(other, _)| *other != i).map(|(_, row)| *row).collect();
         assert_eq!(gaps(&rest).0.is_empty(), !alone, "{row:?}");
     }
-    let stray = FieldRow { state: FieldSupport::Enforced, fields: &["spec.hostNetwerk"] };
+    let stray = FieldRow { support: FieldSupport::Enforced, fields: &["spec.hostNetwerk"] };
     let rows: Vec<FieldRow> = PODS.iter().copied().chain([stray]).collect();
     assert_eq!(gaps(&rows), (vec![], vec!["spec.hostNetwerk".to_string()]));
 }

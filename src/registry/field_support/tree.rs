@@ -1,127 +1,129 @@
-//! The table as a tree of fields, walked together with an object.
+//! The table as a tree of fields, for a walk along an object.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
 
 use serde_json::Value;
 
 use super::table::{FieldRow, FieldSupport};
-use super::{UnsupportedField, asks_for_nothing, written};
 
-/// What stands for the containers of both kinds in the table.
-const CONTAINER: &str = "container.";
-const CONTAINERS: [&str; 2] = ["spec.containers[].", "spec.initContainers[]."];
+/// The table's prefix for the fields of app and init containers.
+const CONTAINER_PREFIX: &str = "container.";
+const CONTAINER_LISTS: [&str; 2] = ["spec.containers[].", "spec.initContainers[]."];
 
-/// A field of the table.
+/// A field of the table with its subfields.
 #[derive(Default)]
-pub struct Tree {
-    children: HashMap<&'static str, Tree>,
-    /// What becomes of some values.
+pub struct FieldTree {
+    children: HashMap<&'static str, FieldTree>,
+    /// The support of particular values.
     values: Vec<(&'static str, FieldSupport)>,
-    /// What becomes of all others.
-    state: Option<FieldSupport>,
-    /// What becomes of all below.
-    below: Option<FieldSupport>,
+    /// The support of all other values.
+    support: Option<FieldSupport>,
+    /// The support of all subfields without rows of their own.
+    subfields: Option<FieldSupport>,
 }
 
-/// The paths of a row's field: two where it is one of a container.
+/// Returns the paths of a row's field, as prefix and rest: two for a field of containers.
 pub fn expand(field: &'static str) -> Vec<(&'static str, &'static str)> {
-    match field.strip_prefix(CONTAINER) {
-        Some(rest) => CONTAINERS.iter().map(|prefix| (*prefix, rest)).collect(),
+    match field.strip_prefix(CONTAINER_PREFIX) {
+        Some(rest) => CONTAINER_LISTS.iter().map(|prefix| (*prefix, rest)).collect(),
         None => vec![("", field)],
     }
 }
 
-impl Tree {
-    /// The tree of `rows`.
-    pub fn new(rows: &[FieldRow]) -> Tree {
-        let mut root = Tree::default();
+impl FieldTree {
+    /// Builds the tree of `rows`.
+    pub fn new(rows: &[FieldRow]) -> FieldTree {
+        let mut root = FieldTree::default();
         for row in rows {
             for (prefix, field) in row.fields.iter().flat_map(|field| expand(field)) {
-                root.add(prefix, field, row.state);
+                root.add(prefix, field, row.support);
             }
         }
         root
     }
 
-    fn add(&mut self, prefix: &'static str, field: &'static str, state: FieldSupport) {
+    fn add(&mut self, prefix: &'static str, field: &'static str, support: FieldSupport) {
         let (path, value) = match field.split_once('=') {
             Some((path, value)) => (path, Some(value)),
             None => (field, None),
         };
-        let (path, all_below) = match path.strip_suffix(".**") {
+        let (path, with_subfields) = match path.strip_suffix(".**") {
             Some(path) => (path, true),
             None => (path, false),
         };
         let steps = prefix.split('.').chain(path.split('.')).filter(|step| !step.is_empty());
         let node = steps.fold(self, |node, step| node.children.entry(step.trim_end_matches("[]")).or_default());
         match value {
-            Some(value) => node.values.push((value, state)),
-            None => node.state = node.state.or(Some(state)),
+            Some(value) => node.values.push((value, support)),
+            None => node.support = node.support.or(Some(support)),
         }
-        if all_below {
-            node.below = node.below.or(Some(state));
+        if with_subfields {
+            node.subfields = node.subfields.or(Some(support));
         }
     }
 
-    /// What becomes of the field at `path`, whatever its value.
+    /// Returns the support of the field at `path`, independent of its value.
     pub fn find(&self, path: &str) -> Option<FieldSupport> {
-        let (mut node, mut below) = (self, None);
+        let (mut node, mut inherited) = (self, None);
         for step in path.split('.') {
-            below = node.below.or(below);
+            inherited = node.subfields.or(inherited);
             match node.child(step.trim_end_matches("[]")) {
                 Some(child) => node = child,
-                None => return below,
+                None => return inherited,
             }
         }
-        node.state.or(below)
+        node.support.or(inherited)
     }
 
-    /// Adds what is not enforced of `object`.
-    pub fn judge(&self, object: &Value, found: &mut Vec<UnsupportedField>) {
-        self.judge_fields(object, &mut String::new(), None, found);
+    /// Returns the fields of `object` that are set but not enforced.
+    pub fn find_unsupported(&self, object: &Value) -> Vec<(String, FieldSupport)> {
+        let mut found = Vec::new();
+        self.visit_fields(object, &mut String::new(), None, &mut found);
+        found
     }
 
-    fn child(&self, name: &str) -> Option<&Tree> {
+    fn child(&self, name: &str) -> Option<&FieldTree> {
         self.children.get(name).or_else(|| self.children.get("*"))
     }
 
-    fn judge_fields(
+    fn visit_fields(
         &self,
         object: &Value,
         path: &mut String,
-        below: Option<FieldSupport>,
-        found: &mut Vec<UnsupportedField>,
+        inherited: Option<FieldSupport>,
+        found: &mut Vec<(String, FieldSupport)>,
     ) {
-        let below = self.below.or(below);
+        let inherited = self.subfields.or(inherited);
         let Some(fields) = object.as_object() else { return };
-        for (name, value) in fields.iter().filter(|(_, value)| !asks_for_nothing(value)) {
+        for (name, value) in fields.iter().filter(|(_, value)| !is_zero(value)) {
             let length = path.len();
             path.push_str(if path.is_empty() { "" } else { "." });
             path.push_str(name);
             match self.child(name) {
-                Some(child) => child.judge_field(value, path, below, found),
-                None => found.extend(finding(path, below.unwrap_or(UNKNOWN))),
+                Some(child) => child.visit_field(value, path, inherited, found),
+                None => found.extend(unless_enforced(path, inherited.unwrap_or(UNKNOWN))),
             }
             path.truncate(length);
         }
     }
 
-    fn judge_field(
+    fn visit_field(
         &self,
         value: &Value,
         path: &mut String,
-        below: Option<FieldSupport>,
-        found: &mut Vec<UnsupportedField>,
+        inherited: Option<FieldSupport>,
+        found: &mut Vec<(String, FieldSupport)>,
     ) {
-        let of_value = written(value).and_then(|value| {
+        let value_support = scalar_text(value).and_then(|value| {
             let known = self.values.iter().find(|(known, _)| *known == value);
-            known.map(|(_, state)| *state)
+            known.map(|(_, support)| *support)
         });
-        let state = of_value.or(self.state).or(below).unwrap_or(UNKNOWN);
-        // What has rows of its own below is judged there, field by field.
-        if self.children.is_empty() || (state != FieldSupport::Enforced && self.below.is_none()) {
-            return found.extend(finding(path, state));
+        let support = value_support.or(self.support).or(inherited).unwrap_or(UNKNOWN);
+        // Subfields with rows of their own are reported one by one.
+        if self.children.is_empty() || (support != FieldSupport::Enforced && self.subfields.is_none()) {
+            return found.extend(unless_enforced(path, support));
         }
         match value {
             Value::Array(items) => {
@@ -129,18 +131,38 @@ impl Tree {
                     let length = path.len();
                     // Writing to a String does not fail.
                     let _ = write!(path, "[{i}]");
-                    self.judge_fields(item, path, below, found);
+                    self.visit_fields(item, path, inherited, found);
                     path.truncate(length);
                 }
             }
-            object => self.judge_fields(object, path, below, found),
+            object => self.visit_fields(object, path, inherited, found),
         }
     }
 }
 
-/// The tests hold the table against the API, so that no field is unknown to it.
-const UNKNOWN: FieldSupport = FieldSupport::NotEnforced("wasmpod does not know it");
+/// The support of a field without a row. A test checks that the table has all fields of the API.
+const UNKNOWN: FieldSupport = FieldSupport::NotEnforcedYet("wasmpod does not know it");
 
-fn finding(path: &str, state: FieldSupport) -> Option<UnsupportedField> {
-    (state != FieldSupport::Enforced).then(|| UnsupportedField { field: path.to_string(), state })
+fn unless_enforced(path: &str, support: FieldSupport) -> Option<(String, FieldSupport)> {
+    (support != FieldSupport::Enforced).then(|| (path.to_string(), support))
+}
+
+/// Whether the value requests nothing, like an unset field.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+/// Returns a scalar as the table writes it.
+fn scalar_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string().into()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }

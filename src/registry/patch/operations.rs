@@ -1,4 +1,4 @@
-//! JSON patches (RFC 6902), with Kubernetes' own reading of `replace`.
+//! JSON patches (RFC 6902), with Kubernetes' limits and its lenient `replace`.
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation};
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use super::bad_patch;
 use crate::control::{Reason, Status};
 
-/// More operations than this are refused, as Kubernetes does.
-const MOST: usize = 10_000;
+/// Kubernetes' limit of operations in one patch.
+const MAX_OPERATIONS: usize = 10_000;
 
-/// Bytes by which `copy` may make an object grow, as in Kubernetes: copies of copies would fill any memory.
-const MOST_COPIED: usize = 3 << 20;
+/// Kubernetes' limit of bytes that `copy` may add to an object; repeated copies grow exponentially.
+const MAX_COPIED_BYTES: usize = 3 << 20;
 
-/// An operation as it is written; whether it makes sense is looked at when its turn comes.
+/// An operation as sent; it is checked when the operations before it have been applied.
 #[derive(Deserialize)]
-struct Said {
+struct RawOperation {
     op: Option<String>,
     path: Option<String>,
     from: Option<String>,
@@ -24,63 +24,64 @@ struct Said {
     value: Value,
 }
 
-impl Said {
-    /// The operation that it is; the object as a whole has none.
-    fn meant(self) -> Result<PatchOperation, ()> {
+impl RawOperation {
+    /// Parses the operation; `None` if it is not valid or applies to the whole object.
+    fn parse(self) -> Option<PatchOperation> {
         if [&self.path, &self.from].into_iter().any(|path| path.as_deref() == Some("")) {
-            return Err(());
+            return None;
         }
-        let Said { op, path, from, value } = self;
-        serde_json::from_value(json!({"op": op, "path": path, "from": from, "value": value})).map_err(drop)
+        let RawOperation { op, path, from, value } = self;
+        serde_json::from_value(json!({"op": op, "path": path, "from": from, "value": value})).ok()
     }
 }
 
 /// Applies the operations of `body` in order.
 pub fn apply(document: &mut Value, body: &[u8]) -> Result<(), Status> {
-    let operations: Vec<Said> = serde_json::from_slice(body).map_err(bad_patch)?;
-    if operations.len() > MOST {
-        let why = format!("The allowed maximum operations in a JSON patch is {MOST}, got {}", operations.len());
-        return Err(Status::new(Reason::RequestEntityTooLarge, format!("Request entity too large: {why}")));
+    let operations: Vec<RawOperation> = serde_json::from_slice(body).map_err(bad_patch)?;
+    if operations.len() > MAX_OPERATIONS {
+        let message =
+            format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len());
+        return Err(Status::new(Reason::RequestEntityTooLarge, format!("Request entity too large: {message}")));
     }
-    // Kubernetes does not say which operation did not apply.
-    let refused = |_| {
-        let why = "the server rejected our request due to an error in our request";
-        Status::without_object(Reason::Invalid, why)
+    // Kubernetes does not name the operation that failed.
+    let rejected = || {
+        let message = "the server rejected our request due to an error in our request";
+        Status::with_empty_details(Reason::Invalid, message)
     };
     let mut copied = 0;
     for operation in operations {
-        let operation = operation.meant().map_err(refused)?;
+        let operation = operation.parse().ok_or_else(rejected)?;
         if let PatchOperation::Copy(copy) = &operation
             && let Ok(value) = copy.from.resolve(document)
         {
-            copied += size(value, MOST_COPIED + 1);
-            if copied > MOST_COPIED {
-                let why = format!(
-                    "Unable to copy, the accumulated size increase of copy is {copied}, exceeding the limit {MOST_COPIED}"
+            copied += json_size(value, MAX_COPIED_BYTES + 1);
+            if copied > MAX_COPIED_BYTES {
+                let message = format!(
+                    "Unable to copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED_BYTES}"
                 );
-                return Err(Status::without_object(Reason::Invalid, why));
+                return Err(Status::with_empty_details(Reason::Invalid, message));
             }
         }
-        let operation = lenient(document, operation);
-        json_patch::patch(document, &[operation]).map_err(|_| refused(()))?;
+        let operation = replace_or_add(document, operation);
+        json_patch::patch(document, &[operation]).map_err(|_| rejected())?;
     }
     Ok(())
 }
 
-/// About the bytes of `value` as JSON; counted no further than `most`.
-fn size(value: &Value, most: usize) -> usize {
+/// Returns the approximate size of `value` as JSON; stops counting above `limit`.
+fn json_size(value: &Value, limit: usize) -> usize {
     let mut bytes = 0;
-    let mut left = vec![value];
-    while let Some(value) = left.pop().filter(|_| bytes <= most) {
+    let mut pending = vec![value];
+    while let Some(value) = pending.pop().filter(|_| bytes <= limit) {
         bytes += match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => 8,
             Value::String(text) => text.len() + 2,
             Value::Array(items) => {
-                left.extend(items);
+                pending.extend(items);
                 2 + items.len()
             }
             Value::Object(fields) => {
-                left.extend(fields.values());
+                pending.extend(fields.values());
                 2 + fields.keys().map(|key| key.len() + 4).sum::<usize>()
             }
         };
@@ -88,8 +89,8 @@ fn size(value: &Value, most: usize) -> usize {
     bytes
 }
 
-/// Replacing a field that an object does not have sets it.
-fn lenient(document: &Value, operation: PatchOperation) -> PatchOperation {
+/// Turns `replace` of a missing field into `add`, as Kubernetes does.
+fn replace_or_add(document: &Value, operation: PatchOperation) -> PatchOperation {
     let PatchOperation::Replace(replace) = &operation else { return operation };
     let path: &PointerBuf = &replace.path;
     let in_object = path.parent().and_then(|parent| parent.resolve(document).ok()).is_some_and(Value::is_object);

@@ -1,4 +1,4 @@
-//! What of a patch itself is said twice, or is no part of one, as Kubernetes' strict reading tells it.
+//! Strict field validation of a patch's own JSON: duplicate fields, and unknown fields of JSON patch operations.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,54 +7,55 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::control::PatchKind;
 
-/// A client that sends nonsense is told no more than this.
-const MOST: usize = 100;
+/// Upper bound of reported errors.
+const MAX_ERRORS: usize = 100;
 
-/// The fields of an operation of a JSON patch.
-const OF_OPERATIONS: [&str; 4] = ["op", "path", "from", "value"];
+/// The fields of a JSON patch operation.
+const OPERATION_FIELDS: [&str; 4] = ["op", "path", "from", "value"];
 
-/// Each fault once, in the order of the text: `duplicate field "metadata.labels.a"`.
-pub fn faults(kind: PatchKind, body: &[u8]) -> Vec<String> {
-    let mut found = Found { kind, path: String::new(), depth: 0, faults: Vec::new() };
-    // Text that is no JSON has been refused.
-    let _ = Look(&mut found).deserialize(&mut serde_json::Deserializer::from_slice(body));
-    found.faults
+/// Returns each error once, in the order of the text: `duplicate field "metadata.labels.a"`.
+pub fn find_field_errors(kind: PatchKind, body: &[u8]) -> Vec<String> {
+    let mut errors = FieldErrors { kind, path: String::new(), depth: 0, messages: Vec::new() };
+    // The caller has rejected malformed JSON.
+    let _ = FieldVisitor(&mut errors).deserialize(&mut serde_json::Deserializer::from_slice(body));
+    errors.messages
 }
 
-struct Found {
+/// The errors and the position of a visit.
+struct FieldErrors {
     kind: PatchKind,
     path: String,
     depth: usize,
-    faults: Vec<String>,
+    messages: Vec<String>,
 }
 
-impl Found {
-    fn tell(&mut self, what: &str) {
-        let of = if self.kind == PatchKind::Json { "json patch " } else { "" };
-        let fault = format!("{of}{what} field {:?}", self.path);
-        if self.faults.len() < MOST && !self.faults.contains(&fault) {
-            self.faults.push(fault);
+impl FieldErrors {
+    fn record(&mut self, problem: &str) {
+        let prefix = if self.kind == PatchKind::Json { "json patch " } else { "" };
+        let error = format!("{prefix}{problem} field {:?}", self.path);
+        if self.messages.len() < MAX_ERRORS && !self.messages.contains(&error) {
+            self.messages.push(error);
         }
     }
 
-    /// Looks at what lies at `step` from here.
-    fn at<T>(&mut self, step: &str, look: impl FnOnce(&mut Found) -> T) -> T {
-        let here = self.path.len();
-        if here > 0 && !step.starts_with('[') {
+    /// Visits the value at `step`, a field or an index.
+    fn descend<T>(&mut self, step: &str, visit: impl FnOnce(&mut FieldErrors) -> T) -> T {
+        let length = self.path.len();
+        if length > 0 && !step.starts_with('[') {
             self.path.push('.');
         }
         self.path.push_str(step);
         self.depth += 1;
-        let looked = look(self);
+        let result = visit(self);
         self.depth -= 1;
-        self.path.truncate(here);
-        looked
+        self.path.truncate(length);
+        result
     }
 }
 
-struct Look<'f>(&'f mut Found);
+struct FieldVisitor<'f>(&'f mut FieldErrors);
 
-impl<'de> DeserializeSeed<'de> for Look<'_> {
+impl<'de> DeserializeSeed<'de> for FieldVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
@@ -62,7 +63,7 @@ impl<'de> DeserializeSeed<'de> for Look<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Look<'_> {
+impl<'de> Visitor<'de> for FieldVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +96,7 @@ impl<'de> Visitor<'de> for Look<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         for i in 0.. {
-            if self.0.at(&format!("[{i}]"), |found| items.next_element_seed(Look(found)))?.is_none() {
+            if self.0.descend(&format!("[{i}]"), |errors| items.next_element_seed(FieldVisitor(errors)))?.is_none() {
                 break;
             }
         }
@@ -104,17 +105,17 @@ impl<'de> Visitor<'de> for Look<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         let is_operation = self.0.kind == PatchKind::Json && self.0.depth == 1;
-        let mut known = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         while let Some(name) = fields.next_key::<String>()? {
-            self.0.at(&name, |found| {
-                if is_operation && !OF_OPERATIONS.contains(&name.as_str()) {
-                    found.tell("unknown");
-                } else if known.contains(&name) {
-                    found.tell("duplicate");
+            self.0.descend(&name, |errors| {
+                if is_operation && !OPERATION_FIELDS.contains(&name.as_str()) {
+                    errors.record("unknown");
+                } else if seen.contains(&name) {
+                    errors.record("duplicate");
                 }
-                fields.next_value_seed(Look(found))
+                fields.next_value_seed(FieldVisitor(errors))
             })?;
-            known.insert(name);
+            seen.insert(name);
         }
         Ok(())
     }
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_patch_says_twice_is_found_once() {
+    fn duplicate_and_unknown_fields_are_reported_once() {
         for (kind, body, want) in [
             (PatchKind::Merge, r#"{"a": {"b": 1}, "c": [{"b": 1}, {"b": 1.5}, "", true, null, -1]}"#, vec![]),
             (
@@ -148,7 +149,7 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(faults(kind, body.as_bytes()), want, "{body}");
+            assert_eq!(find_field_errors(kind, body.as_bytes()), want, "{body}");
         }
     }
 }

@@ -10,13 +10,13 @@ fn patched(kind: PatchKind, current: Value, patch: Value) -> Result<Value, Statu
 }
 
 #[test]
-fn strategic_merges_follow_the_lists_keys_and_directives() {
+fn strategic_merges_follow_merge_keys_and_directives() {
     let env = |names: &[&str]| -> Value {
         let env: Vec<Value> = names.iter().map(|name| json!({"name": name, "value": "1"})).collect();
         json!({"spec": {"containers": [{"name": "c", "env": env}]}})
     };
     let patch_env = |env: Value| json!({"spec": {"containers": [{"name": "c", "env": env}]}});
-    for (what, current, patch, want) in [
+    for (case, current, patch, want) in [
         (
             "a field of a matching item changes",
             env(&["A"]),
@@ -25,12 +25,12 @@ fn strategic_merges_follow_the_lists_keys_and_directives() {
         ),
         ("a new item stands first", env(&["A"]), patch_env(json!([{"name": "B", "value": "1"}])), env(&["B", "A"])),
         (
-            "named items keep to those that they followed",
+            "unchanged items keep their order",
             env(&["A", "B", "C"]),
             patch_env(json!([{"name": "C", "value": "1"}])),
             env(&["A", "B", "C"]),
         ),
-        ("an item goes", env(&["A", "B"]), patch_env(json!([{"name": "A", "$patch": "delete"}])), env(&["B"])),
+        ("an item is deleted", env(&["A", "B"]), patch_env(json!([{"name": "A", "$patch": "delete"}])), env(&["B"])),
         (
             "a list is replaced",
             env(&["A", "B"]),
@@ -81,12 +81,12 @@ fn strategic_merges_follow_the_lists_keys_and_directives() {
             json!({"spec": {"tolerations": [{"key": "b"}]}}),
         ),
     ] {
-        assert_eq!(patched(PatchKind::StrategicMerge, current, patch), Ok(want), "{what}");
+        assert_eq!(patched(PatchKind::StrategicMerge, current, patch), Ok(want), "{case}");
     }
 }
 
 #[test]
-fn patches_that_make_no_sense_are_refused() {
+fn malformed_patches_are_rejected() {
     let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}});
     let nameless = json!({"spec": {"containers": [{"image": "x"}]}});
     for (kind, patch, code, words) in [
@@ -125,43 +125,43 @@ fn patches_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn what_a_patch_says_twice_is_refused_or_told() {
+fn duplicate_fields_are_rejected_or_warned_about() {
     let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}})).expect("a pod");
     let patched = |field_validation: FieldValidation| {
         let body = br#"{"metadata": {"labels": {"a": "x", "a": "y"}}, "spec": {"nope": 1, "containers": []}}"#.to_vec();
         apply("Pod", &pod, &Patch { kind: PatchKind::Merge, body, field_validation })
     };
-    let faults = ["duplicate field \"metadata.labels.a\"", "unknown field \"spec.nope\""];
-    let refused = patched(FieldValidation::Strict).expect_err("said twice").message;
-    assert!(refused.ends_with(&format!(": strict decoding error: {}", faults.join(", "))), "{refused}");
+    let errors = ["duplicate field \"metadata.labels.a\"", "unknown field \"spec.nope\""];
+    let error = patched(FieldValidation::Strict).expect_err("duplicate fields").message;
+    assert!(error.ends_with(&format!(": strict decoding error: {}", errors.join(", "))), "{error}");
     let warnings = Warnings::default();
-    let taken = patched(FieldValidation::Warn(warnings.clone())).expect("the last counts");
-    assert_eq!(taken.metadata.labels, Some([("a".to_string(), "y".to_string())].into()));
-    assert_eq!(warnings.take(), faults);
+    let accepted = patched(FieldValidation::Warn(warnings.clone())).expect("the last value wins");
+    assert_eq!(accepted.metadata.labels, Some([("a".to_string(), "y".to_string())].into()));
+    assert_eq!(warnings.take(), errors);
     assert!(patched(FieldValidation::Ignore).is_ok());
 }
 
 #[test]
-fn replacing_a_missing_field_sets_it() {
+fn replace_of_a_missing_field_sets_it() {
     let patch = json!([{"op": "replace", "path": "/metadata/labels", "value": {"a": "b"}}]);
     let want = json!({"metadata": {"labels": {"a": "b"}}});
     assert_eq!(patched(PatchKind::Json, json!({"metadata": {}}), patch), Ok(want));
 }
 
 #[test]
-fn copies_of_copies_are_bounded_as_in_kubernetes() {
+fn copied_bytes_are_limited_as_in_kubernetes() {
     let mut operations = vec![format!(r#"{{"op": "add", "path": "/a", "value": {{"x": "{}"}}}}"#, "a".repeat(1000))];
     operations.extend((0..60).map(|i| format!(r#"{{"op": "copy", "from": "/a", "path": "/a/b{i}"}}"#)));
     let mut document = serde_json::json!({});
     let body = format!("[{}]", operations.join(","));
-    let refused = super::operations::apply(&mut document, body.as_bytes()).expect_err("it would fill the memory");
-    assert!(refused.message.contains("exceeding the limit 3145728"), "{}", refused.message);
+    let error = super::operations::apply(&mut document, body.as_bytes()).expect_err("exceeds the limit");
+    assert!(error.message.contains("exceeding the limit 3145728"), "{}", error.message);
     let few = format!("[{}]", operations[..5].join(","));
-    super::operations::apply(&mut serde_json::json!({}), few.as_bytes()).expect("a few are fine");
+    super::operations::apply(&mut serde_json::json!({}), few.as_bytes()).expect("within the limit");
 }
 
 #[test]
-fn unknown_fields_are_refused_with_what_came_of_the_patch_or_the_patch_itself() {
+fn unknown_field_errors_show_the_result_or_the_patch() {
     let pod = || serde_json::from_value::<Pod>(json!({"metadata": {"name": "p"}})).expect("a pod");
     let unknown = json!({"spec": {"nope": {"b": [1, "x", null], "a": 1.5}, "containers": []}});
     let add = json!([{"op": "add", "path": "/spec", "value": unknown["spec"]}]);
@@ -177,8 +177,8 @@ fn unknown_fields_are_refused_with_what_came_of_the_patch_or_the_patch_itself() 
         ),
     ] {
         let body = patch.to_string().into_bytes();
-        let refused = apply("Pod", &pod(), &Patch { kind, body, field_validation: FieldValidation::Strict });
-        let message = refused.expect_err("unknown").message;
+        let error = apply("Pod", &pod(), &Patch { kind, body, field_validation: FieldValidation::Strict });
+        let message = error.expect_err("unknown").message;
         let start = format!(" \"\" is invalid: patch: Invalid value: {shown}");
         assert!(message.starts_with(&start.replace("field \\\"spec.nope\\\"", "field \"spec.nope\"")), "{message}");
     }

@@ -1,10 +1,11 @@
-//! The rules of Pods: creation, binding, status, deletion.
+//! The rules of Pods: creation, binding, status, updates, deletion.
 
 pub mod app_armor;
-mod canonical;
 mod defaults;
-mod internal;
+mod diff;
+mod encoding;
 mod label_keys;
+mod omit_empty;
 mod qos;
 mod resize;
 mod status;
@@ -12,61 +13,72 @@ pub mod totals;
 mod update;
 mod validation;
 pub mod warnings;
-mod written;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
 
-use super::change::Decision;
+use super::storage::WriteDecision;
 use super::{admission, identity};
 use crate::control::Status;
 use crate::model::pods;
 
-pub(super) use update::replaced;
-pub(super) use written::draft;
+pub(super) use update::before_update;
 
-/// A pod as a registry with the usual settings will store it.
-pub fn prepare_for_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
-    prepare(pod, &admission::AdmissionSettings::default(), now)
+/// Completes and checks a new pod as a registry with default settings does before it stores the pod.
+pub fn before_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
+    before_create_with(pod, &admission::AdmissionSettings::default(), now)
 }
 
-/// A pod as it will be stored: identity, defaults, admitted, checked.
-pub(super) fn prepare(mut pod: Pod, settings: &admission::AdmissionSettings, now: Timestamp) -> Result<Pod, Status> {
-    identity::assign(&mut pod.metadata, now);
-    // To Kubernetes, no spec is an empty one: it gets its defaults, and lacks its containers.
+/// Completes and checks a new pod: identity, defaults, admission, validation.
+pub(super) fn before_create_with(
+    mut pod: Pod,
+    settings: &admission::AdmissionSettings,
+    now: Timestamp,
+) -> Result<Pod, Status> {
+    identity::fill_system_fields(&mut pod.metadata, now);
+    // Kubernetes treats a missing spec as an empty one: it gets its defaults and lacks containers.
     pod.spec.get_or_insert_default();
     defaults::apply(&mut pod);
-    canonical::apply(&mut pod);
+    omit_empty::apply(&mut pod);
     admission::admit(&mut pod, settings)?;
-    label_keys::merge(&mut pod);
-    app_armor::adopt(&mut pod);
+    label_keys::apply(&mut pod);
+    app_armor::copy_annotations_to_fields(&mut pod);
     pod.status = Some(PodStatus {
         phase: Some("Pending".into()),
-        qos_class: pod.spec.as_ref().map(|spec| qos::class(spec).to_string()),
+        qos_class: pod.spec.as_ref().map(|spec| qos::compute_class(spec).to_string()),
         ..PodStatus::default()
     });
-    let causes = validation::causes_on_create(&pod);
+    let causes = validation::validate_create(&pod);
     if causes.is_empty() { Ok(pod) } else { Err(Status::invalid("Pod", pods::name(&pod), causes)) }
 }
 
-/// The node's report in the pod. A status that says nothing new is not written again.
-pub(super) fn with_status(current: &Pod, status: &PodStatus) -> Decision<()> {
+/// Replaces the status by the node's report. A report that changes nothing is not written.
+pub(super) fn replace_status(current: &Pod, status: &PodStatus) -> WriteDecision<Pod> {
     if current.status.as_ref() == Some(status) {
-        return Decision::Keep(());
+        return WriteDecision::Keep(());
     }
     let mut next = current.clone();
     next.status = Some(status.clone());
-    Decision::Put(Box::new(next), ())
+    WriteDecision::Put(Box::new(next), ())
 }
 
-/// The pod on `node`; a pod is bound once.
-pub(super) fn bound_to(current: &Pod, node: &str, now: Timestamp) -> Result<Decision<()>, String> {
-    let spec = current.spec.as_ref();
-    if let Some(other) = spec.and_then(|s| s.node_name.as_deref()).filter(|n| !n.is_empty()) {
-        return Err(format!("pod {} is already assigned to node {other:?}", pods::name(current)));
+/// Why a pod cannot be bound to a node, in Kubernetes' words.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BindError {
+    #[error("pod {pod} is already assigned to node {node:?}")]
+    AlreadyBound { pod: String, node: String },
+    #[error("pod {pod} is being deleted, cannot be assigned to a host")]
+    Deleting { pod: String },
+}
+
+/// Binds the pod to `node`; a pod is bound once.
+pub(super) fn bind(current: &Pod, node: &str, now: Timestamp) -> Result<WriteDecision<Pod>, BindError> {
+    let pod = || pods::name(current).to_string();
+    if let Some(node) = node_name(current.spec.as_ref()) {
+        return Err(BindError::AlreadyBound { pod: pod(), node: node.to_string() });
     }
     if current.metadata.deletion_timestamp.is_some() {
-        return Err(format!("pod {} is being deleted, cannot be assigned to a host", pods::name(current)));
+        return Err(BindError::Deleting { pod: pod() });
     }
     let mut next = current.clone();
     if let Some(spec) = &mut next.spec {
@@ -81,61 +93,87 @@ pub(super) fn bound_to(current: &Pod, node: &str, now: Timestamp) -> Result<Deci
     };
     let status = next.status.get_or_insert_default();
     let conditions = status.conditions.get_or_insert_default();
-    conditions.retain(|c| c.type_ != "PodScheduled");
+    conditions.retain(|condition| condition.type_ != "PodScheduled");
     conditions.push(scheduled);
-    Ok(Decision::Put(Box::new(next), ()))
+    Ok(WriteDecision::Put(Box::new(next), ()))
 }
 
-/// What an update leaves behind: an object that was only waiting for its finalizers goes with the last of them.
-pub(super) fn put_or_end(current: &Pod, next: Pod) -> Decision<()> {
+fn node_name(spec: Option<&PodSpec>) -> Option<&str> {
+    spec?.node_name.as_deref().filter(|node| !node.is_empty())
+}
+
+fn has_finalizers(pod: &Pod) -> bool {
+    pod.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+/// Writes an updated pod, or deletes it if the update removed the last finalizer of a finished deletion.
+pub(super) fn put_or_delete(current: &Pod, next: Pod) -> WriteDecision<Pod> {
     if next == *current {
-        return Decision::Keep(());
+        return WriteDecision::Keep(());
     }
-    let waits = next.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
-    let ended = next.metadata.deletion_grace_period_seconds == Some(0) && next.metadata.deletion_timestamp.is_some();
-    if ended && !waits { Decision::Delete(Box::new(next), ()) } else { Decision::Put(Box::new(next), ()) }
+    let grace_ended =
+        next.metadata.deletion_timestamp.is_some() && next.metadata.deletion_grace_period_seconds == Some(0);
+    if grace_ended && !has_finalizers(&next) {
+        WriteDecision::Delete(Box::new(next), ())
+    } else {
+        WriteDecision::Put(Box::new(next), ())
+    }
 }
 
-/// A century, in seconds: with more, the time of the deletion could not be written.
-const LONGEST_GRACE: i64 = 100 * 365 * 24 * 60 * 60;
+/// Upper bound of the grace period, a century: the deletion time must remain a valid timestamp.
+const MAX_GRACE_SECONDS: i64 = 100 * 365 * 24 * 60 * 60;
 
-/// What a step of a deletion has come to.
+/// The result of one step of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deletion {
-    /// The pod's node has to end it, or a finalizer to let go of it.
+pub(super) enum DeletionStep {
+    /// The pod is marked; its node or a finalizer's owner completes the deletion.
     Marked,
-    /// Nobody has: the mark says so, and the next step removes the object.
-    Free,
-    Gone,
+    /// The pod is marked and waits for nothing; the next step removes it.
+    ReadyToRemove,
+    /// The pod is removed.
+    Removed,
 }
 
-/// Marks the pod for its node, or removes it where no node has work with it (K65, K68) and no finalizer holds it.
-/// As on a real server, watchers see the mark without time before they see the pod go.
-pub(super) fn deletion(current: &Pod, asked: Option<i64>, now: Timestamp) -> Decision<Deletion> {
-    let spec = current.spec.as_ref();
-    let scheduled = spec.and_then(|s| s.node_name.as_deref()).is_some_and(|node| !node.is_empty());
-    let wish = asked.or(spec.and_then(|s| s.termination_grace_period_seconds)).unwrap_or(30);
-    let wish = if wish < 0 { 1 } else { wish.min(LONGEST_GRACE) };
-    let grace = if !scheduled || pods::is_terminal(current) { 0 } else { wish };
-    let held = current.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
-    let free = grace == 0 && !held;
-    let already = current.metadata.deletion_grace_period_seconds;
-    if free && already == Some(0) {
-        return Decision::Delete(Box::new(current.clone()), Deletion::Gone);
+/// Marks the pod for deletion, or removes it if its mark is complete, no node runs it (K65, K68) and no finalizer
+/// holds it. As on a real server, watchers see a mark without grace period before they see the removal.
+pub(super) fn before_delete(
+    current: &Pod,
+    requested_grace: Option<i64>,
+    now: Timestamp,
+) -> WriteDecision<Pod, DeletionStep> {
+    let grace = grace_seconds(current, requested_grace);
+    let removable = grace == 0 && !has_finalizers(current);
+    let marked_grace = current.metadata.deletion_grace_period_seconds;
+    if removable && marked_grace == Some(0) {
+        return WriteDecision::Delete(Box::new(current.clone()), DeletionStep::Removed);
     }
-    if already.is_some_and(|already| already <= grace) {
-        return Decision::Keep(Deletion::Marked);
+    if marked_grace.is_some_and(|marked| marked <= grace) {
+        return WriteDecision::Keep(DeletionStep::Marked);
     }
     let mut next = current.clone();
-    let requested = match (&current.metadata.deletion_timestamp, already) {
-        (Some(by), Some(seconds)) => by.0.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(now),
+    let requested_at = match (&current.metadata.deletion_timestamp, marked_grace) {
+        (Some(deadline), Some(seconds)) => deadline.0.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(now),
         _ => now,
     };
-    let by = requested.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
-    next.metadata.deletion_timestamp = Some(pods::time(by));
+    let deadline = requested_at.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+    next.metadata.deletion_timestamp = Some(pods::time(deadline));
     next.metadata.deletion_grace_period_seconds = Some(grace);
     if current.metadata.deletion_timestamp.is_none() {
         next.metadata.generation = Some(current.metadata.generation.unwrap_or(0) + 1);
     }
-    Decision::Put(Box::new(next), if free { Deletion::Free } else { Deletion::Marked })
+    let step = if removable { DeletionStep::ReadyToRemove } else { DeletionStep::Marked };
+    WriteDecision::Put(Box::new(next), step)
+}
+
+/// Returns the grace period of a deletion: none for a pod that no node runs.
+fn grace_seconds(pod: &Pod, requested: Option<i64>) -> i64 {
+    let spec = pod.spec.as_ref();
+    if node_name(spec).is_none() || pods::is_terminal(pod) {
+        return 0;
+    }
+    let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
+    match requested.or(own).unwrap_or(30) {
+        negative if negative < 0 => 1,
+        seconds => seconds.min(MAX_GRACE_SECONDS),
+    }
 }

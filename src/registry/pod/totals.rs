@@ -1,4 +1,4 @@
-//! What the containers of a pod ask for together (`component-helpers/resource`).
+//! Aggregate requests and limits of a pod's containers (`component-helpers/resource`).
 
 use std::collections::BTreeMap;
 
@@ -7,78 +7,80 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::model::{pods, quantity};
 
-/// Amounts by the resource's name.
-pub type Amounts = BTreeMap<String, Quantity>;
+/// Quantities by resource name.
+pub type Quantities = BTreeMap<String, Quantity>;
 
-/// Requests of all containers together.
-pub fn requests(spec: &PodSpec) -> Amounts {
-    together(spec, |resources| resources.requests.as_ref())
+/// Returns the aggregate requests of all containers.
+pub fn aggregate_requests(spec: &PodSpec) -> Quantities {
+    aggregate(spec, |resources| resources.requests.as_ref())
 }
 
-/// Limits of all containers together.
-pub fn limits(spec: &PodSpec) -> Amounts {
-    together(spec, |resources| resources.limits.as_ref())
+/// Returns the aggregate limits of all containers.
+pub fn aggregate_limits(spec: &PodSpec) -> Quantities {
+    aggregate(spec, |resources| resources.limits.as_ref())
 }
 
-/// App containers and sidecars run side by side; an init container beside the sidecars before it.
-fn together(spec: &PodSpec, which: fn(&ResourceRequirements) -> Option<&Amounts>) -> Amounts {
-    let of = |container: &Container| container.resources.as_ref().and_then(which).cloned().unwrap_or_default();
-    let mut running = Amounts::new();
+/// Sums up containers that run at the same time and takes the maximum over time: app containers and sidecars run side by
+/// side, an init container beside the sidecars before it.
+fn aggregate(spec: &PodSpec, select: fn(&ResourceRequirements) -> Option<&Quantities>) -> Quantities {
+    let quantities_of =
+        |container: &Container| container.resources.as_ref().and_then(select).cloned().unwrap_or_default();
+    let mut running = Quantities::new();
     for container in &spec.containers {
-        add(&mut running, &of(container));
+        add_quantities(&mut running, &quantities_of(container));
     }
-    let (mut sidecars, mut starting) = (Amounts::new(), Amounts::new());
+    let (mut sidecars, mut starting) = (Quantities::new(), Quantities::new());
     for container in pods::init_containers(spec) {
-        let mut now = of(container);
+        let mut current = quantities_of(container);
         if container.restart_policy.as_deref() == Some("Always") {
-            add(&mut running, &now);
-            add(&mut sidecars, &now);
-            now.clone_from(&sidecars);
+            add_quantities(&mut running, &current);
+            add_quantities(&mut sidecars, &current);
+            current.clone_from(&sidecars);
         } else {
-            add(&mut now, &sidecars);
+            add_quantities(&mut current, &sidecars);
         }
-        raise(&mut starting, &now);
+        max_quantities(&mut starting, &current);
     }
-    raise(&mut running, &starting);
+    max_quantities(&mut running, &starting);
     running
 }
 
-fn add(total: &mut Amounts, more: &Amounts) {
-    for (name, amount) in more {
-        let sum = total.get(name).and_then(|so_far| quantity::sum(so_far, amount).ok());
-        total.insert(name.clone(), sum.unwrap_or_else(|| amount.clone()));
+fn add_quantities(total: &mut Quantities, more: &Quantities) {
+    for (name, value) in more {
+        let sum = total.get(name).and_then(|before| quantity::sum(before, value).ok());
+        total.insert(name.clone(), sum.unwrap_or_else(|| value.clone()));
     }
 }
 
-/// The greater of both, name by name.
-fn raise(total: &mut Amounts, other: &Amounts) {
-    for (name, amount) in other {
-        if total.get(name).is_none_or(|so_far| is_more(amount, so_far)) {
-            total.insert(name.clone(), amount.clone());
+/// Raises each quantity to the one in `other` if that is greater.
+fn max_quantities(total: &mut Quantities, other: &Quantities) {
+    for (name, value) in other {
+        if total.get(name).is_none_or(|before| exceeds(value, before)) {
+            total.insert(name.clone(), value.clone());
         }
     }
 }
 
-/// Whether `a` is more than `b`; what is no quantity is more than nothing.
-pub fn is_more(a: &Quantity, b: &Quantity) -> bool {
+/// Whether `a` is greater than `b`; false if either does not parse.
+pub fn exceeds(a: &Quantity, b: &Quantity) -> bool {
     match (quantity::nano(a), quantity::nano(b)) {
         (Ok(a), Ok(b)) => a > b,
         _ => false,
     }
 }
 
-/// Whether more may be promised of a resource than there is: of Kubernetes' own, but for huge pages.
-pub fn may_be_overcommitted(name: &str) -> bool {
-    is_native(name) && !name.starts_with("hugepages-")
+/// Whether the requests of a resource may stay below its limits: true of native resources except huge pages.
+pub fn is_overcommit_allowed(name: &str) -> bool {
+    is_native_resource(name) && !name.starts_with("hugepages-")
 }
 
-/// A resource of Kubernetes' own.
-pub fn is_native(name: &str) -> bool {
+/// Whether the resource is in Kubernetes' own namespace.
+pub fn is_native_resource(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
-/// A resource that a pod can have as a whole.
-pub fn is_of_pods(name: &str) -> bool {
+/// Whether pods may have the resource at pod level.
+pub fn is_pod_level_resource(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
 }
 
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sidecars_add_up_and_plain_init_containers_only_raise() {
+    fn sidecars_add_up_and_init_containers_raise_the_maximum() {
         for (init, app, want) in [
             ("[]", "1", "1"),
             ("[{name: i, resources: {requests: {cpu: 3}}}]", "1", "3"),
@@ -109,7 +111,7 @@ mod tests {
                 "{{initContainers: {init}, containers: [{{name: a, resources: {{requests: {{cpu: {app}}}}}}}]}}"
             );
             let spec: PodSpec = serde_yaml::from_str(&text).expect("a spec");
-            assert_eq!(requests(&spec).get("cpu").map(|q| q.0.as_str()), Some(want), "{init}");
+            assert_eq!(aggregate_requests(&spec).get("cpu").map(|q| q.0.as_str()), Some(want), "{init}");
         }
     }
 }

@@ -1,49 +1,49 @@
-//! What may become of a Pod that exists (`pkg/registry/core/pod/strategy.go`): which part of an update counts, and
-//! what of that part may change.
+//! Updates of stored Pods (`pkg/registry/core/pod/strategy.go`): which part of a request applies, and which fields of
+//! that part may change.
 
 use k8s_openapi::api::core::v1::{Affinity, Container, NodeAffinity, Pod, PodSpec, Toleration};
 
-use super::{canonical, defaults, internal, qos, resize, status, validation};
+use super::{defaults, diff, omit_empty, resize, status, validation};
 use crate::control::{Status, Subresource};
 use crate::model::{formats, pods};
-use crate::registry::fields::{Faults, Path};
+use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::{admission, identity, metadata};
 
-/// `new` as it will be stored in the place of `old`, or why it can't be. What `subresource` leaves out of account
-/// stays as it was; the generation grows with the spec.
-pub fn replaced(old: &Pod, mut new: Pod, subresource: Subresource) -> Result<Pod, Status> {
-    identity::check_same(&old.metadata, &mut new.metadata)?;
+/// Completes and checks `new` in place of `old`. Parts outside `subresource` stay unchanged; a changed spec increments the
+/// generation.
+pub fn before_update(old: &Pod, mut new: Pod, subresource: Subresource) -> Result<Pod, Status> {
+    identity::check_name_and_namespace(&old.metadata, &mut new.metadata)?;
     defaults::apply(&mut new);
-    canonical::apply(&mut new);
-    identity::keep(&old.metadata, &mut new.metadata);
+    omit_empty::apply(&mut new);
+    identity::keep_system_fields(&old.metadata, &mut new.metadata);
     match subresource {
-        Subresource::None => {
+        Subresource::Main => {
             new.status.clone_from(&old.status);
             admission::admit_update(old, &mut new);
         }
-        Subresource::Status => status::keep_spec(old, &mut new),
+        Subresource::Status => status::prepare_for_update(old, &mut new),
         Subresource::EphemeralContainers => {
-            let guests = new.spec.take().and_then(|spec| spec.ephemeral_containers);
-            new = Pod { metadata: identity::keep_all(&old.metadata, new.metadata), ..old.clone() };
+            let containers = new.spec.take().and_then(|spec| spec.ephemeral_containers);
+            new = Pod { metadata: identity::keep_metadata(&old.metadata, new.metadata), ..old.clone() };
             if let Some(spec) = &mut new.spec {
-                spec.ephemeral_containers = guests;
+                spec.ephemeral_containers = containers;
             }
         }
-        Subresource::Resize => new = resize::resized(old, new),
+        Subresource::Resize => new = resize::prepare_for_update(old, new),
     }
     if new.spec != old.spec {
         new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
     }
-    let mut faults = Faults::default();
-    metadata::check_before_update(&mut faults, &new.metadata, &old.metadata);
-    metadata::check_update(&mut faults, &new.metadata, &old.metadata);
+    let mut errors = ErrorList::default();
+    metadata::validate_before_update(&mut errors, &new.metadata, &old.metadata);
+    metadata::validate_object_meta_update(&mut errors, &new.metadata, &old.metadata);
     match subresource {
-        Subresource::None => check(&mut faults, old, &new),
-        Subresource::Status => status::check(&mut faults, old, &new),
-        Subresource::EphemeralContainers => check_guests(&mut faults, old, &new),
-        Subresource::Resize => resize::check(&mut faults, old, &new),
+        Subresource::Main => validate_pod_update(&mut errors, old, &new),
+        Subresource::Status => status::validate_update(&mut errors, old, &new),
+        Subresource::EphemeralContainers => validate_ephemeral_containers_update(&mut errors, old, &new),
+        Subresource::Resize => resize::validate_update(&mut errors, old, &new),
     }
-    let causes = faults.into_causes();
+    let causes = errors.into_causes();
     if causes.is_empty() { Ok(new) } else { Err(Status::invalid("Pod", pods::name(&new), causes)) }
 }
 
@@ -51,88 +51,92 @@ fn spec(pod: &Pod) -> PodSpec {
     pod.spec.clone().unwrap_or_default()
 }
 
-const CHANGEABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
+const MUTABLE_FIELDS: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
                           `spec.tolerations` (only additions to existing tolerations),\
                           `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
-fn check(faults: &mut Faults, old: &Pod, new: &Pod) {
-    validation::check(faults, new);
-    validation::check_annotation_changes(faults, old, new);
+fn validate_pod_update(errors: &mut ErrorList, old: &Pod, new: &Pod) {
+    validation::validate(errors, new);
+    validation::validate_annotation_update(errors, old, new);
     let (before, after) = (spec(old), spec(new));
-    let at = Path::root("spec");
+    let path = FieldPath::root("spec");
     let init = (pods::init_containers(&before), pods::init_containers(&after));
     for (list, old, new) in
         [("containers", &*before.containers, &*after.containers), ("initContainers", init.0, init.1)]
     {
         if old.len() != new.len() {
-            return faults.forbidden(at.child(list), "pod updates may not add or remove containers");
+            return errors.forbidden(path.child(list), "pod updates may not add or remove containers");
         }
-        check_images(faults, at.child(list), new);
+        validate_images(errors, path.child(list), new);
     }
-    if check_deadline(faults, at.child("activeDeadlineSeconds"), &before, &after).is_err() {
+    if !validate_active_deadline(errors, path.child("activeDeadlineSeconds"), &before, &after) {
         return;
     }
-    check_only_added(faults, at.child("tolerations"), &before, &after);
-    for (i, gate) in after.scheduling_gates.iter().flatten().enumerate() {
-        if !before.scheduling_gates.iter().flatten().any(|old| old.name == gate.name) {
-            let why = format!("only deletion is allowed, but found new scheduling gate '{}'", gate.name);
-            faults.forbidden(at.child("schedulingGates").index(i).child("name"), why);
-        }
-    }
+    validate_only_added_tolerations(errors, path.child("tolerations"), &before, &after);
+    validate_only_deleted_gates(errors, path, &before, &after);
     let mut rest = after;
-    undo_what_may_change(&before, &mut rest);
+    revert_mutable_fields(&before, &mut rest);
     if before.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()) {
-        undo_what_gates_allow(faults, at, &before, &mut rest);
+        revert_fields_mutable_while_gated(errors, path, &before, &mut rest);
     }
     if rest != before {
-        let difference = internal::spec_difference(&before, &rest);
-        faults.forbidden(at, format!("pod updates may not change fields other than {CHANGEABLE}\n{difference}"));
+        let difference = diff::diff_specs(&before, &rest);
+        errors.forbidden(path, format!("pod updates may not change fields other than {MUTABLE_FIELDS}\n{difference}"));
     }
 }
 
-fn check_images(faults: &mut Faults, list: Path<'_>, containers: &[Container]) {
+fn validate_only_deleted_gates(errors: &mut ErrorList, path: FieldPath<'_>, before: &PodSpec, after: &PodSpec) {
+    for (i, gate) in after.scheduling_gates.iter().flatten().enumerate() {
+        if !before.scheduling_gates.iter().flatten().any(|old| old.name == gate.name) {
+            let detail = format!("only deletion is allowed, but found new scheduling gate '{}'", gate.name);
+            errors.forbidden(path.child("schedulingGates").index(i).child("name"), detail);
+        }
+    }
+}
+
+fn validate_images(errors: &mut ErrorList, list: FieldPath<'_>, containers: &[Container]) {
     for (i, container) in containers.iter().enumerate() {
         let image = container.image.as_deref().unwrap_or_default();
-        let at = list.index(i);
-        faults.require_text(at.child("image"), image);
+        let path = list.index(i);
+        errors.require_non_empty(path.child("image"), image);
         if image.trim() != image {
-            faults.invalid(at.child("image"), image, "must not have leading or trailing whitespace");
+            errors.invalid(path.child("image"), image, "must not have leading or trailing whitespace");
         }
     }
 }
 
-/// A deadline comes, or comes nearer. An error ends the checks, as in Kubernetes.
-fn check_deadline(faults: &mut Faults, at: Path<'_>, old: &PodSpec, new: &PodSpec) -> Result<(), ()> {
+/// A deadline may be added or shortened. Returns whether validation continues, as in Kubernetes.
+fn validate_active_deadline(errors: &mut ErrorList, path: FieldPath<'_>, old: &PodSpec, new: &PodSpec) -> bool {
     match (old.active_deadline_seconds, new.active_deadline_seconds) {
         (_, Some(new)) if !(0..=i64::from(i32::MAX)).contains(&new) => {
-            faults.invalid_for(at, new, formats::between(0, i64::from(i32::MAX), new));
-            Err(())
+            errors.invalid_each(path, new, formats::between(0, i64::from(i32::MAX), new));
+            false
         }
         (Some(old), Some(new)) if old < new => {
-            faults.invalid(at, new, "must be less than or equal to previous value");
-            Err(())
+            errors.invalid(path, new, "must be less than or equal to previous value");
+            false
         }
         (Some(_), None) => {
-            faults.invalid(at, None::<i64>, "must not update from a positive integer to nil value");
-            Ok(())
+            errors.invalid(path, None::<i64>, "must not update from a positive integer to nil value");
+            true
         }
-        _ => Ok(()),
+        _ => true,
     }
 }
 
-fn check_only_added(faults: &mut Faults, at: Path<'_>, old: &PodSpec, new: &PodSpec) {
-    let timeless = |toleration: &Toleration| Toleration { toleration_seconds: None, ..toleration.clone() };
+fn validate_only_added_tolerations(errors: &mut ErrorList, path: FieldPath<'_>, old: &PodSpec, new: &PodSpec) {
+    let without_seconds = |toleration: &Toleration| Toleration { toleration_seconds: None, ..toleration.clone() };
     let tolerations = new.tolerations.as_deref().unwrap_or_default();
-    let kept = |old: &Toleration| tolerations.iter().any(|new| timeless(new) == timeless(old));
-    if old.tolerations.iter().flatten().all(kept) {
-        validation::check_tolerations(faults, at, tolerations);
+    let is_kept = |old: &Toleration| tolerations.iter().any(|new| without_seconds(new) == without_seconds(old));
+    if old.tolerations.iter().flatten().all(is_kept) {
+        validation::validate_tolerations(errors, path, tolerations);
     } else {
-        faults.forbidden(at, "existing toleration can not be modified except its tolerationSeconds");
+        errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
     }
 }
 
-/// Takes back all changes that have been judged by themselves.
-fn undo_what_may_change(old: &PodSpec, new: &mut PodSpec) {
+/// Reverts the changes to mutable fields, which have been validated, so that any remaining difference is forbidden.
+fn revert_mutable_fields(old: &PodSpec, new: &mut PodSpec) {
     let containers = new.containers.iter_mut().zip(&old.containers);
     let init = new.init_containers.iter_mut().flatten().zip(old.init_containers.iter().flatten());
     for (container, old) in containers.chain(init) {
@@ -147,13 +151,13 @@ fn undo_what_may_change(old: &PodSpec, new: &mut PodSpec) {
     }
 }
 
-/// A pod that waits at a gate may still be told more closely where to run.
-fn undo_what_gates_allow(faults: &mut Faults, at: Path<'_>, old: &PodSpec, new: &mut PodSpec) {
+/// Validates and reverts changes to the scheduling constraints, which a pod may tighten while scheduling gates hold it.
+fn revert_fields_mutable_while_gated(errors: &mut ErrorList, path: FieldPath<'_>, old: &PodSpec, new: &mut PodSpec) {
     let selector = |spec: &PodSpec| spec.node_selector.clone().unwrap_or_default();
     let (before, after) = (selector(old), selector(new));
     if before.iter().any(|(key, value)| after.get(key) != Some(value)) {
-        let why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
-        faults.invalid(at.child("nodeSelector"), &after, why);
+        let detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+        errors.invalid(path.child("nodeSelector"), &after, detail);
     }
     new.node_selector.clone_from(&old.node_selector);
     let node_affinity = |spec: &PodSpec| spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.clone());
@@ -161,7 +165,12 @@ fn undo_what_gates_allow(faults: &mut Faults, at: Path<'_>, old: &PodSpec, new: 
     if before == after {
         return;
     }
-    check_node_affinity_change(faults, at.child("affinity").child("nodeAffinity"), before.as_ref(), after.as_ref());
+    validate_node_affinity_change(
+        errors,
+        path.child("affinity").child("nodeAffinity"),
+        before.as_ref(),
+        after.as_ref(),
+    );
     let affinity = new.affinity.get_or_insert_default();
     affinity.node_affinity = before;
     if *affinity == Affinity::default() && old.affinity.is_none() {
@@ -169,10 +178,10 @@ fn undo_what_gates_allow(faults: &mut Faults, at: Path<'_>, old: &PodSpec, new: 
     }
 }
 
-/// Required terms may get further expressions; none may go, and none may change.
-fn check_node_affinity_change(
-    faults: &mut Faults,
-    at: Path<'_>,
+/// Required terms may gain expressions; existing expressions must stay unchanged.
+fn validate_node_affinity_change(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
     old: Option<&NodeAffinity>,
     new: Option<&NodeAffinity>,
 ) {
@@ -181,55 +190,50 @@ fn check_node_affinity_change(
         required.map(|selector| selector.node_selector_terms)
     };
     let Some(old) = terms(old) else { return };
-    let at = at.child("requiredDuringSchedulingIgnoredDuringExecution");
-    let at = at.child("nodeSelectorTerms");
+    let path = path.child("requiredDuringSchedulingIgnoredDuringExecution");
+    let path = path.child("nodeSelectorTerms");
     let new = terms(new).unwrap_or_default();
     if new.len() != old.len() {
-        return faults.invalid(at, &new, "no additions/deletions to non-empty NodeSelectorTerms list are allowed");
+        return errors.invalid(path, &new, "no additions/deletions to non-empty NodeSelectorTerms list are allowed");
     }
     for (i, (new, old)) in new.iter().zip(&old).enumerate() {
-        let grown = |old: &Option<Vec<_>>, new: &Option<Vec<_>>| {
+        let only_gained = |old: &Option<Vec<_>>, new: &Option<Vec<_>>| {
             let (old, new) = (old.as_deref().unwrap_or_default(), new.as_deref().unwrap_or_default());
             new.starts_with(old)
         };
         let was_empty = old.match_expressions.is_none() && old.match_fields.is_none();
-        let fits = grown(&old.match_expressions, &new.match_expressions) && grown(&old.match_fields, &new.match_fields);
+        let fits = only_gained(&old.match_expressions, &new.match_expressions)
+            && only_gained(&old.match_fields, &new.match_fields);
         if (was_empty && new != old) || !fits {
-            let why = "only additions are allowed (no mutations or deletions)";
-            faults.invalid(at.index(i), new, why);
+            let detail = "only additions are allowed (no mutations or deletions)";
+            errors.invalid(path.index(i), new, detail);
         }
     }
 }
 
-/// Guests come and stay as they are.
-fn check_guests(faults: &mut Faults, old: &Pod, new: &Pod) {
-    validation::check(faults, new);
-    validation::check_annotation_changes(faults, old, new);
+/// Ephemeral containers may be added; existing ones may neither change nor go.
+fn validate_ephemeral_containers_update(errors: &mut ErrorList, old: &Pod, new: &Pod) {
+    validation::validate(errors, new);
+    validation::validate_annotation_update(errors, old, new);
     if pods::annotation(old, validation::MIRROR).is_some() {
-        *faults = Faults::default();
-        return faults.forbidden(Path::root(""), "static pods do not support ephemeral containers");
+        *errors = ErrorList::default();
+        return errors.forbidden(FieldPath::root(""), "static pods do not support ephemeral containers");
     }
-    let at = Path::root("spec");
-    let at = at.child("ephemeralContainers");
+    let path = FieldPath::root("spec");
+    let path = path.child("ephemeralContainers");
     let (before, after) = (spec(old), spec(new));
     for old in before.ephemeral_containers.iter().flatten() {
         match after.ephemeral_containers.iter().flatten().find(|new| new.name == old.name) {
             None => {
-                let why = format!("existing ephemeral containers {:?} may not be removed\n", old.name);
-                faults.forbidden(at, why);
+                let detail = format!("existing ephemeral containers {:?} may not be removed\n", old.name);
+                errors.forbidden(path, detail);
             }
             Some(new) if new != old => {
-                let difference = internal::ephemeral_difference(old, new);
-                let why = format!("existing ephemeral containers {:?} may not be changed\n{difference}", old.name);
-                faults.forbidden(at, why);
+                let difference = diff::diff_ephemeral_containers(old, new);
+                let detail = format!("existing ephemeral containers {:?} may not be changed\n{difference}", old.name);
+                errors.forbidden(path, detail);
             }
             Some(_) => {}
         }
     }
-}
-
-/// The class of quality stays for life; what decides it does, too.
-pub(super) fn quality_changes(old: &Pod, new: &Pod) -> bool {
-    let class = |pod: &Pod| pod.spec.as_ref().map(qos::class);
-    class(old) != class(new)
 }

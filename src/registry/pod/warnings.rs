@@ -1,8 +1,8 @@
-//! What a client should know of a Pod that is taken as it is (`pkg/api/pod/warnings.go` and the strategies'
-//! warnings): what is obsolete, and what is most likely not what was meant.
+//! Warnings about valid Pods (`pkg/api/pod/warnings.go`, `pkg/registry/core/pod/strategy.go`): deprecated fields and
+//! likely mistakes.
 //!
-//! Fields that are refused here have no warnings. Only who creates a pod is warned; an update is looked at for the
-//! addresses of its status, as on a real server.
+//! Fields that wasmpod rejects have no warnings. As on a real server, creations are checked as a whole and updates only
+//! for the addresses in a status.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,9 +15,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::validation::{SECCOMP_CONTAINER, SECCOMP_POD};
 use crate::model::{formats, pods, quantity};
-use crate::registry::fields::Path;
+use crate::registry::fields::FieldPath;
 
-const OBSOLETE_ANNOTATIONS: &[(&str, &str)] = &[
+const DEPRECATED_ANNOTATIONS: &[(&str, &str)] = &[
     (
         "scheduler.alpha.kubernetes.io/critical-pod",
         "non-functional in v1.16+; use the \"priorityClassName\" field instead",
@@ -26,9 +26,9 @@ const OBSOLETE_ANNOTATIONS: &[(&str, &str)] = &[
     ("security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
 ];
 
-const NO_SECCOMP: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
+const SECCOMP_ANNOTATION_IGNORED: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
 
-const OBSOLETE_NODE_LABELS: &[(&str, &str)] = &[
+const DEPRECATED_NODE_LABELS: &[(&str, &str)] = &[
     ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
     ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
     (
@@ -42,308 +42,341 @@ const OBSOLETE_NODE_LABELS: &[(&str, &str)] = &[
     ("node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead"),
 ];
 
-const MATCHES_NOTHING: &str = "a null labelSelector results in matching no pod";
+const NULL_SELECTOR: &str = "a null labelSelector results in matching no pod";
 
-/// Warnings in the order in which they are found.
+/// Collects warnings in order.
 #[derive(Default)]
-struct Told(Vec<String>);
+struct Warnings(Vec<String>);
 
-impl Told {
-    fn of(&mut self, at: Path<'_>, what: impl std::fmt::Display) {
-        self.0.push(format!("{at}: {what}"));
+impl Warnings {
+    fn add(&mut self, path: FieldPath<'_>, warning: impl std::fmt::Display) {
+        self.0.push(format!("{path}: {warning}"));
     }
 }
 
-/// What is told to who created `pod`; it has its name and its defaults.
-pub fn on_create(pod: &Pod) -> Vec<String> {
-    let mut told = Told::default();
-    let wrongs = formats::dns_label(pods::name(pod));
-    if !wrongs.is_empty() {
-        let why = "this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is \
+/// Returns the warnings about a new pod, which has its name and defaults.
+pub fn warnings_on_create(pod: &Pod) -> Vec<String> {
+    let mut warnings = Warnings::default();
+    let messages = formats::dns_label(pods::name(pod));
+    if !messages.is_empty() {
+        let detail = "this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is \
                    recommended";
-        told.of(Path::root("metadata").child("name"), format!("{why}: [{}]", wrongs.join(" ")));
+        warnings.add(FieldPath::root("metadata").child("name"), format!("{detail}: [{}]", messages.join(" ")));
     }
     if let Some(spec) = &pod.spec {
-        of_spec(&mut told, pod, spec);
+        warn_about_spec(&mut warnings, pod, spec);
     }
-    told.0
+    warnings.0
 }
 
-/// What is told to who wrote `status`.
-pub fn on_status(status: &PodStatus) -> Vec<String> {
-    let mut told = Told::default();
-    let at = Path::root("status");
+/// Returns the warnings about an updated status.
+pub fn warnings_on_status_update(status: &PodStatus) -> Vec<String> {
+    let mut warnings = Warnings::default();
+    let path = FieldPath::root("status");
     for (i, ip) in status.pod_ips.iter().flatten().enumerate() {
-        of_ip(&mut told, at.child("podIPs").index(i).child("ip"), &ip.ip);
+        warn_about_ip(&mut warnings, path.child("podIPs").index(i).child("ip"), &ip.ip);
     }
     for (i, ip) in status.host_ips.iter().flatten().enumerate() {
-        of_ip(&mut told, at.child("hostIPs").index(i).child("ip"), &ip.ip);
+        warn_about_ip(&mut warnings, path.child("hostIPs").index(i).child("ip"), &ip.ip);
     }
-    told.0
+    warnings.0
 }
 
-fn of_spec(told: &mut Told, pod: &Pod, spec: &PodSpec) {
-    let at = Path::root("spec");
-    of_places(told, at, spec);
-    let meta = Path::root("metadata");
+fn warn_about_spec(warnings: &mut Warnings, pod: &Pod, spec: &PodSpec) {
+    let path = FieldPath::root("spec");
+    warn_about_node_labels(warnings, path, spec);
+    let meta = FieldPath::root("metadata");
     let annotations = meta.child("annotations");
-    for (key, why) in OBSOLETE_ANNOTATIONS {
+    for (key, detail) in DEPRECATED_ANNOTATIONS {
         if pods::annotation(pod, key).is_some() {
-            told.of(annotations.key(key), why);
+            warnings.add(annotations.key(key), detail);
         }
     }
-    of_volumes(told, spec);
-    of_names(told, at, spec);
-    of_amounts(told, at.child("overhead"), spec.overhead.as_ref());
-    let whole = spec.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
-    if whole.is_none() && pods::annotation(pod, SECCOMP_POD).is_some() {
-        told.of(annotations.key(SECCOMP_POD), NO_SECCOMP);
+    warn_about_volumes(warnings, spec);
+    warn_about_duplicates(warnings, path, spec);
+    warn_about_byte_quantities(warnings, path.child("overhead"), spec.overhead.as_ref());
+    let pod_profile = spec.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
+    if pod_profile.is_none() && pods::annotation(pod, SECCOMP_POD).is_some() {
+        warnings.add(annotations.key(SECCOMP_POD), SECCOMP_ANNOTATION_IGNORED);
     }
-    each_container(spec, |at, container| {
-        let own = container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
-        let key = format!("{SECCOMP_CONTAINER}{}", container.name);
-        if own.is_none() && pods::annotation(pod, &key).is_some() {
-            told.of(annotations.key(&key), NO_SECCOMP);
-        }
-        if let Some(resources) = &container.resources {
-            let at = at.child("resources");
-            for name in AMOUNTS_OF_BYTES {
-                of_amount(told, at.child("limits"), resources.limits.as_ref(), name);
-                of_amount(told, at.child("requests"), resources.requests.as_ref(), name);
-            }
-        }
-        of_variables(told, at.child("env"), container.env.as_deref().unwrap_or_default());
-    });
-    of_ports(told, spec);
+    for_each_container(spec, |path, container| warn_about_container(warnings, path, pod, container));
+    warn_about_ports(warnings, spec);
     if spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0) {
-        let why = "must be >= 0; negative values are invalid and will be treated as 1";
-        told.of(at.child("terminationGracePeriodSeconds"), why);
+        let detail = "must be >= 0; negative values are invalid and will be treated as 1";
+        warnings.add(path.child("terminationGracePeriodSeconds"), detail);
     }
-    of_pod_affinity(told, at.child("affinity"), spec);
-    let config = at.child("dnsConfig");
+    warn_about_pod_affinity(warnings, path.child("affinity"), spec);
+    let config = path.child("dnsConfig");
     let servers = spec.dns_config.as_ref().and_then(|config| config.nameservers.as_ref());
     for (i, server) in servers.into_iter().flatten().enumerate() {
-        of_ip(told, config.child("nameservers").index(i), server);
+        warn_about_ip(warnings, config.child("nameservers").index(i), server);
     }
     for (i, alias) in spec.host_aliases.iter().flatten().enumerate() {
-        of_ip(told, at.child("hostAliases").index(i).child("ip"), &alias.ip);
+        warn_about_ip(warnings, path.child("hostAliases").index(i).child("ip"), &alias.ip);
     }
 }
 
-fn each_container(spec: &PodSpec, mut look: impl FnMut(Path<'_>, &Container)) {
-    let at = Path::root("spec");
+fn warn_about_container(warnings: &mut Warnings, path: FieldPath<'_>, pod: &Pod, container: &Container) {
+    let meta = FieldPath::root("metadata");
+    let annotations = meta.child("annotations");
+    let container_profile = container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
+    let key = format!("{SECCOMP_CONTAINER}{}", container.name);
+    if container_profile.is_none() && pods::annotation(pod, &key).is_some() {
+        warnings.add(annotations.key(&key), SECCOMP_ANNOTATION_IGNORED);
+    }
+    if let Some(resources) = &container.resources {
+        let path = path.child("resources");
+        for name in BYTE_RESOURCES {
+            warn_about_byte_quantity(warnings, path.child("limits"), resources.limits.as_ref(), name);
+            warn_about_byte_quantity(warnings, path.child("requests"), resources.requests.as_ref(), name);
+        }
+    }
+    warn_about_variables(warnings, path.child("env"), container.env.as_deref().unwrap_or_default());
+}
+
+fn for_each_container(spec: &PodSpec, mut visit: impl FnMut(FieldPath<'_>, &Container)) {
+    let path = FieldPath::root("spec");
     for (list, containers) in [("initContainers", pods::init_containers(spec)), ("containers", &spec.containers)] {
-        let list = at.child(list);
-        containers.iter().enumerate().for_each(|(i, container)| look(list.index(i), container));
+        let list = path.child(list);
+        containers.iter().enumerate().for_each(|(i, container)| visit(list.index(i), container));
     }
 }
 
-fn obsolete(label: &str) -> Option<&'static str> {
-    OBSOLETE_NODE_LABELS.iter().find(|(known, _)| *known == label).map(|(_, why)| *why)
+fn deprecation(label: &str) -> Option<&'static str> {
+    DEPRECATED_NODE_LABELS.iter().find(|(known, _)| *known == label).map(|(_, detail)| *detail)
 }
 
-/// Labels by which nodes are chosen.
-fn of_places(told: &mut Told, at: Path<'_>, spec: &PodSpec) {
+/// Warns about deprecated node labels and selectors that match nothing.
+fn warn_about_node_labels(warnings: &mut Warnings, path: FieldPath<'_>, spec: &PodSpec) {
     for key in spec.node_selector.iter().flat_map(BTreeMap::keys) {
-        if let Some(why) = obsolete(key) {
-            told.of(at.child("nodeSelector").key(key), why);
+        if let Some(detail) = deprecation(key) {
+            warnings.add(path.child("nodeSelector").key(key), detail);
         }
     }
     if let Some(affinity) = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref()) {
-        let at = at.child("affinity");
-        let at = at.child("nodeAffinity");
+        let path = path.child("affinity");
+        let path = path.child("nodeAffinity");
         let required = affinity.required_during_scheduling_ignored_during_execution.as_ref();
-        let terms = at.child("requiredDuringSchedulingIgnoredDuringExecution");
+        let terms = path.child("requiredDuringSchedulingIgnoredDuringExecution");
         let terms = terms.child("nodeSelectorTerms");
         for (i, term) in required.iter().flat_map(|selector| &selector.node_selector_terms).enumerate() {
-            of_term(told, terms.index(i), term, false);
+            warn_about_node_selector_term(warnings, terms.index(i), term, false);
         }
         let preferred = affinity.preferred_during_scheduling_ignored_during_execution.iter().flatten();
-        let list = at.child("preferredDuringSchedulingIgnoredDuringExecution");
+        let list = path.child("preferredDuringSchedulingIgnoredDuringExecution");
         for (i, term) in preferred.enumerate() {
-            of_term(told, list.index(i).child("preference"), &term.preference, true);
+            warn_about_node_selector_term(warnings, list.index(i).child("preference"), &term.preference, true);
         }
     }
-    let list = at.child("topologySpreadConstraints");
+    let list = path.child("topologySpreadConstraints");
     for (i, constraint) in spec.topology_spread_constraints.iter().flatten().enumerate() {
-        let at = list.index(i);
-        if let Some(why) = obsolete(&constraint.topology_key) {
-            told.of(at.child("topologyKey"), format!("{} is {why}", constraint.topology_key));
+        let path = list.index(i);
+        if let Some(detail) = deprecation(&constraint.topology_key) {
+            warnings.add(path.child("topologyKey"), format!("{} is {detail}", constraint.topology_key));
         }
         if constraint.label_selector.is_none() {
-            told.of(at.child("labelSelector"), MATCHES_NOTHING);
+            warnings.add(path.child("labelSelector"), NULL_SELECTOR);
         }
     }
 }
 
-/// Values are looked at where rules don't: in terms that are only preferred.
-fn of_term(told: &mut Told, at: Path<'_>, term: &NodeSelectorTerm, values: bool) {
-    let list = at.child("matchExpressions");
+/// `check_values` is set for preferred terms, whose values validation does not check.
+fn warn_about_node_selector_term(
+    warnings: &mut Warnings,
+    path: FieldPath<'_>,
+    term: &NodeSelectorTerm,
+    check_values: bool,
+) {
+    let list = path.child("matchExpressions");
     for (i, expression) in term.match_expressions.iter().flatten().enumerate() {
-        let at = list.index(i);
-        if let Some(why) = obsolete(&expression.key) {
-            told.of(at.child("key"), format!("{} is {why}", expression.key));
+        let path = list.index(i);
+        if let Some(detail) = deprecation(&expression.key) {
+            warnings.add(path.child("key"), format!("{} is {detail}", expression.key));
         }
-        for (j, value) in expression.values.iter().flatten().enumerate().filter(|_| values) {
-            for wrong in formats::label_value(value) {
-                told.of(at.child("values").index(j), format!("{value} is invalid, {wrong}"));
+        for (j, value) in expression.values.iter().flatten().enumerate().filter(|_| check_values) {
+            for message in formats::label_value(value) {
+                warnings.add(path.child("values").index(j), format!("{value} is invalid, {message}"));
             }
         }
     }
 }
 
-fn of_pod_affinity(told: &mut Told, at: Path<'_>, spec: &PodSpec) {
+fn warn_about_pod_affinity(warnings: &mut Warnings, path: FieldPath<'_>, spec: &PodSpec) {
     let Some(affinity) = &spec.affinity else { return };
-    let mut look = |at: Path<'_>, required: &[PodAffinityTerm], preferred: &[WeightedPodAffinityTerm]| {
-        let list = at.child("requiredDuringSchedulingIgnoredDuringExecution");
+    let mut visit = |path: FieldPath<'_>, required: &[PodAffinityTerm], preferred: &[WeightedPodAffinityTerm]| {
+        let list = path.child("requiredDuringSchedulingIgnoredDuringExecution");
         for (i, _) in required.iter().enumerate().filter(|(_, term)| term.label_selector.is_none()) {
-            told.of(list.index(i).child("labelSelector"), MATCHES_NOTHING);
+            warnings.add(list.index(i).child("labelSelector"), NULL_SELECTOR);
         }
-        let list = at.child("preferredDuringSchedulingIgnoredDuringExecution");
+        let list = path.child("preferredDuringSchedulingIgnoredDuringExecution");
         let selects = |term: &WeightedPodAffinityTerm| term.pod_affinity_term.label_selector.is_some();
         for (i, _) in preferred.iter().enumerate().filter(|(_, term)| !selects(term)) {
-            told.of(list.index(i).child("podAffinityTerm").child("labelSelector"), MATCHES_NOTHING);
+            warnings.add(list.index(i).child("podAffinityTerm").child("labelSelector"), NULL_SELECTOR);
         }
     };
     if let Some(terms) = &affinity.pod_affinity {
         let required = terms.required_during_scheduling_ignored_during_execution.as_deref();
         let preferred = terms.preferred_during_scheduling_ignored_during_execution.as_deref();
-        look(at.child("podAffinity"), required.unwrap_or_default(), preferred.unwrap_or_default());
+        visit(path.child("podAffinity"), required.unwrap_or_default(), preferred.unwrap_or_default());
     }
     if let Some(terms) = &affinity.pod_anti_affinity {
         let required = terms.required_during_scheduling_ignored_during_execution.as_deref();
         let preferred = terms.preferred_during_scheduling_ignored_during_execution.as_deref();
-        look(at.child("podAntiAffinity"), required.unwrap_or_default(), preferred.unwrap_or_default());
+        visit(path.child("podAntiAffinity"), required.unwrap_or_default(), preferred.unwrap_or_default());
     }
 }
 
-/// Files of a volume that lie where another one lies, or would have to be a folder.
-fn of_volumes(told: &mut Told, spec: &PodSpec) {
+/// Warns about files of a volume whose paths are equal or nested.
+fn warn_about_volumes(warnings: &mut Warnings, spec: &PodSpec) {
     for volume in spec.volumes.iter().flatten() {
         if let Some(map) = &volume.config_map {
-            of_files(told, &volume.name, format!("ConfigMap {:?}", map.name), map.items.as_deref());
+            warn_about_overlapping_paths(
+                warnings,
+                &volume.name,
+                format!("ConfigMap {:?}", map.name),
+                map.items.as_deref(),
+            );
         }
         if let Some(secret) = &volume.secret {
             let name = secret.secret_name.as_deref().unwrap_or_default();
-            of_files(told, &volume.name, format!("Secret {name:?}"), secret.items.as_deref());
+            warn_about_overlapping_paths(warnings, &volume.name, format!("Secret {name:?}"), secret.items.as_deref());
         }
     }
 }
 
-fn of_files(told: &mut Told, volume: &str, source: String, items: Option<&[KeyToPath]>) {
-    let lies_in =
+fn warn_about_overlapping_paths(warnings: &mut Warnings, volume: &str, source: String, items: Option<&[KeyToPath]>) {
+    let is_within =
         |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-    let mut before: Vec<&str> = Vec::new();
+    let mut earlier: Vec<&str> = Vec::new();
     for item in items.unwrap_or_default() {
         let path = item.path.trim_end_matches('/');
-        let meets = |other: &&&str| !path.is_empty() && (lies_in(path, other) || lies_in(other, path));
-        for other in before.iter().filter(meets) {
-            told.0.push(format!("volume {volume:?} ({source}): overlapping paths: {path:?} with {other:?}"));
+        let overlaps = |other: &&&str| !path.is_empty() && (is_within(path, other) || is_within(other, path));
+        for other in earlier.iter().filter(overlaps) {
+            warnings.0.push(format!("volume {volume:?} ({source}): overlapping paths: {path:?} with {other:?}"));
         }
         if !path.is_empty() {
-            before.push(path);
+            earlier.push(path);
         }
     }
 }
 
-/// Names and addresses that stand twice.
-fn of_names(told: &mut Told, at: Path<'_>, spec: &PodSpec) {
-    let mut known = BTreeSet::new();
+/// Warns about duplicate addresses and names, and about empty names.
+fn warn_about_duplicates(warnings: &mut Warnings, path: FieldPath<'_>, spec: &PodSpec) {
+    let mut seen = BTreeSet::new();
     for (i, alias) in spec.host_aliases.iter().flatten().enumerate() {
-        if !known.insert(&alias.ip) {
-            told.of(at.child("hostAliases").index(i).child("ip"), format!("duplicate ip {:?}", alias.ip));
+        if !seen.insert(&alias.ip) {
+            warnings.add(path.child("hostAliases").index(i).child("ip"), format!("duplicate ip {:?}", alias.ip));
         }
     }
-    let list = at.child("imagePullSecrets");
-    let mut known = BTreeSet::new();
+    let list = path.child("imagePullSecrets");
+    let mut seen = BTreeSet::new();
     for (i, secret) in spec.image_pull_secrets.iter().flatten().enumerate() {
-        if !known.insert(&secret.name) {
-            told.of(list.index(i).child("name"), format!("duplicate name {:?}", secret.name));
+        if !seen.insert(&secret.name) {
+            warnings.add(list.index(i).child("name"), format!("duplicate name {:?}", secret.name));
         }
     }
     for (i, _) in spec.image_pull_secrets.iter().flatten().enumerate().filter(|(_, secret)| secret.name.is_empty()) {
-        told.of(list.index(i).child("name"), "invalid empty name \"\"");
+        warnings.add(list.index(i).child("name"), "invalid empty name \"\"");
     }
 }
 
-const AMOUNTS_OF_BYTES: [&str; 2] = ["memory", "ephemeral-storage"];
+const BYTE_RESOURCES: [&str; 2] = ["memory", "ephemeral-storage"];
 
-type Amounts = BTreeMap<String, Quantity>;
+type Quantities = BTreeMap<String, Quantity>;
 
-fn of_amounts(told: &mut Told, at: Path<'_>, amounts: Option<&Amounts>) {
-    AMOUNTS_OF_BYTES.iter().for_each(|name| of_amount(told, at, amounts, name));
+fn warn_about_byte_quantities(warnings: &mut Warnings, path: FieldPath<'_>, quantities: Option<&Quantities>) {
+    BYTE_RESOURCES.iter().for_each(|name| warn_about_byte_quantity(warnings, path, quantities, name));
 }
 
-/// Bytes come in whole numbers.
-fn of_amount(told: &mut Told, at: Path<'_>, amounts: Option<&Amounts>, name: &str) {
-    let Some(amount) = amounts.and_then(|amounts| amounts.get(name)) else { return };
-    if quantity::milli(amount).is_ok_and(|milli| milli % 1000 != 0) {
-        told.of(at.key(name), format!("fractional byte value {:?} is invalid, must be an integer", amount.0));
+/// Warns about fractions of a byte.
+fn warn_about_byte_quantity(warnings: &mut Warnings, path: FieldPath<'_>, quantities: Option<&Quantities>, name: &str) {
+    let Some(quantity) = quantities.and_then(|quantities| quantities.get(name)) else { return };
+    if quantity::milli(quantity).is_ok_and(|milli| milli % 1000 != 0) {
+        warnings.add(path.key(name), format!("fractional byte value {:?} is invalid, must be an integer", quantity.0));
     }
 }
 
-/// A variable may build on its earlier value, and on nothing else may it be said twice.
-fn of_variables(told: &mut Told, at: Path<'_>, variables: &[EnvVar]) {
-    let mut known = BTreeSet::new();
+/// Warns about repeated variables, unless the later value refers to the earlier one.
+fn warn_about_variables(warnings: &mut Warnings, path: FieldPath<'_>, variables: &[EnvVar]) {
+    let mut seen = BTreeSet::new();
     for (i, variable) in variables.iter().enumerate() {
-        if known.insert(&variable.name) {
+        if seen.insert(&variable.name) {
             continue;
         }
         let value = variable.value.as_deref().unwrap_or_default();
         let earlier = format!("$({})", variable.name);
         if variable.value_from.is_some() || value == earlier || !value.contains(&earlier) {
             let name = &variable.name;
-            let why = format!("hides previous definition of {name:?}, which may be dropped when using apply");
-            told.of(at.index(i), why);
+            let detail = format!("hides previous definition of {name:?}, which may be dropped when using apply");
+            warnings.add(path.index(i), detail);
         }
     }
 }
 
-fn of_ports(told: &mut Told, spec: &PodSpec) {
-    let host = |port: &ContainerPort| (port.host_ip.clone().unwrap_or_default(), port.host_port.unwrap_or(0));
+/// The address of the host that a port asks for; empty and zero for none.
+fn host_address(port: &ContainerPort) -> (&str, i32) {
+    (port.host_ip.as_deref().unwrap_or_default(), port.host_port.unwrap_or(0))
+}
+
+fn warn_about_ports(warnings: &mut Warnings, spec: &PodSpec) {
     let mut earlier: Vec<(String, ContainerPort)> = Vec::new();
-    each_container(spec, |at, container| {
-        let list = at.child("ports");
+    for_each_container(spec, |path, container| {
+        let list = path.child("ports");
         for (i, port) in container.ports.iter().flatten().enumerate() {
-            let at = list.index(i);
-            let (ip, number) = host(port);
-            let protocol = port.protocol.as_deref().unwrap_or_default();
-            if !ip.is_empty() && number == 0 {
-                let name = port.name.as_deref().unwrap_or_default();
-                let shown = format!(
-                    "{{Name:{name} HostPort:{number} ContainerPort:{} Protocol:{protocol} HostIP:{ip}}}",
-                    port.container_port
-                );
-                told.of(at, format!("hostIP set without hostPort: {shown}"));
-            }
-            for (place, other) in &earlier {
-                if other.container_port != port.container_port || other.protocol != port.protocol {
-                    continue;
+            let path = list.index(i);
+            warn_about_host_ip_without_port(warnings, path, port);
+            for (other_path, other) in &earlier {
+                if let Some(conflict) = port_conflict(port, other) {
+                    warnings.add(path, format!("{conflict} port definition with {other_path}"));
                 }
-                let (other_ip, other_number) = host(other);
-                let how = if (&ip, number) == (&other_ip, other_number) {
-                    "duplicate"
-                } else if number == 0 || other_number == 0 {
-                    "overlapping"
-                } else if number == other_number && ip.is_empty() != other_ip.is_empty() {
-                    "dangerously ambiguous"
-                } else {
-                    continue;
-                };
-                told.of(at, format!("{how} port definition with {place}"));
             }
-            earlier.push((at.to_string(), port.clone()));
+            earlier.push((path.to_string(), port.clone()));
         }
     });
+    warn_about_port_names(warnings, spec);
+}
+
+fn warn_about_host_ip_without_port(warnings: &mut Warnings, path: FieldPath<'_>, port: &ContainerPort) {
+    let (ip, number) = host_address(port);
+    if ip.is_empty() || number != 0 {
+        return;
+    }
+    let name = port.name.as_deref().unwrap_or_default();
+    let protocol = port.protocol.as_deref().unwrap_or_default();
+    let container_port = port.container_port;
+    let definition =
+        format!("{{Name:{name} HostPort:{number} ContainerPort:{container_port} Protocol:{protocol} HostIP:{ip}}}");
+    warnings.add(path, format!("hostIP set without hostPort: {definition}"));
+}
+
+/// Returns how two definitions of the same container port conflict.
+fn port_conflict(port: &ContainerPort, other: &ContainerPort) -> Option<&'static str> {
+    if other.container_port != port.container_port || other.protocol != port.protocol {
+        return None;
+    }
+    let ((ip, number), (other_ip, other_number)) = (host_address(port), host_address(other));
+    if (ip, number) == (other_ip, other_number) {
+        Some("duplicate")
+    } else if number == 0 || other_number == 0 {
+        Some("overlapping")
+    } else if number == other_number && ip.is_empty() != other_ip.is_empty() {
+        Some("dangerously ambiguous")
+    } else {
+        None
+    }
+}
+
+/// Warns about port names that the pod uses twice.
+fn warn_about_port_names(warnings: &mut Warnings, spec: &PodSpec) {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
-    each_container(spec, |at, container| {
-        let list = at.child("ports");
+    for_each_container(spec, |path, container| {
+        let list = path.child("ports");
         for (i, port) in container.ports.iter().flatten().enumerate() {
             let Some(name) = port.name.as_ref().filter(|name| !name.is_empty()) else { continue };
             match names.get(name) {
                 Some(first) => {
-                    let why = format!("services and probes that select ports by name will use {first}");
-                    told.of(list.index(i), format!("duplicate port name {name:?} with {first}, {why}"));
+                    let detail = format!("services and probes that select ports by name will use {first}");
+                    warnings.add(list.index(i), format!("duplicate port name {name:?} with {first}, {detail}"));
                 }
                 None => drop(names.insert(name.clone(), list.index(i).to_string())),
             }
@@ -351,14 +384,14 @@ fn of_ports(told: &mut Told, spec: &PodSpec) {
     });
 }
 
-/// Addresses in ways of writing that will not always be read.
-fn of_ip(told: &mut Told, at: Path<'_>, text: &str) {
+/// Warns about IP addresses in non-canonical notation.
+fn warn_about_ip(warnings: &mut Warnings, path: FieldPath<'_>, text: &str) {
     let Ok(IpAddr::V6(ip)) = text.parse() else { return };
     if let Some(mapped) = ip.to_ipv4_mapped() {
-        let why = "will be considered invalid in a future Kubernetes release: use";
-        told.of(at, format!("non-standard IP address {text:?} {why} \"{mapped}\""));
+        let detail = "will be considered invalid in a future Kubernetes release: use";
+        warnings.add(path, format!("non-standard IP address {text:?} {detail} \"{mapped}\""));
     } else if ip.to_string() != text {
-        told.of(at, format!("IPv6 address {text:?} should be in RFC 5952 canonical format (\"{ip}\")"));
+        warnings.add(path, format!("IPv6 address {text:?} should be in RFC 5952 canonical format (\"{ip}\")"));
     }
 }
 

@@ -1,81 +1,81 @@
-//! Containers of all three kinds: what they share, what sets them apart, their ports and restart rules.
+//! App, init and ephemeral containers: common and specific rules, ports, restart rules.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EphemeralContainer, PodSpec};
 
 use super::volumes::Volumes;
-use super::{environment, mounts, probes, resources, security, text};
+use super::{environment, mounts, or_empty, probes, resources, security};
 use crate::model::{formats, pods};
-use crate::registry::fields::{Faults, Path};
+use crate::registry::fields::{ErrorList, FieldPath};
 
-/// What of the pod a container's rules look at.
-pub struct Surroundings<'s> {
+/// The parts of the pod that the rules of its containers depend on.
+pub struct PodContext<'s> {
     pub spec: &'s PodSpec,
     pub volumes: &'s Volumes<'s>,
     pub claims: &'s BTreeSet<&'s str>,
 }
 
-/// All containers of a pod.
-pub fn check(faults: &mut Faults, at: Path<'_>, around: &Surroundings<'_>) {
-    check_apps(faults, at.child("containers"), around);
-    check_init(faults, at.child("initContainers"), around);
-    check_ephemeral(faults, at.child("ephemeralContainers"), around);
+/// Validates all containers of a pod.
+pub fn validate(errors: &mut ErrorList, path: FieldPath<'_>, context: &PodContext<'_>) {
+    validate_app_containers(errors, path.child("containers"), context);
+    validate_init_containers(errors, path.child("initContainers"), context);
+    validate_ephemeral_containers(errors, path.child("ephemeralContainers"), context);
 }
 
-/// Images without spaces around them; templates may have some.
-pub fn check_images(faults: &mut Faults, at: Path<'_>, containers: &[Container]) {
+/// Rejects whitespace around images, which pod templates may have.
+pub fn validate_images(errors: &mut ErrorList, path: FieldPath<'_>, containers: &[Container]) {
     for (i, container) in containers.iter().enumerate() {
-        check_image(faults, at.index(i), text(&container.image));
+        validate_image(errors, path.index(i), or_empty(&container.image));
     }
 }
 
-fn check_image(faults: &mut Faults, at: Path<'_>, image: &str) {
+fn validate_image(errors: &mut ErrorList, path: FieldPath<'_>, image: &str) {
     if image.trim() != image {
-        faults.invalid(at.child("image"), image, "must not have leading or trailing whitespace");
+        errors.invalid(path.child("image"), image, "must not have leading or trailing whitespace");
     }
 }
 
-fn check_apps(faults: &mut Faults, at: Path<'_>, around: &Surroundings<'_>) {
-    let containers = &around.spec.containers;
+fn validate_app_containers(errors: &mut ErrorList, path: FieldPath<'_>, context: &PodContext<'_>) {
+    let containers = &context.spec.containers;
     if containers.is_empty() {
-        faults.required(at, "");
+        errors.required(path, "");
     }
     let mut names = BTreeSet::new();
     for (i, container) in containers.iter().enumerate() {
-        let at = at.index(i);
-        check_common(faults, at, container, around);
+        let path = path.index(i);
+        validate_container_common(errors, path, container, context);
         if !names.insert(container.name.as_str()) {
-            faults.duplicate(at.child("name"), &container.name);
+            errors.duplicate(path.child("name"), &container.name);
         }
-        probes::check_all(faults, at, container, around.spec);
-        check_restarts(faults, at, container);
+        probes::validate_hooks_and_probes(errors, path, container, context.spec);
+        validate_container_restart_policy(errors, path, container);
     }
-    check_host_ports(faults, at, containers);
+    validate_host_port_conflicts(errors, path, containers);
 }
 
-fn check_init(faults: &mut Faults, at: Path<'_>, around: &Surroundings<'_>) {
-    let mut names: BTreeSet<&str> = around.spec.containers.iter().map(|c| c.name.as_str()).collect();
-    for (i, container) in pods::init_containers(around.spec).iter().enumerate() {
-        let list = at;
-        let at = list.index(i);
-        check_common(faults, at, container, around);
-        check_restarts(faults, at, container);
+fn validate_init_containers(errors: &mut ErrorList, path: FieldPath<'_>, context: &PodContext<'_>) {
+    let mut names: BTreeSet<&str> = context.spec.containers.iter().map(|c| c.name.as_str()).collect();
+    for (i, container) in pods::init_containers(context.spec).iter().enumerate() {
+        let list = path;
+        let path = list.index(i);
+        validate_container_common(errors, path, container, context);
+        validate_container_restart_policy(errors, path, container);
         if !names.insert(&container.name) && !container.name.is_empty() {
-            faults.duplicate(at.child("name"), &container.name);
+            errors.duplicate(path.child("name"), &container.name);
         }
-        check_host_ports(faults, list, std::slice::from_ref(container));
-        let sidecar = container.restart_policy.as_deref() == Some("Always");
-        if sidecar {
-            probes::check_all(faults, at, container, around.spec);
+        validate_host_port_conflicts(errors, list, std::slice::from_ref(container));
+        let is_sidecar = container.restart_policy.as_deref() == Some("Always");
+        if is_sidecar {
+            probes::validate_hooks_and_probes(errors, path, container, context.spec);
         } else {
-            forbid_in_plain_init(faults, at, container);
+            forbid_in_non_sidecar_init(errors, path, container);
         }
     }
 }
 
-/// K52: what only containers have that go on running.
-fn forbid_in_plain_init(faults: &mut Faults, at: Path<'_>, container: &Container) {
+/// Rejects the fields that only long-running containers may have (K52).
+fn forbid_in_non_sidecar_init(errors: &mut ErrorList, path: FieldPath<'_>, container: &Container) {
     let set = [
         ("lifecycle", container.lifecycle.is_some()),
         ("livenessProbe", container.liveness_probe.is_some()),
@@ -83,41 +83,41 @@ fn forbid_in_plain_init(faults: &mut Faults, at: Path<'_>, container: &Container
         ("startupProbe", container.startup_probe.is_some()),
     ];
     for (field, _) in set.iter().filter(|(_, set)| *set) {
-        faults.forbidden(at.child(field), "may not be set for init containers without restartPolicy=Always");
+        errors.forbidden(path.child(field), "may not be set for init containers without restartPolicy=Always");
     }
     for (i, policy) in container.resize_policy.iter().flatten().enumerate() {
         if policy.restart_policy == "RestartContainer" {
-            let list = at.child("resizePolicy");
-            let why = "must not be set to 'RestartContainer' for non-sidecar initContainers";
-            faults.invalid(list.index(i).child("restartPolicy"), &policy.restart_policy, why);
+            let list = path.child("resizePolicy");
+            let detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+            errors.invalid(list.index(i).child("restartPolicy"), &policy.restart_policy, detail);
         }
     }
 }
 
-fn check_ephemeral(faults: &mut Faults, at: Path<'_>, around: &Surroundings<'_>) {
-    let spec = around.spec;
+fn validate_ephemeral_containers(errors: &mut ErrorList, path: FieldPath<'_>, context: &PodContext<'_>) {
+    let spec = context.spec;
     let others: BTreeSet<&str> =
         spec.containers.iter().chain(pods::init_containers(spec)).map(|c| c.name.as_str()).collect();
     let mut names = others.clone();
     for (i, ephemeral) in spec.ephemeral_containers.iter().flatten().enumerate() {
-        let at = at.index(i);
+        let path = path.index(i);
         let container = as_container(ephemeral);
-        check_common(faults, at, &container, around);
-        check_image(faults, at, text(&container.image));
+        validate_container_common(errors, path, &container, context);
+        validate_image(errors, path, or_empty(&container.image));
         if !names.insert(&ephemeral.name) {
-            faults.duplicate(at.child("name"), &ephemeral.name);
+            errors.duplicate(path.child("name"), &ephemeral.name);
         }
-        let target = text(&ephemeral.target_container_name);
+        let target = or_empty(&ephemeral.target_container_name);
         if !target.is_empty() && !others.contains(target) {
-            faults.not_found(at.child("targetContainerName"), target);
+            errors.not_found(path.child("targetContainerName"), target);
         }
-        forbid_in_ephemeral(faults, at, &container);
+        forbid_in_ephemeral(errors, path, &container);
     }
 }
 
-/// A guest in the pod gives no service: nothing that others could rely on.
-fn forbid_in_ephemeral(faults: &mut Faults, at: Path<'_>, container: &Container) {
-    let why = "cannot be set for an Ephemeral Container";
+/// Rejects the fields that ephemeral containers may not have.
+fn forbid_in_ephemeral(errors: &mut ErrorList, path: FieldPath<'_>, container: &Container) {
+    let detail = "cannot be set for an Ephemeral Container";
     let resources = container.resources.as_ref();
     let set = [
         ("ports", container.ports.as_ref().is_some_and(|ports| !ports.is_empty())),
@@ -131,19 +131,19 @@ fn forbid_in_ephemeral(faults: &mut Faults, at: Path<'_>, container: &Container)
         ("lifecycle", container.lifecycle.is_some()),
     ];
     for (field, _) in set.iter().filter(|(_, set)| *set) {
-        faults.forbidden(at.child(field), why);
+        errors.forbidden(path.child(field), detail);
     }
     for (i, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        for (field, path) in [("subPath", &mount.sub_path), ("subPathExpr", &mount.sub_path_expr)] {
-            if !text(path).is_empty() {
-                let list = at.child("volumeMounts");
-                faults.forbidden(list.index(i).child(field), why);
+        for (field, value) in [("subPath", &mount.sub_path), ("subPathExpr", &mount.sub_path_expr)] {
+            if !or_empty(value).is_empty() {
+                let list = path.child("volumeMounts");
+                errors.forbidden(list.index(i).child(field), detail);
             }
         }
     }
 }
 
-/// An ephemeral container as the container that it is for most rules.
+/// Converts an ephemeral container to a container, for the common rules.
 pub fn as_container(ephemeral: &EphemeralContainer) -> Container {
     let e = ephemeral.clone();
     Container {
@@ -175,99 +175,104 @@ pub fn as_container(ephemeral: &EphemeralContainer) -> Container {
     }
 }
 
-/// What all three kinds of containers must be.
-fn check_common(faults: &mut Faults, at: Path<'_>, container: &Container, around: &Surroundings<'_>) {
-    if faults.require_text(at.child("name"), &container.name) {
-        faults.invalid_for(at.child("name"), &container.name, formats::dns_label(&container.name));
+/// Validates what all three kinds of containers have in common.
+fn validate_container_common(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    container: &Container,
+    context: &PodContext<'_>,
+) {
+    if errors.require_non_empty(path.child("name"), &container.name) {
+        errors.invalid_each(path.child("name"), &container.name, formats::dns_label(&container.name));
     }
-    faults.require_text(at.child("image"), text(&container.image));
+    errors.require_non_empty(path.child("image"), or_empty(&container.image));
     let policies = ["File", "FallbackToLogsOnError"];
-    let policy = text(&container.termination_message_policy);
-    faults.require_one_of(at.child("terminationMessagePolicy"), policy, &policies);
-    check_ports(faults, at.child("ports"), container.ports.as_deref().unwrap_or_default());
-    environment::check(faults, at, container);
-    mounts::check(faults, at, container, around.volumes);
+    let policy = or_empty(&container.termination_message_policy);
+    errors.require_one_of(path.child("terminationMessagePolicy"), policy, &policies);
+    validate_ports(errors, path.child("ports"), container.ports.as_deref().unwrap_or_default());
+    environment::validate(errors, path, container);
+    mounts::validate(errors, path, container, context.volumes);
     let pull = ["Always", "IfNotPresent", "Never"];
-    faults.require_one_of(at.child("imagePullPolicy"), text(&container.image_pull_policy), &pull);
+    errors.require_one_of(path.child("imagePullPolicy"), or_empty(&container.image_pull_policy), &pull);
     if let Some(resources) = &container.resources {
-        resources::check_container(faults, at.child("resources"), resources, around.claims);
+        resources::validate_container(errors, path.child("resources"), resources, context.claims);
     }
-    resources::check_resize_policy(faults, at.child("resizePolicy"), container, around.spec);
-    security::check_container(faults, at.child("securityContext"), container, around.spec);
+    resources::validate_resize_policy(errors, path.child("resizePolicy"), container, context.spec);
+    security::validate_container(errors, path.child("securityContext"), container, context.spec);
 }
 
-fn check_ports(faults: &mut Faults, at: Path<'_>, ports: &[ContainerPort]) {
+fn validate_ports(errors: &mut ErrorList, path: FieldPath<'_>, ports: &[ContainerPort]) {
     let mut names = BTreeSet::new();
     for (i, port) in ports.iter().enumerate() {
-        let at = at.index(i);
-        let name = text(&port.name);
+        let path = path.index(i);
+        let name = or_empty(&port.name);
         if !name.is_empty() {
-            let wrongs = formats::port_name(name);
-            let known = wrongs.is_empty() && !names.insert(name);
-            faults.invalid_for(at.child("name"), name, wrongs);
-            if known {
-                faults.duplicate(at.child("name"), name);
+            let messages = formats::port_name(name);
+            let is_duplicate = messages.is_empty() && !names.insert(name);
+            errors.invalid_each(path.child("name"), name, messages);
+            if is_duplicate {
+                errors.duplicate(path.child("name"), name);
             }
         }
         if port.container_port == 0 {
-            faults.required(at.child("containerPort"), "");
+            errors.required(path.child("containerPort"), "");
         } else {
-            let wrongs = formats::port_number(port.container_port);
-            faults.invalid_for(at.child("containerPort"), port.container_port, wrongs);
+            let messages = formats::port_number(port.container_port);
+            errors.invalid_each(path.child("containerPort"), port.container_port, messages);
         }
         if let Some(number) = port.host_port.filter(|number| *number != 0) {
-            faults.invalid_for(at.child("hostPort"), number, formats::port_number(number));
+            errors.invalid_each(path.child("hostPort"), number, formats::port_number(number));
         }
-        faults.require_one_of(at.child("protocol"), text(&port.protocol), &["SCTP", "TCP", "UDP"]);
+        errors.require_one_of(path.child("protocol"), or_empty(&port.protocol), &["SCTP", "TCP", "UDP"]);
     }
 }
 
-/// No two ports of `containers` ask for the same port of the host.
-fn check_host_ports(faults: &mut Faults, at: Path<'_>, containers: &[Container]) {
-    let mut taken = BTreeSet::new();
+/// Rejects two ports of `containers` with the same host port.
+fn validate_host_port_conflicts(errors: &mut ErrorList, path: FieldPath<'_>, containers: &[Container]) {
+    let mut used = BTreeSet::new();
     for (i, container) in containers.iter().enumerate() {
-        let container_at = at.index(i);
+        let container_at = path.index(i);
         let ports = container_at.child("ports");
         for (j, port) in container.ports.iter().flatten().enumerate() {
             let Some(number) = port.host_port.filter(|number| *number != 0) else { continue };
-            let door = format!("{}/{}/{number}", text(&port.protocol), text(&port.host_ip));
-            if taken.contains(&door) {
-                faults.duplicate(ports.index(j).child("hostPort"), &door);
+            let host_port = format!("{}/{}/{number}", or_empty(&port.protocol), or_empty(&port.host_ip));
+            if used.contains(&host_port) {
+                errors.duplicate(ports.index(j).child("hostPort"), &host_port);
             }
-            taken.insert(door);
+            used.insert(host_port);
         }
     }
 }
 
-const MOST_RESTART_RULES: usize = 20;
-const MOST_EXIT_CODES: usize = 255;
+const MAX_RESTART_RULES: usize = 20;
+const MAX_EXIT_CODES: usize = 255;
 
-/// A container's own restart policy and rules (K53).
-fn check_restarts(faults: &mut Faults, at: Path<'_>, container: &Container) {
+/// Validates a container's own restart policy and restart rules (K53).
+fn validate_container_restart_policy(errors: &mut ErrorList, path: FieldPath<'_>, container: &Container) {
     let rules = container.restart_policy_rules.as_deref().unwrap_or_default();
     match container.restart_policy.as_deref() {
         None if rules.is_empty() => return,
         None => {
-            faults.required(at.child("restartPolicy"), "must specify restartPolicy when restart rules are used");
+            errors.required(path.child("restartPolicy"), "must specify restartPolicy when restart rules are used");
         }
-        Some(policy) => faults.one_of(at.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]),
+        Some(policy) => errors.check_one_of(path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]),
     }
-    let list = at.child("restartPolicyRules");
-    if rules.len() > MOST_RESTART_RULES {
-        faults.too_many(list, rules.len(), MOST_RESTART_RULES);
+    let list = path.child("restartPolicyRules");
+    if rules.len() > MAX_RESTART_RULES {
+        errors.too_many(list, rules.len(), MAX_RESTART_RULES);
     }
     for (i, rule) in rules.iter().enumerate() {
-        let at = list.index(i);
-        faults.one_of(at.child("action"), &rule.action, &["Restart", "RestartAllContainers"]);
+        let path = list.index(i);
+        errors.check_one_of(path.child("action"), &rule.action, &["Restart", "RestartAllContainers"]);
         let Some(codes) = &rule.exit_codes else {
-            faults.required(at.child("exitCodes"), "must be specified");
+            errors.required(path.child("exitCodes"), "must be specified");
             continue;
         };
-        let at = at.child("exitCodes");
-        faults.one_of(at.child("operator"), &codes.operator, &["In", "NotIn"]);
+        let path = path.child("exitCodes");
+        errors.check_one_of(path.child("operator"), &codes.operator, &["In", "NotIn"]);
         let values = codes.values.as_deref().unwrap_or_default();
-        if values.len() > MOST_EXIT_CODES {
-            faults.too_many(at.child("values"), values.len(), MOST_EXIT_CODES);
+        if values.len() > MAX_EXIT_CODES {
+            errors.too_many(path.child("values"), values.len(), MAX_EXIT_CODES);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What a Pod must be to be stored (`pkg/apis/core/validation`), its faults in Kubernetes' order.
+//! Validation of Pods (`pkg/apis/core/validation/validation.go`), with errors in Kubernetes' order and words.
 //!
-//! One file per part of a Pod, each rule in one place. `tests/rules/*.yaml` has a case for every rule, and
-//! `docs/validation.md` is made from them.
+//! One file per part of a Pod. `tests/rules/*.yaml` has a case for every rule; `docs/validation.md` is generated from
+//! these cases.
 
 mod annotations;
 mod containers;
@@ -23,125 +23,126 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use crate::control::Cause;
 use crate::model::{formats, pods};
-use crate::registry::fields::{Faults, Path};
+use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::metadata;
 
 pub(super) use annotations::{
-    APP_ARMOR, MIRROR, SECCOMP_CONTAINER, SECCOMP_POD, check_changes as check_annotation_changes,
+    APP_ARMOR, MIRROR, SECCOMP_CONTAINER, SECCOMP_POD, validate_update as validate_annotation_update,
 };
 pub(super) use containers::as_container;
-pub(super) use networking::check_ips;
-pub(super) use scheduling::check_tolerations;
+pub(super) use networking::validate_ips;
+pub(super) use scheduling::validate_tolerations;
 pub(super) use security::is_app_armor_profile;
 
-/// Every fault of a pod that is to be created; none means that it may be stored.
-pub fn causes_on_create(pod: &Pod) -> Vec<Cause> {
-    let mut faults = Faults::default();
-    check(&mut faults, pod);
-    let at = Path::root("spec");
+/// Returns every error of a new pod; empty if it is valid.
+pub fn validate_create(pod: &Pod) -> Vec<Cause> {
+    let mut errors = ErrorList::default();
+    validate(&mut errors, pod);
+    let path = FieldPath::root("spec");
     if let Some(spec) = &pod.spec {
         if spec.ephemeral_containers.as_ref().is_some_and(|list| !list.is_empty()) {
-            faults.forbidden(at.child("ephemeralContainers"), "cannot be set on create");
+            errors.forbidden(path.child("ephemeralContainers"), "cannot be set on create");
         }
-        let gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
-        if gated && !text(&spec.node_name).is_empty() {
-            faults.forbidden(at.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+        let is_gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
+        if is_gated && !or_empty(&spec.node_name).is_empty() {
+            errors.forbidden(path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
         }
-        annotations::check_match_fields(&mut faults, pod, spec);
+        annotations::validate_profiles_match_fields(&mut errors, pod, spec);
     }
-    faults.into_causes()
+    errors.into_causes()
 }
 
-/// What holds for a pod at all times.
-pub(super) fn check(faults: &mut Faults, pod: &Pod) {
-    metadata::check(faults, &pod.metadata, formats::dns_subdomain);
+/// Validates a pod by the rules that hold at creation and after every update.
+pub(super) fn validate(errors: &mut ErrorList, pod: &Pod) {
+    metadata::validate_object_meta(errors, &pod.metadata, formats::dns_subdomain);
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
-    annotations::check(faults, pod, spec);
-    check_spec(faults, pod, spec);
-    let at = Path::root("spec");
-    if text(&spec.service_account_name).is_empty() {
-        projections::forbid_tokens(faults, at.child("volumes"), spec.volumes.as_deref().unwrap_or_default());
+    annotations::validate(errors, pod, spec);
+    validate_spec(errors, pod, spec);
+    let path = FieldPath::root("spec");
+    if or_empty(&spec.service_account_name).is_empty() {
+        projections::forbid_tokens(errors, path.child("volumes"), spec.volumes.as_deref().unwrap_or_default());
     }
-    containers::check_images(faults, at.child("containers"), &spec.containers);
-    containers::check_images(faults, at.child("initContainers"), pods::init_containers(spec));
+    containers::validate_images(errors, path.child("containers"), &spec.containers);
+    containers::validate_images(errors, path.child("initContainers"), pods::init_containers(spec));
 }
 
-fn check_spec(faults: &mut Faults, pod: &Pod, spec: &PodSpec) {
-    let at = Path::root("spec");
+fn validate_spec(errors: &mut ErrorList, pod: &Pod, spec: &PodSpec) {
+    let path = FieldPath::root("spec");
     if spec.termination_grace_period_seconds.is_none() {
-        faults.required(at.child("terminationGracePeriodSeconds"), "");
+        errors.required(path.child("terminationGracePeriodSeconds"), "");
     }
-    let volumes = volumes::check(faults, at.child("volumes"), spec.volumes.as_deref().unwrap_or_default(), pod);
-    let claims = resources::check_claims(faults, at.child("resourceClaims"), pod, spec);
-    containers::check(faults, at, &containers::Surroundings { spec, volumes: &volumes, claims: &claims });
-    resources::check_pod(faults, at.child("resources"), spec, &claims);
-    networking::check_host_ports(faults, at.child("containers"), spec);
+    let volumes = volumes::validate(errors, path.child("volumes"), spec.volumes.as_deref().unwrap_or_default(), pod);
+    let claims = resources::validate_pod_resource_claims(errors, path.child("resourceClaims"), pod, spec);
+    containers::validate(errors, path, &containers::PodContext { spec, volumes: &volumes, claims: &claims });
+    resources::validate_pod(errors, path.child("resources"), spec, &claims);
+    networking::validate_host_network_ports(errors, path.child("containers"), spec);
     let restart = ["Always", "OnFailure", "Never"];
-    faults.require_one_of(at.child("restartPolicy"), text(&spec.restart_policy), &restart);
-    networking::check_dns_policy(faults, at.child("dnsPolicy"), spec);
-    metadata::check_labels(faults, at.child("nodeSelector"), &spec.node_selector);
-    security::check_pod(faults, at.child("securityContext"), spec);
-    scheduling::check_affinity(faults, at.child("affinity"), spec.affinity.as_ref());
-    networking::check_dns_config(faults, at.child("dnsConfig"), spec);
-    scheduling::check_gates(faults, at, spec);
-    scheduling::check_spread(faults, at.child("topologySpreadConstraints"), spec);
-    windows::check_host_processes(faults, at, spec);
-    security::check_host_users(faults, at, spec);
-    networking::check_hostname_override(faults, at.child("hostnameOverride"), spec);
-    check_names(faults, at, spec);
-    scheduling::check_tolerations(faults, at.child("tolerations"), spec.tolerations.as_deref().unwrap_or_default());
-    networking::check_host_aliases(faults, at.child("hostAliases"), spec);
-    scheduling::check_classes(faults, at, spec);
-    resources::check_overhead(faults, at.child("overhead"), spec);
-    windows::check_os(faults, at, spec);
-    environment::check_file_volumes(faults, at, spec);
+    errors.require_one_of(path.child("restartPolicy"), or_empty(&spec.restart_policy), &restart);
+    networking::validate_dns_policy(errors, path.child("dnsPolicy"), spec);
+    metadata::validate_labels(errors, path.child("nodeSelector"), &spec.node_selector);
+    security::validate_pod(errors, path.child("securityContext"), spec);
+    scheduling::validate_affinity(errors, path.child("affinity"), spec.affinity.as_ref());
+    networking::validate_dns_config(errors, path.child("dnsConfig"), spec);
+    scheduling::validate_gates(errors, path, spec);
+    scheduling::validate_topology_spread_constraints(errors, path.child("topologySpreadConstraints"), spec);
+    windows::validate_host_processes(errors, path, spec);
+    security::validate_host_users(errors, path, spec);
+    networking::validate_hostname_override(errors, path.child("hostnameOverride"), spec);
+    validate_names(errors, path, spec);
+    scheduling::validate_tolerations(
+        errors,
+        path.child("tolerations"),
+        spec.tolerations.as_deref().unwrap_or_default(),
+    );
+    networking::validate_host_aliases(errors, path.child("hostAliases"), spec);
+    scheduling::validate_classes(errors, path, spec);
+    resources::validate_overhead(errors, path.child("overhead"), spec);
+    windows::validate_os(errors, path, spec);
+    environment::validate_file_key_volumes(errors, path, spec);
 }
 
-fn check_names(faults: &mut Faults, at: Path<'_>, spec: &PodSpec) {
-    let subdomain = formats::dns_subdomain as fn(&str) -> formats::Wrongs;
-    for (field, value, format) in
-        [("serviceAccountName", &spec.service_account_name, subdomain), ("nodeName", &spec.node_name, subdomain)]
-    {
-        let value = text(value);
+fn validate_names(errors: &mut ErrorList, path: FieldPath<'_>, spec: &PodSpec) {
+    for (field, value) in [("serviceAccountName", &spec.service_account_name), ("nodeName", &spec.node_name)] {
+        let value = or_empty(value);
         if !value.is_empty() {
-            faults.invalid_for(at.child(field), value, format(value));
+            errors.invalid_each(path.child(field), value, formats::dns_subdomain(value));
         }
     }
     if let Some(seconds) = spec.active_deadline_seconds {
-        let wrongs = formats::between(1, i64::from(i32::MAX), seconds);
-        faults.invalid_for(at.child("activeDeadlineSeconds"), seconds, wrongs);
+        let messages = formats::between(1, i64::from(i32::MAX), seconds);
+        errors.invalid_each(path.child("activeDeadlineSeconds"), seconds, messages);
     }
     for (field, value) in [("hostname", &spec.hostname), ("subdomain", &spec.subdomain)] {
-        let value = text(value);
+        let value = or_empty(value);
         if !value.is_empty() {
-            faults.invalid_for(at.child(field), value, formats::dns_label(value));
+            errors.invalid_each(path.child(field), value, formats::dns_label(value));
         }
     }
 }
 
-fn text(field: &Option<String>) -> &str {
+fn or_empty(field: &Option<String>) -> &str {
     field.as_deref().unwrap_or_default()
 }
 
-/// A relative path that does not climb.
-fn check_descending(faults: &mut Faults, at: Path<'_>, path: &str) {
-    if path.starts_with('/') {
-        faults.invalid(at, path, "must be a relative path");
+/// Rejects absolute paths and paths with `..`.
+fn validate_local_descending_path(errors: &mut ErrorList, path: FieldPath<'_>, value: &str) {
+    if value.starts_with('/') {
+        errors.invalid(path, value, "must be a relative path");
     }
-    check_no_backsteps(faults, at, path);
+    validate_path_no_backsteps(errors, path, value);
 }
 
-fn check_no_backsteps(faults: &mut Faults, at: Path<'_>, path: &str) {
-    if path.split('/').any(|part| part == "..") {
-        faults.invalid(at, path, "must not contain '..'");
+fn validate_path_no_backsteps(errors: &mut ErrorList, path: FieldPath<'_>, value: &str) {
+    if value.split('/').any(|part| part == "..") {
+        errors.invalid(path, value, "must not contain '..'");
     }
 }
 
-/// A relative path of a projected file, which may not look like the projection's own `..data`.
-fn check_projected_path(faults: &mut Faults, at: Path<'_>, path: &str) {
-    check_descending(faults, at, path);
-    if path.starts_with("..") && !path.starts_with("../") && path != ".." {
-        faults.invalid(at, path, "must not start with '..'");
+/// Like [`validate_local_descending_path`]; also rejects names that a projection reserves for itself, such as `..data`.
+fn validate_local_non_reserved_path(errors: &mut ErrorList, path: FieldPath<'_>, value: &str) {
+    validate_local_descending_path(errors, path, value);
+    if value.starts_with("..") && !value.starts_with("../") && value != ".." {
+        errors.invalid(path, value, "must not start with '..'");
     }
 }

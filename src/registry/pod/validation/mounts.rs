@@ -1,113 +1,113 @@
-//! Where volumes stand in a container: mounts and devices.
+//! Volume mounts and volume devices of a container.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::volumes::Volumes;
-use super::{check_descending, text};
-use crate::registry::fields::{Faults, Path};
+use super::{or_empty, validate_local_descending_path};
+use crate::registry::fields::{ErrorList, FieldPath};
 
-/// `volumeMounts` and `volumeDevices`.
-pub fn check(faults: &mut Faults, at: Path<'_>, container: &Container, volumes: &Volumes<'_>) {
-    check_mounts(faults, at.child("volumeMounts"), container, volumes);
-    check_devices(faults, at.child("volumeDevices"), container, volumes);
+/// Validates `volumeMounts` and `volumeDevices`.
+pub fn validate(errors: &mut ErrorList, path: FieldPath<'_>, container: &Container, volumes: &Volumes<'_>) {
+    validate_mounts(errors, path.child("volumeMounts"), container, volumes);
+    validate_devices(errors, path.child("volumeDevices"), container, volumes);
 }
 
-fn check_mounts(faults: &mut Faults, list: Path<'_>, container: &Container, volumes: &Volumes<'_>) {
+fn validate_mounts(errors: &mut ErrorList, list: FieldPath<'_>, container: &Container, volumes: &Volumes<'_>) {
     let devices = container.volume_devices.as_deref().unwrap_or_default();
-    let mut points = BTreeSet::new();
+    let mut mount_paths = BTreeSet::new();
     for (i, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        let at = list.index(i);
-        faults.require_text(at.child("name"), &mount.name);
+        let path = list.index(i);
+        errors.require_non_empty(path.child("name"), &mount.name);
         if !volumes.contains_key(mount.name.as_str()) {
-            faults.not_found(at.child("name"), &mount.name);
+            errors.not_found(path.child("name"), &mount.name);
         }
-        faults.require_text(at.child("mountPath"), &mount.mount_path);
-        if !points.insert(mount.mount_path.as_str()) {
-            faults.invalid(at.child("mountPath"), &mount.mount_path, "must be unique");
+        errors.require_non_empty(path.child("mountPath"), &mount.mount_path);
+        if !mount_paths.insert(mount.mount_path.as_str()) {
+            errors.invalid(path.child("mountPath"), &mount.mount_path, "must be unique");
         }
         if devices.iter().any(|device| device.name == mount.name) {
-            faults.invalid(at.child("name"), &mount.name, "must not already exist in volumeDevices");
+            errors.invalid(path.child("name"), &mount.name, "must not already exist in volumeDevices");
         }
         if devices.iter().any(|device| device.device_path == mount.mount_path) {
-            let why = "must not already exist as a path in volumeDevices";
-            faults.invalid(at.child("mountPath"), &mount.mount_path, why);
+            let detail = "must not already exist as a path in volumeDevices";
+            errors.invalid(path.child("mountPath"), &mount.mount_path, detail);
         }
-        check_sub_path(faults, list, at, mount);
-        check_propagation(faults, list, container, mount);
+        validate_sub_path(errors, list, path, mount);
+        validate_propagation(errors, list, container, mount);
     }
 }
 
-/// Kubernetes names some of these by the list, without the mount's index.
-fn check_sub_path(faults: &mut Faults, list: Path<'_>, at: Path<'_>, mount: &VolumeMount) {
-    let (path, expression) = (text(&mount.sub_path), text(&mount.sub_path_expr));
-    if !path.is_empty() {
-        check_descending(faults, list.child("subPath"), path);
+/// Some of Kubernetes' errors name the list without the mount's index.
+fn validate_sub_path(errors: &mut ErrorList, list: FieldPath<'_>, path: FieldPath<'_>, mount: &VolumeMount) {
+    let (sub_path, expression) = (or_empty(&mount.sub_path), or_empty(&mount.sub_path_expr));
+    if !sub_path.is_empty() {
+        validate_local_descending_path(errors, list.child("subPath"), sub_path);
     }
     if !expression.is_empty() {
-        if !path.is_empty() {
-            let why = "subPathExpr and subPath are mutually exclusive";
-            faults.invalid(at.child("subPathExpr"), expression, why);
+        if !sub_path.is_empty() {
+            let detail = "subPathExpr and subPath are mutually exclusive";
+            errors.invalid(path.child("subPathExpr"), expression, detail);
         }
-        check_descending(faults, list.child("subPathExpr"), expression);
+        validate_local_descending_path(errors, list.child("subPathExpr"), expression);
     }
 }
 
-fn check_propagation(faults: &mut Faults, list: Path<'_>, container: &Container, mount: &VolumeMount) {
+fn validate_propagation(errors: &mut ErrorList, list: FieldPath<'_>, container: &Container, mount: &VolumeMount) {
     if let Some(propagation) = mount.mount_propagation.as_deref() {
-        let at = list.child("mountPropagation");
-        faults.one_of(at, propagation, &["Bidirectional", "HostToContainer", "None"]);
-        let privileged = container.security_context.as_ref().and_then(|context| context.privileged) == Some(true);
-        if propagation == "Bidirectional" && !privileged {
-            faults.forbidden(at, "Bidirectional mount propagation is available only to privileged containers");
+        let path = list.child("mountPropagation");
+        errors.check_one_of(path, propagation, &["Bidirectional", "HostToContainer", "None"]);
+        let is_privileged = container.security_context.as_ref().and_then(|context| context.privileged) == Some(true);
+        if propagation == "Bidirectional" && !is_privileged {
+            errors.forbidden(path, "Bidirectional mount propagation is available only to privileged containers");
         }
     }
     let Some(recursive) = mount.recursive_read_only.as_deref() else { return };
-    let at = list.child("recursiveReadOnly");
-    faults.one_of(at, recursive, &["Disabled", "Enabled", "IfPossible"]);
+    let path = list.child("recursiveReadOnly");
+    errors.check_one_of(path, recursive, &["Disabled", "Enabled", "IfPossible"]);
     if matches!(recursive, "Enabled" | "IfPossible") {
         if mount.read_only != Some(true) {
-            faults.forbidden(at, "may only be specified when readOnly is true");
+            errors.forbidden(path, "may only be specified when readOnly is true");
         }
         if mount.mount_propagation.as_deref().is_some_and(|propagation| propagation != "None") {
-            faults.forbidden(at, "may only be specified when mountPropagation is None or not specified");
+            errors.forbidden(path, "may only be specified when mountPropagation is None or not specified");
         }
     }
 }
 
-fn check_devices(faults: &mut Faults, list: Path<'_>, container: &Container, volumes: &Volumes<'_>) {
+fn validate_devices(errors: &mut ErrorList, list: FieldPath<'_>, container: &Container, volumes: &Volumes<'_>) {
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
     for (i, device) in container.volume_devices.iter().flatten().enumerate() {
-        let at = list.index(i);
-        let (name, path) = (device.name.as_str(), device.device_path.as_str());
-        faults.require_text(at.child("name"), name);
+        let path = list.index(i);
+        let (name, device_path) = (device.name.as_str(), device.device_path.as_str());
+        errors.require_non_empty(path.child("name"), name);
         if !name.is_empty() && !names.insert(name) {
-            faults.invalid(at.child("name"), name, "must be unique");
+            errors.invalid(path.child("name"), name, "must be unique");
         }
         match volumes.get(name) {
-            None => faults.not_found(at.child("name"), name),
+            None => errors.not_found(path.child("name"), name),
             Some(volume) if volume.persistent_volume_claim.is_none() && volume.ephemeral.is_none() => {
-                let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
-                faults.invalid(at.child("name"), name, why);
+                let detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                errors.invalid(path.child("name"), name, detail);
             }
             Some(_) => {}
         }
-        faults.require_text(at.child("devicePath"), path);
-        if paths.contains(path) {
-            faults.invalid(at.child("devicePath"), path, "must be unique");
+        errors.require_non_empty(path.child("devicePath"), device_path);
+        if paths.contains(device_path) {
+            errors.invalid(path.child("devicePath"), device_path, "must be unique");
         }
-        if path.split('/').any(|part| part == "..") {
-            faults.invalid(at.child("devicePath"), path, "can not contain backsteps ('..')");
+        if device_path.split('/').any(|part| part == "..") {
+            errors.invalid(path.child("devicePath"), device_path, "can not contain backsteps ('..')");
         } else {
-            paths.insert(path);
+            paths.insert(device_path);
         }
         if mounts.iter().any(|mount| mount.name == name) {
-            faults.invalid(at.child("name"), name, "must not already exist in volumeMounts");
+            errors.invalid(path.child("name"), name, "must not already exist in volumeMounts");
         }
-        if mounts.iter().any(|mount| mount.mount_path == path) {
-            faults.invalid(at.child("devicePath"), path, "must not already exist as a path in volumeMounts");
+        if mounts.iter().any(|mount| mount.mount_path == device_path) {
+            errors.invalid(path.child("devicePath"), device_path, "must not already exist as a path in volumeMounts");
         }
     }
 }

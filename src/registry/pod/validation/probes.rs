@@ -1,19 +1,19 @@
-//! Probes and lifecycle hooks: what they do and how often.
+//! Probes and lifecycle hooks: handlers, periods, thresholds.
 
 use k8s_openapi::api::core::v1::{
     Container, ExecAction, GRPCAction, HTTPGetAction, PodSpec, Probe, SleepAction, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::text;
+use super::or_empty;
 use crate::model::formats;
-use crate::registry::fields::{Faults, Path};
+use crate::registry::fields::{ErrorList, FieldPath};
 
-/// Hooks and probes of a container that goes on running.
-pub fn check_all(faults: &mut Faults, at: Path<'_>, container: &Container, spec: &PodSpec) {
+/// Validates the hooks and probes of a long-running container.
+pub fn validate_hooks_and_probes(errors: &mut ErrorList, path: FieldPath<'_>, container: &Container, spec: &PodSpec) {
     let grace = spec.termination_grace_period_seconds;
     if let Some(lifecycle) = &container.lifecycle {
-        let at = at.child("lifecycle");
+        let path = path.child("lifecycle");
         for (field, hook) in [("postStart", &lifecycle.post_start), ("preStop", &lifecycle.pre_stop)] {
             let Some(hook) = hook else { continue };
             let handlers = Handlers {
@@ -23,35 +23,35 @@ pub fn check_all(faults: &mut Faults, at: Path<'_>, container: &Container, spec:
                 grpc: None,
                 sleep: hook.sleep.as_ref(),
             };
-            check_handlers(faults, at.child(field), &handlers, grace);
+            validate_handlers(errors, path.child(field), &handlers, grace);
         }
     }
     if let Some(probe) = &container.liveness_probe {
-        check_probe(faults, at.child("livenessProbe"), probe);
-        check_success_is_one(faults, at.child("livenessProbe"), probe);
+        validate_probe(errors, path.child("livenessProbe"), probe);
+        validate_success_threshold_is_one(errors, path.child("livenessProbe"), probe);
     }
     if let Some(probe) = &container.readiness_probe {
-        let at = at.child("readinessProbe");
-        check_probe(faults, at, probe);
+        let path = path.child("readinessProbe");
+        validate_probe(errors, path, probe);
         if let Some(seconds) = probe.termination_grace_period_seconds {
-            let why = "must not be set for readinessProbes";
-            faults.invalid(at.child("terminationGracePeriodSeconds"), seconds, why);
+            let detail = "must not be set for readinessProbes";
+            errors.invalid(path.child("terminationGracePeriodSeconds"), seconds, detail);
         }
     }
     if let Some(probe) = &container.startup_probe {
-        check_probe(faults, at.child("startupProbe"), probe);
-        check_success_is_one(faults, at.child("startupProbe"), probe);
+        validate_probe(errors, path.child("startupProbe"), probe);
+        validate_success_threshold_is_one(errors, path.child("startupProbe"), probe);
     }
 }
 
-fn check_success_is_one(faults: &mut Faults, at: Path<'_>, probe: &Probe) {
+fn validate_success_threshold_is_one(errors: &mut ErrorList, path: FieldPath<'_>, probe: &Probe) {
     let threshold = probe.success_threshold.unwrap_or(0);
     if threshold != 1 {
-        faults.invalid(at.child("successThreshold"), threshold, "must be 1");
+        errors.invalid(path.child("successThreshold"), threshold, "must be 1");
     }
 }
 
-fn check_probe(faults: &mut Faults, at: Path<'_>, probe: &Probe) {
+fn validate_probe(errors: &mut ErrorList, path: FieldPath<'_>, probe: &Probe) {
     let handlers = Handlers {
         exec: probe.exec.as_ref(),
         http_get: probe.http_get.as_ref(),
@@ -59,7 +59,7 @@ fn check_probe(faults: &mut Faults, at: Path<'_>, probe: &Probe) {
         grpc: probe.grpc.as_ref(),
         sleep: None,
     };
-    check_handlers(faults, at, &handlers, None);
+    validate_handlers(errors, path, &handlers, None);
     for (field, number) in [
         ("initialDelaySeconds", probe.initial_delay_seconds),
         ("timeoutSeconds", probe.timeout_seconds),
@@ -67,14 +67,14 @@ fn check_probe(faults: &mut Faults, at: Path<'_>, probe: &Probe) {
         ("successThreshold", probe.success_threshold),
         ("failureThreshold", probe.failure_threshold),
     ] {
-        faults.not_negative(at.child(field), i64::from(number.unwrap_or(0)));
+        errors.check_non_negative(path.child(field), i64::from(number.unwrap_or(0)));
     }
     if let Some(seconds) = probe.termination_grace_period_seconds.filter(|seconds| *seconds <= 0) {
-        faults.invalid(at.child("terminationGracePeriodSeconds"), seconds, "must be greater than 0");
+        errors.invalid(path.child("terminationGracePeriodSeconds"), seconds, "must be greater than 0");
     }
 }
 
-/// What a probe or a hook may do; one of them.
+/// The handlers of a probe or hook; exactly one must be set.
 struct Handlers<'h> {
     exec: Option<&'h ExecAction>,
     http_get: Option<&'h HTTPGetAction>,
@@ -83,7 +83,7 @@ struct Handlers<'h> {
     sleep: Option<&'h SleepAction>,
 }
 
-fn check_handlers(faults: &mut Faults, at: Path<'_>, handlers: &Handlers<'_>, grace: Option<i64>) {
+fn validate_handlers(errors: &mut ErrorList, path: FieldPath<'_>, handlers: &Handlers<'_>, grace: Option<i64>) {
     let set = [
         ("exec", handlers.exec.is_some()),
         ("httpGet", handlers.http_get.is_some()),
@@ -93,51 +93,51 @@ fn check_handlers(faults: &mut Faults, at: Path<'_>, handlers: &Handlers<'_>, gr
     ];
     let mut names = set.iter().filter(|(_, set)| *set).map(|(name, _)| *name);
     let Some(first) = names.next() else {
-        faults.required(at, "must specify a handler type");
+        errors.required(path, "must specify a handler type");
         return;
     };
-    let handler = at.child(first);
+    let handler = path.child(first);
     match first {
         "exec" if handlers.exec.is_some_and(|exec| exec.command.as_ref().is_none_or(Vec::is_empty)) => {
-            faults.required(handler.child("command"), "");
+            errors.required(handler.child("command"), "");
         }
-        "httpGet" => check_http(faults, handler, handlers.http_get),
+        "httpGet" => validate_http(errors, handler, handlers.http_get),
         "tcpSocket" => {
             if let Some(tcp) = handlers.tcp_socket {
-                check_port(faults, handler.child("port"), &tcp.port);
+                validate_port(errors, handler.child("port"), &tcp.port);
             }
         }
         "grpc" => {
             let port = handlers.grpc.map_or(0, |grpc| grpc.port);
-            faults.invalid_for(handler.child("port"), port, formats::port_number(port));
+            errors.invalid_each(handler.child("port"), port, formats::port_number(port));
         }
         "sleep" => {
             let seconds = handlers.sleep.map_or(0, |sleep| sleep.seconds);
             if let Some(grace) = grace.filter(|grace| seconds < 0 || seconds > *grace) {
-                let why = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
-                faults.invalid(handler, seconds, why);
+                let detail = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+                errors.invalid(handler, seconds, detail);
             }
         }
         _ => {}
     }
-    for further in names {
-        faults.forbidden(at.child(further), "may not specify more than 1 handler type");
+    for other in names {
+        errors.forbidden(path.child(other), "may not specify more than 1 handler type");
     }
 }
 
-fn check_http(faults: &mut Faults, at: Path<'_>, http: Option<&HTTPGetAction>) {
+fn validate_http(errors: &mut ErrorList, path: FieldPath<'_>, http: Option<&HTTPGetAction>) {
     let Some(http) = http else { return };
-    faults.require_text(at.child("path"), text(&http.path));
-    check_port(faults, at.child("port"), &http.port);
-    faults.one_of(at.child("scheme"), text(&http.scheme), &["HTTP", "HTTPS"]);
+    errors.require_non_empty(path.child("path"), or_empty(&http.path));
+    validate_port(errors, path.child("port"), &http.port);
+    errors.check_one_of(path.child("scheme"), or_empty(&http.scheme), &["HTTP", "HTTPS"]);
     for header in http.http_headers.iter().flatten() {
-        faults.invalid_for(at.child("httpHeaders"), &header.name, formats::http_header_name(&header.name));
+        errors.invalid_each(path.child("httpHeaders"), &header.name, formats::http_header_name(&header.name));
     }
 }
 
-fn check_port(faults: &mut Faults, at: Path<'_>, port: &IntOrString) {
+fn validate_port(errors: &mut ErrorList, path: FieldPath<'_>, port: &IntOrString) {
     match port {
-        IntOrString::Int(number) => faults.invalid_for(at, number, formats::port_number(*number)),
-        IntOrString::String(name) => faults.invalid_for(at, name, formats::port_name(name)),
+        IntOrString::Int(number) => errors.invalid_each(path, number, formats::port_number(*number)),
+        IntOrString::String(name) => errors.invalid_each(path, name, formats::port_name(name)),
     }
 }

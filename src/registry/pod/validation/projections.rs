@@ -1,4 +1,4 @@
-//! Volumes that show objects as files: ConfigMaps, Secrets, fields of the pod, tokens, and several in one.
+//! Volumes that project objects as files: ConfigMaps, Secrets, pod fields, tokens, and combinations of them.
 
 use std::collections::BTreeSet;
 
@@ -7,125 +7,137 @@ use k8s_openapi::api::core::v1::{
     VolumeProjection,
 };
 
-use super::{check_projected_path, environment, text};
+use super::{environment, or_empty, validate_local_non_reserved_path};
 use crate::model::formats;
-use crate::registry::fields::{Faults, Path};
+use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::metadata;
 
 const MODES: std::ops::RangeInclusive<i32> = 0..=0o777;
 
-fn check_mode(faults: &mut Faults, at: Path<'_>, mode: Option<i32>) {
+fn validate_mode(errors: &mut ErrorList, path: FieldPath<'_>, mode: Option<i32>) {
     if let Some(mode) = mode.filter(|mode| !MODES.contains(mode)) {
-        faults.invalid(at, mode, "must be a number between 0 and 0777 (octal), both inclusive");
+        errors.invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive");
     }
 }
 
-fn check_items(faults: &mut Faults, list: Path<'_>, items: Option<&Vec<KeyToPath>>) {
+fn validate_key_to_paths(errors: &mut ErrorList, list: FieldPath<'_>, items: Option<&Vec<KeyToPath>>) {
     for (i, item) in items.into_iter().flatten().enumerate() {
-        check_item(faults, list.index(i), item);
+        validate_key_to_path(errors, list.index(i), item);
     }
 }
 
-fn check_item(faults: &mut Faults, at: Path<'_>, item: &KeyToPath) {
-    faults.require_text(at.child("key"), &item.key);
-    faults.require_text(at.child("path"), &item.path);
-    check_projected_path(faults, at.child("path"), &item.path);
-    check_mode(faults, at.child("mode"), item.mode);
+fn validate_key_to_path(errors: &mut ErrorList, path: FieldPath<'_>, item: &KeyToPath) {
+    errors.require_non_empty(path.child("key"), &item.key);
+    errors.require_non_empty(path.child("path"), &item.path);
+    validate_local_non_reserved_path(errors, path.child("path"), &item.path);
+    validate_mode(errors, path.child("mode"), item.mode);
 }
 
-/// A Secret's keys.
-pub fn secret(faults: &mut Faults, at: Path<'_>, volume: &Volume) {
+/// Validates `secret`.
+pub fn validate_secret(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume) {
     let Some(secret) = &volume.secret else { return };
-    faults.require_text(at.child("secretName"), text(&secret.secret_name));
-    check_mode(faults, at.child("defaultMode"), secret.default_mode);
-    check_items(faults, at.child("items"), secret.items.as_ref());
+    errors.require_non_empty(path.child("secretName"), or_empty(&secret.secret_name));
+    validate_mode(errors, path.child("defaultMode"), secret.default_mode);
+    validate_key_to_paths(errors, path.child("items"), secret.items.as_ref());
 }
 
-/// A ConfigMap's keys.
-pub fn config_map(faults: &mut Faults, at: Path<'_>, volume: &Volume) {
+/// Validates `configMap`.
+pub fn validate_config_map(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume) {
     let Some(map) = &volume.config_map else { return };
-    faults.require_text(at.child("name"), &map.name);
-    check_mode(faults, at.child("defaultMode"), map.default_mode);
-    check_items(faults, at.child("items"), map.items.as_ref());
+    errors.require_non_empty(path.child("name"), &map.name);
+    validate_mode(errors, path.child("defaultMode"), map.default_mode);
+    validate_key_to_paths(errors, path.child("items"), map.items.as_ref());
 }
 
-/// Fields of the pod.
-pub fn downward_api(faults: &mut Faults, at: Path<'_>, volume: &Volume) {
+/// Validates `downwardAPI`.
+pub fn validate_downward_api(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume) {
     let Some(downward) = &volume.downward_api else { return };
-    check_mode(faults, at.child("defaultMode"), downward.default_mode);
+    validate_mode(errors, path.child("defaultMode"), downward.default_mode);
     for file in downward.items.iter().flatten() {
-        check_field_file(faults, at, file);
+        validate_downward_api_file(errors, path, file);
     }
 }
 
-/// Kubernetes names these by the volume, without the file's index.
-fn check_field_file(faults: &mut Faults, at: Path<'_>, file: &DownwardAPIVolumeFile) {
-    faults.require_text(at.child("path"), &file.path);
-    check_projected_path(faults, at.child("path"), &file.path);
+/// Kubernetes' errors name the volume without the file's index.
+fn validate_downward_api_file(errors: &mut ErrorList, path: FieldPath<'_>, file: &DownwardAPIVolumeFile) {
+    errors.require_non_empty(path.child("path"), &file.path);
+    validate_local_non_reserved_path(errors, path.child("path"), &file.path);
     match (&file.field_ref, &file.resource_field_ref) {
         (Some(field), resource) => {
-            environment::check_field(faults, at.child("fieldRef"), field, environment::FILE_FIELDS);
+            environment::validate_object_field_selector(
+                errors,
+                path.child("fieldRef"),
+                field,
+                environment::FILE_FIELDS,
+            );
             if resource.is_some() {
-                faults.invalid(at, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
+                errors.invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
             }
         }
-        (None, Some(resource)) => environment::check_resource(faults, at.child("resourceFieldRef"), resource, true),
-        (None, None) => faults.required(at, "one of fieldRef and resourceFieldRef is required"),
+        (None, Some(resource)) => {
+            environment::validate_resource_field_selector(errors, path.child("resourceFieldRef"), resource, true)
+        }
+        (None, None) => errors.required(path, "one of fieldRef and resourceFieldRef is required"),
     }
-    check_mode(faults, at.child("mode"), file.mode);
+    validate_mode(errors, path.child("mode"), file.mode);
 }
 
-/// Several sources in one volume.
-pub fn projected(faults: &mut Faults, at: Path<'_>, volume: &Volume) {
+/// Validates `projected`.
+pub fn validate_projected(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume) {
     let Some(projected) = &volume.projected else { return };
-    check_mode(faults, at.child("defaultMode"), projected.default_mode);
-    let mut files = Files { at, paths: BTreeSet::new() };
+    validate_mode(errors, path.child("defaultMode"), projected.default_mode);
+    let mut files = ProjectedFiles { path, paths: BTreeSet::new() };
     for (i, source) in projected.sources.iter().flatten().enumerate() {
-        let sources = at.child("sources");
-        check_projection(faults, sources.index(i), source, &mut files);
+        let sources = path.child("sources");
+        validate_projection(errors, sources.index(i), source, &mut files);
     }
 }
 
-/// The files of a projected volume: no two at one path.
-struct Files<'f> {
-    at: Path<'f>,
+/// The paths of a projected volume's files, which must be unique.
+struct ProjectedFiles<'f> {
+    path: FieldPath<'f>,
     paths: BTreeSet<String>,
 }
 
-impl Files<'_> {
-    fn add(&mut self, faults: &mut Faults, path: &str, whose: &str) {
+impl ProjectedFiles<'_> {
+    fn add(&mut self, errors: &mut ErrorList, path: &str, reported_value: &str) {
         if !path.is_empty() && !self.paths.insert(path.to_string()) {
-            faults.invalid(self.at, whose, "conflicting duplicate paths");
+            errors.invalid(self.path, reported_value, "conflicting duplicate paths");
         }
     }
 }
 
-fn check_projection(faults: &mut Faults, at: Path<'_>, source: &VolumeProjection, files: &mut Files<'_>) {
+fn validate_projection(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    source: &VolumeProjection,
+    files: &mut ProjectedFiles<'_>,
+) {
     let objects = [
         ("secret", source.secret.as_ref().map(|secret| (&secret.name, &secret.items))),
         ("configMap", source.config_map.as_ref().map(|map| (&map.name, &map.items))),
     ];
     for (field, (name, items)) in objects.into_iter().filter_map(|(field, object)| Some((field, object?))) {
-        let at = at.child(field);
-        faults.require_text(at.child("name"), name);
+        let path = path.child(field);
+        errors.require_non_empty(path.child("name"), name);
         for (i, item) in items.iter().flatten().enumerate() {
-            let list = at.child("items");
-            check_item(faults, list.index(i), item);
-            files.add(faults, &item.path, name);
+            let list = path.child("items");
+            validate_key_to_path(errors, list.index(i), item);
+            files.add(errors, &item.path, name);
         }
     }
     for file in source.downward_api.iter().flat_map(|downward| downward.items.iter().flatten()) {
-        check_field_file(faults, at.child("downwardAPI"), file);
-        files.add(faults, &file.path, &file.path);
+        validate_downward_api_file(errors, path.child("downwardAPI"), file);
+        files.add(errors, &file.path, &file.path);
     }
     if let Some(token) = &source.service_account_token {
-        check_token(faults, at.child("serviceAccountToken"), files.at, token);
+        validate_token(errors, path.child("serviceAccountToken"), files.path, token);
     }
     if let Some(bundle) = &source.cluster_trust_bundle {
-        check_trust_bundle(faults, at.child("clusterTrustBundle"), bundle);
-        files.add(faults, &bundle.path, &bundle.path);
+        validate_trust_bundle(errors, path.child("clusterTrustBundle"), bundle);
+        files.add(errors, &bundle.path, &bundle.path);
     }
-    let kinds = [
+    let sources = [
         source.secret.is_some(),
         source.config_map.is_some(),
         source.downward_api.is_some(),
@@ -133,54 +145,59 @@ fn check_projection(faults: &mut Faults, at: Path<'_>, source: &VolumeProjection
         source.cluster_trust_bundle.is_some(),
         source.pod_certificate.is_some(),
     ];
-    if kinds.into_iter().filter(|set| *set).count() > 1 {
-        faults.forbidden(at, "may not specify more than 1 volume type per source");
+    if sources.into_iter().filter(|set| *set).count() > 1 {
+        errors.forbidden(path, "may not specify more than 1 volume type per source");
     }
 }
 
-fn check_token(faults: &mut Faults, at: Path<'_>, volume: Path<'_>, token: &ServiceAccountTokenProjection) {
+fn validate_token(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    volume: FieldPath<'_>,
+    token: &ServiceAccountTokenProjection,
+) {
     let seconds = token.expiration_seconds.unwrap_or(3600);
     if seconds < 600 {
-        faults.invalid(at.child("expirationSeconds"), seconds, "may not specify a duration less than 10 minutes");
+        errors.invalid(path.child("expirationSeconds"), seconds, "may not specify a duration less than 10 minutes");
     }
     if seconds > 1 << 32 {
-        faults.invalid(at.child("expirationSeconds"), seconds, "may not specify a duration larger than 2^32 seconds");
+        errors.invalid(path.child("expirationSeconds"), seconds, "may not specify a duration larger than 2^32 seconds");
     }
-    // Kubernetes says these of the volume.
-    if faults.require_text(volume.child("path"), &token.path) {
-        check_projected_path(faults, volume.child("path"), &token.path);
+    // Kubernetes reports these for the volume.
+    if errors.require_non_empty(volume.child("path"), &token.path) {
+        validate_local_non_reserved_path(errors, volume.child("path"), &token.path);
     }
 }
 
-fn check_trust_bundle(faults: &mut Faults, at: Path<'_>, bundle: &ClusterTrustBundleProjection) {
+fn validate_trust_bundle(errors: &mut ErrorList, path: FieldPath<'_>, bundle: &ClusterTrustBundleProjection) {
     match (bundle.name.as_deref(), bundle.signer_name.as_deref()) {
-        (Some(_), Some(_)) => faults.invalid(at, bundle, "only one of name and signerName may be used"),
+        (Some(_), Some(_)) => errors.invalid(path, bundle, "only one of name and signerName may be used"),
         (Some(name), None) => {
             if name.is_empty() {
-                faults.required(at.child("name"), "must be a valid object name");
+                errors.required(path.child("name"), "must be a valid object name");
             }
-            let wrongs = formats::dns_subdomain(name.rsplit(':').next().unwrap_or_default());
-            let wrongs = wrongs.into_iter().map(|wrong| format!("not a valid clustertrustbundlename: {wrong}"));
-            faults.invalid_for(at.child("name"), name, wrongs.collect());
+            let messages = formats::dns_subdomain(name.rsplit(':').next().unwrap_or_default());
+            let messages = messages.into_iter().map(|message| format!("not a valid clustertrustbundlename: {message}"));
+            errors.invalid_each(path.child("name"), name, messages.collect());
             if bundle.label_selector.is_some() {
-                let why = "labelSelector must be unset if name is specified";
-                faults.invalid(at.child("labelSelector"), &bundle.label_selector, why);
+                let detail = "labelSelector must be unset if name is specified";
+                errors.invalid(path.child("labelSelector"), &bundle.label_selector, detail);
             }
         }
         (None, Some(signer)) => {
             if signer.is_empty() {
-                faults.required(at.child("signerName"), "must be a valid signer name");
+                errors.required(path.child("signerName"), "must be a valid signer name");
             }
-            metadata::check_selector(faults, at.child("labelSelector"), bundle.label_selector.as_ref());
+            metadata::validate_label_selector(errors, path.child("labelSelector"), bundle.label_selector.as_ref());
         }
-        (None, None) => faults.required(at, "either name or signerName must be specified"),
+        (None, None) => errors.required(path, "either name or signerName must be specified"),
     }
-    faults.require_text(at.child("path"), &bundle.path);
-    check_projected_path(faults, at.child("path"), &bundle.path);
+    errors.require_non_empty(path.child("path"), &bundle.path);
+    validate_local_non_reserved_path(errors, path.child("path"), &bundle.path);
 }
 
-/// A pod without a service account has no tokens.
-pub fn forbid_tokens(faults: &mut Faults, list: Path<'_>, volumes: &[Volume]) {
+/// Rejects token projections of a pod without a service account.
+pub fn forbid_tokens(errors: &mut ErrorList, list: FieldPath<'_>, volumes: &[Volume]) {
     for (i, volume) in volumes.iter().enumerate() {
         let sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
         for (j, _) in sources.enumerate().filter(|(_, source)| source.service_account_token.is_some()) {
@@ -188,8 +205,8 @@ pub fn forbid_tokens(faults: &mut Faults, list: Path<'_>, volumes: &[Volume]) {
             let projected = volume.child("projected");
             let sources = projected.child("sources");
             let source = sources.index(j);
-            let why = "must not be specified when serviceAccountName is not set";
-            faults.forbidden(source.child("serviceAccountToken"), why);
+            let detail = "must not be specified when serviceAccountName is not set";
+            errors.forbidden(source.child("serviceAccountToken"), detail);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Resources of containers and of whole pods: names, amounts, requests within limits; claims and resize policies.
+//! Resources of containers and pods: names, quantities, requests within limits; resource claims and resize policies.
 
 use std::collections::BTreeSet;
 
@@ -6,122 +6,144 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::annotations::MIRROR;
-use super::text;
+use super::or_empty;
 use crate::model::{formats, pods, quantity};
-use crate::registry::fields::{Faults, Path};
-use crate::registry::pod::totals::{self, Amounts, is_more, is_native, may_be_overcommitted};
+use crate::registry::fields::{ErrorList, FieldPath};
+use crate::registry::pod::totals::{self, Quantities, exceeds, is_native_resource, is_overcommit_allowed};
 
-type NameRule = fn(&mut Faults, Path<'_>, &str);
+type NameRule = fn(&mut ErrorList, FieldPath<'_>, &str);
 
-/// The resources of one container.
-pub fn check_container(faults: &mut Faults, at: Path<'_>, resources: &ResourceRequirements, claims: &BTreeSet<&str>) {
-    check_requirements(faults, at, resources, check_container_name);
-    check_claim_names(faults, at.child("claims"), resources, claims);
+/// Validates the resources of a container.
+pub fn validate_container(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    resources: &ResourceRequirements,
+    claims: &BTreeSet<&str>,
+) {
+    validate_resource_requirements(errors, path, resources, validate_container_resource_name);
+    validate_container_claim_names(errors, path.child("claims"), resources, claims);
 }
 
-/// What running the pod costs beside its containers.
-pub fn check_overhead(faults: &mut Faults, at: Path<'_>, spec: &PodSpec) {
+/// Validates `spec.overhead`.
+pub fn validate_overhead(errors: &mut ErrorList, path: FieldPath<'_>, spec: &PodSpec) {
     let Some(overhead) = &spec.overhead else { return };
     let resources = ResourceRequirements { limits: Some(overhead.clone()), ..ResourceRequirements::default() };
-    check_requirements(faults, at, &resources, check_container_name);
+    validate_resource_requirements(errors, path, &resources, validate_container_resource_name);
 }
 
-/// The resources of the pod as a whole, which its containers share.
-pub fn check_pod(faults: &mut Faults, at: Path<'_>, spec: &PodSpec, claims: &BTreeSet<&str>) {
+/// Validates the pod-level resources.
+pub fn validate_pod(errors: &mut ErrorList, path: FieldPath<'_>, spec: &PodSpec, claims: &BTreeSet<&str>) {
     let Some(resources) = &spec.resources else { return };
     if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
-        faults.forbidden(at, "may not be set for a windows pod");
+        errors.forbidden(path, "may not be set for a windows pod");
         return;
     }
     if resources.claims.is_some() {
-        faults.forbidden(at.child("claims"), "claims may not be set for Resources at pod-level");
+        errors.forbidden(path.child("claims"), "claims may not be set for Resources at pod-level");
     }
-    check_requirements(faults, at, resources, check_pod_name);
-    check_claim_names(faults, at.child("claims"), resources, claims);
-    let nothing = Amounts::new();
+    validate_resource_requirements(errors, path, resources, validate_pod_resource_name);
+    validate_container_claim_names(errors, path.child("claims"), resources, claims);
+    let nothing = Quantities::new();
     let requests = resources.requests.as_ref().unwrap_or(&nothing);
     let limits = resources.limits.as_ref().unwrap_or(&nothing);
-    for (name, wanted) in totals::requests(spec) {
-        if let Some(request) = requests.get(&name).filter(|request| is_more(&wanted, request)) {
-            let why = format!("must be greater than or equal to aggregate container requests of {}", wanted.0);
-            faults.invalid(at.child("requests").key(&name), &request.0, why);
+    for (name, total) in totals::aggregate_requests(spec) {
+        if let Some(request) = requests.get(&name).filter(|request| exceeds(&total, request)) {
+            let detail = format!("must be greater than or equal to aggregate container requests of {}", total.0);
+            errors.invalid(path.child("requests").key(&name), &request.0, detail);
         }
     }
-    for (name, wanted) in totals::limits(spec).into_iter().filter(|(name, _)| name.starts_with("hugepages-")) {
-        if let Some(limit) = limits.get(&name).filter(|limit| is_more(&wanted, limit)) {
-            let why = format!("must be greater than or equal to aggregate container limits of {}", wanted.0);
-            faults.invalid(at.child("limits").key(&name), &limit.0, why);
+    for (name, total) in totals::aggregate_limits(spec).into_iter().filter(|(name, _)| name.starts_with("hugepages-")) {
+        if let Some(limit) = limits.get(&name).filter(|limit| exceeds(&total, limit)) {
+            let detail = format!("must be greater than or equal to aggregate container limits of {}", total.0);
+            errors.invalid(path.child("limits").key(&name), &limit.0, detail);
         }
     }
     for (i, container) in spec.containers.iter().enumerate() {
         let own = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
         for (name, limit) in own.into_iter().flatten() {
-            let Some(most) = limits.get(name).filter(|most| is_more(limit, most)) else { continue };
-            let why = format!("must be less than or equal to pod limits of {}", most.0);
-            faults.invalid(at.child("containers").index(i).key(name).child("limits"), &limit.0, why);
+            let Some(max) = limits.get(name).filter(|max| exceeds(limit, max)) else { continue };
+            let detail = format!("must be less than or equal to pod limits of {}", max.0);
+            errors.invalid(path.child("containers").index(i).key(name).child("limits"), &limit.0, detail);
         }
     }
 }
 
-fn check_requirements(faults: &mut Faults, at: Path<'_>, resources: &ResourceRequirements, name_rule: NameRule) {
-    let nothing = Amounts::new();
+fn validate_resource_requirements(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    resources: &ResourceRequirements,
+    name_rule: NameRule,
+) {
+    let nothing = Quantities::new();
     let limits = resources.limits.as_ref().unwrap_or(&nothing);
     let requests = resources.requests.as_ref().unwrap_or(&nothing);
-    for (name, amount) in limits {
-        check_amount(faults, at.child("limits").key(name), name, amount, name_rule);
+    for (name, quantity) in limits {
+        validate_resource_quantity(errors, path.child("limits").key(name), name, quantity, name_rule);
     }
-    for (name, amount) in requests {
-        check_amount(faults, at.child("requests").key(name), name, amount, name_rule);
-        check_within(faults, at, name, amount, limits.get(name));
+    for (name, quantity) in requests {
+        validate_resource_quantity(errors, path.child("requests").key(name), name, quantity, name_rule);
+        validate_request_within_limit(errors, path, name, quantity, limits.get(name));
     }
-    let named = |found: fn(&str) -> bool| limits.keys().chain(requests.keys()).any(|name| found(name));
-    if named(|name| name.starts_with("hugepages-")) && !named(|name| matches!(name, "cpu" | "memory")) {
-        faults.forbidden(at, "HugePages require cpu or memory");
+    let has_resource = |matches: fn(&str) -> bool| limits.keys().chain(requests.keys()).any(|name| matches(name));
+    if has_resource(|name| name.starts_with("hugepages-")) && !has_resource(|name| matches!(name, "cpu" | "memory")) {
+        errors.forbidden(path, "HugePages require cpu or memory");
     }
 }
 
-fn check_amount(faults: &mut Faults, at: Path<'_>, name: &str, amount: &Quantity, name_rule: NameRule) {
-    name_rule(faults, at, name);
-    let value = match quantity::nano(amount) {
+fn validate_resource_quantity(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    name: &str,
+    quantity: &Quantity,
+    name_rule: NameRule,
+) {
+    name_rule(errors, path, name);
+    let value = match quantity::nano(quantity) {
         Ok(value) => value,
-        Err(error) => return faults.invalid(at, &amount.0, error),
+        Err(error) => return errors.invalid(path, &quantity.0, error),
     };
     if value < 0 {
-        faults.invalid(at, &amount.0, "must be greater than or equal to 0");
+        errors.invalid(path, &quantity.0, "must be greater than or equal to 0");
     }
-    if !is_native(name) && value % 1_000_000_000 != 0 {
-        faults.invalid(at, &amount.0, "must be an integer");
+    if !is_native_resource(name) && value % 1_000_000_000 != 0 {
+        errors.invalid(path, &quantity.0, "must be an integer");
     }
     if let Some(page) = name.strip_prefix("hugepages-") {
         let page = quantity::nano(&Quantity(page.into())).unwrap_or(0);
         if page <= 0 || value % page != 0 || value < 0 {
-            let why = format!("{} is not positive integer multiple of {name}", amount.0);
-            faults.invalid(at, &amount.0, why);
+            let detail = format!("{} is not positive integer multiple of {name}", quantity.0);
+            errors.invalid(path, &quantity.0, detail);
         }
     }
 }
 
-/// A request stands within its limit; where nothing may be promised twice, at it.
-fn check_within(faults: &mut Faults, at: Path<'_>, name: &str, request: &Quantity, limit: Option<&Quantity>) {
-    let overcommit = may_be_overcommitted(name);
+/// Validates that a request does not exceed its limit, or equals it if the resource allows no overcommit.
+fn validate_request_within_limit(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    name: &str,
+    request: &Quantity,
+    limit: Option<&Quantity>,
+) {
+    let allows_overcommit = is_overcommit_allowed(name);
     match limit {
-        Some(limit) if !overcommit && (is_more(request, limit) || is_more(limit, request)) => {
-            let why = format!("must be equal to {name} limit of {}", limit.0);
-            faults.invalid(at.child("requests"), &request.0, why);
+        Some(limit) if !allows_overcommit && (exceeds(request, limit) || exceeds(limit, request)) => {
+            let detail = format!("must be equal to {name} limit of {}", limit.0);
+            errors.invalid(path.child("requests"), &request.0, detail);
         }
-        Some(limit) if is_more(request, limit) => {
-            let why = format!("must be less than or equal to {name} limit of {}", limit.0);
-            faults.invalid(at.child("requests"), &request.0, why);
+        Some(limit) if exceeds(request, limit) => {
+            let detail = format!("must be less than or equal to {name} limit of {}", limit.0);
+            errors.invalid(path.child("requests"), &request.0, detail);
         }
-        None if !overcommit => {
-            faults.required(at.child("limits"), "Limit must be set for non overcommitable resources");
+        None if !allows_overcommit => {
+            errors.required(path.child("limits"), "Limit must be set for non overcommitable resources");
         }
         _ => {}
     }
 }
 
-/// Names that Kubernetes gives to resources and quotas; others have a domain.
-const STANDARD: &[&str] = &[
+/// Kubernetes' own names of resources and quotas; all others have a domain.
+const STANDARD_RESOURCES: &[&str] = &[
     "configmaps",
     "cpu",
     "ephemeral-storage",
@@ -144,65 +166,70 @@ const STANDARD: &[&str] = &[
     "storage",
 ];
 
-/// What any resource's name must be. Tells whether it is.
-fn check_name(faults: &mut Faults, at: Path<'_>, name: &str) -> bool {
-    let before = faults.count();
-    faults.invalid_for(at, name, formats::qualified_name(name));
-    let huge = name.starts_with("hugepages-") || name.starts_with("requests.hugepages-");
-    if faults.count() == before && !name.contains('/') && !STANDARD.contains(&name) && !huge {
-        faults.invalid(at, name, "must be a standard resource type or fully qualified");
+/// Validates a resource name. Returns whether it is valid.
+fn validate_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name: &str) -> bool {
+    let count_before = errors.count();
+    errors.invalid_each(path, name, formats::qualified_name(name));
+    let is_huge_page = name.starts_with("hugepages-") || name.starts_with("requests.hugepages-");
+    if errors.count() == count_before && !name.contains('/') && !STANDARD_RESOURCES.contains(&name) && !is_huge_page {
+        errors.invalid(path, name, "must be a standard resource type or fully qualified");
     }
-    faults.count() == before
+    errors.count() == count_before
 }
 
-fn check_container_name(faults: &mut Faults, at: Path<'_>, name: &str) {
-    check_name(faults, at, name);
+fn validate_container_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name: &str) {
+    validate_resource_name(errors, path, name);
     if !name.contains('/') {
-        let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
-        if !standard {
-            faults.invalid(at, name, "must be a standard resource for containers");
+        let is_standard = matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
+        if !is_standard {
+            errors.invalid(path, name, "must be a standard resource for containers");
         }
-    } else if !is_native(name) && !is_extended(name) {
-        faults.invalid(at, name, "doesn't follow extended resource name standard");
+    } else if !is_native_resource(name) && !is_extended(name) {
+        errors.invalid(path, name, "doesn't follow extended resource name standard");
     }
 }
 
-/// A resource of somebody's: its domain is not Kubernetes', nor does it look like a quota's.
+/// Whether the name is that of an extended resource: qualified, and not a quota's.
 fn is_extended(name: &str) -> bool {
     !name.starts_with("requests.") && formats::qualified_name(&format!("requests.{name}")).is_empty()
 }
 
-fn check_pod_name(faults: &mut Faults, at: Path<'_>, name: &str) {
-    if check_name(faults, at, name) && !totals::is_of_pods(name) {
-        faults.one_of(at, name, &["cpu", "hugepages-", "memory"]);
+fn validate_pod_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name: &str) {
+    if validate_resource_name(errors, path, name) && !totals::is_pod_level_resource(name) {
+        errors.check_one_of(path, name, &["cpu", "hugepages-", "memory"]);
     }
 }
 
-/// `spec.resourceClaims`, and the names that containers may use.
-pub fn check_claims<'s>(faults: &mut Faults, list: Path<'_>, pod: &Pod, spec: &'s PodSpec) -> BTreeSet<&'s str> {
+/// Validates `spec.resourceClaims` and returns the names that containers may use.
+pub fn validate_pod_resource_claims<'s>(
+    errors: &mut ErrorList,
+    list: FieldPath<'_>,
+    pod: &Pod,
+    spec: &'s PodSpec,
+) -> BTreeSet<&'s str> {
     let mut names = BTreeSet::new();
     for (i, claim) in spec.resource_claims.iter().flatten().enumerate() {
-        let at = list.index(i);
+        let path = list.index(i);
         if pods::annotation(pod, MIRROR).is_some() {
-            faults.forbidden(Path::root(""), "static pods do not support resource claims");
+            errors.forbidden(FieldPath::root(""), "static pods do not support resource claims");
             continue;
         }
         let name = claim.name.as_str();
-        if faults.require_text(at.child("name"), name) {
+        if errors.require_non_empty(path.child("name"), name) {
             if names.insert(name) {
-                faults.invalid_for(at.child("name"), name, formats::dns_label(name));
+                errors.invalid_each(path.child("name"), name, formats::dns_label(name));
             } else {
-                faults.duplicate(at.child("name"), name);
+                errors.duplicate(path.child("name"), name);
             }
         }
         match (&claim.resource_claim_name, &claim.resource_claim_template_name) {
             (Some(_), Some(_)) => {
-                let why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
-                faults.invalid(at, claim, why);
+                let detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
+                errors.invalid(path, claim, detail);
             }
             (None, None) => {
-                let why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
-                faults.invalid(at, claim, why);
+                let detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
+                errors.invalid(path, claim, detail);
             }
             _ => {}
         }
@@ -211,55 +238,64 @@ pub fn check_claims<'s>(faults: &mut Faults, list: Path<'_>, pod: &Pod, spec: &'
             ("resourceClaimTemplateName", &claim.resource_claim_template_name),
         ] {
             if let Some(name) = name {
-                faults.invalid_for(at.child(field), name, formats::dns_subdomain(name));
+                errors.invalid_each(path.child(field), name, formats::dns_subdomain(name));
             }
         }
     }
     names
 }
 
-fn check_claim_names(faults: &mut Faults, list: Path<'_>, resources: &ResourceRequirements, claims: &BTreeSet<&str>) {
+fn validate_container_claim_names(
+    errors: &mut ErrorList,
+    list: FieldPath<'_>,
+    resources: &ResourceRequirements,
+    claims: &BTreeSet<&str>,
+) {
     let mut used: BTreeSet<(&str, &str)> = BTreeSet::new();
     for (i, claim) in resources.claims.iter().flatten().enumerate() {
-        let at = list.index(i);
-        let (name, request) = (claim.name.as_str(), text(&claim.request));
-        if !faults.require_text(at, name) {
+        let path = list.index(i);
+        let (name, request) = (claim.name.as_str(), or_empty(&claim.request));
+        if !errors.require_non_empty(path, name) {
             continue;
         }
-        let whole = used.contains(&(name, ""));
-        let overlaps = whole || (request.is_empty() && used.iter().any(|(other, _)| *other == name));
+        let uses_whole_claim = used.contains(&(name, ""));
+        let overlaps = uses_whole_claim || (request.is_empty() && used.iter().any(|(other, _)| *other == name));
         if overlaps {
-            faults.duplicate(at, name);
+            errors.duplicate(path, name);
         } else {
             if !request.is_empty() {
-                faults.invalid_for(at.child("request"), request, formats::dns_label(request));
+                errors.invalid_each(path.child("request"), request, formats::dns_label(request));
             }
             if used.contains(&(name, request)) {
-                faults.duplicate(at, format!("{name}/{request}"));
+                errors.duplicate(path, format!("{name}/{request}"));
             }
         }
         used.insert((name, request));
         if !claims.contains(name) {
             let names: Vec<&str> = claims.iter().copied().collect();
             let rest = if names.is_empty() { " which is empty".into() } else { format!(": {}", names.join(", ")) };
-            faults.not_found_but(at, name, format!("must be one of the names in pod.spec.resourceClaims{rest}"));
+            errors.not_found_with_detail(
+                path,
+                name,
+                format!("must be one of the names in pod.spec.resourceClaims{rest}"),
+            );
         }
     }
 }
 
-/// What a change of its resources means to a container.
-pub fn check_resize_policy(faults: &mut Faults, at: Path<'_>, container: &Container, spec: &PodSpec) {
+/// Validates `resizePolicy`.
+pub fn validate_resize_policy(errors: &mut ErrorList, path: FieldPath<'_>, container: &Container, spec: &PodSpec) {
     let mut names = BTreeSet::new();
-    let never = spec.restart_policy.as_deref() == Some("Never");
+    let never_restarts = spec.restart_policy.as_deref() == Some("Never");
     for (i, policy) in container.resize_policy.iter().flatten().enumerate() {
         if !names.insert(policy.resource_name.as_str()) {
-            faults.duplicate(at.index(i), &policy.resource_name);
+            errors.duplicate(path.index(i), &policy.resource_name);
         }
-        faults.require_one_of(at, &policy.resource_name, &["cpu", "memory"]);
-        faults.require_one_of(at, &policy.restart_policy, &["NotRequired", "RestartContainer"]);
-        if never && policy.restart_policy != "NotRequired" {
-            let why = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
-            faults.invalid(at, &policy.restart_policy, why);
+        errors.require_one_of(path, &policy.resource_name, &["cpu", "memory"]);
+        errors.require_one_of(path, &policy.restart_policy, &["NotRequired", "RestartContainer"]);
+        if never_restarts && policy.restart_policy != "NotRequired" {
+            let detail = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+            errors.invalid(path, &policy.restart_policy, detail);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The rules' own table: `tests/rules/*.yaml`, a case for every rule, and the document that is made of it.
+//! Tests of the validation rules by `tests/rules/*.yaml`, which has a case for every rule, and the generated document.
 //!
-//! A case is a fragment of a pod that is valid otherwise (`metadata`, `spec`, `container`, `volume`) and the causes
-//! that a creation is refused with; none where the fragment shows what is allowed.
+//! A case is a fragment (`metadata`, `spec`, `container`, `volume`) of an otherwise valid pod and the causes of its
+//! rejection; a fragment without causes is valid.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::{env, fs};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::registry::pod::prepare_for_create;
+use crate::registry::pod::before_create;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,16 +57,16 @@ impl Case {
         pod
     }
 
-    fn found(&self) -> Vec<String> {
+    fn actual_causes(&self) -> Vec<String> {
         let pod = serde_json::from_value(self.pod()).unwrap_or_else(|error| panic!("{}: {error}", self.rule));
-        match prepare_for_create(pod, "2026-01-01T00:00:00Z".parse().expect("a time")) {
+        match before_create(pod, "2026-01-01T00:00:00Z".parse().expect("a time")) {
             Ok(_) => Vec::new(),
             Err(status) => status.causes.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-/// YAML in one line.
+/// Formats a value as YAML in one line.
 fn flow(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
@@ -76,9 +76,9 @@ fn flow(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::String(text) if text.len() > 60 => format!("'{}…'", text.chars().take(20).collect::<String>()),
         Value::String(text) => {
-            let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+            let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-            if plain { text.clone() } else { format!("'{text}'") }
+            if is_plain { text.clone() } else { format!("'{text}'") }
         }
         other => other.to_string(),
     }
@@ -88,15 +88,15 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The tables by what they are about, in alphabetical order.
+/// Returns the tables by topic, in alphabetical order.
 fn tables() -> Vec<(String, Vec<Case>)> {
     let mut tables: Vec<(String, Vec<Case>)> = fs::read_dir(root().join("tests/rules"))
         .expect("the tables")
         .map(|file| {
             let path = file.expect("a file").path();
-            let about = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let topic = path.file_stem().expect("a name").to_string_lossy().into_owned();
             let cases = serde_yaml::from_str(&fs::read_to_string(&path).expect("a table"));
-            (about, cases.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+            (topic, cases.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
         })
         .collect();
     tables.sort_by(|a, b| a.0.cmp(&b.0));
@@ -104,21 +104,21 @@ fn tables() -> Vec<(String, Vec<Case>)> {
 }
 
 #[test]
-fn every_rule_refuses_what_its_table_says_in_its_words() {
-    let mut wrong = Vec::new();
-    for (about, cases) in tables() {
+fn every_case_is_rejected_with_its_causes() {
+    let mut failures = Vec::new();
+    for (topic, cases) in tables() {
         for case in cases {
-            let found = case.found();
-            if found != case.causes {
-                wrong.push(format!("{about}: {}\n    ours:  {found:?}\n    table: {:?}", case.rule, case.causes));
+            let actual = case.actual_causes();
+            if actual != case.causes {
+                failures.push(format!("{topic}: {}\n    ours:  {actual:?}\n    table: {:?}", case.rule, case.causes));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} cases differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]
-fn every_file_of_rules_has_a_table() {
+fn every_validation_file_has_a_table() {
     let mut files: Vec<String> = fs::read_dir(root().join("src/registry/pod/validation"))
         .expect("the rules")
         .map(|file| file.expect("a file").path().file_stem().expect("a name").to_string_lossy().into_owned())
@@ -126,23 +126,23 @@ fn every_file_of_rules_has_a_table() {
         .collect();
     files.push("metadata".into());
     files.sort();
-    let tables: Vec<String> = tables().into_iter().map(|(about, _)| about).collect();
+    let tables: Vec<String> = tables().into_iter().map(|(topic, _)| topic).collect();
     assert_eq!(files, tables);
 }
 
 #[test]
-fn the_document_of_rules_is_up_to_date() {
+fn validation_document_is_up_to_date() {
     let mut text = String::from(
-        "# Pod validation rules\n\nThe rules by which wasmpod accepts or rejects a Pod, each with an example and the messages it \
-         causes. Rules and\nmessages are those of the Kubernetes 1.36 API server. A rule without a message shows a valid \
-         example.\n\nThis file is generated from `tests/rules`; update it with `WASMPOD_BLESS=1 cargo test --lib rules`.\n",
+        "# Validation of Pods\n\nThe rules by which a Pod is accepted or rejected, with an example of each. Rules and \
+         messages are Kubernetes'. The tests generate this file from `tests/rules` \
+         (`WASMPOD_BLESS=1 cargo test --lib rules`).\n",
     );
-    for (about, cases) in tables() {
-        let _ = writeln!(text, "\n## {}{}\n", about[..1].to_uppercase(), &about[1..]);
+    for (topic, cases) in tables() {
+        let _ = writeln!(text, "\n## {}{}\n", topic[..1].to_uppercase(), &topic[1..]);
         for case in cases {
             let _ = writeln!(text, "- **{}**: `{}`", case.rule, case.fragment());
             for cause in &case.causes {
-                // What is quoted by backticks itself takes two.
+                // A cause that contains backticks needs double ones.
                 let fence = if cause.contains('`') { "``" } else { "`" };
                 let _ = writeln!(text, "  - {fence}{cause}{fence}");
             }

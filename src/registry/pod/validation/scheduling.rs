@@ -1,4 +1,4 @@
-//! Where a pod may run: affinity, spread, tolerations, gates, priority.
+//! Scheduling: affinity, topology spread, tolerations, gates, priority.
 
 use std::collections::BTreeSet;
 
@@ -8,218 +8,232 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::text;
+use super::or_empty;
 use crate::model::formats;
-use crate::registry::fields::{Faults, Path};
+use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::metadata;
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
-/// `spec.affinity`.
-pub fn check_affinity(faults: &mut Faults, at: Path<'_>, affinity: Option<&Affinity>) {
+/// Validates `spec.affinity`.
+pub fn validate_affinity(errors: &mut ErrorList, path: FieldPath<'_>, affinity: Option<&Affinity>) {
     let Some(affinity) = affinity else { return };
     if let Some(node) = &affinity.node_affinity {
-        let at = at.child("nodeAffinity");
+        let path = path.child("nodeAffinity");
         if let Some(selector) = &node.required_during_scheduling_ignored_during_execution {
-            check_node_selector(faults, at.child(REQUIRED), selector);
+            validate_node_selector(errors, path.child(REQUIRED), selector);
         }
         let preferred = node.preferred_during_scheduling_ignored_during_execution.iter().flatten();
         for (i, term) in preferred.enumerate() {
-            let list = at.child(PREFERRED);
-            let at = list.index(i);
-            check_weight(faults, at, term.weight);
-            check_node_term(faults, at.child("preference"), &term.preference, false);
+            let list = path.child(PREFERRED);
+            let path = list.index(i);
+            validate_weight(errors, path, term.weight);
+            validate_node_selector_term(errors, path.child("preference"), &term.preference, false);
         }
     }
     if let Some(pod) = &affinity.pod_affinity {
         let required = pod.required_during_scheduling_ignored_during_execution.as_deref();
         let preferred = pod.preferred_during_scheduling_ignored_during_execution.as_deref();
-        check_pod_terms(faults, at.child("podAffinity"), required, preferred);
+        validate_pod_affinity_terms(errors, path.child("podAffinity"), required, preferred);
     }
     if let Some(pod) = &affinity.pod_anti_affinity {
         let required = pod.required_during_scheduling_ignored_during_execution.as_deref();
         let preferred = pod.preferred_during_scheduling_ignored_during_execution.as_deref();
-        check_pod_terms(faults, at.child("podAntiAffinity"), required, preferred);
+        validate_pod_affinity_terms(errors, path.child("podAntiAffinity"), required, preferred);
     }
 }
 
-fn check_weight(faults: &mut Faults, at: Path<'_>, weight: i32) {
+fn validate_weight(errors: &mut ErrorList, path: FieldPath<'_>, weight: i32) {
     if !(1..=100).contains(&weight) {
-        faults.invalid(at.child("weight"), weight, "must be in the range 1-100");
+        errors.invalid(path.child("weight"), weight, "must be in the range 1-100");
     }
 }
 
-fn check_node_selector(faults: &mut Faults, at: Path<'_>, selector: &NodeSelector) {
-    let list = at.child("nodeSelectorTerms");
+fn validate_node_selector(errors: &mut ErrorList, path: FieldPath<'_>, selector: &NodeSelector) {
+    let list = path.child("nodeSelectorTerms");
     if selector.node_selector_terms.is_empty() {
-        faults.required(list, "must have at least one node selector term");
+        errors.required(list, "must have at least one node selector term");
     }
     for (i, term) in selector.node_selector_terms.iter().enumerate() {
-        check_node_term(faults, list.index(i), term, true);
+        validate_node_selector_term(errors, list.index(i), term, true);
     }
 }
 
-/// Labels that only are preferred may have values that no node can have.
-fn check_node_term(faults: &mut Faults, at: Path<'_>, term: &NodeSelectorTerm, strict: bool) {
+/// Label values are checked in required terms only (`check_values`).
+fn validate_node_selector_term(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    term: &NodeSelectorTerm,
+    check_values: bool,
+) {
     for (i, rule) in term.match_expressions.iter().flatten().enumerate() {
-        let list = at.child("matchExpressions");
-        check_node_rule(faults, list.index(i), rule, strict);
+        let list = path.child("matchExpressions");
+        validate_node_selector_requirement(errors, list.index(i), rule, check_values);
     }
     for (i, rule) in term.match_fields.iter().flatten().enumerate() {
-        let list = at.child("matchFields");
-        check_node_field(faults, list.index(i), rule);
+        let list = path.child("matchFields");
+        validate_node_field_selector_requirement(errors, list.index(i), rule);
     }
 }
 
-const NO_OPERATOR: &str = "not a valid selector operator";
+const INVALID_OPERATOR: &str = "not a valid selector operator";
 
-fn check_node_rule(faults: &mut Faults, at: Path<'_>, rule: &NodeSelectorRequirement, strict: bool) {
+fn validate_node_selector_requirement(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    rule: &NodeSelectorRequirement,
+    check_values: bool,
+) {
     let values = rule.values.as_deref().unwrap_or_default();
-    metadata::check_values(faults, at, &rule.operator, values);
+    metadata::validate_selector_values(errors, path, &rule.operator, values);
     match rule.operator.as_str() {
         "Gt" | "Lt" if values.len() != 1 => {
-            faults.required(at.child("values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
+            errors.required(path.child("values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-        other => faults.invalid(at.child("operator"), other, NO_OPERATOR),
+        other => errors.invalid(path.child("operator"), other, INVALID_OPERATOR),
     }
-    faults.invalid_for(at.child("key"), &rule.key, formats::qualified_name(&rule.key));
-    for (i, value) in values.iter().enumerate().filter(|_| strict) {
-        faults.invalid_for(at.child("values").index(i), value, formats::label_value(value));
+    errors.invalid_each(path.child("key"), &rule.key, formats::qualified_name(&rule.key));
+    for (i, value) in values.iter().enumerate().filter(|_| check_values) {
+        errors.invalid_each(path.child("values").index(i), value, formats::label_value(value));
     }
 }
 
-fn check_node_field(faults: &mut Faults, at: Path<'_>, rule: &NodeSelectorRequirement) {
+fn validate_node_field_selector_requirement(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    rule: &NodeSelectorRequirement,
+) {
     let values = rule.values.as_deref().unwrap_or_default();
     match rule.operator.as_str() {
         "In" | "NotIn" if values.len() == 1 => {}
         "In" | "NotIn" => {
-            let why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
-            faults.required(at.child("values"), why);
+            let detail = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
+            errors.required(path.child("values"), detail);
         }
-        other => faults.invalid(at.child("operator"), other, NO_OPERATOR),
+        other => errors.invalid(path.child("operator"), other, INVALID_OPERATOR),
     }
     if rule.key != "metadata.name" {
-        faults.invalid(at.child("key"), &rule.key, "not a valid field selector key");
+        errors.invalid(path.child("key"), &rule.key, "not a valid field selector key");
         return;
     }
     for (i, value) in values.iter().enumerate() {
-        faults.invalid_for(at.child("values").index(i), value, formats::dns_subdomain(value));
+        errors.invalid_each(path.child("values").index(i), value, formats::dns_subdomain(value));
     }
 }
 
-fn check_pod_terms(
-    faults: &mut Faults,
-    at: Path<'_>,
+fn validate_pod_affinity_terms(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
     required: Option<&[PodAffinityTerm]>,
     preferred: Option<&[WeightedPodAffinityTerm]>,
 ) {
     for (i, term) in required.unwrap_or_default().iter().enumerate() {
-        let list = at.child(REQUIRED);
-        check_pod_term(faults, list.index(i), term);
+        let list = path.child(REQUIRED);
+        validate_pod_affinity_term(errors, list.index(i), term);
     }
     for (i, term) in preferred.unwrap_or_default().iter().enumerate() {
-        let list = at.child(PREFERRED);
-        let at = list.index(i);
-        check_weight(faults, at, term.weight);
-        check_pod_term(faults, at.child("podAffinityTerm"), &term.pod_affinity_term);
+        let list = path.child(PREFERRED);
+        let path = list.index(i);
+        validate_weight(errors, path, term.weight);
+        validate_pod_affinity_term(errors, path.child("podAffinityTerm"), &term.pod_affinity_term);
     }
 }
 
-fn check_pod_term(faults: &mut Faults, at: Path<'_>, term: &PodAffinityTerm) {
-    metadata::check_selector(faults, at.child("labelSelector"), term.label_selector.as_ref());
-    metadata::check_selector(faults, at.child("namespaceSelector"), term.namespace_selector.as_ref());
+fn validate_pod_affinity_term(errors: &mut ErrorList, path: FieldPath<'_>, term: &PodAffinityTerm) {
+    metadata::validate_label_selector(errors, path.child("labelSelector"), term.label_selector.as_ref());
+    metadata::validate_label_selector(errors, path.child("namespaceSelector"), term.namespace_selector.as_ref());
     for namespace in term.namespaces.iter().flatten() {
-        faults.invalid_for(at.child("namespace"), namespace, formats::dns_label(namespace));
+        errors.invalid_each(path.child("namespace"), namespace, formats::dns_label(namespace));
     }
     let matched = term.match_label_keys.as_deref().unwrap_or_default();
     let mismatched = term.mismatch_label_keys.as_deref().unwrap_or_default();
-    check_label_keys(faults, at, matched, mismatched, term.label_selector.as_ref());
+    validate_label_keys(errors, path, matched, mismatched, term.label_selector.as_ref());
     if term.topology_key.is_empty() {
-        faults.required(at.child("topologyKey"), "can not be empty");
+        errors.required(path.child("topologyKey"), "can not be empty");
     }
-    faults.invalid_for(at.child("topologyKey"), &term.topology_key, formats::qualified_name(&term.topology_key));
+    errors.invalid_each(path.child("topologyKey"), &term.topology_key, formats::qualified_name(&term.topology_key));
 }
 
-fn check_label_keys(
-    faults: &mut Faults,
-    at: Path<'_>,
+fn validate_label_keys(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
     matched: &[String],
     mismatched: &[String],
     selector: Option<&LabelSelector>,
 ) {
     for (field, keys) in [("matchLabelKeys", matched), ("mismatchLabelKeys", mismatched)] {
-        let list = at.child(field);
+        let list = path.child(field);
         if selector.is_none() && !keys.is_empty() {
-            faults.forbidden(list, "must not be specified when labelSelector is not set");
+            errors.forbidden(list, "must not be specified when labelSelector is not set");
             continue;
         }
         for (i, key) in keys.iter().enumerate() {
-            faults.invalid_for(list.index(i), key, formats::qualified_name(key));
+            errors.invalid_each(list.index(i), key, formats::qualified_name(key));
         }
     }
-    // A key that the selector has already is looked for from its expressions, as Kubernetes does.
+    // As in Kubernetes, a key conflicts when an expression repeats a key that the selector has already.
     if let Some(selector) = selector {
         let mut known: BTreeSet<&String> = selector.match_labels.iter().flatten().map(|(key, _)| key).collect();
         for rule in selector.match_expressions.iter().flatten() {
             let position = matched.iter().position(|key| *key == rule.key);
             if let Some(i) = position.filter(|_| known.contains(&rule.key)) {
-                faults.invalid(at.index(i), &rule.key, "exists in both matchLabelKeys and labelSelector");
+                errors.invalid(path.index(i), &rule.key, "exists in both matchLabelKeys and labelSelector");
             }
             known.insert(&rule.key);
         }
     }
     for (i, key) in matched.iter().enumerate().filter(|(_, key)| mismatched.contains(key)) {
-        let list = at.child("matchLabelKeys");
-        faults.invalid(list.index(i), key, "exists in both matchLabelKeys and mismatchLabelKeys");
+        let list = path.child("matchLabelKeys");
+        errors.invalid(list.index(i), key, "exists in both matchLabelKeys and mismatchLabelKeys");
     }
 }
 
-/// `spec.readinessGates` and `spec.schedulingGates`.
-pub fn check_gates(faults: &mut Faults, at: Path<'_>, spec: &PodSpec) {
+/// Validates `spec.readinessGates` and `spec.schedulingGates`.
+pub fn validate_gates(errors: &mut ErrorList, path: FieldPath<'_>, spec: &PodSpec) {
     for (i, gate) in spec.readiness_gates.iter().flatten().enumerate() {
-        let list = at.child("readinessGates");
+        let list = path.child("readinessGates");
         let kind = &gate.condition_type;
-        faults.invalid_for(list.index(i).child("conditionType"), kind, formats::qualified_name(kind));
+        errors.invalid_each(list.index(i).child("conditionType"), kind, formats::qualified_name(kind));
     }
     let mut names = BTreeSet::new();
     for (i, gate) in spec.scheduling_gates.iter().flatten().enumerate() {
-        let list = at.child("schedulingGates");
-        faults.invalid_for(list.index(i), &gate.name, formats::qualified_name(&gate.name));
+        let list = path.child("schedulingGates");
+        errors.invalid_each(list.index(i), &gate.name, formats::qualified_name(&gate.name));
         if !names.insert(&gate.name) {
-            faults.duplicate(list.index(i), &gate.name);
+            errors.duplicate(list.index(i), &gate.name);
         }
     }
 }
 
-/// `spec.topologySpreadConstraints`.
-pub fn check_spread(faults: &mut Faults, list: Path<'_>, spec: &PodSpec) {
+/// Validates `spec.topologySpreadConstraints`.
+pub fn validate_topology_spread_constraints(errors: &mut ErrorList, list: FieldPath<'_>, spec: &PodSpec) {
     let constraints = spec.topology_spread_constraints.as_deref().unwrap_or_default();
     for (i, constraint) in constraints.iter().enumerate() {
-        let at = list.index(i);
+        let path = list.index(i);
         if constraint.max_skew <= 0 {
-            faults.invalid(at.child("maxSkew"), constraint.max_skew, "must be greater than zero");
+            errors.invalid(path.child("maxSkew"), constraint.max_skew, "must be greater than zero");
         }
         if constraint.topology_key.is_empty() {
-            faults.required(at.child("topologyKey"), "can not be empty");
+            errors.required(path.child("topologyKey"), "can not be empty");
         }
         let action = constraint.when_unsatisfiable.as_str();
-        faults.one_of(at.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
-        let again = constraints.iter().skip(i + 1).any(|other| {
+        errors.check_one_of(path.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
+        let is_duplicate = constraints.iter().skip(i + 1).any(|other| {
             other.topology_key == constraint.topology_key && other.when_unsatisfiable == constraint.when_unsatisfiable
         });
-        if again {
+        if is_duplicate {
             let pair = format!("{{{}, {action}}}", constraint.topology_key);
-            faults.duplicate(at.child("{topologyKey, whenUnsatisfiable}"), pair);
+            errors.duplicate(path.child("{topologyKey, whenUnsatisfiable}"), pair);
         }
         if let Some(domains) = constraint.min_domains {
             if domains <= 0 {
-                faults.invalid(at.child("minDomains"), domains, "must be greater than zero");
+                errors.invalid(path.child("minDomains"), domains, "must be greater than zero");
             }
             if action != "DoNotSchedule" {
-                let why = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
-                faults.invalid(at.child("minDomains"), domains, why);
+                let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
+                errors.invalid(path.child("minDomains"), domains, detail);
             }
         }
         for (field, policy) in [
@@ -227,64 +241,64 @@ pub fn check_spread(faults: &mut Faults, list: Path<'_>, spec: &PodSpec) {
             ("nodeTaintsPolicy", &constraint.node_taints_policy),
         ] {
             if let Some(policy) = policy {
-                faults.one_of(at.child(field), policy, &["Honor", "Ignore"]);
+                errors.check_one_of(path.child(field), policy, &["Honor", "Ignore"]);
             }
         }
         let keys = constraint.match_label_keys.as_deref().unwrap_or_default();
-        check_label_keys(faults, at, keys, &[], constraint.label_selector.as_ref());
-        metadata::check_selector(faults, at.child("labelSelector"), constraint.label_selector.as_ref());
+        validate_label_keys(errors, path, keys, &[], constraint.label_selector.as_ref());
+        metadata::validate_label_selector(errors, path.child("labelSelector"), constraint.label_selector.as_ref());
     }
 }
 
-/// `spec.tolerations`.
-pub fn check_tolerations(faults: &mut Faults, list: Path<'_>, tolerations: &[Toleration]) {
+/// Validates `spec.tolerations`.
+pub fn validate_tolerations(errors: &mut ErrorList, list: FieldPath<'_>, tolerations: &[Toleration]) {
     for (i, toleration) in tolerations.iter().enumerate() {
-        let at = list.index(i);
-        let (key, operator) = (text(&toleration.key), text(&toleration.operator));
-        let (value, effect) = (text(&toleration.value), text(&toleration.effect));
+        let path = list.index(i);
+        let (key, operator) = (or_empty(&toleration.key), or_empty(&toleration.operator));
+        let (value, effect) = (or_empty(&toleration.value), or_empty(&toleration.effect));
         if !key.is_empty() {
-            faults.invalid_for(at.child("key"), key, formats::qualified_name(key));
+            errors.invalid_each(path.child("key"), key, formats::qualified_name(key));
         } else if operator != "Exists" {
-            let why = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            faults.invalid(at.child("operator"), operator, why);
+            let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            errors.invalid(path.child("operator"), operator, detail);
         }
         if toleration.toleration_seconds.is_some() && effect != "NoExecute" {
-            let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            faults.invalid(at.child("effect"), effect, why);
+            let detail = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+            errors.invalid(path.child("effect"), effect, detail);
         }
         match operator {
             "" | "Equal" => {
-                let wrongs = formats::label_value(value).join(";");
-                if !wrongs.is_empty() {
-                    faults.invalid(at.child("operator"), value, wrongs);
+                let messages = formats::label_value(value).join(";");
+                if !messages.is_empty() {
+                    errors.invalid(path.child("operator"), value, messages);
                 }
             }
             "Exists" if !value.is_empty() => {
-                faults.invalid(at.child("operator"), value, "value must be empty when `operator` is 'Exists'");
+                errors.invalid(path.child("operator"), value, "value must be empty when `operator` is 'Exists'");
             }
             "Exists" => {}
-            // Comparing operators are behind a gate that is closed.
+            // The feature gate of comparison operators is off.
             "Lt" | "Gt" => {
-                faults.not_supported(at.child("operator"), operator, &["Equal", "Exists", "Lt", "Gt"]);
+                errors.not_supported(path.child("operator"), operator, &["Equal", "Exists", "Lt", "Gt"]);
             }
-            other => faults.one_of(at.child("operator"), other, &["Equal", "Exists"]),
+            other => errors.check_one_of(path.child("operator"), other, &["Equal", "Exists"]),
         }
         if !effect.is_empty() {
-            faults.one_of(at.child("effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+            errors.check_one_of(path.child("effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         }
     }
 }
 
-/// Classes of priority and runtime, and preemption.
-pub fn check_classes(faults: &mut Faults, at: Path<'_>, spec: &PodSpec) {
-    let priority = text(&spec.priority_class_name);
+/// Validates `priorityClassName`, `runtimeClassName` and `preemptionPolicy`.
+pub fn validate_classes(errors: &mut ErrorList, path: FieldPath<'_>, spec: &PodSpec) {
+    let priority = or_empty(&spec.priority_class_name);
     if !priority.is_empty() {
-        faults.invalid_for(at.child("priorityClassName"), priority, formats::dns_subdomain(priority));
+        errors.invalid_each(path.child("priorityClassName"), priority, formats::dns_subdomain(priority));
     }
     if let Some(class) = &spec.runtime_class_name {
-        faults.invalid_for(at.child("runtimeClassName"), class, formats::dns_subdomain(class));
+        errors.invalid_each(path.child("runtimeClassName"), class, formats::dns_subdomain(class));
     }
     if let Some(policy) = &spec.preemption_policy {
-        faults.require_one_of(at.child("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
+        errors.require_one_of(path.child("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
     }
 }

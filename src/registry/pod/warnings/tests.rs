@@ -2,10 +2,10 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::registry::pod::prepare_for_create;
+use crate::registry::pod::before_create;
 
-/// A pod that is fine, with these fields of its metadata, its spec and its first container.
-fn told(metadata: &Value, spec: &Value, container: &Value) -> Vec<String> {
+/// Returns the warnings about a pod with these fields in its metadata, spec and first container.
+fn warnings(metadata: &Value, spec: &Value, container: &Value) -> Vec<String> {
     let mut pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
     let set = |into: &mut Value, fields: &Value| {
         for (name, value) in fields.as_object().expect("fields") {
@@ -16,14 +16,14 @@ fn told(metadata: &Value, spec: &Value, container: &Value) -> Vec<String> {
     set(&mut pod["spec"], spec);
     set(&mut pod["spec"]["containers"][0], container);
     let pod: Pod = serde_json::from_value(pod).expect("a pod");
-    on_create(&prepare_for_create(pod, "2026-01-01T00:00:00Z".parse().expect("a time")).expect("a valid pod"))
+    warnings_on_create(&before_create(pod, "2026-01-01T00:00:00Z".parse().expect("a time")).expect("a valid pod"))
 }
 
 #[test]
-fn metadata_that_is_taken_and_odd_is_warned_of() {
+fn questionable_metadata_causes_warnings() {
     let name = "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS \
                 label is recommended: [";
-    assert!(told(&json!({"name": "a.b"}), &json!({}), &json!({}))[0].starts_with(name));
+    assert!(warnings(&json!({"name": "a.b"}), &json!({}), &json!({}))[0].starts_with(name));
     let annotated = |key: &str, value: &str| json!({"annotations": {key: value}});
     let seccomp = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
     let sysctls = "non-functional in v1.11+; use the \"sysctls\" field instead";
@@ -41,12 +41,12 @@ fn metadata_that_is_taken_and_odd_is_warned_of() {
         ("container.seccomp.security.alpha.kubernetes.io/d", "unconfined", None),
     ] {
         let want: Vec<String> = want.into_iter().map(|why| format!("metadata.annotations[{key}]: {why}")).collect();
-        assert_eq!(told(&annotated(key, value), &json!({}), &json!({})), want, "{key}");
+        assert_eq!(warnings(&annotated(key, value), &json!({}), &json!({})), want, "{key}");
     }
 }
 
 #[test]
-fn specs_that_are_taken_and_odd_are_warned_of() {
+fn questionable_specs_cause_warnings() {
     let term =
         |key: &str, value: &str| json!({"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]});
     let spread = |key: &str, selector: Value| {
@@ -137,12 +137,12 @@ fn specs_that_are_taken_and_odd_are_warned_of() {
             ],
         ),
     ] {
-        assert_eq!(told(&json!({}), &spec, &json!({})), want, "{spec}");
+        assert_eq!(warnings(&json!({}), &spec, &json!({})), want, "{spec}");
     }
 }
 
 #[test]
-fn containers_that_are_taken_and_odd_are_warned_of() {
+fn questionable_containers_cause_warnings() {
     let hides = |i: usize| {
         format!(
             "spec.containers[0].env[{i}]: hides previous definition of \"A\", which may be dropped when using apply"
@@ -151,14 +151,14 @@ fn containers_that_are_taken_and_odd_are_warned_of() {
     let variables = json!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"},
         {"name": "A", "value": "$(A)"}, {"name": "A", "value": "$(A) 3"},
         {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]});
-    assert_eq!(told(&json!({}), &json!({}), &variables), [1, 2, 4].map(hides));
+    assert_eq!(warnings(&json!({}), &json!({}), &variables), [1, 2, 4].map(hides));
     let fraction = |what: &str, amount: &str| {
         format!("spec.containers[0].resources.{what}: fractional byte value {amount:?} is invalid, must be an integer")
     };
     let amounts =
         json!({"resources": {"limits": {"memory": "1500m", "cpu": "100m"}, "requests": {"ephemeral-storage": "1m"}}});
     assert_eq!(
-        told(&json!({}), &json!({}), &amounts),
+        warnings(&json!({}), &json!({}), &amounts),
         [
             fraction("limits[memory]", "1500m"),
             fraction("requests[memory]", "1500m"),
@@ -168,36 +168,36 @@ fn containers_that_are_taken_and_odd_are_warned_of() {
 }
 
 #[test]
-fn ports_that_meet_are_warned_of() {
-    let at = |i: usize| format!("spec.containers[0].ports[{i}]");
+fn overlapping_ports_cause_warnings() {
+    let path = |i: usize| format!("spec.containers[0].ports[{i}]");
     for (ports, want) in [
         (json!([{"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}, {"containerPort": 81}]), vec![]),
         (
             json!([{"containerPort": 80}, {"containerPort": 80}]),
-            vec![format!("{}: duplicate port definition with {}", at(1), at(0))],
+            vec![format!("{}: duplicate port definition with {}", path(1), path(0))],
         ),
         (
             json!([{"containerPort": 80}, {"containerPort": 80, "hostPort": 1}]),
-            vec![format!("{}: overlapping port definition with {}", at(1), at(0))],
+            vec![format!("{}: overlapping port definition with {}", path(1), path(0))],
         ),
         (
             json!([{"containerPort": 80, "hostPort": 1}, {"containerPort": 80, "hostPort": 1, "hostIP": "1.1.1.1"}]),
-            vec![format!("{}: dangerously ambiguous port definition with {}", at(1), at(0))],
+            vec![format!("{}: dangerously ambiguous port definition with {}", path(1), path(0))],
         ),
         (
             json!([{"containerPort": 80, "hostIP": "1.1.1.1", "name": "web"}]),
             vec![format!(
                 "{}: hostIP set without hostPort: {{Name:web HostPort:0 ContainerPort:80 Protocol:TCP HostIP:1.1.1.1}}",
-                at(0)
+                path(0)
             )],
         ),
     ] {
-        assert_eq!(told(&json!({}), &json!({}), &json!({"ports": ports})), want, "{ports}");
+        assert_eq!(warnings(&json!({}), &json!({}), &json!({"ports": ports})), want, "{ports}");
     }
     let ports = |port: u16| json!([{"containerPort": port, "name": "web"}]);
     let init = json!({"initContainers": [{"name": "i", "image": "x", "restartPolicy": "Always", "ports": ports(80)}]});
     assert_eq!(
-        told(&json!({}), &init, &json!({"ports": ports(81)})),
+        warnings(&json!({}), &init, &json!({"ports": ports(81)})),
         [
             "spec.containers[0].ports[0]: duplicate port name \"web\" with spec.initContainers[0].ports[0], services and \
              probes that select ports by name will use spec.initContainers[0].ports[0]"
@@ -206,10 +206,10 @@ fn ports_that_meet_are_warned_of() {
 }
 
 #[test]
-fn a_statuss_addresses_are_warned_of() {
+fn non_canonical_status_addresses_cause_warnings() {
     let status = json!({"podIPs": [{"ip": "1::0"}], "hostIPs": [{"ip": "1.1.1.1"}, {"ip": "::FFFF:1.1.1.1"}]});
     assert_eq!(
-        on_status(&serde_json::from_value(status).expect("a status")),
+        warnings_on_status_update(&serde_json::from_value(status).expect("a status")),
         [
             "status.podIPs[0].ip: IPv6 address \"1::0\" should be in RFC 5952 canonical format (\"1::\")",
             "status.hostIPs[1].ip: non-standard IP address \"::FFFF:1.1.1.1\" will be considered invalid in a future \

@@ -1,6 +1,7 @@
-//! A Pod's spec in Kubernetes' internal types, which its refusals show: every field, set or not, by its Go name.
+//! Differences between Pod specs, rendered as API errors show them: in Kubernetes' internal types, with every field,
+//! set or not, under its Go name.
 //!
-//! The layout stands in `internal.txt`.
+//! `internal_types.txt` lists the types.
 
 use std::fmt::Write;
 
@@ -8,24 +9,24 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, PodSpec};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::registry::difference;
+use crate::registry::diff;
 
-const LAYOUT: &str = include_str!("internal.txt");
+const TYPES: &str = include_str!("internal_types.txt");
 
-/// How `new` differs from `old`.
-pub fn spec_difference(old: &PodSpec, new: &PodSpec) -> String {
-    difference::unified(&shown("PodSpec", old), &shown("PodSpec", new))
+/// Returns the unified diff of two specs.
+pub fn diff_specs(old: &PodSpec, new: &PodSpec) -> String {
+    diff::unified(&render("PodSpec", old), &render("PodSpec", new))
 }
 
-/// How an ephemeral container differs from what it was.
-pub fn ephemeral_difference(old: &EphemeralContainer, new: &EphemeralContainer) -> String {
-    difference::unified(&shown("EphemeralContainer", old), &shown("EphemeralContainer", new))
+/// Returns the unified diff of two versions of an ephemeral container.
+pub fn diff_ephemeral_containers(old: &EphemeralContainer, new: &EphemeralContainer) -> String {
+    diff::unified(&render("EphemeralContainer", old), &render("EphemeralContainer", new))
 }
 
-fn shown(kind: &str, value: &impl Serialize) -> String {
+fn render(kind: &str, value: &impl Serialize) -> String {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(value) else { return String::new() };
     if kind == "PodSpec" {
-        share_with_host(&mut fields);
+        move_host_fields(&mut fields);
     }
     let mut out = String::new();
     write_struct(&mut out, kind, &fields, 0);
@@ -33,19 +34,19 @@ fn shown(kind: &str, value: &impl Serialize) -> String {
     out
 }
 
-/// What a pod shares with its host stands in the security context there.
-fn share_with_host(spec: &mut Map<String, Value>) {
-    let shared = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"];
-    let moved: Vec<(String, Value)> = shared.iter().filter_map(|name| spec.remove_entry(*name)).collect();
+/// Moves the fields about host namespaces into the security context, where the internal types have them.
+fn move_host_fields(spec: &mut Map<String, Value>) {
+    let host_fields = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"];
+    let moved: Vec<(String, Value)> = host_fields.iter().filter_map(|name| spec.remove_entry(*name)).collect();
     if let Some(Value::Object(context)) = spec.get_mut("securityContext") {
         context.extend(moved);
     }
 }
 
-/// The fields of `kind`: name and type.
+/// Returns the names and types of the fields of `kind`.
 fn fields_of(kind: &str) -> Vec<(&'static str, &'static str)> {
     let mut fields = Vec::new();
-    let lines = LAYOUT.lines().skip_while(|line| *line != kind).skip(1).take_while(|line| line.starts_with(' '));
+    let lines = TYPES.lines().skip_while(|line| *line != kind).skip(1).take_while(|line| line.starts_with(' '));
     for (name, type_) in lines.filter_map(|line| line.trim().split_once(' ')) {
         if name == "+" {
             fields.extend(fields_of(type_));
@@ -89,7 +90,7 @@ fn write_field(out: &mut String, type_: &str, value: Option<&Value>, depth: usiz
             (_, Value::Object(values)) if is_struct(kind) => {
                 write_struct(out, kind.trim_start_matches('*'), values, depth);
             }
-            (_, value) => write_as_is(out, value, depth),
+            (_, value) => write_json(out, value, depth),
         },
     }
 }
@@ -108,14 +109,14 @@ fn write_list(out: &mut String, item: &str, items: &[Value], depth: usize) {
         indent(out, depth + 1);
         match value {
             Value::Object(values) if is_struct(item) => write_struct(out, item, values, depth + 1),
-            other => write_as_is(out, other, depth + 1),
+            other => write_json(out, other, depth + 1),
         }
     }
     indent(out, depth);
     out.push(']');
 }
 
-fn write_as_is(out: &mut String, value: &Value, depth: usize) {
+fn write_json(out: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Object(values) => {
             out.push('{');
@@ -125,7 +126,7 @@ fn write_as_is(out: &mut String, value: &Value, depth: usize) {
                 }
                 indent(out, depth + 1);
                 let _ = write!(out, "\"{name}\": ");
-                write_as_is(out, value, depth + 1);
+                write_json(out, value, depth + 1);
             }
             indent(out, depth);
             out.push('}');
@@ -142,9 +143,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_that_the_layout_names_is_in_it() {
+    fn every_referenced_type_is_listed() {
         let mut missing = Vec::new();
-        for line in LAYOUT.lines().filter(|line| line.starts_with(' ')) {
+        for line in TYPES.lines().filter(|line| line.starts_with(' ')) {
             let type_ = line.trim().split_once(' ').map_or("", |(_, type_)| type_);
             let name = type_.trim_start_matches(['*', '[', ']']);
             if is_struct(name) && fields_of(name).is_empty() {
@@ -155,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_not_set_are_shown_too() {
+    fn unset_fields_are_rendered() {
         let spec: PodSpec =
             serde_yaml::from_str("{hostPID: true, securityContext: {}, containers: []}").expect("a spec");
-        let text = shown("PodSpec", &spec);
+        let text = render("PodSpec", &spec);
         assert!(
             text.contains("\n \"SecurityContext\": {\n  \"HostNetwork\": false,\n  \"HostPID\": true,\n"),
             "{text}"

@@ -1,60 +1,60 @@
-//! A Pod as Kubernetes writes it back: what is empty and means nothing is left out, and so are fields behind
-//! feature gates that 1.36 has closed.
+//! Removes from a Pod what Kubernetes does not write back: empty fields, and fields behind feature gates that are off
+//! in 1.36.
 //!
-//! Kubernetes tells apart "not said" and "said to be empty" only where its own types do: a list, a map, most
-//! texts, flags and numbers have one empty value, and that is not written.
+//! Kubernetes' types do not distinguish an unset field from an empty one in most lists, maps, strings, flags and
+//! numbers (Go's `omitempty`); neither does the stored object.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Lifecycle, Pod, PodSpec, Volume};
 
-/// What is as good as not said.
-trait Empty {
-    fn is_empty(&self) -> bool;
+/// A value that Go's `omitempty` may leave out.
+trait ZeroValue {
+    fn is_zero(&self) -> bool;
 }
 
-impl Empty for String {
-    fn is_empty(&self) -> bool {
+impl ZeroValue for String {
+    fn is_zero(&self) -> bool {
         self.is_empty()
     }
 }
 
-impl<T> Empty for Vec<T> {
-    fn is_empty(&self) -> bool {
+impl<T> ZeroValue for Vec<T> {
+    fn is_zero(&self) -> bool {
         self.is_empty()
     }
 }
 
-impl<K, V> Empty for BTreeMap<K, V> {
-    fn is_empty(&self) -> bool {
+impl<K, V> ZeroValue for BTreeMap<K, V> {
+    fn is_zero(&self) -> bool {
         self.is_empty()
     }
 }
 
-impl Empty for bool {
-    fn is_empty(&self) -> bool {
+impl ZeroValue for bool {
+    fn is_zero(&self) -> bool {
         !self
     }
 }
 
-impl Empty for i32 {
-    fn is_empty(&self) -> bool {
+impl ZeroValue for i32 {
+    fn is_zero(&self) -> bool {
         *self == 0
     }
 }
 
-fn omit<T: Empty>(field: &mut Option<T>) {
-    if field.as_ref().is_some_and(Empty::is_empty) {
+fn omit_empty<T: ZeroValue>(field: &mut Option<T>) {
+    if field.as_ref().is_some_and(ZeroValue::is_zero) {
         *field = None;
     }
 }
 
-/// Omits what is empty in each of these fields.
+/// Unsets each of these fields if it is empty.
 macro_rules! omit {
-    ($of:expr; $($field:ident),+ $(,)?) => { $(omit(&mut $of.$field);)+ };
+    ($object:expr; $($field:ident),+ $(,)?) => { $(omit_empty(&mut $object.$field);)+ };
 }
 
-/// Leaves out of `pod` what Kubernetes would not write.
+/// Unsets the fields of `pod` that Kubernetes would not write.
 pub fn apply(pod: &mut Pod) {
     let meta = &mut pod.metadata;
     omit!(meta; annotations, finalizers, generate_name, labels, managed_fields, owner_references, self_link);
@@ -74,8 +74,8 @@ fn apply_to_spec(spec: &mut PodSpec) {
     for container in spec.init_containers.iter_mut().flatten().chain(&mut spec.containers) {
         apply_to_container(container);
     }
-    for e in spec.ephemeral_containers.iter_mut().flatten() {
-        omit!(e; args, command, env, env_from, image, ports, resize_policy, restart_policy_rules, stdin, stdin_once,
+    for ephemeral in spec.ephemeral_containers.iter_mut().flatten() {
+        omit!(ephemeral; args, command, env, env_from, image, ports, resize_policy, restart_policy_rules, stdin, stdin_once,
             target_container_name, tty, volume_devices, volume_mounts, working_dir);
     }
     spec.volumes.iter_mut().flatten().for_each(apply_to_volume);
@@ -93,7 +93,7 @@ fn apply_to_spec(spec: &mut PodSpec) {
 fn apply_to_container(container: &mut Container) {
     omit!(container; args, command, env, env_from, image, ports, resize_policy, restart_policy_rules, stdin,
         stdin_once, tty, volume_devices, volume_mounts, working_dir);
-    // ContainerStopSignals is closed.
+    // The feature gate ContainerStopSignals is off.
     if let Some(lifecycle) = &mut container.lifecycle {
         lifecycle.stop_signal = None;
         if *lifecycle == Lifecycle::default() {
@@ -123,6 +123,13 @@ fn apply_to_container(container: &mut Container) {
     if let Some(resources) = &mut container.resources {
         omit!(resources; claims, limits, requests);
     }
+    apply_to_probes(container);
+    if let Some(capabilities) = container.security_context.as_mut().and_then(|c| c.capabilities.as_mut()) {
+        omit!(capabilities; add, drop);
+    }
+}
+
+fn apply_to_probes(container: &mut Container) {
     let probes = [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
     for probe in probes.into_iter().flatten() {
         omit!(probe; initial_delay_seconds);
@@ -135,9 +142,6 @@ fn apply_to_container(container: &mut Container) {
         if let Some(exec) = &mut probe.exec {
             omit!(exec; command);
         }
-    }
-    if let Some(capabilities) = container.security_context.as_mut().and_then(|c| c.capabilities.as_mut()) {
-        omit!(capabilities; add, drop);
     }
 }
 

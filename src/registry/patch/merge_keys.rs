@@ -1,18 +1,18 @@
-//! How lists merge: what Kubernetes' types say of theirs (`patchStrategy`, `patchMergeKey`).
+//! How lists merge: the `patchStrategy` and `patchMergeKey` tags of Kubernetes' types.
 
-/// What becomes of a list when a strategic merge patch names it.
+/// How a strategic merge patch changes a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchStrategy {
-    /// The patch's list takes its place.
+    /// The patch's list replaces it.
     Replace,
-    /// Items of both, each once.
+    /// The union of both lists.
     Set,
-    /// Items with the same value of this field become one.
+    /// Items with the same value of this field merge.
     ByKey(&'static str),
 }
 
-/// Lists that merge, by kind and path; `[]` stands for an item. All others are replaced.
-const MERGED: &[(&str, &str, PatchStrategy)] = &[
+/// Lists that merge, by kind (empty: all kinds) and path; `[]` stands for an item. All other lists are replaced.
+const MERGED_LISTS: &[(&str, &str, PatchStrategy)] = &[
     ("", "metadata.finalizers", PatchStrategy::Set),
     ("", "metadata.ownerReferences", PatchStrategy::ByKey("uid")),
     ("Pod", "spec.volumes", PatchStrategy::ByKey("name")),
@@ -34,20 +34,24 @@ const MERGED: &[(&str, &str, PatchStrategy)] = &[
     ("Pod", "status.resourceClaimStatuses", PatchStrategy::ByKey("name")),
 ];
 
-/// The lists of a `kind` that merge, by their paths: `spec.*ontainers[].env`.
-pub fn lists_of(kind: &str) -> impl Iterator<Item = (&'static str, PatchStrategy)> {
-    MERGED.iter().filter(move |(of, ..)| of.is_empty() || *of == kind).map(|(_, path, strategy)| (*path, *strategy))
+/// Returns the lists of `kind` that merge, by path: `spec.*ontainers[].env`.
+pub fn merged_lists(kind: &str) -> impl Iterator<Item = (&'static str, PatchStrategy)> {
+    MERGED_LISTS
+        .iter()
+        .filter(move |(of_kind, ..)| of_kind.is_empty() || *of_kind == kind)
+        .map(|(_, path, strategy)| (*path, *strategy))
 }
 
-/// How the list at `path` of a `kind` merges.
-pub fn of(kind: &str, path: &str) -> PatchStrategy {
-    let fits = |pattern: &str| match pattern.split_once('*') {
-        Some((start, end)) => path.strip_prefix(start).is_some_and(|rest| {
-            rest.find(end).is_some_and(|at| at + end.len() == rest.len() && !rest[..at].contains('.'))
+/// Returns how the list at `path` of `kind` merges.
+pub fn patch_strategy(kind: &str, path: &str) -> PatchStrategy {
+    let matches = |pattern: &str| match pattern.split_once('*') {
+        Some((prefix, suffix)) => path.strip_prefix(prefix).is_some_and(|rest| {
+            rest.find(suffix).is_some_and(|index| index + suffix.len() == rest.len() && !rest[..index].contains('.'))
         }),
         None => path == pattern,
     };
-    let row = MERGED.iter().find(|(of, pattern, _)| (of.is_empty() || *of == kind) && fits(pattern));
+    let row =
+        MERGED_LISTS.iter().find(|(of_kind, pattern, _)| (of_kind.is_empty() || *of_kind == kind) && matches(pattern));
     row.map_or(PatchStrategy::Replace, |(_, _, strategy)| *strategy)
 }
 
@@ -56,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_merge_as_kubernetes_types_say() {
+    fn lists_have_the_strategies_of_kubernetes_types() {
         for (path, strategy) in [
             ("spec.containers", PatchStrategy::ByKey("name")),
             ("spec.containers[].env", PatchStrategy::ByKey("name")),
@@ -66,8 +70,8 @@ mod tests {
             ("spec.tolerations", PatchStrategy::Replace),
             ("metadata.finalizers", PatchStrategy::Set),
         ] {
-            assert_eq!(of("Pod", path), strategy, "{path}");
+            assert_eq!(patch_strategy("Pod", path), strategy, "{path}");
         }
-        assert_eq!(of("ConfigMap", "spec.containers"), PatchStrategy::Replace);
+        assert_eq!(patch_strategy("ConfigMap", "spec.containers"), PatchStrategy::Replace);
     }
 }

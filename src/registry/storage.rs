@@ -1,0 +1,132 @@
+//! Access to the object store for one kind at a time: read, decide, commit, retry on conflict.
+//!
+//! The verbs are those of Kubernetes' `storage.Interface` (`Get`, `Create`, `GuaranteedUpdate`), dry runs included. The
+//! rules of a kind are its caller's.
+
+use std::sync::Arc;
+
+use k8s_openapi::Metadata;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::preconditions::{self, OPTIMISTIC_LOCK_ERROR};
+use crate::control::{Key, Object, Preconditions, Resource, Status, UnversionedObject};
+use crate::store::{CommitError, ObjectStore, Operation, Precondition};
+
+/// Attempts at an update that other writers keep overtaking; more indicate a bug.
+const MAX_ATTEMPTS: usize = 64;
+
+/// An object that the store can hold.
+pub(super) trait Stored:
+    Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static
+{
+    /// Encodes the object for the store; its metadata has no `resourceVersion`.
+    fn encode(self) -> Result<UnversionedObject, serde_json::Error> {
+        UnversionedObject::encode(&self)
+    }
+}
+
+/// The write that an update decides on, and the caller's result of it.
+pub(super) enum WriteDecision<O, T = ()> {
+    /// Writes nothing.
+    Keep(T),
+    /// Replaces the object.
+    Put(Box<O>, T),
+    /// Deletes the object; watchers see this last state.
+    Delete(Box<O>, T),
+}
+
+/// The object store, or a dry run against it.
+pub(super) struct Storage {
+    objects: Arc<ObjectStore>,
+    /// Whether commits are checked but not performed.
+    dry_run: bool,
+}
+
+impl Storage {
+    pub fn new(objects: Arc<ObjectStore>) -> Storage {
+        Storage { objects, dry_run: false }
+    }
+
+    /// Returns the same storage, without its writes.
+    pub fn for_dry_run(&self) -> Storage {
+        Storage { objects: self.objects.clone(), dry_run: true }
+    }
+
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// Returns the underlying store, for reads.
+    pub fn objects(&self) -> &Arc<ObjectStore> {
+        &self.objects
+    }
+
+    /// Returns the object at `key`, or 404 `NotFound`.
+    pub fn get(&self, key: &Key) -> Result<Arc<Object>, Status> {
+        self.objects.get(key).ok_or_else(|| not_found(key))
+    }
+
+    /// Stores a new object, or returns 409 `AlreadyExists`.
+    pub fn create<O: Stored>(&self, resource: Resource, object: O) -> Result<Arc<Object>, Status> {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let key = Key::new(resource, &text(&object.metadata().namespace), &text(&object.metadata().name));
+        match self.commit(Operation::Put { key, expect: Precondition::Absent, draft: encode(object)? })? {
+            Ok(stored) => Ok(stored),
+            Err(CommitError::Exists(key)) => Err(Status::already_exists(key.resource.plural, &key.name)),
+            Err(error) => Err(Status::internal(error)),
+        }
+    }
+
+    /// Reads the object, lets `try_update` decide and commits; starts again if another writer was faster.
+    pub fn guaranteed_update<O: Stored, T>(
+        &self,
+        key: &Key,
+        preconditions: &Preconditions,
+        try_update: impl Fn(&O) -> Result<WriteDecision<O, T>, Status>,
+    ) -> Result<(T, Arc<Object>), Status> {
+        for _ in 0..MAX_ATTEMPTS {
+            let current = self.get(key)?;
+            let object = current.decode::<O>().map_err(Status::internal)?;
+            preconditions::check(preconditions, key, &current, object.metadata())?;
+            let (operation, result) = match try_update(&object)? {
+                WriteDecision::Keep(result) => return Ok((result, current)),
+                WriteDecision::Put(next, result) => {
+                    let expect = Precondition::At(current.revision);
+                    (Operation::Put { key: key.clone(), expect, draft: encode(*next)? }, result)
+                }
+                WriteDecision::Delete(last, result) => {
+                    (Operation::Delete { key: key.clone(), expect: current.revision, last: encode(*last)? }, result)
+                }
+            };
+            match self.commit(operation)? {
+                Ok(stored) => return Ok((result, stored)),
+                Err(CommitError::Modified(_)) => continue,
+                Err(CommitError::Gone(key)) => return Err(not_found(&key)),
+                Err(error @ CommitError::Exists(_)) => return Err(Status::internal(error)),
+            }
+        }
+        Err(preconditions::conflict(key, OPTIMISTIC_LOCK_ERROR))
+    }
+
+    fn commit(&self, operation: Operation) -> Result<Result<Arc<Object>, CommitError>, Status> {
+        if self.dry_run {
+            return Ok(self.objects.dry_run_commit(operation));
+        }
+        match self.objects.commit(vec![operation]) {
+            Ok(mut stored) => stored.pop().map(Ok).ok_or_else(|| Status::internal("the store returned no object")),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+fn encode<O: Stored>(mut object: O) -> Result<UnversionedObject, Status> {
+    // The commit assigns the new revision.
+    object.metadata_mut().resource_version = None;
+    object.encode().map_err(Status::internal)
+}
+
+pub(super) fn not_found(key: &Key) -> Status {
+    Status::not_found(key.resource.plural, &key.name)
+}
