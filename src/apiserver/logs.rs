@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use super::answer;
 use super::request::Params;
 use crate::control::{Cause, Reason, Status};
-use crate::logs::{Entry, Line, Reader};
+use crate::logs::{Entry, Line, LogReader};
 use crate::model::{go, pods};
 
 /// `PodLogOptions`, checked.
@@ -116,7 +116,7 @@ impl LogOptions {
     }
 
     /// The log as the client wants it; `now` is when it asked.
-    pub fn answer(&self, reader: Reader, now: Timestamp) -> Response {
+    pub fn answer(&self, reader: LogReader, now: Timestamp) -> Response {
         let since = match self.since {
             Some(Since::Seconds(seconds)) => now.saturating_sub(SignedDuration::from_secs(seconds)).ok(),
             Some(Since::Time(time)) => Some(time),
@@ -171,7 +171,7 @@ fn container_status<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerSt
 
 /// A log on its way to a client.
 struct Delivery {
-    reader: Reader,
+    reader: LogReader,
     printer: Printer,
     tail: Option<usize>,
     follow: bool,
@@ -182,7 +182,7 @@ impl Delivery {
     /// Goes to where the client wants to begin, and end.
     async fn begin(&mut self) {
         if !self.follow {
-            self.reader.end_here();
+            self.reader.stop_at_current_end();
         }
         if let Some(lines) = self.tail {
             self.reader.skip_to_last(lines).await;
@@ -226,7 +226,7 @@ struct Printer {
 
 impl Printer {
     fn wants(&self, line: &Line) -> bool {
-        self.since.is_none_or(|since| line.at >= since)
+        self.since.is_none_or(|since| line.timestamp >= since)
     }
 
     fn print(&mut self, entries: &[Entry]) -> Vec<u8> {
@@ -235,7 +235,7 @@ impl Printer {
             match entry {
                 Entry::Line(line) if self.wants(line) => {
                     if self.timestamps && !self.inside_line {
-                        text.extend_from_slice(format!("{:.9} ", line.at).as_bytes());
+                        text.extend_from_slice(format!("{:.9} ", line.timestamp).as_bytes());
                     }
                     text.extend_from_slice(&line.text);
                     if line.complete {

@@ -17,7 +17,7 @@ use crate::budget::{Account, AccountLimits};
 use crate::clock::Clock;
 use crate::embedded;
 use crate::files::{Mount, Mounts};
-use crate::images::{Executable, Images, Stamp, stamp};
+use crate::images::{Executable, FileStamp, Images};
 use crate::network::{Endpoint, PodNetwork};
 use crate::runtime::{ContainerContext, Exit, Instance, InstanceSet, Program, Runtime, Stdio};
 
@@ -37,7 +37,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     let mounts = Arc::new(Mounts::new(Some(scratch.path().join("root")), &[], mounts(args)?));
     let env = environment(args)?;
     let mut renewal = match args.watch {
-        true => Some(Renewal::of(path, images.stamp(path), engine.clone())?),
+        true => Some(Renewal::of(path, images.cached_stamp(path), engine.clone())?),
         false => None,
     };
     let mut signals = Signals::listen()?;
@@ -145,13 +145,13 @@ async fn next_program(renewal: &mut Option<&mut Renewal>) -> Arc<Program> {
 /// Waits for newer programs in a file.
 struct Renewal {
     path: PathBuf,
-    known: Option<Stamp>,
+    known: Option<FileStamp>,
     engine: Arc<Runtime>,
     watching: Watching,
 }
 
 impl Renewal {
-    fn of(path: &Path, known: Option<Stamp>, engine: Arc<Runtime>) -> anyhow::Result<Renewal> {
+    fn of(path: &Path, known: Option<FileStamp>, engine: Arc<Runtime>) -> anyhow::Result<Renewal> {
         let mut watching = Watching::start()?;
         watching.set([path])?;
         Ok(Renewal { path: path.into(), known, engine, watching })
@@ -160,7 +160,7 @@ impl Renewal {
     /// The next one that can run; what can't is told of. Cancel-safe: what is not told comes again.
     async fn next(&mut self) -> Arc<Program> {
         loop {
-            let now = stamp(&self.path).ok();
+            let now = FileStamp::read(&self.path).ok();
             if now != self.known {
                 let read = self.compile().await;
                 self.known = now;

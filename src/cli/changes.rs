@@ -15,7 +15,7 @@ use super::args::RunArgs;
 use super::input::{self, Input};
 use super::watching::Watching;
 use super::{programs, report};
-use crate::images::{Executable, Images, Stamp};
+use crate::images::{Executable, FileStamp, Images};
 use crate::runtime::Runtime;
 
 /// What follows from a change.
@@ -69,7 +69,7 @@ impl Changes {
 }
 
 /// Files, and how they are; `None` for one that is not there.
-type Snapshot = BTreeMap<PathBuf, Option<Stamp>>;
+type Snapshot = BTreeMap<PathBuf, Option<FileStamp>>;
 
 struct Observer {
     args: RunArgs,
@@ -110,7 +110,7 @@ impl Observer {
         let files = pods.iter().flat_map(|pod| programs::files(pod, &self.images));
         // As it was read, which may be a while ago.
         files
-            .map(|(_, path)| (self.images.stamp(&path).or_else(|| stamp(&path)), path))
+            .map(|(_, path)| (self.images.cached_stamp(&path).or_else(|| stamp(&path)), path))
             .map(|(at, path)| (path, at))
             .collect()
     }
@@ -148,7 +148,7 @@ impl Observer {
         let program = Executable::new(bytes.into());
         let compiled = self.engine.program(program.digest, &program.bytes).await;
         compiled.map_err(|error| format!("has changed and cannot run ({error})"))?;
-        self.images.adopt(path, program);
+        self.images.replace_program(path, program);
         Ok(())
     }
 
@@ -181,8 +181,8 @@ impl Observer {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    crate::images::stamp(path).ok()
+fn stamp(path: &Path) -> Option<FileStamp> {
+    FileStamp::read(path).ok()
 }
 
 /// The manifests that are given, those in folders one by one.

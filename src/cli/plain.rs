@@ -47,7 +47,7 @@ mod tests {
         let source = Source { pod: "p".into(), container: "c".into() };
         let text: &[u8] = &[b'a', 0xff, b'b'];
         let at = jiff::Timestamp::UNIX_EPOCH;
-        let entry = Entry::Line(Line { at, stream: Stream::Stdout, complete: true, text: text.into() });
+        let entry = Entry::Line(Line { timestamp: at, stream: Stream::Stdout, complete: true, text: text.into() });
         assert_eq!(line(&source, &entry, false), [b"p/c | ", text].concat());
         assert_eq!(line(&source, &Entry::Gap(3), false), b"p/c | [3 lines were dropped]");
     }

@@ -13,8 +13,9 @@ use crate::runtime::Runtime;
 
 /// The containers of a pod whose program is a file, and that file.
 pub fn files<'p>(pod: &'p Pod, images: &Images) -> Vec<(&'p Container, PathBuf)> {
-    let file =
-        |container: &'p Container| images.file(container.image.as_deref()?, base(pod)).map(|path| (container, path));
+    let file = |container: &'p Container| {
+        images.local_file(container.image.as_deref()?, base(pod)).map(|path| (container, path))
+    };
     containers(pod).filter_map(file).collect()
 }
 

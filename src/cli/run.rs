@@ -62,7 +62,7 @@ async fn pods(args: RunArgs) -> anyhow::Result<Outcome> {
 
 async fn on_a_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<Outcome> {
     let images = Images::new(args.images.iter().cloned().collect(), true);
-    let images = Arc::new(if args.watch { images.held() } else { images });
+    let images = Arc::new(if args.watch { images.with_pinned_files() } else { images });
     let Input { pods, configs, warnings } = input::read(&args, &images)?;
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     let mut signals = Signals::listen()?;

@@ -238,7 +238,7 @@ impl Builder {
         };
         let named = self.named.into_iter();
         let of_names =
-            || named.fold(Images::new(Default::default(), true), |all, (name, source)| all.with(&name, source));
+            || named.fold(Images::new(Default::default(), true), |all, (name, source)| all.with_image(&name, source));
         let images = self.images.unwrap_or_else(|| Arc::new(of_names()));
         let addresses = Addresses::new([10, 88, 0, 0].into(), 16);
         let source = EventSource { component: "kubelet", host: self.name.as_str().into() };

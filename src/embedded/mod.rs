@@ -118,7 +118,7 @@ impl Drop for Node {
         self.handle.end_guests(LETTING_GO);
         self.folder.remove();
         if let Some(spool) = &self.spool {
-            spool.end();
+            spool.shut_down();
         }
     }
 }

@@ -1,4 +1,4 @@
-/// The commands that busybox has, sorted; a test holds them against `busybox --list`.
+/// The applets of the built-in busybox, sorted; a test compares them with `busybox --list`.
 #[rustfmt::skip]
 pub const APPLETS: &[&str] = &[
     "[", "[[", "ash", "base64", "basename", "busybox", "cat", "chmod", "cksum", "cmp", "comm", "cp", "cut", "date",

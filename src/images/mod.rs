@@ -1,7 +1,8 @@
-//! Images: what a container's `image` means here.
+//! Resolves the `image` of a container to programs, and its command to one of them.
 //!
-//! Three kinds: names given on the command line (`--image NAME=FILE`), local files (`./app.wasm`,
-//! relative to the manifest), and a few canonical names for which our own guests stand in.
+//! An image is, in this order: a name that the user maps to a program (`--image NAME=FILE`), a local
+//! file (`./app.wasm`, relative to the manifest), or one of a few repositories for which wasmpod's own
+//! guests stand in. Programs are neither validated nor compiled here.
 
 mod builtin;
 mod reference;
@@ -23,78 +24,78 @@ pub use builtin::APPLETS;
 /// A program of an image.
 #[derive(Debug, Clone)]
 pub struct Executable {
-    /// A WebAssembly module or component as it was read; nothing has checked it.
+    /// A WebAssembly module or component, not validated yet.
     pub bytes: Bytes,
     /// SHA-256 of the bytes.
     pub digest: [u8; 32],
 }
 
-/// What an image says of its containers.
+/// The configuration and the programs of an image.
 #[derive(Debug)]
 pub struct Image {
-    /// As the status shows it: `built-in/httpd@sha256:…` or the file's name.
+    /// ID in the container's status: `built-in/httpd@sha256:…`, or `app.wasm@sha256:…` for a file.
     pub id: String,
-    /// The words that a command line begins with; may be empty.
+    /// First words of the command line; may be empty.
     pub entrypoint: Vec<String>,
-    /// The words that follow the entrypoint where the container gives none.
+    /// Words after the entrypoint, unless the container has `args`.
     pub cmd: Vec<String>,
-    /// The directory where its programs begin, if the container does not say.
+    /// Default working directory of containers.
     pub working_dir: String,
-    /// Variables as name and value; a container's own of the same name takes the place of one.
+    /// Environment variables as name and value; the container's own variables override them.
     pub env: Vec<(String, String)>,
-    /// Files of its root.
+    /// Files in the root file system.
     pub files: &'static [ImageFile],
-    /// What stands in for the image, where something does: `using built-in httpd for nginx:1.14.2`.
+    /// Message to show if a built-in image stands in: `using built-in httpd for nginx:1.14.2`.
     pub notice: Option<String>,
     programs: Programs,
 }
 
 #[derive(Debug)]
 enum Programs {
-    /// One program, called `name`.
+    /// The user's program, called `name`.
     Local { name: String, program: Executable },
-    /// Our guests.
+    /// The built-in guests.
     BuiltIn,
 }
 
-/// Why there is no image.
+/// An image name cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// This is no image name.
-    #[error("couldn't parse image name {image:?}: invalid reference format{}", .why)]
+    /// The image name is not valid.
+    #[error("couldn't parse image name {image:?}: invalid reference format{detail}")]
     InvalidName {
-        /// The name as the container gives it.
+        /// Image name of the container.
         image: String,
-        /// What is wrong with it, behind a colon; may be empty.
-        why: String,
+        /// Details, beginning with a colon; may be empty.
+        detail: String,
     },
-    /// The file that the name means can't be read.
+    /// The file of the image cannot be read.
     #[error("cannot read {path:?} for image {image:?}")]
     File {
-        /// The name as the container gives it.
+        /// Image name of the container.
         image: String,
-        /// Where the file should be.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// No file is given for this name, and no built-in image that may be used has it.
+    /// The name is mapped to no program, and is not the name of an enabled built-in image.
     #[error(
-        "no image {image:?}: wasmpod pulls no images yet and runs no Linux images; name a WebAssembly file \
-         (image: ./app.wasm, relative to the manifest), give one for this name (--image {image}=FILE), or use a \
-         built-in image ({})", builtin::NAMES.join(", ")
+        "image {image:?} not found: wasmpod does not pull images yet and cannot run Linux images; use a WebAssembly \
+         file (image: ./app.wasm, relative to the manifest), map this name to a file (--image {image}=FILE), or use a \
+         built-in image ({})", builtin::DISPLAY_NAMES.join(", ")
     )]
     Unknown {
-        /// The name as the container gives it.
+        /// Image name of the container.
         image: String,
     },
-    /// The name means a built-in guest, which was not there when wasmpod was built.
-    #[error("this wasmpod was built without its built-in images: run `make guests` and build it again")]
+    /// The image is built in, but the guests were missing when wasmpod was built.
+    #[error("wasmpod was built without the built-in images: run `make guests` and build wasmpod again")]
     NotBuilt,
 }
 
 impl ImageError {
-    /// The reason that a waiting container shows (K35).
+    /// Returns the reason that the waiting container shows (K35).
     pub fn reason(&self) -> &'static str {
         match self {
             ImageError::InvalidName { .. } => "InvalidImageName",
@@ -103,35 +104,35 @@ impl ImageError {
     }
 }
 
-/// Why an image can't run a command.
+/// An image cannot run a command.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The image has no program of this name.
+    /// The image has no program with this name.
     #[error("exec: {0:?}: executable file not found in $PATH")]
     NotFound(String),
-    /// Neither the image nor the container gives a command.
+    /// Neither the image nor the container has a command.
     #[error("no command specified")]
     Empty,
-    /// The program belongs to an image that can't be had.
+    /// The program belongs to a built-in image that is not available.
     #[error(transparent)]
     Image(#[from] ImageError),
 }
 
-/// What runs: a program and the arguments it sees.
+/// A command whose program was found.
 #[derive(Debug)]
-pub struct Command {
+pub struct ResolvedCommand {
     /// The program that `argv` names.
     pub program: Executable,
-    /// The program's name as it was asked for, then its arguments; never empty.
+    /// The program's name as the command gives it, followed by the arguments; never empty.
     pub argv: Vec<String>,
 }
 
-/// Where the program of an image is, for a name that was given one.
+/// The program that an image name is mapped to.
 #[derive(Debug, Clone)]
 pub enum ImageSource {
-    /// In this file, which may change.
+    /// The path of a file, which is read again when it changes.
     File(PathBuf),
-    /// Here.
+    /// The bytes of the program.
     Bytes(Bytes),
 }
 
@@ -171,137 +172,170 @@ impl<const N: usize> From<&'static [u8; N]> for ImageSource {
     }
 }
 
-/// Where images come from.
+/// The images that containers of a node may use.
 pub struct Images {
     named: BTreeMap<String, NamedSource>,
-    built_in: bool,
-    /// Whether files stay as they were first read until [`Images::adopt`] says otherwise.
-    held: bool,
-    /// Protects files read before, as long as they are unchanged: hashing one costs more than starting it.
-    read: Mutex<HashMap<PathBuf, (Stamp, Executable)>>,
-    /// Protects images found before; built-in ones never change.
-    found: Mutex<HashMap<String, Arc<Image>>>,
+    /// Whether built-in images stand in for their repositories.
+    builtin_enabled: bool,
+    /// Whether a file is read only once, until [`Images::replace_program`] replaces its program.
+    files_pinned: bool,
+    /// Protects the programs of files, valid while the files are unchanged: hashing a program takes longer than
+    /// starting it.
+    file_cache: Mutex<HashMap<PathBuf, (FileStamp, Executable)>>,
+    /// Protects the built-in images by name; they never change.
+    builtin_cache: Mutex<HashMap<String, Arc<Image>>>,
 }
 
-/// What a name that was given a program stands for.
+/// The program of a name in [`Images::named`].
 enum NamedSource {
     File(PathBuf),
     Image(Arc<Image>),
 }
 
-/// What tells a file from itself after it was written: when, how long, which.
-pub type Stamp = (SystemTime, u64, u64);
+/// The identity of a file's content: a changed stamp means that the file was written or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    modified: SystemTime,
+    length: u64,
+    inode: u64,
+}
+
+impl FileStamp {
+    /// Differs from the stamp of every program file.
+    const NONE: FileStamp = FileStamp { modified: SystemTime::UNIX_EPOCH, length: 0, inode: 0 };
+
+    /// Returns the current stamp of the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error if the file's metadata cannot be read.
+    pub fn read(path: &Path) -> io::Result<FileStamp> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(FileStamp { modified: metadata.modified()?, length: metadata.len(), inode: metadata.ino() })
+    }
+}
 
 impl Images {
-    /// Images from `named` files, and the built-in ones if wanted.
-    pub fn new(named: BTreeMap<String, PathBuf>, built_in: bool) -> Images {
+    /// Returns the images in `named` files, local files and, if `builtin_enabled`, the built-in images.
+    pub fn new(named: BTreeMap<String, PathBuf>, builtin_enabled: bool) -> Images {
         let named = named.into_iter().map(|(name, path)| (name, NamedSource::File(path))).collect();
-        Images { named, built_in, held: false, read: Mutex::default(), found: Mutex::default() }
+        Images {
+            named,
+            builtin_enabled,
+            files_pinned: false,
+            file_cache: Mutex::default(),
+            builtin_cache: Mutex::default(),
+        }
     }
 
-    /// The same images, and `source` for containers with `image: name`.
-    pub fn with(mut self, name: &str, source: impl Into<ImageSource>) -> Images {
+    /// Maps the image name `name` to `source`.
+    #[must_use]
+    pub fn with_image(mut self, name: &str, source: impl Into<ImageSource>) -> Images {
         let named = match source.into() {
             ImageSource::File(path) => NamedSource::File(path),
             ImageSource::Bytes(bytes) => {
-                let last = name.rsplit('/').next().unwrap_or(name);
-                let program = last.split([':', '@']).next().unwrap_or(last);
-                NamedSource::Image(Arc::new(Image::of_program(program.into(), Executable::new(bytes))))
+                let last_component = base_name(name);
+                let program = last_component.split([':', '@']).next().unwrap_or(last_component);
+                NamedSource::Image(Arc::new(Image::from_program(program.into(), Executable::new(bytes))))
             }
         };
         self.named.insert(name.into(), named);
         self
     }
 
-    /// The same images, but files stay as they were first read: what changes on disk is taken by
-    /// [`Images::adopt`] alone.
-    pub fn held(mut self) -> Images {
-        self.held = true;
+    /// Makes files keep the program that was read first, until [`Images::replace_program`] replaces it.
+    #[must_use]
+    pub fn with_pinned_files(mut self) -> Images {
+        self.files_pinned = true;
         self
     }
 
-    /// Takes `program` for the file at `path`, as [`Images::file`] names it.
-    pub fn adopt(&self, path: &Path, program: Executable) {
-        let stamp = stamp(path).unwrap_or((SystemTime::UNIX_EPOCH, 0, 0));
-        self.read.lock().insert(path.into(), (stamp, program));
+    /// Replaces the program of the file at `path`, a path that [`Images::local_file`] returned.
+    pub fn replace_program(&self, path: &Path, program: Executable) {
+        let stamp = FileStamp::read(path).unwrap_or(FileStamp::NONE);
+        self.file_cache.lock().insert(path.into(), (stamp, program));
     }
 
-    /// How the file at `path` was when its program was taken.
-    pub fn stamp(&self, path: &Path) -> Option<Stamp> {
-        self.read.lock().get(path).map(|(stamp, _)| *stamp)
+    /// Returns the stamp that the file at `path` had when its program was read; `None` if it was not read yet.
+    pub fn cached_stamp(&self, path: &Path) -> Option<FileStamp> {
+        self.file_cache.lock().get(path).map(|(stamp, _)| *stamp)
     }
 
-    /// The file that holds the program of image `name`, if it is one; relative to `base`.
-    pub fn file(&self, name: &str, base: &Path) -> Option<PathBuf> {
+    /// Returns the file with the program of image `name`, or `None` if the image is not a file. Paths are relative
+    /// to `base`.
+    pub fn local_file(&self, name: &str, base: &Path) -> Option<PathBuf> {
         match self.named.get(name) {
             Some(NamedSource::File(path)) => Some(path.clone()),
             Some(NamedSource::Image(_)) => None,
-            None => reference::is_local(name).then(|| base.join(name)),
+            None => reference::is_local_path(name).then(|| base.join(name)),
         }
     }
 
-    /// The image called `name`; files are relative to `base`.
+    /// Resolves the image name `name`. Paths of files are relative to `base`.
+    ///
+    /// # Errors
+    ///
+    /// An [`ImageError`] if the name is not valid or not known, the file cannot be read, or wasmpod was built
+    /// without the built-in images.
     pub fn find(&self, name: &str, base: &Path) -> Result<Arc<Image>, ImageError> {
         match self.named.get(name) {
-            Some(NamedSource::File(path)) => return self.local(name, path),
+            Some(NamedSource::File(path)) => return self.load_file(name, path),
             Some(NamedSource::Image(image)) => return Ok(image.clone()),
             None => {}
         }
-        if reference::is_local(name) {
-            return self.local(name, &base.join(name));
+        if reference::is_local_path(name) {
+            return self.load_file(name, &base.join(name));
         }
-        if let Some(image) = self.found.lock().get(name) {
+        if let Some(image) = self.builtin_cache.lock().get(name) {
             return Ok(image.clone());
         }
-        let canonical = reference::canonical(name)
-            .ok_or_else(|| ImageError::InvalidName { image: name.into(), why: reference::fault(name) })?;
-        let image = if self.built_in { builtin::image(name, &canonical)? } else { None };
+        let repository = reference::canonical_repository(name).ok_or_else(|| ImageError::InvalidName {
+            image: name.into(),
+            detail: reference::invalid_name_detail(name),
+        })?;
+        let image = if self.builtin_enabled { builtin::find_image(name, &repository)? } else { None };
         let image = Arc::new(image.ok_or_else(|| ImageError::Unknown { image: name.into() })?);
-        self.found.lock().insert(name.into(), image.clone());
+        self.builtin_cache.lock().insert(name.into(), image.clone());
         Ok(image)
     }
 
-    fn local(&self, image: &str, path: &Path) -> Result<Arc<Image>, ImageError> {
-        let failed = |source| ImageError::File { image: image.into(), path: path.into(), source };
-        let known = self.read.lock().get(path).cloned();
-        let program = match known {
-            Some((_, program)) if self.held => program,
-            Some((at, program)) if at == stamp(path).map_err(failed)? => program,
+    /// Returns the image of the program in a file, which is read only if it is not cached.
+    fn load_file(&self, image: &str, path: &Path) -> Result<Arc<Image>, ImageError> {
+        let file_error = |source| ImageError::File { image: image.into(), path: path.into(), source };
+        let cached = self.file_cache.lock().get(path).cloned();
+        let program = match cached {
+            Some((_, program)) if self.files_pinned => program,
+            Some((stamp, program)) if stamp == FileStamp::read(path).map_err(file_error)? => program,
             _ => {
-                let stamp = stamp(path).map_err(failed)?;
-                let program = Executable::new(std::fs::read(path).map_err(failed)?.into());
-                self.read.lock().insert(path.into(), (stamp, program.clone()));
+                // Read before the content: a later change makes the stamp outdated.
+                let stamp = FileStamp::read(path).map_err(file_error)?;
+                let program = Executable::new(std::fs::read(path).map_err(file_error)?.into());
+                self.file_cache.lock().insert(path.into(), (stamp, program.clone()));
                 program
             }
         };
         let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Arc::new(Image::of_program(file_name, program)))
+        Ok(Arc::new(Image::from_program(file_name, program)))
     }
 }
 
-/// How the file at `path` is now.
-pub fn stamp(path: &Path) -> io::Result<Stamp> {
-    let meta = std::fs::metadata(path)?;
-    Ok((meta.modified()?, meta.len(), meta.ino()))
-}
-
 impl Executable {
-    /// A program from its bytes.
+    /// Returns a program from its bytes.
     pub fn new(bytes: Bytes) -> Executable {
         let digest = Sha256::digest(&bytes).into();
         Executable { bytes, digest }
     }
 
-    fn hex(&self) -> String {
+    fn hex_digest(&self) -> String {
         self.digest.iter().map(|b| format!("{b:02x}")).collect()
     }
 }
 
 impl Image {
-    /// The image of one program.
-    fn of_program(name: String, program: Executable) -> Image {
+    /// Returns the image of a single program.
+    fn from_program(name: String, program: Executable) -> Image {
         Image {
-            id: format!("{name}@sha256:{}", program.hex()),
+            id: format!("{name}@sha256:{}", program.hex_digest()),
             entrypoint: vec![name.clone()],
             cmd: Vec::new(),
             working_dir: "/".into(),
@@ -312,9 +346,13 @@ impl Image {
         }
     }
 
-    /// The command of a container: `command` takes the place of the entrypoint and of its cmd,
-    /// `args` that of cmd, as in Kubernetes.
-    pub fn command(&self, command: &[String], args: &[String]) -> Result<Command, CommandError> {
+    /// Resolves the command of a container: `command` replaces entrypoint and cmd, `args` replaces cmd, as in
+    /// Kubernetes.
+    ///
+    /// # Errors
+    ///
+    /// A [`CommandError`] if there is no command, or the image does not have its program.
+    pub fn command(&self, command: &[String], args: &[String]) -> Result<ResolvedCommand, CommandError> {
         let (head, tail) = match (command, args) {
             ([], []) => (self.entrypoint.as_slice(), self.cmd.as_slice()),
             ([], args) => (self.entrypoint.as_slice(), args),
@@ -322,47 +360,53 @@ impl Image {
         };
         let argv: Vec<String> = head.iter().chain(tail).cloned().collect();
         let name = argv.first().ok_or(CommandError::Empty)?;
-        let program = self.program(name, command.is_empty())?;
-        Ok(Command { program, argv })
+        let program = match &self.programs {
+            Programs::Local { program, .. } if command.is_empty() => program.clone(),
+            // Any other name means the user's program, unless it is a busybox applet: so every image has a shell.
+            Programs::Local { name: own_name, program } => match builtin::find_applet(base_name(name)) {
+                Some(busybox) if !is_named(own_name, base_name(name)) => busybox?,
+                Some(_) | None => program.clone(),
+            },
+            Programs::BuiltIn => builtin_program(name)?,
+        };
+        Ok(ResolvedCommand { program, argv })
     }
 
-    /// Whether our own guests stand in for it.
+    /// Returns whether the image is built in.
     pub fn is_built_in(&self) -> bool {
         matches!(self.programs, Programs::BuiltIn)
     }
 
-    /// Another command in a container of this image: a probe's, a hook's. A name that the image does
-    /// not have means busybox's program of that name.
-    pub fn other_command(&self, argv: &[String]) -> Result<Command, CommandError> {
+    /// Resolves a further command in a running container, such as that of an exec, a probe or a hook. A name that is
+    /// not the image's own program means the busybox applet of that name.
+    ///
+    /// # Errors
+    ///
+    /// A [`CommandError`] if `argv` is empty, or neither the image nor busybox has the program.
+    pub fn exec_command(&self, argv: &[String]) -> Result<ResolvedCommand, CommandError> {
         let name = argv.first().ok_or(CommandError::Empty)?;
-        let base = name.rsplit('/').next().unwrap_or(name);
         let program = match &self.programs {
-            Programs::Local { name: file, program } if base == file || Some(base) == file.strip_suffix(".wasm") => {
-                program.clone()
+            Programs::Local { name: own_name, program } if is_named(own_name, base_name(name)) => program.clone(),
+            Programs::Local { .. } => {
+                builtin::find_applet(base_name(name)).ok_or_else(|| CommandError::NotFound(name.into()))??
             }
-            Programs::Local { .. } => builtin::applet(base).ok_or_else(|| CommandError::NotFound(name.into()))??,
-            Programs::BuiltIn => builtin::program(base).ok_or_else(|| CommandError::NotFound(name.into()))??,
+            Programs::BuiltIn => builtin_program(name)?,
         };
-        Ok(Command { program, argv: argv.to_vec() })
+        Ok(ResolvedCommand { program, argv: argv.to_vec() })
     }
+}
 
-    fn program(&self, name: &str, own: bool) -> Result<Executable, CommandError> {
-        let base = name.rsplit('/').next().unwrap_or(name);
-        match &self.programs {
-            Programs::Local { name: file, program } => {
-                // An image of one program is extended by busybox's, so that a shell can be had anywhere.
-                let itself = own || base == file || Some(base) == file.strip_suffix(".wasm");
-                match builtin::applet(base) {
-                    Some(busybox) if !itself => Ok(busybox?),
-                    Some(_) | None => Ok(program.clone()),
-                }
-            }
-            Programs::BuiltIn => match builtin::program(base) {
-                Some(program) => Ok(program?),
-                None => Err(CommandError::NotFound(name.into())),
-            },
-        }
-    }
+fn builtin_program(name: &str) -> Result<Executable, CommandError> {
+    Ok(builtin::find_program(base_name(name)).ok_or_else(|| CommandError::NotFound(name.into()))??)
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Returns whether `name` means the program `program_name`, with or without the `.wasm` extension.
+fn is_named(program_name: &str, name: &str) -> bool {
+    name == program_name || program_name.strip_suffix(".wasm") == Some(name)
 }
 
 #[cfg(test)]

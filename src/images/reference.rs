@@ -1,20 +1,20 @@
 //! Image names: `nginx:1.14.2`, `registry.k8s.io/pause@sha256:…`, `./app.wasm`.
 
-/// Whether `name` means a file rather than a registry's image.
-pub fn is_local(name: &str) -> bool {
+/// Returns whether `name` is the path of a file, rather than an image in a registry.
+pub fn is_local_path(name: &str) -> bool {
     name.starts_with("./") || name.starts_with("../") || name.starts_with('/') || name.ends_with(".wasm")
 }
 
-/// The full repository without tag and digest (`docker.io/library/nginx`); `None` for what is no
-/// image name.
-pub fn canonical(name: &str) -> Option<String> {
+/// Returns the full repository name without tag and digest (`docker.io/library/nginx`), or `None` if `name` is
+/// not a valid image name.
+pub fn canonical_repository(name: &str) -> Option<String> {
     let (rest, digest) = name.split_once('@').map_or((name, None), |(rest, digest)| (rest, Some(digest)));
     if digest.is_some_and(|digest| !is_digest(digest)) {
         return None;
     }
-    let last_slash = rest.rfind('/').map_or(0, |at| at + 1);
-    let (repository, tag) = match rest.get(last_slash..)?.split_once(':') {
-        Some((last, tag)) => (rest.get(..last_slash + last.len())?, Some(tag)),
+    let last_component = rest.rfind('/').map_or(0, |slash| slash + 1);
+    let (repository, tag) = match rest.get(last_component..)?.split_once(':') {
+        Some((last, tag)) => (rest.get(..last_component + last.len())?, Some(tag)),
         None => (rest, None),
     };
     if tag.is_some_and(|tag| !is_tag(tag)) {
@@ -24,12 +24,7 @@ pub fn canonical(name: &str) -> Option<String> {
         Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => (first, path),
         _ => ("docker.io", repository),
     };
-    let component = |part: &str| {
-        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-        edge(part.chars().next()) && edge(part.chars().last()) && part.chars().all(inner)
-    };
-    if !path.split('/').all(component) {
+    if !path.split('/').all(is_path_component) {
         return None;
     }
     let domain = if domain == "index.docker.io" { "docker.io" } else { domain };
@@ -37,8 +32,9 @@ pub fn canonical(name: &str) -> Option<String> {
     Some(format!("{domain}/{library}{path}"))
 }
 
-/// What is wrong with a name that is none, behind a colon; empty where it is only that.
-pub fn fault(name: &str) -> String {
+/// Returns the detail that an error message appends to an invalid image name, beginning with a colon; empty if
+/// there is no detail to add.
+pub fn invalid_name_detail(name: &str) -> String {
     let path = match name.split_once('/') {
         Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => path.to_string(),
         Some(_) => name.to_string(),
@@ -49,6 +45,12 @@ pub fn fault(name: &str) -> String {
         return format!(": repository name ({repository}) must be lowercase");
     }
     String::new()
+}
+
+fn is_path_component(part: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let allowed = |c: char| alphanumeric(c) || matches!(c, '.' | '_' | '-');
+    part.starts_with(alphanumeric) && part.ends_with(alphanumeric) && part.chars().all(allowed)
 }
 
 fn is_tag(tag: &str) -> bool {
@@ -67,9 +69,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_one_canonical_form() {
+    fn image_names_have_one_canonical_repository() {
         let digest = format!("nginx@sha256:{}", "0".repeat(64));
-        for (name, want) in [
+        for (name, expected) in [
             ("nginx", Some("docker.io/library/nginx")),
             ("nginx:1.14.2", Some("docker.io/library/nginx")),
             ("docker.io/nginx", Some("docker.io/library/nginx")),
@@ -84,7 +86,7 @@ mod tests {
             ("nginx@sha256:zz", None),
             ("", None),
         ] {
-            assert_eq!(canonical(name).as_deref(), want, "{name:?}");
+            assert_eq!(canonical_repository(name).as_deref(), expected, "{name:?}");
         }
     }
 }

@@ -1,40 +1,44 @@
-//! Lines as container runtimes write them into files (the CRI's log format):
-//! `2026-01-31T12:00:00.123456789Z stdout F text`, with `P` for a piece whose line goes on.
+//! The CRI log format, in which container runtimes write lines to files:
+//! `2026-01-31T12:00:00.123456789Z stdout F text`, with `P` for a partial line that the next one continues.
 
 use jiff::Timestamp;
 
 use super::{Line, Stream};
 
-/// A second and its text. Lines come many to a second: each is written and read once.
-struct Second {
-    number: i64,
+const NANOS_PER_SECOND: i32 = 1_000_000_000;
+
+/// A Unix time in seconds and its text. It is cached, because many lines share a second.
+struct FormattedSecond {
+    unix_seconds: i64,
     /// `2026-01-31T12:00:00`
     text: String,
 }
 
-impl Second {
-    fn of(number: i64) -> Second {
-        let at = Timestamp::from_second(number).unwrap_or_default();
-        let text = format!("{at:.0}").trim_end_matches('Z').to_string();
-        Second { number, text }
+impl FormattedSecond {
+    fn format(unix_seconds: i64) -> FormattedSecond {
+        let timestamp = Timestamp::from_second(unix_seconds).unwrap_or_default();
+        let text = format!("{timestamp:.0}").trim_end_matches('Z').to_string();
+        FormattedSecond { unix_seconds, text }
     }
 }
 
-/// Writes lines.
+/// Formats lines.
 #[derive(Default)]
-pub(super) struct Writer(Option<Second>);
+pub(super) struct LineFormatter {
+    last_second: Option<FormattedSecond>,
+}
 
-impl Writer {
-    /// Adds `line` and its newline to `text`.
-    pub(super) fn write(&mut self, line: &Line, text: &mut Vec<u8>) {
-        // Before 1970 both are negative, and the text counts from the second before.
-        let (number, nanos) = match (line.at.as_second(), line.at.subsec_nanosecond()) {
-            (number, nanos @ ..0) => (number - 1, nanos + NANOS),
-            known => known,
+impl LineFormatter {
+    /// Appends `line` and its newline to `text`.
+    pub(super) fn append(&mut self, line: &Line, text: &mut Vec<u8>) {
+        // Before 1970 both parts are negative, while the text counts up from the second before.
+        let (seconds, nanos) = match (line.timestamp.as_second(), line.timestamp.subsec_nanosecond()) {
+            (seconds, nanos @ ..0) => (seconds - 1, nanos + NANOS_PER_SECOND),
+            positive => positive,
         };
-        let second = match self.0.take_if(|known| known.number != number) {
-            Some(_) => self.0.insert(Second::of(number)),
-            None => self.0.get_or_insert_with(|| Second::of(number)),
+        let second = match self.last_second.take_if(|last| last.unix_seconds != seconds) {
+            Some(_) => self.last_second.insert(FormattedSecond::format(seconds)),
+            None => self.last_second.get_or_insert_with(|| FormattedSecond::format(seconds)),
         };
         text.extend_from_slice(second.text.as_bytes());
         text.push(b'.');
@@ -49,9 +53,7 @@ impl Writer {
     }
 }
 
-const NANOS: i32 = 1_000_000_000;
-
-/// By hand: it is done for each line, and formatting is the greater part of writing it.
+/// Formats `number` with leading zeros. `format!` would dominate the cost of writing a line.
 fn nine_digits(number: u32) -> [u8; 9] {
     let (mut digits, mut rest) = ([b'0'; 9], number);
     for digit in digits.iter_mut().rev() {
@@ -61,15 +63,17 @@ fn nine_digits(number: u32) -> [u8; 9] {
     digits
 }
 
-/// Reads lines.
+/// Parses lines.
 #[derive(Default)]
-pub(super) struct Reader(Option<Second>);
+pub(super) struct LineParser {
+    last_second: Option<FormattedSecond>,
+}
 
-impl Reader {
-    /// The line that `text` is, without its newline; `None` where it is none.
-    pub(super) fn read(&mut self, text: &[u8]) -> Option<Line> {
+impl LineParser {
+    /// Parses a line without its newline; returns `None` if `text` is not in the CRI format.
+    pub(super) fn parse(&mut self, text: &[u8]) -> Option<Line> {
         let mut parts = text.splitn(4, |byte| *byte == b' ');
-        let at = self.time(std::str::from_utf8(parts.next()?).ok()?)?;
+        let timestamp = self.parse_timestamp(std::str::from_utf8(parts.next()?).ok()?)?;
         let stream = match parts.next()? {
             b"stdout" => Stream::Stdout,
             b"stderr" => Stream::Stderr,
@@ -80,21 +84,22 @@ impl Reader {
             b"P" => false,
             _ => return None,
         };
-        Some(Line { at, stream, complete, text: parts.next()?.into() })
+        Some(Line { timestamp, stream, complete, text: parts.next()?.into() })
     }
 
-    fn time(&mut self, text: &str) -> Option<Timestamp> {
+    fn parse_timestamp(&mut self, text: &str) -> Option<Timestamp> {
         let (second, nanos) = text.strip_suffix('Z')?.split_once('.')?;
         let nanos = i32::try_from(nanos.parse::<u32>().ok().filter(|_| nanos.len() == 9)?).ok()?;
-        let known = match &self.0 {
-            Some(known) if known.text == second => known.number,
+        let unix_seconds = match &self.last_second {
+            Some(last) if last.text == second => last.unix_seconds,
             _ => {
-                let at: Timestamp = format!("{second}Z").parse().ok()?;
-                self.0 = Some(Second { number: at.as_second(), text: second.into() });
-                at.as_second()
+                let parsed: Timestamp = format!("{second}Z").parse().ok()?;
+                let unix_seconds = parsed.as_second();
+                self.last_second = Some(FormattedSecond { unix_seconds, text: second.into() });
+                unix_seconds
             }
         };
-        Timestamp::new(known, 0).ok()?.checked_add(jiff::SignedDuration::new(0, nanos)).ok()
+        Timestamp::new(unix_seconds, 0).ok()?.checked_add(jiff::SignedDuration::new(0, nanos)).ok()
     }
 }
 
@@ -105,26 +110,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_look_as_container_runtimes_write_them() {
+    fn lines_are_written_in_the_cri_format() {
         let mut text = Vec::new();
-        let mut writer = Writer::default();
-        for (at, stream, complete, said) in [
+        let mut formatter = LineFormatter::default();
+        for (timestamp, stream, complete, content) in [
             ("2026-01-31T12:00:00.123456789Z", Stream::Stdout, true, "text with  spaces"),
-            ("2026-01-31T12:00:00Z", Stream::Stderr, false, "a piece"),
+            ("2026-01-31T12:00:00Z", Stream::Stderr, false, "a part"),
             ("1969-12-31T23:59:59.5Z", Stream::Stdout, true, ""),
         ] {
-            let at = at.parse().expect("a time");
-            writer.write(&Line { at, stream, complete, text: said.as_bytes().into() }, &mut text);
+            let timestamp = timestamp.parse().expect("valid timestamp");
+            formatter.append(&Line { timestamp, stream, complete, text: content.as_bytes().into() }, &mut text);
         }
-        let want = "2026-01-31T12:00:00.123456789Z stdout F text with  spaces\n\
-             2026-01-31T12:00:00.000000000Z stderr P a piece\n\
+        let expected = "2026-01-31T12:00:00.123456789Z stdout F text with  spaces\n\
+             2026-01-31T12:00:00.000000000Z stderr P a part\n\
              1969-12-31T23:59:59.500000000Z stdout F \n";
-        assert_eq!(String::from_utf8_lossy(&text), want);
+        assert_eq!(String::from_utf8_lossy(&text), expected);
     }
 
     #[test]
-    fn what_is_no_line_is_not_read() {
-        let mut reader = Reader::default();
+    fn malformed_lines_are_not_parsed() {
+        let mut parser = LineParser::default();
         for text in [
             "",
             "2026-01-31T12:00:00.123456789Z",
@@ -134,23 +139,23 @@ mod tests {
             "2026-01-31T12:00:00.12Z stdout F x",
             "yesterday.123456789Z stdout F x",
         ] {
-            assert_eq!(reader.read(text.as_bytes()), None, "{text}");
+            assert_eq!(parser.parse(text.as_bytes()), None, "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_line_is_read_as_it_was_written(
+        fn formatted_lines_parse_back(
             lines in prop::collection::vec((-5_000_000_000_i128..5_000_000_000_000, any::<[bool; 2]>(), "[^\n]{0,20}"), 1..9),
         ) {
-            let (mut writer, mut reader) = (Writer::default(), Reader::default());
+            let (mut formatter, mut parser) = (LineFormatter::default(), LineParser::default());
             for (nanos, [stdout, complete], text) in lines {
                 let stream = if stdout { Stream::Stdout } else { Stream::Stderr };
-                let at = Timestamp::from_nanosecond(nanos).expect("a time");
-                let line = Line { at, stream, complete, text: text.as_bytes().into() };
+                let timestamp = Timestamp::from_nanosecond(nanos).expect("valid timestamp");
+                let line = Line { timestamp, stream, complete, text: text.as_bytes().into() };
                 let mut written = Vec::new();
-                writer.write(&line, &mut written);
-                prop_assert_eq!(reader.read(&written[..written.len() - 1]), Some(line));
+                formatter.append(&line, &mut written);
+                prop_assert_eq!(parser.parse(&written[..written.len() - 1]), Some(line));
             }
         }
     }

@@ -1,7 +1,7 @@
-//! An attempt's files: `0.log`, and beside it what was rotated, `0.log.20260131-120000`.
+//! The files of an attempt: `0.log` and its rotated predecessors, such as `0.log.20260131-120000`.
 //!
-//! Nothing keeps a file open: it is opened for a batch of lines, or for a piece that is read. All
-//! of this waits for the disk and belongs on threads that may.
+//! No file stays open: it is opened for each batch of lines, and for each chunk that is read. All
+//! functions block on the disk and belong on blocking threads.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,240 +11,248 @@ use std::path::{Path, PathBuf};
 use jiff::{Timestamp, ToSpan};
 use parking_lot::Mutex;
 
-use super::index::{Index, Run, Segment};
+use super::index::{Extent, FileIndex, Segment};
 use super::{Line, cri};
 
-/// How much of an attempt's log is kept in files.
+/// Limits of an attempt's files.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// A file is rotated before it gets longer, in bytes.
-    pub(super) file: u64,
-    /// Files, the one that is written to among them.
-    pub(super) files: usize,
+pub(super) struct RotationLimits {
+    /// Size that a file may not exceed before it is rotated.
+    pub(super) max_file_bytes: u64,
+    /// Number of files, including the one that lines are appended to.
+    pub(super) max_files: usize,
 }
 
-/// Kubelet's `containerLogMaxSize` and `containerLogMaxFiles` (K77).
-pub(super) const KUBELETS: Limits = Limits { file: 10 * 1024 * 1024, files: 5 };
+/// Kubelet's defaults for `containerLogMaxSize` and `containerLogMaxFiles` (K77).
+pub(super) const KUBELET_LIMITS: RotationLimits = RotationLimits { max_file_bytes: 10 * 1024 * 1024, max_files: 5 };
 
-/// So much is written at once.
-const PIECE: usize = 64 * 1024;
+/// Text is written once it has at least this many bytes.
+const WRITE_BYTES: usize = 64 * 1024;
 
 /// See the module's documentation.
-pub(super) struct Files {
-    /// The file that is written to.
+pub(super) struct LogFiles {
+    /// The file that lines are appended to.
     path: PathBuf,
-    limits: Limits,
-    /// Protects the index, and the files' names against being changed while one is opened.
-    index: Mutex<Index>,
+    limits: RotationLimits,
+    /// Protects the index, and the files' names while one of them is opened.
+    index: Mutex<FileIndex>,
 }
 
-/// Lines that follow each other.
-pub(super) struct Piece {
-    /// The number of the first one.
+/// Consecutive lines that were read from a file.
+pub(super) struct LineChunk {
+    /// Number of the first line.
     pub(super) first: u64,
     pub(super) lines: Vec<Line>,
-    /// The number from which to read on; lines before it that are not here can't be read.
+    /// Number of the line at which the next read starts; missing lines before it are unreadable.
     pub(super) end: u64,
 }
 
-/// Lines that could not be written.
-#[derive(Debug)]
-pub(super) struct Unwritten {
+/// Lines could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+pub(super) struct AppendError {
+    /// Number of lines that are missing from the file.
     pub(super) lines: u64,
-    pub(super) path: PathBuf,
+    path: PathBuf,
     pub(super) source: io::Error,
 }
 
-impl Files {
-    /// No file is made before the first line.
-    pub(super) fn new(path: PathBuf, limits: Limits) -> Files {
-        Files { path, limits, index: Mutex::default() }
+impl LogFiles {
+    /// Describes files with `path` as the current one. The first line creates it.
+    pub(super) fn new(path: PathBuf, limits: RotationLimits) -> LogFiles {
+        LogFiles { path, limits, index: Mutex::default() }
     }
 
-    /// Writes lines behind those that are there; `first` is the number of the first. Once the files
-    /// were removed, lines go nowhere.
-    pub(super) fn append(&self, first: u64, lines: &[Line]) -> Result<(), Unwritten> {
+    /// Appends lines, of which the first has number `first`. After [`LogFiles::remove`] it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`] if the file cannot be created, written or rotated; the lines that it counts are lost.
+    pub(super) fn append(&self, first: u64, lines: &[Line]) -> Result<(), AppendError> {
         let mut index = self.index.lock();
-        if index.gone {
+        if index.removed {
             return Ok(());
         }
-        let mut written = 0;
-        let mut pen = Pen { path: &self.path, limits: self.limits, index: &mut index, file: None };
-        pen.append(first, lines, &mut written).map_err(|source| {
-            let lines = (lines.len() as u64).saturating_sub(written);
-            Unwritten { lines, path: self.path.clone(), source }
+        let mut appender =
+            Appender { path: &self.path, limits: self.limits, index: &mut index, file: None, written_lines: 0 };
+        appender.append(first, lines).map_err(|source| {
+            let lines = (lines.len() as u64).saturating_sub(appender.written_lines);
+            AppendError { lines, path: self.path.clone(), source }
         })
     }
 
-    /// Reads a piece from line `from` on, or from the first line behind it that is there.
-    pub(super) fn read(&self, from: u64) -> Option<Piece> {
-        let (run, file) = {
+    /// Reads a chunk that starts at line `from`, or at the first line after it that is in a file.
+    pub(super) fn read(&self, from: u64) -> Option<LineChunk> {
+        let (extent, file) = {
             let index = self.index.lock();
-            let (segment, run) = index.at_or_after(from)?;
-            (run, File::open(&segment.path))
+            let (segment, extent) = index.find_at_or_after(from)?;
+            (extent, File::open(&segment.path))
         };
-        let mut piece = read_run(run, file);
-        let skip = usize::try_from(from.saturating_sub(piece.first)).unwrap_or(usize::MAX);
-        piece.lines.drain(..skip.min(piece.lines.len()));
-        piece.first = piece.first.max(from);
-        Some(piece)
+        let mut chunk = read_extent(extent, file);
+        let skip = usize::try_from(from.saturating_sub(chunk.first)).unwrap_or(usize::MAX);
+        chunk.lines.drain(..skip.min(chunk.lines.len()));
+        chunk.first = chunk.first.max(from);
+        Some(chunk)
     }
 
-    /// Reads the last piece before line `end`.
-    pub(super) fn read_back(&self, end: u64) -> Option<Piece> {
-        let (run, file) = {
+    /// Reads the last chunk before line `end`.
+    pub(super) fn read_back(&self, end: u64) -> Option<LineChunk> {
+        let (extent, file) = {
             let index = self.index.lock();
-            let (segment, run) = index.before(end)?;
-            (run, File::open(&segment.path))
+            let (segment, extent) = index.find_before(end)?;
+            (extent, File::open(&segment.path))
         };
-        let mut piece = read_run(run, file);
-        piece.lines.truncate(usize::try_from(end - piece.first).unwrap_or(usize::MAX));
-        Some(piece)
+        let mut chunk = read_extent(extent, file);
+        chunk.lines.truncate(usize::try_from(end - chunk.first).unwrap_or(usize::MAX));
+        Some(chunk)
     }
 
-    /// See [`Index::before_time`].
-    pub(super) fn before_time(&self, time: Timestamp) -> Option<u64> {
-        self.index.lock().before_time(time)
+    /// See [`FileIndex::line_before_time`].
+    pub(super) fn line_before_time(&self, time: Timestamp) -> Option<u64> {
+        self.index.lock().line_before_time(time)
     }
 
-    /// Removes them; nothing will be written any more.
+    /// Removes the files; later lines are not written.
     pub(super) fn remove(&self) {
         let mut index = self.index.lock();
-        index.gone = true;
+        index.removed = true;
         for segment in index.segments.drain(..) {
-            // Somebody may have been faster.
+            // Another process may have removed it already.
             let _ = fs::remove_file(&segment.path);
         }
     }
 }
 
-/// Reads what a run says; what can't be read is not in the piece.
-fn read_run(run: Run, file: io::Result<File>) -> Piece {
+/// Reads the lines of an extent; unreadable ones are missing from the chunk.
+fn read_extent(extent: Extent, file: io::Result<File>) -> LineChunk {
     let read = || {
-        let mut text = vec![0; usize::try_from(run.bytes).map_err(io::Error::other)?];
-        file?.read_exact_at(&mut text, run.offset)?;
+        let mut text = vec![0; usize::try_from(extent.bytes).map_err(io::Error::other)?];
+        file?.read_exact_at(&mut text, extent.offset)?;
         io::Result::Ok(text)
     };
     let text = read().unwrap_or_else(|error| {
-        tracing::debug!(%error, "a part of a log cannot be read");
+        tracing::debug!(%error, "cannot read a part of a log file");
         Vec::new()
     });
-    let mut reader = cri::Reader::default();
+    let mut parser = cri::LineParser::default();
     let texts = text.split_inclusive(|byte| *byte == b'\n').map_while(|text| text.strip_suffix(b"\n"));
-    let lines = texts.map_while(|text| reader.read(text)).collect();
-    Piece { first: run.first, lines, end: run.end() }
+    let lines = texts.map_while(|text| parser.parse(text)).collect();
+    LineChunk { first: extent.first, lines, end: extent.end() }
 }
 
-/// Writes at the end of the newest file.
-struct Pen<'a> {
+/// Appends one batch of lines to the current file.
+struct Appender<'a> {
     path: &'a Path,
-    limits: Limits,
-    index: &'a mut Index,
+    limits: RotationLimits,
+    index: &'a mut FileIndex,
+    /// The current file; opened before the first write.
     file: Option<File>,
+    written_lines: u64,
 }
 
-impl Pen<'_> {
-    fn append(&mut self, first: u64, lines: &[Line], written: &mut u64) -> io::Result<()> {
+impl Appender<'_> {
+    fn append(&mut self, first: u64, lines: &[Line]) -> io::Result<()> {
         let mut text = Vec::new();
-        let mut writer = cri::Writer::default();
-        // What `text` says, but for where.
-        let mut run: Option<Run> = None;
+        let mut formatter = cri::LineFormatter::default();
+        // Describes `text`, except for its position in the file.
+        let mut extent: Option<Extent> = None;
         for (number, line) in (first..).zip(lines) {
             let before = text.len();
-            writer.write(line, &mut text);
-            let full = self.bytes() + text.len() as u64 > self.limits.file;
-            if before >= PIECE || (full && before > 0) {
-                let behind = text.split_off(before);
-                self.put(&text, run.take(), written)?;
-                text = behind;
+            formatter.append(line, &mut text);
+            let full = self.bytes() + text.len() as u64 > self.limits.max_file_bytes;
+            if before >= WRITE_BYTES || (full && before > 0) {
+                let last_line = text.split_off(before);
+                self.write_extent(&text, extent.take())?;
+                text = last_line;
             }
-            if self.bytes() > 0 && self.bytes() + text.len() as u64 > self.limits.file {
-                self.rotate(line.at)?;
+            if self.bytes() > 0 && self.bytes() + text.len() as u64 > self.limits.max_file_bytes {
+                self.rotate(line.timestamp)?;
             }
-            run.get_or_insert(Run { first: number, lines: 0, offset: 0, bytes: 0, at: line.at }).lines += 1;
+            let empty = Extent { first: number, lines: 0, offset: 0, bytes: 0, timestamp: line.timestamp };
+            extent.get_or_insert(empty).lines += 1;
         }
-        self.put(&text, run, written)
+        self.write_extent(&text, extent)
     }
 
-    /// The length of the newest file.
+    /// Returns the length of the current file.
     fn bytes(&self) -> u64 {
         self.index.segments.back().map_or(0, Segment::bytes)
     }
 
-    fn put(&mut self, text: &[u8], run: Option<Run>, written: &mut u64) -> io::Result<()> {
-        let Some(run) = run else { return Ok(()) };
+    fn write_extent(&mut self, text: &[u8], extent: Option<Extent>) -> io::Result<()> {
+        let Some(extent) = extent else { return Ok(()) };
         if self.index.segments.is_empty() {
             self.index.segments.push_back(Segment::new(self.path.into()));
         }
         let Some(segment) = self.index.segments.back_mut() else { return Ok(()) };
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(open(self.path, segment)?),
+            none => none.insert(open_for_append(self.path, segment)?),
         };
         let offset = segment.bytes();
         if let Err(error) = file.write_all(text) {
-            // Half a line would be in the way of the next one. Where this fails, too, it is tried again
-            // before the next line is written.
+            // The next line must not continue a partial one. If this fails too, `open_for_append`
+            // truncates the file before the next write.
             let _ = file.set_len(offset);
             return Err(error);
         }
-        segment.add(Run { offset, bytes: text.len() as u64, ..run });
-        *written += run.lines;
+        segment.add(Extent { offset, bytes: text.len() as u64, ..extent });
+        self.written_lines += extent.lines;
         Ok(())
     }
 
-    /// Gives the newest file the name that says since when it is old, as kubelet does, and lets the
-    /// oldest go. Names of an attempt's files grow, even where more than one is full in a second.
-    fn rotate(&mut self, at: Timestamp) -> io::Result<()> {
+    /// Renames the current file to its rotation time, as kubelet does, and removes the oldest files
+    /// beyond the limit. Names within an attempt increase, even if several files fill up in a second.
+    fn rotate(&mut self, now: Timestamp) -> io::Result<()> {
         self.file = None;
-        let mut at = at;
-        let mut name = self.rotated(at);
-        let before = self.index.segments.iter().rev().nth(1).map(|segment| segment.path.clone());
-        while before.as_ref().is_some_and(|before| *before >= name) {
-            at = at.checked_add(1.second()).map_err(io::Error::other)?;
-            name = self.rotated(at);
+        let mut rotated_at = now;
+        let mut name = self.rotated_path(rotated_at);
+        let previous = self.index.segments.iter().rev().nth(1).map(|segment| segment.path.clone());
+        while previous.as_ref().is_some_and(|previous| *previous >= name) {
+            rotated_at = rotated_at.checked_add(1.second()).map_err(io::Error::other)?;
+            name = self.rotated_path(rotated_at);
         }
         let Some(full) = self.index.segments.back_mut() else { return Ok(()) };
         match fs::rename(self.path, &name) {
             Ok(()) => full.path = name,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Somebody took it away: the next line begins it anew.
-                full.forget();
+                // Another process removed the file; the next write creates it again.
+                full.clear();
                 return Ok(());
             }
             Err(error) => return Err(error),
         }
         self.index.segments.push_back(Segment::new(self.path.into()));
-        while self.index.segments.len() > self.limits.files {
+        while self.index.segments.len() > self.limits.max_files {
             if let Some(oldest) = self.index.segments.pop_front() {
-                // One that can't be removed goes with its folder.
+                // A file that cannot be removed now is removed with its directory.
                 let _ = fs::remove_file(oldest.path);
             }
         }
         Ok(())
     }
 
-    fn rotated(&self, at: Timestamp) -> PathBuf {
+    fn rotated_path(&self, rotated_at: Timestamp) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();
-        name.push(at.strftime(".%Y%m%d-%H%M%S").to_string());
+        name.push(rotated_at.strftime(".%Y%m%d-%H%M%S").to_string());
         name.into()
     }
 }
 
-/// Opens the file for lines behind those that `segment` knows of, and makes it and its folders
-/// where they are missing. What somebody else has done to it is undone as far as possible.
-fn open(path: &Path, segment: &mut Segment) -> io::Result<File> {
+/// Opens the file to append after the lines that `segment` records. Creates the file and its
+/// directories if they are missing, and undoes changes by other processes as far as possible.
+fn open_for_append(path: &Path, segment: &mut Segment) -> io::Result<File> {
     let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     let file = match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            path.parent().map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
+            path.parent().map_or(Ok(()), |parent| DirBuilder::new().recursive(true).mode(0o700).create(parent))?;
             open()?
         }
         opened => opened?,
     };
     let length = file.metadata()?.len();
     if length < segment.bytes() {
-        segment.forget();
+        segment.clear();
     }
     if length != segment.bytes() {
         file.set_len(segment.bytes())?;

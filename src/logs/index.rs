@@ -1,31 +1,31 @@
-//! Where in an attempt's files its lines are: pure bookkeeping, a few dozen bytes for 64 KiB of text.
+//! The positions of an attempt's lines in its files: pure bookkeeping, a few dozen bytes per 64 KiB of text.
 //!
-//! Lines have numbers, counted from the beginning of the attempt. A *run* is a piece of a file with
-//! lines that follow each other; where lines were lost, the numbers of the next run are higher.
+//! Lines are numbered from the beginning of the attempt. An *extent* is a range of a file with
+//! consecutive lines; where lines were lost, the next extent starts at a higher number.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-/// A run is not continued once it has so many bytes.
-const RUN: u64 = 64 * 1024;
+/// An extent of at least this many bytes is not extended further.
+const FULL_EXTENT_BYTES: u64 = 64 * 1024;
 
-/// A piece of a file with lines that follow each other.
+/// A range of a file with consecutive lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run {
-    /// The number of its first line.
+pub(super) struct Extent {
+    /// Number of the first line.
     pub(super) first: u64,
     pub(super) lines: u64,
-    /// Where it begins in its file.
+    /// Offset in the file.
     pub(super) offset: u64,
     pub(super) bytes: u64,
-    /// When its first line was finished.
-    pub(super) at: Timestamp,
+    /// Timestamp of the first line.
+    pub(super) timestamp: Timestamp,
 }
 
-impl Run {
-    /// The number of the line behind it.
+impl Extent {
+    /// Returns the number of the line after the last one.
     pub(super) fn end(&self) -> u64 {
         self.first + self.lines
     }
@@ -35,74 +35,74 @@ impl Run {
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) path: PathBuf,
-    runs: Vec<Run>,
+    extents: Vec<Extent>,
 }
 
 impl Segment {
     pub(super) fn new(path: PathBuf) -> Segment {
-        Segment { path, runs: Vec::new() }
+        Segment { path, extents: Vec::new() }
     }
 
-    /// How long the file is.
+    /// Returns the length of the file.
     pub(super) fn bytes(&self) -> u64 {
-        self.runs.last().map_or(0, |run| run.offset + run.bytes)
+        self.extents.last().map_or(0, |extent| extent.offset + extent.bytes)
     }
 
-    /// The number of the line behind its last.
+    /// Returns the number of the line after the last one.
     fn end(&self) -> u64 {
-        self.runs.last().map_or(0, Run::end)
+        self.extents.last().map_or(0, Extent::end)
     }
 
-    /// Takes a run in that was written behind all others.
-    pub(super) fn add(&mut self, run: Run) {
-        match self.runs.last_mut() {
-            Some(last) if last.end() == run.first && last.bytes < RUN => {
-                last.lines += run.lines;
-                last.bytes += run.bytes;
+    /// Records an extent that was appended to the file.
+    pub(super) fn add(&mut self, extent: Extent) {
+        match self.extents.last_mut() {
+            Some(last) if last.end() == extent.first && last.bytes < FULL_EXTENT_BYTES => {
+                last.lines += extent.lines;
+                last.bytes += extent.bytes;
             }
-            _ => self.runs.push(run),
+            _ => self.extents.push(extent),
         }
     }
 
-    /// What it held is no longer there.
-    pub(super) fn forget(&mut self) {
-        self.runs.clear();
+    /// Drops all extents, because the content of the file is lost.
+    pub(super) fn clear(&mut self) {
+        self.extents.clear();
     }
 }
 
-/// The files of an attempt, oldest first; the last one is written to.
+/// The files of an attempt, oldest first; lines are appended to the last one.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(super) struct FileIndex {
     pub(super) segments: VecDeque<Segment>,
-    /// The files were removed for good.
-    pub(super) gone: bool,
+    /// Whether the files were removed for good.
+    pub(super) removed: bool,
 }
 
-/// A run and the file that it is in.
-pub(super) type Place<'a> = (&'a Segment, Run);
+/// An extent and the file that contains it.
+pub(super) type LocatedExtent<'a> = (&'a Segment, Extent);
 
-impl Index {
-    /// The run with line `number`, or the next one behind it.
-    pub(super) fn at_or_after(&self, number: u64) -> Option<Place<'_>> {
+impl FileIndex {
+    /// Returns the extent with line `number`, or the first one after that line.
+    pub(super) fn find_at_or_after(&self, number: u64) -> Option<LocatedExtent<'_>> {
         let segment = self.segments.iter().find(|segment| segment.end() > number)?;
-        let at = segment.runs.partition_point(|run| run.end() <= number);
-        Some((segment, *segment.runs.get(at)?))
+        let position = segment.extents.partition_point(|extent| extent.end() <= number);
+        Some((segment, *segment.extents.get(position)?))
     }
 
-    /// The last run that begins before line `number`.
-    pub(super) fn before(&self, number: u64) -> Option<Place<'_>> {
-        self.runs_backwards().find(|(_, run)| run.first < number)
+    /// Returns the last extent that begins before line `number`.
+    pub(super) fn find_before(&self, number: u64) -> Option<LocatedExtent<'_>> {
+        self.extents_backwards().find(|(_, extent)| extent.first < number)
     }
 
-    /// The number of a line so early that none before it was finished at `time` or later, as far as
-    /// the clock went forwards.
-    pub(super) fn before_time(&self, time: Timestamp) -> Option<u64> {
-        self.runs_backwards().find(|(_, run)| run.at < time).map(|(_, run)| run.first)
+    /// Returns the number of a line before which every line is older than `time`, provided that the
+    /// clock never went backwards.
+    pub(super) fn line_before_time(&self, time: Timestamp) -> Option<u64> {
+        self.extents_backwards().find(|(_, extent)| extent.timestamp < time).map(|(_, extent)| extent.first)
     }
 
-    fn runs_backwards(&self) -> impl Iterator<Item = Place<'_>> {
+    fn extents_backwards(&self) -> impl Iterator<Item = LocatedExtent<'_>> {
         let segments = self.segments.iter().rev();
-        segments.flat_map(|segment| segment.runs.iter().rev().map(move |run| (segment, *run)))
+        segments.flat_map(|segment| segment.extents.iter().rev().map(move |extent| (segment, *extent)))
     }
 }
 
@@ -110,21 +110,22 @@ impl Index {
 mod tests {
     use super::*;
 
-    fn run(first: u64, lines: u64, offset: u64, bytes: u64) -> Run {
-        let at = Timestamp::from_second(i64::try_from(first).expect("small")).expect("a time");
-        Run { first, lines, offset, bytes, at }
+    fn extent(first: u64, lines: u64, offset: u64, bytes: u64) -> Extent {
+        let timestamp = Timestamp::from_second(i64::try_from(first).expect("small number")).expect("valid timestamp");
+        Extent { first, lines, offset, bytes, timestamp }
     }
 
     #[test]
     fn lines_are_found_by_number_and_time() {
         let (mut a, mut b) = (Segment::new("a".into()), Segment::new("b".into()));
-        a.add(run(10, 5, 0, 100));
-        a.add(run(15, 5, 100, RUN)); // Continues the first one, which is full now.
-        a.add(run(20, 5, 100 + RUN, 100));
-        b.add(run(30, 5, 0, 10)); // Five lines were lost before.
-        assert_eq!((a.bytes(), a.runs.len()), (200 + RUN, 2));
-        let index = Index { segments: [a, b].into(), gone: false };
-        let firsts = |place: Option<Place>| place.map(|(segment, run)| (segment.path.clone(), run.first));
+        a.add(extent(10, 5, 0, 100));
+        a.add(extent(15, 5, 100, FULL_EXTENT_BYTES)); // Extends the first one, which is full now.
+        a.add(extent(20, 5, 100 + FULL_EXTENT_BYTES, 100));
+        b.add(extent(30, 5, 0, 10)); // Five lines were lost before.
+        assert_eq!((a.bytes(), a.extents.len()), (200 + FULL_EXTENT_BYTES, 2));
+        let index = FileIndex { segments: [a, b].into(), removed: false };
+        let first_line =
+            |located: Option<LocatedExtent>| located.map(|(segment, extent)| (segment.path.clone(), extent.first));
         let (a, b) = (|first| Some(("a".into(), first)), |first| Some(("b".into(), first)));
         for (number, at_or_after, before) in [
             (0, a(10), None),
@@ -135,11 +136,11 @@ mod tests {
             (34, b(30), b(30)),
             (35, None, b(30)),
         ] {
-            assert_eq!(firsts(index.at_or_after(number)), at_or_after, "at or after {number}");
-            assert_eq!(firsts(index.before(number)), before, "before {number}");
+            assert_eq!(first_line(index.find_at_or_after(number)), at_or_after, "at or after {number}");
+            assert_eq!(first_line(index.find_before(number)), before, "before {number}");
         }
-        let time = |second| Timestamp::from_second(second).expect("a time");
-        assert_eq!(index.before_time(time(10)), None);
-        assert_eq!(index.before_time(time(21)), Some(20));
+        let time = |second| Timestamp::from_second(second).expect("valid timestamp");
+        assert_eq!(index.line_before_time(time(10)), None);
+        assert_eq!(index.line_before_time(time(21)), Some(20));
     }
 }

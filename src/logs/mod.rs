@@ -1,18 +1,19 @@
-//! What a container attempt writes: lines with times, the newest in memory and, where the node has a
-//! folder for them, all of them in files.
+//! The output of container attempts: timestamped lines, the newest in memory and, where the node has a
+//! log directory, all of them in files.
 //!
-//! A writer never waits. In memory a [`Log`] holds a megabyte; with a [`Spool`], a task of the node
-//! copies the lines into rotated files, and a [`Reader`] goes from the files to memory without a gap
-//! or a repetition. What is lost all the same, because the files are rotated, the disk is full or
-//! slower than a guest for long, is counted, and a reader is told ([`Entry::Gap`]).
+//! Writing never blocks. A [`Log`] holds a megabyte of lines in memory. With a [`Spool`], a task of the
+//! node copies the lines into rotated files, and a [`LogReader`] continues from the files into memory
+//! without a gap or a repetition. Lines can still be lost: the oldest file is deleted on rotation, the
+//! disk may be full, or slower than a guest for a long time. Lost lines are counted and reported to
+//! readers as [`Entry::Gap`].
 //!
 //! | file | owns |
 //! |---|---|
 //! | `ring` | the lines in memory |
-//! | `reader` | a place in a log |
-//! | `spool` | the task that writes, and what it writes and removes |
-//! | `files`, `index` | an attempt's files, and where in them its lines are |
-//! | `cri` | a line as it stands in a file |
+//! | `reader` | a position in a log |
+//! | `spool` | the task that writes and removes files |
+//! | `files`, `index` | the files of an attempt, and the position of each line in them |
+//! | `cri` | the format of a line in a file |
 
 mod cri;
 mod files;
@@ -29,45 +30,45 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use ring::{Ring, Urgency};
-use spool::Sink;
+use ring::{FlushPriority, Ring};
+use spool::FileSink;
 
-pub use reader::Reader;
-pub use spool::{PodLogs, Spool};
+pub use reader::LogReader;
+pub use spool::{ClaimError, PodLogs, Spool};
 
-/// Bytes of text and bookkeeping that an attempt's log holds in memory.
-const CAPACITY: usize = 1024 * 1024;
-/// A longer line is cut into several, as container runtimes do.
-pub const MAX_LINE: usize = 16 * 1024;
+/// Memory for the lines of one attempt, in bytes of text and bookkeeping.
+const RING_CAPACITY: usize = 1024 * 1024;
+/// Maximum length of a line in bytes; a longer one is split, as container runtimes do.
+pub const MAX_LINE_BYTES: usize = 16 * 1024;
 
-/// Where the guest wrote.
+/// The output stream of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// Its standard output.
+    /// The guest's standard output.
     Stdout,
-    /// Its standard error, where wasmpod's own words about a guest's end go as well.
+    /// The guest's standard error, which also carries wasmpod's own messages about the guest's exit.
     Stderr,
 }
 
 /// A line without its newline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When the line was finished: by its newline, by a cut, or by the guest's end.
-    pub at: Timestamp,
-    /// Where the guest wrote it.
+    /// Time at which the line was finished: by its newline, by a split, or by the guest's exit.
+    pub timestamp: Timestamp,
+    /// Stream that the guest wrote to.
     pub stream: Stream,
-    /// Whether the newline came; false where a long line was cut, or the guest ended inside one.
+    /// Whether the line ended with a newline; false if it was split, or if the guest exited inside it.
     pub complete: bool,
-    /// At most [`MAX_LINE`] bytes, which need not be UTF-8.
+    /// At most [`MAX_LINE_BYTES`] bytes, not necessarily UTF-8.
     pub text: Arc<[u8]>,
 }
 
-/// What a reader gets.
+/// An item that a reader returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// The next line, in the order in which lines were finished.
     Line(Line),
-    /// So many lines were dropped before they could be read.
+    /// The number of lines that were dropped before they could be read.
     Gap(u64),
 }
 
@@ -75,69 +76,75 @@ pub enum Entry {
 pub struct Log {
     /// Protects the lines in memory.
     ring: Mutex<Ring>,
+    /// Wakes readers.
     changed: Notify,
-    /// Where lines go beside memory.
-    sink: Option<Sink>,
-    this: Weak<Log>,
+    /// The attempt's files; `None` for a log in memory only.
+    sink: Option<FileSink>,
+    weak_self: Weak<Log>,
 }
 
 impl Log {
-    /// An empty log in memory alone, open for writing.
+    /// Returns an empty log in memory only, open for writing.
     pub fn new() -> Arc<Log> {
-        Log::with(Ring::new(CAPACITY), None)
+        Log::from_parts(Ring::new(RING_CAPACITY), None)
     }
 
-    fn with(ring: Ring, sink: Option<Sink>) -> Arc<Log> {
-        Arc::new_cyclic(|this| Log { ring: Mutex::new(ring), changed: Notify::new(), sink, this: this.clone() })
+    fn from_parts(ring: Ring, sink: Option<FileSink>) -> Arc<Log> {
+        Arc::new_cyclic(|weak_self| Log {
+            ring: Mutex::new(ring),
+            changed: Notify::new(),
+            sink,
+            weak_self: weak_self.clone(),
+        })
     }
 
-    /// Takes what the guest wrote at `at`.
-    pub fn write(&self, stream: Stream, bytes: &[u8], at: Timestamp) {
+    /// Appends output that the guest wrote at time `now`.
+    pub fn write(&self, stream: Stream, bytes: &[u8], now: Timestamp) {
         let mut ring = self.ring.lock();
-        if ring.write(stream, bytes, at) {
-            let asks = ring.asks();
+        if ring.write(stream, bytes, now) {
+            let flush = ring.take_flush_request();
             drop(ring);
-            self.tell(asks);
+            self.notify(flush);
         }
     }
 
-    /// The guest has ended: no more will come.
-    pub fn close(&self, at: Timestamp) {
+    /// Closes the log after the guest has exited; unfinished lines are finished at time `now`.
+    pub fn close(&self, now: Timestamp) {
         let mut ring = self.ring.lock();
-        ring.close(at);
-        let asks = ring.asks();
+        ring.close(now);
+        let flush = ring.take_flush_request();
         drop(ring);
-        self.tell(asks);
+        self.notify(flush);
     }
 
-    /// Tells readers of new lines, and whoever writes files, if he is to know.
-    fn tell(&self, asks: Option<Urgency>) {
+    /// Wakes readers, and requests a flush from the spool if one is due.
+    fn notify(&self, flush: Option<FlushPriority>) {
         self.changed.notify_waiters();
-        if let Some((sink, urgency)) = self.sink.as_ref().zip(asks) {
-            sink.spool.ask(self.this.clone(), urgency);
+        if let Some((sink, priority)) = self.sink.as_ref().zip(flush) {
+            sink.spool.request_flush(self.weak_self.clone(), priority);
         }
     }
 
-    /// Lines that are gone from memory.
-    pub fn dropped(&self) -> u64 {
+    /// Returns the number of lines that are no longer in memory.
+    pub fn dropped_lines(&self) -> u64 {
         self.ring.lock().first()
     }
 
-    /// Bytes of memory that its lines take.
-    pub fn bytes(&self) -> usize {
-        self.ring.lock().size()
+    /// Returns the memory that the lines occupy, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.ring.lock().bytes()
     }
 
-    /// Reads from the beginning.
-    pub fn reader(self: &Arc<Log>) -> Reader {
-        Reader::new(self.clone())
+    /// Returns a reader that starts at the first line.
+    pub fn reader(self: &Arc<Log>) -> LogReader {
+        LogReader::new(self.clone())
     }
 
-    /// The last `lines` lines that are in memory, for messages.
-    pub fn tail(&self, lines: usize) -> Vec<Line> {
+    /// Returns the last `count` of the lines that are in memory.
+    pub fn tail(&self, count: usize) -> Vec<Line> {
         let ring = self.ring.lock();
-        let all = ring.lines();
-        let skipped = all.len().saturating_sub(lines);
-        all.skip(skipped).cloned().collect()
+        let lines = ring.lines();
+        let skipped = lines.len().saturating_sub(count);
+        lines.skip(skipped).cloned().collect()
     }
 }

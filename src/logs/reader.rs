@@ -1,185 +1,188 @@
-//! A place in a log, which goes on through its files and its lines in memory.
+//! A position in a log, which advances through the files and then through the lines in memory.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::files::{Files, Piece};
+use super::files::{LineChunk, LogFiles};
 use super::{Entry, Line, Log};
 
-/// A place in a log.
-pub struct Reader {
+/// A position in a log.
+pub struct LogReader {
     log: Arc<Log>,
-    /// The number of the next line.
+    /// Number of the next line.
     next: u64,
-    /// The line to end before.
-    until: u64,
+    /// Number of the line before which the reader stops.
+    end: u64,
 }
 
-/// What there is to be read.
-enum Found {
-    Entries(Vec<Entry>),
-    /// The next line is in the files, if it is anywhere; from this number on lines are in memory.
-    InFiles(Arc<Files>, u64),
-    Nothing,
+/// The source of the next entries.
+enum NextEntries {
+    /// These entries, from memory.
+    InMemory(Vec<Entry>),
+    /// The files, if the next line is still there; memory starts at line `memory_start`.
+    InFiles { files: Arc<LogFiles>, memory_start: u64 },
+    /// Output that the guest has yet to write, or that is being written to the files.
+    Pending,
+    /// None: the log has ended.
     End,
 }
 
-impl Reader {
-    pub(super) fn new(log: Arc<Log>) -> Reader {
-        Reader { log, next: 0, until: u64::MAX }
+impl LogReader {
+    pub(super) fn new(log: Arc<Log>) -> LogReader {
+        LogReader { log, next: 0, end: u64::MAX }
     }
 
-    /// Lets it end where the log ends at this moment, whatever is written later.
-    pub fn end_here(&mut self) {
-        self.until = self.log.ring.lock().end();
+    /// Makes the reader stop at the current end of the log.
+    pub fn stop_at_current_end(&mut self) {
+        self.end = self.log.ring.lock().end();
     }
 
-    /// Goes to where the last `count` lines begin; what was cut into pieces counts as the one line
-    /// that it is.
+    /// Moves forward to the last `count` lines; the parts of a split line count as one.
     pub async fn skip_to_last(&mut self, count: usize) {
-        let mut lines = LastLines { left: count, begun: false };
-        let mut at;
+        let mut counter = BackwardLineCounter { remaining: count, started: false };
+        let mut start;
         {
             let ring = self.log.ring.lock();
-            let end = ring.end();
-            at = end.min(self.until);
-            let behind = usize::try_from(end - at).unwrap_or(usize::MAX);
-            for line in ring.lines().rev().skip(behind) {
-                if !lines.take(line) {
-                    self.next = self.next.max(at);
+            let ring_end = ring.end();
+            start = ring_end.min(self.end);
+            let beyond_end = usize::try_from(ring_end - start).unwrap_or(usize::MAX);
+            for line in ring.lines().rev().skip(beyond_end) {
+                if !counter.count(line) {
+                    self.next = self.next.max(start);
                     return;
                 }
-                at -= 1;
+                start -= 1;
             }
         }
         let files = self.files();
-        let earlier = on_disk(move || {
+        let start_in_files = read_blocking(move || {
             let files = files?;
-            while let Some(piece) = files.read_back(at) {
-                at = piece.first + piece.lines.len() as u64;
-                for line in piece.lines.iter().rev() {
-                    if !lines.take(line) {
-                        return Some(at);
+            while let Some(chunk) = files.read_back(start) {
+                start = chunk.first + chunk.lines.len() as u64;
+                for line in chunk.lines.iter().rev() {
+                    if !counter.count(line) {
+                        return Some(start);
                     }
-                    at -= 1;
+                    start -= 1;
                 }
             }
-            Some(at)
+            Some(start)
         });
-        self.next = self.next.max(earlier.await.unwrap_or(at));
+        self.next = self.next.max(start_in_files.await.unwrap_or(start));
     }
 
-    /// Goes on towards the first line of `time` or later: it may stop before that, never behind it.
+    /// Moves forward towards the first line at or after `time`. May stop before that line, never behind it.
     pub async fn skip_towards(&mut self, time: Timestamp) {
         {
             let ring = self.log.ring.lock();
-            if ring.lines().next().is_some_and(|line| line.at < time) {
+            if ring.lines().next().is_some_and(|line| line.timestamp < time) {
                 self.next = self.next.max(ring.first());
                 return;
             }
         }
         let files = self.files();
-        if let Some(number) = on_disk(move || files?.before_time(time)).await {
+        if let Some(number) = read_blocking(move || files?.line_before_time(time)).await {
             self.next = self.next.max(number);
         }
     }
 
-    /// What has come since the last call, or a good piece of it, waiting for something; `None` at the
-    /// end of the attempt. Cancel-safe.
+    /// Returns the next entries, at most about a ring's capacity of them, and waits until there is one.
+    /// Returns `None` at the end of the attempt's log. Cancel-safe.
     pub async fn next(&mut self) -> Option<Vec<Entry>> {
         loop {
             let log = self.log.clone();
             let changed = log.changed.notified();
-            match self.find() {
-                Found::Entries(entries) => return Some(entries),
-                Found::InFiles(files, memory) => {
+            match self.advance_in_memory() {
+                NextEntries::InMemory(entries) => return Some(entries),
+                NextEntries::InFiles { files, memory_start } => {
                     let from = self.next;
-                    let piece = on_disk(move || files.read(from)).await;
-                    let entries = self.take(piece, memory);
+                    let chunk = read_blocking(move || files.read(from)).await;
+                    let entries = self.advance_through(chunk, memory_start);
                     if !entries.is_empty() {
                         return Some(entries);
                     }
                 }
-                Found::Nothing => changed.await,
-                Found::End => return None,
+                NextEntries::Pending => changed.await,
+                NextEntries::End => return None,
             }
         }
     }
 
-    fn files(&self) -> Option<Arc<Files>> {
+    fn files(&self) -> Option<Arc<LogFiles>> {
         self.log.sink.as_ref().map(|sink| sink.files.clone())
     }
 
-    fn find(&mut self) -> Found {
+    /// Reads the next entries from memory, or returns where they are.
+    fn advance_in_memory(&mut self) -> NextEntries {
         let log = self.log.clone();
         let ring = log.ring.lock();
-        if self.next >= self.until {
-            return Found::End;
+        if self.next >= self.end {
+            return NextEntries::End;
         }
         let mut entries = Vec::new();
         if self.next < ring.first() {
             if ring.is_being_written(self.next) {
-                return Found::Nothing;
+                return NextEntries::Pending;
             }
             if let Some(sink) = &self.log.sink {
-                return Found::InFiles(sink.files.clone(), ring.first());
+                return NextEntries::InFiles { files: sink.files.clone(), memory_start: ring.first() };
             }
-            entries.extend(self.pass_over(ring.first()));
+            entries.extend(self.skip_lost(ring.first()));
         }
-        let mut lines = ring.since(self.next);
-        lines.truncate(usize::try_from(self.until - self.next).unwrap_or(usize::MAX));
+        let mut lines = ring.lines_from(self.next);
+        lines.truncate(usize::try_from(self.end - self.next).unwrap_or(usize::MAX));
         self.next += lines.len() as u64;
         entries.extend(lines.into_iter().map(Entry::Line));
         match (entries.is_empty(), ring.is_closed()) {
-            (false, _) => Found::Entries(entries),
-            (true, true) => Found::End,
-            (true, false) => Found::Nothing,
+            (false, _) => NextEntries::InMemory(entries),
+            (true, true) => NextEntries::End,
+            (true, false) => NextEntries::Pending,
         }
     }
 
-    /// Takes in what the files gave; what they lack is lost as far as it is not in `memory`.
-    fn take(&mut self, piece: Option<Piece>, memory: u64) -> Vec<Entry> {
-        let Some(piece) = piece.filter(|piece| piece.first < memory) else {
-            return self.pass_over(memory).into_iter().collect();
+    /// Advances through a chunk from the files. Lines that are missing there and before `memory_start` are lost.
+    fn advance_through(&mut self, chunk: Option<LineChunk>, memory_start: u64) -> Vec<Entry> {
+        let Some(chunk) = chunk.filter(|chunk| chunk.first < memory_start) else {
+            return self.skip_lost(memory_start).into_iter().collect();
         };
-        let mut entries: Vec<Entry> = self.pass_over(piece.first).into_iter().collect();
-        let mut lines = piece.lines;
-        lines.truncate(usize::try_from(self.until.saturating_sub(self.next)).unwrap_or(usize::MAX));
+        let mut entries: Vec<Entry> = self.skip_lost(chunk.first).into_iter().collect();
+        let mut lines = chunk.lines;
+        lines.truncate(usize::try_from(self.end.saturating_sub(self.next)).unwrap_or(usize::MAX));
         self.next += lines.len() as u64;
         entries.extend(lines.into_iter().map(Entry::Line));
-        entries.extend(self.pass_over(piece.end.min(memory)));
+        entries.extend(self.skip_lost(chunk.end.min(memory_start)));
         entries
     }
 
-    /// Goes on to line `number`, the lines before it being lost.
-    fn pass_over(&mut self, number: u64) -> Option<Entry> {
-        let number = number.min(self.until);
+    /// Advances to line `number` and returns the gap for the lines before it, which are lost.
+    fn skip_lost(&mut self, number: u64) -> Option<Entry> {
+        let number = number.min(self.end);
         let lost = number.checked_sub(self.next).filter(|lost| *lost > 0)?;
         self.next = number;
         Some(Entry::Gap(lost))
     }
 }
 
-/// Counts lines from the last one backwards.
-struct LastLines {
-    left: usize,
-    begun: bool,
+/// Counts lines backwards from the last one.
+struct BackwardLineCounter {
+    remaining: usize,
+    started: bool,
 }
 
-impl LastLines {
-    /// Whether the line before those that were taken is one of the last, too.
-    fn take(&mut self, line: &Line) -> bool {
-        if line.complete || !self.begun {
-            let Some(left) = self.left.checked_sub(1) else { return false };
-            self.left = left;
+impl BackwardLineCounter {
+    /// Counts the line before the previous one; returns false if it exceeds the number of lines to count.
+    fn count(&mut self, line: &Line) -> bool {
+        if line.complete || !self.started {
+            let Some(remaining) = self.remaining.checked_sub(1) else { return false };
+            self.remaining = remaining;
         }
-        self.begun = true;
+        self.started = true;
         true
     }
 }
 
-/// Does what waits for the disk; `None` where it found nothing, or the process is ending.
-async fn on_disk<T: Send + 'static>(read: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+/// Runs `read` on a blocking thread; returns `None` if it found nothing, or if the process is exiting.
+async fn read_blocking<T: Send + 'static>(read: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(read).await.ok().flatten()
 }

@@ -1,7 +1,7 @@
-//! The newest lines of an attempt, in memory, within a bound.
+//! The newest lines of an attempt, in bounded memory.
 //!
-//! Lines that still have to go to files may stay beyond the bound for as long as the node has room
-//! for such lines; when it has none the oldest go first, as they do where there are no files.
+//! Lines that are still to be written to files may exceed the bound, as long as the node's shared
+//! buffer budget lasts. Once it is exhausted, the oldest lines are dropped, as they are without files.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,48 +9,50 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
-use super::{Line, MAX_LINE, Stream};
+use super::{Line, MAX_LINE_BYTES, Stream};
 
-/// What a line costs beside its text.
-const LINE_OVERHEAD: usize = size_of::<Line>();
+/// Memory of a line in addition to its text.
+const LINE_OVERHEAD_BYTES: usize = size_of::<Line>();
+/// Unwritten lines of this many bytes are flushed immediately.
+const URGENT_FLUSH_BYTES: usize = 256 * 1024;
 
-fn size(line: &Line) -> usize {
-    line.text.len() + LINE_OVERHEAD
+fn line_bytes(line: &Line) -> usize {
+    line.text.len() + LINE_OVERHEAD_BYTES
 }
 
-/// Lets lines pass until they have filled `room` bytes; the one that fills it is the last.
-fn within(mut room: usize) -> impl FnMut(&&Line) -> bool {
+/// Accepts lines until they fill `budget` bytes; the line that crosses the budget is the last one accepted.
+fn until_filled(mut budget: usize) -> impl FnMut(&&Line) -> bool {
     move |line| {
-        let passes = room > 0;
-        room = room.saturating_sub(size(line));
-        passes
+        let accepted = budget > 0;
+        budget = budget.saturating_sub(line_bytes(line));
+        accepted
     }
 }
 
 /// See the module's documentation.
 pub(super) struct Ring {
-    /// Bytes of text and bookkeeping that it holds where nothing waits for files.
+    /// Bound on `bytes` while no line waits to be written to files.
     capacity: usize,
     lines: VecDeque<Line>,
-    size: usize,
-    /// The number of the first line in `lines`, counted from the beginning of the attempt.
+    /// Bytes of text and bookkeeping in `lines`.
+    bytes: usize,
+    /// Number of the first line in `lines`, counted from the beginning of the attempt.
     first: u64,
-    /// What was written behind the last newline, per stream.
-    begun: Begun,
+    partial: PartialLines,
     closed: bool,
-    /// How far the lines have come on their way to files, where there are any.
-    on_the_way: Option<OnTheWay>,
+    /// Progress of writing the lines to files; `None` for a log in memory only.
+    flush: Option<FlushState>,
 }
 
-/// Unfinished lines.
+/// Text after the last newline, per stream.
 #[derive(Default)]
-struct Begun {
+struct PartialLines {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-impl Begun {
-    fn of(&mut self, stream: Stream) -> &mut Vec<u8> {
+impl PartialLines {
+    fn get_mut(&mut self, stream: Stream) -> &mut Vec<u8> {
         match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
@@ -58,101 +60,100 @@ impl Begun {
     }
 }
 
-struct OnTheWay {
-    /// All lines before this one were taken for writing, or lost.
+struct FlushState {
+    /// All lines before this number were handed out for writing, or lost.
     taken: u64,
-    /// All lines before this one are in the files, or lost.
+    /// All lines before this number are in the files, or lost.
     written: u64,
-    /// Bytes that nobody has taken yet.
-    waiting: usize,
-    /// Whoever writes files knows that lines wait.
-    asked: Option<Urgency>,
-    loan: Loan,
+    /// Bytes of lines that were not handed out yet.
+    pending_bytes: usize,
+    /// Request that was made and not completed yet.
+    requested: Option<FlushPriority>,
+    reservation: BufferReservation,
 }
 
-/// How soon lines are to be taken.
+/// How soon lines are to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
-    /// Soon, together with those of others.
-    Soon,
-    /// At once: the ring fills.
-    Now,
+pub(super) enum FlushPriority {
+    /// Soon, in a batch with other logs.
+    Batched,
+    /// At once, because the ring fills up.
+    Immediate,
 }
 
-/// So many bytes are not left to wait for others.
-const MANY: usize = 256 * 1024;
-
-/// Bytes beyond a ring's capacity, out of what all rings have in common; dropped, it gives them back.
-struct Loan {
-    room: Arc<AtomicUsize>,
-    held: usize,
+/// Bytes beyond a ring's capacity, taken from a budget that all rings share; returned on drop.
+struct BufferReservation {
+    /// Bytes that are available to all rings.
+    budget: Arc<AtomicUsize>,
+    reserved: usize,
 }
 
-impl Loan {
-    /// Holds `wanted` bytes from now on, if there is room for them.
-    fn resize(&mut self, wanted: usize) -> bool {
-        if wanted <= self.held {
-            self.room.fetch_add(self.held - wanted, Ordering::Relaxed);
+impl BufferReservation {
+    /// Changes the reservation to `bytes`; returns false and changes nothing if the budget is too small.
+    fn try_resize(&mut self, bytes: usize) -> bool {
+        if bytes <= self.reserved {
+            self.budget.fetch_add(self.reserved - bytes, Ordering::Relaxed);
         } else {
-            let more = wanted - self.held;
-            let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(more));
-            if taken.is_err() {
+            let more = bytes - self.reserved;
+            let reserve = |available: usize| available.checked_sub(more);
+            if self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).is_err() {
                 return false;
             }
         }
-        self.held = wanted;
+        self.reserved = bytes;
         true
     }
 }
 
-impl Drop for Loan {
+impl Drop for BufferReservation {
     fn drop(&mut self) {
-        self.resize(0);
+        self.try_resize(0);
     }
 }
 
-/// Lines on their way to files.
-pub(super) struct Batch {
-    /// Lines that went before anybody took them.
+/// Lines to be written to files.
+pub(super) struct FlushBatch {
+    /// Number of lines that were dropped before this batch could include them.
     pub(super) lost: u64,
-    /// The number of the first of `lines`.
+    /// Number of the first of `lines`.
     pub(super) first: u64,
     pub(super) lines: Vec<Line>,
 }
 
-impl Batch {
-    /// The number of the line that follows.
+impl FlushBatch {
+    /// Returns the number of the line after the last one.
     pub(super) fn end(&self) -> u64 {
         self.first + self.lines.len() as u64
     }
 }
 
 impl Ring {
+    /// Returns an empty ring for a log in memory only.
     pub(super) fn new(capacity: usize) -> Ring {
         Ring {
             capacity,
             lines: VecDeque::new(),
-            size: 0,
+            bytes: 0,
             first: 0,
-            begun: Begun::default(),
+            partial: PartialLines::default(),
             closed: false,
-            on_the_way: None,
+            flush: None,
         }
     }
 
-    /// A ring whose lines are to be written to files; those that wait may use `room`, too.
-    pub(super) fn on_the_way(capacity: usize, room: Arc<AtomicUsize>) -> Ring {
-        let loan = Loan { room, held: 0 };
-        let on_the_way = OnTheWay { taken: 0, written: 0, waiting: 0, asked: None, loan };
-        Ring { on_the_way: Some(on_the_way), ..Ring::new(capacity) }
+    /// Returns an empty ring whose lines are written to files; unwritten lines may also use `budget`.
+    pub(super) fn with_flush(capacity: usize, budget: Arc<AtomicUsize>) -> Ring {
+        let reservation = BufferReservation { budget, reserved: 0 };
+        let flush = FlushState { taken: 0, written: 0, pending_bytes: 0, requested: None, reservation };
+        Ring { flush: Some(flush), ..Ring::new(capacity) }
     }
 
-    /// The number of the first line that is here.
+    /// Returns the number of the first line in the ring.
     pub(super) fn first(&self) -> u64 {
         self.first
     }
 
-    /// The number of the next line.
+    /// Returns the number of the line after the last one.
     pub(super) fn end(&self) -> u64 {
         self.first + self.lines.len() as u64
     }
@@ -165,141 +166,145 @@ impl Ring {
         self.lines.iter()
     }
 
-    /// The lines from number `from`, which is here, on: at most about a ring's capacity of them.
-    pub(super) fn since(&self, from: u64) -> Vec<Line> {
+    /// Returns the lines from number `from` on, which must be in the ring: at most about a ring's capacity.
+    pub(super) fn lines_from(&self, from: u64) -> Vec<Line> {
         let skip = usize::try_from(from - self.first).unwrap_or(usize::MAX);
-        self.lines.iter().skip(skip).take_while(within(self.capacity)).cloned().collect()
+        self.lines.iter().skip(skip).take_while(until_filled(self.capacity)).cloned().collect()
     }
 
-    /// Bytes that the lines take.
-    pub(super) fn size(&self) -> usize {
-        self.size
+    /// Returns the memory that the lines occupy.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Takes what the guest wrote; whether a line was finished.
-    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8], at: Timestamp) -> bool {
-        let before = self.end();
-        let mut rest = bytes;
+    /// Appends output of the guest; returns whether it finished a line.
+    pub(super) fn write(&mut self, stream: Stream, output: &[u8], now: Timestamp) -> bool {
+        let end_before = self.end();
+        let mut rest = output;
         while let Some(newline) = rest.iter().position(|b| *b == b'\n') {
-            let (text, behind) = rest.split_at(newline);
-            self.append(stream, text, at);
-            self.finish_line(stream, true, at);
-            rest = behind.get(1..).unwrap_or_default();
+            let (text, from_newline) = rest.split_at(newline);
+            self.append(stream, text, now);
+            self.finish_line(stream, true, now);
+            rest = from_newline.get(1..).unwrap_or_default();
         }
-        self.append(stream, rest, at);
-        self.end() != before
+        self.append(stream, rest, now);
+        self.end() != end_before
     }
 
-    /// No more will come: what was begun is finished.
-    pub(super) fn close(&mut self, at: Timestamp) {
+    /// Finishes partial lines; nothing may be written afterwards.
+    pub(super) fn close(&mut self, now: Timestamp) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if !self.begun.of(stream).is_empty() {
-                self.finish_line(stream, false, at);
+            if !self.partial.get_mut(stream).is_empty() {
+                self.finish_line(stream, false, now);
             }
         }
         self.closed = true;
     }
 
-    fn append(&mut self, stream: Stream, mut text: &[u8], at: Timestamp) {
+    /// Appends text without newlines to the partial line, and splits it at the maximum length.
+    fn append(&mut self, stream: Stream, mut text: &[u8], now: Timestamp) {
         loop {
-            let begun = self.begun.of(stream);
-            let room = MAX_LINE - begun.len();
-            let (now, later) = text.split_at(room.min(text.len()));
-            begun.extend_from_slice(now);
-            if later.is_empty() {
+            let partial = self.partial.get_mut(stream);
+            let available = MAX_LINE_BYTES - partial.len();
+            let (fitting, excess) = text.split_at(available.min(text.len()));
+            partial.extend_from_slice(fitting);
+            if excess.is_empty() {
                 return;
             }
-            self.finish_line(stream, false, at);
-            text = later;
+            self.finish_line(stream, false, now);
+            text = excess;
         }
     }
 
-    fn finish_line(&mut self, stream: Stream, complete: bool, at: Timestamp) {
-        let begun = self.begun.of(stream);
-        let text: Arc<[u8]> = begun.as_slice().into();
-        begun.clear();
-        let line = Line { at, stream, complete, text };
-        self.size += size(&line);
-        if let Some(way) = &mut self.on_the_way {
-            way.waiting += size(&line);
+    fn finish_line(&mut self, stream: Stream, complete: bool, now: Timestamp) {
+        let partial = self.partial.get_mut(stream);
+        let text: Arc<[u8]> = partial.as_slice().into();
+        partial.clear();
+        let line = Line { timestamp: now, stream, complete, text };
+        self.bytes += line_bytes(&line);
+        if let Some(flush) = &mut self.flush {
+            flush.pending_bytes += line_bytes(&line);
         }
         self.lines.push_back(line);
         self.trim(drop);
     }
 
-    /// Lets the oldest lines go until the rest fits.
-    fn trim(&mut self, mut gone: impl FnMut(Line)) {
-        while self.size > self.capacity {
-            let beyond = self.size - self.capacity;
-            if let Some(way) = &mut self.on_the_way
-                && self.first >= way.written
-                && way.loan.resize(beyond)
+    /// Passes the oldest lines to `on_dropped` until the remaining ones fit.
+    fn trim(&mut self, mut on_dropped: impl FnMut(Line)) {
+        while self.bytes > self.capacity {
+            let excess = self.bytes - self.capacity;
+            if let Some(flush) = &mut self.flush
+                && self.first >= flush.written
+                && flush.reservation.try_resize(excess)
             {
                 return;
             }
             let Some(oldest) = self.lines.pop_front() else { break };
-            self.size -= size(&oldest);
-            if let Some(way) = &mut self.on_the_way
-                && self.first >= way.taken
+            self.bytes -= line_bytes(&oldest);
+            if let Some(flush) = &mut self.flush
+                && self.first >= flush.taken
             {
-                way.waiting = way.waiting.saturating_sub(size(&oldest));
+                flush.pending_bytes = flush.pending_bytes.saturating_sub(line_bytes(&oldest));
             }
             self.first += 1;
-            gone(oldest);
+            on_dropped(oldest);
         }
-        if let Some(way) = &mut self.on_the_way
-            && way.loan.held > 0
+        if let Some(flush) = &mut self.flush
+            && flush.reservation.reserved > 0
         {
-            way.loan.resize(0);
-            // A burst is over; what it took is given back.
+            flush.reservation.try_resize(0);
+            // A burst has ended: return the memory that it used.
             self.lines.shrink_to(self.lines.len() * 2);
         }
     }
 
-    /// Whether somebody is to be told that lines wait; told once, and once more when there are many.
-    pub(super) fn asks(&mut self) -> Option<Urgency> {
-        let way = self.on_the_way.as_mut()?;
-        let urgency = match (way.waiting, way.asked) {
-            (0, _) | (_, Some(Urgency::Now)) => return None,
-            (MANY.., _) => Urgency::Now,
-            (_, Some(Urgency::Soon)) => return None,
-            (_, None) => Urgency::Soon,
+    /// Returns the flush request that is due: one when lines start to wait, and another when there are
+    /// many of them. The request then counts as made.
+    pub(super) fn take_flush_request(&mut self) -> Option<FlushPriority> {
+        let flush = self.flush.as_mut()?;
+        let priority = match (flush.pending_bytes, flush.requested) {
+            (0, _) | (_, Some(FlushPriority::Immediate)) => return None,
+            (URGENT_FLUSH_BYTES.., _) => FlushPriority::Immediate,
+            (_, Some(FlushPriority::Batched)) => return None,
+            (_, None) => FlushPriority::Batched,
         };
-        way.asked.replace(urgency).is_none_or(|asked| asked != urgency).then_some(urgency)
+        flush.requested.replace(priority).is_none_or(|earlier| earlier != priority).then_some(priority)
     }
 
-    /// Lines to be written, about `room` bytes at the most; `None` when all have been taken.
-    pub(super) fn take(&mut self, room: usize) -> Option<Batch> {
+    /// Returns the next lines to write, about `max_bytes` at most; `None` when all were handed out.
+    pub(super) fn take_batch(&mut self, max_bytes: usize) -> Option<FlushBatch> {
         let (first, end) = (self.first, self.end());
-        let way = self.on_the_way.as_mut()?;
-        let from = way.taken.max(first);
-        let lost = from - way.taken;
+        let flush = self.flush.as_mut()?;
+        let from = flush.taken.max(first);
+        let lost = from - flush.taken;
         let skip = usize::try_from(from - first).unwrap_or(usize::MAX);
-        let lines: Vec<Line> = self.lines.iter().skip(skip).take_while(within(room)).cloned().collect();
-        way.taken = from + lines.len() as u64;
-        way.waiting = way.waiting.saturating_sub(lines.iter().map(size).sum());
+        let lines: Vec<Line> = self.lines.iter().skip(skip).take_while(until_filled(max_bytes)).cloned().collect();
+        flush.taken = from + lines.len() as u64;
+        flush.pending_bytes = flush.pending_bytes.saturating_sub(lines.iter().map(line_bytes).sum());
         if lost == 0 && lines.is_empty() {
-            way.asked = None;
+            flush.requested = None;
             return None;
         }
-        // While lines are being taken, nobody need ask; what comes behind them is taken, too.
-        way.asked = Some(if way.taken == end { Urgency::Soon } else { Urgency::Now });
-        Some(Batch { lost, first: from, lines })
+        // No request is needed while batches are being taken: they will include later lines.
+        let requested = if flush.taken == end { FlushPriority::Batched } else { FlushPriority::Immediate };
+        flush.requested = Some(requested);
+        Some(FlushBatch { lost, first: from, lines })
     }
 
-    /// All lines before `end` are in the files, or lost. Returns those that need not be here any more.
-    pub(super) fn written(&mut self, end: u64) -> Vec<Line> {
-        let mut gone = Vec::new();
-        if let Some(way) = &mut self.on_the_way {
-            way.written = end;
-            self.trim(|line| gone.push(line));
+    /// Records that all lines before `end` are in the files, or lost. Returns the lines that it drops
+    /// from memory, so that the caller frees them without holding the lock.
+    pub(super) fn mark_written(&mut self, end: u64) -> Vec<Line> {
+        let mut dropped = Vec::new();
+        if let Some(flush) = &mut self.flush {
+            flush.written = end;
+            self.trim(|line| dropped.push(line));
         }
-        gone
+        dropped
     }
 
-    /// Whether line `number` is neither here nor in the files yet, but on its way.
+    /// Returns whether line `number` was handed out for writing and is not in the files yet.
     pub(super) fn is_being_written(&self, number: u64) -> bool {
-        self.on_the_way.as_ref().is_some_and(|way| (way.written..way.taken).contains(&number))
+        self.flush.as_ref().is_some_and(|flush| (flush.written..flush.taken).contains(&number))
     }
 }
 
@@ -307,47 +312,47 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn write(ring: &mut Ring, lines: usize) {
-        for _ in 0..lines {
+    fn write_lines(ring: &mut Ring, count: usize) {
+        for _ in 0..count {
             ring.write(Stream::Stdout, &[b"y".repeat(999), b"\n".to_vec()].concat(), Timestamp::UNIX_EPOCH);
         }
     }
 
     #[test]
-    fn what_waits_for_files_stays_while_there_is_room_for_it_and_gives_the_room_back() {
-        let room = Arc::new(AtomicUsize::new(100_000));
-        let mut ring = Ring::on_the_way(10_000, room.clone());
-        write(&mut ring, 50);
-        assert_eq!((ring.first(), ring.end()), (0, 50), "all are here");
-        assert!(room.load(Ordering::Relaxed) < 70_000);
-        let batch = ring.take(usize::MAX).expect("lines");
+    fn unwritten_lines_use_the_shared_budget_and_return_it() {
+        let budget = Arc::new(AtomicUsize::new(100_000));
+        let mut ring = Ring::with_flush(10_000, budget.clone());
+        write_lines(&mut ring, 50);
+        assert_eq!((ring.first(), ring.end()), (0, 50), "all lines are in memory");
+        assert!(budget.load(Ordering::Relaxed) < 70_000);
+        let batch = ring.take_batch(usize::MAX).expect("pending lines");
         assert_eq!((batch.lost, batch.first, batch.end()), (0, 0, 50));
-        assert_eq!(ring.written(50).len(), ring.first() as usize);
-        assert!(ring.first() > 35, "the newest stay");
-        assert_eq!(room.load(Ordering::Relaxed), 100_000, "what was borrowed is back");
-        assert!(ring.take(usize::MAX).is_none());
+        assert_eq!(ring.mark_written(50).len(), ring.first() as usize);
+        assert!(ring.first() > 35, "the newest lines stay");
+        assert_eq!(budget.load(Ordering::Relaxed), 100_000, "the reservation was returned");
+        assert!(ring.take_batch(usize::MAX).is_none());
 
-        write(&mut ring, 200);
+        write_lines(&mut ring, 200);
         let (first, end) = (ring.first(), ring.end());
-        assert!(first > 50, "there was no room for all");
-        let batch = ring.take(usize::MAX).expect("lines");
+        assert!(first > 50, "the budget is too small for all lines");
+        let batch = ring.take_batch(usize::MAX).expect("pending lines");
         assert_eq!((batch.lost, batch.first, batch.end()), (first - 50, first, end));
         drop(ring);
-        assert_eq!(room.load(Ordering::Relaxed), 100_000);
+        assert_eq!(budget.load(Ordering::Relaxed), 100_000);
     }
 
     #[test]
-    fn whoever_writes_files_is_asked_once_and_once_more_when_many_lines_wait() {
-        let mut ring = Ring::on_the_way(10_000_000, Arc::default());
-        assert_eq!(ring.asks(), None);
-        write(&mut ring, 1);
-        assert_eq!((ring.asks(), ring.asks()), (Some(Urgency::Soon), None));
-        write(&mut ring, 300);
-        assert_eq!((ring.asks(), ring.asks()), (Some(Urgency::Now), None));
-        while ring.take(100_000).is_some() {
-            assert_eq!(ring.asks(), None, "it is at it");
+    fn flush_is_requested_once_per_priority() {
+        let mut ring = Ring::with_flush(10_000_000, Arc::default());
+        assert_eq!(ring.take_flush_request(), None);
+        write_lines(&mut ring, 1);
+        assert_eq!((ring.take_flush_request(), ring.take_flush_request()), (Some(FlushPriority::Batched), None));
+        write_lines(&mut ring, 300);
+        assert_eq!((ring.take_flush_request(), ring.take_flush_request()), (Some(FlushPriority::Immediate), None));
+        while ring.take_batch(100_000).is_some() {
+            assert_eq!(ring.take_flush_request(), None, "a flush is in progress");
         }
-        write(&mut ring, 1);
-        assert_eq!(ring.asks(), Some(Urgency::Soon));
+        write_lines(&mut ring, 1);
+        assert_eq!(ring.take_flush_request(), Some(FlushPriority::Batched));
     }
 }

@@ -1,10 +1,10 @@
-//! Copies what guests write into files: one task for all logs of a node.
+//! Copies log lines from memory into files: one task for all logs of a node.
 //!
-//! Guests only ever write to memory. A log with new lines puts itself on a list; the task waits a
-//! moment for others, then goes through the list on a thread that may wait for the disk, a bounded
-//! piece of each log at a time. No file stays open in between. Lines that wait for the disk may use
-//! [`ROOM`] bytes of memory beyond what each log holds anyway; what does not fit is missing from the
-//! files, counted, and warned of once.
+//! Guests only ever write to memory. A log with new lines adds itself to a queue. The task waits a
+//! moment for other logs, then works through the queue on a blocking thread, a bounded number of bytes
+//! per log at a time. No file stays open in between. Lines that wait for the disk may use
+//! [`MAX_BUFFERED_BYTES`] of memory beyond the capacity of each log; further ones are missing from the
+//! files. They are counted, and the first loss is logged as a warning.
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder};
@@ -18,271 +18,296 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::files::{Files, KUBELETS, Limits};
-use super::ring::{Ring, Urgency};
-use super::{CAPACITY, Log};
+use super::files::{KUBELET_LIMITS, LogFiles, RotationLimits};
+use super::ring::{FlushPriority, Ring};
+use super::{Log, RING_CAPACITY};
 
-/// Bytes that lines may use while they wait for the disk, all logs together.
-const ROOM: usize = 32 * 1024 * 1024;
-/// How long the first new line waits for others to be written with.
-const GATHERING: Duration = Duration::from_millis(100);
-/// What is taken out of a log at once: its writer waits meanwhile.
-const BATCH: usize = 256 * 1024;
-/// Batches of one log before it is the others' turn.
-const TURN: usize = 16;
+/// Memory for lines that wait for the disk, shared by all logs.
+const MAX_BUFFERED_BYTES: usize = 32 * 1024 * 1024;
+/// How long the first new line waits for others, to be written in one batch.
+const BATCH_DELAY: Duration = Duration::from_millis(100);
+/// Size of a batch. Taking one out of a log blocks its writer.
+const BATCH_BYTES: usize = 256 * 1024;
+/// Batches of one log before the other logs get their turn.
+const MAX_BATCHES_PER_TURN: usize = 16;
 
-/// A file by which a folder is known as a node's own.
-const CLAIM: &str = ".wasmpod";
+/// A file that marks a directory as a node's own.
+const OWNER_MARKER: &str = ".wasmpod";
 
-/// The folder with the logs of a node's pods, and what is to be done in it.
+/// The directory with the logs of a node's pods, and the queue of work in it.
 pub struct Spool {
-    folder: PathBuf,
-    capacity: usize,
-    limits: Limits,
-    /// Protects the list.
-    work: Mutex<Work>,
-    /// There is work.
-    woken: Notify,
-    /// And it should not wait.
-    urgent: Notify,
-    /// Held by whoever changes the folder.
+    directory: PathBuf,
+    ring_capacity: usize,
+    limits: RotationLimits,
+    /// Protects the queue.
+    queue: Mutex<WorkQueue>,
+    /// Signals that the queue has work.
+    work_added: Notify,
+    /// Signals that the work should not wait for more.
+    urgent_work_added: Notify,
+    /// Serializes changes to the directory.
     disk: Mutex<()>,
-    ended: AtomicBool,
-    room: Arc<AtomicUsize>,
-    lost: AtomicU64,
-    warned: AtomicBool,
+    shut_down: AtomicBool,
+    /// What is left of [`MAX_BUFFERED_BYTES`].
+    buffer_budget: Arc<AtomicUsize>,
+    lost_lines: AtomicU64,
+    loss_reported: AtomicBool,
 }
 
 #[derive(Default)]
-struct Work {
-    /// Logs with new lines; each is here at most once for either urgency.
+struct WorkQueue {
+    /// Logs with new lines; each is queued at most once per priority.
     logs: VecDeque<Weak<Log>>,
     removals: Vec<Removal>,
 }
 
-/// Files that nobody needs any more, and the folder that they were in if that is to go as well.
+/// Files to remove, and the pod's directory if it goes as well.
 struct Removal {
-    files: Vec<Arc<Files>>,
-    folder: Option<PathBuf>,
+    files: Vec<Arc<LogFiles>>,
+    directory: Option<PathBuf>,
 }
 
-/// Where a log's lines go beside memory.
-pub(super) struct Sink {
+/// The files of a log, and the spool that writes them.
+pub(super) struct FileSink {
     pub(super) spool: Arc<Spool>,
-    pub(super) files: Arc<Files>,
+    pub(super) files: Arc<LogFiles>,
+}
+
+/// A directory cannot become a node's own.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The directory contains pod logs, and no node has claimed it.
+    #[error("it contains pod logs of another node; choose a different directory")]
+    ForeignLogs,
+    /// The directory cannot be created, read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// The logs of one pod.
 pub struct PodLogs {
     spool: Arc<Spool>,
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl PodLogs {
-    /// The log of an attempt of `container`, open for writing; `restarts` is how often the container
-    /// was restarted, and differs from attempt to attempt.
-    pub fn attempt(&self, container: &str, restarts: u32) -> Arc<Log> {
-        let Spool { capacity, limits, room, .. } = &*self.spool;
-        let path = self.folder.join(container).join(format!("{restarts}.log"));
-        let sink = Sink { spool: self.spool.clone(), files: Arc::new(Files::new(path, *limits)) };
-        Log::with(Ring::on_the_way(*capacity, room.clone()), Some(sink))
+    /// Creates the log of an attempt of `container`, open for writing. `restarts` is the number of
+    /// restarts before it, and unique among the container's attempts.
+    pub fn create_log(&self, container: &str, restarts: u32) -> Arc<Log> {
+        let Spool { ring_capacity, limits, buffer_budget, .. } = &*self.spool;
+        let path = self.directory.join(container).join(format!("{restarts}.log"));
+        let sink = FileSink { spool: self.spool.clone(), files: Arc::new(LogFiles::new(path, *limits)) };
+        Log::from_parts(Ring::with_flush(*ring_capacity, buffer_budget.clone()), Some(sink))
     }
 
-    /// Removes the files of `logs`, which stay readable as far as they are in memory.
-    pub fn remove<'l>(&self, logs: impl IntoIterator<Item = &'l Arc<Log>>) {
-        self.spool.remove(Removal { files: files(logs), folder: None });
+    /// Removes the files of `logs`. Their lines in memory stay readable.
+    pub fn remove_files<'l>(&self, logs: impl IntoIterator<Item = &'l Arc<Log>>) {
+        self.spool.queue_removal(Removal { files: files_of(logs), directory: None });
     }
 
-    /// Removes all that is left of the pod, whose last logs are `logs`.
-    pub fn remove_all<'l>(self, logs: impl IntoIterator<Item = &'l Arc<Log>>) {
-        self.spool.remove(Removal { files: files(logs), folder: Some(self.folder) });
+    /// Removes the pod's directory; `logs` are the logs of the pod that still have files.
+    pub fn remove_directory<'l>(self, logs: impl IntoIterator<Item = &'l Arc<Log>>) {
+        self.spool.queue_removal(Removal { files: files_of(logs), directory: Some(self.directory) });
     }
 }
 
-fn files<'l>(logs: impl IntoIterator<Item = &'l Arc<Log>>) -> Vec<Arc<Files>> {
+fn files_of<'l>(logs: impl IntoIterator<Item = &'l Arc<Log>>) -> Vec<Arc<LogFiles>> {
     logs.into_iter().filter_map(|log| log.sink.as_ref()).map(|sink| sink.files.clone()).collect()
 }
 
 impl Spool {
-    /// Where the logs of a pod are, below folders by container.
-    pub fn pod_folder(&self, namespace: &str, name: &str, uid: &str) -> PathBuf {
-        self.folder.join(format!("{namespace}_{name}_{uid}"))
-    }
-
-    /// Keeps logs below `folder`, which is made where it is missing. Nothing is written before
+    /// Creates a spool in `directory`, which is created if it is missing. Nothing else is written before
     /// [`run`](Spool::run).
-    pub fn new(folder: impl Into<PathBuf>) -> io::Result<Arc<Spool>> {
-        let folder = folder.into();
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        Ok(Arc::new(Spool::with(folder, CAPACITY, ROOM, KUBELETS)))
+    ///
+    /// # Errors
+    ///
+    /// An I/O error if the directory cannot be created.
+    pub fn new(directory: impl Into<PathBuf>) -> io::Result<Arc<Spool>> {
+        let directory = directory.into();
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        Ok(Arc::new(Spool::with_limits(directory, RING_CAPACITY, MAX_BUFFERED_BYTES, KUBELET_LIMITS)))
     }
 
-    /// Makes `folder` a place for logs of pods that only this node puts there, and may remove. One with pods' logs
-    /// of somebody else's is refused.
-    pub fn claim(folder: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-        let mark = folder.join(CLAIM);
-        if mark.exists() {
+    /// Marks `directory` as this node's own, so that the node may remove the pod logs in it. Creates
+    /// the directory if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimError::ForeignLogs`] if the unmarked directory already contains pod logs, and
+    /// [`ClaimError::Io`] if it cannot be created, read or written.
+    pub fn claim(directory: &Path) -> Result<(), ClaimError> {
+        DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+        let marker = directory.join(OWNER_MARKER);
+        if marker.exists() {
             return Ok(());
         }
-        for entry in fs::read_dir(folder)? {
-            if entry?.file_name().to_str().is_some_and(is_pod) {
-                let why = "it holds logs of pods that are not this node's: name a folder of its own";
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        for entry in fs::read_dir(directory)? {
+            if entry?.file_name().to_str().is_some_and(is_pod_directory_name) {
+                return Err(ClaimError::ForeignLogs);
             }
         }
-        fs::write(mark, "")
+        Ok(fs::write(marker, "")?)
     }
 
-    pub(super) fn with(folder: PathBuf, capacity: usize, room: usize, limits: Limits) -> Spool {
+    pub(super) fn with_limits(
+        directory: PathBuf,
+        ring_capacity: usize,
+        buffer_budget: usize,
+        limits: RotationLimits,
+    ) -> Spool {
         Spool {
-            folder,
-            capacity,
+            directory,
+            ring_capacity,
             limits,
-            work: Mutex::default(),
-            woken: Notify::new(),
-            urgent: Notify::new(),
+            queue: Mutex::default(),
+            work_added: Notify::new(),
+            urgent_work_added: Notify::new(),
             disk: Mutex::default(),
-            ended: AtomicBool::new(false),
-            room: Arc::new(AtomicUsize::new(room)),
-            lost: AtomicU64::new(0),
-            warned: AtomicBool::new(false),
+            shut_down: AtomicBool::new(false),
+            buffer_budget: Arc::new(AtomicUsize::new(buffer_budget)),
+            lost_lines: AtomicU64::new(0),
+            loss_reported: AtomicBool::new(false),
         }
     }
 
-    /// The logs of a pod, in a folder with kubelet's name for it.
-    pub fn pod(self: &Arc<Spool>, namespace: &str, name: &str, uid: &str) -> PodLogs {
-        PodLogs { spool: self.clone(), folder: self.pod_folder(namespace, name, uid) }
+    /// Returns the directory of a pod's logs, named as by kubelet. It has a subdirectory for each container.
+    pub fn pod_directory(&self, namespace: &str, name: &str, uid: &str) -> PathBuf {
+        self.directory.join(format!("{namespace}_{name}_{uid}"))
     }
 
-    /// Lines that are in no file because the disk was full, or slower than the guests.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    /// Returns the logs of a pod.
+    pub fn pod_logs(self: &Arc<Spool>, namespace: &str, name: &str, uid: &str) -> PodLogs {
+        PodLogs { spool: self.clone(), directory: self.pod_directory(namespace, name, uid) }
     }
 
-    /// Removes what nodes before this one have left, and writes until it is cancelled.
+    /// Returns the number of lines that are missing from the files, because the disk was full or too slow.
+    pub fn lost_lines(&self) -> u64 {
+        self.lost_lines.load(Ordering::Relaxed)
+    }
+
+    /// Removes the pod logs of previous nodes, then writes and removes files until it is cancelled.
     pub async fn run(self: Arc<Spool>) {
-        self.clone().on_disk(Spool::sweep).await;
+        self.clone().run_blocking(Spool::remove_stale_pods).await;
         loop {
-            self.woken.notified().await;
-            // Late or urgent: both are time to begin.
-            let _ = tokio::time::timeout(GATHERING, self.urgent.notified()).await;
+            self.work_added.notified().await;
+            // Both outcomes start the work: the delay has passed, or the work is urgent.
+            let _ = tokio::time::timeout(BATCH_DELAY, self.urgent_work_added.notified()).await;
             while self.has_work() {
-                self.clone().on_disk(Spool::work).await;
+                self.clone().run_blocking(Spool::process_queue).await;
             }
         }
     }
 
-    /// Ends: nothing is written any more. What was written stays for whoever reads the folder; the next node that
-    /// takes it removes it. Waits for the disk.
-    pub fn end(&self) {
-        self.work();
-        self.ended.store(true, Ordering::Relaxed);
+    /// Writes the remaining lines and stops: later lines and removals are ignored. The files stay, and
+    /// the next node that uses the directory removes them. Blocks on the disk.
+    pub fn shut_down(&self) {
+        self.process_queue();
+        self.shut_down.store(true, Ordering::Relaxed);
         let _disk = self.disk.lock();
-        *self.work.lock() = Work::default();
+        *self.queue.lock() = WorkQueue::default();
     }
 
-    pub(super) fn ask(&self, log: Weak<Log>, urgency: Urgency) {
-        self.work.lock().logs.push_back(log);
-        self.woken.notify_one();
-        if urgency == Urgency::Now {
-            self.urgent.notify_one();
+    /// Queues a log with new lines.
+    pub(super) fn request_flush(&self, log: Weak<Log>, priority: FlushPriority) {
+        self.queue.lock().logs.push_back(log);
+        self.work_added.notify_one();
+        if priority == FlushPriority::Immediate {
+            self.urgent_work_added.notify_one();
         }
     }
 
-    fn remove(&self, removal: Removal) {
-        self.work.lock().removals.push(removal);
-        self.woken.notify_one();
+    fn queue_removal(&self, removal: Removal) {
+        self.queue.lock().removals.push(removal);
+        self.work_added.notify_one();
     }
 
     pub(super) fn has_work(&self) -> bool {
-        let work = self.work.lock();
-        !work.logs.is_empty() || !work.removals.is_empty()
+        let queue = self.queue.lock();
+        !queue.logs.is_empty() || !queue.removals.is_empty()
     }
 
-    /// Does `what` on a thread that may wait for the disk.
-    async fn on_disk(self: Arc<Spool>, what: impl FnOnce(&Spool) + Send + 'static) {
-        if let Err(error) = tokio::task::spawn_blocking(move || what(&self)).await {
-            tracing::error!(%error, "writing logs failed");
+    async fn run_blocking(self: Arc<Spool>, work: impl FnOnce(&Spool) + Send + 'static) {
+        if let Err(error) = tokio::task::spawn_blocking(move || work(&self)).await {
+            tracing::error!(%error, "writing log files failed");
         }
     }
 
-    /// Removes what there is to be removed, and writes a piece of each log that is on the list.
-    pub(super) fn work(&self) {
+    /// Removes the files that are queued for removal, and gives each queued log a turn.
+    pub(super) fn process_queue(&self) {
         let _disk = self.disk.lock();
-        let Work { logs, removals } = std::mem::take(&mut *self.work.lock());
-        for Removal { files, folder } in removals.into_iter().take_while(|_| !self.has_ended()) {
+        let WorkQueue { logs, removals } = std::mem::take(&mut *self.queue.lock());
+        for Removal { files, directory } in removals.into_iter().take_while(|_| !self.is_shut_down()) {
             files.iter().for_each(|files| files.remove());
-            folder.iter().for_each(|folder| remove(folder));
+            directory.iter().for_each(|directory| remove_pod_directory(directory));
         }
-        for log in logs.into_iter().take_while(|_| !self.has_ended()) {
-            if log.upgrade().is_some_and(|log| self.write(&log)) {
-                self.work.lock().logs.push_back(log);
+        for log in logs.into_iter().take_while(|_| !self.is_shut_down()) {
+            if log.upgrade().is_some_and(|log| self.write_turn(&log)) {
+                self.queue.lock().logs.push_back(log);
             }
         }
     }
 
-    fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+    fn is_shut_down(&self) -> bool {
+        self.shut_down.load(Ordering::Relaxed)
     }
 
-    /// Writes what is new in `log`; whether there is still more.
-    fn write(&self, log: &Log) -> bool {
+    /// Writes new lines of `log`, up to the maximum per turn; returns whether there may be more.
+    fn write_turn(&self, log: &Log) -> bool {
         let Some(sink) = &log.sink else { return false };
-        for _ in 0..TURN {
-            let batch = log.ring.lock().take(BATCH);
+        for _ in 0..MAX_BATCHES_PER_TURN {
+            let batch = log.ring.lock().take_batch(BATCH_BYTES);
             let Some(batch) = batch else { return false };
             if batch.lost > 0 {
-                self.lose(batch.lost, || format!("{} is slower than what is written to it", self.folder.display()));
+                self.record_loss(batch.lost, || "the disk cannot keep up".into());
             }
-            if let Err(unwritten) = sink.files.append(batch.first, &batch.lines) {
-                self.lose(unwritten.lines, || format!("{}: {}", unwritten.path.display(), unwritten.source));
+            if let Err(error) = sink.files.append(batch.first, &batch.lines) {
+                self.record_loss(error.lines, || format!("{error}: {}", error.source));
             }
-            let gone = log.ring.lock().written(batch.end());
+            let dropped = log.ring.lock().mark_written(batch.end());
             log.changed.notify_waiters();
-            drop(gone);
+            drop(dropped);
         }
         true
     }
 
-    fn lose(&self, lines: u64, why: impl FnOnce() -> String) {
-        self.lost.fetch_add(lines, Ordering::Relaxed);
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            let why = why();
-            tracing::warn!(%why, "logs cannot be kept whole: lines are missing from their files (this is told once)");
+    /// Counts lost lines, and logs the first loss.
+    fn record_loss(&self, lines: u64, reason: impl FnOnce() -> String) {
+        self.lost_lines.fetch_add(lines, Ordering::Relaxed);
+        if !self.loss_reported.swap(true, Ordering::Relaxed) {
+            tracing::warn!(directory = ?self.directory, "dropping log lines: {} (reported once)", reason());
         }
     }
 
-    fn sweep(&self) {
+    fn remove_stale_pods(&self) {
         let _disk = self.disk.lock();
-        if !self.has_ended() {
-            self.remove_pods();
+        if !self.is_shut_down() {
+            self.remove_pod_directories();
         }
     }
 
-    /// Removes the folders of pods, and nothing else that somebody may have put beside them.
-    fn remove_pods(&self) {
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder && entry.file_name().to_str().is_some_and(is_pod) {
-                remove(&entry.path());
+    /// Removes the directories of pods, and leaves everything else in place.
+    fn remove_pod_directories(&self) {
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory && entry.file_name().to_str().is_some_and(is_pod_directory_name) {
+                remove_pod_directory(&entry.path());
             }
         }
     }
 }
 
-/// Whether it is a name that [`Spool::pod`] gives: no name of Kubernetes has an underscore.
-fn is_pod(folder: &str) -> bool {
-    let mut parts = folder.split('_');
+/// Returns whether `name` has the form of [`Spool::pod_directory`]: names in Kubernetes contain no underscore.
+fn is_pod_directory_name(name: &str) -> bool {
+    let mut parts = name.split('_');
     let names = parts.by_ref().take(2).filter(|name| !name.is_empty()).count();
     let is_uid = |uid: &str| uid.len() >= 32 && uid.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
     names == 2 && parts.next().is_some_and(is_uid) && parts.next().is_none()
 }
 
-fn remove(folder: &Path) {
-    if let Err(error) = fs::remove_dir_all(folder)
+fn remove_pod_directory(directory: &Path) {
+    if let Err(error) = fs::remove_dir_all(directory)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(?folder, %error, "cannot remove a pod's logs");
+        tracing::warn!(?directory, %error, "cannot remove the logs of a pod");
     }
 }

@@ -8,9 +8,9 @@ fn texts(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(text).collect()
 }
 
-/// All that was written so far and not read yet.
-async fn rest(reader: &mut Reader) -> Vec<Entry> {
-    reader.end_here();
+/// Reads the entries up to the current end of the log.
+async fn read_available(reader: &mut LogReader) -> Vec<Entry> {
+    reader.stop_at_current_end();
     let mut all = Vec::new();
     while let Some(entries) = reader.next().await {
         all.extend(entries);
@@ -19,43 +19,43 @@ async fn rest(reader: &mut Reader) -> Vec<Entry> {
 }
 
 #[tokio::test]
-async fn lines_are_put_together_per_stream() {
+async fn lines_are_assembled_per_stream() {
     let log = Log::new();
     let at = Timestamp::UNIX_EPOCH;
     log.write(Stream::Stdout, b"one\ntw", at);
     log.write(Stream::Stderr, b"err", at);
     log.write(Stream::Stdout, b"o\n\n", at);
     let mut reader = log.reader();
-    assert_eq!(texts(&rest(&mut reader).await), ["one", "two", ""]);
+    assert_eq!(texts(&read_available(&mut reader).await), ["one", "two", ""]);
     log.close(at);
-    assert_eq!(texts(&rest(&mut reader).await), ["err"], "the end of an unfinished line");
+    assert_eq!(texts(&read_available(&mut reader).await), ["err"], "an unfinished line is finished on close");
 }
 
 #[test]
-fn long_lines_are_cut() {
+fn long_lines_are_split() {
     let log = Log::new();
-    log.write(Stream::Stdout, &[b'x'; MAX_LINE * 2 + 1], Timestamp::UNIX_EPOCH);
+    log.write(Stream::Stdout, &[b'x'; MAX_LINE_BYTES * 2 + 1], Timestamp::UNIX_EPOCH);
     log.write(Stream::Stdout, b"\n", Timestamp::UNIX_EPOCH);
     let lines: Vec<_> = log.tail(9).iter().map(|l| (l.text.len(), l.complete)).collect();
-    assert_eq!(lines, [(MAX_LINE, false), (MAX_LINE, false), (1, true)]);
+    assert_eq!(lines, [(MAX_LINE_BYTES, false), (MAX_LINE_BYTES, false), (1, true)]);
 }
 
 #[tokio::test]
-async fn the_oldest_lines_go_and_a_slow_reader_is_told() {
+async fn slow_reader_gets_a_gap_for_dropped_lines() {
     let log = Log::new();
     let mut reader = log.reader();
     for _ in 0..3000 {
         log.write(Stream::Stdout, &[b"y".repeat(999), b"\n".to_vec()].concat(), Timestamp::UNIX_EPOCH);
     }
-    let entries = rest(&mut reader).await;
-    assert_eq!(entries.first(), Some(&Entry::Gap(log.dropped())));
-    assert_eq!(entries.len() as u64 - 1 + log.dropped(), 3000);
-    let held: usize = log.tail(usize::MAX).iter().map(|l| l.text.len()).sum();
-    assert!(held < CAPACITY && held > CAPACITY / 2, "{held} bytes held");
+    let entries = read_available(&mut reader).await;
+    assert_eq!(entries.first(), Some(&Entry::Gap(log.dropped_lines())));
+    assert_eq!(entries.len() as u64 - 1 + log.dropped_lines(), 3000);
+    let in_memory: usize = log.tail(usize::MAX).iter().map(|l| l.text.len()).sum();
+    assert!(in_memory < RING_CAPACITY && in_memory > RING_CAPACITY / 2, "{in_memory} bytes in memory");
 }
 
 #[tokio::test]
-async fn a_follower_sees_lines_as_they_come_and_the_end() {
+async fn follower_reads_new_lines_and_the_end() {
     let log = Log::new();
     let mut reader = log.reader();
     let follower = tokio::spawn(async move {
@@ -81,233 +81,244 @@ mod in_files {
     use proptest::prelude::*;
     use tempfile::TempDir;
 
-    use super::super::files::Limits;
+    use super::super::files::RotationLimits;
     use super::*;
 
     const UID: &str = "7c9a7b0e-5b1d-4f0e-9a3c-2f1f0a9d8e7b";
-    const ENDLESS: Limits = Limits { file: u64::MAX, files: 5 };
+    const UNLIMITED: RotationLimits = limits(u64::MAX, 5);
+
+    const fn limits(max_file_bytes: u64, max_files: usize) -> RotationLimits {
+        RotationLimits { max_file_bytes, max_files }
+    }
 
     fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).expect("a time")
+        Timestamp::from_second(1_800_000_000 + second).expect("valid timestamp")
     }
 
-    /// A folder, and a log in it that holds little in memory.
-    fn small(limits: Limits, room: usize) -> (TempDir, Arc<Spool>, Arc<Log>) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let spool = Arc::new(Spool::with(folder.path().into(), 1000, room, limits));
-        let log = spool.pod("ns", "pod", UID).attempt("c", 0);
-        (folder, spool, log)
+    /// Returns a directory and a log in it that has only 1000 bytes of memory.
+    fn small_log(limits: RotationLimits, buffer_budget: usize) -> (TempDir, Arc<Spool>, Arc<Log>) {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let spool = Arc::new(Spool::with_limits(directory.path().into(), 1000, buffer_budget, limits));
+        let log = spool.pod_logs("ns", "pod", UID).create_log("c", 0);
+        (directory, spool, log)
     }
 
-    fn work(spool: &Spool) {
+    fn process_all(spool: &Spool) {
         while spool.has_work() {
-            spool.work();
+            spool.process_queue();
         }
     }
 
-    /// The names of the files in the container's folder, sorted.
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder.join(format!("ns_pod_{UID}/c"))).into_iter().flatten().flatten();
+    /// Returns the names of the files in the container's directory, sorted.
+    fn file_names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory.join(format!("ns_pod_{UID}/c"))).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
     }
 
     #[tokio::test]
-    async fn what_memory_has_dropped_is_read_from_the_files_without_gap_or_repetition() {
-        let (_folder, spool, log) = small(ENDLESS, usize::MAX);
+    async fn dropped_lines_are_read_from_files_exactly_once() {
+        let (_directory, spool, log) = small_log(UNLIMITED, usize::MAX);
         let mut follower = log.reader();
         let mut seen = Vec::new();
         for i in 0..500 {
             log.write(Stream::Stdout, format!("line {i}\n").as_bytes(), at(i));
             match i % 50 {
-                20 => work(&spool),
-                40 => seen.extend(texts(&rest(&mut follower).await)),
+                20 => process_all(&spool),
+                40 => seen.extend(texts(&read_available(&mut follower).await)),
                 _ => {}
             }
         }
-        work(&spool);
-        seen.extend(texts(&rest(&mut follower).await));
+        process_all(&spool);
+        seen.extend(texts(&read_available(&mut follower).await));
         let all: Vec<String> = (0..500).map(|i| format!("line {i}")).collect();
-        assert_eq!(seen, all, "by one who follows");
-        assert!(log.dropped() > 400, "memory holds only {} on", log.dropped());
-        assert_eq!(texts(&rest(&mut log.reader()).await), all, "by one who comes late");
-        assert_eq!(spool.lost(), 0);
+        assert_eq!(seen, all, "read by a follower");
+        assert!(log.dropped_lines() > 400, "memory dropped only {} lines", log.dropped_lines());
+        assert_eq!(texts(&read_available(&mut log.reader()).await), all, "read from the beginning");
+        assert_eq!(spool.lost_lines(), 0);
     }
 
     #[tokio::test]
-    async fn a_reader_begins_where_it_is_told_to_across_files_and_memory() {
-        let (_folder, spool, log) = small(Limits { file: 2000, files: 50 }, usize::MAX);
+    async fn reader_skips_to_a_line_across_files_and_memory() {
+        let (_directory, spool, log) = small_log(limits(2000, 50), usize::MAX);
         for i in 0..500 {
             log.write(Stream::Stdout, format!("line {i}\n").as_bytes(), at(i));
-            work(&spool);
+            process_all(&spool);
         }
         for count in [0, 1, 5, 40, 499, 500, 900] {
             let mut reader = log.reader();
             reader.skip_to_last(count).await;
-            let want: Vec<String> =
+            let expected: Vec<String> =
                 (0..500).skip(500_usize.saturating_sub(count)).map(|i| format!("line {i}")).collect();
-            assert_eq!(texts(&rest(&mut reader).await), want, "the last {count}");
+            assert_eq!(texts(&read_available(&mut reader).await), expected, "the last {count}");
         }
         for since in [0, 3, 250, 499] {
             let mut reader = log.reader();
             reader.skip_towards(at(since)).await;
-            let entries = rest(&mut reader).await;
-            let is_wanted = |entry: &&Entry| matches!(entry, Entry::Line(line) if line.at >= at(since));
-            let wanted = entries.iter().filter(is_wanted).count();
-            assert_eq!(wanted as i64, 500 - since, "since {since}");
-            assert!(entries.len() - wanted < 120, "it does not read all: {} for {since}", entries.len());
+            let entries = read_available(&mut reader).await;
+            let is_recent = |entry: &&Entry| matches!(entry, Entry::Line(line) if line.timestamp >= at(since));
+            let recent = entries.iter().filter(is_recent).count();
+            assert_eq!(recent as i64, 500 - since, "since {since}");
+            assert!(entries.len() - recent < 120, "{} entries read since {since}", entries.len());
         }
     }
 
     #[tokio::test]
-    async fn full_files_get_kubelets_names_and_the_oldest_goes() {
-        let (folder, spool, log) = small(Limits { file: 1000, files: 3 }, usize::MAX);
+    async fn full_files_are_rotated_as_by_kubelet() {
+        let (directory, spool, log) = small_log(limits(1000, 3), usize::MAX);
         for i in 0..100 {
             log.write(Stream::Stderr, format!("line {i:02}\n").as_bytes(), at(i / 50));
         }
-        work(&spool);
-        // 20 lines of 47 bytes are a file.
-        assert_eq!(names(folder.path()), ["0.log", "0.log.20270115-080002", "0.log.20270115-080003"]);
-        let container = folder.path().join(format!("ns_pod_{UID}/c"));
+        process_all(&spool);
+        // A file holds 20 lines of 47 bytes.
+        assert_eq!(file_names(directory.path()), ["0.log", "0.log.20270115-080002", "0.log.20270115-080003"]);
+        let container = directory.path().join(format!("ns_pod_{UID}/c"));
         for (path, mode) in [(container.clone(), 0o700), (container.join("0.log"), 0o600)] {
-            let found = fs::metadata(&path).expect("it is there").permissions().mode() & 0o777;
-            assert_eq!(found, mode, "{path:?}");
+            let actual = fs::metadata(&path).expect("existing file").permissions().mode() & 0o777;
+            assert_eq!(actual, mode, "{path:?}");
         }
         let text = fs::read_to_string(container.join("0.log")).expect("text");
         assert_eq!(text.lines().last(), Some("2027-01-15T08:00:01.000000000Z stderr F line 99"));
-        let entries = rest(&mut log.reader()).await;
+        let entries = read_available(&mut log.reader()).await;
         let Some(Entry::Gap(lost)) = entries.first() else { panic!("{entries:?}") };
-        let want: Vec<String> = (*lost..100).map(|i| format!("line {i:02}")).collect();
-        assert!((40..70).contains(&want.len()), "{} lines are left", want.len());
-        assert_eq!(texts(&entries[1..]), want);
+        let expected: Vec<String> = (*lost..100).map(|i| format!("line {i:02}")).collect();
+        assert!((40..70).contains(&expected.len()), "{} lines are left", expected.len());
+        assert_eq!(texts(&entries[1..]), expected);
     }
 
     #[tokio::test]
-    async fn a_disk_that_cannot_be_written_costs_lines_of_the_files_alone() {
-        let (folder, spool, log) = small(ENDLESS, 10_000);
+    async fn write_errors_lose_lines_in_files_only() {
+        let (directory, spool, log) = small_log(UNLIMITED, 10_000);
         let mut follower = log.reader();
-        let in_the_way = folder.path().join(format!("ns_pod_{UID}"));
-        fs::write(&in_the_way, "").expect("a file where the folder should be");
+        let obstacle = directory.path().join(format!("ns_pod_{UID}"));
+        fs::write(&obstacle, "").expect("file in place of the directory");
         for i in 0..100 {
             log.write(Stream::Stdout, format!("lost {i}\n").as_bytes(), at(i));
-            spool.work();
+            spool.process_queue();
         }
-        assert_eq!(spool.lost(), 100);
-        let seen = texts(&rest(&mut follower).await);
-        assert!(seen.len() > 10 && seen.last().is_some_and(|last| last == "lost 99"), "memory still tells: {seen:?}");
+        assert_eq!(spool.lost_lines(), 100);
+        let seen = texts(&read_available(&mut follower).await);
+        assert!(
+            seen.len() > 10 && seen.last().is_some_and(|last| last == "lost 99"),
+            "the lines are in memory: {seen:?}"
+        );
 
-        fs::remove_file(&in_the_way).expect("removed");
+        fs::remove_file(&obstacle).expect("removed");
         for i in 0..100 {
             log.write(Stream::Stdout, format!("kept {i}\n").as_bytes(), at(i));
-            spool.work();
+            spool.process_queue();
         }
-        assert_eq!(spool.lost(), 100);
-        let all = texts(&rest(&mut log.reader()).await);
+        assert_eq!(spool.lost_lines(), 100);
+        let all = texts(&read_available(&mut log.reader()).await);
         assert_eq!((all.len(), all[0].as_str(), all[1].as_str()), (101, "gap of 100", "kept 0"));
     }
 
     #[tokio::test]
-    async fn a_writer_that_the_disk_cannot_follow_goes_on_and_the_missing_lines_are_counted() {
-        let (_folder, spool, log) = small(ENDLESS, 5_000);
+    async fn slow_disk_never_blocks_writers_and_lost_lines_are_counted() {
+        let (_directory, spool, log) = small_log(UNLIMITED, 5_000);
         for i in 0..1000 {
             log.write(Stream::Stdout, format!("line {i}\n").as_bytes(), at(i));
         }
-        let dropped = log.dropped();
+        let dropped = log.dropped_lines();
         assert!(dropped > 800, "memory is bounded");
-        work(&spool);
-        assert_eq!(spool.lost(), dropped);
-        let all = texts(&rest(&mut log.reader()).await);
+        process_all(&spool);
+        assert_eq!(spool.lost_lines(), dropped);
+        let all = texts(&read_available(&mut log.reader()).await);
         assert_eq!((all.len() as u64, all[0].clone()), (1001 - dropped, format!("gap of {dropped}")));
     }
 
     #[tokio::test]
-    async fn files_that_others_have_changed_are_put_right_and_what_is_missing_is_told() {
-        let (folder, spool, log) = small(ENDLESS, usize::MAX);
-        let file = folder.path().join(format!("ns_pod_{UID}/c/0.log"));
+    async fn files_changed_by_others_are_repaired_with_gaps() {
+        let (directory, spool, log) = small_log(UNLIMITED, usize::MAX);
+        let file = directory.path().join(format!("ns_pod_{UID}/c/0.log"));
         let write = |from: i64| {
             (from..from + 100).for_each(|i| log.write(Stream::Stdout, format!("line {i}\n").as_bytes(), at(i)));
-            work(&spool);
+            process_all(&spool);
         };
         write(0);
         fs::OpenOptions::new().write(true).open(&file).expect("open").set_len(10).expect("cut");
         write(100);
-        let all = texts(&rest(&mut log.reader()).await);
+        let all = texts(&read_available(&mut log.reader()).await);
         assert_eq!((all[0].as_str(), all[1].as_str(), all.len()), ("gap of 100", "line 100", 101));
         fs::write(&file, [fs::read(&file).expect("read"), b"nonsense".to_vec()].concat()).expect("written");
         write(200);
-        assert_eq!(texts(&rest(&mut log.reader()).await).len(), 201);
+        assert_eq!(texts(&read_available(&mut log.reader()).await).len(), 201);
         fs::remove_file(&file).expect("removed");
         write(300);
-        let all = texts(&rest(&mut log.reader()).await);
+        let all = texts(&read_available(&mut log.reader()).await);
         assert_eq!((all[0].as_str(), all[1].as_str(), all.len()), ("gap of 300", "line 300", 101));
     }
 
     #[tokio::test]
     async fn removed_files_stay_removed_and_other_pods_keep_theirs() {
-        let (folder, spool, log) = small(ENDLESS, usize::MAX);
-        let other = spool.pod("ns", "other", UID).attempt("c", 0);
-        let next = spool.pod("ns", "pod", UID).attempt("c", 1);
+        let (directory, spool, log) = small_log(UNLIMITED, usize::MAX);
+        let other = spool.pod_logs("ns", "other", UID).create_log("c", 0);
+        let next = spool.pod_logs("ns", "pod", UID).create_log("c", 1);
         for log in [&log, &next, &other] {
             log.write(Stream::Stdout, b"a line\n", at(0));
         }
-        work(&spool);
-        assert_eq!(names(folder.path()), ["0.log", "1.log"]);
-        spool.pod("ns", "pod", UID).remove([&log]);
-        work(&spool);
-        assert_eq!(names(folder.path()), ["1.log"]);
-        spool.pod("ns", "pod", UID).remove_all([&next]);
+        process_all(&spool);
+        assert_eq!(file_names(directory.path()), ["0.log", "1.log"]);
+        spool.pod_logs("ns", "pod", UID).remove_files([&log]);
+        process_all(&spool);
+        assert_eq!(file_names(directory.path()), ["1.log"]);
+        spool.pod_logs("ns", "pod", UID).remove_directory([&next]);
         log.write(Stream::Stdout, b"a late line\n", at(1));
         next.write(Stream::Stdout, b"a late line\n", at(1));
-        work(&spool);
-        assert!(!folder.path().join(format!("ns_pod_{UID}")).exists());
-        assert!(folder.path().join(format!("ns_other_{UID}/c/0.log")).exists());
-        assert_eq!(texts(&rest(&mut next.reader()).await), ["a line", "a late line"], "memory has them");
+        process_all(&spool);
+        assert!(!directory.path().join(format!("ns_pod_{UID}")).exists());
+        assert!(directory.path().join(format!("ns_other_{UID}/c/0.log")).exists());
+        assert_eq!(
+            texts(&read_available(&mut next.reader()).await),
+            ["a line", "a late line"],
+            "memory has both lines"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_task_removes_what_earlier_nodes_left_writes_what_comes_and_cleans_up() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let logs = folder.path().join("logs");
-        let spool = Spool::new(&logs).expect("a spool");
+    async fn task_removes_stale_pods_and_writes_lines_until_shutdown() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let logs = directory.path().join("logs");
+        let spool = Spool::new(&logs).expect("spool");
         for left in [format!("default_old_{UID}/c"), "not-ours".into()] {
-            fs::create_dir_all(logs.join(left)).expect("made");
+            fs::create_dir_all(logs.join(left)).expect("created");
         }
         let task = tokio::spawn(spool.clone().run());
-        let log = spool.pod("ns", "pod", UID).attempt("c", 0);
+        let log = spool.pod_logs("ns", "pod", UID).create_log("c", 0);
         log.write(Stream::Stdout, b"hello\n", at(0));
         let before = tokio::time::Instant::now();
-        // It tells readers when it has written, too.
+        // The task also wakes readers once it has written the line.
         log.changed.notified().await;
-        assert!(before.elapsed() >= std::time::Duration::from_millis(90), "lines are gathered");
-        assert_eq!(names(&logs), ["0.log"]);
+        assert!(before.elapsed() >= std::time::Duration::from_millis(90), "the line waits for others");
+        assert_eq!(file_names(&logs), ["0.log"]);
         let open = fs::read_dir("/proc/self/fd").expect("descriptors").flatten();
         let open = open.filter(|fd| fs::read_link(fd.path()).is_ok_and(|path| path.starts_with(&logs)));
-        assert_eq!(open.count(), 0, "nothing stays open");
-        let there = |name: String| logs.join(name).exists();
-        assert_eq!((there(format!("default_old_{UID}")), there("not-ours".into())), (false, true));
+        assert_eq!(open.count(), 0, "no file stays open");
+        let exists = |name: String| logs.join(name).exists();
+        assert_eq!((exists(format!("default_old_{UID}")), exists("not-ours".into())), (false, true));
         task.abort();
-        spool.end();
+        spool.shut_down();
         log.write(Stream::Stdout, b"late\n", at(1));
-        spool.work();
-        assert_eq!((there(format!("ns_pod_{UID}")), there("not-ours".into())), (true, true), "for whoever reads them");
-        assert_eq!(names(&logs), ["0.log"]);
+        spool.process_queue();
+        assert_eq!((exists(format!("ns_pod_{UID}")), exists("not-ours".into())), (true, true), "the files stay");
+        assert_eq!(file_names(&logs), ["0.log"]);
     }
 
-    /// What may happen to a log, in any order.
+    /// An operation on a log.
     #[derive(Debug, Clone)]
     enum Step {
-        Write(bool, Vec<u8>),
-        Work,
+        Write { stdout: bool, output: Vec<u8> },
+        Flush,
         Read,
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let text = prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'x'), any::<u8>()], 0..120);
+        let output = prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'x'), any::<u8>()], 0..120);
         prop_oneof![
-            6 => (any::<bool>(), text).prop_map(|(out, text)| Step::Write(out, text)),
-            1 => Just(Step::Write(true, vec![b'l'; MAX_LINE + 5])),
-            2 => Just(Step::Work),
+            6 => (any::<bool>(), output).prop_map(|(stdout, output)| Step::Write { stdout, output }),
+            1 => Just(Step::Write { stdout: true, output: vec![b'l'; MAX_LINE_BYTES + 5] }),
+            2 => Just(Step::Flush),
             1 => Just(Step::Read),
         ]
     }
@@ -315,39 +326,39 @@ mod in_files {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn what_is_read_is_what_was_written_whatever_was_rotated_between(
+        fn read_lines_equal_written_lines_across_rotations(
             steps in prop::collection::vec(step(), 0..80),
             file in prop_oneof![Just(100_u64), Just(1000), Just(100_000)],
             last in 0_usize..60,
         ) {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-            let (_folder, spool, log) = small(Limits { file, files: usize::MAX }, usize::MAX);
-            let mut whole = Ring::new(usize::MAX);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+            let (_directory, spool, log) = small_log(limits(file, usize::MAX), usize::MAX);
+            let mut unbounded = Ring::new(usize::MAX);
             let mut follower = log.reader();
             let mut followed = Vec::new();
             for (i, step) in (0..).zip(steps) {
                 match step {
-                    Step::Write(out, text) => {
-                        let stream = if out { Stream::Stdout } else { Stream::Stderr };
-                        log.write(stream, &text, at(i));
-                        whole.write(stream, &text, at(i));
+                    Step::Write { stdout, output } => {
+                        let stream = if stdout { Stream::Stdout } else { Stream::Stderr };
+                        log.write(stream, &output, at(i));
+                        unbounded.write(stream, &output, at(i));
                     }
-                    Step::Work => spool.work(),
-                    Step::Read => followed.extend(runtime.block_on(rest(&mut follower))),
+                    Step::Flush => spool.process_queue(),
+                    Step::Read => followed.extend(runtime.block_on(read_available(&mut follower))),
                 }
             }
             log.close(at(0));
-            whole.close(at(0));
-            let want: Vec<Entry> = whole.lines().cloned().map(Entry::Line).collect();
-            followed.extend(runtime.block_on(rest(&mut follower)));
-            prop_assert_eq!(&followed, &want, "followed");
-            prop_assert_eq!(&runtime.block_on(rest(&mut log.reader())), &want, "read afterwards");
+            unbounded.close(at(0));
+            let expected: Vec<Entry> = unbounded.lines().cloned().map(Entry::Line).collect();
+            followed.extend(runtime.block_on(read_available(&mut follower)));
+            prop_assert_eq!(&followed, &expected, "read by a follower");
+            prop_assert_eq!(&runtime.block_on(read_available(&mut log.reader())), &expected, "read from the beginning");
             let mut reader = log.reader();
             runtime.block_on(reader.skip_to_last(last));
-            // Where lines begin, counted from the end.
-            let begins = |i: &usize| *i == 0 || whole.lines().nth(i - 1).is_some_and(|line| line.complete);
-            let from = (0..want.len()).rev().filter(begins).take(last).last().unwrap_or(want.len());
-            prop_assert_eq!(&runtime.block_on(rest(&mut reader)), &want[from..], "the last {}", last);
+            // Parts of a split line count as one.
+            let begins_line = |i: &usize| *i == 0 || unbounded.lines().nth(i - 1).is_some_and(|line| line.complete);
+            let from = (0..expected.len()).rev().filter(begins_line).take(last).last().unwrap_or(expected.len());
+            prop_assert_eq!(&runtime.block_on(read_available(&mut reader)), &expected[from..], "the last {}", last);
         }
     }
 }

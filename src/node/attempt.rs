@@ -11,7 +11,7 @@ use super::message::TerminationMessage;
 use super::sandbox::Sandbox;
 use super::{SOURCE_ANNOTATION, Shared, env, hosts, housekeeping, limits};
 use crate::files::Mounts;
-use crate::images::{Command, CommandError, Image, ImageError};
+use crate::images::{CommandError, Image, ImageError, ResolvedCommand};
 use crate::lifecycle::{Attempt, WaitingReason};
 use crate::logs::Log;
 use crate::model::expansion::expand;
@@ -126,7 +126,7 @@ impl Plan {
         let configs = Configs::of_environment(&*self.shared.control, &self.pod, &self.container).await;
         let sources = Sources { image: &image, configs: &configs, host_ip, ip: &self.sandbox.ip() };
         let env = env::variables(&self.pod, &self.container, &sources)?;
-        let Command { program, argv } = self.command(&image, &env)?;
+        let ResolvedCommand { program, argv } = self.command(&image, &env)?;
         let working_dir = self.container.working_dir.clone().filter(|dir| !dir.is_empty());
         let working_dir = working_dir.unwrap_or_else(|| image.working_dir.clone());
         if self.attempt.number > 1 {
@@ -179,7 +179,7 @@ impl Plan {
         }
     }
 
-    fn command(&self, image: &Image, env: &[(String, String)]) -> Result<Command, CommandError> {
+    fn command(&self, image: &Image, env: &[(String, String)]) -> Result<ResolvedCommand, CommandError> {
         let expanded = |words: &Option<Vec<String>>| -> Vec<String> {
             words.iter().flatten().map(|word| expand(word, |name| env::get(env, name))).collect()
         };

@@ -44,7 +44,7 @@ impl Running {
         limit: usize,
         within: Option<Duration>,
     ) -> Result<Output, ExecError> {
-        let found = self.image.other_command(command)?;
+        let found = self.image.exec_command(command)?;
         let program = shared.runtime.program(found.program.digest, &found.program.bytes).await;
         let name = found.argv.first().cloned().unwrap_or_default();
         let program = program.map_err(|source| ExecError::Program { name, source })?;

@@ -51,16 +51,16 @@ impl Logs {
         let mut table = self.pods.lock();
         let uid = pods::uid(pod);
         let OfPod { files, attempts } = table.entry(uid.into()).or_insert_with(|| {
-            let files = self.spool.as_ref().map(|spool| spool.pod(pods::namespace(pod), pods::name(pod), uid));
+            let files = self.spool.as_ref().map(|spool| spool.pod_logs(pods::namespace(pod), pods::name(pod), uid));
             OfPod { files, attempts: HashMap::new() }
         });
         let kept = attempts.entry(container.into()).or_default();
         let restarts = kept.first().map_or(0, |last| last.restarts + 1);
-        let log = files.as_ref().map_or_else(Log::new, |files| files.attempt(container, restarts));
+        let log = files.as_ref().map_or_else(Log::new, |files| files.create_log(container, restarts));
         kept.insert(0, Kept { container_id: container_id.into(), restarts, log: log.clone() });
         let old = kept.split_off(kept.len().min(KEPT));
         if let Some(files) = files.as_ref().filter(|_| !old.is_empty()) {
-            files.remove(old.iter().map(|kept| &kept.log));
+            files.remove_files(old.iter().map(|kept| &kept.log));
         }
         log
     }
@@ -76,14 +76,14 @@ impl Logs {
     /// Bytes of memory that the logs of a pod take.
     pub(super) fn bytes(&self, uid: &str) -> usize {
         let pods = self.pods.lock();
-        pods.get(uid).map_or(0, |pod| pod.attempts.values().flatten().map(|kept| kept.log.bytes()).sum())
+        pods.get(uid).map_or(0, |pod| pod.attempts.values().flatten().map(|kept| kept.log.memory_bytes()).sum())
     }
 
     /// Nobody will ask for the pod's logs any more.
     pub(super) fn forget(&self, uid: &str) {
         let Some(OfPod { files, attempts }) = self.pods.lock().remove(uid) else { return };
         if let Some(files) = files {
-            files.remove_all(attempts.values().flatten().map(|kept| &kept.log));
+            files.remove_directory(attempts.values().flatten().map(|kept| &kept.log));
         }
     }
 }
@@ -93,14 +93,14 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::logs::{Entry, Reader, Stream};
+    use crate::logs::{Entry, LogReader, Stream};
 
     fn a_pod() -> Pod {
         let text = "{metadata: {namespace: ns, name: p, uid: 7c9a7b0e-5b1d-4f0e-9a3c-2f1f0a9d8e7b}}";
         serde_yaml::from_str(text).expect("a pod")
     }
 
-    async fn first_line(mut reader: Reader) -> Option<Entry> {
+    async fn first_line(mut reader: LogReader) -> Option<Entry> {
         reader.next().await.and_then(|entries| entries.into_iter().next())
     }
 

@@ -100,7 +100,7 @@ impl Shared {
     /// Where a pod's logs lie, if they are written to files.
     fn log_folder(&self, pod: &Pod) -> Option<PathBuf> {
         let spool = self.config.spool.as_ref()?;
-        Some(spool.pod_folder(pods::namespace(pod), pods::name(pod), pods::uid(pod)))
+        Some(spool.pod_directory(pods::namespace(pod), pods::name(pod), pods::uid(pod)))
     }
 }
 

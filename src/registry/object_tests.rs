@@ -49,7 +49,7 @@ impl TestControlPlane {
     }
 
     async fn delete(&self, grace_seconds: Option<i64>, uid: Option<&str>) -> Result<DeleteResult, Status> {
-        let preconditions = Preconditions { uid: uid.map(Into::into), revision: Main };
+        let preconditions = Preconditions { uid: uid.map(Into::into), revision: None };
         self.0.delete(&key(), DeleteOptions { grace_seconds, preconditions }).await
     }
 
@@ -79,7 +79,7 @@ async fn generation_grows_only_with_spec_changes_and_deletion() {
         let pod = plane.patch(subresource, patch).await.expect("a valid update");
         assert_eq!(pod.metadata.generation, Some(generation), "{patch}");
     }
-    plane.delete(Main, Main).await.expect("deleted");
+    plane.delete(None, None).await.expect("deleted");
     assert_eq!(plane.pod().await.metadata.generation, Some(3));
 }
 
@@ -164,21 +164,21 @@ async fn ephemeral_containers_use_their_subresource_and_never_change() {
 #[tokio::test(start_paused = true)]
 async fn deletion_grace_defaults_to_the_pods_and_only_shrinks() {
     let grace = |pod: &Pod| pod.metadata.deletion_grace_period_seconds;
-    for (spec, asked, want) in [(Main, Main, 30), (Some(7), Main, 7), (Some(7), Some(60), 60), (Main, Some(-5), 1)] {
+    for (spec, asked, want) in [(None, None, 30), (Some(7), None, 7), (Some(7), Some(60), 60), (None, Some(-5), 1)] {
         let own = spec.map_or(String::new(), |s: i64| format!("terminationGracePeriodSeconds: {s}, "));
         let plane = TestControlPlane::with(&format!("{own}{SIMPLE}")).await;
-        assert!(matches!(plane.delete(asked, Main).await, Ok(DeleteResult::Marked(_))));
+        assert!(matches!(plane.delete(asked, None).await, Ok(DeleteResult::Marked(_))));
         assert_eq!(grace(&*plane.pod().await), Some(want), "{spec:?}, asked for {asked:?}");
     }
     let plane = TestControlPlane::with(SIMPLE).await;
-    for (asked, want) in [(Some(20), 20), (Some(25), 20), (Main, 20), (Some(3), 3)] {
-        plane.delete(asked, Main).await.expect("deleted");
+    for (asked, want) in [(Some(20), 20), (Some(25), 20), (None, 20), (Some(3), 3)] {
+        plane.delete(asked, None).await.expect("deleted");
         assert_eq!(grace(&*plane.pod().await), Some(want), "asked for {asked:?}");
     }
     let endless = TestControlPlane::with(SIMPLE).await;
-    endless.delete(Some(i64::MAX), Main).await.expect("marked");
+    endless.delete(Some(i64::MAX), None).await.expect("marked");
     assert!(
-        matches!(endless.delete(Some(0), Main).await, Ok(DeleteResult::Removed(_))),
+        matches!(endless.delete(Some(0), None).await, Ok(DeleteResult::Removed(_))),
         "every grace period can be shortened"
     );
 }
@@ -187,18 +187,18 @@ async fn deletion_grace_defaults_to_the_pods_and_only_shrinks() {
 async fn unscheduled_or_finished_pod_is_deleted_at_once() {
     let unscheduled = TestControlPlane::empty();
     unscheduled.create("", SIMPLE).await.expect("a valid pod");
-    assert!(matches!(unscheduled.delete(Main, Main).await, Ok(DeleteResult::Removed(_))));
+    assert!(matches!(unscheduled.delete(None, None).await, Ok(DeleteResult::Removed(_))));
     for phase in ["Succeeded", "Failed"] {
         let plane = TestControlPlane::with(SIMPLE).await;
         plane.set_phase(phase).await;
-        assert!(matches!(plane.delete(Main, Main).await, Ok(DeleteResult::Removed(_))), "{phase}");
+        assert!(matches!(plane.delete(None, None).await, Ok(DeleteResult::Removed(_))), "{phase}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn final_deletion_requires_the_same_uid() {
     let plane = TestControlPlane::with(SIMPLE).await;
-    plane.delete(Main, Main).await.expect("marked");
+    plane.delete(None, None).await.expect("marked");
     let other = plane.delete(Some(0), Some("other")).await.expect_err("another pod");
     assert_eq!(other.reason, Reason::Conflict);
     let uid = plane.pod().await.metadata.uid.clone();

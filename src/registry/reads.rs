@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::control::{ChangeKind, List, Object, Reason, Resource, Revision, Scope, Status, WatchEvent, WatchStream};
 use crate::model::selector::{event_field, namespace_field, node_field, pod_field, secret_field};
-use crate::store::{Change, Expired, ObjectStore};
+use crate::store::{ObjectChange, ObjectStore, RevisionExpired};
 
 /// Time between the bookmarks of an idle watch.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ pub(super) fn watch(store: &Arc<ObjectStore>, scope: &Scope, from: Revision) -> 
     Ok(batches.flatten().boxed())
 }
 
-fn expired(error: Expired) -> Status {
+fn expired(error: RevisionExpired) -> Status {
     Status::new(Reason::Expired, error.to_string())
 }
 
@@ -58,8 +58,8 @@ fn filter_list(scope: &Scope, mut items: Vec<Arc<Object>>, revision: Revision) -
 }
 
 /// Converts a change to the event that a watch of `scope` sees; `None` if it sees nothing.
-fn filter_change(scope: &Scope, change: Change) -> Option<WatchEvent> {
-    let Change { kind, object, previous } = change;
+fn filter_change(scope: &Scope, change: ObjectChange) -> Option<WatchEvent> {
+    let ObjectChange { kind, object, previous } = change;
     if scope.is_unfiltered() {
         return Some(WatchEvent::Change(kind, object));
     }

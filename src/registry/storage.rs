@@ -72,7 +72,7 @@ impl Storage {
     pub fn create<O: Stored>(&self, resource: Resource, object: O) -> Result<Arc<Object>, Status> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let key = Key::new(resource, &text(&object.metadata().namespace), &text(&object.metadata().name));
-        match self.commit(Operation::Put { key, expect: Precondition::Absent, draft: encode(object)? })? {
+        match self.commit(Operation::Put { key, precondition: Precondition::Absent, object: encode(object)? })? {
             Ok(stored) => Ok(stored),
             Err(CommitError::Exists(key)) => Err(Status::already_exists(key.resource.plural, &key.name)),
             Err(error) => Err(Status::internal(error)),
@@ -93,12 +93,17 @@ impl Storage {
             let (operation, result) = match try_update(&object)? {
                 WriteDecision::Keep(result) => return Ok((result, current)),
                 WriteDecision::Put(next, result) => {
-                    let expect = Precondition::At(current.revision);
-                    (Operation::Put { key: key.clone(), expect, draft: encode(*next)? }, result)
+                    let precondition = Precondition::At(current.revision);
+                    (Operation::Put { key: key.clone(), precondition, object: encode(*next)? }, result)
                 }
-                WriteDecision::Delete(last, result) => {
-                    (Operation::Delete { key: key.clone(), expect: current.revision, last: encode(*last)? }, result)
-                }
+                WriteDecision::Delete(last, result) => (
+                    Operation::Delete {
+                        key: key.clone(),
+                        expected_revision: current.revision,
+                        last_state: encode(*last)?,
+                    },
+                    result,
+                ),
             };
             match self.commit(operation)? {
                 Ok(stored) => return Ok((result, stored)),

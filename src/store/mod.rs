@@ -1,8 +1,18 @@
-//! Objects in memory: keys, JSON bytes, revisions, transactions and a history for watchers.
+//! The object store: objects as JSON bytes under keys, with revisions, transactions and a history for watches.
 //!
-//! Knows no kinds. A commit takes all its operations or none; each operation gets a revision of
-//! its own, without gaps. The history is bounded: who reads slower than it turns over is told so
-//! ([`Expired`]) and lists again.
+//! The store knows no kinds, labels or fields; of a [`Scope`] it evaluates the resource and the namespace.
+//!
+//! It promises:
+//!
+//! - **Atomicity.** A commit applies all of its operations or none.
+//! - **Order.** Each operation gets its own revision: the previous one plus one. Commits are serialized;
+//!   [`ObjectStore::get`], [`ObjectStore::list`] and watches see a commit entirely or not at all, and a
+//!   caller sees its own commit as soon as it returns.
+//! - **Complete watches.** A [`StoreWatch`] delivers each change of its scope exactly once and in
+//!   order, or fails with [`RevisionExpired`].
+//!
+//! An empty store has revision 1. The history is bounded: a watch that falls behind it fails, and its
+//! owner lists again. Objects and history are kept in memory only.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,116 +22,122 @@ use tokio::sync::watch;
 
 use crate::control::{ChangeKind, Key, Object, Revision, Scope, UnversionedObject};
 
-/// What must be true of a key for an operation to go ahead.
+/// The state that a key must have for an operation to be applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precondition {
-    /// There is no object.
+    /// The key has no object.
     Absent,
-    /// There is an object, and it stands at this revision.
+    /// The key has an object at this revision.
     At(Revision),
 }
 
-/// One change to one key.
+/// A change to one key.
 #[derive(Debug)]
 pub enum Operation {
-    /// Stores an object that is new or takes an older one's place.
+    /// Creates an object, or replaces the existing one.
     Put {
-        /// Where to store it.
+        /// Key of the object.
         key: Key,
-        /// What must be true of the key before.
-        expect: Precondition,
-        /// The object; the commit stamps its revision.
-        draft: UnversionedObject,
+        /// Required state of the key: [`Precondition::Absent`] creates, [`Precondition::At`] replaces.
+        precondition: Precondition,
+        /// New state of the object; the commit adds its revision.
+        object: UnversionedObject,
     },
     /// Removes an object.
     Delete {
-        /// The object to remove.
+        /// Key of the object.
         key: Key,
-        /// The revision at which it must stand.
-        expect: Revision,
-        /// What watchers are shown; the commit stamps its revision.
-        last: UnversionedObject,
+        /// Revision that the object must have.
+        expected_revision: Revision,
+        /// State that watches deliver; the commit adds its revision.
+        last_state: UnversionedObject,
     },
 }
 
-/// A transaction found a key otherwise than it expected.
+/// The precondition of an operation does not hold.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CommitError {
-    /// The key was expected to be free.
+    /// The key must be absent, and has an object.
     #[error("{0} already exists")]
     Exists(Key),
-    /// The object stands at another revision than was expected.
+    /// The object has another revision than the expected one.
     #[error("{0} has been modified")]
     Modified(Key),
-    /// An object was expected, and there is none.
+    /// The key must have an object, and has none.
     #[error("{0} is gone")]
     Gone(Key),
 }
 
-/// The history begins behind the revision asked for.
+/// The history no longer contains all changes after the requested revision.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("too old resource version: {asked} ({oldest})")]
-pub struct Expired {
-    /// The revision from behind which changes were asked for.
-    pub asked: Revision,
-    /// The oldest revision from behind which changes can still be told.
+#[error("too old resource version: {requested} ({oldest})")]
+pub struct RevisionExpired {
+    /// Revision that the caller requested.
+    pub requested: Revision,
+    /// Oldest revision that can still be requested.
     pub oldest: Revision,
 }
 
-/// One entry of the history.
+/// An entry of the history: what one operation did.
 #[derive(Debug, Clone)]
-pub struct Change {
-    /// What happened to the object.
+pub struct ObjectChange {
+    /// Kind of the change.
     pub kind: ChangeKind,
-    /// The object as the change left it; after `Deleted`, as it last was.
+    /// State after the change, at the revision of the change; for a deletion, the last state.
     pub object: Arc<Object>,
-    /// What stood there before, for those who follow only some objects: it may have been one of them.
+    /// State before the change, with which a filtered watch decides whether the object entered or left its scope.
     pub previous: Option<Arc<Object>>,
 }
 
 /// See the module's documentation.
 pub struct ObjectStore {
-    /// Protects objects and history, which change together.
-    state: Mutex<State>,
-    /// The newest revision; wakes watchers.
+    /// Protects the objects and the history, which change together.
+    state: Mutex<StoreState>,
+    /// The current revision; wakes watches.
     newest: watch::Sender<Revision>,
 }
 
-struct State {
+struct StoreState {
     objects: BTreeMap<Key, Arc<Object>>,
-    /// Revisions `newest - len + 1 ..= newest`.
-    history: VecDeque<Change>,
-    capacity: usize,
+    /// The changes with revisions `revision - history.len() + 1 ..= revision`, oldest first.
+    history: VecDeque<ObjectChange>,
+    max_history: usize,
     revision: Revision,
 }
 
 impl ObjectStore {
-    /// An empty store that remembers the last `history` changes.
-    pub fn new(history: usize) -> Arc<ObjectStore> {
-        let state = State { objects: BTreeMap::new(), history: VecDeque::new(), capacity: history.max(1), revision: 1 };
+    /// Returns an empty store that keeps the last `max_history` changes, and at least one.
+    pub fn new(max_history: usize) -> Arc<ObjectStore> {
+        let max_history = max_history.max(1);
+        let state = StoreState { objects: BTreeMap::new(), history: VecDeque::new(), max_history, revision: 1 };
         Arc::new(ObjectStore { state: Mutex::new(state), newest: watch::Sender::new(1) })
     }
 
-    /// The object at `key` as it stands now, if there is one.
+    /// Returns the current state of the object at `key`, or `None` if there is none.
     pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
         self.state.lock().objects.get(key).cloned()
     }
 
-    /// All objects of `scope` and the revision at which they stood so. The store knows no labels and
-    /// fields: of a scope it sees kind and namespace.
+    /// Returns all objects of `scope` in the order of their keys, and the revision of this list. Labels and fields of
+    /// the scope are ignored.
     pub fn list(&self, scope: &Scope) -> (Vec<Arc<Object>>, Revision) {
         let state = self.state.lock();
         let matching = state.objects.values().filter(|o| contains(scope, &o.key));
         (matching.cloned().collect(), state.revision)
     }
 
-    /// All objects of `scope` as they stood at revision `at`, undoing what came later.
-    pub fn list_at(&self, scope: &Scope, at: Revision) -> Result<Vec<Arc<Object>>, Expired> {
+    /// Returns all objects of `scope` as they were at `revision`, in the order of their keys, by undoing later
+    /// changes. A revision beyond the current one means the current one. Labels and fields of the scope are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`RevisionExpired`] if the history no longer contains all changes after `revision`.
+    pub fn list_at(&self, scope: &Scope, revision: Revision) -> Result<Vec<Arc<Object>>, RevisionExpired> {
         let state = self.state.lock();
-        state.check_reach(at)?;
+        state.check_history_reaches(revision)?;
         let matching = state.objects.iter().filter(|(key, _)| contains(scope, key));
         let mut objects: BTreeMap<&Key, &Arc<Object>> = matching.collect();
-        let later = usize::try_from(state.revision.saturating_sub(at)).unwrap_or(usize::MAX);
+        let later = usize::try_from(state.revision.saturating_sub(revision)).unwrap_or(usize::MAX);
         for change in state.history.iter().rev().take(later).filter(|c| contains(scope, &c.object.key)) {
             match &change.previous {
                 Some(previous) => objects.insert(&change.object.key, previous),
@@ -131,39 +147,55 @@ impl ObjectStore {
         Ok(objects.into_values().cloned().collect())
     }
 
-    /// The newest revision.
+    /// Returns the current revision: that of the last operation, or 1 if there was none.
     pub fn revision(&self) -> Revision {
         self.state.lock().revision
     }
 
-    /// Does all of `ops`, or none of them. Returns the objects as stored, in the order of `ops`.
-    pub fn commit(&self, ops: Vec<Operation>) -> Result<Vec<Arc<Object>>, CommitError> {
+    /// Applies all of `operations` in order, or none of them. Returns the objects as stored (for a
+    /// deletion, the last state), one per operation.
+    ///
+    /// All preconditions are checked against the state before the commit, so each key may occur only once.
+    ///
+    /// # Errors
+    ///
+    /// The [`CommitError`] of the first operation whose precondition does not hold; nothing is changed.
+    pub fn commit(&self, operations: Vec<Operation>) -> Result<Vec<Arc<Object>>, CommitError> {
         let mut state = self.state.lock();
-        for op in &ops {
-            state.check(op)?;
+        for operation in &operations {
+            state.check_precondition(operation)?;
         }
-        let done = ops.into_iter().map(|op| state.apply(op)).collect();
-        // Sent under the lock, so that revisions reach watchers in order.
+        let stored = operations.into_iter().map(|operation| state.apply(operation)).collect();
+        // Sent under the lock, so that revisions reach watches in order.
         self.newest.send_replace(state.revision);
-        Ok(done)
+        Ok(stored)
     }
 
-    /// What [`commit`](ObjectStore::commit) would return for `op`; stores nothing. The object keeps the revision at
-    /// which it stands; a new one has none.
-    pub fn dry_run_commit(&self, op: Operation) -> Result<Arc<Object>, CommitError> {
-        self.state.lock().check(&op)?;
-        let (key, revision, draft) = match op {
-            Operation::Put { key, expect: Precondition::Absent, draft } => (key, 0, draft),
-            Operation::Put { key, expect: Precondition::At(revision), draft } => (key, revision, draft),
-            Operation::Delete { key, expect, last } => (key, expect, last),
+    /// Returns the object that [`commit`](ObjectStore::commit) would return for `operation`, and stores nothing. The
+    /// object has its current revision, or 0 if it is new.
+    ///
+    /// # Errors
+    ///
+    /// The [`CommitError`] that a commit would return.
+    pub fn dry_run_commit(&self, operation: Operation) -> Result<Arc<Object>, CommitError> {
+        self.state.lock().check_precondition(&operation)?;
+        let (key, revision, object) = match operation {
+            Operation::Put { key, precondition: Precondition::Absent, object } => (key, 0, object),
+            Operation::Put { key, precondition: Precondition::At(revision), object } => (key, revision, object),
+            Operation::Delete { key, expected_revision, last_state } => (key, expected_revision, last_state),
         };
-        Ok(Arc::new(draft.with_revision(key, revision)))
+        Ok(Arc::new(object.with_revision(key, revision)))
     }
 
-    /// Follows `scope` from behind `after`.
-    pub fn watch(self: &Arc<ObjectStore>, scope: Scope, after: Revision) -> Result<Watch, Expired> {
-        self.state.lock().check_reach(after)?;
-        Ok(Watch { store: self.clone(), scope, after, newest: self.newest.subscribe() })
+    /// Watches the changes of `scope` with revisions greater than `after`, which may lie in the future. Labels and
+    /// fields of the scope are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`RevisionExpired`] if the history no longer contains all changes after that revision.
+    pub fn watch(self: &Arc<ObjectStore>, scope: Scope, after: Revision) -> Result<StoreWatch, RevisionExpired> {
+        self.state.lock().check_history_reaches(after)?;
+        Ok(StoreWatch { store: self.clone(), scope, position: after, newest: self.newest.subscribe() })
     }
 }
 
@@ -171,13 +203,13 @@ fn contains(scope: &Scope, key: &Key) -> bool {
     scope.resource == key.resource && scope.namespace.as_deref().is_none_or(|ns| *ns == *key.namespace)
 }
 
-impl State {
-    fn check(&self, op: &Operation) -> Result<(), CommitError> {
-        let (key, expect) = match op {
-            Operation::Put { key, expect, .. } => (key, *expect),
-            Operation::Delete { key, expect, .. } => (key, Precondition::At(*expect)),
+impl StoreState {
+    fn check_precondition(&self, operation: &Operation) -> Result<(), CommitError> {
+        let (key, precondition) = match operation {
+            Operation::Put { key, precondition, .. } => (key, *precondition),
+            Operation::Delete { key, expected_revision, .. } => (key, Precondition::At(*expected_revision)),
         };
-        match (self.objects.get(key), expect) {
+        match (self.objects.get(key), precondition) {
             (None, Precondition::Absent) => Ok(()),
             (Some(_), Precondition::Absent) => Err(CommitError::Exists(key.clone())),
             (Some(object), Precondition::At(revision)) if object.revision == revision => Ok(()),
@@ -186,72 +218,78 @@ impl State {
         }
     }
 
-    fn apply(&mut self, op: Operation) -> Arc<Object> {
+    fn apply(&mut self, operation: Operation) -> Arc<Object> {
         self.revision += 1;
-        let (kind, object, previous) = match op {
-            Operation::Put { key, draft, .. } => {
-                let object = Arc::new(draft.with_revision(key.clone(), self.revision));
+        let (kind, object, previous) = match operation {
+            Operation::Put { key, object, .. } => {
+                let object = Arc::new(object.with_revision(key.clone(), self.revision));
                 let replaced = self.objects.insert(key, object.clone());
                 (if replaced.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, object, replaced)
             }
-            Operation::Delete { key, last, .. } => {
+            Operation::Delete { key, last_state, .. } => {
                 let removed = self.objects.remove(&key);
-                (ChangeKind::Deleted, Arc::new(last.with_revision(key, self.revision)), removed)
+                (ChangeKind::Deleted, Arc::new(last_state.with_revision(key, self.revision)), removed)
             }
         };
-        if self.history.len() == self.capacity {
+        if self.history.len() == self.max_history {
             self.history.pop_front();
         }
-        self.history.push_back(Change { kind, object: object.clone(), previous });
+        self.history.push_back(ObjectChange { kind, object: object.clone(), previous });
         object
     }
 
-    /// The oldest revision from behind which changes can still be told.
-    fn oldest(&self) -> Revision {
+    /// Returns the oldest revision after which the history contains all changes.
+    fn oldest_revision(&self) -> Revision {
         self.revision - self.history.len() as Revision
     }
 
-    fn check_reach(&self, after: Revision) -> Result<(), Expired> {
-        let oldest = self.oldest();
-        if after < oldest { Err(Expired { asked: after, oldest }) } else { Ok(()) }
+    fn check_history_reaches(&self, requested: Revision) -> Result<(), RevisionExpired> {
+        let oldest = self.oldest_revision();
+        if requested < oldest { Err(RevisionExpired { requested, oldest }) } else { Ok(()) }
     }
 }
 
-/// A place in the history; see [`ObjectStore::watch`].
-pub struct Watch {
+/// A position in the history; see [`ObjectStore::watch`].
+pub struct StoreWatch {
     store: Arc<ObjectStore>,
     scope: Scope,
-    after: Revision,
+    position: Revision,
     newest: watch::Receiver<Revision>,
 }
 
-impl Watch {
-    /// The next changes of the scope, in order; waits until there is one. Cancel-safe.
-    pub async fn next(&mut self) -> Result<Vec<Change>, Expired> {
+impl StoreWatch {
+    /// Returns the next changes of the scope in the order of their revisions, and waits until there is one.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`RevisionExpired`] if the history dropped changes that the watch has not read. The watch does not
+    /// recover: list again and start a new one.
+    pub async fn next(&mut self) -> Result<Vec<ObjectChange>, RevisionExpired> {
         loop {
-            let changes = self.take()?;
+            let changes = self.take_changes()?;
             if !changes.is_empty() {
                 return Ok(changes);
             }
-            // The store holds the sender as long as this watch holds the store: it can't close.
+            // Never an error: this watch keeps the store, and with it the sender, alive.
             let _ = self.newest.changed().await;
         }
     }
 
-    /// The revision up to which everything has been told.
+    /// Returns the revision up to which the watch has delivered all changes of its scope.
     pub fn position(&self) -> Revision {
-        self.after
+        self.position
     }
 
-    fn take(&mut self) -> Result<Vec<Change>, Expired> {
+    fn take_changes(&mut self) -> Result<Vec<ObjectChange>, RevisionExpired> {
         self.newest.mark_unchanged();
         let state = self.store.state.lock();
-        state.check_reach(self.after)?;
-        let skip = usize::try_from(self.after - state.oldest()).unwrap_or(usize::MAX);
+        state.check_history_reaches(self.position)?;
+        let skip = usize::try_from(self.position - state.oldest_revision()).unwrap_or(usize::MAX);
         let new = state.history.iter().skip(skip).filter(|c| contains(&self.scope, &c.object.key));
         let changes = new.cloned().collect();
-        // What is watched from a revision to come begins there.
-        self.after = self.after.max(state.revision);
+        // The position stays ahead of the store if the watch starts at a future revision.
+        self.position = self.position.max(state.revision);
         Ok(changes)
     }
 }

@@ -3,20 +3,24 @@ use k8s_openapi::api::core::v1::Pod;
 use super::*;
 use crate::control::Resource;
 
-fn draft() -> UnversionedObject {
-    UnversionedObject::encode(&Pod::default()).expect("a pod encodes")
+fn pod() -> UnversionedObject {
+    UnversionedObject::encode(&Pod::default()).expect("encoded pod")
 }
 
-fn put(name: &str, expect: Precondition) -> Operation {
-    Operation::Put { key: Key::pod("ns", name), expect, draft: draft() }
+fn put(name: &str, precondition: Precondition) -> Operation {
+    Operation::Put { key: Key::pod("ns", name), precondition, object: pod() }
 }
 
-fn pods() -> Scope {
+fn delete(name: &str, expected_revision: Revision) -> Operation {
+    Operation::Delete { key: Key::pod("ns", name), expected_revision, last_state: pod() }
+}
+
+fn all_pods() -> Scope {
     Scope::all(Resource::PODS)
 }
 
 #[test]
-fn a_commit_does_all_or_nothing() {
+fn commit_applies_all_operations_or_none() {
     let store = ObjectStore::new(10);
     store.commit(vec![put("a", Precondition::Absent)]).expect("a is new");
     let error =
@@ -26,7 +30,7 @@ fn a_commit_does_all_or_nothing() {
 }
 
 #[test]
-fn a_rehearsal_is_answered_like_a_commit_and_stores_nothing() {
+fn dry_run_returns_the_commit_result_and_stores_nothing() {
     let store = ObjectStore::new(10);
     let first = store.commit(vec![put("a", Precondition::Absent)]).expect("new").remove(0);
     assert_eq!(store.dry_run_commit(put("b", Precondition::Absent)).map(|object| object.revision), Ok(0));
@@ -43,7 +47,7 @@ fn a_rehearsal_is_answered_like_a_commit_and_stores_nothing() {
 }
 
 #[test]
-fn a_stale_writer_is_told() {
+fn stale_revision_is_rejected() {
     let store = ObjectStore::new(10);
     let first = store.commit(vec![put("a", Precondition::Absent)]).expect("new");
     let at = Precondition::At(first[0].revision);
@@ -52,67 +56,73 @@ fn a_stale_writer_is_told() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_each_change_once_in_order_and_ends_when_it_fell_behind() {
+async fn watch_delivers_each_change_once_in_order() {
     let store = ObjectStore::new(3);
-    let mut watch = store.watch(pods(), 1).expect("from the beginning");
+    let mut watch = store.watch(all_pods(), 1).expect("in history");
     let a = store.commit(vec![put("a", Precondition::Absent)]).expect("new");
     store.commit(vec![put("a", Precondition::At(a[0].revision))]).expect("current");
-    let kinds = |changes: Vec<Change>| changes.iter().map(|c| (c.kind, c.object.revision)).collect::<Vec<_>>();
-    let seen = kinds(watch.next().await.expect("in reach"));
+    let kinds = |changes: Vec<ObjectChange>| changes.iter().map(|c| (c.kind, c.object.revision)).collect::<Vec<_>>();
+    let seen = kinds(watch.next().await.expect("in history"));
     assert_eq!(seen, [(ChangeKind::Added, 2), (ChangeKind::Modified, 3)]);
-
-    let delete = Operation::Delete { key: Key::pod("ns", "a"), expect: 3, last: draft() };
-    store.commit(vec![delete]).expect("current");
-    assert_eq!(kinds(watch.next().await.expect("in reach")), [(ChangeKind::Deleted, 4)]);
-
-    for name in ["b", "c", "d", "e"] {
-        store.commit(vec![put(name, Precondition::Absent)]).expect("new");
-    }
-    assert_eq!(watch.next().await.err(), Some(Expired { asked: 4, oldest: 5 }));
-    assert!(store.watch(pods(), 5).is_ok());
+    store.commit(vec![delete("a", 3)]).expect("current");
+    assert_eq!(kinds(watch.next().await.expect("in history")), [(ChangeKind::Deleted, 4)]);
 }
 
 #[tokio::test]
-async fn a_watch_of_one_namespace_sees_no_other() {
+async fn watch_that_falls_behind_the_history_expires() {
+    let store = ObjectStore::new(3);
+    store.commit(vec![put("a", Precondition::Absent)]).expect("new");
+    let mut watch = store.watch(all_pods(), 1).expect("in history");
+    watch.next().await.expect("in history");
+    assert_eq!(watch.position(), 2);
+    for name in ["b", "c", "d", "e"] {
+        store.commit(vec![put(name, Precondition::Absent)]).expect("new");
+    }
+    assert_eq!(watch.next().await.err(), Some(RevisionExpired { requested: 2, oldest: 3 }));
+    assert!(store.watch(all_pods(), 3).is_ok());
+}
+
+#[tokio::test]
+async fn watch_delivers_its_namespace_only() {
     let store = ObjectStore::new(10);
-    let scope = Scope { namespace: Some("mine".into()), ..pods() };
-    let mut watch = store.watch(scope, 1).expect("from the beginning");
-    let op = |ns| Operation::Put { key: Key::pod(ns, "a"), expect: Precondition::Absent, draft: draft() };
-    store.commit(vec![op("theirs"), op("mine")]).expect("new");
-    let seen = watch.next().await.expect("in reach");
+    let scope = Scope { namespace: Some("mine".into()), ..all_pods() };
+    let mut watch = store.watch(scope, 1).expect("in history");
+    let put_in = |ns| Operation::Put { key: Key::pod(ns, "a"), precondition: Precondition::Absent, object: pod() };
+    store.commit(vec![put_in("theirs"), put_in("mine")]).expect("new");
+    let seen = watch.next().await.expect("in history");
     assert_eq!(seen.len(), 1);
     assert_eq!(&*seen[0].object.key.namespace, "mine");
     assert_eq!(watch.position(), 3);
 }
 
 #[test]
-fn the_past_is_remembered_as_far_as_the_history_reaches() {
+fn list_at_reaches_back_through_the_history() {
     let store = ObjectStore::new(3);
     let a = store.commit(vec![put("a", Precondition::Absent)]).expect("new");
     let first = a[0].revision;
     store.commit(vec![put("a", Precondition::At(first)), put("b", Precondition::Absent)]).expect("both");
-    let names = |at| -> Result<Vec<(String, Revision)>, Expired> {
-        let objects = store.list_at(&pods(), at)?;
+    let names = |at| -> Result<Vec<(String, Revision)>, RevisionExpired> {
+        let objects = store.list_at(&all_pods(), at)?;
         Ok(objects.iter().map(|o| (o.key.name.to_string(), o.revision)).collect())
     };
     assert_eq!(names(first - 1), Ok(vec![]));
     assert_eq!(names(first), Ok(vec![("a".into(), first)]));
     assert_eq!(names(first + 2), Ok(vec![("a".into(), first + 1), ("b".into(), first + 2)]));
-    let last = Operation::Delete { key: Key::pod("ns", "b"), expect: first + 2, last: draft() };
-    store.commit(vec![last]).expect("deleted");
+    store.commit(vec![delete("b", first + 2)]).expect("deleted");
     assert_eq!(names(first + 2), Ok(vec![("a".into(), first + 1), ("b".into(), first + 2)]));
-    assert!(names(first - 1).is_err(), "forgotten");
+    assert!(names(first - 1).is_err(), "beyond the history");
 }
 
 #[tokio::test]
-async fn a_watch_from_a_revision_to_come_begins_there() {
+async fn watch_may_start_at_a_future_revision() {
     let store = ObjectStore::new(10);
-    let mut watch = store.watch(pods(), 3).expect("in reach");
+    let mut watch = store.watch(all_pods(), 3).expect("in history");
     let mut seen = std::pin::pin!(watch.next());
     for name in ["a", "b", "c"] {
         assert!(futures_util::poll!(seen.as_mut()).is_pending(), "before {name}");
         store.commit(vec![put(name, Precondition::Absent)]).expect("new");
     }
-    let names: Vec<_> = seen.await.expect("in reach").iter().map(|change| change.object.key.name.to_string()).collect();
+    let names: Vec<_> =
+        seen.await.expect("in history").iter().map(|change| change.object.key.name.to_string()).collect();
     assert_eq!(names, ["c"]);
 }

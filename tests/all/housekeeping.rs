@@ -106,6 +106,6 @@ fn log_directory_of_another_node_is_refused() {
     let foreign = logs.path().join("ns_theirs_4b1d7c9a-0000-4f0e-9a3c-2f1f0a9d8e7b");
     std::fs::create_dir(&foreign).expect("created");
     let output = NodeDirectory::new().serve().arg("--log-dir").arg(logs.path()).output().expect_code(2);
-    assert!(output.stderr.contains("it holds logs of pods that are not this node's"), "{}", output.stderr);
+    assert!(output.stderr.contains("it contains pod logs of another node"), "{}", output.stderr);
     assert!(foreign.is_dir());
 }

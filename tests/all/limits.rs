@@ -71,7 +71,7 @@ async fn pod_over_its_volume_limit_is_evicted() {
     let status = pod.status.as_ref().expect("a status");
     let message = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
     assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("Evicted"), Some(message)));
-    assert_eq!(condition(&pod, "DisruptionTarget"), Main, "its own limits end it");
+    assert_eq!(condition(&pod, "DisruptionTarget"), None, "its own limits end it");
     assert!(events(&node).await.contains(&("Evicted".into(), message.into())));
 }
 
@@ -125,7 +125,7 @@ async fn running_pod_is_resized_without_a_restart() {
     pod_that(&node, "p", has("200m"), "has its first limit").await;
     patch(&node, "p", Subresource::Resize, resized("500m")).await;
     let pod = pod_that(&node, "p", has("500m"), "is resized").await;
-    assert_eq!((container(&pod, "c").restart_count, condition(&pod, "PodResizePending")), (0, Main));
+    assert_eq!((container(&pod, "c").restart_count, condition(&pod, "PodResizePending")), (0, None));
     patch(&node, "p", Subresource::Resize, resized("6")).await;
     let refused = |pod: &Pod| condition(pod, "PodResizePending") == Some(("True", "Infeasible"));
     let pod = pod_that(&node, "p", refused, "is rejected").await;

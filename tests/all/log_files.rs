@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use wasmpod::Node;
 use wasmpod::k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use wasmpod::logs::{Entry, Reader};
+use wasmpod::logs::{Entry, LogReader};
 use wasmpod::model::pods;
 
 use crate::support::{eventually, pod, scripts};
 
-async fn lines(mut reader: Reader) -> Vec<String> {
+async fn lines(mut reader: LogReader) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(entries) = reader.next().await {
         lines.extend(entries.into_iter().map(|entry| match entry {
@@ -44,7 +44,7 @@ async fn log_larger_than_memory_is_read_whole_and_removed_with_pod() {
     let pod = node.pod("p").await.expect("the pod");
     let id = status(&pod).and_then(|status| status.container_id.as_deref()).expect("an ID");
     let log = node.handle().logs.of_attempt(pods::uid(&pod), "c", id).expect("a log");
-    assert!(log.dropped() > 100_000, "only {} lines were dropped from memory", log.dropped());
+    assert!(log.dropped_lines() > 100_000, "only {} lines were dropped from memory", log.dropped_lines());
     assert_eq!(lines(log.reader()).await, numbers(1, 200_000));
     let mut reader = log.reader();
     reader.skip_to_last(150_000).await;
