@@ -14,12 +14,12 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wasmpod::Node;
+use wasmpod::NodeBuilder;
 use wasmpod::apiserver::auth::Authorizer;
 use wasmpod::apiserver::credentials::Credentials;
 use wasmpod::apiserver::{Api, router, server};
 use wasmpod::clock::Clock;
 use wasmpod::control::{Body as Object, Key, Preconditions, Update};
-use wasmpod::embedded::Builder;
 
 use super::figures::{Figure, percentile};
 use super::native::{field, millis};
@@ -48,8 +48,8 @@ impl Bench {
         Bench::of(Node::builder().scheduler(false))
     }
 
-    fn of(node: Builder) -> Bench {
-        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    fn of(node: NodeBuilder) -> Bench {
+        let tokio = tokio::runtime::NodeBuilder::new_multi_thread().enable_all().build().expect("threads");
         let directory = tempfile::tempdir().expect("a directory");
         let (node, ours) = tokio.block_on(async {
             let node = node.start().expect("a node");

@@ -1,8 +1,8 @@
-//! wasmpod runs Kubernetes Pods whose containers are WebAssembly programs, in one process.
+//! wasmpod runs Kubernetes Pods whose containers are WebAssembly programs, inside one process.
 //!
-//! The binary is the way in for people; this library is the way in for tests of other projects.
-//! [`Node::in_memory`] is a whole node, up in milliseconds and gone when it is dropped; tests that run
-//! side by side have one each.
+//! The `wasmpod` binary is for people; this library is for the tests of other projects. [`Node::in_memory`] starts a
+//! whole node, with its own control plane, in a few milliseconds. Dropping the node stops its pods and removes their
+//! files, so that tests can run in parallel with a node each.
 //!
 //! ```
 //! use wasmpod::Node;
@@ -28,7 +28,8 @@
 //! # }
 //! ```
 //!
-//! Programs under test come by name, as a file or as bytes, and a typed Pod does as well as YAML:
+//! [`Node::builder`] configures a node. Programs under test are given by name, as files or as bytes, and pods as YAML or
+//! as typed objects:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -46,29 +47,60 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! The other modules are public for wasmpod's own tests and benchmarks only, and may change at any time.
 
+#[doc(hidden)]
 pub mod apiserver;
+#[doc(hidden)]
 pub mod budget;
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod clock;
+#[doc(hidden)]
 pub mod control;
+#[doc(hidden)]
 pub mod controllers;
+#[doc(hidden)]
 pub mod embedded;
+#[doc(hidden)]
 pub mod events;
+#[doc(hidden)]
 pub mod files;
+#[doc(hidden)]
 pub mod images;
+#[doc(hidden)]
 pub mod logs;
+#[doc(hidden)]
 pub mod network;
+#[doc(hidden)]
 pub mod node;
+#[doc(hidden)]
 pub mod prober;
+#[doc(hidden)]
 pub mod registry;
+#[doc(hidden)]
 pub mod runtime;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 pub mod volumes;
 
-pub use embedded::Node;
-/// The Kubernetes types that [`Node::apply`] takes and [`Node::status`] gives.
+#[doc(inline)]
+pub use control::{Reason, Status};
+#[doc(inline)]
+pub use embedded::{ApplyError, Capacity, CapacityError, Node, NodeBuilder, PodSource, StartError, WaitError};
+#[doc(inline)]
+pub use images::{ImageError, ImageSource};
+/// The Kubernetes API types, such as the [`Pod`](k8s_openapi::api::core::v1::Pod) that [`Node::apply`] accepts.
 pub use k8s_openapi;
+#[doc(inline)]
+pub use model::Issues;
+#[doc(inline)]
+pub use runtime::RuntimeError;
+#[doc(inline)]
+pub use volumes::HostPaths;
 
 #[doc(hidden)]
 pub use wasmpod_lifecycle as lifecycle;

@@ -1,4 +1,4 @@
-//! The `wasmpod` binary: everything is in the library's `cli`.
+//! The `wasmpod` binary. The command line is implemented by the library's module `cli`.
 
 use std::process::ExitCode;
 

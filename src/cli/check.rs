@@ -1,4 +1,4 @@
-//! What the registry and the support table say of a pod, as faults of its manifest.
+//! Checks the objects of a manifest against the registry's validation and the table of supported fields.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -7,64 +7,64 @@ use crate::model::{Fault, Object, Rule, Template, restart_policies, template};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::{config_map, pod, secret};
 
-/// Every fault of an object of a manifest, its `number`th: those that the API would find, and
-/// what wasmpod does not do. Of most kinds that hold no pod, the form is all that is known.
-pub fn object(object: &Object, number: usize) -> Vec<Fault> {
+/// Returns the faults of an object, the `number`th of its manifest: those that the API server would report, and the
+/// fields that wasmpod does not support. Kinds without a pod are checked no further than their schema.
+pub fn check_object(object: &Object, number: usize) -> Vec<Fault> {
     match object {
-        Object::Pod(pod) => faults(pod, number),
+        Object::Pod(pod) => check_pod(pod, number),
         Object::ConfigMap(map) => {
             let mut map = map.as_ref().clone();
             map.metadata.namespace.get_or_insert("default".into());
-            invalid(config_map::validate(&map), number).collect()
+            invalid_fields(config_map::validate(&map), number).collect()
         }
         Object::Secret(secret) => {
             let mut secret = secret.as_ref().clone();
             secret.metadata.namespace.get_or_insert("default".into());
             secret::set_defaults(&mut secret);
-            invalid(secret::validate(&secret), number).collect()
+            invalid_fields(secret::validate(&secret), number).collect()
         }
-        other => template(other).map_or_else(Vec::new, |template| templated(other, &template, number)),
+        other => template(other).map_or_else(Vec::new, |template| check_template(other, &template, number)),
     }
 }
 
-fn invalid(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = Fault> {
+fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = Fault> {
     let fault =
         move |c: Cause| Fault { object: number, rule: Rule::Invalid, path: c.field, message: c.message, hint: None };
     causes.into_iter().map(fault)
 }
 
-/// Every fault of a workload's template, by the workload's own fields.
-pub fn templated(owner: &Object, template: &Template, number: usize) -> Vec<Fault> {
-    let mut found = faults(&template.pod, number);
+/// Returns the faults of a workload's pod template, at the paths of the workload's fields.
+pub fn check_template(owner: &Object, template: &Template, number: usize) -> Vec<Fault> {
+    let mut faults = check_pod(&template.pod, number);
     let policy = template.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
     let allowed = restart_policies(owner);
     if !allowed.contains(&policy) {
         let names: Vec<String> = allowed.iter().map(|name| format!("{name:?}")).collect();
         let names = names.join(", ");
         let message = match policy {
-            // What is not set is Always.
+            // The default, so the field may be unset.
             "Always" => format!("Required value: valid values: {names}"),
             policy => format!("Unsupported value: {policy:?}: supported values: {names}"),
         };
         let path = "spec.restartPolicy".to_string();
-        found.push(Fault { object: number, rule: Rule::Invalid, path, message, hint: None });
+        faults.push(Fault { object: number, rule: Rule::Invalid, path, message, hint: None });
     }
-    found.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
-    found
+    faults.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
+    faults
 }
 
-/// Every fault of a pod.
-pub fn faults(pod: &Pod, number: usize) -> Vec<Fault> {
+/// Returns the faults of a pod.
+pub fn check_pod(pod: &Pod, number: usize) -> Vec<Fault> {
     let fault = |rule, path, message| Fault { object: number, rule, path, message, hint: None };
-    let mut found: Vec<Fault> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
+    let mut faults: Vec<Fault> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
         Ok(_) => Vec::new(),
-        // Admission names no field.
+        // Errors of admission name no field.
         Err(status) if status.causes.is_empty() => vec![fault(Rule::Invalid, String::new(), status.message)],
-        Err(status) => invalid(status.causes, number).collect(),
+        Err(status) => invalid_fields(status.causes, number).collect(),
     };
     for UnsupportedField { field, support } in field_support::check(pod) {
-        // What is wrong altogether need not be told twice.
-        if found.iter().any(|fault| fault.rule == Rule::Invalid && fault.path == field) {
+        // An invalid field is reported once.
+        if faults.iter().any(|fault| fault.rule == Rule::Invalid && fault.path == field) {
             continue;
         }
         let rule = match support {
@@ -72,7 +72,7 @@ pub fn faults(pod: &Pod, number: usize) -> Vec<Fault> {
             FieldSupport::NotSupportedYet(_) => Rule::NotYet,
             FieldSupport::Enforced | FieldSupport::Ignored(_) | FieldSupport::NotEnforcedYet(_) => Rule::NoEffect,
         };
-        found.push(fault(rule, field, support.to_string()));
+        faults.push(fault(rule, field, support.to_string()));
     }
-    found
+    faults
 }

@@ -1,4 +1,4 @@
-//! What shells and manual readers want to know of the command line, from its own description.
+//! Shell completions and manual pages, generated from the definition of the command line.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,25 +10,26 @@ use super::args::Args;
 use super::exit::Outcome;
 
 /// Prints a completion script.
-pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<Outcome> {
+pub fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<Outcome> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "wasmpod", &mut script);
     print(&script)
 }
 
-/// Prints the manual page, or writes one for each command into a folder.
-pub fn man(folder: Option<&Path>) -> anyhow::Result<Outcome> {
+/// Writes a manual page for each command to `directory`, or prints the main page.
+pub fn write_manual(directory: Option<&Path>) -> anyhow::Result<Outcome> {
     let command = Args::command().disable_help_subcommand(true);
-    match folder {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
-            let written = clap_mangen::generate_to(command, folder);
-            written.with_context(|| format!("cannot write manual pages to {}", folder.display()))?;
+    match directory {
+        Some(directory) => {
+            let path = directory.display();
+            std::fs::create_dir_all(directory).with_context(|| format!("cannot create directory {path}"))?;
+            let written = clap_mangen::generate_to(command, directory);
+            written.with_context(|| format!("cannot write manual pages to {path}"))?;
             Ok(Outcome::Success)
         }
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page).context("cannot write the manual page")?;
+            clap_mangen::Man::new(command).render(&mut page).context("cannot generate the manual page")?;
             print(&page)
         }
     }

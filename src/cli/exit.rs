@@ -1,4 +1,4 @@
-//! Exit codes and what they mean.
+//! Exit codes, and the errors that select them.
 
 use std::process::ExitCode;
 
@@ -7,61 +7,62 @@ use std::process::ExitCode;
 pub enum Outcome {
     Success,
     PodFailed,
-    /// The server that was asked refuses, or can't be reached.
-    Refused,
+    /// The server rejected the request or could not be reached.
+    RequestFailed,
     BadInput,
     Timeout,
-    OurFailure,
+    InternalError,
     Interrupted,
     Terminated,
     /// The terminal was closed.
     HungUp,
-    /// Whoever read our output has gone.
-    ReaderGone,
-    /// The exit code of the one program that ran.
-    Guest(u8),
+    /// The reader of standard output closed it.
+    BrokenPipe,
+    /// The exit code of a single program.
+    Program(u8),
 }
 
 impl Outcome {
+    /// Returns the exit code, which the help pages document.
     pub fn code(self) -> ExitCode {
         ExitCode::from(match self {
             Outcome::Success => 0,
-            Outcome::PodFailed | Outcome::Refused => 1,
+            Outcome::PodFailed | Outcome::RequestFailed => 1,
             Outcome::BadInput => 2,
             Outcome::Timeout => 124,
-            Outcome::OurFailure => 125,
+            Outcome::InternalError => 125,
             Outcome::Interrupted => 130,
             Outcome::Terminated => 143,
             Outcome::HungUp => 129,
-            // As a program that SIGPIPE ends.
-            Outcome::ReaderGone => 141,
-            Outcome::Guest(code) => code,
+            // The code of a program that SIGPIPE killed.
+            Outcome::BrokenPipe => 141,
+            Outcome::Program(code) => code,
         })
+    }
+
+    /// Returns the outcome of a command that failed with `error`.
+    pub fn from_error(error: &anyhow::Error) -> Outcome {
+        if error.is::<BadInput>() {
+            Outcome::BadInput
+        } else if error.is::<RequestFailed>() {
+            Outcome::RequestFailed
+        } else {
+            Outcome::InternalError
+        }
     }
 }
 
-/// What the user gave can't be used. Holds the whole explanation.
+/// The user's input cannot be used. Holds the whole message.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BadInput(pub String);
 
-/// `message` as an error that ends with [`Outcome::BadInput`].
+/// Returns `message` as an error with the outcome [`Outcome::BadInput`].
 pub fn bad_input(message: impl Into<String>) -> anyhow::Error {
     BadInput(message.into()).into()
 }
 
-/// A server said no, or nothing. Holds the whole explanation.
+/// A server rejected a request or could not be reached. Holds the whole message.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(pub String);
-
-/// How a command ends that failed with `error`.
-pub fn outcome(error: &anyhow::Error) -> Outcome {
-    if error.is::<BadInput>() {
-        Outcome::BadInput
-    } else if error.is::<Refused>() {
-        Outcome::Refused
-    } else {
-        Outcome::OurFailure
-    }
-}
+pub struct RequestFailed(pub String);

@@ -1,4 +1,4 @@
-//! `wasmpod explain`: a field's documentation, and what becomes of it here.
+//! `wasmpod explain`: prints the documentation of a field, and whether wasmpod supports it.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,64 +11,87 @@ use super::exit::{Outcome, bad_input};
 use crate::model::{Kind, names, of_resource, schema};
 use crate::registry::field_support;
 
-/// Prints what is asked for.
+/// Prints the documentation of a kind or a field.
 pub fn main(args: &ExplainArgs) -> anyhow::Result<Outcome> {
-    let text = explain(&args.field, args.recursive).map_err(bad_input)?;
+    let text = explain(&args.field, args.recursive).map_err(|error| bad_input(error.to_string()))?;
     std::io::stdout().write_all(text.as_bytes()).context("cannot write the explanation")?;
     Ok(Outcome::Success)
 }
 
-/// A field of a kind, found by its path.
+/// Why a field cannot be explained.
+#[derive(Debug, thiserror::Error)]
+enum ExplainError {
+    #[error("unknown kind {kind:?}; {suggestion}")]
+    UnknownKind { kind: String, suggestion: String },
+    #[error("no documentation for {0}")]
+    NoSchema(String),
+    #[error("{parent} has no field {field:?}; {suggestion}")]
+    UnknownField { parent: String, field: String, suggestion: String },
+    #[error("{0} has no fields")]
+    NoFields(String),
+}
+
+/// A field of a kind.
 struct Field {
     kind: Kind,
-    /// The path below the kind: `spec.containers`.
+    /// The path below the kind, such as `spec`, `containers`.
     path: Vec<String>,
     schema: &'static Value,
     required: bool,
 }
 
-fn explain(asked: &str, recursive: bool) -> Result<String, String> {
-    let field = find(asked)?;
+fn explain(query: &str, recursive: bool) -> Result<String, ExplainError> {
+    let field = find_field(query)?;
     let mut text = String::new();
-    // Writing to a String does not fail.
+    // Writing to a String cannot fail.
     let _ = field.print(&mut text, recursive);
     Ok(text)
 }
 
-fn find(asked: &str) -> Result<Field, String> {
-    let mut steps = asked.split('.').map(|step| step.split('[').next().unwrap_or(step)).filter(|step| !step.is_empty());
-    let resource = steps.next().unwrap_or_default();
-    let Some(kind) = of_resource(resource) else {
+/// Finds the field of `KIND[.FIELD...]`; indexes such as `containers[0]` are ignored.
+fn find_field(query: &str) -> Result<Field, ExplainError> {
+    let mut names = query.split('.').map(|name| name.split('[').next().unwrap_or(name)).filter(|name| !name.is_empty());
+    let resource = names.next().unwrap_or_default();
+    let kind = of_resource(resource).ok_or_else(|| {
         let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.name().to_lowercase()).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        return Err(match names::nearest(resource, &known) {
-            Some(near) => format!("no kind {resource:?} is known: did you mean {near:?}?"),
-            None => format!("no kind {resource:?} is known (there are {})", known.join(", ")),
-        });
-    };
-    let schema = schema::of(kind.name()).ok_or_else(|| format!("nothing is known of {resource}"))?;
+        ExplainError::UnknownKind { kind: resource.into(), suggestion: suggestion(resource, &known) }
+    })?;
+    let schema = schema::of(kind.name()).ok_or_else(|| ExplainError::NoSchema(resource.into()))?;
     let mut field = Field { kind, path: Vec::new(), schema, required: false };
-    for step in steps {
-        field = field.below(step, resource)?;
+    for name in names {
+        field = field.child(name, resource)?;
     }
     Ok(field)
 }
 
+/// Returns the end of a message about an unknown `name`: the nearest known name, or all of them.
+fn suggestion(name: &str, known: &[&str]) -> String {
+    match names::nearest(name, known) {
+        Some(nearest) => format!("did you mean {nearest:?}?"),
+        None => format!("expected one of {}", known.join(", ")),
+    }
+}
+
 impl Field {
-    fn below(mut self, step: &str, resource: &str) -> Result<Field, String> {
+    /// Returns the field `name` of this one's type. Messages name the kind as the user did, `resource`.
+    fn child(mut self, name: &str, resource: &str) -> Result<Field, ExplainError> {
         let object = element_or_self(self.schema);
-        let Some(schema) = schema::field(object, step) else {
-            let within: Vec<&str> = [resource].into_iter().chain(self.path.iter().map(String::as_str)).collect();
-            let within = within.join(".");
+        let Some(schema) = schema::field(object, name) else {
+            let parent: Vec<&str> = [resource].into_iter().chain(self.path.iter().map(String::as_str)).collect();
+            let parent = parent.join(".");
             let fields: Vec<&str> = schema::fields(object).map(|(name, _)| name).collect();
-            return Err(match names::nearest(step, &fields) {
-                _ if fields.is_empty() => format!("{within} has no fields"),
-                Some(near) => format!("{within} has no field {step:?}: did you mean {near:?}?"),
-                None => format!("{within} has no field {step:?} (there are {})", fields.join(", ")),
+            if fields.is_empty() {
+                return Err(ExplainError::NoFields(parent));
+            }
+            return Err(ExplainError::UnknownField {
+                parent,
+                field: name.into(),
+                suggestion: suggestion(name, &fields),
             });
         };
-        self.required = schema::is_required(object, step);
-        self.path.push(step.to_string());
+        self.required = schema::is_required(object, name);
+        self.path.push(name.to_string());
         Ok(Field { schema, ..self })
     }
 
@@ -87,10 +110,11 @@ impl Field {
             writeln!(out, "FIELD: {name} <{}>{required}\n", schema::type_name(self.schema))?;
         }
         writeln!(out, "DESCRIPTION:")?;
-        let (own, of_type) = (schema::description(self.schema), schema::description(element_or_self(self.schema)));
-        wrap(out, own, 4)?;
-        if of_type != own {
-            wrap(out, of_type, 4)?;
+        let field_text = schema::description(self.schema);
+        let type_text = schema::description(element_or_self(self.schema));
+        wrap(out, field_text, 4)?;
+        if type_text != field_text {
+            wrap(out, type_text, 4)?;
         }
         let object = element_or_self(self.schema);
         if schema::fields(object).next().is_some() {
@@ -106,7 +130,7 @@ impl Field {
         object: &'static Value,
         depth: usize,
         recursive: bool,
-        within: &mut Vec<&'static str>,
+        ancestors: &mut Vec<&'static str>,
     ) -> std::fmt::Result {
         for (name, field) in schema::fields(object) {
             let required = if schema::is_required(object, name) { " -required-" } else { "" };
@@ -117,49 +141,52 @@ impl Field {
                 writeln!(out)?;
                 continue;
             }
-            let below = element_or_self(field);
-            // Types that hold themselves are printed once.
-            let known = schema::reference(below).is_some_and(|name| within.contains(&name));
-            if !known {
-                within.extend(schema::reference(below));
-                self.print_fields(out, below, depth + 1, recursive, within)?;
-                if schema::reference(below).is_some() {
-                    within.pop();
+            let field_type = element_or_self(field);
+            // Recursive types are printed once.
+            let is_ancestor = schema::reference(field_type).is_some_and(|name| ancestors.contains(&name));
+            if !is_ancestor {
+                ancestors.extend(schema::reference(field_type));
+                self.print_fields(out, field_type, depth + 1, recursive, ancestors)?;
+                if schema::reference(field_type).is_some() {
+                    ancestors.pop();
                 }
             }
         }
         Ok(())
     }
 
-    /// What becomes of the field here.
+    /// Returns whether and how wasmpod supports the field.
     fn support(&self) -> String {
         let path = self.path.join(".");
         let template = match self.kind {
             Kind::Pod => "",
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => "spec.template",
             Kind::CronJob => "spec.jobTemplate.spec.template",
-            Kind::ConfigMap | Kind::Secret => return "is there for the pods beside it".into(),
-            _ => return "is checked as to its form; it can't be run yet".into(),
+            Kind::ConfigMap | Kind::Secret => return "available to the pods of the same manifests".into(),
+            _ => return NOT_RUNNABLE.into(),
         };
         let in_pod = path.strip_prefix(template).map(|path| path.trim_start_matches('.'));
         match in_pod.filter(|path| template.is_empty() || !path.is_empty()) {
             Some("") => "works as in Kubernetes".into(),
-            Some(path) => field_support::find(path).map_or_else(|| "is unknown".into(), |state| state.to_string()),
-            None if self.kind == Kind::CronJob => "is checked as to its form; it can't be run yet".into(),
-            None => "`run` runs one pod of its template".into(),
+            Some(path) => field_support::find(path).map_or_else(|| "unknown".into(), |state| state.to_string()),
+            None if self.kind == Kind::CronJob => NOT_RUNNABLE.into(),
+            None => "`wasmpod run` runs one pod of the template".into(),
         }
     }
 }
 
-/// What a list or map holds, or the type itself.
+/// The support of kinds that are checked against their schema only.
+const NOT_RUNNABLE: &str = "validated, but cannot be run yet";
+
+/// Returns the element type of a list or map, or the type itself.
 fn element_or_self(schema: &'static Value) -> &'static Value {
     schema::element(schema).unwrap_or(schema)
 }
 
-/// How wide text is printed.
+/// The width of the output, in columns.
 const WIDTH: usize = 80;
 
-/// Prints paragraphs, each line indented.
+/// Prints paragraphs, wrapped at [`WIDTH`] and indented.
 fn wrap(out: &mut String, text: &str, indent: usize) -> std::fmt::Result {
     for paragraph in text.split('\n').filter(|paragraph| !paragraph.trim().is_empty()) {
         let mut column = 0;
@@ -185,55 +212,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_explained_with_their_fate() {
-        let told = explain("pod.spec.containers[0].livenessProbe", false).expect("a field");
-        let wanted = "KIND:       Pod\nVERSION:    v1\nWASMPOD:    works as in Kubernetes\n\n\
-                      FIELD: livenessProbe <Probe>\n\nDESCRIPTION:\n    Periodic probe of container liveness.";
-        assert!(told.starts_with(wanted), "{told}");
+    fn field_is_printed_with_support_and_documentation() {
+        let text = explain("pod.spec.containers[0].livenessProbe", false).expect("a field");
+        let expected = "KIND:       Pod\nVERSION:    v1\nWASMPOD:    works as in Kubernetes\n\n\
+                        FIELD: livenessProbe <Probe>\n\nDESCRIPTION:\n    Periodic probe of container liveness.";
+        assert!(text.starts_with(expected), "{text}");
         assert!(
-            told.contains("\n  httpGet\t<HTTPGetAction>\n    HTTPGet specifies an HTTP GET request to perform.\n"),
-            "{told}"
+            text.contains("\n  httpGet\t<HTTPGetAction>\n    HTTPGet specifies an HTTP GET request to perform.\n"),
+            "{text}"
         );
-        let widest = told.lines().map(|line| line.chars().count()).max();
-        assert!(widest.is_some_and(|widest| widest <= WIDTH + 60), "{told}");
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest.is_some_and(|widest| widest <= WIDTH + 60), "{text}");
     }
 
     #[test]
-    fn required_fields_and_types_are_marked_as_kubectl_marks_them() {
-        let told = explain("deploy.spec", false).expect("a field");
-        assert!(told.starts_with("GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n"), "{told}");
-        assert!(told.contains("  template\t<PodTemplateSpec> -required-\n"), "{told}");
-        assert!(told.contains("  replicas\t<integer>\n"), "{told}");
-        let told = explain("pods.spec", true).expect("a field");
-        assert!(told.contains("\n  containers\t<[]Container> -required-\n    args\t<[]string>\n"), "{told}");
-        assert!(told.contains("\n  nodeSelector\t<map[string]string>\n"), "{told}");
+    fn types_and_required_fields_are_printed_as_by_kubectl() {
+        let text = explain("deploy.spec", false).expect("a field");
+        assert!(text.starts_with("GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n"), "{text}");
+        assert!(text.contains("  template\t<PodTemplateSpec> -required-\n"), "{text}");
+        assert!(text.contains("  replicas\t<integer>\n"), "{text}");
+        let text = explain("pods.spec", true).expect("a field");
+        assert!(text.contains("\n  containers\t<[]Container> -required-\n    args\t<[]string>\n"), "{text}");
+        assert!(text.contains("\n  nodeSelector\t<map[string]string>\n"), "{text}");
     }
 
     #[test]
-    fn templates_have_the_fate_of_pods() {
-        for (field, fate) in [
-            ("pod.spec.hostNetwork", "is not supported: pods have an in-memory network of their own"),
-            ("job.spec.template.spec.hostPID", "is not supported: containers cannot see host processes"),
-            ("deployment.spec.replicas", "`run` runs one pod of its template"),
+    fn template_fields_have_the_support_of_pod_fields() {
+        for (field, support) in [
+            ("pod.spec.hostNetwork", "can't be used: a pod's network is in memory and never the host's"),
+            ("job.spec.template.spec.hostPID", "can't be used: guests see no host processes"),
+            ("deployment.spec.replicas", "`wasmpod run` runs one pod of the template"),
             ("pod.spec.containers.image", "works as in Kubernetes"),
-            ("pod.spec.affinity.nodeAffinity", "has no effect: wasmpod has only one node"),
-            ("service.spec", "is checked as to its form; it can't be run yet"),
+            ("pod.spec.affinity.nodeAffinity", "has no effect: there is one node"),
+            ("service.spec", "validated, but cannot be run yet"),
         ] {
-            let told = explain(field, false).expect(field);
-            assert!(told.contains(&format!("WASMPOD:    {fate}\n")), "{field}: {told}");
+            let text = explain(field, false).expect(field);
+            assert!(text.contains(&format!("WASMPOD:    {support}\n")), "{field}: {text}");
         }
     }
 
     #[test]
-    fn what_is_not_there_has_a_nearest() {
-        for (field, words) in [
-            ("pod.spec.container", "pod.spec has no field \"container\": did you mean \"containers\"?"),
-            ("pot", "no kind \"pot\" is known: did you mean \"pod\"?"),
+    fn unknown_names_get_a_suggestion() {
+        for (field, message) in [
+            ("pod.spec.container", "pod.spec has no field \"container\"; did you mean \"containers\"?"),
+            ("pot", "unknown kind \"pot\"; did you mean \"pod\"?"),
             ("pod.spec.hostname.x", "pod.spec.hostname has no fields"),
-            ("xyzzy", "there are pod, configmap"),
+            ("xyzzy", "expected one of pod, configmap"),
         ] {
-            let told = explain(field, false).expect_err(field);
-            assert!(told.contains(words), "{told}");
+            let error = explain(field, false).expect_err(field).to_string();
+            assert!(error.contains(message), "{error}");
         }
     }
 }

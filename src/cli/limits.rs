@@ -1,6 +1,6 @@
-//! What the system lets this process have.
+//! Resource limits of this process.
 
-/// Guests' files and connections are this process's: as many as the system lets us.
+/// Raises the limit of open files to its maximum: the files and connections of all guests count towards it.
 pub fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

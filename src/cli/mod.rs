@@ -1,7 +1,9 @@
-//! The command line: flags, tracing, signals. Builds everything, decides nothing about pods.
+//! The command line: flags, messages, signals and exit codes, with a module for each command.
+//!
+//! Builds the other layers and connects them; makes no decisions about pods.
 
-/// Prints a line on standard error. Where nobody can read it, there is nobody to tell.
-macro_rules! tell {
+/// Prints a line to standard error. A closed standard error is ignored.
+macro_rules! stderrln {
     ($($text:tt)*) => {{
         use std::io::Write as _;
         let _ = writeln!(std::io::stderr().lock(), $($text)*);
@@ -9,35 +11,23 @@ macro_rules! tell {
 }
 
 mod args;
-mod bare;
-mod changes;
 mod check;
 mod client;
 mod describe;
-mod desired;
 mod documents;
 mod exit;
 mod explain;
-mod follow;
-mod input;
-mod junit;
 mod limits;
-mod live;
 mod logs;
-mod plain;
-mod programs;
-mod progress;
+mod manifest_source;
+mod manifests;
 mod ps;
 mod report;
 mod run;
 mod serve;
-mod show;
 mod signals;
-mod source;
-mod state;
-mod tabs;
+mod state_directory;
 mod validate;
-mod watching;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -47,19 +37,19 @@ use clap::Parser;
 use args::{Args, Command};
 use exit::Outcome;
 
-/// Runs the command line and gives the process's exit code.
+/// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // clap's own exit code for wrong usage is ours too; help and version go to stdout with 0.
+            // `--help` and `--version` are errors to clap, but print to standard output and succeed.
             let _ = error.print();
             return if error.use_stderr() { Outcome::BadInput.code() } else { ExitCode::SUCCESS };
         }
     };
-    set_up_tracing(args.verbose);
+    init_tracing(args.verbose);
     limits::raise_file_limit();
-    let done = match args.command {
+    let result = match args.command {
         Command::Run(args) => run::main(args),
         Command::Validate(args) => validate::main(&args),
         Command::Explain(args) => explain::main(&args),
@@ -67,20 +57,20 @@ pub fn main() -> ExitCode {
         Command::Ps(args) => ps::main(args),
         Command::Logs(args) => logs::main(args),
         Command::Describe(args) => describe::main(args),
-        Command::Completions { shell } => documents::completions(shell),
-        Command::Man { dir } => documents::man(dir.as_deref()),
+        Command::Completions { shell } => documents::print_completions(shell),
+        Command::Man { dir } => documents::write_manual(dir.as_deref()),
     };
-    match done {
+    match result {
         Ok(outcome) => outcome.code(),
-        Err(error) if report::reader_is_gone(&error) => Outcome::ReaderGone.code(),
+        Err(error) if report::is_broken_pipe(&error) => Outcome::BrokenPipe.code(),
         Err(error) => {
-            tell!("error: {}", report::chain(&error));
-            exit::outcome(&error).code()
+            stderrln!("error: {}", report::error_chain(&error));
+            Outcome::from_error(&error).code()
         }
     }
 }
 
-fn set_up_tracing(verbose: u8) {
+fn init_tracing(verbose: u8) {
     use tracing_subscriber::EnvFilter;
     let default = match verbose {
         0 => "warn",
@@ -91,6 +81,6 @@ fn set_up_tracing(verbose: u8) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let output = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     let output = output.with_target(false);
-    // A subscriber that is there already (a test's) stays.
+    // Fails if a subscriber is set already, as in tests; that one is kept.
     let _ = output.without_time().try_init();
 }

@@ -1,4 +1,4 @@
-//! `wasmpod ps`: the API's table of pods, or their objects.
+//! `wasmpod ps`: prints the server's table of pods, or their objects.
 
 use std::io::Write;
 
@@ -7,62 +7,67 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::args::{PsArgs, PsOutput};
-use super::client::{self, Answer, Client};
-use super::exit::{Outcome, Refused, bad_input};
+use super::client::{self, Client, StreamingResponse};
+use super::exit::{Outcome, RequestFailed, bad_input};
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 const YAML: &str = "application/yaml";
 
-/// Prints the pods, and what becomes of them where that is asked for.
+/// Prints the pods, and with `--watch` their changes.
 pub fn main(args: PsArgs) -> anyhow::Result<Outcome> {
-    client::ask(async move {
-        let client = Client::of(&args.connection)?;
-        let list = match args.all_namespaces {
+    client::block_on(async move {
+        let client = Client::new(&args.connection)?;
+        let list_path = match args.all_namespaces {
             true => "/api/v1/pods".into(),
-            false => client.pods(None),
+            false => client.pods_path(None),
         };
-        let path = args.pod.as_deref().map_or(list.clone(), |pod| client.pods(Some(pod)));
+        let path = args.pod.as_deref().map_or(list_path.clone(), |pod| client.pods_path(Some(pod)));
         match args.output {
             Some(PsOutput::Json | PsOutput::Yaml) if args.watch => {
-                return Err(bad_input("-w tells changes in lines: leave -o out, or ask for wide or name"));
+                return Err(bad_input("--watch cannot be used with --output json or yaml; use wide or name"));
             }
             Some(PsOutput::Json) => {
-                let object: Value = client.read(&path, client::JSON).await?;
+                let object: Value = client.get_json(&path, client::JSON).await?;
                 return print(&format!("{object:#}\n"));
             }
             Some(PsOutput::Yaml) => {
-                return print(&String::from_utf8_lossy(&client.get(&path, YAML).await?));
+                return print(&String::from_utf8_lossy(&client.get_bytes(&path, YAML).await?));
             }
             Some(PsOutput::Wide | PsOutput::Name) | None => {}
         }
-        let table: Table = client.read(&path, TABLE).await?;
+        let table: Table = client.get_json(&path, TABLE).await?;
         let mut printer = Printer { args: &args, columns: Vec::new(), widths: Vec::new() };
         if table.rows.is_empty() && !args.watch {
             match args.all_namespaces {
-                true => tell!("no pods"),
-                false => tell!("no pods in namespace {} (-A lists those of all)", client.namespace()),
+                true => stderrln!("no pods found"),
+                false => stderrln!("no pods found in namespace {}; use -A to list all namespaces", client.namespace()),
             }
         }
-        let from = table.metadata.resource_version.clone().unwrap_or_default();
+        let resource_version = table.metadata.resource_version.clone().unwrap_or_default();
         printer.print(table)?;
-        if args.watch { watch(&client, &list, from, &mut printer).await } else { Ok(()) }
+        if args.watch { watch(&client, &list_path, resource_version, &mut printer).await } else { Ok(()) }
     })
 }
 
-/// Prints what changes behind the revision `from`, until something fails.
-async fn watch(client: &Client, list: &str, mut from: String, printer: &mut Printer<'_>) -> anyhow::Result<()> {
+/// Prints the changes after `resource_version`, until an error occurs.
+async fn watch(
+    client: &Client,
+    list_path: &str,
+    mut resource_version: String,
+    printer: &mut Printer<'_>,
+) -> anyhow::Result<()> {
     loop {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("watch", "true").append_pair("resourceVersion", &from);
+        query.append_pair("watch", "true").append_pair("resourceVersion", &resource_version);
         if let Some(pod) = &printer.args.pod {
             query.append_pair("fieldSelector", &format!("metadata.name={pod}"));
         }
-        let answer = client.stream(&format!("{list}?{}", query.finish()), TABLE).await?;
-        let mut changes = Changes { answer, rest: Vec::new() };
-        // A server ends a watch now and then: it goes on behind what came last.
-        while let Some(table) = changes.next().await? {
-            if let Some(revision) = table.rows.last().and_then(|row| row.object.metadata.resource_version.clone()) {
-                from = revision;
+        let response = client.stream(&format!("{list_path}?{}", query.finish()), TABLE).await?;
+        let mut tables = TableStream { response, buffer: Vec::new() };
+        // The server closes a watch from time to time: continue after the last change.
+        while let Some(table) = tables.next().await? {
+            if let Some(last) = table.rows.last().and_then(|row| row.object.metadata.resource_version.clone()) {
+                resource_version = last;
             }
             printer.print(table)?;
         }
@@ -87,43 +92,43 @@ struct Column {
 #[derive(Deserialize)]
 struct Row {
     cells: Vec<Value>,
-    object: Partial,
+    object: PartialObjectMetadata,
 }
 
 #[derive(Deserialize)]
-struct Partial {
+struct PartialObjectMetadata {
     metadata: ObjectMeta,
 }
 
-/// The tables of a watch, a line each.
-struct Changes {
-    answer: Answer,
-    /// What has come of a line that has not ended yet.
-    rest: Vec<u8>,
+/// The tables of a watch, one per line.
+struct TableStream {
+    response: StreamingResponse,
+    /// Bytes received after the last complete line.
+    buffer: Vec<u8>,
 }
 
-impl Changes {
+impl TableStream {
     async fn next(&mut self) -> anyhow::Result<Option<Table>> {
         loop {
-            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.rest.drain(..=end).collect();
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 let event: Value = serde_json::from_slice(&line)?;
                 if event.get("type").and_then(Value::as_str) == Some("ERROR") {
                     let message = event.pointer("/object/message").and_then(Value::as_str);
-                    return Err(Refused(message.unwrap_or("the watch failed").into()).into());
+                    return Err(RequestFailed(message.unwrap_or("the watch failed").into()).into());
                 }
                 let object = event.get("object").cloned().unwrap_or_default();
                 return Ok(Some(serde_json::from_value(object)?));
             }
-            match self.answer.chunk().await? {
-                Some(bytes) => self.rest.extend_from_slice(&bytes),
+            match self.response.next_chunk().await? {
+                Some(bytes) => self.buffer.extend_from_slice(&bytes),
                 None => return Ok(None),
             }
         }
     }
 }
 
-/// Prints rows in columns that only grow, so that later lines stand below the first ones.
+/// Prints rows in columns whose widths only grow, so that later rows line up with earlier ones.
 struct Printer<'a> {
     args: &'a PsArgs,
     columns: Vec<Column>,
@@ -139,26 +144,29 @@ impl Printer<'_> {
         let mut lines = Vec::new();
         if let Some(columns) = table.column_definitions.filter(|_| self.columns.is_empty()) {
             self.columns = columns;
-            // An empty list has nothing to head, but a watch heads what comes.
+            // An empty list has no header, unless a watch may add rows.
             if !table.rows.is_empty() || self.args.watch {
-                lines.push(self.line(Some("NAMESPACE"), self.columns.iter().map(|column| column.name.to_uppercase())));
+                lines.push(
+                    self.visible_cells(Some("NAMESPACE"), self.columns.iter().map(|column| column.name.to_uppercase())),
+                );
             }
         }
         for row in &table.rows {
-            lines.push(self.line(row.object.metadata.namespace.as_deref(), row.cells.iter().map(cell)));
+            lines.push(self.visible_cells(row.object.metadata.namespace.as_deref(), row.cells.iter().map(format_cell)));
         }
-        print(&self.aligned(&lines))
+        print(&self.align(&lines))
     }
 
-    /// The cells that are to be shown.
-    fn line(&self, namespace: Option<&str>, cells: impl Iterator<Item = String>) -> Vec<String> {
+    /// Returns the visible cells of a row.
+    fn visible_cells(&self, namespace: Option<&str>, cells: impl Iterator<Item = String>) -> Vec<String> {
         let wide = self.args.output == Some(PsOutput::Wide);
         let namespace = namespace.filter(|_| self.args.all_namespaces).map(Into::into);
-        let shown = self.columns.iter().zip(cells).filter(|(column, _)| wide || column.priority == 0);
-        namespace.into_iter().chain(shown.map(|(_, cell)| cell)).collect()
+        let visible = self.columns.iter().zip(cells).filter(|(column, _)| wide || column.priority == 0);
+        namespace.into_iter().chain(visible.map(|(_, cell)| cell)).collect()
     }
 
-    fn aligned(&mut self, lines: &[Vec<String>]) -> String {
+    /// Pads the cells to the widths of their columns, which it widens as needed.
+    fn align(&mut self, lines: &[Vec<String>]) -> String {
         let mut text = String::new();
         for line in lines {
             self.widths.resize(self.widths.len().max(line.len()), 0);
@@ -175,7 +183,7 @@ impl Printer<'_> {
     }
 }
 
-fn cell(value: &Value) -> String {
+fn format_cell(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "<none>".into(),

@@ -1,4 +1,4 @@
-//! `wasmpod serve`: a node that stays, and the Kubernetes API for it.
+//! `wasmpod serve`: runs a node with its control plane, and serves the Kubernetes API.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,15 +11,14 @@ use anyhow::Context;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::args::ServeArgs;
 use super::exit::{Outcome, bad_input};
-use super::input::{self, Input};
-use super::limits;
+use super::manifests::{self, LoadedManifests};
 use super::signals::Signals;
-use super::state::State;
+use super::state_directory::StateDirectory;
 use crate::apiserver::auth::Authorizer;
 use crate::apiserver::credentials::{Credentials, server_url};
 use crate::apiserver::health::Check;
@@ -30,11 +29,18 @@ use crate::controllers::static_pods::{StaticPods, ensure_namespace};
 use crate::embedded::Node;
 use crate::images::Images;
 use crate::logs::Spool;
-use crate::model::pods;
+use crate::model::{formats, pods};
 use crate::node::Handle;
 use crate::runtime::{CacheDirectories, Runtime};
 
-/// Serves until a signal ends it.
+/// Open requests may take this long to finish after the node has stopped.
+const REQUEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The part of the shutdown grace period that is reserved for killing pods: a pod that exceeds its own grace period
+/// is killed two seconds later (K66).
+const KILL_RESERVE: Duration = Duration::from_secs(3);
+
+/// Serves until a signal arrives.
 pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("wasmpod").build();
     let runtime = runtime.context("cannot start threads")?;
@@ -44,108 +50,124 @@ pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
-    limits::raise_file_limit();
     let images = Arc::new(Images::new(args.images.iter().cloned().collect(), args.builtin_images));
-    let Input { pods, configs, warnings } = first_pods(&args, &images)?;
-    warnings.iter().for_each(|warning| tell!("warning: {warning}"));
-    if let Some(folder) = args.pod_manifest_path.as_ref().filter(|folder| !folder.is_dir()) {
-        return Err(bad_input(format!("--pod-manifest-path {}: there is no such folder", folder.display())));
+    let loaded = load_initial_manifests(&args, &images)?;
+    loaded.warnings.iter().for_each(|warning| stderrln!("warning: {warning}"));
+    if let Some(path) = args.pod_manifest_path.as_ref().filter(|path| !path.is_dir()) {
+        return Err(bad_input(format!("--pod-manifest-path {}: directory does not exist", path.display())));
     }
-    let name = args.node_name.clone().unwrap_or_else(machine_name);
-    if let Some(wrong) = crate::model::formats::dns_subdomain(&name).into_iter().next() {
-        return Err(bad_input(format!("--node-name {name:?}: {wrong}")));
-    }
-    let state = State::open(args.state_dir.as_deref())?;
-    let (listener, address) = listen(args.listen).await?;
-    let (addresses, names) = known_as(address, &args.names);
-    let credentials = Arc::new(Credentials::of(state.folder(), &addresses, &names)?);
+    let name = node_name(&args)?;
+    let state = StateDirectory::open(args.storage.state_dir.as_deref())?;
+    let (listener, address) = listen(args.api.listen).await?;
+    let (addresses, dns_names) = certificate_names(address, &args.api.names);
+    let credentials = Arc::new(Credentials::of(state.path(), &addresses, &dns_names)?);
     let kubeconfig = credentials.write_kubeconfig(&server_url(address))?;
     let mut signals = Signals::listen()?;
 
     let clock = Clock::system();
-    let logs = match args.log_dir {
-        Some(folder) => {
-            let unusable = |error| bad_input(format!("--log-dir {}: {error}", folder.display()));
-            Spool::claim(&folder).map_err(unusable)?;
-            folder
-        }
-        None => state.folder().join("logs"),
-    };
-    let mut node = Node::builder().name(&name).images(images.clone()).clock(clock).log_folder(logs);
-    if args.state_dir.is_some() {
-        // A folder that was named holds all: there may be no other that can be written.
-        let folders = CacheDirectories { cache: state.folder().join("cache"), state: state.folder().into() };
-        node = node.engine(Runtime::new(Some(folders))?);
-    }
-    if let Some(most) = args.max_container_restart_period {
-        node = node.longest_restart_wait(most);
-    }
-    let node = node.resources(args.capacity.unwrap_or_default()).start()?;
+    let node = start_node(&args, &name, images, clock, &state)?;
     let control = node.control().clone();
     ensure_namespace(&*control, "default").await?;
-    create(&*control, configs, pods).await?;
-
+    create_objects(&*control, loaded.configs, loaded.pods).await?;
     let mut tasks = JoinSet::new();
     if let Some(folder) = args.pod_manifest_path {
-        let read = Box::new(read_static);
+        let read = Box::new(read_static_pods);
         let pods = StaticPods { control: control.clone(), clock, folder, node: name.clone(), read };
         tasks.spawn(pods.run());
     }
-    let ending = Arc::new(AtomicBool::new(false));
+
+    let is_stopping = Arc::new(AtomicBool::new(false));
     let api = Api {
         control: control.clone(),
         nodes: HashMap::from([(name.clone(), node.handle().clone())]),
         clock,
         live: vec![Check::ping()],
-        ready: vec![Check::ping(), ready(ending.clone())],
+        ready: vec![Check::ping(), shutdown_check(is_stopping.clone())],
     };
-    let end = CancellationToken::new();
-    let app = router(Arc::new(api), Arc::new(Authorizer { credentials: credentials.clone(), names }));
-    let mut server = tokio::spawn(server::serve(listener, credentials.tls.clone(), app, end.clone(), LAST_ANSWERS));
-
-    announce(&name, address, &kubeconfig);
+    let authorizer = Authorizer { credentials: credentials.clone(), names: dns_names };
+    let mut server = ApiServer::start(listener, &credentials, api, authorizer);
+    print_address(&name, address, &kubeconfig);
     tokio::select! {
         _ = signals.next() => {}
-        // It only ends when it is told to; a panic in it is ours.
-        ended = &mut server => { ended.context("the API server failed")?; }
+        // It stops only when asked to; anything else is a panic.
+        ended = &mut server.task => { ended.context("the API server failed")?; }
     }
-    ending.store(true, Ordering::Relaxed);
-    tell!("ending the pods (at most {:?}); a second signal kills them", args.shutdown_grace);
+    is_stopping.store(true, Ordering::Relaxed);
+    stderrln!("stopping the pods (for up to {:?}); send a second signal to kill them", args.shutdown_grace);
     tasks.shutdown().await;
     tokio::select! {
-        () = end_pods(&*control, node.handle(), args.shutdown_grace) => {}
-        _ = signals.next() => tell!("killed"),
+        () = stop_pods(&*control, node.handle(), args.shutdown_grace) => {}
+        _ = signals.next() => stderrln!("killing the remaining pods"),
     }
-    end.cancel();
+    server.stop.cancel();
     node.stop().await;
-    let _ = tokio::time::timeout(LAST_ANSWERS, server).await;
+    let _ = tokio::time::timeout(REQUEST_DRAIN_TIMEOUT, server.task).await;
     drop(state);
     Ok(Outcome::Success)
 }
 
-/// What open requests get to finish once everything else has ended.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
-
-fn first_pods(args: &ServeArgs, images: &Images) -> anyhow::Result<Input> {
+fn load_initial_manifests(args: &ServeArgs, images: &Images) -> anyhow::Result<LoadedManifests> {
     match args.files.is_empty() {
-        true => Ok(Input { pods: Vec::new(), configs: Vec::new(), warnings: Vec::new() }),
-        false => input::read_files(&args.files, None, Some(images)),
+        true => Ok(LoadedManifests::default()),
+        false => manifests::load_files(&args.files, None, Some(images)),
+    }
+}
+
+fn start_node(
+    args: &ServeArgs,
+    name: &str,
+    images: Arc<Images>,
+    clock: Clock,
+    state: &StateDirectory,
+) -> anyhow::Result<Node> {
+    let logs = match &args.storage.log_dir {
+        Some(directory) => {
+            let failed = |error| bad_input(format!("--log-dir {}: {error}", directory.display()));
+            Spool::claim(directory).map_err(failed)?;
+            directory.clone()
+        }
+        None => state.path().join("logs"),
+    };
+    let mut builder = Node::builder().name(name).images(images).clock(clock).log_dir(logs);
+    if args.storage.state_dir.is_some() {
+        // With --state-dir, compiled programs are stored there as well: the user's cache may not be writable.
+        let directories = CacheDirectories { cache: state.path().join("cache"), state: state.path().into() };
+        builder = builder.engine(Runtime::new(Some(directories))?);
+    }
+    if let Some(period) = args.limits.max_container_restart_period {
+        builder = builder.max_container_restart_period(period);
+    }
+    Ok(builder.capacity(args.limits.capacity.unwrap_or_default()).start()?)
+}
+
+/// A running API server.
+struct ApiServer {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl ApiServer {
+    fn start(listener: TcpListener, credentials: &Credentials, api: Api, authorizer: Authorizer) -> ApiServer {
+        let stop = CancellationToken::new();
+        let app = router(Arc::new(api), Arc::new(authorizer));
+        let serve = server::serve(listener, credentials.tls.clone(), app, stop.clone(), REQUEST_DRAIN_TIMEOUT);
+        ApiServer { task: tokio::spawn(serve), stop }
     }
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let way_out = "--listen names another address; port 0 takes a free one";
-    let failed = |error| bad_input(format!("cannot listen on {address}: {error} ({way_out})"));
+    let hint = "use --listen to choose another address, or port 0 for a free port";
+    let failed = |error| bad_input(format!("cannot listen on {address}: {error}; {hint}"));
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }
 
-/// Under what clients may come: addresses and names for the certificate.
-fn known_as(address: SocketAddr, given: &[String]) -> (Vec<IpAddr>, Vec<String>) {
+/// Returns the IP addresses and the host names for the server certificate.
+fn certificate_names(address: SocketAddr, additional: &[String]) -> (Vec<IpAddr>, Vec<String>) {
     let mut addresses = vec![address.ip()];
     let mut names = Vec::new();
-    for name in given {
+    for name in additional {
         match name.parse() {
             Ok(ip) => addresses.push(ip),
             Err(_) => names.push(name.clone()),
@@ -154,32 +176,38 @@ fn known_as(address: SocketAddr, given: &[String]) -> (Vec<IpAddr>, Vec<String>)
     (addresses, names)
 }
 
-/// As Kubernetes names nodes: the machine's name in lower case.
-fn machine_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
-    match crate::model::formats::dns_subdomain(&name).is_empty() {
-        true => name,
-        false => "wasmpod".into(),
+/// Returns `--node-name`, or as kubelet does the host name in lower case.
+fn node_name(args: &ServeArgs) -> anyhow::Result<String> {
+    if let Some(name) = &args.node_name {
+        return match formats::dns_subdomain(name).into_iter().next() {
+            Some(problem) => Err(bad_input(format!("--node-name {name:?}: {problem}"))),
+            None => Ok(name.clone()),
+        };
     }
+    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
+    let is_valid = formats::dns_subdomain(&host_name).is_empty();
+    Ok(if is_valid { host_name } else { "wasmpod".into() })
 }
 
-fn ready(ending: Arc<AtomicBool>) -> Check {
-    Check::new("shutdown", move || match ending.load(Ordering::Relaxed) {
-        true => Err("the node is ending".into()),
+/// Returns the readiness check that fails while the node shuts down.
+fn shutdown_check(is_stopping: Arc<AtomicBool>) -> Check {
+    Check::new("shutdown", move || match is_stopping.load(Ordering::Relaxed) {
+        true => Err("the node is shutting down".into()),
         false => Ok(()),
     })
 }
 
-fn announce(name: &str, address: SocketAddr, kubeconfig: &Path) {
-    tell!("node {name} serves the Kubernetes API at {}", server_url(address));
-    tell!("  export KUBECONFIG={}", kubeconfig.display());
+fn print_address(name: &str, address: SocketAddr, kubeconfig: &Path) {
+    stderrln!("node {name} serves the Kubernetes API at {}", server_url(address));
+    stderrln!("  export KUBECONFIG={}", kubeconfig.display());
 }
 
-async fn create(control: &dyn ControlPlane, configs: Vec<Body>, pods: Vec<Pod>) -> anyhow::Result<()> {
+/// Creates the objects and the namespaces that they need.
+async fn create_objects(control: &dyn ControlPlane, configs: Vec<Body>, pods: Vec<Pod>) -> anyhow::Result<()> {
     for namespace in configs.iter().filter_map(|config| config.metadata().namespace.as_deref()) {
         ensure_namespace(control, namespace).await?;
     }
-    input::store(control, configs).await.map_err(|status| bad_input(status.to_string()))?;
+    manifests::store_configs(control, configs).await.map_err(|status| bad_input(status.to_string()))?;
     for pod in pods {
         if let Some(namespace) = pod.metadata.namespace.as_deref().filter(|ns| !ns.is_empty()) {
             ensure_namespace(control, namespace).await?;
@@ -189,41 +217,36 @@ async fn create(control: &dyn ControlPlane, configs: Vec<Body>, pods: Vec<Pod>) 
     Ok(())
 }
 
-/// The pods of a static manifest, checked as those of the command line are.
-fn read_static(path: &Path) -> Result<Vec<Pod>, String> {
-    let Input { pods, configs, warnings } =
-        input::read_files(&[PathBuf::from(path)], None, None).map_err(|error| error.to_string())?;
-    if !configs.is_empty() {
-        return Err("a static manifest has pods alone: create its ConfigMaps and Secrets through the API".into());
+/// Returns the pods of a static pod manifest, checked like those of the command line.
+fn read_static_pods(path: &Path) -> Result<Vec<Pod>, String> {
+    let loaded = manifests::load_files(&[PathBuf::from(path)], None, None).map_err(|error| error.to_string())?;
+    if !loaded.configs.is_empty() {
+        return Err("static manifests can only contain Pods; create ConfigMaps and Secrets through the API".into());
     }
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    Ok(pods)
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(loaded.pods)
 }
 
-/// What of the time for ending pods is kept for killing them.
-const TO_KILL: Duration = Duration::from_secs(3);
-
-/// Has the node end all its pods, and waits until they are over or the time is up.
-async fn end_pods(control: &dyn ControlPlane, handle: &Handle, grace: Duration) {
-    let ended = async {
+/// Stops all pods of the node, and waits until they have terminated, at most for `grace`.
+async fn stop_pods(control: &dyn ControlPlane, handle: &Handle, grace: Duration) {
+    let stop = async {
         let scope = Scope::all(Resource::PODS);
         let mut watch = control.watch(&scope, control.revision().await?).await?;
-        // What does not end in its time is killed two seconds after it was asked (K66), and that takes a moment.
-        handle.shut_down(grace.saturating_sub(TO_KILL)).await;
-        let runs = |object: &Arc<Object>| {
+        handle.shut_down(grace.saturating_sub(KILL_RESERVE)).await;
+        let is_active = |object: &Arc<Object>| {
             let pod = object.decode::<Pod>();
             pod.is_ok_and(|pod| !pods::is_terminal(&pod) && pod.spec.as_ref().is_some_and(|s| s.node_name.is_some()))
         };
-        while control.list(&scope).await?.items.iter().any(runs) {
+        while control.list(&scope).await?.items.iter().any(is_active) {
             if watch.next().await.is_none() {
                 break;
             }
         }
         Ok::<_, Status>(())
     };
-    match tokio::time::timeout(grace, ended).await {
+    match tokio::time::timeout(grace, stop).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "cannot end the pods"),
-        Err(_late) => tell!("the time is up: what still runs is killed"),
+        Ok(Err(error)) => tracing::warn!(%error, "cannot stop the pods"),
+        Err(_elapsed) => stderrln!("--shutdown-grace expired; killing the remaining pods"),
     }
 }

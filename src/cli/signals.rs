@@ -1,11 +1,11 @@
-//! Ctrl-C, SIGTERM and a terminal that is closed.
+//! The signals that stop a command: Ctrl-C, SIGTERM and a closed terminal.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::Outcome;
 
-/// Signals that ask this process to end.
+/// Listeners for the signals that stop a command.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -13,6 +13,7 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Starts listening.
     pub fn listen() -> anyhow::Result<Signals> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Signals {
@@ -22,7 +23,7 @@ impl Signals {
         })
     }
 
-    /// Waits for one; tells how the command ends then.
+    /// Waits for the next signal and returns the outcome it stands for. Cancel-safe.
     pub async fn next(&mut self) -> Outcome {
         tokio::select! {
             _ = self.interrupt.recv() => Outcome::Interrupted,

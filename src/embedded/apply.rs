@@ -1,4 +1,4 @@
-//! Giving pods to a node: from a manifest's text, or typed.
+//! Creates pods on a node, from a manifest or from a typed Pod.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,85 +12,95 @@ use crate::model::{self, Issues, pods};
 use crate::registry::field_support::{UnsupportedField, check};
 use crate::runtime::error_chain;
 
-/// What is to run.
+/// The pods to create: what [`Node::apply`] accepts.
 #[derive(Debug, Clone)]
-pub enum Desired {
-    /// A manifest, YAML or JSON, with one or more Pods.
+pub enum PodSource {
+    /// A YAML or JSON manifest of Pods, ConfigMaps and Secrets.
     Manifest(String),
-    /// A pod, or a part of one: defaults are filled in.
+    /// A Pod, to which the API's defaults are applied.
     Pod(Box<Pod>),
 }
 
-impl From<&str> for Desired {
-    fn from(manifest: &str) -> Desired {
-        Desired::Manifest(manifest.into())
+impl From<&str> for PodSource {
+    fn from(manifest: &str) -> PodSource {
+        PodSource::Manifest(manifest.into())
     }
 }
 
-impl From<String> for Desired {
-    fn from(manifest: String) -> Desired {
-        Desired::Manifest(manifest)
+impl From<String> for PodSource {
+    fn from(manifest: String) -> PodSource {
+        PodSource::Manifest(manifest)
     }
 }
 
-impl From<Pod> for Desired {
-    fn from(pod: Pod) -> Desired {
-        Desired::Pod(Box::new(pod))
+impl From<Pod> for PodSource {
+    fn from(pod: Pod) -> PodSource {
+        PodSource::Pod(Box::new(pod))
     }
 }
 
-/// Why pods are not taken. None of them runs then, but for those before one that was refused.
+/// Why [`Node::apply`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The text is no manifest of pods; tells every fault with its place.
+    /// The manifest is not valid. The message lists all errors with their positions.
     #[error("{0}")]
     Manifest(Issues),
-    /// The manifest holds objects of other kinds, so many of them.
-    #[error("{0} of the manifest's objects are no Pods: only Pods run")]
-    NotPods(usize),
-    /// The pod asks for what wasmpod does not do.
-    #[error("pod {pod:?}: {field} can't be used: {why}")]
-    Unsupported {
-        /// The pod's name.
+    /// The manifest contains this number of objects of other kinds.
+    #[error("unsupported objects in the manifest: {0}; only Pods, ConfigMaps and Secrets can be applied")]
+    UnsupportedKinds(usize),
+    /// A pod uses a field that wasmpod does not support.
+    #[error("pod {pod:?}: {field} is not supported: {reason}")]
+    UnsupportedField {
+        /// The name of the pod.
         pod: String,
-        /// `spec.hostNetwork`
+        /// The path of the field, such as `spec.hostNetwork`.
         field: String,
         /// The reason, as a clause.
-        why: String,
+        reason: String,
     },
-    /// An image of the pod is not there.
+    /// An image cannot be found.
     #[error("pod {pod:?}, container {container:?}: {}", error_chain(source))]
     Image {
-        /// The pod's name.
+        /// The name of the pod.
         pod: String,
-        /// The container's name.
+        /// The name of the container.
         container: String,
-        /// Which, and the ways to one.
+        /// The name of the image, and how to provide it.
         source: ImageError,
     },
-    /// The control plane refuses the pod, in Kubernetes' words.
+    /// The control plane rejected an object, with the API server's message.
     #[error(transparent)]
-    Refused(#[from] Status),
+    Rejected(#[from] Status),
 }
 
 impl Node {
-    /// Creates ConfigMaps, Secrets, and pods, which begin to run; returns them as they are stored, in their order. Images that
-    /// are local files are relative to the current directory.
-    pub async fn apply(&self, desired: impl Into<Desired>) -> Result<Vec<Arc<Pod>>, ApplyError> {
-        let mut configs = Vec::new();
-        let pods: Vec<Pod> = match desired.into() {
-            Desired::Pod(pod) => vec![*pod],
-            Desired::Manifest(text) => {
-                let manifest = model::parse("manifest", &text).map_err(ApplyError::Manifest)?;
-                let pods: Vec<Pod> = manifest.pods().cloned().collect();
-                configs = manifest.objects().filter_map(Body::from_config_object).collect();
-                let others = manifest.objects().len() - pods.len() - configs.len();
-                if others > 0 {
-                    return Err(ApplyError::NotPods(others));
-                }
-                pods
-            }
-        };
+    /// Creates ConfigMaps, Secrets and pods, and returns the stored pods in the order of the input. The pods start
+    /// right away.
+    ///
+    /// Images that are paths, such as `./web.wasm`, are relative to the current directory.
+    ///
+    /// # Errors
+    ///
+    /// Fails without creating anything if the manifest is not valid, if a pod uses an unsupported field, or if an
+    /// image cannot be found. If the control plane rejects an object, for example because a pod of that name exists,
+    /// the objects before it have been created.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use wasmpod::{ApplyError, Node};
+    ///
+    /// let node = Node::in_memory()?;
+    /// let result = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
+    /// let Err(ApplyError::Manifest(issues)) = result else { panic!("the field is misspelled") };
+    /// assert!(issues.to_string().contains("did you mean"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn apply(&self, source: impl Into<PodSource>) -> Result<Vec<Arc<Pod>>, ApplyError> {
+        let (configs, pods) = parse_source(source.into())?;
         pods.iter().try_for_each(|pod| self.check(pod))?;
         for config in configs {
             self.control.create(config).await?;
@@ -103,12 +113,12 @@ impl Node {
         Ok(stored)
     }
 
-    /// Refuses what could not run as it is meant, before anything runs.
+    /// Checks that wasmpod supports the pod's fields and that its images exist.
     fn check(&self, pod: &Pod) -> Result<(), ApplyError> {
         let name = || pods::name(pod).to_string();
         for UnsupportedField { field, support } in check(pod) {
             if support.rejects_pod() {
-                return Err(ApplyError::Unsupported { pod: name(), field, why: support.reason().into() });
+                return Err(ApplyError::UnsupportedField { pod: name(), field, reason: support.reason().into() });
             }
             tracing::warn!(pod = name(), field, "{support}");
         }
@@ -121,5 +131,21 @@ impl Node {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the ConfigMaps and Secrets, and the pods.
+fn parse_source(source: PodSource) -> Result<(Vec<Body>, Vec<Pod>), ApplyError> {
+    match source {
+        PodSource::Pod(pod) => Ok((Vec::new(), vec![*pod])),
+        PodSource::Manifest(text) => {
+            let manifest = model::parse("manifest", &text).map_err(ApplyError::Manifest)?;
+            let pods: Vec<Pod> = manifest.pods().cloned().collect();
+            let configs: Vec<Body> = manifest.objects().filter_map(Body::from_config_object).collect();
+            match manifest.objects().len() - pods.len() - configs.len() {
+                0 => Ok((configs, pods)),
+                others => Err(ApplyError::UnsupportedKinds(others)),
+            }
+        }
     }
 }

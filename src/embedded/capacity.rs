@@ -1,4 +1,4 @@
-//! What of this machine a node's pods may ask for: all that it has, or what its user says.
+//! The resources that a node offers to its pods.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -9,7 +9,14 @@ use super::engine;
 use crate::model::quantity;
 use crate::node::Resources;
 
-/// Amounts that take the place of the machine's own: `cpu=4,memory=8Gi,pods=110,ephemeral-storage=20Gi`.
+/// The resources that pods may request in total. Resources that are not set default to those of the machine.
+///
+/// ```
+/// use wasmpod::Capacity;
+///
+/// let capacity: Capacity = "cpu=4,memory=8Gi,pods=110,ephemeral-storage=20Gi".parse()?;
+/// # Ok::<(), wasmpod::CapacityError>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capacity {
     cpu_milli: Option<i128>,
@@ -18,78 +25,85 @@ pub struct Capacity {
     pods: Option<i128>,
 }
 
-/// A text that names no such amounts.
+/// Why a text is not a valid [`Capacity`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CapacityError {
-    /// It is not of the form `NAME=AMOUNT,…`.
-    #[error("{0:?} is no NAME=AMOUNT")]
-    Form(String),
-    /// No such resource is counted.
-    #[error("{0:?} is not counted: cpu, memory, pods and ephemeral-storage are")]
-    Name(String),
-    /// The amount is none.
-    #[error("{0:?} is no amount of {1}")]
-    Amount(String, String),
+    /// An entry is not of the form `NAME=QUANTITY`.
+    #[error("expected NAME=QUANTITY, found {0:?}")]
+    InvalidEntry(String),
+    /// The name of a resource is not known.
+    #[error("unknown resource {0:?}; expected cpu, memory, pods or ephemeral-storage")]
+    UnknownResource(String),
+    /// The quantity of a resource is not valid, or negative.
+    #[error("invalid quantity {quantity:?} of {resource}")]
+    InvalidQuantity {
+        /// The name of the resource.
+        resource: String,
+        /// The text of the quantity.
+        quantity: String,
+    },
 }
 
-/// How an amount is counted.
-type Read = fn(&Quantity) -> Result<i128, quantity::NotAQuantity>;
+type ParseQuantity = fn(&Quantity) -> Result<i128, quantity::NotAQuantity>;
 
 impl FromStr for Capacity {
     type Err = CapacityError;
 
     fn from_str(text: &str) -> Result<Capacity, CapacityError> {
         let mut capacity = Capacity::default();
-        for part in text.split(',') {
-            let (name, amount) = part.split_once('=').ok_or_else(|| CapacityError::Form(part.into()))?;
-            let (place, read): (_, Read) = match name.trim() {
+        for entry in text.split(',') {
+            let (name, quantity) = entry.split_once('=').ok_or_else(|| CapacityError::InvalidEntry(entry.into()))?;
+            let name = name.trim();
+            let (field, parse): (_, ParseQuantity) = match name {
                 "cpu" => (&mut capacity.cpu_milli, quantity::milli),
                 "memory" => (&mut capacity.memory, quantity::units),
                 "ephemeral-storage" => (&mut capacity.ephemeral_storage, quantity::units),
                 "pods" => (&mut capacity.pods, quantity::units),
-                other => return Err(CapacityError::Name(other.into())),
+                other => return Err(CapacityError::UnknownResource(other.into())),
             };
-            let wrong = || CapacityError::Amount(amount.into(), name.trim().into());
-            let amount = read(&Quantity(amount.trim().into())).ok().filter(|amount| *amount >= 0);
-            *place = Some(amount.ok_or_else(wrong)?);
+            let invalid = || CapacityError::InvalidQuantity { resource: name.into(), quantity: quantity.into() };
+            let amount = parse(&Quantity(quantity.trim().into())).ok().filter(|amount| *amount >= 0);
+            *field = Some(amount.ok_or_else(invalid)?);
         }
         Ok(capacity)
     }
 }
 
 impl Capacity {
-    /// The amounts, and this machine's where none are given. Pods' folders lie at `folder`; a process holds no more
-    /// than `containers` containers.
-    pub(super) fn or_the_machines(self, folder: &Path, containers: Option<usize>) -> Resources {
-        let containers = i128::try_from(containers.unwrap_or_else(engine::capacity)).unwrap_or(i128::MAX);
+    /// Returns the resources of a node that stores its pods in `directory`. Unset resources are those of the machine.
+    /// The process can run `max_containers` containers, which defaults to what its memory maps allow.
+    pub(super) fn resources(self, directory: &Path, max_containers: Option<usize>) -> Resources {
+        let containers = max_containers.unwrap_or_else(engine::max_containers);
+        let containers = i128::try_from(containers).unwrap_or(i128::MAX);
         Resources {
-            cpu_milli: self.cpu_milli.unwrap_or_else(processors),
-            memory: self.memory.unwrap_or_else(memory),
-            ephemeral_storage: self.ephemeral_storage.unwrap_or_else(|| disk(folder)),
+            cpu_milli: self.cpu_milli.unwrap_or_else(machine_cpu_milli),
+            memory: self.memory.unwrap_or_else(machine_memory),
+            ephemeral_storage: self.ephemeral_storage.unwrap_or_else(|| file_system_size(directory)),
             pods: self.pods.unwrap_or(containers),
             containers,
         }
     }
 }
 
-fn processors() -> i128 {
+fn machine_cpu_milli() -> i128 {
     std::thread::available_parallelism().map_or(1000, |count| i128::try_from(count.get()).unwrap_or(1) * 1000)
 }
 
-/// What the machine has, or what a control group leaves this process of it.
-fn memory() -> i128 {
+/// Returns the machine's memory in bytes, or the limit of this process's control group if that is lower.
+fn machine_memory() -> i128 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<i128>().ok());
-    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    // A system that does not say has enough.
-    let machine = kib.map_or(i128::from(i64::MAX), |kib| kib * 1024);
-    group.map_or(machine, |group: i128| group.min(machine))
+    let group_limit =
+        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    // An unknown size does not limit pods.
+    let total = kib.map_or(i128::from(i64::MAX), |kib| kib * 1024);
+    group_limit.map_or(total, |limit: i128| limit.min(total))
 }
 
-/// The size of the file system that `folder` lies in.
-fn disk(folder: &Path) -> i128 {
-    let size = rustix::fs::statvfs(folder).map(|disk| i128::from(disk.f_blocks) * i128::from(disk.f_frsize));
+/// Returns the size in bytes of the file system that contains `directory`.
+fn file_system_size(directory: &Path) -> i128 {
+    let size = rustix::fs::statvfs(directory).map(|stats| i128::from(stats.f_blocks) * i128::from(stats.f_frsize));
     size.unwrap_or(i128::from(i64::MAX))
 }
 
@@ -98,26 +112,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_read_and_the_rest_is_the_machines() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let machine = Capacity::default().or_the_machines(folder.path(), Some(7));
+    fn unset_resources_default_to_the_machine() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let machine = Capacity::default().resources(dir.path(), Some(7));
         assert!(machine.cpu_milli >= 1000 && machine.memory > 1 << 20 && machine.ephemeral_storage > 1 << 20);
         assert_eq!((machine.pods, machine.containers), (7, 7));
-        let capacity: Capacity = "cpu=1500m, memory=1Gi,pods=2".parse().expect("amounts");
-        let mixed = capacity.or_the_machines(folder.path(), Some(7));
-        let want = Resources { cpu_milli: 1500, memory: 1 << 30, pods: 2, ..machine };
-        assert_eq!(mixed, want);
+        let capacity: Capacity = "cpu=1500m, memory=1Gi,pods=2".parse().expect("a capacity");
+        let expected = Resources { cpu_milli: 1500, memory: 1 << 30, pods: 2, ..machine };
+        assert_eq!(capacity.resources(dir.path(), Some(7)), expected);
     }
 
     #[test]
-    fn what_is_no_amount_is_refused_in_words() {
-        for (text, want) in [
-            ("cpu", "\"cpu\" is no NAME=AMOUNT"),
-            ("disk=1", "\"disk\" is not counted: cpu, memory, pods and ephemeral-storage are"),
-            ("cpu=much", "\"much\" is no amount of cpu"),
-            ("memory=-1", "\"-1\" is no amount of memory"),
+    fn invalid_capacities_are_rejected() {
+        for (text, expected) in [
+            ("cpu", "expected NAME=QUANTITY, found \"cpu\""),
+            ("disk=1", "unknown resource \"disk\"; expected cpu, memory, pods or ephemeral-storage"),
+            ("cpu=much", "invalid quantity \"much\" of cpu"),
+            ("memory=-1", "invalid quantity \"-1\" of memory"),
         ] {
-            assert_eq!(text.parse::<Capacity>().map_err(|error| error.to_string()), Err(want.into()), "{text}");
+            assert_eq!(text.parse::<Capacity>().map_err(|error| error.to_string()), Err(expected.into()), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What this process has once, whatever the number of its nodes: the engine and the limits.
+//! The engine that all nodes of this process share, and the number of containers that the process can run.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,42 +7,45 @@ use parking_lot::Mutex;
 
 use crate::runtime::{CacheDirectories, Runtime, RuntimeError};
 
-/// Protects the making of the engine, which is made once.
+/// The shared engine. The lock is held while it is created, so that it is created once.
 static ENGINE: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 
-/// The guests' engine, started when it is first asked for. Compiled programs are kept in the
-/// user's own cache.
+/// Returns the shared engine, which the first call starts. Compiled programs are cached in the user's cache directory.
+///
+/// # Errors
+///
+/// Fails if the engine cannot be started.
 pub fn engine() -> Result<Arc<Runtime>, RuntimeError> {
-    let mut made = ENGINE.lock();
-    if let Some(engine) = &*made {
+    let mut shared = ENGINE.lock();
+    if let Some(engine) = &*shared {
         return Ok(engine.clone());
     }
-    let engine = Runtime::new(cache_folders())?;
-    *made = Some(engine.clone());
+    let engine = Runtime::new(cache_directories())?;
+    *shared = Some(engine.clone());
     Ok(engine)
 }
 
-/// XDG's places for caches and state.
-fn cache_folders() -> Option<CacheDirectories> {
-    let place = |variable: &str, default: &str| {
+/// Returns wasmpod's directories in the user's XDG cache and state directories.
+fn cache_directories() -> Option<CacheDirectories> {
+    let directory = |variable: &str, default: &str| {
         let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
         set.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(default))).map(|path| path.join("wasmpod"))
     };
     Some(CacheDirectories {
-        cache: place("XDG_CACHE_HOME", ".cache")?,
-        state: place("XDG_STATE_HOME", ".local/state")?,
+        cache: directory("XDG_CACHE_HOME", ".cache")?,
+        state: directory("XDG_STATE_HOME", ".local/state")?,
     })
 }
 
-/// Memory maps that a running container takes.
+/// Memory maps of a running container.
 const MAPS_PER_CONTAINER: usize = 6;
-/// Maps for everything else: this program, its threads, compiled code.
-const MAPS_RESERVED: usize = 4096;
-/// The kernel's own default.
+/// Memory maps of everything else: the executable, threads and compiled code.
+const RESERVED_MAPS: usize = 4096;
+/// The kernel's default of `vm.max_map_count`.
 const DEFAULT_MAX_MAPS: usize = 65530;
 
-/// Containers that this process can map; one more would end it, so they are refused before.
-pub fn capacity() -> usize {
+/// Returns the number of containers that fit into this process: exceeding `vm.max_map_count` would abort it.
+pub fn max_containers() -> usize {
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|text| text.trim().parse().ok());
-    limit.unwrap_or(DEFAULT_MAX_MAPS).saturating_sub(MAPS_RESERVED) / MAPS_PER_CONTAINER
+    limit.unwrap_or(DEFAULT_MAX_MAPS).saturating_sub(RESERVED_MAPS) / MAPS_PER_CONTAINER
 }

@@ -1,14 +1,14 @@
-//! A whole node inside this process: control plane in memory, scheduler, node agent.
+//! A whole node inside this process: control plane in memory, scheduler and node agent.
 //!
-//! Whoever needs a node builds it here and nowhere else: `run` and `serve`, the benches, and the
-//! tests of other projects. A node takes its tasks from the tokio runtime that it is started on;
-//! all nodes of a process share one engine ([`engine`]), so that each program is compiled once.
+//! All users of a node create it here: `run` and `serve`, the benchmarks, and the tests of other projects. A node
+//! spawns its tasks on the Tokio runtime on which it is started. All nodes of a process share one engine ([`engine`]), so
+//! that each program is compiled once.
 
 mod apply;
-mod builder;
 mod capacity;
+mod data_directory;
 mod engine;
-mod log_directory;
+mod node_builder;
 mod wait;
 
 use std::path::Path;
@@ -18,87 +18,131 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::task::JoinSet;
 
-pub use apply::{ApplyError, Desired};
-pub use builder::{Builder, StartError};
+pub use apply::{ApplyError, PodSource};
 pub use capacity::{Capacity, CapacityError};
-pub use engine::{capacity, engine};
+pub use engine::{engine, max_containers};
+pub use node_builder::{NodeBuilder, StartError};
 pub use wait::WaitError;
 
-use crate::control::{ControlPlane, Key, Status};
+use crate::control::{ControlPlane, Key, Reason, Status};
 use crate::images::Images;
 use crate::logs::{Line, Spool};
 use crate::model::{outcome, pods};
 use crate::node::Handle;
-use log_directory::LogDirectory;
+use data_directory::DataDirectory;
 
-/// What killed guests may take to let go of their files.
-const LETTING_GO: Duration = Duration::from_millis(200);
+/// The maximum time that dropping a node waits for killed guests to release their files.
+const DROP_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A running node and its control plane. Dropped, it ends with all that runs on it, and leaves
-/// nothing behind.
+/// A running node and its control plane.
 ///
-/// Pods are named as `name`, in namespace `default`, or as `namespace/name`.
+/// Dropping the node kills all containers and removes their files. Pods are addressed by `name` in the namespace
+/// `default`, or by `namespace/name`.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use wasmpod::Node;
+///
+/// let node = Node::in_memory()?;
+/// node.apply(
+///     "
+///     apiVersion: v1
+///     kind: Pod
+///     metadata: {name: sleeper}
+///     spec:
+///       containers:
+///       - {name: sleep, image: busybox, command: [sleep, '1000']}
+///     ",
+/// )
+/// .await?;
+/// node.wait_ready("sleeper").await?;
+/// assert_eq!(node.status("sleeper").await?.phase.as_deref(), Some("Running"));
+/// node.delete("sleeper").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Node {
     control: Arc<dyn ControlPlane>,
     handle: Handle,
     images: Arc<Images>,
-    patience: Duration,
+    wait_timeout: Duration,
     tasks: JoinSet<()>,
-    folder: LogDirectory,
+    data_dir: DataDirectory,
     spool: Option<Arc<Spool>>,
 }
 
 impl Node {
-    /// A node of which nothing stays, for tests: up in milliseconds, and as many of them in one
-    /// process as there are tests. Its tasks are the caller's tokio runtime's.
+    /// Starts a node with default settings, in a few milliseconds. Tests that run in parallel can each have one.
+    ///
+    /// # Errors
+    ///
+    /// Fails outside of a Tokio runtime, and if the engine or the node's data directory cannot be created.
     pub fn in_memory() -> Result<Node, StartError> {
         Node::builder().start()
     }
 
-    /// A node to be described and started.
-    pub fn builder() -> Builder {
-        Builder::default()
+    /// Returns a builder for a node with other settings.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
     }
 
-    /// The node's control plane, which lives in memory and ends with it.
+    /// Returns the control plane, which is kept in memory and ends with the node.
+    #[doc(hidden)]
     pub fn control(&self) -> &Arc<dyn ControlPlane> {
         &self.control
     }
 
-    /// For asking the node what its pods' status does not say: logs.
+    /// Returns the handle for requests to the node agent, such as logs and exec.
+    #[doc(hidden)]
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Where its pods have their folders.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Returns the directory that contains the files of the node's pods.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
     }
 
-    /// The pod as it stands, or why there is none.
+    /// Returns the current state of the pod.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the pod does not exist.
     pub async fn pod(&self, pod: &str) -> Result<Arc<Pod>, Status> {
-        let object = self.control.get(&key(pod)).await?;
+        let object = self.control.get(&pod_key(pod)).await?;
         object.decode().map_err(Status::internal)
     }
 
-    /// The pod's status, or why there is none.
+    /// Returns the status of the pod.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the pod does not exist.
     pub async fn status(&self, pod: &str) -> Result<PodStatus, Status> {
         Ok(self.pod(pod).await?.status.clone().unwrap_or_default())
     }
 
-    /// What the container's current attempt has written so far, both streams in the order of their
-    /// lines; empty while it has not begun. The newest megabyte of it, if there is more.
+    /// Returns the output of the container since its last start: the lines of standard output and standard error in
+    /// the order in which they were written. Returns the newest megabyte of a longer log, and an empty text if the
+    /// container has not started.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the pod does not exist or has no such container.
     pub async fn logs(&self, pod: &str, container: &str) -> Result<String, Status> {
         let pod = self.pod(pod).await?;
         if !pods::container_names(&pod).any(|name| name == container) {
             let message = format!("container {container} is not valid for pod {}", pods::name(&pod));
-            return Err(Status::new(crate::control::Reason::BadRequest, message));
+            return Err(Status::new(Reason::BadRequest, message));
         }
-        Ok(text(&self.lines(&pod, container, usize::MAX)))
+        Ok(to_text(&self.log_lines(&pod, container, usize::MAX)))
     }
 
-    /// The last lines of a container's current attempt.
-    fn lines(&self, pod: &Pod, container: &str, count: usize) -> Vec<Line> {
+    /// Returns the last `count` log lines of the container's current attempt.
+    fn log_lines(&self, pod: &Pod, container: &str, count: usize) -> Vec<Line> {
         let ephemeral = pod.status.iter().flat_map(|s| s.ephemeral_container_statuses.iter().flatten());
         let status = outcome::statuses(pod).chain(ephemeral).find(|status| status.name == container);
         let id = status.and_then(|status| status.container_id.as_deref()).unwrap_or_default();
@@ -106,7 +150,7 @@ impl Node {
         log.map(|log| log.tail(count)).unwrap_or_default()
     }
 
-    /// Ends everything at once; what still runs is killed.
+    /// Stops the node at once and waits for its tasks. Running containers are killed.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
@@ -115,22 +159,22 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.tasks.abort_all();
-        self.handle.end_guests(LETTING_GO);
-        self.folder.remove();
+        self.handle.end_guests(DROP_TIMEOUT);
+        self.data_dir.remove();
         if let Some(spool) = &self.spool {
             spool.shut_down();
         }
     }
 }
 
-/// `name` or `namespace/name`.
-fn key(pod: &str) -> Key {
+/// Parses `name` or `namespace/name`.
+fn pod_key(pod: &str) -> Key {
     let (namespace, name) = pod.split_once('/').unwrap_or(("default", pod));
     Key::pod(namespace, name)
 }
 
-/// Lines as the guest wrote them.
-fn text(lines: &[Line]) -> String {
+/// Joins log lines; bytes that are not valid UTF-8 are replaced.
+fn to_text(lines: &[Line]) -> String {
     let all: Vec<String> = lines.iter().map(|line| format!("{}\n", String::from_utf8_lossy(&line.text))).collect();
     all.concat()
 }

@@ -1,4 +1,4 @@
-//! Waiting for pods. Nobody waits for ever: when patience is over, the error says what is missing.
+//! Waits for pods, at most for the node's wait timeout.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,90 +6,128 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{Node, key, text};
+use super::{Node, pod_key, to_text};
 use crate::control::{ChangeKind, DeleteOptions, DeleteResult, Key, Reason, Resource, Scope, Status, WatchEvent};
 use crate::model::{outcome, pods};
 
-/// Log lines that an error brings along, for each container.
-const TAIL: usize = 10;
+/// Log lines of each container in an error.
+const ERROR_LOG_LINES: usize = 10;
 
-/// Why the wait is over and the pod is not what was waited for.
+/// Why a wait for a pod failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    /// The pod has failed, for good.
+    /// The pod has failed.
     #[error("{message}{logs}")]
     Failed {
-        /// The pod as it ended.
+        /// The failed pod.
         pod: Arc<Pod>,
-        /// Why, in a line.
+        /// The reason, in one line.
         message: String,
-        /// The containers' last lines, each behind a line that names its container.
+        /// The last log lines of each container, below a line with its name.
         logs: String,
     },
-    /// The pod has run to its end and is never going to be ready.
-    #[error("pod {0} has completed: it will not be ready any more")]
+    /// The pod has completed, so that it can no longer become ready.
+    #[error("pod {0} has completed; it can no longer become ready")]
     Completed(String),
-    /// Patience is over.
-    #[error("pod {pod} is not {wanted} after {waited:?}: {missing}{logs}")]
+    /// The wait timeout of the node has expired ([`NodeBuilder::wait_timeout`](super::NodeBuilder::wait_timeout)).
+    #[error("pod {pod} is not {condition} after {timeout:?}: {reason}{logs}")]
     TimedOut {
-        /// The pod's name.
+        /// The name of the pod.
         pod: String,
-        /// `ready`, `complete` or `gone`.
-        wanted: &'static str,
-        /// How long that was.
-        waited: Duration,
-        /// What it lacks.
-        missing: String,
-        /// The containers' last lines, each behind a line that names its container.
+        /// `ready`, `complete` or `deleted`.
+        condition: &'static str,
+        /// The wait timeout.
+        timeout: Duration,
+        /// What the pod is waiting for.
+        reason: String,
+        /// The last log lines of each container, below a line with its name.
         logs: String,
     },
-    /// There is no such pod, or no longer.
-    #[error("pod {0} is gone")]
-    Gone(String),
-    /// The control plane does not answer.
+    /// The pod does not exist, or was deleted.
+    #[error("pod {0} does not exist or was deleted")]
+    NotFound(String),
+    /// The control plane rejected a request, with the API server's message.
     #[error(transparent)]
-    Refused(#[from] Status),
+    Rejected(#[from] Status),
 }
 
-/// How far a pod is.
+/// Whether a pod has reached the condition that is waited for.
 enum Progress {
-    Far,
-    NotYet,
-    /// It is never going to be.
-    Never,
+    Reached,
+    Pending,
+    /// The pod has terminated and can no longer reach it.
+    Unreachable,
 }
 
 impl Node {
-    /// Waits until the pod is ready; it may complete before and count as ready if it has been.
+    /// Waits until the pod is ready, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the pod fails, completes, does not exist, is deleted, or is not ready within the wait timeout.
     pub async fn wait_ready(&self, pod: &str) -> Result<Arc<Pod>, WaitError> {
         self.wait(pod, "ready", |pod| match pods::has_condition(pod, "Ready") {
-            true => Progress::Far,
-            false if pods::is_terminal(pod) => Progress::Never,
-            false => Progress::NotYet,
+            true => Progress::Reached,
+            false if pods::is_terminal(pod) => Progress::Unreachable,
+            false => Progress::Pending,
         })
         .await
     }
 
-    /// Waits until the pod has succeeded; one that fails is an error.
+    /// Waits until the pod has succeeded, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the pod fails, does not exist, is deleted, or does not finish within the wait timeout. The error
+    /// contains the last log lines of the containers:
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use wasmpod::{Node, WaitError};
+    ///
+    /// let node = Node::in_memory()?;
+    /// node.apply(
+    ///     "
+    ///     apiVersion: v1
+    ///     kind: Pod
+    ///     metadata: {name: p}
+    ///     spec:
+    ///       restartPolicy: Never
+    ///       containers:
+    ///       - {name: c, image: busybox, command: [sh, -c, 'echo no such table >&2; exit 3']}
+    ///     ",
+    /// )
+    /// .await?;
+    /// let Err(WaitError::Failed { message, logs, .. }) = node.wait_complete("p").await else { panic!("it fails") };
+    /// assert!(message.contains("exit code 3"));
+    /// assert!(logs.contains("no such table"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn wait_complete(&self, pod: &str) -> Result<Arc<Pod>, WaitError> {
         self.wait(pod, "complete", |pod| match pods::phase(pod) {
-            "Succeeded" => Progress::Far,
-            "Failed" => Progress::Never,
-            _ => Progress::NotYet,
+            "Succeeded" => Progress::Reached,
+            "Failed" => Progress::Unreachable,
+            _ => Progress::Pending,
         })
         .await
     }
 
-    /// Deletes the pod gracefully and waits until it is gone. One that is not there is gone already.
+    /// Deletes the pod gracefully, and waits until it is removed. Succeeds if the pod does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the pod is not removed within the wait timeout.
     pub async fn delete(&self, pod: &str) -> Result<(), WaitError> {
-        match self.control.delete(&key(pod), DeleteOptions::default()).await {
+        match self.control.delete(&pod_key(pod), DeleteOptions::default()).await {
             Ok(DeleteResult::Removed(_)) => return Ok(()),
             Ok(DeleteResult::Marked(_)) => {}
             Err(status) if status.reason == Reason::NotFound => return Ok(()),
             Err(status) => return Err(status.into()),
         }
-        match self.wait(pod, "gone", |_| Progress::NotYet).await {
-            Ok(_) | Err(WaitError::Gone(_)) => Ok(()),
+        match self.wait(pod, "deleted", |_| Progress::Pending).await {
+            Ok(_) | Err(WaitError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -97,32 +135,32 @@ impl Node {
     async fn wait(
         &self,
         pod: &str,
-        wanted: &'static str,
-        judge: impl Fn(&Pod) -> Progress,
+        condition: &'static str,
+        progress: impl Fn(&Pod) -> Progress,
     ) -> Result<Arc<Pod>, WaitError> {
-        let key = key(pod);
-        if let Ok(done) = tokio::time::timeout(self.patience, self.watch(&key, &judge)).await {
-            return done;
+        let key = pod_key(pod);
+        if let Ok(result) = tokio::time::timeout(self.wait_timeout, self.watch_pod(&key, &progress)).await {
+            return result;
         }
-        let last = self.pod(pod).await.map_err(|_| WaitError::Gone(pod.into()))?;
+        let last = self.pod(pod).await.map_err(|_| WaitError::NotFound(pod.into()))?;
         Err(WaitError::TimedOut {
             pod: pod.into(),
-            wanted,
-            waited: self.patience,
-            missing: outcome::unreadiness(&last),
-            logs: self.last_lines(&last),
+            condition,
+            timeout: self.wait_timeout,
+            reason: outcome::unreadiness(&last),
+            logs: self.last_log_lines(&last),
         })
     }
 
-    /// Lists and watches until `judge` has an answer; again where the watch fell behind.
-    async fn watch(&self, key: &Key, judge: &impl Fn(&Pod) -> Progress) -> Result<Arc<Pod>, WaitError> {
+    /// Follows the pod until its progress is no longer pending. Lists again when the watch falls behind.
+    async fn watch_pod(&self, key: &Key, progress: &impl Fn(&Pod) -> Progress) -> Result<Arc<Pod>, WaitError> {
         let scope = Scope::all(Resource::PODS).in_namespace(&key.namespace);
-        let gone = || WaitError::Gone(key.name.to_string());
+        let not_found = || WaitError::NotFound(key.name.to_string());
         loop {
             let list = self.control.list(&scope).await?;
-            let there = list.items.iter().find(|object| object.key == *key).ok_or_else(gone)?;
-            if let Some(answer) = self.answer(there.decode().map_err(Status::internal)?, judge) {
-                return answer;
+            let listed = list.items.iter().find(|object| object.key == *key).ok_or_else(not_found)?;
+            if let Some(result) = self.wait_result(listed.decode().map_err(Status::internal)?, progress) {
+                return result;
             }
             let mut changes = self.control.watch(&scope, list.revision).await?;
             while let Some(change) = changes.next().await {
@@ -133,34 +171,35 @@ impl Node {
                     Err(status) => return Err(status.into()),
                 };
                 if kind == ChangeKind::Deleted {
-                    return Err(gone());
+                    return Err(not_found());
                 }
-                if let Some(answer) = self.answer(object.decode().map_err(Status::internal)?, judge) {
-                    return answer;
+                if let Some(result) = self.wait_result(object.decode().map_err(Status::internal)?, progress) {
+                    return result;
                 }
             }
         }
     }
 
-    fn answer(&self, pod: Arc<Pod>, judge: &impl Fn(&Pod) -> Progress) -> Option<Result<Arc<Pod>, WaitError>> {
-        match judge(&pod) {
-            Progress::Far => Some(Ok(pod)),
-            Progress::NotYet => None,
-            Progress::Never if pods::phase(&pod) == "Failed" => {
-                let (message, logs) = (outcome::failure(&pod), self.last_lines(&pod));
+    /// Returns the result of a wait, unless the pod's progress is pending.
+    fn wait_result(&self, pod: Arc<Pod>, progress: &impl Fn(&Pod) -> Progress) -> Option<Result<Arc<Pod>, WaitError>> {
+        match progress(&pod) {
+            Progress::Reached => Some(Ok(pod)),
+            Progress::Pending => None,
+            Progress::Unreachable if pods::phase(&pod) == "Failed" => {
+                let (message, logs) = (outcome::failure(&pod), self.last_log_lines(&pod));
                 Some(Err(WaitError::Failed { pod, message, logs }))
             }
-            Progress::Never => Some(Err(WaitError::Completed(pods::name(&pod).into()))),
+            Progress::Unreachable => Some(Err(WaitError::Completed(pods::name(&pod).into()))),
         }
     }
 
-    /// What the containers wrote last, for people who look for the reason.
-    fn last_lines(&self, pod: &Pod) -> String {
+    /// Returns the last log lines of each container, for error messages.
+    fn last_log_lines(&self, pod: &Pod) -> String {
         let spec = pod.spec.iter().flat_map(|spec| pods::init_containers(spec).iter().chain(&spec.containers));
-        let told = spec.filter_map(|container| {
-            let lines = self.lines(pod, &container.name, TAIL);
-            (!lines.is_empty()).then(|| format!("\nlast lines of {}:\n{}", container.name, text(&lines)))
+        let logs = spec.filter_map(|container| {
+            let lines = self.log_lines(pod, &container.name, ERROR_LOG_LINES);
+            (!lines.is_empty()).then(|| format!("\nlast lines of {}:\n{}", container.name, to_text(&lines)))
         });
-        told.collect::<String>().trim_end().to_string()
+        logs.collect::<String>().trim_end().to_string()
     }
 }

@@ -286,7 +286,9 @@ fn unwritable_cache_does_not_fail_a_run() {
 fn missing_temp_directory_is_an_internal_error() {
     let output = run().manifest(&scripts("p", &[("c", "true")])).env("TMPDIR", "/not/there").output().expect_code(125);
     assert!(
-        output.stderr.contains("error: cannot make a folder in /not/there (set TMPDIR to another place)"),
+        output
+            .stderr
+            .contains("error: cannot create a temporary directory in /not/there; set TMPDIR to another directory"),
         "{}",
         output.stderr
     );

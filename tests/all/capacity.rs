@@ -70,7 +70,7 @@ impl SmallNode {
 #[tokio::test(flavor = "multi_thread")]
 async fn pod_over_capacity_is_rejected_until_capacity_is_freed() {
     let runtime = Runtime::new(None).expect("a runtime");
-    let node = Node::builder().engine(runtime).capacity(3).start().expect("a node");
+    let node = Node::builder().engine(runtime).max_containers(3).start().expect("a node");
     let scope = Scope::all(Resource::PODS);
     let watch = node.control().watch(&scope, 1).await.expect("a watch");
     let mut small = SmallNode { node, watch };
@@ -101,7 +101,7 @@ async fn pod_over_capacity_is_rejected_until_capacity_is_freed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn excessive_requests_fail_the_pod_with_kubelets_message() {
     let capacity = "cpu=2,memory=1Gi,pods=2".parse().expect("quantities");
-    let node = Node::builder().resources(capacity).start().expect("a node");
+    let node = Node::builder().capacity(capacity).start().expect("a node");
     let registered = eventually("the node is registered", async || {
         let nodes = node.control().list(&Scope::all(Resource::NODES)).await.expect("a list").items;
         nodes.first().map(|object| object.decode::<k8s_openapi::api::core::v1::Node>().expect("a node"))

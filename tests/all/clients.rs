@@ -37,7 +37,7 @@ fn ps_matches_kubectl_get() {
     let none = node.wasmpod("ps -n none").output().expect_code(0);
     assert_eq!(
         (none.stdout.as_str(), none.stderr.as_str()),
-        ("", "no pods in namespace none (-A lists those of all)\n")
+        ("", "no pods found in namespace none; use -A to list all namespaces\n")
     );
 }
 
@@ -76,13 +76,13 @@ fn client_errors_state_a_remedy() {
         (&good, "logs none", 1, "pods \"none\" not found"),
         (&good, "describe none", 1, "pods \"none\" not found"),
         (&good, "ps a/b", 1, "not found"),
-        (&good, "ps -w -o yaml", 2, "-w tells changes in lines"),
-        (&good, "logs none --since soon", 2, "\"soon\" is no time"),
-        (&wrong_token, "ps", 1, "does not know the token of"),
+        (&good, "ps -w -o yaml", 2, "--watch cannot be used with --output json or yaml"),
+        (&good, "logs none --since soon", 2, "expected a duration, such as 30s"),
+        (&wrong_token, "ps", 1, "rejected the token of"),
         (&unreachable, "ps", 1, "is `wasmpod serve` running?"),
-        (&of_other, "ps", 1, "is this kubeconfig of that server?"),
-        (&login, "ps", 2, "exec can't be used here"),
-        (&missing, "ps", 2, "missing.yaml is not there: `wasmpod serve` writes it"),
+        (&of_other, "ps", 1, "does this kubeconfig belong to that server?"),
+        (&login, "ps", 2, "exec is not supported"),
+        (&missing, "ps", 2, "missing.yaml does not exist; start `wasmpod serve`"),
     ] {
         let output = node.wasmpod(line).env("KUBECONFIG", kubeconfig).output().expect_code(code);
         assert!(output.stderr.starts_with("error: ") && output.stderr.contains(expected), "{line}: {}", output.stderr);
@@ -98,5 +98,5 @@ fn kubeconfig_comes_from_flag_environment_or_default() {
     command("ps").env("KUBECONFIG", several).output().expect_code(0);
     let empty = tempfile::tempdir().expect("a directory");
     let none = command("ps").env("KUBECONFIG", "").env("XDG_STATE_HOME", empty.path()).output().expect_code(2);
-    assert!(none.stderr.contains("wasmpod/node/kubeconfig is not there"), "{}", none.stderr);
+    assert!(none.stderr.contains("wasmpod/node/kubeconfig does not exist"), "{}", none.stderr);
 }

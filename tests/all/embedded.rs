@@ -20,7 +20,7 @@ async fn pod_is_applied_awaited_read_and_deleted() {
     assert_eq!(node.logs("default/p", "b").await.expect("logs"), "p\n");
     assert_eq!(node.status("p").await.expect("a status").phase.as_deref(), Some("Succeeded"));
     node.delete("p").await.expect("deleted");
-    assert!(matches!(node.wait_ready("p").await, Err(WaitError::Gone(_))));
+    assert!(matches!(node.wait_ready("p").await, Err(WaitError::NotFound(_))));
     node.delete("p").await.expect("gone already");
 }
 
@@ -76,7 +76,7 @@ async fn drop_busy_node() {
     );
     node.apply(pod("busy", &spec)).await.expect("applied");
     node.wait_ready("busy").await.expect("ready");
-    let directory = node.folder().to_path_buf();
+    let directory = node.data_dir().to_path_buf();
     assert!(directory.starts_with(std::env::temp_dir()) && directory.exists());
     drop(node);
     assert!(!directory.exists(), "{directory:?} remains");
@@ -98,16 +98,16 @@ async fn dropped_node_leaves_no_files_on_a_current_thread_runtime() {
 
 #[tokio::test]
 async fn errors_state_the_fault_and_where_to_look() {
-    let node = Node::builder().patience(Duration::from_millis(300)).start().expect("a node");
+    let node = Node::builder().wait_timeout(Duration::from_millis(300)).start().expect("a node");
     let invalid = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
     let Err(ApplyError::Manifest(issues)) = invalid else { panic!("accepted: {invalid:?}") };
     assert!(issues.to_string().contains("containers"), "{issues}");
     let other = node.apply("{apiVersion: v1, kind: Namespace, metadata: {name: other}}").await;
-    assert!(matches!(other, Err(ApplyError::NotPods(1))), "{other:?}");
+    assert!(matches!(other, Err(ApplyError::UnsupportedKinds(1))), "{other:?}");
     let unknown = node.apply(pod("p", "containers: [{name: c, image: redis}]")).await;
     assert!(matches!(unknown, Err(ApplyError::Image { .. })), "{unknown:?}");
     let unsupported = node.apply(pod("p", "hostNetwork: true, containers: [{name: c, image: busybox}]")).await;
-    assert!(matches!(unsupported, Err(ApplyError::Unsupported { .. })), "{unsupported:?}");
+    assert!(matches!(unsupported, Err(ApplyError::UnsupportedField { .. })), "{unsupported:?}");
 
     node.apply(scripts("fails", &[("c", "echo the reason; exit 3")])).await.expect("applied");
     let failed = node.wait_complete("fails").await.expect_err("it fails").to_string();
@@ -124,5 +124,5 @@ async fn errors_state_the_fault_and_where_to_look() {
 #[test]
 fn node_outside_tokio_fails_with_a_clear_error() {
     let error = Node::in_memory().err().expect("there is no runtime");
-    assert!(matches!(error, StartError::NoTokio) && error.to_string().contains("tokio"), "{error}");
+    assert!(matches!(error, StartError::NoTokioRuntime) && error.to_string().contains("tokio"), "{error}");
 }

@@ -38,7 +38,7 @@ async fn files_of_old_attempts_and_deleted_pods_are_removed() {
     let directory = tempfile::tempdir().expect("a directory");
     let orphan = directory.path().join("pods/4b1d7c9a-0000-4f0e-9a3c-2f1f0a9d8e7b/containers");
     std::fs::create_dir_all(&orphan).expect("created");
-    let node = Node::builder().folder(directory.path()).start().expect("a node");
+    let node = Node::builder().data_dir(directory.path()).start().expect("a node");
     let pods_directory = directory.path().join("pods");
     eventually("the files of a previous node are removed", async || names(&pods_directory).is_empty()).await;
     let script = "echo mine > /tmp/x; if [ -e /data/again ]; then sleep 1000; fi; touch /data/again; exit 1";

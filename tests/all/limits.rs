@@ -79,7 +79,7 @@ async fn pod_over_its_volume_limit_is_evicted() {
 async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     let capacity = "memory=64Mi".parse().expect("a capacity");
     // The node checks its memory every ten seconds.
-    let node = Node::builder().resources(capacity).speed(10).start().expect("a node");
+    let node = Node::builder().capacity(capacity).speed(10).start().expect("a node");
     let spec = "containers: [{name: hog, image: busybox, command: [sh, -c, 'head -c 62000000 /dev/zero | tail -n 1; sleep 100000']}]";
     node.apply(pod("p", spec)).await.expect("applied");
     let failed = |pod: &Pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Failed"));
@@ -110,7 +110,7 @@ async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn running_pod_is_resized_without_a_restart() {
     let capacity = "cpu=2".parse().expect("a capacity");
-    let node = Node::builder().resources(capacity).start().expect("a node");
+    let node = Node::builder().capacity(capacity).start().expect("a node");
     let spec = "containers: [{name: c, image: busybox, command: [sleep, '1000'], resources: {requests: {cpu: 100m}, \
                 limits: {cpu: 200m}}}]";
     node.apply(pod("p", spec)).await.expect("applied");

@@ -38,7 +38,7 @@ fn status(pod: &Pod) -> Option<&ContainerStatus> {
 async fn log_larger_than_memory_is_read_whole_and_removed_with_pod() {
     let dir = tempfile::tempdir().expect("a directory");
     let logs = dir.path().join("logs");
-    let node = Node::builder().log_folder(&logs).start().expect("a node");
+    let node = Node::builder().log_dir(&logs).start().expect("a node");
     node.apply(scripts("p", &[("c", "seq 1 200000")]).as_str()).await.expect("applied");
     node.wait_complete("p").await.expect("it completes");
     let pod = node.pod("p").await.expect("the pod");
@@ -62,7 +62,7 @@ async fn log_larger_than_memory_is_read_whole_and_removed_with_pod() {
 #[tokio::test(flavor = "multi_thread")]
 async fn previous_attempt_is_read_from_its_own_log_file() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Node::builder().log_folder(dir.path()).start().expect("a node");
+    let node = Node::builder().log_dir(dir.path()).start().expect("a node");
     let script = "seq 1 50000; test -f /v/again && exec sleep 1000; touch /v/again; exit 1";
     let spec = format!(
         "restartPolicy: OnFailure, volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: c, image: busybox, \
@@ -87,7 +87,7 @@ async fn previous_attempt_is_read_from_its_own_log_file() {
     .await;
     node.stop().await;
     assert!(directory.join("0.log").exists(), "log files outlive the node, for log shippers");
-    let next = Node::builder().log_folder(dir.path()).start().expect("the next node");
+    let next = Node::builder().log_dir(dir.path()).start().expect("the next node");
     eventually("the next node removes the files of the previous one", async || !directory.exists()).await;
     drop(next);
 }

@@ -46,7 +46,7 @@ fn report_on_timeout_lists_running_containers() {
     let (output, report) = reported(&scripts("p", &[("c", "echo up; sleep 1000")]), &["--timeout", "1s"]);
     output.expect_code(124);
     let case = case(&report, "c");
-    assert!(case.contains("container c still ran when the time was up (--timeout)"), "{case}");
+    assert!(case.contains("container c was still running when the run timed out (--timeout)"), "{case}");
     assert!(case.contains("type=\"Timeout\"") && case.contains("up"), "{case}");
 }
 
@@ -77,7 +77,7 @@ fn unwritable_report_fails_before_anything_runs() {
     let output = run().args(["--report", "junit=/no/such/folder/report.xml"]).manifest(&yaml).output().expect_code(2);
     assert!(output.stderr.contains("/no/such/folder/report.xml") && !output.stdout.contains("it ran"), "{output:?}");
     let output = run().args(["--report", "tap=report"]).manifest(&yaml).output().expect_code(2);
-    assert!(output.stderr.contains("write junit=FILE"), "{}", output.stderr);
+    assert!(output.stderr.contains("expected junit=FILE"), "{}", output.stderr);
 }
 
 fn wasmpod(args: &[&str]) -> Output {

@@ -99,7 +99,7 @@ fn pod_over_the_timeout_is_reported_and_stopped() {
     let output =
         run().manifest(&scripts("p", &[("c", "sleep 1000")])).args(["--timeout", "1s", "--output", "json"]).output();
     let output = output.expect_code(124);
-    assert!(output.stderr.contains("error: the time is up (--timeout)\n"), "{}", output.stderr);
+    assert!(output.stderr.contains("error: timed out (--timeout)\n"), "{}", output.stderr);
     assert!(output.took.as_secs_f64() < 3.0, "{:?}", output.took);
     assert_eq!(output.termination("c").0, 143, "{}", output.stderr);
 }
@@ -109,7 +109,7 @@ fn timeout_includes_compilation() {
     let nothing_compiled = tempfile::tempdir().expect("a directory");
     let run = run().manifest(&scripts("p", &[("c", "exit 0")])).env("XDG_CACHE_HOME", nothing_compiled.path());
     let output = run.args(["--timeout", "1ms"]).output().expect_code(124);
-    assert!(output.stderr.ends_with("error: the time is up (--timeout)\n"), "{}", output.stderr);
+    assert!(output.stderr.ends_with("error: timed out (--timeout)\n"), "{}", output.stderr);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn restart_policies_decide_what_restarts() {
         assert_eq!(count, Some(i64::from(restarts)), "{policy}, exit {code}: {}", output.stderr);
         let failed = restarts || code != 0;
         assert_eq!(output.code, i32::from(failed), "{policy}, exit {code}: {}", output.stderr);
-        assert_eq!(output.stderr.contains("c keeps ending (--max-restarts 1)"), restarts, "{}", output.stderr);
+        assert_eq!(output.stderr.contains("c exceeded --max-restarts 1"), restarts, "{}", output.stderr);
     }
 }
 

@@ -62,7 +62,11 @@ fn sigterm_ends_pods_within_the_grace_and_exits_zero() {
     let mut output = None;
     let took = measure(|| output = Some(node.terminate()));
     let output = output.expect("it ended").expect_code(0);
-    assert!(output.stderr.contains("ending the pods (at most 1s); a second signal kills them"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("stopping the pods (for up to 1s); send a second signal to kill them"),
+        "{}",
+        output.stderr
+    );
     assert!(took < Duration::from_secs(5), "{took:?}");
     wait.output().expect_code(0);
     follow.wait_for("not yet\n");
@@ -80,7 +84,7 @@ fn second_signal_kills() {
     node.process.signal(Signal::TERM);
     let mut output = None;
     let took = measure(|| output = Some(node.process.output()));
-    assert!(output.expect("it ended").expect_code(0).stderr.contains("killed"));
+    assert!(output.expect("it ended").expect_code(0).stderr.contains("killing the remaining pods"));
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
@@ -92,7 +96,7 @@ fn keys_and_kubeconfig_survive_a_kill() {
     let ca = std::fs::read(first.directory.state().join("ca.key")).expect("a key");
     first.process.signal(Signal::KILL);
     let ServedNode { process, directory, .. } = first;
-    assert_eq!(process.output().code, -1, "killed");
+    assert_eq!(process.output().code, -1, "killing the remaining pods");
     // Listens at the same address, as with a fixed port.
     let old = directory.state().join("old-kubeconfig");
     std::fs::write(&old, kubeconfig).expect("written");
@@ -141,7 +145,7 @@ fn invalid_node_names_and_tokens_are_rejected() {
 fn two_nodes_never_share_a_state_directory() {
     let node = serve_node();
     let other = node.directory.serve().output().expect_code(2);
-    let expected = "is in use by another wasmpod serve: give this one a --state-dir of its own";
+    let expected = "is in use by another `wasmpod serve`; use --state-dir to choose another";
     assert!(other.stderr.contains(expected), "{}", other.stderr);
     node.kubectl_stdout("get nodes");
 }
@@ -151,12 +155,12 @@ fn used_ports_and_missing_directories_are_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let refused = NodeDirectory::new().serve_at(&address, "5s").output().expect_code(2);
-    let expected = [format!("cannot listen on {address}: Address already in use"), "port 0 takes a free one".into()];
+    let expected = [format!("cannot listen on {address}: Address already in use"), "or port 0 for a free port".into()];
     assert!(expected.iter().all(|expected| refused.stderr.contains(expected)), "{}", refused.stderr);
     let directory = NodeDirectory::new();
     std::fs::remove_dir(directory.manifests()).expect("removed");
     let refused = directory.serve().output().expect_code(2);
-    assert!(refused.stderr.contains("pods: there is no such folder"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("pods: directory does not exist"), "{}", refused.stderr);
 }
 
 #[test]

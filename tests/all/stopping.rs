@@ -168,5 +168,5 @@ fn bare_program_ends_at_the_timeout() {
     let shell = crate::support::guest("wasm32-wasip2", "busybox");
     let script = "trap '' TERM; while true; do sleep 0.05; done";
     let output = run().arg(&shell).args(["--timeout", "200ms", "--", "sh", "-c", script]).output().expect_code(124);
-    assert_eq!(output.stderr, "error: the time is up (--timeout)\n");
+    assert_eq!(output.stderr, "error: timed out (--timeout)\n");
 }

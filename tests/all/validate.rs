@@ -93,14 +93,14 @@ fn workload_template_needs_a_fitting_restart_policy() {
     let spec = |policy: &str| format!("{{template: {{spec: {{{policy}containers: [{{name: c, image: busybox}}]}}}}}}");
     for (version, kind, spec, expected) in [
         ("batch/v1", "Job", spec(""), "restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""),
-        ("batch/v1", "Job", spec("restartPolicy: Never, "), "no faults"),
+        ("batch/v1", "Job", spec("restartPolicy: Never, "), "no errors"),
         (
             "apps/v1",
             "Deployment",
             spec("restartPolicy: Never, "),
             "Unsupported value: \"Never\": supported values: \"Always\"",
         ),
-        ("apps/v1", "Deployment", spec(""), "no faults"),
+        ("apps/v1", "Deployment", spec(""), "no errors"),
         ("apps/v1", "DaemonSet", "{}".into(), "spec.template.spec.containers: Required value"),
     ] {
         let text = format!("{{apiVersion: {version}, kind: {kind}, metadata: {{name: w}}, spec: {spec}}}");
@@ -117,10 +117,10 @@ fn workloads_run_as_one_pod_of_their_template() {
     let job = format!("{{apiVersion: batch/v1, kind: Job, metadata: {{name: greeter}}, spec: {spec}}}");
     let output = run().manifest(&job).output().expect_code(0);
     assert_eq!(output.log("greeter/c"), "hello\n");
-    assert!(output.stderr.contains("Job greeter: one pod of its template is run, named greeter"), "{}", output.stderr);
+    assert!(output.stderr.contains("Job greeter: running one pod of its template, named greeter"), "{}", output.stderr);
     let service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
     let output = run().manifest(&format!("{job}\n---\n{service}")).output().expect_code(2);
-    assert!(output.stderr.contains("Service can't be run yet"), "{}", output.stderr);
+    assert!(output.stderr.contains("Service cannot be run yet"), "{}", output.stderr);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn duplicate_names_are_reported_across_files() {
     let output = validate(directory.path(), &["."]);
     assert_eq!(output.code, 2);
     assert!(
-        output.stdout.contains("./b.yaml:1:40: metadata.name: Pod \"p\" is already in ./a.yaml"),
+        output.stdout.contains("./b.yaml:1:40: metadata.name: Pod \"p\" is already defined in ./a.yaml"),
         "{}",
         output.stdout
     );
@@ -218,7 +218,7 @@ fn hostile_files_are_rejected_promptly() {
             "a byte order mark and CRLF",
             format!("\u{feff}{header}").replace('\n', "\r\n").into(),
             0,
-            "1 object: no faults",
+            "1 object: no errors",
         ),
     ];
     for (what, text, code, expected) in cases {
@@ -244,5 +244,5 @@ fn explain_describes_a_field_and_its_support() {
             .contains("\n    containers\t<[]Container> -required-\n")
     );
     let output = explain(&["pod.spec.contaners"]).expect_code(2);
-    assert_eq!(output.stderr, "error: pod.spec has no field \"contaners\": did you mean \"containers\"?\n");
+    assert_eq!(output.stderr, "error: pod.spec has no field \"contaners\"; did you mean \"containers\"?\n");
 }

@@ -102,11 +102,11 @@ fn broken_files_are_reported_once_and_containers_keep_running() {
     child.wait_for("| sleeping");
     let half = program_named("block_sleep");
     project.save("app.wasm", &half[..half.len() / 2]);
-    child.wait_for("error: app.wasm has changed and cannot run");
+    child.wait_for("error: app.wasm changed, but it cannot run");
     project.save("pod.yaml", pod("p", "containrs: []").as_bytes());
     child.wait_for("did you mean \"containers\"?");
     std::fs::remove_file(project.0.path().join("app.wasm")).expect("removed");
-    child.wait_for("error: app.wasm has changed and cannot be read");
+    child.wait_for("error: app.wasm changed, but it cannot be read");
     let output = interrupted(child);
     for expected in ["cannot run", "cannot be read", "did you mean"] {
         assert_eq!(output.stderr.matches(expected).count(), 1, "{expected}: {}", output.stderr);
@@ -151,7 +151,7 @@ fn changed_manifest_replaces_changed_pods_and_keeps_volumes() {
     assert!(best < Duration::from_millis(200), "{best:?}");
     assert_eq!(output.log("p/c"), "up\nkept\n1\nkept\n2\nkept\n3\n");
     assert_eq!(output.log("q/c"), "unchanged\n");
-    assert_eq!(output.stderr.matches("pod p changed: starting it again").count(), 3, "{}", output.stderr);
+    assert_eq!(output.stderr.matches("pod p changed: replacing it").count(), 3, "{}", output.stderr);
 }
 
 #[test]
@@ -162,10 +162,10 @@ fn pods_follow_the_files_of_a_watched_directory() {
     project.save("more.yaml", pod("q", TWO).as_bytes());
     child.wait_for("q/web | sleeping");
     std::fs::remove_file(project.0.path().join("pod.yaml")).expect("removed");
-    child.wait_for("pod p is no longer wanted: stopping it");
-    child.wait_for("p: gone");
+    child.wait_for("pod p was removed: stopping it");
+    child.wait_for("p: deleted");
     let output = interrupted(child);
-    assert!(output.stderr.contains("pod q is new: starting it"), "{}", output.stderr);
+    assert!(output.stderr.contains("pod q was added: starting it"), "{}", output.stderr);
 }
 
 #[test]
@@ -173,10 +173,10 @@ fn finished_pod_waits_for_changes_and_runs_again() {
     let yaml = pod("p", "restartPolicy: Never, containers: [{name: web, image: ./app.wasm}]");
     let project = Project::new("args_env", &yaml);
     let child = project.watch(&["pod.yaml"]);
-    child.wait_for("all pods are done; waiting for changes");
+    child.wait_for("all pods have finished; waiting for changes");
     project.save("app.wasm", &variant(&program_named("args_env"), 1));
     child.wait_for("app.wasm changed: running pod p again");
-    child.wait_for_all("all pods are done; waiting for changes", 2);
+    child.wait_for_all("all pods have finished; waiting for changes", 2);
     let output = interrupted(child);
     assert_eq!(output.log("p/web").matches("arg 0 ").count(), 2);
     assert!(!output.stderr.contains("error:"), "{}", output.stderr);
@@ -224,10 +224,10 @@ fn changed_bare_program_runs_again() {
     let child = run().dir(project.0.path()).args(["--watch", "app.wasm"]).start();
     child.wait_for("sleeping\n");
     project.save("app.wasm", b"\0asm, but no more");
-    child.wait_for("error: app.wasm has changed and cannot run");
+    child.wait_for("error: app.wasm changed, but it cannot run");
     project.save("app.wasm", &program_named("args_env"));
     child.wait_for("arg 0 ");
-    child.wait_for("app.wasm ended with exit code 0; waiting for changes");
+    child.wait_for("app.wasm exited with code 0; waiting for changes");
     project.save("app.wasm", &program_named("block_sleep"));
     child.wait_for_all("sleeping\n", 2);
     child.interrupt();
@@ -238,7 +238,7 @@ fn changed_bare_program_runs_again() {
 #[test]
 fn standard_input_and_until_cannot_be_watched() {
     let output = run().arg("--watch").manifest(&pod("p", TWO)).output().expect_code(2);
-    assert!(output.stderr.contains("--watch can't watch standard input"), "{}", output.stderr);
+    assert!(output.stderr.contains("--watch cannot be used with standard input"), "{}", output.stderr);
     let output = run().args(["--watch", "--until", "ready"]).manifest(&pod("p", TWO)).output().expect_code(2);
     assert!(output.stderr.contains("--until"), "{}", output.stderr);
 }

@@ -1,55 +1,60 @@
-//! The commands that ask a node which `wasmpod serve` keeps.
+//! The commands that query a running node: `ps`, `logs` and `describe`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-/// Which node is asked, and of what.
+use super::values::parse_duration;
+
+/// The server and the namespace to query.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Connection options")]
 pub struct Connection {
-    /// Names the server and proves who asks [default: $KUBECONFIG, else what `wasmpod serve` wrote
-    /// into its default state folder]
+    /// Path to a kubeconfig with the server and credentials [default: $KUBECONFIG, or the kubeconfig in the default
+    /// state directory of `wasmpod serve`]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// The pods' namespace [default: the kubeconfig's]
+    /// Namespace of the pods [default: the kubeconfig's namespace]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 }
 
-/// List the pods of a node that `wasmpod serve` keeps
+/// List the pods of a running node
+///
+/// The node must have been started with `wasmpod serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  wasmpod ps                      the pods of the kubeconfig's namespace
-  wasmpod ps -A -o wide           all pods, with their addresses
-  wasmpod ps -w                   … and every change, until Ctrl-C
-  wasmpod ps web -o yaml          one pod, whole
+  wasmpod ps                      List the pods of the kubeconfig's namespace
+  wasmpod ps -A -o wide           List the pods of all namespaces, with their addresses
+  wasmpod ps -w                   List the pods, then print changes until Ctrl-C
+  wasmpod ps web -o yaml          Print a pod as YAML
 
 Exit codes:
-  0    printed
-  1    the node refuses, or can't be reached
-  2    bad input")]
+  0    Success
+  1    The server rejected the request or cannot be reached
+  2    Bad input")]
 pub struct PsArgs {
-    /// One pod
+    /// Pod to list, instead of all pods
     #[arg(value_name = "POD", conflicts_with = "all_namespaces")]
     pub pod: Option<String>,
 
-    #[command(flatten)]
-    pub connection: Connection,
-
-    /// Pods of all namespaces
+    /// List the pods of all namespaces
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub all_namespaces: bool,
 
-    /// Print more columns, whole objects or names
+    /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<PsOutput>,
 
-    /// Go on with every change, until Ctrl-C
+    /// Keep printing changes until Ctrl-C
     #[arg(short, long)]
     pub watch: bool,
+
+    #[command(flatten)]
+    pub connection: Connection,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,55 +65,58 @@ pub enum PsOutput {
     Name,
 }
 
-/// Print the log of a container on a node that `wasmpod serve` keeps
+/// Print the logs of a container on a running node
+///
+/// The node must have been started with `wasmpod serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  wasmpod logs web                         the log of a pod's only container
-  wasmpod logs web -c init --tail 20       the last lines of one of several
-  wasmpod logs web -f --since 5m           … since five minutes ago, and what comes
-  wasmpod logs web -p                      what it wrote before its last restart
+  wasmpod logs web                         Print the logs of a pod's first container
+  wasmpod logs web -c init --tail 20       Print the last 20 lines of the container `init`
+  wasmpod logs web -f --since 5m           Print the last five minutes, then follow
+  wasmpod logs web -p                      Print the logs from before the last restart
 
 Exit codes:
-  0    printed
-  1    the node refuses, or can't be reached
-  2    bad input")]
+  0    Success
+  1    The server rejected the request or cannot be reached
+  2    Bad input")]
 pub struct LogsArgs {
-    /// The pod
+    /// Pod to print the logs of
     #[arg(value_name = "POD")]
     pub pod: String,
 
-    #[command(flatten)]
-    pub connection: Connection,
-
-    /// The container, where the pod has several
+    /// Container to print the logs of [default: the pod's default or first container]
     #[arg(short, long, value_name = "NAME")]
     pub container: Option<String>,
 
-    /// Go on with what is written, until the container ends
+    /// Keep printing new lines until the container terminates
     #[arg(short, long)]
     pub follow: bool,
 
-    /// The log of the container before its last restart
+    /// Print the logs of the container before its last restart
     #[arg(short, long)]
     pub previous: bool,
 
-    /// Only the last N lines; -1 for all
+    /// Number of most recent lines to print; -1 prints all
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub tail: Option<i64>,
 
-    /// Only what is younger than this time, as in 30s or 1h30m
-    #[arg(long, value_name = "TIME", value_parser = super::duration)]
+    /// Maximum age of the lines to print, such as 30s or 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub since: Option<Duration>,
 
-    /// Begin each line with the time it was written
+    /// Prefix each line with its timestamp
     #[arg(long)]
     pub timestamps: bool,
+
+    #[command(flatten)]
+    pub connection: Connection,
 }
 
-/// Tell everything about a pod on a node that `wasmpod serve` keeps
+/// Show the details of a pod on a running node
 ///
-/// It reads as what kubectl tells: the pod, its containers and their states, and what happened to it.
+/// Prints the pod, its containers and their states, and its events, in the format of `kubectl describe pod`. The node
+/// must have been started with `wasmpod serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -116,11 +124,11 @@ Examples:
   wasmpod describe web -n shop
 
 Exit codes:
-  0    printed
-  1    the node refuses, or can't be reached
-  2    bad input")]
+  0    Success
+  1    The server rejected the request or cannot be reached
+  2    Bad input")]
 pub struct DescribeArgs {
-    /// The pod
+    /// Pod to show
     #[arg(value_name = "POD")]
     pub pod: String,
 

@@ -1,8 +1,7 @@
-//! What a kubeconfig says of the server: where it is, whom it trusts, who asks.
+//! Reads the server address, its certificate authority and the credentials from kubeconfig files.
 //!
-//! Several files are read as one, as kubectl reads `$KUBECONFIG`: the first that says something
-//! has it. What is needed and can't be used here (client certificates, login programs, proxies) is
-//! told, not passed over.
+//! Several files are merged as kubectl merges `$KUBECONFIG`: the first file that defines a value wins. Settings that
+//! are not supported (client certificates, exec plugins, proxies) are errors rather than ignored.
 
 use std::path::{Path, PathBuf};
 
@@ -11,23 +10,23 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::args::Connection;
-use super::super::exit::bad_input;
-use super::super::state::default_folder;
+use crate::cli::args::Connection;
+use crate::cli::exit::bad_input;
+use crate::cli::state_directory;
 
-/// How to reach a server.
-pub struct Access {
-    /// `https://127.0.0.1:6443`
+/// The values of the current context.
+pub struct ClusterAccess {
+    /// The server's URL, such as `https://127.0.0.1:6443`.
     pub server: String,
-    /// The name in the server's certificate, where it is not the host of its address.
+    /// The name in the server's certificate, if it is not the host of the URL.
     pub server_name: Option<String>,
-    /// Certificates of the authorities that the server's certificate may come from, as PEM.
+    /// The certificates of trusted authorities, as PEM.
     pub ca: Option<Vec<u8>>,
-    /// Proves who asks.
+    /// The bearer token.
     pub token: Option<String>,
-    /// The namespace that is meant where none is named.
+    /// The namespace of requests.
     pub namespace: String,
-    /// The file that said so.
+    /// The file that defines the cluster.
     pub origin: PathBuf,
 }
 
@@ -35,76 +34,43 @@ pub struct Access {
 #[serde(rename_all = "kebab-case", default)]
 struct Config {
     current_context: String,
-    contexts: Vec<Named>,
-    clusters: Vec<Named>,
-    users: Vec<Named>,
+    contexts: Vec<NamedEntry>,
+    clusters: Vec<NamedEntry>,
+    users: Vec<NamedEntry>,
 }
 
-/// A context, a cluster or a user: its fields are below the name of what it is.
+/// An entry of the list of contexts, clusters or users. Its fields are below `context`, `cluster` or `user`.
 #[derive(Deserialize)]
-struct Named {
+struct NamedEntry {
     name: String,
     #[serde(flatten)]
     body: Map<String, Value>,
 }
 
-/// Its fields, and the file in which they stand.
+/// The fields of an entry, and the file that defines it.
 struct Entry {
     fields: Map<String, Value>,
     origin: PathBuf,
 }
 
-impl Access {
-    /// Reads the kubeconfig that `connection` means.
-    pub fn of(connection: &Connection) -> anyhow::Result<Access> {
-        let files = files(connection)?;
-        let mut configs = Vec::new();
-        for file in &files {
-            if let Some(config) = read(file, files.len() > 1)? {
-                configs.push((file.as_path(), config));
-            }
-        }
-        let told = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
-        let mut contexts = configs.iter().map(|(_, config)| config.current_context.as_str());
-        let current = contexts.find(|context| !context.is_empty());
-        let current = current.ok_or_else(|| bad_input(format!("{told}: there is no current-context")))?;
-        let find = |what: &str, list: fn(&Config) -> &Vec<Named>, name: &str| {
-            let found = configs.iter().find_map(|(file, config)| {
-                let named = list(config).iter().find(|named| named.name == name)?;
-                let fields = named.body.get(what).and_then(Value::as_object).cloned().unwrap_or_default();
-                Some(Entry { fields, origin: file.to_path_buf() })
-            });
-            found.ok_or_else(|| bad_input(format!("{told}: there is no {what} {name:?}")))
-        };
-        let context = find("context", |config| &config.contexts, current)?;
-        let named = |field| context.text(field).ok_or_else(|| context.fault(field, "is missing from the context"));
-        let cluster = find("cluster", |config| &config.clusters, named("cluster")?)?;
-        let user = find("user", |config| &config.users, named("user")?)?;
-        for (entry, field) in [
-            (&cluster, "insecure-skip-tls-verify"),
-            (&cluster, "proxy-url"),
-            (&user, "client-certificate"),
-            (&user, "client-certificate-data"),
-            (&user, "exec"),
-            (&user, "auth-provider"),
-            (&user, "username"),
-        ] {
-            if entry.fields.get(field).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false))) {
-                let why = "can't be used here: `wasmpod serve` writes a kubeconfig with a certificate authority and \
-                           a token";
-                return Err(entry.fault(field, why));
-            }
-        }
+impl ClusterAccess {
+    /// Reads the kubeconfig files that `connection` selects.
+    pub fn load(connection: &Connection) -> anyhow::Result<ClusterAccess> {
+        let config = MergedConfig::read(&kubeconfig_files(connection)?)?;
+        let context = config.entry("context", |config| &config.contexts, config.current_context()?)?;
+        let name_of = |field| context.text(field).ok_or_else(|| context.error(field, "is missing from the context"));
+        let cluster = config.entry("cluster", |config| &config.clusters, name_of("cluster")?)?;
+        let user = config.entry("user", |config| &config.users, name_of("user")?)?;
+        cluster.reject(&["insecure-skip-tls-verify", "proxy-url"])?;
+        user.reject(&["client-certificate", "client-certificate-data", "exec", "auth-provider", "username"])?;
         let namespace = connection.namespace.as_deref().or(context.text("namespace")).unwrap_or("default");
-        Ok(Access {
-            server: cluster.text("server").ok_or_else(|| cluster.fault("server", "is missing"))?.into(),
+        Ok(ClusterAccess {
+            server: cluster.text("server").ok_or_else(|| cluster.error("server", "is missing"))?.into(),
             server_name: cluster.text("tls-server-name").map(Into::into),
             ca: cluster.data("certificate-authority")?,
             token: match (user.text("token"), user.text("tokenFile")) {
                 (Some(token), _) => Some(token.into()),
-                (None, Some(_)) => {
-                    user.file("tokenFile")?.map(|text| text.trim_ascii().to_vec()).map(text).transpose()?
-                }
+                (None, Some(_)) => user.file("tokenFile")?.map(|token| user.decode_token(&token)).transpose()?,
                 (None, None) => None,
             },
             namespace: namespace.into(),
@@ -113,8 +79,40 @@ impl Access {
     }
 }
 
-fn text(bytes: Vec<u8>) -> anyhow::Result<String> {
-    String::from_utf8(bytes).map_err(|_| bad_input("the token is no text"))
+/// The existing kubeconfig files, the ones that take precedence first.
+struct MergedConfig {
+    configs: Vec<(PathBuf, Config)>,
+    /// The names of all files, for messages.
+    file_names: String,
+}
+
+impl MergedConfig {
+    fn read(files: &[PathBuf]) -> anyhow::Result<MergedConfig> {
+        let mut configs = Vec::new();
+        for file in files {
+            if let Some(config) = read_config(file, files.len() > 1)? {
+                configs.push((file.clone(), config));
+            }
+        }
+        let file_names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+        Ok(MergedConfig { configs, file_names })
+    }
+
+    fn current_context(&self) -> anyhow::Result<&str> {
+        let mut contexts = self.configs.iter().map(|(_, config)| config.current_context.as_str());
+        let current = contexts.find(|context| !context.is_empty());
+        current.ok_or_else(|| bad_input(format!("{}: current-context is not set", self.file_names)))
+    }
+
+    /// Returns the entry `name` of a list; `kind` is the name of its fields.
+    fn entry(&self, kind: &str, list: fn(&Config) -> &Vec<NamedEntry>, name: &str) -> anyhow::Result<Entry> {
+        let entry = self.configs.iter().find_map(|(file, config)| {
+            let named = list(config).iter().find(|named| named.name == name)?;
+            let fields = named.body.get(kind).and_then(Value::as_object).cloned().unwrap_or_default();
+            Some(Entry { fields, origin: file.clone() })
+        });
+        entry.ok_or_else(|| bad_input(format!("{}: {kind} {name:?} does not exist", self.file_names)))
+    }
 }
 
 impl Entry {
@@ -122,71 +120,87 @@ impl Entry {
         self.fields.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
-    fn fault(&self, field: &str, what: &str) -> anyhow::Error {
-        bad_input(format!("{}: {field} {what}", self.origin.display()))
+    fn error(&self, field: &str, problem: &str) -> anyhow::Error {
+        bad_input(format!("{}: {field} {problem}", self.origin.display()))
     }
 
-    /// What `FIELD-data` holds, or the file that `FIELD` names.
+    /// Fails if one of the unsupported `fields` is set.
+    fn reject(&self, fields: &[&str]) -> anyhow::Result<()> {
+        let is_set = |field: &&&str| {
+            self.fields.get(**field).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+        };
+        let problem = "is not supported; use a kubeconfig with a certificate authority and a token, as written by \
+                       `wasmpod serve`";
+        fields.iter().find(is_set).map_or(Ok(()), |field| Err(self.error(field, problem)))
+    }
+
+    fn decode_token(&self, token: &[u8]) -> anyhow::Result<String> {
+        let token = String::from_utf8(token.trim_ascii().to_vec());
+        token.map_err(|_| self.error("tokenFile", "is not valid UTF-8"))
+    }
+
+    /// Returns the decoded value of `FIELD-data`, or the content of the file at `FIELD`.
     fn data(&self, field: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let name = format!("{field}-data");
         match self.text(&name) {
-            Some(data) => STANDARD.decode(data).map(Some).map_err(|_| self.fault(&name, "is no base64")),
+            Some(data) => STANDARD.decode(data).map(Some).map_err(|_| self.error(&name, "is not valid base64")),
             None => self.file(field),
         }
     }
 
-    /// The file that `field` names, which is relative to the kubeconfig.
+    /// Returns the content of the file at `field`, whose path is relative to the kubeconfig.
     fn file(&self, field: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let Some(name) = self.text(field) else { return Ok(None) };
         let path = self.origin.parent().unwrap_or(Path::new(".")).join(name);
         let bytes = std::fs::read(&path);
-        bytes.map(Some).map_err(|error| self.fault(field, &format!("names {}: {error}", path.display())))
+        bytes.map(Some).map_err(|error| self.error(field, &format!("cannot be read from {}: {error}", path.display())))
     }
 }
 
-/// The flag's file, else the environment's, else the one of the default state folder.
-fn files(connection: &Connection) -> anyhow::Result<Vec<PathBuf>> {
+/// Returns the file of `--kubeconfig`, or those of `$KUBECONFIG`, or the one in the default state directory.
+fn kubeconfig_files(connection: &Connection) -> anyhow::Result<Vec<PathBuf>> {
     if let Some(file) = &connection.kubeconfig {
         return Ok(vec![file.clone()]);
     }
     let set = std::env::var_os("KUBECONFIG").unwrap_or_default();
     let files: Vec<PathBuf> = std::env::split_paths(&set).filter(|path| !path.as_os_str().is_empty()).collect();
     match files.is_empty() {
-        true => match default_folder() {
-            Ok(folder) => Ok(vec![folder.join("kubeconfig")]),
-            Err(_) => Err(bad_input("neither KUBECONFIG nor HOME is set: name a file with --kubeconfig".to_string())),
+        true => match state_directory::default_path() {
+            Ok(path) => Ok(vec![path.join("kubeconfig")]),
+            Err(_) => Err(bad_input("neither KUBECONFIG nor HOME is set; use --kubeconfig to choose a file")),
         },
         false => Ok(files),
     }
 }
 
-/// One file. `optional`: it may be missing, since others are read, too.
-fn read(file: &Path, optional: bool) -> anyhow::Result<Option<Config>> {
+/// Reads a file. Returns `None` if it does not exist and is `optional`, as one of several.
+fn read_config(file: &Path, optional: bool) -> anyhow::Result<Option<Config>> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let way_out = "`wasmpod serve` writes it when it starts; --kubeconfig or $KUBECONFIG names another";
-            return Err(bad_input(format!("{} is not there: {way_out}", file.display())));
+            let hint = "start `wasmpod serve`, which creates it, or use --kubeconfig or $KUBECONFIG to choose another";
+            return Err(bad_input(format!("kubeconfig {} does not exist; {hint}", file.display())));
         }
         Err(error) => return Err(bad_input(format!("{}: {error}", file.display()))),
     };
     let config = serde_yaml::from_str::<Config>(&text);
-    config.map(Some).map_err(|error| bad_input(format!("{} is no kubeconfig: {error}", file.display())))
+    config.map(Some).map_err(|error| bad_input(format!("{} is not a valid kubeconfig: {error}", file.display())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn access(text: &str) -> Result<Access, String> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("kubeconfig");
+    fn access(text: &str) -> Result<ClusterAccess, String> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("kubeconfig");
         std::fs::write(&file, text).expect("written");
-        std::fs::write(folder.path().join("ca.pem"), "PEM").expect("written");
-        std::fs::write(folder.path().join("token"), "from-file\n").expect("written");
+        std::fs::write(dir.path().join("ca.pem"), "PEM").expect("written");
+        std::fs::write(dir.path().join("token"), "from-file\n").expect("written");
         let connection = Connection { kubeconfig: Some(file), namespace: None };
-        Access::of(&connection).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "DIR"))
+        ClusterAccess::load(&connection)
+            .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "DIR"))
     }
 
     fn config(cluster: &str, user: &str) -> String {
@@ -198,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn server_authority_and_token_are_read_inline_or_from_files_beside_it() {
+    fn authority_and_token_are_read_inline_or_from_files() {
         for (cluster, user, token) in [
             ("certificate-authority-data: UEVN", "token: t", "t"),
             ("certificate-authority: ca.pem", "tokenFile: token", "from-file"),
@@ -211,18 +225,18 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told() {
-        for (text, want) in [
-            (config("", "exec: {command: login}"), "DIR/kubeconfig: exec can't be used here"),
-            (config("insecure-skip-tls-verify: true", ""), "DIR/kubeconfig: insecure-skip-tls-verify can't be used"),
-            (config("certificate-authority-data: '*'", ""), "certificate-authority-data is no base64"),
-            (config("certificate-authority: gone.pem", ""), "certificate-authority names DIR/gone.pem"),
-            ("contexts: []".into(), "there is no current-context"),
-            ("current-context: x".into(), "there is no context \"x\""),
-            ("- a".into(), "is no kubeconfig"),
+    fn unusable_kubeconfigs_are_rejected() {
+        for (text, expected) in [
+            (config("", "exec: {command: login}"), "DIR/kubeconfig: exec is not supported"),
+            (config("insecure-skip-tls-verify: true", ""), "DIR/kubeconfig: insecure-skip-tls-verify is not supported"),
+            (config("certificate-authority-data: '*'", ""), "certificate-authority-data is not valid base64"),
+            (config("certificate-authority: gone.pem", ""), "certificate-authority cannot be read from DIR/gone.pem"),
+            ("contexts: []".into(), "current-context is not set"),
+            ("current-context: x".into(), "context \"x\" does not exist"),
+            ("- a".into(), "is not a valid kubeconfig"),
         ] {
-            let refused = access(&text).err().unwrap_or_default();
-            assert!(refused.contains(want), "{text}: {refused}");
+            let error = access(&text).err().unwrap_or_default();
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

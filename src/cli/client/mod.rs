@@ -1,7 +1,7 @@
-//! A thin client of the Kubernetes API that `wasmpod serve` answers: asks, and hands on what comes.
+//! A minimal client of the Kubernetes API, for the commands that query a running node.
 //!
-//! One connection per request. Only the authority that the kubeconfig names is trusted; a refusal
-//! of the server ends the command with the server's own words.
+//! Opens a connection per request. Trusts the kubeconfig's certificate authority only. A request that the server
+//! rejects ends the command with the server's message.
 
 mod kubeconfig;
 
@@ -26,97 +26,105 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::Connection;
-use super::exit::{Outcome, Refused, bad_input};
-use kubeconfig::Access;
+use super::exit::{Outcome, RequestFailed, bad_input};
+use kubeconfig::ClusterAccess;
 
-/// A server that does not answer within this time is not there.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// No answer that is taken whole is larger.
-const MAX_ANSWER: usize = 256 * 1024 * 1024;
+/// The maximum time until a response begins.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The maximum size of a response that is read at once.
+const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 
-/// What the client takes: an object.
+/// The media type of objects.
 pub const JSON: &str = "application/json";
-/// What the client takes: a log.
+/// The media type of logs.
 pub const TEXT: &str = "text/plain, */*";
 
-/// Asks one server.
+/// A client of one server.
 pub struct Client {
-    access: Access,
+    access: ClusterAccess,
     server: Uri,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-/// Runs what a command asks for.
-pub fn ask(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+/// Runs the requests of a command.
+pub fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Outcome> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the async runtime")?;
     runtime.block_on(work).map(|()| Outcome::Success)
 }
 
 impl Client {
-    /// A client for the server that `connection` means. Asks nothing yet.
-    pub fn of(connection: &Connection) -> anyhow::Result<Client> {
-        let access = Access::of(connection)?;
-        let fault = |why: &str| bad_input(format!("{}: server {:?} {why}", access.origin.display(), access.server));
-        let server: Uri = access.server.parse().map_err(|_| fault("is no address"))?;
-        let host = server.host().ok_or_else(|| fault("names no host"))?.trim_matches(['[', ']']);
+    /// Creates a client from the kubeconfig that `connection` selects. Does not connect yet.
+    pub fn new(connection: &Connection) -> anyhow::Result<Client> {
+        let access = ClusterAccess::load(connection)?;
+        let invalid =
+            |problem: &str| bad_input(format!("{}: server {:?} {problem}", access.origin.display(), access.server));
+        let server: Uri = access.server.parse().map_err(|_| invalid("is not a valid URL"))?;
+        let host = server.host().ok_or_else(|| invalid("has no host"))?.trim_matches(['[', ']']);
         let tls = match server.scheme_str() {
             Some("https") => {
                 let name = access.server_name.as_deref().unwrap_or(host).to_string();
-                Some((authorities(&access)?, ServerName::try_from(name).map_err(|_| fault("is no host name"))?))
+                Some((
+                    tls_connector(&access)?,
+                    ServerName::try_from(name).map_err(|_| invalid("has an invalid host name"))?,
+                ))
             }
             Some("http") => None,
-            _ => return Err(fault("is neither http nor https")),
+            _ => return Err(invalid("is neither http nor https")),
         };
         Ok(Client { access, server, tls })
     }
 
-    /// `/api/v1/namespaces/NAMESPACE/pods`, or with `pod` one of them.
-    pub fn pods(&self, pod: Option<&str>) -> String {
+    /// Returns `/api/v1/namespaces/NAMESPACE/pods`, or the path of one pod.
+    pub fn pods_path(&self, pod: Option<&str>) -> String {
         let path = format!("{}/pods", self.namespace_path());
         match pod {
-            Some(name) => format!("{path}/{}", segment(name)),
+            Some(name) => format!("{path}/{}", path_segment(name)),
             None => path,
         }
     }
 
-    /// `/api/v1/namespaces/NAMESPACE`
+    /// Returns `/api/v1/namespaces/NAMESPACE`.
     pub fn namespace_path(&self) -> String {
-        format!("/api/v1/namespaces/{}", segment(self.namespace()))
+        format!("/api/v1/namespaces/{}", path_segment(self.namespace()))
     }
 
-    /// The namespace that is asked for.
+    /// Returns the namespace of requests.
     pub fn namespace(&self) -> &str {
         &self.access.namespace
     }
 
-    /// The whole answer, as one of the media types of `accept`.
-    pub async fn get(&self, path: &str, accept: &str) -> anyhow::Result<Bytes> {
-        let answer = self.stream(path, accept).await?;
-        let whole = Limited::new(answer.body, MAX_ANSWER).collect().await;
-        Ok(whole.map_err(|error| Refused(format!("{}: the answer broke off: {error}", self.access.server)))?.to_bytes())
+    /// Returns the whole response, in a media type of `accept`.
+    pub async fn get_bytes(&self, path: &str, accept: &str) -> anyhow::Result<Bytes> {
+        let response = self.stream(path, accept).await?;
+        let body = Limited::new(response.body, MAX_RESPONSE_BYTES).collect().await;
+        let server = &self.access.server;
+        let body = body.map_err(|error| RequestFailed(format!("cannot read the response of {server}: {error}")))?;
+        Ok(body.to_bytes())
     }
 
-    /// The whole answer, read from JSON.
-    pub async fn read<T: DeserializeOwned>(&self, path: &str, accept: &str) -> anyhow::Result<T> {
-        let answer = self.get(path, accept).await?;
-        let read = serde_json::from_slice(&answer);
-        Ok(read.map_err(|error| Refused(format!("{} answered strangely: {error}", self.access.server)))?)
+    /// Returns the whole response, decoded from JSON.
+    pub async fn get_json<T: DeserializeOwned>(&self, path: &str, accept: &str) -> anyhow::Result<T> {
+        let body = self.get_bytes(path, accept).await?;
+        let server = &self.access.server;
+        let decoded = serde_json::from_slice(&body);
+        Ok(decoded.map_err(|error| RequestFailed(format!("cannot decode the response of {server}: {error}")))?)
     }
 
-    /// The answer as it comes.
-    pub async fn stream(&self, path: &str, accept: &str) -> anyhow::Result<Answer> {
-        let answer = tokio::time::timeout(PATIENCE, self.request(path, accept)).await;
-        let (response, connection) = match answer {
-            Ok(answer) => answer?,
-            Err(_late) => return Err(self.unreachable(&"no answer")),
+    /// Sends a request and returns the response, whose body may still arrive.
+    pub async fn stream(&self, path: &str, accept: &str) -> anyhow::Result<StreamingResponse> {
+        let response = tokio::time::timeout(RESPONSE_TIMEOUT, self.request(path, accept)).await;
+        let (response, connection) = match response {
+            Ok(response) => response?,
+            Err(_elapsed) => return Err(self.unreachable(&"no response")),
         };
         let code = response.status();
-        let answer = Answer { body: response.into_body(), _connection: connection };
+        let response = StreamingResponse { body: response.into_body(), _connection: connection };
         if code.is_success() {
-            return Ok(answer);
+            return Ok(response);
         }
-        let text = Limited::new(answer.body, MAX_ANSWER).collect().await.map(|body| body.to_bytes());
-        Err(self.refusal(code, &text.unwrap_or_default()))
+        let text = Limited::new(response.body, MAX_RESPONSE_BYTES).collect().await.map(|body| body.to_bytes());
+        Err(self.rejection(code, &text.unwrap_or_default()))
     }
 
     async fn request(&self, path: &str, accept: &str) -> anyhow::Result<(Response<Incoming>, AbortOnDropHandle<()>)> {
@@ -130,7 +138,7 @@ impl Client {
         if let Some(token) = &self.access.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Empty::new()).context("the request can't be written")?;
+        let request = request.body(Empty::new()).context("cannot build the request")?;
         let host = self.server.host().unwrap_or_default().trim_matches(['[', ']']);
         let port = self.server.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         let stream = TcpStream::connect((host, port)).await.map_err(|error| failed(&error))?;
@@ -145,49 +153,56 @@ impl Client {
     }
 
     fn unreachable(&self, error: &dyn std::fmt::Display) -> anyhow::Error {
-        let Access { server, origin, .. } = &self.access;
-        Refused(format!("cannot reach {server} (of {}): {error}: is `wasmpod serve` running?", origin.display())).into()
+        let ClusterAccess { server, origin, .. } = &self.access;
+        let origin = origin.display();
+        RequestFailed(format!("cannot connect to {server} (from {origin}): {error}; is `wasmpod serve` running?"))
+            .into()
     }
 
     fn untrusted(&self, error: &std::io::Error) -> anyhow::Error {
-        let Access { server, origin, .. } = &self.access;
-        let ours = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-        let way_out = if ours { ": is this kubeconfig of that server?" } else { ": is `wasmpod serve` running?" };
-        Refused(format!("no trust in {server} by {}: {error}{way_out}", origin.display())).into()
+        let ClusterAccess { server, origin, .. } = &self.access;
+        let origin = origin.display();
+        let is_tls_error = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        let hint = match is_tls_error {
+            true => "does this kubeconfig belong to that server?",
+            false => "is `wasmpod serve` running?",
+        };
+        RequestFailed(format!("cannot verify {server} with {origin}: {error}; {hint}")).into()
     }
 
-    fn refusal(&self, code: StatusCode, body: &[u8]) -> anyhow::Error {
+    fn rejection(&self, code: StatusCode, body: &[u8]) -> anyhow::Error {
         #[derive(Deserialize)]
         struct Status {
             message: String,
         }
-        let Access { server, origin, .. } = &self.access;
+        let ClusterAccess { server, origin, .. } = &self.access;
         if code == StatusCode::UNAUTHORIZED {
             let message = format!(
-                "{server} does not know the token of {}: that kubeconfig is of another node (--kubeconfig names the right one)",
+                "{server} rejected the token of {}; use --kubeconfig to choose the kubeconfig of that node",
                 origin.display()
             );
-            return Refused(message).into();
+            return RequestFailed(message).into();
         }
         let message = match serde_json::from_slice::<Status>(body) {
             Ok(status) => status.message,
-            Err(_) => format!("{server} answers {code}: {}", String::from_utf8_lossy(body).trim()),
+            Err(_) => format!("{server} responded with {code}: {}", String::from_utf8_lossy(body).trim()),
         };
-        Refused(message).into()
+        RequestFailed(message).into()
     }
 }
 
-/// An answer on its way; its connection lasts as long as it is kept.
-pub struct Answer {
+/// A response whose body is read in chunks. Dropping it closes the connection.
+pub struct StreamingResponse {
     body: Incoming,
     _connection: AbortOnDropHandle<()>,
 }
 
-impl Answer {
-    /// The next piece, `None` at the end.
-    pub async fn chunk(&mut self) -> anyhow::Result<Option<Bytes>> {
+impl StreamingResponse {
+    /// Returns the next chunk, or `None` at the end.
+    pub async fn next_chunk(&mut self) -> anyhow::Result<Option<Bytes>> {
         while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| Refused(format!("the server has gone: {error}")))?;
+            let frame =
+                frame.map_err(|error| RequestFailed(format!("the connection to the server was lost: {error}")))?;
             if let Ok(bytes) = frame.into_data() {
                 return Ok(Some(bytes));
             }
@@ -196,22 +211,22 @@ impl Answer {
     }
 }
 
-/// A part of a path: names that are none stay one part.
-fn segment(name: &str) -> impl std::fmt::Display {
+/// Encodes a name as a segment of a path.
+fn path_segment(name: &str) -> impl std::fmt::Display {
     const KEPT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
     utf8_percent_encode(name, &KEPT)
 }
 
-fn authorities(access: &Access) -> anyhow::Result<TlsConnector> {
-    let fault = |why: &str| bad_input(format!("{}: certificate-authority {why}", access.origin.display()));
-    let pem = access.ca.as_deref().ok_or_else(|| fault("is missing: without it no server can be trusted"))?;
+fn tls_connector(access: &ClusterAccess) -> anyhow::Result<TlsConnector> {
+    let invalid = |problem: &str| bad_input(format!("{}: certificate-authority {problem}", access.origin.display()));
+    let pem = access.ca.as_deref().ok_or_else(|| invalid("is missing; it is needed to verify the server"))?;
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| fault("holds no certificate"))?;
-        roots.add(certificate).map_err(|error| fault(&format!("can't be used: {error}")))?;
+        let certificate = certificate.map_err(|_| invalid("contains no valid certificate"))?;
+        roots.add(certificate).map_err(|error| invalid(&format!("cannot be used: {error}")))?;
     }
     if roots.is_empty() {
-        return Err(fault("holds no certificate"));
+        return Err(invalid("contains no valid certificate"));
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -228,7 +243,7 @@ where
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "the connection ended");
+            tracing::debug!(%error, "the connection was closed");
         }
     }));
     Ok((sender.send_request(request).await?, connection))

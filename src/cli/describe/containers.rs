@@ -1,51 +1,51 @@
-//! The containers: what they run, how they are, what they see.
+//! The sections of containers: program, state, resources, probes, environment and mounts.
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, ContainerState, ContainerStatus, EnvFromSource, EnvVar, Pod, Probe, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::sheet::{Sheet, date};
+use super::prefix_writer::{PrefixWriter, date};
 use crate::model::pods;
 
-/// All of one kind, below `title`.
+/// Writes the containers of one kind, such as init containers, below `title`.
 pub fn describe(
-    sheet: &mut Sheet,
+    out: &mut PrefixWriter,
     title: &str,
     pod: &Pod,
     containers: &[Container],
     statuses: Option<&[ContainerStatus]>,
 ) {
-    sheet.line(0, format_args!("{title}:"));
+    out.line(0, format_args!("{title}:"));
     for container in containers {
         let status = statuses.unwrap_or_default().iter().find(|status| status.name == container.name);
-        sheet.line(1, format_args!("{}:", container.name));
-        program(sheet, container, status);
+        out.line(1, format_args!("{}:", container.name));
+        program(out, container, status);
         if let Some(status) = status {
-            condition(sheet, status);
+            container_status(out, status);
         }
-        resources(sheet, container);
-        for (name, found) in [
+        resources(out, container);
+        for (name, probe) in [
             ("Liveness", &container.liveness_probe),
             ("Readiness", &container.readiness_probe),
             ("Startup", &container.startup_probe),
         ] {
-            if let Some(found) = found {
-                sheet.field(2, name, probe(found));
+            if let Some(probe) = probe {
+                out.field(2, name, format_probe(probe));
             }
         }
-        environment(sheet, pod, container);
-        mounts(sheet, container.volume_mounts.as_deref().unwrap_or_default());
+        environment(out, pod, container);
+        mounts(out, container.volume_mounts.as_deref().unwrap_or_default());
     }
 }
 
-fn program(sheet: &mut Sheet, container: &Container, status: Option<&ContainerStatus>) {
+fn program(out: &mut PrefixWriter, container: &Container, status: Option<&ContainerStatus>) {
     if let Some(status) = status {
-        sheet.field(2, "Container ID", status.container_id.as_deref().unwrap_or_default());
+        out.field(2, "Container ID", status.container_id.as_deref().unwrap_or_default());
     }
-    sheet.field(2, "Image", container.image.as_deref().unwrap_or_default());
+    out.field(2, "Image", container.image.as_deref().unwrap_or_default());
     if let Some(status) = status {
-        sheet.field(2, "Image ID", &status.image_id);
+        out.field(2, "Image ID", &status.image_id);
     }
     let ports = container.ports.as_deref().unwrap_or_default();
     for (name, number) in [
@@ -55,62 +55,62 @@ fn program(sheet: &mut Sheet, container: &Container, status: Option<&ContainerSt
         let protocol = |port: &ContainerPort| port.protocol.clone().unwrap_or("TCP".into());
         let all: Vec<String> = ports.iter().map(|port| format!("{}/{}", number(port), protocol(port))).collect();
         match all.as_slice() {
-            [] => sheet.field(2, name, "<none>"),
-            [one] => sheet.field(2, name, one),
-            many => sheet.field(2, &format!("{name}s"), many.join(", ")),
+            [] => out.field(2, name, "<none>"),
+            [one] => out.field(2, name, one),
+            many => out.field(2, &format!("{name}s"), many.join(", ")),
         }
     }
     for (name, words) in [("Command", &container.command), ("Args", &container.args)] {
         if let Some(words) = words.as_ref().filter(|words| !words.is_empty()) {
-            sheet.line(2, format_args!("{name}:"));
-            words.iter().flat_map(|word| word.split('\n')).for_each(|line| sheet.line(3, line));
+            out.line(2, format_args!("{name}:"));
+            words.iter().flat_map(|word| word.split('\n')).for_each(|line| out.line(3, line));
         }
     }
 }
 
-fn condition(sheet: &mut Sheet, status: &ContainerStatus) {
-    state(sheet, "State", status.state.as_ref());
+fn container_status(out: &mut PrefixWriter, status: &ContainerStatus) {
+    state(out, "State", status.state.as_ref());
     if let Some(last) = status.last_state.as_ref().filter(|last| last.terminated.is_some()) {
-        state(sheet, "Last State", Some(last));
+        state(out, "Last State", Some(last));
     }
-    sheet.field(2, "Ready", if status.ready { "True" } else { "False" });
-    sheet.field(2, "Restart Count", status.restart_count);
+    out.field(2, "Ready", if status.ready { "True" } else { "False" });
+    out.field(2, "Restart Count", status.restart_count);
 }
 
-fn state(sheet: &mut Sheet, name: &str, state: Option<&ContainerState>) {
+fn state(out: &mut PrefixWriter, name: &str, state: Option<&ContainerState>) {
     let (running, terminated) = state.map_or((None, None), |s| (s.running.as_ref(), s.terminated.as_ref()));
     if let Some(running) = running {
-        sheet.field(2, name, "Running");
-        sheet.field(3, "Started", date(running.started_at.as_ref()));
+        out.field(2, name, "Running");
+        out.field(3, "Started", date(running.started_at.as_ref()));
     } else if let Some(end) = terminated {
-        sheet.field(2, name, "Terminated");
-        sheet.field_if(3, "Reason", end.reason.as_deref());
-        sheet.field_if(3, "Message", end.message.as_deref());
-        sheet.field(3, "Exit Code", end.exit_code);
+        out.field(2, name, "Terminated");
+        out.field_if(3, "Reason", end.reason.as_deref());
+        out.field_if(3, "Message", end.message.as_deref());
+        out.field(3, "Exit Code", end.exit_code);
         if let Some(signal) = end.signal.filter(|signal| *signal > 0) {
-            sheet.field(3, "Signal", signal);
+            out.field(3, "Signal", signal);
         }
-        sheet.field(3, "Started", date(end.started_at.as_ref()));
-        sheet.field(3, "Finished", date(end.finished_at.as_ref()));
+        out.field(3, "Started", date(end.started_at.as_ref()));
+        out.field(3, "Finished", date(end.finished_at.as_ref()));
     } else {
-        sheet.field(2, name, "Waiting");
+        out.field(2, name, "Waiting");
         let waiting = state.and_then(|s| s.waiting.as_ref());
-        sheet.field_if(3, "Reason", waiting.and_then(|waiting| waiting.reason.as_deref()));
+        out.field_if(3, "Reason", waiting.and_then(|waiting| waiting.reason.as_deref()));
     }
 }
 
-fn resources(sheet: &mut Sheet, container: &Container) {
+fn resources(out: &mut PrefixWriter, container: &Container) {
     let Some(resources) = &container.resources else { return };
     for (name, all) in [("Limits", &resources.limits), ("Requests", &resources.requests)] {
         if let Some(all) = all.as_ref().filter(|all| !all.is_empty()) {
-            sheet.line(2, format_args!("{name}:"));
-            all.iter().for_each(|(resource, quantity)| sheet.field(3, resource, &quantity.0));
+            out.line(2, format_args!("{name}:"));
+            all.iter().for_each(|(resource, quantity)| out.field(3, resource, &quantity.0));
         }
     }
 }
 
-fn probe(probe: &Probe) -> String {
-    let how = if let Some(exec) = &probe.exec {
+fn format_probe(probe: &Probe) -> String {
+    let handler = if let Some(exec) = &probe.exec {
         format!("exec [{}]", exec.command.as_deref().unwrap_or_default().join(" "))
     } else if let Some(http) = &probe.http_get {
         let scheme = http.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
@@ -124,7 +124,7 @@ fn probe(probe: &Probe) -> String {
         "unknown".into()
     };
     format!(
-        "{how} delay={}s timeout={}s period={}s #success={} #failure={}",
+        "{handler} delay={}s timeout={}s period={}s #success={} #failure={}",
         probe.initial_delay_seconds.unwrap_or_default(),
         probe.timeout_seconds.unwrap_or_default(),
         probe.period_seconds.unwrap_or_default(),
@@ -140,22 +140,22 @@ fn port(port: &IntOrString) -> String {
     }
 }
 
-fn environment(sheet: &mut Sheet, pod: &Pod, container: &Container) {
+fn environment(out: &mut PrefixWriter, pod: &Pod, container: &Container) {
     let sources = container.env_from.as_deref().unwrap_or_default();
     if !sources.is_empty() {
-        sheet.line(2, "Environment Variables from:");
-        sources.iter().for_each(|source| from(sheet, source));
+        out.line(2, "Environment Variables from:");
+        sources.iter().for_each(|source| environment_source(out, source));
     }
     let variables = container.env.as_deref().unwrap_or_default();
     if variables.is_empty() {
-        sheet.field(2, "Environment", "<none>");
+        out.field(2, "Environment", "<none>");
         return;
     }
-    sheet.line(2, "Environment:");
-    variables.iter().for_each(|variable| value(sheet, pod, variable));
+    out.line(2, "Environment:");
+    variables.iter().for_each(|variable| environment_variable(out, pod, variable));
 }
 
-fn from(sheet: &mut Sheet, source: &EnvFromSource) {
+fn environment_source(out: &mut PrefixWriter, source: &EnvFromSource) {
     let (name, kind, optional) = match (&source.config_map_ref, &source.secret_ref) {
         (Some(map), _) => (&map.name, "ConfigMap", map.optional),
         (None, Some(secret)) => (&secret.name, "Secret", secret.optional),
@@ -163,35 +163,35 @@ fn from(sheet: &mut Sheet, source: &EnvFromSource) {
     };
     let prefix = source.prefix.as_deref().filter(|prefix| !prefix.is_empty());
     let prefix = prefix.map(|prefix| format!(" with prefix '{prefix}'")).unwrap_or_default();
-    sheet.line(3, format_args!("{name}\t{kind}{prefix}\tOptional: {}", optional.unwrap_or_default()));
+    out.line(3, format_args!("{name}\t{kind}{prefix}\tOptional: {}", optional.unwrap_or_default()));
 }
 
-fn value(sheet: &mut Sheet, pod: &Pod, variable: &EnvVar) {
+fn environment_variable(out: &mut PrefixWriter, pod: &Pod, variable: &EnvVar) {
     let name = &variable.name;
     let Some(source) = &variable.value_from else {
         let mut lines = variable.value.as_deref().unwrap_or_default().split('\n');
-        sheet.field(3, name, lines.next().unwrap_or_default());
-        lines.for_each(|line| sheet.line(3, format_args!("\t{line}")));
+        out.field(3, name, lines.next().unwrap_or_default());
+        lines.for_each(|line| out.line(3, format_args!("\t{line}")));
         return;
     };
-    let key = |kind: &str, of: &str, key: &str, optional: Option<bool>| {
-        format!("<set to the key '{key}' {kind} '{of}'>\tOptional: {}", optional.unwrap_or_default())
+    let key_reference = |kind: &str, object: &str, key: &str, optional: Option<bool>| {
+        format!("<set to the key '{key}' {kind} '{object}'>\tOptional: {}", optional.unwrap_or_default())
     };
     if let Some(field) = &source.field_ref {
         let version = field.api_version.as_deref().unwrap_or("v1");
-        sheet.field(3, name, format_args!("{} ({version}:{})", of_metadata(pod, &field.field_path), field.field_path));
+        out.field(3, name, format_args!("{} ({version}:{})", field_value(pod, &field.field_path), field.field_path));
     } else if let Some(resource) = &source.resource_field_ref {
         let container = resource.container_name.as_deref().unwrap_or_default();
-        sheet.field(3, name, format_args!("{container} ({})", resource.resource));
+        out.field(3, name, format_args!("{container} ({})", resource.resource));
     } else if let Some(map) = &source.config_map_key_ref {
-        sheet.field(3, name, key("of config map", &map.name, &map.key, map.optional));
+        out.field(3, name, key_reference("of config map", &map.name, &map.key, map.optional));
     } else if let Some(secret) = &source.secret_key_ref {
-        sheet.field(3, name, key("in secret", &secret.name, &secret.key, secret.optional));
+        out.field(3, name, key_reference("in secret", &secret.name, &secret.key, secret.optional));
     }
 }
 
-/// What a field reference is, where the pod's metadata tells; the rest is known inside only.
-fn of_metadata(pod: &Pod, path: &str) -> String {
+/// Returns the value of a field reference to the pod's metadata; empty for other fields.
+fn field_value(pod: &Pod, path: &str) -> String {
     let meta = &pod.metadata;
     let keyed = |prefix: &str| path.strip_prefix(prefix)?.strip_prefix("['")?.strip_suffix("']");
     let found = match path {
@@ -207,18 +207,18 @@ fn of_metadata(pod: &Pod, path: &str) -> String {
     found.unwrap_or_default().into()
 }
 
-fn mounts(sheet: &mut Sheet, mounts: &[VolumeMount]) {
+fn mounts(out: &mut PrefixWriter, mounts: &[VolumeMount]) {
     if mounts.is_empty() {
-        sheet.field(2, "Mounts", "<none>");
+        out.field(2, "Mounts", "<none>");
         return;
     }
-    sheet.line(2, "Mounts:");
+    out.line(2, "Mounts:");
     let mut mounts: Vec<&VolumeMount> = mounts.iter().collect();
     mounts.sort_by_key(|mount| &mount.mount_path);
     for VolumeMount { mount_path, name, read_only, sub_path, .. } in mounts {
         let access = if *read_only == Some(true) { "ro" } else { "rw" };
         let part = sub_path.as_deref().filter(|path| !path.is_empty());
         let part = part.map(|path| format!(",path=\"{path}\"")).unwrap_or_default();
-        sheet.line(3, format_args!("{mount_path} from {name} ({access}{part})"));
+        out.line(3, format_args!("{mount_path} from {name} ({access}{part})"));
     }
 }

@@ -1,9 +1,10 @@
-//! `wasmpod describe`: everything about a pod, in the order and the words of `kubectl describe pod`.
+//! `wasmpod describe`: prints the details of a pod, in the format of `kubectl describe pod`.
 
 mod containers;
-mod happened;
+mod events;
 mod pod;
-mod sheet;
+mod prefix_writer;
+mod tabwriter;
 mod volumes;
 
 use std::io::Write;
@@ -16,37 +17,37 @@ use super::args::DescribeArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
 use crate::model::pods;
-use sheet::Sheet;
+use prefix_writer::PrefixWriter;
 
 /// Prints a pod and its events.
 pub fn main(args: DescribeArgs) -> anyhow::Result<Outcome> {
-    client::ask(async move {
-        let client = Client::of(&args.connection)?;
-        let pod: Pod = client.read(&client.pods(Some(&args.pod)), client::JSON).await?;
-        let events: Events = client.read(&events_of(&client, &pod), client::JSON).await?;
-        let mut sheet = Sheet::default();
+    client::block_on(async move {
+        let client = Client::new(&args.connection)?;
+        let pod: Pod = client.get_json(&client.pods_path(Some(&args.pod)), client::JSON).await?;
+        let events: EventList = client.get_json(&events_path(&client, &pod), client::JSON).await?;
+        let mut out = PrefixWriter::default();
         let now = Timestamp::now();
-        pod::describe(&mut sheet, &pod, now);
-        happened::describe(&mut sheet, events.items, now);
-        let mut out = std::io::stdout().lock();
-        out.write_all(sheet.text().as_bytes())?;
-        Ok(out.flush()?)
+        pod::describe(&mut out, &pod, now);
+        events::describe(&mut out, events.items, now);
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(out.text().as_bytes())?;
+        Ok(stdout.flush()?)
     })
 }
 
 #[derive(Deserialize)]
-struct Events {
+struct EventList {
     items: Vec<Event>,
 }
 
-/// The events about `pod`. Those about a static pod name it by what its manifest says.
-fn events_of(client: &Client, pod: &Pod) -> String {
+/// Returns the path of the pod's Events. Those of a static pod refer to the hash of its manifest instead of its UID.
+fn events_path(client: &Client, pod: &Pod) -> String {
     let uid = pods::annotation(pod, pods::MIRROR_ANNOTATION).or(pod.metadata.uid.as_deref()).unwrap_or_default();
-    let about = format!(
+    let selector = format!(
         "involvedObject.name={},involvedObject.namespace={},involvedObject.uid={uid}",
         pods::name(pod),
         pods::namespace(pod)
     );
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("fieldSelector", &about).finish();
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("fieldSelector", &selector).finish();
     format!("{}/events?{query}", client.namespace_path())
 }

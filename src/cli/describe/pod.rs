@@ -1,106 +1,106 @@
-//! The pod as a whole: who it is, where it is, how it is.
+//! The sections of a pod, except for its Events.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::sheet::{Sheet, date};
+use super::prefix_writer::{PrefixWriter, date};
 use super::{containers, volumes};
 use crate::model::{duration, pods};
 
-/// Everything but the events.
-pub fn describe(sheet: &mut Sheet, pod: &Pod, now: Timestamp) {
+/// Writes everything except the Events.
+pub fn describe(out: &mut PrefixWriter, pod: &Pod, now: Timestamp) {
     let (no_spec, no_status) = (PodSpec::default(), PodStatus::default());
     let spec = pod.spec.as_ref().unwrap_or(&no_spec);
     let status = pod.status.as_ref().unwrap_or(&no_status);
-    sheet.field(0, "Name", pods::name(pod));
-    sheet.field(0, "Namespace", pods::namespace(pod));
-    placed(sheet, spec, status);
-    sheet.labels("Labels", pod.metadata.labels.as_ref());
-    sheet.annotations("Annotations", pod.metadata.annotations.as_ref());
+    out.field(0, "Name", pods::name(pod));
+    out.field(0, "Namespace", pods::namespace(pod));
+    scheduling(out, spec, status);
+    out.labels("Labels", pod.metadata.labels.as_ref());
+    out.annotations("Annotations", pod.metadata.annotations.as_ref());
     match &pod.metadata.deletion_timestamp {
         Some(Time(at)) if status.reason.as_deref() != Some("NodeLost") => {
             let ago = duration::human(now.duration_since(*at).as_secs());
-            sheet.field(0, "Status", format_args!("Terminating (lasts {ago})"));
+            out.field(0, "Status", format_args!("Terminating (lasts {ago})"));
             let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
-            sheet.field(0, "Termination Grace Period", format_args!("{grace}s"));
+            out.field(0, "Termination Grace Period", format_args!("{grace}s"));
         }
-        _ => sheet.field(0, "Status", status.phase.as_deref().unwrap_or_default()),
+        _ => out.field(0, "Status", status.phase.as_deref().unwrap_or_default()),
     }
-    sheet.field_if(0, "Reason", status.reason.as_deref());
-    sheet.field_if(0, "Message", status.message.as_deref());
-    addresses(sheet, status);
+    out.field_if(0, "Reason", status.reason.as_deref());
+    out.field_if(0, "Message", status.message.as_deref());
+    addresses(out, status);
     let owners = pod.metadata.owner_references.iter().flatten();
     if let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) {
-        sheet.field(0, "Controlled By", format_args!("{}/{}", owner.kind, owner.name));
+        out.field(0, "Controlled By", format_args!("{}/{}", owner.kind, owner.name));
     }
-    sheet.field_if(0, "NominatedNodeName", status.nominated_node_name.as_deref());
+    out.field_if(0, "NominatedNodeName", status.nominated_node_name.as_deref());
     if let Some(init) = spec.init_containers.as_deref().filter(|init| !init.is_empty()) {
-        containers::describe(sheet, "Init Containers", pod, init, status.init_container_statuses.as_deref());
+        containers::describe(out, "Init Containers", pod, init, status.init_container_statuses.as_deref());
     }
-    containers::describe(sheet, "Containers", pod, &spec.containers, status.container_statuses.as_deref());
-    conditions(sheet, spec, status);
-    volumes::describe(sheet, spec.volumes.as_deref().unwrap_or_default());
-    sheet.field(0, "QoS Class", status.qos_class.as_deref().unwrap_or_default());
-    sheet.labels("Node-Selectors", spec.node_selector.as_ref());
+    containers::describe(out, "Containers", pod, &spec.containers, status.container_statuses.as_deref());
+    conditions(out, spec, status);
+    volumes::describe(out, spec.volumes.as_deref().unwrap_or_default());
+    out.field(0, "QoS Class", status.qos_class.as_deref().unwrap_or_default());
+    out.labels("Node-Selectors", spec.node_selector.as_ref());
     let tolerations: Vec<String> = spec.tolerations.iter().flatten().map(toleration).collect();
-    sheet.values("Tolerations", &tolerations);
+    out.values("Tolerations", &tolerations);
 }
 
-fn placed(sheet: &mut Sheet, spec: &PodSpec, status: &PodStatus) {
+fn scheduling(out: &mut PrefixWriter, spec: &PodSpec, status: &PodStatus) {
     if let Some(priority) = spec.priority {
-        sheet.field(0, "Priority", priority);
-        sheet.field_if(0, "Priority Class Name", spec.priority_class_name.as_deref());
+        out.field(0, "Priority", priority);
+        out.field_if(0, "Priority Class Name", spec.priority_class_name.as_deref());
     }
-    sheet.field_if(0, "Runtime Class Name", spec.runtime_class_name.as_deref());
-    sheet.field_if(0, "Service Account", spec.service_account_name.as_deref());
+    out.field_if(0, "Runtime Class Name", spec.runtime_class_name.as_deref());
+    out.field_if(0, "Service Account", spec.service_account_name.as_deref());
     match spec.node_name.as_deref().unwrap_or_default() {
-        "" => sheet.field(0, "Node", "<none>"),
-        name => sheet.field(0, "Node", format_args!("{name}/{}", status.host_ip.as_deref().unwrap_or_default())),
+        "" => out.field(0, "Node", "<none>"),
+        name => out.field(0, "Node", format_args!("{name}/{}", status.host_ip.as_deref().unwrap_or_default())),
     }
     if let Some(start) = &status.start_time {
-        sheet.field(0, "Start Time", date(Some(start)));
+        out.field(0, "Start Time", date(Some(start)));
     }
 }
 
-fn addresses(sheet: &mut Sheet, status: &PodStatus) {
-    sheet.field(0, "IP", status.pod_ip.as_deref().unwrap_or_default());
+fn addresses(out: &mut PrefixWriter, status: &PodStatus) {
+    out.field(0, "IP", status.pod_ip.as_deref().unwrap_or_default());
     let ips = status.pod_ips.as_deref().unwrap_or_default();
     if ips.is_empty() {
-        sheet.field(0, "IPs", "<none>");
+        out.field(0, "IPs", "<none>");
         return;
     }
-    sheet.line(0, "IPs:");
+    out.line(0, "IPs:");
     for ip in ips {
-        sheet.field(1, "IP", &ip.ip);
+        out.field(1, "IP", &ip.ip);
     }
 }
 
-fn conditions(sheet: &mut Sheet, spec: &PodSpec, status: &PodStatus) {
+fn conditions(out: &mut PrefixWriter, spec: &PodSpec, status: &PodStatus) {
     let all = status.conditions.as_deref().unwrap_or_default();
     let gates = spec.readiness_gates.as_deref().unwrap_or_default();
     if !gates.is_empty() {
-        sheet.line(0, "Readiness Gates:");
-        sheet.line(1, "Type\tStatus");
+        out.line(0, "Readiness Gates:");
+        out.line(1, "Type\tStatus");
         for gate in gates {
             let found = all.iter().find(|condition| condition.type_ == gate.condition_type);
             let status = found.map_or("<none>", |condition| &condition.status);
-            sheet.line(1, format_args!("{} \t{status} ", gate.condition_type));
+            out.line(1, format_args!("{} \t{status} ", gate.condition_type));
         }
     }
     if !all.is_empty() {
-        sheet.line(0, "Conditions:");
-        sheet.line(1, "Type\tStatus");
+        out.line(0, "Conditions:");
+        out.line(1, "Type\tStatus");
         for condition in all {
-            sheet.line(1, format_args!("{} \t{} ", condition.type_, condition.status));
+            out.line(1, format_args!("{} \t{} ", condition.type_, condition.status));
         }
     }
 }
 
-/// `key=value:Effect op=Exists for 300s`
+/// Formats a toleration: `key=value:Effect op=Exists for 300s`.
 fn toleration(toleration: &Toleration) -> String {
-    let said = |part: &Option<String>| part.clone().unwrap_or_default();
-    let (key, value, effect) = (said(&toleration.key), said(&toleration.value), said(&toleration.effect));
+    let text_of = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (key, value, effect) = (text_of(&toleration.key), text_of(&toleration.value), text_of(&toleration.effect));
     let mut text = key;
     if !value.is_empty() {
         text += &format!("={value}");

@@ -1,73 +1,73 @@
-//! The volumes: what each is made of.
+//! The section of volumes.
 
 use k8s_openapi::api::core::v1::{Volume, VolumeProjection};
 use serde_json::Value;
 
-use super::sheet::Sheet;
+use super::prefix_writer::PrefixWriter;
 
-/// All volumes of a pod.
-pub fn describe(sheet: &mut Sheet, volumes: &[Volume]) {
+/// Writes the volumes of a pod.
+pub fn describe(out: &mut PrefixWriter, volumes: &[Volume]) {
     if volumes.is_empty() {
-        sheet.field(0, "Volumes", "<none>");
+        out.field(0, "Volumes", "<none>");
         return;
     }
-    sheet.line(0, "Volumes:");
+    out.line(0, "Volumes:");
     for volume in volumes {
-        sheet.line(1, format_args!("{}:", volume.name));
-        source(sheet, volume);
+        out.line(1, format_args!("{}:", volume.name));
+        volume_source(out, volume);
     }
 }
 
-fn source(sheet: &mut Sheet, volume: &Volume) {
+fn volume_source(out: &mut PrefixWriter, volume: &Volume) {
     let flag = |optional: Option<bool>| optional.unwrap_or_default();
     if let Some(host) = &volume.host_path {
-        sheet.field(2, "Type", "HostPath (bare host directory volume)");
-        sheet.field(2, "Path", &host.path);
-        sheet.field(2, "HostPathType", host.type_.as_deref().unwrap_or("<none>"));
+        out.field(2, "Type", "HostPath (bare host directory volume)");
+        out.field(2, "Path", &host.path);
+        out.field(2, "HostPathType", host.type_.as_deref().unwrap_or("<none>"));
     } else if let Some(empty) = &volume.empty_dir {
-        sheet.field(2, "Type", "EmptyDir (a temporary directory that shares a pod's lifetime)");
-        sheet.field(2, "Medium", empty.medium.as_deref().unwrap_or_default());
-        sheet.field(2, "SizeLimit", empty.size_limit.as_ref().map_or("<unset>", |limit| &limit.0));
+        out.field(2, "Type", "EmptyDir (a temporary directory that shares a pod's lifetime)");
+        out.field(2, "Medium", empty.medium.as_deref().unwrap_or_default());
+        out.field(2, "SizeLimit", empty.size_limit.as_ref().map_or("<unset>", |limit| &limit.0));
     } else if let Some(map) = &volume.config_map {
-        sheet.field(2, "Type", "ConfigMap (a volume populated by a ConfigMap)");
-        sheet.field(2, "Name", &map.name);
-        sheet.field(2, "Optional", flag(map.optional));
+        out.field(2, "Type", "ConfigMap (a volume populated by a ConfigMap)");
+        out.field(2, "Name", &map.name);
+        out.field(2, "Optional", flag(map.optional));
     } else if let Some(secret) = &volume.secret {
-        sheet.field(2, "Type", "Secret (a volume populated by a Secret)");
-        sheet.field(2, "SecretName", secret.secret_name.as_deref().unwrap_or_default());
-        sheet.field(2, "Optional", flag(secret.optional));
+        out.field(2, "Type", "Secret (a volume populated by a Secret)");
+        out.field(2, "SecretName", secret.secret_name.as_deref().unwrap_or_default());
+        out.field(2, "Optional", flag(secret.optional));
     } else if let Some(claim) = &volume.persistent_volume_claim {
-        let words = "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)";
-        sheet.field(2, "Type", words);
-        sheet.field(2, "ClaimName", &claim.claim_name);
-        sheet.field(2, "ReadOnly", flag(claim.read_only));
+        let description = "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)";
+        out.field(2, "Type", description);
+        out.field(2, "ClaimName", &claim.claim_name);
+        out.field(2, "ReadOnly", flag(claim.read_only));
     } else if let Some(projected) = &volume.projected {
-        sheet.field(2, "Type", "Projected (a volume that contains injected data from multiple sources)");
-        projected.sources.iter().flatten().for_each(|source| projection(sheet, source));
+        out.field(2, "Type", "Projected (a volume that contains injected data from multiple sources)");
+        projected.sources.iter().flatten().for_each(|source| projected_source(out, source));
     } else {
-        sheet.field(2, "Type", kind(volume));
+        out.field(2, "Type", source_name(volume));
     }
 }
 
-fn projection(sheet: &mut Sheet, source: &VolumeProjection) {
+fn projected_source(out: &mut PrefixWriter, source: &VolumeProjection) {
     if let Some(secret) = &source.secret {
-        sheet.field(2, "SecretName", &secret.name);
-        sheet.field(2, "Optional", secret.optional.unwrap_or_default());
+        out.field(2, "SecretName", &secret.name);
+        out.field(2, "Optional", secret.optional.unwrap_or_default());
     }
     if source.downward_api.is_some() {
-        sheet.field(2, "DownwardAPI", true);
+        out.field(2, "DownwardAPI", true);
     }
     if let Some(map) = &source.config_map {
-        sheet.field(2, "ConfigMapName", &map.name);
-        sheet.field(2, "Optional", map.optional.unwrap_or_default());
+        out.field(2, "ConfigMapName", &map.name);
+        out.field(2, "Optional", map.optional.unwrap_or_default());
     }
     if let Some(token) = &source.service_account_token {
-        sheet.field(2, "TokenExpirationSeconds", token.expiration_seconds.unwrap_or(3600));
+        out.field(2, "TokenExpirationSeconds", token.expiration_seconds.unwrap_or(3600));
     }
 }
 
-/// The field that says what any other volume is.
-fn kind(volume: &Volume) -> String {
+/// Returns the name of the field that defines the volume's source.
+fn source_name(volume: &Volume) -> String {
     let fields = serde_json::to_value(volume).unwrap_or_default();
     let mut names = fields.as_object().into_iter().flat_map(serde_json::Map::iter);
     names

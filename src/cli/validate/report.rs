@@ -1,32 +1,32 @@
-//! The report for people, and as JSON.
+//! The report as text and as JSON.
 
 use std::fmt::Write;
 
 use serde_json::json;
 
-use super::Checked;
+use super::CheckedFile;
 use crate::model::{Issue, Severity};
 
-/// Every fault with its source line, and a summary.
-pub fn for_people(checked: &[Checked]) -> String {
+/// Returns all issues with their source lines, and a summary.
+pub fn text(files: &[CheckedFile]) -> String {
     let mut text = String::new();
-    for issues in checked.iter().map(|checked| &checked.issues).filter(|issues| !issues.is_empty()) {
-        // Writing to a String does not fail.
+    for issues in files.iter().map(|file| &file.issues).filter(|issues| !issues.is_empty()) {
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{issues}");
     }
     if !text.is_empty() {
         text.push('\n');
     }
-    let sum = |count: fn(&Checked) -> usize| checked.iter().map(count).sum::<usize>();
-    let (errors, warnings) = (sum(|c| c.issues.errors()), sum(|c| c.issues.warnings()));
-    let faults = match (errors, warnings) {
-        (0, 0) => "no faults".to_string(),
+    let sum = |count: fn(&CheckedFile) -> usize| files.iter().map(count).sum::<usize>();
+    let (errors, warnings) = (sum(|file| file.issues.errors()), sum(|file| file.issues.warnings()));
+    let result = match (errors, warnings) {
+        (0, 0) => "no errors".to_string(),
         (0, warnings) => counted(warnings, "warning"),
         (errors, 0) => counted(errors, "error"),
         (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
     };
-    let (files, objects) = (counted(checked.len(), "file"), counted(sum(|c| c.objects), "object"));
-    let _ = writeln!(text, "{files}, {objects}: {faults}");
+    let (files, objects) = (counted(files.len(), "file"), counted(sum(|file| file.object_count), "object"));
+    let _ = writeln!(text, "{files}, {objects}: {result}");
     text
 }
 
@@ -34,30 +34,30 @@ fn counted(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
-/// The same for programs.
-pub fn json(checked: &[Checked]) -> serde_json::Result<String> {
-    let sum = |count: fn(&Checked) -> usize| checked.iter().map(count).sum::<usize>();
-    let files: Vec<_> = checked
+/// Returns the issues of all files as JSON.
+pub fn json(files: &[CheckedFile]) -> serde_json::Result<String> {
+    let sum = |count: fn(&CheckedFile) -> usize| files.iter().map(count).sum::<usize>();
+    let files: Vec<_> = files
         .iter()
-        .map(|checked| {
+        .map(|file| {
             json!({
-                "file": checked.issues.source(),
-                "objects": checked.objects,
-                "issues": checked.issues.all().iter().map(issue).collect::<Vec<_>>(),
-                "more": checked.issues.more(),
+                "file": file.issues.source(),
+                "objects": file.object_count,
+                "issues": file.issues.all().iter().map(issue).collect::<Vec<_>>(),
+                "more": file.issues.more(),
             })
         })
         .collect();
     let report = json!({
-        "errors": sum(|c| c.issues.errors()),
-        "warnings": sum(|c| c.issues.warnings()),
+        "errors": sum(|file| file.issues.errors()),
+        "warnings": sum(|file| file.issues.warnings()),
         "files": files,
     });
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
 fn issue(issue: &Issue) -> serde_json::Value {
-    // What is not known is null, so that every issue has the same members.
+    // Unknown values are null, so that all issues have the same members.
     json!({
         "rule": issue.rule.id(),
         "severity": severity(issue.severity()),
@@ -70,7 +70,7 @@ fn issue(issue: &Issue) -> serde_json::Value {
     })
 }
 
-/// As JSON and SARIF write it.
+/// Returns the name of the severity in JSON and SARIF.
 pub fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",

@@ -1,13 +1,13 @@
-//! The report in SARIF 2.1.0, which code scanning services read.
+//! The report in SARIF 2.1.0, for code scanning services.
 
 use serde_json::{Value, json};
 
-use super::Checked;
+use super::CheckedFile;
 use super::report::severity;
 use crate::model::{Issue, Rule};
 
-/// One run of one tool, with a rule per kind of fault.
-pub fn report(checked: &[Checked]) -> serde_json::Result<String> {
+/// Returns a report with the rules and the issues of all files.
+pub fn report(files: &[CheckedFile]) -> serde_json::Result<String> {
     let rules: Vec<Value> = Rule::ALL
         .iter()
         .map(|rule| {
@@ -18,10 +18,10 @@ pub fn report(checked: &[Checked]) -> serde_json::Result<String> {
             })
         })
         .collect();
-    let of_file = |checked: &Checked| -> Vec<Value> {
-        checked.issues.all().iter().map(|issue| result(checked.issues.source(), issue)).collect()
+    let results_of = |file: &CheckedFile| -> Vec<Value> {
+        file.issues.all().iter().map(|issue| result(file.issues.source(), issue)).collect()
     };
-    let results: Vec<Value> = checked.iter().flat_map(of_file).collect();
+    let results: Vec<Value> = files.iter().flat_map(results_of).collect();
     let driver = json!({"name": "wasmpod", "semanticVersion": env!("CARGO_PKG_VERSION"), "rules": rules});
     let report = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -57,10 +57,10 @@ fn result(file: &str, issue: &Issue) -> Value {
     })
 }
 
-/// A file's name as a reference: relative as it was given, absolute with its scheme.
+/// Returns the URI of a file: a relative reference, or a `file` URL for an absolute path.
 fn uri(file: &str) -> String {
-    const KEPT: &percent_encoding::AsciiSet =
+    const UNRESERVED: &percent_encoding::AsciiSet =
         &percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
-    let encoded = percent_encoding::utf8_percent_encode(file, KEPT).to_string();
+    let encoded = percent_encoding::utf8_percent_encode(file, UNRESERVED).to_string();
     if file.starts_with('/') { format!("file://{encoded}") } else { encoded }
 }

@@ -1,8 +1,7 @@
-//! The live view: a line per container above the stream of logs.
+//! The live view on a terminal: a line with the state of each container, above the newest log lines.
 //!
-//! The states stand above the newest log lines and are painted again when something changes. Log
-//! lines that no longer fit are printed above the states first, so that they scroll into the
-//! terminal's history and nothing is lost.
+//! The view is repainted when something changes. Log lines that no longer fit are printed above the states first, so
+//! that they scroll into the terminal's history.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -13,96 +12,97 @@ use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchron
 use crossterm::{execute, queue};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::follow::PodWatcher;
-use super::report;
+use super::pod_watcher::PodWatcher;
+use crate::cli::report::container_state;
 use crate::clock::Clock;
 use crate::model::{duration, outcome, pods};
 
-/// The view and what it has painted.
+/// See the module's documentation.
 pub struct Live {
     colour: bool,
     clock: Clock,
     states: Vec<String>,
-    /// The newest log lines, which stand below the states.
+    /// The newest log lines.
     lines: VecDeque<String>,
-    /// Rows painted last time; the cursor is at the end of the last one.
-    painted: usize,
-    begun: bool,
+    /// Rows on the screen; the cursor is at the end of the last one.
+    painted_rows: usize,
+    is_cursor_hidden: bool,
 }
 
-/// States beyond two thirds of the screen are counted, not shown; so many always are.
+/// The states take at most two thirds of the screen, but at least so many are shown.
 const MIN_STATES: usize = 6;
 
 impl Live {
     pub fn new(colour: bool, clock: Clock) -> Live {
-        Live { colour, clock, states: Vec::new(), lines: VecDeque::new(), painted: 0, begun: false }
+        Live { colour, clock, states: Vec::new(), lines: VecDeque::new(), painted_rows: 0, is_cursor_hidden: false }
     }
 
-    /// Paints the containers' states if they have changed.
-    pub fn states(&mut self, follower: &PodWatcher) {
+    /// Repaints the containers' states if they have changed.
+    pub fn update_states(&mut self, watcher: &PodWatcher) {
         let mut states = Vec::new();
-        for seen in follower.pods() {
-            let statuses = outcome::statuses(&seen.pod);
-            states.extend(statuses.map(|status| self.state(&seen.pod, status, seen.gone)));
+        for observed in watcher.pods() {
+            let statuses = outcome::statuses(&observed.pod);
+            states.extend(statuses.map(|status| self.state_line(&observed.pod, status, observed.is_deleted)));
         }
         let (_, rows) = size().unwrap_or((80, 24));
-        let most = (usize::from(rows) * 2 / 3).max(MIN_STATES);
-        let hidden = states.len().saturating_sub(most);
+        let max_states = (usize::from(rows) * 2 / 3).max(MIN_STATES);
+        let hidden = states.len().saturating_sub(max_states);
         if hidden > 0 {
-            states.truncate(most);
+            states.truncate(max_states);
             states.push(format!("… and {hidden} more containers"));
         }
         if states != self.states {
             self.states = states;
-            // A terminal that can't be written to is gone; the run goes on.
+            // A closed terminal does not stop the run.
             let _ = self.paint(Vec::new());
         }
     }
 
     /// Adds log lines.
-    pub fn log(&mut self, new: Vec<String>) -> io::Result<()> {
+    pub fn add_lines(&mut self, new: Vec<String>) -> io::Result<()> {
         self.lines.extend(new);
         let (_, rows) = size().unwrap_or((80, 24));
-        let room = usize::from(rows).saturating_sub(self.states.len() + 1).max(1);
-        let overflow = self.lines.len().saturating_sub(room);
+        let available = usize::from(rows).saturating_sub(self.states.len() + 1).max(1);
+        let overflow = self.lines.len().saturating_sub(available);
         let scrolled = self.lines.drain(..overflow).collect();
         self.paint(scrolled)
     }
 
-    /// Leaves everything as it stands and gives the cursor back.
+    /// Leaves the view on the screen and shows the cursor again.
     pub fn finish(&mut self) {
-        if self.begun {
+        if self.is_cursor_hidden {
             let _ = execute!(io::stdout(), Print("\r\n"), Show);
-            self.begun = false;
+            self.is_cursor_hidden = false;
         }
     }
 
-    /// Prints `scrolled` for good, then states and lines below.
+    /// Prints `scrolled` above the view, and repaints the view.
     fn paint(&mut self, scrolled: Vec<String>) -> io::Result<()> {
         let mut out = io::stdout().lock();
         let (columns, _) = size().unwrap_or((80, 24));
         let columns = usize::from(columns).max(10);
         queue!(out, BeginSynchronizedUpdate)?;
-        if !std::mem::replace(&mut self.begun, true) {
+        if !std::mem::replace(&mut self.is_cursor_hidden, true) {
             queue!(out, Hide)?;
         }
-        if self.painted > 1 {
-            queue!(out, MoveUp(u16::try_from(self.painted - 1).unwrap_or(u16::MAX)))?;
+        if self.painted_rows > 1 {
+            queue!(out, MoveUp(u16::try_from(self.painted_rows - 1).unwrap_or(u16::MAX)))?;
         }
         queue!(out, MoveToColumn(0), Clear(ClearType::FromCursorDown))?;
         for line in scrolled {
             queue!(out, Print(line), Print("\r\n"))?;
         }
-        let rows: Vec<String> = self.states.iter().chain(&self.lines).map(|row| cut(row, columns - 1)).collect();
+        let rows: Vec<String> =
+            self.states.iter().chain(&self.lines).map(|row| truncate_row(row, columns - 1)).collect();
         queue!(out, Print(rows.join("\r\n")), EndSynchronizedUpdate)?;
-        self.painted = rows.len();
+        self.painted_rows = rows.len();
         out.flush()
     }
 
-    fn state(&self, pod: &Pod, status: &ContainerStatus, gone: bool) -> String {
+    fn state_line(&self, pod: &Pod, status: &ContainerStatus, is_deleted: bool) -> String {
         let name = format!("{}/{}", pods::name(pod), status.name);
-        let state = report::state(status);
-        let (mark, colour) = match (gone, state.as_str()) {
+        let state = container_state(status);
+        let (mark, colour) = match (is_deleted, state.as_str()) {
             (true, _) => ("○", 90),
             (_, "Running") if pod.metadata.deletion_timestamp.is_some() => ("◐", 33),
             (_, "Running") => ("●", 32),
@@ -133,14 +133,14 @@ impl Drop for Live {
     }
 }
 
-/// The first `columns` visible characters of a row, control sequences apart.
-fn cut(row: &str, columns: usize) -> String {
+/// Returns the first `columns` visible characters of a row, and its colours.
+fn truncate_row(row: &str, columns: usize) -> String {
     let mut out = String::with_capacity(row.len());
-    let mut seen = 0;
+    let mut visible = 0;
     let mut chars = row.chars().peekable();
     while let Some(c) = chars.next() {
         if c == '\x1b' {
-            // Colours pass, everything else that a guest may write to move the cursor does not.
+            // Colours are kept; other sequences, which could move the cursor, are dropped.
             let mut sequence = String::from(c);
             while let Some(next) = chars.next_if(|n| *n == '[' || n.is_ascii_digit() || *n == ';') {
                 sequence.push(next);
@@ -153,11 +153,11 @@ fn cut(row: &str, columns: usize) -> String {
             }
             continue;
         }
-        if seen == columns {
+        if visible == columns {
             continue;
         }
         out.push(if c.is_control() { ' ' } else { c });
-        seen += 1;
+        visible += 1;
     }
     out
 }
@@ -167,14 +167,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_cut_to_the_width_and_keep_only_colours() {
+    fn rows_are_truncated_and_keep_only_colours() {
         for (row, columns, want) in [
             ("abc", 2, "ab"),
             ("\x1b[31mabc\x1b[0m", 2, "\x1b[31mab\x1b[0m"),
             ("a\x1b[2Jb\x1b[1;1Hc", 9, "abc"),
             ("a\tb", 9, "a b"),
         ] {
-            assert_eq!(cut(row, columns), want, "{row:?}");
+            assert_eq!(truncate_row(row, columns), want, "{row:?}");
         }
     }
 }

@@ -1,28 +1,28 @@
-//! A log entry as a line: prefix, then what the guest wrote, byte for byte.
+//! Formats log entries as lines: a prefix, then the bytes of the guest.
 
-use super::follow::Source;
+use super::pod_watcher::LogSource;
 use crate::logs::{Entry, Stream};
 
-/// `pod/container | text`, the prefix coloured by container if wanted.
-pub fn line(source: &Source, entry: &Entry, colour: bool) -> Vec<u8> {
+/// Returns `pod/container | text`. With `colour`, the prefix has the container's colour and standard error is red.
+pub fn prefixed_line(source: &LogSource, entry: &Entry, colour: bool) -> Vec<u8> {
     let name = format!("{}/{}", source.pod, source.container);
     let mut line = match colour {
         true => format!("\x1b[{}m{name} |\x1b[0m ", colour_of(&name)).into_bytes(),
         false => format!("{name} | ").into_bytes(),
     };
-    let error = colour && matches!(entry, Entry::Line(line) if line.stream == Stream::Stderr);
-    if error {
+    let is_stderr = colour && matches!(entry, Entry::Line(line) if line.stream == Stream::Stderr);
+    if is_stderr {
         line.extend_from_slice(b"\x1b[31m");
     }
-    line.extend(text(entry));
-    if error {
+    line.extend(entry_text(entry));
+    if is_stderr {
         line.extend_from_slice(b"\x1b[0m");
     }
     line
 }
 
-/// What the guest wrote, or how much of it is lost.
-pub fn text(entry: &Entry) -> Vec<u8> {
+/// Returns the bytes of a line, or a note about dropped lines.
+pub fn entry_text(entry: &Entry) -> Vec<u8> {
     match entry {
         Entry::Line(line) => line.text.to_vec(),
         Entry::Gap(1) => b"[1 line was dropped]".to_vec(),
@@ -30,7 +30,7 @@ pub fn text(entry: &Entry) -> Vec<u8> {
     }
 }
 
-/// A colour that stays the same for a name: cyan, green, yellow, blue, magenta and their bright forms.
+/// Returns the colour for a name, always the same: cyan, green, yellow, blue, magenta or one of their bright forms.
 fn colour_of(name: &str) -> u8 {
     const COLOURS: [u8; 8] = [36, 32, 33, 34, 35, 96, 92, 94];
     let sum = name.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
@@ -43,12 +43,12 @@ mod tests {
     use crate::logs::Line;
 
     #[test]
-    fn bytes_are_passed_on_as_they_are() {
-        let source = Source { pod: "p".into(), container: "c".into() };
+    fn log_bytes_are_copied_unchanged() {
+        let source = LogSource { pod: "p".into(), container: "c".into() };
         let text: &[u8] = &[b'a', 0xff, b'b'];
         let at = jiff::Timestamp::UNIX_EPOCH;
         let entry = Entry::Line(Line { timestamp: at, stream: Stream::Stdout, complete: true, text: text.into() });
-        assert_eq!(line(&source, &entry, false), [b"p/c | ", text].concat());
-        assert_eq!(line(&source, &Entry::Gap(3), false), b"p/c | [3 lines were dropped]");
+        assert_eq!(prefixed_line(&source, &entry, false), [b"p/c | ", text].concat());
+        assert_eq!(prefixed_line(&source, &Entry::Gap(3), false), b"p/c | [3 lines were dropped]");
     }
 }

@@ -1,4 +1,4 @@
-//! A sheet of names and what belongs to them, further in the deeper it is.
+//! Writes lines of names and values, indented by level, like the `PrefixWriter` of `kubectl describe`.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -7,35 +7,35 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::super::tabs;
+use super::tabwriter;
 
-/// Lines with tabs between their cells.
+/// Lines whose cells are separated by tabs.
 #[derive(Default)]
-pub struct Sheet(String);
+pub struct PrefixWriter(String);
 
-/// Longer annotations stand on a line of their own, cut.
-const LONGEST: usize = 140;
+/// Longer annotations are written on lines of their own, and truncated.
+const MAX_ANNOTATION_LENGTH: usize = 140;
 
-impl Sheet {
-    /// A line as it is.
+impl PrefixWriter {
+    /// Writes a line.
     pub fn line(&mut self, level: usize, text: impl Display) {
         self.0.extend(std::iter::repeat_n("  ", level));
         self.0 += &format!("{text}\n");
     }
 
-    /// `NAME:  VALUE`
+    /// Writes `NAME:  VALUE`.
     pub fn field(&mut self, level: usize, name: &str, value: impl Display) {
         self.line(level, format_args!("{name}:\t{value}"));
     }
 
-    /// `NAME:  VALUE` where there is one that says something.
+    /// Writes `NAME:  VALUE`, unless the value is empty.
     pub fn field_if(&mut self, level: usize, name: &str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             self.field(level, name, value);
         }
     }
 
-    /// `NAME:`, with the first value beside it and the others below that; `<none>` where there is none.
+    /// Writes `NAME:` with the first value beside it and the others below, or with `<none>`.
     pub fn values(&mut self, name: &str, values: &[String]) {
         let (first, others) = values.split_first().map_or(("<none>", values), |(first, others)| (first, others));
         self.field(0, name, first);
@@ -44,43 +44,43 @@ impl Sheet {
         }
     }
 
-    /// `KEY=VALUE` of each.
+    /// Writes the labels as values of the form `KEY=VALUE`.
     pub fn labels(&mut self, name: &str, labels: Option<&BTreeMap<String, String>>) {
         let all: Vec<String> = labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
         self.values(name, &all);
     }
 
-    /// `KEY: VALUE` of each; what kubectl keeps for itself is left out.
+    /// Writes the annotations as values of the form `KEY: VALUE`, except for the one that kubectl uses internally.
     pub fn annotations(&mut self, name: &str, annotations: Option<&BTreeMap<String, String>>) {
         let mut all = Vec::new();
-        let told = |key: &str| key != "kubectl.kubernetes.io/last-applied-configuration";
-        for (key, value) in annotations.into_iter().flatten().filter(|(key, _)| told(key)) {
+        let is_printed = |key: &str| key != "kubectl.kubernetes.io/last-applied-configuration";
+        for (key, value) in annotations.into_iter().flatten().filter(|(key, _)| is_printed(key)) {
             let value = value.strip_suffix('\n').unwrap_or(value);
-            if key.len() + value.len() + 2 <= LONGEST && !value.contains('\n') {
+            if key.len() + value.len() + 2 <= MAX_ANNOTATION_LENGTH && !value.contains('\n') {
                 all.push(format!("{key}: {value}"));
             } else {
                 all.push(format!("{key}:"));
-                all.extend(value.split('\n').map(|line| format!("  {}", shortened(line))));
+                all.extend(value.split('\n').map(|line| format!("  {}", truncate(line))));
             }
         }
         self.values(name, &all);
     }
 
-    /// The sheet, its columns lined up.
+    /// Returns the lines with aligned columns.
     pub fn text(&self) -> String {
-        tabs::align(&self.0, 2)
+        tabwriter::align(&self.0, 2)
     }
 }
 
-fn shortened(line: &str) -> String {
-    let longest = LONGEST - 2;
-    match line.len() <= longest {
+fn truncate(line: &str) -> String {
+    let max = MAX_ANNOTATION_LENGTH - 2;
+    match line.len() <= max {
         true => line.into(),
-        false => line.chars().take(longest - 3).chain("...".chars()).collect(),
+        false => line.chars().take(max - 3).chain("...".chars()).collect(),
     }
 }
 
-/// A time in this machine's zone, as mail headers have it.
+/// Formats a time in the local time zone, in RFC 1123 format.
 pub fn date(time: Option<&Time>) -> String {
     let at = time.map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     at.to_zoned(TimeZone::system()).strftime("%a, %d %b %Y %H:%M:%S %z").to_string()
@@ -91,23 +91,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_annotations_are_cut_and_stand_alone() {
-        let mut sheet = Sheet::default();
+    fn long_annotations_are_truncated_on_their_own_lines() {
+        let mut out = PrefixWriter::default();
         let long = "x".repeat(200);
         let all = [("a", "1\n"), ("b", "1\n2"), ("c", long.as_str())];
         let all: BTreeMap<String, String> = all.map(|(key, value)| (key.into(), value.into())).into();
-        sheet.annotations("Annotations", Some(&all));
-        sheet.labels("Labels", None);
-        let cut = format!("{}...", "x".repeat(135));
+        out.annotations("Annotations", Some(&all));
+        out.labels("Labels", None);
+        let truncated = format!("{}...", "x".repeat(135));
         let lines = [
             "Annotations:  a: 1",
             "              b:",
             "                1",
             "                2",
             "              c:",
-            &format!("                {cut}"),
+            &format!("                {truncated}"),
             "Labels:       <none>",
         ];
-        assert_eq!(sheet.text(), lines.map(|line| format!("{line}\n")).concat());
+        assert_eq!(out.text(), lines.map(|line| format!("{line}\n")).concat());
     }
 }

@@ -1,21 +1,21 @@
-//! Text in columns: cells that end with a tab line up with those above and below them.
+//! Aligns tab-terminated cells in columns, like Go's `text/tabwriter`.
 //!
-//! A column reaches over neighbouring lines that all have a cell in it, so that a line without
-//! tabs sets apart what stands above from what stands below it.
+//! A column consists of adjacent lines that all have a cell in it, so that a line without tabs separates the columns
+//! above it from those below.
 
-/// Replaces the tabs of `text` by as many spaces as line its columns up, at least `gap`.
+/// Replaces each tab by spaces, at least `gap`, so that the columns are aligned.
 pub fn align(text: &str, gap: usize) -> String {
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     let mut aligned: Vec<String> = lines.iter().map(|_| String::new()).collect();
-    let most = lines.iter().map(Vec::len).max().unwrap_or_default();
-    for column in 0..most {
-        // What is behind the last tab of a line belongs to no column.
+    let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
+    for column in 0..columns {
+        // The text after the last tab of a line is not part of a column.
         let in_column = |cells: &[&str]| column + 1 < cells.len();
         let numbered: Vec<(usize, &Vec<&str>)> = lines.iter().enumerate().collect();
-        for neighbours in numbered.chunk_by(|(_, a), (_, b)| in_column(a) == in_column(b)) {
-            let cells = neighbours.iter().filter_map(|(line, cells)| Some((*line, *cells.get(column)?)));
+        for adjacent in numbered.chunk_by(|(_, a), (_, b)| in_column(a) == in_column(b)) {
+            let cells = adjacent.iter().filter_map(|(line, cells)| Some((*line, *cells.get(column)?)));
             let width = cells.clone().map(|(_, cell)| cell.chars().count()).max().unwrap_or_default() + gap;
-            let padded = neighbours.first().is_some_and(|(_, cells)| in_column(cells));
+            let padded = adjacent.first().is_some_and(|(_, cells)| in_column(cells));
             for (line, cell) in cells {
                 let Some(text) = aligned.get_mut(line) else { continue };
                 text.push_str(cell);
@@ -33,8 +33,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_reach_as_far_as_their_lines_are_neighbours() {
-        for (text, want) in [
+    fn adjacent_lines_share_columns() {
+        for (text, expected) in [
             ("a\tb", "a  b\n"),
             ("a\tb\nccc\td\n", "a    b\nccc  d\n"),
             ("a\tb\nheading\nccc\td", "a  b\nheading\nccc  d\n"),
@@ -43,7 +43,7 @@ mod tests {
             ("medium:\t\n", "medium:  \n"),
             ("", ""),
         ] {
-            assert_eq!(align(text, 2), want, "{text:?}");
+            assert_eq!(align(text, 2), expected, "{text:?}");
         }
     }
 }

@@ -1,0 +1,92 @@
+//! `wasmpod serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::run::NodeLimits;
+use super::values::{parse_duration, parse_image};
+
+/// Start a node and serve the Kubernetes API
+///
+/// Writes a kubeconfig for kubectl. Pods are created through the API, from the manifests given here, and from the
+/// static pods in --pod-manifest-path. SIGTERM and Ctrl-C stop the pods gracefully; a second signal kills them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod serve                                        Start an empty node at https://127.0.0.1:6443
+  wasmpod serve pod.yaml --builtin-images              Start a node and create a pod
+  wasmpod serve --pod-manifest-path /etc/wasmpod/pods  Run the static pods of a directory
+  wasmpod serve --listen 0.0.0.0:6443 --tls-san edge7  Accept remote connections (TLS only)
+
+  export KUBECONFIG=~/.local/state/wasmpod/node/kubeconfig
+  kubectl get pods
+
+Exit codes:
+  0    Stopped by SIGTERM or Ctrl-C
+  2    Bad input
+  125  Internal error")]
+pub struct ServeArgs {
+    /// Manifests to create at startup: YAML or JSON files, directories, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Directory of static pod manifests; changes take effect within a second
+    #[arg(long, value_name = "DIR")]
+    pub pod_manifest_path: Option<PathBuf>,
+
+    /// Program to use for containers with `image: NAME`
+    #[arg(long = "image", value_name = "NAME=FILE", value_parser = parse_image)]
+    pub images: Vec<(String, PathBuf)>,
+
+    /// Use built-in programs for the images busybox, alpine, nginx and pause
+    #[arg(long)]
+    pub builtin_images: bool,
+
+    /// Name of the node [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+
+    #[command(flatten)]
+    pub limits: NodeLimits,
+
+    /// Maximum time for pods to stop after SIGTERM or Ctrl-C
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    pub shutdown_grace: Duration,
+
+    #[command(flatten)]
+    pub api: ApiServerArgs,
+
+    #[command(flatten)]
+    pub storage: StorageArgs,
+}
+
+/// Where the API server listens.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "API server options")]
+pub struct ApiServerArgs {
+    /// Address and port to listen on; port 0 selects a free port. Plain HTTP is served on loopback addresses only
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6443")]
+    pub listen: SocketAddr,
+
+    /// Additional host name or IP address for the server certificate
+    #[arg(long = "tls-san", value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// Directories that the node writes to.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Storage options")]
+pub struct StorageArgs {
+    /// Directory for keys, the kubeconfig, logs and compiled programs [default: $XDG_STATE_HOME/wasmpod/node, with
+    /// compiled programs in the user's cache]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Directory for container logs [default: `logs` in the state directory]
+    ///
+    /// Logs are written in CRI format under kubelet's file names, for log shippers. The directory must not contain
+    /// the pod logs of another node; logs left by a previous run are removed at startup.
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+}

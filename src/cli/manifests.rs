@@ -1,0 +1,239 @@
+//! Loads and checks the manifests that the user names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::args::{RestartPolicy, RunArgs};
+use super::check;
+use super::exit::bad_input;
+use super::manifest_source::{ManifestSource, manifest_sources};
+use super::report;
+use crate::control::{Body, ControlPlane, Key, Preconditions, Reason, Status, Subresource, Update};
+use crate::images::Images;
+use crate::model::{self, Fault, Issues, Kind, Manifest, Object, Rule, Severity, Template, pods};
+use crate::node::SOURCE_ANNOTATION;
+
+/// The valid objects of manifests, in the order of the input.
+#[derive(Default)]
+pub struct LoadedManifests {
+    pub pods: Vec<Pod>,
+    /// ConfigMaps and Secrets, to be created before the pods.
+    pub configs: Vec<Body>,
+    /// Fields and flags that have no effect.
+    pub warnings: Vec<String>,
+}
+
+/// Creates ConfigMaps and Secrets, and replaces existing ones of the same name.
+pub async fn store_configs(control: &dyn ControlPlane, configs: Vec<Body>) -> Result<(), Status> {
+    for mut body in configs {
+        let meta = body.metadata_mut();
+        let namespace = meta.namespace.get_or_insert_with(|| "default".into()).clone();
+        let key = Key::new(body.resource(), &namespace, body.metadata().name.as_deref().unwrap_or_default());
+        match control.create(body.clone()).await {
+            Err(status) if status.reason == Reason::AlreadyExists => {
+                let update = Update::Replace { body, subresource: Subresource::Main };
+                control.update(&key, update, Preconditions::default()).await?;
+            }
+            created => _ = created?,
+        }
+    }
+    Ok(())
+}
+
+/// Loads the manifests of `wasmpod run`. The error reports all faults of all files.
+pub fn load(args: &RunArgs, images: &Images) -> anyhow::Result<LoadedManifests> {
+    let mut loaded = load_files(&args.files, args.restart, Some(images))?;
+    for (name, _) in args.images.iter().filter(|(name, _)| !uses_image(&loaded.pods, name)) {
+        loaded.warnings.push(format!(
+            "--image {name}: no container has `image: {name}`; the name must match exactly, including its tag"
+        ));
+    }
+    Ok(loaded)
+}
+
+/// Loads the manifests in `files`. `restart` replaces the pods' restart policies. With `images`, an image that is
+/// missing is a fault; without, the node reports it when the pod starts.
+pub fn load_files(
+    files: &[PathBuf],
+    restart: Option<RestartPolicy>,
+    images: Option<&Images>,
+) -> anyhow::Result<LoadedManifests> {
+    let mut errors = Vec::new();
+    let mut loader = Loader { restart, images, loaded: LoadedManifests::default() };
+    for source in manifest_sources(files) {
+        let text = match source.read() {
+            Ok(text) => text,
+            Err(issue) => {
+                errors.push(Issues::new(&source.name(), &Arc::from(""), [issue].into_iter().collect()).to_string());
+                continue;
+            }
+        };
+        let manifest = Manifest::read(&source.name(), &text);
+        let faults = loader.add_manifest(&manifest, &source);
+        let issues = manifest.issues_with(&faults);
+        match issues.errors() {
+            0 => {
+                let warnings = issues.all().iter().map(|issue| format!("{}: {}", issue.path, issue.message));
+                loader.loaded.warnings.extend(warnings);
+            }
+            _ => errors.push(issues.to_string()),
+        }
+    }
+    let loaded = loader.loaded;
+    errors.extend(find_repeated_names(&loaded.pods));
+    if errors.is_empty() && loaded.pods.is_empty() {
+        errors.push("the manifests contain no Pod".into());
+    }
+    if errors.is_empty() { Ok(loaded) } else { Err(bad_input(errors.join("\n"))) }
+}
+
+/// Collects the objects of manifests.
+struct Loader<'a> {
+    restart: Option<RestartPolicy>,
+    images: Option<&'a Images>,
+    loaded: LoadedManifests,
+}
+
+impl Loader<'_> {
+    /// Adds the objects of a manifest. Returns the faults that prevent them from being run.
+    fn add_manifest(&mut self, manifest: &Manifest, source: &ManifestSource) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (number, object) in manifest.objects().enumerate() {
+            if let Some(config) = Body::from_config_object(object) {
+                self.loaded.configs.push(config);
+                continue;
+            }
+            match pod_of(object) {
+                Ok((pod, template)) => faults.extend(self.add_pod(object, pod, template, source, number)),
+                Err(NotRunnable { message, hint }) => {
+                    let hint = Some(hint.to_string());
+                    faults.push(Fault { object: number, rule: Rule::Unsupported, path: "kind".into(), message, hint });
+                }
+            }
+        }
+        faults
+    }
+
+    /// Adds the pod of `object`, the `number`th of its manifest. Returns the pod's errors; warnings are collected.
+    fn add_pod(
+        &mut self,
+        object: &Object,
+        mut pod: Pod,
+        mut template: Option<Template>,
+        source: &ManifestSource,
+        number: usize,
+    ) -> Vec<Fault> {
+        let warnings = &mut self.loaded.warnings;
+        if template.is_some() {
+            let (kind, name) = (object.kind().name(), pods::name(&pod));
+            warnings.push(format!("{kind} {name}: running one pod of its template, named {name}"));
+        }
+        prepare_pod(&mut pod, source, self.restart, warnings);
+        if let Some(template) = &mut template {
+            template.pod = pod.clone();
+        }
+        let mut faults = match &template {
+            Some(template) => check::check_template(object, template, number),
+            None => check::check_pod(&pod, number),
+        };
+        // Fields that are not supported yet are warnings of `validate`, but errors of a run.
+        let not_yet = faults.iter_mut().filter(|fault| fault.rule == Rule::NotYet);
+        not_yet.for_each(|fault| fault.rule = Rule::Unsupported);
+        faults.retain(|fault| {
+            let is_error = fault.rule.severity() == Severity::Error;
+            if !is_error {
+                warnings.push(format!("pod {}: {} {}", pods::name(&pod), fault.path, fault.message));
+            }
+            is_error
+        });
+        if let Some(images) = self.images.filter(|_| faults.is_empty()) {
+            faults = missing_images(&pod, images, number);
+            if let Some(template) = &template {
+                faults.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
+            }
+        }
+        self.loaded.pods.push(pod);
+        faults
+    }
+}
+
+/// Why an object cannot be run.
+struct NotRunnable {
+    message: String,
+    hint: &'static str,
+}
+
+/// Returns the pod that an object is, or the one of its template.
+fn pod_of(object: &Object) -> Result<(Pod, Option<Template>), NotRunnable> {
+    if let Object::Pod(pod) = object {
+        return Ok((pod.as_ref().clone(), None));
+    }
+    let kind = object.kind();
+    match model::template(object).filter(|_| kind != Kind::CronJob) {
+        Some(template) => Ok((template.pod.clone(), Some(template))),
+        None => {
+            let hint = match kind {
+                Kind::CronJob => "use a Job instead; schedules are not supported yet",
+                _ => "remove it; only Pods, workloads with a pod template, ConfigMaps and Secrets can be run",
+            };
+            Err(NotRunnable { message: format!("{} cannot be run yet", kind.name()), hint })
+        }
+    }
+}
+
+/// Applies the run's settings to a pod and records the file that it comes from.
+fn prepare_pod(pod: &mut Pod, source: &ManifestSource, restart: Option<RestartPolicy>, warnings: &mut Vec<String>) {
+    if let (Some(restart), Some(spec)) = (restart, &mut pod.spec) {
+        spec.restart_policy = Some(restart.name().into());
+    }
+    if let Some(origin) = source.origin() {
+        pod.metadata.annotations.get_or_insert_default().insert(SOURCE_ANNOTATION.into(), origin);
+    }
+    // A pod exported from a cluster names a node of that cluster, and would never be started here.
+    let other_node = pod.spec.as_mut().and_then(|spec| spec.node_name.take()).filter(|node| !node.is_empty());
+    if let Some(node) = other_node {
+        let name = pods::name(pod);
+        warnings.push(format!("pod {name}: spec.nodeName {node:?} has no effect: there is one node"));
+    }
+}
+
+/// Returns the images that cannot be found, as faults of the fields that name them.
+fn missing_images(pod: &Pod, images: &Images, number: usize) -> Vec<Fault> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let base = pods::annotation(pod, SOURCE_ANNOTATION).and_then(|s| Path::new(s).parent()).unwrap_or(Path::new("."));
+    let init = pods::init_containers(spec).iter().enumerate().map(|(i, c)| (format!("spec.initContainers[{i}]"), c));
+    let apps = spec.containers.iter().enumerate().map(|(i, c)| (format!("spec.containers[{i}]"), c));
+    let missing = init.chain(apps).filter_map(|(path, container)| {
+        let error = images.find(container.image.as_deref()?, base).err()?;
+        let (path, message) = (format!("{path}.image"), report::error_chain(&error.into()));
+        Some(Fault { object: number, rule: Rule::Unsupported, path, message, hint: None })
+    });
+    missing.collect()
+}
+
+fn uses_image(pods: &[Pod], name: &str) -> bool {
+    let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| {
+        pods::init_containers(spec).iter().chain(&spec.containers).map(|container| container.image.as_deref())
+    });
+    containers.into_iter().any(|image| image == Some(name))
+}
+
+/// Returns a message for each name that several pods have.
+fn find_repeated_names(pods: &[Pod]) -> Vec<String> {
+    let mut sources = BTreeMap::new();
+    let mut reported = BTreeSet::new();
+    let mut messages = Vec::new();
+    for pod in pods.iter().filter(|pod| !pods::name(pod).is_empty()) {
+        let key = (pods::namespace(pod), pods::name(pod));
+        let source = pods::annotation(pod, SOURCE_ANNOTATION).unwrap_or_default();
+        let Some(first) = sources.insert(key, source) else { continue };
+        if reported.insert(key) {
+            let places = if first == source { format!("twice in {first}") } else { format!("in {first} and {source}") };
+            messages.push(format!("pod {:?} is defined {places}; give each pod a unique name", key.1));
+        }
+    }
+    messages
+}

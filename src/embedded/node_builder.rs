@@ -1,0 +1,292 @@
+//! The settings of a node, and its start.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle as TokioHandle;
+use tokio::task::JoinSet;
+
+use super::Node;
+use super::capacity::Capacity;
+use super::data_directory::DataDirectory;
+use super::engine::engine;
+use crate::clock::Clock;
+use crate::control::ControlPlane;
+use crate::controllers;
+use crate::events::{self, EventSource};
+use crate::images::{ImageSource, Images};
+use crate::logs::Spool;
+use crate::network::Addresses;
+use crate::node::{Agent, Config};
+use crate::registry::Registry;
+use crate::runtime::{Runtime, RuntimeError};
+use crate::store::ObjectStore;
+use crate::volumes::HostPaths;
+
+/// Revisions that the store keeps for watchers that fall behind.
+const STORE_HISTORY: usize = 4096;
+
+const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Configures and starts a [`Node`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), wasmpod::StartError> {
+/// use std::time::Duration;
+/// use wasmpod::Node;
+///
+/// let node = Node::builder()
+///     .image("web", "target/wasm32-wasip2/release/web.wasm")
+///     .speed(100)
+///     .wait_timeout(Duration::from_secs(10))
+///     .start()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "call `start` to start the node"]
+pub struct NodeBuilder {
+    name: String,
+    host_ip: String,
+    data_dir: Option<PathBuf>,
+    log_dir: Option<PathBuf>,
+    images: Option<Arc<Images>>,
+    named_images: Vec<(String, ImageSource)>,
+    engine: Option<Arc<Runtime>>,
+    clock: Option<Clock>,
+    speed: u32,
+    limits: Limits,
+    has_scheduler: bool,
+    keeps_volumes: bool,
+    wait_timeout: Duration,
+}
+
+/// What pods may use, and how often they restart.
+struct Limits {
+    capacity: Capacity,
+    max_containers: Option<usize>,
+    max_container_restart_period: Option<Duration>,
+    host_paths: HostPaths,
+}
+
+/// Why a node cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `start` was called outside of a Tokio runtime.
+    #[error("no tokio runtime; start the node in an async function or test")]
+    NoTokioRuntime,
+    /// The WebAssembly engine cannot be started.
+    #[error(transparent)]
+    Engine(#[from] RuntimeError),
+    /// The temporary data directory cannot be created.
+    #[error("cannot create a temporary directory in {}; set TMPDIR to another directory", path.display())]
+    DataDirectory {
+        /// The directory for temporary files.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The directory for logs cannot be created.
+    #[error("cannot create log directory {}", path.display())]
+    LogDirectory {
+        /// The path of the directory.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+}
+
+impl Default for NodeBuilder {
+    fn default() -> NodeBuilder {
+        NodeBuilder {
+            name: "wasmpod".into(),
+            host_ip: "127.0.0.1".into(),
+            data_dir: None,
+            log_dir: None,
+            images: None,
+            named_images: Vec::new(),
+            engine: None,
+            clock: None,
+            speed: 1,
+            limits: Limits {
+                capacity: Capacity::default(),
+                max_containers: None,
+                max_container_restart_period: None,
+                host_paths: HostPaths::All,
+            },
+            has_scheduler: true,
+            keeps_volumes: false,
+            wait_timeout: DEFAULT_WAIT_TIMEOUT,
+        }
+    }
+}
+
+impl NodeBuilder {
+    /// Sets the name of the node. Defaults to `wasmpod`.
+    pub fn name(mut self, name: impl Into<String>) -> NodeBuilder {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the IP address of the node in the status of its pods. Defaults to 127.0.0.1.
+    pub fn host_ip(mut self, ip: impl Into<String>) -> NodeBuilder {
+        self.host_ip = ip.into();
+        self
+    }
+
+    /// Stores the files of pods in `directory`, which must exist and is not removed. The node removes the files that
+    /// a previous node left there, so that nodes must not share a directory. Defaults to a temporary directory, which is removed
+    /// with the node.
+    pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> NodeBuilder {
+        self.data_dir = Some(directory.into());
+        self
+    }
+
+    /// Writes container logs to files in `directory`, under kubelet's file names and with kubelet's rotation. Creates
+    /// the directory if it does not exist, and removes the pod logs that a previous node left there. The logs of a pod are removed
+    /// with the pod, or with the node. By default, the newest megabyte of each container's log is kept in memory.
+    pub fn log_dir(mut self, directory: impl Into<PathBuf>) -> NodeBuilder {
+        self.log_dir = Some(directory.into());
+        self
+    }
+
+    /// Uses `source`, the path of a file or its bytes, for containers with `image: name`.
+    pub fn image(mut self, name: &str, source: impl Into<ImageSource>) -> NodeBuilder {
+        self.named_images.push((name.into(), source.into()));
+        self
+    }
+
+    /// Replaces the images of the node. Defaults to those named with [`image`](NodeBuilder::image), built-in images
+    /// and local files.
+    #[doc(hidden)]
+    pub fn images(mut self, images: Arc<Images>) -> NodeBuilder {
+        self.images = Some(images);
+        self
+    }
+
+    /// Sets the engine that compiles and runs programs. Defaults to the engine that all nodes of this process share.
+    #[doc(hidden)]
+    pub fn engine(mut self, engine: Arc<Runtime>) -> NodeBuilder {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// Sets the clock of the node. Defaults to the system clock.
+    #[doc(hidden)]
+    pub fn clock(mut self, clock: Clock) -> NodeBuilder {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Accelerates time by `factor` for the node and its programs: at 1000, a back-off of five minutes takes 0.3 s.
+    /// CPU time is not accelerated, and [`wait_timeout`](NodeBuilder::wait_timeout) is in real time.
+    pub fn speed(mut self, factor: u32) -> NodeBuilder {
+        self.speed = factor;
+        self
+    }
+
+    /// Sets the resources that pods may request in total. A pod that requests more is rejected as by kubelet
+    /// (`OutOfmemory`). Resources that are not set default to those of the machine.
+    pub fn capacity(mut self, capacity: Capacity) -> NodeBuilder {
+        self.limits.capacity = capacity;
+        self
+    }
+
+    /// Sets the maximum number of running containers. Defaults to what this process can hold.
+    pub fn max_containers(mut self, count: usize) -> NodeBuilder {
+        self.limits.max_containers = Some(count);
+        self
+    }
+
+    /// Sets the maximum restart back-off, like kubelet's `maxContainerRestartPeriod`. Defaults to five minutes, which
+    /// is also the maximum.
+    pub fn max_container_restart_period(mut self, period: Duration) -> NodeBuilder {
+        self.limits.max_container_restart_period = Some(period);
+        self
+    }
+
+    /// Restricts the host directories that pods can mount. By default, all are allowed.
+    pub fn host_paths(mut self, allowed: HostPaths) -> NodeBuilder {
+        self.limits.host_paths = allowed;
+        self
+    }
+
+    /// Sets whether a scheduler binds pods to the node. Defaults to `true`.
+    pub fn scheduler(mut self, enabled: bool) -> NodeBuilder {
+        self.has_scheduler = enabled;
+        self
+    }
+
+    /// Sets whether the volumes of a deleted pod are kept for the next pod of the same name. Defaults to `false`, as
+    /// in Kubernetes.
+    pub fn keep_volumes(mut self, keep: bool) -> NodeBuilder {
+        self.keeps_volumes = keep;
+        self
+    }
+
+    /// Sets the timeout of [`Node::wait_ready`], [`Node::wait_complete`] and [`Node::delete`]. Defaults to one minute.
+    pub fn wait_timeout(mut self, timeout: Duration) -> NodeBuilder {
+        self.wait_timeout = timeout;
+        self
+    }
+
+    /// Starts the node.
+    ///
+    /// # Errors
+    ///
+    /// Fails outside of a Tokio runtime, and if the engine or a directory cannot be created.
+    pub fn start(self) -> Result<Node, StartError> {
+        let tokio = TokioHandle::try_current().map_err(|_| StartError::NoTokioRuntime)?;
+        let engine = match self.engine {
+            Some(engine) => engine,
+            None => engine()?,
+        };
+        let data_dir = match self.data_dir {
+            Some(directory) => DataDirectory::Provided(directory),
+            None => DataDirectory::temporary()?,
+        };
+        let spool = match self.log_dir {
+            Some(path) => Some(Spool::new(&path).map_err(|source| StartError::LogDirectory { path, source })?),
+            None => None,
+        };
+        let clock = self.clock.unwrap_or_else(Clock::system).faster(self.speed);
+        let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
+        let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(STORE_HISTORY), clock));
+        let config = Config {
+            name: self.name.clone(),
+            host_ip: self.host_ip,
+            folder: data_dir.path().into(),
+            host_paths: self.limits.host_paths,
+            capacity: self.limits.capacity.resources(data_dir.path(), self.limits.max_containers),
+            keep_volumes: self.keeps_volumes,
+            longest_wait: self.limits.max_container_restart_period,
+            spool: spool.clone(),
+        };
+        let source = EventSource { component: "kubelet", host: self.name.as_str().into() };
+        let (recorder, writer) = events::recorder(control.clone(), clock, source);
+        let addresses = Addresses::new([10, 88, 0, 0].into(), 16);
+        let agent = Agent::new(config, control.clone(), engine, images.clone(), addresses, clock, recorder.clone());
+        let handle = agent.handle();
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(writer.run(), &tokio);
+        tasks.spawn_on(agent.run(), &tokio);
+        if let Some(spool) = &spool {
+            tasks.spawn_on(spool.clone().run(), &tokio);
+        }
+        if self.has_scheduler {
+            let source = EventSource { component: "default-scheduler", host: "".into() };
+            let recorder = recorder.in_the_name_of(source);
+            tasks.spawn_on(controllers::scheduler::run(control.clone(), self.name, recorder), &tokio);
+        }
+        Ok(Node { control, handle, images, wait_timeout: self.wait_timeout, tasks, data_dir, spool })
+    }
+}
+
+/// Returns the default images with the named ones.
+fn with_named_images(named: Vec<(String, ImageSource)>) -> Images {
+    let images = Images::new(Default::default(), true);
+    named.into_iter().fold(images, |images, (name, source)| images.with_image(&name, source))
+}
