@@ -49,7 +49,7 @@ impl Bench {
     }
 
     fn of(node: NodeBuilder) -> Bench {
-        let tokio = tokio::runtime::NodeBuilder::new_multi_thread().enable_all().build().expect("threads");
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
         let directory = tempfile::tempdir().expect("a directory");
         let (node, ours) = tokio.block_on(async {
             let node = node.start().expect("a node");

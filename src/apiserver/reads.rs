@@ -105,7 +105,7 @@ impl ResourceRequest<'_> {
             return Err(Status::not_found("pods", node));
         };
         let attempt = options.attempt(&pod, container)?;
-        let log = handle.logs.of_attempt(pods::uid(&pod), container, attempt).ok_or_else(|| {
+        let log = handle.logs.find(pods::uid(&pod), container, attempt).ok_or_else(|| {
             let message = format!("unable to retrieve container logs for {attempt}: they are no longer kept");
             Status::new(Reason::NotFound, message)
         })?;

@@ -25,7 +25,7 @@ use crate::apiserver::health::Check;
 use crate::apiserver::{Api, router, server};
 use crate::clock::Clock;
 use crate::control::{Body, ControlPlane, Object, Resource, Scope, Status};
-use crate::controllers::static_pods::{StaticPods, ensure_namespace};
+use crate::controllers::static_pods::{InvalidManifest, StaticPods, ensure_namespace};
 use crate::embedded::Node;
 use crate::images::Images;
 use crate::logs::Spool;
@@ -70,9 +70,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     ensure_namespace(&*control, "default").await?;
     create_objects(&*control, loaded.configs, loaded.pods).await?;
     let mut tasks = JoinSet::new();
-    if let Some(folder) = args.pod_manifest_path {
+    if let Some(directory) = args.pod_manifest_path {
         let read = Box::new(read_static_pods);
-        let pods = StaticPods { control: control.clone(), clock, folder, node: name.clone(), read };
+        let pods = StaticPods { control: control.clone(), clock, directory, node: name.clone(), read };
         tasks.spawn(pods.run());
     }
 
@@ -218,10 +218,12 @@ async fn create_objects(control: &dyn ControlPlane, configs: Vec<Body>, pods: Ve
 }
 
 /// Returns the pods of a static pod manifest, checked like those of the command line.
-fn read_static_pods(path: &Path) -> Result<Vec<Pod>, String> {
-    let loaded = manifests::load_files(&[PathBuf::from(path)], None, None).map_err(|error| error.to_string())?;
+fn read_static_pods(path: &Path) -> Result<Vec<Pod>, InvalidManifest> {
+    let loaded = manifests::load_files(&[PathBuf::from(path)], None, None)
+        .map_err(|error| InvalidManifest(error.to_string()))?;
     if !loaded.configs.is_empty() {
-        return Err("static manifests can only contain Pods; create ConfigMaps and Secrets through the API".into());
+        let message = "static manifests can only contain Pods; create ConfigMaps and Secrets through the API";
+        return Err(InvalidManifest(message.into()));
     }
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(loaded.pods)

@@ -1,5 +1,6 @@
-//! What a cluster's control plane does between objects: binding pods to nodes. And what brings
-//! objects to a node without a client: the static pods of a folder.
+//! Controllers: the scheduler, which binds pods to nodes, and the static pods of a manifest directory.
+//!
+//! Each works through the control plane, like any client.
 
 pub mod scheduler;
 pub mod static_pods;

@@ -1,6 +1,6 @@
-//! Binds pods to nodes, through the control plane like any client.
+//! The scheduler: binds pods to nodes.
 //!
-//! One node so far: every pod without one gets it.
+//! There is one node; every pod without a node is bound to it.
 
 use std::sync::Arc;
 
@@ -13,18 +13,22 @@ use crate::control::{
 use crate::events::{EventType, Recorder};
 use crate::model::pods;
 
-/// Binds pods to `node` until cancelled; starts over when its watch expires.
-/// Tells of each with `recorder`.
+/// Binds pods to `node` until cancelled, with a `Scheduled` event for each. Lists again when its watch expires.
 pub async fn run(control: Arc<dyn ControlPlane>, node: String, recorder: Recorder) {
     let scope = Scope::all(Resource::PODS);
     loop {
-        if let Err(error) = follow(&*control, &scope, &node, &recorder).await {
-            tracing::debug!(%error, "the scheduler's watch ended; it lists again");
+        if let Err(error) = list_and_watch(&*control, &scope, &node, &recorder).await {
+            tracing::debug!(%error, "the scheduler's watch ended; listing again");
         }
     }
 }
 
-async fn follow(control: &dyn ControlPlane, scope: &Scope, node: &str, recorder: &Recorder) -> Result<(), Status> {
+async fn list_and_watch(
+    control: &dyn ControlPlane,
+    scope: &Scope,
+    node: &str,
+    recorder: &Recorder,
+) -> Result<(), Status> {
     let list = control.list(scope).await?;
     for object in &list.items {
         bind(control, object, node, recorder).await;
@@ -41,20 +45,20 @@ async fn follow(control: &dyn ControlPlane, scope: &Scope, node: &str, recorder:
 async fn bind(control: &dyn ControlPlane, object: &Object, node: &str, recorder: &Recorder) {
     let pod: Arc<Pod> = match object.decode() {
         Ok(pod) => pod,
-        Err(error) => return tracing::error!(pod = %object.key, %error, "cannot read a stored pod"),
+        Err(error) => return tracing::error!(pod = %object.key, %error, "cannot decode a stored pod"),
     };
-    let unbound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref().unwrap_or_default().is_empty());
-    if !unbound || pod.metadata.deletion_timestamp.is_some() {
+    let is_unbound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref().unwrap_or_default().is_empty());
+    if !is_unbound || pod.metadata.deletion_timestamp.is_some() {
         return;
     }
-    let same = Preconditions { uid: Some(pods::uid(&pod).into()), revision: None };
-    match control.update(&object.key, Update::Bind { node: node.into() }, same).await {
+    let preconditions = Preconditions { uid: Some(pods::uid(&pod).into()), revision: None };
+    match control.update(&object.key, Update::Bind { node: node.into() }, preconditions).await {
         Ok(_) => {
-            let place = format!("{}/{}", pods::namespace(&pod), pods::name(&pod));
-            let message = format!("Successfully assigned {place} to {node}");
+            let (namespace, name) = (pods::namespace(&pod), pods::name(&pod));
+            let message = format!("Successfully assigned {namespace}/{name} to {node}");
             recorder.record(&pod, None, EventType::Normal, "Scheduled", message);
         }
-        // Deleted or bound by somebody else meanwhile: nothing is left to do.
+        // Another client has deleted or bound the pod meanwhile.
         Err(status) if matches!(status.reason, Reason::NotFound | Reason::Conflict) => {}
         Err(error) => tracing::error!(pod = %object.key, %error, "cannot bind a pod"),
     }

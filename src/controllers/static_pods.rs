@@ -1,9 +1,9 @@
-//! Static pods: the manifests of a folder, kept running on one node.
+//! Static pods: keeps the pods of a manifest directory running on one node.
 //!
-//! The folder is the truth. A file that appears brings its pods, one that changes replaces them,
-//! one that goes takes them with it; a file that can't be read or understood keeps what it last
-//! brought, harms no other and is told of once. Pods are named and marked as a kubelet marks them
-//! (K74): `NAME-NODE`, `kubernetes.io/config.*`.
+//! The directory is the source of truth: a new file creates its pods, a changed file replaces them, a removed
+//! file deletes them. A file that cannot be read or parsed keeps its previous pods, does not affect other
+//! files, and is reported once. Pods are named and annotated as kubelet's static pods (K74): `NAME-NODE`,
+//! `kubernetes.io/config.*`. Parsing is left to the caller ([`ReadPods`]).
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,73 +21,78 @@ use crate::clock::Clock;
 use crate::control::{Body, ControlPlane, DeleteOptions, Key, Reason, Resource, Status};
 use crate::model::pods::MIRROR_ANNOTATION;
 
-/// Reads the pods of one file; `Err` tells what is wrong with it.
-pub type ReadPods = Box<dyn Fn(&Path) -> Result<Vec<Pod>, String> + Send + Sync>;
+/// Reads the pods of one manifest.
+pub type ReadPods = Box<dyn Fn(&Path) -> Result<Vec<Pod>, InvalidManifest> + Send + Sync>;
 
-/// A folder whose manifests run on a node.
+/// A manifest that cannot be read or parsed; with its diagnostics as users see them.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidManifest(pub String);
+
+/// A directory whose manifests run on a node.
 pub struct StaticPods {
-    /// Where pods are created and deleted.
+    /// The control plane in which pods are created and deleted.
     pub control: Arc<dyn ControlPlane>,
-    /// When a manifest was seen.
+    /// The clock that dates the manifests.
     pub clock: Clock,
-    /// The folder.
-    pub folder: PathBuf,
-    /// The node that its pods run on.
+    /// The manifest directory.
+    pub directory: PathBuf,
+    /// The node that runs the pods.
     pub node: String,
     /// Reads a manifest.
     pub read: ReadPods,
 }
 
-/// A kubelet looks every twenty seconds, whether or not it was told of a change.
-const LOOK: Duration = Duration::from_secs(20);
-/// A folder that is not there can't tell that it is back: it is looked for so often.
-const ABSENT: Duration = Duration::from_millis(500);
-/// While something is still on its way (an old pod that ends), it is looked for so often.
-const PENDING: Duration = Duration::from_millis(50);
-/// A node registers at once; one that can't is no reason to run nothing.
-const REGISTRATION: Duration = Duration::from_secs(1);
-/// Several writes of one save are looked at together.
-const SETTLE: Duration = Duration::from_millis(30);
+/// The period of scans, with or without a notification of a change; kubelet's default.
+const SCAN_INTERVAL: Duration = Duration::from_secs(20);
+/// The period of scans while the directory is missing, since its return is not notified.
+const MISSING_DIR_SCAN_INTERVAL: Duration = Duration::from_millis(500);
+/// The period of checks while an outdated pod is ending.
+const PENDING_INTERVAL: Duration = Duration::from_millis(50);
+/// The time to wait for the node's registration. Pods of a node that does not register run without an owner.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(1);
+/// The delay that collects several writes of one save.
+const DEBOUNCE_DELAY: Duration = Duration::from_millis(30);
 
-const SOURCE: &str = "kubernetes.io/config.source";
-const HASH: &str = "kubernetes.io/config.hash";
-const SEEN: &str = "kubernetes.io/config.seen";
+const SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
+const HASH_ANNOTATION: &str = "kubernetes.io/config.hash";
+const SEEN_ANNOTATION: &str = "kubernetes.io/config.seen";
 
-/// What is known of the folder and of what became of it.
+/// What was last seen of the directory, and the pods that were created for it.
 #[derive(Default)]
-struct Known {
-    files: BTreeMap<PathBuf, File>,
-    /// Pods that were created.
-    running: BTreeMap<Key, Running>,
-    /// Pods that can't be, and what was told of each: it is told once.
-    troubles: BTreeMap<Key, String>,
-    /// Whether the folder could not be read when it was last looked at.
-    absent: bool,
+struct DirectoryState {
+    files: BTreeMap<PathBuf, ManifestFile>,
+    created: BTreeMap<Key, CreatedPod>,
+    /// The last message about each pod that has a problem; repeated messages are not logged.
+    problems: BTreeMap<Key, String>,
+    /// Whether the directory could not be read at the last scan.
+    is_missing: bool,
 }
 
 /// A pod that was created.
-struct Running {
-    /// What its manifest said.
+struct CreatedPod {
+    /// The hash of its definition.
     hash: String,
-    /// The manifest.
+    /// The manifest that defines it.
     path: PathBuf,
 }
 
-/// What was last seen of a file.
-struct File {
-    /// By which a change is noticed.
-    stamp: Stamp,
+/// A manifest as it was last read.
+struct ManifestFile {
+    fingerprint: FileFingerprint,
     pods: Vec<(Key, DesiredPod)>,
 }
 
+/// The metadata from which a change of a file is recognized.
 #[derive(PartialEq, Eq, Clone, Copy)]
-struct Stamp {
+struct FileFingerprint {
     is_file: bool,
     modified: Option<SystemTime>,
     length: u64,
     inode: u64,
 }
 
+/// A pod as a manifest defines it.
 #[derive(Clone)]
 struct DesiredPod {
     pod: Arc<Pod>,
@@ -95,82 +100,90 @@ struct DesiredPod {
 }
 
 impl StaticPods {
-    /// Keeps the folder's pods running until cancelled.
+    /// Keeps the directory's pods running until cancelled.
     pub async fn run(self) {
-        let (told, mut changes) = mpsc::channel(1);
+        let (notify, mut changes) = mpsc::channel(1);
         let mut watched = None;
-        let mut known = Known::default();
+        let mut state = DirectoryState::default();
         loop {
-            // Another folder in the old one's place is another to be watched. It is watched before it is read.
-            let folder = identity(&self.folder);
-            if watched.as_ref().is_none_or(|(of, _)| *of != folder) {
-                watched = Some((folder, folder.and_then(|_| self.watch(told.clone()))));
+            // A directory that replaces the watched one is watched anew, before it is scanned.
+            let identity = directory_identity(&self.directory);
+            if watched.as_ref().is_none_or(|(watched, _)| *watched != identity) {
+                watched = Some((identity, identity.and_then(|_| self.watch(notify.clone()))));
             }
-            self.look(&mut known);
-            let pending = self.bring_about(&mut known).await;
-            let wait = match (pending, known.absent) {
-                (true, _) => PENDING,
-                (false, true) => ABSENT,
-                (false, false) => LOOK,
+            self.scan(&mut state);
+            let pending = self.reconcile(&mut state).await;
+            let wait = match (pending, state.is_missing) {
+                (true, _) => PENDING_INTERVAL,
+                (false, true) => MISSING_DIR_SCAN_INTERVAL,
+                (false, false) => SCAN_INTERVAL,
             };
             if let Ok(Some(())) = tokio::time::timeout(wait, changes.recv()).await {
-                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep(DEBOUNCE_DELAY).await;
             }
         }
     }
 
-    /// Tells of changes where the system can; the folder is looked at from time to time anyway.
-    fn watch(&self, told: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
-        let tell = move |event: notify::Result<notify::Event>| {
+    /// Notifies of changes in the directory, if the system supports it; it is scanned periodically in any case.
+    fn watch(&self, notify: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+        let on_event = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
-                // Full: somebody will look already.
-                let _ = told.try_send(());
+                // A full channel holds a notification already.
+                let _ = notify.try_send(());
             }
         };
-        let begun = notify::recommended_watcher(tell).and_then(|mut watcher| {
-            watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
+        let watcher = notify::recommended_watcher(on_event).and_then(|mut watcher| {
+            watcher.watch(&self.directory, RecursiveMode::NonRecursive)?;
             Ok(watcher)
         });
-        begun.map_err(|error| tracing::warn!(folder = %self.folder.display(), %error, "changes are noticed late")).ok()
+        let directory = self.directory.display();
+        watcher
+            .map_err(|error| {
+                tracing::warn!(%directory, %error, "cannot watch the manifest directory; polling it every 20 s");
+            })
+            .ok()
     }
 
-    /// Reads what has changed in the folder.
-    fn look(&self, known: &mut Known) {
-        let entries = std::fs::read_dir(&self.folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    /// Reads the manifests that have changed.
+    fn scan(&self, state: &mut DirectoryState) {
+        let entries = std::fs::read_dir(&self.directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let entries = match entries {
             Ok(entries) => entries,
             Err(error) => {
-                // A folder on a disk that is not there for a while is no wish to end everything.
-                if !std::mem::replace(&mut known.absent, true) {
-                    let folder = self.folder.display();
-                    tracing::warn!(%folder, %error, "cannot read the folder of manifests: its pods stay as they are");
+                // A disk that is unavailable for a while must not end the pods.
+                if !std::mem::replace(&mut state.is_missing, true) {
+                    let directory = self.directory.display();
+                    tracing::warn!(%directory, %error, "cannot read the manifest directory; keeping its pods");
                 }
                 return;
             }
         };
-        known.absent = false;
-        let files = &mut known.files;
-        let mut found = BTreeSet::new();
+        state.is_missing = false;
+        let mut present = BTreeSet::new();
         for path in entries.into_iter().map(|entry| entry.path()).filter(|path| is_manifest(path)) {
-            let Some(stamp) = stamp(&path).filter(|stamp| stamp.is_file) else { continue };
-            found.insert(path.clone());
-            if files.get(&path).is_some_and(|file| file.stamp == stamp) {
-                continue;
+            let Some(fingerprint) = FileFingerprint::read(&path).filter(|file| file.is_file) else { continue };
+            present.insert(path.clone());
+            if state.files.get(&path).is_none_or(|file| file.fingerprint != fingerprint) {
+                self.read_manifest(path, fingerprint, &mut state.files);
             }
-            let pods = match (self.read)(&path) {
-                Ok(pods) => pods.into_iter().map(|pod| self.wanted(pod)).collect(),
-                Err(why) => {
-                    tracing::warn!("{}: not taken; what it brought before stays\n{why}", path.display());
-                    files.remove(&path).map(|file| file.pods).unwrap_or_default()
-                }
-            };
-            files.insert(path, File { stamp, pods });
         }
-        files.retain(|path, _| found.contains(path));
+        state.files.retain(|path, _| present.contains(path));
     }
 
-    /// The pod as a static pod of this node.
-    fn wanted(&self, mut pod: Pod) -> (Key, DesiredPod) {
+    /// Reads one manifest; an invalid one keeps its previous pods.
+    fn read_manifest(&self, path: PathBuf, fingerprint: FileFingerprint, files: &mut BTreeMap<PathBuf, ManifestFile>) {
+        let pods = match (self.read)(&path) {
+            Ok(pods) => pods.into_iter().map(|pod| self.desired(pod)).collect(),
+            Err(error) => {
+                tracing::warn!("{}: invalid manifest ignored; its previous pods keep running\n{error}", path.display());
+                files.remove(&path).map(|file| file.pods).unwrap_or_default()
+            }
+        };
+        files.insert(path, ManifestFile { fingerprint, pods });
+    }
+
+    /// Returns the pod as a static pod of this node.
+    fn desired(&self, mut pod: Pod) -> (Key, DesiredPod) {
         let hash = hash(&pod, &self.node);
         let meta = &mut pod.metadata;
         let name = format!("{}-{}", meta.name.as_deref().unwrap_or_default(), self.node);
@@ -178,107 +191,113 @@ impl StaticPods {
         let key = Key::pod(&namespace, &name);
         (meta.name, meta.namespace) = (Some(name), Some(namespace));
         let annotations = meta.annotations.get_or_insert_default();
-        let marks = [(SOURCE, "file".to_string()), (HASH, hash.clone()), (MIRROR_ANNOTATION, hash.clone())];
-        annotations.extend(marks.map(|(name, value)| (name.to_string(), value)));
-        annotations.insert(SEEN.into(), format!("{:.9}", self.clock.now().wall));
+        let seen = format!("{:.9}", self.clock.now().wall);
+        for (name, value) in [
+            (SOURCE_ANNOTATION, "file"),
+            (HASH_ANNOTATION, &hash),
+            (MIRROR_ANNOTATION, &hash),
+            (SEEN_ANNOTATION, &seen),
+        ] {
+            annotations.insert(name.into(), value.into());
+        }
         if let Some(spec) = &mut pod.spec {
             spec.node_name = Some(self.node.clone());
-            let stays = Toleration {
+            let no_execute = Toleration {
                 effect: Some("NoExecute".into()),
                 operator: Some("Exists".into()),
                 ..Toleration::default()
             };
             let tolerations = spec.tolerations.get_or_insert_default();
-            if !tolerations.contains(&stays) {
-                tolerations.push(stays);
+            if !tolerations.contains(&no_execute) {
+                tolerations.push(no_execute);
             }
         }
         (key, DesiredPod { pod: Arc::new(pod), hash })
     }
 
-    /// Creates and deletes what differs; whether something is still on its way.
-    async fn bring_about(&self, known: &mut Known) -> bool {
-        let Known { files, running, troubles, .. } = known;
-        let mut wanted: BTreeMap<&Key, (&Path, &DesiredPod)> = BTreeMap::new();
-        let mut found = BTreeMap::new();
-        for (path, file) in &*files {
-            for (key, pod) in &file.pods {
-                // The file has it whose pod runs, else the first by name; the others are passed over.
-                let passed_over = match wanted.entry(key) {
-                    Entry::Vacant(vacant) => {
-                        vacant.insert((path, pod));
-                        continue;
-                    }
-                    Entry::Occupied(mut first) if running.get(key).is_some_and(|r| r.path == *path) => {
-                        let (before, _) = first.insert((path, pod));
-                        (before, path.as_path())
-                    }
-                    Entry::Occupied(first) => (path.as_path(), first.get().0),
-                };
-                let (other, has) = (passed_over.0.display(), passed_over.1.display());
-                found.insert(key.clone(), format!("{other}: pod {key} is in {has} already, which has it"));
+    /// Deletes outdated pods and creates missing ones. Returns whether an outdated pod is still ending.
+    async fn reconcile(&self, state: &mut DirectoryState) -> bool {
+        let DirectoryState { files, created, problems: reported, .. } = state;
+        let mut problems = BTreeMap::new();
+        let desired = resolve_conflicts(files, created, &mut problems);
+        let pending = self.delete_outdated(&desired, created, &mut problems).await;
+        self.create_missing(&desired, created, &mut problems).await;
+        for (key, problem) in &problems {
+            if reported.get(key) != Some(problem) {
+                tracing::warn!("{problem}");
             }
         }
+        *reported = problems;
+        pending
+    }
+
+    /// Deletes created pods that are no longer desired. Returns whether one of them is still ending.
+    async fn delete_outdated(
+        &self,
+        desired: &BTreeMap<&Key, (&Path, &DesiredPod)>,
+        created: &mut BTreeMap<Key, CreatedPod>,
+        problems: &mut BTreeMap<Key, String>,
+    ) -> bool {
+        let is_outdated = |(key, created): &(&Key, &CreatedPod)| {
+            desired.get(*key).is_none_or(|(_, desired)| desired.hash != created.hash)
+        };
+        let outdated: Vec<Key> = created.iter().filter(is_outdated).map(|(key, _)| key.clone()).collect();
         let mut pending = false;
-        let outdated =
-            |(key, running): &(&Key, &Running)| wanted.get(*key).is_none_or(|(_, wanted)| wanted.hash != running.hash);
-        let outdated: Vec<Key> = running.iter().filter(outdated).map(|(key, _)| key.clone()).collect();
         for key in outdated {
             match self.control.delete(&key, DeleteOptions::default()).await {
-                Err(status) if status.reason == Reason::NotFound => drop(running.remove(&key)),
+                Err(status) if status.reason == Reason::NotFound => drop(created.remove(&key)),
                 Ok(_) => pending = true,
                 Err(error) => {
-                    found.insert(key, format!("cannot delete a static pod: {error}"));
+                    problems.insert(key, format!("cannot delete a static pod: {error}"));
                     pending = true;
                 }
             }
         }
-        for (key, (path, wanted)) in wanted {
-            // What is running and outdated is ending; what runs and is wanted stays, unless somebody deleted it.
-            if running.get(key).is_some_and(|running| running.hash != wanted.hash)
-                || running.contains_key(key) && self.control.get(key).await.is_ok()
-            {
-                continue;
-            }
-            match self.create(key, wanted).await {
-                Ok(()) => {
-                    running.insert(key.clone(), Running { hash: wanted.hash.clone(), path: path.into() });
-                }
-                Err(status) => {
-                    found.insert(key.clone(), format!("{}: cannot create a static pod: {status}", path.display()));
-                }
-            }
-        }
-        for (key, trouble) in &found {
-            if troubles.get(key) != Some(trouble) {
-                tracing::warn!("{trouble}");
-            }
-        }
-        *troubles = found;
         pending
     }
 
-    async fn create(&self, key: &Key, wanted: &DesiredPod) -> Result<(), Status> {
+    /// Creates desired pods that do not exist, those that another client has deleted included.
+    async fn create_missing(
+        &self,
+        desired: &BTreeMap<&Key, (&Path, &DesiredPod)>,
+        created: &mut BTreeMap<Key, CreatedPod>,
+        problems: &mut BTreeMap<Key, String>,
+    ) {
+        for (&key, (path, pod)) in desired {
+            let is_ending = created.get(key).is_some_and(|created| created.hash != pod.hash);
+            if is_ending || created.contains_key(key) && self.control.get(key).await.is_ok() {
+                continue;
+            }
+            match self.create(key, pod).await {
+                Ok(()) => {
+                    created.insert(key.clone(), CreatedPod { hash: pod.hash.clone(), path: path.to_path_buf() });
+                }
+                Err(status) => {
+                    problems.insert(key.clone(), format!("{}: cannot create a static pod: {status}", path.display()));
+                }
+            }
+        }
+    }
+
+    async fn create(&self, key: &Key, desired: &DesiredPod) -> Result<(), Status> {
         ensure_namespace(&*self.control, &key.namespace).await?;
-        let mut pod = (*wanted.pod).clone();
+        let mut pod = (*desired.pod).clone();
         pod.metadata.owner_references = self.owner().await.map(|node| vec![node]);
         self.control.create(Body::Pod(Box::new(pod))).await.map(drop)
     }
-}
 
-impl StaticPods {
-    /// The node, as the owner of its pods, as soon as it has registered; `None` where it does not in time.
+    /// Returns the node as the owner of its pods, once it has registered; `None` if it does not in time.
     async fn owner(&self) -> Option<OwnerReference> {
         let key = Key::new(Resource::NODES, "", &self.node);
         let registered = async {
             loop {
                 match self.control.get(&key).await {
                     Ok(object) => return object,
-                    Err(_not_yet) => tokio::time::sleep(Duration::from_millis(1)).await,
+                    Err(_not_registered) => tokio::time::sleep(Duration::from_millis(1)).await,
                 }
             }
         };
-        let object = tokio::time::timeout(REGISTRATION, registered).await.ok()?;
+        let object = tokio::time::timeout(REGISTRATION_TIMEOUT, registered).await.ok()?;
         let node = object.decode::<Node>().ok()?;
         Some(OwnerReference {
             api_version: "v1".into(),
@@ -291,7 +310,37 @@ impl StaticPods {
     }
 }
 
-/// Makes the namespace that a local manifest names, where it is not there yet.
+/// Selects the definition of each pod: the first file's, or the one that its running pod was created from.
+///
+/// Reports the other definitions in `problems`.
+fn resolve_conflicts<'f>(
+    files: &'f BTreeMap<PathBuf, ManifestFile>,
+    created: &BTreeMap<Key, CreatedPod>,
+    problems: &mut BTreeMap<Key, String>,
+) -> BTreeMap<&'f Key, (&'f Path, &'f DesiredPod)> {
+    let mut desired: BTreeMap<&Key, (&Path, &DesiredPod)> = BTreeMap::new();
+    for (path, file) in files {
+        for (key, pod) in &file.pods {
+            let (ignored, winner) = match desired.entry(key) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert((path, pod));
+                    continue;
+                }
+                Entry::Occupied(mut first) if created.get(key).is_some_and(|created| created.path == *path) => {
+                    let (before, _) = first.insert((path, pod));
+                    (before, path.as_path())
+                }
+                Entry::Occupied(first) => (path.as_path(), first.get().0),
+            };
+            let (ignored, winner) = (ignored.display(), winner.display());
+            let problem = format!("{ignored}: pod {key} is already defined in {winner}; ignoring this definition");
+            problems.insert(key.clone(), problem);
+        }
+    }
+    desired
+}
+
+/// Creates the namespace that a local manifest names, unless it exists.
 pub async fn ensure_namespace(control: &dyn ControlPlane, name: &str) -> Result<(), Status> {
     let mut namespace = Namespace::default();
     namespace.metadata.name = Some(name.into());
@@ -306,21 +355,23 @@ fn is_manifest(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
-/// Which folder it is: numbers alone are given again.
-fn identity(folder: &Path) -> Option<(u64, Option<SystemTime>)> {
+/// Returns the identity of a directory. Inode numbers are reused, so the creation time is part of it.
+fn directory_identity(directory: &Path) -> Option<(u64, Option<SystemTime>)> {
     use std::os::unix::fs::MetadataExt;
-    let found = std::fs::metadata(folder).ok()?;
-    Some((found.ino(), found.created().ok()))
+    let metadata = std::fs::metadata(directory).ok()?;
+    Some((metadata.ino(), metadata.created().ok()))
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
-    let found = std::fs::metadata(path).ok()?;
-    let modified = found.modified().ok();
-    Some(Stamp { is_file: found.is_file(), modified, length: found.len(), inode: found.ino() })
+impl FileFingerprint {
+    fn read(path: &Path) -> Option<FileFingerprint> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(path).ok()?;
+        let (is_file, modified) = (metadata.is_file(), metadata.modified().ok());
+        Some(FileFingerprint { is_file, modified, length: metadata.len(), inode: metadata.ino() })
+    }
 }
 
-/// Names a manifest by what it says, and where it runs.
+/// Returns a hash of a pod's definition and its node.
 fn hash(pod: &Pod, node: &str) -> String {
     let mut digest = Sha256::new();
     // A typed pod always encodes.

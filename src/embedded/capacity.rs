@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::engine;
 use crate::model::quantity;
-use crate::node::Resources;
+use crate::node::ResourceAmounts;
 
-/// The resources that pods may request in total. Resources that are not set default to those of the machine.
+/// The resources that pods may request in total. ResourceAmounts that are not set default to those of the machine.
 ///
 /// ```
 /// use wasmpod::Capacity;
@@ -72,10 +72,10 @@ impl FromStr for Capacity {
 impl Capacity {
     /// Returns the resources of a node that stores its pods in `directory`. Unset resources are those of the machine.
     /// The process can run `max_containers` containers, which defaults to what its memory maps allow.
-    pub(super) fn resources(self, directory: &Path, max_containers: Option<usize>) -> Resources {
+    pub(super) fn resources(self, directory: &Path, max_containers: Option<usize>) -> ResourceAmounts {
         let containers = max_containers.unwrap_or_else(engine::max_containers);
         let containers = i128::try_from(containers).unwrap_or(i128::MAX);
-        Resources {
+        ResourceAmounts {
             cpu_milli: self.cpu_milli.unwrap_or_else(machine_cpu_milli),
             memory: self.memory.unwrap_or_else(machine_memory),
             ephemeral_storage: self.ephemeral_storage.unwrap_or_else(|| file_system_size(directory)),
@@ -118,7 +118,7 @@ mod tests {
         assert!(machine.cpu_milli >= 1000 && machine.memory > 1 << 20 && machine.ephemeral_storage > 1 << 20);
         assert_eq!((machine.pods, machine.containers), (7, 7));
         let capacity: Capacity = "cpu=1500m, memory=1Gi,pods=2".parse().expect("a capacity");
-        let expected = Resources { cpu_milli: 1500, memory: 1 << 30, pods: 2, ..machine };
+        let expected = ResourceAmounts { cpu_milli: 1500, memory: 1 << 30, pods: 2, ..machine };
         assert_eq!(capacity.resources(dir.path(), Some(7)), expected);
     }
 

@@ -146,7 +146,7 @@ impl Node {
         let ephemeral = pod.status.iter().flat_map(|s| s.ephemeral_container_statuses.iter().flatten());
         let status = outcome::statuses(pod).chain(ephemeral).find(|status| status.name == container);
         let id = status.and_then(|status| status.container_id.as_deref()).unwrap_or_default();
-        let log = self.handle.logs.of_attempt(pods::uid(pod), container, id);
+        let log = self.handle.logs.find(pods::uid(pod), container, id);
         log.map(|log| log.tail(count)).unwrap_or_default()
     }
 
@@ -159,7 +159,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.tasks.abort_all();
-        self.handle.end_guests(DROP_TIMEOUT);
+        self.handle.kill_guests(DROP_TIMEOUT);
         self.data_dir.remove();
         if let Some(spool) = &self.spool {
             spool.shut_down();

@@ -258,11 +258,11 @@ impl NodeBuilder {
         let config = Config {
             name: self.name.clone(),
             host_ip: self.host_ip,
-            folder: data_dir.path().into(),
+            directory: data_dir.path().into(),
             host_paths: self.limits.host_paths,
             capacity: self.limits.capacity.resources(data_dir.path(), self.limits.max_containers),
             keep_volumes: self.keeps_volumes,
-            longest_wait: self.limits.max_container_restart_period,
+            max_restart_backoff: self.limits.max_container_restart_period,
             spool: spool.clone(),
         };
         let source = EventSource { component: "kubelet", host: self.name.as_str().into() };
@@ -278,7 +278,7 @@ impl NodeBuilder {
         }
         if self.has_scheduler {
             let source = EventSource { component: "default-scheduler", host: "".into() };
-            let recorder = recorder.in_the_name_of(source);
+            let recorder = recorder.for_source(source);
             tasks.spawn_on(controllers::scheduler::run(control.clone(), self.name, recorder), &tokio);
         }
         Ok(Node { control, handle, images, wait_timeout: self.wait_timeout, tasks, data_dir, spool })

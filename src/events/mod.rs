@@ -1,9 +1,9 @@
-//! Events: what happened to pods, in Kubernetes' words, for whoever describes them later.
+//! Records core/v1 Events about pods.
 //!
-//! Recording never waits: a [`Recorder`] hands its events to the one [`Writer`] and goes on; when
-//! the writer can't keep up they are dropped, since events are hints and no state. What happens
-//! again is counted in the event that is there already. Events are kept for an hour, as by a
-//! real API server, and at most [`KEPT`] of them.
+//! Recording never waits: a [`Recorder`] queues events for the one [`Writer`]. Events that exceed the queue
+//! are dropped, since they are hints rather than state. A repeated event increases the count of the existing
+//! one. Events are kept for an hour, as by the API server, and at most [`MAX_EVENTS`] of them. The events'
+//! reasons and messages are the callers'.
 
 mod writer;
 
@@ -16,23 +16,23 @@ use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::model::pods::{self, MIRROR_ANNOTATION};
 
-pub use writer::{KEPT, Writer};
+pub use writer::{MAX_EVENTS, Writer};
 
-/// Events that wait to be written; more than a busy node makes while the writer writes one.
-const QUEUE: usize = 4096;
+/// Events that may wait to be written: more than a busy node records while the writer writes one.
+const MAX_QUEUED_EVENTS: usize = 4096;
 
-/// How bad it is.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventType {
-    /// All is as it should be.
+    /// Information about a regular step.
     Normal,
-    /// Somebody may have to do something.
+    /// A problem that may need attention.
     Warning,
 }
 
 impl EventType {
-    /// As it stands in an event's `type`.
-    pub fn word(self) -> &'static str {
+    /// Returns the value of an event's `type`.
+    pub fn as_str(self) -> &'static str {
         match self {
             EventType::Normal => "Normal",
             EventType::Warning => "Warning",
@@ -40,76 +40,76 @@ impl EventType {
     }
 }
 
-/// Who tells of an event.
+/// The component that records an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventSource {
-    /// `kubelet`, `default-scheduler`: the names under which people know these parts.
+    /// The component's name in Kubernetes: `kubelet`, `default-scheduler`.
     pub component: &'static str,
-    /// The node, where it is one.
+    /// The node's name, if the component runs on a node; else empty.
     pub host: Arc<str>,
 }
 
-/// One thing that happened to a pod.
+/// An event that was recorded but not written yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Record {
-    pod: Involved,
-    /// `spec.containers{c}`
+struct RecordedEvent {
+    pod: InvolvedPod,
+    /// The part of the pod: `spec.containers{c}`.
     field_path: Option<String>,
-    severity: EventType,
+    event_type: EventType,
     reason: String,
     message: String,
     source: EventSource,
 }
 
-/// Which pod.
+/// The pod of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Involved {
+struct InvolvedPod {
     namespace: String,
     name: String,
     uid: String,
-    revision: Option<String>,
+    resource_version: Option<String>,
 }
 
-/// Tells of events in the name of one source. Cheap to clone.
+/// Records events of one source. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
-    queue: mpsc::Sender<Record>,
+    queue: mpsc::Sender<RecordedEvent>,
     source: EventSource,
 }
 
-/// The writer of a node's events, and a recorder in the name of `source`.
+/// Returns the writer of a node's events and a recorder for `source`.
 pub fn recorder(control: Arc<dyn ControlPlane>, clock: Clock, source: EventSource) -> (Recorder, Writer) {
-    let (queue, records) = mpsc::channel(QUEUE);
-    (Recorder { queue, source }, Writer::new(control, clock, records))
+    let (queue, recorded) = mpsc::channel(MAX_QUEUED_EVENTS);
+    (Recorder { queue, source }, Writer::new(control, clock, recorded))
 }
 
 impl Recorder {
-    /// A recorder in another name.
+    /// Returns a recorder for another source.
     #[must_use]
-    pub fn in_the_name_of(&self, source: EventSource) -> Recorder {
+    pub fn for_source(&self, source: EventSource) -> Recorder {
         Recorder { queue: self.queue.clone(), source }
     }
 
-    /// `message` happened to `pod`, to its part at `field_path` where there is one.
-    pub fn record(&self, pod: &Pod, field_path: Option<String>, severity: EventType, reason: &str, message: String) {
+    /// Records an event about `pod`, or about its part at `field_path`.
+    pub fn record(&self, pod: &Pod, field_path: Option<String>, event_type: EventType, reason: &str, message: String) {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         let meta = &pod.metadata;
-        let record = Record {
-            pod: Involved {
+        let event = RecordedEvent {
+            pod: InvolvedPod {
                 namespace: text(&meta.namespace),
                 name: text(&meta.name),
-                // A static pod is known by its manifest: so kubectl asks for its events.
+                // kubectl looks up a static pod's events by the hash of its manifest.
                 uid: pods::annotation(pod, MIRROR_ANNOTATION).map_or_else(|| text(&meta.uid), Into::into),
-                revision: meta.resource_version.clone(),
+                resource_version: meta.resource_version.clone(),
             },
             field_path,
-            severity,
+            event_type,
             reason: reason.into(),
             message,
             source: self.source.clone(),
         };
-        if self.queue.try_send(record).is_err() {
-            tracing::debug!(reason, "an event was dropped: they come faster than they are written");
+        if self.queue.try_send(event).is_err() {
+            tracing::debug!(reason, "dropping an event: the writer cannot keep up");
         }
     }
 }

@@ -11,44 +11,44 @@ use crate::control::{
     UnversionedObject, Update, WatchStream,
 };
 
-/// Keeps events and nothing else.
+/// A control plane that stores events only.
 #[derive(Default)]
-struct Kept {
-    /// Protects what was written.
+struct EventStore {
+    /// Protects the stored events.
     events: Mutex<Vec<(Key, Event)>>,
 }
 
-impl Kept {
-    fn shown(&self) -> Vec<String> {
+impl EventStore {
+    fn summaries(&self) -> Vec<String> {
         let events = self.events.lock();
-        let show =
+        let summary =
             |(_, e): &(Key, Event)| format!("{} x{}", e.reason.clone().unwrap_or_default(), e.count.unwrap_or(0));
-        events.iter().map(show).collect()
+        events.iter().map(summary).collect()
     }
 }
 
-fn refused<T: Send + 'static>() -> BoxFuture<'static, Result<T, Status>> {
+fn not_allowed<T: Send + 'static>() -> BoxFuture<'static, Result<T, Status>> {
     async { Err(Status::new(Reason::MethodNotAllowed, "not in this test")) }.boxed()
 }
 
-impl ControlPlane for Kept {
+impl ControlPlane for EventStore {
     fn get<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        refused()
+        not_allowed()
     }
     fn list<'a>(&'a self, _: &'a Scope) -> BoxFuture<'a, Result<List, Status>> {
-        refused()
+        not_allowed()
     }
     fn list_at<'a>(&'a self, _: &'a Scope, _: Revision) -> BoxFuture<'a, Result<List, Status>> {
-        refused()
+        not_allowed()
     }
     fn watch<'a>(&'a self, _: &'a Scope, _: Revision) -> BoxFuture<'a, Result<WatchStream, Status>> {
-        refused()
+        not_allowed()
     }
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>> {
-        refused()
+        not_allowed()
     }
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
-        let Body::Event(event) = body else { return refused() };
+        let Body::Event(event) = body else { return not_allowed() };
         let name = event.metadata.name.clone().unwrap_or_default();
         let key = Key::new(Resource::EVENTS, "default", &name);
         let object = UnversionedObject::encode(&event).expect("an event").with_revision(key.clone(), 1);
@@ -61,23 +61,23 @@ impl ControlPlane for Kept {
         update: Update,
         _: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        let Update::Replace { body: Body::Event(event), .. } = update else { return refused() };
+        let Update::Replace { body: Body::Event(event), .. } = update else { return not_allowed() };
         let object = UnversionedObject::encode(&event).expect("an event").with_revision(key.clone(), 1);
-        for (_, kept) in self.events.lock().iter_mut().filter(|(k, _)| k == key) {
-            *kept = (*event).clone();
+        for (_, stored) in self.events.lock().iter_mut().filter(|(k, _)| k == key) {
+            *stored = (*event).clone();
         }
         std::future::ready(Ok(Arc::new(object))).boxed()
     }
     fn delete<'a>(&'a self, key: &'a Key, _: DeleteOptions) -> BoxFuture<'a, Result<DeleteResult, Status>> {
         let mut events = self.events.lock();
-        let Some(at) = events.iter().position(|(k, _)| k == key) else { return refused() };
-        let (key, event) = events.remove(at);
+        let Some(index) = events.iter().position(|(k, _)| k == key) else { return not_allowed() };
+        let (key, event) = events.remove(index);
         let object = UnversionedObject::encode(&event).expect("an event").with_revision(key, 1);
         std::future::ready(Ok(DeleteResult::Removed(Arc::new(object)))).boxed()
     }
 
     fn dry_run(&self) -> Arc<dyn ControlPlane> {
-        Arc::new(Kept::default())
+        Arc::new(EventStore::default())
     }
 }
 
@@ -86,32 +86,32 @@ fn pod() -> Pod {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_again_is_counted_and_what_is_old_goes() {
-    let control = Arc::new(Kept::default());
+async fn repeated_events_are_counted_and_old_ones_removed() {
+    let control = Arc::new(EventStore::default());
     let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
     let source = EventSource { component: "kubelet", host: "n".into() };
     let (recorder, writer) = recorder(control.clone(), clock, source);
     let task = tokio::spawn(writer.run());
-    let tell = |reason: &str| recorder.record(&pod(), None, EventType::Warning, reason, "why".into());
-    tell("BackOff");
-    tell("Killing");
+    let record = |reason: &str| recorder.record(&pod(), None, EventType::Warning, reason, "why".into());
+    record("BackOff");
+    record("Killing");
     tokio::time::sleep(Duration::from_secs(40 * 60)).await;
-    tell("BackOff");
+    record("BackOff");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(control.shown(), ["BackOff x2", "Killing x1"]);
+    assert_eq!(control.summaries(), ["BackOff x2", "Killing x1"]);
     tokio::time::sleep(Duration::from_secs(30 * 60)).await;
-    assert_eq!(control.shown(), ["BackOff x2"], "an hour after it happened last");
+    assert_eq!(control.summaries(), ["BackOff x2"], "an hour after the last occurrence");
     drop(recorder);
     task.await.expect("the writer ends with its recorders");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_events_is_bounded() {
-    let control = Arc::new(Kept::default());
+async fn number_of_events_is_bounded() {
+    let control = Arc::new(EventStore::default());
     let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
     let (recorder, writer) = recorder(control.clone(), clock, EventSource { component: "kubelet", host: "n".into() });
     let task = tokio::spawn(writer.run());
-    for i in 0..KEPT + 50 {
+    for i in 0..MAX_EVENTS + 50 {
         recorder.record(&pod(), None, EventType::Normal, "Started", i.to_string());
         if i % 1000 == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -119,6 +119,6 @@ async fn a_storm_of_events_is_bounded() {
     }
     drop(recorder);
     task.await.expect("the writer ends with its recorders");
-    assert_eq!(control.events.lock().len(), KEPT);
-    assert_eq!(control.events.lock().last().and_then(|(_, e)| e.message.clone()), Some((KEPT + 49).to_string()));
+    assert_eq!(control.events.lock().len(), MAX_EVENTS);
+    assert_eq!(control.events.lock().last().and_then(|(_, e)| e.message.clone()), Some((MAX_EVENTS + 49).to_string()));
 }

@@ -1,7 +1,7 @@
-//! Whether a pod fits on the node beside those that it has admitted (K13, K14; `pkg/kubelet/lifecycle/predicate.go`).
+//! Decides whether a pod fits on the node beside the admitted pods (K13, K14; `pkg/kubelet/lifecycle/predicate.go`).
 //!
-//! Requests count, not what is used: of pods that are not over, of init containers and sidecars as Kubernetes adds
-//! them up. Nothing here remembers: the agent keeps what it has promised.
+//! Requests count, not usage. Finished pods request nothing; init containers and sidecars count as Kubernetes
+//! adds them up. Pure: the agent keeps the allocations.
 
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, SubAssign};
@@ -12,130 +12,143 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use crate::model::{pods, quantity};
 use crate::registry::pod::totals;
 
-/// Amounts of what pods share.
+/// Amounts of the resources that pods share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resources {
-    /// Thousandths of a processor.
+pub struct ResourceAmounts {
+    /// CPU in thousandths of a core.
     pub cpu_milli: i128,
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub memory: i128,
-    /// Bytes of files.
+    /// Ephemeral storage in bytes.
     pub ephemeral_storage: i128,
-    /// Pods.
+    /// Number of pods.
     pub pods: i128,
-    /// Containers that run side by side: each takes memory maps, of which a process has few.
+    /// Number of containers that run at once: each takes memory maps, which a process has few of.
     pub containers: i128,
 }
 
-/// Why a pod is not admitted.
+/// The reason why a pod is not admitted, as its status shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rejection {
-    /// `OutOfmemory`
+    /// A word such as `OutOfmemory`.
     pub reason: String,
-    /// What is asked for, used and there.
+    /// The requested, used and available amounts.
     pub message: String,
 }
 
 impl Rejection {
-    /// The node goes down (`pkg/kubelet/nodeshutdown`).
+    /// Returns the rejection of a node that shuts down (`pkg/kubelet/nodeshutdown`).
     pub(super) fn shutting_down() -> Rejection {
         Rejection { reason: "NodeShutdown".into(), message: "Pod was rejected as the node is shutting down.".into() }
     }
 }
 
-impl Resources {
-    /// What `pod` asks for; nothing once it is over.
-    pub(super) fn of(pod: &Pod) -> Resources {
-        let Some(spec) = pod.spec.as_ref().filter(|_| !pods::is_terminal(pod)) else { return Resources::default() };
-        let asked = asked(spec);
-        let amount = |name: &str, read: fn(&Quantity) -> Result<i128, quantity::NotAQuantity>| {
-            asked.get(name).and_then(|quantity| read(quantity).ok()).unwrap_or(0)
+impl ResourceAmounts {
+    /// Returns the resources that `pod` requests; nothing once it has finished.
+    pub(super) fn requested_by(pod: &Pod) -> ResourceAmounts {
+        let Some(spec) = pod.spec.as_ref().filter(|_| !pods::is_terminal(pod)) else {
+            return ResourceAmounts::default();
         };
-        Resources {
+        let requests = pod_requests(spec);
+        let amount = |name: &str, read: fn(&Quantity) -> Result<i128, quantity::NotAQuantity>| {
+            requests.get(name).and_then(|quantity| read(quantity).ok()).unwrap_or(0)
+        };
+        ResourceAmounts {
             cpu_milli: amount("cpu", quantity::milli),
             memory: amount("memory", quantity::units),
             ephemeral_storage: amount("ephemeral-storage", quantity::units),
             pods: 1,
-            // Init containers run one by one.
+            // Init containers run one after the other.
             containers: i128::try_from(spec.containers.len().max(1)).unwrap_or(i128::MAX),
         }
     }
 
-    /// The same as a Node object tells it.
-    pub(super) fn told(&self) -> BTreeMap<String, Quantity> {
+    /// Returns the amounts as a Node's `capacity`.
+    pub(super) fn to_resource_list(self) -> BTreeMap<String, Quantity> {
         let cpu = match self.cpu_milli % 1000 {
             0 => (self.cpu_milli / 1000).to_string(),
             _ => format!("{}m", self.cpu_milli),
         };
-        let binary = |bytes: i128| if bytes % 1024 == 0 { format!("{}Ki", bytes / 1024) } else { bytes.to_string() };
+        let kibibytes = |bytes: i128| if bytes % 1024 == 0 { format!("{}Ki", bytes / 1024) } else { bytes.to_string() };
         [
             ("cpu", cpu),
-            ("ephemeral-storage", binary(self.ephemeral_storage)),
-            ("memory", binary(self.memory)),
+            ("ephemeral-storage", kibibytes(self.ephemeral_storage)),
+            ("memory", kibibytes(self.memory)),
             ("pods", self.pods.to_string()),
         ]
         .map(|(name, amount)| (name.to_string(), Quantity(amount)))
         .into()
     }
-}
 
-/// Requests of the containers; what the pod asks for as a whole stands in their place, and its overhead is added.
-fn asked(spec: &PodSpec) -> totals::Quantities {
-    let mut asked = totals::aggregate_requests(spec);
-    let whole = spec.resources.as_ref().and_then(|whole| whole.requests.as_ref());
-    let whole = whole.into_iter().flatten().filter(|(name, _)| totals::is_pod_level_resource(name));
-    asked.extend(whole.map(|(name, amount)| (name.clone(), amount.clone())));
-    for (name, more) in spec.overhead.iter().flatten() {
-        let sum = asked.get(name).map_or_else(|| Ok(more.clone()), |so_far| quantity::sum(so_far, more));
-        asked.extend(sum.ok().map(|sum| (name.clone(), sum)));
-    }
-    asked
-}
-
-/// Whether there is room for `asked` where `used` of `capacity` is promised. Of several lacks the first is told.
-pub(super) fn check(asked: &Resources, used: &Resources, capacity: &Resources) -> Result<(), Rejection> {
-    let lacks = |name: &str, asked: i128, used: i128, capacity: i128| Rejection {
-        reason: format!("OutOf{name}"),
-        message: format!(
-            "Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {capacity}"
-        ),
-    };
-    for (name, asked, used, capacity) in [
-        ("pods", asked.pods, used.pods, capacity.pods),
-        ("cpu", asked.cpu_milli, used.cpu_milli, capacity.cpu_milli),
-        ("memory", asked.memory, used.memory, capacity.memory),
-        ("ephemeral-storage", asked.ephemeral_storage, used.ephemeral_storage, capacity.ephemeral_storage),
-    ] {
-        // Who asks for nothing gets it even where more is promised than there is.
-        if asked > 0 && asked > capacity - used {
-            return Err(lacks(name, asked, used, capacity));
+    /// Returns the amount of a resource by its Kubernetes name; of an unknown one the number of pods.
+    pub(super) fn amount(&self, name: &str) -> i128 {
+        match name {
+            "cpu" => self.cpu_milli,
+            "memory" => self.memory,
+            "ephemeral-storage" => self.ephemeral_storage,
+            _ => self.pods,
         }
     }
-    if asked.containers > capacity.containers - used.containers {
-        let mut refusal = lacks("pods", asked.containers, used.containers, capacity.containers);
-        refusal.message += " (a container counts as one: each takes memory maps, of which this process has few)";
-        return Err(refusal);
+}
+
+/// Returns the pod's requests: those of its containers, replaced by pod-level requests, plus its overhead.
+fn pod_requests(spec: &PodSpec) -> totals::Quantities {
+    let mut requests = totals::aggregate_requests(spec);
+    let pod_level = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    let pod_level = pod_level.into_iter().flatten().filter(|(name, _)| totals::is_pod_level_resource(name));
+    requests.extend(pod_level.map(|(name, amount)| (name.clone(), amount.clone())));
+    for (name, overhead) in spec.overhead.iter().flatten() {
+        let sum = requests.get(name).map_or_else(|| Ok(overhead.clone()), |amount| quantity::sum(amount, overhead));
+        requests.extend(sum.ok().map(|sum| (name.clone(), sum)));
+    }
+    requests
+}
+
+/// Checks that `requested` fits into `capacity`, of which `allocated` is taken. The rejection names the first
+/// resource that does not.
+pub(super) fn check(
+    requested: &ResourceAmounts,
+    allocated: &ResourceAmounts,
+    capacity: &ResourceAmounts,
+) -> Result<(), Rejection> {
+    for name in ["pods", "cpu", "memory", "ephemeral-storage"] {
+        let (requested, used, capacity) = (requested.amount(name), allocated.amount(name), capacity.amount(name));
+        // A pod that requests none of a resource fits even where the resource is overcommitted.
+        if requested > 0 && requested > capacity - used {
+            return Err(out_of(name, requested, used, capacity));
+        }
+    }
+    if requested.containers > capacity.containers - allocated.containers {
+        let mut rejection = out_of("pods", requested.containers, allocated.containers, capacity.containers);
+        rejection.message += " (a container counts as one: each takes memory maps, of which this process has few)";
+        return Err(rejection);
     }
     Ok(())
 }
 
-impl AddAssign for Resources {
-    fn add_assign(&mut self, more: Resources) {
-        self.cpu_milli += more.cpu_milli;
-        self.memory += more.memory;
-        self.ephemeral_storage += more.ephemeral_storage;
-        self.pods += more.pods;
-        self.containers += more.containers;
+fn out_of(name: &str, requested: i128, used: i128, capacity: i128) -> Rejection {
+    let message =
+        format!("Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}");
+    Rejection { reason: format!("OutOf{name}"), message }
+}
+
+impl AddAssign for ResourceAmounts {
+    fn add_assign(&mut self, other: ResourceAmounts) {
+        self.cpu_milli += other.cpu_milli;
+        self.memory += other.memory;
+        self.ephemeral_storage += other.ephemeral_storage;
+        self.pods += other.pods;
+        self.containers += other.containers;
     }
 }
 
-impl SubAssign for Resources {
-    fn sub_assign(&mut self, less: Resources) {
-        self.cpu_milli -= less.cpu_milli;
-        self.memory -= less.memory;
-        self.ephemeral_storage -= less.ephemeral_storage;
-        self.pods -= less.pods;
-        self.containers -= less.containers;
+impl SubAssign for ResourceAmounts {
+    fn sub_assign(&mut self, other: ResourceAmounts) {
+        self.cpu_milli -= other.cpu_milli;
+        self.memory -= other.memory;
+        self.ephemeral_storage -= other.ephemeral_storage;
+        self.pods -= other.pods;
+        self.containers -= other.containers;
     }
 }
 
@@ -144,15 +157,15 @@ mod tests {
     use super::*;
 
     const MIB: i128 = 1 << 20;
-    const CAPACITY: Resources =
-        Resources { cpu_milli: 2000, memory: 512 * MIB, ephemeral_storage: 1024 * MIB, pods: 3, containers: 4 };
+    const CAPACITY: ResourceAmounts =
+        ResourceAmounts { cpu_milli: 2000, memory: 512 * MIB, ephemeral_storage: 1024 * MIB, pods: 3, containers: 4 };
 
-    fn asked_by(spec: &str) -> Resources {
-        Resources::of(&serde_yaml::from_str(&format!("{{spec: {spec}}}")).expect("a pod"))
+    fn requests(spec: &str) -> ResourceAmounts {
+        ResourceAmounts::requested_by(&serde_yaml::from_str(&format!("{{spec: {spec}}}")).expect("a pod"))
     }
 
     #[test]
-    fn a_pod_asks_for_what_its_containers_request_together() {
+    fn pod_requests_the_sum_of_its_containers() {
         let container = "resources: {requests: {cpu: 250m, memory: 64Mi}}";
         for (spec, cpu_milli, memory, containers) in [
             (format!("{{containers: [{{name: a, {container}}}, {{name: b, {container}}}]}}"), 500, 128 * MIB, 2),
@@ -166,47 +179,53 @@ mod tests {
             ),
             (format!("{{containers: [{{name: a, {container}}}], overhead: {{cpu: 50m}}}}"), 300, 64 * MIB, 1),
         ] {
-            let want = Resources { cpu_milli, memory, ephemeral_storage: 0, pods: 1, containers };
-            assert_eq!(asked_by(&spec), want, "{spec}");
+            let want = ResourceAmounts { cpu_milli, memory, ephemeral_storage: 0, pods: 1, containers };
+            assert_eq!(requests(&spec), want, "{spec}");
         }
-        let over: Pod =
+        let finished: Pod =
             serde_yaml::from_str("{spec: {containers: [{name: a}]}, status: {phase: Failed}}").expect("a pod");
-        assert_eq!(Resources::of(&over), Resources::default());
+        assert_eq!(ResourceAmounts::requested_by(&finished), ResourceAmounts::default());
     }
 
     #[test]
-    fn k14_what_does_not_fit_is_refused_in_kubelets_words() {
-        let used = Resources { cpu_milli: 1500, memory: 500 * MIB, ephemeral_storage: 0, pods: 2, containers: 2 };
-        let one = Resources { pods: 1, containers: 1, ..Resources::default() };
-        let lacks = |name: &str, asked: i128, used: i128, capacity: i128| {
-            let why = format!("{name}, requested: {asked}, used: {used}, capacity: {capacity}");
+    fn pods_that_do_not_fit_are_rejected_in_kubelets_words() {
+        let used = ResourceAmounts { cpu_milli: 1500, memory: 500 * MIB, ephemeral_storage: 0, pods: 2, containers: 2 };
+        let one = ResourceAmounts { pods: 1, containers: 1, ..ResourceAmounts::default() };
+        let lacks = |name: &str, requested: i128, used: i128, capacity: i128| {
+            let why = format!("{name}, requested: {requested}, used: {used}, capacity: {capacity}");
             Some((format!("OutOf{name}"), format!("Node didn't have enough resource: {why}")))
         };
-        for (asked, want) in [
+        for (requested, want) in [
             (one, None),
-            (Resources { cpu_milli: 500, memory: 12 * MIB, ..one }, None),
-            (Resources { cpu_milli: 501, ..one }, lacks("cpu", 501, 1500, 2000)),
-            (Resources { memory: 13 * MIB, ..one }, lacks("memory", 13 * MIB, 500 * MIB, 512 * MIB)),
-            (Resources { ephemeral_storage: 2048 * MIB, ..one }, lacks("ephemeral-storage", 2048 * MIB, 0, 1024 * MIB)),
-            (Resources { cpu_milli: 501, memory: 13 * MIB, ..one }, lacks("cpu", 501, 1500, 2000)),
+            (ResourceAmounts { cpu_milli: 500, memory: 12 * MIB, ..one }, None),
+            (ResourceAmounts { cpu_milli: 501, ..one }, lacks("cpu", 501, 1500, 2000)),
+            (ResourceAmounts { memory: 13 * MIB, ..one }, lacks("memory", 13 * MIB, 500 * MIB, 512 * MIB)),
+            (
+                ResourceAmounts { ephemeral_storage: 2048 * MIB, ..one },
+                lacks("ephemeral-storage", 2048 * MIB, 0, 1024 * MIB),
+            ),
+            (ResourceAmounts { cpu_milli: 501, memory: 13 * MIB, ..one }, lacks("cpu", 501, 1500, 2000)),
         ] {
-            let refused = check(&asked, &used, &CAPACITY).err().map(|refusal| (refusal.reason, refusal.message));
-            assert_eq!(refused, want, "{asked:?}");
+            let rejected =
+                check(&requested, &used, &CAPACITY).err().map(|rejection| (rejection.reason, rejection.message));
+            assert_eq!(rejected, want, "{requested:?}");
         }
-        let full = Resources { pods: 3, ..used };
-        let refused = check(&one, &full, &CAPACITY).err().map(|refusal| (refusal.reason, refusal.message));
-        assert_eq!(refused, lacks("pods", 1, 3, 3));
-        let promised = Resources { cpu_milli: 9000, ..used };
-        assert_eq!(check(&one, &promised, &CAPACITY), Ok(()), "it asks for none");
-        let wide = Resources { containers: 3, ..one };
-        let refused = check(&wide, &used, &CAPACITY).expect_err("too many containers");
-        assert!(refused.message.contains("(a container counts as one"), "{}", refused.message);
+        let full = ResourceAmounts { pods: 3, ..used };
+        let rejected = check(&one, &full, &CAPACITY).err().map(|rejection| (rejection.reason, rejection.message));
+        assert_eq!(rejected, lacks("pods", 1, 3, 3));
+        let overcommitted = ResourceAmounts { cpu_milli: 9000, ..used };
+        assert_eq!(check(&one, &overcommitted, &CAPACITY), Ok(()), "it requests none");
+        let wide = ResourceAmounts { containers: 3, ..one };
+        let rejection = check(&wide, &used, &CAPACITY).expect_err("too many containers");
+        assert!(rejection.message.contains("(a container counts as one"), "{}", rejection.message);
     }
 
     #[test]
-    fn amounts_are_told_as_a_node_tells_them() {
-        let told = |resources: Resources| -> Vec<String> { resources.told().into_values().map(|q| q.0).collect() };
-        assert_eq!(told(CAPACITY), ["2", "1048576Ki", "524288Ki", "3"]);
-        assert_eq!(told(Resources { cpu_milli: 1500, memory: 1000, ..CAPACITY })[0], "1500m");
+    fn amounts_are_printed_as_a_nodes_capacity() {
+        let printed = |amounts: ResourceAmounts| -> Vec<String> {
+            amounts.to_resource_list().into_values().map(|q| q.0).collect()
+        };
+        assert_eq!(printed(CAPACITY), ["2", "1048576Ki", "524288Ki", "3"]);
+        assert_eq!(printed(ResourceAmounts { cpu_milli: 1500, memory: 1000, ..CAPACITY })[0], "1500m");
     }
 }

@@ -1,14 +1,14 @@
-//! A container's environment: the image's variables, the manifest's, and what Kubernetes adds.
+//! A container's environment: variables of the image, of the manifest, and those that Kubernetes adds.
 
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 
-use super::config::{ConfigError, Configs, Kind};
+use super::config_objects::{ConfigError, ConfigKind, ConfigObjects};
 use super::hosts;
 use crate::images::Image;
 use crate::model::expansion::expand;
 use crate::model::pods;
 
-/// A variable that can't be had.
+/// A variable that has no value.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EnvError {
     #[error("environment variable {name:?}: field {path:?} is not supported")]
@@ -19,70 +19,69 @@ pub(super) enum EnvError {
     Config(#[from] ConfigError),
 }
 
-/// Where variables come from beside the manifest.
-pub(super) struct Sources<'s> {
+/// The sources of variables beside the manifest.
+pub(super) struct EnvSources<'s> {
     pub(super) image: &'s Image,
-    pub(super) configs: &'s Configs,
+    pub(super) configs: &'s ConfigObjects,
     pub(super) host_ip: &'s str,
-    /// The pod's address.
-    pub(super) ip: &'s str,
+    pub(super) pod_ip: &'s str,
 }
 
-/// Variables in the order of the manifest; `$(NAME)` means those before.
+/// Returns the variables in the manifest's order; `$(NAME)` refers to those before.
 pub(super) fn variables(
     pod: &Pod,
     container: &Container,
-    sources: &Sources<'_>,
+    sources: &EnvSources<'_>,
 ) -> Result<Vec<(String, String)>, EnvError> {
-    let mut all = sources.image.env.clone();
-    set(&mut all, "HOSTNAME", hosts::name(pod));
+    let mut env = sources.image.env.clone();
+    set(&mut env, "HOSTNAME", hosts::hostname(pod));
     for from in container.env_from.iter().flatten() {
-        let map = from.config_map_ref.as_ref().map(|from| (Kind::ConfigMap, &from.name, from.optional));
-        let secret = from.secret_ref.as_ref().map(|from| (Kind::Secret, &from.name, from.optional));
-        let Some((kind, name, optional)) = map.or(secret) else { continue };
+        let config_map = from.config_map_ref.as_ref().map(|from| (ConfigKind::ConfigMap, &from.name, from.optional));
+        let secret = from.secret_ref.as_ref().map(|from| (ConfigKind::Secret, &from.name, from.optional));
+        let Some((kind, name, optional)) = config_map.or(secret) else { continue };
         let prefix = from.prefix.as_deref().unwrap_or_default();
         for (key, value) in sources.configs.data(kind, name, optional == Some(true))?.into_iter().flatten() {
-            set(&mut all, &format!("{prefix}{key}"), String::from_utf8_lossy(value).into_owned());
+            set(&mut env, &format!("{prefix}{key}"), String::from_utf8_lossy(value).into_owned());
         }
     }
     for var in container.env.iter().flatten() {
         let value = match &var.value_from {
-            Some(source) => from_source(pod, &var.name, source, sources)?,
-            None => Some(expand(var.value.as_deref().unwrap_or_default(), |name| get(&all, name))),
+            Some(source) => resolve_source(pod, &var.name, source, sources)?,
+            None => Some(expand(var.value.as_deref().unwrap_or_default(), |name| lookup(&env, name))),
         };
         if let Some(value) = value {
-            set(&mut all, &var.name, value);
+            set(&mut env, &var.name, value);
         }
     }
-    if get(&all, "HOME").is_none() {
-        set(&mut all, "HOME", "/root".into());
+    if lookup(&env, "HOME").is_none() {
+        set(&mut env, "HOME", "/root".into());
     }
-    Ok(all)
+    Ok(env)
 }
 
-/// The value of `name`.
-pub(super) fn get<'v>(all: &'v [(String, String)], name: &str) -> Option<&'v str> {
-    all.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+/// Returns the value of variable `name`.
+pub(super) fn lookup<'v>(env: &'v [(String, String)], name: &str) -> Option<&'v str> {
+    env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-fn set(all: &mut Vec<(String, String)>, name: &str, value: String) {
-    all.retain(|(known, _)| known != name);
-    all.push((name.into(), value));
+fn set(env: &mut Vec<(String, String)>, name: &str, value: String) {
+    env.retain(|(known, _)| known != name);
+    env.push((name.into(), value));
 }
 
-/// A variable's value; nothing for an optional one that is not there.
-fn from_source(
+/// Returns a variable's value; `None` if its source is missing and optional.
+fn resolve_source(
     pod: &Pod,
     name: &str,
     source: &EnvVarSource,
-    sources: &Sources<'_>,
+    sources: &EnvSources<'_>,
 ) -> Result<Option<String>, EnvError> {
-    let Sources { configs, host_ip, ip, .. } = sources;
+    let EnvSources { configs, host_ip, pod_ip, .. } = sources;
     if let Some(from) = &source.config_map_key_ref {
-        return Ok(configs.value(Kind::ConfigMap, &from.name, &from.key, from.optional == Some(true))?);
+        return Ok(configs.value(ConfigKind::ConfigMap, &from.name, &from.key, from.optional == Some(true))?);
     }
     if let Some(from) = &source.secret_key_ref {
-        return Ok(configs.value(Kind::Secret, &from.name, &from.key, from.optional == Some(true))?);
+        return Ok(configs.value(ConfigKind::Secret, &from.name, &from.key, from.optional == Some(true))?);
     }
     let field = source.field_ref.as_ref().ok_or_else(|| EnvError::Source { name: name.into() })?;
     let spec = pod.spec.as_ref();
@@ -96,14 +95,14 @@ fn from_source(
             Some(spec.and_then(|s| s.service_account_name.clone()).unwrap_or("default".into()))
         }
         "status.hostIP" | "status.hostIPs" => Some(host_ip.to_string()),
-        "status.podIP" | "status.podIPs" => Some(ip.to_string()),
-        _ => keyed(pod, path),
+        "status.podIP" | "status.podIPs" => Some(pod_ip.to_string()),
+        _ => map_entry(pod, path),
     };
     value.map(Some).ok_or_else(|| EnvError::Field { name: name.into(), path: path.into() })
 }
 
-/// `metadata.labels['key']` and `metadata.annotations['key']`; empty where there is none.
-fn keyed(pod: &Pod, path: &str) -> Option<String> {
+/// Returns `metadata.labels['key']` or `metadata.annotations['key']`; empty if there is no such key.
+fn map_entry(pod: &Pod, path: &str) -> Option<String> {
     let (map, key) = path.split_once("['")?;
     let key = key.strip_suffix("']")?;
     let entries = match map {
@@ -123,7 +122,7 @@ mod tests {
     use crate::images::Images;
 
     #[test]
-    fn k76_a_host_name_is_the_one_that_is_asked_for_or_the_pods_cut_to_63() {
+    fn hostname_defaults_to_pod_name_cut_to_63_characters() {
         let long = "a".repeat(62);
         for (name, spec, host) in [
             ("p", "{}", "p".to_string()),
@@ -134,12 +133,12 @@ mod tests {
         ] {
             let pod: Pod =
                 serde_yaml::from_str(&format!("{{metadata: {{name: {name}}}, spec: {spec}}}")).expect("a pod");
-            assert_eq!(hosts::name(&pod), host, "{name} {spec}");
+            assert_eq!(hosts::hostname(&pod), host, "{name} {spec}");
         }
     }
 
     #[test]
-    fn variables_see_those_before_them_and_the_pod() {
+    fn variables_expand_earlier_variables_and_pod_fields() {
         let yaml = "{metadata: {name: p, labels: {tier: web}}, spec: {containers: [{name: c, env: [
             {name: A, value: x}, {name: B, value: '$(A)-$(C)-$$(A)'}, {name: C, value: y},
             {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}},
@@ -149,13 +148,13 @@ mod tests {
         let images = Images::new(BTreeMap::new(), false);
         let image = images.find(&file.path().to_string_lossy(), Path::new("/")).expect("an image");
         let container = pods::container(&pod, "c").expect("the container");
-        let configs = Configs::none();
-        let sources = Sources { image: &image, configs: &configs, host_ip: "1.2.3.4", ip: "10.0.0.1" };
-        let all = variables(&pod, container, &sources).expect("variables");
+        let configs = ConfigObjects::empty();
+        let sources = EnvSources { image: &image, configs: &configs, host_ip: "1.2.3.4", pod_ip: "10.0.0.1" };
+        let env = variables(&pod, container, &sources).expect("variables");
         for (name, value) in
             [("A", "x"), ("B", "x-$(C)-$(A)"), ("C", "y"), ("IP", "10.0.0.1"), ("TIER", "web"), ("HOSTNAME", "p")]
         {
-            assert_eq!(get(&all, name), Some(value), "{name}");
+            assert_eq!(lookup(&env, name), Some(value), "{name}");
         }
     }
 }

@@ -1,15 +1,15 @@
-//! What a worker tells of its pod as events, in a kubelet's words (K31, K36–K39, K43, K67).
+//! Records the events of a pod in kubelet's words (K31, K36–K39, K43, K67).
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::perform::container_of;
+use super::containers::container_at;
 use crate::events::{EventType, Recorder};
 use crate::lifecycle::{Attempt, ContainerRef, ContainerRole, EventRecord, PodState, WaitingReason};
 use crate::model::pods;
 
 use EventType::{Normal, Warning};
 
-/// Tells of one pod.
+/// Records events of one pod.
 pub(super) struct PodEvents<'w> {
     pub(super) recorder: &'w Recorder,
     pub(super) pod: &'w Pod,
@@ -17,101 +17,101 @@ pub(super) struct PodEvents<'w> {
 }
 
 impl PodEvents<'_> {
-    /// The container was made; its program is about to run.
+    /// The container was created; its program is about to start.
     pub(super) fn created(&self, attempt: Attempt) {
         let Some((name, _)) = self.container(attempt.container) else { return };
-        self.of_container(attempt, name, Normal, "Created", "Container created".into());
+        self.record_for_container(attempt, name, Normal, "Created", "Container created".into());
     }
 
-    /// It runs.
+    /// The container's program runs.
     pub(super) fn started(&self, attempt: Attempt) {
         let Some((name, _)) = self.container(attempt.container) else { return };
-        self.of_container(attempt, name, Normal, "Started", "Container started".into());
+        self.record_for_container(attempt, name, Normal, "Started", "Container started".into());
     }
 
-    /// The image is there.
+    /// The container's image is present.
     pub(super) fn pulled(&self, attempt: Attempt) {
         let Some((name, image)) = self.container(attempt.container) else { return };
         let message = format!("Container image {image:?} already present on machine and can be accessed by the pod");
-        self.of_container(attempt, name, Normal, "Pulled", message);
+        self.record_for_container(attempt, name, Normal, "Pulled", message);
     }
 
-    /// It could not be started; it is tried again (K35, K38, K39, K42).
-    pub(super) fn failed(&self, attempt: Attempt, trouble: &WaitingReason) {
+    /// The container could not be started and will be tried again (K35, K38, K39, K42).
+    pub(super) fn start_failed(&self, attempt: Attempt, reason: &WaitingReason) {
         let Some((name, image)) = self.container(attempt.container) else { return };
-        let WaitingReason { reason, message } = trouble;
+        let WaitingReason { reason, message } = reason;
         let first = match reason.as_str() {
             "ErrImagePull" => Some(("Failed", format!("Failed to pull image {image:?}: {message}"))),
             "ErrImageNeverPull" => Some(("ErrImageNeverPull", message.clone())),
             "InvalidImageName" | "ImageInspectError" => Some(("InspectFailed", message.clone())),
             _ => None,
         };
-        let words = if first.is_some() { reason } else { message };
+        let error = if first.is_some() { reason } else { message };
         if let Some((reason, message)) = first {
-            self.of_container(attempt, name, Warning, reason, message);
+            self.record_for_container(attempt, name, Warning, reason, message);
         }
-        self.of_container(attempt, name, Warning, "Failed", format!("Error: {words}"));
+        self.record_for_container(attempt, name, Warning, "Failed", format!("Error: {error}"));
     }
 
-    /// Its program can't run; the attempt counts as one that ended.
-    pub(super) fn never_ran(&self, attempt: Attempt, why: &str) {
+    /// The container's program cannot run; the attempt counts as terminated.
+    pub(super) fn cannot_run(&self, attempt: Attempt, cause: &str) {
         let Some((name, _)) = self.container(attempt.container) else { return };
-        self.of_container(attempt, name, Warning, "Failed", format!("Error: {why}"));
+        self.record_for_container(attempt, name, Warning, "Failed", format!("Error: {cause}"));
     }
 
-    /// It is ended with its pod, whose object has gone.
-    pub(super) fn killing(&self, at: ContainerRef) {
-        let Some((name, _)) = self.container(at) else { return };
+    /// The container is stopped because its pod's object is gone.
+    pub(super) fn killing(&self, container: ContainerRef) {
+        let Some((name, _)) = self.container(container) else { return };
         let message = format!("Stopping container {name}");
-        self.recorder.record(self.pod, Some(field_path(at.role, name)), Normal, "Killing", message);
+        self.recorder.record(self.pod, Some(field_path(container.role, name)), Normal, "Killing", message);
     }
 
-    /// What `lifecycle` has to say.
-    pub(super) fn note(&self, note: EventRecord) {
-        let EventRecord { container, warning, reason, message } = note;
-        let severity = if warning { Warning } else { Normal };
+    /// Records an event that `lifecycle` decided on.
+    pub(super) fn record(&self, event: EventRecord) {
+        let EventRecord { container, warning, reason, message } = event;
+        let event_type = if warning { Warning } else { Normal };
         let path = container.and_then(|at| Some(field_path(at.role, self.container(at)?.0)));
-        self.recorder.record(self.pod, path, severity, reason, message);
+        self.recorder.record(self.pod, path, event_type, reason, message);
     }
 
-    /// The pod's place could not be made.
-    pub(super) fn no_sandbox(&self, why: &str) {
-        let message = format!("Failed to create pod sandbox: {why}");
+    /// The pod's sandbox could not be set up.
+    pub(super) fn sandbox_failed(&self, cause: &str) {
+        let message = format!("Failed to create pod sandbox: {cause}");
         self.recorder.record(self.pod, None, Warning, "FailedCreatePodSandBox", message);
     }
 
-    /// A volume can't be had (K75).
-    pub(super) fn failed_mount(&self, why: &str) {
-        self.recorder.record(self.pod, None, Warning, "FailedMount", why.into());
+    /// A volume could not be mounted (K75).
+    pub(super) fn failed_mount(&self, message: &str) {
+        self.recorder.record(self.pod, None, Warning, "FailedMount", message.into());
     }
 
-    /// The node can't keep the pod (K72).
+    /// The pod is evicted (K72).
     pub(super) fn evicted(&self, message: &str) {
         self.recorder.record(self.pod, None, Warning, "Evicted", message.into());
     }
 
-    /// The node has no room for the pod.
+    /// The node does not admit the pod.
     pub(super) fn rejected(&self, reason: &str, message: &str) {
         self.recorder.record(self.pod, None, Warning, reason, message.into());
     }
 
-    fn of_container(&self, attempt: Attempt, name: &str, severity: EventType, reason: &str, message: String) {
+    fn record_for_container(&self, attempt: Attempt, name: &str, event_type: EventType, reason: &str, message: String) {
         let path = field_path(attempt.container.role, name);
-        self.recorder.record(self.pod, Some(path), severity, reason, message);
+        self.recorder.record(self.pod, Some(path), event_type, reason, message);
     }
 
-    /// A container's name and image.
-    fn container(&self, at: ContainerRef) -> Option<(&str, &str)> {
-        let name = self.state.name_of(at)?;
-        let image = match at.role {
-            ContainerRole::Init | ContainerRole::App => &container_of(self.pod, at)?.image,
+    /// Returns a container's name and image.
+    fn container(&self, container: ContainerRef) -> Option<(&str, &str)> {
+        let name = self.state.name_of(container)?;
+        let image = match container.role {
+            ContainerRole::Init | ContainerRole::App => &container_at(self.pod, container)?.image,
             ContainerRole::Ephemeral => &pods::ephemeral(self.pod, name)?.image,
         };
         Some((name, image.as_deref().unwrap_or_default()))
     }
 }
 
-/// Where in its pod a container stands, as an event's `fieldPath` says it.
+/// Returns an event's `fieldPath` for a container.
 fn field_path(role: ContainerRole, name: &str) -> String {
     let list = match role {
         ContainerRole::Init => "initContainers",
@@ -136,8 +136,8 @@ mod tests {
 
     const APP: Attempt = Attempt { container: ContainerRef { role: ContainerRole::App, index: 0 }, number: 1 };
 
-    /// What was told of a pod with an init container `i`, a container `c` and an ephemeral container `e`.
-    async fn told(tell: impl FnOnce(PodEvents<'_>)) -> Vec<String> {
+    /// Returns the events recorded for a pod with init container `i`, container `c` and ephemeral container `e`.
+    async fn recorded(record: impl FnOnce(PodEvents<'_>)) -> Vec<String> {
         let yaml = "{metadata: {name: p, namespace: default, uid: u}, spec: {initContainers: [{name: i, image: x:1}], \
                     containers: [{name: c, image: x:1}], ephemeralContainers: [{name: e, image: x:1}]}}";
         let pod: Pod = serde_yaml::from_str(yaml).expect("a pod");
@@ -145,7 +145,7 @@ mod tests {
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(100), clock));
         let (recorder, writer) =
             recorder(control.clone(), clock, EventSource { component: "kubelet", host: "n".into() });
-        tell(PodEvents { recorder: &recorder, pod: &pod, state: &PodState::new(&pod) });
+        record(PodEvents { recorder: &recorder, pod: &pod, state: &PodState::new(&pod) });
         drop(recorder);
         writer.run().await;
         let all = control.list(&Scope::all(Resource::EVENTS)).await.expect("events");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k37_k43_a_start_is_told_of_in_kubelets_words_and_with_its_place() {
+    async fn start_events_have_kubelets_words_and_a_field_path() {
         let all = [
             (ContainerRole::Init, "initContainers{i}"),
             (ContainerRole::App, "containers{c}"),
@@ -166,10 +166,10 @@ mod tests {
         ];
         for (role, path) in all {
             let attempt = Attempt { container: ContainerRef { role, index: 0 }, number: 1 };
-            let lines = told(|told| {
-                told.pulled(attempt);
-                told.created(attempt);
-                told.started(attempt);
+            let lines = recorded(|events| {
+                events.pulled(attempt);
+                events.created(attempt);
+                events.started(attempt);
             });
             let image = "Container image \"x:1\" already present on machine and can be accessed by the pod";
             let want = [
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k38_k39_k42_a_start_that_fails_is_told_of_in_kubelets_words() {
+    async fn failed_starts_are_recorded_in_kubelets_words() {
         let never = "Container image \"x:1\" is not present with pull policy of Never";
         for (reason, message, first) in [
             ("ErrImagePull", "none", Some("Failed spec.containers{c}: Failed to pull image \"x:1\": none".to_string())),
@@ -190,20 +190,20 @@ mod tests {
             ("InvalidImageName", "bad", Some("InspectFailed spec.containers{c}: bad".into())),
             ("CreateContainerConfigError", "configmap \"x\" not found", None),
         ] {
-            let trouble = WaitingReason { reason: reason.into(), message: message.into() };
+            let waiting = WaitingReason { reason: reason.into(), message: message.into() };
             let error = if first.is_some() { reason } else { message };
             let last = Some(format!("Warning Failed spec.containers{{c}}: Error: {error}"));
             let want: Vec<String> = first.map(|first| format!("Warning {first}")).into_iter().chain(last).collect();
-            assert_eq!(told(|told| told.failed(APP, &trouble)).await, want, "{reason}");
+            assert_eq!(recorded(|events| events.start_failed(APP, &waiting)).await, want, "{reason}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k13_k75_what_is_wrong_with_the_whole_pod_is_told_without_a_place() {
-        let lines = told(|told| {
-            told.rejected("OutOfcpu", "Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1");
-            told.failed_mount("MountVolume.SetUp failed for volume \"s\" : secret \"nope\" not found");
-            told.no_sandbox("no address");
+    async fn events_of_the_whole_pod_have_no_field_path() {
+        let lines = recorded(|events| {
+            events.rejected("OutOfcpu", "Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1");
+            events.failed_mount("MountVolume.SetUp failed for volume \"s\" : secret \"nope\" not found");
+            events.sandbox_failed("no address");
         });
         let want = [
             "Warning OutOfcpu : Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1",

@@ -1,64 +1,66 @@
-//! Running another program beside a container's own: exec probes and hooks.
+//! Runs a further program in a container, for exec probes and hooks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
-use super::attempt::Running;
+use super::NodeContext;
+use super::attempt::RunningAttempt;
 use crate::images::CommandError;
 use crate::runtime::{Capture, ProgramError, Stdio, error_chain};
 
-/// What a program that was run to its end has left.
-pub(super) struct Output {
+/// The result of a program that exited.
+pub(super) struct ExecOutput {
     pub(super) code: i32,
-    /// Standard output and standard error together, up to a limit.
+    /// Standard output and standard error together, cut to a limit.
     pub(super) text: String,
 }
 
-/// Why there is no such output.
+/// An error that keeps a program from running or finishing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExecError {
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error("program {name:?} cannot run")]
     Program { name: String, source: ProgramError },
-    /// It was killed when its time was up.
+    /// The program was killed at its timeout; in kubelet's words.
     #[error("command timed out: {:?} timed out after {}s", .command.join(" "), .after.as_secs())]
     TimedOut { command: Vec<String>, after: Duration },
 }
 
 impl ExecError {
-    /// With all its causes.
-    pub(super) fn words(&self) -> String {
+    /// Returns the message with all causes.
+    pub(super) fn message(&self) -> String {
         error_chain(self)
     }
 }
 
-impl Running {
-    /// Runs `command` in the container's World: its files, network, environment and limits. Where its
-    /// image has no such program, busybox's takes its place. Of the output `limit` bytes are kept.
+impl RunningAttempt {
+    /// Runs `command` with the container's files, network, environment and limits, and keeps `max_output` bytes
+    /// of its output. Busybox's program is used where the image has none of that name.
     pub(super) async fn exec(
         &self,
-        shared: &Arc<Shared>,
+        node: &NodeContext,
         command: &[String],
-        limit: usize,
-        within: Option<Duration>,
-    ) -> Result<Output, ExecError> {
-        let found = self.image.exec_command(command)?;
-        let program = shared.runtime.program(found.program.digest, &found.program.bytes).await;
-        let name = found.argv.first().cloned().unwrap_or_default();
+        max_output: usize,
+        timeout: Option<Duration>,
+    ) -> Result<ExecOutput, ExecError> {
+        let resolved = self.image.exec_command(command)?;
+        let program = node.runtime.program(resolved.program.digest, &resolved.program.bytes).await;
+        let name = resolved.argv.first().cloned().unwrap_or_default();
         let program = program.map_err(|source| ExecError::Program { name, source })?;
-        let until = |after| shared.clock.instant(shared.clock.now().mono + after);
-        let capture = Arc::new(Capture::new(limit));
-        let mut instance = self.world.exec(program, &found.argv, Stdio::Capture(capture.clone()));
-        let exit = match within {
+        let capture = Arc::new(Capture::new(max_output));
+        let mut instance = self.context.exec(program, &resolved.argv, Stdio::Capture(capture.clone()));
+        let exit = match timeout {
             None => instance.exited().await,
-            Some(after) => match tokio::time::timeout_at(until(after), instance.exited()).await {
-                Ok(exit) => exit,
-                // Dropped, the instance is killed.
-                Err(_) => return Err(ExecError::TimedOut { command: command.to_vec(), after }),
-            },
+            Some(after) => {
+                let deadline = node.clock.instant(node.clock.now().mono + after);
+                match tokio::time::timeout_at(deadline, instance.exited()).await {
+                    Ok(exit) => exit,
+                    // Dropping the instance kills it.
+                    Err(_) => return Err(ExecError::TimedOut { command: command.to_vec(), after }),
+                }
+            }
         };
-        Ok(Output { code: exit.code(), text: capture.text() })
+        Ok(ExecOutput { code: exit.code(), text: capture.text() })
     }
 }

@@ -1,4 +1,4 @@
-//! A pod's names: its own, and those of its `/etc/hosts` (K76; kubelet's `kubelet_pods.go`).
+//! A pod's hostname and its `/etc/hosts` (K76; kubelet's `kubelet_pods.go`).
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -7,20 +7,20 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::model::pods;
 
-/// What every pod's file begins with.
-const HEAD: &str = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+/// The beginning of every pod's `/etc/hosts`.
+const HOSTS_HEADER: &str = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
     fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
 
-/// The pod's host name: at most 63 characters.
-pub(super) fn name(pod: &Pod) -> String {
-    let asked = pod.spec.as_ref().and_then(|s| s.hostname.as_deref()).filter(|h| !h.is_empty());
-    let name: String = asked.unwrap_or(pods::name(pod)).chars().take(63).collect();
+/// Returns the pod's hostname, at most 63 characters.
+pub(super) fn hostname(pod: &Pod) -> String {
+    let hostname = pod.spec.as_ref().and_then(|s| s.hostname.as_deref()).filter(|h| !h.is_empty());
+    let name: String = hostname.unwrap_or(pods::name(pod)).chars().take(63).collect();
     name.trim_end_matches(['-', '.']).to_string()
 }
 
-/// The pod's `/etc/hosts`.
-pub(super) fn file(pod: &Pod, ip: &str) -> String {
-    let mut file = format!("{HEAD}{ip}\t{}\n", name(pod));
+/// Returns the pod's `/etc/hosts`.
+pub(super) fn hosts_file(pod: &Pod, ip: &str) -> String {
+    let mut file = format!("{HOSTS_HEADER}{ip}\t{}\n", hostname(pod));
     let aliases = pod.spec.iter().flat_map(|spec| spec.host_aliases.iter().flatten());
     for (index, alias) in aliases.enumerate() {
         if index == 0 {
@@ -33,9 +33,9 @@ pub(super) fn file(pod: &Pod, ip: &str) -> String {
     file
 }
 
-/// The names that the pod's network knows beside `localhost`, and their addresses.
-pub(super) fn names(pod: &Pod, ip: IpAddr) -> Vec<(String, IpAddr)> {
-    let mut names = vec![(name(pod), ip)];
+/// Returns the names, beside `localhost`, that the pod's network resolves, with their addresses.
+pub(super) fn host_names(pod: &Pod, ip: IpAddr) -> Vec<(String, IpAddr)> {
+    let mut names = vec![(hostname(pod), ip)];
     for alias in pod.spec.iter().flat_map(|spec| spec.host_aliases.iter().flatten()) {
         let Ok(ip) = alias.ip.parse() else { continue };
         names.extend(alias.hostnames.iter().flatten().map(|name| (name.clone(), ip)));
@@ -48,14 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn k76_a_pods_hosts_file_is_kubelets_with_its_aliases_behind() {
+    fn hosts_file_is_kubelets_followed_by_host_aliases() {
         let yaml = "{metadata: {name: p}, spec: {hostname: web, hostAliases: [{ip: 1.2.3.4, hostnames: [foo, bar]}, \
                     {ip: 5.6.7.8, hostnames: [baz]}]}}";
         let pod: Pod = serde_yaml::from_str(yaml).expect("a pod");
         let own = "10.88.0.2\tweb\n\n# Entries added by HostAliases.\n1.2.3.4\tfoo\tbar\n5.6.7.8\tbaz\n";
-        assert_eq!(file(&pod, "10.88.0.2"), format!("{HEAD}{own}"));
+        assert_eq!(hosts_file(&pod, "10.88.0.2"), format!("{HOSTS_HEADER}{own}"));
         let ip = IpAddr::from([10, 88, 0, 2]);
-        let known: Vec<String> = names(&pod, ip).into_iter().map(|(name, ip)| format!("{name} {ip}")).collect();
+        let known: Vec<String> = host_names(&pod, ip).into_iter().map(|(name, ip)| format!("{name} {ip}")).collect();
         assert_eq!(known, ["web 10.88.0.2", "foo 1.2.3.4", "bar 1.2.3.4", "baz 5.6.7.8"]);
     }
 }

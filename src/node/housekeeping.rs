@@ -1,8 +1,8 @@
-//! What dead things leave behind: folders of attempts and of pods, logs of pods that are over.
+//! Removes what attempts and pods leave behind.
 //!
-//! A pod's folder goes with it (`sandbox`), an attempt's log when two newer ones have begun (`logs`). Here goes the
-//! rest: an attempt's writable files when the next one begins, folders of pods that nobody knows when the node begins,
-//! and the logs of pods that are over once there are too many.
+//! `sandbox` removes a pod's directory with the pod, and `logs` an attempt's log once there are two newer ones.
+//! The rest is removed here: an attempt's writable files when the next attempt starts, directories of unknown
+//! pods when the node starts, and the oldest logs of finished pods when they are too many.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
@@ -10,55 +10,56 @@ use std::path::{Path, PathBuf};
 
 use super::Logs;
 
-/// Pods that are over and whose logs are kept: the last ones.
-const FINISHED: usize = 1000;
-/// Bytes of memory that their logs may take together.
-const FINISHED_BYTES: usize = 256 * 1024 * 1024;
+/// Number of finished pods whose logs are kept: the last ones.
+const MAX_FINISHED_PODS: usize = 1000;
+/// Bytes of memory that the logs of finished pods may take together.
+const MAX_FINISHED_LOG_BYTES: usize = 256 * 1024 * 1024;
 
-/// Removes what attempts before number `current` have written; `folder` has a folder for each.
-pub(super) async fn remove_attempts(folder: PathBuf, current: u32) {
-    remove_all(folder, move |name| {
+/// Removes the files of attempts before number `current`; `dir` has one directory per attempt.
+pub(super) async fn remove_attempts(dir: PathBuf, current: u32) {
+    remove_matching(dir, move |name| {
         name.to_str().and_then(|name| name.parse::<u32>().ok()).is_some_and(|n| n < current)
     })
     .await;
 }
 
-/// Removes the folders of pods that are not among `known`, by UID: what a node before this one has left.
-pub(super) async fn remove_orphans(folder: PathBuf, known: HashSet<String>) {
-    remove_all(folder, move |name| name.to_str().is_some_and(|uid| !known.contains(uid))).await;
+/// Removes the directories of pods whose UID is not in `known`, which an earlier node has left.
+pub(super) async fn remove_orphans(dir: PathBuf, known: HashSet<String>) {
+    remove_matching(dir, move |name| name.to_str().is_some_and(|uid| !known.contains(uid))).await;
 }
 
-/// Removes the folders in `folder` that `goes` chooses, on a thread that may wait for the disk.
-async fn remove_all(folder: PathBuf, goes: impl Fn(&OsStr) -> bool + Send + 'static) {
-    if !folder.exists() {
+/// Removes the directories in `dir` whose names match, on a blocking thread.
+async fn remove_matching(dir: PathBuf, matches: impl Fn(&OsStr) -> bool + Send + 'static) {
+    if !dir.exists() {
         return;
     }
     let removed = tokio::task::spawn_blocking(move || {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten().filter(|e| goes(&e.file_name())) {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten().filter(|e| matches(&e.file_name())) {
             remove(&entry.path());
         }
     });
     if let Err(error) = removed.await {
-        tracing::error!(%error, "removing folders failed");
+        tracing::error!(%error, "cannot remove directories");
     }
 }
 
-fn remove(folder: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(folder) {
-        tracing::warn!(?folder, %error, "cannot remove what was left behind");
+fn remove(dir: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(dir) {
+        tracing::warn!(?dir, %error, "cannot remove a directory that is no longer used");
     }
 }
 
-/// The pods that are over, the oldest first, with the bytes of their logs.
+/// The finished pods.
 #[derive(Default)]
-pub(super) struct Finished {
+pub(super) struct FinishedPods {
+    /// UIDs and the bytes of the pods' logs, the oldest first.
     pods: VecDeque<(String, usize)>,
     known: HashSet<String>,
     bytes: usize,
 }
 
-impl Finished {
-    /// Takes in that a pod is over. Its logs stay; those of older ones go where there are too many.
+impl FinishedPods {
+    /// Adds a pod and keeps its logs; if they are too many then, the oldest are removed.
     pub(super) fn add(&mut self, uid: &str, logs: &Logs) {
         if !self.known.insert(uid.into()) {
             return;
@@ -66,7 +67,7 @@ impl Finished {
         let bytes = logs.bytes(uid);
         self.bytes += bytes;
         self.pods.push_back((uid.into(), bytes));
-        while (self.pods.len() > FINISHED || self.bytes > FINISHED_BYTES) && self.pods.len() > 1 {
+        while (self.pods.len() > MAX_FINISHED_PODS || self.bytes > MAX_FINISHED_LOG_BYTES) && self.pods.len() > 1 {
             self.remove_oldest(logs);
         }
     }
@@ -75,15 +76,15 @@ impl Finished {
         if let Some((uid, bytes)) = self.pods.pop_front() {
             self.bytes -= bytes;
             self.known.remove(&uid);
-            logs.forget(&uid);
+            logs.remove_pod(&uid);
         }
     }
 
-    /// Takes in that a pod is gone, and its logs with it.
-    pub(super) fn forget(&mut self, uid: &str) {
+    /// Removes a pod whose logs are removed elsewhere.
+    pub(super) fn remove(&mut self, uid: &str) {
         if self.known.remove(uid)
-            && let Some(at) = self.pods.iter().position(|(known, _)| known == uid)
-            && let Some((_, bytes)) = self.pods.remove(at)
+            && let Some(index) = self.pods.iter().position(|(known, _)| known == uid)
+            && let Some((_, bytes)) = self.pods.remove(index)
         {
             self.bytes -= bytes;
         }
@@ -98,8 +99,8 @@ mod tests {
     use super::*;
     use crate::logs::Stream;
 
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(folder)
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(dir)
             .into_iter()
             .flatten()
             .flatten()
@@ -110,34 +111,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn folders_of_dead_attempts_and_of_unknown_pods_go_and_others_stay() {
-        let folder = tempfile::tempdir().expect("a folder");
+    async fn directories_of_old_attempts_and_unknown_pods_are_removed() {
+        let dir = tempfile::tempdir().expect("a directory");
         for name in ["1", "2", "3", "notes"] {
-            std::fs::create_dir(folder.path().join(name)).expect("made");
+            std::fs::create_dir(dir.path().join(name)).expect("made");
         }
-        remove_attempts(folder.path().into(), 3).await;
-        assert_eq!(names(folder.path()), ["3", "notes"]);
-        remove_orphans(folder.path().into(), ["3".to_string()].into()).await;
-        assert_eq!(names(folder.path()), ["3"]);
-        remove_orphans(folder.path().join("missing"), HashSet::new()).await;
+        remove_attempts(dir.path().into(), 3).await;
+        assert_eq!(names(dir.path()), ["3", "notes"]);
+        remove_orphans(dir.path().into(), ["3".to_string()].into()).await;
+        assert_eq!(names(dir.path()), ["3"]);
+        remove_orphans(dir.path().join("missing"), HashSet::new()).await;
     }
 
     #[tokio::test]
-    async fn logs_of_the_pods_that_finished_last_are_kept() {
+    async fn logs_of_the_last_finished_pods_are_kept() {
         let logs = Logs::new(None);
-        let mut finished = Finished::default();
+        let mut finished = FinishedPods::default();
         let uid = |i: usize| format!("uid-{i}");
-        for i in 0..FINISHED + 5 {
+        for i in 0..MAX_FINISHED_PODS + 5 {
             let text = format!("{{metadata: {{namespace: ns, name: p, uid: {}}}}}", uid(i));
             let pod: Pod = serde_yaml::from_str(&text).expect("a pod");
             logs.open(&pod, "c", "id").write(Stream::Stdout, b"a line\n", Timestamp::UNIX_EPOCH);
             finished.add(&uid(i), &logs);
             finished.add(&uid(i), &logs);
         }
-        let kept = |i: usize| logs.of_attempt(&uid(i), "c", "id").is_some();
-        assert_eq!((kept(4), kept(5), kept(FINISHED + 4)), (false, true, true));
-        finished.forget(&uid(5));
-        assert_eq!((finished.pods.len(), finished.known.len()), (FINISHED - 1, FINISHED - 1));
+        let kept = |i: usize| logs.find(&uid(i), "c", "id").is_some();
+        assert_eq!((kept(4), kept(5), kept(MAX_FINISHED_PODS + 4)), (false, true, true));
+        finished.remove(&uid(5));
+        assert_eq!((finished.pods.len(), finished.known.len()), (MAX_FINISHED_PODS - 1, MAX_FINISHED_PODS - 1));
         assert_eq!(finished.bytes, finished.pods.iter().map(|(_, bytes)| bytes).sum::<usize>());
     }
 }

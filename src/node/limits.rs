@@ -1,4 +1,4 @@
-//! What pods and containers may hold and use, from the resources that their manifests ask for.
+//! Account limits of pods and containers, from the resources in their manifests.
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,33 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use crate::budget::{AccountLimits, weight};
 use crate::model::quantity;
 
-/// The limits of a container with such resources; what they do not say has default maxima.
-pub(super) fn of_container(resources: Option<&ResourceRequirements>) -> AccountLimits {
-    asked(resources).of_container()
+/// Returns the limits of a container; unset limits have default maxima.
+pub(super) fn container_limits(resources: Option<&ResourceRequirements>) -> AccountLimits {
+    from_requirements(resources).of_container()
 }
 
-/// The limits of a pod's containers together.
-pub(super) fn of_pod(spec: &PodSpec) -> AccountLimits {
-    asked(spec.resources.as_ref())
+/// Returns the limits of all of a pod's containers together.
+pub(super) fn pod_limits(spec: &PodSpec) -> AccountLimits {
+    from_requirements(spec.resources.as_ref())
 }
 
-fn asked(resources: Option<&ResourceRequirements>) -> AccountLimits {
+fn from_requirements(resources: Option<&ResourceRequirements>) -> AccountLimits {
     let limits = resources.and_then(|r| r.limits.as_ref());
     let requests = resources.and_then(|r| r.requests.as_ref());
     let memory = limits.and_then(|l| l.get("memory")).and_then(|q| quantity::units(q).ok());
     AccountLimits {
         memory: memory.and_then(|bytes| u64::try_from(bytes).ok()),
-        cpu_millis: millis(limits),
-        cpu_weight: weight(millis(requests).unwrap_or(0)),
+        cpu_millis: cpu_millis(limits),
+        cpu_weight: weight(cpu_millis(requests).unwrap_or(0)),
         instances: None,
     }
 }
 
-fn millis(of: Option<&BTreeMap<String, Quantity>>) -> Option<u64> {
-    of.and_then(|of| of.get("cpu")).and_then(|q| quantity::milli(q).ok()).and_then(|m| u64::try_from(m).ok())
+fn cpu_millis(amounts: Option<&BTreeMap<String, Quantity>>) -> Option<u64> {
+    amounts
+        .and_then(|amounts| amounts.get("cpu"))
+        .and_then(|q| quantity::milli(q).ok())
+        .and_then(|m| u64::try_from(m).ok())
 }
 
 #[cfg(test)]
@@ -39,14 +42,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_bound_and_requests_weigh() {
+    fn limits_become_maxima_and_cpu_requests_weights() {
         let resources = |yaml: &str| -> ResourceRequirements { serde_yaml::from_str(yaml).expect("resources") };
         let all = resources("{limits: {cpu: 250m, memory: 16Mi}, requests: {cpu: 500m}}");
-        let limits = of_container(Some(&all));
+        let limits = container_limits(Some(&all));
         assert_eq!((limits.memory, limits.cpu_millis, limits.cpu_weight), (Some(16 << 20), Some(250), 512));
-        let none = of_container(None);
-        assert_eq!((none.cpu_millis, none.cpu_weight), (None, 2), "no quota, the least weight");
+        let none = container_limits(None);
+        assert_eq!((none.cpu_millis, none.cpu_weight), (None, 2), "no quota and the minimum weight");
         assert!(none.memory.is_some() && none.instances.is_some(), "every container has maxima");
-        assert_eq!(of_pod(&PodSpec::default()).memory, None, "a pod's containers have their own");
+        assert_eq!(pod_limits(&PodSpec::default()).memory, None, "only the containers have maxima");
     }
 }

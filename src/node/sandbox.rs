@@ -1,4 +1,4 @@
-//! What a pod's containers share while it runs: network, volumes, a folder.
+//! The sandbox of a running pod: network, volumes, directory and accounts that its containers share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,60 +6,62 @@ use std::{fs, io};
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{PODS, Shared, config, hosts, limits};
+use super::{NodeContext, PODS_DIR, config_objects, hosts, limits};
 use crate::budget::Account;
 use crate::model::pods;
 use crate::network::{Address, NetError, PodNetwork};
 use crate::runtime::error_chain;
-use crate::volumes::{VOLUMES, Volumes};
+use crate::volumes::{VOLUMES_DIR, Volumes};
 
-/// See the module's documentation. Dropped, it gives the address back.
+/// The sandbox of one pod. Dropping it returns the pod's IP.
 pub(super) struct Sandbox {
     pub(super) network: Arc<PodNetwork>,
     pub(super) volumes: Volumes,
-    pub(super) folder: PathBuf,
-    /// What the pod's containers hold and use together.
+    /// The pod's directory.
+    pub(super) dir: PathBuf,
+    /// The resources that the pod's containers use together.
     pub(super) account: Arc<Account>,
     address: Address,
-    /// Where the volumes wait for the next pod of the same name, if they do.
-    kept: Option<PathBuf>,
+    /// The directory that keeps the volumes for the next pod of the same name, if they are kept.
+    kept_volumes: Option<PathBuf>,
 }
 
-/// Why a pod can't begin.
+/// An error that keeps a pod from starting.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SandboxError {
     #[error("failed to give the pod an address")]
     Address(#[from] NetError),
-    /// Each in a kubelet's words.
+    /// Volumes that cannot be mounted; one message in kubelet's words for each.
     #[error("{}", .0.join("; "))]
     Volumes(Vec<String>),
-    #[error("cannot take over the volumes of the pod before, in {path:?}")]
-    Kept { path: PathBuf, source: io::Error },
+    #[error("cannot reuse the previous pod's volumes in {path:?}")]
+    KeptVolumes { path: PathBuf, source: io::Error },
 }
 
 impl Sandbox {
-    pub(super) async fn set_up(shared: &Shared, pod: &Pod) -> Result<Sandbox, SandboxError> {
-        let address = shared.addresses.take()?;
-        let folder = shared.config.folder.join(PODS).join(pods::uid(pod));
+    /// Allocates the pod's IP and creates its volumes and network.
+    pub(super) async fn set_up(node: &NodeContext, pod: &Pod) -> Result<Sandbox, SandboxError> {
+        let address = node.addresses.take()?;
+        let dir = node.config.directory.join(PODS_DIR).join(pods::uid(pod));
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
-        let kept = shared.config.keep_volumes.then(|| {
+        let kept_volumes = node.config.keep_volumes.then(|| {
             let name = format!("{}_{}", pods::namespace(pod), pods::name(pod));
-            shared.config.folder.join("kept").join(name)
+            node.config.directory.join("kept").join(name)
         });
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
-            take_over(kept, &folder).map_err(|source| SandboxError::Kept { path: kept.clone(), source })?;
+        if let Some(path) = kept_volumes.as_ref().filter(|path| path.exists()) {
+            restore_volumes(path, &dir).map_err(|source| SandboxError::KeptVolumes { path: path.clone(), source })?;
         }
-        let (volumes, failed) = volumes(shared, pod, &folder).await;
-        if shared.guests.ended() {
-            // The node's folder was removed meanwhile: what was just made again goes, too. Whatever else
-            // is in the folders above keeps them.
-            let _ = std::fs::remove_dir_all(&folder);
-            folder.ancestors().skip(1).take(2).for_each(|above| _ = std::fs::remove_dir(above));
+        let (volumes, failed) = set_up_volumes(node, pod, &dir).await;
+        if node.guests.ended() {
+            // The node's directory was removed meanwhile, so the new directories are removed again. Parents that
+            // hold anything else stay: `remove_dir` fails on them.
+            let _ = std::fs::remove_dir_all(&dir);
+            dir.ancestors().skip(1).take(2).for_each(|parent| _ = std::fs::remove_dir(parent));
         }
-        let account = shared.account.child(limits::of_pod(spec));
-        let network = PodNetwork::with_names(address.ip().into(), hosts::names(pod, address.ip().into()));
-        let sandbox = Sandbox { network, volumes, folder, account, address, kept };
+        let account = node.account.child(limits::pod_limits(spec));
+        let network = PodNetwork::with_names(address.ip().into(), hosts::host_names(pod, address.ip().into()));
+        let sandbox = Sandbox { network, volumes, dir, account, address, kept_volumes };
         if failed.is_empty() {
             return Ok(sandbox);
         }
@@ -67,41 +69,42 @@ impl Sandbox {
         Err(SandboxError::Volumes(failed))
     }
 
+    /// Returns the pod's IP.
     pub(super) fn ip(&self) -> String {
         self.address.ip().to_string()
     }
 
-    /// Removes the pod's folder with everything in it.
+    /// Removes the pod's directory; volumes that are kept are moved out first.
     pub(super) async fn tear_down(self) {
-        if let Some(kept) = &self.kept
-            && let Err(error) = set_aside(&self.folder, kept)
+        if let Some(kept_volumes) = &self.kept_volumes
+            && let Err(error) = keep_volumes(&self.dir, kept_volumes)
         {
-            tracing::warn!(folder = ?self.folder, %error, "cannot keep a pod's volumes");
+            tracing::warn!(dir = ?self.dir, %error, "cannot keep a pod's volumes");
         }
-        remove(&self.folder).await;
+        remove_dir(&self.dir).await;
     }
 }
 
-/// The pod's volumes, and what there is to say of those that can't be had: each is tried, as by a kubelet.
-async fn volumes(shared: &Shared, pod: &Pod, folder: &Path) -> (Volumes, Vec<String>) {
+/// Sets up all volumes of the pod, as a kubelet does, and returns kubelet's messages for those that fail.
+async fn set_up_volumes(node: &NodeContext, pod: &Pod, dir: &Path) -> (Volumes, Vec<String>) {
     let (mut volumes, mut failed) = (Volumes::default(), Vec::new());
     for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
-        let made = match config::content(&*shared.control, pod, volume).await {
+        let result = match config_objects::volume_content(&*node.control, pod, volume).await {
             Ok(content) => {
-                let made = volumes.set_up(volume, folder, &shared.config.host_paths, content.as_ref());
-                made.map_err(|error| error_chain(&error))
+                let result = volumes.set_up(volume, dir, &node.config.host_paths, content.as_ref());
+                result.map_err(|error| error_chain(&error))
             }
             Err(error) => Err(error_chain(&error)),
         };
-        let words = |why: String| format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name);
-        failed.extend(made.err().map(words));
+        let message = |cause: String| format!("MountVolume.SetUp failed for volume {:?} : {cause}", volume.name);
+        failed.extend(result.err().map(message));
     }
     (volumes, failed)
 }
 
-/// Puts the volumes of a pod that has ended where the next pod of its name finds them.
-fn set_aside(folder: &Path, kept: &Path) -> io::Result<()> {
-    let volumes = folder.join(VOLUMES);
+/// Moves a finished pod's volumes to `kept`, where the next pod of its name finds them.
+fn keep_volumes(dir: &Path, kept: &Path) -> io::Result<()> {
+    let volumes = dir.join(VOLUMES_DIR);
     if !volumes.exists() {
         return Ok(());
     }
@@ -112,19 +115,20 @@ fn set_aside(folder: &Path, kept: &Path) -> io::Result<()> {
     fs::rename(volumes, kept)
 }
 
-fn take_over(kept: &Path, folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    fs::rename(kept, folder.join(VOLUMES))
+/// Moves kept volumes into a new pod's directory.
+fn restore_volumes(kept: &Path, dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    fs::rename(kept, dir.join(VOLUMES_DIR))
 }
 
-/// Removes a folder, which may not be there: many pods never write anything.
-async fn remove(folder: &Path) {
-    if !folder.exists() {
+/// Removes a pod's directory on a blocking thread. Many pods have none, since they write nothing.
+async fn remove_dir(dir: &Path) {
+    if !dir.exists() {
         return;
     }
-    let path = folder.to_path_buf();
+    let path = dir.to_path_buf();
     let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path)).await;
     if let Ok(Err(error)) = removed {
-        tracing::warn!(?folder, %error, "cannot remove a pod's folder");
+        tracing::warn!(?dir, %error, "cannot remove a pod's directory");
     }
 }

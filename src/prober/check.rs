@@ -1,4 +1,4 @@
-//! What is to be asked, made once from a container's description.
+//! Checks, made from the probes and hooks of a container's spec.
 
 use hyper::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -8,54 +8,73 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::url::{self, Url};
 use crate::model::version;
 
-/// A question to a container.
+/// A check of a container.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Check {
     /// A GET request.
-    Http(HttpGet),
-    /// A connection, closed at once.
-    Tcp(Tcp),
+    Http(HttpCheck),
+    /// A connection that is closed at once.
+    Tcp(TcpCheck),
     /// A call of `grpc.health.v1.Health/Check`.
-    Grpc(Grpc),
+    Grpc(GrpcCheck),
 }
 
 /// A GET request.
 #[derive(Debug, Clone, PartialEq)]
-pub struct HttpGet {
+pub struct HttpCheck {
     pub(super) url: Url,
-    /// All that is sent; `Host` only where the description sets it.
+    /// All headers that are sent; `Host` only if the spec sets it.
     pub(super) headers: HeaderMap,
     pub(super) purpose: Purpose,
 }
 
-/// Whom a request serves: they judge answers differently.
+/// The purpose of a request, which decides how its response is interpreted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// The status tells.
+    /// The status code decides.
     Probe,
-    /// Any answer will do.
+    /// Any response succeeds.
     Hook,
 }
 
-/// An address that is to accept connections.
+/// An address that has to accept connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tcp {
+pub struct TcpCheck {
     pub(super) host: String,
     pub(super) port: u16,
 }
 
-/// A gRPC server, and the service that it is asked about.
+/// A gRPC server and the service whose health is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grpc {
+pub struct GrpcCheck {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) service: String,
 }
 
+/// A check that cannot be made, in the words of kubelet and Go.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// A port number is out of range.
+    #[error("invalid port number: {0}")]
+    Port(i64),
+    /// A port is neither a number nor the name of one of the container's ports.
+    #[error("strconv.Atoi: parsing {0:?}: invalid syntax")]
+    PortName(String),
+    /// A header's name is not valid.
+    #[error("net/http: invalid header field name {0:?}")]
+    HeaderName(String),
+    /// A header's value is not valid.
+    #[error("net/http: invalid header field value for {0:?}")]
+    HeaderValue(String),
+    /// A hook opens a socket, which kubelet does not support; with the hook as Go prints it.
+    #[error("invalid handler: {0}")]
+    InvalidHandler(String),
+}
+
 impl Check {
-    /// What `probe` asks of `container` in the pod at `pod_ip`; an error where it can't be asked.
-    /// `None` for an exec probe, which is not this room's.
-    pub fn of_probe(probe: &Probe, container: &Container, pod_ip: &str) -> Option<Result<Check, String>> {
+    /// Returns the check of `probe` for `container` in the pod at `pod_ip`; `None` for an exec probe.
+    pub fn from_probe(probe: &Probe, container: &Container, pod_ip: &str) -> Option<Result<Check, CheckError>> {
         if let Some(get) = &probe.http_get {
             return Some(http_get(get, container, pod_ip, Purpose::Probe));
         }
@@ -64,12 +83,16 @@ impl Check {
         }
         let grpc = probe.grpc.as_ref()?;
         let service = grpc.service.clone().unwrap_or_default();
-        Some(valid(grpc.port.into()).map(|port| Check::Grpc(Grpc { host: pod_ip.into(), port, service })))
+        Some(valid_port(grpc.port.into()).map(|port| Check::Grpc(GrpcCheck { host: pod_ip.into(), port, service })))
     }
 
-    /// The request that a hook is. `None` for hooks that run a command or sleep; one that opens a
-    /// socket is refused, as a kubelet does.
-    pub fn of_hook(handler: &LifecycleHandler, container: &Container, pod_ip: &str) -> Option<Result<Check, String>> {
+    /// Returns the request of an HTTP hook; `None` for a hook that runs a command or sleeps. A hook that opens a
+    /// socket is an error, as in kubelet.
+    pub fn from_hook(
+        handler: &LifecycleHandler,
+        container: &Container,
+        pod_ip: &str,
+    ) -> Option<Result<Check, CheckError>> {
         if let Some(get) = &handler.http_get {
             return Some(http_get(get, container, pod_ip, Purpose::Hook));
         }
@@ -79,49 +102,49 @@ impl Check {
             IntOrString::String(name) => format!("{{1 0 {name}}}"),
         };
         let socket = format!("&TCPSocketAction{{Port:{port},Host:{},}}", tcp.host.as_deref().unwrap_or_default());
-        let told = format!("&LifecycleHandler{{Exec:nil,HTTPGet:nil,TCPSocket:{socket},Sleep:nil,}}");
-        Some(Err(format!("invalid handler: {told}")))
+        let printed = format!("&LifecycleHandler{{Exec:nil,HTTPGet:nil,TCPSocket:{socket},Sleep:nil,}}");
+        Some(Err(CheckError::InvalidHandler(printed)))
     }
 }
 
-fn tcp_socket(tcp: &TCPSocketAction, container: &Container, pod_ip: &str) -> Result<Check, String> {
+fn tcp_socket(tcp: &TCPSocketAction, container: &Container, pod_ip: &str) -> Result<Check, CheckError> {
     let port = port(&tcp.port, container)?;
-    Ok(Check::Tcp(Tcp { host: host(tcp.host.as_deref(), pod_ip), port }))
+    Ok(Check::Tcp(TcpCheck { host: host(tcp.host.as_deref(), pod_ip), port }))
 }
 
-fn http_get(get: &HTTPGetAction, container: &Container, pod_ip: &str, purpose: Purpose) -> Result<Check, String> {
+fn http_get(get: &HTTPGetAction, container: &Container, pod_ip: &str, purpose: Purpose) -> Result<Check, CheckError> {
     let port = port(&get.port, container)?;
     let https = get.scheme.as_deref().is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
-    let target = url::target(get.path.as_deref().unwrap_or_default());
+    let target = url::request_target(get.path.as_deref().unwrap_or_default());
     let url = Url::new(https, &host(get.host.as_deref(), pod_ip), port, target);
     let headers = headers(get.http_headers.as_deref().unwrap_or_default(), purpose)?;
-    Ok(Check::Http(HttpGet { url, headers, purpose }))
+    Ok(Check::Http(HttpCheck { url, headers, purpose }))
 }
 
 fn host(given: Option<&str>, pod_ip: &str) -> String {
     given.filter(|host| !host.is_empty()).unwrap_or(pod_ip).into()
 }
 
-/// What is sent: the description's own, and what a kubelet adds to it.
-fn headers(given: &[HTTPHeader], purpose: Purpose) -> Result<HeaderMap, String> {
+/// Returns the headers of the spec and those that a kubelet adds.
+fn headers(given: &[HTTPHeader], purpose: Purpose) -> Result<HeaderMap, CheckError> {
     let mut headers = HeaderMap::new();
     for HTTPHeader { name, value } in given {
-        let bad = |what| format!("net/http: invalid header field {what} {name:?}");
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name"))?;
-        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("value for"))?;
-        // How long the request is and how it travels are not the description's to say.
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| CheckError::HeaderName(name.clone()))?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| CheckError::HeaderValue(name.clone()))?;
+        // The length of the request and its transfer are the client's to decide.
         if !matches!(key.as_str(), "content-length" | "transfer-encoding" | "trailer" | "connection") {
             headers.append(key, value);
         }
     }
-    // An empty one means none at all.
+    // An empty value removes a default header.
     for key in [ACCEPT, USER_AGENT, HOST] {
         if headers.get(&key).is_some_and(HeaderValue::is_empty) {
             headers.remove(&key);
         } else if key == ACCEPT {
             headers.entry(key).or_insert(HeaderValue::from_static("*/*"));
         } else if key == USER_AGENT {
-            let agent = HeaderValue::from_str(&user_agent(purpose)).map_err(|error| error.to_string())?;
+            let agent = HeaderValue::from_str(&user_agent(purpose));
+            let agent = agent.map_err(|_| CheckError::HeaderValue(key.to_string()))?;
             headers.entry(key).or_insert(agent);
         }
     }
@@ -129,7 +152,7 @@ fn headers(given: &[HTTPHeader], purpose: Purpose) -> Result<HeaderMap, String> 
     Ok(headers)
 }
 
-/// As which the node introduces itself.
+/// Returns the `User-Agent` of kubelet's requests.
 pub(super) fn user_agent(purpose: Purpose) -> String {
     let purpose = match purpose {
         Purpose::Probe => "probe",
@@ -138,22 +161,22 @@ pub(super) fn user_agent(purpose: Purpose) -> String {
     format!("kube-{purpose}/{}.{}", version::MAJOR, version::MINOR)
 }
 
-/// A port by number or by its name among the container's.
-fn port(port: &IntOrString, container: &Container) -> Result<u16, String> {
+/// Resolves a port by number or by its name among the container's ports.
+fn port(port: &IntOrString, container: &Container) -> Result<u16, CheckError> {
     let name = match port {
-        IntOrString::Int(number) => return valid((*number).into()),
+        IntOrString::Int(number) => return valid_port((*number).into()),
         IntOrString::String(name) => name,
     };
     let ports = container.ports.iter().flatten();
     match ports.into_iter().find(|port| port.name.as_deref() == Some(name)) {
-        Some(port) => valid(port.container_port.into()),
-        // It may be a number that was written as a string.
-        None => valid(name.parse().map_err(|_| format!("strconv.Atoi: parsing {name:?}: invalid syntax"))?),
+        Some(port) => valid_port(port.container_port.into()),
+        // The string may hold a number.
+        None => valid_port(name.parse().map_err(|_| CheckError::PortName(name.clone()))?),
     }
 }
 
-fn valid(number: i64) -> Result<u16, String> {
-    u16::try_from(number).ok().filter(|port| *port > 0).ok_or_else(|| format!("invalid port number: {number}"))
+fn valid_port(number: i64) -> Result<u16, CheckError> {
+    u16::try_from(number).ok().filter(|port| *port > 0).ok_or(CheckError::Port(number))
 }
 
 #[cfg(test)]
@@ -168,12 +191,14 @@ mod tests {
     }
 
     fn check(probe: serde_json::Value) -> Option<Result<Check, String>> {
-        Check::of_probe(&serde_json::from_value(probe).expect("a probe"), &container(), "10.88.0.2")
+        let probe = serde_json::from_value(probe).expect("a probe");
+        let check = Check::from_probe(&probe, &container(), "10.88.0.2")?;
+        Some(check.map_err(|error| error.to_string()))
     }
 
     #[test]
-    fn ports_are_numbers_or_names_of_the_container() {
-        for (given, found) in [
+    fn ports_are_numbers_or_names_of_container_ports() {
+        for (given, expected) in [
             (json!(80), Ok(80)),
             (json!("web"), Ok(8080)),
             (json!("81"), Ok(81)),
@@ -181,18 +206,19 @@ mod tests {
             (json!(0), Err("invalid port number: 0")),
             (json!(65536), Err("invalid port number: 65536")),
         ] {
-            let wanted = found.map_err(String::from).map(|port| Check::Tcp(Tcp { host: "10.88.0.2".into(), port }));
-            assert_eq!(check(json!({"tcpSocket": {"port": given}})), Some(wanted), "{given}");
+            let expected =
+                expected.map_err(String::from).map(|port| Check::Tcp(TcpCheck { host: "10.88.0.2".into(), port }));
+            assert_eq!(check(json!({"tcpSocket": {"port": given}})), Some(expected), "{given}");
         }
     }
 
     #[test]
-    fn exec_probes_are_somebody_elses() {
+    fn exec_probes_have_no_network_check() {
         assert_eq!(check(json!({"exec": {"command": ["true"]}})), None);
     }
 
     #[test]
-    fn a_request_carries_the_nodes_headers_unless_they_are_given_or_emptied() {
+    fn default_headers_can_be_replaced_and_removed() {
         for (given, sent) in [
             (json!([]), "accept: */*, user-agent: kube-probe/1.36, connection: close"),
             (json!([{"name": "Accept", "value": ""}]), "user-agent: kube-probe/1.36, connection: close"),
@@ -208,19 +234,23 @@ mod tests {
             let Some(Ok(Check::Http(get))) = check(json!({"httpGet": {"port": 1, "httpHeaders": given}})) else {
                 panic!("a request: {given}");
             };
-            let told: Vec<_> =
+            let headers: Vec<_> =
                 get.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
-            assert_eq!(told.join(", "), sent, "{given}");
+            assert_eq!(headers.join(", "), sent, "{given}");
         }
     }
 
     #[test]
-    fn a_hook_that_opens_a_socket_is_refused_as_a_kubelet_does() {
-        let hook = |hook| Check::of_hook(&serde_json::from_value(hook).expect("a hook"), &container(), "10.88.0.2");
+    fn tcp_socket_hook_is_rejected_in_kubelets_words() {
+        let hook = |hook| {
+            let hook = serde_json::from_value(hook).expect("a hook");
+            let check = Check::from_hook(&hook, &container(), "10.88.0.2")?;
+            Some(check.map_err(|error| error.to_string()))
+        };
         assert_eq!(hook(json!({"exec": {"command": ["true"]}})), None);
         assert_eq!(hook(json!({"sleep": {"seconds": 1}})), None);
-        let refused = "invalid handler: &LifecycleHandler{Exec:nil,HTTPGet:nil,\
+        let rejected = "invalid handler: &LifecycleHandler{Exec:nil,HTTPGet:nil,\
                        TCPSocket:&TCPSocketAction{Port:{0 80 },Host:,},Sleep:nil,}";
-        assert_eq!(hook(json!({"tcpSocket": {"port": 80}})), Some(Err(refused.into())));
+        assert_eq!(hook(json!({"tcpSocket": {"port": 80}})), Some(Err(rejected.into())));
     }
 }

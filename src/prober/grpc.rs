@@ -1,4 +1,4 @@
-//! Calls of gRPC's health protocol, over one HTTP/2 connection that ends with the attempt.
+//! gRPC health checks, over one HTTP/2 connection that ends with the attempt.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -21,70 +21,72 @@ use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::check::{Grpc, Purpose, user_agent};
-use super::{ProbeVerdict, dial};
+use super::check::{GrpcCheck, Purpose, user_agent};
+use super::{CheckResult, dial};
 use crate::clock::Clock;
 use crate::lifecycle::go_duration;
 use crate::network::{PodNetwork, Stream};
 
-/// Before a refused connection is tried again; each time 1.6 times as long.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The delay before a refused connection is tried again; each further delay is 1.6 times as long.
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Asks once for the service's health.
+/// Checks the service's health once.
 pub(super) async fn attempt(
     network: &PodNetwork,
-    grpc: &Grpc,
+    grpc: &GrpcCheck,
     timeout: Duration,
     deadline: Instant,
     clock: Clock,
-) -> ProbeVerdict {
-    let spoke = Arc::new(AtomicBool::new(false));
-    match timeout_at(deadline, ask(network, grpc, timeout, clock, &spoke)).await {
-        Ok(verdict) => verdict,
-        Err(_) => ProbeVerdict::Failure(late(grpc, timeout, &spoke)),
+) -> CheckResult {
+    let speaks_http2 = Arc::new(AtomicBool::new(false));
+    match timeout_at(deadline, check_health(network, grpc, timeout, clock, &speaks_http2)).await {
+        Ok(result) => result,
+        Err(_) => CheckResult::Failure(timeout_message(grpc, timeout, &speaks_http2)),
     }
 }
 
-fn address(grpc: &Grpc) -> String {
-    let Grpc { host, port, .. } = grpc;
+fn address(grpc: &GrpcCheck) -> String {
+    let GrpcCheck { host, port, .. } = grpc;
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// What is told of an attempt that took too long.
-fn late(grpc: &Grpc, timeout: Duration, spoke: &AtomicBool) -> String {
+/// Returns kubelet's message for an attempt that took too long.
+fn timeout_message(grpc: &GrpcCheck, timeout: Duration, speaks_http2: &AtomicBool) -> String {
     let timeout = go_duration(timeout);
-    if spoke.load(Ordering::Relaxed) {
+    if speaks_http2.load(Ordering::Relaxed) {
         return format!("timeout: health rpc did not complete within {timeout}");
     }
     let address = address(grpc);
     format!("timeout: failed to connect service {address:?} within {timeout}: context deadline exceeded")
 }
 
-async fn ask(
+/// Connects and calls the service until it answers.
+async fn check_health(
     network: &PodNetwork,
-    grpc: &Grpc,
+    grpc: &GrpcCheck,
     timeout: Duration,
     clock: Clock,
-    spoke: &Arc<AtomicBool>,
-) -> ProbeVerdict {
-    let mut pause = FIRST_RETRY;
+    speaks_http2: &Arc<AtomicBool>,
+) -> CheckResult {
+    let mut delay = FIRST_RETRY_DELAY;
     loop {
-        // As in Go, who can't connect tries again until time is up, and then tells of that.
+        // Like Go's client, a refused connection is retried until the deadline, which is then reported.
         if let Ok(connection) = dial(network, &grpc.host, grpc.port) {
-            let stream = Watched { stream: connection.into(), spoke: spoke.clone() };
+            let stream = SettingsDetector { stream: connection.into(), speaks_http2: speaks_http2.clone() };
             match call(stream, grpc, timeout).await {
-                Err(_) if !spoke.load(Ordering::Relaxed) => {}
-                Ok(status) if status == "SERVING" => return ProbeVerdict::Success("service healthy".into()),
-                Ok(status) => return ProbeVerdict::Failure(format!("service unhealthy (responded with {status:?})")),
-                Err(status) => return ProbeVerdict::Failure(told(&status, timeout)),
+                Err(_) if !speaks_http2.load(Ordering::Relaxed) => {}
+                Ok(status) if status == "SERVING" => return CheckResult::Success("service healthy".into()),
+                Ok(status) => return CheckResult::Failure(format!("service unhealthy (responded with {status:?})")),
+                Err(status) => return CheckResult::Failure(error_message(&status, timeout)),
             }
         }
-        clock.sleep(pause).await;
-        pause = pause.mul_f32(1.6);
+        clock.sleep(delay).await;
+        delay = delay.mul_f32(1.6);
     }
 }
 
-fn told(status: &Status, timeout: Duration) -> String {
+/// Returns kubelet's message for a call that failed.
+fn error_message(status: &Status, timeout: Duration) -> String {
     match status.code() {
         Code::Unimplemented => {
             let message = status.message();
@@ -92,44 +94,44 @@ fn told(status: &Status, timeout: Duration) -> String {
         }
         Code::DeadlineExceeded => format!("timeout: health rpc did not complete within {}", go_duration(timeout)),
         code => {
-            format!("error: health rpc probe failed: rpc error: code = {} desc = {}", named(code), status.message())
+            format!("error: health rpc probe failed: rpc error: code = {} desc = {}", code_name(code), status.message())
         }
     }
 }
 
-/// A code as Go's gRPC names it; tonic's `Debug` agrees but for one.
-fn named(code: Code) -> String {
+/// Returns a code's name in Go; tonic's `Debug` differs in one.
+fn code_name(code: Code) -> String {
     match code {
         Code::Cancelled => "Canceled".into(),
         other => format!("{other:?}"),
     }
 }
 
-/// The service's status by its name in the protocol.
-async fn call(stream: Watched, grpc: &Grpc, timeout: Duration) -> Result<String, Status> {
+/// Calls the service and returns the name of its status in the protocol.
+async fn call(stream: SettingsDetector, grpc: &GrpcCheck, timeout: Duration) -> Result<String, Status> {
     let (spawn, mut spawned) = mpsc::unbounded_channel();
     let unavailable = |error: hyper::Error| Status::unavailable(error.to_string());
     let origin = Uri::builder().scheme("http").authority(address(grpc)).path_and_query("/").build();
     let origin = origin.map_err(|error| Status::internal(error.to_string()))?;
     let agent = HeaderValue::from_str(&user_agent(Purpose::Probe)).map_err(|e| Status::internal(e.to_string()))?;
     let mut exchange = pin!(async {
-        let handshake = Builder::new(Inline(spawn)).handshake::<_, Body>(TokioIo::new(stream));
+        let handshake = Builder::new(InlineExecutor(spawn)).handshake::<_, Body>(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(unavailable)?;
         let mut client = HealthClient::with_origin(Channel { sender, agent }, origin);
         let mut request = tonic::Request::new(HealthCheckRequest { service: grpc.service.clone() });
         request.set_timeout(timeout);
-        let mut asked = pin!(client.check(request));
-        let answer = tokio::select! {
-            answer = &mut asked => answer?,
-            _ = connection => asked.await?,
+        let mut call = pin!(client.check(request));
+        let response = tokio::select! {
+            response = &mut call => response?,
+            _ = connection => call.await?,
         };
-        Ok(answer.into_inner().status().as_str_name().into())
+        Ok(response.into_inner().status().as_str_name().into())
     });
-    // The connection's own tasks run here, not beside, so that they end with the attempt.
+    // The connection's own tasks are polled here, so that they end with the attempt.
     let mut tasks: Vec<Task> = Vec::new();
     poll_fn(|cx| {
-        if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
-            return Poll::Ready(answer);
+        if let Poll::Ready(result) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(result);
         }
         while let Poll::Ready(Some(task)) = spawned.poll_recv(cx) {
             tasks.push(task);
@@ -142,18 +144,18 @@ async fn call(stream: Watched, grpc: &Grpc, timeout: Duration) -> Result<String,
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// An executor that hands tasks to whoever polls the connection.
+/// An executor that hands tasks to the future that polls the connection.
 #[derive(Clone)]
-struct Inline(mpsc::UnboundedSender<Task>);
+struct InlineExecutor(mpsc::UnboundedSender<Task>);
 
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Inline {
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for InlineExecutor {
     fn execute(&self, task: F) {
-        // Refused once the attempt is over, when there is nothing left to do.
+        // The receiver is gone once the attempt has ended, and nothing is left to do then.
         let _ = self.0.send(Box::pin(task));
     }
 }
 
-/// One connection as tonic wants to see it.
+/// One connection as a tonic service.
 struct Channel {
     sender: SendRequest<Body>,
     agent: HeaderValue,
@@ -174,28 +176,28 @@ impl tower::Service<Request<Body>> for Channel {
     }
 }
 
-/// Notices whether the server speaks HTTP/2.
-struct Watched {
+/// A connection that detects whether the server speaks HTTP/2: its first frame must hold settings.
+struct SettingsDetector {
     stream: Stream,
-    spoke: Arc<AtomicBool>,
+    speaks_http2: Arc<AtomicBool>,
 }
 
-/// The fourth byte of the first frame, which must hold settings.
-const SETTINGS: Option<&u8> = Some(&4);
+/// The type of a settings frame, its fourth byte.
+const SETTINGS_FRAME: Option<&u8> = Some(&4);
 
-impl AsyncRead for Watched {
+impl AsyncRead for SettingsDetector {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
-        if !self.spoke.load(Ordering::Relaxed) && read.get(3) == SETTINGS {
-            self.spoke.store(true, Ordering::Relaxed);
+        if !self.speaks_http2.load(Ordering::Relaxed) && read.get(3) == SETTINGS_FRAME {
+            self.speaks_http2.store(true, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for SettingsDetector {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -1,4 +1,4 @@
-//! HTTP requests as Go's client sends them for a kubelet.
+//! HTTP requests as kubelet sends them with Go's client, redirects included.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,194 +14,194 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use super::check::{HttpGet, Purpose};
-use super::first_line::{FirstLine, broken};
+use super::check::{HttpCheck, Purpose};
+use super::status_line::{CheckedStatusLine, transport_broken};
 use super::url::Url;
-use super::{ProbeVerdict, dial, tls};
+use super::{CheckResult, HttpError, dial, tls};
 use crate::network::{PodNetwork, Stream};
 
-/// More of a body is not read.
-const LONGEST_BODY: usize = 10 * 1024;
-/// Requests that one attempt sends at most.
-const MOST_REQUESTS: usize = 10;
+/// Bytes of a body that are read.
+const MAX_BODY_BYTES: usize = 10 * 1024;
+/// Requests that one attempt sends at most, redirects included.
+const MAX_REQUESTS: usize = 10;
 
-const NO_ANSWER: &str = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
-const NO_WHOLE_BODY: &str = "context deadline exceeded (Client.Timeout or context cancellation while reading body)";
+/// Go's message for a response whose headers do not arrive in time.
+const HEADERS_TIMED_OUT: &str = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+/// Go's message for a body that does not arrive in time.
+const BODY_TIMED_OUT: &str = "context deadline exceeded (Client.Timeout or context cancellation while reading body)";
 
-/// What a request came to.
-enum Answer {
-    /// A status, and what was read of the body.
+/// A server's response.
+enum HttpResponse {
+    /// A status and the part of the body that was read.
     Status(StatusCode, String),
-    /// It leads elsewhere on the same host; the location as it was given.
+    /// A redirect on the same host: the next URL, and the location as the server wrote it.
     Redirect(Url, String),
 }
 
-/// Why there is no answer.
-pub(super) enum Fault {
-    /// Nobody answered; in Go's words.
-    Unanswered(String),
-    /// Asked over TLS, the server answered without.
-    Plain,
-    /// The answer broke off.
-    Broken(String),
-}
-
-/// Asks. Clusters are full of hooks that say HTTPS and mean HTTP; a kubelet tries that, too, and tells of it.
-pub(super) async fn attempt(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> ProbeVerdict {
-    let plain = match ask(network, get, deadline).await {
-        Err(plain) if get.purpose == Purpose::Hook => plain,
-        Ok(verdict) | Err(verdict) => return verdict,
+/// Makes one attempt. A hook that uses HTTPS for an HTTP server is repeated without TLS, with a warning, as by
+/// kubelet.
+pub(super) async fn attempt(network: &PodNetwork, check: &HttpCheck, deadline: Instant) -> CheckResult {
+    let not_tls = match send(network, check, deadline).await {
+        Err(not_tls) if check.purpose == Purpose::Hook => not_tls,
+        Ok(result) | Err(result) => return result,
     };
-    let mut again = get.clone();
-    again.url.https = false;
-    again.headers.remove(AUTHORIZATION);
-    match ask(network, &again, deadline).await {
-        Ok(ProbeVerdict::Success(_) | ProbeVerdict::Warning(_)) => {
-            let host = &get.url.authority;
-            let words = format!("request to HTTPS lifecycle hook {host} got HTTP response, retry with HTTP succeeded");
-            ProbeVerdict::Warning(words)
+    let mut fallback = check.clone();
+    fallback.url.https = false;
+    fallback.headers.remove(AUTHORIZATION);
+    match send(network, &fallback, deadline).await {
+        Ok(CheckResult::Success(_) | CheckResult::Warning(_)) => {
+            let host = &check.url.authority;
+            let message =
+                format!("request to HTTPS lifecycle hook {host} got HTTP response, retry with HTTP succeeded");
+            CheckResult::Warning(message)
         }
-        Ok(_) | Err(_) => plain,
+        Ok(_) | Err(_) => not_tls,
     }
 }
 
-/// Sends the request and those that redirects ask for. What is found where a server does not speak TLS
-/// comes as an error.
-async fn ask(network: &PodNetwork, get: &HttpGet, deadline: Instant) -> Result<ProbeVerdict, ProbeVerdict> {
-    let mut url = Cow::Borrowed(&get.url);
-    let mut host = get.headers.get(HOST).cloned();
+/// Sends the request and follows redirects. The result is in `Err` if the server does not speak TLS.
+async fn send(network: &PodNetwork, check: &HttpCheck, deadline: Instant) -> Result<CheckResult, CheckResult> {
+    let mut url = Cow::Borrowed(&check.url);
+    let mut host = check.headers.get(HOST).cloned();
     for sent in 1.. {
-        match exchange(network, get, &url, host.as_ref(), deadline).await {
-            Ok(Answer::Status(status, body)) => return Ok(verdict(get.purpose, status, body)),
-            Ok(Answer::Redirect(_, location)) if sent >= MOST_REQUESTS => {
-                return Ok(failed(&location, &format!("stopped after {MOST_REQUESTS} redirects")));
+        match exchange(network, check, &url, host.as_ref(), deadline).await {
+            Ok(HttpResponse::Status(status, body)) => return Ok(evaluate(check.purpose, status, body)),
+            Ok(HttpResponse::Redirect(_, location)) if sent >= MAX_REQUESTS => {
+                return Ok(failed(&location, &format!("stopped after {MAX_REQUESTS} redirects")));
             }
-            Ok(Answer::Redirect(next, _)) => {
-                // A name that was given goes on as long as the location names none of its own.
+            Ok(HttpResponse::Redirect(next, _)) => {
+                // The spec's `Host` is kept until a location names another authority.
                 host = host.filter(|_| next.authority == url.authority);
                 url = Cow::Owned(next);
             }
-            Err(Fault::Plain) => {
+            Err(HttpError::NotTls) => {
                 return Err(failed(&url.to_string(), "http: server gave HTTP response to HTTPS client"));
             }
-            Err(Fault::Unanswered(why)) => return Ok(failed(&url.to_string(), &why)),
-            // An answer to a hook is not read.
-            Err(Fault::Broken(_)) if get.purpose == Purpose::Hook => return Ok(ProbeVerdict::Success(String::new())),
-            Err(Fault::Broken(why)) => return Ok(ProbeVerdict::Error(why)),
+            Err(HttpError::NoResponse(cause)) => return Ok(failed(&url.to_string(), &cause)),
+            // The response to a hook is not read.
+            Err(HttpError::BrokenBody(_)) if check.purpose == Purpose::Hook => {
+                return Ok(CheckResult::Success(String::new()));
+            }
+            Err(HttpError::BrokenBody(cause)) => return Ok(CheckResult::Error(cause)),
         }
     }
-    Ok(failed(&url.to_string(), NO_ANSWER))
+    Ok(failed(&url.to_string(), HEADERS_TIMED_OUT))
 }
 
-fn failed(url: &str, why: &str) -> ProbeVerdict {
-    ProbeVerdict::Failure(format!("Get {url:?}: {why}"))
+fn failed(url: &str, cause: &str) -> CheckResult {
+    CheckResult::Failure(format!("Get {url:?}: {cause}"))
 }
 
-fn verdict(purpose: Purpose, status: StatusCode, body: String) -> ProbeVerdict {
+/// Returns the result of a response, as kubelet interprets it.
+fn evaluate(purpose: Purpose, status: StatusCode, body: String) -> CheckResult {
     match (purpose, status.as_u16()) {
-        (Purpose::Hook, _) | (Purpose::Probe, 200..=299) => ProbeVerdict::Success(body),
+        (Purpose::Hook, _) | (Purpose::Probe, 200..=299) => CheckResult::Success(body),
         (Purpose::Probe, 300..=399) => {
-            ProbeVerdict::Warning(format!("Probe terminated redirects, Response body: {body}"))
+            CheckResult::Warning(format!("Probe terminated redirects, Response body: {body}"))
         }
-        (Purpose::Probe, code) => ProbeVerdict::Failure(format!("HTTP probe failed with statuscode: {code}")),
+        (Purpose::Probe, code) => CheckResult::Failure(format!("HTTP probe failed with statuscode: {code}")),
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 async fn exchange(
     network: &PodNetwork,
-    get: &HttpGet,
+    check: &HttpCheck,
     url: &Url,
     host: Option<&HeaderValue>,
     deadline: Instant,
-) -> Result<Answer, Fault> {
-    let request = request(url, &get.headers, host).map_err(Fault::Unanswered)?;
-    let stream = Stream::from(dial(network, &url.host, url.port).map_err(Fault::Unanswered)?);
+) -> Result<HttpResponse, HttpError> {
+    let request = request(url, &check.headers, host)?;
+    let connection = dial(network, &url.host, url.port).map_err(HttpError::no_response)?;
+    let stream = Stream::from(connection);
     if !url.https {
-        return over(stream, request, get, url, deadline).await;
+        return exchange_over(stream, request, check, url, deadline).await;
     }
     let secured = timeout_at(deadline, tls::connect(stream, &url.host)).await;
-    let secured = secured.unwrap_or_else(|_| Err(Fault::Unanswered(NO_ANSWER.into())))?;
-    over(secured, request, get, url, deadline).await
+    let secured = secured.unwrap_or_else(|_| Err(HttpError::NoResponse(HEADERS_TIMED_OUT.into())))?;
+    exchange_over(secured, request, check, url, deadline).await
 }
 
-fn request(url: &Url, headers: &HeaderMap, host: Option<&HeaderValue>) -> Result<Request<Empty<Bytes>>, String> {
+fn request(url: &Url, headers: &HeaderMap, host: Option<&HeaderValue>) -> Result<Request<Empty<Bytes>>, HttpError> {
     let host = match host {
         Some(host) => host.clone(),
-        None => HeaderValue::from_str(&url.authority).map_err(|_| format!("invalid URL host {:?}", url.authority))?,
+        None => HeaderValue::from_str(&url.authority)
+            .map_err(|_| HttpError::NoResponse(format!("invalid URL host {:?}", url.authority)))?,
     };
-    let mut request = Request::get(url.target.as_str()).body(Empty::new()).map_err(|error| error.to_string())?;
+    let mut request = Request::get(url.target.as_str()).body(Empty::new()).map_err(HttpError::no_response)?;
     let sent = request.headers_mut();
     sent.insert(HOST, host);
     sent.extend(headers.iter().filter(|(name, _)| **name != HOST).map(|(name, value)| (name.clone(), value.clone())));
     Ok(request)
 }
 
-/// Sends `request` over a connection and drives it until the answer is known.
-async fn over(
+/// Sends `request` over a connection and drives the connection until the response is known.
+async fn exchange_over(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Empty<Bytes>>,
-    get: &HttpGet,
+    check: &HttpCheck,
     url: &Url,
     deadline: Instant,
-) -> Result<Answer, Fault> {
-    let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(FirstLine::of(io)));
-    let (mut sender, connection) = handshake.await.map_err(|error| Fault::Unanswered(told(&error)))?;
+) -> Result<HttpResponse, HttpError> {
+    let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(CheckedStatusLine::new(io)));
+    let (mut sender, connection) = handshake.await.map_err(|error| HttpError::NoResponse(go_message(&error)))?;
     let mut exchange = pin!(async {
         let response = timeout_at(deadline, sender.send_request(request)).await;
-        let response = response.map_err(|_| Fault::Unanswered(NO_ANSWER.into()))?;
-        let response = response.map_err(|error| Fault::Unanswered(told(&error)))?;
+        let response = response.map_err(|_| HttpError::NoResponse(HEADERS_TIMED_OUT.into()))?;
+        let response = response.map_err(|error| HttpError::NoResponse(go_message(&error)))?;
         match redirect(&response, url) {
-            Some((next, location)) if next.host == get.url.host => Ok(Answer::Redirect(next, location)),
+            Some((next, location)) if next.host == check.url.host => Ok(HttpResponse::Redirect(next, location)),
             _ => {
                 let status = response.status();
-                let body = timeout_at(deadline, beginning(response.into_body())).await;
-                let body = body.unwrap_or_else(|_| Err(NO_WHOLE_BODY.into())).map_err(Fault::Broken)?;
-                Ok(Answer::Status(status, body))
+                let body = timeout_at(deadline, read_body(response.into_body())).await;
+                let body = body.unwrap_or_else(|_| Err(HttpError::BrokenBody(BODY_TIMED_OUT.into())))?;
+                Ok(HttpResponse::Status(status, body))
             }
         }
     });
-    // The connection may be done with before the answer is read.
+    // The connection may end before the response is read.
     tokio::select! {
-        answer = &mut exchange => answer,
+        response = &mut exchange => response,
         _ = connection => exchange.await,
     }
 }
 
-/// Where the answer leads, if it does, and how it says so.
+/// Returns the URL that the response redirects to, if it does, and the location as written.
 fn redirect(response: &Response<Incoming>, url: &Url) -> Option<(Url, String)> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
     let location = response.headers().get(LOCATION)?.to_str().ok().filter(|location| !location.is_empty())?;
-    Some((url.joined(location)?, location.into()))
+    Some((url.join(location)?, location.into()))
 }
 
-/// What the body begins with, up to [`LONGEST_BODY`].
-async fn beginning(mut body: Incoming) -> Result<String, String> {
+/// Reads the beginning of the body, up to [`MAX_BODY_BYTES`].
+async fn read_body(mut body: Incoming) -> Result<String, HttpError> {
     let mut text = Vec::new();
-    while text.len() < LONGEST_BODY
+    while text.len() < MAX_BODY_BYTES
         && let Some(frame) = body.frame().await
     {
-        let frame = frame
-            .map_err(|error| if error.is_incomplete_message() { "unexpected EOF".into() } else { told(&error) })?;
+        let frame = frame.map_err(|error| {
+            let is_incomplete = error.is_incomplete_message();
+            HttpError::BrokenBody(if is_incomplete { "unexpected EOF".into() } else { go_message(&error) })
+        })?;
         if let Some(bytes) = frame.data_ref() {
             text.extend_from_slice(bytes);
         }
     }
-    text.truncate(LONGEST_BODY);
+    text.truncate(MAX_BODY_BYTES);
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// What went wrong on the connection, as Go tells it.
-fn told(error: &hyper::Error) -> String {
+/// Returns Go's message for an error on the connection.
+fn go_message(error: &hyper::Error) -> String {
     let source = std::error::Error::source(error);
     let io = source.and_then(|source| source.downcast_ref::<io::Error>());
     match io.map(io::Error::kind) {
         Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => "read: connection reset by peer".into(),
         Some(io::ErrorKind::Other) => io.map(io::Error::to_string).unwrap_or_default(),
-        _ if error.is_parse() => broken(&format!("malformed HTTP response: {error}")),
-        _ if error.is_incomplete_message() => broken("unexpected EOF"),
+        _ if error.is_parse() => transport_broken(&format!("malformed HTTP response: {error}")),
+        _ if error.is_incomplete_message() => transport_broken("unexpected EOF"),
         _ => "EOF".into(),
     }
 }

@@ -1,14 +1,13 @@
-//! One question to a container over its pod's network: an HTTP request, a connection, a gRPC health check.
+//! Checks a container once over its pod's network: an HTTP request, a TCP connection or a gRPC health check.
 //!
-//! Owns how a kubelet asks and how it words the answers (KUBERNETES.md K60, K61; Go's HTTP client in
-//! errors). When to ask, how often, and what follows are `lifecycle`'s; exec probes are `node`'s.
-//! No host socket is opened, no name of the host's looked up, no task spawned: whoever drops an
-//! attempt has cancelled it.
+//! Owns kubelet's requests and the wording of its results (K60, K61), errors of Go's HTTP client included.
+//! When to probe and what follows is left to `lifecycle`, exec probes to `node`. An attempt opens no host
+//! socket, resolves no name on the host and spawns no task: dropping it cancels it.
 
 mod check;
-mod first_line;
 mod grpc;
 mod http;
+mod status_line;
 mod tls;
 mod url;
 
@@ -19,49 +18,84 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use check::{Check, Grpc, HttpGet, Tcp};
+pub use check::{Check, CheckError, GrpcCheck, HttpCheck, TcpCheck};
 
 use crate::clock::Clock;
+use crate::lifecycle::ProbeResult;
 use crate::network::{Connection, NetError, PodNetwork};
 
-/// What an attempt has found. The text is the probe's output as a kubelet has it, and may be empty.
+/// The result of an attempt. The text is the probe's output as a kubelet has it, and may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeVerdict {
-    /// It is well.
+pub enum CheckResult {
+    /// The check passed.
     Success(String),
-    /// It is well, and there is something to tell (`ProbeWarning`; of a hook, `LifecycleHTTPFallback`).
+    /// The check passed with a warning (`ProbeWarning`; of a hook, `LifecycleHTTPFallback`).
     Warning(String),
-    /// It is not: what `Unhealthy` tells behind `Readiness probe failed: `.
+    /// The check failed, for the reason in `Readiness probe failed: <reason>`.
     Failure(String),
-    /// It could not be found out; such an attempt says nothing about the container.
+    /// The check could not be made; it says nothing about the container.
     Error(String),
 }
 
-/// Asks once. An answer that is not there after `timeout`, by `clock`, is a failure.
-pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration, clock: Clock) -> ProbeVerdict {
+/// Drops the output of a check that passed, which nothing of a probe depends on.
+impl From<CheckResult> for ProbeResult {
+    fn from(result: CheckResult) -> ProbeResult {
+        match result {
+            CheckResult::Success(_) => ProbeResult::Success,
+            CheckResult::Warning(message) => ProbeResult::Warning(message),
+            CheckResult::Failure(message) => ProbeResult::Failure(message),
+            CheckResult::Error(message) => ProbeResult::Error(message),
+        }
+    }
+}
+
+/// An HTTP request without a usable response, in the words of Go's client.
+enum HttpError {
+    /// No response arrived.
+    NoResponse(String),
+    /// The server answered a TLS handshake in plain HTTP.
+    NotTls,
+    /// The body ended early.
+    BrokenBody(String),
+}
+
+impl HttpError {
+    fn no_response(error: impl std::fmt::Display) -> HttpError {
+        HttpError::NoResponse(error.to_string())
+    }
+}
+
+/// A connection that failed, in the words of Go's dialer.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error("dial tcp: lookup {host}: no such host")]
+    NoSuchHost { host: String },
+    #[error("dial tcp {peer}: connect: {error}")]
+    Connect { peer: SocketAddr, error: NetError },
+}
+
+/// Makes one attempt. Without an answer within `timeout`, by `clock`, it fails.
+pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration, clock: Clock) -> CheckResult {
     let deadline = clock.instant(clock.mono().saturating_add(timeout));
     match check {
-        // Boxed, so that those who ask for a connection alone don't carry the room for protocols about.
+        // Boxed, so that the future of a TCP check stays small.
         Check::Http(get) => Box::pin(http::attempt(network, get, deadline)).await,
         Check::Grpc(grpc) => Box::pin(grpc::attempt(network, grpc, timeout, deadline, clock)).await,
-        // A connection in memory is there at once or refused.
-        Check::Tcp(tcp) => match dialed(&tcp.host, tcp.port, |peer| network.dial_and_close(peer)) {
-            Ok(()) => ProbeVerdict::Success(String::new()),
-            Err(why) => ProbeVerdict::Failure(why),
+        // A connection in memory is established or refused at once.
+        Check::Tcp(tcp) => match dial_with(&tcp.host, tcp.port, |peer| network.dial_and_close(peer)) {
+            Ok(()) => CheckResult::Success(String::new()),
+            Err(error) => CheckResult::Failure(error.to_string()),
         },
     }
 }
 
-/// Connects, or says in Go's words why not.
-fn dial(network: &PodNetwork, host: &str, port: u16) -> Result<Connection, String> {
-    dialed(host, port, |peer| network.dial(peer))
+fn dial(network: &PodNetwork, host: &str, port: u16) -> Result<Connection, DialError> {
+    dial_with(host, port, |peer| network.dial(peer))
 }
 
-/// What comes of `dial`ling; or in Go's words why it failed.
-fn dialed<T>(host: &str, port: u16, dial: impl Fn(SocketAddr) -> Result<T, NetError>) -> Result<T, String> {
-    let Ok(ip) = host.parse::<IpAddr>() else {
-        return Err(format!("dial tcp: lookup {host}: no such host"));
-    };
+/// Connects to `host`, which has to be an IP, with `dial`.
+fn dial_with<T>(host: &str, port: u16, dial: impl Fn(SocketAddr) -> Result<T, NetError>) -> Result<T, DialError> {
+    let ip = host.parse::<IpAddr>().map_err(|_| DialError::NoSuchHost { host: host.into() })?;
     let peer = (ip, port).into();
-    dial(peer).map_err(|error| format!("dial tcp {peer}: connect: {error}"))
+    dial(peer).map_err(|error| DialError::Connect { peer, error })
 }

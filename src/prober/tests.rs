@@ -30,7 +30,7 @@ impl Pod {
         self.endpoint.listen(address, 8).expect("free")
     }
 
-    /// Each connection to `port` is `answer`'s.
+    /// Passes each connection to `port` to `answer`.
     fn serve<F: Future<Output = ()> + Send>(
         &mut self,
         port: u16,
@@ -47,7 +47,7 @@ impl Pod {
         });
     }
 
-    /// Answers requests to `port` by their first line and headers.
+    /// Answers requests to `port`, given their first line and headers.
     fn answer(&mut self, port: u16, answer: impl Fn(&str) -> String + Send + Sync + Clone + 'static) {
         self.serve(port, move |mut stream| {
             let answer = answer.clone();
@@ -58,15 +58,15 @@ impl Pod {
         });
     }
 
-    /// Asks with a second's patience.
-    async fn ask(&self, probe: Value) -> ProbeVerdict {
+    /// Makes one attempt with a timeout of a second.
+    async fn check(&self, probe: Value) -> CheckResult {
         let probe = serde_json::from_value(probe).expect("a probe");
-        let check = Check::of_probe(&probe, &Default::default(), IP).expect("ours").expect("valid");
+        let check = Check::from_probe(&probe, &Default::default(), IP).expect("a network check").expect("valid");
         attempt(self.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await
     }
 
-    async fn get(&self, port: u16, path: &str) -> ProbeVerdict {
-        self.ask(json!({"httpGet": {"port": port, "path": path}})).await
+    async fn get(&self, port: u16, path: &str) -> CheckResult {
+        self.check(json!({"httpGet": {"port": port, "path": path}})).await
     }
 }
 
@@ -82,56 +82,56 @@ fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-fn failure(text: &str) -> ProbeVerdict {
-    ProbeVerdict::Failure(text.into())
+fn failure(text: &str) -> CheckResult {
+    CheckResult::Failure(text.into())
 }
 
 #[tokio::test(start_paused = true)]
-async fn k60_the_status_tells() {
+async fn http_probe_result_follows_the_status_code() {
     let mut pod = Pod::new();
     pod.answer(8080, |request| {
         let code = request.split(['/', ' ']).nth(2).unwrap_or_default();
         format!("HTTP/1.1 {code} Any\r\nContent-Length: 4\r\n\r\nbody")
     });
-    let warned = || ProbeVerdict::Warning("Probe terminated redirects, Response body: body".into());
-    for (code, verdict) in [
-        (200, ProbeVerdict::Success("body".into())),
-        (299, ProbeVerdict::Success("body".into())),
-        (300, warned()),
-        (302, warned()),
-        (399, warned()),
+    let redirected = || CheckResult::Warning("Probe terminated redirects, Response body: body".into());
+    for (code, result) in [
+        (200, CheckResult::Success("body".into())),
+        (299, CheckResult::Success("body".into())),
+        (300, redirected()),
+        (302, redirected()),
+        (399, redirected()),
         (400, failure("HTTP probe failed with statuscode: 400")),
         (404, failure("HTTP probe failed with statuscode: 404")),
         (500, failure("HTTP probe failed with statuscode: 500")),
     ] {
-        assert_eq!(pod.get(8080, &format!("/{code}")).await, verdict, "{code}");
+        assert_eq!(pod.get(8080, &format!("/{code}")).await, result, "{code}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_what_a_kubelet_sends() {
+async fn requests_are_kubelets() {
     let mut pod = Pod::new();
     pod.answer(8080, ok);
-    let ProbeVerdict::Success(plain) = pod.get(8080, "/a?b").await else { panic!("an answer") };
-    let wanted = "GET /a?b HTTP/1.1\r\nHost: 10.88.0.2:8080\r\nAccept: */*\r\nUser-Agent: kube-probe/1.36\r\n\
+    let CheckResult::Success(plain) = pod.get(8080, "/a?b").await else { panic!("an answer") };
+    let expected = "GET /a?b HTTP/1.1\r\nHost: 10.88.0.2:8080\r\nAccept: */*\r\nUser-Agent: kube-probe/1.36\r\n\
                   Connection: close\r\n\r\n";
-    assert_eq!(plain, wanted);
+    assert_eq!(plain, expected);
     let headers = json!([{"name": "Host", "value": "a.example"}, {"name": "X-Y", "value": "z"}]);
-    let ProbeVerdict::Success(own) = pod.ask(json!({"httpGet": {"port": 8080, "httpHeaders": headers}})).await else {
+    let CheckResult::Success(own) = pod.check(json!({"httpGet": {"port": 8080, "httpHeaders": headers}})).await else {
         panic!("an answer");
     };
     assert!(own.starts_with("GET / HTTP/1.1\r\nHost: a.example\r\nX-Y: z\r\n"), "{own}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_body_is_read_up_to_its_first_ten_kibibytes() {
+async fn at_most_ten_kibibytes_of_a_body_are_read() {
     let mut pod = Pod::new();
     pod.answer(8080, |_| ok(&"x".repeat(100_000)));
-    assert_eq!(pod.get(8080, "/").await, ProbeVerdict::Success("x".repeat(10 * 1024)));
+    assert_eq!(pod.get(8080, "/").await, CheckResult::Success("x".repeat(10 * 1024)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn k60_redirects_are_followed_on_the_same_host() {
+async fn redirects_are_followed_on_the_same_host() {
     let mut pod = Pod::new();
     let to = |location: &str| format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 3\r\n\r\nout");
     pod.answer(8080, move |request| match request.split(' ').nth(1).unwrap_or_default() {
@@ -142,18 +142,18 @@ async fn k60_redirects_are_followed_on_the_same_host() {
         path => ok(path),
     });
     pod.answer(9090, |_| ok("another port"));
-    for (path, verdict) in [
-        ("/port", ProbeVerdict::Success("another port".into())),
-        ("/relative", ProbeVerdict::Success("/there".into())),
-        ("/away", ProbeVerdict::Warning("Probe terminated redirects, Response body: out".into())),
+    for (path, result) in [
+        ("/port", CheckResult::Success("another port".into())),
+        ("/relative", CheckResult::Success("/there".into())),
+        ("/away", CheckResult::Warning("Probe terminated redirects, Response body: out".into())),
         ("/loop", failure("Get \"/loop\": stopped after 10 redirects")),
     ] {
-        assert_eq!(pod.get(8080, path).await, verdict, "{path}");
+        assert_eq!(pod.get(8080, path).await, result, "{path}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_answer_is_told_in_gos_words() {
+async fn unanswered_requests_fail_in_gos_words() {
     let mut pod = Pod::new();
     let _loopback = pod.listen("127.0.0.1:81");
     pod.serve(82, |stream| async move {
@@ -163,14 +163,14 @@ async fn what_does_not_answer_is_told_in_gos_words() {
     pod.serve(83, |mut stream| async move {
         request(&mut stream).await;
     });
-    pod.answer(84, |_| "this is no HTTP\r\n\r\n".into());
+    pod.answer(84, |_| "this is not HTTP\r\n\r\n".into());
     pod.serve(85, |mut stream| async move {
         request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12").await.expect("written");
         tokio::time::sleep(Duration::from_secs(3600)).await;
     });
     pod.serve(86, |mut stream| async move {
-        // It speaks before it is asked, and in pieces.
+        // The server sends before it has a request, and in pieces.
         stream.write_all(b"garb").await.expect("written");
         request(&mut stream).await;
         stream.write_all(b"age\r\n").await.expect("written");
@@ -179,7 +179,7 @@ async fn what_does_not_answer_is_told_in_gos_words() {
     let broken = "net/http: HTTP/1.x transport connection broken";
     let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
     let reading = "context deadline exceeded (Client.Timeout or context cancellation while reading body)";
-    for (get, verdict) in [
+    for (get, result) in [
         (
             json!({"port": 80}),
             failure("Get \"http://10.88.0.2:80/\": dial tcp 10.88.0.2:80: connect: connection refused"),
@@ -207,29 +207,29 @@ async fn what_does_not_answer_is_told_in_gos_words() {
             json!({"port": 84}),
             failure(&format!("Get \"http://10.88.0.2:84/\": {broken}: malformed HTTP status code \"is\"")),
         ),
-        (json!({"port": 85}), ProbeVerdict::Error(reading.into())),
+        (json!({"port": 85}), CheckResult::Error(reading.into())),
         (
             json!({"port": 86}),
             failure(&format!("Get \"http://10.88.0.2:86/\": {broken}: malformed HTTP response \"garbage\"")),
         ),
         (json!({"port": 87}), failure(&format!("Get \"http://10.88.0.2:87/\": {broken}: unexpected EOF"))),
     ] {
-        let asked = format!("{get}");
-        assert_eq!(pod.ask(json!({"httpGet": get})).await, verdict, "{asked}");
+        let printed = format!("{get}");
+        assert_eq!(pod.check(json!({"httpGet": get})).await, result, "{printed}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_accepts_is_well() {
+async fn tcp_probe_succeeds_when_the_port_accepts() {
     let pod = Pod::new();
     let _open = pod.listen("0.0.0.0:80");
-    for (probe, verdict) in [
-        (json!({"port": 80}), ProbeVerdict::Success(String::new())),
+    for (probe, result) in [
+        (json!({"port": 80}), CheckResult::Success(String::new())),
         (json!({"port": 81}), failure("dial tcp 10.88.0.2:81: connect: connection refused")),
         (json!({"port": 80, "host": "1.1.1.1"}), failure("dial tcp 1.1.1.1:80: connect: network is unreachable")),
     ] {
-        let asked = format!("{probe}");
-        assert_eq!(pod.ask(json!({"tcpSocket": probe})).await, verdict, "{asked}");
+        let printed = format!("{probe}");
+        assert_eq!(pod.check(json!({"tcpSocket": probe})).await, result, "{printed}");
     }
 }
 
@@ -237,7 +237,7 @@ mod hooks {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn any_answer_to_a_hook_will_do_and_https_falls_back_to_http() {
+    async fn hooks_accept_any_response_and_fall_back_from_https() {
         let mut pod = Pod::new();
         pod.answer(8080, |request| {
             assert!(request.contains("User-Agent: kube-lifecycle/1.36\r\n"), "{request}");
@@ -259,14 +259,14 @@ mod hooks {
         });
         pod.answer(8083, |_| "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n12".into());
         let fallback = "got HTTP response, retry with HTTP succeeded";
-        for (get, verdict) in [
-            (json!({"port": 8080}), ProbeVerdict::Success(String::new())),
-            (json!({"port": 8083}), ProbeVerdict::Success(String::new())),
+        for (get, result) in [
+            (json!({"port": 8080}), CheckResult::Success(String::new())),
+            (json!({"port": 8083}), CheckResult::Success(String::new())),
             (
                 json!({"port": 8081, "scheme": "HTTPS", "httpHeaders": [{"name": "Authorization", "value": "a"}]}),
-                ProbeVerdict::Warning(format!("request to HTTPS lifecycle hook 10.88.0.2:8081 {fallback}")),
+                CheckResult::Warning(format!("request to HTTPS lifecycle hook 10.88.0.2:8081 {fallback}")),
             ),
-            // What can't be had without TLS either failed with it.
+            // If the fallback fails too, the first error is reported.
             (
                 json!({"port": 8082, "scheme": "HTTPS"}),
                 failure("Get \"https://10.88.0.2:8082/\": http: server gave HTTP response to HTTPS client"),
@@ -277,14 +277,14 @@ mod hooks {
             ),
         ] {
             let hook = serde_json::from_value(json!({"httpGet": get})).expect("a hook");
-            let check = Check::of_hook(&hook, &Default::default(), IP).expect("ours").expect("valid");
-            let found = attempt(pod.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await;
-            assert_eq!(found, verdict, "{hook:?}");
+            let check = Check::from_hook(&hook, &Default::default(), IP).expect("a network check").expect("valid");
+            let actual = attempt(pod.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await;
+            assert_eq!(actual, result, "{hook:?}");
         }
     }
 }
 
-mod secured {
+mod https {
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::rustls::ServerConfig;
     use tokio_rustls::rustls::crypto::ring;
@@ -304,7 +304,7 @@ mod secured {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k60_certificates_are_not_verified() {
+    async fn certificates_are_not_verified() {
         let mut pod = Pod::new();
         let acceptor = acceptor();
         pod.serve(8443, move |stream| {
@@ -321,19 +321,19 @@ mod secured {
         });
         pod.answer(8080, |_| ok("plain"));
         let get = |port| json!({"httpGet": {"port": port, "scheme": "HTTPS", "path": "/s"}});
-        assert_eq!(pod.ask(get(8443)).await, ProbeVerdict::Success("secret".into()));
+        assert_eq!(pod.check(get(8443)).await, CheckResult::Success("secret".into()));
         pod.serve(8444, |mut stream| async move {
             stream.read_u8().await.expect("a byte");
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("written");
         });
-        let wanted = failure("Get \"https://10.88.0.2:8444/s\": http: server gave HTTP response to HTTPS client");
-        assert_eq!(pod.ask(get(8444)).await, wanted);
+        let expected = failure("Get \"https://10.88.0.2:8444/s\": http: server gave HTTP response to HTTPS client");
+        assert_eq!(pod.check(get(8444)).await, expected);
         pod.serve(8445, |mut stream| async move {
             stream.write_all(b"220 mail.example ESMTP\r\n").await.expect("written");
             stream.read_u8().await.expect("a byte");
         });
-        let wanted = "Get \"https://10.88.0.2:8445/s\": tls: first record does not look like a TLS handshake";
-        assert_eq!(pod.ask(get(8445)).await, failure(wanted));
+        let expected = "Get \"https://10.88.0.2:8445/s\": tls: first record does not look like a TLS handshake";
+        assert_eq!(pod.check(get(8445)).await, failure(expected));
     }
 }
 
@@ -349,7 +349,7 @@ mod grpc {
 
     type Frames = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, hyper::Error>>>>;
 
-    /// A server of the health protocol: the service that is asked about says what it answers.
+    /// A server of the health protocol; the requested service's name selects its answer.
     async fn health(request: Request<Incoming>) -> Result<Response<Frames>, hyper::Error> {
         assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
         assert_eq!(request.headers()["user-agent"], "kube-probe/1.36");
@@ -370,38 +370,38 @@ mod grpc {
             status.map(|status| Ok(Frame::data(Bytes::from(vec![0, 0, 0, 0, 2, 8, status])))).into_iter().collect();
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", code.parse().expect("a value"));
-        trailers.insert("grpc-message", "told".parse().expect("a value"));
+        trailers.insert("grpc-message", "details".parse().expect("a value"));
         frames.push(Ok(Frame::trailers(trailers)));
         let body = StreamBody::new(futures_util::stream::iter(frames));
         Ok(Response::builder().header("content-type", "application/grpc").body(body).expect("an answer"))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn k61_the_health_service_tells() {
+    async fn grpc_probe_result_follows_the_health_service() {
         let mut pod = Pod::new();
         pod.serve(50051, |stream| async move {
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            // Whoever asks goes away as soon as it knows.
+            // The client closes the connection as soon as it has its answer.
             let _ = connection.serve_connection(TokioIo::new(stream), service_fn(health)).await;
         });
         pod.answer(8080, |_| "HTTP/1.1 400 Bad Request\r\n\r\n".into());
         let unimplemented =
-            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): told";
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): details";
         let unreached = |port| {
-            let wanted = "within 1s: context deadline exceeded";
-            failure(&format!("timeout: failed to connect service \"10.88.0.2:{port}\" {wanted}"))
+            let expected = "within 1s: context deadline exceeded";
+            failure(&format!("timeout: failed to connect service \"10.88.0.2:{port}\" {expected}"))
         };
-        for (port, service, verdict) in [
-            (50051, "", ProbeVerdict::Success("service healthy".into())),
+        for (port, service, result) in [
+            (50051, "", CheckResult::Success("service healthy".into())),
             (50051, "sick", failure("service unhealthy (responded with \"NOT_SERVING\")")),
             (50051, "unimplemented", failure(unimplemented)),
-            (50051, "nobody", failure("error: health rpc probe failed: rpc error: code = NotFound desc = told")),
+            (50051, "unknown", failure("error: health rpc probe failed: rpc error: code = NotFound desc = details")),
             (50051, "slow", failure("timeout: health rpc did not complete within 1s")),
             (50052, "", unreached(50052)),
             (8080, "", unreached(8080)),
         ] {
             let probe = json!({"grpc": {"port": port, "service": service}});
-            assert_eq!(pod.ask(probe).await, verdict, "{port} {service:?}");
+            assert_eq!(pod.check(probe).await, result, "{port} {service:?}");
         }
     }
 }

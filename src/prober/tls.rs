@@ -1,6 +1,6 @@
-//! TLS to a pod without asking who it is: a kubelet doesn't verify certificates of probes either.
+//! TLS to a pod without verifying its certificate, as kubelet does for probes.
 //!
-//! Nothing secret is sent, and bytes in memory are read by the pod alone.
+//! Nothing secret is sent, and only the pod can read bytes on its in-memory network.
 
 use std::io;
 use std::pin::Pin;
@@ -15,56 +15,56 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::http::Fault;
+use super::HttpError;
 use crate::network::Stream;
 
-/// Made with the first HTTPS probe.
+/// The configuration, created with the first HTTPS probe.
 static CONFIG: LazyLock<Result<Arc<ClientConfig>, Error>> = LazyLock::new(|| {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_custom_certificate_verifier(Arc::new(AcceptAny))
         .with_no_client_auth();
     Ok(Arc::new(config))
 });
 
-/// Speaks TLS over `stream`, or says in Go's words why not.
-pub(super) async fn connect(stream: Stream, host: &str) -> Result<TlsStream<Beginning>, Fault> {
-    let unable = |error: &dyn std::error::Error| Fault::Unanswered(format!("tls: {error}"));
+/// Performs the TLS handshake over `stream`. Errors have Go's words.
+pub(super) async fn connect(stream: Stream, host: &str) -> Result<TlsStream<RecordedHeader>, HttpError> {
+    let unable = |error: &dyn std::error::Error| HttpError::NoResponse(format!("tls: {error}"));
     let config = CONFIG.as_ref().map_err(|error| unable(error))?;
     let name = ServerName::try_from(host.to_string()).map_err(|error| unable(&error))?;
-    let beginning = Beginning { io: stream, heard: Vec::new() };
-    let connected = TlsConnector::from(config.clone()).connect(name, beginning).into_fallible().await;
-    connected.map_err(|(error, Beginning { heard, .. })| match heard.as_slice() {
-        b"HTTP/" => Fault::Plain,
-        // Neither an alert nor a handshake, or a version that there can't be.
-        [kind, high, ..] if heard.len() == RECORD_HEADER && (!matches!(kind, 21 | 22) || *high >= 16) => {
-            Fault::Unanswered("tls: first record does not look like a TLS handshake".into())
+    let stream = RecordedHeader { io: stream, header: Vec::new() };
+    let connected = TlsConnector::from(config.clone()).connect(name, stream).into_fallible().await;
+    connected.map_err(|(error, RecordedHeader { header, .. })| match header.as_slice() {
+        b"HTTP/" => HttpError::NotTls,
+        // Neither an alert nor a handshake, or an impossible version.
+        [kind, high, ..] if header.len() == RECORD_HEADER_BYTES && (!matches!(kind, 21 | 22) || *high >= 16) => {
+            HttpError::NoResponse("tls: first record does not look like a TLS handshake".into())
         }
-        _ => Fault::Unanswered(told(&error)),
+        _ => HttpError::NoResponse(go_message(&error)),
     })
 }
 
-/// So many bytes are before what a record holds; Go judges a server by the first ones.
-const RECORD_HEADER: usize = 5;
+/// The length of a TLS record's header, from which Go recognizes servers without TLS.
+const RECORD_HEADER_BYTES: usize = 5;
 
-/// A connection that keeps how the other side begins.
-pub(super) struct Beginning {
+/// A connection that records the first record header of the server.
+pub(super) struct RecordedHeader {
     io: Stream,
-    heard: Vec<u8>,
+    header: Vec<u8>,
 }
 
-impl AsyncRead for Beginning {
+impl AsyncRead for RecordedHeader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        let missing = RECORD_HEADER.saturating_sub(self.heard.len());
-        self.heard.extend(buf.filled().iter().skip(before).take(missing));
+        let missing = RECORD_HEADER_BYTES.saturating_sub(self.header.len());
+        self.header.extend(buf.filled().iter().skip(before).take(missing));
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Beginning {
+impl AsyncWrite for RecordedHeader {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
@@ -78,7 +78,8 @@ impl AsyncWrite for Beginning {
     }
 }
 
-fn told(error: &io::Error) -> String {
+/// Returns Go's message for an error of the handshake.
+fn go_message(error: &io::Error) -> String {
     let source = error.get_ref().and_then(|source| source.downcast_ref::<Error>());
     match source {
         Some(Error::AlertReceived(alert)) => format!("remote error: tls: {alert:?}"),
@@ -88,11 +89,11 @@ fn told(error: &io::Error) -> String {
     }
 }
 
-/// Takes every certificate for good.
+/// Accepts every certificate.
 #[derive(Debug)]
-struct Anybody;
+struct AcceptAny;
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -1,17 +1,17 @@
-//! Addresses of HTTP requests: as Go makes them of a probe's path, and as redirects change them.
+//! URLs of HTTP requests: built from a probe's path as Go does, and changed by redirects.
 
 use std::fmt;
 
-/// Where a request goes.
+/// The URL of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Url {
     pub https: bool,
-    /// Without brackets.
+    /// The host, without brackets.
     pub host: String,
     pub port: u16,
-    /// As the address spells host and port, which is what `Host` says.
+    /// Host and port as the URL spells them, which is the `Host` header.
     pub authority: String,
-    /// Path and query, encoded; begins with a slash.
+    /// Path and query, encoded, with a leading slash.
     pub target: String,
 }
 
@@ -28,18 +28,18 @@ impl Url {
         Url { https, host: host.into(), port, authority, target }
     }
 
-    /// Where a `Location` leads that came from here; `None` where it is no address of HTTP.
-    pub fn joined(&self, location: &str) -> Option<Url> {
+    /// Resolves a `Location` header relative to this URL; `None` if it is not an HTTP URL.
+    pub fn join(&self, location: &str) -> Option<Url> {
         let location = location.split('#').next().unwrap_or_default();
         if let Some(rest) = location.strip_prefix("//") {
-            return absolute(self.https, rest);
+            return parse_absolute(self.https, rest);
         }
         if let Some((scheme, rest)) = location.split_once("://")
             && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         {
             return match scheme.to_ascii_lowercase().as_str() {
-                "http" => absolute(false, rest),
-                "https" => absolute(true, rest),
+                "http" => parse_absolute(false, rest),
+                "https" => parse_absolute(true, rest),
                 _ => None,
             };
         }
@@ -48,14 +48,14 @@ impl Url {
             None => self.target.clone(),
             Some('/') => location.into(),
             Some('?') => format!("{path}{location}"),
-            Some(_) => format!("{}/{location}", path.rsplit_once('/').map_or("", |(folder, _)| folder)),
+            Some(_) => format!("{}/{location}", path.rsplit_once('/').map_or("", |(parent, _)| parent)),
         };
-        Some(Url { target: encoded(&without_dots(&target)), ..self.clone() })
+        Some(Url { target: encode(&remove_dot_segments(&target)), ..self.clone() })
     }
 }
 
-/// What stands behind `scheme://`.
-fn absolute(https: bool, rest: &str) -> Option<Url> {
+/// Parses the part of a URL after `scheme://`.
+fn parse_absolute(https: bool, rest: &str) -> Option<Url> {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at_checked(end)?;
     let host_and_port = authority.rsplit('@').next().unwrap_or_default();
@@ -68,29 +68,29 @@ fn absolute(https: bool, rest: &str) -> Option<Url> {
         None => 80 + 363 * u16::from(https),
     };
     let host = host.trim_matches(['[', ']']).to_string();
-    Some(Url { https, host, port, authority: host_and_port.into(), target: encoded(&without_dots(target)) })
+    Some(Url { https, host, port, authority: host_and_port.into(), target: encode(&remove_dot_segments(target)) })
 }
 
-/// The request target of a probe's `path`, which may have a query. A path that is no part of an
-/// address is taken literally, as Kubernetes does.
-pub(super) fn target(path: &str) -> String {
+/// Returns the request target of a probe's `path`, which may have a query. A path that is not a valid part of
+/// a URL is taken literally, as by Kubernetes.
+pub(super) fn request_target(path: &str) -> String {
     let path = path.split('#').next().unwrap_or_default();
     let is_literal =
-        path.chars().any(char::is_control) || !escapes_are_whole(path.split('?').next().unwrap_or_default());
+        path.chars().any(char::is_control) || !has_valid_escapes(path.split('?').next().unwrap_or_default());
     let path = match is_literal {
         true => path.replace('%', "%25").replace('?', "%3F"),
         false => path.into(),
     };
-    encoded(&path)
+    encode(&path)
 }
 
-fn escapes_are_whole(path: &str) -> bool {
-    let hexadecimal = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    path.split('%').skip(1).all(|rest| rest.get(..2).is_some_and(hexadecimal))
+fn has_valid_escapes(path: &str) -> bool {
+    let is_hexadecimal = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    path.split('%').skip(1).all(|rest| rest.get(..2).is_some_and(is_hexadecimal))
 }
 
-/// `target` with a slash before it, and only bytes that may stand in a request.
-fn encoded(target: &str) -> String {
+/// Percent-encodes `target` and adds a leading slash.
+fn encode(target: &str) -> String {
     let mut encoded = String::with_capacity(target.len() + 1);
     if !target.starts_with('/') {
         encoded.push('/');
@@ -104,23 +104,23 @@ fn encoded(target: &str) -> String {
     encoded
 }
 
-/// The target with `.` and `..` resolved in its path.
-fn without_dots(target: &str) -> String {
+/// Resolves `.` and `..` in the target's path.
+fn remove_dot_segments(target: &str) -> String {
     let (path, query) = target.split_at_checked(target.find('?').unwrap_or(target.len())).unwrap_or((target, ""));
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').skip(1) {
-        match part {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
             "." => {}
             ".." => {
-                parts.pop();
+                segments.pop();
             }
-            part => parts.push(part),
+            segment => segments.push(segment),
         }
     }
     if path.ends_with("/.") || path.ends_with("/..") {
-        parts.push("");
+        segments.push("");
     }
-    format!("/{}{query}", parts.join("/"))
+    format!("/{}{query}", segments.join("/"))
 }
 
 #[cfg(test)]
@@ -128,8 +128,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_probes_path_becomes_a_request_target() {
-        for (path, wanted) in [
+    fn probe_paths_become_request_targets_as_in_go() {
+        for (path, expected) in [
             ("", "/"),
             ("/healthz", "/healthz"),
             ("healthz", "/healthz"),
@@ -140,14 +140,14 @@ mod tests {
             ("/50%25", "/50%25"),
             ("/50%?x", "/50%25%3Fx"),
         ] {
-            assert_eq!(target(path), wanted, "{path:?}");
+            assert_eq!(request_target(path), expected, "{path:?}");
         }
     }
 
     #[test]
-    fn locations_lead_where_a_browser_would_go() {
+    fn locations_resolve_relative_to_the_url() {
         let from = Url::new(false, "10.0.0.1", 8080, "/a/b?c".into());
-        for (location, wanted) in [
+        for (location, expected) in [
             ("/x", Some("http://10.0.0.1:8080/x")),
             ("x", Some("http://10.0.0.1:8080/a/x")),
             ("../x?y", Some("http://10.0.0.1:8080/x?y")),
@@ -160,9 +160,9 @@ mod tests {
             ("ftp://10.0.0.1/", None),
             ("http://h:99999/", None),
         ] {
-            assert_eq!(from.joined(location).map(|url| url.to_string()).as_deref(), wanted, "{location}");
+            assert_eq!(from.join(location).map(|url| url.to_string()).as_deref(), expected, "{location}");
         }
-        let secure = from.joined("https://[::1]/").expect("an address");
+        let secure = from.join("https://[::1]/").expect("a URL");
         assert_eq!((secure.host.as_str(), secure.port), ("::1", 443));
     }
 }

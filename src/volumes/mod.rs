@@ -1,4 +1,7 @@
-//! A pod's volumes as directories: emptyDir, hostPath, and the files of configMaps and secrets.
+//! A pod's volumes as directories: emptyDir, hostPath, and the files of ConfigMaps and Secrets.
+//!
+//! Promises that pods mount only allowed host directories, wherever links lead. Reading ConfigMaps and
+//! Secrets is left to `node`, mounting to `files`.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,99 +12,102 @@ use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Volume};
 
 use crate::files::{Mount, normalized};
 
-/// Which folders of the host pods may mount.
+/// The host directories that pods may mount.
 #[derive(Debug, Clone)]
 pub enum HostPaths {
-    /// All that the user may read: pods are the user's own.
+    /// All that the node's user may read: pods run as this user.
     All,
-    /// Only what lies below these folders.
+    /// Only these directories and those below them.
     Below(Vec<PathBuf>),
 }
 
-/// Why a volume can't be had.
+/// A volume that cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
-    /// An emptyDir's folder can't be made.
-    #[error("cannot make {path:?}")]
+    /// The directory of an emptyDir cannot be created.
+    #[error("cannot create {path:?}")]
     EmptyDir {
-        /// Where the folder should be.
+        /// The directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The path is not what the hostPath's `type` demands.
-    #[error("hostPath type check failed: {path} is not a {wanted}")]
+    /// The path does not have the hostPath's `type`.
+    #[error("hostPath type check failed: {path} is not a {expected}")]
     Type {
-        /// The path as the manifest gives it.
+        /// The path in the manifest.
         path: String,
-        /// What is demanded, as a noun: `directory`.
-        wanted: &'static str,
+        /// The expected type as a noun: `directory`.
+        expected: &'static str,
     },
-    /// A hostPath can't be made or resolved.
+    /// A hostPath cannot be created or resolved.
     #[error("cannot use hostPath {path:?}")]
     HostPath {
-        /// The path as the manifest gives it.
+        /// The path in the manifest.
         path: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A hostPath leads out of the folders that pods may mount ([`HostPaths::Below`]).
-    #[error("hostPath {path:?} is not below a folder given with --allow-host-path")]
+    /// A hostPath leads out of the directories that pods may mount ([`HostPaths::Below`]).
+    #[error(
+        "hostPath {path:?} is not allowed; add a directory above it to `HostPaths::Below` in `Builder::host_paths`"
+    )]
     NotAllowed {
-        /// Where it leads: links resolved, but as the manifest gives it if it was yet to be made.
+        /// The path with links resolved, or as in the manifest if it does not exist yet.
         path: String,
     },
-    /// wasmpod has no volumes of this kind yet.
+    /// Volumes of this kind are not supported yet.
     #[error("{kind} volumes are not supported yet")]
     Kind {
         /// The kind in Kubernetes' words: `configMap`.
         kind: &'static str,
     },
-    /// A file of a configMap or secret volume can't be written.
+    /// A file of a configMap or secret volume cannot be written.
     #[error("cannot write {path:?}")]
     Content {
-        /// The file below the volume.
+        /// The file's path below the volume.
         path: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// A container mounts a volume that its pod does not declare.
     #[error("volume {volume:?} is not declared")]
     Undeclared {
-        /// The name that the container uses.
+        /// The volume's name in the container.
         volume: String,
     },
 }
 
-/// The files of a volume: their bytes and permissions, by path below it.
+/// The files of a volume: bytes and permissions by path below the volume.
 pub type Content = BTreeMap<String, (Vec<u8>, u32)>;
 
-/// Where the volumes that live with a pod are, below its folder.
-pub const VOLUMES: &str = "volumes";
+/// The directory of the volumes that live with a pod, below the pod's directory.
+pub const VOLUMES_DIR: &str = "volumes";
 
 /// The directories of a pod's volumes, by name.
 #[derive(Debug, Default)]
 pub struct Volumes(BTreeMap<String, PathBuf>);
 
 impl Volumes {
-    /// Makes `volume`; what lives with the pod goes below `folder`. `content` is given for those that
-    /// show objects: their files.
+    /// Creates `volume`, below the pod's directory `pod_dir` if it lives with the pod.
+    ///
+    /// `content` are the files of a volume that projects a ConfigMap or Secret.
     pub fn set_up(
         &mut self,
         volume: &Volume,
-        folder: &Path,
+        pod_dir: &Path,
         allowed: &HostPaths,
         content: Option<&Content>,
     ) -> Result<(), VolumeError> {
         let path = match content {
-            Some(content) => fill(&volume.name, content, folder)?,
-            None => set_up(volume, folder, allowed)?,
+            Some(content) => write_content(&volume.name, content, pod_dir)?,
+            None => create(volume, pod_dir, allowed)?,
         };
         self.0.insert(volume.name.clone(), path);
         Ok(())
     }
 
-    /// What `container` sees of them.
+    /// Returns the mounts of `container`.
     pub fn mounts(&self, container: &Container) -> Result<Vec<Mount>, VolumeError> {
         let mounts = container.volume_mounts.iter().flatten();
         let mount = |mount: &k8s_openapi::api::core::v1::VolumeMount| {
@@ -117,14 +123,15 @@ impl Volumes {
     }
 }
 
-/// Bytes that a folder takes on the disk, with all below it; what can't be read counts nothing. Links are
-/// not followed. Blocks its thread.
-pub fn used(folder: &Path) -> u64 {
-    let (mut bytes, mut folders) = (0, vec![folder.to_path_buf()]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+/// Returns the bytes that a directory and everything below it take on the disk.
+///
+/// Unreadable entries count nothing, links are not followed. Blocks the thread.
+pub fn disk_usage(dir: &Path) -> u64 {
+    let (mut bytes, mut dirs) = (0, vec![dir.to_path_buf()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             match entry.metadata() {
-                Ok(meta) if meta.is_dir() => folders.push(entry.path()),
+                Ok(meta) if meta.is_dir() => dirs.push(entry.path()),
                 Ok(meta) => bytes += meta.blocks() * 512,
                 Err(_) => {}
             }
@@ -133,18 +140,18 @@ pub fn used(folder: &Path) -> u64 {
     bytes
 }
 
-/// Writes the files of a volume that shows objects.
-fn fill(volume: &str, content: &Content, folder: &Path) -> Result<PathBuf, VolumeError> {
-    let root = folder.join(VOLUMES).join(volume);
+/// Writes the files of a volume that projects a ConfigMap or Secret.
+fn write_content(volume: &str, content: &Content, pod_dir: &Path) -> Result<PathBuf, VolumeError> {
+    let root = pod_dir.join(VOLUMES_DIR).join(volume);
     let failed = |path: &str, source| VolumeError::Content { path: path.into(), source };
-    // A pod before may have left something, links among it, through which nothing must be written.
+    // An earlier pod may have left files, among them links through which nothing must be written.
     match fs::remove_dir_all(&root) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed("", source)),
         Ok(()) | Err(_) => {}
     }
     fs::create_dir_all(&root).map_err(|source| failed("", source))?;
     for (path, (bytes, mode)) in content {
-        // Validation allows neither absolute paths nor `..`; whatever else comes here stays below the root.
+        // Validation rejects absolute paths and `..`; any other path stays below the root.
         let below = normalized(path);
         let file = root.join(below.trim_start_matches('/'));
         let write = || {
@@ -157,20 +164,20 @@ fn fill(volume: &str, content: &Content, folder: &Path) -> Result<PathBuf, Volum
     Ok(root)
 }
 
-fn set_up(volume: &Volume, folder: &Path, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
+fn create(volume: &Volume, pod_dir: &Path, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
     if let Some(host) = &volume.host_path {
         return host_path(host, allowed);
     }
-    let others = [
+    let unsupported = [
         ("projected", volume.projected.is_some()),
         ("downwardAPI", volume.downward_api.is_some()),
         ("persistentVolumeClaim", volume.persistent_volume_claim.is_some()),
     ];
-    if let Some((kind, _)) = others.iter().find(|(_, set)| *set) {
+    if let Some((kind, _)) = unsupported.iter().find(|(_, set)| *set) {
         return Err(VolumeError::Kind { kind });
     }
     // A volume that names no kind is an emptyDir, as in Kubernetes.
-    let path = folder.join(VOLUMES).join(&volume.name);
+    let path = pod_dir.join(VOLUMES_DIR).join(&volume.name);
     let failed = |source| VolumeError::EmptyDir { path: path.clone(), source };
     fs::create_dir_all(&path).map_err(failed)?;
     Ok(path)
@@ -179,76 +186,81 @@ fn set_up(volume: &Volume, folder: &Path, allowed: &HostPaths) -> Result<PathBuf
 fn host_path(host: &HostPathVolumeSource, allowed: &HostPaths) -> Result<PathBuf, VolumeError> {
     let path = PathBuf::from(&host.path);
     let failed = |source| VolumeError::HostPath { path: host.path.clone(), source };
-    let wrong = |wanted| VolumeError::Type { path: host.path.clone(), wanted };
+    let mismatch = |expected| VolumeError::Type { path: host.path.clone(), expected };
     match host.type_.as_deref().unwrap_or_default() {
         "DirectoryOrCreate" => {
             check_allowed(&path, allowed)?;
             fs::create_dir_all(&path).map_err(failed)?;
         }
-        "Directory" if !path.is_dir() => return Err(wrong("directory")),
+        "Directory" if !path.is_dir() => return Err(mismatch("directory")),
         "" | "Directory" => {}
         "File" | "FileOrCreate" => return Err(VolumeError::Kind { kind: "single-file hostPath" }),
-        "Socket" => return Err(wrong("socket that a guest could use")),
-        "CharDevice" => return Err(wrong("character device that a guest could use")),
-        _ => return Err(wrong("device that a guest could use")),
+        "Socket" => return Err(mismatch("socket that a guest could use")),
+        "CharDevice" => return Err(mismatch("character device that a guest could use")),
+        _ => return Err(mismatch("device that a guest could use")),
     }
-    // What is checked is where the path leads, links included, and that is what is mounted.
+    // The resolved path is checked and mounted, so that links cannot lead out.
     let real = fs::canonicalize(&path).map_err(failed)?;
     check_allowed(&real, allowed)?;
     Ok(real)
 }
 
 fn check_allowed(path: &Path, allowed: &HostPaths) -> Result<(), VolumeError> {
-    let below = |folder: &PathBuf| fs::canonicalize(folder).is_ok_and(|folder| path.starts_with(folder));
-    let fine = match allowed {
+    let is_below = |dir: &PathBuf| fs::canonicalize(dir).is_ok_and(|dir| path.starts_with(dir));
+    let is_allowed = match allowed {
         HostPaths::All => true,
-        HostPaths::Below(folders) => folders.iter().any(below),
+        HostPaths::Below(dirs) => dirs.iter().any(is_below),
     };
-    let refused = || VolumeError::NotAllowed { path: path.to_string_lossy().into_owned() };
-    fine.then_some(()).ok_or_else(refused)
+    let not_allowed = || VolumeError::NotAllowed { path: path.to_string_lossy().into_owned() };
+    is_allowed.then_some(()).ok_or_else(not_allowed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The folder of volume `v`.
-    fn made(yaml: &str, folder: &Path, allowed: &HostPaths, content: Option<&Content>) -> Result<PathBuf, VolumeError> {
+    /// Returns the directory of volume `v`.
+    fn set_up(
+        yaml: &str,
+        pod_dir: &Path,
+        allowed: &HostPaths,
+        content: Option<&Content>,
+    ) -> Result<PathBuf, VolumeError> {
         let volume: Volume = serde_yaml::from_str(yaml).expect("a volume");
         let mut volumes = Volumes::default();
-        volumes.set_up(&volume, folder, allowed, content)?;
+        volumes.set_up(&volume, pod_dir, allowed, content)?;
         Ok(volumes.0.remove("v").expect("the volume"))
     }
 
     #[test]
-    fn the_files_of_a_volume_stay_below_it_and_have_their_permissions() {
-        let dir = tempfile::tempdir().expect("a folder");
+    fn projected_files_stay_below_the_volume_with_their_modes() {
+        let dir = tempfile::tempdir().expect("a directory");
         let content = [("a", 0o644), ("b/c", 0o600), ("../../d", 0o644)];
         let content: Content = content.map(|(path, mode)| (path.into(), (path.as_bytes().to_vec(), mode))).into();
-        let set_up = || made("{name: v}", dir.path(), &HostPaths::All, Some(&content)).expect("its folder");
-        let root = set_up();
+        let project = || set_up("{name: v}", dir.path(), &HostPaths::All, Some(&content)).expect("its directory");
+        let root = project();
         for (path, mode) in [("a", 0o644), ("b/c", 0o600), ("d", 0o644)] {
             let meta = fs::metadata(root.join(path)).expect("the file");
             assert_eq!(meta.permissions().mode() & 0o777, mode, "{path}");
         }
-        // A guest leaves a link in a file's place; the next pod of the name gets the file, and nobody else does.
+        // A guest replaces a file by a link; the next pod of that name gets the file, and the link's target stays.
         let outside = dir.path().join("outside");
         fs::write(&outside, "theirs").expect("written");
         fs::remove_file(root.join("a")).expect("removed");
         std::os::unix::fs::symlink(&outside, root.join("a")).expect("a link");
-        set_up();
+        project();
         assert_eq!(fs::read_to_string(&outside).expect("the file"), "theirs");
         assert_eq!(fs::read_to_string(root.join("a")).expect("the file"), "a");
     }
 
     #[test]
-    fn host_paths_are_checked_by_type_and_by_what_is_allowed() {
-        let dir = tempfile::tempdir().expect("a folder");
+    fn host_paths_are_checked_by_type_and_allowed_directories() {
+        let dir = tempfile::tempdir().expect("a directory");
         let root = fs::canonicalize(dir.path()).expect("its path");
         fs::create_dir(root.join("inside")).expect("made");
         std::os::unix::fs::symlink("/etc", root.join("link")).expect("a link");
         let below = HostPaths::Below(vec![root.clone()]);
-        for (path, kind, allowed, fine) in [
+        for (path, kind, allowed, is_ok) in [
             ("inside", "", &HostPaths::All, true),
             ("inside", "Directory", &below, true),
             ("new", "DirectoryOrCreate", &below, true),
@@ -259,10 +271,10 @@ mod tests {
             ("link", "", &below, false),
             ("../other", "DirectoryOrCreate", &below, false),
         ] {
-            let at = root.join(path);
-            let yaml = format!("{{name: v, hostPath: {{path: {at:?}, type: {kind:?}}}}}");
-            let made = made(&yaml, &root, allowed, None);
-            assert_eq!(made.is_ok(), fine, "{path} as {kind:?} with {allowed:?}: {made:?}");
+            let host_path = root.join(path);
+            let yaml = format!("{{name: v, hostPath: {{path: {host_path:?}, type: {kind:?}}}}}");
+            let result = set_up(&yaml, &root, allowed, None);
+            assert_eq!(result.is_ok(), is_ok, "{path} as {kind:?} with {allowed:?}: {result:?}");
         }
     }
 }

@@ -43,7 +43,7 @@ async fn log_larger_than_memory_is_read_whole_and_removed_with_pod() {
     node.wait_complete("p").await.expect("it completes");
     let pod = node.pod("p").await.expect("the pod");
     let id = status(&pod).and_then(|status| status.container_id.as_deref()).expect("an ID");
-    let log = node.handle().logs.of_attempt(pods::uid(&pod), "c", id).expect("a log");
+    let log = node.handle().logs.find(pods::uid(&pod), "c", id).expect("a log");
     assert!(log.dropped_lines() > 100_000, "only {} lines were dropped from memory", log.dropped_lines());
     assert_eq!(lines(log.reader()).await, numbers(1, 200_000));
     let mut reader = log.reader();
@@ -78,7 +78,7 @@ async fn previous_attempt_is_read_from_its_own_log_file() {
         previous.map(|id| (pod.clone(), id)).ok_or(pod)
     })
     .await;
-    let log = node.handle().logs.of_attempt(pods::uid(&pod), "c", &id).expect("the previous log");
+    let log = node.handle().logs.find(pods::uid(&pod), "c", &id).expect("the previous log");
     assert_eq!(lines(log.reader()).await, numbers(1, 50_000));
     let directory = directory_of(dir.path(), &pod).join("c");
     eventually("both attempts have a log file", async || {

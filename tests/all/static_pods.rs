@@ -82,14 +82,14 @@ fn invalid_manifest_keeps_previous_pods() {
     node.directory.save("web.yaml", &annotated("web", "one"));
     watch.wait_for("Running one");
     node.directory.save("web.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  contaners: []\n");
-    node.process.wait_for("not taken; what it brought before stays");
+    node.process.wait_for("invalid manifest ignored; its previous pods keep running");
     // Other files change meanwhile, and the invalid one is read again each time.
     for word in ["two", "three"] {
         node.directory.save("other.yaml", &annotated("other", word));
         watch.wait_for(&format!("Running {word}"));
     }
     let stderr = node.process.stderr();
-    assert_eq!(stderr.matches("not taken").count(), 1, "{stderr}");
+    assert_eq!(stderr.matches("invalid manifest ignored").count(), 1, "{stderr}");
     for text in ["web.yaml", "spec.contaners", "containers", "5 |"] {
         assert!(stderr.contains(text), "{text}: {stderr}");
     }
@@ -97,7 +97,7 @@ fn invalid_manifest_keeps_previous_pods() {
     node.directory.save("web.yaml", &annotated("web", "four"));
     watch.wait_for("Running four");
     node.directory.save("new.yaml", "\0");
-    node.process.wait_for_all("not taken", 2);
+    node.process.wait_for_all("invalid manifest ignored", 2);
     assert_eq!(names(&node), "first-n1 other-n1 web-n1");
 }
 
@@ -137,7 +137,7 @@ fn manifest_directory_may_disappear_and_return() {
     let (node, watch) = watched();
     let (directory, aside) = (node.directory.manifests(), node.directory.state().with_file_name("aside"));
     std::fs::rename(&directory, &aside).expect("moved");
-    node.process.wait_for("cannot read the folder of manifests");
+    node.process.wait_for("cannot read the manifest directory");
     assert_eq!(names(&node), "first-n1", "a missing directory deletes nothing");
     std::fs::create_dir(&directory).expect("created");
     std::fs::write(directory.join("first.yaml"), annotated("first", "first")).expect("written");

@@ -164,7 +164,7 @@ impl PodWatcher {
         if self.followed.contains(container_id) {
             return;
         }
-        let Some(log) = self.handle.logs.of_attempt(pods::uid(pod), container, container_id) else { return };
+        let Some(log) = self.handle.logs.find(pods::uid(pod), container, container_id) else { return };
         self.followed.insert(container_id.to_string());
         let source = Arc::new(LogSource { pod: pods::name(pod).into(), container: container.into() });
         let lines = stream::unfold(log.reader(), move |mut reader| {

@@ -1,4 +1,4 @@
-//! What a container leaves to say about its end (K46): its message file, else the end of its log.
+//! The termination message of a container (K46): its message file, or else the end of its log.
 
 use std::sync::Arc;
 
@@ -9,42 +9,43 @@ use crate::logs::{Line, Log};
 use crate::model::pods;
 use crate::runtime::Exit;
 
-/// A longer message loses its beginning.
-const LONGEST: usize = 4096;
-/// What the messages of all containers of a pod may take together.
-const LONGEST_OF_POD: usize = 12 * 1024;
-/// Where a log speaks for its container: so many of its last lines, of them so many bytes.
-const LOG_LINES: usize = 80;
-const LOG_BYTES: usize = 2048;
+/// Bytes read of a message file; a longer one loses its beginning.
+const MAX_MESSAGE_BYTES: usize = 4096;
+/// Bytes that the messages of all containers of a pod may take together.
+const MAX_POD_MESSAGE_BYTES: usize = 12 * 1024;
+/// Last lines of a log that may stand in for a message.
+const MAX_LOG_LINES: usize = 80;
+/// Last bytes of those lines.
+const MAX_LOG_BYTES: usize = 2048;
 
-/// Where an attempt may have left its message.
+/// The places where an attempt may leave its message.
 #[derive(Clone)]
 pub(super) struct TerminationMessage {
     mounts: Arc<Mounts>,
     log: Arc<Log>,
-    /// Whether the log speaks where the file is silent and the attempt failed.
+    /// Whether the log stands in for an empty file if the attempt fails (`FallbackToLogsOnError`).
     falls_back: bool,
-    most: usize,
+    max_bytes: usize,
 }
 
 impl TerminationMessage {
-    /// Those of an attempt of `container`.
-    pub(super) fn of(pod: &Pod, container: &Container, mounts: Arc<Mounts>, log: Arc<Log>) -> TerminationMessage {
+    /// Returns the places for an attempt of `container`.
+    pub(super) fn new(pod: &Pod, container: &Container, mounts: Arc<Mounts>, log: Arc<Log>) -> TerminationMessage {
         let count = pod.spec.as_ref().map_or(1, |spec| {
             let ephemeral = spec.ephemeral_containers.as_ref().map_or(0, Vec::len);
             pods::init_containers(spec).len() + spec.containers.len() + ephemeral
         });
         let falls_back = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
-        TerminationMessage { mounts, log, falls_back, most: LONGEST_OF_POD / count.max(1) }
+        TerminationMessage { mounts, log, falls_back, max_bytes: MAX_POD_MESSAGE_BYTES / count.max(1) }
     }
 
-    /// The message of an attempt that ended with `exit`: what the runtime says, then what the container said.
-    pub(super) async fn after(self, exit: &Exit) -> Option<String> {
-        let told = exit.message().map(String::from);
-        let mut said = if self.mounts.may_have_message() {
+    /// Reads the message of an attempt that ended with `exit`: the runtime's message, then the container's own.
+    pub(super) async fn read(self, exit: &Exit) -> Option<String> {
+        let from_runtime = exit.message().map(String::from);
+        let mut own = if self.mounts.may_have_message() {
             let mounts = self.mounts.clone();
-            // The disk may be slow, or a folder of the host's on another machine.
-            let read = tokio::task::spawn_blocking(move || mounts.message(LONGEST as u64)).await;
+            // The disk may be slow, or a host directory on another machine.
+            let read = tokio::task::spawn_blocking(move || mounts.message(MAX_MESSAGE_BYTES as u64)).await;
             match read.map_err(std::io::Error::other).and_then(|read| read) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Err(error) => format!("Error on reading termination log: {error}"),
@@ -52,19 +53,19 @@ impl TerminationMessage {
         } else {
             String::new()
         };
-        // What the runtime told stands in the log as well.
-        if said.is_empty() && told.is_none() && self.falls_back && exit.code() != 0 {
-            said = end_of(&self.log.tail(LOG_LINES));
+        // The log contains the runtime's message already.
+        if own.is_empty() && from_runtime.is_none() && self.falls_back && exit.code() != 0 {
+            own = last_bytes(&self.log.tail(MAX_LOG_LINES));
         }
-        let parts = told.into_iter().chain(Some(said).filter(|said| !said.is_empty()));
+        let parts = from_runtime.into_iter().chain(Some(own).filter(|own| !own.is_empty()));
         let mut message = parts.collect::<Vec<_>>().join(": ");
-        message.truncate(message.floor_char_boundary(self.most));
+        message.truncate(message.floor_char_boundary(self.max_bytes));
         Some(message).filter(|message| !message.is_empty())
     }
 }
 
-/// The last bytes of lines as they were written.
-fn end_of(lines: &[Line]) -> String {
+/// Returns the last bytes of lines as they were written.
+fn last_bytes(lines: &[Line]) -> String {
     let mut bytes = Vec::new();
     for line in lines {
         bytes.extend_from_slice(&line.text);
@@ -72,8 +73,8 @@ fn end_of(lines: &[Line]) -> String {
             bytes.push(b'\n');
         }
     }
-    let from = bytes.len().saturating_sub(LOG_BYTES);
-    String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned()
+    let start = bytes.len().saturating_sub(MAX_LOG_BYTES);
+    String::from_utf8_lossy(bytes.get(start..).unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]
@@ -83,9 +84,9 @@ mod tests {
     use super::*;
     use crate::logs::Stream;
 
-    /// What an attempt of the first of `containers` containers leaves, after it wrote `file` and `log`.
-    async fn left(policy: &str, containers: usize, file: &str, log: &str, exit: Exit) -> Option<String> {
-        let dir = tempfile::tempdir().expect("a folder");
+    /// Returns the message of an attempt, of one of `containers` containers, that wrote `file` and `log`.
+    async fn message(policy: &str, containers: usize, file: &str, log: &str, exit: Exit) -> Option<String> {
+        let dir = tempfile::tempdir().expect("a directory");
         let mounts = Mounts::new(Some(dir.path().join("root")), &[], vec![]).with_message_file("/dev/termination-log");
         mounts.open().expect("opens");
         std::fs::write(dir.path().join("root/dev/termination-log"), file).expect("written");
@@ -95,16 +96,16 @@ mod tests {
         let container = Container { termination_message_policy: Some(policy.into()), ..Container::default() };
         let mut pod = Pod::default();
         pod.spec.get_or_insert_default().containers = vec![container.clone(); containers];
-        TerminationMessage::of(&pod, &container, Arc::new(mounts), written).after(&exit).await
+        TerminationMessage::new(&pod, &container, Arc::new(mounts), written).read(&exit).await
     }
 
     #[tokio::test]
-    async fn k46_the_file_speaks_and_the_log_where_it_may() {
+    async fn message_comes_from_file_or_by_policy_from_log() {
         const FILE: &str = "File";
         const FALLBACK: &str = "FallbackToLogsOnError";
         let failed = || Exit::Code(1);
         let trap = || Exit::Trap { code: 134, message: "trapped".into() };
-        for (policy, file, log, exit, left_behind) in [
+        for (policy, file, log, exit, expected) in [
             (FILE, "from file\n", "l1\n", failed(), Some("from file\n")),
             (FILE, "from file\n", "l1\n", Exit::Code(0), Some("from file\n")),
             (FILE, "", "l1\n", failed(), None),
@@ -115,15 +116,15 @@ mod tests {
             (FALLBACK, "", "l1\n", trap(), Some("trapped")),
             (FILE, "from file", "", trap(), Some("trapped: from file")),
         ] {
-            let found = left(policy, 1, file, log, exit.clone()).await;
-            assert_eq!(found.as_deref(), left_behind, "{policy} {file:?} {log:?} {exit:?}");
+            let found = message(policy, 1, file, log, exit.clone()).await;
+            assert_eq!(found.as_deref(), expected, "{policy} {file:?} {log:?} {exit:?}");
         }
     }
 
     #[tokio::test]
-    async fn k46_messages_are_bounded_for_each_container_log_and_pod() {
+    async fn messages_are_cut_by_file_log_and_pod_limits() {
         let length = async |containers, file: &str, log: &str| {
-            let message = left("FallbackToLogsOnError", containers, file, log, Exit::Code(1)).await;
+            let message = message("FallbackToLogsOnError", containers, file, log, Exit::Code(1)).await;
             message.map_or(0, |message| message.len())
         };
         assert_eq!(length(1, &"x".repeat(9000), "").await, 4096);

@@ -1,4 +1,6 @@
-//! The first line of an answer, held back until it is whole and judged as Go's client judges it, in its words.
+//! Checks the status line of a response as Go's client does, before hyper sees it.
+//!
+//! Errors have the words of Go's client.
 
 use std::io;
 use std::pin::Pin;
@@ -6,61 +8,59 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A line that is longer is judged by what is there of it.
-const LONGEST: usize = 64 * 1024;
+/// Bytes of a status line that are checked; the rest of a longer line is not.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// A connection on which an answer is read. A first line that Go's client would refuse fails the read
-/// with the client's words.
-pub(super) struct FirstLine<S> {
+/// A connection that holds a response back until its status line is complete. Reading fails if Go's client
+/// would reject the line.
+pub(super) struct CheckedStatusLine<S> {
     io: S,
-    stage: Stage,
+    state: ReadState,
 }
 
-enum Stage {
-    /// Nothing has been asked yet: what a hasty server says meanwhile is read later, as an answer.
-    Unasked(Option<Waker>),
+enum ReadState {
+    /// No request was sent yet; bytes that the server sends before are read later, as the response.
+    BeforeRequest(Option<Waker>),
+    /// The status line is incomplete.
     Reading(Vec<u8>),
-    /// It is fine; so much of what was held back has been handed on.
-    Passed {
-        held: Vec<u8>,
-        at: usize,
-    },
+    /// The status line is valid; `position` bytes of those held back were passed on.
+    Passed { held: Vec<u8>, position: usize },
 }
 
-impl<S> FirstLine<S> {
-    pub fn of(io: S) -> FirstLine<S> {
-        FirstLine { io, stage: Stage::Unasked(None) }
+impl<S> CheckedStatusLine<S> {
+    pub fn new(io: S) -> CheckedStatusLine<S> {
+        CheckedStatusLine { io, state: ReadState::BeforeRequest(None) }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for FirstLine<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CheckedStatusLine<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
-            match &mut this.stage {
-                Stage::Unasked(waker) => {
+            match &mut this.state {
+                ReadState::BeforeRequest(waker) => {
                     *waker = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
-                Stage::Reading(held) => {
+                ReadState::Reading(held) => {
                     let mut block = [0; 1024];
                     let mut read = ReadBuf::new(&mut block);
                     ready!(Pin::new(&mut this.io).poll_read(cx, &mut read))?;
                     held.extend_from_slice(read.filled());
-                    let ended = read.filled().is_empty() || held.len() >= LONGEST;
+                    let ended = read.filled().is_empty() || held.len() >= MAX_LINE_BYTES;
                     if ended || held.contains(&b'\n') {
-                        judge(held).map_err(io::Error::other)?;
-                        this.stage = Stage::Passed { held: std::mem::take(held), at: 0 };
+                        check_status_line(held).map_err(io::Error::other)?;
+                        this.state = ReadState::Passed { held: std::mem::take(held), position: 0 };
                     }
                 }
-                Stage::Passed { held, at } => {
-                    let rest = held.get(*at..).unwrap_or_default();
+                ReadState::Passed { held, position } => {
+                    let rest = held.get(*position..).unwrap_or_default();
                     if rest.is_empty() {
                         return Pin::new(&mut this.io).poll_read(cx, buf);
                     }
                     let part = rest.get(..rest.len().min(buf.remaining())).unwrap_or_default();
                     buf.put_slice(part);
-                    *at += part.len();
+                    *position += part.len();
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -68,11 +68,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstLine<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for FirstLine<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CheckedStatusLine<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Stage::Unasked(waker) = &mut self.stage {
+        if let ReadState::BeforeRequest(waker) = &mut self.state {
             waker.take().into_iter().for_each(Waker::wake);
-            self.stage = Stage::Reading(Vec::new());
+            self.state = ReadState::Reading(Vec::new());
         }
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
@@ -86,40 +86,53 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FirstLine<S> {
     }
 }
 
-/// What Go's client has against an answer that begins so (`ReadResponse` in `net/http`).
-fn judge(held: &[u8]) -> Result<(), String> {
+/// A status line that Go's client rejects, in its words.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum StatusLineError {
+    #[error("EOF")]
+    Empty,
+    #[error("{}", transport_broken(&format!("malformed HTTP {part} {value}")))]
+    Malformed {
+        part: &'static str,
+        /// The value as Go's `%q` writes it.
+        value: String,
+    },
+}
+
+/// Checks the beginning of a response as Go's client does (`ReadResponse` in `net/http`).
+fn check_status_line(held: &[u8]) -> Result<(), StatusLineError> {
     if held.is_empty() {
-        return Err("EOF".into());
+        return Err(StatusLineError::Empty);
     }
     let line = held.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let whole = line.len() < held.len();
-    let line = line.strip_suffix(b"\r").filter(|_| whole).unwrap_or(line);
-    let bad = |what: &str, part: &[u8]| Err(broken(&format!("malformed HTTP {what} {}", quoted(part))));
+    let is_complete = line.len() < held.len();
+    let line = line.strip_suffix(b"\r").filter(|_| is_complete).unwrap_or(line);
+    let malformed = |part, value: &[u8]| Err(StatusLineError::Malformed { part, value: quote(value) });
     let mut parts = line.splitn(2, |byte| *byte == b' ');
     let (version, Some(status)) = (parts.next().unwrap_or_default(), parts.next()) else {
-        return bad("response", line);
+        return malformed("response", line);
     };
     let status = status.iter().position(|byte| *byte != b' ').and_then(|at| status.get(at..)).unwrap_or_default();
     let code = status.split(|byte| *byte == b' ').next().unwrap_or_default();
     let number = std::str::from_utf8(code).ok().and_then(|code| code.parse::<i32>().ok());
     if code.len() != 3 || number.is_none_or(|number| number < 0) {
-        return bad("status code", code);
+        return malformed("status code", code);
     }
     match version {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             Ok(())
         }
-        _ => bad("version", version),
+        _ => malformed("version", version),
     }
 }
 
-/// What goes wrong while an answer is read.
-pub(super) fn broken(why: &str) -> String {
-    format!("net/http: HTTP/1.x transport connection broken: {why}")
+/// Returns Go's message for an error while a response is read.
+pub(super) fn transport_broken(cause: &str) -> String {
+    format!("net/http: HTTP/1.x transport connection broken: {cause}")
 }
 
-/// Bytes as Go's `%q` writes them.
-fn quoted(bytes: &[u8]) -> String {
+/// Writes bytes as Go's `%q` does.
+fn quote(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -147,8 +160,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_lines_are_judged_as_go_judges_them() {
-        for (answer, fault) in [
+    fn status_lines_are_checked_as_by_go() {
+        for (response, error) in [
             (&b"HTTP/1.1 200 OK\r\n"[..], None),
             (b"HTTP/1.0 404", None),
             (b"HTTP/1.1  200 two blanks\n", None),
@@ -170,9 +183,11 @@ mod tests {
             (b"HTTP/1 200 OK\n", Some(r#"malformed HTTP version "HTTP/1""#)),
             (b"ICY 200 OK\n", Some(r#"malformed HTTP version "ICY""#)),
         ] {
-            let wanted = fault.map_or(Ok(()), |fault| Err(broken(fault)));
-            assert_eq!(judge(answer), wanted, "{:?}", String::from_utf8_lossy(answer));
+            let expected = error.map_or(Ok(()), |error| Err(transport_broken(error)));
+            let result = check_status_line(response).map_err(|error| error.to_string());
+            assert_eq!(result, expected, "{:?}", String::from_utf8_lossy(response));
         }
-        assert_eq!(judge(b""), Err("EOF".into()));
+        assert_eq!(check_status_line(b""), Err(StatusLineError::Empty));
+        assert_eq!(StatusLineError::Empty.to_string(), "EOF");
     }
 }

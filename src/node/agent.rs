@@ -1,0 +1,345 @@
+//! The agent: one loop that starts, informs and collects the pods' workers.
+//!
+//! Owns the node's allocations, the finished pods and the node's conditions; the workers own the pods.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::admission::{self, Rejection, ResourceAmounts};
+use super::allocation::{PodResize, ResizeFit};
+use super::desired::{DesiredState, RestartRequests};
+use super::eviction::{self, MemoryPressure, PodUsages};
+use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
+use super::housekeeping::{self, FinishedPods};
+use super::{Config, Logs, NodeContext, PODS_DIR, checks, registration, worker};
+use crate::budget::{Account, AccountLimits};
+use crate::clock::Clock;
+use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
+use crate::events::Recorder;
+use crate::images::Images;
+use crate::model::pods;
+use crate::network::Addresses;
+use crate::runtime::{InstanceSet, Runtime};
+
+/// The agent of one node; it works while [`Agent::run`] does.
+pub struct Agent {
+    node: Arc<NodeContext>,
+    tasks: JoinSet<()>,
+    /// The pods' workers, by UID.
+    workers: HashMap<String, WorkerHandle>,
+    /// The resources allocated to admitted pods that have not finished.
+    allocated: ResourceAmounts,
+    finished: FinishedPods,
+    /// The UID of each task's pod, to find the pod of a worker that panics.
+    task_pods: HashMap<Id, String>,
+    /// The time that pods have to end, once the node shuts down.
+    shutdown_grace: Option<Duration>,
+    pressure: MemoryPressure,
+    requests: mpsc::Receiver<HandleRequest>,
+    /// The sender that new handles clone.
+    request_sender: mpsc::Sender<HandleRequest>,
+}
+
+/// The agent's side of a worker.
+struct WorkerHandle {
+    desired: watch::Sender<DesiredState>,
+    /// The resources allocated to the pod; nothing once it has finished.
+    allocation: ResourceAmounts,
+    /// The generation of the spec that the allocation follows.
+    generation: Option<i64>,
+    /// The resources that a deferred resize waits for.
+    deferred: Option<ResourceAmounts>,
+}
+
+impl Agent {
+    /// Returns an agent that runs nothing until [`Agent::run`]. Pods get their IPs from `addresses`.
+    pub fn new(
+        config: Config,
+        control: Arc<dyn ControlPlane>,
+        runtime: Arc<Runtime>,
+        images: Arc<Images>,
+        addresses: Arc<Addresses>,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> Agent {
+        let (request_sender, requests) = mpsc::channel(MAX_QUEUED_REQUESTS);
+        let node = NodeContext {
+            logs: Arc::new(Logs::new(config.spool.clone())),
+            guests: InstanceSet::new(),
+            probe_stagger: checks::ProbeStagger::default(),
+            account: Account::root(AccountLimits::NONE),
+            pod_usages: PodUsages::default(),
+            config,
+            control,
+            runtime,
+            images,
+            addresses,
+            clock,
+            recorder,
+        };
+        Agent {
+            node: Arc::new(node),
+            tasks: JoinSet::new(),
+            workers: HashMap::new(),
+            allocated: ResourceAmounts::default(),
+            finished: FinishedPods::default(),
+            task_pods: HashMap::new(),
+            shutdown_grace: None,
+            pressure: MemoryPressure::default(),
+            requests,
+            request_sender,
+        }
+    }
+
+    /// Returns a handle to the node; get it before [`Agent::run`], which consumes the agent.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            logs: self.node.logs.clone(),
+            guests: self.node.guests.clone(),
+            runtime: self.node.runtime.clone(),
+            requests: self.request_sender.clone(),
+        }
+    }
+
+    /// Runs pods until cancelled; programs that still run then are killed.
+    pub async fn run(mut self) {
+        let node = registration::node_object(&self.node.config, self.node.clock.now().wall);
+        if let Err(error) = self.node.control.create(Body::Node(Box::new(node))).await {
+            tracing::warn!(%error, "cannot register the node");
+        }
+        let scope = Scope::all(Resource::PODS);
+        if let Ok(list) = self.node.control.list(&scope).await {
+            let known = list.items.iter().filter_map(|object| object.decode::<Pod>().ok());
+            let known = known.map(|pod| pods::uid(&pod).to_string()).collect();
+            housekeeping::remove_orphans(self.node.config.directory.join(PODS_DIR), known).await;
+        }
+        loop {
+            if let Err(error) = self.list_and_watch(&scope).await {
+                tracing::debug!(%error, "the node's watch ended; listing again");
+            }
+        }
+    }
+
+    /// Lists the pods, then follows their changes until the watch ends.
+    async fn list_and_watch(&mut self, scope: &Scope) -> Result<(), Status> {
+        let control = self.node.control.clone();
+        let list = control.list(scope).await?;
+        self.drop_unlisted(&list.items);
+        for object in list.items {
+            self.on_pod(object);
+        }
+        let mut watch = control.watch(scope, list.revision).await?;
+        let clock = self.node.clock;
+        let mut next_memory_check = clock.now().mono + eviction::CHECK_INTERVAL;
+        loop {
+            tokio::select! {
+                event = watch.next() => match event {
+                    Some(Ok(WatchEvent::Change(ChangeKind::Deleted, object))) => self.on_deleted(&object),
+                    Some(Ok(WatchEvent::Change(_, object))) => self.on_pod(object),
+                    Some(Ok(WatchEvent::Bookmark(_))) => {}
+                    Some(Err(status)) => return Err(status),
+                    None => return Ok(()),
+                },
+                Some(ended) = self.tasks.join_next_with_id() => self.on_worker_exit(ended),
+                Some(request) = self.requests.recv() => self.handle_request(request),
+                () = clock.sleep_until(next_memory_check) => {
+                    self.evict_under_pressure().await;
+                    next_memory_check = clock.now().mono + eviction::CHECK_INTERVAL;
+                }
+            }
+        }
+    }
+
+    /// Drops the workers of pods that a new list no longer contains.
+    fn drop_unlisted(&mut self, items: &[Arc<Object>]) {
+        let listed: HashSet<String> =
+            items.iter().filter_map(|o| o.decode::<Pod>().ok()).map(|pod| pods::uid(&pod).to_string()).collect();
+        let gone: Vec<String> = self.workers.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+        gone.iter().for_each(|uid| self.drop_worker(uid));
+    }
+
+    /// Hands a pod's newest object to its worker and starts a worker for a new pod.
+    fn on_pod(&mut self, object: Arc<Object>) {
+        let pod: Arc<Pod> = match object.decode() {
+            Ok(pod) => pod,
+            Err(error) => return tracing::error!(pod = %object.key, %error, "cannot decode a stored pod"),
+        };
+        let node_name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        if node_name != Some(self.node.config.name.as_str()) {
+            return;
+        }
+        let uid = pods::uid(&pod);
+        match (self.workers.contains_key(uid), pods::is_terminal(&pod)) {
+            (true, true) => self.on_finished(uid, object),
+            (true, false) => self.on_update(uid, &pod, object),
+            (false, _) => self.start_worker(uid.to_string(), &pod, object),
+        }
+    }
+
+    /// Allocates the resources that a changed spec requests and informs the pod's worker.
+    fn on_update(&mut self, uid: &str, pod: &Pod, object: Arc<Object>) {
+        let Some(worker) = self.workers.get_mut(uid) else { return };
+        let generation = pod.metadata.generation;
+        // A rejected pod has no allocation to resize.
+        let is_resize = worker.generation != generation && worker.allocation.pods > 0;
+        let resize = is_resize.then(|| {
+            worker.generation = generation;
+            let requested = ResourceAmounts::requested_by(pod);
+            worker.reallocate(requested, &mut self.allocated, &self.node.config.capacity)
+        });
+        worker.send_object(object, resize);
+    }
+
+    /// Frees the resources of a pod that has finished and informs its worker.
+    fn on_finished(&mut self, uid: &str, object: Arc<Object>) {
+        let Some(worker) = self.workers.get_mut(uid) else { return };
+        self.allocated -= std::mem::take(&mut worker.allocation);
+        self.finished.add(uid, &self.node.logs);
+        worker.send_object(object, None);
+        self.retry_deferred_resizes();
+    }
+
+    /// Starts a worker that runs the pod, or one that rejects it if the node cannot admit it (K13).
+    fn start_worker(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
+        let (requested, generation) = (ResourceAmounts::requested_by(pod), pod.metadata.generation);
+        let (desired, receiver) = watch::channel(DesiredState::new(object, self.shutdown_grace));
+        let node = self.node.clone();
+        let (task, allocation) = match self.admit(pod, &requested) {
+            Ok(()) => (self.tasks.spawn(worker::run(node, receiver)), requested),
+            Err(rejection) => (self.tasks.spawn(worker::reject(node, receiver, rejection)), ResourceAmounts::default()),
+        };
+        self.allocated += allocation;
+        self.task_pods.insert(task.id(), uid.clone());
+        self.workers.insert(uid, WorkerHandle { desired, allocation, generation, deferred: None });
+    }
+
+    /// Decides whether the node runs the pod. A finished pod is admitted, so that its worker can clean up.
+    fn admit(&self, pod: &Pod, requested: &ResourceAmounts) -> Result<(), Rejection> {
+        if !pods::is_terminal(pod) {
+            if self.shutdown_grace.is_some() {
+                return Err(Rejection::shutting_down());
+            }
+            self.pressure.admit(pod)?;
+        }
+        admission::check(requested, &self.allocated, &self.node.config.capacity)
+    }
+
+    fn handle_request(&mut self, request: HandleRequest) {
+        match request {
+            HandleRequest::Restart { uid, container, grace } => {
+                if let Some(worker) = self.workers.get(&uid) {
+                    worker.desired.send_modify(|desired| {
+                        let requests = desired.restarts.entry(container).or_default();
+                        *requests = RestartRequests { count: requests.count + 1, grace };
+                    });
+                }
+            }
+            HandleRequest::ShutDown { grace } => {
+                self.shutdown_grace = Some(grace);
+                for worker in self.workers.values() {
+                    worker.desired.send_modify(|desired| desired.shutdown_grace = Some(grace));
+                }
+            }
+        }
+    }
+
+    fn on_deleted(&mut self, object: &Object) {
+        let Ok(pod) = object.decode::<Pod>() else { return };
+        self.drop_worker(pods::uid(&pod));
+    }
+
+    /// Drops the handle of a worker, which ends when it sees its channel closed.
+    fn drop_worker(&mut self, uid: &str) {
+        self.finished.remove(uid);
+        if let Some(worker) = self.workers.remove(uid) {
+            self.allocated -= worker.allocation;
+            self.retry_deferred_resizes();
+        }
+    }
+
+    /// Offers resources that have become free to the pods with deferred resizes.
+    fn retry_deferred_resizes(&mut self) {
+        for worker in self.workers.values_mut() {
+            let Some(requested) = worker.deferred else { continue };
+            let resize = Some(worker.reallocate(requested, &mut self.allocated, &self.node.config.capacity));
+            worker.desired.send_if_modified(|desired| {
+                let changed = desired.resize != resize;
+                desired.resize = resize;
+                changed
+            });
+        }
+    }
+
+    /// Reports memory pressure in the node's conditions and evicts a pod while memory is low.
+    async fn evict_under_pressure(&mut self) {
+        let capacity = u64::try_from(self.node.config.capacity.memory).unwrap_or(0);
+        let unused = capacity.saturating_sub(self.node.account.usage().memory);
+        let available = eviction::host_available_memory().map_or(unused, |host| host.min(unused));
+        let now = self.node.clock.now();
+        if self.pressure.observe(eviction::is_memory_low(available, capacity), now.mono) {
+            registration::report_memory_pressure(&self.node, self.pressure.is_active()).await;
+        }
+        let candidates = || self.node.pod_usages.eviction_candidates();
+        let Some((uid, eviction)) = eviction::select_victim(candidates, available, capacity) else { return };
+        tracing::warn!(%uid, available, "memory is low; evicting a pod");
+        if let Some(worker) = self.workers.get(&uid) {
+            worker.desired.send_modify(|desired| desired.eviction = Some(eviction));
+        }
+    }
+
+    /// Forgets a worker's task; a worker that panicked is started again.
+    fn on_worker_exit(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let (id, panicked) = match &ended {
+            Ok((id, ())) => (*id, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let Some(uid) = self.task_pods.remove(&id) else { return };
+        if panicked && let Some(worker) = self.workers.remove(&uid) {
+            self.allocated -= worker.allocation;
+            let object = worker.desired.borrow().object.clone();
+            tracing::error!(pod = %object.key, %uid, "a pod's worker panicked; restarting it from the stored status");
+            if let Ok(pod) = object.decode::<Pod>() {
+                self.start_worker(uid, &pod, object);
+            }
+        }
+    }
+}
+
+impl WorkerHandle {
+    /// Allocates `requested` to the pod if it fits beside what other pods have of `allocated`.
+    fn reallocate(
+        &mut self,
+        requested: ResourceAmounts,
+        allocated: &mut ResourceAmounts,
+        capacity: &ResourceAmounts,
+    ) -> PodResize {
+        let mut others = *allocated;
+        others -= self.allocation;
+        let fit = ResizeFit::check(&requested, &others, capacity);
+        self.deferred = matches!(fit, ResizeFit::Deferred(_)).then_some(requested);
+        if fit == ResizeFit::Fits {
+            self.allocation = requested;
+            others += requested;
+            *allocated = others;
+        }
+        PodResize { generation: self.generation.unwrap_or(0), fit }
+    }
+
+    /// Sends the pod's object to the worker, unless the worker has a newer one.
+    fn send_object(&self, object: Arc<Object>, resize: Option<PodResize>) {
+        self.desired.send_if_modified(|desired| {
+            let is_newer = object.revision > desired.object.revision;
+            if is_newer {
+                desired.object = object;
+                desired.resize = resize.or(desired.resize.take());
+            }
+            is_newer
+        });
+    }
+}

@@ -1,0 +1,56 @@
+//! What other components ask of a running node, beside what its pods' status says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::Logs;
+use crate::runtime::{InstanceSet, Runtime};
+
+/// A request to the agent.
+pub(super) enum HandleRequest {
+    /// Restart a container.
+    Restart { uid: String, container: String, grace: Duration },
+    /// End all pods and reject new ones.
+    ShutDown { grace: Duration },
+}
+
+/// Requests that may wait for the agent; when the channel is full, senders wait.
+pub(super) const MAX_QUEUED_REQUESTS: usize = 64;
+
+/// A handle to a running node.
+#[derive(Clone)]
+pub struct Handle {
+    /// The logs of the node's containers, as long as they are kept.
+    pub logs: Arc<Logs>,
+    pub(super) guests: Arc<InstanceSet>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) requests: mpsc::Sender<HandleRequest>,
+}
+
+impl Handle {
+    /// Restarts a container of pod `uid` at once, whatever its restart policy and back-off say.
+    ///
+    /// The running program is asked to exit and killed after `grace`. Restarting an init container
+    /// restarts the containers after it as well. Unknown and finished pods are left alone.
+    pub async fn restart(&self, uid: &str, container: &str, grace: Duration) {
+        let request = HandleRequest::Restart { uid: uid.into(), container: container.into(), grace };
+        // An agent that has ended restarts nothing.
+        let _ = self.requests.send(request).await;
+    }
+
+    /// Ends all pods as a kubelet does when its machine shuts down: they fail with the reason `Terminated`,
+    /// each within its own grace period and at most `grace`. New pods are rejected.
+    pub async fn shut_down(&self, grace: Duration) {
+        // An agent that has ended runs nothing.
+        let _ = self.requests.send(HandleRequest::ShutDown { grace }).await;
+    }
+
+    /// Kills all guests of the node and lets none start again.
+    ///
+    /// Blocks the thread until they are gone, usually for a few milliseconds, and for `timeout` at most.
+    pub fn kill_guests(&self, timeout: Duration) {
+        self.guests.end(&self.runtime, timeout);
+    }
+}
