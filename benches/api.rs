@@ -45,15 +45,15 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        Bench::of(Node::builder().scheduler(false))
+        Bench::load_or_create(Node::builder().scheduler(false))
     }
 
-    fn of(node: NodeBuilder) -> Bench {
+    fn load_or_create(node: NodeBuilder) -> Bench {
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
         let directory = tempfile::tempdir().expect("a directory");
         let (node, ours) = tokio.block_on(async {
             let node = node.start().expect("a node");
-            let credentials = Arc::new(Credentials::of(directory.path(), &[], &[]).expect("credentials"));
+            let credentials = Arc::new(Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials"));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let token = credentials.token().to_string();
@@ -225,7 +225,7 @@ pub fn requests() -> Vec<Figure> {
 /// Measures requests for a pod while guests occupy all processors.
 pub fn under_spin() -> Vec<Figure> {
     const SPINNING: usize = 8;
-    let bench = Bench::of(Node::builder());
+    let bench = Bench::load_or_create(Node::builder());
     bench.tokio.block_on(async {
         for i in 0..SPINNING {
             let pod = format!(

@@ -96,7 +96,7 @@ pub use images::{ImageError, ImageSource};
 /// The Kubernetes API types, such as the [`Pod`](k8s_openapi::api::core::v1::Pod) that [`Node::apply`] accepts.
 pub use k8s_openapi;
 #[doc(inline)]
-pub use model::Issues;
+pub use model::Diagnostics;
 #[doc(inline)]
 pub use runtime::RuntimeError;
 #[doc(inline)]

@@ -1,13 +1,12 @@
-//! What a client takes (`Accept`), and which of it is sent.
+//! Content negotiation: chooses the response format from the `Accept` header.
 //!
-//! A media type's parameters may ask for another shape of an object: a table of it
-//! (`as=Table`), its metadata alone, or all of discovery in one document. The client's first wish
-//! that can be granted is; one that can't be is passed over, and where nothing is left, the
-//! refusal is in Kubernetes' words.
+//! A media type's parameters may request another form of an object: a table (`as=Table`), its metadata
+//! only, or all of discovery in one document. The first supported media type wins. If there is none,
+//! the request is rejected in Kubernetes' words.
 
 use crate::control::{Reason, Status};
 
-/// How an answer is written.
+/// The encoding of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// `application/json`
@@ -16,17 +15,17 @@ pub enum Encoding {
     Yaml,
 }
 
-/// A version of `meta.k8s.io`, the group of the shapes.
+/// A version of `meta.k8s.io`, the API group of tables and partial metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetaVersion {
     /// `v1`
     V1,
-    /// `v1beta1`, of older clients.
+    /// `v1beta1`, which older clients request.
     V1Beta1,
 }
 
 impl MetaVersion {
-    /// `meta.k8s.io/v1`
+    /// Returns the API version, such as `meta.k8s.io/v1`.
     pub fn api_version(self) -> &'static str {
         match self {
             MetaVersion::V1 => "meta.k8s.io/v1",
@@ -35,50 +34,50 @@ impl MetaVersion {
     }
 }
 
-/// What an answer shows of an object.
+/// The form of an object in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// All of it.
-    Whole,
+pub enum ObjectForm {
+    /// The whole object.
+    Full,
     /// A row of a `Table`.
     Table(MetaVersion),
-    /// Its metadata: a `PartialObjectMetadata`, or the list of them.
+    /// A `PartialObjectMetadata`, or a list of them.
     Metadata(MetaVersion),
 }
 
-/// What is sent for objects.
+/// The negotiated format of a response with objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// How it is written.
+pub struct ResponseFormat {
+    /// Encoding of the response.
     pub encoding: Encoding,
-    /// What of each object.
-    pub shape: Shape,
+    /// Form of each object.
+    pub form: ObjectForm,
 }
 
-/// What a request for objects will be answered with.
+/// The kind of response to a request for objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum ResponseKind {
     /// One object.
     Object,
     /// A list.
     List,
-    /// A stream of changes, which is never YAML.
+    /// A stream of changes, always in JSON.
     Watch,
 }
 
-/// What is sent of discovery at `/api` and `/apis`.
+/// The format of discovery at `/api` and `/apis`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Discovery {
-    /// Names of groups and versions; their resources are told elsewhere.
-    Plain(Encoding),
-    /// Everything in one `APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2`.
+pub enum DiscoveryFormat {
+    /// Groups and versions only; each version has its own document of resources.
+    Unaggregated(Encoding),
+    /// One `APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2` with all resources.
     AggregatedV2,
     /// The same as `v2beta1`.
     AggregatedV2Beta1,
 }
 
 impl Encoding {
-    /// The `Content-Type` of an answer.
+    /// Returns the `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Encoding::Json => "application/json",
@@ -87,64 +86,68 @@ impl Encoding {
     }
 }
 
-impl Discovery {
-    /// The `Content-Type`, by which clients know an aggregated document.
+impl DiscoveryFormat {
+    /// Returns the `Content-Type`, by which clients recognize an aggregated document.
     pub fn content_type(self) -> &'static str {
         match self {
-            Discovery::Plain(encoding) => encoding.content_type(),
-            Discovery::AggregatedV2 => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-            Discovery::AggregatedV2Beta1 => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+            DiscoveryFormat::Unaggregated(encoding) => encoding.content_type(),
+            DiscoveryFormat::AggregatedV2 => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            DiscoveryFormat::AggregatedV2Beta1 => {
+                "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+            }
         }
     }
 }
 
-/// What to send for objects of `kind` to a client that accepts `header`.
-pub fn objects(kind: &str, header: Option<&str>, asked: Asked) -> Result<Answer, Status> {
-    let wishes = wishes(header);
-    let names = |wish: &Wish| wish.encodings().next().is_some() || wish.media == "application/vnd.kubernetes.protobuf";
-    if !wishes.iter().any(names) {
-        return Err(unknown_media(asked));
+/// Negotiates the format of objects of `kind` with a client that accepts `header`.
+pub fn negotiate_objects(kind: &str, header: Option<&str>, response: ResponseKind) -> Result<ResponseFormat, Status> {
+    let ranges = parse_accept(header);
+    let is_known = |range: &MediaRange| range.encodings().next().is_some() || range.media_type == PROTOBUF;
+    if !ranges.iter().any(is_known) {
+        return Err(unknown_media_type(response));
     }
-    for wish in &wishes {
-        if wish.encodings().next().is_some() {
-            wish.check_count(kind, asked)?;
+    for range in &ranges {
+        if range.encodings().next().is_some() {
+            range.check_plurality(kind, response)?;
         }
-        let Some(shape) = wish.shape(asked) else { continue };
-        let mut encodings = wish.encodings().filter(|e| asked != Asked::Watch || *e == Encoding::Json);
+        let Some(form) = range.form(response) else { continue };
+        let mut encodings = range.encodings().filter(|e| response != ResponseKind::Watch || *e == Encoding::Json);
         if let Some(encoding) = encodings.next() {
-            return Ok(Answer { encoding, shape });
+            return Ok(ResponseFormat { encoding, form });
         }
     }
-    Err(Status::new(Reason::NotAcceptable, only_accepted(asked == Asked::Watch)))
+    Err(Status::new(Reason::NotAcceptable, accepted_types_message(response == ResponseKind::Watch)))
 }
 
-/// What to send of discovery to a client that accepts `header`.
-pub fn discovery(header: Option<&str>) -> Result<Discovery, Status> {
-    for wish in wishes(header) {
-        let Some(encoding) = wish.encodings().next() else { continue };
-        let convert = (wish.parameter("as"), wish.parameter("g"), wish.parameter("v"));
-        match (encoding, convert) {
-            (encoding, (None, None, None)) => return Ok(Discovery::Plain(encoding)),
+/// Negotiates the format of discovery with a client that accepts `header`.
+pub fn negotiate_discovery(header: Option<&str>) -> Result<DiscoveryFormat, Status> {
+    for range in parse_accept(header) {
+        let Some(encoding) = range.encodings().next() else { continue };
+        let target = (range.parameter("as"), range.parameter("g"), range.parameter("v"));
+        match (encoding, target) {
+            (encoding, (None, None, None)) => return Ok(DiscoveryFormat::Unaggregated(encoding)),
             (Encoding::Json, (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2"))) => {
-                return Ok(Discovery::AggregatedV2);
+                return Ok(DiscoveryFormat::AggregatedV2);
             }
             (Encoding::Json, (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2beta1"))) => {
-                return Ok(Discovery::AggregatedV2Beta1);
+                return Ok(DiscoveryFormat::AggregatedV2Beta1);
             }
             _ => {}
         }
     }
-    Err(Status::new(Reason::NotAcceptable, only_accepted(false)))
+    Err(Status::new(Reason::NotAcceptable, accepted_types_message(false)))
 }
 
-/// What to send where there are no objects and no shapes: refusals, `/version`, API descriptions.
-pub fn plain(header: Option<&str>) -> Encoding {
-    wishes(header).iter().find_map(|wish| wish.encodings().next()).unwrap_or(Encoding::Json)
+/// Negotiates the encoding of a document that has only one form, such as `/version`.
+pub fn negotiate_encoding(header: Option<&str>) -> Encoding {
+    parse_accept(header).iter().find_map(|range| range.encodings().next()).unwrap_or(Encoding::Json)
 }
 
-/// Kubernetes' list, protobuf included, which we pass over as a wish: clients that ask for it
-/// take JSON besides.
-fn only_accepted(stream: bool) -> String {
+/// Protobuf is recognized but never chosen: clients that prefer it accept JSON as well.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// Returns Kubernetes' message, which lists protobuf too.
+fn accepted_types_message(stream: bool) -> String {
     let accepted = match stream {
         false => "application/json, application/yaml, application/vnd.kubernetes.protobuf",
         true => "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
@@ -152,11 +155,11 @@ fn only_accepted(stream: bool) -> String {
     format!("only the following media types are accepted: {accepted}")
 }
 
-/// Refused before anybody looks at parameters.
-fn unknown_media(asked: Asked) -> Status {
-    let streams = match asked {
-        Asked::Object => "",
-        Asked::List | Asked::Watch => {
+/// Rejects a header without any known media type, before its parameters are looked at.
+fn unknown_media_type(response: ResponseKind) -> Status {
+    let streams = match response {
+        ResponseKind::Object => "",
+        ResponseKind::List | ResponseKind::Watch => {
             ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
         }
     };
@@ -167,74 +170,74 @@ fn unknown_media(asked: Asked) -> Status {
     Status::with_empty_details(Reason::NotAcceptable, message)
 }
 
-// ---------------------------------------------------------------- the header
+// ---------------------------------------------------------------- header
 
-/// One media type of the header.
-struct Wish<'h> {
-    media: &'h str,
+/// One media range of the header.
+struct MediaRange<'h> {
+    media_type: &'h str,
     parameters: Vec<(&'h str, &'h str)>,
 }
 
-impl Wish<'_> {
+impl MediaRange<'_> {
     fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    /// How it could be written; the better first.
+    /// Returns the matching encodings, the preferred one first.
     fn encodings(&self) -> impl Iterator<Item = Encoding> {
         let matches = |encoding: &Encoding| {
-            matches!(self.media, "*/*" | "*" | "application/*") || self.media == encoding.content_type()
+            matches!(self.media_type, "*/*" | "*" | "application/*") || self.media_type == encoding.content_type()
         };
         [Encoding::Json, Encoding::Yaml].into_iter().filter(matches)
     }
 
-    /// Who asks for the metadata of one object and gets a list, or the other way round, is refused whatever else
-    /// would do.
-    fn check_count(&self, kind: &str, asked: Asked) -> Result<(), Status> {
+    /// Rejects a request for the metadata of one object if the response is a list, and vice versa, even if another
+    /// media range would match.
+    fn check_plurality(&self, kind: &str, response: ResponseKind) -> Result<(), Status> {
         let known = (self.parameter("g"), self.parameter("v"));
         let known = matches!(known, (Some("meta.k8s.io"), Some("v1" | "v1beta1")));
-        let why = match (self.parameter("as"), asked) {
-            (Some(shape @ "PartialObjectMetadata"), Asked::List) => {
-                format!("you requested {shape}, but the requested object is a list (*core.{kind}List)")
+        let message = match (self.parameter("as"), response) {
+            (Some(form @ "PartialObjectMetadata"), ResponseKind::List) => {
+                format!("you requested {form}, but the requested object is a list (*core.{kind}List)")
             }
-            (Some(shape @ "PartialObjectMetadataList"), Asked::Object) => {
-                format!("you requested {shape}, but the requested object is not a list (*core.{kind})")
+            (Some(form @ "PartialObjectMetadataList"), ResponseKind::Object) => {
+                format!("you requested {form}, but the requested object is not a list (*core.{kind})")
             }
             _ => return Ok(()),
         };
-        if known { Err(Status::new(Reason::NotAcceptable, why)) } else { Ok(()) }
+        if known { Err(Status::new(Reason::NotAcceptable, message)) } else { Ok(()) }
     }
 
-    /// The shape it asks for; `None` where there is no such shape.
-    fn shape(&self, asked: Asked) -> Option<Shape> {
-        if self.parameter("stream").is_some_and(|stream| stream != "watch" || asked != Asked::Watch) {
+    /// Returns the requested form, if there is such a form for this kind of response.
+    fn form(&self, response: ResponseKind) -> Option<ObjectForm> {
+        if self.parameter("stream").is_some_and(|stream| stream != "watch" || response != ResponseKind::Watch) {
             return None;
         }
-        let convert = (self.parameter("as"), self.parameter("g"), self.parameter("v"));
-        if convert == (None, None, None) {
-            return Some(Shape::Whole);
+        let target = (self.parameter("as"), self.parameter("g"), self.parameter("v"));
+        if target == (None, None, None) {
+            return Some(ObjectForm::Full);
         }
-        let version = match (convert.1, convert.2) {
+        let version = match (target.1, target.2) {
             (Some("meta.k8s.io"), Some("v1")) => MetaVersion::V1,
             (Some("meta.k8s.io"), Some("v1beta1")) => MetaVersion::V1Beta1,
             _ => return None,
         };
-        match (convert.0, asked) {
-            (Some("Table"), _) => Some(Shape::Table(version)),
-            (Some("PartialObjectMetadata"), Asked::Object | Asked::Watch)
-            | (Some("PartialObjectMetadataList"), Asked::List) => Some(Shape::Metadata(version)),
+        match (target.0, response) {
+            (Some("Table"), _) => Some(ObjectForm::Table(version)),
+            (Some("PartialObjectMetadata"), ResponseKind::Object | ResponseKind::Watch)
+            | (Some("PartialObjectMetadataList"), ResponseKind::List) => Some(ObjectForm::Metadata(version)),
             _ => None,
         }
     }
 }
 
-/// The media types of a header, the most wanted first. No header, or an empty one, takes anything.
-fn wishes(header: Option<&str>) -> Vec<Wish<'_>> {
+/// Parses the header's media ranges and sorts them by quality. A missing or empty header accepts everything.
+fn parse_accept(header: Option<&str>) -> Vec<MediaRange<'_>> {
     let header = header.filter(|header| !header.trim().is_empty()).unwrap_or("*/*");
-    let mut wishes: Vec<(f32, Wish)> = Vec::new();
+    let mut ranges: Vec<(f32, MediaRange)> = Vec::new();
     for entry in header.split(',') {
         let mut parts = entry.split(';').map(str::trim);
-        let media = parts.next().unwrap_or_default();
+        let media_type = parts.next().unwrap_or_default();
         let mut quality = 1.0;
         let mut parameters = Vec::new();
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
@@ -244,11 +247,11 @@ fn wishes(header: Option<&str>) -> Vec<Wish<'_>> {
                 name => parameters.push((name, value)),
             }
         }
-        wishes.push((quality, Wish { media, parameters }));
+        ranges.push((quality, MediaRange { media_type, parameters }));
     }
-    // Stable: wishes of one quality stay in the client's order.
-    wishes.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    wishes.into_iter().map(|(_, wish)| wish).collect()
+    // The sort is stable: ranges of equal quality keep the client's order.
+    ranges.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    ranges.into_iter().map(|(_, range)| range).collect()
 }
 
 #[cfg(test)]
@@ -259,90 +262,105 @@ mod tests {
                          application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
 
     #[test]
-    fn a_client_gets_its_first_wish_that_can_be_granted() {
-        use Asked::{List, Object, Watch};
+    fn first_supported_media_type_wins() {
         use MetaVersion::{V1, V1Beta1};
-        for (header, asked, encoding, shape) in [
-            (None, List, Encoding::Json, Shape::Whole),
-            (Some(""), List, Encoding::Json, Shape::Whole),
-            (Some("*/*"), Object, Encoding::Json, Shape::Whole),
-            (Some("application/*"), Object, Encoding::Json, Shape::Whole),
-            (Some("application/yaml"), List, Encoding::Yaml, Shape::Whole),
-            (Some("application/yaml, application/json"), Watch, Encoding::Json, Shape::Whole),
-            (Some("application/yaml;q=0.5, application/json"), List, Encoding::Json, Shape::Whole),
-            (Some("text/html, */*;q=0.1"), List, Encoding::Json, Shape::Whole),
-            (Some(TABLE), List, Encoding::Json, Shape::Table(V1)),
-            (Some(TABLE), Object, Encoding::Json, Shape::Table(V1)),
-            (Some(TABLE), Watch, Encoding::Json, Shape::Table(V1)),
-            (Some("application/json;as=Table;v=v9;g=meta.k8s.io,application/json"), List, Encoding::Json, Shape::Whole),
-            (Some("application/json;as=Table;v=v1beta1;g=meta.k8s.io"), List, Encoding::Json, Shape::Table(V1Beta1)),
-            (Some("application/vnd.kubernetes.protobuf,application/json"), List, Encoding::Json, Shape::Whole),
-            (Some("application/json;stream=watch"), Watch, Encoding::Json, Shape::Whole),
+        use ResponseKind::{List, Object, Watch};
+        for (header, response, encoding, form) in [
+            (None, List, Encoding::Json, ObjectForm::Full),
+            (Some(""), List, Encoding::Json, ObjectForm::Full),
+            (Some("*/*"), Object, Encoding::Json, ObjectForm::Full),
+            (Some("application/*"), Object, Encoding::Json, ObjectForm::Full),
+            (Some("application/yaml"), List, Encoding::Yaml, ObjectForm::Full),
+            (Some("application/yaml, application/json"), Watch, Encoding::Json, ObjectForm::Full),
+            (Some("application/yaml;q=0.5, application/json"), List, Encoding::Json, ObjectForm::Full),
+            (Some("text/html, */*;q=0.1"), List, Encoding::Json, ObjectForm::Full),
+            (Some(TABLE), List, Encoding::Json, ObjectForm::Table(V1)),
+            (Some(TABLE), Object, Encoding::Json, ObjectForm::Table(V1)),
+            (Some(TABLE), Watch, Encoding::Json, ObjectForm::Table(V1)),
+            (
+                Some("application/json;as=Table;v=v9;g=meta.k8s.io,application/json"),
+                List,
+                Encoding::Json,
+                ObjectForm::Full,
+            ),
+            (
+                Some("application/json;as=Table;v=v1beta1;g=meta.k8s.io"),
+                List,
+                Encoding::Json,
+                ObjectForm::Table(V1Beta1),
+            ),
+            (Some("application/vnd.kubernetes.protobuf,application/json"), List, Encoding::Json, ObjectForm::Full),
+            (Some("application/json;stream=watch"), Watch, Encoding::Json, ObjectForm::Full),
             (
                 Some("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"),
                 List,
                 Encoding::Json,
-                Shape::Metadata(V1),
+                ObjectForm::Metadata(V1),
             ),
             (
                 Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
                 Watch,
                 Encoding::Json,
-                Shape::Metadata(V1),
+                ObjectForm::Metadata(V1),
             ),
         ] {
-            assert_eq!(objects("Pod", header, asked), Ok(Answer { encoding, shape }), "{header:?} for {asked:?}");
+            assert_eq!(
+                negotiate_objects("Pod", header, response),
+                Ok(ResponseFormat { encoding, form }),
+                "{header:?} for {response:?}"
+            );
         }
     }
 
     #[test]
-    fn what_cannot_be_sent_is_refused_in_kubernetes_words() {
+    fn unsupported_media_types_get_kubernetes_messages() {
         let golden: Vec<serde_json::Value> =
             serde_json::from_str(include_str!("../../tests/golden/requests-1.36.json")).expect("golden data");
         for name in ["accept-unknown", "accept-table-badver"] {
             let case = golden.iter().find(|case| case["name"] == name).expect("the case");
-            let refusal = objects("Pod", case["request"]["accept"].as_str(), Asked::List).expect_err(name);
+            let refusal =
+                negotiate_objects("Pod", case["request"]["accept"].as_str(), ResponseKind::List).expect_err(name);
             assert_eq!(refusal.message, case["status"]["message"], "{name}");
             assert_eq!(refusal.details.is_some(), !case["status"]["details"].is_null(), "{name}");
             assert_eq!(refusal.reason.code(), case["code"], "{name}");
         }
-        for (header, asked) in [
-            ("application/yaml", Asked::Watch),
-            ("application/json;stream=watch", Asked::List),
-            ("application/vnd.kubernetes.protobuf", Asked::Object),
-            ("application/json;as=Table;v=v1;g=example.com", Asked::List),
+        for (header, response) in [
+            ("application/yaml", ResponseKind::Watch),
+            ("application/json;stream=watch", ResponseKind::List),
+            ("application/vnd.kubernetes.protobuf", ResponseKind::Object),
+            ("application/json;as=Table;v=v1;g=example.com", ResponseKind::List),
         ] {
-            let refusal = objects("Pod", Some(header), asked).expect_err(header);
+            let refusal = negotiate_objects("Pod", Some(header), response).expect_err(header);
             assert!(refusal.message.starts_with("only the following media types are accepted: "), "{header}");
         }
-        for (shape, asked, what) in [
-            ("PartialObjectMetadata", Asked::List, "a list (*core.PodList)"),
-            ("PartialObjectMetadataList", Asked::Object, "not a list (*core.Pod)"),
+        for (form, response, actual) in [
+            ("PartialObjectMetadata", ResponseKind::List, "a list (*core.PodList)"),
+            ("PartialObjectMetadataList", ResponseKind::Object, "not a list (*core.Pod)"),
         ] {
-            let header = format!("application/json;as={shape};g=meta.k8s.io;v=v1,application/json");
-            let refusal = objects("Pod", Some(&header), asked).expect_err(shape);
-            assert_eq!(refusal.message, format!("you requested {shape}, but the requested object is {what}"));
+            let header = format!("application/json;as={form};g=meta.k8s.io;v=v1,application/json");
+            let refusal = negotiate_objects("Pod", Some(&header), response).expect_err(form);
+            assert_eq!(refusal.message, format!("you requested {form}, but the requested object is {actual}"));
         }
     }
 
     #[test]
-    fn discovery_is_aggregated_for_those_who_ask() {
+    fn discovery_is_aggregated_on_request() {
         let kubectl = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                        application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
-        for (header, sent) in [
-            (None, Some(Discovery::Plain(Encoding::Json))),
-            (Some("application/yaml"), Some(Discovery::Plain(Encoding::Yaml))),
-            (Some(kubectl), Some(Discovery::AggregatedV2)),
+        for (header, format) in [
+            (None, Some(DiscoveryFormat::Unaggregated(Encoding::Json))),
+            (Some("application/yaml"), Some(DiscoveryFormat::Unaggregated(Encoding::Yaml))),
+            (Some(kubectl), Some(DiscoveryFormat::AggregatedV2)),
             (
                 Some(&kubectl["application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,".len()..]),
-                Some(Discovery::AggregatedV2Beta1),
+                Some(DiscoveryFormat::AggregatedV2Beta1),
             ),
             (Some("application/json;g=apidiscovery.k8s.io;v=v3;as=APIGroupDiscoveryList"), None),
             (Some("text/html"), None),
         ] {
-            assert_eq!(discovery(header).ok(), sent, "{header:?}");
+            assert_eq!(negotiate_discovery(header).ok(), format, "{header:?}");
         }
-        assert_eq!(plain(Some("text/html")), Encoding::Json);
-        assert_eq!(plain(Some("application/yaml")), Encoding::Yaml);
+        assert_eq!(negotiate_encoding(Some("text/html")), Encoding::Json);
+        assert_eq!(negotiate_encoding(Some("application/yaml")), Encoding::Yaml);
     }
 }

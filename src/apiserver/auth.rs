@@ -1,9 +1,8 @@
-//! Who may come in: the token for everything but health, and only requests that were meant for
-//! this server.
+//! Authorization of requests: a bearer token, except for health checks, and a `Host` and `Origin` of this server.
 //!
-//! A page that a browser shows may send requests here, and a name that an attacker owns may lead
-//! here (DNS rebinding). So a `Host` must be an address, `localhost` or a name that the node was
-//! told, and an `Origin` must be this server's own.
+//! Any web page can make a browser send requests to this server, and an attacker's domain can resolve
+//! to it (DNS rebinding). Therefore `Host` must be an IP address, `localhost` or a configured name, and
+//! an `Origin` must be this server's own.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,48 +12,53 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::answer;
 use super::credentials::Credentials;
+use super::response;
 use super::server::Transport;
 use crate::control::{Reason, Status};
 
-/// Bytes of a URL without its host; one of twice this length is not even taken in.
+/// Maximum length in bytes of a URL without its host; the HTTP layer rejects URLs of twice this length.
 const MAX_URL: usize = 32 * 1024;
 
-/// What the gate goes by.
+/// Decides which requests are allowed.
 pub struct Authorizer {
-    /// Knows the token.
+    /// Credentials with the expected token.
     pub credentials: Arc<Credentials>,
-    /// Host names beside `localhost` that mean this server.
+    /// Host names of this server besides `localhost`.
     pub names: Vec<String>,
 }
 
-/// What anybody may ask who can reach the port: load balancers and supervisors carry no token.
-fn is_health(path: &str) -> bool {
+/// Returns whether a path needs no token: load balancers and supervisors have none.
+fn is_health_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next();
     matches!(first, Some("livez" | "readyz" | "healthz"))
 }
 
-/// Lets `request` through, or answers in its place.
-pub async fn check(State(gate): State<Arc<Authorizer>>, request: Request, next: Next) -> Response {
-    match gate.judge(&request) {
+/// Middleware: passes an authorized request on, or responds with the error.
+pub async fn authorize(State(authorizer): State<Arc<Authorizer>>, request: Request, next: Next) -> Response {
+    match authorizer.authorize(&request) {
         Ok(()) => next.run(request).await,
-        Err(status) => answer::refusal(&status),
+        Err(status) => response::from_status(&status),
     }
 }
 
 impl Authorizer {
-    fn judge(&self, request: &Request) -> Result<(), Status> {
+    /// Checks a request.
+    ///
+    /// # Errors
+    /// Returns `BadRequest` for an oversized URL or a missing host, `Forbidden` for a foreign host or origin, and
+    /// `Unauthorized` without the right token.
+    fn authorize(&self, request: &Request) -> Result<(), Status> {
         let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if length > MAX_URL {
-            let message = format!("the URL is {length} bytes long: at most {MAX_URL} are read");
+            let message = format!("the URL is {length} bytes long: the limit is {MAX_URL}");
             return Err(Status::new(Reason::BadRequest, message));
         }
-        let host = host(request).ok_or_else(|| Status::new(Reason::BadRequest, "the request names no Host"))?;
-        if !self.knows(host) {
+        let host = host(request).ok_or_else(|| Status::new(Reason::BadRequest, "the request has no Host header"))?;
+        if !self.is_own_host(host) {
             let message = format!(
-                "Host {host:?} is not this server's: use its address or localhost, or start it with --tls-san {}",
-                name_of(host)
+                "unknown host {host:?}: use this server's IP address or localhost, or start it with --tls-san {}",
+                host_name(host)
             );
             return Err(Status::new(Reason::Forbidden, message));
         }
@@ -65,37 +69,39 @@ impl Authorizer {
                 Some(Transport::Tls) | None => "https",
             };
             if origin.as_bytes() != format!("{scheme}://{host}").as_bytes() {
-                return Err(Status::new(Reason::Forbidden, "requests of other sites' pages are not answered"));
+                return Err(Status::new(Reason::Forbidden, "cross-origin requests are not allowed"));
             }
         }
-        if is_health(request.uri().path()) || bearer(headers).is_some_and(|token| self.credentials.accepts(token)) {
+        if is_health_path(request.uri().path())
+            || bearer_token(headers).is_some_and(|token| self.credentials.accepts(token))
+        {
             return Ok(());
         }
         Err(Status::new(Reason::Unauthorized, "Unauthorized"))
     }
 
-    fn knows(&self, host: &str) -> bool {
-        let name = name_of(host);
+    fn is_own_host(&self, host: &str) -> bool {
+        let name = host_name(host);
         let known = |other: &str| name.eq_ignore_ascii_case(other);
         name.parse::<IpAddr>().is_ok() || known("localhost") || self.names.iter().any(|other| known(other))
     }
 }
 
-/// HTTP/2 has it in the URI.
+/// Returns the request's host: from the URI in HTTP/2, otherwise from the `Host` header.
 fn host(request: &Request) -> Option<&str> {
     let authority = request.uri().authority().map(|a| a.as_str());
     authority.or_else(|| request.headers().get(header::HOST)?.to_str().ok())
 }
 
-/// A host without its port and brackets.
-fn name_of(host: &str) -> &str {
+/// Removes port and brackets from a host.
+fn host_name(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -105,9 +111,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn judged(host: &str, origin: Option<&str>, token: Option<&str>, path: &str) -> u16 {
-        let folder = tempfile::tempdir().expect("a folder");
-        let credentials = Arc::new(Credentials::of(folder.path(), &[], &[]).expect("credentials"));
+    fn response_code(host: &str, origin: Option<&str>, token: Option<&str>, path: &str) -> u16 {
+        let directory = tempfile::tempdir().expect("a directory");
+        let credentials = Arc::new(Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials"));
         let mut request = Request::builder().uri(path).header("Host", host).extension(Transport::Plain);
         if let Some(origin) = origin {
             request = request.header("Origin", origin);
@@ -116,13 +122,13 @@ mod tests {
             let token = if token == "right" { credentials.token() } else { token };
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let gate = Authorizer { credentials: credentials.clone(), names: vec!["node.example".into()] };
+        let authorizer = Authorizer { credentials: credentials.clone(), names: vec!["node.example".into()] };
         let request = request.body(axum::body::Body::empty()).expect("a request");
-        gate.judge(&request).map_or_else(|status| status.reason.code(), |()| 200)
+        authorizer.authorize(&request).map_or_else(|status| status.reason.code(), |()| 200)
     }
 
     #[test]
-    fn only_those_who_are_meant_come_in() {
+    fn requests_need_token_host_and_origin() {
         let pods = "/api/v1/pods";
         for (host, origin, token, path, code) in [
             ("127.0.0.1:1", None, Some("right"), pods, 200),
@@ -141,7 +147,7 @@ mod tests {
             ("127.0.0.1:1", Some("http://evil.example"), Some("right"), pods, 403),
             ("127.0.0.1:1", Some("null"), Some("right"), pods, 403),
         ] {
-            assert_eq!(judged(host, origin, token, path), code, "{host} {origin:?} {token:?} {path}");
+            assert_eq!(response_code(host, origin, token, path), code, "{host} {origin:?} {token:?} {path}");
         }
     }
 }

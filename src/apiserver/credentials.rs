@@ -1,9 +1,8 @@
-//! What clients and server prove themselves with: a certificate authority made once for this
-//! node, a certificate below it made at each start, a bearer token, and the kubeconfig that
-//! carries both to kubectl.
+//! The credentials of clients and server: a certificate authority created once per node, a server
+//! certificate issued at each start, a bearer token, and a kubeconfig for kubectl.
 //!
-//! All of it lies in the state folder, readable by its owner alone. Nothing expires: a device
-//! whose clock starts in 1970 must still be reachable. Removing a file makes a new one.
+//! They are stored in the state directory, readable by their owner only. Nothing expires: a device whose
+//! clock starts in 1970 must be reachable. A deleted file is created anew.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -21,99 +20,105 @@ use rcgen::{
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 
-/// Why there are no credentials.
+/// Why the credentials cannot be loaded or created.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// A file of the state folder can't be read or written.
+    /// A file in the state directory cannot be read or written.
     #[error("cannot use {path}")]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         source: io::Error,
     },
-    /// Others could read a secret.
-    #[error("{path} can be read by others (mode {mode:o}): chmod 600 it, or remove it for a new one")]
-    Readable {
+    /// Other users can read a secret.
+    #[error(
+        "{path} is readable by other users (mode {mode:o}): run `chmod 600` on it, or delete it to create a new one"
+    )]
+    ReadableByOthers {
         /// The file.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// What stands in a file is no key, or no certificate.
-    #[error("{path} is damaged: remove it for a new one (clients then need the new kubeconfig)")]
+    /// A file does not contain a valid key.
+    #[error("{path} is damaged: delete it to create a new one (clients then need the new kubeconfig)")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parse error.
         source: rcgen::Error,
     },
-    /// What stands in the token's file is none.
+    /// The token's file does not contain a valid token.
     #[error(
-        "{path} holds no token of {TOKEN_LETTERS} letters or more: remove it for a new one (clients then need the new kubeconfig)"
+        "{path} does not contain a token of at least {MIN_TOKEN_CHARS} characters: delete it to create a new one (clients then need the new kubeconfig)"
     )]
-    NoToken {
+    InvalidToken {
         /// The file.
         path: PathBuf,
     },
-    /// A certificate can't be made.
-    #[error("cannot make a certificate")]
+    /// A certificate cannot be created.
+    #[error("cannot create a certificate")]
     Certificate(#[from] rcgen::Error),
-    /// TLS can't be set up with what was made.
+    /// TLS cannot be configured.
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
 }
 
-/// Fewer could be guessed.
-const TOKEN_LETTERS: usize = 32;
+/// Minimum length of a token: shorter ones could be guessed.
+const MIN_TOKEN_CHARS: usize = 32;
 
 /// The credentials of one node.
 pub struct Credentials {
-    folder: PathBuf,
+    directory: PathBuf,
     ca: String,
     token: String,
-    /// What a token is compared by, so that the time it takes tells nothing of the token.
+    /// Digest for comparing tokens, so that the time of a comparison reveals nothing.
     digest: [u8; 32],
-    /// Ready for connections.
+    /// TLS configuration of the server.
     pub tls: Arc<rustls::ServerConfig>,
 }
 
 impl Credentials {
-    /// Reads what `folder` holds and makes what it lacks; `names` are host names beside
-    /// `localhost` under which clients come.
-    pub fn of(folder: &Path, addresses: &[IpAddr], names: &[String]) -> Result<Credentials, CredentialsError> {
-        let (ca, issuer) = authority(folder)?;
-        let token = secret(&folder.join("token"), || {
+    /// Loads the credentials in `directory` and creates missing ones. The server certificate is valid for `addresses`
+    /// and `names` besides `localhost`.
+    pub fn load_or_create(
+        directory: &Path,
+        addresses: &[IpAddr],
+        names: &[String],
+    ) -> Result<Credentials, CredentialsError> {
+        let (ca, issuer) = load_authority(directory)?;
+        let token = load_or_create_secret(&directory.join("token"), || {
             let random = || uuid::Uuid::new_v4().simple().to_string();
             Ok(random() + &random())
         })?;
         let token = token.trim().to_string();
-        if token.len() < TOKEN_LETTERS || !token.bytes().all(|c| c.is_ascii_graphic()) {
-            return Err(CredentialsError::NoToken { path: folder.join("token") });
+        if token.len() < MIN_TOKEN_CHARS || !token.bytes().all(|c| c.is_ascii_graphic()) {
+            return Err(CredentialsError::InvalidToken { path: directory.join("token") });
         }
         let tls = Arc::new(server_config(&issuer, addresses, names)?);
         let digest = Sha256::digest(&token).into();
-        Ok(Credentials { folder: folder.into(), ca, token, digest, tls })
+        Ok(Credentials { directory: directory.into(), ca, token, digest, tls })
     }
 
-    /// Whether `token` is the right one.
+    /// Returns whether `token` is the bearer token.
     pub fn accepts(&self, token: &str) -> bool {
         <[u8; 32]>::from(Sha256::digest(token)) == self.digest
     }
 
-    /// The certificate authority, as PEM.
+    /// Returns the certificate authority as PEM.
     pub fn ca(&self) -> &str {
         &self.ca
     }
 
-    /// The bearer token.
+    /// Returns the bearer token.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Writes a kubeconfig for the server at `address` (mode 0600) and returns where it lies.
+    /// Writes a kubeconfig for the server at URL `server` (mode 0600) and returns its path.
     pub fn write_kubeconfig(&self, server: &str) -> Result<PathBuf, CredentialsError> {
-        let path = self.folder.join("kubeconfig");
+        let path = self.directory.join("kubeconfig");
         let config = serde_json::json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -123,14 +128,14 @@ impl Credentials {
             "contexts": [{"name": "wasmpod", "context": {"cluster": "wasmpod", "user": "wasmpod", "namespace": "default"}}],
             "current-context": "wasmpod",
         });
-        // YAML, as people expect of a kubeconfig; what serde_yaml can't write of this does not exist.
+        // A kubeconfig is usually YAML; JSON is valid too.
         let text = serde_yaml::to_string(&config).unwrap_or_else(|_| config.to_string());
-        replace(&path, text.as_bytes())?;
+        write_atomically(&path, text.as_bytes())?;
         Ok(path)
     }
 }
 
-/// `https://127.0.0.1:6443`, as clients on this machine reach `address`.
+/// Returns the URL by which clients on this machine reach `address`, such as `https://127.0.0.1:6443`.
 pub fn server_url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -140,11 +145,11 @@ pub fn server_url(address: SocketAddr) -> String {
     format!("https://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// The authority's certificate and what signs with it. Only its key is kept: name, key and number
-/// make the same authority at each start, whose older certificates clients may go on holding.
-fn authority(folder: &Path) -> Result<(String, Issuer<'static, KeyPair>), CredentialsError> {
-    let path = folder.join("ca.key");
-    let key = secret(&path, || Ok(KeyPair::generate()?.serialize_pem()))?;
+/// Returns the authority's certificate and issuer. Only the key is kept: a certificate reissued with the same name
+/// and key is the same authority to clients.
+fn load_authority(directory: &Path) -> Result<(String, Issuer<'static, KeyPair>), CredentialsError> {
+    let path = directory.join("ca.key");
+    let key = load_or_create_secret(&path, || Ok(KeyPair::generate()?.serialize_pem()))?;
     let key = KeyPair::from_pem(&key).map_err(|source| CredentialsError::Damaged { path, source })?;
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -152,7 +157,7 @@ fn authority(folder: &Path) -> Result<(String, Issuer<'static, KeyPair>), Creden
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "wasmpod node CA");
     let ca = params.self_signed(&key)?.pem();
-    replace(&folder.join("ca.crt"), ca.as_bytes())?;
+    write_atomically(&directory.join("ca.crt"), ca.as_bytes())?;
     Ok((ca, Issuer::new(params, key)))
 }
 
@@ -180,35 +185,38 @@ fn server_config(
     Ok(config)
 }
 
-/// A file that only its owner may read; made by `make` where there is none.
-fn secret(path: &Path, make: impl FnOnce() -> Result<String, rcgen::Error>) -> Result<String, CredentialsError> {
+/// Reads a file that must be readable by its owner only; creates it with the result of `make` if it is missing.
+fn load_or_create_secret(
+    path: &Path,
+    make: impl FnOnce() -> Result<String, rcgen::Error>,
+) -> Result<String, CredentialsError> {
     let failed = |source| CredentialsError::File { path: path.into(), source };
     match fs::metadata(path) {
-        Ok(found) => {
-            let mode = found.permissions().mode() & 0o777;
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o777;
             if mode & 0o077 != 0 {
-                return Err(CredentialsError::Readable { path: path.into(), mode });
+                return Err(CredentialsError::ReadableByOthers { path: path.into(), mode });
             }
             fs::read_to_string(path).map_err(failed)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = make()?;
-            replace(path, text.as_bytes())?;
+            write_atomically(path, text.as_bytes())?;
             Ok(text)
         }
         Err(error) => Err(failed(error)),
     }
 }
 
-/// Writes a file that appears whole, with mode 0600.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), CredentialsError> {
+/// Writes a file atomically, with mode 0600.
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CredentialsError> {
     let write = || -> io::Result<()> {
-        let half = path.with_extension("new");
-        let _ = fs::remove_file(&half);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;
+        let temporary = path.with_extension("new");
+        let _ = fs::remove_file(&temporary);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&half, path)
+        fs::rename(&temporary, path)
     };
     write().map_err(|source| CredentialsError::File { path: path.into(), source })
 }
@@ -224,10 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_made_once_and_kept_private() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let first = Credentials::of(folder.path(), &[], &[]).expect("credentials");
-        let again = Credentials::of(folder.path(), &[], &["node.example".into()]).expect("credentials");
+    fn credentials_are_created_once_and_kept_private() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials");
+        let again = Credentials::load_or_create(directory.path(), &[], &["node.example".into()]).expect("credentials");
         assert_eq!(first.token(), again.token());
         let clients = |ca: &str| {
             let mut roots = rustls::RootCertStore::empty();
@@ -239,36 +247,36 @@ mod tests {
                 .map(|root| (root.subject.to_vec(), root.subject_public_key_info.to_vec()))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(clients(first.ca()), clients(again.ca()), "who trusts one trusts the other");
+        assert_eq!(clients(first.ca()), clients(again.ca()), "both are the same authority to clients");
         assert!(first.accepts(again.token()) && !first.accepts("") && !first.accepts(&first.token()[1..]));
         let kubeconfig = first.write_kubeconfig("https://127.0.0.1:1").expect("a kubeconfig");
-        for file in [kubeconfig, folder.path().join("token"), folder.path().join("ca.key")] {
+        for file in [kubeconfig, directory.path().join("token"), directory.path().join("ca.key")] {
             assert_eq!(mode(&file), 0o600, "{}", file.display());
         }
     }
 
     #[test]
-    fn a_secret_that_others_can_read_or_that_is_damaged_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        Credentials::of(folder.path(), &[], &[]).expect("credentials");
-        let token = folder.path().join("token");
+    fn readable_or_damaged_secrets_are_rejected() {
+        let directory = tempfile::tempdir().expect("a directory");
+        Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials");
+        let token = directory.path().join("token");
         fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).expect("chmod");
-        let refused = Credentials::of(folder.path(), &[], &[]).err().expect("refused").to_string();
+        let refused = Credentials::load_or_create(directory.path(), &[], &[]).err().expect("refused").to_string();
         assert!(refused.contains("chmod 600"), "{refused}");
         for damaged in ["", "bad", "with a blank in its middle, and long enough otherwise"] {
             fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("chmod");
             fs::write(&token, damaged).expect("written");
-            let refused = Credentials::of(folder.path(), &[], &[]).err().expect("refused").to_string();
-            assert!(refused.contains("holds no token"), "{refused}");
+            let refused = Credentials::load_or_create(directory.path(), &[], &[]).err().expect("refused").to_string();
+            assert!(refused.contains("does not contain a token"), "{refused}");
         }
         fs::remove_file(&token).expect("removed");
-        fs::write(folder.path().join("ca.key"), "no key").expect("written");
-        let refused = Credentials::of(folder.path(), &[], &[]).err().expect("refused").to_string();
+        fs::write(directory.path().join("ca.key"), "no key").expect("written");
+        let refused = Credentials::load_or_create(directory.path(), &[], &[]).err().expect("refused").to_string();
         assert!(refused.contains("ca.key is damaged"), "{refused}");
     }
 
     #[test]
-    fn clients_of_this_machine_are_sent_to_loopback() {
+    fn server_url_replaces_unspecified_addresses() {
         for (address, url) in [
             ("127.0.0.1:80", "https://127.0.0.1:80"),
             ("0.0.0.0:6443", "https://127.0.0.1:6443"),

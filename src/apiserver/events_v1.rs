@@ -1,17 +1,17 @@
-//! Events as their own group has them (`events.k8s.io/v1`): the same objects in other words.
+//! Conversion of stored events (`core/v1`) to `events.k8s.io/v1`.
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 
 use crate::control::Object;
 
-/// A stored event of `core/v1` in the words of `events.k8s.io/v1`.
+/// Encodes a stored event of `core/v1` as `events.k8s.io/v1`.
 pub fn encode(object: &Object) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&event(serde_json::from_slice(&object.json)?))
+    serde_json::to_vec(&convert(serde_json::from_slice(&object.json)?))
 }
 
-/// What its own group calls deprecated is what older recorders tell.
-fn event(core: core::Event) -> Event {
+/// Converts an event. The fields that older recorders set become the deprecated ones.
+fn convert(core: core::Event) -> Event {
     let series = |series: core::EventSeries| EventSeries {
         count: series.count.unwrap_or_default(),
         last_observed_time: series.last_observed_time.unwrap_or(EPOCH),
@@ -35,7 +35,7 @@ fn event(core: core::Event) -> Event {
     }
 }
 
-/// A series always has a time.
+/// Time of a series without one: the field is required.
 const EPOCH: k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime =
     k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
 
@@ -47,7 +47,7 @@ mod tests {
     use crate::control::{Key, Resource, UnversionedObject};
 
     #[test]
-    fn an_event_says_the_same_in_its_own_group() {
+    fn core_event_converts_to_events_v1() {
         let core: core::Event = serde_json::from_value(json!({
             "metadata": {"name": "e", "namespace": "ns"}, "involvedObject": {"kind": "Pod", "name": "p"},
             "reason": "Started", "message": "Container started", "type": "Normal", "count": 2,
@@ -59,7 +59,7 @@ mod tests {
         let stored =
             UnversionedObject::encode(&core).expect("encodes").with_revision(Key::new(Resource::EVENTS, "ns", "e"), 7);
         let sent: Value = serde_json::from_slice(&encode(&stored).expect("converts")).expect("JSON");
-        let wanted = json!({
+        let expected = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
             "metadata": {"name": "e", "namespace": "ns", "resourceVersion": "7"},
             "regarding": {"kind": "Pod", "name": "p"}, "reason": "Started", "note": "Container started", "type": "Normal",
@@ -68,6 +68,6 @@ mod tests {
             "reportingController": "kubelet", "reportingInstance": "n",
             "series": {"count": 2, "lastObservedTime": "2026-11-20T11:00:00.000000Z"},
         });
-        assert_eq!(sent, wanted);
+        assert_eq!(sent, expected);
     }
 }

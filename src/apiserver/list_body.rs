@@ -1,7 +1,7 @@
-//! A list's JSON, made while it is sent: stored bytes between brackets.
+//! The body of a list in JSON, produced while it is sent.
 //!
-//! A long list never stands in memory as a whole, however slowly its client reads: what waits to
-//! be sent is one piece and the shared objects behind it.
+//! A long list is never in memory as a whole, however slowly its client reads: only one chunk and the
+//! shared stored objects are.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,45 +13,47 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::control::Object;
 
-/// Bytes of a piece, but for a single object that is larger. Small enough for allocators to have at hand.
-const PIECE: usize = 64 * 1024;
+/// Maximum size of a chunk, unless a single object is larger.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Ends a list.
+/// End of the list.
 const TAIL: &[u8] = b"]}\n";
 
-/// See the module's documentation.
+/// Streams a list of stored objects.
 pub struct ListBody {
-    /// What comes before the first object; then nothing.
+    /// Text before the first object; empty once it is sent.
     head: Vec<u8>,
     items: std::iter::Peekable<std::vec::IntoIter<Arc<Object>>>,
-    /// Whether an object has been sent already.
-    begun: bool,
-    /// Bytes that are still to come.
-    left: u64,
+    /// Whether an object has been sent.
+    has_sent: bool,
+    /// Number of bytes left to send.
+    remaining: u64,
 }
 
 impl ListBody {
-    /// The list of `items` behind `head`, which ends with the opening bracket.
+    /// Creates the list of `items` after `head`, which ends with the opening bracket.
     pub fn new(head: Vec<u8>, items: Vec<Arc<Object>>) -> ListBody {
         let objects: usize = items.iter().map(|object| object.json.len()).sum();
         let length = head.len() + objects + items.len().saturating_sub(1) + TAIL.len();
-        ListBody { head, items: items.into_iter().peekable(), begun: false, left: length as u64 }
+        ListBody { head, items: items.into_iter().peekable(), has_sent: false, remaining: length as u64 }
     }
 
-    fn piece(&mut self) -> Vec<u8> {
-        let mut piece = std::mem::take(&mut self.head);
-        piece.reserve(PIECE);
-        while let Some(object) = self.items.next_if(|next| piece.is_empty() || piece.len() + next.json.len() < PIECE) {
-            if self.begun {
-                piece.push(b',');
+    fn next_chunk(&mut self) -> Vec<u8> {
+        let mut chunk = std::mem::take(&mut self.head);
+        chunk.reserve(CHUNK_BYTES);
+        while let Some(object) =
+            self.items.next_if(|next| chunk.is_empty() || chunk.len() + next.json.len() < CHUNK_BYTES)
+        {
+            if self.has_sent {
+                chunk.push(b',');
             }
-            self.begun = true;
-            piece.extend_from_slice(&object.json);
+            self.has_sent = true;
+            chunk.extend_from_slice(&object.json);
         }
         if self.items.peek().is_none() {
-            piece.extend_from_slice(TAIL);
+            chunk.extend_from_slice(TAIL);
         }
-        piece
+        chunk
     }
 }
 
@@ -60,20 +62,20 @@ impl Body for ListBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.left == 0 {
+        if self.remaining == 0 {
             return Poll::Ready(None);
         }
-        let piece = self.piece();
-        self.left = self.left.saturating_sub(piece.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+        let chunk = self.next_chunk();
+        self.remaining = self.remaining.saturating_sub(chunk.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(chunk.into()))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.remaining == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.remaining)
     }
 }
 
@@ -97,17 +99,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_is_whole_whatever_its_pieces_and_as_long_as_it_says() {
-        for (count, padding) in [(0, 0), (1, 0), (3, 10), (1000, 100), (3, 100_000), (5, PIECE)] {
+    async fn list_is_complete_and_has_its_announced_length() {
+        for (count, padding) in [(0, 0), (1, 0), (3, 10), (1000, 100), (3, 100_000), (5, CHUNK_BYTES)] {
             let mut body = ListBody::new(b"{\"items\":[".to_vec(), objects(count, padding));
-            let told = body.size_hint().exact().expect("a length");
+            let announced = body.size_hint().exact().expect("a length");
             let mut text = Vec::new();
             while let Some(frame) = body.frame().await {
-                let piece = frame.expect("a piece").into_data().expect("data");
-                assert!(!piece.is_empty());
-                text.extend_from_slice(&piece);
+                let chunk = frame.expect("a frame").into_data().expect("data");
+                assert!(!chunk.is_empty());
+                text.extend_from_slice(&chunk);
             }
-            assert_eq!(text.len() as u64, told, "{count} of {padding}");
+            assert_eq!(text.len() as u64, announced, "{count} of {padding}");
             let read: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
             assert_eq!(read["items"].as_array().map(Vec::len), Some(count));
         }

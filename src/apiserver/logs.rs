@@ -1,4 +1,4 @@
-//! `pods/NAME/log`: which attempt of which container is meant, and its lines as text.
+//! `pods/NAME/log`: selects the attempt of a container and streams its lines as text.
 
 use std::num::{IntErrorKind, ParseIntError};
 
@@ -9,13 +9,13 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::answer;
 use super::request::Params;
+use super::response;
 use crate::control::{Cause, Reason, Status};
 use crate::logs::{Entry, Line, LogReader};
 use crate::model::{go, pods};
 
-/// `PodLogOptions`, checked.
+/// Validated `PodLogOptions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
     container: Option<String>,
@@ -23,32 +23,35 @@ pub struct LogOptions {
     previous: bool,
     timestamps: bool,
     tail: Option<usize>,
-    since: Option<Since>,
+    since: Option<LogStart>,
     limit: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Since {
+enum LogStart {
     Seconds(i64),
     Time(Timestamp),
 }
 
 impl LogOptions {
-    /// Reads and checks the parameters of a request for the log of pod `name`.
-    pub fn of(name: &str, params: &Params) -> Result<LogOptions, Status> {
-        let mut faults = Faults::default();
-        let (seconds, tail, limit) =
-            (number(params, "sinceSeconds")?, number(params, "tailLines")?, number(params, "limitBytes")?);
-        let time = params.get("sinceTime").map(time).transpose()?;
-        faults.at_least(0, "tailLines", tail, "must be greater than or equal to 0");
-        faults.at_least(1, "limitBytes", limit, "must be greater than 0");
-        faults.at_least(1, "sinceSeconds", seconds, "must be greater than 0");
+    /// Parses and validates the parameters of a request for the log of pod `name`.
+    pub fn parse(name: &str, params: &Params) -> Result<LogOptions, Status> {
+        let mut errors = OptionErrors::default();
+        let (seconds, tail, limit) = (
+            parse_integer(params, "sinceSeconds")?,
+            parse_integer(params, "tailLines")?,
+            parse_integer(params, "limitBytes")?,
+        );
+        let time = params.get("sinceTime").map(parse_time).transpose()?;
+        errors.check_minimum(0, "tailLines", tail, "must be greater than or equal to 0");
+        errors.check_minimum(1, "limitBytes", limit, "must be greater than 0");
+        errors.check_minimum(1, "sinceSeconds", seconds, "must be greater than 0");
         if time.is_some() && seconds.is_some() {
             let rule = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified";
-            faults.add("[]", "FieldValueForbidden", rule.into());
+            errors.add("[]", "FieldValueForbidden", rule.into());
         }
-        if !faults.0.is_empty() {
-            return Err(Status::invalid("PodLogOptions", name, faults.0));
+        if !errors.0.is_empty() {
+            return Err(Status::invalid("PodLogOptions", name, errors.0));
         }
         let count = |number: Option<i64>| number.and_then(|n| usize::try_from(n).ok());
         Ok(LogOptions {
@@ -57,108 +60,108 @@ impl LogOptions {
             previous: params.flag("previous"),
             timestamps: params.flag("timestamps"),
             tail: count(tail),
-            since: seconds.map(Since::Seconds).or(time.map(Since::Time)),
+            since: seconds.map(LogStart::Seconds).or(time.map(LogStart::Time)),
             limit: count(limit),
         })
     }
 
-    /// The container that is meant: the one that is named, or the only one there is.
-    pub fn container<'p>(&'p self, pod: &'p Pod) -> Result<&'p str, Status> {
-        let refused = |message| Err(Status::new(Reason::BadRequest, message));
+    /// Returns the requested container, or the pod's only one.
+    pub fn resolve_container<'p>(&'p self, pod: &'p Pod) -> Result<&'p str, Status> {
+        let reject = |message| Err(Status::new(Reason::BadRequest, message));
         let name = pods::name(pod);
-        let Some(spec) = &pod.spec else { return refused(format!("pod {name} has no containers")) };
+        let Some(spec) = &pod.spec else { return reject(format!("pod {name} has no containers")) };
         let known: Vec<&str> = pods::container_names(pod).collect();
         match (&self.container, spec.containers.as_slice()) {
-            (Some(wanted), _) if known.contains(&wanted.as_str()) => Ok(wanted),
-            (Some(wanted), _) => refused(format!("container {wanted} is not valid for pod {name}")),
+            (Some(requested), _) if known.contains(&requested.as_str()) => Ok(requested),
+            (Some(requested), _) => reject(format!("container {requested} is not valid for pod {name}")),
             (None, [only]) => Ok(&only.name),
-            (None, _) => refused(format!(
+            (None, _) => reject(format!(
                 "a container name must be specified for pod {name}, choose one of: [{}]",
                 known.join(" ")
             )),
         }
     }
 
-    /// The ID of the attempt whose log is meant, or why there is none (K77).
-    pub fn attempt<'p>(&self, pod: &'p Pod, container: &str) -> Result<&'p str, Status> {
-        let place = format!("container {container:?} in pod {:?}", pods::name(pod));
-        let refused = |message: String| Err(Status::new(Reason::BadRequest, message));
+    /// Returns the container ID of the requested attempt, or Kubernetes' error if it has no log (K77).
+    pub fn resolve_attempt<'p>(&self, pod: &'p Pod, container: &str) -> Result<&'p str, Status> {
+        let subject = format!("container {container:?} in pod {:?}", pods::name(pod));
+        let reject = |message: String| Err(Status::new(Reason::BadRequest, message));
         let Some(status) = container_status(pod, container) else {
-            return refused(format!("{place} is not available"));
+            return reject(format!("{subject} is not available"));
         };
         let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
-        let last_id = last.and_then(|ended| ended.container_id.as_deref()).filter(|id| !id.is_empty());
+        let last_id = last.and_then(|terminated| terminated.container_id.as_deref()).filter(|id| !id.is_empty());
         if self.previous {
             return match last_id {
                 Some(id) => Ok(id),
-                None => refused(format!("previous terminated {place} not found")),
+                None => reject(format!("previous terminated {subject} not found")),
             };
         }
         let state = status.state.as_ref();
         let running = state.and_then(|s| s.running.as_ref()).and(status.container_id.as_deref());
-        let ended = state.and_then(|s| s.terminated.as_ref());
-        let own = running.or(ended.and_then(|e| e.container_id.as_deref())).filter(|id| !id.is_empty());
-        if let Some(id) = own.or(last_id) {
+        let terminated = state.and_then(|s| s.terminated.as_ref());
+        let current = running.or(terminated.and_then(|t| t.container_id.as_deref())).filter(|id| !id.is_empty());
+        if let Some(id) = current.or(last_id) {
             return Ok(id);
         }
-        if ended.is_some() || last.is_some() {
-            return refused(format!("{place} is terminated"));
+        if terminated.is_some() || last.is_some() {
+            return reject(format!("{subject} is terminated"));
         }
-        let why = state.and_then(|s| s.waiting.as_ref()).and_then(|w| w.reason.as_deref());
-        match why {
-            Some("ErrImagePull") => refused(format!("{place} is waiting to start: image can't be pulled")),
+        let reason = state.and_then(|s| s.waiting.as_ref()).and_then(|w| w.reason.as_deref());
+        match reason {
+            Some("ErrImagePull") => reject(format!("{subject} is waiting to start: image can't be pulled")),
             Some("ImagePullBackOff") => {
-                refused(format!("{place} is waiting to start: trying and failing to pull image"))
+                reject(format!("{subject} is waiting to start: trying and failing to pull image"))
             }
-            Some(reason) => refused(format!("{place} is waiting to start: {reason}")),
-            None => refused(format!("{place} is waiting to start - no logs yet")),
+            Some(reason) => reject(format!("{subject} is waiting to start: {reason}")),
+            None => reject(format!("{subject} is waiting to start - no logs yet")),
         }
     }
 
-    /// The log as the client wants it; `now` is when it asked.
-    pub fn answer(&self, reader: LogReader, now: Timestamp) -> Response {
+    /// Returns the response that streams the log; `now` is the time of the request.
+    pub fn response(&self, reader: LogReader, now: Timestamp) -> Response {
         let since = match self.since {
-            Some(Since::Seconds(seconds)) => now.saturating_sub(SignedDuration::from_secs(seconds)).ok(),
-            Some(Since::Time(time)) => Some(time),
+            Some(LogStart::Seconds(seconds)) => now.saturating_sub(SignedDuration::from_secs(seconds)).ok(),
+            Some(LogStart::Time(time)) => Some(time),
             None => None,
         };
-        let printer = Printer { timestamps: self.timestamps, since, room: self.limit, inside_line: false };
-        let state = Delivery { reader, printer, tail: self.tail, follow: self.follow, begun: false };
-        let chunks = stream::unfold(state, Delivery::next);
-        answer::body(answer::TEXT, Body::from_stream(chunks))
+        let printer = LineFormatter { timestamps: self.timestamps, since, remaining: self.limit, inside_line: false };
+        let stream = LogStream { reader, formatter: printer, tail: self.tail, follow: self.follow, started: false };
+        let chunks = stream::unfold(stream, LogStream::next_chunk);
+        response::ok(response::TEXT, Body::from_stream(chunks))
     }
 }
 
 #[derive(Default)]
-struct Faults(Vec<Cause>);
+struct OptionErrors(Vec<Cause>);
 
-impl Faults {
+impl OptionErrors {
     fn add(&mut self, field: &str, reason: &'static str, message: String) {
         self.0.push(Cause { field: field.into(), reason, message });
     }
 
-    fn at_least(&mut self, least: i64, name: &str, number: Option<i64>, rule: &str) {
-        if let Some(number) = number.filter(|number| *number < least) {
+    fn check_minimum(&mut self, min: i64, name: &str, number: Option<i64>, rule: &str) {
+        if let Some(number) = number.filter(|number| *number < min) {
             self.add(name, "FieldValueInvalid", format!("Invalid value: {number}: {rule}"));
         }
     }
 }
 
-/// A whole number, or a refusal in Go's words.
-fn number(params: &Params, name: &str) -> Result<Option<i64>, Status> {
+/// Parses an integer parameter; errors are those of Go's `strconv`.
+fn parse_integer(params: &Params, name: &str) -> Result<Option<i64>, Status> {
     let Some(text) = params.all(name).next() else { return Ok(None) };
     text.parse().map(Some).map_err(|error: ParseIntError| {
-        let why = match error.kind() {
+        let reason = match error.kind() {
             IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
             _ => "invalid syntax",
         };
-        Status::new(Reason::BadRequest, format!("strconv.ParseInt: parsing {}: {why}", go::quoted(text)))
+        Status::new(Reason::BadRequest, format!("strconv.ParseInt: parsing {}: {reason}", go::quote(text)))
     })
 }
 
-fn time(text: &str) -> Result<Timestamp, Status> {
+fn parse_time(text: &str) -> Result<Timestamp, Status> {
     text.parse().map_err(|_| {
-        let (text, layout) = (go::quoted(text), "2006-01-02T15:04:05Z07:00");
+        let (text, layout) = (go::quote(text), "2006-01-02T15:04:05Z07:00");
         Status::new(Reason::BadRequest, format!("parsing time {text} as \"{layout}\": cannot parse {text} as \"2006\""))
     })
 }
@@ -169,45 +172,45 @@ fn container_status<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerSt
     lists.into_iter().flatten().flatten().find(|s| s.name == container)
 }
 
-/// A log on its way to a client.
-struct Delivery {
+/// A log that is being sent to a client.
+struct LogStream {
     reader: LogReader,
-    printer: Printer,
+    formatter: LineFormatter,
     tail: Option<usize>,
     follow: bool,
-    begun: bool,
+    started: bool,
 }
 
-impl Delivery {
-    /// Goes to where the client wants to begin, and end.
-    async fn begin(&mut self) {
+impl LogStream {
+    /// Moves the reader to the requested start, and to a fixed end unless the log is followed.
+    async fn seek_start(&mut self) {
         if !self.follow {
             self.reader.stop_at_current_end();
         }
         if let Some(lines) = self.tail {
             self.reader.skip_to_last(lines).await;
         }
-        if let Some(time) = self.printer.since {
+        if let Some(time) = self.formatter.since {
             self.reader.skip_towards(time).await;
         }
     }
 
-    /// The next piece of text; `None` at the end.
-    async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Delivery)> {
+    /// Returns the next chunk of text; `None` at the end.
+    async fn next_chunk(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, LogStream)> {
         loop {
-            if self.printer.room == Some(0) {
+            if self.formatter.remaining == Some(0) {
                 return None;
             }
-            let begins = !std::mem::replace(&mut self.begun, true);
-            if begins {
-                self.begin().await;
+            let is_first = !std::mem::replace(&mut self.started, true);
+            if is_first {
+                self.seek_start().await;
             }
             let mut entries = self.reader.next().await?;
-            // What was rotated away before anybody asked is no gap in what is asked for.
-            if begins && matches!(entries.first(), Some(Entry::Gap(_))) {
+            // Lines that were rotated away before the request are not a gap in the response.
+            if is_first && matches!(entries.first(), Some(Entry::Gap(_))) {
                 entries.remove(0);
             }
-            let text = self.printer.print(&entries);
+            let text = self.formatter.format(&entries);
             if !text.is_empty() {
                 return Some((Ok(text.into()), self));
             }
@@ -215,25 +218,26 @@ impl Delivery {
     }
 }
 
-struct Printer {
+/// Formats log entries as the client requested.
+struct LineFormatter {
     timestamps: bool,
     since: Option<Timestamp>,
-    /// Bytes that may still be sent.
-    room: Option<usize>,
-    /// The last piece of text ended no line.
+    /// Number of bytes that may still be sent.
+    remaining: Option<usize>,
+    /// Whether the last chunk ended within a line.
     inside_line: bool,
 }
 
-impl Printer {
-    fn wants(&self, line: &Line) -> bool {
+impl LineFormatter {
+    fn includes(&self, line: &Line) -> bool {
         self.since.is_none_or(|since| line.timestamp >= since)
     }
 
-    fn print(&mut self, entries: &[Entry]) -> Vec<u8> {
+    fn format(&mut self, entries: &[Entry]) -> Vec<u8> {
         let mut text = Vec::new();
         for entry in entries {
             match entry {
-                Entry::Line(line) if self.wants(line) => {
+                Entry::Line(line) if self.includes(line) => {
                     if self.timestamps && !self.inside_line {
                         text.extend_from_slice(format!("{:.9} ", line.timestamp).as_bytes());
                     }
@@ -245,16 +249,16 @@ impl Printer {
                 }
                 Entry::Line(_) => {}
                 Entry::Gap(lines) => {
-                    let word =
-                        format!("[wasmpod: {lines} lines were written faster than they were read, and dropped]\n");
-                    text.extend_from_slice(word.as_bytes());
+                    let notice =
+                        format!("[wasmpod: {lines} lines dropped: they were written faster than they were read]\n");
+                    text.extend_from_slice(notice.as_bytes());
                     self.inside_line = false;
                 }
             }
         }
-        if let Some(room) = &mut self.room {
-            text.truncate(*room);
-            *room -= text.len();
+        if let Some(remaining) = &mut self.remaining {
+            text.truncate(*remaining);
+            *remaining -= text.len();
         }
         text
     }
@@ -268,13 +272,13 @@ mod tests {
     use crate::logs::{Log, Stream};
 
     fn options(query: &str) -> Result<LogOptions, Status> {
-        LogOptions::of("a", &Params::of(Some(query)))
+        LogOptions::parse("a", &Params::parse(Some(query)))
     }
 
     async fn text(log: &std::sync::Arc<Log>, query: &str) -> String {
         let now = Timestamp::from_second(100).expect("a time");
-        let answer = options(query).expect("options").answer(log.reader(), now);
-        let mut body = answer.into_body().into_data_stream();
+        let response = options(query).expect("options").response(log.reader(), now);
+        let mut body = response.into_body().into_data_stream();
         let mut all = Vec::new();
         while let Some(chunk) = body.next().await {
             all.extend_from_slice(&chunk.expect("a chunk"));
@@ -283,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_log_is_cut_as_asked() {
+    async fn log_options_select_lines() {
         let log = Log::new();
         for (second, line) in [(10, "one\n"), (20, "two\n"), (95, "three\n"), (99, "four")] {
             log.write(Stream::Stdout, line.as_bytes(), Timestamp::from_second(second).expect("a time"));
@@ -305,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_options_are_refused_in_kubernetes_words() {
+    fn invalid_options_get_kubernetes_messages() {
         for (query, message) in [
             (
                 "tailLines=-1",
@@ -341,17 +345,17 @@ mod tests {
     }
 
     #[test]
-    fn the_container_must_be_clear() {
+    fn container_must_be_unambiguous() {
         let two = pod("");
-        let refused = options("").expect("options").container(&two).expect_err("two containers").message;
+        let refused = options("").expect("options").resolve_container(&two).expect_err("two containers").message;
         assert_eq!(refused, "a container name must be specified for pod p, choose one of: [i c d]");
-        let refused = options("container=zz").expect("options").container(&two).expect_err("no zz").message;
+        let refused = options("container=zz").expect("options").resolve_container(&two).expect_err("no zz").message;
         assert_eq!(refused, "container zz is not valid for pod p");
-        assert_eq!(options("container=i").expect("options").container(&two), Ok("i"));
+        assert_eq!(options("container=i").expect("options").resolve_container(&two), Ok("i"));
     }
 
     #[test]
-    fn k77_the_attempt_follows_from_the_status() {
+    fn attempt_is_resolved_from_the_status() {
         let waiting = "state: {waiting: {reason: ContainerCreating}}";
         let crashed =
             "state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 1, containerID: x}}";
@@ -368,7 +372,7 @@ mod tests {
                 "containerStatuses: [{{name: c, image: '', imageID: '', ready: false, restartCount: 0, {state}}}]"
             ));
             let options = options(query).expect("options");
-            let found = options.attempt(&pod, "c").map_err(|status| status.message);
+            let found = options.resolve_attempt(&pod, "c").map_err(|status| status.message);
             assert_eq!(found, want.map_err(String::from), "{state} {query}");
         }
     }

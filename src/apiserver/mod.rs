@@ -1,15 +1,15 @@
-//! The Kubernetes API over HTTP: who may ask, what a URL means, and answers as kubectl reads them.
+//! The Kubernetes API over HTTP.
 //!
-//! Sees the control plane through its trait and nodes through their handles; refusals come from
-//! below as [`Status`](crate::control::Status) and leave as such. [`router`] answers requests,
-//! `server` has the connections they come on, `gate` decides who comes in.
+//! Uses the control plane through its trait and nodes through their handles; errors arrive from there as
+//! [`Status`](crate::control::Status) and are returned as such. `server` accepts connections, `auth`
+//! authorizes requests, and [`router`] dispatches them to `resource`, `reads` and `writes`.
 //!
-//! What can be decided without a connection stands in files of its own: what a client accepts
-//! (`accept`), what is served and told of it (`served`, `discovery`, `openapi`), and how objects are shown
-//! (`representation`: `tables`, `partial`, `events_v1`).
+//! Independent of connections are content negotiation (`accept`), the table of resources and the documents
+//! derived from it (`served`, `discovery`, `openapi`), and the encoding of objects (`representation`,
+//! `tables`, `partial`, `events_v1`).
 
 pub mod accept;
-mod answer;
+mod api;
 pub mod auth;
 mod body;
 pub mod credentials;
@@ -25,6 +25,8 @@ pub mod partial;
 mod reads;
 mod representation;
 mod request;
+mod resource;
+mod response;
 mod routes;
 pub mod served;
 pub mod server;
@@ -33,4 +35,5 @@ mod watch;
 mod write_options;
 mod writes;
 
-pub use routes::{Api, router};
+pub use api::Api;
+pub use routes::router;

@@ -1,8 +1,8 @@
-//! The API's description of itself: OpenAPI v3, a document per version of a group.
+//! OpenAPI v3 documents, one per API group and version.
 //!
-//! Types and their descriptions come from k8s-openapi, paths from [`served`](super::served).
-//! `kubectl explain` finds a kind by its path's `x-kubernetes-group-version-kind` and then its
-//! schema by the same. A document is written when it is first asked for and kept as bytes.
+//! Types and descriptions come from k8s-openapi, paths from [`served`](super::served). `kubectl explain`
+//! finds a kind's path and schema by `x-kubernetes-group-version-kind`. Documents are generated on the
+//! first request and kept as bytes.
 
 use std::sync::LazyLock;
 
@@ -16,22 +16,22 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::openapi_paths::paths;
-use super::served::{self, Served};
+use super::served::{self, ServedResource, type_name};
 use crate::control::Resource;
 use crate::model::version;
 use crate::registry::merge_keys::{self, PatchStrategy};
 
-/// One document.
+/// An OpenAPI document.
 pub struct Document {
-    /// `api/v1`
+    /// Path of the group and version, such as `api/v1`.
     pub root: String,
-    /// The text.
+    /// The document as JSON.
     pub json: Bytes,
-    /// Names the text: clients may keep what they read under it.
+    /// Hash of the document, by which clients cache it.
     pub hash: String,
 }
 
-/// `/openapi/v3`: where the documents lie.
+/// Returns `/openapi/v3`: the URLs of the documents.
 pub fn index() -> Bytes {
     static INDEX: LazyLock<Bytes> = LazyLock::new(|| {
         let entry = |document: &Document| {
@@ -44,7 +44,7 @@ pub fn index() -> Bytes {
     INDEX.clone()
 }
 
-/// `/openapi/v3/ROOT`, as in `api/v1`.
+/// Returns the document of a path such as `api/v1`.
 pub fn document(root: &str) -> Option<&'static Document> {
     documents().iter().find(|document| document.root == root)
 }
@@ -52,16 +52,16 @@ pub fn document(root: &str) -> Option<&'static Document> {
 fn documents() -> &'static [Document] {
     static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
         let write = |(group, version): (&str, &str)| {
-            let json: Bytes = written(group, version).to_string().into();
+            let json: Bytes = build_document(group, version).to_string().into();
             let hash = Sha256::digest(&json).iter().map(|byte| format!("{byte:02X}")).collect();
-            Document { root: served::root(group, version), json, hash }
+            Document { root: served::path_root(group, version), json, hash }
         };
         served::versions().into_iter().map(write).collect()
     });
     &DOCUMENTS
 }
 
-fn written(group: &str, version: &str) -> Value {
+fn build_document(group: &str, version: &str) -> Value {
     json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": version::GIT_VERSION},
@@ -77,44 +77,34 @@ fn written(group: &str, version: &str) -> Value {
 
 // ---------------------------------------------------------------- schemas
 
-const REFERENCES: &str = "components/schemas";
+const SCHEMAS_PATH: &str = "components/schemas";
 
-/// `io.k8s.api.core.v1.Pod`, and its list where `list` says so.
-pub fn type_name(served: &Served, list: bool) -> String {
-    let group = match served.group {
-        "" => "core",
-        group => group.split('.').next().unwrap_or(group),
-    };
-    let list = if list { "List" } else { "" };
-    format!("io.k8s.api.{group}.{}.{}{list}", served.version, served.resource.kind)
-}
-
-/// The types of a version, with all that they are made of.
+/// Returns the schemas of a version's kinds and of the types that they use.
 fn schemas(group: &str, version: &str) -> Map<String, Value> {
     let settings =
-        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = format!("/{REFERENCES}").into());
+        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = format!("/{SCHEMAS_PATH}").into());
     let mut generator = settings.into_generator();
-    for served in served::of_version(group, version) {
-        add_kind(&mut generator, served);
+    for served in served::resources_of(group, version) {
+        add_schema(&mut generator, served);
     }
-    if served::of_version(group, version).any(|served| served.allows("patch")) {
+    if served::resources_of(group, version).any(|served| served.allows("patch")) {
         generator.subschema_for::<DeleteOptions>();
         generator.subschema_for::<Patch>();
     }
     let list_metadata = generator.subschema_for::<ListMeta>().to_value();
     let mut schemas = generator.take_definitions(false);
-    for served in served::of_version(group, version) {
-        schemas.insert(type_name(served, true), list(served, &list_metadata));
+    for served in served::resources_of(group, version) {
+        schemas.insert(type_name(served, true), list_schema(served, &list_metadata));
     }
-    schemas.values_mut().for_each(adapt);
-    for served in served::of_version(group, version) {
+    schemas.values_mut().for_each(to_openapi_3_0);
+    for served in served::resources_of(group, version) {
         for (path, strategy) in merge_keys::merged_lists(served.resource.kind) {
-            say_how_it_merges(&mut schemas, &type_name(served, false), path, strategy);
+            add_merge_strategy(&mut schemas, &type_name(served, false), path, strategy);
         }
     }
-    for served in served::of_version(group, version) {
+    for served in served::resources_of(group, version) {
         let kind = schemas.get_mut(&type_name(served, false));
-        // Our types always have metadata; Kubernetes asks for it in events of its core alone.
+        // The Rust types always require metadata; Kubernetes does so only in core events.
         if let Some(required) = kind.filter(|_| !is_core_event(served)).and_then(|kind| kind.get_mut("required")) {
             required.as_array_mut().into_iter().for_each(|names| names.retain(|name| name != "metadata"));
         }
@@ -130,12 +120,12 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
     schemas
 }
 
-fn is_core_event(served: &Served) -> bool {
+fn is_core_event(served: &ServedResource) -> bool {
     served.group.is_empty() && served.resource == Resource::EVENTS
 }
 
-/// A kind and all that it is made of.
-fn add_kind(generator: &mut SchemaGenerator, served: &Served) {
+/// Adds the schema of a kind and of the types that it uses.
+fn add_schema(generator: &mut SchemaGenerator, served: &ServedResource) {
     match (served.group, served.resource) {
         ("events.k8s.io", Resource::EVENTS) => drop(generator.subschema_for::<events::v1::Event>()),
         (_, Resource::EVENTS) => drop(generator.subschema_for::<core::v1::Event>()),
@@ -148,40 +138,43 @@ fn add_kind(generator: &mut SchemaGenerator, served: &Served) {
         }
         (_, Resource::CONFIG_MAPS) => drop(generator.subschema_for::<core::v1::ConfigMap>()),
         (_, Resource::SECRETS) => drop(generator.subschema_for::<core::v1::Secret>()),
-        // Found by the tests: a kind that is served has a schema.
+        // The tests ensure that every served kind has a schema.
         _ => {}
     }
 }
 
-/// What k8s-openapi has no schema of: the list of a kind.
-fn list(served: &Served, metadata: &Value) -> Value {
-    let items = format!("#/{REFERENCES}/{}", type_name(served, false));
+/// Returns the schema of a kind's list, which k8s-openapi lacks.
+fn list_schema(served: &ServedResource, metadata: &Value) -> Value {
+    let items = format!("#/{SCHEMAS_PATH}/{}", type_name(served, false));
     json!({
-        "description": format!("A list of objects of kind {}, as they were at one revision.", served.resource.kind),
+        "description": format!("A list of objects of kind {} at one revision.", served.resource.kind),
         "type": "object",
         "required": ["items"],
         "properties": {
-            "apiVersion": {"type": "string", "description": "The group and version whose words the list is in."},
+            "apiVersion": {"type": "string", "description": "API group and version of the list."},
             "kind": {"type": "string", "description": format!("{}List", served.resource.kind)},
             "metadata": metadata,
-            "items": {"type": "array", "description": "The objects.", "items": {"$ref": items}},
+            "items": {"type": "array", "description": "Objects of the list.", "items": {"$ref": items}},
         },
     })
 }
 
-/// Tells clients how the list at `path` of type `of` merges, as patches to it will: they write patches by it.
-fn say_how_it_merges(schemas: &mut Map<String, Value>, of: &str, path: &str, strategy: PatchStrategy) {
+/// Adds the merge strategy of the list at `path` of type `type_name`, from which clients compute strategic merge
+/// patches.
+fn add_merge_strategy(schemas: &mut Map<String, Value>, type_name: &str, path: &str, strategy: PatchStrategy) {
     let (step, rest) = path.split_once('.').unwrap_or((path, ""));
     let step = step.trim_end_matches("[]");
     let matches = |name: &str| match step.strip_prefix('*') {
         Some(end) => name.ends_with(end),
         None => name == step,
     };
-    let Some(fields) = schemas.get_mut(of).and_then(|schema| schema["properties"].as_object_mut()) else { return };
-    let mut below = Vec::new();
+    let Some(fields) = schemas.get_mut(type_name).and_then(|schema| schema["properties"].as_object_mut()) else {
+        return;
+    };
+    let mut nested = Vec::new();
     for (_, field) in fields.iter_mut().filter(|(name, _)| matches(name)) {
         if !rest.is_empty() {
-            below.extend(referred(field));
+            nested.extend(referenced_type(field));
             continue;
         }
         let Some(field) = field.as_object_mut() else { continue };
@@ -194,23 +187,23 @@ fn say_how_it_merges(schemas: &mut Map<String, Value>, of: &str, path: &str, str
             }
         }
     }
-    for of in below {
-        say_how_it_merges(schemas, &of, rest, strategy);
+    for type_name in nested {
+        add_merge_strategy(schemas, &type_name, rest, strategy);
     }
 }
 
-/// The type of a field, or of its items.
-fn referred(field: &Value) -> Option<String> {
+/// Returns the type of a field or of its items.
+fn referenced_type(field: &Value) -> Option<String> {
     let field = field.get("items").unwrap_or(field);
     let reference = field.get("$ref").or_else(|| field.pointer("/allOf/0/$ref"))?.as_str()?;
     reference.rsplit('/').next().map(Into::into)
 }
 
-/// From JSON Schema to OpenAPI 3.0 as Kubernetes writes it.
-fn adapt(schema: &mut Value) {
+/// Converts JSON Schema to OpenAPI 3.0 in Kubernetes' style.
+fn to_openapi_3_0(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
-            // What stands beside a reference counts for nothing in OpenAPI 3.0.
+            // OpenAPI 3.0 ignores siblings of a reference.
             if fields.len() > 1
                 && let Some(reference) = fields.remove("$ref")
             {
@@ -220,9 +213,9 @@ fn adapt(schema: &mut Value) {
                 fields.remove("x-kubernetes-int-or-string");
                 fields.insert("oneOf".into(), json!([{"type": "integer"}, {"type": "string"}]));
             }
-            fields.values_mut().for_each(adapt);
+            fields.values_mut().for_each(to_openapi_3_0);
         }
-        Value::Array(items) => items.iter_mut().for_each(adapt),
+        Value::Array(items) => items.iter_mut().for_each(to_openapi_3_0),
         _ => {}
     }
 }
@@ -250,9 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_to_a_schema_of_the_same_document() {
+    fn references_resolve_within_their_document() {
         for (group, version) in served::versions() {
-            let document = read(&served::root(group, version));
+            let document = read(&served::path_root(group, version));
             let schemas = document["components"]["schemas"].as_object().expect("schemas");
             let mut found = Vec::new();
             references(&document, &mut found);
@@ -265,10 +258,10 @@ mod tests {
     }
 
     #[test]
-    fn every_served_kind_is_found_by_its_path_and_then_by_its_name() {
+    fn served_kinds_are_found_by_path_and_name() {
         for served in &served::SERVED {
-            let document = read(&served::root(served.group, served.version));
-            let mut path = format!("/{}/", served::root(served.group, served.version));
+            let document = read(&served::path_root(served.group, served.version));
+            let mut path = format!("/{}/", served::path_root(served.group, served.version));
             if served.namespaced {
                 path += "namespaces/{namespace}/";
             }
@@ -278,7 +271,7 @@ mod tests {
                 let gvk = json!({"group": served.group, "version": served.version, "kind": served.resource.kind});
                 assert_eq!(get["x-kubernetes-group-version-kind"], gvk, "{path}");
                 let answer = &get["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
-                assert_eq!(*answer, format!("#/{REFERENCES}/{}", type_name(served, list)), "{path}");
+                assert_eq!(*answer, format!("#/{SCHEMAS_PATH}/{}", type_name(served, list)), "{path}");
                 let schema = &document["components"]["schemas"][type_name(served, list)];
                 let kind = if list { format!("{}List", served.resource.kind) } else { served.resource.kind.into() };
                 assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], kind, "{path}");
@@ -287,14 +280,17 @@ mod tests {
         }
     }
 
-    /// kubectl looks here before it sends `fieldValidation` or `dryRun`.
+    /// kubectl checks this before it sends `fieldValidation` or `dryRun`.
     #[test]
-    fn what_can_be_patched_says_so_with_its_parameters() {
+    fn patch_operations_list_their_parameters() {
         for served in served::SERVED.iter().filter(|served| served.allows("patch")) {
-            let document = read(&served::root(served.group, served.version));
+            let document = read(&served::path_root(served.group, served.version));
             let place = if served.namespaced { "namespaces/{namespace}/" } else { "" };
-            let path =
-                format!("/{}/{place}{}/{{name}}", served::root(served.group, served.version), served.resource.plural);
+            let path = format!(
+                "/{}/{place}{}/{{name}}",
+                served::path_root(served.group, served.version),
+                served.resource.plural
+            );
             let patch = &document["paths"][&path]["patch"];
             let gvk = json!({"group": served.group, "version": served.version, "kind": served.resource.kind});
             assert_eq!(patch["x-kubernetes-group-version-kind"], gvk, "{path}");
@@ -308,10 +304,10 @@ mod tests {
     }
 
     #[test]
-    fn the_index_leads_to_documents_by_what_is_in_them() {
+    fn index_urls_contain_the_documents_hashes() {
         let index: Value = serde_json::from_slice(&index()).expect("JSON");
         for (group, version) in served::versions() {
-            let root = served::root(group, version);
+            let root = served::path_root(group, version);
             let url = index["paths"][&root]["serverRelativeURL"].as_str().expect("a URL");
             let hash = url.strip_prefix(&format!("/openapi/v3/{root}?hash=")).expect("a hash");
             assert_eq!(hash.len(), 64);
@@ -321,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_say_what_kubernetes_says_of_them() {
+    fn schemas_match_kubernetes() {
         let document = read("api/v1");
         let schemas = &document["components"]["schemas"];
         assert_eq!(schemas["io.k8s.api.core.v1.Pod"]["required"], json!([]));

@@ -1,31 +1,30 @@
-//! The paths of an OpenAPI document: every way to what is served, with its verbs and parameters.
+//! The paths of an OpenAPI document, with their operations and parameters.
 
 use serde_json::{Map, Value, json};
 
-use super::openapi::type_name;
-use super::served::{self, Served, Subresource};
+use super::served::{self, ServedResource, Subresource, type_name};
 use crate::control::PatchKind;
 
-/// All paths of a version of a group.
+/// Returns all paths of a group and version.
 pub fn paths(group: &str, version: &str) -> Map<String, Value> {
-    let root = format!("/{}", served::root(group, version));
+    let root = format!("/{}", served::path_root(group, version));
     let mut paths = Map::new();
-    for served in served::of_version(group, version) {
+    for served in served::resources_of(group, version) {
         let plural = served.resource.plural;
         let place = if served.namespaced { "/namespaces/{namespace}" } else { "" };
         let collection = format!("{root}{place}/{plural}");
-        let of_namespace = Way { served, below: None, one: false, suffix: "" };
-        paths.insert(collection.clone(), of_namespace.path(served.namespaced, served.verbs));
+        let of_namespace = Endpoint { served, subresource: None, is_object: false, suffix: "" };
+        paths.insert(collection.clone(), of_namespace.path_item(served.namespaced, served.verbs));
         if served.namespaced && served.allows("list") {
-            let everywhere = Way { suffix: "ForAllNamespaces", ..of_namespace };
-            paths.insert(format!("{root}/{plural}"), everywhere.path(false, &["list"]));
+            let everywhere = Endpoint { suffix: "ForAllNamespaces", ..of_namespace };
+            paths.insert(format!("{root}/{plural}"), everywhere.path_item(false, &["list"]));
         }
-        let object = Way { one: true, ..of_namespace };
-        paths.insert(format!("{collection}/{{name}}"), object.path(served.namespaced, served.verbs));
-        for below in served.subresources {
-            let path = format!("{collection}/{{name}}/{}", below.name);
-            let below = Way { below: Some(below), ..object };
-            paths.insert(path, below.path(served.namespaced, below.below.map_or(&[], |below| below.verbs)));
+        let object = Endpoint { is_object: true, ..of_namespace };
+        paths.insert(format!("{collection}/{{name}}"), object.path_item(served.namespaced, served.verbs));
+        for subresource in served.subresources {
+            let path = format!("{collection}/{{name}}/{}", subresource.name);
+            let endpoint = Endpoint { subresource: Some(subresource), ..object };
+            paths.insert(path, endpoint.path_item(served.namespaced, subresource.verbs));
         }
     }
     paths
@@ -33,85 +32,85 @@ pub fn paths(group: &str, version: &str) -> Map<String, Value> {
 
 /// Parameters of a list or a watch.
 const LIST: &[(&str, &str, &str)] = &[
-    ("allowWatchBookmarks", "boolean", "Whether a watch may send bookmarks, which tell how far it has come."),
-    ("continue", "string", "Where an earlier part of the list ended, as it was told there."),
-    ("fieldSelector", "string", "Only objects with such fields."),
-    ("labelSelector", "string", "Only objects with such labels."),
-    ("limit", "integer", "The largest number of objects to answer with; the rest can be had with `continue`."),
-    ("resourceVersion", "string", "How new the list must be at least, or where the watch begins."),
-    ("resourceVersionMatch", "string", "How `resourceVersion` is meant: `Exact` or `NotOlderThan`."),
-    ("sendInitialEvents", "boolean", "Whether a watch begins with what there is, and a bookmark behind it."),
-    ("timeoutSeconds", "integer", "When a watch ends by itself."),
-    ("watch", "boolean", "Whether to go on with changes in place of a list."),
+    ("allowWatchBookmarks", "boolean", "Whether a watch may send bookmarks, which report its progress."),
+    ("continue", "string", "The token of the previous page of the list."),
+    ("fieldSelector", "string", "Selects objects by their fields."),
+    ("labelSelector", "string", "Selects objects by their labels."),
+    ("limit", "integer", "The maximum number of objects to return; `continue` returns the rest."),
+    ("resourceVersion", "string", "The minimum revision of a list, or the revision at which a watch starts."),
+    ("resourceVersionMatch", "string", "How `resourceVersion` applies: `Exact` or `NotOlderThan`."),
+    ("sendInitialEvents", "boolean", "Whether a watch starts with the existing objects, followed by a bookmark."),
+    ("timeoutSeconds", "integer", "The maximum duration of a watch."),
+    ("watch", "boolean", "Whether to stream changes instead of returning a list."),
 ];
 
 /// Parameters of a log.
 const LOG: &[(&str, &str, &str)] = &[
-    ("container", "string", "Whose log; needed where a pod has several containers."),
-    ("follow", "boolean", "Whether to go on with what is yet to be written."),
-    ("limitBytes", "integer", "The largest number of bytes to answer with."),
-    ("previous", "boolean", "Whether the log of the attempt before is meant."),
-    ("sinceSeconds", "integer", "Only lines of the last so many seconds."),
-    ("sinceTime", "string", "Only lines written after this time (RFC 3339)."),
-    ("tailLines", "integer", "Only so many lines from the end."),
-    ("timestamps", "boolean", "Whether each line begins with its time."),
+    ("container", "string", "The container; required if the pod has more than one."),
+    ("follow", "boolean", "Whether to stream new lines as they are written."),
+    ("limitBytes", "integer", "The maximum number of bytes to return."),
+    ("previous", "boolean", "Whether to return the log of the previous attempt."),
+    ("sinceSeconds", "integer", "Returns only lines of the last seconds."),
+    ("sinceTime", "string", "Returns only lines written after this time (RFC 3339)."),
+    ("tailLines", "integer", "The number of lines to return from the end of the log."),
+    ("timestamps", "boolean", "Whether to prefix each line with its time."),
 ];
 
 /// Parameters of a deletion.
 const DELETE: &[(&str, &str, &str)] = &[
     DRY_RUN,
-    ("gracePeriodSeconds", "integer", "Seconds to end in; the object's own wish where nothing is said."),
-    ("propagationPolicy", "string", "What becomes of what the object owns: `Orphan`, `Background` or `Foreground`."),
+    ("gracePeriodSeconds", "integer", "The grace period in seconds; defaults to that of the object."),
+    ("propagationPolicy", "string", "How to delete dependents: `Orphan`, `Background` or `Foreground`."),
 ];
 
 /// Parameters of a new or changed object.
 const WRITE: &[(&str, &str, &str)] = &[
     DRY_RUN,
-    ("fieldManager", "string", "Who makes the change."),
-    ("fieldValidation", "string", "What becomes of fields that the kind does not have: `Ignore`, `Warn` or `Strict`."),
+    ("fieldManager", "string", "The name of the client that makes the change."),
+    ("fieldValidation", "string", "How to treat unknown fields: `Ignore`, `Warn` or `Strict`."),
 ];
 
-const DRY_RUN: (&str, &str, &str) =
-    ("dryRun", "string", "`All`: the request is judged and answered, and nothing is stored.");
+const DRY_RUN: (&str, &str, &str) = ("dryRun", "string", "`All` to validate the request without storing anything.");
 
-/// One path.
+/// One path and its resource.
 #[derive(Clone, Copy)]
-struct Way {
-    served: &'static Served,
-    below: Option<&'static Subresource>,
-    /// Whether it leads to one object.
-    one: bool,
+struct Endpoint {
+    served: &'static ServedResource,
+    subresource: Option<&'static Subresource>,
+    /// Whether the path names one object.
+    is_object: bool,
     suffix: &'static str,
 }
 
-impl Way {
-    /// The path with what may be done there: of `verbs` those that are said to one object, or to many.
-    fn path(self, namespaced: bool, verbs: &[&str]) -> Value {
+impl Endpoint {
+    /// Returns the path item: the operations for those of `verbs` that apply to an object, or to a collection.
+    fn path_item(self, namespaced: bool, verbs: &[&str]) -> Value {
         let mut path = Map::new();
         for verb in verbs {
-            let of_one = self.below.is_some() || !matches!(*verb, "list" | "create" | "deletecollection");
+            let applies_to_object =
+                self.subresource.is_some() || !matches!(*verb, "list" | "create" | "deletecollection");
             let method = match *verb {
                 "get" | "list" => "get",
                 "create" => "post",
                 "update" => "put",
                 "patch" => "patch",
                 "delete" | "deletecollection" => "delete",
-                // A list that goes on is a list.
+                // A watch is a list with a parameter.
                 _ => continue,
             };
-            if of_one == self.one {
+            if applies_to_object == self.is_object {
                 path.insert(method.into(), self.operation(verb, namespaced));
             }
         }
         let mut path = Value::Object(path);
-        add_path_parameters(&mut path, namespaced, self.one.then_some(self.served));
+        add_path_parameters(&mut path, namespaced, self.is_object.then_some(self.served));
         path
     }
 
     fn operation(self, verb: &str, namespaced: bool) -> Value {
-        let Way { served, below, suffix, .. } = self;
+        let Endpoint { served, subresource, suffix, .. } = self;
         let kind = served.resource.kind;
-        let below_name = below.map(|below| below.name).unwrap_or_default();
+        let subresource_name = subresource.map(|subresource| subresource.name).unwrap_or_default();
         let (word, about) = match verb {
             "get" => ("read", "read the specified"),
             "list" => ("list", "list or watch objects of kind"),
@@ -121,29 +120,29 @@ impl Way {
             "delete" => ("delete", "delete a"),
             _ => ("deleteCollection", "delete a collection of"),
         };
-        let part = if below_name.is_empty() { String::new() } else { format!("{below_name} of ") };
+        let part = if subresource_name.is_empty() { String::new() } else { format!("{subresource_name} of ") };
         let scope = if namespaced { "Namespaced" } else { "" };
         let (first, last) = about.split_once(' ').unwrap_or((about, ""));
         let mut operation = json!({
             "tags": [tag(served)],
             "description": format!("{first} {part}{last} {kind}"),
-            "operationId": format!("{word}{}{scope}{kind}{}{suffix}", camel(served), capital(below_name)),
-            "parameters": parameters(self.query(verb)),
+            "operationId": format!("{word}{}{scope}{kind}{}{suffix}", group_version_camel(served), capitalized(subresource_name)),
+            "parameters": parameters(self.query_parameters(verb)),
             "responses": self.responses(verb),
             "x-kubernetes-action": if verb == "update" { "put" } else if verb == "create" { "post" } else { verb },
             "x-kubernetes-group-version-kind": self.gvk(),
         });
-        if let (Some(body), Some(fields)) = (self.body(verb), operation.as_object_mut()) {
+        if let (Some(body), Some(fields)) = (self.request_body(verb), operation.as_object_mut()) {
             fields.insert("requestBody".into(), body);
         }
         operation
     }
 
     fn is_log(self) -> bool {
-        self.below.is_some_and(|below| below.name == "log")
+        self.subresource.is_some_and(|subresource| subresource.name == "log")
     }
 
-    fn query(self, verb: &str) -> &'static [(&'static str, &'static str, &'static str)] {
+    fn query_parameters(self, verb: &str) -> &'static [(&'static str, &'static str, &'static str)] {
         match verb {
             "get" if self.is_log() => LOG,
             "get" => &[],
@@ -171,8 +170,8 @@ impl Way {
         }
     }
 
-    /// What the client sends.
-    fn body(self, verb: &str) -> Option<Value> {
+    /// Returns the schema of the request body.
+    fn request_body(self, verb: &str) -> Option<Value> {
         match verb {
             "create" | "update" => Some(content(&self.type_name(), &["application/json", "application/yaml"])),
             "patch" => {
@@ -184,35 +183,39 @@ impl Way {
         }
     }
 
-    /// The type of what is sent and answered.
+    /// Returns the type of the request and response bodies.
     fn type_name(self) -> String {
-        match self.below {
-            Some(below) if below.group == "policy" => format!("io.k8s.api.policy.{}.{}", below.version, below.kind),
-            Some(below) if below.kind != self.served.resource.kind => format!("io.k8s.api.core.v1.{}", below.kind),
+        match self.subresource {
+            Some(subresource) if subresource.group == "policy" => {
+                format!("io.k8s.api.policy.{}.{}", subresource.version, subresource.kind)
+            }
+            Some(subresource) if subresource.kind != self.served.resource.kind => {
+                format!("io.k8s.api.core.v1.{}", subresource.kind)
+            }
             _ => type_name(self.served, false),
         }
     }
 
     fn gvk(self) -> Value {
         let served = self.served;
-        match self.below {
-            Some(below) if !below.group.is_empty() => {
-                json!({"group": below.group, "version": below.version, "kind": below.kind})
+        match self.subresource {
+            Some(subresource) if !subresource.group.is_empty() => {
+                json!({"group": subresource.group, "version": subresource.version, "kind": subresource.kind})
             }
-            below => {
-                let kind = below.map_or(served.resource.kind, |below| below.kind);
+            subresource => {
+                let kind = subresource.map_or(served.resource.kind, |subresource| subresource.kind);
                 json!({"group": served.group, "version": served.version, "kind": kind})
             }
         }
     }
 }
 
-/// The types of what clients send beside objects.
+/// Types of request bodies that are not objects.
 const PATCH_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
 const DELETE_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 
-/// The parts of a path that are names.
-fn add_path_parameters(path: &mut Value, namespaced: bool, named: Option<&Served>) {
+/// Adds the parameters in the path: name and namespace.
+fn add_path_parameters(path: &mut Value, namespaced: bool, named: Option<&ServedResource>) {
     let mut parameters = Vec::new();
     let mut add = |name: &str, description: String| {
         let schema = json!({"type": "string", "uniqueItems": true});
@@ -239,39 +242,39 @@ fn parameters(table: &[(&str, &str, &str)]) -> Value {
     table.iter().map(parameter).collect()
 }
 
-fn responses(code: &str, of: &str, media: &[&str]) -> Value {
-    let mut answer = content(of, media);
-    if let Some(answer) = answer.as_object_mut() {
-        answer.insert("description".into(), if code == "201" { "Created" } else { "OK" }.into());
+fn responses(code: &str, type_name: &str, media: &[&str]) -> Value {
+    let mut response = content(type_name, media);
+    if let Some(response) = response.as_object_mut() {
+        response.insert("description".into(), if code == "201" { "Created" } else { "OK" }.into());
     }
-    json!({code: answer, "401": {"description": "Unauthorized"}})
+    json!({code: response, "401": {"description": "Unauthorized"}})
 }
 
-fn content(of: &str, media: &[&str]) -> Value {
-    let schema = json!({"schema": {"$ref": format!("#/components/schemas/{of}")}});
+fn content(type_name: &str, media: &[&str]) -> Value {
+    let schema = json!({"schema": {"$ref": format!("#/components/schemas/{type_name}")}});
     let content: Map<String, Value> = media.iter().map(|media| (media.to_string(), schema.clone())).collect();
     json!({ "content": content })
 }
 
-/// `core_v1`
-fn tag(served: &Served) -> String {
-    format!("{}_{}", group_word(served), served.version)
+/// Returns the tag of operations: `core_v1`.
+fn tag(served: &ServedResource) -> String {
+    format!("{}_{}", group_name(served), served.version)
 }
 
-/// `CoreV1`
-fn camel(served: &Served) -> String {
-    capital(group_word(served)) + &capital(served.version)
+/// Returns group and version in operation IDs: `CoreV1`.
+fn group_version_camel(served: &ServedResource) -> String {
+    capitalized(group_name(served)) + &capitalized(served.version)
 }
 
-/// `core`, `events`
-fn group_word(served: &Served) -> &'static str {
+/// Returns the first label of the group: `core`, `events`.
+fn group_name(served: &ServedResource) -> &'static str {
     match served.group {
         "" => "core",
         group => group.split('.').next().unwrap_or(group),
     }
 }
 
-fn capital(word: &str) -> String {
+fn capitalized(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map(|first| first.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }

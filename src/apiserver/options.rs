@@ -1,4 +1,4 @@
-//! What a client wants of a list or a watch: `ListOptions` of `meta/v1`, checked in Kubernetes' words.
+//! Options of lists and watches: `ListOptions` of `meta/v1`, validated with Kubernetes' messages.
 
 use std::time::Duration;
 
@@ -10,59 +10,59 @@ use serde::{Deserialize, Serialize};
 use super::request::Params;
 use crate::control::{Cause, Reason, Revision, Status};
 
-/// How new the answer must be.
+/// The required revision of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// As it stands now.
-    Now,
-    /// At this revision or later.
+    /// The current revision.
+    Latest,
+    /// This revision or a later one.
     NotOlderThan(Revision),
-    /// At this very revision.
+    /// Exactly this revision.
     Exact(Revision),
 }
 
-/// Where the next part of a list begins.
+/// Start of the next page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Continue {
-    /// The revision of the first part.
+pub struct ContinueToken {
+    /// Revision of the first page.
     pub revision: Revision,
-    /// Behind the object of this namespace and name.
+    /// Namespace and name of the last object before the page.
     pub after: (String, String),
 }
 
-/// A checked request for a list.
+/// Validated options of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListOptions {
-    /// How new it must be.
+    /// Required revision.
     pub freshness: Freshness,
-    /// At most so many objects; `None` for all.
+    /// Maximum number of objects; `None` for all.
     pub limit: Option<usize>,
-    /// Where an earlier part ended.
-    pub start: Option<Continue>,
+    /// Start of the page; `None` for the first one.
+    pub continue_from: Option<ContinueToken>,
 }
 
-/// A checked request for a watch.
+/// Validated options of a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchOptions {
-    /// Behind this revision; `None`: what there is now comes first, as added.
-    pub from: Option<Revision>,
-    /// Whether the end of what there is now is marked by a bookmark.
-    pub mark_initial_end: bool,
-    /// Whether the client reads bookmarks.
+    /// Revision after which the watch starts; `None` to begin with the current objects as `ADDED`.
+    pub after: Option<Revision>,
+    /// Whether a bookmark marks the end of the initial objects.
+    pub initial_events_end: bool,
+    /// Whether to send bookmarks.
     pub bookmarks: bool,
-    /// When the watch ends by itself.
+    /// Maximum duration of the watch.
     pub timeout: Duration,
 }
 
-/// A watch that names no time ends after this; clients then watch again.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+/// Duration of a watch without a timeout; clients then watch again.
+const DEFAULT_WATCH_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 
 impl ListOptions {
-    /// Reads and checks the parameters.
-    pub fn of(params: &Params) -> Result<ListOptions, Status> {
+    /// Parses and validates the parameters.
+    pub fn parse(params: &Params) -> Result<ListOptions, Status> {
         check(params, false)?;
-        let revision = revision(params)?;
-        let start = params.get("continue").map(Continue::read).transpose()?;
+        let revision = parse_revision(params)?;
+        let start = params.get("continue").map(ContinueToken::decode).transpose()?;
         if start.is_some() && revision.is_some_and(|revision| revision > 0) {
             return Err(Status::new(
                 Reason::BadRequest,
@@ -72,49 +72,50 @@ impl ListOptions {
         let freshness = match (revision, params.get("resourceVersionMatch")) {
             (Some(revision), Some("Exact")) => Freshness::Exact(revision),
             (Some(revision), _) if revision > 0 => Freshness::NotOlderThan(revision),
-            _ => Freshness::Now,
+            _ => Freshness::Latest,
         };
-        seconds(params)?;
-        let limit = number(params, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
-        Ok(ListOptions { freshness, limit, start })
+        parse_timeout(params)?;
+        let limit =
+            parse_integer(params, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+        Ok(ListOptions { freshness, limit, continue_from: start })
     }
 }
 
 impl WatchOptions {
-    /// Reads and checks the parameters.
-    pub fn of(params: &Params) -> Result<WatchOptions, Status> {
+    /// Parses and validates the parameters.
+    pub fn parse(params: &Params) -> Result<WatchOptions, Status> {
         check(params, true)?;
         let initial = params.flag("sendInitialEvents");
         let bookmarks = params.flag("allowWatchBookmarks");
-        let from = revision(params)?.filter(|revision| *revision > 0 && !initial);
-        let asked = seconds(params)?;
-        let timeout = asked.map_or(WATCH_TIMEOUT, Duration::from_secs);
-        Ok(WatchOptions { from, mark_initial_end: initial && bookmarks, bookmarks, timeout })
+        let from = parse_revision(params)?.filter(|revision| *revision > 0 && !initial);
+        let timeout = parse_timeout(params)?.map_or(DEFAULT_WATCH_TIMEOUT, Duration::from_secs);
+        Ok(WatchOptions { after: from, initial_events_end: initial && bookmarks, bookmarks, timeout })
     }
 }
 
-/// The rules that `ListOptions` as a whole obey (`meta/internalversion/validation`).
+/// Validates the combination of options (`meta/internalversion/validation`).
 fn check(params: &Params, watch: bool) -> Result<(), Status> {
-    let causes = if watch { faults_of_watch(params) } else { faults_of_list(params) };
+    let causes = if watch { watch_errors(params) } else { list_errors(params) };
     if causes.is_empty() { Ok(()) } else { Err(invalid(causes)) }
 }
 
-const MATCH: &str = "resourceVersionMatch";
+const VERSION_MATCH: &str = "resourceVersionMatch";
 
-fn faults_of_list(params: &Params) -> Vec<Cause> {
+fn list_errors(params: &Params) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if let Some(found) = params.get(MATCH) {
+    if let Some(found) = params.get(VERSION_MATCH) {
         let revision = params.get("resourceVersion");
         if revision.is_none() {
-            causes.push(forbidden(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+            causes
+                .push(forbidden(VERSION_MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
         }
         if params.get("continue").is_some() {
-            causes.push(forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"));
+            causes.push(forbidden(VERSION_MATCH, "resourceVersionMatch is forbidden when continue is provided"));
         }
-        causes.extend(not_among(found, &["Exact", "NotOlderThan", ""]));
+        causes.extend(unsupported_match(found, &["Exact", "NotOlderThan", ""]));
         if found == "Exact" && revision == Some("0") {
-            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
-            causes.push(forbidden(MATCH, why));
+            let message = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            causes.push(forbidden(VERSION_MATCH, message));
         }
     }
     if params.get("sendInitialEvents").is_some() {
@@ -123,31 +124,32 @@ fn faults_of_list(params: &Params) -> Vec<Cause> {
     causes
 }
 
-fn faults_of_watch(params: &Params) -> Vec<Cause> {
+fn watch_errors(params: &Params) -> Vec<Cause> {
     let mut causes = Vec::new();
     let initial = params.get("sendInitialEvents").is_some();
-    let found = params.get(MATCH);
+    let found = params.get(VERSION_MATCH);
     if initial && found != Some("NotOlderThan") {
-        causes.push(forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+        causes
+            .push(forbidden(VERSION_MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
     }
     if let Some(found) = found {
         if !initial {
-            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-            causes.push(forbidden(MATCH, why));
+            let message = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            causes.push(forbidden(VERSION_MATCH, message));
         }
-        causes.extend(not_among(found, &["NotOlderThan"]));
+        causes.extend(unsupported_match(found, &["NotOlderThan"]));
         if params.get("continue").is_some() {
-            causes.push(forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"));
+            causes.push(forbidden(VERSION_MATCH, "resourceVersionMatch is forbidden when continue is provided"));
         }
     }
     causes
 }
 
-/// What is wrong with a `resourceVersionMatch` that is none of these.
-fn not_among(found: &str, supported: &[&str]) -> Option<Cause> {
+/// Returns an error unless the value of `resourceVersionMatch` is supported.
+fn unsupported_match(found: &str, supported: &[&str]) -> Option<Cause> {
     let names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
     let message = format!("Unsupported value: {found:?}: supported values: {}", names.join(", "));
-    let cause = || Cause { field: MATCH.into(), reason: "FieldValueNotSupported", message };
+    let cause = || Cause { field: VERSION_MATCH.into(), reason: "FieldValueNotSupported", message };
     (!supported.contains(&found)).then(cause)
 }
 
@@ -159,40 +161,43 @@ fn invalid(causes: Vec<Cause>) -> Status {
     Status::invalid("ListOptions.meta.k8s.io", "", causes).with_group("meta.k8s.io").with_details("ListOptions", "")
 }
 
-/// The revision that is asked for. A real server answers 500 to what is no number; it is the request that is bad.
-pub fn revision(params: &Params) -> Result<Option<Revision>, Status> {
+/// Parses `resourceVersion`. Kubernetes responds with 500 to an invalid number; 400 is right.
+pub fn parse_revision(params: &Params) -> Result<Option<Revision>, Status> {
     let Some(text) = params.get("resourceVersion") else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
-        let message = format!("resourceVersion: Invalid value: {text:?}: must be one that an earlier answer told");
+        let message = format!("resourceVersion: Invalid value: {text:?}: must be one from an earlier response");
         Status::new(Reason::BadRequest, message)
     })
 }
 
-/// How long it may take, where the client says so.
-fn seconds(params: &Params) -> Result<Option<u64>, Status> {
-    Ok(number(params, "timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0))
+/// Parses `timeoutSeconds`.
+fn parse_timeout(params: &Params) -> Result<Option<u64>, Status> {
+    Ok(parse_integer(params, "timeoutSeconds")?
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .filter(|seconds| *seconds > 0))
 }
 
-fn number(params: &Params, name: &str) -> Result<Option<i64>, Status> {
+fn parse_integer(params: &Params, name: &str) -> Result<Option<i64>, Status> {
     let Some(text) = params.get(name) else { return Ok(None) };
-    let wrong = |_| Status::new(Reason::BadRequest, format!("{name}: Invalid value: {text:?}: must be a whole number"));
-    text.parse().map(Some).map_err(wrong)
+    let invalid =
+        |_| Status::new(Reason::BadRequest, format!("{name}: Invalid value: {text:?}: must be a whole number"));
+    text.parse().map(Some).map_err(invalid)
 }
 
-/// 504: the future is not here yet.
-pub fn too_new(asked: Revision, current: Revision) -> Status {
+/// Returns the error 504 for a revision that does not exist yet.
+pub fn revision_too_large(requested: Revision, current: Revision) -> Status {
     let message = "Too large resource version";
     let cause = Cause { field: String::new(), reason: "ResourceVersionTooLarge", message: message.into() };
-    let message = format!("Timeout: {message}: {asked}, current: {current}");
+    let message = format!("Timeout: {message}: {requested}, current: {current}");
     Status::new(Reason::Timeout, message).with_retry_after(1).with_causes(vec![cause])
 }
 
-/// As Go reads it: bits beyond the last byte don't matter.
+/// Like Go's decoder, ignores trailing bits.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// What a continue token says.
+/// The JSON content of a continue token.
 #[derive(Serialize, Deserialize)]
-struct Token {
+struct TokenPayload {
     v: String,
     rv: Revision,
     start: String,
@@ -200,32 +205,33 @@ struct Token {
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
-impl Continue {
-    /// The token for clients.
-    pub fn token(&self) -> String {
+impl ContinueToken {
+    /// Encodes the token for clients.
+    pub fn encode(&self) -> String {
         let start = format!("{}/{}\0", self.after.0, self.after.1);
-        let token = Token { v: TOKEN_VERSION.into(), rv: self.revision, start };
+        let token = TokenPayload { v: TOKEN_VERSION.into(), rv: self.revision, start };
         BASE64.encode(serde_json::to_string(&token).unwrap_or_default())
     }
 
-    fn read(token: &str) -> Result<Continue, Status> {
-        let wrong = |why: String| {
-            Status::new(Reason::BadRequest, format!("invalid continue token: continue key is not valid: {why}"))
+    /// Decodes a client's token.
+    fn decode(token: &str) -> Result<ContinueToken, Status> {
+        let invalid = |reason: String| {
+            Status::new(Reason::BadRequest, format!("invalid continue token: continue key is not valid: {reason}"))
         };
         let decoded = BASE64.decode(token.trim_end_matches('='));
-        let decoded = decoded.map_err(|_| wrong("it is not in base64".into()))?;
-        let read: Token = serde_json::from_slice(&decoded).map_err(|_| match decoded.first() {
+        let decoded = decoded.map_err(|_| invalid("it is not valid base64".into()))?;
+        let payload: TokenPayload = serde_json::from_slice(&decoded).map_err(|_| match decoded.first() {
             Some(first) if *first != b'{' => {
-                wrong(format!("invalid character '{}' looking for beginning of value", char::from(*first)))
+                invalid(format!("invalid character '{}' looking for beginning of value", char::from(*first)))
             }
-            _ => wrong("it is no token of this server".into()),
+            _ => invalid("it was not issued by this server".into()),
         })?;
-        let place = read.start.strip_suffix('\0').and_then(|start| start.split_once('/'));
-        match place {
-            Some((namespace, name)) if read.v == TOKEN_VERSION => {
-                Ok(Continue { revision: read.rv, after: (namespace.into(), name.into()) })
+        let position = payload.start.strip_suffix('\0').and_then(|start| start.split_once('/'));
+        match position {
+            Some((namespace, name)) if payload.v == TOKEN_VERSION => {
+                Ok(ContinueToken { revision: payload.rv, after: (namespace.into(), name.into()) })
             }
-            _ => Err(wrong("it is no token of this server".into())),
+            _ => Err(invalid("it was not issued by this server".into())),
         }
     }
 }
@@ -235,14 +241,14 @@ mod tests {
     use super::*;
 
     fn list(query: &str) -> Result<ListOptions, String> {
-        ListOptions::of(&Params::of(Some(query))).map_err(|status| status.message)
+        ListOptions::parse(&Params::parse(Some(query))).map_err(|status| status.message)
     }
 
     #[test]
-    fn lists_say_how_new_they_must_be() {
+    fn list_options_determine_the_revision() {
         for (query, freshness) in [
-            ("", Freshness::Now),
-            ("resourceVersion=0", Freshness::Now),
+            ("", Freshness::Latest),
+            ("resourceVersion=0", Freshness::Latest),
             ("resourceVersion=5", Freshness::NotOlderThan(5)),
             ("resourceVersion=5&resourceVersionMatch=NotOlderThan", Freshness::NotOlderThan(5)),
             ("resourceVersion=5&resourceVersionMatch=Exact", Freshness::Exact(5)),
@@ -254,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradictory_options_are_rejected() {
         for (query, message) in [
             ("resourceVersionMatch=Exact", "resourceVersionMatch is forbidden unless resourceVersion is provided"),
             ("resourceVersion=1&resourceVersionMatch=Best", "supported values: \"Exact\", \"NotOlderThan\", \"\""),
@@ -266,40 +272,40 @@ mod tests {
             ("timeoutSeconds=abc", "must be a whole number"),
             ("resourceVersion=0&resourceVersionMatch=Exact", "is forbidden for resourceVersion \"0\""),
             ("sendInitialEvents=true", "sendInitialEvents is forbidden for list"),
-            ("resourceVersion=abc", "must be one that an earlier answer told"),
+            ("resourceVersion=abc", "must be one from an earlier response"),
             ("limit=many", "must be a whole number"),
             ("continue=zzz", "invalid character 'Ï' looking for beginning of value"),
-            ("continue=!", "it is not in base64"),
-            ("continue=e30", "it is no token of this server"),
+            ("continue=!", "it is not valid base64"),
+            ("continue=e30", "it was not issued by this server"),
         ] {
             let refused = list(query).expect_err(query);
             assert!(refused.contains(message), "{query}: {refused}");
         }
-        let watch = |query: &str| WatchOptions::of(&Params::of(Some(query)));
-        let (needed, needs) =
+        let watch = |query: &str| WatchOptions::parse(&Params::parse(Some(query)));
+        let (needs_match, needs_initial) =
             ("Forbidden: sendInitialEvents requires", "Forbidden: resourceVersionMatch is forbidden for");
         let unsupported = "Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
         for (query, causes) in [
-            ("sendInitialEvents=true", &[needed][..]),
-            ("resourceVersionMatch=NotOlderThan", &[needs]),
-            ("resourceVersionMatch=Exact", &[needs, unsupported]),
-            ("sendInitialEvents=true&resourceVersionMatch=Exact", &[needed, unsupported]),
+            ("sendInitialEvents=true", &[needs_match][..]),
+            ("resourceVersionMatch=NotOlderThan", &[needs_initial]),
+            ("resourceVersionMatch=Exact", &[needs_initial, unsupported]),
+            ("sendInitialEvents=true&resourceVersionMatch=Exact", &[needs_match, unsupported]),
         ] {
             let refused = watch(query).expect_err(query);
-            let told: Vec<&str> = refused.causes.iter().map(|cause| cause.message.as_str()).collect();
-            let same =
-                told.len() == causes.len() && told.iter().zip(causes).all(|(told, cause)| told.starts_with(cause));
-            assert!(same, "{query}: {told:?}");
+            let messages: Vec<&str> = refused.causes.iter().map(|cause| cause.message.as_str()).collect();
+            let same = messages.len() == causes.len()
+                && messages.iter().zip(causes).all(|(message, cause)| message.starts_with(cause));
+            assert!(same, "{query}: {messages:?}");
         }
         let unmarked = watch("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").expect("a watch");
-        assert!(!unmarked.mark_initial_end, "who reads no bookmarks gets none");
-        assert_eq!(watch("resourceVersion=7").map(|o| o.from), Ok(Some(7)));
+        assert!(!unmarked.initial_events_end, "bookmarks are sent only on request");
+        assert_eq!(watch("resourceVersion=7").map(|o| o.after), Ok(Some(7)));
     }
 
     #[test]
-    fn a_continue_token_leads_back_to_its_place() {
-        let place = Continue { revision: 9, after: ("ns".into(), "b".into()) };
-        let options = list(&format!("continue={}&limit=2", place.token())).expect("options");
-        assert_eq!(options.start, Some(place));
+    fn continue_token_round_trips() {
+        let token = ContinueToken { revision: 9, after: ("ns".into(), "b".into()) };
+        let options = list(&format!("continue={}&limit=2", token.encode())).expect("options");
+        assert_eq!(options.continue_from, Some(token));
     }
 }

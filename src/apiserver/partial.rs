@@ -1,4 +1,4 @@
-//! Objects without all but their metadata: `PartialObjectMetadata`, and lists of them.
+//! `PartialObjectMetadata`: objects reduced to their metadata, and lists of them.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ struct OnlyMetadata {
     metadata: ObjectMeta,
 }
 
-/// The metadata of one object.
-pub fn one(object: &Object, version: MetaVersion) -> Result<Vec<u8>, Status> {
+/// Encodes the metadata of one object.
+pub fn single(object: &Object, version: MetaVersion) -> Result<Vec<u8>, Status> {
     let mut json = Vec::new();
-    add(&mut json, object, version).map_err(Status::internal)?;
+    append_object(&mut json, object, version).map_err(Status::internal)?;
     Ok(json)
 }
 
-/// The metadata of many.
+/// Encodes a list of objects' metadata.
 pub fn list(items: &[Arc<Object>], metadata: &ListMeta, version: MetaVersion) -> Result<Vec<u8>, Status> {
     let write = || {
         let kind = "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":";
@@ -31,7 +31,7 @@ pub fn list(items: &[Arc<Object>], metadata: &ListMeta, version: MetaVersion) ->
             if index > 0 {
                 json.push(b',');
             }
-            add(&mut json, item, version)?;
+            append_object(&mut json, item, version)?;
         }
         json.extend_from_slice(b"]}");
         Ok(json)
@@ -39,12 +39,16 @@ pub fn list(items: &[Arc<Object>], metadata: &ListMeta, version: MetaVersion) ->
     write().map_err(|error: serde_json::Error| Status::internal(error))
 }
 
-fn add(json: &mut Vec<u8>, object: &Object, version: MetaVersion) -> Result<(), serde_json::Error> {
-    write(json, &serde_json::from_slice::<OnlyMetadata>(&object.json)?.metadata, version)
+fn append_object(json: &mut Vec<u8>, object: &Object, version: MetaVersion) -> Result<(), serde_json::Error> {
+    append_metadata(json, &serde_json::from_slice::<OnlyMetadata>(&object.json)?.metadata, version)
 }
 
-/// Appends the `PartialObjectMetadata` of an object with this metadata.
-pub fn write(json: &mut Vec<u8>, metadata: &ObjectMeta, version: MetaVersion) -> Result<(), serde_json::Error> {
+/// Appends a `PartialObjectMetadata` with this metadata.
+pub fn append_metadata(
+    json: &mut Vec<u8>,
+    metadata: &ObjectMeta,
+    version: MetaVersion,
+) -> Result<(), serde_json::Error> {
     json.extend_from_slice(b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"");
     json.extend_from_slice(version.api_version().as_bytes());
     json.extend_from_slice(b"\",\"metadata\":");
@@ -62,7 +66,7 @@ mod tests {
     use crate::control::{Key, UnversionedObject};
 
     #[test]
-    fn only_the_metadata_is_sent() {
+    fn only_metadata_is_encoded() {
         let metadata = json!({"name": "p", "labels": {"a": "b"}});
         let pod = json!({"metadata": metadata, "spec": {"containers": []}, "status": {"phase": "Running"}});
         let pod: Pod = serde_json::from_value(pod).expect("a pod");
@@ -70,11 +74,11 @@ mod tests {
         let item = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
             "metadata": {"name": "p", "labels": {"a": "b"}, "resourceVersion": "7"}});
         let read = |json: Vec<u8>| serde_json::from_slice::<Value>(&json).expect("JSON");
-        assert_eq!(read(one(&object, MetaVersion::V1).expect("an answer")), item);
+        assert_eq!(read(single(&object, MetaVersion::V1).expect("JSON")), item);
         let metadata = ListMeta { resource_version: Some("9".into()), ..ListMeta::default() };
-        let sent = read(list(&[object.clone(), object], &metadata, MetaVersion::V1).expect("an answer"));
-        assert_eq!(sent["items"], json!([item, item]));
-        assert_eq!(sent["metadata"], json!({"resourceVersion": "9"}));
-        assert_eq!(sent["kind"], "PartialObjectMetadataList");
+        let encoded = read(list(&[object.clone(), object], &metadata, MetaVersion::V1).expect("JSON"));
+        assert_eq!(encoded["items"], json!([item, item]));
+        assert_eq!(encoded["metadata"], json!({"resourceVersion": "9"}));
+        assert_eq!(encoded["kind"], "PartialObjectMetadataList");
     }
 }

@@ -1,4 +1,4 @@
-//! What a request is about; get, list, watch and log.
+//! Read requests: get, list, watch and log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,95 +7,97 @@ use axum::response::Response;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 
-use super::accept::Asked;
+use super::accept::ResponseKind;
+use super::api::Api;
 use super::logs::LogOptions;
-use super::options::{self, Continue, Freshness, ListOptions, WatchOptions, too_new};
+use super::options::{self, ContinueToken, Freshness, ListOptions, WatchOptions, revision_too_large};
 use super::representation::Representation;
 use super::request::Params;
-use super::routes::Api;
-use super::served::Served;
+use super::served::ServedResource;
 use super::watch;
 use crate::control::{Key, List, Object, Reason, Revision, Scope, Status};
 use crate::model::pods;
 use crate::model::selector::{FieldSelector, Selector};
 
-/// How long a reader may wait for a revision that is yet to come.
-const FUTURE: Duration = Duration::from_secs(3);
+/// Maximum time to wait for a future revision.
+const MAX_REVISION_WAIT: Duration = Duration::from_secs(3);
 
-/// What a request is about.
+/// A request for a resource: an object or a collection.
 pub struct ResourceRequest<'r> {
-    /// Where it is.
+    /// The API.
     pub api: &'r Api,
-    /// What kind of things.
-    pub served: &'static Served,
-    /// In which namespace; `None` for all, or for kinds that lie in none.
+    /// The requested resource.
+    pub served: &'static ServedResource,
+    /// Namespace; `None` for all namespaces and for cluster-scoped resources.
     pub namespace: Option<&'r str>,
-    /// How.
+    /// Query parameters.
     pub params: Params,
-    /// What the client accepts.
+    /// The `Accept` header.
     pub accept: Option<&'r str>,
 }
 
 impl ResourceRequest<'_> {
-    /// One object.
-    pub async fn one(&self, name: &str) -> Result<Response, Status> {
-        let form = self.form(Asked::Object)?;
-        if let Some(revision) = options::revision(&self.params)? {
-            self.wait_for(revision).await?;
+    /// Responds with one object.
+    pub async fn get(&self, name: &str) -> Result<Response, Status> {
+        let representation = self.representation(ResponseKind::Object)?;
+        if let Some(revision) = options::parse_revision(&self.params)? {
+            self.wait_for_revision(revision).await?;
         }
         let object = self.api.control.get(&self.key(name)).await?;
-        form.one(&object)
+        representation.object_response(&object)
     }
 
-    /// All objects, or a part of them.
+    /// Responds with the selected objects, or a page of them.
     pub async fn list(&self) -> Result<Response, Status> {
-        let form = self.form(Asked::List)?;
-        let (items, metadata) = self.selected().await?;
-        form.list(&items, &metadata)
+        let representation = self.representation(ResponseKind::List)?;
+        let (items, metadata) = self.select_page().await?;
+        representation.list_response(&items, &metadata)
     }
 
-    /// The part of a list that the parameters ask for, and what is told of the list.
-    pub async fn selected(&self) -> Result<(Vec<Arc<Object>>, ListMeta), Status> {
+    /// Returns the page of a list that the parameters select, and the list's metadata.
+    pub async fn select_page(&self) -> Result<(Vec<Arc<Object>>, ListMeta), Status> {
         let scope = self.scope()?;
-        let options = ListOptions::of(&self.params)?;
-        let List { mut items, revision } = self.objects(&scope, options.freshness).await?;
-        if let Some(Continue { after: (namespace, name), .. }) = &options.start {
-            let begin =
+        let options = ListOptions::parse(&self.params)?;
+        let List { mut items, revision } = self.list_objects(&scope, options.freshness).await?;
+        if let Some(ContinueToken { after: (namespace, name), .. }) = &options.continue_from {
+            let start =
                 items.partition_point(|o| (&*o.key.namespace, &*o.key.name) <= (namespace.as_str(), name.as_str()));
-            items.drain(..begin);
+            items.drain(..start);
         }
-        let left = options.limit.map_or(0, |limit| items.len().saturating_sub(limit));
-        items.truncate(items.len() - left);
-        // Later parts keep the revision of the first: a watch from there tells what changed meanwhile.
-        let revision = options.start.map_or(revision, |start| start.revision);
+        let remaining = options.limit.map_or(0, |limit| items.len().saturating_sub(limit));
+        items.truncate(items.len() - remaining);
+        // Later pages keep the revision of the first, so that a watch from there reports all changes since.
+        let revision = options.continue_from.map_or(revision, |token| token.revision);
         let next = items
             .last()
-            .filter(|_| left > 0)
-            .map(|last| Continue { revision, after: (last.key.namespace.to_string(), last.key.name.to_string()) });
+            .filter(|_| remaining > 0)
+            .map(|last| ContinueToken { revision, after: (last.key.namespace.to_string(), last.key.name.to_string()) });
         let metadata = ListMeta {
             resource_version: Some(revision.to_string()),
-            continue_: next.map(|next| next.token()),
-            // Kubernetes counts what is left only where no selector makes the count a guess.
-            remaining_item_count: i64::try_from(left).ok().filter(|left| *left > 0 && scope.is_unfiltered()),
+            continue_: next.map(|next| next.encode()),
+            // Kubernetes omits the count if there is a selector.
+            remaining_item_count: i64::try_from(remaining)
+                .ok()
+                .filter(|remaining| *remaining > 0 && scope.is_unfiltered()),
             ..ListMeta::default()
         };
         Ok((items, metadata))
     }
 
-    /// Changes as they come.
+    /// Responds with a stream of changes.
     pub async fn watch(&self) -> Result<Response, Status> {
-        let form = self.form(Asked::Watch)?;
+        let representation = self.representation(ResponseKind::Watch)?;
         let scope = self.scope()?;
-        let options = WatchOptions::of(&self.params)?;
-        watch::answer(&*self.api.control, self.api.clock, &scope, &options, form).await
+        let options = WatchOptions::parse(&self.params)?;
+        watch::respond(&*self.api.control, self.api.clock, &scope, &options, representation).await
     }
 
-    /// The log of a container of pod `name`.
+    /// Responds with the log of a container of pod `name`.
     pub async fn log(&self, name: &str) -> Result<Response, Status> {
-        let options = LogOptions::of(name, &self.params)?;
+        let options = LogOptions::parse(name, &self.params)?;
         let object = self.api.control.get(&self.key(name)).await?;
         let pod = object.decode::<Pod>().map_err(Status::internal)?;
-        let container = options.container(&pod)?;
+        let container = options.resolve_container(&pod)?;
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
         let Some(handle) = self.api.nodes.get(node) else {
             if node.is_empty() {
@@ -104,25 +106,25 @@ impl ResourceRequest<'_> {
             }
             return Err(Status::not_found("pods", node));
         };
-        let attempt = options.attempt(&pod, container)?;
+        let attempt = options.resolve_attempt(&pod, container)?;
         let log = handle.logs.find(pods::uid(&pod), container, attempt).ok_or_else(|| {
             let message = format!("unable to retrieve container logs for {attempt}: they are no longer kept");
             Status::new(Reason::NotFound, message)
         })?;
-        Ok(options.answer(log.reader(), self.api.clock.now().wall))
+        Ok(options.response(log.reader(), self.api.clock.now().wall))
     }
 
-    /// The object `name` of what is asked for.
+    /// Returns the key of the object `name`.
     pub fn key(&self, name: &str) -> Key {
         Key::new(self.served.resource, self.namespace.unwrap_or_default(), name)
     }
 
-    /// The form in which the client wants what it asked for.
-    pub fn form(&self, asked: Asked) -> Result<Representation, Status> {
-        Representation::of(self.served, self.accept, asked, &self.params, self.api.clock.now().wall)
+    /// Negotiates the representation of the response.
+    pub fn representation(&self, response: ResponseKind) -> Result<Representation, Status> {
+        Representation::negotiate(self.served, self.accept, response, &self.params, self.api.clock.now().wall)
     }
 
-    /// What the parameters select.
+    /// Returns the scope that namespace and selectors define.
     pub fn scope(&self) -> Result<Scope, Status> {
         let bad = |error: crate::model::selector::SelectorError| Status::new(Reason::BadRequest, error.to_string());
         let text = |name| self.params.get(name).unwrap_or_default();
@@ -135,28 +137,29 @@ impl ResourceRequest<'_> {
         })
     }
 
-    async fn objects(&self, scope: &Scope, freshness: Freshness) -> Result<List, Status> {
-        let wanted = match freshness {
-            Freshness::Now => return self.api.control.list(scope).await,
+    /// Lists the objects at the requested revision.
+    async fn list_objects(&self, scope: &Scope, freshness: Freshness) -> Result<List, Status> {
+        let revision = match freshness {
+            Freshness::Latest => return self.api.control.list(scope).await,
             Freshness::NotOlderThan(revision) | Freshness::Exact(revision) => revision,
         };
-        self.wait_for(wanted).await?;
+        self.wait_for_revision(revision).await?;
         match freshness {
             Freshness::Exact(revision) => self.api.control.list_at(scope, revision).await,
-            Freshness::Now | Freshness::NotOlderThan(_) => self.api.control.list(scope).await,
+            Freshness::Latest | Freshness::NotOlderThan(_) => self.api.control.list(scope).await,
         }
     }
 
-    /// Waits until there is such a revision, though not for long.
-    async fn wait_for(&self, wanted: Revision) -> Result<(), Status> {
-        let deadline = tokio::time::Instant::now() + FUTURE;
+    /// Waits up to [`MAX_REVISION_WAIT`] for a revision.
+    async fn wait_for_revision(&self, revision: Revision) -> Result<(), Status> {
+        let deadline = tokio::time::Instant::now() + MAX_REVISION_WAIT;
         loop {
             let current = self.api.control.revision().await?;
-            if current >= wanted {
+            if current >= revision {
                 return Ok(());
             }
             if tokio::time::Instant::now() >= deadline {
-                return Err(too_new(wanted, current));
+                return Err(revision_too_large(revision, current));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -1,5 +1,5 @@
-//! An answer's objects in the form that the client asked for: whole, as a table, as metadata;
-//! in JSON or YAML; as a list, or as events of a watch.
+//! Encodes the objects of a response in the negotiated form: whole, as a table or as metadata; in JSON
+//! or YAML; as an object, a list or the events of a watch.
 
 use std::sync::Arc;
 
@@ -8,108 +8,109 @@ use axum::response::Response;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 
-use super::accept::{self, Answer, Asked, Encoding, MetaVersion, Shape};
-use super::answer;
+use super::accept::{self, Encoding, MetaVersion, ObjectForm, ResponseFormat, ResponseKind};
 use super::list_body::ListBody;
 use super::partial;
 use super::request::Params;
-use super::served::Served;
-use super::tables::{self, Include, TableOptions};
-use super::watch;
+use super::response;
+use super::served::ServedResource;
+use super::tables::{self, IncludeObject, TableOptions};
 use crate::control::{Object, Revision, Status};
 use crate::model::emit;
 
-/// The form of one answer.
+/// The representation of one response.
 pub struct Representation {
-    served: &'static Served,
-    answer: Answer,
-    include: Include,
-    /// Whether the next table tells its columns; in a watch only the first does.
-    headers: bool,
+    served: &'static ServedResource,
+    format: ResponseFormat,
+    include_object: IncludeObject,
+    /// Whether the next table has column definitions; in a watch only the first one does.
+    column_definitions: bool,
     now: Timestamp,
 }
 
 impl Representation {
-    /// What a client gets that accepts `header`; `now` is what ages are told by.
-    pub fn of(
-        served: &'static Served,
+    /// Negotiates the representation with a client that accepts `header`; ages are relative to `now`.
+    pub fn negotiate(
+        served: &'static ServedResource,
         header: Option<&str>,
-        asked: Asked,
+        response: ResponseKind,
         params: &Params,
         now: Timestamp,
     ) -> Result<Representation, Status> {
-        let answer = accept::objects(served.resource.kind, header, asked)?;
-        let include = match answer.shape {
-            Shape::Table(_) => Include::of(params.get("includeObject"))?,
-            Shape::Whole | Shape::Metadata(_) => Include::None,
+        let format = accept::negotiate_objects(served.resource.kind, header, response)?;
+        let include_object = match format.form {
+            ObjectForm::Table(_) => IncludeObject::parse(params.get("includeObject"))?,
+            ObjectForm::Full | ObjectForm::Metadata(_) => IncludeObject::None,
         };
-        Ok(Representation { served, answer, include, headers: true, now })
+        Ok(Representation { served, format, include_object, column_definitions: true, now })
     }
 
-    /// The answer with one object.
-    pub fn one(&self, object: &Arc<Object>) -> Result<Response, Status> {
-        match self.answer.shape {
-            Shape::Whole if self.answer.encoding == Encoding::Json && self.served.is_stored_form() => {
-                Ok(answer::json(object.json.clone()))
+    /// Returns the response with one object.
+    pub fn object_response(&self, object: &Arc<Object>) -> Result<Response, Status> {
+        match self.format.form {
+            ObjectForm::Full if self.format.encoding == Encoding::Json && self.served.is_served_as_stored() => {
+                Ok(response::json(object.json.clone()))
             }
-            _ => self.encoded(self.json(object, self.now)?),
+            _ => self.respond(self.encode_object(object, self.now)?),
         }
     }
 
-    /// The answer with a list; `metadata` is the list's own.
-    pub fn list(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Response, Status> {
-        let json = match self.answer.shape {
-            Shape::Whole if self.answer.encoding == Encoding::Json && self.served.is_stored_form() => {
+    /// Returns the response with a list; `metadata` is that of the list.
+    pub fn list_response(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Response, Status> {
+        let json = match self.format.form {
+            ObjectForm::Full if self.format.encoding == Encoding::Json && self.served.is_served_as_stored() => {
                 let body = ListBody::new(self.list_head(metadata)?, items.to_vec());
-                return Ok(answer::body(answer::JSON, Body::new(body)));
+                return Ok(response::ok(response::JSON, Body::new(body)));
             }
-            Shape::Whole => self.whole_list(items, metadata)?,
-            Shape::Table(version) => tables::list(self.served, items, metadata, &self.table(version, self.now))?,
-            Shape::Metadata(version) => partial::list(items, metadata, version)?,
+            ObjectForm::Full => self.encode_list(items, metadata)?,
+            ObjectForm::Table(version) => {
+                tables::list(self.served, items, metadata, &self.table_options(version, self.now))?
+            }
+            ObjectForm::Metadata(version) => partial::list(items, metadata, version)?,
         };
-        self.encoded(json)
+        self.respond(json)
     }
 
     /// Appends one event of a watch.
-    pub fn event(&mut self, word: &str, object: &Arc<Object>, now: Timestamp, out: &mut Vec<u8>) {
-        let begin = out.len();
+    pub fn append_event(&mut self, event_type: &str, object: &Arc<Object>, now: Timestamp, out: &mut Vec<u8>) {
+        let start = out.len();
         out.extend_from_slice(b"{\"type\":\"");
-        out.extend_from_slice(word.as_bytes());
+        out.extend_from_slice(event_type.as_bytes());
         out.extend_from_slice(b"\",\"object\":");
-        let written = match self.answer.shape {
-            Shape::Whole => {
+        let written = match self.format.form {
+            ObjectForm::Full => {
                 self.served.encode(object).map(|json| out.extend_from_slice(&json)).map_err(Status::internal)
             }
-            _ => self.json(object, now).map(|json| out.extend_from_slice(json.trim_ascii_end())),
+            _ => self.encode_object(object, now).map(|json| out.extend_from_slice(json.trim_ascii_end())),
         };
-        self.headers = false;
+        self.column_definitions = false;
         match written {
             Ok(()) => out.extend_from_slice(b"}\n"),
             Err(status) => {
-                out.truncate(begin);
-                watch::error_event(&status, out);
+                out.truncate(start);
+                append_error_event(&status, out);
             }
         }
     }
 
-    /// Appends a bookmark: everything up to `revision` has been told. `initial_end` marks the end
-    /// of what there was when the watch began.
-    pub fn bookmark(&self, revision: Revision, initial_end: bool, out: &mut Vec<u8>) {
+    /// Appends a bookmark: all changes up to `revision` have been sent. `initial_end` marks the end of the initial
+    /// objects.
+    pub fn append_bookmark(&self, revision: Revision, initial_end: bool, out: &mut Vec<u8>) {
         let annotations = match initial_end {
             true => r#","annotations":{"k8s.io/initial-events-end":"true"}"#,
             false => "",
         };
         let metadata = format!(r#"{{"resourceVersion":"{revision}","creationTimestamp":null{annotations}}}"#);
-        let object = match self.answer.shape {
-            Shape::Whole => {
+        let object = match self.format.form {
+            ObjectForm::Full => {
                 let (version, kind) = (self.served.api_version(), self.served.resource.kind);
                 format!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{metadata}}}"#)
             }
-            Shape::Metadata(version) => {
+            ObjectForm::Metadata(version) => {
                 let version = version.api_version();
                 format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"{version}","metadata":{metadata}}}"#)
             }
-            Shape::Table(version) => {
+            ObjectForm::Table(version) => {
                 let version = version.api_version();
                 let head = format!(
                     r#"{{"kind":"Table","apiVersion":"{version}","metadata":{{"resourceVersion":"{revision}"}}"#
@@ -122,20 +123,20 @@ impl Representation {
         out.extend_from_slice(format!("{{\"type\":\"BOOKMARK\",\"object\":{object}}}\n").as_bytes());
     }
 
-    /// One object as JSON in the client's shape.
-    fn json(&self, object: &Arc<Object>, now: Timestamp) -> Result<Vec<u8>, Status> {
-        match self.answer.shape {
-            Shape::Whole => self.served.encode(object).map(|json| json.into_owned()).map_err(Status::internal),
-            Shape::Table(version) => tables::one(self.served, object, &self.table(version, now)),
-            Shape::Metadata(version) => partial::one(object, version),
+    /// Encodes one object as JSON in the negotiated form.
+    fn encode_object(&self, object: &Arc<Object>, now: Timestamp) -> Result<Vec<u8>, Status> {
+        match self.format.form {
+            ObjectForm::Full => self.served.encode(object).map(|json| json.into_owned()).map_err(Status::internal),
+            ObjectForm::Table(version) => tables::single(self.served, object, &self.table_options(version, now)),
+            ObjectForm::Metadata(version) => partial::single(object, version),
         }
     }
 
-    fn table(&self, version: MetaVersion, now: Timestamp) -> TableOptions {
-        TableOptions { version, include: self.include, headers: self.headers, now }
+    fn table_options(&self, version: MetaVersion, now: Timestamp) -> TableOptions {
+        TableOptions { version, include: self.include_object, column_definitions: self.column_definitions, now }
     }
 
-    /// What comes before a list's first object.
+    /// Returns the text of a list before its first object.
     fn list_head(&self, metadata: &ListMeta) -> Result<Vec<u8>, Status> {
         let (version, kind) = (self.served.api_version(), self.served.resource.kind);
         let mut head = format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":"#).into_bytes();
@@ -144,7 +145,7 @@ impl Representation {
         Ok(head)
     }
 
-    fn whole_list(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Vec<u8>, Status> {
+    fn encode_list(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Vec<u8>, Status> {
         let mut out = self.list_head(metadata)?;
         for (i, object) in items.iter().enumerate() {
             if i > 0 {
@@ -156,18 +157,26 @@ impl Representation {
         Ok(out)
     }
 
-    fn encoded(&self, json: Vec<u8>) -> Result<Response, Status> {
-        encoded(self.answer.encoding, json)
+    fn respond(&self, json: Vec<u8>) -> Result<Response, Status> {
+        encoded(self.format.encoding, json)
     }
 }
 
-/// JSON as it is, or as YAML.
+/// Returns a response with `json` in the given encoding.
 pub fn encoded(encoding: Encoding, json: Vec<u8>) -> Result<Response, Status> {
     match encoding {
-        Encoding::Json => Ok(answer::json(json)),
+        Encoding::Json => Ok(response::json(json)),
         Encoding::Yaml => {
             let value: serde_json::Value = serde_json::from_slice(&json).map_err(Status::internal)?;
-            Ok(answer::body(encoding.content_type(), emit::yaml(&value)))
+            Ok(response::ok(encoding.content_type(), emit::to_yaml(&value)))
         }
     }
+}
+
+/// Appends an `ERROR` event with `status`, the last event of a watch.
+pub fn append_error_event(status: &Status, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"type":"ERROR","object":"#);
+    // A Status has only strings and numbers, which always serialize.
+    out.extend(serde_json::to_vec(status).unwrap_or_default());
+    out.extend_from_slice(b"}\n");
 }

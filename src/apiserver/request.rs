@@ -1,30 +1,30 @@
-//! What a URL of the Kubernetes API means.
+//! Parses the URLs of the Kubernetes API.
 //!
 //! `/api/v1/namespaces/NS/pods/NAME/log` and `/apis/GROUP/VERSION/…` alike become a [`Target`];
-//! parameters become [`Params`]. Nothing is looked up here.
+//! query parameters become [`Params`]. Whether the resource exists is not checked here.
 
 use percent_encoding::percent_decode_str;
 
-/// Which resource a path names; the parts are as the client wrote them.
+/// The resource that a path names; its parts are not validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Empty for the core group.
+    /// API group; empty for the core group.
     pub group: String,
-    /// `v1`
+    /// API version, such as `v1`.
     pub version: String,
-    /// `pods`
+    /// Resource, such as `pods`.
     pub resource: String,
-    /// `None` for all namespaces, and for what lies in none.
+    /// Namespace; `None` for all namespaces and for cluster-scoped resources.
     pub namespace: Option<String>,
-    /// `None` for the collection.
+    /// Object name; `None` for the collection.
     pub name: Option<String>,
-    /// `log`, `status`, …
+    /// Subresource, such as `log` or `status`.
     pub subresource: Option<String>,
 }
 
 impl Target {
-    /// Reads the path of a request; `None` where it names no resource.
-    pub fn of(path: &str) -> Option<Target> {
+    /// Parses the path of a request; returns `None` if it does not name a resource.
+    pub fn parse(path: &str) -> Option<Target> {
         let mut parts = Vec::new();
         for part in path.trim_matches('/').split('/') {
             parts.push(percent_decode_str(part).decode_utf8().ok()?.into_owned());
@@ -39,7 +39,7 @@ impl Target {
         if rest.iter().any(String::is_empty) {
             return None;
         }
-        // A namespace's own subresources look like resources in it.
+        // The subresources of a namespace look like resources in it.
         let of_namespace = matches!(rest.get(2).map(String::as_str), Some("status" | "finalize")) && rest.len() == 3;
         let namespaced = rest.first().is_some_and(|r| r == "namespaces") && rest.len() > 2 && !of_namespace;
         let namespace = if namespaced {
@@ -57,33 +57,32 @@ impl Target {
     }
 }
 
-/// The parameters of a URL, in its order.
+/// The query parameters of a URL, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// Reads what stands behind the `?`.
-    pub fn of(query: Option<&str>) -> Params {
+    /// Parses a query string.
+    pub fn parse(query: Option<&str>) -> Params {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Params(pairs.into_owned().collect())
     }
 
-    /// The value of `name`; the first where it is there several times. An empty one counts as missing.
+    /// Returns the first value of `name`, unless it is empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// All values of `name`, empty ones too.
+    /// Returns all values of `name`, empty ones included.
     pub fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether `name` is there and doesn't say no: as Kubernetes reads flags, `watch`, `watch=1`
-    /// and `watch=true` are alike.
+    /// Returns whether the flag `name` is set. As in Kubernetes, any value but `0` and `false` sets it.
     pub fn flag(&self, name: &str) -> bool {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.is_some_and(|(_, value)| !matches!(value.to_lowercase().as_str(), "0" | "false"))
+        let parameter = self.0.iter().find(|(known, _)| known == name);
+        parameter.is_some_and(|(_, value)| !matches!(value.to_lowercase().as_str(), "0" | "false"))
     }
 }
 
@@ -92,8 +91,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_name_resources_as_in_kubernetes() {
-        for (path, wanted) in [
+    fn paths_are_parsed_as_in_kubernetes() {
+        for (path, expected) in [
             ("/api/v1/pods", Some("|v1|pods|-|-|-")),
             ("/api/v1/namespaces/a%20b/pods", Some("|v1|pods|a b|-|-")),
             ("/api/v1/namespaces/ns/pods/p/log", Some("|v1|pods|ns|p|log")),
@@ -108,17 +107,17 @@ mod tests {
             ("/metrics", None),
             ("/", None),
         ] {
-            let shown = Target::of(path).map(|t| {
+            let shown = Target::parse(path).map(|t| {
                 let or_dash = |o: Option<String>| o.unwrap_or("-".into());
                 let (ns, name, sub) = (or_dash(t.namespace), or_dash(t.name), or_dash(t.subresource));
                 format!("{}|{}|{}|{ns}|{name}|{sub}", t.group, t.version, t.resource)
             });
-            assert_eq!(shown.as_deref(), wanted, "{path}");
+            assert_eq!(shown.as_deref(), expected, "{path}");
         }
     }
 
     #[test]
-    fn flags_are_on_unless_they_say_no() {
+    fn flags_are_set_unless_0_or_false() {
         for (query, on) in [
             ("", false),
             ("watch", true),
@@ -127,10 +126,10 @@ mod tests {
             ("watch=0", false),
             ("watch=False", false),
         ] {
-            assert_eq!(Params::of(Some(query)).flag("watch"), on, "{query}");
+            assert_eq!(Params::parse(Some(query)).flag("watch"), on, "{query}");
         }
-        assert_eq!(Params::of(Some("a=%2Fx&a=y&b=")).get("a"), Some("/x"));
-        assert_eq!(Params::of(Some("b=")).get("b"), None);
-        assert!(Params::of(Some("a=x&b=y&a=")).all("a").eq(["x", ""]));
+        assert_eq!(Params::parse(Some("a=%2Fx&a=y&b=")).get("a"), Some("/x"));
+        assert_eq!(Params::parse(Some("b=")).get("b"), None);
+        assert!(Params::parse(Some("a=x&b=y&a=")).all("a").eq(["x", ""]));
     }
 }

@@ -1,62 +1,61 @@
-//! What the API serves: one table, from which requests are routed, discovery is told and the
-//! OpenAPI documents are written, so that they never part ways.
+//! The table of served resources, from which routing, discovery and the OpenAPI documents are derived.
 
 use std::borrow::Cow;
 
 use super::events_v1;
 use crate::control::{Object, Resource};
 
-/// A resource in a version of a group.
+/// A resource in an API group and version.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Served {
-    /// Empty for the core group.
+pub struct ServedResource {
+    /// API group; empty for the core group.
     pub group: &'static str,
-    /// `v1`
+    /// API version, such as `v1`.
     pub version: &'static str,
-    /// What is stored.
+    /// The stored resource.
     pub resource: Resource,
-    /// `pod`
+    /// Singular name, such as `pod`.
     pub singular: &'static str,
-    /// `po`
+    /// Short names, such as `po`.
     pub short_names: &'static [&'static str],
-    /// Names of sets of resources: `kubectl get all`.
+    /// Categories, such as `all` of `kubectl get all`.
     pub categories: &'static [&'static str],
-    /// Whether its objects lie in namespaces.
+    /// Whether objects have a namespace.
     pub namespaced: bool,
-    /// What may be done to it, sorted.
+    /// Supported verbs, sorted.
     pub verbs: &'static [&'static str],
-    /// What lies below an object, sorted by name.
+    /// Subresources, sorted by name.
     pub subresources: &'static [Subresource],
-    /// Kubernetes' hash of the kind that is stored, by which clients know a migration.
+    /// Kubernetes' hash of the stored version, by which clients detect a migration.
     pub storage_version_hash: &'static str,
 }
 
-/// A part of an object with a path of its own.
+/// A subresource of an object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Subresource {
-    /// `log`
+    /// Name, such as `log`.
     pub name: &'static str,
-    /// The group of its kind, and the version of that group; empty for the object's own.
+    /// API group of `kind`; empty together with `version` if they are those of the resource.
     pub group: &'static str,
-    /// See [`Subresource::group`].
+    /// API version of `kind`; see `group`.
     pub version: &'static str,
-    /// The kind of what is answered.
+    /// Kind of the response.
     pub kind: &'static str,
-    /// What may be done to it, sorted.
+    /// Supported verbs, sorted.
     pub verbs: &'static [&'static str],
 }
 
-const READ: &[&str] = &["get", "list", "watch"];
+const READ_ONLY: &[&str] = &["get", "list", "watch"];
 const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-const PART: &[&str] = &["get", "patch", "update"];
+const READ_WRITE: &[&str] = &["get", "patch", "update"];
 
-const fn below(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> Subresource {
+const fn subresource(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> Subresource {
     Subresource { name, group: "", version: "", kind, verbs }
 }
 
 /// Sorted by group, version and name.
-pub static SERVED: [Served; 7] = [
-    Served {
+pub static SERVED: [ServedResource; 7] = [
+    ServedResource {
         group: "",
         version: "v1",
         resource: Resource::CONFIG_MAPS,
@@ -68,7 +67,7 @@ pub static SERVED: [Served; 7] = [
         subresources: &[],
         storage_version_hash: "qFsyl6wFWjQ=",
     },
-    Served {
+    ServedResource {
         group: "",
         version: "v1",
         resource: Resource::EVENTS,
@@ -76,11 +75,11 @@ pub static SERVED: [Served; 7] = [
         short_names: &["ev"],
         categories: &[],
         namespaced: true,
-        verbs: READ,
+        verbs: READ_ONLY,
         subresources: &[],
         storage_version_hash: "r2yiGXH7wu8=",
     },
-    Served {
+    ServedResource {
         group: "",
         version: "v1",
         resource: Resource::NAMESPACES,
@@ -92,7 +91,7 @@ pub static SERVED: [Served; 7] = [
         subresources: &[],
         storage_version_hash: "Q3oi5N2YM8M=",
     },
-    Served {
+    ServedResource {
         group: "",
         version: "v1",
         resource: Resource::NODES,
@@ -100,11 +99,11 @@ pub static SERVED: [Served; 7] = [
         short_names: &["no"],
         categories: &[],
         namespaced: false,
-        verbs: READ,
-        subresources: &[below("status", "Node", &["get"])],
+        verbs: READ_ONLY,
+        subresources: &[subresource("status", "Node", &["get"])],
         storage_version_hash: "XwShjMxG9Fs=",
     },
-    Served {
+    ServedResource {
         group: "",
         version: "v1",
         resource: Resource::PODS,
@@ -114,16 +113,16 @@ pub static SERVED: [Served; 7] = [
         namespaced: true,
         verbs: ALL,
         subresources: &[
-            below("binding", "Binding", &["create"]),
-            below("ephemeralcontainers", "Pod", PART),
+            subresource("binding", "Binding", &["create"]),
+            subresource("ephemeralcontainers", "Pod", READ_WRITE),
             Subresource { name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: &["create"] },
-            below("log", "Pod", &["get"]),
-            below("resize", "Pod", PART),
-            below("status", "Pod", PART),
+            subresource("log", "Pod", &["get"]),
+            subresource("resize", "Pod", READ_WRITE),
+            subresource("status", "Pod", READ_WRITE),
         ],
         storage_version_hash: "xPOwRZ+Yhw8=",
     },
-    Served {
+    ServedResource {
         group: "",
         version: "v1",
         resource: Resource::SECRETS,
@@ -135,7 +134,7 @@ pub static SERVED: [Served; 7] = [
         subresources: &[],
         storage_version_hash: "S6u1pOWzb84=",
     },
-    Served {
+    ServedResource {
         group: "events.k8s.io",
         version: "v1",
         resource: Resource::EVENTS,
@@ -143,61 +142,71 @@ pub static SERVED: [Served; 7] = [
         short_names: &["ev"],
         categories: &[],
         namespaced: true,
-        verbs: READ,
+        verbs: READ_ONLY,
         subresources: &[],
         storage_version_hash: "r2yiGXH7wu8=",
     },
 ];
 
-/// The resource that a URL names.
-pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Served> {
+/// Returns the resource that a URL names.
+pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static ServedResource> {
     SERVED.iter().find(|s| s.group == group && s.version == version && s.resource.plural == plural)
 }
 
-/// All resources of a version of a group.
-pub fn of_version(group: &str, version: &str) -> impl Iterator<Item = &'static Served> {
+/// Returns all resources of a group and version.
+pub fn resources_of(group: &str, version: &str) -> impl Iterator<Item = &'static ServedResource> {
     SERVED.iter().filter(move |s| s.group == group && s.version == version)
 }
 
-/// The groups and their versions, the core group first; of a group's versions the preferred first.
+/// Returns all groups and versions: the core group first, and each group's preferred version first.
 pub fn versions() -> Vec<(&'static str, &'static str)> {
     let mut versions: Vec<_> = SERVED.iter().map(|s| (s.group, s.version)).collect();
     versions.dedup();
     versions
 }
 
-/// `v1`, `events.k8s.io/v1`
+/// Returns the API version, such as `v1` or `events.k8s.io/v1`.
 pub fn group_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.into() } else { format!("{group}/{version}") }
 }
 
-/// `api/v1`, `apis/events.k8s.io/v1`: where the resources of a version lie.
-pub fn root(group: &str, version: &str) -> String {
+/// Returns the root path of a group and version: `api/v1`, `apis/events.k8s.io/v1`.
+pub fn path_root(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
-impl Served {
-    /// `v1`, `events.k8s.io/v1`
+/// Returns the name of a resource's type, such as `io.k8s.api.core.v1.Pod`, or of its list.
+pub fn type_name(served: &ServedResource, list: bool) -> String {
+    let group = match served.group {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    };
+    let list = if list { "List" } else { "" };
+    format!("io.k8s.api.{group}.{}.{}{list}", served.version, served.resource.kind)
+}
+
+impl ServedResource {
+    /// Returns the API version, such as `v1` or `events.k8s.io/v1`.
     pub fn api_version(&self) -> String {
         group_version(self.group, self.version)
     }
 
-    /// Whether `verb` may be done to it.
+    /// Returns whether the resource supports `verb`.
     pub fn allows(&self, verb: &str) -> bool {
         self.verbs.contains(&verb)
     }
 
-    /// The subresource `name`.
+    /// Returns the subresource `name`.
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|subresource| subresource.name == name)
     }
 
-    /// Whether objects are sent as they are stored.
-    pub fn is_stored_form(&self) -> bool {
+    /// Returns whether objects are served in their stored encoding.
+    pub fn is_served_as_stored(&self) -> bool {
         self.group.is_empty()
     }
 
-    /// A stored object as this version writes it.
+    /// Encodes a stored object in this group and version.
     pub fn encode<'o>(&self, object: &'o Object) -> Result<Cow<'o, [u8]>, serde_json::Error> {
         match (self.group, self.resource) {
             ("events.k8s.io", Resource::EVENTS) => Ok(Cow::Owned(events_v1::encode(object)?)),
@@ -211,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_sorted_and_each_resource_stands_in_it_once() {
+    fn table_is_sorted_and_has_no_duplicates() {
         let keys: Vec<_> = SERVED.iter().map(|s| (s.group, s.version, s.resource.plural)).collect();
         assert!(keys.is_sorted() && keys.windows(2).all(|pair| pair[0] != pair[1]), "{keys:?}");
         for served in &SERVED {
@@ -221,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn resources_are_found_by_their_urls() {
+    fn resources_are_found_by_group_version_and_name() {
         assert_eq!(find("", "v1", "pods").map(|s| s.resource), Some(Resource::PODS));
         assert!(
             find("", "v1", "podz").is_none() && find("", "v2", "pods").is_none() && find("x", "v1", "pods").is_none()

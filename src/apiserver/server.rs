@@ -1,8 +1,8 @@
-//! Connections: one port, on which the first byte tells TLS from plain HTTP.
+//! Serves connections: TLS and plain HTTP on one port, distinguished by the first byte.
 //!
-//! Plain HTTP is answered on loopback only. A client that sends nothing, or half of something,
-//! is let go after a while; how many may be connected is bounded, and who comes then waits in the
-//! kernel's queue. What is open when the server ends may finish within a bound.
+//! Plain HTTP is allowed only over loopback. Clients that do not complete a handshake or a request's
+//! header in time are disconnected. The number of connections is limited; further clients wait in the
+//! kernel's queue. On shutdown, open requests may finish within a grace period.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,59 +22,59 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// Clients that may be connected at once.
+/// Maximum number of open connections.
 const MAX_CONNECTIONS: usize = 4096;
-/// A client has so long to say what it wants: the first byte, the handshake, a request's head.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// A client that is gone without a word is noticed after about this time.
+/// Maximum time for each of the first byte, the TLS handshake and a request's header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Interval and timeout of HTTP/2 keep-alive pings, which detect clients that disappeared.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// Requests of one HTTP/2 connection that are answered at the same time.
+/// Maximum number of concurrent requests on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
-/// Bytes of an answer that lie ready per request while its client does not read.
-const SEND_BUFFER: usize = 64 * 1024;
-/// Heads of requests are small; a longer one is refused with 431.
-const MAX_HEAD: usize = 64 * 1024;
-/// Over HTTP/2 a head that is larger than this costs its client the connection; one below is refused in words.
-const MAX_HEAD_LIST: u32 = 1024 * 1024;
+/// Maximum number of response bytes to buffer per request while its client does not read.
+const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Maximum size of an HTTP/1 request's header; larger ones get 431.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Maximum size of an HTTP/2 request's header; a larger one closes the connection.
+const MAX_HTTP2_HEADER_BYTES: u32 = 1024 * 1024;
 
-/// How a request came.
+/// The transport of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// Encrypted.
+    /// TLS.
     Tls,
-    /// As plain text, from this machine.
+    /// Plain HTTP over loopback.
     Plain,
 }
 
-/// Serves `router` on `listener` until `end` is cancelled; then gives open requests `grace`.
+/// Serves `router` on `listener` until `shutdown` is cancelled; open requests then have `grace` to finish.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     router: Router,
-    end: CancellationToken,
+    shutdown: CancellationToken,
     grace: Duration,
 ) {
     let connections = TaskTracker::new();
     let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let kill = CancellationToken::new();
     loop {
         let accepted = async {
             // The semaphore is never closed.
-            let place = room.clone().acquire_owned().await.ok();
-            (listener.accept().await, place)
+            let permit = permits.clone().acquire_owned().await.ok();
+            (listener.accept().await, permit)
         };
-        let (stream, place) = tokio::select! {
-            (accepted, place) = accepted => match accepted {
-                Ok((stream, _)) => (stream, place),
+        let (stream, permit) = tokio::select! {
+            (accepted, permit) = accepted => match accepted {
+                Ok((stream, _)) => (stream, permit),
                 Err(error) => {
-                    // Out of descriptors, most likely: somebody must leave first.
+                    // Most likely out of file descriptors: retry once a connection may have closed.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             },
-            () = end.cancelled() => break,
+            () = shutdown.cancelled() => break,
         };
         let connection = Connection {
             router: router.clone(),
@@ -83,8 +83,8 @@ pub async fn serve(
             kill: kill.clone(),
         };
         connections.spawn(async move {
-            connection.talk(stream).await;
-            drop(place);
+            connection.run(stream).await;
+            drop(permit);
         });
     }
     drop(listener);
@@ -101,35 +101,35 @@ struct Connection {
     kill: CancellationToken,
 }
 
-/// What a TLS connection begins with: a handshake record.
-const TLS_HANDSHAKE: u8 = 22;
+/// First byte of a TLS connection: the type of a handshake record.
+const TLS_HANDSHAKE_RECORD: u8 = 22;
 
 impl Connection {
-    async fn talk(self, stream: TcpStream) {
+    async fn run(self, stream: TcpStream) {
         let kill = self.kill.clone();
         tokio::select! {
-            () = self.answer(stream) => {}
+            () = self.serve(stream) => {}
             () = kill.cancelled() => {}
         }
     }
 
-    async fn answer(self, mut stream: TcpStream) {
-        // A small answer goes out at once; larger ones are written in one go anyway.
+    async fn serve(self, mut stream: TcpStream) {
+        // Small responses are sent without delay.
         let _ = stream.set_nodelay(true);
         let mut first = [0];
-        let Ok(Ok(1)) = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await else { return };
-        if first == [TLS_HANDSHAKE] {
-            match tokio::time::timeout(PATIENCE, self.tls.accept(stream)).await {
+        let Ok(Ok(1)) = tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await else { return };
+        if first == [TLS_HANDSHAKE_RECORD] {
+            match tokio::time::timeout(HEADER_TIMEOUT, self.tls.accept(stream)).await {
                 Ok(Ok(stream)) => serve_http(self.router, self.watcher, stream, Transport::Tls).await,
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_late) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_timeout) => {}
             }
             return;
         }
-        if is_of_this_machine(&stream) {
+        if is_loopback(&stream) {
             serve_http(self.router, self.watcher, stream, Transport::Plain).await;
         } else {
-            let text = "plain HTTP is answered on this machine only: use https\n";
+            let text = "plain HTTP is allowed only on this machine: use https\n";
             let head = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close";
             let _ =
                 stream.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len()).as_bytes()).await;
@@ -138,8 +138,8 @@ impl Connection {
     }
 }
 
-/// Both ends are loopback addresses: what comes here crossed no wire.
-fn is_of_this_machine(stream: &TcpStream) -> bool {
+/// Returns whether both ends of the connection are loopback addresses.
+fn is_loopback(stream: &TcpStream) -> bool {
     let loopback =
         |address: std::io::Result<std::net::SocketAddr>| address.is_ok_and(|a| a.ip().to_canonical().is_loopback());
     loopback(stream.peer_addr()) && loopback(stream.local_addr())
@@ -154,17 +154,17 @@ where
         router.clone().oneshot(request.map(Body::new))
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .max_concurrent_streams(MAX_STREAMS)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(MAX_HEAD_LIST);
+        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+        .max_header_list_size(MAX_HTTP2_HEADER_BYTES);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(%error, "connection ended with an error");
     }
 }

@@ -1,78 +1,83 @@
 //! Watches: a stream of JSON lines, each an event with its object.
 //!
-//! A client that does not read costs a place in the history and one buffer: changes are fetched
-//! when there is room for them, and who falls behind the history gets a last event that says so.
+//! A slow client costs one buffer: changes are read from the history only when they can be sent. A
+//! client that falls behind the history gets an `ERROR` event, and the watch ends.
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use super::answer::{self, JSON};
 use super::options::WatchOptions;
-use super::representation::Representation;
+use super::representation::{Representation, append_error_event};
+use super::response::{self, JSON};
 use crate::clock::Clock;
 use crate::control::{ChangeKind, ControlPlane, List, Reason, Revision, Scope, Status, WatchEvent, WatchStream};
 
-/// Events that are put into one piece of an answer while a client is slower than the changes.
-const PIECE: usize = 64;
+/// Maximum number of events in one chunk of the response.
+const MAX_EVENTS_PER_CHUNK: usize = 64;
 
-/// Watches `scope` for a client that wants its objects in this form.
-pub async fn answer(
+/// Watches `scope` and streams its objects in the form of `representation`.
+pub async fn respond(
     control: &dyn ControlPlane,
     clock: Clock,
     scope: &Scope,
     options: &WatchOptions,
-    mut form: Representation,
+    mut representation: Representation,
 ) -> Result<Response, Status> {
-    let begun = begin(control, scope, options).await?;
+    let StartedWatch { initial, changes } = start(control, scope, options).await?;
     let mut head = Vec::new();
-    if let Some(list) = &begun.list {
+    if let Some(list) = &initial {
         let now = clock.now().wall;
         for object in &list.items {
-            form.event("ADDED", object, now, &mut head);
+            representation.append_event("ADDED", object, now, &mut head);
         }
-        if options.mark_initial_end {
-            form.bookmark(list.revision, true, &mut head);
+        if options.initial_events_end {
+            representation.append_bookmark(list.revision, true, &mut head);
         }
     }
     let bookmarks = options.bookmarks;
-    let pieces = begun.changes.ready_chunks(PIECE).map(move |events| {
-        let mut piece = Vec::new();
+    let chunks = changes.ready_chunks(MAX_EVENTS_PER_CHUNK).map(move |events| {
+        let mut chunk = Vec::new();
         let now = clock.now().wall;
         for event in events {
             match event {
-                Ok(WatchEvent::Change(kind, object)) => form.event(word(kind), &object, now, &mut piece),
-                Ok(WatchEvent::Bookmark(revision)) if bookmarks => form.bookmark(revision, false, &mut piece),
+                Ok(WatchEvent::Change(kind, object)) => {
+                    representation.append_event(event_type(kind), &object, now, &mut chunk);
+                }
+                Ok(WatchEvent::Bookmark(revision)) if bookmarks => {
+                    representation.append_bookmark(revision, false, &mut chunk);
+                }
                 Ok(WatchEvent::Bookmark(_)) => {}
-                Err(status) => error_event(&status, &mut piece),
+                Err(status) => append_error_event(&status, &mut chunk),
             }
         }
-        piece
+        chunk
     });
     let head = stream::iter((!head.is_empty()).then_some(head));
-    let whole = head.chain(pieces).filter(|piece| std::future::ready(!piece.is_empty()));
-    let whole = whole.take_until(tokio::time::sleep(options.timeout));
-    let body = whole.map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece)));
-    Ok(answer::body(JSON, Body::from_stream(body)))
+    let stream = head.chain(chunks).filter(|chunk| std::future::ready(!chunk.is_empty()));
+    let stream = stream.take_until(tokio::time::sleep(options.timeout));
+    let body = stream.map(|chunk| Ok::<_, std::convert::Infallible>(Bytes::from(chunk)));
+    Ok(response::ok(JSON, Body::from_stream(body)))
 }
 
-struct Begun {
-    /// What there is already.
-    list: Option<List>,
+struct StartedWatch {
+    /// The objects at the start, unless the client continues from a revision.
+    initial: Option<List>,
     changes: WatchStream,
 }
 
-/// Opens the watch; where it begins in the forgotten past, its first and last event says so.
-async fn begin(control: &dyn ControlPlane, scope: &Scope, options: &WatchOptions) -> Result<Begun, Status> {
-    let Some(from) = options.from else {
+/// Starts the watch, with the current objects unless it continues after a revision.
+async fn start(control: &dyn ControlPlane, scope: &Scope, options: &WatchOptions) -> Result<StartedWatch, Status> {
+    let Some(after) = options.after else {
         let list = control.list(scope).await?;
         let changes = open(control, scope, list.revision).await?;
-        return Ok(Begun { list: Some(list), changes });
+        return Ok(StartedWatch { initial: Some(list), changes });
     };
-    Ok(Begun { list: None, changes: open(control, scope, from).await? })
+    Ok(StartedWatch { initial: None, changes: open(control, scope, after).await? })
 }
 
+/// Opens the stream of changes after `from`; if the history no longer has it, the stream is one `Expired` error.
 async fn open(control: &dyn ControlPlane, scope: &Scope, from: Revision) -> Result<WatchStream, Status> {
     match control.watch(scope, from).await {
         Err(status) if status.reason == Reason::Expired => {
@@ -83,18 +88,10 @@ async fn open(control: &dyn ControlPlane, scope: &Scope, from: Revision) -> Resu
     }
 }
 
-fn word(kind: ChangeKind) -> &'static str {
+fn event_type(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Added => "ADDED",
         ChangeKind::Modified => "MODIFIED",
         ChangeKind::Deleted => "DELETED",
     }
-}
-
-/// Appends an event that tells of `status`; the last one of a watch.
-pub fn error_event(status: &Status, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"type":"ERROR","object":"#);
-    // Strings and numbers: nothing in it can fail to encode.
-    out.extend(serde_json::to_vec(status).unwrap_or_default());
-    out.extend_from_slice(b"}\n");
 }

@@ -1,5 +1,5 @@
-//! What a client wants of a change: `CreateOptions`, `UpdateOptions`, `PatchOptions` and `DeleteOptions` of
-//! `meta/v1`, checked in Kubernetes' words.
+//! Options of writes: `CreateOptions`, `UpdateOptions`, `PatchOptions` and `DeleteOptions` of `meta/v1`, validated
+//! with Kubernetes' messages.
 
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -9,71 +9,79 @@ use super::request::Params;
 use crate::control::{Cause, DeleteOptions, Preconditions, Reason, Status};
 use crate::model::go;
 
-/// What becomes of fields that the kind does not have.
+/// Treatment of unknown and duplicate fields (`fieldValidation`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Validation {
-    /// They are dropped.
+pub enum FieldValidationMode {
+    /// Drop them.
     Ignore,
-    /// They are dropped, and the client is told.
+    /// Drop them and warn the client.
     Warn,
-    /// The request is refused.
+    /// Reject the request.
     Strict,
 }
 
-/// What a client wants of a new or changed object.
+/// Validated options of a create, update or patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// Whether it only wants to know what would be.
+    /// Whether to store nothing.
     pub dry_run: bool,
-    /// What becomes of unknown fields.
-    pub validation: Validation,
+    /// Treatment of unknown fields.
+    pub field_validation: FieldValidationMode,
 }
 
-/// Of longer names of field managers Kubernetes knows nothing.
-const LONGEST_MANAGER: usize = 128;
+/// Maximum length of a field manager's name.
+const MAX_FIELD_MANAGER_BYTES: usize = 128;
 
 impl WriteOptions {
-    /// Reads and checks the parameters; `kind` is what they are: `CreateOptions`.
-    pub fn of(kind: &str, params: &Params) -> Result<WriteOptions, Status> {
+    /// Parses and validates the parameters as `kind`, such as `CreateOptions`.
+    pub fn parse(kind: &str, params: &Params) -> Result<WriteOptions, Status> {
         let mut causes = Vec::new();
         if kind == "PatchOptions" && params.get("force").is_some() {
             let message = "Forbidden: may not be specified for non-apply patch".into();
             causes.push(Cause { field: "force".into(), reason: "FieldValueForbidden", message });
         }
-        check_manager(params.get("fieldManager").unwrap_or_default(), &mut causes);
-        let dry_run = dry_run(&params.all("dryRun").collect::<Vec<_>>(), &mut causes);
+        check_field_manager(params.get("fieldManager").unwrap_or_default(), &mut causes);
+        let dry_run = parse_dry_run(&params.all("dryRun").collect::<Vec<_>>(), &mut causes);
         let validation = match params.get("fieldValidation") {
-            Some("Ignore") => Validation::Ignore,
-            None | Some("Warn") => Validation::Warn,
-            Some("Strict") => Validation::Strict,
+            Some("Ignore") => FieldValidationMode::Ignore,
+            None | Some("Warn") => FieldValidationMode::Warn,
+            Some("Strict") => FieldValidationMode::Strict,
             Some(other) => {
                 causes.push(not_supported("fieldValidation", other, r#""", "Ignore", "Strict", "Warn""#));
-                Validation::Warn
+                FieldValidationMode::Warn
             }
         };
-        if causes.is_empty() { Ok(WriteOptions { dry_run, validation }) } else { Err(invalid(kind, causes)) }
+        if causes.is_empty() {
+            Ok(WriteOptions { dry_run, field_validation: validation })
+        } else {
+            Err(invalid(kind, causes))
+        }
     }
 }
 
-/// How to delete, and whether to.
+/// Validated options of a deletion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteRequest {
-    /// How.
+    /// Options for the control plane.
     pub options: DeleteOptions,
-    /// Whether the client only wants to know what would be.
+    /// Whether to delete nothing.
     pub dry_run: bool,
 }
 
 impl DeleteRequest {
-    /// Reads and checks the options in the body, or the parameters where there is none.
-    pub async fn of(params: &Params, media: Option<&str>, text: &Bytes) -> Result<DeleteRequest, Status> {
-        let options = if text.trim_ascii().is_empty() { of_params(params)? } else { of_body(media, text).await? };
+    /// Parses and validates the options in the body, or the parameters if there is no body.
+    pub async fn parse(params: &Params, media: Option<&str>, text: &Bytes) -> Result<DeleteRequest, Status> {
+        let options = if text.trim_ascii().is_empty() {
+            options_from_params(params)?
+        } else {
+            options_from_body(media, text).await?
+        };
         let mut causes = Vec::new();
-        // Pods own nothing that lives on without them: any policy that Kubernetes knows will do.
+        // Every valid policy has the same result: there is no garbage collection of dependents yet.
         if let Some(policy) = options.propagation_policy.as_deref() {
             if options.orphan_dependents.is_some() {
-                let why = "orphanDependents and deletionPropagation cannot be both set";
-                let message = format!("Invalid value: {policy:?}: {why}");
+                let reason = "orphanDependents and deletionPropagation cannot be both set";
+                let message = format!("Invalid value: {policy:?}: {reason}");
                 causes.push(Cause { field: "propagationPolicy".into(), reason: "FieldValueInvalid", message });
             }
             if !["Foreground", "Background", "Orphan"].contains(&policy) {
@@ -81,31 +89,31 @@ impl DeleteRequest {
                 causes.push(not_supported("propagationPolicy", policy, supported));
             }
         }
-        let asked = match &options.dry_run {
-            Some(asked) => asked.iter().map(String::as_str).collect(),
+        let values = match &options.dry_run {
+            Some(values) => values.iter().map(String::as_str).collect(),
             None => params.all("dryRun").collect::<Vec<_>>(),
         };
-        let dry_run = dry_run(&asked, &mut causes);
+        let dry_run = parse_dry_run(&values, &mut causes);
         if !causes.is_empty() {
             return Err(invalid("DeleteOptions", causes));
         }
-        let wanted = options.preconditions.unwrap_or_default();
-        let preconditions = Preconditions { uid: wanted.uid, revision: wanted.resource_version };
+        let preconditions = options.preconditions.unwrap_or_default();
+        let preconditions = Preconditions { uid: preconditions.uid, revision: preconditions.resource_version };
         let options = DeleteOptions { grace_seconds: options.grace_period_seconds, preconditions };
         Ok(DeleteRequest { options, dry_run })
     }
 }
 
-fn of_params(params: &Params) -> Result<meta::DeleteOptions, Status> {
-    let wrong = |name: &str, text: &str, wanted: &str| {
-        Status::new(Reason::BadRequest, format!("{name}: Invalid value: {text:?}: must be {wanted}"))
+fn options_from_params(params: &Params) -> Result<meta::DeleteOptions, Status> {
+    let invalid = |name: &str, text: &str, expected: &str| {
+        Status::new(Reason::BadRequest, format!("{name}: Invalid value: {text:?}: must be {expected}"))
     };
     let grace = params
         .get("gracePeriodSeconds")
-        .map(|text| text.parse().map_err(|_| wrong("gracePeriodSeconds", text, "a whole number")));
+        .map(|text| text.parse().map_err(|_| invalid("gracePeriodSeconds", text, "a whole number")));
     let orphan = params
         .get("orphanDependents")
-        .map(|text| text.parse().map_err(|_| wrong("orphanDependents", text, "true or false")));
+        .map(|text| text.parse().map_err(|_| invalid("orphanDependents", text, "true or false")));
     Ok(meta::DeleteOptions {
         grace_period_seconds: grace.transpose()?,
         orphan_dependents: orphan.transpose()?,
@@ -114,34 +122,36 @@ fn of_params(params: &Params) -> Result<meta::DeleteOptions, Status> {
     })
 }
 
-async fn of_body(media: Option<&str>, text: &Bytes) -> Result<meta::DeleteOptions, Status> {
-    // Every group has them under its own version.
+async fn options_from_body(media: Option<&str>, text: &Bytes) -> Result<meta::DeleteOptions, Status> {
+    // DeleteOptions exist in every group's version.
     let versions = ["v1", "meta.k8s.io/v1", "policy/v1"];
-    body::object_of_any(&versions, "DeleteOptions", body::notation(media)?, text).await.map(|sent| sent.object)
+    body::decode_any_version(&versions, "DeleteOptions", body::text_format(media)?, text)
+        .await
+        .map(|decoded| decoded.object)
 }
 
-/// A name of whoever manages fields; none is fine.
-fn check_manager(manager: &str, causes: &mut Vec<Cause>) {
+/// Checks the name of a field manager, which may be empty.
+fn check_field_manager(manager: &str, causes: &mut Vec<Cause>) {
     let field = || "fieldManager".to_string();
-    if manager.len() > LONGEST_MANAGER {
-        let message = format!("Too long: may not be more than {LONGEST_MANAGER} bytes");
+    if manager.len() > MAX_FIELD_MANAGER_BYTES {
+        let message = format!("Too long: may not be more than {MAX_FIELD_MANAGER_BYTES} bytes");
         causes.push(Cause { field: field(), reason: "FieldValueTooLong", message });
     }
     for (at, c) in manager.char_indices().filter(|(_, c)| !go::is_printable(*c)) {
-        let why = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
-        let message = format!("Invalid value: {}: {why}", go::quoted(manager));
+        let reason = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+        let message = format!("Invalid value: {}: {reason}", go::quote(manager));
         causes.push(Cause { field: field(), reason: "FieldValueInvalid", message });
     }
 }
 
-/// Whether the values of `dryRun` say so; the one that there is, is `All`.
-fn dry_run(asked: &[&str], causes: &mut Vec<Cause>) -> bool {
-    if asked.iter().any(|asked| *asked != "All") {
-        let shown = serde_json::to_string(asked).unwrap_or_default();
+/// Returns whether `dryRun` is set; its only valid value is `All`.
+fn parse_dry_run(values: &[&str], causes: &mut Vec<Cause>) -> bool {
+    if values.iter().any(|value| *value != "All") {
+        let shown = serde_json::to_string(values).unwrap_or_default();
         let message = format!("Unsupported value: {shown}: supported values: \"All\"");
         causes.push(Cause { field: "dryRun".into(), reason: "FieldValueNotSupported", message });
     }
-    !asked.is_empty()
+    !values.is_empty()
 }
 
 fn not_supported(field: &str, value: &str, supported: &str) -> Cause {
@@ -158,14 +168,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_of_changes_are_read_and_checked() {
-        let of = |query: &str| WriteOptions::of("PatchOptions", &Params::of(Some(query)));
-        for (query, dry_run, validation) in [
-            ("", false, Validation::Warn),
-            ("dryRun=All&fieldValidation=Strict&fieldManager=kubectl", true, Validation::Strict),
-            ("fieldValidation=Ignore", false, Validation::Ignore),
+    fn write_options_are_parsed_and_validated() {
+        let of = |query: &str| WriteOptions::parse("PatchOptions", &Params::parse(Some(query)));
+        for (query, dry_run, field_validation) in [
+            ("", false, FieldValidationMode::Warn),
+            ("dryRun=All&fieldValidation=Strict&fieldManager=kubectl", true, FieldValidationMode::Strict),
+            ("fieldValidation=Ignore", false, FieldValidationMode::Ignore),
         ] {
-            assert_eq!(of(query), Ok(WriteOptions { dry_run, validation }), "{query}");
+            assert_eq!(of(query), Ok(WriteOptions { dry_run, field_validation }), "{query}");
         }
         for (query, words) in [
             ("dryRun=Some", "dryRun: Unsupported value: [\"Some\"]: supported values: \"All\""),
@@ -186,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn options_of_deletions_come_in_the_body_or_the_parameters() {
+    async fn delete_options_come_from_body_or_parameters() {
         let options = |grace_seconds, uid: Option<&str>, revision: Option<&str>| {
             let preconditions = Preconditions { uid: uid.map(Into::into), revision: revision.map(Into::into) };
             DeleteOptions { grace_seconds, preconditions }
@@ -207,8 +217,8 @@ mod tests {
                 true,
             ),
         ] {
-            let params = Params::of(Some(query));
-            let read = DeleteRequest::of(&params, None, &Bytes::copy_from_slice(body.as_bytes())).await;
+            let params = Params::parse(Some(query));
+            let read = DeleteRequest::parse(&params, None, &Bytes::copy_from_slice(body.as_bytes())).await;
             assert_eq!(read, Ok(DeleteRequest { options: want, dry_run: dry }), "{query} {body}");
         }
         for (query, body, code) in [
@@ -220,14 +230,14 @@ mod tests {
             ("", "{\"kind\": \"Pod\"}", 400),
             ("", "[", 400),
         ] {
-            let params = Params::of(Some(query));
-            let read = DeleteRequest::of(&params, None, &Bytes::copy_from_slice(body.as_bytes())).await;
+            let params = Params::parse(Some(query));
+            let read = DeleteRequest::parse(&params, None, &Bytes::copy_from_slice(body.as_bytes())).await;
             assert_eq!(read.expect_err(query).reason.code(), code, "{query} {body}");
         }
-        let params = Params::of(Some("orphanDependents=true&propagationPolicy=X&dryRun=Y"));
-        let refused = DeleteRequest::of(&params, None, &Bytes::new()).await.expect_err("three faults");
-        let told: Vec<_> = refused.causes.iter().map(|cause| (cause.field.as_str(), cause.reason)).collect();
+        let params = Params::parse(Some("orphanDependents=true&propagationPolicy=X&dryRun=Y"));
+        let refused = DeleteRequest::parse(&params, None, &Bytes::new()).await.expect_err("three errors");
+        let causes: Vec<_> = refused.causes.iter().map(|cause| (cause.field.as_str(), cause.reason)).collect();
         let (policy, unknown) = ("propagationPolicy", "FieldValueNotSupported");
-        assert_eq!(told, [(policy, "FieldValueInvalid"), (policy, unknown), ("dryRun", unknown)]);
+        assert_eq!(causes, [(policy, "FieldValueInvalid"), (policy, unknown), ("dryRun", unknown)]);
     }
 }

@@ -3,13 +3,13 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::control::Cause;
-use crate::model::{Fault, Object, Rule, Template, restart_policies, template};
+use crate::model::{FieldDiagnostic, Object, Rule, TemplatePod, allowed_restart_policies, template_pod};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::{config_map, pod, secret};
 
 /// Returns the faults of an object, the `number`th of its manifest: those that the API server would report, and the
 /// fields that wasmpod does not support. Kinds without a pod are checked no further than their schema.
-pub fn check_object(object: &Object, number: usize) -> Vec<Fault> {
+pub fn check_object(object: &Object, number: usize) -> Vec<FieldDiagnostic> {
     match object {
         Object::Pod(pod) => check_pod(pod, number),
         Object::ConfigMap(map) => {
@@ -23,21 +23,26 @@ pub fn check_object(object: &Object, number: usize) -> Vec<Fault> {
             secret::set_defaults(&mut secret);
             invalid_fields(secret::validate(&secret), number).collect()
         }
-        other => template(other).map_or_else(Vec::new, |template| check_template(other, &template, number)),
+        other => template_pod(other).map_or_else(Vec::new, |template| check_template(other, &template, number)),
     }
 }
 
-fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = Fault> {
-    let fault =
-        move |c: Cause| Fault { object: number, rule: Rule::Invalid, path: c.field, message: c.message, hint: None };
+fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = FieldDiagnostic> {
+    let fault = move |c: Cause| FieldDiagnostic {
+        object: number,
+        rule: Rule::Invalid,
+        path: c.field,
+        message: c.message,
+        hint: None,
+    };
     causes.into_iter().map(fault)
 }
 
 /// Returns the faults of a workload's pod template, at the paths of the workload's fields.
-pub fn check_template(owner: &Object, template: &Template, number: usize) -> Vec<Fault> {
+pub fn check_template(owner: &Object, template: &TemplatePod, number: usize) -> Vec<FieldDiagnostic> {
     let mut faults = check_pod(&template.pod, number);
     let policy = template.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
-    let allowed = restart_policies(owner);
+    let allowed = allowed_restart_policies(owner);
     if !allowed.contains(&policy) {
         let names: Vec<String> = allowed.iter().map(|name| format!("{name:?}")).collect();
         let names = names.join(", ");
@@ -47,16 +52,16 @@ pub fn check_template(owner: &Object, template: &Template, number: usize) -> Vec
             policy => format!("Unsupported value: {policy:?}: supported values: {names}"),
         };
         let path = "spec.restartPolicy".to_string();
-        faults.push(Fault { object: number, rule: Rule::Invalid, path, message, hint: None });
+        faults.push(FieldDiagnostic { object: number, rule: Rule::Invalid, path, message, hint: None });
     }
-    faults.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
+    faults.iter_mut().for_each(|fault| fault.path = template.workload_field(&fault.path));
     faults
 }
 
 /// Returns the faults of a pod.
-pub fn check_pod(pod: &Pod, number: usize) -> Vec<Fault> {
-    let fault = |rule, path, message| Fault { object: number, rule, path, message, hint: None };
-    let mut faults: Vec<Fault> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
+pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
+    let fault = |rule, path, message| FieldDiagnostic { object: number, rule, path, message, hint: None };
+    let mut faults: Vec<FieldDiagnostic> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
         Ok(_) => Vec::new(),
         // Errors of admission name no field.
         Err(status) if status.causes.is_empty() => vec![fault(Rule::Invalid, String::new(), status.message)],

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::args::ExplainArgs;
 use super::exit::{Outcome, bad_input};
-use crate::model::{Kind, names, of_resource, schema};
+use crate::model::{Kind, kind_of_resource, names, schema};
 use crate::registry::field_support;
 
 /// Prints the documentation of a kind or a field.
@@ -52,12 +52,12 @@ fn explain(query: &str, recursive: bool) -> Result<String, ExplainError> {
 fn find_field(query: &str) -> Result<Field, ExplainError> {
     let mut names = query.split('.').map(|name| name.split('[').next().unwrap_or(name)).filter(|name| !name.is_empty());
     let resource = names.next().unwrap_or_default();
-    let kind = of_resource(resource).ok_or_else(|| {
+    let kind = kind_of_resource(resource).ok_or_else(|| {
         let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.name().to_lowercase()).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         ExplainError::UnknownKind { kind: resource.into(), suggestion: suggestion(resource, &known) }
     })?;
-    let schema = schema::of(kind.name()).ok_or_else(|| ExplainError::NoSchema(resource.into()))?;
+    let schema = schema::for_kind(kind.name()).ok_or_else(|| ExplainError::NoSchema(resource.into()))?;
     let mut field = Field { kind, path: Vec::new(), schema, required: false };
     for name in names {
         field = field.child(name, resource)?;

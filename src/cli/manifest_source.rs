@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Issue, Rule, decode};
+use crate::model::{Diagnostic, Rule, decode_text};
 
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -25,9 +25,9 @@ impl ManifestSource {
     }
 
     /// Returns the text, which is at most [`MAX_BYTES`] long.
-    pub fn read(&self) -> Result<String, Issue> {
+    pub fn read(&self) -> Result<String, Diagnostic> {
         let mut bytes = Vec::new();
-        let issue = |rule, message| Issue { rule, path: String::new(), position: None, message, hint: None };
+        let issue = |rule, message| Diagnostic { rule, path: String::new(), position: None, message, hint: None };
         match self {
             ManifestSource::StandardInput => std::io::stdin().take(MAX_BYTES + 1).read_to_end(&mut bytes),
             ManifestSource::File(path) => {
@@ -39,7 +39,7 @@ impl ManifestSource {
         if bytes.len() as u64 > MAX_BYTES {
             return Err(issue(Rule::Limit, "exceeds the maximum manifest size of 64 MiB".into()));
         }
-        decode(bytes)
+        decode_text(bytes)
     }
 
     /// Returns the absolute path of the file. Paths of local images are relative to its directory.

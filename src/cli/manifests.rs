@@ -13,7 +13,7 @@ use super::manifest_source::{ManifestSource, manifest_sources};
 use super::report;
 use crate::control::{Body, ControlPlane, Key, Preconditions, Reason, Status, Subresource, Update};
 use crate::images::Images;
-use crate::model::{self, Fault, Issues, Kind, Manifest, Object, Rule, Severity, Template, pods};
+use crate::model::{self, Diagnostics, FieldDiagnostic, Kind, Manifest, Object, Rule, Severity, TemplatePod, pods};
 use crate::node::SOURCE_ANNOTATION;
 
 /// The valid objects of manifests, in the order of the input.
@@ -67,16 +67,17 @@ pub fn load_files(
         let text = match source.read() {
             Ok(text) => text,
             Err(issue) => {
-                errors.push(Issues::new(&source.name(), &Arc::from(""), [issue].into_iter().collect()).to_string());
+                errors
+                    .push(Diagnostics::new(&source.name(), &Arc::from(""), [issue].into_iter().collect()).to_string());
                 continue;
             }
         };
         let manifest = Manifest::read(&source.name(), &text);
         let faults = loader.add_manifest(&manifest, &source);
-        let issues = manifest.issues_with(&faults);
-        match issues.errors() {
+        let issues = manifest.diagnostics_with(&faults);
+        match issues.error_count() {
             0 => {
-                let warnings = issues.all().iter().map(|issue| format!("{}: {}", issue.path, issue.message));
+                let warnings = issues.as_slice().iter().map(|issue| format!("{}: {}", issue.path, issue.message));
                 loader.loaded.warnings.extend(warnings);
             }
             _ => errors.push(issues.to_string()),
@@ -99,7 +100,7 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     /// Adds the objects of a manifest. Returns the faults that prevent them from being run.
-    fn add_manifest(&mut self, manifest: &Manifest, source: &ManifestSource) -> Vec<Fault> {
+    fn add_manifest(&mut self, manifest: &Manifest, source: &ManifestSource) -> Vec<FieldDiagnostic> {
         let mut faults = Vec::new();
         for (number, object) in manifest.objects().enumerate() {
             if let Some(config) = Body::from_config_object(object) {
@@ -110,7 +111,13 @@ impl Loader<'_> {
                 Ok((pod, template)) => faults.extend(self.add_pod(object, pod, template, source, number)),
                 Err(NotRunnable { message, hint }) => {
                     let hint = Some(hint.to_string());
-                    faults.push(Fault { object: number, rule: Rule::Unsupported, path: "kind".into(), message, hint });
+                    faults.push(FieldDiagnostic {
+                        object: number,
+                        rule: Rule::Unsupported,
+                        path: "kind".into(),
+                        message,
+                        hint,
+                    });
                 }
             }
         }
@@ -122,10 +129,10 @@ impl Loader<'_> {
         &mut self,
         object: &Object,
         mut pod: Pod,
-        mut template: Option<Template>,
+        mut template: Option<TemplatePod>,
         source: &ManifestSource,
         number: usize,
-    ) -> Vec<Fault> {
+    ) -> Vec<FieldDiagnostic> {
         let warnings = &mut self.loaded.warnings;
         if template.is_some() {
             let (kind, name) = (object.kind().name(), pods::name(&pod));
@@ -152,7 +159,7 @@ impl Loader<'_> {
         if let Some(images) = self.images.filter(|_| faults.is_empty()) {
             faults = missing_images(&pod, images, number);
             if let Some(template) = &template {
-                faults.iter_mut().for_each(|fault| fault.path = template.field(&fault.path));
+                faults.iter_mut().for_each(|fault| fault.path = template.workload_field(&fault.path));
             }
         }
         self.loaded.pods.push(pod);
@@ -167,12 +174,12 @@ struct NotRunnable {
 }
 
 /// Returns the pod that an object is, or the one of its template.
-fn pod_of(object: &Object) -> Result<(Pod, Option<Template>), NotRunnable> {
+fn pod_of(object: &Object) -> Result<(Pod, Option<TemplatePod>), NotRunnable> {
     if let Object::Pod(pod) = object {
         return Ok((pod.as_ref().clone(), None));
     }
     let kind = object.kind();
-    match model::template(object).filter(|_| kind != Kind::CronJob) {
+    match model::template_pod(object).filter(|_| kind != Kind::CronJob) {
         Some(template) => Ok((template.pod.clone(), Some(template))),
         None => {
             let hint = match kind {
@@ -201,7 +208,7 @@ fn prepare_pod(pod: &mut Pod, source: &ManifestSource, restart: Option<RestartPo
 }
 
 /// Returns the images that cannot be found, as faults of the fields that name them.
-fn missing_images(pod: &Pod, images: &Images, number: usize) -> Vec<Fault> {
+fn missing_images(pod: &Pod, images: &Images, number: usize) -> Vec<FieldDiagnostic> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let base = pods::annotation(pod, SOURCE_ANNOTATION).and_then(|s| Path::new(s).parent()).unwrap_or(Path::new("."));
     let init = pods::init_containers(spec).iter().enumerate().map(|(i, c)| (format!("spec.initContainers[{i}]"), c));
@@ -209,7 +216,7 @@ fn missing_images(pod: &Pod, images: &Images, number: usize) -> Vec<Fault> {
     let missing = init.chain(apps).filter_map(|(path, container)| {
         let error = images.find(container.image.as_deref()?, base).err()?;
         let (path, message) = (format!("{path}.image"), report::error_chain(&error.into()));
-        Some(Fault { object: number, rule: Rule::Unsupported, path, message, hint: None })
+        Some(FieldDiagnostic { object: number, rule: Rule::Unsupported, path, message, hint: None })
     });
     missing.collect()
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ContainerStatus;
 
-use crate::model::printed;
+use crate::model::pod_row;
 
 /// Returns an error and its causes in one line.
 pub fn error_chain(error: &anyhow::Error) -> String {
@@ -23,7 +23,7 @@ pub fn container_state(status: &ContainerStatus) -> String {
         return waiting.reason.clone().unwrap_or_else(|| "Waiting".into());
     }
     if let Some(terminated) = &state.terminated {
-        let (reason, code) = (printed::end_word(terminated), terminated.exit_code);
+        let (reason, code) = (pod_row::termination_reason(terminated), terminated.exit_code);
         // Without a reason, `end_word` contains the exit code.
         let has_code = code == 0 || terminated.reason.is_none();
         return if has_code { reason } else { format!("{reason} (exit code {code})") };

@@ -21,7 +21,7 @@ use super::signals::Signals;
 use super::state_directory::StateDirectory;
 use crate::apiserver::auth::Authorizer;
 use crate::apiserver::credentials::{Credentials, server_url};
-use crate::apiserver::health::Check;
+use crate::apiserver::health::HealthCheck;
 use crate::apiserver::{Api, router, server};
 use crate::clock::Clock;
 use crate::control::{Body, ControlPlane, Object, Resource, Scope, Status};
@@ -60,7 +60,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let state = StateDirectory::open(args.storage.state_dir.as_deref())?;
     let (listener, address) = listen(args.api.listen).await?;
     let (addresses, dns_names) = certificate_names(address, &args.api.names);
-    let credentials = Arc::new(Credentials::of(state.path(), &addresses, &dns_names)?);
+    let credentials = Arc::new(Credentials::load_or_create(state.path(), &addresses, &dns_names)?);
     let kubeconfig = credentials.write_kubeconfig(&server_url(address))?;
     let mut signals = Signals::listen()?;
 
@@ -81,8 +81,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
         control: control.clone(),
         nodes: HashMap::from([(name.clone(), node.handle().clone())]),
         clock,
-        live: vec![Check::ping()],
-        ready: vec![Check::ping(), shutdown_check(is_stopping.clone())],
+        live: vec![HealthCheck::ping()],
+        ready: vec![HealthCheck::ping(), shutdown_check(is_stopping.clone())],
     };
     let authorizer = Authorizer { credentials: credentials.clone(), names: dns_names };
     let mut server = ApiServer::start(listener, &credentials, api, authorizer);
@@ -190,8 +190,8 @@ fn node_name(args: &ServeArgs) -> anyhow::Result<String> {
 }
 
 /// Returns the readiness check that fails while the node shuts down.
-fn shutdown_check(is_stopping: Arc<AtomicBool>) -> Check {
-    Check::new("shutdown", move || match is_stopping.load(Ordering::Relaxed) {
+fn shutdown_check(is_stopping: Arc<AtomicBool>) -> HealthCheck {
+    HealthCheck::new("shutdown", move || match is_stopping.load(Ordering::Relaxed) {
         true => Err("the node is shutting down".into()),
         false => Ok(()),
     })

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::Node;
 use crate::control::{Body, Status};
 use crate::images::ImageError;
-use crate::model::{self, Issues, pods};
+use crate::model::{self, Diagnostics, pods};
 use crate::registry::field_support::{UnsupportedField, check};
 use crate::runtime::error_chain;
 
@@ -44,7 +44,7 @@ impl From<Pod> for PodSource {
 pub enum ApplyError {
     /// The manifest is not valid. The message lists all errors with their positions.
     #[error("{0}")]
-    Manifest(Issues),
+    Manifest(Diagnostics),
     /// The manifest contains this number of objects of other kinds.
     #[error("unsupported objects in the manifest: {0}; only Pods, ConfigMaps and Secrets can be applied")]
     UnsupportedKinds(usize),

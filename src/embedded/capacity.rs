@@ -44,7 +44,7 @@ pub enum CapacityError {
     },
 }
 
-type ParseQuantity = fn(&Quantity) -> Result<i128, quantity::NotAQuantity>;
+type ParseQuantity = fn(&Quantity) -> Result<i128, quantity::ParseQuantityError>;
 
 impl FromStr for Capacity {
     type Err = CapacityError;

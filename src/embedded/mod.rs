@@ -144,7 +144,7 @@ impl Node {
     /// Returns the last `count` log lines of the container's current attempt.
     fn log_lines(&self, pod: &Pod, container: &str, count: usize) -> Vec<Line> {
         let ephemeral = pod.status.iter().flat_map(|s| s.ephemeral_container_statuses.iter().flatten());
-        let status = outcome::statuses(pod).chain(ephemeral).find(|status| status.name == container);
+        let status = outcome::container_statuses(pod).chain(ephemeral).find(|status| status.name == container);
         let id = status.and_then(|status| status.container_id.as_deref()).unwrap_or_default();
         let log = self.handle.logs.find(pods::uid(pod), container, id);
         log.map(|log| log.tail(count)).unwrap_or_default()

@@ -147,7 +147,7 @@ impl Node {
             pod: pod.into(),
             condition,
             timeout: self.wait_timeout,
-            reason: outcome::unreadiness(&last),
+            reason: outcome::not_ready_message(&last),
             logs: self.last_log_lines(&last),
         })
     }
@@ -186,7 +186,7 @@ impl Node {
             Progress::Reached => Some(Ok(pod)),
             Progress::Pending => None,
             Progress::Unreachable if pods::phase(&pod) == "Failed" => {
-                let (message, logs) = (outcome::failure(&pod), self.last_log_lines(&pod));
+                let (message, logs) = (outcome::failure_message(&pod), self.last_log_lines(&pod));
                 Some(Err(WaitError::Failed { pod, message, logs }))
             }
             Progress::Unreachable => Some(Err(WaitError::Completed(pods::name(&pod).into()))),

@@ -85,7 +85,7 @@ impl Writer {
             Some(written) => {
                 written.last = now.mono;
                 written.event.count = Some(written.event.count.unwrap_or(1) + 1);
-                written.event.last_timestamp = Some(pods::time(now.wall));
+                written.event.last_timestamp = Some(pods::api_time(now.wall));
                 let body = Body::Event(Box::new(written.event.clone()));
                 let update = Update::Replace { body, subresource: Subresource::Main };
                 self.control.update(&written.key, update, Preconditions::default()).await.map(drop)
@@ -144,7 +144,7 @@ fn new_event(recorded: RecordedEvent, wall: Timestamp, serial: u64) -> Event {
     let nanos = u64::try_from(wall.as_nanosecond()).unwrap_or(0).wrapping_add(serial);
     // The scheduler uses the newer form of events: one exact time and an action.
     let scheduler = recorded.source.component == "default-scheduler";
-    let timestamp = Some(pods::time(wall)).filter(|_| !scheduler);
+    let timestamp = Some(pods::api_time(wall)).filter(|_| !scheduler);
     Event {
         metadata: ObjectMeta {
             name: Some(format!("{}.{nanos:x}", recorded.pod.name)),

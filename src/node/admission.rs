@@ -50,7 +50,7 @@ impl ResourceAmounts {
             return ResourceAmounts::default();
         };
         let requests = pod_requests(spec);
-        let amount = |name: &str, read: fn(&Quantity) -> Result<i128, quantity::NotAQuantity>| {
+        let amount = |name: &str, read: fn(&Quantity) -> Result<i128, quantity::ParseQuantityError>| {
             requests.get(name).and_then(|quantity| read(quantity).ok()).unwrap_or(0)
         };
         ResourceAmounts {

@@ -179,7 +179,7 @@ impl AttemptPlan {
         let non_root = own.and_then(|c| c.run_as_non_root).or(pods.and_then(|c| c.run_as_non_root));
         let user = own.and_then(|c| c.run_as_user).or(pods.and_then(|c| c.run_as_user));
         let container = || {
-            let pod = pods::place(&self.pod);
+            let pod = pods::display_name(&self.pod);
             format!("(pod: {pod:?}, container: {})", self.container.name)
         };
         match (non_root, user) {

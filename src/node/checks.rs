@@ -109,14 +109,14 @@ impl ProbeTarget {
             Ok(ExecOutput { code, text }) => (format!("command '{}' exited with {code}: ", command.join(" ")), text),
             Err(error) => (error.message(), String::new()),
         };
-        let (container, pod) = (container.name.clone(), pods::place(&self.pod));
+        let (container, pod) = (container.name.clone(), pods::display_name(&self.pod));
         Err(HookError::Exec { command: command.join(" "), container, pod, error, output })
     }
 
     async fn run_http_hook(&self, container: &Container, handler: &LifecycleHandler) -> Result<(), HookError> {
         let failed = |error: String| {
             let path = handler.http_get.as_ref().and_then(|get| get.path.clone()).unwrap_or_default();
-            let (container, pod) = (container.name.clone(), pods::place(&self.pod));
+            let (container, pod) = (container.name.clone(), pods::display_name(&self.pod));
             Err(HookError::Http { path, container, pod, error })
         };
         match Check::from_hook(handler, container, &self.pod_ip()) {

@@ -105,7 +105,7 @@ impl PodEvents<'_> {
         let name = self.state.name_of(container)?;
         let image = match container.role {
             ContainerRole::Init | ContainerRole::App => &container_at(self.pod, container)?.image,
-            ContainerRole::Ephemeral => &pods::ephemeral(self.pod, name)?.image,
+            ContainerRole::Ephemeral => &pods::ephemeral_container(self.pod, name)?.image,
         };
         Some((name, image.as_deref().unwrap_or_default()))
     }

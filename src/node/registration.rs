@@ -69,8 +69,8 @@ fn conditions(before: &[NodeCondition], memory_pressure: bool, now: Timestamp) -
             status: status.into(),
             reason: Some(reason.into()),
             message: Some(message.into()),
-            last_heartbeat_time: Some(pods::time(now)),
-            last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or(Some(pods::time(now))),
+            last_heartbeat_time: Some(pods::api_time(now)),
+            last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or(Some(pods::api_time(now))),
         }
     };
     let (reason, message) = match memory_pressure {

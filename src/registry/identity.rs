@@ -31,7 +31,7 @@ pub fn fill_system_fields(meta: &mut ObjectMeta, now: Timestamp) {
         meta.namespace = Some("default".into());
     }
     meta.uid = Some(Uuid::new_v4().to_string());
-    meta.creation_timestamp = Some(pods::time(now));
+    meta.creation_timestamp = Some(pods::api_time(now));
     meta.generation = Some(1);
     meta.deletion_timestamp = None;
     meta.deletion_grace_period_seconds = None;

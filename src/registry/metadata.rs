@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use super::fields::{ErrorList, FieldPath};
-use crate::model::formats::{self, Wrongs};
+use crate::model::formats::{self, Violations};
 
 /// Upper bound of an object's annotations: keys and values, in bytes.
 const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
@@ -16,7 +16,7 @@ const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeleti
 type StringMap = Option<BTreeMap<String, String>>;
 
 /// The rule for the names of a kind.
-pub type NameFormat = fn(&str) -> Wrongs;
+pub type NameFormat = fn(&str) -> Violations;
 
 /// Validates the metadata of a namespaced object.
 pub fn validate_object_meta(errors: &mut ErrorList, meta: &ObjectMeta, name_format: NameFormat) {
@@ -45,8 +45,8 @@ pub fn validate_before_update(errors: &mut ErrorList, new: &ObjectMeta, old: &Ob
     validate_meta_update(errors, new, old);
 }
 
-fn path_segment_name(name: &str) -> Wrongs {
-    let mut messages = Wrongs::new();
+fn path_segment_name(name: &str) -> Violations {
+    let mut messages = Violations::new();
     if matches!(name, "." | "..") {
         messages.push(format!("may not be '{name}'"));
     }

@@ -77,7 +77,7 @@ fn filter_change(scope: &Scope, change: ObjectChange) -> Option<WatchEvent> {
 /// Whether the selectors of `scope` match `object`.
 fn matches(scope: &Scope, object: &Object) -> bool {
     // Most selectors name one object; they need no decoding.
-    if scope.fields.fixed("metadata.name").is_some_and(|name| *name != *object.key.name) {
+    if scope.fields.required_value("metadata.name").is_some_and(|name| *name != *object.key.name) {
         return false;
     }
     let field_of_key = |field: &str| match field {
@@ -85,7 +85,7 @@ fn matches(scope: &Scope, object: &Object) -> bool {
         "metadata.namespace" => Some(&*object.key.namespace),
         _ => None,
     };
-    if scope.labels.is_everything() && scope.fields.asks_for().all(|field| field_of_key(field).is_some()) {
+    if scope.labels.is_everything() && scope.fields.fields().all(|field| field_of_key(field).is_some()) {
         return scope.fields.matches(field_of_key);
     }
     let matched = match object.key.resource {

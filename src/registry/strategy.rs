@@ -230,7 +230,7 @@ fn delete_object<O: Strategy>(
             return Ok(WriteDecision::Keep(false));
         }
         let meta = last.metadata_mut();
-        meta.deletion_timestamp = Some(pods::time(now));
+        meta.deletion_timestamp = Some(pods::api_time(now));
         meta.deletion_grace_period_seconds = Some(0);
         Ok(WriteDecision::Put(Box::new(last), false))
     })?;

@@ -105,7 +105,7 @@ fn unreadable_and_unsupported_bodies_are_rejected() {
     let strict = "?fieldValidation=Strict";
     let pod = |rest: &str| format!("{{metadata: {{name: a}}, {spec}{rest}}}}}");
     for (query, media, body, code, expected) in [
-        ("", "application/vnd.kubernetes.protobuf", "k8s\0".into(), 415, "is in protobuf, which is not read here yet"),
+        ("", "application/vnd.kubernetes.protobuf", "k8s\0".into(), 415, "is in protobuf, which is not supported yet"),
         (
             "",
             JSON,
@@ -132,7 +132,7 @@ fn unreadable_and_unsupported_bodies_are_rejected() {
             YAML,
             pod(", hostNetwork: 'true'"),
             400,
-            "spec.hostNetwork: wanted a boolean, found the string \"true\" (line 1, column",
+            "spec.hostNetwork: expected a boolean, found the string \"true\" (line 1, column",
         ),
         (
             "",

@@ -147,5 +147,5 @@ fn namespaces_and_config_maps_are_applied_and_deleted() {
     assert_eq!(node.kubectl_stdout("delete configmap m -n shop"), "configmap \"m\" deleted from shop namespace\n");
     // kubectl sends the objects that it builds itself in protobuf, whatever the server accepts.
     let protobuf = node.kubectl("create configmap n --from-literal=a=b").output().expect_code(1);
-    assert!(protobuf.stderr.contains("is in protobuf, which is not read here yet"), "{}", protobuf.stderr);
+    assert!(protobuf.stderr.contains("is in protobuf, which is not supported yet"), "{}", protobuf.stderr);
 }

@@ -138,7 +138,7 @@ fn invalid_node_names_and_tokens_are_rejected() {
     std::fs::write(&token, "bad").expect("written");
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
     let refused = directory.serve().output();
-    assert!(refused.code != 0 && refused.stderr.contains("holds no token"), "{}", refused.stderr);
+    assert!(refused.code != 0 && refused.stderr.contains("does not contain a token"), "{}", refused.stderr);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn remote_clients_are_served_over_tls_only() {
         true => assert_eq!(code, "200"),
         false => assert_eq!(
             (code.as_str(), text.as_str()),
-            ("403", "plain HTTP is answered on this machine only: use https\n")
+            ("403", "plain HTTP is allowed only on this machine: use https\n")
         ),
     }
     let (code, _) = fetch(&node, &format!("http://127.0.0.1:{port}/livez"), &[]);

@@ -71,7 +71,7 @@ fn condition(verdict: Verdict, before: &[PodCondition], generation: Option<i64>,
         reason: verdict.reason.map(Into::into),
         message: verdict.message,
         observed_generation: generation,
-        last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(pods::time(now))),
+        last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(pods::api_time(now))),
         last_probe_time: None,
     }
 }

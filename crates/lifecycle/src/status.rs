@@ -31,7 +31,7 @@ impl PodState {
         let spec = pod.spec.as_ref();
         let mut status = previous.cloned().unwrap_or_default();
         status.observed_generation = generation;
-        status.start_time = self.started_at.map(pods::time);
+        status.start_time = self.started_at.map(pods::api_time);
         status.host_ip = Some(host_ip.into());
         status.host_ips = Some(vec![HostIP { ip: host_ip.into() }]);
         status.pod_ip = self.ip.clone();
@@ -103,7 +103,7 @@ impl PodState {
                 }
             }
             Stage::Running { since } | Stage::Stopping { since, shown: true, .. } => {
-                let running = Some(ContainerStateRunning { started_at: Some(pods::time(since.wall)) });
+                let running = Some(ContainerStateRunning { started_at: Some(pods::api_time(since.wall)) });
                 (ContainerState { running, ..ContainerState::default() }, last)
             }
             Stage::Exited(ended) | Stage::RestartPending(ended) => self.between(container, ended, None),
@@ -178,8 +178,8 @@ fn terminated(ended: &Terminated) -> ContainerState {
         exit_code: ended.code,
         reason: Some(ended.reason.clone()),
         message: ended.message.clone(),
-        started_at: ended.started_at.map(pods::time),
-        finished_at: Some(pods::time(ended.finished_at)),
+        started_at: ended.started_at.map(pods::api_time),
+        finished_at: Some(pods::api_time(ended.finished_at)),
         container_id: Some(ended.container_id.clone()),
         signal: None,
     });

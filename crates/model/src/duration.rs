@@ -1,8 +1,8 @@
-//! Time spans as people read them.
+//! Durations in the form that kubectl prints.
 
-/// A span as Kubernetes prints ages: `5s`, `2m10s`, `3h`, `5d7h`, `2y30d`. What has not begun yet
-/// has the age `0s`, more than a second before its time `<invalid>`.
-pub fn human(seconds: i64) -> String {
+/// Formats an age as `HumanDuration` of `k8s.io/apimachinery` does: `5s`, `2m10s`, `3h`, `5d7h`, `2y30d`.
+/// An age of -1 s is `0s`, a lower one `<invalid>`.
+pub fn human_duration(seconds: i64) -> String {
     let with_rest = |whole: i64, unit: char, rest: i64, rest_unit: char| match rest {
         0 => format!("{whole}{unit}"),
         rest => format!("{whole}{unit}{rest}{rest_unit}"),
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_printed_as_kubernetes_prints_them() {
+    fn ages_match_kubectl() {
         const HOUR: i64 = 3600;
         const DAY: i64 = 24 * HOUR;
         for (seconds, printed) in [
@@ -53,7 +53,7 @@ mod tests {
             (2 * 365 * DAY + DAY, "2y1d"),
             (8 * 365 * DAY + DAY, "8y"),
         ] {
-            assert_eq!(human(seconds), printed, "{seconds}");
+            assert_eq!(human_duration(seconds), printed, "{seconds}");
         }
     }
 }

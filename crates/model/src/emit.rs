@@ -1,14 +1,14 @@
-//! Values as YAML text, in the style that kubectl writes.
+//! Writes values as YAML in kubectl's style.
 //!
-//! A string stands bare only where every reader of YAML takes it for a string: `yes`, `0644` and
-//! `1e3` are quoted, or what is written here would come back as something else.
+//! A string is left unquoted only if every YAML parser reads it as a string: `yes`, `0644` and `1e3`
+//! are quoted.
 
 use serde_json::{Map, Value};
 
 use super::scalars::{Scalar, resolve};
 
-/// `value` as a YAML document, with a line break at its end.
-pub fn yaml(value: &Value) -> String {
+/// Formats `value` as a YAML document that ends with a newline.
+pub fn to_yaml(value: &Value) -> String {
     let mut text = String::new();
     match value {
         Value::Object(fields) if !fields.is_empty() => map(&mut text, fields, 0, false),
@@ -21,10 +21,10 @@ pub fn yaml(value: &Value) -> String {
     text
 }
 
-/// Fields, a line each. `begun`: the first one's line has its beginning already.
-fn map(text: &mut String, fields: &Map<String, Value>, indent: usize, begun: bool) {
+/// Writes fields on a line each. `inline_first`: the first field continues the current line.
+fn map(text: &mut String, fields: &Map<String, Value>, indent: usize, inline_first: bool) {
     for (index, (key, value)) in fields.iter().enumerate() {
-        if index > 0 || !begun {
+        if index > 0 || !inline_first {
             pad(text, indent);
         }
         string(text, key, None);
@@ -47,10 +47,10 @@ fn map(text: &mut String, fields: &Map<String, Value>, indent: usize, begun: boo
     }
 }
 
-/// Items behind dashes, which stand as far left as the key above them.
-fn list(text: &mut String, items: &[Value], indent: usize, begun: bool) {
+/// Writes items after dashes, which are indented like the list's key.
+fn list(text: &mut String, items: &[Value], indent: usize, inline_first: bool) {
     for (index, item) in items.iter().enumerate() {
-        if index > 0 || !begun {
+        if index > 0 || !inline_first {
             pad(text, indent);
         }
         text.push_str("- ");
@@ -78,22 +78,22 @@ fn scalar(text: &mut String, value: &Value, indent: usize) {
     }
 }
 
-/// A string; where `block` tells how far in, several lines stand as lines.
+/// Writes a string; with `block`, an indentation, a string of several lines becomes a literal block.
 fn string(text: &mut String, value: &str, block: Option<usize>) {
     match block {
         _ if is_plain(value) => text.push_str(value),
-        Some(indent) if reads_as_lines(value) => literal(text, value, indent),
+        Some(indent) if fits_literal_block(value) => literal(text, value, indent),
         _ => quoted(text, value),
     }
 }
 
-/// Whether a bare `value` is a string to everybody. What begins like a number is looked at more
-/// narrowly: other readers know more of dates and times than kubectl does.
+/// Returns whether every YAML parser reads the unquoted `value` as a string. Values that begin like a number are
+/// restricted further: other parsers recognize more dates and times than kubectl does.
 fn is_plain(value: &str) -> bool {
-    let bare = |c: char| c.is_ascii_alphanumeric() || " _./-+=@(){}[],;%$&*?!~<>|^'\":".contains(c);
-    let form = match value.bytes().next() {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || " _./-+=@(){}[],;%$&*?!~<>|^'\":".contains(c);
+    let is_safe_form = match value.bytes().next() {
         Some(first) if first.is_ascii_alphabetic() || first == b'/' || first == b'_' => {
-            value.chars().all(bare) && !value.contains(": ") && !value.ends_with([':', ' '])
+            value.chars().all(is_safe) && !value.contains(": ") && !value.ends_with([':', ' '])
         }
         Some(first) if first.is_ascii_digit() => {
             let dated = value.as_bytes().get(4) == Some(&b'-');
@@ -101,19 +101,19 @@ fn is_plain(value: &str) -> bool {
         }
         Some(b'-') => {
             let flag = value.trim_start_matches('-');
-            let begins = flag.starts_with(|c: char| c.is_ascii_alphabetic());
-            begins && flag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            let starts_with_letter = flag.starts_with(|c: char| c.is_ascii_alphabetic());
+            starts_with_letter && flag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         }
         _ => false,
     };
-    form && resolve(value) == Scalar::String
+    is_safe_form && resolve(value) == Scalar::String
 }
 
-/// Whether a literal block gives back exactly `value`.
-fn reads_as_lines(value: &str) -> bool {
-    let shown = |c: char| c == '\n' || c == '\t' || !(c.is_control() || "\u{2028}\u{2029}\u{feff}".contains(c));
-    let begins = !value.starts_with([' ', '\t', '\n']);
-    value.contains('\n') && begins && value.chars().all(shown) && !value.ends_with("\n\n")
+/// Returns whether a literal block preserves `value` exactly.
+fn fits_literal_block(value: &str) -> bool {
+    let is_printable = |c: char| c == '\n' || c == '\t' || !(c.is_control() || "\u{2028}\u{2029}\u{feff}".contains(c));
+    let starts_with_text = !value.starts_with([' ', '\t', '\n']);
+    value.contains('\n') && starts_with_text && value.chars().all(is_printable) && !value.ends_with("\n\n")
 }
 
 fn literal(text: &mut String, value: &str, indent: usize) {
@@ -127,7 +127,7 @@ fn literal(text: &mut String, value: &str, indent: usize) {
     }
 }
 
-/// JSON's escapes are YAML's, too; what YAML takes for a line break or nothing is escaped besides.
+/// Writes a JSON string, which is valid YAML, and also escapes what YAML reads as a line break or drops.
 fn quoted(text: &mut String, value: &str) {
     for c in Value::from(value).to_string().chars() {
         match c {
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_are_written_as_kubectl_writes_them() {
+    fn objects_match_kubectl() {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"example.com/a": "b"}, "name": "p"},
             "spec": {
@@ -160,7 +160,7 @@ mod tests {
             },
             "status": {"podIP": "10.0.0.1", "startTime": "2026-11-20T10:55:44Z"},
         });
-        let wanted = r#"apiVersion: v1
+        let expected = r#"apiVersion: v1
 kind: Pod
 metadata:
   labels:
@@ -199,31 +199,31 @@ status:
   podIP: 10.0.0.1
   startTime: "2026-11-20T10:55:44Z"
 "#;
-        assert_eq!(yaml(&pod), wanted);
-        assert_eq!(yaml(&json!({})), "{}\n");
-        assert_eq!(yaml(&json!("yes")), "\"yes\"\n");
+        assert_eq!(to_yaml(&pod), expected);
+        assert_eq!(to_yaml(&json!({})), "{}\n");
+        assert_eq!(to_yaml(&json!("yes")), "\"yes\"\n");
     }
 
     #[test]
-    fn what_readers_would_take_for_something_else_is_quoted() {
-        let taken = "y yes Yes no NO on off true null ~ 0644 0x1f 0o7 0b1 1e3 1.5 1. .5 -1 +1 12:30 12:30:45 \
+    fn ambiguous_strings_are_quoted() {
+        let ambiguous = "y yes Yes no NO on off true null ~ 0644 0x1f 0o7 0b1 1e3 1.5 1. .5 -1 +1 12:30 12:30:45 \
                      2026-11-20 .inf - -- : a: #a &a *a !a %a @a `a {a [a 1_000";
-        for text in taken.split_whitespace().chain(["", " a", "a ", "a: b", "a #b", "\t", "é\u{85}", "\u{feff}"]) {
-            let written = yaml(&json!(text));
+        for text in ambiguous.split_whitespace().chain(["", " a", "a ", "a: b", "a #b", "\t", "é\u{85}", "\u{feff}"]) {
+            let written = to_yaml(&json!(text));
             assert!(written.starts_with('"'), "{text:?}: {written}");
             assert_eq!(serde_yaml::from_str::<Value>(&written).expect("YAML"), json!(text));
         }
         for text in
             "-c --now-please 6824528f-8cb7-4639-8d52-1fb410108a25 a A/b a-b_c.d=e yesterday 1.14.2 64Mi 5s 10.0.0.1 spec.containers{c} http://a:80/b?c=d&e".split(' ')
         {
-            assert_eq!(yaml(&json!(text)), format!("{text}\n"));
+            assert_eq!(to_yaml(&json!(text)), format!("{text}\n"));
         }
     }
 
     proptest! {
         #[test]
-        fn whatever_is_written_reads_back_as_it_was(value in any_value()) {
-            let written = yaml(&value);
+        fn values_round_trip(value in any_value()) {
+            let written = to_yaml(&value);
             let read: Value = serde_yaml::from_str(&written).map_err(|e| TestCaseError::fail(format!("{e}: {written}")))?;
             prop_assert_eq!(read, value, "{}", written);
         }

@@ -1,7 +1,7 @@
-//! `$(VAR)` in commands, arguments and environment values.
+//! Expansion of `$(VAR)` in commands, arguments and environment values.
 
-/// Replaces `$(NAME)` by what `lookup` knows; unknown references stay as they are and `$$` is
-/// one dollar, as in Kubernetes (`third_party/forked/golang/expansion`).
+/// Replaces each `$(NAME)` with the value that `lookup` returns. Unknown references stay unchanged, and `$$`
+/// becomes `$`, as in Kubernetes (`third_party/forked/golang/expansion`).
 pub fn expand<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

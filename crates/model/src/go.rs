@@ -1,11 +1,11 @@
-//! Values in the words of Go's `fmt`, in which Kubernetes shows what clients sent.
+//! Formatting as Go's `fmt` does it, for messages in which Kubernetes quotes a client's input.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-/// `%q` of a text.
-pub fn quoted(text: &str) -> String {
+/// Formats a string as `%q` does.
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -20,7 +20,7 @@ pub fn quoted(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\u{b}' => out.push_str("\\v"),
             _ if is_printable(c) => out.push(c),
-            // Writing into a String does not fail.
+            // Writing to a String cannot fail.
             _ => drop(match number {
                 0..0x80 => write!(out, "\\x{number:02x}"),
                 0x80..0x10000 => write!(out, "\\u{number:04x}"),
@@ -32,22 +32,23 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
-/// Whether Go prints the letter as it is.
+/// Returns whether Go prints the character unescaped (`strconv.IsPrint`).
 pub fn is_printable(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
 
-/// `%v` of what JSON was read into: `map[a:1 b:[x y]]`.
-pub fn shown(value: &Value) -> String {
+/// Formats decoded JSON as `%v` does: `map[a:1 b:[x y]]`.
+pub fn format_value(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".into(),
         Value::String(text) => text.clone(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(" ")),
+        Value::Array(items) => format!("[{}]", items.iter().map(format_value).collect::<Vec<_>>().join(" ")),
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|(name, _)| *name);
-            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}:{}", shown(value))).collect();
+            let fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}:{}", format_value(value))).collect();
             format!("map[{}]", fields.join(" "))
         }
     }
@@ -60,9 +61,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_shown_as_go_shows_them() {
+    fn values_are_formatted_like_go() {
         let value = json!({"b": [1, "x y", null], "a": {"c": true}});
-        assert_eq!(shown(&value), "map[a:map[c:true] b:[1 x y <nil>]]");
-        assert_eq!(quoted("a\"\n\0\u{a0}ä"), "\"a\\\"\\n\\x00\\u00a0ä\"");
+        assert_eq!(format_value(&value), "map[a:map[c:true] b:[1 x y <nil>]]");
+        assert_eq!(quote("a\"\n\0\u{a0}ä"), "\"a\\\"\\n\\x00\\u00a0ä\"");
     }
 }

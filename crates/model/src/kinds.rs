@@ -1,16 +1,16 @@
-//! The kinds that wasmpod reads, and those it only knows of.
+//! The kinds that wasmpod supports, and the other kinds of Kubernetes.
 
 use k8s_openapi::api::{apps, batch, core, networking, policy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::issue::Diagnostics;
+use super::diagnostic::DiagnosticSink;
 use super::names::nearest;
 use super::strict;
 use super::tree::Node;
 
 macro_rules! kinds {
     ($($kind:ident: $type:ty, $version:literal;)*) => {
-        /// A kind whose manifests are read.
+        /// A supported kind.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Kind {
             $(#[doc = concat!("`", $version, "`")] $kind,)*
@@ -23,42 +23,42 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind that is read.
+            /// All supported kinds.
             pub const ALL: &[Kind] = &[$(Kind::$kind,)*];
 
-            /// Its name, as in `kind: Pod`.
+            /// Returns the kind's name, as in `kind: Pod`.
             pub fn name(self) -> &'static str {
                 match self { $(Kind::$kind => stringify!($kind),)* }
             }
 
-            /// The version that has it, as in `apiVersion: apps/v1`.
+            /// Returns the kind's API version, as in `apiVersion: apps/v1`.
             pub fn api_version(self) -> &'static str {
                 match self { $(Kind::$kind => $version,)* }
             }
 
-            /// Reads `node` as an object of this kind.
-            pub(super) fn read<'t>(self, node: &'t Node<'t>) -> (Option<Object>, Diagnostics) {
+            /// Reads `node` as an object of this kind; returns no object if there are errors.
+            pub(super) fn read<'t>(self, node: &'t Node<'t>) -> (Option<Object>, DiagnosticSink) {
                 match self {
                     $(Kind::$kind => {
-                        let (object, found) = strict::read::<$type>(node, stringify!($kind));
-                        (object.map(|object| Object::$kind(Box::new(object))), found)
+                        let (object, sink) = strict::read::<$type>(node, stringify!($kind));
+                        (object.map(|object| Object::$kind(Box::new(object))), sink)
                     })*
                 }
             }
         }
 
         impl Object {
-            /// What it is.
+            /// Returns the object's kind.
             pub fn kind(&self) -> Kind {
                 match self { $(Object::$kind(_) => Kind::$kind,)* }
             }
 
-            /// The object as the API writes it.
+            /// Serializes the object as the API does.
             pub fn to_json(&self) -> serde_json::Result<String> {
                 match self { $(Object::$kind(object) => serde_json::to_string(object),)* }
             }
 
-            /// Its name, labels and so on.
+            /// Returns the object's metadata.
             pub fn metadata(&self) -> &ObjectMeta {
                 match self { $(Object::$kind(object) => &object.metadata,)* }
             }
@@ -83,26 +83,26 @@ kinds! {
     NetworkPolicy: networking::v1::NetworkPolicy, "networking.k8s.io/v1";
 }
 
-/// What is known of an `apiVersion` and `kind`.
+/// The result of [`look_up`].
 #[derive(Debug, PartialEq, Eq)]
-pub enum Known {
-    /// Objects of this kind are read.
+pub enum KindLookup {
+    /// A supported kind.
     Kind(Kind),
-    /// A list whose items are of this kind where they do not say otherwise; a `List` may hold any.
+    /// A list, with the default kind of its items; a plain `List` has none.
     List(Option<Kind>),
-    /// A kind of Kubernetes that is not supported yet.
-    NotYet,
-    /// No such kind.
+    /// A kind of Kubernetes that wasmpod does not support yet.
+    Unsupported,
+    /// Not a kind of Kubernetes.
     Unknown {
-        /// The version that has it.
-        known_in: Option<&'static str>,
-        /// The kind that was probably meant.
-        meant: Option<&'static str>,
+        /// The API version that has a kind of this name.
+        served_in: Option<&'static str>,
+        /// The kind with the most similar name.
+        suggestion: Option<&'static str>,
     },
 }
 
-/// Kinds of Kubernetes 1.36 that are not read, by the version that serves them.
-const NOT_YET: &[(&str, &[&str])] = &[
+/// Kinds of Kubernetes 1.36 that wasmpod does not support, by API version.
+const UNSUPPORTED_KINDS: &[(&str, &[&str])] = &[
     (
         "v1",
         &[
@@ -130,43 +130,43 @@ const NOT_YET: &[(&str, &[&str])] = &[
 ];
 
 /// Looks `kind` in `api_version` up.
-pub fn look_up(api_version: &str, kind: &str) -> Known {
+pub fn look_up(api_version: &str, kind: &str) -> KindLookup {
     if (api_version, kind) == ("v1", "List") {
-        return Known::List(None);
+        return KindLookup::List(None);
     }
     let named = |name: &str| Kind::ALL.iter().copied().find(|kind| kind.name() == name);
     let item = kind.strip_suffix("List").and_then(named);
     match (named(kind), item) {
-        (Some(kind), _) if kind.api_version() == api_version => return Known::Kind(kind),
-        (_, Some(item)) if item.api_version() == api_version => return Known::List(Some(item)),
+        (Some(kind), _) if kind.api_version() == api_version => return KindLookup::Kind(kind),
+        (_, Some(item)) if item.api_version() == api_version => return KindLookup::List(Some(item)),
         (Some(kind), _) | (_, Some(kind)) => {
-            return Known::Unknown { known_in: Some(kind.api_version()), meant: None };
+            return KindLookup::Unknown { served_in: Some(kind.api_version()), suggestion: None };
         }
         (None, None) => {}
     }
-    match NOT_YET.iter().find(|(_, kinds)| kinds.contains(&kind)) {
-        Some((version, _)) if *version == api_version => Known::NotYet,
-        Some((version, _)) => Known::Unknown { known_in: Some(version), meant: None },
-        None => Known::Unknown { known_in: None, meant: nearest(kind, &names()) },
+    match UNSUPPORTED_KINDS.iter().find(|(_, kinds)| kinds.contains(&kind)) {
+        Some((version, _)) if *version == api_version => KindLookup::Unsupported,
+        Some((version, _)) => KindLookup::Unknown { served_in: Some(version), suggestion: None },
+        None => KindLookup::Unknown { served_in: None, suggestion: nearest(kind, &kind_names()) },
     }
 }
 
-/// Whether Kubernetes has a `kind` in `api_version`.
-pub fn is_known(api_version: &str, kind: &str) -> bool {
-    !matches!(look_up(api_version, kind), Known::Unknown { .. })
+/// Returns whether Kubernetes has a `kind` in `api_version`.
+pub fn is_kubernetes_kind(api_version: &str, kind: &str) -> bool {
+    !matches!(look_up(api_version, kind), KindLookup::Unknown { .. })
 }
 
-/// The kind of this name that is read, in any version.
-pub fn named(name: &str) -> Option<Kind> {
+/// Returns the supported kind of this name, in any version.
+pub fn kind_by_name(name: &str) -> Option<Kind> {
     Kind::ALL.iter().copied().find(|kind| kind.name() == name)
 }
 
-/// The kind that kubectl calls `resource`: by its name, its plural or its short name, in any case.
-pub fn of_resource(resource: &str) -> Option<Kind> {
-    let asked = resource.to_lowercase();
-    let short = SHORT_NAMES.iter().find(|(short, _)| *short == asked).map(|(_, kind)| *kind);
+/// Returns the kind that kubectl accepts as `resource`: its name, plural or short name, ignoring case.
+pub fn kind_of_resource(resource: &str) -> Option<Kind> {
+    let resource = resource.to_lowercase();
+    let short = SHORT_NAMES.iter().find(|(short, _)| *short == resource).map(|(_, kind)| *kind);
     short.or_else(|| {
-        Kind::ALL.iter().copied().find(|kind| asked == kind.name().to_lowercase() || asked == kind.plural())
+        Kind::ALL.iter().copied().find(|kind| resource == kind.name().to_lowercase() || resource == kind.plural())
     })
 }
 
@@ -186,15 +186,15 @@ const SHORT_NAMES: &[(&str, Kind)] = &[
 ];
 
 impl Kind {
-    /// Its name in paths of the API, as in `pods`.
+    /// Returns the resource name in API paths, such as `pods`.
     pub fn plural(self) -> String {
         let name = self.name().to_lowercase();
         name.strip_suffix('y').map_or(format!("{name}s"), |stem| format!("{stem}ies"))
     }
 }
 
-fn names() -> Vec<&'static str> {
-    let known = NOT_YET.iter().flat_map(|(_, kinds)| kinds.iter().copied());
+fn kind_names() -> Vec<&'static str> {
+    let known = UNSUPPORTED_KINDS.iter().flat_map(|(_, kinds)| kinds.iter().copied());
     Kind::ALL.iter().map(|kind| kind.name()).chain(["List"]).chain(known).collect()
 }
 
@@ -203,19 +203,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_known_by_version_and_name() {
-        let unknown = |known_in, meant| Known::Unknown { known_in, meant };
+    fn kinds_are_looked_up_by_version_and_name() {
+        let unknown = |served_in, suggestion| KindLookup::Unknown { served_in, suggestion };
         for (version, kind, want) in [
-            ("v1", "Pod", Known::Kind(Kind::Pod)),
-            ("v1", "PodList", Known::List(Some(Kind::Pod))),
-            ("v1", "List", Known::List(None)),
-            ("apps/v1", "DeploymentList", Known::List(Some(Kind::Deployment))),
+            ("v1", "Pod", KindLookup::Kind(Kind::Pod)),
+            ("v1", "PodList", KindLookup::List(Some(Kind::Pod))),
+            ("v1", "List", KindLookup::List(None)),
+            ("apps/v1", "DeploymentList", KindLookup::List(Some(Kind::Deployment))),
             ("extensions/v1beta1", "Deployment", unknown(Some("apps/v1"), None)),
             ("policy/v1beta1", "PodDisruptionBudget", unknown(Some("policy/v1"), None)),
             ("v1", "Deployment", unknown(Some("apps/v1"), None)),
             ("v1", "pod", unknown(None, Some("Pod"))),
             ("v1", "Ingress", unknown(Some("networking.k8s.io/v1"), None)),
-            ("networking.k8s.io/v1", "Ingress", Known::NotYet),
+            ("networking.k8s.io/v1", "Ingress", KindLookup::Unsupported),
             ("example.com/v1", "Thing", unknown(None, None)),
         ] {
             assert_eq!(look_up(version, kind), want, "{version} {kind}");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn resources_have_the_names_that_kubectl_knows() {
+    fn resources_are_found_by_kubectl_names() {
         for (name, kind) in [
             ("pod", Some(Kind::Pod)),
             ("Pods", Some(Kind::Pod)),
@@ -232,14 +232,14 @@ mod tests {
             ("pdb", Some(Kind::PodDisruptionBudget)),
             ("things", None),
         ] {
-            assert_eq!(of_resource(name), kind, "{name}");
+            assert_eq!(kind_of_resource(name), kind, "{name}");
         }
     }
 
     #[test]
-    fn every_kind_is_documented() {
+    fn every_kind_has_a_schema() {
         for kind in Kind::ALL {
-            assert!(super::super::schema::of(kind.name()).is_some(), "{kind:?}");
+            assert!(super::super::schema::for_kind(kind.name()).is_some(), "{kind:?}");
         }
     }
 }

@@ -1,27 +1,26 @@
-//! Kubernetes objects as text and as types: strict parsing with positions, names, quantities.
+//! Kubernetes objects as text and as types: strict parsing with positions, names, quantities, selectors.
 //!
-//! Owns how a manifest's text becomes typed objects, and every word said about a text that
-//! does not. Opens no file and reads no clock; `cli` brings the text, `registry` judges what
-//! the objects mean.
+//! Owns the conversion of a manifest into typed objects and the diagnostics of invalid ones. Opens no
+//! file and reads no clock: `cli` reads the files, `registry` validates the objects.
 
 mod decode;
+mod diagnostic;
 pub mod duration;
 pub mod emit;
 pub mod expansion;
 pub mod formats;
 pub mod go;
 mod header;
-mod issue;
 mod kinds;
 mod manifest;
-#[cfg(test)]
-mod mutations;
 pub mod names;
 pub mod outcome;
+pub mod pod_row;
 pub mod pods;
-pub mod printed;
 #[cfg(any(test, feature = "properties"))]
 pub mod properties;
+#[cfg(test)]
+mod property_tests;
 pub mod quantity;
 mod scalars;
 pub mod schema;
@@ -34,8 +33,8 @@ mod workload;
 mod yaml;
 
 pub use decode::{DecodeError, Decoded, TextFormat, decode_object};
-pub use issue::{Diagnostics, Issue, Issues, Position, Rule, Severity};
-pub use kinds::{Kind, Object, is_known, of_resource};
-pub use manifest::{Fault, Manifest, parse};
-pub use text::decode;
-pub use workload::{Template, restart_policies, template};
+pub use diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, Position, Rule, Severity};
+pub use kinds::{Kind, Object, is_kubernetes_kind, kind_of_resource};
+pub use manifest::{FieldDiagnostic, Manifest, parse};
+pub use text::decode_text;
+pub use workload::{TemplatePod, allowed_restart_policies, template_pod};

@@ -1,14 +1,14 @@
-//! The nearest of a set of names.
+//! Suggestions for misspelt names.
 
-/// The candidate that a typing error most likely meant: at most a third of its letters differ.
+/// Returns the candidate closest to `name`, if at most a third of its letters (and at most three) differ.
 pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let distances = candidates.iter().map(|c| (distance(&name.to_lowercase(), &c.to_lowercase()), *c));
+    let distances = candidates.iter().map(|c| (edit_distance(&name.to_lowercase(), &c.to_lowercase()), *c));
     let (d, best) = distances.min_by_key(|(d, _)| *d)?;
     (d <= best.chars().count().div_ceil(3).min(3)).then_some(best)
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) between two words.
-pub fn distance(a: &str, b: &str) -> usize {
+/// Returns the number of edits between two words: insert, delete, replace, swap of adjacent letters.
+pub fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nearest_finds_typing_errors_and_no_strangers() {
+    fn nearest_finds_misspelt_names_only() {
         let fields = ["resources", "restartPolicy", "image", "livenessProbe"];
         for (typed, meant) in [
             ("resouces", Some("resources")),

@@ -1,67 +1,67 @@
-//! What one asks of a Pod again and again.
+//! Accessors for fields of Pods.
 
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// Marks a static pod, whose truth is a file, with the hash of its manifest (K74).
+/// Annotation of a mirror pod: the hash of its static pod's manifest (K74).
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
-/// The least priority of what a node can't do without.
+/// Minimum priority of a critical pod (`SystemCriticalPriority`).
 const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 
-/// The pod's name, empty where it has none.
+/// Returns the pod's name, or an empty string.
 pub fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
 }
 
-/// The pod's namespace, empty where it has none.
+/// Returns the pod's namespace, or an empty string.
 pub fn namespace(pod: &Pod) -> &str {
     pod.metadata.namespace.as_deref().unwrap_or_default()
 }
 
-/// The pod's UID, empty where it has none yet.
+/// Returns the pod's UID, or an empty string.
 pub fn uid(pod: &Pod) -> &str {
     pod.metadata.uid.as_deref().unwrap_or_default()
 }
 
-/// The pod as a kubelet names it in messages: `name_namespace(uid)`.
-pub fn place(pod: &Pod) -> String {
+/// Returns the pod's name as a kubelet writes it in messages: `name_namespace(uid)`.
+pub fn display_name(pod: &Pod) -> String {
     format!("{}_{}({})", name(pod), namespace(pod), uid(pod))
 }
 
-/// An annotation's value.
+/// Returns the value of an annotation.
 pub fn annotation<'p>(pod: &'p Pod, key: &str) -> Option<&'p str> {
     pod.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-/// The pod's phase as its status says, `Pending` where it says nothing.
+/// Returns the pod's phase; defaults to `Pending`.
 pub fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or("Pending")
 }
 
-/// Whether the pod will run no more.
+/// Returns whether the pod has finished: it never runs again.
 pub fn is_terminal(pod: &Pod) -> bool {
     matches!(phase(pod), "Succeeded" | "Failed")
 }
 
-/// Whether the node can't do without the pod: it comes from a file of the node's, or its priority says so.
+/// Returns whether the pod is critical: it is a static pod or has a system priority.
 pub fn is_critical(pod: &Pod) -> bool {
     let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
     annotation(pod, MIRROR_ANNOTATION).is_some() || priority >= SYSTEM_CRITICAL
 }
 
-/// Whether condition `kind` is True.
+/// Returns whether the condition `kind` is `True`.
 pub fn has_condition(pod: &Pod, kind: &str) -> bool {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
     conditions.is_some_and(|all| all.iter().any(|c| c.type_ == kind && c.status == "True"))
 }
 
-/// Init containers, in their order.
+/// Returns the init containers in order.
 pub fn init_containers(spec: &PodSpec) -> &[Container] {
     spec.init_containers.as_deref().unwrap_or_default()
 }
 
-/// The names of all containers: init, others, ephemeral.
+/// Returns the names of all containers: init, regular, ephemeral.
 pub fn container_names(pod: &Pod) -> impl Iterator<Item = &str> {
     pod.spec.iter().flat_map(|spec| {
         let all = init_containers(spec).iter().chain(&spec.containers).map(|c| c.name.as_str());
@@ -69,19 +69,19 @@ pub fn container_names(pod: &Pod) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Finds a container, init or not, by name.
+/// Returns the init or regular container with this name.
 pub fn container<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
     let spec = pod.spec.as_ref()?;
     init_containers(spec).iter().chain(&spec.containers).find(|c| c.name == name)
 }
 
-/// Finds an ephemeral container by name.
-pub fn ephemeral<'p>(pod: &'p Pod, name: &str) -> Option<&'p EphemeralContainer> {
+/// Returns the ephemeral container with this name.
+pub fn ephemeral_container<'p>(pod: &'p Pod, name: &str) -> Option<&'p EphemeralContainer> {
     pod.spec.as_ref()?.ephemeral_containers.iter().flatten().find(|c| c.name == name)
 }
 
-/// An ephemeral container as the container that it is, but for what it is there for.
-pub fn of_ephemeral(container: &EphemeralContainer) -> Container {
+/// Converts an ephemeral container into a container; only the target container's name is lost.
+pub fn container_from_ephemeral(container: &EphemeralContainer) -> Container {
     let c = container.clone();
     Container {
         name: c.name,
@@ -105,7 +105,7 @@ pub fn of_ephemeral(container: &EphemeralContainer) -> Container {
     }
 }
 
-/// A time as the API writes it: whole seconds, so that what is read back is what was written.
-pub fn time(at: jiff::Timestamp) -> Time {
+/// Truncates a time to whole seconds, the API's precision, so that it survives a round trip.
+pub fn api_time(at: jiff::Timestamp) -> Time {
     Time(jiff::Timestamp::from_second(at.as_second()).unwrap_or(at))
 }

@@ -1,41 +1,41 @@
-//! What holds of every text that is given as a manifest. The fuzzer and the tests of `model` try to break it.
-#![expect(clippy::expect_used, reason = "a property that is broken panics")]
+//! Properties of manifest parsing that hold for every input; checked by the fuzzer and the property tests.
+#![expect(clippy::expect_used, reason = "a violated property panics")]
 
-use crate::{Fault, Issues, Manifest, Rule, decode};
+use crate::{Diagnostics, FieldDiagnostic, Manifest, Rule, decode_text};
 
-/// Panics where `bytes` break a law.
+/// Panics if parsing `bytes` violates a property.
 pub fn check(bytes: &[u8]) {
-    let Ok(text) = decode(bytes.to_vec()) else { return };
+    let Ok(text) = decode_text(bytes.to_vec()) else { return };
     for source in ["text.yaml", "text.json"] {
         let manifest = Manifest::read(source, &text);
-        let issues = manifest.issues();
-        places_lie_in_the_text(&issues, &text);
-        assert_eq!(issues.errors() > 0, manifest.has_errors());
-        let fault = |object| {
+        let diagnostics = manifest.diagnostics();
+        check_positions(&diagnostics, &text);
+        assert_eq!(diagnostics.error_count() > 0, manifest.has_errors());
+        let diagnostic = |object| {
             let path = "metadata.name".to_string();
-            Fault { object, rule: Rule::Invalid, path, message: "wrong".into(), hint: None }
+            FieldDiagnostic { object, rule: Rule::Invalid, path, message: "wrong".into(), hint: None }
         };
-        let faults: Vec<Fault> = (0..manifest.objects().len()).map(fault).collect();
-        places_lie_in_the_text(&manifest.issues_with(&faults), &text);
-        what_is_read_is_read_again(&manifest);
+        let field_diagnostics: Vec<FieldDiagnostic> = (0..manifest.objects().len()).map(diagnostic).collect();
+        check_positions(&manifest.diagnostics_with(&field_diagnostics), &text);
+        check_round_trip(&manifest);
     }
 }
 
-fn places_lie_in_the_text(issues: &Issues, text: &str) {
-    // A lone CR ends a line of YAML, and no line of an editor.
+fn check_positions(diagnostics: &Diagnostics, text: &str) {
+    // YAML also breaks lines at characters at which editors do not.
     let lines = text.matches(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count() + 2;
-    for position in issues.all().iter().filter_map(|issue| issue.position) {
+    for position in diagnostics.as_slice().iter().filter_map(|diagnostic| diagnostic.position) {
         assert!((1..=lines).contains(&position.line), "{position:?} of {lines} lines");
         assert!(position.column >= 1 && position.len >= 1, "{position:?}");
     }
-    assert!(issues.to_string().len() <= 4096 + issues.all().len() * 4096 + 8 * text.len());
+    assert!(diagnostics.to_string().len() <= 4096 + diagnostics.as_slice().len() * 4096 + 8 * text.len());
 }
 
-fn what_is_read_is_read_again(manifest: &Manifest) {
+fn check_round_trip(manifest: &Manifest) {
     for object in manifest.objects() {
         let json = object.to_json().expect("JSON of an object");
         let again = Manifest::read("again.json", &json);
-        assert!(!again.has_errors(), "{json}\n{}", again.issues());
+        assert!(!again.has_errors(), "{json}\n{}", again.diagnostics());
         let same: Vec<String> = again.objects().map(|object| object.to_json().expect("JSON of an object")).collect();
         assert_eq!(same, [json]);
     }

@@ -1,15 +1,15 @@
-//! Quantities: `500m`, `128Mi`, `1e3`.
+//! Parsing and formatting of quantities: `500m`, `128Mi`, `1e3`.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// A text that is no quantity.
+/// The text is not a valid quantity; the message is Kubernetes'.
 #[derive(Debug, thiserror::Error)]
 #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
-pub struct NotAQuantity;
+pub struct ParseQuantityError;
 
 const NANO: i128 = 1_000_000_000;
 
-/// How a quantity was written, and will be again.
+/// The notation of a quantity, which formatting preserves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Notation {
     /// `500m`, `1k`
@@ -20,8 +20,8 @@ enum Notation {
     Exponent,
 }
 
-/// The value in billionths, rounded away from zero as Kubernetes does; saturates at the ends of `i128`.
-fn read(quantity: &Quantity) -> Result<(i128, Notation), NotAQuantity> {
+/// Parses the value in billionths, rounded away from zero as in Kubernetes; saturates at the limits of `i128`.
+fn parse(quantity: &Quantity) -> Result<(i128, Notation), ParseQuantityError> {
     let text = quantity.0.as_str();
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '+' || c == '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -33,57 +33,58 @@ fn read(quantity: &Quantity) -> Result<(i128, Notation), NotAQuantity> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
-        return Err(NotAQuantity);
+        return Err(ParseQuantityError);
     }
-    let (base, exponent, notation) = scale(suffix)?;
-    let mantissa: i128 = format!("0{whole}{fraction}").parse().map_err(|_| NotAQuantity)?;
+    let (base, exponent, notation) = parse_suffix(suffix)?;
+    let mantissa: i128 = format!("0{whole}{fraction}").parse().map_err(|_| ParseQuantityError)?;
     let mut value = mantissa.saturating_mul(NANO);
     for _ in 0..exponent.max(0) {
         value = value.saturating_mul(base);
     }
-    let ten = 10i128.checked_pow(u32::try_from(fraction.len()).map_err(|_| NotAQuantity)?).ok_or(NotAQuantity)?;
-    let small = base.checked_pow(exponent.min(0).unsigned_abs()).ok_or(NotAQuantity)?;
-    let divisor = ten.checked_mul(small).ok_or(NotAQuantity)?;
+    let ten =
+        10i128.checked_pow(u32::try_from(fraction.len()).map_err(|_| ParseQuantityError)?).ok_or(ParseQuantityError)?;
+    let small = base.checked_pow(exponent.min(0).unsigned_abs()).ok_or(ParseQuantityError)?;
+    let divisor = ten.checked_mul(small).ok_or(ParseQuantityError)?;
     let rounded = round_up(value, divisor);
     Ok((if negative { -rounded } else { rounded }, notation))
 }
 
-/// The smallest whole number that is not nearer to zero than `value / divisor`.
+/// Divides and rounds away from zero.
 fn round_up(value: i128, divisor: i128) -> i128 {
     value / divisor + if value % divisor == 0 { 0 } else { value.signum() }
 }
 
-/// The quantity in thousandths, rounded up as Kubernetes does; saturates at the ends of `i128`.
-pub fn milli(quantity: &Quantity) -> Result<i128, NotAQuantity> {
-    Ok(round_up(read(quantity)?.0, NANO / 1000))
+/// Returns the quantity in thousandths, rounded away from zero as in Kubernetes; saturates at the limits of `i128`.
+pub fn milli(quantity: &Quantity) -> Result<i128, ParseQuantityError> {
+    Ok(round_up(parse(quantity)?.0, NANO / 1000))
 }
 
-/// The quantity in billionths: what comparisons need.
-pub fn nano(quantity: &Quantity) -> Result<i128, NotAQuantity> {
-    Ok(read(quantity)?.0)
+/// Returns the quantity in billionths, precise enough for comparisons.
+pub fn nano(quantity: &Quantity) -> Result<i128, ParseQuantityError> {
+    Ok(parse(quantity)?.0)
 }
 
-/// The quantity as Kubernetes writes it back: in the notation it came in, with the largest suffix that
-/// leaves a whole number.
-pub fn canonical(quantity: &Quantity) -> Result<Quantity, NotAQuantity> {
-    let (value, notation) = read(quantity)?;
-    Ok(Quantity(written(value, notation)))
+/// Returns the quantity in Kubernetes' canonical form: in its own notation, with the largest suffix that leaves a
+/// whole number.
+pub fn canonical(quantity: &Quantity) -> Result<Quantity, ParseQuantityError> {
+    let (value, notation) = parse(quantity)?;
+    Ok(Quantity(format_nano(value, notation)))
 }
 
-/// The same in whole thousandths: finer amounts are rounded up, since no resource is counted finer.
-pub fn canonical_in_milli(quantity: &Quantity) -> Result<Quantity, NotAQuantity> {
-    let (value, notation) = read(quantity)?;
+/// Like [`canonical`], rounded up to whole thousandths, the finest unit of resources.
+pub fn canonical_in_milli(quantity: &Quantity) -> Result<Quantity, ParseQuantityError> {
+    let (value, notation) = parse(quantity)?;
     let milli = NANO / 1000;
-    Ok(Quantity(written(round_up(value, milli).saturating_mul(milli), notation)))
+    Ok(Quantity(format_nano(round_up(value, milli).saturating_mul(milli), notation)))
 }
 
-/// The sum of two quantities, in the notation of the first that is not zero.
-pub fn sum(a: &Quantity, b: &Quantity) -> Result<Quantity, NotAQuantity> {
-    let ((a, a_notation), (b, b_notation)) = (read(a)?, read(b)?);
-    Ok(Quantity(written(a.saturating_add(b), if a == 0 { b_notation } else { a_notation })))
+/// Returns the sum of two quantities in the notation of the first non-zero one.
+pub fn sum(a: &Quantity, b: &Quantity) -> Result<Quantity, ParseQuantityError> {
+    let ((a, a_notation), (b, b_notation)) = (parse(a)?, parse(b)?);
+    Ok(Quantity(format_nano(a.saturating_add(b), if a == 0 { b_notation } else { a_notation })))
 }
 
-fn written(value: i128, notation: Notation) -> String {
+fn format_nano(value: i128, notation: Notation) -> String {
     let whole = value % NANO == 0;
     if notation == Notation::Binary && whole && value.abs() >= 1024 * NANO {
         let mut units = value / NANO;
@@ -126,13 +127,13 @@ fn written(value: i128, notation: Notation) -> String {
     format!("{rest}{suffix}")
 }
 
-/// The quantity in whole units (bytes, cores), rounded up.
-pub fn units(quantity: &Quantity) -> Result<i128, NotAQuantity> {
+/// Returns the quantity in whole units (bytes, cores), rounded up.
+pub fn units(quantity: &Quantity) -> Result<i128, ParseQuantityError> {
     let milli = milli(quantity)?;
     Ok(milli.div_euclid(1000) + i128::from(milli.rem_euclid(1000) != 0))
 }
 
-/// The quantity that a typing error most likely meant: `64Mb` is `64M`, `1 gi` is `1Gi`.
+/// Returns the quantity that a misspelt one probably means: `64Mb` is `64M`, `1 gi` is `1Gi`.
 pub fn nearest(text: &str) -> Option<String> {
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let end = compact.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(compact.len());
@@ -142,10 +143,10 @@ pub fn nearest(text: &str) -> Option<String> {
     Some(format!("{number}{meant}")).filter(|meant| milli(&Quantity(meant.clone())).is_ok())
 }
 
-/// Suffixes by how probable they are.
+/// Suffixes, the most probable first.
 const SUFFIXES: [&str; 16] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "k", "M", "G", "T", "P", "E", "m", "u", "n"];
 
-fn scale(suffix: &str) -> Result<(i128, i32, Notation), NotAQuantity> {
+fn parse_suffix(suffix: &str) -> Result<(i128, i32, Notation), ParseQuantityError> {
     let decimal = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"].iter().position(|known| *known == suffix);
     if let Some(step) = decimal.and_then(|step| i32::try_from(step).ok()) {
         return Ok((10, 3 * (step - 3), Notation::Decimal));
@@ -154,8 +155,8 @@ fn scale(suffix: &str) -> Result<(i128, i32, Notation), NotAQuantity> {
     if let Some(step) = binary.and_then(|step| i32::try_from(step).ok()) {
         return Ok((1024, step + 1, Notation::Binary));
     }
-    let exponent = suffix.strip_prefix(['e', 'E']).ok_or(NotAQuantity)?;
-    let exponent: i32 = exponent.parse().map_err(|_| NotAQuantity)?;
+    let exponent = suffix.strip_prefix(['e', 'E']).ok_or(ParseQuantityError)?;
+    let exponent: i32 = exponent.parse().map_err(|_| ParseQuantityError)?;
     Ok((10, exponent.clamp(-30, 30), Notation::Exponent))
 }
 
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typing_errors_have_a_way_out() {
+    fn misspelt_quantities_get_a_suggestion() {
         for (typed, meant) in [
             ("64Mb", Some("64M")),
             ("64MiB", Some("64Mi")),
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_are_read_as_kubernetes_reads_them() {
+    fn quantities_parse_as_in_kubernetes() {
         for (text, want) in [
             ("1", Some(1000)),
             ("500m", Some(500)),
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn quantities_are_written_back_as_kubernetes_writes_them() {
+    fn canonical_form_matches_kubernetes() {
         for (text, want) in [
             ("1", "1"),
             ("0.5", "500m"),

@@ -1,25 +1,25 @@
-//! Plain scalars as kubectl reads them: YAML 1.1 by the rules of go-yaml v2, which
+//! Resolves plain scalars as kubectl does: YAML 1.1 by the rules of go-yaml v2, which
 //! `sigs.k8s.io/yaml` uses.
 //!
 //! `yes`, `on` and `y` are true; `0644` is octal; underscores within numbers are ignored; base 60
-//! (`12:30`) and dates stay strings. Quoted scalars are strings and never come here.
+//! (`12:30`) and dates stay strings. Quoted scalars are always strings and are not resolved here.
 
-/// What a plain scalar stands for.
+/// The value of a plain scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scalar {
-    /// `null`, `~` or nothing.
+    /// `null`, `~` or an empty scalar.
     Null,
     /// A boolean in any of YAML 1.1's spellings.
     Bool(bool),
     /// An integer of up to 64 bits.
     Int(i128),
-    /// All other numbers.
+    /// Any other number.
     Float(f64),
-    /// Anything else.
+    /// Any other scalar.
     String,
 }
 
-/// Resolves `text`.
+/// Resolves the plain scalar `text`.
 pub fn resolve(text: &str) -> Scalar {
     match text.as_bytes().first() {
         None => Scalar::Null,
@@ -45,7 +45,7 @@ fn number(text: &str) -> Scalar {
         "-.inf" | "-.Inf" | "-.INF" => return Scalar::Float(f64::NEG_INFINITY),
         _ => {}
     }
-    // Dates begin like numbers and have a second dash.
+    // A date begins with four digits and a dash.
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if digits == 4 && text.as_bytes().get(4) == Some(&b'-') {
         return Scalar::String;
@@ -57,7 +57,7 @@ fn number(text: &str) -> Scalar {
     if is_decimal(&plain) { plain.parse().map_or(Scalar::String, Scalar::Float) } else { Scalar::String }
 }
 
-/// An integer with Go's prefixes (`0x`, `0b`, `0o`, and `0` for octal), within 64 bits.
+/// Parses an integer with Go's prefixes (`0x`, `0b`, `0o`, and `0` for octal) within 64 bits.
 fn integer(text: &str) -> Option<i128> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
@@ -71,7 +71,7 @@ fn integer(text: &str) -> Option<i128> {
         [b'0', _, ..] => (8, digits.get(1..)?),
         _ => (10, digits),
     };
-    // A second sign would be taken by the parser of numbers.
+    // `from_str_radix` would accept a second sign.
     if !digits.chars().all(|c| c.is_digit(base)) {
         return None;
     }
@@ -80,7 +80,7 @@ fn integer(text: &str) -> Option<i128> {
     (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value).then_some(value)
 }
 
-/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+/// Matches `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
 fn is_decimal(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_scalars_are_read_as_kubectl_reads_them() {
+    fn plain_scalars_resolve_as_in_kubectl() {
         use Scalar::{Bool, Float, Int, Null, String};
         for (text, want) in [
             ("", Null),

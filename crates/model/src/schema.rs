@@ -1,9 +1,9 @@
-//! What Kubernetes documents of its types: fields, their types and their descriptions.
+//! The schemas of Kubernetes' types: fields with types and descriptions.
 //!
 //! k8s-openapi's types carry the API's own documentation. This module collects it once, as the
-//! `components.schemas` of an OpenAPI document: references lead to `#/components/schemas/NAME`,
-//! and names are Kubernetes' (`io.k8s.api.core.v1.Pod`). `explain`, the hints about misplaced
-//! fields and the guard of the support table walk it.
+//! `components.schemas` of an OpenAPI document: references point to `#/components/schemas/NAME`, and
+//! names are Kubernetes' (`io.k8s.api.core.v1.Pod`). `explain`, the hints about misplaced fields and
+//! the tests of the table of supported fields use it.
 
 use std::sync::LazyLock;
 
@@ -12,13 +12,13 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-/// Where references lead.
-const REFERENCE: &str = "#/components/schemas/";
+/// Prefix of references.
+const REFERENCE_PREFIX: &str = "#/components/schemas/";
 
-/// Every type that a supported kind is made of, by its name in the API.
+/// Returns the schemas of all kinds and the types that they use, by name.
 pub fn definitions() -> &'static Map<String, Value> {
     static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
-        let path = REFERENCE.trim_start_matches('#').trim_end_matches('/');
+        let path = REFERENCE_PREFIX.trim_start_matches('#').trim_end_matches('/');
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = path.into());
         let mut generator = settings.into_generator();
         add_kinds(&mut generator);
@@ -27,7 +27,7 @@ pub fn definitions() -> &'static Map<String, Value> {
     &DEFINITIONS
 }
 
-/// The kinds whose types are documented; what they refer to comes with them.
+/// Adds the documented kinds; the types that they refer to follow.
 fn add_kinds(generator: &mut SchemaGenerator) {
     generator.subschema_for::<core::v1::Pod>();
     generator.subschema_for::<core::v1::ConfigMap>();
@@ -48,17 +48,17 @@ fn add_kinds(generator: &mut SchemaGenerator) {
     generator.subschema_for::<events::v1::Event>();
 }
 
-/// The schema of the type `name` (`io.k8s.api.core.v1.Pod`).
-pub fn named(name: &str) -> Option<&'static Value> {
+/// Returns the schema of the type `name` (`io.k8s.api.core.v1.Pod`).
+pub fn by_name(name: &str) -> Option<&'static Value> {
     definitions().get(name)
 }
 
-/// The schema of `kind` as the group and version that is served first has it (`Pod`, `Job`).
-pub fn of(kind: &str) -> Option<&'static Value> {
-    named(&format!("io.k8s.api.{}.{kind}", package(kind)?))
+/// Returns the schema of `kind` (`Pod`, `Job`) in its preferred group and version.
+pub fn for_kind(kind: &str) -> Option<&'static Value> {
+    by_name(&format!("io.k8s.api.{}.{kind}", package(kind)?))
 }
 
-/// The package of the API that a kind's type stands in.
+/// Returns the API package of a kind's type.
 fn package(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "Pod" | "ConfigMap" | "Secret" | "Service" | "PersistentVolumeClaim" | "Namespace" | "Node" | "Event" => {
@@ -72,40 +72,40 @@ fn package(kind: &str) -> Option<&'static str> {
     })
 }
 
-/// The name of the type that `schema` refers to, as in `io.k8s.api.core.v1.Probe`.
+/// Returns the name of the type that `schema` refers to, such as `io.k8s.api.core.v1.Probe`.
 pub fn reference(schema: &'static Value) -> Option<&'static str> {
-    schema.get("$ref")?.as_str()?.strip_prefix(REFERENCE)
+    schema.get("$ref")?.as_str()?.strip_prefix(REFERENCE_PREFIX)
 }
 
-/// `schema` itself, or the type that it refers to.
+/// Returns the type that `schema` refers to, or `schema` itself.
 pub fn resolve(schema: &'static Value) -> &'static Value {
-    reference(schema).and_then(named).unwrap_or(schema)
+    reference(schema).and_then(by_name).unwrap_or(schema)
 }
 
-/// What a list holds, or a map; nothing for all else.
+/// Returns the element type of a list or map; `None` for any other type.
 pub fn element(schema: &'static Value) -> Option<&'static Value> {
     let schema = resolve(schema);
     schema.get("items").or_else(|| schema.get("additionalProperties").filter(|values| values.is_object()))
 }
 
-/// Whether values of this type are lists.
+/// Returns whether the type is a list.
 pub fn is_list(schema: &'static Value) -> bool {
     resolve(schema).get("items").is_some()
 }
 
-/// The fields of an object, by name; none for all else.
+/// Returns the fields of an object by name; empty for any other type.
 pub fn fields(schema: &'static Value) -> impl Iterator<Item = (&'static str, &'static Value)> {
     let properties = resolve(schema).get("properties").and_then(Value::as_object);
     properties.into_iter().flatten().map(|(name, field)| (name.as_str(), field))
 }
 
-/// One field of an object.
+/// Returns the field `name` of an object.
 pub fn field(schema: &'static Value, name: &str) -> Option<&'static Value> {
     resolve(schema).get("properties")?.get(name)
 }
 
-/// Every field of the type and of what it holds, as in `spec.containers[].image`. Types that hold
-/// themselves are entered once.
+/// Returns the paths of all fields, nested ones included, such as `spec.containers[].image`. Recursive types are
+/// entered once.
 pub fn paths(schema: &'static Value) -> Vec<String> {
     fn add(schema: &'static Value, path: &str, within: &mut Vec<&'static str>, found: &mut Vec<String>) {
         let target = if is_list(schema) { element(schema).unwrap_or(schema) } else { schema };
@@ -130,19 +130,19 @@ pub fn paths(schema: &'static Value) -> Vec<String> {
     found
 }
 
-/// Whether an object of this type must have the field `name`.
+/// Returns whether the field `name` is required.
 pub fn is_required(schema: &'static Value, name: &str) -> bool {
     let required = resolve(schema).get("required").and_then(Value::as_array);
     required.is_some_and(|names| names.iter().any(|required| required == name))
 }
 
-/// What Kubernetes writes of the field or type.
+/// Returns Kubernetes' description of the field or type.
 pub fn description(schema: &'static Value) -> &'static str {
     let own = schema.get("description").or_else(|| resolve(schema).get("description"));
     own.and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The type as `kubectl explain` writes it: `[]Container`, `map[string]string`, `integer`.
+/// Returns the type as `kubectl explain` prints it: `[]Container`, `map[string]string`, `integer`.
 pub fn type_name(schema: &'static Value) -> String {
     if let Some(element) = element(schema) {
         let element = type_name(element);
@@ -165,12 +165,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reference_leads_to_a_type() {
+    fn references_resolve() {
         fn check(value: &'static Value, seen: &mut usize) {
             match value {
                 Value::Object(fields) => {
                     if let Some(name) = reference(value) {
-                        assert!(named(name).is_some(), "{name}");
+                        assert!(by_name(name).is_some(), "{name}");
                         *seen += 1;
                     }
                     fields.values().for_each(|value| check(value, seen));
@@ -185,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn types_are_named_as_kubectl_names_them() {
-        let spec = field(of("Pod").expect("Pod"), "spec").expect("spec");
+    fn type_names_match_kubectl() {
+        let spec = field(for_kind("Pod").expect("Pod"), "spec").expect("spec");
         for (name, want) in [
             ("containers", "[]Container"),
             ("nodeSelector", "map[string]string"),
@@ -197,13 +197,13 @@ mod tests {
         ] {
             assert_eq!(type_name(field(spec, name).expect(name)), want, "{name}");
         }
-        let started = field(field(of("Pod").expect("Pod"), "status").expect("status"), "startTime");
+        let started = field(field(for_kind("Pod").expect("Pod"), "status").expect("status"), "startTime");
         assert_eq!(type_name(started.expect("startTime")), "string");
     }
 
     #[test]
-    fn paths_lead_through_lists() {
-        let paths = paths(of("Pod").expect("Pod"));
+    fn paths_include_fields_of_list_items() {
+        let paths = paths(for_kind("Pod").expect("Pod"));
         for path in
             ["metadata.labels", "spec.containers[].image", "spec.volumes[].projected.sources[].secret.items[].key"]
         {
@@ -212,8 +212,8 @@ mod tests {
     }
 
     #[test]
-    fn required_fields_are_known() {
-        let spec = field(of("Pod").expect("Pod"), "spec").expect("spec");
+    fn required_fields_are_reported() {
+        let spec = field(for_kind("Pod").expect("Pod"), "spec").expect("spec");
         assert!(is_required(spec, "containers"));
         assert!(!is_required(spec, "volumes"));
         assert!(description(spec).starts_with("Specification of the desired behavior of the pod."));

@@ -1,43 +1,43 @@
-//! A document as a tree of values that know where they stand.
+//! A document as a tree of values with positions.
 
 use std::borrow::Cow;
 
-use super::issue::Position;
+use super::diagnostic::Position;
 
 /// A value of a document.
 #[derive(Debug, Clone)]
 pub enum Value<'t> {
     Null,
     Bool(bool),
-    /// Up to 64 bits, signed or not.
+    /// An integer within the range of `i64` or `u64`.
     Int(i128),
     Float(f64),
     String(Cow<'t, str>),
     List(Vec<Node<'t>>),
-    /// In the order of the text; a key may stand there twice.
+    /// Entries in the order of the text; keys may repeat.
     Map(Vec<(Key<'t>, Node<'t>)>),
 }
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Debug, Clone)]
 pub struct Node<'t> {
     pub value: Value<'t>,
     pub position: Position,
-    /// A plain scalar as it is written (`0644`, `yes`); empty for all else.
+    /// Source text of a plain scalar (`0644`, `yes`); empty for every other value.
     pub written: &'t str,
 }
 
-/// A mapping's key and its place.
+/// A mapping's key and its position.
 #[derive(Debug, Clone)]
 pub struct Key<'t> {
     pub name: Cow<'t, str>,
     pub position: Position,
-    /// How it is written where that is not its name: `on` for `true`.
+    /// Source text if it differs from the name: `on` for `true`.
     pub misread: Option<&'t str>,
 }
 
 impl<'t> Node<'t> {
-    /// The entries of a mapping; none of all else.
+    /// Returns the entries of a mapping; empty for any other value.
     pub fn entries(&self) -> &[(Key<'t>, Node<'t>)] {
         match &self.value {
             Value::Map(entries) => entries,
@@ -45,7 +45,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The items of a list; none of all else.
+    /// Returns the items of a list; empty for any other value.
     pub fn items(&self) -> &[Node<'t>] {
         match &self.value {
             Value::List(items) => items,
@@ -53,12 +53,12 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The value under `key` of a mapping.
+    /// Returns the first value of `key` in a mapping.
     pub fn get(&self, key: &str) -> Option<&Node<'t>> {
         self.entries().iter().find(|(k, _)| k.name == key).map(|(_, node)| node)
     }
 
-    /// The text of a string value.
+    /// Returns the text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),
@@ -66,18 +66,18 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The place of `path` (`spec.containers[0].name`), or of the deepest part of it that is there.
+    /// Returns the position of `path` (`spec.containers[0].name`), or of its deepest existing ancestor.
     pub fn locate(&self, path: &str) -> Position {
         let (mut node, mut position, mut rest) = (self, self.position, path);
         while !rest.is_empty() {
-            let Some((child, at, after)) = node.step(rest) else { break };
-            (node, position, rest) = (child, at, after);
+            let Some((child, child_position, after)) = node.step(rest) else { break };
+            (node, position, rest) = (child, child_position, after);
         }
         position
     }
 
-    /// The child that `path` leads to first, its place, and the path behind it. A key may hold
-    /// dots (`metadata.labels.app.kubernetes.io/name`), so the keys that are there decide.
+    /// Returns the child that the first segment of `path` names, its position, and the rest of the path.
+    /// Keys may contain dots (`metadata.labels.app.kubernetes.io/name`): the longest matching key wins.
     fn step<'n, 'p>(&'n self, path: &'p str) -> Option<(&'n Node<'t>, Position, &'p str)> {
         let path = path.strip_prefix('.').unwrap_or(path);
         if let Some((index, after)) = path.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
@@ -89,11 +89,11 @@ impl<'t> Node<'t> {
             let (key, node) = self.entries().iter().find(|(key, _)| key.name == name)?;
             return Some((node, key.position, after));
         }
-        let leads = |key: &Key<'_>| {
+        let rest_after = |key: &Key<'_>| {
             let after = path.strip_prefix(key.name.as_ref())?;
             (after.is_empty() || after.starts_with(['.', '['])).then_some(after)
         };
-        let found = self.entries().iter().filter_map(|(key, node)| Some((node, key.position, leads(key)?)));
-        found.min_by_key(|(_, _, after)| after.len())
+        let matches = self.entries().iter().filter_map(|(key, node)| Some((node, key.position, rest_after(key)?)));
+        matches.min_by_key(|(_, _, after)| after.len())
     }
 }

@@ -1,13 +1,13 @@
-//! Which Kubernetes this is: what `/version` says, and what the node says of its agent.
+//! The Kubernetes version that the API server and the node report.
 
-/// `1`
+/// Major version of the reproduced Kubernetes release.
 pub const MAJOR: &str = "1";
-/// `36`: the release whose types, words and answers are reproduced.
+/// Minor version of the reproduced Kubernetes release: its types, messages and responses.
 pub const MINOR: &str = "36";
-/// Kubernetes' version, and behind the plus sign ours. Clients compare what stands before it.
+/// Kubernetes' version, with wasmpod's as build metadata; clients compare only the part before the plus sign.
 pub const GIT_VERSION: &str = concat!("v1.36.3+wasmpod-", env!("CARGO_PKG_VERSION"));
 
-/// This machine's processors, as Go and so Kubernetes call them.
+/// Returns the machine's architecture by its Go name, as Kubernetes reports it.
 pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_one_in_all_its_forms() {
+    fn version_constants_agree() {
         assert!(GIT_VERSION.starts_with(&format!("v{MAJOR}.{MINOR}.")));
     }
 }

@@ -1,21 +1,21 @@
-//! The pods that workloads make: their templates, as Pods.
+//! The pod templates of workloads.
 
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::kinds::Object;
 
-/// A workload's template as the Pod that it describes.
-pub struct Template {
-    /// The pod, named after the workload and in its namespace.
+/// The Pod that a workload's template describes.
+pub struct TemplatePod {
+    /// The pod, with the workload's name and namespace.
     pub pod: Pod,
-    /// Where the template stands in the workload: `spec.template`.
+    /// Field path of the template in the workload, such as `spec.template`.
     pub path: &'static str,
 }
 
-impl Template {
-    /// The field of the workload that the pod's `field` comes from.
-    pub fn field(&self, field: &str) -> String {
+impl TemplatePod {
+    /// Returns the path in the workload of the pod's `field`.
+    pub fn workload_field(&self, field: &str) -> String {
         match field {
             "metadata.name" | "metadata.namespace" => field.to_string(),
             _ => format!("{}.{field}", self.path),
@@ -23,8 +23,8 @@ impl Template {
     }
 }
 
-/// The template of a workload, an empty one where it says none; nothing of all other objects.
-pub fn template(object: &Object) -> Option<Template> {
+/// Returns the pod of a workload's template, which may be empty; `None` for objects that are not workloads.
+pub fn template_pod(object: &Object) -> Option<TemplatePod> {
     let (owner, template, path) = match object {
         Object::Deployment(owner) => (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template"),
         Object::ReplicaSet(owner) => {
@@ -55,12 +55,11 @@ pub fn template(object: &Object) -> Option<Template> {
         namespace: owner.namespace.clone(),
         ..metadata.unwrap_or_default()
     };
-    Some(Template { pod: Pod { metadata, spec, status: None }, path })
+    Some(TemplatePod { pod: Pod { metadata, spec, status: None }, path })
 }
 
-/// The restart policies that a template may have: workloads that run for ever restart for ever, and
-/// Jobs come to an end.
-pub fn restart_policies(object: &Object) -> &'static [&'static str] {
+/// Returns the restart policies that Kubernetes allows in the object's pods.
+pub fn allowed_restart_policies(object: &Object) -> &'static [&'static str] {
     match object {
         Object::Deployment(_) | Object::ReplicaSet(_) | Object::StatefulSet(_) | Object::DaemonSet(_) => &["Always"],
         Object::Job(_) | Object::CronJob(_) => &["OnFailure", "Never"],

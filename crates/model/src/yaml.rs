@@ -1,7 +1,7 @@
-//! YAML, and so JSON, as trees: one per document.
+//! Reads YAML, and so JSON, into one tree per document.
 //!
-//! A document that is no YAML is told of, and reading goes on behind it. What aliases and depth
-//! may cost is bounded here; scalars are read by the rules of `scalars`.
+//! A syntax error ends its document only: reading continues at the next one. Nesting, size and alias
+//! expansion are bounded here; `scalars` resolves plain scalars.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,34 +9,34 @@ use std::ops::Range;
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
-use super::issue::{Issue, Position, Rule};
+use super::diagnostic::{Diagnostic, Position, Rule};
 use super::scalars::{self, Scalar};
 use super::tree::{Key, Node, Value};
 
-/// How deep values may be nested; Kubernetes' own types stay below 30.
+/// Maximum nesting depth; Kubernetes' own types stay below 30.
 pub const MAX_DEPTH: usize = 100;
-/// How many values a document may hold.
+/// Maximum number of values in a document.
 pub const MAX_VALUES: usize = 2_000_000;
-/// How many values a document's aliases may stand for.
+/// Maximum number of values that a document's aliases may expand to.
 pub const MAX_COPIES: usize = 100_000;
 
 /// One document of a text.
 pub struct Document<'t> {
-    /// Its tree, or what keeps it from having one.
-    pub root: Result<Node<'t>, Issue>,
-    /// Where it stands in the text, from the beginning of a line.
+    /// The document's tree, or its first error.
+    pub root: Result<Node<'t>, Diagnostic>,
+    /// Byte range in the text, from the start of a line.
     pub bytes: Range<usize>,
-    /// The number of its first line.
+    /// Number of the document's first line.
     pub line: usize,
 }
 
-/// Gives `each` the documents of `text`, whose first line has the number `line`. Empty ones are left out.
-pub fn read<'t>(text: &'t str, line: usize, mut each: impl FnMut(Document<'t>)) {
+/// Calls `on_document` for each non-empty document of `text`, whose first line has the number `line`.
+pub fn read<'t>(text: &'t str, line: usize, mut on_document: impl FnMut(Document<'t>)) {
     let lines_before = line.saturating_sub(1);
     let parser = Parser::new_from_str(text);
-    let mut reader = Reader { parser, lines_before, anchors: HashMap::new(), values: 0, copies: 0 };
-    // Where the last broken document broke: one that breaks no later is the same once more.
-    let mut broken_at = None;
+    let mut reader = DocumentReader { parser, lines_before, anchors: HashMap::new(), values: 0, copies: 0 };
+    // Position of the last error: an error at or before it is the same one again.
+    let mut last_error = None;
     loop {
         let mut start = None;
         match reader.document(&mut start) {
@@ -44,14 +44,14 @@ pub fn read<'t>(text: &'t str, line: usize, mut each: impl FnMut(Document<'t>)) 
             Ok(Some((root, end))) => {
                 if !matches!(root.value, Value::Null) {
                     let (bytes, line) = extent(text, start, end);
-                    each(Document { root: Ok(root), bytes, line: line + lines_before });
+                    on_document(Document { root: Ok(root), bytes, line: line + lines_before });
                 }
             }
-            Err(issue) if issue.position <= broken_at => return,
-            Err(issue) => {
-                broken_at = issue.position;
+            Err(error) if error.position <= last_error => return,
+            Err(error) => {
+                last_error = error.position;
                 let (bytes, line) = extent(text, start, text.len());
-                each(Document { root: Err(issue), bytes, line: line + lines_before });
+                on_document(Document { root: Err(error), bytes, line: line + lines_before });
                 if !reader.parser.proceed_next_document().unwrap_or(false) {
                     return;
                 }
@@ -60,17 +60,17 @@ pub fn read<'t>(text: &'t str, line: usize, mut each: impl FnMut(Document<'t>)) 
     }
 }
 
-/// A document's bytes, from the beginning of its first line, and that line's number.
+/// Returns a document's bytes, from the start of its first line, and that line's number.
 fn extent(text: &str, start: Option<Marker>, end: usize) -> (Range<usize>, usize) {
-    let (at, line) = start.map_or((0, 1), |mark| (mark.byte_offset().unwrap_or(0), mark.line()));
-    let before = text.get(..at).unwrap_or_default();
-    (before.rfind('\n').map_or(0, |newline| newline + 1)..end.max(at), line)
+    let (offset, line) = start.map_or((0, 1), |mark| (mark.byte_offset().unwrap_or(0), mark.line()));
+    let before = text.get(..offset).unwrap_or_default();
+    (before.rfind('\n').map_or(0, |newline| newline + 1)..end.max(offset), line)
 }
 
-/// Cuts a large text between documents into about `parts` pieces, each with the number of its first line.
-pub fn split(text: &str, parts: usize) -> Vec<(&str, usize)> {
-    let mut pieces = Vec::new();
-    // Directives stand before the marker of the document that they are for.
+/// Splits a text between documents into about `parts` parts, each with the number of its first line.
+pub fn split_documents(text: &str, parts: usize) -> Vec<(&str, usize)> {
+    let mut split = Vec::new();
+    // Directives precede the marker of their document, so a text that has any is not split.
     if parts < 2 || text.starts_with('%') || text.contains("\n%") {
         return vec![(text, 1)];
     }
@@ -80,35 +80,35 @@ pub fn split(text: &str, parts: usize) -> Vec<(&str, usize)> {
             let after = rest.get(at + "\n---".len()..).and_then(|after| after.chars().next());
             after.is_none_or(char::is_whitespace)
         };
-        // A text may be cut anywhere but within a character.
+        // Start at a character boundary.
         let from = (size..rest.len()).find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
-        let found = rest.get(from..).and_then(|tail| {
+        let marker = rest.get(from..).and_then(|tail| {
             let mut markers = tail.match_indices("\n---").map(|(at, _)| from + at);
             markers.find(|at| is_marker(*at))
         });
-        let Some((piece, tail)) = found.and_then(|at| rest.split_at_checked(at + 1)) else { break };
-        pieces.push((piece, line));
-        line += piece.bytes().filter(|b| *b == b'\n').count();
+        let Some((part, tail)) = marker.and_then(|at| rest.split_at_checked(at + 1)) else { break };
+        split.push((part, line));
+        line += part.bytes().filter(|b| *b == b'\n').count();
         rest = tail;
     }
-    pieces.push((rest, line));
-    pieces
+    split.push((rest, line));
+    split
 }
 
-struct Reader<'t> {
+struct DocumentReader<'t> {
     parser: Parser<'t, StrInput<'t>>,
     lines_before: usize,
-    /// What anchors of this document stand for, and how many values that is.
+    /// The node and number of values of each anchor of the document.
     anchors: HashMap<usize, (Node<'t>, usize)>,
     values: usize,
     copies: usize,
 }
 
-type Read<T> = Result<T, Issue>;
+type ReadResult<T> = Result<T, Diagnostic>;
 
-impl<'t> Reader<'t> {
-    /// The next document and where it ends; `None` at the end of the text.
-    fn document(&mut self, start: &mut Option<Marker>) -> Read<Option<(Node<'t>, usize)>> {
+impl<'t> DocumentReader<'t> {
+    /// Reads the next document and returns it with its end; `None` at the end of the text.
+    fn document(&mut self, start: &mut Option<Marker>) -> ReadResult<Option<(Node<'t>, usize)>> {
         self.anchors.clear();
         (self.values, self.copies) = (0, 0);
         let mut root = None;
@@ -127,26 +127,26 @@ impl<'t> Reader<'t> {
         Ok(None)
     }
 
-    fn next(&mut self) -> Read<Option<(Event<'t>, Span)>> {
+    fn next(&mut self) -> ReadResult<Option<(Event<'t>, Span)>> {
         self.parser.next_event().transpose().map_err(|error| self.syntax_issue(&error))
     }
 
-    /// The next node of a collection; `None` where the collection ends.
-    fn child(&mut self, depth: usize) -> Read<Option<Node<'t>>> {
+    /// Reads the next node of a collection; `None` at its end.
+    fn child(&mut self, depth: usize) -> ReadResult<Option<Node<'t>>> {
         match self.next()? {
             None | Some((Event::SequenceEnd | Event::MappingEnd, _)) => Ok(None),
             Some((event, span)) => self.node(event, span, depth).map(Some),
         }
     }
 
-    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Read<Node<'t>> {
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> ReadResult<Node<'t>> {
         let position = self.position(&span);
         self.values += 1;
         if depth > MAX_DEPTH {
-            return Err(limit(position, format!("nested more deeply than {MAX_DEPTH} levels")));
+            return Err(limit_error(position, format!("nested more deeply than {MAX_DEPTH} levels")));
         }
         if self.values > MAX_VALUES {
-            return Err(limit(position, format!("the document holds more than {MAX_VALUES} values")));
+            return Err(limit_error(position, format!("the document has more than {MAX_VALUES} values")));
         }
         let before = self.values;
         let (anchor, value, written) = match event {
@@ -163,27 +163,27 @@ impl<'t> Reader<'t> {
             }
             Event::MappingStart(_, anchor, _) => (anchor, Value::Map(self.entries(depth)?), ""),
             Event::Alias(anchor) => return self.alias(anchor, position),
-            _ => return Err(syntax(position, "a value is wanted here".into(), None)),
+            _ => return Err(syntax_error(position, "expected a value".into(), None)),
         };
         let node = Node { value, position, written };
         if anchor != 0 {
-            // Kept beside the tree: a copy like those that aliases make.
+            // The anchor keeps a copy, which counts like an alias.
             let values = self.values - before + 1;
             self.copies += values;
-            bound(self.copies, position)?;
+            check_copies(self.copies, position)?;
             self.anchors.insert(anchor, (node.clone(), values));
         }
         Ok(node)
     }
 
-    fn entries(&mut self, depth: usize) -> Read<Vec<(Key<'t>, Node<'t>)>> {
+    fn entries(&mut self, depth: usize) -> ReadResult<Vec<(Key<'t>, Node<'t>)>> {
         let (mut entries, mut merged) = (Vec::new(), Vec::new());
         while let Some(key) = self.child(depth + 1)? {
             let Some(value) = self.child(depth + 1)? else { break };
             if key.written == "<<" {
                 merged.push(value);
             } else {
-                entries.push((name(key)?, value));
+                entries.push((key_from_node(key)?, value));
             }
         }
         for node in merged {
@@ -192,14 +192,14 @@ impl<'t> Reader<'t> {
         Ok(entries)
     }
 
-    /// A copy of what `anchor` stands for, at the place of the alias.
-    fn alias(&mut self, anchor: usize, position: Position) -> Read<Node<'t>> {
+    /// Returns a copy of the anchored node, at the position of the alias.
+    fn alias(&mut self, anchor: usize, position: Position) -> ReadResult<Node<'t>> {
         let Some((node, values)) = self.anchors.get(&anchor) else {
-            return Err(syntax(position, "the alias stands within what it refers to".into(), None));
+            return Err(syntax_error(position, "the alias refers to a node that contains it".into(), None));
         };
         self.values += values;
         self.copies += values;
-        bound(self.copies, position)?;
+        check_copies(self.copies, position)?;
         Ok(Node { position, ..node.clone() })
     }
 
@@ -209,60 +209,64 @@ impl<'t> Reader<'t> {
         Position { line: span.start.line() + self.lines_before, column: span.start.col() + 1, len }
     }
 
-    fn syntax_issue(&self, error: &ScanError) -> Issue {
+    fn syntax_issue(&self, error: &ScanError) -> Diagnostic {
         let mark = error.marker();
         let position = Position { line: mark.line() + self.lines_before, column: mark.col() + 1, len: 1 };
         match error.kind() {
-            ErrorKind::RecursionLimitExceeded => limit(position, format!("nested more deeply than {MAX_DEPTH} levels")),
-            kind => syntax(position, error.info(), way_out(kind).map(String::from)),
+            ErrorKind::RecursionLimitExceeded => {
+                limit_error(position, format!("nested more deeply than {MAX_DEPTH} levels"))
+            }
+            kind => syntax_error(position, error.info(), syntax_hint(kind).map(String::from)),
         }
     }
 }
 
-fn bound(copies: usize, position: Position) -> Read<()> {
-    let message = || format!("the document's aliases stand for more than {MAX_COPIES} values");
-    if copies > MAX_COPIES { Err(limit(position, message())) } else { Ok(()) }
+fn check_copies(copies: usize, position: Position) -> ReadResult<()> {
+    let message = || format!("the document's aliases expand to more than {MAX_COPIES} values");
+    if copies > MAX_COPIES { Err(limit_error(position, message())) } else { Ok(()) }
 }
 
-fn syntax(position: Position, message: String, hint: Option<String>) -> Issue {
-    Issue { rule: Rule::Syntax, path: String::new(), position: Some(position), message, hint }
+fn syntax_error(position: Position, message: String, hint: Option<String>) -> Diagnostic {
+    Diagnostic { rule: Rule::Syntax, path: String::new(), position: Some(position), message, hint }
 }
 
-fn limit(position: Position, message: String) -> Issue {
-    Issue { rule: Rule::Limit, path: String::new(), position: Some(position), message, hint: None }
+fn limit_error(position: Position, message: String) -> Diagnostic {
+    Diagnostic { rule: Rule::Limit, path: String::new(), position: Some(position), message, hint: None }
 }
 
-/// What to do about the errors of syntax that people make.
-fn way_out(kind: &ErrorKind) -> Option<&'static str> {
+/// Returns a hint for common syntax errors.
+fn syntax_hint(kind: &ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart => "indent with spaces: YAML allows no tabs here",
+        | ErrorKind::TabAtBlockScalarStart => "indent with spaces: YAML does not allow tabs here",
         ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => {
-            "the keys of one mapping begin in one column: check the indentation"
+            "check the indentation: all keys of a mapping must start in the same column"
         }
-        ErrorKind::ExpectedBlockSequenceEntry => "the items of one list begin in one column: check the indentation",
+        ErrorKind::ExpectedBlockSequenceEntry => {
+            "check the indentation: all items of a list must start in the same column"
+        }
         ErrorKind::MappingValueNotAllowed => "check the indentation, or quote the value",
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => "a key needs a colon and a space behind it",
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => "put a colon and a space after the key",
         ErrorKind::UnclosedQuotedScalar => "close the quote",
         ErrorKind::UnexpectedCharacter { .. } => "quote the value",
-        ErrorKind::UnknownAnchor => "an alias names an anchor that stands before it in the same document",
+        ErrorKind::UnknownAnchor => "define the anchor earlier in the same document",
         _ => return None,
     })
 }
 
-/// The value of a scalar, and its text where it is plain.
+/// Returns the value of a scalar, and its source text if it is plain.
 fn scalar<'t>(
     text: Cow<'t, str>,
     style: ScalarStyle,
     tag: Option<&Tag>,
     position: Position,
-) -> Read<(Value<'t>, &'t str)> {
+) -> ReadResult<(Value<'t>, &'t str)> {
     let tag = tag.map(Tag::suffix);
     if tag == Some("binary") {
-        let hint = "write the text itself, or base64 under `data` of a Secret".to_string();
-        return Err(syntax(position, "!!binary is not supported".into(), Some(hint)));
+        let hint = "write plain text, or base64 under `data` of a Secret".to_string();
+        return Err(syntax_error(position, "!!binary is not supported".into(), Some(hint)));
     }
     let resolved = match tag {
         None if style == ScalarStyle::Plain => scalars::resolve(&text),
@@ -283,8 +287,8 @@ fn scalar<'t>(
     Ok((value, written))
 }
 
-/// A key's name. Kubernetes' keys are strings: others become one, as kubectl has it.
-fn name(key: Node<'_>) -> Read<Key<'_>> {
+/// Converts a node to a key. Keys are strings; other scalars are converted as kubectl does.
+fn key_from_node(key: Node<'_>) -> ReadResult<Key<'_>> {
     let Node { value, position, written } = key;
     let named = |name: String| Key { misread: (name != written).then_some(written), name: name.into(), position };
     Ok(match value {
@@ -292,16 +296,16 @@ fn name(key: Node<'_>) -> Read<Key<'_>> {
         Value::Bool(value) => named(value.to_string()),
         Value::Int(value) => named(value.to_string()),
         Value::Float(value) => named(value.to_string()),
-        Value::Null => return Err(syntax(position, "the key is empty".into(), Some("quote it".into()))),
+        Value::Null => return Err(syntax_error(position, "the key is empty".into(), Some("quote it".into()))),
         Value::List(_) | Value::Map(_) => {
-            let hint = "keys are strings: quote it if it is meant as text".to_string();
-            return Err(syntax(position, "the key is a list or a mapping".into(), Some(hint)));
+            let hint = "keys must be strings: quote it if it is text".to_string();
+            return Err(syntax_error(position, "the key is a list or a mapping".into(), Some(hint)));
         }
     })
 }
 
-/// Adds what `<<` brings in and is not there yet.
-fn merge<'t>(entries: &mut Vec<(Key<'t>, Node<'t>)>, node: Node<'t>) -> Read<()> {
+/// Adds the entries of a `<<` merge whose keys are not set yet.
+fn merge<'t>(entries: &mut Vec<(Key<'t>, Node<'t>)>, node: Node<'t>) -> ReadResult<()> {
     match node.value {
         Value::Map(more) => {
             for (key, value) in more {
@@ -312,7 +316,7 @@ fn merge<'t>(entries: &mut Vec<(Key<'t>, Node<'t>)>, node: Node<'t>) -> Read<()>
             Ok(())
         }
         Value::List(nodes) => nodes.into_iter().try_for_each(|node| merge(entries, node)),
-        _ => Err(syntax(node.position, "<< merges mappings only".into(), None)),
+        _ => Err(syntax_error(node.position, "<< can merge only mappings".into(), None)),
     }
 }
 
@@ -326,28 +330,28 @@ mod tests {
         all
     }
 
-    fn fault(text: &str) -> String {
-        let faults = documents(text).into_iter().filter_map(|document| document.root.err());
-        faults.map(|issue| format!("{}: {}", issue.rule.id(), issue.message)).collect::<Vec<_>>().join("\n")
+    fn errors(text: &str) -> String {
+        let errors = documents(text).into_iter().filter_map(|document| document.root.err());
+        errors.map(|error| format!("{}: {}", error.rule.id(), error.message)).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
-    fn documents_know_their_bytes_and_lines() {
+    fn documents_have_byte_ranges_and_lines() {
         let text = "# one\na: 1\n---\n# nothing\n---\n  b:\n    c: 2\n...\n";
         let all = documents(text);
-        let places: Vec<_> = all.iter().map(|d| (d.line, text.get(d.bytes.clone()).unwrap_or_default())).collect();
-        assert_eq!(places, [(2, "a: 1\n"), (5, "---\n  b:\n    c: 2\n...")]);
+        let ranges: Vec<_> = all.iter().map(|d| (d.line, text.get(d.bytes.clone()).unwrap_or_default())).collect();
+        assert_eq!(ranges, [(2, "a: 1\n"), (5, "---\n  b:\n    c: 2\n...")]);
     }
 
     #[test]
-    fn reading_goes_on_behind_a_broken_document() {
+    fn reading_continues_after_a_syntax_error() {
         let all = documents("a: [1, 2\n---\nb: 1\n---\nc: 'x\n---\nd: 1\n");
         let read: Vec<bool> = all.iter().map(|document| document.root.is_ok()).collect();
         assert_eq!(read, [false, true, false, true]);
     }
 
     #[test]
-    fn aliases_and_merges_copy_what_was_anchored() {
+    fn aliases_and_merges_copy_the_anchored_node() {
         let all = documents("base: &b {x: 1, z: 2}\nuse: *b\nmerged: {<<: *b, z: 3}\n");
         let root = all.into_iter().next().and_then(|document| document.root.ok()).expect("a tree");
         let value = |path: [&str; 2]| match root.get(path[0]).and_then(|n| n.get(path[1])).map(|n| &n.value) {
@@ -358,46 +362,46 @@ mod tests {
     }
 
     #[test]
-    fn bombs_are_refused() {
+    fn alias_and_nesting_bombs_are_rejected() {
         let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..12 {
             let copies = vec![format!("*a{}", i - 1); 10].join(", ");
             laughs += &format!("a{i}: &a{i} [{copies}]\n");
         }
-        assert_eq!(fault(&laughs), "limit: the document's aliases stand for more than 100000 values");
-        assert_eq!(fault(&"[".repeat(100_000)), "limit: nested more deeply than 100 levels");
+        assert_eq!(errors(&laughs), "limit: the document's aliases expand to more than 100000 values");
+        assert_eq!(errors(&"[".repeat(100_000)), "limit: nested more deeply than 100 levels");
         assert_eq!(
-            fault(&format!("a: {}", "- ".repeat(5000))),
+            errors(&format!("a: {}", "- ".repeat(5000))),
             "syntax: block sequence entries are not allowed in this context"
         );
-        assert_eq!(fault(&format!("{}x", "- ".repeat(101))), "limit: nested more deeply than 100 levels");
-        assert_eq!(fault("a: &a [*a]\n"), "syntax: the alias stands within what it refers to");
-        assert_eq!(fault("a: *nobody\n"), "syntax: while parsing node, found unknown anchor");
+        assert_eq!(errors(&format!("{}x", "- ".repeat(101))), "limit: nested more deeply than 100 levels");
+        assert_eq!(errors("a: &a [*a]\n"), "syntax: the alias refers to a node that contains it");
+        assert_eq!(errors("a: *unknown\n"), "syntax: while parsing node, found unknown anchor");
     }
 
     #[test]
-    fn texts_are_cut_between_documents_only() {
+    fn texts_are_split_between_documents_only() {
         let text = "a: |\n  ---\n  x\n---\nb: 1\n---x: no marker\n--- {c: 1}\n---\nd: ä\n";
         for parts in 1..20 {
-            let pieces = split(text, parts);
-            assert_eq!(pieces.iter().map(|(piece, _)| *piece).collect::<String>(), text);
-            for (piece, line) in &pieces {
-                let before = text.find(piece).map_or("", |at| &text[..at]);
+            let split = split_documents(text, parts);
+            assert_eq!(split.iter().map(|(part, _)| *part).collect::<String>(), text);
+            for (part, line) in &split {
+                let before = text.find(part).map_or("", |at| &text[..at]);
                 assert_eq!(before.matches('\n').count() + 1, *line);
-                assert!(before.is_empty() || piece.starts_with("---\n") || piece.starts_with("--- "), "{piece:?}");
+                assert!(before.is_empty() || part.starts_with("---\n") || part.starts_with("--- "), "{part:?}");
             }
         }
-        assert_eq!(split(text, 20).len(), 4);
-        assert_eq!(split(&format!("%YAML 1.1\n{text}"), 20).len(), 1);
+        assert_eq!(split_documents(text, 20).len(), 4);
+        assert_eq!(split_documents(&format!("%YAML 1.1\n{text}"), 20).len(), 1);
     }
 
     #[test]
-    fn keys_are_strings() {
+    fn scalar_keys_become_strings() {
         let all = documents("{on: 1, 7: 2, 'on': 3, 010: 4}\n");
         let root = all.into_iter().next().and_then(|document| document.root.ok()).expect("a tree");
         let keys: Vec<_> = root.entries().iter().map(|(key, _)| (key.name.as_ref(), key.misread)).collect();
         assert_eq!(keys, [("true", Some("on")), ("7", None), ("on", None), ("8", Some("010"))]);
-        assert_eq!(fault("{null: 1}"), "syntax: the key is empty");
-        assert_eq!(fault("[a]: 1"), "syntax: the key is a list or a mapping");
+        assert_eq!(errors("{null: 1}"), "syntax: the key is empty");
+        assert_eq!(errors("[a]: 1"), "syntax: the key is a list or a mapping");
     }
 }

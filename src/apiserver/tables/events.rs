@@ -1,24 +1,24 @@
-//! Events: `LAST SEEN TYPE REASON OBJECT MESSAGE`, and with `-o wide` who tells, how often, since when.
+//! Events: `LAST SEEN TYPE REASON OBJECT MESSAGE`, and with `-o wide` the source, count and first time.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use serde_json::Value;
 
-use super::{Column, Tabular, or, since};
+use super::{Column, Tabular, age_since, non_empty_or};
 
 impl Tabular for Event {
     const COLUMNS: &'static [Column] = &[
-        Column::text("Last Seen", "How long ago it happened last."),
+        Column::text("Last Seen", "Time since the last occurrence."),
         Column::text("Type", "Normal or Warning."),
-        Column::text("Reason", "What happened, in a word."),
-        Column::text("Object", "What it happened to."),
-        Column::wide("Subobject", "The part of the object that it happened to."),
-        Column::wide("Source", "Who tells."),
-        Column::text("Message", "What happened, for people."),
-        Column::wide("First Seen", "How long ago it happened first."),
-        Column::wide("Count", "How often it happened."),
-        Column::wide("Name", "The event's own name."),
+        Column::text("Reason", "Machine-readable reason."),
+        Column::text("Object", "The object that the event is about."),
+        Column::wide("Subobject", "The part of the object that the event is about."),
+        Column::wide("Source", "The component that reported the event."),
+        Column::text("Message", "Human-readable description."),
+        Column::wide("First Seen", "Time since the first occurrence."),
+        Column::wide("Count", "Number of occurrences."),
+        Column::wide("Name", "Name of the event."),
     ];
 
     fn metadata(&self) -> &ObjectMeta {
@@ -28,7 +28,7 @@ impl Tabular for Event {
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let seconds = |time: &Option<Time>| time.as_ref().map(|Time(at)| *at);
         let micros = |time: &Option<MicroTime>| time.as_ref().map(|MicroTime(at)| *at);
-        // What is told in series has its times and counts there, and its first time as `eventTime`.
+        // A series has its own count and last time; its first time is `eventTime`.
         let series = self.series.as_ref();
         let first = seconds(&self.first_timestamp).or(micros(&self.event_time));
         let last = match series {
@@ -40,24 +40,28 @@ impl Tabular for Event {
             None => self.count.filter(|count| *count != 0).unwrap_or(1),
         };
         let source = self.source.as_ref();
-        let component = or(source.and_then(|s| s.component.as_deref()), or(self.reporting_component.as_deref(), ""));
-        let host = or(source.and_then(|s| s.host.as_deref()), or(self.reporting_instance.as_deref(), ""));
+        let component = non_empty_or(
+            source.and_then(|s| s.component.as_deref()),
+            non_empty_or(self.reporting_component.as_deref(), ""),
+        );
+        let host =
+            non_empty_or(source.and_then(|s| s.host.as_deref()), non_empty_or(self.reporting_instance.as_deref(), ""));
         vec![
-            since(last, now).into(),
-            or(self.type_.as_deref(), "").into(),
-            or(self.reason.as_deref(), "").into(),
+            age_since(last, now).into(),
+            non_empty_or(self.type_.as_deref(), "").into(),
+            non_empty_or(self.reason.as_deref(), "").into(),
             object(self).into(),
-            or(self.involved_object.field_path.as_deref(), "").into(),
+            non_empty_or(self.involved_object.field_path.as_deref(), "").into(),
             if host.is_empty() { component.into() } else { format!("{component}, {host}").into() },
-            or(self.message.as_deref(), "").trim().into(),
-            since(first, now).into(),
+            non_empty_or(self.message.as_deref(), "").trim().into(),
+            age_since(first, now).into(),
             count.into(),
-            or(self.metadata.name.as_deref(), "").into(),
+            non_empty_or(self.metadata.name.as_deref(), "").into(),
         ]
     }
 }
 
-/// `pod/web`
+/// Returns the event's object, such as `pod/web`.
 fn object(event: &Event) -> String {
     let kind = event.involved_object.kind.as_deref().unwrap_or_default().to_lowercase();
     match event.involved_object.name.as_deref() {

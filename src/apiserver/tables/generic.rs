@@ -1,11 +1,11 @@
-//! Whatever has a name: `NAME CREATED AT`.
+//! Kinds without their own columns: `NAME CREATED AT`.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Column, Tabular, or};
+use super::{Column, Tabular, non_empty_or};
 
 /// An object of any kind.
 #[derive(Deserialize)]
@@ -15,7 +15,7 @@ pub struct AnyObject {
 
 impl Tabular for AnyObject {
     const COLUMNS: &'static [Column] =
-        &[Column::NAME, Column { kind: "date", ..Column::text("Created At", "When the object was made.") }];
+        &[Column::NAME, Column { kind: "date", ..Column::text("Created At", "Creation time of the object.") }];
 
     fn metadata(&self) -> &ObjectMeta {
         &self.metadata
@@ -23,6 +23,6 @@ impl Tabular for AnyObject {
 
     fn cells(&self, _: Timestamp) -> Vec<Value> {
         let created = self.metadata.creation_timestamp.as_ref().map(|Time(at)| at.strftime("%FT%TZ").to_string());
-        vec![or(self.metadata.name.as_deref(), "").into(), created.into()]
+        vec![non_empty_or(self.metadata.name.as_deref(), "").into(), created.into()]
     }
 }

@@ -1,8 +1,8 @@
-//! Objects as rows of a `Table` of `meta.k8s.io`: what `kubectl get` prints.
+//! Objects as rows of a `Table` of `meta.k8s.io`, which `kubectl get` prints.
 //!
-//! A kind's columns and cells are those of a real API server; a kind without a file here has its
-//! name and the time it was made. A list is one table. Of a watch each event is a table of one
-//! row, and only the first has column definitions.
+//! Columns and cells are those of Kubernetes' API server; a kind without a file here has its name and
+//! creation time. A list is one table. Each event of a watch is a table of one row, and only the first
+//! one has column definitions.
 
 mod events;
 mod generic;
@@ -21,13 +21,13 @@ use serde_json::Value;
 
 use super::accept::MetaVersion;
 use super::partial;
-use super::served::Served;
+use super::served::ServedResource;
 use crate::control::{Object, Reason, Status};
 use crate::model::duration;
 
-/// What a row carries beside its cells (`includeObject`).
+/// The object in a row (`includeObject`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Include {
+pub enum IncludeObject {
     /// The object's metadata.
     Metadata,
     /// The whole object.
@@ -36,13 +36,13 @@ pub enum Include {
     None,
 }
 
-impl Include {
-    /// Reads the parameter `includeObject`.
-    pub fn of(parameter: Option<&str>) -> Result<Include, Status> {
+impl IncludeObject {
+    /// Parses the parameter `includeObject`.
+    pub fn parse(parameter: Option<&str>) -> Result<IncludeObject, Status> {
         match parameter {
-            None | Some("" | "Metadata") => Ok(Include::Metadata),
-            Some("Object") => Ok(Include::Object),
-            Some("None") => Ok(Include::None),
+            None | Some("" | "Metadata") => Ok(IncludeObject::Metadata),
+            Some("Object") => Ok(IncludeObject::Object),
+            Some("None") => Ok(IncludeObject::None),
             Some(other) => Err(Status::new(
                 Reason::BadRequest,
                 format!(
@@ -54,52 +54,52 @@ impl Include {
     }
 }
 
-/// How a table is made.
+/// Options of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableOptions {
-    /// The version that the client asked for.
+    /// Requested version of `meta.k8s.io`.
     pub version: MetaVersion,
-    /// What rows carry.
-    pub include: Include,
-    /// Whether the columns are told: always in a list, once in a watch.
-    pub headers: bool,
-    /// Ages are told as of this time.
+    /// Object in each row.
+    pub include: IncludeObject,
+    /// Whether to include column definitions.
+    pub column_definitions: bool,
+    /// Time to which ages are relative.
     pub now: Timestamp,
 }
 
-/// A list of what is `served` as one table.
+/// Encodes a list as one table.
 pub fn list(
-    served: &Served,
+    served: &ServedResource,
     items: &[Arc<Object>],
     metadata: &ListMeta,
     options: &TableOptions,
 ) -> Result<Vec<u8>, Status> {
     let table = match served.resource.plural {
-        "pods" => table::<Pod>,
-        "events" => table::<Event>,
-        "nodes" => table::<Node>,
-        "namespaces" => table::<Namespace>,
-        _ => table::<generic::AnyObject>,
+        "pods" => encode_table::<Pod>,
+        "events" => encode_table::<Event>,
+        "nodes" => encode_table::<Node>,
+        "namespaces" => encode_table::<Namespace>,
+        _ => encode_table::<generic::AnyObject>,
     };
     table(served, items, metadata, options).map_err(Status::internal)
 }
 
-/// One object as a table of one row.
-pub fn one(served: &Served, object: &Arc<Object>, options: &TableOptions) -> Result<Vec<u8>, Status> {
+/// Encodes one object as a table of one row.
+pub fn single(served: &ServedResource, object: &Arc<Object>, options: &TableOptions) -> Result<Vec<u8>, Status> {
     let metadata = ListMeta { resource_version: Some(object.revision.to_string()), ..ListMeta::default() };
     list(served, std::slice::from_ref(object), &metadata, options)
 }
 
-/// A kind that has columns.
+/// A kind with columns.
 trait Tabular: DeserializeOwned + Send + Sync + 'static {
     const COLUMNS: &'static [Column];
 
     fn metadata(&self) -> &ObjectMeta;
 
-    /// A cell for each column.
+    /// Returns one cell per column.
     fn cells(&self, now: Timestamp) -> Vec<Value>;
 
-    /// What clients may act on without reading cells.
+    /// Returns the row's conditions, for clients that do not parse cells.
     fn conditions(&self) -> &'static [RowCondition] {
         &[]
     }
@@ -146,8 +146,8 @@ struct RowCondition {
     message: &'static str,
 }
 
-fn table<T: Tabular>(
-    served: &Served,
+fn encode_table<T: Tabular>(
+    served: &ServedResource,
     items: &[Arc<Object>],
     metadata: &ListMeta,
     options: &TableOptions,
@@ -155,22 +155,22 @@ fn table<T: Tabular>(
     let mut json = format!("{{\"kind\":\"Table\",\"apiVersion\":\"{}\",\"metadata\":", options.version.api_version());
     json += &serde_json::to_string(metadata)?;
     json += ",\"columnDefinitions\":";
-    json += &serde_json::to_string(&options.headers.then_some(T::COLUMNS))?;
+    json += &serde_json::to_string(&options.column_definitions.then_some(T::COLUMNS))?;
     json += ",\"rows\":[";
     let mut json = json.into_bytes();
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             json.push(b',');
         }
-        row(&mut json, served, item, &*item.decode::<T>()?, options)?;
+        encode_row(&mut json, served, item, &*item.decode::<T>()?, options)?;
     }
     json.extend_from_slice(b"]}");
     Ok(json)
 }
 
-fn row<T: Tabular>(
+fn encode_row<T: Tabular>(
     json: &mut Vec<u8>,
-    served: &Served,
+    served: &ServedResource,
     object: &Object,
     typed: &T,
     options: &TableOptions,
@@ -183,26 +183,26 @@ fn row<T: Tabular>(
     }
     json.extend_from_slice(b",\"object\":");
     match options.include {
-        Include::Metadata => partial::write(json, typed.metadata(), options.version)?,
-        Include::Object => json.extend_from_slice(&served.encode(object)?),
-        Include::None => json.extend_from_slice(b"null"),
+        IncludeObject::Metadata => partial::append_metadata(json, typed.metadata(), options.version)?,
+        IncludeObject::Object => json.extend_from_slice(&served.encode(object)?),
+        IncludeObject::None => json.extend_from_slice(b"null"),
     }
     json.push(b'}');
     Ok(())
 }
 
-/// How long ago, or `<unknown>`.
-fn since(at: Option<Timestamp>, now: Timestamp) -> String {
-    at.map_or_else(|| "<unknown>".into(), |at| duration::human(now.duration_since(at).as_secs()))
+/// Formats the time since `at`, or `<unknown>`.
+fn age_since(at: Option<Timestamp>, now: Timestamp) -> String {
+    at.map_or_else(|| "<unknown>".into(), |at| duration::human_duration(now.duration_since(at).as_secs()))
 }
 
-/// The age of an object.
+/// Formats the age of an object.
 fn age(metadata: &ObjectMeta, now: Timestamp) -> String {
-    since(metadata.creation_timestamp.as_ref().map(|Time(at)| *at), now)
+    age_since(metadata.creation_timestamp.as_ref().map(|Time(at)| *at), now)
 }
 
-/// The text, or `missing` for none and for an empty one.
-fn or<'t>(text: Option<&'t str>, missing: &'t str) -> &'t str {
+/// Returns the text, or `missing` if it is empty or absent.
+fn non_empty_or<'t>(text: Option<&'t str>, missing: &'t str) -> &'t str {
     text.filter(|text| !text.is_empty()).unwrap_or(missing)
 }
 

@@ -5,11 +5,11 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{Column, Tabular, age, or};
+use super::{Column, Tabular, age, non_empty_or};
 
 impl Tabular for Namespace {
     const COLUMNS: &'static [Column] =
-        &[Column::NAME, Column::text("Status", "Whether the namespace is in use or ending."), Column::AGE];
+        &[Column::NAME, Column::text("Status", "Phase of the namespace: Active or Terminating."), Column::AGE];
 
     fn metadata(&self) -> &ObjectMeta {
         &self.metadata
@@ -17,6 +17,10 @@ impl Tabular for Namespace {
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let phase = self.status.as_ref().and_then(|status| status.phase.as_deref());
-        vec![or(self.metadata.name.as_deref(), "").into(), or(phase, "").into(), age(&self.metadata, now).into()]
+        vec![
+            non_empty_or(self.metadata.name.as_deref(), "").into(),
+            non_empty_or(phase, "").into(),
+            age(&self.metadata, now).into(),
+        ]
     }
 }

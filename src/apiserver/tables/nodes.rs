@@ -1,4 +1,4 @@
-//! Nodes: `NAME STATUS ROLES AGE VERSION`, and with `-o wide` where and on what they run.
+//! Nodes: `NAME STATUS ROLES AGE VERSION`, and with `-o wide` addresses and versions.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,20 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{Column, Tabular, age, or};
+use super::{Column, Tabular, age, non_empty_or};
 
 impl Tabular for Node {
     const COLUMNS: &'static [Column] = &[
         Column::NAME,
         Column::text("Status", "Whether the node is ready, and whether pods may be bound to it."),
-        Column::text("Roles", "What the node is for, from its labels."),
+        Column::text("Roles", "The node's roles, from its labels."),
         Column::AGE,
-        Column::text("Version", "The version of its node agent."),
-        Column::wide("Internal-IP", "The node's address among nodes."),
-        Column::wide("External-IP", "The node's address for others."),
+        Column::text("Version", "Version of the node agent."),
+        Column::wide("Internal-IP", "Address of the node within the cluster."),
+        Column::wide("External-IP", "Address of the node outside the cluster."),
         Column::wide("OS-Image", "The node's operating system."),
-        Column::wide("Kernel-Version", "The version of its kernel."),
-        Column::wide("Container-Runtime", "What runs its containers."),
+        Column::wide("Kernel-Version", "Version of the kernel."),
+        Column::wide("Container-Runtime", "Container runtime of the node."),
     ];
 
     fn metadata(&self) -> &ObjectMeta {
@@ -29,9 +29,9 @@ impl Tabular for Node {
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let info = self.status.as_ref().and_then(|status| status.node_info.as_ref());
-        let known = |text: Option<&str>| Value::from(or(text, "<unknown>"));
+        let known = |text: Option<&str>| Value::from(non_empty_or(text, "<unknown>"));
         vec![
-            or(self.metadata.name.as_deref(), "").into(),
+            non_empty_or(self.metadata.name.as_deref(), "").into(),
             state(self).into(),
             roles(self).into(),
             age(&self.metadata, now).into(),
@@ -45,7 +45,7 @@ impl Tabular for Node {
     }
 }
 
-/// `Ready,SchedulingDisabled`
+/// Returns the STATUS cell: `Ready,SchedulingDisabled`.
 fn state(node: &Node) -> String {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
@@ -61,7 +61,7 @@ fn state(node: &Node) -> String {
     state
 }
 
-/// `control-plane,worker`
+/// Returns the ROLES cell: `control-plane,worker`.
 fn roles(node: &Node) -> String {
     let labels = node.metadata.labels.iter().flatten();
     let role = |(key, value): (&'_ String, &'_ String)| match key.strip_prefix("node-role.kubernetes.io/") {
@@ -74,5 +74,8 @@ fn roles(node: &Node) -> String {
 
 fn address<'n>(node: &'n Node, kind: &str) -> &'n str {
     let addresses = node.status.as_ref().and_then(|status| status.addresses.as_deref()).unwrap_or_default();
-    or(addresses.iter().find(|address| address.type_ == kind).map(|address| address.address.as_str()), "<none>")
+    non_empty_or(
+        addresses.iter().find(|address| address.type_ == kind).map(|address| address.address.as_str()),
+        "<none>",
+    )
 }

@@ -20,31 +20,31 @@ fn event(json: &Value) -> Arc<Object> {
 
 fn table_of(object: &Arc<Object>, options: &TableOptions) -> Value {
     let served = served::find("", "v1", object.key.resource.plural).expect("a served resource");
-    read(one(served, object, options))
+    read(single(served, object, options))
 }
 
-fn options(include: Include, now: &str) -> TableOptions {
+fn options(include: IncludeObject, now: &str) -> TableOptions {
     let now = now.parse().expect("a time");
-    TableOptions { version: MetaVersion::V1, include, headers: true, now }
+    TableOptions { version: MetaVersion::V1, include, column_definitions: true, now }
 }
 
 fn read(json: Result<Vec<u8>, Status>) -> Value {
     serde_json::from_slice(&json.expect("a table")).expect("JSON")
 }
 
-/// The cells of one object, at noon of the day it was made at midnight.
+/// Returns the cells of one object created at midnight, at noon of the same day.
 fn cells(object: &Arc<Object>) -> Value {
-    table_of(object, &options(Include::None, "2026-11-20T12:00:00Z"))["rows"][0]["cells"].clone()
+    table_of(object, &options(IncludeObject::None, "2026-11-20T12:00:00Z"))["rows"][0]["cells"].clone()
 }
 
 #[test]
-fn pods_have_the_rows_and_columns_of_a_real_api_server() {
+fn pod_tables_match_a_recorded_api_server() {
     let golden = include_str!("../../../tests/golden/pod-table-1.36.json");
     let golden: Value = serde_json::from_str(golden).expect("golden data");
     for case in golden["pods"].as_array().expect("pods") {
         let pod = pod(&case["object"]);
-        // The time was taken before the request: its answer may tell of a second more.
-        let options = options(Include::None, case["now"].as_str().expect("a time"));
+        // The time was taken before the request: its response may be a second later.
+        let options = options(IncludeObject::None, case["now"].as_str().expect("a time"));
         let later = TableOptions { now: options.now + jiff::SignedDuration::from_secs(1), ..options };
         let printed = [options, later].map(|options| table_of(&pod, &options)["rows"][0]["cells"].clone());
         assert!(printed.contains(&case["cells"]), "{}: {printed:?}", case["name"]);
@@ -58,7 +58,7 @@ fn pods_have_the_rows_and_columns_of_a_real_api_server() {
 }
 
 #[test]
-fn all_kinds_have_the_columns_of_a_real_api_server() {
+fn columns_match_a_recorded_api_server() {
     let golden = include_str!("../../../tests/golden/table-columns-1.36.json");
     let golden: Value = serde_json::from_str(golden).expect("golden data");
     for (resource, columns) in [
@@ -76,21 +76,23 @@ fn all_kinds_have_the_columns_of_a_real_api_server() {
 }
 
 #[test]
-fn rows_carry_what_was_asked_for() {
+fn rows_include_the_requested_object() {
     let pod = pod(&json!({"metadata": {"name": "p"}, "status": {"phase": "Failed"}}));
     let metadata = json!({"name": "p", "resourceVersion": "7"});
     let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
     let whole: Value = serde_json::from_slice(&pod.json).expect("JSON");
-    for (include, wanted) in [(Include::Metadata, partial), (Include::Object, whole), (Include::None, Value::Null)] {
+    for (include, expected) in
+        [(IncludeObject::Metadata, partial), (IncludeObject::Object, whole), (IncludeObject::None, Value::Null)]
+    {
         let table = table_of(&pod, &options(include, "2026-11-20T12:00:00Z"));
-        assert_eq!(table["rows"][0]["object"], wanted, "{include:?}");
+        assert_eq!(table["rows"][0]["object"], expected, "{include:?}");
         assert_eq!(table["rows"][0]["conditions"][0]["reason"], "Failed");
         assert_eq!(table["metadata"], json!({"resourceVersion": "7"}));
     }
 }
 
 #[test]
-fn a_list_is_one_table_and_only_the_first_event_of_a_watch_has_columns() {
+fn column_definitions_are_only_sent_once() {
     let pods = ["a", "b"].map(|name| pod(&json!({"metadata": {"name": name}})));
     let served = served::find("", "v1", "pods").expect("pods");
     let metadata = ListMeta {
@@ -99,13 +101,13 @@ fn a_list_is_one_table_and_only_the_first_event_of_a_watch_has_columns() {
         remaining_item_count: Some(1),
         ..ListMeta::default()
     };
-    let mut options = options(Include::Metadata, "2026-11-20T12:00:00Z");
+    let mut options = options(IncludeObject::Metadata, "2026-11-20T12:00:00Z");
     let table = read(list(served, &pods, &metadata, &options));
     assert_eq!(table["metadata"], json!({"resourceVersion": "9", "continue": "more", "remainingItemCount": 1}));
     assert_eq!(table["kind"], "Table");
     assert_eq!(table["rows"].as_array().map(Vec::len), Some(2));
     assert_eq!(read(list(served, &[], &metadata, &options))["rows"], json!([]));
-    options.headers = false;
+    options.column_definitions = false;
     options.version = MetaVersion::V1Beta1;
     let event = table_of(&pods[0], &options);
     assert_eq!(event["columnDefinitions"], Value::Null);
@@ -114,25 +116,25 @@ fn a_list_is_one_table_and_only_the_first_event_of_a_watch_has_columns() {
 }
 
 #[test]
-fn what_rows_carry_is_checked_in_kubernetes_words() {
+fn invalid_include_object_gets_kubernetes_message() {
     let golden = include_str!("../../../tests/golden/requests-1.36.json");
     let golden: Vec<Value> = serde_json::from_str(golden).expect("golden data");
     let case = golden.iter().find(|case| case["name"] == "accept-table-include-bad").expect("the case");
-    let refusal = Include::of(Some("Everything")).expect_err("refused");
+    let refusal = IncludeObject::parse(Some("Everything")).expect_err("refused");
     assert_eq!(refusal.message, case["status"]["message"]);
     assert_eq!(refusal.reason.code(), case["code"]);
     for (parameter, include) in [
-        (None, Include::Metadata),
-        (Some(""), Include::Metadata),
-        (Some("Object"), Include::Object),
-        (Some("None"), Include::None),
+        (None, IncludeObject::Metadata),
+        (Some(""), IncludeObject::Metadata),
+        (Some("Object"), IncludeObject::Object),
+        (Some("None"), IncludeObject::None),
     ] {
-        assert_eq!(Include::of(parameter), Ok(include), "{parameter:?}");
+        assert_eq!(IncludeObject::parse(parameter), Ok(include), "{parameter:?}");
     }
 }
 
 #[test]
-fn events_print_when_what_and_who() {
+fn event_rows_show_time_reason_and_source() {
     let about = json!({"kind": "Pod", "name": "web", "fieldPath": "spec.containers{app}"});
     let old = json!({
         "metadata": {"name": "web.1"}, "involvedObject": about, "type": "Normal", "reason": "Pulled",
@@ -140,33 +142,33 @@ fn events_print_when_what_and_who() {
         "firstTimestamp": "2026-11-20T10:00:00Z", "lastTimestamp": "2026-11-20T11:59:50Z",
     });
     let path = "spec.containers{app}";
-    let wanted = json!(["10s", "Normal", "Pulled", "pod/web", path, "kubelet, n1", "pulled", "120m", 3, "web.1"]);
-    assert_eq!(cells(&event(&old)), wanted);
+    let expected = json!(["10s", "Normal", "Pulled", "pod/web", path, "kubelet, n1", "pulled", "120m", 3, "web.1"]);
+    assert_eq!(cells(&event(&old)), expected);
     let series = json!({
         "metadata": {"name": "web.2"}, "involvedObject": {"kind": "Pod", "name": "web"}, "type": "Warning",
         "reason": "BackOff", "message": "m", "reportingComponent": "wasmpod", "eventTime": "2026-11-20T11:00:00.000000Z",
         "series": {"count": 5, "lastObservedTime": "2026-11-20T11:58:00.000000Z"},
     });
-    let wanted = json!(["2m", "Warning", "BackOff", "pod/web", "", "wasmpod", "m", "60m", 5, "web.2"]);
-    assert_eq!(cells(&event(&series)), wanted);
+    let expected = json!(["2m", "Warning", "BackOff", "pod/web", "", "wasmpod", "m", "60m", 5, "web.2"]);
+    assert_eq!(cells(&event(&series)), expected);
     let bare = json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Node"}});
-    let wanted = json!(["<unknown>", "", "", "node", "", "", "", "<unknown>", 1, "e"]);
-    assert_eq!(cells(&event(&bare)), wanted);
+    let expected = json!(["<unknown>", "", "", "node", "", "", "", "<unknown>", 1, "e"]);
+    assert_eq!(cells(&event(&bare)), expected);
 }
 
 #[test]
-fn rows_of_a_group_of_its_own_carry_its_objects() {
+fn events_v1_rows_include_events_v1_objects() {
     let core =
         event(&json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p"}, "message": "m"}));
     let served = served::find("events.k8s.io", "v1", "events").expect("events");
-    let table = read(one(served, &core, &options(Include::Object, "2026-11-20T12:00:00Z")));
+    let table = read(single(served, &core, &options(IncludeObject::Object, "2026-11-20T12:00:00Z")));
     assert_eq!(table["rows"][0]["cells"][3], "pod/p");
     assert_eq!(table["rows"][0]["object"]["apiVersion"], "events.k8s.io/v1");
     assert_eq!(table["rows"][0]["object"]["regarding"]["name"], "p");
 }
 
 #[test]
-fn nodes_print_their_state_and_roles() {
+fn node_rows_show_status_and_roles() {
     let info = json!({"kubeletVersion": "v1.36.0", "osImage": "Linux", "kernelVersion": "6", "containerRuntimeVersion": "wasmpod://1",
         "architecture": "amd64", "bootID": "", "machineID": "", "kubeProxyVersion": "", "operatingSystem": "linux", "systemUUID": ""});
     let full = json!({
@@ -176,7 +178,7 @@ fn nodes_print_their_state_and_roles() {
         "status": {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": info,
             "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]},
     });
-    let wanted = json!([
+    let expected = json!([
         "n1",
         "Ready,SchedulingDisabled",
         "edge,worker",
@@ -188,17 +190,17 @@ fn nodes_print_their_state_and_roles() {
         "6",
         "wasmpod://1"
     ]);
-    assert_eq!(cells(&object::<Node>(Resource::NODES, &full)), wanted);
+    assert_eq!(cells(&object::<Node>(Resource::NODES, &full)), expected);
     for (conditions, state) in [(json!([]), "Unknown"), (json!([{"type": "Ready", "status": "Unknown"}]), "NotReady")] {
         let node = json!({"metadata": {"name": "n"}, "status": {"conditions": conditions}});
-        let wanted =
+        let expected =
             json!(["n", state, "<none>", "<unknown>", "", "<none>", "<none>", "<unknown>", "<unknown>", "<unknown>"]);
-        assert_eq!(cells(&object::<Node>(Resource::NODES, &node)), wanted);
+        assert_eq!(cells(&object::<Node>(Resource::NODES, &node)), expected);
     }
 }
 
 #[test]
-fn namespaces_and_all_else_print_what_they_have() {
+fn namespace_and_generic_rows() {
     let metadata = json!({"name": "x", "creationTimestamp": "2026-11-20T00:00:00Z"});
     let namespace = json!({"metadata": metadata, "status": {"phase": "Active"}});
     assert_eq!(cells(&object::<Namespace>(Resource::NAMESPACES, &namespace)), json!(["x", "Active", "12h"]));

@@ -35,7 +35,7 @@ fn last_seen(event: &Event) -> Option<Timestamp> {
 /// Returns the age: `5s`, or `5s (x3 over 1m)`.
 fn age(event: &Event, now: Timestamp) -> String {
     let ago = |at: Option<Timestamp>| {
-        at.map_or_else(|| "<unknown>".to_string(), |at| duration::human(now.duration_since(at).as_secs()))
+        at.map_or_else(|| "<unknown>".to_string(), |at| duration::human_duration(now.duration_since(at).as_secs()))
     };
     let micros = |time: &Option<MicroTime>| time.as_ref().map(|MicroTime(at)| *at);
     let first = ago(micros(&event.event_time).or(event.first_timestamp.as_ref().map(|Time(at)| *at)));

@@ -20,7 +20,7 @@ pub fn describe(out: &mut PrefixWriter, pod: &Pod, now: Timestamp) {
     out.annotations("Annotations", pod.metadata.annotations.as_ref());
     match &pod.metadata.deletion_timestamp {
         Some(Time(at)) if status.reason.as_deref() != Some("NodeLost") => {
-            let ago = duration::human(now.duration_since(*at).as_secs());
+            let ago = duration::human_duration(now.duration_since(*at).as_secs());
             out.field(0, "Status", format_args!("Terminating (lasts {ago})"));
             let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
             out.field(0, "Termination Grace Period", format_args!("{grace}s"));

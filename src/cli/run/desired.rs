@@ -93,7 +93,8 @@ impl DesiredPods {
     pub async fn on_changed(&mut self, key: &Key, watcher: &PodWatcher, output: &mut RunOutput) -> anyhow::Result<()> {
         let finished = watcher.pod(key).filter(|pod| pods::is_terminal(&pod.pod) && !pod.is_deleted);
         let Some(observed) = finished else { return Ok(()) };
-        let ids: Vec<String> = outcome::statuses(&observed.pod).filter_map(|s| s.container_id.clone()).collect();
+        let ids: Vec<String> =
+            outcome::container_statuses(&observed.pod).filter_map(|s| s.container_id.clone()).collect();
         let is_outdated =
             |desired: &DesiredPod| desired.key == *key && ids.iter().any(|id| desired.outdated.contains(id));
         match self.pods.iter().position(is_outdated) {
@@ -129,7 +130,7 @@ impl DesiredPods {
                     finished.push((index, format!("{file} changed: running pod {pod} again")));
                     break;
                 }
-                let status = outcome::statuses(&observed.pod).find(|status| status.name == *container);
+                let status = outcome::container_statuses(&observed.pod).find(|status| status.name == *container);
                 desired.outdated.extend(status.and_then(|status| status.container_id.clone()));
                 let note = format!("{file} changed: restarting container {container} of pod {pod}");
                 restarts.push((pods::uid(&observed.pod).to_string(), container.clone(), note));

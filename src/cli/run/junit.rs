@@ -117,7 +117,7 @@ fn suite(pod: &Pod, outcome: Outcome) -> TestSuite {
     };
     let mut suite = TestSuite::new(name.clone());
     let mut longest = Duration::ZERO;
-    for status in outcome::statuses(pod) {
+    for status in outcome::container_statuses(pod) {
         let mut case = TestCase::new(status.name.clone(), case_status(status, outcome));
         case.set_classname(name.clone());
         if let Some(time) = run_time(status.state.as_ref()) {
@@ -150,7 +150,7 @@ fn case_status(status: &ContainerStatus, outcome: Outcome) -> TestCaseStatus {
     let state = status.state.clone().unwrap_or_default();
     let name = &status.name;
     if let Some(terminated) = state.terminated {
-        return match outcome::container_failure(status) {
+        return match outcome::container_failure_message(status) {
             Some(message) => failed(NonSuccessKind::Failure, terminated.reason.as_deref().unwrap_or("Error"), message),
             None => TestCaseStatus::success(),
         };

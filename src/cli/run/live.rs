@@ -41,7 +41,7 @@ impl Live {
     pub fn update_states(&mut self, watcher: &PodWatcher) {
         let mut states = Vec::new();
         for observed in watcher.pods() {
-            let statuses = outcome::statuses(&observed.pod);
+            let statuses = outcome::container_statuses(&observed.pod);
             states.extend(statuses.map(|status| self.state_line(&observed.pod, status, observed.is_deleted)));
         }
         let (_, rows) = size().unwrap_or((80, 24));
@@ -116,7 +116,10 @@ impl Live {
             1 => "  1 restart".into(),
             n => format!("  {n} restarts"),
         };
-        let age = self.running_for(status).map(|seconds| format!("  {}", duration::human(seconds))).unwrap_or_default();
+        let age = self
+            .running_for(status)
+            .map(|seconds| format!("  {}", duration::human_duration(seconds)))
+            .unwrap_or_default();
         let mark = if self.colour { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.into() };
         format!("{mark} {name:<32} {state}{restarts}{age}")
     }

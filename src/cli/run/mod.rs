@@ -249,7 +249,7 @@ impl Run {
             return Some(Outcome::PodFailed);
         }
         let failed = pods.iter().filter(|pod| pods::phase(&pod.pod) == "Failed");
-        let failures: Vec<String> = failed.map(|pod| outcome::failure(&pod.pod)).collect();
+        let failures: Vec<String> = failed.map(|pod| outcome::failure_message(&pod.pod)).collect();
         let is_ready = |pod: &&ObservedPod| pods::has_condition(&pod.pod, "Ready") || pods::is_terminal(&pod.pod);
         let is_done = match self.args.until {
             Until::Complete => pods.iter().all(|pod| !pod.is_active()),
@@ -308,7 +308,7 @@ impl Run {
         };
         let text = match format {
             ObjectFormat::Json => serde_json::to_string_pretty(&object)? + "\n",
-            ObjectFormat::Yaml => emit::yaml(&object),
+            ObjectFormat::Yaml => emit::to_yaml(&object),
         };
         std::io::stdout().write_all(text.as_bytes()).context("cannot write the objects")
     }
@@ -325,7 +325,7 @@ async fn next_change(changes: &mut Option<Changes>) -> Change {
 /// Returns a message if a container was restarted more than `max` times, or waits for such a restart.
 fn exceeded_restarts(pod: &Pod, max: u32) -> Option<String> {
     let max_restarts = i32::try_from(max).unwrap_or(i32::MAX);
-    let status = outcome::statuses(pod).find(|status| {
+    let status = outcome::container_statuses(pod).find(|status| {
         let is_waiting = report::container_state(status) == "CrashLoopBackOff";
         status.restart_count > max_restarts || (is_waiting && status.restart_count >= max_restarts)
     })?;

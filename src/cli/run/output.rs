@@ -93,8 +93,8 @@ impl RunOutput {
 
     /// Prints why containers cannot start, once for each reason.
     fn print_problems(&mut self, observed: &ObservedPod) {
-        for status in outcome::statuses(&observed.pod) {
-            let Some(problem) = outcome::waiting_problem(status) else { continue };
+        for status in outcome::container_statuses(&observed.pod) {
+            let Some(problem) = outcome::waiting_message(status) else { continue };
             if self.printed_problems.insert((observed.object.key.clone(), problem.to_string())) {
                 self.note(&format!("{}/{} is waiting: {problem}", pods::name(&observed.pod), status.name));
             }
@@ -106,7 +106,7 @@ impl RunOutput {
         let (key, name) = (&observed.object.key, pods::name(&observed.pod));
         let phase = if observed.is_deleted { "deleted" } else { pods::phase(&observed.pod) }.to_string();
         let mut changes = Vec::new();
-        for status in outcome::statuses(&observed.pod) {
+        for status in outcome::container_statuses(&observed.pod) {
             let state = container_state(status);
             let printed = self.printed_states.insert((key.clone(), status.name.clone()), state.clone());
             if printed.as_ref() != Some(&state) && !is_starting(&state) {

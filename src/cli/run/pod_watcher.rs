@@ -150,7 +150,7 @@ impl PodWatcher {
 
     fn observe(&mut self, object: Arc<Object>, kind: ChangeKind) -> anyhow::Result<()> {
         let pod = object.decode::<Pod>()?;
-        for status in outcome::statuses(&pod) {
+        for status in outcome::container_statuses(&pod) {
             for id in attempt_ids(status) {
                 self.follow_log(&pod, &status.name, id);
             }

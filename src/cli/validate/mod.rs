@@ -14,12 +14,12 @@ use super::args::{ReportFormat, ValidateArgs};
 use super::check;
 use super::exit::Outcome;
 use super::manifest_source::{ManifestSource, manifest_sources};
-use crate::model::{Fault, Issues, Manifest, Object, Rule};
+use crate::model::{Diagnostics, FieldDiagnostic, Manifest, Object, Rule};
 
 /// The result of checking a file.
 struct CheckedFile {
     object_count: usize,
-    issues: Issues,
+    issues: Diagnostics,
 }
 
 /// Checks the files and prints a report.
@@ -33,7 +33,8 @@ pub fn main(args: &ValidateArgs) -> anyhow::Result<Outcome> {
         Some(ReportFormat::Sarif) => sarif::report(&files)?,
     };
     std::io::stdout().write_all(text.as_bytes()).context("cannot write the report")?;
-    let errors = |file: &CheckedFile| file.issues.errors() + if args.strict { file.issues.warnings() } else { 0 };
+    let errors =
+        |file: &CheckedFile| file.issues.error_count() + if args.strict { file.issues.warning_count() } else { 0 };
     Ok(if files.iter().all(|file| errors(file) == 0) { Outcome::Success } else { Outcome::BadInput })
 }
 
@@ -45,27 +46,27 @@ fn check_file(source: &ManifestSource, known: &mut KnownObjects) -> CheckedFile 
     let text = match source.read() {
         Ok(text) => text,
         Err(issue) => {
-            let issues = Issues::new(&name, &Arc::from(""), [issue].into_iter().collect());
+            let issues = Diagnostics::new(&name, &Arc::from(""), [issue].into_iter().collect());
             return CheckedFile { object_count: 0, issues };
         }
     };
     let manifest = Manifest::read(&name, &text);
     let objects: Vec<&Object> = manifest.objects().collect();
-    let mut faults: Vec<Fault> = if objects.len() < MIN_PARALLEL_OBJECTS {
+    let mut faults: Vec<FieldDiagnostic> = if objects.len() < MIN_PARALLEL_OBJECTS {
         objects.iter().enumerate().flat_map(|(number, object)| check::check_object(object, number)).collect()
     } else {
         objects.par_iter().enumerate().flat_map_iter(|(number, object)| check::check_object(object, number)).collect()
     };
     faults.extend(find_repeated_names(&objects, &name, known));
     faults.sort_by_key(|fault| fault.object);
-    CheckedFile { object_count: objects.len(), issues: manifest.issues_with(&faults) }
+    CheckedFile { object_count: objects.len(), issues: manifest.diagnostics_with(&faults) }
 }
 
 /// Fewer objects are checked faster by one thread.
 const MIN_PARALLEL_OBJECTS: usize = 16;
 
 /// Returns a fault for each object with the kind, namespace and name of an earlier one, which it would replace.
-fn find_repeated_names(objects: &[&Object], file: &str, known: &mut KnownObjects) -> Vec<Fault> {
+fn find_repeated_names(objects: &[&Object], file: &str, known: &mut KnownObjects) -> Vec<FieldDiagnostic> {
     let mut faults = Vec::new();
     for (number, object) in objects.iter().enumerate() {
         let (kind, metadata) = (object.kind().name(), object.metadata());
@@ -73,7 +74,7 @@ fn find_repeated_names(objects: &[&Object], file: &str, known: &mut KnownObjects
         let namespace = metadata.namespace.clone().unwrap_or_else(|| "default".into());
         let Some(first) = known.insert((kind, namespace, name.clone()), file.to_string()) else { continue };
         let place = if first == file { "in this file".into() } else { format!("in {first}") };
-        faults.push(Fault {
+        faults.push(FieldDiagnostic {
             object: number,
             rule: Rule::Invalid,
             path: "metadata.name".into(),

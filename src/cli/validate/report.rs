@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::CheckedFile;
-use crate::model::{Issue, Severity};
+use crate::model::{Diagnostic, Severity};
 
 /// Returns all issues with their source lines, and a summary.
 pub fn text(files: &[CheckedFile]) -> String {
@@ -18,7 +18,7 @@ pub fn text(files: &[CheckedFile]) -> String {
         text.push('\n');
     }
     let sum = |count: fn(&CheckedFile) -> usize| files.iter().map(count).sum::<usize>();
-    let (errors, warnings) = (sum(|file| file.issues.errors()), sum(|file| file.issues.warnings()));
+    let (errors, warnings) = (sum(|file| file.issues.error_count()), sum(|file| file.issues.warning_count()));
     let result = match (errors, warnings) {
         (0, 0) => "no errors".to_string(),
         (0, warnings) => counted(warnings, "warning"),
@@ -43,20 +43,20 @@ pub fn json(files: &[CheckedFile]) -> serde_json::Result<String> {
             json!({
                 "file": file.issues.source(),
                 "objects": file.object_count,
-                "issues": file.issues.all().iter().map(issue).collect::<Vec<_>>(),
-                "more": file.issues.more(),
+                "issues": file.issues.as_slice().iter().map(issue).collect::<Vec<_>>(),
+                "more": file.issues.omitted(),
             })
         })
         .collect();
     let report = json!({
-        "errors": sum(|file| file.issues.errors()),
-        "warnings": sum(|file| file.issues.warnings()),
+        "errors": sum(|file| file.issues.error_count()),
+        "warnings": sum(|file| file.issues.warning_count()),
         "files": files,
     });
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-fn issue(issue: &Issue) -> serde_json::Value {
+fn issue(issue: &Diagnostic) -> serde_json::Value {
     // Unknown values are null, so that all issues have the same members.
     json!({
         "rule": issue.rule.id(),

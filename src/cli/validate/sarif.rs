@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::CheckedFile;
 use super::report::severity;
-use crate::model::{Issue, Rule};
+use crate::model::{Diagnostic, Rule};
 
 /// Returns a report with the rules and the issues of all files.
 pub fn report(files: &[CheckedFile]) -> serde_json::Result<String> {
@@ -13,13 +13,13 @@ pub fn report(files: &[CheckedFile]) -> serde_json::Result<String> {
         .map(|rule| {
             json!({
                 "id": rule.id(),
-                "shortDescription": {"text": rule.about()},
+                "shortDescription": {"text": rule.description()},
                 "defaultConfiguration": {"level": severity(rule.severity())},
             })
         })
         .collect();
     let results_of = |file: &CheckedFile| -> Vec<Value> {
-        file.issues.all().iter().map(|issue| result(file.issues.source(), issue)).collect()
+        file.issues.as_slice().iter().map(|issue| result(file.issues.source(), issue)).collect()
     };
     let results: Vec<Value> = files.iter().flat_map(results_of).collect();
     let driver = json!({"name": "wasmpod", "semanticVersion": env!("CARGO_PKG_VERSION"), "rules": rules});
@@ -31,7 +31,7 @@ pub fn report(files: &[CheckedFile]) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-fn result(file: &str, issue: &Issue) -> Value {
+fn result(file: &str, issue: &Diagnostic) -> Value {
     let message = match &issue.hint {
         Some(hint) => format!("{}: {hint}", issue.message),
         None => issue.message.clone(),

@@ -111,7 +111,7 @@ impl Worker {
     /// Returns the files that an ephemeral container with a target sees: its target's, while that runs (K55).
     fn target_files(&self, container: ContainerRef) -> Option<Arc<Mounts>> {
         let name = self.state.name_of(container).filter(|_| container.role == ContainerRole::Ephemeral)?;
-        let target = pods::ephemeral(&self.stored.pod, name)?.target_container_name.as_deref()?;
+        let target = pods::ephemeral_container(&self.stored.pod, name)?.target_container_name.as_deref()?;
         let is_target = |container: ContainerRef| self.state.name_of(container) == Some(target);
         let mut attempts = self.live.attempts.iter();
         attempts.find(|(attempt, _)| is_target(attempt.container)).map(|(_, running)| running.context.mounts.clone())
@@ -127,7 +127,9 @@ impl Worker {
     pub(super) fn container(&self, container: ContainerRef) -> Option<Container> {
         let pod = &self.stored.pod;
         match container.role {
-            ContainerRole::Ephemeral => pods::ephemeral(pod, self.state.name_of(container)?).map(pods::of_ephemeral),
+            ContainerRole::Ephemeral => {
+                pods::ephemeral_container(pod, self.state.name_of(container)?).map(pods::container_from_ephemeral)
+            }
             ContainerRole::Init | ContainerRole::App => container_at(pod, container).cloned(),
         }
     }

@@ -27,7 +27,7 @@ pub(in super::super) async fn reject(
         phase: Some("Failed".into()),
         reason: Some(reason),
         message: Some(format!("Pod was rejected: {message}")),
-        start_time: Some(pods::time(node.clock.now().wall)),
+        start_time: Some(pods::api_time(node.clock.now().wall)),
         observed_generation: pod.metadata.generation,
         ..pod.status.clone().unwrap_or_default()
     };

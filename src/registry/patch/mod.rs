@@ -35,7 +35,9 @@ pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &P
         let shown = match patch.kind {
             PatchKind::Json | PatchKind::Merge => document.to_string(),
             // Kubernetes shows a strategic merge patch itself, and the result of other patches.
-            PatchKind::StrategicMerge => parse_object(&patch.body).map(|patch| go::shown(&patch)).unwrap_or_default(),
+            PatchKind::StrategicMerge => {
+                parse_object(&patch.body).map(|patch| go::format_value(&patch)).unwrap_or_default()
+            }
         };
         let message = format!("Invalid value: {}: {reason}", Value::String(shown));
         Status::invalid("", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])

@@ -133,7 +133,7 @@ fn check_element_order(value_path: &ValuePath<'_>, patch: &[Value], order: &[Val
     if order.is_empty() || in_order {
         return Ok(());
     }
-    let shown = |items: &[Value]| go::shown(&Value::Array(items.to_vec()));
+    let shown = |items: &[Value]| go::format_value(&Value::Array(items.to_vec()));
     let (patch, order) = (shown(patch), shown(order));
     Err(bad_request(format!("The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n")))
 }

@@ -88,7 +88,7 @@ pub(super) fn bind(current: &Pod, node: &str, now: Timestamp) -> Result<WriteDec
         type_: "PodScheduled".into(),
         status: "True".into(),
         observed_generation: current.metadata.generation,
-        last_transition_time: Some(pods::time(now)),
+        last_transition_time: Some(pods::api_time(now)),
         ..PodCondition::default()
     };
     let status = next.status.get_or_insert_default();
@@ -156,7 +156,7 @@ pub(super) fn before_delete(
         _ => now,
     };
     let deadline = requested_at.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
-    next.metadata.deletion_timestamp = Some(pods::time(deadline));
+    next.metadata.deletion_timestamp = Some(pods::api_time(deadline));
     next.metadata.deletion_grace_period_seconds = Some(grace);
     if current.metadata.deletion_timestamp.is_none() {
         next.metadata.generation = Some(current.metadata.generation.unwrap_or(0) + 1);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use wasmpod::apiserver::auth::Authorizer;
 use wasmpod::apiserver::credentials::Credentials;
-use wasmpod::apiserver::health::Check;
+use wasmpod::apiserver::health::HealthCheck;
 use wasmpod::apiserver::{Api, router, server};
 use wasmpod::clock::Clock;
 use wasmpod::control::Body;
@@ -32,7 +32,7 @@ impl ApiServer {
         let (tokio, directory) = (threads.expect("threads"), tempfile::tempdir().expect("a directory"));
         let (node, listener, credentials) = tokio.block_on(async {
             let node = Node::builder().scheduler(false).start().expect("a node");
-            let credentials = Credentials::of(directory.path(), &[], &[]).expect("credentials");
+            let credentials = Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials");
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             (node, listener, Arc::new(credentials))
         });
@@ -42,8 +42,8 @@ impl ApiServer {
             control: node.control().clone(),
             nodes: HashMap::new(),
             clock: Clock::system(),
-            live: vec![Check::ping()],
-            ready: vec![Check::ping()],
+            live: vec![HealthCheck::ping()],
+            ready: vec![HealthCheck::ping()],
         };
         let stop = CancellationToken::new();
         let app = router(Arc::new(api), Arc::new(Authorizer { credentials: credentials.clone(), names: Vec::new() }));

@@ -235,7 +235,7 @@ impl Simulation {
         let after = |seconds| Duration::from_secs(seconds);
         match intervention {
             Intervention::Delete(grace) => {
-                let deletion = pods::time(self.now().wall.saturating_add(after(grace)).expect("a time"));
+                let deletion = pods::api_time(self.now().wall.saturating_add(after(grace)).expect("a time"));
                 self.pod.metadata.deletion_timestamp = Some(deletion);
                 self.pod.metadata.deletion_grace_period_seconds = i64::try_from(grace).ok();
                 self.step(Input::Deleted { grace: after(grace) });

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::observations::container_status;
 use super::script::{Script, probe_failure};
 use super::simulation::{Intervention, Simulation};
-use wasmpod_model::printed::Printed;
+use wasmpod_model::pod_row::PodRow;
 
 #[test]
 fn unstarted_containers_are_creating_or_await_init_containers() {
@@ -108,10 +108,10 @@ fn started_and_ready_follow_startup_probe_and_init_success() {
 
 /// Returns STATUS, READY and RESTARTS.
 fn columns(simulation: &Simulation, second: i64) -> [String; 3] {
-    let printed = Printed::of(simulation.pod());
+    let pod_row = PodRow::from_pod(simulation.pod());
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
     let now = now + jiff::SignedDuration::from_secs(second);
-    [printed.status.clone(), printed.ready_of_all(), printed.restarts_at(now)]
+    [pod_row.status.clone(), pod_row.ready_cell(), pod_row.restarts_cell(now)]
 }
 
 #[test]

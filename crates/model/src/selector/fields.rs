@@ -1,13 +1,13 @@
 //! Field selectors: `metadata.name=a,status.phase!=Running`.
 //!
-//! Which fields a kind lets itself be selected by is a table per kind; Kubernetes knows no others.
+//! One table per kind lists the selectable fields, which are the same as in Kubernetes.
 
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod, PodSpec, PodStatus, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::SelectorError;
 
-/// Requirements on an object's fields; none select everything.
+/// Requirements on an object's fields; an empty selector selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldSelector(Vec<Requirement>);
 
@@ -20,39 +20,40 @@ struct Requirement {
 }
 
 impl FieldSelector {
-    /// Reads a selector for objects of `kind` of API group `group`; an empty text selects everything.
+    /// Parses a selector for objects of `kind` in API group `group`; an empty text selects everything.
     pub fn parse(text: &str, group: &str, kind: &str) -> Result<FieldSelector, SelectorError> {
-        let mut terms = terms(text);
-        // Kubernetes tells of the first fault in this order.
+        let mut terms = split_terms(text);
+        // Kubernetes reports the first error in this order.
         terms.sort_unstable();
         let mut requirements = Vec::new();
         for term in terms {
-            requirements.push(requirement(text, term)?);
+            requirements.push(parse_requirement(text, term)?);
         }
         let known = |(label, value, negated)| {
-            let field = field_of(group, kind, label).map_err(SelectorError)?;
+            let field = field_of_label(group, kind, label)?;
             Ok(Requirement { field, value, negated })
         };
         requirements.into_iter().map(known).collect::<Result<_, _>>().map(FieldSelector)
     }
 
-    /// Whether every object is selected.
+    /// Returns whether the selector selects every object.
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The value that `field` must have, where the selector fixes it: `metadata.name=a` fixes the name.
-    pub fn fixed(&self, field: &str) -> Option<&str> {
-        let found = self.0.iter().find(|requirement| requirement.field == field && !requirement.negated)?;
-        Some(&found.value)
+    /// Returns the value that the selector requires of `field`, such as the name in `metadata.name=a`.
+    pub fn required_value(&self, field: &str) -> Option<&str> {
+        let requirement = self.0.iter().find(|requirement| requirement.field == field && !requirement.negated)?;
+        Some(&requirement.value)
     }
 
-    /// The fields that the selector asks for.
-    pub fn asks_for(&self) -> impl Iterator<Item = &'static str> {
+    /// Returns the fields that the selector uses.
+    pub fn fields(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|requirement| requirement.field)
     }
 
-    /// Whether an object is selected whose fields are as `value_of` tells; a missing field is empty.
+    /// Returns whether the selector matches an object with the fields that `value_of` returns; a missing field is
+    /// empty.
     pub fn matches<'o>(&self, value_of: impl Fn(&str) -> Option<&'o str>) -> bool {
         let holds = |r: &Requirement| (value_of(r.field).unwrap_or_default() == r.value) != r.negated;
         self.0.iter().all(holds)
@@ -61,7 +62,7 @@ impl FieldSelector {
 
 // ---------------------------------------------------------------- fields of kinds
 
-/// A field and where its value stands.
+/// A field's name and the accessor of its value.
 type Field<T> = (&'static str, fn(&T) -> Option<&str>);
 
 const METADATA: [Field<ObjectMeta>; 2] =
@@ -72,10 +73,10 @@ const POD: [Field<Pod>; 9] = [
     ("spec.restartPolicy", |p| spec(p)?.restart_policy.as_deref()),
     ("spec.schedulerName", |p| spec(p)?.scheduler_name.as_deref()),
     ("spec.serviceAccountName", |p| spec(p)?.service_account_name.as_deref()),
-    ("spec.hostNetwork", |p| Some(truth(spec(p)?.host_network))),
+    ("spec.hostNetwork", |p| Some(bool_text(spec(p)?.host_network))),
     ("status.phase", |p| status(p)?.phase.as_deref()),
     ("status.podIP", pod_ip),
-    // A selector may ask for it, and always finds it empty.
+    // As in Kubernetes, the field is selectable but always empty.
     ("status.podIPs", |_| None),
     ("status.nominatedNodeName", |p| status(p)?.nominated_node_name.as_deref()),
 ];
@@ -98,14 +99,14 @@ const EVENT: [Field<Event>; 11] = [
 ];
 
 const NODE: [Field<Node>; 1] =
-    [("spec.unschedulable", |n| Some(truth(n.spec.as_ref().and_then(|spec| spec.unschedulable))))];
+    [("spec.unschedulable", |n| Some(bool_text(n.spec.as_ref().and_then(|spec| spec.unschedulable))))];
 
 const NAMESPACE: [Field<Namespace>; 1] = [("status.phase", |n| n.status.as_ref()?.phase.as_deref())];
 
 const SECRET: [Field<Secret>; 1] = [("type", |s| s.type_.as_deref())];
 
-/// Other names of fields, by group and kind: of older clients, and of the events' own group.
-const OTHER_NAMES: &[(&str, &str, &str, &str)] = &[
+/// Aliases of fields by group and kind: of older clients, and of `events.k8s.io`.
+const ALIASES: &[(&str, &str, &str, &str)] = &[
     ("", "Pod", "spec.host", "spec.nodeName"),
     ("events.k8s.io", "Event", "regarding.kind", "involvedObject.kind"),
     ("events.k8s.io", "Event", "regarding.namespace", "involvedObject.namespace"),
@@ -117,40 +118,40 @@ const OTHER_NAMES: &[(&str, &str, &str, &str)] = &[
     ("events.k8s.io", "Event", "reportingController", "reportingComponent"),
 ];
 
-/// A pod's field as selectors see it.
+/// Returns a pod's selectable field.
 pub fn pod_field<'p>(pod: &'p Pod, field: &str) -> Option<&'p str> {
     value(&METADATA, &pod.metadata, field).or_else(|| value(&POD, pod, field))
 }
 
-/// An event's field as selectors see it.
+/// Returns an event's selectable field.
 pub fn event_field<'e>(event: &'e Event, field: &str) -> Option<&'e str> {
     value(&METADATA, &event.metadata, field).or_else(|| value(&EVENT, event, field))
 }
 
-/// A node's field as selectors see it.
+/// Returns a node's selectable field.
 pub fn node_field<'n>(node: &'n Node, field: &str) -> Option<&'n str> {
     value(&METADATA, &node.metadata, field).or_else(|| value(&NODE, node, field))
 }
 
-/// A namespace's field as selectors see it.
+/// Returns a namespace's selectable field.
 pub fn namespace_field<'n>(namespace: &'n Namespace, field: &str) -> Option<&'n str> {
     value(&METADATA, &namespace.metadata, field).or_else(|| value(&NAMESPACE, namespace, field))
 }
 
-/// A secret's field as selectors see it.
+/// Returns a secret's selectable field.
 pub fn secret_field<'s>(secret: &'s Secret, field: &str) -> Option<&'s str> {
     value(&METADATA, &secret.metadata, field).or_else(|| value(&SECRET, secret, field))
 }
 
 fn value<'o, T>(fields: &[Field<T>], object: &'o T, field: &str) -> Option<&'o str> {
-    let (_, of) = fields.iter().find(|(name, _)| *name == field)?;
-    of(object)
+    let (_, accessor) = fields.iter().find(|(name, _)| *name == field)?;
+    accessor(object)
 }
 
-/// Our name for what a client calls `label`.
-fn field_of(group: &str, kind: &str, label: &str) -> Result<&'static str, String> {
-    let other = OTHER_NAMES.iter().find(|(g, k, other, _)| (*g, *k, *other) == (group, kind, label));
-    if let Some((.., field)) = other {
+/// Returns the field that a client's `label` names.
+fn field_of_label(group: &str, kind: &str, label: &str) -> Result<&'static str, SelectorError> {
+    let alias = ALIASES.iter().find(|(g, k, alias, _)| (*g, *k, *alias) == (group, kind, label));
+    if let Some((.., field)) = alias {
         return Ok(field);
     }
     let mut known: Vec<&'static str> = names(&METADATA);
@@ -162,12 +163,13 @@ fn field_of(group: &str, kind: &str, label: &str) -> Result<&'static str, String
         ("", "Namespace") => known.extend(names(&NAMESPACE)),
         ("", "Secret") => known.extend(names(&SECRET)),
         _ => {
-            let refusal =
+            let message =
                 || format!("{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
-            return known.into_iter().find(|field| *field == label).ok_or_else(refusal);
+            return known.into_iter().find(|field| *field == label).ok_or_else(|| SelectorError(message()));
         }
     }
-    known.into_iter().find(|field| *field == label).ok_or_else(|| format!("field label not supported: {label}"))
+    let error = || SelectorError(format!("field label not supported: {label}"));
+    known.into_iter().find(|field| *field == label).ok_or_else(error)
 }
 
 fn names<T>(fields: &[Field<T>]) -> Vec<&'static str> {
@@ -188,14 +190,14 @@ fn pod_ip(pod: &Pod) -> Option<&str> {
     first.map(|ip| ip.ip.as_str()).or(status.pod_ip.as_deref())
 }
 
-fn truth(value: Option<bool>) -> &'static str {
+fn bool_text(value: Option<bool>) -> &'static str {
     if value == Some(true) { "true" } else { "false" }
 }
 
 // ---------------------------------------------------------------- grammar
 
-/// The terms between commas that no backslash escapes; empty ones are none.
-fn terms(text: &str) -> Vec<&str> {
+/// Splits at unescaped commas; drops empty terms.
+fn split_terms(text: &str) -> Vec<&str> {
     let mut escaped = false;
     let at_comma = |c: char| {
         let ends = c == ',' && !escaped;
@@ -205,20 +207,20 @@ fn terms(text: &str) -> Vec<&str> {
     text.split(at_comma).filter(|term| !term.is_empty()).collect()
 }
 
-/// `field=value`, `field==value` or `field!=value`.
-fn requirement<'t>(text: &str, term: &'t str) -> Result<(&'t str, String, bool), SelectorError> {
+/// Parses `field=value`, `field==value` or `field!=value` into field, value and negation.
+fn parse_requirement<'t>(text: &str, term: &'t str) -> Result<(&'t str, String, bool), SelectorError> {
     let at = term.find("!=").into_iter().chain(term.find('=')).min();
-    let refusal = || SelectorError(format!("invalid selector: '{text}'; can't understand '{term}'"));
-    let (field, rest) = at.and_then(|at| term.split_at_checked(at)).ok_or_else(refusal)?;
+    let error = || SelectorError(format!("invalid selector: '{text}'; can't understand '{term}'"));
+    let (field, rest) = at.and_then(|at| term.split_at_checked(at)).ok_or_else(error)?;
     let operators = [("!=", true), ("==", false), ("=", false)];
-    let found = operators.iter().find_map(|(operator, negated)| Some((rest.strip_prefix(operator)?, *negated)));
-    let (value, negated) = found.ok_or_else(refusal)?;
+    let operator = operators.iter().find_map(|(operator, negated)| Some((rest.strip_prefix(operator)?, *negated)));
+    let (value, negated) = operator.ok_or_else(error)?;
     Ok((field, unescape(value)?, negated))
 }
 
-/// A value without its backslashes, which stand before `,`, `=` and `\` alone.
+/// Removes backslashes, which may escape only `,`, `=` and `\`.
 fn unescape(value: &str) -> Result<String, SelectorError> {
-    let refusal = |why: String| SelectorError(format!("invalid field selector: {why}"));
+    let error = |reason: String| SelectorError(format!("invalid field selector: {reason}"));
     let (mut plain, mut chars) = (String::with_capacity(value.len()), value.chars());
     while let Some(c) = chars.next() {
         match c {
@@ -226,11 +228,11 @@ fn unescape(value: &str) -> Result<String, SelectorError> {
                 Some(escaped @ ('\\' | ',' | '=')) => plain.push(escaped),
                 other => {
                     let other = other.map(String::from).unwrap_or_default();
-                    return Err(refusal(format!("invalid escape sequence: \\{other}")));
+                    return Err(error(format!("invalid escape sequence: \\{other}")));
                 }
             },
             // Kubernetes prints the character's number here.
-            ',' | '=' => return Err(refusal(format!("unescaped character in value: {c}"))),
+            ',' | '=' => return Err(error(format!("unescaped character in value: {c}"))),
             c => plain.push(c),
         }
     }
@@ -243,7 +245,7 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Result<FieldSelector, String> {
+    fn parse(text: &str) -> Result<FieldSelector, String> {
         FieldSelector::parse(text, "", "Pod").map_err(|error| error.to_string())
     }
 
@@ -257,9 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_selected_as_kubernetes_selects_them() {
+    fn field_selectors_match_as_in_kubernetes() {
         let pod = pod();
-        for (selector, wanted) in [
+        for (selector, expected) in [
             ("", true),
             (",,", true),
             ("metadata.name=a", true),
@@ -282,22 +284,22 @@ mod tests {
             (r"metadata.name=a\,b", false),
             (r"metadata.name!=a\=b\\c\,d", true),
         ] {
-            let parsed = read(selector).unwrap_or_else(|error| panic!("{selector:?}: {error}"));
-            assert_eq!(parsed.matches(|field| pod_field(&pod, field)), wanted, "{selector:?}");
+            let parsed = parse(selector).unwrap_or_else(|error| panic!("{selector:?}: {error}"));
+            assert_eq!(parsed.matches(|field| pod_field(&pod, field)), expected, "{selector:?}");
         }
     }
 
     #[test]
-    fn escapes_are_taken_off_values() {
-        let selector = read(r"metadata.name=a\=b\\c\,d").expect("a selector");
-        assert_eq!(selector.fixed("metadata.name"), Some(r"a=b\c,d"));
-        assert_eq!(selector.fixed("metadata.namespace"), None);
-        assert_eq!(read("metadata.name!=a").expect("a selector").fixed("metadata.name"), None);
+    fn values_are_unescaped() {
+        let selector = parse(r"metadata.name=a\=b\\c\,d").expect("a selector");
+        assert_eq!(selector.required_value("metadata.name"), Some(r"a=b\c,d"));
+        assert_eq!(selector.required_value("metadata.namespace"), None);
+        assert_eq!(parse("metadata.name!=a").expect("a selector").required_value("metadata.name"), None);
     }
 
     #[test]
-    fn what_is_no_field_selector_is_refused_in_kubernetes_words() {
-        for (group, kind, selector, wanted) in [
+    fn invalid_field_selectors_get_kubernetes_messages() {
+        for (group, kind, selector, expected) in [
             ("", "Pod", "metadata.name", "invalid selector: 'metadata.name'; can't understand 'metadata.name'"),
             ("", "Pod", "z,metadata.name", "invalid selector: 'z,metadata.name'; can't understand 'metadata.name'"),
             ("", "Pod", "a!b", "invalid selector: 'a!b'; can't understand 'a!b'"),
@@ -317,19 +319,19 @@ mod tests {
             ),
         ] {
             let read = FieldSelector::parse(selector, group, kind).map_err(|error| error.to_string());
-            assert_eq!(read, Err(wanted.into()), "{selector:?} of {group}/{kind}");
+            assert_eq!(read, Err(expected.into()), "{selector:?} of {group}/{kind}");
         }
     }
 
     #[test]
-    fn events_nodes_and_namespaces_have_fields_of_their_own() {
+    fn events_nodes_and_namespaces_have_their_own_fields() {
         let event: Event = serde_json::from_value(serde_json::json!({
             "metadata": {"name": "e", "namespace": "ns"},
             "involvedObject": {"kind": "Pod", "name": "p", "uid": "u", "fieldPath": "spec.containers{c}"},
             "reason": "Started", "type": "Normal", "reportingComponent": "kubelet",
         }))
         .expect("an event");
-        for (group, selector, wanted) in [
+        for (group, selector, expected) in [
             ("", "involvedObject.name=p,involvedObject.uid=u,involvedObject.kind=Pod", true),
             ("", "reason!=Started", false),
             ("", "source=kubelet,reportingComponent=kubelet,type=Normal", true),
@@ -337,13 +339,13 @@ mod tests {
             ("events.k8s.io", "regarding.fieldPath=other", false),
         ] {
             let parsed = FieldSelector::parse(selector, group, "Event").expect(selector);
-            assert_eq!(parsed.matches(|field| event_field(&event, field)), wanted, "{selector:?}");
+            assert_eq!(parsed.matches(|field| event_field(&event, field)), expected, "{selector:?}");
         }
         let cordoned =
             Node { spec: Some(NodeSpec { unschedulable: Some(true), ..Default::default() }), ..Default::default() };
-        for (node, wanted) in [(cordoned, true), (Node::default(), false)] {
+        for (node, expected) in [(cordoned, true), (Node::default(), false)] {
             let parsed = FieldSelector::parse("spec.unschedulable=true", "", "Node").expect("a selector");
-            assert_eq!(parsed.matches(|field| node_field(&node, field)), wanted);
+            assert_eq!(parsed.matches(|field| node_field(&node, field)), expected);
         }
         let status = NamespaceStatus { phase: Some("Active".into()), ..Default::default() };
         let namespace = Namespace { status: Some(status), ..Default::default() };

@@ -1,6 +1,6 @@
 //! Label selectors: `app in (x,y),tier!=db,!canary,generation>3`.
 //!
-//! Text becomes tokens, tokens become requirements; all of them must hold.
+//! The text is split into tokens and parsed into requirements, all of which must hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
@@ -9,18 +9,18 @@ use std::vec::IntoIter;
 use super::SelectorError;
 use crate::formats;
 
-/// Requirements on an object's labels; none select everything.
+/// Requirements on an object's labels; an empty selector selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Requirement {
     key: String,
-    test: Test,
+    operator: Operator,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Test {
+enum Operator {
     Exists,
     DoesNotExist,
     In(BTreeSet<String>),
@@ -30,18 +30,17 @@ enum Test {
 }
 
 impl Selector {
-    /// Reads a selector; an empty text selects everything.
+    /// Parses a selector; an empty text selects everything.
     pub fn parse(text: &str) -> Result<Selector, SelectorError> {
-        let tokens = Tokens(tokens(text).into_iter().peekable());
-        tokens.selector().map(Selector).map_err(SelectorError)
+        Parser(tokenize(text).into_iter().peekable()).selector().map(Selector)
     }
 
-    /// Whether every object is selected.
+    /// Returns whether the selector selects every object.
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an object with these labels is selected.
+    /// Returns whether the selector matches an object with these labels.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|requirement| requirement.holds(labels.get(&requirement.key).map(String::as_str)))
     }
@@ -49,15 +48,15 @@ impl Selector {
 
 impl Requirement {
     fn holds(&self, value: Option<&str>) -> bool {
-        // A label that is no number is neither greater nor less.
+        // A label that is not a number satisfies no comparison.
         let number = || value.and_then(|value| value.parse::<i64>().ok());
-        match &self.test {
-            Test::Exists => value.is_some(),
-            Test::DoesNotExist => value.is_none(),
-            Test::In(values) => value.is_some_and(|value| values.contains(value)),
-            Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
-            Test::GreaterThan(bound) => number().is_some_and(|number| number > *bound),
-            Test::LessThan(bound) => number().is_some_and(|number| number < *bound),
+        match &self.operator {
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::In(values) => value.is_some_and(|value| values.contains(value)),
+            Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Operator::GreaterThan(bound) => number().is_some_and(|number| number > *bound),
+            Operator::LessThan(bound) => number().is_some_and(|number| number < *bound),
         }
     }
 }
@@ -67,13 +66,13 @@ impl Requirement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token<'t> {
     End,
-    /// `in` and `notin` are words, too: what they mean depends on where they stand.
+    /// A key, a value, `in` or `notin`, depending on the position.
     Word(&'t str),
     Symbol(&'static str),
 }
 
 impl<'t> Token<'t> {
-    /// As messages show it; the end shows nothing.
+    /// Returns the token's text for messages; empty at the end.
     fn text(self) -> &'t str {
         match self {
             Token::End => "",
@@ -82,40 +81,40 @@ impl<'t> Token<'t> {
     }
 }
 
-/// The longer first.
+/// Longer symbols first.
 const SYMBOLS: [&str; 9] = ["==", "!=", "=", "!", "(", ")", ",", ">", "<"];
 
-/// Splits a text; the last token is [`Token::End`].
-fn tokens(text: &str) -> Vec<Token<'_>> {
-    // Kubernetes' reader takes NUL for the end.
+/// Splits a text into tokens; the last one is [`Token::End`].
+fn tokenize(text: &str) -> Vec<Token<'_>> {
+    // Kubernetes' lexer stops at NUL.
     let mut rest = text.split('\0').next().unwrap_or(text);
     let mut tokens = Vec::new();
     loop {
         rest = rest.trim_start_matches([' ', '\t', '\r', '\n']);
-        if let Some((symbol, behind)) = SYMBOLS.iter().find_map(|s| Some((*s, rest.strip_prefix(s)?))) {
+        if let Some((symbol, after)) = SYMBOLS.iter().find_map(|s| Some((*s, rest.strip_prefix(s)?))) {
             tokens.push(Token::Symbol(symbol));
-            rest = behind;
+            rest = after;
             continue;
         }
         let end = rest.find([' ', '\t', '\r', '\n', '=', '!', '(', ')', ',', '>', '<']).unwrap_or(rest.len());
-        let (word, behind) = rest.split_at(end);
+        let (word, after) = rest.split_at(end);
         if word.is_empty() {
             tokens.push(Token::End);
             return tokens;
         }
         tokens.push(Token::Word(word));
-        rest = behind;
+        rest = after;
     }
 }
 
 // ---------------------------------------------------------------- grammar
 
-struct Tokens<'t>(Peekable<IntoIter<Token<'t>>>);
+struct Parser<'t>(Peekable<IntoIter<Token<'t>>>);
 
 const COMMA: Token<'static> = Token::Symbol(",");
 const CLOSE: Token<'static> = Token::Symbol(")");
 
-impl<'t> Tokens<'t> {
+impl<'t> Parser<'t> {
     fn peek(&mut self) -> Token<'t> {
         self.0.peek().copied().unwrap_or(Token::End)
     }
@@ -124,83 +123,88 @@ impl<'t> Tokens<'t> {
         self.0.next().unwrap_or(Token::End)
     }
 
-    fn selector(mut self) -> Result<Vec<Requirement>, String> {
+    fn selector(mut self) -> Result<Vec<Requirement>, SelectorError> {
         let mut requirements = Vec::new();
         loop {
             match self.peek() {
                 Token::End => return Ok(requirements),
                 Token::Word(_) | Token::Symbol("!") => {}
-                other => return Err(format!("found '{}', expected: !, identifier, or 'end of string'", other.text())),
+                other => {
+                    return Err(error(format!(
+                        "found '{}', expected: !, identifier, or 'end of string'",
+                        other.text()
+                    )));
+                }
             }
             let requirement = self.requirement();
-            requirements.push(requirement.map_err(|why| format!("unable to parse requirement: {why}"))?);
+            requirements.push(requirement.map_err(|reason| error(format!("unable to parse requirement: {reason}")))?);
             match self.next() {
                 Token::End => return Ok(requirements),
                 COMMA => {}
-                other => return Err(format!("found '{}', expected: ',' or 'end of string'", other.text())),
+                other => return Err(error(format!("found '{}', expected: ',' or 'end of string'", other.text()))),
             }
             let next = self.peek();
             if !matches!(next, Token::Word(_) | Token::Symbol("!")) {
-                return Err(format!("found '{}', expected: identifier after ','", next.text()));
+                return Err(error(format!("found '{}', expected: identifier after ','", next.text())));
             }
         }
     }
 
-    fn requirement(&mut self) -> Result<Requirement, String> {
+    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
         let negated = self.peek() == Token::Symbol("!");
         if negated {
             self.next();
         }
         let key = match self.next() {
             Token::Word(key) => key.to_string(),
-            other => return Err(format!("found '{}', expected: identifier", other.text())),
+            other => return Err(error(format!("found '{}', expected: identifier", other.text()))),
         };
-        let faults = formats::qualified_name(&key);
-        if !faults.is_empty() {
-            // The key has no path: Kubernetes prints its nothing as Go does.
-            return Err(format!("<nil>: Invalid value: {key:?}: {}", faults.join("; ")));
+        let violations = formats::qualified_name(&key);
+        if !violations.is_empty() {
+            // Kubernetes prints the key's missing path as `<nil>`.
+            return Err(error(format!("<nil>: Invalid value: {key:?}: {}", violations.join("; "))));
         }
         if negated {
-            return Ok(Requirement { key, test: Test::DoesNotExist });
+            return Ok(Requirement { key, operator: Operator::DoesNotExist });
         }
         if matches!(self.peek(), Token::End | COMMA) {
-            return Ok(Requirement { key, test: Test::Exists });
+            return Ok(Requirement { key, operator: Operator::Exists });
         }
         let operator = self.next();
         let values = match operator.text() {
             "in" | "notin" => self.values()?,
             "=" | "==" | "!=" | ">" | "<" => BTreeSet::from([self.exact_value()?]),
-            other => return Err(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt")),
+            other => return Err(error(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt"))),
         };
         check_values(&key, &values)?;
         let test = match operator.text() {
-            "notin" | "!=" => Test::NotIn(values),
-            ">" => Test::GreaterThan(bound(&values)?),
-            "<" => Test::LessThan(bound(&values)?),
-            _ => Test::In(values),
+            "notin" | "!=" => Operator::NotIn(values),
+            ">" => Operator::GreaterThan(integer_bound(&values)?),
+            "<" => Operator::LessThan(integer_bound(&values)?),
+            _ => Operator::In(values),
         };
-        Ok(Requirement { key, test })
+        Ok(Requirement { key, operator: test })
     }
 
-    fn exact_value(&mut self) -> Result<String, String> {
+    fn exact_value(&mut self) -> Result<String, SelectorError> {
         if matches!(self.peek(), Token::End | COMMA) {
             return Ok(String::new());
         }
         match self.next() {
             Token::Word(value) => Ok(value.into()),
-            other => Err(format!("found '{}', expected: identifier", other.text())),
+            other => Err(error(format!("found '{}', expected: identifier", other.text()))),
         }
     }
 
-    /// `(a,b)`. Nothing between commas or parentheses is the empty value.
-    fn values(&mut self) -> Result<BTreeSet<String>, String> {
+    /// Parses `(a,b)`. A missing value is the empty string.
+    fn values(&mut self) -> Result<BTreeSet<String>, SelectorError> {
         let open = self.next();
         if open != Token::Symbol("(") {
-            return Err(format!("found '{}' expected: '('", open.text()));
+            return Err(error(format!("found '{}' expected: '('", open.text())));
         }
         let first = self.peek();
         if !matches!(first, Token::Word(_) | COMMA | CLOSE) {
-            return Err(format!("found '{}', expected: ',', ')' or identifier", first.text()));
+            return Err(error(format!("found '{}', expected: ',', ')' or identifier", first.text())));
         }
         let mut values = BTreeSet::new();
         loop {
@@ -212,37 +216,41 @@ impl<'t> Tokens<'t> {
                 COMMA | CLOSE => {
                     values.insert(String::new());
                 }
-                other => return Err(format!("found '{}', expected: ',', or identifier", other.text())),
+                other => return Err(error(format!("found '{}', expected: ',', or identifier", other.text()))),
             }
             match self.next() {
                 COMMA => {}
                 CLOSE => return Ok(values),
-                other => return Err(format!("found '{}', expected: ',' or ')'", other.text())),
+                other => return Err(error(format!("found '{}', expected: ',' or ')'", other.text()))),
             }
         }
     }
 }
 
-fn check_values(key: &str, values: &BTreeSet<String>) -> Result<(), String> {
-    let mut wrong = Vec::new();
+fn error(message: String) -> SelectorError {
+    SelectorError(message)
+}
+
+fn check_values(key: &str, values: &BTreeSet<String>) -> Result<(), SelectorError> {
+    let mut invalid = Vec::new();
     for (index, value) in values.iter().enumerate() {
-        let faults = formats::label_value(value);
-        if !faults.is_empty() {
-            wrong.push(format!("values[{index}][{key}]: Invalid value: {value:?}: {}", faults.join("; ")));
+        let violations = formats::label_value(value);
+        if !violations.is_empty() {
+            invalid.push(format!("values[{index}][{key}]: Invalid value: {value:?}: {}", violations.join("; ")));
         }
     }
-    match wrong.as_slice() {
+    match invalid.as_slice() {
         [] => Ok(()),
-        [one] => Err(one.clone()),
-        many => Err(format!("[{}]", many.join(", "))),
+        [only] => Err(error(only.clone())),
+        several => Err(error(format!("[{}]", several.join(", ")))),
     }
 }
 
-fn bound(values: &BTreeSet<String>) -> Result<i64, String> {
+fn integer_bound(values: &BTreeSet<String>) -> Result<i64, SelectorError> {
     let value = values.first().map(String::as_str).unwrap_or_default();
-    let refusal =
-        |_| format!("values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer");
-    value.parse().map_err(refusal)
+    value.parse().map_err(|_| {
+        error(format!("values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer"))
+    })
 }
 
 #[cfg(test)]
@@ -255,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_selected_as_kubernetes_selects_them() {
+    fn label_selectors_match_as_in_kubernetes() {
         for (selector, yes, no) in [
             ("", &["", "a=1"][..], &[][..]),
             ("a", &["a=", "a=1"], &["", "b=1"]),
@@ -283,16 +291,16 @@ mod tests {
         ] {
             let parsed = Selector::parse(selector).unwrap_or_else(|error| panic!("{selector:?}: {error}"));
             assert_eq!(parsed.is_everything(), selector.is_empty(), "{selector:?}");
-            for (text, wanted) in yes.iter().map(|text| (text, true)).chain(no.iter().map(|text| (text, false))) {
-                assert_eq!(parsed.matches(&labels(text)), wanted, "{selector:?} on {text:?}");
+            for (text, expected) in yes.iter().map(|text| (text, true)).chain(no.iter().map(|text| (text, false))) {
+                assert_eq!(parsed.matches(&labels(text)), expected, "{selector:?} on {text:?}");
             }
         }
     }
 
     #[test]
-    fn what_is_no_label_selector_is_refused_in_kubernetes_words() {
+    fn invalid_label_selectors_get_kubernetes_messages() {
         let requirement = "unable to parse requirement: ";
-        for (selector, wanted) in [
+        for (selector, expected) in [
             ("a===x", "unable to parse requirement: found '=', expected: identifier"),
             ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
             ("!", "unable to parse requirement: found '', expected: identifier"),
@@ -313,7 +321,7 @@ mod tests {
                  must be an integer",
             ),
         ] {
-            assert_eq!(Selector::parse(selector).map_err(|e| e.to_string()), Err(wanted.into()), "{selector:?}");
+            assert_eq!(Selector::parse(selector).map_err(|e| e.to_string()), Err(expected.into()), "{selector:?}");
         }
         for (selector, start, part) in [
             ("-a=b", "<nil>: Invalid value: \"-a\": name part must consist of alphanumeric", "'MyName',  or 'my.name'"),

@@ -1,7 +1,6 @@
-//! What a list or a watch is narrowed to: by labels, by fields.
+//! Label and field selectors of lists and watches.
 //!
-//! Read as Kubernetes reads them (`k8s.io/apimachinery`, packages `labels` and `fields`) and
-//! refused in its words.
+//! Syntax and error messages are those of `k8s.io/apimachinery` (packages `labels` and `fields`).
 
 mod fields;
 mod labels;
@@ -9,7 +8,7 @@ mod labels;
 pub use fields::{FieldSelector, event_field, namespace_field, node_field, pod_field, secret_field};
 pub use labels::Selector;
 
-/// Why a selector can't be read; the words are Kubernetes'.
+/// The selector is not valid; the message is Kubernetes'.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SelectorError(String);
@@ -21,7 +20,7 @@ mod tests {
 
     use super::*;
 
-    /// The pods of the recording: a (app=x, tier=f), b (app=x) and c (app=y), all on node ghost.
+    /// Returns the pods of the recording: a (app=x, tier=f), b (app=x) and c (app=y), all on node ghost.
     fn pods() -> Vec<Pod> {
         let pod = |(name, labels): (&str, Value)| {
             let metadata = serde_json::json!({"name": name, "namespace": "NS", "labels": labels});
@@ -34,7 +33,7 @@ mod tests {
         labels.into_iter().map(pod).collect()
     }
 
-    /// The names that a request selects, or why it is refused.
+    /// Returns the names of the selected pods.
     fn select(labels: &str, fields: &str) -> Result<Vec<String>, SelectorError> {
         let (labels, fields) = (Selector::parse(labels)?, FieldSelector::parse(fields, "", "Pod")?);
         let mut pods = pods();
@@ -44,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_answer_as_a_real_api_server_does() {
+    fn selectors_match_a_recorded_api_server() {
         let golden: Vec<Value> =
             serde_json::from_str(include_str!("../../../../tests/golden/requests-1.36.json")).expect("golden data");
         let mut compared = 0;
@@ -63,11 +62,11 @@ mod tests {
             }
             let selected = select(&labels.unwrap_or_default(), &fields.unwrap_or_default());
             let names = || serde_json::from_value(case["list"]["names"].clone()).expect("names");
-            let wanted = match case["status"]["message"].as_str() {
+            let expected = match case["status"]["message"].as_str() {
                 Some(message) => Err(SelectorError(message.into())),
                 None => Ok(names()),
             };
-            assert_eq!(selected, wanted, "{}", case["name"]);
+            assert_eq!(selected, expected, "{}", case["name"]);
             compared += 1;
         }
         assert_eq!(compared, 11, "cases with selectors in the golden data");

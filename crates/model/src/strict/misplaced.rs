@@ -1,125 +1,125 @@
-//! The way out for a field that stands in the wrong place or is misspelt.
+//! Hints for misplaced and misspelt fields.
 
 use std::collections::VecDeque;
 
 use serde_json::Value as Schema;
 
-use super::notes::Step;
-use crate::names::{distance, nearest};
+use super::path::Step;
+use crate::names::{edit_distance, nearest};
 use crate::schema;
 use crate::tree::Node;
 
-/// How far below the place of the field it is looked for.
+/// Maximum depth below the field's object of the search for the field's right place.
 const MAX_DEPTH: usize = 3;
 
-/// What to write instead of `name`, which no field of the object at `path` is called; `fields` are.
+/// Returns a hint for the unknown field `name` of the object at `path`, whose type has `fields`.
 pub fn hint(root: &Node<'_>, kind: &str, path: &[Step<'_>], name: &str, fields: &[&str]) -> Option<String> {
     let near = nearest(name, fields);
-    let meant = |field: &str| format!("did you mean {field:?}?");
-    if let Some(field) = near.filter(|field| distance(&name.to_lowercase(), &field.to_lowercase()) <= 1) {
-        return Some(meant(field));
+    let did_you_mean = |field: &str| format!("did you mean {field:?}?");
+    if let Some(field) = near.filter(|field| edit_distance(&name.to_lowercase(), &field.to_lowercase()) <= 1) {
+        return Some(did_you_mean(field));
     }
-    let places = schema::of(kind).map(|schema| Places::along(root, schema, path)).unwrap_or_default();
-    let elsewhere = places.above(name).or_else(|| places.below(name));
-    elsewhere
-        .map(|place| match place.as_str() {
-            "" => "it belongs to the object itself: indent it less".to_string(),
-            place => format!("it belongs to {place}"),
+    let chain = schema::for_kind(kind).map(|schema| AncestorChain::resolve(root, schema, path)).unwrap_or_default();
+    let owner = chain.ancestor_with(name).or_else(|| chain.descendant_with(name));
+    owner
+        .map(|path| match path.as_str() {
+            "" => "move it to the top level of the object: indent it less".to_string(),
+            path => format!("move it to {path}"),
         })
-        .or_else(|| near.map(meant))
-        .or_else(|| places.nearest_child(name).map(|field| meant(&field)))
+        .or_else(|| near.map(did_you_mean))
+        .or_else(|| chain.nearest_child(name).map(|field| did_you_mean(&field)))
 }
 
-/// An object of the document, its type, and the path to it.
+/// An object's type and path, and its node if the document has it.
 #[derive(Clone)]
-struct Place<'d> {
+struct TypedNode<'d> {
     node: Option<&'d Node<'d>>,
     schema: &'static Schema,
     path: String,
 }
 
-/// The objects from the root to where the field stands.
+/// The objects from the root to the one with the unknown field.
 #[derive(Default)]
-struct Places<'d>(Vec<Place<'d>>);
+struct AncestorChain<'d>(Vec<TypedNode<'d>>);
 
-impl<'d> Places<'d> {
-    fn along(root: &'d Node<'d>, schema: &'static Schema, path: &[Step<'_>]) -> Places<'d> {
-        let mut places = vec![Place { node: Some(root), schema, path: String::new() }];
+impl<'d> AncestorChain<'d> {
+    fn resolve(root: &'d Node<'d>, schema: &'static Schema, path: &[Step<'_>]) -> AncestorChain<'d> {
+        let mut chain = vec![TypedNode { node: Some(root), schema, path: String::new() }];
         for step in path {
-            let Some(next) = places.last().and_then(|place| place.step(step)) else { return Places::default() };
-            places.push(next);
+            let Some(next) = chain.last().and_then(|object| object.step(step)) else { return AncestorChain::default() };
+            chain.push(next);
         }
-        Places(places)
+        AncestorChain(chain)
     }
 
-    /// The nearest object around the place that has a field `name` and does not set it.
-    fn above(&self, name: &str) -> Option<String> {
-        let is_free = |place: &&Place<'_>| place.node.is_none_or(|node| node.get(name).is_none());
-        let mut around = self.0.iter().rev().skip(1).filter(is_free);
-        around.find(|place| schema::field(place.schema, name).is_some()).map(|place| place.path.clone())
+    /// Returns the path of the nearest enclosing object that has a field `name` and does not set it.
+    fn ancestor_with(&self, name: &str) -> Option<String> {
+        let is_unset = |object: &&TypedNode<'_>| object.node.is_none_or(|node| node.get(name).is_none());
+        let mut enclosing = self.0.iter().rev().skip(1).filter(is_unset);
+        enclosing.find(|object| schema::field(object.schema, name).is_some()).map(|object| object.path.clone())
     }
 
-    /// The nearest object below the place that has a field `name`: one that is there, or the only one
-    /// that might stand in one that is there.
-    fn below(&self, name: &str) -> Option<String> {
+    /// Returns the path of the nearest nested object that has a field `name`: an existing one, or the only one
+    /// that an existing one could have.
+    fn descendant_with(&self, name: &str) -> Option<String> {
         let here = self.0.last()?;
-        let mut waiting: VecDeque<(Place<'d>, usize)> = VecDeque::from([(here.clone(), 0)]);
+        let mut queue: VecDeque<(TypedNode<'d>, usize)> = VecDeque::from([(here.clone(), 0)]);
         let mut possible = Vec::new();
-        while let Some((place, depth)) = waiting.pop_front() {
-            if depth > 0 && schema::field(place.schema, name).is_some() {
-                match place.node {
-                    Some(_) => return Some(place.path),
-                    None => possible.push(place.path),
+        while let Some((object, depth)) = queue.pop_front() {
+            if depth > 0 && schema::field(object.schema, name).is_some() {
+                match object.node {
+                    Some(_) => return Some(object.path),
+                    None => possible.push(object.path),
                 }
-            } else if depth < MAX_DEPTH && place.node.is_some() {
-                waiting.extend(place.children().into_iter().map(|child| (child, depth + 1)));
+            } else if depth < MAX_DEPTH && object.node.is_some() {
+                queue.extend(object.children().into_iter().map(|child| (child, depth + 1)));
             }
         }
         possible.pop().filter(|_| possible.is_empty())
     }
 
-    /// A field of a child that is spelt like `name`: `resources.limits` for `limit`.
+    /// Returns a field of a child with nearly this name: `resources.limits` for `limit`.
     fn nearest_child(&self, name: &str) -> Option<String> {
         let here = self.0.last()?;
         here.children().into_iter().find_map(|child| {
-            let (field, _) = schema::fields(child.schema).find(|(field, _)| distance(name, field) == 1)?;
+            let (field, _) = schema::fields(child.schema).find(|(field, _)| edit_distance(name, field) == 1)?;
             let path = format!("{}.{field}", child.path);
             Some(path.strip_prefix(&here.path).unwrap_or(&path).trim_start_matches('.').to_string())
         })
     }
 }
 
-impl<'d> Place<'d> {
-    fn step(&self, step: &Step<'_>) -> Option<Place<'d>> {
+impl<'d> TypedNode<'d> {
+    fn step(&self, step: &Step<'_>) -> Option<TypedNode<'d>> {
         match step {
             Step::Field(name) => {
                 let schema = schema::field(self.schema, name).or_else(|| schema::element(self.schema))?;
-                Some(self.below(name, schema))
+                Some(self.field(name, schema))
             }
             Step::Index(i) => {
                 let node = self.node.and_then(|node| node.items().get(*i));
-                Some(Place { node, schema: schema::element(self.schema)?, path: format!("{}[{i}]", self.path) })
+                Some(TypedNode { node, schema: schema::element(self.schema)?, path: format!("{}[{i}]", self.path) })
             }
         }
     }
 
-    fn below(&self, name: &str, schema: &'static Schema) -> Place<'d> {
+    fn field(&self, name: &str, schema: &'static Schema) -> TypedNode<'d> {
         let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
-        Place { node: self.node.and_then(|node| node.get(name)), schema, path }
+        TypedNode { node: self.node.and_then(|node| node.get(name)), schema, path }
     }
 
-    /// The objects that are fields of this one, alone or in lists.
-    fn children(&self) -> Vec<Place<'d>> {
+    /// Returns the objects in this one's fields and lists.
+    fn children(&self) -> Vec<TypedNode<'d>> {
         let mut children = Vec::new();
         for (name, schema) in schema::fields(self.schema) {
-            let child = self.below(name, schema);
+            let child = self.field(name, schema);
             if !schema::is_list(schema) {
                 children.push(child);
                 continue;
             }
             let Some(element) = schema::element(schema) else { continue };
             match child.node.map_or(0, |node| node.items().len()) {
-                0 => children.push(Place { node: None, schema: element, path: format!("{}[]", child.path) }),
+                0 => children.push(TypedNode { node: None, schema: element, path: format!("{}[]", child.path) }),
                 items => children.extend((0..items.min(8)).filter_map(|i| child.step(&Step::Index(i)))),
             }
         }

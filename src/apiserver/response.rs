@@ -1,4 +1,4 @@
-//! Answers: bodies, their types and headers; refusals as `Status` objects.
+//! HTTP responses: bodies, media types and headers; errors as `Status` objects.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -12,18 +12,18 @@ pub const JSON: &str = "application/json";
 /// `Content-Type` of text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
-/// 200 with a body of type `content_type`.
-pub fn body(content_type: &'static str, body: impl Into<Body>) -> Response {
-    with_code(StatusCode::OK, content_type, body)
+/// Returns a 200 response with a body of type `content_type`.
+pub fn ok(content_type: &'static str, body: impl Into<Body>) -> Response {
+    with_status_code(StatusCode::OK, content_type, body)
 }
 
-/// 200 with JSON.
+/// Returns a 200 response with JSON.
 pub fn json(bytes: impl Into<Bytes>) -> Response {
-    body(JSON, bytes.into())
+    ok(JSON, bytes.into())
 }
 
-/// `code` with a body of type `content_type`.
-pub fn with_code(code: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+/// Returns a response with a status code and a body of type `content_type`.
+pub fn with_status_code(code: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = code;
     let headers = response.headers_mut();
@@ -33,19 +33,19 @@ pub fn with_code(code: StatusCode, content_type: &'static str, body: impl Into<B
     response
 }
 
-/// The refusal as clients of Kubernetes read it.
-pub fn refusal(status: &Status) -> Response {
+/// Returns the error response for `status`, with a `Retry-After` header if it has one.
+pub fn from_status(status: &Status) -> Response {
     let code = StatusCode::from_u16(status.reason.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = with_code(code, JSON, status_line(status));
+    let mut response = with_status_code(code, JSON, status_json(status));
     if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
 
-/// The `Status` object and a newline.
-pub fn status_line(status: &Status) -> Vec<u8> {
-    // Strings and numbers: nothing in it can fail to encode.
+/// Serializes the `Status` object, followed by a newline.
+pub fn status_json(status: &Status) -> Vec<u8> {
+    // A Status has only strings and numbers, which always serialize.
     let mut text = serde_json::to_vec(status).unwrap_or_default();
     text.push(b'\n');
     text

@@ -1,4 +1,4 @@
-//! Manifests that are nearly right, and the laws that hold of them all the same.
+//! Property tests: mutated manifests and random bytes.
 
 use proptest::prelude::*;
 
@@ -12,12 +12,12 @@ const SEEDS: [&str; 5] = [
     include_str!("../../../tests/manifests/bad/job-misindented.yaml"),
 ];
 
-const PIECES: [&str; 24] = [
+const FRAGMENTS: [&str; 24] = [
     "\n", " ", "  ", "\t", "- ", ": ", "---\n", "...\n", "{", "}", "[", "]", "\"", "'", "&a ", "*a", "<<: *a\n",
     "!!str ", "|\n", "yes", "0777", "#", "\r\n", "\u{e4}",
 ];
 
-/// One change of a text.
+/// One edit of a text; offsets wrap around its length.
 #[derive(Debug, Clone)]
 enum Edit {
     Insert(usize, usize),
@@ -28,18 +28,18 @@ enum Edit {
 fn edit() -> impl Strategy<Value = Edit> {
     let at = 0..2000_usize;
     prop_oneof![
-        (at.clone(), 0..PIECES.len()).prop_map(|(at, piece)| Edit::Insert(at, piece)),
+        (at.clone(), 0..FRAGMENTS.len()).prop_map(|(at, fragment)| Edit::Insert(at, fragment)),
         (at.clone(), 0..20_usize).prop_map(|(at, len)| Edit::Remove(at, len)),
         (at.clone(), 0..80_usize, at).prop_map(|(from, len, to)| Edit::Repeat(from, len, to)),
     ]
 }
 
-fn change(text: &mut Vec<char>, edit: &Edit) {
+fn apply(text: &mut Vec<char>, edit: &Edit) {
     let within = |at: usize| at % (text.len() + 1);
     match *edit {
-        Edit::Insert(at, piece) => {
+        Edit::Insert(at, fragment) => {
             let at = within(at);
-            text.splice(at..at, PIECES[piece].chars());
+            text.splice(at..at, FRAGMENTS[fragment].chars());
         }
         Edit::Remove(at, len) => {
             let at = within(at);
@@ -57,17 +57,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_change_of_a_manifest_breaks_the_laws_of_reading(
+    fn mutated_manifests_keep_the_properties(
         seed in 0..SEEDS.len(),
         edits in prop::collection::vec(edit(), 0..12),
     ) {
         let mut text: Vec<char> = SEEDS[seed].chars().collect();
-        edits.iter().for_each(|edit| change(&mut text, edit));
+        edits.iter().for_each(|edit| apply(&mut text, edit));
         properties::check(text.into_iter().collect::<String>().as_bytes());
     }
 
     #[test]
-    fn no_bytes_break_the_laws_of_reading(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_keep_the_properties(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         properties::check(&bytes);
     }
 }

@@ -1,0 +1,23 @@
+//! The state that all requests share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::health::HealthCheck;
+use crate::clock::Clock;
+use crate::control::ControlPlane;
+use crate::node::Handle;
+
+/// The state of the API server.
+pub struct Api {
+    /// The control plane, which stores the objects.
+    pub control: Arc<dyn ControlPlane>,
+    /// The nodes of this process, by name.
+    pub nodes: HashMap<String, Handle>,
+    /// The clock for ages and log options.
+    pub clock: Clock,
+    /// Checks of `/livez` and `/healthz`.
+    pub live: Vec<HealthCheck>,
+    /// Checks of `/readyz`.
+    pub ready: Vec<HealthCheck>,
+}

@@ -1,0 +1,130 @@
+//! Dispatches a request for a resource to its verb.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::response::Response;
+use bytes::Bytes;
+
+use super::api::Api;
+use super::reads::ResourceRequest;
+use super::request::{Params, Target};
+use super::served::{self, Subresource};
+use super::writes::{self, WriteRequest};
+use super::{body, response};
+use crate::control::{Reason, Status, Warnings};
+
+/// Returns the error 404 for an unknown path.
+pub fn no_such_resource() -> Status {
+    Status::with_empty_details(Reason::NotFound, "the server could not find the requested resource")
+}
+
+/// Returns the error 405.
+pub fn method_not_allowed() -> Status {
+    Status::with_empty_details(
+        Reason::MethodNotAllowed,
+        "the server does not allow this method on the requested resource",
+    )
+}
+
+/// Handles every path below a group and version.
+pub async fn respond(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let warnings = Warnings::default();
+    // The body is read to its end in any case: a client may miss a response that arrives while it is still sending.
+    let result = match body::collect(body).await {
+        Ok(body) => dispatch(&api, &parts, body, &warnings).await,
+        Err(status) => Err(status),
+    };
+    writes::with_warnings(result.unwrap_or_else(|status| response::from_status(&status)), warnings.take())
+}
+
+async fn dispatch(api: &Api, request: &Parts, body: Bytes, warnings: &Warnings) -> Result<Response, Status> {
+    let target = Target::parse(request.uri.path()).ok_or_else(no_such_resource)?;
+    let served = served::find(&target.group, &target.version, &target.resource).ok_or_else(no_such_resource)?;
+    // An object of a namespaced resource has no path outside its namespace.
+    let lacks_namespace = served.namespaced && target.namespace.is_none() && target.name.is_some();
+    if lacks_namespace || (target.namespace.is_some() && !served.namespaced) {
+        return Err(no_such_resource());
+    }
+    let subresource = match &target.subresource {
+        Some(name) => Some(served.subresource(name).ok_or_else(no_such_resource)?),
+        None => None,
+    };
+    let resource = ResourceRequest {
+        api,
+        served,
+        namespace: target.namespace.as_deref(),
+        params: Params::parse(request.uri.query()),
+        accept: header_text(&request.headers, &header::ACCEPT),
+    };
+    let is_watch = resource.params.flag("watch");
+    let verb = verb(&request.method, target.name.is_some(), subresource.is_some(), is_watch);
+    let verb = verb.filter(|verb| subresource.map_or(served.verbs, |subresource| subresource.verbs).contains(verb));
+    let verb = verb.ok_or_else(method_not_allowed)?;
+    if let "get" | "list" | "watch" = verb {
+        return read(&resource, verb, target.name.as_deref(), subresource).await;
+    }
+    // A collection across all namespaces is read-only.
+    if served.namespaced && target.namespace.is_none() {
+        return Err(method_not_allowed());
+    }
+    let media = header_text(&request.headers, &header::CONTENT_TYPE);
+    let request = WriteRequest { resource, media, body, warnings: warnings.clone() };
+    write(&request, verb, target.name.as_deref().unwrap_or_default(), subresource).await
+}
+
+async fn read(
+    resource: &ResourceRequest<'_>,
+    verb: &str,
+    name: Option<&str>,
+    subresource: Option<&Subresource>,
+) -> Result<Response, Status> {
+    match (name, subresource.map(|subresource| subresource.name)) {
+        (Some(name), Some("log")) => resource.log(name).await,
+        (Some(name), _) => resource.get(name).await,
+        (None, _) if verb == "watch" => resource.watch().await,
+        (None, _) => resource.list().await,
+    }
+}
+
+async fn write(
+    request: &WriteRequest<'_>,
+    verb: &str,
+    name: &str,
+    subresource: Option<&Subresource>,
+) -> Result<Response, Status> {
+    let subresource = subresource.map(|subresource| subresource.name);
+    match (verb, subresource, writes::writable_subresource(subresource)) {
+        ("create", None, _) => request.create().await,
+        ("create", Some("binding"), _) => request.bind(name).await,
+        ("create", Some("eviction"), _) => request.evict(name).await,
+        ("update", _, Some(subresource)) => request.replace(name, subresource).await,
+        ("patch", _, Some(subresource)) => request.patch(name, subresource).await,
+        ("delete", None, _) => request.delete(name).await,
+        ("deletecollection", None, _) => request.delete_collection().await,
+        _ => Err(method_not_allowed()),
+    }
+}
+
+fn header_text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Returns Kubernetes' verb for a method on an object or a collection.
+fn verb(method: &Method, is_object: bool, is_subresource: bool, is_watch: bool) -> Option<&'static str> {
+    match (method.as_str(), is_object) {
+        ("GET", true) => Some("get"),
+        ("GET", false) if is_watch => Some("watch"),
+        ("GET", false) => Some("list"),
+        // Objects are created in collections, and subresources below objects.
+        ("POST", is_object) if is_object == is_subresource => Some("create"),
+        ("PUT", true) => Some("update"),
+        ("PATCH", true) => Some("patch"),
+        ("DELETE", true) => Some("delete"),
+        ("DELETE", false) => Some("deletecollection"),
+        _ => None,
+    }
+}
