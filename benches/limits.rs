@@ -56,13 +56,13 @@ fn process_time() -> u64 {
 /// the clock of the whole process, several by those of their threads; then the usage farthest from the limit is returned.
 async fn measured(millis: u64, count: usize) -> f64 {
     let runtime = Runtime::new(None).expect("a runtime");
-    let limits = AccountLimits { cpu_millis: Some(millis), ..AccountLimits::NONE }.of_container();
+    let limits = AccountLimits { cpu_millis: Some(millis), ..AccountLimits::NONE }.with_container_defaults();
     let accounts: Vec<_> = (0..count).map(|_| Account::root(limits)).collect();
     let mut guests = Vec::new();
     for account in &accounts {
         guests.push(spin(&runtime, account).await);
     }
-    let of_accounts = || accounts.iter().map(|account| account.usage().cpu.used).collect::<Vec<_>>();
+    let of_accounts = || accounts.iter().map(|account| account.usage().cpu.used_nanos).collect::<Vec<_>>();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (before, process, start) = (of_accounts(), process_time(), Instant::now());
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -72,8 +72,9 @@ async fn measured(millis: u64, count: usize) -> f64 {
         return percent(process);
     }
     let limit = millis as f64 / 10.0;
-    let used = of_accounts().iter().zip(&before).map(|(after, before)| percent(after - before)).collect::<Vec<_>>();
-    used.into_iter().max_by(|a, b| (a - limit).abs().total_cmp(&(b - limit).abs())).expect("some")
+    let used_nanos =
+        of_accounts().iter().zip(&before).map(|(after, before)| percent(after - before)).collect::<Vec<_>>();
+    used_nanos.into_iter().max_by(|a, b| (a - limit).abs().total_cmp(&(b - limit).abs())).expect("some")
 }
 
 /// Measures CPU quotas, and the largest error in percentage points.
@@ -98,7 +99,7 @@ pub fn timers() -> Vec<Figure> {
         let account = Account::root(AccountLimits::NONE);
         let mut guests = Vec::new();
         for _ in 0..8 {
-            guests.push(spin(&runtime, &account.child(AccountLimits::NONE.of_container())).await);
+            guests.push(spin(&runtime, &account.child(AccountLimits::NONE.with_container_defaults())).await);
         }
         let mut late = Vec::new();
         for _ in 0..1000 {

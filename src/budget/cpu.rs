@@ -1,52 +1,52 @@
-//! Processor time: what was used, and quotas.
+//! Processor time: usage and quotas.
 //!
-//! A quota is time per [`PERIOD`], as Linux's CFS bandwidth control has it, with one difference: who
-//! overshoots (a guest is looked at once per tick) owes it, and waits for the period in which the
-//! debt is paid, so that the mean is the quota. What is not used of a period is lost. One number
-//! keeps all of that: the moment until which the quota is used up, each used nanosecond counting
-//! for as many as the quota makes of it.
+//! A quota is time per [`CPU_PERIOD_NANOS`], as in Linux' CFS bandwidth control, with one difference: a guest is measured
+//! once per tick, and one that exceeds its quota waits until the period in which the excess is paid off, so that the mean is
+//! the quota. The unused rest of a period is lost. One number stores all of that: the time until which the quota is used up.
+//! Each used nanosecond moves it by 1 / quota nanoseconds.
 //!
-//! Moments are nanoseconds since any beginning, the same for all accounts of a tree.
+//! Times are nanoseconds since an origin that all accounts of a tree share.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Account;
 
-/// The period of quotas, in nanoseconds: Kubernetes' 100 ms.
-pub const PERIOD: u64 = 100_000_000;
+/// The period of quotas: Kubernetes' 100 ms.
+pub const CPU_PERIOD_NANOS: u64 = 100_000_000;
 /// No quota.
-const UNBOUNDED: u64 = u64::MAX;
-/// Periods of different accounts begin at different times, or all that are throttled would wake at
-/// once: the golden ratio's part of a period lies between one account and the next.
-const APART: u64 = 61_803_399;
+const UNLIMITED: u64 = u64::MAX;
+/// The offset between the periods of one account and the next, so that throttled guests do not all wake at once: the golden
+/// ratio of a period.
+const PHASE_STEP_NANOS: u64 = 61_803_399;
 
-static MADE: AtomicU64 = AtomicU64::new(0);
+/// The number of accounts created.
+static ACCOUNTS: AtomicU64 = AtomicU64::new(0);
 
-/// Processor time that was used and withheld.
+/// Used and withheld processor time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CpuUsage {
-    /// Nanoseconds used.
-    pub used: u64,
-    /// Periods in which a guest with a quota used some.
+    /// The used time.
+    pub used_nanos: u64,
+    /// The periods in which guests with a quota used time.
     pub periods: u64,
-    /// Times that guests had to wait for their quota.
+    /// How often guests waited for their quota.
     pub throttled_periods: u64,
-    /// Nanoseconds that they waited.
-    pub throttled: u64,
+    /// The time that guests waited for their quota.
+    pub throttled_nanos: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Cpu {
-    /// Thousandths of a processor, or [`UNBOUNDED`].
+    /// Thousandths of a processor, or [`UNLIMITED`].
     quota: AtomicU64,
     weight: AtomicU64,
-    /// How far into a period of the clock the account's periods begin.
+    /// The offset of the account's periods.
     phase: u64,
-    /// Until when the quota is used up.
+    /// The time until which the quota is used up.
     paid_until: AtomicU64,
-    /// The number of the last period in which some was used.
+    /// The start of the last period in which time was used.
     last_period: AtomicU64,
-    /// Guests that compete ([`super::turns`]).
+    /// The number of guests that compete ([`super::fair_share`]).
     pub(super) competing: AtomicU64,
     used: AtomicU64,
     periods: AtomicU64,
@@ -57,9 +57,9 @@ pub(super) struct Cpu {
 impl Cpu {
     pub(super) fn new(millis: Option<u64>, weight: u64) -> Cpu {
         let cpu = Cpu {
-            quota: AtomicU64::new(UNBOUNDED),
+            quota: AtomicU64::new(UNLIMITED),
             weight: AtomicU64::new(0),
-            phase: MADE.fetch_add(1, Relaxed).wrapping_mul(APART) % PERIOD,
+            phase: ACCOUNTS.fetch_add(1, Relaxed).wrapping_mul(PHASE_STEP_NANOS) % CPU_PERIOD_NANOS,
             paid_until: AtomicU64::new(0),
             last_period: AtomicU64::new(0),
             competing: AtomicU64::new(0),
@@ -68,43 +68,43 @@ impl Cpu {
             throttled_periods: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
         };
-        cpu.set(millis, weight);
+        cpu.set_limits(millis, weight);
         cpu
     }
 
-    pub(super) fn set(&self, millis: Option<u64>, weight: u64) {
-        let quota = millis.map_or(UNBOUNDED, |millis| millis.max(1));
+    pub(super) fn set_limits(&self, millis: Option<u64>, weight: u64) {
+        let quota = millis.map_or(UNLIMITED, |millis| millis.max(1));
         self.weight.store(weight.max(super::MIN_WEIGHT), Relaxed);
         if self.quota.swap(quota, Relaxed) != quota {
-            // What was owed was counted by the old quota.
+            // The debt was computed from the old quota.
             self.paid_until.store(0, Relaxed);
         }
     }
 
     pub(super) fn usage(&self) -> CpuUsage {
         CpuUsage {
-            used: self.used.load(Relaxed),
+            used_nanos: self.used.load(Relaxed),
             periods: self.periods.load(Relaxed),
             throttled_periods: self.throttled_periods.load(Relaxed),
-            throttled: self.throttled.load(Relaxed),
+            throttled_nanos: self.throttled.load(Relaxed),
         }
     }
 
     fn quota(&self) -> Option<u64> {
-        Some(self.quota.load(Relaxed)).filter(|quota| *quota != UNBOUNDED)
+        Some(self.quota.load(Relaxed)).filter(|quota| *quota != UNLIMITED)
     }
 
-    /// When the period of `moment` began.
-    fn period_of(&self, moment: u64) -> u64 {
-        let shifted = moment.saturating_add(PERIOD - self.phase);
-        (shifted - shifted % PERIOD).saturating_sub(PERIOD - self.phase)
+    /// Returns the start of the period that contains `time`.
+    fn period_start(&self, time: u64) -> u64 {
+        let shifted = time.saturating_add(CPU_PERIOD_NANOS - self.phase);
+        (shifted - shifted % CPU_PERIOD_NANOS).saturating_sub(CPU_PERIOD_NANOS - self.phase)
     }
 
-    fn take(&self, nanos: u64, now: u64) {
+    fn record(&self, nanos: u64, now: u64) {
         self.used.fetch_add(nanos, Relaxed);
         let Some(quota) = self.quota() else { return };
-        // Where it began: what crosses into the next period is owed by the old one.
-        let period = self.period_of(now.saturating_sub(nanos));
+        // A slice counts in the period in which it began.
+        let period = self.period_start(now.saturating_sub(nanos));
         if self.last_period.swap(period, Relaxed) != period {
             self.periods.fetch_add(1, Relaxed);
         }
@@ -112,46 +112,46 @@ impl Cpu {
         let _ = self.paid_until.fetch_update(Relaxed, Relaxed, |paid| Some(paid.max(period).saturating_add(cost)));
     }
 
-    /// The beginning of the period in which there is quota again, if there is none now.
-    fn exhausted_until(&self, now: u64) -> Option<u64> {
+    /// Returns the start of the next period with quota; `None` if there is quota now.
+    fn throttled_until(&self, now: u64) -> Option<u64> {
         self.quota()?;
-        let free = self.period_of(self.paid_until.load(Relaxed));
+        let free = self.period_start(self.paid_until.load(Relaxed));
         (free > now).then_some(free)
     }
 }
 
 impl Account {
-    /// Whether its processor time has a quota, here or above: it must be measured exactly then.
+    /// Whether this account or one above has a quota; its usage must then be measured exactly.
     pub fn has_quota(&self) -> bool {
         self.upwards().any(|account| account.cpu.quota().is_some())
     }
 
-    /// `nanos` of processor time were used, until `now`.
-    pub fn used_cpu(&self, nanos: u64, now: u64) {
-        self.upwards().for_each(|account| account.cpu.take(nanos, now));
+    /// Records that `nanos` of processor time were used until `now`.
+    pub fn record_cpu(&self, nanos: u64, now: u64) {
+        self.upwards().for_each(|account| account.cpu.record(nanos, now));
     }
 
-    /// Until when its guests have to wait for quota, if they have to at `now`.
-    pub fn exhausted_until(&self, now: u64) -> Option<u64> {
-        self.upwards().filter_map(|account| account.cpu.exhausted_until(now)).max()
+    /// Returns until when guests have to wait for their quota; `None` if they may run `now`.
+    pub fn throttled_until(&self, now: u64) -> Option<u64> {
+        self.upwards().filter_map(|account| account.cpu.throttled_until(now)).max()
     }
 
-    /// A guest begins to wait for quota.
-    pub fn throttle_began(&self) {
+    /// Records that a guest begins to wait for its quota.
+    pub fn record_throttle_start(&self) {
         self.upwards().for_each(|account| _ = account.cpu.throttled_periods.fetch_add(1, Relaxed));
     }
 
-    /// A guest has waited `nanos` for quota.
-    pub fn throttle_ended(&self, nanos: u64) {
+    /// Records that a guest has waited for its quota for `nanos`.
+    pub fn record_throttle_end(&self, nanos: u64) {
         self.upwards().for_each(|account| _ = account.cpu.throttled.fetch_add(nanos, Relaxed));
     }
 
-    /// Forgives what its guests owe: one that is asked to end gets a period's quota to do so.
-    pub fn forgive(&self) {
+    /// Forgives the debt of this account's guests: a guest that terminates gets the quota of a period to do so.
+    pub fn forgive_cpu_debt(&self) {
         self.cpu.paid_until.store(0, Relaxed);
     }
 
-    /// Its share of processor time beside others'.
+    /// Returns the weight in the sharing of scarce processor time.
     pub fn weight(&self) -> u64 {
         self.cpu.weight.load(Relaxed)
     }

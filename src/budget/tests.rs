@@ -1,10 +1,10 @@
-//! The laws of accounts, and tables for quotas and turns.
+//! Properties of accounts, and tables for quotas and weights.
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Account, AccountLimits, Charge, LimitExceeded, MIN_WEIGHT, PERIOD, Resource, weight};
+use super::{Account, AccountLimits, CPU_PERIOD_NANOS, Charge, LimitExceeded, MIN_WEIGHT, Resource, cpu_weight};
 
 fn memory(limit: u64) -> AccountLimits {
     AccountLimits { memory: Some(limit), ..AccountLimits::NONE }
@@ -15,12 +15,12 @@ fn quota(millis: u64) -> AccountLimits {
 }
 
 #[test]
-fn a_charge_is_taken_at_all_levels_or_at_none_and_tells_which_refused() {
+fn charge_counts_at_all_levels_or_none() {
     let node = Account::root(memory(100));
     let pod = node.child(memory(60));
     let (one, two) = (pod.child(memory(50)), pod.child(memory(50)));
     let held = one.charge(Resource::Memory, 40).expect("it fits");
-    let refused = |above, limit| LimitExceeded { resource: Resource::Memory, above, limit };
+    let refused = |above, limit| LimitExceeded { resource: Resource::Memory, level: above, limit };
     assert_eq!(one.charge(Resource::Memory, 11).err(), Some(refused(0, 50)));
     assert_eq!(two.charge(Resource::Memory, 21).err(), Some(refused(1, 60)));
     let other = node.child(AccountLimits::NONE).charge(Resource::Memory, 60).expect("the node has room");
@@ -44,24 +44,24 @@ fn limits_change_while_charges_are_held() {
 }
 
 #[test]
-fn requests_weigh_as_kubernetes_cpu_shares() {
+fn weights_are_kubernetes_cpu_shares() {
     for (millis, shares) in [(0, 2), (1, 2), (2, 2), (100, 102), (250, 256), (1000, 1024), (4000, 4096)] {
-        assert_eq!(weight(millis), shares, "{millis}m");
+        assert_eq!(cpu_weight(millis), shares, "{millis}m");
     }
     assert_eq!(MIN_WEIGHT, 2);
 }
 
-/// What a guest that computes whenever it may gets in `periods`, looked at once per `tick`.
-fn computed(account: &Arc<Account>, tick: u64, periods: u64) -> u64 {
-    let (mut now, mut used) = (7 * PERIOD, 0);
-    let end = now + periods * PERIOD;
+/// Returns the time that a guest that always computes gets in `periods`, measured once per `tick`.
+fn used_time(account: &Arc<Account>, tick: u64, periods: u64) -> u64 {
+    let (mut now, mut used) = (7 * CPU_PERIOD_NANOS, 0);
+    let end = now + periods * CPU_PERIOD_NANOS;
     while now < end {
-        match account.exhausted_until(now) {
+        match account.throttled_until(now) {
             Some(until) => now = until,
             None => {
                 now += tick;
                 used += tick;
-                account.used_cpu(tick, now);
+                account.record_cpu(tick, now);
             }
         }
     }
@@ -69,33 +69,33 @@ fn computed(account: &Arc<Account>, tick: u64, periods: u64) -> u64 {
 }
 
 #[test]
-fn a_quota_is_kept_in_the_mean_however_late_its_guest_is_looked_at() {
+fn mean_usage_is_the_quota_for_any_tick() {
     for millis in [10, 50, 100, 250, 500, 950, 1000] {
         for tick in [1_000_000, 3_700_000, 40_000_000] {
             let account = Account::root(quota(millis));
-            let used = computed(&account, tick, 1000) as f64 / (1000 * PERIOD) as f64;
-            let asked = millis as f64 / 1000.0;
-            assert!((used - asked).abs() < 0.005, "{millis}m at ticks of {tick} ns: {used}");
+            let used = used_time(&account, tick, 1000) as f64 / (1000 * CPU_PERIOD_NANOS) as f64;
+            let quota = millis as f64 / 1000.0;
+            assert!((used - quota).abs() < 0.005, "{millis}m at ticks of {tick} ns: {used}");
         }
     }
 }
 
 #[test]
-fn a_pods_quota_holds_for_its_containers_together_and_debts_can_be_forgiven() {
+fn pod_quota_covers_all_containers_and_debt_is_forgivable() {
     let pod = Account::root(quota(100));
     let (one, two) = (pod.child(AccountLimits::NONE), pod.child(AccountLimits::NONE));
     assert!(one.has_quota());
-    let now = 50 * PERIOD;
-    // More than two periods' worth: accounts begin their periods at different times.
-    one.used_cpu(PERIOD / 4, now);
-    assert!(two.exhausted_until(now).is_some());
-    assert_eq!(two.usage().cpu.used, 0);
-    pod.forgive();
-    assert_eq!(two.exhausted_until(now), None);
-    one.used_cpu(PERIOD, now);
-    assert!(one.exhausted_until(now).is_some_and(|until| until >= now + 8 * PERIOD));
+    let now = 50 * CPU_PERIOD_NANOS;
+    // More than the quota of two periods, since accounts begin their periods at different times.
+    one.record_cpu(CPU_PERIOD_NANOS / 4, now);
+    assert!(two.throttled_until(now).is_some());
+    assert_eq!(two.usage().cpu.used_nanos, 0);
+    pod.forgive_cpu_debt();
+    assert_eq!(two.throttled_until(now), None);
+    one.record_cpu(CPU_PERIOD_NANOS, now);
+    assert!(one.throttled_until(now).is_some_and(|until| until >= now + 8 * CPU_PERIOD_NANOS));
     pod.set_limits(AccountLimits::NONE);
-    assert_eq!(one.exhausted_until(now), None);
+    assert_eq!(one.throttled_until(now), None);
     assert!(!one.has_quota());
 }
 
@@ -119,7 +119,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn a_forest_of_attempts_under_limits_never_exceeds_them_and_gives_all_back(steps in steps()) {
+    fn charges_never_exceed_limits_and_are_released(steps in steps()) {
         let node = Account::root(memory(200));
         let pods: Vec<_> = [90, 120].map(|limit| node.child(memory(limit))).into();
         let containers: Vec<_> = (0..6).map(|i| pods[i % 2].child(memory(40))).collect();
@@ -131,12 +131,12 @@ proptest! {
             };
             let all = |charges: &[(usize, Charge)]| (0..6).map(|c| held(charges, c)).collect::<Vec<_>>();
             let before = all(&charges);
-            let (container, amount, taken) = match step {
+            let (container, amount, accepted) = match step {
                 Step::Charge { container, amount } => {
                     let charge = containers[container].charge(Resource::Memory, amount);
-                    let taken = charge.is_ok();
+                    let accepted = charge.is_ok();
                     charges.extend(charge.ok().map(|charge| (container, charge)));
-                    (container, amount, taken)
+                    (container, amount, accepted)
                 }
                 Step::Grow { charge, amount } if !charges.is_empty() => {
                     let at = charge % charges.len();
@@ -154,11 +154,11 @@ proptest! {
                 Step::Grow { .. } | Step::Drop { .. } => continue,
             };
             let of_pod = |held: &[u64], pod: usize| held.iter().skip(pod).step_by(2).sum::<u64>();
-            // Whether it fits is the sum's affair at each level, and nothing else's.
+            // Whether a charge fits depends only on the sums at each level.
             let fits = before[container] + amount <= limits[container]
                 && of_pod(&before, container % 2) + amount <= [90, 120][container % 2]
                 && before.iter().sum::<u64>() + amount <= 200;
-            prop_assert_eq!(taken, fits);
+            prop_assert_eq!(accepted, fits);
             let after = all(&charges);
             for (container, held) in after.iter().enumerate() {
                 prop_assert_eq!(containers[container].usage().memory, *held);
@@ -176,7 +176,7 @@ proptest! {
 }
 
 #[test]
-fn a_fork_of_attempts_under_limits_never_exceeds_them() {
+fn concurrent_charges_never_exceed_limits() {
     let pod = Account::root(AccountLimits { instances: Some(50), ..memory(1000) });
     std::thread::scope(|scope| {
         for _ in 0..8 {

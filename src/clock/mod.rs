@@ -1,60 +1,60 @@
-//! Time, from one value: monotonic for intervals, wall for what is shown.
+//! The node's time: monotonic for intervals, wall-clock for statuses and events.
 //!
-//! Everything above asks a [`Clock`] and never the system. Monotonic time is tokio's, so a test
-//! that pauses tokio pauses the house; and it may run faster than the system's, for all that ask it
-//! alike, guests included ([`Clock::faster`]), so that a back-off of minutes takes milliseconds.
+//! Higher layers read a [`Clock`] and never the system's. Monotonic time is tokio's, so a test that pauses tokio pauses
+//! the node. A clock may run faster than the system's ([`Clock::with_speed`]), for guests too, so that a back-off of
+//! minutes takes milliseconds.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::lifecycle::Now;
+use crate::lifecycle::{MonoTime, Now};
 
-/// Waits that reach past this never end; tokio's timers can't look further.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// The maximum wait: tokio's timers do not reach further.
+const MAX_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// The house's time. Copies agree.
+/// The node's clock. Copies agree.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
-    /// The wall time at `start` where wall time follows monotonic time; `None` asks the system.
+    /// The wall time at `start` if wall time follows monotonic time; `None` reads the system's.
     wall_at_start: Option<Timestamp>,
-    /// Seconds of the house per second of the system.
+    /// Seconds of this clock per second of the system.
     speed: u32,
 }
 
 impl Clock {
-    /// The system's time.
+    /// Returns a clock with the system's time.
     pub fn system() -> Clock {
         Clock { start: Instant::now(), wall_at_start: None, speed: 1 }
     }
 
-    /// Time that begins at `wall` and goes as tokio's does; for tests.
+    /// Returns a clock that starts at `wall` and follows tokio's time; for tests.
     pub fn starting_at(wall: Timestamp) -> Clock {
         Clock { start: Instant::now(), wall_at_start: Some(wall), speed: 1 }
     }
 
-    /// Time that goes `times` as fast from now on, monotonic and wall.
-    pub fn faster(self, times: u32) -> Clock {
-        match times {
+    /// Returns a clock that runs `speed` times as fast from now on, monotonic and wall.
+    pub fn with_speed(self, speed: u32) -> Clock {
+        match speed {
             0 | 1 => self,
-            _ => Clock { wall_at_start: Some(self.now().wall), speed: times, start: Instant::now() },
+            _ => Clock { wall_at_start: Some(self.now().wall), speed, start: Instant::now() },
         }
     }
 
-    /// This moment.
+    /// Returns the current moment.
     pub fn now(&self) -> Now {
         let mono = self.mono();
         Now { mono, wall: self.wall_at(mono) }
     }
 
-    /// This moment's monotonic time alone.
-    pub fn mono(&self) -> Duration {
-        self.start.elapsed().saturating_mul(self.speed)
+    /// Returns the current monotonic time.
+    pub fn mono(&self) -> MonoTime {
+        MonoTime::from_origin(self.start.elapsed().saturating_mul(self.speed))
     }
 
-    /// This moment's wall time alone.
+    /// Returns the current wall time.
     pub fn wall(&self) -> Timestamp {
         match self.wall_at_start {
             Some(_) => self.wall_at(self.mono()),
@@ -62,34 +62,34 @@ impl Clock {
         }
     }
 
-    fn wall_at(&self, mono: Duration) -> Timestamp {
+    fn wall_at(&self, mono: MonoTime) -> Timestamp {
         match self.wall_at_start {
-            Some(wall) => wall.saturating_add(mono).unwrap_or(wall),
+            Some(wall) => wall.saturating_add(mono.since_origin()).unwrap_or(wall),
             None => Timestamp::now(),
         }
     }
 
-    /// Seconds of the house per second of the system.
+    /// Returns the seconds of this clock per second of the system.
     pub fn speed(&self) -> u32 {
         self.speed
     }
 
-    /// The tokio instant at which `mono` will have come.
-    pub fn instant(&self, mono: Duration) -> Instant {
-        let real = mono / self.speed;
-        // A multiple of the speed may be lost in the division: later rather than too early.
+    /// Returns the tokio instant at which this clock reaches `mono`.
+    pub fn instant(&self, mono: MonoTime) -> Instant {
+        let real = mono.since_origin() / self.speed;
+        // The division rounds down; a nanosecond more, so that waits never end early.
         let real = if self.speed == 1 { real } else { real.saturating_add(Duration::from_nanos(1)) };
-        self.start + real.min(FOREVER)
+        self.start + real.min(MAX_WAIT)
     }
 
-    /// Waits until `mono` has come.
-    pub async fn sleep_until(&self, mono: Duration) {
+    /// Waits until this clock reaches `mono`.
+    pub async fn sleep_until(&self, mono: MonoTime) {
         tokio::time::sleep_until(self.instant(mono)).await;
     }
 
-    /// Waits for as long as `duration` takes in the house.
+    /// Waits for `duration` of this clock's time.
     pub async fn sleep(&self, duration: Duration) {
-        self.sleep_until(self.mono().saturating_add(duration)).await;
+        self.sleep_until(self.mono() + duration).await;
     }
 }
 
@@ -98,34 +98,35 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_faster_clock_goes_on_from_where_it_was_and_ends_waits_early() {
+    async fn faster_clock_continues_and_shortens_waits() {
         let wall: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
         let slow = Clock::starting_at(wall);
         let seconds = Duration::from_secs;
         slow.sleep(seconds(10)).await;
-        let fast = slow.faster(1000);
+        let fast = slow.with_speed(1000);
         let begun = Instant::now();
-        assert_eq!(fast.now(), Now { mono: Duration::ZERO, wall: wall + seconds(10) });
+        assert_eq!(fast.now(), Now { mono: MonoTime::ORIGIN, wall: wall + seconds(10) });
         fast.sleep(seconds(300)).await;
         let real = begun.elapsed();
         assert!((300..303).contains(&real.as_millis()), "{real:?}");
         let now = fast.now();
-        assert!(now.mono >= seconds(300) && now.mono < seconds(303), "{now:?}");
-        assert_eq!(now.wall, wall + seconds(10) + now.mono);
-        assert_eq!(slow.now().mono, seconds(10) + real);
+        let passed = now.mono.since_origin();
+        assert!(passed >= seconds(300) && passed < seconds(303), "{now:?}");
+        assert_eq!(now.wall, wall + seconds(10) + passed);
+        assert_eq!(slow.now().mono, MonoTime::from_origin(seconds(10) + real));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_wait_ends_too_early_at_any_speed_nor_panics() {
+    async fn waits_never_end_early_at_any_speed() {
         for speed in [1, 2, 3, 7, 60, 1000, u32::MAX] {
-            let clock = Clock::system().faster(speed);
+            let clock = Clock::system().with_speed(speed);
             for wait in [Duration::ZERO, Duration::from_nanos(1), Duration::from_micros(1234), Duration::from_secs(61)]
             {
                 let until = clock.now().mono + wait;
                 clock.sleep_until(until).await;
                 assert!(clock.now().mono >= until, "{wait:?} at {speed}");
             }
-            clock.instant(Duration::MAX);
+            clock.instant(MonoTime::from_origin(Duration::MAX));
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::controllers;
 use crate::events::{self, EventSource};
 use crate::images::{ImageSource, Images};
 use crate::logs::Spool;
-use crate::network::Addresses;
+use crate::network::AddressPool;
 use crate::node::{Agent, Config};
 use crate::registry::Registry;
 use crate::runtime::{Runtime, RuntimeError};
@@ -252,7 +252,7 @@ impl NodeBuilder {
             Some(path) => Some(Spool::new(&path).map_err(|source| StartError::LogDirectory { path, source })?),
             None => None,
         };
-        let clock = self.clock.unwrap_or_else(Clock::system).faster(self.speed);
+        let clock = self.clock.unwrap_or_else(Clock::system).with_speed(self.speed);
         let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(STORE_HISTORY), clock));
         let config = Config {
@@ -267,7 +267,7 @@ impl NodeBuilder {
         };
         let source = EventSource { component: "kubelet", host: self.name.as_str().into() };
         let (recorder, writer) = events::recorder(control.clone(), clock, source);
-        let addresses = Addresses::new([10, 88, 0, 0].into(), 16);
+        let addresses = AddressPool::new([10, 88, 0, 0].into(), 16);
         let agent = Agent::new(config, control.clone(), engine, images.clone(), addresses, clock, recorder.clone());
         let handle = agent.handle();
         let mut tasks = JoinSet::new();

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::RecordedEvent;
 use crate::clock::Clock;
 use crate::control::{Body, ControlPlane, DeleteOptions, Key, Preconditions, Resource, Status, Subresource, Update};
+use crate::lifecycle::MonoTime;
 use crate::model::pods;
 
 /// Number of events that are kept; beyond it, the oldest are removed.
@@ -29,7 +30,7 @@ pub struct Writer {
     /// The events that are kept.
     written: HashMap<EventKey, WrittenEvent>,
     /// Occurrences in order. A repeated event has several entries, of which only the last counts.
-    order: VecDeque<(EventKey, Duration)>,
+    order: VecDeque<(EventKey, MonoTime)>,
     /// A number that keeps names unique within one tick of the clock.
     serial: u64,
 }
@@ -48,7 +49,7 @@ struct WrittenEvent {
     event: Event,
     key: Key,
     /// The monotonic time of the last occurrence.
-    last: Duration,
+    last: MonoTime,
 }
 
 impl Writer {
@@ -108,7 +109,7 @@ impl Writer {
         event_key: &EventKey,
         recorded: RecordedEvent,
         wall: Timestamp,
-        mono: Duration,
+        mono: MonoTime,
     ) -> Result<(), Status> {
         self.serial += 1;
         let event = new_event(recorded, wall, self.serial);
@@ -120,7 +121,7 @@ impl Writer {
     /// Removes the events whose time is up.
     async fn sweep(&mut self) {
         let now = self.clock.now().mono;
-        while self.order.front().is_some_and(|(_, at)| now.saturating_sub(*at) > EVENT_TTL) {
+        while self.order.front().is_some_and(|(_, at)| now - *at > EVENT_TTL) {
             self.remove_oldest().await;
         }
     }

@@ -1,8 +1,7 @@
-//! A container's files: a root of its own and what is mounted into it.
+//! A container's file tree: its own root and the volumes mounted into it.
 //!
-//! First form: the root is a folder on the host, made when the guest first asks for files, and
-//! every mount is a preopened directory beside it. `runtime` sees [`Mounts`] alone, so the true
-//! mount table can take its place. Knows no WASI.
+//! The root is a directory on the host, created when the guest first opens files; each mount is a preopened directory
+//! beside it. Knows no WASI: `runtime` sees [`Mounts`] only, so that a real mount table can replace this form.
 
 mod message;
 
@@ -13,178 +12,189 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-/// A directory that is mounted.
+/// A volume mounted into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Where the guest sees it: absolute, normalised.
-    pub at: String,
+    /// The path in the container: absolute, normalized.
+    pub mount_path: String,
     /// The volume's directory on the host.
-    pub volume: PathBuf,
-    /// What of the volume is shown; empty for all. Made where it is missing.
+    pub volume_dir: PathBuf,
+    /// The mounted path inside the volume, created if missing; empty for the whole volume.
     pub sub_path: String,
-    /// Whether guests may only read it.
+    /// Whether the container may only read the volume.
     pub read_only: bool,
 }
 
-/// A file that an image brings along.
+/// A file of an image: its absolute path and content.
 pub type ImageFile = (&'static str, &'static [u8]);
 
-/// See the module's documentation.
+/// The file tree of a container.
 #[derive(Debug)]
 pub struct Mounts {
-    /// The folder that is `/`; `None` where the guest gets none.
+    /// The host directory of `/`; `None` for a container without a root.
     root: Option<PathBuf>,
     image: &'static [ImageFile],
     mounts: Vec<Mount>,
-    /// Where the guest begins; absolute, normalised. Made where it is missing.
+    /// The initial working directory: absolute, normalized; created if missing.
     working_dir: String,
-    message: Option<message::MessageFile>,
-    /// Files of this container's own, by path.
+    termination_message: Option<message::TerminationMessageFile>,
+    /// Files beside the image's, by path.
     files: Vec<(&'static str, String)>,
 }
 
-/// A directory that the guest may see, held open.
+/// An open directory of the file tree.
 #[derive(Debug)]
 pub struct OpenMount {
-    /// Where the guest sees it: absolute, normalised.
-    pub at: String,
-    /// Whether the guest may only read it.
+    /// The path in the container: absolute, normalized.
+    pub mount_path: String,
+    /// Whether the container may only read the directory.
     pub read_only: bool,
     dir: File,
 }
 
 impl OpenMount {
-    /// A path to the open directory itself: whoever renames or links meanwhile changes nothing.
+    /// Returns a path that leads to the open directory itself, even if its path is renamed or replaced by a link.
     pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()))
     }
 }
 
-/// Why a file tree can't be shown.
+/// Why a file tree cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
-    /// The folder that is `/` can't be made, filled or opened.
-    #[error("cannot make the root folder {path:?}")]
+    /// The root directory cannot be created, filled or opened.
+    #[error("cannot create root directory {path:?}")]
     Root {
-        /// Where it should be on the host.
+        /// The directory on the host.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A volume can't be opened, or is no directory.
-    #[error("cannot open volume folder {path:?} for {at}")]
+    /// A volume cannot be opened, or is not a directory.
+    #[error("cannot open volume directory {path:?} for {mount_path}")]
     Open {
-        /// Where the guest would see it.
-        at: String,
-        /// The volume's place on the host.
+        /// The path in the container.
+        mount_path: String,
+        /// The directory on the host.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A sub path can't be made or opened, or leads out of its volume.
-    #[error("cannot make sub path {sub_path:?} for {at}")]
+    /// A sub path cannot be created or opened, or leads out of its volume.
+    #[error("cannot create sub path {sub_path:?} for {mount_path}")]
     SubPath {
-        /// Where the guest would see it.
-        at: String,
-        /// The path inside the volume, as the manifest gives it.
+        /// The path in the container.
+        mount_path: String,
+        /// The path inside the volume, as in the manifest.
         sub_path: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The guest's working directory can't be made, or leads out of its mount.
-    #[error("cannot make working directory {path:?}")]
+    /// The working directory cannot be created, or leads out of its mount.
+    #[error("cannot create working directory {path:?}")]
     WorkingDir {
-        /// Where the guest would see it.
+        /// The path in the container.
         path: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Mounts {
-    /// A tree with `root` as `/`, filled with the image's files on first use.
+    /// Returns a tree with `root` as `/`, which is filled with the image's files on first use.
     pub fn new(root: Option<PathBuf>, image: &'static [ImageFile], mounts: Vec<Mount>) -> Mounts {
-        Mounts { root, image, mounts, working_dir: "/".into(), message: None, files: Vec::new() }
+        Mounts { root, image, mounts, working_dir: "/".into(), termination_message: None, files: Vec::new() }
     }
 
-    /// The same tree with a file of this container's own in its root; `path` is absolute and normalised.
+    /// Adds a file to the root; `path` is absolute and normalized.
     pub fn with_file(mut self, path: &'static str, content: String) -> Mounts {
         self.files.push((path, content));
         self
     }
 
-    /// The same tree with a directory in which the guest begins, as container runtimes make it.
+    /// Sets the initial working directory, which is created if missing, as by other container runtimes.
     pub fn with_working_dir(self, path: &str) -> Mounts {
-        Mounts { working_dir: normalized(path), ..self }
+        Mounts { working_dir: normalize(path), ..self }
     }
 
-    /// Opens everything; the root is made now if it was not yet.
+    /// Opens root and mounts; the first call creates the root.
     pub fn open(&self) -> Result<Vec<OpenMount>, MountError> {
         let mut opened = Vec::with_capacity(self.mounts.len() + 1);
         if let Some(root) = &self.root {
-            let failed = |source| MountError::Root { path: root.clone(), source };
-            self.make_root(root).map_err(failed)?;
-            opened.push(OpenMount { at: "/".into(), read_only: false, dir: File::open(root).map_err(failed)? });
+            let root_error = |source| MountError::Root { path: root.clone(), source };
+            self.create_root(root).map_err(root_error)?;
+            opened.push(OpenMount {
+                mount_path: "/".into(),
+                read_only: false,
+                dir: File::open(root).map_err(root_error)?,
+            });
         }
         for mount in &self.mounts {
-            opened.push(OpenMount { at: mount.at.clone(), read_only: mount.read_only, dir: open_mount(mount)? });
+            opened.push(OpenMount {
+                mount_path: mount.mount_path.clone(),
+                read_only: mount.read_only,
+                dir: open_mount(mount)?,
+            });
         }
-        self.make_working_dir(&opened)?;
-        if let Some(message) = &self.message {
-            message.make(&opened);
+        self.create_working_dir(&opened)?;
+        if let Some(message) = &self.termination_message {
+            message.create(&opened);
         }
         Ok(opened)
     }
 
-    fn make_working_dir(&self, opened: &[OpenMount]) -> Result<(), MountError> {
-        let Some((mount, rest)) = place_of(&self.working_dir, opened) else { return Ok(()) };
+    fn create_working_dir(&self, opened: &[OpenMount]) -> Result<(), MountError> {
+        let Some((mount, rest)) = find_mount(&self.working_dir, opened) else { return Ok(()) };
         if rest.is_empty() || mount.read_only {
             return Ok(());
         }
-        let failed = |source| MountError::WorkingDir { path: self.working_dir.clone(), source };
-        let dir = mount.dir.try_clone().map_err(failed)?;
-        open_beneath(dir, rest).map(drop).map_err(failed)
+        let dir_error = |source| MountError::WorkingDir { path: self.working_dir.clone(), source };
+        let dir = mount.dir.try_clone().map_err(dir_error)?;
+        open_beneath(dir, rest).map(drop).map_err(dir_error)
     }
 
-    fn make_root(&self, root: &Path) -> io::Result<()> {
+    fn create_root(&self, root: &Path) -> io::Result<()> {
         if root.exists() {
             return Ok(());
         }
         fs::create_dir_all(root.join("tmp"))?;
-        let own = self.files.iter().map(|(path, content)| (*path, content.as_bytes()));
-        for (path, content) in self.image.iter().copied().chain(own) {
+        let added = self.files.iter().map(|(path, content)| (*path, content.as_bytes()));
+        for (path, content) in self.image.iter().copied().chain(added) {
             let file = root.join(path.trim_start_matches('/'));
             if let Some(parent) = file.parent() {
                 fs::create_dir_all(parent)?;
             }
             fs::write(file, content)?;
         }
-        // So that listings show where something is mounted.
+        // Mount points appear in directory listings.
         for mount in &self.mounts {
-            fs::create_dir_all(root.join(mount.at.trim_start_matches('/')))?;
+            fs::create_dir_all(root.join(mount.mount_path.trim_start_matches('/')))?;
         }
         Ok(())
     }
 }
 
 impl Mount {
-    /// Whether it can be opened as it is now. Guests that share the volume may change that at any time.
+    /// Checks that the mount can be opened now. Guests that share the volume may change that at any time.
     pub fn check(&self) -> Result<(), MountError> {
         open_mount(self).map(drop)
     }
 }
 
-/// Makes a link at `at` below `folder` that leads to `target`, whatever that is.
-pub fn make_link(folder: &File, target: &str, at: &str) -> io::Result<()> {
-    let (parent, name) = at.rsplit_once('/').unwrap_or((".", at));
+/// Creates a symbolic link at `path` below `dir` with any `target`.
+///
+/// # Errors
+/// If `path` exists or leads out of `dir`.
+pub fn create_symlink(dir: &File, target: &str, path: &str) -> io::Result<()> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent = rustix::fs::openat2(folder.as_fd(), parent, flags, Mode::empty(), resolve)?;
+    let parent = rustix::fs::openat2(dir.as_fd(), parent, flags, Mode::empty(), resolve)?;
     Ok(rustix::fs::symlinkat(target, parent, name)?)
 }
 
-/// An absolute path without `.`, `..` and double slashes.
-pub fn normalized(path: &str) -> String {
+/// Returns `path` as an absolute path without `.`, `..` and double slashes.
+pub fn normalize(path: &str) -> String {
     let mut out = PathBuf::from("/");
     for part in Path::new(path).components() {
         match part {
@@ -196,33 +206,37 @@ pub fn normalized(path: &str) -> String {
     out.to_string_lossy().into_owned()
 }
 
-/// What of `path` lies below `folder`; empty if it is the folder itself.
-fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
-    let rest = path.strip_prefix(folder.trim_end_matches('/'))?;
+/// Returns `path` relative to `dir`; empty if both are the same, `None` if it is not below `dir`.
+fn relative_to<'p>(path: &'p str, dir: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(dir.trim_end_matches('/'))?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
-/// The mount in which `path` lies, and its path there.
-fn place_of<'m, 'p>(path: &'p str, opened: &'m [OpenMount]) -> Option<(&'m OpenMount, &'p str)> {
-    let places = opened.iter().filter_map(|mount| below(path, &mount.at).map(|rest| (mount, rest)));
-    places.min_by_key(|(_, rest)| rest.len())
+/// Returns the mount that contains `path`, and its path in that mount.
+fn find_mount<'m, 'p>(path: &'p str, opened: &'m [OpenMount]) -> Option<(&'m OpenMount, &'p str)> {
+    let mounts = opened.iter().filter_map(|mount| relative_to(path, &mount.mount_path).map(|rest| (mount, rest)));
+    mounts.min_by_key(|(_, rest)| rest.len())
 }
 
 fn open_mount(mount: &Mount) -> Result<File, MountError> {
-    let failed = |source| MountError::Open { at: mount.at.clone(), path: mount.volume.clone(), source };
-    let volume = File::open(&mount.volume).map_err(failed)?;
-    if !volume.metadata().map_err(failed)?.is_dir() {
-        return Err(failed(io::Error::new(io::ErrorKind::NotADirectory, "single files can't be mounted yet")));
+    let open_error =
+        |source| MountError::Open { mount_path: mount.mount_path.clone(), path: mount.volume_dir.clone(), source };
+    let volume = File::open(&mount.volume_dir).map_err(open_error)?;
+    if !volume.metadata().map_err(open_error)?.is_dir() {
+        let error = io::Error::new(io::ErrorKind::NotADirectory, "mounting single files is not supported yet");
+        return Err(open_error(error));
     }
     if mount.sub_path.is_empty() {
         return Ok(volume);
     }
-    let failed = |source| MountError::SubPath { at: mount.at.clone(), sub_path: mount.sub_path.clone(), source };
-    open_beneath(volume, &mount.sub_path).map_err(failed)
+    open_beneath(volume, &mount.sub_path).map_err(|source| {
+        let (mount_path, sub_path) = (mount.mount_path.clone(), mount.sub_path.clone());
+        MountError::SubPath { mount_path, sub_path, source }
+    })
 }
 
-/// Opens `sub_path` below `volume`, making what is missing. A link that leads out of the volume is
-/// refused by the kernel itself, so that a guest that plants one between two looks gains nothing.
+/// Opens directory `sub_path` below `volume`, and creates missing ones. The kernel itself refuses links that lead out of
+/// the volume, so a guest that replaces a directory by a link meanwhile gains nothing.
 fn open_beneath(volume: File, sub_path: &str) -> io::Result<File> {
     let mut dir = volume;
     for part in sub_path.split('/').filter(|part| !part.is_empty() && *part != ".") {
@@ -242,26 +256,26 @@ mod tests {
     use super::*;
 
     fn mount(volume: &Path, sub_path: &str) -> Mount {
-        Mount { at: "/m".into(), volume: volume.into(), sub_path: sub_path.into(), read_only: false }
+        Mount { mount_path: "/m".into(), volume_dir: volume.into(), sub_path: sub_path.into(), read_only: false }
     }
 
     #[test]
-    fn the_root_is_made_on_first_use_and_shows_image_and_mount_points() {
-        let dir = tempfile::tempdir().expect("a folder");
+    fn root_is_created_on_first_use_with_image_and_mounts() {
+        let dir = tempfile::tempdir().expect("a directory");
         let (root, volume) = (dir.path().join("root"), dir.path().join("v"));
         fs::create_dir(&volume).expect("a volume");
         let image: &[ImageFile] = &[("/etc/motd", b"hello")];
         let mounts = Mounts::new(Some(root.clone()), image, vec![mount(&volume, "")]);
         assert!(!root.exists());
         let opened = mounts.open().expect("opens");
-        assert_eq!(opened.iter().map(|o| o.at.as_str()).collect::<Vec<_>>(), ["/", "/m"]);
+        assert_eq!(opened.iter().map(|o| o.mount_path.as_str()).collect::<Vec<_>>(), ["/", "/m"]);
         assert_eq!(fs::read(root.join("etc/motd")).expect("the image's file"), b"hello");
         assert!(root.join("m").is_dir() && root.join("tmp").is_dir());
     }
 
     #[test]
-    fn the_working_directory_is_made_where_it_lies() {
-        let dir = tempfile::tempdir().expect("a folder");
+    fn working_directory_is_created_in_its_mount() {
+        let dir = tempfile::tempdir().expect("a directory");
         let (root, volume) = (dir.path().join("root"), dir.path().join("v"));
         fs::create_dir(&volume).expect("a volume");
         std::os::unix::fs::symlink("/tmp", volume.join("link")).expect("a link");
@@ -277,38 +291,38 @@ mod tests {
     }
 
     #[test]
-    fn links_are_made_below_their_folder_and_lead_anywhere() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let inside = dir.path().join("inside");
-        fs::create_dir_all(inside.join("sub")).expect("a folder");
+    fn symlinks_are_created_below_their_directory_only() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let inside = scratch.path().join("inside");
+        fs::create_dir_all(inside.join("sub")).expect("a directory");
         std::os::unix::fs::symlink("..", inside.join("out")).expect("a link");
-        let folder = File::open(&inside).expect("opens");
-        for (at, made) in [("a", true), ("sub/b", true), ("./c", true), ("a", false), ("none/d", false)] {
-            assert_eq!(make_link(&folder, "/etc", at).is_ok(), made, "{at}");
+        let dir = File::open(&inside).expect("opens");
+        for (path, created) in [("a", true), ("sub/b", true), ("./c", true), ("a", false), ("none/d", false)] {
+            assert_eq!(create_symlink(&dir, "/etc", path).is_ok(), created, "{path}");
         }
         assert_eq!(fs::read_link(inside.join("sub/b")).expect("a link"), Path::new("/etc"));
-        for at in ["../x", "out/x", "/tmp/x", "a/x", "sub/../../x", "", ".."] {
-            assert!(make_link(&folder, "/etc", at).is_err(), "{at:?}");
+        for path in ["../x", "out/x", "/tmp/x", "a/x", "sub/../../x", "", ".."] {
+            assert!(create_symlink(&dir, "/etc", path).is_err(), "{path:?}");
         }
     }
 
     #[test]
-    fn paths_are_normalised() {
+    fn paths_are_normalized() {
         for (path, want) in [("/a//b/", "/a/b"), ("a/../b", "/b"), ("/", "/"), ("/a/./b/..", "/a")] {
-            assert_eq!(normalized(path), want, "{path}");
+            assert_eq!(normalize(path), want, "{path}");
         }
     }
 
     #[test]
-    fn a_sub_path_is_made_and_never_leads_out_of_its_volume() {
-        let dir = tempfile::tempdir().expect("a folder");
+    fn sub_path_is_created_and_never_leaves_its_volume() {
+        let dir = tempfile::tempdir().expect("a directory");
         let (volume, outside) = (dir.path().join("v"), dir.path().join("outside"));
         fs::create_dir(&volume).expect("a volume");
-        fs::create_dir(&outside).expect("a folder");
+        fs::create_dir(&outside).expect("a directory");
         std::os::unix::fs::symlink("../outside", volume.join("relative")).expect("a link");
         std::os::unix::fs::symlink(&outside, volume.join("absolute")).expect("a link");
         std::os::unix::fs::symlink("inside", volume.join("fine")).expect("a link");
-        fs::create_dir(volume.join("inside")).expect("a folder");
+        fs::create_dir(volume.join("inside")).expect("a directory");
         for (sub_path, opens) in [("a/b", true), ("fine", true), ("relative", false), ("absolute", false)] {
             assert_eq!(open_mount(&mount(&volume, sub_path)).is_ok(), opens, "{sub_path}");
         }

@@ -1,7 +1,7 @@
-//! One container's place in its pod's network: what it listens on and what it has accepted.
+//! One container's sockets in its pod's network: its listeners and accepted connections.
 //!
-//! An end to the container begins here: [`Endpoint::drain`] refuses new connections,
-//! [`Endpoint::quiet`] waits for the accepted ones.
+//! A container that terminates is drained first: [`Endpoint::drain`] refuses new connections, and
+//! [`Endpoint::wait_until_idle`] waits for the accepted ones.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -11,118 +11,118 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::pipe::Watch;
+use super::pipe::PipeMonitor;
 use super::pod::{Connection, PodNetwork, Port};
 use super::{NetError, Receiver, Sender};
 
-/// More than this is cut.
+/// The maximum backlog of a listener; larger requests are clamped.
 const MAX_BACKLOG: usize = 4096;
-/// An accepted connection on which nothing moved for so long counts as finished.
-pub const IDLE: Duration = Duration::from_secs(1);
+/// The time without traffic after which an accepted connection counts as idle.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
-struct Owned {
+struct OpenSockets {
     draining: bool,
-    listeners: Vec<Weak<Listening>>,
-    accepted: Vec<[Watch; 2]>,
+    listeners: Vec<Weak<ListenerState>>,
+    accepted: Vec<[PipeMonitor; 2]>,
 }
 
-/// See the module's documentation.
+/// The sockets of one container.
 pub struct Endpoint {
     network: Arc<PodNetwork>,
-    /// Protects what this container has open.
-    owned: Mutex<Owned>,
+    /// Protects the container's listeners and accepted connections.
+    sockets: Mutex<OpenSockets>,
 }
 
-struct Listening {
+struct ListenerState {
     address: SocketAddr,
     port: Port,
     endpoint: Arc<Endpoint>,
 }
 
-/// A listening socket. Dropping it closes it.
+/// A listening socket. Dropping the last clone closes it.
 #[derive(Clone)]
-pub struct Listener(Arc<Listening>);
+pub struct Listener(Arc<ListenerState>);
 
-/// What [`Listener::accept`] found.
+/// The result of [`Listener::accept`].
 pub enum Accepted {
-    /// The one that waited longest; [`Endpoint::quiet`] counts it from now on.
+    /// The connection that waited longest; [`Endpoint::wait_until_idle`] includes it from now on.
     Connection(Box<Connection>),
-    /// Nobody is waiting.
-    None,
-    /// The container is asked to end; nothing more will be accepted.
+    /// No connection is waiting.
+    Pending,
+    /// The container is terminating and accepts no more connections.
     Closed,
 }
 
 impl Endpoint {
-    /// A container's place in `network`.
+    /// Returns the endpoint of a container in `network`.
     pub fn new(network: Arc<PodNetwork>) -> Arc<Endpoint> {
-        Arc::new(Endpoint { network, owned: Mutex::default() })
+        Arc::new(Endpoint { network, sockets: Mutex::default() })
     }
 
-    /// The network that the container shares with its pod's others.
+    /// Returns the network that the containers of the pod share.
     pub fn network(&self) -> &Arc<PodNetwork> {
         &self.network
     }
 
-    /// The address that listening on `address` would get.
-    pub fn bindable(&self, address: SocketAddr) -> Result<SocketAddr, NetError> {
-        self.network.bindable(address)
+    /// Returns the address that listening on `address` would bind: port 0 becomes a free port.
+    pub fn bind_address(&self, address: SocketAddr) -> Result<SocketAddr, NetError> {
+        self.network.bind_address(address)
     }
 
-    /// Listens on `address`.
+    /// Listens on `address`, whose port must not be 0.
     pub fn listen(self: &Arc<Endpoint>, address: SocketAddr, backlog: usize) -> Result<Listener, NetError> {
         let port = self.network.listen(address, backlog.clamp(1, MAX_BACKLOG))?;
-        let listening = Arc::new(Listening { address, port, endpoint: self.clone() });
-        let mut owned = self.owned.lock();
-        if owned.draining {
+        let listening = Arc::new(ListenerState { address, port, endpoint: self.clone() });
+        let mut sockets = self.sockets.lock();
+        if sockets.draining {
             return Err(NetError::AddressNotAvailable);
         }
-        owned.listeners.retain(|l| l.strong_count() > 0);
-        owned.listeners.push(Arc::downgrade(&listening));
+        sockets.listeners.retain(|l| l.strong_count() > 0);
+        sockets.listeners.push(Arc::downgrade(&listening));
         Ok(Listener(listening))
     }
 
-    /// Connects to `peer` in this pod, from `local` or a free port.
+    /// Connects to `peer` in this pod, from `local` or from a free port.
     pub fn connect(&self, local: Option<SocketAddr>, peer: SocketAddr) -> Result<Connection, NetError> {
         let local = match local {
             Some(local) => local,
-            None => self.network.local_for(peer.ip())?,
+            None => self.network.local_address_for(peer.ip())?,
         };
         self.network.connect(local, peer)
     }
 
-    /// Refuses new connections from now on; those that wait to be accepted are dropped.
+    /// Refuses new connections from now on, and drops those that wait to be accepted.
     pub fn drain(&self) {
-        let mut owned = self.owned.lock();
-        owned.draining = true;
-        let listeners: Vec<_> = owned.listeners.drain(..).filter_map(|l| l.upgrade()).collect();
-        drop(owned);
+        let mut sockets = self.sockets.lock();
+        sockets.draining = true;
+        let listeners: Vec<_> = sockets.listeners.drain(..).filter_map(|l| l.upgrade()).collect();
+        drop(sockets);
         listeners.iter().for_each(|l| l.close());
     }
 
-    /// Waits until no accepted connection is in use; one on which nothing moved for `idle` is not
-    /// ([`IDLE`], in the time by which the container lives).
-    pub async fn quiet(&self, idle: Duration) {
+    /// Waits until all accepted connections are closed or had no traffic for `idle`: [`IDLE_TIMEOUT`], converted to the
+    /// system's time.
+    pub async fn wait_until_idle(&self, idle: Duration) {
         while let Some(last) = self.last_use() {
             let until = last + idle;
             if until <= Instant::now() {
                 return;
             }
-            // Looks again soon: a connection may close long before it would count as idle.
+            // Connections may close long before they count as idle, so this looks again soon.
             tokio::time::sleep_until(until.min(Instant::now() + Duration::from_millis(5))).await;
         }
     }
 
-    /// When bytes last moved on an open accepted connection; `None` when none is open.
+    /// Returns when bytes last moved on an open accepted connection; `None` if no connection is open.
     fn last_use(&self) -> Option<Instant> {
-        let mut owned = self.owned.lock();
-        owned.accepted.retain(|watches| watches.iter().any(Watch::is_open));
-        owned.accepted.iter().flatten().map(Watch::used).max()
+        let mut sockets = self.sockets.lock();
+        sockets.accepted.retain(|monitors| monitors.iter().any(PipeMonitor::is_open));
+        sockets.accepted.iter().flatten().map(PipeMonitor::last_used).max()
     }
 }
 
-impl Listening {
+impl ListenerState {
     fn close(&self) {
         self.endpoint.network.close(self.address, &self.port);
         let mut backlog = self.port.lock();
@@ -133,20 +133,20 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
+impl Drop for ListenerState {
     fn drop(&mut self) {
         self.close();
     }
 }
 
 impl Listener {
-    /// The address as [`Endpoint::listen`] was given it.
+    /// Returns the address that the listener is bound to.
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// Ready when [`Listener::accept`] has a connection. Once the container is asked to end, never
-    /// again: who waits for connections is ended while it waits, and sees no error.
+    /// Returns ready if [`Listener::accept`] has a connection. Never becomes ready while the container is terminating: a
+    /// server that waits for connections is stopped while it waits, and sees no error.
     pub fn poll_acceptable(&self, cx: &Context<'_>) -> Poll<()> {
         let mut backlog = self.0.port.lock();
         if !backlog.queue.is_empty() {
@@ -158,25 +158,25 @@ impl Listener {
         Poll::Pending
     }
 
-    /// The next connection, if one waits.
+    /// Accepts the next connection, if one waits.
     pub fn accept(&self) -> Accepted {
         let mut backlog = self.0.port.lock();
         let Some(connection) = backlog.queue.pop_front() else {
-            return if backlog.closed { Accepted::Closed } else { Accepted::None };
+            return if backlog.closed { Accepted::Closed } else { Accepted::Pending };
         };
         drop(backlog);
-        let mut owned = self.0.endpoint.owned.lock();
-        // Closed ones are forgotten whenever as many again have come.
-        if owned.accepted.len() >= 64 && owned.accepted.len().is_power_of_two() {
-            owned.accepted.retain(|watches| watches.iter().any(Watch::is_open));
+        let mut sockets = self.0.endpoint.sockets.lock();
+        // Closed connections are dropped whenever the list has doubled.
+        if sockets.accepted.len() >= 64 && sockets.accepted.len().is_power_of_two() {
+            sockets.accepted.retain(|monitors| monitors.iter().any(PipeMonitor::is_open));
         }
-        owned.accepted.push(connection.watches.clone());
+        sockets.accepted.push(connection.monitors.clone());
         Accepted::Connection(Box::new(connection))
     }
 }
 
 impl Connection {
-    /// The two ends of the pipes.
+    /// Returns the two directions of the connection.
     pub fn split(self) -> (Receiver, Sender) {
         (self.receiver, self.sender)
     }

@@ -1,8 +1,7 @@
-//! Networks in memory: one per pod, shared by its containers, cut off from everything else.
+//! In-memory networks: one per pod, shared by its containers and isolated from everything else.
 //!
-//! Owns addresses, ports, listeners and byte pipes. Knows no WASI: `runtime` puts guests'
-//! sockets over [`Endpoint`], the node (its probes) connects through [`PodNetwork::dial`].
-//! Nothing here touches a host socket. Every queue and buffer is bounded.
+//! Owns addresses, ports, listeners and byte pipes. Knows no WASI: `runtime` builds guests' sockets on [`Endpoint`], and
+//! the node's probes connect through [`PodNetwork::dial`]. Opens no host sockets. Every queue and buffer is bounded.
 
 mod addresses;
 mod endpoint;
@@ -10,34 +9,34 @@ mod pipe;
 mod pod;
 mod stream;
 
-pub use addresses::{Address, Addresses};
-pub use endpoint::{Accepted, Endpoint, IDLE, Listener};
+pub use addresses::{Address, AddressPool};
+pub use endpoint::{Accepted, Endpoint, IDLE_TIMEOUT, Listener};
 pub use pipe::{Receiver, Sender};
 pub use pod::{Connection, PodNetwork};
 pub use stream::Stream;
 
-/// What goes wrong between sockets, as POSIX names it.
+/// An error of a socket operation, named as in POSIX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
-    /// Nobody listens there, or the listener takes no more (`ECONNREFUSED`).
+    /// No socket listens at the address, or its backlog is full (`ECONNREFUSED`).
     #[error("connection refused")]
     ConnectionRefused,
-    /// The address lies outside the pod (`ENETUNREACH`).
+    /// The address is not the pod's (`ENETUNREACH`).
     #[error("network is unreachable")]
     Unreachable,
-    /// Another listener of the pod is there (`EADDRINUSE`).
+    /// Another socket of the pod listens at the address (`EADDRINUSE`).
     #[error("address already in use")]
     AddressInUse,
-    /// The address is not the pod's, or the container is asked to end (`EADDRNOTAVAIL`).
+    /// The address is not the pod's, or the container is terminating (`EADDRNOTAVAIL`).
     #[error("cannot assign requested address")]
     AddressNotAvailable,
-    /// Listeners hold all ports that are given to sockets which name none.
+    /// Listeners hold all ephemeral ports.
     #[error("no free port")]
     NoFreePort,
-    /// Pods hold all addresses of the block.
+    /// Pods hold all addresses of the pool.
     #[error("no free pod address")]
     NoFreeAddress,
-    /// The pod has as many listeners as it may.
+    /// The pod has the maximum number of listeners.
     #[error("too many sockets")]
     TooManySockets,
 }

@@ -1,4 +1,4 @@
-//! One direction of a connection: bytes in order, a bound, an end on either side.
+//! One direction of a connection: an ordered, bounded queue of bytes that either end may close.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Bytes under way in one direction; Linux starts its socket buffers at about the same.
-pub const CAPACITY: usize = 256 * 1024;
+/// The maximum of bytes in a pipe; Linux' socket buffers begin at about the same size.
+pub const PIPE_CAPACITY: usize = 256 * 1024;
 
-struct State {
+struct PipeState {
     chunks: VecDeque<Bytes>,
     len: usize,
-    /// The sender is gone or has shut down: what is queued is the rest.
+    /// The sender is gone or has finished: the queued bytes are the last ones.
     finished: bool,
-    /// The receiver is gone: nothing more will be read.
-    abandoned: bool,
+    /// The receiver is gone or has closed: nothing more will be read.
+    closed: bool,
     reader: Wakers,
     writer: Wakers,
     /// When bytes last moved.
-    used: Instant,
+    last_used: Instant,
 }
 
-/// Few tasks wait for one end; usually one.
+/// The tasks that wait for one end of a pipe, usually one.
 #[derive(Default)]
 struct Wakers(Vec<Waker>);
 
@@ -36,74 +36,74 @@ impl Wakers {
     }
 }
 
-/// Wakes after the lock is gone, so that a woken thread does not run into it.
+/// Wakes the tasks. Called after the lock is released, so that a woken thread does not block on it.
 fn wake(wakers: Wakers) {
     wakers.0.into_iter().for_each(Waker::wake);
 }
 
-struct Shared(Mutex<State>);
+struct Shared(Mutex<PipeState>);
 
-/// The reading end. Dropping it abandons the pipe.
+/// The reading end. Dropping it closes the pipe.
 pub struct Receiver(Arc<Shared>);
 
 /// The writing end. Dropping it finishes the pipe.
 pub struct Sender(Arc<Shared>);
 
-/// Looks at a pipe without keeping it open.
+/// Observes a pipe without keeping it open.
 #[derive(Clone)]
-pub struct Watch(Arc<Shared>);
+pub struct PipeMonitor(Arc<Shared>);
 
-/// A new pipe.
-pub fn pipe() -> (Sender, Receiver, Watch) {
-    let shared = Arc::new(Shared(Mutex::new(State {
+/// Creates a pipe.
+pub fn pipe() -> (Sender, Receiver, PipeMonitor) {
+    let shared = Arc::new(Shared(Mutex::new(PipeState {
         chunks: VecDeque::new(),
         len: 0,
         finished: false,
-        abandoned: false,
+        closed: false,
         reader: Wakers::default(),
         writer: Wakers::default(),
-        used: Instant::now(),
+        last_used: Instant::now(),
     })));
-    (Sender(shared.clone()), Receiver(shared.clone()), Watch(shared))
+    (Sender(shared.clone()), Receiver(shared.clone()), PipeMonitor(shared))
 }
 
 impl Receiver {
-    /// Ready when [`Receiver::take`] has bytes or the end to tell.
+    /// Returns ready if [`Receiver::read`] has bytes or the end.
     pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.0.0.lock();
-        if state.len > 0 || state.finished || state.abandoned {
+        if state.len > 0 || state.finished || state.closed {
             return Poll::Ready(());
         }
         state.reader.park(cx);
         Poll::Pending
     }
 
-    /// Up to `max` bytes; empty when there are none yet, `None` at the end.
-    pub fn take(&self, max: usize) -> Option<Bytes> {
+    /// Reads up to `max` bytes: empty if none have arrived yet, `None` at the end.
+    pub fn read(&self, max: usize) -> Option<Bytes> {
         let mut state = self.0.0.lock();
-        if state.abandoned {
+        if state.closed {
             return None;
         }
-        let was_full = state.len >= CAPACITY;
+        let was_full = state.len >= PIPE_CAPACITY;
         let finished = state.finished;
-        let taken = match state.chunks.front_mut() {
+        let bytes = match state.chunks.front_mut() {
             None if finished => return None,
             None => return Some(Bytes::new()),
             Some(first) if first.len() > max => first.split_to(max),
             Some(_) => state.chunks.pop_front().unwrap_or_default(),
         };
-        state.len -= taken.len();
-        state.used = Instant::now();
+        state.len -= bytes.len();
+        state.last_used = Instant::now();
         let woken = if was_full { std::mem::take(&mut state.writer) } else { Wakers::default() };
         drop(state);
         wake(woken);
-        Some(taken)
+        Some(bytes)
     }
 
-    /// Reads nothing more; the sender learns that its pipe is broken.
-    pub fn abandon(&self) {
+    /// Reads nothing more and discards the queued bytes; the sender sees a broken pipe.
+    pub fn close(&self) {
         let mut state = self.0.0.lock();
-        state.abandoned = true;
+        state.closed = true;
         state.chunks.clear();
         state.len = 0;
         let (reader, writer) = (std::mem::take(&mut state.reader), std::mem::take(&mut state.writer));
@@ -115,31 +115,31 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.abandon();
+        self.close();
     }
 }
 
 impl Sender {
-    /// Ready when [`Sender::room`] is not zero, or the pipe is broken.
+    /// Returns ready if [`Sender::capacity`] is not zero, or if the pipe is finished or broken.
     pub fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.0.0.lock();
-        if state.len < CAPACITY || state.finished || state.abandoned {
+        if state.len < PIPE_CAPACITY || state.finished || state.closed {
             return Poll::Ready(());
         }
         state.writer.park(cx);
         Poll::Pending
     }
 
-    /// How much may be sent now; `None` when the pipe is finished or broken.
-    pub fn room(&self) -> Option<usize> {
+    /// Returns how many bytes may be sent now; `None` if the pipe is finished or broken.
+    pub fn capacity(&self) -> Option<usize> {
         let state = self.0.0.lock();
-        (!state.finished && !state.abandoned).then(|| CAPACITY.saturating_sub(state.len))
+        (!state.finished && !state.closed).then(|| PIPE_CAPACITY.saturating_sub(state.len))
     }
 
-    /// Queues `bytes`, at most [`Sender::room`] of them; false when the pipe is finished or broken.
+    /// Queues `bytes`, at most [`Sender::capacity`] of them. Returns whether the pipe is open.
     pub fn send(&self, bytes: Bytes) -> bool {
         let mut state = self.0.0.lock();
-        if state.finished || state.abandoned {
+        if state.finished || state.closed {
             return false;
         }
         if bytes.is_empty() {
@@ -147,14 +147,14 @@ impl Sender {
         }
         state.len += bytes.len();
         state.chunks.push_back(bytes);
-        state.used = Instant::now();
+        state.last_used = Instant::now();
         let woken = std::mem::take(&mut state.reader);
         drop(state);
         wake(woken);
         true
     }
 
-    /// Sends nothing more; the receiver reads what is queued, then the end.
+    /// Sends nothing more; the receiver reads the queued bytes, then the end.
     pub fn finish(&self) {
         let mut state = self.0.0.lock();
         state.finished = true;
@@ -171,15 +171,15 @@ impl Drop for Sender {
     }
 }
 
-impl Watch {
-    /// Whether both ends still have a use for the pipe.
+impl PipeMonitor {
+    /// Whether bytes may still be read from the pipe.
     pub fn is_open(&self) -> bool {
         let state = self.0.0.lock();
-        !(state.abandoned || state.finished && state.len == 0)
+        !(state.closed || state.finished && state.len == 0)
     }
 
-    /// When bytes last moved.
-    pub fn used(&self) -> Instant {
-        self.0.0.lock().used
+    /// Returns when bytes last moved.
+    pub fn last_used(&self) -> Instant {
+        self.0.0.lock().last_used
     }
 }

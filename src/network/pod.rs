@@ -1,4 +1,4 @@
-//! A pod's network: its address, its listeners, connections between its containers.
+//! The network of a pod: its address, its listeners, and connections between its containers.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,13 +8,13 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::NetError;
-use super::pipe::{Receiver, Sender, Watch, pipe};
+use super::pipe::{PipeMonitor, Receiver, Sender, pipe};
 
-/// Listeners of one pod; a guest that opens more is refused.
+/// The maximum of listeners in a pod.
 const MAX_LISTENERS: usize = 1024;
 
-/// Ports given to connecting sockets, as Linux does.
-const EPHEMERAL: std::ops::Range<u16> = 32768..61000;
+/// The ports for sockets that name none; Linux' default range.
+const EPHEMERAL_PORTS: std::ops::Range<u16> = 32768..61000;
 
 /// One end of a connection.
 pub struct Connection {
@@ -22,15 +22,15 @@ pub struct Connection {
     pub local: SocketAddr,
     /// The other end's address.
     pub peer: SocketAddr,
-    /// What the other end sends.
+    /// The bytes that the other end sends.
     pub receiver: Receiver,
-    /// What the other end receives.
+    /// The bytes that the other end receives.
     pub sender: Sender,
-    /// Both directions, for whoever asks whether the connection is in use.
-    pub(super) watches: [Watch; 2],
+    /// Observe whether the connection is in use, one per direction.
+    pub(super) monitors: [PipeMonitor; 2],
 }
 
-/// What has connected and was not accepted yet.
+/// The connections of a listener that wait to be accepted.
 pub(super) struct Backlog {
     pub(super) queue: VecDeque<Connection>,
     pub(super) limit: usize,
@@ -49,25 +49,25 @@ struct Ports {
 /// The network that the containers of one pod share.
 pub struct PodNetwork {
     ip: IpAddr,
-    /// Names beside `localhost`, in lower case.
+    /// The names beside `localhost`, in lower case.
     names: Vec<(String, IpAddr)>,
     /// Protects the table of listeners.
     ports: Mutex<Ports>,
 }
 
 impl PodNetwork {
-    /// A network whose pod has address `ip`.
+    /// Returns the network of a pod with address `ip`.
     pub fn new(ip: IpAddr) -> Arc<PodNetwork> {
         PodNetwork::with_names(ip, Vec::new())
     }
 
-    /// The same, which knows some names beside `localhost`.
+    /// Returns the network of a pod with address `ip`, which resolves `names` beside `localhost`.
     pub fn with_names(ip: IpAddr, names: Vec<(String, IpAddr)>) -> Arc<PodNetwork> {
         let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), ip)).collect();
         Arc::new(PodNetwork { ip, names, ports: Mutex::default() })
     }
 
-    /// The pod's address.
+    /// Returns the pod's address.
     pub fn ip(&self) -> IpAddr {
         self.ip
     }
@@ -77,7 +77,7 @@ impl PodNetwork {
         ip.is_loopback() || ip == self.ip
     }
 
-    /// The addresses of `name`; empty when it has none.
+    /// Returns the addresses of `name`; empty if it has none.
     pub fn resolve(&self, name: &str) -> Vec<IpAddr> {
         if let Ok(ip) = name.trim_matches(['[', ']']).parse() {
             return vec![ip];
@@ -89,14 +89,14 @@ impl PodNetwork {
         self.names.iter().filter(|(known, _)| *known == name).map(|(_, ip)| *ip).collect()
     }
 
-    /// Makes sure that `address` may be listened on, and picks a port where it names none.
-    pub(super) fn bindable(&self, address: SocketAddr) -> Result<SocketAddr, NetError> {
+    /// Checks that a socket may listen on `address`, and picks a port if it names none.
+    pub(super) fn bind_address(&self, address: SocketAddr) -> Result<SocketAddr, NetError> {
         if !address.ip().is_unspecified() && !self.owns(address.ip()) {
             return Err(NetError::AddressNotAvailable);
         }
         let mut ports = self.ports.lock();
         if address.port() == 0 {
-            return ports.free(address.ip());
+            return ports.free_port(address.ip());
         }
         if ports.conflicts(address) { Err(NetError::AddressInUse) } else { Ok(address) }
     }
@@ -122,31 +122,30 @@ impl PodNetwork {
         }
     }
 
-    /// A local address for a socket that connects to `peer`.
-    pub(super) fn local_for(&self, peer: IpAddr) -> Result<SocketAddr, NetError> {
+    /// Returns a local address for a socket that connects to `peer`.
+    pub(super) fn local_address_for(&self, peer: IpAddr) -> Result<SocketAddr, NetError> {
         let ip = if peer.is_loopback() { peer } else { self.ip };
-        self.ports.lock().free(ip)
+        self.ports.lock().free_port(ip)
     }
 
-    /// Connects to a listener of this pod. The answer is at once: a full backlog refuses.
+    /// Connects to a listener of this pod, without waiting: a full backlog refuses.
     pub fn connect(&self, local: SocketAddr, peer: SocketAddr) -> Result<Connection, NetError> {
         let (connection, waiting) = self.enqueue(local, peer)?;
         waiting.into_iter().for_each(Waker::wake);
         Ok(connection)
     }
 
-    /// Connects and closes. Whoever accepts that finds it closed at the first look: nobody has to
-    /// wait for what will not come.
-    pub fn knock(&self, local: SocketAddr, peer: SocketAddr) -> Result<(), NetError> {
+    /// Connects and closes before the listener wakes, so that a server never waits for bytes of this connection.
+    pub fn connect_and_close(&self, local: SocketAddr, peer: SocketAddr) -> Result<(), NetError> {
         let (connection, waiting) = self.enqueue(local, peer)?;
         drop(connection);
         waiting.into_iter().for_each(Waker::wake);
         Ok(())
     }
 
-    /// Puts a connection into a listener's backlog; with it come those who wait there.
+    /// Puts a connection into a listener's backlog. Returns the client's end and the tasks to wake.
     fn enqueue(&self, local: SocketAddr, peer: SocketAddr) -> Result<(Connection, Vec<Waker>), NetError> {
-        // Connecting to 0.0.0.0 means this host, as on Linux.
+        // An unspecified address means loopback, as on Linux.
         let peer_ip = match peer.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -156,23 +155,25 @@ impl PodNetwork {
             return Err(NetError::Unreachable);
         }
         let peer = SocketAddr::new(peer_ip, peer.port());
-        let port = self.ports.lock().listening(peer).ok_or(NetError::ConnectionRefused)?;
-        let (up, up_end, up_watch) = pipe();
-        let (down, down_end, down_watch) = pipe();
-        let watches = [up_watch, down_watch];
-        let far = Connection { local: peer, peer: local, receiver: up_end, sender: down, watches: watches.clone() };
+        let port = self.ports.lock().listener_for(peer).ok_or(NetError::ConnectionRefused)?;
+        let (up_sender, up_receiver, up_monitor) = pipe();
+        let (down_sender, down_receiver, down_monitor) = pipe();
+        let monitors = [up_monitor, down_monitor];
+        let client = Connection { local, peer, receiver: down_receiver, sender: up_sender, monitors: monitors.clone() };
+        let server = Connection { local: peer, peer: local, receiver: up_receiver, sender: down_sender, monitors };
         let mut backlog = port.lock();
         if backlog.closed || backlog.queue.len() >= backlog.limit {
             return Err(NetError::ConnectionRefused);
         }
-        backlog.queue.push_back(far);
+        backlog.queue.push_back(server);
         let waiting = std::mem::take(&mut backlog.waiting);
         drop(backlog);
-        Ok((Connection { local, peer, receiver: down_end, sender: up, watches }, waiting))
+        Ok((client, waiting))
     }
 }
 
-fn any(like: IpAddr) -> IpAddr {
+/// Returns the unspecified address of the same family.
+fn unspecified(like: IpAddr) -> IpAddr {
     match like {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -180,9 +181,10 @@ fn any(like: IpAddr) -> IpAddr {
 }
 
 impl Ports {
-    /// The listener that a connection to `peer` reaches: the exact address, else any address.
-    fn listening(&self, peer: SocketAddr) -> Option<Port> {
-        let any = SocketAddr::new(any(peer.ip()), peer.port());
+    /// Returns the listener that a connection to `peer` reaches: the one on the exact address, otherwise the one on any
+    /// address.
+    fn listener_for(&self, peer: SocketAddr) -> Option<Port> {
+        let any = SocketAddr::new(unspecified(peer.ip()), peer.port());
         self.listeners.get(&peer).or_else(|| self.listeners.get(&any)).cloned()
     }
 
@@ -194,9 +196,9 @@ impl Ports {
         self.listeners.keys().any(|other| same_family(other) && overlaps(other))
     }
 
-    fn free(&mut self, ip: IpAddr) -> Result<SocketAddr, NetError> {
-        for _ in EPHEMERAL {
-            let port = EPHEMERAL.start + self.next_ephemeral % (EPHEMERAL.end - EPHEMERAL.start);
+    fn free_port(&mut self, ip: IpAddr) -> Result<SocketAddr, NetError> {
+        for _ in EPHEMERAL_PORTS {
+            let port = EPHEMERAL_PORTS.start + self.next_ephemeral % (EPHEMERAL_PORTS.end - EPHEMERAL_PORTS.start);
             self.next_ephemeral = self.next_ephemeral.wrapping_add(1);
             let address = SocketAddr::new(ip, port);
             if self.listeners.is_empty() || !self.conflicts(address) {

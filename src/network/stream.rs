@@ -1,4 +1,4 @@
-//! A connection as a stream of bytes, for hosts that speak a protocol over it.
+//! A connection as an asynchronous byte stream, for the host's own clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::pod::{Connection, PodNetwork};
 use super::{NetError, Receiver, Sender};
 
-/// A connection that is read and written as tokio's streams are. Dropping it closes both directions.
+/// A connection with tokio's stream traits. Dropping it closes both directions.
 pub struct Stream {
     receiver: Receiver,
     sender: Sender,
@@ -25,30 +25,30 @@ impl From<Connection> for Stream {
 }
 
 impl PodNetwork {
-    /// Connects to the pod as its node does: at the pod's own address. Loopback is there the node's,
-    /// where nobody listens.
+    /// Connects to the pod from its node, at the pod's address. From there, loopback is the node's own, where nothing
+    /// listens.
     pub fn dial(&self, peer: SocketAddr) -> Result<Connection, NetError> {
-        self.connect(self.local_of_node(peer)?, peer)
+        self.connect(self.node_address_for(peer)?, peer)
     }
 
-    /// Finds out whether [`PodNetwork::dial`] would connect.
+    /// Checks whether [`PodNetwork::dial`] would connect: connects and closes.
     pub fn dial_and_close(&self, peer: SocketAddr) -> Result<(), NetError> {
-        self.knock(self.local_of_node(peer)?, peer)
+        self.connect_and_close(self.node_address_for(peer)?, peer)
     }
 
-    fn local_of_node(&self, peer: SocketAddr) -> Result<SocketAddr, NetError> {
+    fn node_address_for(&self, peer: SocketAddr) -> Result<SocketAddr, NetError> {
         let ip = peer.ip();
         if ip.is_loopback() || ip.is_unspecified() {
             return Err(NetError::ConnectionRefused);
         }
-        self.local_for(ip)
+        self.local_address_for(ip)
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.receiver.poll_readable(cx));
-        if let Some(bytes) = self.receiver.take(buffer.remaining()) {
+        if let Some(bytes) = self.receiver.read(buffer.remaining()) {
             buffer.put_slice(&bytes);
         }
         Poll::Ready(Ok(()))
@@ -58,8 +58,8 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.sender.poll_writable(cx));
-        let room = self.sender.room().ok_or(io::ErrorKind::BrokenPipe)?;
-        let part = bytes.get(..room).unwrap_or(bytes);
+        let capacity = self.sender.capacity().ok_or(io::ErrorKind::BrokenPipe)?;
+        let part = bytes.get(..capacity).unwrap_or(bytes);
         if !self.sender.send(Bytes::copy_from_slice(part)) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }

@@ -24,7 +24,7 @@ use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, St
 use crate::events::Recorder;
 use crate::images::Images;
 use crate::model::pods;
-use crate::network::Addresses;
+use crate::network::AddressPool;
 use crate::runtime::{InstanceSet, Runtime};
 
 /// The agent of one node; it works while [`Agent::run`] does.
@@ -64,7 +64,7 @@ impl Agent {
         control: Arc<dyn ControlPlane>,
         runtime: Arc<Runtime>,
         images: Arc<Images>,
-        addresses: Arc<Addresses>,
+        addresses: Arc<AddressPool>,
         clock: Clock,
         recorder: Recorder,
     ) -> Agent {

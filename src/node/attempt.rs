@@ -211,7 +211,7 @@ impl AttemptPlan {
         let message = self.container.termination_message_path.as_deref().unwrap_or(DEFAULT_MESSAGE_PATH);
         let hosts = hosts::hosts_file(&self.pod, &self.sandbox.ip());
         let hostname = format!("{}\n", hosts::hostname(&self.pod));
-        let mounts = Mounts::new(Some(root), image.files, mounts).with_message_file(message);
+        let mounts = Mounts::new(Some(root), image.files, mounts).with_termination_message(message);
         Ok(mounts.with_file("/etc/hosts", hosts).with_file("/etc/hostname", hostname))
     }
 

@@ -13,7 +13,7 @@ use super::attempt::RunningAttempt;
 use super::containers::container_at;
 use super::exec::{ExecError, ExecOutput};
 use crate::events::EventType;
-use crate::lifecycle::{ContainerRef, ProbeKind, ProbeResult};
+use crate::lifecycle::{ContainerRef, MonoTime, ProbeKind, ProbeResult};
 use crate::model::pods;
 use crate::network::PodNetwork;
 use crate::prober::{self, Check, CheckError, CheckResult};
@@ -53,7 +53,7 @@ pub(super) struct ProbeTarget {
 impl ProbeTarget {
     /// Runs a probe; one that ends in an error is repeated at once, a few times.
     pub(super) async fn probe(&self, kind: ProbeKind) -> ProbeResult {
-        let Some((container, probe)) = self.container().and_then(|c| Some((c, kind.of(c)?))) else {
+        let Some((container, probe)) = self.container().and_then(|c| Some((c, kind.probe_of(c)?))) else {
             return ProbeResult::Error("its container has no such probe".into());
         };
         let timeout =
@@ -163,10 +163,10 @@ pub(super) struct ProbeStagger {
 
 impl ProbeStagger {
     /// Returns how much earlier the probes of a pod that starts at `now` come, in 1/256 of their periods.
-    pub(super) fn offset_for_pod(&self, now: Duration) -> u8 {
+    pub(super) fn offset_for_pod(&self, now: MonoTime) -> u8 {
         let mut second = self.second.lock();
-        if second.0 != now.as_secs() {
-            *second = (now.as_secs(), 0);
+        if second.0 != now.since_origin().as_secs() {
+            *second = (now.since_origin().as_secs(), 0);
         }
         second.1 = second.1.saturating_add(1);
         let number = second.1.saturating_sub(MAX_UNSTAGGERED_PODS);
@@ -195,12 +195,13 @@ mod tests {
     #[test]
     fn few_pods_probe_on_the_period_and_many_are_spread_over_it() {
         let stagger = ProbeStagger::default();
-        let offsets: Vec<u8> = (0..1000).map(|_| stagger.offset_for_pod(Duration::from_secs(7))).collect();
+        let offsets: Vec<u8> =
+            (0..1000).map(|_| stagger.offset_for_pod(MonoTime::from_origin(Duration::from_secs(7)))).collect();
         assert!(offsets[..MAX_UNSTAGGERED_PODS as usize].iter().all(|offset| *offset == 0));
         for quarter in 0..4u8 {
             let count = offsets.iter().filter(|offset| **offset / 64 == quarter).count();
             assert!((200..320).contains(&count), "{count} in quarter {quarter}");
         }
-        assert_eq!(stagger.offset_for_pod(Duration::from_secs(8)), 0, "a new second");
+        assert_eq!(stagger.offset_for_pod(MonoTime::from_origin(Duration::from_secs(8))), 0, "a new second");
     }
 }

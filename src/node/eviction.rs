@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::admission::{Rejection, ResourceAmounts};
 use crate::budget::Account;
+use crate::lifecycle::MonoTime;
 use crate::model::{pods, quantity};
 
 /// The end of a pod that takes too much of the node.
@@ -154,12 +155,12 @@ fn threshold(capacity: u64) -> u64 {
 /// only to be evicted again.
 #[derive(Debug, Default)]
 pub(super) struct MemoryPressure {
-    until: Option<Duration>,
+    until: Option<MonoTime>,
 }
 
 impl MemoryPressure {
     /// Records whether memory is low now. Returns whether the reported condition changes.
-    pub(super) fn observe(&mut self, is_low: bool, now: Duration) -> bool {
+    pub(super) fn observe(&mut self, is_low: bool, now: MonoTime) -> bool {
         let was_active = self.is_active();
         if is_low {
             self.until = Some(now + PRESSURE_TRANSITION_PERIOD);
@@ -277,7 +278,7 @@ mod tests {
         };
         let plain = pod("BestEffort", "priority: 0");
         assert_eq!(pressure.admit(&plain), Ok(()), "memory suffices");
-        let seconds = Duration::from_secs;
+        let seconds = |n| MonoTime::from_origin(Duration::from_secs(n));
         assert!(pressure.observe(true, seconds(10)) && !pressure.observe(true, seconds(20)));
         let rejection = pressure.admit(&plain).expect_err("a rejection");
         assert_eq!(

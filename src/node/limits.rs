@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::budget::{AccountLimits, weight};
+use crate::budget::{AccountLimits, cpu_weight};
 use crate::model::quantity;
 
 /// Returns the limits of a container; unset limits have default maxima.
 pub(super) fn container_limits(resources: Option<&ResourceRequirements>) -> AccountLimits {
-    from_requirements(resources).of_container()
+    from_requirements(resources).with_container_defaults()
 }
 
 /// Returns the limits of all of a pod's containers together.
@@ -25,7 +25,7 @@ fn from_requirements(resources: Option<&ResourceRequirements>) -> AccountLimits 
     AccountLimits {
         memory: memory.and_then(|bytes| u64::try_from(bytes).ok()),
         cpu_millis: cpu_millis(limits),
-        cpu_weight: weight(cpu_millis(requests).unwrap_or(0)),
+        cpu_weight: cpu_weight(cpu_millis(requests).unwrap_or(0)),
         instances: None,
     }
 }

@@ -38,7 +38,7 @@ use crate::events::Recorder;
 use crate::images::Images;
 use crate::logs::Spool;
 use crate::model::pods;
-use crate::network::Addresses;
+use crate::network::AddressPool;
 use crate::runtime::{InstanceSet, Runtime};
 use crate::volumes::HostPaths;
 
@@ -79,7 +79,7 @@ struct NodeContext {
     control: Arc<dyn ControlPlane>,
     runtime: Arc<Runtime>,
     images: Arc<Images>,
-    addresses: Arc<Addresses>,
+    addresses: Arc<AddressPool>,
     clock: Clock,
     logs: Arc<Logs>,
     guests: Arc<InstanceSet>,

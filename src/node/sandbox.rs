@@ -41,7 +41,7 @@ pub(super) enum SandboxError {
 impl Sandbox {
     /// Allocates the pod's IP and creates its volumes and network.
     pub(super) async fn set_up(node: &NodeContext, pod: &Pod) -> Result<Sandbox, SandboxError> {
-        let address = node.addresses.take()?;
+        let address = node.addresses.allocate()?;
         let dir = node.config.directory.join(PODS_DIR).join(pods::uid(pod));
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);

@@ -42,10 +42,11 @@ impl TerminationMessage {
     /// Reads the message of an attempt that ended with `exit`: the runtime's message, then the container's own.
     pub(super) async fn read(self, exit: &Exit) -> Option<String> {
         let from_runtime = exit.message().map(String::from);
-        let mut own = if self.mounts.may_have_message() {
+        let mut own = if self.mounts.may_have_termination_message() {
             let mounts = self.mounts.clone();
             // The disk may be slow, or a host directory on another machine.
-            let read = tokio::task::spawn_blocking(move || mounts.message(MAX_MESSAGE_BYTES as u64)).await;
+            let read =
+                tokio::task::spawn_blocking(move || mounts.read_termination_message(MAX_MESSAGE_BYTES as u64)).await;
             match read.map_err(std::io::Error::other).and_then(|read| read) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Err(error) => format!("Error on reading termination log: {error}"),
@@ -87,7 +88,8 @@ mod tests {
     /// Returns the message of an attempt, of one of `containers` containers, that wrote `file` and `log`.
     async fn message(policy: &str, containers: usize, file: &str, log: &str, exit: Exit) -> Option<String> {
         let dir = tempfile::tempdir().expect("a directory");
-        let mounts = Mounts::new(Some(dir.path().join("root")), &[], vec![]).with_message_file("/dev/termination-log");
+        let mounts =
+            Mounts::new(Some(dir.path().join("root")), &[], vec![]).with_termination_message("/dev/termination-log");
         mounts.open().expect("opens");
         std::fs::write(dir.path().join("root/dev/termination-log"), file).expect("written");
         let written = Log::new();

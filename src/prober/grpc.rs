@@ -24,7 +24,7 @@ use tonic_health::pb::health_client::HealthClient;
 use super::check::{GrpcCheck, Purpose, user_agent};
 use super::{CheckResult, dial};
 use crate::clock::Clock;
-use crate::lifecycle::go_duration;
+use crate::lifecycle::format_go_duration;
 use crate::network::{PodNetwork, Stream};
 
 /// The delay before a refused connection is tried again; each further delay is 1.6 times as long.
@@ -52,7 +52,7 @@ fn address(grpc: &GrpcCheck) -> String {
 
 /// Returns kubelet's message for an attempt that took too long.
 fn timeout_message(grpc: &GrpcCheck, timeout: Duration, speaks_http2: &AtomicBool) -> String {
-    let timeout = go_duration(timeout);
+    let timeout = format_go_duration(timeout);
     if speaks_http2.load(Ordering::Relaxed) {
         return format!("timeout: health rpc did not complete within {timeout}");
     }
@@ -92,7 +92,9 @@ fn error_message(status: &Status, timeout: Duration) -> String {
             let message = status.message();
             format!("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {message}")
         }
-        Code::DeadlineExceeded => format!("timeout: health rpc did not complete within {}", go_duration(timeout)),
+        Code::DeadlineExceeded => {
+            format!("timeout: health rpc did not complete within {}", format_go_duration(timeout))
+        }
         code => {
             format!("error: health rpc probe failed: rpc error: code = {} desc = {}", code_name(code), status.message())
         }

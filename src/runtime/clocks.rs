@@ -12,6 +12,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 use super::host::Host;
 use super::metering::yield_to_back_of_queue;
 use crate::clock::Clock;
+use crate::lifecycle::MonoTime;
 
 /// Adapts the node's clock to wasmtime-wasi.
 struct GuestClock(Clock);
@@ -33,7 +34,7 @@ impl HostMonotonicClock for GuestClock {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.0.mono().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.0.mono().since_origin().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -44,7 +45,7 @@ pub fn install(wasi: &mut WasiCtxBuilder, clock: Clock) {
 
 /// A sleep of a guest.
 enum Sleep {
-    Until(Clock, Duration),
+    Until(Clock, MonoTime),
     /// The deadline has passed. The first poll still yields to other guests.
     Elapsed {
         yielded: bool,
@@ -65,7 +66,7 @@ impl Pollable for Sleep {
     }
 }
 
-fn sleep_until(host: &mut Host, until: Duration) -> wasmtime::Result<(Resource<DynPollable>,)> {
+fn sleep_until(host: &mut Host, until: MonoTime) -> wasmtime::Result<(Resource<DynPollable>,)> {
     let elapsed = until <= host.clock.mono();
     let sleep = if elapsed { Sleep::Elapsed { yielded: false } } else { Sleep::Until(host.clock, until) };
     let sleep = host.table.push(sleep)?;
@@ -76,17 +77,17 @@ fn sleep_until(host: &mut Host, until: Duration) -> wasmtime::Result<(Resource<D
 pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut p2 = linker.instance("wasi:clocks/monotonic-clock@0.2.12")?;
     p2.func_wrap("subscribe-instant", |mut store, (when,): (u64,)| {
-        sleep_until(store.data_mut(), Duration::from_nanos(when))
+        sleep_until(store.data_mut(), MonoTime::from_origin(Duration::from_nanos(when)))
     })?;
     p2.func_wrap("subscribe-duration", |mut store, (duration,): (u64,)| {
         let host = store.data_mut();
-        sleep_until(host, host.clock.mono().saturating_add(Duration::from_nanos(duration)))
+        sleep_until(host, host.clock.mono() + Duration::from_nanos(duration))
     })?;
     let mut p3 = linker.instance("wasi:clocks/monotonic-clock@0.3.0")?;
     p3.func_wrap_concurrent("wait-until", |accessor, (when,): (u64,)| {
         Box::pin(async move {
             let clock = accessor.with(|mut store| store.data_mut().clock);
-            clock.sleep_until(Duration::from_nanos(when)).await;
+            clock.sleep_until(MonoTime::from_origin(Duration::from_nanos(when))).await;
             Ok(())
         })
     })?;

@@ -54,9 +54,11 @@ impl ModuleHost {
 pub(super) fn preopen(wasi: &mut WasiCtxBuilder, mounts: &Mounts) -> Result<(), PreopenError> {
     for mount in mounts.open()? {
         let perms = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-        let opened = wasi.preopened_dir(mount.path(), &mount.at, perms);
-        opened
-            .map_err(|source| PreopenError::Preopen { at: mount.at.clone(), source: source.into_boxed_dyn_error() })?;
+        let opened = wasi.preopened_dir(mount.path(), &mount.mount_path, perms);
+        opened.map_err(|source| PreopenError::Preopen {
+            at: mount.mount_path.clone(),
+            source: source.into_boxed_dyn_error(),
+        })?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::termination::TerminationNotice;
 use crate::budget::Account;
 use crate::clock::Clock;
-use crate::network::{Endpoint, IDLE};
+use crate::network::{Endpoint, IDLE_TIMEOUT};
 
 /// Stops an instance: records the reason and wakes the instance's task.
 #[derive(Default)]
@@ -92,7 +92,7 @@ impl InstanceHandle {
     /// CPU quota may run at once.
     pub fn terminate(&self, signal: &str) {
         if self.endpoint.is_some() {
-            self.account.forgive();
+            self.account.forgive_cpu_debt();
             self.kill_switch.task.wake();
         }
         if self.handles_termination {
@@ -103,7 +103,7 @@ impl InstanceHandle {
         endpoint.drain();
         let handle = self.clone();
         self.runtime.spawn(async move {
-            endpoint.quiet(IDLE / handle.clock.speed()).await;
+            endpoint.wait_until_idle(IDLE_TIMEOUT / handle.clock.speed()).await;
             handle.stop(StopReason::Request);
         });
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Sleep;
 
-use crate::budget::{Account, Competitor, PERIOD, Turns};
+use crate::budget::{Account, CPU_PERIOD_NANOS, Competitor, FairShare};
 
 /// CPU time of short polls, in nanoseconds, that is collected before it is charged to the account.
 const REPORT_THRESHOLD_NANOS: u64 = 100_000;
@@ -28,12 +28,12 @@ thread_local! {
 /// State shared by all guests of a runtime: the time origin and the turns.
 pub struct SharedMetering {
     origin: Instant,
-    turns: Turns,
+    turns: FairShare,
 }
 
 impl SharedMetering {
     pub fn new() -> SharedMetering {
-        SharedMetering { origin: Instant::now(), turns: Turns::default() }
+        SharedMetering { origin: Instant::now(), turns: FairShare::default() }
     }
 
     fn nanos(&self, at: Instant) -> u64 {
@@ -120,9 +120,9 @@ impl Meter {
     }
 
     fn poll_quota(&mut self, shared: &SharedMetering, mut now: u64, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(free) = self.account.exhausted_until(now) {
+        while let Some(free) = self.account.throttled_until(now) {
             // Limits may change in the meantime, and CPU debt may be forgiven.
-            let until = free.min(now + PERIOD);
+            let until = free.min(now + CPU_PERIOD_NANOS);
             let instant = shared.origin + Duration::from_nanos(until);
             let throttled = match &mut self.throttled {
                 Some(throttled) => {
@@ -133,7 +133,7 @@ impl Meter {
                     throttled
                 }
                 None => {
-                    self.account.throttle_began();
+                    self.account.record_throttle_start();
                     // A sleeping guest does not compete.
                     self.competitor = None;
                     let sleep = Box::pin(tokio::time::sleep_until(instant.into()));
@@ -146,7 +146,7 @@ impl Meter {
             now = shared.nanos(Instant::now()).max(until);
         }
         if let Some(throttled) = self.throttled.take() {
-            self.account.throttle_ended(now.saturating_sub(throttled.since));
+            self.account.record_throttle_end(now.saturating_sub(throttled.since));
         }
         Poll::Ready(())
     }
@@ -155,7 +155,7 @@ impl Meter {
         let competitor = self.competitor.get_or_insert_with(|| Competitor::new(self.account.clone()));
         let polled = COMPETING_POLLS.get();
         self.idle_rounds = if self.skipped_at == Some(polled) { self.idle_rounds + 1 } else { 0 };
-        let takes = shared.turns.take(competitor, self.idle_rounds, now);
+        let takes = shared.turns.begin_turn(competitor, self.idle_rounds, now);
         self.skipped_at = (!takes).then_some(polled);
         takes
     }
@@ -170,14 +170,14 @@ impl Meter {
         };
         if let Some(competitor) = &mut self.competitor {
             COMPETING_POLLS.set(COMPETING_POLLS.get().wrapping_add(1));
-            shared.turns.computed(competitor, used);
+            shared.turns.end_turn(competitor, used);
         }
         if !preempted {
             self.competitor = None;
         }
         self.unreported += used;
         if tell || self.unreported >= REPORT_THRESHOLD_NANOS {
-            self.account.used_cpu(std::mem::take(&mut self.unreported), shared.nanos(now));
+            self.account.record_cpu(std::mem::take(&mut self.unreported), shared.nanos(now));
         }
     }
 }
@@ -185,7 +185,7 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         // The time matters only to quotas, for which every poll was charged already.
-        self.account.used_cpu(self.unreported, 0);
+        self.account.record_cpu(self.unreported, 0);
     }
 }
 

@@ -19,6 +19,7 @@ use super::host::ModuleHost;
 use super::metering::yield_to_back_of_queue;
 use super::termination::TERMINATION_FD;
 use crate::clock::Clock;
+use crate::lifecycle::MonoTime;
 
 /// Sizes in bytes of `subscription` and `event` in `wasi_snapshot_preview1.witx`, which also defines the offsets below.
 const SUBSCRIPTION_SIZE: usize = 48;
@@ -35,7 +36,7 @@ const STDIN: u32 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WaitFor {
     /// Until this time of the monotonic clock.
-    Until(Duration),
+    Until(MonoTime),
     Readable(u32),
     Writable,
 }
@@ -60,11 +61,11 @@ impl Subscription {
                 let absolute = u16::from_le_bytes(bytes(from, 40)) & 1 == 1;
                 let now = clock.now();
                 WaitFor::Until(match (word, absolute) {
-                    (0 | 1, false) => now.mono.saturating_add(timeout),
-                    (1, true) => timeout,
+                    (0 | 1, false) => now.mono + timeout,
+                    (1, true) => MonoTime::from_origin(timeout),
                     (0, true) => {
                         let wall = Duration::try_from(now.wall.as_duration()).unwrap_or_default();
-                        now.mono.saturating_add(timeout.saturating_sub(wall))
+                        now.mono + timeout.saturating_sub(wall)
                     }
                     _ => return None,
                 })
@@ -97,7 +98,7 @@ impl Subscription {
 /// Time and standard input after the wait.
 #[derive(Default)]
 struct Ready {
-    now: Duration,
+    now: MonoTime,
     stdin: bool,
 }
 
@@ -226,7 +227,7 @@ mod tests {
         for ((kind, word, timeout, flags), want) in [
             ((0, 1, 1000, 0), Some(WaitFor::Until(mono + Duration::from_nanos(1000)))),
             ((0, 0, 1000, 0), Some(WaitFor::Until(mono + Duration::from_nanos(1000)))),
-            ((0, 1, 7, 1), Some(WaitFor::Until(Duration::from_nanos(7)))),
+            ((0, 1, 7, 1), Some(WaitFor::Until(MonoTime::from_origin(Duration::from_nanos(7))))),
             ((0, 0, wall + 9, 1), Some(WaitFor::Until(mono + Duration::from_nanos(9)))),
             ((0, 0, 9, 1), Some(WaitFor::Until(mono))),
             ((0, 2, 9, 0), None),

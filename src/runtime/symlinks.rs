@@ -41,6 +41,6 @@ async fn symlink_at(
         Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
     };
     // The disk may be slow.
-    let made = tokio::task::spawn_blocking(move || files::make_link(&directory, &target, &at)).await?;
+    let made = tokio::task::spawn_blocking(move || files::create_symlink(&directory, &target, &at)).await?;
     Ok(made.map_err(ErrorCode::from))
 }

@@ -10,7 +10,7 @@ use std::{fs, io};
 
 use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Volume};
 
-use crate::files::{Mount, normalized};
+use crate::files::{Mount, normalize};
 
 /// The host directories that pods may mount.
 #[derive(Debug, Clone)]
@@ -113,8 +113,8 @@ impl Volumes {
         let mount = |mount: &k8s_openapi::api::core::v1::VolumeMount| {
             let undeclared = || VolumeError::Undeclared { volume: mount.name.clone() };
             Ok(Mount {
-                at: normalized(&mount.mount_path),
-                volume: self.0.get(&mount.name).ok_or_else(undeclared)?.clone(),
+                mount_path: normalize(&mount.mount_path),
+                volume_dir: self.0.get(&mount.name).ok_or_else(undeclared)?.clone(),
                 sub_path: mount.sub_path.clone().unwrap_or_default(),
                 read_only: mount.read_only == Some(true),
             })
@@ -152,7 +152,7 @@ fn write_content(volume: &str, content: &Content, pod_dir: &Path) -> Result<Path
     fs::create_dir_all(&root).map_err(|source| failed("", source))?;
     for (path, (bytes, mode)) in content {
         // Validation rejects absolute paths and `..`; any other path stays below the root.
-        let below = normalized(path);
+        let below = normalize(path);
         let file = root.join(below.trim_start_matches('/'));
         let write = || {
             file.parent().map_or(Ok(()), fs::create_dir_all)?;

@@ -15,7 +15,7 @@ async fn read(receiver: &Receiver, len: usize) -> Vec<u8> {
     let mut all = Vec::new();
     while all.len() < len {
         poll_fn(|cx| receiver.poll_readable(cx)).await;
-        all.extend(receiver.take(len - all.len()).expect("more bytes"));
+        all.extend(receiver.read(len - all.len()).expect("more bytes"));
     }
     all
 }

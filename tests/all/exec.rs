@@ -46,7 +46,7 @@ async fn exec_sees_container_files_and_returns_output_and_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn terminating_an_exec_keeps_the_containers_listeners() {
     let runtime = Runtime::new(None).expect("a runtime");
-    let account = Account::root(AccountLimits::NONE.of_container());
+    let account = Account::root(AccountLimits::NONE.with_container_defaults());
     let context = container_context(&runtime, &account);
     let log = Log::new();
     let listener = compile(&runtime, "wasm32-wasip2", "block_accept").await;

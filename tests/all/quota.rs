@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use wasmpod::budget::{Account, AccountLimits, weight};
+use wasmpod::budget::{Account, AccountLimits, cpu_weight};
 use wasmpod::logs::Log;
 use wasmpod::runtime::{Capture, Exit, Instance, Runtime, Stdio};
 
@@ -17,16 +17,16 @@ use crate::support::{eventually, in_the_best_of_three, until};
 const SPIN: (&str, &str) = ("wasm32-wasip2", "spin");
 
 fn quota(millis: u64) -> AccountLimits {
-    AccountLimits { cpu_millis: Some(millis), ..AccountLimits::NONE }.of_container()
+    AccountLimits { cpu_millis: Some(millis), ..AccountLimits::NONE }.with_container_defaults()
 }
 
 /// Returns the fraction of a processor that the guests of each account use during a window.
 async fn usage(accounts: &[Arc<Account>], window: Duration) -> Vec<f64> {
-    let before: Vec<u64> = accounts.iter().map(|account| account.usage().cpu.used).collect();
+    let before: Vec<u64> = accounts.iter().map(|account| account.usage().cpu.used_nanos).collect();
     let start = Instant::now();
     until(start + window).await;
     let passed = start.elapsed().as_nanos() as f64;
-    let after = accounts.iter().map(|account| account.usage().cpu.used);
+    let after = accounts.iter().map(|account| account.usage().cpu.used_nanos);
     after.zip(before).map(|(after, before)| (after - before) as f64 / passed).collect()
 }
 
@@ -48,8 +48,8 @@ async fn cpu_quota_is_never_exceeded() {
             // Shows only that the guest runs: other tests keep the machine busy. benches/limits.rs measures the lower bound.
             assert!(*used >= limit * 0.05, "{millis}m of {}: {used}", accounts.len());
         }
-        let throttled = accounts.first().expect("an account").usage().cpu;
-        assert!(limits.len() != 4 || throttled.throttled_periods > 1 && throttled.throttled > 0, "{throttled:?}");
+        let cpu = accounts.first().expect("an account").usage().cpu;
+        assert!(limits.len() != 4 || cpu.throttled_periods > 1 && cpu.throttled_nanos > 0, "{cpu:?}");
     }
 }
 
@@ -59,7 +59,7 @@ async fn cpu_quota_can_change_while_a_guest_runs() {
     let account = Account::root(quota(10));
     let _guest = start_guest(&runtime, &account, SPIN, &Log::new()).await;
     let little = usage(std::slice::from_ref(&account), Duration::from_millis(600)).await[0];
-    account.set_limits(AccountLimits::NONE.of_container());
+    account.set_limits(AccountLimits::NONE.with_container_defaults());
     let much = usage(std::slice::from_ref(&account), Duration::from_millis(600)).await[0];
     assert!(little < 0.06 && much > 0.15, "{little} and {much}");
 }
@@ -92,7 +92,7 @@ async fn terminating_guest_is_not_throttled() {
     wait_for_first_line(&log).await;
     // As if the guest had overshot its limit by a minute.
     account.set_limits(quota(20));
-    account.used_cpu(1_200_000_000, u64::MAX / 2);
+    account.record_cpu(1_200_000_000, u64::MAX / 2);
     let start = Instant::now();
     guest.control().terminate("SIGTERM");
     assert_eq!(guest.exited().await, Exit::Code(3));
@@ -119,7 +119,9 @@ fn competing_guests_share_a_processor_by_their_requests() {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
         tokio.block_on(async {
             let requests = |millis| {
-                Account::root(AccountLimits { cpu_weight: weight(millis), ..AccountLimits::NONE }.of_container())
+                Account::root(
+                    AccountLimits { cpu_weight: cpu_weight(millis), ..AccountLimits::NONE }.with_container_defaults(),
+                )
             };
             let accounts = [requests(100), requests(300)];
             let mut guests: Vec<Instance> = Vec::new();
@@ -137,7 +139,8 @@ fn competing_guests_share_a_processor_by_their_requests() {
 async fn memory_limit_covers_all_instances_of_a_container() {
     let runtime = Runtime::new(None).expect("a runtime");
     let pod = Account::root(AccountLimits { memory: Some(96 << 20), ..AccountLimits::NONE });
-    let container = pod.child(AccountLimits { memory: Some(64 << 20), ..AccountLimits::NONE }.of_container());
+    let container =
+        pod.child(AccountLimits { memory: Some(64 << 20), ..AccountLimits::NONE }.with_container_defaults());
     let log = Log::new();
     let context = container_context(&runtime, &container);
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
@@ -164,7 +167,7 @@ async fn memory_limit_covers_all_instances_of_a_container() {
 #[tokio::test(flavor = "multi_thread")]
 async fn instance_limit_is_never_exceeded() {
     let runtime = Runtime::new(None).expect("a runtime");
-    let account = Account::root(AccountLimits { instances: Some(2), ..AccountLimits::NONE }.of_container());
+    let account = Account::root(AccountLimits { instances: Some(2), ..AccountLimits::NONE }.with_container_defaults());
     let context = container_context(&runtime, &account);
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
     let sleep = |stdio| context.exec(sleeper.clone(), &["block_sleep".into()], stdio);

@@ -1,97 +1,100 @@
-//! How long a container waits before it runs again (K27, K28, K32), or before its image is asked for again (K33).
+//! The back-off before a container restarts (K27, K28, K32), and before its image is pulled again (K33).
 
 use std::time::Duration;
 
-/// The first wait, which the second restart sees: the first is at once.
-const INITIAL: Duration = Duration::from_secs(10);
-/// No wait is longer.
-const MAX: Duration = Duration::from_secs(300);
-/// A container that ran for longer begins anew, however short its waits are.
-const FORGOTTEN: Duration = Duration::from_secs(600);
+use super::time::MonoTime;
 
-/// A container's back-off; nothing until its first restart.
+/// The delay of the second restart; the first is at once.
+const INITIAL: Duration = Duration::from_secs(10);
+/// The maximum delay.
+const MAX: Duration = Duration::from_secs(300);
+/// A container that ran for longer has no back-off.
+const RESET_AFTER: Duration = Duration::from_secs(600);
+
+/// A container's restart back-off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    entry: Option<Entry>,
-    /// No wait is longer, the first one included.
-    most: Duration,
+    /// `None` before the first restart.
+    last: Option<LastRestart>,
+    /// The maximum delay, which also limits the initial one.
+    max: Duration,
 }
 
 impl Default for Backoff {
     fn default() -> Backoff {
-        Backoff { entry: None, most: MAX }
+        Backoff { last: None, max: MAX }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
+struct LastRestart {
+    /// The delay before the next restart.
     delay: Duration,
-    /// When the last restart was.
-    since: Duration,
+    at: MonoTime,
 }
 
 impl Backoff {
-    /// The same with no wait longer than `most`, nor than Kubernetes' own five minutes.
+    /// Limits the delay to `max`, and to Kubernetes' own five minutes.
     #[must_use]
-    pub fn up_to(self, most: Duration) -> Backoff {
-        let most = most.min(MAX);
-        let entry = self.entry.map(|entry| Entry { delay: entry.delay.min(most), ..entry });
-        Backoff { entry, most }
+    pub fn with_max(self, max: Duration) -> Backoff {
+        let max = max.min(MAX);
+        let last = self.last.map(|last| LastRestart { delay: last.delay.min(max), ..last });
+        Backoff { last, max }
     }
 
-    /// The same without a past.
+    /// Forgets earlier restarts.
     #[must_use]
-    pub fn forgotten(self) -> Backoff {
-        Backoff { entry: None, ..self }
+    pub fn reset(self) -> Backoff {
+        Backoff { last: None, ..self }
     }
 
-    /// The wait that a container which ended at `finished` has to serve; zero restarts at once.
-    pub fn delay(&self, finished: Duration) -> Duration {
-        match self.entry {
-            Some(entry) if !entry.is_stale(finished) => entry.delay,
+    /// Returns the delay before the restart of a container that exited at `finished`.
+    pub fn delay(&self, finished: MonoTime) -> Duration {
+        match self.last {
+            Some(last) if !last.is_stale(finished) => last.delay,
             Some(_) | None => Duration::ZERO,
         }
     }
 
-    /// A container that ended at `finished` is restarted `now`.
-    pub fn restarted(&mut self, finished: Duration, now: Duration) {
-        let delay = match self.entry {
-            Some(entry) if !entry.is_stale(finished) => (entry.delay * 2).min(self.most),
-            Some(_) | None => INITIAL.min(self.most),
+    /// Records that a container that exited at `finished` restarts `now`.
+    pub fn record_restart(&mut self, finished: MonoTime, now: MonoTime) {
+        let delay = match self.last {
+            Some(last) if !last.is_stale(finished) => (last.delay * 2).min(self.max),
+            Some(_) | None => INITIAL.min(self.max),
         };
-        self.entry = Some(Entry { delay, since: now });
+        self.last = Some(LastRestart { delay, at: now });
     }
 }
 
-impl Entry {
-    /// Whether the container ran for so long that its past is forgotten.
-    fn is_stale(&self, finished: Duration) -> bool {
-        finished.saturating_sub(self.since) > FORGOTTEN
+impl LastRestart {
+    /// Whether a container that exited at `finished` ran for so long that this restart no longer counts.
+    fn is_stale(&self, finished: MonoTime) -> bool {
+        finished - self.at > RESET_AFTER
     }
 }
 
-/// How long an image that could not be had is not asked for; nothing until it failed once.
+/// The back-off of an image that could not be pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ImageBackoff {
-    /// The wait, and when it is over.
-    wait: Option<(Duration, Duration)>,
+    /// The delay after the last failure and when it ends; `None` before the first failure.
+    last: Option<(Duration, MonoTime)>,
 }
 
 impl ImageBackoff {
-    /// The image could not be had `now`.
-    pub fn failed(&mut self, now: Duration) {
-        let delay = self.wait.map_or(INITIAL, |(delay, _)| (delay * 2).min(MAX));
-        self.wait = Some((delay, now + delay));
+    /// Records that the image could not be pulled.
+    pub fn record_failure(&mut self, now: MonoTime) {
+        let delay = self.last.map_or(INITIAL, |(delay, _)| (delay * 2).min(MAX));
+        self.last = Some((delay, now + delay));
     }
 
-    /// Until when the image is not asked for, where that lies ahead of `now`.
-    pub fn until(&self, now: Duration) -> Option<Duration> {
-        self.wait.map(|(_, until)| until).filter(|until| *until > now)
+    /// Returns when the image may be pulled again; `None` if it may be pulled now.
+    pub fn retry_at(&self, now: MonoTime) -> Option<MonoTime> {
+        self.last.map(|(_, retry_at)| retry_at).filter(|retry_at| *retry_at > now)
     }
 }
 
-/// A duration as Go prints it (`1m20s`, `5m0s`).
-pub fn go_duration(duration: Duration) -> String {
+/// Formats a duration as Go does (`1m20s`, `5m0s`), without fractions of a second.
+pub fn format_go_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -109,50 +112,54 @@ mod tests {
         Duration::from_secs(n)
     }
 
+    fn at(second: u64) -> MonoTime {
+        MonoTime::from_origin(secs(second))
+    }
+
     #[test]
-    fn k27_waits_double_from_ten_seconds_to_five_minutes() {
+    fn delays_double_from_ten_seconds_to_five_minutes() {
         let mut backoff = Backoff::default();
-        let mut now = secs(1);
-        let mut waits = Vec::new();
+        let mut now = at(1);
+        let mut delays = Vec::new();
         for _ in 0..8 {
-            let wait = backoff.delay(now);
-            waits.push(wait.as_secs());
-            let restart = now + wait;
-            backoff.restarted(now, restart);
+            let delay = backoff.delay(now);
+            delays.push(delay.as_secs());
+            let restart = now + delay;
+            backoff.record_restart(now, restart);
             now = restart + secs(1);
         }
-        assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(delays, [0, 10, 20, 40, 80, 160, 300, 300]);
     }
 
     #[test]
-    fn k28_ten_good_minutes_are_a_new_beginning() {
-        for (ran, wait) in [(600, 10), (601, 0)] {
+    fn run_over_ten_minutes_resets_the_backoff() {
+        for (ran, delay) in [(600, 10), (601, 0)] {
             let mut backoff = Backoff::default();
-            backoff.restarted(secs(0), secs(0));
-            assert_eq!(backoff.delay(secs(ran)), secs(wait), "after {ran} s");
+            backoff.record_restart(at(0), at(0));
+            assert_eq!(backoff.delay(at(ran)), secs(delay), "after {ran} s");
         }
     }
 
     #[test]
-    fn k32_a_nodes_longest_wait_bounds_the_first_one_too() {
-        for (most, waits) in [(1, [0, 1, 1, 1]), (15, [0, 10, 15, 15]), (900, [0, 10, 20, 40])] {
-            let mut backoff = Backoff::default().up_to(secs(most));
-            let mut served = [0; 4];
-            for wait in &mut served {
-                *wait = backoff.delay(secs(9)).as_secs();
-                backoff.restarted(secs(9), secs(9));
+    fn max_backoff_also_limits_the_initial_delay() {
+        for (max, want) in [(1, [0, 1, 1, 1]), (15, [0, 10, 15, 15]), (900, [0, 10, 20, 40])] {
+            let mut backoff = Backoff::default().with_max(secs(max));
+            let mut delays = [0; 4];
+            for delay in &mut delays {
+                *delay = backoff.delay(at(9)).as_secs();
+                backoff.record_restart(at(9), at(9));
             }
-            assert_eq!(served, waits, "at most {most} s");
+            assert_eq!(delays, want, "max {max} s");
         }
         let mut backoff = Backoff::default();
-        (0..5).for_each(|_| backoff.restarted(secs(0), secs(0)));
-        assert_eq!(backoff.up_to(secs(2)).delay(secs(0)), secs(2), "whatever was before");
+        (0..5).for_each(|_| backoff.record_restart(at(0), at(0)));
+        assert_eq!(backoff.with_max(secs(2)).delay(at(0)), secs(2), "also limits a delay that was longer");
     }
 
     #[test]
-    fn k30_durations_read_as_gos() {
+    fn durations_are_formatted_as_go_does() {
         for (seconds, text) in [(10, "10s"), (80, "1m20s"), (160, "2m40s"), (300, "5m0s"), (3600, "1h0m0s")] {
-            assert_eq!(go_duration(secs(seconds)), text);
+            assert_eq!(format_go_duration(secs(seconds)), text);
         }
     }
 }

@@ -3,32 +3,32 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStatus};
 
-use super::container::SidecarGate;
+use super::container::{Container, SidecarGate};
 use super::phase::{self, Phase};
-use super::pod::{PodState, Sandbox};
+use super::pod::{PodState, ResizeCondition, Sandbox};
 use super::policy::ContainerKind;
 use wasmpod_model::pods;
 
-/// What the node decides about a condition; the rest is book-keeping.
-struct Verdict {
-    kind: &'static str,
-    holds: bool,
+/// A condition that the node sets, without its times.
+struct NodeCondition {
+    type_: &'static str,
+    is_true: bool,
     reason: Option<&'static str>,
     message: Option<String>,
 }
 
-impl Verdict {
-    fn holds(kind: &'static str) -> Verdict {
-        Verdict { kind, holds: true, reason: None, message: None }
+impl NodeCondition {
+    fn met(type_: &'static str) -> NodeCondition {
+        NodeCondition { type_, is_true: true, reason: None, message: None }
     }
 
-    fn fails(kind: &'static str, reason: &'static str, message: String) -> Verdict {
-        Verdict { kind, holds: false, reason: Some(reason), message: Some(message) }
+    fn unmet(type_: &'static str, reason: &'static str, message: String) -> NodeCondition {
+        NodeCondition { type_, is_true: false, reason: Some(reason), message: Some(message) }
     }
 }
 
-/// All conditions: foreign ones first, as they stand, then ours in the kubelet's order.
-pub(super) fn of(
+/// Returns all conditions: those that others set, unchanged, then the node's in a kubelet's order.
+pub(super) fn pod_conditions(
     pod: &PodState,
     spec: Option<&PodSpec>,
     statuses: &PodStatus,
@@ -39,123 +39,134 @@ pub(super) fn of(
     let before: &[PodCondition] = previous.and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     let all_init = statuses.init_container_statuses.as_deref().unwrap_or_default();
     let all_apps = statuses.container_statuses.as_deref().unwrap_or_default();
-    let over = has_ended(pod);
+    let ended = final_reason(pod);
     let sidecars = all_init.iter().filter(|status| is_sidecar(pod, &status.name));
-    // Statuses are sorted by name, sentences about them follow the spec.
-    let apps = pod.apps.iter().filter_map(|app| all_apps.iter().find(|status| status.name == app.name));
+    // Statuses are sorted by name, but messages list them in the spec's order.
+    let apps = pod.containers.apps.iter();
+    let apps = apps.filter_map(|app| all_apps.iter().find(|status| status.name == app.spec.name));
     let serving: Vec<&ContainerStatus> = sidecars.chain(apps).collect();
-    let containers_ready = readiness("ContainersReady", over, &serving);
-    let ready = gated(readiness("Ready", over, &serving), spec, before);
-    let there = matches!(pod.sandbox, Sandbox::Ready { .. } | Sandbox::TearingDown { .. });
-    let sandbox = Verdict { holds: there, ..Verdict::holds("PodReadyToStartContainers") };
-    let ours = [sandbox, initialized(pod, over, all_init), ready, containers_ready, Verdict::holds("PodScheduled")];
-    let is_ours = |c: &&PodCondition| !ours.iter().any(|v| v.kind == c.type_) && !c.type_.starts_with("PodResize");
-    let mut conditions: Vec<PodCondition> = before.iter().filter(is_ours).cloned().collect();
-    if let Some(disrupted) = disruption(pod, &conditions) {
-        conditions.push(condition(disrupted, before, generation, now));
+    let containers_ready = readiness("ContainersReady", ended, &serving);
+    let ready = with_readiness_gates(readiness("Ready", ended, &serving), spec, before);
+    let has_sandbox = matches!(pod.sandbox, Sandbox::Ready { .. } | Sandbox::TearingDown { .. });
+    let sandbox = NodeCondition { is_true: has_sandbox, ..NodeCondition::met("PodReadyToStartContainers") };
+    let scheduled = NodeCondition::met("PodScheduled");
+    let ours = [sandbox, initialized(pod, ended, all_init), ready, containers_ready, scheduled];
+    let is_foreign = |c: &&PodCondition| !ours.iter().any(|o| o.type_ == c.type_) && !c.type_.starts_with("PodResize");
+    let mut conditions: Vec<PodCondition> = before.iter().filter(is_foreign).cloned().collect();
+    if let Some(disruption) = disruption(pod, &conditions) {
+        conditions.push(condition(disruption, before, generation, now));
     }
-    if let Some((kind, reason, message)) = &pod.unresized {
-        let unresized = Verdict { kind, holds: true, reason: Some(reason), message: Some(message.clone()) };
-        conditions.push(condition(unresized, before, generation, now));
+    if let Some(ResizeCondition { type_, reason, message }) = &pod.resize {
+        let resize = NodeCondition { type_, is_true: true, reason: Some(reason), message: Some(message.clone()) };
+        conditions.push(condition(resize, before, generation, now));
     }
-    conditions.extend(ours.into_iter().map(|verdict| condition(verdict, before, generation, now)));
+    conditions.extend(ours.into_iter().map(|ours| condition(ours, before, generation, now)));
     conditions
 }
 
-fn condition(verdict: Verdict, before: &[PodCondition], generation: Option<i64>, now: Timestamp) -> PodCondition {
-    let status = if verdict.holds { "True" } else { "False" };
-    let same = before.iter().find(|c| c.type_ == verdict.kind && c.status == status);
+/// Completes a condition; its transition time is kept while its status stays the same.
+fn condition(
+    condition: NodeCondition,
+    before: &[PodCondition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> PodCondition {
+    let status = if condition.is_true { "True" } else { "False" };
+    let same = before.iter().find(|c| c.type_ == condition.type_ && c.status == status);
     PodCondition {
-        type_: verdict.kind.into(),
+        type_: condition.type_.into(),
         status: status.into(),
-        reason: verdict.reason.map(Into::into),
-        message: verdict.message,
+        reason: condition.reason.map(Into::into),
+        message: condition.message,
         observed_generation: generation,
         last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(pods::api_time(now))),
         last_probe_time: None,
     }
 }
 
-/// That the node has ended the pod for its own reasons (K25); a kubelet says so with the final phase.
-fn disruption(pod: &PodState, foreign: &[PodCondition]) -> Option<Verdict> {
-    const KIND: &str = "DisruptionTarget";
-    let failing = pod.failing.as_ref().filter(|failing| failing.disrupts && pod.sandbox == Sandbox::Gone)?;
-    if foreign.iter().any(|c| c.type_ == KIND) {
+/// Returns the condition of a pod that the node has evicted (K25); a kubelet sets it with the final phase.
+fn disruption(pod: &PodState, foreign: &[PodCondition]) -> Option<NodeCondition> {
+    const TYPE: &str = "DisruptionTarget";
+    let failure = pod.ending.failure.as_ref().filter(|failure| failure.disrupts && pod.is_terminated())?;
+    if foreign.iter().any(|c| c.type_ == TYPE) {
         return None;
     }
-    let message = Some(failing.message.clone());
-    Some(Verdict { kind: KIND, holds: true, reason: Some("TerminationByKubelet"), message })
+    let message = Some(failure.message.clone());
+    Some(NodeCondition { type_: TYPE, is_true: true, reason: Some("TerminationByKubelet"), message })
 }
 
 fn is_sidecar(pod: &PodState, name: &str) -> bool {
-    pod.init.iter().any(|c| c.kind() == ContainerKind::Sidecar && c.name == name)
+    pod.containers.init.iter().any(|c| c.kind() == ContainerKind::Sidecar && c.spec.name == name)
 }
 
-/// How the pod ended, as soon as that is certain, which may be before its phase says so.
-fn has_ended(pod: &PodState) -> Option<&'static str> {
-    let ends = match pod.sandbox {
+/// Returns the reason of an ended pod's conditions as soon as its final phase is certain, which may be before the
+/// status shows the phase.
+fn final_reason(pod: &PodState) -> Option<&'static str> {
+    let is_ending = match pod.sandbox {
         Sandbox::TearingDown { .. } | Sandbox::Down { .. } | Sandbox::Gone => true,
         Sandbox::Missing | Sandbox::SettingUp { .. } | Sandbox::Failed { .. } | Sandbox::Ready { .. } => false,
     };
-    if pod.failing.is_some() {
+    if pod.is_failing() {
         return Some("PodFailed");
     }
-    match phase::from_containers(pod, ends) {
+    match phase::containers_phase(pod, is_ending) {
         Phase::Succeeded => Some("PodCompleted"),
         Phase::Failed => Some("PodFailed"),
         Phase::Pending | Phase::Running => None,
     }
 }
 
-fn readiness(kind: &'static str, over: Option<&'static str>, serving: &[&ContainerStatus]) -> Verdict {
-    if let Some(reason) = over {
-        return Verdict { holds: false, reason: Some(reason), ..Verdict::holds(kind) };
+fn readiness(type_: &'static str, ended: Option<&'static str>, serving: &[&ContainerStatus]) -> NodeCondition {
+    if let Some(reason) = ended {
+        return NodeCondition { is_true: false, reason: Some(reason), ..NodeCondition::met(type_) };
     }
     let unready = names(serving.iter().copied().filter(|c| !c.ready));
     if unready.is_empty() {
-        return Verdict::holds(kind);
+        return NodeCondition::met(type_);
     }
     let message = format!("containers with unready status: [{}]", unready.join(" "));
-    Verdict::fails(kind, "ContainersNotReady", message)
+    NodeCondition::unmet(type_, "ContainersNotReady", message)
 }
 
-/// The same where the pod's readiness gates hold, too (K21).
-fn gated(verdict: Verdict, spec: Option<&PodSpec>, conditions: &[PodCondition]) -> Verdict {
-    if !verdict.holds {
-        return verdict;
+/// Returns `ready` unless one of the pod's readiness gates is not met (K21).
+fn with_readiness_gates(ready: NodeCondition, spec: Option<&PodSpec>, conditions: &[PodCondition]) -> NodeCondition {
+    if !ready.is_true {
+        return ready;
     }
     let gates = spec.and_then(|spec| spec.readiness_gates.as_deref()).unwrap_or_default();
-    let shut = gates.iter().filter_map(|gate| {
-        let kind = &gate.condition_type;
-        match conditions.iter().find(|c| c.type_ == *kind) {
-            None => Some(format!("corresponding condition of pod readiness gate {kind:?} does not exist.")),
+    let unmet = gates.iter().filter_map(|gate| {
+        let type_ = &gate.condition_type;
+        match conditions.iter().find(|c| c.type_ == *type_) {
+            None => Some(format!("corresponding condition of pod readiness gate {type_:?} does not exist.")),
             Some(c) if c.status != "True" => {
-                Some(format!("the status of pod readiness gate {kind:?} is not \"True\", but {}", c.status))
+                Some(format!("the status of pod readiness gate {type_:?} is not \"True\", but {}", c.status))
             }
             Some(_) => None,
         }
     });
-    let shut: Vec<String> = shut.collect();
-    if shut.is_empty() { verdict } else { Verdict::fails(verdict.kind, "ReadinessGatesNotReady", shut.join(", ")) }
+    let unmet: Vec<String> = unmet.collect();
+    if unmet.is_empty() { ready } else { NodeCondition::unmet(ready.type_, "ReadinessGatesNotReady", unmet.join(", ")) }
 }
 
-fn initialized(pod: &PodState, over: Option<&'static str>, init: &[ContainerStatus]) -> Verdict {
-    const KIND: &str = "Initialized";
-    if over == Some("PodCompleted") {
-        return Verdict { reason: over, ..Verdict::holds(KIND) };
+fn initialized(pod: &PodState, ended: Option<&'static str>, statuses: &[ContainerStatus]) -> NodeCondition {
+    const TYPE: &str = "Initialized";
+    let (init, apps) = (&pod.containers.init, &pod.containers.apps);
+    if ended == Some("PodCompleted") {
+        return NodeCondition { reason: ended, ..NodeCondition::met(TYPE) };
     }
-    let any_app_began = pod.apps.iter().any(|c| c.ended().is_some() || c.running().is_some() || c.previous.is_some());
-    let complete = |name: &str| match pod.init.iter().find(|c| c.name == name) {
-        Some(c) if c.kind() == ContainerKind::Sidecar => c.has_started() && c.release != SidecarGate::Announced,
-        Some(c) => c.ended().is_some_and(|ended| ended.code == 0),
+    let has_begun =
+        |c: &Container| c.last_termination().is_some() || c.running_since().is_some() || c.history.previous.is_some();
+    let is_complete = |name: &str| match init.iter().find(|c| c.spec.name == name) {
+        Some(c) if c.kind() == ContainerKind::Sidecar => c.has_started() && c.sidecar_gate != SidecarGate::Announced,
+        Some(c) => c.last_termination().is_some_and(|last| last.code == 0),
         None => true,
     };
-    let incomplete = names(init.iter().filter(|c| !complete(&c.name)));
-    if any_app_began || incomplete.is_empty() {
-        return Verdict::holds(KIND);
+    let incomplete = names(statuses.iter().filter(|c| !is_complete(&c.name)));
+    if apps.iter().any(has_begun) || incomplete.is_empty() {
+        return NodeCondition::met(TYPE);
     }
     let message = format!("containers with incomplete status: [{}]", incomplete.join(" "));
-    Verdict::fails(KIND, "ContainersNotInitialized", message)
+    NodeCondition::unmet(TYPE, "ContainersNotInitialized", message)
 }
 
 fn names<'s>(statuses: impl Iterator<Item = &'s ContainerStatus>) -> Vec<&'s str> {

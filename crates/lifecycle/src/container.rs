@@ -1,90 +1,98 @@
-//! One container: its stage, and how it moves.
+//! One container: its data, and what follows from it.
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as core;
 
 use super::backoff::{Backoff, ImageBackoff};
-use super::pod::SECOND_LOOK;
 use super::policy::{ContainerKind, Policy, RestartDecision, RestartPolicy};
 use super::probes::Probes;
-use super::stage::{ExitStatus, Stage, StartTime, Terminated, TerminationCause, WaitingReason};
-use super::{ContainerRole, Now};
+use super::stage::{Stage, StartTime, Terminated, TerminationCause, WaitingReason};
+use super::time::MonoTime;
+use super::{Attempt, ContainerRef, ContainerRole};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Container {
+    pub(super) spec: ContainerSpec,
+    pub(super) attempt: CurrentAttempt,
+    pub(super) history: RestartHistory,
+    pub(super) stage: Stage,
+    pub(super) probes: Probes,
+    pub(super) sidecar_gate: SidecarGate,
+}
+
+/// The part of the pod's spec that decisions need.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ContainerSpec {
     pub(super) name: String,
-    pub(super) role: ContainerRole,
     pub(super) image: String,
     pub(super) policy: Policy,
-    /// What it has of processor and memory.
-    pub(super) resources: Option<core::ResourceRequirements>,
     pub(super) hooks: Hooks,
-    pub(super) probes: Probes,
-    pub(super) stage: Stage,
-    /// The current attempt's number; 0 before the first.
-    pub(super) attempt: u32,
-    /// Attempts that were made, less the first.
-    pub(super) restarts: u32,
-    /// Whether the current attempt is one more of them, once it is shown.
-    restarted: bool,
-    /// The attempt before the one that the stage tells of.
-    pub(super) previous: Option<Terminated>,
-    /// The trouble that the current start tries to overcome; shown until it has.
-    pub(super) retries: Option<WaitingReason>,
-    /// The one that the current start will replace, once it is shown.
-    pub(super) replaces: Option<Replaced>,
-    pub(super) backoff: Backoff,
-    pub(super) image_backoff: ImageBackoff,
-    pub(super) image_id: String,
-    pub(super) container_id: String,
-    /// When the current attempt has to have made way for the next one, where it has to.
-    pub(super) replace_by: Option<Duration>,
-    pub(super) release: SidecarGate,
+    /// The resources that the container has now.
+    pub(super) resources: Option<core::ResourceRequirements>,
 }
 
-/// An end that a new attempt follows on.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Replaced {
-    pub(super) ended: Terminated,
-    /// The wait between the two, where it is shown.
-    pub(super) waited: Option<Duration>,
-    /// Whether it was ended in the same breath as the new attempt begins.
-    cut: bool,
-}
-
-/// Which hooks a container has.
+/// The hooks that a container has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Hooks {
     pub(super) post_start: bool,
     pub(super) pre_stop: bool,
 }
 
-/// Whether what comes after a sidecar may begin.
+/// The current attempt, beside its stage.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct CurrentAttempt {
+    /// The attempt's number; 0 before the first.
+    pub(super) number: u32,
+    pub(super) container_id: String,
+    pub(super) image_id: String,
+    /// The failure that this start retries; the status shows it until the attempt is published.
+    pub(super) retries: Option<WaitingReason>,
+    /// The attempt before this one, until this one is published.
+    pub(super) replaces: Option<ReplacedAttempt>,
+    /// Whether publishing this attempt counts as a restart.
+    pub(super) is_restart: bool,
+    /// When a live attempt must have exited so that the next one can start, if its definition is outdated.
+    pub(super) replace_deadline: Option<MonoTime>,
+}
+
+/// A terminated attempt that a new one follows.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ReplacedAttempt {
+    pub(super) terminated: Terminated,
+    /// The back-off between the two, if the status shows it.
+    pub(super) delay: Option<Duration>,
+    /// Whether it was stopped so that the new attempt could start.
+    pub(super) was_stopped: bool,
+}
+
+/// The attempts before the current one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct RestartHistory {
+    /// The published attempts, without the first.
+    pub(super) restarts: u32,
+    /// The attempt before the one that the stage describes.
+    pub(super) previous: Option<Terminated>,
+    pub(super) backoff: Backoff,
+    pub(super) image_backoff: ImageBackoff,
+}
+
+/// Whether the containers after a sidecar may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SidecarGate {
-    /// It has not started yet.
+    /// The sidecar has not started yet.
     Blocked,
-    /// It has, which is told before anything follows from it.
+    /// The sidecar has started; the status shows that before anything follows from it.
     Announced,
-    /// What comes after it may begin, whatever becomes of it.
+    /// The containers after the sidecar may start, even if it fails later.
     Open,
 }
 
-/// The reason of an attempt whose program could not be run (K45).
-const START_ERROR: &str = "StartError";
-/// A container's readiness is asked for so long after it began, whatever its probe's period: a kubelet's loop
-/// looks once a second, and what is asked before it can listen would be asked again only a period later.
-const FIRST_READINESS: Duration = Duration::from_millis(500);
-/// Starts that fail for reasons which may pass are tried again after so long: a kubelet's ten seconds
-/// and half of the jitter that it adds to them (K34).
-pub(super) const RESYNC: Duration = Duration::from_millis(12_500);
-
 impl Container {
-    pub(super) fn new(container: &core::Container, role: ContainerRole, pod: RestartPolicy) -> Container {
-        let sidecar = role == ContainerRole::Init && container.restart_policy.as_deref() == Some("Always");
+    pub(super) fn new(container: &core::Container, role: ContainerRole, pod_policy: RestartPolicy) -> Container {
+        let is_sidecar = role == ContainerRole::Init && container.restart_policy.as_deref() == Some("Always");
         let kind = match role {
-            ContainerRole::Init if sidecar => ContainerKind::Sidecar,
+            ContainerRole::Init if is_sidecar => ContainerKind::Sidecar,
             ContainerRole::Init => ContainerKind::Init,
             ContainerRole::App => ContainerKind::App,
             ContainerRole::Ephemeral => ContainerKind::Ephemeral,
@@ -93,49 +101,48 @@ impl Container {
             post_start: lifecycle.post_start.is_some(),
             pre_stop: lifecycle.pre_stop.is_some(),
         });
-        Container {
-            policy: Policy::of(container, kind, pod),
-            resources: container.resources.clone(),
+        let spec = ContainerSpec {
+            name: container.name.clone(),
+            image: container.image.clone().unwrap_or_default(),
+            policy: Policy::from_container(container, kind, pod_policy),
             hooks,
-            probes: Probes::of(container),
-            ..Container::bare(&container.name, role, container.image.as_deref().unwrap_or_default())
-        }
+            resources: container.resources.clone(),
+        };
+        Container::from_spec(spec, Probes::from_container(container))
     }
 
     pub(super) fn ephemeral(container: &core::EphemeralContainer) -> Container {
-        Container::bare(&container.name, ContainerRole::Ephemeral, container.image.as_deref().unwrap_or_default())
+        let spec = ContainerSpec {
+            name: container.name.clone(),
+            image: container.image.clone().unwrap_or_default(),
+            policy: Policy::new(ContainerKind::Ephemeral, RestartPolicy::Never),
+            hooks: Hooks::default(),
+            resources: None,
+        };
+        Container::from_spec(spec, Probes::default())
     }
 
-    fn bare(name: &str, role: ContainerRole, image: &str) -> Container {
+    fn from_spec(spec: ContainerSpec, probes: Probes) -> Container {
         Container {
-            name: name.into(),
-            role,
-            image: image.into(),
-            policy: Policy::new(ContainerKind::Ephemeral, RestartPolicy::Never),
-            resources: None,
-            hooks: Hooks::default(),
-            probes: Probes::default(),
-            stage: Stage::Waiting { trouble: None },
-            attempt: 0,
-            restarts: 0,
-            restarted: false,
-            previous: None,
-            retries: None,
-            replaces: None,
-            backoff: Backoff::default(),
-            image_backoff: ImageBackoff::default(),
-            image_id: String::new(),
-            container_id: String::new(),
-            replace_by: None,
-            release: SidecarGate::Blocked,
+            spec,
+            attempt: CurrentAttempt::default(),
+            history: RestartHistory::default(),
+            stage: Stage::Waiting { retry: None },
+            probes,
+            sidecar_gate: SidecarGate::Blocked,
         }
     }
 
     pub(super) fn kind(&self) -> ContainerKind {
-        self.policy.kind()
+        self.spec.policy.kind()
     }
 
-    /// Whether something of it may be running.
+    /// Returns the current attempt of this container, which stands at `at`.
+    pub(super) fn current_attempt(&self, at: ContainerRef) -> Attempt {
+        Attempt { container: at, number: self.attempt.number }
+    }
+
+    /// Whether the node may be running or starting the attempt.
     pub(super) fn is_live(&self) -> bool {
         match self.stage {
             Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => true,
@@ -143,11 +150,11 @@ impl Container {
         }
     }
 
-    /// When what runs of it began, where it is shown as running.
-    pub(super) fn running(&self) -> Option<StartTime> {
+    /// Returns the start of the attempt if the status shows it as running.
+    pub(super) fn running_since(&self) -> Option<StartTime> {
         match &self.stage {
-            Stage::Running { since } | Stage::Stopping { since, shown: true, .. } => Some(*since),
-            Stage::Stopping { shown: false, .. }
+            Stage::Running { since } | Stage::Stopping { since, published: true, .. } => Some(*since),
+            Stage::Stopping { published: false, .. }
             | Stage::Starting
             | Stage::PostStart { .. }
             | Stage::Waiting { .. }
@@ -157,31 +164,31 @@ impl Container {
         }
     }
 
-    /// Whether it runs and its startup probe, if it has one, has succeeded.
+    /// Whether the container runs and its startup probe, if any, has succeeded.
     pub(super) fn has_started(&self) -> bool {
-        self.running().is_some() && self.probes.started()
+        self.running_since().is_some() && self.probes.has_started()
     }
 
-    /// Whether it may be called ready (K12, K57); that it has started is told before.
+    /// Whether the container is ready (K12, K57); the status shows its start first.
     pub(super) fn is_ready(&self) -> bool {
-        self.has_started() && self.release != SidecarGate::Announced && self.probes.ready()
+        self.has_started() && self.sidecar_gate != SidecarGate::Announced && self.probes.is_ready()
     }
 
-    /// How its last attempt ended, if it is over.
-    pub(super) fn ended(&self) -> Option<&Terminated> {
+    /// Returns how the last published attempt terminated, if it has.
+    pub(super) fn last_termination(&self) -> Option<&Terminated> {
         match &self.stage {
-            Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::RestartPending(ended) => Some(ended),
-            Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { shown: false, .. } => {
-                self.replaces.as_ref().map(|replaced| &replaced.ended)
+            Stage::Exited(last) | Stage::BackOff { last, .. } | Stage::RestartPending(last) => Some(last),
+            Stage::Starting | Stage::PostStart { .. } | Stage::Stopping { published: false, .. } => {
+                self.attempt.replaces.as_ref().map(|replaced| &replaced.terminated)
             }
-            Stage::Waiting { .. } | Stage::Running { .. } | Stage::Stopping { shown: true, .. } => None,
+            Stage::Waiting { .. } | Stage::Running { .. } | Stage::Stopping { published: true, .. } => None,
         }
     }
 
-    /// The exit code with which it has run its course, if it has.
-    pub(super) fn finished(&self) -> Option<i32> {
+    /// Returns the exit code of a container that has exited and does not restart.
+    pub(super) fn final_exit_code(&self) -> Option<i32> {
         match &self.stage {
-            Stage::Exited(ended) => (self.after(ended) == RestartDecision::Nothing).then_some(ended.code),
+            Stage::Exited(last) => (self.restart_decision(last) == RestartDecision::None).then_some(last.code),
             Stage::Waiting { .. }
             | Stage::Starting
             | Stage::PostStart { .. }
@@ -192,221 +199,41 @@ impl Container {
         }
     }
 
-    /// Whether it runs only until it has been ended for a probe that it failed (K63).
+    /// Whether the container runs, but a failed probe stops it for good (K63).
     pub(super) fn has_failed_for_good(&self) -> bool {
-        self.running().is_some() && self.probes.failed().is_some() && !self.policy.restarts_failures()
+        self.running_since().is_some() && self.probes.failed_probe().is_some() && !self.spec.policy.restarts_failures()
     }
 
-    /// What follows on `ended`: what a probe brought down begins again in the same breath, whatever its code.
-    pub(super) fn after(&self, ended: &Terminated) -> RestartDecision {
-        match (&ended.cause, self.policy.after(ended.code)) {
-            (TerminationCause::Probe { at_once: true }, RestartDecision::Nothing) => RestartDecision::Restart,
-            (_, next) => next,
+    /// Returns whether `last` is followed by a restart. A container that a failed probe stopped may restart whatever
+    /// its exit code.
+    pub(super) fn restart_decision(&self, last: &Terminated) -> RestartDecision {
+        match (&last.cause, self.spec.policy.decide(last.code)) {
+            (TerminationCause::FailedProbe { restarts_at_once: true }, RestartDecision::None) => {
+                RestartDecision::Restart
+            }
+            (_, decision) => decision,
         }
     }
 
-    /// What it has run is outdated: whatever lives makes way by `by`, and another attempt follows.
-    pub(super) fn replace(&mut self, by: Duration) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None });
-        self.stage = match stage {
-            Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {
-                self.replace_by = Some(self.replace_by.map_or(by, |earlier| earlier.min(by)));
-                stage
-            }
-            // Its trouble may have gone with what was outdated.
-            Stage::Waiting { .. } => Stage::Waiting { trouble: None },
-            Stage::Exited(ended) | Stage::BackOff { ended, .. } | Stage::RestartPending(ended) => {
-                Stage::RestartPending(ended)
-            }
-        };
-        self.release = SidecarGate::Blocked;
-        self.image_backoff = ImageBackoff::default();
-    }
-
-    /// By which end the wait for the next attempt is judged: by `ended` itself, but a container that a
-    /// probe brings down is started again in the same breath, judged by what had ended before it.
-    pub(super) fn judged_by(&self, ended: &Terminated) -> Option<Duration> {
-        match ended.cause {
-            TerminationCause::Probe { .. } => self.previous.as_ref().map(|before| before.finished),
-            TerminationCause::Nothing | TerminationCause::Start(_) => Some(ended.finished),
+    /// Returns the end of the attempt that the back-off counts from: `last`, or, if a failed probe stopped `last`, the
+    /// attempt before it. A kubelet stops and restarts such a container in one sync, in which it knows only the
+    /// attempt before.
+    pub(super) fn backoff_reference(&self, last: &Terminated) -> Option<MonoTime> {
+        match last.cause {
+            TerminationCause::FailedProbe { .. } => self.history.previous.as_ref().map(|before| before.finished_mono),
+            TerminationCause::Normal | TerminationCause::FailedStart(_) => Some(last.finished_mono),
         }
     }
 
-    /// How long the container waits from `ended` on before its next attempt.
-    pub(super) fn delay(&self, ended: &Terminated, now: Duration) -> Duration {
-        let Some(judged) = self.judged_by(ended) else { return Duration::ZERO };
-        let delay = self.backoff.delay(judged);
-        // What a probe brought down waits only if the end before it still counts.
-        if matches!(ended.cause, TerminationCause::Probe { .. }) && now >= judged + delay {
+    /// Returns the back-off between the end of `last` and the next attempt.
+    pub(super) fn restart_delay(&self, last: &Terminated, now: MonoTime) -> Duration {
+        let Some(reference) = self.backoff_reference(last) else { return Duration::ZERO };
+        let delay = self.history.backoff.delay(reference);
+        // After a failed probe, the back-off of the attempt before may have passed already.
+        if matches!(last.cause, TerminationCause::FailedProbe { .. }) && now >= reference + delay {
             Duration::ZERO
         } else {
             delay
         }
-    }
-
-    /// Its past is no longer held against it; what waits for its next attempt waits no longer.
-    pub(super) fn forget(&mut self) {
-        self.backoff = self.backoff.forgotten();
-        if let Stage::BackOff { ended, .. } = &self.stage {
-            self.stage = Stage::Exited(ended.clone());
-        }
-    }
-
-    /// Begins the next attempt; returns its number.
-    pub(super) fn begin(&mut self, now: Now) -> u32 {
-        let stage = std::mem::replace(&mut self.stage, Stage::Starting);
-        self.retries = None;
-        match stage {
-            Stage::Exited(ended) => {
-                if let Some(judged) = self.judged_by(&ended) {
-                    self.backoff.restarted(judged, now.mono);
-                }
-                let cut = matches!(ended.cause, TerminationCause::Probe { .. });
-                self.replaces = Some(Replaced { ended, waited: None, cut });
-            }
-            Stage::BackOff { ended, delay, shown } => {
-                self.backoff.restarted(ended.finished, now.mono);
-                self.replaces = Some(Replaced { ended, waited: Some(delay).filter(|_| shown.waits), cut: false });
-            }
-            Stage::RestartPending(ended) => {
-                // The past of what was outdated is no longer held against it (K29); where there was one, this
-                // restart is the first of a new row.
-                self.backoff = self.backoff.forgotten();
-                if self.previous.is_some() {
-                    self.backoff.restarted(ended.finished, now.mono);
-                }
-                self.replaces = Some(Replaced { ended, waited: None, cut: true });
-            }
-            Stage::Waiting { trouble } => self.retries = trouble.map(|(trouble, _)| trouble),
-            Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => {}
-        }
-        self.replace_by = None;
-        self.attempt += 1;
-        self.attempt
-    }
-
-    /// The attempt runs.
-    pub(super) fn started(&mut self, container_id: String, image_id: String, now: Now) {
-        if self.stage != Stage::Starting {
-            return;
-        }
-        self.made(container_id, image_id);
-        let since = StartTime { wall: now.wall, mono: now.mono };
-        if self.hooks.post_start {
-            self.stage = Stage::PostStart { since, ended: None };
-        } else {
-            self.runs(since);
-        }
-    }
-
-    fn made(&mut self, container_id: String, image_id: String) {
-        // Every attempt that was made after the first is a restart, also where starts that failed lie between.
-        self.restarted = !self.container_id.is_empty();
-        self.image_backoff = ImageBackoff::default();
-        self.container_id = container_id;
-        self.image_id = image_id;
-        self.probes.reset();
-    }
-
-    /// The current attempt is shown from now on; what it replaced goes to the past.
-    pub(super) fn show(&mut self) {
-        self.restarts += u32::from(std::mem::take(&mut self.restarted));
-        if let Some(replaced) = self.replaces.take() {
-            self.previous = Some(replaced.ended);
-        }
-    }
-
-    /// It is shown as running from now on.
-    pub(super) fn runs(&mut self, since: StartTime) {
-        self.show();
-        self.stage = Stage::Running { since };
-        if self.probes.started() {
-            self.probes.want_readiness(since.mono + FIRST_READINESS);
-            self.release = SidecarGate::Open;
-        }
-    }
-
-    /// The attempt could not begin; it is tried again at `again`.
-    pub(super) fn start_failed(&mut self, trouble: WaitingReason, mut again: Duration, now: Now) {
-        if self.stage != Stage::Starting {
-            return;
-        }
-        if trouble.reason == "ErrImagePull" {
-            self.image_backoff.failed(now.mono);
-        }
-        if let Some(Replaced { ended, cut, .. }) = self.replaces.take() {
-            // A kubelet hears of an end that it has made itself, and looks again.
-            let heard = ended.finished + SECOND_LOOK;
-            if cut && now.mono < heard {
-                again = again.min(heard);
-            }
-            self.previous = Some(ended);
-        }
-        self.stage = match self.replace_by.take() {
-            Some(_) => Stage::Waiting { trouble: None },
-            None => Stage::Waiting { trouble: Some((trouble, again)) },
-        };
-    }
-
-    /// The attempt was made, but its program could not run.
-    pub(super) fn never_ran(&mut self, container_id: String, image_id: String, outcome: ExitStatus, now: Now) {
-        if self.stage != Stage::Starting {
-            return;
-        }
-        self.made(container_id, image_id);
-        let message = outcome.message.clone().unwrap_or_default();
-        let of = match outcome.reason == START_ERROR {
-            true => TerminationCause::Start(WaitingReason { reason: "RunContainerError".into(), message }),
-            false => TerminationCause::Nothing,
-        };
-        let since = StartTime { wall: now.wall, mono: now.mono };
-        self.is_over(self.end_of(outcome, since, of, now));
-    }
-
-    /// The attempt is over.
-    pub(super) fn exited(&mut self, outcome: ExitStatus, now: Now) {
-        match std::mem::replace(&mut self.stage, Stage::Waiting { trouble: None }) {
-            Stage::Running { since } => self.is_over(self.end_of(outcome, since, TerminationCause::Nothing, now)),
-            Stage::Stopping { since, stop, .. } => self.is_over(self.end_of(outcome, since, stop.cut, now)),
-            // Nobody looks before the hook is over.
-            Stage::PostStart { since, ended: None } => {
-                let ended = Some(self.end_of(outcome, since, TerminationCause::Nothing, now));
-                self.stage = Stage::PostStart { since, ended };
-            }
-            // Whoever reports an end has reported the start before.
-            stage @ (Stage::Starting
-            | Stage::PostStart { .. }
-            | Stage::Waiting { .. }
-            | Stage::Exited(_)
-            | Stage::BackOff { .. }
-            | Stage::RestartPending(_)) => self.stage = stage,
-        }
-    }
-
-    fn end_of(&self, outcome: ExitStatus, since: StartTime, of: TerminationCause, now: Now) -> Terminated {
-        let ExitStatus { code, reason, message } = outcome;
-        Terminated {
-            code,
-            reason,
-            message,
-            started_at: Some(since.wall),
-            finished_at: now.wall,
-            finished: now.mono,
-            container_id: self.container_id.clone(),
-            cause: of,
-        }
-    }
-
-    /// Nothing of the attempt lives any more, and all may see it.
-    pub(super) fn is_over(&mut self, mut ended: Terminated) {
-        self.show();
-        if matches!(ended.cause, TerminationCause::Probe { .. }) {
-            let at_once = self.policy.restarts_failures() && self.delay(&ended, ended.finished).is_zero();
-            ended.cause = TerminationCause::Probe { at_once };
-        }
-        self.stage = match self.replace_by.take() {
-            Some(_) => Stage::RestartPending(ended),
-            None => Stage::Exited(ended),
-        };
     }
 }

@@ -1,4 +1,4 @@
-//! What goes into a decision and what comes out of it.
+//! The facts that a decision takes in.
 
 use std::time::Duration;
 
@@ -8,177 +8,125 @@ use super::probes::{ProbeKind, ProbeResult};
 use super::stage::{ExitStatus, WaitingReason};
 use super::{Attempt, ContainerRef};
 
-/// Something that happened.
+/// Something that happened. Inputs about an attempt that is no longer the current one are dropped.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// Time has passed, or somebody wants to know.
+    /// Time has passed.
     Tick,
-    /// The pod's object is another now: images, ephemeral containers, resources, deadline.
+    /// The pod's spec has changed: images, ephemeral containers or the active deadline.
     PodUpdated(Box<Pod>),
-    /// The pod's network and volumes are there.
+    /// The pod's network and volumes are set up.
     SandboxReady {
-        /// The pod's address, as `status.podIP` shows it.
+        /// The pod's address, for `status.podIP`.
         ip: String,
     },
-    /// They are not; tried again.
+    /// The pod's network and volumes could not be set up; the pod retries.
     SandboxFailed {
-        /// Why not, as waiting containers show it; nothing where an event alone tells it.
+        /// The message that waiting containers show; `None` where only an event reports the failure.
         message: Option<String>,
     },
-    /// The attempt has begun.
+    /// The attempt's program runs.
     Started {
-        /// Which; dropped if it is not the current one.
+        /// The attempt.
         attempt: Attempt,
-        /// The ID that the status shows (`wasmpod://…`).
+        /// The container ID for the status (`wasmpod://…`).
         container_id: String,
-        /// The image's ID that the status shows.
+        /// The image ID for the status.
         image_id: String,
     },
-    /// The attempt could not begin; the container is tried again later.
+    /// The attempt could not be created; the container retries later.
     StartFailed {
-        /// Which; dropped if it is not the current one.
+        /// The attempt.
         attempt: Attempt,
-        /// Why not.
-        trouble: WaitingReason,
+        /// The reason that the waiting container shows.
+        waiting: WaitingReason,
     },
-    /// The attempt's postStart hook is over.
+    /// The attempt was created, but its program cannot run.
+    CannotRun {
+        /// The attempt.
+        attempt: Attempt,
+        /// The container ID for the status (`wasmpod://…`).
+        container_id: String,
+        /// The image ID for the status.
+        image_id: String,
+        /// The exit that the status shows.
+        outcome: ExitStatus,
+    },
+    /// The attempt's postStart hook has finished.
     PostStartFinished {
-        /// Which; dropped if it is not the current one.
+        /// The attempt.
         attempt: Attempt,
-        /// Why it failed, if it did; the container is ended for that.
-        failed: Option<String>,
+        /// The error of a hook that failed; the container is stopped for it.
+        failure: Option<String>,
     },
-    /// The attempt's preStop hook is over.
+    /// The attempt's preStop hook has finished.
     PreStopFinished {
-        /// Which; dropped if it is not the current one.
+        /// The attempt.
         attempt: Attempt,
-        /// Whether it failed; the end goes on.
+        /// Whether the hook failed; the container is stopped all the same.
         failed: bool,
     },
-    /// The attempt was made, but its program could not run.
-    CannotRun {
-        /// Which; dropped if it is not the current one.
-        attempt: Attempt,
-        /// The ID that the status shows (`wasmpod://…`).
-        container_id: String,
-        /// The image's ID that the status shows.
-        image_id: String,
-        /// How that is told.
-        outcome: ExitStatus,
-    },
-    /// A probe of the attempt is over.
+    /// A probe of the attempt has finished.
     ProbeFinished {
-        /// Which; dropped if it is not the current one.
+        /// The attempt.
         attempt: Attempt,
-        /// Which of its probes.
+        /// The probe.
         kind: ProbeKind,
-        /// How it went.
-        probed: ProbeResult,
+        /// The probe's result.
+        result: ProbeResult,
     },
-    /// The attempt's program ran, and is over.
+    /// The attempt's program has exited.
     Exited {
-        /// Which; dropped if it is not the current one.
+        /// The attempt.
         attempt: Attempt,
-        /// How.
+        /// The exit code, reason and message.
         outcome: ExitStatus,
     },
-    /// What a container runs is outdated: it is to begin again at once, whatever policy and back-off
-    /// say. An init container takes with it all that come after it.
+    /// The container's definition is outdated: it restarts at once, whatever its policy and back-off. An init
+    /// container takes all that come after it along.
     Restart {
-        /// Which.
+        /// The container.
         container: ContainerRef,
-        /// How long from now what runs may take to end; then it is killed.
+        /// The time that a live attempt has to exit before it is killed.
         grace: Duration,
     },
-    /// The node ends the pod, which fails for that reason.
+    /// The node ends the pod, which fails.
     Evicted {
-        /// As the status shows it: `Evicted`, `Terminated`, …
+        /// The pod's `status.reason`: `Evicted`, `Terminated`, …
         reason: String,
-        /// Why, in words.
+        /// The pod's `status.message`.
         message: String,
-        /// How long from now its containers may take; `None` for the pod's own grace period.
+        /// The time that the containers have to exit; `None` for the pod's own grace period.
         grace: Option<Duration>,
-        /// Whether the pod is the target of a disruption (K25), rather than ended for limits of its own.
+        /// Whether the pod becomes a disruption target (K25), rather than exceeding a limit of its own.
         disrupts: bool,
     },
-    /// The node has looked at the resources that the pod's spec asks for.
+    /// The node has checked the resources that the pod's spec requests.
     Resized(ResizeResult),
-    /// Somebody deletes the pod; a later one may only shorten the time.
+    /// The pod is being deleted; a later deletion may only shorten the time.
     Deleted {
-        /// How long from now; what still runs then is killed.
+        /// The time that the containers have to exit before they are killed.
         grace: Duration,
     },
-    /// Network and volumes were given back.
+    /// The pod's network and volumes are released.
     SandboxRemoved,
 }
 
-/// What became of a wish for other resources (K26).
+/// The result of a request for other resources (K26).
 #[derive(Debug, Clone, PartialEq)]
 pub enum ResizeResult {
-    /// The containers have what this pod's spec says.
+    /// The containers have the resources of this pod's spec.
     Done(Box<Pod>),
-    /// The node has no room for it.
+    /// The node lacks the resources.
     Pending {
-        /// `Deferred` until others make room, `Infeasible` for good.
+        /// `Deferred` if other pods may free them, `Infeasible` if the node never has them.
         reason: &'static str,
-        /// What there is not enough of.
+        /// The resource that the node lacks.
         message: String,
     },
-    /// There is room, but it can't be done now.
+    /// The node has the resources but cannot apply them now.
     Failed {
-        /// Why not.
+        /// The error.
         message: String,
     },
-}
-
-/// Something to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Show the status as it is now, before what follows.
-    ReportStatus,
-    /// Make the pod's network and volumes.
-    SetUpSandbox,
-    /// Begin this attempt.
-    Start(Attempt),
-    /// Run its postStart hook.
-    PostStart(Attempt),
-    /// Make an attempt of this probe.
-    Probe(Attempt, ProbeKind),
-    /// Run its preStop hook.
-    PreStop(Attempt),
-    /// Ask the attempt to end; a kill follows when its time is up.
-    Terminate(Attempt),
-    /// End the attempt wherever it is.
-    Kill(Attempt),
-    /// Come back at this monotonic time, or before.
-    WakeAt(Duration),
-    /// Record that something happened.
-    RecordEvent(EventRecord),
-    /// Nothing will run any more: give network and volumes back.
-    TearDownSandbox,
-    /// Everything is over and reported: remove the object for good.
-    RemovePod,
-}
-
-/// What becomes a Kubernetes Event about the pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventRecord {
-    /// Which container it is about; `None` for the whole pod.
-    pub container: Option<ContainerRef>,
-    /// Whether somebody may have to do something.
-    pub warning: bool,
-    /// `Killing`, `BackOff`, `Unhealthy`, …
-    pub reason: &'static str,
-    /// In Kubernetes' words.
-    pub message: String,
-}
-
-impl EventRecord {
-    pub(super) fn normal(container: impl Into<Option<ContainerRef>>, reason: &'static str, message: String) -> Action {
-        Action::RecordEvent(EventRecord { container: container.into(), warning: false, reason, message })
-    }
-
-    pub(super) fn warning(container: impl Into<Option<ContainerRef>>, reason: &'static str, message: String) -> Action {
-        Action::RecordEvent(EventRecord { container: container.into(), warning: true, reason, message })
-    }
 }

@@ -1,91 +1,88 @@
-//! Pure decisions about pods: what happens next, and what there is to show.
+//! Pure decisions about pods: what happens next, and what the status shows.
 //!
-//! Facts go in as [`Event`]s, [`Action`]s come out; `node` performs them and reports back as facts.
-//! Nothing here starts anything or reads a clock; time comes in as [`Now`]. One step looks at the
-//! whole state, so a lost or repeated wake-up does no harm, and a fact about an attempt that is no
-//! longer the current one is dropped by comparison.
+//! Facts go in as [`Input`]s and [`Action`]s come out; `node` performs the actions and reports back as inputs.
+//! This crate starts nothing and reads no clock: time comes in as [`Now`]. Each step decides from the whole state,
+//! so lost or repeated wake-ups do no harm. Facts about an attempt that is no longer the current one are dropped.
 //!
 //! ```text
-//!              ┌─────────────────────── retry ───────────────────────┐
-//!              ▼                                                     │
-//!   container  Waiting ──▶ Starting ──▶ PostStart ──▶ Running ──▶ Exited ──▶ BackOff
-//!                  ▲          │             │            │           ▲          │
-//!                  └─trouble──┘             └─▶ Stopping ◀┘          │          │
-//!                                                  └─────────────────┤     (next attempt)
-//!                                                                    │
-//!                                             outdated ──▶ Due ◀─────┘
-//!                                                           └──▶ (next attempt, at once)
+//!              ┌────────────────────── retry ────────────────────────┐
+//!              │                                                     │
+//!              ▼                                                     │ next attempt
+//!   container  Waiting ──▶ Starting ──▶ PostStart ──▶ Running ──▶ Exited ──▶ BackOff ──▶ Starting
+//!                 ▲           │             │            │           ▲
+//!                 └─ failed ──┤             └▶ Stopping ◀┘           │
+//!                             │                   └──────────────────┤
+//!                             └───────── cannot run ─────────────────┘
+//!
+//!              any stage ── definition changed, restart rule ──▶ RestartPending ──▶ Starting, at once
 //!
 //!   pod        Missing ──▶ SettingUp ──▶ Ready ──▶ TearingDown ──▶ Down ──▶ Gone
-//!                 ▲            │
-//!                 └── Failed ◀─┘
+//!                             │  ▲
+//!                             ▼  │
+//!                            Failed
 //! ```
 //!
-//! An attempt whose program can't be run goes from `Starting` to `Exited`, and so does one from `PostStart`
-//! that ends before its hook does.
+//! A live attempt of a container whose definition changed is stopped first. An attempt that exits before its
+//! postStart hook has finished stays in `PostStart` until the hook has.
 //!
 //! Phase, conditions and readiness are computed from the state ([`PodState::status`]), never stored.
 
+mod action;
 mod backoff;
 mod conditions;
 mod container;
+mod containers;
 mod input;
 mod observe;
+mod pace;
 mod phase;
 mod pod;
 mod policy;
 mod probes;
+mod reconcile;
 mod restore;
 mod stage;
+mod start;
 mod status;
 mod stop;
+mod time;
+mod transitions;
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-
-pub use backoff::go_duration;
-pub use input::{Action, EventRecord, Input, ResizeResult};
+pub use action::{Action, EventRecord};
+pub use backoff::format_go_duration;
+pub use input::{Input, ResizeResult};
 pub use pod::PodState;
 pub use policy::{ContainerKind, RestartPolicy};
 pub use probes::{ProbeKind, ProbeResult};
 pub use stage::{ExitStatus, Terminated, WaitingReason};
+pub use time::{MonoTime, Now};
 
-/// This moment: monotonic for intervals, wall for what is shown.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Now {
-    /// Time since some fixed moment of this process.
-    pub mono: Duration,
-    /// The time of day, which may jump.
-    pub wall: Timestamp,
-}
-
-/// Which list of a pod's spec a container stands in.
+/// The list of the pod's spec that a container belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ContainerRole {
-    /// One of `spec.initContainers`: they begin one after the other, before all others.
+    /// `spec.initContainers`: started one after the other, before all others.
     Init,
-    /// One of `spec.containers`: they run side by side once every init container has succeeded.
+    /// `spec.containers`: run side by side once every init container has succeeded.
     App,
-    /// One of `spec.ephemeralContainers`: added later, to look into the pod.
+    /// `spec.ephemeralContainers`: added to a running pod to inspect it.
     Ephemeral,
 }
 
-/// A container of a pod: its list and its place there.
+/// A container of a pod, by its position in the spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerRef {
-    /// Which list of the spec it stands in.
+    /// The list of the spec.
     pub role: ContainerRole,
-    /// Its place in that list, from 0.
+    /// The position in that list, from 0. Ephemeral containers count in the order in which they were added.
     pub index: usize,
 }
 
-/// One run of a container. Counted from 1 over the pod's life on this node.
+/// One run of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Attempt {
-    /// The container that it is a run of.
+    /// The container that runs.
     pub container: ContainerRef,
-    /// Grows with each attempt of the container.
+    /// The attempt's number; grows with each attempt of the container on this node.
     pub number: u32,
 }
 

@@ -1,323 +1,319 @@
-//! A pod takes facts in.
+//! How a pod's state takes in inputs: one method per input.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container as ContainerObject, Pod};
 
+use super::action::{Action, EventRecord};
 use super::container::{Container, SidecarGate};
-use super::input::{Action, EventRecord, Input, ResizeResult};
-use super::pod::{Deletion, Failing, PodState, Sandbox};
+use super::input::{Input, ResizeResult};
+use super::pace::{MAX_SANDBOX_RETRY, MIN_GRACE_PERIOD, MIN_SANDBOX_RETRY};
+use super::pod::{PodFailure, PodState, ResizeCondition, Sandbox, seconds};
 use super::policy::RestartDecision;
 use super::probes::{ProbeKind, ProbeResult};
-use super::stage::{ExitStatus, Stage, Terminated, TerminationCause, WaitingReason};
-use super::stop::{FLOOR, Hook, Order, begin_stop};
-use super::{Attempt, ContainerRef, ContainerRole, Now};
+use super::stage::{ExitStatus, HookState, Stage, Terminated, TerminationCause, WaitingReason};
+use super::stop::StopOrder;
+use super::time::{MonoTime, Now};
+use super::{Attempt, ContainerRef, ContainerRole};
 use wasmpod_model::pods;
 
-use std::time::Duration;
-
-/// Volumes and network that could not be made are tried again after this and twice as long each time.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-/// But no longer than this.
-const LAST_RETRY: Duration = Duration::from_secs(122);
-
 impl PodState {
-    fn container(&mut self, at: ContainerRef) -> Option<&mut Container> {
-        match at.role {
-            ContainerRole::Init => self.init.get_mut(at.index),
-            ContainerRole::App => self.apps.get_mut(at.index),
-            ContainerRole::Ephemeral => self.ephemeral.get_mut(at.index),
-        }
-    }
-
-    /// The name of the container at that place. Ephemeral ones stand as they came, which is not how the
-    /// spec has them: a strategic merge puts the newest first.
-    pub fn name_of(&self, at: ContainerRef) -> Option<&str> {
-        let list = match at.role {
-            ContainerRole::Init => &self.init,
-            ContainerRole::App => &self.apps,
-            ContainerRole::Ephemeral => &self.ephemeral,
-        };
-        list.get(at.index).map(|container| container.name.as_str())
-    }
-
-    /// The container that `attempt` is the current attempt of.
-    fn current(&mut self, attempt: Attempt) -> Option<&mut Container> {
-        self.container(attempt.container).filter(|c| c.attempt == attempt.number)
-    }
-
-    /// Takes a fact in; what comes out is what there is to tell about it.
-    pub(super) fn observe(&mut self, event: Input, now: Now) -> Vec<Action> {
-        let mut told = Vec::new();
-        for (_, container) in self.with_places() {
-            if container.release == SidecarGate::Announced {
-                container.release = SidecarGate::Open;
+    /// Takes in `input` and returns the actions that only this input calls for, mostly events.
+    pub(super) fn observe(&mut self, input: Input, now: Now) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for container in self.containers.values_mut() {
+            if container.sidecar_gate == SidecarGate::Announced {
+                container.sidecar_gate = SidecarGate::Open;
             }
         }
-        match event {
+        match input {
             Input::Tick => {}
-            Input::PodUpdated(pod) => self.changed(&pod, now),
-            Input::SandboxReady { ip } => {
-                if matches!(self.sandbox, Sandbox::SettingUp { .. }) {
-                    self.sandbox = Sandbox::Ready { since: now.mono };
-                    self.ip = Some(ip);
-                }
-            }
-            Input::SandboxFailed { message } => {
-                if let Sandbox::SettingUp { failures } = self.sandbox {
-                    let wait = FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(LAST_RETRY);
-                    let retry_at = now.mono + wait;
-                    self.sandbox = Sandbox::Failed { message, failures: failures + 1, retry_at };
-                }
-            }
+            Input::PodUpdated(pod) => self.on_pod_updated(&pod, now),
+            Input::SandboxReady { ip } => self.on_sandbox_ready(ip, now),
+            Input::SandboxFailed { message } => self.on_sandbox_failed(message, now),
             Input::Started { attempt, container_id, image_id } => {
-                if let Some(container) = self.current(attempt) {
-                    container.started(container_id, image_id, now);
-                    if matches!(container.stage, Stage::PostStart { .. }) {
-                        told.push(Action::PostStart(attempt));
-                    }
-                }
+                self.on_started(attempt, container_id, image_id, now, &mut actions);
             }
-            Input::StartFailed { attempt, trouble } => {
-                let again = self.again(now.mono);
-                if let Some(container) = self.current(attempt) {
-                    container.start_failed(trouble, again, now);
-                }
+            Input::StartFailed { attempt, waiting } => self.on_start_failed(attempt, waiting, now),
+            Input::PostStartFinished { attempt, failure } => {
+                self.on_post_start_finished(attempt, failure, now, &mut actions);
             }
-            Input::PostStartFinished { attempt, failed } => self.post_started(attempt, failed, now, &mut told),
-            Input::PreStopFinished { attempt, failed } => {
-                if let Some(container) = self.current(attempt) {
-                    let runs = matches!(&container.stage, Stage::Stopping { stop, .. } if stop.hook == Hook::Runs);
-                    if failed && runs {
-                        told.push(EventRecord::warning(
-                            attempt.container,
-                            "FailedPreStopHook",
-                            "PreStopHook failed".into(),
-                        ));
-                    }
-                    if let Stage::Stopping { stop, .. } = &mut container.stage {
-                        stop.hook_is_over();
-                    }
-                }
+            Input::PreStopFinished { attempt, failed } => self.on_pre_stop_finished(attempt, failed, &mut actions),
+            Input::ProbeFinished { attempt, kind, result } => {
+                self.on_probe_finished(attempt, kind, &result, now, &mut actions);
             }
-            Input::ProbeFinished { attempt, kind, probed } => self.probed(attempt, kind, &probed, now, &mut told),
             Input::CannotRun { attempt, container_id, image_id, outcome } => {
-                if let Some(container) = self.current(attempt) {
-                    container.never_ran(container_id, image_id, outcome, now);
+                if let Some(container) = self.containers.with_attempt(attempt) {
+                    container.set_cannot_run(container_id, image_id, outcome, now);
                 }
-                self.restart_all(attempt, now);
+                self.apply_restart_all_rule(attempt, now);
             }
-            Input::Exited { attempt, outcome } => self.exited(attempt, outcome, now, &mut told),
+            Input::Exited { attempt, outcome } => self.on_exited(attempt, outcome, now, &mut actions),
             Input::Restart { container, grace } => {
-                if self.goes_on() {
+                if self.is_active() {
                     self.replace(container, now.mono + grace);
                 }
             }
             Input::Evicted { reason, message, grace, disrupts } => {
-                if self.goes_on() {
-                    let by = now.mono + grace.unwrap_or(self.grace);
-                    self.failing = Some(Failing { reason, message, by, disrupts });
+                if self.is_active() {
+                    let deadline = now.mono + grace.unwrap_or(self.ending.grace);
+                    self.ending.failure = Some(PodFailure { reason, message, deadline, disrupts });
                 }
             }
-            Input::Resized(resize) => self.resized(resize, &mut told),
-            Input::Deleted { grace } => {
-                let by = now.mono + grace;
-                if self.deletion.is_some_and(|earlier| by < earlier.by) {
-                    // A kubelet breaks its ends off and begins them anew.
-                    for (at, container) in self.with_places().filter(|(_, c)| matches!(c.stage, Stage::Stopping { .. }))
-                    {
-                        told.push(EventRecord::normal(at, "Killing", format!("Stopping container {}", container.name)));
-                    }
-                }
-                let by = self.deletion.map_or(by, |earlier| earlier.by.min(by));
-                self.deletion = Some(Deletion { by });
-            }
+            Input::Resized(result) => self.on_resized(result, &mut actions),
+            Input::Deleted { grace } => self.on_deleted(now.mono + grace, &mut actions),
             Input::SandboxRemoved => {
-                if let Sandbox::TearingDown { cut } = self.sandbox {
-                    self.sandbox = Sandbox::Down { told: !cut };
+                if let Sandbox::TearingDown { forced } = self.sandbox {
+                    self.sandbox = Sandbox::Down { reported: !forced };
                 }
             }
         }
-        told
+        actions
     }
 
-    /// Whether the pod is not at its end.
-    fn goes_on(&self) -> bool {
-        let over = matches!(self.sandbox, Sandbox::TearingDown { .. } | Sandbox::Down { .. } | Sandbox::Gone);
-        self.deletion.is_none() && self.failing.is_none() && !over
-    }
-
-    fn replace(&mut self, at: ContainerRef, by: Duration) {
-        match at.role {
-            ContainerRole::App => self.apps.get_mut(at.index).into_iter().for_each(|c| c.replace(by)),
-            ContainerRole::Init => {
-                self.init.iter_mut().skip(at.index).chain(&mut self.apps).for_each(|c| c.replace(by))
-            }
-            // What somebody looks at with it is his own affair.
-            ContainerRole::Ephemeral => {}
-        }
-    }
-
-    /// Takes in what may change of a pod's spec.
-    fn changed(&mut self, pod: &Pod, now: Now) {
+    /// Takes in the fields of the spec that may change.
+    fn on_pod_updated(&mut self, pod: &Pod, now: Now) {
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
-        let by = now.mono + self.grace;
-        let lists = [(&mut self.init, pods::init_containers(spec)), (&mut self.apps, &spec.containers)];
-        for (known, wanted) in lists {
-            for (container, wanted) in known.iter_mut().zip(wanted) {
-                let image = wanted.image.as_deref().unwrap_or_default();
-                if container.image != image {
-                    container.image = image.into();
-                    // What has done its work is not done again for that.
-                    if container.finished().is_none() {
-                        container.replace(by);
-                    }
+        let deadline = now.mono + self.ending.grace;
+        for (container, object) in self.with_objects(pod) {
+            let image = object.image.as_deref().unwrap_or_default();
+            if container.spec.image != image {
+                container.spec.image = image.into();
+                // A container that has finished does not run again for another image.
+                if container.final_exit_code().is_none() {
+                    container.replace(deadline);
                 }
             }
         }
         if self.sandbox != Sandbox::Gone {
-            for wanted in spec.ephemeral_containers.iter().flatten() {
-                if !self.ephemeral.iter().any(|known| known.name == wanted.name) {
-                    self.ephemeral.push(Container::ephemeral(wanted));
+            let known = &mut self.containers.ephemeral;
+            for object in spec.ephemeral_containers.iter().flatten() {
+                if !known.iter().any(|container| container.spec.name == object.name) {
+                    known.push(Container::ephemeral(object));
                 }
             }
         }
-        let seconds = spec.active_deadline_seconds.and_then(|s| u64::try_from(s).ok());
-        self.active = seconds.map(Duration::from_secs);
+        self.active.limit = seconds(spec.active_deadline_seconds);
     }
 
-    /// Takes in what became of a wish for other resources, and tells what is new about it.
-    fn resized(&mut self, resize: ResizeResult, told: &mut Vec<Action>) {
-        let before = self.unresized.take();
-        match resize {
-            ResizeResult::Done(pod) => {
-                let empty = Default::default();
-                let spec = pod.spec.as_ref().unwrap_or(&empty);
-                let mut changed = false;
-                let lists = [(&mut self.init, pods::init_containers(spec)), (&mut self.apps, &spec.containers)];
-                for (container, wanted) in lists.into_iter().flat_map(|(known, wanted)| known.iter_mut().zip(wanted)) {
-                    if container.resources != wanted.resources {
-                        changed = true;
-                        container.resources.clone_from(&wanted.resources);
-                        // Other resources are another past for its back-off (K29).
-                        container.forget();
-                    }
-                }
-                if changed {
-                    told.push(EventRecord::normal(
-                        None,
-                        "ResizeStarted",
-                        format!("Pod resize started: {}", asked(&pod)),
-                    ));
-                    told.push(EventRecord::normal(
-                        None,
-                        "ResizeCompleted",
-                        format!("Pod resize completed: {}", asked(&pod)),
-                    ));
-                }
-            }
-            ResizeResult::Pending { reason, message } => {
-                let known = before.is_some_and(|(_, known, words)| (known, &words) == (reason, &message));
-                if !known {
-                    let event = if reason == "Deferred" { "ResizeDeferred" } else { "ResizeInfeasible" };
-                    told.push(EventRecord::warning(None, event, format!("Pod resize {reason}: {message}")));
-                }
-                self.unresized = Some(("PodResizePending", reason, message));
-            }
-            ResizeResult::Failed { message } => {
-                if before.is_none_or(|(_, _, words)| words != message) {
-                    told.push(EventRecord::warning(None, "ResizeError", format!("Pod resize error: {message}")));
-                }
-                self.unresized = Some(("PodResizeInProgress", "Error", message));
-            }
+    /// Returns init and app containers with their objects in `pod`.
+    fn with_objects<'a>(&'a mut self, pod: &'a Pod) -> impl Iterator<Item = (&'a mut Container, &'a ContainerObject)> {
+        let spec = pod.spec.as_ref();
+        let init = self.containers.init.iter_mut().zip(spec.map(pods::init_containers).unwrap_or_default());
+        let apps = self.containers.apps.iter_mut();
+        init.chain(apps.zip(spec.map(|spec| spec.containers.as_slice()).unwrap_or_default()))
+    }
+
+    fn on_sandbox_ready(&mut self, ip: String, now: Now) {
+        if matches!(self.sandbox, Sandbox::SettingUp { .. }) {
+            self.sandbox = Sandbox::Ready { since: now.mono };
+            self.ip = Some(ip);
         }
     }
 
-    fn post_started(&mut self, attempt: Attempt, failed: Option<String>, now: Now, told: &mut Vec<Action>) {
-        let by = now.mono + self.grace;
-        let Some(container) = self.current(attempt) else { return };
-        let Stage::PostStart { since, ended } = &mut container.stage else { return };
-        let (since, ended) = (*since, ended.take());
-        match (failed, ended) {
-            (None, None) => container.runs(since),
-            (None, Some(ended)) => container.is_over(ended),
-            (Some(message), ended) => {
-                told.push(EventRecord::warning(
-                    attempt.container,
-                    "FailedPostStartHook",
-                    "PostStartHook failed".into(),
-                ));
-                let cut = TerminationCause::Start(WaitingReason { reason: "PostStartHookError".into(), message });
+    fn on_sandbox_failed(&mut self, message: Option<String>, now: Now) {
+        if let Sandbox::SettingUp { failures } = self.sandbox {
+            let wait = MIN_SANDBOX_RETRY.saturating_mul(1 << failures.min(16)).min(MAX_SANDBOX_RETRY);
+            self.sandbox = Sandbox::Failed { message, failures: failures + 1, retry_at: now.mono + wait };
+        }
+    }
+
+    fn on_started(
+        &mut self,
+        attempt: Attempt,
+        container_id: String,
+        image_id: String,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(container) = self.containers.with_attempt(attempt) else { return };
+        container.set_started(container_id, image_id, now);
+        if matches!(container.stage, Stage::PostStart { .. }) {
+            actions.push(Action::PostStart(attempt));
+        }
+    }
+
+    fn on_start_failed(&mut self, attempt: Attempt, waiting: WaitingReason, now: Now) {
+        let retry_at = self.start_retry_at(now.mono);
+        if let Some(container) = self.containers.with_attempt(attempt) {
+            container.set_start_failed(waiting, retry_at, now);
+        }
+    }
+
+    fn on_post_start_finished(
+        &mut self,
+        attempt: Attempt,
+        failure: Option<String>,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let deadline = now.mono + self.ending.grace;
+        let Some(container) = self.containers.with_attempt(attempt) else { return };
+        let Stage::PostStart { since, exited } = &mut container.stage else { return };
+        let (since, exited) = (*since, exited.take());
+        match (failure, exited) {
+            (None, None) => container.set_running(since),
+            (None, Some(terminated)) => container.set_terminated(terminated),
+            (Some(message), exited) => {
+                let at = attempt.container;
+                actions.push(EventRecord::warning(at, "FailedPostStartHook", "PostStartHook failed".into()));
+                let waiting = WaitingReason { reason: "PostStartHookError".into(), message };
+                let cause = TerminationCause::FailedStart(waiting);
                 let message = "FailedPostStartHook".to_string();
-                match ended {
-                    Some(ended) => {
-                        told.push(EventRecord::normal(attempt.container, "Killing", message));
-                        container.is_over(Terminated { cause: cut, ..ended });
+                match exited {
+                    Some(terminated) => {
+                        actions.push(EventRecord::normal(at, "Killing", message));
+                        container.set_terminated(Terminated { cause, ..terminated });
                     }
                     None => {
-                        let order = Order { by, floor: FLOOR, message, cut };
-                        begin_stop(container, attempt.container, order, now, told);
+                        let order = StopOrder { deadline, min_grace: MIN_GRACE_PERIOD, message, cause };
+                        container.begin_stop(at, order, now, actions);
                     }
                 }
             }
         }
-        self.restart_all(attempt, now);
+        self.apply_restart_all_rule(attempt, now);
     }
 
-    fn probed(&mut self, attempt: Attempt, kind: ProbeKind, probed: &ProbeResult, now: Now, told: &mut Vec<Action>) {
-        let Some(container) = self.current(attempt) else { return };
-        let (at, word) = (attempt.container, kind.word());
-        match probed {
-            ProbeResult::Success => {}
-            ProbeResult::Warning(text) => {
-                told.push(EventRecord::warning(at, "ProbeWarning", format!("{word} probe warning: {text}")));
-            }
-            ProbeResult::Failure(text) => {
-                told.push(EventRecord::warning(at, "Unhealthy", format!("{word} probe failed: {text}")));
-            }
-            ProbeResult::Error(text) => {
-                let message = format!("{word} probe errored and resulted in unknown state: {text}");
-                told.push(EventRecord::warning(at, "Unhealthy", message));
-            }
+    fn on_pre_stop_finished(&mut self, attempt: Attempt, failed: bool, actions: &mut Vec<Action>) {
+        let Some(container) = self.containers.with_attempt(attempt) else { return };
+        let Stage::Stopping { stop, .. } = &mut container.stage else { return };
+        if failed && stop.hook == HookState::Running {
+            actions.push(failed_pre_stop_hook(attempt.container));
         }
-        if !container.probes.observe(kind, probed) {
+        stop.finish_hook();
+    }
+
+    fn on_probe_finished(
+        &mut self,
+        attempt: Attempt,
+        kind: ProbeKind,
+        result: &ProbeResult,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(container) = self.containers.with_attempt(attempt) else { return };
+        actions.extend(probe_event(attempt.container, kind, result));
+        if !container.probes.record(kind, result) {
             return;
         }
         if kind == ProbeKind::Readiness {
-            told.push(Action::ReportStatus);
+            actions.push(Action::ReportStatus);
         }
         if kind == ProbeKind::Startup && container.has_started() {
-            // That it has started is shown before anything follows from it.
-            container.release = SidecarGate::Announced;
-            container.probes.want_readiness(now.mono);
-            told.extend([Action::ReportStatus, Action::WakeAt(now.mono)]);
+            // The status shows the start before anything follows from it.
+            container.sidecar_gate = SidecarGate::Announced;
+            container.probes.request_readiness(now.mono);
+            actions.extend([Action::ReportStatus, Action::WakeAt(now.mono)]);
         }
     }
 
-    fn exited(&mut self, attempt: Attempt, outcome: ExitStatus, now: Now, told: &mut Vec<Action>) {
-        let Some(container) = self.current(attempt) else { return };
-        if matches!(&container.stage, Stage::Stopping { stop, .. } if stop.hook == Hook::Runs) {
-            // It ended with its container.
-            told.push(EventRecord::warning(attempt.container, "FailedPreStopHook", "PreStopHook failed".into()));
+    fn on_exited(&mut self, attempt: Attempt, outcome: ExitStatus, now: Now, actions: &mut Vec<Action>) {
+        let Some(container) = self.containers.with_attempt(attempt) else { return };
+        if matches!(&container.stage, Stage::Stopping { stop, .. } if stop.hook == HookState::Running) {
+            // The hook ended with its container.
+            actions.push(failed_pre_stop_hook(attempt.container));
         }
-        container.exited(outcome, now);
-        self.restart_all(attempt, now);
+        container.set_exited(outcome, now);
+        self.apply_restart_all_rule(attempt, now);
     }
 
-    /// Has all containers begin again where a rule says so of how `attempt` has ended (K53).
-    fn restart_all(&mut self, attempt: Attempt, now: Now) {
-        let by = now.mono + self.grace;
-        let ended = |c: &mut Container| matches!(&c.stage, Stage::Exited(ended) if c.after(ended) == RestartDecision::RestartAll);
-        if self.current(attempt).is_some_and(ended) && self.goes_on() {
-            // The one that ended keeps its back-off, or a pod that always ends so would never rest.
-            let others =
-                self.with_places().filter(|(at, _)| *at != attempt.container && at.role != ContainerRole::Ephemeral);
-            others.for_each(|(_, c)| c.replace(by));
+    fn on_deleted(&mut self, deadline: MonoTime, actions: &mut Vec<Action>) {
+        let earlier = self.ending.deletion_deadline;
+        if earlier.is_some_and(|earlier| deadline < earlier) {
+            // A kubelet cancels the stops under way and begins them anew.
+            for (at, container) in self.containers.iter().filter(|(_, c)| matches!(c.stage, Stage::Stopping { .. })) {
+                let message = format!("Stopping container {}", container.spec.name);
+                actions.push(EventRecord::normal(at, "Killing", message));
+            }
+        }
+        self.ending.deletion_deadline = Some(earlier.map_or(deadline, |earlier| earlier.min(deadline)));
+    }
+
+    /// Takes in the result of a resize, and records what is new about it.
+    fn on_resized(&mut self, result: ResizeResult, actions: &mut Vec<Action>) {
+        let previous = self.resize.take();
+        match result {
+            ResizeResult::Done(pod) => self.apply_resize(&pod, actions),
+            ResizeResult::Pending { reason, message } => {
+                let is_known = previous.is_some_and(|p| (p.reason, &p.message) == (reason, &message));
+                if !is_known {
+                    let event = if reason == "Deferred" { "ResizeDeferred" } else { "ResizeInfeasible" };
+                    actions.push(EventRecord::warning(None, event, format!("Pod resize {reason}: {message}")));
+                }
+                self.resize = Some(ResizeCondition { type_: "PodResizePending", reason, message });
+            }
+            ResizeResult::Failed { message } => {
+                if previous.is_none_or(|p| p.message != message) {
+                    actions.push(EventRecord::warning(None, "ResizeError", format!("Pod resize error: {message}")));
+                }
+                self.resize = Some(ResizeCondition { type_: "PodResizeInProgress", reason: "Error", message });
+            }
+        }
+    }
+
+    /// Applies the resources of `pod`.
+    fn apply_resize(&mut self, pod: &Pod, actions: &mut Vec<Action>) {
+        let mut has_changed = false;
+        for (container, object) in self.with_objects(pod) {
+            if container.spec.resources != object.resources {
+                has_changed = true;
+                container.spec.resources.clone_from(&object.resources);
+                // Restarts with other resources do not count (K29).
+                container.reset_backoff();
+            }
+        }
+        if has_changed {
+            let resources = resources_json(pod);
+            let started = format!("Pod resize started: {resources}");
+            actions.push(EventRecord::normal(None, "ResizeStarted", started));
+            let completed = format!("Pod resize completed: {resources}");
+            actions.push(EventRecord::normal(None, "ResizeCompleted", completed));
+        }
+    }
+
+    /// Replaces the container at `at`, and with an init container all that come after it.
+    fn replace(&mut self, at: ContainerRef, deadline: MonoTime) {
+        let (init, apps) = (&mut self.containers.init, &mut self.containers.apps);
+        match at.role {
+            ContainerRole::App => apps.get_mut(at.index).into_iter().for_each(|c| c.replace(deadline)),
+            ContainerRole::Init => init.iter_mut().skip(at.index).chain(apps).for_each(|c| c.replace(deadline)),
+            // Ephemeral containers never restart.
+            ContainerRole::Ephemeral => {}
+        }
+    }
+
+    /// Restarts all containers if a restart rule says so for the exit of `attempt` (K53).
+    fn apply_restart_all_rule(&mut self, attempt: Attempt, now: Now) {
+        let deadline = now.mono + self.ending.grace;
+        let restarts_all = |c: &mut Container| matches!(&c.stage, Stage::Exited(last) if c.restart_decision(last) == RestartDecision::RestartAll);
+        if self.containers.with_attempt(attempt).is_some_and(restarts_all) && self.is_active() {
+            // The container that exited keeps its back-off, or a pod whose container always exits so would never pause.
+            let others = self.containers.iter_mut().filter(|(at, _)| *at != attempt.container);
+            others.filter(|(at, _)| at.role != ContainerRole::Ephemeral).for_each(|(_, c)| c.replace(deadline));
         }
     }
 }
 
-/// The resources that a pod's containers ask for, as JSON.
-fn asked(pod: &Pod) -> String {
+fn failed_pre_stop_hook(container: ContainerRef) -> Action {
+    EventRecord::warning(container, "FailedPreStopHook", "PreStopHook failed".into())
+}
+
+/// Returns the event about a probe's result, if it is not a plain success.
+fn probe_event(container: ContainerRef, kind: ProbeKind, result: &ProbeResult) -> Option<Action> {
+    let kind = kind.name();
+    let (reason, message) = match result {
+        ProbeResult::Success => return None,
+        ProbeResult::Warning(text) => ("ProbeWarning", format!("{kind} probe warning: {text}")),
+        ProbeResult::Failure(text) => ("Unhealthy", format!("{kind} probe failed: {text}")),
+        ProbeResult::Error(text) => {
+            ("Unhealthy", format!("{kind} probe errored and resulted in unknown state: {text}"))
+        }
+    };
+    Some(EventRecord::warning(container, reason, message))
+}
+
+/// Returns the resources of a pod's containers as JSON, as a kubelet writes them into events.
+fn resources_json(pod: &Pod) -> String {
     let spec = pod.spec.as_ref();
     let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default().iter();
     let containers: Vec<_> =

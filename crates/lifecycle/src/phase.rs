@@ -1,4 +1,4 @@
-//! The pod's phase from its containers (K1–K7; kubelet's getPhase).
+//! The pod's phase, computed from its containers (K1–K7; kubelet's `getPhase`).
 
 use super::container::{Container, SidecarGate};
 use super::pod::{PodState, Sandbox};
@@ -24,76 +24,79 @@ impl Phase {
     }
 }
 
-/// What a container counts as.
-enum Counts {
-    /// It has not run yet.
+/// The state of a container, as far as the phase depends on it.
+enum ContainerState {
+    /// Has not run yet.
     Waiting,
     Running,
-    /// It has run, and runs no more or not now.
+    /// Has run and does not run now.
     Stopped {
         code: i32,
-        again: bool,
+        restarts: bool,
     },
 }
 
-fn counts(container: &Container) -> Counts {
-    let stopped = |ended: &Terminated| Counts::Stopped {
-        code: ended.code,
-        again: container.after(ended) != RestartDecision::Nothing,
+fn state_of(container: &Container) -> ContainerState {
+    let stopped = |last: &Terminated| ContainerState::Stopped {
+        code: last.code,
+        restarts: container.restart_decision(last) != RestartDecision::None,
     };
-    if let Some(ended) = container.ended() {
-        return stopped(ended);
+    if let Some(last) = container.last_termination() {
+        return stopped(last);
     }
-    match (&container.stage, &container.previous) {
-        (Stage::Running { .. } | Stage::Stopping { shown: true, .. }, _) => Counts::Running,
+    match (&container.stage, &container.history.previous) {
+        (Stage::Running { .. } | Stage::Stopping { published: true, .. }, _) => ContainerState::Running,
         (_, Some(previous)) => stopped(previous),
-        (_, None) => Counts::Waiting,
+        (_, None) => ContainerState::Waiting,
     }
 }
 
-/// The phase to show, where `reported` is what was shown before.
-pub(super) fn of(pod: &PodState, reported: Option<&str>) -> Phase {
+/// Returns the phase for the status; `reported` is the phase that the status has now.
+pub(super) fn pod_phase(pod: &PodState, reported: Option<&str>) -> Phase {
     if pod.sandbox == Sandbox::Gone {
-        return match (pod.failing.is_some(), from_containers(pod, true)) {
+        return match (pod.is_failing(), containers_phase(pod, true)) {
             (false, Phase::Succeeded) => Phase::Succeeded,
-            // Ended from outside, or before everything had begun.
+            // The pod was ended from outside, or before all containers had started.
             (true, _) | (false, Phase::Failed | Phase::Pending | Phase::Running) => Phase::Failed,
         };
     }
-    match (from_containers(pod, false), reported) {
-        // What is final is not said while something may still run.
+    match (containers_phase(pod, false), reported) {
+        // A final phase waits until nothing may run any more.
         (Phase::Succeeded | Phase::Failed, Some("Pending")) => Phase::Pending,
         (Phase::Succeeded | Phase::Failed, _) => Phase::Running,
         (phase @ (Phase::Pending | Phase::Running), _) => phase,
     }
 }
 
-/// What the containers come to. `ends`: the pod is at its end, so that nothing runs again.
-pub(super) fn from_containers(pod: &PodState, ends: bool) -> Phase {
-    let begun = |c: &Container| !matches!(counts(c), Counts::Waiting);
-    let any_app = pod.apps.iter().any(begun);
+/// Returns the phase of the containers. `is_ending`: no container restarts, since the pod is ending.
+pub(super) fn containers_phase(pod: &PodState, is_ending: bool) -> Phase {
+    let has_begun = |c: &Container| !matches!(state_of(c), ContainerState::Waiting);
+    let (init, apps) = (&pod.containers.init, &pod.containers.apps);
+    let any_app_has_begun = apps.iter().any(has_begun);
     let mut pending = false;
-    for container in &pod.init {
-        match (container.kind(), counts(container)) {
-            (ContainerKind::Sidecar, _) => pending |= container.release == SidecarGate::Blocked && !any_app,
-            (_, Counts::Stopped { code: 0, .. }) => {}
-            (_, Counts::Stopped { again, .. }) if ends || !again => return Phase::Failed,
-            (_, Counts::Stopped { .. } | Counts::Waiting | Counts::Running) => pending = true,
+    for container in init {
+        match (container.kind(), state_of(container)) {
+            (ContainerKind::Sidecar, _) => {
+                pending |= container.sidecar_gate == SidecarGate::Blocked && !any_app_has_begun;
+            }
+            (_, ContainerState::Stopped { code: 0, .. }) => {}
+            (_, ContainerState::Stopped { restarts, .. }) if is_ending || !restarts => return Phase::Failed,
+            (_, ContainerState::Stopped { .. } | ContainerState::Waiting | ContainerState::Running) => pending = true,
         }
     }
-    if pending || !pod.apps.iter().all(begun) {
+    if pending || !apps.iter().all(has_begun) {
         return Phase::Pending;
     }
-    let sidecar_lives = pod.init.iter().any(|c| c.kind() == ContainerKind::Sidecar && c.is_live());
+    let any_sidecar_live = init.iter().any(|c| c.kind() == ContainerKind::Sidecar && c.is_live());
     let mut failed = false;
-    for container in &pod.apps {
-        match counts(container) {
-            Counts::Waiting | Counts::Running => return Phase::Running,
-            Counts::Stopped { again: true, .. } if !ends => return Phase::Running,
-            Counts::Stopped { code, .. } => failed |= code != 0,
+    for container in apps {
+        match state_of(container) {
+            ContainerState::Waiting | ContainerState::Running => return Phase::Running,
+            ContainerState::Stopped { restarts: true, .. } if !is_ending => return Phase::Running,
+            ContainerState::Stopped { code, .. } => failed |= code != 0,
         }
     }
-    match (sidecar_lives, failed) {
+    match (any_sidecar_live, failed) {
         (true, _) => Phase::Running,
         (false, true) => Phase::Failed,
         (false, false) => Phase::Succeeded,

@@ -1,21 +1,21 @@
-//! What happens to a container that ended: the pod's policy, its own, and its rules (K53).
+//! Whether an exited container restarts: the pod's policy, the container's own, and its rules (K53).
 
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule};
 
-/// What happens to a container that ended.
+/// When an exited container restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
-    /// It runs again however it ended; an init container only if it failed.
+    /// Always; an init container only if it failed.
     Always,
-    /// It runs again if it failed: its exit code is not 0.
+    /// If it failed: its exit code is not 0.
     OnFailure,
-    /// It does not run again.
+    /// Never.
     Never,
 }
 
 impl RestartPolicy {
-    /// The policy called `name`; the default is `Always`.
-    pub fn named(name: Option<&str>) -> RestartPolicy {
+    /// Returns the policy called `name`; defaults to `Always`.
+    pub fn from_name(name: Option<&str>) -> RestartPolicy {
         match name {
             Some("Never") => RestartPolicy::Never,
             Some("OnFailure") => RestartPolicy::OnFailure,
@@ -24,86 +24,87 @@ impl RestartPolicy {
     }
 }
 
-/// How a container takes part in its pod.
+/// The part that a container has in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerKind {
-    /// Runs to its end before what comes after it begins.
+    /// Runs to completion before the containers after it start.
     Init,
-    /// An init container with restart policy `Always`: runs beside all that comes after it.
+    /// An init container with restart policy `Always`: runs beside the containers after it.
     Sidecar,
     /// One of `spec.containers`.
     App,
-    /// Added to a running pod by someone who looks into it; never restarted (K55).
+    /// Added to a running pod to inspect it; never restarted (K55).
     Ephemeral,
 }
 
-/// What an end is followed by.
+/// What follows the exit of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartDecision {
-    /// The container has run its course.
-    Nothing,
-    /// It runs again.
+    /// The container does not restart.
+    None,
+    /// The container restarts.
     Restart,
-    /// All containers of the pod run again.
+    /// All containers of the pod restart.
     RestartAll,
 }
 
-/// What one container's ends are followed by.
+/// Decides whether one container restarts.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Policy {
     kind: ContainerKind,
     policy: RestartPolicy,
-    /// The pod's.
-    pod: RestartPolicy,
+    /// The pod's policy.
+    pod_policy: RestartPolicy,
     rules: Vec<Rule>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Rule {
-    next: RestartDecision,
-    /// Whether the exit code has to be one of `codes`, or none of them.
+    decision: RestartDecision,
+    /// Whether the rule applies to the exit codes in `codes`, rather than to all others.
     is_in: bool,
     codes: Vec<i32>,
 }
 
 impl Policy {
     pub(super) fn new(kind: ContainerKind, policy: RestartPolicy) -> Policy {
-        Policy { kind, policy, pod: policy, rules: Vec::new() }
+        Policy { kind, policy, pod_policy: policy, rules: Vec::new() }
     }
 
-    /// That of `container`, where the pod's is `pod`.
-    pub(super) fn of(container: &Container, kind: ContainerKind, pod: RestartPolicy) -> Policy {
+    /// Reads the policy of `container`, which defaults to the pod's.
+    pub(super) fn from_container(container: &Container, kind: ContainerKind, pod_policy: RestartPolicy) -> Policy {
         let own = container.restart_policy.as_deref();
-        let policy = own.map_or(pod, |own| RestartPolicy::named(Some(own)));
-        let rules = container.restart_policy_rules.iter().flatten().filter_map(Rule::of).collect();
-        Policy { kind, policy, pod, rules }
+        let policy = own.map_or(pod_policy, |own| RestartPolicy::from_name(Some(own)));
+        let rules = container.restart_policy_rules.iter().flatten().filter_map(Rule::from_api).collect();
+        Policy { kind, policy, pod_policy, rules }
     }
 
-    /// What follows on an end with exit code `code`.
-    pub(super) fn after(&self, code: i32) -> RestartDecision {
-        // An init container that succeeded has done what it was there for.
+    /// Decides what follows an exit with `code`.
+    pub(super) fn decide(&self, code: i32) -> RestartDecision {
+        // An init container that succeeded is complete, whatever the policy.
         if self.kind == ContainerKind::Ephemeral || (self.kind == ContainerKind::Init && code == 0) {
-            return RestartDecision::Nothing;
+            return RestartDecision::None;
         }
         if let Some(rule) = self.rules.iter().find(|rule| rule.codes.contains(&code) == rule.is_in) {
-            return rule.next;
+            return rule.decision;
         }
         match self.policy {
             RestartPolicy::Always => RestartDecision::Restart,
             RestartPolicy::OnFailure if code != 0 => RestartDecision::Restart,
-            RestartPolicy::OnFailure | RestartPolicy::Never => RestartDecision::Nothing,
+            RestartPolicy::OnFailure | RestartPolicy::Never => RestartDecision::None,
         }
     }
 
-    /// Whether a container that is ended for a failure runs again, as far as is known before its exit code is.
+    /// Whether a container that is stopped for a failure restarts, as far as its policy says before the exit code is
+    /// known.
     pub(super) fn restarts_failures(&self) -> bool {
         self.policy != RestartPolicy::Never
     }
 
-    /// Whether a container that has ended with `code` and will run again is shown as waiting for that. A kubelet
-    /// judges sidecars by the pod's policy there, and takes one that ended well for an init container that is done.
-    pub(super) fn shows_waits(&self, code: i32) -> bool {
-        self.kind != ContainerKind::Sidecar || (code != 0 && self.pod != RestartPolicy::Never)
+    /// Whether the status of a container that exited with `code` shows its back-off. For sidecars, a kubelet looks at
+    /// the pod's policy instead, and takes one that succeeded for an init container that is complete.
+    pub(super) fn shows_backoff(&self, code: i32) -> bool {
+        self.kind != ContainerKind::Sidecar || (code != 0 && self.pod_policy != RestartPolicy::Never)
     }
 
     pub(super) fn kind(&self) -> ContainerKind {
@@ -112,14 +113,15 @@ impl Policy {
 }
 
 impl Rule {
-    fn of(rule: &ContainerRestartRule) -> Option<Rule> {
-        let next = match rule.action.as_str() {
+    /// Reads a rule; `None` if its action is not known.
+    fn from_api(rule: &ContainerRestartRule) -> Option<Rule> {
+        let decision = match rule.action.as_str() {
             "Restart" => RestartDecision::Restart,
             "RestartAllContainers" => RestartDecision::RestartAll,
             _ => return None,
         };
         let codes = rule.exit_codes.as_ref()?;
-        Some(Rule { next, is_in: codes.operator == "In", codes: codes.values.clone().unwrap_or_default() })
+        Some(Rule { decision, is_in: codes.operator == "In", codes: codes.values.clone().unwrap_or_default() })
     }
 }
 
@@ -144,30 +146,30 @@ mod tests {
             (Always, ContainerKind::Sidecar, 0, true),
             (Always, ContainerKind::Ephemeral, 1, false),
         ] {
-            let restarted = Policy::new(kind, policy).after(code) == RestartDecision::Restart;
+            let restarted = Policy::new(kind, policy).decide(code) == RestartDecision::Restart;
             assert_eq!(restarted, restarts, "{policy:?} {kind:?} {code}");
         }
     }
 
     #[test]
-    fn k53_a_containers_own_policy_and_rules_go_before_the_pods() {
+    fn container_policy_and_rules_override_the_pod_policy() {
         let container = |yaml: &str| -> Container { serde_yaml::from_str(yaml).expect("a container") };
         let rules = "restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42, 43]}}, \
                      {action: RestartAllContainers, exitCodes: {operator: In, values: [50]}}]";
         let not_in = "restartPolicyRules: [{action: Restart, exitCodes: {operator: NotIn, values: [0, 1]}}]";
-        for (own, code, next) in [
-            ("restartPolicy: Never".to_string(), 1, RestartDecision::Nothing),
+        for (own, code, decision) in [
+            ("restartPolicy: Never".to_string(), 1, RestartDecision::None),
             ("restartPolicy: OnFailure".into(), 1, RestartDecision::Restart),
-            ("restartPolicy: OnFailure".into(), 0, RestartDecision::Nothing),
+            ("restartPolicy: OnFailure".into(), 0, RestartDecision::None),
             (format!("restartPolicy: Never, {rules}"), 42, RestartDecision::Restart),
-            (format!("restartPolicy: Never, {rules}"), 41, RestartDecision::Nothing),
+            (format!("restartPolicy: Never, {rules}"), 41, RestartDecision::None),
             (format!("restartPolicy: Never, {rules}"), 50, RestartDecision::RestartAll),
-            (format!("restartPolicy: Never, {not_in}"), 1, RestartDecision::Nothing),
+            (format!("restartPolicy: Never, {not_in}"), 1, RestartDecision::None),
             (format!("restartPolicy: Never, {not_in}"), 2, RestartDecision::Restart),
         ] {
             let container = container(&format!("{{name: c, {own}}}"));
-            let policy = Policy::of(&container, ContainerKind::App, RestartPolicy::Always);
-            assert_eq!(policy.after(code), next, "{own}, exit {code}");
+            let policy = Policy::from_container(&container, ContainerKind::App, RestartPolicy::Always);
+            assert_eq!(policy.decide(code), decision, "{own}, exit {code}");
         }
     }
 }

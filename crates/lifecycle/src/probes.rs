@@ -1,32 +1,34 @@
-//! A container's probes: when the next attempt is due, and what the attempts so far mean (K56–K58, K64).
+//! A container's probes: when each one runs next, and what the results mean (K56–K58, K64).
 //!
-//! Ticks go on in the same rhythm from the pod's begin on, whatever its containers do. A tick that
-//! finds nothing to probe passes; one that comes while an attempt is under way is made up for once.
+//! Each probe ticks in a fixed rhythm from the pod's start on, whatever its containers do. A tick that finds no
+//! container to probe passes unused; one that comes while the probe runs is made up for once.
 //!
 //! ```text
-//!   verdict   startup  Unknown ──▶ Success │ Failure   held until the container's next attempt
-//!             liveness Success ──────────▶ Failure     held until the container's next attempt
-//!             readiness Failure ◀────────▶ Success
+//!   result    startup   Unknown ──▶ Success │ Failure   on hold until the container's next attempt
+//!             liveness  Success ──────────▶ Failure     on hold until the container's next attempt
+//!             readiness Failure ◀─────────▶ Success
 //! ```
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Probe};
 
-/// What is probed for.
+use super::time::MonoTime;
+
+/// The three probes of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProbeKind {
-    /// Whether it has started; the others wait for that.
+    /// Whether the container has started; the other probes wait for it.
     Startup,
-    /// Whether it still works; else it is restarted.
+    /// Whether the container still works; if not, it restarts.
     Liveness,
-    /// Whether it can serve now.
+    /// Whether the container can serve now.
     Readiness,
 }
 
 impl ProbeKind {
-    /// As events write it at the beginning of a sentence.
-    pub fn word(self) -> &'static str {
+    /// Returns the name as events write it at the beginning of a sentence.
+    pub fn name(self) -> &'static str {
         match self {
             ProbeKind::Startup => "Startup",
             ProbeKind::Liveness => "Liveness",
@@ -34,8 +36,8 @@ impl ProbeKind {
         }
     }
 
-    /// The probe of this kind that `container` has.
-    pub fn of(self, container: &Container) -> Option<&Probe> {
+    /// Returns the probe of this kind that `container` has.
+    pub fn probe_of(self, container: &Container) -> Option<&Probe> {
         match self {
             ProbeKind::Startup => container.startup_probe.as_ref(),
             ProbeKind::Liveness => container.liveness_probe.as_ref(),
@@ -44,172 +46,177 @@ impl ProbeKind {
     }
 }
 
-/// Moments of a period at which probes of many pods meet.
-const MARKS: u32 = 32;
+/// The number of points in a period at which staggered probes of many pods run.
+const STAGGER_POINTS: u32 = 32;
 
-/// How an attempt went; with what there is to say about it.
+/// The result of one run of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// Well.
+    /// The probe succeeded.
     Success,
-    /// Well, but somebody should know.
+    /// The probe succeeded, with a warning.
     Warning(String),
-    /// Badly.
+    /// The probe failed.
     Failure(String),
-    /// It could not be made; it says nothing about the container.
+    /// The probe could not run, which says nothing about the container.
     Error(String),
 }
 
 /// One probe of a container.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct ProbeState {
+struct ProbeState {
     kind: ProbeKind,
     initial_delay: Duration,
     period: Duration,
-    successes: u32,
-    failures: u32,
-    /// How long a container that failed it may take to end, where that is not the pod's.
-    pub(super) grace: Option<Duration>,
-    /// The next tick; none before the first look at the pod.
-    next: Option<Duration>,
-    progress: Progress,
-    /// What the attempts so far mean; `None` is not known yet.
-    verdict: Option<bool>,
-    /// The last outcome, and how often it came in a row.
-    row: (bool, u32),
+    success_threshold: u32,
+    failure_threshold: u32,
+    /// The grace period of a container that failed the probe; `None` for the pod's.
+    grace: Option<Duration>,
+    /// The next tick; `None` before the pod starts.
+    next_tick: Option<MonoTime>,
+    run: ProbeRun,
+    /// Whether the container passes the probe; `None` while unknown.
+    result: Option<bool>,
+    /// The result of the last run, and how often it came in a row.
+    last_result: bool,
+    result_run: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Progress {
+enum ProbeRun {
     /// Waits for its tick.
     Waiting,
-    /// Somebody wants to know, at this time or before.
-    Wanted {
-        at: Duration,
+    /// Is to run at this time, or at a tick before.
+    Requested {
+        at: MonoTime,
     },
-    UnderWay,
-    /// Its verdict stands until the container's next attempt.
-    Held,
+    InFlight,
+    /// Does not run until the container's next attempt.
+    OnHold,
 }
 
-/// What is to be done about a probe.
+/// When a probe runs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NextProbe {
     Now,
-    At(Duration),
+    At(MonoTime),
     Never,
 }
 
 impl ProbeState {
     fn new(kind: ProbeKind, probe: &Probe) -> ProbeState {
-        let seconds = |value: Option<i32>, least: u64| {
-            Duration::from_secs(u64::try_from(value.unwrap_or(0)).unwrap_or(0).max(least))
-        };
+        let seconds =
+            |value: Option<i32>, min: u64| Duration::from_secs(u64::try_from(value.unwrap_or(0)).unwrap_or(0).max(min));
         let times = |value: Option<i32>, default: u32| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default);
         ProbeState {
             kind,
             initial_delay: seconds(probe.initial_delay_seconds, 0),
             period: probe.period_seconds.map_or(Duration::from_secs(10), |_| seconds(probe.period_seconds, 1)),
-            successes: times(probe.success_threshold, 1),
-            failures: times(probe.failure_threshold, 3),
+            success_threshold: times(probe.success_threshold, 1),
+            failure_threshold: times(probe.failure_threshold, 3),
             grace: probe.termination_grace_period_seconds.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs),
-            next: None,
-            progress: Progress::Waiting,
-            verdict: initial(kind),
-            row: (true, 0),
+            next_tick: None,
+            run: ProbeRun::Waiting,
+            result: initial_result(kind),
+            last_result: true,
+            result_run: 0,
         }
     }
 
-    /// The container begins anew.
+    /// Begins anew for the container's next attempt; the rhythm stays.
     fn reset(&mut self) {
-        self.progress = Progress::Waiting;
-        self.verdict = initial(self.kind);
-        self.row = (true, 0);
+        self.run = ProbeRun::Waiting;
+        self.result = initial_result(self.kind);
+        self.last_result = true;
+        self.result_run = 0;
     }
 
-    /// Begins the rhythm, `part` of a period (in 1/256) earlier than it would. Rhythms that were moved
-    /// meet at [`MARKS`], so that the threads are woken for several at once.
-    fn begin(&mut self, now: Duration, part: u8) {
-        if self.next.is_some() {
+    /// Starts the rhythm, with the first tick moved forward by `stagger` (in 1/256 of a period). Staggered ticks are
+    /// aligned to [`STAGGER_POINTS`] per period, so that one wake-up of a thread serves several probes.
+    fn start_ticking(&mut self, now: MonoTime, stagger: u8) {
+        if self.next_tick.is_some() {
             return;
         }
-        let next = now + self.period - self.period.mul_f64(f64::from(part) / 256.0);
-        let mark = (self.period / MARKS).as_nanos().max(1);
-        let past = if part == 0 { 0 } else { u64::try_from(next.as_nanos() % mark).unwrap_or(0) };
-        self.next = Some(next - Duration::from_nanos(past));
+        let next = now + self.period - self.period.mul_f64(f64::from(stagger) / 256.0);
+        let spacing = (self.period / STAGGER_POINTS).as_nanos().max(1);
+        let misaligned = next.since_origin().as_nanos() % spacing;
+        let misaligned = if stagger == 0 { 0 } else { u64::try_from(misaligned).unwrap_or(0) };
+        self.next_tick = Some(next - Duration::from_nanos(misaligned));
     }
 
-    /// What is to be done for a container that began at `begun`.
-    fn due(&mut self, begun: Duration, now: Duration) -> NextProbe {
-        let Some(next) = self.next else { return NextProbe::Never };
-        let wanted = match self.progress {
-            Progress::UnderWay | Progress::Held => return NextProbe::Never,
-            Progress::Waiting => None,
-            Progress::Wanted { at } => Some(at),
+    /// Returns when to run the probe of a container that runs since `started`, and marks it as in flight if that is now.
+    fn poll(&mut self, started: MonoTime, now: MonoTime) -> NextProbe {
+        let Some(tick) = self.next_tick else { return NextProbe::Never };
+        let requested = match self.run {
+            ProbeRun::InFlight | ProbeRun::OnHold => return NextProbe::Never,
+            ProbeRun::Waiting => None,
+            ProbeRun::Requested { at } => Some(at),
         };
-        let from = begun + self.initial_delay;
-        let mut ticked = false;
-        if now >= next {
-            let coming = self.tick_after(next, now);
-            // A tick from before the container began passes unused.
-            ticked = coming - self.period >= begun;
-            self.next = Some(coming);
+        let earliest = started + self.initial_delay;
+        let mut has_ticked = false;
+        let mut next_tick = tick;
+        if now >= tick {
+            next_tick = self.tick_after(tick, now);
+            // A tick from before the container started passes unused.
+            has_ticked = next_tick - self.period >= started;
+            self.next_tick = Some(next_tick);
         }
-        if (ticked || wanted.is_some_and(|at| now >= at)) && now >= from {
-            self.progress = Progress::UnderWay;
+        if (has_ticked || requested.is_some_and(|at| now >= at)) && now >= earliest {
+            self.run = ProbeRun::InFlight;
             return NextProbe::Now;
         }
-        if let Some(at) = wanted.filter(|at| *at > now && *at >= from) {
-            return NextProbe::At(self.next.map_or(at, |next| if next >= from { next.min(at) } else { at }));
+        if let Some(at) = requested.filter(|at| *at > now && *at >= earliest) {
+            return NextProbe::At(if next_tick >= earliest { next_tick.min(at) } else { at });
         }
-        self.progress = Progress::Waiting;
-        // Ticks that come before the initial delay is over pass unused.
-        let next = self.next.unwrap_or(next);
-        NextProbe::At(if next >= from { next } else { self.tick_after(next, from) - self.whole(from, next) })
+        self.run = ProbeRun::Waiting;
+        NextProbe::At(self.tick_from(next_tick, earliest))
     }
 
-    /// The first tick behind `now`.
-    fn tick_after(&self, tick: Duration, now: Duration) -> Duration {
-        let passed = now.saturating_sub(tick).as_nanos() / self.period.as_nanos().max(1);
+    /// Returns the first tick at or after `earliest`: ticks before the initial delay has passed are unused.
+    fn tick_from(&self, tick: MonoTime, earliest: MonoTime) -> MonoTime {
+        if tick >= earliest {
+            return tick;
+        }
+        let is_tick = (earliest - tick).as_nanos().is_multiple_of(self.period.as_nanos().max(1));
+        if is_tick { earliest } else { self.tick_after(tick, earliest) }
+    }
+
+    /// Returns the first tick after `now`.
+    fn tick_after(&self, tick: MonoTime, now: MonoTime) -> MonoTime {
+        let passed = (now - tick).as_nanos() / self.period.as_nanos().max(1);
         tick + self.period.saturating_mul(u32::try_from(passed + 1).unwrap_or(u32::MAX))
     }
 
-    /// One period if `from` is itself a tick of the rhythm of `next`, else nothing.
-    fn whole(&self, from: Duration, next: Duration) -> Duration {
-        let exact = from.saturating_sub(next).as_nanos().is_multiple_of(self.period.as_nanos().max(1));
-        if exact { self.period } else { Duration::ZERO }
-    }
-
-    /// Takes an attempt's outcome; whether the verdict is another now.
-    fn observe(&mut self, good: bool) -> bool {
-        if self.progress != Progress::UnderWay {
+    /// Records the result of a run. Returns whether the probe's own result has changed.
+    fn record(&mut self, success: bool) -> bool {
+        if self.run != ProbeRun::InFlight {
             return false;
         }
-        self.progress = Progress::Waiting;
-        let times = if self.row.0 == good { self.row.1 + 1 } else { 1 };
-        self.row = (good, times);
-        if times < if good { self.successes } else { self.failures } {
+        self.run = ProbeRun::Waiting;
+        self.result_run = if self.last_result == success { self.result_run + 1 } else { 1 };
+        self.last_result = success;
+        if self.result_run < if success { self.success_threshold } else { self.failure_threshold } {
             return false;
         }
-        let changed = self.verdict != Some(good);
-        self.verdict = Some(good);
-        if self.kind == ProbeKind::Startup || (self.kind == ProbeKind::Liveness && !good) {
-            self.progress = Progress::Held;
-            self.row.1 = 0;
+        let has_changed = self.result != Some(success);
+        self.result = Some(success);
+        if self.kind == ProbeKind::Startup || (self.kind == ProbeKind::Liveness && !success) {
+            self.run = ProbeRun::OnHold;
+            self.result_run = 0;
         }
-        changed
+        has_changed
     }
 
-    /// An attempt that says nothing.
-    fn discard(&mut self) {
-        if self.progress == Progress::UnderWay {
-            self.progress = Progress::Waiting;
+    /// Drops a run without a result.
+    fn discard_run(&mut self) {
+        if self.run == ProbeRun::InFlight {
+            self.run = ProbeRun::Waiting;
         }
     }
 }
 
-/// What is held true before the first attempt (K57).
-fn initial(kind: ProbeKind) -> Option<bool> {
+/// Returns the result before the first run (K57).
+fn initial_result(kind: ProbeKind) -> Option<bool> {
     match kind {
         ProbeKind::Startup => None,
         ProbeKind::Liveness => Some(true),
@@ -224,64 +231,68 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    pub(super) fn of(container: &Container) -> Probes {
+    pub(super) fn from_container(container: &Container) -> Probes {
         let kinds = [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness];
-        Probes { all: kinds.into_iter().filter_map(|kind| Some(ProbeState::new(kind, kind.of(container)?))).collect() }
+        let probes = kinds.into_iter().filter_map(|kind| Some(ProbeState::new(kind, kind.probe_of(container)?)));
+        Probes { all: probes.collect() }
     }
 
+    /// Begins anew for the container's next attempt.
     pub(super) fn reset(&mut self) {
         self.all.iter_mut().for_each(ProbeState::reset);
     }
 
-    pub(super) fn begin(&mut self, now: Duration, part: u8) {
-        self.all.iter_mut().for_each(|probe| probe.begin(now, part));
+    /// Starts the rhythm of all probes; see [`ProbeState::start_ticking`].
+    pub(super) fn start_ticking(&mut self, now: MonoTime, stagger: u8) {
+        self.all.iter_mut().for_each(|probe| probe.start_ticking(now, stagger));
     }
 
-    fn verdict(&self, kind: ProbeKind, without: bool) -> bool {
-        self.all.iter().find(|p| p.kind == kind).map_or(without, |p| p.verdict == Some(true))
+    /// Whether the container passes the probe of `kind`, or has none.
+    fn passes(&self, kind: ProbeKind) -> bool {
+        self.all.iter().find(|p| p.kind == kind).is_none_or(|p| p.result == Some(true))
     }
 
-    /// Whether the startup probe, if there is one, has succeeded.
-    pub(super) fn started(&self) -> bool {
-        self.verdict(ProbeKind::Startup, true)
+    /// Whether the startup probe, if any, has succeeded.
+    pub(super) fn has_started(&self) -> bool {
+        self.passes(ProbeKind::Startup)
     }
 
-    /// Whether the readiness probe, if there is one, succeeds.
-    pub(super) fn ready(&self) -> bool {
-        self.verdict(ProbeKind::Readiness, true)
+    /// Whether the readiness probe, if any, succeeds.
+    pub(super) fn is_ready(&self) -> bool {
+        self.passes(ProbeKind::Readiness)
     }
 
-    /// The probe for whose failure the container is to be restarted.
-    pub(super) fn failed(&self) -> Option<(ProbeKind, Option<Duration>)> {
-        let fatal = |p: &&ProbeState| p.kind != ProbeKind::Readiness && p.verdict == Some(false);
-        self.all.iter().find(fatal).map(|p| (p.kind, p.grace))
+    /// Returns the failed probe for which the container is stopped, with the grace period of that probe.
+    pub(super) fn failed_probe(&self) -> Option<(ProbeKind, Option<Duration>)> {
+        let is_fatal = |p: &&ProbeState| p.kind != ProbeKind::Readiness && p.result == Some(false);
+        self.all.iter().find(is_fatal).map(|p| (p.kind, p.grace))
     }
 
-    /// Readiness is to be known at `at`.
-    pub(super) fn want_readiness(&mut self, at: Duration) {
-        let waits = |p: &&mut ProbeState| p.kind == ProbeKind::Readiness && p.progress == Progress::Waiting;
-        self.all.iter_mut().filter(waits).for_each(|p| p.progress = Progress::Wanted { at });
+    /// Requests a run of the readiness probe at `at`, without waiting for its tick.
+    pub(super) fn request_readiness(&mut self, at: MonoTime) {
+        let is_waiting = |p: &&mut ProbeState| p.kind == ProbeKind::Readiness && p.run == ProbeRun::Waiting;
+        self.all.iter_mut().filter(is_waiting).for_each(|p| p.run = ProbeRun::Requested { at });
     }
 
-    /// What is to be done now for a container that began at `begun`: the kinds to probe, and when to
-    /// look again. `readiness_alone` for one that is being ended (K64).
-    pub(super) fn due(&mut self, begun: Duration, readiness_alone: bool, now: Duration) -> Vec<(ProbeKind, NextProbe)> {
-        let started = self.started();
-        let counts = |p: &&mut ProbeState| {
-            let gated = if p.kind == ProbeKind::Startup { !started } else { started };
-            gated && (p.kind == ProbeKind::Readiness || !readiness_alone)
+    /// Returns when to run which probes of a container that runs since `started`. A container that is being stopped is
+    /// probed for readiness only (K64).
+    pub(super) fn poll(&mut self, started: MonoTime, is_stopping: bool, now: MonoTime) -> Vec<(ProbeKind, NextProbe)> {
+        let has_started = self.has_started();
+        let is_enabled = |p: &&mut ProbeState| {
+            let in_phase = if p.kind == ProbeKind::Startup { !has_started } else { has_started };
+            in_phase && (p.kind == ProbeKind::Readiness || !is_stopping)
         };
-        self.all.iter_mut().filter(counts).map(|p| (p.kind, p.due(begun, now))).collect()
+        self.all.iter_mut().filter(is_enabled).map(|p| (p.kind, p.poll(started, now))).collect()
     }
 
-    /// Takes an outcome; whether the verdict of `kind` is another now.
-    pub(super) fn observe(&mut self, kind: ProbeKind, probed: &ProbeResult) -> bool {
+    /// Records the result of one run. Returns whether the probe's own result has changed.
+    pub(super) fn record(&mut self, kind: ProbeKind, result: &ProbeResult) -> bool {
         let Some(probe) = self.all.iter_mut().find(|p| p.kind == kind) else { return false };
-        match probed {
-            ProbeResult::Success | ProbeResult::Warning(_) => probe.observe(true),
-            ProbeResult::Failure(_) => probe.observe(false),
+        match result {
+            ProbeResult::Success | ProbeResult::Warning(_) => probe.record(true),
+            ProbeResult::Failure(_) => probe.record(false),
             ProbeResult::Error(_) => {
-                probe.discard();
+                probe.discard_run();
                 false
             }
         }
@@ -292,59 +303,63 @@ impl Probes {
 mod tests {
     use super::*;
 
-    fn secs(n: u64) -> Duration {
-        Duration::from_secs(n)
+    fn secs(n: u64) -> MonoTime {
+        MonoTime::from_origin(Duration::from_secs(n))
+    }
+
+    fn millis(n: u64) -> MonoTime {
+        MonoTime::from_origin(Duration::from_millis(n))
     }
 
     fn probes(yaml: &str) -> Probes {
         let container: Container = serde_yaml::from_str(&format!("{{name: c, {yaml}}}")).expect("a container");
-        let mut probes = Probes::of(&container);
-        probes.begin(Duration::ZERO, 0);
+        let mut probes = Probes::from_container(&container);
+        probes.start_ticking(MonoTime::ORIGIN, 0);
         probes
     }
 
-    /// The seconds at which `kind` is probed within a minute, where every attempt ends as `outcome` says.
-    fn probed_at(probes: &mut Probes, kind: ProbeKind, begun: u64, outcome: fn(u64) -> ProbeResult) -> Vec<u64> {
+    /// Returns the seconds within a minute at which `kind` is probed, where each run has the result of `result`.
+    fn probed_at(probes: &mut Probes, kind: ProbeKind, begun: u64, result: fn(u64) -> ProbeResult) -> Vec<u64> {
         let mut at = Vec::new();
         for second in begun..60 {
-            if probes.due(secs(begun), false, secs(second)).contains(&(kind, NextProbe::Now)) {
+            if probes.poll(secs(begun), false, secs(second)).contains(&(kind, NextProbe::Now)) {
                 at.push(second);
-                probes.observe(kind, &outcome(second));
+                probes.record(kind, &result(second));
             }
         }
         at
     }
 
     #[test]
-    fn k56_probes_have_kubernetes_defaults() {
+    fn probes_have_kubernetes_defaults() {
         let mut all = probes("livenessProbe: {tcpSocket: {port: 1}}");
         let fails = |_| ProbeResult::Failure(String::new());
-        assert_eq!(probed_at(&mut all, ProbeKind::Liveness, 0, fails), [10, 20, 30], "held after three failures");
-        assert_eq!(all.failed(), Some((ProbeKind::Liveness, None)));
+        assert_eq!(probed_at(&mut all, ProbeKind::Liveness, 0, fails), [10, 20, 30], "on hold after three failures");
+        assert_eq!(all.failed_probe(), Some((ProbeKind::Liveness, None)));
     }
 
     #[test]
-    fn k57_before_the_first_attempt_it_lives_is_not_ready_and_has_not_started() {
+    fn initial_results_are_live_not_ready_and_not_started() {
         let all = probes("livenessProbe: {}, readinessProbe: {}, startupProbe: {}");
-        assert!(all.failed().is_none() && !all.ready() && !all.started());
+        assert!(all.failed_probe().is_none() && !all.is_ready() && !all.has_started());
         let none = probes("image: x");
-        assert!(none.ready() && none.started());
+        assert!(none.is_ready() && none.has_started());
     }
 
     #[test]
-    fn k58_others_wait_for_startup_whose_verdict_holds_until_the_next_attempt() {
+    fn startup_result_gates_other_probes_until_next_attempt() {
         let mut all =
             probes("livenessProbe: {periodSeconds: 1}, startupProbe: {periodSeconds: 1, failureThreshold: 2}");
-        let kinds = |due: Vec<(ProbeKind, NextProbe)>| due.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
-        assert_eq!(kinds(all.due(secs(0), false, secs(1))), [ProbeKind::Startup]);
-        assert!(all.observe(ProbeKind::Startup, &ProbeResult::Success));
-        assert_eq!(kinds(all.due(secs(0), false, secs(2))), [ProbeKind::Liveness]);
+        let kinds = |next: Vec<(ProbeKind, NextProbe)>| next.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        assert_eq!(kinds(all.poll(secs(0), false, secs(1))), [ProbeKind::Startup]);
+        assert!(all.record(ProbeKind::Startup, &ProbeResult::Success));
+        assert_eq!(kinds(all.poll(secs(0), false, secs(2))), [ProbeKind::Liveness]);
         all.reset();
-        assert_eq!(kinds(all.due(secs(3), false, secs(3))), [ProbeKind::Startup]);
+        assert_eq!(kinds(all.poll(secs(3), false, secs(3))), [ProbeKind::Startup]);
         let fails = |_| ProbeResult::Failure(String::new());
-        all.observe(ProbeKind::Startup, &fails(3));
-        assert_eq!(probed_at(&mut all, ProbeKind::Startup, 4, fails), [4], "the second failure holds");
-        assert_eq!(all.failed(), Some((ProbeKind::Startup, None)));
+        all.record(ProbeKind::Startup, &fails(3));
+        assert_eq!(probed_at(&mut all, ProbeKind::Startup, 4, fails), [4], "on hold after the second failure");
+        assert_eq!(all.failed_probe(), Some((ProbeKind::Startup, None)));
     }
 
     #[test]
@@ -358,26 +373,26 @@ mod tests {
     }
 
     #[test]
-    fn rhythms_that_were_moved_meet_at_few_moments_and_one_that_was_not_keeps_its_own() {
-        let first = |begun: u64, part: u8| {
+    fn staggered_ticks_align_to_few_points_of_the_period() {
+        let first_tick = |begun: u64, stagger: u8| {
             let container = "{name: c, livenessProbe: {periodSeconds: 10}}";
-            let mut all = Probes::of(&serde_yaml::from_str(container).expect("a container"));
-            all.begin(Duration::from_millis(begun), part);
-            all.all[0].next.expect("begun")
+            let mut all = Probes::from_container(&serde_yaml::from_str(container).expect("a container"));
+            all.start_ticking(millis(begun), stagger);
+            all.all[0].next_tick.expect("begun")
         };
-        assert_eq!(first(1234, 0), Duration::from_millis(11_234));
-        let moments: std::collections::BTreeSet<_> = (0..1000).map(|i| first(i, (i % 255) as u8 + 1)).collect();
+        assert_eq!(first_tick(1234, 0), millis(11_234));
+        let moments: std::collections::BTreeSet<_> = (0..1000).map(|i| first_tick(i, (i % 255) as u8 + 1)).collect();
         assert!((30..=40).contains(&moments.len()), "{}", moments.len());
-        let (least, most) = (moments.first().expect("some"), moments.last().expect("some"));
-        assert!(*most - *least > secs(9), "over the whole period: {least:?} to {most:?}");
+        let (first, last) = (moments.first().expect("some"), moments.last().expect("some"));
+        assert!(*last - *first > Duration::from_secs(9), "over the whole period: {first:?} to {last:?}");
     }
 
     #[test]
-    fn the_time_to_look_again_is_the_first_tick_that_counts() {
+    fn next_probe_is_the_first_tick_after_the_initial_delay() {
         for (delay, at) in [(0, 5), (5, 5), (6, 10), (10, 10), (11, 15)] {
             let mut all = probes(&format!("livenessProbe: {{periodSeconds: 5, initialDelaySeconds: {delay}}}"));
             assert_eq!(
-                all.due(secs(0), false, secs(1)),
+                all.poll(secs(0), false, secs(1)),
                 [(ProbeKind::Liveness, NextProbe::At(secs(at)))],
                 "delay {delay}"
             );
@@ -385,14 +400,14 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_count_in_a_row_and_errors_say_nothing() {
+    fn thresholds_count_results_in_a_row_and_ignore_errors() {
         let mut all = probes("readinessProbe: {periodSeconds: 1, successThreshold: 2, failureThreshold: 2}");
         let mut second = 0;
-        let mut ready_after = |probed: ProbeResult| {
+        let mut ready_after = |result: ProbeResult| {
             second += 1;
-            assert_eq!(all.due(secs(0), false, secs(second)), [(ProbeKind::Readiness, NextProbe::Now)]);
-            all.observe(ProbeKind::Readiness, &probed);
-            all.ready()
+            assert_eq!(all.poll(secs(0), false, secs(second)), [(ProbeKind::Readiness, NextProbe::Now)]);
+            all.record(ProbeKind::Readiness, &result);
+            all.is_ready()
         };
         let failure = || ProbeResult::Failure(String::new());
         assert!(!ready_after(ProbeResult::Success));
@@ -407,42 +422,39 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_that_came_during_an_attempt_is_made_up_for_once() {
+    fn tick_during_a_run_is_made_up_for_once() {
         let mut all = probes("readinessProbe: {periodSeconds: 1}");
-        assert_eq!(all.due(secs(0), false, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
-        assert_eq!(all.due(secs(0), false, secs(4)), [(ProbeKind::Readiness, NextProbe::Never)]);
-        all.observe(ProbeKind::Readiness, &ProbeResult::Success);
-        let late = Duration::from_millis(4500);
-        assert_eq!(all.due(secs(0), false, late), [(ProbeKind::Readiness, NextProbe::Now)]);
-        all.observe(ProbeKind::Readiness, &ProbeResult::Success);
-        assert_eq!(all.due(secs(0), false, late), [(ProbeKind::Readiness, NextProbe::At(secs(5)))]);
+        assert_eq!(all.poll(secs(0), false, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
+        assert_eq!(all.poll(secs(0), false, secs(4)), [(ProbeKind::Readiness, NextProbe::Never)]);
+        all.record(ProbeKind::Readiness, &ProbeResult::Success);
+        let late = millis(4500);
+        assert_eq!(all.poll(secs(0), false, late), [(ProbeKind::Readiness, NextProbe::Now)]);
+        all.record(ProbeKind::Readiness, &ProbeResult::Success);
+        assert_eq!(all.poll(secs(0), false, late), [(ProbeKind::Readiness, NextProbe::At(secs(5)))]);
     }
 
     #[test]
-    fn a_wanted_readiness_is_probed_when_it_is_wanted() {
+    fn requested_readiness_is_probed_at_the_requested_time() {
         let mut all = probes("readinessProbe: {}");
-        all.want_readiness(secs(1));
-        assert_eq!(all.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, NextProbe::At(secs(1)))]);
-        assert_eq!(all.due(secs(0), false, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
+        all.request_readiness(secs(1));
+        assert_eq!(all.poll(secs(0), false, secs(0)), [(ProbeKind::Readiness, NextProbe::At(secs(1)))]);
+        assert_eq!(all.poll(secs(0), false, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
         let mut delayed = probes("readinessProbe: {initialDelaySeconds: 3}");
-        delayed.want_readiness(secs(0));
-        assert_eq!(delayed.due(secs(0), false, secs(0)), [(ProbeKind::Readiness, NextProbe::At(secs(10)))]);
+        delayed.request_readiness(secs(0));
+        assert_eq!(delayed.poll(secs(0), false, secs(0)), [(ProbeKind::Readiness, NextProbe::At(secs(10)))]);
     }
 
     #[test]
-    fn k64_a_container_that_is_being_ended_is_probed_for_readiness_alone() {
+    fn stopping_container_is_probed_for_readiness_only() {
         let mut all = probes("livenessProbe: {periodSeconds: 1}, readinessProbe: {periodSeconds: 1}");
-        assert_eq!(all.due(secs(0), true, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
+        assert_eq!(all.poll(secs(0), true, secs(1)), [(ProbeKind::Readiness, NextProbe::Now)]);
     }
 
     #[test]
-    fn rhythms_can_be_spread() {
+    fn stagger_moves_the_first_tick_forward() {
         let container: Container = serde_yaml::from_str("{name: c, livenessProbe: {}}").expect("a container");
-        let mut all = Probes::of(&container);
-        all.begin(secs(100), 64);
-        assert_eq!(
-            all.due(secs(100), false, secs(100)),
-            [(ProbeKind::Liveness, NextProbe::At(Duration::from_millis(107_500)))]
-        );
+        let mut all = Probes::from_container(&container);
+        all.start_ticking(secs(100), 64);
+        assert_eq!(all.poll(secs(100), false, secs(100)), [(ProbeKind::Liveness, NextProbe::At(millis(107_500)))]);
     }
 }

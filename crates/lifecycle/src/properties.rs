@@ -1,4 +1,4 @@
-//! Laws that hold for every sequence of events.
+//! Properties that hold for every sequence of inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use wasmpod_model::pods;
 
-/// What the world does next; attempts are picked among those that are under way.
+/// The next thing that happens to the pod; attempts are picked among the live ones.
 #[derive(Debug, Clone)]
 enum Move {
     Wait(u64),
@@ -19,24 +19,24 @@ enum Move {
     FailsToStart(usize),
     NeverRuns(usize),
     Exits(usize, i32),
-    /// A fact about an attempt that is over.
+    /// An input about an attempt that has terminated.
     Stale(usize),
-    /// An init or app container's program has changed.
+    /// The definition of an init or app container has changed.
     Restart(ContainerRole, usize),
-    /// A postStart hook ends, well or not.
+    /// A postStart hook finishes, successfully or not.
     PostStarts(usize, bool),
-    /// A preStop hook ends.
+    /// A preStop hook finishes, successfully or not.
     PreStops(usize, bool),
-    /// A probe ends, well or not.
+    /// A probe finishes, successfully or not.
     Probes(usize, bool),
-    /// Somebody adds a container to look into the pod.
+    /// An ephemeral container is added.
     Debug,
     Evict,
     Delete(u64),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let one = prop_oneof![
+    let next = prop_oneof![
         4 => (0u64..400).prop_map(Move::Wait),
         3 => Just(Move::SetUpSucceeds),
         1 => Just(Move::SetUpFails),
@@ -46,17 +46,17 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         6 => (0usize..4, prop_oneof![Just(0), Just(1), Just(137)]).prop_map(|(i, code)| Move::Exits(i, code)),
         1 => (0usize..4).prop_map(Move::Stale),
         2 => (prop_oneof![Just(ContainerRole::Init), Just(ContainerRole::App)], 0usize..3).prop_map(|(role, i)| Move::Restart(role, i)),
-        4 => (0usize..4, any::<bool>()).prop_map(|(i, well)| Move::PostStarts(i, well)),
-        2 => (0usize..4, any::<bool>()).prop_map(|(i, well)| Move::PreStops(i, well)),
-        6 => (0usize..4, prop::bool::weighted(0.7)).prop_map(|(i, well)| Move::Probes(i, well)),
+        4 => (0usize..4, any::<bool>()).prop_map(|(i, succeeds)| Move::PostStarts(i, succeeds)),
+        2 => (0usize..4, any::<bool>()).prop_map(|(i, succeeds)| Move::PreStops(i, succeeds)),
+        6 => (0usize..4, prop::bool::weighted(0.7)).prop_map(|(i, succeeds)| Move::Probes(i, succeeds)),
         1 => Just(Move::Debug),
         1 => Just(Move::Evict),
         1 => (0u64..40).prop_map(Move::Delete),
     ];
-    prop::collection::vec(one, 1..60)
+    prop::collection::vec(next, 1..60)
 }
 
-/// What a container has beside its name.
+/// Fields of a container beside its name.
 const EXTRAS: [&str; 4] = [
     "",
     ", lifecycle: {postStart: {sleep: {seconds: 1}}, preStop: {sleep: {seconds: 1}}}",
@@ -65,11 +65,13 @@ const EXTRAS: [&str; 4] = [
      [{action: RestartAllContainers, exitCodes: {operator: In, values: [1]}}]",
 ];
 
-/// How a pod is made: for each init container whether it is a sidecar, and each container's extras.
+/// The spec of a generated pod.
 #[derive(Debug, Clone)]
 struct Shape {
     policy: &'static str,
+    /// For each init container, whether it is a sidecar, and the index of its extras.
     init: Vec<(bool, usize)>,
+    /// The index of each app container's extras.
     apps: Vec<usize>,
     deadline: Option<u64>,
 }
@@ -109,23 +111,23 @@ fn nth<T: Copy + Ord>(all: &BTreeSet<T>, n: usize) -> Option<T> {
     all.iter().nth(n % all.len().max(1)).copied()
 }
 
-/// Plays moves, keeps what the node would keep, and checks every step.
+/// Plays moves, keeps the state that the node would keep, and checks every step.
 struct Play {
     pod: Pod,
     state: PodState,
     now: Now,
     setting_up: bool,
-    /// Attempts that were started and have not ended: whether they run.
+    /// The live attempts, and whether each one runs.
     live: BTreeMap<Attempt, bool>,
-    over: BTreeSet<Attempt>,
+    terminated: BTreeSet<Attempt>,
     deleted: bool,
     evicted: bool,
     torn_down: bool,
-    terminal: Option<String>,
-    /// Init containers that have succeeded, sidecars that have started.
+    terminal_phase: Option<String>,
+    /// The init containers that have succeeded and the sidecars that have started.
     init_done: BTreeSet<usize>,
     sidecars: Vec<bool>,
-    /// Attempts whose postStart or preStop hook runs, and probes that do.
+    /// The attempts whose postStart or preStop hook runs, and the probes that run.
     post_starts: BTreeSet<Attempt>,
     pre_stops: BTreeSet<Attempt>,
     probes: BTreeSet<(Attempt, ProbeKind)>,
@@ -134,18 +136,18 @@ struct Play {
 impl Play {
     fn new(shape: &Shape) -> Play {
         let pod = pod(shape);
-        let now = Now { mono: Duration::ZERO, wall: jiff::Timestamp::UNIX_EPOCH };
+        let now = Now { mono: MonoTime::ORIGIN, wall: jiff::Timestamp::UNIX_EPOCH };
         Play {
             state: PodState::new(&pod),
             pod,
             now,
             setting_up: false,
             live: BTreeMap::new(),
-            over: BTreeSet::new(),
+            terminated: BTreeSet::new(),
             deleted: false,
             evicted: false,
             torn_down: false,
-            terminal: None,
+            terminal_phase: None,
             init_done: BTreeSet::new(),
             sidecars: shape.init.iter().map(|(sidecar, _)| *sidecar).collect(),
             post_starts: BTreeSet::new(),
@@ -155,9 +157,9 @@ impl Play {
     }
 
     fn play(&mut self, next: &Move) {
-        let pick = |wanted: bool, n: usize, live: &BTreeMap<Attempt, bool>| {
-            let those: Vec<Attempt> = live.iter().filter(|(_, runs)| **runs == wanted).map(|(a, _)| *a).collect();
-            (!those.is_empty()).then(|| those[n % those.len()])
+        let pick = |running: bool, n: usize, live: &BTreeMap<Attempt, bool>| {
+            let matching: Vec<Attempt> = live.iter().filter(|(_, runs)| **runs == running).map(|(a, _)| *a).collect();
+            (!matching.is_empty()).then(|| matching[n % matching.len()])
         };
         match next {
             Move::Wait(seconds) => {
@@ -188,8 +190,8 @@ impl Play {
             Move::FailsToStart(n) => {
                 if let Some(attempt) = pick(false, *n, &self.live) {
                     self.end(attempt);
-                    let trouble = WaitingReason { reason: "ErrImagePull".into(), message: String::new() };
-                    self.step(Input::StartFailed { attempt, trouble });
+                    let waiting = WaitingReason { reason: "ErrImagePull".into(), message: String::new() };
+                    self.step(Input::StartFailed { attempt, waiting });
                 }
             }
             Move::NeverRuns(n) => {
@@ -209,23 +211,23 @@ impl Play {
                     self.step(Input::Exited { attempt, outcome: outcome(*code) });
                 }
             }
-            Move::PostStarts(n, well) => {
+            Move::PostStarts(n, succeeds) => {
                 if let Some(attempt) = nth(&self.post_starts, *n) {
                     self.post_starts.remove(&attempt);
-                    self.step(Input::PostStartFinished { attempt, failed: (!well).then(|| "no".into()) });
+                    self.step(Input::PostStartFinished { attempt, failure: (!succeeds).then(|| "no".into()) });
                 }
             }
-            Move::PreStops(n, well) => {
+            Move::PreStops(n, succeeds) => {
                 if let Some(attempt) = nth(&self.pre_stops, *n) {
                     self.pre_stops.remove(&attempt);
-                    self.step(Input::PreStopFinished { attempt, failed: !well });
+                    self.step(Input::PreStopFinished { attempt, failed: !succeeds });
                 }
             }
-            Move::Probes(n, well) => {
+            Move::Probes(n, succeeds) => {
                 if let Some((attempt, kind)) = nth(&self.probes, *n) {
                     self.probes.remove(&(attempt, kind));
-                    let probed = if *well { ProbeResult::Success } else { ProbeResult::Failure("no".into()) };
-                    self.step(Input::ProbeFinished { attempt, kind, probed });
+                    let result = if *succeeds { ProbeResult::Success } else { ProbeResult::Failure("no".into()) };
+                    self.step(Input::ProbeFinished { attempt, kind, result });
                 }
             }
             Move::Debug => {
@@ -239,23 +241,23 @@ impl Play {
                 self.evicted |= !self.torn_down;
                 self.step(Input::Evicted {
                     reason: "Evicted".into(),
-                    message: "no room".into(),
+                    message: "out of memory".into(),
                     grace: None,
                     disrupts: true,
                 });
             }
             Move::Stale(n) => {
-                let over: Vec<Attempt> = self.over.iter().copied().collect();
-                if let Some(attempt) = over.get(n % over.len().max(1)) {
+                let terminated: Vec<Attempt> = self.terminated.iter().copied().collect();
+                if let Some(attempt) = terminated.get(n % terminated.len().max(1)) {
                     let before = self.state.clone();
                     self.step(Input::Exited { attempt: *attempt, outcome: outcome(7) });
-                    let codes = format!("{:?}", self.state);
-                    assert!(!codes.contains("code: 7"), "a stale fact was believed: {before:?}");
+                    let after = format!("{:?}", self.state);
+                    assert!(!after.contains("code: 7"), "a stale input was taken in: {before:?}");
                 }
             }
             Move::Restart(role, index) => {
-                if *role == ContainerRole::Init && !self.deleted && !self.torn_down && self.state.failing.is_none() {
-                    // It runs again, and so does what came after it.
+                if *role == ContainerRole::Init && !self.deleted && !self.torn_down && !self.state.is_failing() {
+                    // It runs again, and so do the init containers after it.
                     self.init_done.retain(|done| done < index);
                 }
                 let container = ContainerRef { role: *role, index: *index };
@@ -270,7 +272,7 @@ impl Play {
 
     fn end(&mut self, attempt: Attempt) {
         self.live.remove(&attempt);
-        self.over.insert(attempt);
+        self.terminated.insert(attempt);
         self.pre_stops.remove(&attempt);
         self.probes.retain(|(probed, _)| *probed != attempt);
     }
@@ -279,29 +281,31 @@ impl Play {
         attempt.container.role == ContainerRole::Init && self.sidecars[attempt.container.index]
     }
 
-    fn step(&mut self, event: Input) {
-        let mut again = false;
-        // What a rule says of an end follows once the end is seen, which may be with that of a hook.
-        let all = matches!(&event, Input::Exited { .. } | Input::CannotRun { .. } | Input::PostStartFinished { .. });
-        let (actions, news) = self.state.step_with_news(event, self.now);
-        if all && self.state.containers().any(|c| matches!(c.stage, stage::Stage::RestartPending(_))) {
-            // A rule had all containers begin again.
+    fn step(&mut self, input: Input) {
+        let mut tears_down = false;
+        // A restart rule applies once the exit is published, which may be when a hook finishes.
+        let may_restart_all =
+            matches!(&input, Input::Exited { .. } | Input::CannotRun { .. } | Input::PostStartFinished { .. });
+        let (actions, may_have_changed) = self.state.step_and_check_status(input, self.now);
+        if may_restart_all && self.state.containers.values().any(|c| matches!(c.stage, stage::Stage::RestartPending(_)))
+        {
+            // A rule restarts all containers.
             self.init_done.clear();
         }
-        for (index, container) in self.state.init.iter().enumerate() {
-            if container.release == super::container::SidecarGate::Open {
+        for (index, container) in self.state.containers.init.iter().enumerate() {
+            if container.sidecar_gate == super::container::SidecarGate::Open {
                 self.init_done.insert(index);
             }
         }
         for action in actions {
-            again |= action == Action::TearDownSandbox;
+            tears_down |= action == Action::TearDownSandbox;
             self.check(action);
         }
-        if again {
+        if tears_down {
             return self.step(Input::SandboxRemoved);
         }
         let status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
-        assert!(news || status == self.pod.status, "a step without news that changes the status");
+        assert!(may_have_changed || status == self.pod.status, "a step reported as unchanged changes the status");
         self.pod.status = status;
         self.check_status();
     }
@@ -309,59 +313,73 @@ impl Play {
     fn check(&mut self, action: Action) {
         match action {
             Action::SetUpSandbox => {
-                assert!(!self.setting_up && !self.deleted && !self.torn_down, "set up twice or too late");
+                assert!(
+                    !self.setting_up && !self.deleted && !self.torn_down,
+                    "a sandbox is set up once, before the end"
+                );
                 self.setting_up = true;
             }
             Action::Start(attempt) => {
-                assert!(!self.deleted && !self.torn_down, "a start after the deletion or the end");
-                assert!(!self.over.contains(&attempt), "an attempt starts once");
-                let same = self.live.keys().any(|a| a.container == attempt.container);
-                assert!(!same, "one attempt of a container at a time");
-                assert!(!self.evicted, "a start after the eviction");
-                let beside = |a: &Attempt| a.container.role == ContainerRole::Ephemeral || self.is_sidecar(*a);
-                let alone = attempt.container.role != ContainerRole::Init || self.is_sidecar(attempt);
-                assert!(alone || self.live.keys().all(beside), "an init container runs alone but for sidecars");
+                assert!(!self.deleted && !self.torn_down, "nothing starts after the deletion or the end");
+                assert!(!self.terminated.contains(&attempt), "an attempt starts once");
+                let is_live = self.live.keys().any(|a| a.container == attempt.container);
+                assert!(!is_live, "a container has one live attempt");
+                assert!(!self.evicted, "nothing starts after the eviction");
+                let may_run_beside = |a: &Attempt| a.container.role == ContainerRole::Ephemeral || self.is_sidecar(*a);
+                let is_init = attempt.container.role == ContainerRole::Init && !self.is_sidecar(attempt);
+                assert!(
+                    !is_init || self.live.keys().all(may_run_beside),
+                    "an init container runs beside sidecars only"
+                );
                 let before = match attempt.container.role {
                     ContainerRole::Init => attempt.container.index,
-                    ContainerRole::App => self.state.init.len(),
+                    ContainerRole::App => self.state.containers.init.len(),
                     ContainerRole::Ephemeral => 0,
                 };
-                assert!((0..before).all(|i| self.init_done.contains(&i)), "init containers first, in order");
+                assert!((0..before).all(|i| self.init_done.contains(&i)), "init containers come first, in order");
                 self.live.insert(attempt, false);
             }
             Action::Terminate(attempt) | Action::Kill(attempt) => {
-                assert!(self.live.contains_key(&attempt), "only what is alive can be ended");
+                assert!(self.live.contains_key(&attempt), "only live attempts are stopped");
             }
             Action::PostStart(attempt) => {
                 assert!(
                     self.live.contains_key(&attempt) && self.post_starts.insert(attempt),
-                    "one hook, of what lives"
+                    "a live attempt runs its hook once"
                 );
             }
             Action::PreStop(attempt) => {
-                assert!(self.live.contains_key(&attempt) && self.pre_stops.insert(attempt), "one hook, of what lives");
+                assert!(
+                    self.live.contains_key(&attempt) && self.pre_stops.insert(attempt),
+                    "a live attempt runs its hook once"
+                );
             }
             Action::Probe(attempt, kind) => {
-                assert!(self.live.get(&attempt) == Some(&true), "only what runs is probed");
-                assert!(!self.post_starts.contains(&attempt), "nothing is probed before its postStart hook is over");
-                assert!(self.probes.insert((attempt, kind)), "one attempt of a probe at a time");
+                assert!(self.live.get(&attempt) == Some(&true), "only running attempts are probed");
+                assert!(!self.post_starts.contains(&attempt), "probes wait for the postStart hook");
+                assert!(self.probes.insert((attempt, kind)), "a probe runs once at a time");
             }
             Action::WakeAt(_) | Action::ReportStatus | Action::RecordEvent(_) => {}
             Action::TearDownSandbox => {
-                assert!(self.live.is_empty() && !self.torn_down, "the end comes once, after everything has ended");
+                assert!(
+                    self.live.is_empty() && !self.torn_down,
+                    "the sandbox is torn down once, after all containers have exited"
+                );
                 self.torn_down = true;
             }
-            Action::RemovePod => assert!(self.deleted && self.torn_down, "removed only when deleted and over"),
+            Action::RemovePod => {
+                assert!(self.deleted && self.torn_down, "only deleted and terminated pods are removed")
+            }
         }
     }
 
     fn check_status(&mut self) {
         let phase = pods::phase(&self.pod).to_string();
-        if let Some(terminal) = &self.terminal {
-            assert_eq!(&phase, terminal, "a final phase is final");
+        if let Some(terminal) = &self.terminal_phase {
+            assert_eq!(&phase, terminal, "a terminal phase never changes");
         } else if matches!(phase.as_str(), "Succeeded" | "Failed") {
-            assert!(self.live.is_empty(), "{phase} while something may run");
-            self.terminal = Some(phase);
+            assert!(self.live.is_empty(), "{phase} while a container is live");
+            self.terminal_phase = Some(phase);
         }
         for status in self.pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten()) {
             assert!(!status.ready || status.started == Some(true), "ready implies started");
@@ -371,7 +389,7 @@ impl Play {
 
 proptest! {
     #[test]
-    fn no_sequence_of_events_breaks_the_laws(
+    fn properties_hold_for_every_input_sequence(
         shape in shapes(),
         moves in moves(),
     ) {
@@ -380,7 +398,7 @@ proptest! {
         for next in &moves {
             play.play(next);
         }
-        // A deletion brings every pod to its end, once what was asked or killed has gone.
+        // A deletion terminates every pod, once the containers that were stopped have exited.
         play.deleted = true;
         play.step(Input::Deleted { grace: Duration::from_secs(1) });
         if play.setting_up {

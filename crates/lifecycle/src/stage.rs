@@ -1,109 +1,158 @@
-//! Where a container stands, and what an attempt of it came to.
+//! The stage of a container, and how an attempt terminated.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::stop::Stop;
+use super::time::{MonoTime, Now};
 
-/// An attempt that is over.
+/// An attempt that has terminated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terminated {
     /// The exit code that Kubernetes shows: 128 + n for signal n.
     pub code: i32,
-    /// `Completed`, `Error`, `OOMKilled`, `StartError` or, when it was lost, `ContainerStatusUnknown`.
+    /// `Completed`, `Error`, `OOMKilled`, `StartError` or, for a lost container, `ContainerStatusUnknown`.
     pub reason: String,
-    /// What there is to say beside code and reason.
+    /// Details beside code and reason.
     pub message: Option<String>,
-    /// When it began; `None` for one that never ran.
+    /// The start; `None` if the program never ran.
     pub started_at: Option<Timestamp>,
-    /// When it was over, as the status shows it.
+    /// The end, for the status.
     pub finished_at: Timestamp,
-    /// The same moment, for intervals.
-    pub finished: Duration,
-    /// As the status shows it (`wasmpod://…`); empty where none is known.
+    /// The end, for intervals.
+    pub finished_mono: MonoTime,
+    /// The container ID for the status (`wasmpod://…`); empty if unknown.
     pub container_id: String,
-    /// What it ended of.
+    /// The cause of the termination, which decides about the restart.
     pub(super) cause: TerminationCause,
 }
 
-/// What an attempt ended of.
+/// The cause of a termination, as far as it changes the restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TerminationCause {
-    /// It ended by itself or with its pod.
-    Nothing,
-    /// A probe failed that restarts it. `at_once` where nothing holds the restart up.
-    Probe { at_once: bool },
-    /// It could not be run, or its postStart hook failed; the container waits with that for its next attempt.
-    Start(WaitingReason),
+    /// The program exited on its own, or was stopped with its pod or for a new definition.
+    Normal,
+    /// A startup or liveness probe failed.
+    FailedProbe {
+        /// Whether the restart follows without back-off.
+        restarts_at_once: bool,
+    },
+    /// The program could not run, or its postStart hook failed; the container shows this reason until its next attempt.
+    FailedStart(WaitingReason),
 }
 
-/// How an attempt ended, as Kubernetes tells it.
+/// How an attempt exited, in Kubernetes' terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitStatus {
     /// The exit code: 128 + n for signal n.
     pub code: i32,
-    /// The reason that goes with it: `Completed`, `Error`, …
+    /// The matching reason: `Completed`, `Error`, …
     pub reason: String,
-    /// What there is to say beside code and reason.
+    /// Details beside code and reason.
     pub message: Option<String>,
 }
 
-/// Why a container can't start now; it is tried again.
+/// Why a container cannot start now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingReason {
     /// `ErrImagePull`, `CreateContainerConfigError`, …
     pub reason: String,
-    /// The trouble in words, as the waiting container shows it.
+    /// Details, for the status of the waiting container.
     pub message: String,
 }
 
-/// When an attempt began.
+/// The start of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct StartTime {
     pub(super) wall: Timestamp,
-    pub(super) mono: Duration,
+    pub(super) mono: MonoTime,
 }
 
-/// Where a container stands. What belongs to a stage lives in it.
+impl From<Now> for StartTime {
+    fn from(now: Now) -> StartTime {
+        StartTime { wall: now.wall, mono: now.mono }
+    }
+}
+
+/// The stage of a container. Data of one stage lives in its variant.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stage {
-    /// Its turn has not come, or the last start failed and is tried again at the given time.
+    /// Waits for its turn, or for the retry of a start that failed.
     Waiting {
-        trouble: Option<(WaitingReason, Duration)>,
+        retry: Option<StartRetry>,
     },
-    /// The node was told to start it.
+    /// The node starts the attempt.
     Starting,
-    /// It runs, and its postStart hook does; nothing of it is shown yet, not even that it has `ended`.
+    /// The program and its postStart hook run. The status shows neither the attempt nor that it has `exited`.
     PostStart {
         since: StartTime,
-        ended: Option<Terminated>,
+        exited: Option<Terminated>,
     },
     Running {
         since: StartTime,
     },
-    /// Brought to its end.
+    /// Being stopped. `published`: whether the status shows the attempt.
     Stopping {
         since: StartTime,
         stop: Stop,
-        shown: bool,
+        published: bool,
     },
     Exited(Terminated),
-    /// Ended, and waits for its next attempt.
+    /// Has exited and waits `delay` for its next attempt.
     BackOff {
-        ended: Terminated,
+        last: Terminated,
         delay: Duration,
-        shown: Shown,
+        report: BackoffReport,
     },
-    /// Ended, and begins again as soon as its turn has come, whatever policy and back-off say.
+    /// Has exited, and restarts at its turn, whatever its policy and back-off.
     RestartPending(Terminated),
 }
 
-/// What of a back-off has been told.
+/// A start to be retried.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StartRetry {
+    pub(super) waiting: WaitingReason,
+    pub(super) retry_at: MonoTime,
+}
+
+/// How far a back-off has been reported.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Shown {
-    /// Whether the status shows the wait, rather than the end before it.
-    pub(super) waits: bool,
-    /// When the next event about it is due.
-    pub(super) tell_at: Duration,
+pub(super) struct BackoffReport {
+    /// Whether the status shows the back-off rather than the termination before it.
+    pub(super) is_visible: bool,
+    /// The time of the next event about it.
+    pub(super) next_event_at: MonoTime,
+}
+
+/// A stop under way; `stop.rs` drives it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stop {
+    /// The end of the grace period.
+    pub(super) deadline: MonoTime,
+    /// The minimum between the request to terminate and the kill.
+    pub(super) min_grace: Duration,
+    pub(super) step: StopStep,
+    /// The preStop hook, which may outlast its step.
+    pub(super) hook: HookState,
+    pub(super) cause: TerminationCause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum StopStep {
+    /// The preStop hook runs.
+    PreStop,
+    /// A sidecar waits until the containers that it serves have exited.
+    AwaitTurn,
+    /// The program was asked to exit.
+    Terminating {
+        since: MonoTime,
+    },
+    Killed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HookState {
+    Running,
+    /// The hook has finished, or the container has none.
+    Finished,
 }

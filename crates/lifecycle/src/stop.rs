@@ -1,186 +1,144 @@
-//! How a running container is brought to its end (K47, K51, K66, K67).
+//! How a running container is stopped (K47, K51, K66, K67).
 //!
 //! ```text
-//!   PreStop ──(hook over, or time up)──▶ Turn ──(whom it serves have ended, or time up)──▶ Asked ──▶ Killed
+//!   PreStop ──(hook finished or deadline)──▶ AwaitTurn ──(served containers exited or deadline)──▶ Terminating ──▶ Killed
 //! ```
 //!
-//! One grace period is for all of it. What is left of it when the container is asked is its time to
-//! end, and a moment at least, so that a slow hook does not turn every end into a kill.
+//! One grace period covers all steps. The program has what is left of it to exit once it is asked to, and at least
+//! [`MIN_GRACE_PERIOD`], so that a slow hook does not turn every stop into a kill.
 
 use std::time::Duration;
 
+use super::action::{Action, EventRecord};
 use super::container::Container;
-use super::input::{Action, EventRecord};
+use super::pace::MIN_GRACE_PERIOD;
 use super::policy::ContainerKind;
-use super::stage::{Stage, TerminationCause};
-use super::{Attempt, ContainerRef, Now};
+use super::stage::{HookState, Stage, Stop, StopStep, TerminationCause};
+use super::time::{MonoTime, Now};
+use super::{Attempt, ContainerRef};
 
-/// The least between the request to end and the kill.
-pub(super) const FLOOR: Duration = Duration::from_secs(2);
-
-/// That a container is to end, and how.
+/// The request to stop a container.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Order {
-    /// When its grace period is over.
-    pub(super) by: Duration,
-    /// The least between the request and the kill.
-    pub(super) floor: Duration,
-    /// What its `Killing` event says.
+pub(super) struct StopOrder {
+    /// The end of the grace period.
+    pub(super) deadline: MonoTime,
+    /// The minimum between the request to terminate and the kill.
+    pub(super) min_grace: Duration,
+    /// The message of the `Killing` event.
     pub(super) message: String,
-    /// What the attempt ends of.
-    pub(super) cut: TerminationCause,
-}
-
-/// An end under way.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Stop {
-    by: Duration,
-    floor: Duration,
-    step: Step,
-    /// Whether its preStop hook runs, which may outlast its time.
-    pub(super) hook: Hook,
-    pub(super) cut: TerminationCause,
-}
-
-/// A preStop hook of an end under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hook {
-    Runs,
-    /// There is none, or it is over.
-    Over,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Step {
-    /// Its preStop hook runs.
-    PreStop,
-    /// It waits for those that it serves.
-    Turn,
-    Asked {
-        at: Duration,
-    },
-    Killed,
+    pub(super) cause: TerminationCause,
 }
 
 impl Stop {
-    /// Begins the end of `attempt`, with its preStop hook where it has one and time for it.
-    pub(super) fn begin(order: Order, attempt: Attempt, has_hook: bool, now: Duration) -> (Stop, Vec<Action>) {
-        let mut actions = vec![EventRecord::normal(attempt.container, "Killing", order.message)];
-        let (mut step, mut hook) = (Step::Turn, Hook::Over);
-        if has_hook && order.by > now {
+    /// Begins to stop `attempt`, with its preStop hook if it has one and the time to run it.
+    fn begin(order: StopOrder, attempt: Attempt, has_hook: bool, now: MonoTime, actions: &mut Vec<Action>) -> Stop {
+        actions.push(EventRecord::normal(attempt.container, "Killing", order.message));
+        let (mut step, mut hook) = (StopStep::AwaitTurn, HookState::Finished);
+        if has_hook && order.deadline > now {
             actions.push(Action::PreStop(attempt));
-            (step, hook) = (Step::PreStop, Hook::Runs);
+            (step, hook) = (StopStep::PreStop, HookState::Running);
         }
-        (Stop { by: order.by, floor: order.floor, step, hook, cut: order.cut }, actions)
+        Stop { deadline: order.deadline, min_grace: order.min_grace, step, hook, cause: order.cause }
     }
 
-    /// Its time may only get shorter.
-    pub(super) fn shorten(&mut self, by: Duration) {
-        self.by = self.by.min(by);
+    /// Moves the deadline forward; it never moves back.
+    fn shorten(&mut self, deadline: MonoTime) {
+        self.deadline = self.deadline.min(deadline);
     }
 
-    /// Its preStop hook is over.
-    pub(super) fn hook_is_over(&mut self) {
-        self.hook = Hook::Over;
-        if self.step == Step::PreStop {
-            self.step = Step::Turn;
+    pub(super) fn finish_hook(&mut self) {
+        self.hook = HookState::Finished;
+        if self.step == StopStep::PreStop {
+            self.step = StopStep::AwaitTurn;
         }
     }
 
-    /// Goes on as far as it can now. `turn`: whether all that it serves have ended.
-    pub(super) fn drive(&mut self, attempt: Attempt, turn: bool, now: Duration, actions: &mut Vec<Action>) {
+    /// Takes all steps that are due. `is_turn`: whether all containers that this one serves have exited.
+    pub(super) fn reconcile(&mut self, attempt: Attempt, is_turn: bool, now: MonoTime, actions: &mut Vec<Action>) {
         let waits = match self.step {
-            Step::PreStop => true,
-            Step::Turn => !turn,
-            Step::Asked { .. } | Step::Killed => false,
+            StopStep::PreStop => true,
+            StopStep::AwaitTurn => !is_turn,
+            StopStep::Terminating { .. } | StopStep::Killed => false,
         };
-        if waits && now < self.by {
-            return actions.push(Action::WakeAt(self.by));
+        if waits && now < self.deadline {
+            return actions.push(Action::WakeAt(self.deadline));
         }
-        if matches!(self.step, Step::PreStop | Step::Turn) {
-            self.step = Step::Asked { at: now };
+        if matches!(self.step, StopStep::PreStop | StopStep::AwaitTurn) {
+            self.step = StopStep::Terminating { since: now };
             actions.push(Action::Terminate(attempt));
         }
-        let Step::Asked { at } = self.step else { return };
-        let kill_at = self.by.max(at + self.floor);
+        let StopStep::Terminating { since } = self.step else { return };
+        let kill_at = self.deadline.max(since + self.min_grace);
         if now < kill_at {
             return actions.push(Action::WakeAt(kill_at));
         }
-        self.step = Step::Killed;
+        self.step = StopStep::Killed;
         actions.push(Action::Kill(attempt));
     }
 }
 
-/// Why a container has to end now, if it has to.
-pub(super) fn order(container: &Container, ending: Option<Duration>, grace: Duration, now: Now) -> Option<Order> {
-    let name = &container.name;
-    if let Some(by) = ending {
-        return Some(Order {
-            by,
-            floor: FLOOR,
-            message: format!("Stopping container {name}"),
-            cut: TerminationCause::Nothing,
-        });
-    }
-    if let Some(by) = container.replace_by {
-        let message = told_of(container, "definition changed", true);
-        // Who was given less than the least has no more.
-        let floor = FLOOR.min(by.saturating_sub(now.mono));
-        return Some(Order { by, floor, message, cut: TerminationCause::Nothing });
-    }
-    let (kind, own) = container.probes.failed().filter(|_| matches!(container.stage, Stage::Running { .. }))?;
-    let what = format!("failed {} probe", kind.word().to_ascii_lowercase());
-    let message = told_of(container, &what, container.policy.restarts_failures());
-    Some(Order {
-        by: now.mono + own.unwrap_or(grace),
-        floor: FLOOR,
-        message,
-        cut: TerminationCause::Probe { at_once: false },
-    })
-}
-
-/// Why a container is ended, as its `Killing` event says it. Of sidecars, a kubelet does not say what follows.
-fn told_of(container: &Container, why: &str, restarts: bool) -> String {
-    let name = &container.name;
-    match (container.kind(), restarts) {
-        (ContainerKind::Init | ContainerKind::Sidecar, _) => format!("Init container {name} {why}"),
-        (_, true) => format!("Container {name} {why}, will be restarted"),
-        (_, false) => format!("Container {name} {why}"),
-    }
-}
-
-/// Begins the end of what lives of a container, or makes one under way shorter.
-pub(super) fn begin_stop(
-    container: &mut Container,
-    at: ContainerRef,
-    order: Order,
-    now: Now,
-    actions: &mut Vec<Action>,
-) {
-    let attempt = Attempt { container: at, number: container.attempt };
-    let (since, shown) = match &mut container.stage {
-        Stage::Starting => {
-            // It may hang before it runs; what is not there yet can't be killed, so this is said again.
-            let action = if now.mono >= order.by { Action::Kill(attempt) } else { Action::WakeAt(order.by) };
-            return actions.push(action);
+impl Container {
+    /// Returns the request to stop this container, if it has to stop now. `pod_deadline`: when all containers must
+    /// have exited, if the pod is ending.
+    pub(super) fn stop_order(&self, pod_deadline: Option<MonoTime>, grace: Duration, now: Now) -> Option<StopOrder> {
+        let order = |deadline, message| StopOrder {
+            deadline,
+            min_grace: MIN_GRACE_PERIOD,
+            message,
+            cause: TerminationCause::Normal,
+        };
+        if let Some(deadline) = pod_deadline {
+            return Some(order(deadline, format!("Stopping container {}", self.spec.name)));
         }
-        Stage::Stopping { stop, .. } => return stop.shorten(order.by),
-        // Whoever brings a pod to its end does not wait for hooks.
-        Stage::PostStart { since, ended: None } => {
-            let (since, shown) = (*since, order.cut == TerminationCause::Nothing);
-            if shown {
-                container.show();
+        if let Some(deadline) = self.attempt.replace_deadline {
+            // A grace period below the minimum is kept.
+            let min_grace = MIN_GRACE_PERIOD.min(deadline - now.mono);
+            return Some(StopOrder { min_grace, ..order(deadline, self.killing_message("definition changed", true)) });
+        }
+        let (kind, own) = self.probes.failed_probe().filter(|_| matches!(self.stage, Stage::Running { .. }))?;
+        let why = format!("failed {} probe", kind.name().to_ascii_lowercase());
+        let message = self.killing_message(&why, self.spec.policy.restarts_failures());
+        let cause = TerminationCause::FailedProbe { restarts_at_once: false };
+        Some(StopOrder { cause, ..order(now.mono + own.unwrap_or(grace), message) })
+    }
+
+    /// Returns the message of the `Killing` event. For init containers, a kubelet does not mention the restart.
+    fn killing_message(&self, why: &str, restarts: bool) -> String {
+        let name = &self.spec.name;
+        match (self.kind(), restarts) {
+            (ContainerKind::Init | ContainerKind::Sidecar, _) => format!("Init container {name} {why}"),
+            (_, true) => format!("Container {name} {why}, will be restarted"),
+            (_, false) => format!("Container {name} {why}"),
+        }
+    }
+
+    /// Begins to stop a live attempt, or moves the deadline of a stop under way forward.
+    pub(super) fn begin_stop(&mut self, at: ContainerRef, order: StopOrder, now: Now, actions: &mut Vec<Action>) {
+        let attempt = self.current_attempt(at);
+        let (since, published) = match &mut self.stage {
+            Stage::Starting => {
+                // The start may hang. An attempt that does not exist yet cannot be killed, so this repeats.
+                let kill = now.mono >= order.deadline;
+                let action = if kill { Action::Kill(attempt) } else { Action::WakeAt(order.deadline) };
+                return actions.push(action);
             }
-            (since, shown)
-        }
-        Stage::PostStart { ended, .. } => {
-            let Some(ended) = ended.take() else { return };
-            return container.is_over(ended);
-        }
-        Stage::Running { since } => (*since, true),
-        Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::RestartPending(_) => return,
-    };
-    let (stop, begun) = Stop::begin(order, attempt, container.hooks.pre_stop, now.mono);
-    container.stage = Stage::Stopping { since, stop, shown };
-    actions.extend(begun);
+            Stage::Stopping { stop, .. } => return stop.shorten(order.deadline),
+            // A pod that is ending does not wait for postStart hooks.
+            Stage::PostStart { since, exited: None } => {
+                let (since, publishes) = (*since, order.cause == TerminationCause::Normal);
+                if publishes {
+                    self.publish();
+                }
+                (since, publishes)
+            }
+            Stage::PostStart { exited, .. } => {
+                let Some(terminated) = exited.take() else { return };
+                return self.set_terminated(terminated);
+            }
+            Stage::Running { since } => (*since, true),
+            Stage::Waiting { .. } | Stage::Exited(_) | Stage::BackOff { .. } | Stage::RestartPending(_) => return,
+        };
+        let stop = Stop::begin(order, attempt, self.spec.hooks.pre_stop, now.mono, actions);
+        self.stage = Stage::Stopping { since, stop, published };
+    }
 }

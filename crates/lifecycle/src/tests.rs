@@ -1,7 +1,11 @@
+//! Short scenarios, driven input by input.
+
+use std::time::Duration;
+
 use super::*;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
-/// A pod and its state, driven by hand.
+/// A pod and its state.
 struct Story {
     pod: Pod,
     state: PodState,
@@ -20,22 +24,23 @@ impl Story {
             list(apps)
         );
         let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
-        let now = Now { mono: Duration::ZERO, wall: "2026-01-01T00:00:00Z".parse().expect("a time") };
+        let now = Now { mono: MonoTime::ORIGIN, wall: "2026-01-01T00:00:00Z".parse().expect("a time") };
         Story { state: PodState::new(&pod), pod, now }
     }
 
-    /// What is to be done after `event`; reports are made, events dropped, and a pod is torn down at once.
-    fn step(&mut self, event: Input) -> Vec<Action> {
+    /// Returns the actions that `input` leads to, without reports and events. Wake-ups at once and the removal of the
+    /// sandbox are performed.
+    fn step(&mut self, input: Input) -> Vec<Action> {
         let mut done = Vec::new();
-        let mut events = vec![event];
-        while let Some(event) = events.pop() {
-            for action in self.state.step(event, self.now) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            for action in self.state.step(input, self.now) {
                 match action {
                     Action::ReportStatus | Action::RecordEvent(_) => {}
-                    Action::WakeAt(at) if at == self.now.mono => events.push(Input::Tick),
+                    Action::WakeAt(at) if at == self.now.mono => inputs.push(Input::Tick),
                     Action::TearDownSandbox => {
                         done.push(Action::TearDownSandbox);
-                        events.push(Input::SandboxRemoved);
+                        inputs.push(Input::SandboxRemoved);
                     }
                     action => done.push(action),
                 }
@@ -52,7 +57,7 @@ impl Story {
         self
     }
 
-    /// The pod with its network, its first containers told to start.
+    /// Returns a pod whose sandbox is ready and whose first containers are starting.
     fn set_up(policy: &str, init: &[&str], apps: &[&str]) -> Story {
         let mut story = Story::new(policy, init, apps);
         assert_eq!(story.step(Input::Tick), [Action::SetUpSandbox]);
@@ -81,8 +86,8 @@ impl Story {
 
     fn condition(&self, kind: &str) -> (String, Option<String>, Option<String>) {
         let all = self.status().conditions.as_ref().expect("conditions");
-        let found = all.iter().find(|c| c.type_ == kind).expect("the condition");
-        (found.status.clone(), found.reason.clone(), found.message.clone())
+        let condition = all.iter().find(|c| c.type_ == kind).expect("the condition");
+        (condition.status.clone(), condition.reason.clone(), condition.message.clone())
     }
 
     fn container(&self, name: &str) -> &ContainerStatus {
@@ -91,8 +96,8 @@ impl Story {
         init.chain(status.container_statuses.iter().flatten()).find(|c| c.name == name).expect("the container")
     }
 
-    /// `waiting CrashLoopBackOff`, `running`, `terminated 1`, and the same of lastState.
-    fn shown(&self, name: &str) -> (String, String) {
+    /// Returns `state` and `lastState` as `waiting CrashLoopBackOff`, `running` or `terminated 1`.
+    fn states(&self, name: &str) -> (String, String) {
         let text = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
             let Some(state) = state else { return String::new() };
             match (&state.waiting, &state.running, &state.terminated) {
@@ -116,7 +121,7 @@ fn start(role: ContainerRole, index: usize, number: u32) -> Action {
 }
 
 #[test]
-fn k48_init_containers_run_one_after_the_other_then_all_apps() {
+fn init_containers_run_in_order_before_apps() {
     let mut story = Story::new("Always", &["a", "b"], &["x", "y"]);
     story.step(Input::Tick);
     assert_eq!(story.step(Input::SandboxReady { ip: "10.0.0.1".into() }), [start(ContainerRole::Init, 0, 1)]);
@@ -130,12 +135,12 @@ fn k48_init_containers_run_one_after_the_other_then_all_apps() {
     assert_eq!(
         story.started(ContainerRole::App, 0, 1),
         [start(ContainerRole::App, 1, 1)],
-        "once the one before it runs"
+        "once the container before it runs"
     );
 }
 
 #[test]
-fn k1_to_k6_phases_follow_the_containers() {
+fn phase_follows_the_containers() {
     for (policy, init, codes, phase) in [
         ("Always", None, [Some(0), Some(0)], "Running"),
         ("Always", None, [Some(1), None], "Running"),
@@ -164,56 +169,56 @@ fn k1_to_k6_phases_follow_the_containers() {
 }
 
 #[test]
-fn k6_a_failed_init_container_ends_a_pod_that_never_restarts() {
+fn failed_init_container_ends_a_pod_that_never_restarts() {
     let mut story = Story::set_up("Never", &["i"], &["a"]);
     story.started(ContainerRole::Init, 0, 1);
     assert_eq!(story.exited(ContainerRole::Init, 0, 1, 1), [Action::TearDownSandbox]);
-    assert_eq!(story.shown("a").0, "waiting PodInitializing");
+    assert_eq!(story.states("a").0, "waiting PodInitializing");
     assert_eq!(story.condition("Ready"), ("False".into(), Some("PodFailed".into()), None));
     assert_eq!(story.condition("PodReadyToStartContainers").0, "False");
 }
 
 #[test]
-fn k7_a_final_phase_is_final() {
+fn terminal_phase_never_changes() {
     let mut story = Story::set_up("Never", &[], &["a"]);
     story.started(ContainerRole::App, 0, 1);
     story.exited(ContainerRole::App, 0, 1, 0);
     assert_eq!(story.phase(), "Succeeded");
-    for event in [Input::Tick, Input::SandboxReady { ip: "10.0.0.9".into() }] {
-        assert_eq!(story.step(event), []);
+    for input in [Input::Tick, Input::SandboxReady { ip: "10.0.0.9".into() }] {
+        assert_eq!(story.step(input), []);
     }
     assert_eq!(story.exited(ContainerRole::App, 0, 1, 5), []);
     assert_eq!(story.phase(), "Succeeded");
 }
 
 #[test]
-fn k9_k27_k30_a_crashing_container_is_shown_ended_then_backing_off() {
+fn crashing_container_shows_terminated_then_back_off() {
     let mut story = Story::set_up("Always", &[], &["c"]);
     story.started(ContainerRole::App, 0, 1);
-    assert_eq!(story.shown("c"), ("running".into(), String::new()));
-    // The first restart is at once; until it runs, the end is shown.
+    assert_eq!(story.states("c"), ("running".into(), String::new()));
+    // The first restart is at once; until it runs, the status shows the termination.
     assert_eq!(story.after(1).exited(ContainerRole::App, 0, 1, 1), [start(ContainerRole::App, 0, 2)]);
-    assert_eq!((story.shown("c").0.as_str(), story.container("c").restart_count), ("terminated 1", 0));
+    assert_eq!((story.states("c").0.as_str(), story.container("c").restart_count), ("terminated 1", 0));
     story.started(ContainerRole::App, 0, 2);
-    assert_eq!(story.shown("c"), ("running".into(), "terminated 1".into()));
+    assert_eq!(story.states("c"), ("running".into(), "terminated 1".into()));
     assert_eq!(story.container("c").restart_count, 1);
-    // The second waits ten seconds from the end.
+    // The second restart waits ten seconds from the exit.
     let now = story.after(1).now.mono;
     assert_eq!(story.exited(ContainerRole::App, 0, 2, 2), [Action::WakeAt(now + Duration::from_secs(1))]);
-    assert_eq!(story.shown("c"), ("terminated 2".into(), "terminated 1".into()));
-    let due = now + Duration::from_secs(10);
-    assert_eq!(story.after(1).step(Input::Tick), [Action::WakeAt(due)]);
-    assert_eq!(story.shown("c"), ("waiting CrashLoopBackOff".into(), "terminated 2".into()));
+    assert_eq!(story.states("c"), ("terminated 2".into(), "terminated 1".into()));
+    let restart_at = now + Duration::from_secs(10);
+    assert_eq!(story.after(1).step(Input::Tick), [Action::WakeAt(restart_at)]);
+    assert_eq!(story.states("c"), ("waiting CrashLoopBackOff".into(), "terminated 2".into()));
     let waiting = story.container("c").state.as_ref().and_then(|s| s.waiting.as_ref()).expect("waiting");
     let message = "back-off 10s restarting failed container=c pod=p_ns(u)";
     assert_eq!(waiting.message.as_deref(), Some(message));
     assert_eq!(story.phase(), "Running");
-    assert_eq!(story.after(8).step(Input::Tick), [Action::WakeAt(due)]);
+    assert_eq!(story.after(8).step(Input::Tick), [Action::WakeAt(restart_at)]);
     assert_eq!(story.after(1).step(Input::Tick), [start(ContainerRole::App, 0, 3)]);
 }
 
 #[test]
-fn k16_to_k18_conditions_name_what_is_missing() {
+fn conditions_list_unready_containers() {
     let mut story = Story::set_up("Always", &[], &["b", "a"]);
     let kinds: Vec<_> = story.status().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
     assert_eq!(kinds, ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]);
@@ -228,7 +233,7 @@ fn k16_to_k18_conditions_name_what_is_missing() {
 }
 
 #[test]
-fn k20_a_completed_pod_is_initialized_and_not_ready() {
+fn completed_pod_is_initialized_and_not_ready() {
     let mut story = Story::set_up("Never", &["i"], &["a"]);
     story.started(ContainerRole::Init, 0, 1);
     story.exited(ContainerRole::Init, 0, 1, 0);
@@ -240,62 +245,64 @@ fn k20_a_completed_pod_is_initialized_and_not_ready() {
 }
 
 #[test]
-fn deletion_asks_then_kills_then_removes() {
+fn deletion_terminates_then_kills_then_removes() {
     let mut story = Story::set_up("Always", &[], &["a", "b"]);
     story.started(ContainerRole::App, 0, 1);
-    let by = Duration::from_secs(30);
+    let grace = Duration::from_secs(30);
+    let deadline = story.now.mono + grace;
     let (a, b) = (attempt(ContainerRole::App, 0, 1), attempt(ContainerRole::App, 1, 1));
-    // b is still starting: it is asked as soon as it has begun.
-    let asked = [Action::Terminate(a), Action::WakeAt(by), Action::WakeAt(by)];
-    assert_eq!(story.step(Input::Deleted { grace: by }), asked);
-    let asked = [Action::WakeAt(by), Action::Terminate(b), Action::WakeAt(by)];
-    assert_eq!(story.started(ContainerRole::App, 1, 1), asked);
-    assert_eq!(story.exited(ContainerRole::App, 1, 1, 143), [Action::WakeAt(by)]);
+    // b is still starting: it is terminated as soon as it runs.
+    let actions = [Action::Terminate(a), Action::WakeAt(deadline), Action::WakeAt(deadline)];
+    assert_eq!(story.step(Input::Deleted { grace }), actions);
+    let actions = [Action::WakeAt(deadline), Action::Terminate(b), Action::WakeAt(deadline)];
+    assert_eq!(story.started(ContainerRole::App, 1, 1), actions);
+    assert_eq!(story.exited(ContainerRole::App, 1, 1, 143), [Action::WakeAt(deadline)]);
     assert_eq!(story.after(30).step(Input::Tick), [Action::Kill(a)]);
     assert_eq!(story.step(Input::Tick), [], "killed once");
     assert_eq!(story.exited(ContainerRole::App, 0, 1, 137), [Action::TearDownSandbox, Action::RemovePod]);
     assert_eq!(story.phase(), "Failed");
-    assert_eq!(story.step(Input::Tick), [Action::RemovePod], "until it is gone");
+    assert_eq!(story.step(Input::Tick), [Action::RemovePod], "until the object is removed");
 }
 
 #[test]
-fn a_second_deletion_only_shortens_the_time() {
+fn second_deletion_only_shortens_the_deadline() {
     let mut story = Story::set_up("Always", &[], &["a"]);
     story.started(ContainerRole::App, 0, 1);
     story.step(Input::Deleted { grace: Duration::from_secs(30) });
-    let soon = Duration::from_secs(2);
-    assert_eq!(story.step(Input::Deleted { grace: soon }), [Action::WakeAt(soon)]);
-    assert_eq!(story.step(Input::Deleted { grace: Duration::from_secs(60) }), [Action::WakeAt(soon)]);
+    let grace = Duration::from_secs(2);
+    let deadline = story.now.mono + grace;
+    assert_eq!(story.step(Input::Deleted { grace }), [Action::WakeAt(deadline)]);
+    assert_eq!(story.step(Input::Deleted { grace: Duration::from_secs(60) }), [Action::WakeAt(deadline)]);
 }
 
 #[test]
-fn k34_a_start_that_fails_is_tried_again_after_a_second_then_at_every_look() {
+fn failed_start_is_retried_after_relist_then_at_each_sync() {
     let mut story = Story::set_up("Never", &[], &["a"]);
-    let trouble = WaitingReason { reason: "CreateContainerConfigError".into(), message: "no".into() };
+    let waiting = WaitingReason { reason: "CreateContainerConfigError".into(), message: "no".into() };
     let fails = |story: &mut Story, number| {
-        story.step(Input::StartFailed { attempt: attempt(ContainerRole::App, 0, number), trouble: trouble.clone() })
+        story.step(Input::StartFailed { attempt: attempt(ContainerRole::App, 0, number), waiting: waiting.clone() })
     };
-    assert_eq!(fails(&mut story, 1), [Action::WakeAt(Duration::from_secs(1))]);
-    assert_eq!(story.shown("a").0, "waiting CreateContainerConfigError");
+    assert_eq!(fails(&mut story, 1), [Action::WakeAt(MonoTime::from_origin(Duration::from_secs(1)))]);
+    assert_eq!(story.states("a").0, "waiting CreateContainerConfigError");
     assert_eq!(story.after(1).step(Input::Tick), [start(ContainerRole::App, 0, 2)]);
-    assert_eq!(fails(&mut story, 1), [], "a late fact about the first attempt");
-    assert_eq!(fails(&mut story, 2), [Action::WakeAt(Duration::from_millis(13_500))]);
+    assert_eq!(fails(&mut story, 1), [], "a late input about the first attempt");
+    assert_eq!(fails(&mut story, 2), [Action::WakeAt(MonoTime::from_origin(Duration::from_millis(13_500)))]);
     assert_eq!(story.container("a").restart_count, 0);
 }
 
 #[test]
-fn k33_k35_an_image_that_cannot_be_had_is_asked_for_ever_less_often() {
+fn image_pull_backoff_doubles() {
     let mut story = Story::set_up("Always", &[], &["a"]);
-    let mut asked = Vec::new();
+    let mut pulls = Vec::new();
     let mut reasons = Vec::new();
     let mut number = 1;
     for second in 0..80 {
         for action in story.step(Input::Tick).into_iter().chain((second == 0).then(|| start(ContainerRole::App, 0, 1)))
         {
             if action == start(ContainerRole::App, 0, number) {
-                asked.push(second);
-                let trouble = WaitingReason { reason: "ErrImagePull".into(), message: "none".into() };
-                story.step(Input::StartFailed { attempt: attempt(ContainerRole::App, 0, number), trouble });
+                pulls.push(second);
+                let waiting = WaitingReason { reason: "ErrImagePull".into(), message: "none".into() };
+                story.step(Input::StartFailed { attempt: attempt(ContainerRole::App, 0, number), waiting });
                 number += 1;
             }
         }
@@ -306,14 +313,14 @@ fn k33_k35_an_image_that_cannot_be_had_is_asked_for_ever_less_often() {
         }
         story.after(1);
     }
-    assert_eq!(asked, [0, 10, 30, 70], "10, 20, 40 seconds between");
+    assert_eq!(pulls, [0, 10, 30, 70], "10, 20, 40 seconds between");
     let pull = ("ErrImagePull".to_string(), "none".to_string());
     let words = r#"Back-off pulling image "busybox": ErrImagePull: none"#;
     assert_eq!(reasons[..2], [pull, ("ImagePullBackOff".into(), words.into())]);
 }
 
 #[test]
-fn k10_a_restored_pod_goes_on_where_it_was_and_has_lost_what_ran() {
+fn restored_pod_continues_and_marks_running_containers_lost() {
     let mut story = Story::set_up("Always", &["i"], &["a", "b"]);
     story.started(ContainerRole::Init, 0, 1);
     story.exited(ContainerRole::Init, 0, 1, 0);
@@ -324,17 +331,17 @@ fn k10_a_restored_pod_goes_on_where_it_was_and_has_lost_what_ran() {
     story.started(ContainerRole::App, 0, 2);
     story.after(1).exited(ContainerRole::App, 0, 2, 1);
     story.after(1).step(Input::Tick);
-    assert_eq!(story.shown("a").0, "waiting CrashLoopBackOff");
+    assert_eq!(story.states("a").0, "waiting CrashLoopBackOff");
 
     let mut restored =
         Story { pod: story.pod.clone(), state: PodState::restore(&story.pod, story.now), now: story.now };
     assert_eq!(restored.step(Input::Tick), [Action::SetUpSandbox]);
     assert_eq!(restored.step(Input::SandboxReady { ip: "10.0.0.2".into() }).len(), 2);
-    assert_eq!(restored.shown("a"), story.shown("a"));
+    assert_eq!(restored.states("a"), story.states("a"));
     assert_eq!(restored.container("a").restart_count, story.container("a").restart_count);
-    assert_eq!(restored.shown("b").0, "terminated 137");
-    assert_eq!(restored.shown("i").0, "terminated 0");
-    // The wait ends when it would have ended.
+    assert_eq!(restored.states("b").0, "terminated 137");
+    assert_eq!(restored.states("i").0, "terminated 0");
+    // The back-off ends when it would have ended without the restart of the node.
     for story in [&mut story, &mut restored] {
         assert_eq!(story.after(8).step(Input::Tick).iter().filter(|a| matches!(a, Action::Start(_))).count(), 0);
         let starts = story.after(1).step(Input::Tick);
@@ -342,30 +349,30 @@ fn k10_a_restored_pod_goes_on_where_it_was_and_has_lost_what_ran() {
     }
 }
 
-/// A change of `role` container number `index`, one second to end in.
+/// Returns a change of a container, whose live attempt has one second to exit.
 fn changed(role: ContainerRole, index: usize) -> Input {
     Input::Restart { container: ContainerRef { role, index }, grace: Duration::from_secs(1) }
 }
 
 #[test]
-fn an_outdated_container_makes_way_and_begins_again_at_once_whatever_the_policy() {
+fn outdated_container_restarts_at_once_under_any_policy() {
     for policy in ["Always", "OnFailure", "Never"] {
         let mut story = Story::set_up(policy, &[], &["c", "d"]);
         story.started(ContainerRole::App, 0, 1);
         story.started(ContainerRole::App, 1, 1);
         for number in 1..5 {
             // However often: there is no back-off.
-            let by = story.after(1).now.mono + Duration::from_secs(1);
+            let deadline = story.after(1).now.mono + Duration::from_secs(1);
             let c = attempt(ContainerRole::App, 0, number);
             assert_eq!(
                 story.step(changed(ContainerRole::App, 0)),
-                [Action::Terminate(c), Action::WakeAt(by)],
+                [Action::Terminate(c), Action::WakeAt(deadline)],
                 "{policy}"
             );
             assert_eq!(
                 story.step(changed(ContainerRole::App, 0)),
-                [Action::WakeAt(by)],
-                "one change more, one restart"
+                [Action::WakeAt(deadline)],
+                "another change, but one restart"
             );
             assert_eq!(
                 story.exited(ContainerRole::App, 0, number, 0),
@@ -373,15 +380,15 @@ fn an_outdated_container_makes_way_and_begins_again_at_once_whatever_the_policy(
                 "{policy}"
             );
             story.started(ContainerRole::App, 0, number + 1);
-            assert_eq!(story.shown("c"), ("running".into(), "terminated 0".into()));
+            assert_eq!(story.states("c"), ("running".into(), "terminated 0".into()));
             assert_eq!(story.container("c").restart_count, i32::try_from(number).expect("small"));
         }
-        assert_eq!(story.container("d").restart_count, 0, "its neighbour goes on");
+        assert_eq!(story.container("d").restart_count, 0, "the other container keeps running");
     }
 }
 
 #[test]
-fn an_outdated_container_that_does_not_end_is_killed_when_its_time_is_up() {
+fn outdated_container_is_killed_at_its_deadline() {
     let mut story = Story::set_up("Always", &[], &["c"]);
     story.started(ContainerRole::App, 0, 1);
     story.step(changed(ContainerRole::App, 0));
@@ -390,25 +397,25 @@ fn an_outdated_container_that_does_not_end_is_killed_when_its_time_is_up() {
 }
 
 #[test]
-fn a_change_ends_the_wait_of_a_crashing_container_and_forgets_its_past() {
+fn change_ends_and_resets_the_backoff() {
     let mut story = Story::set_up("Always", &[], &["c"]);
     for number in 1..3 {
         story.started(ContainerRole::App, 0, number);
         story.after(1).exited(ContainerRole::App, 0, number, 1);
     }
     story.after(1).step(Input::Tick);
-    assert_eq!(story.shown("c").0, "waiting CrashLoopBackOff");
+    assert_eq!(story.states("c").0, "waiting CrashLoopBackOff");
     assert_eq!(story.step(changed(ContainerRole::App, 0)), [start(ContainerRole::App, 0, 3)]);
     story.started(ContainerRole::App, 0, 3);
     story.after(1).exited(ContainerRole::App, 0, 3, 1);
     story.after(1).step(Input::Tick);
     let waiting = story.container("c").state.as_ref().and_then(|s| s.waiting.as_ref()).expect("waiting");
     let message = waiting.message.as_deref().expect("a message");
-    assert!(message.starts_with("back-off 10s "), "the first of a new row: {message}");
+    assert!(message.starts_with("back-off 10s "), "the first back-off again: {message}");
 }
 
 #[test]
-fn an_outdated_init_container_runs_again_once_all_that_came_after_it_have_ended() {
+fn outdated_init_container_waits_for_later_ones_to_exit() {
     let mut story = Story::set_up("Never", &["i", "j"], &["a", "b"]);
     for index in 0..2 {
         story.started(ContainerRole::Init, index, 1);
@@ -418,19 +425,19 @@ fn an_outdated_init_container_runs_again_once_all_that_came_after_it_have_ended(
     for index in 0..2 {
         story.started(ContainerRole::App, index, 1);
     }
-    let asked = story.step(changed(ContainerRole::Init, 1));
-    let ends = |action: &&Action| matches!(action, Action::Terminate(_));
-    assert_eq!(asked.iter().filter(ends).count(), 2, "{asked:?}");
+    let actions = story.step(changed(ContainerRole::Init, 1));
+    let terminates = |action: &&Action| matches!(action, Action::Terminate(_));
+    assert_eq!(actions.iter().filter(terminates).count(), 2, "{actions:?}");
     story.exited(ContainerRole::App, 0, 1, 143);
     assert_eq!(story.exited(ContainerRole::App, 1, 1, 143), [start(ContainerRole::Init, 1, 2)]);
     story.started(ContainerRole::Init, 1, 2);
     assert_eq!(story.exited(ContainerRole::Init, 1, 2, 0), [start(ContainerRole::App, 0, 2)]);
     assert_eq!(story.started(ContainerRole::App, 0, 2), [start(ContainerRole::App, 1, 2)]);
-    assert_eq!(story.container("i").restart_count, 0, "what came before it stays");
+    assert_eq!(story.container("i").restart_count, 0, "the init container before it does not restart");
 }
 
 #[test]
-fn a_change_of_a_pod_that_is_over_or_deleted_starts_nothing() {
+fn change_of_a_terminated_or_deleted_pod_starts_nothing() {
     let mut story = Story::set_up("Never", &[], &["a"]);
     story.started(ContainerRole::App, 0, 1);
     story.exited(ContainerRole::App, 0, 1, 0);
@@ -443,14 +450,14 @@ fn a_change_of_a_pod_that_is_over_or_deleted_starts_nothing() {
 }
 
 #[test]
-fn k27_k63_a_container_that_a_probe_brings_down_is_judged_by_the_end_before() {
+fn probe_failure_backoff_counts_from_the_attempt_before() {
     let yaml = "{metadata: {name: p, namespace: ns, uid: u}, spec: {terminationGracePeriodSeconds: 1, containers: [
         {name: c, image: x, livenessProbe: {periodSeconds: 2, failureThreshold: 1}}]}}";
     let mut story = Story { pod: serde_yaml::from_str(yaml).expect("a pod"), ..Story::new("Always", &[], &["c"]) };
     story.state = PodState::new(&story.pod);
     story.step(Input::Tick);
     story.step(Input::SandboxReady { ip: "10.0.0.1".into() });
-    let mut begun = vec![];
+    let mut starts = vec![];
     for second in 0..40 {
         let mut actions = story.step(Input::Tick);
         if second == 0 {
@@ -459,11 +466,11 @@ fn k27_k63_a_container_that_a_probe_brings_down_is_judged_by_the_end_before() {
         while let Some(action) = actions.pop() {
             actions.extend(match action {
                 Action::Start(attempt) => {
-                    begun.push(second);
+                    starts.push(second);
                     story.started(ContainerRole::App, 0, attempt.number)
                 }
                 Action::Probe(attempt, kind) => {
-                    story.step(Input::ProbeFinished { attempt, kind, probed: ProbeResult::Failure("no".into()) })
+                    story.step(Input::ProbeFinished { attempt, kind, result: ProbeResult::Failure("no".into()) })
                 }
                 Action::Kill(attempt) => story.exited(ContainerRole::App, 0, attempt.number, 137),
                 _ => vec![],
@@ -471,6 +478,7 @@ fn k27_k63_a_container_that_a_probe_brings_down_is_judged_by_the_end_before() {
         }
         story.after(1);
     }
-    // Each is probed every two seconds and takes two to end; two follow at once, the third after ten seconds.
-    assert_eq!(begun, [0, 4, 6, 18], "{:?}", story.shown("c"));
+    // Each attempt is probed after two seconds and takes two to exit. Two restarts follow at once, the third after ten
+    // seconds.
+    assert_eq!(starts, [0, 4, 6, 18], "{:?}", story.states("c"));
 }

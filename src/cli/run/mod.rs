@@ -112,7 +112,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
         }
     }
     announced.extend(warnings);
-    let clock = Clock::system().faster(args.speed);
+    let clock = Clock::system().with_speed(args.speed);
     let mut builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
     if let Some(period) = args.limits.max_container_restart_period {
         builder = builder.max_container_restart_period(period);

@@ -52,8 +52,8 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
             endpoint: Endpoint::new(PodNetwork::new([10, 88, 0, 1].into())),
             env: env.clone(),
             working_dir: "/".into(),
-            clock: Clock::system().faster(args.speed),
-            account: Account::root(AccountLimits::NONE.of_container()),
+            clock: Clock::system().with_speed(args.speed),
+            account: Account::root(AccountLimits::NONE.with_container_defaults()),
             guests: InstanceSet::new(),
             instances: InstanceSet::new(),
         };
@@ -228,7 +228,7 @@ fn volume_mounts(args: &ProgramArgs) -> anyhow::Result<Vec<Mount>> {
         }
         let (at, read_only) = (volume.guest.trim_end_matches('/'), volume.read_only);
         let at = if at.is_empty() { "/".to_string() } else { at.to_string() };
-        Ok(Mount { at, volume: host, sub_path: String::new(), read_only })
+        Ok(Mount { mount_path: at, volume_dir: host, sub_path: String::new(), read_only })
     };
     args.volumes.iter().map(mount).collect()
 }

@@ -29,7 +29,7 @@ use super::events::PodEvents;
 use super::eviction::Eviction;
 use super::sandbox::Sandbox;
 use crate::control::Object;
-use crate::lifecycle::{Attempt, Input, PodState};
+use crate::lifecycle::{Attempt, Input, MonoTime, PodState};
 use crate::model::pods;
 use crate::runtime::Instance;
 
@@ -65,7 +65,7 @@ struct LivePod {
     /// Work in progress; each future yields a message for the worker.
     pending: FuturesUnordered<BoxFuture<'static, WorkerMessage>>,
     /// The monotonic time of the next step if no message comes before.
-    wake_at: Option<Duration>,
+    wake_at: Option<MonoTime>,
 }
 
 /// Requested changes that the worker has taken in.
@@ -119,10 +119,9 @@ impl Worker {
     /// Returns a worker that continues from the pod's stored status.
     fn new(node: Arc<NodeContext>, stored: StoredPod) -> Worker {
         let now = node.clock.now();
-        let state =
-            PodState::restore(&stored.pod, now).with_probes_earlier(node.probe_stagger.offset_for_pod(now.mono));
+        let state = PodState::restore(&stored.pod, now).with_probe_stagger(node.probe_stagger.offset_for_pod(now.mono));
         let state = match node.config.max_restart_backoff {
-            Some(max) => state.with_waits_up_to(max),
+            Some(max) => state.with_max_backoff(max),
             None => state,
         };
         Worker {
@@ -250,7 +249,7 @@ impl Worker {
             WorkerMessage::Input(input) => {
                 match &input {
                     Input::Exited { attempt, .. } => drop(self.live.attempts.remove(attempt)),
-                    Input::StartFailed { attempt, trouble } => self.events().start_failed(*attempt, trouble),
+                    Input::StartFailed { attempt, waiting } => self.events().start_failed(*attempt, waiting),
                     _ => {}
                 }
                 self.step(input).await;
@@ -312,7 +311,7 @@ impl Worker {
         while let Some(input) = inputs.pop() {
             let now = self.node.clock.now();
             self.live.wake_at = None;
-            let (actions, status_changed) = self.state.step_with_news(input, now);
+            let (actions, status_changed) = self.state.step_and_check_status(input, now);
             self.reporter.dirty |= status_changed;
             for action in actions {
                 inputs.extend(self.perform(action).await);
@@ -333,7 +332,7 @@ impl Worker {
 
     /// Ends what still runs of a pod whose object was removed by force.
     async fn finish(mut self) {
-        for container in self.state.unasked() {
+        for container in self.state.live_and_not_stopping() {
             self.events().killing(container);
         }
         self.tear_down().await;

@@ -138,8 +138,8 @@ impl Worker {
         let Some(target) = self.probe_target(attempt) else { return };
         self.live.pending.push(Box::pin(async move {
             let result = target.run_hook(|hooks| hooks.post_start.as_ref()).await;
-            let failed = result.err().map(|error| error.to_string());
-            WorkerMessage::Input(Input::PostStartFinished { attempt, failed })
+            let failure = result.err().map(|error| error.to_string());
+            WorkerMessage::Input(Input::PostStartFinished { attempt, failure })
         }));
     }
 
@@ -155,11 +155,11 @@ impl Worker {
     fn probe(&mut self, attempt: Attempt, kind: ProbeKind) {
         let Some(target) = self.probe_target(attempt) else { return };
         self.live.pending.push(Box::pin(async move {
-            let probed = target.probe(kind).await;
+            let result = target.probe(kind).await;
             // A container that has ended meanwhile did not answer for that reason: its health is unknown.
             match target.running.context.instances.ended() {
                 true => WorkerMessage::Input(Input::Tick),
-                false => WorkerMessage::Input(Input::ProbeFinished { attempt, kind, probed }),
+                false => WorkerMessage::Input(Input::ProbeFinished { attempt, kind, result }),
             }
         }));
     }
@@ -222,9 +222,9 @@ impl AttemptStart {
         let AttemptStart { node, pod, container, attempt, container_id, log } = self;
         let now = node.clock.now().wall;
         let message = match error.failure() {
-            StartFailure::Retry(trouble) => {
+            StartFailure::Retry(waiting) => {
                 node.logs.discard(pods::uid(&pod), &container, &container_id);
-                WorkerMessage::Input(Input::StartFailed { attempt, trouble })
+                WorkerMessage::Input(Input::StartFailed { attempt, waiting })
             }
             StartFailure::Exit(exit) => {
                 let message = exit.message().unwrap_or_default();

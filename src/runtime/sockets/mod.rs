@@ -124,7 +124,7 @@ impl Socket {
         if address.is_ipv6() != self.ipv6 {
             return Err(TcpError::Argument);
         }
-        self.state = SocketState::Bound(self.endpoint.bindable(address)?);
+        self.state = SocketState::Bound(self.endpoint.bind_address(address)?);
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl Socket {
     fn listen(&mut self) -> Result<Listener, TcpError> {
         let address = match self.state {
             SocketState::Bound(address) => address,
-            SocketState::Fresh => self.endpoint.bindable(self.any())?,
+            SocketState::Fresh => self.endpoint.bind_address(self.any())?,
             _ => return Err(TcpError::State),
         };
         let listener = self.endpoint.listen(address, self.backlog)?;
@@ -172,7 +172,7 @@ impl Socket {
         match listener.accept() {
             Accepted::Connection(connection) => Ok(self.accepted(*connection)),
             // A terminating container sees no further connections.
-            Accepted::None | Accepted::Closed => Err(TcpError::WouldBlock),
+            Accepted::Pending | Accepted::Closed => Err(TcpError::WouldBlock),
         }
     }
 

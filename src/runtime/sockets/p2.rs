@@ -78,7 +78,7 @@ impl Pollable for Input {
 
 impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        self.0.take(size).ok_or(StreamError::Closed)
+        self.0.read(size).ok_or(StreamError::Closed)
     }
 }
 
@@ -99,7 +99,7 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.0.room().ok_or(StreamError::Closed)
+        self.0.capacity().ok_or(StreamError::Closed)
     }
 }
 
@@ -301,7 +301,7 @@ impl tcp::HostTcpSocket for Sockets<'_> {
     fn shutdown(&mut self, handle: Resource<Upstream>, how: tcp::ShutdownType) -> SocketResult<()> {
         let streams = self.socket(&handle)?.connected()?;
         if matches!(how, tcp::ShutdownType::Receive | tcp::ShutdownType::Both) {
-            streams.receiver.abandon();
+            streams.receiver.close();
         }
         if matches!(how, tcp::ShutdownType::Send | tcp::ShutdownType::Both) {
             streams.sender.finish();

@@ -108,7 +108,7 @@ impl StreamProducer<Host> for Incoming {
             // A terminating container sees no further connections.
             Accepted::Closed => return if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending },
             // Another stream of this listener took the connection.
-            Accepted::None => {
+            Accepted::Pending => {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -130,7 +130,7 @@ struct Receiving {
 
 impl Drop for Receiving {
     fn drop(&mut self) {
-        self.receiver.abandon();
+        self.receiver.close();
         if let Some(done) = self.done.take() {
             // The guest may no longer wait for the result.
             let _ = done.send(Ok(()));
@@ -157,7 +157,7 @@ impl StreamProducer<Host> for Receiving {
         }
         let mut destination = destination.as_direct(store, CHUNK);
         let room = destination.remaining();
-        let Some(bytes) = self.receiver.take(room.len()) else { return Poll::Ready(Ok(StreamResult::Dropped)) };
+        let Some(bytes) = self.receiver.read(room.len()) else { return Poll::Ready(Ok(StreamResult::Dropped)) };
         let Some(room) = room.get_mut(..bytes.len()) else { return Poll::Ready(Ok(StreamResult::Dropped)) };
         room.copy_from_slice(&bytes);
         destination.mark_written(bytes.len());
@@ -204,7 +204,7 @@ impl StreamConsumer<Host> for Sending {
         if offered.is_empty() {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
-        let taken = self.sender.room().and_then(|room| offered.get(..room.min(offered.len()).min(CHUNK)));
+        let taken = self.sender.capacity().and_then(|room| offered.get(..room.min(offered.len()).min(CHUNK)));
         let sent = taken.map(|bytes| (bytes.len(), self.sender.send(Bytes::copy_from_slice(bytes))));
         match sent {
             Some((len, true)) => {

@@ -37,7 +37,7 @@ pub async fn compile(runtime: &Arc<Runtime>, platform: &str, name: &str) -> Arc<
 
 /// Returns a container's account without limits of its own.
 pub fn unlimited_account() -> Arc<Account> {
-    Account::root(AccountLimits::NONE.of_container())
+    Account::root(AccountLimits::NONE.with_container_defaults())
 }
 
 /// Starts a guest in a container of its own that is charged to `account`.

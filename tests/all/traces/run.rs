@@ -39,7 +39,7 @@ impl Stopwatch {
 /// # Errors
 /// The reason why the pod cannot run.
 pub async fn run(trace: &Trace, speed: u32) -> Result<(Vec<Observed<PodSnapshot>>, Vec<Observed<Event>>), String> {
-    let clock = Clock::system().faster(speed);
+    let clock = Clock::system().with_speed(speed);
     let node = Node::builder().name("n1").clock(clock).start().map_err(|error| error.to_string())?;
     let control = &node.control().clone();
     let revision = control.revision().await.map_err(refused)?;
@@ -59,13 +59,13 @@ pub async fn run(trace: &Trace, speed: u32) -> Result<(Vec<Observed<PodSnapshot>
         tokio::select! {
             Some(change) = pods.next() => {
                 let WatchEvent::Change(kind, object) = change.map_err(refused)? else { continue };
-                let pod = normalized(&object, &mut uid);
+                let pod = normalize(&object, &mut uid);
                 let state = PodSnapshot::of_pod(&pod).gone_if(kind == ChangeKind::Deleted);
                 states.push(Observed { at: stopwatch.elapsed(), what: state });
             }
             Some(change) = events.next() => {
                 let WatchEvent::Change(_, object) = change.map_err(refused)? else { continue };
-                emitted.push(Observed { at: stopwatch.elapsed(), what: Event::of_event(&normalized(&object, &mut uid)) });
+                emitted.push(Observed { at: stopwatch.elapsed(), what: Event::of_event(&normalize(&object, &mut uid)) });
             }
             result = &mut actions, if !are_performed => { are_performed = true; result? }
             () = &mut end => break,
@@ -87,7 +87,7 @@ async fn create(control: &Arc<dyn ControlPlane>, trace: &Trace) -> Result<(), St
 }
 
 /// Returns the object as JSON, without the pod's UID in messages.
-fn normalized(object: &Object, uid: &mut Option<String>) -> Value {
+fn normalize(object: &Object, uid: &mut Option<String>) -> Value {
     let value: Value = serde_json::from_slice(&object.json).expect("JSON");
     if object.key.resource == Resource::PODS {
         *uid = value["metadata"]["uid"].as_str().map(Into::into);

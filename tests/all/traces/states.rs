@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use wasmpod::lifecycle::go_duration;
+use wasmpod::lifecycle::format_go_duration;
 
 use super::recorded::{Condition, ContainerSnapshot, ContainerState, Observed, PodSnapshot, Role, Trace};
 
@@ -114,7 +114,7 @@ fn inexplicable(
 /// how its attempts ended, too.
 fn is_back_off(why: &str, container: &ContainerSnapshot, pod: &str) -> bool {
     (0..container.restarts).any(|doublings| {
-        let wait = go_duration(Duration::from_secs((10 << doublings.min(5)).min(300)));
+        let wait = format_go_duration(Duration::from_secs((10 << doublings.min(5)).min(300)));
         let name = &container.name;
         why == format!("CrashLoopBackOff back-off {wait} restarting failed container={name} pod={pod}_NS(UID)")
     })

@@ -11,7 +11,9 @@ use k8s_openapi::api::core::v1::{EphemeralContainer, Pod, PodCondition, PodStatu
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::script::Script;
-use wasmpod_lifecycle::{Action, Attempt, ContainerRef, EventRecord, ExitStatus, Input, Now, PodState, ResizeResult};
+use wasmpod_lifecycle::{
+    Action, Attempt, ContainerRef, EventRecord, ExitStatus, Input, MonoTime, Now, PodState, ResizeResult,
+};
 use wasmpod_model::pods;
 
 /// Something that users, the node or the machine do to the pod.
@@ -127,7 +129,7 @@ impl Simulation {
 
     /// Sets the maximum restart back-off.
     pub fn max_backoff(self, seconds: u64) -> Simulation {
-        Simulation { state: self.state.with_waits_up_to(Duration::from_secs(seconds)), ..self }
+        Simulation { state: self.state.with_max_backoff(Duration::from_secs(seconds)), ..self }
     }
 
     /// Schedules an intervention at this second.
@@ -161,7 +163,10 @@ impl Simulation {
     }
 
     fn now(&self) -> Now {
-        Now { mono: self.mono, wall: self.wall_at_start.saturating_add(self.mono).expect("a time") }
+        Now {
+            mono: MonoTime::from_origin(self.mono),
+            wall: self.wall_at_start.saturating_add(self.mono).expect("a time"),
+        }
     }
 
     fn schedule(&mut self, at: Duration, scheduled: Scheduled) {
@@ -203,9 +208,9 @@ impl Simulation {
     fn begin(&mut self, attempt: Attempt) {
         let mut script = self.script(attempt);
         if !script.start_failures.is_empty() {
-            let trouble = script.start_failures.remove(0);
+            let waiting = script.start_failures.remove(0);
             self.scripts.insert(self.name(attempt.container), script);
-            return self.step(Input::StartFailed { attempt, trouble });
+            return self.step(Input::StartFailed { attempt, waiting });
         }
         let runs = self.runs.entry(attempt.container).or_insert(0);
         let run = script.runs.get(*runs).or(script.runs.last()).expect("a run").clone();
@@ -331,7 +336,7 @@ impl Simulation {
             Action::PostStart(attempt) => {
                 self.record("postStart", attempt);
                 let hook = self.script(attempt).post_start;
-                let input = Input::PostStartFinished { attempt, failed: hook.fails.map(Into::into) };
+                let input = Input::PostStartFinished { attempt, failure: hook.fails.map(Into::into) };
                 self.schedule_input(hook.takes, input);
             }
             Action::PreStop(attempt) => {
@@ -341,11 +346,11 @@ impl Simulation {
                 self.schedule_input(hook.takes, input);
             }
             Action::Probe(attempt, kind) => {
-                self.record(&format!("{} probe", kind.word().to_lowercase()), attempt);
+                self.record(&format!("{} probe", kind.name().to_lowercase()), attempt);
                 if let Some(since) = self.running.get(&attempt) {
                     let ran = (self.mono - *since).as_secs_f64();
-                    let probed = (self.script(attempt).probes)(kind, ran);
-                    self.schedule_input(0.0, Input::ProbeFinished { attempt, kind, probed });
+                    let result = (self.script(attempt).probes)(kind, ran);
+                    self.schedule_input(0.0, Input::ProbeFinished { attempt, kind, result });
                 }
             }
             Action::Terminate(attempt) => {
@@ -365,7 +370,10 @@ impl Simulation {
                 }
                 self.schedule(self.mono, Scheduled::Exit(attempt, 137, "Error", None));
             }
-            Action::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |wake| wake.min(at))),
+            Action::WakeAt(at) => {
+                let at = at.since_origin();
+                self.wake_at = Some(self.wake_at.map_or(at, |wake| wake.min(at)));
+            }
             Action::RecordEvent(note) => self.events.push((self.mono, note)),
             Action::TearDownSandbox => {
                 self.actions.push((self.mono, "tear down".into()));
