@@ -223,7 +223,7 @@ fn unrunnable_program_fails_only_its_own_pod() {
     let output = run().arg("pods.yaml").dir(dir.path()).output().expect_code(1);
     assert_eq!(output.log("good/c"), "fine\n");
     assert!(
-        output.stderr.contains("error: pod bad failed: container c exited with code 128 (StartError)"),
+        output.stderr.contains("error: pod bad failed: container c terminated with exit code 128 (StartError)"),
         "{}",
         output.stderr
     );

@@ -238,7 +238,7 @@ fn memory_over_the_limit_ends_the_container() {
         assert_eq!(output.termination("c"), (137, "OOMKilled".into()), "{}", output.stderr);
         let log = output.log("p/c");
         assert!(log.contains("32 MiB\n") && !log.contains("64 MiB\n"), "{log}");
-        assert!(output.stderr.contains("container c exited with code 137 (OOMKilled)"), "{}", output.stderr);
+        assert!(output.stderr.contains("container c terminated with exit code 137 (OOMKilled)"), "{}", output.stderr);
         in_pod(&program, &["32"], "resources: {limits: {memory: 64Mi}}").expect_code(0);
     }
 }

@@ -36,7 +36,7 @@ fn report_lists_containers_with_exit_and_last_lines() {
     assert!(report.contains("<testsuite name=\"p\""), "{report}");
     let (good, bad) = (case(&report, "good"), case(&report, "bad"));
     assert!(good.contains("<system-out>fine") && !good.contains("<failure"), "{good}");
-    for expected in ["<failure", "container bad exited with code 3 (Error)", "&lt;the&gt; reason &amp; more"] {
+    for expected in ["<failure", "container bad terminated with exit code 3 (Error)", "&lt;the&gt; reason &amp; more"] {
         assert!(bad.contains(expected), "{expected}: {bad}");
     }
 }

@@ -23,7 +23,7 @@ fn init_containers_run_in_order_and_a_failure_ends_the_pod() {
     assert_eq!(container_status(&pod, "simple-init")["state"]["waiting"]["reason"], "PodInitializing");
     assert_eq!(container_status(&pod, "simple-init")["restartCount"], 0);
     assert!(
-        output.stderr.contains("error: pod simple-init failed: container init-container2 ended"),
+        output.stderr.contains("error: pod simple-init failed: container init-container2 terminated"),
         "{}",
         output.stderr
     );

@@ -26,7 +26,7 @@ pub fn container_failure_message(status: &ContainerStatus) -> Option<String> {
     let reason = terminated.reason.as_deref().unwrap_or("Error");
     let first_line = terminated.message.as_deref().and_then(|m| m.lines().next());
     let why = first_line.map(|line| format!(": {line}")).unwrap_or_default();
-    Some(format!("container {} exited with code {} ({reason}){why}", status.name, terminated.exit_code))
+    Some(format!("container {} terminated with exit code {} ({reason}){why}", status.name, terminated.exit_code))
 }
 
 /// Describes in one line why a pod failed.
