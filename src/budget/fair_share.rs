@@ -16,7 +16,7 @@ const MAX_CREDIT: i64 = 4_000_000;
 /// The minimum credit, in nanoseconds: the maximum debt.
 const MIN_CREDIT: i64 = -100_000_000;
 /// The largest share expires after so many milliseconds without a turn.
-const LARGEST_SHARE_EXPIRY_MILLIS: u32 = 1000;
+const SHARE_EXPIRY_MILLIS: u32 = 1000;
 /// Parts per unit of weight, so that the guests of one account can share a small weight.
 const PARTS_PER_WEIGHT: u64 = 64;
 
@@ -98,7 +98,7 @@ impl FairShare {
         let seen = self.largest_share.load(Relaxed);
         let (known, at) = (seen >> 32, seen & u64::from(u32::MAX));
         let age = now.wrapping_sub(at) & u64::from(u32::MAX);
-        if share >= known || age > u64::from(LARGEST_SHARE_EXPIRY_MILLIS) {
+        if share >= known || age > u64::from(SHARE_EXPIRY_MILLIS) {
             self.largest_share.store((share << 32) | now, Relaxed);
             return share;
         }

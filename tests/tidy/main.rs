@@ -11,36 +11,25 @@ mod source;
 mod testing;
 mod tokens;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::collections::BTreeSet;
 
 use source::{Finding, Source, documents, read, sources};
 
 type Rule = fn(&Source) -> Vec<Finding>;
 
 /// Rules for all sources.
-const RULES: &[Rule] = &[source::length, layers::imports, layers::impurities, names::empty_names, testing::ignored];
-
-/// Rules that do not apply to [`UNCONVERTED`] sources yet.
-const NEW_RULES: &[Rule] = &[names::predicates, names::limits, testing::long_names, testing::sleeps, source::tunnels];
-
-/// Prefixes of the sources and documents to which the rules for names and phrases do not apply yet. Temporary:
-/// `cargo test --test tidy unconverted -- --nocapture` counts what is left.
-const UNCONVERTED: &[&str] = &[
-    "ARCHITECTURE.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "README.md",
-    "crates/lifecycle/src/",
-    "crates/model/src/",
-    "docs/",
-    "guests/",
-    "src/",
+const RULES: &[Rule] = &[
+    source::length,
+    source::tunnels,
+    layers::imports,
+    layers::impurities,
+    names::empty_names,
+    names::limits,
+    names::predicates,
+    testing::ignored,
+    testing::long_names,
+    testing::sleeps,
 ];
-
-fn is_converted(path: &str) -> bool {
-    !UNCONVERTED.iter().any(|prefix| path.starts_with(prefix))
-}
 
 /// Fails with a line for each finding.
 fn assert_none(findings: impl IntoIterator<Item = (String, Vec<Finding>)>) {
@@ -56,20 +45,6 @@ fn tests() -> BTreeSet<String> {
     sources().iter().flat_map(testing::tests).map(|(_, name)| name).collect()
 }
 
-/// Returns what the new rules and the phrase list find in each source and document.
-fn new_findings() -> &'static [(String, Vec<Finding>)] {
-    static FINDINGS: LazyLock<Vec<(String, Vec<Finding>)>> = LazyLock::new(|| {
-        let kubernetes_texts = phrases::KubernetesTexts::read();
-        let check = |source: Source| {
-            let rules = NEW_RULES.iter().flat_map(|rule| rule(&source));
-            let findings = rules.chain(phrases::banned(&source, &kubernetes_texts)).collect();
-            (source.path, findings)
-        };
-        sources().into_iter().chain(documents()).map(check).collect()
-    });
-    &FINDINGS
-}
-
 #[test]
 fn source_follows_the_rules() {
     let sources = sources();
@@ -79,21 +54,10 @@ fn source_follows_the_rules() {
 }
 
 #[test]
-fn names_and_phrases_are_plain() {
-    assert_none(new_findings().iter().filter(|(path, _)| is_converted(path)).cloned());
-}
-
-#[test]
-fn unconverted_sources_are_counted() {
-    let mut counts = BTreeMap::<String, usize>::new();
-    for (path, findings) in new_findings() {
-        let module: Vec<&str> = path.split('/').take(2).collect();
-        *counts.entry(module.join("/")).or_default() += findings.len();
-    }
-    for (module, count) in counts.iter().filter(|(_, count)| **count > 0) {
-        println!("{count:>5}  {module}");
-    }
-    println!("{:>5}  in all", counts.values().sum::<usize>());
+fn phrases_are_plain() {
+    let kubernetes_texts = phrases::KubernetesTexts::read();
+    let check = |source: Source| (source.path.clone(), phrases::banned(&source, &kubernetes_texts));
+    assert_none(sources().into_iter().chain(documents()).map(check));
 }
 
 #[test]

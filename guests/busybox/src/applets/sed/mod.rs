@@ -93,8 +93,8 @@ impl Input<'_> {
         }
     }
 
-    /// Whether the input has no further line.
-    async fn is_last(&mut self, out: &mut Output) -> Result<bool, EarlyExit> {
+    /// Reads ahead and returns whether the input has no further line.
+    async fn peek_is_end(&mut self, out: &mut Output) -> Result<bool, EarlyExit> {
         if self.next.is_none() {
             self.next = self.fetch(out).await?;
         }
@@ -249,7 +249,7 @@ impl Editor<'_> {
             if steps.is_multiple_of(1024) {
                 yield_now().await;
             }
-            let last = self.needs_last && input.is_last(&mut self.out).await?;
+            let last = self.needs_last && input.peek_is_end(&mut self.out).await?;
             if self.selects(command, at, &cycle.space, last) == command.negated {
                 at = if let Function::Block(end) = command.function { end } else { at + 1 };
                 continue;
