@@ -179,7 +179,7 @@ async fn instance_limit_is_never_exceeded() {
     let Exit::StartError { message } = sleep(Stdio::Capture(captured.clone())).exited().await else {
         panic!("a third instance runs");
     };
-    assert_eq!(message, "too many programs run at once in its container: the limit of 2 is reached");
+    assert_eq!(message, "too many programs run in the container: the limit of 2 is reached");
     assert_eq!(captured.text(), format!("c: {message}\n"));
     second.control().kill();
     assert_eq!(second.exited().await, Exit::Killed);

@@ -80,7 +80,7 @@ fn second_signal_kills() {
     let node = ServedNode::ready(child, directory);
     node.wait("b-n1", "condition=Ready");
     node.process.signal(Signal::TERM);
-    node.process.wait_for("ending the pods");
+    node.process.wait_for("stopping the pods");
     node.process.signal(Signal::TERM);
     let mut output = None;
     let took = measure(|| output = Some(node.process.output()));

@@ -159,7 +159,7 @@ fn duplicate_definition_does_not_replace_a_running_pod() {
     // Whether the name of the file sorts before or after: a duplicate replaces nothing.
     for copy in ["a", "c"] {
         node.directory.save(&format!("{copy}.yaml"), &annotated("web", copy));
-        node.process.wait_for(&format!("{copy}.yaml: pod default/web-n1 is in"));
+        node.process.wait_for(&format!("{copy}.yaml: pod default/web-n1 is already defined in"));
         node.directory.save("other.yaml", &annotated("other", copy));
         watch.wait_for(&format!("other-n1 Running {copy}"));
     }
