@@ -275,7 +275,8 @@ fn unwritable_cache_does_not_fail_a_run() {
     for cache in [file.as_path(), Path::new("/proc"), &open] {
         let output = run().manifest(&yaml).env("XDG_CACHE_HOME", cache).output().expect_code(0);
         assert_eq!(output.log("p/c"), "ran\n");
-        let warnings: Vec<&str> = output.stderr.lines().filter(|line| line.contains("compile cache disabled")).collect();
+        let warnings: Vec<&str> =
+            output.stderr.lines().filter(|line| line.contains("compile cache disabled")).collect();
         assert_eq!(warnings.len(), 1, "{}: {}", cache.display(), output.stderr);
         assert!(warnings[0].contains(&*cache.to_string_lossy()), "the directory is not named: {}", warnings[0]);
     }

@@ -205,7 +205,12 @@ fn hostile_files_are_rejected_promptly() {
         ),
         ("10 MiB of brackets", "[".repeat(10 << 20).into(), 2, "nested more deeply than 100 levels"),
         ("10 MiB of dashes", "- ".repeat(5 << 20).into(), 2, "nested more deeply than 100 levels"),
-        ("10 MiB of numbers", format!("[{}]", "1,".repeat(5 << 20)).into(), 2, "the document has more than 2000000 values"),
+        (
+            "10 MiB of numbers",
+            format!("[{}]", "1,".repeat(5 << 20)).into(),
+            2,
+            "the document has more than 2000000 values",
+        ),
         ("10 MiB of colons", ": ".repeat(5 << 20).into(), 2, "error"),
         ("100,000 documents", "---\n- x\n".repeat(100_000).into(), 2, "expected an object"),
         ("100,000 empty documents", "---\n".repeat(100_000).into(), 2, "no objects found"),
