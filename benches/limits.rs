@@ -38,11 +38,11 @@ async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
         working_dir: "/".into(),
         clock: Clock::system(),
         account: account.clone(),
-        guests: InstanceSet::new(),
+        all_instances: InstanceSet::new(),
         instances: InstanceSet::new(),
     };
     let mut instance = context.spawn(compiled, &["spin".into()], Stdio::Log(Log::new()));
-    assert!(instance.begun().await);
+    assert!(instance.wait_for_start().await);
     instance
 }
 

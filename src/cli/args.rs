@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use clients::{Connection, DescribeArgs, LogsArgs, PsArgs, PsOutput};
-pub use run::{ObjectFormat, ProgramArgs, RestartPolicy, RunArgs, Until, VolumeArg};
+pub use run::{ObjectFormat, ProgramArgs, RestartPolicy, RunArgs, Until};
 pub use serve::ServeArgs;
-pub use values::parse_variable;
+pub use values::{VolumeArg, parse_variable};
 
 mod clients;
 mod run;

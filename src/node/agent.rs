@@ -71,7 +71,7 @@ impl Agent {
         let (request_sender, requests) = mpsc::channel(MAX_QUEUED_REQUESTS);
         let node = NodeContext {
             logs: Arc::new(Logs::new(config.spool.clone())),
-            guests: InstanceSet::new(),
+            all_instances: InstanceSet::new(),
             probe_stagger: checks::ProbeStagger::default(),
             account: Account::root(AccountLimits::NONE),
             pod_usages: PodUsages::default(),
@@ -101,7 +101,7 @@ impl Agent {
     pub fn handle(&self) -> Handle {
         Handle {
             logs: self.node.logs.clone(),
-            guests: self.node.guests.clone(),
+            all_instances: self.node.all_instances.clone(),
             runtime: self.node.runtime.clone(),
             requests: self.request_sender.clone(),
         }

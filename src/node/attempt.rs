@@ -150,14 +150,14 @@ impl AttemptPlan {
             working_dir,
             clock: self.node.clock,
             account: self.sandbox.account.child(limits::container_limits(self.container.resources.as_ref())),
-            guests: self.node.guests.clone(),
+            all_instances: self.node.all_instances.clone(),
             instances: InstanceSet::new(),
         };
         self.node.pod_usages.set_container(&self.pod, &context.name, &context.account);
         let context = Arc::new(context);
         let termination_message = TerminationMessage::new(&self.pod, &self.container, mounts, self.log.clone());
         let instance = context.spawn(compiled, &argv, Stdio::Log(self.log));
-        let running = RunningAttempt { handle: instance.control(), context, image, termination_message };
+        let running = RunningAttempt { handle: instance.handle(), context, image, termination_message };
         Ok(StartedAttempt { instance, running: Arc::new(running) })
     }
 

@@ -8,7 +8,7 @@ use super::allocation::PodResize;
 use super::eviction::Eviction;
 use crate::control::Object;
 
-/// What a pod's worker has to bring about.
+/// What a pod's worker is to achieve: the desired pod and its restarts.
 #[derive(Clone)]
 pub(super) struct DesiredState {
     /// The pod's newest object.

@@ -51,10 +51,10 @@ impl RunningAttempt {
         let capture = Arc::new(Capture::new(max_output));
         let mut instance = self.context.exec(program, &resolved.argv, Stdio::Capture(capture.clone()));
         let exit = match timeout {
-            None => instance.exited().await,
+            None => instance.wait_for_exit().await,
             Some(after) => {
                 let deadline = node.clock.instant(node.clock.now().mono + after);
-                match tokio::time::timeout_at(deadline, instance.exited()).await {
+                match tokio::time::timeout_at(deadline, instance.wait_for_exit()).await {
                     Ok(exit) => exit,
                     // Dropping the instance kills it.
                     Err(_) => return Err(ExecError::TimedOut { command: command.to_vec(), after }),

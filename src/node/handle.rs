@@ -24,7 +24,7 @@ pub(super) const MAX_QUEUED_REQUESTS: usize = 64;
 pub struct Handle {
     /// The logs of the node's containers, as long as they are kept.
     pub logs: Arc<Logs>,
-    pub(super) guests: Arc<InstanceSet>,
+    pub(super) all_instances: Arc<InstanceSet>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) requests: mpsc::Sender<HandleRequest>,
 }
@@ -51,6 +51,6 @@ impl Handle {
     ///
     /// Blocks the thread until they are gone, usually for a few milliseconds, and for `timeout` at most.
     pub fn kill_guests(&self, timeout: Duration) {
-        self.guests.end(&self.runtime, timeout);
+        self.all_instances.kill_and_wait(&self.runtime, timeout);
     }
 }

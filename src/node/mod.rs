@@ -82,7 +82,7 @@ struct NodeContext {
     addresses: Arc<AddressPool>,
     clock: Clock,
     logs: Arc<Logs>,
-    guests: Arc<InstanceSet>,
+    all_instances: Arc<InstanceSet>,
     recorder: Recorder,
     probe_stagger: checks::ProbeStagger,
     /// The resources that all pods use together.

@@ -53,7 +53,7 @@ impl Sandbox {
             restore_volumes(path, &dir).map_err(|source| SandboxError::KeptVolumes { path: path.clone(), source })?;
         }
         let (volumes, failed) = set_up_volumes(node, pod, &dir).await;
-        if node.guests.ended() {
+        if node.all_instances.is_closed() {
             // The node's directory was removed meanwhile, so the new directories are removed again. Parents that
             // hold anything else stay: `remove_dir` fails on them.
             let _ = std::fs::remove_dir_all(&dir);

@@ -23,7 +23,7 @@ use super::memory::Memory;
 use super::metering::{Meter, Slice, yield_to_back_of_queue};
 use super::program::{Program, ProgramKind};
 use super::stdio::Stdio;
-use super::termination::TerminationNotice;
+use super::termination_notice::TerminationNotice;
 use super::{Runtime, ticker::Ticker};
 use crate::budget::{Account, Resource};
 use crate::clock::Clock;
@@ -49,7 +49,7 @@ pub struct ContainerContext {
     /// Budget that the instances share.
     pub account: Arc<Account>,
     /// All instances of the node or command, to which these are added.
-    pub guests: Arc<InstanceSet>,
+    pub all_instances: Arc<InstanceSet>,
     /// Instances of this context: the main program and the exec'd ones.
     pub instances: Arc<InstanceSet>,
 }
@@ -74,7 +74,7 @@ impl ContainerContext {
     }
 
     /// Kills all instances, including any started later.
-    pub fn end_all(&self) {
+    pub fn kill_all(&self) {
         self.instances.kill(&self.runtime);
     }
 
@@ -110,7 +110,7 @@ impl ContainerContext {
             started: Some(started_sender),
         };
         let (exit_sender, exit) = oneshot::channel();
-        let registrations = [self.guests.register(&kill_switch), self.instances.register(&kill_switch)];
+        let registrations = [self.all_instances.register(&kill_switch), self.instances.register(&kill_switch)];
         let meter = Meter::new(self.account.clone(), slice.clone());
         let execution = Some(Box::pin(execution.run()) as _);
         let task = GuestTask { execution, kill_switch, meter, slice, runtime: self.runtime.clone() };

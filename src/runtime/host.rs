@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::DynInputStream;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::memory::Memory;
-use super::termination::TerminationNotice;
+use super::termination_notice::TerminationNotice;
 use crate::clock::Clock;
 use crate::files::{MountError, Mounts};
 use crate::network::Endpoint;

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::Runtime;
 use super::exit::Exit;
-use super::termination::TerminationNotice;
+use super::termination_notice::TerminationNotice;
 use crate::budget::Account;
 use crate::clock::Clock;
 use crate::network::{Endpoint, IDLE_TIMEOUT};
@@ -111,17 +111,17 @@ impl InstanceHandle {
 
 impl Instance {
     /// Returns a handle that ends the instance.
-    pub fn control(&self) -> InstanceHandle {
+    pub fn handle(&self) -> InstanceHandle {
         self.handle.clone()
     }
 
     /// Waits until the program is instantiated and runs. Returns false if it ended before that.
-    pub async fn begun(&mut self) -> bool {
+    pub async fn wait_for_start(&mut self) -> bool {
         (&mut self.started).await.is_ok()
     }
 
     /// Waits for the instance to end. Cancel-safe.
-    pub async fn exited(&mut self) -> Exit {
+    pub async fn wait_for_exit(&mut self) -> Exit {
         // The sender is dropped without sending only if the guests' runtime was shut down.
         (&mut self.exit).await.unwrap_or(Exit::Killed)
     }

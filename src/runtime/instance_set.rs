@@ -32,7 +32,7 @@ impl InstanceSet {
 
     /// Kills all instances, including any started later, and waits for at most `timeout` until all have released their
     /// resources. Blocks the thread, normally for a few milliseconds.
-    pub fn end(&self, runtime: &Runtime, timeout: Duration) {
+    pub fn kill_and_wait(&self, runtime: &Runtime, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         self.kill(runtime);
         let mut state = self.state.lock();
@@ -52,7 +52,7 @@ impl InstanceSet {
     }
 
     /// Returns whether the set was killed; instances that register later are killed at once.
-    pub fn ended(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.state.lock().closed
     }
 

@@ -21,6 +21,7 @@ mod sockets;
 mod stdio;
 mod symlinks;
 mod termination;
+mod termination_notice;
 mod ticker;
 
 use std::io;

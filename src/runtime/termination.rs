@@ -1,14 +1,14 @@
 //! `wasmpod:lifecycle`: notifies guests of termination (`wit/lifecycle.wit`, docs/lifecycle.md), for components of WASI 0.2
 //! and 0.3 and for core modules.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use tokio::sync::Notify;
 use wasmtime::component::{Linker, Resource};
 use wasmtime::{Caller, Extern};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use super::host::{Host, ModuleHost};
+use super::termination_notice::TerminationNotice;
 
 /// A component that imports an interface of this package handles termination itself.
 const PACKAGE: &str = "wasmpod:lifecycle/";
@@ -24,37 +24,6 @@ pub const TERMINATION_FD: u32 = 0x7f00_0000;
 /// Returns whether an import from `module` (or an interface of that name) means that the program handles termination.
 pub fn is_lifecycle_import(module: &str) -> bool {
     module == MODULE || module.starts_with(PACKAGE)
-}
-
-/// The termination notice of one instance.
-#[derive(Default)]
-pub struct TerminationNotice {
-    signal: OnceLock<Box<str>>,
-    changed: Notify,
-}
-
-impl TerminationNotice {
-    /// Gives the notice. It stays given, with the first signal.
-    pub fn notify(&self, signal: &str) {
-        // The first signal wins.
-        let _ = self.signal.set(signal.into());
-        self.changed.notify_waiters();
-    }
-
-    pub fn signal(&self) -> Option<&str> {
-        self.signal.get().map(AsRef::as_ref)
-    }
-
-    /// Waits for the notice and returns its signal.
-    pub async fn wait(&self) -> &str {
-        loop {
-            let changed = self.changed.notified();
-            if let Some(signal) = self.signal() {
-                return signal;
-            }
-            changed.await;
-        }
-    }
 }
 
 /// A guest's pollable for the notice.

@@ -36,8 +36,8 @@ async fn idle_server_terminates_within_ten_milliseconds() {
         let mut guest =
             serving(&container_context(&runtime, &unlimited_account()), "block_accept", &["block_accept"]).await;
         let start = Instant::now();
-        guest.control().terminate("SIGTERM");
-        let exit = guest.exited().await;
+        guest.handle().terminate("SIGTERM");
+        let exit = guest.wait_for_exit().await;
         let took = start.elapsed();
         assert_eq!((exit.code(), exit), (143, Exit::Terminated));
         took
@@ -55,15 +55,18 @@ async fn terminating_server_finishes_its_request_and_accepts_no_more() {
     let (receiver, sender) = world.endpoint.connect(None, address).expect("a connection").split();
     assert!(sender.send("ask".into()));
     assert_eq!(read(&receiver, 3).await, b"ask");
-    guest.control().terminate("SIGTERM");
+    guest.handle().terminate("SIGTERM");
     assert!(world.endpoint.connect(None, address).is_err(), "it accepts no more connections");
-    assert!(tokio::time::timeout(Duration::from_millis(100), guest.exited()).await.is_err(), "a connection is open");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), guest.wait_for_exit()).await.is_err(),
+        "a connection is open"
+    );
     assert!(sender.send("ing".into()));
     drop(sender);
     assert_eq!(read(&receiver, 7).await, b"ingbye\n");
     drop(receiver);
     let closed = Instant::now();
-    assert_eq!(guest.exited().await, Exit::Terminated);
+    assert_eq!(guest.wait_for_exit().await, Exit::Terminated);
     assert!(closed.elapsed() < Duration::from_millis(500), "{:?}", closed.elapsed());
 }
 
@@ -83,10 +86,10 @@ async fn every_kind_of_guest_receives_the_first_signal() {
         let argv: Vec<String> = argv.into_iter().map(Into::into).collect();
         let mut instance = world.spawn(program, &argv, Stdio::Log(log.clone()));
         wait_for_first_line(&log).await;
-        instance.control().terminate("SIGINT");
+        instance.handle().terminate("SIGINT");
         // The first signal counts.
-        instance.control().terminate("SIGTERM");
-        assert_eq!(instance.exited().await, Exit::Code(code), "{target} {guest}");
+        instance.handle().terminate("SIGTERM");
+        assert_eq!(instance.wait_for_exit().await, Exit::Code(code), "{target} {guest}");
         let entries = log.reader().next().await.expect("output");
         let is_signal = |entry: &Entry| matches!(entry, Entry::Line(line) if *line.text == *b"SIGINT");
         assert!(entries.iter().any(is_signal), "{target} {guest}: {entries:?}");

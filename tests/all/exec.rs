@@ -37,7 +37,7 @@ async fn exec_sees_container_files_and_returns_output_and_code() {
     ] {
         let captured = Arc::new(Capture::new(if output.starts_with('y') { 8 } else { 10 << 10 }));
         let mut exec = context.exec(busybox.clone(), &words(&argv), Stdio::Capture(captured.clone()));
-        assert_eq!(exec.exited().await, Exit::Code(code), "{argv:?}");
+        assert_eq!(exec.wait_for_exit().await, Exit::Code(code), "{argv:?}");
         assert_eq!(captured.text(), output, "{argv:?}");
         assert_eq!(captured.dropped(), if output.starts_with('y') { 92 } else { 0 });
     }
@@ -54,10 +54,10 @@ async fn terminating_an_exec_keeps_the_containers_listeners() {
     wait_for_first_line(&log).await;
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
     let mut exec = context.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new()));
-    assert!(exec.begun().await);
-    exec.control().terminate("SIGTERM");
-    assert_eq!(exec.exited().await, Exit::Terminated);
-    assert!(tokio::time::timeout(Duration::from_millis(20), main.exited()).await.is_err());
+    assert!(exec.wait_for_start().await);
+    exec.handle().terminate("SIGTERM");
+    assert_eq!(exec.wait_for_exit().await, Exit::Terminated);
+    assert!(tokio::time::timeout(Duration::from_millis(20), main.wait_for_exit()).await.is_err());
     context.endpoint.connect(None, ([127, 0, 0, 1], 8080).into()).expect("it still listens");
 }
 
@@ -71,16 +71,16 @@ async fn exit_of_the_main_program_ends_its_execs() {
     for name in ["block_sleep", "spin"] {
         let program = compile(&runtime, "wasm32-wasip2", name).await;
         let mut exec = context.exec(program, &words(&[name]), Stdio::Log(Log::new()));
-        assert!(exec.begun().await);
+        assert!(exec.wait_for_start().await);
         execs.push(exec);
     }
-    assert!(main.begun().await);
-    main.control().kill();
-    assert_eq!(main.exited().await, Exit::Killed);
+    assert!(main.wait_for_start().await);
+    main.handle().kill();
+    assert_eq!(main.wait_for_exit().await, Exit::Killed);
     for exec in &mut execs {
-        assert_eq!(exec.exited().await, Exit::Killed);
+        assert_eq!(exec.wait_for_exit().await, Exit::Killed);
     }
     // As in a PID namespace whose first process has exited.
-    let late = context.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new())).exited().await;
+    let late = context.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new())).wait_for_exit().await;
     assert_eq!(late, Exit::Killed);
 }

@@ -23,8 +23,8 @@ async fn guests_are_killed_within_ten_milliseconds() {
             let mut guest = start_guest(&runtime, &unlimited_account(), (platform, name), &log).await;
             wait_for_first_line(&log).await;
             let start = Instant::now();
-            guest.control().kill();
-            assert_eq!(guest.exited().await, Exit::Killed, "{platform} {name}");
+            guest.handle().kill();
+            assert_eq!(guest.wait_for_exit().await, Exit::Killed, "{platform} {name}");
             start.elapsed()
         })
         .await;
@@ -42,11 +42,11 @@ async fn spinning_guests_do_not_delay_kills() {
     }
     let mut sleeper = start_guest(&runtime, &unlimited_account(), ("wasm32-wasip2", "block_sleep"), &log).await;
     let start = Instant::now();
-    sleeper.control().kill();
-    assert_eq!(sleeper.exited().await, Exit::Killed);
+    sleeper.handle().kill();
+    assert_eq!(sleeper.wait_for_exit().await, Exit::Killed);
     for spinner in &mut spinners {
-        spinner.control().kill();
-        assert_eq!(spinner.exited().await, Exit::Killed);
+        spinner.handle().kill();
+        assert_eq!(spinner.wait_for_exit().await, Exit::Killed);
     }
     assert!(start.elapsed() < Duration::from_millis(500), "nine kills took {:?}", start.elapsed());
 }

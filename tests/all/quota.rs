@@ -75,8 +75,8 @@ async fn throttled_guest_is_killed_within_ten_milliseconds() {
         wait_for_first_line(&log).await;
         eventually("the guest is throttled", async || account.usage().cpu.throttled_periods > 0).await;
         let start = Instant::now();
-        guest.control().kill();
-        assert_eq!(guest.exited().await, Exit::Killed);
+        guest.handle().kill();
+        assert_eq!(guest.wait_for_exit().await, Exit::Killed);
         start.elapsed()
     })
     .await;
@@ -94,8 +94,8 @@ async fn terminating_guest_is_not_throttled() {
     account.set_limits(quota(20));
     account.record_cpu(1_200_000_000, u64::MAX / 2);
     let start = Instant::now();
-    guest.control().terminate("SIGTERM");
-    assert_eq!(guest.exited().await, Exit::Code(3));
+    guest.handle().terminate("SIGTERM");
+    assert_eq!(guest.wait_for_exit().await, Exit::Code(3));
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
@@ -150,16 +150,16 @@ async fn memory_limit_covers_all_instances_of_a_container() {
     assert!(before > 0);
     let hog = compile(&runtime, "wasm32-wasip2", "hog").await;
     let mut exec = context.exec(hog, &["hog".into()], Stdio::Capture(Arc::new(Capture::new(4096))));
-    assert_eq!(exec.exited().await, Exit::OutOfMemory);
+    assert_eq!(exec.wait_for_exit().await, Exit::OutOfMemory);
     let usage = container.usage();
     assert_eq!(usage.memory, before, "the memory of the exec is released");
     assert!(usage.memory_peak > 32 << 20 && usage.memory_peak <= 64 << 20, "{usage:?}");
     assert!(
-        tokio::time::timeout(Duration::from_millis(50), main.exited()).await.is_err(),
+        tokio::time::timeout(Duration::from_millis(50), main.wait_for_exit()).await.is_err(),
         "the main program keeps running"
     );
-    context.end_all();
-    assert_eq!(main.exited().await, Exit::Killed);
+    context.kill_all();
+    assert_eq!(main.wait_for_exit().await, Exit::Killed);
     assert_eq!(pod.usage().memory, 0);
     assert_eq!(pod.usage().instances, 0);
 }
@@ -174,16 +174,16 @@ async fn instance_limit_is_never_exceeded() {
     let log = Log::new();
     let mut main = context.spawn(sleeper.clone(), &["block_sleep".into()], Stdio::Log(log.clone()));
     let mut second = sleep(Stdio::Log(Log::new()));
-    assert!(main.begun().await && second.begun().await);
+    assert!(main.wait_for_start().await && second.wait_for_start().await);
     let captured = Arc::new(Capture::new(1000));
-    let Exit::StartError { message } = sleep(Stdio::Capture(captured.clone())).exited().await else {
+    let Exit::StartError { message } = sleep(Stdio::Capture(captured.clone())).wait_for_exit().await else {
         panic!("a third instance runs");
     };
     assert_eq!(message, "too many programs run in the container: the limit of 2 is reached");
     assert_eq!(captured.text(), format!("c: {message}\n"));
-    second.control().kill();
-    assert_eq!(second.exited().await, Exit::Killed);
-    assert!(sleep(Stdio::Log(Log::new())).begun().await, "an instance may start again");
+    second.handle().kill();
+    assert_eq!(second.wait_for_exit().await, Exit::Killed);
+    assert!(sleep(Stdio::Log(Log::new())).wait_for_start().await, "an instance may start again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

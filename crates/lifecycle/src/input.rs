@@ -63,7 +63,7 @@ pub enum Input {
     PreStopFinished {
         /// The attempt.
         attempt: Attempt,
-        /// Whether the hook failed; the container is stopped all the same.
+        /// Whether the hook failed; the container is stopped in either case.
         failed: bool,
     },
     /// A probe of the attempt has finished.

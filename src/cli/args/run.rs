@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::values::{parse_duration, parse_image, parse_report, parse_restart_period, parse_variable, parse_volume};
+use super::values::{
+    VolumeArg, parse_duration, parse_image, parse_report, parse_restart_period, parse_variable, parse_volume,
+};
 use crate::embedded::Capacity;
 
 /// Run pods from manifests, or a single WebAssembly program
@@ -122,14 +124,6 @@ pub struct ProgramArgs {
     /// Host directory to mount
     #[arg(long = "volume", value_name = "HOST:GUEST[:ro]", value_parser = parse_volume)]
     pub volumes: Vec<VolumeArg>,
-}
-
-/// A host directory and the path at which the program sees it.
-#[derive(Debug, Clone)]
-pub struct VolumeArg {
-    pub host: PathBuf,
-    pub guest: String,
-    pub read_only: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,65 +3,73 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::run::VolumeArg;
+use anyhow::{anyhow, bail};
+
+/// A host directory and the path at which the program sees it.
+#[derive(Debug, Clone)]
+pub struct VolumeArg {
+    pub host: PathBuf,
+    pub guest: String,
+    pub read_only: bool,
+}
 
 /// Parses `NAME=FILE`.
-pub fn parse_image(text: &str) -> Result<(String, PathBuf), String> {
+pub fn parse_image(text: &str) -> anyhow::Result<(String, PathBuf)> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
-        _ => Err("expected NAME=FILE, such as web=target/web.wasm".into()),
+        _ => bail!("expected NAME=FILE, such as web=target/web.wasm"),
     }
 }
 
 /// Parses `junit=FILE`.
-pub fn parse_report(text: &str) -> Result<PathBuf, String> {
+pub fn parse_report(text: &str) -> anyhow::Result<PathBuf> {
     match text.split_once('=') {
         Some(("junit", file)) if !file.is_empty() => Ok(file.into()),
-        _ => Err("expected junit=FILE, such as junit=target/wasmpod.xml".into()),
+        _ => bail!("expected junit=FILE, such as junit=target/wasmpod.xml"),
     }
 }
 
 /// Parses `NAME=VALUE`, or `NAME` for a variable of this process, as docker and podman do.
-pub fn parse_variable(text: &str) -> Result<(String, String), String> {
+pub fn parse_variable(text: &str) -> anyhow::Result<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        Some(_) => Err("expected NAME=VALUE".into()),
+        Some(_) => bail!("expected NAME=VALUE"),
         None => match std::env::var(text) {
             Ok(value) => Ok((text.into(), value)),
-            Err(_) => Err(format!("{text} is not set in the environment; expected NAME=VALUE")),
+            Err(_) => bail!("{text} is not set in the environment; expected NAME=VALUE"),
         },
     }
 }
 
 /// Parses `HOST:GUEST[:ro]`.
-pub fn parse_volume(text: &str) -> Result<VolumeArg, String> {
+pub fn parse_volume(text: &str) -> anyhow::Result<VolumeArg> {
     let parts: Vec<&str> = text.split(':').collect();
     let (host, guest, mode) = match parts.as_slice() {
         [host, guest] => (host, guest, "rw"),
         [host, guest, mode] => (host, guest, *mode),
-        _ => return Err("expected HOST:GUEST or HOST:GUEST:ro, such as ./data:/data:ro".into()),
+        _ => bail!("expected HOST:GUEST or HOST:GUEST:ro, such as ./data:/data:ro"),
     };
     if host.is_empty() || !guest.starts_with('/') {
-        return Err("HOST must not be empty and GUEST must be an absolute path, such as ./data:/data".into());
+        bail!("HOST must not be empty and GUEST must be an absolute path, such as ./data:/data");
     }
     let read_only = match mode {
         "ro" => true,
         "rw" => false,
-        other => return Err(format!("unknown mode {other:?}; expected ro or rw")),
+        other => bail!("unknown mode {other:?}; expected ro or rw"),
     };
     Ok(VolumeArg { host: host.into(), guest: guest.to_string(), read_only })
 }
 
 /// Parses a kubelet's `maxContainerRestartPeriod`.
-pub fn parse_restart_period(text: &str) -> Result<Duration, String> {
+pub fn parse_restart_period(text: &str) -> anyhow::Result<Duration> {
     let period = parse_duration(text)?;
     let allowed = Duration::from_secs(1)..=Duration::from_secs(300);
-    if allowed.contains(&period) { Ok(period) } else { Err("must be between 1s and 5m".into()) }
+    if allowed.contains(&period) { Ok(period) } else { bail!("must be between 1s and 5m") }
 }
 
 /// Parses durations such as `500ms`, `1.5m` and `1h30m`; a number without a unit is in seconds.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let invalid = || "expected a duration, such as 30s, 5m or 1h30m".to_string();
+pub fn parse_duration(text: &str) -> anyhow::Result<Duration> {
+    let invalid = || anyhow!("expected a duration, such as 30s, 5m or 1h30m");
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {

@@ -54,7 +54,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
             working_dir: "/".into(),
             clock: Clock::system().with_speed(args.speed),
             account: Account::root(AccountLimits::NONE.with_container_defaults()),
-            guests: InstanceSet::new(),
+            all_instances: InstanceSet::new(),
             instances: InstanceSet::new(),
         };
         let instance = context.spawn(program, &command.argv, Stdio::Inherit);
@@ -116,30 +116,30 @@ impl Supervisor<'_> {
     /// Waits for the exit. Returns it with the outcome for which the instance was stopped, if it was, and the newest
     /// program, if it changed.
     async fn wait_for_exit(&mut self, mut instance: Instance) -> (Exit, Option<Outcome>, Option<Arc<Program>>) {
-        let control = instance.control();
+        let handle = instance.handle();
         let mut stopped_by: Option<Outcome> = None;
         let mut newer: Option<Arc<Program>> = None;
         let mut kill_at: Option<Instant> = None;
         loop {
             tokio::select! {
-                exit = instance.exited() => return (exit, stopped_by, newer),
+                exit = instance.wait_for_exit() => return (exit, stopped_by, newer),
                 () = sleep_until(self.deadline), if stopped_by != Some(Outcome::Timeout) => {
                     stderrln!("{TIMED_OUT}");
                     stopped_by = Some(Outcome::Timeout);
-                    control.kill();
+                    handle.kill();
                 }
                 () = sleep_until(kill_at) => {
                     kill_at = None;
-                    control.kill();
+                    handle.kill();
                 }
                 signal = self.signals.next() => {
                     // The first signal terminates, the second one kills.
-                    if stopped_by.replace(signal).is_some() { control.kill() } else { control.terminate("SIGTERM") }
+                    if stopped_by.replace(signal).is_some() { handle.kill() } else { handle.terminate("SIGTERM") }
                 }
                 program = next_program(self.updates), if stopped_by.is_none() => {
                     if newer.replace(program).is_none() {
                         stderrln!("{} changed: running it again", self.name);
-                        control.terminate("SIGTERM");
+                        handle.terminate("SIGTERM");
                         kill_at = Some(Instant::now() + REPLACE_GRACE);
                     }
                 }

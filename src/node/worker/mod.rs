@@ -282,10 +282,10 @@ impl Worker {
         self.live.attempts.insert(attempt, running);
         self.events().created(attempt);
         self.live.pending.push(Box::pin(async move {
-            if instance.begun().await {
+            if instance.wait_for_start().await {
                 return WorkerMessage::Started(created.into_started(), attempt, instance);
             }
-            created.into_cannot_run(&instance.exited().await)
+            created.into_cannot_run(&instance.wait_for_exit().await)
         }));
         self.step(Input::Tick).await;
     }
@@ -295,7 +295,7 @@ impl Worker {
         self.events().started(attempt);
         let message = self.live.attempts.get(&attempt).map(|running| running.termination_message.clone());
         self.live.pending.push(Box::pin(async move {
-            let exit = instance.exited().await;
+            let exit = instance.wait_for_exit().await;
             let message = match message {
                 Some(message) => message.read(&exit).await,
                 None => exit.message().map(Into::into),

@@ -157,7 +157,7 @@ impl Worker {
         self.live.pending.push(Box::pin(async move {
             let result = target.probe(kind).await;
             // A container that has ended meanwhile did not answer for that reason: its health is unknown.
-            match target.running.context.instances.ended() {
+            match target.running.context.instances.is_closed() {
                 true => WorkerMessage::Input(Input::Tick),
                 false => WorkerMessage::Input(Input::ProbeFinished { attempt, kind, result }),
             }

@@ -23,7 +23,7 @@ pub fn container_context(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Cont
         working_dir: "/".into(),
         clock: Clock::system(),
         account: account.clone(),
-        guests: InstanceSet::new(),
+        all_instances: InstanceSet::new(),
         instances: InstanceSet::new(),
     }
 }
@@ -50,7 +50,7 @@ pub async fn start_guest(
     let program = compile(runtime, platform, name).await;
     let context = container_context(runtime, account);
     let mut instance = context.spawn(program, &[name.to_string()], Stdio::Log(log.clone()));
-    assert!(instance.begun().await, "{name} does not start");
+    assert!(instance.wait_for_start().await, "{name} does not start");
     instance
 }
 
