@@ -87,13 +87,21 @@ impl Registry {
             preconditions::check_for_delete(&options.preconditions, key, &current.metadata)?;
             Ok(pod::before_delete(current, options.grace_seconds, now))
         };
+        let mut ready_to_remove = None;
         loop {
-            let (step, object) = self.storage.guaranteed_update(key, &Preconditions::default(), try_delete)?;
+            let (step, object) = match self.storage.guaranteed_update(key, &Preconditions::default(), try_delete) {
+                Ok(updated) => updated,
+                // The node may remove the pod between the two steps of this deletion.
+                Err(status) if status.reason == Reason::NotFound => {
+                    return ready_to_remove.map(DeleteResult::Removed).ok_or(status);
+                }
+                Err(status) => return Err(status),
+            };
             match step {
                 DeletionStep::Marked => return Ok(DeleteResult::Marked(object)),
                 // A dry run stores no mark, so the next step would be this one again.
                 DeletionStep::ReadyToRemove if self.storage.is_dry_run() => return Ok(DeleteResult::Removed(object)),
-                DeletionStep::ReadyToRemove => {}
+                DeletionStep::ReadyToRemove => ready_to_remove = Some(object),
                 DeletionStep::Removed => return Ok(DeleteResult::Removed(object)),
             }
         }

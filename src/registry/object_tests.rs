@@ -195,6 +195,28 @@ async fn unscheduled_or_finished_pod_is_deleted_at_once() {
     }
 }
 
+#[tokio::test]
+async fn deletion_succeeds_if_the_node_removes_the_pod_first() {
+    for round in 0..500 {
+        let plane = TestControlPlane::with(SIMPLE).await;
+        plane.set_phase("Succeeded").await;
+        let removal_by_node = async {
+            while let Ok(object) = plane.0.get(&key()).await {
+                let pod: Arc<Pod> = object.decode().expect("a pod");
+                if pod.metadata.deletion_timestamp.is_some() {
+                    // Either of the two deletions may remove it.
+                    let _ = plane.delete(Some(0), pod.metadata.uid.as_deref()).await;
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| futures_util::FutureExt::now_or_never(removal_by_node).expect("never pending"));
+            let deletion = futures_util::FutureExt::now_or_never(plane.delete(None, None)).expect("never pending");
+            assert!(matches!(deletion, Ok(DeleteResult::Removed(_))), "round {round}: {:?}", deletion.err());
+        });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn final_deletion_requires_the_same_uid() {
     let plane = TestControlPlane::with(SIMPLE).await;
