@@ -12,7 +12,7 @@ use crate::embedded::Capacity;
 
 /// Run pods from manifests, or a single WebAssembly program
 ///
-/// Runs until all pods have finished, printing their logs and state changes. Ctrl-C stops the pods gracefully; a second Ctrl-C kills them. A single .wasm file runs like a native program, attached to this terminal.
+/// Runs until all pods have finished, printing their logs and state changes. Ctrl-C stops the pods gracefully; a second Ctrl-C cuts their grace period to two seconds. A single .wasm file runs like a native program, attached to this terminal.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:
