@@ -66,7 +66,7 @@ guests: wasm-targets ## builds the built-in images and test programs (guests/)
 	$(GUESTS) --release --target wasm32-wasip2 -p busybox -p httpd -p test-programs
 # Alone, since it is built without std, and features are unified over what is built together.
 	$(GUESTS) --release --target wasm32-wasip2 -p pause
-# The promises once more as core modules (p1), and those of WASI 0.3, which are examples.
+# The test programs once more as core modules (p1), and those for WASI 0.3, which are Cargo examples.
 	$(GUESTS) --release --target wasm32-wasip1 -p test-programs --bins
 	$(GUESTS) --release --target wasm32-wasip2 -p test-programs --examples
 # One with the lines of its source, for traps that tell where.
