@@ -1,6 +1,6 @@
 //! One connection: reads requests, writes responses and logs them.
 //!
-//! Promises bounds in memory and time for every client, and that termination never interrupts a response.
+//! Guarantees that every client is bounded in memory and time, and that termination never interrupts a response.
 
 use std::io::{self, Read};
 use std::path::Path;

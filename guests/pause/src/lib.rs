@@ -1,8 +1,8 @@
 //! `pause`: a program that only keeps its container running. It waits for the termination request
 //! (`wasmpod:lifecycle/termination`) and exits with 0.
 //!
-//! Promises to use almost no memory, so that an idle pod costs only what the host needs for it. `unsafe` is confined to
-//! the allocator, which hands out nothing.
+//! Uses almost no memory, so that an idle pod costs only what the host needs for it. `unsafe` is confined to the
+//! allocator, which hands out nothing.
 #![no_std]
 
 use core::alloc::{GlobalAlloc, Layout};

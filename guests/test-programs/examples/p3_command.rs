@@ -1,4 +1,4 @@
-//! Promise: components of WASI 0.3 run like others: arguments, a stream to stdout and the exit code. Prints its
+//! Guarantee: components of WASI 0.3 run like others: arguments, a stream to stdout and the exit code. Prints its
 //! arguments; `exit CODE` exits with that code, `fail` returns an error (1).
 
 use wasip3::cli::{environment, exit, stdout};

@@ -1,5 +1,5 @@
-//! Promise: a component of WASI 0.3 receives the termination request through an async call that returns then, while it
-//! keeps working. Prints `up`, then the signal, and returns an error (1).
+//! Guarantee: a component of WASI 0.3 receives the termination request through an async call that returns then, while
+//! it keeps working. Prints `up`, then the signal, and returns an error (1).
 
 use wasip3::cli::stdout;
 use wasip3::clocks::monotonic_clock;

@@ -1,4 +1,4 @@
-//! Promise: TCP over WASI 0.3 works: listens on a free port of the loopback address, connects to it, sends both ways,
+//! Guarantee: TCP over WASI 0.3 works: listens on a free port of the loopback address, connects to it, sends both ways,
 //! half-closes, and is refused at a port without a listener. Prints the results.
 
 use wasip3::cli::stdout;

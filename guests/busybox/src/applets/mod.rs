@@ -1,7 +1,7 @@
 //! The applets.
 //!
-//! Owns the table of names, usages and functions, and how an applet ends. Promises that applets use only their `Proc`,
-//! so that the commands of a pipeline can run side by side. The shell has its own builtins.
+//! Owns the table of names, usages and functions, and how an applet ends. Guarantees that applets use only their
+//! `Proc`, so that the commands of a pipeline can run side by side. The shell has its own builtins.
 
 use std::io;
 

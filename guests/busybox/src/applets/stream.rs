@@ -1,6 +1,6 @@
 //! Streams: buffered output, line-wise input, and the applets that only move bytes (cat, tee).
 //!
-//! Promises that a long copy never blocks the other tasks of the thread.
+//! Guarantees that a long copy never blocks the other tasks of the thread.
 
 use std::fs::OpenOptions;
 use std::io;

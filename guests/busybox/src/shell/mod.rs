@@ -7,10 +7,11 @@
 //! There are no processes: a subshell is a clone of [`Shell`], the stages of a pipeline are futures that are polled
 //! together, a background job is a task. `process` numbers shells and jobs and delivers signals between them.
 //!
-//! The host's termination request arrives at process 1 as SIGTERM, or as the pod's stopSignal. Commands live inside the
-//! shell, so no kernel terminates them: a signal interrupts the foreground command at once, its status is 128+n, then
-//! the trap runs and the script continues. (In POSIX the trap waits for the command's end, which may be `sleep 3600`.)
-//! Without a trap the shell runs its EXIT trap and exits with 128+n. `trap '' TERM` ignores the signal.
+//! The host's termination request arrives at process 1 as SIGTERM; a pod cannot choose another signal, since its
+//! stopSignal is not supported. Commands live inside the shell, so no kernel terminates them: a signal interrupts the
+//! foreground command at once, its status is 128+n, then the trap runs and the script continues. (In POSIX the trap
+//! waits for the command's end, which may be `sleep 3600`.) Without a trap the shell runs its EXIT trap and exits with
+//! 128+n. `trap '' TERM` ignores the signal.
 
 mod arith;
 mod brace;

@@ -1,4 +1,4 @@
-//! Promise: arguments, environment variables and the working directory arrive as the pod's spec gives them, in order
+//! Guarantee: arguments, environment variables and the working directory arrive as the pod's spec gives them, in order
 //! and including empty ones (the directory for WASI 0.2 only).
 
 fn main() {

@@ -1,5 +1,5 @@
-//! Promise: a guest that waits for a connection costs no CPU and can be killed at once.
-//! `block_accept [ADDR]`. WASI 0.2 only.
+//! Guarantee: a guest that waits for a connection costs no CPU and can be killed at once. `block_accept [ADDR]`. WASI
+//! 0.2 only.
 
 use std::net::TcpListener;
 

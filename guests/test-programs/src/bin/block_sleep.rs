@@ -1,4 +1,4 @@
-//! Promise: a guest that sleeps costs no CPU and can be killed at once. `block_sleep [SECONDS]`.
+//! Guarantee: a guest that sleeps costs no CPU and can be killed at once. `block_sleep [SECONDS]`.
 
 use std::time::Duration;
 

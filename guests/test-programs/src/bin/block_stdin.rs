@@ -1,4 +1,4 @@
-//! Promise: a guest that waits for input costs no CPU and can be killed at once; without input the read ends at once.
+//! Guarantee: a guest that waits for input costs no CPU and can be killed at once; without input the read ends at once.
 
 use std::io::Read;
 

@@ -1,5 +1,5 @@
-//! Promise: the monotonic clock advances and never goes back, a sleep takes at least its time, and
-//! the wall clock is the host's. `clocks [MILLISECONDS]`.
+//! Guarantee: the monotonic clock advances and never goes back, a sleep takes at least its time, and the wall clock is
+//! the host's. `clocks [MILLISECONDS]`.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,6 +1,6 @@
-//! Promise: the exit code arrives unchanged. `exit_code CODE` exits with std's `exit` (0 to 255 on WASI 0.1; only 0 and
-//! 1 with WASI 0.2's std), `exit_code CODE exact` with `exit-with-code` (0.2.12), and `exit_code return` by returning
-//! from `main`.
+//! Guarantee: the exit code arrives unchanged. `exit_code CODE` exits with std's `exit` (0 to 255 on WASI 0.1; only 0
+//! and 1 with WASI 0.2's std), `exit_code CODE exact` with `exit-with-code` (0.2.12), and `exit_code return` by
+//! returning from `main`.
 
 fn main() {
     let mut args = std::env::args().skip(1);

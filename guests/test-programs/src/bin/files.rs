@@ -1,4 +1,4 @@
-//! Promise: files in a writable mount behave as POSIX says, and no name leads out of the mounts: not `..`, not an
+//! Guarantee: files in a writable mount behave as POSIX says, and no name leads out of the mounts: not `..`, not an
 //! absolute path, not a link. `files [DIR] [OUTSIDE]` works in DIR (default `.`) and tries to reach OUTSIDE (default
 //! `/outside`). Prints one line per step. Links are created with libc, since std hides them on WASI.
 

@@ -1,5 +1,5 @@
-//! Promise: a guest that writes without end does not fill the host's memory and can be killed while it writes. `flood
-//! [LINES]`.
+//! Guarantee: a guest that writes without end does not fill the host's memory and can be killed while it writes.
+//! `flood [LINES]`.
 
 use std::io::{self, Write};
 

@@ -1,5 +1,5 @@
-//! Promise: memory beyond the limit is refused or terminates the container (OOMKilled) and affects no other. `hog MIB`
-//! grows to this size, touches every page and says so; then it holds the memory until its input ends.
+//! Guarantee: memory beyond the limit is refused or terminates the container (OOMKilled) and affects no other.
+//! `hog MIB` grows to this size, touches every page and says so; then it holds the memory until its input ends.
 
 use std::io::Read;
 

@@ -1,5 +1,5 @@
-//! Promise: a guest that imports `wasmpod:lifecycle` receives the termination request with the name of the signal, and
-//! has its grace period. Prints `notified`, waits `notice MILLISECONDS` and exits with 3.
+//! Guarantee: a guest that imports `wasmpod:lifecycle` receives the termination request with the name of the signal,
+//! and has its grace period. Prints `notified`, waits `notice MILLISECONDS` and exits with 3.
 
 use std::time::Duration;
 

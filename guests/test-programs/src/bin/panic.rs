@@ -1,4 +1,4 @@
-//! Promise: a panic's message reaches the log, and the container ends with 134 as after an abort.
+//! Guarantee: a panic's message reaches the log, and the container ends with 134 as after an abort.
 
 fn main() {
     println!("before");

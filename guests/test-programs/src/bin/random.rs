@@ -1,4 +1,4 @@
-//! Promise: random numbers differ within a run and between runs.
+//! Guarantee: random numbers differ within a run and between runs.
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -1,4 +1,4 @@
-//! Promise: a stack overflow terminates only this container, with 139.
+//! Guarantee: a stack overflow terminates only this container, with 139.
 
 use std::hint::black_box;
 

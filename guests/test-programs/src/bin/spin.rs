@@ -1,5 +1,5 @@
-//! Promise: a guest that only computes can be killed, stays within its CPU limit and does not delay the timers of other
-//! guests. Spins for ever, or for `spin SECONDS`.
+//! Guarantee: a guest that only computes can be killed, stays within its CPU limit and does not delay the timers of
+//! other guests. Spins for ever, or for `spin SECONDS`.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! Promise: standard input arrives complete and ends, and each written line leaves at once. Echoes lines to stdout and
-//! counts them on stderr.
+//! Guarantee: standard input arrives complete and ends, and each written line leaves at once. Echoes lines to stdout
+//! and counts them on stderr.
 
 use std::io::{self, BufRead, Write};
 

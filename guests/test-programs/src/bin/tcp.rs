@@ -1,4 +1,4 @@
-//! Promise: std's TCP works inside of a pod. `tcp serve ADDR` echoes one connection after another until each is
+//! Guarantee: std's TCP works inside of a pod. `tcp serve ADDR` echoes one connection after another until each is
 //! half-closed; `tcp client ADDR TEXT` sends, half-closes and prints the response; `tcp refused ADDR` prints how a
 //! connection fails; `tcp pair` plays both sides on `localhost`. WASI 0.2 only: WASI 0.1 can't bind.
 

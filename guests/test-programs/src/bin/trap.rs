@@ -1,4 +1,4 @@
-//! Promise: a trap is reported with the names and lines of the guest's functions. Build it with `--profile traced`,
+//! Guarantee: a trap is reported with the names and lines of the guest's functions. Build it with `--profile traced`,
 //! which keeps them.
 
 use std::hint::black_box;
