@@ -17,7 +17,7 @@ use proc::{Proc, Running};
 const TERMINATED: i32 = 128 + shell::TERM;
 
 fn main() {
-    let proc = Proc::of_host();
+    let proc = Proc::from_host();
     wstd::runtime::block_on(async move {
         let code = start(proc).await;
         // Exits here instead of returning from `block_on`, which would wait for background jobs.
@@ -31,7 +31,7 @@ async fn start(mut proc: Proc) -> i32 {
     if let Some(name) = proc.args.first_mut() {
         *name = name.strip_suffix(".wasm").unwrap_or(name).to_string();
     }
-    let called = called(proc);
+    let called = strip_busybox(proc);
     if shell::is_shell(called.name()) {
         return shell::main(called).await;
     }
@@ -48,7 +48,7 @@ async fn start(mut proc: Proc) -> i32 {
 }
 
 /// Removes `busybox` from `busybox APPLET ARGS`.
-fn called(mut proc: Proc) -> Proc {
+fn strip_busybox(mut proc: Proc) -> Proc {
     if proc.name() == "busybox" && proc.args.get(1).is_some_and(|arg| arg != "--list") {
         proc.args.remove(0);
     }
@@ -57,12 +57,12 @@ fn called(mut proc: Proc) -> Proc {
 
 /// Runs an applet or a shell by the name in `args[0]`.
 pub fn run(proc: Proc) -> Running {
-    let proc = called(proc);
+    let proc = strip_busybox(proc);
     let name = proc.name();
     if shell::is_shell(name) {
-        return shell::command(proc);
+        return shell::run_as_command(proc);
     }
-    if let Some(command) = applets::find(name).or_else(|| shell::applet(name)) {
+    if let Some(command) = applets::find(name).or_else(|| shell::find_applet(name)) {
         return command(proc);
     }
     Box::pin(async move {

@@ -35,13 +35,13 @@ pub struct Proc {
 
 impl Proc {
     /// Returns the process that the host started, with its arguments, environment and streams.
-    pub fn of_host() -> Proc {
+    pub fn from_host() -> Proc {
         let cwd = wasip2::cli::environment::initial_cwd().unwrap_or_else(|| "/".into());
         Proc {
             args: std::env::args().collect(),
             env: std::env::vars().collect(),
             cwd: normalize(Path::new("/"), &cwd),
-            stdin: Reader::host(),
+            stdin: Reader::from_host(),
             stdout: Writer::host_stdout(),
             stderr: Writer::host_stderr(),
         }
@@ -70,13 +70,13 @@ impl Proc {
             return Ok(self.stdin.clone());
         }
         let path = self.path(operand);
-        if let Some(device) = Reader::device(&path) {
+        if let Some(device) = Reader::open_device(&path) {
             return Ok(device);
         }
         if path.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "Is a directory"));
         }
-        Ok(Reader::file(File::open(path)?))
+        Ok(Reader::from_file(File::open(path)?))
     }
 }
 
@@ -149,7 +149,7 @@ impl Reader {
     }
 
     /// Returns the reader of a device that every Unix has; WASI's file systems have none.
-    pub fn device(path: &Path) -> Option<Reader> {
+    pub fn open_device(path: &Path) -> Option<Reader> {
         match path.to_str()? {
             "/dev/null" => Some(Reader::empty()),
             "/dev/zero" => Some(Reader::new(SourceKind::Zeros)),
@@ -158,16 +158,16 @@ impl Reader {
         }
     }
 
-    pub fn host() -> Reader {
+    pub fn from_host() -> Reader {
         Reader::new(SourceKind::Host(AsyncInputStream::new(wasip2::cli::stdin::get_stdin())))
     }
 
-    pub fn file(file: File) -> Reader {
+    pub fn from_file(file: File) -> Reader {
         Reader::new(SourceKind::File(Rc::new(RefCell::new(file))))
     }
 
     /// Returns a reader of fixed bytes (here-documents).
-    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Reader {
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Reader {
         Reader::new(SourceKind::Bytes(RefCell::new(VecDeque::from(bytes.into()))))
     }
 
@@ -263,7 +263,7 @@ impl Writer {
         Writer(Rc::new(Sink::Host(RefCell::new(Some(stream)))))
     }
 
-    pub fn file(file: File) -> Writer {
+    pub fn from_file(file: File) -> Writer {
         Writer(Rc::new(Sink::File(Rc::new(RefCell::new(file)))))
     }
 

@@ -19,7 +19,7 @@ wasip3::cli::command::export!(Command);
 
 struct Command;
 
-async fn say(text: &str) {
+async fn print(text: &str) {
     let (mut writer, reader) = wasip3::wit_stream::new();
     let written = stdout::write_via_stream(reader);
     writer.write_all(text.as_bytes().to_vec()).await;
@@ -30,11 +30,11 @@ async fn say(text: &str) {
 impl wasip3::exports::cli::run::Guest for Command {
     async fn run() -> Result<(), ()> {
         monotonic_clock::wait_for(1_000_000).await;
-        say("up\n").await;
+        print("up\n").await;
         let signal = termination_signal::wait().await;
         // A second wait returns at once.
         assert_eq!(termination_signal::wait().await, signal);
-        say(&format!("{signal}\n")).await;
+        print(&format!("{signal}\n")).await;
         Err(())
     }
 }

@@ -39,10 +39,10 @@ async fn exchange() -> Result<String, ErrorCode> {
     client.connect(loopback(port)).await?;
     let server = incoming.next().await.ok_or(ErrorCode::ConnectionAborted)?;
 
-    say(&client, b"ping").await?;
-    let heard = hear(&server).await?;
-    say(&server, b"pong").await?;
-    let answered = hear(&client).await?;
+    send(&client, b"ping").await?;
+    let heard = receive(&server).await?;
+    send(&server, b"pong").await?;
+    let answered = receive(&client).await?;
     let mut text = format!("server read {heard:?} and the end\nclient read {answered:?} and the end\n");
 
     drop(incoming);
@@ -54,7 +54,7 @@ async fn exchange() -> Result<String, ErrorCode> {
 }
 
 /// Sends and half-closes.
-async fn say(socket: &TcpSocket, bytes: &[u8]) -> Result<(), ErrorCode> {
+async fn send(socket: &TcpSocket, bytes: &[u8]) -> Result<(), ErrorCode> {
     let (mut writer, reader) = wasip3::wit_stream::new();
     let sent = socket.send(reader);
     writer.write_all(bytes.to_vec()).await;
@@ -63,7 +63,7 @@ async fn say(socket: &TcpSocket, bytes: &[u8]) -> Result<(), ErrorCode> {
 }
 
 /// Reads to the end.
-async fn hear(socket: &TcpSocket) -> Result<String, ErrorCode> {
+async fn receive(socket: &TcpSocket) -> Result<String, ErrorCode> {
     let (reader, received) = socket.receive();
     let bytes = reader.collect().await;
     received.await?;

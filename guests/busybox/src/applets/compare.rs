@@ -106,12 +106,12 @@ pub async fn diff(p: Proc) -> Outcome {
     let a: Vec<&[u8]> = a.split_inclusive(|b| *b == b'\n').collect();
     let b: Vec<&[u8]> = b.split_inclusive(|b| *b == b'\n').collect();
     out.add(format!("--- {one}\n+++ {two}\n"));
-    hunks(&edits(&a, &b), context, &mut out).await?;
+    print_hunks(&find_edits(&a, &b), context, &mut out).await?;
     out.end(1).await
 }
 
 /// Writes the hunks with their lines of context.
-async fn hunks(edits: &[(u8, &[u8])], context: usize, out: &mut Output) -> Result<(), EarlyExit> {
+async fn print_hunks(edits: &[(u8, &[u8])], context: usize, out: &mut Output) -> Result<(), EarlyExit> {
     let mut i = 0;
     while let Some(first) = edits.get(i..).and_then(|e| e.iter().position(|e| e.0 != b' ')) {
         let start = i + first.saturating_sub(context);
@@ -151,7 +151,7 @@ async fn hunks(edits: &[(u8, &[u8])], context: usize, out: &mut Output) -> Resul
 }
 
 /// Returns the lines of both files, each with `-`, `+` or a blank, by their longest common subsequence.
-fn edits<'a>(a: &[&'a [u8]], b: &[&'a [u8]]) -> Vec<(u8, &'a [u8])> {
+fn find_edits<'a>(a: &[&'a [u8]], b: &[&'a [u8]]) -> Vec<(u8, &'a [u8])> {
     let same_start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (head, a) = a.split_at(same_start);
     let b = b.get(same_start..).unwrap_or_default();

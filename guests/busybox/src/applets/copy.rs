@@ -35,17 +35,17 @@ pub async fn cp(p: Proc) -> Outcome {
         no_clobber: o.has('n'),
         verbose: o.has('v'),
     };
-    each(&p, &o, |source, target| copy(p.clone(), source, target, options)).await
+    for_each_source(&p, &o, |source, target| copy_tree(p.clone(), source, target, options)).await
 }
 
 pub async fn mv(p: Proc) -> Outcome {
     let o = Options::parse(&p, "finTvt:").await?;
     let keep = o.has('n');
-    each(&p, &o, |source, target| rename(p.clone(), source, target, keep)).await
+    for_each_source(&p, &o, |source, target| rename(p.clone(), source, target, keep)).await
 }
 
 /// Calls `act` with each source and its path in the target.
-async fn each<F: Future<Output = Result<Done, EarlyExit>>>(
+async fn for_each_source<F: Future<Output = Result<Done, EarlyExit>>>(
     p: &Proc,
     o: &Options,
     act: impl Fn(String, String) -> F,
@@ -83,11 +83,11 @@ fn with_message<T>(what: &str, name: &str, result: io::Result<T>) -> Result<T, S
 }
 
 /// Copies a tree. Keeps a list of the remaining entries instead of recursing, so that depth costs no stack.
-async fn copy(p: Proc, source: String, target: String, options: CopyOptions) -> Result<Done, EarlyExit> {
+async fn copy_tree(p: Proc, source: String, target: String, options: CopyOptions) -> Result<Done, EarlyExit> {
     let mut copier = Copier { p: &p, options, todo: vec![(source, target)], directories: vec![] };
     let mut done = Ok(());
     while let Some((from, to)) = copier.todo.pop() {
-        let step = copier.entry(&from, &to).await;
+        let step = copier.copy_entry(&from, &to).await;
         if options.verbose && step.is_ok() {
             p.stdout.write_all(format!("'{from}' -> '{to}'\n").as_bytes()).await?;
         }
@@ -114,12 +114,12 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    async fn entry(&mut self, from: &str, to: &str) -> Done {
+    async fn copy_entry(&mut self, from: &str, to: &str) -> Done {
         let (source, target) = (self.p.path(from), self.p.path(to));
         let meta = if self.options.links { fs::symlink_metadata(&source) } else { fs::metadata(&source) };
         let meta = with_message("can't stat", from, meta)?;
         if meta.is_dir() {
-            return self.directory(from, to, &source, &target);
+            return self.create_directory(from, to, &source, &target);
         }
         if self.options.no_clobber && target.exists() {
             return Ok(());
@@ -137,13 +137,13 @@ impl Copier<'_> {
             let created = fs::read_link(&source).and_then(|t| posix::symlink(&t.to_string_lossy(), &target));
             return with_message("can't create symlink", to, created);
         }
-        let input = Reader::file(with_message("can't open", from, File::open(&source))?);
+        let input = Reader::from_file(with_message("can't open", from, File::open(&source))?);
         let mut created = File::create(&target);
         if created.is_err() && self.options.force {
             let _ = fs::remove_file(&target);
             created = File::create(&target);
         }
-        let output = Writer::file(with_message("can't create", to, created)?);
+        let output = Writer::from_file(with_message("can't create", to, created)?);
         if let Err(error) = pump(&input, &output).await {
             return Err(format!("write error: '{to}': {}", strerror(&error)));
         }
@@ -154,7 +154,7 @@ impl Copier<'_> {
     }
 
     /// Creates a directory and lists its entries for copying.
-    fn directory(&mut self, from: &str, to: &str, source: &Path, target: &Path) -> Done {
+    fn create_directory(&mut self, from: &str, to: &str, source: &Path, target: &Path) -> Done {
         if !self.options.recursive {
             return Err(format!("omitting directory '{from}'"));
         }
@@ -205,7 +205,7 @@ async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<D
     }
     let options =
         CopyOptions { recursive: true, times: true, links: true, force: true, no_clobber: false, verbose: false };
-    if let Err(why) = copy(p.clone(), source.clone(), target, options).await? {
+    if let Err(why) = copy_tree(p.clone(), source.clone(), target, options).await? {
         return Ok(Err(why));
     }
     Ok(with_message("can't remove", &source, files::remove_all(&from)))

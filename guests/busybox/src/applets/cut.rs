@@ -5,7 +5,7 @@ use super::{Options, Outcome, Output, fail};
 use crate::proc::Proc;
 
 /// Parses a list such as `1-3,7-` into ranges of positions, counted from 1, sorted and joined.
-fn ranges(text: &str) -> Option<Vec<(usize, usize)>> {
+fn parse_ranges(text: &str) -> Option<Vec<(usize, usize)>> {
     let mut out = Vec::new();
     for part in text.split(',') {
         let bounds = match part.split_once('-') {
@@ -38,7 +38,7 @@ pub async fn cut(p: Proc) -> Outcome {
         return fail(&p, 1, "expected a list of bytes, characters, or fields").await;
     };
     let list = o.get(kind).unwrap_or_default();
-    let Some(ranges) = ranges(list) else {
+    let Some(ranges) = parse_ranges(list) else {
         return fail(&p, 1, &format!("invalid range '{list}'")).await;
     };
     let delimiter = match o.get('d').unwrap_or("\t").as_bytes() {

@@ -53,7 +53,7 @@ pub fn format(pattern: &str, time: i64, nanos: u32) -> String {
         if matches!(conversion, Some('-' | '_' | '0' | 'E' | 'O')) {
             conversion = letters.next();
         }
-        let value = conversion.map_or("%".into(), |conversion| value(conversion, &date, time, nanos));
+        let value = conversion.map_or("%".into(), |conversion| format_conversion(conversion, &date, time, nanos));
         let short = value.trim_start_matches([' ', '0']);
         out.push_str(match (unpadded, short) {
             (false, _) => &value,
@@ -65,7 +65,7 @@ pub fn format(pattern: &str, time: i64, nanos: u32) -> String {
 }
 
 /// Returns the value of a conversion.
-fn value(conversion: char, date: &Civil, time: i64, nanos: u32) -> String {
+fn format_conversion(conversion: char, date: &Civil, time: i64, nanos: u32) -> String {
     let hour12 = (date.hour + 11) % 12 + 1;
     let within = |pattern: &str| format(pattern, time, nanos);
     match conversion {
@@ -128,7 +128,7 @@ pub fn parse(text: &str, now: i64) -> Option<i64> {
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return compact(text, now);
     }
-    let (rest, offset) = zone(text);
+    let (rest, offset) = split_zone(text);
     let (date, clock) = match rest.split_once(['T', ' ']) {
         Some((date, clock)) => (Some(date), clock),
         None if rest.contains('-') => (Some(rest), "00:00:00"),
@@ -163,7 +163,7 @@ fn checked_days(year: i64, month: u32, day: u32) -> Option<i64> {
 }
 
 /// Splits a time zone off the end; returns the rest and the offset in seconds.
-fn zone(text: &str) -> (&str, i64) {
+fn split_zone(text: &str) -> (&str, i64) {
     for name in ["Z", " UTC", " GMT", "UTC"] {
         if let Some(rest) = text.strip_suffix(name) {
             return (rest.trim_end(), 0);

@@ -27,7 +27,7 @@ pub async fn dd(p: Proc) -> Outcome {
     let job = Job::parse(&p).await?;
     let output = match job.target {
         Some(name) => match job.open_target(&p, name) {
-            Ok(file) => Writer::file(file),
+            Ok(file) => Writer::from_file(file),
             Err(error) => return cannot_open(&p, name, &error).await,
         },
         None => p.stdout.clone(),

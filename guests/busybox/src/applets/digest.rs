@@ -48,7 +48,7 @@ struct Tables {
 }
 
 impl Tables {
-    fn of(kind: Kind) -> Tables {
+    fn new(kind: Kind) -> Tables {
         let mut k = [0; 64];
         let mut start = [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0, 0, 0, 0];
         match kind {
@@ -173,7 +173,7 @@ impl Hash {
     }
 }
 
-async fn hash(kind: Kind, tables: &Tables, reader: &Reader) -> std::io::Result<String> {
+async fn hash_reader(kind: Kind, tables: &Tables, reader: &Reader) -> std::io::Result<String> {
     let mut hash = Hash::new(kind, tables);
     let mut buf = vec![0; 32 * 1024];
     loop {
@@ -186,20 +186,20 @@ async fn hash(kind: Kind, tables: &Tables, reader: &Reader) -> std::io::Result<S
 }
 
 pub async fn md5sum(p: Proc) -> Outcome {
-    sum(p, Kind::Md5).await
+    print_digests(p, Kind::Md5).await
 }
 
 pub async fn sha1sum(p: Proc) -> Outcome {
-    sum(p, Kind::Sha1).await
+    print_digests(p, Kind::Sha1).await
 }
 
 pub async fn sha256sum(p: Proc) -> Outcome {
-    sum(p, Kind::Sha256).await
+    print_digests(p, Kind::Sha256).await
 }
 
-async fn sum(p: Proc, kind: Kind) -> Outcome {
+async fn print_digests(p: Proc, kind: Kind) -> Outcome {
     let o = Options::parse(&p, "c(check)s(status)wbt").await?;
-    let tables = Tables::of(kind);
+    let tables = Tables::new(kind);
     let mut out = Output::new(&p);
     let mut code = 0;
     for file in o.files() {
@@ -208,7 +208,7 @@ async fn sum(p: Proc, kind: Kind) -> Outcome {
             continue;
         };
         if !o.has('c') {
-            let digest = hash(kind, &tables, &reader).await?;
+            let digest = hash_reader(kind, &tables, &reader).await?;
             out.put(format!("{digest}  {file}\n")).await?;
             continue;
         }
@@ -220,7 +220,7 @@ async fn sum(p: Proc, kind: Kind) -> Outcome {
             };
             checked += 1;
             let good = match open_like_cat(&p, name).await {
-                Some(reader) => hash(kind, &tables, &reader).await?.eq_ignore_ascii_case(wanted),
+                Some(reader) => hash_reader(kind, &tables, &reader).await?.eq_ignore_ascii_case(wanted),
                 None => false,
             };
             failed += i32::from(!good);

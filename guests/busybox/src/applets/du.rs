@@ -14,7 +14,7 @@ struct Directory {
 }
 
 /// Returns the bytes that `path` occupies, and whether it is a directory.
-fn blocks(path: &Path) -> std::io::Result<(u64, bool)> {
+fn allocated_bytes(path: &Path) -> std::io::Result<(u64, bool)> {
     let meta = std::fs::symlink_metadata(path)?;
     let min = u64::from(meta.is_dir());
     let short_link = meta.file_type().is_symlink();
@@ -55,7 +55,7 @@ impl Usage<'_> {
     async fn visit(&mut self, name: String) -> Result<(), EarlyExit> {
         yield_now().await;
         let path = self.p.path(&name);
-        match blocks(&path) {
+        match allocated_bytes(&path) {
             Ok((bytes, true)) => {
                 let mut todo = super::ls::children(&path).unwrap_or_default();
                 todo.reverse();

@@ -15,7 +15,7 @@ fn is_false(text: &str) -> bool {
     text.is_empty() || text.parse::<i64>() == Ok(0)
 }
 
-fn integer(text: &str) -> Result<i64, &'static str> {
+fn parse_integer(text: &str) -> Result<i64, &'static str> {
     text.parse().map_err(|_| "non-numeric argument")
 }
 
@@ -30,10 +30,10 @@ impl<'a> Parser<'a> {
         Some(word)
     }
 
-    fn either(&mut self) -> Value {
-        let mut left = self.both()?;
+    fn evaluate_or(&mut self) -> Value {
+        let mut left = self.evaluate_and()?;
         while self.take(&["|"]).is_some() {
-            let right = self.both()?;
+            let right = self.evaluate_and()?;
             if is_false(&left) {
                 left = if right.is_empty() { "0".into() } else { right };
             }
@@ -41,10 +41,10 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
-    fn both(&mut self) -> Value {
-        let mut left = self.compared()?;
+    fn evaluate_and(&mut self) -> Value {
+        let mut left = self.evaluate_comparison()?;
         while self.take(&["&"]).is_some() {
-            let right = self.compared()?;
+            let right = self.evaluate_comparison()?;
             if is_false(&left) || is_false(&right) {
                 left = "0".into();
             }
@@ -52,10 +52,10 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
-    fn compared(&mut self) -> Value {
-        let mut left = self.sum()?;
+    fn evaluate_comparison(&mut self) -> Value {
+        let mut left = self.evaluate_sum()?;
         while let Some(op) = self.take(&["=", "==", "!=", "<", "<=", ">", ">="]) {
-            let right = self.sum()?;
+            let right = self.evaluate_sum()?;
             let order = match (left.parse::<i64>(), right.parse::<i64>()) {
                 (Ok(a), Ok(b)) => a.cmp(&b),
                 _ => left.cmp(&right),
@@ -73,22 +73,22 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
-    fn sum(&mut self) -> Value {
-        let mut left = self.product()?;
+    fn evaluate_sum(&mut self) -> Value {
+        let mut left = self.evaluate_product()?;
         while let Some(op) = self.take(&["+", "-"]) {
-            let right = integer(&self.product()?)?;
-            let number = integer(&left)?;
+            let right = parse_integer(&self.evaluate_product()?)?;
+            let number = parse_integer(&left)?;
             let sum = if op == "+" { number.wrapping_add(right) } else { number.wrapping_sub(right) };
             left = sum.to_string();
         }
         Ok(left)
     }
 
-    fn product(&mut self) -> Value {
-        let mut left = self.matched()?;
+    fn evaluate_product(&mut self) -> Value {
+        let mut left = self.evaluate_match()?;
         while let Some(op) = self.take(&["*", "/", "%"]) {
-            let right = integer(&self.matched()?)?;
-            let number = integer(&left)?;
+            let right = parse_integer(&self.evaluate_match()?)?;
+            let number = parse_integer(&left)?;
             let value = match op {
                 "*" => number.wrapping_mul(right),
                 _ if right == 0 => return Err("division by zero"),
@@ -100,21 +100,21 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
-    fn matched(&mut self) -> Value {
-        let mut left = self.word()?;
+    fn evaluate_match(&mut self) -> Value {
+        let mut left = self.evaluate_primary()?;
         while self.take(&[":"]).is_some() {
-            let right = self.word()?;
-            left = matching(&left, &right)?;
+            let right = self.evaluate_primary()?;
+            left = match_pattern(&left, &right)?;
         }
         Ok(left)
     }
 
-    fn word(&mut self) -> Value {
+    fn evaluate_primary(&mut self) -> Value {
         let word = self.peek().ok_or("syntax error")?;
         self.at += 1;
         match word {
             "(" => {
-                let value = self.either()?;
+                let value = self.evaluate_or()?;
                 self.take(&[")"]).ok_or("syntax error")?;
                 Ok(value)
             }
@@ -122,20 +122,20 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 Ok(self.words[self.at - 1].clone())
             }
-            "length" if self.peek().is_some() => Ok(self.word()?.chars().count().to_string()),
+            "length" if self.peek().is_some() => Ok(self.evaluate_primary()?.chars().count().to_string()),
             "match" if self.peek().is_some() => {
-                let text = self.word()?;
-                matching(&text, &self.word()?)
+                let text = self.evaluate_primary()?;
+                match_pattern(&text, &self.evaluate_primary()?)
             }
             "index" if self.peek().is_some() => {
-                let text = self.word()?;
-                let wanted = self.word()?;
+                let text = self.evaluate_primary()?;
+                let wanted = self.evaluate_primary()?;
                 let at = text.chars().position(|c| wanted.contains(c));
                 Ok(at.map_or(0, |at| at + 1).to_string())
             }
             "substr" if self.peek().is_some() => {
-                let text = self.word()?;
-                let (from, length) = (self.word()?, self.word()?);
+                let text = self.evaluate_primary()?;
+                let (from, length) = (self.evaluate_primary()?, self.evaluate_primary()?);
                 let (Ok(from), Ok(length)) = (from.parse::<i64>(), length.parse::<i64>()) else {
                     return Ok(String::new());
                 };
@@ -151,7 +151,7 @@ impl<'a> Parser<'a> {
 }
 
 /// Returns the text of the first group, or else the length of the match, which is anchored at the beginning.
-fn matching(text: &str, pattern: &str) -> Value {
+fn match_pattern(text: &str, pattern: &str) -> Value {
     let anchored = format!("^{}", pattern.strip_prefix('^').unwrap_or(pattern));
     let pattern = Pattern::new(anchored.as_bytes(), false, false, Extent::Any)?;
     let spans = pattern.find(text.as_bytes(), 0);
@@ -173,7 +173,7 @@ pub async fn expr(p: Proc) -> Outcome {
         return fail(&p, 2, "too few arguments").await;
     }
     let mut parser = Parser { words, at: 0 };
-    match parser.either() {
+    match parser.evaluate_or() {
         Ok(_) if parser.at < words.len() => fail(&p, 2, "syntax error").await,
         Ok(value) => {
             p.stdout.write_all(format!("{value}\n").as_bytes()).await?;

@@ -102,15 +102,15 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn or(&mut self) -> Result<Expression, String> {
-        let mut parts = vec![self.and()?];
+    fn parse_or(&mut self) -> Result<Expression, String> {
+        let mut parts = vec![self.parse_and()?];
         while self.words.next_if(|w| matches!(w.as_str(), "-o" | "-or")).is_some() {
-            parts.push(self.and()?);
+            parts.push(self.parse_and()?);
         }
         Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::Or(parts) })
     }
 
-    fn and(&mut self) -> Result<Expression, String> {
+    fn parse_and(&mut self) -> Result<Expression, String> {
         let mut parts = Vec::new();
         while let Some(word) = self.words.peek() {
             if matches!(word.as_str(), "-o" | "-or" | ")") {
@@ -119,58 +119,58 @@ impl Parser<'_> {
             if matches!(word.as_str(), "-a" | "-and") {
                 self.words.next();
             }
-            parts.push(self.primary()?);
+            parts.push(self.parse_primary()?);
         }
         Ok(Expression::And(parts))
     }
 
-    fn value(&mut self, of: &str) -> Result<String, String> {
+    fn take_value(&mut self, of: &str) -> Result<String, String> {
         self.words.next().cloned().ok_or_else(|| format!("option '{of}' requires an argument"))
     }
 
-    fn primary(&mut self) -> Result<Expression, String> {
+    fn parse_primary(&mut self) -> Result<Expression, String> {
         let word = self.words.next().ok_or("syntax error")?;
         Ok(match word.as_str() {
-            "!" | "-not" => Expression::Not(Box::new(self.primary()?)),
+            "!" | "-not" => Expression::Not(Box::new(self.parse_primary()?)),
             "-false" => Expression::Not(Box::new(Expression::Test(Test::Always))),
             "(" => {
-                let inner = self.or()?;
+                let inner = self.parse_or()?;
                 match self.words.next() {
                     Some(close) if close == ")" => inner,
                     _ => return Err("unmatched '('".into()),
                 }
             }
             "-prune" => Expression::Action(Action::Prune),
-            word => match self.test(word)? {
+            word => match self.parse_test(word)? {
                 Some(test) => Expression::Test(test),
                 None => {
                     self.has_action = true;
-                    Expression::Action(self.action(word)?)
+                    Expression::Action(self.parse_action(word)?)
                 }
             },
         })
     }
 
     /// Parses a test or an option, which is always true; `None` for other words.
-    fn test(&mut self, word: &str) -> Result<Option<Test>, String> {
+    fn parse_test(&mut self, word: &str) -> Result<Option<Test>, String> {
         Ok(Some(match word {
-            "-name" | "-iname" => Test::Name(self.value(word)?, word == "-iname"),
-            "-path" | "-wholename" => Test::Path(self.value(word)?),
-            "-type" => Test::Type(self.value(word)?.chars().next().unwrap_or('f')),
-            "-size" => size(&self.value(word)?)?,
+            "-name" | "-iname" => Test::Name(self.take_value(word)?, word == "-iname"),
+            "-path" | "-wholename" => Test::Path(self.take_value(word)?),
+            "-type" => Test::Type(self.take_value(word)?.chars().next().unwrap_or('f')),
+            "-size" => parse_size(&self.take_value(word)?)?,
             "-mtime" | "-mmin" => {
-                let text = self.value(word)?;
+                let text = self.take_value(word)?;
                 let unit = if word == "-mtime" { 86_400 } else { 60 };
                 Test::Age(Compare::parse(&text).ok_or_else(|| invalid_number(&text))?, unit)
             }
             "-newer" => {
-                let name = self.value(word)?;
+                let name = self.take_value(word)?;
                 let meta = std::fs::metadata(self.p.path(&name));
                 Test::Newer(modified(&meta.map_err(|_| format!("{name}: No such file or directory"))?))
             }
             "-empty" => Test::Empty,
             "-maxdepth" | "-mindepth" => {
-                let text = self.value(word)?;
+                let text = self.take_value(word)?;
                 let number = text.parse().map_err(|_| invalid_number(&text))?;
                 if word == "-maxdepth" {
                     self.max_depth = number
@@ -188,7 +188,7 @@ impl Parser<'_> {
         }))
     }
 
-    fn action(&mut self, word: &str) -> Result<Action, String> {
+    fn parse_action(&mut self, word: &str) -> Result<Action, String> {
         match word {
             "-print" => Ok(Action::Print('\n')),
             "-print0" => Ok(Action::Print('\0')),
@@ -197,15 +197,15 @@ impl Parser<'_> {
                 self.depth_first = true;
                 Ok(Action::Delete)
             }
-            "-exec" | "-ok" => self.exec(),
+            "-exec" | "-ok" => self.parse_exec(),
             other => Err(format!("unrecognized: {other}")),
         }
     }
 
-    fn exec(&mut self) -> Result<Action, String> {
+    fn parse_exec(&mut self) -> Result<Action, String> {
         let mut command: Vec<String> = Vec::new();
         loop {
-            let word = self.value("-exec")?;
+            let word = self.take_value("-exec")?;
             let batched = word == "+" && command.last().is_some_and(|w| w == "{}");
             if word == ";" || batched {
                 if command.is_empty() {
@@ -228,7 +228,7 @@ fn invalid_number(value: &str) -> String {
 }
 
 /// Parses the value of `-size`.
-fn size(text: &str) -> Result<Test, String> {
+fn parse_size(text: &str) -> Result<Test, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "c" => 1,
@@ -270,7 +270,7 @@ impl Search {
             min_depth: 0,
             batches: vec![],
         };
-        let expression = match parser.or() {
+        let expression = match parser.parse_or() {
             Ok(expression) if parser.words.peek().is_none() => expression,
             Ok(_) => return fail(&p, 1, "unpaired ')'").await,
             Err(why) => {

@@ -38,7 +38,7 @@ pub async fn grep(p: Proc) -> Outcome {
     let args: Vec<String> = args.into_iter().map(|a| context_number(&p, a)).collect();
     let o = Options::parse_args(&p, &args, spec).await.map_err(with_code_2)?;
     let mut files = o.operands.clone();
-    let patterns = patterns(&p, &o, &mut files).await?;
+    let patterns = read_patterns(&p, &o, &mut files).await?;
     let recursive = o.has('r') || o.has('R');
     let with_name = o.last_of("Hh").map_or(files.len() > 1 || recursive, |c| c == 'H');
     let search = Search::new(&p, &o, patterns, with_name).await?;
@@ -52,14 +52,14 @@ pub async fn grep(p: Proc) -> Outcome {
         let path = p.path(&file);
         if file != "-" && path.is_dir() {
             if recursive {
-                files.extend(children(&path, &file));
+                files.extend(child_names(&path, &file));
             }
             continue;
         }
         match p.open(&file) {
             Ok(reader) => {
                 let name = if file == "-" { "(standard input)" } else { &file };
-                found |= search.file(name, reader, &mut out).await?;
+                found |= search.search_file(name, reader, &mut out).await?;
                 if found && search.show == Show::Nothing {
                     return Ok(0);
                 }
@@ -84,7 +84,7 @@ fn with_code_2(stop: EarlyExit) -> EarlyExit {
 }
 
 /// Compiles the patterns of `-e`, `-f` or the first operand, which it takes from `files`.
-async fn patterns(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<Vec<Pattern>, EarlyExit> {
+async fn read_patterns(p: &Proc, o: &Options, files: &mut Vec<String>) -> Result<Vec<Pattern>, EarlyExit> {
     let mut sources: Vec<String> = o.all('e').map(str::to_string).collect();
     for file in o.all('f') {
         let Some(reader) = open(p, file).await else { return Err(EarlyExit::Code(2)) };
@@ -134,7 +134,7 @@ fn context_number(p: &Proc, arg: String) -> String {
 }
 
 /// Returns the files in a directory in reverse order.
-fn children(path: &Path, name: &str) -> Vec<String> {
+fn child_names(path: &Path, name: &str) -> Vec<String> {
     let names = super::ls::children(path).unwrap_or_default();
     names.into_iter().rev().map(|entry| format!("{}/{entry}", name.trim_end_matches('/'))).collect()
 }
@@ -163,7 +163,7 @@ impl Search {
     }
 
     /// Searches a file; returns whether it counts as found.
-    async fn file(&self, name: &str, reader: Reader, out: &mut Output) -> Result<bool, EarlyExit> {
+    async fn search_file(&self, name: &str, reader: Reader, out: &mut Output) -> Result<bool, EarlyExit> {
         let mut lines = Lines::new(reader);
         let mut earlier: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
         let (mut number, mut count, mut after, mut shown) = (0, 0, 0, 0);
@@ -173,7 +173,7 @@ impl Search {
                 if after > 0 {
                     after -= 1;
                     shown = number;
-                    self.print(name, number, b'-', line, out).await?;
+                    self.print_line(name, number, b'-', line, out).await?;
                 } else if self.before > 0 && self.show == Show::Lines {
                     if earlier.len() == self.before {
                         earlier.pop_front();
@@ -198,9 +198,9 @@ impl Search {
                         out.put("--\n").await?;
                     }
                     for (n, text) in earlier.drain(..) {
-                        self.print(name, n, b'-', &text, out).await?;
+                        self.print_line(name, n, b'-', &text, out).await?;
                     }
-                    self.print(name, number, b':', line, out).await?;
+                    self.print_line(name, number, b':', line, out).await?;
                     shown = number;
                     after = self.after;
                 }
@@ -225,7 +225,7 @@ impl Search {
         self.patterns.iter().any(|pattern| pattern.is_match(line))
     }
 
-    fn prefix(&self, name: &str, number: u64, mark: u8, out: &mut Output) {
+    fn push_prefix(&self, name: &str, number: u64, mark: u8, out: &mut Output) {
         if self.with_name {
             out.add(name);
             out.add([mark]);
@@ -236,8 +236,15 @@ impl Search {
         }
     }
 
-    async fn print(&self, name: &str, number: u64, mark: u8, line: &[u8], out: &mut Output) -> Result<(), EarlyExit> {
-        self.prefix(name, number, mark, out);
+    async fn print_line(
+        &self,
+        name: &str,
+        number: u64,
+        mark: u8,
+        line: &[u8],
+        out: &mut Output,
+    ) -> Result<(), EarlyExit> {
+        self.push_prefix(name, number, mark, out);
         out.add(line);
         Ok(out.put("\n").await?)
     }
@@ -252,7 +259,7 @@ impl Search {
             // Leftmost first, then longest.
             let Some(spans) = found.min_by_key(|s| (s[0], usize::MAX - s[1])) else { break };
             if spans[1] > spans[0] {
-                self.prefix(name, number, b':', out);
+                self.push_prefix(name, number, b':', out);
                 out.add(line.get(spans[0]..spans[1]).unwrap_or_default());
                 out.put("\n").await?;
             }

@@ -31,7 +31,7 @@ pub async fn head(p: Proc) -> Outcome {
         match (bytes, all_but) {
             (true, false) => first_bytes(&reader, count, &mut out).await?,
             (true, true) => all_but_bytes(&reader, count as usize, &mut out).await?,
-            (false, _) => lines(reader, count, all_but, &mut out).await?,
+            (false, _) => print_lines(reader, count, all_but, &mut out).await?,
         }
         out.flush().await?;
     }
@@ -67,7 +67,7 @@ async fn all_but_bytes(reader: &Reader, count: usize, out: &mut Output) -> Resul
     }
 }
 
-async fn lines(reader: Reader, count: u64, all_but: bool, out: &mut Output) -> Result<(), EarlyExit> {
+async fn print_lines(reader: Reader, count: u64, all_but: bool, out: &mut Output) -> Result<(), EarlyExit> {
     let mut lines = Lines::new(reader);
     if all_but {
         let mut held: VecDeque<Vec<u8>> = VecDeque::new();

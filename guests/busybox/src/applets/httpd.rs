@@ -86,18 +86,18 @@ impl Request {
 
 async fn answer(site: &Rc<Site>, mut stream: TcpStream) -> io::Result<()> {
     let mut read = Vec::new();
-    let request = within(REQUEST_TIMEOUT, std::pin::pin!(head(&mut stream, &mut read))).await;
+    let request = within(REQUEST_TIMEOUT, std::pin::pin!(read_head(&mut stream, &mut read))).await;
     let request = match request {
-        None => return page(&mut stream, 408).await,
+        None => return send_status_page(&mut stream, 408).await,
         Some(Err(error)) => return Err(error),
-        Some(Ok(None)) => return page(&mut stream, 400).await,
+        Some(Ok(None)) => return send_status_page(&mut stream, 400).await,
         Some(Ok(Some(request))) => request,
     };
     if request.path.starts_with("/cgi-bin/") {
-        return program(site, stream, request, read).await;
+        return run_cgi(site, stream, request, read).await;
     }
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return page(&mut stream, 501).await;
+        return send_status_page(&mut stream, 501).await;
     }
     let mut path = site.home.join(request.path.trim_start_matches('/'));
     if path.is_dir() {
@@ -115,20 +115,20 @@ async fn answer(site: &Rc<Site>, mut stream: TcpStream) -> io::Result<()> {
                 "HTTP/1.0 200 OK\r\nContent-type: {kind}\r\nConnection: close\r\nContent-length: {length}\r\n\r\n"
             );
             send(&mut stream, head.as_bytes()).await?;
-            if request.method == "HEAD" { Ok(()) } else { forward(&Reader::file(file), &mut stream).await }
+            if request.method == "HEAD" { Ok(()) } else { forward(&Reader::from_file(file), &mut stream).await }
         }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => page(&mut stream, 403).await,
-        Err(_) => page(&mut stream, 404).await,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => send_status_page(&mut stream, 403).await,
+        Err(_) => send_status_page(&mut stream, 404).await,
     }
 }
 
 /// Reads up to the empty line; the bytes after it stay in `read`. `None` if it is not a valid request.
-async fn head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<Request>> {
+async fn read_head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<Request>> {
     let mut block = [0; 2048];
     loop {
         if let Some(end) = read.windows(4).position(|w| w == b"\r\n\r\n") {
             let head: Vec<u8> = read.drain(..end + 4).collect();
-            return Ok(parse(&String::from_utf8_lossy(&head)));
+            return Ok(parse_head(&String::from_utf8_lossy(&head)));
         }
         if read.len() > MAX_HEAD || !may_begin(read) {
             return Ok(None);
@@ -144,17 +144,17 @@ async fn head(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<R
 /// response, gets one at once.
 fn may_begin(head: &[u8]) -> bool {
     match head.iter().position(|b| *b == b'\n') {
-        Some(end) => parse(&String::from_utf8_lossy(&head[..end])).is_some(),
+        Some(end) => parse_head(&String::from_utf8_lossy(&head[..end])).is_some(),
         None => head.first().is_none_or(u8::is_ascii_alphabetic),
     }
 }
 
-fn parse(head: &str) -> Option<Request> {
+fn parse_head(head: &str) -> Option<Request> {
     let mut lines = head.split("\r\n");
     let mut words = lines.next()?.split(' ');
     let (method, target) = (words.next()?, words.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let path = decoded(path)?;
+    let path = decode_path(path)?;
     // Dots must not lead out of the directory.
     if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
         return None;
@@ -164,7 +164,7 @@ fn parse(head: &str) -> Option<Request> {
     Some(Request { method: method.into(), path, query: query.into(), headers })
 }
 
-fn decoded(text: &str) -> Option<String> {
+fn decode_path(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -181,14 +181,14 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// Runs a program below `cgi-bin` and sends its output.
-async fn program(site: &Rc<Site>, mut stream: TcpStream, request: Request, mut body: Vec<u8>) -> io::Result<()> {
+async fn run_cgi(site: &Rc<Site>, mut stream: TcpStream, request: Request, mut body: Vec<u8>) -> io::Result<()> {
     let path = site.home.join(request.path.trim_start_matches('/'));
     if !path.is_file() {
-        return page(&mut stream, 404).await;
+        return send_status_page(&mut stream, 404).await;
     }
     let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     if length > MAX_BODY {
-        return page(&mut stream, 413).await;
+        return send_status_page(&mut stream, 413).await;
     }
     while body.len() < length {
         let mut block = [0; 4096];
@@ -199,14 +199,14 @@ async fn program(site: &Rc<Site>, mut stream: TcpStream, request: Request, mut b
     }
     body.truncate(length);
     let (output, stdout) = pipe();
-    let child = child(site, &request, &path, body, stdout);
+    let child = cgi_process(site, &request, &path, body, stdout);
     wstd::runtime::spawn(async move {
         crate::run(child).await;
     })
     .detach();
     let mut first = output.read_line().await?;
     if first.is_empty() {
-        return page(&mut stream, 500).await;
+        return send_status_page(&mut stream, 500).await;
     }
     if let Some(status) = first.strip_prefix(b"Status: ") {
         first = [b"HTTP/1.0 ", status].concat();
@@ -218,7 +218,7 @@ async fn program(site: &Rc<Site>, mut stream: TcpStream, request: Request, mut b
 }
 
 /// Returns the program's process, as RFC 3875 describes it.
-fn child(site: &Site, request: &Request, path: &Path, body: Vec<u8>, stdout: Writer) -> Proc {
+fn cgi_process(site: &Site, request: &Request, path: &Path, body: Vec<u8>, stdout: Writer) -> Proc {
     let mut env = site.proc.env.clone();
     let mut set = |name: &str, value: &str| env.insert(name.to_string(), value.to_string());
     set("GATEWAY_INTERFACE", "CGI/1.1");
@@ -242,11 +242,11 @@ fn child(site: &Site, request: &Request, path: &Path, body: Vec<u8>, stdout: Wri
     let path = path.to_string_lossy().into_owned();
     let cwd = Path::new(&path).parent().unwrap_or(Path::new("/")).to_path_buf();
     let args = ["sh".into(), "-c".into(), "\"$0\"".into(), path].into();
-    Proc { args, env, cwd, stdin: Reader::bytes(body), stdout, stderr: site.proc.stderr.clone() }
+    Proc { args, env, cwd, stdin: Reader::from_bytes(body), stdout, stderr: site.proc.stderr.clone() }
 }
 
 /// Writes a short page that names the status.
-async fn page(stream: &mut TcpStream, status: u16) -> io::Result<()> {
+async fn send_status_page(stream: &mut TcpStream, status: u16) -> io::Result<()> {
     let (reason, why) = match status {
         400 => ("Bad Request", "Unsupported method"),
         403 => ("Forbidden", ""),

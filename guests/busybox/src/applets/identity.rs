@@ -4,12 +4,12 @@
 use super::{Options, Outcome, fail};
 use crate::proc::Proc;
 
-async fn say(p: &Proc, text: &str) -> Outcome {
+async fn print_line(p: &Proc, text: &str) -> Outcome {
     p.stdout.write_all(format!("{text}\n").as_bytes()).await?;
     Ok(0)
 }
 
-fn host(p: &Proc) -> String {
+fn host_name(p: &Proc) -> String {
     if let Some(name) = p.env.get("HOSTNAME") {
         return name.clone();
     }
@@ -23,18 +23,18 @@ pub async fn hostname(p: Proc) -> Outcome {
     if !o.operands.is_empty() {
         return fail(&p, 1, "sethostname: Operation not permitted").await;
     }
-    let name = host(&p);
+    let name = host_name(&p);
     let (short, domain) = name.split_once('.').unwrap_or((&name, ""));
     if o.has('i') {
         let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
         let line = hosts.lines().find(|l| l.split_whitespace().skip(1).any(|n| n == name));
         let address = line.and_then(|l| l.split_whitespace().next());
         return match address {
-            Some(address) => say(&p, address).await,
+            Some(address) => print_line(&p, address).await,
             None => fail(&p, 1, &format!("{name}: Unknown host")).await,
         };
     }
-    say(
+    print_line(
         &p,
         if o.has('s') {
             short
@@ -47,12 +47,12 @@ pub async fn hostname(p: Proc) -> Outcome {
     .await
 }
 
-fn number<'a>(p: &'a Proc, name: &str) -> &'a str {
+fn env_or_zero<'a>(p: &'a Proc, name: &str) -> &'a str {
     p.env.get(name).map_or("0", String::as_str)
 }
 
-fn user(p: &Proc) -> String {
-    match number(p, "UID") {
+fn user_name(p: &Proc) -> String {
+    match env_or_zero(p, "UID") {
         "0" => "root".into(),
         uid => p.env.get("USER").cloned().unwrap_or_else(|| uid.into()),
     }
@@ -60,32 +60,32 @@ fn user(p: &Proc) -> String {
 
 pub async fn id(p: Proc) -> Outcome {
     let o = Options::parse(&p, "ugGnr").await?;
-    if let Some(name) = o.operand(0).filter(|n| *n != user(&p)) {
+    if let Some(name) = o.operand(0).filter(|n| *n != user_name(&p)) {
         return fail(&p, 1, &format!("unknown user {name}")).await;
     }
-    let (uid, gid) = (number(&p, "UID"), number(&p, "GID"));
+    let (uid, gid) = (env_or_zero(&p, "UID"), env_or_zero(&p, "GID"));
     let group = if gid == "0" { "root" } else { gid };
     let text = match (o.last_of("ugG"), o.has('n')) {
-        (Some('u'), true) => user(&p),
+        (Some('u'), true) => user_name(&p),
         (Some('u'), false) => uid.into(),
         (Some(_), true) => group.into(),
         (Some(_), false) => gid.into(),
-        (None, _) => format!("uid={uid}({}) gid={gid}({group}) groups={gid}({group})", user(&p)),
+        (None, _) => format!("uid={uid}({}) gid={gid}({group}) groups={gid}({group})", user_name(&p)),
     };
-    say(&p, &text).await
+    print_line(&p, &text).await
 }
 
 pub async fn whoami(p: Proc) -> Outcome {
-    say(&p, &user(&p)).await
+    print_line(&p, &user_name(&p)).await
 }
 
 pub async fn nproc(p: Proc) -> Outcome {
-    say(&p, "1").await
+    print_line(&p, "1").await
 }
 
 pub async fn uname(p: Proc) -> Outcome {
     let o = Options::parse(&p, "amnrspvio").await?;
-    let name = host(&p);
+    let name = host_name(&p);
     let parts = [
         ('s', "WASI"),
         ('n', name.as_str()),
@@ -102,5 +102,5 @@ pub async fn uname(p: Proc) -> Outcome {
     if words.is_empty() {
         words.push("WASI");
     }
-    say(&p, &words.join(" ")).await
+    print_line(&p, &words.join(" ")).await
 }

@@ -177,7 +177,8 @@ impl Parts<'_> {
         }
         self.created += 1;
         let file = std::fs::File::create(self.p.path(&name));
-        file.map(|f| Output::to(Writer::file(f))).map_err(|e| format!("can't open '{name}': {}", strerror(&e)))
+        file.map(|f| Output::from_writer(Writer::from_file(f)))
+            .map_err(|e| format!("can't open '{name}': {}", strerror(&e)))
     }
 }
 
@@ -195,7 +196,7 @@ pub async fn split(p: Proc) -> Outcome {
     let mut current: Option<Output> = None;
     let mut filled = 0;
     let mut lines = Lines::new(reader.clone());
-    let mut nowhere = Output::to(Writer::null());
+    let mut nowhere = Output::from_writer(Writer::null());
     let mut buf = vec![0; 16 * 1024];
     loop {
         let (piece, added, full) = match part_size {

@@ -68,7 +68,7 @@ pub async fn ls(p: Proc) -> Outcome {
         let path = p.path(&name);
         // A link on the command line is followed, except with -l.
         let follow = lister.o.has('L') || lister.o.has('H') || !(lister.o.has('l') || lister.o.has('d'));
-        if let Some(entry) = lister.entry(name, path, follow).await {
+        if let Some(entry) = lister.read_entry(name, path, follow).await {
             let is_dir = entry.meta.is_dir() && !lister.o.has('d');
             if is_dir { dirs.push(entry) } else { files.push(entry) }
         }
@@ -82,7 +82,7 @@ pub async fn ls(p: Proc) -> Outcome {
     while let Some(dir) = todo.pop() {
         yield_now().await;
         match children(&dir.path) {
-            Ok(names) => lister.directory(&dir, names, &mut todo).await?,
+            Ok(names) => lister.list_directory(&dir, names, &mut todo).await?,
             Err(error) => lister.report(&dir.name, &error).await,
         }
     }
@@ -92,7 +92,12 @@ pub async fn ls(p: Proc) -> Outcome {
 
 impl Lister<'_> {
     /// Lists a directory; with `-R`, adds its directories to `todo`.
-    async fn directory(&mut self, dir: &Entry, names: Vec<String>, todo: &mut Vec<Entry>) -> Result<(), EarlyExit> {
+    async fn list_directory(
+        &mut self,
+        dir: &Entry,
+        names: Vec<String>,
+        todo: &mut Vec<Entry>,
+    ) -> Result<(), EarlyExit> {
         if self.titles {
             let line = format!("{}{}:\n", if self.gap { "\n" } else { "" }, dir.name);
             self.out.put(line).await?;
@@ -111,7 +116,7 @@ impl Lister<'_> {
         for name in names.into_iter().filter(|name| hidden || !name.starts_with('.')) {
             let path = dir.path.join(&name);
             let follow = self.o.has('L');
-            entries.extend(self.entry(name, path, follow).await);
+            entries.extend(self.read_entry(name, path, follow).await);
         }
         self.sort(&mut entries);
         if self.o.has('l') {
@@ -135,7 +140,7 @@ impl Lister<'_> {
         self.p.print_error(format_args!("{name}: {}", strerror(error))).await;
     }
 
-    async fn entry(&mut self, name: String, path: PathBuf, follow: bool) -> Option<Entry> {
+    async fn read_entry(&mut self, name: String, path: PathBuf, follow: bool) -> Option<Entry> {
         let own = std::fs::symlink_metadata(&path);
         let meta = match own {
             Ok(own) if follow && own.file_type().is_symlink() => std::fs::metadata(&path).or(Ok(own)),
@@ -165,13 +170,13 @@ impl Lister<'_> {
 
     async fn show(&mut self, entries: &[Entry]) -> Result<(), EarlyExit> {
         for entry in entries {
-            let line = self.line(entry);
+            let line = self.format_line(entry);
             self.out.put(line).await?;
         }
         Ok(())
     }
 
-    fn line(&self, entry: &Entry) -> String {
+    fn format_line(&self, entry: &Entry) -> String {
         let mut line = String::new();
         let meta = &entry.meta;
         if self.o.has('i') {
@@ -179,7 +184,7 @@ impl Lister<'_> {
             line += &format!("{inode:7} ");
         }
         if self.o.has('l') || self.o.has('n') || self.o.has('g') {
-            line += &self.details(entry);
+            line += &self.format_details(entry);
         }
         line += &entry.name;
         let is_link = meta.file_type().is_symlink();
@@ -199,7 +204,7 @@ impl Lister<'_> {
     }
 
     /// Returns the columns of `-l` before the name.
-    fn details(&self, entry: &Entry) -> String {
+    fn format_details(&self, entry: &Entry) -> String {
         let meta = &entry.meta;
         let links = posix::status(&entry.path, false).map_or(1, |s| s.links.max(1));
         let time = modified(meta);

@@ -15,7 +15,7 @@ pub fn base_name(path: &str) -> &str {
     trimmed.rsplit('/').next().unwrap_or(trimmed)
 }
 
-fn dir(path: &str) -> &str {
+fn parent_name(path: &str) -> &str {
     let trimmed = path.trim_end_matches('/');
     if trimmed.is_empty() {
         return if path.is_empty() { "." } else { "/" };
@@ -51,14 +51,14 @@ pub async fn basename(p: Proc) -> Outcome {
 pub async fn dirname(p: Proc) -> Outcome {
     let o = Options::parse(&p, "").await?;
     let [name] = o.operands.as_slice() else { return usage(&p).await };
-    p.stdout.write_all(format!("{}\n", dir(name)).as_bytes()).await?;
+    p.stdout.write_all(format!("{}\n", parent_name(name)).as_bytes()).await?;
     Ok(0)
 }
 
 /// Returns the path with all links resolved. The last part may be missing unless `must_exist`.
 pub fn resolve(path: &Path, must_exist: bool) -> io::Result<PathBuf> {
     let mut done = PathBuf::from("/");
-    let mut todo: Vec<String> = parts(path);
+    let mut todo: Vec<String> = path_parts(path);
     todo.reverse();
     let mut links = 0;
     while let Some(part) = todo.pop() {
@@ -77,7 +77,7 @@ pub fn resolve(path: &Path, must_exist: bool) -> io::Result<PathBuf> {
                 if target.is_absolute() {
                     done = PathBuf::from("/");
                 }
-                todo.extend(parts(&target).into_iter().rev());
+                todo.extend(path_parts(&target).into_iter().rev());
                 continue;
             }
             Err(error) if must_exist || !todo.is_empty() => return Err(error),
@@ -87,7 +87,7 @@ pub fn resolve(path: &Path, must_exist: bool) -> io::Result<PathBuf> {
     Ok(done)
 }
 
-fn parts(path: &Path) -> Vec<String> {
+fn path_parts(path: &Path) -> Vec<String> {
     let text = path.to_string_lossy();
     text.split('/').filter(|p| !p.is_empty() && *p != ".").map(str::to_string).collect()
 }

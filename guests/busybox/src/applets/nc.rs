@@ -65,7 +65,7 @@ pub async fn nc(p: Proc) -> Outcome {
         loop {
             match within(seconds, pin!(incoming.next())).await {
                 None => return fail(&p, 1, "timed out").await,
-                Some(Some(Ok(stream))) => talk(&p, &stream, seconds).await?,
+                Some(Some(Ok(stream))) => relay(&p, &stream, seconds).await?,
                 Some(Some(Err(error))) => return fail(&p, 1, &format!("accept: {}", strerror(&error))).await,
                 Some(None) => return Ok(1),
             }
@@ -85,7 +85,7 @@ pub async fn nc(p: Proc) -> Outcome {
             Ok(0)
         }
         Ok((stream, _)) => {
-            talk(&p, &stream, seconds).await?;
+            relay(&p, &stream, seconds).await?;
             Ok(0)
         }
     }
@@ -93,7 +93,7 @@ pub async fn nc(p: Proc) -> Outcome {
 
 /// Copies bytes both ways until the peer closes the connection. The end of our input is sent as a half-close; the
 /// peer's end may be one as well, so our output continues.
-async fn talk(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
+async fn relay(p: &Proc, stream: &TcpStream, seconds: f64) -> io::Result<()> {
     let (mut from_net, to_net) = stream.split();
     let sent = Cell::new(0u64);
     let mut send = pin!(async {

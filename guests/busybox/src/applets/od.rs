@@ -48,13 +48,13 @@ impl Kind {
                 let shift = 64 - 8 * self.unit as u32;
                 ((value << shift) as i64 >> shift).to_string()
             }
-            letter => character(raw[0], letter == b'a'),
+            letter => format_character(raw[0], letter == b'a'),
         };
         format!(" {digits:>width$}")
     }
 }
 
-fn character(byte: u8, named: bool) -> String {
+fn format_character(byte: u8, named: bool) -> String {
     const NAMES: [&str; 33] = [
         "nul", "soh", "stx", "etx", "eot", "enq", "ack", "bel", "bs", "ht", "nl", "vt", "ff", "cr", "so", "si", "dle",
         "dc1", "dc2", "dc3", "dc4", "nak", "syn", "etb", "can", "em", "sub", "esc", "fs", "gs", "rs", "us", "sp",
@@ -79,7 +79,7 @@ fn character(byte: u8, named: bool) -> String {
 }
 
 /// Parses a type string: `x1`, `cx2`, `d4`, and so on.
-fn kinds(text: &str) -> Option<Vec<Kind>> {
+fn parse_kinds(text: &str) -> Option<Vec<Kind>> {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((letter, behind)) = rest.split_first() {
@@ -119,7 +119,7 @@ fn chosen_kinds(o: &Options) -> Result<Vec<Kind>, &str> {
         }
     }
     for text in o.all('t') {
-        chosen.extend(kinds(text).ok_or(text)?);
+        chosen.extend(parse_kinds(text).ok_or(text)?);
     }
     if chosen.is_empty() {
         chosen.push(Kind { letter: b'o', unit: 2 });
@@ -143,7 +143,7 @@ struct Dump {
 }
 
 impl Dump {
-    fn address(&self) -> String {
+    fn format_address(&self) -> String {
         let at = self.at;
         match self.base {
             b'd' => format!("{at:07}"),
@@ -154,7 +154,7 @@ impl Dump {
     }
 
     /// Shows the whole rows of `bytes`, at the end of the input also a partial one, and removes them.
-    async fn rows(&mut self, bytes: &mut Vec<u8>, at_end: bool, out: &mut Output) -> Result<(), EarlyExit> {
+    async fn print_rows(&mut self, bytes: &mut Vec<u8>, at_end: bool, out: &mut Output) -> Result<(), EarlyExit> {
         let mut rest = bytes.as_slice();
         while rest.len() >= self.row_length || (at_end && !rest.is_empty()) {
             let (row, behind) = rest.split_at(self.row_length.min(rest.len()));
@@ -167,7 +167,7 @@ impl Dump {
                 self.starred = false;
                 self.last = Some(row.to_vec());
                 for (k, kind) in self.kinds.iter().enumerate() {
-                    let start = self.address();
+                    let start = self.format_address();
                     out.add(if k == 0 { start } else { " ".repeat(start.len()) });
                     for unit in row.chunks(kind.unit) {
                         out.add(kind.show(unit));
@@ -216,12 +216,12 @@ pub async fn od(p: Proc) -> Outcome {
             let fresh = fresh.get(..fresh.len().min(left as usize)).unwrap_or(fresh);
             left -= fresh.len() as u64;
             bytes.extend_from_slice(fresh);
-            dump.rows(&mut bytes, false, &mut out).await?;
+            dump.print_rows(&mut bytes, false, &mut out).await?;
         }
     }
-    dump.rows(&mut bytes, true, &mut out).await?;
+    dump.print_rows(&mut bytes, true, &mut out).await?;
     if dump.base != b'n' {
-        out.put(dump.address() + "\n").await?;
+        out.put(dump.format_address() + "\n").await?;
     }
     out.end(files.code).await
 }

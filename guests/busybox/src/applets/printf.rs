@@ -14,7 +14,7 @@ pub async fn printf(p: Proc) -> Outcome {
     let mut formatter = Formatter { args: args.iter(), used: false, out: vec![], errors: vec![], ended: false };
     loop {
         formatter.used = false;
-        if let Err(bad) = formatter.once(format.as_bytes()) {
+        if let Err(bad) = formatter.apply_format(format.as_bytes()) {
             p.stdout.write_all(&formatter.out).await?;
             p.print_error(format_args!("{bad}: invalid format")).await;
             return Ok(1);
@@ -46,13 +46,13 @@ struct Formatter<'a> {
 }
 
 impl<'a> Formatter<'a> {
-    fn arg(&mut self) -> &'a str {
+    fn next_argument(&mut self) -> &'a str {
         self.used = true;
         self.args.next().map_or("", String::as_str)
     }
 
     /// Applies the format once; the error is the unknown conversion.
-    fn once(&mut self, format: &[u8]) -> Result<(), String> {
+    fn apply_format(&mut self, format: &[u8]) -> Result<(), String> {
         let mut at = 0;
         while let Some(byte) = format.get(at) {
             at += 1;
@@ -73,7 +73,7 @@ impl<'a> Formatter<'a> {
                     at += 1;
                 }
                 b'%' => {
-                    at = self.conversion(format, at)?;
+                    at = self.apply_conversion(format, at)?;
                     if self.ended {
                         return Ok(());
                     }
@@ -84,7 +84,7 @@ impl<'a> Formatter<'a> {
         Ok(())
     }
 
-    fn conversion(&mut self, format: &[u8], start: usize) -> Result<usize, String> {
+    fn apply_conversion(&mut self, format: &[u8], start: usize) -> Result<usize, String> {
         let mut spec = FormatSpec::default();
         let mut at = start;
         while let Some(flag) = format.get(at) {
@@ -98,13 +98,13 @@ impl<'a> Formatter<'a> {
             }
             at += 1;
         }
-        if let Some(width) = self.count(format, &mut at) {
+        if let Some(width) = self.parse_count(format, &mut at) {
             spec.left |= width < 0;
             spec.width = width.unsigned_abs().min(1 << 20) as usize;
         }
         if format.get(at) == Some(&b'.') {
             at += 1;
-            let precision = self.count(format, &mut at).unwrap_or(0);
+            let precision = self.parse_count(format, &mut at).unwrap_or(0);
             spec.precision = usize::try_from(precision).ok().map(|n| n.min(1 << 20));
         }
         while matches!(format.get(at), Some(b'l' | b'h' | b'j' | b'z' | b'L')) {
@@ -114,24 +114,24 @@ impl<'a> Formatter<'a> {
         let conversion = *format.get(at).ok_or_else(bad)? as char;
         match conversion {
             'd' | 'i' | 'u' | 'o' | 'x' | 'X' => {
-                let text = self.arg();
-                let value = self.integer(text);
+                let text = self.next_argument();
+                let value = self.integer_or_error(text);
                 spec.integer(value, conversion, &mut self.out);
             }
             'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'a' | 'A' => {
-                let text = self.arg();
+                let text = self.next_argument();
                 let value = match text.trim_start().parse::<f64>() {
                     Ok(value) => value,
-                    Err(_) => self.integer(text) as f64,
+                    Err(_) => self.integer_or_error(text) as f64,
                 };
                 spec.float(value, conversion, &mut self.out);
             }
             'c' => {
-                let text = self.arg().as_bytes();
+                let text = self.next_argument().as_bytes();
                 spec.pad(text.get(..1).unwrap_or_default(), false, &mut self.out);
             }
             's' | 'b' => {
-                let mut text = self.arg().as_bytes().to_vec();
+                let mut text = self.next_argument().as_bytes().to_vec();
                 if conversion == 'b' {
                     let mut expanded = Vec::new();
                     self.ended = unescape(&text, &mut expanded, true);
@@ -146,11 +146,11 @@ impl<'a> Formatter<'a> {
     }
 
     /// Parses a width or precision: digits or `*`.
-    fn count(&mut self, format: &[u8], at: &mut usize) -> Option<i64> {
+    fn parse_count(&mut self, format: &[u8], at: &mut usize) -> Option<i64> {
         if format.get(*at) == Some(&b'*') {
             *at += 1;
-            let text = self.arg();
-            return Some(self.integer(text) as i64);
+            let text = self.next_argument();
+            return Some(self.integer_or_error(text) as i64);
         }
         let mut value = None;
         while let Some(digit) = format.get(*at).filter(|b| b.is_ascii_digit()) {
@@ -160,8 +160,8 @@ impl<'a> Formatter<'a> {
         value
     }
 
-    fn integer(&mut self, text: &str) -> i128 {
-        match integer(text) {
+    fn integer_or_error(&mut self, text: &str) -> i128 {
+        match parse_integer(text) {
             Some(value) => value,
             None => {
                 self.errors.push(text.to_string());
@@ -172,7 +172,7 @@ impl<'a> Formatter<'a> {
 }
 
 /// Parses an integer as C's strtoll does, or the code of a character after a quote. Empty text is zero.
-fn integer(text: &str) -> Option<i128> {
+fn parse_integer(text: &str) -> Option<i128> {
     let text = text.trim_start();
     if let Some(quoted) = text.strip_prefix(['\'', '"']) {
         return Some(quoted.chars().next().map_or(0, |c| c as i128));

@@ -47,13 +47,13 @@ impl KeyOptions {
 
     fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
         let order = if self.numeric {
-            number(a).0.total_cmp(&number(b).0)
+            parse_number(a).0.total_cmp(&parse_number(b).0)
         } else if self.human {
-            human(a).partial_cmp(&human(b)).unwrap_or(Ordering::Equal)
+            parse_human_number(a).partial_cmp(&parse_human_number(b)).unwrap_or(Ordering::Equal)
         } else if self.general {
-            general(a).partial_cmp(&general(b)).unwrap_or(Ordering::Equal)
+            parse_general_number(a).partial_cmp(&parse_general_number(b)).unwrap_or(Ordering::Equal)
         } else if self.version {
-            version(a, b)
+            compare_versions(a, b)
         } else if self.fold || self.dictionary {
             let kept = |x: &&u8| !self.dictionary || x.is_ascii_alphanumeric() || **x == b' ';
             let shown = |x: &u8| if self.fold { x.to_ascii_uppercase() } else { *x };
@@ -66,7 +66,7 @@ impl KeyOptions {
 }
 
 /// Returns the number at the beginning, 0 without one, and the text behind it.
-fn number(text: &[u8]) -> (f64, &[u8]) {
+fn parse_number(text: &[u8]) -> (f64, &[u8]) {
     let start = text.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(text.len());
     let rest = &text[start..];
     let mut end = usize::from(rest.first() == Some(&b'-'));
@@ -83,8 +83,8 @@ fn number(text: &[u8]) -> (f64, &[u8]) {
     (text.parse::<f64>().unwrap_or(0.0) + 0.0, &rest[end..])
 }
 
-fn human(text: &[u8]) -> (i32, f64) {
-    let (value, behind) = number(text);
+fn parse_human_number(text: &[u8]) -> (i32, f64) {
+    let (value, behind) = parse_number(text);
     let unit = behind.first().and_then(|b| b"KMGTPE".iter().position(|u| *u == b.to_ascii_uppercase()));
     let rank = unit.map_or(0, |u| u as i32 + 1);
     (
@@ -99,12 +99,12 @@ fn human(text: &[u8]) -> (i32, f64) {
     )
 }
 
-fn general(text: &[u8]) -> f64 {
+fn parse_general_number(text: &[u8]) -> f64 {
     String::from_utf8_lossy(text).split_whitespace().next().and_then(|w| w.parse().ok()).unwrap_or(f64::MIN)
 }
 
 /// Compares runs of digits as numbers.
-fn version(mut a: &[u8], mut b: &[u8]) -> Ordering {
+fn compare_versions(mut a: &[u8], mut b: &[u8]) -> Ordering {
     loop {
         match (a.first(), b.first()) {
             (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
@@ -124,7 +124,7 @@ fn version(mut a: &[u8], mut b: &[u8]) -> Ordering {
 }
 
 /// Parses the value of `-k`.
-fn key(text: &str) -> Option<Key> {
+fn parse_key(text: &str) -> Option<Key> {
     let mut options = KeyOptions::default();
     let mut position = |text: &str, default: usize| -> Option<(usize, usize)> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -146,7 +146,7 @@ fn key(text: &str) -> Option<Key> {
 }
 
 /// Returns the bounds of field `n`. Without a separator a field begins with its blanks.
-fn field(line: &[u8], n: usize, separator: Option<u8>) -> (usize, usize) {
+fn field_bounds(line: &[u8], n: usize, separator: Option<u8>) -> (usize, usize) {
     let mut at = 0;
     for i in 1.. {
         let start = at;
@@ -170,8 +170,8 @@ fn field(line: &[u8], n: usize, separator: Option<u8>) -> (usize, usize) {
 }
 
 impl Key {
-    fn of<'a>(&self, line: &'a [u8], separator: Option<u8>, blanks: bool) -> &'a [u8] {
-        let (mut from, end) = field(line, self.from.0, separator);
+    fn extract<'a>(&self, line: &'a [u8], separator: Option<u8>, blanks: bool) -> &'a [u8] {
+        let (mut from, end) = field_bounds(line, self.from.0, separator);
         let skip = |at: usize| line[at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
         if blanks {
             from = (from + skip(from)).min(end.max(from));
@@ -179,9 +179,9 @@ impl Key {
         from = (from + self.from.1.max(1) - 1).min(line.len());
         let to = match self.to {
             None => line.len(),
-            Some((n, 0)) => field(line, n, separator).1,
+            Some((n, 0)) => field_bounds(line, n, separator).1,
             Some((n, c)) => {
-                let (start, _) = field(line, n, separator);
+                let (start, _) = field_bounds(line, n, separator);
                 (start + if blanks { skip(start) } else { 0 } + c).min(line.len())
             }
         };
@@ -207,7 +207,7 @@ impl Order {
         }
         Some(Order {
             options,
-            keys: o.all('k').map(key).collect::<Option<_>>()?,
+            keys: o.all('k').map(parse_key).collect::<Option<_>>()?,
             separator: o.get('t').and_then(|t| if t == "\\0" { Some(0) } else { t.bytes().next() }),
             last_resort: !o.has('s') && !o.has('u'),
         })
@@ -219,8 +219,8 @@ impl Order {
         }
         for key in &self.keys {
             let options = if key.options == KeyOptions::default() { self.options } else { key.options };
-            let of = |line| key.of(line, self.separator, options.blanks);
-            match options.compare(of(a), of(b)) {
+            let key_of = |line| key.extract(line, self.separator, options.blanks);
+            match options.compare(key_of(a), key_of(b)) {
                 Ordering::Equal => {}
                 order => return order,
             }
@@ -251,7 +251,7 @@ pub async fn sort(p: Proc) -> Outcome {
         }
     }
     if o.has('c') {
-        return check(&p, &order, &lines, o.has('u')).await;
+        return check_order(&p, &order, &lines, o.has('u')).await;
     }
     lines.sort_by(|a, b| order.compare(a, b));
     if o.has('u') {
@@ -259,7 +259,7 @@ pub async fn sort(p: Proc) -> Outcome {
     }
     if let Some(file) = o.get('o') {
         match File::create(p.path(file)) {
-            Ok(file) => out = Output::to(Writer::file(file)),
+            Ok(file) => out = Output::from_writer(Writer::from_file(file)),
             Err(error) => return fail(&p, 2, &format!("{file}: {}", strerror(&error))).await,
         }
     }
@@ -271,7 +271,7 @@ pub async fn sort(p: Proc) -> Outcome {
 }
 
 /// Reports the first line that is out of order, or equal to the one before where lines must be unique.
-async fn check(p: &Proc, order: &Order, lines: &[Vec<u8>], unique: bool) -> Outcome {
+async fn check_order(p: &Proc, order: &Order, lines: &[Vec<u8>], unique: bool) -> Outcome {
     for (i, pair) in lines.windows(2).enumerate() {
         let [one, two] = pair else { continue };
         let order = order.compare(one, two);
@@ -296,7 +296,7 @@ pub async fn uniq(p: Proc) -> Outcome {
     let mut out = Output::new(&p);
     if let Some(file) = o.operand(1).filter(|f| *f != "-") {
         match File::create(p.path(file)) {
-            Ok(file) => out = Output::to(Writer::file(file)),
+            Ok(file) => out = Output::from_writer(Writer::from_file(file)),
             Err(error) => return fail(&p, 1, &format!("can't open '{file}': {}", strerror(&error))).await,
         }
     }

@@ -11,7 +11,7 @@ use super::{Options, Outcome, Output, posix, usage};
 use crate::proc::{Proc, strerror};
 
 /// Returns a time as seconds and as text.
-fn stamp(time: io::Result<SystemTime>) -> (i64, String) {
+fn format_stamp(time: io::Result<SystemTime>) -> (i64, String) {
     let time = time.unwrap_or(SystemTime::UNIX_EPOCH);
     let nanos = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
     (seconds(time), format("%Y-%m-%d %H:%M:%S.%N +0000", seconds(time), nanos))
@@ -31,8 +31,8 @@ pub async fn stat(p: Proc) -> Outcome {
     let mut out = Output::new(&p);
     let mut code = 0;
     for name in &o.operands {
-        match Entry::of(&p, name, o.has('L')) {
-            Ok(entry) => out.put(entry.formatted(o.get('c').unwrap_or(DEFAULT)) + "\n").await?,
+        match Entry::read(&p, name, o.has('L')) {
+            Ok(entry) => out.put(entry.format(o.get('c').unwrap_or(DEFAULT)) + "\n").await?,
             Err(error) => {
                 p.print_error(format_args!("can't stat '{name}': {}", strerror(&error))).await;
                 code = 1;
@@ -50,19 +50,19 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn of<'a>(p: &Proc, name: &'a str, follow: bool) -> io::Result<Entry<'a>> {
+    fn read<'a>(p: &Proc, name: &'a str, follow: bool) -> io::Result<Entry<'a>> {
         let path = p.path(name);
         let meta = if follow { std::fs::metadata(&path) } else { std::fs::symlink_metadata(&path) }?;
         let status = posix::status(&path, follow)?;
         Ok(Entry { name, path, meta, status })
     }
 
-    fn formatted(&self, format: &str) -> String {
+    fn format(&self, format: &str) -> String {
         let mut letters = format.chars();
         let mut line = String::new();
         while let Some(letter) = letters.next() {
             match letter {
-                '%' => line += &self.value(letters.next().unwrap_or_default()),
+                '%' => line += &self.format_conversion(letters.next().unwrap_or_default()),
                 letter => line.push(letter),
             }
         }
@@ -70,7 +70,7 @@ impl Entry<'_> {
     }
 
     /// Returns the value of a conversion.
-    fn value(&self, conversion: char) -> String {
+    fn format_conversion(&self, conversion: char) -> String {
         let (meta, status, kind) = (&self.meta, &self.status, self.meta.file_type());
         match conversion {
             'N' if kind.is_symlink() => {
@@ -105,10 +105,10 @@ impl Entry<'_> {
             'd' => status.device.to_string(),
             'D' => format!("{:x}", status.device),
             'h' => status.links.to_string(),
-            'x' => stamp(meta.accessed()).1,
-            'X' => stamp(meta.accessed()).0.to_string(),
-            'y' | 'z' => stamp(meta.modified()).1,
-            'Y' | 'Z' => stamp(meta.modified()).0.to_string(),
+            'x' => format_stamp(meta.accessed()).1,
+            'X' => format_stamp(meta.accessed()).0.to_string(),
+            'y' | 'z' => format_stamp(meta.modified()).1,
+            'Y' | 'Z' => format_stamp(meta.modified()).0.to_string(),
             '%' => "%".into(),
             _ => "?".into(),
         }

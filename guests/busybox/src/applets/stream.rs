@@ -18,10 +18,10 @@ pub struct Output {
 
 impl Output {
     pub fn new(p: &Proc) -> Output {
-        Output::to(p.stdout.clone())
+        Output::from_writer(p.stdout.clone())
     }
 
-    pub fn to(to: Writer) -> Output {
+    pub fn from_writer(to: Writer) -> Output {
         Output { to, buf: Vec::new() }
     }
 
@@ -279,7 +279,7 @@ pub async fn tee(p: Proc) -> Outcome {
         let mut how = OpenOptions::new();
         how.create(true).write(true).append(o.has('a')).truncate(!o.has('a'));
         match how.open(p.path(file)) {
-            Ok(opened) => sinks.push(Writer::file(opened)),
+            Ok(opened) => sinks.push(Writer::from_file(opened)),
             Err(error) => {
                 p.print_error(format_args!("{file}: {}", strerror(&error))).await;
                 code = 1;

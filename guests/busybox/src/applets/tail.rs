@@ -28,7 +28,8 @@ struct Followed {
 }
 
 pub async fn tail(p: Proc) -> Outcome {
-    let o = Options::parse_args(&p, &arguments(&p), "n:(lines)c:(bytes)f(follow)Fq(quiet)v(verbose)s:").await?;
+    let o = Options::parse_args(&p, &expand_obsolete_options(&p), "n:(lines)c:(bytes)f(follow)Fq(quiet)v(verbose)s:")
+        .await?;
     let bytes = o.last_of("nc") == Some('c');
     let text = o.get(if bytes { 'c' } else { 'n' }).unwrap_or("10");
     let Some(count) = size(text.trim_start_matches(['+', '-'])) else {
@@ -53,7 +54,7 @@ pub async fn tail(p: Proc) -> Outcome {
 }
 
 /// Returns the arguments with the historic `+5` and `-5` rewritten to options.
-fn arguments(p: &Proc) -> Vec<String> {
+fn expand_obsolete_options(p: &Proc) -> Vec<String> {
     let mut args = with_count(&p.args);
     if let Some(first) = args.first_mut().filter(|a| a.strip_prefix('+').is_some_and(|n| size(n).is_some())) {
         *first = format!("-n{first}");
@@ -77,7 +78,7 @@ impl Tail<'_> {
     async fn show(&mut self, name: &str) -> Result<(), EarlyExit> {
         let p = self.p;
         // Standard input and devices have no end to seek to.
-        let stream = if name == "-" { Some(p.stdin.clone()) } else { Reader::device(&p.path(name)) };
+        let stream = if name == "-" { Some(p.stdin.clone()) } else { Reader::open_device(&p.path(name)) };
         let opened = if stream.is_some() { Ok(None) } else { open(p, name).map(Some) };
         let file = match opened {
             Ok(file) => file,
@@ -92,16 +93,16 @@ impl Tail<'_> {
         };
         let mut out = Output::new(p);
         if self.headers {
-            header(name, self.any_shown, &mut out);
+            push_header(name, self.any_shown, &mut out);
         }
         self.any_shown = true;
         match file {
             None => from_stream(stream.unwrap_or_else(Reader::empty), self.part, &mut out).await?,
             Some(mut file) => {
-                let start = start(&mut file, self.part)?;
+                let start = start_offset(&mut file, self.part)?;
                 file.seek(SeekFrom::Start(start))?;
                 out.flush().await?;
-                let reader = Reader::file(file.try_clone().or_else(|_| open_at(p, name, start))?);
+                let reader = Reader::from_file(file.try_clone().or_else(|_| open_at(p, name, start))?);
                 let at = start + pump(&reader, &p.stdout).await?;
                 let inode = posix::status(&p.path(name), true).map_or(0, |s| s.inode);
                 self.followed.push(Followed { name: name.into(), file: Some(file), inode, at });
@@ -122,7 +123,7 @@ impl Tail<'_> {
                     continue;
                 }
                 if self.headers && shown != i {
-                    header(&file.name, true, &mut out);
+                    push_header(&file.name, true, &mut out);
                 }
                 shown = i;
                 out.add(fresh);
@@ -146,7 +147,7 @@ fn open_at(p: &Proc, name: &str, at: u64) -> io::Result<File> {
     Ok(file)
 }
 
-fn header(name: &str, gap: bool, out: &mut Output) {
+fn push_header(name: &str, gap: bool, out: &mut Output) {
     let name = if name == "-" { "standard input" } else { name };
     out.add(format!("{}==> {name} <==\n", if gap { "\n" } else { "" }));
 }
@@ -188,7 +189,7 @@ impl Followed {
 }
 
 /// Returns where the wanted part of a file begins; reads blocks from the end.
-fn start(file: &mut File, part: Part) -> io::Result<u64> {
+fn start_offset(file: &mut File, part: Part) -> io::Result<u64> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut buf = vec![0; 8192];
     match part {

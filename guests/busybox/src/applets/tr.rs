@@ -11,14 +11,14 @@ fn expand(text: &[u8], max: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        if let Some(used) = bracketed(rest, max, &mut out) {
+        if let Some(used) = expand_bracketed(rest, max, &mut out) {
             at += used;
             continue;
         }
-        let Some(from) = unit(text, &mut at) else { break };
+        let Some(from) = read_byte(text, &mut at) else { break };
         if text.get(at) == Some(&b'-') && at + 1 < text.len() {
             at += 1;
-            match unit(text, &mut at) {
+            match read_byte(text, &mut at) {
                 Some(to) if to >= from => out.extend(from..=to),
                 Some(to) => out.extend([from, b'-', to]),
                 None => out.extend([from, b'-']),
@@ -31,7 +31,7 @@ fn expand(text: &[u8], max: usize) -> Vec<u8> {
 }
 
 /// Reads one byte or escape at `at`.
-fn unit(text: &[u8], at: &mut usize) -> Option<u8> {
+fn read_byte(text: &[u8], at: &mut usize) -> Option<u8> {
     let byte = *text.get(*at)?;
     *at += 1;
     if byte == b'\\' {
@@ -51,7 +51,7 @@ fn unit(text: &[u8], at: &mut usize) -> Option<u8> {
 }
 
 /// Expands `[:class:]`, `[x*]`, `[x*N]` or `[=x=]` at the beginning of `text`; returns the bytes read.
-fn bracketed(text: &[u8], max: usize, out: &mut Vec<u8>) -> Option<usize> {
+fn expand_bracketed(text: &[u8], max: usize, out: &mut Vec<u8>) -> Option<usize> {
     if let Some(inner) = text.strip_prefix(b"[:") {
         let end = inner.windows(2).position(|w| w == b":]");
         let name = end.and_then(|e| std::str::from_utf8(&inner[..e]).ok());

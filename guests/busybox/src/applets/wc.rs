@@ -18,20 +18,20 @@ pub async fn wc(p: Proc) -> Outcome {
     let mut totals = [0u64; 5];
     let mut files = each_file(&p, o.files());
     while let Some((file, reader)) = files.next().await {
-        let counts = count(&reader).await?;
-        out.put(line(&chosen, &counts, if o.operands.is_empty() { "" } else { &file })).await?;
+        let counts = count_reader(&reader).await?;
+        out.put(format_line(&chosen, &counts, if o.operands.is_empty() { "" } else { &file })).await?;
         for (total, count) in totals.iter_mut().zip(counts) {
             *total += count;
         }
     }
     if o.operands.len() > 1 {
-        out.put(line(&chosen, &totals, "total")).await?;
+        out.put(format_line(&chosen, &totals, "total")).await?;
     }
     out.end(files.code).await
 }
 
 /// Counts lines, words, characters, bytes and the longest line, in the order of [`COUNTS`].
-async fn count(reader: &Reader) -> Result<[u64; 5], EarlyExit> {
+async fn count_reader(reader: &Reader) -> Result<[u64; 5], EarlyExit> {
     let mut counts = [0u64; 5];
     let [lines, words, chars, bytes, longest] = &mut counts;
     let mut buf = vec![0; 32 * 1024];
@@ -55,7 +55,7 @@ async fn count(reader: &Reader) -> Result<[u64; 5], EarlyExit> {
 }
 
 /// Formats the chosen counts: a single one unpadded, several in columns.
-fn line(chosen: &[usize], counts: &[u64; 5], name: &str) -> String {
+fn format_line(chosen: &[usize], counts: &[u64; 5], name: &str) -> String {
     let width = if chosen.len() > 1 { 9 } else { 0 };
     let mut text = String::new();
     for i in chosen {

@@ -24,7 +24,7 @@ struct Url {
     credentials: Option<String>,
 }
 
-fn parse(url: &str) -> Option<Url> {
+fn parse_url(url: &str) -> Option<Url> {
     let rest = match url.split_once("://") {
         Some(("http", rest)) => rest,
         Some(_) => return None,
@@ -55,7 +55,7 @@ struct Conversation {
 
 impl Conversation {
     /// Reads more bytes; false at the end.
-    async fn more(&mut self) -> Result<bool, String> {
+    async fn read_more(&mut self) -> Result<bool, String> {
         let mut buf = vec![0; 32 * 1024];
         let read = within(self.seconds, pin!(self.stream.read(&mut buf))).await;
         match read {
@@ -68,7 +68,7 @@ impl Conversation {
         }
     }
 
-    async fn line(&mut self) -> Result<String, String> {
+    async fn read_line(&mut self) -> Result<String, String> {
         loop {
             if let Some(end) = self.buf.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = self.buf.drain(..=end).collect();
@@ -77,15 +77,15 @@ impl Conversation {
             if self.buf.len() > MAX_LINE {
                 return Err("bad response: a line is too long".into());
             }
-            if !self.more().await? {
+            if !self.read_more().await? {
                 return Err("error getting response".into());
             }
         }
     }
 
     /// Reads the head of a response; also returns it as `-S` shows it.
-    async fn response(&mut self) -> Result<(Response, String), String> {
-        let first_line = self.line().await?;
+    async fn read_response_head(&mut self) -> Result<(Response, String), String> {
+        let first_line = self.read_line().await?;
         let mut words = first_line.split_whitespace();
         let version = words.next().unwrap_or_default();
         let status: u16 = words.next().and_then(|w| w.parse().ok()).unwrap_or(0);
@@ -95,7 +95,7 @@ impl Conversation {
         let mut headers = Vec::new();
         let mut shown = format!("  {first_line}\n");
         loop {
-            let line = self.line().await?;
+            let line = self.read_line().await?;
             if line.is_empty() {
                 return Ok((Response { status, first_line, headers }, shown));
             }
@@ -110,11 +110,11 @@ impl Conversation {
     }
 
     /// Copies `count` bytes, or all until the end.
-    async fn copy(&mut self, count: Option<u64>, to: &Writer) -> Result<Result<(), String>, EarlyExit> {
+    async fn copy_body(&mut self, count: Option<u64>, to: &Writer) -> Result<Result<(), String>, EarlyExit> {
         let mut left = count;
         while left != Some(0) {
             if self.buf.is_empty() {
-                match self.more().await {
+                match self.read_more().await {
                     Ok(true) => {}
                     Ok(false) if left.is_none() => break,
                     Ok(false) => return Ok(Err("connection closed prematurely".into())),
@@ -167,7 +167,7 @@ pub async fn wget(p: Proc) -> Outcome {
 }
 
 impl Job {
-    async fn note(&self, text: String) {
+    async fn print_progress(&self, text: String) {
         if !self.o.has('q') {
             let _ = self.p.stderr.write_all(text.as_bytes()).await;
         }
@@ -176,8 +176,8 @@ impl Job {
     async fn fetch(&self, first: &str) -> Result<Result<(), String>, EarlyExit> {
         let mut address = first.to_string();
         for _ in 0..MAX_REDIRECTS {
-            let Some(url) = parse(&address) else { return Ok(Err(format!("not an http or ftp url: {address}"))) };
-            let (mut conversation, response) = match self.ask(&url).await {
+            let Some(url) = parse_url(&address) else { return Ok(Err(format!("not an http or ftp url: {address}"))) };
+            let (mut conversation, response) = match self.send_request(&url).await {
                 Ok(answer) => answer,
                 Err(why) => return Ok(Err(why)),
             };
@@ -197,24 +197,24 @@ impl Job {
                 _ => return Ok(Err(format!("server returned error: {}", response.first_line))),
             }
             if self.o.has('s') {
-                self.note("remote file exists\n".into()).await;
+                self.print_progress("remote file exists\n".into()).await;
                 return Ok(Ok(()));
             }
-            return self.save(&url, &mut conversation, &response).await;
+            return self.save_body(&url, &mut conversation, &response).await;
         }
         Ok(Err("too many redirections".into()))
     }
 
     /// Sends the request and reads the head of the response.
-    async fn ask(&self, url: &Url) -> Result<(Conversation, Response), String> {
+    async fn send_request(&self, url: &Url) -> Result<(Conversation, Response), String> {
         let Url { host, port, .. } = url;
         let authority = if *port == 80 { host.clone() } else { format!("{host}:{port}") };
         let Some(ip) = resolve(host).await.first().copied() else {
             return Err(format!("bad address '{authority}'"));
         };
-        self.note(format!("Connecting to {authority} ({ip}:{port})\n")).await;
+        self.print_progress(format!("Connecting to {authority} ({ip}:{port})\n")).await;
         let (mut stream, _) = connect(&ip.to_string(), *port, self.seconds).await?;
-        let bytes = self.request(url, &authority)?;
+        let bytes = self.build_request(url, &authority)?;
         let sent = async {
             stream.write_all(&bytes).await?;
             stream.flush().await
@@ -223,7 +223,7 @@ impl Job {
         sent.map_err(|e| format!("write error: {}", strerror(&e)))?;
         let mut conversation = Conversation { stream, buf: vec![], seconds: self.seconds };
         loop {
-            let (response, shown) = conversation.response().await?;
+            let (response, shown) = conversation.read_response_head().await?;
             if self.o.has('S') {
                 let _ = self.p.stderr.write_all(shown.as_bytes()).await;
             }
@@ -235,7 +235,7 @@ impl Job {
     }
 
     /// Returns the bytes of the request.
-    fn request(&self, url: &Url, authority: &str) -> Result<Vec<u8>, String> {
+    fn build_request(&self, url: &Url, authority: &str) -> Result<Vec<u8>, String> {
         let body = match (self.o.get('d'), self.o.get('f')) {
             (Some(data), _) => Some(data.as_bytes().to_vec()),
             (None, Some(file)) => {
@@ -292,7 +292,7 @@ impl Job {
         }
     }
 
-    async fn save(
+    async fn save_body(
         &self,
         url: &Url,
         conversation: &mut Conversation,
@@ -300,33 +300,33 @@ impl Job {
     ) -> Result<Result<(), String>, EarlyExit> {
         let name = self.file_name(url);
         let sink = if name == "-" {
-            self.note("writing to stdout\n".into()).await;
+            self.print_progress("writing to stdout\n".into()).await;
             self.p.stdout.clone()
         } else {
             let mut how = File::options();
             how.write(true).create(true).truncate(self.o.has('O')).create_new(!self.o.has('O'));
             match how.open(self.p.path(&name)) {
-                Ok(file) => Writer::file(file),
+                Ok(file) => Writer::from_file(file),
                 Err(error) => return Ok(Err(format!("can't open '{name}': {}", strerror(&error)))),
             }
         };
         if name != "-" {
-            self.note(format!("saving to '{name}'\n")).await;
+            self.print_progress(format!("saving to '{name}'\n")).await;
         }
         let chunked = response.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"));
         let done = if chunked {
             loop {
-                let size = match conversation.line().await {
+                let size = match conversation.read_line().await {
                     Ok(line) => u64::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16),
                     Err(why) => break Err(why),
                 };
                 match size {
                     Ok(0) => break Ok(()),
                     Ok(size) => {
-                        if let Err(why) = conversation.copy(Some(size), &sink).await? {
+                        if let Err(why) = conversation.copy_body(Some(size), &sink).await? {
                             break Err(why);
                         }
-                        if let Err(why) = conversation.line().await {
+                        if let Err(why) = conversation.read_line().await {
                             break Err(why);
                         }
                     }
@@ -336,10 +336,10 @@ impl Job {
         } else {
             let length = response.header("content-length").and_then(|v| v.parse().ok());
             let empty = response.status == 204;
-            conversation.copy(if empty { Some(0) } else { length }, &sink).await?
+            conversation.copy_body(if empty { Some(0) } else { length }, &sink).await?
         };
         if done.is_ok() && name != "-" {
-            self.note(format!("'{name}' saved\n")).await;
+            self.print_progress(format!("'{name}' saved\n")).await;
         }
         Ok(done)
     }

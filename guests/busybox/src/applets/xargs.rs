@@ -45,7 +45,7 @@ pub async fn xargs(p: Proc) -> Outcome {
         } else if commands.replace.is_some() {
             let trimmed = line.trim_start();
             if trimmed.is_empty() { vec![] } else { vec![trimmed.to_string()] }
-        } else if let Some(words) = words(&line) {
+        } else if let Some(words) = split_words(&line) {
             words
         } else {
             // An open quote or a backslash before the newline: the next line belongs to it.
@@ -105,7 +105,7 @@ impl Commands {
 }
 
 /// Splits a line at blanks that no quote or backslash protects. `None` if a quote stays open.
-fn words(line: &str) -> Option<Vec<String>> {
+fn split_words(line: &str) -> Option<Vec<String>> {
     let mut out = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = line.chars();

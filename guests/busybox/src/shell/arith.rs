@@ -9,7 +9,7 @@ pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, Stri
     if evaluation.peek().is_none() {
         return Ok(0);
     }
-    let value = evaluation.comma()?;
+    let value = evaluation.evaluate_comma()?;
     match evaluation.peek() {
         None => Ok(value),
         Some(_) => Err(SYNTAX.into()),
@@ -62,15 +62,15 @@ impl Evaluation<'_> {
         }
     }
 
-    fn comma(&mut self) -> Result<i64, String> {
-        let mut value = self.assignment()?;
+    fn evaluate_comma(&mut self) -> Result<i64, String> {
+        let mut value = self.evaluate_assignment()?;
         while self.take(",") {
-            value = self.assignment()?;
+            value = self.evaluate_assignment()?;
         }
         Ok(value)
     }
 
-    fn assignment(&mut self) -> Result<i64, String> {
+    fn evaluate_assignment(&mut self) -> Result<i64, String> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err("expression too deep".into());
@@ -82,18 +82,18 @@ impl Evaluation<'_> {
 
     fn assign_or_choose(&mut self) -> Result<i64, String> {
         let start = self.text;
-        if let Some(name) = self.name() {
+        if let Some(name) = self.take_name() {
             self.peek();
             if !self.text.starts_with("==")
                 && let Some(op) = ASSIGNMENTS.into_iter().find(|op| self.text.starts_with(op))
             {
                 self.take(op);
-                let right = self.assignment()?;
+                let right = self.evaluate_assignment()?;
                 let value = match op.trim_end_matches('=') {
                     "" => right,
                     op => {
                         let left = self.value_of(&name)?;
-                        self.binary(op, left, right)?
+                        self.apply_operator(op, left, right)?
                     }
                 };
                 self.assign(&name, value)?;
@@ -101,27 +101,27 @@ impl Evaluation<'_> {
             }
             self.text = start;
         }
-        let condition = self.level(0)?;
+        let condition = self.evaluate_level(0)?;
         if !self.take("?") {
             return Ok(condition);
         }
         let live = self.live;
         self.live = live && condition != 0;
-        let then = self.assignment()?;
+        let then = self.evaluate_assignment()?;
         if !self.take(":") {
             return Err(SYNTAX.into());
         }
         self.live = live && condition == 0;
-        let otherwise = self.assignment()?;
+        let otherwise = self.evaluate_assignment()?;
         self.live = live;
         Ok(if condition != 0 { then } else { otherwise })
     }
 
-    fn level(&mut self, level: usize) -> Result<i64, String> {
+    fn evaluate_level(&mut self, level: usize) -> Result<i64, String> {
         let Some(operators) = LEVELS.get(level) else {
-            return self.power();
+            return self.evaluate_power();
         };
-        let mut left = self.level(level + 1)?;
+        let mut left = self.evaluate_level(level + 1)?;
         loop {
             self.peek();
             let Some(op) = operators.iter().copied().find(|op| self.text.starts_with(op)) else {
@@ -146,39 +146,39 @@ impl Evaluation<'_> {
                 "&&" => self.live = live && left != 0,
                 _ => {}
             }
-            let right = self.level(level + 1)?;
+            let right = self.evaluate_level(level + 1)?;
             self.live = live;
-            left = self.binary(op, left, right)?;
+            left = self.apply_operator(op, left, right)?;
         }
     }
 
-    fn power(&mut self) -> Result<i64, String> {
-        let base = self.unary()?;
+    fn evaluate_power(&mut self) -> Result<i64, String> {
+        let base = self.evaluate_unary()?;
         if !self.take("**") {
             return Ok(base);
         }
-        let exponent = self.power()?;
+        let exponent = self.evaluate_power()?;
         match u32::try_from(exponent) {
             Ok(exponent) => Ok(base.wrapping_pow(exponent)),
             Err(_) => Err("exponent less than 0".into()),
         }
     }
 
-    fn unary(&mut self) -> Result<i64, String> {
+    fn evaluate_unary(&mut self) -> Result<i64, String> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err("expression too deep".into());
         }
-        let value = self.prefix();
+        let value = self.evaluate_prefix();
         self.depth -= 1;
         value
     }
 
-    fn prefix(&mut self) -> Result<i64, String> {
+    fn evaluate_prefix(&mut self) -> Result<i64, String> {
         for (op, step) in [("++", 1), ("--", -1)] {
             let start = self.text;
             if self.take(op) {
-                if let Some(name) = self.name() {
+                if let Some(name) = self.take_name() {
                     let value = self.value_of(&name)?.wrapping_add(step);
                     self.assign(&name, value)?;
                     return Ok(value);
@@ -189,31 +189,31 @@ impl Evaluation<'_> {
         match self.peek() {
             Some('!') => {
                 self.take("!");
-                Ok(i64::from(self.unary()? == 0))
+                Ok(i64::from(self.evaluate_unary()? == 0))
             }
             Some('~') => {
                 self.take("~");
-                Ok(!self.unary()?)
+                Ok(!self.evaluate_unary()?)
             }
             Some('+') => {
                 self.take("+");
-                self.unary()
+                self.evaluate_unary()
             }
             Some('-') => {
                 self.take("-");
-                Ok(self.unary()?.wrapping_neg())
+                Ok(self.evaluate_unary()?.wrapping_neg())
             }
             Some('(') => {
                 self.take("(");
-                let value = self.comma()?;
+                let value = self.evaluate_comma()?;
                 match self.take(")") {
                     true => Ok(value),
                     false => Err(SYNTAX.into()),
                 }
             }
-            Some(c) if c.is_ascii_digit() => self.number(),
+            Some(c) if c.is_ascii_digit() => self.take_number(),
             _ => {
-                let name = self.name().ok_or(SYNTAX)?;
+                let name = self.take_name().ok_or(SYNTAX)?;
                 let value = self.value_of(&name)?;
                 for (op, step) in [("++", 1), ("--", -1)] {
                     if self.take(op) {
@@ -225,14 +225,14 @@ impl Evaluation<'_> {
         }
     }
 
-    fn number(&mut self) -> Result<i64, String> {
+    fn take_number(&mut self) -> Result<i64, String> {
         let end = self.text.find(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '_');
         let (digits, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
         self.text = rest;
-        parse(digits).ok_or_else(|| SYNTAX.to_string())
+        parse_integer(digits).ok_or_else(|| SYNTAX.to_string())
     }
 
-    fn name(&mut self) -> Option<String> {
+    fn take_name(&mut self) -> Option<String> {
         self.peek();
         let end = self.text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let (name, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
@@ -252,7 +252,7 @@ impl Evaluation<'_> {
         if text.is_empty() || !self.live {
             return Ok(0);
         }
-        if let Some(number) = parse(&text) {
+        if let Some(number) = parse_integer(&text) {
             return Ok(number);
         }
         let depth = self.depth + 10;
@@ -260,7 +260,7 @@ impl Evaluation<'_> {
             return Err("expression recursion loop detected".into());
         }
         let mut inner = Evaluation { text: &text, variables: self.variables, live: self.live, depth };
-        let value = inner.comma()?;
+        let value = inner.evaluate_comma()?;
         match inner.peek() {
             None => Ok(value),
             Some(_) => Err(SYNTAX.into()),
@@ -275,7 +275,7 @@ impl Evaluation<'_> {
         set.map_err(|readonly| format!("{}: is read only", readonly.0))
     }
 
-    fn binary(&self, op: &str, a: i64, b: i64) -> Result<i64, String> {
+    fn apply_operator(&self, op: &str, a: i64, b: i64) -> Result<i64, String> {
         Ok(match op {
             "||" => i64::from(a != 0 || b != 0),
             "&&" => i64::from(a != 0 && b != 0),
@@ -302,7 +302,7 @@ impl Evaluation<'_> {
 }
 
 /// Parses a number: decimal, 0x hexadecimal, 0 octal, or base#digits.
-fn parse(text: &str) -> Option<i64> {
+fn parse_integer(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

@@ -8,17 +8,17 @@ pub fn expand(word: &str) -> Vec<String> {
         return vec![word.to_string()];
     }
     let chars: Vec<char> = word.chars().collect();
-    words(&chars)
+    expand_words(&chars)
 }
 
-fn words(src: &[char]) -> Vec<String> {
+fn expand_words(src: &[char]) -> Vec<String> {
     let mut i = 0;
     while let Some(c) = src.get(i) {
         if *c == '{'
-            && let Some((members, end)) = members(src, i)
+            && let Some((members, end)) = parse_members(src, i)
         {
             let before: String = src.get(..i).unwrap_or_default().iter().collect();
-            let after = words(src.get(end..).unwrap_or_default());
+            let after = expand_words(src.get(end..).unwrap_or_default());
             let mut out = Vec::new();
             for member in &members {
                 for tail in &after {
@@ -33,7 +33,7 @@ fn words(src: &[char]) -> Vec<String> {
 }
 
 /// Expands the braces that open at `start`; also returns their end.
-fn members(src: &[char], start: usize) -> Option<(Vec<String>, usize)> {
+fn parse_members(src: &[char], start: usize) -> Option<(Vec<String>, usize)> {
     let mut commas = vec![start];
     let mut depth = 0;
     let mut i = start + 1;
@@ -49,20 +49,20 @@ fn members(src: &[char], start: usize) -> Option<(Vec<String>, usize)> {
     };
     if commas.len() == 1 {
         let inner: String = src.get(start + 1..end)?.iter().collect();
-        return Some((sequence(&inner)?, end + 1));
+        return Some((expand_sequence(&inner)?, end + 1));
     }
     commas.push(end);
     let mut out = Vec::new();
     for pair in commas.windows(2) {
         if let [from, to] = pair {
-            out.extend(words(src.get(from + 1..*to)?));
+            out.extend(expand_words(src.get(from + 1..*to)?));
         }
     }
     Some((out, end + 1))
 }
 
 /// Expands `1..9`, `9..1..2` or `a..z`.
-fn sequence(text: &str) -> Option<Vec<String>> {
+fn expand_sequence(text: &str) -> Option<Vec<String>> {
     let mut parts = text.split("..");
     let (from, to) = (parts.next()?, parts.next()?);
     let step = match parts.next() {

@@ -46,7 +46,7 @@ const KEYWORDS: [&str; 16] =
 
 impl Shell {
     /// Runs a builtin; `words[0]` is its name.
-    pub async fn builtin(&mut self, builtin: Builtin, words: Vec<String>) -> Outcome {
+    pub async fn run_builtin(&mut self, builtin: Builtin, words: Vec<String>) -> Outcome {
         let args = words.get(1..).unwrap_or_default();
         match builtin.name {
             ":" | "true" | "times" | "hash" | "ulimit" | "help" => Ok(0),
@@ -96,7 +96,7 @@ impl Shell {
     async fn builtin_exec(&mut self, args: &[String]) -> Outcome {
         match args.is_empty() {
             true => Ok(0),
-            false => Box::pin(self.replace(args.to_vec())).await,
+            false => Box::pin(self.exec_external(args.to_vec())).await,
         }
     }
 
@@ -184,8 +184,8 @@ impl Shell {
             Some("-p" | "--") => Box::pin(self.builtin_command(args.get(1..).unwrap_or_default())).await,
             Some("exec") => self.builtin_exec(args.get(1..).unwrap_or_default()).await,
             Some(name) => match find(name) {
-                Some(builtin) => Box::pin(self.builtin(builtin, args.to_vec())).await,
-                None => self.external(args.to_vec(), Vec::new()).await,
+                Some(builtin) => Box::pin(self.run_builtin(builtin, args.to_vec())).await,
+                None => self.run_external(args.to_vec(), Vec::new()).await,
             },
         }
     }
@@ -265,7 +265,7 @@ impl Shell {
         for arg in args {
             match super::arith::evaluate(arg, &mut self.variables) {
                 Ok(result) => value = result,
-                Err(message) => return Err(self.failure(&message).await.0),
+                Err(message) => return Err(self.report_failure(&message).await.0),
             }
         }
         Ok(i32::from(value == 0))

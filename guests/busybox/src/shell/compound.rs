@@ -11,17 +11,17 @@ use super::{Flow, Outcome, Shell};
 
 impl Shell {
     /// Runs a compound command with its redirections.
-    pub async fn redirected(
+    pub async fn run_redirected(
         &mut self,
         command: &ast::CompoundCommand,
         redirects: Option<&ast::RedirectList>,
     ) -> Outcome {
         let Some(redirects) = redirects else {
-            return self.compound(command).await;
+            return self.run_compound(command).await;
         };
         let before = self.descriptors.clone();
         let outcome = match self.redirect_all(redirects.0.iter()).await {
-            Ok(true) => self.compound(command).await,
+            Ok(true) => self.run_compound(command).await,
             Ok(false) => Ok(1),
             Err(flow) => Err(flow),
         };
@@ -47,9 +47,9 @@ impl Shell {
         Ok(true)
     }
 
-    pub async fn compound(&mut self, command: &ast::CompoundCommand) -> Outcome {
+    pub async fn run_compound(&mut self, command: &ast::CompoundCommand) -> Outcome {
         match command {
-            ast::CompoundCommand::BraceGroup(group) => self.list(&group.list).await,
+            ast::CompoundCommand::BraceGroup(group) => self.run_list(&group.list).await,
             ast::CompoundCommand::Subshell(subshell) => self.run_subshell(&subshell.list).await,
             ast::CompoundCommand::ForClause(clause) => self.for_clause(clause).await,
             ast::CompoundCommand::CaseClause(clause) => self.case_clause(clause).await,
@@ -57,44 +57,46 @@ impl Shell {
             ast::CompoundCommand::WhileClause(clause) => self.while_clause(clause, true).await,
             ast::CompoundCommand::UntilClause(clause) => self.while_clause(clause, false).await,
             ast::CompoundCommand::Arithmetic(command) => {
-                let value = self.arithmetic_text(&command.expr.value).await.map_err(|f| f.0)?;
+                let value = self.evaluate_arithmetic_text(&command.expr.value).await.map_err(|f| f.0)?;
                 Ok(i32::from(value == 0))
             }
             ast::CompoundCommand::ArithmeticForClause(clause) => self.arithmetic_for_clause(clause).await,
-            ast::CompoundCommand::Coprocess(_) => Err(self.failure("syntax error: coproc is not supported").await.0),
+            ast::CompoundCommand::Coprocess(_) => {
+                Err(self.report_failure("syntax error: coproc is not supported").await.0)
+            }
         }
     }
 
     /// Runs a list whose status is a condition, so that `set -e` ignores it.
-    async fn condition(&mut self, list: &ast::CompoundList) -> Result<bool, Flow> {
+    async fn run_condition(&mut self, list: &ast::CompoundList) -> Result<bool, Flow> {
         self.tested += 1;
-        let outcome = self.list(list).await;
+        let outcome = self.run_list(list).await;
         self.tested -= 1;
         Ok(outcome? == 0)
     }
 
     async fn if_clause(&mut self, clause: &ast::IfClauseCommand) -> Outcome {
-        if self.condition(&clause.condition).await? {
-            return self.list(&clause.then).await;
+        if self.run_condition(&clause.condition).await? {
+            return self.run_list(&clause.then).await;
         }
         for part in clause.elses.iter().flatten() {
             let taken = match &part.condition {
-                Some(condition) => self.condition(condition).await?,
+                Some(condition) => self.run_condition(condition).await?,
                 None => true,
             };
             if taken {
-                return self.list(&part.body).await;
+                return self.run_list(&part.body).await;
             }
         }
         Ok(0)
     }
 
     /// Runs the body of a loop once; returns whether the loop continues. The error is for outer loops.
-    async fn round(&mut self, body: &ast::CompoundList) -> Result<bool, Flow> {
+    async fn run_loop_body(&mut self, body: &ast::CompoundList) -> Result<bool, Flow> {
         self.loops += 1;
-        let outcome = self.list(body).await;
+        let outcome = self.run_list(body).await;
         self.loops -= 1;
-        again(outcome)
+        loop_continues(outcome)
     }
 
     async fn while_clause(
@@ -105,17 +107,17 @@ impl Shell {
         let mut status = 0;
         loop {
             self.loops += 1;
-            let held = self.condition(condition).await;
+            let held = self.run_condition(condition).await;
             self.loops -= 1;
             match held {
                 Ok(held) if held == wanted => {}
                 Ok(_) => return Ok(status),
-                Err(flow) => match again(Err(flow))? {
+                Err(flow) => match loop_continues(Err(flow))? {
                     true => continue,
                     false => return Ok(0),
                 },
             }
-            if !self.round(&body.list).await? {
+            if !self.run_loop_body(&body.list).await? {
                 return Ok(0);
             }
             status = self.status;
@@ -135,7 +137,7 @@ impl Shell {
         let mut status = 0;
         for value in values {
             self.assign(&clause.variable_name, &value).await.map_err(|f| f.0)?;
-            if !self.round(&clause.body.list).await? {
+            if !self.run_loop_body(&clause.body.list).await? {
                 return Ok(0);
             }
             status = self.status;
@@ -148,13 +150,13 @@ impl Shell {
             part.as_ref().map_or_else(|| "1".to_string(), |part| part.value.clone())
         };
         let (first, test, step) = (run(&clause.initializer), run(&clause.condition), run(&clause.updater));
-        self.arithmetic_text(&first).await.map_err(|f| f.0)?;
+        self.evaluate_arithmetic_text(&first).await.map_err(|f| f.0)?;
         let test = if test.is_empty() { "1".to_string() } else { test };
-        while self.arithmetic_text(&test).await.map_err(|f| f.0)? != 0 {
-            if !self.round(&clause.body.list).await? {
+        while self.evaluate_arithmetic_text(&test).await.map_err(|f| f.0)? != 0 {
+            if !self.run_loop_body(&clause.body.list).await? {
                 return Ok(0);
             }
-            self.arithmetic_text(&step).await.map_err(|f| f.0)?;
+            self.evaluate_arithmetic_text(&step).await.map_err(|f| f.0)?;
         }
         Ok(0)
     }
@@ -177,7 +179,7 @@ impl Shell {
                 continue;
             }
             status = match &item.cmd {
-                Some(list) => self.list(list).await?,
+                Some(list) => self.run_list(list).await?,
                 None => 0,
             };
             match item.post_action {
@@ -197,7 +199,7 @@ impl Shell {
     ) -> Outcome {
         let before = self.descriptors.clone();
         let outcome = match self.redirect_all(redirects.iter().flat_map(|list| list.0.iter())).await {
-            Ok(true) => match Box::pin(self.extended(expression)).await {
+            Ok(true) => match Box::pin(self.evaluate_extended_test(expression)).await {
                 Ok(held) => Ok(i32::from(!held)),
                 Err(failure) => Err(failure.0),
             },
@@ -208,12 +210,16 @@ impl Shell {
         outcome
     }
 
-    async fn extended(&mut self, expression: &ExtendedTestExpr) -> Result<bool, Failure> {
+    async fn evaluate_extended_test(&mut self, expression: &ExtendedTestExpr) -> Result<bool, Failure> {
         Ok(match expression {
-            ExtendedTestExpr::And(a, b) => Box::pin(self.extended(a)).await? && Box::pin(self.extended(b)).await?,
-            ExtendedTestExpr::Or(a, b) => Box::pin(self.extended(a)).await? || Box::pin(self.extended(b)).await?,
-            ExtendedTestExpr::Not(inner) => !Box::pin(self.extended(inner)).await?,
-            ExtendedTestExpr::Parenthesized(inner) => Box::pin(self.extended(inner)).await?,
+            ExtendedTestExpr::And(a, b) => {
+                Box::pin(self.evaluate_extended_test(a)).await? && Box::pin(self.evaluate_extended_test(b)).await?
+            }
+            ExtendedTestExpr::Or(a, b) => {
+                Box::pin(self.evaluate_extended_test(a)).await? || Box::pin(self.evaluate_extended_test(b)).await?
+            }
+            ExtendedTestExpr::Not(inner) => !Box::pin(self.evaluate_extended_test(inner)).await?,
+            ExtendedTestExpr::Parenthesized(inner) => Box::pin(self.evaluate_extended_test(inner)).await?,
             ExtendedTestExpr::UnaryTest(predicate, word) => {
                 let operand = self.expand_text(&word.value, Context::Word).await?;
                 match predicate {
@@ -222,7 +228,7 @@ impl Shell {
                     UnaryPredicate::ShellVariableIsSetAndAssigned => self.parameter(&operand).is_some(),
                     predicate => {
                         let operator = predicate.to_string();
-                        test::unary(&operator, &operand, self).unwrap_or(false)
+                        test::evaluate_unary(&operator, &operand, self).unwrap_or(false)
                     }
                 }
             }
@@ -236,11 +242,11 @@ impl Shell {
                     BinaryPredicate::StringDoesNotExactlyMatchPattern => !pattern::matches(&pattern, &chars()),
                     BinaryPredicate::StringContainsSubstring => left.contains(&right),
                     BinaryPredicate::StringMatchesRegex => {
-                        return Err(self.failure("[[: =~ is not supported").await);
+                        return Err(self.report_failure("[[: =~ is not supported").await);
                     }
-                    predicate => match test::binary(&left, &predicate.to_string(), &right, self) {
+                    predicate => match test::evaluate_binary(&left, &predicate.to_string(), &right, self) {
                         Ok(held) => held.unwrap_or(false),
-                        Err(message) => return Err(self.failure(&message).await),
+                        Err(message) => return Err(self.report_failure(&message).await),
                     },
                 }
             }
@@ -249,7 +255,7 @@ impl Shell {
 }
 
 /// Whether a loop continues after its body; the error is for outer loops.
-fn again(outcome: Outcome) -> Result<bool, Flow> {
+fn loop_continues(outcome: Outcome) -> Result<bool, Flow> {
     match outcome {
         Ok(_) | Err(Flow::Continue(0 | 1)) => Ok(true),
         Err(Flow::Break(0 | 1)) => Ok(false),

@@ -7,23 +7,23 @@ use super::{Flow, Outcome, Shell};
 
 impl Shell {
     /// Parses a numeric argument; an invalid one is an error that ends the shell.
-    async fn number(&mut self, builtin: &str, text: &str) -> Result<i32, Flow> {
+    async fn parse_number(&mut self, builtin: &str, text: &str) -> Result<i32, Flow> {
         match text.parse::<i32>() {
             Ok(number) if number >= 0 => Ok(number),
             _ => {
                 let message = format!("{builtin}: Illegal number: {text}");
-                Err(self.failure(&message).await.0)
+                Err(self.report_failure(&message).await.0)
             }
         }
     }
 
     pub async fn builtin_break(&mut self, args: &[String], flow: fn(usize) -> Flow) -> Outcome {
         let levels = match args.first() {
-            Some(arg) => self.number("break", arg).await?,
+            Some(arg) => self.parse_number("break", arg).await?,
             None => 1,
         };
         if levels == 0 {
-            return Err(self.failure("break: Illegal number: 0").await.0);
+            return Err(self.report_failure("break: Illegal number: 0").await.0);
         }
         match self.loops {
             0 => Ok(0),
@@ -33,7 +33,7 @@ impl Shell {
 
     pub async fn builtin_exit(&mut self, args: &[String]) -> Outcome {
         let status = match args.first() {
-            Some(arg) => self.number("exit", arg).await? & 0xff,
+            Some(arg) => self.parse_number("exit", arg).await? & 0xff,
             None => self.trapped.unwrap_or(self.status),
         };
         Err(Flow::Exit(status))
@@ -41,7 +41,7 @@ impl Shell {
 
     pub async fn builtin_return(&mut self, args: &[String]) -> Outcome {
         let status = match args.first() {
-            Some(arg) => self.number("return", arg).await? & 0xff,
+            Some(arg) => self.parse_number("return", arg).await? & 0xff,
             None => self.status,
         };
         Err(Flow::Return(status))
@@ -49,7 +49,7 @@ impl Shell {
 
     pub async fn builtin_shift(&mut self, args: &[String]) -> Outcome {
         let count = match args.first() {
-            Some(arg) => self.number("shift", arg).await? as usize,
+            Some(arg) => self.parse_number("shift", arg).await? as usize,
             None => 1,
         };
         if count > self.positional.len() {
@@ -61,7 +61,7 @@ impl Shell {
 
     pub async fn builtin_source(&mut self, args: &[String]) -> Outcome {
         let Some((name, rest)) = args.split_first() else {
-            return Err(self.failure(".: filename argument required").await.0);
+            return Err(self.report_failure(".: filename argument required").await.0);
         };
         let here = normalize(&self.cwd, name);
         let file = match name.contains('/') {
@@ -76,7 +76,7 @@ impl Shell {
             Ok(bytes) => bytes,
             Err(error) => {
                 let message = format!(".: can't open '{name}': {}", strerror(&error));
-                return Err(self.failure(&message).await.0);
+                return Err(self.report_failure(&message).await.0);
             }
         };
         let caller = match rest.is_empty() {
@@ -84,7 +84,7 @@ impl Shell {
             false => Some(std::mem::replace(&mut self.positional, rest.to_vec())),
         };
         self.status = 0;
-        let input = super::input::Input::text(String::from_utf8_lossy(&bytes).into_owned());
+        let input = super::input::Input::from_text(String::from_utf8_lossy(&bytes).into_owned());
         let outcome = Box::pin(self.run_input(input)).await;
         if let Some(caller) = caller {
             self.positional = caller;
@@ -132,7 +132,7 @@ impl Shell {
                 };
                 if !known {
                     let message = format!("set: illegal option {arg}");
-                    return Err(self.failure(&message).await.0);
+                    return Err(self.report_failure(&message).await.0);
                 }
             }
         }

@@ -50,7 +50,7 @@ impl Shell {
             None => (argument, None),
         };
         if !is_name(name) {
-            return Err(self.failure(&format!("{name}: bad variable name")).await.0);
+            return Err(self.report_failure(&format!("{name}: bad variable name")).await.0);
         }
         if let Some(value) = value {
             self.assign(name, value).await.map_err(|f| f.0)?;
@@ -62,7 +62,7 @@ impl Shell {
         for arg in args.iter().filter(|arg| !arg.starts_with('-')) {
             let name = arg.split('=').next().unwrap_or_default();
             if !self.variables.make_local(name) {
-                return Err(self.failure("local: not in a function").await.0);
+                return Err(self.report_failure("local: not in a function").await.0);
             }
             self.declare(arg).await?;
         }
@@ -118,11 +118,11 @@ impl Shell {
                 }
                 name => {
                     if !is_name(name) {
-                        return Err(self.failure(&format!("unset: {name}: bad variable name")).await.0);
+                        return Err(self.report_failure(&format!("unset: {name}: bad variable name")).await.0);
                     }
                     if let Err(readonly) = self.variables.unset(name) {
                         let message = format!("unset: {}: is read only", readonly.0);
-                        return Err(self.failure(&message).await.0);
+                        return Err(self.report_failure(&message).await.0);
                     }
                 }
             }

@@ -12,7 +12,7 @@ pub fn unescape(text: &str) -> String {
                 out.push(c as u8);
                 rest.get(1..).unwrap_or_default()
             }
-            _ => one(rest, false, &mut out).unwrap_or_default(),
+            _ => parse_escape(rest, false, &mut out).unwrap_or_default(),
         };
     }
     out.extend_from_slice(rest.as_bytes());
@@ -21,7 +21,7 @@ pub fn unescape(text: &str) -> String {
 
 /// Parses one escape after its backslash; returns the rest, or `None` for `\c`, which ends the output. In `zero` style
 /// (`echo -e`, `%b`), octal numbers start with 0.
-pub fn one<'a>(rest: &'a str, zero: bool, out: &mut Vec<u8>) -> Option<&'a str> {
+pub fn parse_escape<'a>(rest: &'a str, zero: bool, out: &mut Vec<u8>) -> Option<&'a str> {
     let Some(c) = rest.chars().next() else {
         out.push(b'\\');
         return Some(rest);
@@ -38,30 +38,30 @@ pub fn one<'a>(rest: &'a str, zero: bool, out: &mut Vec<u8>) -> Option<&'a str> 
         'v' => 11,
         '\\' => b'\\',
         'c' if zero => return None,
-        'x' => return Some(number(tail, 16, 2, out).unwrap_or_else(|| plain("x", tail, out))),
-        '0' if zero => return Some(number(tail, 8, 3, out).unwrap_or_else(|| nul(tail, out))),
-        '0'..='7' => return Some(number(rest, 8, 3, out).unwrap_or(tail)),
+        'x' => return Some(push_number(tail, 16, 2, out).unwrap_or_else(|| push_unchanged("x", tail, out))),
+        '0' if zero => return Some(push_number(tail, 8, 3, out).unwrap_or_else(|| push_nul(tail, out))),
+        '0'..='7' => return Some(push_number(rest, 8, 3, out).unwrap_or(tail)),
         _ => {
             let kept = rest.get(..c.len_utf8()).unwrap_or_default();
-            return Some(plain(kept, tail, out));
+            return Some(push_unchanged(kept, tail, out));
         }
     };
     out.push(byte);
     Some(tail)
 }
 
-fn plain<'a>(kept: &str, tail: &'a str, out: &mut Vec<u8>) -> &'a str {
+fn push_unchanged<'a>(kept: &str, tail: &'a str, out: &mut Vec<u8>) -> &'a str {
     out.push(b'\\');
     out.extend_from_slice(kept.as_bytes());
     tail
 }
 
-fn nul<'a>(tail: &'a str, out: &mut Vec<u8>) -> &'a str {
+fn push_nul<'a>(tail: &'a str, out: &mut Vec<u8>) -> &'a str {
     out.push(0);
     tail
 }
 
-fn number<'a>(text: &'a str, radix: u32, most: usize, out: &mut Vec<u8>) -> Option<&'a str> {
+fn push_number<'a>(text: &'a str, radix: u32, most: usize, out: &mut Vec<u8>) -> Option<&'a str> {
     let length = text.chars().take(most).take_while(|c| c.is_digit(radix)).count();
     let digits = text.get(..length).filter(|d| !d.is_empty())?;
     out.push(u32::from_str_radix(digits, radix).ok()? as u8);

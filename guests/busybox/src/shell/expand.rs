@@ -66,7 +66,7 @@ impl Shell {
             self.expand_pieces(&word::parse(&source, Context::Word), &mut fields, false).await?;
             let ifs = self.ifs();
             for field in fields.finish() {
-                for field in split(&field, &ifs) {
+                for field in split_field(&field, &ifs) {
                     match !self.options.noglob && pattern::is_pattern(&field) {
                         true => out.extend(glob::paths(&field, &self.cwd)),
                         false => out.push(pattern::text(&field)),
@@ -129,13 +129,13 @@ impl Shell {
                     out.quoted("");
                 }
             }
-            Piece::Tilde(user) => out.quoted(&self.tilde(user)),
+            Piece::Tilde(user) => out.quoted(&self.expand_tilde(user)),
             Piece::Command(text) => {
                 let output = self.substitute(text).await?;
                 out.text(&output, origin);
             }
             Piece::Arithmetic(inner) => {
-                let value = self.arithmetic(inner).await?;
+                let value = self.evaluate_arithmetic(inner).await?;
                 out.text(&value.to_string(), origin);
             }
             Piece::Parameter { name, modifier } => {
@@ -146,20 +146,20 @@ impl Shell {
     }
 
     /// Evaluates an arithmetic expression after expanding its parameters.
-    async fn arithmetic(&mut self, expression: &[Piece]) -> Expansion<i64> {
+    async fn evaluate_arithmetic(&mut self, expression: &[Piece]) -> Expansion<i64> {
         let text = self.pieces_to_text(expression).await?;
         match arith::evaluate(&text, &mut self.variables) {
             Ok(value) => Ok(value),
-            Err(message) => Err(self.failure(&message).await),
+            Err(message) => Err(self.report_failure(&message).await),
         }
     }
 
     /// Evaluates arithmetic outside of words: `((...))`.
-    pub async fn arithmetic_text(&mut self, expression: &str) -> Expansion<i64> {
-        self.arithmetic(&word::parse(expression, Context::Double)).await
+    pub async fn evaluate_arithmetic_text(&mut self, expression: &str) -> Expansion<i64> {
+        self.evaluate_arithmetic(&word::parse(expression, Context::Double)).await
     }
 
-    fn tilde(&self, user: &str) -> String {
+    fn expand_tilde(&self, user: &str) -> String {
         let home = || self.variables.get("HOME").map(str::to_string);
         match user {
             "" => home().unwrap_or_else(|| "~".into()),
@@ -171,7 +171,7 @@ impl Shell {
     }
 
     /// Prints the message of a failed expansion, which ends a shell that runs a script.
-    pub async fn failure(&mut self, message: &str) -> Failure {
+    pub async fn report_failure(&mut self, message: &str) -> Failure {
         self.print_error(message).await;
         self.status = 2;
         Failure(match self.options.interactive {
@@ -188,7 +188,7 @@ impl Shell {
         double: bool,
     ) -> Expansion<()> {
         if let Modifier::Bad = modifier {
-            return Err(self.failure("syntax error: bad substitution").await);
+            return Err(self.report_failure("syntax error: bad substitution").await);
         }
         let list = matches!(name, "@" | "*");
         let value = self.parameter(name);
@@ -214,12 +214,12 @@ impl Shell {
                         let null = if *null { " or null" } else { "" };
                         text = format!("parameter not set{null}");
                     }
-                    return Err(self.failure(&format!("{name}: {text}")).await);
+                    return Err(self.report_failure(&format!("{name}: {text}")).await);
                 }
                 _ => {}
             }
         } else if value.is_none() && self.options.nounset && !list {
-            return Err(self.failure(&format!("{name}: parameter not set")).await);
+            return Err(self.report_failure(&format!("{name}: parameter not set")).await);
         }
         if list && !matches!(modifier, Modifier::Length | Modifier::Substring { .. }) {
             return self.expand_list(name, modifier, out, double).await;
@@ -231,7 +231,7 @@ impl Shell {
         }
         let value = match modifier {
             Modifier::Length if list => self.positional.len().to_string(),
-            _ => self.modify(value.unwrap_or_default(), modifier).await?,
+            _ => self.apply_modifier(value.unwrap_or_default(), modifier).await?,
         };
         out.text(&value, if double { Origin::Quoted } else { Origin::Expanded });
         Ok(())
@@ -239,9 +239,9 @@ impl Shell {
 
     /// Returns the parameters of `${@:offset:length}`, where `$0` has the offset 0.
     async fn positional_slice(&mut self, offset: &[Piece], length: Option<&[Piece]>) -> Expansion<Vec<String>> {
-        let from = self.arithmetic(offset).await?.max(0) as usize;
+        let from = self.evaluate_arithmetic(offset).await?.max(0) as usize;
         let count = match length {
-            Some(length) => self.arithmetic(length).await?.max(0) as usize,
+            Some(length) => self.evaluate_arithmetic(length).await?.max(0) as usize,
             None => usize::MAX,
         };
         let all = std::iter::once(self.name.clone()).chain(self.positional.iter().cloned());
@@ -251,7 +251,7 @@ impl Shell {
     async fn expand_list(&mut self, name: &str, modifier: &Modifier, out: &mut Fields, double: bool) -> Expansion<()> {
         let mut values = Vec::new();
         for value in self.positional.clone() {
-            values.push(self.modify(value, modifier).await?);
+            values.push(self.apply_modifier(value, modifier).await?);
         }
         self.push_list(&values, name, out, double);
         Ok(())
@@ -276,7 +276,7 @@ impl Shell {
         }
     }
 
-    async fn modify(&mut self, value: String, modifier: &Modifier) -> Expansion<String> {
+    async fn apply_modifier(&mut self, value: String, modifier: &Modifier) -> Expansion<String> {
         let chars = || value.chars().collect::<Vec<char>>();
         Ok(match modifier {
             Modifier::None | Modifier::Condition { .. } | Modifier::Bad => value,
@@ -302,13 +302,13 @@ impl Shell {
             Modifier::Substring { offset, length } => {
                 let chars = chars();
                 let size = chars.len() as i64;
-                let from = match self.arithmetic(offset).await? {
+                let from = match self.evaluate_arithmetic(offset).await? {
                     n if n < 0 => (size + n).max(0),
                     n => n.min(size),
                 };
                 let to = match length {
                     None => size,
-                    Some(length) => match self.arithmetic(length).await? {
+                    Some(length) => match self.evaluate_arithmetic(length).await? {
                         n if n < 0 => size + n,
                         n => from.saturating_add(n).min(size),
                     },
@@ -320,7 +320,7 @@ impl Shell {
 }
 
 /// Splits fields, only in the results of expansions.
-fn split(field: &[Char], ifs: &str) -> Vec<Vec<Char>> {
+fn split_field(field: &[Char], ifs: &str) -> Vec<Vec<Char>> {
     if field.is_empty() {
         return Vec::new();
     }

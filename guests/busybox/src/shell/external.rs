@@ -26,7 +26,7 @@ const NOT_FOUND: NotRunnable = NotRunnable(127, "not found");
 
 impl Shell {
     /// Runs an external command; returns its exit status.
-    pub async fn external(&mut self, words: Vec<String>, assignments: Vec<(String, String)>) -> Outcome {
+    pub async fn run_external(&mut self, words: Vec<String>, assignments: Vec<(String, String)>) -> Outcome {
         let mut running = match self.start(words, assignments, None) {
             Ok(running) => running,
             Err((name, NotRunnable(status, why))) => {
@@ -55,7 +55,7 @@ impl Shell {
     }
 
     /// Performs `exec command`: the command replaces this shell and receives its signals.
-    pub async fn replace(&mut self, words: Vec<String>) -> Outcome {
+    pub async fn exec_external(&mut self, words: Vec<String>) -> Outcome {
         let process = self.process.clone();
         let running = match self.start(words, Vec::new(), Some(&process)) {
             Ok(running) => running,
@@ -88,7 +88,7 @@ impl Shell {
         };
         let mut env = self.variables.environment();
         env.extend(assignments);
-        let proc = self.proc(words, env);
+        let proc = self.child_process(words, env);
         let new = || {
             let process = Process::new();
             process.ignore_like(&self.process);
@@ -121,7 +121,7 @@ impl Shell {
         }
     }
 
-    fn proc(&self, args: Vec<String>, env: BTreeMap<String, String>) -> Proc {
+    fn child_process(&self, args: Vec<String>, env: BTreeMap<String, String>) -> Proc {
         Proc {
             args,
             env,
@@ -154,13 +154,13 @@ impl Shell {
             return Err(NOT_FOUND);
         }
         if !name.contains('/') {
-            if let Some(found) = provided(name) {
+            if let Some(found) = find_provided(name) {
                 return Ok(found);
             }
             let path = self.variables.get("PATH").unwrap_or_default();
             let files = path.split(':').map(|dir| self.cwd.join(dir).join(name));
             return match files.into_iter().find(|file| file.is_file()) {
-                Some(file) => script(file),
+                Some(file) => check_script(file),
                 None => Err(NOT_FOUND),
             };
         }
@@ -169,11 +169,11 @@ impl Shell {
             return Err(NotRunnable(126, "Permission denied"));
         }
         if path.is_file() {
-            return script(path);
+            return check_script(path);
         }
         let directory = path.parent().map(text).unwrap_or_default();
         match directory.trim_start_matches("/usr").trim_start_matches("/local") {
-            "/bin" | "/sbin" => provided(basename(name)).ok_or(NOT_FOUND),
+            "/bin" | "/sbin" => find_provided(basename(name)).ok_or(NOT_FOUND),
             _ => Err(NOT_FOUND),
         }
     }
@@ -195,18 +195,18 @@ impl Future for Started {
 }
 
 /// Returns what this binary provides under a name.
-fn provided(name: &str) -> Option<External> {
+fn find_provided(name: &str) -> Option<External> {
     if super::is_shell(name) {
         return Some(External::Shell);
     }
     if name == "busybox" {
         return Some(External::Applet(crate::run));
     }
-    applets::find(name).or_else(|| super::applet(name)).map(External::Applet)
+    applets::find(name).or_else(|| super::find_applet(name)).map(External::Applet)
 }
 
 /// Opens a file that can be run: readable, and not a binary, which the shell can't execute.
-fn script(path: PathBuf) -> Result<External, NotRunnable> {
+fn check_script(path: PathBuf) -> Result<External, NotRunnable> {
     use std::io::Read;
     let mut start = [0; 4];
     let read = std::fs::File::open(&path).and_then(|mut file| file.read(&mut start));
@@ -227,5 +227,5 @@ fn text(path: impl AsRef<Path>) -> String {
 
 /// Returns the whole script file as input.
 pub fn open_script(path: &Path) -> std::io::Result<Reader> {
-    std::fs::File::open(path).map(Reader::file)
+    std::fs::File::open(path).map(Reader::from_file)
 }

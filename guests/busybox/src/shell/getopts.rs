@@ -5,7 +5,7 @@ use super::{Outcome, Shell};
 impl Shell {
     pub async fn builtin_getopts(&mut self, args: &[String]) -> Outcome {
         let [optstring, name, rest @ ..] = args else {
-            return Err(self.failure("getopts: usage: getopts optstring var [arg]").await.0);
+            return Err(self.report_failure("getopts: usage: getopts optstring var [arg]").await.0);
         };
         let operands = match rest.is_empty() {
             true => self.positional.clone(),
@@ -19,7 +19,7 @@ impl Shell {
             let ends = !current.starts_with('-') || current.len() < 2;
             if ends || current == "--" {
                 let next = if ends { index } else { index + 1 };
-                self.found(name, "?", None, next, 0).await?;
+                self.assign_option(name, "?", None, next, 0).await?;
                 return Ok(1);
             }
             self.option_offset = 1;
@@ -37,32 +37,32 @@ impl Shell {
         let shown = letter.to_string();
         if known.is_none() {
             let argument = silent.then_some(shown.as_str());
-            self.found(name, "?", argument, next, offset).await?;
+            self.assign_option(name, "?", argument, next, offset).await?;
             if !silent {
                 self.print_error(&format!("illegal option -{letter}")).await;
             }
             return Ok(0);
         }
         if !wants {
-            self.found(name, &shown, None, next, offset).await?;
+            self.assign_option(name, &shown, None, next, offset).await?;
             return Ok(0);
         }
         if !attached.is_empty() {
-            self.found(name, &shown, Some(&attached), index + 1, 0).await?;
+            self.assign_option(name, &shown, Some(&attached), index + 1, 0).await?;
             return Ok(0);
         }
         match operands.get(index) {
-            Some(argument) => self.found(name, &shown, Some(argument), index + 2, 0).await?,
-            None if silent => self.found(name, ":", Some(&shown), index + 1, 0).await?,
+            Some(argument) => self.assign_option(name, &shown, Some(argument), index + 2, 0).await?,
+            None if silent => self.assign_option(name, ":", Some(&shown), index + 1, 0).await?,
             None => {
-                self.found(name, "?", None, index + 1, 0).await?;
+                self.assign_option(name, "?", None, index + 1, 0).await?;
                 self.print_error(&format!("no arg for -{letter} option")).await;
             }
         }
         Ok(0)
     }
 
-    async fn found(
+    async fn assign_option(
         &mut self,
         name: &str,
         value: &str,

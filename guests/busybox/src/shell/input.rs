@@ -19,12 +19,12 @@ pub enum Input {
 }
 
 impl Input {
-    pub fn text(text: String) -> Input {
+    pub fn from_text(text: String) -> Input {
         Input::Text { text, at: 0 }
     }
 
     /// Returns the next line with its newline; empty at the end.
-    async fn line(&mut self) -> String {
+    async fn read_line(&mut self) -> String {
         match self {
             Input::Text { text, at } => {
                 let rest = text.get(*at..).unwrap_or_default();
@@ -64,10 +64,10 @@ impl Shell {
     /// Returns the next complete command; `None` at the end.
     async fn next_command(&mut self, input: &mut Input) -> Result<Option<Program>, Flow> {
         let mut text = String::new();
-        self.prompt(input, "PS1").await;
+        self.print_prompt(input, "PS1").await;
         loop {
             let process = self.process.clone();
-            let line = match process.interruptible(input.line()).await {
+            let line = match process.interruptible(input.read_line()).await {
                 Ok(line) => line,
                 Err(_) => {
                     self.take_signals().await?;
@@ -85,10 +85,10 @@ impl Shell {
             match grammar::parse(&text, at_end || !line.ends_with('\n'), &self.aliases) {
                 Parsed::Program(program) if program.complete_commands.is_empty() && !at_end => {
                     text.clear();
-                    self.prompt(input, "PS1").await;
+                    self.print_prompt(input, "PS1").await;
                 }
                 Parsed::Program(program) => return Ok(Some(program)),
-                Parsed::Incomplete(_) => self.prompt(input, "PS2").await,
+                Parsed::Incomplete(_) => self.print_prompt(input, "PS2").await,
                 Parsed::Error(message) => {
                     self.print_error(&["syntax error: ", &message].concat()).await;
                     self.status = 2;
@@ -101,7 +101,7 @@ impl Shell {
         }
     }
 
-    async fn prompt(&self, input: &Input, name: &str) {
+    async fn print_prompt(&self, input: &Input, name: &str) {
         if !self.options.interactive || !matches!(input, Input::Stream(_)) {
             return;
         }
@@ -122,7 +122,7 @@ impl Shell {
             Parsed::Program(program) if program.complete_commands.is_empty() => Ok(0),
             Parsed::Program(program) => self.run_program(&program).await,
             Parsed::Incomplete(message) | Parsed::Error(message) => {
-                Err(self.failure(&["syntax error: ", &message].concat()).await.0)
+                Err(self.report_failure(&["syntax error: ", &message].concat()).await.0)
             }
         }
     }

@@ -32,16 +32,16 @@ const MAX_DEPTH: usize = 240;
 impl Shell {
     pub async fn run_program(&mut self, program: &ast::Program) -> Outcome {
         for list in &program.complete_commands {
-            self.list(list).await?;
+            self.run_list(list).await?;
         }
         Ok(self.status)
     }
 
-    pub fn list<'a>(&'a mut self, list: &'a ast::CompoundList) -> Running<'a> {
+    pub fn run_list<'a>(&'a mut self, list: &'a ast::CompoundList) -> Running<'a> {
         Box::pin(async move {
             for ast::CompoundListItem(and_or, separator) in &list.0 {
                 match separator {
-                    ast::SeparatorOperator::Async => self.background(and_or),
+                    ast::SeparatorOperator::Async => self.start_in_background(and_or),
                     ast::SeparatorOperator::Sequence => {
                         self.and_or(and_or).await?;
                     }
@@ -63,7 +63,7 @@ impl Shell {
             }
             let tested = i < last || pipeline.bang;
             self.tested += usize::from(tested);
-            let outcome = self.pipeline(pipeline).await;
+            let outcome = self.run_pipeline(pipeline).await;
             self.tested -= usize::from(tested);
             self.status = outcome?;
             if self.status != 0 && !tested && ends_on_error(pipeline) {
@@ -81,12 +81,12 @@ impl Shell {
         }
     }
 
-    async fn pipeline(&mut self, pipeline: &ast::Pipeline) -> Outcome {
+    async fn run_pipeline(&mut self, pipeline: &ast::Pipeline) -> Outcome {
         let started = pipeline.timed.as_ref().map(|_| Instant::now());
         let status = match pipeline.seq.as_slice() {
             [] => 0,
-            [command] => self.command(command).await?,
-            stages => self.stages(stages).await?,
+            [command] => self.run_command(command).await?,
+            stages => self.run_stages(stages).await?,
         };
         if let Some(started) = started {
             let taken = started.elapsed();
@@ -101,7 +101,7 @@ impl Shell {
     }
 
     /// Runs the commands of a pipeline side by side, each in a subshell.
-    async fn stages(&mut self, stages: &[ast::Command]) -> Outcome {
+    async fn run_stages(&mut self, stages: &[ast::Command]) -> Outcome {
         let mut running = Vec::new();
         let mut input: Option<Reader> = None;
         for (i, command) in stages.iter().enumerate() {
@@ -115,7 +115,7 @@ impl Shell {
                 input = Some(reader);
             }
             let stage: Pin<Box<dyn Future<Output = i32> + '_>> = Box::pin(async move {
-                let outcome = shell.stage(command).await;
+                let outcome = shell.run_stage(command).await;
                 shell.conclude(outcome).await
             });
             running.push((Some(stage), 0));
@@ -136,7 +136,7 @@ impl Shell {
         let process = self.process.clone();
         if let Err(Interrupted(number)) = process.interruptible(all).await {
             drop(running);
-            return self.interrupted(number).await;
+            return self.handle_signal(number).await;
         }
         let statuses = running.iter().map(|(_, status)| *status);
         let last = statuses.clone().next_back().unwrap_or(0);
@@ -146,21 +146,21 @@ impl Shell {
         })
     }
 
-    async fn stage(&mut self, command: &ast::Command) -> Outcome {
-        self.status = self.command(command).await?;
+    async fn run_stage(&mut self, command: &ast::Command) -> Outcome {
+        self.status = self.run_command(command).await?;
         self.check_errexit()?;
         Ok(self.status)
     }
 
     /// Handles the signal that interrupted a foreground command.
-    pub async fn interrupted(&mut self, number: i32) -> Outcome {
+    pub async fn handle_signal(&mut self, number: i32) -> Outcome {
         self.status = 128 + number;
         self.take_signals().await?;
         Ok(128 + number)
     }
 
     /// Runs a command of a pipeline.
-    pub fn command<'a>(&'a mut self, command: &'a ast::Command) -> Running<'a> {
+    pub fn run_command<'a>(&'a mut self, command: &'a ast::Command) -> Running<'a> {
         Box::pin(async move {
             self.busy += 1;
             if self.busy >= CLOCK_CHECK_INTERVAL {
@@ -171,12 +171,12 @@ impl Shell {
                 }
             }
             if self.nesting >= MAX_DEPTH {
-                return Err(self.failure("commands are nested too deeply").await.0);
+                return Err(self.report_failure("commands are nested too deeply").await.0);
             }
             self.nesting += 1;
             let outcome = match command {
-                ast::Command::Simple(command) => self.simple(command).await,
-                ast::Command::Compound(command, redirects) => self.redirected(command, redirects.as_ref()).await,
+                ast::Command::Simple(command) => self.run_simple(command).await,
+                ast::Command::Compound(command, redirects) => self.run_redirected(command, redirects.as_ref()).await,
                 ast::Command::Function(function) => {
                     let name = function.fname.value.clone();
                     self.functions.insert(name, std::rc::Rc::new(function.body.clone()));
@@ -195,7 +195,7 @@ impl Shell {
     }
 
     /// `command &`.
-    fn background(&mut self, list: &ast::AndOrList) {
+    fn start_in_background(&mut self, list: &ast::AndOrList) {
         let mut shell = self.subshell();
         if !self.options.interactive {
             shell.descriptors.set(0, Stream::Reader(Reader::empty()));
@@ -212,7 +212,7 @@ impl Shell {
                 {
                     let redirects = redirects.iter().flat_map(|list| list.0.iter());
                     match shell.redirect_all(redirects).await {
-                        Ok(true) => shell.list(&inner.list).await,
+                        Ok(true) => shell.run_list(&inner.list).await,
                         Ok(false) => Ok(1),
                         Err(flow) => Err(flow),
                     }
@@ -246,12 +246,12 @@ impl Shell {
         let mut shell = self.subshell();
         let process = self.process.clone();
         let run = async {
-            let outcome = shell.list(list).await;
+            let outcome = shell.run_list(list).await;
             shell.conclude(outcome).await
         };
         match process.interruptible(run).await {
             Ok(status) => Ok(status),
-            Err(Interrupted(number)) => self.interrupted(number).await,
+            Err(Interrupted(number)) => self.handle_signal(number).await,
         }
     }
 
@@ -260,7 +260,7 @@ impl Shell {
         let program = match grammar::parse(text, true, &self.aliases) {
             Parsed::Program(program) => program,
             Parsed::Incomplete(message) | Parsed::Error(message) => {
-                return Err(self.failure(&["syntax error: ", &message].concat()).await);
+                return Err(self.report_failure(&["syntax error: ", &message].concat()).await);
             }
         };
         let mut shell = self.subshell();
@@ -274,7 +274,7 @@ impl Shell {
         };
         let status = match Box::pin(process.interruptible(run)).await {
             Ok(status) => status,
-            Err(Interrupted(number)) => self.interrupted(number).await.map_err(Failure)?,
+            Err(Interrupted(number)) => self.handle_signal(number).await.map_err(Failure)?,
         };
         self.substituted = Some(status);
         self.status = status;

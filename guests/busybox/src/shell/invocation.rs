@@ -37,7 +37,7 @@ impl Shell {
                 self.name = name;
             }
             self.positional = args.collect();
-            return Ok(Input::text(text));
+            return Ok(Input::from_text(text));
         }
         if !self.options.stdin
             && let Some(script) = args.next()
@@ -103,7 +103,7 @@ impl Shell {
         match text {
             Ok(bytes) => {
                 self.name = name;
-                Ok(Input::text(String::from_utf8_lossy(&bytes).into_owned()))
+                Ok(Input::from_text(String::from_utf8_lossy(&bytes).into_owned()))
             }
             Err(error) => {
                 self.print_error(&format!("can't open '{name}': {}", strerror(&error))).await;

@@ -70,7 +70,7 @@ pub fn is_shell(name: &str) -> bool {
 }
 
 /// Runs `sh` as a command within this process, for example for the applet `env`.
-pub fn command(proc: Proc) -> Running {
+pub fn run_as_command(proc: Proc) -> Running {
     Box::pin(invocation::run(proc, Process::new()))
 }
 
@@ -78,15 +78,15 @@ pub fn command(proc: Proc) -> Running {
 pub const APPLETS: [&str; 9] = ["[", "[[", "echo", "false", "kill", "printf", "pwd", "test", "true"];
 
 /// Runs a builtin as an applet (`env test -f x`, a probe's `test`).
-pub fn applet(name: &str) -> Option<Command> {
-    APPLETS.contains(&name).then_some(run_builtin)
+pub fn find_applet(name: &str) -> Option<Command> {
+    APPLETS.contains(&name).then_some(run_builtin_applet)
 }
 
-fn run_builtin(proc: Proc) -> Running {
+fn run_builtin_applet(proc: Proc) -> Running {
     Box::pin(async move {
         let mut shell = Shell::new(&proc, Process::new());
         let outcome = match builtins::find(proc.name()) {
-            Some(builtin) => shell.builtin(builtin, proc.args).await,
+            Some(builtin) => shell.run_builtin(builtin, proc.args).await,
             None => Ok(127),
         };
         shell.conclude(outcome).await
@@ -164,7 +164,7 @@ pub struct Shell {
 
 impl Shell {
     fn new(proc: &Proc, process: Rc<Process>) -> Shell {
-        let mut variables = Variables::of_environment(&proc.env);
+        let mut variables = Variables::from_environment(&proc.env);
         let cwd = proc.cwd.to_string_lossy().into_owned();
         for (name, value, export) in [
             ("IFS", " \t\n", false),
@@ -272,7 +272,7 @@ impl Shell {
     /// Sets a variable; the error for a readonly one ends the shell.
     async fn assign(&mut self, name: &str, value: &str) -> expand::Expansion<()> {
         if !word::is_name(name) {
-            return Err(self.failure(&format!("{name}: bad variable name")).await);
+            return Err(self.report_failure(&format!("{name}: bad variable name")).await);
         }
         match self.variables.set(name, value) {
             Ok(()) => {
@@ -284,7 +284,7 @@ impl Shell {
                 }
                 Ok(())
             }
-            Err(readonly) => Err(self.failure(&format!("{}: is read only", readonly.0)).await),
+            Err(readonly) => Err(self.report_failure(&format!("{}: is read only", readonly.0)).await),
         }
     }
 }

@@ -60,7 +60,7 @@ pub fn matches(pattern: &[Char], text: &[char]) -> bool {
                 p += 1;
                 continue;
             }
-            Some(_) => text.get(t).and_then(|c| one(pattern, p, *c)),
+            Some(_) => text.get(t).and_then(|c| match_one(pattern, p, *c)),
             None if t == text.len() => return true,
             None => None,
         };
@@ -80,11 +80,11 @@ pub fn matches(pattern: &[Char], text: &[char]) -> bool {
 }
 
 /// Matches one character; returns the next position in the pattern.
-fn one(pattern: &[Char], at: usize, c: char) -> Option<usize> {
+fn match_one(pattern: &[Char], at: usize, c: char) -> Option<usize> {
     let first = pattern.get(at)?;
     match first.special() {
         Some('?') => Some(at + 1),
-        Some('[') => match bracket(pattern, at + 1, c) {
+        Some('[') => match match_bracket(pattern, at + 1, c) {
             Some((true, next)) => Some(next),
             Some((false, _)) => None,
             None => (c == '[').then_some(at + 1),
@@ -97,7 +97,7 @@ fn one(pattern: &[Char], at: usize, c: char) -> Option<usize> {
 
 /// Matches `c` with the set that begins after the bracket; returns the result and the end of the set. `None` if it is
 /// not a set.
-fn bracket(pattern: &[Char], start: usize, c: char) -> Option<(bool, usize)> {
+fn match_bracket(pattern: &[Char], start: usize, c: char) -> Option<(bool, usize)> {
     let mut i = start;
     let negated = matches!(pattern.get(i)?.special(), Some('!' | '^'));
     i += usize::from(negated);

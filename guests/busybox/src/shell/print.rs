@@ -40,7 +40,7 @@ pub fn escape_into(text: &str, out: &mut Vec<u8>) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
         out.extend_from_slice(rest.get(..at).unwrap_or_default().as_bytes());
-        match escape::one(rest.get(at + 1..).unwrap_or_default(), true, out) {
+        match escape::parse_escape(rest.get(at + 1..).unwrap_or_default(), true, out) {
             Some(next) => rest = next,
             None => return false,
         }

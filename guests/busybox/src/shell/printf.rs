@@ -34,7 +34,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    fn integer(&mut self) -> i64 {
+    fn next_integer(&mut self) -> i64 {
         let text = self.next();
         if let Some(quoted) = text.strip_prefix(['\'', '"']) {
             return quoted.chars().next().map_or(0, |c| i64::from(u32::from(c)));
@@ -58,7 +58,7 @@ impl<'a> Arguments<'a> {
         if negative { value.wrapping_neg() } else { value }
     }
 
-    fn float(&mut self) -> f64 {
+    fn next_float(&mut self) -> f64 {
         let text = self.next();
         text.trim().parse().unwrap_or_else(|_| {
             if !text.is_empty() {
@@ -82,7 +82,7 @@ impl Shell {
         let mut arguments = Arguments { rest, used: false, errors: Vec::new() };
         let mut out = Vec::new();
         // The format is reused while arguments remain and it consumes some.
-        while once(format, &mut arguments, &mut out) {
+        while apply_format(format, &mut arguments, &mut out) {
             if arguments.rest.is_empty() || !arguments.used {
                 break;
             }
@@ -96,7 +96,7 @@ impl Shell {
 }
 
 /// Applies the format once; false if the output ends here.
-fn once(format: &str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> bool {
+fn apply_format(format: &str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> bool {
     let mut rest = format;
     while let Some(at) = rest.find(['%', '\\']) {
         out.extend_from_slice(rest.get(..at).unwrap_or_default().as_bytes());
@@ -105,13 +105,13 @@ fn once(format: &str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> bool 
         if escapes {
             match rest.strip_prefix('c') {
                 Some(_) => return false,
-                None => rest = escape::one(rest, false, out).unwrap_or_default(),
+                None => rest = escape::parse_escape(rest, false, out).unwrap_or_default(),
             }
         } else if let Some(tail) = rest.strip_prefix('%') {
             out.push(b'%');
             rest = tail;
         } else {
-            match conversion(rest, arguments, out) {
+            match parse_conversion(rest, arguments, out) {
                 Some(tail) => rest = tail,
                 None => return false,
             }
@@ -122,7 +122,7 @@ fn once(format: &str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> bool 
 }
 
 /// Parses and performs the conversion after a `%`; `None` if the output ends here.
-fn conversion<'a>(text: &'a str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> Option<&'a str> {
+fn parse_conversion<'a>(text: &'a str, arguments: &mut Arguments<'_>, out: &mut Vec<u8>) -> Option<&'a str> {
     let mut with = Conversion::default();
     let mut chars = text.chars().peekable();
     let mut taken = 0;
@@ -138,7 +138,7 @@ fn conversion<'a>(text: &'a str, arguments: &mut Arguments<'_>, out: &mut Vec<u8
     let mut number = |arguments: &mut Arguments<'_>| -> i64 {
         if chars.next_if_eq(&'*').is_some() {
             taken += 1;
-            return arguments.integer();
+            return arguments.next_integer();
         }
         let mut value = 0i64;
         while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
@@ -157,7 +157,7 @@ fn conversion<'a>(text: &'a str, arguments: &mut Arguments<'_>, out: &mut Vec<u8
         let precision = match rest.strip_prefix('*') {
             Some(tail) => {
                 rest = tail;
-                arguments.integer()
+                arguments.next_integer()
             }
             None => {
                 let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -195,30 +195,30 @@ fn convert<'a>(text: &'a str, with: Conversion, arguments: &mut Arguments<'_>, o
             with.pad("", &first, false, out);
         }
         'b' => {
-            if !with.escaped(arguments.next(), out) {
+            if !with.push_escaped(arguments.next(), out) {
                 return None;
             }
         }
         'd' | 'i' => {
-            let value = arguments.integer();
-            with.digits(&signed(value), value.unsigned_abs().to_string(), out);
+            let value = arguments.next_integer();
+            with.push_digits(&signed(value), value.unsigned_abs().to_string(), out);
         }
-        'u' => with.digits("", (arguments.integer() as u64).to_string(), out),
+        'u' => with.push_digits("", (arguments.next_integer() as u64).to_string(), out),
         'o' => {
             let prefix = if with.alternate { "0" } else { "" };
-            with.digits(prefix, format!("{:o}", arguments.integer()), out);
+            with.push_digits(prefix, format!("{:o}", arguments.next_integer()), out);
         }
         'x' => {
             let prefix = if with.alternate { "0x" } else { "" };
-            with.digits(prefix, format!("{:x}", arguments.integer()), out);
+            with.push_digits(prefix, format!("{:x}", arguments.next_integer()), out);
         }
         'X' => {
             let prefix = if with.alternate { "0X" } else { "" };
-            with.digits(prefix, format!("{:X}", arguments.integer()), out);
+            with.push_digits(prefix, format!("{:X}", arguments.next_integer()), out);
         }
         'f' | 'F' | 'e' | 'E' | 'g' | 'G' => {
-            let value = arguments.float();
-            let digits = float(value.abs(), letter, with.precision.unwrap_or(6));
+            let value = arguments.next_float();
+            let digits = format_float(value.abs(), letter, with.precision.unwrap_or(6));
             with.pad(&signed(if value.is_sign_negative() { -1 } else { 1 }), &digits, with.zero, out);
         }
         other => {
@@ -229,15 +229,15 @@ fn convert<'a>(text: &'a str, with: Conversion, arguments: &mut Arguments<'_>, o
     text.get(letter.len_utf8()..)
 }
 
-fn float(value: f64, letter: char, precision: usize) -> String {
+fn format_float(value: f64, letter: char, precision: usize) -> String {
     let text = match letter {
         'f' | 'F' => format!("{value:.precision$}"),
-        'e' | 'E' => exponent(value, precision),
+        'e' | 'E' => format_exponent(value, precision),
         _ => {
             let precision = precision.max(1);
             let power = if value == 0.0 { 0 } else { value.log10().floor() as i32 };
             let plain = match power < -4 || power >= precision as i32 {
-                true => return shorten(exponent(value, precision - 1)),
+                true => return shorten(format_exponent(value, precision - 1)),
                 false => format!("{value:.*}", (precision as i32 - 1 - power).max(0) as usize),
             };
             shorten(plain)
@@ -247,7 +247,7 @@ fn float(value: f64, letter: char, precision: usize) -> String {
 }
 
 /// Formats a number with an exponent of a sign and at least two digits, as in C.
-fn exponent(value: f64, precision: usize) -> String {
+fn format_exponent(value: f64, precision: usize) -> String {
     let text = format!("{value:.precision$e}");
     let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
     match power.strip_prefix('-') {
@@ -271,7 +271,7 @@ fn shorten(text: String) -> String {
 
 impl Conversion {
     /// Writes an integer; a precision is the minimum number of digits and disables zero padding.
-    fn digits(&self, prefix: &str, digits: String, out: &mut Vec<u8>) {
+    fn push_digits(&self, prefix: &str, digits: String, out: &mut Vec<u8>) {
         match self.precision {
             Some(least) => self.pad(prefix, &format!("{digits:0>least$}"), false, out),
             None => self.pad(prefix, &digits, self.zero, out),
@@ -279,7 +279,7 @@ impl Conversion {
     }
 
     /// Writes the text of `%b`, padded; false if a `\c` in it ends the output.
-    fn escaped(&self, text: &str, out: &mut Vec<u8>) -> bool {
+    fn push_escaped(&self, text: &str, out: &mut Vec<u8>) -> bool {
         let mut bytes = Vec::new();
         let goes_on = escape_into(text, &mut bytes);
         let spaces = vec![b' '; self.width.saturating_sub(bytes.len())];

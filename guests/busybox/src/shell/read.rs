@@ -59,7 +59,7 @@ impl Shell {
             self.assign("REPLY", &text).await.map_err(|f| f.0)?;
             return Ok(i32::from(!complete));
         }
-        let fields = fields(&line, &self.ifs(), names.len());
+        let fields = split_fields(&line, &self.ifs(), names.len());
         for (i, name) in names.iter().enumerate() {
             let value = fields.get(i).map(String::as_str).unwrap_or_default();
             self.assign(name, value).await.map_err(|f| f.0)?;
@@ -118,7 +118,7 @@ impl Shell {
 }
 
 /// Splits a line for `count` names; the last one gets the rest.
-fn fields(line: &[Quoted], ifs: &str, count: usize) -> Vec<String> {
+fn split_fields(line: &[Quoted], ifs: &str, count: usize) -> Vec<String> {
     let separates = |(c, quoted): &Quoted| !quoted && ifs.contains(*c);
     let blank = |q: &Quoted| separates(q) && matches!(q.0, ' ' | '\t' | '\n');
     let text = |part: &[Quoted]| part.iter().map(|(c, _)| *c).collect::<String>();
@@ -126,7 +126,7 @@ fn fields(line: &[Quoted], ifs: &str, count: usize) -> Vec<String> {
     let mut i = line.iter().take_while(|q| blank(q)).count();
     while i < line.len() {
         if out.len() + 1 == count {
-            out.push(text(last(line.get(i..).unwrap_or_default(), &separates, &blank)));
+            out.push(text(rest_of_line(line.get(i..).unwrap_or_default(), &separates, &blank)));
             break;
         }
         let rest = line.get(i..).unwrap_or_default();
@@ -147,7 +147,7 @@ fn fields(line: &[Quoted], ifs: &str, count: usize) -> Vec<String> {
 
 /// Returns the value of the last name: the rest of the line, without blanks at the end and without a single separator
 /// that only ends it.
-fn last<'a>(
+fn rest_of_line<'a>(
     rest: &'a [Quoted],
     separates: &impl Fn(&Quoted) -> bool,
     blank: &impl Fn(&Quoted) -> bool,

@@ -84,18 +84,18 @@ impl Shell {
                     true => self.expand_text(body, Context::HereDocument).await?,
                     false => body.to_string(),
                 };
-                self.descriptors.set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
+                self.descriptors.set(fd.unwrap_or(0), Stream::Reader(Reader::from_bytes(text)));
                 Ok(())
             }
             ast::IoRedirect::HereString(fd, word) => {
                 let text = self.expand_text(&word.value, Context::Word).await? + "\n";
-                self.descriptors.set(fd.unwrap_or(0), Stream::Reader(Reader::bytes(text)));
+                self.descriptors.set(fd.unwrap_or(0), Stream::Reader(Reader::from_bytes(text)));
                 Ok(())
             }
             ast::IoRedirect::OutputAndError(word, append) => {
                 let name = self.expand_text(&word.value, Context::Word).await?;
                 let kind = if *append { Kind::Append } else { Kind::Write };
-                let stream = self.open(&name, &kind)?;
+                let stream = self.open_target(&name, &kind)?;
                 self.descriptors.set(1, stream.clone());
                 self.descriptors.set(2, stream);
                 Ok(())
@@ -111,7 +111,7 @@ impl Shell {
         match target {
             Target::Filename(word) => {
                 let name = self.expand_text(&word.value, Context::Word).await?;
-                let stream = self.open(&name, kind)?;
+                let stream = self.open_target(&name, kind)?;
                 self.descriptors.set(fd.unwrap_or(default), stream);
                 Ok(())
             }
@@ -127,7 +127,7 @@ impl Shell {
                 }
                 // `>&file` is an older spelling of `&>file`.
                 if fd.is_none() && matches!(kind, Kind::DuplicateOutput) {
-                    let stream = self.open(&source, &Kind::Write)?;
+                    let stream = self.open_target(&source, &Kind::Write)?;
                     self.descriptors.set(1, stream.clone());
                     self.descriptors.set(2, stream);
                     return Ok(());
@@ -150,7 +150,7 @@ impl Shell {
         }
     }
 
-    fn open(&self, name: &str, kind: &Kind) -> Result<Stream, RedirectError> {
+    fn open_target(&self, name: &str, kind: &Kind) -> Result<Stream, RedirectError> {
         if let Some(fd) = device(name) {
             return match self.descriptors.get(fd) {
                 Some(stream) => Ok(stream.clone()),
@@ -159,7 +159,7 @@ impl Shell {
         }
         let writes = !matches!(kind, Kind::Read | Kind::DuplicateInput);
         let path = crate::proc::normalize(&self.cwd, name);
-        if let Some(device) = Reader::device(&path) {
+        if let Some(device) = Reader::open_device(&path) {
             return Ok(match kind {
                 Kind::ReadAndWrite => Stream::Both(device, Writer::null()),
                 _ if writes => Stream::Writer(Writer::null()),
@@ -189,11 +189,11 @@ fn cannot(verb: &str, name: &str, why: &str) -> RedirectError {
 
 fn open_file(path: &Path, kind: &Kind) -> io::Result<Stream> {
     Ok(match kind {
-        Kind::Read | Kind::DuplicateInput => Stream::Reader(Reader::file(File::open(path)?)),
-        Kind::Write | Kind::Clobber | Kind::DuplicateOutput => Stream::Writer(Writer::file(File::create(path)?)),
+        Kind::Read | Kind::DuplicateInput => Stream::Reader(Reader::from_file(File::open(path)?)),
+        Kind::Write | Kind::Clobber | Kind::DuplicateOutput => Stream::Writer(Writer::from_file(File::create(path)?)),
         Kind::Append => {
             let file = OpenOptions::new().append(true).create(true).open(path)?;
-            Stream::Writer(Writer::file(file))
+            Stream::Writer(Writer::from_file(file))
         }
         Kind::ReadAndWrite => {
             let mut options = OpenOptions::new();

@@ -20,7 +20,7 @@ struct Expanded<'a> {
 }
 
 impl Shell {
-    pub async fn simple(&mut self, command: &ast::SimpleCommand) -> Outcome {
+    pub async fn run_simple(&mut self, command: &ast::SimpleCommand) -> Outcome {
         self.substituted = None;
         let expanded = match self.expand_simple(command).await {
             Ok(expanded) => expanded,
@@ -54,7 +54,7 @@ impl Shell {
             Ok(false) => Ok(1),
             Ok(true) => {
                 let Expanded { words, assignments, .. } = expanded;
-                self.dispatch(words, assignments, function, builtin).await
+                self.run_words(words, assignments, function, builtin).await
             }
         };
         if !(keeps_descriptors && outcome == Ok(0)) {
@@ -63,7 +63,7 @@ impl Shell {
         outcome
     }
 
-    async fn dispatch(
+    async fn run_words(
         &mut self,
         words: Vec<String>,
         assignments: Vec<(String, String)>,
@@ -71,7 +71,7 @@ impl Shell {
         builtin: Option<Builtin>,
     ) -> Outcome {
         if function.is_none() && builtin.is_none() {
-            return self.external(words, assignments).await;
+            return self.run_external(words, assignments).await;
         }
         let persists = function.is_none() && builtin.is_some_and(|b| b.special);
         let mut saved: Vec<(String, Option<Variable>)> = Vec::new();
@@ -85,11 +85,11 @@ impl Shell {
             }
         }
         let outcome = match (function, builtin) {
-            (Some(body), _) => self.call(&body, words).await,
+            (Some(body), _) => self.call_function(&body, words).await,
             (None, Some(builtin)) => {
                 // `eval`, `.` and `command` run commands themselves.
                 self.nesting += 2;
-                let outcome = self.builtin(builtin, words).await;
+                let outcome = self.run_builtin(builtin, words).await;
                 self.nesting -= 2;
                 outcome
             }
@@ -102,14 +102,14 @@ impl Shell {
     }
 
     /// Calls a function.
-    pub async fn call(&mut self, body: &ast::FunctionBody, mut words: Vec<String>) -> Outcome {
+    pub async fn call_function(&mut self, body: &ast::FunctionBody, mut words: Vec<String>) -> Outcome {
         words.remove(0);
         let caller = std::mem::replace(&mut self.positional, words);
         let loops = std::mem::take(&mut self.loops);
         self.functions_running += 1;
         self.nesting += 1;
         self.variables.enter_function();
-        let outcome = Box::pin(self.redirected(&body.0, body.1.as_ref())).await;
+        let outcome = Box::pin(self.run_redirected(&body.0, body.1.as_ref())).await;
         self.variables.leave_function();
         self.functions_running -= 1;
         self.nesting -= 1;
@@ -148,7 +148,7 @@ impl Shell {
                     _ => self.expand_word(&word.value, &mut words).await?,
                 },
                 Item::ProcessSubstitution(..) => {
-                    return Err(self.failure("process substitution is not supported").await);
+                    return Err(self.report_failure("process substitution is not supported").await);
                 }
             }
         }
@@ -167,7 +167,7 @@ impl Shell {
     async fn expand_assignment(&mut self, assignment: &ast::Assignment) -> Expansion<(String, String)> {
         let (AssignmentName::VariableName(name), AssignmentValue::Scalar(word)) = (&assignment.name, &assignment.value)
         else {
-            return Err(self.failure("syntax error: arrays are not supported").await);
+            return Err(self.report_failure("syntax error: arrays are not supported").await);
         };
         let mut value = self.expand_text(&word.value, Context::Assignment).await?;
         if assignment.append {

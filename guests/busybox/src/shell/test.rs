@@ -14,15 +14,15 @@ pub fn evaluate(args: &[String], shell: &Shell) -> Result<bool, String> {
         [] => return Ok(false),
         [one] => return Ok(!one.is_empty()),
         [not, one] if not == "!" => return Ok(one.is_empty()),
-        [left, op, right] => match binary(left, op, right, shell)? {
+        [left, op, right] => match evaluate_binary(left, op, right, shell)? {
             Some(held) => return Ok(held),
-            None => parser.or()?,
+            None => parser.evaluate_or()?,
         },
-        [not, left, op, right] if not == "!" => match binary(left, op, right, shell)? {
+        [not, left, op, right] if not == "!" => match evaluate_binary(left, op, right, shell)? {
             Some(held) => return Ok(!held),
-            None => parser.or()?,
+            None => parser.evaluate_or()?,
         },
-        _ => parser.or()?,
+        _ => parser.evaluate_or()?,
     };
     match args.get(parser.at) {
         None => Ok(value),
@@ -41,43 +41,43 @@ impl Parser<'_> {
         self.args.get(self.at + ahead).map(String::as_str)
     }
 
-    fn or(&mut self) -> Result<bool, String> {
-        let mut value = self.and()?;
+    fn evaluate_or(&mut self) -> Result<bool, String> {
+        let mut value = self.evaluate_and()?;
         while self.peek(0) == Some("-o") {
             self.at += 1;
-            value |= self.and()?;
+            value |= self.evaluate_and()?;
         }
         Ok(value)
     }
 
-    fn and(&mut self) -> Result<bool, String> {
-        let mut value = self.not()?;
+    fn evaluate_and(&mut self) -> Result<bool, String> {
+        let mut value = self.evaluate_not()?;
         while self.peek(0) == Some("-a") {
             self.at += 1;
-            value &= self.not()?;
+            value &= self.evaluate_not()?;
         }
         Ok(value)
     }
 
-    fn not(&mut self) -> Result<bool, String> {
+    fn evaluate_not(&mut self) -> Result<bool, String> {
         if self.peek(0) == Some("!") && self.peek(1).is_some() {
             self.at += 1;
-            return Ok(!self.not()?);
+            return Ok(!self.evaluate_not()?);
         }
-        self.primary()
+        self.evaluate_primary()
     }
 
-    fn primary(&mut self) -> Result<bool, String> {
+    fn evaluate_primary(&mut self) -> Result<bool, String> {
         let first = self.peek(0).ok_or("argument expected")?.to_string();
         if let (Some(op), Some(right)) = (self.peek(1), self.peek(2))
-            && let Some(held) = binary(&first, op, right, self.shell)?
+            && let Some(held) = evaluate_binary(&first, op, right, self.shell)?
         {
             self.at += 3;
             return Ok(held);
         }
         if first == "(" {
             self.at += 1;
-            let value = self.or()?;
+            let value = self.evaluate_or()?;
             if self.peek(0) != Some(")") {
                 return Err("closing paren expected".into());
             }
@@ -85,7 +85,7 @@ impl Parser<'_> {
             return Ok(value);
         }
         if let Some(operand) = self.peek(1)
-            && let Some(held) = unary(&first, operand, self.shell)
+            && let Some(held) = evaluate_unary(&first, operand, self.shell)
         {
             self.at += 2;
             return Ok(held);
@@ -97,7 +97,7 @@ impl Parser<'_> {
 
 /// Evaluates a binary primary; `None` if `op` is not one. `-a` and `-o` between two strings count as binary primaries,
 /// too.
-pub fn binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option<bool>, String> {
+pub fn evaluate_binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option<bool>, String> {
     let number = |text: &str| -> Result<i64, String> { text.trim().parse().map_err(|_| format!("{text}: bad number")) };
     let compare = || Ok::<_, String>(number(left)?.cmp(&number(right)?));
     let modified = |name: &str| metadata(name, shell).and_then(|m| m.modified().ok());
@@ -120,7 +120,7 @@ pub fn binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option
 }
 
 /// Evaluates a unary primary; `None` if `op` is not one.
-pub fn unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
+pub fn evaluate_unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
     let is = |check: fn(&Metadata) -> bool| metadata(operand, shell).is_some_and(|m| check(&m));
     Some(match op {
         "-n" => !operand.is_empty(),

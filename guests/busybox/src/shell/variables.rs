@@ -23,7 +23,7 @@ pub struct Variables {
 
 impl Variables {
     /// Creates variables from the environment; skips names that are not valid.
-    pub fn of_environment(env: &BTreeMap<String, String>) -> Variables {
+    pub fn from_environment(env: &BTreeMap<String, String>) -> Variables {
         let variable = |value: &String| Variable { value: Some(value.clone()), exported: true, readonly: false };
         let named = env.iter().filter(|(name, _)| super::word::is_name(name));
         let all = named.map(|(name, value)| (name.clone(), variable(value))).collect();

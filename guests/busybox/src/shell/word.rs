@@ -71,7 +71,7 @@ pub enum Context {
 /// Parses `text`. Unterminated constructs, which the lexer has rejected before, are literal.
 pub fn parse(text: &str, context: Context) -> Vec<Piece> {
     let chars: Vec<char> = text.chars().collect();
-    pieces(&chars, context)
+    parse_pieces(&chars, context)
 }
 
 /// Whether `name` can name a variable.
@@ -81,7 +81,7 @@ pub fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-fn pieces(src: &[char], context: Context) -> Vec<Piece> {
+fn parse_pieces(src: &[char], context: Context) -> Vec<Piece> {
     let double = is_double(context);
     let mut out = Vec::new();
     let mut i = 0;
@@ -94,24 +94,24 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
         match c {
             '\\' => match src.get(i + 1).copied() {
                 Some('\n') => {}
-                Some(next) if !double || "$`\\".contains(next) => quote(&mut out, next),
-                Some('"') if context != Context::HereDocument => quote(&mut out, '"'),
-                Some('}') if context == Context::Braces => quote(&mut out, '}'),
+                Some(next) if !double || "$`\\".contains(next) => push_quoted(&mut out, next),
+                Some('"') if context != Context::HereDocument => push_quoted(&mut out, '"'),
+                Some('}') if context == Context::Braces => push_quoted(&mut out, '}'),
                 Some(next) => {
-                    quote(&mut out, '\\');
+                    push_quoted(&mut out, '\\');
                     // In these contexts, a backslash does not protect the next character.
                     if next != '\\' {
                         i += 1;
                         continue;
                     }
                 }
-                None => literal(&mut out, '\\', double),
+                None => push_literal(&mut out, '\\', double),
             },
             '\'' if !double => out.push(Piece::Quoted(inner(1, 1).iter().collect())),
-            '"' if !double => out.push(Piece::Double(pieces(inner(1, 1), Context::Double))),
+            '"' if !double => out.push(Piece::Double(parse_pieces(inner(1, 1), Context::Double))),
             '"' if context != Context::HereDocument => {} // A pair within `"${x-"word"}"`.
-            '`' => out.push(Piece::Command(backquoted(inner(1, 1), double))),
-            '$' => dollar(&mut out, src, &mut i, part, context),
+            '`' => out.push(Piece::Command(unescape_backquoted(inner(1, 1), double))),
+            '$' => parse_dollar(&mut out, src, &mut i, part, context),
             '~' if tilde_may_start(&out, context) => {
                 let rest = src.get(i + 1..).unwrap_or_default();
                 let stop = |c: &char| *c == '/' || (*c == ':' && context == Context::Assignment);
@@ -122,9 +122,9 @@ fn pieces(src: &[char], context: Context) -> Vec<Piece> {
                     i += 1 + length;
                     continue;
                 }
-                literal(&mut out, '~', false);
+                push_literal(&mut out, '~', false);
             }
-            c => literal(&mut out, c, double),
+            c => push_literal(&mut out, c, double),
         }
         i = i.max(end);
     }
@@ -154,9 +154,9 @@ fn tilde_may_start(before: &[Piece], context: Context) -> bool {
     }
 }
 
-fn literal(out: &mut Vec<Piece>, c: char, double: bool) {
+fn push_literal(out: &mut Vec<Piece>, c: char, double: bool) {
     if double {
-        return quote(out, c);
+        return push_quoted(out, c);
     }
     match out.last_mut() {
         Some(Piece::Literal(text)) => text.push(c),
@@ -164,7 +164,7 @@ fn literal(out: &mut Vec<Piece>, c: char, double: bool) {
     }
 }
 
-fn quote(out: &mut Vec<Piece>, c: char) {
+fn push_quoted(out: &mut Vec<Piece>, c: char) {
     match out.last_mut() {
         Some(Piece::Quoted(text)) => text.push(c),
         _ => out.push(Piece::Quoted(c.into())),
@@ -173,7 +173,7 @@ fn quote(out: &mut Vec<Piece>, c: char) {
 
 /// Returns the text inside backquotes, where a backslash protects only `$`, `` ` `` and itself (and `"` in double
 /// quotes).
-fn backquoted(src: &[char], double: bool) -> String {
+fn unescape_backquoted(src: &[char], double: bool) -> String {
     let mut text = String::new();
     let mut chars = src.iter().copied().peekable();
     while let Some(c) = chars.next() {
@@ -191,7 +191,7 @@ fn backquoted(src: &[char], double: bool) -> String {
 }
 
 /// Reads the `$` construct `part` at `src[*i]`.
-fn dollar(out: &mut Vec<Piece>, src: &[char], i: &mut usize, part: &[char], context: Context) {
+fn parse_dollar(out: &mut Vec<Piece>, src: &[char], i: &mut usize, part: &[char], context: Context) {
     let double = is_double(context);
     let plain = |name: String| Piece::Parameter { name, modifier: Modifier::None };
     let text = |from: usize, to: usize| -> &[char] {
@@ -200,12 +200,12 @@ fn dollar(out: &mut Vec<Piece>, src: &[char], i: &mut usize, part: &[char], cont
     match src.get(*i + 1).copied() {
         Some('(') if part.len() > 1 => {
             let arithmetic = part.get(2) == Some(&'(') && part.ends_with(&[')', ')']);
-            out.push(match arithmetic && balanced(text(3, 2)) {
-                true => Piece::Arithmetic(pieces(text(3, 2), Context::Double)),
+            out.push(match arithmetic && is_balanced(text(3, 2)) {
+                true => Piece::Arithmetic(parse_pieces(text(3, 2), Context::Double)),
                 false => Piece::Command(text(2, 1).iter().collect()),
             });
         }
-        Some('{') if part.len() > 1 => out.push(braced(text(2, 1), context)),
+        Some('{') if part.len() > 1 => out.push(parse_braced(text(2, 1), context)),
         Some('\'') if !double && part.len() > 1 => {
             out.push(Piece::Quoted(super::escape::unescape(&text(2, 1).iter().collect::<String>())));
         }
@@ -220,7 +220,7 @@ fn dollar(out: &mut Vec<Piece>, src: &[char], i: &mut usize, part: &[char], cont
             *i += 2;
             out.push(plain(c.into()));
         }
-        _ => literal(out, '$', double),
+        _ => push_literal(out, '$', double),
     }
 }
 
@@ -229,7 +229,7 @@ fn is_name_char(c: char) -> bool {
 }
 
 /// Whether parentheses match without the outer pair; otherwise `$((` opened two substitutions.
-fn balanced(src: &[char]) -> bool {
+fn is_balanced(src: &[char]) -> bool {
     let mut depth = 0i32;
     for c in src {
         depth += match c {
@@ -245,7 +245,7 @@ fn balanced(src: &[char]) -> bool {
 }
 
 /// Parses the inside of `${...}`.
-fn braced(src: &[char], context: Context) -> Piece {
+fn parse_braced(src: &[char], context: Context) -> Piece {
     let double = is_double(context);
     let is_parameter = |text: &[char]| -> bool {
         let name: String = text.iter().collect();
@@ -269,10 +269,10 @@ fn braced(src: &[char], context: Context) -> Piece {
     }
     // Words inherit the quoting around the braces; patterns have their own.
     let word = |text: &[char]| match double {
-        true => pieces(text, Context::Braces),
-        false => pieces(text, Context::Word).into_iter().map(split_result).collect(),
+        true => parse_pieces(text, Context::Braces),
+        false => parse_pieces(text, Context::Word).into_iter().map(split_result).collect(),
     };
-    let pattern = |text: &[char]| pieces(text, Context::Word);
+    let pattern = |text: &[char]| parse_pieces(text, Context::Word);
     let modifier = match rest {
         [] => Modifier::None,
         [':', test @ ('-' | '=' | '?' | '+'), text @ ..] => {
@@ -290,13 +290,13 @@ fn braced(src: &[char], context: Context) -> Piece {
             let all = text.first() == Some(&'/');
             let anchor = text.first().copied().filter(|c| matches!(c, '#' | '%'));
             let skip = usize::from(all || anchor.is_some());
-            let (left, right) = split(text.get(skip..).unwrap_or_default(), '/');
+            let (left, right) = split_at_unquoted(text.get(skip..).unwrap_or_default(), '/');
             let with = word(right.unwrap_or_default());
             Modifier::Replace { all, anchor, pattern: pattern(left), with }
         }
         [':', text @ ..] => {
-            let (left, right) = split(text, ':');
-            let arithmetic = |text: &[char]| pieces(text, Context::Double);
+            let (left, right) = split_at_unquoted(text, ':');
+            let arithmetic = |text: &[char]| parse_pieces(text, Context::Double);
             Modifier::Substring { offset: arithmetic(left), length: right.map(arithmetic) }
         }
         _ => Modifier::Bad,
@@ -305,7 +305,7 @@ fn braced(src: &[char], context: Context) -> Piece {
 }
 
 /// Splits at the first `at` outside of quotes and expansions.
-fn split(src: &[char], at: char) -> (&[char], Option<&[char]>) {
+fn split_at_unquoted(src: &[char], at: char) -> (&[char], Option<&[char]>) {
     let mut i = 0;
     while let Some(c) = src.get(i) {
         if *c == at {

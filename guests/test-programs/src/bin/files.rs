@@ -14,36 +14,36 @@ fn main() {
     let dir = Path::new(&dir);
     let at = |name: &str| dir.join(name);
 
-    say("mkdir", fs::create_dir(at("d")));
-    say("write", fs::write(at("d/a"), "hello"));
-    say("read", fs::read_to_string(at("d/a")));
-    say("append", append(&at("d/a")));
-    say("seek", seek(&at("d/a")));
-    say("truncate", OpenOptions::new().write(true).open(at("d/a")).and_then(|f| f.set_len(2)));
-    say("length", fs::metadata(at("d/a")).map(|m| m.len()));
-    say("exclusive", OpenOptions::new().write(true).create_new(true).open(at("d/a")).map(drop));
-    say("rename", fs::rename(at("d/a"), at("d/b")));
-    say("gone", fs::read(at("d/a")).map(drop));
-    say("hard link", fs::hard_link(at("d/b"), at("d/c")));
-    say("symlink", symlink("b", &at("d/l")));
-    say("through link", fs::read_to_string(at("d/l")));
-    say("link is", fs::read_link(at("d/l")).map(|t| t.display().to_string()));
-    say("list", list(&at("d")));
-    say("rmdir full", fs::remove_dir(at("d")));
-    say("sync", File::open(at("d/b")).and_then(|f| f.sync_all()));
+    print_result("mkdir", fs::create_dir(at("d")));
+    print_result("write", fs::write(at("d/a"), "hello"));
+    print_result("read", fs::read_to_string(at("d/a")));
+    print_result("append", append(&at("d/a")));
+    print_result("seek", seek(&at("d/a")));
+    print_result("truncate", OpenOptions::new().write(true).open(at("d/a")).and_then(|f| f.set_len(2)));
+    print_result("length", fs::metadata(at("d/a")).map(|m| m.len()));
+    print_result("exclusive", OpenOptions::new().write(true).create_new(true).open(at("d/a")).map(drop));
+    print_result("rename", fs::rename(at("d/a"), at("d/b")));
+    print_result("gone", fs::read(at("d/a")).map(drop));
+    print_result("hard link", fs::hard_link(at("d/b"), at("d/c")));
+    print_result("symlink", symlink("b", &at("d/l")));
+    print_result("through link", fs::read_to_string(at("d/l")));
+    print_result("link is", fs::read_link(at("d/l")).map(|t| t.display().to_string()));
+    print_result("list", list(&at("d")));
+    print_result("rmdir full", fs::remove_dir(at("d")));
+    print_result("sync", File::open(at("d/b")).and_then(|f| f.sync_all()));
 
-    say("escape by ..", fs::read(at("../../../../../../etc/passwd")).map(drop));
-    say("escape absolute", fs::read(&outside).map(drop));
-    say("absolute link", symlink(&outside, &at("d/abs")));
-    say("through absolute link", fs::read(at("d/abs")).map(drop));
-    say("link with ..", symlink("../../../../../../etc/passwd", &at("d/up")));
-    say("through link with ..", fs::read(at("d/up")).map(drop));
-    say("write through link", fs::write(at("d/up"), "x"));
+    print_result("escape by ..", fs::read(at("../../../../../../etc/passwd")).map(drop));
+    print_result("escape absolute", fs::read(&outside).map(drop));
+    print_result("absolute link", symlink(&outside, &at("d/abs")));
+    print_result("through absolute link", fs::read(at("d/abs")).map(drop));
+    print_result("link with ..", symlink("../../../../../../etc/passwd", &at("d/up")));
+    print_result("through link with ..", fs::read(at("d/up")).map(drop));
+    print_result("write through link", fs::write(at("d/up"), "x"));
 
-    say("remove all", fs::remove_dir_all(at("d")));
+    print_result("remove all", fs::remove_dir_all(at("d")));
 }
 
-fn say<T: std::fmt::Debug>(what: &str, result: io::Result<T>) {
+fn print_result<T: std::fmt::Debug>(what: &str, result: io::Result<T>) {
     match result {
         Ok(value) => println!("{what}: ok {value:?}"),
         Err(error) => println!("{what}: {:?}", error.kind()),

@@ -26,7 +26,7 @@ pub fn literal(text: &[u8]) -> Node {
 
 pub fn tree(text: &[u8], extended: bool) -> Result<Node, &'static str> {
     let mut parser = Parser { text, at: 0, extended, groups: 0, depth: 0 };
-    let node = parser.either()?;
+    let node = parser.parse_either()?;
     if parser.at < text.len() {
         return Err("Unmatched ) or \\)");
     }
@@ -59,15 +59,15 @@ impl Parser<'_> {
         found
     }
 
-    fn either(&mut self) -> Result<Node, &'static str> {
-        let mut choices = vec![self.sequence()?];
+    fn parse_either(&mut self) -> Result<Node, &'static str> {
+        let mut choices = vec![self.parse_sequence()?];
         while self.take_op(b'|') {
-            choices.push(self.sequence()?);
+            choices.push(self.parse_sequence()?);
         }
         Ok(if choices.len() == 1 { choices.remove(0) } else { Node::Either(choices) })
     }
 
-    fn sequence(&mut self) -> Result<Node, &'static str> {
+    fn parse_sequence(&mut self) -> Result<Node, &'static str> {
         let mut parts: Vec<Node> = Vec::new();
         // Whether a `*` is literal here, as at the beginning of a basic expression.
         let mut fresh = true;
@@ -75,15 +75,15 @@ impl Parser<'_> {
             if self.is_op(b'|') || (self.is_op(b')') && (self.depth > 0 || !self.extended)) {
                 break;
             }
-            let part = self.atom(byte, fresh)?;
+            let part = self.parse_atom(byte, fresh)?;
             fresh = matches!(part, Node::Edge(Edge::Start)) && !self.extended;
-            let part = if fresh { part } else { self.repeated(part)? };
+            let part = if fresh { part } else { self.parse_repetition(part)? };
             parts.push(part);
         }
         Ok(Node::All(parts))
     }
 
-    fn repeated(&mut self, mut part: Node) -> Result<Node, &'static str> {
+    fn parse_repetition(&mut self, mut part: Node) -> Result<Node, &'static str> {
         loop {
             let (min, max) = if self.peek(0) == Some(b'*') {
                 self.at += 1;
@@ -93,7 +93,7 @@ impl Parser<'_> {
             } else if self.take_op(b'?') {
                 (0, Some(1))
             } else if self.is_op(b'{') {
-                match self.interval() {
+                match self.parse_interval() {
                     Some(bounds) => bounds,
                     None if self.extended => return Ok(part),
                     None => return Err("Invalid content of \\{\\}"),
@@ -105,7 +105,7 @@ impl Parser<'_> {
         }
     }
 
-    fn interval(&mut self) -> Option<(usize, Option<usize>)> {
+    fn parse_interval(&mut self) -> Option<(usize, Option<usize>)> {
         let open = if self.extended { 1 } else { 2 };
         let rest = self.text.get(self.at + open..)?;
         let length = rest.iter().position(|b| *b == b'}')?;
@@ -127,12 +127,12 @@ impl Parser<'_> {
         Some(bounds)
     }
 
-    fn atom(&mut self, byte: u8, fresh: bool) -> Result<Node, &'static str> {
+    fn parse_atom(&mut self, byte: u8, fresh: bool) -> Result<Node, &'static str> {
         if self.take_op(b'(') {
             self.groups += 1;
             self.depth += 1;
             let number = self.groups;
-            let inner = self.either()?;
+            let inner = self.parse_either()?;
             if !self.take_op(b')') {
                 return Err("Unmatched ( or \\(");
             }
@@ -142,17 +142,17 @@ impl Parser<'_> {
         self.at += 1;
         Ok(match byte {
             b'.' => Node::Any,
-            b'[' => Node::Set(self.set()?),
+            b'[' => Node::Set(self.parse_set()?),
             b'^' if self.extended || fresh => Node::Edge(Edge::Start),
             b'$' if self.extended || self.at == self.text.len() || self.is_op(b')') || self.is_op(b'|') => {
                 Node::Edge(Edge::End)
             }
-            b'\\' => self.escaped()?,
+            b'\\' => self.parse_escape()?,
             byte => Node::Byte(byte),
         })
     }
 
-    fn escaped(&mut self) -> Result<Node, &'static str> {
+    fn parse_escape(&mut self) -> Result<Node, &'static str> {
         let byte = self.peek(0).ok_or("Trailing backslash")?;
         self.at += 1;
         Ok(match byte {
@@ -180,7 +180,7 @@ impl Parser<'_> {
         })
     }
 
-    fn set(&mut self) -> Result<Set, &'static str> {
+    fn parse_set(&mut self) -> Result<Set, &'static str> {
         const UNMATCHED: &str = "Unmatched [, [^, [:, [., or [=";
         let mut set = [0; 4];
         let negated = self.peek(0) == Some(b'^');

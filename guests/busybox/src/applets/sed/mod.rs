@@ -180,7 +180,7 @@ impl Editor<'_> {
         let path = self.p.path(file);
         let mut input = Input::new(self.p, vec![file.to_string()]);
         let (sink, bytes) = Writer::capture();
-        self.out = Output::to(sink);
+        self.out = Output::from_writer(sink);
         self.number = 0;
         self.edit(&mut input).await?;
         // A quit leaves the rest of the file unchanged.
@@ -198,7 +198,7 @@ impl Editor<'_> {
         }
         let bytes = std::mem::take(&mut *bytes.borrow_mut());
         match File::create(&path) {
-            Ok(new) => Writer::file(new).write_all(&bytes).await?,
+            Ok(new) => Writer::from_file(new).write_all(&bytes).await?,
             Err(error) => return fail(self.p, 1, &format!("{file}: {}", strerror(&error))).await,
         }
         Ok(0)
@@ -349,7 +349,7 @@ impl Editor<'_> {
     /// Appends a line to a file; ignores one that can't be opened.
     async fn append_to(&self, file: &str, line: &[u8]) -> Result<(), EarlyExit> {
         if let Ok(file) = OpenOptions::new().create(true).append(true).open(self.p.path(file)) {
-            Writer::file(file).write_all(&[line, b"\n"].concat()).await?;
+            Writer::from_file(file).write_all(&[line, b"\n"].concat()).await?;
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ impl Replacement {
             at += 1;
             let piece = match byte {
                 b'&' => Some(Piece::Group(0)),
-                b'\\' => escaped(text, &mut at, groups, &mut plain)?,
+                b'\\' => parse_escape(text, &mut at, groups, &mut plain)?,
                 byte => {
                     plain.push(*byte);
                     None
@@ -74,7 +74,7 @@ impl Replacement {
 }
 
 /// Parses what follows a backslash at `at`: a piece, or a byte that is added to `plain`.
-fn escaped(text: &[u8], at: &mut usize, groups: usize, plain: &mut Vec<u8>) -> Result<Option<Piece>, String> {
+fn parse_escape(text: &[u8], at: &mut usize, groups: usize, plain: &mut Vec<u8>) -> Result<Option<Piece>, String> {
     let next = text.get(*at).copied().unwrap_or(b'\\');
     let mut used = 1;
     let piece = match next {

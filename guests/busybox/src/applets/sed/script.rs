@@ -99,19 +99,19 @@ pub fn parse(text: &str, extended: bool) -> Result<Vec<Command>, String> {
         if parser.peek().is_none() {
             return parser.resolve();
         }
-        parser.command()?;
+        parser.parse_command()?;
     }
 }
 
 impl Parser<'_> {
-    fn command(&mut self) -> Result<(), String> {
-        let first = self.address(false)?;
+    fn parse_command(&mut self) -> Result<(), String> {
+        let first = self.parse_address(false)?;
         let mut second = None;
         self.skip(|b| b == b' ');
         if first.is_some() && self.peek() == Some(b',') {
             self.at += 1;
             self.skip(|b| b == b' ');
-            second = Some(self.address(true)?.ok_or("no address after comma")?);
+            second = Some(self.parse_address(true)?.ok_or("no address after comma")?);
         }
         self.skip(|b| b == b' ');
         let mut negated = false;
@@ -122,17 +122,17 @@ impl Parser<'_> {
         }
         let letter = self.peek().ok_or("missing command")?;
         self.at += 1;
-        if let Some(function) = self.function(letter)? {
+        if let Some(function) = self.parse_function(letter)? {
             self.commands.push(Command { first, second, negated, function });
         }
         Ok(())
     }
 
     /// Parses a function; `None` for `#`, `}` and `:`, which are no commands of their own.
-    fn function(&mut self, letter: u8) -> Result<Option<Function>, String> {
+    fn parse_function(&mut self, letter: u8) -> Result<Option<Function>, String> {
         let function = match letter {
             b'#' => {
-                self.line();
+                self.take_line();
                 return Ok(None);
             }
             b'}' => {
@@ -140,7 +140,7 @@ impl Parser<'_> {
                 return Ok(None);
             }
             b':' => {
-                let label = self.word();
+                let label = self.take_word();
                 self.labels.push((label, self.commands.len()));
                 return Ok(None);
             }
@@ -148,17 +148,17 @@ impl Parser<'_> {
                 self.open.push(self.commands.len());
                 return Ok(Some(Function::Block(0)));
             }
-            b'b' | b't' | b'T' => return Ok(Some(self.branch(letter))),
-            b'a' => return Ok(Some(Function::Append(self.block_text()?))),
-            b'i' => return Ok(Some(Function::Insert(self.block_text()?))),
-            b'c' => return Ok(Some(Function::Change(self.block_text()?))),
-            b'r' => return Ok(Some(Function::Read(self.line().trim().to_string()))),
-            b'w' => return Ok(Some(Function::Write(self.line().trim().to_string()))),
-            b's' => Function::Substitute(Box::new(self.substitution()?)),
-            b'y' => Function::Map(self.map()?),
+            b'b' | b't' | b'T' => return Ok(Some(self.parse_branch(letter))),
+            b'a' => return Ok(Some(Function::Append(self.take_block_text()?))),
+            b'i' => return Ok(Some(Function::Insert(self.take_block_text()?))),
+            b'c' => return Ok(Some(Function::Change(self.take_block_text()?))),
+            b'r' => return Ok(Some(Function::Read(self.take_line().trim().to_string()))),
+            b'w' => return Ok(Some(Function::Write(self.take_line().trim().to_string()))),
+            b's' => Function::Substitute(Box::new(self.parse_substitution()?)),
+            b'y' => Function::Map(self.parse_map()?),
             b'q' | b'Q' => {
                 self.skip(|b| b == b' ');
-                Function::Quit(self.number().unwrap_or(0) as i32, letter == b'q')
+                Function::Quit(self.take_number().unwrap_or(0) as i32, letter == b'q')
             }
             b'd' => Function::Delete,
             b'D' => Function::DeleteFirst,
@@ -174,12 +174,12 @@ impl Parser<'_> {
             b'x' => Function::Exchange,
             other => return Err(format!("unsupported command {}", other as char)),
         };
-        self.end()?;
+        self.expect_end()?;
         Ok(Some(function))
     }
 
-    fn branch(&mut self, letter: u8) -> Function {
-        let label = self.word();
+    fn parse_branch(&mut self, letter: u8) -> Function {
+        let label = self.take_word();
         self.jumps.push((self.commands.len(), label));
         match letter {
             b'b' => Function::Branch(0),
@@ -193,7 +193,7 @@ impl Parser<'_> {
         if let Some(Command { function: Function::Block(to), .. }) = self.commands.get_mut(start) {
             *to = end;
         }
-        self.end()
+        self.expect_end()
     }
 
     /// Resolves labels to positions and returns the commands.
@@ -229,21 +229,21 @@ impl Parser<'_> {
         }
     }
 
-    fn number(&mut self) -> Option<u64> {
+    fn take_number(&mut self) -> Option<u64> {
         let start = self.at;
         self.skip(|b| b.is_ascii_digit());
         std::str::from_utf8(self.text.get(start..self.at)?).ok()?.parse().ok()
     }
 
     /// Returns the rest of the line.
-    fn line(&mut self) -> String {
+    fn take_line(&mut self) -> String {
         let start = self.at;
         self.skip(|b| b != b'\n');
         String::from_utf8_lossy(self.text.get(start..self.at).unwrap_or_default()).into_owned()
     }
 
     /// Returns a label.
-    fn word(&mut self) -> String {
+    fn take_word(&mut self) -> String {
         self.skip(|b| b == b' ');
         let start = self.at;
         self.skip(|b| b != b'\n' && b != b';' && b != b'}' && b != b' ');
@@ -251,7 +251,7 @@ impl Parser<'_> {
     }
 
     /// Checks that nothing else follows the command.
-    fn end(&mut self) -> Result<(), String> {
+    fn expect_end(&mut self) -> Result<(), String> {
         self.skip(|b| b == b' ' || b == b'\t' || b == b'\r');
         match self.peek() {
             None | Some(b'\n' | b';' | b'}' | b'#') => Ok(()),
@@ -259,14 +259,14 @@ impl Parser<'_> {
         }
     }
 
-    fn address(&mut self, second: bool) -> Result<Option<Address>, String> {
+    fn parse_address(&mut self, second: bool) -> Result<Option<Address>, String> {
         let Some(byte) = self.peek() else { return Ok(None) };
         Ok(Some(match byte {
             b'0'..=b'9' => {
-                let first = self.number().unwrap_or(0);
+                let first = self.take_number().unwrap_or(0);
                 if self.peek() == Some(b'~') {
                     self.at += 1;
-                    Address::Step(first, self.number().unwrap_or(0))
+                    Address::Step(first, self.take_number().unwrap_or(0))
                 } else {
                     Address::Line(first)
                 }
@@ -277,11 +277,11 @@ impl Parser<'_> {
             }
             b'+' if second => {
                 self.at += 1;
-                Address::More(self.number().unwrap_or(0))
+                Address::More(self.take_number().unwrap_or(0))
             }
             b'~' if second => {
                 self.at += 1;
-                Address::Multiple(self.number().unwrap_or(0))
+                Address::Multiple(self.take_number().unwrap_or(0))
             }
             b'/' | b'\\' => {
                 self.at += 1;
@@ -292,17 +292,17 @@ impl Parser<'_> {
                     self.at += 1;
                     custom
                 };
-                let text = self.delimited(delimiter, true)?;
+                let text = self.take_delimited(delimiter, true)?;
                 let fold = self.peek() == Some(b'I');
                 self.at += usize::from(fold);
-                Address::Match(self.pattern(text, fold)?)
+                Address::Match(self.compile_pattern(text, fold)?)
             }
             _ => return Ok(None),
         }))
     }
 
     /// Returns the text up to the delimiter, which a backslash protects.
-    fn delimited(&mut self, delimiter: u8, expression: bool) -> Result<Vec<u8>, String> {
+    fn take_delimited(&mut self, delimiter: u8, expression: bool) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();
         let mut in_set = false;
         let mut set_start = 0;
@@ -339,18 +339,18 @@ impl Parser<'_> {
         Err(format!("unmatched '{}'", delimiter as char))
     }
 
-    fn pattern(&mut self, text: Vec<u8>, fold: bool) -> Result<Pattern, String> {
+    fn compile_pattern(&mut self, text: Vec<u8>, fold: bool) -> Result<Pattern, String> {
         let (text, fold) = if text.is_empty() { self.last.clone().ok_or("no previous regexp")? } else { (text, fold) };
         self.last = Some((text.clone(), fold));
         let compiled = Pattern::new(&text, self.extended, fold, Extent::Any);
         compiled.map_err(|why| format!("bad regex '{}': {why}", String::from_utf8_lossy(&text)))
     }
 
-    fn substitution(&mut self) -> Result<Substitution, String> {
+    fn parse_substitution(&mut self) -> Result<Substitution, String> {
         let delimiter = self.peek().ok_or("bad option in substitution expression")?;
         self.at += 1;
-        let expression = self.delimited(delimiter, true)?;
-        let replacement = self.delimited(delimiter, false)?;
+        let expression = self.take_delimited(delimiter, true)?;
+        let replacement = self.take_delimited(delimiter, false)?;
         let (mut all, mut nth, mut print, mut fold, mut file) = (false, 1, false, false, None);
         while let Some(flag) = self.peek() {
             match flag {
@@ -359,12 +359,12 @@ impl Parser<'_> {
                 b'i' | b'I' => fold = true,
                 b'm' | b'M' | b'e' => return Err("bad option in substitution expression".into()),
                 b'0'..=b'9' => {
-                    nth = self.number().unwrap_or(1).max(1);
+                    nth = self.take_number().unwrap_or(1).max(1);
                     continue;
                 }
                 b'w' => {
                     self.at += 1;
-                    file = Some(self.line().trim().to_string());
+                    file = Some(self.take_line().trim().to_string());
                     break;
                 }
                 b';' | b'\n' | b'}' | b'#' | b' ' | b'\t' | b'\r' => break,
@@ -372,17 +372,17 @@ impl Parser<'_> {
             }
             self.at += 1;
         }
-        let pattern = self.pattern(expression, fold)?;
+        let pattern = self.compile_pattern(expression, fold)?;
         let replacement = Replacement::parse(&replacement, pattern.groups())?;
         Ok(Substitution { pattern, replacement, all, nth, print, file })
     }
 
-    fn map(&mut self) -> Result<Box<[u8; 256]>, String> {
+    fn parse_map(&mut self) -> Result<Box<[u8; 256]>, String> {
         let delimiter = self.peek().ok_or("incomplete command")?;
         self.at += 1;
         let mut sides = Vec::new();
         for _ in 0..2 {
-            let text = self.delimited(delimiter, false)?;
+            let text = self.take_delimited(delimiter, false)?;
             let mut side = Vec::new();
             crate::applets::echo::unescape(&text, &mut side, false);
             sides.push(side);
@@ -400,7 +400,7 @@ impl Parser<'_> {
 
     /// Returns the text of `a`, `i` or `c`: in one line (GNU), or behind a backslash and a newline. A backslash continues
     /// it.
-    fn block_text(&mut self) -> Result<Vec<u8>, String> {
+    fn take_block_text(&mut self) -> Result<Vec<u8>, String> {
         self.skip(|b| b == b' ' || b == b'\t');
         if self.peek() == Some(b'\\') {
             self.at += 1;

@@ -36,8 +36,8 @@ pub async fn extract(job: &Job, source: Reader) -> Outcome {
         }
         first = false;
         match Header::decode(&block) {
-            Some(header) if header.extends_next() => extractor.extension(&header).await?,
-            Some(header) => extractor.member(header).await?,
+            Some(header) if header.extends_next() => extractor.read_extension(&header).await?,
+            Some(header) => extractor.read_member(header).await?,
             None => return fail(&job.p, 1, "invalid tar magic").await,
         }
     }
@@ -59,7 +59,7 @@ struct Extractor<'a> {
 
 impl Extractor<'_> {
     /// Reads the content of a header that extends the next one.
-    async fn extension(&mut self, header: &Header) -> Result<(), EarlyExit> {
+    async fn read_extension(&mut self, header: &Header) -> Result<(), EarlyExit> {
         if header.size > MAX_NAME {
             return fail(&self.job.p, 1, "extended header is too long").await;
         }
@@ -70,7 +70,7 @@ impl Extractor<'_> {
             b'L' => self.long_name = Some(super::text(&content)),
             b'K' => self.long_link = Some(super::text(&content)),
             b'x' => {
-                for (key, value) in pax(&content) {
+                for (key, value) in parse_pax(&content) {
                     match key.as_str() {
                         "path" => self.long_name = Some(value),
                         "linkpath" => self.long_link = Some(value),
@@ -85,7 +85,7 @@ impl Extractor<'_> {
     }
 
     /// Lists or extracts a member, or skips it.
-    async fn member(&mut self, mut header: Header) -> Result<(), EarlyExit> {
+    async fn read_member(&mut self, mut header: Header) -> Result<(), EarlyExit> {
         header.name = self.long_name.take().unwrap_or(header.name);
         header.link = self.long_link.take().unwrap_or(header.link);
         header.size = self.pax_size.take().unwrap_or(header.size);
@@ -94,10 +94,10 @@ impl Extractor<'_> {
         }
         let job = self.job;
         let wanted = job.wanted(&header.name) && !job.excluded(&header.name);
-        let name = if wanted { stripped(&header.name, job.strip) } else { None };
-        let Some(name) = name else { return self.content(&header, &Writer::null()).await };
-        let sink = self.sink(&header, &name).await?;
-        self.content(&header, &sink).await?;
+        let name = if wanted { strip_components(&header.name, job.strip) } else { None };
+        let Some(name) = name else { return self.copy_content(&header, &Writer::null()).await };
+        let sink = self.open_sink(&header, &name).await?;
+        self.copy_content(&header, &sink).await?;
         if !job.list_only && !job.to_stdout && header.is_file() && job.keep_times {
             self.set_time(&name, header.time);
         }
@@ -105,10 +105,10 @@ impl Extractor<'_> {
     }
 
     /// Lists or creates a member; returns the writer of its content.
-    async fn sink(&mut self, header: &Header, name: &str) -> Result<Writer, EarlyExit> {
+    async fn open_sink(&mut self, header: &Header, name: &str) -> Result<Writer, EarlyExit> {
         let job = self.job;
         if job.list_only || job.verbose {
-            list(job, header, &mut self.out).await?;
+            print_entry(job, header, &mut self.out).await?;
         }
         if job.list_only {
             return Ok(Writer::null());
@@ -125,7 +125,7 @@ impl Extractor<'_> {
             return Ok(job.p.stdout.clone());
         }
         match create(job, header, name) {
-            Ok(Some(file)) => return Ok(Writer::file(file)),
+            Ok(Some(file)) => return Ok(Writer::from_file(file)),
             Ok(None) if header.kind == b'5' && job.keep_times => self.directories.push((name.into(), header.time)),
             Ok(None) => {}
             Err(error) => {
@@ -138,7 +138,7 @@ impl Extractor<'_> {
     }
 
     /// Copies a member's content and skips the padding behind it.
-    async fn content(&mut self, header: &Header, sink: &Writer) -> Result<(), EarlyExit> {
+    async fn copy_content(&mut self, header: &Header, sink: &Writer) -> Result<(), EarlyExit> {
         // Links and directories have no content, whatever their size says.
         let mut content = if matches!(header.kind, b'1' | b'2' | b'5') { 0 } else { header.size };
         let mut left = content.next_multiple_of(BLOCK as u64);
@@ -176,7 +176,7 @@ impl Extractor<'_> {
 }
 
 /// Returns the name without leading slashes and the first `count` parts; `None` if nothing is left.
-fn stripped(name: &str, count: usize) -> Option<String> {
+fn strip_components(name: &str, count: usize) -> Option<String> {
     let mut rest = name.trim_start_matches('/');
     for _ in 0..count {
         rest = rest.split_once('/')?.1.trim_start_matches('/');
@@ -185,7 +185,7 @@ fn stripped(name: &str, count: usize) -> Option<String> {
 }
 
 /// Parses records of the form `length key=value\n`.
-fn pax(content: &[u8]) -> Vec<(String, String)> {
+fn parse_pax(content: &[u8]) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut rest = content;
     while let Some(blank) = rest.iter().position(|b| *b == b' ') {
@@ -201,7 +201,7 @@ fn pax(content: &[u8]) -> Vec<(String, String)> {
 }
 
 /// Writes the line of `-t` or `-v`.
-async fn list(job: &Job, header: &Header, out: &mut Output) -> Result<(), EarlyExit> {
+async fn print_entry(job: &Job, header: &Header, out: &mut Output) -> Result<(), EarlyExit> {
     let mut line = String::new();
     if job.list_only && job.verbose {
         line.push(match header.kind {

@@ -107,7 +107,7 @@ impl Job {
             let sink = match archive {
                 "-" => p.stdout.clone(),
                 name => match File::create(p.path(name)) {
-                    Ok(file) => Writer::file(file),
+                    Ok(file) => Writer::from_file(file),
                     Err(error) => return cannot_open(p, name, &error).await,
                 },
             };

@@ -13,12 +13,12 @@ use crate::proc::{Reader, Writer, strerror};
 pub async fn pack(job: &Job, sink: Writer, archive: &str) -> Outcome {
     let own = posix::status(&job.p.path(archive), true).ok().filter(|_| archive != "-");
     let listing = if archive == "-" { &job.p.stderr } else { &job.p.stdout };
-    let mut packer = Packer { job, out: Output::to(sink), listing, own, failed: false, warned: false };
+    let mut packer = Packer { job, out: Output::from_writer(sink), listing, own, failed: false, warned: false };
     for member in &job.members {
         let mut todo = vec![member.clone()];
         while let Some(name) = todo.pop() {
             if !job.excluded(&name) {
-                packer.member(&name, &mut todo).await?;
+                packer.pack_member(&name, &mut todo).await?;
             }
         }
     }
@@ -45,7 +45,7 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     /// Packs one member; adds a directory's entries to `todo`.
-    async fn member(&mut self, name: &str, todo: &mut Vec<String>) -> Result<(), EarlyExit> {
+    async fn pack_member(&mut self, name: &str, todo: &mut Vec<String>) -> Result<(), EarlyExit> {
         let path = self.job.base.path(name);
         let meta = match fs::symlink_metadata(&path) {
             Ok(meta) => meta,
@@ -103,7 +103,7 @@ impl Packer<'_> {
     async fn write(&mut self, name: &str, path: &Path, header: &Header) -> Result<(), EarlyExit> {
         let opened = if header.is_file() { File::open(path).map(Some) } else { Ok(None) };
         let content = match opened {
-            Ok(file) => file.map(Reader::file),
+            Ok(file) => file.map(Reader::from_file),
             Err(error) => {
                 self.job.p.print_error(format_args!("can't open '{name}': {}", strerror(&error))).await;
                 self.failed = true;
@@ -114,7 +114,7 @@ impl Packer<'_> {
         long_name(&mut self.out, b'K', &header.link).await?;
         self.out.put(header.encode()).await?;
         if let Some(reader) = content {
-            body(&reader, header.size, &mut self.out).await?;
+            copy_body(&reader, header.size, &mut self.out).await?;
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ async fn long_name(out: &mut Output, kind: u8, name: &str) -> Result<(), EarlyEx
 }
 
 /// Copies exactly `size` bytes, as the header says: a file that shrinks meanwhile is filled up with zeroes.
-async fn body(reader: &Reader, size: u64, out: &mut Output) -> Result<(), EarlyExit> {
+async fn copy_body(reader: &Reader, size: u64, out: &mut Output) -> Result<(), EarlyExit> {
     let mut buf = vec![0; 32 * 1024];
     let mut left = size;
     while left > 0 {
