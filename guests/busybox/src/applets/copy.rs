@@ -1,5 +1,6 @@
 //! cp and mv.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,35 @@ struct CopyOptions {
     verbose: bool,
 }
 
-/// The error is a message.
-type Done = Result<(), String>;
+/// Why an entry is not copied or moved. Displays as busybox's messages.
+enum CopyError {
+    Io { action: &'static str, name: String, error: io::Error },
+    SameFile(String, String),
+    DirectoryInTheWay(String),
+    OmittedDirectory(String),
+    IntoItself(String),
+}
+
+impl CopyError {
+    /// Adds the action and the file to a system error.
+    fn io(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> CopyError {
+        move |error| CopyError::Io { action, name: name.to_string(), error }
+    }
+}
+
+impl fmt::Display for CopyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CopyError::Io { action, name, error } => write!(f, "{action} '{name}': {}", strerror(error)),
+            CopyError::SameFile(from, to) => write!(f, "'{from}' and '{to}' are the same file"),
+            CopyError::DirectoryInTheWay(to) => write!(f, "can't overwrite directory '{to}' with non-directory"),
+            CopyError::OmittedDirectory(from) => write!(f, "omitting directory '{from}'"),
+            CopyError::IntoItself(from) => write!(f, "recursion detected, omitting directory '{from}'"),
+        }
+    }
+}
+
+type Done = Result<(), CopyError>;
 
 pub async fn cp(p: Proc) -> Outcome {
     let o = Options::parse(&p, "arRpdfinlsTuvLHPt:").await?;
@@ -78,10 +106,6 @@ async fn for_each_source<F: Future<Output = Result<Done, EarlyExit>>>(
     Ok(code)
 }
 
-fn with_message<T>(what: &str, name: &str, result: io::Result<T>) -> Result<T, String> {
-    result.map_err(|error| format!("{what} '{name}': {}", strerror(&error)))
-}
-
 /// Copies a tree. Keeps a list of the remaining entries instead of recursing, so that depth costs no stack.
 async fn copy_tree(p: Proc, source: String, target: String, options: CopyOptions) -> Result<Done, EarlyExit> {
     let mut copier = Copier { p: &p, options, todo: vec![(source, target)], directories: vec![] };
@@ -117,7 +141,7 @@ impl Copier<'_> {
     async fn copy_entry(&mut self, from: &str, to: &str) -> Done {
         let (source, target) = (self.p.path(from), self.p.path(to));
         let meta = if self.options.links { fs::symlink_metadata(&source) } else { fs::metadata(&source) };
-        let meta = with_message("can't stat", from, meta)?;
+        let meta = meta.map_err(CopyError::io("can't stat", from))?;
         if meta.is_dir() {
             return self.create_directory(from, to, &source, &target);
         }
@@ -125,28 +149,26 @@ impl Copier<'_> {
             return Ok(());
         }
         if same_file(&source, &target) {
-            return Err(format!("'{from}' and '{to}' are the same file"));
+            return Err(CopyError::SameFile(from.to_string(), to.to_string()));
         }
         if target.is_dir() {
-            return Err(format!("can't overwrite directory '{to}' with non-directory"));
+            return Err(CopyError::DirectoryInTheWay(to.to_string()));
         }
         if meta.file_type().is_symlink() {
             if self.options.force || fs::symlink_metadata(&target).is_ok() {
                 let _ = fs::remove_file(&target);
             }
             let created = fs::read_link(&source).and_then(|t| posix::symlink(&t.to_string_lossy(), &target));
-            return with_message("can't create symlink", to, created);
+            return created.map_err(CopyError::io("can't create symlink", to));
         }
-        let input = Reader::from_file(with_message("can't open", from, File::open(&source))?);
+        let input = Reader::from_file(File::open(&source).map_err(CopyError::io("can't open", from))?);
         let mut created = File::create(&target);
         if created.is_err() && self.options.force {
             let _ = fs::remove_file(&target);
             created = File::create(&target);
         }
-        let output = Writer::from_file(with_message("can't create", to, created)?);
-        if let Err(error) = pump(&input, &output).await {
-            return Err(format!("write error: '{to}': {}", strerror(&error)));
-        }
+        let output = Writer::from_file(created.map_err(CopyError::io("can't create", to))?);
+        pump(&input, &output).await.map_err(CopyError::io("write error:", to))?;
         if self.options.times {
             let _ = keep_times(&source, &target);
         }
@@ -156,18 +178,18 @@ impl Copier<'_> {
     /// Creates a directory and lists its entries for copying.
     fn create_directory(&mut self, from: &str, to: &str, source: &Path, target: &Path) -> Done {
         if !self.options.recursive {
-            return Err(format!("omitting directory '{from}'"));
+            return Err(CopyError::OmittedDirectory(from.to_string()));
         }
         if target.starts_with(source) {
-            return Err(format!("recursion detected, omitting directory '{from}'"));
+            return Err(CopyError::IntoItself(from.to_string()));
         }
         if !target.is_dir() {
-            with_message("can't create directory", to, fs::create_dir(target))?;
+            fs::create_dir(target).map_err(CopyError::io("can't create directory", to))?;
         }
         if self.options.times {
             self.directories.push((from.into(), to.into()));
         }
-        for name in with_message("can't open", from, super::ls::children(source))? {
+        for name in super::ls::children(source).map_err(CopyError::io("can't open", from))? {
             let inside = |dir: &str| format!("{}/{name}", dir.trim_end_matches('/'));
             self.todo.push((inside(from), inside(to)));
         }
@@ -193,7 +215,7 @@ async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<D
         return Ok(Ok(()));
     }
     if from != to && same_file(&from, &to) && !from.is_symlink() {
-        return Ok(Err(format!("'{source}' and '{target}' are the same file")));
+        return Ok(Err(CopyError::SameFile(source, target)));
     }
     let error = match fs::rename(&from, &to) {
         Ok(()) => return Ok(Ok(())),
@@ -201,12 +223,12 @@ async fn rename(p: Proc, source: String, target: String, keep: bool) -> Result<D
     };
     // To another volume: copy, then remove.
     if error.kind() != io::ErrorKind::CrossesDevices || fs::symlink_metadata(&from).is_err() {
-        return Ok(Err(format!("can't rename '{source}': {}", strerror(&error))));
+        return Ok(Err(CopyError::io("can't rename", &source)(error)));
     }
     let options =
         CopyOptions { recursive: true, times: true, links: true, force: true, no_clobber: false, verbose: false };
     if let Err(why) = copy_tree(p.clone(), source.clone(), target, options).await? {
         return Ok(Err(why));
     }
-    Ok(with_message("can't remove", &source, files::remove_all(&from)))
+    Ok(files::remove_all(&from).map_err(CopyError::io("can't remove", &source)))
 }

@@ -1,5 +1,6 @@
 //! find: parses the expression, walks the trees and evaluates the expression for each entry.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use super::date::seconds;
 use super::ls::{children, modified};
 use super::names::base_name;
 use super::pattern::glob;
-use super::{EarlyExit, Outcome, Output, fail, files, run, usage};
+use super::{EarlyExit, Outcome, Output, files, run, usage};
 use crate::proc::{Proc, Reader, strerror, yield_now};
 
 enum Expression {
@@ -65,6 +66,31 @@ impl Compare {
     }
 }
 
+/// Why an expression is not valid.
+enum ExpressionError {
+    Syntax,
+    UnmatchedOpen,
+    UnpairedClose,
+    MissingArgument(String),
+    InvalidNumber(String),
+    FileNotFound(String),
+    Unrecognized(String),
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExpressionError::Syntax => f.write_str("syntax error"),
+            ExpressionError::UnmatchedOpen => f.write_str("unmatched '('"),
+            ExpressionError::UnpairedClose => f.write_str("unpaired ')'"),
+            ExpressionError::MissingArgument(option) => write!(f, "option '{option}' requires an argument"),
+            ExpressionError::InvalidNumber(text) => write!(f, "invalid number '{text}'"),
+            ExpressionError::FileNotFound(name) => write!(f, "{name}: No such file or directory"),
+            ExpressionError::Unrecognized(word) => write!(f, "unrecognized: {word}"),
+        }
+    }
+}
+
 /// A command of `-exec ... +`, and the names that it gets.
 struct Batch {
     command: Vec<String>,
@@ -102,7 +128,16 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn parse_or(&mut self) -> Result<Expression, String> {
+    /// Parses all words.
+    fn parse(&mut self) -> Result<Expression, ExpressionError> {
+        let expression = self.parse_or()?;
+        match self.words.peek() {
+            None => Ok(expression),
+            Some(_) => Err(ExpressionError::UnpairedClose),
+        }
+    }
+
+    fn parse_or(&mut self) -> Result<Expression, ExpressionError> {
         let mut parts = vec![self.parse_and()?];
         while self.words.next_if(|w| matches!(w.as_str(), "-o" | "-or")).is_some() {
             parts.push(self.parse_and()?);
@@ -110,7 +145,7 @@ impl Parser<'_> {
         Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::Or(parts) })
     }
 
-    fn parse_and(&mut self) -> Result<Expression, String> {
+    fn parse_and(&mut self) -> Result<Expression, ExpressionError> {
         let mut parts = Vec::new();
         while let Some(word) = self.words.peek() {
             if matches!(word.as_str(), "-o" | "-or" | ")") {
@@ -124,12 +159,12 @@ impl Parser<'_> {
         Ok(Expression::And(parts))
     }
 
-    fn take_value(&mut self, of: &str) -> Result<String, String> {
-        self.words.next().cloned().ok_or_else(|| format!("option '{of}' requires an argument"))
+    fn take_value(&mut self, option: &str) -> Result<String, ExpressionError> {
+        self.words.next().cloned().ok_or_else(|| ExpressionError::MissingArgument(option.to_string()))
     }
 
-    fn parse_primary(&mut self) -> Result<Expression, String> {
-        let word = self.words.next().ok_or("syntax error")?;
+    fn parse_primary(&mut self) -> Result<Expression, ExpressionError> {
+        let word = self.words.next().ok_or(ExpressionError::Syntax)?;
         Ok(match word.as_str() {
             "!" | "-not" => Expression::Not(Box::new(self.parse_primary()?)),
             "-false" => Expression::Not(Box::new(Expression::Test(Test::Always))),
@@ -137,7 +172,7 @@ impl Parser<'_> {
                 let inner = self.parse_or()?;
                 match self.words.next() {
                     Some(close) if close == ")" => inner,
-                    _ => return Err("unmatched '('".into()),
+                    _ => return Err(ExpressionError::UnmatchedOpen),
                 }
             }
             "-prune" => Expression::Action(Action::Prune),
@@ -152,7 +187,7 @@ impl Parser<'_> {
     }
 
     /// Parses a test or an option, which is always true; `None` for other words.
-    fn parse_test(&mut self, word: &str) -> Result<Option<Test>, String> {
+    fn parse_test(&mut self, word: &str) -> Result<Option<Test>, ExpressionError> {
         Ok(Some(match word {
             "-name" | "-iname" => Test::Name(self.take_value(word)?, word == "-iname"),
             "-path" | "-wholename" => Test::Path(self.take_value(word)?),
@@ -166,7 +201,7 @@ impl Parser<'_> {
             "-newer" => {
                 let name = self.take_value(word)?;
                 let meta = std::fs::metadata(self.p.path(&name));
-                Test::Newer(modified(&meta.map_err(|_| format!("{name}: No such file or directory"))?))
+                Test::Newer(modified(&meta.map_err(|_| ExpressionError::FileNotFound(name))?))
             }
             "-empty" => Test::Empty,
             "-maxdepth" | "-mindepth" => {
@@ -188,7 +223,7 @@ impl Parser<'_> {
         }))
     }
 
-    fn parse_action(&mut self, word: &str) -> Result<Action, String> {
+    fn parse_action(&mut self, word: &str) -> Result<Action, ExpressionError> {
         match word {
             "-print" => Ok(Action::Print('\n')),
             "-print0" => Ok(Action::Print('\0')),
@@ -198,18 +233,18 @@ impl Parser<'_> {
                 Ok(Action::Delete)
             }
             "-exec" | "-ok" => self.parse_exec(),
-            other => Err(format!("unrecognized: {other}")),
+            other => Err(ExpressionError::Unrecognized(other.to_string())),
         }
     }
 
-    fn parse_exec(&mut self) -> Result<Action, String> {
+    fn parse_exec(&mut self) -> Result<Action, ExpressionError> {
         let mut command: Vec<String> = Vec::new();
         loop {
             let word = self.take_value("-exec")?;
             let batched = word == "+" && command.last().is_some_and(|w| w == "{}");
             if word == ";" || batched {
                 if command.is_empty() {
-                    return Err("option '-exec' requires an argument".into());
+                    return Err(ExpressionError::MissingArgument("-exec".into()));
                 }
                 if !batched {
                     return Ok(Action::Exec(command));
@@ -223,12 +258,12 @@ impl Parser<'_> {
     }
 }
 
-fn invalid_number(value: &str) -> String {
-    format!("invalid number '{value}'")
+fn invalid_number(text: &str) -> ExpressionError {
+    ExpressionError::InvalidNumber(text.to_string())
 }
 
 /// Parses the value of `-size`.
-fn parse_size(text: &str) -> Result<Test, String> {
+fn parse_size(text: &str) -> Result<Test, ExpressionError> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "c" => 1,
@@ -270,12 +305,14 @@ impl Search {
             min_depth: 0,
             batches: vec![],
         };
-        let expression = match parser.parse_or() {
-            Ok(expression) if parser.words.peek().is_none() => expression,
-            Ok(_) => return fail(&p, 1, "unpaired ')'").await,
-            Err(why) => {
-                p.print_error(&why).await;
-                return if why.starts_with("unrec") { usage(&p).await } else { Err(EarlyExit::Code(1)) };
+        let expression = match parser.parse() {
+            Ok(expression) => expression,
+            Err(error) => {
+                p.print_error(&error).await;
+                return match error {
+                    ExpressionError::Unrecognized(_) => usage(&p).await,
+                    _ => Err(EarlyExit::Code(1)),
+                };
             }
         };
         let Parser { has_action, depth_first, max_depth, min_depth, batches, .. } = parser;

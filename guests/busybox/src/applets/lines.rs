@@ -1,5 +1,8 @@
 //! Applets that rearrange lines: nl, tac, rev, fold, expand, paste, split.
 
+use std::fmt;
+use std::io;
+
 use super::options::size;
 use super::stream::{each_file, each_line, open, read_fairly, without_newline};
 use super::{Lines, Options, Outcome, Output, fail};
@@ -155,6 +158,21 @@ enum PartSize {
     Bytes(u64),
 }
 
+/// Why split cannot create its next file.
+enum SplitError {
+    SuffixesExhausted,
+    CannotOpen { name: String, error: io::Error },
+}
+
+impl fmt::Display for SplitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SplitError::SuffixesExhausted => f.write_str("suffixes exhausted"),
+            SplitError::CannotOpen { name, error } => write!(f, "can't open '{name}': {}", strerror(error)),
+        }
+    }
+}
+
 /// The output files of split, named in sequence.
 struct Parts<'a> {
     p: &'a Proc,
@@ -167,18 +185,19 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     /// Creates the next file.
-    fn create(&mut self) -> Result<Output, String> {
+    fn create(&mut self) -> Result<Output, SplitError> {
         if self.created >= 26u64.pow(self.letters) {
-            return Err("suffixes exhausted".to_string());
+            return Err(SplitError::SuffixesExhausted);
         }
         let mut name = self.prefix.to_string();
         for i in (0..self.letters).rev() {
             name.push((b'a' + (self.created / 26u64.pow(i) % 26) as u8) as char);
         }
         self.created += 1;
-        let file = std::fs::File::create(self.p.path(&name));
-        file.map(|f| Output::from_writer(Writer::from_file(f)))
-            .map_err(|e| format!("can't open '{name}': {}", strerror(&e)))
+        match std::fs::File::create(self.p.path(&name)) {
+            Ok(file) => Ok(Output::from_writer(Writer::from_file(file))),
+            Err(error) => Err(SplitError::CannotOpen { name, error }),
+        }
     }
 }
 
@@ -214,7 +233,7 @@ pub async fn split(p: Proc) -> Outcome {
             Some(out) => out,
             None => match parts.create() {
                 Ok(out) => out,
-                Err(why) => return fail(&p, 1, &why).await,
+                Err(error) => return fail(&p, 1, &error.to_string()).await,
             },
         };
         out.put(piece).await?;

@@ -1,6 +1,7 @@
 //! nc: TCP between the standard streams. Owns connecting by name, which wget shares.
 
 use std::cell::Cell;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,31 +20,58 @@ use crate::proc::{Proc, strerror};
 /// Seconds without input after which a connection ends once the peer has half-closed.
 const LINGER: f64 = 0.2;
 
-/// Connects to the first address that answers. The error is busybox's message.
-pub async fn connect(host: &str, port: u16, seconds: f64) -> Result<(TcpStream, IpAddr), String> {
-    let addresses = resolve(host).await;
-    if addresses.is_empty() {
-        return Err(format!("bad address '{host}'"));
+/// Why there is no connection. Displays as busybox's messages.
+pub enum ConnectError {
+    BadAddress(String),
+    /// The first address that failed, and why.
+    CannotConnect(IpAddr, ConnectFailure),
+}
+
+/// Why a connection to an address fails.
+pub enum ConnectFailure {
+    Unreachable,
+    TimedOut,
+    Io(io::Error),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::BadAddress(host) => write!(f, "bad address '{host}'"),
+            ConnectError::CannotConnect(ip, failure) => write!(f, "can't connect to remote host ({ip}): {failure}"),
+        }
     }
-    let mut last = String::new();
-    for ip in addresses {
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectFailure::Unreachable => f.write_str("Network is unreachable"),
+            ConnectFailure::TimedOut => f.write_str("Connection timed out"),
+            ConnectFailure::Io(error) => f.write_str(&strerror(error)),
+        }
+    }
+}
+
+/// Connects to the first address that answers.
+pub async fn connect(host: &str, port: u16, seconds: f64) -> Result<(TcpStream, IpAddr), ConnectError> {
+    let mut first_error = None;
+    for ip in resolve(host).await {
         // wstd dials IPv4 only.
         let attempt = if ip.is_ipv4() {
             within(seconds, pin!(TcpStream::connect_addr(SocketAddr::new(ip, port)))).await
         } else {
             Some(Err(io::Error::other("Network is unreachable")))
         };
-        let why = match attempt {
+        let failure = match attempt {
             Some(Ok(stream)) => return Ok((stream, ip)),
-            Some(Err(error)) if error.kind() == io::ErrorKind::Other => "Network is unreachable".into(),
-            Some(Err(error)) => strerror(&error),
-            None => "Connection timed out".into(),
+            Some(Err(error)) if error.kind() == io::ErrorKind::Other => ConnectFailure::Unreachable,
+            Some(Err(error)) => ConnectFailure::Io(error),
+            None => ConnectFailure::TimedOut,
         };
-        if last.is_empty() {
-            last = format!("can't connect to remote host ({ip}): {why}");
-        }
+        first_error.get_or_insert(ConnectError::CannotConnect(ip, failure));
     }
-    Err(last)
+    Err(first_error.unwrap_or_else(|| ConnectError::BadAddress(host.to_string())))
 }
 
 pub async fn nc(p: Proc) -> Outcome {
@@ -77,7 +105,7 @@ pub async fn nc(p: Proc) -> Outcome {
     let [host, text] = o.operands.as_slice() else { return usage(&p).await };
     let Some(port) = port(text) else { return fail(&p, 1, &format!("bad port '{text}'")).await };
     match connect(host, port, seconds).await {
-        Err(why) => fail(&p, 1, &why).await,
+        Err(error) => fail(&p, 1, &error.to_string()).await,
         Ok((_, ip)) if o.has('z') => {
             if o.has('v') {
                 let _ = p.stderr.write_all(format!("{host} ({ip}:{port}) open\n").as_bytes()).await;

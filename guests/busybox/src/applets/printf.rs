@@ -1,5 +1,7 @@
 //! printf, with all POSIX conversions, `%b`, and reuse of the format while arguments remain.
 
+use std::fmt;
+
 use super::echo::{escape, unescape};
 use super::numbers::FormatSpec;
 use super::{Outcome, usage};
@@ -14,9 +16,9 @@ pub async fn printf(p: Proc) -> Outcome {
     let mut formatter = Formatter { args: args.iter(), used: false, out: vec![], errors: vec![], ended: false };
     loop {
         formatter.used = false;
-        if let Err(bad) = formatter.apply_format(format.as_bytes()) {
+        if let Err(error) = formatter.apply_format(format.as_bytes()) {
             p.stdout.write_all(&formatter.out).await?;
-            p.print_error(format_args!("{bad}: invalid format")).await;
+            p.print_error(error).await;
             return Ok(1);
         }
         if formatter.ended || !formatter.used || formatter.args.len() == 0 {
@@ -36,6 +38,18 @@ pub async fn printf(p: Proc) -> Outcome {
     Ok(i32::from(!formatter.errors.is_empty()))
 }
 
+/// A format with a conversion that is not known.
+struct InvalidFormat {
+    /// The text from the percent sign to the end of the conversion.
+    conversion: String,
+}
+
+impl fmt::Display for InvalidFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: invalid format", self.conversion)
+    }
+}
+
 struct Formatter<'a> {
     args: std::slice::Iter<'a, String>,
     /// Whether this round used an argument.
@@ -51,8 +65,8 @@ impl<'a> Formatter<'a> {
         self.args.next().map_or("", String::as_str)
     }
 
-    /// Applies the format once; the error is the unknown conversion.
-    fn apply_format(&mut self, format: &[u8]) -> Result<(), String> {
+    /// Applies the format once.
+    fn apply_format(&mut self, format: &[u8]) -> Result<(), InvalidFormat> {
         let mut at = 0;
         while let Some(byte) = format.get(at) {
             at += 1;
@@ -84,7 +98,7 @@ impl<'a> Formatter<'a> {
         Ok(())
     }
 
-    fn apply_conversion(&mut self, format: &[u8], start: usize) -> Result<usize, String> {
+    fn apply_conversion(&mut self, format: &[u8], start: usize) -> Result<usize, InvalidFormat> {
         let mut spec = FormatSpec::default();
         let mut at = start;
         while let Some(flag) = format.get(at) {
@@ -110,8 +124,10 @@ impl<'a> Formatter<'a> {
         while matches!(format.get(at), Some(b'l' | b'h' | b'j' | b'z' | b'L')) {
             at += 1;
         }
-        let bad = || format!("%{}", String::from_utf8_lossy(format.get(start..=at).unwrap_or_default()));
-        let conversion = *format.get(at).ok_or_else(bad)? as char;
+        let invalid = || InvalidFormat {
+            conversion: format!("%{}", String::from_utf8_lossy(format.get(start..=at).unwrap_or_default())),
+        };
+        let conversion = *format.get(at).ok_or_else(invalid)? as char;
         match conversion {
             'd' | 'i' | 'u' | 'o' | 'x' | 'X' => {
                 let text = self.next_argument();
@@ -140,7 +156,7 @@ impl<'a> Formatter<'a> {
                 text.truncate(spec.precision.unwrap_or(usize::MAX));
                 spec.pad(&text, false, &mut self.out);
             }
-            _ => return Err(bad()),
+            _ => return Err(invalid()),
         }
         Ok(at + 1)
     }

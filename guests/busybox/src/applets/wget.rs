@@ -1,13 +1,15 @@
 //! wget: HTTP downloads, without TLS.
 
+use std::fmt;
 use std::fs::File;
+use std::io;
 use std::pin::pin;
 
 use wstd::io::{AsyncRead, AsyncWrite};
 use wstd::net::TcpStream;
 
 use super::names::base_name;
-use super::nc::connect;
+use super::nc::{ConnectError, connect};
 use super::nslookup::resolve;
 use super::sleep::within;
 use super::{EarlyExit, Options, Outcome, fail, usage};
@@ -46,6 +48,46 @@ fn parse_url(url: &str) -> Option<Url> {
     (!host.is_empty()).then_some(Url { host, port, path, credentials })
 }
 
+/// Why a download fails. Displays as busybox's messages.
+enum DownloadError {
+    InvalidUrl(String),
+    Connect(ConnectError),
+    /// A file to send or to write.
+    CannotOpen(String, io::Error),
+    Send(io::Error),
+    Receive(io::Error),
+    TimedOut,
+    NoResponse,
+    /// What is wrong with the head of the response.
+    BadResponse(String),
+    /// The first line of a response that is not a success.
+    ServerError(String),
+    TooManyRedirects,
+    BadChunkLength,
+    Truncated,
+    /// The target could not be written.
+    Write(io::Error),
+}
+
+impl fmt::Display for DownloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DownloadError::InvalidUrl(url) => write!(f, "not an http or ftp url: {url}"),
+            DownloadError::Connect(error) => error.fmt(f),
+            DownloadError::CannotOpen(name, error) => write!(f, "can't open '{name}': {}", strerror(error)),
+            DownloadError::Send(error) | DownloadError::Write(error) => write!(f, "write error: {}", strerror(error)),
+            DownloadError::Receive(error) => write!(f, "read error: {}", strerror(error)),
+            DownloadError::TimedOut => f.write_str("download timed out"),
+            DownloadError::NoResponse => f.write_str("error getting response"),
+            DownloadError::BadResponse(reason) => write!(f, "bad response: {reason}"),
+            DownloadError::ServerError(line) => write!(f, "server returned error: {line}"),
+            DownloadError::TooManyRedirects => f.write_str("too many redirections"),
+            DownloadError::BadChunkLength => f.write_str("bad chunk length"),
+            DownloadError::Truncated => f.write_str("connection closed prematurely"),
+        }
+    }
+}
+
 /// A connection and the bytes read ahead.
 struct Conversation {
     stream: TcpStream,
@@ -55,12 +97,12 @@ struct Conversation {
 
 impl Conversation {
     /// Reads more bytes; false at the end.
-    async fn read_more(&mut self) -> Result<bool, String> {
+    async fn read_more(&mut self) -> Result<bool, DownloadError> {
         let mut buf = vec![0; 32 * 1024];
         let read = within(self.seconds, pin!(self.stream.read(&mut buf))).await;
         match read {
-            None => Err("download timed out".into()),
-            Some(Err(error)) => Err(format!("read error: {}", strerror(&error))),
+            None => Err(DownloadError::TimedOut),
+            Some(Err(error)) => Err(DownloadError::Receive(error)),
             Some(Ok(n)) => {
                 self.buf.extend_from_slice(buf.get(..n).unwrap_or_default());
                 Ok(n > 0)
@@ -68,29 +110,29 @@ impl Conversation {
         }
     }
 
-    async fn read_line(&mut self) -> Result<String, String> {
+    async fn read_line(&mut self) -> Result<String, DownloadError> {
         loop {
             if let Some(end) = self.buf.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = self.buf.drain(..=end).collect();
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_string());
             }
             if self.buf.len() > MAX_LINE {
-                return Err("bad response: a line is too long".into());
+                return Err(DownloadError::BadResponse("a line is too long".into()));
             }
             if !self.read_more().await? {
-                return Err("error getting response".into());
+                return Err(DownloadError::NoResponse);
             }
         }
     }
 
     /// Reads the head of a response; also returns it as `-S` shows it.
-    async fn read_response_head(&mut self) -> Result<(Response, String), String> {
+    async fn read_response_head(&mut self) -> Result<(Response, String), DownloadError> {
         let first_line = self.read_line().await?;
         let mut words = first_line.split_whitespace();
         let version = words.next().unwrap_or_default();
         let status: u16 = words.next().and_then(|w| w.parse().ok()).unwrap_or(0);
         if !version.starts_with("HTTP/") || status == 0 {
-            return Err(format!("bad response: {first_line}"));
+            return Err(DownloadError::BadResponse(first_line));
         }
         let mut headers = Vec::new();
         let mut shown = format!("  {first_line}\n");
@@ -104,29 +146,43 @@ impl Conversation {
                 headers.push((name.trim().to_string(), value.trim().to_string()));
             }
             if headers.len() > MAX_HEADERS {
-                return Err("bad response: too many headers".into());
+                return Err(DownloadError::BadResponse("too many headers".into()));
             }
         }
     }
 
     /// Copies `count` bytes, or all until the end.
-    async fn copy_body(&mut self, count: Option<u64>, to: &Writer) -> Result<Result<(), String>, EarlyExit> {
+    async fn copy_body(&mut self, count: Option<u64>, to: &Writer) -> Result<(), DownloadError> {
         let mut left = count;
         while left != Some(0) {
-            if self.buf.is_empty() {
-                match self.read_more().await {
-                    Ok(true) => {}
-                    Ok(false) if left.is_none() => break,
-                    Ok(false) => return Ok(Err("connection closed prematurely".into())),
-                    Err(why) => return Ok(Err(why)),
+            if self.buf.is_empty() && !self.read_more().await? {
+                match left {
+                    None => break,
+                    Some(_) => return Err(DownloadError::Truncated),
                 }
             }
             let now = left.map_or(self.buf.len(), |l| self.buf.len().min(l as usize));
-            to.write_all(self.buf.get(..now).unwrap_or_default()).await?;
+            to.write_all(self.buf.get(..now).unwrap_or_default()).await.map_err(DownloadError::Write)?;
             self.buf.drain(..now);
             left = left.map(|l| l - now as u64);
         }
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    /// Copies a body in chunks, whose lengths precede them.
+    async fn copy_chunks(&mut self, to: &Writer) -> Result<(), DownloadError> {
+        loop {
+            let line = self.read_line().await?;
+            let length = line.split(';').next().unwrap_or_default().trim();
+            match u64::from_str_radix(length, 16) {
+                Ok(0) => return Ok(()),
+                Ok(length) => {
+                    self.copy_body(Some(length), to).await?;
+                    self.read_line().await?;
+                }
+                Err(_) => return Err(DownloadError::BadChunkLength),
+            }
+        }
     }
 }
 
@@ -159,8 +215,10 @@ pub async fn wget(p: Proc) -> Outcome {
     let seconds = o.number(&p, 'T').await?.map_or(900.0, |s| s as f64);
     let job = Job { p, o, seconds };
     for url in &job.o.operands {
-        if let Err(why) = job.fetch(url).await? {
-            return fail(&job.p, 1, &why).await;
+        match job.fetch(url).await {
+            Ok(()) => {}
+            Err(DownloadError::Write(error)) => return Err(EarlyExit::Write(error)),
+            Err(error) => return fail(&job.p, 1, &error.to_string()).await,
         }
     }
     Ok(0)
@@ -173,14 +231,11 @@ impl Job {
         }
     }
 
-    async fn fetch(&self, first: &str) -> Result<Result<(), String>, EarlyExit> {
+    async fn fetch(&self, first: &str) -> Result<(), DownloadError> {
         let mut address = first.to_string();
         for _ in 0..MAX_REDIRECTS {
-            let Some(url) = parse_url(&address) else { return Ok(Err(format!("not an http or ftp url: {address}"))) };
-            let (mut conversation, response) = match self.send_request(&url).await {
-                Ok(answer) => answer,
-                Err(why) => return Ok(Err(why)),
-            };
+            let Some(url) = parse_url(&address) else { return Err(DownloadError::InvalidUrl(address)) };
+            let (mut conversation, response) = self.send_request(&url).await?;
             match (response.status, response.header("location")) {
                 (301 | 302 | 303 | 307 | 308, Some(location)) => {
                     address = if location.contains("://") {
@@ -194,33 +249,33 @@ impl Job {
                     continue;
                 }
                 (200..=299, _) => {}
-                _ => return Ok(Err(format!("server returned error: {}", response.first_line))),
+                _ => return Err(DownloadError::ServerError(response.first_line)),
             }
             if self.o.has('s') {
                 self.print_progress("remote file exists\n".into()).await;
-                return Ok(Ok(()));
+                return Ok(());
             }
             return self.save_body(&url, &mut conversation, &response).await;
         }
-        Ok(Err("too many redirections".into()))
+        Err(DownloadError::TooManyRedirects)
     }
 
     /// Sends the request and reads the head of the response.
-    async fn send_request(&self, url: &Url) -> Result<(Conversation, Response), String> {
+    async fn send_request(&self, url: &Url) -> Result<(Conversation, Response), DownloadError> {
         let Url { host, port, .. } = url;
         let authority = if *port == 80 { host.clone() } else { format!("{host}:{port}") };
         let Some(ip) = resolve(host).await.first().copied() else {
-            return Err(format!("bad address '{authority}'"));
+            return Err(DownloadError::Connect(ConnectError::BadAddress(authority)));
         };
         self.print_progress(format!("Connecting to {authority} ({ip}:{port})\n")).await;
-        let (mut stream, _) = connect(&ip.to_string(), *port, self.seconds).await?;
+        let (mut stream, _) = connect(&ip.to_string(), *port, self.seconds).await.map_err(DownloadError::Connect)?;
         let bytes = self.build_request(url, &authority)?;
         let sent = async {
             stream.write_all(&bytes).await?;
             stream.flush().await
         }
         .await;
-        sent.map_err(|e| format!("write error: {}", strerror(&e)))?;
+        sent.map_err(DownloadError::Send)?;
         let mut conversation = Conversation { stream, buf: vec![], seconds: self.seconds };
         loop {
             let (response, shown) = conversation.read_response_head().await?;
@@ -235,11 +290,12 @@ impl Job {
     }
 
     /// Returns the bytes of the request.
-    fn build_request(&self, url: &Url, authority: &str) -> Result<Vec<u8>, String> {
+    fn build_request(&self, url: &Url, authority: &str) -> Result<Vec<u8>, DownloadError> {
         let body = match (self.o.get('d'), self.o.get('f')) {
             (Some(data), _) => Some(data.as_bytes().to_vec()),
             (None, Some(file)) => {
-                Some(std::fs::read(self.p.path(file)).map_err(|e| format!("can't open '{file}': {}", strerror(&e)))?)
+                let read = std::fs::read(self.p.path(file));
+                Some(read.map_err(|error| DownloadError::CannotOpen(file.to_string(), error))?)
             }
             (None, None) => None,
         };
@@ -297,7 +353,7 @@ impl Job {
         url: &Url,
         conversation: &mut Conversation,
         response: &Response,
-    ) -> Result<Result<(), String>, EarlyExit> {
+    ) -> Result<(), DownloadError> {
         let name = self.file_name(url);
         let sink = if name == "-" {
             self.print_progress("writing to stdout\n".into()).await;
@@ -307,40 +363,23 @@ impl Job {
             how.write(true).create(true).truncate(self.o.has('O')).create_new(!self.o.has('O'));
             match how.open(self.p.path(&name)) {
                 Ok(file) => Writer::from_file(file),
-                Err(error) => return Ok(Err(format!("can't open '{name}': {}", strerror(&error)))),
+                Err(error) => return Err(DownloadError::CannotOpen(name, error)),
             }
         };
         if name != "-" {
             self.print_progress(format!("saving to '{name}'\n")).await;
         }
         let chunked = response.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"));
-        let done = if chunked {
-            loop {
-                let size = match conversation.read_line().await {
-                    Ok(line) => u64::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16),
-                    Err(why) => break Err(why),
-                };
-                match size {
-                    Ok(0) => break Ok(()),
-                    Ok(size) => {
-                        if let Err(why) = conversation.copy_body(Some(size), &sink).await? {
-                            break Err(why);
-                        }
-                        if let Err(why) = conversation.read_line().await {
-                            break Err(why);
-                        }
-                    }
-                    Err(_) => break Err("bad chunk length".to_string()),
-                }
-            }
+        if chunked {
+            conversation.copy_chunks(&sink).await?;
         } else {
             let length = response.header("content-length").and_then(|v| v.parse().ok());
             let empty = response.status == 204;
-            conversation.copy_body(if empty { Some(0) } else { length }, &sink).await?
-        };
-        if done.is_ok() && name != "-" {
+            conversation.copy_body(if empty { Some(0) } else { length }, &sink).await?;
+        }
+        if name != "-" {
             self.print_progress(format!("'{name}' saved\n")).await;
         }
-        Ok(done)
+        Ok(())
     }
 }

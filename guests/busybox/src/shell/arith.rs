@@ -1,10 +1,38 @@
 //! Arithmetic expansion: C's integer operators on 64-bit numbers and the shell's variables. Expects parameters and
 //! substitutions in the expression to be expanded.
 
-use super::variables::Variables;
+use std::fmt;
 
-/// Evaluates `expression`; assignments in it change `variables`. The error is a message.
-pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, String> {
+use super::variables::{ReadonlyError, Variables};
+
+/// Why an expression has no value.
+#[derive(Debug)]
+pub enum ArithmeticError {
+    Syntax,
+    TooDeep,
+    RecursionLoop,
+    NegativeExponent,
+    DivisionByZero,
+    Readonly(ReadonlyError),
+}
+
+impl fmt::Display for ArithmeticError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ArithmeticError::Syntax => "arithmetic syntax error",
+            ArithmeticError::TooDeep => "expression too deep",
+            ArithmeticError::RecursionLoop => "expression recursion loop detected",
+            ArithmeticError::NegativeExponent => "exponent less than 0",
+            ArithmeticError::DivisionByZero => "divide by zero",
+            ArithmeticError::Readonly(error) => return error.fmt(f),
+        })
+    }
+}
+
+type Value = Result<i64, ArithmeticError>;
+
+/// Evaluates `expression`; assignments in it change `variables`.
+pub fn evaluate(expression: &str, variables: &mut Variables) -> Value {
     let mut evaluation = Evaluation { text: expression, variables, live: true, depth: 0 };
     if evaluation.peek().is_none() {
         return Ok(0);
@@ -12,11 +40,9 @@ pub fn evaluate(expression: &str, variables: &mut Variables) -> Result<i64, Stri
     let value = evaluation.evaluate_comma()?;
     match evaluation.peek() {
         None => Ok(value),
-        Some(_) => Err(SYNTAX.into()),
+        Some(_) => Err(ArithmeticError::Syntax),
     }
 }
-
-const SYNTAX: &str = "arithmetic syntax error";
 
 /// The deepest nesting; beyond it is an error instead of a stack overflow.
 const MAX_DEPTH: usize = 200;
@@ -62,7 +88,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn evaluate_comma(&mut self) -> Result<i64, String> {
+    fn evaluate_comma(&mut self) -> Value {
         let mut value = self.evaluate_assignment()?;
         while self.take(",") {
             value = self.evaluate_assignment()?;
@@ -70,17 +96,17 @@ impl Evaluation<'_> {
         Ok(value)
     }
 
-    fn evaluate_assignment(&mut self) -> Result<i64, String> {
+    fn evaluate_assignment(&mut self) -> Value {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err("expression too deep".into());
+            return Err(ArithmeticError::TooDeep);
         }
         let value = self.assign_or_choose();
         self.depth -= 1;
         value
     }
 
-    fn assign_or_choose(&mut self) -> Result<i64, String> {
+    fn assign_or_choose(&mut self) -> Value {
         let start = self.text;
         if let Some(name) = self.take_name() {
             self.peek();
@@ -109,7 +135,7 @@ impl Evaluation<'_> {
         self.live = live && condition != 0;
         let then = self.evaluate_assignment()?;
         if !self.take(":") {
-            return Err(SYNTAX.into());
+            return Err(ArithmeticError::Syntax);
         }
         self.live = live && condition == 0;
         let otherwise = self.evaluate_assignment()?;
@@ -117,7 +143,7 @@ impl Evaluation<'_> {
         Ok(if condition != 0 { then } else { otherwise })
     }
 
-    fn evaluate_level(&mut self, level: usize) -> Result<i64, String> {
+    fn evaluate_level(&mut self, level: usize) -> Value {
         let Some(operators) = LEVELS.get(level) else {
             return self.evaluate_power();
         };
@@ -152,7 +178,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn evaluate_power(&mut self) -> Result<i64, String> {
+    fn evaluate_power(&mut self) -> Value {
         let base = self.evaluate_unary()?;
         if !self.take("**") {
             return Ok(base);
@@ -160,21 +186,21 @@ impl Evaluation<'_> {
         let exponent = self.evaluate_power()?;
         match u32::try_from(exponent) {
             Ok(exponent) => Ok(base.wrapping_pow(exponent)),
-            Err(_) => Err("exponent less than 0".into()),
+            Err(_) => Err(ArithmeticError::NegativeExponent),
         }
     }
 
-    fn evaluate_unary(&mut self) -> Result<i64, String> {
+    fn evaluate_unary(&mut self) -> Value {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err("expression too deep".into());
+            return Err(ArithmeticError::TooDeep);
         }
         let value = self.evaluate_prefix();
         self.depth -= 1;
         value
     }
 
-    fn evaluate_prefix(&mut self) -> Result<i64, String> {
+    fn evaluate_prefix(&mut self) -> Value {
         for (op, step) in [("++", 1), ("--", -1)] {
             let start = self.text;
             if self.take(op) {
@@ -208,12 +234,12 @@ impl Evaluation<'_> {
                 let value = self.evaluate_comma()?;
                 match self.take(")") {
                     true => Ok(value),
-                    false => Err(SYNTAX.into()),
+                    false => Err(ArithmeticError::Syntax),
                 }
             }
             Some(c) if c.is_ascii_digit() => self.take_number(),
             _ => {
-                let name = self.take_name().ok_or(SYNTAX)?;
+                let name = self.take_name().ok_or(ArithmeticError::Syntax)?;
                 let value = self.value_of(&name)?;
                 for (op, step) in [("++", 1), ("--", -1)] {
                     if self.take(op) {
@@ -225,11 +251,11 @@ impl Evaluation<'_> {
         }
     }
 
-    fn take_number(&mut self) -> Result<i64, String> {
+    fn take_number(&mut self) -> Value {
         let end = self.text.find(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '_');
         let (digits, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
         self.text = rest;
-        parse_integer(digits).ok_or_else(|| SYNTAX.to_string())
+        parse_integer(digits).ok_or(ArithmeticError::Syntax)
     }
 
     fn take_name(&mut self) -> Option<String> {
@@ -244,7 +270,7 @@ impl Evaluation<'_> {
     }
 
     /// Evaluates a variable, whose value is itself an expression; unset or empty is 0.
-    fn value_of(&mut self, name: &str) -> Result<i64, String> {
+    fn value_of(&mut self, name: &str) -> Value {
         let Some(text) = self.variables.get(name) else {
             return Ok(0);
         };
@@ -257,25 +283,24 @@ impl Evaluation<'_> {
         }
         let depth = self.depth + 10;
         if depth > MAX_DEPTH {
-            return Err("expression recursion loop detected".into());
+            return Err(ArithmeticError::RecursionLoop);
         }
         let mut inner = Evaluation { text: &text, variables: self.variables, live: self.live, depth };
         let value = inner.evaluate_comma()?;
         match inner.peek() {
             None => Ok(value),
-            Some(_) => Err(SYNTAX.into()),
+            Some(_) => Err(ArithmeticError::Syntax),
         }
     }
 
-    fn assign(&mut self, name: &str, value: i64) -> Result<(), String> {
+    fn assign(&mut self, name: &str, value: i64) -> Result<(), ArithmeticError> {
         if !self.live {
             return Ok(());
         }
-        let set = self.variables.set(name, value.to_string());
-        set.map_err(|readonly| format!("{}: is read only", readonly.0))
+        self.variables.set(name, value.to_string()).map_err(ArithmeticError::Readonly)
     }
 
-    fn apply_operator(&self, op: &str, a: i64, b: i64) -> Result<i64, String> {
+    fn apply_operator(&self, op: &str, a: i64, b: i64) -> Value {
         Ok(match op {
             "||" => i64::from(a != 0 || b != 0),
             "&&" => i64::from(a != 0 && b != 0),
@@ -294,7 +319,7 @@ impl Evaluation<'_> {
             "-" => a.wrapping_sub(b),
             "*" => a.wrapping_mul(b),
             "/" | "%" if b == 0 && !self.live => 0,
-            "/" | "%" if b == 0 => return Err("divide by zero".into()),
+            "/" | "%" if b == 0 => return Err(ArithmeticError::DivisionByZero),
             "/" => a.wrapping_div(b),
             _ => a.wrapping_rem(b),
         })

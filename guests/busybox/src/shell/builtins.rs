@@ -116,8 +116,8 @@ impl Shell {
         };
         match test::evaluate(args, self) {
             Ok(held) => Ok(i32::from(!held)),
-            Err(message) => {
-                self.print_error(&message).await;
+            Err(error) => {
+                self.print_error(&error.to_string()).await;
                 Ok(2)
             }
         }
@@ -265,7 +265,7 @@ impl Shell {
         for arg in args {
             match super::arith::evaluate(arg, &mut self.variables) {
                 Ok(result) => value = result,
-                Err(message) => return Err(self.report_failure(&message).await.0),
+                Err(error) => return Err(self.report_failure(&error.to_string()).await.0),
             }
         }
         Ok(i32::from(value == 0))

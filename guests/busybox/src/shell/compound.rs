@@ -246,7 +246,7 @@ impl Shell {
                     }
                     predicate => match test::evaluate_binary(&left, &predicate.to_string(), &right, self) {
                         Ok(held) => held.unwrap_or(false),
-                        Err(message) => return Err(self.report_failure(&message).await),
+                        Err(error) => return Err(self.report_failure(&error.to_string()).await),
                     },
                 }
             }

@@ -121,7 +121,7 @@ impl Shell {
                         return Err(self.report_failure(&format!("unset: {name}: bad variable name")).await.0);
                     }
                     if let Err(readonly) = self.variables.unset(name) {
-                        let message = format!("unset: {}: is read only", readonly.0);
+                        let message = format!("unset: {readonly}");
                         return Err(self.report_failure(&message).await.0);
                     }
                 }

@@ -150,7 +150,7 @@ impl Shell {
         let text = self.pieces_to_text(expression).await?;
         match arith::evaluate(&text, &mut self.variables) {
             Ok(value) => Ok(value),
-            Err(message) => Err(self.report_failure(&message).await),
+            Err(error) => Err(self.report_failure(&error.to_string()).await),
         }
     }
 

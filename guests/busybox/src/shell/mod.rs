@@ -284,7 +284,7 @@ impl Shell {
                 }
                 Ok(())
             }
-            Err(readonly) => Err(self.report_failure(&format!("{}: is read only", readonly.0)).await),
+            Err(error) => Err(self.report_failure(&error.to_string()).await),
         }
     }
 }

@@ -1,13 +1,34 @@
 //! `test`, `[` and the file tests of `[[`.
 
+use std::fmt;
 use std::fs::Metadata;
 
 use crate::proc::normalize;
 
 use super::{Shell, filesystem};
 
-/// Evaluates an expression; the error is a message (status 2).
-pub fn evaluate(args: &[String], shell: &Shell) -> Result<bool, String> {
+/// Why an expression cannot be evaluated; `test` then exits with 2.
+#[derive(Debug)]
+pub enum TestError {
+    MissingArgument,
+    MissingParenthesis,
+    UnknownOperand(String),
+    BadNumber(String),
+}
+
+impl fmt::Display for TestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TestError::MissingArgument => f.write_str("argument expected"),
+            TestError::MissingParenthesis => f.write_str("closing paren expected"),
+            TestError::UnknownOperand(word) => write!(f, "{word}: unknown operand"),
+            TestError::BadNumber(text) => write!(f, "{text}: bad number"),
+        }
+    }
+}
+
+/// Evaluates an expression.
+pub fn evaluate(args: &[String], shell: &Shell) -> Result<bool, TestError> {
     let mut parser = Parser { args, at: 0, shell };
     let value = match args {
         // POSIX decides by the number of arguments, so that operands may look like operators.
@@ -26,7 +47,7 @@ pub fn evaluate(args: &[String], shell: &Shell) -> Result<bool, String> {
     };
     match args.get(parser.at) {
         None => Ok(value),
-        Some(extra) => Err(format!("{extra}: unknown operand")),
+        Some(extra) => Err(TestError::UnknownOperand(extra.clone())),
     }
 }
 
@@ -41,7 +62,7 @@ impl Parser<'_> {
         self.args.get(self.at + ahead).map(String::as_str)
     }
 
-    fn evaluate_or(&mut self) -> Result<bool, String> {
+    fn evaluate_or(&mut self) -> Result<bool, TestError> {
         let mut value = self.evaluate_and()?;
         while self.peek(0) == Some("-o") {
             self.at += 1;
@@ -50,7 +71,7 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    fn evaluate_and(&mut self) -> Result<bool, String> {
+    fn evaluate_and(&mut self) -> Result<bool, TestError> {
         let mut value = self.evaluate_not()?;
         while self.peek(0) == Some("-a") {
             self.at += 1;
@@ -59,7 +80,7 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    fn evaluate_not(&mut self) -> Result<bool, String> {
+    fn evaluate_not(&mut self) -> Result<bool, TestError> {
         if self.peek(0) == Some("!") && self.peek(1).is_some() {
             self.at += 1;
             return Ok(!self.evaluate_not()?);
@@ -67,8 +88,8 @@ impl Parser<'_> {
         self.evaluate_primary()
     }
 
-    fn evaluate_primary(&mut self) -> Result<bool, String> {
-        let first = self.peek(0).ok_or("argument expected")?.to_string();
+    fn evaluate_primary(&mut self) -> Result<bool, TestError> {
+        let first = self.peek(0).ok_or(TestError::MissingArgument)?.to_string();
         if let (Some(op), Some(right)) = (self.peek(1), self.peek(2))
             && let Some(held) = evaluate_binary(&first, op, right, self.shell)?
         {
@@ -79,7 +100,7 @@ impl Parser<'_> {
             self.at += 1;
             let value = self.evaluate_or()?;
             if self.peek(0) != Some(")") {
-                return Err("closing paren expected".into());
+                return Err(TestError::MissingParenthesis);
             }
             self.at += 1;
             return Ok(value);
@@ -97,9 +118,9 @@ impl Parser<'_> {
 
 /// Evaluates a binary primary; `None` if `op` is not one. `-a` and `-o` between two strings count as binary primaries,
 /// too.
-pub fn evaluate_binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option<bool>, String> {
-    let number = |text: &str| -> Result<i64, String> { text.trim().parse().map_err(|_| format!("{text}: bad number")) };
-    let compare = || Ok::<_, String>(number(left)?.cmp(&number(right)?));
+pub fn evaluate_binary(left: &str, op: &str, right: &str, shell: &Shell) -> Result<Option<bool>, TestError> {
+    let number = |text: &str| text.trim().parse::<i64>().map_err(|_| TestError::BadNumber(text.to_string()));
+    let compare = || Ok::<_, TestError>(number(left)?.cmp(&number(right)?));
     let modified = |name: &str| metadata(name, shell).and_then(|m| m.modified().ok());
     Ok(Some(match op {
         "=" | "==" => left == right,

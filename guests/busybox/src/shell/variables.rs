@@ -1,6 +1,7 @@
 //! Variables: values, the export and readonly attributes, and the values that `local` restores.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One variable; exported or readonly ones may have no value.
 #[derive(Debug, Clone, Default)]
@@ -10,9 +11,15 @@ pub struct Variable {
     pub readonly: bool,
 }
 
-/// The variable is readonly.
+/// A readonly variable cannot be changed: its name.
 #[derive(Debug)]
-pub struct Readonly(pub String);
+pub struct ReadonlyError(String);
+
+impl fmt::Display for ReadonlyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: is read only", self.0)
+    }
+}
 
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
@@ -43,16 +50,16 @@ impl Variables {
         self.all.iter()
     }
 
-    pub fn set(&mut self, name: &str, value: impl Into<String>) -> Result<(), Readonly> {
+    pub fn set(&mut self, name: &str, value: impl Into<String>) -> Result<(), ReadonlyError> {
         self.change(name)?.value = Some(value.into());
         Ok(())
     }
 
     /// Returns a variable whose value may be changed; creates it if necessary.
-    fn change(&mut self, name: &str) -> Result<&mut Variable, Readonly> {
+    fn change(&mut self, name: &str) -> Result<&mut Variable, ReadonlyError> {
         let variable = self.all.entry(name.to_string()).or_default();
         match variable.readonly {
-            true => Err(Readonly(name.to_string())),
+            true => Err(ReadonlyError(name.to_string())),
             false => Ok(variable),
         }
     }
@@ -62,7 +69,7 @@ impl Variables {
         self.all.entry(name.to_string()).or_default()
     }
 
-    pub fn unset(&mut self, name: &str) -> Result<(), Readonly> {
+    pub fn unset(&mut self, name: &str) -> Result<(), ReadonlyError> {
         self.change(name)?;
         self.all.remove(name);
         Ok(())

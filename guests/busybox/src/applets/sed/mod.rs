@@ -19,7 +19,7 @@ pub async fn sed(p: Proc) -> Outcome {
     let quiet = o.has('n') || o.has('q') || text.starts_with("#n\n");
     let commands = match script::parse(&text, o.has('r') || o.has('E')) {
         Ok(commands) => commands,
-        Err(why) => return fail(&p, 1, &why).await,
+        Err(error) => return fail(&p, 1, &error.to_string()).await,
     };
     if files.is_empty() {
         files.push("-".into());

@@ -1,5 +1,7 @@
 //! The replacement of sed's `s`: from text to pieces, and from pieces to the new text.
 
+use std::fmt;
+
 use crate::applets::echo::escape;
 use crate::applets::pattern::NONE;
 
@@ -8,6 +10,15 @@ enum Piece {
     Group(usize),
     /// `\U`, `\L`, `\u`, `\l`, `\E`.
     Case(u8),
+}
+
+/// The replacement refers to a group that the pattern does not have.
+pub struct InvalidReference(usize);
+
+impl fmt::Display for InvalidReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid reference \\{} on 's' command's RHS", self.0)
+    }
 }
 
 /// The right-hand side of `s`.
@@ -45,7 +56,7 @@ impl Replacement {
     }
 
     /// Parses the text between the delimiters; `groups` is the number of groups in the pattern.
-    pub fn parse(text: &[u8], groups: usize) -> Result<Replacement, String> {
+    pub fn parse(text: &[u8], groups: usize) -> Result<Replacement, InvalidReference> {
         let mut pieces = Vec::new();
         let mut plain = Vec::new();
         let mut at = 0;
@@ -74,14 +85,19 @@ impl Replacement {
 }
 
 /// Parses what follows a backslash at `at`: a piece, or a byte that is added to `plain`.
-fn parse_escape(text: &[u8], at: &mut usize, groups: usize, plain: &mut Vec<u8>) -> Result<Option<Piece>, String> {
+fn parse_escape(
+    text: &[u8],
+    at: &mut usize,
+    groups: usize,
+    plain: &mut Vec<u8>,
+) -> Result<Option<Piece>, InvalidReference> {
     let next = text.get(*at).copied().unwrap_or(b'\\');
     let mut used = 1;
     let piece = match next {
         b'0'..=b'9' => {
             let group = usize::from(next - b'0');
             if group > groups {
-                return Err(format!("invalid reference \\{group} on 's' command's RHS"));
+                return Err(InvalidReference(group));
             }
             Some(Piece::Group(group))
         }

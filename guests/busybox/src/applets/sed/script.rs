@@ -1,6 +1,8 @@
 //! sed scripts: from text to commands whose addresses, blocks and labels are resolved to positions.
 
-use super::replacement::Replacement;
+use std::fmt;
+
+use super::replacement::{InvalidReference, Replacement};
 use crate::applets::pattern::{Extent, Pattern};
 
 pub enum Address {
@@ -68,6 +70,53 @@ impl Command {
     }
 }
 
+/// Why a script is not valid. Displays as busybox's messages.
+pub enum ScriptError {
+    MissingAddress,
+    MissingCommand,
+    UnsupportedCommand(u8),
+    IncompleteCommand,
+    ExtraCharacters,
+    MissingText,
+    UnexpectedBrace,
+    /// An opening brace, or the delimiter of an expression.
+    Unmatched(u8),
+    UnknownLabel(String),
+    MissingDelimiter,
+    NoPreviousExpression,
+    /// The expression, and what is wrong with it.
+    BadExpression(Vec<u8>, &'static str),
+    BadSubstitutionOption,
+    InvalidReference(InvalidReference),
+    UnequalMap,
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ScriptError::MissingAddress => "no address after comma",
+            ScriptError::MissingCommand => "missing command",
+            ScriptError::UnsupportedCommand(letter) => {
+                return write!(f, "unsupported command {}", char::from(*letter));
+            }
+            ScriptError::IncompleteCommand => "incomplete command",
+            ScriptError::ExtraCharacters => "extra characters after command",
+            ScriptError::MissingText => "expected \\ after 'a', 'c' or 'i'",
+            ScriptError::UnexpectedBrace => "unexpected '}'",
+            ScriptError::Unmatched(byte) => return write!(f, "unmatched '{}'", char::from(*byte)),
+            ScriptError::UnknownLabel(label) => return write!(f, "can't find label for jump to '{label}'"),
+            ScriptError::MissingDelimiter => "no delimiter",
+            ScriptError::NoPreviousExpression => "no previous regexp",
+            ScriptError::BadExpression(text, reason) => {
+                return write!(f, "bad regex '{}': {reason}", String::from_utf8_lossy(text));
+            }
+            ScriptError::BadSubstitutionOption => "bad option in substitution expression",
+            ScriptError::InvalidReference(error) => return error.fmt(f),
+            ScriptError::UnequalMap => "strings for 'y' command are different lengths",
+        })
+    }
+}
+
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
@@ -83,7 +132,7 @@ struct Parser<'a> {
 }
 
 /// Parses a script; `extended` chooses the kind of its expressions.
-pub fn parse(text: &str, extended: bool) -> Result<Vec<Command>, String> {
+pub fn parse(text: &str, extended: bool) -> Result<Vec<Command>, ScriptError> {
     let mut parser = Parser {
         text: text.as_bytes(),
         at: 0,
@@ -104,14 +153,14 @@ pub fn parse(text: &str, extended: bool) -> Result<Vec<Command>, String> {
 }
 
 impl Parser<'_> {
-    fn parse_command(&mut self) -> Result<(), String> {
+    fn parse_command(&mut self) -> Result<(), ScriptError> {
         let first = self.parse_address(false)?;
         let mut second = None;
         self.skip(|b| b == b' ');
         if first.is_some() && self.peek() == Some(b',') {
             self.at += 1;
             self.skip(|b| b == b' ');
-            second = Some(self.parse_address(true)?.ok_or("no address after comma")?);
+            second = Some(self.parse_address(true)?.ok_or(ScriptError::MissingAddress)?);
         }
         self.skip(|b| b == b' ');
         let mut negated = false;
@@ -120,7 +169,7 @@ impl Parser<'_> {
             self.at += 1;
             self.skip(|b| b == b' ');
         }
-        let letter = self.peek().ok_or("missing command")?;
+        let letter = self.peek().ok_or(ScriptError::MissingCommand)?;
         self.at += 1;
         if let Some(function) = self.parse_function(letter)? {
             self.commands.push(Command { first, second, negated, function });
@@ -129,7 +178,7 @@ impl Parser<'_> {
     }
 
     /// Parses a function; `None` for `#`, `}` and `:`, which are no commands of their own.
-    fn parse_function(&mut self, letter: u8) -> Result<Option<Function>, String> {
+    fn parse_function(&mut self, letter: u8) -> Result<Option<Function>, ScriptError> {
         let function = match letter {
             b'#' => {
                 self.take_line();
@@ -172,7 +221,7 @@ impl Parser<'_> {
             b'h' => Function::Hold,
             b'H' => Function::HoldAppend,
             b'x' => Function::Exchange,
-            other => return Err(format!("unsupported command {}", other as char)),
+            other => return Err(ScriptError::UnsupportedCommand(other)),
         };
         self.expect_end()?;
         Ok(Some(function))
@@ -187,8 +236,8 @@ impl Parser<'_> {
         }
     }
 
-    fn close_block(&mut self) -> Result<(), String> {
-        let start = self.open.pop().ok_or("unexpected '}'")?;
+    fn close_block(&mut self) -> Result<(), ScriptError> {
+        let start = self.open.pop().ok_or(ScriptError::UnexpectedBrace)?;
         let end = self.commands.len();
         if let Some(Command { function: Function::Block(to), .. }) = self.commands.get_mut(start) {
             *to = end;
@@ -197,16 +246,16 @@ impl Parser<'_> {
     }
 
     /// Resolves labels to positions and returns the commands.
-    fn resolve(mut self) -> Result<Vec<Command>, String> {
+    fn resolve(mut self) -> Result<Vec<Command>, ScriptError> {
         if !self.open.is_empty() {
-            return Err("unmatched '{'".into());
+            return Err(ScriptError::Unmatched(b'{'));
         }
         for (from, label) in self.jumps {
             let known = self.labels.iter().find(|(name, _)| *name == label).map(|(_, at)| *at);
             let to = match known {
                 Some(to) => to,
                 None if label.is_empty() => self.commands.len(),
-                None => return Err(format!("can't find label for jump to '{label}'")),
+                None => return Err(ScriptError::UnknownLabel(label)),
             };
             if let Some(Command { function: Function::Branch(at) | Function::BranchIf(at, _), .. }) =
                 self.commands.get_mut(from)
@@ -251,15 +300,15 @@ impl Parser<'_> {
     }
 
     /// Checks that nothing else follows the command.
-    fn expect_end(&mut self) -> Result<(), String> {
+    fn expect_end(&mut self) -> Result<(), ScriptError> {
         self.skip(|b| b == b' ' || b == b'\t' || b == b'\r');
         match self.peek() {
             None | Some(b'\n' | b';' | b'}' | b'#') => Ok(()),
-            Some(_) => Err("extra characters after command".into()),
+            Some(_) => Err(ScriptError::ExtraCharacters),
         }
     }
 
-    fn parse_address(&mut self, second: bool) -> Result<Option<Address>, String> {
+    fn parse_address(&mut self, second: bool) -> Result<Option<Address>, ScriptError> {
         let Some(byte) = self.peek() else { return Ok(None) };
         Ok(Some(match byte {
             b'0'..=b'9' => {
@@ -288,7 +337,7 @@ impl Parser<'_> {
                 let delimiter = if byte == b'/' {
                     b'/'
                 } else {
-                    let custom = self.peek().ok_or("no delimiter")?;
+                    let custom = self.peek().ok_or(ScriptError::MissingDelimiter)?;
                     self.at += 1;
                     custom
                 };
@@ -302,7 +351,7 @@ impl Parser<'_> {
     }
 
     /// Returns the text up to the delimiter, which a backslash protects.
-    fn take_delimited(&mut self, delimiter: u8, expression: bool) -> Result<Vec<u8>, String> {
+    fn take_delimited(&mut self, delimiter: u8, expression: bool) -> Result<Vec<u8>, ScriptError> {
         let mut out = Vec::new();
         let mut in_set = false;
         let mut set_start = 0;
@@ -336,18 +385,19 @@ impl Parser<'_> {
             }
             out.push(byte);
         }
-        Err(format!("unmatched '{}'", delimiter as char))
+        Err(ScriptError::Unmatched(delimiter))
     }
 
-    fn compile_pattern(&mut self, text: Vec<u8>, fold: bool) -> Result<Pattern, String> {
-        let (text, fold) = if text.is_empty() { self.last.clone().ok_or("no previous regexp")? } else { (text, fold) };
+    fn compile_pattern(&mut self, text: Vec<u8>, fold: bool) -> Result<Pattern, ScriptError> {
+        let (text, fold) =
+            if text.is_empty() { self.last.clone().ok_or(ScriptError::NoPreviousExpression)? } else { (text, fold) };
         self.last = Some((text.clone(), fold));
         let compiled = Pattern::new(&text, self.extended, fold, Extent::Any);
-        compiled.map_err(|why| format!("bad regex '{}': {why}", String::from_utf8_lossy(&text)))
+        compiled.map_err(|reason| ScriptError::BadExpression(text, reason))
     }
 
-    fn parse_substitution(&mut self) -> Result<Substitution, String> {
-        let delimiter = self.peek().ok_or("bad option in substitution expression")?;
+    fn parse_substitution(&mut self) -> Result<Substitution, ScriptError> {
+        let delimiter = self.peek().ok_or(ScriptError::BadSubstitutionOption)?;
         self.at += 1;
         let expression = self.take_delimited(delimiter, true)?;
         let replacement = self.take_delimited(delimiter, false)?;
@@ -357,7 +407,7 @@ impl Parser<'_> {
                 b'g' => all = true,
                 b'p' => print = true,
                 b'i' | b'I' => fold = true,
-                b'm' | b'M' | b'e' => return Err("bad option in substitution expression".into()),
+                b'm' | b'M' | b'e' => return Err(ScriptError::BadSubstitutionOption),
                 b'0'..=b'9' => {
                     nth = self.take_number().unwrap_or(1).max(1);
                     continue;
@@ -368,17 +418,17 @@ impl Parser<'_> {
                     break;
                 }
                 b';' | b'\n' | b'}' | b'#' | b' ' | b'\t' | b'\r' => break,
-                _ => return Err("bad option in substitution expression".into()),
+                _ => return Err(ScriptError::BadSubstitutionOption),
             }
             self.at += 1;
         }
         let pattern = self.compile_pattern(expression, fold)?;
-        let replacement = Replacement::parse(&replacement, pattern.groups())?;
+        let replacement = Replacement::parse(&replacement, pattern.groups()).map_err(ScriptError::InvalidReference)?;
         Ok(Substitution { pattern, replacement, all, nth, print, file })
     }
 
-    fn parse_map(&mut self) -> Result<Box<[u8; 256]>, String> {
-        let delimiter = self.peek().ok_or("incomplete command")?;
+    fn parse_map(&mut self) -> Result<Box<[u8; 256]>, ScriptError> {
+        let delimiter = self.peek().ok_or(ScriptError::IncompleteCommand)?;
         self.at += 1;
         let mut sides = Vec::new();
         for _ in 0..2 {
@@ -393,14 +443,14 @@ impl Parser<'_> {
             [from, to] if from.len() == to.len() => {
                 from.iter().zip(to).for_each(|(f, t)| map[usize::from(*f)] = *t);
             }
-            _ => return Err("strings for 'y' command are different lengths".into()),
+            _ => return Err(ScriptError::UnequalMap),
         }
         Ok(map)
     }
 
     /// Returns the text of `a`, `i` or `c`: in one line (GNU), or behind a backslash and a newline. A backslash continues
     /// it.
-    fn take_block_text(&mut self) -> Result<Vec<u8>, String> {
+    fn take_block_text(&mut self) -> Result<Vec<u8>, ScriptError> {
         self.skip(|b| b == b' ' || b == b'\t');
         if self.peek() == Some(b'\\') {
             self.at += 1;
@@ -427,7 +477,7 @@ impl Parser<'_> {
             }
         }
         if out.is_empty() && self.peek().is_none() && self.text.last() != Some(&b'\n') {
-            return Err("expected \\ after 'a', 'c' or 'i'".into());
+            return Err(ScriptError::MissingText);
         }
         out.push(b'\n');
         Ok(out)
