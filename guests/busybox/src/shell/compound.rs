@@ -69,9 +69,9 @@ impl Shell {
 
     /// Runs a list whose status is a condition, so that `set -e` ignores it.
     async fn run_condition(&mut self, list: &ast::CompoundList) -> Result<bool, Flow> {
-        self.tested += 1;
+        self.context.tested += 1;
         let outcome = self.run_list(list).await;
-        self.tested -= 1;
+        self.context.tested -= 1;
         Ok(outcome? == 0)
     }
 
@@ -93,9 +93,9 @@ impl Shell {
 
     /// Runs the body of a loop once; returns whether the loop continues. The error is for outer loops.
     async fn run_loop_body(&mut self, body: &ast::CompoundList) -> Result<bool, Flow> {
-        self.loops += 1;
+        self.context.loops += 1;
         let outcome = self.run_list(body).await;
-        self.loops -= 1;
+        self.context.loops -= 1;
         loop_continues(outcome)
     }
 
@@ -106,9 +106,9 @@ impl Shell {
     ) -> Outcome {
         let mut status = 0;
         loop {
-            self.loops += 1;
+            self.context.loops += 1;
             let held = self.run_condition(condition).await;
-            self.loops -= 1;
+            self.context.loops -= 1;
             match held {
                 Ok(held) if held == wanted => {}
                 Ok(_) => return Ok(status),

@@ -25,7 +25,7 @@ impl Shell {
         if levels == 0 {
             return Err(self.report_failure("break: Illegal number: 0").await.0);
         }
-        match self.loops {
+        match self.context.loops {
             0 => Ok(0),
             loops => Err(flow(loops.min(levels as usize))),
         }
@@ -34,7 +34,7 @@ impl Shell {
     pub async fn builtin_exit(&mut self, args: &[String]) -> Outcome {
         let status = match args.first() {
             Some(arg) => self.parse_number("exit", arg).await? & 0xff,
-            None => self.trapped.unwrap_or(self.status),
+            None => self.context.status_before_trap.unwrap_or(self.status),
         };
         Err(Flow::Exit(status))
     }

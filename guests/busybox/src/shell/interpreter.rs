@@ -26,6 +26,34 @@ const YIELD_INTERVAL: Duration = Duration::from_millis(10);
 /// Commands between two readings of the clock.
 const CLOCK_CHECK_INTERVAL: u32 = 32;
 
+/// Lets other tasks run while the shell runs commands that never wait.
+#[derive(Clone)]
+pub struct YieldTimer {
+    /// Commands since the clock was last read.
+    commands: u32,
+    last_yield: Instant,
+}
+
+impl Default for YieldTimer {
+    fn default() -> YieldTimer {
+        YieldTimer { commands: 0, last_yield: Instant::now() }
+    }
+}
+
+impl YieldTimer {
+    /// Counts a command; yields if that is due.
+    async fn count_command(&mut self) {
+        self.commands += 1;
+        if self.commands >= CLOCK_CHECK_INTERVAL {
+            self.commands = 0;
+            if self.last_yield.elapsed() >= YIELD_INTERVAL {
+                yield_now().await;
+                self.last_yield = Instant::now();
+            }
+        }
+    }
+}
+
 /// The deepest nesting of commands, function calls and substitutions; the host's stack ends not far beyond.
 const MAX_DEPTH: usize = 240;
 
@@ -62,9 +90,9 @@ impl Shell {
                 continue;
             }
             let tested = i < last || pipeline.bang;
-            self.tested += usize::from(tested);
+            self.context.tested += usize::from(tested);
             let outcome = self.run_pipeline(pipeline).await;
-            self.tested -= usize::from(tested);
+            self.context.tested -= usize::from(tested);
             self.status = outcome?;
             if self.status != 0 && !tested && ends_on_error(pipeline) {
                 self.check_errexit()?;
@@ -75,7 +103,7 @@ impl Shell {
 
     /// Exits after a failed command under `set -e`.
     pub fn check_errexit(&self) -> Result<(), Flow> {
-        match self.options.errexit && self.tested == 0 && self.status != 0 {
+        match self.options.errexit && self.context.tested == 0 && self.status != 0 {
             true => Err(Flow::Exit(self.status)),
             false => Ok(()),
         }
@@ -162,18 +190,11 @@ impl Shell {
     /// Runs a command of a pipeline.
     pub fn run_command<'a>(&'a mut self, command: &'a ast::Command) -> Running<'a> {
         Box::pin(async move {
-            self.busy += 1;
-            if self.busy >= CLOCK_CHECK_INTERVAL {
-                self.busy = 0;
-                if self.turn.elapsed() >= YIELD_INTERVAL {
-                    yield_now().await;
-                    self.turn = Instant::now();
-                }
-            }
-            if self.nesting >= MAX_DEPTH {
+            self.yield_timer.count_command().await;
+            if self.context.nesting >= MAX_DEPTH {
                 return Err(self.report_failure("commands are nested too deeply").await.0);
             }
-            self.nesting += 1;
+            self.context.nesting += 1;
             let outcome = match command {
                 ast::Command::Simple(command) => self.run_simple(command).await,
                 ast::Command::Compound(command, redirects) => self.run_redirected(command, redirects.as_ref()).await,
@@ -186,7 +207,7 @@ impl Shell {
                     self.extended_test(&command.expr, redirects.as_ref()).await
                 }
             };
-            self.nesting -= 1;
+            self.context.nesting -= 1;
             self.status = outcome?;
             let status = self.status;
             self.take_signals().await?;
@@ -200,7 +221,7 @@ impl Shell {
         if !self.options.interactive {
             shell.descriptors.set(0, Stream::Reader(Reader::empty()));
         }
-        shell.tested = 0;
+        shell.context.tested = 0;
         let process = shell.process.clone();
         self.jobs.add(process.clone());
         let list = list.clone();
@@ -229,8 +250,8 @@ impl Shell {
         self.status = status_of(outcome, self.status);
         if let Some(action) = self.traps.take_exit() {
             let status = self.status;
-            self.tested = 0;
-            self.trapped = Some(status);
+            self.context.tested = 0;
+            self.context.status_before_trap = Some(status);
             if let Err(Flow::Exit(status)) = self.run_text(&action).await {
                 self.status = status;
             } else {
@@ -264,7 +285,7 @@ impl Shell {
             }
         };
         let mut shell = self.subshell();
-        shell.nesting += 2;
+        shell.context.nesting += 2;
         let (writer, captured) = Writer::capture();
         shell.descriptors.set(1, Stream::Writer(writer));
         let process = self.process.clone();
@@ -276,7 +297,7 @@ impl Shell {
             Ok(status) => status,
             Err(Interrupted(number)) => self.handle_signal(number).await.map_err(Failure)?,
         };
-        self.substituted = Some(status);
+        self.context.substitution_status = Some(status);
         self.status = status;
         let bytes = captured.take();
         let text = String::from_utf8_lossy(&bytes);

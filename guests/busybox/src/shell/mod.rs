@@ -49,7 +49,6 @@ mod word;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
 
 use brush_parser::ast;
 
@@ -57,6 +56,7 @@ use crate::proc::{Command, Proc, Running};
 
 pub use signal::{TERM, number as signal_number};
 
+use interpreter::YieldTimer;
 use jobs::Jobs;
 use options::Options;
 use process::Process;
@@ -140,26 +140,27 @@ pub struct Shell {
     process: Rc<Process>,
     jobs: Jobs,
     traps: Traps,
-    /// The status of the last command substitution of the command being expanded.
-    substituted: Option<i32>,
-    loops: usize,
-    functions_running: usize,
-    /// Greater than 0 where `set -e` does not apply (conditions, `!`, before `&&` and `||`).
-    tested: usize,
-    /// Whether this is a subshell.
-    subshell: bool,
-    /// Commands since the clock was last read.
-    busy: u32,
-    /// When the shell last yielded to other tasks.
-    turn: Instant,
-    /// Nesting depth of the running command.
-    nesting: usize,
+    context: CommandContext,
+    yield_timer: YieldTimer,
     /// Position of `getopts` within a group of options.
     option_offset: usize,
-    /// In a trap's action: the previous `$?`, which `exit` without a number returns.
-    trapped: Option<i32>,
     aliases: BTreeMap<String, String>,
     umask: u32,
+}
+
+/// What surrounds the running command.
+#[derive(Clone, Default)]
+struct CommandContext {
+    /// Nesting depth.
+    nesting: usize,
+    /// Number of enclosing loops of the running function.
+    loops: usize,
+    /// Greater than 0 where `set -e` does not apply (conditions, `!`, before `&&` and `||`).
+    tested: usize,
+    /// The status of the last command substitution of the command being expanded.
+    substitution_status: Option<i32>,
+    /// In a trap's action: the previous `$?`, which `exit` without a number returns.
+    status_before_trap: Option<i32>,
 }
 
 impl Shell {
@@ -200,16 +201,9 @@ impl Shell {
             process,
             jobs: Jobs::default(),
             traps: Traps::default(),
-            substituted: None,
-            loops: 0,
-            functions_running: 0,
-            tested: 0,
-            subshell: false,
-            busy: 0,
-            turn: Instant::now(),
-            nesting: 0,
+            context: CommandContext::default(),
+            yield_timer: YieldTimer::default(),
             option_offset: 0,
-            trapped: None,
             aliases: BTreeMap::new(),
             umask: 0o022,
         }
@@ -223,7 +217,6 @@ impl Shell {
         shell.process = process;
         shell.jobs.forget();
         shell.traps.enter_subshell();
-        shell.subshell = true;
         shell
     }
 

@@ -14,10 +14,15 @@ pub struct Options {
     pub stdin: bool,
     pub verbose: bool,
     pub xtrace: bool,
-    /// Accepted without effect: there is no job control.
+    without_effect: OptionsWithoutEffect,
+}
+
+/// Options that are accepted and reported but not supported; there is no job control, for example.
+#[derive(Debug, Clone, Default)]
+struct OptionsWithoutEffect {
+    ignoreeof: bool,
     monitor: bool,
     notify: bool,
-    ignoreeof: bool,
 }
 
 impl Options {
@@ -25,16 +30,16 @@ impl Options {
         [
             (Some('e'), "errexit", &mut self.errexit),
             (Some('f'), "noglob", &mut self.noglob),
-            (None, "ignoreeof", &mut self.ignoreeof),
+            (None, "ignoreeof", &mut self.without_effect.ignoreeof),
             (Some('i'), "interactive", &mut self.interactive),
-            (Some('m'), "monitor", &mut self.monitor),
+            (Some('m'), "monitor", &mut self.without_effect.monitor),
             (Some('n'), "noexec", &mut self.noexec),
             (Some('s'), "stdin", &mut self.stdin),
             (Some('x'), "xtrace", &mut self.xtrace),
             (Some('v'), "verbose", &mut self.verbose),
             (Some('C'), "noclobber", &mut self.noclobber),
             (Some('a'), "allexport", &mut self.allexport),
-            (Some('b'), "notify", &mut self.notify),
+            (Some('b'), "notify", &mut self.without_effect.notify),
             (Some('u'), "nounset", &mut self.nounset),
             (None, "pipefail", &mut self.pipefail),
         ]

@@ -21,7 +21,7 @@ struct Expanded<'a> {
 
 impl Shell {
     pub async fn run_simple(&mut self, command: &ast::SimpleCommand) -> Outcome {
-        self.substituted = None;
+        self.context.substitution_status = None;
         let expanded = match self.expand_simple(command).await {
             Ok(expanded) => expanded,
             Err(failure) => return Err(failure.0),
@@ -39,7 +39,7 @@ impl Shell {
             for (name, value) in &expanded.assignments {
                 self.assign(name, value).await.map_err(|f| f.0)?;
             }
-            return Ok(self.substituted.unwrap_or(0));
+            return Ok(self.context.substitution_status.unwrap_or(0));
         };
         let builtin = builtins::find(name);
         let special = builtin.is_some_and(|b| b.special);
@@ -88,9 +88,9 @@ impl Shell {
             (Some(body), _) => self.call_function(&body, words).await,
             (None, Some(builtin)) => {
                 // `eval`, `.` and `command` run commands themselves.
-                self.nesting += 2;
+                self.context.nesting += 2;
                 let outcome = self.run_builtin(builtin, words).await;
-                self.nesting -= 2;
+                self.context.nesting -= 2;
                 outcome
             }
             (None, None) => Ok(0),
@@ -105,15 +105,13 @@ impl Shell {
     pub async fn call_function(&mut self, body: &ast::FunctionBody, mut words: Vec<String>) -> Outcome {
         words.remove(0);
         let caller = std::mem::replace(&mut self.positional, words);
-        let loops = std::mem::take(&mut self.loops);
-        self.functions_running += 1;
-        self.nesting += 1;
+        let loops = std::mem::take(&mut self.context.loops);
+        self.context.nesting += 1;
         self.variables.enter_function();
         let outcome = Box::pin(self.run_redirected(&body.0, body.1.as_ref())).await;
         self.variables.leave_function();
-        self.functions_running -= 1;
-        self.nesting -= 1;
-        self.loops = loops;
+        self.context.nesting -= 1;
+        self.context.loops = loops;
         self.positional = caller;
         match outcome {
             Err(Flow::Return(status)) => Ok(status),

@@ -57,9 +57,9 @@ impl Shell {
                 }
             };
             let status = self.status;
-            let outer = self.trapped.replace(status);
+            let outer = self.context.status_before_trap.replace(status);
             let outcome = Box::pin(self.run_text(&action)).await;
-            self.trapped = outer;
+            self.context.status_before_trap = outer;
             self.status = status;
             outcome?;
         }

@@ -93,12 +93,12 @@ impl Extractor<'_> {
             header.kind = b'5';
         }
         let job = self.job;
-        let wanted = job.wanted(&header.name) && !job.excluded(&header.name);
-        let name = if wanted { strip_components(&header.name, job.strip) } else { None };
+        let wanted = job.selection.is_named(&header.name) && !job.selection.is_excluded(&header.name);
+        let name = if wanted { strip_components(&header.name, job.extraction.strip) } else { None };
         let Some(name) = name else { return self.copy_content(&header, &Writer::null()).await };
         let sink = self.open_sink(&header, &name).await?;
         self.copy_content(&header, &sink).await?;
-        if !job.list_only && !job.to_stdout && header.is_file() && job.keep_times {
+        if !job.extraction.list_only && !job.extraction.to_stdout && header.is_file() && job.extraction.keep_times {
             self.set_time(&name, header.time);
         }
         Ok(())
@@ -107,17 +107,17 @@ impl Extractor<'_> {
     /// Lists or creates a member; returns the writer of its content.
     async fn open_sink(&mut self, header: &Header, name: &str) -> Result<Writer, EarlyExit> {
         let job = self.job;
-        if job.list_only || job.verbose {
+        if job.extraction.list_only || job.verbose {
             print_entry(job, header, &mut self.out).await?;
         }
-        if job.list_only {
+        if job.extraction.list_only {
             return Ok(Writer::null());
         }
         if name.split('/').any(|part| part == "..") {
             job.p.print_error(format_args!("name with '..' skipped: '{name}'")).await;
             return Ok(Writer::null());
         }
-        if job.to_stdout {
+        if job.extraction.to_stdout {
             if !header.is_file() {
                 return Ok(Writer::null());
             }
@@ -126,7 +126,9 @@ impl Extractor<'_> {
         }
         match create(job, header, name) {
             Ok(Some(file)) => return Ok(Writer::from_file(file)),
-            Ok(None) if header.kind == b'5' && job.keep_times => self.directories.push((name.into(), header.time)),
+            Ok(None) if header.kind == b'5' && job.extraction.keep_times => {
+                self.directories.push((name.into(), header.time))
+            }
             Ok(None) => {}
             Err(error) => {
                 self.out.flush().await?;
@@ -203,7 +205,7 @@ fn parse_pax(content: &[u8]) -> Vec<(String, String)> {
 /// Writes the line of `-t` or `-v`.
 async fn print_entry(job: &Job, header: &Header, out: &mut Output) -> Result<(), EarlyExit> {
     let mut line = String::new();
-    if job.list_only && job.verbose {
+    if job.extraction.list_only && job.verbose {
         line.push(match header.kind {
             b'5' => 'd',
             b'2' => 'l',
@@ -220,11 +222,11 @@ async fn print_entry(job: &Job, header: &Header, out: &mut Output) -> Result<(),
         line += &format!(" root/root {:9} {time} ", header.size);
     }
     line += &header.name;
-    if job.list_only && job.verbose && matches!(header.kind, b'1' | b'2') {
+    if job.extraction.list_only && job.verbose && matches!(header.kind, b'1' | b'2') {
         line += &format!(" -> {}", header.link);
     }
     line.push('\n');
-    if job.to_stdout && !job.list_only {
+    if job.extraction.to_stdout && !job.extraction.list_only {
         job.p.stderr.write_all(line.as_bytes()).await?;
         return Ok(());
     }
@@ -241,7 +243,7 @@ fn create(job: &Job, header: &Header, name: &str) -> io::Result<Option<File>> {
         fs::create_dir_all(parent)?;
     }
     let existing = fs::symlink_metadata(&path);
-    if job.keep_old && existing.is_ok() {
+    if job.extraction.keep_old && existing.is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     match header.kind {

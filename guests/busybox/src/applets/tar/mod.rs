@@ -17,15 +17,28 @@ pub struct Job {
     pub p: Proc,
     /// The directory of the members: `-C`.
     pub base: Proc,
-    pub members: Vec<String>,
-    pub exclude: Vec<String>,
+    pub selection: Selection,
+    pub extraction: ExtractionOptions,
     pub verbose: bool,
+}
+
+/// The members that are packed, listed or extracted.
+pub struct Selection {
+    /// The operands; without any, all members are listed or extracted.
+    pub members: Vec<String>,
+    /// Patterns of names to skip.
+    pub exclude: Vec<String>,
+}
+
+/// What happens to the members of an archive that is read.
+pub struct ExtractionOptions {
+    pub list_only: bool,
     pub to_stdout: bool,
     pub keep_times: bool,
+    /// Keeps existing files.
     pub keep_old: bool,
-    pub list_only: bool,
+    /// Number of leading parts that are removed from names.
     pub strip: usize,
-    pub by_name: bool,
 }
 
 pub async fn tar(p: Proc) -> Outcome {
@@ -62,17 +75,17 @@ pub async fn tar(p: Proc) -> Outcome {
     }
     let archive = o.get('f').unwrap_or("-").to_string();
     let job = Job {
+        extraction: ExtractionOptions {
+            list_only: action == 't',
+            to_stdout: o.has('O'),
+            keep_times: !o.has('m'),
+            keep_old: o.has('k'),
+            strip: o.number(&p, 's').await?.unwrap_or(0) as usize,
+        },
+        selection: Selection { members, exclude },
         verbose: o.has('v'),
-        to_stdout: o.has('O'),
-        keep_times: !o.has('m'),
-        keep_old: o.has('k'),
-        list_only: action == 't',
-        strip: o.number(&p, 's').await?.unwrap_or(0) as usize,
-        by_name: !members.is_empty(),
         p,
         base,
-        members,
-        exclude,
     };
     job.run(action == 'c', &archive).await
 }
@@ -101,7 +114,7 @@ impl Job {
     async fn run(&self, create: bool, archive: &str) -> Outcome {
         let p = &self.p;
         if create {
-            if self.members.is_empty() {
+            if self.selection.members.is_empty() {
                 return fail(p, 1, "empty archive").await;
             }
             let sink = match archive {
@@ -118,8 +131,10 @@ impl Job {
             Err(error) => cannot_open(p, archive, &error).await,
         }
     }
+}
 
-    fn excluded(&self, name: &str) -> bool {
+impl Selection {
+    fn is_excluded(&self, name: &str) -> bool {
         let name = name.trim_end_matches('/');
         let last = super::names::base_name(name);
         self.exclude.iter().any(|pattern| {
@@ -128,14 +143,14 @@ impl Job {
         })
     }
 
-    /// Whether the command line names this member or a directory above it.
-    fn wanted(&self, name: &str) -> bool {
+    /// Whether the operands, if there are any, name this member or a directory above it.
+    fn is_named(&self, name: &str) -> bool {
         let name = name.trim_end_matches('/');
         let named = |member: &String| {
             let member = member.trim_matches('/');
             name == member || name.strip_prefix(member).is_some_and(|rest| rest.starts_with('/'))
         };
-        !self.by_name || self.members.iter().any(named)
+        self.members.is_empty() || self.members.iter().any(named)
     }
 }
 

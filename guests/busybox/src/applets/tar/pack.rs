@@ -14,10 +14,10 @@ pub async fn pack(job: &Job, sink: Writer, archive: &str) -> Outcome {
     let own = posix::status(&job.p.path(archive), true).ok().filter(|_| archive != "-");
     let listing = if archive == "-" { &job.p.stderr } else { &job.p.stdout };
     let mut packer = Packer { job, out: Output::from_writer(sink), listing, own, failed: false, warned: false };
-    for member in &job.members {
+    for member in &job.selection.members {
         let mut todo = vec![member.clone()];
         while let Some(name) = todo.pop() {
-            if !job.excluded(&name) {
+            if !job.selection.is_excluded(&name) {
                 packer.pack_member(&name, &mut todo).await?;
             }
         }
