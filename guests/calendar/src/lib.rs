@@ -59,7 +59,7 @@ pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
 }
 
 /// Converts seconds since 1970.
-pub fn civil(seconds: i64) -> Civil {
+pub fn civil_from_seconds(seconds: i64) -> Civil {
     let days = seconds.div_euclid(86_400);
     let rest = seconds.rem_euclid(86_400) as u32;
     let shifted = days + 719_468;
@@ -96,7 +96,7 @@ mod tests {
             (1_795_176_000, 2026, 11, 20, "Friday", 323),
             (4_107_542_400, 2100, 3, 1, "Monday", 59),
         ] {
-            let date = civil(seconds);
+            let date = civil_from_seconds(seconds);
             assert_eq!((date.year, date.month, date.day), (year, month, day), "{seconds}");
             assert_eq!((date.day_name(), date.yearday), (weekday, yearday), "{seconds}");
             assert_eq!(days_from_civil(year, month, day), seconds.div_euclid(86_400), "{seconds}");
@@ -105,9 +105,9 @@ mod tests {
 
     #[test]
     fn every_day_follows_the_day_before() {
-        let mut last = civil(-800_000 * 86_400);
+        let mut last = civil_from_seconds(-800_000 * 86_400);
         for days in -799_999..800_000 {
-            let date = civil(days * 86_400);
+            let date = civil_from_seconds(days * 86_400);
             assert_eq!(days_from_civil(date.year, date.month, date.day), days);
             assert_eq!(date.weekday, (last.weekday + 1) % 7);
             last = date;

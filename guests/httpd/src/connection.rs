@@ -11,7 +11,7 @@ use wstd::io::{AsyncOutputStream, AsyncRead, AsyncWrite};
 use wstd::net::TcpStream;
 
 use crate::request::{MAX_HEAD, Request};
-use crate::response::{Body, Response, reason, respond};
+use crate::response::{Body, Response, reason_phrase, respond};
 use crate::timeouts::{Timeouts, WaitOutcome};
 use crate::{OpenConnections, date};
 
@@ -78,7 +78,7 @@ pub async fn serve(site: Rc<Site>, mut stream: TcpStream) {
 
 /// Answers a request that can't be read, before the connection is closed.
 async fn refuse(site: &Site, stream: &mut TcpStream, status: u16) {
-    let sent = write(&site.timeouts, stream, Response::page(status), false, false).await.unwrap_or(0);
+    let sent = write(&site.timeouts, stream, Response::status_page(status), false, false).await.unwrap_or(0);
     site.log_request(stream, "-", status, sent, "-", "-").await;
 }
 
@@ -139,8 +139,8 @@ async fn write(
     let Response { status, headers, body, length } = response;
     let mut head = format!(
         "HTTP/1.1 {status} {}\r\nServer: wasmpod\r\nDate: {}\r\nConnection: {}\r\n",
-        reason(status),
-        date::http(now()),
+        reason_phrase(status),
+        date::format_http(unix_seconds()),
         if keep { "keep-alive" } else { "close" },
     );
     for (name, value) in headers {
@@ -183,12 +183,12 @@ async fn flush(timeouts: &Rc<Timeouts>, stream: &mut TcpStream) -> io::Result<()
     timeouts.within(WRITE_TIMEOUT, stream.flush()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
-fn now() -> i64 {
+fn unix_seconds() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
 /// Returns the client's address, which wstd offers only as debug text: `... address: (10, 0, 0, 1) ...`.
-fn peer(stream: &TcpStream) -> String {
+fn peer_address(stream: &TcpStream) -> String {
     let text = stream.peer_addr().unwrap_or_default();
     let inner = text.rsplit_once("address: (").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(a, _)| a);
     let parts: Vec<&str> = inner.split(", ").collect();
@@ -198,11 +198,11 @@ fn peer(stream: &TcpStream) -> String {
 impl Site {
     /// Writes a line in nginx's combined format. A failing log must not stop the responses.
     async fn log_request(&self, client: &TcpStream, line: &str, status: u16, bytes: u64, referer: &str, agent: &str) {
-        let peer = peer(client);
+        let peer = peer_address(client);
         let quiet = |text: &str| text.replace(['"', '\\'], "'").replace(|c: char| c.is_control(), "?");
         let text = format!(
             "{peer} - - [{}] \"{}\" {status} {bytes} \"{}\" \"{}\" \"-\"\n",
-            date::log(now()),
+            date::format_log(unix_seconds()),
             quiet(line),
             quiet(referer),
             quiet(agent),

@@ -25,7 +25,7 @@ pub enum Body {
 }
 
 /// Returns the reason phrase of a status.
-pub fn reason(status: u16) -> &'static str {
+pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         206 => "Partial Content",
@@ -46,8 +46,8 @@ pub fn reason(status: u16) -> &'static str {
 
 impl Response {
     /// A short page that names the status.
-    pub fn page(status: u16) -> Response {
-        let title = format!("{status} {}", reason(status));
+    pub fn status_page(status: u16) -> Response {
+        let title = format!("{status} {}", reason_phrase(status));
         let text = format!(
             "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
              <hr><center>wasmpod</center>\r\n</body>\r\n</html>\r\n"
@@ -60,7 +60,7 @@ impl Response {
         }
     }
 
-    fn with(mut self, name: &'static str, value: String) -> Response {
+    fn with_header(mut self, name: &'static str, value: String) -> Response {
         self.headers.push((name, value));
         self
     }
@@ -68,51 +68,53 @@ impl Response {
 
 /// Decides the response to a request for a file below `root`.
 pub fn respond(root: &Path, request: &Request) -> Response {
-    let Some((parts, slash)) = request.path() else { return Response::page(400) };
+    let Some((parts, slash)) = request.path() else { return Response::status_page(400) };
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return Response::page(405).with("Allow", "GET, HEAD".into());
+        return Response::status_page(405).with_header("Allow", "GET, HEAD".into());
     }
     let mut path = root.to_path_buf();
     path.extend(&parts);
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_dir() && !slash => {
             let place = format!("/{}/", parts.join("/"));
-            Response::page(301).with("Location", encode(&place) + request.query())
+            Response::status_page(301).with_header("Location", encode(&place) + request.query())
         }
         Ok(meta) if meta.is_dir() => {
             path.push("index.html");
             match std::fs::metadata(&path) {
-                Ok(meta) if meta.is_file() => file(&path, &meta, request),
-                _ => Response::page(403),
+                Ok(meta) if meta.is_file() => serve_file(&path, &meta, request),
+                _ => Response::status_page(403),
             }
         }
         // A file is not a directory.
-        Ok(_) if slash => Response::page(404),
-        Ok(meta) if meta.is_file() => file(&path, &meta, request),
-        Ok(_) => Response::page(403),
-        Err(error) => failed(error.kind()),
+        Ok(_) if slash => Response::status_page(404),
+        Ok(meta) if meta.is_file() => serve_file(&path, &meta, request),
+        Ok(_) => Response::status_page(403),
+        Err(error) => error_page(error.kind()),
     }
 }
 
-fn failed(kind: ErrorKind) -> Response {
-    Response::page(match kind {
+fn error_page(kind: ErrorKind) -> Response {
+    Response::status_page(match kind {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => 404,
         ErrorKind::PermissionDenied => 403,
         _ => 500,
     })
 }
 
-fn file(path: &Path, meta: &Metadata, request: &Request) -> Response {
+fn serve_file(path: &Path, meta: &Metadata, request: &Request) -> Response {
     let modified =
         meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_secs() as i64);
     let length = meta.len();
     let etag = format!("\"{modified:x}-{length:x}\"");
-    let last_modified = date::http(modified);
-    let known = |response: Response| response.with("Last-Modified", last_modified.clone()).with("ETag", etag.clone());
+    let last_modified = date::format_http(modified);
+    let known = |response: Response| {
+        response.with_header("Last-Modified", last_modified.clone()).with_header("ETag", etag.clone())
+    };
     let listed = |list: &str| list.split(',').any(|t| t.trim() == "*" || t.trim().trim_start_matches("W/") == etag);
     // The order of RFC 9110, 13.2.2: entity tags take precedence over dates.
     if request.header("if-match").is_some_and(|list| !listed(list)) {
-        return Response::page(412);
+        return Response::status_page(412);
     }
     let unchanged = match (request.header("if-none-match"), request.header("if-modified-since")) {
         (Some(list), _) => listed(list),
@@ -130,7 +132,7 @@ fn file(path: &Path, meta: &Metadata, request: &Request) -> Response {
     let (status, from, to) = match wanted {
         Ok(None) => (200, 0, length),
         Ok(Some((from, to))) => (206, from, to),
-        Err(()) => return Response::page(416).with("Content-Range", format!("bytes */{length}")),
+        Err(()) => return Response::status_page(416).with_header("Content-Range", format!("bytes */{length}")),
     };
     let opened = File::open(path).and_then(|mut file| {
         if from > 0 {
@@ -140,11 +142,16 @@ fn file(path: &Path, meta: &Metadata, request: &Request) -> Response {
     });
     let body = match opened {
         Ok(file) => Body::File(file),
-        Err(error) => return failed(error.kind()),
+        Err(error) => return error_page(error.kind()),
     };
     let headers = vec![("Content-Type", content_type(path).to_string())];
-    let response = known(Response { status, headers, body, length: to - from }).with("Accept-Ranges", "bytes".into());
-    if status == 206 { response.with("Content-Range", format!("bytes {from}-{}/{length}", to - 1)) } else { response }
+    let response =
+        known(Response { status, headers, body, length: to - from }).with_header("Accept-Ranges", "bytes".into());
+    if status == 206 {
+        response.with_header("Content-Range", format!("bytes {from}-{}/{length}", to - 1))
+    } else {
+        response
+    }
 }
 
 fn content_type(path: &Path) -> &'static str {

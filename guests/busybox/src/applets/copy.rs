@@ -189,7 +189,7 @@ impl Copier<'_> {
         if self.options.times {
             self.directories.push((from.into(), to.into()));
         }
-        for name in super::ls::children(source).map_err(CopyError::io("can't open", from))? {
+        for name in super::ls::sorted_names(source).map_err(CopyError::io("can't open", from))? {
             let inside = |dir: &str| format!("{}/{name}", dir.trim_end_matches('/'));
             self.todo.push((inside(from), inside(to)));
         }
@@ -198,7 +198,7 @@ impl Copier<'_> {
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {
-    match (posix::status(a, true), posix::status(b, true)) {
+    match (posix::read_status(a, true), posix::read_status(b, true)) {
         (Ok(a), Ok(b)) => a.inode != 0 && a.inode == b.inode && a.device == b.device,
         _ => a == b,
     }

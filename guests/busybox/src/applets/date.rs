@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use calendar::{Civil, civil, days_from_civil};
+use calendar::{Civil, civil_from_seconds, days_from_civil};
 
 use super::{Options, Outcome, fail, usage};
 use crate::proc::{Proc, strerror};
 
 /// Returns seconds since 1970.
-pub fn seconds(time: SystemTime) -> i64 {
+pub fn unix_seconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_secs() as i64,
         Err(before) => -(before.duration().as_secs() as i64),
@@ -39,8 +39,8 @@ fn iso_week(c: &Civil) -> (i64, u32) {
 }
 
 /// Formats a time as strftime does, with `%N` for nanoseconds.
-pub fn format(pattern: &str, time: i64, nanos: u32) -> String {
-    let date = civil(time);
+pub fn format_time(pattern: &str, time: i64, nanos: u32) -> String {
+    let date = civil_from_seconds(time);
     let mut out = String::new();
     let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {
@@ -67,7 +67,7 @@ pub fn format(pattern: &str, time: i64, nanos: u32) -> String {
 /// Returns the value of a conversion.
 fn format_conversion(conversion: char, date: &Civil, time: i64, nanos: u32) -> String {
     let hour12 = (date.hour + 11) % 12 + 1;
-    let within = |pattern: &str| format(pattern, time, nanos);
+    let within = |pattern: &str| format_time(pattern, time, nanos);
     match conversion {
         'a' => date.day_name()[..3].into(),
         'A' => date.day_name().into(),
@@ -113,7 +113,7 @@ fn format_conversion(conversion: char, date: &Civil, time: i64, nanos: u32) -> S
 }
 
 /// Parses `@N`, `YYYY-MM-DD[ hh:mm[:ss]][zone]`, `hh:mm[:ss]` or `[[CC]YY]MMDDhhmm[.ss]`.
-pub fn parse(text: &str, now: i64) -> Option<i64> {
+pub fn parse_time(text: &str, now: i64) -> Option<i64> {
     let text = text.trim();
     if let Some(seconds) = text.strip_prefix('@') {
         return seconds.split('.').next()?.parse().ok();
@@ -126,7 +126,7 @@ pub fn parse(text: &str, now: i64) -> Option<i64> {
         _ => {}
     }
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        return compact(text, now);
+        return parse_compact_time(text, now);
     }
     let (rest, offset) = split_zone(text);
     let (date, clock) = match rest.split_once(['T', ' ']) {
@@ -158,7 +158,7 @@ pub fn parse(text: &str, now: i64) -> Option<i64> {
 /// Returns the days since 1970 of a date; `None` if it does not exist.
 fn checked_days(year: i64, month: u32, day: u32) -> Option<i64> {
     let days = days_from_civil(year, month, day);
-    let back = civil(days * 86_400);
+    let back = civil_from_seconds(days * 86_400);
     (back.month == month && back.day == day && (0..=9999).contains(&year)).then_some(days)
 }
 
@@ -177,11 +177,11 @@ fn split_zone(text: &str) -> (&str, i64) {
 }
 
 /// Parses `[[CC]YY]MMDDhhmm[.ss]`, the form of `touch -t`.
-pub fn compact(text: &str, now: i64) -> Option<i64> {
+pub fn parse_compact_time(text: &str, now: i64) -> Option<i64> {
     let (digits, second) = text.split_once('.').unwrap_or((text, "0"));
     let part = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
     let (year, at) = match digits.len() {
-        8 => (civil(now).year, 0),
+        8 => (civil_from_seconds(now).year, 0),
         10 => (part(0, 2)? + if part(0, 2)? < 69 { 2000 } else { 1900 }, 2),
         12 => (part(0, 4)?, 4),
         _ => return None,
@@ -198,11 +198,11 @@ pub fn compact(text: &str, now: i64) -> Option<i64> {
 pub async fn date(p: Proc) -> Outcome {
     let o = Options::parse(&p, "uRI::(iso-8601)d:(date)r:(reference)D:s:").await?;
     let now = SystemTime::now();
-    let mut time = seconds(now);
+    let mut time = unix_seconds(now);
     let mut nanos = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
     if let Some(text) = o.get('d') {
         nanos = 0;
-        time = match parse(text, time) {
+        time = match parse_time(text, time) {
             Some(time) => time,
             None => return fail(&p, 1, &format!("invalid date '{text}'")).await,
         };
@@ -210,7 +210,7 @@ pub async fn date(p: Proc) -> Outcome {
     if let Some(file) = o.get('r') {
         nanos = 0;
         time = match std::fs::metadata(p.path(file)).and_then(|m| m.modified()) {
-            Ok(modified) => seconds(modified),
+            Ok(modified) => unix_seconds(modified),
             Err(error) => {
                 let why = format!("can't stat '{file}': {}", strerror(&error));
                 return fail(&p, 1, &why).await;
@@ -236,6 +236,6 @@ pub async fn date(p: Proc) -> Outcome {
             Some(_) => return usage(&p).await,
         },
     };
-    p.stdout.write_all((format(pattern, time, nanos) + "\n").as_bytes()).await?;
+    p.stdout.write_all((format_time(pattern, time, nanos) + "\n").as_bytes()).await?;
     Ok(0)
 }

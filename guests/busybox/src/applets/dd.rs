@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 
-use super::options::size;
+use super::options::parse_size;
 use super::stream::{read_fairly, read_full};
 use super::{EarlyExit, Outcome, fail, usage};
 use crate::proc::{Proc, Reader, Writer, strerror};
@@ -75,7 +75,7 @@ impl Job<'_> {
         };
         for arg in p.args.iter().skip(1) {
             let Some((name, value)) = arg.split_once('=') else { return usage(p).await };
-            match (name, size(value)) {
+            match (name, parse_size(value)) {
                 ("if", _) => match p.open(value) {
                     Ok(reader) => job.input = reader,
                     Err(error) => return cannot_open(p, value, &error).await,

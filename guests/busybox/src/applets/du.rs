@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::numbers::readable;
+use super::numbers::format_size;
 use super::{EarlyExit, Options, Outcome, Output};
 use crate::proc::{Proc, strerror, yield_now};
 
@@ -57,7 +57,7 @@ impl Usage<'_> {
         let path = self.p.path(&name);
         match allocated_bytes(&path) {
             Ok((bytes, true)) => {
-                let mut todo = super::ls::children(&path).unwrap_or_default();
+                let mut todo = super::ls::sorted_names(&path).unwrap_or_default();
                 todo.reverse();
                 self.stack.push(Directory { name, todo, bytes });
             }
@@ -101,7 +101,7 @@ impl Usage<'_> {
 
     async fn report(&mut self, bytes: u64, name: &str) -> Result<(), EarlyExit> {
         let size = if self.o.has('h') {
-            readable(bytes)
+            format_size(bytes)
         } else if self.o.has('m') {
             bytes.div_ceil(1 << 20).to_string()
         } else {

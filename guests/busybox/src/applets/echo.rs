@@ -50,7 +50,7 @@ pub fn unescape(text: &[u8], out: &mut Vec<u8>, zero: bool) -> bool {
             rest = behind;
             continue;
         }
-        match escape(behind, zero) {
+        match parse_escape(behind, zero) {
             (Some(byte), used) => {
                 out.push(byte);
                 rest = behind.get(used..).unwrap_or_default();
@@ -66,7 +66,7 @@ pub fn unescape(text: &[u8], out: &mut Vec<u8>, zero: bool) -> bool {
 }
 
 /// Parses the escape after a backslash: its byte and length; `(None, 1)` is `\c`, `(None, 0)` not an escape.
-pub fn escape(text: &[u8], zero: bool) -> (Option<u8>, usize) {
+pub fn parse_escape(text: &[u8], zero: bool) -> (Option<u8>, usize) {
     let digits = |from: usize, most: usize, base: u32| {
         let mut value = 0;
         let mut used = from;

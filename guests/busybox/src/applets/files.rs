@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::date::{compact, parse, seconds, system_time};
+use super::date::{parse_compact_time, parse_time, system_time, unix_seconds};
 use super::names::base_name;
-use super::options::size;
+use super::options::parse_size;
 use super::{Options, Outcome, fail, posix, usage};
 use crate::proc::{Proc, strerror, yield_now};
 
@@ -16,7 +16,7 @@ pub fn remove_all(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.is_dir() {
         return fs::remove_file(path);
     }
-    for name in super::ls::children(path)? {
+    for name in super::ls::sorted_names(path)? {
         remove_all(&path.join(name))?;
     }
     fs::remove_dir(path)
@@ -145,8 +145,8 @@ pub async fn touch(p: Proc) -> Outcome {
     }
     let now = SystemTime::now();
     let mut time = now;
-    let given = o.get('d').map(|t| (t, parse(t, seconds(now))));
-    let given = given.or_else(|| o.get('t').map(|t| (t, compact(t, seconds(now)))));
+    let given = o.get('d').map(|t| (t, parse_time(t, unix_seconds(now))));
+    let given = given.or_else(|| o.get('t').map(|t| (t, parse_compact_time(t, unix_seconds(now)))));
     match given {
         Some((text, None)) => return fail(&p, 1, &format!("invalid date '{text}'")).await,
         Some((_, Some(seconds))) => time = system_time(seconds),
@@ -220,7 +220,7 @@ pub async fn ln(p: Proc) -> Outcome {
 pub async fn truncate(p: Proc) -> Outcome {
     let o = Options::parse(&p, "cs:(size)").await?;
     let (Some(text), false) = (o.get('s'), o.operands.is_empty()) else { return usage(&p).await };
-    let Some(number) = size(text.trim_start_matches(['+', '-'])) else {
+    let Some(number) = parse_size(text.trim_start_matches(['+', '-'])) else {
         return fail(&p, 1, &format!("invalid number '{text}'")).await;
     };
     let mut code = 0;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::SystemTime;
 
-use super::date::seconds;
-use super::ls::{children, modified};
+use super::date::unix_seconds;
+use super::ls::{modified_seconds, sorted_names};
 use super::names::base_name;
 use super::pattern::glob;
 use super::{EarlyExit, Outcome, Output, files, run, usage};
@@ -201,7 +201,7 @@ impl Parser<'_> {
             "-newer" => {
                 let name = self.take_value(word)?;
                 let meta = std::fs::metadata(self.p.path(&name));
-                Test::Newer(modified(&meta.map_err(|_| ExpressionError::FileNotFound(name))?))
+                Test::Newer(modified_seconds(&meta.map_err(|_| ExpressionError::FileNotFound(name))?))
             }
             "-empty" => Test::Empty,
             "-maxdepth" | "-mindepth" => {
@@ -326,7 +326,7 @@ impl Search {
             depth_first,
             max_depth,
             min_depth,
-            now: seconds(SystemTime::now()),
+            now: unix_seconds(SystemTime::now()),
             batches,
             code: 0,
             pruned: false,
@@ -365,7 +365,7 @@ impl Search {
             if self.depth_first {
                 todo.push((entry.name.clone(), depth, true));
             }
-            match children(&entry.path) {
+            match sorted_names(&entry.path) {
                 Ok(names) => {
                     let parent = if entry.name == "/" { "" } else { entry.name.trim_end_matches('/') };
                     todo.extend(names.into_iter().rev().map(|n| (format!("{parent}/{n}"), depth + 1, false)));
@@ -490,9 +490,9 @@ impl Test {
                 }
             }
             Test::Size(compare, unit) => compare.holds(entry.meta.len().div_ceil(*unit) as i64),
-            Test::Age(compare, unit) => compare.holds((now - modified(&entry.meta)) / unit),
-            Test::Newer(time) => modified(&entry.meta) > *time,
-            Test::Empty if entry.meta.is_dir() => children(&entry.path).is_ok_and(|c| c.is_empty()),
+            Test::Age(compare, unit) => compare.holds((now - modified_seconds(&entry.meta)) / unit),
+            Test::Newer(time) => modified_seconds(&entry.meta) > *time,
+            Test::Empty if entry.meta.is_dir() => sorted_names(&entry.path).is_ok_and(|c| c.is_empty()),
             Test::Empty => entry.meta.is_file() && entry.meta.len() == 0,
         }
     }

@@ -34,7 +34,7 @@ pub async fn grep(p: Proc) -> Outcome {
     let spec = "HhnlLoqvsriwFExcE(extended-regexp)G(basic-regexp)e:(regexp)f:(file)m:(max-count)\
                 A:B:C:a(text)z(null-data)R(recursive)i(ignore-case)y\
                 (ignore-case)q(quiet)v(invert-match)n(line-number)c(count)o(only-matching)";
-    let args = super::options::with_count(&p.args);
+    let args = super::options::rewrite_count_options(&p.args);
     let args: Vec<String> = args.into_iter().map(|a| context_number(&p, a)).collect();
     let o = Options::parse_args(&p, &args, spec).await.map_err(with_code_2)?;
     let mut files = o.operands.clone();
@@ -135,7 +135,7 @@ fn context_number(p: &Proc, arg: String) -> String {
 
 /// Returns the files in a directory in reverse order.
 fn child_names(path: &Path, name: &str) -> Vec<String> {
-    let names = super::ls::children(path).unwrap_or_default();
+    let names = super::ls::sorted_names(path).unwrap_or_default();
     names.into_iter().rev().map(|entry| format!("{}/{entry}", name.trim_end_matches('/'))).collect()
 }
 

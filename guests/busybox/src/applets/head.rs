@@ -2,20 +2,20 @@
 
 use std::collections::VecDeque;
 
-use super::options::{size, with_count};
+use super::options::{parse_size, rewrite_count_options};
 use super::stream::{each_file, read_fairly};
 use super::{EarlyExit, Lines, Options, Outcome, Output, fail};
 use crate::proc::{Proc, Reader};
 
 pub async fn head(p: Proc) -> Outcome {
-    let o = Options::parse_args(&p, &with_count(&p.args), "n:(lines)c:(bytes)q(quiet)v(verbose)").await?;
+    let o = Options::parse_args(&p, &rewrite_count_options(&p.args), "n:(lines)c:(bytes)q(quiet)v(verbose)").await?;
     let bytes = o.last_of("nc") == Some('c');
     let text = o.get(if bytes { 'c' } else { 'n' }).unwrap_or("10");
     let (all_but, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    let Some(count) = size(digits) else {
+    let Some(count) = parse_size(digits) else {
         return fail(&p, 1, &format!("invalid number '{text}'")).await;
     };
     let headers = o.last_of("qv").map_or(o.operands.len() > 1, |c| c == 'v');

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::options::size;
+use super::options::parse_size;
 use super::stream::{each_file, each_line, open, read_fairly, without_newline};
 use super::{Lines, Options, Outcome, Output, fail};
 use crate::proc::{Proc, Writer, strerror};
@@ -204,7 +204,7 @@ impl Parts<'_> {
 pub async fn split(p: Proc) -> Outcome {
     let o = Options::parse(&p, "b:l:a:").await?;
     let lines = o.number(&p, 'l').await?.unwrap_or(1000).max(1);
-    let part_size = match o.get('b').map(size) {
+    let part_size = match o.get('b').map(parse_size) {
         Some(None | Some(0)) => return fail(&p, 1, "invalid number").await,
         Some(Some(n)) => PartSize::Bytes(n),
         None => PartSize::Lines(lines),

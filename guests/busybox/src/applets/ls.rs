@@ -6,8 +6,8 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::date::{format, seconds};
-use super::numbers::readable;
+use super::date::{format_time, unix_seconds};
+use super::numbers::format_size;
 use super::{EarlyExit, Options, Outcome, Output, posix};
 use crate::proc::{Proc, strerror, yield_now};
 
@@ -18,7 +18,7 @@ struct Entry {
 }
 
 /// Returns the usual mode of a file of this kind, as text and as bits.
-pub fn mode(meta: &Metadata) -> (&'static str, u32) {
+pub fn usual_mode(meta: &Metadata) -> (&'static str, u32) {
     let kind = meta.file_type();
     if kind.is_dir() {
         ("drwxr-xr-x", 0o755)
@@ -31,12 +31,12 @@ pub fn mode(meta: &Metadata) -> (&'static str, u32) {
     }
 }
 
-pub fn modified(meta: &Metadata) -> i64 {
-    meta.modified().map_or(0, seconds)
+pub fn modified_seconds(meta: &Metadata) -> i64 {
+    meta.modified().map_or(0, unix_seconds)
 }
 
 /// Returns the sorted names in a directory. The only sort of names, because each instance is kilobytes of code.
-pub fn children(path: &Path) -> std::io::Result<Vec<String>> {
+pub fn sorted_names(path: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(path)? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -60,7 +60,7 @@ struct Lister<'a> {
 pub async fn ls(p: Proc) -> Outcome {
     let o = Options::parse(&p, "1AaCdFhiLlpRrStxnsHkcuvXgY(full-time)").await?;
     let out = Output::new(&p);
-    let now = seconds(SystemTime::now());
+    let now = unix_seconds(SystemTime::now());
     let mut lister = Lister { p: &p, o, out, code: 0, now, titles: false, gap: false };
     let operands = if lister.o.operands.is_empty() { vec![".".into()] } else { lister.o.operands.clone() };
     let (mut files, mut dirs) = (Vec::new(), Vec::new());
@@ -81,7 +81,7 @@ pub async fn ls(p: Proc) -> Outcome {
     let mut todo: Vec<Entry> = dirs.into_iter().rev().collect();
     while let Some(dir) = todo.pop() {
         yield_now().await;
-        match children(&dir.path) {
+        match sorted_names(&dir.path) {
             Ok(names) => lister.list_directory(&dir, names, &mut todo).await?,
             Err(error) => lister.report(&dir.name, &error).await,
         }
@@ -180,7 +180,7 @@ impl Lister<'_> {
         let mut line = String::new();
         let meta = &entry.meta;
         if self.o.has('i') {
-            let inode = posix::status(&entry.path, false).map_or(0, |s| s.inode);
+            let inode = posix::read_status(&entry.path, false).map_or(0, |s| s.inode);
             line += &format!("{inode:7} ");
         }
         if self.o.has('l') || self.o.has('n') || self.o.has('g') {
@@ -206,8 +206,8 @@ impl Lister<'_> {
     /// Returns the columns of `-l` before the name.
     fn format_details(&self, entry: &Entry) -> String {
         let meta = &entry.meta;
-        let links = posix::status(&entry.path, false).map_or(1, |s| s.links.max(1));
-        let time = modified(meta);
+        let links = posix::read_status(&entry.path, false).map_or(1, |s| s.links.max(1));
+        let time = modified_seconds(meta);
         // Beyond half a year the year matters more than the hour.
         let old = !(-900..180 * 86_400).contains(&(self.now - time));
         let pattern = if self.o.has('Y') {
@@ -217,8 +217,8 @@ impl Lister<'_> {
         } else {
             "%b %e %H:%M"
         };
-        let size = if self.o.has('h') { readable(meta.len()) } else { meta.len().to_string() };
+        let size = if self.o.has('h') { format_size(meta.len()) } else { meta.len().to_string() };
         let owner = if self.o.has('n') { "0" } else { "root" };
-        format!("{} {links:4} {owner:8} {owner:8} {size:>9} {} ", mode(meta).0, format(pattern, time, 0))
+        format!("{} {links:4} {owner:8} {owner:8} {size:>9} {} ", usual_mode(meta).0, format_time(pattern, time, 0))
     }
 }

@@ -117,7 +117,7 @@ fn general(value: f64, precision: usize, keep: bool) -> String {
 }
 
 /// Formats a size as `ls -h` and `du -h` do: `1.5K`.
-pub fn readable(bytes: u64) -> String {
+pub fn format_size(bytes: u64) -> String {
     if bytes < 1024 {
         return bytes.to_string();
     }

@@ -1,6 +1,6 @@
 //! od: dumps bytes in octal and other formats.
 
-use super::options::size;
+use super::options::parse_size;
 use super::stream::{each_file, read_fairly};
 use super::{EarlyExit, Options, Outcome, Output, fail};
 use crate::proc::Proc;
@@ -189,8 +189,8 @@ pub async fn od(p: Proc) -> Outcome {
         Ok(kinds) => kinds,
         Err(text) => return fail(&p, 1, &format!("invalid type string '{text}'")).await,
     };
-    let mut skip = o.get('j').and_then(size).unwrap_or(0);
-    let mut left = o.get('N').and_then(size).unwrap_or(u64::MAX);
+    let mut skip = o.get('j').and_then(parse_size).unwrap_or(0);
+    let mut left = o.get('N').and_then(parse_size).unwrap_or(u64::MAX);
     let mut dump = Dump {
         kinds,
         base: o.get('A').and_then(|a| a.bytes().next()).unwrap_or(b'o'),

@@ -63,7 +63,7 @@ impl Options {
     /// Returns the number of an option; an invalid one ends the applet.
     pub async fn number(&self, p: &Proc, option: char) -> Result<Option<u64>, EarlyExit> {
         let Some(text) = self.get(option) else { return Ok(None) };
-        match size(text) {
+        match parse_size(text) {
             Some(n) => Ok(Some(n)),
             None => fail(p, 1, &format!("invalid number '{text}'")).await,
         }
@@ -150,7 +150,7 @@ fn long_option(spec: &str, wanted: &str) -> Option<(char, usize)> {
 }
 
 /// Parses a number with busybox's suffixes: b 512, k 1024, m, g, kB 1000 and so on.
-pub fn size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, suffix) = text.split_at(digits);
     let factor: u64 = match suffix {
@@ -169,7 +169,7 @@ pub fn size(text: &str) -> Option<u64> {
 }
 
 /// Rewrites the historic `-5` to `-n 5`.
-pub fn with_count(args: &[String]) -> Vec<String> {
+pub fn rewrite_count_options(args: &[String]) -> Vec<String> {
     let mut out = Vec::new();
     for (i, arg) in args.iter().enumerate().skip(1) {
         let number = arg.strip_prefix('-').filter(|d| d.starts_with(|c: char| c.is_ascii_digit()));

@@ -25,7 +25,7 @@ pub struct Status {
     pub links: u64,
 }
 
-pub fn status(path: &Path, follow: bool) -> io::Result<Status> {
+pub fn read_status(path: &Path, follow: bool) -> io::Result<Status> {
     let name = c_path(path)?;
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     let call = if follow { libc::stat } else { libc::lstat };

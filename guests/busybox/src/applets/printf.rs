@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::echo::{escape, unescape};
+use super::echo::{parse_escape, unescape};
 use super::numbers::FormatSpec;
 use super::{Outcome, usage};
 use crate::proc::Proc;
@@ -71,7 +71,7 @@ impl<'a> Formatter<'a> {
         while let Some(byte) = format.get(at) {
             at += 1;
             match byte {
-                b'\\' => match escape(format.get(at..).unwrap_or_default(), false) {
+                b'\\' => match parse_escape(format.get(at..).unwrap_or_default(), false) {
                     (Some(byte), used) => {
                         self.out.push(byte);
                         at += used;

@@ -10,7 +10,7 @@ use super::{Options, Outcome, fail, run, usage};
 use crate::proc::Proc;
 
 /// Parses `1.5`, `10s`, `2m`, `1h`, `1d` or `infinity` to seconds.
-pub fn duration(text: &str) -> Option<f64> {
+pub fn parse_duration(text: &str) -> Option<f64> {
     if matches!(text, "infinity" | "inf") {
         return Some(f64::INFINITY);
     }
@@ -61,7 +61,7 @@ pub async fn sleep(p: Proc) -> Outcome {
     }
     let mut total = 0.0;
     for text in times {
-        match duration(text) {
+        match parse_duration(text) {
             Some(seconds) => total += seconds,
             None => return fail(&p, 1, &format!("invalid number '{text}'")).await,
         }
@@ -76,7 +76,7 @@ pub async fn timeout(p: Proc) -> Outcome {
     if command.is_empty() {
         return usage(&p).await;
     }
-    let Some(seconds) = duration(limit) else {
+    let Some(seconds) = parse_duration(limit) else {
         return fail(&p, 1, &format!("invalid number '{limit}'")).await;
     };
     let mut child = run(Proc { args: command.to_vec(), ..p });

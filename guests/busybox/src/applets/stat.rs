@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::date::{format, seconds};
-use super::ls::mode;
+use super::date::{format_time, unix_seconds};
+use super::ls::usual_mode;
 use super::{Options, Outcome, Output, posix, usage};
 use crate::proc::{Proc, strerror};
 
@@ -14,7 +14,7 @@ use crate::proc::{Proc, strerror};
 fn format_stamp(time: io::Result<SystemTime>) -> (i64, String) {
     let time = time.unwrap_or(SystemTime::UNIX_EPOCH);
     let nanos = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
-    (seconds(time), format("%Y-%m-%d %H:%M:%S.%N +0000", seconds(time), nanos))
+    (unix_seconds(time), format_time("%Y-%m-%d %H:%M:%S.%N +0000", unix_seconds(time), nanos))
 }
 
 /// The format without `-c`.
@@ -53,7 +53,7 @@ impl Entry<'_> {
     fn read<'a>(p: &Proc, name: &'a str, follow: bool) -> io::Result<Entry<'a>> {
         let path = p.path(name);
         let meta = if follow { std::fs::metadata(&path) } else { std::fs::symlink_metadata(&path) }?;
-        let status = posix::status(&path, follow)?;
+        let status = posix::read_status(&path, follow)?;
         Ok(Entry { name, path, meta, status })
     }
 
@@ -87,8 +87,8 @@ impl Entry<'_> {
             'F' if !kind.is_file() => "character special file".into(),
             'F' if meta.len() == 0 => "regular empty file".into(),
             'F' => "regular file".into(),
-            'a' => format!("{:o}", mode(meta).1),
-            'A' => mode(meta).0.into(),
+            'a' => format!("{:o}", usual_mode(meta).1),
+            'A' => usual_mode(meta).0.into(),
             'f' => {
                 let bits = if kind.is_dir() {
                     0o040_000
@@ -97,7 +97,7 @@ impl Entry<'_> {
                 } else {
                     0o100_000
                 };
-                format!("{:x}", bits | mode(meta).1)
+                format!("{:x}", bits | usual_mode(meta).1)
             }
             'u' | 'g' => "0".into(),
             'U' | 'G' => "root".into(),

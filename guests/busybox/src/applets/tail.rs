@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::options::{size, with_count};
+use super::options::{parse_size, rewrite_count_options};
 use super::stream::{pump, read_fairly};
 use super::{EarlyExit, Lines, Options, Outcome, Output, fail, posix, sleep};
 use crate::proc::{Proc, Reader, strerror};
@@ -32,7 +32,7 @@ pub async fn tail(p: Proc) -> Outcome {
         .await?;
     let bytes = o.last_of("nc") == Some('c');
     let text = o.get(if bytes { 'c' } else { 'n' }).unwrap_or("10");
-    let Some(count) = size(text.trim_start_matches(['+', '-'])) else {
+    let Some(count) = parse_size(text.trim_start_matches(['+', '-'])) else {
         return fail(&p, 1, &format!("invalid number '{text}'")).await;
     };
     let part = Part { bytes, from_start: text.starts_with('+'), count };
@@ -49,14 +49,14 @@ pub async fn tail(p: Proc) -> Outcome {
     if !(o.has('f') || by_name) || tail.followed.is_empty() {
         return Ok(tail.code);
     }
-    let pause = o.get('s').and_then(sleep::duration).map_or(POLL_INTERVAL, |s| s.clamp(0.01, POLL_INTERVAL));
+    let pause = o.get('s').and_then(sleep::parse_duration).map_or(POLL_INTERVAL, |s| s.clamp(0.01, POLL_INTERVAL));
     tail.follow(pause).await
 }
 
 /// Returns the arguments with the historic `+5` and `-5` rewritten to options.
 fn expand_obsolete_options(p: &Proc) -> Vec<String> {
-    let mut args = with_count(&p.args);
-    if let Some(first) = args.first_mut().filter(|a| a.strip_prefix('+').is_some_and(|n| size(n).is_some())) {
+    let mut args = rewrite_count_options(&p.args);
+    if let Some(first) = args.first_mut().filter(|a| a.strip_prefix('+').is_some_and(|n| parse_size(n).is_some())) {
         *first = format!("-n{first}");
     }
     args
@@ -104,7 +104,7 @@ impl Tail<'_> {
                 out.flush().await?;
                 let reader = Reader::from_file(file.try_clone().or_else(|_| open_at(p, name, start))?);
                 let at = start + pump(&reader, &p.stdout).await?;
-                let inode = posix::status(&p.path(name), true).map_or(0, |s| s.inode);
+                let inode = posix::read_status(&p.path(name), true).map_or(0, |s| s.inode);
                 self.followed.push(Followed { name: name.into(), file: Some(file), inode, at });
             }
         }
@@ -157,7 +157,7 @@ impl Followed {
     /// beginning.
     async fn grown(&mut self, p: &Proc, by_name: bool) -> Vec<u8> {
         let path = p.path(&self.name);
-        let status = posix::status(&path, true);
+        let status = posix::read_status(&path, true);
         if by_name {
             match (&status, &self.file) {
                 (Err(_), Some(_)) => {

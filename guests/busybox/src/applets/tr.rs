@@ -1,6 +1,6 @@
 //! tr.
 
-use super::echo::escape;
+use super::echo::parse_escape;
 use super::pattern::class_test;
 use super::stream::read_fairly;
 use super::{Options, Outcome, Output, fail, usage};
@@ -35,7 +35,7 @@ fn read_byte(text: &[u8], at: &mut usize) -> Option<u8> {
     let byte = *text.get(*at)?;
     *at += 1;
     if byte == b'\\' {
-        match escape(text.get(*at..).unwrap_or_default(), false) {
+        match parse_escape(text.get(*at..).unwrap_or_default(), false) {
             (Some(value), used) => {
                 *at += used;
                 return Some(value);

@@ -81,7 +81,7 @@ impl Shell {
             "printf" => self.builtin_printf(args).await,
             "pwd" => {
                 let place = match args.first().is_some_and(|arg| arg == "-P") {
-                    true => filesystem::physical(&self.cwd),
+                    true => filesystem::resolve_links(&self.cwd),
                     false => self.cwd.clone(),
                 };
                 self.print_or_fail("pwd", format!("{}\n", place.display()).as_bytes()).await

@@ -68,7 +68,7 @@ impl Shell {
             for field in fields.finish() {
                 for field in split_field(&field, &ifs) {
                     match !self.options.noglob && pattern::is_pattern(&field) {
-                        true => out.extend(glob::paths(&field, &self.cwd)),
+                        true => out.extend(glob::expand_paths(&field, &self.cwd)),
                         false => out.push(pattern::text(&field)),
                     }
                 }

@@ -9,7 +9,7 @@ use wasip2::filesystem::types::{Descriptor, DescriptorFlags, PathFlags};
 use crate::proc::normalize;
 
 /// Returns the preopened directory that contains `path`, and the relative path below it.
-fn locate(path: &Path) -> Option<(Descriptor, String)> {
+fn find_preopen(path: &Path) -> Option<(Descriptor, String)> {
     let inside = |(descriptor, name): (Descriptor, String)| {
         let top = normalize(Path::new("/"), &name);
         let rest = path.strip_prefix(&top).ok()?.to_string_lossy().into_owned();
@@ -22,7 +22,7 @@ fn locate(path: &Path) -> Option<(Descriptor, String)> {
 
 /// Whether the file at `path` can be changed.
 pub fn is_writable(path: &Path) -> bool {
-    let Some((descriptor, _)) = locate(path) else {
+    let Some((descriptor, _)) = find_preopen(path) else {
         return false;
     };
     let flags = descriptor.get_flags();
@@ -33,7 +33,7 @@ pub fn is_writable(path: &Path) -> bool {
 /// Whether both paths lead to the same file.
 pub fn is_same(a: &Path, b: &Path) -> bool {
     let hash = |path: &Path| {
-        let (descriptor, rest) = locate(path)?;
+        let (descriptor, rest) = find_preopen(path)?;
         let hash = descriptor.metadata_hash_at(PathFlags::SYMLINK_FOLLOW, &rest).ok()?;
         Some((hash.upper, hash.lower))
     };
@@ -42,7 +42,7 @@ pub fn is_same(a: &Path, b: &Path) -> bool {
 }
 
 /// Returns `path` with its symbolic links resolved.
-pub fn physical(path: &Path) -> PathBuf {
+pub fn resolve_links(path: &Path) -> PathBuf {
     let mut out = PathBuf::from("/");
     let mut left: Vec<PathBuf> = path.components().rev().map(|c| c.as_os_str().into()).collect();
     let mut links = 0;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::pattern::{self, Char, Origin};
 
 /// Returns the matching paths, sorted; the word itself if there are none.
-pub fn paths(word: &[Char], cwd: &Path) -> Vec<String> {
+pub fn expand_paths(word: &[Char], cwd: &Path) -> Vec<String> {
     let parts: Vec<&[Char]> = word.split(|c| c.c == '/' && c.origin != Origin::Empty).collect();
     let mut found = Vec::new();
     descend(String::new(), &parts, cwd, &mut found);

@@ -25,7 +25,7 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
     if tokens.windows(2).any(is_huge_descriptor) {
         return Parsed::Error("bad file descriptor".into());
     }
-    if depth(&tokens) > MAX_DEPTH {
+    if estimate_depth(&tokens) > MAX_DEPTH {
         return Parsed::Error("commands are nested too deeply".into());
     }
     let options = ParserOptions { enable_extended_globbing: false, ..ParserOptions::default() };
@@ -48,7 +48,7 @@ pub fn parse(text: &str, at_end: bool, aliases: &lexer::Aliases) -> Parsed {
 const MAX_DEPTH: i32 = 100;
 
 /// Returns an estimate of the nesting of compound commands: words that only look like syntax count, too.
-fn depth(tokens: &[Token]) -> i32 {
+fn estimate_depth(tokens: &[Token]) -> i32 {
     let (mut depth, mut deepest) = (0, 0);
     for token in tokens {
         match token.to_str() {

@@ -36,12 +36,12 @@ impl Process {
     /// Creates a process; the first one has the number 1, as in a container.
     pub fn new() -> Rc<Process> {
         let pid = NEXT.with(|next| next.replace(next.get() + 1));
-        let process = Rc::new(Process::numbered(pid));
+        let process = Rc::new(Process::with_pid(pid));
         TABLE.with(|table| table.borrow_mut().push(Rc::downgrade(&process)));
         process
     }
 
-    fn numbered(pid: u32) -> Process {
+    fn with_pid(pid: u32) -> Process {
         Process {
             pid,
             pending: RefCell::default(),

@@ -166,10 +166,10 @@ impl Parser<'_> {
             b'n' => Node::Byte(b'\n'),
             b't' => Node::Byte(b'\t'),
             b'r' => Node::Byte(b'\r'),
-            b'w' => Node::Set(class(b"_", "alnum", false)),
-            b'W' => Node::Set(class(b"_", "alnum", true)),
-            b's' => Node::Set(class(b"", "space", false)),
-            b'S' => Node::Set(class(b"", "space", true)),
+            b'w' => Node::Set(class_set(b"_", "alnum", false)),
+            b'W' => Node::Set(class_set(b"_", "alnum", true)),
+            b's' => Node::Set(class_set(b"", "space", false)),
+            b'S' => Node::Set(class_set(b"", "space", true)),
             b'b' => Node::Edge(Edge::Word),
             b'B' => Node::Edge(Edge::NotWord),
             b'<' => Node::Edge(Edge::WordStart),
@@ -224,7 +224,7 @@ impl Parser<'_> {
     }
 }
 
-fn class(extra: &[u8], name: &str, negated: bool) -> Set {
+fn class_set(extra: &[u8], name: &str, negated: bool) -> Set {
     let mut set = [0; 4];
     extra.iter().for_each(|b| set_add(&mut set, *b));
     add_class(&mut set, name);
@@ -269,7 +269,7 @@ pub fn compile(node: Node, ignore_case: bool, extent: Extent) -> Result<Pattern,
         Extent::Word => Node::All(vec![Node::Edge(Edge::NoWordBefore), node, Node::Edge(Edge::NoWordAfter)]),
     };
     let mut first = [0; 4];
-    let may_be_empty = beginnings(&node, ignore_case, &mut first);
+    let may_be_empty = add_first_bytes(&node, ignore_case, &mut first);
     let mut pattern = Pattern {
         steps: vec![],
         sets: vec![],
@@ -288,7 +288,7 @@ pub fn compile(node: Node, ignore_case: bool, extent: Extent) -> Result<Pattern,
     Ok(pattern)
 }
 
-fn folded(set: &Set) -> Set {
+fn fold_case(set: &Set) -> Set {
     let mut out = *set;
     for b in 0..=127u8 {
         if set_has(set, b) {
@@ -300,8 +300,8 @@ fn folded(set: &Set) -> Set {
 }
 
 /// Adds the bytes that a match of `node` can begin with; true if it can be empty.
-fn beginnings(node: &Node, ignore_case: bool, set: &mut Set) -> bool {
-    let fold = |s: &Set| if ignore_case { folded(s) } else { *s };
+fn add_first_bytes(node: &Node, ignore_case: bool, set: &mut Set) -> bool {
+    let fold = |s: &Set| if ignore_case { fold_case(s) } else { *s };
     let mut add = |s: Set| set.iter_mut().zip(s).for_each(|(a, b)| *a |= b);
     match node {
         Node::Byte(b) => {
@@ -323,16 +323,16 @@ fn beginnings(node: &Node, ignore_case: bool, set: &mut Set) -> bool {
             add([u64::MAX; 4]);
             true
         }
-        Node::Group(_, inner) => beginnings(inner, ignore_case, set),
-        Node::All(parts) => parts.iter().all(|n| beginnings(n, ignore_case, set)),
+        Node::Group(_, inner) => add_first_bytes(inner, ignore_case, set),
+        Node::All(parts) => parts.iter().all(|n| add_first_bytes(n, ignore_case, set)),
         Node::Either(parts) => {
             let mut can_be_empty = false;
             for part in parts {
-                can_be_empty |= beginnings(part, ignore_case, set);
+                can_be_empty |= add_first_bytes(part, ignore_case, set);
             }
             can_be_empty
         }
-        Node::Repeat(inner, min, _) => beginnings(inner, ignore_case, set) || *min == 0,
+        Node::Repeat(inner, min, _) => add_first_bytes(inner, ignore_case, set) || *min == 0,
     }
 }
 
@@ -414,7 +414,7 @@ impl Pattern {
     }
 
     fn emit_set(&mut self, set: &Set) {
-        let set = if self.ignore_case { folded(set) } else { *set };
+        let set = if self.ignore_case { fold_case(set) } else { *set };
         let known = self.sets.iter().position(|s| *s == set);
         self.steps.push(Step::Set(known.unwrap_or(self.sets.len())));
         if known.is_none() {

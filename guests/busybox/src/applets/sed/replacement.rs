@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::applets::echo::escape;
+use crate::applets::echo::parse_escape;
 use crate::applets::pattern::NONE;
 
 enum Piece {
@@ -64,7 +64,7 @@ impl Replacement {
             at += 1;
             let piece = match byte {
                 b'&' => Some(Piece::Group(0)),
-                b'\\' => parse_escape(text, &mut at, groups, &mut plain)?,
+                b'\\' => parse_backslash(text, &mut at, groups, &mut plain)?,
                 byte => {
                     plain.push(*byte);
                     None
@@ -85,7 +85,7 @@ impl Replacement {
 }
 
 /// Parses what follows a backslash at `at`: a piece, or a byte that is added to `plain`.
-fn parse_escape(
+fn parse_backslash(
     text: &[u8],
     at: &mut usize,
     groups: usize,
@@ -107,7 +107,7 @@ fn parse_escape(
             None
         }
         _ => {
-            let (value, length) = escape(text.get(*at..).unwrap_or_default(), false);
+            let (value, length) = parse_escape(text.get(*at..).unwrap_or_default(), false);
             used = length.max(1);
             plain.push(value.unwrap_or(next));
             None

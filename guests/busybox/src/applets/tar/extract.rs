@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::{BLOCK, Header, Job};
-use crate::applets::date::{format, system_time};
+use crate::applets::date::{format_time, system_time};
 use crate::applets::stream::{read_fairly, read_full};
 use crate::applets::{EarlyExit, Outcome, Output, fail, posix};
 use crate::proc::{Reader, Writer, strerror};
@@ -67,8 +67,8 @@ impl Extractor<'_> {
         read_full(&self.source, &mut content).await?;
         content.truncate(header.size as usize);
         match header.kind {
-            b'L' => self.long_name = Some(super::text(&content)),
-            b'K' => self.long_link = Some(super::text(&content)),
+            b'L' => self.long_name = Some(super::read_text(&content)),
+            b'K' => self.long_link = Some(super::read_text(&content)),
             b'x' => {
                 for (key, value) in parse_pax(&content) {
                     match key.as_str() {
@@ -218,7 +218,7 @@ async fn print_entry(job: &Job, header: &Header, out: &mut Output) -> Result<(),
                 line.push(if bits & bit != 0 { letter } else { '-' });
             }
         }
-        let time = format("%Y-%m-%d %H:%M:%S", header.time, 0);
+        let time = format_time("%Y-%m-%d %H:%M:%S", header.time, 0);
         line += &format!(" root/root {:9} {time} ", header.size);
     }
     line += &header.name;

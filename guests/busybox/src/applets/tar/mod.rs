@@ -42,7 +42,7 @@ pub struct ExtractionOptions {
 }
 
 pub async fn tar(p: Proc) -> Outcome {
-    let args = with_dash(p.args.get(1..).unwrap_or_default());
+    let args = add_dash(p.args.get(1..).unwrap_or_default());
     let spec = "c(create)x(extract)t(list)f:(file)C:(directory)v(verbose)O(to-stdout)m(touch)\
                 z(gzip)jJZah(dereference)p(same-permissions)o(no-same-owner)k(keep-old-files)\
                 P(absolute-names)e:(exclude)X:(exclude-from)T:(files-from)\
@@ -91,7 +91,7 @@ pub async fn tar(p: Proc) -> Outcome {
 }
 
 /// Adds the dash that the first word may lack; letters with a value become options of their own.
-fn with_dash(args: &[String]) -> Vec<String> {
+fn add_dash(args: &[String]) -> Vec<String> {
     let mut args = args.to_vec();
     if let Some(first) = args.first_mut().filter(|a| !a.starts_with('-')) {
         let takes_value = |c: char| "fCXT".contains(c);
@@ -165,7 +165,7 @@ pub struct Header {
     pub time: i64,
 }
 
-fn octal(value: u64, field: &mut [u8]) {
+fn write_octal(value: u64, field: &mut [u8]) {
     let width = field.len() - 1;
     let text = format!("{value:0width$o}");
     if text.len() == width {
@@ -178,7 +178,7 @@ fn octal(value: u64, field: &mut [u8]) {
     }
 }
 
-fn number(field: &[u8]) -> u64 {
+fn read_number(field: &[u8]) -> u64 {
     if field.first().is_some_and(|b| b & 0x80 != 0) {
         return field.iter().skip(1).fold(0, |n, b| n << 8 | u64::from(*b));
     }
@@ -186,7 +186,7 @@ fn number(field: &[u8]) -> u64 {
     text.fold(0u64, |n, b| n << 3 | u64::from(b - b'0'))
 }
 
-fn text(field: &[u8]) -> String {
+fn read_text(field: &[u8]) -> String {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
     String::from_utf8_lossy(&field[..end]).into_owned()
 }
@@ -216,35 +216,35 @@ impl Header {
         put(257, 8, "ustar  ");
         put(265, 32, "root");
         put(297, 32, "root");
-        octal(u64::from(self.mode), &mut block[100..108]);
-        octal(0, &mut block[108..116]);
-        octal(0, &mut block[116..124]);
-        octal(self.size, &mut block[124..136]);
-        octal(self.time.max(0) as u64, &mut block[136..148]);
+        write_octal(u64::from(self.mode), &mut block[100..108]);
+        write_octal(0, &mut block[108..116]);
+        write_octal(0, &mut block[116..124]);
+        write_octal(self.size, &mut block[124..136]);
+        write_octal(self.time.max(0) as u64, &mut block[136..148]);
         block[156] = self.kind;
         let sum = checksum(&block);
-        octal(sum, &mut block[148..155]);
+        write_octal(sum, &mut block[148..155]);
         block[155] = b' ';
         block
     }
 
     /// Reads a header; `None` if the checksum is wrong.
     fn decode(block: &[u8; BLOCK]) -> Option<Header> {
-        if number(&block[148..156]) != checksum(block) {
+        if read_number(&block[148..156]) != checksum(block) {
             return None;
         }
-        let mut name = text(&block[..100]);
+        let mut name = read_text(&block[..100]);
         // GNU's magic has a blank where ustar's prefix is in force.
         if &block[257..263] == b"ustar\0" && block[345] != 0 {
-            name = format!("{}/{name}", text(&block[345..500]));
+            name = format!("{}/{name}", read_text(&block[345..500]));
         }
         Some(Header {
             name,
-            link: text(&block[157..257]),
+            link: read_text(&block[157..257]),
             kind: block[156],
-            size: number(&block[124..136]),
-            mode: number(&block[100..108]) as u32,
-            time: number(&block[136..148]) as i64,
+            size: read_number(&block[124..136]),
+            mode: read_number(&block[100..108]) as u32,
+            time: read_number(&block[136..148]) as i64,
         })
     }
 }

@@ -4,14 +4,14 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::{BLOCK, Header, Job};
-use crate::applets::ls::{children, mode, modified};
+use crate::applets::ls::{modified_seconds, sorted_names, usual_mode};
 use crate::applets::stream::read_fairly;
 use crate::applets::{EarlyExit, Outcome, Output, posix};
 use crate::proc::{Reader, Writer, strerror};
 
 /// Writes the job's members to `sink`, the archive of that name (`-` is standard output).
 pub async fn pack(job: &Job, sink: Writer, archive: &str) -> Outcome {
-    let own = posix::status(&job.p.path(archive), true).ok().filter(|_| archive != "-");
+    let own = posix::read_status(&job.p.path(archive), true).ok().filter(|_| archive != "-");
     let listing = if archive == "-" { &job.p.stderr } else { &job.p.stdout };
     let mut packer = Packer { job, out: Output::from_writer(sink), listing, own, failed: false, warned: false };
     for member in &job.selection.members {
@@ -56,12 +56,16 @@ impl Packer<'_> {
             }
         };
         let stored = self.stored_name(name).await;
-        let mut header =
-            Header { name: stored.to_string(), mode: mode(&meta).1, time: modified(&meta), ..Header::default() };
+        let mut header = Header {
+            name: stored.to_string(),
+            mode: usual_mode(&meta).1,
+            time: modified_seconds(&meta),
+            ..Header::default()
+        };
         if meta.is_dir() {
             header.kind = b'5';
             header.name = if stored.is_empty() { "./".into() } else { format!("{}/", stored.trim_end_matches('/')) };
-            let inside = children(&path).unwrap_or_default();
+            let inside = sorted_names(&path).unwrap_or_default();
             todo.extend(inside.into_iter().rev().map(|c| format!("{}/{c}", name.trim_end_matches('/'))));
         } else if meta.file_type().is_symlink() {
             header.kind = b'2';
@@ -96,7 +100,7 @@ impl Packer<'_> {
     }
 
     fn is_archive(&self, path: &Path) -> bool {
-        let status = posix::status(path, false).ok();
+        let status = posix::read_status(path, false).ok();
         self.own.as_ref().zip(status).is_some_and(|(a, b)| a.inode == b.inode && a.inode != 0)
     }
 
