@@ -90,7 +90,7 @@ pub mod volumes;
 #[doc(inline)]
 pub use control::{Reason, Status};
 #[doc(inline)]
-pub use embedded::{ApplyError, Capacity, CapacityError, Node, NodeBuilder, PodSource, StartError, WaitError};
+pub use embedded::{ApplyError, Capacity, CapacityError, Node, NodeBuilder, NodeStartError, PodSource, WaitError};
 #[doc(inline)]
 pub use images::{ImageError, ImageSource};
 /// The Kubernetes API types, such as the [`Pod`](k8s_openapi::api::core::v1::Pod) that [`Node::apply`] accepts.

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::accept::DiscoveryFormat;
-use super::served::{self, ServedResource, Subresource};
+use super::served::{self, ServedResource, ServedSubresource};
 use crate::model::version;
 
 /// Returns `/version`. Commit, date and Go version are empty: a build does not know them.
@@ -199,7 +199,7 @@ fn aggregated_resource(served: &ServedResource) -> Value {
         "verbs": served.verbs,
     });
     add_names(&mut resource, served);
-    let describe = |subresource: &Subresource| {
+    let describe = |subresource: &ServedSubresource| {
         json!({
             "subresource": subresource.name,
             "responseKind": response_kind(subresource.group, subresource.version, subresource.kind),

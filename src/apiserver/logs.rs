@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use super::request::Params;
 use super::response;
 use crate::control::{Cause, Reason, Status};
-use crate::logs::{Entry, Line, LogReader};
+use crate::logs::{Line, LogEntry, LogReader};
 use crate::model::{go, pods};
 
 /// Validated `PodLogOptions`.
@@ -125,9 +125,10 @@ impl LogOptions {
             Some(LogStart::Time(time)) => Some(time),
             None => None,
         };
-        let printer = LineFormatter { timestamps: self.timestamps, since, remaining: self.limit, inside_line: false };
-        let stream = LogStream { reader, formatter: printer, tail: self.tail, follow: self.follow, started: false };
-        let chunks = stream::unfold(stream, LogStream::next_chunk);
+        let printer = LogFormatter { timestamps: self.timestamps, since, remaining: self.limit, inside_line: false };
+        let stream =
+            LogResponseBody { reader, formatter: printer, tail: self.tail, follow: self.follow, started: false };
+        let chunks = stream::unfold(stream, LogResponseBody::next_chunk);
         response::ok(response::TEXT, Body::from_stream(chunks))
     }
 }
@@ -173,15 +174,15 @@ fn container_status<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerSt
 }
 
 /// A log that is being sent to a client.
-struct LogStream {
+struct LogResponseBody {
     reader: LogReader,
-    formatter: LineFormatter,
+    formatter: LogFormatter,
     tail: Option<usize>,
     follow: bool,
     started: bool,
 }
 
-impl LogStream {
+impl LogResponseBody {
     /// Moves the reader to the requested start, and to a fixed end unless the log is followed.
     async fn seek_start(&mut self) {
         if !self.follow {
@@ -196,7 +197,7 @@ impl LogStream {
     }
 
     /// Returns the next chunk of text; `None` at the end.
-    async fn next_chunk(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, LogStream)> {
+    async fn next_chunk(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, LogResponseBody)> {
         loop {
             if self.formatter.remaining == Some(0) {
                 return None;
@@ -207,7 +208,7 @@ impl LogStream {
             }
             let mut entries = self.reader.next().await?;
             // Lines that were rotated away before the request are not a gap in the response.
-            if is_first && matches!(entries.first(), Some(Entry::Gap(_))) {
+            if is_first && matches!(entries.first(), Some(LogEntry::Gap(_))) {
                 entries.remove(0);
             }
             let text = self.formatter.format(&entries);
@@ -219,7 +220,7 @@ impl LogStream {
 }
 
 /// Formats log entries as the client requested.
-struct LineFormatter {
+struct LogFormatter {
     timestamps: bool,
     since: Option<Timestamp>,
     /// Number of bytes that may still be sent.
@@ -228,16 +229,16 @@ struct LineFormatter {
     inside_line: bool,
 }
 
-impl LineFormatter {
+impl LogFormatter {
     fn includes(&self, line: &Line) -> bool {
         self.since.is_none_or(|since| line.timestamp >= since)
     }
 
-    fn format(&mut self, entries: &[Entry]) -> Vec<u8> {
+    fn format(&mut self, entries: &[LogEntry]) -> Vec<u8> {
         let mut text = Vec::new();
         for entry in entries {
             match entry {
-                Entry::Line(line) if self.includes(line) => {
+                LogEntry::Line(line) if self.includes(line) => {
                     if self.timestamps && !self.inside_line {
                         text.extend_from_slice(format!("{:.9} ", line.timestamp).as_bytes());
                     }
@@ -247,8 +248,8 @@ impl LineFormatter {
                     }
                     self.inside_line = !line.complete;
                 }
-                Entry::Line(_) => {}
-                Entry::Gap(lines) => {
+                LogEntry::Line(_) => {}
+                LogEntry::Gap(lines) => {
                     let notice =
                         format!("[wasmpod: {lines} lines dropped: they were written faster than they were read]\n");
                     text.extend_from_slice(notice.as_bytes());
@@ -269,7 +270,7 @@ mod tests {
     use futures_util::StreamExt;
 
     use super::*;
-    use crate::logs::{Log, Stream};
+    use crate::logs::{Log, LogStreamType};
 
     fn options(query: &str) -> Result<LogOptions, Status> {
         LogOptions::parse("a", &Params::parse(Some(query)))
@@ -290,7 +291,7 @@ mod tests {
     async fn log_options_select_lines() {
         let log = Log::new();
         for (second, line) in [(10, "one\n"), (20, "two\n"), (95, "three\n"), (99, "four")] {
-            log.write(Stream::Stdout, line.as_bytes(), Timestamp::from_second(second).expect("a time"));
+            log.write(LogStreamType::Stdout, line.as_bytes(), Timestamp::from_second(second).expect("a time"));
         }
         log.close(Timestamp::from_second(99).expect("a time"));
         for (query, want) in [

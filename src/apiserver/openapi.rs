@@ -22,7 +22,7 @@ use crate::model::version;
 use crate::registry::merge_keys::{self, PatchStrategy};
 
 /// An OpenAPI document.
-pub struct Document {
+pub struct OpenApiDocument {
     /// Path of the group and version, such as `api/v1`.
     pub root: String,
     /// The document as JSON.
@@ -34,7 +34,7 @@ pub struct Document {
 /// Returns `/openapi/v3`: the URLs of the documents.
 pub fn index() -> Bytes {
     static INDEX: LazyLock<Bytes> = LazyLock::new(|| {
-        let entry = |document: &Document| {
+        let entry = |document: &OpenApiDocument| {
             let url = format!("/openapi/v3/{}?hash={}", document.root, document.hash);
             (document.root.clone(), json!({ "serverRelativeURL": url }))
         };
@@ -45,16 +45,16 @@ pub fn index() -> Bytes {
 }
 
 /// Returns the document of a path such as `api/v1`.
-pub fn document(root: &str) -> Option<&'static Document> {
+pub fn document(root: &str) -> Option<&'static OpenApiDocument> {
     documents().iter().find(|document| document.root == root)
 }
 
-fn documents() -> &'static [Document] {
-    static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
+fn documents() -> &'static [OpenApiDocument] {
+    static DOCUMENTS: LazyLock<Vec<OpenApiDocument>> = LazyLock::new(|| {
         let write = |(group, version): (&str, &str)| {
             let json: Bytes = build_document(group, version).to_string().into();
             let hash = Sha256::digest(&json).iter().map(|byte| format!("{byte:02X}")).collect();
-            Document { root: served::path_root(group, version), json, hash }
+            OpenApiDocument { root: served::path_root(group, version), json, hash }
         };
         served::versions().into_iter().map(write).collect()
     });

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::served::{self, ServedResource, Subresource, type_name};
+use super::served::{self, ServedResource, ServedSubresource, type_name};
 use crate::control::PatchKind;
 
 /// Returns all paths of a group and version.
@@ -13,17 +13,17 @@ pub fn paths(group: &str, version: &str) -> Map<String, Value> {
         let plural = served.resource.plural;
         let place = if served.namespaced { "/namespaces/{namespace}" } else { "" };
         let collection = format!("{root}{place}/{plural}");
-        let of_namespace = Endpoint { served, subresource: None, is_object: false, suffix: "" };
+        let of_namespace = PathItem { served, subresource: None, is_object: false, suffix: "" };
         paths.insert(collection.clone(), of_namespace.path_item(served.namespaced, served.verbs));
         if served.namespaced && served.allows("list") {
-            let everywhere = Endpoint { suffix: "ForAllNamespaces", ..of_namespace };
+            let everywhere = PathItem { suffix: "ForAllNamespaces", ..of_namespace };
             paths.insert(format!("{root}/{plural}"), everywhere.path_item(false, &["list"]));
         }
-        let object = Endpoint { is_object: true, ..of_namespace };
+        let object = PathItem { is_object: true, ..of_namespace };
         paths.insert(format!("{collection}/{{name}}"), object.path_item(served.namespaced, served.verbs));
         for subresource in served.subresources {
             let path = format!("{collection}/{{name}}/{}", subresource.name);
-            let endpoint = Endpoint { subresource: Some(subresource), ..object };
+            let endpoint = PathItem { subresource: Some(subresource), ..object };
             paths.insert(path, endpoint.path_item(served.namespaced, subresource.verbs));
         }
     }
@@ -74,15 +74,15 @@ const DRY_RUN: (&str, &str, &str) = ("dryRun", "string", "`All` to validate the 
 
 /// One path and its resource.
 #[derive(Clone, Copy)]
-struct Endpoint {
+struct PathItem {
     served: &'static ServedResource,
-    subresource: Option<&'static Subresource>,
+    subresource: Option<&'static ServedSubresource>,
     /// Whether the path names one object.
     is_object: bool,
     suffix: &'static str,
 }
 
-impl Endpoint {
+impl PathItem {
     /// Returns the path item: the operations for those of `verbs` that apply to an object, or to a collection.
     fn path_item(self, namespaced: bool, verbs: &[&str]) -> Value {
         let mut path = Map::new();
@@ -108,7 +108,7 @@ impl Endpoint {
     }
 
     fn operation(self, verb: &str, namespaced: bool) -> Value {
-        let Endpoint { served, subresource, suffix, .. } = self;
+        let PathItem { served, subresource, suffix, .. } = self;
         let kind = served.resource.kind;
         let subresource_name = subresource.map(|subresource| subresource.name).unwrap_or_default();
         let (word, about) = match verb {

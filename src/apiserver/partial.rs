@@ -8,9 +8,11 @@ use serde::Deserialize;
 use super::accept::MetaVersion;
 use crate::control::{Object, Status};
 
+/// The metadata of an object, whatever its kind.
 #[derive(Deserialize)]
-struct OnlyMetadata {
-    metadata: ObjectMeta,
+pub struct OnlyMetadata {
+    /// `metadata`.
+    pub metadata: ObjectMeta,
 }
 
 /// Encodes the metadata of one object.

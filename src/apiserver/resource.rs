@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::api::Api;
 use super::reads::ResourceRequest;
 use super::request::{Params, Target};
-use super::served::{self, Subresource};
+use super::served::{self, ServedSubresource};
 use super::writes::{self, WriteRequest};
 use super::{body, response};
 use crate::control::{Reason, Status, Warnings};
@@ -80,7 +80,7 @@ async fn read(
     resource: &ResourceRequest<'_>,
     verb: &str,
     name: Option<&str>,
-    subresource: Option<&Subresource>,
+    subresource: Option<&ServedSubresource>,
 ) -> Result<Response, Status> {
     match (name, subresource.map(|subresource| subresource.name)) {
         (Some(name), Some("log")) => resource.log(name).await,
@@ -94,7 +94,7 @@ async fn write(
     request: &WriteRequest<'_>,
     verb: &str,
     name: &str,
-    subresource: Option<&Subresource>,
+    subresource: Option<&ServedSubresource>,
 ) -> Result<Response, Status> {
     let subresource = subresource.map(|subresource| subresource.name);
     match (verb, subresource, writes::writable_subresource(subresource)) {

@@ -25,14 +25,14 @@ pub struct ServedResource {
     /// Supported verbs, sorted.
     pub verbs: &'static [&'static str],
     /// Subresources, sorted by name.
-    pub subresources: &'static [Subresource],
+    pub subresources: &'static [ServedSubresource],
     /// Kubernetes' hash of the stored version, by which clients detect a migration.
     pub storage_version_hash: &'static str,
 }
 
 /// A subresource of an object.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Subresource {
+pub struct ServedSubresource {
     /// Name, such as `log`.
     pub name: &'static str,
     /// API group of `kind`; empty together with `version` if they are those of the resource.
@@ -49,8 +49,8 @@ const READ_ONLY: &[&str] = &["get", "list", "watch"];
 const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const READ_WRITE: &[&str] = &["get", "patch", "update"];
 
-const fn subresource(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> Subresource {
-    Subresource { name, group: "", version: "", kind, verbs }
+const fn subresource(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> ServedSubresource {
+    ServedSubresource { name, group: "", version: "", kind, verbs }
 }
 
 /// Sorted by group, version and name.
@@ -115,7 +115,13 @@ pub static SERVED: [ServedResource; 7] = [
         subresources: &[
             subresource("binding", "Binding", &["create"]),
             subresource("ephemeralcontainers", "Pod", READ_WRITE),
-            Subresource { name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: &["create"] },
+            ServedSubresource {
+                name: "eviction",
+                group: "policy",
+                version: "v1",
+                kind: "Eviction",
+                verbs: &["create"],
+            },
             subresource("log", "Pod", &["get"]),
             subresource("resize", "Pod", READ_WRITE),
             subresource("status", "Pod", READ_WRITE),
@@ -197,7 +203,7 @@ impl ServedResource {
     }
 
     /// Returns the subresource `name`.
-    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+    pub fn subresource(&self, name: &str) -> Option<&'static ServedSubresource> {
         self.subresources.iter().find(|subresource| subresource.name == name)
     }
 

@@ -76,7 +76,7 @@ pub async fn serve(
             },
             () = shutdown.cancelled() => break,
         };
-        let connection = Connection {
+        let connection = AcceptedConnection {
             router: router.clone(),
             tls: TlsAcceptor::from(tls.clone()),
             watcher: graceful.watcher(),
@@ -94,7 +94,7 @@ pub async fn serve(
     connections.wait().await;
 }
 
-struct Connection {
+struct AcceptedConnection {
     router: Router,
     tls: TlsAcceptor,
     watcher: hyper_util::server::graceful::Watcher,
@@ -104,7 +104,7 @@ struct Connection {
 /// First byte of a TLS connection: the type of a handshake record.
 const TLS_HANDSHAKE_RECORD: u8 = 22;
 
-impl Connection {
+impl AcceptedConnection {
     async fn run(self, stream: TcpStream) {
         let kill = self.kill.clone();
         tokio::select! {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::accept::ResponseKind;
+use super::partial::OnlyMetadata;
 use super::reads::ResourceRequest;
 use super::write_options::{DeleteRequest, FieldValidationMode, WriteOptions};
 use super::{body, response};
@@ -37,8 +38,8 @@ pub struct WriteRequest<'r> {
 
 /// An Eviction; its versions have the same fields.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Eviction {
+#[serde(rename = "Eviction", rename_all = "camelCase")]
+struct EvictionBody {
     #[serde(default)]
     metadata: ObjectMeta,
     delete_options: Option<meta::DeleteOptions>,
@@ -166,7 +167,7 @@ impl WriteRequest<'_> {
         let options = WriteOptions::parse("CreateOptions", &self.resource.params)?;
         let versions = ["policy/v1", "policy/v1beta1"];
         let read =
-            body::decode_any_version::<Eviction>(&versions, "Eviction", body::text_format(self.media)?, &self.body);
+            body::decode_any_version::<EvictionBody>(&versions, "Eviction", body::text_format(self.media)?, &self.body);
         let eviction = read.await?.object;
         let namespace = eviction.metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
         if namespace.is_some_and(|namespace| Some(namespace) != self.resource.namespace) {
@@ -316,10 +317,6 @@ fn with_status_code(mut response: Response, code: StatusCode) -> Response {
 
 /// Returns a `Status` of success, with details of the object.
 fn success_status(code: StatusCode, object: Option<&Object>) -> Response {
-    #[derive(Deserialize)]
-    struct OnlyMetadata {
-        metadata: ObjectMeta,
-    }
     let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
     if let Some(fields) = status.as_object_mut() {
         match object {

@@ -62,7 +62,7 @@ pub fn cpu_weight(millis: u64) -> u64 {
 
 /// A resource that is held for as long as its charge lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resource {
+pub enum AccountResource {
     /// Bytes of linear memory.
     Memory,
     /// Running instances.
@@ -74,7 +74,7 @@ pub enum Resource {
 #[error("the limit of {limit} is reached")]
 pub struct LimitExceeded {
     /// The resource.
-    pub resource: Resource,
+    pub resource: AccountResource,
     /// The account with the limit: 0 is the charged one, 1 its parent.
     pub level: usize,
     /// The limit.
@@ -175,7 +175,7 @@ impl Account {
     ///
     /// # Errors
     /// If one of the accounts has too little left; then none is charged.
-    pub fn charge(self: &Arc<Account>, resource: Resource, amount: u64) -> Result<Charge, LimitExceeded> {
+    pub fn charge(self: &Arc<Account>, resource: AccountResource, amount: u64) -> Result<Charge, LimitExceeded> {
         let mut charge = Charge { account: self.clone(), resource, amount: 0 };
         charge.grow(amount)?;
         Ok(charge)
@@ -186,10 +186,10 @@ impl Account {
         std::iter::successors(Some(self), |account| account.parent.as_deref())
     }
 
-    fn meter(&self, resource: Resource) -> &ResourceMeter {
+    fn meter(&self, resource: AccountResource) -> &ResourceMeter {
         match resource {
-            Resource::Memory => &self.memory,
-            Resource::Instances => &self.instances,
+            AccountResource::Memory => &self.memory,
+            AccountResource::Instances => &self.instances,
         }
     }
 }
@@ -198,7 +198,7 @@ impl Account {
 #[derive(Debug)]
 pub struct Charge {
     account: Arc<Account>,
-    resource: Resource,
+    resource: AccountResource,
     amount: u64,
 }
 

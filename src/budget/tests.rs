@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Account, AccountLimits, CPU_PERIOD_NANOS, Charge, LimitExceeded, MIN_WEIGHT, Resource, cpu_weight};
+use super::{Account, AccountLimits, AccountResource, CPU_PERIOD_NANOS, Charge, LimitExceeded, MIN_WEIGHT, cpu_weight};
 
 fn memory(limit: u64) -> AccountLimits {
     AccountLimits { memory: Some(limit), ..AccountLimits::NONE }
@@ -19,12 +19,12 @@ fn charge_counts_at_all_levels_or_none() {
     let node = Account::root(memory(100));
     let pod = node.child(memory(60));
     let (one, two) = (pod.child(memory(50)), pod.child(memory(50)));
-    let held = one.charge(Resource::Memory, 40).expect("it fits");
-    let refused = |above, limit| LimitExceeded { resource: Resource::Memory, level: above, limit };
-    assert_eq!(one.charge(Resource::Memory, 11).err(), Some(refused(0, 50)));
-    assert_eq!(two.charge(Resource::Memory, 21).err(), Some(refused(1, 60)));
-    let other = node.child(AccountLimits::NONE).charge(Resource::Memory, 60).expect("the node has room");
-    assert_eq!(two.charge(Resource::Memory, 1).err(), Some(refused(2, 100)));
+    let held = one.charge(AccountResource::Memory, 40).expect("it fits");
+    let refused = |above, limit| LimitExceeded { resource: AccountResource::Memory, level: above, limit };
+    assert_eq!(one.charge(AccountResource::Memory, 11).err(), Some(refused(0, 50)));
+    assert_eq!(two.charge(AccountResource::Memory, 21).err(), Some(refused(1, 60)));
+    let other = node.child(AccountLimits::NONE).charge(AccountResource::Memory, 60).expect("the node has room");
+    assert_eq!(two.charge(AccountResource::Memory, 1).err(), Some(refused(2, 100)));
     assert_eq!((node.usage().memory, pod.usage().memory, two.usage().memory), (100, 40, 0));
     drop((held, other));
     assert_eq!((node.usage().memory, pod.usage().memory, one.usage().memory), (0, 0, 0));
@@ -34,7 +34,7 @@ fn charge_counts_at_all_levels_or_none() {
 #[test]
 fn limits_change_while_charges_are_held() {
     let account = Account::root(memory(10));
-    let mut held = account.charge(Resource::Memory, 10).expect("it fits");
+    let mut held = account.charge(AccountResource::Memory, 10).expect("it fits");
     account.set_limits(memory(5));
     assert!(held.grow(1).is_err());
     assert_eq!(account.usage().memory, 10);
@@ -133,7 +133,7 @@ proptest! {
             let before = all(&charges);
             let (container, amount, accepted) = match step {
                 Step::Charge { container, amount } => {
-                    let charge = containers[container].charge(Resource::Memory, amount);
+                    let charge = containers[container].charge(AccountResource::Memory, amount);
                     let accepted = charge.is_ok();
                     charges.extend(charge.ok().map(|charge| (container, charge)));
                     (container, amount, accepted)
@@ -185,8 +185,8 @@ fn concurrent_charges_never_exceed_limits() {
                 for round in 0..2000_u64 {
                     let mut held = Vec::new();
                     for i in 0..20 {
-                        held.extend(container.charge(Resource::Instances, 1));
-                        held.extend(container.charge(Resource::Memory, (round * 7 + i * 13) % 60));
+                        held.extend(container.charge(AccountResource::Instances, 1));
+                        held.extend(container.charge(AccountResource::Memory, (round * 7 + i * 13) % 60));
                         let (all, own) = (pod.usage(), container.usage());
                         assert!(all.memory <= 1000 && all.instances <= 50, "{all:?}");
                         assert!(own.memory <= 300 && own.instances <= 10, "{own:?}");

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use clients::{Connection, DescribeArgs, LogsArgs, PsArgs, PsOutput};
-pub use run::{ObjectFormat, ProgramArgs, RestartPolicy, RunArgs, Until};
+pub use clients::{ConnectionArgs, DescribeArgs, LogsArgs, PsArgs, PsOutput};
+pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::ServeArgs;
 pub use values::{VolumeArg, parse_variable};
 

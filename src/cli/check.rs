@@ -3,21 +3,21 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::control::Cause;
-use crate::model::{FieldDiagnostic, Object, Rule, TemplatePod, allowed_restart_policies, template_pod};
+use crate::model::{FieldDiagnostic, ManifestObject, Rule, TemplatePod, allowed_restart_policies, template_pod};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::{config_map, pod, secret};
 
 /// Returns the faults of an object, the `number`th of its manifest: those that the API server would report, and the
 /// fields that wasmpod does not support. Kinds without a pod are checked no further than their schema.
-pub fn check_object(object: &Object, number: usize) -> Vec<FieldDiagnostic> {
+pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnostic> {
     match object {
-        Object::Pod(pod) => check_pod(pod, number),
-        Object::ConfigMap(map) => {
+        ManifestObject::Pod(pod) => check_pod(pod, number),
+        ManifestObject::ConfigMap(map) => {
             let mut map = map.as_ref().clone();
             map.metadata.namespace.get_or_insert("default".into());
             invalid_fields(config_map::validate(&map), number).collect()
         }
-        Object::Secret(secret) => {
+        ManifestObject::Secret(secret) => {
             let mut secret = secret.as_ref().clone();
             secret.metadata.namespace.get_or_insert("default".into());
             secret::set_defaults(&mut secret);
@@ -39,7 +39,7 @@ fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = Fie
 }
 
 /// Returns the faults of a workload's pod template, at the paths of the workload's fields.
-pub fn check_template(owner: &Object, template: &TemplatePod, number: usize) -> Vec<FieldDiagnostic> {
+pub fn check_template(owner: &ManifestObject, template: &TemplatePod, number: usize) -> Vec<FieldDiagnostic> {
     let mut faults = check_pod(&template.pod, number);
     let policy = template.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
     let allowed = allowed_restart_policies(owner);

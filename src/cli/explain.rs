@@ -32,7 +32,7 @@ enum ExplainError {
 }
 
 /// A field of a kind.
-struct Field {
+struct ExplainedField {
     kind: Kind,
     /// The path below the kind, such as `spec`, `containers`.
     path: Vec<String>,
@@ -49,7 +49,7 @@ fn explain(query: &str, recursive: bool) -> Result<String, ExplainError> {
 }
 
 /// Finds the field of `KIND[.FIELD...]`; indexes such as `containers[0]` are ignored.
-fn find_field(query: &str) -> Result<Field, ExplainError> {
+fn find_field(query: &str) -> Result<ExplainedField, ExplainError> {
     let mut names = query.split('.').map(|name| name.split('[').next().unwrap_or(name)).filter(|name| !name.is_empty());
     let resource = names.next().unwrap_or_default();
     let kind = kind_of_resource(resource).ok_or_else(|| {
@@ -58,7 +58,7 @@ fn find_field(query: &str) -> Result<Field, ExplainError> {
         ExplainError::UnknownKind { kind: resource.into(), suggestion: suggestion(resource, &known) }
     })?;
     let schema = schema::for_kind(kind.name()).ok_or_else(|| ExplainError::NoSchema(resource.into()))?;
-    let mut field = Field { kind, path: Vec::new(), schema, required: false };
+    let mut field = ExplainedField { kind, path: Vec::new(), schema, required: false };
     for name in names {
         field = field.child(name, resource)?;
     }
@@ -73,9 +73,9 @@ fn suggestion(name: &str, known: &[&str]) -> String {
     }
 }
 
-impl Field {
+impl ExplainedField {
     /// Returns the field `name` of this one's type. Messages name the kind as the user did, `resource`.
-    fn child(mut self, name: &str, resource: &str) -> Result<Field, ExplainError> {
+    fn child(mut self, name: &str, resource: &str) -> Result<ExplainedField, ExplainError> {
         let object = element_or_self(self.schema);
         let Some(schema) = schema::field(object, name) else {
             let parent: Vec<&str> = [resource].into_iter().chain(self.path.iter().map(String::as_str)).collect();
@@ -92,7 +92,7 @@ impl Field {
         };
         self.required = schema::is_required(object, name);
         self.path.push(name.to_string());
-        Ok(Field { schema, ..self })
+        Ok(ExplainedField { schema, ..self })
     }
 
     fn print(&self, out: &mut String, recursive: bool) -> std::fmt::Result {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::args::{RestartPolicy, RunArgs};
+use super::args::{RestartPolicyArg, RunArgs};
 use super::check;
 use super::exit::bad_input;
 use super::manifest_source::{ManifestSource, manifest_sources};
 use super::report;
 use crate::control::{Body, ControlPlane, Key, Preconditions, Reason, Status, Subresource, Update};
 use crate::images::Images;
-use crate::model::{self, Diagnostics, FieldDiagnostic, Kind, Manifest, Object, Rule, Severity, TemplatePod, pods};
+use crate::model::{
+    self, Diagnostics, FieldDiagnostic, Kind, Manifest, ManifestObject, Rule, Severity, TemplatePod, pods,
+};
 use crate::node::SOURCE_ANNOTATION;
 
 /// The valid objects of manifests, in the order of the input.
@@ -58,7 +60,7 @@ pub fn load(args: &RunArgs, images: &Images) -> anyhow::Result<LoadedManifests> 
 /// missing is a fault; without, the node reports it when the pod starts.
 pub fn load_files(
     files: &[PathBuf],
-    restart: Option<RestartPolicy>,
+    restart: Option<RestartPolicyArg>,
     images: Option<&Images>,
 ) -> anyhow::Result<LoadedManifests> {
     let mut errors = Vec::new();
@@ -93,7 +95,7 @@ pub fn load_files(
 
 /// Collects the objects of manifests.
 struct Loader<'a> {
-    restart: Option<RestartPolicy>,
+    restart: Option<RestartPolicyArg>,
     images: Option<&'a Images>,
     loaded: LoadedManifests,
 }
@@ -127,7 +129,7 @@ impl Loader<'_> {
     /// Adds the pod of `object`, the `number`th of its manifest. Returns the pod's errors; warnings are collected.
     fn add_pod(
         &mut self,
-        object: &Object,
+        object: &ManifestObject,
         mut pod: Pod,
         mut template: Option<TemplatePod>,
         source: &ManifestSource,
@@ -174,8 +176,8 @@ struct NotRunnable {
 }
 
 /// Returns the pod that an object is, or the one of its template.
-fn pod_of(object: &Object) -> Result<(Pod, Option<TemplatePod>), NotRunnable> {
-    if let Object::Pod(pod) = object {
+fn pod_of(object: &ManifestObject) -> Result<(Pod, Option<TemplatePod>), NotRunnable> {
+    if let ManifestObject::Pod(pod) = object {
         return Ok((pod.as_ref().clone(), None));
     }
     let kind = object.kind();
@@ -192,7 +194,7 @@ fn pod_of(object: &Object) -> Result<(Pod, Option<TemplatePod>), NotRunnable> {
 }
 
 /// Applies the run's settings to a pod and records the file that it comes from.
-fn prepare_pod(pod: &mut Pod, source: &ManifestSource, restart: Option<RestartPolicy>, warnings: &mut Vec<String>) {
+fn prepare_pod(pod: &mut Pod, source: &ManifestSource, restart: Option<RestartPolicyArg>, warnings: &mut Vec<String>) {
     if let (Some(restart), Some(spec)) = (restart, &mut pod.spec) {
         spec.restart_policy = Some(restart.name().into());
     }

@@ -56,10 +56,10 @@ bodies! {
 
 impl Body {
     /// Returns the ConfigMap or Secret of a manifest; `None` for other objects.
-    pub fn from_config_object(object: &model::Object) -> Option<Body> {
+    pub fn from_config_object(object: &model::ManifestObject) -> Option<Body> {
         match object {
-            model::Object::ConfigMap(map) => Some(Body::ConfigMap(map.clone())),
-            model::Object::Secret(secret) => Some(Body::Secret(secret.clone())),
+            model::ManifestObject::ConfigMap(map) => Some(Body::ConfigMap(map.clone())),
+            model::ManifestObject::Secret(secret) => Some(Body::Secret(secret.clone())),
             _ => None,
         }
     }

@@ -80,7 +80,7 @@ struct CreatedPod {
 /// A manifest as it was last read.
 struct ManifestFile {
     fingerprint: FileFingerprint,
-    pods: Vec<(Key, DesiredPod)>,
+    pods: Vec<(Key, StaticPod)>,
 }
 
 /// The metadata from which a change of a file is recognized.
@@ -94,7 +94,7 @@ struct FileFingerprint {
 
 /// A pod as a manifest defines it.
 #[derive(Clone)]
-struct DesiredPod {
+struct StaticPod {
     pod: Arc<Pod>,
     hash: String,
 }
@@ -183,7 +183,7 @@ impl StaticPods {
     }
 
     /// Returns the pod as a static pod of this node.
-    fn desired(&self, mut pod: Pod) -> (Key, DesiredPod) {
+    fn desired(&self, mut pod: Pod) -> (Key, StaticPod) {
         let hash = hash(&pod, &self.node);
         let meta = &mut pod.metadata;
         let name = format!("{}-{}", meta.name.as_deref().unwrap_or_default(), self.node);
@@ -212,7 +212,7 @@ impl StaticPods {
                 tolerations.push(no_execute);
             }
         }
-        (key, DesiredPod { pod: Arc::new(pod), hash })
+        (key, StaticPod { pod: Arc::new(pod), hash })
     }
 
     /// Deletes outdated pods and creates missing ones. Returns whether an outdated pod is still ending.
@@ -234,7 +234,7 @@ impl StaticPods {
     /// Deletes created pods that are no longer desired. Returns whether one of them is still ending.
     async fn delete_outdated(
         &self,
-        desired: &BTreeMap<&Key, (&Path, &DesiredPod)>,
+        desired: &BTreeMap<&Key, (&Path, &StaticPod)>,
         created: &mut BTreeMap<Key, CreatedPod>,
         problems: &mut BTreeMap<Key, String>,
     ) -> bool {
@@ -259,7 +259,7 @@ impl StaticPods {
     /// Creates desired pods that do not exist, those that another client has deleted included.
     async fn create_missing(
         &self,
-        desired: &BTreeMap<&Key, (&Path, &DesiredPod)>,
+        desired: &BTreeMap<&Key, (&Path, &StaticPod)>,
         created: &mut BTreeMap<Key, CreatedPod>,
         problems: &mut BTreeMap<Key, String>,
     ) {
@@ -279,7 +279,7 @@ impl StaticPods {
         }
     }
 
-    async fn create(&self, key: &Key, desired: &DesiredPod) -> Result<(), Status> {
+    async fn create(&self, key: &Key, desired: &StaticPod) -> Result<(), Status> {
         ensure_namespace(&*self.control, &key.namespace).await?;
         let mut pod = (*desired.pod).clone();
         pod.metadata.owner_references = self.owner().await.map(|node| vec![node]);
@@ -317,8 +317,8 @@ fn resolve_conflicts<'f>(
     files: &'f BTreeMap<PathBuf, ManifestFile>,
     created: &BTreeMap<Key, CreatedPod>,
     problems: &mut BTreeMap<Key, String>,
-) -> BTreeMap<&'f Key, (&'f Path, &'f DesiredPod)> {
-    let mut desired: BTreeMap<&Key, (&Path, &DesiredPod)> = BTreeMap::new();
+) -> BTreeMap<&'f Key, (&'f Path, &'f StaticPod)> {
+    let mut desired: BTreeMap<&Key, (&Path, &StaticPod)> = BTreeMap::new();
     for (path, file) in files {
         for (key, pod) in &file.pods {
             let (ignored, winner) = match desired.entry(key) {

@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use super::StartError;
+use super::NodeStartError;
 
 /// The data directory of a node.
 pub(super) enum DataDirectory {
@@ -20,7 +20,7 @@ const PREFIX: &str = "wasmpod-run-";
 
 impl DataDirectory {
     /// Creates a private temporary directory. The first call of a process removes those of killed processes.
-    pub(super) fn temporary() -> Result<DataDirectory, StartError> {
+    pub(super) fn temporary() -> Result<DataDirectory, NodeStartError> {
         static CLEANED: Once = Once::new();
         let base = std::env::temp_dir();
         CLEANED.call_once(|| remove_abandoned(&base));
@@ -28,7 +28,7 @@ impl DataDirectory {
         let path = base.join(format!("{PREFIX}{}-{}", std::process::id(), id.get(..8).unwrap_or_default()));
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => Ok(DataDirectory::Temporary(path)),
-            Err(source) => Err(StartError::DataDirectory { path: base, source }),
+            Err(source) => Err(NodeStartError::DataDirectory { path: base, source }),
         }
     }
 

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 pub use apply::{ApplyError, PodSource};
 pub use capacity::{Capacity, CapacityError};
 pub use engine::{engine, max_containers};
-pub use node_builder::{NodeBuilder, StartError};
+pub use node_builder::{NodeBuilder, NodeStartError};
 pub use wait::WaitError;
 
 use crate::control::{ControlPlane, Key, Reason, Status};
@@ -80,7 +80,7 @@ impl Node {
     /// # Errors
     ///
     /// Fails outside of a Tokio runtime, and if the engine or the node's data directory cannot be created.
-    pub fn in_memory() -> Result<Node, StartError> {
+    pub fn in_memory() -> Result<Node, NodeStartError> {
         Node::builder().start()
     }
 

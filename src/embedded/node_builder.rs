@@ -19,7 +19,7 @@ use crate::events::{self, EventSource};
 use crate::images::{ImageSource, Images};
 use crate::logs::Spool;
 use crate::network::AddressPool;
-use crate::node::{Agent, Config};
+use crate::node::{Agent, NodeConfig};
 use crate::registry::Registry;
 use crate::runtime::{Runtime, RuntimeError};
 use crate::store::ObjectStore;
@@ -35,7 +35,7 @@ const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Examples
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), wasmpod::StartError> {
+/// # async fn example() -> Result<(), wasmpod::NodeStartError> {
 /// use std::time::Duration;
 /// use wasmpod::Node;
 ///
@@ -74,7 +74,7 @@ struct Limits {
 
 /// Why a node cannot be started.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum NodeStartError {
     /// `start` was called outside of a Tokio runtime.
     #[error("no tokio runtime; start the node in an async function or test")]
     NoTokioRuntime,
@@ -238,8 +238,8 @@ impl NodeBuilder {
     /// # Errors
     ///
     /// Fails outside of a Tokio runtime, and if the engine or a directory cannot be created.
-    pub fn start(self) -> Result<Node, StartError> {
-        let tokio = TokioHandle::try_current().map_err(|_| StartError::NoTokioRuntime)?;
+    pub fn start(self) -> Result<Node, NodeStartError> {
+        let tokio = TokioHandle::try_current().map_err(|_| NodeStartError::NoTokioRuntime)?;
         let engine = match self.engine {
             Some(engine) => engine,
             None => engine()?,
@@ -249,13 +249,13 @@ impl NodeBuilder {
             None => DataDirectory::temporary()?,
         };
         let spool = match self.log_dir {
-            Some(path) => Some(Spool::new(&path).map_err(|source| StartError::LogDirectory { path, source })?),
+            Some(path) => Some(Spool::new(&path).map_err(|source| NodeStartError::LogDirectory { path, source })?),
             None => None,
         };
         let clock = self.clock.unwrap_or_else(Clock::system).with_speed(self.speed);
         let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(STORE_HISTORY), clock));
-        let config = Config {
+        let config = NodeConfig {
             name: self.name.clone(),
             host_ip: self.host_ip,
             directory: data_dir.path().into(),

@@ -1,6 +1,6 @@
 //! Records core/v1 Events about pods.
 //!
-//! Recording never waits: a [`Recorder`] queues events for the one [`Writer`]. Events that exceed the queue
+//! Recording never waits: a [`Recorder`] queues events for the one [`EventWriter`]. Events that exceed the queue
 //! are dropped, since they are hints rather than state. A repeated event increases the count of the existing
 //! one. Events are kept for an hour, as by the API server, and at most [`MAX_EVENTS`] of them. The events'
 //! reasons and messages are the callers'.
@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::model::pods::{self, MIRROR_ANNOTATION};
 
-pub use writer::{MAX_EVENTS, Writer};
+pub use writer::{EventWriter, MAX_EVENTS};
 
 /// Events that may wait to be written: more than a busy node records while the writer writes one.
 const MAX_QUEUED_EVENTS: usize = 4096;
@@ -78,9 +78,9 @@ pub struct Recorder {
 }
 
 /// Returns the writer of a node's events and a recorder for `source`.
-pub fn recorder(control: Arc<dyn ControlPlane>, clock: Clock, source: EventSource) -> (Recorder, Writer) {
+pub fn recorder(control: Arc<dyn ControlPlane>, clock: Clock, source: EventSource) -> (Recorder, EventWriter) {
     let (queue, recorded) = mpsc::channel(MAX_QUEUED_EVENTS);
-    (Recorder { queue, source }, Writer::new(control, clock, recorded))
+    (Recorder { queue, source }, EventWriter::new(control, clock, recorded))
 }
 
 impl Recorder {

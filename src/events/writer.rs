@@ -22,8 +22,8 @@ const EVENT_TTL: Duration = Duration::from_secs(60 * 60);
 /// The period in which old events are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Writes the events of all recorders while [`Writer::run`] runs.
-pub struct Writer {
+/// Writes the events of all recorders while [`EventWriter::run`] runs.
+pub struct EventWriter {
     control: Arc<dyn ControlPlane>,
     clock: Clock,
     recorded: mpsc::Receiver<RecordedEvent>,
@@ -52,9 +52,13 @@ struct WrittenEvent {
     last: MonoTime,
 }
 
-impl Writer {
-    pub(super) fn new(control: Arc<dyn ControlPlane>, clock: Clock, recorded: mpsc::Receiver<RecordedEvent>) -> Writer {
-        Writer { control, clock, recorded, written: HashMap::new(), order: VecDeque::new(), serial: 0 }
+impl EventWriter {
+    pub(super) fn new(
+        control: Arc<dyn ControlPlane>,
+        clock: Clock,
+        recorded: mpsc::Receiver<RecordedEvent>,
+    ) -> EventWriter {
+        EventWriter { control, clock, recorded, written: HashMap::new(), order: VecDeque::new(), serial: 0 }
     }
 
     /// Writes events until all recorders are gone.

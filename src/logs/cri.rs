@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Line, Stream};
+use super::{Line, LogStreamType};
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
@@ -24,11 +24,11 @@ impl FormattedSecond {
 
 /// Formats lines.
 #[derive(Default)]
-pub(super) struct LineFormatter {
+pub(super) struct CriFormatter {
     last_second: Option<FormattedSecond>,
 }
 
-impl LineFormatter {
+impl CriFormatter {
     /// Appends `line` and its newline to `text`.
     pub(super) fn append(&mut self, line: &Line, text: &mut Vec<u8>) {
         // Before 1970 both parts are negative, while the text counts up from the second before.
@@ -44,8 +44,8 @@ impl LineFormatter {
         text.push(b'.');
         text.extend_from_slice(&nine_digits(nanos.unsigned_abs()));
         text.extend_from_slice(match line.stream {
-            Stream::Stdout => b"Z stdout ",
-            Stream::Stderr => b"Z stderr ",
+            LogStreamType::Stdout => b"Z stdout ",
+            LogStreamType::Stderr => b"Z stderr ",
         });
         text.extend_from_slice(if line.complete { b"F " } else { b"P " });
         text.extend_from_slice(&line.text);
@@ -75,8 +75,8 @@ impl LineParser {
         let mut parts = text.splitn(4, |byte| *byte == b' ');
         let timestamp = self.parse_timestamp(std::str::from_utf8(parts.next()?).ok()?)?;
         let stream = match parts.next()? {
-            b"stdout" => Stream::Stdout,
-            b"stderr" => Stream::Stderr,
+            b"stdout" => LogStreamType::Stdout,
+            b"stderr" => LogStreamType::Stderr,
             _ => return None,
         };
         let complete = match parts.next()? {
@@ -112,11 +112,11 @@ mod tests {
     #[test]
     fn lines_are_written_in_the_cri_format() {
         let mut text = Vec::new();
-        let mut formatter = LineFormatter::default();
+        let mut formatter = CriFormatter::default();
         for (timestamp, stream, complete, content) in [
-            ("2026-01-31T12:00:00.123456789Z", Stream::Stdout, true, "text with  spaces"),
-            ("2026-01-31T12:00:00Z", Stream::Stderr, false, "a part"),
-            ("1969-12-31T23:59:59.5Z", Stream::Stdout, true, ""),
+            ("2026-01-31T12:00:00.123456789Z", LogStreamType::Stdout, true, "text with  spaces"),
+            ("2026-01-31T12:00:00Z", LogStreamType::Stderr, false, "a part"),
+            ("1969-12-31T23:59:59.5Z", LogStreamType::Stdout, true, ""),
         ] {
             let timestamp = timestamp.parse().expect("valid timestamp");
             formatter.append(&Line { timestamp, stream, complete, text: content.as_bytes().into() }, &mut text);
@@ -148,9 +148,9 @@ mod tests {
         fn formatted_lines_parse_back(
             lines in prop::collection::vec((-5_000_000_000_i128..5_000_000_000_000, any::<[bool; 2]>(), "[^\n]{0,20}"), 1..9),
         ) {
-            let (mut formatter, mut parser) = (LineFormatter::default(), LineParser::default());
+            let (mut formatter, mut parser) = (CriFormatter::default(), LineParser::default());
             for (nanos, [stdout, complete], text) in lines {
-                let stream = if stdout { Stream::Stdout } else { Stream::Stderr };
+                let stream = if stdout { LogStreamType::Stdout } else { LogStreamType::Stderr };
                 let timestamp = Timestamp::from_nanosecond(nanos).expect("valid timestamp");
                 let line = Line { timestamp, stream, complete, text: text.as_bytes().into() };
                 let mut written = Vec::new();

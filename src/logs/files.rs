@@ -153,7 +153,7 @@ struct Appender<'a> {
 impl Appender<'_> {
     fn append(&mut self, first: u64, lines: &[Line]) -> io::Result<()> {
         let mut text = Vec::new();
-        let mut formatter = cri::LineFormatter::default();
+        let mut formatter = cri::CriFormatter::default();
         // Describes `text`, except for its position in the file.
         let mut extent: Option<Extent> = None;
         for (number, line) in (first..).zip(lines) {

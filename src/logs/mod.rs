@@ -5,7 +5,7 @@
 //! node copies the lines into rotated files, and a [`LogReader`] continues from the files into memory
 //! without a gap or a repetition. Lines can still be lost: the oldest file is deleted on rotation, the
 //! disk may be full, or slower than a guest for a long time. Lost lines are counted and reported to
-//! readers as [`Entry::Gap`].
+//! readers as [`LogEntry::Gap`].
 //!
 //! | file | owns |
 //! |---|---|
@@ -43,7 +43,7 @@ pub const MAX_LINE_BYTES: usize = 16 * 1024;
 
 /// The output stream of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub enum LogStreamType {
     /// The guest's standard output.
     Stdout,
     /// The guest's standard error, which also carries wasmpod's own messages about the guest's exit.
@@ -56,7 +56,7 @@ pub struct Line {
     /// Time at which the line was finished: by its newline, by a split, or by the guest's exit.
     pub timestamp: Timestamp,
     /// Stream that the guest wrote to.
-    pub stream: Stream,
+    pub stream: LogStreamType,
     /// Whether the line ended with a newline; false if it was split, or if the guest exited inside it.
     pub complete: bool,
     /// At most [`MAX_LINE_BYTES`] bytes, not necessarily UTF-8.
@@ -65,7 +65,7 @@ pub struct Line {
 
 /// An item that a reader returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum LogEntry {
     /// The next line, in the order in which lines were finished.
     Line(Line),
     /// The number of lines that were dropped before they could be read.
@@ -99,7 +99,7 @@ impl Log {
     }
 
     /// Appends output that the guest wrote at time `now`.
-    pub fn write(&self, stream: Stream, bytes: &[u8], now: Timestamp) {
+    pub fn write(&self, stream: LogStreamType, bytes: &[u8], now: Timestamp) {
         let mut ring = self.ring.lock();
         if ring.write(stream, bytes, now) {
             let flush = ring.take_flush_request();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::files::{LineChunk, LogFiles};
-use super::{Entry, Line, Log};
+use super::{Line, Log, LogEntry};
 
 /// A position in a log.
 pub struct LogReader {
@@ -19,7 +19,7 @@ pub struct LogReader {
 /// The source of the next entries.
 enum NextEntries {
     /// These entries, from memory.
-    InMemory(Vec<Entry>),
+    InMemory(Vec<LogEntry>),
     /// The files, if the next line is still there; memory starts at line `memory_start`.
     InFiles { files: Arc<LogFiles>, memory_start: u64 },
     /// Output that the guest has yet to write, or that is being written to the files.
@@ -89,7 +89,7 @@ impl LogReader {
 
     /// Returns the next entries, at most about a ring's capacity of them, and waits until there is one.
     /// Returns `None` at the end of the attempt's log. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Vec<Entry>> {
+    pub async fn next(&mut self) -> Option<Vec<LogEntry>> {
         loop {
             let log = self.log.clone();
             let changed = log.changed.notified();
@@ -133,7 +133,7 @@ impl LogReader {
         let mut lines = ring.lines_from(self.next);
         lines.truncate(usize::try_from(self.end - self.next).unwrap_or(usize::MAX));
         self.next += lines.len() as u64;
-        entries.extend(lines.into_iter().map(Entry::Line));
+        entries.extend(lines.into_iter().map(LogEntry::Line));
         match (entries.is_empty(), ring.is_closed()) {
             (false, _) => NextEntries::InMemory(entries),
             (true, true) => NextEntries::End,
@@ -142,25 +142,25 @@ impl LogReader {
     }
 
     /// Advances through a chunk from the files. Lines that are missing there and before `memory_start` are lost.
-    fn advance_through(&mut self, chunk: Option<LineChunk>, memory_start: u64) -> Vec<Entry> {
+    fn advance_through(&mut self, chunk: Option<LineChunk>, memory_start: u64) -> Vec<LogEntry> {
         let Some(chunk) = chunk.filter(|chunk| chunk.first < memory_start) else {
             return self.skip_lost(memory_start).into_iter().collect();
         };
-        let mut entries: Vec<Entry> = self.skip_lost(chunk.first).into_iter().collect();
+        let mut entries: Vec<LogEntry> = self.skip_lost(chunk.first).into_iter().collect();
         let mut lines = chunk.lines;
         lines.truncate(usize::try_from(self.end.saturating_sub(self.next)).unwrap_or(usize::MAX));
         self.next += lines.len() as u64;
-        entries.extend(lines.into_iter().map(Entry::Line));
+        entries.extend(lines.into_iter().map(LogEntry::Line));
         entries.extend(self.skip_lost(chunk.end.min(memory_start)));
         entries
     }
 
     /// Advances to line `number` and returns the gap for the lines before it, which are lost.
-    fn skip_lost(&mut self, number: u64) -> Option<Entry> {
+    fn skip_lost(&mut self, number: u64) -> Option<LogEntry> {
         let number = number.min(self.end);
         let lost = number.checked_sub(self.next).filter(|lost| *lost > 0)?;
         self.next = number;
-        Some(Entry::Gap(lost))
+        Some(LogEntry::Gap(lost))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
-use super::{Line, MAX_LINE_BYTES, Stream};
+use super::{Line, LogStreamType, MAX_LINE_BYTES};
 
 /// Memory of a line in addition to its text.
 const LINE_OVERHEAD_BYTES: usize = size_of::<Line>();
@@ -52,10 +52,10 @@ struct PartialLines {
 }
 
 impl PartialLines {
-    fn get_mut(&mut self, stream: Stream) -> &mut Vec<u8> {
+    fn get_mut(&mut self, stream: LogStreamType) -> &mut Vec<u8> {
         match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
+            LogStreamType::Stdout => &mut self.stdout,
+            LogStreamType::Stderr => &mut self.stderr,
         }
     }
 }
@@ -178,7 +178,7 @@ impl Ring {
     }
 
     /// Appends output of the guest; returns whether it finished a line.
-    pub(super) fn write(&mut self, stream: Stream, output: &[u8], now: Timestamp) -> bool {
+    pub(super) fn write(&mut self, stream: LogStreamType, output: &[u8], now: Timestamp) -> bool {
         let end_before = self.end();
         let mut rest = output;
         while let Some(newline) = rest.iter().position(|b| *b == b'\n') {
@@ -193,7 +193,7 @@ impl Ring {
 
     /// Finishes partial lines; nothing may be written afterwards.
     pub(super) fn close(&mut self, now: Timestamp) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
+        for stream in [LogStreamType::Stdout, LogStreamType::Stderr] {
             if !self.partial.get_mut(stream).is_empty() {
                 self.finish_line(stream, false, now);
             }
@@ -202,7 +202,7 @@ impl Ring {
     }
 
     /// Appends text without newlines to the partial line, and splits it at the maximum length.
-    fn append(&mut self, stream: Stream, mut text: &[u8], now: Timestamp) {
+    fn append(&mut self, stream: LogStreamType, mut text: &[u8], now: Timestamp) {
         loop {
             let partial = self.partial.get_mut(stream);
             let available = MAX_LINE_BYTES - partial.len();
@@ -216,7 +216,7 @@ impl Ring {
         }
     }
 
-    fn finish_line(&mut self, stream: Stream, complete: bool, now: Timestamp) {
+    fn finish_line(&mut self, stream: LogStreamType, complete: bool, now: Timestamp) {
         let partial = self.partial.get_mut(stream);
         let text: Arc<[u8]> = partial.as_slice().into();
         partial.clear();
@@ -314,7 +314,7 @@ mod tests {
 
     fn write_lines(ring: &mut Ring, count: usize) {
         for _ in 0..count {
-            ring.write(Stream::Stdout, &[b"y".repeat(999), b"\n".to_vec()].concat(), Timestamp::UNIX_EPOCH);
+            ring.write(LogStreamType::Stdout, &[b"y".repeat(999), b"\n".to_vec()].concat(), Timestamp::UNIX_EPOCH);
         }
     }
 

@@ -1,15 +1,15 @@
 use super::*;
 
-fn texts(entries: &[Entry]) -> Vec<String> {
-    let text = |e: &Entry| match e {
-        Entry::Line(line) => String::from_utf8_lossy(&line.text).into_owned(),
-        Entry::Gap(n) => format!("gap of {n}"),
+fn texts(entries: &[LogEntry]) -> Vec<String> {
+    let text = |e: &LogEntry| match e {
+        LogEntry::Line(line) => String::from_utf8_lossy(&line.text).into_owned(),
+        LogEntry::Gap(n) => format!("gap of {n}"),
     };
     entries.iter().map(text).collect()
 }
 
 /// Reads the entries up to the current end of the log.
-async fn read_available(reader: &mut LogReader) -> Vec<Entry> {
+async fn read_available(reader: &mut LogReader) -> Vec<LogEntry> {
     reader.stop_at_current_end();
     let mut all = Vec::new();
     while let Some(entries) = reader.next().await {
@@ -22,9 +22,9 @@ async fn read_available(reader: &mut LogReader) -> Vec<Entry> {
 async fn lines_are_assembled_per_stream() {
     let log = Log::new();
     let at = Timestamp::UNIX_EPOCH;
-    log.write(Stream::Stdout, b"one\ntw", at);
-    log.write(Stream::Stderr, b"err", at);
-    log.write(Stream::Stdout, b"o\n\n", at);
+    log.write(LogStreamType::Stdout, b"one\ntw", at);
+    log.write(LogStreamType::Stderr, b"err", at);
+    log.write(LogStreamType::Stdout, b"o\n\n", at);
     let mut reader = log.reader();
     assert_eq!(texts(&read_available(&mut reader).await), ["one", "two", ""]);
     log.close(at);
@@ -34,8 +34,8 @@ async fn lines_are_assembled_per_stream() {
 #[test]
 fn long_lines_are_split() {
     let log = Log::new();
-    log.write(Stream::Stdout, &[b'x'; MAX_LINE_BYTES * 2 + 1], Timestamp::UNIX_EPOCH);
-    log.write(Stream::Stdout, b"\n", Timestamp::UNIX_EPOCH);
+    log.write(LogStreamType::Stdout, &[b'x'; MAX_LINE_BYTES * 2 + 1], Timestamp::UNIX_EPOCH);
+    log.write(LogStreamType::Stdout, b"\n", Timestamp::UNIX_EPOCH);
     let lines: Vec<_> = log.tail(9).iter().map(|l| (l.text.len(), l.complete)).collect();
     assert_eq!(lines, [(MAX_LINE_BYTES, false), (MAX_LINE_BYTES, false), (1, true)]);
 }
@@ -45,10 +45,10 @@ async fn slow_reader_gets_a_gap_for_dropped_lines() {
     let log = Log::new();
     let mut reader = log.reader();
     for _ in 0..3000 {
-        log.write(Stream::Stdout, &[b"y".repeat(999), b"\n".to_vec()].concat(), Timestamp::UNIX_EPOCH);
+        log.write(LogStreamType::Stdout, &[b"y".repeat(999), b"\n".to_vec()].concat(), Timestamp::UNIX_EPOCH);
     }
     let entries = read_available(&mut reader).await;
-    assert_eq!(entries.first(), Some(&Entry::Gap(log.dropped_lines())));
+    assert_eq!(entries.first(), Some(&LogEntry::Gap(log.dropped_lines())));
     assert_eq!(entries.len() as u64 - 1 + log.dropped_lines(), 3000);
     let in_memory: usize = log.tail(usize::MAX).iter().map(|l| l.text.len()).sum();
     assert!(in_memory < RING_CAPACITY && in_memory > RING_CAPACITY / 2, "{in_memory} bytes in memory");
@@ -66,7 +66,7 @@ async fn follower_reads_new_lines_and_the_end() {
         seen
     });
     for text in ["a\n", "b\n"] {
-        log.write(Stream::Stdout, text.as_bytes(), Timestamp::UNIX_EPOCH);
+        log.write(LogStreamType::Stdout, text.as_bytes(), Timestamp::UNIX_EPOCH);
         tokio::task::yield_now().await;
     }
     log.close(Timestamp::UNIX_EPOCH);
@@ -123,7 +123,7 @@ mod in_files {
         let mut follower = log.reader();
         let mut seen = Vec::new();
         for i in 0..500 {
-            log.write(Stream::Stdout, format!("line {i}\n").as_bytes(), at(i));
+            log.write(LogStreamType::Stdout, format!("line {i}\n").as_bytes(), at(i));
             match i % 50 {
                 20 => process_all(&spool),
                 40 => seen.extend(texts(&read_available(&mut follower).await)),
@@ -143,7 +143,7 @@ mod in_files {
     async fn reader_skips_to_a_line_across_files_and_memory() {
         let (_directory, spool, log) = small_log(limits(2000, 50), usize::MAX);
         for i in 0..500 {
-            log.write(Stream::Stdout, format!("line {i}\n").as_bytes(), at(i));
+            log.write(LogStreamType::Stdout, format!("line {i}\n").as_bytes(), at(i));
             process_all(&spool);
         }
         for count in [0, 1, 5, 40, 499, 500, 900] {
@@ -157,7 +157,7 @@ mod in_files {
             let mut reader = log.reader();
             reader.skip_towards(at(since)).await;
             let entries = read_available(&mut reader).await;
-            let is_recent = |entry: &&Entry| matches!(entry, Entry::Line(line) if line.timestamp >= at(since));
+            let is_recent = |entry: &&LogEntry| matches!(entry, LogEntry::Line(line) if line.timestamp >= at(since));
             let recent = entries.iter().filter(is_recent).count();
             assert_eq!(recent as i64, 500 - since, "since {since}");
             assert!(entries.len() - recent < 120, "{} entries read since {since}", entries.len());
@@ -168,7 +168,7 @@ mod in_files {
     async fn full_files_are_rotated_as_by_kubelet() {
         let (directory, spool, log) = small_log(limits(1000, 3), usize::MAX);
         for i in 0..100 {
-            log.write(Stream::Stderr, format!("line {i:02}\n").as_bytes(), at(i / 50));
+            log.write(LogStreamType::Stderr, format!("line {i:02}\n").as_bytes(), at(i / 50));
         }
         process_all(&spool);
         // A file holds 20 lines of 47 bytes.
@@ -181,7 +181,7 @@ mod in_files {
         let text = fs::read_to_string(container.join("0.log")).expect("text");
         assert_eq!(text.lines().last(), Some("2027-01-15T08:00:01.000000000Z stderr F line 99"));
         let entries = read_available(&mut log.reader()).await;
-        let Some(Entry::Gap(lost)) = entries.first() else { panic!("{entries:?}") };
+        let Some(LogEntry::Gap(lost)) = entries.first() else { panic!("{entries:?}") };
         let expected: Vec<String> = (*lost..100).map(|i| format!("line {i:02}")).collect();
         assert!((40..70).contains(&expected.len()), "{} lines are left", expected.len());
         assert_eq!(texts(&entries[1..]), expected);
@@ -194,7 +194,7 @@ mod in_files {
         let obstacle = directory.path().join(format!("ns_pod_{UID}"));
         fs::write(&obstacle, "").expect("file in place of the directory");
         for i in 0..100 {
-            log.write(Stream::Stdout, format!("lost {i}\n").as_bytes(), at(i));
+            log.write(LogStreamType::Stdout, format!("lost {i}\n").as_bytes(), at(i));
             spool.process_queue();
         }
         assert_eq!(spool.lost_lines(), 100);
@@ -206,7 +206,7 @@ mod in_files {
 
         fs::remove_file(&obstacle).expect("removed");
         for i in 0..100 {
-            log.write(Stream::Stdout, format!("kept {i}\n").as_bytes(), at(i));
+            log.write(LogStreamType::Stdout, format!("kept {i}\n").as_bytes(), at(i));
             spool.process_queue();
         }
         assert_eq!(spool.lost_lines(), 100);
@@ -218,7 +218,7 @@ mod in_files {
     async fn slow_disk_never_blocks_writers_and_lost_lines_are_counted() {
         let (_directory, spool, log) = small_log(UNLIMITED, 5_000);
         for i in 0..1000 {
-            log.write(Stream::Stdout, format!("line {i}\n").as_bytes(), at(i));
+            log.write(LogStreamType::Stdout, format!("line {i}\n").as_bytes(), at(i));
         }
         let dropped = log.dropped_lines();
         assert!(dropped > 800, "memory is bounded");
@@ -233,7 +233,7 @@ mod in_files {
         let (directory, spool, log) = small_log(UNLIMITED, usize::MAX);
         let file = directory.path().join(format!("ns_pod_{UID}/c/0.log"));
         let write = |from: i64| {
-            (from..from + 100).for_each(|i| log.write(Stream::Stdout, format!("line {i}\n").as_bytes(), at(i)));
+            (from..from + 100).for_each(|i| log.write(LogStreamType::Stdout, format!("line {i}\n").as_bytes(), at(i)));
             process_all(&spool);
         };
         write(0);
@@ -256,7 +256,7 @@ mod in_files {
         let other = spool.pod_logs("ns", "other", UID).create_log("c", 0);
         let next = spool.pod_logs("ns", "pod", UID).create_log("c", 1);
         for log in [&log, &next, &other] {
-            log.write(Stream::Stdout, b"a line\n", at(0));
+            log.write(LogStreamType::Stdout, b"a line\n", at(0));
         }
         process_all(&spool);
         assert_eq!(file_names(directory.path()), ["0.log", "1.log"]);
@@ -264,8 +264,8 @@ mod in_files {
         process_all(&spool);
         assert_eq!(file_names(directory.path()), ["1.log"]);
         spool.pod_logs("ns", "pod", UID).remove_directory([&next]);
-        log.write(Stream::Stdout, b"a late line\n", at(1));
-        next.write(Stream::Stdout, b"a late line\n", at(1));
+        log.write(LogStreamType::Stdout, b"a late line\n", at(1));
+        next.write(LogStreamType::Stdout, b"a late line\n", at(1));
         process_all(&spool);
         assert!(!directory.path().join(format!("ns_pod_{UID}")).exists());
         assert!(directory.path().join(format!("ns_other_{UID}/c/0.log")).exists());
@@ -286,7 +286,7 @@ mod in_files {
         }
         let task = tokio::spawn(spool.clone().run());
         let log = spool.pod_logs("ns", "pod", UID).create_log("c", 0);
-        log.write(Stream::Stdout, b"hello\n", at(0));
+        log.write(LogStreamType::Stdout, b"hello\n", at(0));
         let before = tokio::time::Instant::now();
         // The task also wakes readers once it has written the line.
         log.changed.notified().await;
@@ -299,7 +299,7 @@ mod in_files {
         assert_eq!((exists(format!("default_old_{UID}")), exists("not-ours".into())), (false, true));
         task.abort();
         spool.shut_down();
-        log.write(Stream::Stdout, b"late\n", at(1));
+        log.write(LogStreamType::Stdout, b"late\n", at(1));
         spool.process_queue();
         assert_eq!((exists(format!("ns_pod_{UID}")), exists("not-ours".into())), (true, true), "the files stay");
         assert_eq!(file_names(&logs), ["0.log"]);
@@ -339,7 +339,7 @@ mod in_files {
             for (i, step) in (0..).zip(steps) {
                 match step {
                     Step::Write { stdout, output } => {
-                        let stream = if stdout { Stream::Stdout } else { Stream::Stderr };
+                        let stream = if stdout { LogStreamType::Stdout } else { LogStreamType::Stderr };
                         log.write(stream, &output, at(i));
                         unbounded.write(stream, &output, at(i));
                     }
@@ -349,7 +349,7 @@ mod in_files {
             }
             log.close(at(0));
             unbounded.close(at(0));
-            let expected: Vec<Entry> = unbounded.lines().cloned().map(Entry::Line).collect();
+            let expected: Vec<LogEntry> = unbounded.lines().cloned().map(LogEntry::Line).collect();
             followed.extend(runtime.block_on(read_available(&mut follower)));
             prop_assert_eq!(&followed, &expected, "read by a follower");
             prop_assert_eq!(&runtime.block_on(read_available(&mut log.reader())), &expected, "read from the beginning");

@@ -13,7 +13,7 @@ pub use addresses::{Address, AddressPool};
 pub use endpoint::{Accepted, Endpoint, IDLE_TIMEOUT, Listener};
 pub use pipe::{Receiver, Sender};
 pub use pod::{Connection, PodNetwork};
-pub use stream::Stream;
+pub use stream::ConnectionStream;
 
 /// An error of a socket operation, named as in POSIX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

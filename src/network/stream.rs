@@ -12,15 +12,15 @@ use super::pod::{Connection, PodNetwork};
 use super::{NetError, Receiver, Sender};
 
 /// A connection with tokio's stream traits. Dropping it closes both directions.
-pub struct Stream {
+pub struct ConnectionStream {
     receiver: Receiver,
     sender: Sender,
 }
 
-impl From<Connection> for Stream {
-    fn from(connection: Connection) -> Stream {
+impl From<Connection> for ConnectionStream {
+    fn from(connection: Connection) -> ConnectionStream {
         let (receiver, sender) = connection.split();
-        Stream { receiver, sender }
+        ConnectionStream { receiver, sender }
     }
 }
 
@@ -45,7 +45,7 @@ impl PodNetwork {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for ConnectionStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.receiver.poll_readable(cx));
         if let Some(bytes) = self.receiver.read(buffer.remaining()) {
@@ -55,7 +55,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for ConnectionStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.sender.poll_writable(cx));
         let capacity = self.sender.capacity().ok_or(io::ErrorKind::BrokenPipe)?;

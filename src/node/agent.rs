@@ -17,7 +17,7 @@ use super::desired::{DesiredState, RestartRequests};
 use super::eviction::{self, MemoryPressure, PodUsages};
 use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
 use super::housekeeping::{self, FinishedPods};
-use super::{Config, Logs, NodeContext, PODS_DIR, checks, registration, worker};
+use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, registration, worker};
 use crate::budget::{Account, AccountLimits};
 use crate::clock::Clock;
 use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
@@ -60,7 +60,7 @@ struct WorkerHandle {
 impl Agent {
     /// Returns an agent that runs nothing until [`Agent::run`]. Pods get their IPs from `addresses`.
     pub fn new(
-        config: Config,
+        config: NodeConfig,
         control: Arc<dyn ControlPlane>,
         runtime: Arc<Runtime>,
         images: Arc<Images>,

@@ -41,7 +41,7 @@ pub(super) struct RunningAttempt {
 
 /// An error that keeps an attempt from running, in kubelet's words.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StartError {
+pub(super) enum AttemptStartError {
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error("Failed to apply default image tag {image:?}")]
@@ -72,24 +72,25 @@ pub(super) enum StartFailure {
     Exit(Exit),
 }
 
-impl StartError {
+impl AttemptStartError {
     /// Returns how kubelet treats the error.
     pub(super) fn failure(&self) -> StartFailure {
         let message = error_chain(self);
         let retry =
             |reason: &str| StartFailure::Retry(WaitingReason { reason: reason.into(), message: message.clone() });
         match self {
-            StartError::Image(error) | StartError::Command(CommandError::Image(error)) => retry(error.reason()),
-            StartError::ImageName { source, .. } => retry(source.reason()),
-            StartError::NeverPull { .. } => retry("ErrImageNeverPull"),
-            StartError::Env(_)
-            | StartError::Volume(_)
-            | StartError::SubPath { .. }
-            | StartError::RootImage { .. }
-            | StartError::RootUser { .. } => retry("CreateContainerConfigError"),
-            StartError::Command(CommandError::NotFound(_) | CommandError::Empty) | StartError::Program { .. } => {
-                StartFailure::Exit(Exit::StartError { message })
+            AttemptStartError::Image(error) | AttemptStartError::Command(CommandError::Image(error)) => {
+                retry(error.reason())
             }
+            AttemptStartError::ImageName { source, .. } => retry(source.reason()),
+            AttemptStartError::NeverPull { .. } => retry("ErrImageNeverPull"),
+            AttemptStartError::Env(_)
+            | AttemptStartError::Volume(_)
+            | AttemptStartError::SubPath { .. }
+            | AttemptStartError::RootImage { .. }
+            | AttemptStartError::RootUser { .. } => retry("CreateContainerConfigError"),
+            AttemptStartError::Command(CommandError::NotFound(_) | CommandError::Empty)
+            | AttemptStartError::Program { .. } => StartFailure::Exit(Exit::StartError { message }),
         }
     }
 }
@@ -108,24 +109,26 @@ pub(super) struct AttemptPlan {
 
 impl AttemptPlan {
     /// Finds the container's image.
-    pub(super) fn image(&self) -> Result<Arc<Image>, StartError> {
+    pub(super) fn image(&self) -> Result<Arc<Image>, AttemptStartError> {
         let manifest = pods::annotation(&self.pod, SOURCE_ANNOTATION).map(PathBuf::from);
         let base = manifest.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
         let name = self.container.image.as_deref().unwrap_or_default();
         self.node.images.find(name, base).map_err(|error| match error {
             // Images are never pulled, so a missing image is missing under any policy.
             ImageError::Unknown { image } if self.container.image_pull_policy.as_deref() == Some("Never") => {
-                StartError::NeverPull { image }
+                AttemptStartError::NeverPull { image }
             }
-            error @ ImageError::InvalidName { .. } => StartError::ImageName { image: name.into(), source: error },
-            error => StartError::Image(error),
+            error @ ImageError::InvalidName { .. } => {
+                AttemptStartError::ImageName { image: name.into(), source: error }
+            }
+            error => AttemptStartError::Image(error),
         })
     }
 
     /// Compiles and spawns the attempt's program.
     ///
     /// Its instantiation, which runs a module's start function, may take longer than this.
-    pub(super) async fn start(self, image: Arc<Image>) -> Result<StartedAttempt, StartError> {
+    pub(super) async fn start(self, image: Arc<Image>) -> Result<StartedAttempt, AttemptStartError> {
         self.check_user(&image)?;
         let image_name = self.container.image.clone().unwrap_or_default();
         let env = self.environment(&image).await?;
@@ -140,7 +143,7 @@ impl AttemptPlan {
             None => Arc::new(self.mounts(&image)?.with_working_dir(&working_dir)),
         };
         let compiled = self.node.runtime.program(program.digest, &program.bytes).await;
-        let compiled = compiled.map_err(|source| StartError::Program { image: image_name, source })?;
+        let compiled = compiled.map_err(|source| AttemptStartError::Program { image: image_name, source })?;
         let context = ContainerContext {
             runtime: self.node.runtime.clone(),
             name: self.container.name.clone(),
@@ -170,7 +173,7 @@ impl AttemptPlan {
 
     /// Checks `runAsNonRoot`. A built-in image runs as root, like the image that it stands in for; other
     /// images have no user at all.
-    fn check_user(&self, image: &Image) -> Result<(), StartError> {
+    fn check_user(&self, image: &Image) -> Result<(), AttemptStartError> {
         if !image.is_built_in() {
             return Ok(());
         }
@@ -183,8 +186,8 @@ impl AttemptPlan {
             format!("(pod: {pod:?}, container: {})", self.container.name)
         };
         match (non_root, user) {
-            (Some(true), None) => Err(StartError::RootImage { container: container() }),
-            (Some(true), Some(0)) => Err(StartError::RootUser { container: container() }),
+            (Some(true), None) => Err(AttemptStartError::RootImage { container: container() }),
+            (Some(true), Some(0)) => Err(AttemptStartError::RootUser { container: container() }),
             (_, _) => Ok(()),
         }
     }
@@ -197,14 +200,14 @@ impl AttemptPlan {
     }
 
     /// Returns the container's file tree, with the pod's volumes in it.
-    fn mounts(&self, image: &Image) -> Result<Mounts, StartError> {
+    fn mounts(&self, image: &Image) -> Result<Mounts, AttemptStartError> {
         let mounts = self.sandbox.volumes.mounts(&self.container)?;
         let declared = self.container.volume_mounts.iter().flatten().zip(&mounts);
         for (declared, mount) in declared.filter(|(_, mount)| !mount.sub_path.is_empty()) {
             mount.check().map_err(|error| {
                 // The cause is logged only: the container may have tried to look outside the volume.
                 tracing::warn!(pod = pods::name(&self.pod), error = error_chain(&error), "cannot use a subPath");
-                StartError::SubPath { volume: declared.name.clone(), container: self.container.name.clone() }
+                AttemptStartError::SubPath { volume: declared.name.clone(), container: self.container.name.clone() }
             })?;
         }
         let root = self.files_dir().join(self.attempt.number.to_string());

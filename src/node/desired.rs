@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::allocation::PodResize;
-use super::eviction::Eviction;
+use super::eviction::PodEviction;
 use crate::control::Object;
 
 /// What a pod's worker is to achieve: the desired pod and its restarts.
@@ -18,7 +18,7 @@ pub(super) struct DesiredState {
     /// The answer to the resources that the newest spec requests.
     pub(super) resize: Option<PodResize>,
     /// The eviction of the pod, if the node cannot keep it.
-    pub(super) eviction: Option<Eviction>,
+    pub(super) eviction: Option<PodEviction>,
     /// The time that the node's shutdown leaves to the pod, if the node shuts down.
     pub(super) shutdown_grace: Option<Duration>,
 }

@@ -18,7 +18,7 @@ use crate::model::{pods, quantity};
 
 /// The end of a pod that takes too much of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Eviction {
+pub(super) struct PodEviction {
     /// The message in the pod's status.
     pub(super) message: String,
     /// The time that its containers have to exit.
@@ -124,7 +124,7 @@ pub(super) fn select_victim(
     candidates: impl FnOnce() -> Vec<EvictionCandidate>,
     available: u64,
     capacity: u64,
-) -> Option<(String, Eviction)> {
+) -> Option<(String, PodEviction)> {
     let threshold = threshold(capacity);
     if available >= threshold {
         return None;
@@ -138,7 +138,7 @@ pub(super) fn select_victim(
         format_binary(available),
         victim.over_request.concat(),
     );
-    Some((victim.uid.clone(), Eviction { message, grace: EVICTION_GRACE, disrupts: true }))
+    Some((victim.uid.clone(), PodEviction { message, grace: EVICTION_GRACE, disrupts: true }))
 }
 
 /// Returns whether `available` bytes of memory of `capacity` are below the threshold.
@@ -210,7 +210,7 @@ pub(super) fn host_available_memory() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::{AccountLimits, Resource};
+    use crate::budget::{AccountLimits, AccountResource};
 
     #[test]
     fn pods_over_their_request_are_evicted_first_then_by_priority() {
@@ -257,7 +257,7 @@ mod tests {
             account
         });
         let _charges = [(&held[0], 1 << 20), (&held[1], 3 << 10)]
-            .map(|(account, bytes)| account.charge(Resource::Memory, bytes).expect("charged"));
+            .map(|(account, bytes)| account.charge(AccountResource::Memory, bytes).expect("charged"));
         usages.add_pod(&pod("{metadata: {uid: vital}, spec: {priority: 2000001000, containers: []}}"), &root);
         let candidates = usages.eviction_candidates();
         assert_eq!(candidates.len(), 1, "the other pod is critical: {candidates:?}");

@@ -97,7 +97,7 @@ mod tests {
     use k8s_openapi::api::core::v1::Pod;
 
     use super::*;
-    use crate::logs::Stream;
+    use crate::logs::LogStreamType;
 
     fn names(dir: &Path) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(dir)
@@ -131,7 +131,7 @@ mod tests {
         for i in 0..MAX_FINISHED_PODS + 5 {
             let text = format!("{{metadata: {{namespace: ns, name: p, uid: {}}}}}", uid(i));
             let pod: Pod = serde_yaml::from_str(&text).expect("a pod");
-            logs.open(&pod, "c", "id").write(Stream::Stdout, b"a line\n", Timestamp::UNIX_EPOCH);
+            logs.open(&pod, "c", "id").write(LogStreamType::Stdout, b"a line\n", Timestamp::UNIX_EPOCH);
             finished.add(&uid(i), &logs);
             finished.add(&uid(i), &logs);
         }

@@ -94,14 +94,14 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::logs::{Entry, LogReader, Stream};
+    use crate::logs::{LogEntry, LogReader, LogStreamType};
 
     fn a_pod() -> Pod {
         let text = "{metadata: {namespace: ns, name: p, uid: 7c9a7b0e-5b1d-4f0e-9a3c-2f1f0a9d8e7b}}";
         serde_yaml::from_str(text).expect("a pod")
     }
 
-    async fn first_line(mut reader: LogReader) -> Option<Entry> {
+    async fn first_line(mut reader: LogReader) -> Option<LogEntry> {
         reader.next().await.and_then(|entries| entries.into_iter().next())
     }
 
@@ -112,14 +112,14 @@ mod tests {
         let uid = pods::uid(&pod);
         for id in ["a", "b"] {
             let log = logs.open(&pod, "c", id);
-            log.write(Stream::Stdout, format!("{id}\n").as_bytes(), Timestamp::UNIX_EPOCH);
+            log.write(LogStreamType::Stdout, format!("{id}\n").as_bytes(), Timestamp::UNIX_EPOCH);
         }
         for id in ["x", "y", "z"] {
             logs.open(&pod, "c", id);
             logs.discard(uid, "c", id);
         }
         let last = logs.find(uid, "c", "b").expect("the last that started");
-        assert!(matches!(first_line(last.reader()).await, Some(Entry::Line(line)) if *line.text == *b"b"));
+        assert!(matches!(first_line(last.reader()).await, Some(LogEntry::Line(line)) if *line.text == *b"b"));
         logs.open(&pod, "c", "d");
         let kept = ["a", "b", "d", "x"].map(|id| logs.find(uid, "c", id).is_some());
         assert_eq!(kept, [false, true, true, false]);
@@ -137,7 +137,7 @@ mod tests {
         let task = tokio::spawn(spool.run());
         for (id, left) in [("a", ["0.log"].as_slice()), ("b", &["0.log", "1.log"]), ("c", &["1.log", "2.log"])] {
             let log = logs.open(&pod, "c", id);
-            log.write(Stream::Stdout, b"a line\n", Timestamp::UNIX_EPOCH);
+            log.write(LogStreamType::Stdout, b"a line\n", Timestamp::UNIX_EPOCH);
             let names = || {
                 let mut names: Vec<_> = std::fs::read_dir(&files).into_iter().flatten().flatten().collect();
                 names.sort_by_key(|entry| entry.file_name());

@@ -54,7 +54,7 @@ pub const SOURCE_ANNOTATION: &str = "wasmpod.dev/source";
 const PODS_DIR: &str = "pods";
 
 /// The settings of a node.
-pub struct Config {
+pub struct NodeConfig {
     /// The node's name; it runs the pods whose `spec.nodeName` is the same.
     pub name: String,
     /// The node's address as pods see it (`status.hostIP`).
@@ -75,7 +75,7 @@ pub struct Config {
 
 /// Everything that the workers of a node share.
 struct NodeContext {
-    config: Config,
+    config: NodeConfig,
     control: Arc<dyn ControlPlane>,
     runtime: Arc<Runtime>,
     images: Arc<Images>,

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
 
-use super::{Config, NodeContext};
+use super::{NodeConfig, NodeContext};
 use crate::control::{Body, Key, Preconditions, Resource, Status, Subresource, Update};
 use crate::model::{pods, version};
 
 /// Returns the Node object of the node with this `config`.
-pub(super) fn node_object(config: &Config, now: Timestamp) -> Node {
+pub(super) fn node_object(config: &NodeConfig, now: Timestamp) -> Node {
     let (architecture, os) = (version::architecture(), "linux");
     let mut node = Node::default();
     node.metadata.name = Some(config.name.clone());

@@ -83,7 +83,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::logs::Stream;
+    use crate::logs::LogStreamType;
 
     /// Returns the message of an attempt, of one of `containers` containers, that wrote `file` and `log`.
     async fn message(policy: &str, containers: usize, file: &str, log: &str, exit: Exit) -> Option<String> {
@@ -93,7 +93,7 @@ mod tests {
         mounts.open().expect("opens");
         std::fs::write(dir.path().join("root/dev/termination-log"), file).expect("written");
         let written = Log::new();
-        written.write(Stream::Stdout, log.as_bytes(), Timestamp::UNIX_EPOCH);
+        written.write(LogStreamType::Stdout, log.as_bytes(), Timestamp::UNIX_EPOCH);
         written.close(Timestamp::UNIX_EPOCH);
         let container = Container { termination_message_policy: Some(policy.into()), ..Container::default() };
         let mut pod = Pod::default();

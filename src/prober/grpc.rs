@@ -25,7 +25,7 @@ use super::check::{GrpcCheck, Purpose, user_agent};
 use super::{CheckResult, dial};
 use crate::clock::Clock;
 use crate::lifecycle::format_go_duration;
-use crate::network::{PodNetwork, Stream};
+use crate::network::{ConnectionStream, PodNetwork};
 
 /// The delay before a refused connection is tried again; each further delay is 1.6 times as long.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -180,7 +180,7 @@ impl tower::Service<Request<Body>> for Channel {
 
 /// A connection that detects whether the server speaks HTTP/2: its first frame must hold settings.
 struct SettingsDetector {
-    stream: Stream,
+    stream: ConnectionStream,
     speaks_http2: Arc<AtomicBool>,
 }
 

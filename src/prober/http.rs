@@ -18,7 +18,7 @@ use super::check::{HttpCheck, Purpose};
 use super::status_line::{CheckedStatusLine, transport_broken};
 use super::url::Url;
 use super::{CheckResult, HttpError, dial, tls};
-use crate::network::{PodNetwork, Stream};
+use crate::network::{ConnectionStream, PodNetwork};
 
 /// Bytes of a body that are read.
 const MAX_BODY_BYTES: usize = 10 * 1024;
@@ -113,7 +113,7 @@ async fn exchange(
 ) -> Result<HttpResponse, HttpError> {
     let request = request(url, &check.headers, host)?;
     let connection = dial(network, &url.host, url.port).map_err(HttpError::no_response)?;
-    let stream = Stream::from(connection);
+    let stream = ConnectionStream::from(connection);
     if !url.https {
         return exchange_over(stream, request, check, url, deadline).await;
     }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::clock::Clock;
-use crate::network::{Accepted, Endpoint, Listener, Stream};
+use crate::network::{Accepted, ConnectionStream, Endpoint, Listener};
 
 const IP: &str = "10.88.0.2";
 
@@ -34,7 +34,7 @@ impl Pod {
     fn serve<F: Future<Output = ()> + Send>(
         &mut self,
         port: u16,
-        answer: impl Fn(Stream) -> F + Send + Sync + 'static,
+        answer: impl Fn(ConnectionStream) -> F + Send + Sync + 'static,
     ) {
         let listener = self.listen(&format!("0.0.0.0:{port}"));
         self.servers.spawn(async move {
@@ -70,7 +70,7 @@ impl Pod {
     }
 }
 
-async fn request(stream: &mut Stream) -> String {
+async fn request(stream: &mut ConnectionStream) -> String {
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n\r\n") {
         read.push(stream.read_u8().await.expect("a whole request"));

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::HttpError;
-use crate::network::Stream;
+use crate::network::ConnectionStream;
 
 /// The configuration, created with the first HTTPS probe.
 static CONFIG: LazyLock<Result<Arc<ClientConfig>, Error>> = LazyLock::new(|| {
@@ -29,7 +29,7 @@ static CONFIG: LazyLock<Result<Arc<ClientConfig>, Error>> = LazyLock::new(|| {
 });
 
 /// Performs the TLS handshake over `stream`. Errors have Go's words.
-pub(super) async fn connect(stream: Stream, host: &str) -> Result<TlsStream<RecordedHeader>, HttpError> {
+pub(super) async fn connect(stream: ConnectionStream, host: &str) -> Result<TlsStream<RecordedHeader>, HttpError> {
     let unable = |error: &dyn std::error::Error| HttpError::NoResponse(format!("tls: {error}"));
     let config = CONFIG.as_ref().map_err(|error| unable(error))?;
     let name = ServerName::try_from(host.to_string()).map_err(|error| unable(&error))?;
@@ -50,7 +50,7 @@ const RECORD_HEADER_BYTES: usize = 5;
 
 /// A connection that records the first record header of the server.
 pub(super) struct RecordedHeader {
-    io: Stream,
+    io: ConnectionStream,
     header: Vec<u8>,
 }
 

@@ -25,7 +25,7 @@ use super::program::{Program, ProgramKind};
 use super::stdio::Stdio;
 use super::termination_notice::TerminationNotice;
 use super::{Runtime, ticker::Ticker};
-use crate::budget::{Account, Resource};
+use crate::budget::{Account, AccountResource};
 use crate::clock::Clock;
 use crate::files::Mounts;
 use crate::network::Endpoint;
@@ -164,7 +164,7 @@ impl Execution {
         let program = self.program.clone();
         let started = self.started.take();
         // Held until the instance has ended.
-        let _instance = match self.account.charge(Resource::Instances, 1) {
+        let _instance = match self.account.charge(AccountResource::Instances, 1) {
             Ok(instance) => instance,
             Err(refused) => {
                 let message = format!("too many programs run in the container: {refused}");
@@ -176,7 +176,7 @@ impl Execution {
                 if let Err(error) = preopen(&mut self.wasi, &self.mounts) {
                     return Exit::StartError { message: error_chain(&error) };
                 }
-                let memory = Memory::new(self.account.charge(Resource::Memory, 0).ok());
+                let memory = Memory::new(self.account.charge(AccountResource::Memory, 0).ok());
                 let (notice, clock) = (self.notice, self.clock);
                 let host = ModuleHost { wasi: self.wasi.build_p1(), memory, notice, clock, stdin: None };
                 let mut store = new_store(self.runtime, host, self.kill_switch, self.slice);
@@ -214,7 +214,7 @@ impl Execution {
         let host = Host {
             wasi: self.wasi.build(),
             table: ResourceTable::new(),
-            memory: Memory::new(self.account.charge(Resource::Memory, 0).ok()),
+            memory: Memory::new(self.account.charge(AccountResource::Memory, 0).ok()),
             notice: self.notice,
             clock: self.clock,
             endpoint: self.endpoint,

@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::capture::Capture;
 use crate::clock::Clock;
-use crate::logs::{Log, Stream};
+use crate::logs::{Log, LogStreamType};
 
 /// Source and destination of a guest's standard streams.
 #[derive(Clone)]
@@ -31,12 +31,12 @@ impl Stdio {
     pub(super) fn connect(&self, wasi: &mut WasiCtxBuilder, clock: Clock) {
         match self {
             Stdio::Log(log) => {
-                wasi.stdout(Writer::Log(log.clone(), Stream::Stdout, clock));
-                wasi.stderr(Writer::Log(log.clone(), Stream::Stderr, clock));
+                wasi.stdout(OutputWriter::Log(log.clone(), LogStreamType::Stdout, clock));
+                wasi.stderr(OutputWriter::Log(log.clone(), LogStreamType::Stderr, clock));
             }
             Stdio::Capture(capture) => {
-                wasi.stdout(Writer::Capture(capture.clone()));
-                wasi.stderr(Writer::Capture(capture.clone()));
+                wasi.stdout(OutputWriter::Capture(capture.clone()));
+                wasi.stderr(OutputWriter::Capture(capture.clone()));
             }
             Stdio::Inherit => {
                 wasi.inherit_stdio();
@@ -47,7 +47,7 @@ impl Stdio {
     /// Appends a message about the guest's end to its standard error.
     pub(super) fn report(&self, message: &str, clock: Clock) {
         match self {
-            Stdio::Log(log) => log.write(Stream::Stderr, format!("{message}\n").as_bytes(), clock.wall()),
+            Stdio::Log(log) => log.write(LogStreamType::Stderr, format!("{message}\n").as_bytes(), clock.wall()),
             Stdio::Capture(capture) => capture.write(format!("{message}\n").as_bytes()),
             // The caller reports the exit itself.
             Stdio::Inherit => {}
@@ -65,16 +65,16 @@ impl Stdio {
 
 /// Receives output without ever blocking the guest: a full log drops old lines, a full capture new ones.
 #[derive(Clone)]
-enum Writer {
-    Log(Arc<Log>, Stream, Clock),
+enum OutputWriter {
+    Log(Arc<Log>, LogStreamType, Clock),
     Capture(Arc<Capture>),
 }
 
-impl Writer {
+impl OutputWriter {
     fn append(&self, bytes: &[u8]) {
         match self {
-            Writer::Log(log, stream, clock) => log.write(*stream, bytes, clock.wall()),
-            Writer::Capture(capture) => capture.write(bytes),
+            OutputWriter::Log(log, stream, clock) => log.write(*stream, bytes, clock.wall()),
+            OutputWriter::Capture(capture) => capture.write(bytes),
         }
     }
 }
@@ -82,13 +82,13 @@ impl Writer {
 /// Bytes that a guest may write at once.
 const MAX_WRITE: usize = 64 * 1024;
 
-impl IsTerminal for Writer {
+impl IsTerminal for OutputWriter {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Writer {
+impl StdoutStream for OutputWriter {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -98,7 +98,7 @@ impl StdoutStream for Writer {
     }
 }
 
-impl OutputStream for Writer {
+impl OutputStream for OutputWriter {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.append(&bytes);
         Ok(())
@@ -114,11 +114,11 @@ impl OutputStream for Writer {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Writer {
+impl Pollable for OutputWriter {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for Writer {
+impl AsyncWrite for OutputWriter {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.append(bytes);
         Poll::Ready(Ok(bytes.len()))

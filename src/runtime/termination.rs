@@ -27,10 +27,10 @@ pub fn is_lifecycle_import(module: &str) -> bool {
 }
 
 /// A guest's pollable for the notice.
-struct Subscription(Arc<TerminationNotice>);
+struct TerminationPollable(Arc<TerminationNotice>);
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Subscription {
+impl Pollable for TerminationPollable {
     async fn ready(&mut self) {
         self.0.wait().await;
     }
@@ -43,7 +43,7 @@ pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     interface.func_wrap("signal-name", |store, (): ()| Ok((store.data().notice.signal().map(ToString::to_string),)))?;
     interface.func_wrap("subscribe", |mut store, (): ()| {
         let host = store.data_mut();
-        let subscription = host.table.push(Subscription(host.notice.clone()))?;
+        let subscription = host.table.push(TerminationPollable(host.notice.clone()))?;
         let pollable: Resource<DynPollable> = subscribe(&mut host.table, subscription)?;
         Ok((pollable,))
     })?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wasmpod::Node;
-use wasmpod::embedded::{ApplyError, StartError, WaitError};
+use wasmpod::embedded::{ApplyError, NodeStartError, WaitError};
 use wasmpod::k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use wasmpod::model::pods;
 
@@ -124,5 +124,5 @@ async fn errors_state_the_fault_and_where_to_look() {
 #[test]
 fn node_outside_tokio_fails_with_a_clear_error() {
     let error = Node::in_memory().err().expect("there is no runtime");
-    assert!(matches!(error, StartError::NoTokioRuntime) && error.to_string().contains("tokio"), "{error}");
+    assert!(matches!(error, NodeStartError::NoTokioRuntime) && error.to_string().contains("tokio"), "{error}");
 }

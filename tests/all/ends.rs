@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use wasmpod::logs::{Entry, Log};
+use wasmpod::logs::{Log, LogEntry};
 use wasmpod::network::Receiver;
 use wasmpod::runtime::{ContainerContext, Exit, Instance, Runtime, Stdio};
 
@@ -91,7 +91,7 @@ async fn every_kind_of_guest_receives_the_first_signal() {
         instance.handle().terminate("SIGTERM");
         assert_eq!(instance.wait_for_exit().await, Exit::Code(code), "{target} {guest}");
         let entries = log.reader().next().await.expect("output");
-        let is_signal = |entry: &Entry| matches!(entry, Entry::Line(line) if *line.text == *b"SIGINT");
+        let is_signal = |entry: &LogEntry| matches!(entry, LogEntry::Line(line) if *line.text == *b"SIGINT");
         assert!(entries.iter().any(is_signal), "{target} {guest}: {entries:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wasmpod::Node;
 use wasmpod::k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use wasmpod::logs::{Entry, LogReader};
+use wasmpod::logs::{LogEntry, LogReader};
 use wasmpod::model::pods;
 
 use crate::support::{eventually, pod, scripts};
@@ -13,8 +13,8 @@ async fn lines(mut reader: LogReader) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(entries) = reader.next().await {
         lines.extend(entries.into_iter().map(|entry| match entry {
-            Entry::Line(line) => String::from_utf8_lossy(&line.text).into_owned(),
-            Entry::Gap(lines) => format!("gap of {lines}"),
+            LogEntry::Line(line) => String::from_utf8_lossy(&line.text).into_owned(),
+            LogEntry::Gap(lines) => format!("gap of {lines}"),
         }));
     }
     lines

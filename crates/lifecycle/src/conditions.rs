@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStat
 
 use super::container::{Container, SidecarGate};
 use super::phase::{self, Phase};
-use super::pod::{PodState, ResizeCondition, Sandbox};
+use super::pod::{PodState, ResizeCondition, SandboxState};
 use super::policy::ContainerKind;
 use wasmpod_model::pods;
 
@@ -47,7 +47,7 @@ pub(super) fn pod_conditions(
     let serving: Vec<&ContainerStatus> = sidecars.chain(apps).collect();
     let containers_ready = readiness("ContainersReady", ended, &serving);
     let ready = with_readiness_gates(readiness("Ready", ended, &serving), spec, before);
-    let has_sandbox = matches!(pod.sandbox, Sandbox::Ready { .. } | Sandbox::TearingDown { .. });
+    let has_sandbox = matches!(pod.sandbox, SandboxState::Ready { .. } | SandboxState::TearingDown { .. });
     let sandbox = NodeCondition { is_true: has_sandbox, ..NodeCondition::met("PodReadyToStartContainers") };
     let scheduled = NodeCondition::met("PodScheduled");
     let ours = [sandbox, initialized(pod, ended, all_init), ready, containers_ready, scheduled];
@@ -103,8 +103,11 @@ fn is_sidecar(pod: &PodState, name: &str) -> bool {
 /// status shows the phase.
 fn final_reason(pod: &PodState) -> Option<&'static str> {
     let is_ending = match pod.sandbox {
-        Sandbox::TearingDown { .. } | Sandbox::Down { .. } | Sandbox::Gone => true,
-        Sandbox::Missing | Sandbox::SettingUp { .. } | Sandbox::Failed { .. } | Sandbox::Ready { .. } => false,
+        SandboxState::TearingDown { .. } | SandboxState::Down { .. } | SandboxState::Gone => true,
+        SandboxState::Missing
+        | SandboxState::SettingUp { .. }
+        | SandboxState::Failed { .. }
+        | SandboxState::Ready { .. } => false,
     };
     if pod.is_failing() {
         return Some("PodFailed");

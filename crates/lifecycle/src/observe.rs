@@ -6,7 +6,7 @@ use super::action::{Action, EventRecord};
 use super::container::{Container, SidecarGate};
 use super::input::{Input, ResizeResult};
 use super::pace::{MAX_SANDBOX_RETRY, MIN_GRACE_PERIOD, MIN_SANDBOX_RETRY};
-use super::pod::{PodFailure, PodState, ResizeCondition, Sandbox, seconds};
+use super::pod::{PodFailure, PodState, ResizeCondition, SandboxState, seconds};
 use super::policy::RestartDecision;
 use super::probes::{ProbeKind, ProbeResult};
 use super::stage::{ExitStatus, HookState, Stage, Terminated, TerminationCause, WaitingReason};
@@ -61,8 +61,8 @@ impl PodState {
             Input::Resized(result) => self.on_resized(result, &mut actions),
             Input::Deleted { grace } => self.on_deleted(now.mono + grace, &mut actions),
             Input::SandboxRemoved => {
-                if let Sandbox::TearingDown { forced } = self.sandbox {
-                    self.sandbox = Sandbox::Down { reported: !forced };
+                if let SandboxState::TearingDown { forced } = self.sandbox {
+                    self.sandbox = SandboxState::Down { reported: !forced };
                 }
             }
         }
@@ -84,7 +84,7 @@ impl PodState {
                 }
             }
         }
-        if self.sandbox != Sandbox::Gone {
+        if self.sandbox != SandboxState::Gone {
             let known = &mut self.containers.ephemeral;
             for object in spec.ephemeral_containers.iter().flatten() {
                 if !known.iter().any(|container| container.spec.name == object.name) {
@@ -104,16 +104,16 @@ impl PodState {
     }
 
     fn on_sandbox_ready(&mut self, ip: String, now: Now) {
-        if matches!(self.sandbox, Sandbox::SettingUp { .. }) {
-            self.sandbox = Sandbox::Ready { since: now.mono };
+        if matches!(self.sandbox, SandboxState::SettingUp { .. }) {
+            self.sandbox = SandboxState::Ready { since: now.mono };
             self.ip = Some(ip);
         }
     }
 
     fn on_sandbox_failed(&mut self, message: Option<String>, now: Now) {
-        if let Sandbox::SettingUp { failures } = self.sandbox {
+        if let SandboxState::SettingUp { failures } = self.sandbox {
             let wait = MIN_SANDBOX_RETRY.saturating_mul(1 << failures.min(16)).min(MAX_SANDBOX_RETRY);
-            self.sandbox = Sandbox::Failed { message, failures: failures + 1, retry_at: now.mono + wait };
+            self.sandbox = SandboxState::Failed { message, failures: failures + 1, retry_at: now.mono + wait };
         }
     }
 

@@ -1,7 +1,7 @@
 //! The pod's phase, computed from its containers (K1–K7; kubelet's `getPhase`).
 
 use super::container::{Container, SidecarGate};
-use super::pod::{PodState, Sandbox};
+use super::pod::{PodState, SandboxState};
 use super::policy::{ContainerKind, RestartDecision};
 use super::stage::{Stage, Terminated};
 
@@ -53,7 +53,7 @@ fn state_of(container: &Container) -> ContainerState {
 
 /// Returns the phase for the status; `reported` is the phase that the status has now.
 pub(super) fn pod_phase(pod: &PodState, reported: Option<&str>) -> Phase {
-    if pod.sandbox == Sandbox::Gone {
+    if pod.sandbox == SandboxState::Gone {
         return match (pod.is_failing(), containers_phase(pod, true)) {
             (false, Phase::Succeeded) => Phase::Succeeded,
             // The pod was ended from outside, or before all containers had started.

@@ -19,7 +19,7 @@ use wasmpod_model::pods;
 
 /// The network and volumes that the containers share.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Sandbox {
+pub(super) enum SandboxState {
     Missing,
     SettingUp {
         /// Earlier failures in a row.
@@ -119,7 +119,7 @@ pub(super) struct ResizeCondition {
 pub struct PodState {
     pub(super) id: PodId,
     pub(super) containers: Containers,
-    pub(super) sandbox: Sandbox,
+    pub(super) sandbox: SandboxState,
     pub(super) ip: Option<String>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) active: ActiveTime,
@@ -141,7 +141,7 @@ impl PodState {
                 uid: pods::uid(pod).into(),
             },
             containers: Containers::new(spec),
-            sandbox: Sandbox::Missing,
+            sandbox: SandboxState::Missing,
             ip: None,
             started_at: None,
             active: ActiveTime { limit: seconds(spec.active_deadline_seconds), started: None, before: Duration::ZERO },
@@ -189,7 +189,7 @@ impl PodState {
 
     /// Whether the pod has terminated: nothing will start any more.
     pub fn is_terminated(&self) -> bool {
-        self.sandbox == Sandbox::Gone
+        self.sandbox == SandboxState::Gone
     }
 
     /// Whether the node ends the pod, which fails.
@@ -202,7 +202,7 @@ impl PodState {
     fn is_steady(&self) -> bool {
         let rests = |c: &Container| matches!(c.stage, Stage::Running { .. }) || c.final_exit_code().is_some();
         let is_steady = |c: &Container| rests(c) && c.sidecar_gate != SidecarGate::Announced;
-        matches!(self.sandbox, Sandbox::Ready { .. }) && self.containers.values().all(is_steady)
+        matches!(self.sandbox, SandboxState::Ready { .. }) && self.containers.values().all(is_steady)
     }
 
     /// Whether no container but sidecars runs or will run again (K4–K6, K50). An app container that a failed probe
@@ -217,7 +217,8 @@ impl PodState {
 
     /// Whether the pod is neither ending nor has terminated.
     pub(super) fn is_active(&self) -> bool {
-        let has_ended = matches!(self.sandbox, Sandbox::TearingDown { .. } | Sandbox::Down { .. } | Sandbox::Gone);
+        let has_ended =
+            matches!(self.sandbox, SandboxState::TearingDown { .. } | SandboxState::Down { .. } | SandboxState::Gone);
         self.ending.deletion_deadline.is_none() && self.ending.failure.is_none() && !has_ended
     }
 
@@ -240,7 +241,7 @@ impl PodState {
     /// Returns when a start that fails now is retried.
     pub(super) fn start_retry_at(&self, now: MonoTime) -> MonoTime {
         match self.sandbox {
-            Sandbox::Ready { since } if now < since + RELIST_PERIOD => since + RELIST_PERIOD,
+            SandboxState::Ready { since } if now < since + RELIST_PERIOD => since + RELIST_PERIOD,
             _ => now + SYNC_RETRY,
         }
     }

@@ -55,11 +55,11 @@ pub(super) struct Policy {
     policy: RestartPolicy,
     /// The pod's policy.
     pod_policy: RestartPolicy,
-    rules: Vec<Rule>,
+    rules: Vec<RestartRule>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Rule {
+struct RestartRule {
     decision: RestartDecision,
     /// Whether the rule applies to the exit codes in `codes`, rather than to all others.
     is_in: bool,
@@ -75,7 +75,7 @@ impl Policy {
     pub(super) fn from_container(container: &Container, kind: ContainerKind, pod_policy: RestartPolicy) -> Policy {
         let own = container.restart_policy.as_deref();
         let policy = own.map_or(pod_policy, |own| RestartPolicy::from_name(Some(own)));
-        let rules = container.restart_policy_rules.iter().flatten().filter_map(Rule::from_api).collect();
+        let rules = container.restart_policy_rules.iter().flatten().filter_map(RestartRule::from_api).collect();
         Policy { kind, policy, pod_policy, rules }
     }
 
@@ -112,16 +112,16 @@ impl Policy {
     }
 }
 
-impl Rule {
+impl RestartRule {
     /// Reads a rule; `None` if its action is not known.
-    fn from_api(rule: &ContainerRestartRule) -> Option<Rule> {
+    fn from_api(rule: &ContainerRestartRule) -> Option<RestartRule> {
         let decision = match rule.action.as_str() {
             "Restart" => RestartDecision::Restart,
             "RestartAllContainers" => RestartDecision::RestartAll,
             _ => return None,
         };
         let codes = rule.exit_codes.as_ref()?;
-        Some(Rule { decision, is_in: codes.operator == "In", codes: codes.values.clone().unwrap_or_default() })
+        Some(RestartRule { decision, is_in: codes.operator == "In", codes: codes.values.clone().unwrap_or_default() })
     }
 }
 

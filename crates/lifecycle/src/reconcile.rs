@@ -2,7 +2,7 @@
 
 use super::action::{Action, EventRecord};
 use super::container::{Container, SidecarGate};
-use super::pod::{PodFailure, PodState, Sandbox};
+use super::pod::{PodFailure, PodState, SandboxState};
 use super::policy::ContainerKind;
 use super::probes::NextProbe;
 use super::stage::Stage;
@@ -17,10 +17,13 @@ impl PodState {
     /// Appends the actions that the pod needs now.
     pub(super) fn reconcile(&mut self, now: Now, actions: &mut Vec<Action>) {
         match self.sandbox {
-            Sandbox::Gone => return self.remove_if_deleted(actions),
-            Sandbox::TearingDown { .. } => return,
-            Sandbox::Down { reported } => return self.finish(reported, now, actions),
-            Sandbox::Missing | Sandbox::SettingUp { .. } | Sandbox::Failed { .. } | Sandbox::Ready { .. } => {}
+            SandboxState::Gone => return self.remove_if_deleted(actions),
+            SandboxState::TearingDown { .. } => return,
+            SandboxState::Down { reported } => return self.finish(reported, now, actions),
+            SandboxState::Missing
+            | SandboxState::SettingUp { .. }
+            | SandboxState::Failed { .. }
+            | SandboxState::Ready { .. } => {}
         }
         if self.active.started.is_none() {
             self.active.started = Some(now.mono);
@@ -109,7 +112,7 @@ impl PodState {
 
     /// Tears the sandbox down once no container is live.
     fn tear_down(&mut self, actions: &mut Vec<Action>) {
-        if self.containers.values().any(Container::is_live) || matches!(self.sandbox, Sandbox::SettingUp { .. }) {
+        if self.containers.values().any(Container::is_live) || matches!(self.sandbox, SandboxState::SettingUp { .. }) {
             return;
         }
         let ending = &self.ending;
@@ -119,7 +122,7 @@ impl PodState {
             actions.push(Action::ReportStatus);
         }
         self.record_deadline_exceeded(actions);
-        self.sandbox = Sandbox::TearingDown { forced };
+        self.sandbox = SandboxState::TearingDown { forced };
         actions.push(Action::TearDownSandbox);
     }
 
@@ -127,10 +130,10 @@ impl PodState {
     fn finish(&mut self, reported: bool, now: Now, actions: &mut Vec<Action>) {
         self.record_deadline_exceeded(actions);
         if reported {
-            self.sandbox = Sandbox::Gone;
+            self.sandbox = SandboxState::Gone;
             self.remove_if_deleted(actions);
         } else {
-            self.sandbox = Sandbox::Down { reported: true };
+            self.sandbox = SandboxState::Down { reported: true };
             actions.extend([Action::ReportStatus, Action::WakeAt(now.mono)]);
         }
     }
@@ -142,17 +145,20 @@ impl PodState {
     /// Sets up the sandbox, and starts the containers once it is ready.
     fn reconcile_sandbox(&mut self, now: Now, actions: &mut Vec<Action>) {
         match self.sandbox {
-            Sandbox::Missing => {
-                self.sandbox = Sandbox::SettingUp { failures: 0 };
+            SandboxState::Missing => {
+                self.sandbox = SandboxState::SettingUp { failures: 0 };
                 actions.push(Action::SetUpSandbox);
             }
-            Sandbox::Failed { retry_at, failures, .. } if now.mono >= retry_at => {
-                self.sandbox = Sandbox::SettingUp { failures };
+            SandboxState::Failed { retry_at, failures, .. } if now.mono >= retry_at => {
+                self.sandbox = SandboxState::SettingUp { failures };
                 actions.push(Action::SetUpSandbox);
             }
-            Sandbox::Failed { retry_at, .. } => actions.push(Action::WakeAt(retry_at)),
-            Sandbox::Ready { .. } => self.start_containers(now, actions),
-            Sandbox::SettingUp { .. } | Sandbox::TearingDown { .. } | Sandbox::Down { .. } | Sandbox::Gone => {}
+            SandboxState::Failed { retry_at, .. } => actions.push(Action::WakeAt(retry_at)),
+            SandboxState::Ready { .. } => self.start_containers(now, actions),
+            SandboxState::SettingUp { .. }
+            | SandboxState::TearingDown { .. }
+            | SandboxState::Down { .. }
+            | SandboxState::Gone => {}
         }
     }
 

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 
 use super::backoff::Backoff;
 use super::container::{Container, SidecarGate};
-use super::pod::{PodState, Sandbox};
+use super::pod::{PodState, SandboxState};
 use super::stage::{Stage, Terminated, TerminationCause};
 use super::status::LOST;
 use super::time::{MonoTime, Now};
@@ -32,7 +32,7 @@ impl PodState {
         }
         if pods::is_terminal(pod) {
             let has_status = |name: &str| status.ephemeral_container_statuses.iter().flatten().any(|s| s.name == name);
-            state.sandbox = Sandbox::Gone;
+            state.sandbox = SandboxState::Gone;
             // Ephemeral containers that were added to the terminated pod have never started.
             state.containers.ephemeral.retain(|c| has_status(&c.spec.name));
             state.ip = status.pod_ip.clone();

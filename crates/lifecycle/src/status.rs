@@ -12,7 +12,7 @@ use super::backoff::format_go_duration;
 use super::conditions;
 use super::container::Container;
 use super::phase;
-use super::pod::{PodState, Sandbox};
+use super::pod::{PodState, SandboxState};
 use super::policy::{ContainerKind, RestartDecision};
 use super::stage::{Stage, Terminated, TerminationCause, WaitingReason};
 use wasmpod_model::pods;
@@ -137,7 +137,7 @@ impl PodState {
     fn not_started(&self) -> ContainerState {
         let reason = if self.containers.init.is_empty() { "ContainerCreating" } else { "PodInitializing" };
         match &self.sandbox {
-            Sandbox::Failed { message: Some(message), .. } => waiting(reason, Some(message.clone())),
+            SandboxState::Failed { message: Some(message), .. } => waiting(reason, Some(message.clone())),
             _ => waiting(reason, None),
         }
     }

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::diagnostic::{Diagnostic, Rule};
 use super::strict::{self, IntegerSyntax};
-use super::tree::{Node, Value};
+use super::tree::{Value, YamlNode};
 use super::yaml;
 
 /// The format of a request body.
@@ -117,14 +117,14 @@ fn needs_escape(c: char) -> bool {
 /// Kubernetes' message for an empty body.
 const EMPTY_JSON: &str = "couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)";
 
-fn check_header(root: &Node<'_>, version: &str, kind: &str) -> Result<(), DecodeError> {
+fn check_header(root: &YamlNode<'_>, version: &str, kind: &str) -> Result<(), DecodeError> {
     if !matches!(root.value, Value::Map(_)) {
         return Err(DecodeError::NotAnObject(
             "expected an object (a mapping with apiVersion, kind and metadata)".into(),
         ));
     }
     let field_or = |name: &str, default: &str| {
-        let value = root.get(name).and_then(Node::as_str).filter(|value| !value.is_empty());
+        let value = root.get(name).and_then(YamlNode::as_str).filter(|value| !value.is_empty());
         value.unwrap_or(default).to_string()
     };
     let (actual_version, actual_kind) = (field_or("apiVersion", version), field_or("kind", kind));

@@ -3,7 +3,7 @@
 use super::diagnostic::{Diagnostic, Rule};
 use super::kinds::{self, Kind, KindLookup};
 use super::schema;
-use super::tree::{Node, Value};
+use super::tree::{Value, YamlNode};
 
 /// `apiVersion` and `kind` of a document.
 pub enum Header<'n> {
@@ -14,7 +14,7 @@ pub enum Header<'n> {
 }
 
 /// Reads a document's header; items of a list of kind `item` may omit it.
-pub fn read_header<'n>(node: &'n Node<'_>, item: Option<Kind>) -> Header<'n> {
+pub fn read_header<'n>(node: &'n YamlNode<'_>, item: Option<Kind>) -> Header<'n> {
     if !matches!(node.value, Value::Map(_)) {
         let message = "expected an object (a mapping with apiVersion, kind and metadata)";
         return Header::Missing(vec![diagnostic_at(node, Rule::NoObject, "", message, None)], None);
@@ -53,8 +53,8 @@ pub fn read_header<'n>(node: &'n Node<'_>, item: Option<Kind>) -> Header<'n> {
 }
 
 /// Returns the diagnostic of a document whose kind is unsupported or unknown.
-pub fn unsupported_kind(node: &Node<'_>, lookup: &KindLookup) -> Option<Diagnostic> {
-    let text = |name: &str| node.get(name).and_then(Node::as_str).unwrap_or_default();
+pub fn unsupported_kind(node: &YamlNode<'_>, lookup: &KindLookup) -> Option<Diagnostic> {
+    let text = |name: &str| node.get(name).and_then(YamlNode::as_str).unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));
     match lookup {
         KindLookup::Kind(_) | KindLookup::List(_) => None,
@@ -77,16 +77,16 @@ pub fn unsupported_kind(node: &Node<'_>, lookup: &KindLookup) -> Option<Diagnost
 }
 
 /// Creates a diagnostic of the field at `path`, with its position.
-pub fn diagnostic_at(node: &Node<'_>, rule: Rule, path: &str, message: &str, hint: Option<String>) -> Diagnostic {
+pub fn diagnostic_at(node: &YamlNode<'_>, rule: Rule, path: &str, message: &str, hint: Option<String>) -> Diagnostic {
     Diagnostic { rule, path: path.into(), position: Some(node.locate(path)), message: message.into(), hint }
 }
 
 /// Returns the kind whose fields `node` matches best, among those of `version` if given. Fields common to all
 /// kinds do not count.
-fn most_similar_kind(node: &Node<'_>, version: Option<&str>) -> Option<Kind> {
+fn most_similar_kind(node: &YamlNode<'_>, version: Option<&str>) -> Option<Kind> {
     let own: Vec<_> =
         node.entries().iter().filter(|(key, _)| !COMMON_FIELDS.contains(&key.name.as_ref())).cloned().collect();
-    let own = Node { value: Value::Map(own), ..*node };
+    let own = YamlNode { value: Value::Map(own), ..*node };
     let in_version = |kind: &&Kind| version.is_none_or(|version| kind.api_version() == version);
     let scored = Kind::ALL.iter().filter(in_version).filter_map(|kind| {
         let score = field_score(&own, schema::for_kind(kind.name())?, 4);
@@ -100,7 +100,7 @@ fn most_similar_kind(node: &Node<'_>, version: Option<&str>) -> Option<Kind> {
 const COMMON_FIELDS: &[&str] = &["apiVersion", "kind", "metadata"];
 
 /// Returns the number of fields, down to `depth`, that the type has, minus those that it does not have.
-fn field_score(node: &Node<'_>, schema: &'static serde_json::Value, depth: usize) -> i64 {
+fn field_score(node: &YamlNode<'_>, schema: &'static serde_json::Value, depth: usize) -> i64 {
     let mut score = 0;
     for (key, value) in node.entries() {
         match schema::field(schema, &key.name) {

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::diagnostic::DiagnosticSink;
 use super::names::nearest;
 use super::strict;
-use super::tree::Node;
+use super::tree::YamlNode;
 
 macro_rules! kinds {
     ($($kind:ident: $type:ty, $version:literal;)*) => {
@@ -18,7 +18,7 @@ macro_rules! kinds {
 
         /// An object of a manifest.
         #[derive(Debug, Clone)]
-        pub enum Object {
+        pub enum ManifestObject {
             $(#[doc = concat!("A ", stringify!($kind))] $kind(Box<$type>),)*
         }
 
@@ -37,30 +37,30 @@ macro_rules! kinds {
             }
 
             /// Reads `node` as an object of this kind; returns no object if there are errors.
-            pub(super) fn read<'t>(self, node: &'t Node<'t>) -> (Option<Object>, DiagnosticSink) {
+            pub(super) fn read<'t>(self, node: &'t YamlNode<'t>) -> (Option<ManifestObject>, DiagnosticSink) {
                 match self {
                     $(Kind::$kind => {
                         let (object, sink) = strict::read::<$type>(node, stringify!($kind));
-                        (object.map(|object| Object::$kind(Box::new(object))), sink)
+                        (object.map(|object| ManifestObject::$kind(Box::new(object))), sink)
                     })*
                 }
             }
         }
 
-        impl Object {
+        impl ManifestObject {
             /// Returns the object's kind.
             pub fn kind(&self) -> Kind {
-                match self { $(Object::$kind(_) => Kind::$kind,)* }
+                match self { $(ManifestObject::$kind(_) => Kind::$kind,)* }
             }
 
             /// Serializes the object as the API does.
             pub fn to_json(&self) -> serde_json::Result<String> {
-                match self { $(Object::$kind(object) => serde_json::to_string(object),)* }
+                match self { $(ManifestObject::$kind(object) => serde_json::to_string(object),)* }
             }
 
             /// Returns the object's metadata.
             pub fn metadata(&self) -> &ObjectMeta {
-                match self { $(Object::$kind(object) => &object.metadata,)* }
+                match self { $(ManifestObject::$kind(object) => &object.metadata,)* }
             }
         }
     };

@@ -34,7 +34,7 @@ mod yaml;
 
 pub use decode::{DecodeError, Decoded, TextFormat, decode_object};
 pub use diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, Position, Rule, Severity};
-pub use kinds::{Kind, Object, is_kubernetes_kind, kind_of_resource};
+pub use kinds::{Kind, ManifestObject, is_kubernetes_kind, kind_of_resource};
 pub use manifest::{FieldDiagnostic, Manifest, parse};
 pub use text::decode_text;
 pub use workload::{TemplatePod, allowed_restart_policies, template_pod};

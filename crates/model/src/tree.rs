@@ -13,14 +13,14 @@ pub enum Value<'t> {
     Int(i128),
     Float(f64),
     String(Cow<'t, str>),
-    List(Vec<Node<'t>>),
+    List(Vec<YamlNode<'t>>),
     /// Entries in the order of the text; keys may repeat.
-    Map(Vec<(Key<'t>, Node<'t>)>),
+    Map(Vec<(MappingKey<'t>, YamlNode<'t>)>),
 }
 
 /// A value and its position.
 #[derive(Debug, Clone)]
-pub struct Node<'t> {
+pub struct YamlNode<'t> {
     pub value: Value<'t>,
     pub position: Position,
     /// Source text of a plain scalar (`0644`, `yes`); empty for every other value.
@@ -29,16 +29,16 @@ pub struct Node<'t> {
 
 /// A mapping's key and its position.
 #[derive(Debug, Clone)]
-pub struct Key<'t> {
+pub struct MappingKey<'t> {
     pub name: Cow<'t, str>,
     pub position: Position,
     /// Source text if it differs from the name: `on` for `true`.
     pub misread: Option<&'t str>,
 }
 
-impl<'t> Node<'t> {
+impl<'t> YamlNode<'t> {
     /// Returns the entries of a mapping; empty for any other value.
-    pub fn entries(&self) -> &[(Key<'t>, Node<'t>)] {
+    pub fn entries(&self) -> &[(MappingKey<'t>, YamlNode<'t>)] {
         match &self.value {
             Value::Map(entries) => entries,
             _ => &[],
@@ -46,7 +46,7 @@ impl<'t> Node<'t> {
     }
 
     /// Returns the items of a list; empty for any other value.
-    pub fn items(&self) -> &[Node<'t>] {
+    pub fn items(&self) -> &[YamlNode<'t>] {
         match &self.value {
             Value::List(items) => items,
             _ => &[],
@@ -54,7 +54,7 @@ impl<'t> Node<'t> {
     }
 
     /// Returns the first value of `key` in a mapping.
-    pub fn get(&self, key: &str) -> Option<&Node<'t>> {
+    pub fn get(&self, key: &str) -> Option<&YamlNode<'t>> {
         self.entries().iter().find(|(k, _)| k.name == key).map(|(_, node)| node)
     }
 
@@ -78,7 +78,7 @@ impl<'t> Node<'t> {
 
     /// Returns the child that the first segment of `path` names, its position, and the rest of the path.
     /// Keys may contain dots (`metadata.labels.app.kubernetes.io/name`): the longest matching key wins.
-    fn step<'n, 'p>(&'n self, path: &'p str) -> Option<(&'n Node<'t>, Position, &'p str)> {
+    fn step<'n, 'p>(&'n self, path: &'p str) -> Option<(&'n YamlNode<'t>, Position, &'p str)> {
         let path = path.strip_prefix('.').unwrap_or(path);
         if let Some((index, after)) = path.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
             if let Value::List(items) = &self.value {
@@ -89,7 +89,7 @@ impl<'t> Node<'t> {
             let (key, node) = self.entries().iter().find(|(key, _)| key.name == name)?;
             return Some((node, key.position, after));
         }
-        let rest_after = |key: &Key<'_>| {
+        let rest_after = |key: &MappingKey<'_>| {
             let after = path.strip_prefix(key.name.as_ref())?;
             (after.is_empty() || after.starts_with(['.', '['])).then_some(after)
         };

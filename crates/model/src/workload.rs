@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::kinds::Object;
+use super::kinds::ManifestObject;
 
 /// The Pod that a workload's template describes.
 pub struct TemplatePod {
@@ -24,29 +24,35 @@ impl TemplatePod {
 }
 
 /// Returns the pod of a workload's template, which may be empty; `None` for objects that are not workloads.
-pub fn template_pod(object: &Object) -> Option<TemplatePod> {
+pub fn template_pod(object: &ManifestObject) -> Option<TemplatePod> {
     let (owner, template, path) = match object {
-        Object::Deployment(owner) => (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template"),
-        Object::ReplicaSet(owner) => {
-            (&owner.metadata, owner.spec.as_ref().and_then(|spec| spec.template.as_ref()), "spec.template")
-        }
-        Object::StatefulSet(owner) => {
+        ManifestObject::Deployment(owner) => {
             (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template")
         }
-        Object::DaemonSet(owner) => (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template"),
-        Object::Job(owner) => (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template"),
-        Object::CronJob(owner) => {
+        ManifestObject::ReplicaSet(owner) => {
+            (&owner.metadata, owner.spec.as_ref().and_then(|spec| spec.template.as_ref()), "spec.template")
+        }
+        ManifestObject::StatefulSet(owner) => {
+            (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template")
+        }
+        ManifestObject::DaemonSet(owner) => {
+            (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template")
+        }
+        ManifestObject::Job(owner) => {
+            (&owner.metadata, owner.spec.as_ref().map(|spec| &spec.template), "spec.template")
+        }
+        ManifestObject::CronJob(owner) => {
             let job = owner.spec.job_template.spec.as_ref();
             (&owner.metadata, job.map(|job| &job.template), "spec.jobTemplate.spec.template")
         }
-        Object::Pod(_)
-        | Object::ConfigMap(_)
-        | Object::Secret(_)
-        | Object::Service(_)
-        | Object::PersistentVolumeClaim(_)
-        | Object::Namespace(_)
-        | Object::PodDisruptionBudget(_)
-        | Object::NetworkPolicy(_) => return None,
+        ManifestObject::Pod(_)
+        | ManifestObject::ConfigMap(_)
+        | ManifestObject::Secret(_)
+        | ManifestObject::Service(_)
+        | ManifestObject::PersistentVolumeClaim(_)
+        | ManifestObject::Namespace(_)
+        | ManifestObject::PodDisruptionBudget(_)
+        | ManifestObject::NetworkPolicy(_) => return None,
     };
     let PodTemplateSpec { metadata, spec } = template.cloned().unwrap_or_default();
     let metadata = ObjectMeta {
@@ -59,10 +65,13 @@ pub fn template_pod(object: &Object) -> Option<TemplatePod> {
 }
 
 /// Returns the restart policies that Kubernetes allows in the object's pods.
-pub fn allowed_restart_policies(object: &Object) -> &'static [&'static str] {
+pub fn allowed_restart_policies(object: &ManifestObject) -> &'static [&'static str] {
     match object {
-        Object::Deployment(_) | Object::ReplicaSet(_) | Object::StatefulSet(_) | Object::DaemonSet(_) => &["Always"],
-        Object::Job(_) | Object::CronJob(_) => &["OnFailure", "Never"],
+        ManifestObject::Deployment(_)
+        | ManifestObject::ReplicaSet(_)
+        | ManifestObject::StatefulSet(_)
+        | ManifestObject::DaemonSet(_) => &["Always"],
+        ManifestObject::Job(_) | ManifestObject::CronJob(_) => &["OnFailure", "Never"],
         _ => &["Always", "OnFailure", "Never"],
     }
 }

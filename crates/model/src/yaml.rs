@@ -11,7 +11,7 @@ use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Sp
 
 use super::diagnostic::{Diagnostic, Position, Rule};
 use super::scalars::{self, Scalar};
-use super::tree::{Key, Node, Value};
+use super::tree::{MappingKey, Value, YamlNode};
 
 /// Maximum nesting depth; Kubernetes' own types stay below 30.
 pub const MAX_DEPTH: usize = 100;
@@ -23,7 +23,7 @@ pub const MAX_COPIES: usize = 100_000;
 /// One document of a text.
 pub struct Document<'t> {
     /// The document's tree, or its first error.
-    pub root: Result<Node<'t>, Diagnostic>,
+    pub root: Result<YamlNode<'t>, Diagnostic>,
     /// Byte range in the text, from the start of a line.
     pub bytes: Range<usize>,
     /// Number of the document's first line.
@@ -99,7 +99,7 @@ struct DocumentReader<'t> {
     parser: Parser<'t, StrInput<'t>>,
     lines_before: usize,
     /// The node and number of values of each anchor of the document.
-    anchors: HashMap<usize, (Node<'t>, usize)>,
+    anchors: HashMap<usize, (YamlNode<'t>, usize)>,
     values: usize,
     copies: usize,
 }
@@ -108,7 +108,7 @@ type ReadResult<T> = Result<T, Diagnostic>;
 
 impl<'t> DocumentReader<'t> {
     /// Reads the next document and returns it with its end; `None` at the end of the text.
-    fn document(&mut self, start: &mut Option<Marker>) -> ReadResult<Option<(Node<'t>, usize)>> {
+    fn document(&mut self, start: &mut Option<Marker>) -> ReadResult<Option<(YamlNode<'t>, usize)>> {
         self.anchors.clear();
         (self.values, self.copies) = (0, 0);
         let mut root = None;
@@ -132,14 +132,14 @@ impl<'t> DocumentReader<'t> {
     }
 
     /// Reads the next node of a collection; `None` at its end.
-    fn child(&mut self, depth: usize) -> ReadResult<Option<Node<'t>>> {
+    fn child(&mut self, depth: usize) -> ReadResult<Option<YamlNode<'t>>> {
         match self.next()? {
             None | Some((Event::SequenceEnd | Event::MappingEnd, _)) => Ok(None),
             Some((event, span)) => self.node(event, span, depth).map(Some),
         }
     }
 
-    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> ReadResult<Node<'t>> {
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> ReadResult<YamlNode<'t>> {
         let position = self.position(&span);
         self.values += 1;
         if depth > MAX_DEPTH {
@@ -165,7 +165,7 @@ impl<'t> DocumentReader<'t> {
             Event::Alias(anchor) => return self.alias(anchor, position),
             _ => return Err(syntax_error(position, "expected a value".into(), None)),
         };
-        let node = Node { value, position, written };
+        let node = YamlNode { value, position, written };
         if anchor != 0 {
             // The anchor keeps a copy, which counts like an alias.
             let values = self.values - before + 1;
@@ -176,7 +176,7 @@ impl<'t> DocumentReader<'t> {
         Ok(node)
     }
 
-    fn entries(&mut self, depth: usize) -> ReadResult<Vec<(Key<'t>, Node<'t>)>> {
+    fn entries(&mut self, depth: usize) -> ReadResult<Vec<(MappingKey<'t>, YamlNode<'t>)>> {
         let (mut entries, mut merged) = (Vec::new(), Vec::new());
         while let Some(key) = self.child(depth + 1)? {
             let Some(value) = self.child(depth + 1)? else { break };
@@ -193,14 +193,14 @@ impl<'t> DocumentReader<'t> {
     }
 
     /// Returns a copy of the anchored node, at the position of the alias.
-    fn alias(&mut self, anchor: usize, position: Position) -> ReadResult<Node<'t>> {
+    fn alias(&mut self, anchor: usize, position: Position) -> ReadResult<YamlNode<'t>> {
         let Some((node, values)) = self.anchors.get(&anchor) else {
             return Err(syntax_error(position, "the alias refers to a node that contains it".into(), None));
         };
         self.values += values;
         self.copies += values;
         check_copies(self.copies, position)?;
-        Ok(Node { position, ..node.clone() })
+        Ok(YamlNode { position, ..node.clone() })
     }
 
     fn position(&self, span: &Span) -> Position {
@@ -288,11 +288,12 @@ fn scalar<'t>(
 }
 
 /// Converts a node to a key. Keys are strings; other scalars are converted as kubectl does.
-fn key_from_node(key: Node<'_>) -> ReadResult<Key<'_>> {
-    let Node { value, position, written } = key;
-    let named = |name: String| Key { misread: (name != written).then_some(written), name: name.into(), position };
+fn key_from_node(key: YamlNode<'_>) -> ReadResult<MappingKey<'_>> {
+    let YamlNode { value, position, written } = key;
+    let named =
+        |name: String| MappingKey { misread: (name != written).then_some(written), name: name.into(), position };
     Ok(match value {
-        Value::String(name) => Key { name, position, misread: None },
+        Value::String(name) => MappingKey { name, position, misread: None },
         Value::Bool(value) => named(value.to_string()),
         Value::Int(value) => named(value.to_string()),
         Value::Float(value) => named(value.to_string()),
@@ -305,7 +306,7 @@ fn key_from_node(key: Node<'_>) -> ReadResult<Key<'_>> {
 }
 
 /// Adds the entries of a `<<` merge whose keys are not set yet.
-fn merge<'t>(entries: &mut Vec<(Key<'t>, Node<'t>)>, node: Node<'t>) -> ReadResult<()> {
+fn merge<'t>(entries: &mut Vec<(MappingKey<'t>, YamlNode<'t>)>, node: YamlNode<'t>) -> ReadResult<()> {
     match node.value {
         Value::Map(more) => {
             for (key, value) in more {

@@ -5,20 +5,20 @@ use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use serde_json::Value;
 
-use super::{Column, Tabular, age_since, non_empty_or};
+use super::{ColumnDefinition, Tabular, age_since, non_empty_or};
 
 impl Tabular for Event {
-    const COLUMNS: &'static [Column] = &[
-        Column::text("Last Seen", "Time since the last occurrence."),
-        Column::text("Type", "Normal or Warning."),
-        Column::text("Reason", "Machine-readable reason."),
-        Column::text("Object", "The object that the event is about."),
-        Column::wide("Subobject", "The part of the object that the event is about."),
-        Column::wide("Source", "The component that reported the event."),
-        Column::text("Message", "Human-readable description."),
-        Column::wide("First Seen", "Time since the first occurrence."),
-        Column::wide("Count", "Number of occurrences."),
-        Column::wide("Name", "Name of the event."),
+    const COLUMNS: &'static [ColumnDefinition] = &[
+        ColumnDefinition::text("Last Seen", "Time since the last occurrence."),
+        ColumnDefinition::text("Type", "Normal or Warning."),
+        ColumnDefinition::text("Reason", "Machine-readable reason."),
+        ColumnDefinition::text("Object", "The object that the event is about."),
+        ColumnDefinition::wide("Subobject", "The part of the object that the event is about."),
+        ColumnDefinition::wide("Source", "The component that reported the event."),
+        ColumnDefinition::text("Message", "Human-readable description."),
+        ColumnDefinition::wide("First Seen", "Time since the first occurrence."),
+        ColumnDefinition::wide("Count", "Number of occurrences."),
+        ColumnDefinition::wide("Name", "Name of the event."),
     ];
 
     fn metadata(&self) -> &ObjectMeta {

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Column, Tabular, non_empty_or};
+use super::{ColumnDefinition, Tabular, non_empty_or};
 
 /// An object of any kind.
 #[derive(Deserialize)]
@@ -14,8 +14,10 @@ pub struct AnyObject {
 }
 
 impl Tabular for AnyObject {
-    const COLUMNS: &'static [Column] =
-        &[Column::NAME, Column { kind: "date", ..Column::text("Created At", "Creation time of the object.") }];
+    const COLUMNS: &'static [ColumnDefinition] = &[
+        ColumnDefinition::NAME,
+        ColumnDefinition { kind: "date", ..ColumnDefinition::text("Created At", "Creation time of the object.") },
+    ];
 
     fn metadata(&self) -> &ObjectMeta {
         &self.metadata

@@ -92,7 +92,7 @@ pub fn single(served: &ServedResource, object: &Arc<Object>, options: &TableOpti
 
 /// A kind with columns.
 trait Tabular: DeserializeOwned + Send + Sync + 'static {
-    const COLUMNS: &'static [Column];
+    const COLUMNS: &'static [ColumnDefinition];
 
     fn metadata(&self) -> &ObjectMeta;
 
@@ -107,7 +107,7 @@ trait Tabular: DeserializeOwned + Send + Sync + 'static {
 
 /// One `TableColumnDefinition`.
 #[derive(Debug, Serialize)]
-struct Column {
+struct ColumnDefinition {
     name: &'static str,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -117,22 +117,22 @@ struct Column {
     priority: u8,
 }
 
-impl Column {
-    const NAME: Column = Column {
+impl ColumnDefinition {
+    const NAME: ColumnDefinition = ColumnDefinition {
         name: "Name",
         kind: "string",
         format: "name",
         description: "The object's name, unique among its kind in its namespace.",
         priority: 0,
     };
-    const AGE: Column = Column::text("Age", "How long ago the object was made.");
+    const AGE: ColumnDefinition = ColumnDefinition::text("Age", "How long ago the object was made.");
 
-    const fn text(name: &'static str, description: &'static str) -> Column {
-        Column { name, kind: "string", format: "", description, priority: 0 }
+    const fn text(name: &'static str, description: &'static str) -> ColumnDefinition {
+        ColumnDefinition { name, kind: "string", format: "", description, priority: 0 }
     }
 
-    const fn wide(name: &'static str, description: &'static str) -> Column {
-        Column { name, kind: "string", format: "", description, priority: 1 }
+    const fn wide(name: &'static str, description: &'static str) -> ColumnDefinition {
+        ColumnDefinition { name, kind: "string", format: "", description, priority: 1 }
     }
 }
 

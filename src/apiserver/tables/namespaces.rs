@@ -5,11 +5,14 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{Column, Tabular, age, non_empty_or};
+use super::{ColumnDefinition, Tabular, age, non_empty_or};
 
 impl Tabular for Namespace {
-    const COLUMNS: &'static [Column] =
-        &[Column::NAME, Column::text("Status", "Phase of the namespace: Active or Terminating."), Column::AGE];
+    const COLUMNS: &'static [ColumnDefinition] = &[
+        ColumnDefinition::NAME,
+        ColumnDefinition::text("Status", "Phase of the namespace: Active or Terminating."),
+        ColumnDefinition::AGE,
+    ];
 
     fn metadata(&self) -> &ObjectMeta {
         &self.metadata

@@ -7,20 +7,20 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{Column, Tabular, age, non_empty_or};
+use super::{ColumnDefinition, Tabular, age, non_empty_or};
 
 impl Tabular for Node {
-    const COLUMNS: &'static [Column] = &[
-        Column::NAME,
-        Column::text("Status", "Whether the node is ready, and whether pods may be bound to it."),
-        Column::text("Roles", "The node's roles, from its labels."),
-        Column::AGE,
-        Column::text("Version", "Version of the node agent."),
-        Column::wide("Internal-IP", "Address of the node within the cluster."),
-        Column::wide("External-IP", "Address of the node outside the cluster."),
-        Column::wide("OS-Image", "The node's operating system."),
-        Column::wide("Kernel-Version", "Version of the kernel."),
-        Column::wide("Container-Runtime", "Container runtime of the node."),
+    const COLUMNS: &'static [ColumnDefinition] = &[
+        ColumnDefinition::NAME,
+        ColumnDefinition::text("Status", "Whether the node is ready, and whether pods may be bound to it."),
+        ColumnDefinition::text("Roles", "The node's roles, from its labels."),
+        ColumnDefinition::AGE,
+        ColumnDefinition::text("Version", "Version of the node agent."),
+        ColumnDefinition::wide("Internal-IP", "Address of the node within the cluster."),
+        ColumnDefinition::wide("External-IP", "Address of the node outside the cluster."),
+        ColumnDefinition::wide("OS-Image", "The node's operating system."),
+        ColumnDefinition::wide("Kernel-Version", "Version of the kernel."),
+        ColumnDefinition::wide("Container-Runtime", "Container runtime of the node."),
     ];
 
     fn metadata(&self) -> &ObjectMeta {

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{Column, RowCondition, Tabular, age, non_empty_or};
+use super::{ColumnDefinition, RowCondition, Tabular, age, non_empty_or};
 use crate::model::pod_row::PodRow;
 use crate::model::pods;
 
@@ -19,16 +19,16 @@ const FAILED: [RowCondition; 1] =
     [RowCondition { kind: "Completed", status: "True", reason: "Failed", message: "The pod failed." }];
 
 impl Tabular for Pod {
-    const COLUMNS: &'static [Column] = &[
-        Column::NAME,
-        Column::text("Ready", "Number of ready containers and of all containers."),
-        Column::text("Status", "Status of the pod."),
-        Column::text("Restarts", "Number of container restarts and time since the last one."),
-        Column::AGE,
-        Column::wide("IP", "Address of the pod in the pod network."),
-        Column::wide("Node", "The node that the pod is bound to."),
-        Column::wide("Nominated Node", "The node on which preemption frees resources for the pod."),
-        Column::wide("Readiness Gates", "Number of passed readiness gates and of all readiness gates."),
+    const COLUMNS: &'static [ColumnDefinition] = &[
+        ColumnDefinition::NAME,
+        ColumnDefinition::text("Ready", "Number of ready containers and of all containers."),
+        ColumnDefinition::text("Status", "Status of the pod."),
+        ColumnDefinition::text("Restarts", "Number of container restarts and time since the last one."),
+        ColumnDefinition::AGE,
+        ColumnDefinition::wide("IP", "Address of the pod in the pod network."),
+        ColumnDefinition::wide("Node", "The node that the pod is bound to."),
+        ColumnDefinition::wide("Nominated Node", "The node on which preemption frees resources for the pod."),
+        ColumnDefinition::wide("Readiness Gates", "Number of passed readiness gates and of all readiness gates."),
     ];
 
     fn metadata(&self) -> &ObjectMeta {

@@ -10,7 +10,7 @@ use super::values::parse_duration;
 /// The server and the namespace to query.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Connection options")]
-pub struct Connection {
+pub struct ConnectionArgs {
     /// Path to a kubeconfig with the server and credentials [default: $KUBECONFIG, or the kubeconfig in the default
     /// state directory of `wasmpod serve`]
     #[arg(long, value_name = "FILE")]
@@ -54,7 +54,7 @@ pub struct PsArgs {
     pub watch: bool,
 
     #[command(flatten)]
-    pub connection: Connection,
+    pub connection: ConnectionArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -110,7 +110,7 @@ pub struct LogsArgs {
     pub timestamps: bool,
 
     #[command(flatten)]
-    pub connection: Connection,
+    pub connection: ConnectionArgs,
 }
 
 /// Show the details of a pod on a running node
@@ -133,5 +133,5 @@ pub struct DescribeArgs {
     pub pod: String,
 
     #[command(flatten)]
-    pub connection: Connection,
+    pub connection: ConnectionArgs,
 }

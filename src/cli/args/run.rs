@@ -75,7 +75,7 @@ pub struct RunArgs {
 
     /// Restart policy to use for all pods, instead of their own
     #[arg(long, value_enum, value_name = "POLICY")]
-    pub restart: Option<RestartPolicy>,
+    pub restart: Option<RestartPolicyArg>,
 
     /// Maximum restarts of a container before its pod counts as failed
     #[arg(long, value_name = "N")]
@@ -135,20 +135,20 @@ pub enum Until {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RestartPolicy {
+pub enum RestartPolicyArg {
     Never,
     #[value(name = "onfailure", alias = "OnFailure")]
     OnFailure,
     Always,
 }
 
-impl RestartPolicy {
+impl RestartPolicyArg {
     /// Returns the value of `spec.restartPolicy`.
     pub fn name(self) -> &'static str {
         match self {
-            RestartPolicy::Never => "Never",
-            RestartPolicy::OnFailure => "OnFailure",
-            RestartPolicy::Always => "Always",
+            RestartPolicyArg::Never => "Never",
+            RestartPolicyArg::OnFailure => "OnFailure",
+            RestartPolicyArg::Always => "Always",
         }
     }
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::cli::args::Connection;
+use crate::cli::args::ConnectionArgs;
 use crate::cli::exit::bad_input;
 use crate::cli::state_directory;
 
@@ -31,8 +31,8 @@ pub struct ClusterAccess {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Config {
+#[serde(rename = "Config", rename_all = "kebab-case", default)]
+struct Kubeconfig {
     current_context: String,
     contexts: Vec<NamedEntry>,
     clusters: Vec<NamedEntry>,
@@ -48,14 +48,14 @@ struct NamedEntry {
 }
 
 /// The fields of an entry, and the file that defines it.
-struct Entry {
+struct KubeconfigEntry {
     fields: Map<String, Value>,
     origin: PathBuf,
 }
 
 impl ClusterAccess {
     /// Reads the kubeconfig files that `connection` selects.
-    pub fn load(connection: &Connection) -> anyhow::Result<ClusterAccess> {
+    pub fn load(connection: &ConnectionArgs) -> anyhow::Result<ClusterAccess> {
         let config = MergedConfig::read(&kubeconfig_files(connection)?)?;
         let context = config.entry("context", |config| &config.contexts, config.current_context()?)?;
         let name_of = |field| context.text(field).ok_or_else(|| context.error(field, "is missing from the context"));
@@ -81,7 +81,7 @@ impl ClusterAccess {
 
 /// The existing kubeconfig files, the ones that take precedence first.
 struct MergedConfig {
-    configs: Vec<(PathBuf, Config)>,
+    configs: Vec<(PathBuf, Kubeconfig)>,
     /// The names of all files, for messages.
     file_names: String,
 }
@@ -105,17 +105,22 @@ impl MergedConfig {
     }
 
     /// Returns the entry `name` of a list; `kind` is the name of its fields.
-    fn entry(&self, kind: &str, list: fn(&Config) -> &Vec<NamedEntry>, name: &str) -> anyhow::Result<Entry> {
+    fn entry(
+        &self,
+        kind: &str,
+        list: fn(&Kubeconfig) -> &Vec<NamedEntry>,
+        name: &str,
+    ) -> anyhow::Result<KubeconfigEntry> {
         let entry = self.configs.iter().find_map(|(file, config)| {
             let named = list(config).iter().find(|named| named.name == name)?;
             let fields = named.body.get(kind).and_then(Value::as_object).cloned().unwrap_or_default();
-            Some(Entry { fields, origin: file.clone() })
+            Some(KubeconfigEntry { fields, origin: file.clone() })
         });
         entry.ok_or_else(|| bad_input(format!("{}: {kind} {name:?} does not exist", self.file_names)))
     }
 }
 
-impl Entry {
+impl KubeconfigEntry {
     fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
@@ -158,7 +163,7 @@ impl Entry {
 }
 
 /// Returns the file of `--kubeconfig`, or those of `$KUBECONFIG`, or the one in the default state directory.
-fn kubeconfig_files(connection: &Connection) -> anyhow::Result<Vec<PathBuf>> {
+fn kubeconfig_files(connection: &ConnectionArgs) -> anyhow::Result<Vec<PathBuf>> {
     if let Some(file) = &connection.kubeconfig {
         return Ok(vec![file.clone()]);
     }
@@ -174,7 +179,7 @@ fn kubeconfig_files(connection: &Connection) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Reads a file. Returns `None` if it does not exist and is `optional`, as one of several.
-fn read_config(file: &Path, optional: bool) -> anyhow::Result<Option<Config>> {
+fn read_config(file: &Path, optional: bool) -> anyhow::Result<Option<Kubeconfig>> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -184,7 +189,7 @@ fn read_config(file: &Path, optional: bool) -> anyhow::Result<Option<Config>> {
         }
         Err(error) => return Err(bad_input(format!("{}: {error}", file.display()))),
     };
-    let config = serde_yaml::from_str::<Config>(&text);
+    let config = serde_yaml::from_str::<Kubeconfig>(&text);
     config.map(Some).map_err(|error| bad_input(format!("{} is not a valid kubeconfig: {error}", file.display())))
 }
 
@@ -198,7 +203,7 @@ mod tests {
         std::fs::write(&file, text).expect("written");
         std::fs::write(dir.path().join("ca.pem"), "PEM").expect("written");
         std::fs::write(dir.path().join("token"), "from-file\n").expect("written");
-        let connection = Connection { kubeconfig: Some(file), namespace: None };
+        let connection = ConnectionArgs { kubeconfig: Some(file), namespace: None };
         ClusterAccess::load(&connection)
             .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "DIR"))
     }

@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::args::Connection;
+use super::args::ConnectionArgs;
 use super::exit::{Outcome, RequestFailed, bad_input};
 use kubeconfig::ClusterAccess;
 
@@ -55,7 +55,7 @@ pub fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Resul
 
 impl Client {
     /// Creates a client from the kubeconfig that `connection` selects. Does not connect yet.
-    pub fn new(connection: &Connection) -> anyhow::Result<Client> {
+    pub fn new(connection: &ConnectionArgs) -> anyhow::Result<Client> {
         let access = ClusterAccess::load(connection)?;
         let invalid =
             |problem: &str| bad_input(format!("{}: server {:?} {problem}", access.origin.display(), access.server));

@@ -21,7 +21,7 @@ use crate::node::Handle;
 pub const REPLACE_GRACE: Duration = Duration::from_secs(1);
 
 /// A pod of the manifests that was created.
-struct DesiredPod {
+struct RunPod {
     pod: Pod,
     key: Key,
     /// Container IDs of the attempts that were asked to stop because their program changed.
@@ -29,19 +29,19 @@ struct DesiredPod {
 }
 
 /// The pods of a run.
-pub struct DesiredPods {
+pub struct RunPods {
     control: Arc<dyn ControlPlane>,
     handle: Handle,
     images: Arc<Images>,
-    pods: Vec<DesiredPod>,
+    pods: Vec<RunPod>,
     /// Pods to create when the pod at the key is gone.
     pending: Vec<(Key, Pod)>,
 }
 
-impl DesiredPods {
+impl RunPods {
     /// Returns an empty set, whose pods will be created in `control` and run by the node of `handle`.
-    pub fn new(control: Arc<dyn ControlPlane>, handle: Handle, images: Arc<Images>) -> DesiredPods {
-        DesiredPods { control, handle, images, pods: Vec::new(), pending: Vec::new() }
+    pub fn new(control: Arc<dyn ControlPlane>, handle: Handle, images: Arc<Images>) -> RunPods {
+        RunPods { control, handle, images, pods: Vec::new(), pending: Vec::new() }
     }
 
     /// Returns the number of pods that were created and are still desired.
@@ -62,7 +62,7 @@ impl DesiredPods {
     /// Creates a pod.
     pub async fn create(&mut self, pod: Pod) -> Result<(), Status> {
         let object = self.control.create(Body::Pod(Box::new(pod.clone()))).await?;
-        self.pods.push(DesiredPod { pod, key: object.key.clone(), outdated: BTreeSet::new() });
+        self.pods.push(RunPod { pod, key: object.key.clone(), outdated: BTreeSet::new() });
         Ok(())
     }
 
@@ -95,8 +95,7 @@ impl DesiredPods {
         let Some(observed) = finished else { return Ok(()) };
         let ids: Vec<String> =
             outcome::container_statuses(&observed.pod).filter_map(|s| s.container_id.clone()).collect();
-        let is_outdated =
-            |desired: &DesiredPod| desired.key == *key && ids.iter().any(|id| desired.outdated.contains(id));
+        let is_outdated = |desired: &RunPod| desired.key == *key && ids.iter().any(|id| desired.outdated.contains(id));
         match self.pods.iter().position(is_outdated) {
             Some(index) => self.recreate(index, output).await,
             None => Ok(()),
@@ -186,7 +185,7 @@ impl DesiredPods {
 
     /// Deletes the pod at `index` and creates it again.
     async fn recreate(&mut self, index: usize, output: &mut RunOutput) -> anyhow::Result<()> {
-        let DesiredPod { pod, key, .. } = self.pods.remove(index);
+        let RunPod { pod, key, .. } = self.pods.remove(index);
         self.delete(key, Some(pod), output).await
     }
 

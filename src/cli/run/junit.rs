@@ -15,7 +15,7 @@ use super::log_line::entry_text;
 use super::pod_watcher::LogSource;
 use crate::cli::exit::{Outcome, bad_input};
 use crate::cli::report;
-use crate::logs::Entry;
+use crate::logs::LogEntry;
 use crate::model::{outcome, pods};
 
 /// The report contains the newest bytes of each container's log, up to this number.
@@ -48,7 +48,7 @@ impl Junit {
     }
 
     /// Adds log lines of a container.
-    pub fn add_log(&mut self, source: &LogSource, entries: &[Entry]) {
+    pub fn add_log(&mut self, source: &LogSource, entries: &[LogEntry]) {
         let tail = self.logs.entry((source.pod.clone(), source.container.clone())).or_default();
         entries.iter().for_each(|entry| tail.push(entry_text(entry)));
     }

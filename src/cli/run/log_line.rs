@@ -1,16 +1,16 @@
 //! Formats log entries as lines: a prefix, then the bytes of the guest.
 
 use super::pod_watcher::LogSource;
-use crate::logs::{Entry, Stream};
+use crate::logs::{LogEntry, LogStreamType};
 
 /// Returns `pod/container | text`. With `colour`, the prefix has the container's colour and standard error is red.
-pub fn prefixed_line(source: &LogSource, entry: &Entry, colour: bool) -> Vec<u8> {
+pub fn prefixed_line(source: &LogSource, entry: &LogEntry, colour: bool) -> Vec<u8> {
     let name = format!("{}/{}", source.pod, source.container);
     let mut line = match colour {
         true => format!("\x1b[{}m{name} |\x1b[0m ", colour_of(&name)).into_bytes(),
         false => format!("{name} | ").into_bytes(),
     };
-    let is_stderr = colour && matches!(entry, Entry::Line(line) if line.stream == Stream::Stderr);
+    let is_stderr = colour && matches!(entry, LogEntry::Line(line) if line.stream == LogStreamType::Stderr);
     if is_stderr {
         line.extend_from_slice(b"\x1b[31m");
     }
@@ -22,11 +22,11 @@ pub fn prefixed_line(source: &LogSource, entry: &Entry, colour: bool) -> Vec<u8>
 }
 
 /// Returns the bytes of a line, or a note about dropped lines.
-pub fn entry_text(entry: &Entry) -> Vec<u8> {
+pub fn entry_text(entry: &LogEntry) -> Vec<u8> {
     match entry {
-        Entry::Line(line) => line.text.to_vec(),
-        Entry::Gap(1) => b"[1 line was dropped]".to_vec(),
-        Entry::Gap(lost) => format!("[{lost} lines were dropped]").into_bytes(),
+        LogEntry::Line(line) => line.text.to_vec(),
+        LogEntry::Gap(1) => b"[1 line was dropped]".to_vec(),
+        LogEntry::Gap(lost) => format!("[{lost} lines were dropped]").into_bytes(),
     }
 }
 
@@ -47,8 +47,9 @@ mod tests {
         let source = LogSource { pod: "p".into(), container: "c".into() };
         let text: &[u8] = &[b'a', 0xff, b'b'];
         let at = jiff::Timestamp::UNIX_EPOCH;
-        let entry = Entry::Line(Line { timestamp: at, stream: Stream::Stdout, complete: true, text: text.into() });
+        let entry =
+            LogEntry::Line(Line { timestamp: at, stream: LogStreamType::Stdout, complete: true, text: text.into() });
         assert_eq!(prefixed_line(&source, &entry, false), [b"p/c | ", text].concat());
-        assert_eq!(prefixed_line(&source, &Entry::Gap(3), false), b"p/c | [3 lines were dropped]");
+        assert_eq!(prefixed_line(&source, &LogEntry::Gap(3), false), b"p/c | [3 lines were dropped]");
     }
 }

@@ -33,7 +33,7 @@ use crate::embedded::{self, Node};
 use crate::images::Images;
 use crate::model::{emit, outcome, pods};
 use changes::{Change, Changes};
-use desired::DesiredPods;
+use desired::RunPods;
 use junit::Junit;
 use output::RunOutput;
 use pod_watcher::{ObservedPod, PodWatcher, RunEvent};
@@ -126,7 +126,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     let mut run = Run {
         output: RunOutput::new(args.output.is_some(), clock),
         watcher: PodWatcher::start(&control, handle.clone()).await?,
-        pods: DesiredPods::new(control.clone(), handle, images),
+        pods: RunPods::new(control.clone(), handle, images),
         control,
         changes,
         is_idle: false,
@@ -148,7 +148,7 @@ struct Run {
     control: Arc<dyn ControlPlane>,
     watcher: PodWatcher,
     output: RunOutput,
-    pods: DesiredPods,
+    pods: RunPods,
     /// With `--watch`.
     changes: Option<Changes>,
     /// With `--watch`: all pods have finished, and a note about it was printed.

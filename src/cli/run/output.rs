@@ -10,7 +10,7 @@ use super::pod_watcher::{LogSource, ObservedPod, PodWatcher};
 use crate::cli::report::container_state;
 use crate::clock::Clock;
 use crate::control::Key;
-use crate::logs::Entry;
+use crate::logs::LogEntry;
 use crate::model::{outcome, pods};
 
 /// Prints logs, state changes and messages.
@@ -64,7 +64,7 @@ impl RunOutput {
     }
 
     /// Prints log lines of a container.
-    pub fn log(&mut self, source: &Arc<LogSource>, entries: &[Entry]) -> io::Result<()> {
+    pub fn log(&mut self, source: &Arc<LogSource>, entries: &[LogEntry]) -> io::Result<()> {
         let lines = entries.iter().map(|entry| prefixed_line(source, entry, self.colour));
         match &mut self.view {
             View::Live(live) => live.add_lines(lines.map(|line| String::from_utf8_lossy(&line).into_owned()).collect()),

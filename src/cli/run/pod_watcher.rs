@@ -8,7 +8,7 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
 use crate::control::{ChangeKind, ControlPlane, Key, Object, Reason, Resource, Scope, Status, WatchEvent, WatchStream};
-use crate::logs::Entry;
+use crate::logs::LogEntry;
 use crate::model::{outcome, pods};
 use crate::node::Handle;
 
@@ -39,12 +39,12 @@ pub struct LogSource {
 pub enum RunEvent {
     /// The pod at this key changed or was deleted.
     PodChanged(Key),
-    Log(Arc<LogSource>, Vec<Entry>),
+    Log(Arc<LogSource>, Vec<LogEntry>),
     /// A warning about a pod that its status does not show.
     Warning(String),
 }
 
-type LogStream = BoxStream<'static, (Arc<LogSource>, Vec<Entry>)>;
+type LogEntryStream = BoxStream<'static, (Arc<LogSource>, Vec<LogEntry>)>;
 
 /// See the module's documentation.
 pub struct PodWatcher {
@@ -56,7 +56,7 @@ pub struct PodWatcher {
     /// Changes found by listing, not reported yet.
     unreported: VecDeque<Key>,
     pods: BTreeMap<Key, ObservedPod>,
-    logs: SelectAll<LogStream>,
+    logs: SelectAll<LogEntryStream>,
     /// Container IDs of the attempts whose logs are in `logs`.
     followed: HashSet<String>,
 }
@@ -125,7 +125,7 @@ impl PodWatcher {
     }
 
     /// Returns the remaining log lines; `None` after the last one of terminated containers.
-    pub async fn next_log(&mut self) -> Option<(Arc<LogSource>, Vec<Entry>)> {
+    pub async fn next_log(&mut self) -> Option<(Arc<LogSource>, Vec<LogEntry>)> {
         self.logs.next().await
     }
 

@@ -14,7 +14,7 @@ use super::args::{ReportFormat, ValidateArgs};
 use super::check;
 use super::exit::Outcome;
 use super::manifest_source::{ManifestSource, manifest_sources};
-use crate::model::{Diagnostics, FieldDiagnostic, Manifest, Object, Rule};
+use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule};
 
 /// The result of checking a file.
 struct CheckedFile {
@@ -51,7 +51,7 @@ fn check_file(source: &ManifestSource, known: &mut KnownObjects) -> CheckedFile 
         }
     };
     let manifest = Manifest::read(&name, &text);
-    let objects: Vec<&Object> = manifest.objects().collect();
+    let objects: Vec<&ManifestObject> = manifest.objects().collect();
     let mut faults: Vec<FieldDiagnostic> = if objects.len() < MIN_PARALLEL_OBJECTS {
         objects.iter().enumerate().flat_map(|(number, object)| check::check_object(object, number)).collect()
     } else {
@@ -66,7 +66,7 @@ fn check_file(source: &ManifestSource, known: &mut KnownObjects) -> CheckedFile 
 const MIN_PARALLEL_OBJECTS: usize = 16;
 
 /// Returns a fault for each object with the kind, namespace and name of an earlier one, which it would replace.
-fn find_repeated_names(objects: &[&Object], file: &str, known: &mut KnownObjects) -> Vec<FieldDiagnostic> {
+fn find_repeated_names(objects: &[&ManifestObject], file: &str, known: &mut KnownObjects) -> Vec<FieldDiagnostic> {
     let mut faults = Vec::new();
     for (number, object) in objects.iter().enumerate() {
         let (kind, metadata) = (object.kind().name(), object.metadata());

@@ -26,7 +26,7 @@ use super::attempt::RunningAttempt;
 use super::containers::container_ref;
 use super::desired::{DesiredState, RestartRequests};
 use super::events::PodEvents;
-use super::eviction::Eviction;
+use super::eviction::PodEviction;
 use super::sandbox::Sandbox;
 use crate::control::Object;
 use crate::lifecycle::{Attempt, Input, MonoTime, PodState};
@@ -226,11 +226,11 @@ impl Worker {
     }
 
     /// Ends the pod because the node cannot keep it.
-    async fn evict(&mut self, eviction: Eviction) {
+    async fn evict(&mut self, eviction: PodEviction) {
         if self.state.is_failing() {
             return;
         }
-        let Eviction { message, grace, disrupts } = eviction;
+        let PodEviction { message, grace, disrupts } = eviction;
         self.events().evicted(&message);
         let reason = "Evicted".into();
         self.step(Input::Evicted { reason, message, grace: Some(grace), disrupts }).await;

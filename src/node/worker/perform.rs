@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::super::NodeContext;
-use super::super::attempt::{AttemptPlan, StartError, StartFailure, StartedAttempt};
+use super::super::attempt::{AttemptPlan, AttemptStartError, StartFailure, StartedAttempt};
 use super::super::checks::ProbeTarget;
 use super::super::containers::container_at;
 use super::super::sandbox::{Sandbox, SandboxError};
@@ -14,7 +14,7 @@ use super::{CreatedAttempt, Worker, WorkerMessage};
 use crate::control::{DeleteOptions, Preconditions, Reason};
 use crate::files::Mounts;
 use crate::lifecycle::{Action, Attempt, ContainerRef, ContainerRole, Input, ProbeKind};
-use crate::logs::{Log, Stream};
+use crate::logs::{Log, LogStreamType};
 use crate::model::pods;
 use crate::runtime::error_chain;
 
@@ -218,7 +218,7 @@ impl AttemptStart {
     }
 
     /// Closes the attempt's log and returns the message for a start that failed.
-    fn failed(self, error: &StartError) -> WorkerMessage {
+    fn failed(self, error: &AttemptStartError) -> WorkerMessage {
         let AttemptStart { node, pod, container, attempt, container_id, log } = self;
         let now = node.clock.now().wall;
         let message = match error.failure() {
@@ -228,7 +228,7 @@ impl AttemptStart {
             }
             StartFailure::Exit(exit) => {
                 let message = exit.message().unwrap_or_default();
-                log.write(Stream::Stderr, format!("{container}: {message}\n").as_bytes(), now);
+                log.write(LogStreamType::Stderr, format!("{container}: {message}\n").as_bytes(), now);
                 CreatedAttempt { attempt, container_id, image_id: String::new() }.into_cannot_run(&exit)
             }
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::super::eviction::{EVICTION_GRACE, Eviction};
+use super::super::eviction::{EVICTION_GRACE, PodEviction};
 use super::{Worker, WorkerMessage};
 use crate::model::{pods, quantity};
 use crate::registry::pod::totals;
@@ -134,7 +134,7 @@ impl Worker {
     pub(super) async fn on_storage_measured(&mut self, exceeded: Option<String>) {
         match exceeded {
             Some(message) if !pods::is_critical(&self.stored.pod) => {
-                self.evict(Eviction { message, grace: EVICTION_GRACE, disrupts: false }).await;
+                self.evict(PodEviction { message, grace: EVICTION_GRACE, disrupts: false }).await;
             }
             Some(_) | None => self.schedule_storage_measurement(),
         }

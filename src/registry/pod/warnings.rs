@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, KeyToPath, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, PodStatus,
     WeightedPodAffinityTerm,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::totals::Quantities;
 use super::validation::{SECCOMP_CONTAINER, SECCOMP_POD};
 use crate::model::{formats, pods, quantity};
 use crate::registry::fields::FieldPath;
@@ -46,9 +46,9 @@ const NULL_SELECTOR: &str = "a null labelSelector results in matching no pod";
 
 /// Collects warnings in order.
 #[derive(Default)]
-struct Warnings(Vec<String>);
+struct WarningList(Vec<String>);
 
-impl Warnings {
+impl WarningList {
     fn add(&mut self, path: FieldPath<'_>, warning: impl std::fmt::Display) {
         self.0.push(format!("{path}: {warning}"));
     }
@@ -56,7 +56,7 @@ impl Warnings {
 
 /// Returns the warnings about a new pod, which has its name and defaults.
 pub fn warnings_on_create(pod: &Pod) -> Vec<String> {
-    let mut warnings = Warnings::default();
+    let mut warnings = WarningList::default();
     let messages = formats::dns_label(pods::name(pod));
     if !messages.is_empty() {
         let detail = "this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is \
@@ -71,7 +71,7 @@ pub fn warnings_on_create(pod: &Pod) -> Vec<String> {
 
 /// Returns the warnings about an updated status.
 pub fn warnings_on_status_update(status: &PodStatus) -> Vec<String> {
-    let mut warnings = Warnings::default();
+    let mut warnings = WarningList::default();
     let path = FieldPath::root("status");
     for (i, ip) in status.pod_ips.iter().flatten().enumerate() {
         warn_about_ip(&mut warnings, path.child("podIPs").index(i).child("ip"), &ip.ip);
@@ -82,7 +82,7 @@ pub fn warnings_on_status_update(status: &PodStatus) -> Vec<String> {
     warnings.0
 }
 
-fn warn_about_spec(warnings: &mut Warnings, pod: &Pod, spec: &PodSpec) {
+fn warn_about_spec(warnings: &mut WarningList, pod: &Pod, spec: &PodSpec) {
     let path = FieldPath::root("spec");
     warn_about_node_labels(warnings, path, spec);
     let meta = FieldPath::root("metadata");
@@ -116,7 +116,7 @@ fn warn_about_spec(warnings: &mut Warnings, pod: &Pod, spec: &PodSpec) {
     }
 }
 
-fn warn_about_container(warnings: &mut Warnings, path: FieldPath<'_>, pod: &Pod, container: &Container) {
+fn warn_about_container(warnings: &mut WarningList, path: FieldPath<'_>, pod: &Pod, container: &Container) {
     let meta = FieldPath::root("metadata");
     let annotations = meta.child("annotations");
     let container_profile = container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
@@ -147,7 +147,7 @@ fn deprecation(label: &str) -> Option<&'static str> {
 }
 
 /// Warns about deprecated node labels and selectors that match nothing.
-fn warn_about_node_labels(warnings: &mut Warnings, path: FieldPath<'_>, spec: &PodSpec) {
+fn warn_about_node_labels(warnings: &mut WarningList, path: FieldPath<'_>, spec: &PodSpec) {
     for key in spec.node_selector.iter().flat_map(BTreeMap::keys) {
         if let Some(detail) = deprecation(key) {
             warnings.add(path.child("nodeSelector").key(key), detail);
@@ -182,7 +182,7 @@ fn warn_about_node_labels(warnings: &mut Warnings, path: FieldPath<'_>, spec: &P
 
 /// `check_values` is set for preferred terms, whose values validation does not check.
 fn warn_about_node_selector_term(
-    warnings: &mut Warnings,
+    warnings: &mut WarningList,
     path: FieldPath<'_>,
     term: &NodeSelectorTerm,
     check_values: bool,
@@ -201,7 +201,7 @@ fn warn_about_node_selector_term(
     }
 }
 
-fn warn_about_pod_affinity(warnings: &mut Warnings, path: FieldPath<'_>, spec: &PodSpec) {
+fn warn_about_pod_affinity(warnings: &mut WarningList, path: FieldPath<'_>, spec: &PodSpec) {
     let Some(affinity) = &spec.affinity else { return };
     let mut visit = |path: FieldPath<'_>, required: &[PodAffinityTerm], preferred: &[WeightedPodAffinityTerm]| {
         let list = path.child("requiredDuringSchedulingIgnoredDuringExecution");
@@ -227,7 +227,7 @@ fn warn_about_pod_affinity(warnings: &mut Warnings, path: FieldPath<'_>, spec: &
 }
 
 /// Warns about files of a volume whose paths are equal or nested.
-fn warn_about_volumes(warnings: &mut Warnings, spec: &PodSpec) {
+fn warn_about_volumes(warnings: &mut WarningList, spec: &PodSpec) {
     for volume in spec.volumes.iter().flatten() {
         if let Some(map) = &volume.config_map {
             warn_about_overlapping_paths(
@@ -244,7 +244,7 @@ fn warn_about_volumes(warnings: &mut Warnings, spec: &PodSpec) {
     }
 }
 
-fn warn_about_overlapping_paths(warnings: &mut Warnings, volume: &str, source: String, items: Option<&[KeyToPath]>) {
+fn warn_about_overlapping_paths(warnings: &mut WarningList, volume: &str, source: String, items: Option<&[KeyToPath]>) {
     let is_within =
         |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|r| r.is_empty() || r.starts_with('/'));
     let mut earlier: Vec<&str> = Vec::new();
@@ -261,7 +261,7 @@ fn warn_about_overlapping_paths(warnings: &mut Warnings, volume: &str, source: S
 }
 
 /// Warns about duplicate addresses and names, and about empty names.
-fn warn_about_duplicates(warnings: &mut Warnings, path: FieldPath<'_>, spec: &PodSpec) {
+fn warn_about_duplicates(warnings: &mut WarningList, path: FieldPath<'_>, spec: &PodSpec) {
     let mut seen = BTreeSet::new();
     for (i, alias) in spec.host_aliases.iter().flatten().enumerate() {
         if !seen.insert(&alias.ip) {
@@ -282,14 +282,17 @@ fn warn_about_duplicates(warnings: &mut Warnings, path: FieldPath<'_>, spec: &Po
 
 const BYTE_RESOURCES: [&str; 2] = ["memory", "ephemeral-storage"];
 
-type Quantities = BTreeMap<String, Quantity>;
-
-fn warn_about_byte_quantities(warnings: &mut Warnings, path: FieldPath<'_>, quantities: Option<&Quantities>) {
+fn warn_about_byte_quantities(warnings: &mut WarningList, path: FieldPath<'_>, quantities: Option<&Quantities>) {
     BYTE_RESOURCES.iter().for_each(|name| warn_about_byte_quantity(warnings, path, quantities, name));
 }
 
 /// Warns about fractions of a byte.
-fn warn_about_byte_quantity(warnings: &mut Warnings, path: FieldPath<'_>, quantities: Option<&Quantities>, name: &str) {
+fn warn_about_byte_quantity(
+    warnings: &mut WarningList,
+    path: FieldPath<'_>,
+    quantities: Option<&Quantities>,
+    name: &str,
+) {
     let Some(quantity) = quantities.and_then(|quantities| quantities.get(name)) else { return };
     if quantity::milli(quantity).is_ok_and(|milli| milli % 1000 != 0) {
         warnings.add(path.key(name), format!("fractional byte value {:?} is invalid, must be an integer", quantity.0));
@@ -297,7 +300,7 @@ fn warn_about_byte_quantity(warnings: &mut Warnings, path: FieldPath<'_>, quanti
 }
 
 /// Warns about repeated variables, unless the later value refers to the earlier one.
-fn warn_about_variables(warnings: &mut Warnings, path: FieldPath<'_>, variables: &[EnvVar]) {
+fn warn_about_variables(warnings: &mut WarningList, path: FieldPath<'_>, variables: &[EnvVar]) {
     let mut seen = BTreeSet::new();
     for (i, variable) in variables.iter().enumerate() {
         if seen.insert(&variable.name) {
@@ -318,7 +321,7 @@ fn host_address(port: &ContainerPort) -> (&str, i32) {
     (port.host_ip.as_deref().unwrap_or_default(), port.host_port.unwrap_or(0))
 }
 
-fn warn_about_ports(warnings: &mut Warnings, spec: &PodSpec) {
+fn warn_about_ports(warnings: &mut WarningList, spec: &PodSpec) {
     let mut earlier: Vec<(String, ContainerPort)> = Vec::new();
     for_each_container(spec, |path, container| {
         let list = path.child("ports");
@@ -336,7 +339,7 @@ fn warn_about_ports(warnings: &mut Warnings, spec: &PodSpec) {
     warn_about_port_names(warnings, spec);
 }
 
-fn warn_about_host_ip_without_port(warnings: &mut Warnings, path: FieldPath<'_>, port: &ContainerPort) {
+fn warn_about_host_ip_without_port(warnings: &mut WarningList, path: FieldPath<'_>, port: &ContainerPort) {
     let (ip, number) = host_address(port);
     if ip.is_empty() || number != 0 {
         return;
@@ -367,7 +370,7 @@ fn port_conflict(port: &ContainerPort, other: &ContainerPort) -> Option<&'static
 }
 
 /// Warns about port names that the pod uses twice.
-fn warn_about_port_names(warnings: &mut Warnings, spec: &PodSpec) {
+fn warn_about_port_names(warnings: &mut WarningList, spec: &PodSpec) {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     for_each_container(spec, |path, container| {
         let list = path.child("ports");
@@ -385,7 +388,7 @@ fn warn_about_port_names(warnings: &mut Warnings, spec: &PodSpec) {
 }
 
 /// Warns about IP addresses in non-canonical notation.
-fn warn_about_ip(warnings: &mut Warnings, path: FieldPath<'_>, text: &str) {
+fn warn_about_ip(warnings: &mut WarningList, path: FieldPath<'_>, text: &str) {
     let Ok(IpAddr::V6(ip)) = text.parse() else { return };
     if let Some(mapped) = ip.to_ipv4_mapped() {
         let detail = "will be considered invalid in a future Kubernetes release: use";

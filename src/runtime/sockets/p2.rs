@@ -66,30 +66,30 @@ impl Pollable for P2Socket {
     }
 }
 
-struct Input(Arc<Receiver>);
-struct Output(Arc<Sender>);
+struct SocketInput(Arc<Receiver>);
+struct SocketOutput(Arc<Sender>);
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Input {
+impl Pollable for SocketInput {
     async fn ready(&mut self) {
         poll_fn(|cx| self.0.poll_readable(cx)).await;
     }
 }
 
-impl InputStream for Input {
+impl InputStream for SocketInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         self.0.read(size).ok_or(StreamError::Closed)
     }
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Output {
+impl Pollable for SocketOutput {
     async fn ready(&mut self) {
         poll_fn(|cx| self.0.poll_writable(cx)).await;
     }
 }
 
-impl OutputStream for Output {
+impl OutputStream for SocketOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if self.0.send(bytes) { Ok(()) } else { Err(StreamError::Closed) }
     }
@@ -115,8 +115,8 @@ impl Sockets<'_> {
     }
 
     fn streams(&mut self, streams: ConnectedStreams, parent: &Resource<P2Socket>) -> SocketResult<Streams> {
-        let input: DynInputStream = Box::new(Input(streams.receiver));
-        let output: DynOutputStream = Box::new(Output(streams.sender));
+        let input: DynInputStream = Box::new(SocketInput(streams.receiver));
+        let output: DynOutputStream = Box::new(SocketOutput(streams.sender));
         Ok((self.table.push_child(input, parent)?, self.table.push_child(output, parent)?))
     }
 }

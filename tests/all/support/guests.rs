@@ -6,7 +6,7 @@ use wasmpod::budget::{Account, AccountLimits};
 use wasmpod::clock::Clock;
 use wasmpod::files::Mounts;
 use wasmpod::images::Executable;
-use wasmpod::logs::{Entry, Log};
+use wasmpod::logs::{Log, LogEntry};
 use wasmpod::network::{Endpoint, PodNetwork};
 use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, Program, Runtime, Stdio};
 
@@ -57,5 +57,5 @@ pub async fn start_guest(
 /// Waits until the guest has written its first line.
 pub async fn wait_for_first_line(log: &Arc<Log>) {
     let entries = log.reader().next().await.expect("a line");
-    assert!(matches!(entries.first(), Some(Entry::Line(_))));
+    assert!(matches!(entries.first(), Some(LogEntry::Line(_))));
 }

@@ -8,15 +8,15 @@ use rayon::prelude::*;
 
 use super::diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, Position, Rule};
 use super::header::{self, Header};
-use super::kinds::{Kind, KindLookup, Object, look_up};
-use super::tree::{Node, Value};
+use super::kinds::{Kind, KindLookup, ManifestObject, look_up};
+use super::tree::{Value, YamlNode};
 use super::yaml::{self, Document};
 
 /// The objects of one text with their locations, and the text's diagnostics.
 pub struct Manifest {
     source: String,
     text: Arc<str>,
-    objects: Vec<(Object, ObjectLocation)>,
+    objects: Vec<(ManifestObject, ObjectLocation)>,
     sink: DiagnosticSink,
 }
 
@@ -81,14 +81,14 @@ impl Manifest {
     }
 
     /// Returns the objects in the order of the text.
-    pub fn objects(&self) -> impl ExactSizeIterator<Item = &Object> {
+    pub fn objects(&self) -> impl ExactSizeIterator<Item = &ManifestObject> {
         self.objects.iter().map(|(object, _)| object)
     }
 
     /// Returns the Pods in the order of the text.
     pub fn pods(&self) -> impl Iterator<Item = &Pod> {
         self.objects().filter_map(|object| match object {
-            Object::Pod(pod) => Some(pod.as_ref()),
+            ManifestObject::Pod(pod) => Some(pod.as_ref()),
             _ => None,
         })
     }
@@ -141,7 +141,7 @@ pub fn parse(source: &str, text: &str) -> Result<Manifest, Diagnostics> {
 }
 
 /// Returns the node that a path of item indexes through nested Lists leads to.
-fn list_item<'n, 't>(root: &'n Node<'t>, items: &[usize]) -> Option<&'n Node<'t>> {
+fn list_item<'n, 't>(root: &'n YamlNode<'t>, items: &[usize]) -> Option<&'n YamlNode<'t>> {
     items.iter().try_fold(root, |node, item| node.get("items")?.items().get(*item))
 }
 
@@ -190,7 +190,7 @@ fn replace_with_json_error(text: &str, sink: &mut DiagnosticSink) {
 /// The content of a part of the text.
 #[derive(Default)]
 struct Chunk {
-    objects: Vec<(Object, ObjectLocation)>,
+    objects: Vec<(ManifestObject, ObjectLocation)>,
     sink: DiagnosticSink,
     documents: usize,
 }
@@ -218,7 +218,7 @@ impl Chunk {
     }
 
     /// Adds the object at `node`, or the items of a List. Items of a list of kind `item` may omit their header.
-    fn add_object(&mut self, node: &Node<'_>, location: &ObjectLocation, item: Option<Kind>) {
+    fn add_object(&mut self, node: &YamlNode<'_>, location: &ObjectLocation, item: Option<Kind>) {
         let lookup = match header::read_header(node, item) {
             Header::Complete(version, kind) => look_up(version, kind),
             Header::Missing(diagnostics, likely) => {
@@ -240,7 +240,7 @@ impl Chunk {
         }
     }
 
-    fn add_items(&mut self, node: &Node<'_>, location: &ObjectLocation, item: Option<Kind>) {
+    fn add_items(&mut self, node: &YamlNode<'_>, location: &ObjectLocation, item: Option<Kind>) {
         match node.get("items").map(|items| &items.value) {
             Some(Value::List(items)) => {
                 for (i, node) in items.iter().enumerate() {
@@ -258,7 +258,7 @@ impl Chunk {
     }
 
     /// Reads `node` as a `kind` and adds the diagnostics.
-    fn read_as(&mut self, kind: Kind, node: &Node<'_>, location: &ObjectLocation) -> Option<Object> {
+    fn read_as(&mut self, kind: Kind, node: &YamlNode<'_>, location: &ObjectLocation) -> Option<ManifestObject> {
         let (object, mut sink) = kind.read(node);
         sink.for_each_mut(|diagnostic| diagnostic.path = location.document_path(&diagnostic.path));
         self.sink.append(sink);

@@ -9,10 +9,10 @@ use super::SelectorError;
 
 /// Requirements on an object's fields; an empty selector selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FieldSelector(Vec<Requirement>);
+pub struct FieldSelector(Vec<FieldRequirement>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Requirement {
+struct FieldRequirement {
     field: &'static str,
     value: String,
     /// `!=`
@@ -31,7 +31,7 @@ impl FieldSelector {
         }
         let known = |(label, value, negated)| {
             let field = field_of_label(group, kind, label)?;
-            Ok(Requirement { field, value, negated })
+            Ok(FieldRequirement { field, value, negated })
         };
         requirements.into_iter().map(known).collect::<Result<_, _>>().map(FieldSelector)
     }
@@ -55,7 +55,7 @@ impl FieldSelector {
     /// Returns whether the selector matches an object with the fields that `value_of` returns; a missing field is
     /// empty.
     pub fn matches<'o>(&self, value_of: impl Fn(&str) -> Option<&'o str>) -> bool {
-        let holds = |r: &Requirement| (value_of(r.field).unwrap_or_default() == r.value) != r.negated;
+        let holds = |r: &FieldRequirement| (value_of(r.field).unwrap_or_default() == r.value) != r.negated;
         self.0.iter().all(holds)
     }
 }

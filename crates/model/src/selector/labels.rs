@@ -11,10 +11,10 @@ use crate::formats;
 
 /// Requirements on an object's labels; an empty selector selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selector(Vec<Requirement>);
+pub struct Selector(Vec<LabelRequirement>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Requirement {
+struct LabelRequirement {
     key: String,
     operator: Operator,
 }
@@ -46,7 +46,7 @@ impl Selector {
     }
 }
 
-impl Requirement {
+impl LabelRequirement {
     fn holds(&self, value: Option<&str>) -> bool {
         // A label that is not a number satisfies no comparison.
         let number = || value.and_then(|value| value.parse::<i64>().ok());
@@ -123,7 +123,7 @@ impl<'t> Parser<'t> {
         self.0.next().unwrap_or(Token::End)
     }
 
-    fn selector(mut self) -> Result<Vec<Requirement>, SelectorError> {
+    fn selector(mut self) -> Result<Vec<LabelRequirement>, SelectorError> {
         let mut requirements = Vec::new();
         loop {
             match self.peek() {
@@ -150,7 +150,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
+    fn requirement(&mut self) -> Result<LabelRequirement, SelectorError> {
         let negated = self.peek() == Token::Symbol("!");
         if negated {
             self.next();
@@ -165,10 +165,10 @@ impl<'t> Parser<'t> {
             return Err(error(format!("<nil>: Invalid value: {key:?}: {}", violations.join("; "))));
         }
         if negated {
-            return Ok(Requirement { key, operator: Operator::DoesNotExist });
+            return Ok(LabelRequirement { key, operator: Operator::DoesNotExist });
         }
         if matches!(self.peek(), Token::End | COMMA) {
-            return Ok(Requirement { key, operator: Operator::Exists });
+            return Ok(LabelRequirement { key, operator: Operator::Exists });
         }
         let operator = self.next();
         let values = match operator.text() {
@@ -183,7 +183,7 @@ impl<'t> Parser<'t> {
             "<" => Operator::LessThan(integer_bound(&values)?),
             _ => Operator::In(values),
         };
-        Ok(Requirement { key, operator: test })
+        Ok(LabelRequirement { key, operator: test })
     }
 
     fn exact_value(&mut self) -> Result<String, SelectorError> {

@@ -11,7 +11,7 @@ use super::path::Path;
 use super::reporter::Reporter;
 use crate::diagnostic::{Diagnostic, Position, Rule};
 use crate::quantity;
-use crate::tree::{Key, Node, Value};
+use crate::tree::{MappingKey, Value, YamlNode};
 
 /// The spellings that are accepted for integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl de::Error for ReadError {
 /// Deserializes one node; reports its errors to `reporter`.
 #[derive(Clone, Copy)]
 pub(super) struct NodeDeserializer<'de, 'p> {
-    pub(super) node: &'de Node<'de>,
+    pub(super) node: &'de YamlNode<'de>,
     pub(super) path: &'p Path<'p>,
     pub(super) reporter: &'p Reporter<'p>,
     pub(super) integer_syntax: IntegerSyntax,
@@ -104,7 +104,7 @@ impl<'de> NodeDeserializer<'de, '_> {
         visitor: V,
         fields: Option<&'static [&'static str]>,
     ) -> Result<V::Value, ReadError> {
-        let entries: &'de [(Key<'de>, Node<'de>)] = match &self.node.value {
+        let entries: &'de [(MappingKey<'de>, YamlNode<'de>)] = match &self.node.value {
             Value::Map(entries) => entries,
             Value::Null => &[],
             _ => {
@@ -230,7 +230,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'de, '_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        let items: &'de [Node<'de>] = match &self.node.value {
+        let items: &'de [YamlNode<'de>] = match &self.node.value {
             Value::List(items) => items,
             Value::Null => &[],
             _ => {
@@ -279,11 +279,11 @@ impl NodeDeserializer<'_, '_> {
 
 struct Items<'de, 'p> {
     list: NodeDeserializer<'de, 'p>,
-    items: std::iter::Enumerate<std::slice::Iter<'de, Node<'de>>>,
+    items: std::iter::Enumerate<std::slice::Iter<'de, YamlNode<'de>>>,
 }
 
 impl<'de, 'p> Items<'de, 'p> {
-    fn new(list: NodeDeserializer<'de, 'p>, items: &'de [Node<'de>]) -> Items<'de, 'p> {
+    fn new(list: NodeDeserializer<'de, 'p>, items: &'de [YamlNode<'de>]) -> Items<'de, 'p> {
         Items { list, items: items.iter().enumerate() }
     }
 }
@@ -300,8 +300,8 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
 
 struct Entries<'de, 'p> {
     map: NodeDeserializer<'de, 'p>,
-    rest: &'de [(Key<'de>, Node<'de>)],
-    current: Option<(&'de Key<'de>, &'de Node<'de>)>,
+    rest: &'de [(MappingKey<'de>, YamlNode<'de>)],
+    current: Option<(&'de MappingKey<'de>, &'de YamlNode<'de>)>,
     /// Field names of a struct; `None` for a map.
     fields: Option<&'static [&'static str]>,
     /// Total number of entries.
@@ -311,7 +311,7 @@ struct Entries<'de, 'p> {
 impl<'de, 'p> Entries<'de, 'p> {
     fn new(
         map: NodeDeserializer<'de, 'p>,
-        entries: &'de [(Key<'de>, Node<'de>)],
+        entries: &'de [(MappingKey<'de>, YamlNode<'de>)],
         fields: Option<&'static [&'static str]>,
     ) -> Entries<'de, 'p> {
         Entries { map, rest: entries, current: None, fields, count: entries.len() }
@@ -350,8 +350,8 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
 }
 
 /// Replaces a value that its own type has rejected.
-static NULL_NODE: Node<'static> =
-    Node { value: Value::Null, position: Position { line: 1, column: 1, len: 1 }, written: "" };
+static NULL_NODE: YamlNode<'static> =
+    YamlNode { value: Value::Null, position: Position { line: 1, column: 1, len: 1 }, written: "" };
 
 /// Deserializes a value and attaches its position to an error of its type.
 fn deserialize_value<'de, T: DeserializeSeed<'de>>(

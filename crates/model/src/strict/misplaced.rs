@@ -7,13 +7,13 @@ use serde_json::Value as Schema;
 use super::path::Step;
 use crate::names::{edit_distance, nearest};
 use crate::schema;
-use crate::tree::Node;
+use crate::tree::YamlNode;
 
 /// Maximum depth below the field's object of the search for the field's right place.
 const MAX_DEPTH: usize = 3;
 
 /// Returns a hint for the unknown field `name` of the object at `path`, whose type has `fields`.
-pub fn hint(root: &Node<'_>, kind: &str, path: &[Step<'_>], name: &str, fields: &[&str]) -> Option<String> {
+pub fn hint(root: &YamlNode<'_>, kind: &str, path: &[Step<'_>], name: &str, fields: &[&str]) -> Option<String> {
     let near = nearest(name, fields);
     let did_you_mean = |field: &str| format!("did you mean {field:?}?");
     if let Some(field) = near.filter(|field| edit_distance(&name.to_lowercase(), &field.to_lowercase()) <= 1) {
@@ -33,7 +33,7 @@ pub fn hint(root: &Node<'_>, kind: &str, path: &[Step<'_>], name: &str, fields: 
 /// An object's type and path, and its node if the document has it.
 #[derive(Clone)]
 struct TypedNode<'d> {
-    node: Option<&'d Node<'d>>,
+    node: Option<&'d YamlNode<'d>>,
     schema: &'static Schema,
     path: String,
 }
@@ -43,7 +43,7 @@ struct TypedNode<'d> {
 struct AncestorChain<'d>(Vec<TypedNode<'d>>);
 
 impl<'d> AncestorChain<'d> {
-    fn resolve(root: &'d Node<'d>, schema: &'static Schema, path: &[Step<'_>]) -> AncestorChain<'d> {
+    fn resolve(root: &'d YamlNode<'d>, schema: &'static Schema, path: &[Step<'_>]) -> AncestorChain<'d> {
         let mut chain = vec![TypedNode { node: Some(root), schema, path: String::new() }];
         for step in path {
             let Some(next) = chain.last().and_then(|object| object.step(step)) else { return AncestorChain::default() };

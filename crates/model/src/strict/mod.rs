@@ -20,19 +20,19 @@ use self::deserializer::{NodeDeserializer, ReadError};
 use self::path::Path;
 use self::reporter::Reporter;
 use super::diagnostic::{Diagnostic, DiagnosticSink, Rule};
-use super::tree::Node;
+use super::tree::YamlNode;
 
 /// Maximum number of values that their own types may reject before reading stops.
 const MAX_REJECTED_VALUES: usize = 20;
 
 /// Reads `node` as a `T`, whose schema is that of `kind`. Returns no object if there are errors.
-pub fn read<'de, T: Deserialize<'de>>(node: &'de Node<'de>, kind: &'static str) -> (Option<T>, DiagnosticSink) {
+pub fn read<'de, T: Deserialize<'de>>(node: &'de YamlNode<'de>, kind: &'static str) -> (Option<T>, DiagnosticSink) {
     read_with(DiagnosticSink::has_errors, node, kind, IntegerSyntax::IntegralNumber)
 }
 
 /// Like [`read`], but unknown and duplicate fields do not prevent an object; the last duplicate wins.
 pub fn read_lenient<'de, T: Deserialize<'de>>(
-    node: &'de Node<'de>,
+    node: &'de YamlNode<'de>,
     kind: &'static str,
     integer_syntax: IntegerSyntax,
 ) -> (Option<T>, DiagnosticSink) {
@@ -41,7 +41,7 @@ pub fn read_lenient<'de, T: Deserialize<'de>>(
 
 fn read_with<'de, T: Deserialize<'de>>(
     is_fatal: fn(&DiagnosticSink) -> bool,
-    node: &'de Node<'de>,
+    node: &'de YamlNode<'de>,
     kind: &'static str,
     integer_syntax: IntegerSyntax,
 ) -> (Option<T>, DiagnosticSink) {
@@ -78,6 +78,6 @@ fn read_with<'de, T: Deserialize<'de>>(
     }
 }
 
-fn document_error(node: &Node<'_>, message: String) -> Diagnostic {
+fn document_error(node: &YamlNode<'_>, message: String) -> Diagnostic {
     Diagnostic { rule: Rule::WrongType, path: String::new(), position: Some(node.position), message, hint: None }
 }

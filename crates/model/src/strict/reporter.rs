@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet};
 use super::misplaced;
 use super::path::Path;
 use crate::diagnostic::{Diagnostic, DiagnosticSink, Position, Rule};
-use crate::tree::{Key, Node, Value};
+use crate::tree::{MappingKey, Value, YamlNode};
 
 /// Collects the diagnostics of one document.
 pub struct Reporter<'n> {
-    root: &'n Node<'n>,
+    root: &'n YamlNode<'n>,
     kind: &'static str,
     rejected: &'n HashSet<Position>,
     sink: RefCell<DiagnosticSink>,
@@ -22,7 +22,7 @@ const MAX_PLACEMENT_HINTS: usize = 50;
 
 impl<'n> Reporter<'n> {
     /// Creates the reporter of document `root`, a `kind`. Values at the positions in `rejected` are already reported.
-    pub fn new(root: &'n Node<'n>, kind: &'static str, broken: &'n HashSet<Position>) -> Reporter<'n> {
+    pub fn new(root: &'n YamlNode<'n>, kind: &'static str, broken: &'n HashSet<Position>) -> Reporter<'n> {
         Reporter { root, kind, rejected: broken, sink: RefCell::default() }
     }
 
@@ -50,7 +50,7 @@ impl<'n> Reporter<'n> {
     }
 
     /// Reports a value of another type than `expected` ("a string", "a list").
-    pub fn type_mismatch(&self, path: &Path<'_>, node: &Node<'_>, expected: &str) {
+    pub fn type_mismatch(&self, path: &Path<'_>, node: &YamlNode<'_>, expected: &str) {
         let hint = match &node.value {
             Value::Bool(_) | Value::Int(_) | Value::Float(_) if expected == "a string" => {
                 Some(format!("quote it: \"{}\"", node.written))
@@ -72,7 +72,7 @@ impl<'n> Reporter<'n> {
     }
 
     /// Reports a field that the struct does not have; the object sets `count` fields.
-    pub fn unknown_field(&self, parent: &Path<'_>, key: &Key<'_>, fields: &[&str], count: usize) {
+    pub fn unknown_field(&self, parent: &Path<'_>, key: &MappingKey<'_>, fields: &[&str], count: usize) {
         // The search for the right place visits the whole object: too slow for thousands of fields.
         let search = self.sink.borrow().len() < MAX_PLACEMENT_HINTS && count < 1000;
         let make = || {
@@ -89,7 +89,7 @@ impl<'n> Reporter<'n> {
     }
 
     /// Reports the duplicate keys of a mapping.
-    pub fn duplicate_keys(&self, parent: &Path<'_>, entries: &[(Key<'_>, Node<'_>)]) {
+    pub fn duplicate_keys(&self, parent: &Path<'_>, entries: &[(MappingKey<'_>, YamlNode<'_>)]) {
         // Most mappings are small: comparing is cheaper than hashing.
         let mut known: HashMap<&str, usize> = HashMap::new();
         for (i, (key, _)) in entries.iter().enumerate() {
@@ -107,7 +107,7 @@ impl<'n> Reporter<'n> {
     }
 
     /// Warns of a boolean that YAML 1.2 reads as a string.
-    pub fn misread_boolean(&self, path: &Path<'_>, node: &Node<'_>, value: bool) {
+    pub fn misread_boolean(&self, path: &Path<'_>, node: &YamlNode<'_>, value: bool) {
         if node.written.is_empty() || node.written.eq_ignore_ascii_case(if value { "true" } else { "false" }) {
             return;
         }
@@ -116,7 +116,7 @@ impl<'n> Reporter<'n> {
     }
 
     /// Warns of a number whose spelling suggests another value. Octal file modes are intended.
-    pub fn misread_number(&self, path: &Path<'_>, node: &Node<'_>, value: i128) {
+    pub fn misread_number(&self, path: &Path<'_>, node: &YamlNode<'_>, value: i128) {
         let written = node.written.strip_prefix('+').unwrap_or(node.written);
         let is_plain = written.bytes().all(|b| b.is_ascii_digit() || b == b'-');
         let is_octal = is_plain && written.trim_start_matches('-').starts_with('0') && written.len() > 1;
@@ -128,7 +128,7 @@ impl<'n> Reporter<'n> {
     }
 
     /// Warns of a key that YAML reads as another type than string.
-    pub fn misread_key(&self, parent: &Path<'_>, key: &Key<'_>) {
+    pub fn misread_key(&self, parent: &Path<'_>, key: &MappingKey<'_>) {
         let Some(written) = key.misread else { return };
         let message = format!("the key {written} is read as {:?}", key.name);
         let path = Path::Field(parent, &key.name);
@@ -137,7 +137,7 @@ impl<'n> Reporter<'n> {
 }
 
 /// Describes a value for a message.
-fn describe(node: &Node<'_>) -> String {
+fn describe(node: &YamlNode<'_>) -> String {
     match &node.value {
         Value::Null => "null".into(),
         Value::Bool(_) => format!("the boolean {}", node.written),

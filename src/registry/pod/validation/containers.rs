@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EphemeralContainer, PodSpec};
 
-use super::volumes::Volumes;
+use super::volumes::DeclaredVolumes;
 use super::{environment, mounts, or_empty, probes, resources, security};
 use crate::model::{formats, pods};
 use crate::registry::fields::{ErrorList, FieldPath};
@@ -12,7 +12,7 @@ use crate::registry::fields::{ErrorList, FieldPath};
 /// The parts of the pod that the rules of its containers depend on.
 pub struct PodContext<'s> {
     pub spec: &'s PodSpec,
-    pub volumes: &'s Volumes<'s>,
+    pub volumes: &'s DeclaredVolumes<'s>,
     pub claims: &'s BTreeSet<&'s str>,
 }
 

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
-use super::volumes::Volumes;
+use super::volumes::DeclaredVolumes;
 use super::{or_empty, validate_local_descending_path};
 use crate::registry::fields::{ErrorList, FieldPath};
 
 /// Validates `volumeMounts` and `volumeDevices`.
-pub fn validate(errors: &mut ErrorList, path: FieldPath<'_>, container: &Container, volumes: &Volumes<'_>) {
+pub fn validate(errors: &mut ErrorList, path: FieldPath<'_>, container: &Container, volumes: &DeclaredVolumes<'_>) {
     validate_mounts(errors, path.child("volumeMounts"), container, volumes);
     validate_devices(errors, path.child("volumeDevices"), container, volumes);
 }
 
-fn validate_mounts(errors: &mut ErrorList, list: FieldPath<'_>, container: &Container, volumes: &Volumes<'_>) {
+fn validate_mounts(errors: &mut ErrorList, list: FieldPath<'_>, container: &Container, volumes: &DeclaredVolumes<'_>) {
     let devices = container.volume_devices.as_deref().unwrap_or_default();
     let mut mount_paths = BTreeSet::new();
     for (i, mount) in container.volume_mounts.iter().flatten().enumerate() {
@@ -76,7 +76,7 @@ fn validate_propagation(errors: &mut ErrorList, list: FieldPath<'_>, container: 
     }
 }
 
-fn validate_devices(errors: &mut ErrorList, list: FieldPath<'_>, container: &Container, volumes: &Volumes<'_>) {
+fn validate_devices(errors: &mut ErrorList, list: FieldPath<'_>, container: &Container, volumes: &DeclaredVolumes<'_>) {
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
     for (i, device) in container.volume_devices.iter().flatten().enumerate() {

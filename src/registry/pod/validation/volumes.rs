@@ -9,9 +9,9 @@ use crate::model::{formats, pods, quantity};
 use crate::registry::fields::{ErrorList, FieldPath};
 
 /// The valid volumes by name, which mounts may refer to.
-pub type Volumes<'v> = BTreeMap<&'v str, &'v Volume>;
+pub type DeclaredVolumes<'v> = BTreeMap<&'v str, &'v Volume>;
 
-type Rule = fn(&mut ErrorList, FieldPath<'_>, &Volume);
+type ValidateSource = fn(&mut ErrorList, FieldPath<'_>, &Volume);
 
 struct Source {
     /// The field's name in the error about a second source.
@@ -19,7 +19,7 @@ struct Source {
     /// The field's name in the errors of its own rules; Kubernetes is not always consistent.
     name: &'static str,
     is_set: fn(&Volume) -> bool,
-    validate: Rule,
+    validate: ValidateSource,
 }
 
 macro_rules! source {
@@ -66,9 +66,14 @@ const SOURCES: &[Source] = &[
 ];
 
 /// Validates all volumes and returns the valid ones.
-pub fn validate<'v>(errors: &mut ErrorList, list: FieldPath<'_>, volumes: &'v [Volume], pod: &Pod) -> Volumes<'v> {
+pub fn validate<'v>(
+    errors: &mut ErrorList,
+    list: FieldPath<'_>,
+    volumes: &'v [Volume],
+    pod: &Pod,
+) -> DeclaredVolumes<'v> {
     let mut names = BTreeSet::new();
-    let mut valid = Volumes::new();
+    let mut valid = DeclaredVolumes::new();
     let claims: BTreeSet<String> =
         volumes.iter().filter(|v| v.ephemeral.is_some()).map(|v| format!("{}-{}", pods::name(pod), v.name)).collect();
     for (i, volume) in volumes.iter().enumerate() {
