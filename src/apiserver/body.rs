@@ -151,18 +151,24 @@ pub fn reject_ignored_fields(kind: &str, fields: &[String]) -> Result<(), Status
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 
 fn decode_status(version: &str, kind: &str, error: DecodeError) -> Status {
-    let cannot = |is: &str, of: &str, why: &str| format!("{is} in version {of:?} cannot be handled as a {kind}: {why}");
+    let cannot_handle = |sent_kind: &str, sent_version: &str, reason: &str| {
+        format!("{sent_kind} in version {sent_version:?} cannot be handled as a {kind}: {reason}")
+    };
     let message = match error {
-        DecodeError::NotAnObject(why) => format!("the object provided is unrecognized (must be of type {kind}): {why}"),
-        DecodeError::WrongKind { version: of, kind: is } => {
-            let short = of.rsplit('/').next().unwrap_or_default();
-            let why = match model::is_kubernetes_kind(&of, &is) {
-                true => format!("converting ({short}.{is}) to (core.{kind}): unknown conversion"),
-                false => format!("no kind {is:?} is registered for version {of:?} in scheme {SCHEME:?}"),
-            };
-            cannot(&is, short, &why)
+        DecodeError::NotAnObject(reason) => {
+            format!("the object provided is unrecognized (must be of type {kind}): {reason}")
         }
-        DecodeError::InvalidValues(errors) => cannot(kind, version, &errors.join(", ")),
+        DecodeError::WrongKind { version: sent_version, kind: sent_kind } => {
+            let short_version = sent_version.rsplit('/').next().unwrap_or_default();
+            let reason = match model::is_kubernetes_kind(&sent_version, &sent_kind) {
+                true => format!("converting ({short_version}.{sent_kind}) to (core.{kind}): unknown conversion"),
+                false => {
+                    format!("no kind {sent_kind:?} is registered for version {sent_version:?} in scheme {SCHEME:?}")
+                }
+            };
+            cannot_handle(&sent_kind, short_version, &reason)
+        }
+        DecodeError::InvalidValues(errors) => cannot_handle(kind, version, &errors.join(", ")),
     };
     Status::new(Reason::BadRequest, message)
 }

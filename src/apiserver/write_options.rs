@@ -169,13 +169,13 @@ mod tests {
 
     #[test]
     fn write_options_are_parsed_and_validated() {
-        let of = |query: &str| WriteOptions::parse("PatchOptions", &Params::parse(Some(query)));
+        let parse = |query: &str| WriteOptions::parse("PatchOptions", &Params::parse(Some(query)));
         for (query, dry_run, field_validation) in [
             ("", false, FieldValidationMode::Warn),
             ("dryRun=All&fieldValidation=Strict&fieldManager=kubectl", true, FieldValidationMode::Strict),
             ("fieldValidation=Ignore", false, FieldValidationMode::Ignore),
         ] {
-            assert_eq!(of(query), Ok(WriteOptions { dry_run, field_validation }), "{query}");
+            assert_eq!(parse(query), Ok(WriteOptions { dry_run, field_validation }), "{query}");
         }
         for (query, words) in [
             ("dryRun=Some", "dryRun: Unsupported value: [\"Some\"]: supported values: \"All\""),
@@ -190,7 +190,7 @@ mod tests {
             ("force=true", "force: Forbidden: may not be specified for non-apply patch"),
             (&format!("fieldManager={}", "x".repeat(129)), "fieldManager: Too long: may not be more than 128 bytes"),
         ] {
-            let refused = of(query).expect_err(query);
+            let refused = parse(query).expect_err(query);
             assert!(refused.message.contains(words), "{query}: {refused}");
         }
     }

@@ -153,10 +153,10 @@ proptest! {
                 }
                 Step::Grow { .. } | Step::Drop { .. } => continue,
             };
-            let of_pod = |held: &[u64], pod: usize| held.iter().skip(pod).step_by(2).sum::<u64>();
+            let used_by_pod = |held: &[u64], pod: usize| held.iter().skip(pod).step_by(2).sum::<u64>();
             // Whether a charge fits depends only on the sums at each level.
             let fits = before[container] + amount <= limits[container]
-                && of_pod(&before, container % 2) + amount <= [90, 120][container % 2]
+                && used_by_pod(&before, container % 2) + amount <= [90, 120][container % 2]
                 && before.iter().sum::<u64>() + amount <= 200;
             prop_assert_eq!(accepted, fits);
             let after = all(&charges);
@@ -164,7 +164,7 @@ proptest! {
                 prop_assert_eq!(containers[container].usage().memory, *held);
             }
             for (pod, account) in pods.iter().enumerate() {
-                prop_assert_eq!(account.usage().memory, of_pod(&after, pod));
+                prop_assert_eq!(account.usage().memory, used_by_pod(&after, pod));
             }
             prop_assert_eq!(node.usage().memory, after.iter().sum::<u64>());
         }

@@ -7,8 +7,8 @@ use crate::model::{FieldDiagnostic, ManifestObject, Rule, TemplatePod, allowed_r
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::{config_map, pod, secret};
 
-/// Returns the faults of an object, the `number`th of its manifest: those that the API server would report, and the
-/// fields that wasmpod does not support. Kinds without a pod are checked no further than their schema.
+/// Returns the diagnostics of an object, the `number`th of its manifest: the errors that the API server would report,
+/// and the fields that wasmpod does not support. Kinds without a pod are checked no further than their schema.
 pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnostic> {
     match object {
         ManifestObject::Pod(pod) => check_pod(pod, number),
@@ -28,19 +28,19 @@ pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnost
 }
 
 fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = FieldDiagnostic> {
-    let fault = move |c: Cause| FieldDiagnostic {
+    let diagnostic = move |c: Cause| FieldDiagnostic {
         object: number,
         rule: Rule::Invalid,
         path: c.field,
         message: c.message,
         hint: None,
     };
-    causes.into_iter().map(fault)
+    causes.into_iter().map(diagnostic)
 }
 
-/// Returns the faults of a workload's pod template, at the paths of the workload's fields.
+/// Returns the diagnostics of a workload's pod template, at the paths of the workload's fields.
 pub fn check_template(owner: &ManifestObject, template: &TemplatePod, number: usize) -> Vec<FieldDiagnostic> {
-    let mut faults = check_pod(&template.pod, number);
+    let mut diagnostics = check_pod(&template.pod, number);
     let policy = template.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
     let allowed = allowed_restart_policies(owner);
     if !allowed.contains(&policy) {
@@ -52,24 +52,24 @@ pub fn check_template(owner: &ManifestObject, template: &TemplatePod, number: us
             policy => format!("Unsupported value: {policy:?}: supported values: {names}"),
         };
         let path = "spec.restartPolicy".to_string();
-        faults.push(FieldDiagnostic { object: number, rule: Rule::Invalid, path, message, hint: None });
+        diagnostics.push(FieldDiagnostic { object: number, rule: Rule::Invalid, path, message, hint: None });
     }
-    faults.iter_mut().for_each(|fault| fault.path = template.workload_field(&fault.path));
-    faults
+    diagnostics.iter_mut().for_each(|diagnostic| diagnostic.path = template.workload_field(&diagnostic.path));
+    diagnostics
 }
 
-/// Returns the faults of a pod.
+/// Returns the diagnostics of a pod.
 pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
-    let fault = |rule, path, message| FieldDiagnostic { object: number, rule, path, message, hint: None };
-    let mut faults: Vec<FieldDiagnostic> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
+    let diagnostic = |rule, path, message| FieldDiagnostic { object: number, rule, path, message, hint: None };
+    let mut diagnostics: Vec<FieldDiagnostic> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
         Ok(_) => Vec::new(),
         // Errors of admission name no field.
-        Err(status) if status.causes.is_empty() => vec![fault(Rule::Invalid, String::new(), status.message)],
+        Err(status) if status.causes.is_empty() => vec![diagnostic(Rule::Invalid, String::new(), status.message)],
         Err(status) => invalid_fields(status.causes, number).collect(),
     };
     for UnsupportedField { field, support } in field_support::check(pod) {
         // An invalid field is reported once.
-        if faults.iter().any(|fault| fault.rule == Rule::Invalid && fault.path == field) {
+        if diagnostics.iter().any(|diagnostic| diagnostic.rule == Rule::Invalid && diagnostic.path == field) {
             continue;
         }
         let rule = match support {
@@ -77,7 +77,7 @@ pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
             FieldSupport::NotSupportedYet(_) => Rule::NotYet,
             FieldSupport::Enforced | FieldSupport::Ignored(_) | FieldSupport::NotEnforcedYet(_) => Rule::NoEffect,
         };
-        faults.push(fault(rule, field, support.to_string()));
+        diagnostics.push(diagnostic(rule, field, support.to_string()));
     }
-    faults
+    diagnostics
 }

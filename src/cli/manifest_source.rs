@@ -27,17 +27,17 @@ impl ManifestSource {
     /// Returns the text, which is at most [`MAX_BYTES`] long.
     pub fn read(&self) -> Result<String, Diagnostic> {
         let mut bytes = Vec::new();
-        let issue = |rule, message| Diagnostic { rule, path: String::new(), position: None, message, hint: None };
+        let diagnostic = |rule, message| Diagnostic { rule, path: String::new(), position: None, message, hint: None };
         match self {
             ManifestSource::StandardInput => std::io::stdin().take(MAX_BYTES + 1).read_to_end(&mut bytes),
             ManifestSource::File(path) => {
                 std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
             }
-            ManifestSource::Unusable(_, reason) => return Err(issue(Rule::Unreadable, reason.clone())),
+            ManifestSource::Unusable(_, reason) => return Err(diagnostic(Rule::Unreadable, reason.clone())),
         }
-        .map_err(|error| issue(Rule::Unreadable, format!("cannot be read: {error}")))?;
+        .map_err(|error| diagnostic(Rule::Unreadable, format!("cannot be read: {error}")))?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(issue(Rule::Limit, "exceeds the maximum manifest size of 64 MiB".into()));
+            return Err(diagnostic(Rule::Limit, "exceeds the maximum manifest size of 64 MiB".into()));
         }
         decode_text(bytes)
     }

@@ -45,7 +45,7 @@ pub async fn store_configs(control: &dyn ControlPlane, configs: Vec<Body>) -> Re
     Ok(())
 }
 
-/// Loads the manifests of `wasmpod run`. The error reports all faults of all files.
+/// Loads the manifests of `wasmpod run`. The error reports all errors of all files.
 pub fn load(args: &RunArgs, images: &Images) -> anyhow::Result<LoadedManifests> {
     let mut loaded = load_files(&args.files, args.restart, Some(images))?;
     for (name, _) in args.images.iter().filter(|(name, _)| !uses_image(&loaded.pods, name)) {
@@ -57,7 +57,7 @@ pub fn load(args: &RunArgs, images: &Images) -> anyhow::Result<LoadedManifests> 
 }
 
 /// Loads the manifests in `files`. `restart` replaces the pods' restart policies. With `images`, an image that is
-/// missing is a fault; without, the node reports it when the pod starts.
+/// missing is an error; without, the node reports it when the pod starts.
 pub fn load_files(
     files: &[PathBuf],
     restart: Option<RestartPolicyArg>,
@@ -68,21 +68,25 @@ pub fn load_files(
     for source in manifest_sources(files) {
         let text = match source.read() {
             Ok(text) => text,
-            Err(issue) => {
-                errors
-                    .push(Diagnostics::new(&source.name(), &Arc::from(""), [issue].into_iter().collect()).to_string());
+            Err(diagnostic) => {
+                errors.push(
+                    Diagnostics::new(&source.name(), &Arc::from(""), [diagnostic].into_iter().collect()).to_string(),
+                );
                 continue;
             }
         };
         let manifest = Manifest::read(&source.name(), &text);
-        let faults = loader.add_manifest(&manifest, &source);
-        let issues = manifest.diagnostics_with(&faults);
-        match issues.error_count() {
+        let field_diagnostics = loader.add_manifest(&manifest, &source);
+        let diagnostics = manifest.diagnostics_with(&field_diagnostics);
+        match diagnostics.error_count() {
             0 => {
-                let warnings = issues.as_slice().iter().map(|issue| format!("{}: {}", issue.path, issue.message));
+                let warnings = diagnostics
+                    .as_slice()
+                    .iter()
+                    .map(|diagnostic| format!("{}: {}", diagnostic.path, diagnostic.message));
                 loader.loaded.warnings.extend(warnings);
             }
-            _ => errors.push(issues.to_string()),
+            _ => errors.push(diagnostics.to_string()),
         }
     }
     let loaded = loader.loaded;
@@ -101,19 +105,19 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Adds the objects of a manifest. Returns the faults that prevent them from being run.
+    /// Adds the objects of a manifest. Returns the errors that prevent them from being run.
     fn add_manifest(&mut self, manifest: &Manifest, source: &ManifestSource) -> Vec<FieldDiagnostic> {
-        let mut faults = Vec::new();
+        let mut diagnostics = Vec::new();
         for (number, object) in manifest.objects().enumerate() {
             if let Some(config) = Body::from_config_object(object) {
                 self.loaded.configs.push(config);
                 continue;
             }
             match pod_of(object) {
-                Ok((pod, template)) => faults.extend(self.add_pod(object, pod, template, source, number)),
+                Ok((pod, template)) => diagnostics.extend(self.add_pod(object, pod, template, source, number)),
                 Err(NotRunnable { message, hint }) => {
                     let hint = Some(hint.to_string());
-                    faults.push(FieldDiagnostic {
+                    diagnostics.push(FieldDiagnostic {
                         object: number,
                         rule: Rule::Unsupported,
                         path: "kind".into(),
@@ -123,7 +127,7 @@ impl Loader<'_> {
                 }
             }
         }
-        faults
+        diagnostics
     }
 
     /// Adds the pod of `object`, the `number`th of its manifest. Returns the pod's errors; warnings are collected.
@@ -144,28 +148,30 @@ impl Loader<'_> {
         if let Some(template) = &mut template {
             template.pod = pod.clone();
         }
-        let mut faults = match &template {
+        let mut diagnostics = match &template {
             Some(template) => check::check_template(object, template, number),
             None => check::check_pod(&pod, number),
         };
         // Fields that are not supported yet are warnings of `validate`, but errors of a run.
-        let not_yet = faults.iter_mut().filter(|fault| fault.rule == Rule::NotYet);
-        not_yet.for_each(|fault| fault.rule = Rule::Unsupported);
-        faults.retain(|fault| {
-            let is_error = fault.rule.severity() == Severity::Error;
+        let not_yet = diagnostics.iter_mut().filter(|diagnostic| diagnostic.rule == Rule::NotYet);
+        not_yet.for_each(|diagnostic| diagnostic.rule = Rule::Unsupported);
+        diagnostics.retain(|diagnostic| {
+            let is_error = diagnostic.rule.severity() == Severity::Error;
             if !is_error {
-                warnings.push(format!("pod {}: {} {}", pods::name(&pod), fault.path, fault.message));
+                warnings.push(format!("pod {}: {} {}", pods::name(&pod), diagnostic.path, diagnostic.message));
             }
             is_error
         });
-        if let Some(images) = self.images.filter(|_| faults.is_empty()) {
-            faults = missing_images(&pod, images, number);
+        if let Some(images) = self.images.filter(|_| diagnostics.is_empty()) {
+            diagnostics = missing_images(&pod, images, number);
             if let Some(template) = &template {
-                faults.iter_mut().for_each(|fault| fault.path = template.workload_field(&fault.path));
+                diagnostics
+                    .iter_mut()
+                    .for_each(|diagnostic| diagnostic.path = template.workload_field(&diagnostic.path));
             }
         }
         self.loaded.pods.push(pod);
-        faults
+        diagnostics
     }
 }
 
@@ -209,7 +215,7 @@ fn prepare_pod(pod: &mut Pod, source: &ManifestSource, restart: Option<RestartPo
     }
 }
 
-/// Returns the images that cannot be found, as faults of the fields that name them.
+/// Returns the images that cannot be found, as diagnostics of the fields that name them.
 fn missing_images(pod: &Pod, images: &Images, number: usize) -> Vec<FieldDiagnostic> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let base = pods::annotation(pod, SOURCE_ANNOTATION).and_then(|s| Path::new(s).parent()).unwrap_or(Path::new("."));

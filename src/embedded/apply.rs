@@ -94,8 +94,8 @@ impl Node {
     ///
     /// let node = Node::in_memory()?;
     /// let result = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
-    /// let Err(ApplyError::Manifest(issues)) = result else { panic!("the field is misspelled") };
-    /// assert!(issues.to_string().contains("did you mean"));
+    /// let Err(ApplyError::Manifest(diagnostics)) = result else { panic!("the field is misspelled") };
+    /// assert!(diagnostics.to_string().contains("did you mean"));
     /// # Ok(())
     /// # }
     /// ```

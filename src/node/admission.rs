@@ -192,8 +192,8 @@ mod tests {
         let used = ResourceAmounts { cpu_milli: 1500, memory: 500 * MIB, ephemeral_storage: 0, pods: 2, containers: 2 };
         let one = ResourceAmounts { pods: 1, containers: 1, ..ResourceAmounts::default() };
         let lacks = |name: &str, requested: i128, used: i128, capacity: i128| {
-            let why = format!("{name}, requested: {requested}, used: {used}, capacity: {capacity}");
-            Some((format!("OutOf{name}"), format!("Node didn't have enough resource: {why}")))
+            let detail = format!("{name}, requested: {requested}, used: {used}, capacity: {capacity}");
+            Some((format!("OutOf{name}"), format!("Node didn't have enough resource: {detail}")))
         };
         for (requested, want) in [
             (one, None),

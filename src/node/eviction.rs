@@ -190,14 +190,14 @@ impl MemoryPressure {
 
 /// Returns whether the toleration matches the taint of a node under memory pressure.
 fn tolerates_pressure(toleration: &Toleration) -> bool {
-    let empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
-    let any = toleration.operator.as_deref() == Some("Exists");
-    let key = match toleration.key.as_deref() {
-        None | Some("") => any,
+    let is_empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
+    let is_exists = toleration.operator.as_deref() == Some("Exists");
+    let key_matches = match toleration.key.as_deref() {
+        None | Some("") => is_exists,
         Some(key) => key == MEMORY_PRESSURE_TAINT,
     };
-    let effect = empty(&toleration.effect) || toleration.effect.as_deref() == Some("NoSchedule");
-    key && effect && (any || empty(&toleration.value))
+    let effect_matches = is_empty(&toleration.effect) || toleration.effect.as_deref() == Some("NoSchedule");
+    key_matches && effect_matches && (is_exists || is_empty(&toleration.value))
 }
 
 /// Returns the host's available memory in bytes (`MemAvailable` of /proc/meminfo), if the system reports it.

@@ -98,9 +98,9 @@ impl Runtime {
             directories.and_then(|directories| match CompileCache::open(&directories.cache, &directories.state) {
                 Ok(cache) => Some(cache),
                 Err(error) => {
-                    let why = error_chain(&error);
+                    let reason = error_chain(&error);
                     tracing::warn!(
-                        "compile cache disabled ({why}): programs are recompiled at every start; \
+                        "compile cache disabled ({reason}): programs are recompiled at every start; \
                      point XDG_CACHE_HOME and XDG_STATE_HOME at directories you own"
                     );
                     None

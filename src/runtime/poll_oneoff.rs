@@ -46,19 +46,19 @@ struct Subscription {
     wait_for: WaitFor,
 }
 
-fn bytes<const N: usize>(of: &[u8], at: usize) -> [u8; N] {
+fn read_array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
     // Callers pass slices of the structures' full length.
-    of.get(at..at + N).and_then(|bytes| bytes.try_into().ok()).unwrap_or([0; N])
+    bytes.get(offset..offset + N).and_then(|array| array.try_into().ok()).unwrap_or([0; N])
 }
 
 impl Subscription {
     /// Decodes a subscription. Returns `None` if its kind or clock is unknown.
     fn read(from: &[u8], clock: &Clock) -> Option<Subscription> {
-        let word = u32::from_le_bytes(bytes(from, 16));
+        let word = u32::from_le_bytes(read_array(from, 16));
         let wait_for = match from.get(8)? {
             0 => {
-                let timeout = Duration::from_nanos(u64::from_le_bytes(bytes(from, 24)));
-                let absolute = u16::from_le_bytes(bytes(from, 40)) & 1 == 1;
+                let timeout = Duration::from_nanos(u64::from_le_bytes(read_array(from, 24)));
+                let absolute = u16::from_le_bytes(read_array(from, 40)) & 1 == 1;
                 let now = clock.now();
                 WaitFor::Until(match (word, absolute) {
                     (0 | 1, false) => now.mono + timeout,
@@ -74,7 +74,7 @@ impl Subscription {
             2 => WaitFor::Writable,
             _ => return None,
         };
-        Some(Subscription { userdata: bytes(from, 0), wait_for })
+        Some(Subscription { userdata: read_array(from, 0), wait_for })
     }
 
     fn event(&self, name_len: usize) -> [u8; EVENT_SIZE] {
@@ -188,7 +188,7 @@ async fn wait(host: &mut ModuleHost, clock: &Clock, subscriptions: &[Subscriptio
     Ok(ready)
 }
 
-/// WaitFor until standard input has bytes or is at its end.
+/// Waits until standard input has bytes or is at its end.
 async fn readable_stdin(host: &mut ModuleHost) -> wasmtime::Result<()> {
     let stream: Resource<DynInputStream> = match &host.stdin {
         Some(stream) => Resource::new_borrow(stream.rep()),

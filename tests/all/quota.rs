@@ -12,7 +12,7 @@ use wasmpod::logs::Log;
 use wasmpod::runtime::{Capture, Exit, Instance, Runtime, Stdio};
 
 use crate::support::guests::{compile, container_context, start_guest, unlimited_account, wait_for_first_line};
-use crate::support::{eventually, in_the_best_of_three, until};
+use crate::support::{eventually, in_the_best_of_three, sleep_until};
 
 const SPIN: (&str, &str) = ("wasm32-wasip2", "spin");
 
@@ -24,7 +24,7 @@ fn quota(millis: u64) -> AccountLimits {
 async fn usage(accounts: &[Arc<Account>], window: Duration) -> Vec<f64> {
     let before: Vec<u64> = accounts.iter().map(|account| account.usage().cpu.used_nanos).collect();
     let start = Instant::now();
-    until(start + window).await;
+    sleep_until(start + window).await;
     let passed = start.elapsed().as_nanos() as f64;
     let after = accounts.iter().map(|account| account.usage().cpu.used_nanos);
     after.zip(before).map(|(after, before)| (after - before) as f64 / passed).collect()

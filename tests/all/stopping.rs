@@ -13,7 +13,7 @@ fn script(name: &str, grace: u32, script: &str) -> String {
 }
 
 /// Starts a run and waits until its container prints `up`.
-fn up(yaml: &str, args: &[&str]) -> RunningProcess {
+fn start_script(yaml: &str, args: &[&str]) -> RunningProcess {
     let child = run().manifest(yaml).args(args).start();
     child.wait_for("| up\n");
     child
@@ -23,8 +23,10 @@ const JSON: &[&str] = &["--output", "json"];
 
 #[test]
 fn shell_with_a_term_trap_chooses_its_exit() {
-    let child =
-        up(&script("p", 30, "trap 'echo notified; exit 7' TERM; echo up; while true; do sleep 0.05; done"), JSON);
+    let child = start_script(
+        &script("p", 30, "trap 'echo notified; exit 7' TERM; echo up; while true; do sleep 0.05; done"),
+        JSON,
+    );
     child.interrupt();
     let output = child.output().expect_code(130);
     assert_eq!(output.log("p/c"), "up\nnotified\n");
@@ -33,7 +35,7 @@ fn shell_with_a_term_trap_chooses_its_exit() {
 
 #[test]
 fn shell_without_a_trap_exits_with_143() {
-    let child = up(&script("p", 30, "echo up; sleep 1000"), JSON);
+    let child = start_script(&script("p", 30, "echo up; sleep 1000"), JSON);
     let interrupted = Instant::now();
     child.interrupt();
     let output = child.output().expect_code(130);
@@ -43,7 +45,7 @@ fn shell_without_a_trap_exits_with_143() {
 
 #[test]
 fn guest_that_ignores_sigterm_is_killed_after_its_grace() {
-    let child = up(&script("p", 1, "trap '' TERM; echo up; while true; do sleep 0.05; done"), JSON);
+    let child = start_script(&script("p", 1, "trap '' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     let interrupted = Instant::now();
     child.interrupt();
     let output = child.output().expect_code(130);
@@ -54,7 +56,8 @@ fn guest_that_ignores_sigterm_is_killed_after_its_grace() {
 
 #[test]
 fn guest_may_use_its_grace_period() {
-    let child = up(&script("p", 30, "trap 'sleep 0.3; echo saved; exit 0' TERM; echo up; sleep 1000 & wait"), JSON);
+    let child =
+        start_script(&script("p", 30, "trap 'sleep 0.3; echo saved; exit 0' TERM; echo up; sleep 1000 & wait"), JSON);
     child.interrupt();
     let output = child.output().expect_code(130);
     assert_eq!(output.log("p/c"), "up\nsaved\n");
@@ -63,7 +66,8 @@ fn guest_may_use_its_grace_period() {
 
 #[test]
 fn second_ctrl_c_kills() {
-    let child = up(&script("p", 30, "trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done"), JSON);
+    let child =
+        start_script(&script("p", 30, "trap 'echo notified' TERM; echo up; while true; do sleep 0.05; done"), JSON);
     child.interrupt();
     child.wait_for("notified");
     let interrupted = Instant::now();
@@ -90,7 +94,7 @@ fn busy_shell_receives_the_signal() {
 
 #[test]
 fn sigterm_ends_a_run_like_ctrl_c() {
-    let child = up(&script("p", 30, "echo up; sleep 1000"), &[]);
+    let child = start_script(&script("p", 30, "echo up; sleep 1000"), &[]);
     child.signal(Signal::TERM);
     child.output().expect_code(143);
 }
@@ -99,7 +103,7 @@ fn sigterm_ends_a_run_like_ctrl_c() {
 fn ctrl_c_ends_a_pod_with_a_hanging_init_container() {
     let spec = "initContainers: [{name: i, image: busybox, command: [sh, -c, 'echo up; sleep 1000']}], \
                 containers: [{name: c, image: busybox, command: ['true']}]";
-    let child = up(&pod("p", spec), JSON);
+    let child = start_script(&pod("p", spec), JSON);
     child.interrupt();
     let output = child.output().expect_code(130);
     assert_eq!(output.termination("i").0, 143, "{}", output.stderr);

@@ -96,19 +96,19 @@ impl Container {
             return Some(StopOrder { min_grace, ..order(deadline, self.killing_message("definition changed", true)) });
         }
         let (kind, own) = self.probes.failed_probe().filter(|_| matches!(self.stage, Stage::Running { .. }))?;
-        let why = format!("failed {} probe", kind.name().to_ascii_lowercase());
-        let message = self.killing_message(&why, self.spec.policy.restarts_failures());
+        let reason = format!("failed {} probe", kind.name().to_ascii_lowercase());
+        let message = self.killing_message(&reason, self.spec.policy.restarts_failures());
         let cause = TerminationCause::FailedProbe { restarts_at_once: false };
         Some(StopOrder { cause, ..order(now.mono + own.unwrap_or(grace), message) })
     }
 
     /// Returns the message of the `Killing` event. For init containers, a kubelet does not mention the restart.
-    fn killing_message(&self, why: &str, restarts: bool) -> String {
+    fn killing_message(&self, reason: &str, restarts: bool) -> String {
         let name = &self.spec.name;
         match (self.kind(), restarts) {
-            (ContainerKind::Init | ContainerKind::Sidecar, _) => format!("Init container {name} {why}"),
-            (_, true) => format!("Container {name} {why}, will be restarted"),
-            (_, false) => format!("Container {name} {why}"),
+            (ContainerKind::Init | ContainerKind::Sidecar, _) => format!("Init container {name} {reason}"),
+            (_, true) => format!("Container {name} {reason}, will be restarted"),
+            (_, false) => format!("Container {name} {reason}"),
         }
     }
 

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn invalid_objects_are_rejected_with_their_position() {
-        let no_object = |why: &str| Err(DecodeError::NotAnObject(why.into()));
+        let no_object = |reason: &str| Err(DecodeError::NotAnObject(reason.into()));
         let other =
             |version: &str, kind: &str| Err(DecodeError::WrongKind { version: version.into(), kind: kind.into() });
         for (format, text, want) in [

@@ -25,8 +25,8 @@ pub fn container_failure_message(status: &ContainerStatus) -> Option<String> {
     let terminated = status.state.as_ref()?.terminated.as_ref().filter(|t| t.exit_code != 0)?;
     let reason = terminated.reason.as_deref().unwrap_or("Error");
     let first_line = terminated.message.as_deref().and_then(|m| m.lines().next());
-    let why = first_line.map(|line| format!(": {line}")).unwrap_or_default();
-    Some(format!("container {} terminated with exit code {} ({reason}){why}", status.name, terminated.exit_code))
+    let detail = first_line.map(|line| format!(": {line}")).unwrap_or_default();
+    Some(format!("container {} terminated with exit code {} ({reason}){detail}", status.name, terminated.exit_code))
 }
 
 /// Describes in one line why a pod failed.
@@ -46,7 +46,7 @@ pub fn not_ready_message(pod: &Pod) -> String {
     let mut reasons = vec![ready.unwrap_or_else(|| format!("it is {}", pods::phase(pod)))];
     reasons.extend(
         container_statuses(pod)
-            .filter_map(|s| waiting_message(s).map(|why| format!("container {} is waiting: {why}", s.name))),
+            .filter_map(|s| waiting_message(s).map(|message| format!("container {} is waiting: {message}", s.name))),
     );
     reasons.join("; ")
 }

@@ -1,4 +1,4 @@
-//! `wasmpod validate`: reports the faults of manifests, for people and for programs.
+//! `wasmpod validate`: reports the errors and warnings of manifests, for people and for programs.
 
 mod report;
 mod sarif;
@@ -19,7 +19,7 @@ use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule}
 /// The result of checking a file.
 struct CheckedFile {
     object_count: usize,
-    issues: Diagnostics,
+    diagnostics: Diagnostics,
 }
 
 /// Checks the files and prints a report.
@@ -33,8 +33,9 @@ pub fn main(args: &ValidateArgs) -> anyhow::Result<Outcome> {
         Some(ReportFormat::Sarif) => sarif::report(&files)?,
     };
     std::io::stdout().write_all(text.as_bytes()).context("cannot write the report")?;
-    let errors =
-        |file: &CheckedFile| file.issues.error_count() + if args.strict { file.issues.warning_count() } else { 0 };
+    let errors = |file: &CheckedFile| {
+        file.diagnostics.error_count() + if args.strict { file.diagnostics.warning_count() } else { 0 }
+    };
     Ok(if files.iter().all(|file| errors(file) == 0) { Outcome::Success } else { Outcome::BadInput })
 }
 
@@ -45,36 +46,36 @@ fn check_file(source: &ManifestSource, known: &mut KnownObjects) -> CheckedFile 
     let name = source.name();
     let text = match source.read() {
         Ok(text) => text,
-        Err(issue) => {
-            let issues = Diagnostics::new(&name, &Arc::from(""), [issue].into_iter().collect());
-            return CheckedFile { object_count: 0, issues };
+        Err(diagnostic) => {
+            let diagnostics = Diagnostics::new(&name, &Arc::from(""), [diagnostic].into_iter().collect());
+            return CheckedFile { object_count: 0, diagnostics };
         }
     };
     let manifest = Manifest::read(&name, &text);
     let objects: Vec<&ManifestObject> = manifest.objects().collect();
-    let mut faults: Vec<FieldDiagnostic> = if objects.len() < MIN_PARALLEL_OBJECTS {
+    let mut field_diagnostics: Vec<FieldDiagnostic> = if objects.len() < MIN_PARALLEL_OBJECTS {
         objects.iter().enumerate().flat_map(|(number, object)| check::check_object(object, number)).collect()
     } else {
         objects.par_iter().enumerate().flat_map_iter(|(number, object)| check::check_object(object, number)).collect()
     };
-    faults.extend(find_repeated_names(&objects, &name, known));
-    faults.sort_by_key(|fault| fault.object);
-    CheckedFile { object_count: objects.len(), issues: manifest.diagnostics_with(&faults) }
+    field_diagnostics.extend(find_repeated_names(&objects, &name, known));
+    field_diagnostics.sort_by_key(|diagnostic| diagnostic.object);
+    CheckedFile { object_count: objects.len(), diagnostics: manifest.diagnostics_with(&field_diagnostics) }
 }
 
 /// Fewer objects are checked faster by one thread.
 const MIN_PARALLEL_OBJECTS: usize = 16;
 
-/// Returns a fault for each object with the kind, namespace and name of an earlier one, which it would replace.
+/// Returns a diagnostic for each object with the kind, namespace and name of an earlier one, which it would replace.
 fn find_repeated_names(objects: &[&ManifestObject], file: &str, known: &mut KnownObjects) -> Vec<FieldDiagnostic> {
-    let mut faults = Vec::new();
+    let mut diagnostics = Vec::new();
     for (number, object) in objects.iter().enumerate() {
         let (kind, metadata) = (object.kind().name(), object.metadata());
         let Some(name) = metadata.name.clone().filter(|name| !name.is_empty()) else { continue };
         let namespace = metadata.namespace.clone().unwrap_or_else(|| "default".into());
         let Some(first) = known.insert((kind, namespace, name.clone()), file.to_string()) else { continue };
         let place = if first == file { "in this file".into() } else { format!("in {first}") };
-        faults.push(FieldDiagnostic {
+        diagnostics.push(FieldDiagnostic {
             object: number,
             rule: Rule::Invalid,
             path: "metadata.name".into(),
@@ -82,5 +83,5 @@ fn find_repeated_names(objects: &[&ManifestObject], file: &str, known: &mut Know
             hint: Some("give each object a unique name".into()),
         });
     }
-    faults
+    diagnostics
 }

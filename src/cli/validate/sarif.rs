@@ -6,7 +6,7 @@ use super::CheckedFile;
 use super::report::severity;
 use crate::model::{Diagnostic, Rule};
 
-/// Returns a report with the rules and the issues of all files.
+/// Returns a report with the rules and the diagnostics of all files.
 pub fn report(files: &[CheckedFile]) -> serde_json::Result<String> {
     let rules: Vec<Value> = Rule::ALL
         .iter()
@@ -19,7 +19,7 @@ pub fn report(files: &[CheckedFile]) -> serde_json::Result<String> {
         })
         .collect();
     let results_of = |file: &CheckedFile| -> Vec<Value> {
-        file.issues.as_slice().iter().map(|issue| result(file.issues.source(), issue)).collect()
+        file.diagnostics.as_slice().iter().map(|diagnostic| result(file.diagnostics.source(), diagnostic)).collect()
     };
     let results: Vec<Value> = files.iter().flat_map(results_of).collect();
     let driver = json!({"name": "wasmpod", "semanticVersion": env!("CARGO_PKG_VERSION"), "rules": rules});
@@ -31,27 +31,27 @@ pub fn report(files: &[CheckedFile]) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-fn result(file: &str, issue: &Diagnostic) -> Value {
-    let message = match &issue.hint {
-        Some(hint) => format!("{}: {hint}", issue.message),
-        None => issue.message.clone(),
+fn result(file: &str, diagnostic: &Diagnostic) -> Value {
+    let message = match &diagnostic.hint {
+        Some(hint) => format!("{}: {hint}", diagnostic.message),
+        None => diagnostic.message.clone(),
     };
     let artifact = json!({"uri": uri(file)});
-    let physical = match issue.position {
+    let physical = match diagnostic.position {
         Some(p) => {
             let region = json!({"startLine": p.line, "startColumn": p.column, "endColumn": p.column + p.len});
             json!({"artifactLocation": artifact, "region": region})
         }
         None => json!({"artifactLocation": artifact}),
     };
-    let location = match issue.path.as_str() {
+    let location = match diagnostic.path.as_str() {
         "" => json!({"physicalLocation": physical}),
         path => json!({"physicalLocation": physical, "logicalLocations": [{"fullyQualifiedName": path}]}),
     };
     json!({
-        "ruleId": issue.rule.id(),
-        "ruleIndex": Rule::ALL.iter().position(|rule| *rule == issue.rule),
-        "level": severity(issue.severity()),
+        "ruleId": diagnostic.rule.id(),
+        "ruleIndex": Rule::ALL.iter().position(|rule| *rule == diagnostic.rule),
+        "level": severity(diagnostic.severity()),
         "message": {"text": message},
         "locations": [location],
     })

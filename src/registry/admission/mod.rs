@@ -65,7 +65,7 @@ pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Status> 
 
 /// Restores in `new` what admission set in `old` and the update left out. The other plugins act on new pods only.
 pub fn admit_update(old: &Pod, new: &mut Pod) {
-    priority::keep(old, new);
+    priority::restore_priority(old, new);
     tolerations::add_defaults(new);
 }
 

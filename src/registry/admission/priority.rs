@@ -25,8 +25,8 @@ pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), AdmissionError>
     Ok(())
 }
 
-/// Keeps the old values where an update leaves them out.
-pub fn keep(old: &Pod, new: &mut Pod) {
+/// Restores the old values where an update leaves them out.
+pub fn restore_priority(old: &Pod, new: &mut Pod) {
     let (Some(old), Some(new)) = (&old.spec, &mut new.spec) else { return };
     new.priority = new.priority.or(old.priority);
     if new.preemption_policy.is_none() {

@@ -29,11 +29,11 @@ pub fn add_defaults(pod: &mut Pod) {
     }
 }
 
-/// Whether the toleration covers the taint; an empty key or effect matches any.
+/// Returns whether the toleration covers the taint; an empty key or effect matches any.
 fn covers(toleration: &Toleration, key: &str) -> bool {
-    let is = |field: &Option<String>, value: &str| {
+    let is_unset_or = |field: &Option<String>, value: &str| {
         let field = field.as_deref().unwrap_or_default();
         field.is_empty() || field == value
     };
-    is(&toleration.key, key) && is(&toleration.effect, "NoExecute")
+    is_unset_or(&toleration.key, key) && is_unset_or(&toleration.effect, "NoExecute")
 }

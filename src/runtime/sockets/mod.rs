@@ -132,7 +132,7 @@ impl Socket {
     fn listen(&mut self) -> Result<Listener, TcpError> {
         let address = match self.state {
             SocketState::Bound(address) => address,
-            SocketState::Fresh => self.endpoint.bind_address(self.any())?,
+            SocketState::Fresh => self.endpoint.bind_address(self.unspecified_address())?,
             _ => return Err(TcpError::State),
         };
         let listener = self.endpoint.listen(address, self.backlog)?;
@@ -140,7 +140,7 @@ impl Socket {
         Ok(listener)
     }
 
-    fn any(&self) -> SocketAddr {
+    fn unspecified_address(&self) -> SocketAddr {
         let ip =
             if self.ipv6 { std::net::Ipv6Addr::UNSPECIFIED.into() } else { std::net::Ipv4Addr::UNSPECIFIED.into() };
         SocketAddr::new(ip, 0)

@@ -14,4 +14,4 @@ pub use manifests::{container_status, pod, scripts};
 pub use measure::{in_the_best_of_three, measure};
 pub use process::{ProcessOutput, RunningProcess, TestCommand, command, run};
 pub use serve::{NodeDirectory, ServedNode, serve_node};
-pub use waiting::{eventually, until};
+pub use waiting::{eventually, sleep_until};

@@ -50,10 +50,14 @@ impl<T, E: Debug> Observation for Result<T, E> {
 /// # Panics
 /// After a minute, with what was `awaited` and the last state that was seen.
 pub async fn eventually<O: Observation>(awaited: &str, observe: impl AsyncFnMut() -> O) -> O::Reached {
-    before(Instant::now() + TIMEOUT, awaited, observe).await
+    eventually_before(Instant::now() + TIMEOUT, awaited, observe).await
 }
 
-async fn before<O: Observation>(deadline: Instant, awaited: &str, mut observe: impl AsyncFnMut() -> O) -> O::Reached {
+async fn eventually_before<O: Observation>(
+    deadline: Instant,
+    awaited: &str,
+    mut observe: impl AsyncFnMut() -> O,
+) -> O::Reached {
     loop {
         match observe().await.reached() {
             Ok(value) => return value,
@@ -65,7 +69,7 @@ async fn before<O: Observation>(deadline: Instant, awaited: &str, mut observe: i
 
 /// Waits until a point in time that a script or a measurement prescribes. To wait for something to happen, call
 /// [`eventually`].
-pub async fn until(instant: Instant) {
+pub async fn sleep_until(instant: Instant) {
     tokio::time::sleep_until(instant.into()).await;
 }
 
@@ -83,5 +87,5 @@ async fn eventually_returns_what_was_reached() {
 #[tokio::test]
 #[should_panic(expected = "in vain until two equals three; last seen: \"still 2\"")]
 async fn eventually_names_what_was_awaited_and_last_seen() {
-    let _seen: () = before(Instant::now(), "two equals three", async || Err("still 2")).await;
+    let _seen: () = eventually_before(Instant::now(), "two equals three", async || Err("still 2")).await;
 }

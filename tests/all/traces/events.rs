@@ -13,7 +13,7 @@ pub fn differences(
     let (wanted, got) = (totals(recorded), totals(ours));
     let mut found = Vec::new();
     for total in &wanted {
-        match got.iter().find(|other| other.last.is(&total.last)) {
+        match got.iter().find(|other| other.last.is_same_event(&total.last)) {
             None => found.push(format!("never emitted: {}", total.last)),
             Some(other) => {
                 let further = restarts(our_states, &total.last) - restarts(recorded_states, &total.last);
@@ -25,7 +25,7 @@ pub fn differences(
         }
     }
     for total in &got {
-        if !wanted.iter().any(|other| other.last.is(&total.last)) {
+        if !wanted.iter().any(|other| other.last.is_same_event(&total.last)) {
             found.push(format!("not emitted by a kubelet: {}", total.last));
         }
     }
@@ -48,7 +48,7 @@ struct Total {
 fn totals(events: &[Observed<Event>]) -> Vec<Total> {
     let mut all: Vec<Total> = Vec::new();
     for Observed { at, what } in events {
-        match all.iter_mut().find(|total| total.last.is(what)) {
+        match all.iter_mut().find(|total| total.last.is_same_event(what)) {
             Some(total) => total.last.count = total.last.count.max(what.count),
             None => all.push(Total { first: *at, last: what.clone() }),
         }
@@ -99,7 +99,7 @@ fn restarts_in(all: &[Total], place: &str) -> i64 {
 /// Finds events that were first emitted in another order. Events of different containers have an order only if they are
 /// a second apart.
 fn disorder(wanted: &[Total], got: &[Total]) -> Vec<String> {
-    let place_in = |event: &Event| got.iter().position(|total| total.last.is(event));
+    let place_in = |event: &Event| got.iter().position(|total| total.last.is_same_event(event));
     let mut found = Vec::new();
     for (at, earlier) in wanted.iter().enumerate() {
         for later in wanted.iter().skip(at + 1) {

@@ -121,7 +121,7 @@ impl Trace {
     pub fn timeline(&self) -> Vec<Observed<PodSnapshot>> {
         let states = self.timeline.iter().map(|entry| {
             let grace = entry["deleting"].as_bool().unwrap_or_default().then(|| entry["grace"].as_i64()).flatten();
-            let state = PodSnapshot::of(entry, entry["podIP"].as_bool().unwrap_or_default(), grace);
+            let state = PodSnapshot::from_status(entry, entry["podIP"].as_bool().unwrap_or_default(), grace);
             Observed { at: entry["t"].as_f64().unwrap_or_default(), what: state.gone_if(entry["type"] == "DELETED") }
         });
         distinct(states)
@@ -130,7 +130,7 @@ impl Trace {
     /// Returns the events that the kubelet emitted, in the words of Kubernetes 1.36.
     pub fn events(&self) -> Vec<Observed<Event>> {
         let events = self.events.iter().map(|entry| {
-            let mut event = Event::of(entry, text(entry, "fieldPath"), text(entry, "source"));
+            let mut event = Event::from_json(entry, text(entry, "fieldPath"), text(entry, "source"));
             match event.reason.as_str() {
                 "Created" => event.message = "Container created".into(),
                 "Started" => event.message = "Container started".into(),
@@ -156,10 +156,10 @@ pub fn distinct(states: impl Iterator<Item = Observed<PodSnapshot>>) -> Vec<Obse
 
 impl PodSnapshot {
     /// Returns the state of a pod that the API returned.
-    pub fn of_pod(pod: &Value) -> PodSnapshot {
+    pub fn from_pod(pod: &Value) -> PodSnapshot {
         let (meta, status) = (&pod["metadata"], &pod["status"]);
         let grace = meta.get("deletionTimestamp").and_then(|_| meta["deletionGracePeriodSeconds"].as_i64());
-        PodSnapshot::of(status, status.get("podIP").is_some(), grace)
+        PodSnapshot::from_status(status, status.get("podIP").is_some(), grace)
     }
 
     pub fn gone_if(self, gone: bool) -> PodSnapshot {
@@ -178,7 +178,7 @@ impl PodSnapshot {
         }
     }
 
-    fn of(status: &Value, has_ip: bool, grace: Option<i64>) -> PodSnapshot {
+    fn from_status(status: &Value, has_ip: bool, grace: Option<i64>) -> PodSnapshot {
         let roles = [
             ("initContainerStatuses", Role::Init),
             ("containerStatuses", Role::App),
@@ -191,10 +191,10 @@ impl PodSnapshot {
             grace,
             qos: text(status, "qosClass"),
             has_ip,
-            conditions: list(status, "conditions").map(Condition::of).collect(),
+            conditions: list(status, "conditions").map(Condition::from_json).collect(),
             containers: roles
                 .into_iter()
-                .flat_map(|(key, role)| list(status, key).map(move |c| ContainerSnapshot::of(role, c)))
+                .flat_map(|(key, role)| list(status, key).map(move |c| ContainerSnapshot::from_json(role, c)))
                 .collect(),
         }
     }
@@ -209,18 +209,18 @@ impl PodSnapshot {
 }
 
 impl Condition {
-    fn of(value: &Value) -> Condition {
+    fn from_json(value: &Value) -> Condition {
         Condition { kind: text(value, "type"), status: text(value, "status"), why: why(value) }
     }
 }
 
 impl ContainerSnapshot {
-    fn of(role: Role, value: &Value) -> ContainerSnapshot {
+    fn from_json(role: Role, value: &Value) -> ContainerSnapshot {
         ContainerSnapshot {
             role,
             name: text(value, "name"),
-            state: ContainerState::of(&value["state"]),
-            last: ContainerState::of(&value["lastState"]),
+            state: ContainerState::from_json(&value["state"]),
+            last: ContainerState::from_json(&value["lastState"]),
             ready: value["ready"].as_bool().unwrap_or_default(),
             started: value["started"].as_bool(),
             restarts: value["restartCount"].as_i64().unwrap_or_default(),
@@ -229,7 +229,7 @@ impl ContainerSnapshot {
 }
 
 impl ContainerState {
-    fn of(value: &Value) -> ContainerState {
+    fn from_json(value: &Value) -> ContainerState {
         if let Some(waiting) = value.get("waiting").filter(|state| !state.is_null()) {
             ContainerState::Waiting(why(waiting))
         } else if let Some(ended) = value.get("terminated").filter(|state| !state.is_null()) {
@@ -243,12 +243,12 @@ impl ContainerState {
 }
 
 impl Event {
-    pub fn of_event(event: &Value) -> Event {
+    pub fn from_event(event: &Value) -> Event {
         let source = event["source"]["component"].as_str().or(event["reportingComponent"].as_str());
-        Event::of(event, text(&event["involvedObject"], "fieldPath"), source.unwrap_or_default().into())
+        Event::from_json(event, text(&event["involvedObject"], "fieldPath"), source.unwrap_or_default().into())
     }
 
-    fn of(value: &Value, place: String, source: String) -> Event {
+    fn from_json(value: &Value, place: String, source: String) -> Event {
         let (reason, mut message) = (text(value, "reason"), numberless(&text(value, "message")));
         // As with the state, the runtime words the error.
         if reason == "Failed" && ["exec:", "no such file", "not found in"].iter().any(|part| message.contains(part)) {
@@ -258,7 +258,7 @@ impl Event {
     }
 
     /// Decides whether two events are the same apart from their counts.
-    pub fn is(&self, other: &Event) -> bool {
+    pub fn is_same_event(&self, other: &Event) -> bool {
         Event { count: 0, ..self.clone() } == Event { count: 0, ..other.clone() }
     }
 }
@@ -292,7 +292,7 @@ impl fmt::Display for PodSnapshot {
 
 impl fmt::Display for ContainerSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = |is: bool, word| if is { word } else { "" };
+        let mark = |is_set: bool, word| if is_set { word } else { "" };
         let (ready, started) = (mark(self.ready, " ready"), mark(self.started == Some(true), " started"));
         write!(f, "{}#{} {}{ready}{started} last {}", self.name, self.restarts, self.state, self.last)
     }

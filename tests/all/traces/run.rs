@@ -13,7 +13,7 @@ use wasmpod::control::{
 };
 
 use super::recorded::{Action, Event, Observed, PodSnapshot, Trace, distinct};
-use crate::support::until;
+use crate::support::sleep_until;
 
 const NAMESPACE: &str = "traces";
 
@@ -29,8 +29,8 @@ impl Stopwatch {
         self.start.elapsed().as_secs_f64() * f64::from(self.speed)
     }
 
-    async fn until(self, seconds: f64) {
-        until(self.start + Duration::from_secs_f64(seconds / f64::from(self.speed))).await;
+    async fn sleep_until(self, seconds: f64) {
+        sleep_until(self.start + Duration::from_secs_f64(seconds / f64::from(self.speed))).await;
     }
 }
 
@@ -53,19 +53,19 @@ pub async fn run(trace: &Trace, speed: u32) -> Result<(Vec<Observed<PodSnapshot>
     let actions = perform_all(control, trace, stopwatch);
     tokio::pin!(actions);
     let mut are_performed = false;
-    let end = stopwatch.until(trace.watched_s);
+    let end = stopwatch.sleep_until(trace.watched_s);
     tokio::pin!(end);
     loop {
         tokio::select! {
             Some(change) = pods.next() => {
                 let WatchEvent::Change(kind, object) = change.map_err(refused)? else { continue };
                 let pod = normalize(&object, &mut uid);
-                let state = PodSnapshot::of_pod(&pod).gone_if(kind == ChangeKind::Deleted);
+                let state = PodSnapshot::from_pod(&pod).gone_if(kind == ChangeKind::Deleted);
                 states.push(Observed { at: stopwatch.elapsed(), what: state });
             }
             Some(change) = events.next() => {
                 let WatchEvent::Change(_, object) = change.map_err(refused)? else { continue };
-                emitted.push(Observed { at: stopwatch.elapsed(), what: Event::of_event(&normalize(&object, &mut uid)) });
+                emitted.push(Observed { at: stopwatch.elapsed(), what: Event::from_event(&normalize(&object, &mut uid)) });
             }
             result = &mut actions, if !are_performed => { are_performed = true; result? }
             () = &mut end => break,
@@ -100,7 +100,7 @@ fn normalize(object: &Object, uid: &mut Option<String>) -> Value {
 
 async fn perform_all(control: &Arc<dyn ControlPlane>, trace: &Trace, stopwatch: Stopwatch) -> Result<(), String> {
     for action in &trace.actions {
-        stopwatch.until(action.t).await;
+        stopwatch.sleep_until(action.t).await;
         perform(control, trace, action).await.map_err(refused)?;
     }
     Ok(())
