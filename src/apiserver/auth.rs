@@ -34,7 +34,7 @@ fn is_health_path(path: &str) -> bool {
     matches!(first, Some("livez" | "readyz" | "healthz"))
 }
 
-/// Middleware: passes an authorized request on, or responds with the error.
+/// Passes an authorized request on, or responds with the error; a middleware.
 pub async fn authorize(State(authorizer): State<Arc<Authorizer>>, request: Request, next: Next) -> Response {
     match authorizer.authorize(&request) {
         Ok(()) => next.run(request).await,

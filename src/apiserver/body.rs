@@ -96,7 +96,7 @@ pub async fn decode<T: DeserializeOwned + Send + 'static>(
     read.map_err(|error| decode_status(version, kind, error))
 }
 
-/// Like [`decode`], in any of `versions`; errors refer to the first one.
+/// Decodes an object as [`decode`] does, in any of `versions`; errors refer to the first one.
 pub async fn decode_any_version<T: DeserializeOwned + Send + 'static>(
     versions: &[&str],
     kind: &'static str,

@@ -20,7 +20,7 @@ use rcgen::{
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 
-/// Why the credentials cannot be loaded or created.
+/// The error of credentials that cannot be loaded or created.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// A file in the state directory cannot be read or written.

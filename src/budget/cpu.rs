@@ -29,7 +29,7 @@ pub struct CpuUsage {
     pub used_nanos: u64,
     /// The periods in which guests with a quota used time.
     pub periods: u64,
-    /// How often guests waited for their quota.
+    /// The number of times that guests waited for their quota.
     pub throttled_periods: u64,
     /// The time that guests waited for their quota.
     pub throttled_nanos: u64,
@@ -121,7 +121,7 @@ impl Cpu {
 }
 
 impl Account {
-    /// Whether this account or one above has a quota; its usage must then be measured exactly.
+    /// Returns whether this account or one above has a quota; its usage must then be measured exactly.
     pub fn has_quota(&self) -> bool {
         self.upwards().any(|account| account.cpu.quota().is_some())
     }

@@ -91,7 +91,7 @@ impl FairShare {
         }
     }
 
-    /// Takes in that a guest with `share` has a turn. Returns the largest share.
+    /// Records that a guest with `share` has a turn. Returns the largest share.
     fn update_largest_share(&self, share: u64, now: u64) -> u64 {
         // The milliseconds wrap after 49 days, which at worst lets the largest share expire once.
         let now = (now / 1_000_000) & u64::from(u32::MAX);

@@ -18,7 +18,7 @@ pub fn main(args: &ExplainArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Success)
 }
 
-/// Why a field cannot be explained.
+/// The error of a field that cannot be explained.
 #[derive(Debug, thiserror::Error)]
 enum ExplainError {
     #[error("unknown kind {kind:?}; {suggestion}")]

@@ -175,7 +175,7 @@ impl Loader<'_> {
     }
 }
 
-/// Why an object cannot be run.
+/// The reason for which an object cannot be run.
 struct NotRunnable {
     message: String,
     hint: &'static str,

@@ -49,7 +49,7 @@ impl Scope {
         Scope { namespace: Some(namespace.into()), ..self }
     }
 
-    /// Whether no label or field selector restricts the scope.
+    /// Returns whether no label or field selector restricts the scope.
     pub fn is_unfiltered(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
     }

@@ -34,7 +34,7 @@ impl Resource {
     /// Secrets of `core/v1`.
     pub const SECRETS: Resource = Resource { plural: "secrets", kind: "Secret" };
 
-    /// Whether the objects are namespaced, as opposed to cluster-scoped.
+    /// Returns whether the objects are namespaced, as opposed to cluster-scoped.
     pub fn is_namespaced(self) -> bool {
         self != Resource::NODES && self != Resource::NAMESPACES
     }

@@ -58,7 +58,7 @@ const SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
 const HASH_ANNOTATION: &str = "kubernetes.io/config.hash";
 const SEEN_ANNOTATION: &str = "kubernetes.io/config.seen";
 
-/// What was last seen of the directory, and the pods that were created for it.
+/// The last scan of the directory, and the pods that were created for it.
 #[derive(Default)]
 struct DirectoryState {
     files: BTreeMap<PathBuf, ManifestFile>,

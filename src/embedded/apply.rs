@@ -39,7 +39,7 @@ impl From<Pod> for PodSource {
     }
 }
 
-/// Why [`Node::apply`] failed.
+/// The error of [`Node::apply`].
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The manifest is not valid. The message lists all errors with their positions.

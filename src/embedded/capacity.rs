@@ -9,7 +9,7 @@ use super::engine;
 use crate::model::quantity;
 use crate::node::ResourceAmounts;
 
-/// The resources that pods may request in total. ResourceAmounts that are not set default to those of the machine.
+/// The resources that pods may request in total. Amounts that are not set default to those of the machine.
 ///
 /// ```
 /// use wasmpod::Capacity;
@@ -25,7 +25,7 @@ pub struct Capacity {
     pods: Option<i128>,
 }
 
-/// Why a text is not a valid [`Capacity`].
+/// The error of a text that is not a valid [`Capacity`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CapacityError {
     /// An entry is not of the form `NAME=QUANTITY`.

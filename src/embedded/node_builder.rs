@@ -64,7 +64,7 @@ pub struct NodeBuilder {
     wait_timeout: Duration,
 }
 
-/// What pods may use, and how often they restart.
+/// The limits of a node's pods: resources, host directories and restarts.
 struct Limits {
     capacity: Capacity,
     max_containers: Option<usize>,
@@ -72,7 +72,7 @@ struct Limits {
     host_paths: HostPaths,
 }
 
-/// Why a node cannot be started.
+/// The error of a node that cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeStartError {
     /// `start` was called outside of a Tokio runtime.

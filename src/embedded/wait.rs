@@ -13,7 +13,7 @@ use crate::model::{outcome, pods};
 /// Log lines of each container in an error.
 const ERROR_LOG_LINES: usize = 10;
 
-/// Why a wait for a pod failed.
+/// The error of a wait for a pod.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
     /// The pod has failed.
@@ -38,7 +38,7 @@ pub enum WaitError {
         condition: &'static str,
         /// The wait timeout.
         timeout: Duration,
-        /// What the pod is waiting for.
+        /// The reason for which the pod is waiting.
         reason: String,
         /// The last log lines of each container, below a line with its name.
         logs: String,

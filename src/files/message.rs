@@ -40,7 +40,7 @@ impl Mounts {
         Mounts { termination_message: Some(message), ..self }
     }
 
-    /// Whether a guest may have written a message. Touches no disk.
+    /// Returns whether a guest may have written a message. Touches no disk.
     pub fn may_have_termination_message(&self) -> bool {
         self.termination_message.as_ref().is_some_and(|message| message.created.load(Ordering::Relaxed))
     }

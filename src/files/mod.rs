@@ -59,7 +59,7 @@ impl OpenMount {
     }
 }
 
-/// Why a file tree cannot be opened.
+/// The error of a file tree that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
     /// The root directory cannot be created, filled or opened.

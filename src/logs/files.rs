@@ -29,7 +29,7 @@ pub(super) const KUBELET_LIMITS: RotationLimits = RotationLimits { max_file_byte
 /// Text is written once it has at least this many bytes.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// See the module's documentation.
+/// The log files of one attempt: the current one and its rotated predecessors.
 pub(super) struct LogFiles {
     /// The file that lines are appended to.
     path: PathBuf,
@@ -107,7 +107,7 @@ impl LogFiles {
         Some(chunk)
     }
 
-    /// See [`FileIndex::line_before_time`].
+    /// Calls [`FileIndex::line_before_time`].
     pub(super) fn line_before_time(&self, time: Timestamp) -> Option<u64> {
         self.index.lock().line_before_time(time)
     }

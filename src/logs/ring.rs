@@ -29,7 +29,7 @@ fn until_filled(mut budget: usize) -> impl FnMut(&&Line) -> bool {
     }
 }
 
-/// See the module's documentation.
+/// The newest lines of an attempt, in bounded memory.
 pub(super) struct Ring {
     /// Bound on `bytes` while no line waits to be written to files.
     capacity: usize,
@@ -72,7 +72,7 @@ struct FlushState {
     reservation: BufferReservation,
 }
 
-/// How soon lines are to be written.
+/// The urgency with which lines are to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlushPriority {
     /// Soon, in a batch with other logs.

@@ -24,7 +24,7 @@ use super::{Log, RING_CAPACITY};
 
 /// Memory for lines that wait for the disk, shared by all logs.
 const MAX_BUFFERED_BYTES: usize = 32 * 1024 * 1024;
-/// How long the first new line waits for others, to be written in one batch.
+/// The time that the first new line waits for others, to be written in one batch.
 const BATCH_DELAY: Duration = Duration::from_millis(100);
 /// Size of a batch. Taking one out of a log blocks its writer.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -48,7 +48,7 @@ pub struct Spool {
     /// Serializes changes to the directory.
     disk: Mutex<()>,
     shut_down: AtomicBool,
-    /// What is left of [`MAX_BUFFERED_BYTES`].
+    /// The unused bytes of [`MAX_BUFFERED_BYTES`].
     buffer_budget: Arc<AtomicUsize>,
     lost_lines: AtomicU64,
     loss_reported: AtomicBool,

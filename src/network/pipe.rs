@@ -20,7 +20,7 @@ struct PipeState {
     closed: bool,
     reader: Wakers,
     writer: Wakers,
-    /// When bytes last moved.
+    /// The time at which bytes were last transferred.
     last_used: Instant,
 }
 
@@ -172,7 +172,7 @@ impl Drop for Sender {
 }
 
 impl PipeMonitor {
-    /// Whether bytes may still be read from the pipe.
+    /// Returns whether bytes may still be read from the pipe.
     pub fn is_open(&self) -> bool {
         let state = self.0.0.lock();
         !(state.closed || state.finished && state.len == 0)

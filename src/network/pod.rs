@@ -72,7 +72,7 @@ impl PodNetwork {
         self.ip
     }
 
-    /// Whether packets to `ip` stay in this pod.
+    /// Returns whether packets to `ip` stay in this pod.
     pub fn owns(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || ip == self.ip
     }

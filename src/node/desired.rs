@@ -8,7 +8,7 @@ use super::allocation::PodResize;
 use super::eviction::PodEviction;
 use crate::control::Object;
 
-/// What a pod's worker is to achieve: the desired pod and its restarts.
+/// The state that a pod's worker is to achieve: the desired pod and its restarts.
 #[derive(Clone)]
 pub(super) struct DesiredState {
     /// The pod's newest object.

@@ -17,27 +17,27 @@ pub(super) struct PodEvents<'w> {
 }
 
 impl PodEvents<'_> {
-    /// The container was created; its program is about to start.
-    pub(super) fn created(&self, attempt: Attempt) {
+    /// Records that the container was created; its program is about to start.
+    pub(super) fn record_created(&self, attempt: Attempt) {
         let Some((name, _)) = self.container(attempt.container) else { return };
         self.record_for_container(attempt, name, Normal, "Created", "Container created".into());
     }
 
-    /// The container's program runs.
-    pub(super) fn started(&self, attempt: Attempt) {
+    /// Records that the container's program runs.
+    pub(super) fn record_started(&self, attempt: Attempt) {
         let Some((name, _)) = self.container(attempt.container) else { return };
         self.record_for_container(attempt, name, Normal, "Started", "Container started".into());
     }
 
-    /// The container's image is present.
-    pub(super) fn pulled(&self, attempt: Attempt) {
+    /// Records that the container's image is present.
+    pub(super) fn record_pulled(&self, attempt: Attempt) {
         let Some((name, image)) = self.container(attempt.container) else { return };
         let message = format!("Container image {image:?} already present on machine and can be accessed by the pod");
         self.record_for_container(attempt, name, Normal, "Pulled", message);
     }
 
-    /// The container could not be started and will be tried again (K35, K38, K39, K42).
-    pub(super) fn start_failed(&self, attempt: Attempt, reason: &WaitingReason) {
+    /// Records a failed start, which will be retried (K35, K38, K39, K42).
+    pub(super) fn record_start_failure(&self, attempt: Attempt, reason: &WaitingReason) {
         let Some((name, image)) = self.container(attempt.container) else { return };
         let WaitingReason { reason, message } = reason;
         let first = match reason.as_str() {
@@ -53,14 +53,14 @@ impl PodEvents<'_> {
         self.record_for_container(attempt, name, Warning, "Failed", format!("Error: {error}"));
     }
 
-    /// The container's program cannot run; the attempt counts as terminated.
-    pub(super) fn cannot_run(&self, attempt: Attempt, cause: &str) {
+    /// Records that the container's program cannot run; the attempt counts as terminated.
+    pub(super) fn record_run_failure(&self, attempt: Attempt, cause: &str) {
         let Some((name, _)) = self.container(attempt.container) else { return };
         self.record_for_container(attempt, name, Warning, "Failed", format!("Error: {cause}"));
     }
 
-    /// The container is stopped because its pod's object is gone.
-    pub(super) fn killing(&self, container: ContainerRef) {
+    /// Records that the container is stopped because its pod's object is gone.
+    pub(super) fn record_killing(&self, container: ContainerRef) {
         let Some((name, _)) = self.container(container) else { return };
         let message = format!("Stopping container {name}");
         self.recorder.record(self.pod, Some(field_path(container.role, name)), Normal, "Killing", message);
@@ -74,24 +74,24 @@ impl PodEvents<'_> {
         self.recorder.record(self.pod, path, event_type, reason, message);
     }
 
-    /// The pod's sandbox could not be set up.
-    pub(super) fn sandbox_failed(&self, cause: &str) {
+    /// Records that the pod's sandbox could not be set up.
+    pub(super) fn record_sandbox_failure(&self, cause: &str) {
         let message = format!("Failed to create pod sandbox: {cause}");
         self.recorder.record(self.pod, None, Warning, "FailedCreatePodSandBox", message);
     }
 
-    /// A volume could not be mounted (K75).
-    pub(super) fn failed_mount(&self, message: &str) {
+    /// Records that a volume could not be mounted (K75).
+    pub(super) fn record_mount_failure(&self, message: &str) {
         self.recorder.record(self.pod, None, Warning, "FailedMount", message.into());
     }
 
-    /// The pod is evicted (K72).
-    pub(super) fn evicted(&self, message: &str) {
+    /// Records the pod's eviction (K72).
+    pub(super) fn record_eviction(&self, message: &str) {
         self.recorder.record(self.pod, None, Warning, "Evicted", message.into());
     }
 
-    /// The node does not admit the pod.
-    pub(super) fn rejected(&self, reason: &str, message: &str) {
+    /// Records that the node rejects the pod.
+    pub(super) fn record_rejection(&self, reason: &str, message: &str) {
         self.recorder.record(self.pod, None, Warning, reason, message.into());
     }
 
@@ -167,9 +167,9 @@ mod tests {
         for (role, path) in all {
             let attempt = Attempt { container: ContainerRef { role, index: 0 }, number: 1 };
             let lines = recorded(|events| {
-                events.pulled(attempt);
-                events.created(attempt);
-                events.started(attempt);
+                events.record_pulled(attempt);
+                events.record_created(attempt);
+                events.record_started(attempt);
             });
             let image = "Container image \"x:1\" already present on machine and can be accessed by the pod";
             let want = [
@@ -194,16 +194,19 @@ mod tests {
             let error = if first.is_some() { reason } else { message };
             let last = Some(format!("Warning Failed spec.containers{{c}}: Error: {error}"));
             let want: Vec<String> = first.map(|first| format!("Warning {first}")).into_iter().chain(last).collect();
-            assert_eq!(recorded(|events| events.start_failed(APP, &waiting)).await, want, "{reason}");
+            assert_eq!(recorded(|events| events.record_start_failure(APP, &waiting)).await, want, "{reason}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn events_of_the_whole_pod_have_no_field_path() {
         let lines = recorded(|events| {
-            events.rejected("OutOfcpu", "Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1");
-            events.failed_mount("MountVolume.SetUp failed for volume \"s\" : secret \"nope\" not found");
-            events.sandbox_failed("no address");
+            events.record_rejection(
+                "OutOfcpu",
+                "Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1",
+            );
+            events.record_mount_failure("MountVolume.SetUp failed for volume \"s\" : secret \"nope\" not found");
+            events.record_sandbox_failure("no address");
         });
         let want = [
             "Warning OutOfcpu : Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1",

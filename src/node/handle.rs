@@ -1,4 +1,4 @@
-//! What other components ask of a running node, beside what its pods' status says.
+//! The handle through which other components read a running node's logs and send it requests.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -349,7 +349,7 @@ mod grpc {
 
     type Frames = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, hyper::Error>>>>;
 
-    /// A server of the health protocol; the requested service's name selects its answer.
+    /// Serves the health protocol; the requested service's name selects the answer.
     async fn health(request: Request<Incoming>) -> Result<Response<Frames>, hyper::Error> {
         assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
         assert_eq!(request.headers()["user-agent"], "kube-probe/1.36");

@@ -113,7 +113,7 @@ impl ErrorList {
         self.push(path, "FieldValueNotFound", format!("Not found: {}", to_json(&value)));
     }
 
-    /// Like [`ErrorList::not_found`], with a detail.
+    /// Adds the same error as [`ErrorList::not_found`], with a detail.
     pub fn not_found_with_detail(&mut self, path: FieldPath<'_>, value: impl Serialize, detail: impl fmt::Display) {
         self.push(path, "FieldValueNotFound", format!("Not found: {}: {detail}", to_json(&value)));
     }

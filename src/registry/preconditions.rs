@@ -26,7 +26,7 @@ pub(super) fn check(required: &Preconditions, key: &Key, object: &Object, meta: 
     Ok(())
 }
 
-/// The error of etcd's storage layer, which real API servers pass on.
+/// Returns the error of etcd's storage layer, which real API servers pass on.
 fn uid_mismatch(key: &Key, required: &str, uid: &str) -> Status {
     // Kubernetes stores nodes under their former name.
     let plural = if key.resource == Resource::NODES { "minions" } else { key.resource.plural };

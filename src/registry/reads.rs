@@ -74,7 +74,7 @@ fn filter_change(scope: &Scope, change: ObjectChange) -> Option<WatchEvent> {
     Some(WatchEvent::Change(kind, object))
 }
 
-/// Whether the selectors of `scope` match `object`.
+/// Returns whether the selectors of `scope` match `object`.
 fn matches(scope: &Scope, object: &Object) -> bool {
     // Most selectors name one object; they need no decoding.
     if scope.fields.required_value("metadata.name").is_some_and(|name| *name != *object.key.name) {

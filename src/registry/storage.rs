@@ -14,7 +14,7 @@ use super::preconditions::{self, OPTIMISTIC_LOCK_ERROR};
 use crate::control::{Key, Object, Preconditions, Resource, Status, UnversionedObject};
 use crate::store::{CommitError, ObjectStore, Operation, Precondition};
 
-/// Attempts at an update that other writers keep overtaking; more indicate a bug.
+/// Maximum attempts at an update that conflicts with other writers; more would indicate a bug.
 const MAX_ATTEMPTS: usize = 64;
 
 /// An object that the store can hold.

@@ -1,11 +1,11 @@
-//! How a guest ended: exit codes as Kubernetes shows them, traps as readable messages.
+//! The exit of a guest: codes as Kubernetes shows them, traps as readable messages.
 
 use std::fmt::Write;
 
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-/// How an instance ended.
+/// The exit of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
     /// It returned from its entry point or called exit.

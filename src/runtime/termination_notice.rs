@@ -1,4 +1,4 @@
-//! The termination notice of an instance, which the node gives and the guest reads.
+//! The termination notice of an instance: the node sends it, the guest reads it.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ pub struct TerminationNotice {
 }
 
 impl TerminationNotice {
-    /// Gives the notice. It stays given, with the first signal.
+    /// Sends the notice with `signal`. It cannot be withdrawn; later calls have no effect.
     pub fn notify(&self, signal: &str) {
         // The first signal wins.
         let _ = self.signal.set(signal.into());

@@ -89,7 +89,7 @@ pub struct ObjectChange {
     pub previous: Option<Arc<Object>>,
 }
 
-/// See the module's documentation.
+/// The objects of all kinds and the history of their changes, in memory.
 pub struct ObjectStore {
     /// Protects the objects and the history, which change together.
     state: Mutex<StoreState>,

@@ -50,7 +50,7 @@ pub enum VolumeError {
     },
     /// A hostPath leads out of the directories that pods may mount ([`HostPaths::Below`]).
     #[error(
-        "hostPath {path:?} is not allowed; add a directory above it to `HostPaths::Below` in `Builder::host_paths`"
+        "hostPath {path:?} is not allowed; add a directory above it to `HostPaths::Below` in `NodeBuilder::host_paths`"
     )]
     NotAllowed {
         /// The path with links resolved, or as in the manifest if it does not exist yet.

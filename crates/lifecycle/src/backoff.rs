@@ -67,7 +67,7 @@ impl Backoff {
 }
 
 impl LastRestart {
-    /// Whether a container that exited at `finished` ran for so long that this restart no longer counts.
+    /// Returns whether a container that exited at `finished` ran for so long that this restart no longer counts.
     fn is_stale(&self, finished: MonoTime) -> bool {
         finished - self.at > RESET_AFTER
     }

@@ -52,7 +52,7 @@ pub(super) struct CurrentAttempt {
     pub(super) replaces: Option<ReplacedAttempt>,
     /// Whether publishing this attempt counts as a restart.
     pub(super) is_restart: bool,
-    /// When a live attempt must have exited so that the next one can start, if its definition is outdated.
+    /// The time by which a live attempt must have exited so that the next one can start, if its definition is outdated.
     pub(super) replace_deadline: Option<MonoTime>,
 }
 
@@ -142,7 +142,7 @@ impl Container {
         Attempt { container: at, number: self.attempt.number }
     }
 
-    /// Whether the node may be running or starting the attempt.
+    /// Returns whether the node may be running or starting the attempt.
     pub(super) fn is_live(&self) -> bool {
         match self.stage {
             Stage::Starting | Stage::PostStart { .. } | Stage::Running { .. } | Stage::Stopping { .. } => true,
@@ -164,12 +164,12 @@ impl Container {
         }
     }
 
-    /// Whether the container runs and its startup probe, if any, has succeeded.
+    /// Returns whether the container runs and its startup probe, if any, has succeeded.
     pub(super) fn has_started(&self) -> bool {
         self.running_since().is_some() && self.probes.has_started()
     }
 
-    /// Whether the container is ready (K12, K57); the status shows its start first.
+    /// Returns whether the container is ready (K12, K57); the status shows its start first.
     pub(super) fn is_ready(&self) -> bool {
         self.has_started() && self.sidecar_gate != SidecarGate::Announced && self.probes.is_ready()
     }
@@ -199,7 +199,7 @@ impl Container {
         }
     }
 
-    /// Whether the container runs, but a failed probe stops it for good (K63).
+    /// Returns whether the container runs, but a failed probe stops it for good (K63).
     pub(super) fn has_failed_for_good(&self) -> bool {
         self.running_since().is_some() && self.probes.failed_probe().is_some() && !self.spec.policy.restarts_failures()
     }

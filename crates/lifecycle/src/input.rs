@@ -1,4 +1,4 @@
-//! The facts that a decision takes in.
+//! The facts on which decisions are based.
 
 use std::time::Duration;
 

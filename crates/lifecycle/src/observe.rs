@@ -1,4 +1,4 @@
-//! How a pod's state takes in inputs: one method per input.
+//! Applies inputs to a pod's state: one method per input.
 
 use k8s_openapi::api::core::v1::{Container as ContainerObject, Pod};
 
@@ -16,7 +16,7 @@ use super::{Attempt, ContainerRef, ContainerRole};
 use wasmpod_model::pods;
 
 impl PodState {
-    /// Takes in `input` and returns the actions that only this input calls for, mostly events.
+    /// Applies `input` and returns the actions that only this input calls for, mostly events.
     pub(super) fn observe(&mut self, input: Input, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
         for container in self.containers.values_mut() {
@@ -69,7 +69,7 @@ impl PodState {
         actions
     }
 
-    /// Takes in the fields of the spec that may change.
+    /// Applies the fields of the spec that may change.
     fn on_pod_updated(&mut self, pod: &Pod, now: Now) {
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
@@ -229,7 +229,7 @@ impl PodState {
         self.ending.deletion_deadline = Some(earlier.map_or(deadline, |earlier| earlier.min(deadline)));
     }
 
-    /// Takes in the result of a resize, and records what is new about it.
+    /// Applies the result of a resize, and records an event if it is new.
     fn on_resized(&mut self, result: ResizeResult, actions: &mut Vec<Action>) {
         let previous = self.resize.take();
         match result {

@@ -45,7 +45,7 @@ pub(super) enum SandboxState {
     Gone,
 }
 
-/// Why the node ends the pod, which fails.
+/// The reason for which the node ends the pod, which fails.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PodFailure {
     pub(super) reason: String,
@@ -69,12 +69,12 @@ impl fmt::Display for PodId {
     }
 }
 
-/// How long the pod is and may be active.
+/// The time that the pod has been active, and its limit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ActiveTime {
     /// `spec.activeDeadlineSeconds`.
     pub(super) limit: Option<Duration>,
-    /// When the pod began on this node since its last restart.
+    /// The time at which the pod began on this node since its last restart.
     pub(super) started: Option<MonoTime>,
     /// The active time before `started`, from the stored status.
     pub(super) before: Duration,
@@ -87,14 +87,14 @@ impl ActiveTime {
     }
 }
 
-/// Why and until when the pod's containers must exit.
+/// The reasons and deadlines by which the pod's containers must exit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ending {
     /// The pod's grace period.
     pub(super) grace: Duration,
     pub(super) deletion_deadline: Option<MonoTime>,
     pub(super) failure: Option<PodFailure>,
-    /// When sidecars must have exited, once the containers that they serve are complete.
+    /// The time by which sidecars must have exited, once the containers that they serve are complete.
     pub(super) sidecar_deadline: Option<MonoTime>,
 }
 
@@ -125,12 +125,12 @@ pub struct PodState {
     pub(super) active: ActiveTime,
     pub(super) ending: Ending,
     pub(super) resize: Option<ResizeCondition>,
-    /// The fraction of a period, in 1/256, by which the first probes come early.
+    /// The fraction of a period, in units of 1/256, by which the first probes run earlier.
     pub(super) probe_stagger: u8,
 }
 
 impl PodState {
-    /// Returns the state of a pod that has not begun.
+    /// Returns the state of a pod that has not started.
     pub fn new(pod: &Pod) -> PodState {
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
@@ -170,7 +170,7 @@ impl PodState {
         self
     }
 
-    /// Takes in `input` and returns the actions that follow from the whole state.
+    /// Applies `input` and returns the actions that follow from the whole state.
     pub fn step(&mut self, input: Input, now: Now) -> Vec<Action> {
         let mut actions = self.observe(input, now);
         self.reconcile(now, &mut actions);
@@ -187,26 +187,26 @@ impl PodState {
         (actions, may_have_changed)
     }
 
-    /// Whether the pod has terminated: nothing will start any more.
+    /// Returns whether the pod has terminated: nothing will start any more.
     pub fn is_terminated(&self) -> bool {
         self.sandbox == SandboxState::Gone
     }
 
-    /// Whether the node ends the pod, which fails.
+    /// Returns whether the node ends the pod, which fails.
     pub fn is_failing(&self) -> bool {
         self.ending.failure.is_some()
     }
 
-    /// Whether the status stays as it is while time passes: all containers run or are complete, and all of it has
-    /// been reported.
+    /// Returns whether the status stays as it is while time passes: all containers run or are complete, and all of it
+    /// has been reported.
     fn is_steady(&self) -> bool {
         let rests = |c: &Container| matches!(c.stage, Stage::Running { .. }) || c.final_exit_code().is_some();
         let is_steady = |c: &Container| rests(c) && c.sidecar_gate != SidecarGate::Announced;
         matches!(self.sandbox, SandboxState::Ready { .. }) && self.containers.values().all(is_steady)
     }
 
-    /// Whether no container but sidecars runs or will run again (K4–K6, K50). An app container that a failed probe
-    /// stops for good counts as finished, as in a kubelet.
+    /// Returns whether no container but sidecars runs or will run again (K4–K6, K50). An app container that a failed
+    /// probe stops for good counts as finished, as in a kubelet.
     pub(super) fn is_complete(&self) -> bool {
         let has_failed =
             |c: &Container| c.kind() == ContainerKind::Init && c.final_exit_code().is_some_and(|code| code != 0);
@@ -215,7 +215,7 @@ impl PodState {
         init.iter().any(has_failed) || (!apps.is_empty() && apps.iter().all(has_finished))
     }
 
-    /// Whether the pod is neither ending nor has terminated.
+    /// Returns whether the pod is neither ending nor has terminated.
     pub(super) fn is_active(&self) -> bool {
         let has_ended =
             matches!(self.sandbox, SandboxState::TearingDown { .. } | SandboxState::Down { .. } | SandboxState::Gone);

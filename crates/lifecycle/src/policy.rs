@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule};
 
-/// When an exited container restarts.
+/// The condition on which an exited container restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
     /// Always; an init container only if it failed.
@@ -37,7 +37,7 @@ pub enum ContainerKind {
     Ephemeral,
 }
 
-/// What follows the exit of a container.
+/// The next step after the exit of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartDecision {
     /// The container does not restart.
@@ -95,14 +95,14 @@ impl Policy {
         }
     }
 
-    /// Whether a container that is stopped for a failure restarts, as far as its policy says before the exit code is
-    /// known.
+    /// Returns whether a container that is stopped for a failure restarts, as far as its policy says before the exit
+    /// code is known.
     pub(super) fn restarts_failures(&self) -> bool {
         self.policy != RestartPolicy::Never
     }
 
-    /// Whether the status of a container that exited with `code` shows its back-off. For sidecars, a kubelet looks at
-    /// the pod's policy instead, and takes one that succeeded for an init container that is complete.
+    /// Returns whether the status of a container that exited with `code` shows its back-off. For sidecars, a kubelet
+    /// looks at the pod's policy instead, and takes one that succeeded for an init container that is complete.
     pub(super) fn shows_backoff(&self, code: i32) -> bool {
         self.kind != ContainerKind::Sidecar || (code != 0 && self.pod_policy != RestartPolicy::Never)
     }

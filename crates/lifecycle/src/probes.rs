@@ -1,7 +1,7 @@
 //! A container's probes: when each one runs next, and what the results mean (K56–K58, K64).
 //!
-//! Each probe ticks in a fixed rhythm from the pod's start on, whatever its containers do. A tick that finds no
-//! container to probe passes unused; one that comes while the probe runs is made up for once.
+//! Each probe ticks at a fixed interval from the pod's start on, whatever its containers do. A tick without a container
+//! to probe is skipped; ticks during a run of the probe lead to one more run after it.
 //!
 //! ```text
 //!   result    startup   Unknown ──▶ Success │ Failure   on hold until the container's next attempt
@@ -95,7 +95,7 @@ enum ProbeRun {
     OnHold,
 }
 
-/// When a probe runs next.
+/// The time of a probe's next run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NextProbe {
     Now,
@@ -123,7 +123,7 @@ impl ProbeState {
         }
     }
 
-    /// Begins anew for the container's next attempt; the rhythm stays.
+    /// Resets the probe for the container's next attempt; its ticks stay.
     fn reset(&mut self) {
         self.run = ProbeRun::Waiting;
         self.result = initial_result(self.kind);
@@ -131,7 +131,7 @@ impl ProbeState {
         self.result_run = 0;
     }
 
-    /// Starts the rhythm, with the first tick moved forward by `stagger` (in 1/256 of a period). Staggered ticks are
+    /// Starts the ticks, with the first moved forward by `stagger` (in 1/256 of a period). Staggered ticks are
     /// aligned to [`STAGGER_POINTS`] per period, so that one wake-up of a thread serves several probes.
     fn start_ticking(&mut self, now: MonoTime, stagger: u8) {
         if self.next_tick.is_some() {
@@ -157,7 +157,7 @@ impl ProbeState {
         let mut next_tick = tick;
         if now >= tick {
             next_tick = self.tick_after(tick, now);
-            // A tick from before the container started passes unused.
+            // A tick from before the container started is skipped.
             has_ticked = next_tick - self.period >= started;
             self.next_tick = Some(next_tick);
         }
@@ -247,17 +247,17 @@ impl Probes {
         self.all.iter_mut().for_each(|probe| probe.start_ticking(now, stagger));
     }
 
-    /// Whether the container passes the probe of `kind`, or has none.
+    /// Returns whether the container passes the probe of `kind`, or has none.
     fn passes(&self, kind: ProbeKind) -> bool {
         self.all.iter().find(|p| p.kind == kind).is_none_or(|p| p.result == Some(true))
     }
 
-    /// Whether the startup probe, if any, has succeeded.
+    /// Returns whether the startup probe, if any, has succeeded.
     pub(super) fn has_started(&self) -> bool {
         self.passes(ProbeKind::Startup)
     }
 
-    /// Whether the readiness probe, if any, succeeds.
+    /// Returns whether the readiness probe, if any, succeeds.
     pub(super) fn is_ready(&self) -> bool {
         self.passes(ProbeKind::Readiness)
     }

@@ -252,7 +252,7 @@ impl Play {
                     let before = self.state.clone();
                     self.step(Input::Exited { attempt: *attempt, outcome: outcome(7) });
                     let after = format!("{:?}", self.state);
-                    assert!(!after.contains("code: 7"), "a stale input was taken in: {before:?}");
+                    assert!(!after.contains("code: 7"), "a stale input was applied: {before:?}");
                 }
             }
             Move::Restart(role, index) => {

@@ -78,8 +78,8 @@ impl PodState {
         self.ending.sidecar_deadline = self.is_complete().then(|| known.unwrap_or(grace_end));
     }
 
-    /// Whether a postStart hook runs, or a container is being stopped because its hook failed. A kubelet syncs nothing
-    /// else meanwhile.
+    /// Returns whether a postStart hook runs, or a container is being stopped because its hook failed. A kubelet syncs
+    /// nothing else meanwhile.
     fn is_blocked_by_hook(&self) -> bool {
         let blocks =
             |c: &Container| matches!(c.stage, Stage::PostStart { .. } | Stage::Stopping { published: false, .. });

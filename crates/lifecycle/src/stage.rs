@@ -41,7 +41,7 @@ pub(super) enum TerminationCause {
     FailedStart(WaitingReason),
 }
 
-/// How an attempt exited, in Kubernetes' terms.
+/// The exit of an attempt, in Kubernetes' terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitStatus {
     /// The exit code: 128 + n for signal n.
@@ -52,7 +52,7 @@ pub struct ExitStatus {
     pub message: Option<String>,
 }
 
-/// Why a container cannot start now.
+/// The reason for which a container cannot start now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingReason {
     /// `ErrImagePull`, `CreateContainerConfigError`, …
@@ -115,7 +115,7 @@ pub(super) struct StartRetry {
     pub(super) retry_at: MonoTime,
 }
 
-/// How far a back-off has been reported.
+/// The progress of reporting a back-off.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct BackoffReport {
     /// Whether the status shows the back-off rather than the termination before it.

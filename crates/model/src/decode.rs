@@ -25,7 +25,7 @@ pub struct Decoded<T> {
     pub ignored_fields: Vec<String>,
 }
 
-/// Why a text was not decoded.
+/// The error of a text that cannot be decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub enum DecodeError {
     /// The text is not an object, with the reason.

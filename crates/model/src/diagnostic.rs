@@ -133,7 +133,7 @@ pub struct Diagnostic {
     pub position: Option<Position>,
     /// Description of the problem: lower case, no full stop.
     pub message: String,
-    /// How to fix it, if known.
+    /// The remedy, if known.
     pub hint: Option<String>,
 }
 

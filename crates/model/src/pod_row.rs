@@ -1,6 +1,6 @@
 //! The READY, STATUS and RESTARTS cells of `kubectl get pods` (`printPod` in Kubernetes' `pkg/printers`).
 //!
-//! The API's tables, the command line and the dashboard all print these cells.
+//! Both the API's tables and the command line print these cells.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus};

@@ -71,7 +71,7 @@ pub fn canonical(quantity: &Quantity) -> Result<Quantity, ParseQuantityError> {
     Ok(Quantity(format_nano(value, notation)))
 }
 
-/// Like [`canonical`], rounded up to whole thousandths, the finest unit of resources.
+/// Returns the same as [`canonical`], rounded up to whole thousandths, the finest unit of resources.
 pub fn canonical_in_milli(quantity: &Quantity) -> Result<Quantity, ParseQuantityError> {
     let (value, notation) = parse(quantity)?;
     let milli = NANO / 1000;

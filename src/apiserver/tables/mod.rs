@@ -125,7 +125,7 @@ impl ColumnDefinition {
         description: "The object's name, unique among its kind in its namespace.",
         priority: 0,
     };
-    const AGE: ColumnDefinition = ColumnDefinition::text("Age", "How long ago the object was made.");
+    const AGE: ColumnDefinition = ColumnDefinition::text("Age", "Time since the object was created.");
 
     const fn text(name: &'static str, description: &'static str) -> ColumnDefinition {
         ColumnDefinition { name, kind: "string", format: "", description, priority: 0 }

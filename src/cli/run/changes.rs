@@ -80,7 +80,7 @@ impl Changes {
 /// Files and their stamps; `None` for a file that does not exist.
 type FileStamps = BTreeMap<PathBuf, Option<FileStamp>>;
 
-/// Why a changed program cannot replace the running one.
+/// The reason for which a changed program cannot replace the running one.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
     #[error("it cannot be read: {0}")]

@@ -20,7 +20,7 @@ const QUIET_PERIOD: Duration = Duration::from_millis(75);
 /// The maximum wait for a quiet period.
 const MAX_DELAY: Duration = Duration::from_secs(2);
 
-/// See the module's documentation.
+/// Watches files and directories, and reports a change once no more changes arrive.
 pub struct FileWatcher {
     watcher: RecommendedWatcher,
     changed: Arc<Notify>,

@@ -17,7 +17,7 @@ use crate::cli::report::container_state;
 use crate::clock::Clock;
 use crate::model::{duration, outcome, pods};
 
-/// See the module's documentation.
+/// The live view of a run's containers and newest log lines on a terminal.
 pub struct Live {
     colour: bool,
     clock: Clock,

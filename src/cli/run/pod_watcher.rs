@@ -35,7 +35,7 @@ pub struct LogSource {
     pub container: String,
 }
 
-/// What a [`PodWatcher`] reports.
+/// A report of a [`PodWatcher`].
 pub enum RunEvent {
     /// The pod at this key changed or was deleted.
     PodChanged(Key),
@@ -46,7 +46,7 @@ pub enum RunEvent {
 
 type LogEntryStream = BoxStream<'static, (Arc<LogSource>, Vec<LogEntry>)>;
 
-/// See the module's documentation.
+/// Follows the pods of a run, their logs and their warnings.
 pub struct PodWatcher {
     control: Arc<dyn ControlPlane>,
     handle: Handle,

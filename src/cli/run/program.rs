@@ -66,7 +66,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     }
 }
 
-/// What follows an instance.
+/// The next step after an instance's exit.
 enum Next {
     /// The command exits.
     Exit(Outcome),

@@ -68,7 +68,7 @@ struct LivePod {
     wake_at: Option<MonoTime>,
 }
 
-/// Requested changes that the worker has taken in.
+/// Requested changes that the worker has handled.
 struct SeenChanges {
     /// The grace period, in seconds, of the last deletion.
     deletion: Option<i64>,
@@ -203,7 +203,7 @@ impl Worker {
         }
     }
 
-    /// Takes in a new deletion. Returns whether there was one.
+    /// Handles a new deletion. Returns whether there was one.
     async fn observe_deletion(&mut self) -> bool {
         let metadata = &self.stored.pod.metadata;
         let grace = metadata.deletion_timestamp.as_ref().and(metadata.deletion_grace_period_seconds);
@@ -214,7 +214,7 @@ impl Worker {
         true
     }
 
-    /// Takes in a new spec. Returns whether there was one.
+    /// Handles a new spec. Returns whether there was one.
     async fn observe_spec(&mut self) -> bool {
         let generation = self.stored.pod.metadata.generation;
         if generation == self.seen.generation {
@@ -231,7 +231,7 @@ impl Worker {
             return;
         }
         let PodEviction { message, grace, disrupts } = eviction;
-        self.events().evicted(&message);
+        self.events().record_eviction(&message);
         let reason = "Evicted".into();
         self.step(Input::Evicted { reason, message, grace: Some(grace), disrupts }).await;
     }
@@ -249,7 +249,7 @@ impl Worker {
             WorkerMessage::Input(input) => {
                 match &input {
                     Input::Exited { attempt, .. } => drop(self.live.attempts.remove(attempt)),
-                    Input::StartFailed { attempt, waiting } => self.events().start_failed(*attempt, waiting),
+                    Input::StartFailed { attempt, waiting } => self.events().record_start_failure(*attempt, waiting),
                     _ => {}
                 }
                 self.step(input).await;
@@ -257,7 +257,7 @@ impl Worker {
             WorkerMessage::RetryResize => self.retry_resize().await,
             WorkerMessage::StorageMeasured(excess) => self.on_storage_measured(excess).await,
             WorkerMessage::ImageReady(attempt, start) => {
-                self.events().pulled(attempt);
+                self.events().record_pulled(attempt);
                 self.live.pending.push(start);
             }
             WorkerMessage::CannotRun(input) => self.on_cannot_run(input).await,
@@ -269,9 +269,9 @@ impl Worker {
     async fn on_cannot_run(&mut self, input: Input) {
         if let Input::CannotRun { attempt, outcome, .. } = &input {
             if self.live.attempts.remove(attempt).is_none() {
-                self.events().created(*attempt);
+                self.events().record_created(*attempt);
             }
-            self.events().cannot_run(*attempt, outcome.message.as_deref().unwrap_or_default());
+            self.events().record_run_failure(*attempt, outcome.message.as_deref().unwrap_or_default());
         }
         self.step(input).await;
     }
@@ -280,7 +280,7 @@ impl Worker {
     async fn on_created(&mut self, created: CreatedAttempt, mut instance: Box<Instance>, running: Arc<RunningAttempt>) {
         let attempt = created.attempt;
         self.live.attempts.insert(attempt, running);
-        self.events().created(attempt);
+        self.events().record_created(attempt);
         self.live.pending.push(Box::pin(async move {
             if instance.wait_for_start().await {
                 return WorkerMessage::Started(created.into_started(), attempt, instance);
@@ -290,9 +290,9 @@ impl Worker {
         self.step(Input::Tick).await;
     }
 
-    /// Takes in that the attempt's program runs, and waits for its exit.
+    /// Records that the attempt's program runs, and waits for its exit.
     async fn on_started(&mut self, input: Input, attempt: Attempt, mut instance: Box<Instance>) {
-        self.events().started(attempt);
+        self.events().record_started(attempt);
         let message = self.live.attempts.get(&attempt).map(|running| running.termination_message.clone());
         self.live.pending.push(Box::pin(async move {
             let exit = instance.wait_for_exit().await;
@@ -333,7 +333,7 @@ impl Worker {
     /// Ends what still runs of a pod whose object was removed by force.
     async fn finish(mut self) {
         for container in self.state.live_and_not_stopping() {
-            self.events().killing(container);
+            self.events().record_killing(container);
         }
         self.tear_down().await;
         self.node.logs.remove_pod(self.stored.uid());

@@ -63,12 +63,12 @@ impl Worker {
             }
             // A kubelet reports volumes that cannot be mounted by events alone.
             Err(SandboxError::Volumes(failed)) => {
-                failed.iter().for_each(|message| self.events().failed_mount(message));
+                failed.iter().for_each(|message| self.events().record_mount_failure(message));
                 Input::SandboxFailed { message: None }
             }
             Err(error) => {
                 let message = error_chain(&error);
-                self.events().sandbox_failed(&message);
+                self.events().record_sandbox_failure(&message);
                 Input::SandboxFailed { message: Some(message) }
             }
         }

@@ -22,7 +22,7 @@ pub(in super::super) async fn reject(
     let object = desired.borrow_and_update().object.clone();
     let Ok(pod) = object.decode::<Pod>() else { return };
     let Rejection { reason, message } = rejection;
-    PodEvents { recorder: &node.recorder, pod: &pod, state: &PodState::new(&pod) }.rejected(&reason, &message);
+    PodEvents { recorder: &node.recorder, pod: &pod, state: &PodState::new(&pod) }.record_rejection(&reason, &message);
     let status = PodStatus {
         phase: Some("Failed".into()),
         reason: Some(reason),

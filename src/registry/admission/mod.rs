@@ -21,7 +21,7 @@ pub struct AdmissionSettings {
     pub mount_tokens: bool,
 }
 
-/// Why a plugin rejects a pod, in Kubernetes' words.
+/// The reason for which a plugin rejects a pod, in Kubernetes' words.
 #[derive(Debug, thiserror::Error)]
 enum AdmissionError {
     #[error("error looking up service account {namespace}/{account}: serviceaccount {account:?} not found")]

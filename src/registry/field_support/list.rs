@@ -42,8 +42,8 @@ pub fn markdown(rows: &[FieldRow]) -> String {
     text
 }
 
-/// Whether a supported field is worth listing: not if the table lists its subfields, nor if the row is for a default
-/// value.
+/// Returns whether a supported field is worth listing: not if the table lists its subfields, nor if the row is for a
+/// default value.
 fn is_worth_listing(rows: &[FieldRow], field: &str) -> bool {
     let object = format!("{}.", field.trim_end_matches("[]"));
     let list = format!("{}[].", field.trim_end_matches("[]"));

@@ -1,4 +1,4 @@
-//! Which Pod fields wasmpod supports, so that it ignores none silently.
+//! The Pod fields that wasmpod supports, so that it ignores none silently.
 //!
 //! One table lists every field and how wasmpod treats it. `run`, `validate`, `explain` and the list in the documentation
 //! use this table. Whether a pod is valid is up to `validation`.
@@ -21,7 +21,7 @@ pub use table::{FieldRow, FieldSupport, PODS};
 pub struct UnsupportedField {
     /// The field's path in the manifest: `spec.containers[0].tty`.
     pub field: String,
-    /// How wasmpod treats it.
+    /// The treatment of the field.
     pub support: FieldSupport,
 }
 
@@ -37,7 +37,7 @@ impl FieldSupport {
         }
     }
 
-    /// Whether a pod that sets the field is rejected.
+    /// Returns whether a pod that sets the field is rejected.
     pub fn rejects_pod(self) -> bool {
         matches!(self, FieldSupport::NotSupportedYet(_) | FieldSupport::Rejected(_))
     }

@@ -4,7 +4,7 @@
 //! `field=value` matches that value only and takes precedence over `field`; `field.**` includes all subfields; `*` is any
 //! key of a map.
 
-/// How wasmpod treats a field that is set.
+/// The treatment of a field that is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FieldSupport {
     /// The field works as in Kubernetes.

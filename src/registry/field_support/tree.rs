@@ -147,7 +147,7 @@ fn unless_enforced(path: &str, support: FieldSupport) -> Option<(String, FieldSu
     (support != FieldSupport::Enforced).then(|| (path.to_string(), support))
 }
 
-/// Whether the value requests nothing, like an unset field.
+/// Returns whether the value requests nothing, like an unset field.
 fn is_zero(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

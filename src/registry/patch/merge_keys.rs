@@ -1,6 +1,6 @@
-//! How lists merge: the `patchStrategy` and `patchMergeKey` tags of Kubernetes' types.
+//! The merging of lists: the `patchStrategy` and `patchMergeKey` tags of Kubernetes' types.
 
-/// How a strategic merge patch changes a list.
+/// The way in which a strategic merge patch changes a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchStrategy {
     /// The patch's list replaces it.

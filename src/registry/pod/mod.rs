@@ -62,7 +62,7 @@ pub(super) fn replace_status(current: &Pod, status: &PodStatus) -> WriteDecision
     WriteDecision::Put(Box::new(next), ())
 }
 
-/// Why a pod cannot be bound to a node, in Kubernetes' words.
+/// The reason for which a pod cannot be bound to a node, in Kubernetes' words.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BindError {
     #[error("pod {pod} is already assigned to node {node:?}")]

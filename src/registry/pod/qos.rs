@@ -42,7 +42,7 @@ fn amounts(resources: &Resources) -> Option<BTreeMap<String, i128>> {
     (!amounts.is_empty()).then_some(amounts)
 }
 
-/// Whether an update would change the QoS class, which is fixed at creation.
+/// Returns whether an update would change the QoS class, which is fixed at creation.
 pub fn class_changes(old: &Pod, new: &Pod) -> bool {
     let class = |pod: &Pod| pod.spec.as_ref().map(compute_class);
     class(old) != class(new)

@@ -65,7 +65,7 @@ pub fn validate_update(errors: &mut ErrorList, old: &Pod, new: &Pod) {
     validate_resource_claim_statuses(errors, path.child("resourceClaimStatuses"), after, &spec);
 }
 
-/// Each status names a claim of the pod, no claim has two.
+/// Validates that each status names a claim of the pod, and that no claim has two.
 fn validate_resource_claim_statuses(errors: &mut ErrorList, list: FieldPath<'_>, status: &PodStatus, spec: &PodSpec) {
     let mut names = BTreeSet::new();
     for (i, claim) in status.resource_claim_statuses.iter().flatten().enumerate() {
@@ -96,7 +96,7 @@ fn validate_conditions(errors: &mut ErrorList, list: FieldPath<'_>, status: &Pod
     }
 }
 
-/// A container that terminated for good must not leave that state.
+/// Validates that a container that terminated for good stays terminated.
 fn validate_container_state_transition(
     errors: &mut ErrorList,
     list: FieldPath<'_>,

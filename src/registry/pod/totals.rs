@@ -61,7 +61,7 @@ fn max_quantities(total: &mut Quantities, other: &Quantities) {
     }
 }
 
-/// Whether `a` is greater than `b`; false if either does not parse.
+/// Returns whether `a` is greater than `b`; false if either does not parse.
 pub fn exceeds(a: &Quantity, b: &Quantity) -> bool {
     match (quantity::nano(a), quantity::nano(b)) {
         (Ok(a), Ok(b)) => a > b,
@@ -69,17 +69,17 @@ pub fn exceeds(a: &Quantity, b: &Quantity) -> bool {
     }
 }
 
-/// Whether the requests of a resource may stay below its limits: true of native resources except huge pages.
+/// Returns whether the requests of a resource may stay below its limits: true of native resources except huge pages.
 pub fn is_overcommit_allowed(name: &str) -> bool {
     is_native_resource(name) && !name.starts_with("hugepages-")
 }
 
-/// Whether the resource is in Kubernetes' own namespace.
+/// Returns whether the resource is in Kubernetes' own namespace.
 pub fn is_native_resource(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
-/// Whether pods may have the resource at pod level.
+/// Returns whether pods may have the resource at pod level.
 pub fn is_pod_level_resource(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
 }

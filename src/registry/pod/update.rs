@@ -105,7 +105,7 @@ fn validate_images(errors: &mut ErrorList, list: FieldPath<'_>, containers: &[Co
     }
 }
 
-/// A deadline may be added or shortened. Returns whether validation continues, as in Kubernetes.
+/// Validates that a deadline is only added or shortened. Returns whether validation continues, as in Kubernetes.
 fn validate_active_deadline(errors: &mut ErrorList, path: FieldPath<'_>, old: &PodSpec, new: &PodSpec) -> bool {
     match (old.active_deadline_seconds, new.active_deadline_seconds) {
         (_, Some(new)) if !(0..=i64::from(i32::MAX)).contains(&new) => {
@@ -178,7 +178,7 @@ fn revert_fields_mutable_while_gated(errors: &mut ErrorList, path: FieldPath<'_>
     }
 }
 
-/// Required terms may gain expressions; existing expressions must stay unchanged.
+/// Validates that required terms only gain expressions; existing expressions must stay unchanged.
 fn validate_node_affinity_change(
     errors: &mut ErrorList,
     path: FieldPath<'_>,
@@ -211,7 +211,7 @@ fn validate_node_affinity_change(
     }
 }
 
-/// Ephemeral containers may be added; existing ones may neither change nor go.
+/// Validates that ephemeral containers are only added; existing ones must be neither changed nor removed.
 fn validate_ephemeral_containers_update(errors: &mut ErrorList, old: &Pod, new: &Pod) {
     validation::validate(errors, new);
     validation::validate_annotation_update(errors, old, new);

@@ -180,7 +180,8 @@ fn warn_about_node_labels(warnings: &mut WarningList, path: FieldPath<'_>, spec:
     }
 }
 
-/// `check_values` is set for preferred terms, whose values validation does not check.
+/// Warns about a term; about label values only with `check_values`, which is set for preferred terms: validation does
+/// not check their values.
 fn warn_about_node_selector_term(
     warnings: &mut WarningList,
     path: FieldPath<'_>,
@@ -316,7 +317,7 @@ fn warn_about_variables(warnings: &mut WarningList, path: FieldPath<'_>, variabl
     }
 }
 
-/// The address of the host that a port asks for; empty and zero for none.
+/// Returns the host's IP and port that a container port requests; empty and zero if unset.
 fn host_address(port: &ContainerPort) -> (&str, i32) {
     (port.host_ip.as_deref().unwrap_or_default(), port.host_port.unwrap_or(0))
 }

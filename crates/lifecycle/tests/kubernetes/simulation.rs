@@ -16,7 +16,7 @@ use wasmpod_lifecycle::{
 };
 use wasmpod_model::pods;
 
-/// Something that users, the node or the machine do to the pod.
+/// A change that a user, the node or the machine makes to the pod.
 pub enum Intervention {
     /// A user deletes the pod, with so many seconds of grace.
     Delete(u64),
@@ -46,7 +46,7 @@ pub enum Intervention {
     RestartNode,
 }
 
-/// What happens at a time in the queue.
+/// An event in the queue.
 enum Scheduled {
     Intervention(Intervention),
     Input(Input),
@@ -56,7 +56,7 @@ enum Scheduled {
     Exit(Attempt, i32, &'static str, Option<&'static str>),
 }
 
-/// See the module's documentation.
+/// A simulated node that runs one pod in virtual time.
 pub struct Simulation {
     pub(super) pod: Pod,
     state: PodState,
@@ -73,7 +73,7 @@ pub struct Simulation {
     has_begun: bool,
     /// The running attempts and their start times.
     running: BTreeMap<Attempt, Duration>,
-    /// How often each container has begun to run.
+    /// The number of times that each container has begun to run.
     runs: BTreeMap<ContainerRef, usize>,
     /// Each status that differs from the previous one.
     pub(super) statuses: Vec<(Duration, PodStatus)>,

@@ -42,7 +42,7 @@ pub struct FieldDiagnostic {
     pub path: String,
     /// Description of the problem.
     pub message: String,
-    /// How to fix it, if known.
+    /// The remedy, if known.
     pub hint: Option<String>,
 }
 

@@ -30,7 +30,8 @@ pub fn read<'de, T: Deserialize<'de>>(node: &'de YamlNode<'de>, kind: &'static s
     read_with(DiagnosticSink::has_errors, node, kind, IntegerSyntax::IntegralNumber)
 }
 
-/// Like [`read`], but unknown and duplicate fields do not prevent an object; the last duplicate wins.
+/// Reads an object as [`read`] does, but unknown and duplicate fields do not prevent an object; the last duplicate
+/// wins.
 pub fn read_lenient<'de, T: Deserialize<'de>>(
     node: &'de YamlNode<'de>,
     kind: &'static str,

@@ -139,7 +139,8 @@ fn validate_path_no_backsteps(errors: &mut ErrorList, path: FieldPath<'_>, value
     }
 }
 
-/// Like [`validate_local_descending_path`]; also rejects names that a projection reserves for itself, such as `..data`.
+/// Validates a path as [`validate_local_descending_path`] does, and rejects names that a projection reserves for
+/// itself, such as `..data`.
 fn validate_local_non_reserved_path(errors: &mut ErrorList, path: FieldPath<'_>, value: &str) {
     validate_local_descending_path(errors, path, value);
     if value.starts_with("..") && !value.starts_with("../") && value != ".." {

@@ -39,7 +39,7 @@ fn validate_mounts(errors: &mut ErrorList, list: FieldPath<'_>, container: &Cont
     }
 }
 
-/// Some of Kubernetes' errors name the list without the mount's index.
+/// Validates the sub path of a mount. Some of Kubernetes' errors name the list without the mount's index.
 fn validate_sub_path(errors: &mut ErrorList, list: FieldPath<'_>, path: FieldPath<'_>, mount: &VolumeMount) {
     let (sub_path, expression) = (or_empty(&mount.sub_path), or_empty(&mount.sub_path_expr));
     if !sub_path.is_empty() {

@@ -58,7 +58,7 @@ pub fn validate_downward_api(errors: &mut ErrorList, path: FieldPath<'_>, volume
     }
 }
 
-/// Kubernetes' errors name the volume without the file's index.
+/// Validates a file of a downward API volume. Kubernetes' errors name the volume without the file's index.
 fn validate_downward_api_file(errors: &mut ErrorList, path: FieldPath<'_>, file: &DownwardAPIVolumeFile) {
     errors.require_non_empty(path.child("path"), &file.path);
     validate_local_non_reserved_path(errors, path.child("path"), &file.path);

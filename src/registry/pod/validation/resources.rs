@@ -189,7 +189,7 @@ fn validate_container_resource_name(errors: &mut ErrorList, path: FieldPath<'_>,
     }
 }
 
-/// Whether the name is that of an extended resource: qualified, and not a quota's.
+/// Returns whether the name is that of an extended resource: qualified, and not a quota's.
 fn is_extended(name: &str) -> bool {
     !name.starts_with("requests.") && formats::qualified_name(&format!("requests.{name}")).is_empty()
 }

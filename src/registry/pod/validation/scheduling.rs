@@ -60,7 +60,7 @@ fn validate_node_selector(errors: &mut ErrorList, path: FieldPath<'_>, selector:
     }
 }
 
-/// Label values are checked in required terms only (`check_values`).
+/// Validates a term; label values only with `check_values`, which is set for required terms.
 fn validate_node_selector_term(
     errors: &mut ErrorList,
     path: FieldPath<'_>,

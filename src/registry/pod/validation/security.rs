@@ -132,7 +132,7 @@ fn validate_seccomp(errors: &mut ErrorList, path: FieldPath<'_>, profile: Option
 
 const MAX_PATH: usize = 4095;
 
-/// Whether the profile is valid in a field.
+/// Returns whether the profile is valid in a field.
 pub fn is_app_armor_profile(profile: &AppArmorProfile) -> bool {
     let mut errors = ErrorList::default();
     validate_app_armor(&mut errors, FieldPath::root("appArmorProfile"), Some(profile));
