@@ -39,19 +39,31 @@ pub struct Spool {
     directory: PathBuf,
     ring_capacity: usize,
     limits: RotationLimits,
-    /// Protects the queue.
-    queue: Mutex<WorkQueue>,
-    /// Signals that the queue has work.
-    work_added: Notify,
-    /// Signals that the work should not wait for more.
-    urgent_work_added: Notify,
+    work: PendingWork,
     /// Serializes changes to the directory.
     disk: Mutex<()>,
     shut_down: AtomicBool,
     /// The unused bytes of [`MAX_BUFFERED_BYTES`].
     buffer_budget: Arc<AtomicUsize>,
-    lost_lines: AtomicU64,
-    loss_reported: AtomicBool,
+    losses: LostLines,
+}
+
+/// Work that waits for a turn.
+#[derive(Default)]
+struct PendingWork {
+    /// Protects the queue.
+    queue: Mutex<WorkQueue>,
+    /// Signals that the queue has work.
+    added: Notify,
+    /// Signals that the work should not wait for more.
+    urgent_added: Notify,
+}
+
+/// The lines that are missing from the files.
+#[derive(Default)]
+struct LostLines {
+    count: AtomicU64,
+    is_reported: AtomicBool,
 }
 
 #[derive(Default)]
@@ -159,14 +171,11 @@ impl Spool {
             directory,
             ring_capacity,
             limits,
-            queue: Mutex::default(),
-            work_added: Notify::new(),
-            urgent_work_added: Notify::new(),
+            work: PendingWork::default(),
             disk: Mutex::default(),
             shut_down: AtomicBool::new(false),
             buffer_budget: Arc::new(AtomicUsize::new(buffer_budget)),
-            lost_lines: AtomicU64::new(0),
-            loss_reported: AtomicBool::new(false),
+            losses: LostLines::default(),
         }
     }
 
@@ -182,16 +191,16 @@ impl Spool {
 
     /// Returns the number of lines that are missing from the files, because the disk was full or too slow.
     pub fn lost_lines(&self) -> u64 {
-        self.lost_lines.load(Ordering::Relaxed)
+        self.losses.count.load(Ordering::Relaxed)
     }
 
     /// Removes the pod logs of previous nodes, then writes and removes files until it is cancelled.
     pub async fn run(self: Arc<Spool>) {
         self.clone().run_blocking(Spool::remove_stale_pods).await;
         loop {
-            self.work_added.notified().await;
+            self.work.added.notified().await;
             // Both outcomes start the work: the delay has passed, or the work is urgent.
-            let _ = tokio::time::timeout(BATCH_DELAY, self.urgent_work_added.notified()).await;
+            let _ = tokio::time::timeout(BATCH_DELAY, self.work.urgent_added.notified()).await;
             while self.has_work() {
                 self.clone().run_blocking(Spool::process_queue).await;
             }
@@ -204,25 +213,25 @@ impl Spool {
         self.process_queue();
         self.shut_down.store(true, Ordering::Relaxed);
         let _disk = self.disk.lock();
-        *self.queue.lock() = WorkQueue::default();
+        *self.work.queue.lock() = WorkQueue::default();
     }
 
     /// Queues a log with new lines.
     pub(super) fn request_flush(&self, log: Weak<Log>, priority: FlushPriority) {
-        self.queue.lock().logs.push_back(log);
-        self.work_added.notify_one();
+        self.work.queue.lock().logs.push_back(log);
+        self.work.added.notify_one();
         if priority == FlushPriority::Immediate {
-            self.urgent_work_added.notify_one();
+            self.work.urgent_added.notify_one();
         }
     }
 
     fn queue_removal(&self, removal: Removal) {
-        self.queue.lock().removals.push(removal);
-        self.work_added.notify_one();
+        self.work.queue.lock().removals.push(removal);
+        self.work.added.notify_one();
     }
 
     pub(super) fn has_work(&self) -> bool {
-        let queue = self.queue.lock();
+        let queue = self.work.queue.lock();
         !queue.logs.is_empty() || !queue.removals.is_empty()
     }
 
@@ -235,14 +244,14 @@ impl Spool {
     /// Removes the files that are queued for removal, and gives each queued log a turn.
     pub(super) fn process_queue(&self) {
         let _disk = self.disk.lock();
-        let WorkQueue { logs, removals } = std::mem::take(&mut *self.queue.lock());
+        let WorkQueue { logs, removals } = std::mem::take(&mut *self.work.queue.lock());
         for Removal { files, directory } in removals.into_iter().take_while(|_| !self.is_shut_down()) {
             files.iter().for_each(|files| files.remove());
             directory.iter().for_each(|directory| remove_pod_directory(directory));
         }
         for log in logs.into_iter().take_while(|_| !self.is_shut_down()) {
             if log.upgrade().is_some_and(|log| self.write_turn(&log)) {
-                self.queue.lock().logs.push_back(log);
+                self.work.queue.lock().logs.push_back(log);
             }
         }
     }
@@ -272,8 +281,8 @@ impl Spool {
 
     /// Counts lost lines, and logs the first loss.
     fn record_loss(&self, lines: u64, reason: impl FnOnce() -> String) {
-        self.lost_lines.fetch_add(lines, Ordering::Relaxed);
-        if !self.loss_reported.swap(true, Ordering::Relaxed) {
+        self.losses.count.fetch_add(lines, Ordering::Relaxed);
+        if !self.losses.is_reported.swap(true, Ordering::Relaxed) {
             tracing::warn!(directory = ?self.directory, "dropping log lines: {} (reported once)", reason());
         }
     }

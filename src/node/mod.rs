@@ -73,7 +73,8 @@ pub struct NodeConfig {
     pub spool: Option<Arc<Spool>>,
 }
 
-/// Everything that the workers of a node share.
+/// Everything that the workers of a node share. One struct, because its parts live exactly as long as the node: none
+/// is replaced, and what changes inside them is synchronized there.
 struct NodeContext {
     config: NodeConfig,
     control: Arc<dyn ControlPlane>,

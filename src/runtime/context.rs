@@ -137,7 +137,8 @@ impl ContainerContext {
     }
 }
 
-/// One run of a program: the resources it needs, consumed by [`Execution::run`].
+/// One run of a program. One struct, because its resources move together into the run's task, where
+/// [`Execution::run`] consumes them.
 struct Execution {
     runtime: Arc<Runtime>,
     program: Arc<Program>,

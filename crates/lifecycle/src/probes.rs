@@ -62,16 +62,22 @@ pub enum ProbeResult {
     Error(String),
 }
 
-/// One probe of a container.
+/// The settings of a probe, which never change.
 #[derive(Debug, Clone, PartialEq)]
-struct ProbeState {
-    kind: ProbeKind,
+struct ProbeSettings {
     initial_delay: Duration,
     period: Duration,
     success_threshold: u32,
     failure_threshold: u32,
     /// The grace period of a container that failed the probe; `None` for the pod's.
     grace: Option<Duration>,
+}
+
+/// One probe of a container.
+#[derive(Debug, Clone, PartialEq)]
+struct ProbeState {
+    kind: ProbeKind,
+    settings: ProbeSettings,
     /// The next tick; `None` before the pod starts.
     next_tick: Option<MonoTime>,
     run: ProbeRun,
@@ -108,13 +114,16 @@ impl ProbeState {
         let seconds =
             |value: Option<i32>, min: u64| Duration::from_secs(u64::try_from(value.unwrap_or(0)).unwrap_or(0).max(min));
         let times = |value: Option<i32>, default: u32| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default);
-        ProbeState {
-            kind,
+        let settings = ProbeSettings {
             initial_delay: seconds(probe.initial_delay_seconds, 0),
             period: probe.period_seconds.map_or(Duration::from_secs(10), |_| seconds(probe.period_seconds, 1)),
             success_threshold: times(probe.success_threshold, 1),
             failure_threshold: times(probe.failure_threshold, 3),
             grace: probe.termination_grace_period_seconds.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs),
+        };
+        ProbeState {
+            kind,
+            settings,
             next_tick: None,
             run: ProbeRun::Waiting,
             result: initial_result(kind),
@@ -137,8 +146,8 @@ impl ProbeState {
         if self.next_tick.is_some() {
             return;
         }
-        let next = now + self.period - self.period.mul_f64(f64::from(stagger) / 256.0);
-        let spacing = (self.period / STAGGER_POINTS).as_nanos().max(1);
+        let next = now + self.settings.period - self.settings.period.mul_f64(f64::from(stagger) / 256.0);
+        let spacing = (self.settings.period / STAGGER_POINTS).as_nanos().max(1);
         let misaligned = next.since_origin().as_nanos() % spacing;
         let misaligned = if stagger == 0 { 0 } else { u64::try_from(misaligned).unwrap_or(0) };
         self.next_tick = Some(next - Duration::from_nanos(misaligned));
@@ -152,13 +161,13 @@ impl ProbeState {
             ProbeRun::Waiting => None,
             ProbeRun::Requested { at } => Some(at),
         };
-        let earliest = started + self.initial_delay;
+        let earliest = started + self.settings.initial_delay;
         let mut has_ticked = false;
         let mut next_tick = tick;
         if now >= tick {
             next_tick = self.tick_after(tick, now);
             // A tick from before the container started is skipped.
-            has_ticked = next_tick - self.period >= started;
+            has_ticked = next_tick - self.settings.period >= started;
             self.next_tick = Some(next_tick);
         }
         if (has_ticked || requested.is_some_and(|at| now >= at)) && now >= earliest {
@@ -177,14 +186,14 @@ impl ProbeState {
         if tick >= earliest {
             return tick;
         }
-        let is_tick = (earliest - tick).as_nanos().is_multiple_of(self.period.as_nanos().max(1));
+        let is_tick = (earliest - tick).as_nanos().is_multiple_of(self.settings.period.as_nanos().max(1));
         if is_tick { earliest } else { self.tick_after(tick, earliest) }
     }
 
     /// Returns the first tick after `now`.
     fn tick_after(&self, tick: MonoTime, now: MonoTime) -> MonoTime {
-        let passed = (now - tick).as_nanos() / self.period.as_nanos().max(1);
-        tick + self.period.saturating_mul(u32::try_from(passed + 1).unwrap_or(u32::MAX))
+        let passed = (now - tick).as_nanos() / self.settings.period.as_nanos().max(1);
+        tick + self.settings.period.saturating_mul(u32::try_from(passed + 1).unwrap_or(u32::MAX))
     }
 
     /// Records the result of a run. Returns whether the probe's own result has changed.
@@ -195,7 +204,7 @@ impl ProbeState {
         self.run = ProbeRun::Waiting;
         self.result_run = if self.last_result == success { self.result_run + 1 } else { 1 };
         self.last_result = success;
-        if self.result_run < if success { self.success_threshold } else { self.failure_threshold } {
+        if self.result_run < if success { self.settings.success_threshold } else { self.settings.failure_threshold } {
             return false;
         }
         let has_changed = self.result != Some(success);
@@ -237,12 +246,12 @@ impl Probes {
         Probes { all: probes.collect() }
     }
 
-    /// Begins anew for the container's next attempt.
+    /// Resets all probes for the container's next attempt.
     pub(super) fn reset(&mut self) {
         self.all.iter_mut().for_each(ProbeState::reset);
     }
 
-    /// Starts the rhythm of all probes; see [`ProbeState::start_ticking`].
+    /// Starts the ticks of all probes; see [`ProbeState::start_ticking`].
     pub(super) fn start_ticking(&mut self, now: MonoTime, stagger: u8) {
         self.all.iter_mut().for_each(|probe| probe.start_ticking(now, stagger));
     }
@@ -265,7 +274,7 @@ impl Probes {
     /// Returns the failed probe for which the container is stopped, with the grace period of that probe.
     pub(super) fn failed_probe(&self) -> Option<(ProbeKind, Option<Duration>)> {
         let is_fatal = |p: &&ProbeState| p.kind != ProbeKind::Readiness && p.result == Some(false);
-        self.all.iter().find(is_fatal).map(|p| (p.kind, p.grace))
+        self.all.iter().find(is_fatal).map(|p| (p.kind, p.settings.grace))
     }
 
     /// Requests a run of the readiness probe at `at`, without waiting for its tick.

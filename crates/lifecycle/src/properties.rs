@@ -157,117 +157,126 @@ impl Play {
     }
 
     fn play(&mut self, next: &Move) {
-        let pick = |running: bool, n: usize, live: &BTreeMap<Attempt, bool>| {
-            let matching: Vec<Attempt> = live.iter().filter(|(_, runs)| **runs == running).map(|(a, _)| *a).collect();
-            (!matching.is_empty()).then(|| matching[n % matching.len()])
-        };
-        match next {
-            Move::Wait(seconds) => {
-                let passed = Duration::from_secs(*seconds);
-                self.now.mono += passed;
-                self.now.wall = self.now.wall.saturating_add(passed).expect("in range");
-                self.step(Input::Tick);
-            }
-            Move::SetUpSucceeds if self.setting_up => {
-                self.setting_up = false;
-                self.step(Input::SandboxReady { ip: "10.0.0.1".into() });
-            }
-            Move::SetUpFails if self.setting_up => {
-                self.setting_up = false;
-                self.step(Input::SandboxFailed { message: Some("no".into()) });
-            }
-            Move::SetUpSucceeds | Move::SetUpFails => {}
-            Move::Starts(n) => {
-                if let Some(attempt) = pick(false, *n, &self.live) {
-                    self.live.insert(attempt, true);
-                    self.step(Input::Started {
-                        attempt,
-                        container_id: format!("{attempt:?}"),
-                        image_id: String::new(),
-                    });
-                }
-            }
-            Move::FailsToStart(n) => {
-                if let Some(attempt) = pick(false, *n, &self.live) {
-                    self.end(attempt);
-                    let waiting = WaitingReason { reason: "ErrImagePull".into(), message: String::new() };
-                    self.step(Input::StartFailed { attempt, waiting });
-                }
-            }
-            Move::NeverRuns(n) => {
-                if let Some(attempt) = pick(false, *n, &self.live) {
-                    self.end(attempt);
-                    let (container_id, image_id) = (format!("{attempt:?}"), String::new());
-                    let outcome = ExitStatus { reason: "StartError".into(), ..outcome(128) };
-                    self.step(Input::CannotRun { attempt, container_id, image_id, outcome });
-                }
-            }
-            Move::Exits(n, code) => {
-                if let Some(attempt) = pick(true, *n, &self.live) {
-                    self.end(attempt);
-                    if *code == 0 && attempt.container.role == ContainerRole::Init && !self.is_sidecar(attempt) {
-                        self.init_done.insert(attempt.container.index);
-                    }
-                    self.step(Input::Exited { attempt, outcome: outcome(*code) });
-                }
-            }
-            Move::PostStarts(n, succeeds) => {
-                if let Some(attempt) = nth(&self.post_starts, *n) {
-                    self.post_starts.remove(&attempt);
-                    self.step(Input::PostStartFinished { attempt, failure: (!succeeds).then(|| "no".into()) });
-                }
-            }
-            Move::PreStops(n, succeeds) => {
-                if let Some(attempt) = nth(&self.pre_stops, *n) {
-                    self.pre_stops.remove(&attempt);
-                    self.step(Input::PreStopFinished { attempt, failed: !succeeds });
-                }
-            }
-            Move::Probes(n, succeeds) => {
-                if let Some((attempt, kind)) = nth(&self.probes, *n) {
-                    self.probes.remove(&(attempt, kind));
-                    let result = if *succeeds { ProbeResult::Success } else { ProbeResult::Failure("no".into()) };
-                    self.step(Input::ProbeFinished { attempt, kind, result });
-                }
-            }
-            Move::Debug => {
-                let spec = self.pod.spec.get_or_insert_default();
-                let list = spec.ephemeral_containers.get_or_insert_default();
-                let name = format!("e{}", list.len());
-                list.insert(0, serde_yaml::from_str(&format!("{{name: {name}, image: x}}")).expect("a container"));
-                self.step(Input::PodUpdated(Box::new(self.pod.clone())));
-            }
-            Move::Evict => {
-                self.evicted |= !self.torn_down;
-                self.step(Input::Evicted {
-                    reason: "Evicted".into(),
-                    message: "out of memory".into(),
-                    grace: None,
-                    disrupts: true,
-                });
-            }
-            Move::Stale(n) => {
-                let terminated: Vec<Attempt> = self.terminated.iter().copied().collect();
-                if let Some(attempt) = terminated.get(n % terminated.len().max(1)) {
-                    let before = self.state.clone();
-                    self.step(Input::Exited { attempt: *attempt, outcome: outcome(7) });
-                    let after = format!("{:?}", self.state);
-                    assert!(!after.contains("code: 7"), "a stale input was applied: {before:?}");
-                }
-            }
-            Move::Restart(role, index) => {
-                if *role == ContainerRole::Init && !self.deleted && !self.torn_down && !self.state.is_failing() {
-                    // It runs again, and so do the init containers after it.
-                    self.init_done.retain(|done| done < index);
-                }
-                let container = ContainerRef { role: *role, index: *index };
-                self.step(Input::Restart { container, grace: Duration::from_secs(1) });
-            }
-            Move::Delete(grace) => {
-                self.deleted = true;
-                self.step(Input::Deleted { grace: Duration::from_secs(*grace) });
-            }
+        match *next {
+            Move::Wait(seconds) => self.wait(Duration::from_secs(seconds)),
+            Move::SetUpSucceeds => self.finish_set_up(Input::SandboxReady { ip: "10.0.0.1".into() }),
+            Move::SetUpFails => self.finish_set_up(Input::SandboxFailed { message: Some("no".into()) }),
+            Move::Starts(n) => self.start(n),
+            Move::FailsToStart(n) => self.fail_start(n),
+            Move::NeverRuns(n) => self.fail_run(n),
+            Move::Exits(n, code) => self.exit(n, code),
+            Move::PostStarts(n, succeeds) => self.finish_post_start(n, succeeds),
+            Move::PreStops(n, succeeds) => self.finish_pre_stop(n, succeeds),
+            Move::Probes(n, succeeds) => self.finish_probe(n, succeeds),
+            Move::Debug => self.add_ephemeral_container(),
+            Move::Evict => self.evict(),
+            Move::Stale(n) => self.repeat_exit(n),
+            Move::Restart(role, index) => self.restart(ContainerRef { role, index }),
+            Move::Delete(grace) => self.delete(Duration::from_secs(grace)),
         }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now.mono += time;
+        self.now.wall = self.now.wall.saturating_add(time).expect("in range");
+        self.step(Input::Tick);
+    }
+
+    fn finish_set_up(&mut self, result: Input) {
+        if std::mem::take(&mut self.setting_up) {
+            self.step(result);
+        }
+    }
+
+    /// Returns the `n`th live attempt that runs, or that is still starting.
+    fn live_attempt(&self, n: usize, is_running: bool) -> Option<Attempt> {
+        let matching = self.live.iter().filter(|(_, runs)| **runs == is_running).map(|(attempt, _)| *attempt);
+        nth(&matching.collect(), n)
+    }
+
+    fn start(&mut self, n: usize) {
+        let Some(attempt) = self.live_attempt(n, false) else { return };
+        self.live.insert(attempt, true);
+        self.step(Input::Started { attempt, container_id: format!("{attempt:?}"), image_id: String::new() });
+    }
+
+    fn fail_start(&mut self, n: usize) {
+        let Some(attempt) = self.live_attempt(n, false) else { return };
+        self.end(attempt);
+        let waiting = WaitingReason { reason: "ErrImagePull".into(), message: String::new() };
+        self.step(Input::StartFailed { attempt, waiting });
+    }
+
+    fn fail_run(&mut self, n: usize) {
+        let Some(attempt) = self.live_attempt(n, false) else { return };
+        self.end(attempt);
+        let (container_id, image_id) = (format!("{attempt:?}"), String::new());
+        let outcome = ExitStatus { reason: "StartError".into(), ..outcome(128) };
+        self.step(Input::CannotRun { attempt, container_id, image_id, outcome });
+    }
+
+    fn exit(&mut self, n: usize, code: i32) {
+        let Some(attempt) = self.live_attempt(n, true) else { return };
+        self.end(attempt);
+        if code == 0 && attempt.container.role == ContainerRole::Init && !self.is_sidecar(attempt) {
+            self.init_done.insert(attempt.container.index);
+        }
+        self.step(Input::Exited { attempt, outcome: outcome(code) });
+    }
+
+    fn finish_post_start(&mut self, n: usize, succeeds: bool) {
+        let Some(attempt) = nth(&self.post_starts, n) else { return };
+        self.post_starts.remove(&attempt);
+        self.step(Input::PostStartFinished { attempt, failure: (!succeeds).then(|| "no".into()) });
+    }
+
+    fn finish_pre_stop(&mut self, n: usize, succeeds: bool) {
+        let Some(attempt) = nth(&self.pre_stops, n) else { return };
+        self.pre_stops.remove(&attempt);
+        self.step(Input::PreStopFinished { attempt, failed: !succeeds });
+    }
+
+    fn finish_probe(&mut self, n: usize, succeeds: bool) {
+        let Some((attempt, kind)) = nth(&self.probes, n) else { return };
+        self.probes.remove(&(attempt, kind));
+        let result = if succeeds { ProbeResult::Success } else { ProbeResult::Failure("no".into()) };
+        self.step(Input::ProbeFinished { attempt, kind, result });
+    }
+
+    fn add_ephemeral_container(&mut self) {
+        let list = self.pod.spec.get_or_insert_default().ephemeral_containers.get_or_insert_default();
+        let name = format!("e{}", list.len());
+        list.insert(0, serde_yaml::from_str(&format!("{{name: {name}, image: x}}")).expect("a container"));
+        self.step(Input::PodUpdated(Box::new(self.pod.clone())));
+    }
+
+    fn evict(&mut self) {
+        self.evicted |= !self.torn_down;
+        let (reason, message) = ("Evicted".into(), "out of memory".into());
+        self.step(Input::Evicted { reason, message, grace: None, disrupts: true });
+    }
+
+    /// Reports the exit of a terminated attempt once more, which must change nothing.
+    fn repeat_exit(&mut self, n: usize) {
+        let Some(attempt) = nth(&self.terminated, n) else { return };
+        let before = self.state.clone();
+        self.step(Input::Exited { attempt, outcome: outcome(7) });
+        let after = format!("{:?}", self.state);
+        assert!(!after.contains("code: 7"), "a stale input was applied: {before:?}");
+    }
+
+    fn restart(&mut self, container: ContainerRef) {
+        let is_ending = self.deleted || self.torn_down || self.state.is_failing();
+        if container.role == ContainerRole::Init && !is_ending {
+            // It runs again, and so do the init containers after it.
+            self.init_done.retain(|done| *done < container.index);
+        }
+        self.step(Input::Restart { container, grace: Duration::from_secs(1) });
+    }
+
+    fn delete(&mut self, grace: Duration) {
+        self.deleted = true;
+        self.step(Input::Deleted { grace });
     }
 
     fn end(&mut self, attempt: Attempt) {
@@ -312,65 +321,60 @@ impl Play {
 
     fn check(&mut self, action: Action) {
         match action {
-            Action::SetUpSandbox => {
-                assert!(
-                    !self.setting_up && !self.deleted && !self.torn_down,
-                    "a sandbox is set up once, before the end"
-                );
-                self.setting_up = true;
-            }
-            Action::Start(attempt) => {
-                assert!(!self.deleted && !self.torn_down, "nothing starts after the deletion or the end");
-                assert!(!self.terminated.contains(&attempt), "an attempt starts once");
-                let is_live = self.live.keys().any(|a| a.container == attempt.container);
-                assert!(!is_live, "a container has one live attempt");
-                assert!(!self.evicted, "nothing starts after the eviction");
-                let may_run_beside = |a: &Attempt| a.container.role == ContainerRole::Ephemeral || self.is_sidecar(*a);
-                let is_init = attempt.container.role == ContainerRole::Init && !self.is_sidecar(attempt);
-                assert!(
-                    !is_init || self.live.keys().all(may_run_beside),
-                    "an init container runs beside sidecars only"
-                );
-                let before = match attempt.container.role {
-                    ContainerRole::Init => attempt.container.index,
-                    ContainerRole::App => self.state.containers.init.len(),
-                    ContainerRole::Ephemeral => 0,
-                };
-                assert!((0..before).all(|i| self.init_done.contains(&i)), "init containers come first, in order");
-                self.live.insert(attempt, false);
-            }
+            Action::SetUpSandbox => self.check_set_up(),
+            Action::Start(attempt) => self.check_start(attempt),
             Action::Terminate(attempt) | Action::Kill(attempt) => {
                 assert!(self.live.contains_key(&attempt), "only live attempts are stopped");
             }
             Action::PostStart(attempt) => {
-                assert!(
-                    self.live.contains_key(&attempt) && self.post_starts.insert(attempt),
-                    "a live attempt runs its hook once"
-                );
+                let is_first = self.post_starts.insert(attempt);
+                assert!(self.live.contains_key(&attempt) && is_first, "a live attempt runs its hook once");
             }
             Action::PreStop(attempt) => {
-                assert!(
-                    self.live.contains_key(&attempt) && self.pre_stops.insert(attempt),
-                    "a live attempt runs its hook once"
-                );
+                let is_first = self.pre_stops.insert(attempt);
+                assert!(self.live.contains_key(&attempt) && is_first, "a live attempt runs its hook once");
             }
-            Action::Probe(attempt, kind) => {
-                assert!(self.live.get(&attempt) == Some(&true), "only running attempts are probed");
-                assert!(!self.post_starts.contains(&attempt), "probes wait for the postStart hook");
-                assert!(self.probes.insert((attempt, kind)), "a probe runs once at a time");
-            }
+            Action::Probe(attempt, kind) => self.check_probe(attempt, kind),
             Action::WakeAt(_) | Action::ReportStatus | Action::RecordEvent(_) => {}
-            Action::TearDownSandbox => {
-                assert!(
-                    self.live.is_empty() && !self.torn_down,
-                    "the sandbox is torn down once, after all containers have exited"
-                );
-                self.torn_down = true;
-            }
+            Action::TearDownSandbox => self.check_tear_down(),
             Action::RemovePod => {
                 assert!(self.deleted && self.torn_down, "only deleted and terminated pods are removed")
             }
         }
+    }
+
+    fn check_set_up(&mut self) {
+        assert!(!self.setting_up && !self.deleted && !self.torn_down, "a sandbox is set up once, before the end");
+        self.setting_up = true;
+    }
+
+    fn check_start(&mut self, attempt: Attempt) {
+        assert!(!self.deleted && !self.torn_down, "nothing starts after the deletion or the end");
+        assert!(!self.evicted, "nothing starts after the eviction");
+        assert!(!self.terminated.contains(&attempt), "an attempt starts once");
+        let is_live = self.live.keys().any(|a| a.container == attempt.container);
+        assert!(!is_live, "a container has one live attempt");
+        let may_run_beside = |a: &Attempt| a.container.role == ContainerRole::Ephemeral || self.is_sidecar(*a);
+        let is_init = attempt.container.role == ContainerRole::Init && !self.is_sidecar(attempt);
+        assert!(!is_init || self.live.keys().all(may_run_beside), "an init container runs beside sidecars only");
+        let before = match attempt.container.role {
+            ContainerRole::Init => attempt.container.index,
+            ContainerRole::App => self.state.containers.init.len(),
+            ContainerRole::Ephemeral => 0,
+        };
+        assert!((0..before).all(|i| self.init_done.contains(&i)), "init containers come first, in order");
+        self.live.insert(attempt, false);
+    }
+
+    fn check_probe(&mut self, attempt: Attempt, kind: ProbeKind) {
+        assert!(self.live.get(&attempt) == Some(&true), "only running attempts are probed");
+        assert!(!self.post_starts.contains(&attempt), "probes wait for the postStart hook");
+        assert!(self.probes.insert((attempt, kind)), "a probe runs once at a time");
+    }
+
+    fn check_tear_down(&mut self) {
+        let is_first = !std::mem::replace(&mut self.torn_down, true);
+        assert!(self.live.is_empty() && is_first, "the sandbox is torn down once, after all containers have exited");
     }
 
     fn check_status(&mut self) {

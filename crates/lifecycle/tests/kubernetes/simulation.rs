@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::script::Script;
 use wasmpod_lifecycle::{
-    Action, Attempt, ContainerRef, EventRecord, ExitStatus, Input, MonoTime, Now, PodState, ResizeResult,
+    Action, Attempt, ContainerRef, EventRecord, ExitStatus, Input, MonoTime, Now, PodState, ProbeKind, ResizeResult,
 };
 use wasmpod_model::pods;
 
@@ -237,23 +237,13 @@ impl Simulation {
     }
 
     fn intervene(&mut self, intervention: Intervention) {
-        let after = |seconds| Duration::from_secs(seconds);
         match intervention {
-            Intervention::Delete(grace) => {
-                let deletion = pods::api_time(self.now().wall.saturating_add(after(grace)).expect("a time"));
-                self.pod.metadata.deletion_timestamp = Some(deletion);
-                self.pod.metadata.deletion_grace_period_seconds = i64::try_from(grace).ok();
-                self.step(Input::Deleted { grace: after(grace) });
-            }
+            Intervention::Delete(grace) => self.delete(grace),
             Intervention::Evict { reason, message, grace } => {
                 let (reason, message) = (reason.into(), message.into());
-                self.step(Input::Evicted { reason, message, grace: grace.map(after), disrupts: true });
+                self.step(Input::Evicted { reason, message, grace: grace.map(Duration::from_secs), disrupts: true });
             }
-            Intervention::SetCondition(kind, status) => {
-                let conditions = self.pod.status.get_or_insert_default().conditions.get_or_insert_default();
-                conditions.retain(|c| c.type_ != kind);
-                conditions.push(PodCondition { type_: kind.into(), status: status.into(), ..PodCondition::default() });
-            }
+            Intervention::SetCondition(kind, status) => self.set_condition(kind, status),
             Intervention::SetImage(name, image) => self.update_pod(|pod| {
                 let spec = pod.spec.get_or_insert_default();
                 let all = spec.init_containers.iter_mut().flatten().chain(&mut spec.containers);
@@ -263,16 +253,7 @@ impl Simulation {
                 let script = self.scripts.remove(name).unwrap_or_default().fails_to_start(1, reason, message);
                 self.scripts.insert(name.into(), script);
             }
-            Intervention::Resize(name, memory) => {
-                self.update_pod(|pod| {
-                    let spec = pod.spec.get_or_insert_default();
-                    for container in spec.containers.iter_mut().filter(|c| c.name == name) {
-                        let limits = container.resources.get_or_insert_default().limits.get_or_insert_default();
-                        limits.insert("memory".into(), Quantity(memory.into()));
-                    }
-                });
-                self.step(Input::Resized(ResizeResult::Done(Box::new(self.pod.clone()))));
-            }
+            Intervention::Resize(name, memory) => self.resize(name, memory),
             Intervention::ResizePending(reason, message) => {
                 self.step(Input::Resized(ResizeResult::Pending { reason, message: message.into() }));
             }
@@ -286,19 +267,49 @@ impl Simulation {
             Intervention::SetDeadline(seconds) => {
                 self.update_pod(|pod| pod.spec.get_or_insert_default().active_deadline_seconds = Some(seconds));
             }
-            Intervention::ReplaceProgram(container) => self.step(Input::Restart { container, grace: after(1) }),
-            Intervention::SetWallClock(wall) => {
-                let wall: Timestamp = wall.parse().expect("a time");
-                let passed = SignedDuration::try_from(self.mono).expect("short");
-                self.wall_at_start = wall.checked_sub(passed).expect("a time");
+            Intervention::ReplaceProgram(container) => {
+                self.step(Input::Restart { container, grace: Duration::from_secs(1) });
             }
-            Intervention::RestartNode => {
-                self.running.clear();
-                self.queue.retain(|_, scheduled| matches!(scheduled, Scheduled::Intervention(_)));
-                self.state = PodState::restore(&self.pod, self.now());
-                self.step(Input::Tick);
-            }
+            Intervention::SetWallClock(wall) => self.set_wall_clock(wall.parse().expect("a time")),
+            Intervention::RestartNode => self.restart_node(),
         }
+    }
+
+    fn delete(&mut self, grace_seconds: u64) {
+        let grace = Duration::from_secs(grace_seconds);
+        let deletion = pods::api_time(self.now().wall.saturating_add(grace).expect("a time"));
+        self.pod.metadata.deletion_timestamp = Some(deletion);
+        self.pod.metadata.deletion_grace_period_seconds = i64::try_from(grace_seconds).ok();
+        self.step(Input::Deleted { grace });
+    }
+
+    fn set_condition(&mut self, kind: &str, status: &str) {
+        let conditions = self.pod.status.get_or_insert_default().conditions.get_or_insert_default();
+        conditions.retain(|c| c.type_ != kind);
+        conditions.push(PodCondition { type_: kind.into(), status: status.into(), ..PodCondition::default() });
+    }
+
+    fn resize(&mut self, name: &str, memory: &str) {
+        self.update_pod(|pod| {
+            let spec = pod.spec.get_or_insert_default();
+            for container in spec.containers.iter_mut().filter(|c| c.name == name) {
+                let limits = container.resources.get_or_insert_default().limits.get_or_insert_default();
+                limits.insert("memory".into(), Quantity(memory.into()));
+            }
+        });
+        self.step(Input::Resized(ResizeResult::Done(Box::new(self.pod.clone()))));
+    }
+
+    fn set_wall_clock(&mut self, wall: Timestamp) {
+        let passed = SignedDuration::try_from(self.mono).expect("short");
+        self.wall_at_start = wall.checked_sub(passed).expect("a time");
+    }
+
+    fn restart_node(&mut self) {
+        self.running.clear();
+        self.queue.retain(|_, scheduled| matches!(scheduled, Scheduled::Intervention(_)));
+        self.state = PodState::restore(&self.pod, self.now());
+        self.step(Input::Tick);
     }
 
     fn update_pod(&mut self, change: impl FnOnce(&mut Pod)) {
@@ -320,61 +331,18 @@ impl Simulation {
     fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
             Action::ReportStatus => self.publish_status(),
-            Action::SetUpSandbox => {
-                return Some(match self.failing_setups.pop_front() {
-                    Some(message) => Input::SandboxFailed { message },
-                    None => Input::SandboxReady { ip: "10.0.0.1".into() },
-                });
-            }
-            Action::Start(attempt) => {
-                self.record("start", attempt);
-                let script = self.script(attempt);
-                if !script.start_hangs {
-                    self.schedule(self.mono + secs(script.start_takes), Scheduled::Begin(attempt));
-                }
-            }
-            Action::PostStart(attempt) => {
-                self.record("postStart", attempt);
-                let hook = self.script(attempt).post_start;
-                let input = Input::PostStartFinished { attempt, failure: hook.fails.map(Into::into) };
-                self.schedule_input(hook.takes, input);
-            }
-            Action::PreStop(attempt) => {
-                self.record("preStop", attempt);
-                let hook = self.script(attempt).pre_stop;
-                let input = Input::PreStopFinished { attempt, failed: hook.fails.is_some() };
-                self.schedule_input(hook.takes, input);
-            }
-            Action::Probe(attempt, kind) => {
-                self.record(&format!("{} probe", kind.name().to_lowercase()), attempt);
-                if let Some(since) = self.running.get(&attempt) {
-                    let ran = (self.mono - *since).as_secs_f64();
-                    let result = (self.script(attempt).probes)(kind, ran);
-                    self.schedule_input(0.0, Input::ProbeFinished { attempt, kind, result });
-                }
-            }
-            Action::Terminate(attempt) => {
-                self.record("terminate", attempt);
-                if let Some((after, code)) = self.script(attempt).stop {
-                    let reason = if code == 0 { "Completed" } else { "Error" };
-                    self.schedule(self.mono + secs(after), Scheduled::Exit(attempt, code, reason, None));
-                }
-            }
-            Action::Kill(attempt) => {
-                self.record("kill", attempt);
-                if !self.running.contains_key(&attempt) && self.script(attempt).start_hangs {
-                    let outcome = ExitStatus { code: 137, reason: "Error".into(), message: None };
-                    let (container_id, image_id) = ("wasmpod://x".into(), "i".into());
-                    self.schedule_input(0.0, Input::CannotRun { attempt, container_id, image_id, outcome });
-                    return None;
-                }
-                self.schedule(self.mono, Scheduled::Exit(attempt, 137, "Error", None));
-            }
+            Action::SetUpSandbox => return Some(self.set_up_sandbox()),
+            Action::Start(attempt) => self.start(attempt),
+            Action::PostStart(attempt) => self.run_post_start(attempt),
+            Action::PreStop(attempt) => self.run_pre_stop(attempt),
+            Action::Probe(attempt, kind) => self.run_probe(attempt, kind),
+            Action::Terminate(attempt) => self.terminate(attempt),
+            Action::Kill(attempt) => self.kill(attempt),
             Action::WakeAt(at) => {
                 let at = at.since_origin();
                 self.wake_at = Some(self.wake_at.map_or(at, |wake| wake.min(at)));
             }
-            Action::RecordEvent(note) => self.events.push((self.mono, note)),
+            Action::RecordEvent(event) => self.events.push((self.mono, event)),
             Action::TearDownSandbox => {
                 self.actions.push((self.mono, "tear down".into()));
                 return Some(Input::SandboxRemoved);
@@ -385,6 +353,62 @@ impl Simulation {
             }
         }
         None
+    }
+
+    fn set_up_sandbox(&mut self) -> Input {
+        match self.failing_setups.pop_front() {
+            Some(message) => Input::SandboxFailed { message },
+            None => Input::SandboxReady { ip: "10.0.0.1".into() },
+        }
+    }
+
+    fn start(&mut self, attempt: Attempt) {
+        self.record("start", attempt);
+        let script = self.script(attempt);
+        if !script.start_hangs {
+            self.schedule(self.mono + secs(script.start_takes), Scheduled::Begin(attempt));
+        }
+    }
+
+    fn run_post_start(&mut self, attempt: Attempt) {
+        self.record("postStart", attempt);
+        let hook = self.script(attempt).post_start;
+        let input = Input::PostStartFinished { attempt, failure: hook.fails.map(Into::into) };
+        self.schedule_input(hook.takes, input);
+    }
+
+    fn run_pre_stop(&mut self, attempt: Attempt) {
+        self.record("preStop", attempt);
+        let hook = self.script(attempt).pre_stop;
+        let input = Input::PreStopFinished { attempt, failed: hook.fails.is_some() };
+        self.schedule_input(hook.takes, input);
+    }
+
+    fn run_probe(&mut self, attempt: Attempt, kind: ProbeKind) {
+        self.record(&format!("{} probe", kind.name().to_lowercase()), attempt);
+        if let Some(since) = self.running.get(&attempt) {
+            let ran = (self.mono - *since).as_secs_f64();
+            let result = (self.script(attempt).probes)(kind, ran);
+            self.schedule_input(0.0, Input::ProbeFinished { attempt, kind, result });
+        }
+    }
+
+    fn terminate(&mut self, attempt: Attempt) {
+        self.record("terminate", attempt);
+        if let Some((after, code)) = self.script(attempt).stop {
+            let reason = if code == 0 { "Completed" } else { "Error" };
+            self.schedule(self.mono + secs(after), Scheduled::Exit(attempt, code, reason, None));
+        }
+    }
+
+    fn kill(&mut self, attempt: Attempt) {
+        self.record("kill", attempt);
+        if !self.running.contains_key(&attempt) && self.script(attempt).start_hangs {
+            let outcome = ExitStatus { code: 137, reason: "Error".into(), message: None };
+            let (container_id, image_id) = ("wasmpod://x".into(), "i".into());
+            return self.schedule_input(0.0, Input::CannotRun { attempt, container_id, image_id, outcome });
+        }
+        self.schedule(self.mono, Scheduled::Exit(attempt, 137, "Error", None));
     }
 
     fn publish_status(&mut self) {
