@@ -73,7 +73,7 @@ struct WorkQueue {
     removals: Vec<Removal>,
 }
 
-/// Files to remove, and the pod's directory if it goes as well.
+/// Files to remove, and the pod's directory if it is removed as well.
 struct Removal {
     files: Vec<Arc<LogFiles>>,
     directory: Option<PathBuf>,

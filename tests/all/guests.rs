@@ -24,14 +24,14 @@ fn bare(program: &Path, args: &[&str]) -> TestCommand {
 }
 
 /// Returns a pod that runs `program` once, with further fields of its container.
-fn once(program: &Path, args: &[&str], container: &str) -> String {
+fn run_once_manifest(program: &Path, args: &[&str], container: &str) -> String {
     let image = Value::from(program.to_string_lossy());
     let container = format!("{{name: c, image: {image}, args: {}, {container}}}", Value::from(args.to_vec()));
     pod("p", &format!("restartPolicy: Never, containers: [{container}]"))
 }
 
 fn in_pod(program: &Path, args: &[&str], container: &str) -> ProcessOutput {
-    run().manifest(&once(program, args, container)).args(["--output", "json"]).output()
+    run().manifest(&run_once_manifest(program, args, container)).args(["--output", "json"]).output()
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn blocked_guests_end_at_once() {
     let accept = guest("wasm32-wasip2", "block_accept");
     let [sleep1, sleep2] = versions("block_sleep");
     for (program, says) in [(accept, "accepting"), (sleep1, "sleeping"), (sleep2, "sleeping")] {
-        let child = run().manifest(&once(&program, &[], "")).args(["-o", "json"]).start();
+        let child = run().manifest(&run_once_manifest(&program, &[], "")).args(["-o", "json"]).start();
         child.wait_for(&format!("p/c | {says}\n"));
         let interrupted = Instant::now();
         child.interrupt();
@@ -285,7 +285,7 @@ fn blocked_guests_end_at_once() {
 #[test]
 fn flooding_guest_can_be_ended_and_dropped_lines_are_counted() {
     for program in versions("flood") {
-        let child = run().manifest(&once(&program, &[], "")).start();
+        let child = run().manifest(&run_once_manifest(&program, &[], "")).start();
         child.wait_for("the quick brown fox");
         let interrupted = Instant::now();
         child.interrupt();
@@ -304,7 +304,7 @@ fn flooding_guest_can_be_ended_and_dropped_lines_are_counted() {
 #[test]
 fn guest_with_lifecycle_import_is_notified_of_termination() {
     for program in versions("notice") {
-        let child = run().manifest(&once(&program, &["100"], "")).args(["-o", "json"]).start();
+        let child = run().manifest(&run_once_manifest(&program, &["100"], "")).args(["-o", "json"]).start();
         child.wait_for("requested: false\n");
         child.interrupt();
         let output = child.output().expect_code(130);
@@ -315,7 +315,7 @@ fn guest_with_lifecycle_import_is_notified_of_termination() {
 
 #[test]
 fn wasi_0_3_component_awaits_termination_in_a_call() {
-    let child = run().manifest(&once(&p3("p3_notice"), &[], "")).args(["-o", "json"]).start();
+    let child = run().manifest(&run_once_manifest(&p3("p3_notice"), &[], "")).args(["-o", "json"]).start();
     child.wait_for("up\n");
     child.interrupt();
     let output = child.output().expect_code(130);

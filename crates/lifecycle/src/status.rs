@@ -153,10 +153,10 @@ fn mark_lost(init: &mut [ContainerStatus], apps: &mut [ContainerStatus]) {
     // The first init container may have started in any case.
     let attempted = init.iter().rposition(has_begun).map_or(1, |last| last + 1);
     let may_have_started = init.iter_mut().take(attempted).chain(apps.iter_mut().filter(|_| initialized));
-    may_have_started.filter(|c| !has_terminated(&c.state)).for_each(|c| c.state = Some(lost()));
+    may_have_started.filter(|c| !has_terminated(&c.state)).for_each(|c| c.state = Some(lost_container_state()));
 }
 
-fn lost() -> ContainerState {
+fn lost_container_state() -> ContainerState {
     let terminated = Some(ContainerStateTerminated {
         exit_code: 137,
         reason: Some("ContainerStatusUnknown".into()),

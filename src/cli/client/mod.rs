@@ -172,7 +172,7 @@ impl Client {
 
     fn rejection(&self, code: StatusCode, body: &[u8]) -> anyhow::Error {
         #[derive(Deserialize)]
-        struct Status {
+        struct StatusMessage {
             message: String,
         }
         let ClusterAccess { server, origin, .. } = &self.access;
@@ -183,7 +183,7 @@ impl Client {
             );
             return RequestFailed(message).into();
         }
-        let message = match serde_json::from_slice::<Status>(body) {
+        let message = match serde_json::from_slice::<StatusMessage>(body) {
             Ok(status) => status.message,
             Err(_) => format!("{server} responded with {code}: {}", String::from_utf8_lossy(body).trim()),
         };

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::prefix_writer::{PrefixWriter, date};
+use super::prefix_writer::{PrefixWriter, format_date};
 use crate::model::pods;
 
 /// Writes the containers of one kind, such as init containers, below `title`.
@@ -81,7 +81,7 @@ fn state(out: &mut PrefixWriter, name: &str, state: Option<&ContainerState>) {
     let (running, terminated) = state.map_or((None, None), |s| (s.running.as_ref(), s.terminated.as_ref()));
     if let Some(running) = running {
         out.field(2, name, "Running");
-        out.field(3, "Started", date(running.started_at.as_ref()));
+        out.field(3, "Started", format_date(running.started_at.as_ref()));
     } else if let Some(end) = terminated {
         out.field(2, name, "Terminated");
         out.field_if(3, "Reason", end.reason.as_deref());
@@ -90,8 +90,8 @@ fn state(out: &mut PrefixWriter, name: &str, state: Option<&ContainerState>) {
         if let Some(signal) = end.signal.filter(|signal| *signal > 0) {
             out.field(3, "Signal", signal);
         }
-        out.field(3, "Started", date(end.started_at.as_ref()));
-        out.field(3, "Finished", date(end.finished_at.as_ref()));
+        out.field(3, "Started", format_date(end.started_at.as_ref()));
+        out.field(3, "Finished", format_date(end.finished_at.as_ref()));
     } else {
         out.field(2, name, "Waiting");
         let waiting = state.and_then(|s| s.waiting.as_ref());

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::prefix_writer::{PrefixWriter, date};
+use super::prefix_writer::{PrefixWriter, format_date};
 use super::{containers, volumes};
 use crate::model::{duration, pods};
 
@@ -59,7 +59,7 @@ fn scheduling(out: &mut PrefixWriter, spec: &PodSpec, status: &PodStatus) {
         name => out.field(0, "Node", format_args!("{name}/{}", status.host_ip.as_deref().unwrap_or_default())),
     }
     if let Some(start) = &status.start_time {
-        out.field(0, "Start Time", date(Some(start)));
+        out.field(0, "Start Time", format_date(Some(start)));
     }
 }
 

@@ -81,7 +81,7 @@ fn truncate(line: &str) -> String {
 }
 
 /// Formats a time in the local time zone, in RFC 1123 format.
-pub fn date(time: Option<&Time>) -> String {
+pub fn format_date(time: Option<&Time>) -> String {
     let at = time.map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     at.to_zoned(TimeZone::system()).strftime("%a, %d %b %Y %H:%M:%S %z").to_string()
 }

@@ -106,12 +106,12 @@ impl OutputStream for SocketOutput {
 type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
 
 impl Sockets<'_> {
-    fn p2(&mut self, handle: &Resource<Upstream>) -> SocketResult<&mut P2Socket> {
+    fn p2_socket(&mut self, handle: &Resource<Upstream>) -> SocketResult<&mut P2Socket> {
         Ok(self.table.get_mut(&cast(handle))?)
     }
 
     fn socket(&mut self, handle: &Resource<Upstream>) -> SocketResult<&mut Socket> {
-        Ok(&mut self.p2(handle)?.socket)
+        Ok(&mut self.p2_socket(handle)?.socket)
     }
 
     fn streams(&mut self, streams: ConnectedStreams, parent: &Resource<P2Socket>) -> SocketResult<Streams> {
@@ -156,14 +156,14 @@ impl tcp::HostTcpSocket for Sockets<'_> {
         _network: Resource<Network>,
         address: IpSocketAddress,
     ) -> SocketResult<()> {
-        let p2 = self.p2(&handle)?;
+        let p2 = self.p2_socket(&handle)?;
         p2.socket.bind(SocketAddr::from(address))?;
         p2.pending = Some(PendingCall::Bind);
         Ok(())
     }
 
     fn finish_bind(&mut self, handle: Resource<Upstream>) -> SocketResult<()> {
-        match self.p2(&handle)?.pending.take() {
+        match self.p2_socket(&handle)?.pending.take() {
             Some(PendingCall::Bind) => Ok(()),
             _ => Err(ErrorCode::NotInProgress.into()),
         }
@@ -175,7 +175,7 @@ impl tcp::HostTcpSocket for Sockets<'_> {
         _network: Resource<Network>,
         address: IpSocketAddress,
     ) -> SocketResult<()> {
-        let p2 = self.p2(&handle)?;
+        let p2 = self.p2_socket(&handle)?;
         let peer = SocketAddr::from(address);
         p2.socket.check_connect(peer)?;
         p2.pending = Some(PendingCall::Connect(p2.socket.connect(peer)));
@@ -183,7 +183,7 @@ impl tcp::HostTcpSocket for Sockets<'_> {
     }
 
     fn finish_connect(&mut self, handle: Resource<Upstream>) -> SocketResult<Streams> {
-        match self.p2(&handle)?.pending.take() {
+        match self.p2_socket(&handle)?.pending.take() {
             Some(PendingCall::Connect(Ok(streams))) => self.streams(streams, &cast(&handle)),
             Some(PendingCall::Connect(Err(error))) => Err(error.into()),
             _ => Err(ErrorCode::NotInProgress.into()),
@@ -191,7 +191,7 @@ impl tcp::HostTcpSocket for Sockets<'_> {
     }
 
     async fn start_listen(&mut self, handle: Resource<Upstream>) -> SocketResult<()> {
-        let p2 = self.p2(&handle)?;
+        let p2 = self.p2_socket(&handle)?;
         if !matches!(p2.socket.state, SocketState::Bound(_)) {
             return Err(ErrorCode::InvalidState.into());
         }
@@ -201,7 +201,7 @@ impl tcp::HostTcpSocket for Sockets<'_> {
     }
 
     fn finish_listen(&mut self, handle: Resource<Upstream>) -> SocketResult<()> {
-        match self.p2(&handle)?.pending.take() {
+        match self.p2_socket(&handle)?.pending.take() {
             Some(PendingCall::Listen) => Ok(()),
             _ => Err(ErrorCode::NotInProgress.into()),
         }

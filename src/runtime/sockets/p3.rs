@@ -74,7 +74,7 @@ impl P3Socket {
 }
 
 impl Sockets<'_> {
-    fn p3(&mut self, handle: &Resource<TcpSocket>) -> SocketResult<&mut P3Socket> {
+    fn p3_socket(&mut self, handle: &Resource<TcpSocket>) -> SocketResult<&mut P3Socket> {
         self.table.get_mut(&cast(handle)).map_err(SocketError::trap)
     }
 }
@@ -226,7 +226,7 @@ impl HostTcpSocketWithStore<Host> for HasSockets {
         address: IpSocketAddress,
     ) -> SocketResult<()> {
         store.with(|mut store| {
-            store.get().p3(&handle)?.socket.connect(SocketAddr::from(address))?;
+            store.get().p3_socket(&handle)?.socket.connect(SocketAddr::from(address))?;
             Ok(())
         })
     }
@@ -235,7 +235,7 @@ impl HostTcpSocketWithStore<Host> for HasSockets {
         mut store: Access<'_, Host, Self>,
         handle: Resource<TcpSocket>,
     ) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
-        let listener = store.get().p3(&handle)?.socket.listen()?;
+        let listener = store.get().p3_socket(&handle)?.socket.listen()?;
         StreamReader::new(&mut store, Incoming(listener)).map_err(SocketError::trap)
     }
 
@@ -286,7 +286,7 @@ impl types::Host for Sockets<'_> {
 
 impl HostTcpSocket for Sockets<'_> {
     async fn bind(&mut self, handle: Resource<TcpSocket>, address: IpSocketAddress) -> SocketResult<()> {
-        Ok(self.p3(&handle)?.socket.bind(SocketAddr::from(address))?)
+        Ok(self.p3_socket(&handle)?.socket.bind(SocketAddr::from(address))?)
     }
 
     fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
@@ -296,11 +296,11 @@ impl HostTcpSocket for Sockets<'_> {
     }
 
     fn get_local_address(&mut self, handle: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
-        Ok(self.p3(&handle)?.socket.local()?.into())
+        Ok(self.p3_socket(&handle)?.socket.local()?.into())
     }
 
     fn get_remote_address(&mut self, handle: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
-        Ok(self.p3(&handle)?.socket.connected()?.peer.into())
+        Ok(self.p3_socket(&handle)?.socket.connected()?.peer.into())
     }
 
     fn get_is_listening(&mut self, handle: Resource<TcpSocket>) -> wasmtime::Result<bool> {
@@ -313,7 +313,7 @@ impl HostTcpSocket for Sockets<'_> {
     }
 
     fn set_listen_backlog_size(&mut self, handle: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
-        Ok(self.p3(&handle)?.socket.set_backlog(value)?)
+        Ok(self.p3_socket(&handle)?.socket.set_backlog(value)?)
     }
 
     fn get_keep_alive_enabled(&mut self, _: Resource<TcpSocket>) -> SocketResult<bool> {

@@ -104,7 +104,7 @@ fn recording_matches_only_itself() {
             fewer.remove(at);
             assert_ne!(of_states(&fewer), 0, "{}: without {}", trace.name, states[at].what);
             let mut other = states.clone();
-            other[at].what.why = "Evicted".into();
+            other[at].what.detail = "Evicted".into();
             assert_ne!(of_states(&other), 0, "{}: {}", trace.name, other[at].what);
         }
         let mut more = states.clone();

@@ -43,7 +43,7 @@ pub struct Observed<T> {
 pub struct PodSnapshot {
     pub phase: String,
     /// The pod's own reason and message.
-    pub why: String,
+    pub detail: String,
     pub gone: bool,
     pub grace: Option<i64>,
     pub qos: String,
@@ -56,7 +56,7 @@ pub struct PodSnapshot {
 pub struct Condition {
     pub kind: String,
     pub status: String,
-    pub why: String,
+    pub detail: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +102,7 @@ fn text(value: &Value, key: &str) -> String {
 }
 
 /// Returns reason and message, where present.
-fn why(value: &Value) -> String {
+fn reason_and_message(value: &Value) -> String {
     let mut parts = vec![text(value, "reason"), text(value, "message")];
     // Each runtime words its start errors in its own way.
     if parts[0] == "StartError" {
@@ -186,7 +186,7 @@ impl PodSnapshot {
         ];
         PodSnapshot {
             phase: text(status, "phase"),
-            why: numberless(&why(status)),
+            detail: numberless(&reason_and_message(status)),
             gone: false,
             grace,
             qos: text(status, "qosClass"),
@@ -210,7 +210,7 @@ impl PodSnapshot {
 
 impl Condition {
     fn from_json(value: &Value) -> Condition {
-        Condition { kind: text(value, "type"), status: text(value, "status"), why: why(value) }
+        Condition { kind: text(value, "type"), status: text(value, "status"), detail: reason_and_message(value) }
     }
 }
 
@@ -231,9 +231,9 @@ impl ContainerSnapshot {
 impl ContainerState {
     fn from_json(value: &Value) -> ContainerState {
         if let Some(waiting) = value.get("waiting").filter(|state| !state.is_null()) {
-            ContainerState::Waiting(why(waiting))
+            ContainerState::Waiting(reason_and_message(waiting))
         } else if let Some(ended) = value.get("terminated").filter(|state| !state.is_null()) {
-            ContainerState::Terminated(format!("{} {}", ended["exitCode"], why(ended)))
+            ContainerState::Terminated(format!("{} {}", ended["exitCode"], reason_and_message(ended)))
         } else if value.get("running").is_some_and(|state| !state.is_null()) {
             ContainerState::Running
         } else {
@@ -278,13 +278,13 @@ impl fmt::Display for PodSnapshot {
         if self.gone {
             return write!(f, "{} deleted", self.phase);
         }
-        write!(f, "{}{}{}", self.phase, if self.has_ip { " ip" } else { "" }, space(&self.why))?;
+        write!(f, "{}{}{}", self.phase, if self.has_ip { " ip" } else { "" }, space(&self.detail))?;
         if let Some(grace) = self.grace {
             write!(f, " ends within {grace}")?;
         }
-        for Condition { kind, status, why } in &self.conditions {
+        for Condition { kind, status, detail } in &self.conditions {
             let short: String = kind.chars().filter(|c| c.is_uppercase() || *c == '/').collect();
-            write!(f, "; {short}={}{}", status.get(..1).unwrap_or_default(), space(why))?;
+            write!(f, "; {short}={}{}", status.get(..1).unwrap_or_default(), space(detail))?;
         }
         self.containers.iter().try_for_each(|container| write!(f, " | {container}"))
     }
@@ -302,9 +302,9 @@ impl fmt::Display for ContainerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ContainerState::Absent => f.write_str("-"),
-            ContainerState::Waiting(why) => write!(f, "waiting {why:?}"),
+            ContainerState::Waiting(detail) => write!(f, "waiting {detail:?}"),
             ContainerState::Running => f.write_str("running"),
-            ContainerState::Terminated(why) => write!(f, "terminated {why:?}"),
+            ContainerState::Terminated(detail) => write!(f, "terminated {detail:?}"),
         }
     }
 }

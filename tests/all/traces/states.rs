@@ -81,9 +81,9 @@ fn inexplicable(
         let known = recorded.iter().flat_map(|seen| &seen.what.containers).filter(|c| c.name == container.name);
         let mut words = known.flat_map(|c| [&c.state, &c.last]);
         let is_step = match &container.state {
-            ContainerState::Waiting(why) => {
-                ["ContainerCreating", "PodInitializing"].contains(&why.as_str())
-                    || is_back_off(why, container, &trace.name)
+            ContainerState::Waiting(detail) => {
+                ["ContainerCreating", "PodInitializing"].contains(&detail.as_str())
+                    || is_back_off(detail, container, &trace.name)
                     || words.any(|w| *w == container.state)
             }
             ContainerState::Terminated(_) => words.any(|w| *w == container.state),
@@ -105,18 +105,18 @@ fn inexplicable(
             .conditions
             .iter()
             .filter(|condition| !is_implied(condition, state, recorded, trace))
-            .map(|condition| format!("condition {} says {} {:?}", condition.kind, condition.status, condition.why)),
+            .map(|condition| format!("condition {} says {} {:?}", condition.kind, condition.status, condition.detail)),
     );
     wrong
 }
 
-/// Decides whether `why` is a possible back-off of the container (K27, K30). How often the delay has doubled depends on
-/// how its attempts ended, too.
-fn is_back_off(why: &str, container: &ContainerSnapshot, pod: &str) -> bool {
+/// Returns whether `detail` is a possible back-off of the container (K27, K30). How often the delay has doubled depends
+/// on how its attempts ended, too.
+fn is_back_off(detail: &str, container: &ContainerSnapshot, pod: &str) -> bool {
     (0..container.restarts).any(|doublings| {
         let wait = format_go_duration(Duration::from_secs((10 << doublings.min(5)).min(300)));
         let name = &container.name;
-        why == format!("CrashLoopBackOff back-off {wait} restarting failed container={name} pod={pod}_NS(UID)")
+        detail == format!("CrashLoopBackOff back-off {wait} restarting failed container={name} pod={pod}_NS(UID)")
     })
 }
 
@@ -130,7 +130,7 @@ pub fn went_further(trace: &Trace, ours: &[Observed<PodSnapshot>]) -> bool {
 fn progress(container: &ContainerSnapshot, probed: bool) -> (i64, u8) {
     let stage = match &container.state {
         ContainerState::Absent => 0,
-        ContainerState::Waiting(why) if why.starts_with("CrashLoopBackOff") => 5,
+        ContainerState::Waiting(detail) if detail.starts_with("CrashLoopBackOff") => 5,
         ContainerState::Waiting(_) if container.last != ContainerState::Absent => 4,
         ContainerState::Waiting(_) => 1,
         ContainerState::Running => 2 + u8::from(container.started == Some(true) && (container.ready || probed)),
@@ -170,8 +170,9 @@ fn is_implied(condition: &Condition, state: &PodSnapshot, recorded: &[Observed<P
         _ => return recorded.iter().any(|seen| seen.what.conditions.contains(condition)),
     };
     let status = if implied.is_empty() { "True" } else { "False" };
-    let is_final = ["PodCompleted", "PodFailed", "ReadinessGates"].iter().any(|word| condition.why.starts_with(word));
-    (condition.status == status && condition.why == implied)
+    let is_final =
+        ["PodCompleted", "PodFailed", "ReadinessGates"].iter().any(|word| condition.detail.starts_with(word));
+    (condition.status == status && condition.detail == implied)
         || is_final && recorded.iter().any(|seen| seen.what.conditions.contains(condition))
 }
 

@@ -42,12 +42,12 @@ impl Selector {
 
     /// Returns whether the selector matches an object with these labels.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.0.iter().all(|requirement| requirement.holds(labels.get(&requirement.key).map(String::as_str)))
+        self.0.iter().all(|requirement| requirement.matches(labels.get(&requirement.key).map(String::as_str)))
     }
 }
 
 impl LabelRequirement {
-    fn holds(&self, value: Option<&str>) -> bool {
+    fn matches(&self, value: Option<&str>) -> bool {
         // A label that is not a number satisfies no comparison.
         let number = || value.and_then(|value| value.parse::<i64>().ok());
         match &self.operator {
