@@ -1,21 +1,23 @@
 //! The layers: a file imports from its own module and from lower layers; layers 0 and 1 touch nothing outside.
 
+use std::collections::BTreeSet;
+
 use crate::source::{Finding, Source};
 use crate::tokens::{Named, named};
 
 /// The modules of each layer. A module never imports from another module of its own layer.
 const LAYERS: &[(usize, &[&str])] = &[
     (0, &["model"]),
-    (1, &["lifecycle", "scheduling", "control", "budget"]),
+    (1, &["lifecycle", "control", "budget"]),
     (2, &["clock", "store", "files", "network", "logs"]),
-    (3, &["events", "registry", "images", "volumes", "streams", "kube_client"]),
+    (3, &["events", "registry", "images", "volumes"]),
     (4, &["runtime", "prober"]),
     (5, &["node", "controllers"]),
-    (6, &["embedded", "apiserver", "kubelet_api"]),
+    (6, &["embedded", "apiserver"]),
     (7, &["cli"]),
 ];
 
-/// What layers 0 and 1 may not name: files, sockets, the system's clock and random numbers.
+/// Paths that layers 0 and 1 may not name: files, sockets, the system's clock and random numbers.
 const IMPURE: &str = "std::fs TcpListener TcpStream UdpSocket UnixDatagram UnixListener UnixStream \
     Instant::now SystemTime Timestamp::now Zoned::now";
 /// Crates that layers 0 and 1 may not name, with their families: `tokio` stands for `tokio_util`, too.
@@ -23,6 +25,30 @@ const IMPURE_CRATES: &[&str] = &["axum", "getrandom", "hyper", "rand", "tokio", 
 
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().find(|(_, modules)| modules.contains(&module)).map(|(layer, _)| *layer)
+}
+
+/// Finds differences between the table of the layers, the modules that exist and the rows of ARCHITECTURE.md
+/// (`| 2 | `store` | … |`).
+pub fn table(sources: &[Source], architecture: &str) -> Vec<String> {
+    let rows = architecture.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        Some((cells.next()?.parse::<usize>().ok()?, cells.next()?.split('`').nth(1)?))
+    });
+    let documented: BTreeSet<(usize, &str)> = rows.collect();
+    let listed: BTreeSet<(usize, &str)> =
+        LAYERS.iter().flat_map(|(layer, modules)| modules.iter().map(|module| (*layer, *module))).collect();
+    let existing: BTreeSet<String> = sources
+        .iter()
+        .filter_map(|source| module_path(&source.path)?.first().map(ToString::to_string))
+        .filter(|module| module != "main" && module != "lib")
+        .collect();
+    let names: BTreeSet<String> = listed.iter().map(|(_, module)| (*module).to_string()).collect();
+    let missing = names.difference(&existing).map(|module| format!("LAYERS names `{module}`, which does not exist"));
+    let unlisted = existing.difference(&names).map(|module| format!("`{module}` is in no layer: add it to LAYERS"));
+    let undocumented = listed.symmetric_difference(&documented);
+    let undocumented = undocumented
+        .map(|(layer, module)| format!("`{module}` is in layer {layer} of only one of LAYERS and ARCHITECTURE.md"));
+    missing.chain(unlisted).chain(undocumented).collect()
 }
 
 /// Returns the module path of a file below src: `a/b/mod.rs` and `a/b.rs` are both in a::b. A crate of the workspace
@@ -93,8 +119,27 @@ pub fn impurities(source: &Source) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{imports, impurities};
-    use crate::source::assert_findings;
+    use super::{LAYERS, imports, impurities, table};
+    use crate::source::{Source, assert_findings};
+
+    #[test]
+    fn layers_that_differ_from_the_modules_are_found() {
+        let modules = || LAYERS.iter().flat_map(|(layer, modules)| modules.iter().map(move |module| (layer, module)));
+        let all = || modules().map(|(_, module)| Source::new(&format!("src/{module}/mod.rs"), "")).collect::<Vec<_>>();
+        let rows: String = modules().map(|(layer, module)| format!("| {layer} | `{module}` | objects |\n")).collect();
+        assert_eq!(table(&all(), &rows), [""; 0]);
+        let mut sources = all();
+        sources.retain(|source| source.path != "src/store/mod.rs");
+        sources.extend(["src/attic.rs", "src/main.rs", "crates/model/src/lib.rs"].map(|path| Source::new(path, "")));
+        let found = table(&sources, &rows.replace("| 2 | `logs`", "| 3 | `logs`"));
+        let wanted = [
+            "LAYERS names `store`, which does not exist",
+            "`attic` is in no layer: add it to LAYERS",
+            "`logs` is in layer 2 of only one of LAYERS and ARCHITECTURE.md",
+            "`logs` is in layer 3 of only one of LAYERS and ARCHITECTURE.md",
+        ];
+        assert_eq!(found, wanted);
+    }
 
     #[test]
     fn imports_follow_the_layers() {

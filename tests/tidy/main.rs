@@ -54,6 +54,12 @@ fn source_follows_the_rules() {
 }
 
 #[test]
+fn layers_are_the_existing_modules() {
+    let differences = layers::table(&sources(), &read("ARCHITECTURE.md"));
+    assert!(differences.is_empty(), "\n{}\n", differences.join("\n"));
+}
+
+#[test]
 fn phrases_are_plain() {
     let kubernetes_texts = phrases::KubernetesTexts::read();
     let check = |source: Source| (source.path.clone(), phrases::banned(&source, &kubernetes_texts));

@@ -268,11 +268,11 @@ impl Run {
         Some(if failures.is_empty() { Outcome::Success } else { Outcome::PodFailed })
     }
 
-    /// Stops the active pods gracefully, and kills them when a signal arrives.
+    /// Stops the active pods gracefully. A signal cuts their grace period to the minimum.
     async fn stop_pods(&mut self, outcome: Outcome, signals: &mut Signals) -> anyhow::Result<()> {
         let is_interrupted = matches!(outcome, Outcome::Interrupted | Outcome::Terminated);
         if is_interrupted && self.watcher.pods().any(ObservedPod::is_active) {
-            self.output.note("stopping the pods; press Ctrl-C again to kill them");
+            self.output.note("stopping the pods; press Ctrl-C again to cut their grace period to two seconds");
         }
         self.delete_pods(None).await?;
         while self.watcher.pods().any(ObservedPod::is_active) {

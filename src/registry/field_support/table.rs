@@ -34,8 +34,6 @@ const NOT_ENFORCED: &str = "it is not enforced yet";
 const ONE_NODE: &str = "wasmpod has only one node";
 const NO_DNS: &str = "cluster DNS is not implemented yet";
 const NO_DEVICES: &str = "containers have no access to devices";
-const NO_TOKENS: &str = "service account tokens are not implemented yet";
-const NO_PREEMPTION: &str = "priority and preemption are not implemented yet";
 
 const fn row(support: FieldSupport, fields: &'static [&'static str]) -> FieldRow {
     FieldRow { support, fields }
@@ -154,6 +152,7 @@ pub const PODS: &[FieldRow] = &[
         &["container.securityContext.privileged"],
     ),
     row(FieldSupport::Rejected("wasmpod nodes are not Windows nodes"), &["spec.os.name"]),
+    row(FieldSupport::Rejected("wasmpod has no runtime classes"), &["spec.runtimeClassName"]),
     row(
         FieldSupport::Rejected(NO_DEVICES),
         &["spec.resourceClaims[].**", "spec.resources.claims[].**", "container.resources.claims[].**"],
@@ -198,6 +197,14 @@ pub const PODS: &[FieldRow] = &[
         ],
     ),
     row(
+        FieldSupport::NotSupportedYet("only the service account default exists"),
+        &["spec.serviceAccount", "spec.serviceAccountName"],
+    ),
+    row(
+        FieldSupport::NotSupportedYet("only the classes system-cluster-critical and system-node-critical exist"),
+        &["spec.priority", "spec.priorityClassName"],
+    ),
+    row(
         FieldSupport::NotSupportedYet(NOT_IMPLEMENTED),
         &[
             "spec.schedulingGates[].**",
@@ -224,12 +231,18 @@ pub const PODS: &[FieldRow] = &[
         &["spec.dnsConfig.**", "spec.dnsPolicy", "spec.hostnameOverride", "spec.setHostnameAsFQDN", "spec.subdomain"],
     ),
     row(
-        FieldSupport::NotEnforcedYet(NO_TOKENS),
-        &["spec.automountServiceAccountToken", "spec.serviceAccount", "spec.serviceAccountName"],
+        FieldSupport::NotEnforcedYet("service account tokens are not implemented yet"),
+        &["spec.automountServiceAccountToken"],
     ),
     row(
-        FieldSupport::NotEnforcedYet(NO_PREEMPTION),
-        &["spec.preemptionPolicy", "spec.priority", "spec.priorityClassName"],
+        FieldSupport::NotEnforcedYet("priority and preemption are not implemented yet"),
+        &[
+            "spec.preemptionPolicy",
+            "spec.priority=2000000000",
+            "spec.priority=2000001000",
+            "spec.priorityClassName=system-cluster-critical",
+            "spec.priorityClassName=system-node-critical",
+        ],
     ),
     row(FieldSupport::NotEnforcedYet("pulling images is not implemented yet"), &["spec.imagePullSecrets[].**"]),
     row(
@@ -237,7 +250,7 @@ pub const PODS: &[FieldRow] = &[
         &["spec.affinity.**", "spec.nodeSelector", "spec.schedulingGroup.**", "spec.topologySpreadConstraints[].**"],
     ),
     row(FieldSupport::Ignored("wasmpod has only one scheduler"), &["spec.schedulerName"]),
-    row(FieldSupport::Ignored("wasmpod has only one runtime"), &["spec.overhead", "spec.runtimeClassName"]),
+    row(FieldSupport::Ignored("wasmpod has only one runtime"), &["spec.overhead"]),
     row(
         FieldSupport::Ignored(LINUX_ONLY),
         &[

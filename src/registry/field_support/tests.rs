@@ -51,7 +51,25 @@ fn unsupported_fields_are_found_with_their_paths() {
             &["spec.containers[0].env[0].valueFrom.resourceFieldRef is not supported yet: it is not implemented"],
         ),
         ("{priority: 0, schedulerName: default-scheduler, dnsPolicy: ClusterFirst, serviceAccount: default}", &[]),
-        ("{priority: 5}", &["spec.priority has no effect: priority and preemption are not implemented yet"]),
+        (
+            "{priority: 5, priorityClassName: high}",
+            &[
+                "spec.priority is not supported yet: only the classes system-cluster-critical and system-node-critical exist",
+                "spec.priorityClassName is not supported yet: only the classes system-cluster-critical and system-node-critical exist",
+            ],
+        ),
+        (
+            "{priority: 2000001000, priorityClassName: system-node-critical}",
+            &[
+                "spec.priority has no effect: priority and preemption are not implemented yet",
+                "spec.priorityClassName has no effect: priority and preemption are not implemented yet",
+            ],
+        ),
+        (
+            "{serviceAccountName: web}",
+            &["spec.serviceAccountName is not supported yet: only the service account default exists"],
+        ),
+        ("{runtimeClassName: gvisor}", &["spec.runtimeClassName is not supported: wasmpod has no runtime classes"]),
     ] {
         assert_eq!(unsupported(spec), want, "{spec}");
     }
