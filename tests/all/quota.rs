@@ -1,4 +1,4 @@
-//! AccountLimits of what guests hold and use: processor time, memory, instances.
+//! Limits on the guests of an account: processor time, memory, instances.
 //!
 //! Usage is measured by the threads' clocks. Other tests keep the machine busy, so that guests may get less processor
 //! time than their limit allows, but never more.

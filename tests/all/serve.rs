@@ -96,7 +96,7 @@ fn keys_and_kubeconfig_survive_a_kill() {
     let ca = std::fs::read(first.directory.state().join("ca.key")).expect("a key");
     first.process.signal(Signal::KILL);
     let ServedNode { process, directory, .. } = first;
-    assert_eq!(process.output().code, -1, "killing the remaining pods");
+    assert_eq!(process.output().code, -1, "the process was not killed by a signal");
     // Listens at the same address, as with a fixed port.
     let old = directory.state().join("old-kubeconfig");
     std::fs::write(&old, kubeconfig).expect("written");

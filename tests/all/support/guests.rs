@@ -1,4 +1,4 @@
-//! InstanceSet of `guests/test-programs` in containers of the test's own process.
+//! Runs the programs of `guests/test-programs` in containers of the test's own process.
 
 use std::sync::Arc;
 
