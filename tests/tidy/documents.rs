@@ -10,23 +10,22 @@ const MIN_INVARIANTS: usize = 12;
 /// The number of the last row; the first is K1.
 const LAST_ROW: usize = 77;
 
-/// Checks the invariants: list items that end in `— test: `name``, or `— tests: ` with several names.
+/// Checks the invariants: the list items of the section `## Invariants`, each of which ends in `— test: `name``, or in
+/// `— tests: ` with several names.
 pub fn invariants(document: &str, tests: &BTreeSet<String>) -> Vec<Finding> {
-    let (mut findings, mut count) = (Vec::new(), 0);
-    for (line, item) in list_items(document) {
-        let Some((_, named)) = item.rsplit_once("— test: ").or_else(|| item.rsplit_once("— tests: ")) else {
-            continue;
-        };
-        count += 1;
-        let names = code_spans(named);
+    let items = list_items(document, "## Invariants");
+    let mut findings = Vec::new();
+    for (line, item) in &items {
+        let named = item.rsplit_once("— test: ").or_else(|| item.rsplit_once("— tests: "));
+        let names = named.map_or_else(Vec::new, |(_, named)| code_spans(named));
         if names.is_empty() {
-            findings.push(Finding::new(line, "this invariant names no test (— test: `name`)"));
+            findings.push(Finding::new(*line, "this invariant names no test (— test: `name`)"));
         }
-        findings.extend(unknown(line, &names, tests));
+        findings.extend(unknown(*line, &names, tests));
     }
-    if count < MIN_INVARIANTS {
+    if items.len() < MIN_INVARIANTS {
         let message =
-            format!("{count} list items end in “— test: `name`”: at least {MIN_INVARIANTS} invariants are expected");
+            format!("{} items in the section Invariants: at least {MIN_INVARIANTS} are expected", items.len());
         findings.push(Finding::new(1, message));
     }
     findings
@@ -72,10 +71,12 @@ fn unknown(line: usize, names: &[&str], tests: &BTreeSet<String>) -> Vec<Finding
     unknown.map(|name| Finding::new(line, format!("there is no test `{name}`"))).collect()
 }
 
-/// Returns numbered and bulleted list items with their lines. Wrapped items are joined.
-fn list_items(document: &str) -> Vec<(usize, String)> {
+/// Returns the numbered and bulleted list items of a section of the second level, with their lines. Wrapped items are
+/// joined.
+fn list_items(document: &str, heading: &str) -> Vec<(usize, String)> {
     let (mut items, mut is_open) = (Vec::<(usize, String)>::new(), false);
-    for (line, text) in (1..).zip(document.lines()) {
+    let section = (1..).zip(document.lines()).skip_while(|(_, text)| *text != heading).skip(1);
+    for (line, text) in section.take_while(|(_, text)| !text.starts_with("## ")) {
         let trimmed = text.trim();
         let number = trimmed.trim_start_matches(|c: char| c.is_ascii_digit());
         let is_numbered = number.len() < trimmed.len() && number.starts_with(". ");
@@ -112,12 +113,16 @@ mod tests {
 
     #[test]
     fn invariants_without_an_existing_test_are_found() {
-        let sound = "- One,\n  wrapped\n  — test: `a`\n1. Two — tests: `a`, `b`\n- Not an invariant\n".repeat(6);
+        let items = "- One,\n  wrapped\n  — test: `a`\n1. Two — tests: `a`, `b`\n\n### Layer\n\n".repeat(6);
+        let sound = format!("# A\n- Not an invariant\n## Invariants\n{items}");
         assert_eq!(invariants(&sound, &tests()).len(), 0);
-        let unsound = format!("{sound}\n- Three — test: `c`\n- Four — test: later\n\n— test: `d`, outside of a list");
+        let unsound = format!(
+            "{sound}- Three — test: `c`\n- Four — test: later\n- Five\n\n— test: `d`, outside of a list\n## B\n- Six\n"
+        );
         let lines: Vec<usize> = invariants(&unsound, &tests()).iter().map(|finding| finding.line).collect();
-        assert_eq!(lines, [32, 33]);
+        assert_eq!(lines, [46, 47, 48]);
         assert_eq!(invariants("# Nothing", &tests()).len(), 1, "fewer than {MIN_INVARIANTS}");
+        assert_eq!(invariants(&sound.replace("## Inv", "## Other inv"), &tests()).len(), 1, "no section");
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn imports(source: &Source) -> Vec<Finding> {
         let message = format!("`{module}` is in no layer: add it to LAYERS in tests/tidy and to ARCHITECTURE.md");
         findings.push(Finding::new(1, message));
     }
-    for Named { line, path: imported, within } in named(&source.text) {
+    for Named { line, path: imported, within, .. } in named(&source.text) {
         let supers = imported.iter().take_while(|part| **part == "super").count();
         let other = match imported.as_slice() {
             ["crate", other, ..] => other,

@@ -136,6 +136,8 @@ fn unescaped(line: &str) -> String {
 #[derive(Debug, PartialEq)]
 pub struct Named<'a> {
     pub line: usize,
+    /// The position of its last token.
+    pub token: usize,
     pub path: Vec<&'a str>,
     /// The inline modules around the path.
     pub within: Vec<&'a str>,
@@ -194,7 +196,7 @@ fn read_path<'a>(
         }
         path.push(text(at));
         if text(at + 1) != "::" || !text(at + 2).starts_with(|c| is_word(c) || c == '{' || c == '*') {
-            found.push(Named { line, path, within: within.to_vec() });
+            found.push(Named { line, token: at, path, within: within.to_vec() });
             return at + 1;
         }
         at += 2;
