@@ -60,11 +60,11 @@ impl KubernetesTexts {
 }
 
 /// Returns the prose that is checked, as texts of numbered lines: documents whole, comments and strings of the crates'
-/// own sources, but not those of guests, tests and benchmarks.
+/// own sources, the guests and the examples, but not those of tests and benchmarks.
 fn texts(source: &Source) -> Vec<Vec<(usize, String)>> {
     let mut parts = source.path.split('/');
     let is_own = match parts.next() {
-        Some("src") => true,
+        Some("build.rs" | "src" | "guests" | "wasm-examples") => true,
         Some("crates") => parts.nth(1) == Some("src"),
         _ => false,
     };
@@ -150,8 +150,10 @@ mod tests {
             ("src/a.rs", "let is_no = 1; // one is\nlet no = 2; // no", 0),
             ("crates/model/src/a.rs", "/* Where nothing\n * is said. */", 1),
             ("crates/model/tests/a.rs", "// folder", 0),
+            ("build.rs", "// folder", 1),
+            ("wasm-examples/hello/src/main.rs", "// folder", 1),
             ("tests/all/a.rs", "// folder", 0),
-            ("guests/a/src/a.rs", "// folder", 0),
+            ("guests/a/src/a.rs", "// folder", 1),
             ("docs/a.md", "Errors are told\n   of in a folder.\n\n- is\n\n  no paragraph", 2),
         ];
         assert_findings(|source| banned(source, &none()), &rows);

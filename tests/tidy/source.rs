@@ -46,41 +46,49 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Returns the directories of the crates of the workspaces below the root.
+fn crates() -> Vec<PathBuf> {
+    let members = ["guests", "crates", "wasm-examples"]
+        .into_iter()
+        .flat_map(|workspace| fs::read_dir(root().join(workspace)).expect("the workspace"));
+    members.map(|member| member.expect("an entry").path()).filter(|path| path.join("Cargo.toml").exists()).collect()
+}
+
 /// Returns the Rust files of all crates, sorted by path.
 pub fn sources() -> Vec<Source> {
-    let mut directories: Vec<PathBuf> = ["src", "tests", "benches", "fuzz/src"].map(|path| root().join(path)).into();
-    for workspace in ["guests", "crates"] {
-        for member in fs::read_dir(root().join(workspace)).expect("the workspace") {
-            let path = member.expect("an entry").path();
-            directories.extend([path.join("src"), path.join("tests")]);
-        }
-    }
-    files(directories, "rs")
+    let mut paths: Vec<PathBuf> =
+        ["build.rs", "src", "tests", "benches", "fuzz/src"].map(|path| root().join(path)).into();
+    let parts = |path: PathBuf| ["build.rs", "src", "tests", "examples"].map(|part| path.join(part));
+    paths.extend(crates().into_iter().flat_map(parts));
+    files(paths, "rs")
 }
 
 /// Returns the documents whose prose is checked.
 pub fn documents() -> Vec<Source> {
-    let names = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md"];
-    // Each of them may be missing from a published crate.
-    let top = names.into_iter().filter(|name| root().join(name).exists());
-    let mut documents: Vec<Source> = top.map(|name| Source::new(name, &read(name))).collect();
-    documents.extend(files(vec![root().join("docs")], "md"));
-    documents
+    let paths = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "README.md",
+        "SECURITY.md",
+        "docs",
+        "guests/README.md",
+        "wasm-examples/README.md",
+    ];
+    let mut paths: Vec<PathBuf> = paths.map(|path| root().join(path)).into();
+    paths.extend(crates().into_iter().map(|path| path.join("README.md")));
+    files(paths, "md")
 }
 
-/// Returns the files below `directories` with this extension, sorted by path.
-fn files(mut directories: Vec<PathBuf>, extension: &str) -> Vec<Source> {
+/// Returns these files and the files below these directories, as far as they exist, with this extension and sorted by
+/// path.
+fn files(mut paths: Vec<PathBuf>, extension: &str) -> Vec<Source> {
     let (mut found, root) = (Vec::new(), root());
-    while let Some(directory) = directories.pop() {
-        // Not every crate has all directories.
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for entry in entries {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|ext| ext == extension) {
-                found.push(file(&root, &path));
-            }
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(fs::read_dir(&path).expect("a directory").map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|ext| ext == extension) && path.exists() {
+            found.push(file(&root, &path));
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));

@@ -8,6 +8,7 @@ mod spans;
 mod states;
 
 use std::future::ready;
+use std::io::Write;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
@@ -74,7 +75,9 @@ async fn pods_behave_as_recorded_from_a_kubelet() {
 
     let first_run = differing(traces.iter().filter(is_selected).collect(), SPEED).await;
     for (trace, differences) in &first_run {
-        println!("running {} again; in the first run\n{}", trace.name, differences.join("\n"));
+        let note = format!("\nrunning {} again; in the first run\n{}\n", trace.name, differences.join("\n"));
+        // Unlike `eprintln!`, this also shows in the output of tests that pass.
+        std::io::stderr().write_all(note.as_bytes()).expect("written");
     }
     let repeated: Vec<&Trace> = first_run.into_iter().map(|(trace, _)| trace).collect();
     let repeated_names: Vec<&str> = repeated.iter().map(|trace| trace.name.as_str()).collect();
