@@ -239,11 +239,11 @@ mod tests {
     #[test]
     fn template_fields_have_the_support_of_pod_fields() {
         for (field, support) in [
-            ("pod.spec.hostNetwork", "is not supported: pods have an in-memory network of their own"),
-            ("job.spec.template.spec.hostPID", "is not supported: containers cannot see host processes"),
+            ("pod.spec.hostNetwork", "not supported: pods have an in-memory network of their own"),
+            ("job.spec.template.spec.hostPID", "not supported: containers cannot see host processes"),
             ("deployment.spec.replicas", "`wasmpod run` runs one pod of the template"),
             ("pod.spec.containers.image", "works as in Kubernetes"),
-            ("pod.spec.affinity.nodeAffinity", "has no effect: wasmpod has only one node"),
+            ("pod.spec.affinity.nodeAffinity", "no effect: wasmpod has only one node"),
             ("service.spec", "validated, but cannot be run yet"),
         ] {
             let text = explain(field, false).expect(field);

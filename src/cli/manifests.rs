@@ -158,7 +158,7 @@ impl Loader<'_> {
         diagnostics.retain(|diagnostic| {
             let is_error = diagnostic.rule.severity() == Severity::Error;
             if !is_error {
-                warnings.push(format!("pod {}: {} {}", pods::name(&pod), diagnostic.path, diagnostic.message));
+                warnings.push(format!("pod {}: {}: {}", pods::name(&pod), diagnostic.path, diagnostic.message));
             }
             is_error
         });

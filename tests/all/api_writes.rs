@@ -69,7 +69,7 @@ fn create_accepts_json_and_yaml_and_generates_names() {
     assert_eq!(created.code, 201, "{}", created.text());
     let (name, warning) = (created.json()["metadata"]["name"].clone(), &created.headers["warning"]);
     assert!(name.as_str().is_some_and(|name| name.starts_with("web-") && name.len() == 9), "{name}");
-    assert!(warning.starts_with("299 - \"spec.containers[0].tty: has no effect"), "{warning}");
+    assert!(warning.starts_with("299 - \"spec.containers[0].tty: no effect"), "{warning}");
     let json = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
     let dry_run = server.send("POST", &format!("{PODS}?dryRun=All"), JSON, &json.to_string());
     assert_eq!((dry_run.code, &dry_run.json()["metadata"]["resourceVersion"]), (201, &Value::Null));
@@ -139,7 +139,7 @@ fn unreadable_and_unsupported_bodies_are_rejected() {
             YAML,
             pod(", hostNetwork: true"),
             403,
-            "pods \"a\" is forbidden: spec.hostNetwork: is not supported: pods have an in-memory network",
+            "pods \"a\" is forbidden: spec.hostNetwork: not supported: pods have an in-memory network",
         ),
         ("", YAML, pod(", restartPolicy: always"), 422, "spec.restartPolicy: Unsupported value: \"always\""),
         (

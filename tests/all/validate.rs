@@ -65,7 +65,7 @@ fn warnings_fail_only_a_strict_check() {
     fs::write(directory.path().join("pod.yaml"), pod("p", spec)).expect("written");
     let output = validate(directory.path(), &["pod.yaml"]);
     assert_eq!(output.code, 0);
-    assert!(output.stdout.contains("spec.containers[0].tty: warning: has no effect"), "{}", output.stdout);
+    assert!(output.stdout.contains("spec.containers[0].tty: warning: no effect"), "{}", output.stdout);
     assert!(output.stdout.contains("spec.hostNetwork: warning: no is read as false"), "{}", output.stdout);
     assert!(output.stdout.ends_with("1 file, 1 object: 2 warnings\n"), "{}", output.stdout);
     assert_eq!(validate(directory.path(), &["--strict", "pod.yaml"]).code, 2);
@@ -81,7 +81,7 @@ fn workload_template_errors_name_the_full_path() {
     assert_eq!(output.code, 2);
     for expected in [
         "job.yaml:1:132: spec.template.spec.containers[0].name: Invalid value: \"C\"",
-        "spec.template.spec.hostPID: is not supported: containers cannot see host processes",
+        "spec.template.spec.hostPID: not supported: containers cannot see host processes",
     ] {
         assert!(output.stdout.contains(expected), "{expected}: {}", output.stdout);
     }

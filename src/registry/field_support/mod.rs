@@ -48,10 +48,10 @@ impl std::fmt::Display for FieldSupport {
         match self {
             FieldSupport::Enforced => f.write_str("works as in Kubernetes"),
             FieldSupport::Ignored(reason) | FieldSupport::NotEnforcedYet(reason) => {
-                write!(f, "has no effect: {reason}")
+                write!(f, "no effect: {reason}")
             }
-            FieldSupport::NotSupportedYet(reason) => write!(f, "is not supported yet: {reason}"),
-            FieldSupport::Rejected(reason) => write!(f, "is not supported: {reason}"),
+            FieldSupport::NotSupportedYet(reason) => write!(f, "not supported yet: {reason}"),
+            FieldSupport::Rejected(reason) => write!(f, "not supported: {reason}"),
         }
     }
 }

@@ -7,69 +7,69 @@ use crate::model::schema;
 
 fn unsupported(spec: &str) -> Vec<String> {
     let pod: Pod = serde_yaml::from_str(&format!("{{metadata: {{name: p}}, spec: {spec}}}")).expect("a pod");
-    check(&pod).into_iter().map(|found| format!("{} {}", found.field, found.support)).collect()
+    check(&pod).into_iter().map(|found| format!("{}: {}", found.field, found.support)).collect()
 }
 
 #[test]
 fn unsupported_fields_are_found_with_their_paths() {
     for (spec, want) in [
         ("{containers: [{name: a, image: b}]}", &[][..]),
-        ("{hostNetwork: true}", &["spec.hostNetwork is not supported: pods have an in-memory network of their own"]),
+        ("{hostNetwork: true}", &["spec.hostNetwork: not supported: pods have an in-memory network of their own"]),
         ("{hostNetwork: false, securityContext: {}, volumes: []}", &[]),
         ("{volumes: [{name: a, emptyDir: {}}, {name: b, emptyDir: {medium: ''}}]}", &[]),
         (
             "{volumes: [{name: a, emptyDir: {medium: Memory}}]}",
-            &["spec.volumes[0].emptyDir.medium has no effect: emptyDir volumes are stored on disk"],
+            &["spec.volumes[0].emptyDir.medium: no effect: emptyDir volumes are stored on disk"],
         ),
         (
             "{volumes: [{name: a, secret: {secretName: c}}, {name: b, projected: {sources: []}}]}",
             &[
-                "spec.volumes[1].projected is not supported yet: only emptyDir, hostPath, configMap and secret volumes are implemented",
+                "spec.volumes[1].projected: not supported yet: only emptyDir, hostPath, configMap and secret volumes are implemented",
             ],
         ),
         (
             "{containers: [{name: a, livenessProbe: {tcpSocket: {port: 1}}}, {name: b, tty: true}]}",
-            &["spec.containers[1].tty has no effect: it is not enforced yet"],
+            &["spec.containers[1].tty: no effect: it is not enforced yet"],
         ),
         ("{initContainers: [{name: a, restartPolicy: Always}]}", &[]),
         ("{containers: [{name: a, resources: {limits: {memory: 1Mi, cpu: 1}}}]}", &[]),
         (
             "{containers: [{name: a, securityContext: {privileged: true, runAsUser: 7}}]}",
             &[
-                "spec.containers[0].securityContext.privileged is not supported: WebAssembly containers cannot be privileged",
-                "spec.containers[0].securityContext.runAsUser has no effect: it applies to Linux containers only",
+                "spec.containers[0].securityContext.privileged: not supported: WebAssembly containers cannot be privileged",
+                "spec.containers[0].securityContext.runAsUser: no effect: it applies to Linux containers only",
             ],
         ),
         (
             "{affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}}",
-            &["spec.affinity has no effect: wasmpod has only one node"],
+            &["spec.affinity: no effect: wasmpod has only one node"],
         ),
-        ("{nodeSelector: {a: b}}", &["spec.nodeSelector has no effect: wasmpod has only one node"]),
+        ("{nodeSelector: {a: b}}", &["spec.nodeSelector: no effect: wasmpod has only one node"]),
         ("{containers: [{name: a, env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]}", &[]),
         (
             "{containers: [{name: a, env: [{name: A, valueFrom: {resourceFieldRef: {resource: k}}}]}]}",
-            &["spec.containers[0].env[0].valueFrom.resourceFieldRef is not supported yet: it is not implemented"],
+            &["spec.containers[0].env[0].valueFrom.resourceFieldRef: not supported yet: it is not implemented"],
         ),
         ("{priority: 0, schedulerName: default-scheduler, dnsPolicy: ClusterFirst, serviceAccount: default}", &[]),
         (
             "{priority: 5, priorityClassName: high}",
             &[
-                "spec.priority is not supported yet: only the classes system-cluster-critical and system-node-critical exist",
-                "spec.priorityClassName is not supported yet: only the classes system-cluster-critical and system-node-critical exist",
+                "spec.priority: not supported yet: only the classes system-cluster-critical and system-node-critical exist",
+                "spec.priorityClassName: not supported yet: only the classes system-cluster-critical and system-node-critical exist",
             ],
         ),
         (
             "{priority: 2000001000, priorityClassName: system-node-critical}",
             &[
-                "spec.priority has no effect: priority and preemption are not implemented yet",
-                "spec.priorityClassName has no effect: priority and preemption are not implemented yet",
+                "spec.priority: no effect: priority and preemption are not implemented yet",
+                "spec.priorityClassName: no effect: priority and preemption are not implemented yet",
             ],
         ),
         (
             "{serviceAccountName: web}",
-            &["spec.serviceAccountName is not supported yet: only the service account default exists"],
+            &["spec.serviceAccountName: not supported yet: only the service account default exists"],
         ),
-        ("{runtimeClassName: gvisor}", &["spec.runtimeClassName is not supported: wasmpod has no runtime classes"]),
+        ("{runtimeClassName: gvisor}", &["spec.runtimeClassName: not supported: wasmpod has no runtime classes"]),
     ] {
         assert_eq!(unsupported(spec), want, "{spec}");
     }
