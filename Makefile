@@ -37,7 +37,7 @@ test: lint guests examples third-party kubectl release ## installs what the test
 bench: release ## measures, prints a table and writes target/bench.json
 	$(CARGO) bench --locked --bench '*'
 
-lint: guests $(DENY) ## format, clippy, licences
+lint: guests $(DENY) ## checks format, clippy and licenses
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path guests/Cargo.toml --all --check
 	$(CARGO) fmt --manifest-path wasm-examples/Cargo.toml --all --check
@@ -46,7 +46,7 @@ lint: guests $(DENY) ## format, clippy, licences
 	$(DENY) --locked --manifest-path guests/Cargo.toml --config deny.toml check licenses bans sources
 	$(DENY) --locked --manifest-path wasm-examples/Cargo.toml --config deny.toml check licenses bans sources
 
-# LLVM counts the edges of the code that inputs take; build scripts are built without, hence --target.
+# fuzz/.cargo/config.toml adds coverage counters to the fuzzed code; --target keeps them out of build scripts.
 FUZZ_SECONDS := 600
 FUZZ_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 
@@ -69,7 +69,7 @@ guests: wasm-targets ## builds the built-in images and test programs (guests/)
 # The test programs once more as core modules (p1), and those for WASI 0.3, which are Cargo examples.
 	$(GUESTS) --release --target wasm32-wasip1 -p test-programs --bins
 	$(GUESTS) --release --target wasm32-wasip2 -p test-programs --examples
-# One with the lines of its source, for traps that tell where.
+# One with line tables, for traps that name the file and line.
 	$(GUESTS) --profile traced --target wasm32-wasip2 -p test-programs --bin trap
 
 examples: wasm-targets ## builds the example programs (wasm-examples/)

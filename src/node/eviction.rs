@@ -16,14 +16,14 @@ use crate::budget::Account;
 use crate::lifecycle::MonoTime;
 use crate::model::{pods, quantity};
 
-/// The end of a pod that takes too much of the node.
+/// An eviction of a pod, which the pod's worker performs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PodEviction {
     /// The message in the pod's status.
     pub(super) message: String,
     /// The time that its containers have to exit.
     pub(super) grace: Duration,
-    /// Whether the node's needs end the pod (`DisruptionTarget`), rather than the pod's own limits.
+    /// Whether the node lacks memory, which sets the condition `DisruptionTarget`. False if the pod exceeds its own limits.
     pub(super) disrupts: bool,
 }
 

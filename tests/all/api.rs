@@ -126,13 +126,13 @@ fn watch_sends_initial_events_a_bookmark_and_changes() {
     let path = "/api/v1/namespaces/default/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
                 &allowWatchBookmarks=true";
     let mut events = watch_events(server.open("GET", path, ""));
-    let first = events.next().expect("what there is");
+    let first = events.next().expect("the initial event");
     assert_eq!((&first["type"], &first["object"]["metadata"]["name"]), (&"ADDED".into(), &"a".into()));
-    let mark = events.next().expect("its end");
+    let mark = events.next().expect("the bookmark");
     assert_eq!(mark["type"], "BOOKMARK");
     assert_eq!(mark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
     server.create_pod("{metadata: {name: b}, spec: {nodeName: ghost, containers: [{name: c, image: x}]}}");
-    let next = events.next().expect("what comes");
+    let next = events.next().expect("the next event");
     assert_eq!((&next["type"], &next["object"]["metadata"]["name"]), (&"ADDED".into(), &"b".into()));
 }
 

@@ -8,7 +8,7 @@ use crate::support::{ProcessOutput, home, pod, run, scripts, test_file};
 
 /// Returns what the user sees, without the directory's path.
 fn report(output: &ProcessOutput, directory: &Path) -> String {
-    format!("exit code {}\n{}", output.code, output.stderr.replace(&directory.display().to_string(), "FOLDER"))
+    format!("exit code {}\n{}", output.code, output.stderr.replace(&directory.display().to_string(), "DIR"))
 }
 
 /// Runs `wasmpod run NAME` in a directory with a file NAME that has this `content`.
@@ -50,10 +50,10 @@ fn files_without_manifests_are_rejected() {
     let cases = [
         ("an empty file", with_yaml("")),
         ("only comments", with_yaml("# nothing\n---\n")),
-        ("no YAML", with_yaml("a: [1, 2\nb: }")),
+        ("invalid YAML", with_yaml("a: [1, 2\nb: }")),
         ("a bare word", with_yaml("hello\n")),
         ("a list of numbers", with_yaml("[1, 2, 3]\n")),
-        ("no UTF-8", with_file("pod.yaml", b"kind: Pod\xff\xfe")),
+        ("invalid UTF-8", with_file("pod.yaml", b"kind: Pod\xff\xfe")),
         ("no kind", with_yaml("{apiVersion: v1, metadata: {name: p}}\n")),
         ("no apiVersion", with_yaml("{kind: Pod, metadata: {name: p}}\n")),
         ("another kind", with_yaml("{apiVersion: batch/v1, kind: Job, metadata: {name: j}}\n")),
@@ -161,12 +161,12 @@ fn unrunnable_programs_are_explained() {
     let truncated = with_file("app.wasm", busybox.get(..10_000).unwrap_or_default());
     assert!(truncated.starts_with("exit code 2\nerror: cannot run app.wasm: invalid WebAssembly: "), "{truncated}");
     let cases = [
-        ("no wasm", with_file("app.wasm", "#!/bin/sh\necho hello\n")),
+        ("not WebAssembly", with_file("app.wasm", "#!/bin/sh\necho hello\n")),
         ("an ELF file", with_file("app.wasm", b"\x7fELF\x02\x01\x01")),
         ("an empty file", with_file("app.wasm", "")),
         ("only the magic", with_file("app.wasm", b"\0asm")),
         ("a truncated module", with_file("app.wasm", importing().get(..16).unwrap_or_default())),
-        ("imports that nobody offers", with_file("app.wasm", importing())),
+        ("unknown imports", with_file("app.wasm", importing())),
         ("no _start", with_file("app.wasm", module(""))),
         ("a future version", with_file("app.wasm", b"\0asm\x09\0\0\0")),
         ("a body that does not validate", with_file("app.wasm", command("6a"))),

@@ -1,4 +1,4 @@
-//! What a node removes of finished attempts and deleted pods, and what it leaves alone.
+//! Cleanup after finished attempts and deleted pods: the files that a node removes, and those that it keeps.
 
 use std::path::Path;
 use std::sync::Arc;

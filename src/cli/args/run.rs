@@ -12,7 +12,9 @@ use crate::embedded::Capacity;
 
 /// Run pods from manifests, or a single WebAssembly program
 ///
-/// Runs until all pods have finished, printing their logs and state changes. Ctrl-C stops the pods gracefully; a second Ctrl-C cuts their grace period to two seconds. A single .wasm file runs like a native program, attached to this terminal.
+/// Runs until all pods have finished, printing their logs and state changes. Ctrl-C stops the pods gracefully; a second
+/// Ctrl-C cuts their grace period to two seconds. A single .wasm file runs like a native program, attached to this
+/// terminal.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -109,7 +111,7 @@ pub struct NodeLimits {
     pub max_container_restart_period: Option<Duration>,
 }
 
-/// What the program of a single .wasm file gets.
+/// Options for the program of a single .wasm file.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Options for a single .wasm file")]
 pub struct ProgramArgs {

@@ -1,4 +1,4 @@
-//! What tests share: the program as a child process, served nodes, an API server and guests in this process, waiting.
+//! Fixtures of the tests: the program as a child process, served nodes, an API server and guests in this process, waiting.
 
 pub mod api_server;
 mod files;
