@@ -34,6 +34,7 @@ const NOT_ENFORCED: &str = "it is not enforced yet";
 const ONE_NODE: &str = "wasmpod has only one node";
 const NO_DNS: &str = "cluster DNS is not implemented yet";
 const NO_DEVICES: &str = "containers have no access to devices";
+const NO_PREEMPTION: &str = "priority and preemption are not implemented yet";
 
 const fn row(support: FieldSupport, fields: &'static [&'static str]) -> FieldRow {
     FieldRow { support, fields }
@@ -235,14 +236,12 @@ pub const PODS: &[FieldRow] = &[
         &["spec.automountServiceAccountToken"],
     ),
     row(
-        FieldSupport::NotEnforcedYet("priority and preemption are not implemented yet"),
-        &[
-            "spec.preemptionPolicy",
-            "spec.priority=2000000000",
-            "spec.priority=2000001000",
-            "spec.priorityClassName=system-cluster-critical",
-            "spec.priorityClassName=system-node-critical",
-        ],
+        FieldSupport::NotEnforcedYet(NO_PREEMPTION),
+        &["spec.preemptionPolicy", "spec.priority=2000000000", "spec.priority=2000001000"],
+    ),
+    row(
+        FieldSupport::NotEnforcedYet(NO_PREEMPTION),
+        &["spec.priorityClassName=system-cluster-critical", "spec.priorityClassName=system-node-critical"],
     ),
     row(FieldSupport::NotEnforcedYet("pulling images is not implemented yet"), &["spec.imagePullSecrets[].**"]),
     row(

@@ -138,7 +138,7 @@ fn fields_document_is_up_to_date() {
 const HEADER: &str = "\
 # Pod fields
 
-What wasmpod does with every field of a Pod. Nothing in a manifest is silently ignored: a field works, has no effect and
+How wasmpod treats each field of a Pod. Nothing in a manifest is silently ignored: a field works, has no effect and
 causes a warning, or makes wasmpod reject the pod. `containers[]` includes init containers. Values that Kubernetes fills
 in by default cause no warning. `wasmpod explain FIELD` shows the same for a single field.
 
