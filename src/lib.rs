@@ -85,6 +85,8 @@ pub mod runtime;
 #[doc(hidden)]
 pub mod store;
 #[doc(hidden)]
+pub mod streams;
+#[doc(hidden)]
 pub mod volumes;
 
 #[doc(inline)]

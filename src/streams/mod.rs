@@ -1,0 +1,10 @@
+//! Framing of the streaming protocols behind exec, attach and port-forward: WebSocket channels.
+//!
+//! Pure: bytes go in and frames come out, and the reverse. Performs no IO, reads no clock and knows no HTTP; `apiserver`
+//! moves the bytes. Every buffer is bounded, and no input panics.
+
+pub mod channel;
+pub mod message;
+pub mod port;
+pub mod portforward_channels;
+pub mod terminal_size;
