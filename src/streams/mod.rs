@@ -6,6 +6,7 @@
 pub mod channel;
 pub mod message;
 pub mod port;
+pub mod port_forward;
 pub mod portforward_channels;
 pub mod spdy;
 pub mod terminal_size;
