@@ -49,12 +49,13 @@ lint: guests $(DENY) ## checks format, clippy and licenses
 # fuzz/.cargo/config.toml adds coverage counters to the fuzzed code; --target keeps them out of build scripts.
 FUZZ_SECONDS := 600
 FUZZ_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_FLAGS = -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -max_len=65536 -artifact_prefix=fuzz/artifacts/
 
-fuzz: ## looks for manifests that break the reader, for FUZZ_SECONDS
+fuzz: ## looks for manifests and streams that break their readers, for FUZZ_SECONDS each
 	cd fuzz && CARGO_TARGET_DIR=../target/fuzz $(CARGO) build --release --target $(FUZZ_TARGET)
-	mkdir -p fuzz/corpus fuzz/artifacts
-	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad \
-		-max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -max_len=65536 -artifact_prefix=fuzz/artifacts/
+	mkdir -p fuzz/corpus fuzz/corpus-streams fuzz/artifacts
+	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad $(FUZZ_FLAGS)
+	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz-streams fuzz/corpus-streams $(FUZZ_FLAGS)
 
 # rustup installs these with a new toolchain, not into one that is already there.
 wasm-targets:
