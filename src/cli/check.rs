@@ -63,7 +63,7 @@ pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
     let diagnostic = |rule, path, message| FieldDiagnostic { object: number, rule, path, message, hint: None };
     let mut diagnostics: Vec<FieldDiagnostic> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
         Ok(_) => Vec::new(),
-        // Errors of admission name no field.
+        // Admission names no field: a priority that differs from the class.
         Err(status) if status.causes.is_empty() => vec![diagnostic(Rule::Invalid, String::new(), status.message)],
         Err(status) => invalid_fields(status.causes, number).collect(),
     };
@@ -80,4 +80,38 @@ pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
         diagnostics.push(diagnostic(rule, field, support.to_string()));
     }
     diagnostics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(spec: &str) -> Vec<String> {
+        let pod = format!("{{metadata: {{name: p}}, spec: {spec}}}");
+        let pod: Pod = serde_yaml::from_str(&pod).expect("a pod");
+        check_pod(&pod, 0).into_iter().map(|d| format!("{} {}: {}", d.rule.id(), d.path, d.message)).collect()
+    }
+
+    #[test]
+    fn unknown_names_are_reported_once_at_their_fields() {
+        for (field, expected) in [
+            (
+                "serviceAccountName: web",
+                "not-yet spec.serviceAccountName: not supported yet: only the service account default exists",
+            ),
+            (
+                "priorityClassName: high",
+                "not-yet spec.priorityClassName: not supported yet: only the classes system-cluster-critical and \
+                 system-node-critical exist",
+            ),
+            (
+                "runtimeClassName: gvisor",
+                "unsupported spec.runtimeClassName: not supported: wasmpod has no runtime classes",
+            ),
+        ] {
+            assert_eq!(reported(&format!("{{{field}, containers: [{{name: c, image: x}}]}}")), [expected]);
+            let with_error = reported(&format!("{{{field}, containers: []}}"));
+            assert_eq!(with_error, ["invalid-value spec.containers: Required value", expected]);
+        }
+    }
 }

@@ -19,6 +19,9 @@ pub struct AdmissionSettings {
     /// Whether containers get their service account's token as a volume, unless the pod opts out. Off by default,
     /// because wasmpod does not issue tokens yet.
     pub mount_tokens: bool,
+    /// Whether a pod may name a service account, a priority class or a runtime class that does not exist. A manifest is
+    /// checked this way, because the table of fields reports these names with their positions.
+    pub accept_unknown_names: bool,
 }
 
 /// The reason for which a plugin rejects a pod, in Kubernetes' words.

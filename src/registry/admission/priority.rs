@@ -8,13 +8,15 @@ const SYSTEM_CLASSES: &[(&str, i32)] =
     &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 
 /// Sets the priority of the pod's class; zero without a class.
-pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), AdmissionError> {
+pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), AdmissionError> {
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let class = spec.priority_class_name.as_deref().unwrap_or_default();
     let known = SYSTEM_CLASSES.iter().find(|(name, _)| *name == class);
     let priority = match known {
         Some((_, priority)) => *priority,
         None if class.is_empty() => 0,
+        // Its priority is not known.
+        None if settings.accept_unknown_names => return Ok(()),
         None => return Err(AdmissionError::UnknownPriorityClass(class.to_string())),
     };
     if let Some(requested) = spec.priority.filter(|requested| *requested != priority) {

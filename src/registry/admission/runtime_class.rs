@@ -5,10 +5,12 @@ use k8s_openapi::api::core::v1::Pod;
 use super::{AdmissionError, AdmissionSettings};
 
 /// Rejects a pod that names a class.
-pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), AdmissionError> {
+pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), AdmissionError> {
     let class = pod.spec.as_ref().and_then(|spec| spec.runtime_class_name.as_deref());
     match class {
-        Some(class) if !class.is_empty() => Err(AdmissionError::UnknownRuntimeClass(class.to_string())),
+        Some(class) if !class.is_empty() && !settings.accept_unknown_names => {
+            Err(AdmissionError::UnknownRuntimeClass(class.to_string()))
+        }
         _ => Ok(()),
     }
 }

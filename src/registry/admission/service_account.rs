@@ -25,7 +25,7 @@ pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Admissio
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let account = spec.service_account_name.get_or_insert_with(|| DEFAULT_ACCOUNT.into()).clone();
     spec.service_account = Some(account.clone());
-    if account != DEFAULT_ACCOUNT {
+    if account != DEFAULT_ACCOUNT && !settings.accept_unknown_names {
         return Err(AdmissionError::UnknownServiceAccount { namespace, account });
     }
     if settings.mount_tokens && spec.automount_service_account_token != Some(false) {

@@ -24,9 +24,11 @@ use crate::model::pods;
 
 pub(super) use update::before_update;
 
-/// Completes and checks a new pod as a registry with default settings does before it stores the pod.
+/// Completes and checks the pod of a manifest as a registry does before it stores the pod. Service account, priority
+/// class and runtime class may be unknown: the table of fields reports them.
 pub fn before_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
-    before_create_with(pod, &admission::AdmissionSettings::default(), now)
+    let settings = admission::AdmissionSettings { accept_unknown_names: true, ..Default::default() };
+    before_create_with(pod, &settings, now)
 }
 
 /// Completes and checks a new pod: identity, defaults, admission, validation.
