@@ -49,13 +49,13 @@ pub enum ApplyError {
     #[error("unsupported objects in the manifest: {0}; only Pods, ConfigMaps and Secrets can be applied")]
     UnsupportedKinds(usize),
     /// A pod uses a field that wasmpod does not support.
-    #[error("pod {pod:?}: {field} is not supported: {reason}")]
+    #[error("pod {pod:?}: {field}: {reason}")]
     UnsupportedField {
         /// The name of the pod.
         pod: String,
         /// The path of the field, such as `spec.hostNetwork`.
         field: String,
-        /// The reason, as a clause.
+        /// The reason: `not supported: …` or `not supported yet: …`.
         reason: String,
     },
     /// An image cannot be found.
@@ -118,7 +118,7 @@ impl Node {
         let name = || pods::name(pod).to_string();
         for UnsupportedField { field, support } in check(pod) {
             if support.rejects_pod() {
-                return Err(ApplyError::UnsupportedField { pod: name(), field, reason: support.reason().into() });
+                return Err(ApplyError::UnsupportedField { pod: name(), field, reason: support.to_string() });
             }
             tracing::warn!(pod = name(), field, "{support}");
         }
