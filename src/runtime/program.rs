@@ -31,14 +31,23 @@ pub(super) enum ProgramKind {
 /// Errors of [`super::Runtime::program`].
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProgramError {
-    /// The bytes begin with neither a core module's nor a component's header.
-    #[error("not a WebAssembly program: no core module or component header")]
+    /// There are no bytes.
+    #[error("the file is empty; build it with `--target wasm32-wasip2`")]
+    Empty,
+    /// The bytes are a native program of Linux.
+    #[error("an ELF file, not a WebAssembly program; build it with `--target wasm32-wasip2`")]
+    Elf,
+    /// The bytes do not begin like WebAssembly.
+    #[error("not a WebAssembly program; build it with `--target wasm32-wasip2`")]
     NotWasm,
+    /// The bytes are WebAssembly of another version than those of modules (1) and components (13).
+    #[error("WebAssembly version {0} is not supported; build it with `--target wasm32-wasip2`")]
+    Version(u16),
     /// The engine rejected the program; carries the engine's message on one line.
-    #[error("invalid WebAssembly: {0}")]
+    #[error("not valid WebAssembly: {0}")]
     Invalid(String),
     /// The program imports functions that wasmpod does not provide; carries their names or the engine's message.
-    #[error("unknown imports: {0}")]
+    #[error("unknown imports: {0}; wasmpod provides WASI and `wasmpod:lifecycle` only")]
     Imports(String),
     /// The program has no entry point that wasmpod can run; carries the reason.
     #[error("{0}")]
@@ -89,10 +98,9 @@ impl Compiler {
     }
 
     fn prepare(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
-        match bytes.get(..8) {
-            Some(b"\0asm\x01\0\0\0") => self.prepare_module(digest, bytes),
-            Some(b"\0asm\x0d\0\x01\0") => self.prepare_component(digest, bytes),
-            _ => Err(ProgramError::NotWasm),
+        match binary_format(bytes)? {
+            BinaryFormat::Module => self.prepare_module(digest, bytes),
+            BinaryFormat::Component => self.prepare_component(digest, bytes),
         }
     }
 
@@ -106,7 +114,9 @@ impl Compiler {
             return Err(ProgramError::Imports(missing.join(", ")));
         }
         if module.get_export("_start").is_none() {
-            return Err(ProgramError::NotACommand("exports no _start function: it is a library, not a command"));
+            return Err(ProgramError::NotACommand(
+                "exports no `_start` function: it is a library; build a command instead",
+            ));
         }
         let pre = self.linkers.modules.instantiate_pre(&module).map_err(imports)?;
         let handles_termination = module.imports().any(|import| termination::is_lifecycle_import(import.module()));
@@ -133,7 +143,9 @@ impl Compiler {
                 "wasi:http components are not supported yet; build a command instead",
             ));
         } else {
-            return Err(ProgramError::NotACommand("exports no wasi:cli/run: it is a library, not a command"));
+            return Err(ProgramError::NotACommand(
+                "exports no `wasi:cli/run`: it is a library; build a command instead",
+            ));
         };
         Ok(Program { kind, handles_termination })
     }
@@ -160,6 +172,29 @@ impl Compiler {
     }
 }
 
+/// The two formats of WebAssembly programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BinaryFormat {
+    Module,
+    Component,
+}
+
+/// Returns the format that the header of a program names.
+///
+/// # Errors
+/// Fails if the bytes are not WebAssembly, or of a version that wasmpod does not run.
+fn binary_format(bytes: &[u8]) -> Result<BinaryFormat, ProgramError> {
+    match bytes {
+        [] => Err(ProgramError::Empty),
+        [0x7f, b'E', b'L', b'F', ..] => Err(ProgramError::Elf),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(BinaryFormat::Module),
+        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Ok(BinaryFormat::Component),
+        [0, b'a', b's', b'm', low, high, _, _, ..] => Err(ProgramError::Version(u16::from_le_bytes([*low, *high]))),
+        [0, b'a', b's', b'm', ..] => Err(ProgramError::Invalid("the header is incomplete".into())),
+        _ => Err(ProgramError::NotWasm),
+    }
+}
+
 fn engine_hash(engine: &Engine) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -173,4 +208,24 @@ fn invalid(error: wasmtime::Error) -> ProgramError {
 
 fn imports(error: wasmtime::Error) -> ProgramError {
     ProgramError::Imports(format!("{:#}", error).replace('\n', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_names_the_format_or_the_fault() {
+        for (bytes, expected) in [
+            (&b"\0asm\x01\0\0\0"[..], Ok(BinaryFormat::Module)),
+            (b"\0asm\x0d\0\x01\0...", Ok(BinaryFormat::Component)),
+            (b"", Err("the file is empty; build it with `--target wasm32-wasip2`")),
+            (b"\x7fELF\x02", Err("an ELF file, not a WebAssembly program; build it with `--target wasm32-wasip2`")),
+            (b"#!/bin/sh", Err("not a WebAssembly program; build it with `--target wasm32-wasip2`")),
+            (b"\0asm", Err("not valid WebAssembly: the header is incomplete")),
+            (b"\0asm\x02\0\0\0", Err("WebAssembly version 2 is not supported; build it with `--target wasm32-wasip2`")),
+        ] {
+            assert_eq!(binary_format(bytes).map_err(|error| error.to_string()), expected.map_err(String::from));
+        }
+    }
 }

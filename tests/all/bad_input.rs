@@ -159,7 +159,7 @@ fn command(body: &str) -> Vec<u8> {
 fn unrunnable_programs_are_explained() {
     let busybox = fs::read(crate::support::guest("wasm32-wasip2", "busybox")).expect("busybox");
     let truncated = with_file("app.wasm", busybox.get(..10_000).unwrap_or_default());
-    assert!(truncated.starts_with("exit code 2\nerror: cannot run app.wasm: invalid WebAssembly: "), "{truncated}");
+    assert!(truncated.starts_with("exit code 2\nerror: cannot run app.wasm: not valid WebAssembly: "), "{truncated}");
     let cases = [
         ("not WebAssembly", with_file("app.wasm", "#!/bin/sh\necho hello\n")),
         ("an ELF file", with_file("app.wasm", b"\x7fELF\x02\x01\x01")),
