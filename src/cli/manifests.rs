@@ -192,9 +192,12 @@ fn pod_of(object: &ManifestObject) -> Result<(Pod, Option<TemplatePod>), NotRunn
         None => {
             let hint = match kind {
                 Kind::CronJob => "use a Job instead; schedules are not supported yet",
-                _ => "remove it; only Pods, workloads with a pod template, ConfigMaps and Secrets can be run",
+                _ => "remove it; Pods, workloads with a pod template, ConfigMaps and Secrets are supported",
             };
-            Err(NotRunnable { message: format!("{} cannot be run yet", kind.name()), hint })
+            Err(NotRunnable {
+                message: format!("{} is not supported in manifests of `run` and `serve` yet", kind.name()),
+                hint,
+            })
         }
     }
 }

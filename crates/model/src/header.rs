@@ -41,7 +41,7 @@ pub fn read_header<'n>(node: &'n YamlNode<'_>, item: Option<Kind>) -> Header<'n>
             Some(kind) if named.is_none() => format!(" (checked as a {}, the most similar kind)", kind.name()),
             _ => String::new(),
         };
-        let hint = Some(format!("write {name}: {value}{checked}"));
+        let hint = Some(format!("write `{name}: {value}`{checked}"));
         diagnostic_at(node, Rule::NoObject, "", &format!("{name} is missing"), hint)
     };
     let likely_or_pod = likely.unwrap_or(Kind::Pod);
@@ -59,7 +59,7 @@ pub fn unsupported_kind(node: &YamlNode<'_>, lookup: &KindLookup) -> Option<Diag
     match lookup {
         KindLookup::Kind(_) | KindLookup::List(_) => None,
         KindLookup::Unsupported => {
-            let message = format!("kind {kind} is not supported yet");
+            let message = format!("{kind} is not supported yet");
             let hint = match kind {
                 "PodTemplate" | "ReplicationController" => "write its template as a Pod",
                 _ => "remove this object",
@@ -68,8 +68,8 @@ pub fn unsupported_kind(node: &YamlNode<'_>, lookup: &KindLookup) -> Option<Diag
         }
         KindLookup::Unknown { served_in, suggestion } => {
             let message = format!("no matches for kind {kind:?} in version {version:?}");
-            let hint = served_in.map(|version| format!("write apiVersion: {version}"));
-            let hint = hint.or_else(|| suggestion.map(|kind| format!("did you mean kind: {kind}?")));
+            let hint = served_in.map(|version| format!("write `apiVersion: {version}`"));
+            let hint = hint.or_else(|| suggestion.map(|kind| format!("did you mean `kind: {kind}`?")));
             let field = if suggestion.is_some() { "kind" } else { "apiVersion" };
             Some(diagnostic_at(node, Rule::UnknownKind, field, &message, hint))
         }

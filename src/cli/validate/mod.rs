@@ -18,6 +18,7 @@ use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule}
 
 /// The result of checking a file.
 struct CheckedFile {
+    /// The number of objects, those with errors included.
     object_count: usize,
     diagnostics: Diagnostics,
 }
@@ -60,7 +61,7 @@ fn check_file(source: &ManifestSource, known: &mut KnownObjects) -> CheckedFile 
     };
     field_diagnostics.extend(find_repeated_names(&objects, &name, known));
     field_diagnostics.sort_by_key(|diagnostic| diagnostic.object);
-    CheckedFile { object_count: objects.len(), diagnostics: manifest.diagnostics_with(&field_diagnostics) }
+    CheckedFile { object_count: manifest.object_count(), diagnostics: manifest.diagnostics_with(&field_diagnostics) }
 }
 
 /// Fewer objects are checked faster by one thread.

@@ -17,6 +17,7 @@ pub struct Manifest {
     source: String,
     text: Arc<str>,
     objects: Vec<(ManifestObject, ObjectLocation)>,
+    object_count: usize,
     sink: DiagnosticSink,
 }
 
@@ -54,7 +55,7 @@ impl Manifest {
     pub fn read(source: &str, text: &str) -> Manifest {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (mut objects, mut sink) = (Vec::new(), DiagnosticSink::default());
-        let mut documents = 0;
+        let (mut documents, mut object_count) = (0, 0);
         if let Some(error) = control_character(text) {
             sink.push(error);
         } else {
@@ -65,6 +66,7 @@ impl Manifest {
                 if parts.len() == 1 { parts.iter().map(read).collect() } else { parts.par_iter().map(read).collect() };
             for chunk in chunks {
                 documents += chunk.documents;
+                object_count += chunk.object_count;
                 objects.extend(chunk.objects);
                 sink.append(chunk.sink);
             }
@@ -77,12 +79,17 @@ impl Manifest {
         if is_json(source, text) {
             replace_with_json_error(text, &mut sink);
         }
-        Manifest { source: source.into(), text: text.into(), objects, sink }
+        Manifest { source: source.into(), text: text.into(), objects, object_count, sink }
     }
 
     /// Returns the objects in the order of the text.
     pub fn objects(&self) -> impl ExactSizeIterator<Item = &ManifestObject> {
         self.objects.iter().map(|(object, _)| object)
+    }
+
+    /// Returns the number of objects, those with errors included.
+    pub fn object_count(&self) -> usize {
+        self.object_count
     }
 
     /// Returns the Pods in the order of the text.
@@ -191,6 +198,8 @@ fn replace_with_json_error(text: &str, sink: &mut DiagnosticSink) {
 #[derive(Default)]
 struct Chunk {
     objects: Vec<(ManifestObject, ObjectLocation)>,
+    /// The number of objects, those with errors included.
+    object_count: usize,
     sink: DiagnosticSink,
     documents: usize,
 }
@@ -222,11 +231,13 @@ impl Chunk {
         let lookup = match header::read_header(node, item) {
             Header::Complete(version, kind) => look_up(version, kind),
             Header::Missing(diagnostics, likely) => {
+                self.object_count += usize::from(matches!(node.value, Value::Map(_)));
                 diagnostics.into_iter().for_each(|diagnostic| self.push(location, diagnostic));
                 // Checked only: without its header the document yields no object.
                 return likely.into_iter().for_each(|kind| drop(self.read_as(kind, node, location)));
             }
         };
+        self.object_count += usize::from(!matches!(lookup, KindLookup::List(_)));
         match lookup {
             KindLookup::Kind(kind) => {
                 let object = self.read_as(kind, node, location);

@@ -185,12 +185,12 @@ fn rejected_values_do_not_hide_other_errors() {
 #[test]
 fn unsupported_and_unknown_kinds_differ() {
     for (header, words) in [
-        ("apiVersion: v1\nkind: ServiceAccount\n", "kind ServiceAccount is not supported yet"),
-        ("apiVersion: policy/v1beta1\nkind: PodDisruptionBudget\n", "write apiVersion: policy/v1"),
+        ("apiVersion: v1\nkind: ServiceAccount\n", "kind: ServiceAccount is not supported yet"),
+        ("apiVersion: policy/v1beta1\nkind: PodDisruptionBudget\n", "write `apiVersion: policy/v1`"),
         ("apiVersion: v1\nkind: Pot\n", "no matches for kind \"Pot\" in version \"v1\""),
-        ("apiVersion: v1\nkind: Pot\n", "did you mean kind: Pod?"),
+        ("apiVersion: v1\nkind: Pot\n", "did you mean `kind: Pod`?"),
         ("kind: Pod\n", "apiVersion is missing"),
-        ("kind: Job\n", "write apiVersion: batch/v1"),
+        ("kind: Job\n", "write `apiVersion: batch/v1`"),
         ("apiVersion: 1\nkind: Pod\n", "apiVersion must be a non-empty string"),
         ("spec: {containers: [{name: a, imge: b}]}\n", "checked as a Pod, the most similar kind"),
         ("spec: {containers: [{name: a, imge: b}]}\n", "did you mean \"image\"?"),
@@ -201,6 +201,22 @@ fn unsupported_and_unknown_kinds_differ() {
         ("a: [", "not valid YAML"),
     ] {
         assert!(diagnostics(header).contains(words), "{header:?}: {}", diagnostics(header));
+    }
+}
+
+#[test]
+fn objects_with_errors_are_counted() {
+    for (text, valid, all) in [
+        ("apiVersion: v1\nkind: Pod\n---\napiVersion: v1\nkind: Pod\nspek: {}\n", 1, 2),
+        (
+            "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Pod}, {kind: Pod}, {apiVersion: v1, kind: Pot}]",
+            1,
+            3,
+        ),
+        ("hello\n---\na: [", 0, 0),
+    ] {
+        let manifest = Manifest::read("x", text);
+        assert_eq!((manifest.objects().len(), manifest.object_count()), (valid, all), "{text}");
     }
 }
 
