@@ -72,7 +72,7 @@ impl ProbeTarget {
 
     async fn probe_once(&self, container: &Container, probe: &Probe, timeout: Duration) -> ProbeResult {
         match Check::from_probe(probe, container, &self.pod_ip()) {
-            Some(Ok(check)) => prober::attempt(&self.network, &check, timeout, self.node.clock).await.into(),
+            Some(Ok(check)) => prober::run_check(&self.network, &check, timeout, self.node.clock).await.into(),
             Some(Err(error)) => ProbeResult::Error(error.to_string()),
             None => {
                 let command = probe.exec.as_ref().and_then(|exec| exec.command.as_deref()).unwrap_or_default();
@@ -120,7 +120,8 @@ impl ProbeTarget {
             Err(HookError::Http { path, container, pod, error })
         };
         match Check::from_hook(handler, container, &self.pod_ip()) {
-            Some(Ok(check)) => match prober::attempt(&self.network, &check, HTTP_HOOK_TIMEOUT, self.node.clock).await {
+            Some(Ok(check)) => match prober::run_check(&self.network, &check, HTTP_HOOK_TIMEOUT, self.node.clock).await
+            {
                 CheckResult::Success(_) => Ok(()),
                 CheckResult::Warning(message) => {
                     let recorder = &self.node.recorder;

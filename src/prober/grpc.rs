@@ -1,4 +1,4 @@
-//! gRPC health checks, over one HTTP/2 connection that ends with the attempt.
+//! gRPC health checks, over one HTTP/2 connection that ends with the probe request.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -31,7 +31,7 @@ use crate::network::{ConnectionStream, PodNetwork};
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Checks the service's health once.
-pub(super) async fn attempt(
+pub(super) async fn run_check(
     network: &PodNetwork,
     grpc: &GrpcCheck,
     timeout: Duration,
@@ -50,7 +50,7 @@ fn address(grpc: &GrpcCheck) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Returns kubelet's message for an attempt that took too long.
+/// Returns kubelet's message for a probe request that took too long.
 fn timeout_message(grpc: &GrpcCheck, timeout: Duration, speaks_http2: &AtomicBool) -> String {
     let timeout = format_go_duration(timeout);
     if speaks_http2.load(Ordering::Relaxed) {
@@ -129,7 +129,7 @@ async fn call(stream: SettingsDetector, grpc: &GrpcCheck, timeout: Duration) -> 
         };
         Ok(response.into_inner().status().as_str_name().into())
     });
-    // The connection's own tasks are polled here, so that they end with the attempt.
+    // The connection's own tasks are polled here, so that they end with the probe request.
     let mut tasks: Vec<Task> = Vec::new();
     poll_fn(|cx| {
         if let Poll::Ready(result) = exchange.as_mut().poll(cx) {
@@ -152,7 +152,7 @@ struct InlineExecutor(mpsc::UnboundedSender<Task>);
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for InlineExecutor {
     fn execute(&self, task: F) {
-        // The receiver is gone once the attempt has ended, and nothing is left to do then.
+        // The receiver is gone once the probe request has ended, and nothing is left to do then.
         let _ = self.0.send(Box::pin(task));
     }
 }

@@ -22,7 +22,7 @@ use crate::network::{ConnectionStream, PodNetwork};
 
 /// Bytes of a body that are read.
 const MAX_BODY_BYTES: usize = 10 * 1024;
-/// Requests that one attempt sends at most, redirects included.
+/// Requests that one probe sends at most, redirects included.
 const MAX_REQUESTS: usize = 10;
 
 /// Go's message for a response whose headers do not arrive in time.
@@ -38,9 +38,9 @@ enum HttpResponse {
     Redirect(Url, String),
 }
 
-/// Makes one attempt. A hook that uses HTTPS for an HTTP server is repeated without TLS, with a warning, as by
+/// Sends one probe request. A hook that uses HTTPS for an HTTP server is repeated without TLS, with a warning, as by
 /// kubelet.
-pub(super) async fn attempt(network: &PodNetwork, check: &HttpCheck, deadline: Instant) -> CheckResult {
+pub(super) async fn run_check(network: &PodNetwork, check: &HttpCheck, deadline: Instant) -> CheckResult {
     let not_tls = match send(network, check, deadline).await {
         Err(not_tls) if check.purpose == Purpose::Hook => not_tls,
         Ok(result) | Err(result) => return result,

@@ -1,7 +1,7 @@
 //! Checks a container once over its pod's network: an HTTP request, a TCP connection or a gRPC health check.
 //!
 //! Owns kubelet's requests and the wording of its results (K60, K61), errors of Go's HTTP client included.
-//! When to probe and what follows is left to `lifecycle`, exec probes to `node`. An attempt opens no host
+//! When to probe and what follows is left to `lifecycle`, exec probes to `node`. A probe request opens no host
 //! socket, resolves no name on the host and spawns no task: dropping it cancels it.
 
 mod check;
@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::lifecycle::ProbeResult;
 use crate::network::{Connection, NetError, PodNetwork};
 
-/// The result of an attempt. The text is the probe's output as a kubelet has it, and may be empty.
+/// The result of a probe request. The text is the probe's output as a kubelet has it, and may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckResult {
     /// The check passed.
@@ -74,13 +74,13 @@ enum DialError {
     Connect { peer: SocketAddr, error: NetError },
 }
 
-/// Makes one attempt. Without an answer within `timeout`, by `clock`, it fails.
-pub async fn attempt(network: &Arc<PodNetwork>, check: &Check, timeout: Duration, clock: Clock) -> CheckResult {
+/// Sends one probe request. Without an answer within `timeout`, by `clock`, it fails.
+pub async fn run_check(network: &Arc<PodNetwork>, check: &Check, timeout: Duration, clock: Clock) -> CheckResult {
     let deadline = clock.instant(clock.mono() + timeout);
     match check {
         // Boxed, so that the future of a TCP check stays small.
-        Check::Http(get) => Box::pin(http::attempt(network, get, deadline)).await,
-        Check::Grpc(grpc) => Box::pin(grpc::attempt(network, grpc, timeout, deadline, clock)).await,
+        Check::Http(get) => Box::pin(http::run_check(network, get, deadline)).await,
+        Check::Grpc(grpc) => Box::pin(grpc::run_check(network, grpc, timeout, deadline, clock)).await,
         // A connection in memory is established or refused at once.
         Check::Tcp(tcp) => match dial_with(&tcp.host, tcp.port, |peer| network.dial_and_close(peer)) {
             Ok(()) => CheckResult::Success(String::new()),

@@ -58,11 +58,11 @@ impl Pod {
         });
     }
 
-    /// Makes one attempt with a timeout of a second.
+    /// Sends one probe request with a timeout of a second.
     async fn check(&self, probe: Value) -> CheckResult {
         let probe = serde_json::from_value(probe).expect("a probe");
         let check = Check::from_probe(&probe, &Default::default(), IP).expect("a network check").expect("valid");
-        attempt(self.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await
+        run_check(self.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await
     }
 
     async fn get(&self, port: u16, path: &str) -> CheckResult {
@@ -278,7 +278,7 @@ mod hooks {
         ] {
             let hook = serde_json::from_value(json!({"httpGet": get})).expect("a hook");
             let check = Check::from_hook(&hook, &Default::default(), IP).expect("a network check").expect("valid");
-            let actual = attempt(pod.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await;
+            let actual = run_check(pod.endpoint.network(), &check, Duration::from_secs(1), Clock::system()).await;
             assert_eq!(actual, result, "{hook:?}");
         }
     }
