@@ -175,7 +175,10 @@ impl StaticPods {
         let pods = match (self.read)(&path) {
             Ok(pods) => pods.into_iter().map(|pod| self.desired(pod)).collect(),
             Err(error) => {
-                tracing::warn!("{}: invalid manifest ignored; its previous pods keep running\n{error}", path.display());
+                tracing::warn!(
+                    "{}: the manifest is not valid; its previous pods keep running\n{error}",
+                    path.display()
+                );
                 files.remove(&path).map(|file| file.pods).unwrap_or_default()
             }
         };

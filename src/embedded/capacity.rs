@@ -35,7 +35,7 @@ pub enum CapacityError {
     #[error("unknown resource {0:?}; expected cpu, memory, pods or ephemeral-storage")]
     UnknownResource(String),
     /// The quantity of a resource is not valid, or negative.
-    #[error("invalid quantity {quantity:?} of {resource}")]
+    #[error("quantity {quantity:?} of {resource} is not valid")]
     InvalidQuantity {
         /// The name of the resource.
         resource: String,
@@ -127,8 +127,8 @@ mod tests {
         for (text, expected) in [
             ("cpu", "expected NAME=QUANTITY, found \"cpu\""),
             ("disk=1", "unknown resource \"disk\"; expected cpu, memory, pods or ephemeral-storage"),
-            ("cpu=much", "invalid quantity \"much\" of cpu"),
-            ("memory=-1", "invalid quantity \"-1\" of memory"),
+            ("cpu=much", "quantity \"much\" of cpu is not valid"),
+            ("memory=-1", "quantity \"-1\" of memory is not valid"),
         ] {
             assert_eq!(text.parse::<Capacity>().map_err(|error| error.to_string()), Err(expected.into()), "{text}");
         }

@@ -70,7 +70,7 @@ pub enum ImageError {
         detail: String,
     },
     /// The file of the image cannot be read.
-    #[error("cannot read {path:?} for image {image:?}")]
+    #[error("file {path:?} of image {image:?} cannot be read")]
     File {
         /// Image name of the container.
         image: String,
@@ -82,8 +82,8 @@ pub enum ImageError {
     /// The name is mapped to no program, and is not the name of an enabled built-in image.
     #[error(
         "image {image:?} not found: wasmpod does not pull images yet and cannot run Linux images; use a WebAssembly \
-         file (image: ./app.wasm, relative to the manifest), map this name to a file (--image {image}=FILE), or use a \
-         built-in image ({})", builtin::DISPLAY_NAMES.join(", ")
+         file (`image: ./app.wasm`, relative to the manifest), map this name to a file (`--image {image}=FILE`), or \
+         use a built-in image ({})", builtin::DISPLAY_NAMES.join(", ")
     )]
     Unknown {
         /// Image name of the container.

@@ -82,14 +82,14 @@ fn invalid_manifest_keeps_previous_pods() {
     node.directory.save("web.yaml", &annotated("web", "one"));
     watch.wait_for("Running one");
     node.directory.save("web.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  contaners: []\n");
-    node.process.wait_for("invalid manifest ignored; its previous pods keep running");
+    node.process.wait_for("the manifest is not valid; its previous pods keep running");
     // Other files change meanwhile, and the invalid one is read again each time.
     for word in ["two", "three"] {
         node.directory.save("other.yaml", &annotated("other", word));
         watch.wait_for(&format!("Running {word}"));
     }
     let stderr = node.process.stderr();
-    assert_eq!(stderr.matches("invalid manifest ignored").count(), 1, "{stderr}");
+    assert_eq!(stderr.matches("the manifest is not valid").count(), 1, "{stderr}");
     for text in ["web.yaml", "spec.contaners", "containers", "5 |"] {
         assert!(stderr.contains(text), "{text}: {stderr}");
     }
@@ -97,7 +97,7 @@ fn invalid_manifest_keeps_previous_pods() {
     node.directory.save("web.yaml", &annotated("web", "four"));
     watch.wait_for("Running four");
     node.directory.save("new.yaml", "\0");
-    node.process.wait_for_all("invalid manifest ignored", 2);
+    node.process.wait_for_all("the manifest is not valid", 2);
     assert_eq!(names(&node), "first-n1 other-n1 web-n1");
 }
 

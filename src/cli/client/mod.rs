@@ -66,7 +66,7 @@ impl Client {
                 let name = access.server_name.as_deref().unwrap_or(host).to_string();
                 Some((
                     tls_connector(&access)?,
-                    ServerName::try_from(name).map_err(|_| invalid("has an invalid host name"))?,
+                    ServerName::try_from(name).map_err(|_| invalid("has a host name that is not valid"))?,
                 ))
             }
             Some("http") => None,

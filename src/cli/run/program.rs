@@ -18,7 +18,7 @@ use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::embedded;
 use crate::files::{Mount, Mounts};
-use crate::images::{Executable, FileStamp, Images};
+use crate::images::{Executable, FileStamp, ImageError, Images};
 use crate::network::{Endpoint, PodNetwork};
 use crate::runtime::{ContainerContext, Exit, Instance, InstanceSet, Program, Runtime, Stdio};
 
@@ -28,7 +28,10 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     let engine = embedded::engine()?;
     let name = path.to_string_lossy().into_owned();
     let images = Images::new([(name.clone(), path.to_path_buf())].into(), false);
-    let image = images.find(&name, Path::new(".")).map_err(|e| bad_input(report::error_chain(&e.into())))?;
+    let image = images.find(&name, Path::new(".")).map_err(|error| match error {
+        ImageError::File { source, .. } => bad_input(format!("{name}: cannot be read: {source}")),
+        other => bad_input(report::error_chain(&other.into())),
+    })?;
     let command = image.command(&[], &args.args)?;
     let compile = engine.program(command.program.digest, &command.program.bytes);
     let program = report_if_slow(&format!("compiling {name}"), compile).await;
@@ -244,8 +247,8 @@ fn environment(args: &ProgramArgs) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 fn read_env_file(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| bad_input(format!("cannot read {}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| bad_input(format!("{}: cannot be read: {error}", path.display())))?;
     let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
     let variables = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let parse = |(number, line): (usize, &str)| {
