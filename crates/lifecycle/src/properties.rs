@@ -111,8 +111,8 @@ fn nth<T: Copy + Ord>(all: &BTreeSet<T>, n: usize) -> Option<T> {
     all.iter().nth(n % all.len().max(1)).copied()
 }
 
-/// Plays moves, keeps the state that the node would keep, and checks every step.
-struct Play {
+/// Applies moves, keeps the state that the node would keep, and checks every step.
+struct Scenario {
     pod: Pod,
     state: PodState,
     now: Now,
@@ -133,11 +133,11 @@ struct Play {
     probes: BTreeSet<(Attempt, ProbeKind)>,
 }
 
-impl Play {
-    fn new(shape: &Shape) -> Play {
+impl Scenario {
+    fn new(shape: &Shape) -> Scenario {
         let pod = pod(shape);
         let now = Now { mono: MonoTime::ORIGIN, wall: jiff::Timestamp::UNIX_EPOCH };
-        Play {
+        Scenario {
             state: PodState::new(&pod),
             pod,
             now,
@@ -156,7 +156,7 @@ impl Play {
         }
     }
 
-    fn play(&mut self, next: &Move) {
+    fn apply(&mut self, next: &Move) {
         match *next {
             Move::Wait(seconds) => self.wait(Duration::from_secs(seconds)),
             Move::SetUpSucceeds => self.finish_set_up(Input::SandboxReady { ip: "10.0.0.1".into() }),
@@ -397,22 +397,22 @@ proptest! {
         shape in shapes(),
         moves in moves(),
     ) {
-        let mut play = Play::new(&shape);
-        play.step(Input::Tick);
+        let mut scenario = Scenario::new(&shape);
+        scenario.step(Input::Tick);
         for next in &moves {
-            play.play(next);
+            scenario.apply(next);
         }
         // A deletion terminates every pod, once the containers that were stopped have exited.
-        play.deleted = true;
-        play.step(Input::Deleted { grace: Duration::from_secs(1) });
-        if play.setting_up {
-            play.play(&Move::SetUpSucceeds);
+        scenario.deleted = true;
+        scenario.step(Input::Deleted { grace: Duration::from_secs(1) });
+        if scenario.setting_up {
+            scenario.apply(&Move::SetUpSucceeds);
         }
         for _ in 0..70 {
-            play.play(&Move::Starts(0));
-            play.play(&Move::Wait(2));
-            play.play(&Move::Exits(0, 137));
+            scenario.apply(&Move::Starts(0));
+            scenario.apply(&Move::Wait(2));
+            scenario.apply(&Move::Exits(0, 137));
         }
-        prop_assert!(play.torn_down, "{:?}", play.state);
+        prop_assert!(scenario.torn_down, "{:?}", scenario.state);
     }
 }
