@@ -11,7 +11,7 @@ mod stream;
 
 pub use addresses::{Address, AddressPool};
 pub use endpoint::{Accepted, Endpoint, IDLE_TIMEOUT, Listener};
-pub use pipe::{Receiver, Sender};
+pub use pipe::{Receiver, Sender, pipe};
 pub use pod::{Connection, PodNetwork};
 pub use stream::ConnectionStream;
 

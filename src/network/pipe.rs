@@ -54,7 +54,13 @@ pub struct Sender(Arc<Shared>);
 pub struct PipeMonitor(Arc<Shared>);
 
 /// Creates a pipe.
-pub fn pipe() -> (Sender, Receiver, PipeMonitor) {
+pub fn pipe() -> (Sender, Receiver) {
+    let (sender, receiver, _) = monitored_pipe();
+    (sender, receiver)
+}
+
+/// Creates a pipe that can be observed.
+pub(super) fn monitored_pipe() -> (Sender, Receiver, PipeMonitor) {
     let shared = Arc::new(Shared(Mutex::new(PipeState {
         chunks: VecDeque::new(),
         len: 0,

@@ -8,7 +8,7 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::NetError;
-use super::pipe::{PipeMonitor, Receiver, Sender, pipe};
+use super::pipe::{PipeMonitor, Receiver, Sender, monitored_pipe};
 
 /// The maximum of listeners in a pod.
 const MAX_LISTENERS: usize = 1024;
@@ -156,8 +156,8 @@ impl PodNetwork {
         }
         let peer = SocketAddr::new(peer_ip, peer.port());
         let port = self.ports.lock().listener_for(peer).ok_or(NetError::ConnectionRefused)?;
-        let (up_sender, up_receiver, up_monitor) = pipe();
-        let (down_sender, down_receiver, down_monitor) = pipe();
+        let (up_sender, up_receiver, up_monitor) = monitored_pipe();
+        let (down_sender, down_receiver, down_monitor) = monitored_pipe();
         let monitors = [up_monitor, down_monitor];
         let client = Connection { local, peer, receiver: down_receiver, sender: up_sender, monitors: monitors.clone() };
         let server = Connection { local: peer, peer: local, receiver: up_receiver, sender: down_sender, monitors };

@@ -31,6 +31,11 @@ impl PodNetwork {
         self.connect(self.node_address_for(peer)?, peer)
     }
 
+    /// Connects to `peer` from inside the pod, from where loopback is the pod's own.
+    pub fn connect_from_inside(&self, peer: SocketAddr) -> Result<Connection, NetError> {
+        self.connect(self.local_address_for(peer.ip())?, peer)
+    }
+
     /// Checks whether [`PodNetwork::dial`] would connect: connects and closes.
     pub fn dial_and_close(&self, peer: SocketAddr) -> Result<(), NetError> {
         self.connect_and_close(self.node_address_for(peer)?, peer)

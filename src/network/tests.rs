@@ -109,7 +109,7 @@ async fn half_close_leaves_the_other_direction_open() {
 
 #[tokio::test]
 async fn writer_waits_for_capacity() {
-    let (sender, receiver, _) = super::pipe::pipe();
+    let (sender, receiver) = super::pipe();
     let capacity = sender.capacity().expect("open");
     assert!(sender.send(Bytes::from(vec![0; capacity])));
     assert_eq!(sender.capacity(), Some(0));
