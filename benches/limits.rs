@@ -41,7 +41,7 @@ async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
         all_instances: InstanceSet::new(),
         instances: InstanceSet::new(),
     };
-    let mut instance = context.spawn(compiled, &["spin".into()], Stdio::Log(Log::new()));
+    let mut instance = context.spawn(compiled, &["spin".into()], Stdio::to_log(Log::new(), Clock::system()));
     assert!(instance.wait_for_start().await);
     instance
 }

@@ -19,7 +19,10 @@ use crate::logs::Log;
 use crate::model::expansion::expand;
 use crate::model::pods;
 use crate::network::Endpoint;
-use crate::runtime::{ContainerContext, Exit, Instance, InstanceHandle, InstanceSet, ProgramError, Stdio, error_chain};
+use crate::runtime::{
+    Console, ConsoleOptions, ContainerContext, Exit, Instance, InstanceHandle, InstanceSet, ProgramError, Stdio,
+    error_chain,
+};
 use crate::volumes::VolumeError;
 
 /// The default of `terminationMessagePath`.
@@ -36,6 +39,7 @@ pub(super) struct RunningAttempt {
     pub(super) handle: InstanceHandle,
     pub(super) context: Arc<ContainerContext>,
     pub(super) image: Arc<Image>,
+    pub(super) console: Arc<Console>,
     pub(super) termination_message: TerminationMessage,
 }
 
@@ -159,8 +163,9 @@ impl AttemptPlan {
         self.node.pod_usages.set_container(&self.pod, &context.name, &context.account);
         let context = Arc::new(context);
         let termination_message = TerminationMessage::new(&self.pod, &self.container, mounts, self.log.clone());
-        let instance = context.spawn(compiled, &argv, Stdio::Log(self.log));
-        let running = RunningAttempt { handle: instance.handle(), context, image, termination_message };
+        let console = Console::new(self.log, self.node.clock, console_options(&self.container));
+        let instance = context.spawn(compiled, &argv, Stdio::Console(console.clone()));
+        let running = RunningAttempt { handle: instance.handle(), context, image, console, termination_message };
         Ok(StartedAttempt { instance, running: Arc::new(running) })
     }
 
@@ -221,5 +226,15 @@ impl AttemptPlan {
     /// Returns the directory of the container's own files, which has one directory per attempt.
     fn files_dir(&self) -> PathBuf {
         self.sandbox.dir.join("containers").join(&self.container.name)
+    }
+}
+
+/// Returns the standard input and terminal that a container has.
+fn console_options(container: &Container) -> ConsoleOptions {
+    let is_set = |field: Option<bool>| field.unwrap_or(false);
+    ConsoleOptions {
+        stdin: is_set(container.stdin),
+        stdin_once: is_set(container.stdin_once),
+        tty: is_set(container.tty),
     }
 }

@@ -23,6 +23,7 @@ use super::memory::Memory;
 use super::metering::{Meter, Slice, yield_to_back_of_queue};
 use super::program::{Program, ProgramKind};
 use super::stdio::Stdio;
+use super::terminal::Terminal;
 use super::termination_notice::TerminationNotice;
 use super::{Runtime, ticker::Ticker};
 use crate::budget::{Account, AccountResource};
@@ -93,7 +94,13 @@ impl ContainerContext {
         let (started_sender, started) = oneshot::channel();
         let mut wasi = WasiCtx::builder();
         wasi.args(argv).envs(&self.env).initial_cwd(&self.working_dir).allow_udp(false);
-        stdio.connect(&mut wasi, self.clock);
+        let terminal = stdio.connect(&mut wasi);
+        if let Some(terminal) = &terminal {
+            terminal.set_foreground(&kill_switch);
+            if !self.env.iter().any(|(name, _)| name == "TERM") {
+                wasi.env("TERM", "xterm");
+            }
+        }
         clocks::install(&mut wasi, self.clock);
         let slice = Arc::new(Slice::default());
         let execution = Execution {
@@ -105,6 +112,7 @@ impl ContainerContext {
             account: self.account.clone(),
             endpoint: self.endpoint.clone(),
             notice,
+            terminal,
             kill_switch: kill_switch.clone(),
             slice: slice.clone(),
             started: Some(started_sender),
@@ -114,7 +122,7 @@ impl ContainerContext {
         let meter = Meter::new(self.account.clone(), slice.clone());
         let execution = Some(Box::pin(execution.run()) as _);
         let task = GuestTask { execution, kill_switch, meter, slice, runtime: self.runtime.clone() };
-        let (name, clock) = (self.name.clone(), self.clock);
+        let name = self.name.clone();
         let (instances, runtime) = (self.instances.clone(), self.runtime.clone());
         self.runtime.spawn(async move {
             // A panic in host code ends this instance and no other.
@@ -126,9 +134,9 @@ impl ContainerContext {
                 instances.kill(&runtime);
             }
             if let Some(message) = exit.message() {
-                stdio.report(&format!("{name}: {message}"), clock);
+                stdio.report(&format!("{name}: {message}"));
             }
-            stdio.close(clock);
+            stdio.close();
             drop(registrations);
             // The receiver may have been dropped.
             let _ = exit_sender.send(exit);
@@ -148,6 +156,7 @@ struct Execution {
     account: Arc<Account>,
     endpoint: Arc<Endpoint>,
     notice: Arc<TerminationNotice>,
+    terminal: Option<Arc<Terminal>>,
     kill_switch: Arc<KillSwitch>,
     slice: Arc<Slice>,
     started: Option<oneshot::Sender<()>>,
@@ -217,6 +226,7 @@ impl Execution {
             table: ResourceTable::new(),
             memory: Memory::new(self.account.charge(AccountResource::Memory, 0).ok()),
             notice: self.notice,
+            terminal: self.terminal,
             clock: self.clock,
             endpoint: self.endpoint,
             mounts: Some(self.mounts),
@@ -271,6 +281,7 @@ impl GuestTask {
         let exit = match self.kill_switch.reason()? {
             StopReason::Kill => Exit::Killed,
             StopReason::Request => Exit::Terminated,
+            StopReason::Interrupt => Exit::Interrupted,
         };
         // Unwinds the guest's stack and releases its resources.
         self.execution = None;

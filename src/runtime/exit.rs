@@ -23,6 +23,8 @@ pub enum Exit {
     Killed,
     /// It was asked to terminate and does not handle termination itself.
     Terminated,
+    /// It was ended by Ctrl-C on its terminal.
+    Interrupted,
     /// It could not be started.
     StartError {
         /// The error with all its causes.
@@ -37,6 +39,7 @@ impl Exit {
             Exit::Code(code) | Exit::Trap { code, .. } => i32::from(*code),
             Exit::OutOfMemory | Exit::Killed => 137,
             Exit::Terminated => 143,
+            Exit::Interrupted => 130,
             Exit::StartError { .. } => 128,
         }
     }
@@ -45,7 +48,7 @@ impl Exit {
     pub fn reason(&self) -> &'static str {
         match self {
             Exit::Code(0) => "Completed",
-            Exit::Code(_) | Exit::Trap { .. } | Exit::Killed | Exit::Terminated => "Error",
+            Exit::Code(_) | Exit::Trap { .. } | Exit::Killed | Exit::Terminated | Exit::Interrupted => "Error",
             Exit::OutOfMemory => "OOMKilled",
             Exit::StartError { .. } => "StartError",
         }
@@ -55,7 +58,7 @@ impl Exit {
     pub fn message(&self) -> Option<&str> {
         match self {
             Exit::Trap { message, .. } | Exit::StartError { message } => Some(message),
-            Exit::Code(_) | Exit::OutOfMemory | Exit::Killed | Exit::Terminated => None,
+            Exit::Code(_) | Exit::OutOfMemory | Exit::Killed | Exit::Terminated | Exit::Interrupted => None,
         }
     }
 }
@@ -152,6 +155,7 @@ mod tests {
             (Exit::OutOfMemory, 137, "OOMKilled"),
             (Exit::Killed, 137, "Error"),
             (Exit::Terminated, 143, "Error"),
+            (Exit::Interrupted, 130, "Error"),
             (Exit::StartError { message: no() }, 128, "StartError"),
         ] {
             assert_eq!((exit.code(), exit.reason()), (code, reason), "{exit:?}");

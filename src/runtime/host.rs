@@ -9,6 +9,7 @@ use wasmtime_wasi::p2::DynInputStream;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::memory::Memory;
+use super::terminal::Terminal;
 use super::termination_notice::TerminationNotice;
 use crate::clock::Clock;
 use crate::files::{MountError, Mounts};
@@ -20,6 +21,8 @@ pub struct Host {
     pub(super) table: ResourceTable,
     pub(super) memory: Memory,
     pub(super) notice: Arc<TerminationNotice>,
+    /// Terminal that the program is connected to.
+    pub(super) terminal: Option<Arc<Terminal>>,
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
     /// Mounts that are not opened yet; `None` once the guest has asked for files.

@@ -27,6 +27,8 @@ pub(super) enum StopReason {
     Kill = 1,
     /// The default action of a termination signal.
     Request = 2,
+    /// Ctrl-C on its terminal.
+    Interrupt = 3,
 }
 
 impl KillSwitch {
@@ -40,7 +42,7 @@ impl KillSwitch {
         self.task.register(cx.waker());
     }
 
-    fn trigger(&self, reason: StopReason) {
+    pub(super) fn trigger(&self, reason: StopReason) {
         // The first reason counts: a kill after a finished request changes nothing.
         let _ = self.reason.compare_exchange(0, reason as u8, Ordering::SeqCst, Ordering::SeqCst);
         self.task.wake();
@@ -50,7 +52,8 @@ impl KillSwitch {
         match self.reason.load(Ordering::SeqCst) {
             0 => None,
             1 => Some(StopReason::Kill),
-            _ => Some(StopReason::Request),
+            2 => Some(StopReason::Request),
+            _ => Some(StopReason::Interrupt),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Host functions that guests may import: WASI p1 for core modules, p2 and p3 for components, and `wasmpod:lifecycle`.
+//! Host functions that guests may import: WASI p1 for core modules, p2 and p3 for components, `wasmpod:lifecycle` and
+//! `wasmpod:terminal`.
 
 use std::collections::HashSet;
 
@@ -8,7 +9,7 @@ use wasmtime_wasi::p1;
 use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
 use super::poll_oneoff::poll_oneoff;
-use super::{clocks, sockets, symlinks, termination};
+use super::{clocks, sockets, symlinks, terminal, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
@@ -58,5 +59,6 @@ fn component_linker(engine: &Engine) -> wasmtime::Result<wasmtime::component::Li
     clocks::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     termination::add_to_linker(&mut linker)?;
+    terminal::add_to_linker(&mut linker)?;
     Ok(linker)
 }

@@ -7,6 +7,7 @@
 mod cache;
 mod capture;
 mod clocks;
+mod console;
 mod context;
 mod exit;
 mod host;
@@ -17,9 +18,11 @@ mod memory;
 mod metering;
 mod poll_oneoff;
 mod program;
+mod session;
 mod sockets;
 mod stdio;
 mod symlinks;
+mod terminal;
 mod termination;
 mod termination_notice;
 mod ticker;
@@ -34,12 +37,15 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use cache::{CacheError, CompileCache};
 pub use capture::Capture;
+pub use console::{Console, ConsoleOptions};
 pub use context::ContainerContext;
 pub use exit::{Exit, error_chain};
 pub use instance::{Instance, InstanceHandle};
 pub use instance_set::InstanceSet;
 pub use program::{Digest, Program, ProgramError};
+pub use session::{SessionInput, SessionPipes, SessionStdio, SessionStreams};
 pub use stdio::Stdio;
+pub use terminal::{Terminal, TerminalSize};
 
 use metering::SharedMetering;
 use program::Compiler;

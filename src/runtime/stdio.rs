@@ -12,83 +12,93 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::capture::Capture;
+use super::console::{Console, ConsoleOptions};
+use super::session::SessionStdio;
+use super::terminal::Terminal;
 use crate::clock::Clock;
 use crate::logs::{Log, LogStreamType};
 
 /// Source and destination of a guest's standard streams.
 #[derive(Clone)]
 pub enum Stdio {
-    /// Standard input is empty, output goes to the container's log.
-    Log(Arc<Log>),
+    /// The container's log and the attached clients.
+    Console(Arc<Console>),
     /// Standard input is empty, output is captured.
     Capture(Arc<Capture>),
+    /// The streams of a client.
+    Session(Arc<SessionStdio>),
     /// The streams of this process, for a program run from the command line.
     Inherit,
 }
 
 impl Stdio {
-    /// Connects the guest's standard streams.
-    pub(super) fn connect(&self, wasi: &mut WasiCtxBuilder, clock: Clock) {
+    /// Returns streams without input whose output goes to `log`.
+    pub fn to_log(log: Arc<Log>, clock: Clock) -> Stdio {
+        Stdio::Console(Console::new(log, clock, ConsoleOptions::default()))
+    }
+
+    /// Connects the guest's standard streams. Returns its terminal, if it has one.
+    pub(super) fn connect(&self, wasi: &mut WasiCtxBuilder) -> Option<Arc<Terminal>> {
         match self {
-            Stdio::Log(log) => {
-                wasi.stdout(OutputWriter::Log(log.clone(), LogStreamType::Stdout, clock));
-                wasi.stderr(OutputWriter::Log(log.clone(), LogStreamType::Stderr, clock));
+            Stdio::Console(console) => {
+                wasi.stdout(console.output(LogStreamType::Stdout));
+                wasi.stderr(console.output(LogStreamType::Stderr));
+                console.input().map(|input| wasi.stdin(input));
+                console.terminal().cloned()
             }
             Stdio::Capture(capture) => {
-                wasi.stdout(OutputWriter::Capture(capture.clone()));
-                wasi.stderr(OutputWriter::Capture(capture.clone()));
+                wasi.stdout(CaptureWriter(capture.clone()));
+                wasi.stderr(CaptureWriter(capture.clone()));
+                None
+            }
+            Stdio::Session(session) => {
+                session.stdin.clone().map(|stdin| wasi.stdin(stdin));
+                session.stdout.clone().map(|stdout| wasi.stdout(stdout));
+                session.stderr.clone().map(|stderr| wasi.stderr(stderr));
+                session.terminal.clone()
             }
             Stdio::Inherit => {
                 wasi.inherit_stdio();
+                None
             }
         }
     }
 
     /// Appends a message about the guest's end to its standard error.
-    pub(super) fn report(&self, message: &str, clock: Clock) {
+    pub(super) fn report(&self, message: &str) {
         match self {
-            Stdio::Log(log) => log.write(LogStreamType::Stderr, format!("{message}\n").as_bytes(), clock.wall()),
+            Stdio::Console(console) => console.report(message),
             Stdio::Capture(capture) => capture.write(format!("{message}\n").as_bytes()),
+            Stdio::Session(session) => session.report(message),
             // The caller reports the exit itself.
             Stdio::Inherit => {}
         }
     }
 
     /// Marks the end of the output.
-    pub(super) fn close(&self, clock: Clock) {
+    pub(super) fn close(&self) {
         match self {
-            Stdio::Log(log) => log.close(clock.wall()),
+            Stdio::Console(console) => console.close(),
+            Stdio::Session(session) => session.finish(),
             Stdio::Capture(_) | Stdio::Inherit => {}
         }
     }
 }
 
-/// Receives output without ever blocking the guest: a full log drops old lines, a full capture new ones.
+/// Captures output without ever blocking the guest: a full capture drops what follows.
 #[derive(Clone)]
-enum OutputWriter {
-    Log(Arc<Log>, LogStreamType, Clock),
-    Capture(Arc<Capture>),
-}
-
-impl OutputWriter {
-    fn append(&self, bytes: &[u8]) {
-        match self {
-            OutputWriter::Log(log, stream, clock) => log.write(*stream, bytes, clock.wall()),
-            OutputWriter::Capture(capture) => capture.write(bytes),
-        }
-    }
-}
+struct CaptureWriter(Arc<Capture>);
 
 /// Bytes that a guest may write at once.
 const MAX_WRITE: usize = 64 * 1024;
 
-impl IsTerminal for OutputWriter {
+impl IsTerminal for CaptureWriter {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for OutputWriter {
+impl StdoutStream for CaptureWriter {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -98,9 +108,9 @@ impl StdoutStream for OutputWriter {
     }
 }
 
-impl OutputStream for OutputWriter {
+impl OutputStream for CaptureWriter {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.append(&bytes);
+        self.0.write(&bytes);
         Ok(())
     }
 
@@ -114,13 +124,13 @@ impl OutputStream for OutputWriter {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for OutputWriter {
+impl Pollable for CaptureWriter {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for OutputWriter {
+impl AsyncWrite for CaptureWriter {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.append(bytes);
+        self.0.write(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
+use wasmpod::clock::Clock;
 use wasmpod::logs::{Log, LogEntry};
 use wasmpod::network::Receiver;
 use wasmpod::runtime::{ContainerContext, Exit, Instance, Runtime, Stdio};
@@ -24,7 +25,7 @@ async fn serving(world: &ContainerContext, guest: &str, argv: &[&str]) -> Instan
     let log = Log::new();
     let program = compile(&world.runtime, "wasm32-wasip2", guest).await;
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_string()).collect();
-    let instance = world.spawn(program, &argv, Stdio::Log(log.clone()));
+    let instance = world.spawn(program, &argv, Stdio::to_log(log.clone(), Clock::system()));
     wait_for_first_line(&log).await;
     instance
 }
@@ -84,7 +85,7 @@ async fn every_kind_of_guest_receives_the_first_signal() {
         let (world, log) = (container_context(&runtime, &unlimited_account()), Log::new());
         let program = compile(&runtime, target, guest).await;
         let argv: Vec<String> = argv.into_iter().map(Into::into).collect();
-        let mut instance = world.spawn(program, &argv, Stdio::Log(log.clone()));
+        let mut instance = world.spawn(program, &argv, Stdio::to_log(log.clone(), Clock::system()));
         wait_for_first_line(&log).await;
         instance.handle().terminate("SIGINT");
         // The first signal counts.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmpod::budget::{Account, AccountLimits};
+use wasmpod::clock::Clock;
 use wasmpod::files::Mounts;
 use wasmpod::logs::Log;
 use wasmpod::runtime::{Capture, ContainerContext, Exit, Runtime, Stdio};
@@ -27,7 +28,7 @@ async fn exec_sees_container_files_and_returns_output_and_code() {
     };
     let log = Log::new();
     let script = words(&["sh", "-c", "echo written > /it; echo up; sleep 1000"]);
-    let _main = context.spawn(busybox.clone(), &script, Stdio::Log(log.clone()));
+    let _main = context.spawn(busybox.clone(), &script, Stdio::to_log(log.clone(), Clock::system()));
     wait_for_first_line(&log).await;
     for (argv, code, output) in [
         (vec!["cat", "/it"], 0, "written\n"),
@@ -50,10 +51,10 @@ async fn terminating_an_exec_keeps_the_containers_listeners() {
     let context = container_context(&runtime, &account);
     let log = Log::new();
     let listener = compile(&runtime, "wasm32-wasip2", "block_accept").await;
-    let mut main = context.spawn(listener, &words(&["block_accept"]), Stdio::Log(log.clone()));
+    let mut main = context.spawn(listener, &words(&["block_accept"]), Stdio::to_log(log.clone(), Clock::system()));
     wait_for_first_line(&log).await;
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
-    let mut exec = context.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new()));
+    let mut exec = context.exec(sleeper, &words(&["block_sleep"]), Stdio::to_log(Log::new(), Clock::system()));
     assert!(exec.wait_for_start().await);
     exec.handle().terminate("SIGTERM");
     assert_eq!(exec.wait_for_exit().await, Exit::Terminated);
@@ -66,11 +67,11 @@ async fn exit_of_the_main_program_ends_its_execs() {
     let runtime = Runtime::new(None).expect("a runtime");
     let context = container_context(&runtime, &unlimited_account());
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
-    let mut main = context.spawn(sleeper.clone(), &words(&["block_sleep"]), Stdio::Log(Log::new()));
+    let mut main = context.spawn(sleeper.clone(), &words(&["block_sleep"]), Stdio::to_log(Log::new(), Clock::system()));
     let mut execs = Vec::new();
     for name in ["block_sleep", "spin"] {
         let program = compile(&runtime, "wasm32-wasip2", name).await;
-        let mut exec = context.exec(program, &words(&[name]), Stdio::Log(Log::new()));
+        let mut exec = context.exec(program, &words(&[name]), Stdio::to_log(Log::new(), Clock::system()));
         assert!(exec.wait_for_start().await);
         execs.push(exec);
     }
@@ -81,6 +82,9 @@ async fn exit_of_the_main_program_ends_its_execs() {
         assert_eq!(exec.wait_for_exit().await, Exit::Killed);
     }
     // As in a PID namespace whose first process has exited.
-    let late = context.exec(sleeper, &words(&["block_sleep"]), Stdio::Log(Log::new())).wait_for_exit().await;
+    let late = context
+        .exec(sleeper, &words(&["block_sleep"]), Stdio::to_log(Log::new(), Clock::system()))
+        .wait_for_exit()
+        .await;
     assert_eq!(late, Exit::Killed);
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use wasmpod::budget::{Account, AccountLimits, cpu_weight};
+use wasmpod::clock::Clock;
 use wasmpod::logs::Log;
 use wasmpod::runtime::{Capture, Exit, Instance, Runtime, Stdio};
 
@@ -144,7 +145,7 @@ async fn memory_limit_covers_all_instances_of_a_container() {
     let log = Log::new();
     let context = container_context(&runtime, &container);
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
-    let mut main = context.spawn(sleeper, &["block_sleep".into()], Stdio::Log(log.clone()));
+    let mut main = context.spawn(sleeper, &["block_sleep".into()], Stdio::to_log(log.clone(), Clock::system()));
     wait_for_first_line(&log).await;
     let before = container.usage().memory;
     assert!(before > 0);
@@ -172,8 +173,8 @@ async fn instance_limit_is_never_exceeded() {
     let sleeper = compile(&runtime, "wasm32-wasip2", "block_sleep").await;
     let sleep = |stdio| context.exec(sleeper.clone(), &["block_sleep".into()], stdio);
     let log = Log::new();
-    let mut main = context.spawn(sleeper.clone(), &["block_sleep".into()], Stdio::Log(log.clone()));
-    let mut second = sleep(Stdio::Log(Log::new()));
+    let mut main = context.spawn(sleeper.clone(), &["block_sleep".into()], Stdio::to_log(log.clone(), Clock::system()));
+    let mut second = sleep(Stdio::to_log(Log::new(), Clock::system()));
     assert!(main.wait_for_start().await && second.wait_for_start().await);
     let captured = Arc::new(Capture::new(1000));
     let Exit::StartError { message } = sleep(Stdio::Capture(captured.clone())).wait_for_exit().await else {
@@ -183,7 +184,7 @@ async fn instance_limit_is_never_exceeded() {
     assert_eq!(captured.text(), format!("c: {message}\n"));
     second.handle().kill();
     assert_eq!(second.wait_for_exit().await, Exit::Killed);
-    assert!(sleep(Stdio::Log(Log::new())).wait_for_start().await, "an instance may start again");
+    assert!(sleep(Stdio::to_log(Log::new(), Clock::system())).wait_for_start().await, "an instance may start again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ pub async fn start_guest(
 ) -> Instance {
     let program = compile(runtime, platform, name).await;
     let context = container_context(runtime, account);
-    let mut instance = context.spawn(program, &[name.to_string()], Stdio::Log(log.clone()));
+    let mut instance = context.spawn(program, &[name.to_string()], Stdio::to_log(log.clone(), Clock::system()));
     assert!(instance.wait_for_start().await, "{name} does not start");
     instance
 }
