@@ -17,6 +17,7 @@ use super::desired::{DesiredState, RestartRequests};
 use super::eviction::{self, MemoryPressure, PodUsages};
 use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
 use super::housekeeping::{self, FinishedPods};
+use super::running_pods::RunningPods;
 use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, registration, worker};
 use crate::budget::{Account, AccountLimits};
 use crate::clock::Clock;
@@ -75,6 +76,7 @@ impl Agent {
             probe_stagger: checks::ProbeStagger::default(),
             account: Account::root(AccountLimits::NONE),
             pod_usages: PodUsages::default(),
+            running_pods: RunningPods::default(),
             config,
             control,
             runtime,
@@ -101,6 +103,7 @@ impl Agent {
     pub fn handle(&self) -> Handle {
         Handle {
             logs: self.node.logs.clone(),
+            node: self.node.clone(),
             all_instances: self.node.all_instances.clone(),
             runtime: self.node.runtime.clone(),
             requests: self.request_sender.clone(),

@@ -1,4 +1,4 @@
-//! Runs a further program in a container, for exec probes and hooks.
+//! Runs a further program in a container, for exec probes, hooks and sessions of clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::NodeContext;
 use super::attempt::RunningAttempt;
 use crate::images::CommandError;
-use crate::runtime::{Capture, ProgramError, Stdio, error_chain};
+use crate::runtime::{Capture, Instance, ProgramError, Stdio, error_chain};
 
 /// The result of a program that exited.
 pub(super) struct ExecOutput {
@@ -35,6 +35,21 @@ impl ExecError {
 }
 
 impl RunningAttempt {
+    /// Starts `command` with the container's files, network, environment and limits, connected to `stdio`. Busybox's
+    /// program is used where the image has none of that name.
+    pub(super) async fn start_exec(
+        &self,
+        node: &NodeContext,
+        command: &[String],
+        stdio: Stdio,
+    ) -> Result<Instance, ExecError> {
+        let resolved = self.image.exec_command(command)?;
+        let program = node.runtime.program(resolved.program.digest, &resolved.program.bytes).await;
+        let name = resolved.argv.first().cloned().unwrap_or_default();
+        let program = program.map_err(|source| ExecError::Program { name, source })?;
+        Ok(self.context.exec(program, &resolved.argv, stdio))
+    }
+
     /// Runs `command` with the container's files, network, environment and limits, and keeps `max_output` bytes
     /// of its output. Busybox's program is used where the image has none of that name.
     pub(super) async fn exec(
@@ -44,12 +59,8 @@ impl RunningAttempt {
         max_output: usize,
         timeout: Option<Duration>,
     ) -> Result<ExecOutput, ExecError> {
-        let resolved = self.image.exec_command(command)?;
-        let program = node.runtime.program(resolved.program.digest, &resolved.program.bytes).await;
-        let name = resolved.argv.first().cloned().unwrap_or_default();
-        let program = program.map_err(|source| ExecError::Program { name, source })?;
         let capture = Arc::new(Capture::new(max_output));
-        let mut instance = self.context.exec(program, &resolved.argv, Stdio::Capture(capture.clone()));
+        let mut instance = self.start_exec(node, command, Stdio::Capture(capture.clone())).await?;
         let exit = match timeout {
             None => instance.wait_for_exit().await,
             Some(after) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::Logs;
+use super::{Logs, NodeContext};
 use crate::runtime::{InstanceSet, Runtime};
 
 /// A request to the agent.
@@ -24,6 +24,7 @@ pub(super) const MAX_QUEUED_REQUESTS: usize = 64;
 pub struct Handle {
     /// The logs of the node's containers, as long as they are kept.
     pub logs: Arc<Logs>,
+    pub(super) node: Arc<NodeContext>,
     pub(super) all_instances: Arc<InstanceSet>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) requests: mpsc::Sender<HandleRequest>,

@@ -21,7 +21,9 @@ mod housekeeping;
 mod limits;
 mod logs;
 mod registration;
+mod running_pods;
 mod sandbox;
+mod sessions;
 mod termination_message;
 mod worker;
 
@@ -46,6 +48,7 @@ pub use admission::ResourceAmounts;
 pub use agent::Agent;
 pub use handle::Handle;
 pub use logs::Logs;
+pub use sessions::{AttachSession, ExecProgram, ExecSession, PortForwardSession, SessionError};
 
 /// The annotation with the path of a pod's manifest; local images are relative to its directory.
 pub const SOURCE_ANNOTATION: &str = "wasmpod.dev/source";
@@ -90,6 +93,8 @@ struct NodeContext {
     account: Arc<Account>,
     /// The resources that each pod uses.
     pod_usages: eviction::PodUsages,
+    /// The pods that clients may connect to.
+    running_pods: running_pods::RunningPods,
 }
 
 impl NodeContext {

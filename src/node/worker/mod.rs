@@ -279,6 +279,7 @@ impl Worker {
     /// Registers the attempt, which can be killed from here on, and waits for its program to start.
     async fn on_created(&mut self, created: CreatedAttempt, mut instance: Box<Instance>, running: Arc<RunningAttempt>) {
         let attempt = created.attempt;
+        self.node.running_pods.set_container(self.stored.uid(), &running.context.name, &running);
         self.live.attempts.insert(attempt, running);
         self.events().record_created(attempt);
         self.live.pending.push(Box::pin(async move {

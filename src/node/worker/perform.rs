@@ -57,6 +57,7 @@ impl Worker {
             Ok(sandbox) => {
                 let ip = sandbox.ip();
                 self.node.pod_usages.add_pod(&self.stored.pod, &sandbox.account);
+                self.node.running_pods.add_pod(self.stored.uid(), &sandbox.network);
                 self.live.sandbox = Some(Arc::new(sandbox));
                 self.schedule_storage_measurement();
                 Input::SandboxReady { ip }
@@ -180,6 +181,7 @@ impl Worker {
         self.live.attempts.clear();
         self.live.pending.clear();
         self.node.pod_usages.remove_pod(self.stored.uid());
+        self.node.running_pods.remove_pod(self.stored.uid());
         if let Some(sandbox) = self.live.sandbox.take().and_then(Arc::into_inner) {
             sandbox.tear_down().await;
         }
