@@ -11,6 +11,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::credentials::Credentials;
 use super::response;
@@ -19,6 +21,9 @@ use crate::control::{Reason, Status};
 
 /// Maximum length in bytes of a URL without its host; the HTTP layer rejects URLs of twice this length.
 const MAX_URL: usize = 32 * 1024;
+
+/// Prefix of the WebSocket sub-protocol that carries a bearer token, base64url-encoded: browsers cannot set headers.
+pub const BEARER_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// Decides which requests are allowed.
 pub struct Authorizer {
@@ -74,6 +79,7 @@ impl Authorizer {
         }
         if is_health_path(request.uri().path())
             || bearer_token(headers).is_some_and(|token| self.credentials.accepts(token))
+            || websocket_token(headers).is_some_and(|token| self.credentials.accepts(&token))
         {
             return Ok(());
         }
@@ -105,6 +111,15 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Returns the token in the sub-protocols of a WebSocket request.
+fn websocket_token(headers: &HeaderMap) -> Option<String> {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let mut protocols = lists.flat_map(|list| list.split(',')).map(str::trim);
+    let encoded = protocols.find_map(|protocol| protocol.strip_prefix(BEARER_PROTOCOL))?;
+    let token = BASE64_URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).ok()?;
+    String::from_utf8(token).ok()
 }
 
 #[cfg(test)]

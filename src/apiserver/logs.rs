@@ -67,19 +67,7 @@ impl LogOptions {
 
     /// Returns the requested container, or the pod's only one.
     pub fn resolve_container<'p>(&'p self, pod: &'p Pod) -> Result<&'p str, Status> {
-        let reject = |message| Err(Status::new(Reason::BadRequest, message));
-        let name = pods::name(pod);
-        let Some(spec) = &pod.spec else { return reject(format!("pod {name} has no containers")) };
-        let known: Vec<&str> = pods::container_names(pod).collect();
-        match (&self.container, spec.containers.as_slice()) {
-            (Some(requested), _) if known.contains(&requested.as_str()) => Ok(requested),
-            (Some(requested), _) => reject(format!("container {requested} is not valid for pod {name}")),
-            (None, [only]) => Ok(&only.name),
-            (None, _) => reject(format!(
-                "a container name must be specified for pod {name}, choose one of: [{}]",
-                known.join(" ")
-            )),
-        }
+        resolve_container(pod, self.container.as_deref())
     }
 
     /// Returns the container ID of the requested attempt, or Kubernetes' error if it has no log (K77).
@@ -130,6 +118,23 @@ impl LogOptions {
             LogResponseBody { reader, formatter: printer, tail: self.tail, follow: self.follow, started: false };
         let chunks = stream::unfold(stream, LogResponseBody::next_chunk);
         response::ok(response::TEXT, Body::from_stream(chunks))
+    }
+}
+
+/// Returns the container that a client requested, or the pod's only one.
+pub fn resolve_container<'p>(pod: &'p Pod, requested: Option<&'p str>) -> Result<&'p str, Status> {
+    let reject = |message| Err(Status::new(Reason::BadRequest, message));
+    let name = pods::name(pod);
+    let Some(spec) = &pod.spec else { return reject(format!("pod {name} has no containers")) };
+    let known: Vec<&str> = pods::container_names(pod).collect();
+    match (requested, spec.containers.as_slice()) {
+        (Some(requested), _) if known.contains(&requested) => Ok(requested),
+        (Some(requested), _) => reject(format!("container {requested} is not valid for pod {name}")),
+        (None, [only]) => Ok(&only.name),
+        (None, _) => {
+            let known = known.join(" ");
+            reject(format!("a container name must be specified for pod {name}, choose one of: [{known}]"))
+        }
     }
 }
 

@@ -56,6 +56,29 @@ const LOG: &[(&str, &str, &str)] = &[
     ("timestamps", "boolean", "Whether to prefix each line with its time."),
 ];
 
+/// Parameters of exec.
+const EXEC: &[(&str, &str, &str)] = &[
+    ("command", "string", "The program, or one of its arguments; repeated in their order."),
+    CONTAINER,
+    STDERR,
+    STDIN,
+    STDOUT,
+    TTY,
+];
+
+/// Parameters of attach.
+const ATTACH: &[(&str, &str, &str)] = &[CONTAINER, STDERR, STDIN, STDOUT, TTY];
+
+/// Parameters of a port-forward.
+const PORT_FORWARD: &[(&str, &str, &str)] =
+    &[("ports", "integer", "A port to forward; required by clients that use WebSocket channels.")];
+
+const CONTAINER: (&str, &str, &str) = ("container", "string", "The container; required if the pod has more than one.");
+const STDERR: (&str, &str, &str) = ("stderr", "boolean", "Whether to receive standard error.");
+const STDIN: (&str, &str, &str) = ("stdin", "boolean", "Whether to send standard input.");
+const STDOUT: (&str, &str, &str) = ("stdout", "boolean", "Whether to receive standard output.");
+const TTY: (&str, &str, &str) = ("tty", "boolean", "Whether the program has a terminal.");
+
 /// Parameters of a deletion.
 const DELETE: &[(&str, &str, &str)] = &[
     DRY_RUN,
@@ -108,6 +131,9 @@ impl PathItem {
     }
 
     fn operation(self, verb: &str, namespaced: bool) -> Value {
+        if let Some(stream) = self.subresource.filter(|subresource| subresource.is_stream()) {
+            return self.stream_operation(verb, stream);
+        }
         let PathItem { served, subresource, suffix, .. } = self;
         let kind = served.resource.kind;
         let subresource_name = subresource.map(|subresource| subresource.name).unwrap_or_default();
@@ -136,6 +162,30 @@ impl PathItem {
             fields.insert("requestBody".into(), body);
         }
         operation
+    }
+
+    /// Returns the operation that opens a stream into an object.
+    fn stream_operation(self, verb: &str, stream: &ServedSubresource) -> Value {
+        let kind = self.served.resource.kind;
+        let method = if verb == "create" { "Post" } else { "Get" };
+        let parameter_table = match stream.name {
+            "exec" => EXEC,
+            "attach" => ATTACH,
+            _ => PORT_FORWARD,
+        };
+        let (name, group_version) = (capitalized(stream.name), group_version_camel(self.served));
+        json!({
+            "tags": [tag(self.served)],
+            "description": format!("connect {} requests to {} of {kind}", method.to_uppercase(), stream.name),
+            "operationId": format!("connect{group_version}{method}Namespaced{kind}{name}"),
+            "parameters": parameters(parameter_table),
+            "responses": {
+                "200": {"description": "OK", "content": {"*/*": {"schema": {"type": "string"}}}},
+                "401": {"description": "Unauthorized"},
+            },
+            "x-kubernetes-action": "connect",
+            "x-kubernetes-group-version-kind": self.gvk(),
+        })
     }
 
     fn is_log(self) -> bool {

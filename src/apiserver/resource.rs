@@ -31,17 +31,17 @@ pub fn method_not_allowed() -> Status {
 
 /// Handles every path below a group and version.
 pub async fn respond(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let warnings = Warnings::default();
     // The body is read to its end in any case: a client may miss a response that arrives while it is still sending.
     let result = match body::collect(body).await {
-        Ok(body) => dispatch(&api, &parts, body, &warnings).await,
+        Ok(body) => dispatch(&api, &mut parts, body, &warnings).await,
         Err(status) => Err(status),
     };
     writes::with_warnings(result.unwrap_or_else(|status| response::from_status(&status)), warnings.take())
 }
 
-async fn dispatch(api: &Api, request: &Parts, body: Bytes, warnings: &Warnings) -> Result<Response, Status> {
+async fn dispatch(api: &Api, request: &mut Parts, body: Bytes, warnings: &Warnings) -> Result<Response, Status> {
     let target = Target::parse(request.uri.path()).ok_or_else(no_such_resource)?;
     let served = served::find(&target.group, &target.version, &target.resource).ok_or_else(no_such_resource)?;
     // An object of a namespaced resource has no path outside its namespace.
@@ -53,17 +53,21 @@ async fn dispatch(api: &Api, request: &Parts, body: Bytes, warnings: &Warnings) 
         Some(name) => Some(served.subresource(name).ok_or_else(no_such_resource)?),
         None => None,
     };
+    let headers = request.headers.clone();
     let resource = ResourceRequest {
         api,
         served,
         namespace: target.namespace.as_deref(),
         params: Params::parse(request.uri.query()),
-        accept: header_text(&request.headers, &header::ACCEPT),
+        accept: header_text(&headers, &header::ACCEPT),
     };
     let is_watch = resource.params.flag("watch");
     let verb = verb(&request.method, target.name.is_some(), subresource.is_some(), is_watch);
     let verb = verb.filter(|verb| subresource.map_or(served.verbs, |subresource| subresource.verbs).contains(verb));
     let verb = verb.ok_or_else(method_not_allowed)?;
+    if let (Some(name), Some(subresource)) = (&target.name, subresource.filter(|subresource| subresource.is_stream())) {
+        return resource.connect(name, subresource.name, request).await;
+    }
     if let "get" | "list" | "watch" = verb {
         return read(&resource, verb, target.name.as_deref(), subresource).await;
     }
@@ -71,7 +75,7 @@ async fn dispatch(api: &Api, request: &Parts, body: Bytes, warnings: &Warnings) 
     if served.namespaced && target.namespace.is_none() {
         return Err(method_not_allowed());
     }
-    let media = header_text(&request.headers, &header::CONTENT_TYPE);
+    let media = header_text(&headers, &header::CONTENT_TYPE);
     let request = WriteRequest { resource, media, body, warnings: warnings.clone() };
     write(&request, verb, target.name.as_deref().unwrap_or_default(), subresource).await
 }

@@ -47,10 +47,19 @@ pub struct ServedSubresource {
 
 const READ_ONLY: &[&str] = &["get", "list", "watch"];
 const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// Streams: GET upgrades to WebSocket, POST to SPDY.
+const CONNECT: &[&str] = &["create", "get"];
 const READ_WRITE: &[&str] = &["get", "patch", "update"];
 
 const fn subresource(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> ServedSubresource {
     ServedSubresource { name, group: "", version: "", kind, verbs }
+}
+
+impl ServedSubresource {
+    /// Returns whether requests open a stream into a pod.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.name, "attach" | "exec" | "portforward")
+    }
 }
 
 /// Sorted by group, version and name.
@@ -113,6 +122,7 @@ pub static SERVED: [ServedResource; 7] = [
         namespaced: true,
         verbs: ALL,
         subresources: &[
+            subresource("attach", "PodAttachOptions", CONNECT),
             subresource("binding", "Binding", &["create"]),
             subresource("ephemeralcontainers", "Pod", READ_WRITE),
             ServedSubresource {
@@ -122,7 +132,9 @@ pub static SERVED: [ServedResource; 7] = [
                 kind: "Eviction",
                 verbs: &["create"],
             },
+            subresource("exec", "PodExecOptions", CONNECT),
             subresource("log", "Pod", &["get"]),
+            subresource("portforward", "PodPortForwardOptions", CONNECT),
             subresource("resize", "Pod", READ_WRITE),
             subresource("status", "Pod", READ_WRITE),
         ],

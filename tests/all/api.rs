@@ -9,9 +9,8 @@ use serde_json::Value;
 use crate::support::api_server::{ApiServer, Response, watch_events};
 use crate::support::test_file;
 
-/// Rows about features that are not supported yet: streams into containers, and the deletion of namespaces.
-const NOT_SERVED: [&str; 5] =
-    ["exec-bad-container", "exec-which", "attach-bad", "portforward-missing", "ns-delete-default"];
+/// Rows about a feature that is not supported yet: the deletion of namespaces.
+const NOT_SERVED: [&str; 1] = ["ns-delete-default"];
 
 /// Rows whose codes differ on purpose: an invalid revision is an error of the request (400), not of the server (500).
 const DEVIATIONS: [(&str, u16); 2] = [("watch-rv-bad", 400), ("put-bad-rv", 400)];

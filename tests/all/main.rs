@@ -29,6 +29,7 @@ mod quota;
 mod reports;
 mod runs;
 mod serve;
+mod sessions;
 mod shell;
 mod speed;
 mod static_pods;

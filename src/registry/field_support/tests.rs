@@ -28,8 +28,8 @@ fn unsupported_fields_are_found_with_their_paths() {
             ],
         ),
         (
-            "{containers: [{name: a, livenessProbe: {tcpSocket: {port: 1}}}, {name: b, tty: true}]}",
-            &["spec.containers[1].tty: no effect: it is not enforced yet"],
+            "{containers: [{name: a, livenessProbe: {tcpSocket: {port: 1}}}, {name: b, securityContext: {readOnlyRootFilesystem: true}}]}",
+            &["spec.containers[1].securityContext.readOnlyRootFilesystem: no effect: it is not enforced yet"],
         ),
         ("{initContainers: [{name: a, restartPolicy: Always}]}", &[]),
         ("{containers: [{name: a, resources: {limits: {memory: 1Mi, cpu: 1}}}]}", &[]),

@@ -262,6 +262,11 @@ impl RunningProcess {
         });
     }
 
+    /// Returns what the process has printed on standard output.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.captured.streams().stdout).into_owned()
+    }
+
     /// Returns what the process has printed on standard error.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.captured.streams().stderr).into_owned()

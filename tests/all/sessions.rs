@@ -1,0 +1,128 @@
+//! kubectl exec, attach, cp and port-forward into the containers of a served node.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::support::{NodeDirectory, ServedNode, pod, target};
+
+/// A pod of two containers: one with a shell, one that is nothing but a third-party program.
+fn node_with_two_containers() -> ServedNode {
+    let directory = NodeDirectory::new();
+    let bare = target().join("third-party/rg.wasm");
+    let spec = format!(
+        "volumes: [{{name: v, emptyDir: {{}}}}], containers: [
+          {{name: sh, image: busybox, command: [sh, -c, 'httpd -p 8080 -h /www; sleep 1000'], tty: true, stdin: true,
+            volumeMounts: [{{name: v, mountPath: /www}}]}},
+          {{name: bare, image: {}, args: [pattern, '-'], stdin: true, volumeMounts: [{{name: v, mountPath: /data}}]}}]",
+        bare.display()
+    );
+    directory.save("two.yaml", &pod("two", &spec));
+    let node = directory.start_node();
+    node.wait("two-n1", "condition=Ready");
+    node
+}
+
+#[test]
+fn exec_runs_programs_with_their_streams_and_exit_codes() {
+    let node = node_with_two_containers();
+    for (args, stdin, code, stdout, stderr) in [
+        (&["-c", "sh", "--", "echo", "hi"][..], "", 0, "hi\n", ""),
+        (&["-c", "bare", "--", "echo", "no shell in the image"], "", 0, "no shell in the image\n", ""),
+        (
+            &["-c", "sh", "--", "sh", "-c", "echo out; echo err >&2; exit 7"],
+            "",
+            7,
+            "out\n",
+            "err\ncommand terminated with exit code 7\n",
+        ),
+        (&["-i", "-c", "sh", "--", "wc", "-c"], "12345", 0, "5\n", ""),
+        (&["-i", "-c", "bare", "--", "sh"], "echo $((6 * 7))\n", 0, "42\n", ""),
+        (&["-i", "-c", "bare", "--", "rg", "needle", "-"], "hay\nneedle\n", 0, "needle\n", ""),
+        (&["-c", "sh", "--", "true"], "", 0, "", ""),
+    ] {
+        let output = node.kubectl("exec two-n1").args(args).stdin(stdin).output();
+        assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (code, stdout, stderr), "{args:?}");
+    }
+}
+
+#[test]
+fn exec_that_cannot_run_says_why() {
+    let node = node_with_two_containers();
+    node.directory.save(
+        "done.yaml",
+        &pod("done", "restartPolicy: Never, containers: [{name: c, image: busybox, command: ['true']}]"),
+    );
+    node.wait("done-n1", "jsonpath={.status.phase}=Succeeded");
+    for (args, message) in [
+        (&["two-n1", "-c", "zz", "--", "ls"][..], "container zz is not valid for pod two-n1"),
+        (&["two-n1", "-c", "sh", "--", "nope"], "error executing command in container: failed to exec in container: "),
+        (&["done-n1", "--", "ls"], "cannot exec into a container in a completed pod; current phase is Succeeded"),
+        (&["none", "--", "ls"], "pods \"none\" not found"),
+    ] {
+        let output = node.kubectl("exec").args(args).output();
+        assert_eq!(output.code, 1, "{args:?}: {output:?}");
+        assert!(output.stderr.contains(message), "{args:?}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn files_are_copied_in_both_directions() {
+    let node = node_with_two_containers();
+    let local = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| local.path().join(name).display().to_string();
+    let bytes: Vec<u8> = (0..3_000_000_u32).flat_map(|i| i.to_le_bytes()).collect();
+    std::fs::create_dir_all(local.path().join("in/sub dir")).expect("created");
+    std::fs::write(local.path().join("in/big"), &bytes).expect("written");
+    std::fs::write(local.path().join("in/sub dir/a name"), "text").expect("written");
+    for container in ["sh", "bare"] {
+        let copy = |from: String, to: String| {
+            node.kubectl("cp -c").arg(container).args([from, to]).output().expect_code(0);
+        };
+        copy(path("in"), format!("two-n1:/{container}"));
+        copy(format!("two-n1:/{container}"), path(container));
+        assert_eq!(std::fs::read(local.path().join(container).join("big")).expect("copied"), bytes);
+        assert_eq!(std::fs::read(local.path().join(container).join("sub dir/a name")).expect("copied"), b"text");
+    }
+}
+
+#[test]
+fn port_forward_serves_many_connections_and_reports_refusals() {
+    let node = node_with_two_containers();
+    node.kubectl("exec two-n1 -c sh -- sh -c").arg("echo page > /www/index.html").output().expect_code(0);
+    let forward = node.kubectl("port-forward pod/two-n1 :8080 :8081").start();
+    forward.wait_for("-> 8081");
+    let printed = forward.stdout();
+    let port = |line: usize| -> u16 {
+        let line = printed.lines().filter(|line| line.contains("127.0.0.1")).nth(line).expect("a line");
+        line.split("127.0.0.1:")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .and_then(|port| port.parse().ok())
+            .expect("a port")
+    };
+    let get = |port: u16| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).map(|_| page)
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..20).map(|_| scope.spawn(|| get(port(0)).expect("a page"))).collect();
+        for client in clients {
+            let page = client.join().expect("a client");
+            assert!(page.ends_with("page\n"), "{page}");
+        }
+    });
+    let refused = get(port(1)).unwrap_or_default();
+    assert_eq!(refused, "");
+    forward.wait_for("connection refused");
+}
+
+#[test]
+fn attach_shows_output_and_sends_input() {
+    let node = node_with_two_containers();
+    let attached = node.kubectl("attach -i two-n1 -c bare").stdin("a line\nwith a pattern in it\n").start();
+    attached.wait_for("with a pattern in it");
+    let logs = node.kubectl_stdout("logs two-n1 -c bare");
+    assert_eq!(logs, "with a pattern in it\n");
+}
