@@ -11,12 +11,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::connecting::Connecting;
 use super::pipe::PipeMonitor;
 use super::pod::{Connection, PodNetwork, Port};
 use super::{NetError, Receiver, Sender};
 
 /// The maximum backlog of a listener; larger requests are clamped.
 const MAX_BACKLOG: usize = 4096;
+/// The minimum backlog of a listener; smaller requests are clamped, so that a burst of connections need not wait.
+const MIN_BACKLOG: usize = 128;
 /// The time without traffic after which an accepted connection counts as idle.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -72,7 +75,7 @@ impl Endpoint {
 
     /// Listens on `address`, whose port must not be 0.
     pub fn listen(self: &Arc<Endpoint>, address: SocketAddr, backlog: usize) -> Result<Listener, NetError> {
-        let port = self.network.listen(address, backlog.clamp(1, MAX_BACKLOG))?;
+        let port = self.network.listen(address, backlog.clamp(MIN_BACKLOG, MAX_BACKLOG))?;
         let listening = Arc::new(ListenerState { address, port, endpoint: self.clone() });
         let mut sockets = self.sockets.lock();
         if sockets.draining {
@@ -83,8 +86,8 @@ impl Endpoint {
         Ok(Listener(listening))
     }
 
-    /// Connects to `peer` in this pod, from `local` or from a free port.
-    pub fn connect(&self, local: Option<SocketAddr>, peer: SocketAddr) -> Result<Connection, NetError> {
+    /// Connects to `peer` in this pod, from `local` or from a free port. A full backlog lets the connection wait.
+    pub fn connect(&self, local: Option<SocketAddr>, peer: SocketAddr) -> Result<Connecting, NetError> {
         let local = match local {
             Some(local) => local,
             None => self.network.local_address_for(peer.ip())?,
@@ -127,7 +130,11 @@ impl ListenerState {
         self.endpoint.network.close(self.address, &self.port);
         let mut backlog = self.port.lock();
         backlog.closed = true;
-        let dropped = (std::mem::take(&mut backlog.queue), std::mem::take(&mut backlog.waiting));
+        let dropped = (
+            std::mem::take(&mut backlog.queue),
+            std::mem::take(&mut backlog.waiting),
+            std::mem::take(&mut backlog.connecting),
+        );
         drop(backlog);
         drop(dropped);
     }
@@ -161,7 +168,7 @@ impl Listener {
     /// Accepts the next connection, if one waits.
     pub fn accept(&self) -> Accepted {
         let mut backlog = self.0.port.lock();
-        let Some(connection) = backlog.queue.pop_front() else {
+        let Some(connection) = backlog.pop() else {
             return if backlog.closed { Accepted::Closed } else { Accepted::Pending };
         };
         drop(backlog);

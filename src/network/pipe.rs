@@ -13,15 +13,28 @@ pub const PIPE_CAPACITY: usize = 256 * 1024;
 
 struct PipeState {
     chunks: VecDeque<Bytes>,
+    /// The space that `chunks` take: see [`space`].
     len: usize,
     /// The sender is gone or has finished: the queued bytes are the last ones.
     finished: bool,
     /// The receiver is gone or has closed: nothing more will be read.
     closed: bool,
+    /// The sender has given up the connection instead of finishing it.
+    reset: bool,
+    /// The receiver has closed before it read everything.
+    unread: bool,
     reader: Wakers,
     writer: Wakers,
     /// The time at which bytes were last transferred.
     last_used: Instant,
+}
+
+/// The space that a small chunk takes, since it costs memory beside its bytes.
+const MIN_CHUNK_SPACE: usize = 64;
+
+/// Returns the space that a chunk takes in a pipe.
+fn space(chunk: &Bytes) -> usize {
+    chunk.len().max(MIN_CHUNK_SPACE)
 }
 
 /// The tasks that wait for one end of a pipe, usually one.
@@ -66,6 +79,8 @@ pub(super) fn monitored_pipe() -> (Sender, Receiver, PipeMonitor) {
         len: 0,
         finished: false,
         closed: false,
+        reset: false,
+        unread: false,
         reader: Wakers::default(),
         writer: Wakers::default(),
         last_used: Instant::now(),
@@ -77,7 +92,7 @@ impl Receiver {
     /// Returns ready if [`Receiver::read`] has bytes or the end.
     pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.0.0.lock();
-        if state.len > 0 || state.finished || state.closed {
+        if !state.chunks.is_empty() || state.finished || state.closed {
             return Poll::Ready(());
         }
         state.reader.park(cx);
@@ -92,13 +107,21 @@ impl Receiver {
         }
         let was_full = state.len >= PIPE_CAPACITY;
         let finished = state.finished;
-        let bytes = match state.chunks.front_mut() {
+        let (bytes, freed) = match state.chunks.front_mut() {
             None if finished => return None,
             None => return Some(Bytes::new()),
-            Some(first) if first.len() > max => first.split_to(max),
-            Some(_) => state.chunks.pop_front().unwrap_or_default(),
+            Some(first) if first.len() > max => {
+                let before = space(first);
+                let bytes = first.split_to(max);
+                (bytes, before - space(first))
+            }
+            Some(_) => {
+                let first = state.chunks.pop_front().unwrap_or_default();
+                let freed = space(&first);
+                (first, freed)
+            }
         };
-        state.len -= bytes.len();
+        state.len -= freed;
         state.last_used = Instant::now();
         let woken = if was_full { std::mem::take(&mut state.writer) } else { Wakers::default() };
         drop(state);
@@ -106,9 +129,15 @@ impl Receiver {
         Some(bytes)
     }
 
+    /// Whether the end that [`Receiver::read`] has reached is a reset.
+    pub fn is_reset(&self) -> bool {
+        self.0.0.lock().reset
+    }
+
     /// Reads nothing more and discards the queued bytes; the sender sees a broken pipe.
     pub fn close(&self) {
         let mut state = self.0.0.lock();
+        state.unread |= !state.chunks.is_empty();
         state.closed = true;
         state.chunks.clear();
         state.len = 0;
@@ -151,13 +180,40 @@ impl Sender {
         if bytes.is_empty() {
             return true;
         }
-        state.len += bytes.len();
+        state.len += space(&bytes);
         state.chunks.push_back(bytes);
         state.last_used = Instant::now();
         let woken = std::mem::take(&mut state.reader);
         drop(state);
         wake(woken);
         true
+    }
+
+    /// Returns ready once the receiver reads nothing more.
+    pub fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.0.lock();
+        if state.closed {
+            return Poll::Ready(());
+        }
+        state.writer.park(cx);
+        Poll::Pending
+    }
+
+    /// Whether the receiver has closed without reading everything.
+    pub fn has_unread(&self) -> bool {
+        self.0.0.lock().unread
+    }
+
+    /// Gives up the connection: the receiver loses the queued bytes and sees a reset.
+    pub fn reset(&self) {
+        let mut state = self.0.0.lock();
+        if !state.finished {
+            state.reset = true;
+            state.chunks.clear();
+            state.len = 0;
+        }
+        drop(state);
+        self.finish();
     }
 
     /// Sends nothing more; the receiver reads the queued bytes, then the end.
@@ -181,7 +237,7 @@ impl PipeMonitor {
     /// Returns whether bytes may still be read from the pipe.
     pub fn is_open(&self) -> bool {
         let state = self.0.0.lock();
-        !(state.closed || state.finished && state.len == 0)
+        !(state.closed || state.finished && state.chunks.is_empty())
     }
 
     /// Returns when bytes last moved.

@@ -8,6 +8,7 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::NetError;
+use super::connecting::{Connecting, WaitingConnection};
 use super::pipe::{PipeMonitor, Receiver, Sender, monitored_pipe};
 
 /// The maximum of listeners in a pod.
@@ -35,8 +36,14 @@ pub(super) struct Backlog {
     pub(super) queue: VecDeque<Connection>,
     pub(super) limit: usize,
     pub(super) closed: bool,
+    /// The tasks that wait to accept.
     pub(super) waiting: Vec<Waker>,
+    /// The connections that wait for space in `queue`, the oldest first.
+    pub(super) connecting: VecDeque<WaitingConnection>,
 }
+
+/// Called with the address of each listener that opens.
+pub type ListenObserver = Arc<dyn Fn(SocketAddr) + Send + Sync>;
 
 pub(super) type Port = Arc<Mutex<Backlog>>;
 
@@ -53,6 +60,7 @@ pub struct PodNetwork {
     names: Vec<(String, IpAddr)>,
     /// Protects the table of listeners.
     ports: Mutex<Ports>,
+    observer: Option<ListenObserver>,
 }
 
 impl PodNetwork {
@@ -63,8 +71,13 @@ impl PodNetwork {
 
     /// Returns the network of a pod with address `ip`, which resolves `names` beside `localhost`.
     pub fn with_names(ip: IpAddr, names: Vec<(String, IpAddr)>) -> Arc<PodNetwork> {
+        PodNetwork::observed(ip, names, None)
+    }
+
+    /// Returns a network as [`PodNetwork::with_names`] does, which calls `observer` whenever a listener opens.
+    pub fn observed(ip: IpAddr, names: Vec<(String, IpAddr)>, observer: Option<ListenObserver>) -> Arc<PodNetwork> {
         let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), ip)).collect();
-        Arc::new(PodNetwork { ip, names, ports: Mutex::default() })
+        Arc::new(PodNetwork { ip, names, ports: Mutex::default(), observer })
     }
 
     /// Returns the pod's address.
@@ -109,10 +122,26 @@ impl PodNetwork {
         if ports.listeners.len() >= MAX_LISTENERS {
             return Err(NetError::TooManySockets);
         }
-        let backlog = Backlog { queue: VecDeque::new(), limit: backlog, closed: false, waiting: Vec::new() };
-        let port = Arc::new(Mutex::new(backlog));
+        let port = Arc::new(Mutex::new(Backlog {
+            queue: VecDeque::new(),
+            limit: backlog,
+            closed: false,
+            waiting: Vec::new(),
+            connecting: VecDeque::new(),
+        }));
         ports.listeners.insert(address, port.clone());
+        drop(ports);
+        if let Some(observer) = &self.observer {
+            observer(address);
+        }
         Ok(port)
+    }
+
+    /// Whether listeners on `port` exist, all of them on loopback, where neither the node nor its gateway reaches them.
+    pub fn listens_only_on_loopback(&self, port: u16) -> bool {
+        let ports = self.ports.lock();
+        let mut listeners = ports.listeners.keys().filter(|address| address.port() == port).peekable();
+        listeners.peek().is_some() && listeners.all(|address| address.ip().is_loopback())
     }
 
     pub(super) fn close(&self, address: SocketAddr, port: &Port) {
@@ -128,48 +157,84 @@ impl PodNetwork {
         self.ports.lock().free_port(ip)
     }
 
-    /// Connects to a listener of this pod, without waiting: a full backlog refuses.
-    pub fn connect(&self, local: SocketAddr, peer: SocketAddr) -> Result<Connection, NetError> {
-        let (connection, waiting) = self.enqueue(local, peer)?;
+    /// Connects to a listener of this pod. A connection to a full backlog waits for space in it, as on Linux; if too many
+    /// wait already, it is refused.
+    pub fn connect(&self, local: SocketAddr, peer: SocketAddr) -> Result<Connecting, NetError> {
+        let port = self.listener_at(peer)?;
+        let (client, server) = connection_pair(local, peer);
+        let mut backlog = port.lock();
+        if backlog.closed {
+            return Err(NetError::ConnectionRefused);
+        }
+        if backlog.is_full() {
+            let established = backlog.add_connecting(server)?;
+            drop(backlog);
+            return Ok(Connecting::waiting(client, established, port));
+        }
+        let waiting = backlog.push(server);
+        drop(backlog);
         waiting.into_iter().for_each(Waker::wake);
-        Ok(connection)
+        Ok(Connecting::established(client))
     }
 
-    /// Connects and closes before the listener wakes, so that a server never waits for bytes of this connection.
+    /// Connects and closes before the listener wakes, so that a server never waits for bytes of this connection. Waits
+    /// for nothing: a full backlog refuses.
     pub fn connect_and_close(&self, local: SocketAddr, peer: SocketAddr) -> Result<(), NetError> {
-        let (connection, waiting) = self.enqueue(local, peer)?;
-        drop(connection);
+        let port = self.listener_at(peer)?;
+        let (client, server) = connection_pair(local, peer);
+        drop(client);
+        let mut backlog = port.lock();
+        if backlog.closed || backlog.is_full() {
+            return Err(NetError::ConnectionRefused);
+        }
+        let waiting = backlog.push(server);
+        drop(backlog);
         waiting.into_iter().for_each(Waker::wake);
         Ok(())
     }
 
-    /// Puts a connection into a listener's backlog. Returns the client's end and the tasks to wake.
-    fn enqueue(&self, local: SocketAddr, peer: SocketAddr) -> Result<(Connection, Vec<Waker>), NetError> {
-        // An unspecified address means loopback, as on Linux.
-        let peer_ip = match peer.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        if !self.owns(peer_ip) {
+    /// Returns the listener that a connection to `peer` reaches.
+    fn listener_at(&self, peer: SocketAddr) -> Result<Port, NetError> {
+        let peer = specified(peer);
+        if !self.owns(peer.ip()) {
             return Err(NetError::Unreachable);
         }
-        let peer = SocketAddr::new(peer_ip, peer.port());
-        let port = self.ports.lock().listener_for(peer).ok_or(NetError::ConnectionRefused)?;
-        let (up_sender, up_receiver, up_monitor) = monitored_pipe();
-        let (down_sender, down_receiver, down_monitor) = monitored_pipe();
-        let monitors = [up_monitor, down_monitor];
-        let client = Connection { local, peer, receiver: down_receiver, sender: up_sender, monitors: monitors.clone() };
-        let server = Connection { local: peer, peer: local, receiver: up_receiver, sender: down_sender, monitors };
-        let mut backlog = port.lock();
-        if backlog.closed || backlog.queue.len() >= backlog.limit {
-            return Err(NetError::ConnectionRefused);
-        }
-        backlog.queue.push_back(server);
-        let waiting = std::mem::take(&mut backlog.waiting);
-        drop(backlog);
-        Ok((client, waiting))
+        self.ports.lock().listener_for(peer).ok_or(NetError::ConnectionRefused)
     }
+}
+
+impl Backlog {
+    pub(super) fn is_full(&self) -> bool {
+        // Those that wait already come first.
+        self.queue.len() >= self.limit || !self.connecting.is_empty()
+    }
+
+    /// Adds a connection to be accepted. Returns the tasks to wake.
+    fn push(&mut self, server: Connection) -> Vec<Waker> {
+        self.queue.push_back(server);
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+/// Returns the client's and the server's end of a new connection.
+fn connection_pair(local: SocketAddr, peer: SocketAddr) -> (Connection, Connection) {
+    let peer = specified(peer);
+    let (up_sender, up_receiver, up_monitor) = monitored_pipe();
+    let (down_sender, down_receiver, down_monitor) = monitored_pipe();
+    let monitors = [up_monitor, down_monitor];
+    let client = Connection { local, peer, receiver: down_receiver, sender: up_sender, monitors: monitors.clone() };
+    let server = Connection { local: peer, peer: local, receiver: up_receiver, sender: down_sender, monitors };
+    (client, server)
+}
+
+/// Returns `peer` with loopback in place of an unspecified address, as on Linux.
+fn specified(peer: SocketAddr) -> SocketAddr {
+    let ip = match peer.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, peer.port())
 }
 
 /// Returns the unspecified address of the same family.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pod::{Connection, PodNetwork};
-use super::{NetError, Receiver, Sender};
+use super::{Connecting, NetError, Receiver, Sender};
 
 /// A connection with tokio's stream traits. Dropping it closes both directions.
 pub struct ConnectionStream {
@@ -26,17 +26,17 @@ impl From<Connection> for ConnectionStream {
 
 impl PodNetwork {
     /// Connects to the pod from its node, at the pod's address. From there, loopback is the node's own, where nothing
-    /// listens.
-    pub fn dial(&self, peer: SocketAddr) -> Result<Connection, NetError> {
-        self.connect(self.node_address_for(peer)?, peer)
+    /// listens. A connection to a full backlog waits; dropping the future gives up its place.
+    pub async fn dial(&self, peer: SocketAddr) -> Result<Connection, NetError> {
+        self.connect(self.node_address_for(peer)?, peer)?.await
     }
 
-    /// Connects to `peer` from inside the pod, from where loopback is the pod's own.
-    pub fn connect_from_inside(&self, peer: SocketAddr) -> Result<Connection, NetError> {
+    /// Connects to `peer` from inside the pod, from where loopback is the pod's own. A connection to a full backlog waits.
+    pub fn connect_from_inside(&self, peer: SocketAddr) -> Result<Connecting, NetError> {
         self.connect(self.local_address_for(peer.ip())?, peer)
     }
 
-    /// Checks whether [`PodNetwork::dial`] would connect: connects and closes.
+    /// Checks whether [`PodNetwork::dial`] would connect without waiting: connects and closes.
     pub fn dial_and_close(&self, peer: SocketAddr) -> Result<(), NetError> {
         self.connect_and_close(self.node_address_for(peer)?, peer)
     }
@@ -53,8 +53,10 @@ impl PodNetwork {
 impl AsyncRead for ConnectionStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.receiver.poll_readable(cx));
-        if let Some(bytes) = self.receiver.read(buffer.remaining()) {
-            buffer.put_slice(&bytes);
+        match self.receiver.read(buffer.remaining()) {
+            Some(bytes) => buffer.put_slice(&bytes),
+            None if self.receiver.is_reset() => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            None => {}
         }
         Poll::Ready(Ok(()))
     }

@@ -3,7 +3,7 @@
 //! A session keeps nothing of its pod alive: it ends when its program does.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -127,10 +127,17 @@ impl PortForwardSession {
     /// # Errors
     ///
     /// A [`NetError`] if nothing listens on the port.
-    pub fn connect(&self, port: u16) -> Result<Connection, NetError> {
-        let connect = |ip: IpAddr| self.network.connect_from_inside(SocketAddr::new(ip, port));
-        connect(Ipv4Addr::LOCALHOST.into())
-            .or_else(|_| connect(Ipv6Addr::LOCALHOST.into()))
-            .or_else(|_| connect(self.network.ip()))
+    pub fn connect(&self, port: u16) -> impl Future<Output = Result<Connection, NetError>> + Send + 'static {
+        let network = self.network.clone();
+        async move {
+            let mut result = Err(NetError::ConnectionRefused);
+            for ip in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), network.ip()] {
+                result = match network.connect_from_inside(SocketAddr::new(ip, port)) {
+                    Ok(connecting) => return connecting.await,
+                    Err(error) => Err(error),
+                };
+            }
+            result
+        }
     }
 }

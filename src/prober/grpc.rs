@@ -71,7 +71,7 @@ async fn check_health(
     let mut delay = FIRST_RETRY_DELAY;
     loop {
         // Like Go's client, a refused connection is retried until the deadline, which is then reported.
-        if let Ok(connection) = dial(network, &grpc.host, grpc.port) {
+        if let Ok(connection) = dial(network, &grpc.host, grpc.port).await {
             let stream = SettingsDetector { stream: connection.into(), speaks_http2: speaks_http2.clone() };
             match call(stream, grpc, timeout).await {
                 Err(_) if !speaks_http2.load(Ordering::Relaxed) => {}

@@ -112,13 +112,13 @@ async fn exchange(
     deadline: Instant,
 ) -> Result<HttpResponse, HttpError> {
     let request = request(url, &check.headers, host)?;
-    let connection = dial(network, &url.host, url.port).map_err(HttpError::no_response)?;
-    let stream = ConnectionStream::from(connection);
+    let timed_out = |_| HttpError::NoResponse(HEADERS_TIMED_OUT.into());
+    let dialled = timeout_at(deadline, dial(network, &url.host, url.port)).await.map_err(timed_out)?;
+    let stream = ConnectionStream::from(dialled.map_err(HttpError::no_response)?);
     if !url.https {
         return exchange_over(stream, request, check, url, deadline).await;
     }
-    let secured = timeout_at(deadline, tls::connect(stream, &url.host)).await;
-    let secured = secured.unwrap_or_else(|_| Err(HttpError::NoResponse(HEADERS_TIMED_OUT.into())))?;
+    let secured = timeout_at(deadline, tls::connect(stream, &url.host)).await.map_err(timed_out)??;
     exchange_over(secured, request, check, url, deadline).await
 }
 

@@ -81,21 +81,27 @@ pub async fn run_check(network: &Arc<PodNetwork>, check: &Check, timeout: Durati
         // Boxed, so that the future of a TCP check stays small.
         Check::Http(get) => Box::pin(http::run_check(network, get, deadline)).await,
         Check::Grpc(grpc) => Box::pin(grpc::run_check(network, grpc, timeout, deadline, clock)).await,
-        // A connection in memory is established or refused at once.
-        Check::Tcp(tcp) => match dial_with(&tcp.host, tcp.port, |peer| network.dial_and_close(peer)) {
+        // A connection in memory is established or refused at once; a full backlog refuses it.
+        Check::Tcp(tcp) => match dial_and_close(network, &tcp.host, tcp.port) {
             Ok(()) => CheckResult::Success(String::new()),
             Err(error) => CheckResult::Failure(error.to_string()),
         },
     }
 }
 
-fn dial(network: &PodNetwork, host: &str, port: u16) -> Result<Connection, DialError> {
-    dial_with(host, port, |peer| network.dial(peer))
+async fn dial(network: &PodNetwork, host: &str, port: u16) -> Result<Connection, DialError> {
+    let peer = peer(host, port)?;
+    network.dial(peer).await.map_err(|error| DialError::Connect { peer, error })
 }
 
-/// Connects to `host`, which has to be an IP, with `dial`.
-fn dial_with<T>(host: &str, port: u16, dial: impl Fn(SocketAddr) -> Result<T, NetError>) -> Result<T, DialError> {
+/// Connects to the address and closes the connection at once.
+fn dial_and_close(network: &PodNetwork, host: &str, port: u16) -> Result<(), DialError> {
+    let peer = peer(host, port)?;
+    network.dial_and_close(peer).map_err(|error| DialError::Connect { peer, error })
+}
+
+/// Returns the address of `host`, which has to be an IP.
+fn peer(host: &str, port: u16) -> Result<SocketAddr, DialError> {
     let ip = host.parse::<IpAddr>().map_err(|_| DialError::NoSuchHost { host: host.into() })?;
-    let peer = (ip, port).into();
-    dial(peer).map_err(|error| DialError::Connect { peer, error })
+    Ok((ip, port).into())
 }

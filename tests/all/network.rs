@@ -1,5 +1,14 @@
 //! A pod's network: its containers reach each other, and neither other pods nor the host.
 
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wasmpod::clock::Clock;
+use wasmpod::logs::Log;
+use wasmpod::network::{Accepted, Connection, ConnectionStream, Listener};
+use wasmpod::runtime::{Runtime, Stdio};
+
+use crate::support::guests::{compile, container_context, unlimited_account};
 use crate::support::{pod, run, scripts};
 
 const WEB: &str = "{name: web, image: nginx}";
@@ -161,4 +170,37 @@ async fn busybox_httpd_serves_files_and_runs_programs() {
     node.wait_complete("p").await.expect("it completes");
     let log = node.logs("p", "c").await.expect("logs");
     assert_eq!(log, "hello\nGET a=b z\nPOST  \nbody\n404\n404\n500\n400\n");
+}
+
+fn accepted(listener: &Listener) -> Connection {
+    match listener.accept() {
+        Accepted::Connection(connection) => *connection,
+        _ => panic!("no connection waits"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guest_waits_while_the_backlog_is_full() {
+    let runtime = Runtime::new(None).expect("a runtime");
+    let context = container_context(&runtime, &unlimited_account());
+    let address = ([127, 0, 0, 1], 7).into();
+    let listener = context.endpoint.listen(address, 1).expect("free");
+    let mut in_backlog = Vec::new();
+    for _ in 0..128 {
+        in_backlog.push(context.endpoint.connect(None, address).expect("a listener").await.expect("space"));
+    }
+    let program = compile(&runtime, "wasm32-wasip2", "tcp").await;
+    let words = ["tcp", "client", "127.0.0.1:7", "hello"].map(String::from);
+    let mut client = context.spawn(program, &words, Stdio::to_log(Log::new(), Clock::system()));
+    let exit = tokio::time::timeout(Duration::from_millis(200), client.wait_for_exit()).await;
+    assert!(exit.is_err(), "it does not wait: {exit:?}");
+    (0..128).for_each(|_| drop(accepted(&listener)));
+    std::future::poll_fn(|cx| listener.poll_acceptable(cx)).await;
+    let mut server = ConnectionStream::from(accepted(&listener));
+    let mut request = String::new();
+    server.read_to_string(&mut request).await.expect("a request");
+    assert_eq!(request, "hello");
+    server.write_all(b"bye").await.expect("sent");
+    drop(server);
+    assert_eq!(client.wait_for_exit().await.code(), 0);
 }

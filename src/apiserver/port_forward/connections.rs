@@ -1,7 +1,7 @@
 //! The connections of a port-forward session in its pod's network.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::framing::ConnectionId;
-use crate::network::{Connection, Receiver, Sender};
+use crate::network::{Connection, NetError, Receiver, Sender};
 
 /// Maximum number of bytes that wait for pods that do not read, over all connections of a session.
 const MAX_QUEUED: usize = 1024 * 1024;
@@ -19,6 +19,8 @@ const MAX_READ: usize = 32 * 1024;
 
 /// What happened to a connection.
 pub enum ConnectionEvent {
+    /// The pod refused it.
+    Refused(ConnectionId, NetError),
     /// The pod sent bytes.
     Data(ConnectionId, Bytes),
     /// The pod sends no more.
@@ -29,6 +31,8 @@ pub enum ConnectionEvent {
 
 /// What a future of [`Connections`] has waited for.
 enum Ready {
+    /// The connection.
+    Connected(ConnectionId, Result<Connection, NetError>),
     /// Bytes of the pod, or `None` at the end.
     Read(ConnectionId, Arc<Receiver>, Option<Bytes>),
     /// Room for queued bytes.
@@ -43,15 +47,23 @@ pub struct Connections {
     queued: usize,
 }
 
+#[derive(Default)]
 struct OpenConnection {
-    sender: Arc<Sender>,
-    receiver: Arc<Receiver>,
+    /// Both ends; `None` until the pod has accepted.
+    ends: Option<Ends>,
     /// Bytes for which the pod has no room.
     queue: VecDeque<Bytes>,
     /// Whether the client sends no more.
     client_finished: bool,
     /// Whether the pod sends no more.
     pod_finished: bool,
+}
+
+/// The ends of a connection in the pod's network.
+#[derive(Clone)]
+struct Ends {
+    sender: Arc<Sender>,
+    receiver: Arc<Receiver>,
 }
 
 impl OpenConnection {
@@ -61,33 +73,34 @@ impl OpenConnection {
 
     /// Sends queued bytes as far as there is room. Returns how many.
     fn flush(&mut self) -> usize {
+        let Some(Ends { sender, .. }) = &self.ends else { return 0 };
         let mut flushed = 0;
         while let Some(first) = self.queue.front_mut() {
-            let part = match self.sender.capacity() {
+            let part = match sender.capacity() {
                 Some(0) => break,
                 Some(capacity) if capacity < first.len() => first.split_to(capacity),
                 // Bytes for a pod that reads no more are dropped.
                 Some(_) | None => self.queue.pop_front().unwrap_or_default(),
             };
             flushed += part.len();
-            self.sender.send(part);
+            sender.send(part);
         }
         if self.queue.is_empty() && self.client_finished {
-            self.sender.finish();
+            sender.finish();
         }
         flushed
     }
 }
 
 impl Connections {
-    /// Adds a connection.
-    pub fn add(&mut self, id: ConnectionId, connection: Connection) {
-        let (receiver, sender) = connection.split();
-        let (receiver, sender) = (Arc::new(receiver), Arc::new(sender));
-        self.waits.push(wait_for_bytes(id, receiver.clone()));
-        let open =
-            OpenConnection { sender, receiver, queue: VecDeque::new(), client_finished: false, pod_finished: false };
-        self.open.insert(id, open);
+    /// Adds a connection that `connect` establishes.
+    pub fn add(
+        &mut self,
+        id: ConnectionId,
+        connect: impl Future<Output = Result<Connection, NetError>> + Send + 'static,
+    ) {
+        self.open.insert(id, OpenConnection::default());
+        self.waits.push(Box::pin(async move { Ready::Connected(id, connect.await) }));
     }
 
     /// Returns whether so many bytes wait that no more should be sent.
@@ -101,18 +114,29 @@ impl Connections {
         let was_waiting = !connection.queue.is_empty();
         self.queued += bytes.len();
         connection.queue.push_back(bytes);
-        self.queued -= connection.flush();
-        if !was_waiting && !connection.queue.is_empty() {
-            self.waits.push(wait_for_room(id, connection.sender.clone()));
+        if !was_waiting {
+            self.flush(id);
         }
+    }
+
+    /// Sends queued bytes, and waits for room for the rest.
+    fn flush(&mut self, id: ConnectionId) {
+        let Some(connection) = self.open.get_mut(&id) else { return };
+        self.queued -= connection.flush();
+        if let Some(ends) = connection.ends.clone().filter(|_| !connection.queue.is_empty()) {
+            self.waits.push(wait_for_room(id, ends.sender));
+        }
+        self.remove_if_closed(id);
     }
 
     /// Ends what the client sends on a connection.
     pub fn finish(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.client_finished = true;
-            self.queued -= connection.flush();
-            self.remove_if_closed(id);
+            // Queued bytes are flushed, and then the end, once there is room.
+            if connection.queue.is_empty() {
+                self.flush(id);
+            }
         }
     }
 
@@ -131,8 +155,10 @@ impl Connections {
     pub fn remove(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.remove(&id) {
             self.queued -= connection.queue.iter().map(Bytes::len).sum::<usize>();
-            connection.receiver.close();
-            connection.sender.finish();
+            if let Some(Ends { sender, receiver }) = connection.ends {
+                receiver.close();
+                sender.finish();
+            }
         }
     }
 
@@ -148,8 +174,21 @@ impl Connections {
 
     fn apply(&mut self, ready: Ready) -> Option<ConnectionEvent> {
         match ready {
-            Ready::Read(id, receiver, Some(bytes)) => {
+            Ready::Connected(id, Ok(connection)) => {
                 // A connection that was removed meanwhile is dropped here.
+                let open = self.open.get_mut(&id)?;
+                let (receiver, sender) = connection.split();
+                let ends = Ends { sender: Arc::new(sender), receiver: Arc::new(receiver) };
+                self.waits.push(wait_for_bytes(id, ends.receiver.clone()));
+                open.ends = Some(ends);
+                self.flush(id);
+                None
+            }
+            Ready::Connected(id, Err(error)) => {
+                self.remove(id);
+                Some(ConnectionEvent::Refused(id, error))
+            }
+            Ready::Read(id, receiver, Some(bytes)) => {
                 self.open.get(&id)?;
                 self.waits.push(wait_for_bytes(id, receiver));
                 Some(ConnectionEvent::Data(id, bytes))
@@ -161,12 +200,7 @@ impl Connections {
                 Some(ConnectionEvent::Finished(id))
             }
             Ready::Writable(id) => {
-                let connection = self.open.get_mut(&id)?;
-                self.queued -= connection.flush();
-                if !connection.queue.is_empty() {
-                    self.waits.push(wait_for_room(id, connection.sender.clone()));
-                }
-                self.remove_if_closed(id);
+                self.flush(id);
                 Some(ConnectionEvent::Written(id))
             }
         }

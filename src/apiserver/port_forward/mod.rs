@@ -6,6 +6,8 @@
 mod connections;
 mod framing;
 
+use std::collections::HashMap;
+
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::stream::SplitSink;
@@ -27,7 +29,8 @@ pub async fn serve(
     session: Result<PortForwardSession, SessionError>,
 ) {
     let (sink, mut stream) = socket.split();
-    let mut forwarder = Forwarder { sink, framing, pod, session, connections: Connections::default() };
+    let mut forwarder =
+        Forwarder { sink, framing, pod, session, connections: Connections::default(), ports: HashMap::new() };
     let activity = Activity::new();
     let mut pings = tokio::time::interval(PING_INTERVAL);
     let (events, opening) = forwarder.framing.open();
@@ -66,6 +69,8 @@ struct Forwarder {
     pod: String,
     session: Result<PortForwardSession, SessionError>,
     connections: Connections,
+    /// The port of each connection, for messages.
+    ports: HashMap<ConnectionId, u16>,
 }
 
 impl Forwarder {
@@ -109,7 +114,10 @@ impl Forwarder {
                     self.connections.finish(id);
                     self.forget_if_closed(id);
                 }
-                ForwardEvent::Reset(id) => self.connections.remove(id),
+                ForwardEvent::Reset(id) => {
+                    self.connections.remove(id);
+                    self.forget_if_closed(id);
+                }
             }
         }
         Some(())
@@ -119,33 +127,40 @@ impl Forwarder {
     fn forget_if_closed(&mut self, id: ConnectionId) {
         if !self.connections.contains(id) {
             self.framing.forget(id);
+            self.ports.remove(&id);
         }
     }
 
-    /// Connects to a port of the pod, or reports why it cannot.
+    /// Begins to connect to a port of the pod.
     async fn open(&mut self, id: ConnectionId, port: u16) -> Option<()> {
-        let connected = match &self.session {
-            Ok(session) => session
-                .connect(port)
-                .map_err(|error| format!("failed to connect to localhost:{port} inside the pod: {error}")),
-            Err(error) => Err(error.to_string()),
-        };
-        match connected {
-            Ok(connection) => {
-                self.connections.add(id, connection);
+        self.ports.insert(id, port);
+        match &self.session {
+            Ok(session) => {
+                self.connections.add(id, session.connect(port));
                 Some(())
             }
             Err(error) => {
-                let error = format!("error forwarding port {port} to pod {}: {error}", self.pod);
-                let message = self.framing.encode_error(id, &error);
-                self.send_all(message).await
+                let error = error.to_string();
+                self.refuse(id, &error).await
             }
         }
+    }
+
+    /// Reports why a connection cannot be established.
+    async fn refuse(&mut self, id: ConnectionId, error: &str) -> Option<()> {
+        let port = self.ports.remove(&id).unwrap_or_default();
+        let error = format!("error forwarding port {port} to pod {}: {error}", self.pod);
+        let message = self.framing.encode_error(id, &error);
+        self.send_all(message).await
     }
 
     /// Passes on what happened to a connection.
     async fn forward(&mut self, event: ConnectionEvent) -> Option<()> {
         let message = match event {
+            ConnectionEvent::Refused(id, error) => {
+                let error = format!("failed to connect inside the pod: {error}");
+                return self.refuse(id, &error).await;
+            }
             ConnectionEvent::Data(id, bytes) => self.framing.encode_data(id, &bytes),
             ConnectionEvent::Finished(id) => {
                 let message = self.framing.encode_finished(id);

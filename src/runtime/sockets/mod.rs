@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::host::Host;
-use crate::network::{Accepted, Connection, Endpoint, Listener, NetError, Receiver, Sender};
+use crate::network::{Accepted, Connecting, Connection, Endpoint, Listener, NetError, Receiver, Sender};
 
 /// Selects [`Sockets`] as the data of the host functions.
 struct HasSockets;
@@ -158,13 +158,18 @@ impl Socket {
         Ok(local)
     }
 
-    /// Connects to `peer`. As in WASI, a socket whose connection failed cannot be used again.
-    fn connect(&mut self, peer: SocketAddr) -> Result<ConnectedStreams, TcpError> {
+    /// Begins to connect to `peer`. As in WASI, a socket whose connection failed cannot be used again.
+    fn start_connect(&mut self, peer: SocketAddr) -> Result<Connecting, TcpError> {
         let local = self.check_connect(peer)?;
         self.state = SocketState::Closed;
-        let streams = ConnectedStreams::from(self.endpoint.connect(local, peer)?);
+        Ok(self.endpoint.connect(local, peer)?)
+    }
+
+    /// Completes what [`Socket::start_connect`] began.
+    fn finish_connect(&mut self, connection: Connection) -> ConnectedStreams {
+        let streams = ConnectedStreams::from(connection);
         self.state = SocketState::Connected(streams.clone());
-        Ok(streams)
+        streams
     }
 
     fn accept(&self) -> Result<(Socket, ConnectedStreams), TcpError> {

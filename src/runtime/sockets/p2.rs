@@ -16,7 +16,8 @@ use wasmtime_wasi::p2::{
 };
 
 use super::{
-    ConnectedStreams, HasSockets, Host, Socket, SocketState, Sockets, TcpError, cast, cast_owned, options, sockets,
+    ConnectedStreams, Connecting, HasSockets, Host, Socket, SocketState, Sockets, TcpError, cast, cast_owned, options,
+    sockets,
 };
 use crate::network::{NetError, Receiver, Sender};
 
@@ -54,14 +55,16 @@ struct P2Socket {
 enum PendingCall {
     Bind,
     Listen,
-    Connect(Result<ConnectedStreams, TcpError>),
+    Connect(Result<Connecting, TcpError>),
 }
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for P2Socket {
     async fn ready(&mut self) {
-        if let (SocketState::Listening(listener), None) = (&self.socket.state, &self.pending) {
-            poll_fn(|cx| listener.poll_acceptable(cx)).await;
+        match (&self.socket.state, &mut self.pending) {
+            (SocketState::Listening(listener), None) => poll_fn(|cx| listener.poll_acceptable(cx)).await,
+            (_, Some(PendingCall::Connect(Ok(connecting)))) => poll_fn(|cx| connecting.poll_ready(cx)).await,
+            _ => {}
         }
     }
 }
@@ -78,7 +81,14 @@ impl Pollable for SocketInput {
 
 impl InputStream for SocketInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        self.0.read(size).ok_or(StreamError::Closed)
+        match self.0.read(size) {
+            Some(bytes) => Ok(bytes),
+            None if self.0.is_reset() => {
+                let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                Err(StreamError::LastOperationFailed(error.into()))
+            }
+            None => Err(StreamError::Closed),
+        }
     }
 }
 
@@ -136,9 +146,10 @@ impl network::Host for Sockets<'_> {
         error.downcast()
     }
 
-    fn network_error_code(&mut self, _: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
-        // These streams fail only by being closed.
-        Ok(None)
+    fn network_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        // These streams fail only by being reset.
+        let is_reset = self.table.get(&error)?.is::<std::io::Error>();
+        Ok(is_reset.then_some(ErrorCode::ConnectionReset))
     }
 }
 
@@ -178,16 +189,22 @@ impl tcp::HostTcpSocket for Sockets<'_> {
         let p2 = self.p2_socket(&handle)?;
         let peer = SocketAddr::from(address);
         p2.socket.check_connect(peer)?;
-        p2.pending = Some(PendingCall::Connect(p2.socket.connect(peer)));
+        p2.pending = Some(PendingCall::Connect(p2.socket.start_connect(peer)));
         Ok(())
     }
 
     fn finish_connect(&mut self, handle: Resource<Upstream>) -> SocketResult<Streams> {
-        match self.p2_socket(&handle)?.pending.take() {
-            Some(PendingCall::Connect(Ok(streams))) => self.streams(streams, &cast(&handle)),
-            Some(PendingCall::Connect(Err(error))) => Err(error.into()),
-            _ => Err(ErrorCode::NotInProgress.into()),
-        }
+        let p2 = self.p2_socket(&handle)?;
+        let mut connecting = match p2.pending.take() {
+            Some(PendingCall::Connect(connecting)) => connecting?,
+            _ => return Err(ErrorCode::NotInProgress.into()),
+        };
+        let Some(result) = connecting.try_take() else {
+            p2.pending = Some(PendingCall::Connect(Ok(connecting)));
+            return Err(ErrorCode::WouldBlock.into());
+        };
+        let streams = p2.socket.finish_connect(result.map_err(TcpError::from)?);
+        self.streams(streams, &cast(&handle))
     }
 
     async fn start_listen(&mut self, handle: Resource<Upstream>) -> SocketResult<()> {

@@ -132,8 +132,9 @@ impl Drop for Receiving {
     fn drop(&mut self) {
         self.receiver.close();
         if let Some(done) = self.done.take() {
+            let result = if self.receiver.is_reset() { Err(ErrorCode::ConnectionReset) } else { Ok(()) };
             // The guest may no longer wait for the result.
-            let _ = done.send(Ok(()));
+            let _ = done.send(result);
         }
     }
 }
@@ -225,8 +226,14 @@ impl HostTcpSocketWithStore<Host> for HasSockets {
         handle: Resource<TcpSocket>,
         address: IpSocketAddress,
     ) -> SocketResult<()> {
+        let peer = SocketAddr::from(address);
+        let start = |mut store: Access<'_, Host, Self>| -> SocketResult<_> {
+            Ok(store.get().p3_socket(&handle)?.socket.start_connect(peer)?)
+        };
+        let connecting = store.with(start)?;
+        let connection = connecting.await.map_err(TcpError::from)?;
         store.with(|mut store| {
-            store.get().p3_socket(&handle)?.socket.connect(SocketAddr::from(address))?;
+            store.get().p3_socket(&handle)?.socket.finish_connect(connection);
             Ok(())
         })
     }
