@@ -69,6 +69,8 @@ pub mod events;
 #[doc(hidden)]
 pub mod files;
 #[doc(hidden)]
+pub mod gateway;
+#[doc(hidden)]
 pub mod images;
 #[doc(hidden)]
 pub mod logs;

@@ -10,7 +10,7 @@ const LAYERS: &[(usize, &[&str])] = &[
     (0, &["model"]),
     (1, &["lifecycle", "control", "budget"]),
     (2, &["clock", "store", "files", "network", "logs"]),
-    (3, &["events", "registry", "images", "volumes", "streams"]),
+    (3, &["events", "registry", "images", "volumes", "gateway", "streams"]),
     (4, &["runtime", "prober"]),
     (5, &["node", "controllers"]),
     (6, &["embedded", "apiserver"]),
