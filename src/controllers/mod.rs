@@ -2,5 +2,6 @@
 //!
 //! Each works through the control plane, like any client.
 
+mod host_ports;
 pub mod scheduler;
 pub mod static_pods;

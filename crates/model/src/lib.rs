@@ -11,6 +11,7 @@ pub mod expansion;
 pub mod formats;
 pub mod go;
 mod header;
+pub mod host_ports;
 mod kinds;
 mod manifest;
 pub mod names;

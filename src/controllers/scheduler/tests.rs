@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Event, PodStatus};
+
+use super::*;
+use crate::control::{Body, DeleteOptions, Key};
+use crate::events::{EventSource, recorder};
+use crate::registry::Registry;
+use crate::store::ObjectStore;
+
+/// A control plane with a scheduler and no node, so that tests play the kubelet.
+struct Cluster {
+    control: Arc<dyn ControlPlane>,
+    _tasks: tokio::task::JoinSet<()>,
+}
+
+impl Cluster {
+    fn start() -> Cluster {
+        let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
+        let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(1000), clock));
+        let source = EventSource { component: "default-scheduler", host: "".into() };
+        let (recorder, writer) = recorder(control.clone(), clock, source);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(writer.run());
+        tasks.spawn(Scheduler { control: control.clone(), node: "n".into(), recorder, clock }.run());
+        Cluster { control, _tasks: tasks }
+    }
+
+    async fn create(&self, name: &str, port: &str) {
+        let yaml = format!(
+            "{{metadata: {{name: {name}, namespace: default}}, spec: {{containers: [{{name: c, image: x, ports: [{port}]}}]}}}}"
+        );
+        let pod = serde_yaml::from_str(&yaml).expect("a pod");
+        self.control.create(Body::Pod(Box::new(pod))).await.expect("created");
+        self.settle().await;
+    }
+
+    /// Lets all tasks run; time is paused.
+    async fn settle(&self) {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+
+    async fn pod(&self, name: &str) -> Arc<Pod> {
+        self.control.get(&Key::pod("default", name)).await.expect("it exists").decode().expect("a pod")
+    }
+
+    async fn is_bound(&self, name: &str) -> bool {
+        is_bound(&*self.pod(name).await)
+    }
+
+    async fn delete(&self, name: &str) {
+        let options = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+        self.control.delete(&Key::pod("default", name), options).await.expect("deleted");
+        self.settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn taken_host_port_keeps_a_pod_pending_in_kubernetes_words() {
+    let cluster = Cluster::start();
+    cluster.create("a", "{containerPort: 80, hostPort: 8080}").await;
+    cluster.create("b", "{containerPort: 81, hostPort: 8080, hostIP: 127.0.0.1}").await;
+    cluster.create("c", "{containerPort: 80, hostPort: 8080, protocol: UDP}").await;
+    cluster.create("d", "{containerPort: 8080}").await;
+    assert!(cluster.is_bound("a").await && cluster.is_bound("c").await && cluster.is_bound("d").await);
+    let pod = cluster.pod("b").await;
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let shown = |c: &PodCondition| (c.type_.clone(), c.status.clone(), c.reason.clone(), c.message.clone());
+    let want =
+        ("PodScheduled".to_string(), "False".to_string(), Some("Unschedulable".into()), Some(NO_FREE_PORTS.into()));
+    assert_eq!(conditions.iter().map(shown).collect::<Vec<_>>(), [want]);
+    let events = cluster.control.list(&Scope::all(Resource::EVENTS)).await.expect("events");
+    let failed = events.items.iter().filter_map(|object| object.decode::<Event>().ok());
+    let failed: Vec<_> = failed.filter(|e| e.reason.as_deref() == Some("FailedScheduling")).collect();
+    let [event] = failed.as_slice() else { panic!("one event, not {failed:?}") };
+    assert_eq!(event.message.as_deref(), Some(NO_FREE_PORTS));
+    assert_eq!(event.involved_object.name.as_deref(), Some("b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pending_pod_is_bound_when_the_port_is_freed() {
+    let cluster = Cluster::start();
+    let port = "{containerPort: 80, hostPort: 8080}";
+    for name in ["a", "b", "c"] {
+        cluster.create(name, port).await;
+    }
+    assert_eq!((cluster.is_bound("b").await, cluster.is_bound("c").await), (false, false));
+    let status = PodStatus { phase: Some("Succeeded".into()), ..PodStatus::default() };
+    let update = Update::PodStatus(Box::new(status));
+    cluster.control.update(&Key::pod("default", "a"), update, Preconditions::default()).await.expect("finished");
+    cluster.settle().await;
+    assert_eq!((cluster.is_bound("b").await, cluster.is_bound("c").await), (true, false), "the first one is next");
+    cluster.delete("b").await;
+    assert!(cluster.is_bound("c").await);
+    cluster.delete("c").await;
+    cluster.create("d", port).await;
+    assert!(cluster.is_bound("d").await);
+}
