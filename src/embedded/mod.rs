@@ -25,6 +25,7 @@ pub use node_builder::{NodeBuilder, NodeStartError};
 pub use wait::WaitError;
 
 use crate::control::{ControlPlane, Key, Reason, Status};
+use crate::gateway::Gateway;
 use crate::images::Images;
 use crate::logs::{Line, Spool};
 use crate::model::{outcome, pods};
@@ -70,6 +71,7 @@ pub struct Node {
     images: Arc<Images>,
     wait_timeout: Duration,
     tasks: JoinSet<()>,
+    gateway: Arc<Gateway>,
     data_dir: DataDirectory,
     spool: Option<Arc<Spool>>,
 }
@@ -153,6 +155,7 @@ impl Node {
     /// Stops the node at once and waits for its tasks. Running containers are killed.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
+        self.gateway.shut_down().await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings of a node, and its start.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,12 @@ use super::data_directory::DataDirectory;
 use super::engine::engine;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
-use crate::controllers;
+use crate::controllers::scheduler::Scheduler;
 use crate::events::{self, EventSource};
 use crate::images::{ImageSource, Images};
 use crate::logs::Spool;
 use crate::network::AddressPool;
-use crate::node::{Agent, NodeConfig};
+use crate::node::{Agent, NodeConfig, PortConfig};
 use crate::registry::Registry;
 use crate::runtime::{Runtime, RuntimeError};
 use crate::store::ObjectStore;
@@ -59,6 +60,7 @@ pub struct NodeBuilder {
     clock: Option<Clock>,
     speed: u32,
     limits: Limits,
+    ports: PortConfig,
     has_scheduler: bool,
     keeps_volumes: bool,
     wait_timeout: Duration,
@@ -117,6 +119,7 @@ impl Default for NodeBuilder {
                 max_container_restart_period: None,
                 host_paths: HostPaths::All,
             },
+            ports: PortConfig::default(),
             has_scheduler: true,
             keeps_volumes: false,
             wait_timeout: DEFAULT_WAIT_TIMEOUT,
@@ -214,6 +217,20 @@ impl NodeBuilder {
         self
     }
 
+    /// Sets the address of the host on which pods' host ports are opened, unless they name a `hostIP`. Defaults to
+    /// `127.0.0.1`.
+    pub fn publish_address(mut self, address: IpAddr) -> NodeBuilder {
+        self.ports.address = address;
+        self
+    }
+
+    /// Sets how the node offers ports of its pods on the host.
+    #[doc(hidden)]
+    pub fn ports(mut self, ports: PortConfig) -> NodeBuilder {
+        self.ports = ports;
+        self
+    }
+
     /// Sets whether a scheduler binds pods to the node. Defaults to `true`.
     pub fn scheduler(mut self, enabled: bool) -> NodeBuilder {
         self.has_scheduler = enabled;
@@ -264,6 +281,7 @@ impl NodeBuilder {
             keep_volumes: self.keeps_volumes,
             max_restart_backoff: self.limits.max_container_restart_period,
             spool: spool.clone(),
+            ports: self.ports.clone(),
         };
         let source = EventSource { component: "kubelet", host: self.name.as_str().into() };
         let (recorder, writer) = events::recorder(control.clone(), clock, source);
@@ -279,9 +297,11 @@ impl NodeBuilder {
         if self.has_scheduler {
             let source = EventSource { component: "default-scheduler", host: "".into() };
             let recorder = recorder.for_source(source);
-            tasks.spawn_on(controllers::scheduler::run(control.clone(), self.name, recorder), &tokio);
+            let scheduler = Scheduler { control: control.clone(), node: self.name, recorder, clock };
+            tasks.spawn_on(scheduler.run(), &tokio);
         }
-        Ok(Node { control, handle, images, wait_timeout: self.wait_timeout, tasks, data_dir, spool })
+        let gateway = self.ports.gateway;
+        Ok(Node { control, handle, images, wait_timeout: self.wait_timeout, tasks, gateway, data_dir, spool })
     }
 }
 

@@ -9,6 +9,7 @@ use std::ops::{AddAssign, SubAssign};
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::model::host_ports::HostPort;
 use crate::model::{pods, quantity};
 use crate::registry::pod::totals;
 
@@ -102,6 +103,20 @@ fn pod_requests(spec: &PodSpec) -> totals::Quantities {
         requests.extend(sum.ok().map(|sum| (name.clone(), sum)));
     }
     requests
+}
+
+/// Checks that no pod holds one of the `requested` host ports. A pod that the scheduler binds never fails.
+pub(super) fn check_host_ports<'p>(
+    requested: &[HostPort],
+    mut held: impl Iterator<Item = &'p HostPort>,
+) -> Result<(), Rejection> {
+    match held.any(|held| requested.iter().any(|port| port.conflicts_with(held))) {
+        true => Err(Rejection {
+            reason: "NodePorts".into(),
+            message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports".into(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Checks that `requested` fits into `capacity`, of which `allocated` is taken. The rejection names the first
@@ -218,6 +233,17 @@ mod tests {
         let wide = ResourceAmounts { containers: 3, ..one };
         let rejection = check(&wide, &used, &CAPACITY).expect_err("too many containers");
         assert!(rejection.message.contains("(a container counts as one"), "{}", rejection.message);
+    }
+
+    #[test]
+    fn taken_host_ports_are_rejected_in_kubelets_words() {
+        let port = |port| HostPort { host_ip: "".into(), port, container_port: 80, protocol: "TCP".into() };
+        let held = [port(8080), port(8081)];
+        assert_eq!(check_host_ports(&[port(80)], held.iter()), Ok(()));
+        assert_eq!(check_host_ports(&[], held.iter()), Ok(()));
+        let rejection = check_host_ports(&[port(80), port(8081)], held.iter()).expect_err("it is taken");
+        let message = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+        assert_eq!((rejection.reason.as_str(), rejection.message.as_str()), ("NodePorts", message));
     }
 
     #[test]

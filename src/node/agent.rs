@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
 use crate::events::Recorder;
 use crate::images::Images;
+use crate::model::host_ports::{HostPort, host_ports};
 use crate::model::pods;
 use crate::network::AddressPool;
 use crate::runtime::{InstanceSet, Runtime};
@@ -52,6 +53,8 @@ struct WorkerHandle {
     desired: watch::Sender<DesiredState>,
     /// The resources allocated to the pod; nothing once it has finished.
     allocation: ResourceAmounts,
+    /// The host ports of the pod; none once it has finished.
+    host_ports: Vec<HostPort>,
     /// The generation of the spec that the allocation follows.
     generation: Option<i64>,
     /// The resources that a deferred resize waits for.
@@ -203,6 +206,7 @@ impl Agent {
     fn on_finished(&mut self, uid: &str, object: Arc<Object>) {
         let Some(worker) = self.workers.get_mut(uid) else { return };
         self.allocated -= std::mem::take(&mut worker.allocation);
+        worker.host_ports = Vec::new();
         self.finished.add(uid, &self.node.logs);
         worker.send_object(object, None);
         self.retry_deferred_resizes();
@@ -212,25 +216,31 @@ impl Agent {
     fn start_worker(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
         let (requested, generation) = (ResourceAmounts::requested_by(pod), pod.metadata.generation);
         let (desired, receiver) = watch::channel(DesiredState::new(object, self.shutdown_grace));
+        let host_ports = if pods::is_terminal(pod) { Vec::new() } else { host_ports(pod) };
         let node = self.node.clone();
-        let (task, allocation) = match self.admit(pod, &requested) {
-            Ok(()) => (self.tasks.spawn(worker::run(node, receiver)), requested),
-            Err(rejection) => (self.tasks.spawn(worker::reject(node, receiver, rejection)), ResourceAmounts::default()),
+        let (task, allocation, host_ports) = match self.admit(pod, &requested, &host_ports) {
+            Ok(()) => (self.tasks.spawn(worker::run(node, receiver)), requested, host_ports),
+            Err(rejection) => {
+                let task = self.tasks.spawn(worker::reject(node, receiver, rejection));
+                (task, ResourceAmounts::default(), Vec::new())
+            }
         };
         self.allocated += allocation;
         self.task_pods.insert(task.id(), uid.clone());
-        self.workers.insert(uid, WorkerHandle { desired, allocation, generation, deferred: None });
+        self.workers.insert(uid, WorkerHandle { desired, allocation, host_ports, generation, deferred: None });
     }
 
     /// Decides whether the node runs the pod. A finished pod is admitted, so that its worker can clean up.
-    fn admit(&self, pod: &Pod, requested: &ResourceAmounts) -> Result<(), Rejection> {
-        if !pods::is_terminal(pod) {
-            if self.shutdown_grace.is_some() {
-                return Err(Rejection::shutting_down());
-            }
-            self.pressure.admit(pod)?;
+    fn admit(&self, pod: &Pod, requested: &ResourceAmounts, host_ports: &[HostPort]) -> Result<(), Rejection> {
+        if pods::is_terminal(pod) {
+            return Ok(());
         }
-        admission::check(requested, &self.allocated, &self.node.config.capacity)
+        if self.shutdown_grace.is_some() {
+            return Err(Rejection::shutting_down());
+        }
+        self.pressure.admit(pod)?;
+        admission::check(requested, &self.allocated, &self.node.config.capacity)?;
+        admission::check_host_ports(host_ports, self.workers.values().flat_map(|worker| &worker.host_ports))
     }
 
     fn handle_request(&mut self, request: HandleRequest) {

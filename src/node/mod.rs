@@ -20,6 +20,7 @@ mod hosts;
 mod housekeeping;
 mod limits;
 mod logs;
+mod ports;
 mod registration;
 mod running_pods;
 mod sandbox;
@@ -48,6 +49,7 @@ pub use admission::ResourceAmounts;
 pub use agent::Agent;
 pub use handle::Handle;
 pub use logs::Logs;
+pub use ports::{OpenedListener, PortConfig, PublishError, PublishedPort, PublishedPorts};
 pub use sessions::{AttachSession, ExecProgram, ExecSession, PortForwardSession, SessionError};
 
 /// The annotation with the path of a pod's manifest; local images are relative to its directory.
@@ -74,6 +76,8 @@ pub struct NodeConfig {
     pub max_restart_backoff: Option<Duration>,
     /// Writes the containers' logs to files; without it, logs are kept in memory only.
     pub spool: Option<Arc<Spool>>,
+    /// The ports of the host that lead to pods.
+    pub ports: PortConfig,
 }
 
 /// Everything that the workers of a node share. One struct, because its parts live exactly as long as the node: none

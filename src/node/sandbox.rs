@@ -6,14 +6,16 @@ use std::{fs, io};
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::ports::PublishError;
 use super::{NodeContext, PODS_DIR, config_objects, hosts, limits};
 use crate::budget::Account;
+use crate::gateway::Publication;
 use crate::model::pods;
 use crate::network::{Address, NetError, PodNetwork};
 use crate::runtime::error_chain;
 use crate::volumes::{VOLUMES_DIR, Volumes};
 
-/// The sandbox of one pod. Dropping it returns the pod's IP.
+/// The sandbox of one pod. Dropping it returns the pod's IP and its host ports.
 pub(super) struct Sandbox {
     pub(super) network: Arc<PodNetwork>,
     pub(super) volumes: Volumes,
@@ -22,6 +24,8 @@ pub(super) struct Sandbox {
     /// The resources that the pod's containers use together.
     pub(super) account: Arc<Account>,
     address: Address,
+    /// The pod's ports on the host.
+    ports: Vec<Publication>,
     /// The directory that keeps the volumes for the next pod of the same name, if they are kept.
     kept_volumes: Option<PathBuf>,
 }
@@ -31,6 +35,8 @@ pub(super) struct Sandbox {
 pub(super) enum SandboxError {
     #[error("failed to give the pod an address")]
     Address(#[from] NetError),
+    #[error(transparent)]
+    Port(#[from] PublishError),
     /// Volumes that cannot be mounted; one message in kubelet's words for each.
     #[error("{}", .0.join("; "))]
     Volumes(Vec<String>),
@@ -39,8 +45,8 @@ pub(super) enum SandboxError {
 }
 
 impl Sandbox {
-    /// Allocates the pod's IP and creates its volumes and network.
-    pub(super) async fn set_up(node: &NodeContext, pod: &Pod) -> Result<Sandbox, SandboxError> {
+    /// Allocates the pod's IP, creates its volumes and network, and publishes its ports.
+    pub(super) async fn set_up(node: &NodeContext, pod: &Arc<Pod>) -> Result<Sandbox, SandboxError> {
         let address = node.addresses.allocate()?;
         let dir = node.config.directory.join(PODS_DIR).join(pods::uid(pod));
         let empty = Default::default();
@@ -60,13 +66,24 @@ impl Sandbox {
             dir.ancestors().skip(1).take(2).for_each(|parent| _ = std::fs::remove_dir(parent));
         }
         let account = node.account.child(limits::pod_limits(spec));
-        let network = PodNetwork::with_names(address.ip().into(), hosts::host_names(pod, address.ip().into()));
-        let sandbox = Sandbox { network, volumes, dir, account, address, kept_volumes };
-        if failed.is_empty() {
-            return Ok(sandbox);
+        let ip = address.ip().into();
+        let network = PodNetwork::observed(ip, hosts::host_names(pod, ip), node.config.ports.observer(pod));
+        let ports = Vec::new();
+        let mut sandbox = Sandbox { network, volumes, dir, account, address, ports, kept_volumes };
+        let published = match failed.is_empty() {
+            true => node.config.ports.publish(pod, &sandbox.network, &node.recorder).map_err(SandboxError::from),
+            false => Err(SandboxError::Volumes(failed)),
+        };
+        match published {
+            Ok(ports) => {
+                sandbox.ports = ports;
+                Ok(sandbox)
+            }
+            Err(error) => {
+                sandbox.tear_down().await;
+                Err(error)
+            }
         }
-        sandbox.tear_down().await;
-        Err(SandboxError::Volumes(failed))
     }
 
     /// Returns the pod's IP.
@@ -74,8 +91,9 @@ impl Sandbox {
         self.address.ip().to_string()
     }
 
-    /// Removes the pod's directory; volumes that are kept are moved out first.
+    /// Closes the pod's host ports and removes its directory; volumes that are kept are moved out first.
     pub(super) async fn tear_down(self) {
+        drop(self.ports);
         if let Some(kept_volumes) = &self.kept_volumes
             && let Err(error) = keep_volumes(&self.dir, kept_volumes)
         {

@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 use k8s_openapi::api::core::v1::Pod;
 
 use self::tree::FieldTree;
+use crate::model::host_ports::HostPort;
+use crate::model::pods;
 
 pub use list::markdown;
 pub use table::{FieldRow, FieldSupport, PODS};
@@ -63,7 +65,26 @@ pub fn check(pod: &Pod) -> Vec<UnsupportedField> {
     // Encoding a Pod does not fail.
     let value = serde_json::to_value(pod).unwrap_or_default();
     let unsupported = TREE.find_unsupported(&value);
-    unsupported.into_iter().map(|(field, support)| UnsupportedField { field, support }).collect()
+    let unsupported = unsupported.into_iter().map(|(field, support)| UnsupportedField { field, support });
+    unsupported.chain(host_ports_of_other_protocols(pod)).collect()
+}
+
+/// Returns the host ports that are not TCP. Their support depends on another field, so the table cannot say it.
+fn host_ports_of_other_protocols(pod: &Pod) -> Vec<UnsupportedField> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let support = FieldSupport::NotEnforcedYet("only TCP ports can be published");
+    let lists = [("initContainers", pods::init_containers(spec)), ("containers", spec.containers.as_slice())];
+    let mut found = Vec::new();
+    for (list, containers) in lists {
+        for (i, container) in containers.iter().enumerate() {
+            for (j, port) in container.ports.iter().flatten().enumerate() {
+                if HostPort::new(port).is_some_and(|port| !port.is_tcp()) {
+                    found.push(UnsupportedField { field: format!("spec.{list}[{i}].ports[{j}].hostPort"), support });
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Returns how wasmpod treats `field` of a Pod (`spec.containers[].tty`), independent of its value.

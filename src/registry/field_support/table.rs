@@ -94,6 +94,8 @@ pub const PODS: &[FieldRow] = &[
             "container.ports[]",
             "container.ports[].name",
             "container.ports[].containerPort",
+            "container.ports[].hostIP",
+            "container.ports[].hostPort",
             "container.ports[].protocol",
             "container.readinessProbe.**",
             "container.resizePolicy[].**",
@@ -219,12 +221,7 @@ pub const PODS: &[FieldRow] = &[
     ),
     row(
         FieldSupport::NotEnforcedYet(NOT_ENFORCED),
-        &[
-            "container.ports[].hostIP",
-            "container.ports[].hostPort",
-            "container.resources.limits.*",
-            "container.securityContext.readOnlyRootFilesystem",
-        ],
+        &["container.resources.limits.*", "container.securityContext.readOnlyRootFilesystem"],
     ),
     row(FieldSupport::NotEnforcedYet("emptyDir volumes are stored on disk"), &["spec.volumes[].emptyDir.medium"]),
     row(
