@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use clients::{ConnectionArgs, DescribeArgs, LogsArgs, PsArgs, PsOutput};
+pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::ServeArgs;
 pub use values::{VolumeArg, parse_variable};
 
 mod clients;
+mod publish;
 mod run;
 mod serve;
 mod values;
@@ -27,6 +29,7 @@ Examples:
   wasmpod run pod.yaml               Run a pod and follow its logs
   wasmpod run app.wasm               Run a single program
   wasmpod run pod.yaml --watch       Restart containers when their programs or manifests change
+  wasmpod run pod.yaml -p 8080:80    Open port 80 of the pod on http://127.0.0.1:8080
   wasmpod serve                      Start a node that kubectl can use
   wasmpod ps                         List the pods of that node
 

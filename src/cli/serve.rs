@@ -129,6 +129,7 @@ fn start_node(
         None => state.path().join("logs"),
     };
     let mut builder = Node::builder().name(name).images(images).clock(clock).log_dir(logs);
+    builder = builder.publish_address(args.publish_address);
     if args.storage.state_dir.is_some() {
         // With --state-dir, compiled programs are stored there as well: the user's cache may not be writable.
         let directories = CacheDirectories { cache: state.path().join("cache"), state: state.path().into() };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::publish::PublishArgs;
 use super::values::{
     VolumeArg, parse_duration, parse_image, parse_report, parse_restart_period, parse_variable, parse_volume,
 };
@@ -22,6 +23,7 @@ Examples:
   wasmpod run manifests/ --until ready        Run the pods of a directory until all are ready
   cat pod.yaml | wasmpod run -                Read a manifest from standard input
   wasmpod run pod.yaml --watch                Restart containers when programs or manifests change
+  wasmpod run pod.yaml --publish 8080:80      Open port 80 of the pod on http://127.0.0.1:8080
   wasmpod run pod.yaml --image web=web.wasm   Use web.wasm for containers with `image: web`
   wasmpod run app.wasm -- --port 80           Run a single program with arguments
   wasmpod run app.wasm --volume .:/work       Run a single program that can access a directory
@@ -93,6 +95,9 @@ pub struct RunArgs {
     /// JUnit report file to write, with the outcome of each container
     #[arg(long, value_name = "junit=FILE", value_parser = parse_report)]
     pub report: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub publish: PublishArgs,
 
     #[command(flatten)]
     pub program: ProgramArgs,

@@ -1,6 +1,6 @@
 //! `wasmpod serve`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +49,10 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     pub limits: NodeLimits,
+
+    /// IP address on which to open the `hostPort`s of pods, unless they name one
+    #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::LOCALHOST.into())]
+    pub publish_address: IpAddr,
 
     /// Maximum time for pods to stop after SIGTERM or Ctrl-C
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]

@@ -9,7 +9,9 @@ mod live;
 mod log_line;
 mod output;
 mod pod_watcher;
+mod ports;
 mod program;
+mod program_ports;
 mod progress;
 
 use std::collections::BTreeSet;
@@ -37,6 +39,7 @@ use desired::RunPods;
 use junit::Junit;
 use output::RunOutput;
 use pod_watcher::{ObservedPod, PodWatcher, RunEvent};
+use ports::RunPorts;
 use progress::{TIMED_OUT, sleep_until};
 
 /// Runs a single program or the pods of manifests.
@@ -98,6 +101,8 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     let images = Arc::new(if args.watch { images.with_pinned_files() } else { images });
     let LoadedManifests { pods, configs, warnings } = manifests::load(&args, &images)?;
     warnings.iter().for_each(|warning| stderrln!("warning: {warning}"));
+    let ports = RunPorts::open(&args.publish, &pods)?;
+    ports.addresses().iter().for_each(|line| stderrln!("{line}"));
     let mut signals = Signals::listen()?;
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     let engine = embedded::engine()?;
@@ -114,6 +119,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     announced.extend(warnings);
     let clock = Clock::system().with_speed(args.speed);
     let mut builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
+    builder = builder.ports(ports.config());
     if let Some(period) = args.limits.max_container_restart_period {
         builder = builder.max_container_restart_period(period);
     }
@@ -127,6 +133,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
         output: RunOutput::new(args.output.is_some(), clock),
         watcher: PodWatcher::start(&control, handle.clone()).await?,
         pods: RunPods::new(control.clone(), handle, images),
+        ports,
         control,
         changes,
         is_idle: false,
@@ -149,6 +156,7 @@ struct Run {
     watcher: PodWatcher,
     output: RunOutput,
     pods: RunPods,
+    ports: RunPorts,
     /// With `--watch`.
     changes: Option<Changes>,
     /// With `--watch`: all pods have finished, and a note about it was printed.
@@ -196,8 +204,12 @@ impl Run {
                 }
                 change = next_change(&mut self.changes) => {
                     self.is_idle = false;
+                    if let Change::Manifests(loaded, _) = &change {
+                        self.ports.update(&loaded.pods).iter().for_each(|line| self.output.note(line));
+                    }
                     self.pods.apply(change, &self.watcher, &mut self.output).await?;
                 }
+                hint = self.ports.next_hint() => self.output.note(&hint),
                 signal = signals.next() => return Ok(signal),
                 () = sleep_until(deadline) => {
                     self.output.note(TIMED_OUT);

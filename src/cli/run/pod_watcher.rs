@@ -183,7 +183,7 @@ async fn next_event(watch: &mut Option<WatchStream>) -> Option<Result<WatchEvent
 }
 
 /// Reasons of Events that repeat the state of a container or the phase of a pod.
-const REASONS_IN_STATUS: &[&str] = &["BackOff", "ErrImageNeverPull", "Evicted", "Failed", "InspectFailed"];
+const REASONS_IN_STATUS: &[&str] = &["BackOff", "ErrImageNeverPull", "Evicted", "Failed", "InspectFailed", "NodePorts"];
 
 /// Returns the text of a warning Event, unless the pod's status has the same information.
 fn warning(event: &Event) -> Option<String> {

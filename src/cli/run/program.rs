@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::changes::{UpdateError, broken_program, watch_failed_message};
 use super::desired::REPLACE_GRACE;
 use super::file_watcher::FileWatcher;
+use super::program_ports::ProgramPorts;
 use super::progress::{TIMED_OUT, report_if_slow, sleep_until};
 use crate::budget::{Account, AccountLimits};
 use crate::cli::args::{ProgramArgs, RunArgs, Until, VolumeArg, parse_variable};
@@ -36,6 +37,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     let compile = engine.program(command.program.digest, &command.program.bytes);
     let program = report_if_slow(&format!("compiling {name}"), compile).await;
     let mut program = program.map_err(|error| bad_input(format!("cannot run {name}: {error}")))?;
+    let ports = ProgramPorts::open(&args.publish, &name)?;
     let scratch =
         tempfile::tempdir().context("cannot create a temporary directory; set TMPDIR to another directory")?;
     let mounts = Arc::new(Mounts::new(Some(scratch.path().join("root")), &[], volume_mounts(&args.program)?));
@@ -47,12 +49,15 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     loop {
+        let network = PodNetwork::observed([10, 88, 0, 1].into(), Vec::new(), Some(ports.observer()));
+        // Published until the program is replaced.
+        let _published = ports.publish(&network)?;
         let context = ContainerContext {
             runtime: engine.clone(),
             name: name.clone(),
             mounts: mounts.clone(),
             // A new one for each instance: the endpoint of a terminated one accepts no connections.
-            endpoint: Endpoint::new(PodNetwork::new([10, 88, 0, 1].into())),
+            endpoint: Endpoint::new(network),
             env: env.clone(),
             working_dir: "/".into(),
             clock: Clock::system().with_speed(args.speed),
@@ -214,6 +219,7 @@ fn check_flags(args: &RunArgs) -> anyhow::Result<()> {
         ("--image", !args.images.is_empty()),
         ("--report", args.report.is_some()),
         ("--until ready", args.until == Until::Ready),
+        ("--publish-all", args.publish.all),
     ];
     match pod_flags.iter().find(|(_, is_set)| *is_set) {
         Some((flag, _)) => Err(bad_input(format!("{flag} cannot be used with a .wasm file, only with manifests"))),
