@@ -53,7 +53,8 @@ async fn terminating_server_finishes_its_request_and_accepts_no_more() {
     let world = container_context(&runtime, &unlimited_account());
     let address = ([127, 0, 0, 1], 7).into();
     let mut guest = serving(&world, "tcp", &["tcp", "serve", "0.0.0.0:7"]).await;
-    let (receiver, sender) = world.endpoint.connect(None, address).expect("a connection").split();
+    let connection = world.endpoint.connect(None, address).expect("it listens").await;
+    let (receiver, sender) = connection.expect("accepted").split();
     assert!(sender.send("ask".into()));
     assert_eq!(read(&receiver, 3).await, b"ask");
     guest.handle().terminate("SIGTERM");

@@ -59,7 +59,8 @@ async fn terminating_an_exec_keeps_the_containers_listeners() {
     exec.handle().terminate("SIGTERM");
     assert_eq!(exec.wait_for_exit().await, Exit::Terminated);
     assert!(tokio::time::timeout(Duration::from_millis(20), main.wait_for_exit()).await.is_err());
-    context.endpoint.connect(None, ([127, 0, 0, 1], 8080).into()).expect("it still listens");
+    let connection = context.endpoint.connect(None, ([127, 0, 0, 1], 8080).into()).expect("it still listens");
+    connection.await.expect("accepted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,7 @@ mod log_files;
 mod network;
 mod outside;
 mod probes;
+mod publish;
 mod quota;
 mod reports;
 mod runs;
