@@ -13,6 +13,7 @@ mod limits;
 mod native;
 mod pods;
 mod probes;
+mod publish;
 mod start;
 mod validate;
 
@@ -24,7 +25,7 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups in the order of the table.
-const GROUPS: [Group; 16] = [
+const GROUPS: [Group; 17] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
@@ -32,6 +33,7 @@ const GROUPS: [Group; 16] = [
     ("density-10000", || density::figures(10_000)),
     ("probes", probes::figures),
     ("probes-http", probes::http),
+    ("publish", publish::figures),
     ("api", api::requests),
     ("watchers", api::watchers),
     ("api-under-spin", api::under_spin),
