@@ -28,7 +28,7 @@ help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: release ## runs a pod: init containers, a shared volume, localhost
-	target/release/wasmpod run --until complete --timeout 60s examples/demo.yaml
+	target/release/wasmpod run --until complete --timeout 60s --publish-all examples/demo.yaml
 
 test: lint guests examples third-party kubectl release ## installs what the tests need and runs them all
 	$(CARGO) test --locked --workspace
