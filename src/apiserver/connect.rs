@@ -18,19 +18,25 @@ use super::resource::method_not_allowed;
 use super::websocket::{offered_protocols, upgrade};
 use crate::control::{Reason, Status};
 use crate::model::pods;
+use crate::network::PodNetwork;
 use crate::node::{Handle, SessionError};
 use crate::runtime::SessionStreams;
 use crate::streams::channel::ChannelProtocol;
 
 /// The running pod that a stream leads to.
-struct StreamTarget<'r> {
-    pod: Arc<Pod>,
+pub(super) struct StreamTarget<'r> {
+    pub(super) pod: Arc<Pod>,
     node: &'r Handle,
 }
 
 impl StreamTarget<'_> {
     fn uid(&self) -> &str {
         pods::uid(&self.pod)
+    }
+
+    /// Returns the network of the pod while it runs.
+    pub(super) fn network(&self) -> Option<Arc<PodNetwork>> {
+        self.node.pod_network(self.uid())
     }
 }
 
@@ -45,11 +51,11 @@ impl ResourceRequest<'_> {
         }
     }
 
-    async fn stored_pod(&self, name: &str) -> Result<Arc<Pod>, Status> {
+    pub(super) async fn stored_pod(&self, name: &str) -> Result<Arc<Pod>, Status> {
         self.api.control.get(&self.key(name)).await?.decode().map_err(Status::internal)
     }
 
-    fn stream_target(&self, pod: Arc<Pod>) -> Result<StreamTarget<'_>, Status> {
+    pub(super) fn stream_target(&self, pod: Arc<Pod>) -> Result<StreamTarget<'_>, Status> {
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
         if node.is_empty() {
             let message = format!("pod {} does not have a host assigned", pods::name(&pod));

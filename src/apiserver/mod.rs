@@ -24,6 +24,7 @@ mod openapi_paths;
 mod options;
 pub mod partial;
 mod port_forward;
+mod proxy;
 mod reads;
 mod remote_command;
 mod representation;

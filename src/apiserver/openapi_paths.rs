@@ -73,6 +73,9 @@ const ATTACH: &[(&str, &str, &str)] = &[CONTAINER, STDERR, STDIN, STDOUT, TTY];
 const PORT_FORWARD: &[(&str, &str, &str)] =
     &[("ports", "integer", "A port to forward; required by clients that use WebSocket channels.")];
 
+/// Parameters of a request to a server in a pod.
+const PROXY: &[(&str, &str, &str)] = &[("path", "string", "The path at the server; follows `proxy` in the URL.")];
+
 const CONTAINER: (&str, &str, &str) = ("container", "string", "The container; required if the pod has more than one.");
 const STDERR: (&str, &str, &str) = ("stderr", "boolean", "Whether to receive standard error.");
 const STDIN: (&str, &str, &str) = ("stdin", "boolean", "Whether to send standard input.");
@@ -131,8 +134,8 @@ impl PathItem {
     }
 
     fn operation(self, verb: &str, namespaced: bool) -> Value {
-        if let Some(stream) = self.subresource.filter(|subresource| subresource.is_stream()) {
-            return self.stream_operation(verb, stream);
+        if let Some(stream) = self.subresource.filter(|subresource| subresource.is_stream() || subresource.is_proxy()) {
+            return self.connect_operation(verb, stream);
         }
         let PathItem { served, subresource, suffix, .. } = self;
         let kind = served.resource.kind;
@@ -164,14 +167,21 @@ impl PathItem {
         operation
     }
 
-    /// Returns the operation that opens a stream into an object.
-    fn stream_operation(self, verb: &str, stream: &ServedSubresource) -> Value {
+    /// Returns the operation that connects to something in an object.
+    fn connect_operation(self, verb: &str, stream: &ServedSubresource) -> Value {
         let kind = self.served.resource.kind;
-        let method = if verb == "create" { "Post" } else { "Get" };
+        let method = match verb {
+            "create" => "Post",
+            "update" => "Put",
+            "patch" => "Patch",
+            "delete" => "Delete",
+            _ => "Get",
+        };
         let parameter_table = match stream.name {
             "exec" => EXEC,
             "attach" => ATTACH,
-            _ => PORT_FORWARD,
+            "portforward" => PORT_FORWARD,
+            _ => PROXY,
         };
         let (name, group_version) = (capitalized(stream.name), group_version_camel(self.served));
         json!({

@@ -20,11 +20,14 @@ pub struct Target {
     pub name: Option<String>,
     /// Subresource, such as `log` or `status`.
     pub subresource: Option<String>,
+    /// What follows the subresource `proxy`, percent-encoded: empty or with a leading slash.
+    pub remainder: String,
 }
 
 impl Target {
     /// Parses the path of a request; returns `None` if it does not name a resource.
     pub fn parse(path: &str) -> Option<Target> {
+        let (path, remainder) = split_proxy_path(path);
         let mut parts = Vec::new();
         for part in path.trim_matches('/').split('/') {
             parts.push(percent_decode_str(part).decode_utf8().ok()?.into_owned());
@@ -52,8 +55,24 @@ impl Target {
         let (resource, name, subresource) = (rest.next()?, rest.next(), rest.next());
         match rest.next() {
             Some(_) => None,
-            None => Some(Target { group, version, resource, namespace, name, subresource }),
+            None => {
+                Some(Target { group, version, resource, namespace, name, subresource, remainder: remainder.into() })
+            }
         }
+    }
+}
+
+/// Splits the path of a proxy request behind `namespaces/NS/pods/NAME/proxy`; other paths have no remainder.
+fn split_proxy_path(path: &str) -> (&str, &str) {
+    const PROXY: &str = "/proxy";
+    const SEGMENTS_BEFORE: usize = 6;
+    let mut slashes = path.match_indices('/').map(|(at, _)| at);
+    let subresource = slashes.nth(SEGMENTS_BEFORE).and_then(|at| path.split_at_checked(at));
+    match subresource.and_then(|(_, rest)| rest.strip_prefix(PROXY)) {
+        Some(remainder) if remainder.is_empty() || remainder.starts_with('/') => {
+            path.split_at_checked(path.len() - remainder.len()).unwrap_or((path, ""))
+        }
+        Some(_) | None => (path, ""),
     }
 }
 
@@ -101,7 +120,9 @@ mod tests {
             ("/api/v1/namespaces/ns/status", Some("|v1|namespaces|-|ns|status")),
             ("/api/v1/nodes/n", Some("|v1|nodes|-|n|-")),
             ("/apis/events.k8s.io/v1/namespaces/ns/events", Some("events.k8s.io|v1|events|ns|-|-")),
-            ("/api/v1/namespaces/ns/pods/p/proxy/x", None),
+            ("/api/v1/namespaces/ns/pods/p/proxy", Some("|v1|pods|ns|p|proxy")),
+            ("/api/v1/namespaces/ns/pods/p/proxy//x/", Some("|v1|pods|ns|p|proxy//x/")),
+            ("/api/v1/namespaces/ns/pods/p/log/x", None),
             ("/api/v1/namespaces/ns//p", None),
             ("/api/v1", None),
             ("/metrics", None),
@@ -110,7 +131,7 @@ mod tests {
             let shown = Target::parse(path).map(|t| {
                 let or_dash = |o: Option<String>| o.unwrap_or("-".into());
                 let (ns, name, sub) = (or_dash(t.namespace), or_dash(t.name), or_dash(t.subresource));
-                format!("{}|{}|{}|{ns}|{name}|{sub}", t.group, t.version, t.resource)
+                format!("{}|{}|{}|{ns}|{name}|{sub}{}", t.group, t.version, t.resource, t.remainder)
             });
             assert_eq!(shown.as_deref(), expected, "{path}");
         }

@@ -61,6 +61,9 @@ async fn dispatch(api: &Api, request: &mut Parts, body: Bytes, warnings: &Warnin
         params: Params::parse(request.uri.query()),
         accept: header_text(&headers, &header::ACCEPT),
     };
+    if let (Some(name), true) = (&target.name, subresource.is_some_and(ServedSubresource::is_proxy)) {
+        return resource.proxy(name, &target.remainder, request, body).await;
+    }
     let is_watch = resource.params.flag("watch");
     let verb = verb(&request.method, target.name.is_some(), subresource.is_some(), is_watch);
     let verb = verb.filter(|verb| subresource.map_or(served.verbs, |subresource| subresource.verbs).contains(verb));

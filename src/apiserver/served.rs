@@ -56,6 +56,11 @@ const fn subresource(name: &'static str, kind: &'static str, verbs: &'static [&'
 }
 
 impl ServedSubresource {
+    /// Returns whether requests are passed on to a server in a pod.
+    pub fn is_proxy(&self) -> bool {
+        self.name == "proxy"
+    }
+
     /// Returns whether requests open a stream into a pod.
     pub fn is_stream(&self) -> bool {
         matches!(self.name, "attach" | "exec" | "portforward")
@@ -135,6 +140,7 @@ pub static SERVED: [ServedResource; 7] = [
             subresource("exec", "PodExecOptions", CONNECT),
             subresource("log", "Pod", &["get"]),
             subresource("portforward", "PodPortForwardOptions", CONNECT),
+            subresource("proxy", "PodProxyOptions", &["create", "delete", "get", "patch", "update"]),
             subresource("resize", "Pod", READ_WRITE),
             subresource("status", "Pod", READ_WRITE),
         ],

@@ -27,6 +27,8 @@ pub enum Reason {
     NotAcceptable,
     /// The object or the resource does not exist.
     NotFound,
+    /// A server behind this one cannot be reached.
+    ServiceUnavailable,
     /// The request took too long; the client may retry.
     Timeout,
     /// The body exceeds the size limit.
@@ -56,6 +58,7 @@ impl Reason {
             Reason::Invalid => 422,
             Reason::TooManyRequests => 429,
             Reason::InternalError => 500,
+            Reason::ServiceUnavailable => 503,
             Reason::Timeout => 504,
         }
     }

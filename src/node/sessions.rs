@@ -104,6 +104,11 @@ impl Handle {
         Ok(PortForwardSession { network, _permit: self.reserve_session(uid)? })
     }
 
+    /// Returns the network of pod `uid` while it runs.
+    pub fn pod_network(&self, uid: &str) -> Option<Arc<PodNetwork>> {
+        self.node.running_pods.network(uid)
+    }
+
     fn running_attempt(&self, uid: &str, container: &str) -> Result<Arc<RunningAttempt>, SessionError> {
         let attempt = self.node.running_pods.attempt(uid, container);
         attempt.ok_or_else(|| SessionError::ContainerNotRunning { container: container.into() })
