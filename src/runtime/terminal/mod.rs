@@ -126,14 +126,14 @@ impl Terminal {
     pub fn type_bytes(&self, bytes: &[u8]) {
         let mut state = self.state.lock();
         let Effect { input, echo } = state.discipline.type_bytes(bytes);
+        // Before the program can answer. A client that does not read misses the echo of what it types.
+        if !echo.is_empty() && self.screen.capacity() > Some(echo.len()) {
+            self.screen.show(echo.into());
+        }
         input.into_iter().for_each(|input| state.receive(input));
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
-        // A client that does not read misses the echo of what it types.
-        if !echo.is_empty() && self.screen.capacity() > Some(echo.len()) {
-            self.screen.show(echo.into());
-        }
     }
 
     /// Sets the size.
