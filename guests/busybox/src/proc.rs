@@ -1,7 +1,9 @@
 //! The environment of a command: arguments, variables, working directory and three streams. Shell and applets share
 //! this interface; neither depends on the other.
+//!
+//! A terminal's input may end (Ctrl-D) and continue: a reader reports the end once, and the next read waits again.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::future::poll_fn;
@@ -11,7 +13,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use wstd::io::{AsyncInputStream, AsyncOutputStream};
+use wasip2::io::streams::{InputStream, StreamError};
+use wstd::io::AsyncOutputStream;
+use wstd::runtime::AsyncPollable;
 
 /// A command's future; everything runs on one thread.
 pub type Running = Pin<Box<dyn Future<Output = i32>>>;
@@ -132,7 +136,7 @@ enum SourceKind {
     Empty,
     Zeros,
     Random,
-    Host(AsyncInputStream),
+    Host(HostInput),
     File(Rc<RefCell<File>>),
     Pipe(ReadEnd),
     Bytes(RefCell<VecDeque<u8>>),
@@ -154,12 +158,33 @@ impl Reader {
             "/dev/null" => Some(Reader::empty()),
             "/dev/zero" => Some(Reader::new(SourceKind::Zeros)),
             "/dev/random" | "/dev/urandom" => Some(Reader::new(SourceKind::Random)),
+            "/dev/tty" => Reader::terminal(),
             _ => None,
         }
     }
 
+    /// Returns standard input of the host; always the same reader, so that no bytes are lost between two.
     pub fn from_host() -> Reader {
-        Reader::new(SourceKind::Host(AsyncInputStream::new(wasip2::cli::stdin::get_stdin())))
+        thread_local!(static STDIN: OnceCell<Reader> = const { OnceCell::new() });
+        STDIN.with(|stdin| stdin.get_or_init(|| Reader::new(SourceKind::Host(HostInput::stdin()))).clone())
+    }
+
+    /// Returns the terminal's input, wherever standard input of the command comes from.
+    pub fn terminal() -> Option<Reader> {
+        Some(Reader::from_host()).filter(Reader::is_terminal)
+    }
+
+    /// Whether this is the terminal's input.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.0.kind, SourceKind::Host(_)) && wasip2::cli::terminal_stdin::get_terminal_stdin().is_some()
+    }
+
+    /// Returns bytes that were read but not used; they are read next.
+    pub fn unread(&self, bytes: &[u8]) {
+        let mut ahead = self.0.ahead.borrow_mut();
+        for byte in bytes.iter().rev() {
+            ahead.push_front(*byte);
+        }
     }
 
     pub fn from_file(file: File) -> Reader {
@@ -222,10 +247,7 @@ impl Reader {
             }
             if let Some(end) = buf[..n].iter().position(|b| *b == b'\n') {
                 line.extend_from_slice(&buf[..=end]);
-                let mut ahead = self.0.ahead.borrow_mut();
-                for byte in buf[end + 1..n].iter().rev() {
-                    ahead.push_front(*byte);
-                }
+                self.unread(&buf[end + 1..n]);
                 return Ok(line);
             }
             line.extend_from_slice(&buf[..n]);
@@ -233,7 +255,41 @@ impl Reader {
     }
 }
 
+/// An input stream of the host. Unlike wstd's stream, it stays registered with the runtime only while a read waits:
+/// commands that are interrupted drop their reads.
+struct HostInput {
+    // Dropped before the stream, whose child it is.
+    readiness: OnceCell<AsyncPollable>,
+    stream: InputStream,
+}
+
+impl HostInput {
+    fn stdin() -> HostInput {
+        HostInput { readiness: OnceCell::new(), stream: wasip2::cli::stdin::get_stdin() }
+    }
+
+    async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let readiness = self.readiness.get_or_init(|| AsyncPollable::new(self.stream.subscribe()));
+        loop {
+            readiness.wait_for().await;
+            match self.stream.read(buf.len() as u64) {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return bytes.as_slice().read(buf),
+                Err(StreamError::Closed) => return Ok(0),
+                Err(StreamError::LastOperationFailed(error)) => return Err(io::Error::other(error.to_debug_string())),
+            }
+        }
+    }
+}
+
 // ---------------------------------------------------------------- writers
+
+/// Which stream of the host.
+#[derive(Clone, Copy)]
+enum HostStream {
+    Output,
+    Error,
+}
 
 /// The writing end of a stream. Clones share it; a pipe ends when the last one is dropped.
 #[derive(Clone)]
@@ -241,7 +297,7 @@ pub struct Writer(Rc<Sink>);
 
 enum Sink {
     Null,
-    Host(RefCell<Option<AsyncOutputStream>>),
+    Host(RefCell<Option<AsyncOutputStream>>, HostStream),
     File(Rc<RefCell<File>>),
     Pipe(WriteEnd),
     Capture(Rc<RefCell<Vec<u8>>>),
@@ -255,16 +311,25 @@ impl Writer {
 
     pub fn host_stdout() -> Writer {
         let stream = AsyncOutputStream::new(wasip2::cli::stdout::get_stdout());
-        Writer(Rc::new(Sink::Host(RefCell::new(Some(stream)))))
+        Writer(Rc::new(Sink::Host(RefCell::new(Some(stream)), HostStream::Output)))
     }
 
     pub fn host_stderr() -> Writer {
         let stream = AsyncOutputStream::new(wasip2::cli::stderr::get_stderr());
-        Writer(Rc::new(Sink::Host(RefCell::new(Some(stream)))))
+        Writer(Rc::new(Sink::Host(RefCell::new(Some(stream)), HostStream::Error)))
     }
 
     pub fn from_file(file: File) -> Writer {
         Writer(Rc::new(Sink::File(Rc::new(RefCell::new(file)))))
+    }
+
+    /// Whether this is the terminal's output.
+    pub fn is_terminal(&self) -> bool {
+        match &*self.0 {
+            Sink::Host(_, HostStream::Output) => wasip2::cli::terminal_stdout::get_terminal_stdout().is_some(),
+            Sink::Host(_, HostStream::Error) => wasip2::cli::terminal_stderr::get_terminal_stderr().is_some(),
+            Sink::Null | Sink::File(_) | Sink::Pipe(_) | Sink::Capture(_) => false,
+        }
     }
 
     /// Returns a writer that collects its bytes (command substitution).
@@ -278,21 +343,11 @@ impl Writer {
         yield_sometimes().await;
         match &*self.0 {
             Sink::Null => Ok(()),
-            Sink::Host(slot) => {
-                // Taken while it writes, so that the lines of two tasks do not mix.
-                let stream = loop {
-                    if let Some(stream) = slot.borrow_mut().take() {
-                        break stream;
-                    }
-                    yield_now().await;
-                };
-                let written = async {
-                    stream.write_all(bytes).await?;
-                    stream.flush().await
-                }
-                .await;
-                *slot.borrow_mut() = Some(stream);
-                written
+            Sink::Host(slot, _) => {
+                let taken = TakenStream::take(slot).await;
+                let Some(stream) = &taken.stream else { return Ok(()) };
+                stream.write_all(bytes).await?;
+                stream.flush().await
             }
             Sink::File(file) => file.borrow_mut().write_all(bytes),
             Sink::Pipe(end) => end.write_all(bytes).await,
@@ -301,6 +356,30 @@ impl Writer {
                 Ok(())
             }
         }
+    }
+}
+
+/// A stream of the host, taken while it writes, so that the lines of two tasks do not mix. Returns when this is dropped,
+/// even if the write was interrupted.
+struct TakenStream<'a> {
+    slot: &'a RefCell<Option<AsyncOutputStream>>,
+    stream: Option<AsyncOutputStream>,
+}
+
+impl TakenStream<'_> {
+    async fn take(slot: &RefCell<Option<AsyncOutputStream>>) -> TakenStream<'_> {
+        loop {
+            if let Some(stream) = slot.borrow_mut().take() {
+                return TakenStream { slot, stream: Some(stream) };
+            }
+            yield_now().await;
+        }
+    }
+}
+
+impl Drop for TakenStream<'_> {
+    fn drop(&mut self) {
+        *self.slot.borrow_mut() = self.stream.take();
     }
 }
 

@@ -44,6 +44,15 @@ impl Descriptors {
         self.0.retain(|(known, _)| *known != fd);
     }
 
+    /// Whether a descriptor is the terminal.
+    pub fn is_terminal(&self, fd: i32) -> bool {
+        match self.get(fd) {
+            Some(Stream::Reader(reader) | Stream::Both(reader, _)) => reader.is_terminal(),
+            Some(Stream::Writer(writer)) => writer.is_terminal(),
+            None => false,
+        }
+    }
+
     /// Returns a reader; one that is at its end for a descriptor that is closed or not readable.
     pub fn reader(&self, fd: i32) -> Reader {
         match self.get(fd) {
@@ -160,9 +169,13 @@ impl Shell {
         let writes = !matches!(kind, Kind::Read | Kind::DuplicateInput);
         let path = crate::proc::normalize(&self.cwd, name);
         if let Some(device) = Reader::open_device(&path) {
+            let writer = match device.is_terminal() {
+                true => Writer::host_stdout(),
+                false => Writer::null(),
+            };
             return Ok(match kind {
-                Kind::ReadAndWrite => Stream::Both(device, Writer::null()),
-                _ if writes => Stream::Writer(Writer::null()),
+                Kind::ReadAndWrite => Stream::Both(device, writer),
+                _ if writes => Stream::Writer(writer),
                 _ => Stream::Reader(device),
             });
         }

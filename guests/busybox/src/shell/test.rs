@@ -164,7 +164,7 @@ pub fn evaluate_unary(op: &str, operand: &str, shell: &Shell) -> Option<bool> {
         "-c" => is_device(operand),
         "-b" | "-p" | "-S" | "-g" | "-k" | "-u" => false,
         "-O" | "-G" => is(|_| true),
-        "-t" => operand.parse().is_ok_and(is_terminal),
+        "-t" => operand.parse().is_ok_and(|fd| shell.descriptors.is_terminal(fd)),
         "-v" => shell.parameter(operand).is_some(),
         "-o" => shell.options.named().iter().any(|(name, on)| *name == operand && *on),
         _ => return None,
@@ -177,14 +177,8 @@ fn metadata(name: &str, shell: &Shell) -> Option<Metadata> {
 
 /// The devices that redirections provide without a file.
 fn is_device(name: &str) -> bool {
-    matches!(name, "/dev/null" | "/dev/zero" | "/dev/urandom" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr")
-}
-
-fn is_terminal(fd: i32) -> bool {
-    match fd {
-        0 => wasip2::cli::terminal_stdin::get_terminal_stdin().is_some(),
-        1 => wasip2::cli::terminal_stdout::get_terminal_stdout().is_some(),
-        2 => wasip2::cli::terminal_stderr::get_terminal_stderr().is_some(),
-        _ => false,
-    }
+    matches!(
+        name,
+        "/dev/null" | "/dev/tty" | "/dev/zero" | "/dev/urandom" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr"
+    )
 }
