@@ -4,6 +4,7 @@
 //! that request itself.)
 
 mod applets;
+mod console;
 mod proc;
 mod shell;
 

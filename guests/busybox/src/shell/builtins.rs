@@ -19,11 +19,16 @@ const SPECIAL: [&str; 16] = [
     "times", "trap", "unset",
 ];
 
-const REGULAR: [&str; 29] = [
-    "[", "[[", "alias", "bg", "cd", "chdir", "command", "echo", "false", "fg", "getopts", "hash", "help", "jobs",
-    "kill", "let", "local", "printf", "pwd", "read", "test", "true", "type", "ulimit", "umask", "unalias", "wait",
-    "builtin", "declare",
+const REGULAR: [&str; 30] = [
+    "[", "[[", "alias", "bg", "cd", "chdir", "command", "echo", "false", "fg", "getopts", "hash", "help", "history",
+    "jobs", "kill", "let", "local", "printf", "pwd", "read", "test", "true", "type", "ulimit", "umask", "unalias",
+    "wait", "builtin", "declare",
 ];
+
+/// Returns the names of all builtins.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SPECIAL.into_iter().chain(REGULAR)
+}
 
 pub fn find(name: &str) -> Option<Builtin> {
     let special = SPECIAL.iter().find(|known| **known == name);
@@ -74,6 +79,7 @@ impl Shell {
             "command" | "builtin" => Box::pin(self.builtin_command(args)).await,
             "echo" => self.builtin_echo(args).await,
             "getopts" => self.builtin_getopts(args).await,
+            "history" => self.builtin_history(args).await,
             "jobs" => self.builtin_jobs(args).await,
             "kill" => self.builtin_kill(args).await,
             "let" => self.builtin_let(args).await,

@@ -9,7 +9,7 @@ use crate::applets;
 use crate::proc::{Command, Proc, Reader, Running};
 
 use super::process::{Interrupted, Process};
-use super::{Flow, Outcome, Shell, invocation};
+use super::{Flow, Outcome, Shell, invocation, signal};
 
 /// The target of a command name.
 pub enum External {
@@ -49,7 +49,12 @@ impl Shell {
                 shell.signal(number);
             }
             if let Ok(status) = process.interruptible(&mut running).await {
-                return Err(Flow::Exit(status & 0xff));
+                return match number {
+                    // A command that handles Ctrl-C itself does not end this shell.
+                    signal::INT if status != 128 + signal::INT => Ok(status & 0xff),
+                    signal::INT => Err(self.default_action(number)),
+                    _ => Err(Flow::Exit(status & 0xff)),
+                };
             }
         }
     }

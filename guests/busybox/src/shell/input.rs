@@ -5,8 +5,10 @@ use brush_parser::ast::Program;
 
 use crate::proc::Reader;
 
+use super::edit::{Line, LineEditor};
 use super::grammar::{self, Parsed};
-use super::{Flow, Shell};
+use super::prompt::without_marks;
+use super::{Flow, Shell, signal};
 
 /// The source of a script's text.
 pub enum Input {
@@ -16,6 +18,8 @@ pub enum Input {
     },
     /// A stream that the commands share, read line by line.
     Stream(Reader),
+    /// A terminal on which the user edits each line.
+    Terminal(Box<LineEditor>),
 }
 
 impl Input {
@@ -23,21 +27,22 @@ impl Input {
         Input::Text { text, at: 0 }
     }
 
-    /// Returns the next line with its newline; empty at the end.
-    async fn read_line(&mut self) -> String {
+    /// Whether a user types the commands, rather than a script that ends at an error.
+    fn has_prompt(&self, shell: &Shell) -> bool {
         match self {
-            Input::Text { text, at } => {
-                let rest = text.get(*at..).unwrap_or_default();
-                let length = rest.find('\n').map_or(rest.len(), |n| n + 1);
-                *at += length;
-                rest.get(..length).unwrap_or_default().to_string()
-            }
-            Input::Stream(reader) => match reader.read_line().await {
-                Ok(line) => String::from_utf8_lossy(&line).into_owned(),
-                Err(_) => String::new(),
-            },
+            Input::Text { .. } => false,
+            Input::Stream(_) => shell.options.interactive,
+            Input::Terminal(_) => true,
         }
     }
+}
+
+/// Returns the line of `text` at a position, with its newline; empty at the end.
+fn take_line(text: &str, at: &mut usize) -> String {
+    let rest = text.get(*at..).unwrap_or_default();
+    let length = rest.find('\n').map_or(rest.len(), |n| n + 1);
+    *at += length;
+    rest.get(..length).unwrap_or_default().to_string()
 }
 
 impl Shell {
@@ -47,32 +52,42 @@ impl Shell {
             let program = match self.next_command(&mut input).await {
                 Ok(Some(program)) => program,
                 Ok(None) => return Ok(self.status),
-                Err(Flow::Abandon) => continue,
-                Err(flow) => return Err(flow),
+                Err(flow) => match self.returns_to_prompt(&input, flow).await {
+                    true => continue,
+                    false => return Err(flow),
+                },
             };
             if self.options.noexec {
                 continue;
             }
             match self.run_program(&program).await {
                 Ok(_) => {}
-                Err(Flow::Abandon) if self.options.interactive => {}
-                Err(flow) => return Err(flow),
+                Err(flow) => match self.returns_to_prompt(&input, flow).await {
+                    true => {}
+                    false => return Err(flow),
+                },
             }
         }
+    }
+
+    /// Whether an error or Ctrl-C only ends the command that was entered.
+    async fn returns_to_prompt(&self, input: &Input, flow: Flow) -> bool {
+        if flow == Flow::Interrupt && input.has_prompt(self) {
+            let _ = self.descriptors.writer(2).write_all(b"\n").await;
+        }
+        matches!(flow, Flow::Abandon | Flow::Interrupt) && input.has_prompt(self)
     }
 
     /// Returns the next complete command; `None` at the end.
     async fn next_command(&mut self, input: &mut Input) -> Result<Option<Program>, Flow> {
         let mut text = String::new();
-        self.print_prompt(input, "PS1").await;
+        let mut prompt = "PS1";
         loop {
-            let process = self.process.clone();
-            let line = match process.interruptible(input.read_line()).await {
-                Ok(line) => line,
-                Err(_) => {
-                    self.take_signals().await?;
-                    continue;
-                }
+            let Some(line) = self.next_line(input, prompt).await? else {
+                // Ctrl-C discards the lines before it, too.
+                text.clear();
+                prompt = "PS1";
+                continue;
             };
             if self.options.verbose {
                 let _ = self.descriptors.writer(2).write_all(line.as_bytes()).await;
@@ -85,10 +100,10 @@ impl Shell {
             match grammar::parse(&text, at_end || !line.ends_with('\n'), &self.aliases) {
                 Parsed::Program(program) if program.complete_commands.is_empty() && !at_end => {
                     text.clear();
-                    self.print_prompt(input, "PS1").await;
+                    prompt = "PS1";
                 }
                 Parsed::Program(program) => return Ok(Some(program)),
-                Parsed::Incomplete(_) => self.print_prompt(input, "PS2").await,
+                Parsed::Incomplete(_) => prompt = "PS2",
                 Parsed::Error(message) => {
                     self.print_error(&["syntax error: ", &message].concat()).await;
                     self.status = 2;
@@ -101,19 +116,43 @@ impl Shell {
         }
     }
 
-    async fn print_prompt(&self, input: &Input, name: &str) {
-        if !self.options.interactive || !matches!(input, Input::Stream(_)) {
-            return;
+    /// Returns the next line with its newline; empty at the end, `None` if Ctrl-C was typed instead.
+    async fn next_line(&mut self, input: &mut Input, prompt: &str) -> Result<Option<String>, Flow> {
+        let process = self.process.clone();
+        match input {
+            Input::Text { text, at } => Ok(Some(take_line(text, at))),
+            Input::Stream(reader) => {
+                if self.options.interactive {
+                    let prompt = without_marks(&self.prompt(prompt).await);
+                    let _ = self.descriptors.writer(2).write_all(prompt.as_bytes()).await;
+                }
+                loop {
+                    match process.interruptible(reader.read_line()).await {
+                        Ok(line) => return Ok(Some(String::from_utf8_lossy(&line.unwrap_or_default()).into_owned())),
+                        Err(_) => self.take_signals().await?,
+                    }
+                }
+            }
+            Input::Terminal(editor) => loop {
+                let prompt = self.prompt(prompt).await;
+                match process.interruptible(self.edit_line(editor, &prompt)).await {
+                    Ok(Line::Text(line)) => {
+                        self.remember_line(&line);
+                        return Ok(Some(line));
+                    }
+                    Ok(Line::End) => return Ok(Some(String::new())),
+                    Ok(Line::Interrupted) => {
+                        self.status = 128 + signal::INT;
+                        if self.catches(signal::INT) {
+                            process.signal(signal::INT);
+                            self.take_signals().await?;
+                        }
+                        return Ok(None);
+                    }
+                    Err(_) => self.take_signals().await?,
+                }
+            },
         }
-        let home = self.variables.get("HOME").unwrap_or_default();
-        let cwd = self.cwd.to_string_lossy();
-        let shown = match cwd.strip_prefix(home).filter(|_| !home.is_empty()) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("~{rest}"),
-            _ => cwd.into_owned(),
-        };
-        let text = self.variables.get(name).unwrap_or_default();
-        let text = text.replace("\\w", &shown).replace("\\$", "#");
-        let _ = self.descriptors.writer(2).write_all(text.as_bytes()).await;
     }
 
     /// Runs text in this environment (`eval`, traps).

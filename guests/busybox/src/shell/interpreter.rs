@@ -14,7 +14,7 @@ use super::expand::{Expansion, Failure};
 use super::grammar::{self, Parsed};
 use super::process::Interrupted;
 use super::redirect::Stream;
-use super::{Flow, Outcome, Shell};
+use super::{Flow, Outcome, Shell, signal};
 
 /// A running command; boxed, because commands contain commands.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
@@ -218,7 +218,8 @@ impl Shell {
     /// `command &`.
     fn start_in_background(&mut self, list: &ast::AndOrList) {
         let mut shell = self.subshell();
-        if !self.options.interactive {
+        // There is no job control that would keep a job from taking the keys.
+        if !self.options.interactive || self.descriptors.is_terminal(0) {
             shell.descriptors.set(0, Stream::Reader(Reader::empty()));
         }
         shell.context.tested = 0;
@@ -321,6 +322,7 @@ fn status_of(outcome: Outcome, current: i32) -> i32 {
     match outcome {
         Ok(status) | Err(Flow::Exit(status) | Flow::Return(status)) => status,
         Err(Flow::Break(_) | Flow::Continue(_)) => 0,
+        Err(Flow::Interrupt) => 128 + signal::INT,
         Err(Flow::Abandon) => current,
     }
 }

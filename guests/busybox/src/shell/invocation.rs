@@ -5,13 +5,15 @@ use std::rc::Rc;
 
 use crate::proc::{Proc, strerror};
 
+use super::edit::LineEditor;
 use super::external::open_script;
 use super::input::Input;
 use super::process::Process;
-use super::{Flow, Shell};
+use super::{Flow, Shell, interrupt};
 
 /// Runs a shell with the arguments of `proc`; returns its exit status.
 pub async fn run(proc: Proc, process: Rc<Process>) -> i32 {
+    interrupt::deliver_to(&process);
     let mut shell = Shell::new(&proc, process);
     let outcome = match shell.prepare(&proc).await {
         Ok(input) => shell.run_input(input).await,
@@ -46,11 +48,17 @@ impl Shell {
             return self.script(script).await;
         }
         self.positional = args.collect();
-        if wasip2::cli::terminal_stdin::get_terminal_stdin().is_some() {
-            self.options.interactive = true;
-        }
+        let reader = self.descriptors.reader(0);
+        self.options.interactive |= reader.is_terminal();
         self.options.stdin = true;
-        Ok(Input::Stream(self.descriptors.reader(0)))
+        let is_dumb = self.variables.get("TERM") == Some("dumb");
+        match LineEditor::new(reader.clone()).filter(|_| !is_dumb) {
+            Some(editor) => {
+                self.load_history();
+                Ok(Input::Terminal(Box::new(editor)))
+            }
+            None => Ok(Input::Stream(reader)),
+        }
     }
 
     /// Reads the options; returns whether `-c` is among them.

@@ -12,6 +12,9 @@
 //! foreground command at once, its status is 128+n, then the trap runs and the script continues. (In POSIX the trap
 //! waits for the command's end, which may be `sleep 3600`.) Without a trap the shell runs its EXIT trap and exits with
 //! 128+n. `trap '' TERM` ignores the signal.
+//!
+//! On a terminal, an interactive shell edits lines (`edit`), and Ctrl-C arrives as SIGINT at the shell that the host
+//! started (`interrupt`): without a trap an interactive shell returns to its prompt, and a script exits with 130.
 
 mod arith;
 mod brace;
@@ -19,6 +22,7 @@ mod builtins;
 mod compound;
 mod control;
 mod declare;
+mod edit;
 mod escape;
 mod expand;
 mod external;
@@ -26,8 +30,10 @@ mod filesystem;
 mod getopts;
 mod glob;
 mod grammar;
+mod history;
 mod input;
 mod interpreter;
+mod interrupt;
 mod invocation;
 mod jobs;
 mod lexer;
@@ -37,6 +43,7 @@ mod pattern;
 mod print;
 mod printf;
 mod process;
+mod prompt;
 mod read;
 mod redirect;
 mod signal;
@@ -46,6 +53,7 @@ mod trap;
 mod variables;
 mod word;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -56,6 +64,7 @@ use crate::proc::{Command, Proc, Running};
 
 pub use signal::{TERM, number as signal_number};
 
+use edit::History;
 use interpreter::YieldTimer;
 use jobs::Jobs;
 use options::Options;
@@ -116,6 +125,8 @@ pub enum Flow {
     Exit(i32),
     /// Returns to the prompt, after an error in an interactive shell.
     Abandon,
+    /// Returns to the prompt, after Ctrl-C in an interactive shell.
+    Interrupt,
 }
 
 /// The exit status of a command, or where control continues instead.
@@ -146,6 +157,8 @@ pub struct Shell {
     option_offset: usize,
     aliases: BTreeMap<String, String>,
     umask: u32,
+    /// The lines that were entered; subshells share it.
+    history: Rc<RefCell<History>>,
 }
 
 /// What surrounds the running command.
@@ -206,6 +219,7 @@ impl Shell {
             option_offset: 0,
             aliases: BTreeMap::new(),
             umask: 0o022,
+            history: Rc::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Signals by number and name.
 
+pub const INT: i32 = 2;
 pub const KILL: i32 = 9;
 pub const TERM: i32 = 15;
 

@@ -51,9 +51,10 @@ impl Shell {
     pub async fn take_signals(&mut self) -> Result<(), Flow> {
         while let Some(number) = self.process.next_signal() {
             let Some(action) = self.traps.get(number).cloned() else {
+                self.status = if signal::is_harmless(number) { self.status } else { 128 + number };
                 match signal::is_harmless(number) {
                     true => continue,
-                    false => return Err(Flow::Exit(128 + number)),
+                    false => return Err(self.default_action(number)),
                 }
             };
             let status = self.status;
@@ -64,6 +65,14 @@ impl Shell {
             outcome?;
         }
         Ok(())
+    }
+
+    /// Returns how a signal without a trap ends what is running.
+    pub fn default_action(&self, number: i32) -> Flow {
+        match number == signal::INT && self.options.interactive {
+            true => Flow::Interrupt,
+            false => Flow::Exit(128 + number),
+        }
     }
 
     /// Whether there is a trap for a signal.
