@@ -23,6 +23,7 @@ mod grep;
 mod head;
 mod httpd;
 mod identity;
+mod less;
 mod lines;
 mod ls;
 mod names;
@@ -41,6 +42,7 @@ mod stat;
 mod stream;
 mod tail;
 mod tar;
+mod terminal;
 mod tr;
 mod wc;
 mod wget;
@@ -88,6 +90,7 @@ table! {
     "cat" "[-n] [FILE]..." stream::cat,
     "chmod" "[-Rcvf] MODE FILE..." files::chmod,
     "cksum" "[FILE]..." digest::cksum,
+    "clear" "" terminal::clear,
     "cmp" "[-ls] FILE1 [FILE2]" compare::cmp,
     "comm" "[-123] FILE1 FILE2" compare::comm,
     "cp" "[-arRpf] SOURCE... DEST" copy::cp,
@@ -111,6 +114,7 @@ table! {
     "hostname" "[-s]" identity::hostname,
     "httpd" "[-fv] [-p [IP:]PORT] [-h HOME]" httpd::httpd,
     "id" "[-ugGn]" identity::id,
+    "less" "[-FINRSX] [FILE]..." less::less,
     "ln" "[-sfn] TARGET... LINK|DIR" files::ln,
     "ls" "[-1AaCdFhiLlpRrSt] [FILE]..." ls::ls,
     "md5sum" "[-c] [FILE]..." digest::md5sum,
@@ -128,6 +132,7 @@ table! {
     "pwd" "" names::pwd,
     "readlink" "[-fn] FILE" names::readlink,
     "realpath" "FILE..." names::realpath,
+    "reset" "" terminal::reset,
     "rev" "[FILE]..." lines::rev,
     "rm" "[-irf] FILE..." files::rm,
     "rmdir" "[-p] DIRECTORY..." files::rmdir,
@@ -139,6 +144,7 @@ table! {
     "sort" "[-nrufhVbcs] [-o FILE] [-t CHAR] [-k N[,M]] [FILE]..." sort::sort,
     "split" "[-b N] [-l N] [-a N] [FILE [PREFIX]]" lines::split,
     "stat" "[-L] [-c FORMAT] FILE..." stat::stat,
+    "stty" "[-a|g] [SETTING]..." terminal::stty,
     "sync" "" echo::exit_0,
     "tac" "[FILE]..." lines::tac,
     "tail" "[-n N] [-c N] [-fFqv] [-s SEC] [FILE]..." tail::tail,
@@ -149,6 +155,7 @@ table! {
     "tr" "[-cds] STRING1 [STRING2]" tr::tr,
     "true" "" echo::exit_0,
     "truncate" "[-c] -s SIZE FILE..." files::truncate,
+    "tty" "[-s]" terminal::tty,
     "uname" "[-amnrspvio]" identity::uname,
     "uniq" "[-cduzi] [-f N] [-s N] [-w N] [FILE [OUTFILE]]" sort::uniq,
     "unlink" "FILE" files::unlink,
