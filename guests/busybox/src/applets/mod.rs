@@ -44,6 +44,7 @@ mod tail;
 mod tar;
 mod terminal;
 mod tr;
+mod vi;
 mod wc;
 mod wget;
 mod xargs;
@@ -159,6 +160,7 @@ table! {
     "uname" "[-amnrspvio]" identity::uname,
     "uniq" "[-cduzi] [-f N] [-s N] [-w N] [FILE [OUTFILE]]" sort::uniq,
     "unlink" "FILE" files::unlink,
+    "vi" "[-c CMD] [+N] [FILE]" vi::vi,
     "wc" "[-clmw] [FILE]..." wc::wc,
     "wget" "[-qS] [--spider] [-O FILE] [-T SEC] [--header STR] [--post-data STR] URL..." wget::wget,
     "which" "COMMAND..." names::which,

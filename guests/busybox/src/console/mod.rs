@@ -1,6 +1,7 @@
 //! What the line editor and the full-screen applets share: keys, widths of characters, and escape sequences. Only
 //! `keyboard` performs input; the rest is pure.
 
+pub mod frame;
 pub mod keyboard;
 pub mod keys;
 pub mod width;

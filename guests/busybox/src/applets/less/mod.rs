@@ -9,8 +9,9 @@ use std::task::Poll;
 
 use super::stream::{open, pump, read_fairly};
 use super::{EarlyExit, Options, Outcome, usage};
+use crate::console::frame::Frame;
 use crate::console::keyboard::{Event, Keyboard};
-use crate::console::{ENTER_ALTERNATE, LEAVE_ALTERNATE, move_to};
+use crate::console::{CLEAR_LINE, ENTER_ALTERNATE, LEAVE_ALTERNATE, PLAIN, REVERSE, move_to, width};
 use crate::proc::{Proc, Reader};
 
 use pager::{Pager, Step, Style};
@@ -30,7 +31,8 @@ pub async fn less(p: Proc) -> Outcome {
         colours: o.has('R') || o.has('r'),
         ignores_case: o.has('i') || o.has('I'),
     };
-    let mut view = FileView { p: &p, columns: size.columns, rows: size.rows, style, shown: String::new() };
+    let mut view =
+        FileView { p: &p, columns: size.columns, rows: size.rows, style, frame: Frame::default(), is_drawn: false };
     let _raw = terminal::RawMode::enter();
     let mut keyboard = Keyboard::new(terminal);
     let files = o.files();
@@ -55,9 +57,9 @@ pub async fn less(p: Proc) -> Outcome {
             Step::Continue | Step::Quit => break,
         }
     }
-    let end = match (alternate, view.shown.is_empty()) {
+    let end = match (alternate, !view.is_drawn) {
         (true, _) => LEAVE_ALTERNATE.to_string(),
-        (false, false) => move_to(usize::from(view.rows).saturating_sub(1), 0) + "\x1b[K",
+        (false, false) => move_to(usize::from(view.rows).saturating_sub(1), 0) + CLEAR_LINE,
         (false, true) => String::new(),
     };
     p.stdout.write_all(end.as_bytes()).await?;
@@ -82,8 +84,9 @@ struct FileView<'a> {
     columns: u16,
     rows: u16,
     style: Style,
-    /// The bytes that were written last.
-    shown: String,
+    frame: Frame,
+    /// Whether anything was drawn.
+    is_drawn: bool,
 }
 
 impl FileView<'_> {
@@ -112,7 +115,7 @@ impl FileView<'_> {
                     }
                     if quits_early {
                         text.extend_from_slice(bytes);
-                        if pager.fits() && self.shown.is_empty() {
+                        if pager.fits() && !self.is_drawn {
                             self.p.stdout.write_all(&text).await?;
                             return Ok(Step::Quit);
                         }
@@ -126,7 +129,7 @@ impl FileView<'_> {
                     if let Some(size) = terminal::size() {
                         (self.columns, self.rows) = (size.columns, size.rows);
                         pager.resize(size.columns.into(), size.rows.into());
-                        self.shown.clear();
+                        self.frame.forget();
                     }
                 }
                 Next::Event(Event::End) => return Ok(Step::Quit),
@@ -134,13 +137,13 @@ impl FileView<'_> {
         }
     }
 
-    /// Draws the screen if it changed.
+    /// Draws what changed.
     async fn draw(&mut self, pager: &Pager) -> Result<(), EarlyExit> {
-        let screen = pager.draw();
-        if screen != self.shown {
-            self.p.stdout.write_all(screen.as_bytes()).await?;
-            self.shown = screen;
-        }
+        let rows = pager.draw();
+        let bottom = rows.last().map_or("", String::as_str).replace(REVERSE, "").replace(PLAIN, "");
+        let cursor = (rows.len().saturating_sub(1), width::of_str(&bottom));
+        self.is_drawn = true;
+        self.p.stdout.write_all(self.frame.update(rows, cursor).as_bytes()).await?;
         Ok(())
     }
 }

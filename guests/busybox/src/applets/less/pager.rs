@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::rows::{self, Row};
 use crate::applets::pattern::{Extent, Pattern};
 use crate::console::keys::Key;
-use crate::console::{CLEAR_LINE, PLAIN, REVERSE, move_to};
+use crate::console::{PLAIN, REVERSE};
 
 /// How text is shown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -332,25 +332,17 @@ impl Pager {
         self.is_complete && self.top + self.height >= self.rows.len()
     }
 
-    /// Returns the bytes that show the whole screen.
-    pub fn draw(&self) -> String {
-        let mut out = String::from(PLAIN);
-        for row in 0..self.height {
-            out.push_str(&move_to(row, 0));
-            // Before the text: at the end of a full row, it would clear the last character.
-            out.push_str(CLEAR_LINE);
-            match self.rows.get(self.top + row) {
-                Some(row) => self.draw_row(*row, &mut out),
-                None => out.push('~'),
-            }
-        }
-        out.push_str(&move_to(self.height, 0));
-        out.push_str(CLEAR_LINE);
-        out.push_str(&self.bottom_line());
-        out
+    /// Returns the rows of the screen.
+    pub fn draw(&self) -> Vec<String> {
+        let mut rows: Vec<String> = (self.top..self.top + self.height)
+            .map(|row| self.rows.get(row).map_or_else(|| "~".into(), |row| self.draw_row(*row)))
+            .collect();
+        rows.push(self.bottom_line());
+        rows
     }
 
-    fn draw_row(&self, row: Row, out: &mut String) {
+    fn draw_row(&self, row: Row) -> String {
+        let mut out = String::new();
         let line = self.lines.get(row.line).map_or("", String::as_str);
         if self.style.numbers {
             let _ = match row.start {
@@ -359,7 +351,8 @@ impl Pager {
             };
         }
         let marks = self.marks(line);
-        rows::draw(line, row, self.text_columns(), self.style.colours, &marks, out);
+        rows::draw(line, row, self.text_columns(), self.style.colours, &marks, &mut out);
+        out
     }
 
     /// Returns the ranges of a line that match the pattern.
@@ -410,6 +403,7 @@ const NUMBER_WIDTH: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::frame::Frame;
     use crate::console::keys::decode_all;
     use crate::console::screen::Screen;
 
@@ -426,7 +420,7 @@ mod tests {
 
     fn shown(pager: &Pager) -> Vec<String> {
         let mut screen = Screen::new(20, 5);
-        screen.apply(pager.draw().as_bytes());
+        screen.apply(Frame::default().update(pager.draw(), (4, 0)).as_bytes());
         assert!(screen.unknown.is_empty(), "{:?}", screen.unknown);
         screen.lines()
     }
@@ -488,14 +482,14 @@ mod tests {
         assert_eq!(shown(&pager(text, Style::default()))[0], "^[[31mred^[[m");
         let coloured = pager(text, Style { colours: true, ..Style::default() });
         assert_eq!(shown(&coloured)[0], "red");
-        assert!(coloured.draw().contains("\x1b[31mred\x1b[m"));
+        assert!(coloured.draw()[0].contains("\x1b[31mred\x1b[m"));
     }
 
     #[test]
     fn matches_are_marked() {
         let mut pager = pager("one two\n", Style::default());
         decode_all("/two|one\r").into_iter().for_each(|key| _ = pager.press(key));
-        assert!(pager.draw().contains("\x1b[7mone\x1b[m \x1b[7mtwo\x1b[m"), "{:?}", pager.draw());
+        assert!(pager.draw()[0].contains("\x1b[7mone\x1b[m \x1b[7mtwo\x1b[m"), "{:?}", pager.draw());
     }
 
     #[test]
@@ -536,7 +530,7 @@ mod tests {
         decode_all("7g").into_iter().for_each(|key| _ = pager.press(key));
         pager.resize(4, 4);
         let mut screen = Screen::new(4, 4);
-        screen.apply(pager.draw().as_bytes());
+        screen.apply(Frame::default().update(pager.draw(), (3, 0)).as_bytes());
         assert_eq!(screen.lines(), ["line", " 7", "line", ":"]);
     }
 

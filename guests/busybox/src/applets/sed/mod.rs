@@ -3,6 +3,8 @@
 mod replacement;
 mod script;
 
+pub use replacement::Replacement;
+
 use std::fs::{File, OpenOptions};
 
 use script::{Address, Command, Function, Substitution};

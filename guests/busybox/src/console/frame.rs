@@ -1,0 +1,32 @@
+//! The rows of a full screen: writes only those that changed.
+
+use super::{CLEAR_LINE, move_to};
+
+/// What is on the screen.
+#[derive(Debug, Default)]
+pub struct Frame {
+    shown: Vec<String>,
+}
+
+impl Frame {
+    /// Returns the bytes that show `rows`, none of which is wider than the screen, and then move the cursor.
+    pub fn update(&mut self, rows: Vec<String>, cursor: (usize, usize)) -> String {
+        let mut out = String::new();
+        for (i, row) in rows.iter().enumerate() {
+            if self.shown.get(i) != Some(row) {
+                // Cleared before the text: at the end of a full row, that would clear the last character.
+                out.push_str(&move_to(i, 0));
+                out.push_str(CLEAR_LINE);
+                out.push_str(row);
+            }
+        }
+        out.push_str(&move_to(cursor.0, cursor.1));
+        self.shown = rows;
+        out
+    }
+
+    /// Forgets what is shown, because the screen changed.
+    pub fn forget(&mut self) {
+        self.shown.clear();
+    }
+}
