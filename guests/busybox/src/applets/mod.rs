@@ -45,6 +45,7 @@ mod tar;
 mod terminal;
 mod tr;
 mod vi;
+mod watch;
 mod wc;
 mod wget;
 mod xargs;
@@ -161,6 +162,7 @@ table! {
     "uniq" "[-cduzi] [-f N] [-s N] [-w N] [FILE [OUTFILE]]" sort::uniq,
     "unlink" "FILE" files::unlink,
     "vi" "[-c CMD] [+N] [FILE]" vi::vi,
+    "watch" "[-n SEC] [-t] PROG ARGS" watch::watch,
     "wc" "[-clmw] [FILE]..." wc::wc,
     "wget" "[-qS] [--spider] [-O FILE] [-T SEC] [--header STR] [--post-data STR] URL..." wget::wget,
     "which" "COMMAND..." names::which,
