@@ -102,7 +102,8 @@ impl FileView<'_> {
         let mut text = Vec::new();
         let mut buf = vec![0; 16 * 1024];
         loop {
-            if !(quits_early && pager.wants_text()) {
+            // Without text yet, the screen would only flicker.
+            if !pager.is_empty() && !(quits_early && pager.wants_text()) {
                 self.draw(&pager).await?;
             }
             match next(keyboard, pager.wants_text().then_some(&reader), &mut buf).await {

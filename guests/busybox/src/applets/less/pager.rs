@@ -110,6 +110,11 @@ impl Pager {
         !self.is_complete && (self.rows.len() < needed || self.pending_search.is_some())
     }
 
+    /// Whether no text was read yet.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && !self.is_complete
+    }
+
     /// Whether all text is known and fits on the screen.
     pub fn fits(&self) -> bool {
         self.is_complete && self.rows.len() <= self.height
