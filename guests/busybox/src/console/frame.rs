@@ -2,14 +2,15 @@
 
 use super::{CLEAR_LINE, move_to};
 
-/// What is on the screen.
+/// What is on the screen, and where the cursor is.
 #[derive(Debug, Default)]
 pub struct Frame {
     shown: Vec<String>,
+    cursor: Option<(usize, usize)>,
 }
 
 impl Frame {
-    /// Returns the bytes that show `rows`, none of which is wider than the screen, and then move the cursor.
+    /// Returns the bytes that show `rows`, none of which is wider than the screen, and the cursor.
     pub fn update(&mut self, rows: Vec<String>, cursor: (usize, usize)) -> String {
         let mut out = String::new();
         for (i, row) in rows.iter().enumerate() {
@@ -20,13 +21,15 @@ impl Frame {
                 out.push_str(row);
             }
         }
-        out.push_str(&move_to(cursor.0, cursor.1));
-        self.shown = rows;
+        if !out.is_empty() || self.cursor != Some(cursor) {
+            out.push_str(&move_to(cursor.0, cursor.1));
+        }
+        (self.shown, self.cursor) = (rows, Some(cursor));
         out
     }
 
     /// Forgets what is shown, because the screen changed.
     pub fn forget(&mut self) {
-        self.shown.clear();
+        *self = Frame::default();
     }
 }
