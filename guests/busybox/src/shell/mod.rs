@@ -45,6 +45,7 @@ mod printf;
 mod process;
 mod prompt;
 mod read;
+mod read_keys;
 mod redirect;
 mod signal;
 mod simple;

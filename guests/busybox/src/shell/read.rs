@@ -9,9 +9,10 @@ use super::{Outcome, Shell};
 type Quoted = (char, bool);
 
 impl Shell {
-    /// `read [-r] [-p prompt] [-t seconds] [-n count] [-u fd] [name...]`.
+    /// `read [-rs] [-p prompt] [-t seconds] [-n count] [-u fd] [name...]`.
     pub async fn builtin_read(&mut self, args: &[String]) -> Outcome {
         let mut raw = false;
+        let mut silent = false;
         let mut timeout: Option<f64> = None;
         let mut count = None;
         let mut fd = 0;
@@ -24,6 +25,7 @@ impl Shell {
             while let Some(letter) = letters.next() {
                 if matches!(letter, 'r' | 's') {
                     raw |= letter == 'r';
+                    silent |= letter == 's';
                     continue;
                 }
                 let attached: String = letters.by_ref().collect();
@@ -48,7 +50,7 @@ impl Shell {
         }
         let names: Vec<String> = rest.collect();
         let process = self.process.clone();
-        let work = self.read_line(fd, raw, count, timeout);
+        let work = self.read_line(fd, raw, silent, count, timeout);
         let line = match process.interruptible(work).await {
             Ok(line) => line,
             Err(Interrupted(number)) => return Ok(128 + number),
@@ -68,12 +70,21 @@ impl Shell {
     }
 
     /// Reads a line without its newline; returns whether it had one.
-    async fn read_line(&self, fd: i32, raw: bool, count: Option<usize>, timeout: Option<f64>) -> (Vec<Quoted>, bool) {
+    async fn read_line(
+        &self,
+        fd: i32,
+        raw: bool,
+        silent: bool,
+        count: Option<usize>,
+        timeout: Option<f64>,
+    ) -> (Vec<Quoted>, bool) {
         let reader = self.descriptors.reader(fd);
+        let reads_keys = (silent || count.is_some()) && reader.is_terminal() && terminal::size().is_some();
         let read = async {
             let mut line: Vec<Quoted> = Vec::new();
             loop {
                 let bytes = match count {
+                    _ if reads_keys => self.read_keys(&reader, silent, count).await.into_bytes(),
                     Some(count) => {
                         let mut bytes = vec![0; count];
                         let n = reader.read(&mut bytes).await.unwrap_or(0);
