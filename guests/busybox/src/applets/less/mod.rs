@@ -114,9 +114,9 @@ impl FileView<'_> {
                     } else {
                         pager.add(bytes);
                     }
-                    if quits_early {
+                    if quits_early && !self.is_drawn {
                         text.extend_from_slice(bytes);
-                        if pager.fits() && !self.is_drawn {
+                        if pager.fits() {
                             self.p.stdout.write_all(&text).await?;
                             return Ok(Step::Quit);
                         }

@@ -241,7 +241,7 @@ impl Pager {
             Key::Char('k' | 'y') | Key::Ctrl('P' | 'Y' | 'K') | Key::Up => self.scroll_up(rows),
             Key::Char('d') | Key::Ctrl('D') => self.scroll_down(half),
             Key::Char('u') | Key::Ctrl('U') => self.scroll_up(half),
-            Key::Char('g' | '<') | Key::Home => self.go_to_line(rows - 1),
+            Key::Char('g' | '<') | Key::Home => self.go_to_line(rows.saturating_sub(1)),
             Key::Char('G' | '>') | Key::End => match count {
                 Some(line) => self.go_to_line(line.saturating_sub(1)),
                 None => self.go_to_row(usize::MAX),
@@ -450,6 +450,7 @@ mod tests {
         check("G", &["line 17", "line 18", "line 19", "line 20", "(END)"]);
         check("G  k", &["line 16", "line 17", "line 18", "line 19", ":"]);
         check("Gg", &["line 1", "line 2", "line 3", "line 4", ":"]);
+        check("0g", &["line 1", "line 2", "line 3", "line 4", ":"]);
         check("5g", &["line 5", "line 6", "line 7", "line 8", ":"]);
         check("3j", &["line 4", "line 5", "line 6", "line 7", ":"]);
         check("3", &["line 1", "line 2", "line 3", "line 4", ":3"]);

@@ -157,12 +157,10 @@ impl Editor {
         for (number, bytes) in changed.iter().rev() {
             let lines: Vec<Vec<char>> = bytes.split(|b| *b == b'\n').map(decode).collect();
             line += lines.len() - 1;
-            self.text.remove_lines(*number, *number);
-            let was_only_line = self.text.len() == 1 && self.text.line_len(0) == 0 && *number == 0;
+            // Inserted first, since the text is never without a line.
+            let old = *number + lines.len();
             self.text.insert_lines(*number, lines);
-            if was_only_line {
-                self.text.remove_lines(self.text.last_line(), self.text.last_line());
-            }
+            self.text.remove_lines(old, old);
         }
         self.cursor = Position { line, column: self.text.first_non_blank(line) };
         if changed.len() > 1 {

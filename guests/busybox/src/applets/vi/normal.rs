@@ -164,7 +164,9 @@ impl Editor {
             '-' => Motion::To(self.to_line(at.line.saturating_sub(n))),
             'G' => Motion::To(self.to_line(count.map_or(usize::MAX, |line| line.saturating_sub(1)))),
             'H' => Motion::To(self.to_line(self.viewport.top + n - 1)),
-            'M' => Motion::To(self.to_line(self.viewport.top + height.min(self.text.len() - self.viewport.top) / 2)),
+            'M' => Motion::To(
+                self.to_line(self.viewport.top + height.min(self.text.len().saturating_sub(self.viewport.top)) / 2),
+            ),
             'L' => Motion::To(self.to_line((self.viewport.top + height).saturating_sub(n))),
             'w' | 'W' if operator == Some('c') && self.text.at(at).is_some_and(|c| !c.is_whitespace()) => {
                 // Changes to the end of the word, unlike other operators.

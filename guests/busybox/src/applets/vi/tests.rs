@@ -198,6 +198,7 @@ fn colon_commands_change_the_text() {
     check("Ab", ":s/a/x/i\r", "|xb");
     check("a,b", ":s/,/\\n/\r", "a\n|b");
     check("aa", ":%s/a/b/g\ru", "|aa");
+    check("a\n\n", ":s/a/b/\r:$\r", "b\n|");
     check("a\nb\na", ":/b/d\r", "a\n|a");
 }
 
