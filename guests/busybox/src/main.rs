@@ -5,6 +5,7 @@
 
 mod applets;
 mod console;
+mod pipe;
 mod proc;
 mod shell;
 

@@ -11,11 +11,13 @@ use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use wasip2::io::streams::{InputStream, StreamError};
 use wstd::io::AsyncOutputStream;
 use wstd::runtime::AsyncPollable;
+
+use crate::pipe::{self, ReadEnd, WriteEnd};
 
 /// A command's future; everything runs on one thread.
 pub type Running = Pin<Box<dyn Future<Output = i32>>>;
@@ -414,98 +416,8 @@ async fn yield_sometimes() {
     }
 }
 
-// ---------------------------------------------------------------- pipes
-
-const PIPE_CAPACITY: usize = 64 * 1024;
-
-#[derive(Default)]
-struct Channel {
-    bytes: VecDeque<u8>,
-    no_writer: bool,
-    no_reader: bool,
-    waiting: Vec<Waker>,
-}
-
-impl Channel {
-    /// Registers a waker once; a join polls a task more often than necessary.
-    fn wait(&mut self, waker: &Waker) {
-        if !self.waiting.iter().any(|known| known.will_wake(waker)) {
-            self.waiting.push(waker.clone());
-        }
-    }
-
-    fn wake(&mut self) {
-        for waker in self.waiting.drain(..) {
-            waker.wake();
-        }
-    }
-}
-
-struct ReadEnd(Rc<RefCell<Channel>>);
-struct WriteEnd(Rc<RefCell<Channel>>);
-
 /// Creates an in-memory pipe of 64 KiB.
 pub fn pipe() -> (Reader, Writer) {
-    let channel = Rc::new(RefCell::new(Channel::default()));
-    let reader = Reader::new(SourceKind::Pipe(ReadEnd(channel.clone())));
-    (reader, Writer(Rc::new(Sink::Pipe(WriteEnd(channel)))))
-}
-
-impl ReadEnd {
-    async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| {
-            let mut channel = self.0.borrow_mut();
-            if channel.bytes.is_empty() {
-                if channel.no_writer || buf.is_empty() {
-                    return Poll::Ready(Ok(0));
-                }
-                channel.wait(cx.waker());
-                return Poll::Pending;
-            }
-            let n = channel.bytes.read(buf);
-            channel.wake();
-            Poll::Ready(n)
-        })
-        .await
-    }
-}
-
-impl WriteEnd {
-    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        poll_fn(|cx| {
-            let mut channel = self.0.borrow_mut();
-            if channel.no_reader {
-                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-            }
-            let free = PIPE_CAPACITY - channel.bytes.len();
-            let (now, later) = bytes.split_at(free.min(bytes.len()));
-            channel.bytes.extend(now);
-            if !now.is_empty() {
-                channel.wake();
-            }
-            bytes = later;
-            if bytes.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            channel.wait(cx.waker());
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-impl Drop for ReadEnd {
-    fn drop(&mut self) {
-        let mut channel = self.0.borrow_mut();
-        channel.no_reader = true;
-        channel.wake();
-    }
-}
-
-impl Drop for WriteEnd {
-    fn drop(&mut self) {
-        let mut channel = self.0.borrow_mut();
-        channel.no_writer = true;
-        channel.wake();
-    }
+    let (reader, writer) = pipe::ends();
+    (Reader::new(SourceKind::Pipe(reader)), Writer(Rc::new(Sink::Pipe(writer))))
 }

@@ -45,7 +45,7 @@ impl Screen {
                 '\x1b' => {
                     let mut sequence = String::new();
                     if chars.next_if_eq(&'[').is_some() {
-                        while let Some(c) = chars.next() {
+                        for c in chars.by_ref() {
                             sequence.push(c);
                             if ('@'..='~').contains(&c) {
                                 break;

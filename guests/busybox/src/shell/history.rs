@@ -54,9 +54,8 @@ impl Shell {
     pub async fn builtin_history(&mut self, args: &[String]) -> Outcome {
         match args.first().map(String::as_str) {
             None => {
-                let lines = self.history.borrow();
-                let out: String = lines.iter().enumerate().map(|(i, line)| format!("{i:4} {line}\n")).collect();
-                drop(lines);
+                let numbered = |(i, line): (usize, &str)| format!("{i:4} {line}\n");
+                let out: String = self.history.borrow().iter().enumerate().map(numbered).collect();
                 self.print(&out).await?;
                 Ok(0)
             }

@@ -103,7 +103,8 @@ impl FileView<'_> {
         let mut buf = vec![0; 16 * 1024];
         loop {
             // Without text yet, the screen would only flicker.
-            if !pager.is_empty() && !(quits_early && pager.wants_text()) {
+            let waits = pager.is_empty() || (quits_early && pager.wants_text());
+            if !waits {
                 self.draw(&pager).await?;
             }
             match next(keyboard, pager.wants_text().then_some(&reader), &mut buf).await {
