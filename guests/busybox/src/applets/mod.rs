@@ -7,6 +7,7 @@ use std::io;
 
 use crate::proc::{Command, Proc, Running, strerror};
 
+mod awk;
 mod compare;
 mod copy;
 mod cut;
@@ -87,6 +88,7 @@ macro_rules! table {
 }
 
 table! {
+    "awk" "[-v VAR=VALUE]... [-F SEP] { PROGRAM | -f FILE... } [FILE|VAR=VALUE]..." awk::awk,
     "base64" "[-d] [-w N] [FILE]" digest::base64,
     "basename" "FILE [SUFFIX] | -a FILE... | -s SUFFIX FILE..." names::basename,
     "cat" "[-n] [FILE]..." stream::cat,
