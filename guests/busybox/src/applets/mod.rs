@@ -22,6 +22,7 @@ mod files;
 mod find;
 mod grep;
 mod head;
+mod http;
 mod httpd;
 mod identity;
 mod less;
