@@ -1,9 +1,11 @@
 //! The client side of HTTP/1.1 that wget and curl share: URLs, requests, responses and their bodies. No TLS.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::rc::Rc;
 
 use wstd::io::{AsyncRead, AsyncWrite};
 use wstd::net::TcpStream;
@@ -200,6 +202,8 @@ pub struct Connection {
     buf: Vec<u8>,
     /// The longest wait for bytes.
     seconds: f64,
+    /// Bytes of bodies so far.
+    received: Rc<Cell<u64>>,
 }
 
 impl Connection {
@@ -209,7 +213,12 @@ impl Connection {
     /// `Connect`.
     pub async fn open(host: &str, port: u16, seconds: f64) -> Result<(Connection, IpAddr), HttpError> {
         let (stream, ip) = connect(host, port, seconds).await.map_err(HttpError::Connect)?;
-        Ok((Connection { stream, buf: vec![], seconds }, ip))
+        Ok((Connection { stream, buf: vec![], seconds, received: Rc::default() }, ip))
+    }
+
+    /// Returns the number of bytes of bodies, which grows while they are copied.
+    pub fn received(&self) -> Rc<Cell<u64>> {
+        self.received.clone()
     }
 
     /// Sends bytes of a request.
@@ -310,6 +319,7 @@ impl Connection {
             to.write_all(self.buf.get(..now).unwrap_or_default()).await.map_err(HttpError::Write)?;
             self.buf.drain(..now);
             total += now as u64;
+            self.received.set(self.received.get() + now as u64);
             left = left.map(|l| l - now as u64);
         }
         Ok(total)

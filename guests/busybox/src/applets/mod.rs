@@ -10,6 +10,7 @@ use crate::proc::{Command, Proc, Running, strerror};
 mod awk;
 mod compare;
 mod copy;
+mod curl;
 mod cut;
 mod date;
 mod dd;
@@ -99,6 +100,7 @@ table! {
     "cmp" "[-ls] FILE1 [FILE2]" compare::cmp,
     "comm" "[-123] FILE1 FILE2" compare::comm,
     "cp" "[-arRpf] SOURCE... DEST" copy::cp,
+    "curl" "[OPTIONS] URL..." curl::curl,
     "cut" "[OPTIONS] [FILE]..." cut::cut,
     "date" "[-uR] [-I[SPEC]] [-d TIME] [-r FILE] [+FMT]" date::date,
     "dd" "[if=FILE] [of=FILE] [bs=N] [count=N] [skip=N] [seek=N] [conv=notrunc]" dd::dd,
