@@ -1,11 +1,11 @@
 /// The applets of the built-in busybox, sorted; a test compares them with `busybox --list`.
 #[rustfmt::skip]
 pub const APPLETS: &[&str] = &[
-    "[", "[[", "ash", "awk", "base64", "basename", "busybox", "cat", "chmod", "cksum", "cmp", "comm", "cp", "curl", "cut", "date",
-    "dd", "diff", "dirname", "du", "echo", "egrep", "env", "expand", "expr", "false", "fgrep", "find", "fold", "grep",
-    "head", "hostname", "httpd", "id", "kill", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv", "nc", "nl", "nproc",
-    "nslookup", "od", "paste", "printenv", "printf", "pwd", "readlink", "realpath", "rev", "rm", "rmdir", "sed", "seq",
-    "sh", "sha1sum", "sha256sum", "sleep", "sort", "split", "stat", "sync", "tac", "tail", "tar", "tee", "test",
-    "timeout", "touch", "tr", "true", "truncate", "uname", "uniq", "unlink", "wc", "wget", "which", "whoami", "xargs",
-    "yes",
+    "[", "[[", "ash", "awk", "base64", "basename", "busybox", "cat", "chmod", "cksum", "cmp", "comm", "cp", "curl",
+    "cut", "date", "dd", "diff", "dig", "dirname", "du", "echo", "egrep", "env", "expand", "expr", "false", "fgrep",
+    "find", "fold", "grep", "head", "hostname", "httpd", "id", "kill", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv",
+    "nc", "nl", "nproc", "nslookup", "od", "paste", "printenv", "printf", "pwd", "readlink", "realpath", "rev", "rm",
+    "rmdir", "sed", "seq", "sh", "sha1sum", "sha256sum", "sleep", "sort", "split", "stat", "sync", "tac", "tail", "tar",
+    "tee", "test", "timeout", "touch", "tr", "true", "truncate", "uname", "uniq", "unlink", "wc", "wget", "which",
+    "whoami", "xargs", "yes",
 ];

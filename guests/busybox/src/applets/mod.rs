@@ -14,6 +14,7 @@ mod curl;
 mod cut;
 mod date;
 mod dd;
+mod dig;
 mod digest;
 mod du;
 mod echo;
@@ -105,6 +106,7 @@ table! {
     "date" "[-uR] [-I[SPEC]] [-d TIME] [-r FILE] [+FMT]" date::date,
     "dd" "[if=FILE] [of=FILE] [bs=N] [count=N] [skip=N] [seek=N] [conv=notrunc]" dd::dd,
     "diff" "[-qs] FILE1 FILE2" compare::diff,
+    "dig" "[+short] [-t TYPE] NAME [TYPE] | -x ADDRESS" dig::dig,
     "dirname" "FILENAME" names::dirname,
     "du" "[-ahks] [-d N] [FILE]..." du::du,
     "echo" "[-neE] [ARG]..." echo::echo,
