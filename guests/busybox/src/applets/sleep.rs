@@ -9,6 +9,9 @@ use wstd::time::Duration;
 use super::{Options, Outcome, fail, run, usage};
 use crate::proc::Proc;
 
+/// SIGKILL.
+const KILL: i32 = 9;
+
 /// Parses `1.5`, `10s`, `2m`, `1h`, `1d` or `infinity` to seconds.
 pub fn parse_duration(text: &str) -> Option<f64> {
     if matches!(text, "infinity" | "inf") {
@@ -70,19 +73,33 @@ pub async fn sleep(p: Proc) -> Outcome {
     Ok(0)
 }
 
+/// The exit code of a command that took too long.
+const TIMED_OUT: i32 = 124;
+
+/// Runs a command within a time. A command is not a process that could handle a signal: it ends at once, so `-k` never
+/// has to.
 pub async fn timeout(p: Proc) -> Outcome {
-    let o = Options::parse(&p, "+s:k:t:").await?;
+    let spec = "+s:(signal)k:(kill-after)t:p(preserve-status)f(foreground)v(verbose)";
+    let o = Options::parse(&p, spec).await?;
     let [limit, command @ ..] = o.operands.as_slice() else { return usage(&p).await };
     if command.is_empty() {
         return usage(&p).await;
     }
-    let Some(seconds) = parse_duration(limit) else {
-        return fail(&p, 1, &format!("invalid number '{limit}'")).await;
+    let signal_name = o.get('s').unwrap_or("TERM");
+    let Some(signal) = crate::shell::signal_number(signal_name) else {
+        return fail(&p, 1, &format!("bad signal name '{signal_name}'")).await;
     };
+    for text in [limit.as_str()].into_iter().chain(o.get('k')) {
+        if parse_duration(text).is_none() {
+            return fail(&p, 1, &format!("invalid number '{text}'")).await;
+        }
+    }
+    let seconds = parse_duration(limit).unwrap_or(0.0);
     let mut child = run(Proc { args: command.to_vec(), ..p });
     if seconds == 0.0 {
         return Ok(child.await);
     }
     // Dropping the future terminates the child, which owns nothing else.
-    Ok(within(seconds, child.as_mut()).await.unwrap_or(143))
+    let timed_out = if o.has('p') || signal == KILL { 128 + signal } else { TIMED_OUT };
+    Ok(within(seconds, child.as_mut()).await.unwrap_or(timed_out))
 }
