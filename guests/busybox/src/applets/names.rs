@@ -154,7 +154,7 @@ pub async fn which(p: Proc) -> Outcome {
         let file = dirs.iter().map(|d| normalize(&p.path(d), name)).find(|f| f.is_file());
         let found = match file {
             Some(file) => file.display().to_string(),
-            None if super::find(name).is_some() || matches!(name.as_str(), "sh" | "ash") => {
+            None if is_provided(name) => {
                 format!("/bin/{name}")
             }
             None => {
@@ -165,4 +165,12 @@ pub async fn which(p: Proc) -> Outcome {
         p.stdout.write_all((found + "\n").as_bytes()).await?;
     }
     Ok(code)
+}
+
+/// Whether this program itself is what a name stands for.
+fn is_provided(name: &str) -> bool {
+    name == "busybox"
+        || super::find(name).is_some()
+        || crate::shell::is_shell(name)
+        || crate::shell::find_applet(name).is_some()
 }
