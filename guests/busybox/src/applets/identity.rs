@@ -1,6 +1,7 @@
 //! hostname, id, whoami, uname, nproc. A guest has no users: it is root unless the host sets `$USER`, `$UID` and
 //! `$GID`.
 
+use super::nslookup::resolve;
 use super::{Options, Outcome, fail};
 use crate::proc::Proc;
 
@@ -29,8 +30,12 @@ pub async fn hostname(p: Proc) -> Outcome {
         let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
         let line = hosts.lines().find(|l| l.split_whitespace().skip(1).any(|n| n == name));
         let address = line.and_then(|l| l.split_whitespace().next());
-        return match address {
-            Some(address) => print_line(&p, address).await,
+        let resolved = match address {
+            Some(address) => Some(address.to_string()),
+            None => resolve(&name).await.first().map(ToString::to_string),
+        };
+        return match resolved {
+            Some(address) => print_line(&p, &address).await,
             None => fail(&p, 1, &format!("{name}: Unknown host")).await,
         };
     }
