@@ -58,7 +58,7 @@ struct Lister<'a> {
 }
 
 pub async fn ls(p: Proc) -> Outcome {
-    let o = Options::parse(&p, "1AaCdFhiLlpRrStxnsHkcuvXgY(full-time)").await?;
+    let o = Options::parse(&p, "1AaCdFhiLlpRrStxnsHkcuvXgY(full-time)w:(width)\u{1}::(color)").await?;
     let out = Output::new(&p);
     let now = unix_seconds(SystemTime::now());
     let mut lister = Lister { p: &p, o, out, code: 0, now, titles: false, gap: false };
