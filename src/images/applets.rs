@@ -2,10 +2,10 @@
 #[rustfmt::skip]
 pub const APPLETS: &[&str] = &[
     "[", "[[", "ash", "awk", "base64", "basename", "busybox", "cat", "chmod", "cksum", "cmp", "comm", "cp", "curl",
-    "cut", "date", "dd", "diff", "dig", "dirname", "du", "echo", "egrep", "env", "expand", "expr", "false", "fgrep",
-    "find", "fold", "grep", "head", "hostname", "httpd", "id", "kill", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv",
-    "nc", "nl", "nproc", "nslookup", "od", "paste", "printenv", "printf", "pwd", "readlink", "realpath", "rev", "rm",
-    "rmdir", "sed", "seq", "sh", "sha1sum", "sha256sum", "sleep", "sort", "split", "stat", "sync", "tac", "tail", "tar",
-    "tee", "test", "timeout", "touch", "tr", "true", "truncate", "uname", "uniq", "unlink", "wc", "wget", "which",
-    "whoami", "xargs", "yes",
+    "cut", "date", "dd", "df", "diff", "dig", "dirname", "du", "echo", "egrep", "env", "expand", "expr", "false",
+    "fgrep", "find", "fold", "free", "grep", "head", "hostname", "httpd", "id", "kill", "ln", "ls", "md5sum", "mkdir",
+    "mktemp", "mount", "mv", "nc", "nice", "nl", "nohup", "nproc", "nslookup", "od", "paste", "ping", "printenv",
+    "printf", "pwd", "readlink", "realpath", "rev", "rm", "rmdir", "sed", "seq", "sh", "sha1sum", "sha256sum", "sleep",
+    "sort", "split", "stat", "sync", "tac", "tail", "tar", "tee", "test", "time", "timeout", "touch", "tr", "true",
+    "truncate", "uname", "uniq", "unlink", "wc", "wget", "which", "whoami", "xargs", "yes",
 ];

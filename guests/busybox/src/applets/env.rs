@@ -1,6 +1,6 @@
-//! env and printenv.
+//! env, printenv, and the wrappers that change nothing here: nice and nohup.
 
-use super::{Options, Outcome, Output, run};
+use super::{Options, Outcome, Output, run, usage};
 use crate::proc::Proc;
 
 pub async fn env(mut p: Proc) -> Outcome {
@@ -48,4 +48,23 @@ pub async fn printenv(p: Proc) -> Outcome {
         }
     }
     out.end(code).await
+}
+
+/// Runs a command; there are no priorities.
+pub async fn nice(p: Proc) -> Outcome {
+    let o = Options::parse(&p, "+n:").await?;
+    if o.operands.is_empty() {
+        p.stdout.write_all(b"0\n").await?;
+        return Ok(0);
+    }
+    Ok(run(Proc { args: o.operands, ..p }).await)
+}
+
+/// Runs a command; no terminal hangs up.
+pub async fn nohup(p: Proc) -> Outcome {
+    let o = Options::parse(&p, "+").await?;
+    if o.operands.is_empty() {
+        return usage(&p).await;
+    }
+    Ok(run(Proc { args: o.operands, ..p }).await)
 }

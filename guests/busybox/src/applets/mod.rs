@@ -22,6 +22,7 @@ mod env;
 mod expr;
 mod files;
 mod find;
+mod free;
 mod grep;
 mod head;
 mod http;
@@ -30,6 +31,7 @@ mod identity;
 mod less;
 mod lines;
 mod ls;
+mod mounts;
 mod names;
 mod nc;
 mod nslookup;
@@ -47,6 +49,7 @@ mod stream;
 mod tail;
 mod tar;
 mod terminal;
+mod time;
 mod tr;
 mod vi;
 mod watch;
@@ -56,6 +59,7 @@ mod xargs;
 
 pub use options::Options;
 pub use stream::{Lines, Output};
+pub use time::format_times;
 
 /// Why an applet ends early.
 pub enum EarlyExit {
@@ -105,6 +109,7 @@ table! {
     "cut" "[OPTIONS] [FILE]..." cut::cut,
     "date" "[-uR] [-I[SPEC]] [-d TIME] [-r FILE] [+FMT]" date::date,
     "dd" "[if=FILE] [of=FILE] [bs=N] [count=N] [skip=N] [seek=N] [conv=notrunc]" dd::dd,
+    "df" "[-hkmPT] [FILE]..." mounts::df,
     "diff" "[-qs] FILE1 FILE2" compare::diff,
     "dig" "[+short] [-t TYPE] NAME [TYPE] | -x ADDRESS" dig::dig,
     "dirname" "FILENAME" names::dirname,
@@ -118,24 +123,29 @@ table! {
     "fgrep" "PATTERN [FILE]..." grep::grep,
     "find" "[PATH]... [OPTIONS] [ACTIONS]" find::find,
     "fold" "[-bs] [-w WIDTH] [FILE]..." lines::fold,
+    "free" "[-bkmgh]" free::free,
     "grep" "[-HhnlLoqvsriwFExc] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... | -f FILE... } [FILE]..." grep::grep,
     "head" "[-n N] [-c N] [-qv] [FILE]..." head::head,
-    "hostname" "[-s]" identity::hostname,
+    "hostname" "[-sfdi]" identity::hostname,
     "httpd" "[-fv] [-p [IP:]PORT] [-h HOME]" httpd::httpd,
     "id" "[-ugGn]" identity::id,
     "less" "[-FINRSX] [FILE]..." less::less,
     "ln" "[-sfn] TARGET... LINK|DIR" files::ln,
-    "ls" "[-1AaCdFhiLlpRrSt] [FILE]..." ls::ls,
+    "ls" "[-1AaCdFhiLlpRrSt] [--color] [FILE]..." ls::ls,
     "md5sum" "[-c] [FILE]..." digest::md5sum,
     "mkdir" "[-m MODE] [-p] DIRECTORY..." files::mkdir,
     "mktemp" "[-d] [-p DIR] [TEMPLATE]" files::mktemp,
+    "mount" "" mounts::mount,
     "mv" "[-f] SOURCE... DEST" copy::mv,
     "nc" "[-l] [-p PORT] [-w SEC] [-z] [HOST PORT]" nc::nc,
+    "nice" "[-n N] [PROG ARGS]" env::nice,
     "nl" "[-b a|t|n] [-s SEP] [-w N] [-v N] [FILE]..." lines::nl,
+    "nohup" "PROG ARGS" env::nohup,
     "nproc" "" identity::nproc,
     "nslookup" "HOST" nslookup::nslookup,
     "od" "[-c] [-b] [-d] [-o] [-x] [-A d|o|x|n] [-t TYPE] [-N N] [-j N] [-v] [FILE]..." od::od,
     "paste" "[-s] [-d LIST] [FILE]..." lines::paste,
+    "ping" "HOST" nc::ping,
     "printenv" "[NAME]..." env::printenv,
     "printf" "FORMAT [ARG]..." printf::printf,
     "pwd" "" names::pwd,
@@ -159,6 +169,7 @@ table! {
     "tail" "[-n N] [-c N] [-fFqv] [-s SEC] [FILE]..." tail::tail,
     "tar" "c|x|t [-vOm] [-f TARFILE] [-C DIR] [--exclude PATTERN]... [FILE]..." tar::tar,
     "tee" "[-a] [FILE]..." stream::tee,
+    "time" "[-p] [-a] [-o FILE] PROG ARGS" time::time,
     "timeout" "[-s SIG] [-k KILL_SECS] SECS PROG ARGS" sleep::timeout,
     "touch" "[-cam] [-d TIME] [-t TIME] [-r FILE] FILE..." files::touch,
     "tr" "[-cds] STRING1 [STRING2]" tr::tr,

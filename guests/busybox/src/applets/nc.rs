@@ -1,4 +1,4 @@
-//! nc: TCP between the standard streams. Owns connecting by name, which wget shares.
+//! nc: TCP between the standard streams; and ping, which refers to it. Owns connecting by name, which wget shares.
 
 use std::cell::Cell;
 use std::fmt;
@@ -72,6 +72,12 @@ pub async fn connect(host: &str, port: u16, seconds: f64) -> Result<(TcpStream, 
         first_error.get_or_insert(ConnectError::CannotConnect(ip, failure));
     }
     Err(first_error.unwrap_or_else(|| ConnectError::BadAddress(host.to_string())))
+}
+
+/// Explains what to do instead: WASI has no sockets for ICMP.
+pub async fn ping(p: Proc) -> Outcome {
+    let host = p.args.iter().skip(1).rfind(|arg| !arg.starts_with('-')).map_or("HOST", String::as_str);
+    fail(&p, 1, &format!("not supported: there are no raw sockets; to test a TCP port, use `nc -zv {host} PORT`")).await
 }
 
 pub async fn nc(p: Proc) -> Outcome {

@@ -117,9 +117,8 @@ impl Shell {
             stages => self.run_stages(stages).await?,
         };
         if let Some(started) = started {
-            let taken = started.elapsed();
-            let (seconds, millis) = (taken.as_secs(), taken.subsec_millis());
-            let text = format!("real\t{}m {seconds}.{millis:03}s\n", seconds / 60);
+            let posix = pipeline.timed.as_ref().is_some_and(|timed| timed.is_posix_output());
+            let text = crate::applets::format_times(started.elapsed(), posix);
             let _ = self.descriptors.writer(2).write_all(text.as_bytes()).await;
         }
         Ok(match pipeline.bang {
