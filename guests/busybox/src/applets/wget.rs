@@ -33,6 +33,9 @@ impl From<HttpError> for DownloadError {
 impl fmt::Display for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            DownloadError::InvalidUrl(url) if url.starts_with("https://") => {
+                write!(f, "TLS is not supported yet; use http: {url}")
+            }
             DownloadError::InvalidUrl(url) => write!(f, "not an http or ftp url: {url}"),
             DownloadError::Http(error) => error.fmt(f),
             DownloadError::CannotOpen(name, error) => write!(f, "can't open '{name}': {}", strerror(error)),
