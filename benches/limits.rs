@@ -10,7 +10,7 @@ use wasmpod::files::Mounts;
 use wasmpod::images::Executable;
 use wasmpod::logs::Log;
 use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, Runtime, Stdio};
+use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, ProcessView, Runtime, Stdio};
 
 use super::figures::{Figure, percentile};
 use super::native::millis;
@@ -40,6 +40,7 @@ async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
         account: account.clone(),
         all_instances: InstanceSet::new(),
         instances: InstanceSet::new(),
+        processes: ProcessView::default(),
     };
     let mut instance = context.spawn(compiled, &["spin".into()], Stdio::to_log(Log::new(), Clock::system()));
     assert!(instance.wait_for_start().await);

@@ -20,8 +20,8 @@ use crate::model::expansion::expand;
 use crate::model::pods;
 use crate::network::Endpoint;
 use crate::runtime::{
-    Console, ConsoleOptions, ContainerContext, Exit, Instance, InstanceHandle, InstanceSet, ProgramError, Stdio,
-    error_chain,
+    Console, ConsoleOptions, ContainerContext, Exit, Instance, InstanceHandle, InstanceSet, ProcessView, ProgramError,
+    Stdio, error_chain,
 };
 use crate::volumes::VolumeError;
 
@@ -159,6 +159,7 @@ impl AttemptPlan {
             account: self.sandbox.account.child(limits::container_limits(self.container.resources.as_ref())),
             all_instances: self.node.all_instances.clone(),
             instances: InstanceSet::new(),
+            processes: self.process_view(),
         };
         self.node.pod_usages.set_container(&self.pod, &context.name, &context.account);
         let context = Arc::new(context);
@@ -167,6 +168,16 @@ impl AttemptPlan {
         let instance = context.spawn(compiled, &argv, Stdio::Console(console.clone()));
         let running = RunningAttempt { handle: instance.handle(), context, image, console, termination_message };
         Ok(StartedAttempt { instance, running: Arc::new(running) })
+    }
+
+    /// Returns the programs that those of the container see: its own, or the pod's.
+    fn process_view(&self) -> ProcessView {
+        let shares_pod = self.pod.spec.as_ref().and_then(|spec| spec.share_process_namespace).unwrap_or(false);
+        ProcessView {
+            table: self.sandbox.processes.clone(),
+            attempt: self.attempt.number.saturating_sub(1),
+            sees_pod: shares_pod || self.visible_files.is_some(),
+        }
     }
 
     async fn environment(&self, image: &Image) -> Result<Vec<(String, String)>, env::EnvError> {

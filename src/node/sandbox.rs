@@ -12,7 +12,7 @@ use crate::budget::Account;
 use crate::gateway::Publication;
 use crate::model::pods;
 use crate::network::{Address, NetError, PodNetwork};
-use crate::runtime::error_chain;
+use crate::runtime::{ProcessTable, error_chain};
 use crate::volumes::{VOLUMES_DIR, Volumes};
 
 /// The sandbox of one pod. Dropping it returns the pod's IP and its host ports.
@@ -23,6 +23,8 @@ pub(super) struct Sandbox {
     pub(super) dir: PathBuf,
     /// The resources that the pod's containers use together.
     pub(super) account: Arc<Account>,
+    /// The running programs of the pod's containers.
+    pub(super) processes: Arc<ProcessTable>,
     address: Address,
     /// The pod's ports on the host.
     ports: Vec<Publication>,
@@ -69,7 +71,8 @@ impl Sandbox {
         let ip = address.ip().into();
         let network = PodNetwork::observed(ip, hosts::host_names(pod, ip), node.config.ports.observer(pod));
         let ports = Vec::new();
-        let mut sandbox = Sandbox { network, volumes, dir, account, address, ports, kept_volumes };
+        let mut sandbox =
+            Sandbox { network, volumes, dir, account, processes: Arc::default(), address, ports, kept_volumes };
         let published = match failed.is_empty() {
             true => node.config.ports.publish(pod, &sandbox.network, &node.recorder).map_err(SandboxError::from),
             false => Err(SandboxError::Volumes(failed)),

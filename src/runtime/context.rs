@@ -21,6 +21,7 @@ use super::instance::{Instance, InstanceHandle, KillSwitch, StopReason};
 use super::instance_set::InstanceSet;
 use super::memory::Memory;
 use super::metering::{Meter, Slice, yield_to_back_of_queue};
+use super::processes::{Process, ProcessUsage, ProcessView, VisibleProcesses};
 use super::program::{Program, ProgramKind};
 use super::stdio::Stdio;
 use super::terminal::Terminal;
@@ -53,6 +54,8 @@ pub struct ContainerContext {
     pub all_instances: Arc<InstanceSet>,
     /// Instances of this context: the main program and the exec'd ones.
     pub instances: Arc<InstanceSet>,
+    /// Programs of the pod that the instances see.
+    pub processes: ProcessView,
 }
 
 /// Role of an instance in its context.
@@ -103,6 +106,16 @@ impl ContainerContext {
         }
         clocks::install(&mut wasi, self.clock);
         let slice = Arc::new(Slice::default());
+        let usage = Arc::new(ProcessUsage::default());
+        let process = self.processes.table.add(Process {
+            container: self.name.clone(),
+            attempt: self.processes.attempt,
+            is_main: role == InstanceRole::Program,
+            command: argv.to_vec(),
+            started: self.clock.mono(),
+            usage: usage.clone(),
+            handle: handle.clone(),
+        });
         let execution = Execution {
             runtime: self.runtime.clone(),
             program,
@@ -115,11 +128,13 @@ impl ContainerContext {
             terminal,
             kill_switch: kill_switch.clone(),
             slice: slice.clone(),
+            processes: Arc::new(VisibleProcesses { view: self.processes.clone(), container: self.name.clone() }),
+            usage: usage.clone(),
             started: Some(started_sender),
         };
         let (exit_sender, exit) = oneshot::channel();
         let registrations = [self.all_instances.register(&kill_switch), self.instances.register(&kill_switch)];
-        let meter = Meter::new(self.account.clone(), slice.clone());
+        let meter = Meter::new(self.account.clone(), slice.clone(), usage);
         let execution = Some(Box::pin(execution.run()) as _);
         let task = GuestTask { execution, kill_switch, meter, slice, runtime: self.runtime.clone() };
         let name = self.name.clone();
@@ -137,7 +152,7 @@ impl ContainerContext {
                 stdio.report(&format!("{name}: {message}"));
             }
             stdio.close();
-            drop(registrations);
+            drop((registrations, process));
             // The receiver may have been dropped.
             let _ = exit_sender.send(exit);
         });
@@ -159,6 +174,8 @@ struct Execution {
     terminal: Option<Arc<Terminal>>,
     kill_switch: Arc<KillSwitch>,
     slice: Arc<Slice>,
+    processes: Arc<VisibleProcesses>,
+    usage: Arc<ProcessUsage>,
     started: Option<oneshot::Sender<()>>,
 }
 
@@ -186,7 +203,7 @@ impl Execution {
                 if let Err(error) = preopen(&mut self.wasi, &self.mounts) {
                     return Exit::StartError { message: error_chain(&error) };
                 }
-                let memory = Memory::new(self.account.charge(AccountResource::Memory, 0).ok());
+                let memory = Memory::new(self.account.charge(AccountResource::Memory, 0).ok(), self.usage.clone());
                 let (notice, clock) = (self.notice, self.clock);
                 let host = ModuleHost { wasi: self.wasi.build_p1(), memory, notice, clock, stdin: None };
                 let mut store = new_store(self.runtime, host, self.kill_switch, self.slice);
@@ -224,9 +241,10 @@ impl Execution {
         let host = Host {
             wasi: self.wasi.build(),
             table: ResourceTable::new(),
-            memory: Memory::new(self.account.charge(AccountResource::Memory, 0).ok()),
+            memory: Memory::new(self.account.charge(AccountResource::Memory, 0).ok(), self.usage.clone()),
             notice: self.notice,
             terminal: self.terminal,
+            processes: self.processes,
             clock: self.clock,
             endpoint: self.endpoint,
             mounts: Some(self.mounts),

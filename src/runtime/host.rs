@@ -9,6 +9,7 @@ use wasmtime_wasi::p2::DynInputStream;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::memory::Memory;
+use super::processes::VisibleProcesses;
 use super::terminal::Terminal;
 use super::termination_notice::TerminationNotice;
 use crate::clock::Clock;
@@ -23,6 +24,8 @@ pub struct Host {
     pub(super) notice: Arc<TerminationNotice>,
     /// Terminal that the program is connected to.
     pub(super) terminal: Option<Arc<Terminal>>,
+    /// Programs that the program sees.
+    pub(super) processes: Arc<VisibleProcesses>,
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
     /// Mounts that are not opened yet; `None` once the guest has asked for files.
@@ -49,7 +52,7 @@ impl ModuleHost {
     /// Returns host state without a guest, for listing a linker's definitions.
     pub(super) fn detached() -> ModuleHost {
         let (wasi, clock) = (WasiCtx::builder().build_p1(), Clock::system());
-        ModuleHost { wasi, memory: Memory::new(None), notice: Arc::default(), clock, stdin: None }
+        ModuleHost { wasi, memory: Memory::new(None, Arc::default()), notice: Arc::default(), clock, stdin: None }
     }
 }
 

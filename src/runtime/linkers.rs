@@ -1,5 +1,5 @@
-//! Host functions that guests may import: WASI p1 for core modules, p2 and p3 for components, `wasmpod:lifecycle` and
-//! `wasmpod:terminal`.
+//! Host functions that guests may import: WASI p1 for core modules, p2 and p3 for components, `wasmpod:lifecycle`,
+//! `wasmpod:processes` and `wasmpod:terminal`.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use wasmtime_wasi::p1;
 use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
 use super::poll_oneoff::poll_oneoff;
-use super::{clocks, sockets, symlinks, terminal, termination};
+use super::{clocks, processes, sockets, symlinks, terminal, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
@@ -60,5 +60,6 @@ fn component_linker(engine: &Engine) -> wasmtime::Result<wasmtime::component::Li
     linker.allow_shadowing(false);
     termination::add_to_linker(&mut linker)?;
     terminal::add_to_linker(&mut linker)?;
+    processes::add_to_linker(&mut linker)?;
     Ok(linker)
 }

@@ -3,9 +3,12 @@
 //! Exceeding the limit of the container, its pod or the node ends the instance that asked for memory and no other: an
 //! exec'd program that exceeds the limit does not end its container.
 
+use std::sync::Arc;
+
 use wasmtime::ResourceLimiter;
 
 use super::exit::OutOfMemory;
+use super::processes::ProcessUsage;
 use crate::budget::Charge;
 
 /// Maximum elements of a table, far more than compilers emit.
@@ -15,11 +18,12 @@ const MAX_TABLE_ELEMENTS: usize = 1 << 20;
 pub struct Memory {
     /// `None` refuses every growth.
     charge: Option<Charge>,
+    usage: Arc<ProcessUsage>,
 }
 
 impl Memory {
-    pub fn new(charge: Option<Charge>) -> Memory {
-        Memory { charge }
+    pub(super) fn new(charge: Option<Charge>, usage: Arc<ProcessUsage>) -> Memory {
+        Memory { charge, usage }
     }
 }
 
@@ -31,7 +35,11 @@ impl ResourceLimiter for Memory {
         }
         let more = desired.saturating_sub(current) as u64;
         let grown = self.charge.as_mut().map(|charge| charge.grow(more));
-        if grown.is_some_and(|grown| grown.is_ok()) { Ok(true) } else { Err(OutOfMemory.into()) }
+        if !grown.is_some_and(|grown| grown.is_ok()) {
+            return Err(OutOfMemory.into());
+        }
+        self.usage.add_memory(more);
+        Ok(true)
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Sleep;
 
+use super::processes::ProcessUsage;
 use crate::budget::{Account, CPU_PERIOD_NANOS, Competitor, FairShare};
 
 /// CPU time of short polls, in nanoseconds, that is collected before it is charged to the account.
@@ -71,6 +72,7 @@ impl Slice {
 pub struct Meter {
     account: Arc<Account>,
     slice: Arc<Slice>,
+    usage: Arc<ProcessUsage>,
     throttled: Option<Throttled>,
     competitor: Option<Competitor>,
     /// Value of [`COMPETING_POLLS`] when the guest skipped its last turn.
@@ -95,8 +97,17 @@ pub enum PollStart {
 }
 
 impl Meter {
-    pub fn new(account: Arc<Account>, slice: Arc<Slice>) -> Meter {
-        Meter { account, slice, throttled: None, competitor: None, skipped_at: None, idle_rounds: 0, unreported: 0 }
+    pub(super) fn new(account: Arc<Account>, slice: Arc<Slice>, usage: Arc<ProcessUsage>) -> Meter {
+        Meter {
+            account,
+            slice,
+            usage,
+            throttled: None,
+            competitor: None,
+            skipped_at: None,
+            idle_rounds: 0,
+            unreported: 0,
+        }
     }
 
     /// Returns `Ready` if the guest may be polled now; otherwise `cx` will be woken.
@@ -175,6 +186,7 @@ impl Meter {
         if !preempted {
             self.competitor = None;
         }
+        self.usage.add_processor_time(used);
         self.unreported += used;
         if tell || self.unreported >= REPORT_THRESHOLD_NANOS {
             self.account.record_cpu(std::mem::take(&mut self.unreported), shared.nanos(now));

@@ -21,7 +21,7 @@ use crate::embedded;
 use crate::files::{Mount, Mounts};
 use crate::images::{Executable, FileStamp, ImageError, Images};
 use crate::network::{Endpoint, PodNetwork};
-use crate::runtime::{ContainerContext, Exit, Instance, InstanceSet, Program, Runtime, Stdio};
+use crate::runtime::{ContainerContext, Exit, Instance, InstanceSet, ProcessView, Program, Runtime, Stdio};
 
 /// Runs the program until it exits; the outcome is its exit code. With `--watch`, runs it again when its file changes.
 pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
@@ -64,6 +64,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
             account: Account::root(AccountLimits::NONE.with_container_defaults()),
             all_instances: InstanceSet::new(),
             instances: InstanceSet::new(),
+            processes: ProcessView::default(),
         };
         let instance = context.spawn(program, &command.argv, Stdio::Inherit);
         let mut supervisor = Supervisor { name: &name, deadline, signals: &mut signals, updates: &mut updates };

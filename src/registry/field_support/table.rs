@@ -65,6 +65,7 @@ pub const PODS: &[FieldRow] = &[
             "spec.nodeName",
             "spec.readinessGates[].**",
             "spec.restartPolicy",
+            "spec.shareProcessNamespace",
             "spec.terminationGracePeriodSeconds",
             "spec.tolerations[].**",
             "status.**",
@@ -252,7 +253,6 @@ pub const PODS: &[FieldRow] = &[
         &[
             "spec.hostUsers",
             "spec.securityContext.**",
-            "spec.shareProcessNamespace",
             "container.securityContext.**",
             "container.volumeMounts[].mountPropagation",
         ],

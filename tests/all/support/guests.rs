@@ -8,7 +8,7 @@ use wasmpod::files::Mounts;
 use wasmpod::images::Executable;
 use wasmpod::logs::{Log, LogEntry};
 use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, Program, Runtime, Stdio};
+use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, ProcessView, Program, Runtime, Stdio};
 
 use super::guest;
 
@@ -25,6 +25,7 @@ pub fn container_context(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Cont
         account: account.clone(),
         all_instances: InstanceSet::new(),
         instances: InstanceSet::new(),
+        processes: ProcessView::default(),
     }
 }
 

@@ -41,6 +41,7 @@ mod options;
 mod pattern;
 mod posix;
 mod printf;
+mod processes;
 mod sed;
 mod sleep;
 mod sort;
@@ -58,6 +59,7 @@ mod wget;
 mod xargs;
 
 pub use options::Options;
+pub use processes::{find_own, send_signal};
 pub use stream::{Lines, Output};
 pub use time::format_times;
 
@@ -129,6 +131,7 @@ table! {
     "hostname" "[-sfdi]" identity::hostname,
     "httpd" "[-fv] [-p [IP:]PORT] [-h HOME]" httpd::httpd,
     "id" "[-ugGn]" identity::id,
+    "killall" "[-SIGNAL] NAME..." processes::killall,
     "less" "[-FINRSX] [FILE]..." less::less,
     "ln" "[-sfn] TARGET... LINK|DIR" files::ln,
     "ls" "[-1AaCdFhiLlpRrSt] [--color] [FILE]..." ls::ls,
@@ -145,9 +148,13 @@ table! {
     "nslookup" "HOST" nslookup::nslookup,
     "od" "[-c] [-b] [-d] [-o] [-x] [-A d|o|x|n] [-t TYPE] [-N N] [-j N] [-v] [FILE]..." od::od,
     "paste" "[-s] [-d LIST] [FILE]..." lines::paste,
+    "pgrep" "[-flanovxc] PATTERN" processes::pgrep,
+    "pidof" "[-s] NAME..." processes::pidof,
     "ping" "HOST" nc::ping,
+    "pkill" "[-SIGNAL] [-fnovx] PATTERN" processes::pkill,
     "printenv" "[NAME]..." env::printenv,
     "printf" "FORMAT [ARG]..." printf::printf,
+    "ps" "[-o COL1,COL2=HEADER]" processes::ps,
     "pwd" "" names::pwd,
     "readlink" "[-fn] FILE" names::readlink,
     "realpath" "FILE..." names::realpath,
@@ -171,6 +178,7 @@ table! {
     "tee" "[-a] [FILE]..." stream::tee,
     "time" "[-p] [-a] [-o FILE] PROG ARGS" time::time,
     "timeout" "[-s SIG] [-k KILL_SECS] SECS PROG ARGS" sleep::timeout,
+    "top" "[-b] [-n COUNT] [-d SECONDS]" processes::top,
     "touch" "[-cam] [-d TIME] [-t TIME] [-r FILE] FILE..." files::touch,
     "tr" "[-cds] STRING1 [STRING2]" tr::tr,
     "true" "" echo::exit_0,
@@ -179,6 +187,7 @@ table! {
     "uname" "[-amnrspvio]" identity::uname,
     "uniq" "[-cduzi] [-f N] [-s N] [-w N] [FILE [OUTFILE]]" sort::uniq,
     "unlink" "FILE" files::unlink,
+    "uptime" "" processes::uptime,
     "vi" "[-c CMD] [+N] [FILE]" vi::vi,
     "watch" "[-n SEC] [-t] PROG ARGS" watch::watch,
     "wc" "[-clmw] [FILE]..." wc::wc,

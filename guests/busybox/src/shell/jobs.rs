@@ -129,9 +129,15 @@ impl Shell {
                 Some(_) if number == 0 => {}
                 Some(target) => target.signal(number),
                 None => {
-                    let message = format!("kill: can't kill pid {name}: No such process");
-                    self.print_error(&message).await;
-                    status = 1;
+                    // Not of this instance.
+                    let sent = match name.parse() {
+                        Ok(id) => crate::applets::send_signal(id, number),
+                        Err(_) => Err("No such process"),
+                    };
+                    if let Err(why) = sent {
+                        self.print_error(&format!("kill: can't kill pid {name}: {why}")).await;
+                        status = 1;
+                    }
                 }
             }
         }

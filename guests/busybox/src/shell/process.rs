@@ -16,6 +16,9 @@ thread_local! {
     static NEXT: Cell<u32> = const { Cell::new(1) };
 }
 
+/// The number of the second process: beyond those of other instances in the pod, which `kill` reaches as well.
+const FIRST_INNER: u32 = 1001;
+
 /// A shell or a background job.
 pub struct Process {
     pub pid: u32,
@@ -33,9 +36,14 @@ pub struct Process {
 pub struct Interrupted(pub i32);
 
 impl Process {
-    /// Creates a process; the first one has the number 1, as in a container.
+    /// Sets the number of the first process: that of this instance in the pod.
+    pub fn number_first(pid: u32) {
+        NEXT.with(|next| next.set(pid));
+    }
+
+    /// Creates a process; the first one has the number 1, as in a container, unless `number_first` set another.
     pub fn new() -> Rc<Process> {
-        let pid = NEXT.with(|next| next.replace(next.get() + 1));
+        let pid = NEXT.with(|next| next.replace(FIRST_INNER.max(next.get() + 1)));
         let process = Rc::new(Process::with_pid(pid));
         TABLE.with(|table| table.borrow_mut().push(Rc::downgrade(&process)));
         process
