@@ -2,12 +2,14 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::websocket::{Activity, CLOSE_TIMEOUT, PING_INTERVAL, into_message};
@@ -17,6 +19,9 @@ use crate::node::{AttachSession, ExecSession, SessionError};
 use crate::runtime::{Exit, SessionInput, SessionPipes, Terminal, TerminalSize};
 use crate::streams::channel::{Channel, ChannelDecoder, ChannelProtocol, ClientFrame, FrameError};
 
+/// Maximum time to wait for a client's first sign of life. kubectl before 1.33 discards messages that arrive before it has
+/// created its streams; it answers a ping once it reads.
+const MAX_READY_WAIT: Duration = Duration::from_millis(20);
 /// Maximum number of bytes of output in a message.
 const MAX_OUTPUT: usize = 32 * 1024;
 
@@ -116,9 +121,15 @@ impl Connection {
     /// Copies until the output and then `end` are complete, and reports the end. Stops early if the client leaves.
     async fn run(mut self, pipes: SessionPipes, end: impl Future<Output = SessionEnd>) {
         let SessionPipes { stdin, stdout, stderr, terminal } = pipes;
-        let activity = Activity::new();
-        let input = ClientInput { stdin, terminal, decoder: ChannelDecoder::new(self.protocol), activity: &activity };
-        let output = ClientOutput { sink: &mut self.sink, protocol: self.protocol, activity: &activity };
+        let (activity, ready) = (Activity::new(), Notify::new());
+        let input = ClientInput {
+            stdin,
+            terminal,
+            decoder: ChannelDecoder::new(self.protocol),
+            activity: &activity,
+            ready: &ready,
+        };
+        let output = ClientOutput { sink: &mut self.sink, protocol: self.protocol, activity: &activity, ready: &ready };
         let end = tokio::select! {
             end = output.write(stdout, stderr, end) => end,
             () = input.read(&mut self.stream) => None,
@@ -128,7 +139,9 @@ impl Connection {
         }
     }
 
-    async fn fail(self, error: &str) {
+    async fn fail(mut self, error: &str) {
+        let _ = self.sink.send(Message::Ping(Bytes::new())).await;
+        let _ = timeout(MAX_READY_WAIT, self.stream.next()).await;
         self.finish(&SessionEnd::error(error)).await;
     }
 
@@ -152,6 +165,8 @@ struct ClientInput<'c> {
     terminal: Option<std::sync::Arc<Terminal>>,
     decoder: ChannelDecoder,
     activity: &'c Activity,
+    /// Notified of the client's first message.
+    ready: &'c Notify,
 }
 
 impl ClientInput<'_> {
@@ -159,6 +174,7 @@ impl ClientInput<'_> {
     async fn read(mut self, stream: &mut SplitStream<WebSocket>) {
         while let Some(Ok(message)) = stream.next().await {
             self.activity.record();
+            self.ready.notify_one();
             let data = match message {
                 Message::Binary(data) => data,
                 Message::Text(text) => text.into(),
@@ -199,6 +215,8 @@ struct ClientOutput<'c> {
     sink: &'c mut SplitSink<WebSocket, Message>,
     protocol: ChannelProtocol,
     activity: &'c Activity,
+    /// Notified of the client's first message.
+    ready: &'c Notify,
 }
 
 impl ClientOutput<'_> {
@@ -211,6 +229,9 @@ impl ClientOutput<'_> {
     ) -> Option<SessionEnd> {
         let mut end = pin!(end);
         let mut pings = tokio::time::interval(PING_INTERVAL);
+        pings.tick().await;
+        self.sink.send(Message::Ping(Bytes::new())).await.ok()?;
+        let _ = timeout(MAX_READY_WAIT, self.ready.notified()).await;
         loop {
             let is_open = stdout.is_some() || stderr.is_some();
             tokio::select! {
