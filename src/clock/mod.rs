@@ -84,7 +84,11 @@ impl Clock {
 
     /// Waits until this clock reaches `mono`.
     pub async fn sleep_until(&self, mono: MonoTime) {
-        tokio::time::sleep_until(self.instant(mono)).await;
+        let instant = self.instant(mono);
+        // Tokio fires even a timer that is due at its next millisecond only.
+        if instant > Instant::now() {
+            tokio::time::sleep_until(instant).await;
+        }
     }
 
     /// Waits for `duration` of this clock's time.
