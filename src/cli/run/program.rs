@@ -49,7 +49,7 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     loop {
-        let network = PodNetwork::observed([10, 88, 0, 1].into(), Vec::new(), Some(ports.observer()));
+        let network = PodNetwork::observed([10, 88, 0, 1].into(), Vec::new(), ports.observer());
         // Published until the program is replaced.
         let _published = ports.publish(&network)?;
         let context = ContainerContext {

@@ -1,6 +1,7 @@
 //! The published ports of a single program.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -56,15 +57,19 @@ impl ProgramPorts {
         Ok(self.open.iter().map(publish).collect::<Result<_, _>>()?)
     }
 
-    /// Returns an observer that prints a hint about each port that is not published.
-    pub fn observer(&self) -> ListenObserver {
+    /// Returns an observer that prints a hint about each port that is not published. None if standard error is not a
+    /// terminal, where the program's own messages must stay alone.
+    pub fn observer(&self) -> Option<ListenObserver> {
+        if !std::io::stderr().is_terminal() {
+            return None;
+        }
         let published: BTreeSet<u16> = self.open.iter().map(|(_, port)| *port).collect();
         let (name, hinted) = (self.name.clone(), self.hinted.clone());
-        Arc::new(move |address: SocketAddr| {
+        Some(Arc::new(move |address: SocketAddr| {
             let port = address.port();
             if !is_internal(address) && !published.contains(&port) && hinted.lock().insert(port) {
                 stderrln!("{}", unpublished_hint(&name, "", port));
             }
-        })
+        }))
     }
 }
