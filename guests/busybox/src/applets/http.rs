@@ -202,7 +202,7 @@ pub struct Connection {
     buf: Vec<u8>,
     /// The longest wait for bytes.
     seconds: f64,
-    /// Bytes of bodies so far.
+    /// Bytes of bodies that were read.
     received: Rc<Cell<u64>>,
 }
 

@@ -19,7 +19,7 @@ enum Scan {
         end: usize,
         next: usize,
     },
-    /// The bytes read so far do not show the record's end.
+    /// The bytes read until now do not show the record's end.
     Incomplete,
     End,
 }

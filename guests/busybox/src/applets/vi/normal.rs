@@ -7,7 +7,7 @@ use crate::console::keys::Key;
 
 /// What a key means as a motion.
 enum Motion {
-    /// It is no motion.
+    /// It is not a motion.
     None,
     Failed,
     To(Target),

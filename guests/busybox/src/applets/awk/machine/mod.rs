@@ -2,6 +2,8 @@
 //! [`Request`], and continues with the [`Reply`].
 
 mod builtins;
+mod getline;
+mod print;
 mod substitute;
 mod variables;
 
@@ -10,10 +12,7 @@ use std::rc::Rc;
 
 use super::array::Array;
 use super::error::{Error, Problem};
-use super::format::format_values;
-use super::program::{
-    Argument, CONVFMT, ENVIRON, FNR, Input, NR, OFMT, OFS, ORS, Operation, Place, Program, SUBSEP, Slot,
-};
+use super::program::{Argument, CONVFMT, ENVIRON, FNR, Input, Operation, Place, Program, SUBSEP, Slot};
 use super::record::Record;
 use super::regex::Regexes;
 use super::syntax::{Arithmetic, Comparison, Redirect};
@@ -208,41 +207,6 @@ impl Machine {
         }
         Ok(())
     }
-
-    fn finish_getline(&mut self, from: Input, target: Option<Place>, reply: Reply) -> Result<(), Problem> {
-        let key = match target {
-            Some(place) if place.has_key() => Some(self.pop()),
-            _ => None,
-        };
-        let status = match reply {
-            Reply::Record(Some(record)) => {
-                match from {
-                    Input::Main => self.count_record(true),
-                    Input::Command => self.count_record(false),
-                    Input::File => {}
-                }
-                let value = Value::from_input(record);
-                match target {
-                    Some(place) => self.store(place, key.as_ref(), value)?,
-                    None => self.record.set(value),
-                }
-                1.0
-            }
-            Reply::Record(None) => 0.0,
-            _ => -1.0,
-        };
-        self.push_number(status);
-        Ok(())
-    }
-
-    fn count_record(&mut self, in_file: bool) {
-        self.set_global(NR, Value::Number(self.global(NR).number() + 1.0));
-        if in_file {
-            self.set_global(FNR, Value::Number(self.global(FNR).number() + 1.0));
-        }
-    }
-
-    // ------------------------------------------------------------ stack
 
     fn pop(&mut self) -> Value {
         self.stack.pop().unwrap_or_default()
@@ -466,52 +430,6 @@ impl Machine {
         self.frames.push(Frame { locals, returns_to: self.next, loops: self.loops.len() });
         self.next = entry.start;
         Ok(())
-    }
-
-    fn getline(&mut self, from: Input, target: Option<Place>) -> Request {
-        // The source is below the key of the target.
-        let key = target.and_then(|place| self.pop_key(place));
-        let source = match from {
-            Input::Main => Bytes::from(&[][..]),
-            Input::File | Input::Command => self.pop_bytes(),
-        };
-        self.stack.extend(key);
-        self.pending = Pending::Getline { from, target };
-        Request::Read(from, source)
-    }
-
-    fn print(&mut self, count: usize, format: bool, redirect: Option<Redirect>) -> Result<Option<Request>, Problem> {
-        let target = redirect.map(|kind| (kind, self.pop_bytes()));
-        let mut values = self.pop_many(count);
-        if values.is_empty() {
-            values.push(self.load(Place::Field, Some(&Value::Number(0.0)))?);
-        }
-        let mut bytes = match &target {
-            Some(_) => Vec::new(),
-            None => std::mem::take(&mut self.output),
-        };
-        if format {
-            let (template, values) =
-                values.split_first().map_or((Bytes::default(), &[][..]), |(t, v)| (self.text(t), v));
-            bytes.extend(format_values(&template, values, &self.global_text(CONVFMT))?);
-        } else {
-            let numbers = self.global_text(OFMT);
-            let separator = self.global_text(OFS);
-            for (index, value) in values.iter().enumerate() {
-                if index > 0 {
-                    bytes.extend_from_slice(&separator);
-                }
-                bytes.extend_from_slice(&value.bytes(&numbers));
-            }
-            bytes.extend_from_slice(&self.global_text(ORS));
-        }
-        match target {
-            Some((kind, target)) => Ok(Some(Request::Write { kind, target, bytes })),
-            None => {
-                self.output = bytes;
-                Ok((self.output.len() >= MAX_OUTPUT).then_some(Request::Yield))
-            }
-        }
     }
 
     /// Requests something whose reply is a number.
