@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn host_ports_are_on_the_configured_address_unless_they_name_one() {
+    fn host_ports_use_the_configured_address_by_default() {
         let config = PortConfig { address: [10, 0, 0, 7].into(), ..PortConfig::default() };
         for (host_ip, expected) in [("", "10.0.0.7:80"), ("0.0.0.0", "0.0.0.0:80"), ("::1", "[::1]:80")] {
             let port = HostPort { host_ip: host_ip.into(), port: 80, container_port: 8080, protocol: "TCP".into() };

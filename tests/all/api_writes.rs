@@ -64,12 +64,15 @@ fn grown(pod: &Value) -> Value {
 #[test]
 fn create_accepts_json_and_yaml_and_generates_names() {
     let server = with_default_namespace();
-    let yaml = "metadata:\n  generateName: web-\nspec:\n  containers:\n  - {name: c, image: x, tty: true}\n";
+    let yaml = "metadata:\n  generateName: web-\nspec:\n  containers:\n  - {name: c, image: x, securityContext: {readOnlyRootFilesystem: true}}\n";
     let created = server.send("POST", PODS, YAML, yaml);
     assert_eq!(created.code, 201, "{}", created.text());
     let (name, warning) = (created.json()["metadata"]["name"].clone(), &created.headers["warning"]);
     assert!(name.as_str().is_some_and(|name| name.starts_with("web-") && name.len() == 9), "{name}");
-    assert!(warning.starts_with("299 - \"spec.containers[0].tty: no effect"), "{warning}");
+    assert!(
+        warning.starts_with("299 - \"spec.containers[0].securityContext.readOnlyRootFilesystem: no effect"),
+        "{warning}"
+    );
     let json = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
     let dry_run = server.send("POST", &format!("{PODS}?dryRun=All"), JSON, &json.to_string());
     assert_eq!((dry_run.code, &dry_run.json()["metadata"]["resourceVersion"]), (201, &Value::Null));

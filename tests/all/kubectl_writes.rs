@@ -70,9 +70,14 @@ fn created_manifests_are_rejected_or_warned_about() {
         let refused = node.kubectl(&format!("create -f {file}")).output().expect_code(1);
         assert!(refused.stderr.contains(expected), "{expected}: {}", refused.stderr);
     }
-    let file = saved(&node, "inert.yaml", &pod("inert", &IDLE.replace("name: c,", "name: c, tty: true,")));
+    let file = saved(
+        &node,
+        "inert.yaml",
+        &pod("inert", &IDLE.replace("name: c,", "name: c, securityContext: {readOnlyRootFilesystem: true},")),
+    );
     let warned = node.kubectl(&format!("create -f {file}")).output().expect_code(0);
-    assert!(warned.stderr.contains("Warning: spec.containers[0].tty: no effect"), "{}", warned.stderr);
+    let warning = "Warning: spec.containers[0].securityContext.readOnlyRootFilesystem: no effect";
+    assert!(warned.stderr.contains(warning), "{}", warned.stderr);
 }
 
 #[test]

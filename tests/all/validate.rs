@@ -61,11 +61,16 @@ fn directory_is_checked_file_by_file_and_summarized() {
 #[test]
 fn warnings_fail_only_a_strict_check() {
     let directory = tempfile::tempdir().expect("a directory");
-    let spec = "hostNetwork: no, containers: [{name: c, image: busybox, tty: true}]";
+    let spec =
+        "hostNetwork: no, containers: [{name: c, image: busybox, securityContext: {readOnlyRootFilesystem: true}}]";
     fs::write(directory.path().join("pod.yaml"), pod("p", spec)).expect("written");
     let output = validate(directory.path(), &["pod.yaml"]);
     assert_eq!(output.code, 0);
-    assert!(output.stdout.contains("spec.containers[0].tty: warning: no effect"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("spec.containers[0].securityContext.readOnlyRootFilesystem: warning: no effect"),
+        "{}",
+        output.stdout
+    );
     assert!(output.stdout.contains("spec.hostNetwork: warning: no is read as false"), "{}", output.stdout);
     assert!(output.stdout.ends_with("1 file, 1 object: 2 warnings\n"), "{}", output.stdout);
     assert_eq!(validate(directory.path(), &["--strict", "pod.yaml"]).code, 2);
