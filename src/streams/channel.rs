@@ -1,6 +1,8 @@
 //! Remote command over WebSocket: the channels of exec and attach, in the protocols of Kubernetes' API server
 //! (`k8s.io/apimachinery/pkg/util/httpstream/wsstream`).
 
+pub mod client;
+
 use bytes::{Bytes, BytesMut};
 
 use super::message::{Base64Error, ChannelMessage, MessageEncoding};
