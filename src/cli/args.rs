@@ -8,12 +8,14 @@ pub use clients::{ConnectionArgs, DescribeArgs, LogsArgs, PsArgs, PsOutput};
 pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::ServeArgs;
+pub use sessions::{AttachArgs, ExecArgs};
 pub use values::{VolumeArg, parse_variable};
 
 mod clients;
 mod publish;
 mod run;
 mod serve;
+mod sessions;
 mod values;
 
 /// Run Kubernetes Pods whose containers are WebAssembly programs
@@ -32,6 +34,7 @@ Examples:
   wasmpod run pod.yaml -p 8080:80    Open port 80 of the pod on http://127.0.0.1:8080
   wasmpod serve                      Start a node that kubectl can use
   wasmpod ps                         List the pods of that node
+  wasmpod exec web -it -- sh         Open a shell in one of them
 
 Environment variables:
   WASMPOD_LOG  Log filter, such as `debug`; overrides --verbose
@@ -56,6 +59,8 @@ pub enum Command {
     Ps(PsArgs),
     Logs(LogsArgs),
     Describe(DescribeArgs),
+    Exec(ExecArgs),
+    Attach(AttachArgs),
     /// Generate a shell completion script
     #[command(after_help = "\
 Examples:

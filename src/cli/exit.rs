@@ -52,6 +52,13 @@ impl Outcome {
     }
 }
 
+impl From<()> for Outcome {
+    /// Returns the outcome of a command whose only result is that it succeeds.
+    fn from((): ()) -> Outcome {
+        Outcome::Success
+    }
+}
+
 /// The user's input cannot be used. Holds the whole message.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

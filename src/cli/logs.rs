@@ -2,12 +2,10 @@
 
 use std::io::Write;
 
-use k8s_openapi::api::core::v1::Pod;
-
 use super::args::LogsArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
-use crate::model::pods;
+use super::target_pod::default_container;
 
 /// Prints the log until it ends.
 pub fn main(mut args: LogsArgs) -> anyhow::Result<Outcome> {
@@ -26,20 +24,6 @@ pub fn main(mut args: LogsArgs) -> anyhow::Result<Outcome> {
         }
         Ok(())
     })
-}
-
-/// Returns the annotated or else the first container. Prints the choice between several, in kubectl's words.
-fn default_container(pod: &Pod) -> Option<String> {
-    let spec = pod.spec.as_ref()?;
-    let annotated = pods::annotation(pod, "kubectl.kubernetes.io/default-container").filter(|name| !name.is_empty());
-    let default = annotated.or(spec.containers.first().map(|container| container.name.as_str()))?;
-    let apps = spec.containers.iter().map(|container| container.name.clone());
-    let init = pods::init_containers(spec).iter().map(|container| format!("{} (init)", container.name));
-    let all: Vec<String> = apps.chain(init).collect();
-    if all.len() > 1 && annotated.is_none() {
-        stderrln!("Defaulted container {default:?} out of: {}", all.join(", "));
-    }
-    Some(default.into())
 }
 
 /// Returns the flags as `PodLogOptions`; the server validates them.

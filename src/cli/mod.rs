@@ -11,10 +11,12 @@ macro_rules! stderrln {
 }
 
 mod args;
+mod attach;
 mod check;
 mod client;
 mod describe;
 mod documents;
+mod exec;
 mod exit;
 mod explain;
 mod limits;
@@ -22,11 +24,13 @@ mod logs;
 mod manifest_source;
 mod manifests;
 mod ps;
+mod remote_command;
 mod report;
 mod run;
 mod serve;
 mod signals;
 mod state_directory;
+mod target_pod;
 mod validate;
 
 use std::io::IsTerminal;
@@ -57,6 +61,8 @@ pub fn main() -> ExitCode {
         Command::Ps(args) => ps::main(args),
         Command::Logs(args) => logs::main(args),
         Command::Describe(args) => describe::main(args),
+        Command::Exec(args) => exec::main(args),
+        Command::Attach(args) => attach::main(args),
         Command::Completions { shell } => documents::print_completions(shell),
         Command::Man { dir } => documents::write_manual(dir.as_deref()),
     };

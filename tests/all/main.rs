@@ -9,6 +9,7 @@ mod api_refusals;
 mod api_writes;
 mod bad_input;
 mod capacity;
+mod client_commands;
 mod clients;
 mod containers;
 mod embedded;

@@ -7,11 +7,13 @@ mod manifests;
 mod measure;
 mod process;
 mod serve;
+mod terminal;
 mod waiting;
 
 pub use files::{binary, existing, guest, home, target, test_file};
 pub use manifests::{container_status, pod, scripts};
 pub use measure::{in_the_best_of_three, measure};
-pub use process::{ProcessOutput, RunningProcess, TestCommand, command, run};
+pub use process::{ProcessOutput, RunningProcess, TestCommand, command, program, run};
 pub use serve::{NodeDirectory, ServedNode, serve_node};
+pub use terminal::Terminal;
 pub use waiting::{eventually, sleep_until};

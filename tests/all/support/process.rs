@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{binary, container_status, existing, home, pod};
+use super::{Terminal, binary, container_status, existing, home, pod};
 
 /// Longer than any wait for a child takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -128,6 +128,24 @@ impl TestCommand {
         let readers = out.into_iter().chain(err).collect();
         // Closes our copy of the pipes' other ends.
         drop(self.command);
+        RunningProcess { child, captured, readers, started }
+    }
+
+    /// Starts the process in a session of its own on `terminal`, whose output is the process's standard output.
+    pub fn start_in(self, terminal: &Terminal) -> RunningProcess {
+        let mut command = Command::new(on_path("setsid", "install util-linux"));
+        command.arg("--ctty").arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(terminal.program_side()).stdout(terminal.program_side()).stderr(terminal.program_side());
+        let started = Instant::now();
+        let child = command.spawn().expect("the program starts");
+        let captured = Arc::new(CapturedOutput::default());
+        let readers = vec![captured.clone().read(terminal.output(), |streams| &mut streams.stdout)];
         RunningProcess { child, captured, readers, started }
     }
 

@@ -1,0 +1,83 @@
+//! The commands that connect to running containers: `exec` and `attach`.
+
+use super::ConnectionArgs;
+
+/// The streams of a session.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SessionArgs {
+    /// Pass standard input to the container
+    #[arg(short = 'i', long)]
+    pub stdin: bool,
+
+    /// Use a terminal; needs --stdin
+    #[arg(short, long)]
+    pub tty: bool,
+}
+
+/// Run a program in a running container
+///
+/// Exits with the exit code of the program. Programs of the built-in busybox, such as `sh`, run in containers of any
+/// image.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod exec web -- ls /www                 Run a program in the pod's first container
+  wasmpod exec web -it -- sh                  Open a shell
+  wasmpod exec web -c log -- cat /logs/today  Run a program in the container `log`
+  wasmpod exec web -i -- wc -l < file         Pass a file to a program
+
+Exit codes:
+  0    Success
+  1    The server rejected the request or cannot be reached
+  2    Bad input
+
+Otherwise exits with the exit code of the program.")]
+pub struct ExecArgs {
+    /// Pod to run the program in
+    #[arg(value_name = "POD")]
+    pub pod: String,
+
+    /// Program to run, and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+
+    /// Container to run the program in [default: the pod's default or first container]
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+
+    #[command(flatten)]
+    pub session: SessionArgs,
+
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Attach to the main program of a running container
+///
+/// Prints the program's output from now on and, with --stdin, passes standard input to it. The container must have
+/// `stdin: true` for input, and `tty: true` for a terminal.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod attach web                Print the output of the pod's first container
+  wasmpod attach shell -it          Use a container with `stdin: true` and `tty: true` from this terminal
+
+Exit codes:
+  0    Success
+  1    The server rejected the request or cannot be reached
+  2    Bad input")]
+pub struct AttachArgs {
+    /// Pod to attach to
+    #[arg(value_name = "POD")]
+    pub pod: String,
+
+    /// Container to attach to [default: the pod's default or first container]
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+
+    #[command(flatten)]
+    pub session: SessionArgs,
+
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
