@@ -8,7 +8,7 @@ pub use clients::{ConnectionArgs, DescribeArgs, LogsArgs, PsArgs, PsOutput};
 pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::ServeArgs;
-pub use sessions::{AttachArgs, ExecArgs};
+pub use sessions::{AttachArgs, CpArgs, ExecArgs};
 pub use values::{VolumeArg, parse_variable};
 
 mod clients;
@@ -61,6 +61,7 @@ pub enum Command {
     Describe(DescribeArgs),
     Exec(ExecArgs),
     Attach(AttachArgs),
+    Cp(CpArgs),
     /// Generate a shell completion script
     #[command(after_help = "\
 Examples:

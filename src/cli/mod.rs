@@ -14,6 +14,7 @@ mod args;
 mod attach;
 mod check;
 mod client;
+mod cp;
 mod describe;
 mod documents;
 mod exec;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Describe(args) => describe::main(args),
         Command::Exec(args) => exec::main(args),
         Command::Attach(args) => attach::main(args),
+        Command::Cp(args) => cp::main(args),
         Command::Completions { shell } => documents::print_completions(shell),
         Command::Man { dir } => documents::write_manual(dir.as_deref()),
     };

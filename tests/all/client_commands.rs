@@ -1,4 +1,4 @@
-//! `wasmpod exec` and `attach` into the containers of a served node.
+//! `wasmpod exec`, `attach` and `cp` into the containers of a served node.
 
 use crate::support::{NodeDirectory, ServedNode, Terminal, pod};
 
@@ -105,4 +105,54 @@ fn attach_shows_output_and_sends_input() {
     assert_eq!(node.kubectl_stdout("logs two-n1 -c shell"), "42\n");
     let refused = node.wasmpod("attach -it two-n1 -c web").stdin("").start();
     refused.wait_for("error: Unable to use a TTY - container web did not allocate one\n");
+}
+
+#[test]
+fn files_are_copied_in_both_directions() {
+    let node = node_with_two_containers();
+    let local = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| local.path().join(name);
+    let bytes: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::create_dir_all(path("in/sub dir")).expect("created");
+    std::fs::create_dir(path("in/empty")).expect("created");
+    std::fs::write(path("in/big"), &bytes).expect("written");
+    std::fs::write(path("in/sub dir/a name"), "text").expect("written");
+    std::os::unix::fs::symlink("sub dir", path("in/link")).expect("linked");
+    let copy = |source: &str, destination: &str| {
+        node.wasmpod("cp -c web").args([source, destination]).dir(local.path()).output().expect_code(0);
+    };
+    // A new name, an existing directory, and the contents of the current directory.
+    copy("in", "two-n1:/new");
+    copy("in", "two-n1:/www");
+    for (source, destination) in [("two-n1:/new", "out"), ("default/two-n1:/www/in/", "made/for/it")] {
+        copy(source, destination);
+        let file = |name: &str| std::fs::read(path(destination).join(name)).expect("copied");
+        assert!(file("big") == bytes, "{destination}");
+        assert_eq!(file("link/a name"), b"text", "{destination}");
+        assert!(path(destination).join("empty").is_dir(), "{destination}");
+    }
+    copy("two-n1:/new/sub dir/a name", "out");
+    assert_eq!(std::fs::read(path("out/a name")).expect("copied"), b"text");
+    for (args, code, message) in [
+        (["none", "two-n1:/x"], 2, "error: none doesn't exist in local filesystem\n"),
+        (["in", "out"], 2, "error: one of src or dest must be a remote file specification\n"),
+        (["two-n1:/a", "two-n1:/b"], 2, "error: one of src or dest must be a local file specification\n"),
+        (["two-n1:/none", "x"], 1, "command terminated with exit code 1\n"),
+        (["in/big", "two-n1:/none/x"], 1, "command terminated with exit code 1\n"),
+    ] {
+        let output = node.wasmpod("cp -c web").args(args).dir(local.path()).output().expect_code(code);
+        assert!(output.stderr.ends_with(message), "{args:?}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn copied_links_that_lead_out_are_skipped() {
+    let node = node_with_two_containers();
+    let script = "mkdir -p /hostile/a; ln -s ../../../etc /hostile/a/out; echo fine > /hostile/a/file";
+    node.wasmpod("exec two-n1 -c web -- sh -c").arg(script).output().expect_code(0);
+    let local = tempfile::tempdir().expect("a directory");
+    let output = node.wasmpod("cp -c web two-n1:/hostile target").dir(local.path()).output().expect_code(1);
+    assert!(output.stderr.contains("warning: skipping \"./hostile/a/out\""), "{}", output.stderr);
+    assert_eq!(std::fs::read(local.path().join("target/a/file")).expect("copied"), b"fine\n");
+    assert!(local.path().join("target/a/out").symlink_metadata().is_err());
 }

@@ -1,4 +1,4 @@
-//! The commands that connect to running containers: `exec` and `attach`.
+//! The commands that connect to running containers: `exec`, `attach` and `cp`.
 
 use super::ConnectionArgs;
 
@@ -77,6 +77,40 @@ pub struct AttachArgs {
 
     #[command(flatten)]
     pub session: SessionArgs,
+
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Copy files between this machine and a container
+///
+/// Copies files, directories and links by `tar` in the container; the `tar` of the built-in busybox runs in containers
+/// of any image. As with `kubectl cp`, a source is copied into an existing directory of the container, and the content
+/// of a container's directory into an existing local directory. Nothing is written outside of a local destination:
+/// links that lead out of it are skipped.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod cp site web:/www                   Copy a directory to /www/site in the pod's first container
+  wasmpod cp web:/var/log/app.log .          Copy a file to this directory
+  wasmpod cp -c db shop/web:/data backup     Copy a directory of a container in the namespace `shop`
+
+Exit codes:
+  0    Success
+  1    A file cannot be copied, or the server cannot be reached
+  2    Bad input")]
+pub struct CpArgs {
+    /// File or directory to copy; a path in a container is POD:PATH or NAMESPACE/POD:PATH
+    #[arg(value_name = "SRC")]
+    pub source: String,
+
+    /// Destination
+    #[arg(value_name = "DST")]
+    pub destination: String,
+
+    /// Container to copy from or to [default: the pod's default or first container]
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
 
     #[command(flatten)]
     pub connection: ConnectionArgs,
