@@ -1,10 +1,11 @@
-//! SPDY/3.1 sessions, as Kubernetes' clients speak them (moby/spdystream), for the server.
+//! SPDY/3.1 sessions, as Kubernetes' clients speak them (moby/spdystream), for the server and the client.
 //!
 //! Owns the frames ([`Frame`], in pieces of any length), header blocks and the states of streams. Leaves to the caller
 //! what the streams mean, and when to stop reading: flow control is left out as in spdystream, where neither side sends
 //! `WINDOW_UPDATE` nor waits for it. Frames of that type are read and ignored, so that a client may send them.
 //! Backpressure is the connection's: a caller that cannot place the data of one stream stops reading, for all streams.
 
+pub mod client;
 mod dictionary;
 mod frame;
 mod header_block;

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::frame::{Frame, FrameReader, RST_STREAM, SYN_STREAM};
+use super::frame::{Frame, FrameReader, RST_STREAM};
 use super::header_block::{HeaderCompressor, HeaderDecompressor, Headers};
 use super::{ResetStatus, StreamId, write};
 
@@ -36,10 +36,7 @@ impl Client {
 
     pub(super) fn syn_stream(&mut self, stream: StreamId, headers: &[(&str, &str)], flags: u8) {
         let block = self.compressor.write(&headers.iter().copied().collect()).expect("a block");
-        write::control_head(&mut self.output, SYN_STREAM, flags, 10 + block.len());
-        self.output.put_u32(stream.get());
-        self.output.put_slice(&[0; 6]);
-        self.output.put_slice(&block);
+        write::syn_stream(&mut self.output, stream, flags, &block);
     }
 
     /// Sends a control frame that begins with a stream and a header block, such as HEADERS.

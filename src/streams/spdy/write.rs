@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::frame::{FLAG_FIN, GOAWAY, PING, RST_STREAM, SYN_REPLY, VERSION};
+use super::frame::{FLAG_FIN, GOAWAY, PING, RST_STREAM, SYN_REPLY, SYN_STREAM, VERSION};
 use super::{ResetStatus, StreamId};
 
 /// Appends the head of a control frame.
@@ -10,6 +10,14 @@ pub(super) fn control_head(output: &mut BytesMut, kind: u16, flags: u8, length: 
     output.put_u16(0x8000 | VERSION);
     output.put_u16(kind);
     put_flags_and_length(output, flags, length);
+}
+
+pub(super) fn syn_stream(output: &mut BytesMut, stream: StreamId, flags: u8, block: &[u8]) {
+    control_head(output, SYN_STREAM, flags, 10 + block.len());
+    output.put_u32(stream.get());
+    // The associated stream, the priority and the credential slot.
+    output.put_slice(&[0; 6]);
+    output.put_slice(block);
 }
 
 pub(super) fn syn_reply(output: &mut BytesMut, stream: StreamId, block: &[u8]) {
