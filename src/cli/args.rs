@@ -8,7 +8,7 @@ pub use clients::{ConnectionArgs, DescribeArgs, LogsArgs, PsArgs, PsOutput};
 pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::ServeArgs;
-pub use sessions::{AttachArgs, CpArgs, ExecArgs};
+pub use sessions::{AttachArgs, CpArgs, ExecArgs, PortForwardArgs};
 pub use values::{VolumeArg, parse_variable};
 
 mod clients;
@@ -62,6 +62,7 @@ pub enum Command {
     Exec(ExecArgs),
     Attach(AttachArgs),
     Cp(CpArgs),
+    PortForward(PortForwardArgs),
     /// Generate a shell completion script
     #[command(after_help = "\
 Examples:

@@ -24,6 +24,7 @@ mod limits;
 mod logs;
 mod manifest_source;
 mod manifests;
+mod port_forward;
 mod ps;
 mod remote_command;
 mod report;
@@ -65,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => exec::main(args),
         Command::Attach(args) => attach::main(args),
         Command::Cp(args) => cp::main(args),
+        Command::PortForward(args) => port_forward::main(args),
         Command::Completions { shell } => documents::print_completions(shell),
         Command::Man { dir } => documents::write_manual(dir.as_deref()),
     };

@@ -1,6 +1,9 @@
-//! `wasmpod exec`, `attach` and `cp` into the containers of a served node.
+//! `wasmpod exec`, `attach`, `cp` and `port-forward` into the pods of a served node.
 
-use crate::support::{NodeDirectory, ServedNode, Terminal, pod};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+
+use crate::support::{NodeDirectory, RunningProcess, ServedNode, Terminal, pod};
 
 /// A node with a pod of two containers: one serves a page, the other is a shell that reads its input.
 fn node_with_two_containers() -> ServedNode {
@@ -155,4 +158,78 @@ fn copied_links_that_lead_out_are_skipped() {
     assert!(output.stderr.contains("warning: skipping \"./hostile/a/out\""), "{}", output.stderr);
     assert_eq!(std::fs::read(local.path().join("target/a/file")).expect("copied"), b"fine\n");
     assert!(local.path().join("target/a/out").symlink_metadata().is_err());
+}
+
+#[test]
+fn port_forward_serves_many_connections_and_reports_refusals() {
+    let node = node_with_two_containers();
+    let forward = node.wasmpod("port-forward two-n1 :8080 :8081").start();
+    forward.wait_for("-> 8081\n");
+    let get = |port: u16| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).map(|_| page)
+    };
+    let port = forwarded_port(&forward, 8080);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..20).map(|_| scope.spawn(|| get(port).expect("a page"))).collect();
+        for client in clients {
+            let page = client.join().expect("a client");
+            assert!(page.ends_with("page\n"), "{page}");
+        }
+    });
+    assert_eq!(get(forwarded_port(&forward, 8081)).unwrap_or_default(), "");
+    forward.wait_for("connection refused");
+    forward.interrupt();
+    let output = forward.output().expect_code(0);
+    assert_eq!(output.stdout.matches(&format!("Handling connection for {port}\n")).count(), 20);
+}
+
+#[test]
+fn port_forward_passes_on_the_end_of_input() {
+    let node = node_with_two_containers();
+    let server = node.wasmpod("exec two-n1 -c web -- nc -l -p 9000").start();
+    let forward = node.wasmpod("port-forward pod/two-n1 :9000").start();
+    forward.wait_for("-> 9000\n");
+    let port = forwarded_port(&forward, 9000);
+    let mut stream = loop {
+        // The server may not listen yet, in which case the connection ends at once.
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(500))).expect("a timeout");
+        match stream.read(&mut [0]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break stream,
+            _ => {}
+        }
+    };
+    stream.write_all(b"all of it\n").expect("sent");
+    stream.shutdown(Shutdown::Write).expect("ended");
+    // nc ends with its client's input.
+    let output = server.output().expect_code(0);
+    assert_eq!(output.stdout, "all of it\n");
+}
+
+#[test]
+fn port_forward_rejects_unusable_ports() {
+    let node = node_with_two_containers();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").port();
+    for (args, code, message) in [
+        (vec!["two-n1".to_string(), "0".into()], 2, "remote port must be > 0".to_string()),
+        (vec!["two-n1".into(), "http".into()], 2, "Pod 'two-n1' does not have a named port 'http'".into()),
+        (vec!["two-n1".into(), format!("{taken}:8080")], 2, format!("cannot listen on 127.0.0.1:{taken}")),
+        (vec!["none".into(), "80".into()], 1, "pods \"none\" not found".into()),
+        (vec!["two-n1".into(), "80".into(), "--address".into(), "x".into()], 2, "expected an IP address".into()),
+    ] {
+        let output = node.wasmpod("port-forward").args(&args).output().expect_code(code);
+        assert!(output.stderr.contains(&message), "{args:?}: {}", output.stderr);
+    }
+}
+
+/// Returns the local port that leads to `remote`.
+fn forwarded_port(forward: &RunningProcess, remote: u16) -> u16 {
+    let printed = forward.stdout();
+    let line = printed.lines().find(|line| line.contains("127.0.0.1") && line.ends_with(&format!("-> {remote}")));
+    let port = line.and_then(|line| line.split("127.0.0.1:").nth(1)?.split(' ').next()?.parse().ok());
+    port.unwrap_or_else(|| panic!("{remote} is not forwarded: {printed}"))
 }

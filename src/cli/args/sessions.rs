@@ -1,4 +1,4 @@
-//! The commands that connect to running containers: `exec`, `attach` and `cp`.
+//! The commands that connect to running pods: `exec`, `attach`, `cp` and `port-forward`.
 
 use super::ConnectionArgs;
 
@@ -111,6 +111,38 @@ pub struct CpArgs {
     /// Container to copy from or to [default: the pod's default or first container]
     #[arg(short, long, value_name = "NAME")]
     pub container: Option<String>,
+
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Forward ports of this machine to a pod
+///
+/// Connections reach the pod as from inside: programs that listen on its loopback are reached, too. Runs until Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod port-forward web 8080:80               Forward http://localhost:8080 to port 80 of the pod
+  wasmpod port-forward web :80                   Choose a free port, and print it
+  wasmpod port-forward web 5432 8080:http        Forward several ports; `http` is a name in the pod's manifest
+  wasmpod port-forward web 80 --address 0.0.0.0  Accept connections from other machines
+
+Exit codes:
+  0    Stopped by Ctrl-C or SIGTERM
+  1    The server rejected the request or cannot be reached
+  2    Bad input")]
+pub struct PortForwardArgs {
+    /// Pod to forward to
+    #[arg(value_name = "POD")]
+    pub pod: String,
+
+    /// Ports: REMOTE for the same port on both sides, :REMOTE for any free local port
+    #[arg(required = true, value_name = "[LOCAL:]REMOTE")]
+    pub ports: Vec<String>,
+
+    /// Addresses to listen on: IP addresses or localhost
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_value = "localhost")]
+    pub address: Vec<String>,
 
     #[command(flatten)]
     pub connection: ConnectionArgs,
