@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use clients::{ConnectionArgs, DescribeArgs, LogsArgs, PsArgs, PsOutput};
+pub use changes::{ApplyArgs, DeleteArgs};
+pub use clients::{ConnectionArgs, DescribeArgs, EventsArgs, GetArgs, ListArgs, LogsArgs, PsArgs, PsOutput};
 pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::ServeArgs;
 pub use sessions::{AttachArgs, CpArgs, ExecArgs, PortForwardArgs};
 pub use values::{VolumeArg, parse_variable};
 
+mod changes;
 mod clients;
 mod publish;
 mod run;
@@ -57,6 +59,10 @@ pub enum Command {
     Validate(ValidateArgs),
     Explain(ExplainArgs),
     Ps(PsArgs),
+    Get(GetArgs),
+    Events(EventsArgs),
+    Apply(ApplyArgs),
+    Delete(DeleteArgs),
     Logs(LogsArgs),
     Describe(DescribeArgs),
     Exec(ExecArgs),

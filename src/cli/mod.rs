@@ -10,24 +10,30 @@ macro_rules! stderrln {
     }};
 }
 
+mod apply;
 mod args;
 mod attach;
 mod check;
 mod client;
+mod columns;
 mod cp;
+mod delete;
 mod describe;
 mod documents;
+mod events;
 mod exec;
 mod exit;
 mod explain;
 mod limits;
 mod logs;
+mod manifest_objects;
 mod manifest_source;
 mod manifests;
 mod port_forward;
 mod ps;
 mod remote_command;
 mod report;
+mod resource_names;
 mod run;
 mod serve;
 mod signals;
@@ -61,6 +67,10 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::main(&args),
         Command::Serve(args) => serve::main(args),
         Command::Ps(args) => ps::main(args),
+        Command::Get(args) => ps::get(args),
+        Command::Events(args) => events::main(args),
+        Command::Apply(args) => apply::main(args),
+        Command::Delete(args) => delete::main(args),
         Command::Logs(args) => logs::main(args),
         Command::Describe(args) => describe::main(args),
         Command::Exec(args) => exec::main(args),

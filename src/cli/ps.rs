@@ -1,4 +1,4 @@
-//! `wasmpod ps`: prints the server's table of pods, or their objects.
+//! `wasmpod ps` and `wasmpod get`: print the server's table of pods or other objects, or the objects themselves.
 
 use std::io::Write;
 
@@ -6,22 +6,42 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::args::{PsArgs, PsOutput};
-use super::client::{self, Client, StreamingResponse};
-use super::exit::{Outcome, RequestFailed, bad_input};
+use super::args::{GetArgs, ListArgs, PsArgs, PsOutput};
+use super::client::{self, Client};
+use super::columns::Columns;
+use super::exit::{Outcome, bad_input};
+use super::resource_names;
+use crate::control::Resource;
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 const YAML: &str = "application/yaml";
 
 /// Prints the pods, and with `--watch` their changes.
 pub fn main(args: PsArgs) -> anyhow::Result<Outcome> {
+    print_objects(Resource::PODS, args.pod.as_deref(), &args.list)
+}
+
+/// Prints objects of any resource.
+pub fn get(args: GetArgs) -> anyhow::Result<Outcome> {
+    let (resource, name) = match args.resource.split_once('/') {
+        Some((resource, name)) if args.name.is_none() => (resource, Some(name)),
+        _ => (args.resource.as_str(), args.name.as_deref()),
+    };
+    let resource = resource_names::resolve(resource)?.resource;
+    if name.is_some() && args.list.all_namespaces {
+        return Err(bad_input("a resource cannot be retrieved by name across all namespaces"));
+    }
+    print_objects(resource, name, &args.list)
+}
+
+fn print_objects(resource: Resource, name: Option<&str>, args: &ListArgs) -> anyhow::Result<Outcome> {
     client::block_on(async move {
         let client = Client::new(&args.connection)?;
         let list_path = match args.all_namespaces {
-            true => "/api/v1/pods".into(),
-            false => client.pods_path(None),
+            true => format!("/api/v1/{}", resource.plural),
+            false => client.path(resource, client.namespace(), None),
         };
-        let path = args.pod.as_deref().map_or(list_path.clone(), |pod| client.pods_path(Some(pod)));
+        let path = name.map_or(list_path.clone(), |name| client.path(resource, client.namespace(), Some(name)));
         match args.output {
             Some(PsOutput::Json | PsOutput::Yaml) if args.watch => {
                 return Err(bad_input("--watch cannot be used with --output json or yaml; use wide or name"));
@@ -36,16 +56,21 @@ pub fn main(args: PsArgs) -> anyhow::Result<Outcome> {
             Some(PsOutput::Wide | PsOutput::Name) | None => {}
         }
         let table: Table = client.get_json(&path, TABLE).await?;
-        let mut printer = Printer { args: &args, columns: Vec::new(), widths: Vec::new() };
+        let mut printer = Printer { args, resource, columns: Vec::new(), aligned: Columns::default() };
         if table.rows.is_empty() && !args.watch {
-            match args.all_namespaces {
-                true => stderrln!("no pods found"),
-                false => stderrln!("no pods found in namespace {}; use -A to list all namespaces", client.namespace()),
+            let (plural, namespace) = (resource.plural, client.namespace());
+            match args.all_namespaces || !resource.is_namespaced() {
+                true => stderrln!("no {plural} found"),
+                false => stderrln!("no {plural} found in namespace {namespace}; use -A to list all namespaces"),
             }
         }
         let resource_version = table.metadata.resource_version.clone().unwrap_or_default();
         printer.print(table)?;
-        if args.watch { watch(&client, &list_path, resource_version, &mut printer).await } else { Ok(()) }
+        let selector = name.map(|name| format!("metadata.name={name}")).unwrap_or_default();
+        match args.watch {
+            true => watch(&client, &list_path, resource_version, &selector, &mut printer).await,
+            false => Ok(()),
+        }
     })
 }
 
@@ -54,18 +79,14 @@ async fn watch(
     client: &Client,
     list_path: &str,
     mut resource_version: String,
+    selector: &str,
     printer: &mut Printer<'_>,
 ) -> anyhow::Result<()> {
     loop {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("watch", "true").append_pair("resourceVersion", &resource_version);
-        if let Some(pod) = &printer.args.pod {
-            query.append_pair("fieldSelector", &format!("metadata.name={pod}"));
-        }
-        let response = client.stream(&format!("{list_path}?{}", query.finish()), TABLE).await?;
-        let mut tables = TableStream { response, buffer: Vec::new() };
+        let mut tables = client.watch(list_path, &resource_version, selector, TABLE).await?;
         // The server closes a watch from time to time: continue after the last change.
-        while let Some(table) = tables.next().await? {
+        while let Some(event) = tables.next().await? {
+            let table: Table = serde_json::from_value(event.object)?;
             if let Some(last) = table.rows.last().and_then(|row| row.object.metadata.resource_version.clone()) {
                 resource_version = last;
             }
@@ -100,46 +121,19 @@ struct PartialObjectMetadata {
     metadata: ObjectMeta,
 }
 
-/// The tables of a watch, one per line.
-struct TableStream {
-    response: StreamingResponse,
-    /// Bytes received after the last complete line.
-    buffer: Vec<u8>,
-}
-
-impl TableStream {
-    async fn next(&mut self) -> anyhow::Result<Option<Table>> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                let event: Value = serde_json::from_slice(&line)?;
-                if event.get("type").and_then(Value::as_str) == Some("ERROR") {
-                    let message = event.pointer("/object/message").and_then(Value::as_str);
-                    return Err(RequestFailed(message.unwrap_or("the watch failed").into()).into());
-                }
-                let object = event.get("object").cloned().unwrap_or_default();
-                return Ok(Some(serde_json::from_value(object)?));
-            }
-            match self.response.next_chunk().await? {
-                Some(bytes) => self.buffer.extend_from_slice(&bytes),
-                None => return Ok(None),
-            }
-        }
-    }
-}
-
-/// Prints rows in columns whose widths only grow, so that later rows line up with earlier ones.
 struct Printer<'a> {
-    args: &'a PsArgs,
+    args: &'a ListArgs,
+    resource: Resource,
     columns: Vec<Column>,
-    widths: Vec<usize>,
+    aligned: Columns,
 }
 
 impl Printer<'_> {
     fn print(&mut self, table: Table) -> anyhow::Result<()> {
-        let names = table.rows.iter().map(|row| row.object.metadata.name.as_deref().unwrap_or_default());
         if self.args.output == Some(PsOutput::Name) {
-            return print(&names.map(|name| format!("pod/{name}\n")).collect::<String>());
+            let kind = resource_names::singular(self.resource);
+            let names = table.rows.iter().map(|row| row.object.metadata.name.as_deref().unwrap_or_default());
+            return print(&names.map(|name| format!("{kind}/{name}\n")).collect::<String>());
         }
         let mut lines = Vec::new();
         if let Some(columns) = table.column_definitions.filter(|_| self.columns.is_empty()) {
@@ -154,32 +148,16 @@ impl Printer<'_> {
         for row in &table.rows {
             lines.push(self.visible_cells(row.object.metadata.namespace.as_deref(), row.cells.iter().map(format_cell)));
         }
-        print(&self.align(&lines))
+        print(&self.aligned.align(&lines))
     }
 
     /// Returns the visible cells of a row.
     fn visible_cells(&self, namespace: Option<&str>, cells: impl Iterator<Item = String>) -> Vec<String> {
         let wide = self.args.output == Some(PsOutput::Wide);
-        let namespace = namespace.filter(|_| self.args.all_namespaces).map(Into::into);
+        let has_namespace = self.args.all_namespaces && self.resource.is_namespaced();
+        let namespace = namespace.filter(|_| has_namespace).map(Into::into);
         let visible = self.columns.iter().zip(cells).filter(|(column, _)| wide || column.priority == 0);
         namespace.into_iter().chain(visible.map(|(_, cell)| cell)).collect()
-    }
-
-    /// Pads the cells to the widths of their columns, which it widens as needed.
-    fn align(&mut self, lines: &[Vec<String>]) -> String {
-        let mut text = String::new();
-        for line in lines {
-            self.widths.resize(self.widths.len().max(line.len()), 0);
-            for (width, cell) in self.widths.iter_mut().zip(line) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        for line in lines {
-            let padded = line.iter().zip(&self.widths).map(|(cell, width)| format!("{cell:width$}"));
-            text += padded.collect::<Vec<_>>().join("   ").trim_end();
-            text.push('\n');
-        }
-        text
     }
 }
 
@@ -191,7 +169,8 @@ fn format_cell(value: &Value) -> String {
     }
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
+/// Prints text to standard output.
+pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)

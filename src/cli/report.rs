@@ -10,6 +10,13 @@ pub fn error_chain(error: &anyhow::Error) -> String {
     all.join(": ")
 }
 
+/// Returns the last of the errors of a command that continues after errors. Prints the others.
+pub fn last_error(mut errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
+    let last = errors.pop();
+    errors.iter().for_each(|error| stderrln!("error: {}", error_chain(error)));
+    last.map_or(Ok(()), Err)
+}
+
 /// Returns whether the error is that the reader of our output closed it.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());

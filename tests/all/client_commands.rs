@@ -1,9 +1,9 @@
-//! `wasmpod exec`, `attach`, `cp` and `port-forward` into the pods of a served node.
+//! `wasmpod exec`, `attach`, `cp`, `port-forward`, `get`, `events`, `apply` and `delete` on a served node.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use crate::support::{NodeDirectory, RunningProcess, ServedNode, Terminal, pod};
+use crate::support::{NodeDirectory, RunningProcess, ServedNode, Terminal, eventually, pod, serve_node};
 
 /// A node with a pod of two containers: one serves a page, the other is a shell that reads its input.
 fn node_with_two_containers() -> ServedNode {
@@ -96,7 +96,7 @@ fn terminal_session_is_interactive_and_restored() {
     session.wait_for("42.");
     terminal.type_text("exit 7\r");
     let output = session.output().stdout;
-    let after = output.split("code 7").nth(1).unwrap_or_else(|| panic!("{output}"));
+    let after = output.rsplit("code 7").next().unwrap_or_default();
     assert!(after.contains(" icanon") && after.contains(" echo ") && after.contains("rows 31"), "{output}");
 }
 
@@ -186,27 +186,24 @@ fn port_forward_serves_many_connections_and_reports_refusals() {
     assert_eq!(output.stdout.matches(&format!("Handling connection for {port}\n")).count(), 20);
 }
 
-#[test]
-fn port_forward_passes_on_the_end_of_input() {
+#[tokio::test]
+async fn port_forward_passes_on_the_end_of_input() {
     let node = node_with_two_containers();
-    let server = node.wasmpod("exec two-n1 -c web -- nc -l -p 9000").start();
+    // Each nc sends nothing, and ends with its client's input.
+    let script = "while true; do nc -l -p 9000 < /dev/null >> /tmp/received; done";
+    let _server = node.wasmpod("exec two-n1 -c web -- sh -c").arg(script).start();
     let forward = node.wasmpod("port-forward pod/two-n1 :9000").start();
     forward.wait_for("-> 9000\n");
     let port = forwarded_port(&forward, 9000);
-    let mut stream = loop {
-        // The server may not listen yet, in which case the connection ends at once.
+    eventually("the pod receives all input", async || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
-        stream.set_read_timeout(Some(std::time::Duration::from_millis(500))).expect("a timeout");
-        match stream.read(&mut [0]) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break stream,
-            _ => {}
-        }
-    };
-    stream.write_all(b"all of it\n").expect("sent");
-    stream.shutdown(Shutdown::Write).expect("ended");
-    // nc ends with its client's input.
-    let output = server.output().expect_code(0);
-    assert_eq!(output.stdout, "all of it\n");
+        // Fails if the server does not listen yet.
+        let sent = stream.write_all(b"all of it\n").and_then(|()| stream.shutdown(Shutdown::Write));
+        let _ = sent.and_then(|()| stream.read_to_end(&mut Vec::new()));
+        let received = node.wasmpod("exec two-n1 -c web -- cat /tmp/received").output();
+        received.stdout.starts_with("all of it\n")
+    })
+    .await;
 }
 
 #[test]
@@ -232,4 +229,108 @@ fn forwarded_port(forward: &RunningProcess, remote: u16) -> u16 {
     let line = printed.lines().find(|line| line.contains("127.0.0.1") && line.ends_with(&format!("-> {remote}")));
     let port = line.and_then(|line| line.split("127.0.0.1:").nth(1)?.split(' ').next()?.parse().ok());
     port.unwrap_or_else(|| panic!("{remote} is not forwarded: {printed}"))
+}
+
+#[test]
+fn get_and_events_match_kubectl() {
+    let node = node_with_two_containers();
+    for (ours, theirs) in [
+        ("get pods", "get pods"),
+        ("get po/two-n1 -o wide", "get pods -o wide"),
+        ("get ns", "get namespaces"),
+        ("get nodes -o name", "get nodes -o name"),
+        ("events", "events"),
+        ("events two-n1 -n default", "events --for pod/two-n1"),
+        ("events -A", "events -A"),
+    ] {
+        // Ages may change between the two commands.
+        let same = (0..10).any(|_| node.wasmpod(ours).output().expect_code(0).stdout == node.kubectl_stdout(theirs));
+        assert!(same, "{}\n{}", node.wasmpod(ours).output().stdout, node.kubectl_stdout(theirs));
+    }
+    let unknown = node.wasmpod("get services").output().expect_code(2);
+    assert_eq!(unknown.stderr, "error: the server doesn't have a resource type \"services\"\n");
+    let watch = node.wasmpod("events -w").start();
+    node.directory.save("new.yaml", &pod("new", "containers: [{name: c, image: busybox, command: [sleep, '1000']}]"));
+    watch.wait_for("Pod/new-n1");
+}
+
+const WEB_AND_SETTINGS: &str = "\
+{apiVersion: v1, kind: Pod, metadata: {name: web, labels: {a: one, b: two}}, spec: {terminationGracePeriodSeconds: 1,
+  containers: [{name: c, image: busybox, command: [sleep, '1000']}]}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {a: '1', b: '2'}}
+";
+
+#[test]
+fn apply_creates_then_changes_only_what_differs() {
+    let node = serve_node();
+    let apply = |manifest: &str, flags: &str| {
+        let output = node.wasmpod(&format!("apply -f - {flags}")).stdin(manifest).output().expect_code(0);
+        assert_eq!(output.stderr, "");
+        output.stdout
+    };
+    let dry_run = apply(WEB_AND_SETTINGS, "--dry-run=server");
+    assert_eq!(dry_run, "pod/web created (server dry run)\nconfigmap/settings created (server dry run)\n");
+    assert_eq!(apply(WEB_AND_SETTINGS, ""), "pod/web created\nconfigmap/settings created\n");
+    assert_eq!(apply(WEB_AND_SETTINGS, ""), "pod/web unchanged\nconfigmap/settings unchanged\n");
+    // kubectl sees what it would have applied itself.
+    let theirs = node.kubectl("apply -f -").stdin(WEB_AND_SETTINGS).output().expect_code(0);
+    assert_eq!(
+        (theirs.stdout.as_str(), theirs.stderr.as_str()),
+        ("pod/web unchanged\nconfigmap/settings unchanged\n", "")
+    );
+    node.kubectl_stdout("label pod web theirs=kept");
+    let changed = WEB_AND_SETTINGS.replace("a: one, b: two", "a: changed").replace("b: '2'", "c: '3'");
+    assert_eq!(apply(&changed, ""), "pod/web configured\nconfigmap/settings configured\n");
+    let labels = node.kubectl_stdout("get pod web -o jsonpath={.metadata.labels}");
+    assert_eq!(labels, r#"{"a":"changed","theirs":"kept"}"#);
+    let data = node.kubectl_stdout("get cm settings -o jsonpath={.data}");
+    assert_eq!(data, r#"{"a":"1","c":"3"}"#);
+}
+
+#[test]
+fn rejected_objects_do_not_keep_others_from_being_applied() {
+    let node = serve_node();
+    node.wasmpod("apply -f -").stdin(WEB_AND_SETTINGS).output().expect_code(0);
+    let immutable = WEB_AND_SETTINGS.replace("'1000'", "'2000'").replace("b: '2'", "b: '3'");
+    let output = node.wasmpod("apply -f -").stdin(immutable).output().expect_code(1);
+    assert_eq!(output.stdout, "configmap/settings configured\n");
+    assert!(output.stderr.contains("pod updates may not change fields"), "{}", output.stderr);
+    for (manifest, code, message) in [
+        (
+            "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r}, spec: {selector: {matchLabels: {a: b}}}}",
+            2,
+            "no matches for kind \"ReplicaSet\" in version \"apps/v1\"",
+        ),
+        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, dta: {}}", 2, "dta"),
+        ("{apiVersion: v1, kind: ConfigMap, metadata: {generateName: c-}}", 2, "cannot use generate name with apply"),
+        ("{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: none}}", 1, "namespaces \"none\" not found"),
+    ] {
+        let output = node.wasmpod("apply -f -").stdin(manifest).output().expect_code(code);
+        assert!(output.stderr.contains(message), "{manifest}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn delete_waits_until_objects_are_gone() {
+    let node = serve_node();
+    let apply = || node.wasmpod("apply -f -").stdin(WEB_AND_SETTINGS).output().expect_code(0);
+    let pods = || node.kubectl_stdout("get pods,cm -o name");
+    apply();
+    let output = node.wasmpod("delete web").output().expect_code(0);
+    assert_eq!(output.stdout, "pod \"web\" deleted from default namespace\n");
+    assert_eq!(pods(), "configmap/settings\n");
+    let output = node.wasmpod("delete cm settings").output().expect_code(0);
+    assert_eq!(output.stdout, "configmap \"settings\" deleted from default namespace\n");
+    apply();
+    node.wasmpod("delete -f - --now").stdin(WEB_AND_SETTINGS).output().expect_code(0);
+    assert_eq!(pods(), "");
+    apply();
+    let output = node.wasmpod("delete pod/web --force").output().expect_code(0);
+    assert_eq!(output.stdout, "pod \"web\" force deleted from default namespace\n");
+    assert!(output.stderr.starts_with("Warning: Immediate deletion does not wait"), "{}", output.stderr);
+    node.wasmpod("delete web --ignore-not-found").output().expect_code(0);
+    let output = node.wasmpod("delete web").output().expect_code(1);
+    assert_eq!(output.stderr, "error: pods \"web\" not found\n");
+    node.wasmpod("delete").output().expect_code(2);
 }

@@ -1,4 +1,4 @@
-//! The commands that query a running node: `ps`, `logs` and `describe`.
+//! The commands that query a running node: `ps`, `get`, `events`, `logs` and `describe`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,7 +41,41 @@ pub struct PsArgs {
     #[arg(value_name = "POD", conflicts_with = "all_namespaces")]
     pub pod: Option<String>,
 
-    /// List the pods of all namespaces
+    #[command(flatten)]
+    pub list: ListArgs,
+}
+
+/// List objects of a running node: pods, ConfigMaps, Secrets, namespaces, events or nodes
+///
+/// `wasmpod get pods` is `wasmpod ps`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod get pods                List the pods of the kubeconfig's namespace
+  wasmpod get cm settings -o yaml Print a ConfigMap as YAML
+  wasmpod get nodes -o wide       Print the node
+
+Exit codes:
+  0    Success
+  1    The server rejected the request or cannot be reached
+  2    Bad input")]
+pub struct GetArgs {
+    /// Kind of the objects: pods, configmaps, secrets, namespaces, events or nodes; KIND/NAME for one object
+    #[arg(value_name = "KIND")]
+    pub resource: String,
+
+    /// Object to print, instead of all
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+
+    #[command(flatten)]
+    pub list: ListArgs,
+}
+
+/// The namespaces to list, and the form of the output.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// List the objects of all namespaces
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub all_namespaces: bool,
 
@@ -50,6 +84,36 @@ pub struct PsArgs {
     pub output: Option<PsOutput>,
 
     /// Keep printing changes until Ctrl-C
+    #[arg(short, long)]
+    pub watch: bool,
+
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Print the events of a running node
+///
+/// Prints what happened to pods and other objects, the newest last, in the format of `kubectl events`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmpod events                  Print the events of the kubeconfig's namespace
+  wasmpod events web -w           Print the events of a pod, then those that follow until Ctrl-C
+
+Exit codes:
+  0    Success
+  1    The server rejected the request or cannot be reached
+  2    Bad input")]
+pub struct EventsArgs {
+    /// Pod to print the events of, instead of all objects
+    #[arg(value_name = "POD", conflicts_with = "all_namespaces")]
+    pub pod: Option<String>,
+
+    /// Print the events of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+
+    /// Keep printing events until Ctrl-C
     #[arg(short, long)]
     pub watch: bool,
 

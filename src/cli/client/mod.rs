@@ -5,6 +5,7 @@
 
 mod kubeconfig;
 mod server;
+mod watch;
 mod websocket;
 
 use std::time::Duration;
@@ -14,15 +15,18 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::ConnectionArgs;
 use super::exit::{Outcome, RequestFailed};
+use crate::control::Resource;
 use kubeconfig::ClusterAccess;
 use server::Server;
 pub use websocket::{WebSocket, WebSocketReceiver, WebSocketSender};
@@ -75,6 +79,15 @@ impl Client {
         format!("/api/v1/namespaces/{}", path_segment(self.namespace()))
     }
 
+    /// Returns the path of the objects of `resource` in `namespace`, or of the one called `name`.
+    pub fn path(&self, resource: Resource, namespace: &str, name: Option<&str>) -> String {
+        let list = match resource.is_namespaced() {
+            true => format!("/api/v1/namespaces/{}/{}", path_segment(namespace), resource.plural),
+            false => format!("/api/v1/{}", resource.plural),
+        };
+        name.map_or(list.clone(), |name| format!("{list}/{}", path_segment(name)))
+    }
+
     /// Returns the namespace of requests.
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -97,15 +110,52 @@ impl Client {
         Ok(decoded.map_err(|error| RequestFailed(format!("cannot decode the response of {server}: {error}")))?)
     }
 
+    /// Returns an object, or `None` if it does not exist.
+    pub async fn get_existing(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        let (code, response) = self.respond(self.request(Method::GET, path, JSON)?).await?;
+        match code {
+            StatusCode::NOT_FOUND => Ok(None),
+            code => self.decode(&self.accepted(code, response).await?.read(&self.server).await?).map(Some),
+        }
+    }
+
+    /// Sends a change and returns the object of the response. Prints the server's warnings.
+    pub async fn write(&self, method: Method, path: &str, media_type: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut request = self.request(method, path, JSON)?;
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_str(media_type)?);
+        *request.body_mut() = Full::from(body.to_string());
+        let (code, response) = self.respond(request).await?;
+        self.decode(&self.accepted(code, response).await?.read(&self.server).await?)
+    }
+
     /// Sends a request and returns the response, whose body may still arrive.
     pub async fn stream(&self, path: &str, accept: &str) -> anyhow::Result<StreamingResponse> {
-        let (response, connection) = self.send(self.request(Method::GET, path, accept)?).await?;
-        let code = response.status();
-        let response = StreamingResponse { body: response.into_body(), _connection: connection };
-        if code.is_success() {
-            return Ok(response);
+        let (code, response) = self.respond(self.request(Method::GET, path, accept)?).await?;
+        self.accepted(code, response).await
+    }
+
+    /// Returns the response of an accepted request.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the server's message if the code is not that of success.
+    async fn accepted(&self, code: StatusCode, response: StreamingResponse) -> anyhow::Result<StreamingResponse> {
+        match code.is_success() {
+            true => Ok(response),
+            false => Err(self.rejection(code, &response.read(&self.server).await.unwrap_or_default())),
         }
-        Err(self.rejection(code, &response.read(&self.server).await.unwrap_or_default()))
+    }
+
+    /// Sends a request. Prints the warnings of the response.
+    async fn respond(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, StreamingResponse)> {
+        let (response, connection) = self.send(request).await?;
+        for warning in response.headers().get_all(header::WARNING) {
+            if let Some(text) = warning.to_str().ok().and_then(warning_text) {
+                stderrln!("Warning: {text}");
+            }
+        }
+        let code = response.status();
+        Ok((code, StreamingResponse { body: response.into_body(), _connection: connection }))
     }
 
     /// Returns a request without a body.
@@ -188,8 +238,33 @@ impl StreamingResponse {
     }
 }
 
+/// Returns the text of a `Warning` header: `299 - "text"`.
+fn warning_text(header: &str) -> Option<String> {
+    let quoted = header.splitn(3, ' ').nth(2)?.strip_prefix('"')?;
+    let mut text = String::new();
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some(text),
+            '\\' => text.extend(characters.next()),
+            character => text.push(character),
+        }
+    }
+}
+
 /// Encodes a name as a segment of a path.
 fn path_segment(name: &str) -> impl std::fmt::Display {
     const KEPT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
     utf8_percent_encode(name, &KEPT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_unquoted() {
+        assert_eq!(warning_text(r#"299 - "a \"b\" \\ c""#).as_deref(), Some(r#"a "b" \ c"#));
+        assert_eq!(warning_text("299"), None);
+    }
 }

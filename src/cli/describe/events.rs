@@ -28,12 +28,13 @@ pub fn describe(out: &mut PrefixWriter, mut events: Vec<Event>, now: Timestamp) 
     }
 }
 
-fn last_seen(event: &Event) -> Option<Timestamp> {
+/// Returns when the event last occurred.
+pub fn last_seen(event: &Event) -> Option<Timestamp> {
     event.last_timestamp.as_ref().map(|Time(at)| *at)
 }
 
 /// Returns the age: `5s`, or `5s (x3 over 1m)`.
-fn age(event: &Event, now: Timestamp) -> String {
+pub fn age(event: &Event, now: Timestamp) -> String {
     let ago = |at: Option<Timestamp>| {
         at.map_or_else(|| "<unknown>".to_string(), |at| duration::human_duration(now.duration_since(at).as_secs()))
     };

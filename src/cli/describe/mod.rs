@@ -1,7 +1,7 @@
 //! `wasmpod describe`: prints the details of a pod, in the format of `kubectl describe pod`.
 
 mod containers;
-mod events;
+pub mod events;
 mod pod;
 mod prefix_writer;
 mod tabwriter;

@@ -1,0 +1,71 @@
+//! Resources and objects as users name them: `pods`, `po`, `cm/settings`.
+
+use super::exit::bad_input;
+use crate::apiserver::served::{SERVED, ServedResource};
+use crate::control::Resource;
+
+/// Returns the resource of this plural, singular or short name, or of this kind.
+pub fn find(name: &str) -> Option<&'static ServedResource> {
+    let name = name.to_lowercase();
+    let is_named = |served: &&ServedResource| {
+        let names = [served.resource.plural, served.singular];
+        names.into_iter().chain(served.short_names.iter().copied()).any(|own| own == name)
+    };
+    SERVED.iter().filter(|served| served.group.is_empty()).find(is_named)
+}
+
+/// Returns the resource of this name.
+///
+/// # Errors
+///
+/// Fails in kubectl's words if the server has no such resource.
+pub fn resolve(name: &str) -> anyhow::Result<&'static ServedResource> {
+    find(name).ok_or_else(|| bad_input(format!("the server doesn't have a resource type {name:?}")))
+}
+
+/// Returns the singular name, as in `pod/web`.
+pub fn singular(resource: Resource) -> &'static str {
+    let served = SERVED.iter().find(|served| served.resource == resource);
+    served.map_or(resource.plural, |served| served.singular)
+}
+
+/// Returns the objects that arguments name: `KIND NAME…`, `KIND/NAME…`, or pods by their names alone.
+pub fn objects(arguments: &[String]) -> anyhow::Result<Vec<(Resource, String)>> {
+    if let [kind, names @ ..] = arguments
+        && !names.is_empty()
+        && let Some(served) = find(kind)
+    {
+        return names.iter().map(|name| object(name, served.resource)).collect();
+    }
+    arguments.iter().map(|name| object(name, Resource::PODS)).collect()
+}
+
+fn object(argument: &str, resource: Resource) -> anyhow::Result<(Resource, String)> {
+    match argument.split_once('/') {
+        Some((kind, name)) => Ok((resolve(kind)?.resource, name.into())),
+        None => Ok((resource, argument.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_named_by_kind_or_are_pods() {
+        let check = |arguments: &[&str], expected: &[(Resource, &str)]| {
+            let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+            let named = objects(&arguments).expect("objects");
+            let named: Vec<(Resource, &str)> = named.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
+            assert_eq!(named, expected, "{arguments:?}");
+        };
+        check(&["web", "db"], &[(Resource::PODS, "web"), (Resource::PODS, "db")]);
+        check(&["cm", "a", "b"], &[(Resource::CONFIG_MAPS, "a"), (Resource::CONFIG_MAPS, "b")]);
+        check(&["Pod", "web"], &[(Resource::PODS, "web")]);
+        check(&["po/web", "secrets/s"], &[(Resource::PODS, "web"), (Resource::SECRETS, "s")]);
+        // A pod may have the name of a resource.
+        check(&["pod"], &[(Resource::PODS, "pod")]);
+        let error = objects(&["svc/web".into()]).expect_err("not served").to_string();
+        assert_eq!(error, "the server doesn't have a resource type \"svc\"");
+    }
+}
