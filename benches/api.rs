@@ -65,8 +65,13 @@ impl Bench {
                 ready: Vec::new(),
             };
             let tls = credentials.tls.clone();
-            let app = router(Arc::new(api), Arc::new(Authorizer { credentials, names: Vec::new() }));
-            tokio::spawn(server::serve(listener, tls, app, CancellationToken::new(), Duration::ZERO));
+            let app = router(Arc::new(api), Arc::new(Authorizer { credentials: Some(credentials), names: Vec::new() }));
+            tokio::spawn(server::serve(
+                server::Listener::Tcp(listener, tls),
+                app,
+                CancellationToken::new(),
+                Duration::ZERO,
+            ));
             (node, Target { address, token })
         });
         Bench { tokio, node, ours }

@@ -3,6 +3,9 @@
 //! Any web page can make a browser send requests to this server, and an attacker's domain can resolve
 //! to it (DNS rebinding). Therefore `Host` must be an IP address, `localhost` or a configured name, and
 //! an `Origin` must be this server's own.
+//!
+//! Requests over a private Unix socket need none of these: no browser reaches it, and its file mode admits only the
+//! user whose rights the server has.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,8 +30,8 @@ pub const BEARER_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// Decides which requests are allowed.
 pub struct Authorizer {
-    /// Credentials with the expected token.
-    pub credentials: Arc<Credentials>,
+    /// Credentials with the expected token. Without them, only requests over a private socket are allowed.
+    pub credentials: Option<Arc<Credentials>>,
     /// Host names of this server besides `localhost`.
     pub names: Vec<String>,
 }
@@ -59,6 +62,10 @@ impl Authorizer {
             let message = format!("the URL is {length} bytes long: the limit is {MAX_URL}");
             return Err(Status::new(Reason::BadRequest, message));
         }
+        let transport = request.extensions().get::<Transport>();
+        if transport == Some(&Transport::PrivateSocket) {
+            return Ok(());
+        }
         let host = host(request).ok_or_else(|| Status::new(Reason::BadRequest, "the request has no Host header"))?;
         if !self.is_own_host(host) {
             let message = format!(
@@ -69,8 +76,8 @@ impl Authorizer {
         }
         let headers = request.headers();
         if let Some(origin) = headers.get(header::ORIGIN) {
-            let scheme = match request.extensions().get::<Transport>() {
-                Some(Transport::Plain) => "http",
+            let scheme = match transport {
+                Some(Transport::Plain | Transport::PrivateSocket) => "http",
                 Some(Transport::Tls) | None => "https",
             };
             if origin.as_bytes() != format!("{scheme}://{host}").as_bytes() {
@@ -78,12 +85,16 @@ impl Authorizer {
             }
         }
         if is_health_path(request.uri().path())
-            || bearer_token(headers).is_some_and(|token| self.credentials.accepts(token))
-            || websocket_token(headers).is_some_and(|token| self.credentials.accepts(&token))
+            || bearer_token(headers).is_some_and(|token| self.accepts(token))
+            || websocket_token(headers).is_some_and(|token| self.accepts(&token))
         {
             return Ok(());
         }
         Err(Status::new(Reason::Unauthorized, "Unauthorized"))
+    }
+
+    fn accepts(&self, token: &str) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| credentials.accepts(token))
     }
 
     fn is_own_host(&self, host: &str) -> bool {
@@ -137,7 +148,7 @@ mod tests {
             let token = if token == "right" { credentials.token() } else { token };
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let authorizer = Authorizer { credentials: credentials.clone(), names: vec!["node.example".into()] };
+        let authorizer = Authorizer { credentials: Some(credentials.clone()), names: vec!["node.example".into()] };
         let request = request.body(axum::body::Body::empty()).expect("a request");
         authorizer.authorize(&request).map_or_else(|status| status.reason.code(), |()| 200)
     }
@@ -164,5 +175,16 @@ mod tests {
         ] {
             assert_eq!(response_code(host, origin, token, path), code, "{host} {origin:?} {token:?} {path}");
         }
+    }
+    #[test]
+    fn private_sockets_need_no_token_and_others_always_do() {
+        let code = |transport: Transport| {
+            let request = Request::builder().uri("/api/v1/pods").header("Host", "127.0.0.1").extension(transport);
+            let request = request.body(axum::body::Body::empty()).expect("a request");
+            let authorizer = Authorizer { credentials: None, names: Vec::new() };
+            authorizer.authorize(&request).map_or_else(|status| status.reason.code(), |()| 200)
+        };
+        assert_eq!(code(Transport::PrivateSocket), 200);
+        assert_eq!((code(Transport::Plain), code(Transport::Tls)), (401, 401));
     }
 }

@@ -128,7 +128,7 @@ fn forwarded_request(
         headers.insert("x-forwarded-host", host);
     }
     let scheme = match parts.extensions.get::<Transport>() {
-        Some(Transport::Plain) => "http",
+        Some(Transport::Plain | Transport::PrivateSocket) => "http",
         Some(Transport::Tls) | None => "https",
     };
     headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));

@@ -1,6 +1,6 @@
-//! Serves connections: TLS and plain HTTP on one port, distinguished by the first byte.
+//! Serves connections: TLS and plain HTTP on one port, distinguished by the first byte, or plain HTTP on a Unix socket.
 //!
-//! Plain HTTP is allowed only over loopback. Clients that do not complete a handshake or a request's
+//! On a port, plain HTTP is allowed only over loopback. Clients that do not complete a handshake or a request's
 //! header in time are disconnected. The number of connections is limited; further clients wait in the
 //! kernel's queue. On shutdown, open requests may finish within a grace period.
 
@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -44,16 +44,42 @@ pub enum Transport {
     Tls,
     /// Plain HTTP over loopback.
     Plain,
+    /// Plain HTTP over a Unix socket that only this process's user can open.
+    PrivateSocket,
+}
+
+/// The source of connections.
+pub enum Listener {
+    /// A port: TLS, and plain HTTP over loopback.
+    Tcp(TcpListener, Arc<rustls::ServerConfig>),
+    /// A Unix socket that only this process's user can open.
+    PrivateSocket(UnixListener),
+}
+
+/// A connection before its first byte.
+enum AcceptedStream {
+    Tcp(TcpStream, TlsAcceptor),
+    PrivateSocket(UnixStream),
+}
+
+impl Listener {
+    /// Accepts a connection. Cancel-safe.
+    async fn accept(&self) -> std::io::Result<AcceptedStream> {
+        match self {
+            Listener::Tcp(listener, tls) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(AcceptedStream::Tcp(stream, TlsAcceptor::from(tls.clone())))
+            }
+            Listener::PrivateSocket(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(AcceptedStream::PrivateSocket(stream))
+            }
+        }
+    }
 }
 
 /// Serves `router` on `listener` until `shutdown` is cancelled; open requests then have `grace` to finish.
-pub async fn serve(
-    listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
-    router: Router,
-    shutdown: CancellationToken,
-    grace: Duration,
-) {
+pub async fn serve(listener: Listener, router: Router, shutdown: CancellationToken, grace: Duration) {
     let connections = TaskTracker::new();
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -66,7 +92,7 @@ pub async fn serve(
         };
         let (stream, permit) = tokio::select! {
             (accepted, permit) = accepted => match accepted {
-                Ok((stream, _)) => (stream, permit),
+                Ok(stream) => (stream, permit),
                 Err(error) => {
                     // Most likely out of file descriptors: retry once a connection may have closed.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -76,12 +102,7 @@ pub async fn serve(
             },
             () = shutdown.cancelled() => break,
         };
-        let connection = AcceptedConnection {
-            router: router.clone(),
-            tls: TlsAcceptor::from(tls.clone()),
-            watcher: graceful.watcher(),
-            kill: kill.clone(),
-        };
+        let connection = AcceptedConnection { router: router.clone(), watcher: graceful.watcher(), kill: kill.clone() };
         connections.spawn(async move {
             connection.run(stream).await;
             drop(permit);
@@ -96,7 +117,6 @@ pub async fn serve(
 
 struct AcceptedConnection {
     router: Router,
-    tls: TlsAcceptor,
     watcher: hyper_util::server::graceful::Watcher,
     kill: CancellationToken,
 }
@@ -105,21 +125,29 @@ struct AcceptedConnection {
 const TLS_HANDSHAKE_RECORD: u8 = 22;
 
 impl AcceptedConnection {
-    async fn run(self, stream: TcpStream) {
+    async fn run(self, stream: AcceptedStream) {
         let kill = self.kill.clone();
+        let serve = async {
+            match stream {
+                AcceptedStream::Tcp(stream, tls) => self.serve_tcp(stream, tls).await,
+                AcceptedStream::PrivateSocket(stream) => {
+                    serve_http(self.router, self.watcher, stream, Transport::PrivateSocket).await;
+                }
+            }
+        };
         tokio::select! {
-            () = self.serve(stream) => {}
+            () = serve => {}
             () = kill.cancelled() => {}
         }
     }
 
-    async fn serve(self, mut stream: TcpStream) {
+    async fn serve_tcp(self, mut stream: TcpStream, tls: TlsAcceptor) {
         // Small responses are sent without delay.
         let _ = stream.set_nodelay(true);
         let mut first = [0];
         let Ok(Ok(1)) = tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await else { return };
         if first == [TLS_HANDSHAKE_RECORD] {
-            match tokio::time::timeout(HEADER_TIMEOUT, self.tls.accept(stream)).await {
+            match tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
                 Ok(Ok(stream)) => serve_http(self.router, self.watcher, stream, Transport::Tls).await,
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_timeout) => {}

@@ -10,6 +10,7 @@ macro_rules! stderrln {
     }};
 }
 
+mod api_server;
 mod apply;
 mod args;
 mod attach;
@@ -30,6 +31,7 @@ mod manifest_objects;
 mod manifest_source;
 mod manifests;
 mod port_forward;
+mod private_socket;
 mod ps;
 mod remote_command;
 mod report;

@@ -11,9 +11,9 @@ use anyhow::Context;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinSet;
 
+use super::api_server::ApiServer;
 use super::args::ServeArgs;
 use super::exit::{Outcome, bad_input};
 use super::manifests::{self, LoadedManifests};
@@ -22,7 +22,8 @@ use super::state_directory::StateDirectory;
 use crate::apiserver::auth::Authorizer;
 use crate::apiserver::credentials::{Credentials, server_url};
 use crate::apiserver::health::HealthCheck;
-use crate::apiserver::{Api, router, server};
+use crate::apiserver::server::Listener;
+use crate::apiserver::{Api, router};
 use crate::clock::Clock;
 use crate::control::{Body, ControlPlane, Object, Resource, Scope, Status};
 use crate::controllers::static_pods::{InvalidManifest, StaticPods, ensure_namespace};
@@ -32,9 +33,6 @@ use crate::logs::Spool;
 use crate::model::{formats, pods};
 use crate::node::Handle;
 use crate::runtime::{CacheDirectories, Runtime};
-
-/// Open requests may take this long to finish after the node has stopped.
-const REQUEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The part of the shutdown grace period that is reserved for killing pods: a pod that exceeds its own grace period
 /// is killed two seconds later (K66).
@@ -84,8 +82,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
         live: vec![HealthCheck::ping()],
         ready: vec![HealthCheck::ping(), shutdown_check(is_stopping.clone())],
     };
-    let authorizer = Authorizer { credentials: credentials.clone(), names: dns_names };
-    let mut server = ApiServer::start(listener, &credentials, api, authorizer);
+    let authorizer = Authorizer { credentials: Some(credentials.clone()), names: dns_names };
+    let app = router(Arc::new(api), Arc::new(authorizer));
+    let mut server = ApiServer::start(Listener::Tcp(listener, credentials.tls.clone()), app.clone());
+    let private_server = ApiServer::start_private("serve", app);
     print_address(&name, address, &kubeconfig);
     tokio::select! {
         _ = signals.next() => {}
@@ -99,9 +99,12 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
         () = stop_pods(&*control, node.handle(), args.shutdown_grace) => {}
         _ = signals.next() => stderrln!("killing the remaining pods"),
     }
-    server.stop.cancel();
+    let servers = [Some(server), private_server];
+    servers.iter().flatten().for_each(ApiServer::stop);
     node.stop().await;
-    let _ = tokio::time::timeout(REQUEST_DRAIN_TIMEOUT, server.task).await;
+    for server in servers.into_iter().flatten() {
+        server.stopped().await;
+    }
     drop(state);
     Ok(Outcome::Success)
 }
@@ -139,21 +142,6 @@ fn start_node(
         builder = builder.max_container_restart_period(period);
     }
     Ok(builder.capacity(args.limits.capacity.unwrap_or_default()).start()?)
-}
-
-/// A running API server.
-struct ApiServer {
-    task: JoinHandle<()>,
-    stop: CancellationToken,
-}
-
-impl ApiServer {
-    fn start(listener: TcpListener, credentials: &Credentials, api: Api, authorizer: Authorizer) -> ApiServer {
-        let stop = CancellationToken::new();
-        let app = router(Arc::new(api), Arc::new(authorizer));
-        let serve = server::serve(listener, credentials.tls.clone(), app, stop.clone(), REQUEST_DRAIN_TIMEOUT);
-        ApiServer { task: tokio::spawn(serve), stop }
-    }
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {

@@ -25,6 +25,7 @@ mod limits;
 mod log_files;
 mod network;
 mod outside;
+mod private_sockets;
 mod probes;
 mod publish;
 mod quota;

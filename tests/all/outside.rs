@@ -1,4 +1,4 @@
-//! A run without flags opens no host socket.
+//! A run without flags opens no host socket but its private one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,6 +20,13 @@ fn network_sockets(pid: u32) -> BTreeSet<String> {
         inodes.extend(lines.filter_map(|line| line.split_whitespace().nth(column).map(str::to_string)));
     }
     inodes
+}
+
+/// Returns the inode of the Unix socket at `path`.
+fn unix_socket(pid: u32, path: &str) -> String {
+    let table = fs::read_to_string(format!("/proc/{pid}/net/unix")).expect("the kernel's table");
+    let line = table.lines().find(|line| line.split_whitespace().nth(7) == Some(path));
+    line.and_then(|line| line.split_whitespace().nth(6)).unwrap_or_else(|| panic!("{path} is not open")).to_string()
 }
 
 /// Returns the inodes of the process's open sockets.
@@ -45,12 +52,15 @@ fn pod_traffic_opens_no_host_socket() {
     let spec = "containers: [{name: web, image: nginx}, {name: client, image: busybox, command: [sh, -c, \
         'until wget -qO- http://localhost/ > page; do sleep 0.02; done; nc -l -p 9999 < /dev/null & \
          wget -T 1 -qO- http://example.com/; nslookup example.com; nc 10.0.0.1 80 < /dev/null; echo talking; sleep 1000']}]";
-    let child = run().manifest(&pod("p", spec)).start();
+    let runtime = tempfile::tempdir().expect("a directory");
+    let child = run().manifest(&pod("p", spec)).env("XDG_RUNTIME_DIR", runtime.path()).start();
     child.wait_for("p/client | talking\n");
     let network = network_sockets(child.pid());
     let open = open_sockets(child.pid());
     let used: Vec<&String> = open.intersection(&network).collect();
-    assert!(used.is_empty(), "open host sockets: {used:?}");
+    let private = runtime.path().join(format!("wasmpod/run-{}.sock", child.pid()));
+    let private = unix_socket(child.pid(), &private.display().to_string());
+    assert_eq!(used, [&private], "open host sockets");
     child.interrupt();
     child.output().expect_code(130);
 }

@@ -7,23 +7,30 @@ use clap::ValueEnum;
 
 use super::values::parse_duration;
 
-/// The server and the namespace to query.
+/// The server and the namespace.
+///
+/// Without flags, `$KUBECONFIG` selects the server; without that it is the only `wasmpod run` or `wasmpod serve` of this
+/// user that runs here.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Connection options")]
 pub struct ConnectionArgs {
-    /// Path to a kubeconfig with the server and credentials [default: $KUBECONFIG, or the kubeconfig in the default
-    /// state directory of `wasmpod serve`]
+    /// Path to a kubeconfig with the server and credentials [default: $KUBECONFIG; if it is not set, the only `wasmpod
+    /// run` or `wasmpod serve` of this user is used]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// Namespace of the pods [default: the kubeconfig's namespace]
+    /// Private socket of a `wasmpod run` or `wasmpod serve` of this user
+    #[arg(long, value_name = "FILE", conflicts_with = "kubeconfig")]
+    pub socket: Option<PathBuf>,
+
+    /// Namespace of the objects [default: that of the kubeconfig, or `default`]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 }
 
 /// List the pods of a running node
 ///
-/// The node must have been started with `wasmpod serve`.
+/// The node is that of a `wasmpod serve` or `wasmpod run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -131,7 +138,7 @@ pub enum PsOutput {
 
 /// Print the logs of a container on a running node
 ///
-/// The node must have been started with `wasmpod serve`.
+/// The node is that of a `wasmpod serve` or `wasmpod run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -179,8 +186,7 @@ pub struct LogsArgs {
 
 /// Show the details of a pod on a running node
 ///
-/// Prints the pod, its containers and their states, and its events, in the format of `kubectl describe pod`. The node
-/// must have been started with `wasmpod serve`.
+/// Prints the pod, its containers and their states, and its events, in the format of `kubectl describe pod`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -167,8 +167,7 @@ fn kubeconfig_files(connection: &ConnectionArgs) -> anyhow::Result<Vec<PathBuf>>
     if let Some(file) = &connection.kubeconfig {
         return Ok(vec![file.clone()]);
     }
-    let set = std::env::var_os("KUBECONFIG").unwrap_or_default();
-    let files: Vec<PathBuf> = std::env::split_paths(&set).filter(|path| !path.as_os_str().is_empty()).collect();
+    let files = files_of_environment();
     match files.is_empty() {
         true => match state_directory::default_path() {
             Ok(path) => Ok(vec![path.join("kubeconfig")]),
@@ -176,6 +175,16 @@ fn kubeconfig_files(connection: &ConnectionArgs) -> anyhow::Result<Vec<PathBuf>>
         },
         false => Ok(files),
     }
+}
+
+/// Returns whether `$KUBECONFIG` names a file.
+pub fn is_kubeconfig_set() -> bool {
+    !files_of_environment().is_empty()
+}
+
+fn files_of_environment() -> Vec<PathBuf> {
+    let set = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    std::env::split_paths(&set).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
 /// Reads a file. Returns `None` if it does not exist and is `optional`, as one of several.
@@ -203,7 +212,7 @@ mod tests {
         std::fs::write(&file, text).expect("written");
         std::fs::write(dir.path().join("ca.pem"), "PEM").expect("written");
         std::fs::write(dir.path().join("token"), "from-file\n").expect("written");
-        let connection = ConnectionArgs { kubeconfig: Some(file), namespace: None };
+        let connection = ConnectionArgs { kubeconfig: Some(file), socket: None, namespace: None };
         ClusterAccess::load(&connection)
             .map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "DIR"))
     }

@@ -1,7 +1,7 @@
 //! A minimal client of the Kubernetes API, for the commands that query and change a running node.
 //!
 //! Opens a connection per request. Trusts the kubeconfig's certificate authority only. A request that the server
-//! rejects ends the command with the server's message.
+//! rejects ends the command with the server's message. `server` chooses the server.
 
 mod kubeconfig;
 mod server;
@@ -27,12 +27,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::ConnectionArgs;
 use super::exit::{Outcome, RequestFailed};
 use crate::control::Resource;
-use kubeconfig::ClusterAccess;
 use server::Server;
 pub use websocket::{WebSocket, WebSocketReceiver, WebSocketSender};
 
 /// The maximum time until a response begins.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The maximum time until a session begins: its program may have to be compiled first.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The maximum size of a response that is read at once.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 
@@ -58,11 +59,10 @@ pub fn block_on<T: Into<Outcome>>(work: impl Future<Output = anyhow::Result<T>>)
 }
 
 impl Client {
-    /// Creates a client from the kubeconfig that `connection` selects. Does not connect yet.
+    /// Creates a client of the server that `connection` selects. Does not connect yet.
     pub fn new(connection: &ConnectionArgs) -> anyhow::Result<Client> {
-        let access = ClusterAccess::load(connection)?;
-        let namespace = access.namespace.clone();
-        Ok(Client { server: Server::new(access)?, namespace })
+        let (server, namespace) = Server::choose(connection)?;
+        Ok(Client { server, namespace })
     }
 
     /// Returns `/api/v1/namespaces/NAMESPACE/pods`, or the path of one pod.
@@ -148,7 +148,7 @@ impl Client {
 
     /// Sends a request. Prints the warnings of the response.
     async fn respond(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, StreamingResponse)> {
-        let (response, connection) = self.send(request).await?;
+        let (response, connection) = self.send(request, RESPONSE_TIMEOUT).await?;
         for warning in response.headers().get_all(header::WARNING) {
             if let Some(text) = warning.to_str().ok().and_then(warning_text) {
                 stderrln!("Warning: {text}");
@@ -173,7 +173,11 @@ impl Client {
     }
 
     /// Sends a request on a connection of its own.
-    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(Response<Incoming>, AbortOnDropHandle<()>)> {
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        timeout: Duration,
+    ) -> anyhow::Result<(Response<Incoming>, AbortOnDropHandle<()>)> {
         let exchange = async {
             let connection = self.server.connect().await?;
             let (mut sender, connection) =
@@ -186,7 +190,7 @@ impl Client {
             let response = sender.send_request(request).await.map_err(|error| self.server.unreachable(&error))?;
             Ok((response, connection))
         };
-        match tokio::time::timeout(RESPONSE_TIMEOUT, exchange).await {
+        match tokio::time::timeout(timeout, exchange).await {
             Ok(response) => response,
             Err(_elapsed) => Err(self.server.unreachable(&"no response")),
         }

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Client, JSON, StreamingResponse};
+use super::{Client, JSON, StreamingResponse, UPGRADE_TIMEOUT};
 use crate::cli::exit::RequestFailed;
 
 /// Maximum length of a message of the server, which sends at most 32 KiB at once.
@@ -54,7 +54,7 @@ impl Client {
         headers.insert(header::SEC_WEBSOCKET_VERSION, header::HeaderValue::from_static("13"));
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, header::HeaderValue::from_static(protocol));
         headers.insert(header::SEC_WEBSOCKET_KEY, header::HeaderValue::from_str(&key)?);
-        let (response, connection) = self.send(request).await?;
+        let (response, connection) = self.send(request, UPGRADE_TIMEOUT).await?;
         let code = response.status();
         if code != StatusCode::SWITCHING_PROTOCOLS {
             let response = StreamingResponse { body: response.into_body(), _connection: connection };

@@ -139,9 +139,14 @@ impl Forwarder {
     async fn forward(&self, connection: TcpStream, local: u16, remote: u16, _permit: Option<SemaphorePermit<'_>>) {
         // A closed standard output does not end the connections.
         let _ = print_line(&format!("Handling connection for {local}"));
-        if let Err(error) = tunnel::forward(&self.client, &self.pod, remote, connection).await {
-            let error = report::error_chain(&error);
-            stderrln!("error: an error occurred forwarding {local} -> {remote}: {error}");
+        match tunnel::forward(&self.client, &self.pod, remote, connection).await {
+            Ok(()) => {}
+            // A client may drop its connection at any time.
+            Err(error) if error.is::<std::io::Error>() => tracing::debug!(%error, "a connection has ended"),
+            Err(error) => {
+                let error = report::error_chain(&error);
+                stderrln!("error: an error occurred forwarding {local} -> {remote}: {error}");
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod log_line;
 mod output;
 mod pod_watcher;
 mod ports;
+mod private_api;
 mod program;
 mod program_ports;
 mod progress;
@@ -24,6 +25,7 @@ use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::api_server::ApiServer;
 use super::args::{ObjectFormat, RunArgs, Until};
 use super::exit::{Outcome, bad_input};
 use super::manifests::{self, LoadedManifests};
@@ -118,8 +120,12 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     }
     announced.extend(warnings);
     let clock = Clock::system().with_speed(args.speed);
-    let mut builder = Node::builder().images(images.clone()).engine(engine.clone()).keep_volumes(args.watch);
-    builder = builder.ports(ports.config());
+    let mut builder = Node::builder()
+        .name(private_api::NODE_NAME)
+        .images(images.clone())
+        .engine(engine.clone())
+        .keep_volumes(args.watch)
+        .ports(ports.config());
     if let Some(period) = args.limits.max_container_restart_period {
         builder = builder.max_container_restart_period(period);
     }
@@ -129,6 +135,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
         true => Some(Changes::observe(&args, images.clone(), engine, &pods, announced)?),
         false => None,
     };
+    let private_server = private_api::start(&node, clock);
     let mut run = Run {
         output: RunOutput::new(args.output.is_some(), clock),
         watcher: PodWatcher::start(&control, handle.clone()).await?,
@@ -145,7 +152,11 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     let outcome = run.run(pods, &mut signals).await;
     run.output.finish();
     *junit = run.junit.take();
+    private_server.iter().for_each(ApiServer::stop);
     node.stop().await;
+    if let Some(server) = private_server {
+        server.stopped().await;
+    }
     outcome
 }
 

@@ -46,9 +46,10 @@ impl ApiServer {
             ready: vec![HealthCheck::ping()],
         };
         let stop = CancellationToken::new();
-        let app = router(Arc::new(api), Arc::new(Authorizer { credentials: credentials.clone(), names: Vec::new() }));
+        let app =
+            router(Arc::new(api), Arc::new(Authorizer { credentials: Some(credentials.clone()), names: Vec::new() }));
         let grace = Duration::from_millis(200);
-        tokio.spawn(server::serve(listener, credentials.tls.clone(), app, stop.clone(), grace));
+        tokio.spawn(server::serve(server::Listener::Tcp(listener, credentials.tls.clone()), app, stop.clone(), grace));
         ApiServer { tokio, node: Some(node), address, token, stop }
     }
 

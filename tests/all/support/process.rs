@@ -55,7 +55,7 @@ pub fn command(name: &str) -> TestCommand {
     let home = home();
     let mut command = Command::new(binary());
     command.arg(name).env("HOME", &home).env("XDG_CACHE_HOME", home.join("cache"));
-    command.env("XDG_STATE_HOME", home.join("state")).env_remove("WASMPOD_LOG");
+    command.env("XDG_STATE_HOME", home.join("state")).env_remove("XDG_RUNTIME_DIR").env_remove("WASMPOD_LOG");
     TestCommand { command, stdin: None, stdout: None }
 }
 
