@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use changes::{ApplyArgs, DeleteArgs};
 pub use clients::{ConnectionArgs, DescribeArgs, EventsArgs, GetArgs, ListArgs, LogsArgs, PsArgs, PsOutput};
+pub use habits::{ForeignArgs, ForeignRunArgs};
 pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::ServeArgs;
@@ -14,6 +15,7 @@ pub use values::{VolumeArg, parse_variable};
 
 mod changes;
 mod clients;
+mod habits;
 mod publish;
 mod run;
 mod serve;
@@ -69,6 +71,19 @@ pub enum Command {
     Attach(AttachArgs),
     Cp(CpArgs),
     PortForward(PortForwardArgs),
+    /// Print the version
+    #[command(hide = true)]
+    Version,
+    #[command(hide = true)]
+    Up(ForeignArgs),
+    #[command(hide = true)]
+    Down(ForeignArgs),
+    #[command(hide = true)]
+    Compose(ForeignArgs),
+    #[command(hide = true)]
+    Stop(ForeignArgs),
+    #[command(hide = true)]
+    Rm(ForeignArgs),
     /// Generate a shell completion script
     #[command(after_help = "\
 Examples:

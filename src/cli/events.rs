@@ -66,7 +66,7 @@ async fn watch(
         while let Some(change) = changes.next().await? {
             let event: Event = serde_json::from_value(change.object)?;
             resource_version = event.metadata.resource_version.clone().unwrap_or(resource_version);
-            // An event that expires is no news.
+            // Events expire, which is not worth a line.
             if change.kind != "DELETED" {
                 printer.print(&[event])?;
             }

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::args::{RestartPolicyArg, RunArgs};
 use super::check;
 use super::exit::bad_input;
+use super::habits;
 use super::manifest_source::{ManifestSource, manifest_sources};
 use super::report;
 use crate::control::{Body, ControlPlane, Key, Preconditions, Reason, Status, Subresource, Update};
@@ -75,6 +76,11 @@ pub fn load_files(
                 continue;
             }
         };
+        if habits::is_compose_file(&text) {
+            let hint = "describe its containers in a Pod manifest";
+            errors.push(format!("{}: Compose files are not supported; {hint}", source.name()));
+            continue;
+        }
         let manifest = Manifest::read(&source.name(), &text);
         let field_diagnostics = loader.add_manifest(&manifest, &source);
         let diagnostics = manifest.diagnostics_with(&field_diagnostics);

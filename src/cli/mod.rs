@@ -25,6 +25,7 @@ mod events;
 mod exec;
 mod exit;
 mod explain;
+mod habits;
 mod limits;
 mod logs;
 mod manifest_objects;
@@ -50,6 +51,7 @@ use clap::Parser;
 
 use args::{Args, Command};
 use exit::Outcome;
+use habits::ForeignCommand;
 
 /// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
@@ -79,6 +81,12 @@ pub fn main() -> ExitCode {
         Command::Attach(args) => attach::main(args),
         Command::Cp(args) => cp::main(args),
         Command::PortForward(args) => port_forward::main(args),
+        Command::Version => habits::print_version(),
+        Command::Up(_) => Err(ForeignCommand::Up.error()),
+        Command::Down(_) => Err(ForeignCommand::Down.error()),
+        Command::Compose(_) => Err(ForeignCommand::Compose.error()),
+        Command::Stop(_) => Err(ForeignCommand::Stop.error()),
+        Command::Rm(_) => Err(ForeignCommand::Rm.error()),
         Command::Completions { shell } => documents::print_completions(shell),
         Command::Man { dir } => documents::write_manual(dir.as_deref()),
     };

@@ -255,10 +255,15 @@ fn get_and_events_match_kubectl() {
 }
 
 const WEB_AND_SETTINGS: &str = "\
-{apiVersion: v1, kind: Pod, metadata: {name: web, labels: {a: one, b: two}}, spec: {terminationGracePeriodSeconds: 1,
-  containers: [{name: c, image: busybox, command: [sleep, '1000']}]}}
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {a: one, b: two}}
+spec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: busybox, command: [sleep, '1000']}]}
 ---
-{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {a: '1', b: '2'}}
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {a: '1', b: '2'}
 ";
 
 #[test]

@@ -17,6 +17,7 @@ mod ends;
 mod examples;
 mod exec;
 mod guests;
+mod habits;
 mod housekeeping;
 mod kill;
 mod kubectl;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::habits::ForeignRunArgs;
 use super::publish::PublishArgs;
 use super::values::{
     VolumeArg, parse_duration, parse_image, parse_report, parse_restart_period, parse_variable, parse_volume,
@@ -101,6 +102,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub program: ProgramArgs,
+
+    #[command(flatten)]
+    pub foreign: ForeignRunArgs,
 }
 
 /// Limits of a node.

@@ -28,6 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::api_server::ApiServer;
 use super::args::{ObjectFormat, RunArgs, Until};
 use super::exit::{Outcome, bad_input};
+use super::habits;
 use super::manifests::{self, LoadedManifests};
 use super::report;
 use super::signals::Signals;
@@ -47,6 +48,8 @@ use progress::{TIMED_OUT, sleep_until};
 /// Runs a single program or the pods of manifests.
 pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
     let program = args.files.iter().find(|path| is_program(path)).cloned();
+    habits::check_run_flags(&args.foreign, program.is_some())?;
+    args.files.iter().try_for_each(|path| habits::check_run_file(path))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("wasmpod").build();
     let runtime = runtime.context("cannot start threads")?;
     let outcome = runtime.block_on(async {
