@@ -18,6 +18,7 @@ mod examples;
 mod exec;
 mod guests;
 mod habits;
+mod hostile_sessions;
 mod housekeeping;
 mod kill;
 mod kubectl;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::{NodeDirectory, ServedNode, pod, target};
+use crate::support::{NodeDirectory, ServedNode, Terminal, pod, target};
 
 /// A pod of two containers: one with a shell, one that is nothing but a third-party program.
 fn node_with_two_containers() -> ServedNode {
@@ -133,4 +133,28 @@ fn python_client_execs_and_forwards() {
     node.kubectl("exec two-n1 -c sh -- sh -c").arg("echo page > /www/index.html").output().expect_code(0);
     let output = node.python("clients/sessions.py").args(["two-n1", "sh"]).output().expect_code(0);
     assert_eq!(output.stdout.lines().filter(|line| line.ends_with(": ok")).count(), 6, "{output:?}");
+}
+
+#[test]
+fn terminal_session_edits_completes_and_interrupts() {
+    let node = node_with_two_containers();
+    let terminal = Terminal::new(80, 24);
+    let session = node.kubectl("exec -it two-n1 -c bare -- sh").start_in(&terminal);
+    session.wait_for("/ # ");
+    terminal.type_text("echo first-$((1 + 1))\r");
+    session.wait_for("first-2");
+    // The line before, completed commands, and Ctrl-C.
+    terminal.type_text("\x1b[A\r");
+    session.wait_for_all("first-2", 2);
+    terminal.type_text("prin\t%s done-$((2 + 1))\r");
+    session.wait_for("printenv");
+    terminal.type_text("\x15sleep 100\r");
+    session.wait_for("sleep 100");
+    terminal.type_text("\x03echo code $?\r");
+    session.wait_for("code 130");
+    terminal.resize(100, 30);
+    terminal.type_text("while test \"$(stty size)\" != '30 100'; do sleep 0.02; done; echo resized\r");
+    session.wait_for_all("resized", 2);
+    terminal.type_text("exit 7\r");
+    assert_eq!(session.output().code, 7);
 }
