@@ -144,6 +144,12 @@ fn command_line(process: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn private_directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).expect("changed");
+        directory
+    }
+
     #[tokio::test]
     async fn sockets_are_private_found_and_removed() {
         let parent = tempfile::tempdir().expect("a directory");
@@ -160,7 +166,7 @@ mod tests {
 
     #[test]
     fn abandoned_sockets_are_removed_and_other_files_kept() {
-        let directory = tempfile::tempdir().expect("a directory");
+        let directory = private_directory();
         // No process has this number.
         let abandoned = directory.path().join("run-999999999.sock");
         drop(std::os::unix::net::UnixListener::bind(&abandoned).expect("a socket"));
@@ -172,7 +178,7 @@ mod tests {
 
     #[test]
     fn sockets_in_directories_open_to_others_are_ignored() {
-        let directory = tempfile::tempdir().expect("a directory");
+        let directory = private_directory();
         let _listener = std::os::unix::net::UnixListener::bind(directory.path().join("run-1.sock")).expect("a socket");
         assert_eq!(live_sockets_in(directory.path()).len(), 1);
         fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).expect("changed");
