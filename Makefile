@@ -66,7 +66,7 @@ wasm-targets:
 	done
 
 guests: wasm-targets ## builds the built-in images and test programs (guests/)
-	$(GUESTS) --release --target wasm32-wasip2 -p busybox -p httpd -p test-programs
+	$(GUESTS) --release --target wasm32-wasip2 -p busybox -p httpd -p resident -p test-programs
 # Alone, since it is built without std, and features are unified over what is built together.
 	$(GUESTS) --release --target wasm32-wasip2 -p pause
 # The test programs once more as core modules (p1), and those for WASI 0.3, which are Cargo examples.

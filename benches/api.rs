@@ -30,36 +30,40 @@ const PODS: usize = 1000;
 /// Changes that the watch reports; fewer than the store's history holds.
 const CHANGES: usize = 3000;
 
+/// Name of the served node.
+const NODE: &str = "bench";
+
 /// A server under test, and the token for it.
-struct Target {
-    address: SocketAddr,
-    token: String,
+pub struct Target {
+    pub address: SocketAddr,
+    pub token: String,
 }
 
 /// A served node, and the runtime of all servers.
-struct Bench {
-    tokio: tokio::runtime::Runtime,
-    node: Node,
-    ours: Target,
+pub struct Bench {
+    pub tokio: tokio::runtime::Runtime,
+    pub node: Node,
+    pub ours: Target,
 }
 
 impl Bench {
     fn new() -> Bench {
-        Bench::load_or_create(Node::builder().scheduler(false))
+        Bench::serve(Node::builder().scheduler(false))
     }
 
-    fn load_or_create(node: NodeBuilder) -> Bench {
+    /// Starts a node and serves its API, with sessions into its pods, over plain HTTP on loopback.
+    pub fn serve(node: NodeBuilder) -> Bench {
         let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
         let directory = tempfile::tempdir().expect("a directory");
         let (node, ours) = tokio.block_on(async {
-            let node = node.start().expect("a node");
+            let node = node.name(NODE).start().expect("a node");
             let credentials = Arc::new(Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials"));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let token = credentials.token().to_string();
             let api = Api {
                 control: node.control().clone(),
-                nodes: HashMap::new(),
+                nodes: HashMap::from([(NODE.to_string(), node.handle().clone())]),
                 clock: Clock::system(),
                 live: Vec::new(),
                 ready: Vec::new(),
@@ -75,6 +79,10 @@ impl Bench {
             (node, Target { address, token })
         });
         Bench { tokio, node, ours }
+    }
+
+    pub fn stop(self) {
+        self.tokio.block_on(self.node.stop());
     }
 
     fn fill(&self) {
@@ -197,7 +205,7 @@ fn length(reader: &mut impl BufRead) -> usize {
 }
 
 /// Returns the medians of several rounds in turn, so that both sides run under the same load.
-fn in_turn(mut ours: impl FnMut() -> f64, mut native: impl FnMut() -> f64) -> (f64, f64) {
+pub fn in_turn(mut ours: impl FnMut() -> f64, mut native: impl FnMut() -> f64) -> (f64, f64) {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         a.push(ours());
@@ -230,7 +238,7 @@ pub fn requests() -> Vec<Figure> {
 /// Measures requests for a pod while guests occupy all processors.
 pub fn under_spin() -> Vec<Figure> {
     const SPINNING: usize = 8;
-    let bench = Bench::load_or_create(Node::builder());
+    let bench = Bench::serve(Node::builder());
     bench.tokio.block_on(async {
         for i in 0..SPINNING {
             let pod = format!(
@@ -245,8 +253,7 @@ pub fn under_spin() -> Vec<Figure> {
     });
     let mut times = bench.ours.latencies("/api/v1/namespaces/default/pods/spin-0", 2000);
     let figure = Figure::new("api_p99_under_spin", percentile(&mut times, 0.99), "ms").at_most(5.0);
-    let Bench { tokio, node, .. } = bench;
-    tokio.block_on(node.stop());
+    bench.stop();
     vec![figure]
 }
 

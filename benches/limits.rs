@@ -1,6 +1,5 @@
 //! CPU quotas and the usage under them, timers beside spinning guests, and the time that a termination takes.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +14,7 @@ use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, ProcessView, Run
 use super::figures::{Figure, percentile};
 use super::native::millis;
 use super::pods::on_node;
-
-fn guest(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/guests/wasm32-wasip2/release/{name}.wasm"))
-}
+use super::start::guest;
 
 /// Runs `work` on a multi-threaded runtime.
 fn on_threads<T>(work: impl Future<Output = T>) -> T {

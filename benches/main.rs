@@ -14,6 +14,7 @@ mod native;
 mod pods;
 mod probes;
 mod publish;
+mod sessions;
 mod start;
 mod validate;
 
@@ -25,7 +26,7 @@ use figures::Figure;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups in the order of the table.
-const GROUPS: [Group; 17] = [
+const GROUPS: [Group; 18] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
@@ -34,6 +35,7 @@ const GROUPS: [Group; 17] = [
     ("probes", probes::figures),
     ("probes-http", probes::http),
     ("publish", publish::figures),
+    ("sessions", sessions::figures),
     ("api", api::requests),
     ("watchers", api::watchers),
     ("api-under-spin", api::under_spin),

@@ -1,5 +1,8 @@
 //! Requests to a web server in a pod through a published port, beside an axum handler on loopback that serves the same
 //! bytes.
+//!
+//! The server in the pod answers from memory and logs nothing: the figures measure the gateway, the pod's network and the
+//! host's calls for sockets, not files or logs.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,6 +16,7 @@ use tokio::task::JoinSet;
 use wasmpod::Node;
 
 use super::figures::{Figure, percentile};
+use super::start::guest;
 
 /// The time of one measurement.
 const ROUND: Duration = Duration::from_millis(700);
@@ -23,7 +27,7 @@ const ROUNDS: usize = 5;
 pub fn figures() -> Vec<Figure> {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     tokio.block_on(async {
-        let node = Node::in_memory().expect("a node");
+        let node = Node::builder().image("resident", guest("resident")).start().expect("a node");
         let pod = published_server(&node).await;
         let native = native_server(body(pod).await).await;
         let mut figures = Vec::new();
@@ -42,14 +46,15 @@ pub fn figures() -> Vec<Figure> {
     })
 }
 
-/// Starts the built-in web server with a host port and returns its address.
+/// Starts the web server with a host port and returns its address.
 async fn published_server(node: &Node) -> SocketAddr {
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = free.local_addr().expect("an address");
     drop(free);
     let manifest = format!(
-        "{{apiVersion: v1, kind: Pod, metadata: {{name: web}}, spec: {{containers: [{{name: c, image: nginx, \
-         ports: [{{containerPort: 80, hostPort: {}}}], readinessProbe: {{tcpSocket: {{port: 80}}, periodSeconds: 1}}}}]}}}}",
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: web}}, spec: {{containers: [{{name: c, image: resident, \
+         ports: [{{containerPort: 8080, hostPort: {}}}], \
+         readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}}}]}}}}",
         address.port()
     );
     node.apply(manifest).await.expect("applied");

@@ -86,6 +86,11 @@ pub fn program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/wasmpod")
 }
 
+/// Returns the path of a guest.
+pub fn guest(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/guests/wasm32-wasip2/release/{name}.wasm"))
+}
+
 pub fn binary() -> Vec<Figure> {
     let size = std::fs::metadata(program()).expect("target/release/wasmpod").len();
     vec![Figure::new("binary_mib", size as f64 / 1024.0 / 1024.0, "MiB").at_most(45.0)]
