@@ -35,7 +35,7 @@ impl ResourceLimiter for Memory {
         }
         let more = desired.saturating_sub(current) as u64;
         let grown = self.charge.as_mut().map(|charge| charge.grow(more));
-        if !grown.is_some_and(|grown| grown.is_ok()) {
+        if grown.is_none_or(|grown| grown.is_err()) {
             return Err(OutOfMemory.into());
         }
         self.usage.add_memory(more);
