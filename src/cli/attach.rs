@@ -6,7 +6,7 @@ use super::args::AttachArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
 use super::remote_command::{self, PROTOCOL, SessionMode};
-use super::target_pod::{active_pod, default_container, pod_name};
+use super::target_pod::{active_pod, choose_container, pod_name};
 
 /// Copies until the program ends.
 pub fn main(args: AttachArgs) -> anyhow::Result<Outcome> {
@@ -14,7 +14,7 @@ pub fn main(args: AttachArgs) -> anyhow::Result<Outcome> {
         let client = Client::new(&args.connection)?;
         let name = pod_name(&args.pod);
         let pod = active_pod(&client, name, "attach").await?;
-        let container = args.container.or_else(|| default_container(&pod)).unwrap_or_default();
+        let container = choose_container(&pod, args.container.as_deref())?;
         let mode = SessionMode::new(args.session.stdin, allows_tty(&pod, &container, args.session.tty));
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("container", &container);

@@ -4,7 +4,7 @@ use super::args::ExecArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
 use super::remote_command::{self, PROTOCOL, SessionMode};
-use super::target_pod::{active_pod, default_container, pod_name};
+use super::target_pod::{active_pod, choose_container, pod_name};
 
 /// Runs the program and exits with its code.
 pub fn main(args: ExecArgs) -> anyhow::Result<Outcome> {
@@ -12,7 +12,7 @@ pub fn main(args: ExecArgs) -> anyhow::Result<Outcome> {
         let client = Client::new(&args.connection)?;
         let name = pod_name(&args.pod);
         let pod = active_pod(&client, name, "exec into").await?;
-        let container = args.container.or_else(|| default_container(&pod)).unwrap_or_default();
+        let container = choose_container(&pod, args.container.as_deref())?;
         let mode = SessionMode::new(args.session.stdin, args.session.tty);
         let path = exec_path(&client, name, &container, &args.command, mode);
         let socket = client.websocket(&path, PROTOCOL.name()).await?;

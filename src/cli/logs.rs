@@ -2,18 +2,20 @@
 
 use std::io::Write;
 
+use k8s_openapi::api::core::v1::Pod;
+
 use super::args::LogsArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
-use super::target_pod::default_container;
+use super::target_pod::choose_container;
 
 /// Prints the log until it ends.
 pub fn main(mut args: LogsArgs) -> anyhow::Result<Outcome> {
     client::block_on(async move {
         let client = Client::new(&args.connection)?;
         if args.container.is_none() {
-            args.container =
-                default_container(&client.get_json(&client.pods_path(Some(&args.pod)), client::JSON).await?);
+            let pod: Pod = client.get_json(&client.pods_path(Some(&args.pod)), client::JSON).await?;
+            args.container = Some(choose_container(&pod, None)?);
         }
         let path = format!("{}/log?{}", client.pods_path(Some(&args.pod)), pod_log_options(&args));
         let mut log = client.stream(&path, client::TEXT).await?;

@@ -26,16 +26,36 @@ pub async fn active_pod(client: &Client, name: &str, action: &str) -> anyhow::Re
     }
 }
 
-/// Returns the annotated or else the first container. Prints the choice between several, in kubectl's words.
-pub fn default_container(pod: &Pod) -> Option<String> {
-    let spec = pod.spec.as_ref()?;
+/// Returns the container that is `requested`, or else the annotated or the first one, in which case the choice between
+/// several is printed in kubectl's words. Empty if the pod has none.
+///
+/// # Errors
+///
+/// Fails if the pod has no container of that name.
+pub fn choose_container(pod: &Pod, requested: Option<&str>) -> anyhow::Result<String> {
+    let all = container_labels(pod);
+    if let Some(name) = requested {
+        if !pods::container_names(pod).any(|known| known == name) {
+            let message =
+                format!("container {name} is not valid for pod {} out of: {}", pods::name(pod), all.join(", "));
+            return Err(RequestFailed(message).into());
+        }
+        return Ok(name.into());
+    }
     let annotated = pods::annotation(pod, "kubectl.kubernetes.io/default-container").filter(|name| !name.is_empty());
-    let default = annotated.or(spec.containers.first().map(|container| container.name.as_str()))?;
-    let apps = spec.containers.iter().map(|container| container.name.clone());
-    let init = pods::init_containers(spec).iter().map(|container| format!("{} (init)", container.name));
-    let all: Vec<String> = apps.chain(init).collect();
+    let first = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map(|container| container.name.as_str());
+    let default = annotated.or(first).unwrap_or_default();
     if all.len() > 1 && annotated.is_none() {
         stderrln!("Defaulted container {default:?} out of: {}", all.join(", "));
     }
-    Some(default.into())
+    Ok(default.into())
+}
+
+/// Returns the names of the pod's containers with their roles, as kubectl lists them.
+fn container_labels(pod: &Pod) -> Vec<String> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let apps = spec.containers.iter().map(|container| container.name.clone());
+    let ephemeral = spec.ephemeral_containers.iter().flatten().map(|container| format!("{} (ephem)", container.name));
+    let init = pods::init_containers(spec).iter().map(|container| format!("{} (init)", container.name));
+    apps.chain(ephemeral).chain(init).collect()
 }

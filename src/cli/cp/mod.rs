@@ -15,7 +15,7 @@ use super::client::{self, Client};
 use super::exec::exec_path;
 use super::exit::{Outcome, RequestFailed, bad_input};
 use super::remote_command::{self, LocalStreams, PROTOCOL, SessionMode};
-use super::target_pod::{active_pod, default_container};
+use super::target_pod::{active_pod, choose_container};
 use crate::streams::channel::client::CommandEnd;
 use location::{Location, RemotePath, split};
 
@@ -66,7 +66,7 @@ impl Container {
     async fn find(args: &CpArgs, remote: &RemotePath) -> anyhow::Result<Container> {
         let client = Client::new(&args.connection)?;
         let pod = active_pod(&client, &remote.pod, "exec into").await?;
-        let name = args.container.clone().or_else(|| default_container(&pod)).unwrap_or_default();
+        let name = choose_container(&pod, args.container.as_deref())?;
         Ok(Container { client, pod: remote.pod.clone(), name })
     }
 
