@@ -1,4 +1,4 @@
-# Everything is built below target/. Needs rustup (which installs the toolchain of rust-toolchain.toml), a C compiler
+# Everything is built below target/. Needs rustup (which installs the toolchain of rust-toolchain.toml), a C compiler,
 # python3 with venv and Node.js; fetches what the lock files and the versions below name from crates.io, PyPI and npm.
 
 CARGO ?= cargo
