@@ -7,8 +7,9 @@ use std::num::NonZeroU16;
 use super::port::{PortError, parse_port};
 use super::spdy::{Headers, StreamId};
 
-/// Maximum streams that wait for the other stream of their pair.
-pub const MAX_WAITING: usize = 64;
+/// Maximum streams that wait for the other stream of their pair. kubectl opens the error streams of many connections
+/// before their data streams.
+pub const MAX_WAITING: usize = 1024;
 
 /// Maximum length of a request's name. Clients count from 0.
 const MAX_REQUEST_ID: usize = 64;
@@ -231,7 +232,7 @@ mod tests {
         for (deadline, stream) in (1..).zip((1..).step_by(2)).take(MAX_WAITING) {
             assert_eq!(add(&mut pairs, stream, &headers, deadline), Ok(None));
         }
-        assert_eq!(add(&mut pairs, 999, &headers, 9), Err(PairError::TooManyWaiting));
+        assert_eq!(add(&mut pairs, 99_999, &headers, 9), Err(PairError::TooManyWaiting));
         assert_eq!(pairs.next_deadline(), Some(1));
         assert_eq!(pairs.expire(2), [1, 3].map(StreamId::from_wire));
         pairs.remove(StreamId::from_wire(5));

@@ -10,7 +10,7 @@ use super::header_block::{HeaderCompressor, HeaderDecompressor, Headers};
 use super::{ResetStatus, SpdyError, StreamId, write};
 
 /// Maximum streams that are open at once. A port-forward has two per connection.
-pub const MAX_STREAMS: usize = 512;
+pub const MAX_STREAMS: usize = 2048;
 
 /// Maximum bytes of a data frame that the session sends, so that a long one does not delay other streams.
 pub const MAX_DATA_FRAME: usize = 32 * 1024;
