@@ -70,6 +70,7 @@ fn exiting_container_backs_off_while_the_other_runs() {
 fn built_in_images_are_announced() {
     let output = manifest("nginx.yaml").args(["--until", "ready", "--output", "json"]).output().expect_code(0);
     assert!(output.stderr.contains("using built-in httpd for nginx:1.14.2\n"), "{}", output.stderr);
+    assert!(output.stderr.contains("nginx: Ready\n"), "{}", output.stderr);
     let image = container_status(&output.object(), "nginx")["imageID"].as_str().unwrap_or_default().to_string();
     assert!(image.starts_with("built-in/httpd@sha256:"), "{image}");
 }

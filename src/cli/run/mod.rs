@@ -34,6 +34,7 @@ use super::report;
 use super::signals::Signals;
 use crate::clock::Clock;
 use crate::control::{ControlPlane, DeleteOptions, Reason};
+use crate::controllers::static_pods::ensure_namespace;
 use crate::embedded::{self, Node};
 use crate::images::Images;
 use crate::model::{emit, outcome, pods};
@@ -138,6 +139,8 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
         true => Some(Changes::observe(&args, images.clone(), engine, &pods, announced)?),
         false => None,
     };
+    // Clients may create further pods.
+    ensure_namespace(&*control, "default").await?;
     let private_server = private_api::start(&node, clock);
     let mut run = Run {
         output: RunOutput::new(args.output.is_some(), clock),
@@ -281,6 +284,8 @@ impl Run {
             Until::Complete => pods.iter().all(|pod| !pod.is_active()),
             Until::Ready => !failures.is_empty() || pods.iter().all(is_ready),
         };
+        let ready = pods.iter().filter(|pod| self.args.until == Until::Ready && pods::has_condition(&pod.pod, "Ready"));
+        let ready: Vec<String> = ready.map(|pod| format!("{}: Ready", pods::name(&pod.pod))).collect();
         if !is_done || self.is_idle {
             self.is_idle &= is_done;
             return None;
@@ -290,6 +295,9 @@ impl Run {
             self.is_idle = true;
             self.output.note("all pods have finished; waiting for changes (press Ctrl-C to stop)");
             return None;
+        }
+        if failures.is_empty() {
+            ready.iter().for_each(|line| self.output.note(line));
         }
         Some(if failures.is_empty() { Outcome::Success } else { Outcome::PodFailed })
     }
