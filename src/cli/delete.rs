@@ -1,5 +1,7 @@
 //! `wasmpod delete`: deletes objects, by name or those of manifests, and waits until they are gone.
 
+use std::time::Duration;
+
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -11,6 +13,10 @@ use super::ps::print;
 use super::report;
 use super::resource_names;
 use crate::control::Resource;
+
+/// The minimum and maximum time before a watch that the server has closed is opened again.
+const MIN_WATCH_DELAY: Duration = Duration::from_millis(100);
+const MAX_WATCH_DELAY: Duration = Duration::from_secs(5);
 
 /// Deletes all objects. An object that cannot be deleted does not keep the others from being deleted.
 pub fn main(args: DeleteArgs) -> anyhow::Result<Outcome> {
@@ -105,6 +111,7 @@ impl Deletion<'_> {
     async fn wait(&self, object: &DeletedObject) -> anyhow::Result<()> {
         let uid = |object: &Value| object.pointer("/metadata/uid").and_then(Value::as_str).map(String::from);
         let selector = format!("metadata.name={}", object.name);
+        let mut delay = MIN_WATCH_DELAY;
         loop {
             let Some(current) = self.client.get_existing(&object.path).await? else { return Ok(()) };
             if uid(&current).as_ref() != Some(&object.uid) {
@@ -118,6 +125,8 @@ impl Deletion<'_> {
                     return Ok(());
                 }
             }
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(MAX_WATCH_DELAY);
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::args::EventsArgs;
 use super::client::{self, Client};
 use super::columns::Columns;
-use super::describe::events::{age, last_seen};
+use super::describe::events::{age, sort_time};
 use super::exit::Outcome;
 use super::ps::print;
 use super::target_pod::pod_name;
@@ -27,7 +27,7 @@ pub fn main(args: EventsArgs) -> anyhow::Result<Outcome> {
         let selector = selector.unwrap_or_default();
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("fieldSelector", &selector).finish();
         let mut list: EventList = client.get_json(&format!("{path}?{query}"), client::JSON).await?;
-        list.items.sort_by_key(last_seen);
+        list.items.sort_by_key(sort_time);
         let mut printer =
             Printer { has_namespace: args.all_namespaces, has_header: false, columns: Columns::default() };
         if list.items.is_empty() && !args.watch {

@@ -33,6 +33,13 @@ pub fn last_seen(event: &Event) -> Option<Timestamp> {
     event.last_timestamp.as_ref().map(|Time(at)| *at)
 }
 
+/// Returns the time by which `kubectl events` sorts: of the last occurrence, in a field that depends on the reporter.
+pub fn sort_time(event: &Event) -> Option<Timestamp> {
+    let micros = |time: &Option<MicroTime>| time.as_ref().map(|MicroTime(at)| *at);
+    let series = event.series.as_ref().and_then(|series| micros(&series.last_observed_time));
+    series.or(last_seen(event)).or(micros(&event.event_time))
+}
+
 /// Returns the age: `5s`, or `5s (x3 over 1m)`.
 pub fn age(event: &Event, now: Timestamp) -> String {
     let ago = |at: Option<Timestamp>| {
