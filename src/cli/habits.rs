@@ -29,7 +29,7 @@ impl ForeignCommand {
         bad_input(match self {
             ForeignCommand::Up => {
                 "`up` is not a command of wasmpod; use `wasmpod run FILE` to run the pods of a Kubernetes manifest, or \
-                 `wasmpod serve FILE` to keep them running"
+                 `wasmpod serve --builtin-images FILE` to keep them running"
             }
             ForeignCommand::Compose => {
                 "Compose files are not supported; describe the containers in a Pod manifest, and use `wasmpod run FILE`"
@@ -48,7 +48,7 @@ impl ForeignCommand {
 /// Fails with what to use instead.
 pub fn check_run_flags(flags: &ForeignRunArgs, is_program: bool) -> anyhow::Result<()> {
     if flags.detach {
-        let message = "--detach is not a flag of `wasmpod run`; use `wasmpod serve FILE` to keep pods running, and \
+        let message = "--detach is not a flag of `wasmpod run`; use `wasmpod serve --builtin-images FILE` to keep pods running, and \
                        `wasmpod ps` and `wasmpod logs` to look at them";
         return Err(bad_input(message));
     }

@@ -27,7 +27,7 @@ fn foreign_flags_and_files_of_run_name_the_right_way() {
     std::fs::write(directory.path().join("native"), b"\x7fELF\x02\x01\x01").expect("written");
     std::fs::write(directory.path().join("pod.yaml"), "").expect("written");
     for (args, expected) in [
-        (&["-d", "pod.yaml"][..], "use `wasmpod serve FILE`"),
+        (&["-d", "pod.yaml"][..], "use `wasmpod serve --builtin-images FILE`"),
         (&["-it", "pod.yaml"], "use `wasmpod exec POD -it -- sh`"),
         (&["compose.yaml"], "compose.yaml: Compose files are not supported"),
         (&["nginx:1.27"], "a manifest can use `image: nginx:1.27`"),
