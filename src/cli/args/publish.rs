@@ -73,8 +73,12 @@ fn parse_place(place: &str) -> anyhow::Result<(Option<String>, Option<IpAddr>)> 
         return Ok((parse_pod(pod.strip_suffix(':').unwrap_or(pod))?, Some(ip.into())));
     }
     match place.split_once(':') {
+        None if place == "localhost" => Ok((None, Some(Ipv4Addr::LOCALHOST.into()))),
         None => match place.parse() {
             Ok(ip) => Ok((None, Some(ip))),
+            Err(_) if place.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
+                bail!("{place:?} is not a valid IP address")
+            }
             Err(_) => Ok((parse_pod(place)?, None)),
         },
         Some((pod, ip)) => match ip.parse::<Ipv4Addr>() {
@@ -117,6 +121,7 @@ mod tests {
             ("web:8080:80", Some("web"), None, 8080, 80),
             ("web::80", Some("web"), None, 0, 80),
             ("0.0.0.0:8080:80", None, Some("0.0.0.0"), 8080, 80),
+            ("localhost:8080:80", None, Some("127.0.0.1"), 8080, 80),
             ("web:10.0.0.1:8080:80", Some("web"), Some("10.0.0.1"), 8080, 80),
             ("[::1]:8080:80", None, Some("::1"), 8080, 80),
             ("web:[::1]:8080:80", Some("web"), Some("::1"), 8080, 80),
@@ -145,6 +150,7 @@ mod tests {
             ("8080:http", "\"http\" is not a valid port; expected a number from 1 to 65535"),
             ("65536:80", "\"65536\" is not a valid port; expected a number from 0 to 65535"),
             ("::1:8080:80", "\":1\" is not a valid IPv4 address; IPv6 addresses need brackets, such as [::1]"),
+            ("256.1.1.1:8080:80", "\"256.1.1.1\" is not a valid IP address"),
             ("[x]:8080:80", "\"[x]\" has no valid IPv6 address in its brackets"),
             ("We_b:8080:80", "\"We_b\" is neither an IP address nor the name of a pod"),
         ] {
