@@ -16,6 +16,21 @@ pub struct FormatSpec {
 }
 
 impl FormatSpec {
+    /// Reads the flags at the beginning of a conversion. Returns how many there are.
+    pub fn read_flags(&mut self, format: &[u8]) -> usize {
+        for (count, flag) in format.iter().enumerate() {
+            match flag {
+                b'-' => self.left = true,
+                b'0' => self.zero = true,
+                b'+' => self.plus = true,
+                b' ' => self.space = true,
+                b'#' => self.alternate = true,
+                _ => return count,
+            }
+        }
+        format.len()
+    }
+
     /// Pads text to the width; `digits` may be padded with zeros after their sign.
     pub fn pad(&self, text: &[u8], digits: bool, out: &mut Vec<u8>) {
         let missing = self.width.saturating_sub(text.len());

@@ -100,18 +100,7 @@ impl<'a> Formatter<'a> {
 
     fn apply_conversion(&mut self, format: &[u8], start: usize) -> Result<usize, InvalidFormat> {
         let mut spec = FormatSpec::default();
-        let mut at = start;
-        while let Some(flag) = format.get(at) {
-            match flag {
-                b'-' => spec.left = true,
-                b'0' => spec.zero = true,
-                b'+' => spec.plus = true,
-                b' ' => spec.space = true,
-                b'#' => spec.alternate = true,
-                _ => break,
-            }
-            at += 1;
-        }
+        let mut at = start + spec.read_flags(format.get(start..).unwrap_or_default());
         if let Some(width) = self.parse_count(format, &mut at) {
             spec.left |= width < 0;
             spec.width = width.unsigned_abs().min(1 << 20) as usize;

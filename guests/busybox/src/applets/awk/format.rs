@@ -44,18 +44,7 @@ pub fn format_values(template: &[u8], values: &[Value], convfmt: &[u8]) -> Resul
 /// Parses flags, width and precision; returns the position of the conversion's letter.
 fn parse_spec(template: &[u8], start: usize, values: &mut std::slice::Iter<'_, Value>) -> (FormatSpec, usize) {
     let mut spec = FormatSpec::default();
-    let mut at = start;
-    while let Some(flag) = template.get(at) {
-        match flag {
-            b'-' => spec.left = true,
-            b'0' => spec.zero = true,
-            b'+' => spec.plus = true,
-            b' ' => spec.space = true,
-            b'#' => spec.alternate = true,
-            _ => break,
-        }
-        at += 1;
-    }
+    let mut at = start + spec.read_flags(template.get(start..).unwrap_or_default());
     let mut count = |at: &mut usize| -> f64 {
         if template.get(*at) == Some(&b'*') {
             *at += 1;
