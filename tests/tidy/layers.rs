@@ -23,6 +23,9 @@ const IMPURE: &str = "std::fs TcpListener TcpStream UdpSocket UnixDatagram UnixL
 /// Crates that layers 0 and 1 may not name, with their families: `tokio` stands for `tokio_util`, too.
 const IMPURE_CRATES: &[&str] = &["axum", "getrandom", "hyper", "rand", "tokio", "uuid", "wasmtime"];
 
+/// The only module that names wasmtime and its family of crates.
+const WASMTIME_MODULE: &str = "runtime";
+
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().find(|(_, modules)| modules.contains(&module)).map(|(layer, _)| *layer)
 }
@@ -108,7 +111,7 @@ pub fn impurities(source: &Source) -> Vec<Finding> {
         return Vec::new();
     }
     let is_impure = |named: &Named| {
-        let first = named.path.first().map_or("", |first| first.split('_').next().unwrap_or(first));
+        let first = crate_family(named);
         let of_crate = IMPURE_CRATES.contains(&first) || first == "futures" && module != "control";
         let path = format!("::{}::", named.path.join("::"));
         of_crate && named.path.len() > 1 || IMPURE.split(' ').any(|part| path.contains(&format!("::{part}::")))
@@ -117,9 +120,27 @@ pub fn impurities(source: &Source) -> Vec<Finding> {
     named(&source.text).iter().filter(|named| is_impure(named)).map(finding).collect()
 }
 
+/// Finds uses of wasmtime outside of its module.
+pub fn wasmtime_uses(source: &Source) -> Vec<Finding> {
+    let module = module_path(&source.path).and_then(|path| path.first().copied()).unwrap_or(WASMTIME_MODULE);
+    let is_use = |named: &&Named| crate_family(named) == "wasmtime" && named.path.len() > 1;
+    let finding = |named: &Named| {
+        Finding::new(
+            named.line,
+            format!("{module} uses {}: only {WASMTIME_MODULE} uses wasmtime", named.path.join("::")),
+        )
+    };
+    named(&source.text).iter().filter(|named| is_use(named) && module != WASMTIME_MODULE).map(finding).collect()
+}
+
+/// Returns the first part of a path up to its underscore: `tokio` for `tokio_util::sync`.
+fn crate_family<'a>(named: &'a Named) -> &'a str {
+    named.path.first().map_or("", |first| first.split('_').next().unwrap_or(first))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LAYERS, imports, impurities, table};
+    use super::{LAYERS, imports, impurities, table, wasmtime_uses};
     use crate::source::{Source, assert_findings};
 
     #[test]
@@ -174,5 +195,15 @@ mod tests {
             ("src/store/mod.rs", "use tokio::sync::Notify;", 0),
         ];
         assert_findings(impurities, &rows);
+    }
+    #[test]
+    fn only_the_runtime_names_wasmtime() {
+        let rows = [
+            ("src/runtime/mod.rs", "use wasmtime::Engine; use wasmtime_wasi::p2;", 0),
+            ("src/node/mod.rs", "use wasmtime::Engine; use wasmtime_wasi::p2;", 2),
+            ("src/node/mod.rs", "let wasmtime = 48;", 0),
+            ("tests/all/main.rs", "use wasmtime::Engine;", 0),
+        ];
+        assert_findings(wasmtime_uses, &rows);
     }
 }

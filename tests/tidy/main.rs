@@ -23,6 +23,7 @@ const RULES: &[Rule] = &[
     source::tunnels,
     layers::imports,
     layers::impurities,
+    layers::wasmtime_uses,
     names::empty_names,
     names::limits,
     names::predicates,
