@@ -89,6 +89,14 @@ pub enum ImageError {
         /// Image name of the container.
         image: String,
     },
+    /// The image is built in, but built-in images are disabled.
+    #[error(
+        "image {image:?} not found: its built-in stand-in is disabled; start `wasmpod serve` with `--builtin-images`"
+    )]
+    BuiltInDisabled {
+        /// Image name of the container.
+        image: String,
+    },
     /// The image is built in, but the guests were missing when wasmpod was built.
     #[error("wasmpod was built without the built-in images: run `make guests` and build wasmpod again")]
     NotBuilt,
@@ -99,7 +107,10 @@ impl ImageError {
     pub fn reason(&self) -> &'static str {
         match self {
             ImageError::InvalidName { .. } => "InvalidImageName",
-            ImageError::File { .. } | ImageError::Unknown { .. } | ImageError::NotBuilt => "ErrImagePull",
+            ImageError::File { .. }
+            | ImageError::Unknown { .. }
+            | ImageError::BuiltInDisabled { .. }
+            | ImageError::NotBuilt => "ErrImagePull",
         }
     }
 }
@@ -293,8 +304,11 @@ impl Images {
             image: name.into(),
             detail: reference::invalid_name_detail(name),
         })?;
-        let image = if self.builtin_enabled { builtin::find_image(name, &repository)? } else { None };
-        let image = Arc::new(image.ok_or_else(|| ImageError::Unknown { image: name.into() })?);
+        let image = match builtin::find_image(name, &repository)? {
+            Some(image) if self.builtin_enabled => Arc::new(image),
+            Some(_) => return Err(ImageError::BuiltInDisabled { image: name.into() }),
+            None => return Err(ImageError::Unknown { image: name.into() }),
+        };
         self.builtin_cache.lock().insert(name.into(), image.clone());
         Ok(image)
     }

@@ -37,6 +37,14 @@ fn unknown_image_error_lists_the_image_sources() {
 }
 
 #[test]
+fn disabled_built_in_image_error_names_the_flag() {
+    let images = Images::new(BTreeMap::new(), false);
+    let error = images.find("nginx:1.27", Path::new("/")).expect_err("disabled");
+    assert_eq!(error.reason(), "ErrImagePull");
+    assert!(error.to_string().contains("`--builtin-images`"), "{error}");
+}
+
+#[test]
 fn named_files_override_built_in_images() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("mine.wasm");

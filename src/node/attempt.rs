@@ -119,7 +119,9 @@ impl AttemptPlan {
         let name = self.container.image.as_deref().unwrap_or_default();
         self.node.images.find(name, base).map_err(|error| match error {
             // Images are never pulled, so a missing image is missing under any policy.
-            ImageError::Unknown { image } if self.container.image_pull_policy.as_deref() == Some("Never") => {
+            ImageError::Unknown { image } | ImageError::BuiltInDisabled { image }
+                if self.container.image_pull_policy.as_deref() == Some("Never") =>
+            {
                 AttemptStartError::NeverPull { image }
             }
             error @ ImageError::InvalidName { .. } => {
