@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::attempt::RunningAttempt;
 use crate::network::PodNetwork;
@@ -27,6 +28,8 @@ struct RunningPod {
     /// The current attempt of each container that has started, by container name.
     containers: HashMap<String, Weak<RunningAttempt>>,
     sessions: Arc<Semaphore>,
+    /// Cancelled when the pod is removed.
+    end: DropGuard,
 }
 
 impl RunningPods {
@@ -36,6 +39,7 @@ impl RunningPods {
             network: Arc::downgrade(network),
             containers: HashMap::new(),
             sessions: Arc::new(Semaphore::new(MAX_SESSIONS_PER_POD)),
+            end: CancellationToken::new().drop_guard(),
         };
         self.pods.lock().insert(uid.into(), pod);
     }
@@ -61,6 +65,11 @@ impl RunningPods {
     /// Returns the network of a pod.
     pub(super) fn network(&self, uid: &str) -> Option<Arc<PodNetwork>> {
         self.pods.lock().get(uid)?.network.upgrade()
+    }
+
+    /// Returns a token that is cancelled when the pod is removed.
+    pub(super) fn end(&self, uid: &str) -> Option<CancellationToken> {
+        Some(self.pods.lock().get(uid)?.end.token().clone())
     }
 
     /// Reserves a session of the pod until the permit is dropped; `None` if the pod has the maximum.

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 use super::Handle;
 use super::attempt::RunningAttempt;
@@ -39,6 +40,7 @@ pub struct AttachSession {
 /// A client's way into the network of a pod.
 pub struct PortForwardSession {
     network: Arc<PodNetwork>,
+    end: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -100,8 +102,9 @@ impl Handle {
     ///
     /// A [`SessionError`] if the pod does not run or has too many sessions.
     pub fn port_forward(&self, uid: &str) -> Result<PortForwardSession, SessionError> {
-        let network = self.node.running_pods.network(uid).ok_or(SessionError::PodNotRunning)?;
-        Ok(PortForwardSession { network, _permit: self.reserve_session(uid)? })
+        let pods = &self.node.running_pods;
+        let (network, end) = pods.network(uid).zip(pods.end(uid)).ok_or(SessionError::PodNotRunning)?;
+        Ok(PortForwardSession { network, end, _permit: self.reserve_session(uid)? })
     }
 
     /// Returns the network of pod `uid` while it runs.
@@ -144,5 +147,10 @@ impl PortForwardSession {
             }
             result
         }
+    }
+
+    /// Waits until the pod has ended. Cancel-safe.
+    pub async fn ended(&self) {
+        self.end.cancelled().await;
     }
 }

@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use crate::support::{NodeDirectory, RunningProcess, ServedNode, Terminal, eventually, pod, serve_node};
+use rustix::process::Signal;
+
+use crate::support::{NodeDirectory, RunningProcess, ServedNode, Terminal, TestCommand, eventually, pod, serve_node};
 
 /// A node with a pod of two containers: one serves a page, the other is a shell that reads its input.
 fn node_with_two_containers() -> ServedNode {
@@ -204,6 +206,52 @@ async fn port_forward_passes_on_the_end_of_input() {
         received.stdout.starts_with("all of it\n")
     })
     .await;
+}
+
+#[tokio::test]
+async fn port_forward_reads_uploads_of_clients_that_do_not_read() {
+    const SENT: usize = 16 << 20;
+    const RECEIVED: usize = 32 << 20;
+    let node = node_with_two_containers();
+    let script = format!("head -c {RECEIVED} /dev/zero | nc -l -p 9000 > /www/received");
+    let server = node.wasmpod("exec two-n1 -c web -- sh -c").arg(script).start();
+    let forward = node.wasmpod("port-forward pod/two-n1 :9000").start();
+    forward.wait_for("-> 9000\n");
+    let port = forwarded_port(&forward, 9000);
+    let mut stream = eventually("the pod listens", async || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        stream.read_exact(&mut [0]).map(|()| stream).ok()
+    })
+    .await;
+    stream.write_all(&vec![1; SENT]).expect("sent");
+    stream.shutdown(Shutdown::Write).expect("shut down");
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).expect("received");
+    assert_eq!(1 + received.len(), RECEIVED);
+    server.output().expect_code(0);
+    let uploaded = node.wasmpod("exec two-n1 -c web -- wc -c /www/received").output().expect_code(0);
+    assert_eq!(uploaded.stdout, format!("{SENT} /www/received\n"));
+}
+
+#[test]
+fn port_forward_ends_with_its_pod_or_server() {
+    let node = node_with_two_containers();
+    let start = |command: TestCommand| {
+        let forward = command.start();
+        forward.wait_for("-> 8080\n");
+        forward
+    };
+    let assert_lost = |forward: RunningProcess| {
+        let output = forward.output().expect_code(1);
+        assert_eq!(output.stderr, "error: lost connection to pod\n");
+    };
+    let forwards = [node.wasmpod("port-forward two-n1 :8080"), node.kubectl("port-forward two-n1 :8080")].map(start);
+    node.directory.remove("two.yaml");
+    forwards.into_iter().for_each(assert_lost);
+    let node = node_with_two_containers();
+    let forward = start(node.wasmpod("port-forward two-n1 :8080"));
+    node.process.signal(Signal::KILL);
+    assert_lost(forward);
 }
 
 #[test]

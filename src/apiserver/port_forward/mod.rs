@@ -1,17 +1,19 @@
 //! The connection of a port-forward session: copies between a WebSocket and connections in a pod's network.
 //!
 //! One task serves all connections of a session. Bytes for a pod that does not read wait in a bounded queue; once it is
-//! full, the session reads no more from its client.
+//! full, the session reads no more from its client. While the client does not read, the session reads no more from the
+//! pod, but still from the client, which may read only once it has sent everything.
 
 mod connections;
 mod framing;
+mod outbox;
 
 use std::collections::HashMap;
+use std::future::pending;
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
-use futures_util::stream::SplitSink;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 
 use super::websocket::{Activity, PING_INTERVAL};
 use crate::node::{PortForwardSession, SessionError};
@@ -20,6 +22,7 @@ use connections::{ConnectionEvent, Connections};
 pub use framing::Framing;
 
 use framing::{ConnectionId, ForwardEvent};
+use outbox::Outbox;
 
 /// Serves a port-forward session into pod `pod`.
 pub async fn serve(
@@ -29,31 +32,41 @@ pub async fn serve(
     session: Result<PortForwardSession, SessionError>,
 ) {
     let (sink, mut stream) = socket.split();
+    let outbox = Outbox::new(sink);
     let mut forwarder =
-        Forwarder { sink, framing, pod, session, connections: Connections::default(), ports: HashMap::new() };
+        Forwarder { outbox, framing, pod, session, connections: Connections::default(), ports: HashMap::new() };
     let activity = Activity::new();
     let mut pings = tokio::time::interval(PING_INTERVAL);
     let (events, opening) = forwarder.framing.open();
-    if forwarder.send_all(opening).await.is_none() || forwarder.apply_all(events).await.is_none() {
-        return;
-    }
+    forwarder.outbox.extend(opening);
+    forwarder.apply_all(events);
     loop {
+        let Forwarder { outbox, connections, session, .. } = &mut forwarder;
+        let (is_written, is_full) = (outbox.is_written(), outbox.is_full() || connections.is_full());
         let is_open = tokio::select! {
-            message = stream.next(), if !forwarder.connections.is_full() => match message {
+            // What the pod has sent goes before its end.
+            biased;
+            message = stream.next(), if !is_full => match message {
                 Some(Ok(message)) => {
                     activity.record();
-                    forwarder.receive(message).await
+                    forwarder.receive(message)
                 }
                 Some(Err(_)) | None => None,
             },
-            event = forwarder.connections.next() => {
+            written = outbox.write(), if !is_written => written,
+            event = connections.next(), if is_written => {
                 activity.record();
-                forwarder.forward(event).await
+                forwarder.forward(event);
+                Some(())
             }
             _ = pings.tick() => match activity.is_idle() {
                 true => None,
-                false => forwarder.send(Message::Ping(Bytes::new())).await,
+                false => {
+                    forwarder.outbox.extend([Message::Ping(Bytes::new())]);
+                    Some(())
+                }
             },
+            () = ended(session), if is_written => None,
         };
         if is_open.is_none() {
             // Dropping the connections closes them.
@@ -62,9 +75,18 @@ pub async fn serve(
     }
 }
 
-/// A port-forward session. Its methods return `None` once the client is gone or has broken the protocol.
+/// Waits for the end of a session's pod.
+async fn ended(session: &Result<PortForwardSession, SessionError>) {
+    match session {
+        Ok(session) => session.ended().await,
+        // The errors of a session that cannot start are reported for each connection.
+        Err(_) => pending().await,
+    }
+}
+
+/// A port-forward session.
 struct Forwarder {
-    sink: SplitSink<WebSocket, Message>,
+    outbox: Outbox,
     framing: Framing,
     pod: String,
     session: Result<PortForwardSession, SessionError>,
@@ -74,19 +96,8 @@ struct Forwarder {
 }
 
 impl Forwarder {
-    async fn send(&mut self, message: Message) -> Option<()> {
-        self.sink.send(message).await.ok()
-    }
-
-    async fn send_all(&mut self, messages: impl IntoIterator<Item = Message>) -> Option<()> {
-        for message in messages {
-            self.send(message).await?;
-        }
-        Some(())
-    }
-
-    /// Acts on a message of the client.
-    async fn receive(&mut self, message: Message) -> Option<()> {
+    /// Acts on a message of the client. Returns `None` once the client is gone or has broken the protocol.
+    fn receive(&mut self, message: Message) -> Option<()> {
         let data = match message {
             Message::Binary(data) => data,
             Message::Text(text) => text.into(),
@@ -94,10 +105,12 @@ impl Forwarder {
             Message::Ping(_) | Message::Pong(_) => return Some(()),
         };
         let received = self.framing.receive(data);
-        let replies = self.framing.take_output();
-        self.send_all(replies).await?;
+        self.outbox.extend(self.framing.take_output());
         match received {
-            Ok(events) => self.apply_all(events).await,
+            Ok(events) => {
+                self.apply_all(events);
+                Some(())
+            }
             Err(error) => {
                 tracing::debug!(%error, "closing a port-forward session");
                 None
@@ -105,10 +118,10 @@ impl Forwarder {
         }
     }
 
-    async fn apply_all(&mut self, events: Vec<ForwardEvent>) -> Option<()> {
+    fn apply_all(&mut self, events: Vec<ForwardEvent>) {
         for event in events {
             match event {
-                ForwardEvent::Open(id, port) => self.open(id, port).await?,
+                ForwardEvent::Open(id, port) => self.open(id, port),
                 ForwardEvent::Data(id, bytes) => self.connections.send(id, bytes),
                 ForwardEvent::Finished(id) => {
                     self.connections.finish(id);
@@ -120,7 +133,6 @@ impl Forwarder {
                 }
             }
         }
-        Some(())
     }
 
     /// Forgets a connection that has ended in both directions.
@@ -132,34 +144,29 @@ impl Forwarder {
     }
 
     /// Begins to connect to a port of the pod.
-    async fn open(&mut self, id: ConnectionId, port: u16) -> Option<()> {
+    fn open(&mut self, id: ConnectionId, port: u16) {
         self.ports.insert(id, port);
         match &self.session {
-            Ok(session) => {
-                self.connections.add(id, session.connect(port));
-                Some(())
-            }
+            Ok(session) => self.connections.add(id, session.connect(port)),
             Err(error) => {
                 let error = error.to_string();
-                self.refuse(id, &error).await
+                self.refuse(id, &error);
             }
         }
     }
 
     /// Reports why a connection cannot be established.
-    async fn refuse(&mut self, id: ConnectionId, error: &str) -> Option<()> {
+    fn refuse(&mut self, id: ConnectionId, error: &str) {
         let port = self.ports.remove(&id).unwrap_or_default();
         let error = format!("error forwarding port {port} to pod {}: {error}", self.pod);
-        let message = self.framing.encode_error(id, &error);
-        self.send_all(message).await
+        self.outbox.extend(self.framing.encode_error(id, &error));
     }
 
     /// Passes on what happened to a connection.
-    async fn forward(&mut self, event: ConnectionEvent) -> Option<()> {
+    fn forward(&mut self, event: ConnectionEvent) {
         let message = match event {
             ConnectionEvent::Refused(id, error) => {
-                let error = format!("failed to connect inside the pod: {error}");
-                return self.refuse(id, &error).await;
+                return self.refuse(id, &format!("failed to connect inside the pod: {error}"));
             }
             ConnectionEvent::Data(id, bytes) => self.framing.encode_data(id, &bytes),
             ConnectionEvent::Finished(id) => {
@@ -172,6 +179,6 @@ impl Forwarder {
                 None
             }
         };
-        self.send_all(message).await
+        self.outbox.extend(message);
     }
 }

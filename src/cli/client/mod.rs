@@ -8,6 +8,9 @@ mod server;
 mod watch;
 mod websocket;
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::iter;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,6 +25,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::ConnectionArgs;
@@ -224,8 +228,7 @@ impl StreamingResponse {
     /// Returns the next chunk, or `None` at the end.
     pub async fn next_chunk(&mut self) -> anyhow::Result<Option<Bytes>> {
         while let Some(frame) = self.body.frame().await {
-            let frame =
-                frame.map_err(|error| RequestFailed(format!("the connection to the server was lost: {error}")))?;
+            let frame = frame.map_err(|error| connection_lost(&error))?;
             if let Ok(bytes) = frame.into_data() {
                 return Ok(Some(bytes));
             }
@@ -239,6 +242,22 @@ impl StreamingResponse {
         let name = server.name();
         let body = body.map_err(|error| RequestFailed(format!("cannot read the response of {name}: {error}")))?;
         Ok(body.to_bytes())
+    }
+}
+
+/// Returns the error of a connection that ended too early.
+fn connection_lost(error: &(dyn Error + 'static)) -> RequestFailed {
+    let causes = iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
+    let is_end = |error: &(dyn Error + 'static)| match error.downcast_ref::<io::Error>() {
+        Some(error) => matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset),
+        None => matches!(
+            error.downcast_ref(),
+            Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))
+        ),
+    };
+    match causes.into_iter().any(is_end) {
+        true => RequestFailed("the server has closed the connection; is it still running?".into()),
+        false => RequestFailed(format!("the connection to the server was lost: {error}")),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Client, JSON, StreamingResponse, UPGRADE_TIMEOUT};
+use super::{Client, JSON, StreamingResponse, UPGRADE_TIMEOUT, connection_lost};
 use crate::cli::exit::RequestFailed;
 
 /// Maximum length of a message of the server, which sends at most 32 KiB at once.
@@ -96,7 +96,7 @@ impl WebSocketReceiver {
     /// Fails if the connection is lost.
     pub async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
         while let Some(message) = self.stream.next().await {
-            match message.map_err(|error| RequestFailed(format!("the connection to the server was lost: {error}")))? {
+            match message.map_err(|error| connection_lost(&error))? {
                 Message::Binary(bytes) => return Ok(Some(bytes)),
                 Message::Text(text) => return Ok(Some(text.into())),
                 Message::Close(_) => return Ok(None),

@@ -42,6 +42,7 @@ pub fn main(args: PortForwardArgs) -> anyhow::Result<Outcome> {
             let message = format!("unable to forward port because pod is not running. Current status={phase}");
             return Err(RequestFailed(message).into());
         }
+        let lost = tunnel::lost_connection(&client, &name).await?;
         let forwarder = Forwarder { client, pod: name, permits: Semaphore::new(MAX_CONNECTIONS) };
         let mut signals = Signals::listen()?;
         let mut listeners = FuturesUnordered::new();
@@ -52,10 +53,10 @@ pub fn main(args: PortForwardArgs) -> anyhow::Result<Outcome> {
             }
         }
         tokio::select! {
-            _ = signals.next() => {}
+            _ = signals.next() => Ok(Outcome::Success),
+            () = lost => Err(RequestFailed("lost connection to pod".into()).into()),
             Some(never) = listeners.next() => match never {},
         }
-        Ok(Outcome::Success)
     })
 }
 

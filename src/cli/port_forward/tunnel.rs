@@ -4,6 +4,7 @@
 //! connection, a connection whose client does not read delays no other.
 
 use std::cell::RefCell;
+use std::future::Future;
 
 use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,14 +21,30 @@ const PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
 /// Maximum bytes that are read from a connection at once.
 const MAX_READ: usize = 32 * 1024;
 
+/// Opens a session without connections. The returned future waits for its end, which is that of the pod or its server.
+///
+/// # Errors
+///
+/// Fails if the pod does not run or the server cannot be reached.
+pub async fn lost_connection(client: &Client, pod: &str) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let WebSocket { sender, mut receiver } = client.websocket(&path(client, pod), PROTOCOL).await?;
+    Ok(async move {
+        while let Ok(Some(_)) = receiver.next().await {}
+        drop(sender);
+    })
+}
+
+fn path(client: &Client, pod: &str) -> String {
+    format!("{}/portforward", client.pods_path(Some(pod)))
+}
+
 /// Forwards `connection` to a port of pod `pod` until both sides have finished.
 ///
 /// # Errors
 ///
 /// Fails if the pod does not accept the connection or the server is lost.
 pub async fn forward(client: &Client, pod: &str, port: u16, mut connection: TcpStream) -> anyhow::Result<()> {
-    let path = format!("{}/portforward", client.pods_path(Some(pod)));
-    let WebSocket { mut sender, mut receiver } = client.websocket(&path, PROTOCOL).await?;
+    let WebSocket { mut sender, mut receiver } = client.websocket(&path(client, pod), PROTOCOL).await?;
     let mut session = ClientSession::new()?;
     let port = port.to_string();
     let headers =
