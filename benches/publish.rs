@@ -2,7 +2,8 @@
 //! bytes.
 //!
 //! The server in the pod answers from memory and logs nothing: the figures measure the gateway, the pod's network and the
-//! host's calls for sockets, not files or logs.
+//! host's calls for sockets, not files or logs. Clients and the native server each have threads of their own, as in
+//! processes of their own.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use axum::body::Bytes;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use wasmpod::Node;
 
@@ -25,11 +27,11 @@ const ROUNDS: usize = 5;
 
 /// Measures requests over one connection and over 32.
 pub fn figures() -> Vec<Figure> {
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
-    tokio.block_on(async {
+    let [tokio, natives] = [(), ()].map(|()| Builder::new_multi_thread().enable_all().build().expect("threads"));
+    let figures = tokio.block_on(async {
         let node = Node::builder().image("resident", guest("resident")).start().expect("a node");
         let pod = published_server(&node).await;
-        let native = native_server(body(pod).await).await;
+        let native = native_server(natives.handle(), body(pod).await);
         let mut figures = Vec::new();
         for clients in [1, 32] {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -43,7 +45,9 @@ pub fn figures() -> Vec<Figure> {
         }
         node.stop().await;
         figures
-    })
+    });
+    natives.shutdown_background();
+    figures
 }
 
 /// Starts the web server with a host port and returns its address.
@@ -62,9 +66,12 @@ async fn published_server(node: &Node) -> SocketAddr {
     address
 }
 
-/// Starts a server that answers with `body`.
-async fn native_server(body: Bytes) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+/// Starts a server on `tokio` that answers with `body`.
+fn native_server(tokio: &Handle, body: Bytes) -> SocketAddr {
+    let _context = tokio.enter();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("nonblocking");
+    let listener = TcpListener::from_std(listener).expect("a listener");
     let address = listener.local_addr().expect("an address");
     let app = Router::new().route("/", get(move || async move { ([("content-type", "text/html")], body) }));
     tokio::spawn(async { axum::serve(listener, app).await });

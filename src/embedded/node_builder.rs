@@ -1,7 +1,7 @@
 //! The settings of a node, and its start.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::controllers::scheduler::Scheduler;
 use crate::events::{self, EventSource};
+use crate::gateway::Gateway;
 use crate::images::{ImageSource, Images};
 use crate::logs::Spool;
 use crate::network::AddressPool;
@@ -60,7 +61,8 @@ pub struct NodeBuilder {
     clock: Option<Clock>,
     speed: u32,
     limits: Limits,
-    ports: PortConfig,
+    publish_address: IpAddr,
+    ports: Option<PortConfig>,
     has_scheduler: bool,
     keeps_volumes: bool,
     wait_timeout: Duration,
@@ -119,7 +121,8 @@ impl Default for NodeBuilder {
                 max_container_restart_period: None,
                 host_paths: HostPaths::All,
             },
-            ports: PortConfig::default(),
+            publish_address: Ipv4Addr::LOCALHOST.into(),
+            ports: None,
             has_scheduler: true,
             keeps_volumes: false,
             wait_timeout: DEFAULT_WAIT_TIMEOUT,
@@ -220,14 +223,15 @@ impl NodeBuilder {
     /// Sets the address of the host on which pods' host ports are opened, unless they name a `hostIP`. Defaults to
     /// `127.0.0.1`.
     pub fn publish_address(mut self, address: IpAddr) -> NodeBuilder {
-        self.ports.address = address;
+        self.publish_address = address;
         self
     }
 
-    /// Sets how the node offers ports of its pods on the host.
+    /// Sets how the node offers ports of its pods on the host. Replaces the
+    /// [`publish_address`](NodeBuilder::publish_address).
     #[doc(hidden)]
     pub fn ports(mut self, ports: PortConfig) -> NodeBuilder {
-        self.ports = ports;
+        self.ports = Some(ports);
         self
     }
 
@@ -272,6 +276,8 @@ impl NodeBuilder {
         let clock = self.clock.unwrap_or_else(Clock::system).with_speed(self.speed);
         let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(STORE_HISTORY), clock));
+        let ports = self.ports.unwrap_or_else(|| PortConfig::new(Gateway::new(engine.threads()), self.publish_address));
+        let gateway = ports.gateway.clone();
         let config = NodeConfig {
             name: self.name.clone(),
             host_ip: self.host_ip,
@@ -281,7 +287,7 @@ impl NodeBuilder {
             keep_volumes: self.keeps_volumes,
             max_restart_backoff: self.limits.max_container_restart_period,
             spool: spool.clone(),
-            ports: self.ports.clone(),
+            ports,
         };
         let source = EventSource { component: "kubelet", host: self.name.as_str().into() };
         let (recorder, writer) = events::recorder(control.clone(), clock, source);
@@ -300,7 +306,6 @@ impl NodeBuilder {
             let scheduler = Scheduler { control: control.clone(), node: self.name, recorder, clock };
             tasks.spawn_on(scheduler.run(), &tokio);
         }
-        let gateway = self.ports.gateway;
         Ok(Node { control, handle, images, wait_timeout: self.wait_timeout, tasks, gateway, data_dir, spool })
     }
 }

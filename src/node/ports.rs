@@ -1,6 +1,6 @@
 //! The ports of the host that lead to pods: their `hostPort`s, and those that are published from outside.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -68,13 +68,6 @@ pub struct PublishError {
     pub source: BindError,
 }
 
-impl Default for PortConfig {
-    fn default() -> PortConfig {
-        let address = Ipv4Addr::LOCALHOST.into();
-        PortConfig { gateway: Arc::default(), address, published: Arc::default(), opened: None }
-    }
-}
-
 impl PublishedPorts {
     /// Adds a port. It leads to the pods that start from now on.
     pub fn add(&self, port: PublishedPort) {
@@ -91,6 +84,11 @@ impl PublishedPorts {
 }
 
 impl PortConfig {
+    /// Returns the configuration that opens pods' host ports at `address`, and nothing else.
+    pub fn new(gateway: Gateway, address: IpAddr) -> PortConfig {
+        PortConfig { gateway: Arc::new(gateway), address, published: Arc::default(), opened: None }
+    }
+
     /// Returns the host's address for a host port.
     pub fn host_address(&self, port: &HostPort) -> SocketAddr {
         SocketAddr::new(port.ip().unwrap_or(self.address), port.port)
@@ -169,9 +167,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn host_ports_use_the_configured_address_by_default() {
-        let config = PortConfig { address: [10, 0, 0, 7].into(), ..PortConfig::default() };
+    #[tokio::test]
+    async fn host_ports_use_the_configured_address_by_default() {
+        let config = PortConfig::new(Gateway::new(tokio::runtime::Handle::current()), [10, 0, 0, 7].into());
         for (host_ip, expected) in [("", "10.0.0.7:80"), ("0.0.0.0", "0.0.0.0:80"), ("::1", "[::1]:80")] {
             let port = HostPort { host_ip: host_ip.into(), port: 80, container_port: 8080, protocol: "TCP".into() };
             assert_eq!(config.host_address(&port).to_string(), expected);

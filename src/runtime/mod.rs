@@ -33,6 +33,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
@@ -88,6 +89,7 @@ pub struct Runtime {
     ticker: Ticker,
     metering: SharedMetering,
     compiler: Arc<Compiler>,
+    threads: Handle,
     /// `None` only while the runtime is being dropped.
     guests: Option<tokio::runtime::Runtime>,
     tasks: TaskTracker,
@@ -129,6 +131,7 @@ impl Runtime {
             metering: SharedMetering::new(),
             engine,
             compiler: Arc::new(compiler),
+            threads: guests.handle().clone(),
             guests: Some(guests),
             tasks: TaskTracker::new(),
         }))
@@ -150,6 +153,12 @@ impl Runtime {
         Ok(program)
     }
 
+    /// Returns the guests' threads, for tasks that exchange little but bytes with guests: each thread that such an exchange
+    /// has to wake delays it.
+    pub fn threads(&self) -> Handle {
+        self.threads.clone()
+    }
+
     fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -163,9 +172,7 @@ impl Runtime {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(guests) = &self.guests {
-            self.tasks.spawn_on(task, guests.handle());
-        }
+        self.tasks.spawn_on(task, &self.threads);
     }
 }
 

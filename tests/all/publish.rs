@@ -147,6 +147,11 @@ fn taken_ports_end_the_run_before_anything_starts() {
     let output = run().manifest(&pod("web", &web_at(port))).output().expect_code(2);
     let error = format!("error: pod web: host port {port}: address already in use; free it or change hostPort\n");
     assert_eq!(output.stderr, error);
+    let free = "127.0.0.2:0:80";
+    let twice = format!("127.0.0.2:{port}:80");
+    let output =
+        run().args(["-p", free, "-p", &twice, "-p", &twice]).manifest(&pod("web", WEB)).output().expect_code(2);
+    assert!(output.stderr.ends_with(&format!("error: --publish {twice}: already published; {remedy}\n")), "{output:?}");
 }
 
 #[test]

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::iter;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use anyhow::anyhow;
 use k8s_openapi::api::core::v1::Pod;
@@ -14,9 +13,10 @@ use tokio::sync::mpsc;
 
 use crate::cli::args::{PublishArgs, PublishedPortArg};
 use crate::cli::exit::bad_input;
+use crate::embedded::engine;
 use crate::gateway::{BindError, Gateway, Reservation};
 use crate::model::host_ports::{HostPort, container_ports, host_ports};
-use crate::node::{OpenedListener, PortConfig, PublishedPort, PublishedPorts};
+use crate::node::{OpenedListener, PortConfig, PublishedPort};
 
 /// Notices of listeners that may wait to be printed; further ones are dropped.
 pub const MAX_QUEUED_LISTENERS: usize = 64;
@@ -56,8 +56,8 @@ impl RunPorts {
     /// Opens the ports of `pods`.
     pub fn open(args: &PublishArgs, pods: &[Pod]) -> anyhow::Result<RunPorts> {
         let (sender, opened) = mpsc::channel(MAX_QUEUED_LISTENERS);
-        let (gateway, published) = (Arc::<Gateway>::default(), Arc::<PublishedPorts>::default());
-        let config = PortConfig { gateway, address: args.address, published, opened: Some(sender) };
+        let gateway = Gateway::new(engine()?.threads());
+        let config = PortConfig { opened: Some(sender), ..PortConfig::new(gateway, args.address) };
         let mut ports = RunPorts {
             config,
             publish_all: args.all,
@@ -159,6 +159,7 @@ impl RunPorts {
         let reserved = self.config.gateway.reserve(self.config.host_address(&host_port));
         let reservation = reserved.map_err(|error| {
             let remedy = match error {
+                BindError::Reserved => "change hostPort or --publish",
                 BindError::InUse => "free it or change hostPort",
                 BindError::PermissionDenied => "change hostPort to 1024 or above",
                 BindError::Other(_) => "change hostIP to an address of this machine",
@@ -246,7 +247,7 @@ pub fn open_exact(gateway: &Gateway, arg: &PublishedPortArg, default_ip: IpAddr)
 fn publish_error(arg: &PublishedPortArg, error: &BindError) -> anyhow::Error {
     let PublishedPortArg { text, port, host_port, .. } = arg;
     let remedy = match error {
-        BindError::InUse => "choose another host port, or 0 for a free one".into(),
+        BindError::Reserved | BindError::InUse => "choose another host port, or 0 for a free one".into(),
         BindError::PermissionDenied => {
             format!("choose a host port of 1024 or above, such as {}:{port}", host_port.saturating_add(8000))
         }
@@ -260,7 +261,7 @@ fn open_nearby(gateway: &Gateway, ip: IpAddr, port: u16) -> Result<Reservation, 
     let mut last = BindError::InUse;
     for candidate in nearby(port) {
         match gateway.reserve(SocketAddr::new(ip, candidate)) {
-            Err(error @ (BindError::InUse | BindError::PermissionDenied)) => last = error,
+            Err(error @ (BindError::Reserved | BindError::InUse | BindError::PermissionDenied)) => last = error,
             result => return result,
         }
     }

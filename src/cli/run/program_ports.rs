@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::ports::{address_line, is_internal, open_exact, unpublished_hint};
 use crate::cli::args::PublishArgs;
 use crate::cli::exit::bad_input;
+use crate::embedded::engine;
 use crate::gateway::{Gateway, Publication, Reservation, Target};
 use crate::network::{ListenObserver, PodNetwork};
 
@@ -25,7 +26,7 @@ pub struct ProgramPorts {
 impl ProgramPorts {
     /// Opens the ports for the program `name` and prints their addresses.
     pub fn open(args: &PublishArgs, name: &str) -> anyhow::Result<ProgramPorts> {
-        let gateway = Gateway::default();
+        let gateway = Gateway::new(engine()?.threads());
         let mut open = Vec::new();
         for arg in &args.ports {
             if let Some(pod) = &arg.pod {
