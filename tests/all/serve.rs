@@ -5,20 +5,13 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{NodeDirectory, ServedNode, command, measure, pod, serve_node};
+use crate::support::{NodeDirectory, ServedNode, command, curl, measure, pod, serve_node};
 
 /// Exits at once on SIGTERM.
 const IDLE: &str = "containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
 /// Ignores SIGTERM.
 const STUBBORN: &str = "terminationGracePeriodSeconds: 600, containers: [{name: c, image: busybox, command: [sh, -c, \
     'trap \"echo not yet\" TERM; echo up; while true; do sleep 0.1; done']}]";
-
-/// Returns the code and the text of a response.
-fn fetch(node: &ServedNode, url: &str, args: &[&str]) -> (String, String) {
-    let output = node.curl(url, args);
-    let (text, code) = output.stdout.rsplit_once('\n').unwrap_or_default();
-    (code.to_string(), text.to_string())
-}
 
 #[test]
 fn server_requires_the_token_and_its_own_host_name() {
@@ -37,7 +30,7 @@ fn server_requires_the_token_and_its_own_host_name() {
             (&format!("{url}/readyz?verbose"), vec![], "200"),
             (&format!("{url}/livez"), vec!["-H", "Host: evil.example"], "403"),
         ] {
-            let (got, text) = fetch(&node, url, &args);
+            let (got, text) = curl(url, &args);
             assert_eq!(got, code, "{url} {args:?}: {text}");
         }
     }
@@ -115,11 +108,11 @@ fn unsupported_methods_and_long_queries_are_rejected() {
     let body = format!("{{\"x\": \"{}\"}}", "y".repeat(100_000));
     // Over HTTP/2, a response that precedes the end of the body may be lost.
     for _ in 0..10 {
-        let (code, text) = fetch(&node, &pods, &["-H", &token, "-X", "PUT", "-d", &body]);
+        let (code, text) = curl(&pods, &["-H", &token, "-X", "PUT", "-d", &body]);
         assert_eq!(code, "405", "{text}");
     }
     let long = format!("{pods}?labelSelector={}", "a".repeat(40_000));
-    let (code, text) = fetch(&node, &long, &["-H", &token]);
+    let (code, text) = curl(&long, &["-H", &token]);
     assert_eq!(code, "400", "{text}");
     assert!(text.contains("the limit is 32768"), "{text}");
 }
@@ -171,9 +164,9 @@ fn remote_clients_are_served_over_tls_only() {
     let port = node.url.rsplit(':').next().expect("a port");
     let own = own_address();
     let token = format!("Authorization: Bearer {}", node.token());
-    let (code, _) = fetch(&node, &format!("https://{own}:{port}/api/v1/pods"), &["-H", &token]);
+    let (code, _) = curl(&format!("https://{own}:{port}/api/v1/pods"), &["-H", &token]);
     assert_eq!(code, "200");
-    let (code, text) = fetch(&node, &format!("http://{own}:{port}/livez"), &[]);
+    let (code, text) = curl(&format!("http://{own}:{port}/livez"), &[]);
     // A machine without a network has only its loopback address, where plain HTTP is allowed.
     match own.is_loopback() {
         true => assert_eq!(code, "200"),
@@ -182,7 +175,7 @@ fn remote_clients_are_served_over_tls_only() {
             ("403", "plain HTTP is allowed only on this machine: use https\n")
         ),
     }
-    let (code, _) = fetch(&node, &format!("http://127.0.0.1:{port}/livez"), &[]);
+    let (code, _) = curl(&format!("http://127.0.0.1:{port}/livez"), &[]);
     assert_eq!(code, "200");
 }
 

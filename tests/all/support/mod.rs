@@ -1,6 +1,8 @@
-//! Fixtures of the tests: the program as a child process, served nodes, an API server and guests in this process, waiting.
+//! Fixtures of the tests: the program as a child process, served nodes, clients, an API server and guests in this
+//! process, waiting.
 
 pub mod api_server;
+mod clients;
 mod files;
 pub mod guests;
 mod manifests;
@@ -10,6 +12,7 @@ mod serve;
 mod terminal;
 mod waiting;
 
+pub use clients::{curl, javascript};
 pub use files::{binary, existing, guest, home, target, test_file};
 pub use manifests::{container_status, pod, scripts};
 pub use measure::{in_the_best_of_three, measure};

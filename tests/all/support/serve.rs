@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::process::{on_path, program, warm_up};
-use super::{ProcessOutput, RunningProcess, TestCommand, command, target, test_file};
+use super::process::{program, warm_up};
+use super::{ProcessOutput, RunningProcess, TestCommand, command, javascript, target, test_file};
 
 /// The text on standard error before the address.
 const ANNOUNCEMENT: &str = "serves the Kubernetes API at ";
@@ -127,17 +127,7 @@ impl ServedNode {
     /// Returns a script of the tests for the JavaScript client that `make clients` installed, for this node; its last
     /// argument is the client's directory.
     pub fn javascript(&self, script: &str, args: &[&str]) -> TestCommand {
-        let node = program(on_path("node", "install Node.js 20.19 or newer"));
-        let node = node.env("KUBECONFIG", self.directory.kubeconfig()).arg(test_file(script)).args(args);
-        node.arg(target().join("tools/kubernetes-js"))
-    }
-
-    /// Runs curl without the node's token and without checking certificates. The status code is the last line of its
-    /// output.
-    pub fn curl(&self, url: &str, args: &[&str]) -> ProcessOutput {
-        let curl = program(on_path("curl", "install it with the system's package manager (`apt-get install curl`)"));
-        let format = "\n%{http_code}";
-        curl.args(["-sk", "--max-time", "20", "-w", format]).args(args).arg(url).output()
+        javascript(script, args).env("KUBECONFIG", self.directory.kubeconfig())
     }
 
     /// Sends SIGTERM and waits for the node to exit.
