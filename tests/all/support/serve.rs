@@ -130,6 +130,11 @@ impl ServedNode {
         javascript(script, args).env("KUBECONFIG", self.directory.kubeconfig())
     }
 
+    /// Returns the program `sessions` for kube-rs that `make clients` built, for this node.
+    pub fn kube_rs_sessions(&self) -> TestCommand {
+        program(target().join("clients/debug/sessions")).env("KUBECONFIG", self.directory.kubeconfig())
+    }
+
     /// Sends SIGTERM and waits for the node to exit.
     pub fn terminate(self) -> ProcessOutput {
         self.process.signal(Signal::TERM);
