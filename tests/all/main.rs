@@ -29,6 +29,7 @@ mod network;
 mod outside;
 mod private_sockets;
 mod probes;
+mod proxy;
 mod publish;
 mod quota;
 mod reports;

@@ -3,13 +3,17 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wasmpod::Node;
 use wasmpod::control::{Resource, Scope};
 use wasmpod::k8s_openapi::api::core::v1::Event;
 
-use crate::support::{NodeDirectory, RunningProcess, ServedNode, eventually, guest, pod, run, scripts, test_file};
+use crate::support::{
+    NodeDirectory, RunningProcess, SecurityPolicy, ServedNode, chromium, curl, eventually, guest, pod, run, scripts,
+    test_file,
+};
 
 const WEB: &str = "containers: [{name: c, image: nginx, ports: [{containerPort: 80}]}]";
 
@@ -96,6 +100,20 @@ async fn declared_ports_are_published_at_printed_addresses() {
     let output = child.output().expect_code(130);
     assert_eq!(output.stderr.matches("nginx: http://").count(), 1, "{}", output.stderr);
     assert!(!output.stderr.contains("inside its pod"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn curl_and_chromium_get_the_published_page() {
+    let child = run().arg(test_file("manifests/nginx.yaml")).arg("-P").start();
+    let address = printed_address(&child, "nginx");
+    wait_for_page(address).await;
+    let url = format!("http://{address}/");
+    let (code, text) = curl(&url, &[]);
+    assert_eq!((code.as_str(), text.contains("<h1>It works</h1>")), ("200", true), "{text}");
+    let shown = json!({"status": 200, "title": "wasmpod", "heading": "It works", "outcome": null});
+    assert_eq!(chromium(&url, &SecurityPolicy::Obeyed), shown);
+    child.interrupt();
+    child.output().expect_code(130);
 }
 
 #[tokio::test]

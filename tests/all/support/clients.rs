@@ -1,4 +1,6 @@
-//! Clients that know no node: curl, and scripts for Node.js.
+//! Clients that know no node: curl, scripts for Node.js, and Chromium.
+
+use serde_json::Value;
 
 use super::process::{on_path, program};
 use super::{TestCommand, target, test_file};
@@ -15,5 +17,23 @@ pub fn curl(url: &str, args: &[&str]) -> (String, String) {
 /// installed.
 pub fn javascript(script: &str, args: &[&str]) -> TestCommand {
     let node = program(on_path("node", "install Node.js 20.19 or newer"));
-    node.arg(test_file(script)).args(args).arg(target().join("tools/kubernetes-js"))
+    node.arg(test_file(script)).args(args).arg(target().join("tools/javascript"))
+}
+
+/// Whether Chromium receives the Content-Security-Policy of a page.
+pub enum SecurityPolicy {
+    Obeyed,
+    Removed,
+}
+
+/// Opens the page at `url` in headless Chromium and returns what it shows: `status`, `title`, `heading` (of `h1`) and
+/// `outcome` (the text of the element with this ID).
+#[track_caller]
+pub fn chromium(url: &str, policy: &SecurityPolicy) -> Value {
+    let browser = on_path("chromium", "run `make browser`, which installs it").display().to_string();
+    let policy = match policy {
+        SecurityPolicy::Obeyed => "obey",
+        SecurityPolicy::Removed => "remove",
+    };
+    javascript("clients/page.mjs", &[url, policy, &browser]).output().expect_code(0).object()
 }

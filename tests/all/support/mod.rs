@@ -12,7 +12,7 @@ mod serve;
 mod terminal;
 mod waiting;
 
-pub use clients::{curl, javascript};
+pub use clients::{SecurityPolicy, chromium, curl, javascript};
 pub use files::{binary, existing, guest, home, target, test_file};
 pub use manifests::{container_status, pod, scripts};
 pub use measure::{in_the_best_of_three, measure};
