@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::websocket::{Activity, CLOSE_TIMEOUT, PING_INTERVAL, into_message};
+use super::websocket::{Activity, CLOSE_TIMEOUT, into_message, ping_times};
 use crate::control::{Cause, Reason, Status};
 use crate::network::Receiver;
 use crate::node::{AttachSession, ExecSession, SessionError};
@@ -228,8 +228,7 @@ impl ClientOutput<'_> {
         end: impl Future<Output = SessionEnd>,
     ) -> Option<SessionEnd> {
         let mut end = pin!(end);
-        let mut pings = tokio::time::interval(PING_INTERVAL);
-        pings.tick().await;
+        let mut pings = ping_times();
         self.sink.send(Message::Ping(Bytes::new())).await.ok()?;
         let _ = timeout(MAX_READY_WAIT, self.ready.notified()).await;
         loop {

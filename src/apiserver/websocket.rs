@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval};
 
 use super::auth::BEARER_PROTOCOL;
 use crate::control::{Reason, Status};
@@ -16,7 +16,7 @@ use crate::streams::message::ChannelMessage;
 /// Maximum length in bytes of a client's message; kubectl sends at most 32 KiB at once.
 const MAX_MESSAGE: usize = 1024 * 1024;
 /// Interval of pings, which keep proxies from closing a silent connection.
-pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Maximum time without a message in either direction; kubelet's `streamingConnectionIdleTimeout`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4 * 60 * 60);
 /// Maximum time for a client to close after the server did.
@@ -52,6 +52,12 @@ pub fn into_message(message: ChannelMessage) -> Message {
         ChannelMessage::Binary(bytes) => Message::Binary(bytes),
         ChannelMessage::Text(text) => Message::Text(text.into()),
     }
+}
+
+/// Returns the times to ping the client. The first is an interval away: even a tick that is due waits for the next
+/// millisecond.
+pub fn ping_times() -> Interval {
+    tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL)
 }
 
 /// When a connection was last used.

@@ -15,7 +15,7 @@ use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::websocket::{Activity, PING_INTERVAL};
+use super::websocket::{Activity, ping_times};
 use crate::node::{PortForwardSession, SessionError};
 use connections::{ConnectionEvent, Connections};
 
@@ -36,7 +36,7 @@ pub async fn serve(
     let mut forwarder =
         Forwarder { outbox, framing, pod, session, connections: Connections::default(), ports: HashMap::new() };
     let activity = Activity::new();
-    let mut pings = tokio::time::interval(PING_INTERVAL);
+    let mut pings = ping_times();
     let (events, opening) = forwarder.framing.open();
     forwarder.outbox.extend(opening);
     forwarder.apply_all(events);
