@@ -22,6 +22,22 @@ fn node_with_two_containers() -> ServedNode {
     node
 }
 
+/// A pod of two containers: one with a shell, which serves a page on port 8080, one that prints its input.
+fn node_with_page() -> ServedNode {
+    let directory = NodeDirectory::new();
+    let serve = "mkdir /www && echo page > /www/index.html && httpd -p 8080 -h /www; sleep 1000";
+    let spec = format!(
+        "containers: [
+          {{name: sh, image: busybox, command: [sh, -c, '{serve}'],
+            readinessProbe: {{httpGet: {{port: 8080}}, periodSeconds: 1}}}},
+          {{name: echo, image: busybox, command: [cat], stdin: true}}]"
+    );
+    directory.save("web.yaml", &pod("web", &spec));
+    let node = directory.start_node();
+    node.wait("web-n1", "condition=Ready");
+    node
+}
+
 #[test]
 fn exec_runs_programs_with_their_streams_and_exit_codes() {
     let node = node_with_two_containers();
@@ -129,25 +145,22 @@ fn attach_shows_output_and_sends_input() {
 
 #[test]
 fn python_client_execs_and_forwards() {
-    let node = node_with_two_containers();
-    node.kubectl("exec two-n1 -c sh -- sh -c").arg("echo page > /www/index.html").output().expect_code(0);
-    let output = node.python("clients/sessions.py").args(["two-n1", "sh"]).output().expect_code(0);
+    let node = node_with_page();
+    let output = node.python("clients/sessions.py").args(["web-n1", "sh"]).output().expect_code(0);
     assert_eq!(output.stdout.lines().filter(|line| line.ends_with(": ok")).count(), 6, "{output:?}");
 }
 
 #[test]
 fn javascript_client_execs_and_forwards() {
-    let node = node_with_two_containers();
-    node.kubectl("exec two-n1 -c sh -- sh -c").arg("echo page > /www/index.html").output().expect_code(0);
-    let output = node.javascript("clients/sessions.mjs", &["two-n1", "sh"]).output().expect_code(0);
+    let node = node_with_page();
+    let output = node.javascript("clients/sessions.mjs", &["web-n1", "sh"]).output().expect_code(0);
     assert_eq!(output.stdout.lines().filter(|line| line.ends_with(": ok")).count(), 5, "{output:?}");
 }
 
 #[test]
 fn rust_client_execs_attaches_and_forwards() {
-    let node = node_with_two_containers();
-    node.kubectl("exec two-n1 -c sh -- sh -c").arg("echo page > /www/index.html").output().expect_code(0);
-    let output = node.kube_rs_sessions().args(["two-n1", "sh", "bare"]).output().expect_code(0);
+    let node = node_with_page();
+    let output = node.kube_rs_sessions().args(["web-n1", "sh", "echo"]).output().expect_code(0);
     assert_eq!(output.stdout.lines().filter(|line| line.ends_with(": ok")).count(), 8, "{output:?}");
 }
 

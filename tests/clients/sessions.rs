@@ -1,7 +1,6 @@
 //! Exec, attach and port-forward with kube-rs, into the pod that the first argument names.
 //!
-//! The second argument names a container with a shell, the third a container that prints the lines of its input that
-//! contain `pattern`.
+//! The second argument names a container with a shell, the third a container that prints its input.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -24,10 +23,10 @@ struct ExecOutput {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [pod, shell, filter] = args.as_slice() else { return Err("expected a pod and two containers".into()) };
+    let [pod, shell, echo] = args.as_slice() else { return Err("expected a pod and two containers".into()) };
     let pods: Api<Pod> = Api::default_namespaced(Client::try_default().await?);
     exec(&pods, pod, shell).await?;
-    attach(&pods, pod, filter).await?;
+    attach(&pods, pod, echo).await?;
     port_forward(&pods, pod).await
 }
 
@@ -78,10 +77,10 @@ async fn attach(pods: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
     let params = AttachParams::default().container(container).stdin(true);
     let mut process = pods.attach(pod, &params).await?;
     let mut stdin = process.stdin().ok_or("no standard input")?;
-    stdin.write_all(b"a line\nwith a pattern in it\n").await?;
+    stdin.write_all(b"a line\n").await?;
     let mut line = String::new();
     BufReader::new(process.stdout().ok_or("no standard output")?).read_line(&mut line).await?;
-    check("attach", line.as_str(), "with a pattern in it\n")
+    check("attach", line.as_str(), "a line\n")
 }
 
 /// Requests a page on port 8080; no program listens on port 8081.
