@@ -59,10 +59,11 @@ lint: guests $(DENY) ## checks format, clippy and licenses
 FUZZ_SECONDS := 600
 FUZZ_FLAGS = -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -max_len=65536 -artifact_prefix=fuzz/artifacts/
 
-fuzz: ## looks for manifests and streams that break their readers, for FUZZ_SECONDS each
+fuzz: ## looks for manifests, protobuf bodies and streams that break their readers, for FUZZ_SECONDS each
 	cd fuzz && CARGO_TARGET_DIR=../target/fuzz $(CARGO) build --release --target $(RUST_HOST)
-	mkdir -p fuzz/corpus fuzz/corpus-streams fuzz/artifacts
+	mkdir -p fuzz/corpus fuzz/corpus-protobuf fuzz/corpus-streams fuzz/artifacts
 	target/fuzz/$(RUST_HOST)/release/wasmpod-fuzz fuzz/corpus tests/manifests tests/manifests/bad $(FUZZ_FLAGS)
+	target/fuzz/$(RUST_HOST)/release/wasmpod-fuzz-protobuf fuzz/corpus-protobuf $(FUZZ_FLAGS)
 	target/fuzz/$(RUST_HOST)/release/wasmpod-fuzz-streams fuzz/corpus-streams $(FUZZ_FLAGS)
 
 # rustup installs these with a new toolchain, not into one that is already there.

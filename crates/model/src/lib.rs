@@ -22,6 +22,7 @@ pub mod pods;
 pub mod properties;
 #[cfg(test)]
 mod property_tests;
+pub mod protobuf;
 pub mod quantity;
 mod scalars;
 pub mod schema;

@@ -1,6 +1,9 @@
-//! Properties of manifest parsing that hold for every input; checked by the fuzzer and the property tests.
+//! Properties of the parsing of manifests and protobuf bodies that hold for every input; checked by the fuzzer and the property tests.
 #![expect(clippy::expect_used, reason = "a violated property panics")]
 
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::protobuf::{Envelope, decode_protobuf};
 use crate::{Diagnostics, FieldDiagnostic, Manifest, Rule, decode_text};
 
 /// Panics if parsing `bytes` violates a property.
@@ -38,5 +41,18 @@ fn check_round_trip(manifest: &Manifest) {
         assert!(!again.has_errors(), "{json}\n{}", again.diagnostics());
         let same: Vec<String> = again.objects().map(|object| object.to_json().expect("JSON of an object")).collect();
         assert_eq!(same, [json]);
+    }
+}
+
+/// Panics if reading `body` as protobuf violates a property.
+pub fn check_protobuf(body: &[u8]) {
+    let Ok(envelope) = Envelope::read(body) else { return };
+    if let Ok(json) = envelope.to_json() {
+        let object: serde_json::Value = serde_json::from_str(&json).expect("valid JSON");
+        assert_eq!(object.get("apiVersion"), Some(&envelope.api_version.into()));
+        assert_eq!(object.get("kind"), Some(&envelope.kind.into()));
+    }
+    if let Ok(decoded) = decode_protobuf::<Pod>("v1", "Pod", body) {
+        assert!(decoded.ignored_fields.is_empty(), "{:?}", decoded.ignored_fields);
     }
 }

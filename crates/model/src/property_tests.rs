@@ -1,5 +1,8 @@
-//! Property tests: mutated manifests and random bytes.
+//! Property tests: mutated manifests and protobuf bodies, and random bytes.
 
+use std::sync::LazyLock;
+
+use k8s_openapi::ByteString;
 use proptest::prelude::*;
 
 use super::properties;
@@ -53,6 +56,17 @@ fn apply(text: &mut Vec<char>, edit: &Edit) {
     }
 }
 
+/// Returns the recorded bodies and objects.
+fn protobuf_seeds() -> Vec<Vec<u8>> {
+    static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let golden = include_str!("../../../tests/golden/protobuf-1.36.json");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(golden).expect("golden cases");
+        let bodies = cases.iter().filter_map(|case| case.get("protobuf"));
+        bodies.map(|body| serde_json::from_value::<ByteString>(body.clone()).expect("base64").0).collect()
+    });
+    SEEDS.clone()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -64,6 +78,28 @@ proptest! {
         let mut text: Vec<char> = SEEDS[seed].chars().collect();
         edits.iter().for_each(|edit| apply(&mut text, edit));
         properties::check(text.into_iter().collect::<String>().as_bytes());
+    }
+
+    #[test]
+    fn mutated_protobuf_bodies_keep_the_properties(
+        seed in 0..protobuf_seeds().len(),
+        edits in prop::collection::vec((0..2000_usize, any::<u8>(), 0..4_usize), 0..8),
+    ) {
+        let mut body = protobuf_seeds().swap_remove(seed);
+        for (at, byte, removed) in edits {
+            let at = at % body.len();
+            let end = (at + removed).min(body.len());
+            body.splice(at..end, [byte]);
+        }
+        properties::check_protobuf(&body);
+    }
+
+    #[test]
+    fn random_protobuf_pods_keep_the_properties(
+        message in prop::collection::vec(prop_oneof![0..32_u8, any::<u8>()], 0..120),
+    ) {
+        let pod = b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod\x12";
+        properties::check_protobuf(&[&pod[..], &[message.len() as u8], &message].concat());
     }
 
     #[test]
