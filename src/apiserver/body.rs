@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret}
 use serde::de::DeserializeOwned;
 
 use crate::control::{Body, Reason, Resource, Status};
+use crate::model::protobuf::decode_protobuf;
 use crate::model::{self, DecodeError, Decoded, TextFormat, decode_object};
 
 /// Maximum size of a body, the same as in Kubernetes.
@@ -19,8 +20,43 @@ const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 const MAX_READ_BYTES: usize = 4 * MAX_BODY_BYTES;
 /// Maximum time for a client to send its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Minimum size of a body that is decoded on the blocking thread pool.
+/// Minimum size of a text that is decoded on the blocking thread pool.
 const MIN_BLOCKING_BYTES: usize = 64 * 1024;
+/// Minimum size of such a body in protobuf, in which a byte can stand for many of the text.
+const MIN_BLOCKING_PROTOBUF_BYTES: usize = 8 * 1024;
+
+/// The format of a body that holds an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// JSON or YAML.
+    Text(TextFormat),
+    /// Kubernetes' protobuf.
+    Protobuf,
+}
+
+impl BodyFormat {
+    /// Returns the format of a media type; defaults to JSON.
+    pub fn from_media_type(media: Option<&str>) -> Result<BodyFormat, Status> {
+        let name = media.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match name.as_str() {
+            "" | "application/json" => Ok(BodyFormat::Text(TextFormat::Json)),
+            "application/yaml" => Ok(BodyFormat::Text(TextFormat::Yaml)),
+            "application/vnd.kubernetes.protobuf" => Ok(BodyFormat::Protobuf),
+            _ => Err(Status::new(
+                Reason::UnsupportedMediaType,
+                "the body of the request was in an unknown format - accepted media types include: application/json, \
+                 application/yaml, application/vnd.kubernetes.protobuf",
+            )),
+        }
+    }
+
+    fn min_blocking_bytes(self) -> usize {
+        match self {
+            BodyFormat::Text(_) => MIN_BLOCKING_BYTES,
+            BodyFormat::Protobuf => MIN_BLOCKING_PROTOBUF_BYTES,
+        }
+    }
+}
 
 /// Reads `body` to its end.
 ///
@@ -58,40 +94,25 @@ async fn collect_bounded(body: HttpBody) -> Result<Bytes, Status> {
     })
 }
 
-/// Returns the format of a media type; defaults to JSON.
-pub fn text_format(media: Option<&str>) -> Result<TextFormat, Status> {
-    let name = media.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let unsupported = |message: &str| Err(Status::new(Reason::UnsupportedMediaType, message));
-    match name.as_str() {
-        "" | "application/json" => Ok(TextFormat::Json),
-        "application/yaml" => Ok(TextFormat::Yaml),
-        "application/vnd.kubernetes.protobuf" => unsupported(
-            "the body of the request is in protobuf, which is not supported yet: send application/json or \
-             application/yaml, as kubectl does with -f FILE",
-        ),
-        _ => unsupported(
-            "the body of the request was in an unknown format - accepted media types include: application/json, \
-             application/yaml, application/vnd.kubernetes.protobuf",
-        ),
-    }
-}
-
-/// Decodes `text` as a `T`, which is a `kind` of `version`.
+/// Decodes `body` as a `T`, which is a `kind` of `version`.
 pub async fn decode<T: DeserializeOwned + Send + 'static>(
     version: &str,
     kind: &'static str,
-    format: TextFormat,
-    text: &Bytes,
+    format: BodyFormat,
+    body: &Bytes,
 ) -> Result<Decoded<T>, Status> {
-    let read = move |version: &str, text: &[u8]| match std::str::from_utf8(text) {
-        Ok(text) => decode_object::<T>(version, kind, format, text),
-        Err(_) => Err(DecodeError::NotAnObject("it is not valid UTF-8".into())),
+    let read = move |version: &str, body: &[u8]| match format {
+        BodyFormat::Protobuf => decode_protobuf::<T>(version, kind, body),
+        BodyFormat::Text(format) => match std::str::from_utf8(body) {
+            Ok(text) => decode_object::<T>(version, kind, format, text),
+            Err(_) => Err(DecodeError::NotAnObject("it is not valid UTF-8".into())),
+        },
     };
-    let read = if text.len() < MIN_BLOCKING_BYTES {
-        read(version, text)
+    let read = if body.len() < format.min_blocking_bytes() {
+        read(version, body)
     } else {
-        let (version, text) = (version.to_string(), text.clone());
-        tokio::task::spawn_blocking(move || read(&version, &text)).await.map_err(Status::internal)?
+        let (version, body) = (version.to_string(), body.clone());
+        tokio::task::spawn_blocking(move || read(&version, &body)).await.map_err(Status::internal)?
     };
     read.map_err(|error| decode_status(version, kind, error))
 }
@@ -100,41 +121,41 @@ pub async fn decode<T: DeserializeOwned + Send + 'static>(
 pub async fn decode_any_version<T: DeserializeOwned + Send + 'static>(
     versions: &[&str],
     kind: &'static str,
-    format: TextFormat,
-    text: &Bytes,
+    format: BodyFormat,
+    body: &Bytes,
 ) -> Result<Decoded<T>, Status> {
     let (preferred, others) = versions.split_first().unwrap_or((&"v1", &[]));
-    let read = decode(preferred, kind, format, text).await;
+    let read = decode(preferred, kind, format, body).await;
     for version in others.iter().filter(|_| read.is_err()) {
-        if let Ok(other) = decode(version, kind, format, text).await {
+        if let Ok(other) = decode(version, kind, format, body).await {
             return Ok(other);
         }
     }
     read
 }
 
-/// Decodes `text` as an object of `resource`.
-pub async fn decode_stored(resource: Resource, format: TextFormat, text: &Bytes) -> Result<Decoded<Body>, Status> {
+/// Decodes `body` as an object of `resource`.
+pub async fn decode_stored(resource: Resource, format: BodyFormat, body: &Bytes) -> Result<Decoded<Body>, Status> {
     match resource {
-        Resource::PODS => decode_as::<Pod>(resource, format, text).await,
-        Resource::EVENTS => decode_as::<Event>(resource, format, text).await,
-        Resource::NODES => decode_as::<Node>(resource, format, text).await,
-        Resource::NAMESPACES => decode_as::<Namespace>(resource, format, text).await,
-        Resource::CONFIG_MAPS => decode_as::<ConfigMap>(resource, format, text).await,
-        Resource::SECRETS => decode_as::<Secret>(resource, format, text).await,
+        Resource::PODS => decode_as::<Pod>(resource, format, body).await,
+        Resource::EVENTS => decode_as::<Event>(resource, format, body).await,
+        Resource::NODES => decode_as::<Node>(resource, format, body).await,
+        Resource::NAMESPACES => decode_as::<Namespace>(resource, format, body).await,
+        Resource::CONFIG_MAPS => decode_as::<ConfigMap>(resource, format, body).await,
+        Resource::SECRETS => decode_as::<Secret>(resource, format, body).await,
         other => Err(Status::internal(format!("{} cannot be written", other.plural))),
     }
 }
 
 async fn decode_as<T: DeserializeOwned + Send + 'static>(
     resource: Resource,
-    format: TextFormat,
-    text: &Bytes,
+    format: BodyFormat,
+    body: &Bytes,
 ) -> Result<Decoded<Body>, Status>
 where
     Body: From<T>,
 {
-    let Decoded { object, ignored_fields } = decode::<T>("v1", resource.kind, format, text).await?;
+    let Decoded { object, ignored_fields } = decode::<T>("v1", resource.kind, format, body).await?;
     Ok(Decoded { object: object.into(), ignored_fields })
 }
 
@@ -177,6 +198,8 @@ fn decode_status(version: &str, kind: &str, error: DecodeError) -> Status {
 mod tests {
     use super::*;
 
+    const JSON: BodyFormat = BodyFormat::Text(TextFormat::Json);
+
     #[tokio::test(start_paused = true)]
     async fn bodies_are_limited_in_size_and_time() {
         let body = |sizes: &[usize]| {
@@ -200,13 +223,13 @@ mod tests {
     #[test]
     fn media_types_determine_the_format() {
         for (media, want) in [
-            (None, Ok(TextFormat::Json)),
-            (Some("application/json; charset=utf-8"), Ok(TextFormat::Json)),
-            (Some("Application/YAML"), Ok(TextFormat::Yaml)),
-            (Some("application/vnd.kubernetes.protobuf"), Err(415)),
+            (None, Ok(JSON)),
+            (Some("application/json; charset=utf-8"), Ok(JSON)),
+            (Some("Application/YAML"), Ok(BodyFormat::Text(TextFormat::Yaml))),
+            (Some("application/vnd.kubernetes.protobuf"), Ok(BodyFormat::Protobuf)),
             (Some("text/plain"), Err(415)),
         ] {
-            assert_eq!(text_format(media).map_err(|status| status.reason.code()), want, "{media:?}");
+            assert_eq!(BodyFormat::from_media_type(media).map_err(|status| status.reason.code()), want, "{media:?}");
         }
     }
 
@@ -224,7 +247,7 @@ mod tests {
             ("apps/v1", "Deployment", "v1", "converting (v1.Deployment) to (core.Pod): unknown conversion".into()),
         ] {
             let text = format!("{{\"apiVersion\": \"{version}\", \"kind\": \"{kind}\"}}");
-            let refused = decode_stored(Resource::PODS, TextFormat::Json, &text.into()).await.expect_err("no v1 Pod");
+            let refused = decode_stored(Resource::PODS, JSON, &text.into()).await.expect_err("no v1 Pod");
             let want = format!("{kind} in version \"{short}\" cannot be handled as a Pod: {why}");
             assert_eq!((refused.reason, refused.message), (Reason::BadRequest, want));
         }
@@ -236,7 +259,7 @@ mod tests {
             "{{\"metadata\": {{\"name\": \"m\"}}, \"data\": {{\"a\": \"{}\"}}}}",
             "x".repeat(2 * MIN_BLOCKING_BYTES)
         );
-        let read = decode_stored(Resource::CONFIG_MAPS, TextFormat::Json, &text.into()).await.expect("a ConfigMap");
+        let read = decode_stored(Resource::CONFIG_MAPS, JSON, &text.into()).await.expect("a ConfigMap");
         assert_eq!(read.object.metadata().name.as_deref(), Some("m"));
     }
 }

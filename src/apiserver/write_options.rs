@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
-use super::body;
+use super::body::{self, BodyFormat};
 use super::request::Params;
 use crate::control::{Cause, DeleteOptions, Preconditions, Reason, Status};
 use crate::model::go;
@@ -122,10 +122,10 @@ fn options_from_params(params: &Params) -> Result<meta::DeleteOptions, Status> {
     })
 }
 
-async fn options_from_body(media: Option<&str>, text: &Bytes) -> Result<meta::DeleteOptions, Status> {
+async fn options_from_body(media: Option<&str>, body: &Bytes) -> Result<meta::DeleteOptions, Status> {
     // DeleteOptions exist in every group's version.
     let versions = ["v1", "meta.k8s.io/v1", "policy/v1"];
-    body::decode_any_version(&versions, "DeleteOptions", body::text_format(media)?, text)
+    body::decode_any_version(&versions, "DeleteOptions", BodyFormat::from_media_type(media)?, body)
         .await
         .map(|decoded| decoded.object)
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::accept::ResponseKind;
+use super::body::BodyFormat;
 use super::partial::OnlyMetadata;
 use super::reads::ResourceRequest;
 use super::write_options::{DeleteRequest, FieldValidationMode, WriteOptions};
@@ -143,8 +144,8 @@ impl WriteRequest<'_> {
     /// Binds a pod to a node on behalf of a scheduler.
     pub async fn bind(&self, name: &str) -> Result<Response, Status> {
         let options = WriteOptions::parse("CreateOptions", &self.resource.params)?;
-        let notation = body::text_format(self.media)?;
-        let binding = body::decode::<Binding>("v1", "Binding", notation, &self.body).await?.object;
+        let format = BodyFormat::from_media_type(self.media)?;
+        let binding = body::decode::<Binding>("v1", "Binding", format, &self.body).await?.object;
         if binding.metadata.name.as_deref() != Some(name) {
             return Err(Status::new(Reason::BadRequest, "name in URL does not match name in Binding object"));
         }
@@ -166,9 +167,9 @@ impl WriteRequest<'_> {
     pub async fn evict(&self, name: &str) -> Result<Response, Status> {
         let options = WriteOptions::parse("CreateOptions", &self.resource.params)?;
         let versions = ["policy/v1", "policy/v1beta1"];
-        let read =
-            body::decode_any_version::<EvictionBody>(&versions, "Eviction", body::text_format(self.media)?, &self.body);
-        let eviction = read.await?.object;
+        let format = BodyFormat::from_media_type(self.media)?;
+        let eviction =
+            body::decode_any_version::<EvictionBody>(&versions, "Eviction", format, &self.body).await?.object;
         let namespace = eviction.metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
         if namespace.is_some_and(|namespace| Some(namespace) != self.resource.namespace) {
             return Err(identity::namespace_mismatch());
@@ -232,7 +233,7 @@ impl WriteRequest<'_> {
     /// Decodes the object in the body and handles ignored fields as the client requested.
     async fn decode_body(&self, field_validation: FieldValidationMode) -> Result<Body, Status> {
         let resource = self.resource.served.resource;
-        let mut decoded = body::decode_stored(resource, body::text_format(self.media)?, &self.body).await?;
+        let mut decoded = body::decode_stored(resource, BodyFormat::from_media_type(self.media)?, &self.body).await?;
         match field_validation {
             FieldValidationMode::Ignore => {}
             FieldValidationMode::Warn => self.warnings.extend(decoded.ignored_fields),

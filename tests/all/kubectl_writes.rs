@@ -150,7 +150,48 @@ fn namespaces_and_config_maps_are_applied_and_deleted() {
     assert_eq!(node.kubectl_stdout(&format!("apply -f {file}")), "namespace/shop unchanged\nconfigmap/m unchanged\n");
     assert_eq!(node.kubectl_stdout("get configmap m -n shop -o jsonpath={.data.a}"), "x");
     assert_eq!(node.kubectl_stdout("delete configmap m -n shop"), "configmap \"m\" deleted from shop namespace\n");
-    // kubectl sends the objects that it builds itself in protobuf, whatever the server accepts.
-    let protobuf = node.kubectl("create configmap n --from-literal=a=b").output().expect_code(1);
-    assert!(protobuf.stderr.contains("is in protobuf, which is not supported yet"), "{}", protobuf.stderr);
+}
+
+/// kubectl sends the objects that it builds itself in protobuf.
+#[test]
+fn objects_that_kubectl_builds_are_created() {
+    let node = serve_node();
+    for (line, want) in [
+        ("create namespace shop", "namespace/shop created\n"),
+        ("create configmap m --from-literal=a=1 -n shop", "configmap/m created\n"),
+        ("create secret generic s --from-literal=password=p=w -n shop", "secret/s created\n"),
+        ("create configmap n --from-literal=a=1 --dry-run=server", "configmap/n created (server dry run)\n"),
+    ] {
+        assert_eq!(node.kubectl_stdout(line), want, "{line}");
+    }
+    assert_eq!(node.kubectl_stdout("get configmap m -n shop -o jsonpath={.data}"), r#"{"a":"1"}"#);
+    assert_eq!(node.kubectl_stdout("get secret s -n shop -o jsonpath={.type}{.data}"), r#"Opaque{"password":"cD13"}"#);
+    assert_eq!(node.kubectl_stdout("get configmaps -o name"), "");
+    let binary = node.directory.state().with_file_name("binary");
+    std::fs::write(&binary, [0, 0xff, b'a']).expect("written");
+    node.kubectl_stdout(&format!("create configmap b --from-file={}", binary.display()));
+    assert_eq!(node.kubectl_stdout("get configmap b -o jsonpath={.binaryData}"), r#"{"binary":"AP9h"}"#);
+    for (line, expected) in [
+        ("create configmap m --from-literal=a=1 -n shop", "configmaps \"m\" already exists"),
+        ("create configmap x --from-literal=a=1 -n nowhere", "namespaces \"nowhere\" not found"),
+        ("create namespace Shop", "a lowercase RFC 1123 label must consist of"),
+    ] {
+        let refused = node.kubectl(line).output().expect_code(1);
+        assert!(refused.stderr.contains(expected), "{line}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn copy_of_a_pod_is_debugged() {
+    let node = serve_node();
+    let file = saved(&node, "a.yaml", &pod("a", &format!("restartPolicy: Never, {IDLE}")));
+    node.kubectl_stdout(&format!("create -f {file}"));
+    node.wait("a", "condition=Ready");
+    node.kubectl_stdout("debug a --copy-to=copy --image=busybox -c dbg -- sleep 1000");
+    node.wait("copy", "condition=Ready");
+    assert_eq!(node.kubectl_stdout("get pod copy -o jsonpath={.spec.containers[*].name}"), "c dbg");
+    assert_eq!(node.kubectl_stdout("exec copy -c dbg -- echo hello"), "hello\n");
+    node.kubectl_stdout("debug a --copy-to=other --set-image=c=busybox:1.36");
+    node.wait("other", "condition=Ready");
+    assert_eq!(node.kubectl_stdout("get pod other -o jsonpath={.spec.containers[*].image}"), "busybox:1.36");
 }
