@@ -265,17 +265,35 @@ impl WriteRequest<'_> {
 
     /// Rejects unsupported fields and warns of ignored ones.
     fn check_support(&self, pod: &Pod) -> Result<(), Status> {
-        let mut ignored = Vec::new();
-        for UnsupportedField { field, support } in field_support::check(pod) {
-            let message = format!("{field}: {support}");
-            if support.rejects_pod() {
-                return Err(Status::forbidden("pods", pods::name(pod), message));
-            }
-            ignored.push(message);
+        let (rejected, ignored): (Vec<_>, Vec<_>) =
+            field_support::check(pod).into_iter().partition(|field| field.support.rejects_pod());
+        let messages = |fields: Vec<UnsupportedField>| -> Vec<String> {
+            fields.into_iter().map(|UnsupportedField { field, support }| format!("{field}: {support}")).collect()
+        };
+        if rejected.is_empty() {
+            self.warnings.extend(messages(ignored));
+            return Ok(());
         }
-        self.warnings.extend(ignored);
-        Ok(())
+        let mut fields = messages(rejected);
+        let more = fields.len().saturating_sub(MAX_REPORTED_FIELDS);
+        if more > 0 {
+            fields.truncate(MAX_REPORTED_FIELDS);
+            fields.push(format!("and {more} more"));
+        }
+        let remedy = if is_node_debugger(pod) { NODE_DEBUGGER_REMEDY } else { "" };
+        Err(Status::forbidden("pods", pods::name(pod), fields.join(", ") + remedy))
     }
+}
+
+/// Maximum number of unsupported fields that an error lists.
+const MAX_REPORTED_FIELDS: usize = 10;
+/// What to do instead of `kubectl debug node/NAME`.
+const NODE_DEBUGGER_REMEDY: &str = "; to debug this node, use a shell of its machine; to debug a pod, \
+    `kubectl debug -it POD --image=busybox`";
+
+/// Returns whether `kubectl debug node/NAME` asks for this pod, to reach the machine through it.
+fn is_node_debugger(pod: &Pod) -> bool {
+    pods::name(pod).starts_with("node-debugger-") && pod.spec.as_ref().is_some_and(|spec| spec.host_pid == Some(true))
 }
 
 /// Maximum number of characters of all warnings of a response; beyond it each is truncated. As in Kubernetes.

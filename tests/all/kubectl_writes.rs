@@ -195,3 +195,19 @@ fn copy_of_a_pod_is_debugged() {
     node.wait("other", "condition=Ready");
     assert_eq!(node.kubectl_stdout("get pod other -o jsonpath={.spec.containers[*].image}"), "busybox:1.36");
 }
+
+#[test]
+fn node_debugging_is_rejected_with_a_remedy() {
+    let node = serve_node();
+    let refused = node.kubectl("debug node/n1 -it --image=busybox").output().expect_code(1);
+    for expected in [
+        "is forbidden: spec.hostIPC: not supported",
+        "spec.hostNetwork: not supported",
+        "spec.hostPID: not supported",
+        "; to debug this node, use a shell of its machine; to debug a pod, `kubectl debug -it POD --image=busybox`",
+    ] {
+        assert!(refused.stderr.contains(expected), "{expected}: {}", refused.stderr);
+    }
+    assert_eq!(refused.stderr.matches("rror").count(), 1, "one error: {}", refused.stderr);
+    assert_eq!(node.kubectl_stdout("get pods -o name"), "");
+}
