@@ -28,7 +28,7 @@ THIRD_PARTY := target/third-party/rg.wasm target/third-party/hello-py.wasm
 .DELETE_ON_ERROR:
 # Cargo uses all processors itself.
 .NOTPARALLEL:
-.PHONY: help demo test bench fuzz lint wasm-targets guests examples release third-party kubectl clients browser
+.PHONY: help demo test bench fuzz lint wasm-targets guests examples release third-party kubectl clients browser cargo-test soak
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,9 +36,24 @@ help: ## lists the targets
 demo: release ## runs a pod: init containers, a shared volume, localhost
 	target/release/wasmpod run --until complete --timeout 60s --publish-all examples/demo.yaml
 
-test: lint guests examples third-party kubectl clients browser release ## installs what the tests need and runs them all
-	$(CARGO) test --locked --workspace
+TEST_STEPS := lint guests examples third-party kubectl clients browser release cargo-test
+
+test: ## installs what the tests need, runs them all and prints the time of each step
+	@for step in $(TEST_STEPS); do \
+		start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$step || exit 1; \
+		echo "make test: $$step took $$(( $$(date +%s) - start )) s"; \
+	done
 	@echo 'make test: ok'
+
+cargo-test:
+	$(CARGO) test --locked --workspace
+
+# The rounds of the tests whose clients are hostile.
+SOAK_ROUNDS := 20
+
+soak: test fuzz ## runs what takes long: fuzzing, and sessions of hostile clients again and again
+	for round in $$(seq $(SOAK_ROUNDS)); do $(CARGO) test --locked --test all hostile || exit 1; done
 
 bench: release ## measures, prints a table and writes target/bench.json
 	$(CARGO) bench --locked --bench '*'
