@@ -11,8 +11,11 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::cache::CompileCache;
 use super::host::{Host, ModuleHost};
+use super::inspection::{
+    self, BinaryFormat, EntryPoint, Fault, Inspection, MissingImports, NotACommand, UnsupportedProposals,
+};
 use super::linkers::Linkers;
-use super::termination;
+use super::termination::is_lifecycle_import;
 
 /// A compiled and linked program, which can be started any number of times.
 pub struct Program {
@@ -46,12 +49,18 @@ pub enum ProgramError {
     /// The engine rejected the program; carries the engine's message on one line.
     #[error("not valid WebAssembly: {0}")]
     Invalid(String),
-    /// The program imports functions that wasmpod does not provide; carries their names or the engine's message.
-    #[error("unknown imports: {0}; wasmpod provides WASI and `wasmpod:lifecycle` only")]
-    Imports(String),
-    /// The program has no entry point that wasmpod can run; carries the reason.
+    /// The program needs proposals that wasmpod does not support.
     #[error("{0}")]
-    NotACommand(&'static str),
+    Unsupported(UnsupportedProposals),
+    /// The program imports items that wasmpod does not provide.
+    #[error("{0}")]
+    MissingImports(MissingImports),
+    /// The program imports items with types that wasmpod's do not have; carries the engine's message.
+    #[error("imports do not match: {0}; build it for WASI 0.2 or 0.3 (`--target wasm32-wasip2`)")]
+    MismatchedImports(String),
+    /// The program has no entry point that wasmpod can run.
+    #[error(transparent)]
+    NotACommand(#[from] NotACommand),
     /// The compiling task ended without a result.
     #[error("compilation was cancelled")]
     Cancelled,
@@ -98,85 +107,95 @@ impl Compiler {
     }
 
     fn prepare(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
-        match binary_format(bytes)? {
-            BinaryFormat::Module => self.prepare_module(digest, bytes),
-            BinaryFormat::Component => self.prepare_component(digest, bytes),
-        }
-    }
-
-    fn prepare_module(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
-        let native = self.load_or_compile(digest, Precompiled::Module, |engine| engine.precompile_module(bytes))?;
-        // SAFETY: `native` passed the cache's keyed hash or was just compiled by this engine.
-        #[allow(unsafe_code)]
-        let module = unsafe { Module::deserialize(&self.engine, native) }.map_err(invalid)?;
-        let missing = self.linkers.missing(&module);
-        if !missing.is_empty() {
-            return Err(ProgramError::Imports(missing.join(", ")));
-        }
-        if module.get_export("_start").is_none() {
-            return Err(ProgramError::NotACommand(
-                "exports no `_start` function: it is a library; build a command instead",
-            ));
-        }
-        let pre = self.linkers.modules.instantiate_pre(&module).map_err(imports)?;
-        let handles_termination = module.imports().any(|import| termination::is_lifecycle_import(import.module()));
-        Ok(Program { kind: ProgramKind::Module(pre), handles_termination })
-    }
-
-    fn prepare_component(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
-        let native =
-            self.load_or_compile(digest, Precompiled::Component, |engine| engine.precompile_component(bytes))?;
-        // SAFETY: as in `prepare_module`.
-        #[allow(unsafe_code)]
-        let component = unsafe { Component::deserialize(&self.engine, native) }.map_err(invalid)?;
-        let ty = component.component_type();
-        let handles_termination = ty.imports(&self.engine).any(|(name, _)| termination::is_lifecycle_import(name));
-        let exports: Vec<String> = ty.exports(&self.engine).map(|(name, _)| name.to_string()).collect();
-        let pre = self.linkers.components.instantiate_pre(&component).map_err(imports)?;
-        let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-        let kind = if has("wasi:cli/run@0.3.") {
-            ProgramKind::Command3(pre)
-        } else if has("wasi:cli/run@0.2.") {
-            ProgramKind::Command2(CommandPre::new(pre).map_err(invalid)?)
-        } else if has("wasi:http/") {
-            return Err(ProgramError::NotACommand(
-                "wasi:http components are not supported yet; build a command instead",
-            ));
-        } else {
-            return Err(ProgramError::NotACommand(
-                "exports no `wasi:cli/run`: it is a library; build a command instead",
-            ));
+        let format = binary_format(bytes)?;
+        let (inspection, entry_point) = self.inspect(bytes, format)?;
+        let imports = &inspection.imports;
+        let handles_termination = imports.iter().filter_map(|import| import.module.as_deref()).any(is_lifecycle_import);
+        let native = match self.cached(digest, format) {
+            Some(native) => native,
+            None => self.compile_new(digest, bytes, &inspection, &entry_point)?,
         };
+        let kind = self.link(native, &entry_point)?;
         Ok(Program { kind, handles_termination })
     }
 
-    /// Returns native code for the program with this digest, from the cache if possible.
-    fn load_or_compile(
+    /// Returns what is known of a program with its entry point, or the reason for which it cannot run. Compiles nothing.
+    fn inspect(&self, bytes: &[u8], format: BinaryFormat) -> Result<(Inspection, EntryPoint), ProgramError> {
+        let mut inspection = inspection::inspect(bytes, format);
+        let missing = match format {
+            BinaryFormat::Module => self.linkers.missing_from_modules(&inspection.imports),
+            BinaryFormat::Component => self.linkers.missing_from_components(&inspection.imports),
+        };
+        // A draft of the component model may not be readable beyond its imports.
+        if let Some(missing) = MissingImports::new(missing) {
+            return Err(ProgramError::MissingImports(missing));
+        }
+        if let Some(fault) = inspection.fault.take() {
+            return Err(ProgramError::Invalid(fault.to_string()));
+        }
+        let entry_point = inspection.entry_point.clone()?;
+        Ok((inspection, entry_point))
+    }
+
+    /// Returns the cached native code for the program with this digest.
+    fn cached(&self, digest: &Digest, format: BinaryFormat) -> Option<Vec<u8>> {
+        let kind = match format {
+            BinaryFormat::Module => Precompiled::Module,
+            BinaryFormat::Component => Precompiled::Component,
+        };
+        let native = self.cache.as_ref()?.load(digest, engine_hash(&self.engine))?;
+        (Engine::detect_precompiled(&native) == Some(kind)).then_some(native)
+    }
+
+    /// Validates and compiles a program, and caches its native code.
+    fn compile_new(
         &self,
         digest: &Digest,
-        kind: Precompiled,
-        compile: impl FnOnce(&Engine) -> wasmtime::Result<Vec<u8>>,
+        bytes: &[u8],
+        inspection: &Inspection,
+        entry_point: &EntryPoint,
     ) -> Result<Vec<u8>, ProgramError> {
-        let engine = engine_hash(&self.engine);
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(digest, engine));
-        if let Some(cached) = cached.filter(|cached| Engine::detect_precompiled(cached) == Some(kind)) {
-            return Ok(cached);
+        let types = inspection::validate(bytes).map_err(|fault| match fault {
+            Fault::Unsupported(proposals) => ProgramError::Unsupported(proposals),
+            Fault::Invalid(error) => ProgramError::Invalid(error.to_string()),
+        })?;
+        inspection::check_run(&types, entry_point)?;
+        if let Some(imports) = inspection.imports_end.and_then(|end| bytes.get(..end)) {
+            // Compiles nothing, since there is no code.
+            let imports = Component::new(&self.engine, imports).map_err(invalid)?;
+            self.linkers.components.instantiate_pre(&imports).map_err(mismatched)?;
         }
-        let compiled = compile(&self.engine).map_err(invalid)?;
+        let native = match entry_point {
+            EntryPoint::Start => self.engine.precompile_module(bytes),
+            EntryPoint::Run2(_) | EntryPoint::Run3(_) => self.engine.precompile_component(bytes),
+        };
+        let native = native.map_err(invalid)?;
         if let Some(cache) = &self.cache
-            && let Err(error) = cache.store(digest, engine, &compiled)
+            && let Err(error) = cache.store(digest, engine_hash(&self.engine), &native)
         {
             tracing::warn!("cannot cache a compiled program, it will be recompiled at the next start: {error}");
         }
-        Ok(compiled)
+        Ok(native)
     }
-}
 
-/// The two formats of WebAssembly programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BinaryFormat {
-    Module,
-    Component,
+    /// Loads native code, which passed the cache's keyed hash or was just compiled, and links it.
+    fn link(&self, native: Vec<u8>, entry_point: &EntryPoint) -> Result<ProgramKind, ProgramError> {
+        if *entry_point == EntryPoint::Start {
+            // SAFETY: this engine compiled `native`.
+            #[allow(unsafe_code)]
+            let module = unsafe { Module::deserialize(&self.engine, native) }.map_err(invalid)?;
+            let pre = self.linkers.modules.instantiate_pre(&module).map_err(mismatched)?;
+            return Ok(ProgramKind::Module(pre));
+        }
+        // SAFETY: as above.
+        #[allow(unsafe_code)]
+        let component = unsafe { Component::deserialize(&self.engine, native) }.map_err(invalid)?;
+        let pre = self.linkers.components.instantiate_pre(&component).map_err(mismatched)?;
+        Ok(match entry_point {
+            EntryPoint::Run3(_) => ProgramKind::Command3(pre),
+            EntryPoint::Start | EntryPoint::Run2(_) => ProgramKind::Command2(CommandPre::new(pre).map_err(invalid)?),
+        })
+    }
 }
 
 /// Returns the format that the header of a program names.
@@ -206,8 +225,8 @@ fn invalid(error: wasmtime::Error) -> ProgramError {
     ProgramError::Invalid(format!("{:#}", error).replace('\n', " "))
 }
 
-fn imports(error: wasmtime::Error) -> ProgramError {
-    ProgramError::Imports(format!("{:#}", error).replace('\n', " "))
+fn mismatched(error: wasmtime::Error) -> ProgramError {
+    ProgramError::MismatchedImports(format!("{:#}", error).replace('\n', " "))
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod network;
 mod outside;
 mod private_sockets;
 mod probes;
+mod programs;
 mod proxy;
 mod publish;
 mod quota;

@@ -1,0 +1,5 @@
+(module (type $p (struct (field (mut i32)) (field (ref null $p))))
+ (memory (export "memory") 1)
+ (func (export "_start") (local $l (ref null $p)) (local $i i32)
+  (loop $n (local.set $l (struct.new $p (local.get $i) (local.get $l))) (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $n (i32.lt_u (local.get $i) (i32.const 100000))))
+  (if (i32.ne (struct.get $p 0 (local.get $l)) (i32.const 99999)) (then unreachable))))
