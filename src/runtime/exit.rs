@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{GcHeapOutOfMemory, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 /// The exit of an instance.
@@ -83,7 +83,8 @@ pub fn exit_from_error(error: &wasmtime::Error) -> Exit {
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return low_byte(*code);
     }
-    if error.downcast_ref::<OutOfMemory>().is_some() {
+    // Garbage-collected objects count as memory; collecting freed too little.
+    if error.is::<OutOfMemory>() || error.is::<GcHeapOutOfMemory<()>>() {
         return Exit::OutOfMemory;
     }
     Exit::Trap { code: trap_exit_code(error.downcast_ref()), message: trap_message(error) }

@@ -191,6 +191,8 @@ fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        .wasm_features(inspection::FEATURES, true)
+        .wasm_features(!inspection::FEATURES, false)
         .async_stack_size(STACK)
         .max_wasm_stack(STACK / 2)
         .wasm_component_model_async(true)

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::support::{ProcessOutput, run, test_file};
+use crate::support::{ProcessOutput, pod, run, test_file};
 
 /// Runs a program of `tests/programs` by itself, with an empty compile cache. Returns its output and the number of compiled
 /// programs.
@@ -101,6 +101,41 @@ fn unsupported_proposals_are_named() {
         ("custom_page_sizes", &needs("custom-page-sizes", "build it with pages of 64 KiB")),
         ("legacy_exceptions", &needs("legacy exception-handling", "build it with `-wasm-use-legacy-eh=false`")),
     ]);
+}
+
+#[test]
+fn programs_of_supported_proposals_run() {
+    for name in [
+        "exceptions",
+        "garbage_collection",
+        "gc_garbage",
+        "reference_types",
+        "function_references",
+        "tail_calls",
+        "memory64",
+        "multi_memory",
+        "wide_arithmetic",
+        "relaxed_simd",
+        "extended_const",
+    ] {
+        let (output, _) = run_program(name);
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{name}");
+    }
+}
+
+#[test]
+fn collected_objects_count_against_the_memory_limit() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run_with = |name: &str, limit: &str| {
+        let program = test_file("programs").join(format!("{name}.wasm"));
+        let spec = format!(
+            "restartPolicy: Never, containers: [{{name: c, image: {program:?}, resources: {{limits: {{memory: \
+             {limit}}}}}}}]"
+        );
+        run().manifest(&pod("p", &spec)).args(["-o", "json"]).dir(dir.path()).output().termination("c")
+    };
+    assert_eq!(run_with("gc_hog", "32Mi"), (137, "OOMKilled".into()));
+    assert_eq!(run_with("gc_garbage", "4Mi"), (0, "Completed".into()), "garbage is collected");
 }
 
 #[test]

@@ -5,11 +5,13 @@ use std::fmt;
 use wasmparser::types::Types;
 use wasmparser::{Validator, WasmFeatures};
 
-/// The proposals that programs may use: those that the engine has.
-const FEATURES: WasmFeatures = WasmFeatures::WASM3
+/// The proposals that programs may use: wasmtime's defaults and wide arithmetic. Threads need shared memories, whose growth
+/// no limiter sees.
+pub const FEATURES: WasmFeatures = WasmFeatures::WASM3
+    .union(WasmFeatures::GC_TYPES)
+    .union(WasmFeatures::WIDE_ARITHMETIC)
     .union(WasmFeatures::COMPONENT_MODEL)
     .union(WasmFeatures::CM_ASYNC)
-    .difference(WasmFeatures::EXCEPTIONS)
     .difference(WasmFeatures::THREADS);
 
 /// Names of proposals beyond [`FEATURES`], and how to build without them.

@@ -12,7 +12,7 @@ use wasmparser::{Parser, Payload};
 
 pub(super) use component::check_run;
 pub use features::UnsupportedProposals;
-pub(super) use features::{Fault, validate};
+pub(super) use features::{FEATURES, Fault, validate};
 pub use missing::MissingImports;
 pub(super) use module::Signature;
 

@@ -42,7 +42,7 @@ fn proposals_beyond_the_engines_are_named() {
         Err(Fault::Unsupported(proposals)) => proposals.to_string(),
         Err(Fault::Invalid(error)) => error.to_string(),
     };
-    assert_eq!(fault("tail_calls"), "none");
+    assert_eq!(fault("exceptions"), "none");
     let threads = "needs the WebAssembly threads proposal, which wasmpod does not support; build it without threads";
     assert_eq!(fault("threads"), threads);
     let mut bytes = program("threads");
