@@ -22,6 +22,7 @@ mod processes;
 mod program;
 mod session;
 mod sockets;
+mod stack;
 mod stdio;
 mod symlinks;
 mod terminal;
@@ -53,10 +54,8 @@ pub use terminal::{Terminal, TerminalSize};
 
 use metering::SharedMetering;
 use program::Compiler;
+use stack::{LazyStacks, STACK, WASM_STACK};
 use ticker::Ticker;
-
-/// Size of a guest's native stack. A Rust guest keeps most of its data in linear memory.
-const STACK: usize = 512 * 1024;
 
 /// Directories of the compile cache.
 #[derive(Debug, Clone)]
@@ -193,8 +192,9 @@ fn config() -> Config {
         .epoch_interruption(true)
         .wasm_features(inspection::FEATURES, true)
         .wasm_features(!inspection::FEATURES, false)
+        .with_host_stack(Arc::new(LazyStacks))
         .async_stack_size(STACK)
-        .max_wasm_stack(STACK / 2)
+        .max_wasm_stack(WASM_STACK)
         .wasm_component_model_async(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .guard_before_linear_memory(false);

@@ -35,7 +35,7 @@ fn ripgrep_searches_a_mounted_directory() {
 }
 
 #[test]
-fn python_component_prints_and_exits() {
+fn python_component_prints_exits_and_recurses_to_an_exception() {
     let spec = format!(
         "restartPolicy: Never, containers: [{{name: py, image: {:?}, args: ['7', 'and more']}}]",
         program("hello-py.wasm")
@@ -43,4 +43,7 @@ fn python_component_prints_and_exits() {
     let output = run().manifest(&pod("p", &spec)).args(["-o", "json"]).output().expect_code(0);
     assert_eq!(output.log("p/py"), "hello from Python 7 and more\n");
     assert_eq!(output.termination("py"), (0, "Completed".into()));
+    // Compiling it takes seconds, so it is done once.
+    let output = run().arg(program("hello-py.wasm")).args(["--", "recurse"]).output().expect_code(0);
+    assert_eq!(output.stdout, "plain RecursionError\ngetattr RecursionError\nsorted RecursionError\n");
 }
