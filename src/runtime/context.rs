@@ -17,6 +17,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use super::clocks;
 use super::exit::{Exit, error_chain, exit_from_error};
 use super::host::{Host, ModuleHost, preopen};
+use super::http::DeniedHttp;
 use super::instance::{Instance, InstanceHandle, KillSwitch, StopReason};
 use super::instance_set::InstanceSet;
 use super::memory::Memory;
@@ -247,6 +248,7 @@ impl Execution {
             processes: self.processes,
             clock: self.clock,
             endpoint: self.endpoint,
+            http: DeniedHttp::default(),
             mounts: Some(self.mounts),
         };
         let mut store = new_store(self.runtime, host, self.kill_switch, self.slice);

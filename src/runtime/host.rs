@@ -8,6 +8,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::DynInputStream;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use super::http::DeniedHttp;
 use super::memory::Memory;
 use super::processes::VisibleProcesses;
 use super::terminal::Terminal;
@@ -28,6 +29,7 @@ pub struct Host {
     pub(super) processes: Arc<VisibleProcesses>,
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
+    pub(super) http: DeniedHttp,
     /// Mounts that are not opened yet; `None` once the guest has asked for files.
     pub(super) mounts: Option<Arc<Mounts>>,
 }

@@ -11,7 +11,7 @@ use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
 use super::inspection::{Import, ImportKind, Signature};
 use super::poll_oneoff::poll_oneoff;
-use super::{clocks, processes, sockets, symlinks, terminal, termination};
+use super::{clocks, http, processes, sockets, symlinks, terminal, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
@@ -135,6 +135,7 @@ fn component_linker(engine: &Engine) -> wasmtime::Result<wasmtime::component::Li
     symlinks::add_to_linker(&mut linker)?;
     clocks::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
+    http::add_to_linker(&mut linker)?;
     termination::add_to_linker(&mut linker)?;
     terminal::add_to_linker(&mut linker)?;
     processes::add_to_linker(&mut linker)?;

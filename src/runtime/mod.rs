@@ -11,6 +11,7 @@ mod console;
 mod context;
 mod exit;
 mod host;
+mod http;
 mod inspection;
 mod instance;
 mod instance_set;

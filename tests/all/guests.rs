@@ -52,8 +52,16 @@ fn every_test_program_is_run_by_a_test() {
                 || tests.contains(&format!("{call}(\"wasm32-wasip2\", \"{name}\""))
         })
     });
+    names.retain(|name| name != "http_denied" || !tests.contains("examples/http_denied.wasm"));
     names.retain(|name| name != "trap" || !tests.contains("traced/trap.wasm"));
     assert!(names.is_empty(), "no test runs {names:?}");
+}
+
+#[test]
+fn requests_over_wasi_http_are_denied() {
+    let program = existing(target().join("guests/wasm32-wasip2/release/examples/http_denied.wasm"));
+    let output = bare(&program, &[]).output().expect_code(0);
+    assert_eq!(output.stdout, "body read: false\ndenied: ErrorCode::HttpRequestDenied\n");
 }
 
 #[test]
