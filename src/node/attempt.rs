@@ -2,10 +2,12 @@
 //!
 //! What follows from a failed start is `lifecycle`'s to decide.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::sync::oneshot;
 
 use super::config_objects::ConfigObjects;
 use super::env::EnvSources;
@@ -66,6 +68,9 @@ pub(super) enum AttemptStartError {
     SubPath { volume: String, container: String },
     #[error("image {image:?} cannot run")]
     Program { image: String, source: ProgramError },
+    /// The attempt has to stop before its program was compiled.
+    #[error("the container was stopped before it was created")]
+    Abandoned,
 }
 
 /// The consequence of a failed start.
@@ -88,6 +93,7 @@ impl AttemptStartError {
             }
             AttemptStartError::ImageName { source, .. } => retry(source.reason()),
             AttemptStartError::NeverPull { .. } => retry("ErrImageNeverPull"),
+            AttemptStartError::Abandoned => retry("ContainerCreating"),
             AttemptStartError::Env(_)
             | AttemptStartError::Volume(_)
             | AttemptStartError::SubPath { .. }
@@ -109,6 +115,8 @@ pub(super) struct AttemptPlan {
     pub(super) log: Arc<Log>,
     /// The files of the target container, if an ephemeral container sees those instead of its own.
     pub(super) visible_files: Option<Arc<Mounts>>,
+    /// Closed when the attempt has to stop before it was created.
+    pub(super) abandoned: oneshot::Receiver<Infallible>,
 }
 
 impl AttemptPlan {
@@ -134,7 +142,7 @@ impl AttemptPlan {
     /// Compiles and spawns the attempt's program.
     ///
     /// Its instantiation, which runs a module's start function, may take longer than this.
-    pub(super) async fn start(self, image: Arc<Image>) -> Result<StartedAttempt, AttemptStartError> {
+    pub(super) async fn start(mut self, image: Arc<Image>) -> Result<StartedAttempt, AttemptStartError> {
         self.check_user(&image)?;
         let image_name = self.container.image.clone().unwrap_or_default();
         let env = self.environment(&image).await?;
@@ -148,7 +156,10 @@ impl AttemptPlan {
             Some(files) => files.clone(),
             None => Arc::new(self.mounts(&image)?.with_working_dir(&working_dir)),
         };
-        let compiled = self.node.runtime.program(program.digest, &program.bytes).await;
+        let compiled = tokio::select! {
+            compiled = self.node.runtime.program(program.digest, &program.bytes) => compiled,
+            _ = &mut self.abandoned => return Err(AttemptStartError::Abandoned),
+        };
         let compiled = compiled.map_err(|source| AttemptStartError::Program { image: image_name, source })?;
         let context = ContainerContext {
             runtime: self.node.runtime.clone(),

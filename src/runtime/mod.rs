@@ -7,6 +7,7 @@
 mod cache;
 mod capture;
 mod clocks;
+mod compiler;
 mod console;
 mod context;
 mod exit;
@@ -53,8 +54,9 @@ pub use session::{SessionInput, SessionPipes, SessionStdio, SessionStreams};
 pub use stdio::Stdio;
 pub use terminal::{Terminal, TerminalSize};
 
+use compiler::Compiler;
 use metering::SharedMetering;
-use program::Compiler;
+use program::Programs;
 use stack::{LazyStacks, STACK, WASM_STACK};
 use ticker::Ticker;
 
@@ -76,7 +78,7 @@ pub enum RuntimeError {
         /// Error reported by wasmtime.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The operating system refused a thread for guests, compilation or the ticker.
+    /// The operating system refused a thread for guests or the ticker.
     #[error("cannot start a thread")]
     Thread {
         /// Error reported by the operating system.
@@ -119,7 +121,7 @@ impl Runtime {
             });
         let engine = Engine::new(&config()).map_err(engine_error)?;
         let linkers = linkers::Linkers::new(&engine).map_err(engine_error)?;
-        let compiler = Compiler::new(engine.clone(), linkers, cache).map_err(thread_error)?;
+        let compiler = Compiler::new(Programs::new(engine.clone(), linkers, cache));
         let guests = tokio::runtime::Builder::new_multi_thread()
             .thread_name("wasmpod-guests")
             // Polls timers and sockets after every task, so that spinning guests do not delay the sleeps of others.
@@ -131,7 +133,7 @@ impl Runtime {
             ticker: Ticker::start(&engine).map_err(thread_error)?,
             metering: SharedMetering::new(),
             engine,
-            compiler: Arc::new(compiler),
+            compiler,
             threads: guests.handle().clone(),
             guests: Some(guests),
             tasks: TaskTracker::new(),
@@ -139,19 +141,13 @@ impl Runtime {
     }
 
     /// Prepares `bytes`, whose SHA-256 is `digest`, for running. Concurrent calls for one digest compile it once.
+    /// Cancel-safe: the compilation goes on for later calls.
     ///
     /// # Errors
     ///
     /// Fails if the bytes are not a command that wasmpod can run.
     pub async fn program(&self, digest: Digest, bytes: &Bytes) -> Result<Arc<Program>, ProgramError> {
-        let slot = self.compiler.slot(&digest);
-        let (compiler, bytes) = (self.compiler.clone(), bytes.clone());
-        let compile = || async {
-            let done = tokio::task::spawn_blocking(move || compiler.compile(&digest, &bytes)).await;
-            done.unwrap_or(Err(ProgramError::Cancelled))
-        };
-        let program = slot.get_or_init(compile).await.clone()?;
-        Ok(program)
+        self.compiler.program(&self.threads, digest, bytes).await
     }
 
     /// Returns the guests' threads, for tasks that exchange little but bytes with guests: each thread that such an exchange

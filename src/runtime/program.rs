@@ -1,10 +1,7 @@
 //! Programs: WebAssembly bytes, compiled once per digest and cached on disk.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use tokio::sync::OnceCell;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Module, Precompiled};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -12,7 +9,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use super::cache::CompileCache;
 use super::host::{Host, ModuleHost};
 use super::inspection::{
-    self, BinaryFormat, EntryPoint, Fault, Inspection, MissingImports, NotACommand, UnsupportedProposals,
+    self, BinaryFormat, EntryPoint, Fault, MissingImports, NotACommand, Shape, ShapeError, UnsupportedProposals,
 };
 use super::linkers::Linkers;
 use super::termination::is_lifecycle_import;
@@ -52,6 +49,9 @@ pub enum ProgramError {
     /// The program needs proposals that wasmpod does not support.
     #[error("{0}")]
     Unsupported(UnsupportedProposals),
+    /// The program is too large to compile.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// The program imports items that wasmpod does not provide.
     #[error("{0}")]
     MissingImports(MissingImports),
@@ -61,6 +61,22 @@ pub enum ProgramError {
     /// The program has no entry point that wasmpod can run.
     #[error(transparent)]
     NotACommand(#[from] NotACommand),
+    /// Compiling the program would take more memory than all compilations may; both in MiB.
+    #[error(
+        "too large to compile: it needs about {needed} MiB and the maximum is {maximum} MiB; split it into several programs"
+    )]
+    TooMuchMemory {
+        /// Estimate of the memory.
+        needed: u32,
+        /// The maximum.
+        maximum: u32,
+    },
+    /// Compiling took longer than callers wait; carries the time in seconds.
+    #[error("compiling takes longer than {0} s; split it into several programs, or try again when it is compiled")]
+    TooSlow(u64),
+    /// The operating system refused threads to compile on; carries its message.
+    #[error("cannot start threads to compile the program: {0}")]
+    Threads(String),
     /// The compiling task ended without a result.
     #[error("compilation was cancelled")]
     Cancelled,
@@ -69,59 +85,70 @@ pub enum ProgramError {
 /// SHA-256 of a program's bytes, which identifies the program.
 pub type Digest = [u8; 32];
 
-type ProgramSlot = Arc<OnceCell<Result<Arc<Program>, ProgramError>>>;
-
-/// Compiles programs, each once even under concurrent requests.
-pub(super) struct Compiler {
+/// Prepares programs: reads, compiles, caches and links them. Blocks the thread.
+pub(super) struct Programs {
     engine: Engine,
     linkers: Linkers,
     cache: Option<CompileCache>,
-    pool: Arc<rayon::ThreadPool>,
-    /// Protects the known programs. They are never evicted: a node runs few programs many times.
-    programs: Mutex<HashMap<Digest, ProgramSlot>>,
 }
 
-impl Compiler {
-    pub(super) fn new(
-        engine: Engine,
-        linkers: Linkers,
-        cache: Option<CompileCache>,
-    ) -> Result<Compiler, std::io::Error> {
+/// A program that can run.
+pub(super) struct InspectedProgram {
+    entry_point: EntryPoint,
+    shape: Shape,
+    /// Length of the leading bytes that hold all imports of a component.
+    imports_end: Option<usize>,
+    handles_termination: bool,
+}
+
+/// The first step of preparing a program.
+pub(super) enum Preparation {
+    /// The program was in the cache.
+    Ready(Arc<Program>),
+    MustCompile(InspectedProgram),
+}
+
+impl InspectedProgram {
+    /// Returns an estimate of the memory that compiling takes, in MiB.
+    pub(super) fn compile_memory(&self) -> u32 {
+        self.shape.compile_memory()
+    }
+}
+
+impl Programs {
+    pub(super) fn new(engine: Engine, linkers: Linkers, cache: Option<CompileCache>) -> Programs {
+        Programs { engine, linkers, cache }
+    }
+
+    /// Checks that a program can run, and links it if it is cached. Compiles nothing.
+    pub(super) fn prepare(&self, digest: &Digest, bytes: &[u8]) -> Result<Preparation, ProgramError> {
+        let format = binary_format(bytes)?;
+        let inspected = self.inspect(bytes, format)?;
+        Ok(match self.cached(digest, format) {
+            Some(native) => Preparation::Ready(self.link(native, &inspected)?),
+            None => Preparation::MustCompile(inspected),
+        })
+    }
+
+    /// Compiles and links a program, with low-priority threads of its own.
+    pub(super) fn compile(
+        &self,
+        digest: &Digest,
+        bytes: &[u8],
+        inspected: &InspectedProgram,
+    ) -> Result<Arc<Program>, ProgramError> {
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|i| format!("wasmpod-compile-{i}"))
             // One pod waits for the compilation; all others should not notice it.
             .start_handler(|_| _ = rustix::process::nice(10))
-            .build()
-            .map_err(std::io::Error::other)?;
-        Ok(Compiler { engine, linkers, cache, pool: Arc::new(pool), programs: Mutex::default() })
+            .build();
+        let pool = pool.map_err(|error| ProgramError::Threads(error.to_string()))?;
+        pool.install(|| self.link(self.compile_new(digest, bytes, inspected)?, inspected))
     }
 
-    /// Returns the slot that will hold the program with this digest.
-    pub(super) fn slot(&self, digest: &Digest) -> ProgramSlot {
-        self.programs.lock().entry(*digest).or_default().clone()
-    }
-
-    /// Compiles and links `bytes` on this thread and those of the pool.
-    pub(super) fn compile(&self, digest: &Digest, bytes: &[u8]) -> Result<Arc<Program>, ProgramError> {
-        self.pool.install(|| self.prepare(digest, bytes)).map(Arc::new)
-    }
-
-    fn prepare(&self, digest: &Digest, bytes: &[u8]) -> Result<Program, ProgramError> {
-        let format = binary_format(bytes)?;
-        let (inspection, entry_point) = self.inspect(bytes, format)?;
-        let imports = &inspection.imports;
-        let handles_termination = imports.iter().filter_map(|import| import.module.as_deref()).any(is_lifecycle_import);
-        let native = match self.cached(digest, format) {
-            Some(native) => native,
-            None => self.compile_new(digest, bytes, &inspection, &entry_point)?,
-        };
-        let kind = self.link(native, &entry_point)?;
-        Ok(Program { kind, handles_termination })
-    }
-
-    /// Returns what is known of a program with its entry point, or the reason for which it cannot run. Compiles nothing.
-    fn inspect(&self, bytes: &[u8], format: BinaryFormat) -> Result<(Inspection, EntryPoint), ProgramError> {
-        let mut inspection = inspection::inspect(bytes, format);
+    /// Returns what is known of a program, or the reason for which it cannot run.
+    fn inspect(&self, bytes: &[u8], format: BinaryFormat) -> Result<InspectedProgram, ProgramError> {
+        let inspection = inspection::inspect(bytes, format);
         let missing = match format {
             BinaryFormat::Module => self.linkers.missing_from_modules(&inspection.imports),
             BinaryFormat::Component => self.linkers.missing_from_components(&inspection.imports),
@@ -130,11 +157,13 @@ impl Compiler {
         if let Some(missing) = MissingImports::new(missing) {
             return Err(ProgramError::MissingImports(missing));
         }
-        if let Some(fault) = inspection.fault.take() {
+        if let Some(fault) = inspection.fault {
             return Err(ProgramError::Invalid(fault.to_string()));
         }
-        let entry_point = inspection.entry_point.clone()?;
-        Ok((inspection, entry_point))
+        let (entry_point, shape) = (inspection.entry_point?, inspection.shape?);
+        let mut modules = inspection.imports.iter().filter_map(|import| import.module.as_deref());
+        let handles_termination = modules.any(is_lifecycle_import);
+        Ok(InspectedProgram { entry_point, shape, imports_end: inspection.imports_end, handles_termination })
     }
 
     /// Returns the cached native code for the program with this digest.
@@ -152,15 +181,15 @@ impl Compiler {
         &self,
         digest: &Digest,
         bytes: &[u8],
-        inspection: &Inspection,
-        entry_point: &EntryPoint,
+        inspected: &InspectedProgram,
     ) -> Result<Vec<u8>, ProgramError> {
+        let InspectedProgram { entry_point, imports_end, .. } = inspected;
         let types = inspection::validate(bytes).map_err(|fault| match fault {
             Fault::Unsupported(proposals) => ProgramError::Unsupported(proposals),
             Fault::Invalid(error) => ProgramError::Invalid(error.to_string()),
         })?;
         inspection::check_run(&types, entry_point)?;
-        if let Some(imports) = inspection.imports_end.and_then(|end| bytes.get(..end)) {
+        if let Some(imports) = imports_end.and_then(|end| bytes.get(..end)) {
             // Compiles nothing, since there is no code.
             let imports = Component::new(&self.engine, imports).map_err(invalid)?;
             self.linkers.components.instantiate_pre(&imports).map_err(mismatched)?;
@@ -179,22 +208,30 @@ impl Compiler {
     }
 
     /// Loads native code, which passed the cache's keyed hash or was just compiled, and links it.
-    fn link(&self, native: Vec<u8>, entry_point: &EntryPoint) -> Result<ProgramKind, ProgramError> {
-        if *entry_point == EntryPoint::Start {
-            // SAFETY: this engine compiled `native`.
-            #[allow(unsafe_code)]
-            let module = unsafe { Module::deserialize(&self.engine, native) }.map_err(invalid)?;
-            let pre = self.linkers.modules.instantiate_pre(&module).map_err(mismatched)?;
-            return Ok(ProgramKind::Module(pre));
-        }
+    fn link(&self, native: Vec<u8>, inspected: &InspectedProgram) -> Result<Arc<Program>, ProgramError> {
+        let kind = match inspected.entry_point {
+            EntryPoint::Start => self.link_module(native)?,
+            EntryPoint::Run2(_) => {
+                let pre = self.link_component(native)?;
+                ProgramKind::Command2(CommandPre::new(pre).map_err(invalid)?)
+            }
+            EntryPoint::Run3(_) => ProgramKind::Command3(self.link_component(native)?),
+        };
+        Ok(Arc::new(Program { kind, handles_termination: inspected.handles_termination }))
+    }
+
+    fn link_module(&self, native: Vec<u8>) -> Result<ProgramKind, ProgramError> {
+        // SAFETY: this engine compiled `native`.
+        #[allow(unsafe_code)]
+        let module = unsafe { Module::deserialize(&self.engine, native) }.map_err(invalid)?;
+        Ok(ProgramKind::Module(self.linkers.modules.instantiate_pre(&module).map_err(mismatched)?))
+    }
+
+    fn link_component(&self, native: Vec<u8>) -> Result<InstancePre<Host>, ProgramError> {
         // SAFETY: as above.
         #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(&self.engine, native) }.map_err(invalid)?;
-        let pre = self.linkers.components.instantiate_pre(&component).map_err(mismatched)?;
-        Ok(match entry_point {
-            EntryPoint::Run3(_) => ProgramKind::Command3(pre),
-            EntryPoint::Start | EntryPoint::Run2(_) => ProgramKind::Command2(CommandPre::new(pre).map_err(invalid)?),
-        })
+        self.linkers.components.instantiate_pre(&component).map_err(mismatched)
     }
 }
 

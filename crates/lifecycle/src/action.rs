@@ -13,6 +13,8 @@ pub enum Action {
     SetUpSandbox,
     /// Start the attempt.
     Start(Attempt),
+    /// Give up a start that still waits, for its program to be compiled, since the attempt has to stop.
+    AbandonStart(Attempt),
     /// Run the attempt's postStart hook.
     PostStart(Attempt),
     /// Run the probe once.

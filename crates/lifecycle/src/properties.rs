@@ -335,7 +335,7 @@ impl Scenario {
                 assert!(self.live.contains_key(&attempt) && is_first, "a live attempt runs its hook once");
             }
             Action::Probe(attempt, kind) => self.check_probe(attempt, kind),
-            Action::WakeAt(_) | Action::ReportStatus | Action::RecordEvent(_) => {}
+            Action::WakeAt(_) | Action::ReportStatus | Action::RecordEvent(_) | Action::AbandonStart(_) => {}
             Action::TearDownSandbox => self.check_tear_down(),
             Action::RemovePod => {
                 assert!(self.deleted && self.torn_down, "only deleted and terminated pods are removed")

@@ -120,7 +120,7 @@ impl Container {
                 // The start may hang. An attempt that does not exist yet cannot be killed, so this repeats.
                 let kill = now.mono >= order.deadline;
                 let action = if kill { Action::Kill(attempt) } else { Action::WakeAt(order.deadline) };
-                return actions.push(action);
+                return actions.extend([Action::AbandonStart(attempt), action]);
             }
             Stage::Stopping { stop, .. } => return stop.shorten(order.deadline),
             // A pod that is ending does not wait for postStart hooks.

@@ -179,6 +179,18 @@ fn failed_init_container_ends_a_pod_that_never_restarts() {
 }
 
 #[test]
+fn pod_whose_starts_are_abandoned_ends_at_once() {
+    let mut story = Story::set_up("Always", &[], &["a"]);
+    let (a, grace) = (attempt(ContainerRole::App, 0, 1), Duration::from_secs(30));
+    let deadline = story.now.mono + grace;
+    let deleted = story.step(Input::Deleted { grace });
+    assert_eq!(deleted, [Action::AbandonStart(a), Action::WakeAt(deadline)]);
+    let waiting = WaitingReason { reason: "ContainerCreating".into(), message: String::new() };
+    let ended = story.step(Input::StartFailed { attempt: a, waiting });
+    assert_eq!(ended, [Action::TearDownSandbox, Action::RemovePod]);
+}
+
+#[test]
 fn terminal_phase_never_changes() {
     let mut story = Story::set_up("Never", &[], &["a"]);
     story.started(ContainerRole::App, 0, 1);
@@ -251,8 +263,8 @@ fn deletion_terminates_then_kills_then_removes() {
     let grace = Duration::from_secs(30);
     let deadline = story.now.mono + grace;
     let (a, b) = (attempt(ContainerRole::App, 0, 1), attempt(ContainerRole::App, 1, 1));
-    // b is still starting: it is terminated as soon as it runs.
-    let actions = [Action::Terminate(a), Action::WakeAt(deadline), Action::WakeAt(deadline)];
+    // b is still starting: it is terminated as soon as it runs, unless its start can be abandoned.
+    let actions = [Action::Terminate(a), Action::WakeAt(deadline), Action::AbandonStart(b), Action::WakeAt(deadline)];
     assert_eq!(story.step(Input::Deleted { grace }), actions);
     let actions = [Action::WakeAt(deadline), Action::Terminate(b), Action::WakeAt(deadline)];
     assert_eq!(story.started(ContainerRole::App, 1, 1), actions);

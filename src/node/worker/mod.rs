@@ -11,6 +11,7 @@ mod resize;
 mod storage;
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::NodeContext;
 use super::allocation::{ContainerResources, PodResize, container_resources};
@@ -62,6 +63,8 @@ struct StoredPod {
 struct LivePod {
     sandbox: Option<Arc<Sandbox>>,
     attempts: HashMap<Attempt, Arc<RunningAttempt>>,
+    /// Attempts that are being created; dropping a sender abandons the attempt while its program is compiled.
+    starting: HashMap<Attempt, oneshot::Sender<Infallible>>,
     /// Work in progress; each future yields a message for the worker.
     pending: FuturesUnordered<BoxFuture<'static, WorkerMessage>>,
     /// The monotonic time of the next step if no message comes before.
@@ -127,7 +130,13 @@ impl Worker {
         Worker {
             node,
             state,
-            live: LivePod { sandbox: None, attempts: HashMap::new(), pending: FuturesUnordered::new(), wake_at: None },
+            live: LivePod {
+                sandbox: None,
+                attempts: HashMap::new(),
+                starting: HashMap::new(),
+                pending: FuturesUnordered::new(),
+                wake_at: None,
+            },
             seen: SeenChanges {
                 deletion: None,
                 generation: stored.pod.metadata.generation,
@@ -249,7 +258,13 @@ impl Worker {
             WorkerMessage::Input(input) => {
                 match &input {
                     Input::Exited { attempt, .. } => drop(self.live.attempts.remove(attempt)),
-                    Input::StartFailed { attempt, waiting } => self.events().record_start_failure(*attempt, waiting),
+                    Input::StartFailed { attempt, waiting } => {
+                        // An abandoned start did not fail.
+                        let has_failed = self.live.starting.remove(attempt).is_some();
+                        if has_failed {
+                            self.events().record_start_failure(*attempt, waiting);
+                        }
+                    }
                     _ => {}
                 }
                 self.step(input).await;
@@ -268,6 +283,7 @@ impl Worker {
 
     async fn on_cannot_run(&mut self, input: Input) {
         if let Input::CannotRun { attempt, outcome, .. } = &input {
+            self.live.starting.remove(attempt);
             if self.live.attempts.remove(attempt).is_none() {
                 self.events().record_created(*attempt);
             }
@@ -279,6 +295,7 @@ impl Worker {
     /// Registers the attempt, which can be killed from here on, and waits for its program to start.
     async fn on_created(&mut self, created: CreatedAttempt, mut instance: Box<Instance>, running: Arc<RunningAttempt>) {
         let attempt = created.attempt;
+        self.live.starting.remove(&attempt);
         self.node.running_pods.set_container(self.stored.uid(), &running.context.name, &running);
         self.live.attempts.insert(attempt, running);
         self.events().record_created(attempt);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::sync::oneshot;
 
 use super::super::NodeContext;
 use super::super::attempt::{AttemptPlan, AttemptStartError, StartFailure, StartedAttempt};
@@ -28,6 +29,8 @@ impl Worker {
             Action::ReportStatus => self.report().await,
             Action::SetUpSandbox => return Some(self.set_up_sandbox().await),
             Action::Start(attempt) => self.start(attempt),
+            // Dropping the sender, too, abandons the start.
+            Action::AbandonStart(attempt) => drop(self.live.starting.remove(&attempt)),
             Action::PostStart(attempt) => self.post_start(attempt),
             Action::PreStop(attempt) => self.pre_stop(attempt),
             Action::Probe(attempt, kind) => self.probe(attempt, kind),
@@ -91,7 +94,9 @@ impl Worker {
             log: log.clone(),
         };
         let visible_files = self.target_files(attempt.container);
-        let plan = AttemptPlan { node, pod, sandbox, attempt, container, log, visible_files };
+        let (starting, abandoned) = oneshot::channel();
+        self.live.starting.insert(attempt, starting);
+        let plan = AttemptPlan { node, pod, sandbox, attempt, container, log, visible_files, abandoned };
         // The image is reported as present before anything else can fail.
         let message = match plan.image() {
             Err(error) => start.failed(&error),
@@ -179,6 +184,7 @@ impl Worker {
     /// Ends everything that runs and removes the sandbox.
     pub(super) async fn tear_down(&mut self) {
         self.live.attempts.clear();
+        self.live.starting.clear();
         self.live.pending.clear();
         self.node.pod_usages.remove_pod(self.stored.uid());
         self.node.running_pods.remove_pod(self.stored.uid());

@@ -7,6 +7,7 @@ use wasmparser::{
     InstanceTypeDeclaration, Payload, TypeBounds,
 };
 
+use super::shape::MAX_IMPORTS;
 use super::{EntryPoint, Import, ImportKind, NotACommand};
 
 /// An item of an instance type.
@@ -71,9 +72,11 @@ impl ComponentSections {
         match import.ty {
             ComponentTypeRef::Instance(ty) => {
                 let items = self.types.get(ty as usize).and_then(Option::as_deref).unwrap_or_default();
+                // More are refused, but not before all are counted.
+                let items = items.iter().take((MAX_IMPORTS + 1).saturating_sub(self.imports.len()));
                 let import =
                     |(item, kind): &Item| Import { module: Some(name.into()), name: item.clone(), kind: kind.clone() };
-                self.imports.extend(items.iter().map(import));
+                self.imports.extend(items.map(import));
             }
             ty => {
                 if matches!(ty, ComponentTypeRef::Type(_)) {

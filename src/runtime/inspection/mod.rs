@@ -1,12 +1,14 @@
 //! What a program needs and offers, read from its bytes before it is compiled.
 //!
 //! Compiling a large program takes many seconds. A program that cannot run is therefore refused after a pass over its
-//! sections: its imports, its entry point and the proposals of WebAssembly that it needs.
+//! sections: its imports, its entry point, its shape and the proposals of WebAssembly that it needs.
 
 mod component;
 mod features;
+mod measure;
 mod missing;
 mod module;
+mod shape;
 
 use wasmparser::{Parser, Payload};
 
@@ -15,6 +17,7 @@ pub use features::UnsupportedProposals;
 pub(super) use features::{FEATURES, Fault, validate};
 pub use missing::MissingImports;
 pub(super) use module::Signature;
+pub use shape::{Shape, ShapeError};
 
 use component::ComponentSections;
 use module::ModuleSections;
@@ -87,6 +90,7 @@ pub(super) enum BinaryFormat {
 pub(super) struct Inspection {
     pub(super) imports: Vec<Import>,
     pub(super) entry_point: Result<EntryPoint, NotACommand>,
+    pub(super) shape: Result<Shape, ShapeError>,
     /// The leading bytes of a component that hold all of its imports, and nothing that must be compiled.
     pub(super) imports_end: Option<usize>,
     /// The fault at which reading stopped; imports before it are known.
@@ -96,17 +100,22 @@ pub(super) struct Inspection {
 /// Reads the sections of a program. Reads no function bodies.
 pub(super) fn inspect(bytes: &[u8], format: BinaryFormat) -> Inspection {
     let (mut module, mut component) = (ModuleSections::default(), ComponentSections::default());
-    let fault = read(bytes, |payload, depth| match format {
-        BinaryFormat::Module => module.add(payload),
-        BinaryFormat::Component if depth == 0 => component.add(payload),
-        BinaryFormat::Component => Ok(()),
+    let mut shape = measure::Measure::default();
+    let fault = read(bytes, |payload, depth| {
+        shape.add(&payload)?;
+        match format {
+            BinaryFormat::Module => module.add(payload),
+            BinaryFormat::Component if depth == 0 => component.add(payload),
+            BinaryFormat::Component => Ok(()),
+        }
     });
     let imports_end = component.imports_end();
     let (imports, entry_point) = match format {
         BinaryFormat::Module => module.finish(),
         BinaryFormat::Component => component.finish(),
     };
-    Inspection { imports, entry_point, imports_end, fault: fault.err() }
+    let shape = shape.finish(imports.len());
+    Inspection { imports, entry_point, shape, imports_end, fault: fault.err() }
 }
 
 /// Passes each part of the program to `add`, with the number of components and modules around it.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Payload, TypeRef};
 
+use super::shape::MAX_IMPORTS;
 use super::{EntryPoint, Import, ImportKind, NotACommand};
 
 /// The types of a function's parameters and results, as they are written in WebAssembly's text format.
@@ -87,7 +88,10 @@ impl ModuleSections {
             }
             TypeRef::Table(_) | TypeRef::Memory(_) | TypeRef::Global(_) | TypeRef::Tag(_) => ImportKind::Other,
         };
-        self.imports.push(Import { module: Some(import.module.into()), name: import.name.into(), kind });
+        // More are refused, but not before all are counted.
+        if self.imports.len() <= MAX_IMPORTS {
+            self.imports.push(Import { module: Some(import.module.into()), name: import.name.into(), kind });
+        }
     }
 
     fn signature(&self, ty: u32) -> Option<Signature> {

@@ -333,6 +333,8 @@ impl Simulation {
             Action::ReportStatus => self.publish_status(),
             Action::SetUpSandbox => return Some(self.set_up_sandbox()),
             Action::Start(attempt) => self.start(attempt),
+            // A kubelet's start goes on.
+            Action::AbandonStart(_) => {}
             Action::PostStart(attempt) => self.run_post_start(attempt),
             Action::PreStop(attempt) => self.run_pre_stop(attempt),
             Action::Probe(attempt, kind) => self.run_probe(attempt, kind),
