@@ -12,6 +12,7 @@ mod bad_input;
 mod capacity;
 mod client_commands;
 mod clients;
+mod compiling;
 mod containers;
 mod embedded;
 mod ends;

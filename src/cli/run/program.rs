@@ -10,7 +10,7 @@ use super::changes::{UpdateError, broken_program, watch_failed_message};
 use super::desired::REPLACE_GRACE;
 use super::file_watcher::FileWatcher;
 use super::program_ports::ProgramPorts;
-use super::progress::{TIMED_OUT, report_if_slow, sleep_until};
+use super::progress::{TIMED_OUT, report_to_terminal_if_slow, sleep_until};
 use crate::budget::{Account, AccountLimits};
 use crate::cli::args::{ProgramArgs, RunArgs, Until, VolumeArg, parse_variable};
 use crate::cli::exit::{Outcome, bad_input};
@@ -34,8 +34,14 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
         other => bad_input(report::error_chain(&other.into())),
     })?;
     let command = image.command(&[], &args.args)?;
+    let mut signals = Signals::listen()?;
+    let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
+    let description = format!("compiling {name}");
     let compile = engine.program(command.program.digest, &command.program.bytes);
-    let program = report_if_slow(&format!("compiling {name}"), compile).await;
+    let program = tokio::select! {
+        program = report_to_terminal_if_slow(&description, compile) => program,
+        outcome = stopped(&mut signals, deadline) => return Ok(outcome),
+    };
     let mut program = program.map_err(|error| bad_input(format!("cannot run {name}: {error}")))?;
     let ports = ProgramPorts::open(&args.publish, &name)?;
     let scratch =
@@ -46,8 +52,6 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
         true => Some(ProgramUpdates::new(path, images.cached_stamp(path), engine.clone())?),
         false => None,
     };
-    let mut signals = Signals::listen()?;
-    let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     loop {
         let network = PodNetwork::observed([10, 88, 0, 1].into(), Vec::new(), ports.observer());
         // Published until the program is replaced.
@@ -71,6 +75,17 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
         match supervisor.wait(instance).await {
             Next::Exit(outcome) => return Ok(outcome),
             Next::Run(newer) => program = newer,
+        }
+    }
+}
+
+/// Waits for a signal or the deadline, before there is an instance to stop.
+async fn stopped(signals: &mut Signals, deadline: Option<Instant>) -> Outcome {
+    tokio::select! {
+        signal = signals.next() => signal,
+        () = sleep_until(deadline) => {
+            stderrln!("{TIMED_OUT}");
+            Outcome::Timeout
         }
     }
 }

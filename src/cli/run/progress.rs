@@ -1,6 +1,7 @@
 //! Waits that report slow work, and waits until an optional deadline.
 
 use std::future::Future;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,6 +24,14 @@ pub async fn report_if_slow<T>(description: &str, work: impl Future<Output = T>)
     let output = work.await;
     stderrln!("{description}: done after {:.1} s", started.elapsed().as_secs_f64());
     output
+}
+
+/// Like [`report_if_slow`], but reports to a terminal alone: elsewhere, standard error is the program's own.
+pub async fn report_to_terminal_if_slow<T>(description: &str, work: impl Future<Output = T>) -> T {
+    match std::io::stderr().is_terminal() {
+        true => report_if_slow(description, work).await,
+        false => work.await,
+    }
 }
 
 /// Waits until `deadline`, or for ever without one. Cancel-safe.
