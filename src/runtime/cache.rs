@@ -4,10 +4,11 @@
 //! proves that this installation wrote it; the verified bytes are the ones loaded. The cache is optional: without it,
 //! programs are compiled at every start.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -15,8 +16,13 @@ use sha2::Sha256;
 type Tag = Hmac<Sha256>;
 
 const TAG_LEN: usize = 32;
-/// Maximum size of the cache. Beyond it, the least recently used files are removed.
-const MAX_BYTES: u64 = 512 * 1024 * 1024;
+/// Size from which a file is large. Large and small files have budgets of their own, so that one large program does not
+/// drive out hundreds of small ones.
+const MIN_LARGE_BYTES: u64 = 32 << 20;
+/// Maximum size of all small files. Beyond it, the least recently used ones are removed.
+const MAX_SMALL_BYTES: u64 = 256 << 20;
+/// Maximum size of all large files.
+const MAX_LARGE_BYTES: u64 = 512 << 20;
 
 /// A private directory of compiled programs.
 pub struct CompileCache {
@@ -65,10 +71,12 @@ impl CompileCache {
 
     /// Returns the compiled form of `program` if this installation wrote it with an engine whose settings hash to `engine`.
     pub fn load(&self, program: &[u8; 32], engine: u64) -> Option<Vec<u8>> {
-        let mut file = fs::read(self.path(program, engine)).ok()?;
+        let path = self.path(program, engine);
+        let mut file = fs::read(&path).ok()?;
         if file.len() < TAG_LEN {
             return None;
         }
+        record_use(&path);
         let tag = file.split_off(file.len() - TAG_LEN);
         self.mac(program, engine, &file).verify_slice(&tag).ok()?;
         Some(file)
@@ -99,23 +107,49 @@ impl CompileCache {
     fn evict_least_recently_used(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
-            let (path, meta) = {
-                let entry = entry?;
-                (entry.path(), entry.metadata()?)
-            };
-            files.push((meta.accessed().or(meta.modified())?, meta.len(), path));
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            files.push(CachedFile {
+                used: metadata.accessed().or(metadata.modified())?,
+                bytes: metadata.len(),
+                path: entry.path(),
+            });
         }
-        files.sort();
-        let mut total: u64 = files.iter().map(|(_, len, _)| len).sum();
-        for (_, len, path) in files {
-            if total <= MAX_BYTES {
-                break;
-            }
-            fs::remove_file(path)?;
-            total -= len;
-        }
-        Ok(())
+        let (large, small) = files.into_iter().partition(|file: &CachedFile| file.bytes >= MIN_LARGE_BYTES);
+        let evicted = [evicted(small, MAX_SMALL_BYTES), evicted(large, MAX_LARGE_BYTES)].concat();
+        evicted.iter().try_for_each(|file| match fs::remove_file(&file.path) {
+            // Another process evicts the same files.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        })
     }
+}
+
+/// A file of the cache, ordered by its last use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct CachedFile {
+    used: SystemTime,
+    bytes: u64,
+    path: PathBuf,
+}
+
+/// Returns the least recently used files, without which the others have at most `max` bytes.
+fn evicted(mut files: Vec<CachedFile>, max: u64) -> Vec<CachedFile> {
+    files.sort();
+    let mut total: u64 = files.iter().map(|file| file.bytes).sum();
+    let exceeds = |file: &CachedFile| {
+        let exceeds = total > max;
+        total -= file.bytes;
+        exceeds
+    };
+    files.into_iter().take_while(exceeds).collect()
+}
+
+/// Sets the time of a file's last use, which many file systems record once a day or never.
+fn record_use(path: &Path) {
+    let times = FileTimes::new().set_accessed(SystemTime::now());
+    // A cache that cannot be written still serves.
+    let _ = fs::File::open(path).and_then(|file| file.set_times(times));
 }
 
 /// Checks that `dir` belongs to this user and is not writable by others.
@@ -155,6 +189,8 @@ fn read_or_create_key(path: &Path) -> io::Result<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn digest(program: &[u8]) -> [u8; 32] {
@@ -194,5 +230,49 @@ mod tests {
             CompileCache::open(&directory, &dir.path().join("state")),
             Err(CacheError::NotPrivate { .. })
         ));
+    }
+
+    /// Returns a file that was last used at this second.
+    fn file(name: &str, second: u64, bytes: u64) -> CachedFile {
+        CachedFile { used: SystemTime::UNIX_EPOCH + Duration::from_secs(second), bytes, path: name.into() }
+    }
+
+    #[test]
+    fn least_recently_used_files_are_evicted() {
+        let files = vec![file("b", 2, 40), file("a", 1, 30), file("c", 3, 50)];
+        let names = |max| evicted(files.clone(), max).into_iter().map(|file| file.path).collect::<Vec<_>>();
+        assert!(names(120).is_empty());
+        assert_eq!(names(119), [PathBuf::from("a")]);
+        assert_eq!(names(60), [PathBuf::from("a"), "b".into()]);
+        assert_eq!(names(10), [PathBuf::from("a"), "b".into(), "c".into()]);
+    }
+
+    #[test]
+    fn large_program_does_not_evict_small_ones() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = CompileCache::open(&dir.path().join("cache"), &dir.path().join("state")).expect("a cache");
+        cache.store(&digest(b"small"), 1, b"native code").expect("stored");
+        for name in ["large", "larger"] {
+            // Sparse: takes no space.
+            let path = cache.path(&digest(name.as_bytes()), 1);
+            fs::File::create(path).and_then(|file| file.set_len(MAX_LARGE_BYTES)).expect("created");
+        }
+        cache.store(&digest(b"another"), 1, b"native code").expect("stored");
+        assert!(cache.load(&digest(b"small"), 1).is_some() && cache.load(&digest(b"another"), 1).is_some());
+        let large = fs::read_dir(&cache.directory).expect("read").count() - 2;
+        assert_eq!(large, 1, "one of the large ones is left");
+    }
+
+    #[test]
+    fn loaded_file_counts_as_used() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = CompileCache::open(&dir.path().join("cache"), &dir.path().join("state")).expect("a cache");
+        cache.store(&digest(b"old"), 1, b"native code").expect("stored");
+        let path = cache.path(&digest(b"old"), 1);
+        let old = FileTimes::new().set_accessed(SystemTime::UNIX_EPOCH).set_modified(SystemTime::UNIX_EPOCH);
+        fs::File::options().write(true).open(&path).and_then(|file| file.set_times(old)).expect("set");
+        cache.load(&digest(b"old"), 1).expect("loaded");
+        let used = fs::metadata(&path).and_then(|metadata| metadata.accessed()).expect("a time");
+        assert!(used.elapsed().expect("in the past") < Duration::from_secs(3600));
     }
 }
