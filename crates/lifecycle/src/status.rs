@@ -130,6 +130,8 @@ impl PodState {
                 (waiting("CrashLoopBackOff", Some(message)), terminated(last))
             }
             (None, TerminationCause::FailedStart(reason)) if waits => (waiting_for(reason), terminated(last)),
+            // Once its newest attempt has ended for good, a kubelet keeps no older one.
+            (_, _) if !restarts => (terminated(last), ContainerState::default()),
             (_, _) => (terminated(last), container.history.previous.as_ref().map(terminated).unwrap_or_default()),
         }
     }

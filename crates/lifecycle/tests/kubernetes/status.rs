@@ -44,6 +44,17 @@ fn failed_start_is_a_waiting_reason_and_keeps_last_state() {
 }
 
 #[test]
+fn last_state_is_dropped_when_a_container_has_ended_for_good() {
+    let fails_once = || Script::runs_forever().exits_in_turn(&[(1.0, 3), (1.0, 0)]);
+    let app = "restartPolicy: OnFailure, containers: [{name: c}]";
+    let init = "initContainers: [{name: c}], containers: [{name: app}]";
+    for spec in [app, init] {
+        let simulation = Simulation::new(spec).with("c", fails_once()).until(20.0);
+        assert_eq!(simulation.state("c"), ("terminated 0 Completed".into(), String::new()), "{spec}");
+    }
+}
+
+#[test]
 fn lost_container_terminated_with_137_and_counts_as_restart() {
     let simulation = Simulation::new("containers: [{name: c}]").at(5.0, Intervention::RestartNode).until(6.0);
     assert_eq!(simulation.state("c"), ("running".into(), "terminated 137 ContainerStatusUnknown".into()));
