@@ -86,7 +86,15 @@ pub const VOLUMES_DIR: &str = "volumes";
 
 /// The directories of a pod's volumes, by name.
 #[derive(Debug, Default)]
-pub struct Volumes(BTreeMap<String, PathBuf>);
+pub struct Volumes(BTreeMap<String, VolumeDir>);
+
+/// The directory of a volume.
+#[derive(Debug)]
+struct VolumeDir {
+    path: PathBuf,
+    /// Whether containers may only read it, whatever their mounts say: the API is the source of its files.
+    read_only: bool,
+}
 
 impl Volumes {
     /// Creates `volume`, below the pod's directory `pod_dir` if it lives with the pod.
@@ -103,7 +111,7 @@ impl Volumes {
             Some(content) => write_content(&volume.name, content, pod_dir)?,
             None => create(volume, pod_dir, allowed)?,
         };
-        self.0.insert(volume.name.clone(), path);
+        self.0.insert(volume.name.clone(), VolumeDir { path, read_only: content.is_some() });
         Ok(())
     }
 
@@ -112,11 +120,12 @@ impl Volumes {
         let mounts = container.volume_mounts.iter().flatten();
         let mount = |mount: &k8s_openapi::api::core::v1::VolumeMount| {
             let undeclared = || VolumeError::Undeclared { volume: mount.name.clone() };
+            let volume = self.0.get(&mount.name).ok_or_else(undeclared)?;
             Ok(Mount {
                 mount_path: normalize(&mount.mount_path),
-                volume_dir: self.0.get(&mount.name).ok_or_else(undeclared)?.clone(),
+                volume_dir: volume.path.clone(),
                 sub_path: mount.sub_path.clone().unwrap_or_default(),
-                read_only: mount.read_only == Some(true),
+                read_only: volume.read_only || mount.read_only == Some(true),
             })
         };
         mounts.map(mount).collect()
@@ -229,7 +238,7 @@ mod tests {
         let volume: Volume = serde_yaml::from_str(yaml).expect("a volume");
         let mut volumes = Volumes::default();
         volumes.set_up(&volume, pod_dir, allowed, content)?;
-        Ok(volumes.0.remove("v").expect("the volume"))
+        Ok(volumes.0.remove("v").expect("the volume").path)
     }
 
     #[test]
@@ -251,6 +260,22 @@ mod tests {
         project();
         assert_eq!(fs::read_to_string(&outside).expect("the file"), "theirs");
         assert_eq!(fs::read_to_string(root.join("a")).expect("the file"), "a");
+    }
+
+    #[test]
+    fn volumes_of_the_api_are_read_only_in_every_container() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut volumes = Volumes::default();
+        let content: Content = [("a".into(), (Vec::new(), 0o644))].into();
+        for (yaml, content) in [("{name: map, configMap: {name: m}}", Some(&content)), ("{name: own}", None)] {
+            let volume: Volume = serde_yaml::from_str(yaml).expect("a volume");
+            volumes.set_up(&volume, dir.path(), &HostPaths::All, content).expect("set up");
+        }
+        let mounts = "{name: c, volumeMounts: [{name: map, mountPath: /a}, {name: map, mountPath: /b, readOnly: false},
+            {name: own, mountPath: /c}, {name: own, mountPath: /d, readOnly: true}]}";
+        let container: Container = serde_yaml::from_str(mounts).expect("a container");
+        let read_only: Vec<bool> = volumes.mounts(&container).expect("mounts").iter().map(|m| m.read_only).collect();
+        assert_eq!(read_only, [true, true, false, true]);
     }
 
     #[test]
