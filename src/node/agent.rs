@@ -18,8 +18,8 @@ use super::eviction::{self, MemoryPressure, PodUsages};
 use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
 use super::housekeeping::{self, FinishedPods};
 use super::running_pods::RunningPods;
-use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, registration, worker};
-use crate::budget::{Account, AccountLimits};
+use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, limits, registration, worker};
+use crate::budget::Account;
 use crate::clock::Clock;
 use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
 use crate::events::Recorder;
@@ -77,7 +77,7 @@ impl Agent {
             logs: Arc::new(Logs::new(config.spool.clone())),
             all_instances: InstanceSet::new(),
             probe_stagger: checks::ProbeStagger::default(),
-            account: Account::root(AccountLimits::NONE),
+            account: Account::root(limits::node_limits(&config.capacity)),
             pod_usages: PodUsages::default(),
             running_pods: RunningPods::default(),
             config,

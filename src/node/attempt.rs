@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::oneshot;
 
 use super::config_objects::ConfigObjects;
-use super::env::EnvSources;
+use super::env::{EnvError, EnvSources, Environment, MAX_ENVIRONMENT_BYTES};
 use super::sandbox::Sandbox;
 use super::termination_message::TerminationMessage;
 use super::{NodeContext, SOURCE_ANNOTATION, env, hosts, housekeeping, limits};
@@ -18,7 +18,7 @@ use crate::files::Mounts;
 use crate::images::{CommandError, Image, ImageError, ResolvedCommand};
 use crate::lifecycle::{Attempt, WaitingReason};
 use crate::logs::Log;
-use crate::model::expansion::expand;
+use crate::model::expansion::{TooLong, expand};
 use crate::model::pods;
 use crate::network::Endpoint;
 use crate::runtime::{
@@ -55,7 +55,11 @@ pub(super) enum AttemptStartError {
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error(transparent)]
-    Env(#[from] env::EnvError),
+    Env(#[from] EnvError),
+    #[error("argument {text:?} {source}")]
+    Argument { text: String, source: TooLong },
+    #[error("argument list too long: it exceeds {} KiB", MAX_ENVIRONMENT_BYTES / 1024)]
+    Arguments,
     #[error(transparent)]
     Volume(#[from] VolumeError),
     #[error("Container image {image:?} is not present with pull policy of Never")]
@@ -94,6 +98,9 @@ impl AttemptStartError {
             AttemptStartError::ImageName { source, .. } => retry(source.reason()),
             AttemptStartError::NeverPull { .. } => retry("ErrImageNeverPull"),
             AttemptStartError::Abandoned => retry("ContainerCreating"),
+            AttemptStartError::Env(EnvError::TooLong { .. } | EnvError::TooLarge { .. })
+            | AttemptStartError::Argument { .. }
+            | AttemptStartError::Arguments => StartFailure::Exit(Exit::StartError { message }),
             AttemptStartError::Env(_)
             | AttemptStartError::Volume(_)
             | AttemptStartError::SubPath { .. }
@@ -166,7 +173,7 @@ impl AttemptPlan {
             name: self.container.name.clone(),
             mounts: mounts.clone(),
             endpoint: Endpoint::new(self.sandbox.network.clone()),
-            env,
+            env: env.into_variables(),
             working_dir,
             clock: self.node.clock,
             account: self.sandbox.account.child(limits::container_limits(self.container.resources.as_ref())),
@@ -193,7 +200,7 @@ impl AttemptPlan {
         }
     }
 
-    async fn environment(&self, image: &Image) -> Result<Vec<(String, String)>, env::EnvError> {
+    async fn environment(&self, image: &Image) -> Result<Environment, EnvError> {
         let configs = ConfigObjects::read_for_environment(&*self.node.control, &self.pod, &self.container).await;
         let host_ip = &self.node.config.host_ip;
         let sources = EnvSources { image, configs: &configs, host_ip, pod_ip: &self.sandbox.ip() };
@@ -221,11 +228,20 @@ impl AttemptPlan {
         }
     }
 
-    fn command(&self, image: &Image, env: &[(String, String)]) -> Result<ResolvedCommand, CommandError> {
-        let expanded = |args: &Option<Vec<String>>| -> Vec<String> {
-            args.iter().flatten().map(|arg| expand(arg, |name| env::lookup(env, name))).collect()
+    fn command(&self, image: &Image, env: &Environment) -> Result<ResolvedCommand, AttemptStartError> {
+        let mut bytes = 0;
+        let mut expanded = |args: &Option<Vec<String>>| {
+            let expand = |arg: &String| {
+                let expanded = expand(arg, |name| env.get(name));
+                let expanded =
+                    expanded.map_err(|source| AttemptStartError::Argument { text: abbreviate(arg), source })?;
+                bytes += expanded.len();
+                if bytes > MAX_ENVIRONMENT_BYTES { Err(AttemptStartError::Arguments) } else { Ok(expanded) }
+            };
+            args.iter().flatten().map(expand).collect::<Result<Vec<_>, _>>()
         };
-        image.command(&expanded(&self.container.command), &expanded(&self.container.args))
+        let (command, args) = (expanded(&self.container.command)?, expanded(&self.container.args)?);
+        Ok(image.command(&command, &args)?)
     }
 
     /// Returns the container's file tree, with the pod's volumes in it.
@@ -250,6 +266,15 @@ impl AttemptPlan {
     /// Returns the directory of the container's own files, which has one directory per attempt.
     fn files_dir(&self) -> PathBuf {
         self.sandbox.dir.join("containers").join(&self.container.name)
+    }
+}
+
+/// Returns the beginning of a long argument, for messages.
+fn abbreviate(argument: &str) -> String {
+    const MAX_CHARACTERS: usize = 40;
+    match argument.char_indices().nth(MAX_CHARACTERS) {
+        Some((end, _)) => format!("{}…", argument.get(..end).unwrap_or_default()),
+        None => argument.into(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! A container's environment: variables of the image, of the manifest, and those that Kubernetes adds.
 
+use std::collections::HashMap;
+
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 
 use super::config_objects::{ConfigError, ConfigKind, ConfigObjects};
 use super::hosts;
 use crate::images::Image;
-use crate::model::expansion::expand;
+use crate::model::expansion::{MAX_EXPANDED_BYTES, TooLong, expand};
 use crate::model::pods;
 
 /// A variable that has no value.
@@ -15,8 +17,53 @@ pub(super) enum EnvError {
     Field { name: String, path: String },
     #[error("environment variable {name:?}: its source is not supported yet")]
     Source { name: String },
+    #[error("environment variable {name:?} {source}")]
+    TooLong { name: String, source: TooLong },
+    #[error("environment variable {name:?}: the environment exceeds {} KiB", MAX_ENVIRONMENT_BYTES / 1024)]
+    TooLarge { name: String },
     #[error(transparent)]
     Config(#[from] ConfigError),
+}
+
+/// Maximum size of an environment: that of arguments and environment together on Linux, with its default stack.
+pub(super) const MAX_ENVIRONMENT_BYTES: usize = 2 * 1024 * 1024;
+
+/// The variables of a container, each set once, in the order in which they were set last.
+#[derive(Default)]
+pub(super) struct Environment {
+    entries: Vec<Option<(String, String)>>,
+    /// The position of each variable in `entries`.
+    positions: HashMap<String, usize>,
+    bytes: usize,
+}
+
+impl Environment {
+    /// Returns the value of a variable.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let entry = self.entries.get(*self.positions.get(name)?)?;
+        entry.as_ref().map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the variables as names and values.
+    pub(super) fn into_variables(self) -> Vec<(String, String)> {
+        self.entries.into_iter().flatten().collect()
+    }
+
+    fn set(&mut self, name: &str, value: String) -> Result<(), EnvError> {
+        if value.len() > MAX_EXPANDED_BYTES {
+            return Err(EnvError::TooLong { name: name.into(), source: TooLong });
+        }
+        self.bytes += name.len() + value.len();
+        if self.bytes > MAX_ENVIRONMENT_BYTES {
+            return Err(EnvError::TooLarge { name: name.into() });
+        }
+        let replaced = self.positions.insert(name.into(), self.entries.len());
+        if let Some(entry) = replaced.and_then(|position| self.entries.get_mut(position)) {
+            *entry = None;
+        }
+        self.entries.push(Some((name.into(), value)));
+        Ok(())
+    }
 }
 
 /// The sources of variables beside the manifest.
@@ -28,45 +75,38 @@ pub(super) struct EnvSources<'s> {
 }
 
 /// Returns the variables in the manifest's order; `$(NAME)` refers to those before.
-pub(super) fn variables(
-    pod: &Pod,
-    container: &Container,
-    sources: &EnvSources<'_>,
-) -> Result<Vec<(String, String)>, EnvError> {
-    let mut env = sources.image.env.clone();
-    set(&mut env, "HOSTNAME", hosts::hostname(pod));
+pub(super) fn variables(pod: &Pod, container: &Container, sources: &EnvSources<'_>) -> Result<Environment, EnvError> {
+    let mut env = Environment::default();
+    for (name, value) in &sources.image.env {
+        env.set(name, value.clone())?;
+    }
+    env.set("HOSTNAME", hosts::hostname(pod))?;
     for from in container.env_from.iter().flatten() {
         let config_map = from.config_map_ref.as_ref().map(|from| (ConfigKind::ConfigMap, &from.name, from.optional));
         let secret = from.secret_ref.as_ref().map(|from| (ConfigKind::Secret, &from.name, from.optional));
         let Some((kind, name, optional)) = config_map.or(secret) else { continue };
         let prefix = from.prefix.as_deref().unwrap_or_default();
         for (key, value) in sources.configs.data(kind, name, optional == Some(true))?.into_iter().flatten() {
-            set(&mut env, &format!("{prefix}{key}"), String::from_utf8_lossy(value).into_owned());
+            env.set(&format!("{prefix}{key}"), String::from_utf8_lossy(value).into_owned())?;
         }
     }
     for var in container.env.iter().flatten() {
         let value = match &var.value_from {
             Some(source) => resolve_source(pod, &var.name, source, sources)?,
-            None => Some(expand(var.value.as_deref().unwrap_or_default(), |name| lookup(&env, name))),
+            None => {
+                let text = var.value.as_deref().unwrap_or_default();
+                let value = expand(text, |name| env.get(name));
+                Some(value.map_err(|source| EnvError::TooLong { name: var.name.clone(), source })?)
+            }
         };
         if let Some(value) = value {
-            set(&mut env, &var.name, value);
+            env.set(&var.name, value)?;
         }
     }
-    if lookup(&env, "HOME").is_none() {
-        set(&mut env, "HOME", "/root".into());
+    if env.get("HOME").is_none() {
+        env.set("HOME", "/root".into())?;
     }
     Ok(env)
-}
-
-/// Returns the value of variable `name`.
-pub(super) fn lookup<'v>(env: &'v [(String, String)], name: &str) -> Option<&'v str> {
-    env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-}
-
-fn set(env: &mut Vec<(String, String)>, name: &str, value: String) {
-    env.retain(|(known, _)| known != name);
-    env.push((name.into(), value));
 }
 
 /// Returns a variable's value; `None` if its source is missing and optional.
@@ -154,7 +194,24 @@ mod tests {
         for (name, value) in
             [("A", "x"), ("B", "x-$(C)-$(A)"), ("C", "y"), ("IP", "10.0.0.1"), ("TIER", "web"), ("HOSTNAME", "p")]
         {
-            assert_eq!(lookup(&env, name), Some(value), "{name}");
+            assert_eq!(env.get(name), Some(value), "{name}");
         }
+    }
+
+    #[test]
+    fn environments_are_bounded() {
+        let mut env = Environment::default();
+        for round in 0..3 {
+            for name in ["A", "B"] {
+                env.set(name, format!("{name}{round}")).expect("set");
+            }
+        }
+        env.set("A", "last".into()).expect("set");
+        assert_eq!(env.into_variables(), [("B".into(), "B2".into()), ("A".into(), "last".to_string())]);
+        let mut env = Environment::default();
+        let value = "x".repeat(MAX_EXPANDED_BYTES);
+        assert!(matches!(env.set("A", format!("{value}.")), Err(EnvError::TooLong { .. })));
+        let failed = (0..).find(|i| env.set(&format!("V{i}"), value.clone()).is_err());
+        assert_eq!(failed, Some(MAX_ENVIRONMENT_BYTES / MAX_EXPANDED_BYTES - 1));
     }
 }

@@ -5,8 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::ResourceAmounts;
 use crate::budget::{AccountLimits, cpu_weight};
 use crate::model::quantity;
+
+/// Returns the limits of all pods of a node together. Pods without limits of their own share what the node has.
+pub(super) fn node_limits(capacity: &ResourceAmounts) -> AccountLimits {
+    AccountLimits { memory: u64::try_from(capacity.memory).ok(), ..AccountLimits::NONE }
+}
 
 /// Returns the limits of a container; unset limits have default maxima.
 pub(super) fn container_limits(resources: Option<&ResourceRequirements>) -> AccountLimits {

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use wasmpod::Node;
 use wasmpod::control::{FieldValidation, Key, Patch, PatchKind, Preconditions, Resource, Scope, Subresource, Update};
 use wasmpod::k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use wasmpod::model::pods;
 
-use crate::support::{eventually, pod};
+use crate::support::{eventually, guest, pod};
 
 /// Waits until the pod meets `condition`, and returns it.
 async fn pod_that(node: &Node, name: &str, condition: impl Fn(&Pod) -> bool, description: &str) -> Arc<Pod> {
@@ -79,8 +80,10 @@ async fn pod_over_its_volume_limit_is_evicted() {
 async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     let capacity = "memory=64Mi".parse().expect("a capacity");
     // The node checks its memory every ten seconds.
-    let node = Node::builder().capacity(capacity).speed(10).start().expect("a node");
-    let spec = "containers: [{name: hog, image: busybox, command: [sh, -c, 'head -c 62000000 /dev/zero | tail -n 1; sleep 100000']}]";
+    let node = Node::builder().capacity(capacity).speed(10).image("hog", guest("wasm32-wasip2", "hog"));
+    let node = node.start().expect("a node");
+    // Memory is low when less than a tenth is available.
+    let spec = "containers: [{name: hog, image: hog, args: ['59'], stdin: true}]";
     node.apply(pod("p", spec)).await.expect("applied");
     let failed = |pod: &Pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Failed"));
     let evicted = pod_that(&node, "p", failed, "has failed").await;
@@ -105,6 +108,23 @@ async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     let bounded = "containers: [{name: c, image: registry.k8s.io/pause, resources: {requests: {memory: 1Mi}}}]";
     node.apply(pod("r", bounded)).await.expect("applied");
     node.wait_ready("r").await.expect("it is let in");
+}
+
+#[tokio::test]
+async fn pods_without_limits_share_the_memory_of_the_node() {
+    let capacity = "memory=64Mi".parse().expect("a capacity");
+    let node = Node::builder().capacity(capacity).image("hog", guest("wasm32-wasip2", "hog")).start().expect("a node");
+    let hog =
+        |mib: u32| format!("restartPolicy: Never, containers: [{{name: c, image: hog, args: ['{mib}'], stdin: true}}]");
+    node.apply(pod("first", &hog(40))).await.expect("applied");
+    let holds = async || node.logs("first", "c").await.is_ok_and(|log| log.contains("holding"));
+    eventually("the first pod holds its memory", holds).await;
+    node.apply(pod("second", &hog(40))).await.expect("applied");
+    let is_terminal = |pod: &Pod| pods::is_terminal(pod);
+    let killed = pod_that(&node, "second", is_terminal, "has ended").await;
+    let state = container(&killed, "c").state.and_then(|state| state.terminated).expect("terminated");
+    assert_eq!((state.exit_code, state.reason.as_deref()), (137, Some("OOMKilled")));
+    assert_eq!(node.status("first").await.expect("a status").phase.as_deref(), Some("Running"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

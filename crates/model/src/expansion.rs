@@ -1,11 +1,25 @@
 //! Expansion of `$(VAR)` in commands, arguments and environment values.
 
+/// Maximum length in bytes of an expanded text, that of an argument or a variable on Linux (`MAX_ARG_STRLEN`). Without a
+/// maximum, variables that refer to each other could grow exponentially.
+pub const MAX_EXPANDED_BYTES: usize = 128 * 1024;
+
+/// The error of a text that expands to more than [`MAX_EXPANDED_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expands to more than {} KiB", MAX_EXPANDED_BYTES / 1024)]
+pub struct TooLong;
+
 /// Replaces each `$(NAME)` with the value that `lookup` returns. Unknown references stay unchanged, and `$$`
 /// becomes `$`, as in Kubernetes (`third_party/forked/golang/expansion`).
-pub fn expand<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> String {
+///
+/// # Errors
+/// [`TooLong`] if the result exceeds [`MAX_EXPANDED_BYTES`].
+pub fn expand<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> Result<String, TooLong> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find('$') {
+    while out.len() <= MAX_EXPANDED_BYTES
+        && let Some(at) = rest.find('$')
+    {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
         let after = &from[1..];
@@ -28,7 +42,7 @@ pub fn expand<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> Strin
         }
     }
     out.push_str(rest);
-    out
+    if out.len() > MAX_EXPANDED_BYTES { Err(TooLong) } else { Ok(out) }
 }
 
 #[cfg(test)]
@@ -46,7 +60,16 @@ mod tests {
             ("100$", "100$"),
             ("$A ${A}", "$A ${A}"),
         ] {
-            assert_eq!(expand(text, lookup), want, "{text}");
+            assert_eq!(expand(text, lookup).as_deref(), Ok(want), "{text}");
         }
+    }
+
+    #[test]
+    fn expanded_texts_are_bounded() {
+        let half = "x".repeat(MAX_EXPANDED_BYTES / 2);
+        let lookup = |_: &str| Some(half.as_str());
+        assert_eq!(expand("$(A)$(A)", lookup).map(|text| text.len()), Ok(MAX_EXPANDED_BYTES));
+        assert_eq!(expand("$(A)$(A).", lookup), Err(TooLong));
+        assert_eq!(expand(&"$(A)".repeat(1_000_000), lookup), Err(TooLong));
     }
 }
