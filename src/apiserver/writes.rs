@@ -77,6 +77,7 @@ impl WriteRequest<'_> {
         }
         if let Body::Pod(pod) = &new {
             self.warnings.extend(app_armor::warnings_on_create(pod));
+            self.warnings.extend(warnings::warnings_on_replaced_values(pod));
         }
         let object = self.control(options.dry_run).create(new).await?;
         if object.key.resource == Resource::PODS {

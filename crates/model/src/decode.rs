@@ -65,7 +65,8 @@ pub fn decode_object<T: DeserializeOwned>(
     yaml::read(text, 1, |document| documents.push(document.root));
     let mut documents = documents.into_iter();
     let root = match (documents.next(), documents.next()) {
-        (None, _) => return Err(DecodeError::NotAnObject("it is empty".into())),
+        // As in Kubernetes, an object without fields.
+        (None, _) => return decode_object(version, kind, TextFormat::Json, "{}"),
         (Some(Err(error)), _) => return Err(DecodeError::NotAnObject(with_position(&error))),
         (Some(Ok(_)), Some(_)) => return Err(DecodeError::NotAnObject("it has more than one document".into())),
         (Some(Ok(root)), None) => root,
@@ -190,7 +191,9 @@ mod tests {
             |version: &str, kind: &str| Err(DecodeError::WrongKind { version: version.into(), kind: kind.into() });
         for (format, text, want) in [
             (TextFormat::Json, "", no_object(EMPTY_JSON)),
-            (TextFormat::Yaml, "", no_object("it is empty")),
+            (TextFormat::Yaml, "", Ok(None)),
+            (TextFormat::Yaml, "# nothing\n", Ok(None)),
+            (TextFormat::Json, "null", Ok(None)),
             (TextFormat::Yaml, "{}\n---\n{}", no_object("it has more than one document")),
             (TextFormat::Json, "[]", no_object("expected an object (a mapping with apiVersion, kind and metadata)")),
             (TextFormat::Json, "kind: Pod", no_object("couldn't get version/kind; json parse error: expected value at line 1 column 1")),

@@ -36,8 +36,15 @@ enum AdmissionError {
          computed {computed} from the given PriorityClass name"
     )]
     PriorityMismatch { requested: i32, computed: i32 },
+    #[error(
+        "the string value of PreemptionPolicy ({requested}) must not be provided in pod spec; priority admission \
+         controller computed {computed} from the given PriorityClass name"
+    )]
+    PreemptionPolicyMismatch { requested: String, computed: &'static str },
     #[error("pod rejected: RuntimeClass {0:?} not found")]
     UnknownRuntimeClass(String),
+    #[error("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")]
+    OverheadWithoutClass,
 }
 
 /// An admission plugin.
@@ -64,6 +71,11 @@ pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Status> 
         })?;
     }
     Ok(())
+}
+
+/// Rejects a new pod that is valid but contradicts what exists.
+pub fn check(pod: &Pod, settings: &AdmissionSettings) -> Result<(), Status> {
+    runtime_class::check(pod, settings).map_err(|error| Status::forbidden("pods", pods::name(pod), error))
 }
 
 /// Restores in `new` what admission set in `old` and the update left out. The other plugins act on new pods only.

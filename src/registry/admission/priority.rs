@@ -7,6 +7,9 @@ use super::{AdmissionError, AdmissionSettings};
 const SYSTEM_CLASSES: &[(&str, i32)] =
     &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 
+/// The preemption policy of the system classes and of pods without a class.
+const PREEMPTION_POLICY: &str = "PreemptLowerPriority";
+
 /// Sets the priority of the pod's class; zero without a class.
 pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), AdmissionError> {
     let Some(spec) = &mut pod.spec else { return Ok(()) };
@@ -23,7 +26,15 @@ pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Admissio
         return Err(AdmissionError::PriorityMismatch { requested, computed: priority });
     }
     spec.priority = Some(priority);
-    spec.preemption_policy.get_or_insert_with(|| "PreemptLowerPriority".into());
+    let policy = spec.preemption_policy.get_or_insert_with(|| PREEMPTION_POLICY.into());
+    // Validation reports unknown policies of manifests, at their positions.
+    let is_reported = settings.accept_unknown_names && policy != "Never";
+    if policy != PREEMPTION_POLICY && !is_reported {
+        return Err(AdmissionError::PreemptionPolicyMismatch {
+            requested: policy.clone(),
+            computed: PREEMPTION_POLICY,
+        });
+    }
     Ok(())
 }
 

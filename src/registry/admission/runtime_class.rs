@@ -14,3 +14,12 @@ pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Admissio
         _ => Ok(()),
     }
 }
+
+/// Rejects a pod with an overhead: only a class defines one.
+pub fn check(pod: &Pod, settings: &AdmissionSettings) -> Result<(), AdmissionError> {
+    let has_overhead = pod.spec.as_ref().is_some_and(|spec| spec.overhead.is_some());
+    match has_overhead && !settings.accept_unknown_names {
+        true => Err(AdmissionError::OverheadWithoutClass),
+        false => Ok(()),
+    }
+}

@@ -15,7 +15,10 @@ pub fn apply(pod: &mut Pod) {
     set_default(&mut spec.restart_policy, "Always");
     set_default(&mut spec.dns_policy, "ClusterFirst");
     set_default(&mut spec.scheduler_name, "default-scheduler");
-    spec.termination_grace_period_seconds.get_or_insert(30);
+    let grace_period = spec.termination_grace_period_seconds.get_or_insert(30);
+    if *grace_period < 0 {
+        *grace_period = 1;
+    }
     spec.enable_service_links.get_or_insert(true);
     spec.security_context.get_or_insert_with(PodSecurityContext::default);
     sync_service_account_names(spec);

@@ -51,7 +51,11 @@ pub(super) fn before_create_with(
         ..PodStatus::default()
     });
     let causes = validation::validate_create(&pod);
-    if causes.is_empty() { Ok(pod) } else { Err(Status::invalid("Pod", pods::name(&pod), causes)) }
+    if !causes.is_empty() {
+        return Err(Status::invalid("Pod", pods::name(&pod), causes));
+    }
+    admission::check(&pod, settings)?;
+    Ok(pod)
 }
 
 /// Replaces the status by the node's report. A report that changes nothing is not written.

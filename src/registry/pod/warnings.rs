@@ -54,6 +54,17 @@ impl WarningList {
     }
 }
 
+/// Returns the warnings about values of a new pod that its defaults replace.
+pub fn warnings_on_replaced_values(submitted: &Pod) -> Vec<String> {
+    let mut warnings = WarningList::default();
+    let grace_period = submitted.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+    if grace_period.is_some_and(|seconds| seconds < 0) {
+        let detail = "must be >= 0; negative values are invalid and will be treated as 1";
+        warnings.add(FieldPath::root("spec").child("terminationGracePeriodSeconds"), detail);
+    }
+    warnings.0
+}
+
 /// Returns the warnings about a new pod, which has its name and defaults.
 pub fn warnings_on_create(pod: &Pod) -> Vec<String> {
     let mut warnings = WarningList::default();
@@ -101,10 +112,6 @@ fn warn_about_spec(warnings: &mut WarningList, pod: &Pod, spec: &PodSpec) {
     }
     for_each_container(spec, |path, container| warn_about_container(warnings, path, pod, container));
     warn_about_ports(warnings, spec);
-    if spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0) {
-        let detail = "must be >= 0; negative values are invalid and will be treated as 1";
-        warnings.add(path.child("terminationGracePeriodSeconds"), detail);
-    }
     warn_about_pod_affinity(warnings, path.child("affinity"), spec);
     let config = path.child("dnsConfig");
     let servers = spec.dns_config.as_ref().and_then(|config| config.nameservers.as_ref());

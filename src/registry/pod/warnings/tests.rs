@@ -16,7 +16,9 @@ fn warnings(metadata: &Value, spec: &Value, container: &Value) -> Vec<String> {
     set(&mut pod["spec"], spec);
     set(&mut pod["spec"]["containers"][0], container);
     let pod: Pod = serde_json::from_value(pod).expect("a pod");
-    warnings_on_create(&before_create(pod, "2026-01-01T00:00:00Z".parse().expect("a time")).expect("a valid pod"))
+    let replaced = warnings_on_replaced_values(&pod);
+    let created = before_create(pod, "2026-01-01T00:00:00Z".parse().expect("a time")).expect("a valid pod");
+    warnings_on_create(&created).into_iter().chain(replaced).collect()
 }
 
 #[test]
