@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine;
@@ -27,6 +27,9 @@ const MAX_URL: usize = 32 * 1024;
 
 /// Prefix of the WebSocket sub-protocol that carries a bearer token, base64url-encoded: browsers cannot set headers.
 pub const BEARER_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
+
+/// Headers that must not be repeated: two servers could each believe another one.
+const SINGLE_HEADERS: [HeaderName; 4] = [header::HOST, header::AUTHORIZATION, header::ORIGIN, header::CONTENT_TYPE];
 
 /// Decides which requests are allowed.
 pub struct Authorizer {
@@ -54,17 +57,19 @@ impl Authorizer {
     /// Checks a request.
     ///
     /// # Errors
-    /// Returns `BadRequest` for an oversized URL or a missing host, `Forbidden` for a foreign host or origin, and
-    /// `Unauthorized` without the right token.
+    /// Returns `BadRequest` for an oversized URL, a missing host or ambiguous headers, `Forbidden` for a foreign host or
+    /// origin and for impersonation, and `Unauthorized` without the right token.
     fn authorize(&self, request: &Request) -> Result<(), Status> {
         let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if length > MAX_URL {
             let message = format!("the URL is {length} bytes long: the limit is {MAX_URL}");
             return Err(Status::new(Reason::BadRequest, message));
         }
+        check_headers(request)?;
+        let headers = request.headers();
         let transport = request.extensions().get::<Transport>();
         if transport == Some(&Transport::PrivateSocket) {
-            return Ok(());
+            return reject_impersonation(headers);
         }
         let host = host(request).ok_or_else(|| Status::new(Reason::BadRequest, "the request has no Host header"))?;
         if !self.is_own_host(host) {
@@ -74,7 +79,6 @@ impl Authorizer {
             );
             return Err(Status::new(Reason::Forbidden, message));
         }
-        let headers = request.headers();
         if let Some(origin) = headers.get(header::ORIGIN) {
             let scheme = match transport {
                 Some(Transport::Plain | Transport::PrivateSocket) => "http",
@@ -88,7 +92,7 @@ impl Authorizer {
             || bearer_token(headers).is_some_and(|token| self.accepts(token))
             || websocket_token(headers).is_some_and(|token| self.accepts(&token))
         {
-            return Ok(());
+            return reject_impersonation(headers);
         }
         Err(Status::new(Reason::Unauthorized, "Unauthorized"))
     }
@@ -102,6 +106,30 @@ impl Authorizer {
         let known = |other: &str| name.eq_ignore_ascii_case(other);
         name.parse::<IpAddr>().is_ok() || known("localhost") || self.names.iter().any(|other| known(other))
     }
+}
+
+/// Rejects headers that are ambiguous.
+fn check_headers(request: &Request) -> Result<(), Status> {
+    let headers = request.headers();
+    if let Some(name) = SINGLE_HEADERS.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+        return Err(Status::new(Reason::BadRequest, format!("the request has more than one {name} header")));
+    }
+    let host = headers.get(header::HOST).map(|host| host.as_bytes());
+    if let Some((authority, host)) = request.uri().authority().zip(host)
+        && !authority.as_str().as_bytes().eq_ignore_ascii_case(host)
+    {
+        return Err(Status::new(Reason::BadRequest, "the request's URL and its Host header name different hosts"));
+    }
+    Ok(())
+}
+
+/// Rejects requests in the name of another user: the one token has all rights.
+fn reject_impersonation(headers: &HeaderMap) -> Result<(), Status> {
+    if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+        let message = "impersonation is not supported: remove the Impersonate-* headers (kubectl's --as)";
+        return Err(Status::new(Reason::Forbidden, message));
+    }
+    Ok(())
 }
 
 /// Returns the request's host: from the URI in HTTP/2, otherwise from the `Host` header.
@@ -176,6 +204,33 @@ mod tests {
             assert_eq!(response_code(host, origin, token, path), code, "{host} {origin:?} {token:?} {path}");
         }
     }
+
+    #[test]
+    fn ambiguous_headers_and_impersonation_are_rejected() {
+        let authorizer = Authorizer { credentials: None, names: Vec::new() };
+        let code = |uri: &str, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().uri(uri).extension(Transport::PrivateSocket);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(axum::body::Body::empty()).expect("a request");
+            authorizer.authorize(&request).map_or_else(|status| status.reason.code(), |()| 200)
+        };
+        for (uri, headers, expected) in [
+            ("/api", &[("Host", "a"), ("Accept", "b"), ("Accept", "c")][..], 200),
+            ("/api", &[("Host", "a"), ("Host", "a")], 400),
+            ("/api", &[("Authorization", "Bearer a"), ("Authorization", "Bearer b")], 400),
+            ("/api", &[("Origin", "null"), ("Origin", "null")], 400),
+            ("/api", &[("Content-Type", "text/plain"), ("Content-Type", "application/json")], 400),
+            ("http://a/api", &[("Host", "A")], 200),
+            ("http://a/api", &[("Host", "b")], 400),
+            ("/api", &[("Impersonate-User", "bob")], 403),
+            ("/api", &[("impersonate-extra-scopes", "all")], 403),
+        ] {
+            assert_eq!(code(uri, headers), expected, "{uri} {headers:?}");
+        }
+    }
+
     #[test]
     fn private_sockets_need_no_token_and_others_always_do() {
         let code = |transport: Transport| {

@@ -13,12 +13,17 @@ use super::reads::ResourceRequest;
 use super::request::{Params, Target};
 use super::served::{self, ServedSubresource};
 use super::writes::{self, WriteRequest};
-use super::{body, response};
+use super::{body, response, unserved};
 use crate::control::{Reason, Status, Warnings};
 
 /// Returns the error 404 for an unknown path.
 pub fn no_such_resource() -> Status {
     Status::with_empty_details(Reason::NotFound, "the server could not find the requested resource")
+}
+
+/// Returns the error 404 for a part of Kubernetes' API that this server does not serve: `what` and its verb.
+pub fn not_served(what: &str) -> Status {
+    Status::with_empty_details(Reason::NotFound, format!("{what} not served yet"))
 }
 
 /// Returns the error 405.
@@ -43,7 +48,11 @@ pub async fn respond(State(api): State<Arc<Api>>, request: Request) -> Response 
 
 async fn dispatch(api: &Api, request: &mut Parts, body: Bytes, warnings: &Warnings) -> Result<Response, Status> {
     let target = Target::parse(request.uri.path()).ok_or_else(no_such_resource)?;
-    let served = served::find(&target.group, &target.version, &target.resource).ok_or_else(no_such_resource)?;
+    let served = served::find(&target.group, &target.version, &target.resource);
+    let served = served.ok_or_else(|| match unserved::resource(&target) {
+        Some(name) => not_served(&format!("{name} are")),
+        None => no_such_resource(),
+    })?;
     // An object of a namespaced resource has no path outside its namespace.
     let lacks_namespace = served.namespaced && target.namespace.is_none() && target.name.is_some();
     if lacks_namespace || (target.namespace.is_some() && !served.namespaced) {

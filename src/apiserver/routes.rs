@@ -14,8 +14,8 @@ use super::api::Api;
 use super::auth::{self, Authorizer};
 use super::health::{self, HealthCheck};
 use super::request::Params;
-use super::resource::{self, method_not_allowed, no_such_resource};
-use super::{accept, discovery, openapi, representation, response};
+use super::resource::{self, method_not_allowed, no_such_resource, not_served};
+use super::{accept, discovery, openapi, representation, response, unserved};
 
 /// Health check paths that `/` lists.
 const HEALTH: [&str; 6] = ["/healthz", "/healthz/ping", "/livez", "/livez/ping", "/readyz", "/readyz/ping"];
@@ -40,7 +40,7 @@ pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
         (
             "/apis/{group}",
             get(|Path(name): Path<String>, headers: HeaderMap| async move {
-                document_response(&headers, discovery::group(&name))
+                group_response(&headers, &name, None, discovery::group(&name))
             }),
         ),
         (
@@ -52,7 +52,7 @@ pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
         (
             "/apis/{group}/{version}",
             get(|Path((group, version)): Path<(String, String)>, headers: HeaderMap| async move {
-                document_response(&headers, discovery::resources(&group, &version))
+                group_response(&headers, &group, Some(&version), discovery::resources(&group, &version))
             }),
         ),
     ];
@@ -85,6 +85,19 @@ fn document_response(headers: &HeaderMap, document: Option<Value>) -> Response {
     let Some(document) = document else { return response::from_status(&no_such_resource()) };
     let encoding = accept::negotiate_encoding(accept_header(headers));
     representation::encoded(encoding, document.to_string().into_bytes()).unwrap_or_else(|s| response::from_status(&s))
+}
+
+/// Responds with the document of an API group, or says that the group is not served yet.
+fn group_response(headers: &HeaderMap, group: &str, version: Option<&str>, document: Option<Value>) -> Response {
+    match (document, version) {
+        (None, None) if unserved::is_group(group, None) => {
+            response::from_status(&not_served(&format!("the API group {group} is")))
+        }
+        (None, Some(version)) if unserved::is_group(group, Some(version)) => {
+            response::from_status(&not_served(&format!("{group}/{version} is")))
+        }
+        (document, _) => document_response(headers, document),
+    }
 }
 
 async fn core_versions(headers: HeaderMap) -> Response {

@@ -42,6 +42,73 @@ fn pod_for_another_operating_system_is_rejected() {
 }
 
 #[test]
+fn admission_rejects_overheads_and_other_preemption_policies() {
+    let server = with_a_pod();
+    let create = |fields: Value| {
+        let mut pod = json!({"metadata": {"name": "b"}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
+        pod["spec"].as_object_mut().expect("a spec").extend(fields.as_object().cloned().expect("fields"));
+        server.send("POST", &format!("{PODS}?dryRun=All"), JSON, &pod.to_string())
+    };
+    create(json!({"overhead": {"cpu": "1"}})).assert_error_contains(
+        403,
+        "pods \"b\" is forbidden: pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+    );
+    let invalid = create(json!({"overhead": {"cpu": "-1"}}));
+    assert_eq!(invalid.code, 422, "validation comes first");
+    create(json!({"preemptionPolicy": "Never"})).assert_error_contains(
+        403,
+        "the string value of PreemptionPolicy (Never) must not be provided in pod spec; priority admission controller \
+         computed PreemptLowerPriority from the given PriorityClass name",
+    );
+    assert_eq!(create(json!({"preemptionPolicy": "PreemptLowerPriority"})).code, 201);
+}
+
+#[test]
+fn negative_grace_period_is_stored_as_one_with_a_warning() {
+    let server = with_a_pod();
+    let pod = json!({"metadata": {"name": "b"}, "spec":
+        {"terminationGracePeriodSeconds": -5, "containers": [{"name": "c", "image": "x"}]}});
+    let created = server.send("POST", PODS, JSON, &pod.to_string());
+    assert_eq!((created.code, &created.json()["spec"]["terminationGracePeriodSeconds"]), (201, &json!(1)));
+    let warning = "negative values are invalid and will be treated as 1";
+    assert!(created.headers["warning"].contains(warning), "{:?}", created.headers);
+}
+
+#[test]
+fn empty_yaml_body_is_an_object_without_fields() {
+    let server = with_a_pod();
+    for body in ["", "# nothing\n", "null\n"] {
+        let response = server.send("POST", PODS, "application/yaml", body);
+        response.assert_error_contains(422, "spec.containers: Required value");
+    }
+    server.send("POST", PODS, JSON, "").assert_error_contains(400, "couldn't get version/kind");
+}
+
+#[test]
+fn unserved_resources_of_kubernetes_are_named() {
+    let server = with_a_pod();
+    for (path, name) in [
+        ("/apis/apps/v1/namespaces/default/deployments", "deployments.apps are"),
+        ("/api/v1/namespaces/default/services/x", "services are"),
+        ("/apis/apps/v1", "apps/v1 is"),
+        ("/apis/batch", "the API group batch is"),
+    ] {
+        server.get(path).assert_error(404, &format!("{name} not served yet"));
+    }
+    for path in ["/api/v1/namespaces/default/podz", "/apis/example.com/v1/things"] {
+        server.get(path).assert_error(404, "the server could not find the requested resource");
+    }
+}
+
+#[test]
+fn impersonation_and_repeated_headers_are_rejected() {
+    let server = with_a_pod();
+    let refused = server.request("GET", PODS, "Impersonate-User: bob\r\n");
+    refused.assert_error_contains(403, "impersonation is not supported");
+    assert_eq!(server.request("GET", PODS, "Host: 127.0.0.1\r\n").code, 400, "a second Host");
+}
+
+#[test]
 fn binding_must_name_its_pod_and_a_node() {
     let server = with_a_pod();
     let bind = |name: &str, kind: &str| {

@@ -4,6 +4,7 @@
 //! creation time. A list is one table. Each event of a watch is a table of one row, and only the first
 //! one has column definitions.
 
+mod config_objects;
 mod events;
 mod generic;
 mod namespaces;
@@ -13,7 +14,7 @@ mod pods;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,6 +80,8 @@ pub fn list(
         "events" => encode_table::<Event>,
         "nodes" => encode_table::<Node>,
         "namespaces" => encode_table::<Namespace>,
+        "configmaps" => encode_table::<ConfigMap>,
+        "secrets" => encode_table::<Secret>,
         _ => encode_table::<generic::AnyObject>,
     };
     table(served, items, metadata, options).map_err(Status::internal)

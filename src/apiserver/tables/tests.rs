@@ -67,12 +67,40 @@ fn columns_match_a_recorded_api_server() {
         ("events.k8s.io/v1/events", Event::COLUMNS),
         ("v1/nodes", Node::COLUMNS),
         ("v1/namespaces", Namespace::COLUMNS),
+        ("v1/configmaps", ConfigMap::COLUMNS),
+        ("v1/secrets", Secret::COLUMNS),
         // Kubernetes has no columns of its own for these.
         ("v1/limitranges", generic::AnyObject::COLUMNS),
     ] {
         let columns: Vec<Value> = columns.iter().map(|c| json!([c.name, c.kind, c.priority])).collect();
         assert_eq!(Value::from(columns), golden[resource], "{resource}");
     }
+}
+
+#[test]
+fn every_served_resource_has_kubernetes_columns() {
+    let golden = include_str!("../../../tests/golden/table-columns-1.36.json");
+    let golden: Value = serde_json::from_str(golden).expect("golden data");
+    let options = options(IncludeObject::None, "2026-11-20T12:00:00Z");
+    for served in &served::SERVED {
+        let path = format!("{}/{}", served.version, served.resource.plural);
+        let path = if served.group.is_empty() { path } else { format!("{}/{path}", served.group) };
+        let table = read(list(served, &[], &ListMeta::default(), &options));
+        let columns = table["columnDefinitions"].as_array().expect("columns");
+        let columns: Vec<Value> = columns.iter().map(|c| json!([c["name"], c["type"], c["priority"]])).collect();
+        assert_eq!(Value::from(columns), golden[&path], "{path}");
+    }
+}
+
+#[test]
+fn config_rows_count_their_entries() {
+    let map = json!({
+        "metadata": {"name": "m", "creationTimestamp": "2026-11-20T11:59:00Z"},
+        "data": {"a": "1", "b": "2"}, "binaryData": {"c": "AA=="},
+    });
+    assert_eq!(cells(&object::<ConfigMap>(Resource::CONFIG_MAPS, &map)), json!(["m", 3, "60s"]));
+    let secret = json!({"metadata": {"name": "s"}, "type": "Opaque", "data": {"a": "AA=="}});
+    assert_eq!(cells(&object::<Secret>(Resource::SECRETS, &secret)), json!(["s", "Opaque", 1, "<unknown>"]));
 }
 
 #[test]
