@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use super::request::Params;
 use super::response;
 use crate::control::{Cause, Reason, Status};
-use crate::logs::{Line, LogEntry, LogReader};
+use crate::logs::{Line, LineJoiner, LogEntry, LogReader};
 use crate::model::{go, pods};
 
 /// Validated `PodLogOptions`.
@@ -114,8 +114,14 @@ impl LogOptions {
             None => None,
         };
         let printer = LogFormatter { timestamps: self.timestamps, since, remaining: self.limit, inside_line: false };
-        let stream =
-            LogResponseBody { reader, formatter: printer, tail: self.tail, follow: self.follow, started: false };
+        let stream = LogResponseBody {
+            reader,
+            joiner: LineJoiner::default(),
+            formatter: printer,
+            tail: self.tail,
+            follow: self.follow,
+            started: false,
+        };
         let chunks = stream::unfold(stream, LogResponseBody::next_chunk);
         response::ok(response::TEXT, Body::from_stream(chunks))
     }
@@ -181,6 +187,7 @@ fn container_status<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerSt
 /// A log that is being sent to a client.
 struct LogResponseBody {
     reader: LogReader,
+    joiner: LineJoiner,
     formatter: LogFormatter,
     tail: Option<usize>,
     follow: bool,
@@ -211,12 +218,15 @@ impl LogResponseBody {
             if is_first {
                 self.seek_start().await;
             }
-            let mut entries = self.reader.next().await?;
+            let Some(mut entries) = self.reader.next().await else {
+                let text = self.formatter.format(&self.joiner.finish());
+                return (!text.is_empty()).then(|| (Ok(text.into()), self));
+            };
             // Lines that were rotated away before the request are not a gap in the response.
             if is_first && matches!(entries.first(), Some(LogEntry::Gap(_))) {
                 entries.remove(0);
             }
-            let text = self.formatter.format(&entries);
+            let text = self.formatter.format(&self.joiner.join(entries));
             if !text.is_empty() {
                 return Some((Ok(text.into()), self));
             }

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `ring` | the lines in memory |
 //! | `reader` | a position in a log |
+//! | `joiner` | the lines that readers see |
 //! | `spool` | the task that writes and removes files |
 //! | `files`, `index` | the files of an attempt, and the position of each line in them |
 //! | `cri` | the format of a line in a file |
@@ -18,6 +19,7 @@
 mod cri;
 mod files;
 mod index;
+mod joiner;
 mod reader;
 mod ring;
 mod spool;
@@ -33,6 +35,7 @@ use tokio::sync::Notify;
 use ring::{FlushPriority, Ring};
 use spool::FileSink;
 
+pub use joiner::LineJoiner;
 pub use reader::LogReader;
 pub use spool::{ClaimError, PodLogs, Spool};
 
@@ -59,7 +62,7 @@ pub struct Line {
     pub stream: LogStreamType,
     /// Whether the line ended with a newline; false if it was split, or if the guest exited inside it.
     pub complete: bool,
-    /// At most [`MAX_LINE_BYTES`] bytes, not necessarily UTF-8.
+    /// At most [`MAX_LINE_BYTES`] bytes unless it was joined by a [`LineJoiner`]; not necessarily UTF-8.
     pub text: Arc<[u8]>,
 }
 

@@ -8,7 +8,7 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
 use crate::control::{ChangeKind, ControlPlane, Key, Object, Reason, Resource, Scope, Status, WatchEvent, WatchStream};
-use crate::logs::LogEntry;
+use crate::logs::{LineJoiner, LogEntry};
 use crate::model::{outcome, pods};
 use crate::node::Handle;
 
@@ -44,7 +44,18 @@ pub enum RunEvent {
     Warning(String),
 }
 
-type LogEntryStream = BoxStream<'static, (Arc<LogSource>, Vec<LogEntry>)>;
+/// A report about the log of an attempt.
+enum LogEvent {
+    Entries(Arc<LogSource>, Vec<LogEntry>),
+    /// The log of the attempt with this container ID is complete.
+    End(String),
+}
+
+/// A change of a pod, and the container IDs of the attempts that have ended.
+struct UnreportedChange {
+    key: Key,
+    ended: Vec<String>,
+}
 
 /// Follows the pods of a run, their logs and their warnings.
 pub struct PodWatcher {
@@ -53,12 +64,14 @@ pub struct PodWatcher {
     pod_watch: WatchStream,
     /// The watch of all Events; `None` after it has failed, which costs only the warnings.
     event_watch: Option<WatchStream>,
-    /// Changes found by listing, not reported yet.
-    unreported: VecDeque<Key>,
+    /// Changes that are not reported yet. A change is reported after the logs of the attempts whose end it tells.
+    unreported: VecDeque<UnreportedChange>,
     pods: BTreeMap<Key, ObservedPod>,
-    logs: SelectAll<LogEntryStream>,
-    /// Container IDs of the attempts whose logs are in `logs`.
+    logs: SelectAll<BoxStream<'static, LogEvent>>,
+    /// Container IDs of the attempts whose logs are or were in `logs`.
     followed: HashSet<String>,
+    /// Those whose logs are not complete.
+    unfinished: HashSet<String>,
 }
 
 impl PodWatcher {
@@ -76,6 +89,7 @@ impl PodWatcher {
             pods: BTreeMap::new(),
             logs: SelectAll::new(),
             followed: HashSet::new(),
+            unfinished: HashSet::new(),
         })
     }
 
@@ -92,25 +106,28 @@ impl PodWatcher {
     /// Waits for the next event. Cancel-safe.
     pub async fn next(&mut self) -> anyhow::Result<RunEvent> {
         loop {
-            if let Some(key) = self.unreported.pop_front() {
-                return Ok(RunEvent::PodChanged(key));
+            let unfinished = &self.unfinished;
+            let is_reportable = |change: &mut UnreportedChange| change.ended.iter().all(|id| !unfinished.contains(id));
+            if let Some(change) = self.unreported.pop_front_if(is_reportable) {
+                return Ok(RunEvent::PodChanged(change.key));
             }
+            let waits_for_logs = !self.unreported.is_empty();
             tokio::select! {
                 // Pods first, so that an attempt is known before its last lines are reported.
                 biased;
-                event = self.pod_watch.next() => match event {
-                    Some(Ok(WatchEvent::Change(kind, object))) => {
-                        let key = object.key.clone();
-                        self.observe(object, kind)?;
-                        return Ok(RunEvent::PodChanged(key));
-                    }
+                event = self.pod_watch.next(), if !waits_for_logs => match event {
+                    Some(Ok(WatchEvent::Change(kind, object))) => self.observe(object, kind)?,
                     Some(Ok(WatchEvent::Bookmark(_))) => {}
                     // The watch fell behind the store's history.
                     Some(Err(status)) if status.reason == Reason::Expired => self.relist().await?,
                     Some(Err(status)) => return Err(status.into()),
                     None => self.relist().await?,
                 },
-                Some((source, entries)) = self.logs.next() => return Ok(RunEvent::Log(source, entries)),
+                Some(event) = self.logs.next() => {
+                    if let Some((source, entries)) = self.apply(event) {
+                        return Ok(RunEvent::Log(source, entries));
+                    }
+                }
                 event = next_event(&mut self.event_watch) => match event {
                     Some(Ok(WatchEvent::Change(ChangeKind::Added, object))) => {
                         if let Some(warning) = object.decode().ok().and_then(|event| warning(&event)) {
@@ -126,7 +143,22 @@ impl PodWatcher {
 
     /// Returns the remaining log lines; `None` after the last one of terminated containers.
     pub async fn next_log(&mut self) -> Option<(Arc<LogSource>, Vec<LogEntry>)> {
-        self.logs.next().await
+        loop {
+            let event = self.logs.next().await?;
+            if let Some(entries) = self.apply(event) {
+                return Some(entries);
+            }
+        }
+    }
+
+    fn apply(&mut self, event: LogEvent) -> Option<(Arc<LogSource>, Vec<LogEntry>)> {
+        match event {
+            LogEvent::Entries(source, entries) => (!entries.is_empty()).then_some((source, entries)),
+            LogEvent::End(id) => {
+                self.unfinished.remove(&id);
+                None
+            }
+        }
     }
 
     /// Lists all pods, queues those that differ from the observed ones, and restarts the watch.
@@ -136,27 +168,30 @@ impl PodWatcher {
         let listed: HashSet<Key> = list.items.iter().map(|object| object.key.clone()).collect();
         for (key, observed) in self.pods.iter_mut().filter(|(key, pod)| !pod.is_deleted && !listed.contains(*key)) {
             observed.is_deleted = true;
-            self.unreported.push_back(key.clone());
+            self.unreported.push_back(UnreportedChange { key: key.clone(), ended: Vec::new() });
         }
         for object in list.items {
             let is_newer = self.pods.get(&object.key).is_none_or(|pod| pod.object.revision < object.revision);
             if is_newer {
-                self.unreported.push_back(object.key.clone());
                 self.observe(object, ChangeKind::Modified)?;
             }
         }
         Ok(())
     }
 
+    /// Takes note of a pod's new state, which is reported later.
     fn observe(&mut self, object: Arc<Object>, kind: ChangeKind) -> anyhow::Result<()> {
         let pod = object.decode::<Pod>()?;
+        let ended = outcome::container_statuses(&pod).flat_map(ended_attempts).map(String::from).collect();
         for status in outcome::container_statuses(&pod) {
             for id in attempt_ids(status) {
                 self.follow_log(&pod, &status.name, id);
             }
         }
         let observed = ObservedPod { object, pod, is_deleted: kind == ChangeKind::Deleted };
-        self.pods.insert(observed.object.key.clone(), observed);
+        let key = observed.object.key.clone();
+        self.unreported.push_back(UnreportedChange { key: key.clone(), ended });
+        self.pods.insert(key, observed);
         Ok(())
     }
 
@@ -166,12 +201,18 @@ impl PodWatcher {
         }
         let Some(log) = self.handle.logs.find(pods::uid(pod), container, container_id) else { return };
         self.followed.insert(container_id.to_string());
+        self.unfinished.insert(container_id.to_string());
         let source = Arc::new(LogSource { pod: pods::name(pod).into(), container: container.into() });
-        let lines = stream::unfold(log.reader(), move |mut reader| {
-            let source = source.clone();
-            async move { reader.next().await.map(|entries| ((source, entries), reader)) }
+        let lines = stream::unfold(Some((log.reader(), LineJoiner::default())), async |state| {
+            let (mut reader, mut joiner) = state?;
+            match reader.next().await {
+                Some(entries) => Some((joiner.join(entries), Some((reader, joiner)))),
+                None => Some((joiner.finish(), None)),
+            }
         });
-        self.logs.push(lines.boxed());
+        let entries = lines.map(move |entries| LogEvent::Entries(source.clone(), entries));
+        let id = container_id.to_string();
+        self.logs.push(entries.chain(stream::once(async { LogEvent::End(id) })).boxed());
     }
 }
 
@@ -197,6 +238,12 @@ fn warning(event: &Event) -> Option<String> {
     let container = object.field_path.as_deref().and_then(|path| path.split_once('{')).map(|(_, name)| name);
     let source = container.map_or(pod.to_string(), |name| format!("{pod}/{}", name.trim_end_matches('}')));
     Some(format!("{source}: {reason}: {}", event.message.as_deref().unwrap_or_default().trim_end()))
+}
+
+/// Returns the container IDs of the attempts in a status that have ended.
+fn ended_attempts(status: &ContainerStatus) -> impl Iterator<Item = &str> {
+    let states = [&status.last_state, &status.state].into_iter().flatten();
+    states.filter_map(|state| state.terminated.as_ref()?.container_id.as_deref())
 }
 
 /// Returns the container IDs of the attempts in a status, the older one first.
