@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::control::Cause;
 use crate::model::{FieldDiagnostic, ManifestObject, Rule, TemplatePod, allowed_restart_policies, template_pod};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
+use crate::registry::pod::{app_armor, warnings};
 use crate::registry::{config_map, pod, secret};
 
 /// Returns the diagnostics of an object, the `number`th of its manifest: the errors that the API server would report,
@@ -62,7 +63,16 @@ pub fn check_template(owner: &ManifestObject, template: &TemplatePod, number: us
 pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
     let diagnostic = |rule, path, message| FieldDiagnostic { object: number, rule, path, message, hint: None };
     let mut diagnostics: Vec<FieldDiagnostic> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
-        Ok(_) => Vec::new(),
+        Ok(completed) => {
+            let warnings = warnings::warnings_on_create(&completed).into_iter();
+            let warnings = warnings.chain(warnings::warnings_on_replaced_values(pod));
+            let warnings = warnings.chain(app_armor::warnings_on_create(pod));
+            let warning = |text: String| match text.split_once(": ") {
+                Some((path, message)) => diagnostic(Rule::Discouraged, path.into(), message.into()),
+                None => diagnostic(Rule::Discouraged, String::new(), text),
+            };
+            warnings.map(warning).collect()
+        }
         // Admission names no field: a priority that differs from the class.
         Err(status) if status.causes.is_empty() => vec![diagnostic(Rule::Invalid, String::new(), status.message)],
         Err(status) => invalid_fields(status.causes, number).collect(),

@@ -9,9 +9,9 @@ use super::args::DeleteArgs;
 use super::client::{self, Client};
 use super::exit::{Outcome, bad_input};
 use super::manifest_objects;
-use super::ps::print;
 use super::report;
 use super::resource_names;
+use super::terminal_text::print;
 use crate::control::Resource;
 
 /// The minimum and maximum time before a watch that the server has closed is opened again.

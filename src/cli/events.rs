@@ -10,8 +10,8 @@ use super::client::{self, Client};
 use super::columns::Columns;
 use super::describe::events::{age, sort_time};
 use super::exit::Outcome;
-use super::ps::print;
 use super::target_pod::pod_name;
+use super::terminal_text::print;
 use crate::control::Resource;
 
 /// Prints the events, and with `--watch` those that follow.

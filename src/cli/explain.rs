@@ -1,20 +1,20 @@
 //! `wasmpod explain`: prints the documentation of a field, and whether wasmpod supports it.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::Context;
 use serde_json::Value;
 
 use super::args::ExplainArgs;
 use super::exit::{Outcome, bad_input};
+use super::terminal_text::print;
 use crate::model::{Kind, kind_of_resource, names, schema};
 use crate::registry::field_support;
 
 /// Prints the documentation of a kind or a field.
 pub fn main(args: &ExplainArgs) -> anyhow::Result<Outcome> {
     let text = explain(&args.field, args.recursive).map_err(|error| bad_input(error.to_string()))?;
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write the explanation")?;
+    print(&text).context("cannot write the explanation")?;
     Ok(Outcome::Success)
 }
 

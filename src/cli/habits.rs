@@ -1,5 +1,6 @@
 //! Answers to the commands, flags and files of other tools: names what to use instead.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use crate::images::Images;
 
 /// Prints the version, as `--version` does.
 pub fn print_version() -> anyhow::Result<Outcome> {
-    super::ps::print(concat!("wasmpod ", env!("CARGO_PKG_VERSION"), "\n"))?;
+    super::terminal_text::print(concat!("wasmpod ", env!("CARGO_PKG_VERSION"), "\n"))?;
     Ok(Outcome::Success)
 }
 
@@ -85,9 +86,14 @@ pub fn check_run_file(path: &Path) -> anyhow::Result<()> {
 }
 
 fn is_native_program(path: &Path) -> bool {
+    read_header(path) == Some(*b"\x7fELF")
+}
+
+/// Returns the first bytes of a regular file. Others are left alone: a pipe can be read only once.
+pub fn read_header(path: &Path) -> Option<[u8; 4]> {
     let mut header = [0; 4];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    read.is_ok() && header == *b"\x7fELF"
+    path.is_file().then(|| File::open(path)?.read_exact(&mut header)).and_then(Result::ok)?;
+    Some(header)
 }
 
 /// Returns whether `name` is more likely that of an image than of a file.

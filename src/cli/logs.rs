@@ -1,13 +1,12 @@
 //! `wasmpod logs`: prints the log of a container.
 
-use std::io::Write;
-
 use k8s_openapi::api::core::v1::Pod;
 
 use super::args::LogsArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
 use super::target_pod::choose_container;
+use super::terminal_text::LogPrinter;
 
 /// Prints the log until it ends.
 pub fn main(mut args: LogsArgs) -> anyhow::Result<Outcome> {
@@ -19,12 +18,11 @@ pub fn main(mut args: LogsArgs) -> anyhow::Result<Outcome> {
         }
         let path = format!("{}/log?{}", client.pods_path(Some(&args.pod)), pod_log_options(&args));
         let mut log = client.stream(&path, client::TEXT).await?;
+        let mut printer = LogPrinter::new(args.raw);
         while let Some(bytes) = log.next_chunk().await? {
-            let mut out = std::io::stdout().lock();
-            out.write_all(&bytes)?;
-            out.flush()?;
+            printer.print(&bytes)?;
         }
-        Ok(())
+        Ok(printer.finish()?)
     })
 }
 

@@ -7,7 +7,7 @@ use crate::model::{Diagnostic, Rule, decode_text};
 
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A manifest that the user named.
+/// A manifest that the user named. It is read once: what a pipe has delivered is gone.
 pub enum ManifestSource {
     StandardInput,
     File(PathBuf),
@@ -42,11 +42,15 @@ impl ManifestSource {
         decode_text(bytes)
     }
 
-    /// Returns the absolute path of the file. Paths of local images are relative to its directory.
+    /// Returns the absolute path of the file, or for other sources one in the current directory. Paths of local images are
+    /// relative to its directory.
     pub fn origin(&self) -> Option<String> {
         let path = match self {
-            ManifestSource::StandardInput => std::env::current_dir().ok()?.join("standard-input"),
-            ManifestSource::File(path) | ManifestSource::Unusable(path, _) => std::path::absolute(path).ok()?,
+            ManifestSource::File(path) if path.is_file() => std::path::absolute(path).ok()?,
+            // Not beside a pipe, which has no directory of its own.
+            ManifestSource::StandardInput | ManifestSource::File(_) | ManifestSource::Unusable(..) => {
+                std::env::current_dir().ok()?.join("standard-input")
+            }
         };
         Some(path.to_string_lossy().into_owned())
     }

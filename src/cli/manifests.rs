@@ -48,7 +48,8 @@ pub async fn store_configs(control: &dyn ControlPlane, configs: Vec<Body>) -> Re
 
 /// Loads the manifests of `wasmpod run`. The error reports all errors of all files.
 pub fn load(args: &RunArgs, images: &Images) -> anyhow::Result<LoadedManifests> {
-    let mut loaded = load_files(&args.files, args.restart, Some(images))?;
+    let options = LoadOptions { restart: args.restart, images: Some(images), is_strict: args.strict };
+    let mut loaded = load_files(&args.files, options)?;
     for (name, _) in args.images.iter().filter(|(name, _)| !uses_image(&loaded.pods, name)) {
         loaded.warnings.push(format!(
             "--image {name}: no container has `image: {name}`; the name must match exactly, including its tag"
@@ -57,15 +58,21 @@ pub fn load(args: &RunArgs, images: &Images) -> anyhow::Result<LoadedManifests> 
     Ok(loaded)
 }
 
-/// Loads the manifests in `files`. `restart` replaces the pods' restart policies. With `images`, an image that is
-/// missing is an error; without, the node reports it when the pod starts.
-pub fn load_files(
-    files: &[PathBuf],
-    restart: Option<RestartPolicyArg>,
-    images: Option<&Images>,
-) -> anyhow::Result<LoadedManifests> {
+/// How manifests are loaded.
+#[derive(Clone, Copy, Default)]
+pub struct LoadOptions<'a> {
+    /// Replaces the pods' restart policies.
+    pub restart: Option<RestartPolicyArg>,
+    /// With these, an image that is missing is an error; without, the node reports it when the pod starts.
+    pub images: Option<&'a Images>,
+    /// Whether objects that cannot be run are errors. They are left out otherwise.
+    pub is_strict: bool,
+}
+
+/// Loads the manifests in `files`.
+pub fn load_files(files: &[PathBuf], options: LoadOptions<'_>) -> anyhow::Result<LoadedManifests> {
     let mut errors = Vec::new();
-    let mut loader = Loader { restart, images, loaded: LoadedManifests::default() };
+    let mut loader = Loader { options, loaded: LoadedManifests::default() };
     for source in manifest_sources(files) {
         let text = match source.read() {
             Ok(text) => text,
@@ -105,8 +112,7 @@ pub fn load_files(
 
 /// Collects the objects of manifests.
 struct Loader<'a> {
-    restart: Option<RestartPolicyArg>,
-    images: Option<&'a Images>,
+    options: LoadOptions<'a>,
     loaded: LoadedManifests,
 }
 
@@ -121,6 +127,10 @@ impl Loader<'_> {
             }
             match pod_of(object) {
                 Ok((pod, template)) => diagnostics.extend(self.add_pod(object, pod, template, source, number)),
+                Err(NotRunnable { message, .. }) if !self.options.is_strict => {
+                    let name = object.metadata().name.as_deref().unwrap_or_default();
+                    self.loaded.warnings.push(format!("{name:?} is left out: {message}"));
+                }
                 Err(NotRunnable { message, hint }) => {
                     let hint = Some(hint.to_string());
                     diagnostics.push(FieldDiagnostic {
@@ -150,7 +160,7 @@ impl Loader<'_> {
             let (kind, name) = (object.kind().name(), pods::name(&pod));
             warnings.push(format!("{kind} {name}: running one pod of its template, named {name}"));
         }
-        prepare_pod(&mut pod, source, self.restart, warnings);
+        prepare_pod(&mut pod, source, self.options.restart, warnings);
         if let Some(template) = &mut template {
             template.pod = pod.clone();
         }
@@ -168,7 +178,7 @@ impl Loader<'_> {
             }
             is_error
         });
-        if let Some(images) = self.images.filter(|_| diagnostics.is_empty()) {
+        if let Some(images) = self.options.images.filter(|_| diagnostics.is_empty()) {
             diagnostics = missing_images(&pod, images, number);
             if let Some(template) = &template {
                 diagnostics

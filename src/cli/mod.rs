@@ -4,10 +4,9 @@
 
 /// Prints a line to standard error. A closed standard error is ignored.
 macro_rules! stderrln {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr().lock(), $($text)*);
-    }};
+    ($($text:tt)*) => {
+        crate::cli::terminal_text::print_error(format_args!($($text)*))
+    };
 }
 
 mod api_server;
@@ -42,6 +41,7 @@ mod serve;
 mod signals;
 mod state_directory;
 mod target_pod;
+mod terminal_text;
 mod validate;
 
 use std::io::IsTerminal;

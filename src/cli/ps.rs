@@ -1,7 +1,5 @@
 //! `wasmpod ps` and `wasmpod get`: print the server's table of pods or other objects, or the objects themselves.
 
-use std::io::Write;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,6 +9,7 @@ use super::client::{self, Client};
 use super::columns::Columns;
 use super::exit::{Outcome, bad_input};
 use super::resource_names;
+use super::terminal_text::print;
 use crate::control::Resource;
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -167,11 +166,4 @@ fn format_cell(value: &Value) -> String {
         Value::Null => "<none>".into(),
         other => other.to_string(),
     }
-}
-
-/// Prints text to standard output.
-pub fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::api_server::ApiServer;
 use super::args::ServeArgs;
 use super::exit::{Outcome, bad_input};
-use super::manifests::{self, LoadedManifests};
+use super::manifests::{self, LoadOptions, LoadedManifests};
 use super::signals::Signals;
 use super::state_directory::StateDirectory;
 use crate::apiserver::auth::Authorizer;
@@ -88,7 +88,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let private_server = ApiServer::start_private("serve", app);
     print_address(&name, address, &kubeconfig);
     tokio::select! {
-        _ = signals.next() => {}
+        _ = signals.next_for_server() => {}
         // It stops only when asked to; anything else is a panic.
         ended = &mut server.task => { ended.context("the API server failed")?; }
     }
@@ -96,8 +96,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     stderrln!("stopping the pods (for up to {:?}); send a second signal to kill them", args.shutdown_grace);
     tasks.shutdown().await;
     tokio::select! {
-        () = stop_pods(&*control, node.handle(), args.shutdown_grace) => {}
-        _ = signals.next() => stderrln!("killing the remaining pods"),
+        () = stop_pods(&*control, node.handle(), &name, args.shutdown_grace) => {}
+        _ = signals.next_for_server() => stderrln!("killing the remaining pods"),
     }
     let servers = [Some(server), private_server];
     servers.iter().flatten().for_each(ApiServer::stop);
@@ -112,7 +112,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
 fn load_initial_manifests(args: &ServeArgs, images: &Images) -> anyhow::Result<LoadedManifests> {
     match args.files.is_empty() {
         true => Ok(LoadedManifests::default()),
-        false => manifests::load_files(&args.files, None, Some(images)),
+        false => {
+            let options = LoadOptions { images: Some(images), is_strict: args.strict, ..LoadOptions::default() };
+            manifests::load_files(&args.files, options)
+        }
     }
 }
 
@@ -208,7 +211,7 @@ async fn create_objects(control: &dyn ControlPlane, configs: Vec<Body>, pods: Ve
 
 /// Returns the pods of a static pod manifest, checked like those of the command line.
 fn read_static_pods(path: &Path) -> Result<Vec<Pod>, InvalidManifest> {
-    let loaded = manifests::load_files(&[PathBuf::from(path)], None, None)
+    let loaded = manifests::load_files(&[PathBuf::from(path)], LoadOptions::default())
         .map_err(|error| InvalidManifest(error.to_string()))?;
     if !loaded.configs.is_empty() {
         let message = "static manifests can only contain Pods; create ConfigMaps and Secrets through the API";
@@ -218,15 +221,15 @@ fn read_static_pods(path: &Path) -> Result<Vec<Pod>, InvalidManifest> {
     Ok(loaded.pods)
 }
 
-/// Stops all pods of the node, and waits until they have terminated, at most for `grace`.
-async fn stop_pods(control: &dyn ControlPlane, handle: &Handle, grace: Duration) {
+/// Stops all pods of node `name`, and waits until they have terminated, at most for `grace`.
+async fn stop_pods(control: &dyn ControlPlane, handle: &Handle, name: &str, grace: Duration) {
     let stop = async {
         let scope = Scope::all(Resource::PODS);
         let mut watch = control.watch(&scope, control.revision().await?).await?;
         handle.shut_down(grace.saturating_sub(KILL_RESERVE)).await;
         let is_active = |object: &Arc<Object>| {
-            let pod = object.decode::<Pod>();
-            pod.is_ok_and(|pod| !pods::is_terminal(&pod) && pod.spec.as_ref().is_some_and(|s| s.node_name.is_some()))
+            let is_own = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some(name));
+            object.decode::<Pod>().is_ok_and(|pod| is_own(&pod) && !pods::is_terminal(&pod))
         };
         while control.list(&scope).await?.items.iter().any(is_active) {
             if watch.next().await.is_none() {

@@ -23,6 +23,16 @@ impl Signals {
         })
     }
 
+    /// Waits for the next signal that stops a server: it outlives the terminal from which it was started. Cancel-safe.
+    pub async fn next_for_server(&mut self) -> Outcome {
+        loop {
+            match self.next().await {
+                Outcome::HungUp => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Waits for the next signal and returns the outcome it stands for. Cancel-safe.
     pub async fn next(&mut self) -> Outcome {
         tokio::select! {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::{TestCommand, container_status, pod, run, scripts, test_file};
+use crate::support::{TestCommand, binary, command, container_status, pod, program, run, scripts, test_file};
 
 /// Returns a run of a manifest that is used unmodified elsewhere, too.
 fn manifest(name: &str) -> TestCommand {
@@ -250,4 +250,81 @@ fn pod_bound_to_a_foreign_node_runs_here() {
     for field in ["spec.nodeName", "spec.volumes[0].emptyDir.medium"] {
         assert!(output.stderr.contains(&format!("warning: pod p: {field}")), "{}", output.stderr);
     }
+}
+
+/// Returns a run of `manifest` by a shell, which redirects its streams.
+fn redirected(manifest: &Path, redirections: &str) -> TestCommand {
+    let script = format!("exec \"$0\" run \"$1\" {redirections}");
+    program("/bin/sh".into()).args(["-c", &script]).arg(binary()).arg(manifest)
+}
+
+#[test]
+fn manifests_are_read_from_pipes() {
+    let manifest = scripts("p", &[("c", "echo read")]);
+    let output = run().arg("/dev/stdin").stdin(manifest.clone()).output().expect_code(0);
+    assert_eq!(output.log("p/c"), "read\n");
+    command("validate").arg("/dev/stdin").stdin(manifest.clone()).output().expect_code(0);
+    let script = "mkfifo \"$1/fifo\"; exec 3<&0; cat <&3 > \"$1/fifo\" & exec \"$0\" run \"$1/fifo\"";
+    let directory = tempfile::tempdir().expect("a directory");
+    let piped = program("/bin/sh".into()).args(["-c", script]).arg(binary()).arg(directory.path());
+    assert_eq!(piped.stdin(manifest).output().expect_code(0).log("p/c"), "read\n");
+}
+
+#[test]
+fn lines_of_a_container_precede_the_line_of_its_end() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("pod.yaml");
+    let containers = ["a", "b", "c"].map(|name| (name, "seq 50; exit 1"));
+    std::fs::write(&manifest, scripts("p", &containers)).expect("written");
+    for _ in 0..10 {
+        let printed = redirected(&manifest, "2>&1").output().expect_code(1).stdout;
+        let position = |line: &str| printed.find(line).unwrap_or_else(|| panic!("{line}: {printed}"));
+        for (name, _) in containers {
+            assert!(position(&format!("p/{name} | 50\n")) < position(&format!("p/{name}: Error")), "{printed}");
+        }
+        let last = printed.lines().last().unwrap_or_default();
+        assert!(last.starts_with("error: pod p failed"), "{printed}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_fails_the_run() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("pod.yaml");
+    std::fs::write(&manifest, scripts("p", &[("c", "echo lost")])).expect("written");
+    for _ in 0..10 {
+        let output = redirected(&manifest, "> /dev/full").output().expect_code(125);
+        assert!(output.stderr.contains("error: cannot write the logs: No space left on device"), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn long_lines_are_one_line() {
+    let manifest = scripts("p", &[("c", "head -c 100000 /dev/zero | tr '\\0' x; echo; echo next")]);
+    let output = run().manifest(&manifest).output().expect_code(0);
+    assert_eq!(output.log("p/c"), format!("{}\nnext\n", "x".repeat(100_000)));
+}
+
+#[test]
+fn api_warnings_are_printed() {
+    let limits =
+        "containers: [{name: c, image: busybox, command: ['true'], resources: {limits: {memory: '67108864400m'}}}]";
+    let manifest = pod("p", &format!("restartPolicy: Never, {limits}"));
+    let warning = "spec.containers[0].resources.limits[memory]: fractional byte value \"67108864400m\" is invalid, must be an integer";
+    let output = run().manifest(&manifest).output().expect_code(0);
+    assert!(output.stderr.contains(&format!("warning: pod p: {warning}\n")), "{}", output.stderr);
+    let output = command("validate").arg("/dev/stdin").stdin(manifest).output().expect_code(0);
+    // Requests default to limits.
+    assert!(output.stdout.contains("1 file, 1 object: 2 warnings"), "{}", output.stdout);
+}
+
+#[test]
+fn environment_that_grows_exponentially_is_rejected() {
+    let doubled = |i: u32| format!("{{name: V{i}, value: '$(V{p})$(V{p})'}}", p = i - 1);
+    let variables: Vec<String> = (1..40).map(doubled).collect();
+    let env = format!("env: [{{name: V0, value: xxxxxxxx}}, {}]", variables.join(", "));
+    let spec = format!("restartPolicy: Never, containers: [{{name: c, image: busybox, command: ['true'], {env}}}]");
+    let output = run().manifest(&pod("p", &spec)).output().expect_code(1);
+    let message = "environment variable \"V15\" expands to more than 128 KiB";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
 }

@@ -124,12 +124,13 @@ fn workloads_run_as_one_pod_of_their_template() {
     assert_eq!(output.log("greeter/c"), "hello\n");
     assert!(output.stderr.contains("Job greeter: running one pod of its template, named greeter"), "{}", output.stderr);
     let service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
-    let output = run().manifest(&format!("{job}\n---\n{service}")).output().expect_code(2);
-    assert!(
-        output.stderr.contains("Service is not supported in manifests of `run` and `serve` yet"),
-        "{}",
-        output.stderr
-    );
+    let both = format!("{job}\n---\n{service}");
+    let reason = "Service is not supported in manifests of `run` and `serve` yet";
+    let output = run().manifest(&both).output().expect_code(0);
+    assert_eq!(output.log("greeter/c"), "hello\n");
+    assert!(output.stderr.contains(&format!("warning: \"s\" is left out: {reason}\n")), "{}", output.stderr);
+    let output = run().arg("--strict").manifest(&both).output().expect_code(2);
+    assert!(output.stderr.contains(reason), "{}", output.stderr);
 }
 
 #[test]

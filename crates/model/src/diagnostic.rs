@@ -44,6 +44,8 @@ pub enum Rule {
     NotYet,
     /// The field is accepted and ignored.
     NoEffect,
+    /// The API would warn about the value.
+    Discouraged,
     /// YAML 1.1 reads the value as another type or number than its spelling suggests.
     Misread,
 }
@@ -59,7 +61,7 @@ pub enum Severity {
 
 impl Rule {
     /// All rules, in the order in which they are checked.
-    pub const ALL: [Rule; 13] = [
+    pub const ALL: [Rule; 14] = [
         Rule::Unreadable,
         Rule::Syntax,
         Rule::Limit,
@@ -72,6 +74,7 @@ impl Rule {
         Rule::Unsupported,
         Rule::NotYet,
         Rule::NoEffect,
+        Rule::Discouraged,
         Rule::Misread,
     ];
 
@@ -90,6 +93,7 @@ impl Rule {
             Rule::Unsupported => "unsupported",
             Rule::NotYet => "not-yet",
             Rule::NoEffect => "no-effect",
+            Rule::Discouraged => "discouraged",
             Rule::Misread => "misread",
         }
     }
@@ -109,6 +113,7 @@ impl Rule {
             Rule::Unsupported => "wasmpod does not support the field.",
             Rule::NotYet => "wasmpod does not support the field yet and does not run the pod.",
             Rule::NoEffect => "wasmpod ignores the field.",
+            Rule::Discouraged => "The Kubernetes API warns about the value.",
             Rule::Misread => "YAML 1.1 reads the value as another type or number than its spelling suggests.",
         }
     }
@@ -116,7 +121,7 @@ impl Rule {
     /// Returns the severity of the rule's diagnostics.
     pub fn severity(self) -> Severity {
         match self {
-            Rule::NotYet | Rule::NoEffect | Rule::Misread => Severity::Warning,
+            Rule::NotYet | Rule::NoEffect | Rule::Discouraged | Rule::Misread => Severity::Warning,
             _ => Severity::Error,
         }
     }

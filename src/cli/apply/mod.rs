@@ -12,8 +12,8 @@ use super::args::ApplyArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
 use super::manifest_objects::{self, NamedObject};
-use super::ps::print;
 use super::report;
+use super::terminal_text::print;
 use three_way::three_way_patch;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

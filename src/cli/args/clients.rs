@@ -180,6 +180,10 @@ pub struct LogsArgs {
     #[arg(long)]
     pub timestamps: bool,
 
+    /// Print control characters on terminals as well, instead of making them visible; colours are always printed
+    #[arg(long)]
+    pub raw: bool,
+
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

@@ -86,6 +86,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub max_restarts: Option<u32>,
 
+    /// Treat objects of kinds that cannot be run yet as errors, instead of leaving them out
+    #[arg(long)]
+    pub strict: bool,
+
     #[command(flatten)]
     pub limits: NodeLimits,
 

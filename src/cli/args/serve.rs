@@ -31,6 +31,10 @@ pub struct ServeArgs {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
+    /// Treat objects of kinds that cannot be run yet as errors, instead of leaving them out
+    #[arg(long)]
+    pub strict: bool,
+
     /// Directory of static pod manifests; changes take effect within a second
     #[arg(long, value_name = "DIR")]
     pub pod_manifest_path: Option<PathBuf>,

@@ -7,8 +7,6 @@ mod prefix_writer;
 mod tabwriter;
 mod volumes;
 
-use std::io::Write;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use serde::Deserialize;
@@ -16,6 +14,7 @@ use serde::Deserialize;
 use super::args::DescribeArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
+use super::terminal_text::print;
 use crate::model::pods;
 use prefix_writer::PrefixWriter;
 
@@ -29,9 +28,7 @@ pub fn main(args: DescribeArgs) -> anyhow::Result<Outcome> {
         let now = Timestamp::now();
         pod::describe(&mut out, &pod, now);
         events::describe(&mut out, events.items, now);
-        let mut stdout = std::io::stdout().lock();
-        stdout.write_all(out.text().as_bytes())?;
-        Ok(stdout.flush()?)
+        print(&out.text())
     })
 }
 

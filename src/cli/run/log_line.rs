@@ -1,10 +1,21 @@
 //! Formats log entries as lines: a prefix, then the bytes of the guest.
 
 use super::pod_watcher::LogSource;
+use crate::cli::terminal_text::escape_log_line;
 use crate::logs::{LogEntry, LogStreamType};
 
+/// How lines are formatted.
+#[derive(Clone, Copy)]
+pub struct LineStyle {
+    /// Whether prefixes and standard error are coloured.
+    pub colour: bool,
+    /// Whether control characters are made visible, since the lines go to a terminal.
+    pub escapes: bool,
+}
+
 /// Returns `pod/container | text`. With `colour`, the prefix has the container's colour and standard error is red.
-pub fn prefixed_line(source: &LogSource, entry: &LogEntry, colour: bool) -> Vec<u8> {
+pub fn prefixed_line(source: &LogSource, entry: &LogEntry, style: LineStyle) -> Vec<u8> {
+    let LineStyle { colour, escapes } = style;
     let name = format!("{}/{}", source.pod, source.container);
     let mut line = match colour {
         true => format!("\x1b[{}m{name} |\x1b[0m ", colour_of(&name)).into_bytes(),
@@ -14,7 +25,11 @@ pub fn prefixed_line(source: &LogSource, entry: &LogEntry, colour: bool) -> Vec<
     if is_stderr {
         line.extend_from_slice(b"\x1b[31m");
     }
-    line.extend(entry_text(entry));
+    let text = entry_text(entry);
+    match escapes {
+        true => line.extend_from_slice(escape_log_line(&String::from_utf8_lossy(&text)).as_bytes()),
+        false => line.extend(text),
+    }
     if is_stderr {
         line.extend_from_slice(b"\x1b[0m");
     }
@@ -49,7 +64,8 @@ mod tests {
         let at = jiff::Timestamp::UNIX_EPOCH;
         let entry =
             LogEntry::Line(Line { timestamp: at, stream: LogStreamType::Stdout, complete: true, text: text.into() });
-        assert_eq!(prefixed_line(&source, &entry, false), [b"p/c | ", text].concat());
-        assert_eq!(prefixed_line(&source, &LogEntry::Gap(3), false), b"p/c | [3 lines were dropped]");
+        let style = LineStyle { colour: false, escapes: false };
+        assert_eq!(prefixed_line(&source, &entry, style), [b"p/c | ", text].concat());
+        assert_eq!(prefixed_line(&source, &LogEntry::Gap(3), style), b"p/c | [3 lines were dropped]");
     }
 }

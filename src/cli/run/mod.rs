@@ -16,8 +16,7 @@ mod program_ports;
 mod progress;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ use super::habits;
 use super::manifests::{self, LoadedManifests};
 use super::report;
 use super::signals::Signals;
+use super::terminal_text::print;
 use crate::clock::Clock;
 use crate::control::{ControlPlane, DeleteOptions, Reason};
 use crate::controllers::static_pods::ensure_namespace;
@@ -66,9 +66,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
 
 /// Returns whether `path` is a WebAssembly program rather than a manifest.
 fn is_program(path: &Path) -> bool {
-    let mut header = [0; 4];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    (read.is_ok() && header == *b"\0asm") || path.extension().is_some_and(|e| e == "wasm")
+    habits::read_header(path) == Some(*b"\0asm") || path.extension().is_some_and(|e| e == "wasm")
 }
 
 async fn run_pods(args: RunArgs) -> anyhow::Result<Outcome> {
@@ -91,8 +89,10 @@ fn check_flags(args: &RunArgs) -> anyhow::Result<()> {
         ("--volume", !args.program.volumes.is_empty()),
         ("-- ARGS", !args.args.is_empty()),
     ];
-    if args.watch && args.files.iter().any(|path| path.as_os_str() == "-") {
-        return Err(bad_input("--watch cannot be used with standard input; save the manifest to a file"));
+    let is_stream = |path: &&PathBuf| path.as_os_str() == "-" || (path.exists() && !path.is_file() && !path.is_dir());
+    if let Some(stream) = args.files.iter().find(is_stream).filter(|_| args.watch) {
+        let name = if stream.as_os_str() == "-" { "standard input".into() } else { stream.to_string_lossy() };
+        return Err(bad_input(format!("--watch cannot be used with {name}; save the manifest to a file")));
     }
     match program_flags.iter().find(|(_, is_set)| *is_set) {
         Some((flag, _)) => {
@@ -166,6 +166,9 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     outcome
 }
 
+/// The context of an error that occurs when log lines are printed.
+const CANNOT_WRITE_LOGS: &str = "cannot write the logs";
+
 /// The state of a run.
 struct Run {
     args: RunArgs,
@@ -200,9 +203,7 @@ impl Run {
             if let Some(junit) = &mut self.junit {
                 junit.add_log(&source, &entries);
             }
-            if self.output.log(&source, &entries).is_err() {
-                break;
-            }
+            self.output.log(&source, &entries).context(CANNOT_WRITE_LOGS)?;
         }
         self.print_objects()?;
         Ok(outcome)
@@ -257,7 +258,7 @@ impl Run {
                 if let Some(junit) = &mut self.junit {
                     junit.add_log(&source, &entries);
                 }
-                self.output.log(&source, &entries).context("cannot write the logs")?;
+                self.output.log(&source, &entries).context(CANNOT_WRITE_LOGS)?;
             }
         }
         Ok(())
@@ -344,7 +345,7 @@ impl Run {
             ObjectFormat::Json => serde_json::to_string_pretty(&object)? + "\n",
             ObjectFormat::Yaml => emit::to_yaml(&object),
         };
-        std::io::stdout().write_all(text.as_bytes()).context("cannot write the objects")
+        print(&text).context("cannot write the objects")
     }
 }
 

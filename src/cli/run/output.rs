@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use super::live::Live;
-use super::log_line::prefixed_line;
+use super::log_line::{LineStyle, prefixed_line};
 use super::pod_watcher::{LogSource, ObservedPod, PodWatcher};
 use crate::cli::report::container_state;
+use crate::cli::terminal_text::escape;
 use crate::clock::Clock;
 use crate::control::Key;
 use crate::logs::LogEntry;
@@ -18,7 +19,7 @@ pub struct RunOutput {
     view: View,
     /// Standard output is for the final objects, so logs go to standard error.
     prints_objects: bool,
-    colour: bool,
+    line_style: LineStyle,
     /// The last printed state of each container, and under an empty name that of the pod.
     printed_states: BTreeMap<(Key, String), String>,
     /// The printed reasons why containers of a pod cannot start.
@@ -38,7 +39,15 @@ impl RunOutput {
         let capable = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = terminal && capable && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let view = if terminal && capable { View::Live(Live::new(colour, clock)) } else { View::Plain };
-        RunOutput { view, prints_objects, colour, printed_states: BTreeMap::new(), printed_problems: BTreeSet::new() }
+        let logs_to_terminal = if prints_objects { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+        let line_style = LineStyle { colour, escapes: logs_to_terminal };
+        RunOutput {
+            view,
+            prints_objects,
+            line_style,
+            printed_states: BTreeMap::new(),
+            printed_problems: BTreeSet::new(),
+        }
     }
 
     /// Prints the changes of the pod at `key`.
@@ -65,7 +74,7 @@ impl RunOutput {
 
     /// Prints log lines of a container.
     pub fn log(&mut self, source: &Arc<LogSource>, entries: &[LogEntry]) -> io::Result<()> {
-        let lines = entries.iter().map(|entry| prefixed_line(source, entry, self.colour));
+        let lines = entries.iter().map(|entry| prefixed_line(source, entry, self.line_style));
         match &mut self.view {
             View::Live(live) => live.add_lines(lines.map(|line| String::from_utf8_lossy(&line).into_owned()).collect()),
             View::Plain if self.prints_objects => write(io::stderr().lock(), lines),
@@ -78,7 +87,7 @@ impl RunOutput {
         match &mut self.view {
             View::Live(live) => {
                 // A closed terminal does not stop the run.
-                let _ = live.add_lines(vec![text.to_string()]);
+                let _ = live.add_lines(vec![escape(text).into_owned()]);
             }
             View::Plain => stderrln!("{text}"),
         }

@@ -4,7 +4,6 @@ mod report;
 mod sarif;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,6 +13,7 @@ use super::args::{ReportFormat, ValidateArgs};
 use super::check;
 use super::exit::Outcome;
 use super::manifest_source::{ManifestSource, manifest_sources};
+use super::terminal_text::print;
 use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule};
 
 /// The result of checking a file.
@@ -33,7 +33,7 @@ pub fn main(args: &ValidateArgs) -> anyhow::Result<Outcome> {
         Some(ReportFormat::Json) => report::json(&files)?,
         Some(ReportFormat::Sarif) => sarif::report(&files)?,
     };
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write the report")?;
+    print(&text).context("cannot write the report")?;
     let errors = |file: &CheckedFile| {
         file.diagnostics.error_count() + if args.strict { file.diagnostics.warning_count() } else { 0 }
     };

@@ -1,5 +1,6 @@
 //! Manifests: one or many documents, each an object or a List of objects.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -53,14 +54,18 @@ const MIN_PARALLEL_BYTES: usize = 64 * 1024;
 impl Manifest {
     /// Reads every valid object of `text`, which came from `source`, and all diagnostics.
     pub fn read(source: &str, text: &str) -> Manifest {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = without_byte_order_marks(text);
+        let text = text.as_ref();
         let (mut objects, mut sink) = (Vec::new(), DiagnosticSink::default());
         let (mut documents, mut object_count) = (0, 0);
         if let Some(error) = control_character(text) {
             sink.push(error);
         } else {
             let parts = if text.len() < MIN_PARALLEL_BYTES { 1 } else { 4 * rayon::current_num_threads() };
-            let parts = yaml::split_documents(text, parts);
+            let parts = match is_json(source, text) {
+                true => split_json(text),
+                false => yaml::split_documents(text, parts),
+            };
             let read = |(part, line): &(&str, usize)| Chunk::read(part, *line, offset(text, part));
             let chunks: Vec<Chunk> =
                 if parts.len() == 1 { parts.iter().map(read).collect() } else { parts.par_iter().map(read).collect() };
@@ -169,6 +174,40 @@ fn control_character(text: &str) -> Option<Diagnostic> {
     Some(Diagnostic { rule: Rule::Syntax, path: String::new(), position, message, hint: None })
 }
 
+/// Removes byte order marks from the beginnings of documents: of the text, before `---` and after a line with it.
+fn without_byte_order_marks(text: &str) -> Cow<'_, str> {
+    const MARK: char = '\u{feff}';
+    let text = text.strip_prefix(MARK).unwrap_or(text);
+    if !text.contains(MARK) {
+        return text.into();
+    }
+    let mut after_separator = false;
+    let lines = text.split_inclusive('\n').map(|line| {
+        let begins = after_separator || line.trim_start_matches(MARK).starts_with("---");
+        after_separator = line.trim_start_matches(MARK).starts_with("---");
+        if begins { line.trim_start_matches(MARK) } else { line }
+    });
+    lines.collect::<String>().into()
+}
+
+/// Splits a stream of JSON objects, each with the number of its first line. From the first error on, the text is one part.
+fn split_json(text: &str) -> Vec<(&str, usize)> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    let (mut parts, mut start, mut line) = (Vec::new(), 0, 1);
+    while let Some(Ok(_)) = values.next() {
+        let end = values.byte_offset();
+        let part = text.get(start..end).unwrap_or_default();
+        parts.push((part, line));
+        line += part.matches('\n').count();
+        start = end;
+    }
+    let rest = text.get(start..).unwrap_or_default();
+    if parts.is_empty() || !rest.trim().is_empty() {
+        parts.push((rest, line));
+    }
+    parts
+}
+
 /// Returns whether `text` is meant as JSON.
 fn is_json(source: &str, text: &str) -> bool {
     let mut characters = text.chars().filter(|c| !c.is_whitespace());
@@ -181,7 +220,8 @@ fn is_json(source: &str, text: &str) -> bool {
 /// Replaces the first syntax error with that of a JSON parser: JSON is read as YAML, whose errors speak of flow
 /// mappings.
 fn replace_with_json_error(text: &str, sink: &mut DiagnosticSink) {
-    let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else { return };
+    let values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    let Some(error) = values.filter_map(Result::err).next().filter(|_| !text.contains("\n---")) else { return };
     let whole = error.to_string();
     let message = whole.split(" at line ").next().unwrap_or(&whole);
     let position = Position { line: error.line().max(1), column: error.column().max(1), len: 1 };

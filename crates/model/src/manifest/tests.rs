@@ -23,6 +23,58 @@ fn documents_and_lists_yield_objects() {
     assert_eq!(manifest.pods().count(), 3);
 }
 
+fn names(source: &str, text: &str) -> Vec<String> {
+    let manifest = parse(source, text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    manifest.objects().map(|object| object.metadata().name.clone().unwrap_or_default()).collect()
+}
+
+#[test]
+fn streams_of_json_objects_are_read() {
+    let object =
+        |name: &str| format!(r#"{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "{name}"}}}}"#);
+    let [a, b, c] = ["a", "b", "c"].map(object);
+    for text in [
+        format!("{a}{b}{c}"),
+        format!("{a}\n{b}\n\n{c}\n"),
+        format!("{a}\n---\n{b}\n---\n{c}"),
+        format!("\n {a} {b}\t{c} "),
+    ] {
+        assert_eq!(names("x.json", &text), ["a", "b", "c"], "{text}");
+    }
+    let broken = Manifest::read("x.json", &format!("{a}\n{b}\n{{\"kind\": ]}}")).diagnostics().to_string();
+    assert!(broken.contains("x.json:3:10: not valid JSON: expected value"), "{broken}");
+}
+
+#[test]
+fn byte_order_marks_may_begin_any_document() {
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let [a, b] = ["a", "b"].map(map);
+    for text in [
+        format!("\u{feff}{a}---\n\u{feff}{b}"),
+        format!("{a}\u{feff}---\n{b}"),
+        format!("\u{feff}---\n{a}--- # next\n\u{feff}{b}"),
+    ] {
+        assert_eq!(names("x.yaml", &text), ["a", "b"], "{text:?}");
+    }
+}
+
+#[test]
+fn null_is_an_empty_string_and_a_zero_quantity() {
+    let text =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {x: null}}\ndata: {b: null, c: ~, d: 'null'}\n";
+    let manifest = parse("x", text).expect("a manifest");
+    let Some(ManifestObject::ConfigMap(map)) = manifest.objects().next() else { panic!("a ConfigMap") };
+    let entries: Vec<_> = map.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(entries, [("b", ""), ("c", ""), ("d", "null")]);
+    assert_eq!(map.metadata.labels.as_ref().and_then(|labels| labels.get("x")).map(String::as_str), Some(""));
+    let limits = "containers: [{name: c, image: x, args: [null], resources: {limits: {cpu: null}}}]";
+    let manifest = parse("x", &pod(limits)).expect("a manifest");
+    let spec = manifest.pods().next().and_then(|pod| pod.spec.clone()).expect("a spec");
+    assert_eq!(spec.containers[0].args, Some(vec![String::new()]));
+    let limits = spec.containers[0].resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    assert_eq!(limits.and_then(|limits| limits.get("cpu")).map(|cpu| cpu.0.as_str()), Some("0"));
+}
+
 #[test]
 fn unknown_fields_are_reported_with_their_position() {
     let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: a\n    resouces: {}\n    limage: x\n";

@@ -92,6 +92,8 @@ impl<'de> NodeDeserializer<'de, '_> {
     fn deserialize_text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match &self.node.value {
             Value::String(text) => visitor.visit_borrowed_str(text),
+            // As in Kubernetes, where null leaves a string empty.
+            Value::Null => visitor.visit_borrowed_str(""),
             _ => {
                 self.report_mismatch("a string");
                 visitor.visit_borrowed_str("")
@@ -216,6 +218,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'de, '_> {
         let number = match &self.node.value {
             Value::Int(i) => i.to_string(),
             Value::Float(x) => x.to_string(),
+            Value::Null => "0".into(),
             Value::String(text) => {
                 self.check_quantity(text);
                 return visitor.visit_newtype_struct(StrDeserializer::<ReadError>::new(text));
