@@ -82,13 +82,14 @@ impl Compiler {
             return slot.clone();
         }
         let (sender, slot) = watch::channel(None);
+        // Before the task, which counts the receivers.
+        slots.insert(digest, slot.clone());
         let (compiler, bytes) = (self.clone(), bytes.clone());
         runtime.spawn(async move {
             let result = compiler.prepare(digest, bytes, &sender).await;
             // The map holds a receiver.
             let _ = sender.send(Some(result));
         });
-        slots.insert(digest, slot.clone());
         slot
     }
 
