@@ -177,8 +177,9 @@ fn terminal_session_edits_completes_and_interrupts() {
     session.wait_for_all("first-2", 2);
     terminal.type_text("hostn\t\r");
     session.wait_for("two-n1");
-    terminal.type_text("sleep 100\r");
-    session.wait_for("sleep 100");
+    // The echo of the typed line does not tell that it runs.
+    terminal.type_text("echo u''p; sleep 100\r");
+    session.wait_for("up");
     terminal.type_text("\x03echo code $?\r");
     session.wait_for("code 130");
     terminal.resize(100, 30);
