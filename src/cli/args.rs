@@ -133,6 +133,10 @@ pub struct ValidateArgs {
     /// Treat warnings as errors
     #[arg(long)]
     pub strict: bool,
+
+    /// Leave out objects of kinds that Kubernetes does not have, such as custom resources and kustomizations
+    #[arg(long)]
+    pub ignore_unknown_kinds: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

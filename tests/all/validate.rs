@@ -134,6 +134,25 @@ fn workloads_run_as_one_pod_of_their_template() {
 }
 
 #[test]
+fn unknown_kinds_can_be_ignored() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let save = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("written");
+    save(
+        "kustomization.yaml",
+        "{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization, resources: [a.yaml]}\n",
+    );
+    save(
+        "thing.yaml",
+        "{apiVersion: example.com/v1, kind: Thing, metadata: {name: t}}\n---\n{apiVersion: v1, kind: Pod}\n",
+    );
+    let output = validate(directory.path(), &["."]);
+    assert!(output.stdout.ends_with("2 files, 3 objects: 4 errors\n"), "{}", output.stdout);
+    let output = validate(directory.path(), &[".", "--ignore-unknown-kinds"]);
+    assert!(output.stdout.ends_with("2 files, 3 objects: 2 errors\n"), "{}", output.stdout);
+    assert!(!output.stdout.contains("Thing"), "{}", output.stdout);
+}
+
+#[test]
 fn duplicate_names_are_reported_across_files() {
     let directory = tempfile::tempdir().expect("a directory");
     for name in ["a.yaml", "b.yaml"] {

@@ -242,6 +242,16 @@ impl Diagnostics {
         Diagnostics { source: source.into(), text: text.clone(), diagnostics, errors, omitted }
     }
 
+    /// Returns the diagnostics without those of `rule`. Omitted ones are still counted.
+    pub fn without(mut self, rule: Rule) -> Diagnostics {
+        let before = self.diagnostics.len();
+        self.diagnostics.retain(|diagnostic| diagnostic.rule != rule);
+        if rule.severity() == Severity::Error {
+            self.errors -= before - self.diagnostics.len();
+        }
+        self
+    }
+
     /// Returns the number of errors, omitted ones included.
     pub fn error_count(&self) -> usize {
         self.errors

@@ -27,7 +27,12 @@ struct CheckedFile {
 pub fn main(args: &ValidateArgs) -> anyhow::Result<Outcome> {
     let mut known = KnownObjects::new();
     let sources = manifest_sources(&args.files);
-    let files: Vec<CheckedFile> = sources.iter().map(|source| check_file(source, &mut known)).collect();
+    let check = |source: &ManifestSource| {
+        let CheckedFile { object_count, diagnostics } = check_file(source, &mut known);
+        let diagnostics = if args.ignore_unknown_kinds { diagnostics.without(Rule::UnknownKind) } else { diagnostics };
+        CheckedFile { object_count, diagnostics }
+    };
+    let files: Vec<CheckedFile> = sources.iter().map(check).collect();
     let text = match args.output {
         None => report::text(&files),
         Some(ReportFormat::Json) => report::json(&files)?,
