@@ -90,6 +90,14 @@ pub enum MountError {
         /// The system's error.
         source: io::Error,
     },
+    /// A sub path names a single file.
+    #[error("sub path {sub_path:?} for {mount_path} is a file: not supported yet: mount its directory instead")]
+    SingleFile {
+        /// The path in the container.
+        mount_path: String,
+        /// The path inside the volume, as in the manifest.
+        sub_path: String,
+    },
     /// The working directory cannot be created, or leads out of its mount.
     #[error("cannot create working directory {path:?}")]
     WorkingDir {
@@ -231,7 +239,10 @@ fn open_mount(mount: &Mount) -> Result<File, MountError> {
     }
     open_beneath(volume, &mount.sub_path).map_err(|source| {
         let (mount_path, sub_path) = (mount.mount_path.clone(), mount.sub_path.clone());
-        MountError::SubPath { mount_path, sub_path, source }
+        match source.kind() {
+            io::ErrorKind::NotADirectory => MountError::SingleFile { mount_path, sub_path },
+            _ => MountError::SubPath { mount_path, sub_path, source },
+        }
     })
 }
 
@@ -327,5 +338,10 @@ mod tests {
             assert_eq!(open_mount(&mount(&volume, sub_path)).is_ok(), opens, "{sub_path}");
         }
         assert!(volume.join("a/b").is_dir());
+        fs::write(volume.join("file"), "text").expect("written");
+        for sub_path in ["file", "file/below"] {
+            let error = open_mount(&mount(&volume, sub_path)).expect_err("a file");
+            assert!(matches!(error, MountError::SingleFile { .. }), "{error}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::env::{EnvError, EnvSources, Environment, MAX_ENVIRONMENT_BYTES};
 use super::sandbox::Sandbox;
 use super::termination_message::TerminationMessage;
 use super::{NodeContext, SOURCE_ANNOTATION, env, hosts, housekeeping, limits};
-use crate::files::Mounts;
+use crate::files::{MountError, Mounts};
 use crate::images::{CommandError, Image, ImageError, ResolvedCommand};
 use crate::lifecycle::{Attempt, WaitingReason};
 use crate::logs::Log;
@@ -70,6 +70,8 @@ pub(super) enum AttemptStartError {
     RootUser { container: String },
     #[error("failed to prepare subPath for volumeMount {volume:?} of container {container:?}")]
     SubPath { volume: String, container: String },
+    #[error(transparent)]
+    SingleFile(MountError),
     #[error("image {image:?} cannot run")]
     Program { image: String, source: ProgramError },
     /// The attempt has to stop before its program was compiled.
@@ -100,7 +102,8 @@ impl AttemptStartError {
             AttemptStartError::Abandoned => retry("ContainerCreating"),
             AttemptStartError::Env(EnvError::TooLong { .. } | EnvError::TooLarge { .. })
             | AttemptStartError::Argument { .. }
-            | AttemptStartError::Arguments => StartFailure::Exit(Exit::StartError { message }),
+            | AttemptStartError::Arguments
+            | AttemptStartError::SingleFile(_) => StartFailure::Exit(Exit::StartError { message }),
             AttemptStartError::Env(_)
             | AttemptStartError::Volume(_)
             | AttemptStartError::SubPath { .. }
@@ -250,6 +253,9 @@ impl AttemptPlan {
         let declared = self.container.volume_mounts.iter().flatten().zip(&mounts);
         for (declared, mount) in declared.filter(|(_, mount)| !mount.sub_path.is_empty()) {
             mount.check().map_err(|error| {
+                if let MountError::SingleFile { .. } = error {
+                    return AttemptStartError::SingleFile(error);
+                }
                 // The cause is logged only: the container may have tried to look outside the volume.
                 tracing::warn!(pod = pods::name(&self.pod), error = error_chain(&error), "cannot use a subPath");
                 AttemptStartError::SubPath { volume: declared.name.clone(), container: self.container.name.clone() }
