@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::api_server::ApiServer;
 use super::args::ServeArgs;
 use super::exit::{Outcome, bad_input};
+use super::limits;
 use super::manifests::{self, LoadOptions, LoadedManifests};
 use super::signals::Signals;
 use super::state_directory::StateDirectory;
@@ -40,6 +41,7 @@ const KILL_RESERVE: Duration = Duration::from_secs(3);
 
 /// Serves until a signal arrives.
 pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
+    limits::check_address_space()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("wasmpod").build();
     let runtime = runtime.context("cannot start threads")?;
     let outcome = runtime.block_on(serve(args));

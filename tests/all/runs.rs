@@ -319,6 +319,30 @@ fn api_warnings_are_printed() {
 }
 
 #[test]
+fn sub_path_that_names_a_file_fails_the_pod() {
+    let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {key: text}}\n---\n";
+    let spec = "restartPolicy: Never, volumes: [{name: v, configMap: {name: m}}], containers: [{name: c, image: busybox, \
+                command: [cat, /key], volumeMounts: [{name: v, mountPath: /key, subPath: key}]}]";
+    let output = run().manifest(&format!("{map}{}", pod("p", spec))).output().expect_code(1);
+    let message = "sub path \"key\" for /key is a file: not supported yet: mount its directory instead";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+}
+
+#[test]
+fn small_address_space_is_reported() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("pod.yaml");
+    std::fs::write(&manifest, scripts("p", &[("c", "echo ran")])).expect("written");
+    for kib in [200_000, 2_000_000] {
+        let script = format!("ulimit -v {kib}; exec \"$0\" run \"$1\"");
+        let limited = program("/bin/sh".into()).args(["-c", &script]).arg(binary()).arg(&manifest);
+        let output = limited.output().expect_code(125);
+        let message = format!("error: the address space of this process is limited to {kib} KiB: ");
+        assert!(output.stderr.starts_with(&message) && output.stderr.lines().count() == 1, "{}", output.stderr);
+    }
+}
+
+#[test]
 fn environment_that_grows_exponentially_is_rejected() {
     let doubled = |i: u32| format!("{{name: V{i}, value: '$(V{p})$(V{p})'}}", p = i - 1);
     let variables: Vec<String> = (1..40).map(doubled).collect();

@@ -28,6 +28,7 @@ use super::api_server::ApiServer;
 use super::args::{ObjectFormat, RunArgs, Until};
 use super::exit::{Outcome, bad_input};
 use super::habits;
+use super::limits;
 use super::manifests::{self, LoadedManifests};
 use super::report;
 use super::signals::Signals;
@@ -51,6 +52,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
     let program = args.files.iter().find(|path| is_program(path)).cloned();
     habits::check_run_flags(&args.foreign, program.is_some())?;
     args.files.iter().try_for_each(|path| habits::check_run_file(path))?;
+    limits::check_address_space()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("wasmpod").build();
     let runtime = runtime.context("cannot start threads")?;
     let outcome = runtime.block_on(async {
