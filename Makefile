@@ -47,7 +47,7 @@ test: ## installs what the tests need, runs them all and prints the time of each
 	@echo 'make test: ok'
 
 cargo-test:
-	$(CARGO) test --locked --workspace
+	$(PYTHON) tests/watchdog.py $(CARGO)
 
 # The rounds of the tests whose clients are hostile.
 SOAK_ROUNDS := 20

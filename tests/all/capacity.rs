@@ -9,7 +9,7 @@ use wasmpod::embedded::Node;
 use wasmpod::model::pods;
 use wasmpod::runtime::Runtime;
 
-use crate::support::eventually;
+use crate::support::{eventually, in_time};
 
 /// A node of little capacity, and a watch of its pods.
 struct SmallNode {
@@ -45,7 +45,10 @@ impl SmallNode {
                 && event.type_.as_deref() == Some("Warning")
         };
         loop {
-            let event = events.next().await.expect("the watch does not end").expect("the history is long enough");
+            let event = in_time("the next event arrives", events.next())
+                .await
+                .expect("the watch does not end")
+                .expect("the history is long enough");
             let WatchEvent::Change(_, object) = event else { continue };
             if matches(&object.decode::<Event>().expect("an event")) {
                 return;
@@ -56,7 +59,10 @@ impl SmallNode {
     /// Waits until pod `name` runs or has been rejected, and returns it.
     async fn decided(&mut self, name: &str) -> Arc<Pod> {
         loop {
-            let event = self.watch.next().await.expect("the watch does not end").expect("the history is long enough");
+            let event = in_time("the next event arrives", self.watch.next())
+                .await
+                .expect("the watch does not end")
+                .expect("the history is long enough");
             let WatchEvent::Change(_, object) = event else { continue };
             let pod = object.decode::<Pod>().expect("a pod");
             let decided = pods::has_condition(&pod, "Ready") || pods::is_terminal(&pod);
@@ -91,7 +97,10 @@ async fn pod_over_capacity_is_rejected_until_capacity_is_freed() {
         small.node.control().delete(&Key::pod("default", name), DeleteOptions::default()).await.expect("deleted");
     }
     while small.node.control().list(&scope).await.expect("a list").items.len() > 1 {
-        small.watch.next().await.expect("the watch does not end").expect("the history is long enough");
+        in_time("the next event arrives", small.watch.next())
+            .await
+            .expect("the watch does not end")
+            .expect("the history is long enough");
     }
     small.create("again", 2).await;
     assert_eq!(pods::phase(&*small.decided("again").await), "Running");

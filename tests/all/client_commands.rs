@@ -1,11 +1,13 @@
 //! `wasmpod exec`, `attach`, `cp`, `port-forward`, `get`, `events`, `apply` and `delete` on a served node.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener};
 
 use rustix::process::Signal;
 
-use crate::support::{NodeDirectory, RunningProcess, ServedNode, Terminal, TestCommand, eventually, pod, serve_node};
+use crate::support::{
+    NodeDirectory, RunningProcess, ServedNode, Terminal, TestCommand, connect, eventually, pod, serve_node,
+};
 
 /// A node with a pod of two containers: one serves a page, the other is a shell that reads its input.
 fn node_with_two_containers() -> ServedNode {
@@ -168,7 +170,7 @@ fn port_forward_serves_many_connections_and_reports_refusals() {
     let forward = node.wasmpod("port-forward two-n1 :8080 :8081").start();
     forward.wait_for("-> 8081\n");
     let get = |port: u16| {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        let mut stream = connect(port);
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
         let mut page = String::new();
         stream.read_to_string(&mut page).map(|_| page)
@@ -198,7 +200,7 @@ async fn port_forward_passes_on_the_end_of_input() {
     forward.wait_for("-> 9000\n");
     let port = forwarded_port(&forward, 9000);
     eventually("the pod receives all input", async || {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        let mut stream = connect(port);
         // Fails if the server does not listen yet.
         let sent = stream.write_all(b"all of it\n").and_then(|()| stream.shutdown(Shutdown::Write));
         let _ = sent.and_then(|()| stream.read_to_end(&mut Vec::new()));
@@ -219,7 +221,7 @@ async fn port_forward_reads_uploads_of_clients_that_do_not_read() {
     forward.wait_for("-> 9000\n");
     let port = forwarded_port(&forward, 9000);
     let mut stream = eventually("the pod listens", async || {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        let mut stream = connect(port);
         stream.read_exact(&mut [0]).map(|()| stream).ok()
     })
     .await;

@@ -8,8 +8,8 @@ use wasmpod::logs::{Log, LogEntry};
 use wasmpod::network::Receiver;
 use wasmpod::runtime::{ContainerContext, Exit, Instance, Runtime, Stdio};
 
-use crate::support::guests::{compile, container_context, unlimited_account, wait_for_first_line};
-use crate::support::in_the_best_of_three;
+use crate::support::guests::{compile, container_context, exit_of, unlimited_account, wait_for_first_line};
+use crate::support::{in_the_best_of_three, in_time};
 
 /// Reads `len` bytes.
 async fn read(receiver: &Receiver, len: usize) -> Vec<u8> {
@@ -38,7 +38,7 @@ async fn idle_server_terminates_within_ten_milliseconds() {
             serving(&container_context(&runtime, &unlimited_account()), "block_accept", &["block_accept"]).await;
         let start = Instant::now();
         guest.handle().terminate("SIGTERM");
-        let exit = guest.wait_for_exit().await;
+        let exit = exit_of(&mut guest).await;
         let took = start.elapsed();
         assert_eq!((exit.code(), exit), (143, Exit::Terminated));
         took
@@ -68,7 +68,7 @@ async fn terminating_server_finishes_its_request_and_accepts_no_more() {
     assert_eq!(read(&receiver, 7).await, b"ingbye\n");
     drop(receiver);
     let closed = Instant::now();
-    assert_eq!(guest.wait_for_exit().await, Exit::Terminated);
+    assert_eq!(exit_of(&mut guest).await, Exit::Terminated);
     assert!(closed.elapsed() < Duration::from_millis(500), "{:?}", closed.elapsed());
 }
 
@@ -91,8 +91,8 @@ async fn every_kind_of_guest_receives_the_first_signal() {
         instance.handle().terminate("SIGINT");
         // The first signal counts.
         instance.handle().terminate("SIGTERM");
-        assert_eq!(instance.wait_for_exit().await, Exit::Code(code), "{target} {guest}");
-        let entries = log.reader().next().await.expect("output");
+        assert_eq!(exit_of(&mut instance).await, Exit::Code(code), "{target} {guest}");
+        let entries = in_time("the guest writes", log.reader().next()).await.expect("output");
         let is_signal = |entry: &LogEntry| matches!(entry, LogEntry::Line(line) if *line.text == *b"SIGINT");
         assert!(entries.iter().any(is_signal), "{target} {guest}: {entries:?}");
     }

@@ -9,7 +9,7 @@ use wasmpod::files::Mounts;
 use wasmpod::logs::Log;
 use wasmpod::runtime::{Capture, ContainerContext, Exit, Runtime, Stdio};
 
-use crate::support::guests::{compile, container_context, unlimited_account, wait_for_first_line};
+use crate::support::guests::{compile, container_context, exit_of, unlimited_account, wait_for_first_line};
 
 /// Returns a command line as owned words.
 fn words(argv: &[&str]) -> Vec<String> {
@@ -38,7 +38,7 @@ async fn exec_sees_container_files_and_returns_output_and_code() {
     ] {
         let captured = Arc::new(Capture::new(if output.starts_with('y') { 8 } else { 10 << 10 }));
         let mut exec = context.exec(busybox.clone(), &words(&argv), Stdio::Capture(captured.clone()));
-        assert_eq!(exec.wait_for_exit().await, Exit::Code(code), "{argv:?}");
+        assert_eq!(exit_of(&mut exec).await, Exit::Code(code), "{argv:?}");
         assert_eq!(captured.text(), output, "{argv:?}");
         assert_eq!(captured.dropped(), if output.starts_with('y') { 92 } else { 0 });
     }
@@ -57,7 +57,7 @@ async fn terminating_an_exec_keeps_the_containers_listeners() {
     let mut exec = context.exec(sleeper, &words(&["block_sleep"]), Stdio::to_log(Log::new(), Clock::system()));
     assert!(exec.wait_for_start().await);
     exec.handle().terminate("SIGTERM");
-    assert_eq!(exec.wait_for_exit().await, Exit::Terminated);
+    assert_eq!(exit_of(&mut exec).await, Exit::Terminated);
     assert!(tokio::time::timeout(Duration::from_millis(20), main.wait_for_exit()).await.is_err());
     let connection = context.endpoint.connect(None, ([127, 0, 0, 1], 8080).into()).expect("it still listens");
     connection.await.expect("accepted");
@@ -78,9 +78,9 @@ async fn exit_of_the_main_program_ends_its_execs() {
     }
     assert!(main.wait_for_start().await);
     main.handle().kill();
-    assert_eq!(main.wait_for_exit().await, Exit::Killed);
+    assert_eq!(exit_of(&mut main).await, Exit::Killed);
     for exec in &mut execs {
-        assert_eq!(exec.wait_for_exit().await, Exit::Killed);
+        assert_eq!(exit_of(exec).await, Exit::Killed);
     }
     // As in a PID namespace whose first process has exited.
     let late = context

@@ -9,7 +9,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use crate::support::{NodeDirectory, ServedNode, eventually, pod};
+use crate::support::{NodeDirectory, ServedNode, eventually, in_time, pod};
 
 /// The maximum of sessions of a pod.
 const MAX_SESSIONS: usize = 128;
@@ -35,7 +35,8 @@ impl Session {
         headers.insert("Authorization", format!("Bearer {}", node.token()).parse().expect("a header"));
         headers.insert("Sec-WebSocket-Protocol", protocol.parse().expect("a header"));
         let stream = TcpStream::connect(address).await?;
-        Ok(Session(tokio_tungstenite::client_async(request, stream).await?.0))
+        let opened = in_time("the session is open", tokio_tungstenite::client_async(request, stream)).await;
+        Ok(Session(opened?.0))
     }
 
     async fn exec(node: &ServedNode, command: &[&str]) -> Result<Session, Error> {
@@ -44,13 +45,14 @@ impl Session {
     }
 
     async fn send(&mut self, bytes: &[u8]) {
-        self.0.send(Message::Binary(Bytes::copy_from_slice(bytes))).await.expect("sent");
+        let sent = self.0.send(Message::Binary(Bytes::copy_from_slice(bytes)));
+        in_time("the server reads", sent).await.expect("sent");
     }
 
     /// Reads to the end. Returns standard output and the status.
     async fn finish(mut self) -> (String, Value) {
         let (mut stdout, mut status) = (Vec::new(), Value::Null);
-        while let Some(Ok(message)) = self.0.next().await {
+        while let Some(Ok(message)) = in_time("the session ends", self.0.next()).await {
             match (&message, message.clone().into_data().split_first()) {
                 (Message::Binary(_), Some((1, bytes))) => stdout.extend_from_slice(bytes),
                 (Message::Binary(_), Some((3, bytes))) => status = serde_json::from_slice(bytes).expect("a Status"),
@@ -86,7 +88,8 @@ async fn oversized_messages_close_the_session() {
     let node = node_with_shell();
     let mut session = Session::exec(&node, &["cat"]).await.expect("open");
     // The server may close before it has read everything.
-    let _ = session.0.send(Message::Binary(vec![0; 2 * 1024 * 1024].into())).await;
+    let sent = session.0.send(Message::Binary(vec![0; 2 * 1024 * 1024].into()));
+    let _ = in_time("the server reads or closes", sent).await;
     let (stdout, status) = session.finish().await;
     assert_eq!((stdout.as_str(), status), ("", Value::Null));
     let next = Session::exec(&node, &["true"]).await.expect("open").finish().await;

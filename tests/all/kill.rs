@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wasmpod::logs::Log;
 use wasmpod::runtime::{Exit, Runtime};
 
-use crate::support::guests::{start_guest, unlimited_account, wait_for_first_line};
+use crate::support::guests::{exit_of, start_guest, unlimited_account, wait_for_first_line};
 use crate::support::in_the_best_of_three;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn guests_are_killed_within_ten_milliseconds() {
             wait_for_first_line(&log).await;
             let start = Instant::now();
             guest.handle().kill();
-            assert_eq!(guest.wait_for_exit().await, Exit::Killed, "{platform} {name}");
+            assert_eq!(exit_of(&mut guest).await, Exit::Killed, "{platform} {name}");
             start.elapsed()
         })
         .await;
@@ -43,10 +43,10 @@ async fn spinning_guests_do_not_delay_kills() {
     let mut sleeper = start_guest(&runtime, &unlimited_account(), ("wasm32-wasip2", "block_sleep"), &log).await;
     let start = Instant::now();
     sleeper.handle().kill();
-    assert_eq!(sleeper.wait_for_exit().await, Exit::Killed);
+    assert_eq!(exit_of(&mut sleeper).await, Exit::Killed);
     for spinner in &mut spinners {
         spinner.handle().kill();
-        assert_eq!(spinner.wait_for_exit().await, Exit::Killed);
+        assert_eq!(exit_of(spinner).await, Exit::Killed);
     }
     assert!(start.elapsed() < Duration::from_millis(500), "nine kills took {:?}", start.elapsed());
 }

@@ -7,11 +7,11 @@ use wasmpod::k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use wasmpod::logs::{LogEntry, LogReader};
 use wasmpod::model::pods;
 
-use crate::support::{eventually, pod, scripts};
+use crate::support::{eventually, in_time, pod, scripts};
 
 async fn lines(mut reader: LogReader) -> Vec<String> {
     let mut lines = Vec::new();
-    while let Some(entries) = reader.next().await {
+    while let Some(entries) = in_time("the next lines arrive", reader.next()).await {
         lines.extend(entries.into_iter().map(|entry| match entry {
             LogEntry::Line(line) => String::from_utf8_lossy(&line.text).into_owned(),
             LogEntry::Gap(lines) => format!("gap of {lines}"),

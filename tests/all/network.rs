@@ -8,7 +8,7 @@ use wasmpod::logs::Log;
 use wasmpod::network::{Accepted, Connection, ConnectionStream, Listener};
 use wasmpod::runtime::{Runtime, Stdio};
 
-use crate::support::guests::{compile, container_context, unlimited_account};
+use crate::support::guests::{compile, container_context, exit_of, unlimited_account};
 use crate::support::{pod, run, scripts};
 
 const WEB: &str = "{name: web, image: nginx}";
@@ -202,5 +202,5 @@ async fn guest_waits_while_the_backlog_is_full() {
     assert_eq!(request, "hello");
     server.write_all(b"bye").await.expect("sent");
     drop(server);
-    assert_eq!(client.wait_for_exit().await.code(), 0);
+    assert_eq!(exit_of(&mut client).await.code(), 0);
 }

@@ -11,8 +11,8 @@ use wasmpod::control::{Resource, Scope};
 use wasmpod::k8s_openapi::api::core::v1::Event;
 
 use crate::support::{
-    NodeDirectory, RunningProcess, SecurityPolicy, ServedNode, chromium, curl, eventually, guest, pod, run, scripts,
-    test_file,
+    NodeDirectory, RunningProcess, SecurityPolicy, ServedNode, chromium, curl, eventually, guest, in_time, pod, run,
+    scripts, test_file,
 };
 
 const WEB: &str = "containers: [{name: c, image: nginx, ports: [{containerPort: 80}]}]";
@@ -40,12 +40,15 @@ fn loopback(port: u16) -> SocketAddr {
 
 /// Sends `request`, finishes sending, and reads to the end.
 async fn exchange(address: SocketAddr, request: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(request.as_bytes()).await?;
-    stream.shutdown().await?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await?;
-    Ok(response)
+    let exchanged = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(request.as_bytes()).await?;
+        stream.shutdown().await?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        Ok(response)
+    };
+    in_time("the exchange ends", exchanged).await
 }
 
 /// Requests a page.

@@ -12,7 +12,9 @@ use wasmpod::clock::Clock;
 use wasmpod::logs::Log;
 use wasmpod::runtime::{Capture, Exit, Instance, Runtime, Stdio};
 
-use crate::support::guests::{compile, container_context, start_guest, unlimited_account, wait_for_first_line};
+use crate::support::guests::{
+    compile, container_context, exit_of, start_guest, unlimited_account, wait_for_first_line,
+};
 use crate::support::{eventually, in_the_best_of_three, sleep_until};
 
 const SPIN: (&str, &str) = ("wasm32-wasip2", "spin");
@@ -77,7 +79,7 @@ async fn throttled_guest_is_killed_within_ten_milliseconds() {
         eventually("the guest is throttled", async || account.usage().cpu.throttled_periods > 0).await;
         let start = Instant::now();
         guest.handle().kill();
-        assert_eq!(guest.wait_for_exit().await, Exit::Killed);
+        assert_eq!(exit_of(&mut guest).await, Exit::Killed);
         start.elapsed()
     })
     .await;
@@ -96,7 +98,7 @@ async fn terminating_guest_is_not_throttled() {
     account.record_cpu(1_200_000_000, u64::MAX / 2);
     let start = Instant::now();
     guest.handle().terminate("SIGTERM");
-    assert_eq!(guest.wait_for_exit().await, Exit::Code(3));
+    assert_eq!(exit_of(&mut guest).await, Exit::Code(3));
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
@@ -151,7 +153,7 @@ async fn memory_limit_covers_all_instances_of_a_container() {
     assert!(before > 0);
     let hog = compile(&runtime, "wasm32-wasip2", "hog").await;
     let mut exec = context.exec(hog, &["hog".into()], Stdio::Capture(Arc::new(Capture::new(4096))));
-    assert_eq!(exec.wait_for_exit().await, Exit::OutOfMemory);
+    assert_eq!(exit_of(&mut exec).await, Exit::OutOfMemory);
     let usage = container.usage();
     assert_eq!(usage.memory, before, "the memory of the exec is released");
     assert!(usage.memory_peak > 32 << 20 && usage.memory_peak <= 64 << 20, "{usage:?}");
@@ -160,7 +162,7 @@ async fn memory_limit_covers_all_instances_of_a_container() {
         "the main program keeps running"
     );
     context.kill_all();
-    assert_eq!(main.wait_for_exit().await, Exit::Killed);
+    assert_eq!(exit_of(&mut main).await, Exit::Killed);
     assert_eq!(pod.usage().memory, 0);
     assert_eq!(pod.usage().instances, 0);
 }
@@ -177,13 +179,13 @@ async fn instance_limit_is_never_exceeded() {
     let mut second = sleep(Stdio::to_log(Log::new(), Clock::system()));
     assert!(main.wait_for_start().await && second.wait_for_start().await);
     let captured = Arc::new(Capture::new(1000));
-    let Exit::StartError { message } = sleep(Stdio::Capture(captured.clone())).wait_for_exit().await else {
+    let Exit::StartError { message } = exit_of(&mut sleep(Stdio::Capture(captured.clone()))).await else {
         panic!("a third instance runs");
     };
     assert_eq!(message, "too many programs run in the container: the limit of 2 is reached");
     assert_eq!(captured.text(), format!("c: {message}\n"));
     second.handle().kill();
-    assert_eq!(second.wait_for_exit().await, Exit::Killed);
+    assert_eq!(exit_of(&mut second).await, Exit::Killed);
     assert!(sleep(Stdio::to_log(Log::new(), Clock::system())).wait_for_start().await, "an instance may start again");
 }
 

@@ -1,9 +1,8 @@
 //! kubectl exec, attach, cp and port-forward into the containers of a served node.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
-use crate::support::{NodeDirectory, ServedNode, Terminal, pod, target};
+use crate::support::{NodeDirectory, ServedNode, Terminal, connect, pod, target};
 
 /// A pod of two containers: one with a shell, one that is nothing but a third-party program.
 fn node_with_two_containers() -> ServedNode {
@@ -117,7 +116,7 @@ fn port_forward_serves_many_connections_and_reports_refusals() {
             .expect("a port")
     };
     let get = |port: u16| {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        let mut stream = connect(port);
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
         let mut page = String::new();
         stream.read_to_string(&mut page).map(|_| page)

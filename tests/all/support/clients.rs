@@ -1,9 +1,23 @@
-//! Clients that know no node: curl, scripts for Node.js, and Chromium.
+//! Clients that know no node: connections, curl, scripts for Node.js, and Chromium.
+
+use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::process::{on_path, program};
 use super::{TestCommand, target, test_file};
+
+/// Longer than a peer lets a client wait on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connects to a port of this machine. Reads and writes that take too long fail.
+pub fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("a timeout");
+    stream
+}
 
 /// Requests `url` with curl, without checking certificates, and returns the response's status code and text.
 pub fn curl(url: &str, args: &[&str]) -> (String, String) {

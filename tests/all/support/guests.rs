@@ -8,9 +8,9 @@ use wasmpod::files::Mounts;
 use wasmpod::images::Executable;
 use wasmpod::logs::{Log, LogEntry};
 use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, ProcessView, Program, Runtime, Stdio};
+use wasmpod::runtime::{ContainerContext, Exit, Instance, InstanceSet, ProcessView, Program, Runtime, Stdio};
 
-use super::guest;
+use super::{guest, in_time};
 
 /// Returns a container's context that is charged to `account`, in a pod network of its own.
 pub fn container_context(runtime: &Arc<Runtime>, account: &Arc<Account>) -> ContainerContext {
@@ -55,8 +55,13 @@ pub async fn start_guest(
     instance
 }
 
+/// Waits until the guest has ended.
+pub async fn exit_of(guest: &mut Instance) -> Exit {
+    in_time("the guest ends", guest.wait_for_exit()).await
+}
+
 /// Waits until the guest has written its first line.
 pub async fn wait_for_first_line(log: &Arc<Log>) {
-    let entries = log.reader().next().await.expect("a line");
+    let entries = in_time("the guest writes a line", log.reader().next()).await.expect("a line");
     assert!(matches!(entries.first(), Some(LogEntry::Line(_))));
 }

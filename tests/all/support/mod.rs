@@ -12,11 +12,11 @@ mod serve;
 mod terminal;
 mod waiting;
 
-pub use clients::{SecurityPolicy, chromium, curl, javascript};
+pub use clients::{SecurityPolicy, chromium, connect, curl, javascript};
 pub use files::{binary, existing, guest, home, target, test_file};
 pub use manifests::{container_status, pod, scripts};
 pub use measure::{in_the_best_of_three, measure};
 pub use process::{ProcessOutput, RunningProcess, TestCommand, command, program, run};
 pub use serve::{NodeDirectory, ServedNode, serve_node};
 pub use terminal::Terminal;
-pub use waiting::{eventually, sleep_until};
+pub use waiting::{eventually, in_time, sleep_until};

@@ -67,6 +67,15 @@ async fn eventually_before<O: Observation>(
     }
 }
 
+/// Returns what `future` returns.
+///
+/// # Panics
+/// After a minute, with what was `awaited`.
+pub async fn in_time<T>(awaited: &str, future: impl Future<Output = T>) -> T {
+    let result = tokio::time::timeout(TIMEOUT, future).await;
+    result.unwrap_or_else(|_| panic!("waited in vain until {awaited}"))
+}
+
 /// Waits until a point in time that a script or a measurement prescribes. To wait for something to happen, call
 /// [`eventually`].
 pub async fn sleep_until(instant: Instant) {
