@@ -109,7 +109,9 @@ fn final_reason(pod: &PodState) -> Option<&'static str> {
         | SandboxState::Failed { .. }
         | SandboxState::Ready { .. } => false,
     };
-    if pod.is_failing() {
+    // The conditions of an evicted pod follow once no container runs: a kubelet sets its failure after them.
+    let has_failed = pod.has_exceeded_deadline() || !pod.containers.values().any(Container::is_live);
+    if pod.is_failing() && has_failed {
         return Some("PodFailed");
     }
     match phase::containers_phase(pod, is_ending) {

@@ -45,6 +45,9 @@ pub(super) enum SandboxState {
     Gone,
 }
 
+/// The reason of a pod that exceeded its active deadline (K70).
+pub(super) const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+
 /// The reason for which the node ends the pod, which fails.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PodFailure {
@@ -195,6 +198,11 @@ impl PodState {
     /// Returns whether the node ends the pod, which fails.
     pub fn is_failing(&self) -> bool {
         self.ending.failure.is_some()
+    }
+
+    /// Returns whether the node ends the pod for its active deadline.
+    pub(super) fn has_exceeded_deadline(&self) -> bool {
+        self.ending.failure.as_ref().is_some_and(|failure| failure.reason == DEADLINE_EXCEEDED)
     }
 
     /// Returns whether the status stays as it is while time passes: all containers run or are complete, and all of it

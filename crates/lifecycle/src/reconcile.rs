@@ -2,15 +2,13 @@
 
 use super::action::{Action, EventRecord};
 use super::container::{Container, SidecarGate};
-use super::pod::{PodFailure, PodState, SandboxState};
+use super::pod::{DEADLINE_EXCEEDED, PodFailure, PodState, SandboxState};
 use super::policy::ContainerKind;
 use super::probes::NextProbe;
-use super::stage::Stage;
+use super::stage::{Stage, TerminationCause};
 use super::time::{MonoTime, Now};
 use super::{ContainerRef, ContainerRole};
 
-/// The reason of a pod that exceeded its active deadline (K70).
-const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
 impl PodState {
@@ -66,7 +64,7 @@ impl PodState {
 
     /// Records the event about the active deadline, if the pod exceeded it. A kubelet repeats the event in each sync.
     fn record_deadline_exceeded(&self, actions: &mut Vec<Action>) {
-        if self.ending.failure.as_ref().is_some_and(|failure| failure.reason == DEADLINE_EXCEEDED) {
+        if self.has_exceeded_deadline() {
             actions.push(EventRecord::normal(None, DEADLINE_EXCEEDED, DEADLINE_MESSAGE.into()));
         }
     }
@@ -116,7 +114,10 @@ impl PodState {
             return;
         }
         let ending = &self.ending;
-        let forced = ending.deletion_deadline.is_some() || ending.failure.is_some() || self.containers.has_sidecars();
+        let forced = ending.deletion_deadline.is_some()
+            || ending.failure.is_some()
+            || self.containers.has_sidecars()
+            || self.last_exit_followed_a_failed_probe();
         if !forced {
             // The status shows containers that exited on their own before the network goes.
             actions.push(Action::ReportStatus);
@@ -124,6 +125,13 @@ impl PodState {
         self.record_deadline_exceeded(actions);
         self.sandbox = SandboxState::TearingDown { forced };
         actions.push(Action::TearDownSandbox);
+    }
+
+    /// Returns whether the last container to exit was stopped for a failed probe. A kubelet stops the sandbox with it.
+    fn last_exit_followed_a_failed_probe(&self) -> bool {
+        let last =
+            self.containers.values().filter_map(Container::last_termination).max_by_key(|last| last.finished_mono);
+        last.is_some_and(|last| matches!(last.cause, TerminationCause::FailedProbe { .. }))
     }
 
     /// Reports that network and volumes are released, then finishes the pod.

@@ -81,25 +81,26 @@ impl Container {
     /// Returns the request to stop this container, if it has to stop now. `pod_deadline`: when all containers must
     /// have exited, if the pod is ending.
     pub(super) fn stop_order(&self, pod_deadline: Option<MonoTime>, grace: Duration, now: Now) -> Option<StopOrder> {
-        let order = |deadline, message| StopOrder {
-            deadline,
-            min_grace: MIN_GRACE_PERIOD,
-            message,
-            cause: TerminationCause::Normal,
+        let failed_probe = self.probes.failed_probe().filter(|_| matches!(self.stage, Stage::Running { .. }));
+        let cause = match failed_probe {
+            Some(_) => TerminationCause::FailedProbe { restarts_at_once: false },
+            None => TerminationCause::Normal,
         };
+        let order =
+            |deadline, message| StopOrder { deadline, min_grace: MIN_GRACE_PERIOD, message, cause: cause.clone() };
         if let Some(deadline) = pod_deadline {
             return Some(order(deadline, format!("Stopping container {}", self.spec.name)));
         }
         if let Some(deadline) = self.attempt.replace_deadline {
             // A grace period below the minimum is kept.
             let min_grace = MIN_GRACE_PERIOD.min(deadline - now.mono);
-            return Some(StopOrder { min_grace, ..order(deadline, self.killing_message("definition changed", true)) });
+            let message = self.killing_message("definition changed", true);
+            return Some(StopOrder { min_grace, cause: TerminationCause::Normal, ..order(deadline, message) });
         }
-        let (kind, own) = self.probes.failed_probe().filter(|_| matches!(self.stage, Stage::Running { .. }))?;
+        let (kind, own) = failed_probe?;
         let reason = format!("failed {} probe", kind.name().to_ascii_lowercase());
         let message = self.killing_message(&reason, self.spec.policy.restarts_failures());
-        let cause = TerminationCause::FailedProbe { restarts_at_once: false };
-        Some(StopOrder { cause, ..order(now.mono + own.unwrap_or(grace), message) })
+        Some(order(now.mono + own.unwrap_or(grace), message))
     }
 
     /// Returns the message of the `Killing` event. For init containers, a kubelet does not mention the restart.

@@ -1,5 +1,6 @@
-//! Pods as a real kubelet ran them (`tests/golden/kubelet-traces-1.32.json`), run on nodes of ours: the same states in
-//! the same order, the same events as often, the same times where rules fix them.
+//! Pods as a real kubelet ran them (`tests/golden/kubelet-traces-1.32.json`), or as they follow from its source
+//! (`kubelet-traces-derived.json`), run on nodes of ours: the same states in the same order, the same events as often, the
+//! same times where rules fix them.
 
 mod events;
 pub mod recorded;
@@ -17,6 +18,8 @@ use serde_json::json;
 use recorded::{ContainerState, Event, Observed, PodSnapshot, Trace};
 
 const RECORDED: &str = include_str!("../../golden/kubelet-traces-1.32.json");
+/// Evictions, deletions and restarts of which there is no recording.
+const DERIVED: &str = include_str!("../../golden/kubelet-traces-derived.json");
 
 /// Pods whose shells are made to ignore SIGTERM. Our shells without a trap exit with 143; on Linux such a shell is
 /// process 1 of its container, which ignores SIGTERM and is killed after its grace period.
@@ -24,6 +27,7 @@ const IGNORING_SIGTERM: &[&str] = &["liveness-exec", "liveness-http-500"];
 
 fn recordings() -> Vec<Trace> {
     let mut traces: Vec<Trace> = serde_json::from_str(RECORDED).expect("the recordings");
+    traces.extend(serde_json::from_str::<Vec<Trace>>(DERIVED).expect("traces"));
     for trace in traces.iter_mut().filter(|trace| IGNORING_SIGTERM.contains(&trace.name.as_str())) {
         let script = &mut trace.spec["containers"][0]["command"][2];
         *script = format!("trap '' TERM; {}", script.as_str().expect("a script")).into();

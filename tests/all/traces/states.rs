@@ -96,6 +96,8 @@ fn inexplicable(
         let earlier = before.and_then(|before| before.container(&container.name));
         if let Some(earlier) = earlier
             && !goes_forward(earlier, container, probed)
+            // A deleted pod waits for no restart.
+            && !(state.grace.is_some() && matches!(container.state, ContainerState::Terminated(_)))
         {
             wrong.push(format!("{} goes back", container.name));
         }
@@ -144,7 +146,7 @@ fn goes_forward(earlier: &ContainerSnapshot, later: &ContainerSnapshot, probed: 
 }
 
 /// Decides whether the condition follows from the containers' states. Conditions of finished pods and of readiness gates
-/// must be recorded ones.
+/// must be recorded ones, from a state in which as many containers ran.
 fn is_implied(condition: &Condition, state: &PodSnapshot, recorded: &[Observed<PodSnapshot>], trace: &Trace) -> bool {
     let is_sidecar = |name: &str| {
         let init = trace.spec["initContainers"].as_array().into_iter().flatten();
@@ -169,11 +171,14 @@ fn is_implied(condition: &Condition, state: &PodSnapshot, recorded: &[Observed<P
         "Ready" | "ContainersReady" => format!("ContainersNotReady containers with unready status: [{unready}]"),
         _ => return recorded.iter().any(|seen| seen.what.conditions.contains(condition)),
     };
+    let running = |state: &PodSnapshot| state.containers.iter().filter(|c| c.state == ContainerState::Running).count();
+    let is_recorded = |seen: &Observed<PodSnapshot>| {
+        seen.what.conditions.contains(condition) && running(&seen.what) == running(state)
+    };
     let status = if implied.is_empty() { "True" } else { "False" };
     let is_final =
         ["PodCompleted", "PodFailed", "ReadinessGates"].iter().any(|word| condition.detail.starts_with(word));
-    (condition.status == status && condition.detail == implied)
-        || is_final && recorded.iter().any(|seen| seen.what.conditions.contains(condition))
+    (condition.status == status && condition.detail == implied) || is_final && recorded.iter().any(is_recorded)
 }
 
 /// Renders both sequences, with matching states on one line.
