@@ -11,7 +11,7 @@ use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
 use super::inspection::{Import, ImportKind, Signature};
 use super::poll_oneoff::poll_oneoff;
-use super::{clocks, http, processes, sockets, symlinks, terminal, termination};
+use super::{clocks, http, processes, read_only, sockets, symlinks, terminal, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
@@ -132,6 +132,7 @@ fn component_linker(engine: &Engine) -> wasmtime::Result<wasmtime::component::Li
     linker.allow_shadowing(true);
     sockets::add_to_linker(&mut linker)?;
     host::add_preopens_to_linker(&mut linker)?;
+    read_only::add_to_linker(&mut linker)?;
     symlinks::add_to_linker(&mut linker)?;
     clocks::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);

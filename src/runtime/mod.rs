@@ -22,6 +22,7 @@ mod metering;
 mod poll_oneoff;
 mod processes;
 mod program;
+mod read_only;
 mod session;
 mod sockets;
 mod stack;

@@ -7,40 +7,35 @@ use std::sync::Arc;
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi::FsPerms;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor};
 
 use super::host::Host;
+use super::read_only::{answer, is_read_only};
 use crate::files;
-
-type SymlinkResult = Result<(), ErrorCode>;
 
 /// Replaces wasmtime-wasi's `symlink-at`.
 pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
-    types.func_wrap_async("[method]descriptor.symlink-at", |store, arguments| {
-        Box::new(async move { Ok((symlink_at(store, arguments).await?,)) })
-    })
+    types.func_wrap_async("[method]descriptor.symlink-at", |store, arguments| Box::new(symlink_at(store, arguments)))
 }
 
 async fn symlink_at(
     mut store: StoreContextMut<'_, Host>,
     (directory, target, at): (Resource<Descriptor>, String, String),
-) -> wasmtime::Result<SymlinkResult> {
+) -> wasmtime::Result<(Result<(), ErrorCode>,)> {
     let mut files = store.data_mut().filesystem();
+    if is_read_only(&files, &directory)? {
+        return Ok((Err(ErrorCode::ReadOnly),));
+    }
     if !target.starts_with('/') {
-        return match files.symlink_at(directory, target, at).await {
-            Ok(()) => Ok(Ok(())),
-            Err(error) => error.downcast().map(Err),
-        };
+        return answer(files.symlink_at(directory, target, at).await);
     }
     let directory = match files.table.get(&directory)? {
-        Descriptor::Dir(dir) if matches!(dir.perms, FsPerms::ReadWrite) => Arc::clone(&dir.dir),
-        Descriptor::Dir(_) => return Ok(Err(ErrorCode::NotPermitted)),
-        Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
+        Descriptor::Dir(directory) => Arc::clone(&directory.dir),
+        Descriptor::File(_) => return Ok((Err(ErrorCode::NotDirectory),)),
     };
     // The disk may be slow.
     let made = tokio::task::spawn_blocking(move || files::create_symlink(&directory, &target, &at)).await?;
-    Ok(made.map_err(ErrorCode::from))
+    Ok((made.map_err(ErrorCode::from),))
 }
