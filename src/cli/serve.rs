@@ -71,7 +71,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     create_objects(&*control, loaded.configs, loaded.pods).await?;
     let mut tasks = JoinSet::new();
     if let Some(directory) = args.pod_manifest_path {
-        let read = Box::new(read_static_pods);
+        let read = Arc::new(read_static_pods);
         let pods = StaticPods { control: control.clone(), clock, directory, node: name.clone(), read };
         tasks.spawn(pods.run());
     }

@@ -3,5 +3,7 @@
 //! Each works through the control plane, like any client.
 
 mod host_ports;
+mod manifest_directory;
+mod references;
 pub mod scheduler;
 pub mod static_pods;

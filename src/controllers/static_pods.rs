@@ -5,11 +5,11 @@
 //! files, and is reported once. Pods are named and annotated as kubelet's static pods (K74): `NAME-NODE`,
 //! `kubernetes.io/config.*`. Parsing is left to the caller ([`ReadPods`]).
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -17,17 +17,12 @@ use notify::{RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use super::manifest_directory::{ChangedManifest, FileFingerprint, ManifestDirectory};
+pub use super::manifest_directory::{InvalidManifest, ReadPods};
+use super::references::referenced_resource;
 use crate::clock::Clock;
 use crate::control::{Body, ControlPlane, DeleteOptions, Key, Reason, Resource, Status};
 use crate::model::pods::MIRROR_ANNOTATION;
-
-/// Reads the pods of one manifest.
-pub type ReadPods = Box<dyn Fn(&Path) -> Result<Vec<Pod>, InvalidManifest> + Send + Sync>;
-
-/// A manifest that cannot be read or parsed; with its diagnostics as users see them.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidManifest(pub String);
 
 /// A directory whose manifests run on a node.
 pub struct StaticPods {
@@ -65,6 +60,8 @@ struct DirectoryState {
     created: BTreeMap<Key, CreatedPod>,
     /// The last message about each pod that has a problem; repeated messages are not logged.
     problems: BTreeMap<Key, String>,
+    /// The files that could not be read at the last scan, each with the reason.
+    unreadable: BTreeMap<PathBuf, String>,
     /// Whether the directory could not be read at the last scan.
     is_missing: bool,
 }
@@ -83,15 +80,6 @@ struct ManifestFile {
     pods: Vec<(Key, StaticPod)>,
 }
 
-/// The metadata from which a change of a file is recognized.
-#[derive(PartialEq, Eq, Clone, Copy)]
-struct FileFingerprint {
-    is_file: bool,
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
-}
-
 /// A pod as a manifest defines it.
 #[derive(Clone)]
 struct StaticPod {
@@ -105,13 +93,14 @@ impl StaticPods {
         let (notify, mut changes) = mpsc::channel(1);
         let mut watched = None;
         let mut state = DirectoryState::default();
+        let mut directory = ManifestDirectory::new(self.directory.clone(), self.read.clone());
         loop {
             // A directory that replaces the watched one is watched anew, before it is scanned.
-            let identity = directory_identity(&self.directory);
+            let identity = directory.identity().await;
             if watched.as_ref().is_none_or(|(watched, _)| *watched != identity) {
                 watched = Some((identity, identity.and_then(|_| self.watch(notify.clone()))));
             }
-            self.scan(&mut state);
+            self.scan(&mut directory, &mut state).await;
             let pending = self.reconcile(&mut state).await;
             let wait = match (pending, state.is_missing) {
                 (true, _) => PENDING_INTERVAL,
@@ -145,10 +134,10 @@ impl StaticPods {
     }
 
     /// Reads the manifests that have changed.
-    fn scan(&self, state: &mut DirectoryState) {
-        let entries = std::fs::read_dir(&self.directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let entries = match entries {
-            Ok(entries) => entries,
+    async fn scan(&self, directory: &mut ManifestDirectory, state: &mut DirectoryState) {
+        let known = state.files.iter().map(|(path, file)| (path.clone(), file.fingerprint)).collect();
+        let scan = match directory.scan(known).await {
+            Ok(scan) => scan,
             Err(error) => {
                 // A disk that is unavailable for a while must not end the pods.
                 if !std::mem::replace(&mut state.is_missing, true) {
@@ -159,20 +148,22 @@ impl StaticPods {
             }
         };
         state.is_missing = false;
-        let mut present = BTreeSet::new();
-        for path in entries.into_iter().map(|entry| entry.path()).filter(|path| is_manifest(path)) {
-            let Some(fingerprint) = FileFingerprint::read(&path).filter(|file| file.is_file) else { continue };
-            present.insert(path.clone());
-            if state.files.get(&path).is_none_or(|file| file.fingerprint != fingerprint) {
-                self.read_manifest(path, fingerprint, &mut state.files);
+        for manifest in scan.changed {
+            self.apply(manifest, &mut state.files);
+        }
+        state.files.retain(|path, _| scan.present.contains(path));
+        for (path, reason) in &scan.unreadable {
+            if state.unreadable.get(path) != Some(reason) {
+                tracing::warn!("{}: {reason}; pods that were created from it keep running", path.display());
             }
         }
-        state.files.retain(|path, _| present.contains(path));
+        state.unreadable = scan.unreadable;
     }
 
-    /// Reads one manifest; an invalid one keeps its previous pods.
-    fn read_manifest(&self, path: PathBuf, fingerprint: FileFingerprint, files: &mut BTreeMap<PathBuf, ManifestFile>) {
-        let pods = match (self.read)(&path) {
+    /// Takes over the pods of a manifest; an invalid one keeps its previous pods.
+    fn apply(&self, manifest: ChangedManifest, files: &mut BTreeMap<PathBuf, ManifestFile>) {
+        let ChangedManifest { path, fingerprint, pods } = manifest;
+        let pods = match pods.and_then(without_references) {
             Ok(pods) => pods.into_iter().map(|pod| self.desired(pod)).collect(),
             Err(error) => {
                 tracing::warn!(
@@ -313,6 +304,17 @@ impl StaticPods {
     }
 }
 
+/// Returns the pods unless one of them refers to API objects, which it would wait for.
+fn without_references(pods: Vec<Pod>) -> Result<Vec<Pod>, InvalidManifest> {
+    match pods.iter().find_map(referenced_resource) {
+        None => Ok(pods),
+        Some(resource) => {
+            let remedy = "create the pod through the API instead (`kubectl apply -f`)";
+            Err(InvalidManifest(format!("static pods may not reference {resource}; {remedy}")))
+        }
+    }
+}
+
 /// Selects the definition of each pod: the first file's, or the one that its running pod was created from.
 ///
 /// Reports the other definitions in `problems`.
@@ -350,27 +352,6 @@ pub async fn ensure_namespace(control: &dyn ControlPlane, name: &str) -> Result<
     match control.create(Body::Namespace(Box::new(namespace))).await {
         Err(status) if status.reason != Reason::AlreadyExists => Err(status),
         _ => Ok(()),
-    }
-}
-
-fn is_manifest(path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
-}
-
-/// Returns the identity of a directory. Inode numbers are reused, so the creation time is part of it.
-fn directory_identity(directory: &Path) -> Option<(u64, Option<SystemTime>)> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(directory).ok()?;
-    Some((metadata.ino(), metadata.created().ok()))
-}
-
-impl FileFingerprint {
-    fn read(path: &Path) -> Option<FileFingerprint> {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = std::fs::metadata(path).ok()?;
-        let (is_file, modified) = (metadata.is_file(), metadata.modified().ok());
-        Some(FileFingerprint { is_file, modified, length: metadata.len(), inode: metadata.ino() })
     }
 }
 

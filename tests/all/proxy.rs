@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{NodeDirectory, SecurityPolicy, chromium, pod};
+use crate::support::{SecurityPolicy, chromium, pod, serve_node};
 
 /// A page whose script tries to read the pods of the API that serves it. It waits for the response, so that the outcome
 /// is known once the page is loaded.
@@ -17,7 +17,6 @@ const PAGE: &str = r#"<!DOCTYPE html><title>guest</title><h1>A page</h1><p id="o
 
 #[test]
 fn scripts_of_proxied_pages_cannot_read_the_api() {
-    let directory = NodeDirectory::new();
     let map =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "page"}, "data": {"index.html": PAGE}});
     let web = pod(
@@ -26,16 +25,16 @@ fn scripts_of_proxied_pages_cannot_read_the_api() {
            readinessProbe: {httpGet: {port: 80}, periodSeconds: 1},
            volumeMounts: [{name: page, mountPath: /usr/share/nginx/html}]}]",
     );
-    directory.save("web.yaml", &web);
-    let node = directory.start_node();
+    let node = serve_node();
     node.kubectl("apply -f -").stdin(map.to_string()).output().expect_code(0);
-    node.wait("web-n1", "condition=Ready");
+    node.kubectl("apply -f -").stdin(web).output().expect_code(0);
+    node.wait("web", "condition=Ready");
     let proxy = node.kubectl("proxy --port 0").start();
     proxy.wait_for("Starting to serve on ");
     proxy.wait_for("\n");
     let printed = proxy.stdout();
     let address = printed.trim().rsplit(' ').next().expect("an address");
-    let url = format!("http://{address}/api/v1/namespaces/default/pods/web-n1:80/proxy/");
+    let url = format!("http://{address}/api/v1/namespaces/default/pods/web:80/proxy/");
     for (policy, outcome) in [
         (SecurityPolicy::Obeyed, "no script ran"),
         // The script would succeed without the policy.

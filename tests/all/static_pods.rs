@@ -102,6 +102,27 @@ fn invalid_manifest_keeps_previous_pods() {
 }
 
 #[test]
+fn static_pods_reference_no_api_objects() {
+    let (node, watch) = watched();
+    let spec = "containers: [{name: c, image: busybox, envFrom: [{configMapRef: {name: settings}}]}]";
+    node.directory.save("needs.yaml", &pod("needs", spec));
+    node.process.wait_for("static pods may not reference configmaps; create the pod through the API instead");
+    node.directory.save("web.yaml", &annotated("web", "one"));
+    watch.wait_for("Running one");
+    assert_eq!(names(&node), "first-n1 web-n1");
+}
+
+#[test]
+fn only_regular_files_are_manifests() {
+    let (node, watch) = watched();
+    std::os::unix::fs::symlink("/dev/zero", node.directory.manifests().join("zero.yaml")).expect("linked");
+    node.process.wait_for("zero.yaml: is not a regular file");
+    node.directory.save("web.yaml", &annotated("web", "one"));
+    watch.wait_for("Running one");
+    assert_eq!(node.process.stderr().matches("is not a regular file").count(), 1);
+}
+
+#[test]
 fn pod_rejected_by_the_registry_is_reported_once() {
     let (node, watch) = watched();
     // A valid name, but too long with the node's name appended.
