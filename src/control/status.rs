@@ -1,5 +1,6 @@
 //! API errors as Kubernetes reports them: `Status` of `meta/v1`.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -152,13 +153,10 @@ impl Status {
 
     /// Creates a 422: the object is not valid. `causes` is not empty.
     pub fn invalid(kind: &str, name: &str, causes: Vec<Cause>) -> Status {
-        let mut messages: Vec<String> = Vec::new();
-        for cause in causes.iter().map(Cause::to_string) {
-            // The message mentions an error once, however many rules report it; the causes keep all.
-            if !messages.contains(&cause) {
-                messages.push(cause);
-            }
-        }
+        // The message mentions an error once, however many rules report it; the causes keep all.
+        let mut known = HashSet::new();
+        let messages = causes.iter().map(Cause::to_string);
+        let messages: Vec<String> = messages.filter(|message| known.insert(message.clone())).collect();
         let errors = match messages.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -201,6 +201,29 @@ fn large(megabytes: usize, line: impl Fn(usize) -> String) -> String {
         i += 1;
     }
     text
+}
+
+/// Checks that `validate` finds `errors` errors in a pod with the fields `spec`, in seconds.
+#[track_caller]
+fn reports_many(errors: usize, spec: &str) {
+    let header = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n";
+    let output = command("validate").manifest(&format!("{header}{spec}")).output().expect_code(2);
+    assert!(output.stdout.ends_with(&format!("1 object: {errors} errors\n")), "{}", last_lines(&output.stdout));
+    assert!(output.took < Duration::from_secs(10), "{:?}", output.took);
+}
+
+fn last_lines(text: &str) -> String {
+    text.lines().rev().take(3).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn long_lists_of_errors_take_no_longer_than_their_length() {
+    const MANY: usize = 50_000;
+    let list = |item: fn(usize) -> String| (0..MANY).map(item).collect::<String>();
+    let container = |field: String| format!("  containers:\n  - name: c\n    image: busybox\n    {field}");
+    reports_many(MANY, &container(format!("env:\n{}", list(|i| format!("    - {{name: 'a{i}=', value: b}}\n")))));
+    reports_many(MANY, &container(format!("ports:\n{}", list(|i| format!("    - containerPort: {}\n", 70_000 + i)))));
+    reports_many(MANY, &format!("  containers:\n{}", list(|i| format!("  - {{name: A_{i}, image: busybox}}\n"))));
 }
 
 #[test]
