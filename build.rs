@@ -1,5 +1,5 @@
 //! Embeds the built-in images. If they were not built with `make guests`, embeds empty files; the binary then explains
-//! how to build them when a pod needs one.
+//! how to build them when a pod needs one. Lets the linker make the binary smaller where it can.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -27,5 +27,19 @@ fn main() -> io::Result<()> {
         };
         fs::write(out_dir.join(file_name), bytes)?;
     }
+    fold_identical_code();
     Ok(())
+}
+
+/// Keeps one of several functions with the same machine code, which makes the binary 1.3 MB smaller. Rust promises no
+/// distinct addresses of functions. Only lld can, which is rustc's linker for this target unless something else is chosen.
+fn fold_identical_code() {
+    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_release = env::var_os("PROFILE").is_some_and(|profile| profile == "release");
+    let links_with_lld = env::var_os("TARGET").is_some_and(|target| target == "x86_64-unknown-linux-gnu")
+        && !set("RUSTC_LINKER")
+        && !set("CARGO_ENCODED_RUSTFLAGS");
+    if is_release && links_with_lld {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    }
 }
