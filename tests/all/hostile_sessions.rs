@@ -49,6 +49,17 @@ impl Session {
         in_time("the server reads", sent).await.expect("sent");
     }
 
+    /// Reads to the end. Returns the bytes of all channels.
+    async fn received(mut self) -> String {
+        let mut received = Vec::new();
+        while let Some(Ok(message)) = in_time("the session ends", self.0.next()).await {
+            if let Message::Binary(bytes) = message {
+                received.extend_from_slice(bytes.get(1..).unwrap_or_default());
+            }
+        }
+        String::from_utf8_lossy(&received).into_owned()
+    }
+
     /// Reads to the end. Returns standard output and the status.
     async fn finish(mut self) -> (String, Value) {
         let (mut stdout, mut status) = (Vec::new(), Value::Null);
@@ -94,6 +105,25 @@ async fn oversized_messages_close_the_session() {
     assert_eq!((stdout.as_str(), status), ("", Value::Null));
     let next = Session::exec(&node, &["true"]).await.expect("open").finish().await;
     assert_eq!(next.1["status"], "Success");
+}
+
+#[tokio::test]
+async fn forwarded_channels_end_with_their_connections() {
+    let directory = NodeDirectory::new();
+    let web = "containers: [{name: c, image: nginx, readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}]";
+    directory.save("a.yaml", &pod("a", web));
+    let node = directory.start_node();
+    node.wait("a-n1", "condition=Ready");
+    let mut session = Session::open(&node, "portforward?ports=80", "v4.channel.k8s.io").await.expect("open");
+    session.send(b"\0GET / HTTP/1.0\r\n\r\n").await;
+    assert!(session.received().await.contains("<h1>It works</h1>"));
+    let refused = Session::open(&node, "portforward?ports=9", "v4.channel.k8s.io").await.expect("open");
+    assert!(refused.received().await.contains("connection refused"));
+    let both = "portforward?ports=9&ports=80";
+    let mut session = Session::open(&node, both, "v4.channel.k8s.io").await.expect("open");
+    session.send(b"\x02GET / HTTP/1.0\r\n\r\n").await;
+    let received = session.received().await;
+    assert!(received.contains("connection refused") && received.contains("<h1>It works</h1>"), "{received}");
 }
 
 #[tokio::test]
@@ -150,7 +180,7 @@ async fn sessions_of_a_pod_are_limited() {
     let node = node_with_shell();
     let mut open = Vec::new();
     for _ in 0..MAX_SESSIONS {
-        open.push(Session::open(&node, "portforward?ports=9", "v4.channel.k8s.io").await.expect("open"));
+        open.push(Session::open(&node, "attach?stdout=1", "v5.channel.k8s.io").await.expect("open"));
     }
     assert_eq!(response_code(Session::exec(&node, &["true"]).await.err()), 429);
     drop(open);

@@ -151,6 +151,11 @@ impl Connections {
         self.open.contains_key(&id)
     }
 
+    /// Returns whether no connection is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Closes a connection in both directions.
     pub fn remove(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.remove(&id) {

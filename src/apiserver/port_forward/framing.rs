@@ -89,6 +89,17 @@ impl Framing {
         }
     }
 
+    /// Returns whether clients can open connections beside those of the request.
+    pub fn can_open(&self) -> bool {
+        matches!(self, Framing::Spdy(_))
+    }
+
+    /// Returns whether clients can finish a connection and still receive. If not, it ends with what the pod sends, as in a
+    /// kubelet.
+    pub fn can_finish(&self) -> bool {
+        matches!(self, Framing::Spdy(_))
+    }
+
     /// Decodes a message of the client.
     ///
     /// # Errors

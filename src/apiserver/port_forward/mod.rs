@@ -11,11 +11,13 @@ mod outbox;
 use std::collections::HashMap;
 use std::future::pending;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
+use tokio::time::timeout;
 
-use super::websocket::{Activity, ping_times};
+use super::websocket::{Activity, CLOSE_TIMEOUT, ping_times};
 use crate::node::{PortForwardSession, SessionError};
 use connections::{ConnectionEvent, Connections};
 
@@ -41,8 +43,11 @@ pub async fn serve(
     forwarder.outbox.extend(opening);
     forwarder.apply_all(events);
     loop {
-        let Forwarder { outbox, connections, session, .. } = &mut forwarder;
+        let Forwarder { outbox, connections, session, framing, .. } = &mut forwarder;
         let (is_written, is_full) = (outbox.is_written(), outbox.is_full() || connections.is_full());
+        if is_written && connections.is_empty() && !framing.can_open() {
+            return close(forwarder.outbox, stream).await;
+        }
         let is_open = tokio::select! {
             // What the pod has sent goes before its end.
             biased;
@@ -73,6 +78,19 @@ pub async fn serve(
             return;
         }
     }
+}
+
+/// Closes a session whose connections have all ended.
+async fn close(mut outbox: Outbox, mut stream: SplitStream<WebSocket>) {
+    let close = CloseFrame { code: close_code::NORMAL, reason: "".into() };
+    outbox.extend([Message::Close(Some(close))]);
+    // A connection that is dropped with unread input is reset, and the client may miss the end.
+    let closed = async {
+        if outbox.write().await.is_some() {
+            while let Some(Ok(_)) = stream.next().await {}
+        }
+    };
+    let _ = timeout(CLOSE_TIMEOUT, closed).await;
 }
 
 /// Waits for the end of a session's pod.
@@ -170,6 +188,9 @@ impl Forwarder {
             }
             ConnectionEvent::Data(id, bytes) => self.framing.encode_data(id, &bytes),
             ConnectionEvent::Finished(id) => {
+                if !self.framing.can_finish() {
+                    self.connections.finish(id);
+                }
                 let message = self.framing.encode_finished(id);
                 self.forget_if_closed(id);
                 message
