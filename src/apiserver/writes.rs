@@ -218,6 +218,13 @@ impl WriteRequest<'_> {
             Update::Replace { subresource: Subresource::Status, .. }
                 | Update::Patch { subresource: Subresource::Status, .. }
         );
+        if matches!(
+            &update,
+            Update::Replace { subresource: Subresource::EphemeralContainers, .. }
+                | Update::Patch { subresource: Subresource::EphemeralContainers, .. }
+        ) {
+            self.check_ephemeral_support(&key, update.clone()).await?;
+        }
         let object = self.control(dry_run).update(&key, update, Preconditions::default()).await?;
         if is_status && object.key.resource == Resource::PODS {
             let pod = object.decode::<Pod>().map_err(Status::internal)?;
@@ -266,8 +273,20 @@ impl WriteRequest<'_> {
 
     /// Rejects unsupported fields and warns of ignored ones.
     fn check_support(&self, pod: &Pod) -> Result<(), Status> {
-        let (rejected, ignored): (Vec<_>, Vec<_>) =
-            field_support::check(pod).into_iter().partition(|field| field.support.rejects_pod());
+        self.report_support(pod, field_support::check(pod))
+    }
+
+    /// Does the same for the ephemeral containers that `update` leads to.
+    async fn check_ephemeral_support(&self, key: &Key, update: Update) -> Result<(), Status> {
+        let object = self.control(true).update(key, update, Preconditions::default()).await?;
+        let pod = object.decode::<Pod>().map_err(Status::internal)?;
+        let mut fields = field_support::check(&pod);
+        fields.retain(|field| field.field.starts_with("spec.ephemeralContainers["));
+        self.report_support(&pod, fields)
+    }
+
+    fn report_support(&self, pod: &Pod, fields: Vec<UnsupportedField>) -> Result<(), Status> {
+        let (rejected, ignored): (Vec<_>, Vec<_>) = fields.into_iter().partition(|field| field.support.rejects_pod());
         let messages = |fields: Vec<UnsupportedField>| -> Vec<String> {
             fields.into_iter().map(|UnsupportedField { field, support }| format!("{field}: {support}")).collect()
         };

@@ -391,6 +391,11 @@ impl Image {
         matches!(self.programs, Programs::BuiltIn)
     }
 
+    /// Returns whether the program `name` is busybox's, which the image itself does not have.
+    pub fn borrows(&self, name: &str) -> bool {
+        matches!(&self.programs, Programs::Local { name: own, .. } if !is_named(own, base_name(name)))
+    }
+
     /// Resolves a further command in a running container, such as that of an exec, a probe or a hook. A name that is
     /// not the image's own program means the busybox applet of that name.
     ///

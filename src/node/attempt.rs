@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::oneshot;
@@ -16,7 +17,7 @@ use super::termination_message::TerminationMessage;
 use super::{NodeContext, SOURCE_ANNOTATION, env, hosts, housekeeping, limits};
 use crate::files::{MountError, Mounts};
 use crate::images::{CommandError, Image, ImageError, ResolvedCommand};
-use crate::lifecycle::{Attempt, WaitingReason};
+use crate::lifecycle::{Attempt, ContainerRole, WaitingReason};
 use crate::logs::Log;
 use crate::model::expansion::{TooLong, expand};
 use crate::model::pods;
@@ -43,6 +44,9 @@ pub(super) struct RunningAttempt {
     pub(super) image: Arc<Image>,
     pub(super) console: Arc<Console>,
     pub(super) termination_message: TerminationMessage,
+    pub(super) pod: Arc<Pod>,
+    /// Whether an event says that clients run programs of busybox here.
+    pub(super) busybox_is_noted: AtomicBool,
 }
 
 /// An error that keeps an attempt from running, in kubelet's words.
@@ -189,7 +193,15 @@ impl AttemptPlan {
         let termination_message = TerminationMessage::new(&self.pod, &self.container, mounts, self.log.clone());
         let console = Console::new(self.log, self.node.clock, console_options(&self.container));
         let instance = context.spawn(compiled, &argv, Stdio::Console(console.clone()));
-        let running = RunningAttempt { handle: instance.handle(), context, image, console, termination_message };
+        let running = RunningAttempt {
+            handle: instance.handle(),
+            context,
+            image,
+            console,
+            termination_message,
+            pod: self.pod.clone(),
+            busybox_is_noted: AtomicBool::new(false),
+        };
         Ok(StartedAttempt { instance, running: Arc::new(running) })
     }
 
@@ -211,9 +223,10 @@ impl AttemptPlan {
     }
 
     /// Checks `runAsNonRoot`. A built-in image runs as root, like the image that it stands in for; other
-    /// images have no user at all.
+    /// images have no user at all. Those that debug other containers may run: no guest has rights of a user.
     fn check_user(&self, image: &Image) -> Result<(), AttemptStartError> {
-        if !image.is_built_in() {
+        let is_ephemeral = self.attempt.container.role == ContainerRole::Ephemeral;
+        if !image.is_built_in() || is_ephemeral {
             return Ok(());
         }
         let own = self.container.security_context.as_ref();

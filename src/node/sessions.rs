@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Handle;
 use super::attempt::RunningAttempt;
 use super::running_pods::MAX_SESSIONS_PER_POD;
+use crate::events::EventType;
 use crate::network::{Connection, NetError, PodNetwork};
 use crate::runtime::{Exit, Instance, SessionPipes, SessionStdio, SessionStreams, Stdio};
 
@@ -82,7 +84,18 @@ impl Handle {
         let (stdio, pipes) = SessionStdio::new(streams);
         let instance = attempt.start_exec(&self.node, command, Stdio::Session(stdio)).await;
         let instance = instance.map_err(|error| SessionError::Program(error.message()))?;
+        self.note_busybox(&attempt, container, command);
         Ok(ExecSession { pipes, program: ExecProgram { instance, _permit: permit } })
+    }
+
+    /// Records, once for each attempt, that a client's program is busybox's and not the image's.
+    fn note_busybox(&self, attempt: &RunningAttempt, container: &str, command: &[String]) {
+        let Some(name) = command.first().filter(|name| attempt.image.borrows(name)) else { return };
+        if !attempt.busybox_is_noted.swap(true, Ordering::Relaxed) {
+            let message = format!("the image has no {name:?}: the built-in busybox provides it and its other programs");
+            let path = Some(format!("spec.containers{{{container}}}"));
+            self.node.recorder.record(&attempt.pod, path, EventType::Normal, "UsingBusybox", message);
+        }
     }
 
     /// Attaches a client to the main program of a container of pod `uid`.

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use crate::support::{NodeDirectory, ServedNode, Terminal, connect, pod, target};
+use crate::support::{NodeDirectory, ServedNode, Terminal, connect, eventually, pod, serve_node, target};
 
 /// A pod of two containers: one with a shell, one that is nothing but a third-party program.
 fn node_with_two_containers() -> ServedNode {
@@ -58,6 +58,10 @@ fn exec_runs_programs_with_their_streams_and_exit_codes() {
         let output = node.kubectl("exec two-n1").args(args).stdin(stdin).output();
         assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (code, stdout, stderr), "{args:?}");
     }
+    let events = node.kubectl_stdout("get events");
+    let note = "the image has no \"echo\": the built-in busybox provides it and its other programs";
+    assert_eq!(events.matches("UsingBusybox").count(), 1, "{events}");
+    assert!(events.contains(note), "{events}");
 }
 
 #[test]
@@ -131,6 +135,24 @@ fn port_forward_serves_many_connections_and_reports_refusals() {
     let refused = get(port(1)).unwrap_or_default();
     assert_eq!(refused, "");
     forward.wait_for("connection refused");
+}
+
+#[tokio::test]
+async fn debug_containers_run_under_unprivileged_profiles() {
+    let node = serve_node();
+    let manifest = pod("idle", "containers: [{name: c, image: busybox, command: [sleep, '1000']}]");
+    node.kubectl("apply -f -").stdin(manifest).output().expect_code(0);
+    node.wait("idle", "condition=Ready");
+    for profile in ["general", "baseline", "restricted", "netadmin"] {
+        let debug = format!("debug idle --image=busybox --target=c --profile={profile} -c {profile} -- echo hi");
+        node.kubectl_stdout(&debug);
+        let logs = async || node.kubectl(&format!("logs idle -c {profile}")).output().stdout == "hi\n";
+        eventually(&format!("{profile} has run"), logs).await;
+    }
+    let privileged = node.kubectl("debug idle --image=busybox --profile=sysadmin -c all -- echo hi").output();
+    let reason =
+        "spec.ephemeralContainers[4].securityContext.privileged: not supported: WebAssembly containers cannot be";
+    assert!(privileged.code == 1 && privileged.stderr.contains(reason), "{}", privileged.stderr);
 }
 
 #[test]

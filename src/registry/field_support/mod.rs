@@ -66,20 +66,27 @@ pub fn check(pod: &Pod) -> Vec<UnsupportedField> {
     let value = serde_json::to_value(pod).unwrap_or_default();
     let unsupported = TREE.find_unsupported(&value);
     let unsupported = unsupported.into_iter().map(|(field, support)| UnsupportedField { field, support });
-    unsupported.chain(host_ports_of_other_protocols(pod)).collect()
+    unsupported.chain(unusable_host_ports(pod)).collect()
 }
 
-/// Returns the host ports that are not TCP. Their support depends on another field, so the table cannot say it.
-fn host_ports_of_other_protocols(pod: &Pod) -> Vec<UnsupportedField> {
+/// Returns the host ports that cannot be offered: those that are not TCP, and those whose `hostIP` is not an address, which
+/// Kubernetes leaves to the runtime. The support depends on other fields and on values, so the table cannot say it.
+fn unusable_host_ports(pod: &Pod) -> Vec<UnsupportedField> {
     let Some(spec) = &pod.spec else { return Vec::new() };
-    let support = FieldSupport::NotEnforcedYet("only TCP ports can be published");
     let lists = [("initContainers", pods::init_containers(spec)), ("containers", spec.containers.as_slice())];
     let mut found = Vec::new();
     for (list, containers) in lists {
         for (i, container) in containers.iter().enumerate() {
             for (j, port) in container.ports.iter().flatten().enumerate() {
-                if HostPort::new(port).is_some_and(|port| !port.is_tcp()) {
-                    found.push(UnsupportedField { field: format!("spec.{list}[{i}].ports[{j}].hostPort"), support });
+                let Some(port) = HostPort::new(port) else { continue };
+                let mut report = |field, support| {
+                    found.push(UnsupportedField { field: format!("spec.{list}[{i}].ports[{j}].{field}"), support });
+                };
+                if !port.is_tcp() {
+                    report("hostPort", FieldSupport::NotEnforcedYet("only TCP ports can be published"));
+                }
+                if !port.host_ip.is_empty() && port.ip().is_none() {
+                    report("hostIP", FieldSupport::Rejected("not an IP address"));
                 }
             }
         }

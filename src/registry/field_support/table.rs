@@ -156,7 +156,7 @@ pub const PODS: &[FieldRow] = &[
     row(FieldSupport::Rejected("containers have no shared memory"), &["spec.hostIPC"]),
     row(
         FieldSupport::Rejected("WebAssembly containers cannot be privileged"),
-        &["container.securityContext.privileged"],
+        &["container.securityContext.privileged", "spec.ephemeralContainers[].securityContext.privileged"],
     ),
     row(FieldSupport::Rejected("wasmpod nodes are not Windows nodes"), &["spec.os.name"]),
     row(FieldSupport::Rejected("wasmpod has no runtime classes"), &["spec.runtimeClassName"]),

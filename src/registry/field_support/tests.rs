@@ -35,6 +35,17 @@ fn unsupported_fields_are_found_with_their_paths() {
             "{containers: [{name: a, ports: [{containerPort: 1, hostPort: 1, hostIP: 127.0.0.1}, {containerPort: 2, hostPort: 2, protocol: UDP}]}]}",
             &["spec.containers[0].ports[1].hostPort: no effect: only TCP ports can be published"],
         ),
+        (
+            "{containers: [{name: a, ports: [{containerPort: 1, hostPort: 1, hostIP: 300.1.1.1}]}]}",
+            &["spec.containers[0].ports[0].hostIP: not supported: not an IP address"],
+        ),
+        (
+            "{ephemeralContainers: [{name: a, securityContext: {privileged: true, runAsNonRoot: true}}]}",
+            &[
+                "spec.ephemeralContainers[0].securityContext.privileged: not supported: WebAssembly containers cannot be \
+                 privileged",
+            ],
+        ),
         ("{initContainers: [{name: a, restartPolicy: Always}]}", &[]),
         ("{containers: [{name: a, resources: {limits: {memory: 1Mi, cpu: 1}}}]}", &[]),
         (
