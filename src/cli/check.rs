@@ -1,9 +1,11 @@
 //! Checks the objects of a manifest against the registry's validation and the table of supported fields.
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::control::Cause;
-use crate::model::{FieldDiagnostic, ManifestObject, Rule, TemplatePod, allowed_restart_policies, template_pod};
+use crate::model::{FieldDiagnostic, Kind, ManifestObject, Rule, TemplatePod, allowed_restart_policies, template_pod};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::pod::{app_armor, warnings};
 use crate::registry::{config_map, pod, secret};
@@ -24,8 +26,24 @@ pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnost
             secret::set_defaults(&mut secret);
             invalid_fields(secret::validate(&secret), number).collect()
         }
-        other => template_pod(other).map_or_else(Vec::new, |template| check_template(other, &template, number)),
+        other => {
+            let template = template_pod(other);
+            let mut diagnostics = match &template {
+                Some(template) => check_template(other, template, number),
+                None => Vec::new(),
+            };
+            if template.is_none() || other.kind() == Kind::CronJob {
+                diagnostics.push(left_out(other, number));
+            }
+            diagnostics
+        }
     }
+}
+
+/// Returns the diagnostic of an object that `run` and `serve` leave out.
+fn left_out(object: &ManifestObject, number: usize) -> FieldDiagnostic {
+    let message = format!("not supported yet: `run` and `serve` leave out every {}", object.kind().name());
+    FieldDiagnostic { object: number, rule: Rule::NotYet, path: "kind".into(), message, hint: None }
 }
 
 fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = FieldDiagnostic> {
@@ -77,9 +95,11 @@ pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
         Err(status) if status.causes.is_empty() => vec![diagnostic(Rule::Invalid, String::new(), status.message)],
         Err(status) => invalid_fields(status.causes, number).collect(),
     };
+    let is_invalid = |diagnostic: &&FieldDiagnostic| diagnostic.rule == Rule::Invalid;
+    let invalid: HashSet<String> = diagnostics.iter().filter(is_invalid).map(|invalid| invalid.path.clone()).collect();
     for UnsupportedField { field, support } in field_support::check(pod) {
         // An invalid field is reported once.
-        if diagnostics.iter().any(|diagnostic| diagnostic.rule == Rule::Invalid && diagnostic.path == field) {
+        if invalid.contains(&field) {
             continue;
         }
         let rule = match support {

@@ -5,18 +5,19 @@ use k8s_openapi::api::core::v1::Pod;
 use super::args::LogsArgs;
 use super::client::{self, Client};
 use super::exit::Outcome;
-use super::target_pod::choose_container;
+use super::target_pod::{choose_container, pod_name};
 use super::terminal_text::LogPrinter;
 
 /// Prints the log until it ends.
 pub fn main(mut args: LogsArgs) -> anyhow::Result<Outcome> {
     client::block_on(async move {
         let client = Client::new(&args.connection)?;
+        let name = pod_name(&args.pod).to_string();
         if args.container.is_none() {
-            let pod: Pod = client.get_json(&client.pods_path(Some(&args.pod)), client::JSON).await?;
+            let pod: Pod = client.get_json(&client.pods_path(Some(&name)), client::JSON).await?;
             args.container = Some(choose_container(&pod, None)?);
         }
-        let path = format!("{}/log?{}", client.pods_path(Some(&args.pod)), pod_log_options(&args));
+        let path = format!("{}/log?{}", client.pods_path(Some(&name)), pod_log_options(&args));
         let mut log = client.stream(&path, client::TEXT).await?;
         let mut printer = LogPrinter::new(args.raw);
         while let Some(bytes) = log.next_chunk().await? {

@@ -165,6 +165,19 @@ fn copied_links_that_lead_out_are_skipped() {
 }
 
 #[test]
+fn pods_are_named_as_for_kubectl() {
+    let node = node_with_two_containers();
+    for line in ["describe two-n1", "describe pod two-n1", "describe pods/two-n1"] {
+        assert!(node.wasmpod(line).output().expect_code(0).stdout.starts_with("Name:"), "{line}");
+    }
+    for line in ["logs two-n1 -c web", "logs pod/two-n1 -c web"] {
+        node.wasmpod(line).output().expect_code(0);
+    }
+    let refused = node.wasmpod("describe deployment web").output().expect_code(2);
+    assert_eq!(refused.stderr, "error: describe shows pods, not deployment\n");
+}
+
+#[test]
 fn port_forward_serves_many_connections_and_reports_refusals() {
     let node = node_with_two_containers();
     let forward = node.wasmpod("port-forward two-n1 :8080 :8081").start();

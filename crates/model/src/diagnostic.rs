@@ -40,7 +40,7 @@ pub enum Rule {
     Invalid,
     /// wasmpod does not support the field.
     Unsupported,
-    /// wasmpod does not support the field yet; the pod is valid, but does not run.
+    /// wasmpod does not support the field or kind yet; the object is valid, but does not run.
     NotYet,
     /// The field is accepted and ignored.
     NoEffect,
@@ -111,7 +111,7 @@ impl Rule {
             Rule::WrongType => "The value has the wrong type for its field.",
             Rule::Invalid => "The Kubernetes API rejects the value.",
             Rule::Unsupported => "wasmpod does not support the field.",
-            Rule::NotYet => "wasmpod does not support the field yet and does not run the pod.",
+            Rule::NotYet => "wasmpod does not support the field or kind yet and does not run the object.",
             Rule::NoEffect => "wasmpod ignores the field.",
             Rule::Discouraged => "The Kubernetes API warns about the value.",
             Rule::Misread => "YAML 1.1 reads the value as another type or number than its spelling suggests.",

@@ -206,6 +206,10 @@ pub struct DescribeArgs {
     #[arg(value_name = "POD")]
     pub pod: String,
 
+    /// Pod to show, after the word `pod`
+    #[arg(value_name = "NAME", hide = true)]
+    pub name: Option<String>,
+
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use super::args::DescribeArgs;
 use super::client::{self, Client};
-use super::exit::Outcome;
+use super::exit::{Outcome, bad_input};
+use super::target_pod::pod_name;
 use super::terminal_text::print;
 use crate::model::pods;
 use prefix_writer::PrefixWriter;
@@ -22,7 +23,13 @@ use prefix_writer::PrefixWriter;
 pub fn main(args: DescribeArgs) -> anyhow::Result<Outcome> {
     client::block_on(async move {
         let client = Client::new(&args.connection)?;
-        let pod: Pod = client.get_json(&client.pods_path(Some(&args.pod)), client::JSON).await?;
+        // `describe pod NAME` and `describe pod/NAME` are what users of kubectl type.
+        let name = match (args.pod.as_str(), args.name.as_deref()) {
+            (name, None) => pod_name(name),
+            ("pod" | "pods" | "po", Some(name)) => name,
+            (kind, Some(_)) => return Err(bad_input(format!("describe shows pods, not {kind}"))),
+        };
+        let pod: Pod = client.get_json(&client.pods_path(Some(name)), client::JSON).await?;
         let events: EventList = client.get_json(&events_path(&client, &pod), client::JSON).await?;
         let mut out = PrefixWriter::default();
         let now = Timestamp::now();
