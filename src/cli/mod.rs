@@ -44,9 +44,10 @@ mod target_pod;
 mod terminal_text;
 mod validate;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 use args::{Args, Command};
@@ -55,17 +56,30 @@ use habits::ForeignCommand;
 
 /// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    match Args::try_parse().map_or_else(|usage| print_usage(&usage), run_command) {
+        Ok(outcome) => outcome.code(),
+        Err(error) if report::is_broken_pipe(&error) => Outcome::BrokenPipe.code(),
         Err(error) => {
-            // `--help` and `--version` are errors to clap, but print to standard output and succeed.
-            let _ = error.print();
-            return if error.use_stderr() { Outcome::BadInput.code() } else { ExitCode::SUCCESS };
+            stderrln!("error: {}", report::error_chain(&error));
+            Outcome::from_error(&error).code()
         }
-    };
+    }
+}
+
+/// Prints what clap has to say. `--help` and `--version` are errors to clap, but print to standard output and succeed.
+fn print_usage(usage: &clap::Error) -> anyhow::Result<Outcome> {
+    let printed = usage.print().and_then(|()| std::io::stdout().flush());
+    if usage.use_stderr() {
+        return Ok(Outcome::BadInput);
+    }
+    printed.context("cannot write the help")?;
+    Ok(Outcome::Success)
+}
+
+fn run_command(args: Args) -> anyhow::Result<Outcome> {
     init_tracing(args.verbose);
     limits::raise_file_limit();
-    let result = match args.command {
+    match args.command {
         Command::Run(args) => run::main(args),
         Command::Validate(args) => validate::main(&args),
         Command::Explain(args) => explain::main(&args),
@@ -89,14 +103,6 @@ pub fn main() -> ExitCode {
         Command::Rm(_) => Err(ForeignCommand::Rm.error()),
         Command::Completions { shell } => documents::print_completions(shell),
         Command::Man { dir } => documents::write_manual(dir.as_deref()),
-    };
-    match result {
-        Ok(outcome) => outcome.code(),
-        Err(error) if report::is_broken_pipe(&error) => Outcome::BrokenPipe.code(),
-        Err(error) => {
-            stderrln!("error: {}", report::error_chain(&error));
-            Outcome::from_error(&error).code()
-        }
     }
 }
 

@@ -299,6 +299,15 @@ fn output_that_cannot_be_written_fails_the_run() {
 }
 
 #[test]
+fn help_that_cannot_be_written_fails() {
+    for line in ["--help", "--version", "run --help", "explain pod", "completions bash", "man"] {
+        let script = format!("exec \"$0\" {line} > /dev/full");
+        let output = program("/bin/sh".into()).args(["-c", &script]).arg(binary()).output().expect_code(125);
+        assert!(output.stderr.ends_with("No space left on device (os error 28)\n"), "{line}: {}", output.stderr);
+    }
+}
+
+#[test]
 fn long_lines_are_one_line() {
     let manifest = scripts("p", &[("c", "head -c 100000 /dev/zero | tr '\\0' x; echo; echo next")]);
     let output = run().manifest(&manifest).output().expect_code(0);
