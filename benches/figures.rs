@@ -17,12 +17,16 @@ pub struct Figure {
     pub yardstick: Option<f64>,
     pub ratio: Option<f64>,
     pub holds: Option<bool>,
+    /// The percentage of the machine's processor time that other processes took meanwhile.
+    #[serde(default)]
+    pub other_work: Option<f64>,
 }
 
 impl Figure {
     pub fn new(name: &str, value: f64, unit: &str) -> Figure {
         let (name, unit) = (name.to_string(), unit.to_string());
-        Figure { name, value, unit, goal: None, at_least: false, yardstick: None, ratio: None, holds: None }
+        let (goal, yardstick, ratio, holds, other_work) = (None, None, None, None, None);
+        Figure { name, value, unit, goal, at_least: false, yardstick, ratio, holds, other_work }
     }
 
     /// Sets the maximum.
@@ -54,13 +58,17 @@ impl Figure {
 }
 
 pub fn print(figures: &[Figure]) {
-    println!("{:<28} {:>12} {:<7} {:>12} {:>12} {:>8}  holds", "figure", "value", "unit", "goal", "native", "ratio");
+    println!(
+        "{:<28} {:>12} {:<7} {:>12} {:>12} {:>8}  {:<5}  other work",
+        "figure", "value", "unit", "goal", "native", "ratio", "holds"
+    );
     for f in figures {
         let number = |value: Option<f64>| value.map_or("–".into(), |v| format!("{v:.2}"));
         let goal = f.goal.map_or("–".into(), |goal| format!("{} {goal}", if f.at_least { "≥" } else { "≤" }));
         let holds = f.holds.map_or("–", |holds| if holds { "yes" } else { "NO" });
+        let other_work = f.other_work.map_or("–".into(), |percent| format!("{percent} %"));
         println!(
-            "{:<28} {:>12.2} {:<7} {goal:>12} {:>12} {:>8}  {holds}",
+            "{:<28} {:>12.2} {:<7} {goal:>12} {:>12} {:>8}  {holds:<5}  {other_work}",
             f.name,
             f.value,
             f.unit,

@@ -2,7 +2,8 @@
 //! prepared bytes.
 //!
 //! `make bench` prints one table and writes `target/bench.json`. Each group runs in a process of its own, because some
-//! measure the memory and the processor time of their process.
+//! measure the memory and the processor time of their process. Beside each figure stands how busy the machine was with
+//! other work.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::panic)]
 #![allow(clippy::indexing_slicing, reason = "a benchmark that fails should stop and say where")]
 
@@ -10,6 +11,7 @@ mod api;
 mod density;
 mod figures;
 mod limits;
+mod machine;
 mod native;
 mod pods;
 mod probes;
@@ -21,6 +23,7 @@ mod validate;
 use std::process::Command;
 
 use figures::Figure;
+use machine::ProcessorTimes;
 
 /// A name and the figures that are measured together.
 type Group = (&'static str, fn() -> Vec<Figure>);
@@ -67,10 +70,14 @@ fn main() {
 }
 
 fn in_process(group: &str) -> Vec<Figure> {
+    let before = ProcessorTimes::now();
     let this = std::env::current_exe().expect("this program");
     let output = Command::new(this).env("WASMPOD_BENCH_GROUP", group).output().expect("this program starts");
     if !output.status.success() {
         panic!("group {group} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    serde_json::from_slice(&output.stdout).expect("figures")
+    let mut figures: Vec<Figure> = serde_json::from_slice(&output.stdout).expect("figures");
+    let other_work = before.other_work();
+    figures.iter_mut().for_each(|figure| figure.other_work = Some(other_work.round()));
+    figures
 }
