@@ -209,3 +209,25 @@ fn terminal_session_edits_completes_and_interrupts() {
     terminal.type_text("exit 7\r");
     assert_eq!(session.output().code, 7);
 }
+
+#[test]
+fn kill_reaches_the_main_program_without_a_shell() {
+    let directory = NodeDirectory::new();
+    let node = directory.start_node();
+    for (name, command, code) in [
+        ("term", &["kill", "1"][..], "143"),
+        ("path", &["/bin/kill", "-TERM", "1"], "143"),
+        ("wrapped", &["timeout", "5", "kill", "1"], "143"),
+        ("kill", &["kill", "-9", "1"], "137"),
+    ] {
+        let spec = "restartPolicy: Never, containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
+        node.directory.save(&format!("{name}.yaml"), &pod(name, spec));
+        let pod = format!("{name}-n1");
+        node.wait(&pod, "condition=Ready");
+        // The end of the main program may end the command as well.
+        node.kubectl("exec").arg(&pod).arg("--").args(command).output();
+        node.wait(&pod, "jsonpath={.status.phase}=Failed");
+        let terminated = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
+        assert_eq!(node.kubectl_stdout(&format!("get pod {pod} -o {terminated}")), code, "{command:?}");
+    }
+}

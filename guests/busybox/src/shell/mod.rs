@@ -105,11 +105,6 @@ fn run_builtin_applet(proc: Proc) -> Running {
 
 /// Runs `sh` as process 1, which receives the termination request.
 pub async fn main(proc: Proc) -> i32 {
-    // In a container whose main program runs already, this shell is not process 1.
-    let arguments: Vec<String> = std::env::args().collect();
-    if let Some(own) = crate::applets::find_own(&processes::list(), &arguments) {
-        Process::number_first(own);
-    }
     let process = Process::new();
     let notified = process.clone();
     wstd::runtime::spawn(async move {

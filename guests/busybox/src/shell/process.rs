@@ -13,7 +13,8 @@ use super::signal;
 
 thread_local! {
     static TABLE: RefCell<Vec<Weak<Process>>> = const { RefCell::new(Vec::new()) };
-    static NEXT: Cell<u32> = const { Cell::new(1) };
+    /// The number of the next process; `None` before the first.
+    static NEXT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// The number of the second process: beyond those of other instances in the pod, which `kill` reaches as well.
@@ -36,14 +37,10 @@ pub struct Process {
 pub struct Interrupted(pub i32);
 
 impl Process {
-    /// Sets the number of the first process: that of this instance in the pod.
-    pub fn number_first(pid: u32) {
-        NEXT.with(|next| next.set(pid));
-    }
-
-    /// Creates a process; the first one has the number 1, as in a container, unless `number_first` set another.
+    /// Creates a process; the first one has this instance's number in the pod.
     pub fn new() -> Rc<Process> {
-        let pid = NEXT.with(|next| next.replace(FIRST_INNER.max(next.get() + 1)));
+        let pid = NEXT.get().unwrap_or_else(number_of_instance);
+        NEXT.set(Some(FIRST_INNER.max(pid + 1)));
         let process = Rc::new(Process::with_pid(pid));
         TABLE.with(|table| table.borrow_mut().push(Rc::downgrade(&process)));
         process
@@ -155,6 +152,13 @@ impl Process {
             waker.wake();
         }
     }
+}
+
+/// Returns the number of this instance: 1 only for the container's main program. An applet that signals (`kill 1`) must
+/// not take itself for another.
+fn number_of_instance() -> u32 {
+    let arguments: Vec<String> = std::env::args().collect();
+    crate::applets::find_own(&processes::list(), &arguments).unwrap_or(1)
 }
 
 impl Drop for Process {
