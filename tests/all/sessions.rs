@@ -37,6 +37,16 @@ fn node_with_page() -> ServedNode {
     node
 }
 
+/// A pod whose program is a shell on a terminal.
+fn node_with_shell() -> ServedNode {
+    let directory = NodeDirectory::new();
+    let spec = "containers: [{name: c, image: busybox, command: [sh], tty: true, stdin: true}]";
+    directory.save("shell.yaml", &pod("shell", spec));
+    let node = directory.start_node();
+    node.wait("shell-n1", "condition=Ready");
+    node
+}
+
 #[test]
 fn exec_runs_programs_with_their_streams_and_exit_codes() {
     let node = node_with_two_containers();
@@ -208,6 +218,22 @@ fn terminal_session_edits_completes_and_interrupts() {
     session.wait_for_all("resized", 2);
     terminal.type_text("exit 7\r");
     assert_eq!(session.output().code, 7);
+}
+
+#[test]
+fn top_quits_at_q_in_both_clients() {
+    let node = node_with_shell();
+    for client in [node.kubectl("exec -it shell-n1 -- sh"), node.wasmpod("exec -it shell-n1 -- sh")] {
+        let terminal = Terminal::new(80, 24);
+        let session = client.start_in(&terminal);
+        session.wait_for("/ # ");
+        terminal.type_text("top\r");
+        session.wait_for("PID USER");
+        terminal.type_text("q");
+        terminal.type_text("echo after-$((1 + 1)); exit\r");
+        session.wait_for("after-2");
+        assert_eq!(session.output().code, 0);
+    }
 }
 
 #[test]
