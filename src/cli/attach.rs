@@ -24,7 +24,7 @@ pub fn main(args: AttachArgs) -> anyhow::Result<Outcome> {
         if mode.tty {
             stderrln!("If you don't see a command prompt, try pressing enter.");
         }
-        remote_command::run_on_terminal(socket, mode).await
+        remote_command::run_on_terminal(socket, mode, true).await
     })
 }
 

@@ -16,7 +16,7 @@ pub fn main(args: ExecArgs) -> anyhow::Result<Outcome> {
         let mode = SessionMode::new(args.session.stdin, args.session.tty);
         let path = exec_path(&client, name, &container, &args.command, mode);
         let socket = client.websocket(&path, PROTOCOL.name()).await?;
-        remote_command::run_on_terminal(socket, mode).await
+        remote_command::run_on_terminal(socket, mode, false).await
     })
 }
 

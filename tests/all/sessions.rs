@@ -237,6 +237,29 @@ fn top_quits_at_q_in_both_clients() {
 }
 
 #[test]
+fn long_line_is_pasted_in_linear_time() {
+    let node = node_with_shell();
+    let terminal = Terminal::new(80, 24);
+    let session = node.kubectl("exec -it shell-n1 -- sh").start_in(&terminal);
+    session.wait_for("/ # ");
+    // Drawn as a whole at each key, these took minutes.
+    terminal.type_text(&format!("echo {} | wc -c; exit\r", "x".repeat(50_000)));
+    session.wait_for("50001");
+}
+
+#[test]
+fn each_attached_terminal_shows_the_prompt() {
+    let node = node_with_shell();
+    for client in ["kubectl", "kubectl", "wasmpod", "wasmpod", "kubectl"] {
+        let line = "attach -it shell-n1";
+        let client = if client == "kubectl" { node.kubectl(line) } else { node.wasmpod(line) };
+        // The size of the attachment before.
+        let terminal = Terminal::new(80, 24);
+        client.start_in(&terminal).wait_for("/ # ");
+    }
+}
+
+#[test]
 fn kill_reaches_the_main_program_without_a_shell() {
     let directory = NodeDirectory::new();
     let node = directory.start_node();

@@ -60,8 +60,8 @@ impl SessionMode {
 }
 
 /// Connects this process's streams to a session until the program ends. A signal that ends the session restores the
-/// terminal.
-pub async fn run_on_terminal(socket: WebSocket, mode: SessionMode) -> anyhow::Result<Outcome> {
+/// terminal. A program that runs already shows its screen again (`redraws`).
+pub async fn run_on_terminal(socket: WebSocket, mode: SessionMode, redraws: bool) -> anyhow::Result<Outcome> {
     let (mut stdin, mut stdout, mut stderr) = (tokio::io::stdin(), tokio::io::stdout(), tokio::io::stderr());
     let streams =
         LocalStreams { stdin: mode.stdin.then_some(&mut stdin as _), stdout: &mut stdout, stderr: &mut stderr };
@@ -70,7 +70,7 @@ pub async fn run_on_terminal(socket: WebSocket, mode: SessionMode) -> anyhow::Re
     }
     let mut signals = Signals::listen()?;
     let raw = RawTerminal::enable()?;
-    let sizes = TerminalSizes::listen()?;
+    let sizes = TerminalSizes::listen(redraws)?;
     let end = tokio::select! {
         end = run(socket, streams, Some(sizes)) => end,
         signal = signals.next() => return Ok(signal),

@@ -28,31 +28,44 @@ impl Drop for RawTerminal {
 /// The terminal's size and its changes.
 pub struct TerminalSizes {
     changes: Signal,
-    /// Whether the first size was returned.
-    has_started: bool,
+    next: NextSize,
+}
+
+/// The size that [`TerminalSizes::next`] returns.
+#[derive(Debug, Clone, Copy)]
+enum NextSize {
+    /// One more than the current one in both directions.
+    Larger,
+    Current,
+    /// The current one after a change.
+    Changed,
 }
 
 impl TerminalSizes {
-    /// Starts listening for changes.
-    pub fn listen() -> anyhow::Result<TerminalSizes> {
+    /// Starts listening for changes. To make a running program draw its screen again (`redraws`), the first size differs
+    /// from the second, as in kubectl.
+    pub fn listen(redraws: bool) -> anyhow::Result<TerminalSizes> {
         let changes =
             signal(SignalKind::window_change()).context("cannot listen for changes of the terminal's size")?;
-        Ok(TerminalSizes { changes, has_started: false })
+        Ok(TerminalSizes { changes, next: if redraws { NextSize::Larger } else { NextSize::Current } })
     }
 
-    /// Returns the current size at the first call, and then each change. Cancel-safe.
+    /// Returns the current size at once, and then each change. Cancel-safe.
     pub async fn next(&mut self) -> TerminalSize {
         loop {
-            if self.has_started && self.changes.recv().await.is_none() {
-                std::future::pending::<()>().await;
-            }
-            self.has_started = true;
+            let (more, next) = match self.next {
+                NextSize::Larger => (1, NextSize::Current),
+                NextSize::Current => (0, NextSize::Changed),
+                NextSize::Changed if self.changes.recv().await.is_none() => std::future::pending().await,
+                NextSize::Changed => (0, NextSize::Changed),
+            };
+            self.next = next;
             // Some terminals do not know their size.
             if let Ok((width, height)) = terminal::size()
                 && width > 0
                 && height > 0
             {
-                return TerminalSize { width, height };
+                return TerminalSize { width: width.saturating_add(more), height: height.saturating_add(more) };
             }
         }
     }

@@ -51,6 +51,11 @@ impl Keyboard {
         }
     }
 
+    /// Returns a key that has arrived completely; never waits.
+    pub fn next_arrived(&mut self) -> Option<Key> {
+        self.decoder.next_key()
+    }
+
     async fn read(&self, bytes: &mut [u8]) -> Read {
         let mut read = pin!(self.reader.read(bytes));
         let mut resized = pin!(terminal::resized());

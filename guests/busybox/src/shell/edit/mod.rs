@@ -12,6 +12,7 @@ mod history;
 mod view;
 
 use crate::console::keyboard::{Event, Keyboard};
+use crate::console::keys::Key;
 use crate::console::{DISABLE_PASTE, ENABLE_PASTE};
 use crate::proc::Reader;
 
@@ -58,20 +59,18 @@ impl Shell {
         let _raw = terminal::RawMode::enter();
         let mut keyboard = Keyboard::new(reader.clone());
         let output = self.descriptors.writer(2);
-        let mut width = columns();
-        editor.start(prompt, width);
+        editor.start(prompt, columns());
         let mut out = ENABLE_PASTE.to_string() + &editor.draw();
         let line = loop {
             let _ = output.write_all(out.as_bytes()).await;
             out.clear();
             let step = match keyboard.next().await {
-                Event::Key(key) => editor.press(key, &self.history.borrow()),
-                Event::Resized if width != columns() => {
-                    width = columns();
-                    out = editor.resize(width);
+                Event::Key(key) => self.press_keys(editor, key, &mut keyboard),
+                // Even at the same size: a client that attaches changes it twice to see the line.
+                Event::Resized => {
+                    out = ENABLE_PASTE.to_string() + &editor.resize(columns());
                     continue;
                 }
-                Event::Resized => continue,
                 Event::End => Step::End,
             };
             match step {
@@ -87,5 +86,18 @@ impl Shell {
         out = editor.leave(mark) + DISABLE_PASTE;
         let _ = output.write_all(out.as_bytes()).await;
         line
+    }
+
+    /// Applies a key and those that have arrived behind it, so that pasted text is drawn once. Stops at the first that
+    /// does more than edit the line.
+    fn press_keys(&self, editor: &mut Editor, first: Key, keyboard: &mut Keyboard) -> Step {
+        let history = self.history.borrow();
+        let mut step = editor.press(first, &history);
+        while step == Step::Edit
+            && let Some(key) = keyboard.next_arrived()
+        {
+            step = editor.press(key, &history);
+        }
+        step
     }
 }

@@ -250,6 +250,17 @@ fn leaving_moves_below_the_line() {
     session.shows(&["$ abcdefgh"], (1, 0));
 }
 
+/// The two changes of size with which a client asks for the line.
+#[test]
+fn line_is_shown_again_at_the_same_width() {
+    let mut session = Session::new(10);
+    session.type_keys("ab");
+    session.screen = Screen::new(10, 8);
+    let out = session.editor.resize(10);
+    session.screen.apply(out.as_bytes());
+    session.shows(&["$ ab"], (0, 4));
+}
+
 /// Random keys must leave the screen as if the line had been drawn at once.
 #[test]
 fn any_keys_leave_the_screen_consistent() {
