@@ -49,11 +49,7 @@ impl Packer<'_> {
         let path = self.job.base.path(name);
         let meta = match fs::symlink_metadata(&path) {
             Ok(meta) => meta,
-            Err(error) => {
-                self.job.p.print_error(format_args!("{name}: {}", strerror(&error))).await;
-                self.failed = true;
-                return Ok(());
-            }
+            Err(error) => return self.fail(format_args!("{name}: {}", strerror(&error))).await,
         };
         let stored = self.stored_name(name).await;
         let mut header = Header {
@@ -69,7 +65,10 @@ impl Packer<'_> {
             todo.extend(inside.into_iter().rev().map(|c| format!("{}/{c}", name.trim_end_matches('/'))));
         } else if meta.file_type().is_symlink() {
             header.kind = b'2';
-            header.link = fs::read_link(&path).map_or(String::new(), |t| t.to_string_lossy().into_owned());
+            match fs::read_link(&path) {
+                Ok(target) => header.link = target.to_string_lossy().into_owned(),
+                Err(error) => return self.fail(format_args!("can't read link '{name}': {}", strerror(&error))).await,
+            }
         } else if meta.is_file() {
             if self.is_archive(&path) {
                 self.job.p.print_error(format_args!("{name}: file is the archive; skipping")).await;
@@ -84,6 +83,13 @@ impl Packer<'_> {
             self.listing.write_all(format!("{}\n", header.name).as_bytes()).await?;
         }
         self.write(name, &path, &header).await
+    }
+
+    /// Reports a member that is left out.
+    async fn fail(&mut self, why: std::fmt::Arguments<'_>) -> Result<(), EarlyExit> {
+        self.job.p.print_error(why).await;
+        self.failed = true;
+        Ok(())
     }
 
     /// Returns the name without leading `/` and `../`, the first of which it reports.
@@ -108,11 +114,7 @@ impl Packer<'_> {
         let opened = if header.is_file() { File::open(path).map(Some) } else { Ok(None) };
         let content = match opened {
             Ok(file) => file.map(Reader::from_file),
-            Err(error) => {
-                self.job.p.print_error(format_args!("can't open '{name}': {}", strerror(&error))).await;
-                self.failed = true;
-                return Ok(());
-            }
+            Err(error) => return self.fail(format_args!("can't open '{name}': {}", strerror(&error))).await,
         };
         long_name(&mut self.out, b'L', &header.name).await?;
         long_name(&mut self.out, b'K', &header.link).await?;
