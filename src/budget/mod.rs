@@ -94,6 +94,17 @@ pub struct Usage {
     pub cpu: CpuUsage,
 }
 
+/// The memory of an account, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryAllowance {
+    /// The smallest limit of the account and those above it; `u64::MAX` without any.
+    pub limit: u64,
+    /// The account's usage.
+    pub used: u64,
+    /// The bytes that may still be charged to the account.
+    pub available: u64,
+}
+
 /// One resource of one account.
 #[derive(Debug)]
 struct ResourceMeter {
@@ -169,6 +180,19 @@ impl Account {
             instances: self.instances.used.load(Relaxed),
             cpu: self.cpu.usage(),
         }
+    }
+
+    /// Returns the memory that the account's guests share, as far as the accounts above it give it.
+    pub fn memory(&self) -> MemoryAllowance {
+        let mut allowance =
+            MemoryAllowance { limit: u64::MAX, used: self.memory.used.load(Relaxed), available: u64::MAX };
+        for account in self.upwards() {
+            let limit = account.memory.limit.load(Relaxed);
+            let left = limit.saturating_sub(account.memory.used.load(Relaxed));
+            allowance.limit = allowance.limit.min(limit);
+            allowance.available = allowance.available.min(left);
+        }
+        allowance
     }
 
     /// Charges `amount` of `resource` to this account and to all above it.

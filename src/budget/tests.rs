@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Account, AccountLimits, AccountResource, CPU_PERIOD_NANOS, Charge, LimitExceeded, MIN_WEIGHT, cpu_weight};
+use super::{
+    Account, AccountLimits, AccountResource, CPU_PERIOD_NANOS, Charge, LimitExceeded, MIN_WEIGHT, MemoryAllowance,
+    cpu_weight,
+};
 
 fn memory(limit: u64) -> AccountLimits {
     AccountLimits { memory: Some(limit), ..AccountLimits::NONE }
@@ -26,7 +29,11 @@ fn charge_counts_at_all_levels_or_none() {
     let other = node.child(AccountLimits::NONE).charge(AccountResource::Memory, 60).expect("the node has room");
     assert_eq!(two.charge(AccountResource::Memory, 1).err(), Some(refused(2, 100)));
     assert_eq!((node.usage().memory, pod.usage().memory, two.usage().memory), (100, 40, 0));
-    drop((held, other));
+    let allowance = |limit, used, available| MemoryAllowance { limit, used, available };
+    assert_eq!((one.memory(), two.memory()), (allowance(50, 40, 0), allowance(50, 0, 0)));
+    drop(other);
+    assert_eq!((one.memory(), two.memory()), (allowance(50, 40, 10), allowance(50, 0, 20)));
+    drop(held);
     assert_eq!((node.usage().memory, pod.usage().memory, one.usage().memory), (0, 0, 0));
     assert_eq!((node.usage().memory_peak, pod.usage().memory_peak, one.usage().memory_peak), (100, 40, 40));
 }

@@ -102,6 +102,7 @@ mod tests {
                 volume_dir: volume.clone(),
                 sub_path: String::new(),
                 read_only: false,
+                size_limit: None,
             };
             let mounts = Mounts::new(Some(root.clone()), &[], vec![mount]).with_termination_message(path);
             assert!(
@@ -140,8 +141,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("message");
         fs::write(&file, "long ago").expect("written");
-        let mount =
-            Mount { mount_path: "/m".into(), volume_dir: dir.path().into(), sub_path: String::new(), read_only: false };
+        let mount = Mount {
+            mount_path: "/m".into(),
+            volume_dir: dir.path().into(),
+            sub_path: String::new(),
+            read_only: false,
+            size_limit: None,
+        };
         let mounts = Mounts::new(None, &[], vec![mount]).with_termination_message("/m/message");
         assert_eq!(mounts.read_termination_message(100).expect("nothing"), b"");
         mounts.open().expect("opens");

@@ -4,6 +4,7 @@
 //! beside it. Knows no WASI: `runtime` sees [`Mounts`] only, so that a real mount table can replace this form.
 
 mod message;
+mod usage;
 
 use std::fs::{self, File};
 use std::io;
@@ -11,6 +12,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+pub use usage::{MountUsage, disk_usage};
 
 /// A volume mounted into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct Mount {
     pub sub_path: String,
     /// Whether the container may only read the volume.
     pub read_only: bool,
+    /// The volume's maximum size in bytes. Only reported here: `node` evicts pods that exceed it.
+    pub size_limit: Option<u64>,
 }
 
 /// A file of an image: its absolute path and content.
@@ -267,7 +272,8 @@ mod tests {
     use super::*;
 
     fn mount(volume: &Path, sub_path: &str) -> Mount {
-        Mount { mount_path: "/m".into(), volume_dir: volume.into(), sub_path: sub_path.into(), read_only: false }
+        let (volume_dir, sub_path) = (volume.into(), sub_path.into());
+        Mount { mount_path: "/m".into(), volume_dir, sub_path, read_only: false, size_limit: None }
     }
 
     #[test]

@@ -249,7 +249,9 @@ impl Execution {
             clock: self.clock,
             endpoint: self.endpoint,
             http: DeniedHttp::default(),
-            mounts: Some(self.mounts),
+            mounts: self.mounts,
+            has_opened_files: false,
+            account: self.account,
         };
         let mut store = new_store(self.runtime, host, self.kill_switch, self.slice);
         store.limiter(|host| &mut host.memory);

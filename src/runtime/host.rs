@@ -13,6 +13,7 @@ use super::memory::Memory;
 use super::processes::VisibleProcesses;
 use super::terminal::Terminal;
 use super::termination_notice::TerminationNotice;
+use crate::budget::Account;
 use crate::clock::Clock;
 use crate::files::{MountError, Mounts};
 use crate::network::Endpoint;
@@ -30,8 +31,12 @@ pub struct Host {
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) http: DeniedHttp,
-    /// Mounts that are not opened yet; `None` once the guest has asked for files.
-    pub(super) mounts: Option<Arc<Mounts>>,
+    /// The container's files.
+    pub(super) mounts: Arc<Mounts>,
+    /// Whether the guest has asked for files.
+    pub(super) has_opened_files: bool,
+    /// The container's budget.
+    pub(super) account: Arc<Account>,
 }
 
 impl WasiView for Host {
@@ -83,9 +88,9 @@ pub enum PreopenError {
 impl Host {
     /// Opens the mounts on first use, so that guests that never touch files hold no descriptors.
     fn open_files(&mut self) -> wasmtime::Result<()> {
-        if let Some(mounts) = self.mounts.take() {
+        if !std::mem::replace(&mut self.has_opened_files, true) {
             let mut opened = WasiCtx::builder();
-            preopen(&mut opened, &mounts)?;
+            preopen(&mut opened, &self.mounts)?;
             *self.wasi.filesystem() = opened.build().filesystem().clone();
         }
         Ok(())

@@ -1,5 +1,5 @@
 //! Host functions that guests may import: WASI p1 for core modules, p2 and p3 for components, `wasmpod:lifecycle`,
-//! `wasmpod:processes` and `wasmpod:terminal`.
+//! `wasmpod:processes`, `wasmpod:resources` and `wasmpod:terminal`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
 use super::inspection::{Import, ImportKind, Signature};
 use super::poll_oneoff::poll_oneoff;
-use super::{clocks, http, processes, read_only, sockets, symlinks, terminal, termination};
+use super::{clocks, http, processes, read_only, resources, sockets, symlinks, terminal, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
@@ -140,5 +140,6 @@ fn component_linker(engine: &Engine) -> wasmtime::Result<wasmtime::component::Li
     termination::add_to_linker(&mut linker)?;
     terminal::add_to_linker(&mut linker)?;
     processes::add_to_linker(&mut linker)?;
+    resources::add_to_linker(&mut linker)?;
     Ok(linker)
 }

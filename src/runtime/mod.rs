@@ -23,6 +23,7 @@ mod poll_oneoff;
 mod processes;
 mod program;
 mod read_only;
+mod resources;
 mod session;
 mod sockets;
 mod stack;

@@ -4,13 +4,14 @@
 //! Secrets is left to `node`, mounting to `files`.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, Volume};
 
 use crate::files::{Mount, normalize};
+use crate::model::quantity;
 
 /// The host directories that pods may mount.
 #[derive(Debug, Clone)]
@@ -94,6 +95,8 @@ struct VolumeDir {
     path: PathBuf,
     /// Whether containers may only read it, whatever their mounts say: the API is the source of its files.
     read_only: bool,
+    /// The `sizeLimit` of an emptyDir, in bytes.
+    size_limit: Option<u64>,
 }
 
 impl Volumes {
@@ -111,7 +114,9 @@ impl Volumes {
             Some(content) => write_content(&volume.name, content, pod_dir)?,
             None => create(volume, pod_dir, allowed)?,
         };
-        self.0.insert(volume.name.clone(), VolumeDir { path, read_only: content.is_some() });
+        let limit = volume.empty_dir.as_ref().and_then(|dir| dir.size_limit.as_ref());
+        let size_limit = limit.and_then(|limit| u64::try_from(quantity::units(limit).ok()?).ok());
+        self.0.insert(volume.name.clone(), VolumeDir { path, read_only: content.is_some(), size_limit });
         Ok(())
     }
 
@@ -126,27 +131,11 @@ impl Volumes {
                 volume_dir: volume.path.clone(),
                 sub_path: mount.sub_path.clone().unwrap_or_default(),
                 read_only: volume.read_only || mount.read_only == Some(true),
+                size_limit: volume.size_limit,
             })
         };
         mounts.map(mount).collect()
     }
-}
-
-/// Returns the bytes that a directory and everything below it take on the disk.
-///
-/// Unreadable entries count nothing, links are not followed. Blocks the thread.
-pub fn disk_usage(dir: &Path) -> u64 {
-    let (mut bytes, mut dirs) = (0, vec![dir.to_path_buf()]);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(meta) if meta.is_dir() => dirs.push(entry.path()),
-                Ok(meta) => bytes += meta.blocks() * 512,
-                Err(_) => {}
-            }
-        }
-    }
-    bytes
 }
 
 /// Writes the files of a volume that projects a ConfigMap or Secret.

@@ -280,3 +280,22 @@ fn kill_reaches_the_main_program_without_a_shell() {
         assert_eq!(node.kubectl_stdout(&format!("get pod {pod} -o {terminated}")), code, "{command:?}");
     }
 }
+
+#[test]
+fn free_and_df_show_the_limits_of_the_container() {
+    let directory = NodeDirectory::new();
+    let spec = "volumes: [{name: v, emptyDir: {sizeLimit: 10Mi}}], containers: [
+          {name: c, image: busybox, command: [sleep, '1000'], resources: {limits: {memory: 64Mi}},
+            volumeMounts: [{name: v, mountPath: /cache}]}]";
+    directory.save("limited.yaml", &pod("limited", spec));
+    let node = directory.start_node();
+    node.wait("limited-n1", "condition=Ready");
+    let script = "free -k | awk 'NR == 2 { print $2, ($3 > 0), ($3 + $4 == $2), ($4 == $7) }'
+        dd if=/dev/zero of=/cache/file bs=1M count=4 2> /dev/null
+        df -P /cache | awk 'NR == 2 { print $2, ($3 >= 4096), ($3 + $4 == $2), ($5 + 0 >= 40), $6 }'
+        df / | awk 'NR == 2 { print ($2 >= $3 + $4), $6 }'";
+    for client in [node.kubectl("exec limited-n1 -- sh -c"), node.wasmpod("exec limited-n1 -- sh -c")] {
+        let output = client.arg(script).output().expect_code(0);
+        assert_eq!(output.stdout, "65536 1 1 1\n10240 1 1 1 /cache\n1 /\n");
+    }
+}

@@ -253,7 +253,7 @@ fn volume_mounts(args: &ProgramArgs) -> anyhow::Result<Vec<Mount>> {
         }
         let (at, read_only) = (volume.guest.trim_end_matches('/'), volume.read_only);
         let at = if at.is_empty() { "/".to_string() } else { at.to_string() };
-        Ok(Mount { mount_path: at, volume_dir: host, sub_path: String::new(), read_only })
+        Ok(Mount { mount_path: at, volume_dir: host, sub_path: String::new(), read_only, size_limit: None })
     };
     args.volumes.iter().map(mount).collect()
 }

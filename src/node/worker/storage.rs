@@ -12,9 +12,10 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::super::eviction::{EVICTION_GRACE, PodEviction};
 use super::{Worker, WorkerMessage};
+use crate::files::disk_usage;
 use crate::model::{pods, quantity};
 use crate::registry::pod::totals;
-use crate::volumes::{VOLUMES_DIR, disk_usage};
+use crate::volumes::VOLUMES_DIR;
 
 /// The period of measurements.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,30 +1,11 @@
-//! df and mount: the directories that the host has opened for the guest. WASI tells neither their sizes nor where they
-//! come from, so these are shown as `-`.
+//! df and mount: the file systems of the container, as the host tells them (`wasmpod:resources`): the sizes of the host's
+//! file systems, or the limits of volumes that have one.
 
-use wasip2::filesystem::preopens::get_directories;
-use wasip2::filesystem::types::DescriptorFlags;
+use resources::Mount;
 
+use super::numbers::format_size;
 use super::{Options, Outcome, Output, fail};
 use crate::proc::{Proc, strerror};
-
-#[derive(Debug, PartialEq)]
-struct Mount {
-    path: String,
-    writable: bool,
-}
-
-/// Returns the mounts, sorted by path.
-fn mounts() -> Vec<Mount> {
-    let directories = get_directories();
-    let writes = |flags: DescriptorFlags| flags.contains(DescriptorFlags::MUTATE_DIRECTORY);
-    let mut mounts: Vec<Mount> = directories
-        .iter()
-        .map(|(directory, path)| Mount { path: path.clone(), writable: directory.get_flags().is_ok_and(writes) })
-        .collect();
-    mounts.sort_by(|a, b| a.path.cmp(&b.path));
-    mounts.dedup();
-    mounts
-}
 
 /// Returns the mount that holds an absolute path: the one with the longest matching path.
 fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
@@ -35,45 +16,89 @@ fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
     mounts.iter().filter(holds).max_by_key(|mount| mount.path.len())
 }
 
+/// What df shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Unit {
+    /// Blocks of so many bytes.
+    Blocks(u64),
+    /// Bytes with a unit.
+    Human,
+    Inodes,
+}
+
+impl Unit {
+    fn title(self, posix: bool) -> String {
+        match self {
+            Unit::Blocks(1024) if posix => "1024-blocks".into(),
+            Unit::Blocks(1024) => "1K-blocks".into(),
+            Unit::Blocks(0x10_0000) => "1M-blocks".into(),
+            Unit::Blocks(size) => format!("{size}-blocks"),
+            Unit::Human => "     Size".into(),
+            Unit::Inodes => "   Inodes".into(),
+        }
+    }
+
+    fn show(self, amount: u64) -> String {
+        match self {
+            Unit::Blocks(size) => (amount / size).to_string(),
+            Unit::Human => format_size(amount),
+            Unit::Inodes => amount.to_string(),
+        }
+    }
+}
+
+/// Returns the used part in percent, rounded as busybox does; the space that only root may use counts as neither.
+fn percent(used: u64, available: u64) -> u128 {
+    let total = u128::from(used) + u128::from(available);
+    (u128::from(used) * 100 + total / 2).checked_div(total).unwrap_or(0)
+}
+
 /// Returns the lines of df.
-fn format_df<'a>(mounts: impl Iterator<Item = &'a Mount>, blocks: &str, with_type: bool, posix: bool) -> String {
-    let kind = |text: &str| if with_type { format!(" {text:<10}") } else { String::new() };
+fn format_df<'a>(mounts: impl Iterator<Item = &'a Mount>, unit: Unit, with_type: bool, posix: bool) -> String {
+    let (type_title, kind) = if with_type { ("Type       ", " wasi      ") } else { ("", "") };
     let portion = if posix { "Capacity" } else { "Use%" };
-    let width = portion.len();
-    let mut out = format!(
-        "Filesystem          {} {blocks:>10} {:>9} {:>9} {portion} Mounted on\n",
-        kind("Type"),
-        "Used",
-        "Available"
-    );
+    let mut out =
+        format!("Filesystem           {type_title}{:<15}Used Available {portion} Mounted on\n", unit.title(posix));
     for mount in mounts {
-        out += &format!(
-            "wasi                {} {:>10} {:>9} {:>9} {:>width$} {}\n",
-            kind("wasi"),
-            "-",
-            "-",
-            "-",
-            "-",
-            mount.path
-        );
+        let (size, free, available) = match unit {
+            Unit::Inodes => (mount.inodes, mount.free_inodes, mount.free_inodes),
+            Unit::Blocks(_) | Unit::Human => (mount.size, mount.free, mount.available),
+        };
+        let used = size.saturating_sub(free);
+        let [size, shown, left] = [size, used, available].map(|amount| unit.show(amount));
+        let percent = percent(used, available);
+        out += &format!("{:<20}{kind} {size:>9} {shown:>9} {left:>9} {percent:>3}% {}\n", "wasi", mount.path);
     }
     out
 }
 
+/// Parses `df -B`: a number with an optional suffix.
+fn parse_block_size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match text.get(digits.len()..)? {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        _ => return None,
+    };
+    let number: u64 = if digits.is_empty() { 1 } else { digits.parse().ok()? };
+    number.checked_mul(factor).filter(|size| *size > 0)
+}
+
 pub async fn df(p: Proc) -> Outcome {
     let o = Options::parse(&p, "hHkmPTait:B:").await?;
-    let mounts = mounts();
-    let blocks = if o.has('i') {
-        "Inodes"
-    } else if o.has('h') || o.has('H') {
-        "Size"
-    } else if o.has('m') {
-        "1M-blocks"
-    } else if o.has('P') {
-        "1024-blocks"
-    } else {
-        "1K-blocks"
+    let unit = match (o.get('B'), o.last_of("hHkmi")) {
+        (_, Some('i')) => Unit::Inodes,
+        (_, Some('h' | 'H')) => Unit::Human,
+        (_, Some('m')) => Unit::Blocks(1 << 20),
+        (Some(text), _) => match parse_block_size(text) {
+            Some(size) => Unit::Blocks(size),
+            None => return fail(&p, 1, &format!("invalid number '{text}'")).await,
+        },
+        _ => Unit::Blocks(1024),
     };
+    let mounts = resources::mounts();
     let mut code = 0;
     let mut chosen = Vec::new();
     for operand in &o.operands {
@@ -86,13 +111,11 @@ pub async fn df(p: Proc) -> Outcome {
             }
         }
     }
-    let text = if o.operands.is_empty() {
-        format_df(mounts.iter(), blocks, o.has('T'), o.has('P'))
-    } else {
-        format_df(chosen.into_iter(), blocks, o.has('T'), o.has('P'))
-    };
+    if o.operands.is_empty() {
+        chosen.extend(&mounts);
+    }
     let mut out = Output::new(&p);
-    out.put(text).await?;
+    out.put(format_df(chosen.into_iter(), unit, o.has('T'), o.has('P'))).await?;
     out.end(code).await
 }
 
@@ -102,8 +125,8 @@ pub async fn mount(p: Proc) -> Outcome {
         return fail(&p, 1, "not permitted; volumes are mounted by the pod's manifest (volumeMounts)").await;
     }
     let mut out = Output::new(&p);
-    for mount in mounts() {
-        let mode = if mount.writable { "rw" } else { "ro" };
+    for mount in resources::mounts() {
+        let mode = if mount.read_only { "ro" } else { "rw" };
         out.put(format!("wasi on {} type wasi ({mode})\n", mount.path)).await?;
     }
     out.end(0).await
@@ -114,24 +137,48 @@ mod tests {
     use super::*;
 
     fn mounts_at(paths: &[&str]) -> Vec<Mount> {
-        paths.iter().map(|path| Mount { path: (*path).into(), writable: true }).collect()
+        let mount = |path: &&str| Mount {
+            path: (*path).into(),
+            read_only: false,
+            size: 4 << 20,
+            free: 3 << 20,
+            available: 2 << 20,
+            inodes: 100,
+            free_inodes: 90,
+        };
+        paths.iter().map(mount).collect()
     }
 
     #[test]
     fn the_longest_mount_holds_a_path() {
         let mounts = mounts_at(&["/", "/data", "/data/a"]);
-        let of = |path: &str| mount_of(&mounts, path).map(|mount| mount.path.as_str());
-        assert_eq!(of("/data/a/b"), Some("/data/a"));
-        assert_eq!(of("/data"), Some("/data"));
-        assert_eq!(of("/database"), Some("/"));
-        assert_eq!(mount_of(&mounts_at(&["/data"]), "/x"), None);
+        let of = |path: &str| mount_of(&mounts, path).map(|mount| mount.path.clone());
+        assert_eq!(of("/data/a/b"), Some("/data/a".into()));
+        assert_eq!(of("/data"), Some("/data".into()));
+        assert_eq!(of("/database"), Some("/".into()));
+        assert!(mount_of(&mounts_at(&["/data"]), "/x").is_none());
     }
 
     #[test]
-    fn unknown_sizes_are_dashes() {
-        let text = format_df(mounts_at(&["/"]).iter(), "1K-blocks", false, false);
-        let expected = "Filesystem            1K-blocks      Used Available Use% Mounted on\n\
-                        wasi                          -         -         -    - /\n";
-        assert_eq!(text, expected);
+    fn tables_look_as_in_busybox() {
+        let table = |unit, with_type, posix| format_df(mounts_at(&["/"]).iter(), unit, with_type, posix);
+        let expected = "Filesystem           1K-blocks      Used Available Use% Mounted on\n\
+                        wasi                      4096      1024      2048  33% /\n";
+        assert_eq!(table(Unit::Blocks(1024), false, false), expected);
+        let expected = "Filesystem           Type            Size      Used Available Use% Mounted on\n\
+                        wasi                 wasi            4.0M      1.0M      2.0M  33% /\n";
+        assert_eq!(table(Unit::Human, true, false), expected);
+        let expected = "Filesystem           1024-blocks    Used Available Capacity Mounted on\n\
+                        wasi                      4096      1024      2048  33% /\n";
+        assert_eq!(table(Unit::Blocks(1024), false, true), expected);
+        let expected = "Filesystem              Inodes      Used Available Use% Mounted on\n\
+                        wasi                       100        10        90  10% /\n";
+        assert_eq!(table(Unit::Inodes, false, false), expected);
+    }
+
+    #[test]
+    fn block_sizes_have_suffixes() {
+        let sizes = ["512", "4k", "M", "0", "x", "1x"].map(parse_block_size);
+        assert_eq!(sizes, [Some(512), Some(4096), Some(1 << 20), None, None, None]);
     }
 }
