@@ -43,8 +43,9 @@ mod shell;
 mod speed;
 mod static_pods;
 mod stopping;
-mod support;
 mod third_party;
 mod traces;
 mod validate;
 mod watching;
+
+use wasmpod_test_support as support;

@@ -8,7 +8,7 @@ use crate::tokens::{Named, Token, lex, named};
 const MAX_TEST_NAME: usize = 60;
 
 /// The file of `eventually`, the only one of the tests that sleeps.
-const WAITING: &str = "tests/all/support/waiting.rs";
+const WAITING: &str = "tests/support/src/waiting.rs";
 
 /// Returns the tests of a source with their lines: functions with an attribute that ends in `test`.
 pub fn tests(source: &Source) -> Vec<(usize, String)> {

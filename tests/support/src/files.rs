@@ -2,10 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+/// Returns the root of the repository, in which this crate is two levels down.
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("two levels")
+}
+
 /// Returns Cargo's target directory, where guests and third-party programs are built, too.
 pub fn target() -> PathBuf {
     let set = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    set.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"))
+    set.unwrap_or_else(|| repository().join("target"))
 }
 
 /// Returns the program under test.
@@ -30,7 +35,7 @@ pub fn existing(path: PathBuf) -> PathBuf {
 
 /// Returns a file of the repository's `tests` directory.
 pub fn test_file(path: &str) -> PathBuf {
-    existing(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path))
+    existing(repository().join("tests").join(path))
 }
 
 /// Returns the tests' home directory. It outlives a test run, so that guests are compiled once.

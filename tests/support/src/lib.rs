@@ -1,5 +1,6 @@
 //! Fixtures of the tests: the program as a child process, served nodes, clients, an API server and guests in this
 //! process, waiting.
+#![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 pub mod api_server;
 mod clients;
