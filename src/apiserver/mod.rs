@@ -35,6 +35,7 @@ mod routes;
 pub mod served;
 pub mod server;
 pub mod tables;
+mod unread_watches;
 mod unserved;
 mod watch;
 mod websocket;

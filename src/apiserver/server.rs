@@ -1,7 +1,7 @@
 //! Serves connections: TLS and plain HTTP on one port, distinguished by the first byte, or plain HTTP on a Unix socket.
 //!
 //! On a port, plain HTTP is allowed only over loopback. Clients that do not complete a handshake or a request's
-//! header in time are disconnected. The number of connections is limited; further clients wait in the
+//! header in time are disconnected, and those that do not read their watch. The number of connections is limited; further clients wait in the
 //! kernel's queue. On shutdown, open requests may finish within a grace period.
 
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+
+use super::unread_watches::UnreadWatches;
 
 /// Maximum number of open connections.
 const MAX_CONNECTIONS: usize = 4096;
@@ -177,9 +179,12 @@ async fn serve_http<S>(router: Router, watcher: hyper_util::server::graceful::Wa
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let watches = Arc::<UnreadWatches>::default();
+    let observed = watches.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(transport);
-        router.clone().oneshot(request.map(Body::new))
+        let (response, watches) = (router.clone().oneshot(request.map(Body::new)), observed.clone());
+        async move { response.await.map(|response| watches.observe(response)) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
@@ -192,7 +197,10 @@ where
         .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
         .max_header_list_size(MAX_HTTP2_HEADER_BYTES);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "connection ended with an error");
+    tokio::select! {
+        result = watcher.watch(connection) => if let Err(error) = result {
+            tracing::debug!(%error, "connection ended with an error");
+        },
+        () = watches.wait_for_unread() => tracing::debug!("closing a connection whose client does not read its watch"),
     }
 }

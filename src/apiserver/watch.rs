@@ -1,7 +1,11 @@
 //! Watches: a stream of JSON lines, each an event with its object.
 //!
-//! A slow client costs one buffer: changes are read from the history only when they can be sent. A
-//! client that falls behind the history gets an `ERROR` event, and the watch ends.
+//! A slow client costs one chunk: objects are encoded, and changes read from the history, only when they can be sent. A
+//! client that falls behind the history gets an `ERROR` event, and the watch ends. The connection of a client that stops
+//! reading is closed (`unread_watches`).
+
+use std::convert::Infallible;
+use std::task::Poll;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -11,11 +15,19 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use super::options::WatchOptions;
 use super::representation::{Representation, append_error_event};
 use super::response::{self, JSON};
+use super::unread_watches::WatchResponse;
 use crate::clock::Clock;
 use crate::control::{ChangeKind, ControlPlane, List, Reason, Revision, Scope, Status, WatchEvent, WatchStream};
 
-/// Maximum number of events in one chunk of the response.
-const MAX_EVENTS_PER_CHUNK: usize = 64;
+/// Size at which a chunk of the response is complete; the event that crosses it is its last one.
+const MAX_CHUNK_BYTES: usize = 32 * 1024;
+
+/// An event of the response.
+enum ResponseEvent {
+    Change(Result<WatchEvent, Status>),
+    /// The bookmark that marks the end of the initial objects.
+    InitialEventsEnd(Revision),
+}
 
 /// Watches `scope` and streams its objects in the form of `representation`.
 pub async fn respond(
@@ -26,39 +38,52 @@ pub async fn respond(
     mut representation: Representation,
 ) -> Result<Response, Status> {
     let StartedWatch { initial, changes } = start(control, scope, options).await?;
-    let mut head = Vec::new();
-    if let Some(list) = &initial {
-        let now = clock.now().wall;
-        for object in &list.items {
-            representation.append_event("ADDED", object, now, &mut head);
-        }
-        if options.initial_events_end {
-            representation.append_bookmark(list.revision, true, &mut head);
-        }
-    }
+    let List { items, revision } = initial.unwrap_or(List { items: Vec::new(), revision: 0 });
+    let added =
+        items.into_iter().map(|object| ResponseEvent::Change(Ok(WatchEvent::Change(ChangeKind::Added, object))));
+    let end = options.initial_events_end.then_some(ResponseEvent::InitialEventsEnd(revision));
+    let events = stream::iter(added.chain(end)).chain(changes.map(ResponseEvent::Change));
+    let mut events = events.take_until(Box::pin(tokio::time::sleep(options.timeout))).fuse();
     let bookmarks = options.bookmarks;
-    let chunks = changes.ready_chunks(MAX_EVENTS_PER_CHUNK).map(move |events| {
+    let chunks = stream::poll_fn(move |cx| {
         let mut chunk = Vec::new();
-        let now = clock.now().wall;
-        for event in events {
-            match event {
-                Ok(WatchEvent::Change(kind, object)) => {
-                    representation.append_event(event_type(kind), &object, now, &mut chunk);
-                }
-                Ok(WatchEvent::Bookmark(revision)) if bookmarks => {
-                    representation.append_bookmark(revision, false, &mut chunk);
-                }
-                Ok(WatchEvent::Bookmark(_)) => {}
-                Err(status) => append_error_event(&status, &mut chunk),
+        loop {
+            match events.poll_next_unpin(cx) {
+                Poll::Ready(Some(event)) => append(&mut representation, event, bookmarks, clock, &mut chunk),
+                Poll::Ready(None) if chunk.is_empty() => return Poll::Ready(None),
+                Poll::Pending if chunk.is_empty() => return Poll::Pending,
+                Poll::Ready(None) | Poll::Pending => return Poll::Ready(Some(chunk)),
+            }
+            if chunk.len() >= MAX_CHUNK_BYTES {
+                return Poll::Ready(Some(chunk));
             }
         }
-        chunk
     });
-    let head = stream::iter((!head.is_empty()).then_some(head));
-    let stream = head.chain(chunks).filter(|chunk| std::future::ready(!chunk.is_empty()));
-    let stream = stream.take_until(tokio::time::sleep(options.timeout));
-    let body = stream.map(|chunk| Ok::<_, std::convert::Infallible>(Bytes::from(chunk)));
-    Ok(response::ok(JSON, Body::from_stream(body)))
+    let body = chunks.map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
+    let mut response = response::ok(JSON, Body::from_stream(body));
+    response.extensions_mut().insert(WatchResponse);
+    Ok(response)
+}
+
+/// Appends what the client sees of an event.
+fn append(
+    representation: &mut Representation,
+    event: ResponseEvent,
+    bookmarks: bool,
+    clock: Clock,
+    chunk: &mut Vec<u8>,
+) {
+    match event {
+        ResponseEvent::Change(Ok(WatchEvent::Change(kind, object))) => {
+            representation.append_event(event_type(kind), &object, clock.now().wall, chunk);
+        }
+        ResponseEvent::Change(Ok(WatchEvent::Bookmark(revision))) if bookmarks => {
+            representation.append_bookmark(revision, false, chunk);
+        }
+        ResponseEvent::Change(Ok(WatchEvent::Bookmark(_))) => {}
+        ResponseEvent::Change(Err(status)) => append_error_event(&status, chunk),
+        ResponseEvent::InitialEventsEnd(revision) => representation.append_bookmark(revision, true, chunk),
+    }
 }
 
 struct StartedWatch {

@@ -6,8 +6,8 @@
 //!
 //! - **Atomicity.** A commit applies all of its operations or none.
 //! - **Order.** Each operation gets its own revision: the previous one plus one. Commits are serialized;
-//!   [`ObjectStore::get`], [`ObjectStore::list`] and watches see a commit entirely or not at all, and a
-//!   caller sees its own commit as soon as it returns.
+//!   [`ObjectStore::get`] and [`ObjectStore::list`] see a commit entirely or not at all, and a caller sees
+//!   its own commit as soon as it returns.
 //! - **Complete watches.** A [`StoreWatch`] delivers each change of its scope exactly once and in
 //!   order, or fails with [`RevisionExpired`].
 //!
@@ -249,6 +249,9 @@ impl StoreState {
     }
 }
 
+/// Changes that a watch takes from the history at once. A watch that is not read keeps no more of them alive.
+const MAX_CHANGES: usize = 64;
+
 /// A position in the history; see [`ObjectStore::watch`].
 pub struct StoreWatch {
     store: Arc<ObjectStore>,
@@ -258,8 +261,8 @@ pub struct StoreWatch {
 }
 
 impl StoreWatch {
-    /// Returns the next changes of the scope in the order of their revisions, and waits until there is one.
-    /// Cancel-safe.
+    /// Returns the next changes of the scope in the order of their revisions, at most [`MAX_CHANGES`], and waits until
+    /// there is one. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -287,9 +290,12 @@ impl StoreWatch {
         state.check_history_reaches(self.position)?;
         let skip = usize::try_from(self.position - state.oldest_revision()).unwrap_or(usize::MAX);
         let new = state.history.iter().skip(skip).filter(|c| contains(&self.scope, &c.object.key));
-        let changes = new.cloned().collect();
+        let changes: Vec<ObjectChange> = new.take(MAX_CHANGES).cloned().collect();
         // The position stays ahead of the store if the watch starts at a future revision.
-        self.position = self.position.max(state.revision);
+        self.position = match changes.last() {
+            Some(last) if changes.len() == MAX_CHANGES => last.object.revision,
+            _ => self.position.max(state.revision),
+        };
         Ok(changes)
     }
 }

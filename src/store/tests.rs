@@ -126,3 +126,20 @@ async fn watch_may_start_at_a_future_revision() {
         seen.await.expect("in history").iter().map(|change| change.object.key.name.to_string()).collect();
     assert_eq!(names, ["c"]);
 }
+
+#[tokio::test]
+async fn watch_takes_a_bounded_number_of_changes_at_once() {
+    let store = ObjectStore::new(1000);
+    let mut watch = store.watch(all_pods(), 1).expect("in history");
+    for name in 0..2 * MAX_CHANGES + 1 {
+        store.commit(vec![put(&name.to_string(), Precondition::Absent)]).expect("new");
+    }
+    let mut revisions = Vec::new();
+    for taken in [MAX_CHANGES, MAX_CHANGES, 1] {
+        let changes = watch.next().await.expect("in history");
+        assert_eq!(changes.len(), taken);
+        revisions.extend(changes.iter().map(|change| change.object.revision));
+        assert_eq!(Some(&watch.position()), revisions.last());
+    }
+    assert!(revisions.into_iter().eq(2..=store.revision()));
+}
