@@ -101,14 +101,17 @@ impl Log {
         })
     }
 
-    /// Appends output that the guest wrote at time `now`.
-    pub fn write(&self, stream: LogStreamType, bytes: &[u8], now: Timestamp) {
+    /// Appends output that the guest wrote at time `now`. Returns how many lines it finished: writers are slowed down by
+    /// them, since even an empty line has to be stored, written to a file and read.
+    pub fn write(&self, stream: LogStreamType, bytes: &[u8], now: Timestamp) -> u64 {
         let mut ring = self.ring.lock();
-        if ring.write(stream, bytes, now) {
+        let finished = ring.write(stream, bytes, now);
+        if finished > 0 {
             let flush = ring.take_flush_request();
             drop(ring);
             self.notify(flush);
         }
+        finished
     }
 
     /// Closes the log after the guest has exited; unfinished lines are finished at time `now`.

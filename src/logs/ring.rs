@@ -177,8 +177,8 @@ impl Ring {
         self.bytes
     }
 
-    /// Appends output of the guest; returns whether it finished a line.
-    pub(super) fn write(&mut self, stream: LogStreamType, output: &[u8], now: Timestamp) -> bool {
+    /// Appends output of the guest; returns how many lines it finished.
+    pub(super) fn write(&mut self, stream: LogStreamType, output: &[u8], now: Timestamp) -> u64 {
         let end_before = self.end();
         let mut rest = output;
         while let Some(newline) = rest.iter().position(|b| *b == b'\n') {
@@ -188,7 +188,7 @@ impl Ring {
             rest = from_newline.get(1..).unwrap_or_default();
         }
         self.append(stream, rest, now);
-        self.end() != end_before
+        self.end() - end_before
     }
 
     /// Finishes partial lines; nothing may be written afterwards.

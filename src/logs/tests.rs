@@ -233,7 +233,8 @@ mod in_files {
         let (directory, spool, log) = small_log(UNLIMITED, usize::MAX);
         let file = directory.path().join(format!("ns_pod_{UID}/c/0.log"));
         let write = |from: i64| {
-            (from..from + 100).for_each(|i| log.write(LogStreamType::Stdout, format!("line {i}\n").as_bytes(), at(i)));
+            (from..from + 100)
+                .for_each(|i| _ = log.write(LogStreamType::Stdout, format!("line {i}\n").as_bytes(), at(i)));
             process_all(&spool);
         };
         write(0);

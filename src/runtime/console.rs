@@ -1,6 +1,7 @@
 //! The standard streams of a container's main program: its log, and the clients that are attached.
 //!
-//! A client that does not read slows the program down once its pipe is full; without clients, output never blocks.
+//! A client that does not read slows the program down once its pipe is full; without clients, output blocks only a
+//! program that finishes lines faster than the [`LinePace`].
 
 use std::future::poll_fn;
 use std::io;
@@ -12,17 +13,19 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
+use tokio::time::Sleep;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::line_pace::LinePace;
 use super::session::{Input, SessionInput, SessionPipes, SessionStreams};
 use super::terminal::{Screen, Terminal};
 use crate::clock::Clock;
 use crate::logs::{Log, LogStreamType};
 use crate::network::{Sender, pipe};
 
-/// Bytes that a guest may write at once.
-const MAX_WRITE: usize = 64 * 1024;
+/// Bytes that a guest may write at once. Each may be a line, and a write delays other guests.
+const MAX_WRITE: usize = 8 * 1024;
 
 /// The standard input and the terminal of a container, as its spec defines them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub struct Console {
     stdin: Option<StdinPipe>,
     terminal: Option<Arc<Terminal>>,
     viewers: Arc<Viewers>,
+    pace: LinePace,
 }
 
 struct StdinPipe {
@@ -136,7 +140,7 @@ impl Console {
             let (sender, receiver) = pipe();
             StdinPipe { sender: Arc::new(sender), input: Input::Pipe(Arc::new(receiver)) }
         });
-        Arc::new(Console { log, clock, options, stdin, terminal, viewers })
+        Arc::new(Console { log, clock, options, stdin, terminal, viewers, pace: LinePace::new() })
     }
 
     /// Connects a client, which sees the output from now on.
@@ -174,7 +178,7 @@ impl Console {
 
     /// Returns the destination of standard output or standard error.
     pub(super) fn output(self: &Arc<Console>, stream: LogStreamType) -> ConsoleOutput {
-        ConsoleOutput { console: self.clone(), stream }
+        ConsoleOutput { console: self.clone(), stream, paced: None }
     }
 
     /// Appends a line of the host to the program's standard error.
@@ -183,7 +187,7 @@ impl Console {
     }
 
     fn write(&self, stream: LogStreamType, bytes: Bytes) {
-        self.log.write(stream, &bytes, self.clock.wall());
+        self.pace.charge(self.log.write(stream, &bytes, self.clock.wall()));
         match &self.terminal {
             Some(terminal) => _ = terminal.write(&bytes),
             None => self.viewers.send(stream, &bytes),
@@ -203,18 +207,33 @@ impl Console {
 }
 
 /// Standard output or standard error of a program with a console.
-#[derive(Clone)]
 pub(super) struct ConsoleOutput {
     console: Arc<Console>,
     stream: LogStreamType,
+    /// The wait of a program that is ahead of its pace.
+    paced: Option<Pin<Box<Sleep>>>,
+}
+
+impl Clone for ConsoleOutput {
+    fn clone(&self) -> ConsoleOutput {
+        self.console.output(self.stream)
+    }
 }
 
 impl ConsoleOutput {
-    fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(until) = self.console.pace.wait_until() {
+            let sleep = self.paced.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+            ready!(sleep.as_mut().poll(cx));
+            self.paced = None;
+        }
         self.console.viewers.poll_writable(self.console.viewed_stream(self.stream), cx)
     }
 
     fn capacity(&self) -> usize {
+        if self.console.pace.wait_until().is_some() {
+            return 0;
+        }
         self.console.viewers.capacity(self.console.viewed_stream(self.stream)).min(MAX_WRITE)
     }
 }
@@ -258,7 +277,7 @@ impl OutputStream for ConsoleOutput {
 }
 
 impl AsyncWrite for ConsoleOutput {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_writable(cx));
         let part = bytes.get(..self.capacity()).unwrap_or(bytes);
         if part.is_empty() && !bytes.is_empty() {
@@ -280,6 +299,8 @@ impl AsyncWrite for ConsoleOutput {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const BOTH: SessionStreams = SessionStreams { stdin: true, stdout: true, stderr: true, tty: false };
@@ -293,6 +314,26 @@ mod tests {
 
     fn console(options: ConsoleOptions) -> Arc<Console> {
         Console::new(Log::new(), Clock::system(), options)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn newlines_without_end_are_paced() {
+        let console = console(ConsoleOptions::default());
+        let mut output = console.output(LogStreamType::Stdout);
+        let start = tokio::time::Instant::now();
+        let mut written = 0;
+        while start.elapsed() < Duration::from_secs(10) {
+            output.ready().await;
+            let newlines = vec![b'\n'; output.check_write().expect("open")];
+            written += newlines.len();
+            output.write(newlines.into()).expect("open");
+        }
+        assert!((5_000_000..5_200_000).contains(&written), "{written}");
+        // A line of any length costs the same.
+        output.ready().await;
+        let text = vec![b'x'; output.check_write().expect("open")];
+        output.write(text.into()).expect("open");
+        assert!(output.check_write().expect("open") > 0);
     }
 
     #[test]

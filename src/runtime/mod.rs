@@ -16,6 +16,7 @@ mod http;
 mod inspection;
 mod instance;
 mod instance_set;
+mod line_pace;
 mod linkers;
 mod memory;
 mod metering;
