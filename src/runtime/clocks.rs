@@ -10,7 +10,7 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use super::host::Host;
-use super::metering::yield_to_back_of_queue;
+use super::metering::yield_now_and_then;
 use crate::clock::Clock;
 use crate::lifecycle::MonoTime;
 
@@ -46,7 +46,7 @@ pub fn install(wasi: &mut WasiCtxBuilder, clock: Clock) {
 /// A sleep of a guest.
 enum Sleep {
     Until(Clock, MonoTime),
-    /// The deadline has passed. The first poll still yields to other guests.
+    /// The deadline has passed. The first poll may yield to other guests.
     Elapsed {
         yielded: bool,
     },
@@ -59,7 +59,7 @@ impl Pollable for Sleep {
             Sleep::Until(clock, until) => clock.sleep_until(*until).await,
             Sleep::Elapsed { yielded } => {
                 if !std::mem::replace(yielded, true) {
-                    yield_to_back_of_queue().await;
+                    yield_now_and_then().await;
                 }
             }
         }

@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::bindings::cli::stdin::Host;
 use wasmtime_wasi::p2::{DynInputStream, Pollable};
 
 use super::host::ModuleHost;
-use super::metering::yield_to_back_of_queue;
+use super::metering::yield_now_and_then;
 use super::termination::TERMINATION_FD;
 use crate::clock::Clock;
 use crate::lifecycle::MonoTime;
@@ -177,8 +177,8 @@ async fn wait(host: &mut ModuleHost, clock: &Clock, subscriptions: &[Subscriptio
             ready.stdin = true;
         }
         _ = notice.wait(), if wants_notice => {}
-        // A guest that polls in a loop yields to others.
-        () = yield_to_back_of_queue(), if at_once => {}
+        // A guest that polls in a loop yields to others now and then.
+        () = yield_now_and_then(), if at_once => {}
         () = async { match until {
             Some(until) => clock.sleep_until(until).await,
             None => pending().await,
