@@ -52,7 +52,8 @@ cargo-test:
 # The rounds of the tests whose clients are hostile.
 SOAK_ROUNDS := 20
 
-soak: test fuzz ## runs what takes long: fuzzing, and sessions of hostile clients again and again
+soak: test fuzz ## runs what takes long: fuzzing, long attacks, and sessions of hostile clients again and again
+	WASMPOD_SOAK=1 $(CARGO) test --locked --test hostile -- --nocapture
 	for round in $$(seq $(SOAK_ROUNDS)); do $(CARGO) test --locked --test all hostile || exit 1; done
 
 bench: release ## measures, prints a table and writes target/bench.json

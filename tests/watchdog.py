@@ -16,7 +16,7 @@ import threading
 import time
 
 ALL = ["test", "--locked", "--workspace", "--no-fail-fast"]
-END_TO_END = ["test", "--locked", "--test", "all"]
+END_TO_END = ["test", "--locked", "--test", "all", "--test", "hostile"]
 MAX_REPEATED = 5
 # Seconds after which a test hangs that the harness has reported as slow, which it does after 60 seconds.
 HANGING = 240
