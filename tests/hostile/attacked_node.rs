@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use wasmpod_test_support::{NodeDirectory, ServedNode, eventually, pod, sleep_until};
 
-use crate::client::Client;
+use crate::client::{Client, page_of};
 use crate::machine_time::MachineTime;
 
 /// Maximum memory that a node may ever have in use, in KiB.
@@ -65,8 +65,12 @@ pub struct AttackedNode {
 impl AttackedNode {
     /// Starts a node without pods.
     pub fn start() -> AttackedNode {
+        AttackedNode::start_in(NodeDirectory::new())
+    }
+
+    fn start_in(directory: NodeDirectory) -> AttackedNode {
         let alone = ALONE.lock();
-        let (directory, temporary) = (NodeDirectory::new(), tempfile::tempdir().expect("a directory"));
+        let temporary = tempfile::tempdir().expect("a directory");
         let process = directory.serve().env("TMPDIR", temporary.path()).start();
         let node = ServedNode::ready(process, directory);
         let client = Client::new(&node);
@@ -75,10 +79,10 @@ impl AttackedNode {
 
     /// Starts a node with a neighbour, and measures the neighbour's latency.
     pub async fn with_neighbour() -> AttackedNode {
-        let mut attacked = AttackedNode::start();
-        let probe = "readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}";
-        attacked.add("web", &format!("containers: [{{name: c, image: nginx, {probe}}}]"));
-        attacked.wait_until("web", |status| status["containerStatuses"][0]["ready"] == true).await;
+        let directory = NodeDirectory::new();
+        directory.save("web.yaml", &pod("web", "containers: [{name: c, image: nginx}]"));
+        let mut attacked = AttackedNode::start_in(directory);
+        eventually("the neighbour answers", async || attacked.client.get(&page_of("web-n1")).0 == 200).await;
         let mut windows: Vec<Latency> = (0..WINDOWS).map(|_| attacked.latency()).collect();
         windows.sort_by_key(|window| window.p99);
         attacked.before = windows[WINDOWS / 2];

@@ -7,6 +7,11 @@ use std::time::{Duration, Instant};
 use wasmpod_test_support::api_server::Response;
 use wasmpod_test_support::{ServedNode, connect};
 
+/// Returns the path of the page of a pod.
+pub fn page_of(pod: &str) -> String {
+    format!("/api/v1/namespaces/default/pods/{pod}:80/proxy/")
+}
+
 /// The address and token of a node.
 #[derive(Clone)]
 pub struct Client {
@@ -54,7 +59,7 @@ impl Client {
     /// connection.
     pub fn page_latencies(&self, pod: &str, window: Duration) -> Vec<Duration> {
         let mut stream = BufReader::new(connect(self.port));
-        let request = format!("{}\r\n", self.head("GET", &format!("/api/v1/namespaces/default/pods/{pod}:80/proxy/")));
+        let request = format!("{}\r\n", self.head("GET", &page_of(pod)));
         let (start, mut latencies) = (Instant::now(), Vec::new());
         while start.elapsed() < window {
             let sent = Instant::now();

@@ -2,6 +2,7 @@
 //!
 //! Each attack runs against a process of its own, with a `TMPDIR` of its own and a bound on its memory. Beside a guest's
 //! attack, the latency of a neighbour is measured, and printed. `WASMPOD_SOAK=1` makes the attacks last longer.
+#![expect(clippy::print_stdout, reason = "the figures of an attack are read by people")]
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod attacked_node;

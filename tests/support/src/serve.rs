@@ -14,6 +14,12 @@ const ANNOUNCEMENT: &str = "serves the Kubernetes API at ";
 /// The directory of a node's state and manifests, which may outlive the node.
 pub struct NodeDirectory(TempDir);
 
+impl Default for NodeDirectory {
+    fn default() -> NodeDirectory {
+        NodeDirectory::new()
+    }
+}
+
 impl NodeDirectory {
     pub fn new() -> NodeDirectory {
         let directory = NodeDirectory(tempfile::tempdir().expect("a directory"));
