@@ -18,7 +18,7 @@ const TOLERATED: Duration = Duration::from_millis(5);
 /// that uses all the time it gets wait for its next turn among them.
 const TOLERATED_PER_BUSY_PROCESSOR: Duration = Duration::from_millis(50);
 /// Windows of a measurement.
-const WINDOWS: usize = 4;
+const WINDOWS: usize = 3;
 
 /// Serializes the attacks, since each is measured. Protects nothing.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -34,7 +34,7 @@ pub fn rounds(count: usize) -> usize {
 }
 
 fn window() -> Duration {
-    Duration::from_millis(if is_soak() { 5000 } else { 300 })
+    Duration::from_millis(if is_soak() { 5000 } else { 200 })
 }
 
 /// The latency of a neighbour in a window.
