@@ -43,7 +43,10 @@ enum Ready {
 #[derive(Default)]
 pub struct Connections {
     open: HashMap<ConnectionId, OpenConnection>,
+    /// Connections to be established, and room for queued bytes.
     waits: FuturesUnordered<BoxFuture<'static, Ready>>,
+    /// Bytes of pods.
+    reads: FuturesUnordered<BoxFuture<'static, Ready>>,
     queued: usize,
 }
 
@@ -167,10 +170,15 @@ impl Connections {
         }
     }
 
-    /// Waits for the next event; for ever if there are no connections. Cancel-safe.
-    pub async fn next(&mut self) -> ConnectionEvent {
+    /// Waits for the next event; for ever if there are no connections. Without `reads`, pods' bytes stay where they are,
+    /// while those of the client go on to the pods. Cancel-safe.
+    pub async fn next(&mut self, reads: bool) -> ConnectionEvent {
         loop {
-            let Some(ready) = self.waits.next().await else { pending().await };
+            let ready = tokio::select! {
+                Some(ready) = self.waits.next() => ready,
+                Some(ready) = self.reads.next(), if reads => ready,
+                else => pending().await,
+            };
             if let Some(event) = self.apply(ready) {
                 return event;
             }
@@ -184,7 +192,7 @@ impl Connections {
                 let open = self.open.get_mut(&id)?;
                 let (receiver, sender) = connection.split();
                 let ends = Ends { sender: Arc::new(sender), receiver: Arc::new(receiver) };
-                self.waits.push(wait_for_bytes(id, ends.receiver.clone()));
+                self.reads.push(wait_for_bytes(id, ends.receiver.clone()));
                 open.ends = Some(ends);
                 self.flush(id);
                 None
@@ -195,7 +203,7 @@ impl Connections {
             }
             Ready::Read(id, receiver, Some(bytes)) => {
                 self.open.get(&id)?;
-                self.waits.push(wait_for_bytes(id, receiver));
+                self.reads.push(wait_for_bytes(id, receiver));
                 Some(ConnectionEvent::Data(id, bytes))
             }
             Ready::Read(id, _, None) => {

@@ -59,7 +59,7 @@ pub async fn serve(
                 Some(Err(_)) | None => None,
             },
             written = outbox.write(), if !is_written => written,
-            event = connections.next(), if is_written => {
+            event = connections.next(is_written) => {
                 activity.record();
                 forwarder.forward(event);
                 Some(())
