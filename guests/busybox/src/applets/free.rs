@@ -12,11 +12,11 @@ fn format(memory: &Memory, show: &dyn Fn(u64) -> String) -> String {
         let cells: String = cells.iter().map(|cell| format!("{:>12}", show(*cell))).collect();
         format!("{name:<7}{cells}\n")
     };
-    let free = memory.limit.saturating_sub(memory.used);
+    // Whole kibibytes, so that the columns add up.
+    let used = memory.used.next_multiple_of(1 << 10);
+    let free = memory.limit.saturating_sub(used);
     let titles = "              total        used        free      shared  buff/cache   available\n";
-    titles.to_string()
-        + &row("Mem:", &[memory.limit, memory.used, free, 0, 0, memory.available])
-        + &row("Swap:", &[0, 0, 0])
+    titles.to_string() + &row("Mem:", &[memory.limit, used, free, 0, 0, memory.available]) + &row("Swap:", &[0, 0, 0])
 }
 
 pub async fn free(p: Proc) -> Outcome {
@@ -43,5 +43,7 @@ mod tests {
                         Mem:          65536        3072       62464           0           0       40960\n\
                         Swap:             0           0           0\n";
         assert_eq!(format(&memory, &|bytes| (bytes >> 10).to_string()), expected);
+        let part = Memory { used: memory.used - 8, ..memory };
+        assert_eq!(format(&part, &|bytes| (bytes >> 10).to_string()), expected);
     }
 }
