@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{Message, WebSocket};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::websocket::{Activity, CLOSE_TIMEOUT, into_message, ping_times};
+use super::websocket::{self, Activity, into_message, ping_times};
 use crate::control::{Cause, Reason, Status};
 use crate::network::Receiver;
 use crate::node::{AttachSession, ExecSession, SessionError};
@@ -152,10 +152,7 @@ impl Connection {
             let message = self.protocol.encode(Channel::Error, &payload);
             let _ = self.sink.send(into_message(message)).await;
         }
-        let close = CloseFrame { code: close_code::NORMAL, reason: "".into() };
-        let _ = self.sink.send(Message::Close(Some(close))).await;
-        // A connection that is dropped with unread input is reset, and the client may miss the end.
-        let _ = timeout(CLOSE_TIMEOUT, async { while let Some(Ok(_)) = self.stream.next().await {} }).await;
+        websocket::close(self.sink, self.stream).await;
     }
 }
 

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
-use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use tokio::time::{Instant, Interval};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, Interval, timeout};
 
 use super::auth::BEARER_PROTOCOL;
 use crate::control::{Reason, Status};
@@ -20,7 +22,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Maximum time without a message in either direction; kubelet's `streamingConnectionIdleTimeout`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4 * 60 * 60);
 /// Maximum time for a client to close after the server did.
-pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns the sub-protocols that a client offers, without the one that carries its token.
 pub fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
@@ -51,6 +53,15 @@ pub fn into_message(message: ChannelMessage) -> Message {
     match message {
         ChannelMessage::Binary(bytes) => Message::Binary(bytes),
         ChannelMessage::Text(text) => Message::Text(text.into()),
+    }
+}
+
+/// Closes a connection, and waits a while for the client to close it as well: one that is dropped with unread input is
+/// reset, and the client may miss the end.
+pub async fn close(mut sink: SplitSink<WebSocket, Message>, mut stream: SplitStream<WebSocket>) {
+    let close = CloseFrame { code: close_code::NORMAL, reason: "".into() };
+    if sink.send(Message::Close(Some(close))).await.is_ok() {
+        let _ = timeout(CLOSE_TIMEOUT, async { while let Some(Ok(_)) = stream.next().await {} }).await;
     }
 }
 

@@ -11,13 +11,11 @@ mod outbox;
 use std::collections::HashMap;
 use std::future::pending;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::SplitStream;
-use tokio::time::timeout;
 
-use super::websocket::{Activity, CLOSE_TIMEOUT, ping_times};
+use super::websocket::{self, Activity, ping_times};
 use crate::node::{PortForwardSession, SessionError};
 use connections::{ConnectionEvent, Connections};
 
@@ -46,7 +44,7 @@ pub async fn serve(
         let Forwarder { outbox, connections, session, framing, .. } = &mut forwarder;
         let (is_written, is_full) = (outbox.is_written(), outbox.is_full() || connections.is_full());
         if is_written && connections.is_empty() && !framing.can_open() {
-            return close(forwarder.outbox, stream).await;
+            return websocket::close(forwarder.outbox.into_sink(), stream).await;
         }
         let is_open = tokio::select! {
             // What the pod has sent goes before its end.
@@ -78,19 +76,6 @@ pub async fn serve(
             return;
         }
     }
-}
-
-/// Closes a session whose connections have all ended.
-async fn close(mut outbox: Outbox, mut stream: SplitStream<WebSocket>) {
-    let close = CloseFrame { code: close_code::NORMAL, reason: "".into() };
-    outbox.extend([Message::Close(Some(close))]);
-    // A connection that is dropped with unread input is reset, and the client may miss the end.
-    let closed = async {
-        if outbox.write().await.is_some() {
-            while let Some(Ok(_)) = stream.next().await {}
-        }
-    };
-    let _ = timeout(CLOSE_TIMEOUT, closed).await;
 }
 
 /// Waits for the end of a session's pod.

@@ -38,6 +38,11 @@ impl Outbox {
         self.messages.is_empty() && self.is_flushed
     }
 
+    /// Returns the sink; everything must be written.
+    pub fn into_sink(self) -> SplitSink<WebSocket, Message> {
+        self.sink
+    }
+
     /// Writes all messages. Returns `None` if the client is gone. Cancel-safe.
     pub async fn write(&mut self) -> Option<()> {
         while !self.messages.is_empty() {
