@@ -27,23 +27,42 @@ pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnost
             invalid_fields(secret::validate(&secret), number).collect()
         }
         other => {
-            let template = template_pod(other);
-            let mut diagnostics = match &template {
-                Some(template) => check_template(other, template, number),
-                None => Vec::new(),
-            };
-            if template.is_none() || other.kind() == Kind::CronJob {
-                diagnostics.push(left_out(other, number));
+            let mut diagnostics =
+                template_pod(other).map_or_else(Vec::new, |template| check_template(other, &template, number));
+            if let Err(NotRunnable { message, hint }) = pod_of(other) {
+                let (path, hint) = ("kind".into(), Some(hint.to_string()));
+                diagnostics.push(FieldDiagnostic { object: number, rule: Rule::NotYet, path, message, hint });
             }
             diagnostics
         }
     }
 }
 
-/// Returns the diagnostic of an object that `run` and `serve` leave out.
-fn left_out(object: &ManifestObject, number: usize) -> FieldDiagnostic {
-    let message = format!("not supported yet: `run` and `serve` leave out every {}", object.kind().name());
-    FieldDiagnostic { object: number, rule: Rule::NotYet, path: "kind".into(), message, hint: None }
+/// The reason for which an object cannot be run.
+pub struct NotRunnable {
+    pub message: String,
+    pub hint: &'static str,
+}
+
+/// Returns the pod that an object is, or the one of its template.
+pub fn pod_of(object: &ManifestObject) -> Result<(Pod, Option<TemplatePod>), NotRunnable> {
+    if let ManifestObject::Pod(pod) = object {
+        return Ok((pod.as_ref().clone(), None));
+    }
+    let kind = object.kind();
+    match template_pod(object).filter(|_| kind != Kind::CronJob) {
+        Some(template) => Ok((template.pod.clone(), Some(template))),
+        None => {
+            let hint = match kind {
+                Kind::CronJob => "use a Job instead; schedules are not supported yet",
+                _ => "remove it; Pods, workloads with a pod template, ConfigMaps and Secrets are supported",
+            };
+            Err(NotRunnable {
+                message: format!("{} is not supported in manifests of `run` and `serve` yet", kind.name()),
+                hint,
+            })
+        }
+    }
 }
 
 fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = FieldDiagnostic> {

@@ -14,9 +14,7 @@ use super::manifest_source::{ManifestSource, manifest_sources};
 use super::report;
 use crate::control::{Body, ControlPlane, Key, Preconditions, Reason, Status, Subresource, Update};
 use crate::images::Images;
-use crate::model::{
-    self, Diagnostics, FieldDiagnostic, Kind, Manifest, ManifestObject, Rule, Severity, TemplatePod, pods,
-};
+use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule, Severity, TemplatePod, pods};
 use crate::node::SOURCE_ANNOTATION;
 
 /// The valid objects of manifests, in the order of the input.
@@ -125,13 +123,13 @@ impl Loader<'_> {
                 self.loaded.configs.push(config);
                 continue;
             }
-            match pod_of(object) {
+            match check::pod_of(object) {
                 Ok((pod, template)) => diagnostics.extend(self.add_pod(object, pod, template, source, number)),
-                Err(NotRunnable { message, .. }) if !self.options.is_strict => {
+                Err(check::NotRunnable { message, .. }) if !self.options.is_strict => {
                     let name = object.metadata().name.as_deref().unwrap_or_default();
                     self.loaded.warnings.push(format!("{name:?} is left out: {message}"));
                 }
-                Err(NotRunnable { message, hint }) => {
+                Err(check::NotRunnable { message, hint }) => {
                     let hint = Some(hint.to_string());
                     diagnostics.push(FieldDiagnostic {
                         object: number,
@@ -188,33 +186,6 @@ impl Loader<'_> {
         }
         self.loaded.pods.push(pod);
         diagnostics
-    }
-}
-
-/// The reason for which an object cannot be run.
-struct NotRunnable {
-    message: String,
-    hint: &'static str,
-}
-
-/// Returns the pod that an object is, or the one of its template.
-fn pod_of(object: &ManifestObject) -> Result<(Pod, Option<TemplatePod>), NotRunnable> {
-    if let ManifestObject::Pod(pod) = object {
-        return Ok((pod.as_ref().clone(), None));
-    }
-    let kind = object.kind();
-    match model::template_pod(object).filter(|_| kind != Kind::CronJob) {
-        Some(template) => Ok((template.pod.clone(), Some(template))),
-        None => {
-            let hint = match kind {
-                Kind::CronJob => "use a Job instead; schedules are not supported yet",
-                _ => "remove it; Pods, workloads with a pod template, ConfigMaps and Secrets are supported",
-            };
-            Err(NotRunnable {
-                message: format!("{} is not supported in manifests of `run` and `serve` yet", kind.name()),
-                hint,
-            })
-        }
     }
 }
 
