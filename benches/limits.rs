@@ -4,12 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmpod::budget::{Account, AccountLimits};
-use wasmpod::clock::Clock;
-use wasmpod::files::Mounts;
-use wasmpod::images::Executable;
 use wasmpod::logs::Log;
-use wasmpod::network::{Endpoint, PodNetwork};
-use wasmpod::runtime::{ContainerContext, Instance, InstanceSet, ProcessView, Runtime, Stdio};
+use wasmpod::runtime::{Instance, Runtime};
+use wasmpod_test_support::guests::start_guest;
 
 use super::figures::{Figure, percentile};
 use super::native::millis;
@@ -23,24 +20,7 @@ fn on_threads<T>(work: impl Future<Output = T>) -> T {
 
 /// Starts a guest that computes forever.
 async fn spin(runtime: &Arc<Runtime>, account: &Arc<Account>) -> Instance {
-    let program = Executable::new(std::fs::read(guest("spin")).expect("the guest").into());
-    let compiled = runtime.program(program.digest, &program.bytes).await.expect("it compiles");
-    let context = ContainerContext {
-        runtime: runtime.clone(),
-        name: "spin".into(),
-        mounts: Arc::new(Mounts::new(None, &[], Vec::new())),
-        endpoint: Endpoint::new(PodNetwork::new([10, 0, 0, 1].into())),
-        env: Vec::new(),
-        working_dir: "/".into(),
-        clock: Clock::system(),
-        account: account.clone(),
-        all_instances: InstanceSet::new(),
-        instances: InstanceSet::new(),
-        processes: ProcessView::default(),
-    };
-    let mut instance = context.spawn(compiled, &["spin".into()], Stdio::to_log(Log::new(), Clock::system()));
-    assert!(instance.wait_for_start().await);
-    instance
+    start_guest(runtime, account, ("wasm32-wasip2", "spin"), &Log::new()).await
 }
 
 /// Returns the processor time of this process in nanoseconds.
