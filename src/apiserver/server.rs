@@ -1,8 +1,8 @@
 //! Serves connections: TLS and plain HTTP on one port, distinguished by the first byte, or plain HTTP on a Unix socket.
 //!
 //! On a port, plain HTTP is allowed only over loopback. Clients that do not complete a handshake or a request's
-//! header in time are disconnected, and those that do not read their watch. The number of connections is limited; further clients wait in the
-//! kernel's queue. On shutdown, open requests may finish within a grace period.
+//! header in time are disconnected, and so are those that do not read their watch. The number of connections is
+//! limited; further clients wait in the kernel's queue. On shutdown, open requests may finish within a grace period.
 
 use std::sync::Arc;
 use std::time::Duration;

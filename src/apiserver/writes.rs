@@ -213,20 +213,15 @@ impl WriteRequest<'_> {
     async fn update(&self, name: &str, dry_run: bool, update: Update) -> Result<Response, Status> {
         let representation = self.resource.representation(ResponseKind::Object)?;
         let key = self.resource.key(name);
-        let is_status = matches!(
-            &update,
-            Update::Replace { subresource: Subresource::Status, .. }
-                | Update::Patch { subresource: Subresource::Status, .. }
-        );
-        if matches!(
-            &update,
-            Update::Replace { subresource: Subresource::EphemeralContainers, .. }
-                | Update::Patch { subresource: Subresource::EphemeralContainers, .. }
-        ) {
+        let subresource = match &update {
+            Update::Replace { subresource, .. } | Update::Patch { subresource, .. } => Some(*subresource),
+            Update::PodStatus(_) | Update::Bind { .. } => None,
+        };
+        if subresource == Some(Subresource::EphemeralContainers) {
             self.check_ephemeral_support(&key, update.clone()).await?;
         }
         let object = self.control(dry_run).update(&key, update, Preconditions::default()).await?;
-        if is_status && object.key.resource == Resource::PODS {
+        if subresource == Some(Subresource::Status) && object.key.resource == Resource::PODS {
             let pod = object.decode::<Pod>().map_err(Status::internal)?;
             self.warnings.extend(pod.status.as_ref().map(warnings::warnings_on_status_update).unwrap_or_default());
         }

@@ -45,6 +45,7 @@ pub(super) struct RunningAttempt {
     pub(super) console: Arc<Console>,
     pub(super) termination_message: TerminationMessage,
     pub(super) pod: Arc<Pod>,
+    pub(super) role: ContainerRole,
     /// Whether an event says that clients run programs of busybox here.
     pub(super) busybox_is_noted: AtomicBool,
 }
@@ -200,6 +201,7 @@ impl AttemptPlan {
             console,
             termination_message,
             pod: self.pod.clone(),
+            role: self.attempt.container.role,
             busybox_is_noted: AtomicBool::new(false),
         };
         Ok(StartedAttempt { instance, running: Arc::new(running) })

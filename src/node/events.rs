@@ -112,7 +112,7 @@ impl PodEvents<'_> {
 }
 
 /// Returns an event's `fieldPath` for a container.
-fn field_path(role: ContainerRole, name: &str) -> String {
+pub(super) fn field_path(role: ContainerRole, name: &str) -> String {
     let list = match role {
         ContainerRole::Init => "initContainers",
         ContainerRole::App => "containers",

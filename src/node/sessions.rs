@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Handle;
 use super::attempt::RunningAttempt;
+use super::events::field_path;
 use super::running_pods::MAX_SESSIONS_PER_POD;
 use crate::events::EventType;
 use crate::network::{Connection, NetError, PodNetwork};
@@ -93,8 +94,8 @@ impl Handle {
         let Some(name) = command.first().filter(|name| attempt.image.borrows(name)) else { return };
         if !attempt.busybox_is_noted.swap(true, Ordering::Relaxed) {
             let message = format!("the image has no {name:?}: the built-in busybox provides it and its other programs");
-            let path = Some(format!("spec.containers{{{container}}}"));
-            self.node.recorder.record(&attempt.pod, path, EventType::Normal, "UsingBusybox", message);
+            let path = field_path(attempt.role, container);
+            self.node.recorder.record(&attempt.pod, Some(path), EventType::Normal, "UsingBusybox", message);
         }
     }
 
