@@ -20,6 +20,7 @@ use wasmpod::apiserver::credentials::Credentials;
 use wasmpod::apiserver::{Api, router, server};
 use wasmpod::clock::Clock;
 use wasmpod::control::{Body as Object, Key, Preconditions, Update};
+use wasmpod::k8s_openapi::api::core::v1::Pod;
 
 use super::figures::{Figure, percentile};
 use super::native::{field, millis};
@@ -92,8 +93,8 @@ impl Bench {
                     "{{metadata: {{name: web-{i}, labels: {{app: web}}}}, spec: {{containers: [
                       {{name: web, image: nginx, ports: [{{containerPort: 80}}], resources: {{limits: {{memory: 64Mi}}}}}}]}}}}"
                 );
-                let pod = serde_yaml::from_str(&yaml).expect("a pod");
-                self.node.control().create(Object::Pod(Box::new(pod))).await.expect("created");
+                let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
+                self.node.control().create(Object::from(pod)).await.expect("created");
             }
         });
     }

@@ -41,7 +41,7 @@ impl Bench {
     pub async fn create(&self, name: &str, spec: &str) {
         let yaml = format!("{{metadata: {{name: {name}}}, spec: {{{spec}}}}}");
         let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
-        self.node.control().create(Body::Pod(Box::new(pod))).await.expect("created");
+        self.node.control().create(Body::from(pod)).await.expect("created");
     }
 
     pub async fn delete(&self, name: &str) {

@@ -6,12 +6,11 @@ use axum::body::Body as HttpBody;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body::Body as _;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use serde::de::DeserializeOwned;
 
-use crate::control::{Body, Reason, Resource, Status};
-use crate::model::protobuf::decode_protobuf;
-use crate::model::{self, DecodeError, Decoded, TextFormat, decode_object};
+use super::served::ServedResource;
+use crate::control::{Body, Reason, Status};
+use crate::model::{self, BodyFormat, DecodeError, Decoded, TextFormat, decode_body};
 
 /// Maximum size of a body, the same as in Kubernetes.
 const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
@@ -25,36 +24,25 @@ const MIN_BLOCKING_BYTES: usize = 64 * 1024;
 /// Minimum size of such a body in protobuf, in which a byte can stand for many of the text.
 const MIN_BLOCKING_PROTOBUF_BYTES: usize = 8 * 1024;
 
-/// The format of a body that holds an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFormat {
-    /// JSON or YAML.
-    Text(TextFormat),
-    /// Kubernetes' protobuf.
-    Protobuf,
+/// Returns the body format of a media type; defaults to JSON.
+pub fn format_of(media: Option<&str>) -> Result<BodyFormat, Status> {
+    let name = media.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match name.as_str() {
+        "" | "application/json" => Ok(BodyFormat::Text(TextFormat::Json)),
+        "application/yaml" => Ok(BodyFormat::Text(TextFormat::Yaml)),
+        "application/vnd.kubernetes.protobuf" => Ok(BodyFormat::Protobuf),
+        _ => Err(Status::new(
+            Reason::UnsupportedMediaType,
+            "the body of the request was in an unknown format - accepted media types include: application/json, \
+             application/yaml, application/vnd.kubernetes.protobuf",
+        )),
+    }
 }
 
-impl BodyFormat {
-    /// Returns the format of a media type; defaults to JSON.
-    pub fn from_media_type(media: Option<&str>) -> Result<BodyFormat, Status> {
-        let name = media.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match name.as_str() {
-            "" | "application/json" => Ok(BodyFormat::Text(TextFormat::Json)),
-            "application/yaml" => Ok(BodyFormat::Text(TextFormat::Yaml)),
-            "application/vnd.kubernetes.protobuf" => Ok(BodyFormat::Protobuf),
-            _ => Err(Status::new(
-                Reason::UnsupportedMediaType,
-                "the body of the request was in an unknown format - accepted media types include: application/json, \
-                 application/yaml, application/vnd.kubernetes.protobuf",
-            )),
-        }
-    }
-
-    fn min_blocking_bytes(self) -> usize {
-        match self {
-            BodyFormat::Text(_) => MIN_BLOCKING_BYTES,
-            BodyFormat::Protobuf => MIN_BLOCKING_PROTOBUF_BYTES,
-        }
+fn min_blocking_bytes(format: BodyFormat) -> usize {
+    match format {
+        BodyFormat::Text(_) => MIN_BLOCKING_BYTES,
+        BodyFormat::Protobuf => MIN_BLOCKING_PROTOBUF_BYTES,
     }
 }
 
@@ -101,20 +89,22 @@ pub async fn decode<T: DeserializeOwned + Send + 'static>(
     format: BodyFormat,
     body: &Bytes,
 ) -> Result<Decoded<T>, Status> {
-    let read = move |version: &str, body: &[u8]| match format {
-        BodyFormat::Protobuf => decode_protobuf::<T>(version, kind, body),
-        BodyFormat::Text(format) => match std::str::from_utf8(body) {
-            Ok(text) => decode_object::<T>(version, kind, format, text),
-            Err(_) => Err(DecodeError::NotAnObject("it is not valid UTF-8".into())),
-        },
-    };
-    let read = if body.len() < format.min_blocking_bytes() {
-        read(version, body)
-    } else {
-        let (version, body) = (version.to_string(), body.clone());
-        tokio::task::spawn_blocking(move || read(&version, &body)).await.map_err(Status::internal)?
-    };
+    let owned_version = version.to_string();
+    let read = off_thread(format, body, move |body| decode_body::<T>(&owned_version, kind, format, body)).await?;
     read.map_err(|error| decode_status(version, kind, error))
+}
+
+/// Calls `read` with `body`: on the blocking thread pool if the body is large.
+async fn off_thread<R: Send + 'static>(
+    format: BodyFormat,
+    body: &Bytes,
+    read: impl FnOnce(&[u8]) -> R + Send + 'static,
+) -> Result<R, Status> {
+    if body.len() < min_blocking_bytes(format) {
+        return Ok(read(body));
+    }
+    let body = body.clone();
+    tokio::task::spawn_blocking(move || read(&body)).await.map_err(Status::internal)
 }
 
 /// Decodes an object as [`decode`] does, in any of `versions`; errors refer to the first one.
@@ -134,29 +124,10 @@ pub async fn decode_any_version<T: DeserializeOwned + Send + 'static>(
     read
 }
 
-/// Decodes `body` as an object of `resource`.
-pub async fn decode_stored(resource: Resource, format: BodyFormat, body: &Bytes) -> Result<Decoded<Body>, Status> {
-    match resource {
-        Resource::PODS => decode_as::<Pod>(resource, format, body).await,
-        Resource::EVENTS => decode_as::<Event>(resource, format, body).await,
-        Resource::NODES => decode_as::<Node>(resource, format, body).await,
-        Resource::NAMESPACES => decode_as::<Namespace>(resource, format, body).await,
-        Resource::CONFIG_MAPS => decode_as::<ConfigMap>(resource, format, body).await,
-        Resource::SECRETS => decode_as::<Secret>(resource, format, body).await,
-        other => Err(Status::internal(format!("{} cannot be written", other.plural))),
-    }
-}
-
-async fn decode_as<T: DeserializeOwned + Send + 'static>(
-    resource: Resource,
-    format: BodyFormat,
-    body: &Bytes,
-) -> Result<Decoded<Body>, Status>
-where
-    Body: From<T>,
-{
-    let Decoded { object, ignored_fields } = decode::<T>("v1", resource.kind, format, body).await?;
-    Ok(Decoded { object: object.into(), ignored_fields })
+/// Decodes `body` as an object of a served resource.
+pub async fn decode_served(served: ServedResource, format: BodyFormat, body: &Bytes) -> Result<Decoded<Body>, Status> {
+    let read = off_thread(format, body, move |body| served.decode(format, body)).await?;
+    read.map_err(|error| decode_status(served.version(), served.kind_name(), error))
 }
 
 /// Rejects ignored fields, for strict field validation.
@@ -200,6 +171,10 @@ mod tests {
 
     const JSON: BodyFormat = BodyFormat::Text(TextFormat::Json);
 
+    fn served(plural: &str) -> ServedResource {
+        crate::apiserver::served::find("", "v1", plural).expect("a served resource")
+    }
+
     #[tokio::test(start_paused = true)]
     async fn bodies_are_limited_in_size_and_time() {
         let body = |sizes: &[usize]| {
@@ -229,7 +204,7 @@ mod tests {
             (Some("application/vnd.kubernetes.protobuf"), Ok(BodyFormat::Protobuf)),
             (Some("text/plain"), Err(415)),
         ] {
-            assert_eq!(BodyFormat::from_media_type(media).map_err(|status| status.reason.code()), want, "{media:?}");
+            assert_eq!(format_of(media).map_err(|status| status.reason.code()), want, "{media:?}");
         }
     }
 
@@ -247,7 +222,7 @@ mod tests {
             ("apps/v1", "Deployment", "v1", "converting (v1.Deployment) to (core.Pod): unknown conversion".into()),
         ] {
             let text = format!("{{\"apiVersion\": \"{version}\", \"kind\": \"{kind}\"}}");
-            let refused = decode_stored(Resource::PODS, JSON, &text.into()).await.expect_err("no v1 Pod");
+            let refused = decode_served(served("pods"), JSON, &text.into()).await.expect_err("no v1 Pod");
             let want = format!("{kind} in version \"{short}\" cannot be handled as a Pod: {why}");
             assert_eq!((refused.reason, refused.message), (Reason::BadRequest, want));
         }
@@ -259,7 +234,7 @@ mod tests {
             "{{\"metadata\": {{\"name\": \"m\"}}, \"data\": {{\"a\": \"{}\"}}}}",
             "x".repeat(2 * MIN_BLOCKING_BYTES)
         );
-        let read = decode_stored(Resource::CONFIG_MAPS, JSON, &text.into()).await.expect("a ConfigMap");
+        let read = decode_served(served("configmaps"), JSON, &text.into()).await.expect("a ConfigMap");
         assert_eq!(read.object.metadata().name.as_deref(), Some("m"));
     }
 }

@@ -6,8 +6,9 @@
 use serde_json::{Map, Value, json};
 
 use super::accept::DiscoveryFormat;
-use super::served::{self, ServedResource, ServedSubresource};
+use super::served::{self, ServedResource};
 use crate::model::version;
+use crate::registry::strategy::SubresourceInfo;
 
 /// Returns `/version`. Commit, date and Go version are empty: a build does not know them.
 pub fn version() -> Value {
@@ -98,11 +99,11 @@ pub fn resources(group: &str, version: &str) -> Option<Value> {
     }
     list.insert("groupVersion".into(), served::group_version(group, version).into());
     let resources = served::resources_of(group, version).flat_map(|served| {
-        let subresources = served.subresources.iter().map(|subresource| {
+        let subresources = served.info().subresources.iter().map(move |subresource| {
             let mut resource = json!({
-                "name": format!("{}/{}", served.resource.plural, subresource.name),
+                "name": format!("{}/{}", served.plural(), subresource.name),
                 "singularName": "",
-                "namespaced": served.namespaced,
+                "namespaced": served.is_namespaced(),
                 "kind": subresource.kind,
                 "verbs": subresource.verbs,
             });
@@ -118,22 +119,22 @@ pub fn resources(group: &str, version: &str) -> Option<Value> {
     Some(list.into())
 }
 
-fn resource(served: &ServedResource) -> Value {
+fn resource(served: ServedResource) -> Value {
     let mut resource = json!({
-        "name": served.resource.plural,
-        "singularName": served.singular,
-        "namespaced": served.namespaced,
-        "kind": served.resource.kind,
-        "verbs": served.verbs,
-        "storageVersionHash": served.storage_version_hash,
+        "name": served.plural(),
+        "singularName": served.info().singular,
+        "namespaced": served.is_namespaced(),
+        "kind": served.kind_name(),
+        "verbs": served.info().verbs,
+        "storageVersionHash": served.info().storage_version_hash,
     });
     add_names(&mut resource, served);
     resource
 }
 
 /// Adds short names and categories, if there are any.
-fn add_names(resource: &mut Value, served: &ServedResource) {
-    for (key, names) in [("shortNames", served.short_names), ("categories", served.categories)] {
+fn add_names(resource: &mut Value, served: ServedResource) {
+    for (key, names) in [("shortNames", served.info().short_names), ("categories", served.info().categories)] {
         if let (false, Some(fields)) = (names.is_empty(), resource.as_object_mut()) {
             fields.insert(key.into(), names.into());
         }
@@ -190,24 +191,24 @@ fn response_kind(group: &str, version: &str, kind: &str) -> Value {
     json!({"group": group, "version": version, "kind": kind})
 }
 
-fn aggregated_resource(served: &ServedResource) -> Value {
+fn aggregated_resource(served: ServedResource) -> Value {
     let mut resource = json!({
-        "resource": served.resource.plural,
-        "responseKind": response_kind("", "", served.resource.kind),
-        "scope": if served.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": served.singular,
-        "verbs": served.verbs,
+        "resource": served.plural(),
+        "responseKind": response_kind("", "", served.kind_name()),
+        "scope": if served.is_namespaced() { "Namespaced" } else { "Cluster" },
+        "singularResource": served.info().singular,
+        "verbs": served.info().verbs,
     });
     add_names(&mut resource, served);
-    let describe = |subresource: &ServedSubresource| {
+    let describe = |subresource: &SubresourceInfo| {
         json!({
             "subresource": subresource.name,
             "responseKind": response_kind(subresource.group, subresource.version, subresource.kind),
             "verbs": subresource.verbs,
         })
     };
-    if let (false, Some(fields)) = (served.subresources.is_empty(), resource.as_object_mut()) {
-        fields.insert("subresources".into(), served.subresources.iter().map(describe).collect());
+    if let (false, Some(fields)) = (served.info().subresources.is_empty(), resource.as_object_mut()) {
+        fields.insert("subresources".into(), served.info().subresources.iter().map(describe).collect());
     }
     resource
 }
@@ -231,7 +232,7 @@ mod tests {
             let (plural, subresource) = full.split_once('/').unwrap_or((&full, ""));
             let Some(served) = served::find(group, "v1", plural) else { return false };
             let verbs = match subresource {
-                "" => served.verbs,
+                "" => served.info().verbs,
                 other => served.subresource(other).map(|s| s.verbs).unwrap_or_default(),
             };
             let (verbs, plural) = (verbs.to_vec(), plural.to_string());

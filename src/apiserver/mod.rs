@@ -15,7 +15,6 @@ mod body;
 mod connect;
 pub mod credentials;
 pub mod discovery;
-mod events_v1;
 pub mod health;
 mod list_body;
 mod logs;

@@ -7,8 +7,9 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::api::core::v1::Binding;
 use k8s_openapi::api::policy::v1::Eviction;
-use k8s_openapi::api::{core, events};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -98,7 +99,7 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
     }
     schemas.values_mut().for_each(to_openapi_3_0);
     for served in served::resources_of(group, version) {
-        for (path, strategy) in merge_keys::merged_lists(served.resource.kind) {
+        for (path, strategy) in merge_keys::merged_lists(served.kind_name()) {
             add_merge_strategy(&mut schemas, &type_name(served, false), path, strategy);
         }
     }
@@ -110,7 +111,7 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
         }
         for list in [false, true] {
             let schema = schemas.get_mut(&type_name(served, list)).and_then(Value::as_object_mut);
-            let kind = format!("{}{}", served.resource.kind, if list { "List" } else { "" });
+            let kind = format!("{}{}", served.kind_name(), if list { "List" } else { "" });
             if let Some(schema) = schema {
                 let gvk = json!([{"group": group, "version": version, "kind": kind}]);
                 schema.insert("x-kubernetes-group-version-kind".into(), gvk);
@@ -120,39 +121,33 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
     schemas
 }
 
-fn is_core_event(served: &ServedResource) -> bool {
-    served.group.is_empty() && served.resource == Resource::EVENTS
+fn is_core_event(served: ServedResource) -> bool {
+    served.group().is_empty() && served.resource() == Resource::EVENTS
 }
 
-/// Adds the schema of a kind and of the types that it uses.
-fn add_schema(generator: &mut SchemaGenerator, served: &ServedResource) {
-    match (served.group, served.resource) {
-        ("events.k8s.io", Resource::EVENTS) => drop(generator.subschema_for::<events::v1::Event>()),
-        (_, Resource::EVENTS) => drop(generator.subschema_for::<core::v1::Event>()),
-        (_, Resource::NAMESPACES) => drop(generator.subschema_for::<core::v1::Namespace>()),
-        (_, Resource::NODES) => drop(generator.subschema_for::<core::v1::Node>()),
-        (_, Resource::PODS) => {
-            drop(generator.subschema_for::<core::v1::Pod>());
-            drop(generator.subschema_for::<core::v1::Binding>());
-            drop(generator.subschema_for::<Eviction>());
+/// Adds the schema of a kind and of the types that it and its subresources use.
+fn add_schema(generator: &mut SchemaGenerator, served: ServedResource) {
+    served.add_schema(generator);
+    for subresource in served.info().subresources {
+        match subresource.kind {
+            "Binding" => drop(generator.subschema_for::<Binding>()),
+            "Eviction" => drop(generator.subschema_for::<Eviction>()),
+            "Scale" => drop(generator.subschema_for::<Scale>()),
+            _ => {}
         }
-        (_, Resource::CONFIG_MAPS) => drop(generator.subschema_for::<core::v1::ConfigMap>()),
-        (_, Resource::SECRETS) => drop(generator.subschema_for::<core::v1::Secret>()),
-        // The tests ensure that every served kind has a schema.
-        _ => {}
     }
 }
 
 /// Returns the schema of a kind's list, which k8s-openapi lacks.
-fn list_schema(served: &ServedResource, metadata: &Value) -> Value {
+fn list_schema(served: ServedResource, metadata: &Value) -> Value {
     let items = format!("#/{SCHEMAS_PATH}/{}", type_name(served, false));
     json!({
-        "description": format!("A list of objects of kind {} at one revision.", served.resource.kind),
+        "description": format!("A list of objects of kind {} at one revision.", served.kind_name()),
         "type": "object",
         "required": ["items"],
         "properties": {
             "apiVersion": {"type": "string", "description": "API group and version of the list."},
-            "kind": {"type": "string", "description": format!("{}List", served.resource.kind)},
+            "kind": {"type": "string", "description": format!("{}List", served.kind_name())},
             "metadata": metadata,
             "items": {"type": "array", "description": "Objects of the list.", "items": {"$ref": items}},
         },
@@ -259,21 +254,21 @@ mod tests {
 
     #[test]
     fn served_kinds_are_found_by_path_and_name() {
-        for served in &served::SERVED {
-            let document = read(&served::path_root(served.group, served.version));
-            let mut path = format!("/{}/", served::path_root(served.group, served.version));
-            if served.namespaced {
+        for served in served::all() {
+            let document = read(&served::path_root(served.group(), served.version()));
+            let mut path = format!("/{}/", served::path_root(served.group(), served.version()));
+            if served.is_namespaced() {
                 path += "namespaces/{namespace}/";
             }
-            path += served.resource.plural;
+            path += served.plural();
             for (path, list) in [(path.clone(), true), (format!("{path}/{{name}}"), false)] {
                 let get = &document["paths"][&path]["get"];
-                let gvk = json!({"group": served.group, "version": served.version, "kind": served.resource.kind});
+                let gvk = json!({"group": served.group(), "version": served.version(), "kind": served.kind_name()});
                 assert_eq!(get["x-kubernetes-group-version-kind"], gvk, "{path}");
                 let answer = &get["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
                 assert_eq!(*answer, format!("#/{SCHEMAS_PATH}/{}", type_name(served, list)), "{path}");
                 let schema = &document["components"]["schemas"][type_name(served, list)];
-                let kind = if list { format!("{}List", served.resource.kind) } else { served.resource.kind.into() };
+                let kind = if list { format!("{}List", served.kind_name()) } else { served.kind_name().into() };
                 assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], kind, "{path}");
                 assert!(schema["description"].as_str().is_some_and(|text| !text.is_empty()), "{path}");
             }
@@ -283,16 +278,13 @@ mod tests {
     /// kubectl checks this before it sends `fieldValidation` or `dryRun`.
     #[test]
     fn patch_operations_list_their_parameters() {
-        for served in served::SERVED.iter().filter(|served| served.allows("patch")) {
-            let document = read(&served::path_root(served.group, served.version));
-            let place = if served.namespaced { "namespaces/{namespace}/" } else { "" };
-            let path = format!(
-                "/{}/{place}{}/{{name}}",
-                served::path_root(served.group, served.version),
-                served.resource.plural
-            );
+        for served in served::all().filter(|served| served.allows("patch")) {
+            let document = read(&served::path_root(served.group(), served.version()));
+            let place = if served.is_namespaced() { "namespaces/{namespace}/" } else { "" };
+            let path =
+                format!("/{}/{place}{}/{{name}}", served::path_root(served.group(), served.version()), served.plural());
             let patch = &document["paths"][&path]["patch"];
-            let gvk = json!({"group": served.group, "version": served.version, "kind": served.resource.kind});
+            let gvk = json!({"group": served.group(), "version": served.version(), "kind": served.kind_name()});
             assert_eq!(patch["x-kubernetes-group-version-kind"], gvk, "{path}");
             let names: Vec<&Value> = patch["parameters"].as_array().into_iter().flatten().map(|p| &p["name"]).collect();
             assert!(

@@ -2,29 +2,30 @@
 
 use serde_json::{Map, Value, json};
 
-use super::served::{self, ServedResource, ServedSubresource, type_name};
+use super::served::{self, ServedResource, type_name};
 use crate::control::PatchKind;
+use crate::registry::strategy::SubresourceInfo;
 
 /// Returns all paths of a group and version.
 pub fn paths(group: &str, version: &str) -> Map<String, Value> {
     let root = format!("/{}", served::path_root(group, version));
     let mut paths = Map::new();
     for served in served::resources_of(group, version) {
-        let plural = served.resource.plural;
-        let place = if served.namespaced { "/namespaces/{namespace}" } else { "" };
+        let plural = served.plural();
+        let place = if served.is_namespaced() { "/namespaces/{namespace}" } else { "" };
         let collection = format!("{root}{place}/{plural}");
         let of_namespace = PathItem { served, subresource: None, is_object: false, suffix: "" };
-        paths.insert(collection.clone(), of_namespace.path_item(served.namespaced, served.verbs));
-        if served.namespaced && served.allows("list") {
+        paths.insert(collection.clone(), of_namespace.path_item(served.is_namespaced(), served.info().verbs));
+        if served.is_namespaced() && served.allows("list") {
             let everywhere = PathItem { suffix: "ForAllNamespaces", ..of_namespace };
             paths.insert(format!("{root}/{plural}"), everywhere.path_item(false, &["list"]));
         }
         let object = PathItem { is_object: true, ..of_namespace };
-        paths.insert(format!("{collection}/{{name}}"), object.path_item(served.namespaced, served.verbs));
-        for subresource in served.subresources {
+        paths.insert(format!("{collection}/{{name}}"), object.path_item(served.is_namespaced(), served.info().verbs));
+        for subresource in served.info().subresources {
             let path = format!("{collection}/{{name}}/{}", subresource.name);
             let endpoint = PathItem { subresource: Some(subresource), ..object };
-            paths.insert(path, endpoint.path_item(served.namespaced, subresource.verbs));
+            paths.insert(path, endpoint.path_item(served.is_namespaced(), subresource.verbs));
         }
     }
     paths
@@ -101,8 +102,8 @@ const DRY_RUN: (&str, &str, &str) = ("dryRun", "string", "`All` to validate the 
 /// One path and its resource.
 #[derive(Clone, Copy)]
 struct PathItem {
-    served: &'static ServedResource,
-    subresource: Option<&'static ServedSubresource>,
+    served: ServedResource,
+    subresource: Option<&'static SubresourceInfo>,
     /// Whether the path names one object.
     is_object: bool,
     suffix: &'static str,
@@ -138,7 +139,7 @@ impl PathItem {
             return self.connect_operation(verb, stream);
         }
         let PathItem { served, subresource, suffix, .. } = self;
-        let kind = served.resource.kind;
+        let kind = served.kind_name();
         let subresource_name = subresource.map(|subresource| subresource.name).unwrap_or_default();
         let (word, about) = match verb {
             "get" => ("read", "read the specified"),
@@ -168,8 +169,8 @@ impl PathItem {
     }
 
     /// Returns the operation that connects to something in an object.
-    fn connect_operation(self, verb: &str, stream: &ServedSubresource) -> Value {
-        let kind = self.served.resource.kind;
+    fn connect_operation(self, verb: &str, stream: &SubresourceInfo) -> Value {
+        let kind = self.served.kind_name();
         let method = match verb {
             "create" => "Post",
             "update" => "Put",
@@ -249,7 +250,7 @@ impl PathItem {
             Some(subresource) if subresource.group == "policy" => {
                 format!("io.k8s.api.policy.{}.{}", subresource.version, subresource.kind)
             }
-            Some(subresource) if subresource.kind != self.served.resource.kind => {
+            Some(subresource) if subresource.kind != self.served.kind_name() => {
                 format!("io.k8s.api.core.v1.{}", subresource.kind)
             }
             _ => type_name(self.served, false),
@@ -263,8 +264,8 @@ impl PathItem {
                 json!({"group": subresource.group, "version": subresource.version, "kind": subresource.kind})
             }
             subresource => {
-                let kind = subresource.map_or(served.resource.kind, |subresource| subresource.kind);
-                json!({"group": served.group, "version": served.version, "kind": kind})
+                let kind = subresource.map_or(served.kind_name(), |subresource| subresource.kind);
+                json!({"group": served.group(), "version": served.version(), "kind": kind})
             }
         }
     }
@@ -275,7 +276,7 @@ const PATCH_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
 const DELETE_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 
 /// Adds the parameters in the path: name and namespace.
-fn add_path_parameters(path: &mut Value, namespaced: bool, named: Option<&ServedResource>) {
+fn add_path_parameters(path: &mut Value, namespaced: bool, named: Option<ServedResource>) {
     let mut parameters = Vec::new();
     let mut add = |name: &str, description: String| {
         let schema = json!({"type": "string", "uniqueItems": true});
@@ -284,7 +285,7 @@ fn add_path_parameters(path: &mut Value, namespaced: bool, named: Option<&Served
         parameters.push(parameter);
     };
     if let Some(served) = named {
-        add("name", format!("name of the {}", served.resource.kind));
+        add("name", format!("name of the {}", served.kind_name()));
     }
     if namespaced {
         add("namespace", "object name and auth scope, such as for teams and projects".into());
@@ -317,18 +318,18 @@ fn content(type_name: &str, media: &[&str]) -> Value {
 }
 
 /// Returns the tag of operations: `core_v1`.
-fn tag(served: &ServedResource) -> String {
-    format!("{}_{}", group_name(served), served.version)
+fn tag(served: ServedResource) -> String {
+    format!("{}_{}", group_name(served), served.version())
 }
 
 /// Returns group and version in operation IDs: `CoreV1`.
-fn group_version_camel(served: &ServedResource) -> String {
-    capitalized(group_name(served)) + &capitalized(served.version)
+fn group_version_camel(served: ServedResource) -> String {
+    capitalized(group_name(served)) + &capitalized(served.version())
 }
 
 /// Returns the first label of the group: `core`, `events`.
-fn group_name(served: &ServedResource) -> &'static str {
-    match served.group {
+fn group_name(served: ServedResource) -> &'static str {
+    match served.group() {
         "" => "core",
         group => group.split('.').next().unwrap_or(group),
     }

@@ -158,7 +158,7 @@ fn forbidden(field: &str, message: &str) -> Cause {
 }
 
 fn invalid(causes: Vec<Cause>) -> Status {
-    Status::invalid("ListOptions.meta.k8s.io", "", causes).with_group("meta.k8s.io").with_details("ListOptions", "")
+    Status::invalid("ListOptions.meta.k8s.io", "", causes)
 }
 
 /// Parses `resourceVersion`. Kubernetes responds with 500 to an invalid number; 400 is right.

@@ -27,7 +27,7 @@ pub struct ResourceRequest<'r> {
     /// The API.
     pub api: &'r Api,
     /// The requested resource.
-    pub served: &'static ServedResource,
+    pub served: ServedResource,
     /// Namespace; `None` for all namespaces and for cluster-scoped resources.
     pub namespace: Option<&'r str>,
     /// Query parameters.
@@ -116,7 +116,7 @@ impl ResourceRequest<'_> {
 
     /// Returns the key of the object `name`.
     pub fn key(&self, name: &str) -> Key {
-        Key::new(self.served.resource, self.namespace.unwrap_or_default(), name)
+        Key::new(self.served.resource(), self.namespace.unwrap_or_default(), name)
     }
 
     /// Negotiates the representation of the response.
@@ -128,12 +128,12 @@ impl ResourceRequest<'_> {
     pub fn scope(&self) -> Result<Scope, Status> {
         let bad = |error: crate::model::selector::SelectorError| Status::new(Reason::BadRequest, error.to_string());
         let text = |name| self.params.get(name).unwrap_or_default();
-        let kind = self.served.resource.kind;
         Ok(Scope {
-            resource: self.served.resource,
+            resource: self.served.resource(),
             namespace: self.namespace.map(Into::into),
             labels: Selector::parse(text("labelSelector")).map_err(bad)?,
-            fields: FieldSelector::parse(text("fieldSelector"), self.served.group, kind).map_err(bad)?,
+            fields: FieldSelector::parse(text("fieldSelector"), |label| self.served.field_of_label(label))
+                .map_err(bad)?,
         })
     }
 

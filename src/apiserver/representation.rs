@@ -20,7 +20,7 @@ use crate::model::emit;
 
 /// The representation of one response.
 pub struct Representation {
-    served: &'static ServedResource,
+    served: ServedResource,
     format: ResponseFormat,
     include_object: IncludeObject,
     /// Whether the next table has column definitions; in a watch only the first one does.
@@ -31,13 +31,13 @@ pub struct Representation {
 impl Representation {
     /// Negotiates the representation with a client that accepts `header`; ages are relative to `now`.
     pub fn negotiate(
-        served: &'static ServedResource,
+        served: ServedResource,
         header: Option<&str>,
         response: ResponseKind,
         params: &Params,
         now: Timestamp,
     ) -> Result<Representation, Status> {
-        let format = accept::negotiate_objects(served.resource.kind, header, response)?;
+        let format = accept::negotiate_objects(served.kind_name(), header, response)?;
         let include_object = match format.form {
             ObjectForm::Table(_) => IncludeObject::parse(params.get("includeObject"))?,
             ObjectForm::Full | ObjectForm::Metadata(_) => IncludeObject::None,
@@ -103,7 +103,7 @@ impl Representation {
         let metadata = format!(r#"{{"resourceVersion":"{revision}","creationTimestamp":null{annotations}}}"#);
         let object = match self.format.form {
             ObjectForm::Full => {
-                let (version, kind) = (self.served.api_version(), self.served.resource.kind);
+                let (version, kind) = (self.served.api_version(), self.served.kind_name());
                 format!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{metadata}}}"#)
             }
             ObjectForm::Metadata(version) => {
@@ -138,7 +138,7 @@ impl Representation {
 
     /// Returns the text of a list before its first object.
     fn list_head(&self, metadata: &ListMeta) -> Result<Vec<u8>, Status> {
-        let (version, kind) = (self.served.api_version(), self.served.resource.kind);
+        let (version, kind) = (self.served.api_version(), self.served.kind_name());
         let mut head = format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":"#).into_bytes();
         serde_json::to_writer(&mut head, metadata).map_err(Status::internal)?;
         head.extend_from_slice(b",\"items\":[");

@@ -11,10 +11,11 @@ use bytes::Bytes;
 use super::api::Api;
 use super::reads::ResourceRequest;
 use super::request::{Params, Target};
-use super::served::{self, ServedSubresource};
+use super::served;
 use super::writes::{self, WriteRequest};
 use super::{body, response, unserved};
 use crate::control::{Reason, Status, Warnings};
+use crate::registry::strategy::SubresourceInfo;
 
 /// Returns the error 404 for an unknown path.
 pub fn no_such_resource() -> Status {
@@ -54,8 +55,8 @@ async fn dispatch(api: &Api, request: &mut Parts, body: Bytes, warnings: &Warnin
         None => no_such_resource(),
     })?;
     // An object of a namespaced resource has no path outside its namespace.
-    let lacks_namespace = served.namespaced && target.namespace.is_none() && target.name.is_some();
-    if lacks_namespace || (target.namespace.is_some() && !served.namespaced) {
+    let lacks_namespace = served.is_namespaced() && target.namespace.is_none() && target.name.is_some();
+    if lacks_namespace || (target.namespace.is_some() && !served.is_namespaced()) {
         return Err(no_such_resource());
     }
     let subresource = match &target.subresource {
@@ -70,12 +71,13 @@ async fn dispatch(api: &Api, request: &mut Parts, body: Bytes, warnings: &Warnin
         params: Params::parse(request.uri.query()),
         accept: header_text(&headers, &header::ACCEPT),
     };
-    if let (Some(name), true) = (&target.name, subresource.is_some_and(ServedSubresource::is_proxy)) {
+    if let (Some(name), true) = (&target.name, subresource.is_some_and(SubresourceInfo::is_proxy)) {
         return resource.proxy(name, &target.remainder, request, body).await;
     }
     let is_watch = resource.params.flag("watch");
     let verb = verb(&request.method, target.name.is_some(), subresource.is_some(), is_watch);
-    let verb = verb.filter(|verb| subresource.map_or(served.verbs, |subresource| subresource.verbs).contains(verb));
+    let verb =
+        verb.filter(|verb| subresource.map_or(served.info().verbs, |subresource| subresource.verbs).contains(verb));
     let verb = verb.ok_or_else(method_not_allowed)?;
     if let (Some(name), Some(subresource)) = (&target.name, subresource.filter(|subresource| subresource.is_stream())) {
         return resource.connect(name, subresource.name, request).await;
@@ -84,7 +86,7 @@ async fn dispatch(api: &Api, request: &mut Parts, body: Bytes, warnings: &Warnin
         return read(&resource, verb, target.name.as_deref(), subresource).await;
     }
     // A collection across all namespaces is read-only.
-    if served.namespaced && target.namespace.is_none() {
+    if served.is_namespaced() && target.namespace.is_none() {
         return Err(method_not_allowed());
     }
     let media = header_text(&headers, &header::CONTENT_TYPE);
@@ -96,7 +98,7 @@ async fn read(
     resource: &ResourceRequest<'_>,
     verb: &str,
     name: Option<&str>,
-    subresource: Option<&ServedSubresource>,
+    subresource: Option<&SubresourceInfo>,
 ) -> Result<Response, Status> {
     match (name, subresource.map(|subresource| subresource.name)) {
         (Some(name), Some("log")) => resource.log(name).await,
@@ -110,7 +112,7 @@ async fn write(
     request: &WriteRequest<'_>,
     verb: &str,
     name: &str,
-    subresource: Option<&ServedSubresource>,
+    subresource: Option<&SubresourceInfo>,
 ) -> Result<Response, Status> {
     let subresource = subresource.map(|subresource| subresource.name);
     match (verb, subresource, writes::writable_subresource(subresource)) {

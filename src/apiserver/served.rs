@@ -1,192 +1,81 @@
-//! The table of served resources, from which routing, discovery and the OpenAPI documents are derived.
+//! The served resources: each kind of the registry in each of its groups and versions. Routing, discovery and the OpenAPI
+//! documents are derived from them.
 
 use std::borrow::Cow;
 
-use super::events_v1;
-use crate::control::{Object, Resource};
+use schemars::SchemaGenerator;
+
+use crate::control::{Body, Object, Resource};
+use crate::model::selector::SelectorError;
+use crate::model::{BodyFormat, DecodeError, Decoded};
+use crate::registry::kind::Kind;
+use crate::registry::kinds::KINDS;
+use crate::registry::strategy::{KindInfo, OtherVersion, SubresourceInfo};
 
 /// A resource in an API group and version.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct ServedResource {
-    /// API group; empty for the core group.
-    pub group: &'static str,
-    /// API version, such as `v1`.
-    pub version: &'static str,
-    /// The stored resource.
-    pub resource: Resource,
-    /// Singular name, such as `pod`.
-    pub singular: &'static str,
-    /// Short names, such as `po`.
-    pub short_names: &'static [&'static str],
-    /// Categories, such as `all` of `kubectl get all`.
-    pub categories: &'static [&'static str],
-    /// Whether objects have a namespace.
-    pub namespaced: bool,
-    /// Supported verbs, sorted.
-    pub verbs: &'static [&'static str],
-    /// Subresources, sorted by name.
-    pub subresources: &'static [ServedSubresource],
-    /// Kubernetes' hash of the stored version, by which clients detect a migration.
-    pub storage_version_hash: &'static str,
+    /// The kind.
+    pub kind: &'static dyn Kind,
+    /// The group and version; `None` for those of the stored objects.
+    other_version: Option<&'static OtherVersion>,
 }
 
-/// A subresource of an object.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ServedSubresource {
-    /// Name, such as `log`.
-    pub name: &'static str,
-    /// API group of `kind`; empty together with `version` if they are those of the resource.
-    pub group: &'static str,
-    /// API version of `kind`; see `group`.
-    pub version: &'static str,
-    /// Kind of the response.
-    pub kind: &'static str,
-    /// Supported verbs, sorted.
-    pub verbs: &'static [&'static str],
-}
-
-const READ_ONLY: &[&str] = &["get", "list", "watch"];
-const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-/// Streams: GET upgrades to WebSocket, POST to SPDY.
-const CONNECT: &[&str] = &["create", "get"];
-const READ_WRITE: &[&str] = &["get", "patch", "update"];
-
-const fn subresource(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> ServedSubresource {
-    ServedSubresource { name, group: "", version: "", kind, verbs }
-}
-
-impl ServedSubresource {
-    /// Returns whether requests are passed on to a server in a pod.
-    pub fn is_proxy(&self) -> bool {
-        self.name == "proxy"
-    }
-
-    /// Returns whether requests open a stream into a pod.
-    pub fn is_stream(&self) -> bool {
-        matches!(self.name, "attach" | "exec" | "portforward")
-    }
-}
-
-/// Sorted by group, version and name.
-pub static SERVED: [ServedResource; 7] = [
-    ServedResource {
-        group: "",
-        version: "v1",
-        resource: Resource::CONFIG_MAPS,
-        singular: "configmap",
-        short_names: &["cm"],
-        categories: &[],
-        namespaced: true,
-        verbs: ALL,
-        subresources: &[],
-        storage_version_hash: "qFsyl6wFWjQ=",
-    },
-    ServedResource {
-        group: "",
-        version: "v1",
-        resource: Resource::EVENTS,
-        singular: "event",
-        short_names: &["ev"],
-        categories: &[],
-        namespaced: true,
-        verbs: READ_ONLY,
-        subresources: &[],
-        storage_version_hash: "r2yiGXH7wu8=",
-    },
-    ServedResource {
-        group: "",
-        version: "v1",
-        resource: Resource::NAMESPACES,
-        singular: "namespace",
-        short_names: &["ns"],
-        categories: &[],
-        namespaced: false,
-        verbs: &["create", "get", "list", "patch", "update", "watch"],
-        subresources: &[],
-        storage_version_hash: "Q3oi5N2YM8M=",
-    },
-    ServedResource {
-        group: "",
-        version: "v1",
-        resource: Resource::NODES,
-        singular: "node",
-        short_names: &["no"],
-        categories: &[],
-        namespaced: false,
-        verbs: READ_ONLY,
-        subresources: &[subresource("status", "Node", &["get"])],
-        storage_version_hash: "XwShjMxG9Fs=",
-    },
-    ServedResource {
-        group: "",
-        version: "v1",
-        resource: Resource::PODS,
-        singular: "pod",
-        short_names: &["po"],
-        categories: &["all"],
-        namespaced: true,
-        verbs: ALL,
-        subresources: &[
-            subresource("attach", "PodAttachOptions", CONNECT),
-            subresource("binding", "Binding", &["create"]),
-            subresource("ephemeralcontainers", "Pod", READ_WRITE),
-            ServedSubresource {
-                name: "eviction",
-                group: "policy",
-                version: "v1",
-                kind: "Eviction",
-                verbs: &["create"],
-            },
-            subresource("exec", "PodExecOptions", CONNECT),
-            subresource("log", "Pod", &["get"]),
-            subresource("portforward", "PodPortForwardOptions", CONNECT),
-            subresource("proxy", "PodProxyOptions", &["create", "delete", "get", "patch", "update"]),
-            subresource("resize", "Pod", READ_WRITE),
-            subresource("status", "Pod", READ_WRITE),
-        ],
-        storage_version_hash: "xPOwRZ+Yhw8=",
-    },
-    ServedResource {
-        group: "",
-        version: "v1",
-        resource: Resource::SECRETS,
-        singular: "secret",
-        short_names: &[],
-        categories: &[],
-        namespaced: true,
-        verbs: ALL,
-        subresources: &[],
-        storage_version_hash: "S6u1pOWzb84=",
-    },
-    ServedResource {
-        group: "events.k8s.io",
-        version: "v1",
-        resource: Resource::EVENTS,
-        singular: "event",
-        short_names: &["ev"],
-        categories: &[],
-        namespaced: true,
-        verbs: READ_ONLY,
-        subresources: &[],
-        storage_version_hash: "r2yiGXH7wu8=",
-    },
+/// The groups in Kubernetes' order, which clients prefer in: kubectl looks a name up in the first group that has it.
+const GROUPS: &[&str] = &[
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
 ];
 
-/// Returns the resource that a URL names.
-pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static ServedResource> {
-    SERVED.iter().find(|s| s.group == group && s.version == version && s.resource.plural == plural)
+/// Returns all resources: in the order of their groups, each group's preferred version first, then by name.
+pub fn all() -> impl Iterator<Item = ServedResource> {
+    versions().into_iter().flat_map(|(group, version)| resources_of(group, version))
 }
 
-/// Returns all resources of a group and version.
-pub fn resources_of(group: &str, version: &str) -> impl Iterator<Item = &'static ServedResource> {
-    SERVED.iter().filter(move |s| s.group == group && s.version == version)
+/// Returns the resource that a URL names.
+pub fn find(group: &str, version: &str, plural: &str) -> Option<ServedResource> {
+    every().find(|served| served.plural() == plural && served.group() == group && served.version() == version)
+}
+
+/// Returns all resources of a group and version, sorted by name.
+pub fn resources_of(group: &str, version: &str) -> impl Iterator<Item = ServedResource> {
+    every().filter(move |served| served.group() == group && served.version() == version)
 }
 
 /// Returns all groups and versions: the core group first, and each group's preferred version first.
 pub fn versions() -> Vec<(&'static str, &'static str)> {
-    let mut versions: Vec<_> = SERVED.iter().map(|s| (s.group, s.version)).collect();
+    let position = |group: &str| GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len());
+    let mut versions: Vec<_> = every().map(|served| (served.group(), served.version())).collect();
+    // The newest version is the preferred one.
+    versions.sort_by_key(|(group, version)| (position(group), *group, std::cmp::Reverse(*version)));
     versions.dedup();
     versions
+}
+
+fn every() -> impl Iterator<Item = ServedResource> {
+    KINDS.iter().flat_map(|kind| {
+        let others = kind.other_versions().iter().map(Some);
+        std::iter::once(None).chain(others).map(|other_version| ServedResource { kind: *kind, other_version })
+    })
 }
 
 /// Returns the API version, such as `v1` or `events.k8s.io/v1`.
@@ -200,41 +89,102 @@ pub fn path_root(group: &str, version: &str) -> String {
 }
 
 /// Returns the name of a resource's type, such as `io.k8s.api.core.v1.Pod`, or of its list.
-pub fn type_name(served: &ServedResource, list: bool) -> String {
-    let group = match served.group {
+pub fn type_name(served: ServedResource, list: bool) -> String {
+    let group = match served.group() {
         "" => "core",
         group => group.split('.').next().unwrap_or(group),
     };
     let list = if list { "List" } else { "" };
-    format!("io.k8s.api.{group}.{}.{}{list}", served.version, served.resource.kind)
+    format!("io.k8s.api.{group}.{}.{}{list}", served.version(), served.kind_name())
 }
 
 impl ServedResource {
-    /// Returns the API version, such as `v1` or `events.k8s.io/v1`.
-    pub fn api_version(&self) -> String {
-        group_version(self.group, self.version)
+    /// Returns the API group; empty for the core group.
+    pub fn group(self) -> &'static str {
+        self.other_version.map_or(self.kind.names().group, |version| version.group)
+    }
+
+    /// Returns the API version, such as `v1`.
+    pub fn version(self) -> &'static str {
+        self.other_version.map_or(self.kind.names().version, |version| version.version)
+    }
+
+    /// Returns the name in URLs, such as `pods`.
+    pub fn plural(self) -> &'static str {
+        self.kind.names().plural
+    }
+
+    /// Returns the kind in objects, such as `Pod`.
+    pub fn kind_name(self) -> &'static str {
+        self.kind.names().kind
+    }
+
+    /// Returns whether objects have a namespace.
+    pub fn is_namespaced(self) -> bool {
+        self.kind.names().namespaced
+    }
+
+    /// Returns what discovery says of the kind.
+    pub fn info(self) -> &'static KindInfo {
+        self.kind.info()
+    }
+
+    /// Returns the stored resource.
+    pub fn resource(self) -> Resource {
+        self.kind.resource()
+    }
+
+    /// Returns the API version of objects, such as `v1` or `events.k8s.io/v1`.
+    pub fn api_version(self) -> String {
+        group_version(self.group(), self.version())
     }
 
     /// Returns whether the resource supports `verb`.
-    pub fn allows(&self, verb: &str) -> bool {
-        self.verbs.contains(&verb)
+    pub fn allows(self, verb: &str) -> bool {
+        self.info().verbs.contains(&verb)
     }
 
     /// Returns the subresource `name`.
-    pub fn subresource(&self, name: &str) -> Option<&'static ServedSubresource> {
-        self.subresources.iter().find(|subresource| subresource.name == name)
+    pub fn subresource(self, name: &str) -> Option<&'static SubresourceInfo> {
+        self.info().subresources.iter().find(|subresource| subresource.name == name)
     }
 
     /// Returns whether objects are served in their stored encoding.
-    pub fn is_served_as_stored(&self) -> bool {
-        self.group.is_empty()
+    pub fn is_served_as_stored(self) -> bool {
+        self.other_version.is_none()
     }
 
     /// Encodes a stored object in this group and version.
-    pub fn encode<'o>(&self, object: &'o Object) -> Result<Cow<'o, [u8]>, serde_json::Error> {
-        match (self.group, self.resource) {
-            ("events.k8s.io", Resource::EVENTS) => Ok(Cow::Owned(events_v1::encode(object)?)),
-            _ => Ok(Cow::Borrowed(&object.json)),
+    pub fn encode(self, object: &Object) -> Result<Cow<'_, [u8]>, serde_json::Error> {
+        match self.other_version {
+            Some(version) => (version.encode)(object).map(Cow::Owned),
+            None => Ok(Cow::Borrowed(&object.json)),
+        }
+    }
+
+    /// Decodes an object of this group and version.
+    pub fn decode(self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError> {
+        match self.other_version {
+            Some(version) => (version.decode)(format, body),
+            None => self.kind.decode(format, body),
+        }
+    }
+
+    /// Returns the field that `label` names in a field selector.
+    pub fn field_of_label(self, label: &str) -> Result<&'static str, SelectorError> {
+        let Some(version) = self.other_version else { return self.kind.field_of_label(label) };
+        if label.starts_with("metadata.") {
+            return self.kind.field_of_label(label);
+        }
+        let field = version.fields.iter().find(|(known, _)| *known == label);
+        field.map(|(_, field)| *field).ok_or_else(|| SelectorError::unsupported_label(label))
+    }
+
+    /// Adds the schema of the resource's type to an OpenAPI document.
+    pub fn add_schema(self, generator: &mut SchemaGenerator) {
+        match self.other_version {
+            Some(version) => (version.add_schema)(generator),
+            None => self.kind.add_schema(generator),
         }
     }
 }
@@ -244,24 +194,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_is_sorted_and_has_no_duplicates() {
-        let keys: Vec<_> = SERVED.iter().map(|s| (s.group, s.version, s.resource.plural)).collect();
-        assert!(keys.is_sorted() && keys.windows(2).all(|pair| pair[0] != pair[1]), "{keys:?}");
-        for served in &SERVED {
-            assert!(served.verbs.is_sorted(), "{keys:?}");
-            assert!(served.subresources.iter().map(|s| s.name).is_sorted(), "{keys:?}");
-        }
-    }
-
-    #[test]
     fn resources_are_found_by_group_version_and_name() {
-        assert_eq!(find("", "v1", "pods").map(|s| s.resource), Some(Resource::PODS));
+        assert_eq!(find("", "v1", "pods").map(ServedResource::resource), Some(Resource::PODS));
         assert!(
             find("", "v1", "podz").is_none() && find("", "v2", "pods").is_none() && find("x", "v1", "pods").is_none()
         );
         let pods = find("", "v1", "pods").expect("pods");
         assert!(pods.allows("watch") && !pods.allows("connect"));
         assert!(pods.subresource("log").is_some() && pods.subresource("wings").is_none());
-        assert_eq!(versions(), [("", "v1"), ("events.k8s.io", "v1")]);
+        assert_eq!(versions().first(), Some(&("", "v1")));
     }
 }

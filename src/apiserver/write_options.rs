@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
-use super::body::{self, BodyFormat};
+use super::body;
 use super::request::Params;
 use crate::control::{Cause, DeleteOptions, Preconditions, Reason, Status};
 use crate::model::go;
@@ -125,7 +125,7 @@ fn options_from_params(params: &Params) -> Result<meta::DeleteOptions, Status> {
 async fn options_from_body(media: Option<&str>, body: &Bytes) -> Result<meta::DeleteOptions, Status> {
     // DeleteOptions exist in every group's version.
     let versions = ["v1", "meta.k8s.io/v1", "policy/v1"];
-    body::decode_any_version(&versions, "DeleteOptions", BodyFormat::from_media_type(media)?, body)
+    body::decode_any_version(&versions, "DeleteOptions", body::format_of(media)?, body)
         .await
         .map(|decoded| decoded.object)
 }
@@ -160,7 +160,7 @@ fn not_supported(field: &str, value: &str, supported: &str) -> Cause {
 }
 
 fn invalid(kind: &str, causes: Vec<Cause>) -> Status {
-    Status::invalid(&format!("{kind}.meta.k8s.io"), "", causes).with_group("meta.k8s.io").with_details(kind, "")
+    Status::invalid(&format!("{kind}.meta.k8s.io"), "", causes)
 }
 
 #[cfg(test)]

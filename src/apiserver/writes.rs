@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::accept::ResponseKind;
-use super::body::BodyFormat;
 use super::partial::OnlyMetadata;
 use super::reads::ResourceRequest;
 use super::write_options::{DeleteRequest, FieldValidationMode, WriteOptions};
@@ -68,22 +67,19 @@ impl WriteRequest<'_> {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(Reason::BadRequest, message));
         }
-        if let Body::Pod(pod) = &new
+        if let Some(pod) = new.downcast_ref::<Pod>()
             && let Err(unsupported) = self.check_support(pod)
         {
             // An invalid object is reported before unsupported fields.
             self.control(true).create(new).await?;
             return Err(unsupported);
         }
-        if let Body::Pod(pod) = &new {
+        if let Some(pod) = new.downcast_ref::<Pod>() {
             self.warnings.extend(app_armor::warnings_on_create(pod));
             self.warnings.extend(warnings::warnings_on_replaced_values(pod));
         }
         let object = self.control(options.dry_run).create(new).await?;
-        if object.key.resource == Resource::PODS {
-            let pod = object.decode::<Pod>().map_err(Status::internal)?;
-            self.warnings.extend(warnings::warnings_on_create(&pod));
-        }
+        self.warnings.extend(self.resource.served.kind.warnings_on_create(&object));
         Ok(with_status_code(representation.object_response(&object)?, StatusCode::CREATED))
     }
 
@@ -145,7 +141,7 @@ impl WriteRequest<'_> {
     /// Binds a pod to a node on behalf of a scheduler.
     pub async fn bind(&self, name: &str) -> Result<Response, Status> {
         let options = WriteOptions::parse("CreateOptions", &self.resource.params)?;
-        let format = BodyFormat::from_media_type(self.media)?;
+        let format = body::format_of(self.media)?;
         let binding = body::decode::<Binding>("v1", "Binding", format, &self.body).await?.object;
         if binding.metadata.name.as_deref() != Some(name) {
             return Err(Status::new(Reason::BadRequest, "name in URL does not match name in Binding object"));
@@ -168,7 +164,7 @@ impl WriteRequest<'_> {
     pub async fn evict(&self, name: &str) -> Result<Response, Status> {
         let options = WriteOptions::parse("CreateOptions", &self.resource.params)?;
         let versions = ["policy/v1", "policy/v1beta1"];
-        let format = BodyFormat::from_media_type(self.media)?;
+        let format = body::format_of(self.media)?;
         let eviction =
             body::decode_any_version::<EvictionBody>(&versions, "Eviction", format, &self.body).await?.object;
         let namespace = eviction.metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty());
@@ -235,12 +231,12 @@ impl WriteRequest<'_> {
 
     /// Decodes the object in the body and handles ignored fields as the client requested.
     async fn decode_body(&self, field_validation: FieldValidationMode) -> Result<Body, Status> {
-        let resource = self.resource.served.resource;
-        let mut decoded = body::decode_stored(resource, BodyFormat::from_media_type(self.media)?, &self.body).await?;
+        let served = self.resource.served;
+        let mut decoded = body::decode_served(served, body::format_of(self.media)?, &self.body).await?;
         match field_validation {
             FieldValidationMode::Ignore => {}
             FieldValidationMode::Warn => self.warnings.extend(decoded.ignored_fields),
-            FieldValidationMode::Strict => body::reject_ignored_fields(resource.kind, &decoded.ignored_fields)?,
+            FieldValidationMode::Strict => body::reject_ignored_fields(served.kind_name(), &decoded.ignored_fields)?,
         }
         if let Some(owners) = &mut decoded.object.metadata_mut().owner_references {
             let duplicates = identity::dedup_owner_references(
@@ -356,7 +352,7 @@ fn success_status(code: StatusCode, object: Option<&Object>) -> Response {
         match object {
             Some(Object { key, json, .. }) => {
                 let uid = serde_json::from_slice::<OnlyMetadata>(json).ok().and_then(|object| object.metadata.uid);
-                let details = json!({"name": &*key.name, "kind": key.resource.plural, "uid": uid});
+                let details = json!({"name": &*key.name, "kind": key.resource.plural(), "uid": uid});
                 fields.insert("details".into(), details);
             }
             None => drop(fields.insert("code".into(), code.as_u16().into())),

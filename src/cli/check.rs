@@ -4,27 +4,21 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::control::Cause;
+use crate::control::{Body, Cause};
 use crate::model::{FieldDiagnostic, Kind, ManifestObject, Rule, TemplatePod, allowed_restart_policies, template_pod};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::pod::{app_armor, warnings};
-use crate::registry::{config_map, pod, secret};
+use crate::registry::{kinds, pod};
 
 /// Returns the diagnostics of an object, the `number`th of its manifest: the errors that the API server would report,
 /// and the fields that wasmpod does not support. Kinds without a pod are checked no further than their schema.
 pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnostic> {
     match object {
         ManifestObject::Pod(pod) => check_pod(pod, number),
-        ManifestObject::ConfigMap(map) => {
-            let mut map = map.as_ref().clone();
-            map.metadata.namespace.get_or_insert("default".into());
-            invalid_fields(config_map::validate(&map), number).collect()
-        }
-        ManifestObject::Secret(secret) => {
-            let mut secret = secret.as_ref().clone();
-            secret.metadata.namespace.get_or_insert("default".into());
-            secret::set_defaults(&mut secret);
-            invalid_fields(secret::validate(&secret), number).collect()
+        ManifestObject::ConfigMap(_) | ManifestObject::Secret(_) => {
+            let body = Body::from_config_object(object);
+            let causes = body.and_then(|body| Some(kinds::of(body.resource())?.validate_new(body)));
+            invalid_fields(causes.unwrap_or_default(), number).collect()
         }
         other => {
             let mut diagnostics =

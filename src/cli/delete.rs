@@ -40,7 +40,7 @@ pub fn main(args: DeleteArgs) -> anyhow::Result<Outcome> {
         let deletion = Deletion { client, grace_period, args: &args };
         let (mut pending, mut errors) = (Vec::new(), Vec::new());
         for (resource, namespace, name) in &objects {
-            match deletion.delete(*resource, namespace, name).await {
+            match deletion.delete(resource, namespace, name).await {
                 Ok(deleted) => pending.extend(deleted),
                 Err(error) => errors.push(error),
             }
@@ -84,7 +84,7 @@ struct DeletedObject {
 
 impl Deletion<'_> {
     /// Deletes an object. Returns `None` if it does not exist and need not.
-    async fn delete(&self, resource: Resource, namespace: &str, name: &str) -> anyhow::Result<Option<DeletedObject>> {
+    async fn delete(&self, resource: &Resource, namespace: &str, name: &str) -> anyhow::Result<Option<DeletedObject>> {
         let path = self.client.path(resource, namespace, Some(name));
         if self.args.ignore_not_found && self.client.get_existing(&path).await?.is_none() {
             return Ok(None);

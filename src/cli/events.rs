@@ -19,8 +19,8 @@ pub fn main(args: EventsArgs) -> anyhow::Result<Outcome> {
     client::block_on(async move {
         let client = Client::new(&args.connection)?;
         let path = match args.all_namespaces {
-            true => format!("/api/v1/{}", Resource::EVENTS.plural),
-            false => client.path(Resource::EVENTS, client.namespace(), None),
+            true => format!("/api/v1/{}", Resource::EVENTS.plural()),
+            false => client.path(&Resource::EVENTS, client.namespace(), None),
         };
         let selector =
             args.pod.as_deref().map(|pod| format!("involvedObject.kind=Pod,involvedObject.name={}", pod_name(pod)));

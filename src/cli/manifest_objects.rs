@@ -27,7 +27,7 @@ pub struct NamedObject {
 impl NamedObject {
     /// Returns `KIND/NAME`, as in `pod/web`.
     pub fn title(&self) -> String {
-        format!("{}/{}", resource_names::singular(self.resource), self.name)
+        format!("{}/{}", resource_names::singular(&self.resource), self.name)
     }
 }
 
@@ -75,7 +75,9 @@ fn named_object(
     let name = metadata.name.clone().unwrap_or_default();
     let own_namespace = metadata.namespace.clone().filter(|namespace| !namespace.is_empty());
     let resource = match resource_names::find(kind.name()) {
-        Some(served) if served.verbs.contains(&"create") && kind.api_version() == served.version => served.resource,
+        Some(served) if served.info().verbs.contains(&"create") && kind.api_version() == served.version() => {
+            served.resource()
+        }
         _ => {
             let namespace = own_namespace.unwrap_or_default();
             return Err(bad_input(format!(

@@ -32,7 +32,7 @@ pub async fn store_configs(control: &dyn ControlPlane, configs: Vec<Body>) -> Re
     for mut body in configs {
         let meta = body.metadata_mut();
         let namespace = meta.namespace.get_or_insert_with(|| "default".into()).clone();
-        let key = Key::new(body.resource(), &namespace, body.metadata().name.as_deref().unwrap_or_default());
+        let key = Key::new(body.resource().clone(), &namespace, body.metadata().name.as_deref().unwrap_or_default());
         match control.create(body.clone()).await {
             Err(status) if status.reason == Reason::AlreadyExists => {
                 let update = Update::Replace { body, subresource: Subresource::Main };

@@ -26,7 +26,7 @@ pub fn get(args: GetArgs) -> anyhow::Result<Outcome> {
         Some((resource, name)) if args.name.is_none() => (resource, Some(name)),
         _ => (args.resource.as_str(), args.name.as_deref()),
     };
-    let resource = resource_names::resolve(resource)?.resource;
+    let resource = resource_names::resolve(resource)?.resource();
     if name.is_some() && args.list.all_namespaces {
         return Err(bad_input("a resource cannot be retrieved by name across all namespaces"));
     }
@@ -37,10 +37,10 @@ fn print_objects(resource: Resource, name: Option<&str>, args: &ListArgs) -> any
     client::block_on(async move {
         let client = Client::new(&args.connection)?;
         let list_path = match args.all_namespaces {
-            true => format!("/api/v1/{}", resource.plural),
-            false => client.path(resource, client.namespace(), None),
+            true => format!("{}/{}", resource.root_path(), resource.plural()),
+            false => client.path(&resource, client.namespace(), None),
         };
-        let path = name.map_or(list_path.clone(), |name| client.path(resource, client.namespace(), Some(name)));
+        let path = name.map_or(list_path.clone(), |name| client.path(&resource, client.namespace(), Some(name)));
         match args.output {
             Some(PsOutput::Json | PsOutput::Yaml) if args.watch => {
                 return Err(bad_input("--watch cannot be used with --output json or yaml; use wide or name"));
@@ -55,9 +55,10 @@ fn print_objects(resource: Resource, name: Option<&str>, args: &ListArgs) -> any
             Some(PsOutput::Wide | PsOutput::Name) | None => {}
         }
         let table: Table = client.get_json(&path, TABLE).await?;
-        let mut printer = Printer { args, resource, columns: Vec::new(), aligned: Columns::default() };
+        let mut printer =
+            Printer { args, resource: resource.clone(), columns: Vec::new(), aligned: Columns::default() };
         if table.rows.is_empty() && !args.watch {
-            let (plural, namespace) = (resource.plural, client.namespace());
+            let (plural, namespace) = (resource.plural(), client.namespace());
             match args.all_namespaces || !resource.is_namespaced() {
                 true => stderrln!("no {plural} found"),
                 false => stderrln!("no {plural} found in namespace {namespace}; use -A to list all namespaces"),
@@ -130,7 +131,7 @@ struct Printer<'a> {
 impl Printer<'_> {
     fn print(&mut self, table: Table) -> anyhow::Result<()> {
         if self.args.output == Some(PsOutput::Name) {
-            let kind = resource_names::singular(self.resource);
+            let kind = resource_names::singular(&self.resource);
             let names = table.rows.iter().map(|row| row.object.metadata.name.as_deref().unwrap_or_default());
             return print(&names.map(|name| format!("{kind}/{name}\n")).collect::<String>());
         }

@@ -1,17 +1,18 @@
 //! Resources and objects as users name them: `pods`, `po`, `cm/settings`.
 
 use super::exit::bad_input;
-use crate::apiserver::served::{SERVED, ServedResource};
+use crate::apiserver::served::{self, ServedResource};
 use crate::control::Resource;
+use crate::registry::kinds;
 
 /// Returns the resource of this plural, singular or short name, or of this kind.
-pub fn find(name: &str) -> Option<&'static ServedResource> {
+pub fn find(name: &str) -> Option<ServedResource> {
     let name = name.to_lowercase();
-    let is_named = |served: &&ServedResource| {
-        let names = [served.resource.plural, served.singular];
-        names.into_iter().chain(served.short_names.iter().copied()).any(|own| own == name)
+    let is_named = |served: &ServedResource| {
+        let names = [served.plural(), served.info().singular];
+        names.into_iter().chain(served.info().short_names.iter().copied()).any(|own| own == name)
     };
-    SERVED.iter().filter(|served| served.group.is_empty()).find(is_named)
+    served::all().find(is_named)
 }
 
 /// Returns the resource of this name.
@@ -19,14 +20,13 @@ pub fn find(name: &str) -> Option<&'static ServedResource> {
 /// # Errors
 ///
 /// Fails in kubectl's words if the server has no such resource.
-pub fn resolve(name: &str) -> anyhow::Result<&'static ServedResource> {
+pub fn resolve(name: &str) -> anyhow::Result<ServedResource> {
     find(name).ok_or_else(|| bad_input(format!("the server doesn't have a resource type {name:?}")))
 }
 
 /// Returns the singular name, as in `pod/web`.
-pub fn singular(resource: Resource) -> &'static str {
-    let served = SERVED.iter().find(|served| served.resource == resource);
-    served.map_or(resource.plural, |served| served.singular)
+pub fn singular(resource: &Resource) -> &str {
+    kinds::of(resource).map_or(resource.plural(), |kind| kind.info().singular)
 }
 
 /// Returns the objects that arguments name: `KIND NAME…`, `KIND/NAME…`, or pods by their names alone.
@@ -35,15 +35,15 @@ pub fn objects(arguments: &[String]) -> anyhow::Result<Vec<(Resource, String)>> 
         && !names.is_empty()
         && let Some(served) = find(kind)
     {
-        return names.iter().map(|name| object(name, served.resource)).collect();
+        return names.iter().map(|name| object(name, &served.resource())).collect();
     }
-    arguments.iter().map(|name| object(name, Resource::PODS)).collect()
+    arguments.iter().map(|name| object(name, &Resource::PODS)).collect()
 }
 
-fn object(argument: &str, resource: Resource) -> anyhow::Result<(Resource, String)> {
+fn object(argument: &str, resource: &Resource) -> anyhow::Result<(Resource, String)> {
     match argument.split_once('/') {
-        Some((kind, name)) => Ok((resolve(kind)?.resource, name.into())),
-        None => Ok((resource, argument.into())),
+        Some((kind, name)) => Ok((resolve(kind)?.resource(), name.into())),
+        None => Ok((resource.clone(), argument.into())),
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
         let check = |arguments: &[&str], expected: &[(Resource, &str)]| {
             let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
             let named = objects(&arguments).expect("objects");
-            let named: Vec<(Resource, &str)> = named.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
+            let named: Vec<(Resource, &str)> = named.iter().map(|(kind, name)| (kind.clone(), name.as_str())).collect();
             assert_eq!(named, expected, "{arguments:?}");
         };
         check(&["web", "db"], &[(Resource::PODS, "web"), (Resource::PODS, "db")]);

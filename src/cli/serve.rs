@@ -206,7 +206,7 @@ async fn create_objects(control: &dyn ControlPlane, configs: Vec<Body>, pods: Ve
         if let Some(namespace) = pod.metadata.namespace.as_deref().filter(|ns| !ns.is_empty()) {
             ensure_namespace(control, namespace).await?;
         }
-        control.create(Body::Pod(Box::new(pod))).await.map_err(|status| bad_input(status.to_string()))?;
+        control.create(Body::from(pod)).await.map_err(|status| bad_input(status.to_string()))?;
     }
     Ok(())
 }

@@ -1,66 +1,69 @@
 //! Objects that clients send to the control plane.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Resource;
-use crate::model;
+use crate::model::ManifestObject;
+use crate::model::object::{AnyObject, ApiType};
 
-macro_rules! bodies {
-    ($($(#[$about:meta])* $kind:ident: $resource:ident;)*) => {
-        /// An object to create, or to replace a stored one.
-        #[derive(Debug, Clone)]
-        pub enum Body {
-            $($(#[$about])* $kind(Box<$kind>),)*
-        }
-
-        impl Body {
-            /// Returns the resource that the object belongs to.
-            pub fn resource(&self) -> Resource {
-                match self { $(Body::$kind(_) => Resource::$resource,)* }
-            }
-
-            /// Returns the object's metadata.
-            pub fn metadata(&self) -> &ObjectMeta {
-                match self { $(Body::$kind(object) => &object.metadata,)* }
-            }
-
-            /// Returns the object's metadata for changes.
-            pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
-                match self { $(Body::$kind(object) => &mut object.metadata,)* }
-            }
-        }
-
-        $(impl From<$kind> for Body {
-            fn from(object: $kind) -> Body {
-                Body::$kind(Box::new(object))
-            }
-        })*
-    };
-}
-
-bodies! {
-    /// A pod; it may lack identity and defaults.
-    Pod: PODS;
-    /// A report about another object.
-    Event: EVENTS;
-    /// A node; wasmpod's node is this process.
-    Node: NODES;
-    /// A scope for names.
-    Namespace: NAMESPACES;
-    /// Configuration data by key.
-    ConfigMap: CONFIG_MAPS;
-    /// Confidential data by key.
-    Secret: SECRETS;
+/// An object to create, or to replace a stored one: a typed object whose type is known to its kind only.
+pub struct Body {
+    resource: Resource,
+    object: Box<dyn AnyObject>,
 }
 
 impl Body {
     /// Returns the ConfigMap or Secret of a manifest; `None` for other objects.
-    pub fn from_config_object(object: &model::ManifestObject) -> Option<Body> {
+    pub fn from_config_object(object: &ManifestObject) -> Option<Body> {
         match object {
-            model::ManifestObject::ConfigMap(map) => Some(Body::ConfigMap(map.clone())),
-            model::ManifestObject::Secret(secret) => Some(Body::Secret(secret.clone())),
+            ManifestObject::ConfigMap(map) => Some(map.as_ref().clone().into()),
+            ManifestObject::Secret(secret) => Some(secret.as_ref().clone().into()),
             _ => None,
         }
+    }
+
+    /// Returns the resource that the object belongs to.
+    pub fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// Returns the object's metadata.
+    pub fn metadata(&self) -> &ObjectMeta {
+        self.object.metadata()
+    }
+
+    /// Returns the object's metadata for changes.
+    pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        self.object.metadata_mut()
+    }
+
+    /// Returns the object if it is a `T`.
+    pub fn downcast_ref<T: ApiType>(&self) -> Option<&T> {
+        self.object.as_any().downcast_ref()
+    }
+
+    /// Returns the object if it is a `T`; otherwise `None`.
+    pub fn downcast<T: ApiType>(self) -> Option<Box<T>> {
+        self.object.into_any().downcast().ok()
+    }
+}
+
+impl<T: ApiType> From<T> for Body {
+    fn from(object: T) -> Body {
+        Body { resource: Resource::of::<T>(), object: Box::new(object) }
+    }
+}
+
+impl Clone for Body {
+    fn clone(&self) -> Body {
+        Body { resource: self.resource.clone(), object: self.object.clone_object() }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.resource, self.metadata().name)
     }
 }

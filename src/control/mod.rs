@@ -6,6 +6,7 @@
 mod body;
 mod object;
 mod patch;
+mod resource;
 mod status;
 
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use k8s_openapi::api::core::v1::PodStatus;
 use crate::model::selector::{FieldSelector, Selector};
 
 pub use body::Body;
-pub use object::{Key, Object, Resource, UnversionedObject};
+pub use object::{Key, Object, UnversionedObject};
 pub use patch::{FieldValidation, Patch, PatchKind, Warnings};
+pub use resource::Resource;
 pub use status::{Cause, Details, Reason, Status};
 
 /// The number of a state of the whole store (`resourceVersion` in the API). Later states have larger numbers.
@@ -99,6 +101,10 @@ pub enum Subresource {
     Resize,
     /// `ephemeralcontainers`: containers for debugging.
     EphemeralContainers,
+    /// `scale`: the number of replicas.
+    Scale,
+    /// `finalize`: the finalizers of a namespace's spec.
+    Finalize,
 }
 
 /// A change to an existing object.

@@ -9,36 +9,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Revision;
-
-/// A kind of object, as URLs name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Resource {
-    /// The name in URLs: `pods`.
-    pub plural: &'static str,
-    /// The kind in objects: `Pod`.
-    pub kind: &'static str,
-}
-
-impl Resource {
-    /// Pods of `core/v1`.
-    pub const PODS: Resource = Resource { plural: "pods", kind: "Pod" };
-    /// Events of `core/v1`.
-    pub const EVENTS: Resource = Resource { plural: "events", kind: "Event" };
-    /// Nodes of `core/v1`; cluster-scoped.
-    pub const NODES: Resource = Resource { plural: "nodes", kind: "Node" };
-    /// Namespaces of `core/v1`; cluster-scoped.
-    pub const NAMESPACES: Resource = Resource { plural: "namespaces", kind: "Namespace" };
-    /// ConfigMaps of `core/v1`.
-    pub const CONFIG_MAPS: Resource = Resource { plural: "configmaps", kind: "ConfigMap" };
-    /// Secrets of `core/v1`.
-    pub const SECRETS: Resource = Resource { plural: "secrets", kind: "Secret" };
-
-    /// Returns whether the objects are namespaced, as opposed to cluster-scoped.
-    pub fn is_namespaced(self) -> bool {
-        self != Resource::NODES && self != Resource::NAMESPACES
-    }
-}
+use super::{Resource, Revision};
 
 /// The identity of an object: kind, namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,7 +71,7 @@ impl Object {
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}@{}", self.key.resource.kind, self.key, self.revision)
+        write!(f, "{} {}@{}", self.key.resource.kind(), self.key, self.revision)
     }
 }
 
@@ -112,16 +83,17 @@ pub struct UnversionedObject {
     revision_offset: usize,
 }
 
-const METADATA: &[u8] = b"\"metadata\":{";
-
 impl UnversionedObject {
     /// Encodes `object`, whose metadata has no `resourceVersion`.
     pub fn encode<T: Serialize>(object: &T) -> Result<UnversionedObject, serde_json::Error> {
         let json = serde_json::to_vec(object)?;
-        // k8s-openapi writes apiVersion, kind, metadata, …: the first match is the object's own.
-        let position = json.windows(METADATA.len()).position(|w| w == METADATA);
-        let start = position.ok_or_else(|| serde::ser::Error::custom("the object has no metadata"))?;
-        Ok(UnversionedObject { json, revision_offset: start + METADATA.len() })
+        let start = metadata_start(&json).ok_or_else(|| serde::ser::Error::custom("the object has no metadata"))?;
+        Ok(UnversionedObject { json, revision_offset: start })
+    }
+
+    /// Returns whether `stored` has the same content.
+    pub fn has_content_of(&self, stored: &Object) -> bool {
+        *self.clone().with_revision(stored.key.clone(), stored.revision).json == *stored.json
     }
 
     /// Returns the object at `revision`; revision 0 marks an object that is not stored and writes no `resourceVersion`.
@@ -135,6 +107,38 @@ impl UnversionedObject {
         }
         json.extend_from_slice(tail);
         Object { key, revision, json: json.into(), typed: Mutex::new(None) }
+    }
+}
+
+/// Returns the offset just after the brace that opens the object's own `metadata`, wherever it stands among the keys of
+/// `json`, which is compact.
+fn metadata_start(json: &[u8]) -> Option<usize> {
+    const METADATA: &[u8] = b"\"metadata\":{";
+    let (mut depth, mut position) = (0_usize, 0);
+    while let Some(byte) = json.get(position) {
+        match byte {
+            b'"' if depth == 1 && json.get(position..)?.starts_with(METADATA) => {
+                return Some(position + METADATA.len());
+            }
+            b'"' => position = string_end(json, position)?,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        position += 1;
+    }
+    None
+}
+
+/// Returns the offset of the quote that ends the string which starts at `start`.
+fn string_end(json: &[u8], start: usize) -> Option<usize> {
+    let mut position = start + 1;
+    loop {
+        match json.get(position)? {
+            b'\\' => position += 2,
+            b'"' => return Some(position),
+            _ => position += 1,
+        }
     }
 }
 
@@ -154,6 +158,21 @@ mod tests {
             let decoded = object.decode::<Pod>().expect("a versioned pod decodes");
             assert_eq!(decoded.metadata.resource_version.as_deref(), Some("7"));
             assert_eq!(decoded.metadata.annotations, pod.metadata.annotations);
+        }
+    }
+
+    #[test]
+    fn own_metadata_is_found_in_any_order_of_keys() {
+        for json in [
+            r#"{"spec":{"template":{"metadata":{"labels":{}}}},"metadata":{"name":"a"}}"#,
+            r#"{"data":{"x":"\\\",\"metadata\":{"},"list":[{"metadata":{}}],"metadata":{"name":"a"}}"#,
+            r#"{"metadata":{"name":"a"},"kind":"Pod"}"#,
+        ] {
+            let start = metadata_start(json.as_bytes()).expect("metadata");
+            assert!(json[start..].starts_with(r#""name":"a""#), "{json}");
+        }
+        for json in ["{}", r#"{"spec":{"metadata":{}}}"#, r#"{"metadata":null}"#, r#"{"a":"b"#] {
+            assert_eq!(metadata_start(json.as_bytes()), None, "{json}");
         }
     }
 

@@ -121,19 +121,12 @@ impl Status {
         Status { details: Some(Box::default()), ..Status::new(reason, message) }
     }
 
-    /// Sets the kind and name of the object concerned.
+    /// Sets kind and name of the object concerned; its group may follow the kind: `deployments.apps`.
     #[must_use]
     pub fn with_details(mut self, kind: &str, name: &str) -> Status {
         let details = self.details.get_or_insert_default();
-        details.kind = kind.into();
-        details.name = name.into();
-        self
-    }
-
-    /// Sets the API group of the object concerned.
-    #[must_use]
-    pub fn with_group(mut self, group: &str) -> Status {
-        self.details.get_or_insert_default().group = group.into();
+        let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
+        (details.kind, details.group, details.name) = (kind.into(), group.into(), name.into());
         self
     }
 

@@ -277,7 +277,7 @@ impl StaticPods {
         ensure_namespace(&*self.control, &key.namespace).await?;
         let mut pod = (*desired.pod).clone();
         pod.metadata.owner_references = self.owner().await.map(|node| vec![node]);
-        self.control.create(Body::Pod(Box::new(pod))).await.map(drop)
+        self.control.create(Body::from(pod)).await.map(drop)
     }
 
     /// Returns the node as the owner of its pods, once it has registered; `None` if it does not in time.
@@ -295,7 +295,7 @@ impl StaticPods {
         let node = object.decode::<Node>().ok()?;
         Some(OwnerReference {
             api_version: "v1".into(),
-            kind: Resource::NODES.kind.into(),
+            kind: Resource::NODES.kind().into(),
             name: self.node.clone(),
             uid: node.metadata.uid.clone()?,
             controller: Some(true),
@@ -349,7 +349,7 @@ fn resolve_conflicts<'f>(
 pub async fn ensure_namespace(control: &dyn ControlPlane, name: &str) -> Result<(), Status> {
     let mut namespace = Namespace::default();
     namespace.metadata.name = Some(name.into());
-    match control.create(Body::Namespace(Box::new(namespace))).await {
+    match control.create(Body::from(namespace)).await {
         Err(status) if status.reason != Reason::AlreadyExists => Err(status),
         _ => Ok(()),
     }

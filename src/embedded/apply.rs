@@ -107,7 +107,7 @@ impl Node {
         }
         let mut stored = Vec::with_capacity(pods.len());
         for pod in pods {
-            let object = self.control.create(Body::Pod(Box::new(pod))).await?;
+            let object = self.control.create(Body::from(pod)).await?;
             stored.push(object.decode().map_err(Status::internal)?);
         }
         Ok(stored)

@@ -48,7 +48,7 @@ impl ControlPlane for EventStore {
         not_allowed()
     }
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
-        let Body::Event(event) = body else { return not_allowed() };
+        let Some(event) = body.downcast::<Event>() else { return not_allowed() };
         let name = event.metadata.name.clone().unwrap_or_default();
         let key = Key::new(Resource::EVENTS, "default", &name);
         let object = UnversionedObject::encode(&event).expect("an event").with_revision(key.clone(), 1);
@@ -61,7 +61,8 @@ impl ControlPlane for EventStore {
         update: Update,
         _: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        let Update::Replace { body: Body::Event(event), .. } = update else { return not_allowed() };
+        let Update::Replace { body, .. } = update else { return not_allowed() };
+        let Some(event) = body.downcast::<Event>() else { return not_allowed() };
         let object = UnversionedObject::encode(&event).expect("an event").with_revision(key.clone(), 1);
         for (_, stored) in self.events.lock().iter_mut().filter(|(k, _)| k == key) {
             *stored = (*event).clone();

@@ -91,7 +91,7 @@ impl EventWriter {
                 written.last = now.mono;
                 written.event.count = Some(written.event.count.unwrap_or(1) + 1);
                 written.event.last_timestamp = Some(pods::api_time(now.wall));
-                let body = Body::Event(Box::new(written.event.clone()));
+                let body = Body::from(written.event.clone());
                 let update = Update::Replace { body, subresource: Subresource::Main };
                 self.control.update(&written.key, update, Preconditions::default()).await.map(drop)
             }
@@ -117,7 +117,7 @@ impl EventWriter {
     ) -> Result<(), Status> {
         self.serial += 1;
         let event = new_event(recorded, wall, self.serial);
-        let object = self.control.create(Body::Event(Box::new(event.clone()))).await?;
+        let object = self.control.create(Body::from(event.clone())).await?;
         self.written.insert(event_key.clone(), WrittenEvent { event, key: object.key.clone(), last: mono });
         Ok(())
     }
@@ -158,7 +158,7 @@ fn new_event(recorded: RecordedEvent, wall: Timestamp, serial: u64) -> Event {
         },
         involved_object: ObjectReference {
             api_version: Some("v1".into()),
-            kind: Some(Resource::PODS.kind.into()),
+            kind: Some(Resource::PODS.kind().into()),
             namespace: Some(recorded.pod.namespace),
             name: Some(recorded.pod.name),
             uid: Some(recorded.pod.uid),

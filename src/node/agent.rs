@@ -116,7 +116,7 @@ impl Agent {
     /// Runs pods until cancelled; programs that still run then are killed.
     pub async fn run(mut self) {
         let node = registration::node_object(&self.node.config, self.node.clock.now().wall);
-        if let Err(error) = self.node.control.create(Body::Node(Box::new(node))).await {
+        if let Err(error) = self.node.control.create(Body::from(node)).await {
             tracing::warn!(%error, "cannot register the node");
         }
         let scope = Scope::all(Resource::PODS);

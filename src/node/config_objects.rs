@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, KeyToPath, Pod, Secret, Volume};
 
 use crate::control::{ControlPlane, Key, Reason, Resource, Status};
@@ -42,6 +43,14 @@ impl ConfigKind {
         match self {
             ConfigKind::ConfigMap => Resource::CONFIG_MAPS,
             ConfigKind::Secret => Resource::SECRETS,
+        }
+    }
+
+    /// Returns the kind in objects.
+    fn name(self) -> &'static str {
+        match self {
+            ConfigKind::ConfigMap => ConfigMap::KIND,
+            ConfigKind::Secret => Secret::KIND,
         }
     }
 
@@ -122,7 +131,7 @@ impl ConfigObjects {
             None if optional => Ok(None),
             None => {
                 let (key, namespace, name) = (key.into(), self.namespace.clone(), name.into());
-                Err(ConfigError::NoKey { key, kind: kind.resource().kind, namespace, name })
+                Err(ConfigError::NoKey { key, kind: kind.name(), namespace, name })
             }
         }
     }
@@ -217,11 +226,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn missing_objects_and_keys_are_reported_in_kubelets_words() {
         let registry = Registry::new(ObjectStore::new(100), Clock::system());
-        let map = serde_yaml::from_str("{metadata: {name: m, namespace: default}, data: {a: x}}").expect("a map");
-        registry.create(Body::ConfigMap(Box::new(map))).await.expect("stored");
-        let secret =
+        let map: ConfigMap =
+            serde_yaml::from_str("{metadata: {name: m, namespace: default}, data: {a: x}}").expect("a map");
+        registry.create(Body::from(map)).await.expect("stored");
+        let secret: Secret =
             serde_yaml::from_str("{metadata: {name: s, namespace: default}, stringData: {a: x}}").expect("a secret");
-        registry.create(Body::Secret(Box::new(secret))).await.expect("stored");
+        registry.create(Body::from(secret)).await.expect("stored");
         let pod: Pod = serde_yaml::from_str("{metadata: {name: p, namespace: default}}").expect("a pod");
         for (kind, name, key, expected) in [
             (ConfigKind::ConfigMap, "m", "a", Ok(Some("x"))),

@@ -51,7 +51,7 @@ pub(super) async fn report_memory_pressure(context: &NodeContext, pressure: bool
         let mut node = Node::clone(&*object.decode::<Node>().map_err(|error| Status::internal(error.to_string()))?);
         let status = node.status.get_or_insert_default();
         status.conditions = Some(conditions(status.conditions.as_deref().unwrap_or_default(), pressure, now));
-        let update = Update::Replace { body: Body::Node(Box::new(node)), subresource: Subresource::Main };
+        let update = Update::Replace { body: Body::from(node), subresource: Subresource::Main };
         context.control.update(&key, update, Preconditions::default()).await
     };
     if let Err(error) = reported.await {

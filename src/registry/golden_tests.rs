@@ -1,9 +1,10 @@
 //! Compares the registry with recorded answers of a Kubernetes 1.36 API server (`tests/golden`).
 
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::*;
-use crate::control::{FieldValidation, Patch, PatchKind};
+use crate::control::{FieldValidation, Patch, PatchKind, Subresource};
 use crate::model;
 
 const API: &str = include_str!("../../tests/golden/api-1.36.json");
@@ -65,7 +66,7 @@ async fn answer(manifest: &str) -> (u16, Value) {
     let registry = Registry::new(ObjectStore::new(10), clock).with_admission(settings);
     let Ok(manifest) = model::parse("case", manifest) else { return (400, Value::Null) };
     let pod = manifest.pods().next().expect("a pod").clone();
-    match registry.create(Body::Pod(Box::new(pod))).await {
+    match registry.create(Body::from(pod)).await {
         Ok(object) => (201, serde_json::from_slice(&object.json).expect("JSON")),
         Err(status) => (status.reason.code(), golden_status(&status)),
     }
@@ -194,7 +195,7 @@ async fn pod_updates_get_the_answers_of_kubernetes() {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
         let registry = Registry::new(ObjectStore::new(10), clock);
         let key = Key::pod("updates", "p");
-        let created = registry.create(Body::Pod(Box::new(base_pod(&golden)))).await.expect("the base is valid");
+        let created = registry.create(Body::from(base_pod(&golden))).await.expect("the base is valid");
         let mut last = Ok(created);
         for patch in case["patches"].as_array().expect("patches") {
             let kind = PatchKind::from_media_type(patch["type"].as_str().expect("a type"));

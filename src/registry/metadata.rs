@@ -26,10 +26,14 @@ pub fn validate_object_meta(errors: &mut ErrorList, meta: &ObjectMeta, name_form
 
 /// Validates the metadata of a cluster-scoped object.
 pub fn validate_cluster_scoped_object_meta(errors: &mut ErrorList, meta: &ObjectMeta, name_format: NameFormat) {
+    validate_cluster_scoped_meta(errors, meta, name_format);
+    validate_finalizer_names(errors, meta);
+}
+
+fn validate_cluster_scoped_meta(errors: &mut ErrorList, meta: &ObjectMeta, name_format: NameFormat) {
     validate_names(errors, meta, name_format);
     errors.check_non_negative(FieldPath::root("metadata").child("generation"), meta.generation.unwrap_or(0));
     validate_labels_owners_and_finalizers(errors, meta);
-    validate_finalizer_names(errors, meta);
 }
 
 /// Validates updated metadata; the UID is immutable.
@@ -38,10 +42,19 @@ pub fn validate_object_meta_update(errors: &mut ErrorList, new: &ObjectMeta, old
     validate_finalizer_names(errors, new);
 }
 
+/// Validates what Kubernetes' `rest.BeforeCreate` validates after the kind's own rules.
+pub fn validate_before_create(errors: &mut ErrorList, meta: &ObjectMeta, is_namespaced: bool) {
+    if is_namespaced {
+        validate_namespaced_meta(errors, meta, path_segment_name);
+    } else {
+        validate_cluster_scoped_meta(errors, meta, path_segment_name);
+    }
+}
+
 /// Validates what Kubernetes' `rest.BeforeUpdate` validates before the kind's own rules. These validate metadata again, so
 /// that an error in metadata is reported more than once.
-pub fn validate_before_update(errors: &mut ErrorList, new: &ObjectMeta, old: &ObjectMeta) {
-    validate_namespaced_meta(errors, new, path_segment_name);
+pub fn validate_before_update(errors: &mut ErrorList, new: &ObjectMeta, old: &ObjectMeta, is_namespaced: bool) {
+    validate_before_create(errors, new, is_namespaced);
     validate_meta_update(errors, new, old);
 }
 

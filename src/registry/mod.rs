@@ -4,19 +4,21 @@
 //! belongs to `apiserver`, decisions about running pods to `lifecycle`.
 
 pub mod admission;
-pub mod config_map;
+pub mod columns;
 mod diff;
 pub mod field_support;
 mod fields;
+mod generic;
 pub mod identity;
+pub mod kind;
+pub mod kinds;
 mod metadata;
 mod patch;
 pub mod pod;
 mod preconditions;
 mod reads;
-pub mod secret;
 mod storage;
-mod strategy;
+pub mod strategy;
 
 pub use patch::merge_keys;
 
@@ -24,14 +26,13 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use k8s_openapi::api::core::v1::Pod;
 
-use self::pod::DeletionStep;
-use self::storage::{Storage, WriteDecision};
+use self::kind::Kind;
+use self::storage::Storage;
 use crate::clock::Clock;
 use crate::control::{
     Body, ControlPlane, DeleteOptions, DeleteResult, Key, List, Object, Preconditions, Reason, Resource, Revision,
-    Scope, Status, Subresource, Update, WatchStream,
+    Scope, Status, Update, WatchStream,
 };
 use crate::store::ObjectStore;
 
@@ -54,64 +55,11 @@ impl Registry {
         Registry { admission, ..self }
     }
 
-    fn create_pod(&self, pod: Pod) -> Result<Arc<Object>, Status> {
-        let pod = pod::before_create_with(pod, &self.admission, self.clock.now().wall)?;
-        self.storage.create(Resource::PODS, pod)
+    /// Returns the kind of `resource`, or 404 `NotFound` for objects that are not stored here.
+    fn kind(resource: &Resource) -> Result<&'static dyn Kind, Status> {
+        let unknown = || Status::new(Reason::NotFound, format!("{resource:?} are not served"));
+        kinds::of(resource).ok_or_else(unknown)
     }
-
-    fn update_pod(&self, key: &Key, update: Update, preconditions: &Preconditions) -> Result<Arc<Object>, Status> {
-        let (_, stored) = self.storage.guaranteed_update(key, preconditions, |current| match &update {
-            Update::PodStatus(status) => Ok(pod::replace_status(current, status)),
-            Update::Bind { node } => pod::bind(current, node, self.clock.now().wall)
-                .map_err(|error| Status::conflict("pods/binding", &key.name, error)),
-            Update::Replace { body: Body::Pod(pod), subresource } => {
-                let mut new = (**pod).clone();
-                identity::check_name_and_namespace(&current.metadata, &mut new.metadata)?;
-                preconditions::check_uid(key, &current.metadata, &new.metadata)?;
-                replace_pod(key, current, new, *subresource)
-            }
-            Update::Replace { .. } => {
-                Err(Status::new(Reason::BadRequest, format!("{key} is a pod: the request holds another kind")))
-            }
-            Update::Patch { patch, subresource } => {
-                let patched = patch::apply(key.resource.kind, current, patch)?;
-                replace_pod(key, current, patched, *subresource)
-            }
-        })?;
-        Ok(stored)
-    }
-
-    fn delete_pod(&self, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
-        let now = self.clock.now().wall;
-        let try_delete = |current: &Pod| {
-            preconditions::check_for_delete(&options.preconditions, key, &current.metadata)?;
-            Ok(pod::before_delete(current, options.grace_seconds, now))
-        };
-        let mut ready_to_remove = None;
-        loop {
-            let (step, object) = match self.storage.guaranteed_update(key, &Preconditions::default(), try_delete) {
-                Ok(updated) => updated,
-                // The node may remove the pod between the two steps of this deletion.
-                Err(status) if status.reason == Reason::NotFound => {
-                    return ready_to_remove.map(DeleteResult::Removed).ok_or(status);
-                }
-                Err(status) => return Err(status),
-            };
-            match step {
-                DeletionStep::Marked => return Ok(DeleteResult::Marked(object)),
-                // A dry run stores no mark, so the next step would be this one again.
-                DeletionStep::ReadyToRemove if self.storage.is_dry_run() => return Ok(DeleteResult::Removed(object)),
-                DeletionStep::ReadyToRemove => ready_to_remove = Some(object),
-                DeletionStep::Removed => return Ok(DeleteResult::Removed(object)),
-            }
-        }
-    }
-}
-
-/// Decides on `new` in place of `current`; its `resourceVersion`, if set, must be the current one.
-fn replace_pod(key: &Key, current: &Pod, new: Pod, subresource: Subresource) -> Result<WriteDecision<Pod>, Status> {
-    preconditions::check_resource_version(key, &current.metadata, &new.metadata)?;
-    Ok(pod::put_or_delete(current, pod::before_update(current, new, subresource)?))
 }
 
 impl ControlPlane for Registry {
@@ -136,10 +84,7 @@ impl ControlPlane for Registry {
     }
 
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
-        let created = match body {
-            Body::Pod(pod) => self.create_pod(*pod),
-            other => strategy::create(&self.storage, other, self.clock.now().wall),
-        };
+        let created = Registry::kind(body.resource()).and_then(|kind| kind.create(self, body));
         std::future::ready(created).boxed()
     }
 
@@ -149,18 +94,12 @@ impl ControlPlane for Registry {
         update: Update,
         preconditions: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        let updated = match key.resource {
-            Resource::PODS => self.update_pod(key, update, &preconditions),
-            _ => strategy::update(&self.storage, key, update, &preconditions),
-        };
+        let updated = Registry::kind(&key.resource).and_then(|kind| kind.update(self, key, update, &preconditions));
         std::future::ready(updated).boxed()
     }
 
     fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<DeleteResult, Status>> {
-        let deleted = match key.resource {
-            Resource::PODS => self.delete_pod(key, &options),
-            _ => strategy::delete(&self.storage, key, &options, self.clock.now().wall),
-        };
+        let deleted = Registry::kind(&key.resource).and_then(|kind| kind.delete(self, key, &options));
         std::future::ready(deleted).boxed()
     }
 

@@ -34,7 +34,7 @@ impl TestControlPlane {
     async fn create(&self, metadata: &str, spec: &str) -> Result<Arc<Pod>, Status> {
         let yaml = format!("{{metadata: {{name: p{metadata}}}, spec: {{{spec}}}}}");
         let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
-        Ok(self.0.create(Body::Pod(Box::new(pod))).await?.decode().expect("a pod"))
+        Ok(self.0.create(Body::from(pod)).await?.decode().expect("a pod"))
     }
 
     async fn pod(&self) -> Arc<Pod> {

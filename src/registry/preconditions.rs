@@ -11,7 +11,7 @@ pub(super) const OPTIMISTIC_LOCK_ERROR: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
 pub(super) fn conflict(key: &Key, reason: &str) -> Status {
-    Status::conflict(key.resource.plural, &key.name, reason)
+    Status::conflict(&key.resource.qualified_name(), &key.name, reason)
 }
 
 /// Checks the preconditions of an update.
@@ -29,7 +29,7 @@ pub(super) fn check(required: &Preconditions, key: &Key, object: &Object, meta: 
 /// Returns the error of etcd's storage layer, which real API servers pass on.
 fn uid_mismatch(key: &Key, required: &str, uid: &str) -> Status {
     // Kubernetes stores nodes under their former name.
-    let plural = if key.resource == Resource::NODES { "minions" } else { key.resource.plural };
+    let plural = if key.resource == Resource::NODES { "minions" } else { key.resource.plural() };
     let message = format!("Precondition failed: UID in precondition: {required}, UID in object meta: {uid}");
     let object = format!("Code: 4, Key: /registry/{plural}/{key}, ResourceVersion: 0, AdditionalErrorMsg: {message}");
     conflict(key, &format!("StorageError: invalid object, {object}"))
@@ -64,7 +64,7 @@ pub(super) fn check_for_delete(required: &Preconditions, key: &Key, meta: &Objec
             "the {field} in the precondition ({required}) does not match the {field} in record ({stored}). The object \
              might have been {cause}"
         );
-        Err(Status::conflict(key.resource.kind, &key.name, message))
+        Err(Status::conflict(key.resource.kind(), &key.name, message))
     };
     let uid = meta.uid.as_deref().unwrap_or_default();
     if let Some(required) = required.uid.as_deref().filter(|required| *required != uid) {

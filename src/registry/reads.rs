@@ -1,14 +1,13 @@
 //! Lists and watches over the store, filtered by scope.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::control::{ChangeKind, List, Object, Reason, Resource, Revision, Scope, Status, WatchEvent, WatchStream};
-use crate::model::selector::{event_field, namespace_field, node_field, pod_field, secret_field};
+use super::kinds;
+use crate::control::{ChangeKind, List, Object, Reason, Revision, Scope, Status, WatchEvent, WatchStream};
 use crate::store::{ObjectChange, ObjectStore, RevisionExpired};
 
 /// Time between the bookmarks of an idle watch.
@@ -81,41 +80,17 @@ fn matches(scope: &Scope, object: &Object) -> bool {
         return false;
     }
     let field_of_key = |field: &str| match field {
-        "metadata.name" => Some(&*object.key.name),
-        "metadata.namespace" => Some(&*object.key.namespace),
+        "metadata.name" => Some(Cow::Borrowed(&*object.key.name)),
+        "metadata.namespace" => Some(Cow::Borrowed(&*object.key.namespace)),
         _ => None,
     };
     if scope.labels.is_everything() && scope.fields.fields().all(|field| field_of_key(field).is_some()) {
         return scope.fields.matches(field_of_key);
     }
-    let matched = match object.key.resource {
-        Resource::PODS => object
-            .decode::<Pod>()
-            .map(|o| matches_labels(scope, &o.metadata) && scope.fields.matches(|field| pod_field(&o, field))),
-        Resource::EVENTS => object
-            .decode::<Event>()
-            .map(|o| matches_labels(scope, &o.metadata) && scope.fields.matches(|field| event_field(&o, field))),
-        Resource::NODES => object
-            .decode::<Node>()
-            .map(|o| matches_labels(scope, &o.metadata) && scope.fields.matches(|field| node_field(&o, field))),
-        Resource::NAMESPACES => object
-            .decode::<Namespace>()
-            .map(|o| matches_labels(scope, &o.metadata) && scope.fields.matches(|field| namespace_field(&o, field))),
-        Resource::CONFIG_MAPS => object
-            .decode::<ConfigMap>()
-            .map(|o| matches_labels(scope, &o.metadata) && scope.fields.matches(field_of_key)),
-        Resource::SECRETS => object
-            .decode::<Secret>()
-            .map(|o| matches_labels(scope, &o.metadata) && scope.fields.matches(|field| secret_field(&o, field))),
-        _ => Ok(false),
-    };
+    let Some(kind) = kinds::of(&object.key.resource) else { return false };
+    let matched = kind.matches(object, &scope.labels, &scope.fields);
     matched.unwrap_or_else(|error| {
         tracing::error!(%object.key, %error, "cannot decode a stored object");
         false
     })
-}
-
-fn matches_labels(scope: &Scope, meta: &ObjectMeta) -> bool {
-    static NONE: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
-    scope.labels.matches(meta.labels.as_ref().unwrap_or(&NONE))
 }

@@ -5,27 +5,13 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::Metadata;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::preconditions::{self, OPTIMISTIC_LOCK_ERROR};
+use super::strategy::Strategy;
 use crate::control::{Key, Object, Preconditions, Resource, Status, UnversionedObject};
 use crate::store::{CommitError, ObjectStore, Operation, Precondition};
 
 /// Maximum attempts at an update that conflicts with other writers; more would indicate a bug.
 const MAX_ATTEMPTS: usize = 64;
-
-/// An object that the store can hold.
-pub(super) trait Stored:
-    Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static
-{
-    /// Encodes the object for the store; its metadata has no `resourceVersion`.
-    fn encode(self) -> Result<UnversionedObject, serde_json::Error> {
-        UnversionedObject::encode(&self)
-    }
-}
 
 /// The write that an update decides on, and the caller's result of it.
 pub(super) enum WriteDecision<O, T = ()> {
@@ -69,18 +55,18 @@ impl Storage {
     }
 
     /// Stores a new object, or returns 409 `AlreadyExists`.
-    pub fn create<O: Stored>(&self, resource: Resource, object: O) -> Result<Arc<Object>, Status> {
+    pub fn create<O: Strategy>(&self, object: O) -> Result<Arc<Object>, Status> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let key = Key::new(resource, &text(&object.metadata().namespace), &text(&object.metadata().name));
+        let key = Key::new(Resource::of::<O>(), &text(&object.metadata().namespace), &text(&object.metadata().name));
         match self.commit(Operation::Put { key, precondition: Precondition::Absent, object: encode(object)? })? {
             Ok(stored) => Ok(stored),
-            Err(CommitError::Exists(key)) => Err(Status::already_exists(key.resource.plural, &key.name)),
+            Err(CommitError::Exists(key)) => Err(Status::already_exists(&key.resource.qualified_name(), &key.name)),
             Err(error) => Err(Status::internal(error)),
         }
     }
 
     /// Reads the object, lets `try_update` decide and commits; starts again if another writer was faster.
-    pub fn guaranteed_update<O: Stored, T>(
+    pub fn guaranteed_update<O: Strategy, T>(
         &self,
         key: &Key,
         preconditions: &Preconditions,
@@ -93,8 +79,11 @@ impl Storage {
             let (operation, result) = match try_update(&object)? {
                 WriteDecision::Keep(result) => return Ok((result, current)),
                 WriteDecision::Put(next, result) => {
-                    let precondition = Precondition::At(current.revision);
-                    (Operation::Put { key: key.clone(), precondition, object: encode(*next)? }, result)
+                    let (precondition, object) = (Precondition::At(current.revision), encode(*next)?);
+                    if object.has_content_of(&current) {
+                        return Ok((result, current));
+                    }
+                    (Operation::Put { key: key.clone(), precondition, object }, result)
                 }
                 WriteDecision::Delete(last, result) => (
                     Operation::Delete {
@@ -126,12 +115,12 @@ impl Storage {
     }
 }
 
-fn encode<O: Stored>(mut object: O) -> Result<UnversionedObject, Status> {
+fn encode<O: Strategy>(mut object: O) -> Result<UnversionedObject, Status> {
     // The commit assigns the new revision.
     object.metadata_mut().resource_version = None;
     object.encode().map_err(Status::internal)
 }
 
 pub(super) fn not_found(key: &Key) -> Status {
-    Status::not_found(key.resource.plural, &key.name)
+    Status::not_found(&key.resource.qualified_name(), &key.name)
 }

@@ -1,8 +1,8 @@
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::PodStatus;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::*;
-use crate::control::{ChangeKind, FieldValidation, Patch, PatchKind, Reason, WatchEvent};
+use crate::control::{ChangeKind, FieldValidation, Patch, PatchKind, Reason, Subresource, WatchEvent};
 use crate::model::pods;
 
 fn registry() -> Registry {
@@ -11,7 +11,7 @@ fn registry() -> Registry {
 }
 
 fn pod(yaml: &str) -> Body {
-    Body::Pod(Box::new(serde_yaml::from_str(yaml).expect("a pod")))
+    Body::from(serde_yaml::from_str::<Pod>(yaml).expect("a pod"))
 }
 
 const SIMPLE: &str = "{metadata: {name: a}, spec: {containers: [{name: c, image: busybox}]}}";
@@ -114,7 +114,7 @@ async fn unchanged_updates_are_not_stored_and_stale_ones_rejected() {
     let registry = registry();
     let key = Key::pod("default", "a");
     let pod = created(&registry, SIMPLE).await;
-    let replace = |pod: Pod| Update::Replace { body: Body::Pod(Box::new(pod)), subresource: Subresource::Main };
+    let replace = |pod: Pod| Update::Replace { body: Body::from(pod), subresource: Subresource::Main };
     let same = registry.update(&key, replace((*pod).clone()), Preconditions::default()).await.expect("the same");
     assert_eq!(Some(same.revision.to_string()), pod.metadata.resource_version);
 
@@ -170,7 +170,8 @@ async fn watch_delivers_status_changes_and_bookmarks() {
 async fn filtered_watch_adds_and_deletes_at_scope_changes() {
     let registry = registry();
     let mut scope = Scope::all(Resource::PODS);
-    scope.fields = crate::model::selector::FieldSelector::parse("status.phase=Running", "", "Pod").expect("a selector");
+    scope.fields = crate::model::selector::FieldSelector::parse("status.phase=Running", |_| Ok("status.phase"))
+        .expect("a selector");
     let mut watch = registry.watch(&scope, registry.storage.objects().revision()).await.expect("a watch");
     registry.create(pod(SIMPLE)).await.expect("created");
     let key = Key::pod("default", "a");

@@ -1,9 +1,10 @@
 //! Updates of stored pods that the golden files do not cover.
 
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::{FieldValidation, Patch, PatchKind};
+use crate::control::{FieldValidation, Patch, PatchKind, Subresource};
 use crate::model::pods;
 
 /// A registry with pod `w`, bound to a node that does not exist.
@@ -20,7 +21,7 @@ impl Fixture {
         let mut pod = json!({"metadata": {"name": "w", "labels": {"a": "v"}},
             "spec": {"nodeName": "ghost", "containers": [{"name": "c", "image": "x"}]}});
         json_patch::merge(&mut pod["spec"], &spec);
-        registry.create(Body::Pod(Box::new(serde_json::from_value(pod).expect("a pod")))).await.expect("created");
+        registry.create(Body::from(serde_json::from_value::<Pod>(pod).expect("a pod"))).await.expect("created");
         Fixture(registry)
     }
 
@@ -30,7 +31,7 @@ impl Fixture {
     }
 
     async fn put(&self, subresource: Subresource, pod: &Value) -> Result<Value, Status> {
-        let body = Body::Pod(Box::new(serde_json::from_value(pod.clone()).expect("a pod")));
+        let body = Body::from(serde_json::from_value::<Pod>(pod.clone()).expect("a pod"));
         self.update(Update::Replace { body, subresource }).await
     }
 

@@ -122,7 +122,7 @@ impl ObjectStore {
     /// the scope are ignored.
     pub fn list(&self, scope: &Scope) -> (Vec<Arc<Object>>, Revision) {
         let state = self.state.lock();
-        let matching = state.objects.values().filter(|o| contains(scope, &o.key));
+        let matching = state.objects_of(scope).map(|(_, object)| object);
         (matching.cloned().collect(), state.revision)
     }
 
@@ -135,8 +135,7 @@ impl ObjectStore {
     pub fn list_at(&self, scope: &Scope, revision: Revision) -> Result<Vec<Arc<Object>>, RevisionExpired> {
         let state = self.state.lock();
         state.check_history_reaches(revision)?;
-        let matching = state.objects.iter().filter(|(key, _)| contains(scope, key));
-        let mut objects: BTreeMap<&Key, &Arc<Object>> = matching.collect();
+        let mut objects: BTreeMap<&Key, &Arc<Object>> = state.objects_of(scope).collect();
         let later = usize::try_from(state.revision.saturating_sub(revision)).unwrap_or(usize::MAX);
         for change in state.history.iter().rev().take(later).filter(|c| contains(scope, &c.object.key)) {
             match &change.previous {
@@ -204,6 +203,12 @@ fn contains(scope: &Scope, key: &Key) -> bool {
 }
 
 impl StoreState {
+    /// Returns the objects of a scope in the order of their keys.
+    fn objects_of<'s>(&'s self, scope: &'s Scope) -> impl Iterator<Item = (&'s Key, &'s Arc<Object>)> {
+        let first = Key::new(scope.resource.clone(), scope.namespace.as_deref().unwrap_or_default(), "");
+        self.objects.range(first..).take_while(move |(key, _)| contains(scope, key))
+    }
+
     fn check_precondition(&self, operation: &Operation) -> Result<(), CommitError> {
         let (key, precondition) = match operation {
             Operation::Put { key, precondition, .. } => (key, *precondition),

@@ -32,7 +32,7 @@ impl SmallNode {
     async fn create_of(&self, name: &str, list: String) {
         let yaml = format!("{{metadata: {{name: {name}}}, spec: {{containers: [{list}]}}}}");
         let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
-        self.node.control().create(Body::Pod(Box::new(pod))).await.expect("created");
+        self.node.control().create(Body::from(pod)).await.expect("created");
     }
 
     /// Waits for a warning about pod `name`.

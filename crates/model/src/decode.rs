@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::diagnostic::{Diagnostic, Rule};
+use super::protobuf::decode_protobuf;
 use super::strict::{self, IntegerSyntax};
 use super::tree::{Value, YamlNode};
 use super::yaml;
@@ -14,6 +15,15 @@ pub enum TextFormat {
     Json,
     /// YAML
     Yaml,
+}
+
+/// The format of a request body that holds an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// JSON or YAML.
+    Text(TextFormat),
+    /// Kubernetes' protobuf.
+    Protobuf,
 }
 
 /// A decoded object.
@@ -39,6 +49,22 @@ pub enum DecodeError {
     },
     /// Values have wrong types; one message per value, with its field and position.
     InvalidValues(Vec<String>),
+}
+
+/// Decodes `body` as a `T`, which is a `kind` of `version`; the body may omit both.
+pub fn decode_body<T: DeserializeOwned>(
+    version: &str,
+    kind: &'static str,
+    format: BodyFormat,
+    body: &[u8],
+) -> Result<Decoded<T>, DecodeError> {
+    match format {
+        BodyFormat::Protobuf => decode_protobuf::<T>(version, kind, body),
+        BodyFormat::Text(format) => match std::str::from_utf8(body) {
+            Ok(text) => decode_object::<T>(version, kind, format, text),
+            Err(_) => Err(DecodeError::NotAnObject("it is not valid UTF-8".into())),
+        },
+    }
 }
 
 /// Decodes `text` as a `T`, which is a `kind` of `version`; the text may omit both. JSON must be valid JSON; YAML is

@@ -1,25 +1,32 @@
-use serde_json::json;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::apiserver::served;
 use crate::control::{Key, Resource, UnversionedObject};
+use crate::model::object::ApiType;
+use crate::registry::columns::{self, Column};
+use crate::registry::strategy::Strategy;
 
-fn object<T: Serialize + DeserializeOwned>(resource: Resource, json: &Value) -> Arc<Object> {
-    let typed: T = serde_json::from_value(json.clone()).expect(resource.kind);
+fn object<T: ApiType>(json: &Value) -> Arc<Object> {
+    let typed: T = serde_json::from_value(json.clone()).expect(T::NAMES.kind);
     let name = json["metadata"]["name"].as_str().expect("a name");
-    Arc::new(UnversionedObject::encode(&typed).expect("encodes").with_revision(Key::new(resource, "ns", name), 7))
+    Arc::new(
+        UnversionedObject::encode(&typed).expect("encodes").with_revision(Key::new(Resource::of::<T>(), "ns", name), 7),
+    )
 }
 
 fn pod(json: &Value) -> Arc<Object> {
-    object::<Pod>(Resource::PODS, json)
+    object::<Pod>(json)
 }
 
 fn event(json: &Value) -> Arc<Object> {
-    object::<Event>(Resource::EVENTS, json)
+    object::<Event>(json)
 }
 
 fn table_of(object: &Arc<Object>, options: &TableOptions) -> Value {
-    let served = served::find("", "v1", object.key.resource.plural).expect("a served resource");
+    let served = served::find("", "v1", object.key.resource.plural()).expect("a served resource");
     read(single(served, object, options))
 }
 
@@ -70,7 +77,7 @@ fn columns_match_a_recorded_api_server() {
         ("v1/configmaps", ConfigMap::COLUMNS),
         ("v1/secrets", Secret::COLUMNS),
         // Kubernetes has no columns of its own for these.
-        ("v1/limitranges", generic::AnyObject::COLUMNS),
+        ("v1/limitranges", Column::NAME_AND_CREATION),
     ] {
         let columns: Vec<Value> = columns.iter().map(|c| json!([c.name, c.kind, c.priority])).collect();
         assert_eq!(Value::from(columns), golden[resource], "{resource}");
@@ -82,9 +89,9 @@ fn every_served_resource_has_kubernetes_columns() {
     let golden = include_str!("../../../tests/golden/table-columns-1.36.json");
     let golden: Value = serde_json::from_str(golden).expect("golden data");
     let options = options(IncludeObject::None, "2026-11-20T12:00:00Z");
-    for served in &served::SERVED {
-        let path = format!("{}/{}", served.version, served.resource.plural);
-        let path = if served.group.is_empty() { path } else { format!("{}/{path}", served.group) };
+    for served in served::all() {
+        let path = format!("{}/{}", served.version(), served.plural());
+        let path = if served.group().is_empty() { path } else { format!("{}/{path}", served.group()) };
         let table = read(list(served, &[], &ListMeta::default(), &options));
         let columns = table["columnDefinitions"].as_array().expect("columns");
         let columns: Vec<Value> = columns.iter().map(|c| json!([c["name"], c["type"], c["priority"]])).collect();
@@ -98,9 +105,9 @@ fn config_rows_count_their_entries() {
         "metadata": {"name": "m", "creationTimestamp": "2026-11-20T11:59:00Z"},
         "data": {"a": "1", "b": "2"}, "binaryData": {"c": "AA=="},
     });
-    assert_eq!(cells(&object::<ConfigMap>(Resource::CONFIG_MAPS, &map)), json!(["m", 3, "60s"]));
+    assert_eq!(cells(&object::<ConfigMap>(&map)), json!(["m", 3, "60s"]));
     let secret = json!({"metadata": {"name": "s"}, "type": "Opaque", "data": {"a": "AA=="}});
-    assert_eq!(cells(&object::<Secret>(Resource::SECRETS, &secret)), json!(["s", "Opaque", 1, "<unknown>"]));
+    assert_eq!(cells(&object::<Secret>(&secret)), json!(["s", "Opaque", 1, "<unknown>"]));
 }
 
 #[test]
@@ -218,12 +225,12 @@ fn node_rows_show_status_and_roles() {
         "6",
         "wasmpod://1"
     ]);
-    assert_eq!(cells(&object::<Node>(Resource::NODES, &full)), expected);
+    assert_eq!(cells(&object::<Node>(&full)), expected);
     for (conditions, state) in [(json!([]), "Unknown"), (json!([{"type": "Ready", "status": "Unknown"}]), "NotReady")] {
         let node = json!({"metadata": {"name": "n"}, "status": {"conditions": conditions}});
         let expected =
             json!(["n", state, "<none>", "<unknown>", "", "<none>", "<none>", "<unknown>", "<unknown>", "<unknown>"]);
-        assert_eq!(cells(&object::<Node>(Resource::NODES, &node)), expected);
+        assert_eq!(cells(&object::<Node>(&node)), expected);
     }
 }
 
@@ -231,7 +238,7 @@ fn node_rows_show_status_and_roles() {
 fn namespace_and_generic_rows() {
     let metadata = json!({"name": "x", "creationTimestamp": "2026-11-20T00:00:00Z"});
     let namespace = json!({"metadata": metadata, "status": {"phase": "Active"}});
-    assert_eq!(cells(&object::<Namespace>(Resource::NAMESPACES, &namespace)), json!(["x", "Active", "12h"]));
-    let other: generic::AnyObject = serde_json::from_value(json!({"metadata": metadata})).expect("an object");
-    assert_eq!(other.cells(Timestamp::UNIX_EPOCH), [json!("x"), json!("2026-11-20T00:00:00Z")]);
+    assert_eq!(cells(&object::<Namespace>(&namespace)), json!(["x", "Active", "12h"]));
+    let metadata: ObjectMeta = serde_json::from_value(metadata).expect("metadata");
+    assert_eq!(columns::name_and_creation(&metadata), [json!("x"), json!("2026-11-20T00:00:00Z")]);
 }

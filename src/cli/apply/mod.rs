@@ -48,9 +48,9 @@ impl Apply {
     /// Applies an object. Returns the word for what happened.
     async fn apply(&self, object: &NamedObject) -> anyhow::Result<&'static str> {
         let modified = with_last_applied(&object.json)?;
-        let path = self.client.path(object.resource, &object.namespace, Some(&object.name));
+        let path = self.client.path(&object.resource, &object.namespace, Some(&object.name));
         let Some(current) = self.client.get_existing(&path).await? else {
-            let path = self.client.path(object.resource, &object.namespace, None);
+            let path = self.client.path(&object.resource, &object.namespace, None);
             self.write(Method::POST, &path, client::JSON, &modified).await?;
             return Ok("created");
         };
@@ -60,11 +60,11 @@ impl Apply {
                 "Warning: resource {}/{} is missing the {LAST_APPLIED} annotation which is required by wasmpod apply. \
                  wasmpod apply should only be used on resources created declaratively by either kubectl create \
                  --save-config or an apply. The missing annotation will be patched automatically.",
-                object.resource.plural,
+                object.resource.plural(),
                 object.name
             );
         }
-        let patch = three_way_patch(object.resource.kind, original.as_ref(), &current, &modified);
+        let patch = three_way_patch(object.resource.kind(), original.as_ref(), &current, &modified);
         match patch.is_empty() {
             true => Ok("unchanged"),
             false => {

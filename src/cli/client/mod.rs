@@ -84,10 +84,10 @@ impl Client {
     }
 
     /// Returns the path of the objects of `resource` in `namespace`, or of the one called `name`.
-    pub fn path(&self, resource: Resource, namespace: &str, name: Option<&str>) -> String {
+    pub fn path(&self, resource: &Resource, namespace: &str, name: Option<&str>) -> String {
         let list = match resource.is_namespaced() {
-            true => format!("/api/v1/namespaces/{}/{}", path_segment(namespace), resource.plural),
-            false => format!("/api/v1/{}", resource.plural),
+            true => format!("{}/namespaces/{}/{}", resource.root_path(), path_segment(namespace), resource.plural()),
+            false => format!("{}/{}", resource.root_path(), resource.plural()),
         };
         name.map_or(list.clone(), |name| format!("{list}/{}", path_segment(name)))
     }

@@ -61,7 +61,7 @@ impl RunPods {
 
     /// Creates a pod.
     pub async fn create(&mut self, pod: Pod) -> Result<(), Status> {
-        let object = self.control.create(Body::Pod(Box::new(pod.clone()))).await?;
+        let object = self.control.create(Body::from(pod.clone())).await?;
         self.pods.push(RunPod { pod, key: object.key.clone(), outdated: BTreeSet::new() });
         Ok(())
     }

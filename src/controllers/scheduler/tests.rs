@@ -30,8 +30,8 @@ impl Cluster {
         let yaml = format!(
             "{{metadata: {{name: {name}, namespace: default}}, spec: {{containers: [{{name: c, image: x, ports: [{port}]}}]}}}}"
         );
-        let pod = serde_yaml::from_str(&yaml).expect("a pod");
-        self.control.create(Body::Pod(Box::new(pod))).await.expect("created");
+        let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
+        self.control.create(Body::from(pod)).await.expect("created");
         self.settle().await;
     }
 

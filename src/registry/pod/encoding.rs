@@ -5,7 +5,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use crate::control::UnversionedObject;
-use crate::registry::storage::Stored;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,13 +37,8 @@ struct EncodedCondition<'p> {
     last_transition_time: Option<()>,
 }
 
-impl Stored for Pod {
-    fn encode(self) -> Result<UnversionedObject, serde_json::Error> {
-        encode(self)
-    }
-}
-
-fn encode(mut pod: Pod) -> Result<UnversionedObject, serde_json::Error> {
+/// Encodes a pod for the store; its metadata has no `resourceVersion`.
+pub fn encode(mut pod: Pod) -> Result<UnversionedObject, serde_json::Error> {
     let conditions = pod.status.as_mut().and_then(|status| status.conditions.take()).unwrap_or_default();
     let Some(rest) = pod.status.as_ref().filter(|_| !conditions.is_empty()) else {
         return UnversionedObject::encode(&pod);

@@ -22,6 +22,7 @@ use super::{admission, identity};
 use crate::control::Status;
 use crate::model::pods;
 
+pub(super) use encoding::encode;
 pub(super) use update::before_update;
 
 /// Completes and checks the pod of a manifest as a registry does before it stores the pod. Service account, priority

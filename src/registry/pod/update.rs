@@ -17,7 +17,7 @@ pub fn before_update(old: &Pod, mut new: Pod, subresource: Subresource) -> Resul
     omit_empty::apply(&mut new);
     identity::keep_system_fields(&old.metadata, &mut new.metadata);
     match subresource {
-        Subresource::Main => {
+        Subresource::Main | Subresource::Scale | Subresource::Finalize => {
             new.status.clone_from(&old.status);
             admission::admit_update(old, &mut new);
         }
@@ -35,10 +35,10 @@ pub fn before_update(old: &Pod, mut new: Pod, subresource: Subresource) -> Resul
         new.metadata.generation = Some(old.metadata.generation.unwrap_or(0) + 1);
     }
     let mut errors = ErrorList::default();
-    metadata::validate_before_update(&mut errors, &new.metadata, &old.metadata);
+    metadata::validate_before_update(&mut errors, &new.metadata, &old.metadata, true);
     metadata::validate_object_meta_update(&mut errors, &new.metadata, &old.metadata);
     match subresource {
-        Subresource::Main => validate_pod_update(&mut errors, old, &new),
+        Subresource::Main | Subresource::Scale | Subresource::Finalize => validate_pod_update(&mut errors, old, &new),
         Subresource::Status => status::validate_update(&mut errors, old, &new),
         Subresource::EphemeralContainers => validate_ephemeral_containers_update(&mut errors, old, &new),
         Subresource::Resize => resize::validate_update(&mut errors, old, &new),

@@ -11,6 +11,7 @@ use wasmpod::control::{
     Body, ChangeKind, ControlPlane, DeleteOptions, FieldValidation, Key, Object, Patch, PatchKind, Preconditions,
     Resource, Scope, Status, Subresource, Update, WatchEvent,
 };
+use wasmpod::k8s_openapi::api::core::v1::{ConfigMap, Pod};
 
 use super::recorded::{Action, Event, Observed, PodSnapshot, Trace, distinct};
 use crate::support::sleep_until;
@@ -82,8 +83,8 @@ fn refused(status: Status) -> String {
 async fn create(control: &Arc<dyn ControlPlane>, trace: &Trace) -> Result<(), Status> {
     let metadata = json!({"name": trace.name, "namespace": NAMESPACE});
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": trace.spec});
-    let pod = serde_json::from_value(pod).map_err(Status::internal)?;
-    control.create(Body::Pod(pod)).await.map(drop)
+    let pod: Pod = serde_json::from_value(pod).map_err(Status::internal)?;
+    control.create(Body::from(pod)).await.map(drop)
 }
 
 /// Returns the object as JSON, without the pod's UID in messages.
@@ -115,8 +116,8 @@ async fn perform(control: &Arc<dyn ControlPlane>, trace: &Trace, action: &Action
         "configmap" => {
             let mut body = action.body.clone();
             body["metadata"]["namespace"] = NAMESPACE.into();
-            let map = serde_json::from_value(body).map_err(Status::internal)?;
-            return control.create(Body::ConfigMap(map)).await.map(drop);
+            let map: ConfigMap = serde_json::from_value(body).map_err(Status::internal)?;
+            return control.create(Body::from(map)).await.map(drop);
         }
         "delete" => return control.delete(&key, grace(None)).await.map(drop),
         "delete?gracePeriodSeconds=0" => return control.delete(&key, grace(Some(0))).await.map(drop),

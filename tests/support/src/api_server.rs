@@ -16,6 +16,7 @@ use wasmpod::clock::Clock;
 use wasmpod::control::Body;
 use wasmpod::controllers::static_pods::ensure_namespace;
 use wasmpod::embedded::Node;
+use wasmpod::k8s_openapi::api::core::v1::Pod;
 
 /// An API server on loopback, over a node without a scheduler, so that no pod runs. Dropping it stops both.
 pub struct ApiServer {
@@ -59,8 +60,8 @@ impl ApiServer {
 
     /// Creates a pod through the control plane, not over HTTP.
     pub fn create_pod(&self, yaml: &str) {
-        let pod = serde_yaml::from_str(yaml).expect("a pod");
-        self.tokio.block_on(self.node().control().create(Body::Pod(Box::new(pod)))).expect("created");
+        let pod: Pod = serde_yaml::from_str(yaml).expect("a pod");
+        self.tokio.block_on(self.node().control().create(Body::from(pod))).expect("created");
     }
 
     pub fn create_namespace(&self, name: &str) {

@@ -5,7 +5,7 @@
 //! protobuf.
 
 mod json;
-mod schema;
+pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -1,45 +1,63 @@
-//! Defaults and validation of Secrets.
+//! Secrets: confidential data by key.
 
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use serde_json::Value;
+use std::borrow::Cow;
 
-use super::config_map::MAX_DATA_BYTES;
-use super::fields::{ErrorList, FieldPath};
-use super::metadata;
-use crate::control::Cause;
 use crate::model::formats;
+use crate::model::selector::SelectableField;
+use crate::registry::columns::{self, Column, age, non_empty_or};
+use crate::registry::fields::{ErrorList, FieldPath};
+use crate::registry::kinds::config_map::{DATA, MAX_DATA_BYTES};
+use crate::registry::metadata;
+use crate::registry::strategy::{KindInfo, Strategy};
 
 const OPAQUE: &str = "Opaque";
 const SERVICE_ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 
+impl Strategy for Secret {
+    const INFO: KindInfo = KindInfo { is_acted_on: true, ..KindInfo::new("secret", "S6u1pOWzb84=") };
+    const COLUMNS: &'static [Column] =
+        &[Column::NAME, Column::text("Type", "Type of the secret, such as Opaque."), DATA, Column::AGE];
+    const FIELDS: &'static [SelectableField<Self>] = &[("type", |s| s.type_.as_deref().map(Cow::Borrowed))];
+
+    fn cells(&self, now: Timestamp) -> Vec<Value> {
+        vec![
+            columns::name(&self.metadata),
+            non_empty_or(self.type_.as_deref(), "").into(),
+            self.data.iter().flatten().count().into(),
+            age(&self.metadata, now).into(),
+        ]
+    }
+
+    fn set_defaults(&mut self) {
+        set_defaults(self);
+    }
+
+    fn validate(&self, errors: &mut ErrorList) {
+        validate_secret(errors, self);
+    }
+
+    fn validate_update(&self, old: &Self, errors: &mut ErrorList) {
+        metadata::validate_object_meta_update(errors, &self.metadata, &old.metadata);
+        if type_of(self) != type_of(old) {
+            errors.invalid(FieldPath::root("type"), type_of(self), "field is immutable");
+        }
+        metadata::validate_immutable(errors, old.immutable, self.immutable, &[("data", self.data != old.data)]);
+        validate_secret(errors, self);
+    }
+}
+
 /// Moves `stringData` into `data` and sets the default type.
-pub fn set_defaults(secret: &mut Secret) {
+fn set_defaults(secret: &mut Secret) {
     for (key, value) in secret.string_data.take().into_iter().flatten() {
         secret.data.get_or_insert_default().insert(key, ByteString(value.into_bytes()));
     }
     if type_of(secret).is_empty() {
         secret.type_ = Some(OPAQUE.into());
     }
-}
-
-/// Returns every error of a new Secret; empty if it is valid.
-pub fn validate(secret: &Secret) -> Vec<Cause> {
-    let mut errors = ErrorList::default();
-    validate_secret(&mut errors, secret);
-    errors.into_causes()
-}
-
-/// Returns why `new` must not replace `old`; empty if it may.
-pub fn validate_update(old: &Secret, new: &Secret) -> Vec<Cause> {
-    let mut errors = ErrorList::default();
-    metadata::validate_before_update(&mut errors, &new.metadata, &old.metadata);
-    metadata::validate_object_meta_update(&mut errors, &new.metadata, &old.metadata);
-    if type_of(new) != type_of(old) {
-        errors.invalid(FieldPath::root("type"), type_of(new), "field is immutable");
-    }
-    metadata::validate_immutable(&mut errors, old.immutable, new.immutable, &[("data", new.data != old.data)]);
-    validate_secret(&mut errors, new);
-    errors.into_causes()
 }
 
 fn type_of(secret: &Secret) -> &str {
@@ -105,6 +123,7 @@ fn validate_json(errors: &mut ErrorList, data: FieldPath<'_>, key: &str, value: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::strategy::testing::{errors, update_errors};
 
     fn secret(yaml: &str) -> Secret {
         let mut secret: Secret = serde_yaml::from_str(yaml).expect("a Secret");
@@ -112,10 +131,6 @@ mod tests {
         secret.metadata.namespace = Some("default".into());
         set_defaults(&mut secret);
         secret
-    }
-
-    fn messages(causes: Vec<Cause>) -> Vec<String> {
-        causes.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -137,7 +152,7 @@ mod tests {
                 vec!["metadata.annotations[kubernetes.io/service-account.name]: Required value"],
             ),
         ] {
-            assert_eq!(messages(validate(&secret(yaml))), want, "{yaml}");
+            assert_eq!(errors(&secret(yaml)), want, "{yaml}");
         }
     }
 
@@ -148,7 +163,7 @@ mod tests {
         assert_eq!(stored.data.and_then(|data| data.get("a").cloned()), Some(ByteString(b"x".to_vec())));
         assert_eq!(stored.string_data, None);
         let bad = secret("{type: kubernetes.io/dockercfg, stringData: {.dockercfg: hunter2}}");
-        let message = messages(validate(&bad)).join("\n");
+        let message = errors(&bad).join("\n");
         assert!(message.contains("<secret contents redacted>") && !message.contains("hunter2"), "{message}");
     }
 
@@ -161,7 +176,7 @@ mod tests {
             ("{immutable: true}", "{immutable: true, stringData: {a: y}}", vec![format!("data: {detail}")]),
             ("{immutable: true}", "{}", vec![format!("immutable: {detail}")]),
         ] {
-            assert_eq!(messages(validate_update(&secret(old), &secret(new))), want, "{old} to {new}");
+            assert_eq!(update_errors(&secret(old), &secret(new)), want, "{old} to {new}");
         }
     }
 }

@@ -1,31 +1,41 @@
-//! Validation of ConfigMaps.
+//! ConfigMaps: configuration data by key.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::Value;
 
-use super::fields::{ErrorList, FieldPath};
-use super::metadata;
-use crate::control::Cause;
 use crate::model::formats;
+use crate::registry::columns::{self, Column, age};
+use crate::registry::fields::{ErrorList, FieldPath};
+use crate::registry::metadata;
+use crate::registry::strategy::{KindInfo, Strategy};
 
 /// Upper bound of the data of a ConfigMap or Secret, in bytes.
-pub(super) const MAX_DATA_BYTES: usize = 1024 * 1024;
+pub const MAX_DATA_BYTES: usize = 1024 * 1024;
 
-/// Returns every error of a new ConfigMap; empty if it is valid.
-pub fn validate(map: &ConfigMap) -> Vec<Cause> {
-    let mut errors = ErrorList::default();
-    validate_map(&mut errors, map);
-    errors.into_causes()
-}
+/// The column with the number of entries.
+pub const DATA: Column = Column::text("Data", "Number of entries.");
 
-/// Returns why `new` must not replace `old`; empty if it may.
-pub fn validate_update(old: &ConfigMap, new: &ConfigMap) -> Vec<Cause> {
-    let mut errors = ErrorList::default();
-    metadata::validate_before_update(&mut errors, &new.metadata, &old.metadata);
-    metadata::validate_object_meta_update(&mut errors, &new.metadata, &old.metadata);
-    let changed = [("data", new.data != old.data), ("binaryData", new.binary_data != old.binary_data)];
-    metadata::validate_immutable(&mut errors, old.immutable, new.immutable, &changed);
-    validate_map(&mut errors, new);
-    errors.into_causes()
+impl Strategy for ConfigMap {
+    const INFO: KindInfo =
+        KindInfo { short_names: &["cm"], is_acted_on: true, ..KindInfo::new("configmap", "qFsyl6wFWjQ=") };
+    const COLUMNS: &'static [Column] = &[Column::NAME, DATA, Column::AGE];
+
+    fn cells(&self, now: Timestamp) -> Vec<Value> {
+        let entries = self.data.iter().flatten().count() + self.binary_data.iter().flatten().count();
+        vec![columns::name(&self.metadata), entries.into(), age(&self.metadata, now).into()]
+    }
+
+    fn validate(&self, errors: &mut ErrorList) {
+        validate_map(errors, self);
+    }
+
+    fn validate_update(&self, old: &Self, errors: &mut ErrorList) {
+        metadata::validate_object_meta_update(errors, &self.metadata, &old.metadata);
+        let changed = [("data", self.data != old.data), ("binaryData", self.binary_data != old.binary_data)];
+        metadata::validate_immutable(errors, old.immutable, self.immutable, &changed);
+        validate_map(errors, self);
+    }
 }
 
 fn validate_map(errors: &mut ErrorList, map: &ConfigMap) {
@@ -51,16 +61,13 @@ fn validate_map(errors: &mut ErrorList, map: &ConfigMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::strategy::testing::{errors, update_errors};
 
     fn map(yaml: &str) -> ConfigMap {
         let mut map: ConfigMap = serde_yaml::from_str(yaml).expect("a ConfigMap");
         map.metadata.name = Some("m".into());
         map.metadata.namespace = Some("default".into());
         map
-    }
-
-    fn messages(causes: Vec<Cause>) -> Vec<String> {
-        causes.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -73,11 +80,11 @@ mod tests {
             ),
             ("{data: {..: x}}", vec!["data[..]: Invalid value: \"..\": must not be '..'"]),
         ] {
-            assert_eq!(messages(validate(&map(yaml))), want, "{yaml}");
+            assert_eq!(errors(&map(yaml)), want, "{yaml}");
         }
         let mut large = map("{}");
         large.data = Some([("a".to_string(), "x".repeat(MAX_DATA_BYTES + 1))].into());
-        assert_eq!(messages(validate(&large)), ["[]: Too long: may not be more than 1048576 bytes"]);
+        assert_eq!(errors(&large), ["[]: Too long: may not be more than 1048576 bytes"]);
     }
 
     #[test]
@@ -94,7 +101,7 @@ mod tests {
                 vec![format!("immutable: {detail}"), format!("data: {detail}"), format!("binaryData: {detail}")],
             ),
         ] {
-            assert_eq!(messages(validate_update(&map(old), &map(new))), want, "{old} to {new}");
+            assert_eq!(update_errors(&map(old), &map(new)), want, "{old} to {new}");
         }
     }
 }

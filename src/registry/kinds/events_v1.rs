@@ -1,12 +1,67 @@
-//! Conversion of stored events (`core/v1`) to `events.k8s.io/v1`.
+//! Events of `events.k8s.io/v1`, which are stored as those of `core/v1`.
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 
-use crate::control::Object;
+use crate::control::{Body, Object};
+use crate::model::{BodyFormat, DecodeError, Decoded, decode_body};
+use crate::registry::strategy::OtherVersion;
+
+/// The version of events.
+pub const VERSION: OtherVersion = OtherVersion {
+    group: "events.k8s.io",
+    version: "v1",
+    encode,
+    decode,
+    validate: None,
+    fields: &[
+        ("reason", "reason"),
+        ("regarding.apiVersion", "involvedObject.apiVersion"),
+        ("regarding.fieldPath", "involvedObject.fieldPath"),
+        ("regarding.kind", "involvedObject.kind"),
+        ("regarding.name", "involvedObject.name"),
+        ("regarding.namespace", "involvedObject.namespace"),
+        ("regarding.resourceVersion", "involvedObject.resourceVersion"),
+        ("regarding.uid", "involvedObject.uid"),
+        ("reportingController", "reportingComponent"),
+        ("type", "type"),
+    ],
+    add_schema: |generator| drop(generator.subschema_for::<Event>()),
+};
+
+/// Decodes an event of `events.k8s.io/v1` as one of `core/v1`.
+fn decode(format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError> {
+    let Decoded { object, ignored_fields } = decode_body::<Event>("events.k8s.io/v1", "Event", format, body)?;
+    Ok(Decoded { object: to_core(object).into(), ignored_fields })
+}
+
+/// Converts an event to the stored version.
+fn to_core(event: Event) -> core::Event {
+    let series = |series: EventSeries| core::EventSeries {
+        count: Some(series.count),
+        last_observed_time: Some(series.last_observed_time),
+    };
+    core::Event {
+        action: event.action,
+        count: event.deprecated_count,
+        event_time: event.event_time,
+        first_timestamp: event.deprecated_first_timestamp,
+        involved_object: event.regarding.unwrap_or_default(),
+        last_timestamp: event.deprecated_last_timestamp,
+        message: event.note,
+        metadata: event.metadata,
+        reason: event.reason,
+        related: event.related,
+        reporting_component: event.reporting_controller,
+        reporting_instance: event.reporting_instance,
+        series: event.series.map(series),
+        source: event.deprecated_source,
+        type_: event.type_,
+    }
+}
 
 /// Encodes a stored event of `core/v1` as `events.k8s.io/v1`.
-pub fn encode(object: &Object) -> Result<Vec<u8>, serde_json::Error> {
+fn encode(object: &Object) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&convert(serde_json::from_slice(&object.json)?))
 }
 

@@ -1,37 +1,44 @@
-//! Nodes: `NAME STATUS ROLES AGE VERSION`, and with `-o wide` addresses and versions.
+//! Nodes: what runs pods; a node of wasmpod is this process.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::{ColumnDefinition, Tabular, age, non_empty_or};
+use crate::model::selector::{SelectableField, bool_text};
+use crate::registry::columns::{self, Column, age, non_empty_or};
+use crate::registry::fields::ErrorList;
+use crate::registry::strategy::{KindInfo, READ_ONLY, Strategy, SubresourceInfo};
 
-impl Tabular for Node {
-    const COLUMNS: &'static [ColumnDefinition] = &[
-        ColumnDefinition::NAME,
-        ColumnDefinition::text("Status", "Whether the node is ready, and whether pods may be bound to it."),
-        ColumnDefinition::text("Roles", "The node's roles, from its labels."),
-        ColumnDefinition::AGE,
-        ColumnDefinition::text("Version", "Version of the node agent."),
-        ColumnDefinition::wide("Internal-IP", "Address of the node within the cluster."),
-        ColumnDefinition::wide("External-IP", "Address of the node outside the cluster."),
-        ColumnDefinition::wide("OS-Image", "The node's operating system."),
-        ColumnDefinition::wide("Kernel-Version", "Version of the kernel."),
-        ColumnDefinition::wide("Container-Runtime", "Container runtime of the node."),
+impl Strategy for Node {
+    const INFO: KindInfo = KindInfo {
+        short_names: &["no"],
+        verbs: READ_ONLY,
+        subresources: &[SubresourceInfo::new("status", "Node", &["get"])],
+        is_acted_on: true,
+        ..KindInfo::new("node", "XwShjMxG9Fs=")
+    };
+    const COLUMNS: &'static [Column] = &[
+        Column::NAME,
+        Column::text("Status", "Whether the node is ready, and whether pods may be bound to it."),
+        Column::text("Roles", "The node's roles, from its labels."),
+        Column::AGE,
+        Column::text("Version", "Version of the node agent."),
+        Column::wide("Internal-IP", "Address of the node within the cluster."),
+        Column::wide("External-IP", "Address of the node outside the cluster."),
+        Column::wide("OS-Image", "The node's operating system."),
+        Column::wide("Kernel-Version", "Version of the kernel."),
+        Column::wide("Container-Runtime", "Container runtime of the node."),
     ];
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
+    const FIELDS: &'static [SelectableField<Self>] =
+        &[("spec.unschedulable", |n| Some(bool_text(n.spec.as_ref().and_then(|spec| spec.unschedulable)).into()))];
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let info = self.status.as_ref().and_then(|status| status.node_info.as_ref());
         let known = |text: Option<&str>| Value::from(non_empty_or(text, "<unknown>"));
         vec![
-            non_empty_or(self.metadata.name.as_deref(), "").into(),
+            columns::name(&self.metadata),
             state(self).into(),
             roles(self).into(),
             age(&self.metadata, now).into(),
@@ -43,6 +50,10 @@ impl Tabular for Node {
             known(info.map(|info| info.container_runtime_version.as_str())),
         ]
     }
+
+    fn validate(&self, _errors: &mut ErrorList) {}
+
+    fn validate_update(&self, _old: &Self, _errors: &mut ErrorList) {}
 }
 
 /// Returns the STATUS cell: `Ready,SchedulingDisabled`.

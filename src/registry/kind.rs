@@ -1,0 +1,230 @@
+//! A row of the table of kinds: a [`Strategy`] behind an interface without its type.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use schemars::SchemaGenerator;
+use serde_json::Value;
+
+use super::columns::{Column, RowCondition};
+use super::fields::ErrorList;
+use super::strategy::{KindInfo, OtherVersion, Strategy};
+use super::{Registry, generic};
+use crate::control::{
+    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update,
+};
+use crate::model::object::ResourceNames;
+use crate::model::selector::{FieldSelector, Selector, SelectorError};
+use crate::model::{BodyFormat, DecodeError, Decoded, decode_body};
+
+/// A kind whose objects are stored.
+pub trait Kind: Send + Sync {
+    /// Returns the names of the resource.
+    fn names(&self) -> &'static ResourceNames<&'static str>;
+
+    /// Returns what discovery says of the kind.
+    fn info(&self) -> &'static KindInfo;
+
+    /// Returns the further groups and versions in which the kind is served.
+    fn other_versions(&self) -> &'static [OtherVersion];
+
+    /// Returns the columns of tables.
+    fn columns(&self) -> &'static [Column];
+
+    /// Returns whether PUT creates an object that does not exist.
+    fn allows_create_on_update(&self) -> bool;
+
+    /// Calls `use_row` with the row of a stored object.
+    fn with_row(
+        &self,
+        object: &Object,
+        now: Timestamp,
+        use_row: &mut dyn FnMut(Row<'_>) -> Result<(), serde_json::Error>,
+    ) -> Result<(), serde_json::Error>;
+
+    /// Returns the field that a client's `label` names in a field selector.
+    fn field_of_label(&self, label: &str) -> Result<&'static str, SelectorError>;
+
+    /// Returns whether the selectors match a stored object.
+    fn matches(&self, object: &Object, labels: &Selector, fields: &FieldSelector) -> Result<bool, serde_json::Error>;
+
+    /// Decodes the body of a request.
+    fn decode(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError>;
+
+    /// Adds the type's schema to an OpenAPI document.
+    fn add_schema(&self, generator: &mut SchemaGenerator);
+
+    /// Returns why an object of a manifest cannot be created; empty if it can. The object has its defaults afterwards.
+    fn validate_new(&self, body: Body) -> Vec<Cause>;
+
+    /// Returns the `scale` subresource of a stored object; `None` if the kind has none.
+    fn scale(&self, object: &Object) -> Result<Option<Scale>, serde_json::Error>;
+
+    /// Returns the warnings for the client that created the stored object.
+    fn warnings_on_create(&self, object: &Object) -> Vec<String>;
+
+    /// Returns the warnings for the client that replaced `old` by `new`.
+    fn warnings_on_update(&self, old: &Object, new: &Object) -> Vec<String>;
+
+    /// Stores a new object.
+    fn create(&self, registry: &Registry, body: Body) -> Result<Arc<Object>, Status>;
+
+    /// Changes the object at `key`.
+    fn update(
+        &self,
+        registry: &Registry,
+        key: &Key,
+        update: Update,
+        preconditions: &Preconditions,
+    ) -> Result<Arc<Object>, Status>;
+
+    /// Deletes the object at `key`, or marks it for deletion.
+    fn delete(&self, registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status>;
+}
+
+impl dyn Kind {
+    /// Returns the resource of the kind's objects.
+    pub fn resource(&self) -> Resource {
+        Resource::built_in(self.names())
+    }
+}
+
+/// The row of an object in a table.
+pub struct Row<'o> {
+    /// One cell per column.
+    pub cells: Vec<Value>,
+    /// The row's conditions.
+    pub conditions: &'static [RowCondition],
+    /// The object's metadata.
+    pub metadata: &'o ObjectMeta,
+}
+
+/// The [`Kind`] of a type.
+pub(super) struct KindOf<T>(PhantomData<fn() -> T>);
+
+impl<T> KindOf<T> {
+    pub const NEW: KindOf<T> = KindOf(PhantomData);
+}
+
+/// The fields by which objects of every kind can be selected.
+const METADATA_FIELDS: [&str; 2] = ["metadata.name", "metadata.namespace"];
+
+impl<T: Strategy> Kind for KindOf<T> {
+    fn names(&self) -> &'static ResourceNames<&'static str> {
+        T::NAMES
+    }
+
+    fn info(&self) -> &'static KindInfo {
+        const { &T::INFO }
+    }
+
+    fn other_versions(&self) -> &'static [OtherVersion] {
+        T::OTHER_VERSIONS
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        T::COLUMNS
+    }
+
+    fn allows_create_on_update(&self) -> bool {
+        T::ALLOW_CREATE_ON_UPDATE
+    }
+
+    fn with_row(
+        &self,
+        object: &Object,
+        now: Timestamp,
+        use_row: &mut dyn FnMut(Row<'_>) -> Result<(), serde_json::Error>,
+    ) -> Result<(), serde_json::Error> {
+        let typed = object.decode::<T>()?;
+        use_row(Row { cells: typed.cells(now), conditions: typed.row_conditions(), metadata: typed.metadata() })
+    }
+
+    fn field_of_label(&self, label: &str) -> Result<&'static str, SelectorError> {
+        let label = T::FIELD_ALIASES.iter().find(|(alias, _)| *alias == label).map_or(label, |(_, field)| field);
+        let mut fields = METADATA_FIELDS.into_iter().chain(T::FIELDS.iter().map(|(name, _)| *name));
+        fields.find(|field| *field == label).ok_or_else(|| match T::FIELDS {
+            [] => SelectorError::unknown_field(label, &METADATA_FIELDS),
+            _ if T::NAMES.group.is_empty() => SelectorError::unsupported_label(label),
+            _ => SelectorError::unsupported_label_of(label, T::KIND),
+        })
+    }
+
+    fn matches(&self, object: &Object, labels: &Selector, fields: &FieldSelector) -> Result<bool, serde_json::Error> {
+        let typed = object.decode::<T>()?;
+        let meta = typed.metadata();
+        let value_of = |field: &str| match field {
+            "metadata.name" => meta.name.as_deref().map(Cow::Borrowed),
+            "metadata.namespace" => meta.namespace.as_deref().map(Cow::Borrowed),
+            field => T::FIELDS.iter().find(|(name, _)| *name == field).and_then(|(_, value)| value(&typed)),
+        };
+        Ok(generic::matches_labels(labels, meta) && fields.matches(value_of))
+    }
+
+    fn decode(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError> {
+        let Decoded { object, ignored_fields } = decode_body::<T>(&api_version(T::NAMES), T::KIND, format, body)?;
+        Ok(Decoded { object: object.into(), ignored_fields })
+    }
+
+    fn add_schema(&self, generator: &mut SchemaGenerator) {
+        generator.subschema_for::<T>();
+    }
+
+    fn validate_new(&self, body: Body) -> Vec<Cause> {
+        let Some(mut object) = body.downcast::<T>() else { return Vec::new() };
+        if T::NAMES.namespaced {
+            object.metadata_mut().namespace.get_or_insert("default".into());
+        }
+        object.set_defaults();
+        object.prepare_for_create();
+        let mut errors = ErrorList::default();
+        object.validate(&mut errors);
+        errors.into_causes()
+    }
+
+    fn scale(&self, object: &Object) -> Result<Option<Scale>, serde_json::Error> {
+        Ok(generic::scale_of(&*object.decode::<T>()?))
+    }
+
+    fn warnings_on_create(&self, object: &Object) -> Vec<String> {
+        object.decode::<T>().map(|object| object.warnings_on_create()).unwrap_or_default()
+    }
+
+    fn warnings_on_update(&self, old: &Object, new: &Object) -> Vec<String> {
+        match (old.decode::<T>(), new.decode::<T>()) {
+            (Ok(old), Ok(new)) => new.warnings_on_update(&old),
+            _ => Vec::new(),
+        }
+    }
+
+    fn create(&self, registry: &Registry, body: Body) -> Result<Arc<Object>, Status> {
+        let other = || Status::new(Reason::BadRequest, format!("the object is not a {}", T::KIND));
+        body.downcast::<T>().ok_or_else(other)?.create(registry)
+    }
+
+    fn update(
+        &self,
+        registry: &Registry,
+        key: &Key,
+        update: Update,
+        preconditions: &Preconditions,
+    ) -> Result<Arc<Object>, Status> {
+        T::update(registry, key, update, preconditions)
+    }
+
+    fn delete(&self, registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
+        T::delete(registry, key, options)
+    }
+}
+
+/// Returns the API version of a resource: `v1`, `apps/v1`.
+fn api_version(names: &ResourceNames<&str>) -> String {
+    match names.group {
+        "" => names.version.into(),
+        group => format!("{group}/{}", names.version),
+    }
+}

@@ -1,0 +1,51 @@
+//! The table of kinds, and a file for each.
+//!
+//! Routing, discovery, OpenAPI, tables, request bodies, validation and storage read the table. To add a kind, write a file
+//! with its [`Strategy`](super::strategy::Strategy) and add a line.
+
+pub mod config_map;
+mod event;
+mod events_v1;
+mod namespace;
+mod node;
+mod pod;
+pub mod secret;
+
+use k8s_openapi::api::core;
+
+use super::kind::{Kind, KindOf};
+use crate::control::Resource;
+
+/// All kinds, sorted by group and plural name.
+pub static KINDS: &[&dyn Kind] = &[
+    &KindOf::<core::v1::ConfigMap>::NEW,
+    &KindOf::<core::v1::Event>::NEW,
+    &KindOf::<core::v1::Namespace>::NEW,
+    &KindOf::<core::v1::Node>::NEW,
+    &KindOf::<core::v1::Pod>::NEW,
+    &KindOf::<core::v1::Secret>::NEW,
+];
+
+/// Returns the kind of a resource's objects.
+pub fn of(resource: &Resource) -> Option<&'static dyn Kind> {
+    let identity = (resource.group(), resource.plural());
+    let index = KINDS.binary_search_by_key(&identity, |kind| (kind.names().group, kind.names().plural)).ok()?;
+    KINDS.get(index).copied()
+}
+
+#[cfg(test)]
+mod selector_tests;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_sorted_and_has_no_duplicates() {
+        let keys: Vec<_> = KINDS.iter().map(|kind| (kind.names().group, kind.names().plural)).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
+        for kind in KINDS {
+            assert!(kind.info().verbs.is_sorted(), "{:?}", kind.names());
+            assert!(kind.info().subresources.is_sorted_by_key(|subresource| subresource.name), "{:?}", kind.names());
+        }
+    }
+}
