@@ -1,4 +1,4 @@
-//! Fuzzes the reader of protobuf bodies: `make fuzz`. The first byte of an input chooses the kind that the rest is.
+//! Fuzzes the reader of protobuf bodies, and the writer with what was read: `make fuzz`. The first byte of an input chooses the kind that the rest is.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,6 +11,7 @@ const ENVELOPES: &[&[u8]] = &[
     b"k8s\0\x0a\x0b\x0a\x02v1\x12\x05Event\x12",
     b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Secret\x12",
     b"k8s\0\x0a\x0f\x0a\x08batch/v1\x12\x03Job\x12",
+    b"k8s\0\x0a\x0d\x0a\x02v1\x12\x07PodList\x12",
     b"k8s\0\x0a\x1d\x0a\x07apps/v1\x12\x12ControllerRevision\x12",
 ];
 

@@ -56,13 +56,26 @@ fn apply(text: &mut Vec<char>, edit: &Edit) {
     }
 }
 
+fn protobuf_cases() -> Vec<serde_json::Value> {
+    let golden = include_str!("../../../tests/golden/protobuf-1.36.json");
+    serde_json::from_str(golden).expect("golden cases")
+}
+
 /// Returns the recorded bodies and objects.
 fn protobuf_seeds() -> Vec<Vec<u8>> {
     static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-        let golden = include_str!("../../../tests/golden/protobuf-1.36.json");
-        let cases: Vec<serde_json::Value> = serde_json::from_str(golden).expect("golden cases");
-        let bodies = cases.iter().filter_map(|case| case.get("protobuf"));
-        bodies.map(|body| serde_json::from_value::<ByteString>(body.clone()).expect("base64").0).collect()
+        let bodies = protobuf_cases().into_iter().filter_map(|case| case.get("protobuf").cloned());
+        bodies.map(|body| serde_json::from_value::<ByteString>(body).expect("base64").0).collect()
+    });
+    SEEDS.clone()
+}
+
+/// Returns the version, the kind and the JSON of the recorded objects.
+fn json_seeds() -> Vec<(String, String, String)> {
+    static SEEDS: LazyLock<Vec<(String, String, String)>> = LazyLock::new(|| {
+        let objects = protobuf_cases().into_iter().filter_map(|case| case.get("json").cloned());
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
+        objects.map(|object| (text(&object["apiVersion"]), text(&object["kind"]), object.to_string())).collect()
     });
     SEEDS.clone()
 }
@@ -100,6 +113,17 @@ proptest! {
     ) {
         let pod = b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod\x12";
         properties::check_protobuf(&[&pod[..], &[message.len() as u8], &message].concat());
+    }
+
+    #[test]
+    fn mutated_json_keeps_the_properties_of_protobuf(
+        seed in 0..json_seeds().len(),
+        edits in prop::collection::vec(edit(), 0..6),
+    ) {
+        let (version, kind, json) = json_seeds().swap_remove(seed);
+        let mut text: Vec<char> = json.chars().collect();
+        edits.iter().for_each(|edit| apply(&mut text, edit));
+        properties::check_protobuf_of_json(&version, &kind, text.into_iter().collect::<String>().as_bytes());
     }
 
     #[test]

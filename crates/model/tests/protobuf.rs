@@ -1,7 +1,7 @@
 //! Protobuf bodies against recordings of a Kubernetes 1.36 API server and of kubectl (`tests/golden`).
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use k8s_openapi::ByteString;
@@ -92,7 +92,7 @@ fn expected(command: &str) -> Value {
         }),
         _ => json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {},
-            "spec": {"audiences": null}, "status": {"token": "", "expirationTimestamp": null},
+            "spec": {"audiences": null, "boundObjectRef": null}, "status": {"token": "", "expirationTimestamp": null},
         }),
     }
 }
@@ -119,6 +119,7 @@ const SPECIAL: &[(&str, &str)] = &[
     ("apis.meta.v1.FieldsV1", "RawJson"),
     ("apis.meta.v1.MicroTime", "MicroTime"),
     ("apis.meta.v1.Time", "Time"),
+    ("apis.meta.v1.Verbs", "StringList"),
     ("authentication.v1.ExtraValue", "StringList"),
     ("authorization.v1.ExtraValue", "StringList"),
     ("certificates.v1.ExtraValue", "StringList"),
@@ -130,29 +131,90 @@ const SPECIAL: &[(&str, &str)] = &[
 const CORRECTED_FLAGS: &[(&str, &str, &str)] = &[
     // `json:"creationTimestamp,omitempty,omitzero"`
     ("apis.meta.v1.ObjectMeta", "creationTimestamp", "o"),
+    // `BoundObjectRef *BoundObjectReference json:"boundObjectRef"`
+    ("authentication.v1.TokenRequestSpec", "boundObjectRef", "pz"),
     // `APIGroup *string json:"apiGroup"`
     ("core.v1.TypedLocalObjectReference", "apiGroup", "pz"),
     ("core.v1.TypedObjectReference", "apiGroup", "pz"),
 ];
 
-/// Kinds that the recorded table lacks.
-const MORE_KINDS: &[(&str, &str)] =
-    &[("v1 DeleteOptions", "apis.meta.v1.DeleteOptions"), ("policy/v1beta1 Eviction", "policy.v1.Eviction")];
+/// Fields that have another name in JSON.
+const CORRECTED_NAMES: &[(&str, &str, &str)] = &[("apis.meta.v1.PartialObjectMetadataList", "conditions", "metadata")];
 
-/// Returns `schema.txt`: the kinds, and the messages that they consist of.
+/// Messages of the envelope, which are read and written apart from the schema.
+const ENVELOPE: &[&str] = &["runtime.TypeMeta", "runtime.Unknown"];
+
+/// Kinds that the recorded table lacks, apart from lists. Every version of every group has those of `*`.
+const MORE_KINDS: &[(&str, &str)] = &[
+    ("* APIGroup", "apis.meta.v1.APIGroup"),
+    ("* APIGroupList", "apis.meta.v1.APIGroupList"),
+    ("* APIResourceList", "apis.meta.v1.APIResourceList"),
+    ("* APIVersions", "apis.meta.v1.APIVersions"),
+    ("* DeleteOptions", "apis.meta.v1.DeleteOptions"),
+    ("* Status", "apis.meta.v1.Status"),
+    ("meta.k8s.io/v1 PartialObjectMetadata", "apis.meta.v1.PartialObjectMetadata"),
+    ("meta.k8s.io/v1 PartialObjectMetadataList", "apis.meta.v1.PartialObjectMetadataList"),
+    ("policy/v1beta1 Eviction", "policy.v1.Eviction"),
+];
+
+/// The messages of discovery, which the recorded table lacks: Kubernetes' `meta/v1/generated.proto` and `types.go`.
+fn discovery_messages() -> Value {
+    json!({
+        "apis.meta.v1.APIGroup": [
+            [1, "name", "string", "z"], [2, "versions", "[]apis.meta.v1.GroupVersionForDiscovery", "z"],
+            [3, "preferredVersion", "apis.meta.v1.GroupVersionForDiscovery"],
+            [4, "serverAddressByClientCIDRs", "[]apis.meta.v1.ServerAddressByClientCIDR"],
+        ],
+        "apis.meta.v1.APIGroupList": [[1, "groups", "[]apis.meta.v1.APIGroup", "z"]],
+        "apis.meta.v1.APIResource": [
+            [1, "name", "string", "z"], [6, "singularName", "string", "z"], [2, "namespaced", "bool", "z"],
+            [8, "group", "string"], [9, "version", "string"], [3, "kind", "string", "z"],
+            [4, "verbs", "apis.meta.v1.Verbs", "z"], [5, "shortNames", "[]string"], [7, "categories", "[]string"],
+            [10, "storageVersionHash", "string"],
+        ],
+        "apis.meta.v1.APIResourceList": [
+            [1, "groupVersion", "string", "z"], [2, "resources", "[]apis.meta.v1.APIResource", "z"],
+        ],
+        "apis.meta.v1.APIVersions": [
+            [1, "versions", "[]string", "z"],
+            [2, "serverAddressByClientCIDRs", "[]apis.meta.v1.ServerAddressByClientCIDR", "z"],
+        ],
+        "apis.meta.v1.GroupVersionForDiscovery": [
+            [1, "groupVersion", "string", "z"], [2, "version", "string", "z"],
+        ],
+        "apis.meta.v1.ServerAddressByClientCIDR": [
+            [1, "clientCIDR", "string", "z"], [2, "serverAddress", "string", "z"],
+        ],
+    })
+}
+
+/// Returns `schema.txt`: the kinds and their lists, and all messages.
 fn schema_text() -> String {
     let golden: Value = serde_json::from_str(GOLDEN_SCHEMA).expect("a schema");
-    let recorded = golden["kinds"].as_object().expect("kinds").iter();
-    let recorded = recorded.map(|(kind, message)| (kind.as_str(), message.as_str().expect("a name")));
-    let kinds: Vec<_> = recorded.chain(MORE_KINDS.iter().copied()).collect();
-    let (mut text, mut names) = (String::new(), BTreeSet::new());
+    let discovery = discovery_messages();
+    let mut messages: BTreeMap<&str, &Value> = BTreeMap::new();
+    for (name, fields) in [&golden["messages"], &discovery].iter().flat_map(|all| all.as_object().expect("messages")) {
+        if !ENVELOPE.contains(&name.as_str()) && !SPECIAL.iter().any(|(special, _)| special == name) {
+            messages.insert(name, fields);
+        }
+    }
+    let mut kinds: BTreeMap<String, String> = BTreeMap::new();
+    for (kind, message) in golden["kinds"].as_object().expect("kinds") {
+        let message = message.as_str().expect("a name");
+        kinds.insert(kind.clone(), message.into());
+        let list = format!("{message}List");
+        if messages.contains_key(list.as_str()) {
+            kinds.insert(format!("{kind}List"), list);
+        }
+    }
+    kinds.extend(MORE_KINDS.iter().map(|(kind, message)| (kind.to_string(), message.to_string())));
+    let mut text = String::new();
     for (kind, message) in kinds {
         writeln!(text, "kind {kind} {message}").expect("written");
-        collect_messages(&golden["messages"], message, &mut names);
     }
-    for message in names {
+    for (message, fields) in messages {
         writeln!(text, "message {message}").expect("written");
-        for field in golden["messages"][message].as_array().expect("fields") {
+        for field in fields.as_array().expect("fields") {
             writeln!(text, "{}", field_row(message, field)).expect("written");
         }
     }
@@ -164,17 +226,14 @@ fn message_of(field: &Value) -> &str {
     name.strip_prefix("[]").or(name.strip_prefix("map:")).unwrap_or(name)
 }
 
-fn collect_messages<'g>(messages: &'g Value, message: &'g str, names: &mut BTreeSet<&'g str>) {
-    let is_special = SPECIAL.iter().any(|(name, _)| *name == message);
-    let Some(fields) = messages[message].as_array().filter(|_| !is_special && !names.contains(message)) else { return };
-    names.insert(message);
-    fields.iter().for_each(|field| collect_messages(messages, message_of(field), names));
-}
-
 fn field_row(message: &str, field: &Value) -> String {
-    let (name, mut type_name) = (field[1].as_str().expect("a name"), field[2].as_str().expect("a type").to_string());
+    let (mut name, mut type_name) =
+        (field[1].as_str().expect("a name"), field[2].as_str().expect("a type").to_string());
     if let Some((special, short)) = SPECIAL.iter().find(|(special, _)| *special == message_of(field)) {
         type_name = type_name.replace(special, short);
+    }
+    if let Some((_, _, corrected)) = CORRECTED_NAMES.iter().find(|row| (row.0, row.1) == (message, name)) {
+        name = corrected;
     }
     let corrected = CORRECTED_FLAGS.iter().find(|row| (row.0, row.1) == (message, name)).map(|row| row.2);
     let flags = corrected.or(field[3].as_str()).map(|flags| format!(" {flags}")).unwrap_or_default();

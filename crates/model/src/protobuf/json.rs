@@ -39,6 +39,10 @@ impl JsonWriter {
     ) -> Result<String, ProtobufError> {
         self.text.push(b'{');
         for (name, value) in [("apiVersion", api_version), ("kind", kind)] {
+            // Documents of discovery have no version.
+            if value.is_empty() {
+                continue;
+            }
             self.write_key(name)?;
             self.write_json(value)?;
         }
@@ -61,20 +65,12 @@ impl JsonWriter {
         }
         self.depth += 1;
         let fields = self.schema.fields(id);
-        let mut values = Vec::new();
-        for field in WireReader::new(message) {
-            let WireField { number, value } = field?;
-            if let Some(position) = fields.iter().position(|field| field.number == number) {
-                values.push((position, value));
-            }
-        }
-        // Values of the same field stay in their order.
-        values.sort_by_key(|(position, _)| *position);
-        let mut rest = values.as_slice();
-        for (position, field) in fields.iter().enumerate() {
-            let (own, others) = rest.split_at(rest.partition_point(|(other, _)| *other <= position));
+        let places = places_of_values(fields, message)?;
+        let mut rest = places.as_slice();
+        for (position, field) in (0..).zip(fields) {
+            let (own, others) = rest.split_at(rest.partition_point(|place| place.position <= position));
             rest = others;
-            self.write_field(field, own.iter().map(|(_, value)| *value))?;
+            self.write_field(field, own.iter().map(|place| place.value(message)))?;
         }
         self.depth -= 1;
         Ok(())
@@ -272,6 +268,39 @@ impl JsonWriter {
     fn write_json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ProtobufError> {
         serde_json::to_writer(&mut self.text, value).map_err(|_| ProtobufError::TooLarge)
     }
+}
+
+/// Where a value is in a message. A small body can have very many values, so that this is smaller than a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ValuePlace {
+    /// The position of the field in its message.
+    position: u16,
+    /// The offset of the field's tag.
+    offset: u32,
+}
+
+impl ValuePlace {
+    fn value(self, message: &[u8]) -> WireValue<'_> {
+        let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let read = WireReader::new(message.get(offset..).unwrap_or_default()).next();
+        // It has been read once before.
+        read.and_then(Result::ok).map_or(WireValue::Bytes(&[]), |field| field.value)
+    }
+}
+
+/// Returns where the values of known fields are, ordered by their fields and then as in the message.
+fn places_of_values(fields: &[Field], message: &[u8]) -> Result<Vec<ValuePlace>, ProtobufError> {
+    let mut places = Vec::new();
+    let mut reader = WireReader::new(message);
+    loop {
+        let offset = u32::try_from(reader.offset_in(message)).map_err(|_| ProtobufError::TooLarge)?;
+        let Some(read) = reader.next() else { break };
+        let WireField { number, .. } = read?;
+        let known = (0..).zip(fields).find(|(_, field)| u32::from(field.number) == number);
+        places.extend(known.map(|(position, _)| ValuePlace { position, offset }));
+    }
+    places.sort_unstable();
+    Ok(places)
 }
 
 /// Returns whether Go omits this scalar.

@@ -1,17 +1,25 @@
-//! Request bodies in Kubernetes' protobuf (`application/vnd.kubernetes.protobuf`), read as JSON text.
+//! Objects in Kubernetes' protobuf (`application/vnd.kubernetes.protobuf`), read as JSON text and written from it.
 //!
-//! Owns the envelope (`k8s\0` and a `runtime.Unknown`), the wire format and the schema of Kubernetes 1.36. The JSON is
-//! what Go would have written of the same object, so that it takes the same way as any other JSON body. Writes no
-//! protobuf.
+//! Owns the envelope (`k8s\0` and a `runtime.Unknown`), the frames of watch events, the wire format and the schema of
+//! Kubernetes 1.36. The JSON of a body is what Go would have written of the same object, so that it takes the same way
+//! as any other JSON body. What is written is, byte for byte, what Go would have written of the same JSON.
 
+mod encode;
+mod encoder;
+mod field_value;
 mod json;
+mod layout;
 pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
 mod wire;
+pub(crate) mod wire_writer;
 
 use serde::de::DeserializeOwned;
 
+pub use self::encode::{
+    EncodeError, ListEncoder, encode_list, encode_object, encode_watch_event, frame_watch_event, has_schema,
+};
 use self::json::JsonWriter;
 use self::schema::Schema;
 use self::wire::{WireField, WireReader};
@@ -128,7 +136,7 @@ impl<'b> Envelope<'b> {
         Ok(())
     }
 
-    /// Returns the object as JSON.
+    /// Returns the object as JSON. Fields that the schema lacks are ignored, as Go ignores them.
     ///
     /// # Errors
     /// Returns an error if the kind does not exist, or its message is broken or too large.

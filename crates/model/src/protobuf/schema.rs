@@ -1,10 +1,11 @@
 //! The messages of Kubernetes 1.36: numbers, names and types of their fields.
 //!
-//! `schema.txt` is generated from a recorded table of Kubernetes' definitions; see `crates/model/tests/protobuf.rs`. It
-//! is parsed at the first use.
+//! `schema.txt` is generated from a recorded table of Kubernetes' definitions; see `crates/model/tests/protobuf.rs`. Its
+//! kinds are parsed at the first use, each message at its own first use: most servers see few of them.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
+
+use super::layout::Layout;
 
 /// Index of a message in the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +71,10 @@ pub enum Presence {
 /// A field of a message.
 #[derive(Debug)]
 pub struct Field {
-    /// The number on the wire.
-    pub number: u32,
     /// The name in JSON.
     pub name: &'static str,
+    /// The number on the wire.
+    pub number: u16,
     /// The type of the value or values.
     pub value_type: ValueType,
     /// The number of values.
@@ -84,15 +85,34 @@ pub struct Field {
 
 /// The kinds and messages.
 pub struct Schema {
-    kinds: Vec<Kind>,
-    messages: Vec<Vec<Field>>,
+    text: &'static str,
+    /// The kinds, sorted by their names and then by their versions.
+    kinds: Box<[Kind]>,
+    /// The messages, sorted by their names as the text is.
+    messages: Box<[Message]>,
 }
 
 struct Kind {
-    api_version: &'static str,
     kind: &'static str,
+    api_version: &'static str,
     message: MessageId,
 }
+
+/// A message, of which only the place in the text is known before its first use.
+struct Message {
+    offset: u32,
+    parsed: OnceLock<Box<Parsed>>,
+}
+
+struct Parsed {
+    fields: Box<[Field]>,
+    layout: OnceLock<Layout>,
+}
+
+/// The first word of a message's row in the text.
+const MESSAGE: &str = "message ";
+/// The version in the row of a kind that every version has.
+const ANY_VERSION: &str = "*";
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::parse(include_str!("schema.txt")));
 
@@ -104,52 +124,73 @@ impl Schema {
 
     /// Returns the message of a kind.
     pub fn message_of_kind(&self, api_version: &str, kind: &str) -> Option<MessageId> {
-        // Every version of every group has the type.
-        let api_version = if kind == "DeleteOptions" { "v1" } else { api_version };
-        let found = self.kinds.iter().find(|row| row.api_version == api_version && row.kind == kind);
-        found.map(|row| row.message)
+        let find = |version: &str| {
+            let found = self.kinds.binary_search_by_key(&(kind, version), |row| (row.kind, row.api_version)).ok();
+            found.and_then(|index| self.kinds.get(index)).map(|row| row.message)
+        };
+        find(api_version).or_else(|| find(ANY_VERSION))
     }
 
     /// Returns the fields of a message in their order in JSON.
     pub fn fields(&self, message: MessageId) -> &[Field] {
-        self.messages.get(usize::from(message.0)).map_or(&[], |fields| fields)
+        self.parsed(message).map_or(&[], |parsed| &parsed.fields)
     }
 
-    /// Parses the table: `kind API_VERSION KIND MESSAGE` for each kind, `message NAME` for each message, and below it
-    /// `NUMBER NAME TYPE [FLAGS]` for each field.
-    fn parse(table: &'static str) -> Schema {
-        let rows = || table.lines().map(|line| line.split(' '));
-        let names = rows().filter_map(|mut words| words.next().filter(|word| *word == "message").and(words.next()));
-        let ids: HashMap<&str, MessageId> = names.zip((0..).map(MessageId)).collect();
-        let mut schema = Schema { kinds: Vec::new(), messages: Vec::with_capacity(ids.len()) };
-        for mut words in rows() {
-            match words.next().unwrap_or_default() {
-                "kind" => schema.kinds.extend(parse_kind(words, &ids)),
-                "message" => schema.messages.push(Vec::new()),
-                number => {
-                    let field = number.parse().ok().and_then(|number| parse_field(number, words, &ids));
-                    if let Some(fields) = schema.messages.last_mut() {
-                        fields.extend(field);
-                    }
-                }
-            }
-        }
-        schema.messages.iter_mut().for_each(Vec::shrink_to_fit);
+    /// Returns how JSON becomes this message.
+    pub fn layout(&'static self, message: MessageId) -> Option<&'static Layout> {
+        self.parsed(message).map(|parsed| parsed.layout.get_or_init(|| Layout::new(self, message)))
+    }
+
+    fn parsed(&self, MessageId(index): MessageId) -> Option<&Parsed> {
+        let message = self.messages.get(usize::from(index))?;
+        Some(message.parsed.get_or_init(|| {
+            let fields = self.rows(message).skip(1).map_while(|row| parse_field(row, |name| self.message(name)));
+            Box::new(Parsed { fields: fields.collect(), layout: OnceLock::new() })
+        }))
+    }
+
+    /// Returns the message called `name`.
+    fn message(&self, name: &str) -> Option<MessageId> {
+        let found = self.messages.binary_search_by_key(&name, |message| self.name(message)).ok()?;
+        u16::try_from(found).ok().map(MessageId)
+    }
+
+    fn name(&self, message: &Message) -> &'static str {
+        self.rows(message).next().and_then(|row| row.strip_prefix(MESSAGE)).unwrap_or_default()
+    }
+
+    /// Returns the rows of the text that begin with this message's.
+    fn rows(&self, message: &Message) -> std::str::Lines<'static> {
+        let offset = usize::try_from(message.offset).unwrap_or(usize::MAX);
+        self.text.get(offset..).unwrap_or_default().lines()
+    }
+
+    /// Parses the table: `kind API_VERSION KIND MESSAGE` for each kind, then `message NAME` for each message, and below
+    /// it `NUMBER NAME TYPE [FLAGS]` for each field.
+    fn parse(text: &'static str) -> Schema {
+        // A field can be called `message` too.
+        let starts = text.match_indices('\n').map(|(end, _)| end + 1);
+        let starts = starts.filter(|start| text.get(*start..).is_some_and(|rest| rest.starts_with(MESSAGE)));
+        let offsets = starts.filter_map(|start| u32::try_from(start).ok());
+        let messages = offsets.map(|offset| Message { offset, parsed: OnceLock::new() }).collect();
+        let mut schema = Schema { text, kinds: Box::default(), messages };
+        let mut kinds: Vec<_> = text.lines().map_while(|row| schema.parse_kind(row)).collect();
+        kinds.sort_unstable_by_key(|row| (row.kind, row.api_version));
+        schema.kinds = kinds.into();
         schema
     }
+
+    fn parse_kind(&self, row: &'static str) -> Option<Kind> {
+        let mut words = row.strip_prefix("kind ")?.split(' ');
+        let (api_version, kind) = (words.next()?, words.next()?);
+        Some(Kind { kind, api_version, message: self.message(words.next()?)? })
+    }
 }
 
-fn parse_kind(mut words: impl Iterator<Item = &'static str>, ids: &HashMap<&str, MessageId>) -> Option<Kind> {
-    let (api_version, kind) = (words.next()?, words.next()?);
-    Some(Kind { api_version, kind, message: *ids.get(words.next()?)? })
-}
-
-fn parse_field(
-    number: u32,
-    mut words: impl Iterator<Item = &'static str>,
-    ids: &HashMap<&str, MessageId>,
-) -> Option<Field> {
-    let (name, written_type) = (words.next()?, words.next()?);
+/// Parses the row of a field; returns nothing for any other.
+fn parse_field(row: &'static str, message: impl Fn(&str) -> Option<MessageId>) -> Option<Field> {
+    let mut words = row.split(' ');
+    let (number, name, written_type) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
     let (cardinality, type_name) = if let Some(item) = written_type.strip_prefix("[]") {
         (Cardinality::List, item)
     } else if let Some(value) = written_type.strip_prefix("map:") {
@@ -166,10 +207,10 @@ fn parse_field(
         Some("iz") => Presence::Inline,
         Some(_) => return None,
     };
-    Some(Field { number, name, value_type: parse_type(type_name, ids)?, cardinality, presence })
+    Some(Field { number, name, value_type: parse_type(type_name, message)?, cardinality, presence })
 }
 
-fn parse_type(name: &str, ids: &HashMap<&str, MessageId>) -> Option<ValueType> {
+fn parse_type(name: &str, message: impl Fn(&str) -> Option<MessageId>) -> Option<ValueType> {
     Some(match name {
         "string" => ValueType::String,
         "bytes" => ValueType::Bytes,
@@ -182,7 +223,7 @@ fn parse_type(name: &str, ids: &HashMap<&str, MessageId>) -> Option<ValueType> {
         "MicroTime" => ValueType::MicroTime,
         "RawJson" => ValueType::RawJson,
         "StringList" => ValueType::StringList,
-        message => ValueType::Message(*ids.get(message)?),
+        name => ValueType::Message(message(name)?),
     })
 }
 
@@ -197,9 +238,13 @@ mod tests {
         let rows = |prefix: fn(&str) -> bool| text.lines().filter(|line| prefix(line)).count();
         assert_eq!(schema.kinds.len(), rows(|line| line.starts_with("kind ")));
         assert_eq!(schema.messages.len(), rows(|line| line.starts_with("message ")));
-        let fields: usize = schema.messages.iter().map(|fields| fields.len()).sum();
+        let ids = || (0..u16::try_from(schema.messages.len()).expect("few")).map(MessageId);
+        let fields: usize = ids().map(|id| schema.fields(id).len()).sum();
         assert_eq!(fields, rows(|line| line.starts_with(|c: char| c.is_ascii_digit())));
-        assert!(fields > 1_500, "{fields}");
+        assert!(fields > 1_800, "{fields}");
+        assert!(ids().all(|id| schema.layout(id).is_some()));
+        let names: Vec<_> = schema.messages.iter().map(|message| schema.name(message)).collect();
+        assert!(names.is_sorted(), "messages are found by binary search");
     }
 
     #[test]
@@ -209,8 +254,10 @@ mod tests {
             schema.message_of_kind(version, kind).and_then(|id| Some(schema.fields(id).first()?.name))
         };
         assert_eq!(first_field("v1", "Pod"), Some("metadata"));
+        assert_eq!(first_field("apps/v1", "DeploymentList"), Some("metadata"));
         assert_eq!(first_field("policy/v1beta1", "Eviction"), Some("metadata"));
         assert_eq!(first_field("apps/v1", "DeleteOptions"), Some("gracePeriodSeconds"));
+        assert_eq!(first_field("", "APIResourceList"), Some("groupVersion"));
         assert_eq!(first_field("v2", "Pod"), None);
         assert_eq!(first_field("v1", "Container"), None);
     }

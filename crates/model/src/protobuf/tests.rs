@@ -1,3 +1,5 @@
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde_json::{Value, json};
 
@@ -190,4 +192,27 @@ fn small_messages_do_not_become_huge_json() {
     assert_eq!(read("v1", "Pod", &statuses), Err(ProtobufError::TooLarge));
     let packed = bytes(2, bytes(11, bytes(1, bytes(2, bytes(3, [0; 1000])))));
     assert!(read("batch/v1", "Job", &packed).is_ok());
+}
+
+#[test]
+fn truncated_bodies_are_read_or_rejected() {
+    let golden = include_str!("../../../../tests/golden/protobuf-1.36.json");
+    let cases: Vec<Value> = serde_json::from_str(golden).expect("golden cases");
+    for case in cases.iter().filter(|case| case["what"] == "sent") {
+        let ByteString(body) = serde_json::from_value(case["protobuf"].clone()).expect("base64");
+        for length in 0..body.len() {
+            // The envelope may be complete without its last fields.
+            if let Ok(json) = Envelope::read(&body[..length]).and_then(|envelope| envelope.to_json()) {
+                serde_json::from_str::<Value>(&json).expect("JSON");
+            }
+        }
+    }
+}
+
+#[test]
+fn deeply_nested_json_in_a_message_is_an_error_of_the_object() {
+    let nested = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
+    let body = body("apps/v1", "ControllerRevision", &bytes(2, bytes(1, nested)));
+    let decoded = decode_protobuf::<ControllerRevision>("apps/v1", "ControllerRevision", &body);
+    assert!(matches!(decoded, Err(DecodeError::NotAnObject(_) | DecodeError::InvalidValues(_))));
 }

@@ -77,6 +77,11 @@ impl<'b> WireReader<'b> {
         WireReader { rest: message }
     }
 
+    /// Returns how much of `message`, which this reads, has been read.
+    pub fn offset_in(&self, message: &[u8]) -> usize {
+        message.len().saturating_sub(self.rest.len())
+    }
+
     /// Returns the next integer, unless the message ends here.
     pub fn next_varint(&mut self) -> Option<Result<u64, ProtobufError>> {
         (!self.rest.is_empty()).then(|| self.varint())
