@@ -17,6 +17,7 @@ mod kinds;
 mod manifest;
 pub mod names;
 pub mod object;
+pub mod openapi_v2;
 pub mod outcome;
 pub mod pod_row;
 pub mod pods;

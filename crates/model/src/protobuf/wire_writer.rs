@@ -2,6 +2,8 @@
 
 /// The wire type of integers of variable length.
 const VARINT: u8 = 0;
+/// The wire type of numbers of 64 bits.
+const FIXED64: u8 = 1;
 /// The wire type of bytes after their length.
 const BYTES: u8 = 2;
 
@@ -37,6 +39,12 @@ pub fn write_bytes(out: &mut Vec<u8>, number: u16, bytes: &[u8]) {
 pub fn write_integer(out: &mut Vec<u8>, number: u16, value: i64) {
     write_varint(out, u64::from(number) << 3 | u64::from(VARINT));
     write_varint(out, value.cast_unsigned());
+}
+
+/// Writes a field with a number of 64 bits.
+pub fn write_double(out: &mut Vec<u8>, number: u16, value: f64) {
+    write_varint(out, u64::from(number) << 3 | u64::from(FIXED64));
+    out.extend_from_slice(&value.to_le_bytes());
 }
 
 /// Inserts at `at` the length of the bytes from there to the end.
