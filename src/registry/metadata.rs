@@ -154,7 +154,8 @@ pub fn validate_labels(errors: &mut ErrorList, path: FieldPath<'_>, labels: &Str
     }
 }
 
-fn validate_annotations(errors: &mut ErrorList, path: FieldPath<'_>, annotations: &StringMap) {
+/// Validates annotations.
+pub fn validate_annotations(errors: &mut ErrorList, path: FieldPath<'_>, annotations: &StringMap) {
     let mut size = 0;
     for (key, value) in annotations.iter().flatten() {
         size += key.len() + value.len();

@@ -1,4 +1,4 @@
-//! Defaults of a Pod's fields (`pkg/apis/core/v1/defaults.go`).
+//! Defaults of the fields of pods and of their templates (`pkg/apis/core/v1/defaults.go`).
 
 use k8s_openapi::api::core::v1::{
     Container, DownwardAPIVolumeFile, EmptyDirVolumeSource, EphemeralContainer, LifecycleHandler, ObjectFieldSelector,
@@ -9,29 +9,20 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::totals::{self, Quantities, is_overcommit_allowed, is_pod_level_resource};
 use crate::model::quantity;
 
-/// Sets every default.
+/// Sets every default of a pod.
 pub fn apply(pod: &mut Pod) {
     let Some(spec) = &mut pod.spec else { return };
-    set_default(&mut spec.restart_policy, "Always");
-    set_default(&mut spec.dns_policy, "ClusterFirst");
-    set_default(&mut spec.scheduler_name, "default-scheduler");
-    let grace_period = spec.termination_grace_period_seconds.get_or_insert(30);
-    if *grace_period < 0 {
-        *grace_period = 1;
+    apply_to_spec(spec);
+    if spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0) {
+        spec.termination_grace_period_seconds = Some(1);
     }
     spec.enable_service_links.get_or_insert(true);
-    spec.security_context.get_or_insert_with(PodSecurityContext::default);
-    sync_service_account_names(spec);
     for container in spec.init_containers.iter_mut().flatten().chain(&mut spec.containers) {
-        apply_to_container(container);
         if let Some(resources) = &mut container.resources {
             default_requests_to_limits(resources);
         }
     }
-    spec.ephemeral_containers.iter_mut().flatten().for_each(apply_to_ephemeral);
-    spec.volumes.iter_mut().flatten().for_each(apply_to_volume);
-    canonicalize(spec.overhead.as_mut());
-    apply_to_pod_level_resources(spec);
+    complete_pod_level_resources(spec);
     if spec.host_network == Some(true) {
         let containers = spec.init_containers.iter_mut().flatten().chain(&mut spec.containers);
         for port in containers.flat_map(|container| container.ports.iter_mut().flatten()) {
@@ -42,7 +33,27 @@ pub fn apply(pod: &mut Pod) {
     }
 }
 
-fn set_default(field: &mut Option<String>, value: &str) {
+/// Sets the defaults that templates have in common with pods (`SetDefaults_PodSpec`). Pods get theirs of requests, host
+/// ports and service links only when they are created.
+pub fn apply_to_spec(spec: &mut PodSpec) {
+    set_default(&mut spec.restart_policy, "Always");
+    set_default(&mut spec.dns_policy, "ClusterFirst");
+    set_default(&mut spec.scheduler_name, "default-scheduler");
+    spec.termination_grace_period_seconds.get_or_insert(30);
+    spec.security_context.get_or_insert_with(PodSecurityContext::default);
+    sync_service_account_names(spec);
+    spec.init_containers.iter_mut().flatten().chain(&mut spec.containers).for_each(apply_to_container);
+    spec.ephemeral_containers.iter_mut().flatten().for_each(apply_to_ephemeral);
+    spec.volumes.iter_mut().flatten().for_each(apply_to_volume);
+    canonicalize(spec.overhead.as_mut());
+    if let Some(resources) = &mut spec.resources {
+        canonicalize(resources.limits.as_mut());
+        canonicalize(resources.requests.as_mut());
+    }
+}
+
+/// Sets a field that is unset or empty.
+pub fn set_default(field: &mut Option<String>, value: &str) {
     if field.as_deref().unwrap_or_default().is_empty() {
         *field = Some(value.to_string());
     }
@@ -100,7 +111,7 @@ fn apply_to_ephemeral(ephemeral: &mut EphemeralContainer) {
 }
 
 /// Writes quantities in canonical form. Values that do not parse stay for validation to reject.
-fn canonicalize(quantities: Option<&mut Quantities>) {
+pub fn canonicalize(quantities: Option<&mut Quantities>) {
     for value in quantities.into_iter().flat_map(|quantities| quantities.values_mut()) {
         if let Ok(canonical) = quantity::canonical_in_milli(value) {
             *value = canonical;
@@ -118,10 +129,8 @@ fn default_requests_to_limits(resources: &mut ResourceRequirements) {
 }
 
 /// Completes the pod-level resources, if there are any, from the containers' resources.
-fn apply_to_pod_level_resources(spec: &mut PodSpec) {
+fn complete_pod_level_resources(spec: &mut PodSpec) {
     let Some(mut pod_level) = spec.resources.take() else { return };
-    canonicalize(pod_level.limits.as_mut());
-    canonicalize(pod_level.requests.as_mut());
     let is_set = |list: &Option<Quantities>| list.as_ref().is_some_and(|list| !list.is_empty());
     if is_set(&pod_level.limits) || is_set(&pod_level.requests) {
         let requested = pod_level.requests.clone().unwrap_or_default();

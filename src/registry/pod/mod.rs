@@ -9,6 +9,7 @@ mod omit_empty;
 mod qos;
 mod resize;
 mod status;
+pub mod template;
 pub mod totals;
 mod update;
 mod validation;
@@ -22,8 +23,10 @@ use super::{admission, identity};
 use crate::control::Status;
 use crate::model::pods;
 
+pub(super) use defaults::{canonicalize, set_default};
 pub(super) use encoding::encode;
 pub(super) use update::before_update;
+pub(super) use validation::validate_claim_spec;
 
 /// Completes and checks the pod of a manifest as a registry does before it stores the pod. Service account, priority
 /// class and runtime class may be unknown: the table of fields reports them.

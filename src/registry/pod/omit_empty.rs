@@ -1,4 +1,4 @@
-//! Removes from a Pod what Kubernetes does not write back: empty fields, and fields behind feature gates that are off
+//! Removes from pods and their templates what Kubernetes does not write back: empty fields, and fields behind feature gates that are off
 //! in 1.36.
 //!
 //! Kubernetes' types do not distinguish an unset field from an empty one in most lists, maps, strings, flags and
@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Lifecycle, Pod, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{Container, Lifecycle, Pod, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// A value that Go's `omitempty` may leave out.
 trait ZeroValue {
@@ -56,11 +57,24 @@ macro_rules! omit {
 
 /// Unsets the fields of `pod` that Kubernetes would not write.
 pub fn apply(pod: &mut Pod) {
-    let meta = &mut pod.metadata;
-    omit!(meta; annotations, finalizers, generate_name, labels, managed_fields, owner_references, self_link);
+    apply_to_metadata(&mut pod.metadata);
     if let Some(spec) = &mut pod.spec {
         apply_to_spec(spec);
     }
+}
+
+/// Unsets the fields of `template` that Kubernetes would not write.
+pub fn apply_to_template(template: &mut PodTemplateSpec) {
+    if let Some(meta) = &mut template.metadata {
+        apply_to_metadata(meta);
+    }
+    if let Some(spec) = &mut template.spec {
+        apply_to_spec(spec);
+    }
+}
+
+fn apply_to_metadata(meta: &mut ObjectMeta) {
+    omit!(meta; annotations, finalizers, generate_name, labels, managed_fields, owner_references, self_link);
 }
 
 fn apply_to_spec(spec: &mut PodSpec) {

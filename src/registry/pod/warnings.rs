@@ -1,7 +1,7 @@
-//! Warnings about valid Pods (`pkg/api/pod/warnings.go`, `pkg/registry/core/pod/strategy.go`): deprecated fields and
-//! likely mistakes.
+//! Warnings about valid pods and templates of pods (`pkg/api/pod/warnings.go`, `pkg/registry/core/pod/strategy.go`):
+//! deprecated fields and likely mistakes.
 //!
-//! Fields that wasmpod rejects have no warnings. As on a real server, creations are checked as a whole and updates only
+//! As on a real server, creations are checked as a whole and updates only
 //! for the addresses in a status.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,11 +9,12 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, KeyToPath, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, PodStatus,
-    WeightedPodAffinityTerm,
+    PodTemplateSpec, Volume, VolumeResourceRequirements, WeightedPodAffinityTerm,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::totals::Quantities;
-use super::validation::{SECCOMP_CONTAINER, SECCOMP_POD};
+use super::validation::{SECCOMP_CONTAINER, SECCOMP_POD, annotation};
 use crate::model::{formats, pods, quantity};
 use crate::registry::fields::FieldPath;
 
@@ -57,12 +58,35 @@ impl WarningList {
 /// Returns the warnings about values of a new pod that its defaults replace.
 pub fn warnings_on_replaced_values(submitted: &Pod) -> Vec<String> {
     let mut warnings = WarningList::default();
-    let grace_period = submitted.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-    if grace_period.is_some_and(|seconds| seconds < 0) {
-        let detail = "must be >= 0; negative values are invalid and will be treated as 1";
-        warnings.add(FieldPath::root("spec").child("terminationGracePeriodSeconds"), detail);
+    if let Some(spec) = &submitted.spec {
+        warn_about_grace_period(&mut warnings, FieldPath::root("spec"), spec);
     }
     warnings.0
+}
+
+/// Returns the warnings about the template of pods at `path`, which has its defaults.
+pub fn warnings_on_template(path: FieldPath<'_>, template: &PodTemplateSpec) -> Vec<String> {
+    let mut warnings = WarningList::default();
+    let no_meta = ObjectMeta::default();
+    let meta = path.child("metadata");
+    if let Some(spec) = &template.spec {
+        let subject = Subject {
+            path: path.child("spec"),
+            spec,
+            annotations_path: meta.child("annotations"),
+            meta: template.metadata.as_ref().unwrap_or(&no_meta),
+        };
+        warn_about_spec(&mut warnings, &subject);
+    }
+    warnings.0
+}
+
+/// The spec of a pod or template, and its metadata.
+struct Subject<'s> {
+    path: FieldPath<'s>,
+    spec: &'s PodSpec,
+    annotations_path: FieldPath<'s>,
+    meta: &'s ObjectMeta,
 }
 
 /// Returns the warnings about a new pod, which has its name and defaults.
@@ -75,7 +99,10 @@ pub fn warnings_on_create(pod: &Pod) -> Vec<String> {
         warnings.add(FieldPath::root("metadata").child("name"), format!("{detail}: [{}]", messages.join(" ")));
     }
     if let Some(spec) = &pod.spec {
-        warn_about_spec(&mut warnings, pod, spec);
+        let meta = FieldPath::root("metadata");
+        let annotations_path = meta.child("annotations");
+        let subject = Subject { path: FieldPath::root("spec"), spec, annotations_path, meta: &pod.metadata };
+        warn_about_spec(&mut warnings, &subject);
     }
     warnings.0
 }
@@ -93,25 +120,24 @@ pub fn warnings_on_status_update(status: &PodStatus) -> Vec<String> {
     warnings.0
 }
 
-fn warn_about_spec(warnings: &mut WarningList, pod: &Pod, spec: &PodSpec) {
-    let path = FieldPath::root("spec");
+fn warn_about_spec(warnings: &mut WarningList, subject: &Subject<'_>) {
+    let Subject { path, spec, annotations_path, meta } = *subject;
     warn_about_node_labels(warnings, path, spec);
-    let meta = FieldPath::root("metadata");
-    let annotations = meta.child("annotations");
     for (key, detail) in DEPRECATED_ANNOTATIONS {
-        if pods::annotation(pod, key).is_some() {
-            warnings.add(annotations.key(key), detail);
+        if annotation(meta, key).is_some() {
+            warnings.add(annotations_path.key(key), detail);
         }
     }
-    warn_about_volumes(warnings, spec);
+    warn_about_volumes(warnings, path.child("volumes"), spec);
     warn_about_duplicates(warnings, path, spec);
     warn_about_byte_quantities(warnings, path.child("overhead"), spec.overhead.as_ref());
     let pod_profile = spec.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
-    if pod_profile.is_none() && pods::annotation(pod, SECCOMP_POD).is_some() {
-        warnings.add(annotations.key(SECCOMP_POD), SECCOMP_ANNOTATION_IGNORED);
+    if pod_profile.is_none() && annotation(meta, SECCOMP_POD).is_some() {
+        warnings.add(annotations_path.key(SECCOMP_POD), SECCOMP_ANNOTATION_IGNORED);
     }
-    for_each_container(spec, |path, container| warn_about_container(warnings, path, pod, container));
-    warn_about_ports(warnings, spec);
+    for_each_container(path, spec, |path, container| warn_about_container(warnings, subject, path, container));
+    warn_about_ports(warnings, path, spec);
+    warn_about_grace_period(warnings, path, spec);
     warn_about_pod_affinity(warnings, path.child("affinity"), spec);
     let config = path.child("dnsConfig");
     let servers = spec.dns_config.as_ref().and_then(|config| config.nameservers.as_ref());
@@ -123,13 +149,19 @@ fn warn_about_spec(warnings: &mut WarningList, pod: &Pod, spec: &PodSpec) {
     }
 }
 
-fn warn_about_container(warnings: &mut WarningList, path: FieldPath<'_>, pod: &Pod, container: &Container) {
-    let meta = FieldPath::root("metadata");
-    let annotations = meta.child("annotations");
+/// Warns about a negative period. A pod stores 1 instead, a template the period itself.
+fn warn_about_grace_period(warnings: &mut WarningList, path: FieldPath<'_>, spec: &PodSpec) {
+    if spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0) {
+        let detail = "must be >= 0; negative values are invalid and will be treated as 1";
+        warnings.add(path.child("terminationGracePeriodSeconds"), detail);
+    }
+}
+
+fn warn_about_container(warnings: &mut WarningList, subject: &Subject<'_>, path: FieldPath<'_>, container: &Container) {
     let container_profile = container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
     let key = format!("{SECCOMP_CONTAINER}{}", container.name);
-    if container_profile.is_none() && pods::annotation(pod, &key).is_some() {
-        warnings.add(annotations.key(&key), SECCOMP_ANNOTATION_IGNORED);
+    if container_profile.is_none() && annotation(subject.meta, &key).is_some() {
+        warnings.add(subject.annotations_path.key(&key), SECCOMP_ANNOTATION_IGNORED);
     }
     if let Some(resources) = &container.resources {
         let path = path.child("resources");
@@ -141,8 +173,7 @@ fn warn_about_container(warnings: &mut WarningList, path: FieldPath<'_>, pod: &P
     warn_about_variables(warnings, path.child("env"), container.env.as_deref().unwrap_or_default());
 }
 
-fn for_each_container(spec: &PodSpec, mut visit: impl FnMut(FieldPath<'_>, &Container)) {
-    let path = FieldPath::root("spec");
+fn for_each_container(path: FieldPath<'_>, spec: &PodSpec, mut visit: impl FnMut(FieldPath<'_>, &Container)) {
     for (list, containers) in [("initContainers", pods::init_containers(spec)), ("containers", &spec.containers)] {
         let list = path.child(list);
         containers.iter().enumerate().for_each(|(i, container)| visit(list.index(i), container));
@@ -234,9 +265,37 @@ fn warn_about_pod_affinity(warnings: &mut WarningList, path: FieldPath<'_>, spec
     }
 }
 
-/// Warns about files of a volume whose paths are equal or nested.
-fn warn_about_volumes(warnings: &mut WarningList, spec: &PodSpec) {
-    for volume in spec.volumes.iter().flatten() {
+/// A volume source that Kubernetes has removed or is about to remove.
+struct DeprecatedSource {
+    field: &'static str,
+    is_set: fn(&Volume) -> bool,
+    detail: &'static str,
+}
+
+macro_rules! deprecated {
+    ($field:literal, $member:ident, $detail:literal) => {
+        DeprecatedSource { field: $field, is_set: |volume| volume.$member.is_some(), detail: $detail }
+    };
+}
+
+const DEPRECATED_SOURCES: &[DeprecatedSource] = &[
+    deprecated!("photonPersistentDisk", photon_persistent_disk, "deprecated in v1.11, non-functional in v1.16+"),
+    deprecated!("gitRepo", git_repo, "deprecated in v1.11, and disabled by default in v1.33+"),
+    deprecated!("scaleIO", scale_io, "deprecated in v1.16, non-functional in v1.22+"),
+    deprecated!("flocker", flocker, "deprecated in v1.22, non-functional in v1.25+"),
+    deprecated!("storageOS", storageos, "deprecated in v1.22, non-functional in v1.25+"),
+    deprecated!("quobyte", quobyte, "deprecated in v1.22, non-functional in v1.25+"),
+    deprecated!("glusterfs", glusterfs, "deprecated in v1.25, non-functional in v1.26+"),
+    deprecated!("cephfs", cephfs, "deprecated in v1.28, non-functional in v1.31+"),
+    deprecated!("rbd", rbd, "deprecated in v1.28, non-functional in v1.31+"),
+];
+
+/// Warns about deprecated volume sources, and about files of a volume whose paths are equal or nested.
+fn warn_about_volumes(warnings: &mut WarningList, list: FieldPath<'_>, spec: &PodSpec) {
+    for (i, volume) in spec.volumes.iter().flatten().enumerate() {
+        for source in DEPRECATED_SOURCES.iter().filter(|source| (source.is_set)(volume)) {
+            warnings.add(list.index(i).child(source.field), source.detail);
+        }
         if let Some(map) = &volume.config_map {
             warn_about_overlapping_paths(
                 warnings,
@@ -288,6 +347,14 @@ fn warn_about_duplicates(warnings: &mut WarningList, path: FieldPath<'_>, spec: 
     }
 }
 
+/// Returns the warnings about the storage that a claim with the `resources` at `path` asks for.
+pub fn warnings_on_storage(path: FieldPath<'_>, resources: &VolumeResourceRequirements) -> Vec<String> {
+    let mut warnings = WarningList::default();
+    warn_about_byte_quantity(&mut warnings, path.child("requests"), resources.requests.as_ref(), "storage");
+    warn_about_byte_quantity(&mut warnings, path.child("limits"), resources.limits.as_ref(), "storage");
+    warnings.0
+}
+
 const BYTE_RESOURCES: [&str; 2] = ["memory", "ephemeral-storage"];
 
 fn warn_about_byte_quantities(warnings: &mut WarningList, path: FieldPath<'_>, quantities: Option<&Quantities>) {
@@ -329,9 +396,9 @@ fn host_address(port: &ContainerPort) -> (&str, i32) {
     (port.host_ip.as_deref().unwrap_or_default(), port.host_port.unwrap_or(0))
 }
 
-fn warn_about_ports(warnings: &mut WarningList, spec: &PodSpec) {
+fn warn_about_ports(warnings: &mut WarningList, path: FieldPath<'_>, spec: &PodSpec) {
     let mut earlier: Vec<(String, ContainerPort)> = Vec::new();
-    for_each_container(spec, |path, container| {
+    for_each_container(path, spec, |path, container| {
         let list = path.child("ports");
         for (i, port) in container.ports.iter().flatten().enumerate() {
             let path = list.index(i);
@@ -344,7 +411,7 @@ fn warn_about_ports(warnings: &mut WarningList, spec: &PodSpec) {
             earlier.push((path.to_string(), port.clone()));
         }
     });
-    warn_about_port_names(warnings, spec);
+    warn_about_port_names(warnings, path, spec);
 }
 
 fn warn_about_host_ip_without_port(warnings: &mut WarningList, path: FieldPath<'_>, port: &ContainerPort) {
@@ -378,9 +445,9 @@ fn port_conflict(port: &ContainerPort, other: &ContainerPort) -> Option<&'static
 }
 
 /// Warns about port names that the pod uses twice.
-fn warn_about_port_names(warnings: &mut WarningList, spec: &PodSpec) {
+fn warn_about_port_names(warnings: &mut WarningList, path: FieldPath<'_>, spec: &PodSpec) {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
-    for_each_container(spec, |path, container| {
+    for_each_container(path, spec, |path, container| {
         let list = path.child("ports");
         for (i, port) in container.ports.iter().flatten().enumerate() {
             let Some(name) = port.name.as_ref().filter(|name| !name.is_empty()) else { continue };

@@ -1,6 +1,7 @@
 //! Annotations with a meaning to Kubernetes.
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{or_empty, security, validate_local_descending_path};
 use crate::model::pods;
@@ -21,31 +22,34 @@ fn all_containers(spec: &PodSpec) -> impl Iterator<Item = (&'static str, usize, 
     init.chain(spec.containers.iter().enumerate().map(|(i, c)| ("containers", i, c)))
 }
 
-/// Validates the values of annotations.
-pub fn validate(errors: &mut ErrorList, pod: &Pod, spec: &PodSpec) {
-    let meta = FieldPath::root("metadata");
-    let path = meta.child("annotations");
-    if let Some(value) = pods::annotation(pod, MIRROR)
+/// Returns the value of an annotation.
+pub fn get<'m>(meta: &'m ObjectMeta, key: &str) -> Option<&'m str> {
+    meta.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// Validates the values of a pod's or template's annotations.
+pub fn validate(errors: &mut ErrorList, path: FieldPath<'_>, meta: &ObjectMeta, spec: &PodSpec) {
+    if let Some(value) = get(meta, MIRROR)
         && or_empty(&spec.node_name).is_empty()
     {
         errors.invalid(path.key(MIRROR), value, "must set spec.nodeName if mirror pod annotation is set");
     }
-    if let Some(cost) = pods::annotation(pod, DELETION_COST) {
+    if let Some(cost) = get(meta, DELETION_COST) {
         // Kubernetes accepts neither a plus sign nor leading zeros.
         let is_canonical = cost.parse::<i32>().is_ok_and(|number| number.to_string() == cost);
         if !is_canonical {
             errors.invalid(path.key(DELETION_COST), cost, "must be a 32bit integer");
         }
     }
-    if let Some(profile) = pods::annotation(pod, SECCOMP_POD) {
+    if let Some(profile) = get(meta, SECCOMP_POD) {
         validate_seccomp(errors, path.child(SECCOMP_POD), profile);
     }
-    for (key, profile) in pod.metadata.annotations.iter().flatten() {
+    for (key, profile) in meta.annotations.iter().flatten() {
         if key.starts_with(SECCOMP_CONTAINER) {
             validate_seccomp(errors, path.child(key), profile);
         }
     }
-    for (key, profile) in pod.metadata.annotations.iter().flatten() {
+    for (key, profile) in meta.annotations.iter().flatten() {
         let Some(name) = key.strip_prefix(APP_ARMOR) else { continue };
         if !all_containers(spec).any(|(_, _, container)| container.name == name) {
             errors.invalid(path.key(key), name, "container not found");
@@ -83,7 +87,7 @@ pub fn validate_update(errors: &mut ErrorList, old: &Pod, new: &Pod) {
             errors.forbidden(path.key(key), "may not add mirror pod annotation");
         }
     }
-    validate(errors, new, &new.spec.clone().unwrap_or_default());
+    validate(errors, path, &new.metadata, &new.spec.clone().unwrap_or_default());
 }
 
 fn validate_seccomp(errors: &mut ErrorList, path: FieldPath<'_>, profile: &str) {
@@ -96,14 +100,13 @@ fn validate_seccomp(errors: &mut ErrorList, path: FieldPath<'_>, profile: &str) 
     }
 }
 
-/// Validates that annotations and fields name the same profiles; at creation only.
-pub fn validate_profiles_match_fields(errors: &mut ErrorList, pod: &Pod, spec: &PodSpec) {
-    if pod.metadata.annotations.as_ref().is_none_or(|annotations| annotations.is_empty()) {
+/// Validates that annotations and the fields of the spec at `path` name the same profiles; of pods at creation only.
+pub fn validate_profiles_match_fields(errors: &mut ErrorList, path: FieldPath<'_>, meta: &ObjectMeta, spec: &PodSpec) {
+    if meta.annotations.as_ref().is_none_or(|annotations| annotations.is_empty()) {
         return;
     }
-    let path = FieldPath::root("spec");
     let own = spec.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
-    if let (Some(field), Some(annotation)) = (own, pods::annotation(pod, SECCOMP_POD))
+    if let (Some(field), Some(annotation)) = (own, get(meta, SECCOMP_POD))
         && let Some(name) =
             security::find_difference_from_annotation(&field.type_, &field.localhost_profile, annotation)
     {
@@ -112,7 +115,7 @@ pub fn validate_profiles_match_fields(errors: &mut ErrorList, pod: &Pod, spec: &
     }
     for (list, i, container) in all_containers(spec) {
         let field = container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
-        let annotation = pods::annotation(pod, &format!("{SECCOMP_CONTAINER}{}", container.name));
+        let annotation = get(meta, &format!("{SECCOMP_CONTAINER}{}", container.name));
         if let (Some(field), Some(annotation)) = (field, annotation)
             && let Some(name) =
                 security::find_difference_from_annotation(&field.type_, &field.localhost_profile, annotation)
@@ -126,7 +129,7 @@ pub fn validate_profiles_match_fields(errors: &mut ErrorList, pod: &Pod, spec: &
     let pod_profile = spec.security_context.as_ref().and_then(|context| context.app_armor_profile.as_ref());
     for (list, i, container) in all_containers(spec) {
         let own = container.security_context.as_ref().and_then(|context| context.app_armor_profile.as_ref());
-        let annotation = pods::annotation(pod, &format!("{APP_ARMOR}{}", container.name));
+        let annotation = get(meta, &format!("{APP_ARMOR}{}", container.name));
         if let (Some(field), Some(annotation)) = (own.or(pod_profile), annotation)
             && let Some(name) =
                 security::find_difference_from_annotation(&field.type_, &field.localhost_profile, annotation)

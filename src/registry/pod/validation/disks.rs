@@ -256,10 +256,11 @@ pub fn validate_ephemeral(errors: &mut ErrorList, path: FieldPath<'_>, volume: &
     if let Some(meta) = &template.metadata {
         metadata::validate_labels(errors, path.child("metadata").child("labels"), &meta.labels);
     }
-    validate_claim(errors, path.child("spec"), &template.spec);
+    validate_claim_spec(errors, path.child("spec"), &template.spec);
 }
 
-fn validate_claim(errors: &mut ErrorList, path: FieldPath<'_>, claim: &PersistentVolumeClaimSpec) {
+/// Validates the claim of an ephemeral volume or of a template of claims.
+pub fn validate_claim_spec(errors: &mut ErrorList, path: FieldPath<'_>, claim: &PersistentVolumeClaimSpec) {
     let modes = claim.access_modes.as_deref().unwrap_or_default();
     if modes.is_empty() {
         errors.required(path.child("accessModes"), "at least 1 access mode is required");

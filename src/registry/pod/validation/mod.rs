@@ -19,7 +19,8 @@ mod security;
 mod volumes;
 mod windows;
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::control::Cause;
 use crate::model::{formats, pods};
@@ -27,9 +28,10 @@ use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::metadata;
 
 pub(super) use annotations::{
-    APP_ARMOR, MIRROR, SECCOMP_CONTAINER, SECCOMP_POD, validate_update as validate_annotation_update,
+    APP_ARMOR, MIRROR, SECCOMP_CONTAINER, SECCOMP_POD, get as annotation, validate_update as validate_annotation_update,
 };
 pub(super) use containers::as_container;
+pub use disks::validate_claim_spec;
 pub(super) use networking::validate_ips;
 pub(super) use scheduling::validate_tolerations;
 pub(super) use security::is_app_armor_profile;
@@ -47,7 +49,7 @@ pub fn validate_create(pod: &Pod) -> Vec<Cause> {
         if is_gated && !or_empty(&spec.node_name).is_empty() {
             errors.forbidden(path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
         }
-        annotations::validate_profiles_match_fields(&mut errors, pod, spec);
+        annotations::validate_profiles_match_fields(&mut errors, path, &pod.metadata, spec);
     }
     errors.into_causes()
 }
@@ -57,9 +59,11 @@ pub(super) fn validate(errors: &mut ErrorList, pod: &Pod) {
     metadata::validate_object_meta(errors, &pod.metadata, formats::dns_subdomain);
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
-    annotations::validate(errors, pod, spec);
-    validate_spec(errors, pod, spec);
+    let meta = FieldPath::root("metadata");
+    annotations::validate(errors, meta.child("annotations"), &pod.metadata, spec);
     let path = FieldPath::root("spec");
+    let is_mirror = annotations::get(&pod.metadata, MIRROR).is_some();
+    validate_spec(errors, path, spec, &SpecOwner::Pod { name: pods::name(pod), is_mirror });
     if or_empty(&spec.service_account_name).is_empty() {
         projections::forbid_tokens(errors, path.child("volumes"), spec.volumes.as_deref().unwrap_or_default());
     }
@@ -67,16 +71,46 @@ pub(super) fn validate(errors: &mut ErrorList, pod: &Pod) {
     containers::validate_images(errors, path.child("initContainers"), pods::init_containers(spec));
 }
 
-fn validate_spec(errors: &mut ErrorList, pod: &Pod, spec: &PodSpec) {
-    let path = FieldPath::root("spec");
+/// Validates the template of pods at `path` (`ValidatePodTemplateSpec`).
+///
+/// As in Kubernetes, errors in labels and annotations are reported without the path's `metadata`.
+pub fn validate_template(errors: &mut ErrorList, path: FieldPath<'_>, template: &PodTemplateSpec) {
+    let (no_meta, no_spec) = (ObjectMeta::default(), PodSpec::default());
+    let meta = template.metadata.as_ref().unwrap_or(&no_meta);
+    let spec = template.spec.as_ref().unwrap_or(&no_spec);
+    metadata::validate_labels(errors, path.child("labels"), &meta.labels);
+    metadata::validate_annotations(errors, path.child("annotations"), &meta.annotations);
+    annotations::validate(errors, path.child("annotations"), meta, spec);
+    let path = path.child("spec");
+    validate_spec(errors, path, spec, &SpecOwner::Template);
+    annotations::validate_profiles_match_fields(errors, path, meta, spec);
+    if spec.ephemeral_containers.as_ref().is_some_and(|list| !list.is_empty()) {
+        errors.forbidden(path.child("ephemeralContainers"), "ephemeral containers not allowed in pod template");
+    }
+}
+
+/// The object that a pod spec belongs to; a few rules differ.
+pub(super) enum SpecOwner<'o> {
+    /// A pod.
+    Pod {
+        /// The pod's name.
+        name: &'o str,
+        /// Whether the pod is the copy of a static pod.
+        is_mirror: bool,
+    },
+    /// A template of pods.
+    Template,
+}
+
+fn validate_spec(errors: &mut ErrorList, path: FieldPath<'_>, spec: &PodSpec, owner: &SpecOwner<'_>) {
     if spec.termination_grace_period_seconds.is_none() {
         errors.required(path.child("terminationGracePeriodSeconds"), "");
     }
-    let volumes = volumes::validate(errors, path.child("volumes"), spec.volumes.as_deref().unwrap_or_default(), pod);
-    let claims = resources::validate_pod_resource_claims(errors, path.child("resourceClaims"), pod, spec);
+    let volumes = volumes::validate(errors, path.child("volumes"), spec.volumes.as_deref().unwrap_or_default(), owner);
+    let claims = resources::validate_pod_resource_claims(errors, path.child("resourceClaims"), spec, owner);
     containers::validate(errors, path, &containers::PodContext { spec, volumes: &volumes, claims: &claims });
     resources::validate_pod(errors, path.child("resources"), spec, &claims);
-    networking::validate_host_network_ports(errors, path.child("containers"), spec);
+    networking::validate_host_network_ports(errors, path.child("containers"), spec, owner);
     let restart = ["Always", "OnFailure", "Never"];
     errors.require_one_of(path.child("restartPolicy"), or_empty(&spec.restart_policy), &restart);
     networking::validate_dns_policy(errors, path.child("dnsPolicy"), spec);

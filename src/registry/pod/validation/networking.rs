@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use super::or_empty;
+use super::{SpecOwner, or_empty};
 use crate::model::formats;
 use crate::registry::fields::{ErrorList, FieldPath};
 
@@ -11,15 +11,17 @@ const MAX_SEARCHES: usize = 32;
 const MAX_SEARCH_LIST_LENGTH: usize = 2048;
 const MAX_HOSTNAME: usize = 64;
 
-/// Validates that host ports equal container ports on the host's network.
-pub fn validate_host_network_ports(errors: &mut ErrorList, list: FieldPath<'_>, spec: &PodSpec) {
+/// Validates that host ports equal container ports on the host's network. Those of a template may be unset: its pods get
+/// them as defaults.
+pub fn validate_host_network_ports(errors: &mut ErrorList, list: FieldPath<'_>, spec: &PodSpec, owner: &SpecOwner<'_>) {
     if spec.host_network != Some(true) {
         return;
     }
     for (i, container) in spec.containers.iter().enumerate() {
         for (j, port) in container.ports.iter().flatten().enumerate() {
             let number = port.host_port.unwrap_or(0);
-            if number != port.container_port {
+            let may_be_unset = matches!(owner, SpecOwner::Template);
+            if number != port.container_port && !(may_be_unset && number == 0) {
                 let detail = "must match `containerPort` when `hostNetwork` is true";
                 errors.invalid(list.index(i).child("ports").index(j).child("hostPort"), number, detail);
             }

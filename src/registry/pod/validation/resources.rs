@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::annotations::MIRROR;
-use super::or_empty;
-use crate::model::{formats, pods, quantity};
+use super::{SpecOwner, or_empty};
+use crate::model::{formats, quantity};
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::pod::totals::{self, Quantities, exceeds, is_native_resource, is_overcommit_allowed};
 
@@ -204,13 +203,13 @@ fn validate_pod_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name:
 pub fn validate_pod_resource_claims<'s>(
     errors: &mut ErrorList,
     list: FieldPath<'_>,
-    pod: &Pod,
     spec: &'s PodSpec,
+    owner: &SpecOwner<'_>,
 ) -> BTreeSet<&'s str> {
     let mut names = BTreeSet::new();
     for (i, claim) in spec.resource_claims.iter().flatten().enumerate() {
         let path = list.index(i);
-        if pods::annotation(pod, MIRROR).is_some() {
+        if matches!(owner, SpecOwner::Pod { is_mirror: true, .. }) {
             errors.forbidden(FieldPath::root(""), "static pods do not support resource claims");
             continue;
         }

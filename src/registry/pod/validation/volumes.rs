@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{Pod, Volume};
+use k8s_openapi::api::core::v1::Volume;
 
-use super::{disks, or_empty, projections, validate_path_no_backsteps};
-use crate::model::{formats, pods, quantity};
+use super::{SpecOwner, disks, or_empty, projections, validate_path_no_backsteps};
+use crate::model::{formats, quantity};
 use crate::registry::fields::{ErrorList, FieldPath};
 
 /// The valid volumes by name, which mounts may refer to.
@@ -70,18 +70,23 @@ pub fn validate<'v>(
     errors: &mut ErrorList,
     list: FieldPath<'_>,
     volumes: &'v [Volume],
-    pod: &Pod,
+    owner: &SpecOwner<'_>,
 ) -> DeclaredVolumes<'v> {
+    // The claims of ephemeral volumes are named after the pod.
+    let pod_name = match owner {
+        SpecOwner::Pod { name, .. } => *name,
+        SpecOwner::Template => "",
+    };
     let mut names = BTreeSet::new();
     let mut valid = DeclaredVolumes::new();
     let claims: BTreeSet<String> =
-        volumes.iter().filter(|v| v.ephemeral.is_some()).map(|v| format!("{}-{}", pods::name(pod), v.name)).collect();
+        volumes.iter().filter(|v| v.ephemeral.is_some()).map(|v| format!("{pod_name}-{}", v.name)).collect();
     for (i, volume) in volumes.iter().enumerate() {
         let path = list.index(i);
         let count_before = errors.count();
         validate_source(errors, path, volume);
-        if volume.ephemeral.is_some() && !pods::name(pod).is_empty() && !volume.name.is_empty() {
-            let claim = format!("{}-{}", pods::name(pod), volume.name);
+        if volume.ephemeral.is_some() && !pod_name.is_empty() && !volume.name.is_empty() {
+            let claim = format!("{pod_name}-{}", volume.name);
             let messages =
                 formats::dns_subdomain(&claim).into_iter().map(|message| format!("PVC name {claim:?}: {message}"));
             errors.invalid_each(path.child("name"), &volume.name, messages.collect());
@@ -97,8 +102,8 @@ pub fn validate<'v>(
             names.insert(volume.name.as_str());
             valid.insert(&volume.name, volume);
         }
-        if let Some(claim) = volume.persistent_volume_claim.as_ref().filter(|claim| claims.contains(&claim.claim_name))
-        {
+        let claim = volume.persistent_volume_claim.as_ref().filter(|_| !pod_name.is_empty());
+        if let Some(claim) = claim.filter(|claim| claims.contains(&claim.claim_name)) {
             let detail = "must not reference a PVC that gets created for an ephemeral volume";
             let path = path.child("persistentVolumeClaim");
             errors.invalid(path.child("claimName"), &claim.claim_name, detail);
