@@ -3,6 +3,7 @@
 //! Owns the conversion of a manifest into typed objects and the diagnostics of invalid ones. Opens no
 //! file and reads no clock: `cli` reads the files, `registry` validates the objects.
 
+pub mod cron;
 mod decode;
 mod diagnostic;
 pub mod duration;
