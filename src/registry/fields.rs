@@ -93,7 +93,21 @@ impl ErrorList {
 
     /// Records that the value is not valid.
     pub fn invalid(&mut self, path: FieldPath<'_>, value: impl Serialize, detail: impl fmt::Display) {
-        self.push(path, "FieldValueInvalid", format!("Invalid value: {}: {detail}", to_json(&value)));
+        let detail = detail.to_string();
+        let separator = if detail.is_empty() { "" } else { ": " };
+        self.push(path, "FieldValueInvalid", format!("Invalid value: {}{separator}{detail}", to_json(&value)));
+    }
+
+    /// Records that the value is not valid, without printing it.
+    pub fn invalid_unprinted(&mut self, path: FieldPath<'_>, detail: impl fmt::Display) {
+        self.push(path, "FieldValueInvalid", format!("Invalid value: {detail}"));
+    }
+
+    /// Requires that an update keeps a field, which is fixed at creation.
+    pub fn check_immutable<T: Serialize + PartialEq>(&mut self, path: FieldPath<'_>, new: &T, old: &T) {
+        if new != old {
+            self.invalid(path, new, "field is immutable");
+        }
     }
 
     /// Records an error for each message about the value.
@@ -141,7 +155,7 @@ impl ErrorList {
     }
 
     /// Records that the value is not among `supported`.
-    pub fn not_supported(&mut self, path: FieldPath<'_>, value: &str, supported: &[&str]) {
+    pub fn not_supported(&mut self, path: FieldPath<'_>, value: impl Serialize, supported: &[&str]) {
         let names: Vec<String> = supported.iter().map(to_json).collect();
         let message = format!("Unsupported value: {}: supported values: {}", to_json(&value), names.join(", "));
         self.push(path, "FieldValueNotSupported", message);

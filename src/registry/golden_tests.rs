@@ -31,7 +31,7 @@ fn normalize(value: &mut Value) {
 }
 
 /// Collects the differences between two values, by path.
-fn collect_differences(path: &str, actual: &Value, expected: &Value, differences: &mut Vec<String>) {
+pub(super) fn collect_differences(path: &str, actual: &Value, expected: &Value, differences: &mut Vec<String>) {
     match (actual, expected) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
@@ -51,7 +51,7 @@ fn collect_differences(path: &str, actual: &Value, expected: &Value, differences
 }
 
 /// Returns a status in the form of the golden files.
-fn golden_status(status: &Status) -> Value {
+pub(super) fn golden_status(status: &Status) -> Value {
     let mut wire = serde_json::to_value(status).expect("a status encodes");
     let wire = wire.as_object_mut().expect("an object");
     for field in ["kind", "apiVersion", "metadata", "status", "code"] {

@@ -10,8 +10,10 @@ pub mod field_support;
 mod fields;
 mod generic;
 pub mod identity;
+mod int_or_percent;
 pub mod kind;
 pub mod kinds;
+mod label_selector;
 mod metadata;
 mod patch;
 pub mod pod;
@@ -19,6 +21,7 @@ mod preconditions;
 mod reads;
 mod storage;
 pub mod strategy;
+mod workload_rules;
 
 pub use patch::merge_keys;
 

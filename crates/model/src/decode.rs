@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use super::diagnostic::{Diagnostic, Rule};
 use super::protobuf::decode_protobuf;
 use super::strict::{self, IntegerSyntax};
-use super::tree::{Value, YamlNode};
+use super::tree::{MappingKey, Value, YamlNode};
 use super::yaml;
 
 /// The format of a request body.
@@ -90,7 +90,7 @@ pub fn decode_object<T: DeserializeOwned>(
     let mut documents = Vec::new();
     yaml::read(text, 1, |document| documents.push(document.root));
     let mut documents = documents.into_iter();
-    let root = match (documents.next(), documents.next()) {
+    let mut root = match (documents.next(), documents.next()) {
         // As in Kubernetes, an object without fields.
         (None, _) => return decode_object(version, kind, TextFormat::Json, "{}"),
         (Some(Err(error)), _) => return Err(DecodeError::NotAnObject(with_position(&error))),
@@ -98,6 +98,7 @@ pub fn decode_object<T: DeserializeOwned>(
         (Some(Ok(root)), None) => root,
     };
     check_header(&root, version, kind)?;
+    mark_empty_selector(&mut root, kind);
     let (object, sink) = strict::read_lenient::<T>(&root, kind, integer_syntax);
     let diagnostics = sink.into_diagnostics();
     match object {
@@ -105,6 +106,22 @@ pub fn decode_object<T: DeserializeOwned>(
         None => {
             Err(DecodeError::InvalidValues(diagnostics.iter().filter(is_invalid_value).map(with_position).collect()))
         }
+    }
+}
+
+/// Adds an empty `matchLabels` to an empty selector of a kind that requires one: its Rust type does not tell an empty
+/// selector, which selects everything, from a missing one, which selects nothing.
+fn mark_empty_selector(root: &mut YamlNode<'_>, kind: &str) {
+    if !matches!(kind, "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet") {
+        return;
+    }
+    let Some(selector) = root.get_mut("spec").and_then(|spec| spec.get_mut("selector")) else { return };
+    let position = selector.position;
+    if let Value::Map(entries) = &mut selector.value
+        && entries.is_empty()
+    {
+        let key = MappingKey { name: "matchLabels".into(), position, misread: None };
+        entries.push((key, YamlNode { value: Value::Map(Vec::new()), position, written: "" }));
     }
 }
 

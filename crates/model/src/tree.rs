@@ -58,6 +58,12 @@ impl<'t> YamlNode<'t> {
         self.entries().iter().find(|(k, _)| k.name == key).map(|(_, node)| node)
     }
 
+    /// Returns the first value of `key` in a mapping, for changes.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut YamlNode<'t>> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        entries.iter_mut().find(|(k, _)| k.name == key).map(|(_, node)| node)
+    }
+
     /// Returns the text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {

@@ -4,14 +4,23 @@
 //! with its [`Strategy`](super::strategy::Strategy) and add a line.
 
 pub mod config_map;
+mod controller_revision;
+mod cron_job;
+mod daemon_set;
+mod deployment;
 mod event;
 mod events_v1;
+mod job;
 mod namespace;
 mod node;
 mod pod;
+mod pod_template;
+mod replica_set;
+mod replication_controller;
 pub mod secret;
+mod stateful_set;
 
-use k8s_openapi::api::core;
+use k8s_openapi::api::{apps, batch, core};
 
 use super::kind::{Kind, KindOf};
 use crate::control::Resource;
@@ -23,7 +32,16 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<core::v1::Namespace>::NEW,
     &KindOf::<core::v1::Node>::NEW,
     &KindOf::<core::v1::Pod>::NEW,
+    &KindOf::<core::v1::PodTemplate>::NEW,
+    &KindOf::<core::v1::ReplicationController>::NEW,
     &KindOf::<core::v1::Secret>::NEW,
+    &KindOf::<apps::v1::ControllerRevision>::NEW,
+    &KindOf::<apps::v1::DaemonSet>::NEW,
+    &KindOf::<apps::v1::Deployment>::NEW,
+    &KindOf::<apps::v1::ReplicaSet>::NEW,
+    &KindOf::<apps::v1::StatefulSet>::NEW,
+    &KindOf::<batch::v1::CronJob>::NEW,
+    &KindOf::<batch::v1::Job>::NEW,
 ];
 
 /// Returns the kind of a resource's objects.
@@ -34,7 +52,13 @@ pub fn of(resource: &Resource) -> Option<&'static dyn Kind> {
 }
 
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod selector_tests;
+#[cfg(test)]
+mod table_tests;
+#[cfg(test)]
+mod workload_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,12 @@ pub enum PatchStrategy {
 const MERGED_LISTS: &[(&str, &str, PatchStrategy)] = &[
     ("", "metadata.finalizers", PatchStrategy::Set),
     ("", "metadata.ownerReferences", PatchStrategy::ByKey("uid")),
+    ("Deployment", "status.conditions", PatchStrategy::ByKey("type")),
+    ("ReplicaSet", "status.conditions", PatchStrategy::ByKey("type")),
+    ("ReplicationController", "status.conditions", PatchStrategy::ByKey("type")),
+    ("StatefulSet", "status.conditions", PatchStrategy::ByKey("type")),
+    ("DaemonSet", "status.conditions", PatchStrategy::ByKey("type")),
+    ("Job", "status.conditions", PatchStrategy::ByKey("type")),
     ("Pod", "spec.volumes", PatchStrategy::ByKey("name")),
     ("Pod", "spec.containers", PatchStrategy::ByKey("name")),
     ("Pod", "spec.initContainers", PatchStrategy::ByKey("name")),
@@ -34,6 +40,18 @@ const MERGED_LISTS: &[(&str, &str, PatchStrategy)] = &[
     ("Pod", "status.resourceClaimStatuses", PatchStrategy::ByKey("name")),
 ];
 
+/// Kinds with a template of pods, and the template's path.
+const TEMPLATES: &[(&str, &str)] = &[
+    ("CronJob", "spec.jobTemplate.spec.template."),
+    ("DaemonSet", "spec.template."),
+    ("Deployment", "spec.template."),
+    ("Job", "spec.template."),
+    ("PodTemplate", "template."),
+    ("ReplicaSet", "spec.template."),
+    ("ReplicationController", "spec.template."),
+    ("StatefulSet", "spec.template."),
+];
+
 /// Returns the lists of `kind` that merge, by path: `spec.*ontainers[].env`.
 pub fn merged_lists(kind: &str) -> impl Iterator<Item = (&'static str, PatchStrategy)> {
     MERGED_LISTS
@@ -42,8 +60,12 @@ pub fn merged_lists(kind: &str) -> impl Iterator<Item = (&'static str, PatchStra
         .map(|(_, path, strategy)| (*path, *strategy))
 }
 
-/// Returns how the list at `path` of `kind` merges.
+/// Returns how the list at `path` of `kind` merges. Lists of a template merge like those of a pod.
 pub fn patch_strategy(kind: &str, path: &str) -> PatchStrategy {
+    let template = TEMPLATES.iter().find(|(of_kind, _)| *of_kind == kind);
+    if let Some(path) = template.and_then(|(_, template)| path.strip_prefix(template)) {
+        return patch_strategy("Pod", path);
+    }
     let matches = |pattern: &str| match pattern.split_once('*') {
         Some((prefix, suffix)) => path.strip_prefix(prefix).is_some_and(|rest| {
             rest.find(suffix).is_some_and(|index| index + suffix.len() == rest.len() && !rest[..index].contains('.'))
@@ -73,5 +95,14 @@ mod tests {
             assert_eq!(patch_strategy("Pod", path), strategy, "{path}");
         }
         assert_eq!(patch_strategy("ConfigMap", "spec.containers"), PatchStrategy::Replace);
+        for (kind, path) in [
+            ("Deployment", "spec.template.spec.containers"),
+            ("CronJob", "spec.jobTemplate.spec.template.spec.volumes"),
+            ("PodTemplate", "template.spec.containers[].env"),
+        ] {
+            assert_eq!(patch_strategy(kind, path), PatchStrategy::ByKey("name"), "{kind} {path}");
+        }
+        assert_eq!(patch_strategy("Deployment", "spec.template.metadata.finalizers"), PatchStrategy::Set);
+        assert_eq!(patch_strategy("StatefulSet", "spec.volumeClaimTemplates"), PatchStrategy::Replace);
     }
 }

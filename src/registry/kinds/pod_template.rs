@@ -1,0 +1,61 @@
+//! PodTemplates: templates of pods that stand alone.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::PodTemplate;
+use serde_json::Value;
+
+use crate::model::formats;
+use crate::registry::columns::{self, Column};
+use crate::registry::fields::{ErrorList, FieldPath};
+use crate::registry::label_selector::format_labels;
+use crate::registry::pod::template;
+use crate::registry::strategy::{KindInfo, Strategy};
+use crate::registry::{metadata, workload_rules};
+
+impl Strategy for PodTemplate {
+    const INFO: KindInfo = KindInfo::new("podtemplate", "LIXB2x4IFpk=");
+    const COLUMNS: &'static [Column] = &[
+        Column::NAME,
+        Column::text("Containers", "Names of the template's containers."),
+        Column::text("Images", "Images of the template's containers."),
+        Column::text("Pod Labels", "Labels of the template."),
+    ];
+    const HAS_GENERATION: bool = true;
+
+    fn cells(&self, _now: Timestamp) -> Vec<Value> {
+        let [containers, images] = workload_rules::container_cells(self.template.as_ref());
+        let labels = self.template.as_ref().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
+        vec![columns::name(&self.metadata), containers, images, format_labels(labels).into()]
+    }
+
+    fn set_defaults(&mut self) {
+        template::set_defaults(self.template.get_or_insert_default());
+    }
+
+    fn validate(&self, errors: &mut ErrorList) {
+        metadata::validate_object_meta(errors, &self.metadata, formats::dns_subdomain);
+        if let Some(template) = &self.template {
+            template::validate(errors, FieldPath::root("template"), template);
+        }
+    }
+
+    fn warnings_on_create(&self) -> Vec<String> {
+        let warnings = self.template.as_ref().map(|template| template::warnings(FieldPath::root("template"), template));
+        warnings.unwrap_or_default()
+    }
+
+    fn validate_update(&self, old: &Self, errors: &mut ErrorList) {
+        metadata::validate_object_meta_update(errors, &self.metadata, &old.metadata);
+        if let Some(template) = &self.template {
+            template::validate(errors, FieldPath::root("template"), template);
+        }
+    }
+
+    fn warnings_on_update(&self, old: &Self) -> Vec<String> {
+        if self.metadata.generation == old.metadata.generation { Vec::new() } else { self.warnings_on_create() }
+    }
+
+    fn is_spec_changed(&self, old: &Self) -> bool {
+        self.template != old.template
+    }
+}

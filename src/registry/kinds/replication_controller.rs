@@ -1,0 +1,151 @@
+//! ReplicationControllers: the predecessors of ReplicaSets.
+
+use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::api::core::v1::{ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus};
+use serde_json::Value;
+
+use crate::model::formats;
+use crate::model::selector::SelectableField;
+use crate::registry::columns::{self, Column, age};
+use crate::registry::fields::{ErrorList, FieldPath};
+use crate::registry::label_selector::{LabelMatcher, format_labels};
+use crate::registry::metadata;
+use crate::registry::pod::template;
+use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
+use crate::registry::workload_rules::{self, ReplicaCounts};
+
+impl Strategy for ReplicationController {
+    const INFO: KindInfo = KindInfo {
+        short_names: &["rc"],
+        categories: &["all"],
+        subresources: &[SubresourceInfo::SCALE, SubresourceInfo::status("ReplicationController")],
+        ..KindInfo::new("replicationcontroller", "Jond2If31h0=")
+    };
+    const COLUMNS: &'static [Column] = &[
+        Column::NAME,
+        Column::integer("Desired", "Number of wanted pods."),
+        Column::integer("Current", "Number of pods."),
+        Column::integer("Ready", "Number of ready pods."),
+        Column::AGE,
+        workload_rules::CONTAINERS,
+        workload_rules::IMAGES,
+        workload_rules::SELECTOR,
+    ];
+    const FIELDS: &'static [SelectableField<Self>] =
+        &[("status.replicas", |rc| Some(rc.status.as_ref().map_or(0, |status| status.replicas).to_string().into()))];
+    const HAS_GENERATION: bool = true;
+
+    fn cells(&self, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (self.spec.as_ref(), self.status.as_ref());
+        let [containers, images] = workload_rules::container_cells(spec.and_then(|spec| spec.template.as_ref()));
+        vec![
+            columns::name(&self.metadata),
+            spec.and_then(|spec| spec.replicas).unwrap_or(0).into(),
+            status.map_or(0, |status| status.replicas).into(),
+            status.and_then(|status| status.ready_replicas).unwrap_or(0).into(),
+            age(&self.metadata, now).into(),
+            containers,
+            images,
+            format_labels(spec.and_then(|spec| spec.selector.as_ref())).into(),
+        ]
+    }
+
+    fn set_defaults(&mut self) {
+        let spec = self.spec.get_or_insert_default();
+        spec.replicas.get_or_insert(1);
+        let Some(template) = &mut spec.template else { return };
+        template::set_defaults(template);
+        let labels = template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+        for field in [&mut spec.selector, &mut self.metadata.labels] {
+            if field.as_ref().is_none_or(|labels| labels.is_empty()) {
+                *field = labels.cloned();
+            }
+        }
+    }
+
+    fn prepare_for_create(&mut self) {
+        self.status = Some(ReplicationControllerStatus::default());
+    }
+
+    fn validate(&self, errors: &mut ErrorList) {
+        metadata::validate_object_meta(errors, &self.metadata, formats::dns_subdomain);
+        validate_spec(errors, self.spec.as_ref());
+    }
+
+    fn warnings_on_create(&self) -> Vec<String> {
+        let mut warnings = workload_rules::warnings_on_name(&self.metadata);
+        let template = self.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        warnings.extend(workload_rules::warnings_on_template(template));
+        warnings
+    }
+
+    fn prepare_for_update(&mut self, old: &Self) {
+        self.status.clone_from(&old.status);
+    }
+
+    fn validate_update(&self, old: &Self, errors: &mut ErrorList) {
+        metadata::validate_object_meta_update(errors, &self.metadata, &old.metadata);
+        validate_spec(errors, self.spec.as_ref());
+    }
+
+    fn warnings_on_update(&self, old: &Self) -> Vec<String> {
+        let template = self.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        workload_rules::warnings_on_changed_template(&self.metadata, &old.metadata, template)
+    }
+
+    fn prepare_for_status_update(&mut self, old: &Self) {
+        self.spec.clone_from(&old.spec);
+    }
+
+    fn validate_status_update(&self, old: &Self, errors: &mut ErrorList) {
+        metadata::validate_object_meta_update(errors, &self.metadata, &old.metadata);
+        if let Some(status) = &self.status {
+            counts(status).validate(errors);
+        }
+    }
+
+    fn is_spec_changed(&self, old: &Self) -> bool {
+        self.spec != old.spec
+    }
+
+    fn scale(&self) -> Option<Scale> {
+        let spec = self.spec.as_ref()?;
+        let observed = self.status.as_ref().map_or(0, |status| status.replicas);
+        let selector = LabelMatcher::of_labels(spec.selector.as_ref());
+        Some(workload_rules::scale(spec.replicas, observed, Some(&selector)))
+    }
+
+    fn set_replicas(&mut self, replicas: i32) {
+        self.spec.get_or_insert_default().replicas = Some(replicas);
+    }
+}
+
+fn counts(status: &ReplicationControllerStatus) -> ReplicaCounts {
+    ReplicaCounts {
+        replicas: status.replicas,
+        fully_labeled: status.fully_labeled_replicas,
+        ready: status.ready_replicas,
+        available: status.available_replicas,
+        observed_generation: status.observed_generation,
+    }
+}
+
+/// Validates the spec (`ValidateReplicationControllerSpec`).
+fn validate_spec(errors: &mut ErrorList, spec: Option<&ReplicationControllerSpec>) {
+    let Some(spec) = spec else { return };
+    let path = FieldPath::root("spec");
+    errors.check_non_negative(path.child("minReadySeconds"), i64::from(spec.min_ready_seconds.unwrap_or(0)));
+    let selector = LabelMatcher::of_labels(spec.selector.as_ref());
+    if selector.is_everything() {
+        errors.required(path.child("selector"), "");
+    }
+    errors.check_non_negative(path.child("replicas"), i64::from(spec.replicas.unwrap_or(0)));
+    match &spec.template {
+        None => errors.required(path.child("template"), ""),
+        Some(template) => {
+            let path = path.child("template");
+            workload_rules::validate_replica_template(errors, path, &selector, template, "ReplicationController");
+        }
+    }
+}
