@@ -19,6 +19,8 @@ use crate::model::pods;
 pub const MAX_EVENTS: usize = 10_000;
 /// The time that an event is kept after its last occurrence.
 const EVENT_TTL: Duration = Duration::from_secs(60 * 60);
+/// Upper bound of the message of an event with an `eventTime`, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1024;
 /// The period in which old events are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -144,12 +146,27 @@ impl EventWriter {
     }
 }
 
+/// Cuts a message to the length that the newer form of events permits, as Kubernetes' scheduler does.
+fn truncated(mut message: String) -> String {
+    const MARK: &str = " ...";
+    if message.len() > MAX_MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES - MARK.len()));
+        message += MARK;
+    }
+    message
+}
+
 /// Returns a new event, named as by kubelet: after its pod and the time.
 fn new_event(recorded: RecordedEvent, wall: Timestamp, serial: u64) -> Event {
     let nanos = u64::try_from(wall.as_nanosecond()).unwrap_or(0).wrapping_add(serial);
     // The scheduler uses the newer form of events: one exact time and an action.
     let scheduler = recorded.source.component == "default-scheduler";
     let timestamp = Some(pods::api_time(wall)).filter(|_| !scheduler);
+    let instance = match &*recorded.source.host {
+        "" if scheduler => recorded.source.component,
+        host => host,
+    };
+    let instance = instance.to_string();
     Event {
         metadata: ObjectMeta {
             name: Some(format!("{}.{nanos:x}", recorded.pod.name)),
@@ -166,7 +183,7 @@ fn new_event(recorded: RecordedEvent, wall: Timestamp, serial: u64) -> Event {
             field_path: recorded.field_path,
         },
         reason: Some(recorded.reason),
-        message: Some(recorded.message),
+        message: Some(if scheduler { truncated(recorded.message) } else { recorded.message }),
         source: Some(EventSource {
             component: Some(recorded.source.component.into()).filter(|_| !scheduler),
             host: Some(recorded.source.host.to_string()).filter(|host| !scheduler && !host.is_empty()),
@@ -178,7 +195,7 @@ fn new_event(recorded: RecordedEvent, wall: Timestamp, serial: u64) -> Event {
         event_time: scheduler.then_some(MicroTime(wall)),
         action: scheduler.then(|| "Binding".into()),
         reporting_component: Some(recorded.source.component.into()),
-        reporting_instance: Some(recorded.source.host.to_string()).filter(|host| !host.is_empty()),
+        reporting_instance: Some(instance),
         ..Event::default()
     }
 }

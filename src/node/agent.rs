@@ -21,7 +21,7 @@ use super::running_pods::RunningPods;
 use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, limits, registration, worker};
 use crate::budget::Account;
 use crate::clock::Clock;
-use crate::control::{Body, ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
+use crate::control::{ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
 use crate::events::Recorder;
 use crate::images::Images;
 use crate::model::host_ports::{HostPort, host_ports};
@@ -115,8 +115,7 @@ impl Agent {
 
     /// Runs pods until cancelled; programs that still run then are killed.
     pub async fn run(mut self) {
-        let node = registration::node_object(&self.node.config, self.node.clock.now().wall);
-        if let Err(error) = self.node.control.create(Body::from(node)).await {
+        if let Err(error) = registration::register(&self.node).await {
             tracing::warn!(%error, "cannot register the node");
         }
         let scope = Scope::all(Resource::PODS);

@@ -4,11 +4,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
 
 use super::{NodeConfig, NodeContext};
-use crate::control::{Body, Key, Preconditions, Resource, Status, Subresource, Update};
+use crate::control::{Body, Key, Object, Preconditions, Resource, Status, Subresource, Update};
 use crate::model::{pods, version};
 
+/// The taint of nodes that are not ready.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+
 /// Returns the Node object of the node with this `config`.
-pub(super) fn node_object(config: &NodeConfig, now: Timestamp) -> Node {
+fn node_object(config: &NodeConfig, now: Timestamp) -> Node {
     let (architecture, os) = (version::architecture(), "linux");
     let mut node = Node::default();
     node.metadata.name = Some(config.name.clone());
@@ -42,16 +45,34 @@ pub(super) fn node_object(config: &NodeConfig, now: Timestamp) -> Node {
     node
 }
 
+/// Creates the node's object. It is ready at once, so that it loses the taint of new nodes, as by Kubernetes' node
+/// lifecycle controller.
+pub(super) async fn register(context: &NodeContext) -> Result<(), Status> {
+    let node = node_object(&context.config, context.clock.now().wall);
+    let created = context.control.create(Body::from(node)).await?;
+    let mut node = decode(&created)?;
+    if let Some(spec) = &mut node.spec {
+        spec.taints.iter_mut().for_each(|taints| taints.retain(|taint| taint.key != NOT_READY));
+        spec.taints.take_if(|taints| taints.is_empty());
+    }
+    let update = Update::Replace { body: Body::from(node), subresource: Subresource::Main };
+    context.control.update(&created.key, update, Preconditions::default()).await.map(drop)
+}
+
+fn decode(object: &Object) -> Result<Node, Status> {
+    object.decode::<Node>().map(|node| Node::clone(&node)).map_err(|error| Status::internal(error.to_string()))
+}
+
 /// Sets the node's `MemoryPressure` condition.
 pub(super) async fn report_memory_pressure(context: &NodeContext, pressure: bool) {
     let key = Key::new(Resource::NODES, "", &context.config.name);
     let now = context.clock.now().wall;
     let reported = async {
         let object = context.control.get(&key).await?;
-        let mut node = Node::clone(&*object.decode::<Node>().map_err(|error| Status::internal(error.to_string()))?);
+        let mut node = decode(&object)?;
         let status = node.status.get_or_insert_default();
         status.conditions = Some(conditions(status.conditions.as_deref().unwrap_or_default(), pressure, now));
-        let update = Update::Replace { body: Body::from(node), subresource: Subresource::Main };
+        let update = Update::Replace { body: Body::from(node), subresource: Subresource::Status };
         context.control.update(&key, update, Preconditions::default()).await
     };
     if let Err(error) = reported.await {

@@ -122,6 +122,11 @@ impl ErrorList {
         self.push(path, "FieldValueDuplicate", format!("Duplicate value: {}", to_json(&value)));
     }
 
+    /// Adds the same error as [`ErrorList::duplicate`], with a detail.
+    pub fn duplicate_with_detail(&mut self, path: FieldPath<'_>, value: impl Serialize, detail: impl fmt::Display) {
+        self.push(path, "FieldValueDuplicate", format!("Duplicate value: {}: {detail}", to_json(&value)));
+    }
+
     /// Records that the value refers to something that does not exist.
     pub fn not_found(&mut self, path: FieldPath<'_>, value: impl Serialize) {
         self.push(path, "FieldValueNotFound", format!("Not found: {}", to_json(&value)));

@@ -19,6 +19,7 @@ mod patch;
 pub mod pod;
 mod preconditions;
 mod reads;
+mod resource_lists;
 mod storage;
 pub mod strategy;
 mod workload_rules;

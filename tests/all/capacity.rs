@@ -118,7 +118,7 @@ async fn excessive_requests_fail_the_pod_with_kubelets_message() {
     let registered = registered.await;
     let allocatable = registered.status.as_ref().and_then(|status| status.allocatable.clone()).expect("quantities");
     let allocatable = ["cpu", "memory", "pods"].map(|name| allocatable[name].0.as_str());
-    assert_eq!(allocatable, ["2", "1048576Ki", "2"]);
+    assert_eq!(allocatable, ["2", "1Gi", "2"]);
 
     let watch = node.control().watch(&Scope::all(Resource::PODS), 1).await.expect("a watch");
     let mut small = SmallNode { node, watch };

@@ -10,16 +10,12 @@ use crate::control::UnversionedObject;
 use crate::model::selector::SelectableField;
 use crate::registry::columns::{self, Column, age_since, non_empty_or};
 use crate::registry::fields::ErrorList;
-use crate::registry::kinds::events_v1;
-use crate::registry::strategy::{KindInfo, OtherVersion, READ_ONLY, Strategy};
+use crate::registry::kinds::{event_rules, events_v1};
+use crate::registry::strategy::{KindInfo, OtherVersion, Strategy};
 
 impl Strategy for Event {
-    const INFO: KindInfo = KindInfo {
-        short_names: &["ev"],
-        verbs: READ_ONLY,
-        is_acted_on: true,
-        ..KindInfo::new("event", "r2yiGXH7wu8=")
-    };
+    const INFO: KindInfo =
+        KindInfo { short_names: &["ev"], is_acted_on: true, ..KindInfo::new("event", "r2yiGXH7wu8=") };
     const COLUMNS: &'static [Column] = &[
         Column::text("Last Seen", "Time since the last occurrence."),
         Column::text("Type", "Normal or Warning."),
@@ -30,7 +26,7 @@ impl Strategy for Event {
         Column::text("Message", "Human-readable description."),
         Column::wide("First Seen", "Time since the first occurrence."),
         Column::wide("Count", "Number of occurrences."),
-        Column::wide("Name", "Name of the event."),
+        Column { name: "Name", kind: "string", format: "name", description: "Name of the event.", priority: 1 },
     ];
     const FIELDS: &'static [SelectableField<Self>] = &[
         ("involvedObject.kind", |e| e.involved_object.kind.as_deref().map(Cow::Borrowed)),
@@ -50,6 +46,7 @@ impl Strategy for Event {
     ];
 
     const OTHER_VERSIONS: &'static [OtherVersion] = &[events_v1::VERSION];
+    const ALLOW_CREATE_ON_UPDATE: bool = true;
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let seconds = |time: &Option<Time>| time.as_ref().map(|Time(at)| *at);
@@ -91,9 +88,18 @@ impl Strategy for Event {
         UnversionedObject::encode(&self)
     }
 
-    fn validate(&self, _errors: &mut ErrorList) {}
+    fn set_defaults(&mut self) {
+        self.reporting_component.get_or_insert_default();
+        self.reporting_instance.get_or_insert_default();
+    }
 
-    fn validate_update(&self, _old: &Self, _errors: &mut ErrorList) {}
+    fn validate(&self, errors: &mut ErrorList) {
+        event_rules::validate(errors, self);
+    }
+
+    fn validate_update(&self, _old: &Self, errors: &mut ErrorList) {
+        event_rules::validate(errors, self);
+    }
 }
 
 /// Returns the event's object, such as `pod/web`.

@@ -3,8 +3,10 @@
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 
-use crate::control::{Body, Object};
+use crate::control::{Body, Cause, Object};
 use crate::model::{BodyFormat, DecodeError, Decoded, decode_body};
+use crate::registry::fields::ErrorList;
+use crate::registry::kinds::event_rules;
 use crate::registry::strategy::OtherVersion;
 
 /// The version of events.
@@ -13,7 +15,7 @@ pub const VERSION: OtherVersion = OtherVersion {
     version: "v1",
     encode,
     decode,
-    validate: None,
+    validate: Some(validate),
     fields: &[
         ("reason", "reason"),
         ("regarding.apiVersion", "involvedObject.apiVersion"),
@@ -33,6 +35,17 @@ pub const VERSION: OtherVersion = OtherVersion {
 fn decode(format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError> {
     let Decoded { object, ignored_fields } = decode_body::<Event>("events.k8s.io/v1", "Event", format, body)?;
     Ok(Decoded { object: to_core(object).into(), ignored_fields })
+}
+
+/// Validates a new event, or one in place of a stored one.
+fn validate(new: &Body, old: Option<&Object>) -> Vec<Cause> {
+    let mut errors = ErrorList::default();
+    match (new.downcast_ref::<core::Event>(), old.and_then(|old| old.decode::<core::Event>().ok())) {
+        (Some(new), Some(old)) => event_rules::validate_events_v1_update(&mut errors, new, &old),
+        (Some(new), None) => event_rules::validate_events_v1(&mut errors, new),
+        (None, _) => {}
+    }
+    errors.into_causes()
 }
 
 /// Converts an event to the stored version.

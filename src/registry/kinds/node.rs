@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::model::selector::{SelectableField, bool_text};
 use crate::registry::columns::{self, Column, age, non_empty_or};
 use crate::registry::fields::ErrorList;
-use crate::registry::strategy::{KindInfo, READ_ONLY, Strategy, SubresourceInfo};
+use crate::registry::kinds::node_rules;
+use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
 
 impl Strategy for Node {
     const INFO: KindInfo = KindInfo {
         short_names: &["no"],
-        verbs: READ_ONLY,
-        subresources: &[SubresourceInfo::new("status", "Node", &["get"])],
+        subresources: &[SubresourceInfo::status("Node")],
         is_acted_on: true,
         ..KindInfo::new("node", "XwShjMxG9Fs=")
     };
@@ -51,9 +51,38 @@ impl Strategy for Node {
         ]
     }
 
-    fn validate(&self, _errors: &mut ErrorList) {}
+    fn set_defaults(&mut self) {
+        node_rules::set_defaults(self);
+    }
 
-    fn validate_update(&self, _old: &Self, _errors: &mut ErrorList) {}
+    fn prepare_for_create(&mut self) {
+        node_rules::add_not_ready_taint(self);
+    }
+
+    fn validate(&self, errors: &mut ErrorList) {
+        node_rules::validate(errors, self);
+    }
+
+    fn warnings_on_create(&self) -> Vec<String> {
+        node_rules::warnings(self)
+    }
+
+    fn prepare_for_update(&mut self, old: &Self) {
+        self.status.clone_from(&old.status);
+    }
+
+    fn validate_update(&self, old: &Self, errors: &mut ErrorList) {
+        node_rules::validate(errors, self);
+        node_rules::validate_update(errors, self, old);
+    }
+
+    fn prepare_for_status_update(&mut self, old: &Self) {
+        self.spec.clone_from(&old.spec);
+    }
+
+    fn validate_status_update(&self, old: &Self, errors: &mut ErrorList) {
+        node_rules::validate_update(errors, self, old);
+    }
 }
 
 /// Returns the STATUS cell: `Ready,SchedulingDisabled`.

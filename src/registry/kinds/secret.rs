@@ -113,11 +113,25 @@ fn validate_json(errors: &mut ErrorList, data: FieldPath<'_>, key: &str, value: 
     match value {
         None => errors.required(data.key(key), ""),
         Some(value) => {
-            if let Err(error) = serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(&value.0) {
+            if let Some(error) = object_error(&value.0) {
                 errors.invalid(data.key(key), "<secret contents redacted>", error);
             }
         }
     }
+}
+
+/// Returns why the bytes are not a JSON object, in the words of Go where they do not show the content.
+fn object_error(json: &[u8]) -> Option<String> {
+    let kind = match serde_json::from_slice::<Value>(json) {
+        Ok(Value::Object(_) | Value::Null) => return None,
+        Ok(Value::Array(_)) => "array",
+        Ok(Value::String(_)) => "string",
+        Ok(Value::Bool(_)) => "bool",
+        Ok(Value::Number(_)) => "number",
+        Err(error) if error.is_eof() => return Some("unexpected end of JSON input".into()),
+        Err(error) => return Some(format!("invalid character at line {} column {}", error.line(), error.column())),
+    };
+    Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
 }
 
 #[cfg(test)]

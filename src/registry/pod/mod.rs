@@ -12,7 +12,7 @@ mod status;
 pub mod template;
 pub mod totals;
 mod update;
-mod validation;
+pub(super) mod validation;
 pub mod warnings;
 
 use jiff::{SignedDuration, Timestamp};

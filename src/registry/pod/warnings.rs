@@ -29,7 +29,8 @@ const DEPRECATED_ANNOTATIONS: &[(&str, &str)] = &[
 
 const SECCOMP_ANNOTATION_IGNORED: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
 
-const DEPRECATED_NODE_LABELS: &[(&str, &str)] = &[
+/// Labels of nodes that have new names, and the warnings about them.
+pub const DEPRECATED_NODE_LABELS: &[(&str, &str)] = &[
     ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
     ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
     (

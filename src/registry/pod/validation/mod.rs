@@ -33,7 +33,10 @@ pub(super) use annotations::{
 pub(super) use containers::as_container;
 pub use disks::validate_claim_spec;
 pub(super) use networking::validate_ips;
-pub(super) use scheduling::validate_tolerations;
+pub(in crate::registry) use resources::{
+    is_extended, validate_container_resource_name, validate_overhead, validate_resource_name,
+};
+pub(in crate::registry) use scheduling::validate_tolerations;
 pub(super) use security::is_app_armor_profile;
 
 /// Returns every error of a new pod; empty if it is valid.
@@ -131,7 +134,9 @@ fn validate_spec(errors: &mut ErrorList, path: FieldPath<'_>, spec: &PodSpec, ow
     );
     networking::validate_host_aliases(errors, path.child("hostAliases"), spec);
     scheduling::validate_classes(errors, path, spec);
-    resources::validate_overhead(errors, path.child("overhead"), spec);
+    if let Some(overhead) = &spec.overhead {
+        resources::validate_overhead(errors, path.child("overhead"), overhead);
+    }
     windows::validate_os(errors, path, spec);
     environment::validate_file_key_volumes(errors, path, spec);
 }

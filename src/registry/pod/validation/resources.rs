@@ -23,9 +23,8 @@ pub fn validate_container(
     validate_container_claim_names(errors, path.child("claims"), resources, claims);
 }
 
-/// Validates `spec.overhead`.
-pub fn validate_overhead(errors: &mut ErrorList, path: FieldPath<'_>, spec: &PodSpec) {
-    let Some(overhead) = &spec.overhead else { return };
+/// Validates the overhead of pods.
+pub fn validate_overhead(errors: &mut ErrorList, path: FieldPath<'_>, overhead: &Quantities) {
     let resources = ResourceRequirements { limits: Some(overhead.clone()), ..ResourceRequirements::default() };
     validate_resource_requirements(errors, path, &resources, validate_container_resource_name);
 }
@@ -166,7 +165,7 @@ const STANDARD_RESOURCES: &[&str] = &[
 ];
 
 /// Validates a resource name. Returns whether it is valid.
-fn validate_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name: &str) -> bool {
+pub fn validate_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name: &str) -> bool {
     let count_before = errors.count();
     errors.invalid_each(path, name, formats::qualified_name(name));
     let is_huge_page = name.starts_with("hugepages-") || name.starts_with("requests.hugepages-");
@@ -176,7 +175,8 @@ fn validate_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name: &st
     errors.count() == count_before
 }
 
-fn validate_container_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name: &str) {
+/// Validates the name of a resource of containers.
+pub fn validate_container_resource_name(errors: &mut ErrorList, path: FieldPath<'_>, name: &str) {
     validate_resource_name(errors, path, name);
     if !name.contains('/') {
         let is_standard = matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
@@ -189,7 +189,7 @@ fn validate_container_resource_name(errors: &mut ErrorList, path: FieldPath<'_>,
 }
 
 /// Returns whether the name is that of an extended resource: qualified, and not a quota's.
-fn is_extended(name: &str) -> bool {
+pub fn is_extended(name: &str) -> bool {
     !name.starts_with("requests.") && formats::qualified_name(&format!("requests.{name}")).is_empty()
 }
 
