@@ -58,7 +58,8 @@ pub fn validate_before_update(errors: &mut ErrorList, new: &ObjectMeta, old: &Ob
     validate_meta_update(errors, new, old);
 }
 
-fn path_segment_name(name: &str) -> Violations {
+/// Checks a name that only has to fit into a URL.
+pub fn path_segment_name(name: &str) -> Violations {
     let mut messages = Violations::new();
     if matches!(name, "." | "..") {
         messages.push(format!("may not be '{name}'"));

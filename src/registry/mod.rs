@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod columns;
+mod conditions;
 mod diff;
 pub mod field_support;
 mod fields;

@@ -23,6 +23,8 @@ fn normalize_message(schema: &Schema, message: MessageId, object: &mut Map<Strin
             normalize_value(schema, field, value);
             if is_omitted(field, value) {
                 object.remove(field.name);
+            } else if is_empty_list(field, value) {
+                *value = Value::Null;
             }
         } else if field.presence == Presence::Always {
             object.insert(field.name.into(), zero_value(schema, field));
@@ -44,6 +46,16 @@ fn normalize_value(schema: &Schema, field: &Field, value: &mut Value) {
         (Cardinality::Map, Value::Object(entries)) => entries.values_mut().for_each(normalize),
         _ => {}
     }
+}
+
+/// Returns whether a field that is always written has an empty list or map, which Go does not keep apart from none.
+fn is_empty_list(field: &Field, value: &Value) -> bool {
+    let is_empty = match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    };
+    is_empty && field.cardinality != Cardinality::Single && field.presence == Presence::Always
 }
 
 fn is_omitted(field: &Field, value: &Value) -> bool {
@@ -108,7 +120,7 @@ mod tests {
             (
                 "rbac.authorization.k8s.io/v1",
                 "Role",
-                json!({"metadata": {"name": "r"}}),
+                json!({"metadata": {"name": "r"}, "rules": []}),
                 json!({"metadata": {"name": "r"}, "rules": null}),
             ),
             ("example.com/v1", "Thing", json!({"a": ""}), json!({"a": ""})),

@@ -3,6 +3,8 @@
 //! Routing, discovery, OpenAPI, tables, request bodies, validation and storage read the table. To add a kind, write a file
 //! with its [`Strategy`](super::strategy::Strategy) and add a line.
 
+mod cluster_role;
+mod cluster_role_binding;
 pub mod config_map;
 mod controller_revision;
 mod cron_job;
@@ -11,18 +13,28 @@ mod deployment;
 mod event;
 mod event_rules;
 mod events_v1;
+mod horizontal_pod_autoscaler;
 mod job;
+mod lease;
+mod limit_range;
 mod namespace;
 mod node;
 mod node_rules;
 mod pod;
+mod pod_disruption_budget;
 mod pod_template;
+mod priority_class;
 mod replica_set;
 mod replication_controller;
+mod resource_quota;
+mod role;
+mod role_binding;
+mod runtime_class;
 pub mod secret;
+mod service_account;
 mod stateful_set;
 
-use k8s_openapi::api::{apps, batch, core};
+use k8s_openapi::api::{apps, autoscaling, batch, coordination, core, node as node_api, policy, rbac, scheduling};
 
 use super::kind::{Kind, KindOf};
 use crate::control::Resource;
@@ -31,19 +43,31 @@ use crate::control::Resource;
 pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<core::v1::ConfigMap>::NEW,
     &KindOf::<core::v1::Event>::NEW,
+    &KindOf::<core::v1::LimitRange>::NEW,
     &KindOf::<core::v1::Namespace>::NEW,
     &KindOf::<core::v1::Node>::NEW,
     &KindOf::<core::v1::Pod>::NEW,
     &KindOf::<core::v1::PodTemplate>::NEW,
     &KindOf::<core::v1::ReplicationController>::NEW,
+    &KindOf::<core::v1::ResourceQuota>::NEW,
     &KindOf::<core::v1::Secret>::NEW,
+    &KindOf::<core::v1::ServiceAccount>::NEW,
     &KindOf::<apps::v1::ControllerRevision>::NEW,
     &KindOf::<apps::v1::DaemonSet>::NEW,
     &KindOf::<apps::v1::Deployment>::NEW,
     &KindOf::<apps::v1::ReplicaSet>::NEW,
     &KindOf::<apps::v1::StatefulSet>::NEW,
+    &KindOf::<autoscaling::v2::HorizontalPodAutoscaler>::NEW,
     &KindOf::<batch::v1::CronJob>::NEW,
     &KindOf::<batch::v1::Job>::NEW,
+    &KindOf::<coordination::v1::Lease>::NEW,
+    &KindOf::<node_api::v1::RuntimeClass>::NEW,
+    &KindOf::<policy::v1::PodDisruptionBudget>::NEW,
+    &KindOf::<rbac::v1::ClusterRoleBinding>::NEW,
+    &KindOf::<rbac::v1::ClusterRole>::NEW,
+    &KindOf::<rbac::v1::RoleBinding>::NEW,
+    &KindOf::<rbac::v1::Role>::NEW,
+    &KindOf::<scheduling::v1::PriorityClass>::NEW,
 ];
 
 /// Returns the kind of a resource's objects.

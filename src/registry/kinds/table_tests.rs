@@ -12,6 +12,9 @@ const COLUMNS: &str = include_str!("../../../tests/golden/table-columns-all-1.36
 const ROWS: &str = include_str!("../../../tests/golden/tables-workloads-1.36.json");
 const DISCOVERY: &str = include_str!("../../../tests/golden/discovery-all-1.36.json");
 
+/// Verbs and subresources that are not served yet.
+const UNSERVED: &[(&str, &str)] = &[("namespaces", "delete"), ("nodes", "proxy"), ("serviceaccounts", "token")];
+
 fn read(golden: &str) -> Value {
     serde_json::from_str(golden).expect("golden data")
 }
@@ -86,14 +89,17 @@ fn discovery_is_that_of_kubernetes() {
         let mut resources = version["resources"].as_array().into_iter().flatten();
         let expected = resources.find(|resource| resource["resource"] == names.plural).expect("a resource");
         let info = kind.info();
+        let is_served = |name: &Value| !UNSERVED.iter().any(|(plural, part)| *plural == names.plural && name == part);
         let list = |field: &str| expected[field].as_array().cloned().unwrap_or_default();
+        let verbs: Vec<Value> = list("verbs").into_iter().filter(is_served).collect();
+        let recorded_subresources = list("subresources").into_iter().filter(|part| is_served(&part["subresource"]));
         let actual = json!([info.singular, info.short_names, info.categories, info.verbs]);
-        let recorded = json!([expected["singularResource"], list("shortNames"), list("categories"), expected["verbs"]]);
+        let recorded = json!([expected["singularResource"], list("shortNames"), list("categories"), verbs]);
         assert_eq!(actual, recorded, "{}", names.kind);
         let subresources = info.subresources.iter().map(|subresource| {
             let kind = json!({"group": subresource.group, "version": subresource.version, "kind": subresource.kind});
             json!({"subresource": subresource.name, "responseKind": kind, "verbs": subresource.verbs})
         });
-        assert_eq!(subresources.collect::<Vec<_>>(), list("subresources"), "{}", names.kind);
+        assert_eq!(subresources.collect::<Vec<_>>(), recorded_subresources.collect::<Vec<_>>(), "{}", names.kind);
     }
 }
