@@ -21,6 +21,7 @@ pub mod pod;
 mod preconditions;
 mod reads;
 mod resource_lists;
+pub mod reviews;
 mod storage;
 pub mod strategy;
 mod workload_rules;
