@@ -9,7 +9,7 @@ use super::columns::Column;
 use super::fields::{ErrorList, FieldPath};
 use super::label_selector::{LabelMatcher, OrderedSelector};
 use super::metadata;
-use super::pod::template;
+use super::pod::{template, unset_if_zero};
 use crate::model::formats;
 
 /// The column with the names of the containers.
@@ -25,6 +25,14 @@ pub fn container_cells(template: Option<&PodTemplateSpec>) -> [Value; 2] {
     let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
     let images: Vec<&str> = containers.iter().map(|container| container.image.as_deref().unwrap_or_default()).collect();
     [names.join(",").into(), images.join(",").into()]
+}
+
+/// Drops empty lists and maps of a selector, but not the mark of an empty selector.
+pub fn set_selector_defaults(selector: &mut LabelSelector) {
+    unset_if_zero(&mut selector.match_expressions);
+    if selector.match_expressions.is_some() {
+        unset_if_zero(&mut selector.match_labels);
+    }
 }
 
 /// Returns the selector if it was given; an empty one has an empty map of labels.

@@ -10,7 +10,7 @@ use crate::model::formats;
 use crate::registry::columns::{self, Column, age};
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::label_selector::{LabelMatcher, format_label_selector, format_labels};
-use crate::registry::pod::{set_default, template};
+use crate::registry::pod::{set_default, template, unset_if_zero};
 use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
 use crate::registry::{int_or_percent, metadata, workload_rules};
 
@@ -62,6 +62,8 @@ impl Strategy for DaemonSet {
 
     fn set_defaults(&mut self) {
         let spec = self.spec.get_or_insert_default();
+        unset_if_zero(&mut spec.min_ready_seconds);
+        workload_rules::set_selector_defaults(&mut spec.selector);
         spec.revision_history_limit.get_or_insert(10);
         let strategy = spec.update_strategy.get_or_insert_default();
         set_default(&mut strategy.type_, "RollingUpdate");

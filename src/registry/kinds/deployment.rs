@@ -11,7 +11,7 @@ use crate::model::formats;
 use crate::registry::columns::{self, Column, age};
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::label_selector::{LabelMatcher, OrderedSelector};
-use crate::registry::pod::{set_default, template};
+use crate::registry::pod::{set_default, template, unset_if_zero};
 use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
 use crate::registry::{int_or_percent, metadata, workload_rules};
 
@@ -54,6 +54,10 @@ impl Strategy for Deployment {
 
     fn set_defaults(&mut self) {
         let spec = self.spec.get_or_insert_default();
+        unset_if_zero(&mut self.metadata.annotations);
+        unset_if_zero(&mut spec.min_ready_seconds);
+        unset_if_zero(&mut spec.paused);
+        workload_rules::set_selector_defaults(&mut spec.selector);
         spec.replicas.get_or_insert(1);
         spec.revision_history_limit.get_or_insert(10);
         spec.progress_deadline_seconds.get_or_insert(600);

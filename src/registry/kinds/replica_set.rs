@@ -11,7 +11,7 @@ use crate::registry::columns::{self, Column, age};
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::label_selector::{LabelMatcher, OrderedSelector, format_label_selector};
 use crate::registry::metadata;
-use crate::registry::pod::template;
+use crate::registry::pod::{template, unset_if_zero};
 use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
 use crate::registry::workload_rules::{self, ReplicaCounts};
 
@@ -52,6 +52,8 @@ impl Strategy for ReplicaSet {
 
     fn set_defaults(&mut self) {
         let spec = self.spec.get_or_insert_default();
+        unset_if_zero(&mut spec.min_ready_seconds);
+        workload_rules::set_selector_defaults(&mut spec.selector);
         spec.replicas.get_or_insert(1);
         template::set_defaults(spec.template.get_or_insert_default());
     }

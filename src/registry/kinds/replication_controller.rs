@@ -11,7 +11,7 @@ use crate::registry::columns::{self, Column, age};
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::label_selector::{LabelMatcher, format_labels};
 use crate::registry::metadata;
-use crate::registry::pod::template;
+use crate::registry::pod::{template, unset_if_zero};
 use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
 use crate::registry::workload_rules::{self, ReplicaCounts};
 
@@ -53,14 +53,15 @@ impl Strategy for ReplicationController {
 
     fn set_defaults(&mut self) {
         let spec = self.spec.get_or_insert_default();
+        unset_if_zero(&mut spec.min_ready_seconds);
+        unset_if_zero(&mut spec.selector);
         spec.replicas.get_or_insert(1);
         let Some(template) = &mut spec.template else { return };
         template::set_defaults(template);
         let labels = template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
         for field in [&mut spec.selector, &mut self.metadata.labels] {
-            if field.as_ref().is_none_or(|labels| labels.is_empty()) {
-                *field = labels.cloned();
-            }
+            unset_if_zero(field);
+            *field = field.take().or_else(|| labels.cloned());
         }
     }
 

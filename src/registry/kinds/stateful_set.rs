@@ -15,7 +15,7 @@ use crate::model::formats;
 use crate::registry::columns::{self, Column, age};
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::label_selector::{LabelMatcher, OrderedSelector};
-use crate::registry::pod::{self, set_default, template};
+use crate::registry::pod::{self, set_default, template, unset_if_zero};
 use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
 use crate::registry::{int_or_percent, metadata, workload_rules};
 
@@ -132,6 +132,9 @@ impl Strategy for StatefulSet {
 }
 
 fn set_spec_defaults(spec: &mut StatefulSetSpec) {
+    unset_if_zero(&mut spec.min_ready_seconds);
+    unset_if_zero(&mut spec.volume_claim_templates);
+    workload_rules::set_selector_defaults(&mut spec.selector);
     spec.replicas.get_or_insert(1);
     spec.revision_history_limit.get_or_insert(10);
     spec.service_name.get_or_insert_default();

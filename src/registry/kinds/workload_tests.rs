@@ -316,6 +316,30 @@ async fn deployments_count_annotations_and_keep_labels_of_a_status() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn fields_that_are_zero_do_not_count_as_changes() {
+    let empty = json!({"matchExpressions": []});
+    let pod = json!({"spec": {"volumes": [], "hostNetwork": false}});
+    let spec = json!({"minReadySeconds": 0, "selector": empty, "template": pod});
+    let with = |field: &str, value: Value| {
+        let mut spec = spec.clone();
+        spec[field] = value;
+        spec
+    };
+    for (path, spec) in [
+        (DEPLOYMENTS, with("paused", false.into())),
+        (REPLICA_SETS, spec.clone()),
+        (STATEFUL_SETS, with("volumeClaimTemplates", json!([]))),
+        (DAEMON_SETS, spec.clone()),
+        (CONTROLLERS, json!({"minReadySeconds": 0, "template": pod})),
+        (JOBS, json!({"template": pod})),
+    ] {
+        let patch = (Subresource::Main, json!({"metadata": {"annotations": {}}, "spec": spec}));
+        let updated = update(path, &json!({}), &[patch]).await.expect("accepted");
+        assert_eq!(updated["metadata"]["generation"], 1, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn workloads_warn_about_names_and_templates() {
     let name = "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS \
                 label is recommended: [must not contain dots]";

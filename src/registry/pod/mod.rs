@@ -25,6 +25,7 @@ use crate::model::pods;
 
 pub(super) use defaults::{canonicalize, set_default};
 pub(super) use encoding::encode;
+pub(super) use omit_empty::unset_if_zero;
 pub(super) use update::before_update;
 pub(super) use validation::validate_claim_spec;
 

@@ -10,7 +10,8 @@ use k8s_openapi::api::core::v1::{Container, Lifecycle, Pod, PodSpec, PodTemplate
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// A value that Go's `omitempty` may leave out.
-trait ZeroValue {
+pub trait ZeroValue {
+    /// Returns whether the value is zero, or empty.
     fn is_zero(&self) -> bool;
 }
 
@@ -44,7 +45,8 @@ impl ZeroValue for i32 {
     }
 }
 
-fn omit_empty<T: ZeroValue>(field: &mut Option<T>) {
+/// Unsets a field that is zero, or empty.
+pub fn unset_if_zero<T: ZeroValue>(field: &mut Option<T>) {
     if field.as_ref().is_some_and(ZeroValue::is_zero) {
         *field = None;
     }
@@ -52,7 +54,7 @@ fn omit_empty<T: ZeroValue>(field: &mut Option<T>) {
 
 /// Unsets each of these fields if it is empty.
 macro_rules! omit {
-    ($object:expr; $($field:ident),+ $(,)?) => { $(omit_empty(&mut $object.$field);)+ };
+    ($object:expr; $($field:ident),+ $(,)?) => { $(unset_if_zero(&mut $object.$field);)+ };
 }
 
 /// Unsets the fields of `pod` that Kubernetes would not write.

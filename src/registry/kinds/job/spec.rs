@@ -6,7 +6,7 @@ use super::policies;
 use crate::model::formats;
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::label_selector::{LabelMatcher, OrderedSelector};
-use crate::registry::pod::template;
+use crate::registry::pod::{template, unset_if_zero};
 use crate::registry::{metadata, workload_rules};
 
 /// Upper bound of `parallelism` and `maxFailedIndexes` of an indexed job.
@@ -32,7 +32,9 @@ pub fn set_defaults(spec: &mut JobSpec) {
     spec.manual_selector.get_or_insert(false);
     let replacement = if spec.pod_failure_policy.is_some() { "Failed" } else { "TerminatingOrFailed" };
     spec.pod_replacement_policy.get_or_insert_with(|| replacement.into());
+    spec.selector.iter_mut().for_each(workload_rules::set_selector_defaults);
     for rule in spec.pod_failure_policy.iter_mut().flat_map(|policy| &mut policy.rules) {
+        unset_if_zero(&mut rule.on_pod_conditions);
         for pattern in rule.on_pod_conditions.iter_mut().flatten() {
             if pattern.status.as_deref().unwrap_or_default().is_empty() {
                 pattern.status = Some("True".into());
