@@ -4,6 +4,7 @@
 //! belongs to `apiserver`, decisions about running pods to `lifecycle`.
 
 pub mod admission;
+mod claims;
 pub mod columns;
 mod conditions;
 mod diff;

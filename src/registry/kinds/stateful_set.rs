@@ -17,7 +17,7 @@ use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::label_selector::{LabelMatcher, OrderedSelector};
 use crate::registry::pod::{self, set_default, template, unset_if_zero};
 use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
-use crate::registry::{int_or_percent, metadata, workload_rules};
+use crate::registry::{claims, int_or_percent, metadata, workload_rules};
 
 impl Strategy for StatefulSet {
     const INFO: KindInfo = KindInfo {
@@ -265,7 +265,7 @@ fn validate_claim_templates(errors: &mut ErrorList, list: FieldPath<'_>, spec: &
     for (i, claim) in spec.volume_claim_templates.iter().flatten().enumerate() {
         if let Some(claim) = &claim.spec {
             let path = list.index(i);
-            pod::validate_claim_spec(errors, path.child("spec"), claim);
+            claims::validate_spec(errors, path.child("spec"), claim, None);
         }
     }
 }

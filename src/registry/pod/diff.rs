@@ -23,6 +23,11 @@ pub fn diff_ephemeral_containers(old: &EphemeralContainer, new: &EphemeralContai
     diff::unified(&render("EphemeralContainer", old), &render("EphemeralContainer", new))
 }
 
+/// Returns the unified diff of two values, in the form of the internal type `kind`.
+pub fn diff_as<T: Serialize>(kind: &str, old: &T, new: &T) -> String {
+    diff::unified(&render(kind, old), &render(kind, new))
+}
+
 fn render(kind: &str, value: &impl Serialize) -> String {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(value) else { return String::new() };
     if kind == "PodSpec" {

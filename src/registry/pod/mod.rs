@@ -2,7 +2,7 @@
 
 pub mod app_armor;
 mod defaults;
-mod diff;
+pub(super) mod diff;
 mod encoding;
 mod label_keys;
 mod omit_empty;
@@ -27,7 +27,6 @@ pub(super) use defaults::{canonicalize, set_default};
 pub(super) use encoding::encode;
 pub(super) use omit_empty::unset_if_zero;
 pub(super) use update::before_update;
-pub(super) use validation::validate_claim_spec;
 
 /// Completes and checks the pod of a manifest as a registry does before it stores the pod. Service account, priority
 /// class and runtime class may be unknown: the table of fields reports them.

@@ -1,11 +1,13 @@
 //! Volumes from disks, file servers and drivers. wasmpod mounts none of them, but validates them as Kubernetes does.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaimSpec, Volume};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Volume;
 
 use super::{or_empty, validate_local_descending_path};
 use crate::model::formats;
 use crate::registry::fields::{ErrorList, FieldPath};
-use crate::registry::metadata;
+use crate::registry::{claims, metadata};
 
 /// Validates `gitRepo`.
 pub fn validate_git_repo(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume) {
@@ -151,8 +153,18 @@ pub fn validate_fc(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume)
 /// Validates `flexVolume`.
 pub fn validate_flex_volume(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume) {
     let Some(flex) = &volume.flex_volume else { return };
-    errors.require_non_empty(path.child("driver"), &flex.driver);
-    for key in flex.options.iter().flatten().map(|(key, _)| key) {
+    validate_flex_driver(errors, path, &flex.driver, flex.options.as_ref());
+}
+
+/// Validates the driver of a Flex volume and its options.
+pub fn validate_flex_driver(
+    errors: &mut ErrorList,
+    path: FieldPath<'_>,
+    driver: &str,
+    options: Option<&BTreeMap<String, String>>,
+) {
+    errors.require_non_empty(path.child("driver"), driver);
+    for key in options.into_iter().flat_map(BTreeMap::keys) {
         let namespace = key.split_once('/').map_or(key.as_str(), |(namespace, _)| namespace);
         let dotted = format!(".{}", namespace.to_lowercase());
         if dotted.ends_with(".kubernetes.io") || dotted.ends_with(".k8s.io") {
@@ -256,25 +268,5 @@ pub fn validate_ephemeral(errors: &mut ErrorList, path: FieldPath<'_>, volume: &
     if let Some(meta) = &template.metadata {
         metadata::validate_labels(errors, path.child("metadata").child("labels"), &meta.labels);
     }
-    validate_claim_spec(errors, path.child("spec"), &template.spec);
-}
-
-/// Validates the claim of an ephemeral volume or of a template of claims.
-pub fn validate_claim_spec(errors: &mut ErrorList, path: FieldPath<'_>, claim: &PersistentVolumeClaimSpec) {
-    let modes = claim.access_modes.as_deref().unwrap_or_default();
-    if modes.is_empty() {
-        errors.required(path.child("accessModes"), "at least 1 access mode is required");
-    }
-    metadata::validate_label_selector(errors, path.child("selector"), claim.selector.as_ref());
-    for mode in modes {
-        let known = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-        errors.check_one_of(path.child("accessModes"), mode, &known);
-    }
-    let requests = claim.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-    if requests.is_none_or(|requests| !requests.contains_key("storage")) {
-        errors.required(path.child("resources").key("storage"), "");
-    }
-    if let Some(mode) = claim.volume_mode.as_deref() {
-        errors.check_one_of(path.child("volumeMode"), mode, &["Block", "Filesystem"]);
-    }
+    claims::validate_spec(errors, path.child("spec"), &template.spec, None);
 }

@@ -5,7 +5,7 @@
 
 mod annotations;
 mod containers;
-mod disks;
+pub(in crate::registry) mod disks;
 mod environment;
 mod mounts;
 mod networking;
@@ -31,13 +31,13 @@ pub(super) use annotations::{
     APP_ARMOR, MIRROR, SECCOMP_CONTAINER, SECCOMP_POD, get as annotation, validate_update as validate_annotation_update,
 };
 pub(super) use containers::as_container;
-pub use disks::validate_claim_spec;
 pub(super) use networking::validate_ips;
 pub(in crate::registry) use resources::{
     is_extended, validate_container_resource_name, validate_overhead, validate_resource_name,
 };
-pub(in crate::registry) use scheduling::validate_tolerations;
+pub(in crate::registry) use scheduling::{validate_node_selector, validate_tolerations};
 pub(super) use security::is_app_armor_profile;
+pub(in crate::registry) use volumes::validate_host_path;
 
 /// Returns every error of a new pod; empty if it is valid.
 pub fn validate_create(pod: &Pod) -> Vec<Cause> {
@@ -172,7 +172,8 @@ fn validate_local_descending_path(errors: &mut ErrorList, path: FieldPath<'_>, v
     validate_path_no_backsteps(errors, path, value);
 }
 
-fn validate_path_no_backsteps(errors: &mut ErrorList, path: FieldPath<'_>, value: &str) {
+/// Rejects paths with `..`.
+pub(in crate::registry) fn validate_path_no_backsteps(errors: &mut ErrorList, path: FieldPath<'_>, value: &str) {
     if value.split('/').any(|part| part == "..") {
         errors.invalid(path, value, "must not contain '..'");
     }

@@ -50,7 +50,8 @@ fn validate_weight(errors: &mut ErrorList, path: FieldPath<'_>, weight: i32) {
     }
 }
 
-fn validate_node_selector(errors: &mut ErrorList, path: FieldPath<'_>, selector: &NodeSelector) {
+/// Validates a selector of nodes.
+pub fn validate_node_selector(errors: &mut ErrorList, path: FieldPath<'_>, selector: &NodeSelector) {
     let list = path.child("nodeSelectorTerms");
     if selector.node_selector_terms.is_empty() {
         errors.required(list, "must have at least one node selector term");

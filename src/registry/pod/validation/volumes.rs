@@ -134,7 +134,8 @@ fn validate_empty_dir(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volu
     }
 }
 
-fn validate_host_path(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume) {
+/// Validates `hostPath`.
+pub fn validate_host_path(errors: &mut ErrorList, path: FieldPath<'_>, volume: &Volume) {
     let Some(host) = &volume.host_path else { return };
     if !errors.require_non_empty(path.child("path"), &host.path) {
         return;
