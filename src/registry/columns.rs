@@ -97,6 +97,16 @@ pub fn age(meta: &ObjectMeta, now: Timestamp) -> String {
     age_since(meta.creation_timestamp.as_ref().map(|Time(at)| *at), now)
 }
 
+/// Returns the first three of several values: `a,b,c + 2 more...`.
+pub fn first_of<'v>(values: impl Iterator<Item = &'v str>) -> String {
+    const SHOWN: usize = 3;
+    let all: Vec<&str> = values.collect();
+    match all.get(..SHOWN) {
+        Some(shown) if all.len() > SHOWN => format!("{} + {} more...", shown.join(","), all.len() - SHOWN),
+        _ => all.join(","),
+    }
+}
+
 /// Returns the text, or `missing` if it is empty or absent.
 pub fn non_empty_or<'t>(text: Option<&'t str>, missing: &'t str) -> &'t str {
     text.filter(|text| !text.is_empty()).unwrap_or(missing)

@@ -28,6 +28,7 @@ pub(super) fn create<T: Strategy>(registry: &Registry, mut object: T) -> Result<
         meta.generation = None;
     }
     object.set_defaults();
+    object.begin(registry, None, Subresource::Main)?;
     object.prepare_for_create();
     let mut errors = ErrorList::default();
     object.validate(&mut errors);
@@ -52,6 +53,7 @@ pub(super) fn update<T: Strategy>(
         identity::check_name_and_namespace(current.metadata(), new.metadata_mut())?;
         identity::keep_system_fields(current.metadata(), new.metadata_mut());
         new.set_defaults();
+        new.begin(registry, Some(current), subresource)?;
         let mut errors = ErrorList::default();
         match subresource {
             Subresource::Status => new.prepare_for_status_update(current),

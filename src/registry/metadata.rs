@@ -268,3 +268,15 @@ pub fn validate_label_selector(errors: &mut ErrorList, path: FieldPath<'_>, sele
         }
     }
 }
+
+/// Validates a reference to an object: API group, kind and name.
+pub fn validate_reference(errors: &mut ErrorList, path: FieldPath<'_>, group: Option<&str>, kind: &str, name: &str) {
+    if let Some(group) = group {
+        errors.invalid_each(path.child("apiGroup"), group, formats::dns_subdomain(group));
+    }
+    for (field, value) in [("kind", kind), ("name", name)] {
+        if errors.require_non_empty(path.child(field), value) {
+            errors.invalid_each(path.child(field), value, path_segment_name(value));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Implements [`ControlPlane`] over the store and covers what Kubernetes' API server does between HTTP and etcd. HTTP
 //! belongs to `apiserver`, decisions about running pods to `lifecycle`.
 
+mod addresses;
 pub mod admission;
 mod claims;
 pub mod columns;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 
 use self::kind::Kind;
 use self::storage::Storage;
@@ -48,12 +50,20 @@ pub struct Registry {
     storage: Storage,
     clock: Clock,
     admission: admission::AdmissionSettings,
+    /// Protects the ranges of cluster IPs and node ports: held from reading what the Services have until a Service with
+    /// more is stored.
+    service_allocation: Mutex<()>,
 }
 
 impl Registry {
     /// Creates a registry over `store`.
     pub fn new(store: Arc<ObjectStore>, clock: Clock) -> Registry {
-        Registry { storage: Storage::new(store), clock, admission: admission::AdmissionSettings::default() }
+        Registry {
+            storage: Storage::new(store),
+            clock,
+            admission: admission::AdmissionSettings::default(),
+            service_allocation: Mutex::new(()),
+        }
     }
 
     /// Replaces the admission settings.
@@ -111,8 +121,14 @@ impl ControlPlane for Registry {
     }
 
     fn dry_run(&self) -> Arc<dyn ControlPlane> {
-        let Registry { storage, clock, admission } = self;
-        Arc::new(Registry { storage: storage.for_dry_run(), clock: *clock, admission: *admission })
+        let Registry { storage, clock, admission, .. } = self;
+        Arc::new(Registry {
+            storage: storage.for_dry_run(),
+            clock: *clock,
+            admission: *admission,
+            // A dry run stores nothing, so it has nothing to protect.
+            service_allocation: Mutex::new(()),
+        })
     }
 }
 

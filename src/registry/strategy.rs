@@ -11,7 +11,8 @@ use super::columns::{Column, RowCondition};
 use super::fields::ErrorList;
 use super::{Registry, generic};
 use crate::control::{
-    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Status, UnversionedObject, Update,
+    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Status, Subresource, UnversionedObject,
+    Update,
 };
 use crate::model::go_json;
 use crate::model::object::ApiType;
@@ -153,6 +154,12 @@ pub trait Strategy: ApiType + JsonSchema {
 
     /// Sets the defaults of new and updated objects (`SetDefaults_*` in Kubernetes).
     fn set_defaults(&mut self) {}
+
+    /// Completes the object from what is stored, before it is prepared and validated: addresses, default classes, times
+    /// (`BeginCreate` and `BeginUpdate`). `old` is the object that it replaces.
+    fn begin(&mut self, _registry: &Registry, _old: Option<&Self>, _subresource: Subresource) -> Result<(), Status> {
+        Ok(())
+    }
 
     /// Sets the fields of a new object that clients do not control.
     fn prepare_for_create(&mut self) {}

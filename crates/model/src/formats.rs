@@ -70,6 +70,20 @@ pub fn dns_subdomain(text: &str) -> Violations {
     violations
 }
 
+/// Checks a DNS subdomain below a wildcard, `*.example.com`: the host of an Ingress.
+pub fn wildcard_dns_subdomain(text: &str) -> Violations {
+    let mut violations = Violations::new();
+    check_length(253, text, &mut violations);
+    check(text.strip_prefix("*.").is_some_and(is_subdomain), &mut violations, || {
+        format!(
+            "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist \
+             of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. \
+             '*.example.com', regex used for validation is '\\*\\.{LABEL}(\\.{LABEL})*')"
+        )
+    });
+    violations
+}
+
 /// Checks a DNS subdomain whose labels may have underscores: a search domain.
 pub fn dns_subdomain_with_underscores(text: &str) -> Violations {
     let mut violations = Violations::new();
@@ -246,6 +260,7 @@ mod tests {
             ),
             (dns_subdomain, vec!["a", "a.b-c.0"], vec!["", "a..b", ".a", "A", "-a"]),
             (dns_subdomain_with_underscores, vec!["_a.b_c"], vec!["a_.b", "__a"]),
+            (wildcard_dns_subdomain, vec!["*.a", "*.a.b"], vec!["", "a.b", "*", "*.", "*a.b", "a.*.b"]),
             (dns_1035_label, vec!["a", "a1"], vec!["1a", "", "a.b"]),
             (label_value, vec!["", "A_b.c-1"], vec!["-a", "a b", long.as_str()]),
             (qualified_name, vec!["a", "a.b/C_d"], vec!["", "/a", "a/", "A/b", "a/b/c", "a b"]),

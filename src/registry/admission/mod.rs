@@ -3,6 +3,7 @@
 //! The chain is ordered: each plugin sees the changes of the plugins before it. A rejection is 403 `Forbidden`, not 422
 //! `Invalid`.
 
+pub mod default_class;
 mod priority;
 mod runtime_class;
 mod service_account;

@@ -10,14 +10,19 @@ mod controller_revision;
 mod cron_job;
 mod daemon_set;
 mod deployment;
+mod endpoint_slice;
+mod endpoints;
 mod event;
 mod event_rules;
 mod events_v1;
 mod horizontal_pod_autoscaler;
+mod ingress;
+mod ingress_class;
 mod job;
 mod lease;
 mod limit_range;
 mod namespace;
+mod network_policy;
 mod node;
 mod node_rules;
 mod pod;
@@ -31,10 +36,13 @@ mod role;
 mod role_binding;
 mod runtime_class;
 pub mod secret;
+mod service;
 mod service_account;
 mod stateful_set;
 
-use k8s_openapi::api::{apps, autoscaling, batch, coordination, core, node as node_api, policy, rbac, scheduling};
+use k8s_openapi::api::{
+    apps, autoscaling, batch, coordination, core, discovery, networking, node as node_api, policy, rbac, scheduling,
+};
 
 use super::kind::{Kind, KindOf};
 use crate::control::Resource;
@@ -42,6 +50,7 @@ use crate::control::Resource;
 /// All kinds, sorted by group and plural name.
 pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<core::v1::ConfigMap>::NEW,
+    &KindOf::<core::v1::Endpoints>::NEW,
     &KindOf::<core::v1::Event>::NEW,
     &KindOf::<core::v1::LimitRange>::NEW,
     &KindOf::<core::v1::Namespace>::NEW,
@@ -52,6 +61,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<core::v1::ResourceQuota>::NEW,
     &KindOf::<core::v1::Secret>::NEW,
     &KindOf::<core::v1::ServiceAccount>::NEW,
+    &KindOf::<core::v1::Service>::NEW,
     &KindOf::<apps::v1::ControllerRevision>::NEW,
     &KindOf::<apps::v1::DaemonSet>::NEW,
     &KindOf::<apps::v1::Deployment>::NEW,
@@ -61,6 +71,10 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<batch::v1::CronJob>::NEW,
     &KindOf::<batch::v1::Job>::NEW,
     &KindOf::<coordination::v1::Lease>::NEW,
+    &KindOf::<discovery::v1::EndpointSlice>::NEW,
+    &KindOf::<networking::v1::IngressClass>::NEW,
+    &KindOf::<networking::v1::Ingress>::NEW,
+    &KindOf::<networking::v1::NetworkPolicy>::NEW,
     &KindOf::<node_api::v1::RuntimeClass>::NEW,
     &KindOf::<policy::v1::PodDisruptionBudget>::NEW,
     &KindOf::<rbac::v1::ClusterRoleBinding>::NEW,

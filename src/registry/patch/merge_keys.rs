@@ -38,6 +38,8 @@ const MERGED_LISTS: &[(&str, &str, PatchStrategy)] = &[
     ("Pod", "status.podIPs", PatchStrategy::ByKey("ip")),
     ("Pod", "status.hostIPs", PatchStrategy::ByKey("ip")),
     ("Pod", "status.resourceClaimStatuses", PatchStrategy::ByKey("name")),
+    ("Service", "spec.ports", PatchStrategy::ByKey("port")),
+    ("Service", "status.conditions", PatchStrategy::ByKey("type")),
 ];
 
 /// Kinds with a template of pods, and the template's path.
