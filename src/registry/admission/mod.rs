@@ -4,6 +4,7 @@
 //! `Invalid`.
 
 pub mod default_class;
+pub mod object_in_use;
 mod priority;
 mod runtime_class;
 mod service_account;

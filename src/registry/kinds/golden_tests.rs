@@ -42,6 +42,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("policies", &["horizontalpodautoscalers", "limitranges", "poddisruptionbudgets", "resourcequotas"]),
     ("permissions", &["clusterrolebindings", "clusterroles", "rolebindings", "roles"]),
     ("networking", &["endpoints", "endpointslices", "ingressclasses", "ingresses", "networkpolicies", "services"]),
+    ("volumes", &["persistentvolumeclaims", "persistentvolumes", "storageclasses"]),
 ];
 
 /// Cases in which wasmpod differs on purpose, with the reason.
@@ -435,6 +436,16 @@ async fn created_networking_objects_get_the_answers_of_kubernetes() {
 #[tokio::test(start_paused = true)]
 async fn updated_networking_objects_get_the_answers_of_kubernetes() {
     check_updates(group("networking")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn created_volumes_get_the_answers_of_kubernetes() {
+    check_creations(group("volumes")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn updated_volumes_get_the_answers_of_kubernetes() {
+    check_updates(group("volumes")).await;
 }
 
 #[test]

@@ -25,6 +25,8 @@ mod namespace;
 mod network_policy;
 mod node;
 mod node_rules;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
 mod pod_disruption_budget;
 mod pod_template;
@@ -39,9 +41,11 @@ pub mod secret;
 mod service;
 mod service_account;
 mod stateful_set;
+mod storage_class;
 
 use k8s_openapi::api::{
     apps, autoscaling, batch, coordination, core, discovery, networking, node as node_api, policy, rbac, scheduling,
+    storage,
 };
 
 use super::kind::{Kind, KindOf};
@@ -55,6 +59,8 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<core::v1::LimitRange>::NEW,
     &KindOf::<core::v1::Namespace>::NEW,
     &KindOf::<core::v1::Node>::NEW,
+    &KindOf::<core::v1::PersistentVolumeClaim>::NEW,
+    &KindOf::<core::v1::PersistentVolume>::NEW,
     &KindOf::<core::v1::Pod>::NEW,
     &KindOf::<core::v1::PodTemplate>::NEW,
     &KindOf::<core::v1::ReplicationController>::NEW,
@@ -82,6 +88,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<rbac::v1::RoleBinding>::NEW,
     &KindOf::<rbac::v1::Role>::NEW,
     &KindOf::<scheduling::v1::PriorityClass>::NEW,
+    &KindOf::<storage::v1::StorageClass>::NEW,
 ];
 
 /// Returns the kind of a resource's objects.

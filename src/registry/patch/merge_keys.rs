@@ -38,6 +38,7 @@ const MERGED_LISTS: &[(&str, &str, PatchStrategy)] = &[
     ("Pod", "status.podIPs", PatchStrategy::ByKey("ip")),
     ("Pod", "status.hostIPs", PatchStrategy::ByKey("ip")),
     ("Pod", "status.resourceClaimStatuses", PatchStrategy::ByKey("name")),
+    ("PersistentVolumeClaim", "status.conditions", PatchStrategy::ByKey("type")),
     ("Service", "spec.ports", PatchStrategy::ByKey("port")),
     ("Service", "status.conditions", PatchStrategy::ByKey("type")),
 ];
