@@ -13,6 +13,8 @@ pub enum Encoding {
     Json,
     /// `application/yaml`
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`
+    Protobuf,
 }
 
 /// A version of `meta.k8s.io`, the API group of tables and partial metadata.
@@ -61,7 +63,7 @@ pub enum ResponseKind {
     Object,
     /// A list.
     List,
-    /// A stream of changes, always in JSON.
+    /// A stream of changes; YAML has none.
     Watch,
 }
 
@@ -82,6 +84,15 @@ impl Encoding {
         match self {
             Encoding::Json => "application/json",
             Encoding::Yaml => "application/yaml",
+            Encoding::Protobuf => PROTOBUF,
+        }
+    }
+
+    /// Returns the `Content-Type` of a watch.
+    pub fn stream_content_type(self) -> &'static str {
+        match self {
+            Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+            Encoding::Json | Encoding::Yaml => "application/json",
         }
     }
 }
@@ -102,7 +113,7 @@ impl DiscoveryFormat {
 /// Negotiates the format of objects of `kind` with a client that accepts `header`.
 pub fn negotiate_objects(kind: &str, header: Option<&str>, response: ResponseKind) -> Result<ResponseFormat, Status> {
     let ranges = parse_accept(header);
-    let is_known = |range: &MediaRange| range.encodings().next().is_some() || range.media_type == PROTOBUF;
+    let is_known = |range: &MediaRange| range.encodings().next().is_some();
     if !ranges.iter().any(is_known) {
         return Err(unknown_media_type(response));
     }
@@ -111,7 +122,12 @@ pub fn negotiate_objects(kind: &str, header: Option<&str>, response: ResponseKin
             range.check_plurality(kind, response)?;
         }
         let Some(form) = range.form(response) else { continue };
-        let mut encodings = range.encodings().filter(|e| response != ResponseKind::Watch || *e == Encoding::Json);
+        let mut encodings = range.encodings().filter(|encoding| match encoding {
+            Encoding::Json => true,
+            Encoding::Yaml => response != ResponseKind::Watch,
+            // Tables have no protobuf form.
+            Encoding::Protobuf => !matches!(form, ObjectForm::Table(_)),
+        });
         if let Some(encoding) = encodings.next() {
             return Ok(ResponseFormat { encoding, form });
         }
@@ -122,7 +138,7 @@ pub fn negotiate_objects(kind: &str, header: Option<&str>, response: ResponseKin
 /// Negotiates the format of discovery with a client that accepts `header`.
 pub fn negotiate_discovery(header: Option<&str>) -> Result<DiscoveryFormat, Status> {
     for range in parse_accept(header) {
-        let Some(encoding) = range.encodings().next() else { continue };
+        let Some(encoding) = range.encodings().find(|encoding| *encoding != Encoding::Protobuf) else { continue };
         let target = (range.parameter("as"), range.parameter("g"), range.parameter("v"));
         match (encoding, target) {
             (encoding, (None, None, None)) => return Ok(DiscoveryFormat::Unaggregated(encoding)),
@@ -138,12 +154,18 @@ pub fn negotiate_discovery(header: Option<&str>) -> Result<DiscoveryFormat, Stat
     Err(Status::new(Reason::NotAcceptable, accepted_types_message(false)))
 }
 
-/// Negotiates the encoding of a document that has only one form, such as `/version`.
+/// Negotiates the encoding of a document that has only one form, such as `/version`, and no protobuf form.
 pub fn negotiate_encoding(header: Option<&str>) -> Encoding {
+    let ranges = parse_accept(header);
+    let mut encodings = ranges.iter().flat_map(MediaRange::encodings);
+    encodings.find(|encoding| *encoding != Encoding::Protobuf).unwrap_or(Encoding::Json)
+}
+
+/// Negotiates the encoding of a `Status`.
+pub fn negotiate_status(header: Option<&str>) -> Encoding {
     parse_accept(header).iter().find_map(|range| range.encodings().next()).unwrap_or(Encoding::Json)
 }
 
-/// Protobuf is recognized but never chosen: clients that prefer it accept JSON as well.
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// Returns Kubernetes' message, which lists protobuf too.
@@ -188,7 +210,7 @@ impl MediaRange<'_> {
         let matches = |encoding: &Encoding| {
             matches!(self.media_type, "*/*" | "*" | "application/*") || self.media_type == encoding.content_type()
         };
-        [Encoding::Json, Encoding::Yaml].into_iter().filter(matches)
+        [Encoding::Json, Encoding::Yaml, Encoding::Protobuf].into_iter().filter(matches)
     }
 
     /// Rejects a request for the metadata of one object if the response is a list, and vice versa, even if another
@@ -289,7 +311,8 @@ mod tests {
                 Encoding::Json,
                 ObjectForm::Table(V1Beta1),
             ),
-            (Some("application/vnd.kubernetes.protobuf,application/json"), List, Encoding::Json, ObjectForm::Full),
+            (Some("application/vnd.kubernetes.protobuf,application/json"), List, Encoding::Protobuf, ObjectForm::Full),
+            (Some("application/vnd.kubernetes.protobuf;stream=watch"), Watch, Encoding::Protobuf, ObjectForm::Full),
             (Some("application/json;stream=watch"), Watch, Encoding::Json, ObjectForm::Full),
             (
                 Some("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"),
@@ -327,7 +350,7 @@ mod tests {
         for (header, response) in [
             ("application/yaml", ResponseKind::Watch),
             ("application/json;stream=watch", ResponseKind::List),
-            ("application/vnd.kubernetes.protobuf", ResponseKind::Object),
+            ("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", ResponseKind::Object),
             ("application/json;as=Table;v=v1;g=example.com", ResponseKind::List),
         ] {
             let refusal = negotiate_objects("Pod", Some(header), response).expect_err(header);

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::served::ServedResource;
 use crate::control::{Body, Reason, Status};
 use crate::model::{self, BodyFormat, DecodeError, Decoded, TextFormat, decode_body};
+use crate::registry::kinds;
 
 /// Maximum size of a body, the same as in Kubernetes.
 const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
@@ -152,7 +153,7 @@ fn decode_status(version: &str, kind: &str, error: DecodeError) -> Status {
         }
         DecodeError::WrongKind { version: sent_version, kind: sent_kind } => {
             let short_version = sent_version.rsplit('/').next().unwrap_or_default();
-            let reason = match model::is_kubernetes_kind(&sent_version, &sent_kind) {
+            let reason = match model::is_kubernetes_kind(kinds::types(), &sent_version, &sent_kind) {
                 true => format!("converting ({short_version}.{sent_kind}) to (core.{kind}): unknown conversion"),
                 false => {
                     format!("no kind {sent_kind:?} is registered for version {sent_version:?} in scheme {SCHEME:?}")

@@ -20,6 +20,7 @@ mod list_body;
 mod logs;
 pub mod openapi;
 mod openapi_paths;
+mod openapi_v2;
 mod options;
 pub mod partial;
 mod port_forward;

@@ -1,12 +1,11 @@
 //! OpenAPI v3 documents, one per API group and version.
 //!
 //! Types and descriptions come from k8s-openapi, paths from [`served`](super::served). `kubectl explain`
-//! finds a kind's path and schema by `x-kubernetes-group-version-kind`. Documents are generated on the
-//! first request and kept as bytes.
-
-use std::sync::LazyLock;
+//! finds a kind's path and schema by `x-kubernetes-group-version-kind`. Documents are rendered when they are
+//! requested.
 
 use bytes::Bytes;
+use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::Binding;
 use k8s_openapi::api::policy::v1::Eviction;
@@ -18,48 +17,43 @@ use sha2::{Digest, Sha256};
 
 use super::openapi_paths::paths;
 use super::served::{self, ServedResource, type_name};
-use crate::control::Resource;
-use crate::model::version;
-use crate::registry::merge_keys::{self, PatchStrategy};
-
-/// An OpenAPI document.
-pub struct OpenApiDocument {
-    /// Path of the group and version, such as `api/v1`.
-    pub root: String,
-    /// The document as JSON.
-    pub json: Bytes,
-    /// Hash of the document, by which clients cache it.
-    pub hash: String,
-}
+use crate::model::{extensions, version};
 
 /// Returns `/openapi/v3`: the URLs of the documents.
 pub fn index() -> Bytes {
-    static INDEX: LazyLock<Bytes> = LazyLock::new(|| {
-        let entry = |document: &OpenApiDocument| {
-            let url = format!("/openapi/v3/{}?hash={}", document.root, document.hash);
-            (document.root.clone(), json!({ "serverRelativeURL": url }))
-        };
-        let paths: Map<String, Value> = documents().iter().map(entry).collect();
-        json!({ "paths": paths }).to_string().into()
-    });
-    INDEX.clone()
+    let entry = |(group, version): (&str, &str)| {
+        let root = served::path_root(group, version);
+        let url = format!("/openapi/v3/{root}?hash={}", hash(&root));
+        (root, json!({ "serverRelativeURL": url }))
+    };
+    let paths: Map<String, Value> = served::versions().into_iter().map(entry).collect();
+    json!({ "paths": paths }).to_string().into()
 }
 
-/// Returns the document of a path such as `api/v1`.
-pub fn document(root: &str) -> Option<&'static OpenApiDocument> {
-    documents().iter().find(|document| document.root == root)
+/// Returns the document of a path such as `api/v1`. It is rendered anew, since clients cache it and memory is scarce.
+pub fn document(root: &str) -> Option<Bytes> {
+    let (group, version) = find(root)?;
+    Some(build_document(group, version).to_string().into())
 }
 
-fn documents() -> &'static [OpenApiDocument] {
-    static DOCUMENTS: LazyLock<Vec<OpenApiDocument>> = LazyLock::new(|| {
-        let write = |(group, version): (&str, &str)| {
-            let json: Bytes = build_document(group, version).to_string().into();
-            let hash = Sha256::digest(&json).iter().map(|byte| format!("{byte:02X}")).collect();
-            OpenApiDocument { root: served::path_root(group, version), json, hash }
-        };
-        served::versions().into_iter().map(write).collect()
-    });
-    &DOCUMENTS
+/// Returns the hash by which clients cache the document of a path; `None` if there is no such document.
+pub fn hash_of(root: &str) -> Option<String> {
+    find(root).map(|_| hash(root))
+}
+
+fn find(root: &str) -> Option<(&'static str, &'static str)> {
+    served::versions().into_iter().find(|(group, version)| served::path_root(group, version) == root)
+}
+
+/// The documents follow from the build and the kinds.
+fn hash(root: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(version::GIT_VERSION);
+    digest.update(root);
+    for served in served::all() {
+        digest.update(format!("{}/{} ", served.api_version(), served.plural()));
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 fn build_document(group: &str, version: &str) -> Value {
@@ -81,7 +75,7 @@ fn build_document(group: &str, version: &str) -> Value {
 const SCHEMAS_PATH: &str = "components/schemas";
 
 /// Returns the schemas of a version's kinds and of the types that they use.
-fn schemas(group: &str, version: &str) -> Map<String, Value> {
+pub fn schemas(group: &str, version: &str) -> Map<String, Value> {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = format!("/{SCHEMAS_PATH}").into());
     let mut generator = settings.into_generator();
@@ -98,31 +92,10 @@ fn schemas(group: &str, version: &str) -> Map<String, Value> {
         schemas.insert(type_name(served, true), list_schema(served, &list_metadata));
     }
     schemas.values_mut().for_each(to_openapi_3_0);
-    for served in served::resources_of(group, version) {
-        for (path, strategy) in merge_keys::merged_lists(served.kind_name()) {
-            add_merge_strategy(&mut schemas, &type_name(served, false), path, strategy);
-        }
-    }
-    for served in served::resources_of(group, version) {
-        let kind = schemas.get_mut(&type_name(served, false));
-        // The Rust types always require metadata; Kubernetes does so only in core events.
-        if let Some(required) = kind.filter(|_| !is_core_event(served)).and_then(|kind| kind.get_mut("required")) {
-            required.as_array_mut().into_iter().for_each(|names| names.retain(|name| name != "metadata"));
-        }
-        for list in [false, true] {
-            let schema = schemas.get_mut(&type_name(served, list)).and_then(Value::as_object_mut);
-            let kind = format!("{}{}", served.kind_name(), if list { "List" } else { "" });
-            if let Some(schema) = schema {
-                let gvk = json!([{"group": group, "version": version, "kind": kind}]);
-                schema.insert("x-kubernetes-group-version-kind".into(), gvk);
-            }
-        }
+    for (name, schema) in &mut schemas {
+        add_extensions(name, schema);
     }
     schemas
-}
-
-fn is_core_event(served: ServedResource) -> bool {
-    served.group().is_empty() && served.resource() == Resource::EVENTS
 }
 
 /// Adds the schema of a kind and of the types that it and its subresources use.
@@ -133,6 +106,7 @@ fn add_schema(generator: &mut SchemaGenerator, served: ServedResource) {
             "Binding" => drop(generator.subschema_for::<Binding>()),
             "Eviction" => drop(generator.subschema_for::<Eviction>()),
             "Scale" => drop(generator.subschema_for::<Scale>()),
+            "TokenRequest" => drop(generator.subschema_for::<TokenRequest>()),
             _ => {}
         }
     }
@@ -154,44 +128,33 @@ fn list_schema(served: ServedResource, metadata: &Value) -> Value {
     })
 }
 
-/// Adds the merge strategy of the list at `path` of type `type_name`, from which clients compute strategic merge
-/// patches.
-fn add_merge_strategy(schemas: &mut Map<String, Value>, type_name: &str, path: &str, strategy: PatchStrategy) {
-    let (step, rest) = path.split_once('.').unwrap_or((path, ""));
-    let step = step.trim_end_matches("[]");
-    let matches = |name: &str| match step.strip_prefix('*') {
-        Some(end) => name.ends_with(end),
-        None => name == step,
+/// Adds what Kubernetes says of the type `name` beyond its fields.
+fn add_extensions(name: &str, schema: &mut Value) {
+    let short = name.strip_prefix("io.k8s.api.").or(name.strip_prefix("io.k8s.apimachinery.pkg.")).unwrap_or(name);
+    let (Some(mut extensions), Some(schema)) = (extensions::of_type(short), schema.as_object_mut()) else { return };
+    match extensions.remove("required") {
+        Some(required) => schema.insert("required".into(), required),
+        None => schema.remove("required"),
     };
-    let Some(fields) = schemas.get_mut(type_name).and_then(|schema| schema["properties"].as_object_mut()) else {
-        return;
-    };
-    let mut nested = Vec::new();
-    for (_, field) in fields.iter_mut().filter(|(name, _)| matches(name)) {
-        if !rest.is_empty() {
-            nested.extend(referenced_type(field));
-            continue;
-        }
-        let Some(field) = field.as_object_mut() else { continue };
-        match strategy {
-            PatchStrategy::Replace => {}
-            PatchStrategy::Set => drop(field.insert("x-kubernetes-patch-strategy".into(), "merge".into())),
-            PatchStrategy::ByKey(key) => {
-                field.insert("x-kubernetes-patch-strategy".into(), "merge".into());
-                field.insert("x-kubernetes-patch-merge-key".into(), key.into());
+    let fields = extensions.remove("fields");
+    add_prefixed(schema, extensions);
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    if let (Some(Value::Object(fields)), Some(properties)) = (fields, properties) {
+        for (name, extensions) in fields {
+            let field = properties.get_mut(&name).and_then(Value::as_object_mut);
+            if let (Some(field), Value::Object(mut extensions)) = (field, extensions) {
+                field.extend(extensions.remove("default").map(|default| ("default".to_string(), default)));
+                add_prefixed(field, extensions);
             }
         }
     }
-    for type_name in nested {
-        add_merge_strategy(schemas, &type_name, rest, strategy);
-    }
 }
 
-/// Returns the type of a field or of its items.
-fn referenced_type(field: &Value) -> Option<String> {
-    let field = field.get("items").unwrap_or(field);
-    let reference = field.get("$ref").or_else(|| field.pointer("/allOf/0/$ref"))?.as_str()?;
-    reference.rsplit('/').next().map(Into::into)
+fn add_prefixed(schema: &mut Map<String, Value>, extensions: Map<String, Value>) {
+    for (name, value) in extensions {
+        let name = if name == "oneOf" { name } else { format!("x-kubernetes-{name}") };
+        schema.insert(name, value);
+    }
 }
 
 /// Converts JSON Schema to OpenAPI 3.0 in Kubernetes' style.
@@ -220,7 +183,7 @@ mod tests {
     use super::*;
 
     fn read(root: &str) -> Value {
-        serde_json::from_slice(&document(root).expect(root).json).expect("JSON")
+        serde_json::from_slice(&document(root).expect(root)).expect("JSON")
     }
 
     fn references(value: &Value, found: &mut Vec<String>) {
@@ -303,17 +266,17 @@ mod tests {
             let url = index["paths"][&root]["serverRelativeURL"].as_str().expect("a URL");
             let hash = url.strip_prefix(&format!("/openapi/v3/{root}?hash=")).expect("a hash");
             assert_eq!(hash.len(), 64);
-            assert_eq!(document(&root).expect("the document").hash, hash);
+            assert_eq!(hash_of(&root).as_deref(), Some(hash));
         }
-        assert!(document("apis/apps/v1").is_none());
+        assert!(document("apis/example.com/v1").is_none());
     }
 
     #[test]
     fn schemas_match_kubernetes() {
         let document = read("api/v1");
         let schemas = &document["components"]["schemas"];
-        assert_eq!(schemas["io.k8s.api.core.v1.Pod"]["required"], json!([]));
-        assert_eq!(schemas["io.k8s.api.core.v1.Event"]["required"], json!(["involvedObject", "metadata"]));
+        assert_eq!(schemas["io.k8s.api.core.v1.Pod"]["required"], Value::Null);
+        assert_eq!(schemas["io.k8s.api.core.v1.Event"]["required"], json!(["metadata", "involvedObject"]));
         let spec = &schemas["io.k8s.api.core.v1.PodSpec"];
         assert_eq!(spec["required"], json!(["containers"]));
         assert_eq!(
@@ -327,5 +290,75 @@ mod tests {
         assert!(spec["properties"]["tolerations"]["x-kubernetes-patch-strategy"].is_null());
         let port = &schemas["io.k8s.apimachinery.pkg.util.intstr.IntOrString"];
         assert_eq!(port["oneOf"], json!([{"type": "integer"}, {"type": "string"}]));
+    }
+
+    fn recorded() -> Value {
+        let golden = include_str!("../../tests/golden/openapi-extensions-1.36.json");
+        serde_json::from_str(golden).expect("golden data")
+    }
+
+    #[test]
+    fn schemas_have_the_extensions_of_a_recorded_server() {
+        let golden = recorded();
+        let recorded = golden["schemas"].as_object().expect("schemas");
+        let mut compared = 0;
+        for (group, version) in served::versions() {
+            for (name, schema) in schemas(group, version) {
+                let Some(recorded) = recorded.get(&name) else { continue };
+                compared += 1;
+                assert_eq!(schema["required"], recorded["required"], "{name}");
+                let kinds = &schema["x-kubernetes-group-version-kind"];
+                assert_eq!(*kinds, recorded["group-version-kind"], "{name}");
+                for (field, extensions) in recorded["fields"].as_object().into_iter().flatten() {
+                    for (extension, value) in extensions.as_object().into_iter().flatten() {
+                        let key = if extension == "default" {
+                            extension.clone()
+                        } else {
+                            format!("x-kubernetes-{extension}")
+                        };
+                        assert_eq!(schema["properties"][field][&key], *value, "{name} {field}");
+                    }
+                }
+            }
+        }
+        assert!(compared > 100, "{compared} schemas");
+    }
+
+    #[test]
+    fn operations_are_those_of_a_recorded_server() {
+        let golden = recorded();
+        let (recorded, queries) = (golden["paths"].as_object().expect("paths"), &golden["queries"]);
+        let mut differences = Vec::new();
+        for (group, version) in served::versions() {
+            for (path, item) in paths(group, version) {
+                let Some(golden) = recorded.get(&path) else {
+                    differences.push(format!("{path}: not recorded"));
+                    continue;
+                };
+                for (method, operation) in
+                    item.as_object().into_iter().flatten().filter(|(key, _)| *key != "parameters")
+                {
+                    let gvk = &operation["x-kubernetes-group-version-kind"];
+                    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+                    let version = served::group_version(&text(&gvk["group"]), &text(&gvk["version"]));
+                    let ours = json!([
+                        operation["x-kubernetes-action"],
+                        format!("{version} {}", text(&gvk["kind"])),
+                        operation["operationId"],
+                    ]);
+                    if ours != golden[method] {
+                        differences.push(format!("{method} {path}: {ours}, recorded {}", golden[method]));
+                    }
+                    let known = &queries[golden["query"].as_u64().unwrap_or(u64::MAX) as usize];
+                    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                        if !known.as_array().is_some_and(|known| known.contains(&parameter["name"])) {
+                            differences
+                                .push(format!("{method} {path}: parameter {} is not recorded", parameter["name"]));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
     }
 }

@@ -52,7 +52,6 @@ const LOG: &[(&str, &str, &str)] = &[
     ("limitBytes", "integer", "The maximum number of bytes to return."),
     ("previous", "boolean", "Whether to return the log of the previous attempt."),
     ("sinceSeconds", "integer", "Returns only lines of the last seconds."),
-    ("sinceTime", "string", "Returns only lines written after this time (RFC 3339)."),
     ("tailLines", "integer", "The number of lines to return from the end of the log."),
     ("timestamps", "boolean", "Whether to prefix each line with its time."),
 ];
@@ -148,15 +147,20 @@ impl PathItem {
             "update" => ("replace", "replace the specified"),
             "patch" => ("patch", "partially update the specified"),
             "delete" => ("delete", "delete a"),
-            _ => ("deleteCollection", "delete a collection of"),
+            _ => ("delete", "delete a collection of"),
         };
+        let collection = if verb == "deletecollection" { "Collection" } else { "" };
         let part = if subresource_name.is_empty() { String::new() } else { format!("{subresource_name} of ") };
         let scope = if namespaced { "Namespaced" } else { "" };
         let (first, last) = about.split_once(' ').unwrap_or((about, ""));
         let mut operation = json!({
             "tags": [tag(served)],
             "description": format!("{first} {part}{last} {kind}"),
-            "operationId": format!("{word}{}{scope}{kind}{}{suffix}", group_version_camel(served), capitalized(subresource_name)),
+            "operationId": format!(
+                "{word}{}{collection}{scope}{kind}{}{suffix}",
+                group_version_camel(served),
+                capitalized(subresource_name)
+            ),
             "parameters": parameters(self.query_parameters(verb)),
             "responses": self.responses(verb),
             "x-kubernetes-action": if verb == "update" { "put" } else if verb == "create" { "post" } else { verb },
@@ -247,8 +251,9 @@ impl PathItem {
     /// Returns the type of the request and response bodies.
     fn type_name(self) -> String {
         match self.subresource {
-            Some(subresource) if subresource.group == "policy" => {
-                format!("io.k8s.api.policy.{}.{}", subresource.version, subresource.kind)
+            Some(subresource) if !subresource.group.is_empty() => {
+                let group = subresource.group.split('.').next().unwrap_or(subresource.group);
+                format!("io.k8s.api.{group}.{}.{}", subresource.version, subresource.kind)
             }
             Some(subresource) if subresource.kind != self.served.kind_name() => {
                 format!("io.k8s.api.core.v1.{}", subresource.kind)
@@ -317,22 +322,23 @@ fn content(type_name: &str, media: &[&str]) -> Value {
     json!({ "content": content })
 }
 
-/// Returns the tag of operations: `core_v1`.
+/// Returns the tag of operations: `core_v1`, `rbacAuthorization_v1`.
 fn tag(served: ServedResource) -> String {
-    format!("{}_{}", group_name(served), served.version())
+    let group = group_camel(served);
+    let mut chars = group.chars();
+    let first = chars.next().map(|first| first.to_lowercase().collect::<String>()).unwrap_or_default();
+    format!("{first}{}_{}", chars.as_str(), served.version())
 }
 
 /// Returns group and version in operation IDs: `CoreV1`.
 fn group_version_camel(served: ServedResource) -> String {
-    capitalized(group_name(served)) + &capitalized(served.version())
+    group_camel(served) + &capitalized(served.version())
 }
 
-/// Returns the first label of the group: `core`, `events`.
-fn group_name(served: ServedResource) -> &'static str {
-    match served.group() {
-        "" => "core",
-        group => group.split('.').next().unwrap_or(group),
-    }
+/// Returns the group in operation IDs: `Core`, `RbacAuthorization`.
+fn group_camel(served: ServedResource) -> String {
+    let group = if served.group().is_empty() { "core" } else { served.group() };
+    group.trim_end_matches(".k8s.io").split('.').map(capitalized).collect()
 }
 
 fn capitalized(word: &str) -> String {

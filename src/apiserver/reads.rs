@@ -7,11 +7,11 @@ use axum::response::Response;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 
-use super::accept::ResponseKind;
+use super::accept::{self, ResponseKind};
 use super::api::Api;
 use super::logs::LogOptions;
 use super::options::{self, ContinueToken, Freshness, ListOptions, WatchOptions, revision_too_large};
-use super::representation::Representation;
+use super::representation::{self, Representation};
 use super::request::Params;
 use super::served::ServedResource;
 use super::watch;
@@ -45,6 +45,25 @@ impl ResourceRequest<'_> {
         }
         let object = self.api.control.get(&self.key(name)).await?;
         representation.object_response(&object)
+    }
+
+    /// Responds with the `scale` subresource of an object.
+    pub async fn scale(&self, name: &str) -> Result<Response, Status> {
+        let object = self.api.control.get(&self.key(name)).await?;
+        self.scale_response(&object)
+    }
+
+    /// Returns the response with the `scale` subresource of `object`.
+    pub fn scale_response(&self, object: &Object) -> Result<Response, Status> {
+        let format = accept::negotiate_objects("Scale", self.accept, ResponseKind::Object)?;
+        let scale = self.served.kind.scale(object).map_err(Status::internal)?;
+        let scale = scale.ok_or_else(|| Status::internal("the kind has no scale"))?;
+        representation::encoded(
+            format.encoding,
+            serde_json::to_vec(&scale).map_err(Status::internal)?,
+            "autoscaling/v1",
+            "Scale",
+        )
     }
 
     /// Responds with the selected objects, or a page of them.

@@ -16,7 +16,7 @@ use super::response;
 use super::served::ServedResource;
 use super::tables::{self, IncludeObject, TableOptions};
 use crate::control::{Object, Revision, Status};
-use crate::model::emit;
+use crate::model::{emit, protobuf};
 
 /// The representation of one response.
 pub struct Representation {
@@ -51,7 +51,7 @@ impl Representation {
             ObjectForm::Full if self.format.encoding == Encoding::Json && self.served.is_served_as_stored() => {
                 Ok(response::json(object.json.clone()))
             }
-            _ => self.respond(self.encode_object(object, self.now)?),
+            _ => self.respond(self.encode_object(object, self.now)?, self.kind_in_answer("")),
         }
     }
 
@@ -62,17 +62,32 @@ impl Representation {
                 let body = ListBody::new(self.list_head(metadata)?, items.to_vec());
                 return Ok(response::ok(response::JSON, Body::new(body)));
             }
+            ObjectForm::Full if self.format.encoding == Encoding::Protobuf => {
+                return Ok(response::ok(Encoding::Protobuf.content_type(), self.protobuf_list(items, metadata)?));
+            }
             ObjectForm::Full => self.encode_list(items, metadata)?,
             ObjectForm::Table(version) => {
                 tables::list(self.served, items, metadata, &self.table_options(version, self.now))?
             }
             ObjectForm::Metadata(version) => partial::list(items, metadata, version)?,
         };
-        self.respond(json)
+        self.respond(json, self.kind_in_answer("List"))
+    }
+
+    /// Returns the `Content-Type` of a watch.
+    pub fn stream_content_type(&self) -> &'static str {
+        self.format.encoding.stream_content_type()
     }
 
     /// Appends one event of a watch.
     pub fn append_event(&mut self, event_type: &str, object: &Arc<Object>, now: Timestamp, out: &mut Vec<u8>) {
+        if self.format.encoding == Encoding::Protobuf {
+            let json = self.encode_object(object, now);
+            return match json.and_then(|json| self.append_frame(event_type, &json, out)) {
+                Ok(()) => {}
+                Err(status) => self.append_error(&status, out),
+            };
+        }
         let start = out.len();
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(event_type.as_bytes());
@@ -88,9 +103,30 @@ impl Representation {
             Ok(()) => out.extend_from_slice(b"}\n"),
             Err(status) => {
                 out.truncate(start);
-                append_error_event(&status, out);
+                self.append_error(&status, out);
             }
         }
+    }
+
+    /// Appends an event in protobuf.
+    fn append_frame(&self, event_type: &str, json: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+        let (version, kind) = self.kind_in_answer("");
+        protobuf::encode_watch_event(event_type, &version, &kind, json, out).map_err(Status::internal)
+    }
+
+    /// Appends an `ERROR` event with `status`, the last event of a watch.
+    pub fn append_error(&self, status: &Status, out: &mut Vec<u8>) {
+        // A Status has only strings and numbers, which always serialize.
+        let json = serde_json::to_vec(status).unwrap_or_default();
+        if self.format.encoding == Encoding::Protobuf {
+            if let Err(error) = protobuf::encode_watch_event("ERROR", "v1", "Status", &json, out) {
+                tracing::error!(%error, "cannot encode a status");
+            }
+            return;
+        }
+        out.extend_from_slice(br#"{"type":"ERROR","object":"#);
+        out.extend(json);
+        out.extend_from_slice(b"}\n");
     }
 
     /// Appends a bookmark: all changes up to `revision` have been sent. `initial_end` marks the end of the initial
@@ -120,6 +156,12 @@ impl Representation {
                 format!(r#"{head},"columnDefinitions":[],"rows":[{{"cells":[],"object":{partial}}}]}}"#)
             }
         };
+        if self.format.encoding == Encoding::Protobuf {
+            if let Err(status) = self.append_frame("BOOKMARK", object.as_bytes(), out) {
+                self.append_error(&status, out);
+            }
+            return;
+        }
         out.extend_from_slice(format!("{{\"type\":\"BOOKMARK\",\"object\":{object}}}\n").as_bytes());
     }
 
@@ -157,26 +199,42 @@ impl Representation {
         Ok(out)
     }
 
-    fn respond(&self, json: Vec<u8>) -> Result<Response, Status> {
-        encoded(self.format.encoding, json)
+    fn protobuf_list(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Vec<u8>, Status> {
+        let metadata = serde_json::to_vec(metadata).map_err(Status::internal)?;
+        let (version, kind) = self.kind_in_answer("List");
+        let mut list = protobuf::ListEncoder::new(&version, &kind, &metadata, Vec::new()).map_err(Status::internal)?;
+        for object in items {
+            list.push(&self.served.encode(object).map_err(Status::internal)?).map_err(Status::internal)?;
+        }
+        Ok(list.finish())
+    }
+
+    /// Returns version and kind of the answer's objects, or with the suffix `List` of the list.
+    fn kind_in_answer(&self, suffix: &str) -> (String, String) {
+        match self.format.form {
+            ObjectForm::Full => (self.served.api_version(), format!("{}{suffix}", self.served.kind_name())),
+            ObjectForm::Table(version) => (version.api_version().into(), "Table".into()),
+            ObjectForm::Metadata(version) => (version.api_version().into(), format!("PartialObjectMetadata{suffix}")),
+        }
+    }
+
+    fn respond(&self, json: Vec<u8>, (version, kind): (String, String)) -> Result<Response, Status> {
+        encoded(self.format.encoding, json, &version, &kind)
     }
 }
 
-/// Returns a response with `json` in the given encoding.
-pub fn encoded(encoding: Encoding, json: Vec<u8>) -> Result<Response, Status> {
+/// Returns a response with `json`, a `kind` of `version`, in the given encoding.
+pub fn encoded(encoding: Encoding, json: Vec<u8>, version: &str, kind: &str) -> Result<Response, Status> {
     match encoding {
         Encoding::Json => Ok(response::json(json)),
+        Encoding::Protobuf => {
+            let mut body = Vec::with_capacity(json.len());
+            protobuf::encode_object(version, kind, &json, &mut body).map_err(Status::internal)?;
+            Ok(response::ok(encoding.content_type(), body))
+        }
         Encoding::Yaml => {
             let value: serde_json::Value = serde_json::from_slice(&json).map_err(Status::internal)?;
             Ok(response::ok(encoding.content_type(), emit::to_yaml(&value)))
         }
     }
-}
-
-/// Appends an `ERROR` event with `status`, the last event of a watch.
-pub fn append_error_event(status: &Status, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"type":"ERROR","object":"#);
-    // A Status has only strings and numbers, which always serialize.
-    out.extend(serde_json::to_vec(status).unwrap_or_default());
-    out.extend_from_slice(b"}\n");
 }

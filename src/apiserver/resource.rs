@@ -44,7 +44,8 @@ pub async fn respond(State(api): State<Arc<Api>>, request: Request) -> Response 
         Ok(body) => dispatch(&api, &mut parts, body, &warnings).await,
         Err(status) => Err(status),
     };
-    writes::with_warnings(result.unwrap_or_else(|status| response::from_status(&status)), warnings.take())
+    let accepted = header_text(&parts.headers, &header::ACCEPT);
+    writes::with_warnings(result.unwrap_or_else(|status| response::from_status_for(&status, accepted)), warnings.take())
 }
 
 async fn dispatch(api: &Api, request: &mut Parts, body: Bytes, warnings: &Warnings) -> Result<Response, Status> {
@@ -102,6 +103,7 @@ async fn read(
 ) -> Result<Response, Status> {
     match (name, subresource.map(|subresource| subresource.name)) {
         (Some(name), Some("log")) => resource.log(name).await,
+        (Some(name), Some("scale")) => resource.scale(name).await,
         (Some(name), _) => resource.get(name).await,
         (None, _) if verb == "watch" => resource.watch().await,
         (None, _) => resource.list().await,

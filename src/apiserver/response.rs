@@ -5,7 +5,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 
+use super::accept::{self, Encoding};
 use crate::control::Status;
+use crate::model::protobuf;
 
 /// `Content-Type` of JSON.
 pub const JSON: &str = "application/json";
@@ -39,6 +41,20 @@ pub fn from_status(status: &Status) -> Response {
     let mut response = with_status_code(code, JSON, status_json(status));
     if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// Returns the error response for `status` in the encoding that a client which accepts `accepted` prefers.
+pub fn from_status_for(status: &Status, accepted: Option<&str>) -> Response {
+    let mut response = from_status(status);
+    if accept::negotiate_status(accepted) == Encoding::Protobuf {
+        let mut body = Vec::new();
+        if protobuf::encode_object("v1", "Status", &status_json(status), &mut body).is_ok() {
+            let content_type = HeaderValue::from_static(Encoding::Protobuf.content_type());
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+            *response.body_mut() = body.into();
+        }
     }
     response
 }

@@ -15,7 +15,8 @@ use super::auth::{self, Authorizer};
 use super::health::{self, HealthCheck};
 use super::request::Params;
 use super::resource::{self, method_not_allowed, no_such_resource, not_served};
-use super::{accept, discovery, openapi, representation, response, unserved};
+use super::{accept, discovery, openapi, openapi_v2, representation, response, unserved};
+use crate::control::Status;
 
 /// Health check paths that `/` lists.
 const HEALTH: [&str; 6] = ["/healthz", "/healthz/ping", "/livez", "/livez/ping", "/readyz", "/readyz/ping"];
@@ -66,6 +67,7 @@ pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
         )
         .route("/openapi/v3", get(|| async { response::json(openapi::index()) }))
         .route("/openapi/v3/{*root}", get(openapi_document))
+        .route("/openapi/v2", get(openapi_v2_document))
         .fallback(resource::respond)
         .method_not_allowed_fallback(|| async { response::from_status(&method_not_allowed()) })
         .with_state(api)
@@ -84,7 +86,8 @@ fn accept_header(headers: &HeaderMap) -> Option<&str> {
 fn document_response(headers: &HeaderMap, document: Option<Value>) -> Response {
     let Some(document) = document else { return response::from_status(&no_such_resource()) };
     let encoding = accept::negotiate_encoding(accept_header(headers));
-    representation::encoded(encoding, document.to_string().into_bytes()).unwrap_or_else(|s| response::from_status(&s))
+    representation::encoded(encoding, document.to_string().into_bytes(), "", "")
+        .unwrap_or_else(|s| response::from_status(&s))
 }
 
 /// Responds with the document of an API group, or says that the group is not served yet.
@@ -117,14 +120,27 @@ fn discovery_response(headers: &HeaderMap, document: impl Fn(accept::DiscoveryFo
     }
 }
 
-/// Responds with an OpenAPI document. It never changes while the process runs, so its hash is its `ETag`.
+/// Responds with an OpenAPI document. It never changes while the process runs.
 async fn openapi_document(Path(root): Path<String>, headers: HeaderMap) -> Response {
-    let Some(document) = openapi::document(&root) else { return response::from_status(&no_such_resource()) };
-    let tag = format!("\"{}\"", document.hash);
+    let Some(hash) = openapi::hash_of(&root) else { return response::from_status(&no_such_resource()) };
+    let tag = format!("\"{hash}\"");
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return response::with_status_code(StatusCode::NOT_MODIFIED, response::JSON, ());
     }
-    let mut response = response::json(document.json.clone());
+    let document = tokio::task::spawn_blocking(move || openapi::document(&root)).await;
+    let Ok(Some(document)) = document else { return response::from_status(&no_such_resource()) };
+    let mut response = response::json(document);
     response.headers_mut().extend(HeaderValue::from_str(&tag).ok().map(|tag| (header::ETAG, tag)));
     response
+}
+
+/// Responds with the OpenAPI v2 document, in protobuf for clients that accept it.
+async fn openapi_v2_document(headers: HeaderMap) -> Response {
+    let wants_protobuf = accept_header(&headers).is_some_and(|accepted| accepted.contains(openapi_v2::PROTOBUF));
+    let render = move || match wants_protobuf {
+        true => openapi_v2::protobuf().map(|body| response::ok(openapi_v2::PROTOBUF, body)).map_err(Status::internal),
+        false => Ok(response::json(openapi_v2::json())),
+    };
+    let rendered = tokio::task::spawn_blocking(render).await.map_err(Status::internal).flatten();
+    rendered.unwrap_or_else(|status| response::from_status(&status))
 }

@@ -102,12 +102,12 @@ mod tests {
     #[test]
     fn only_unserved_resources_of_kubernetes_are_named() {
         let name = |path: &str| resource(&Target::parse(path).expect("a target"));
-        assert_eq!(name("/apis/apps/v1/namespaces/a/deployments"), Some("deployments.apps".into()));
-        assert_eq!(name("/api/v1/namespaces/a/serviceaccounts/b"), Some("serviceaccounts".into()));
+        assert_eq!(name("/apis/storage.k8s.io/v1/csidrivers"), Some("csidrivers.storage.k8s.io".into()));
+        assert_eq!(name("/api/v1/componentstatuses/b"), Some("componentstatuses".into()));
         for path in ["/api/v1/pods", "/api/v1/podz", "/api/v2/services", "/apis/example.com/v1/deployments"] {
             assert_eq!(name(path), None, "{path}");
         }
-        assert!(is_group("apps", None) && is_group("batch", Some("v1")));
+        assert!(is_group("resource.k8s.io", None) && is_group("certificates.k8s.io", Some("v1")));
         assert!(!is_group("apps", Some("v1beta1")) && !is_group("", Some("v1")) && !is_group("example.com", None));
     }
 }

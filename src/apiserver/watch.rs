@@ -1,4 +1,4 @@
-//! Watches: a stream of JSON lines, each an event with its object.
+//! Watches: a stream of events with their objects, as JSON lines or protobuf frames.
 //!
 //! A slow client costs one chunk: objects are encoded, and changes read from the history, only when they can be sent. A
 //! client that falls behind the history gets an `ERROR` event, and the watch ends. The connection of a client that stops
@@ -13,8 +13,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::options::WatchOptions;
-use super::representation::{Representation, append_error_event};
-use super::response::{self, JSON};
+use super::representation::Representation;
+use super::response;
 use super::unread_watches::WatchResponse;
 use crate::clock::Clock;
 use crate::control::{ChangeKind, ControlPlane, List, Reason, Revision, Scope, Status, WatchEvent, WatchStream};
@@ -44,7 +44,7 @@ pub async fn respond(
     let end = options.initial_events_end.then_some(ResponseEvent::InitialEventsEnd(revision));
     let events = stream::iter(added.chain(end)).chain(changes.map(ResponseEvent::Change));
     let mut events = events.take_until(Box::pin(tokio::time::sleep(options.timeout))).fuse();
-    let bookmarks = options.bookmarks;
+    let (bookmarks, content_type) = (options.bookmarks, representation.stream_content_type());
     let chunks = stream::poll_fn(move |cx| {
         let mut chunk = Vec::new();
         loop {
@@ -60,7 +60,7 @@ pub async fn respond(
         }
     });
     let body = chunks.map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
-    let mut response = response::ok(JSON, Body::from_stream(body));
+    let mut response = response::ok(content_type, Body::from_stream(body));
     response.extensions_mut().insert(WatchResponse);
     Ok(response)
 }
@@ -81,7 +81,7 @@ fn append(
             representation.append_bookmark(revision, false, chunk);
         }
         ResponseEvent::Change(Ok(WatchEvent::Bookmark(_))) => {}
-        ResponseEvent::Change(Err(status)) => append_error_event(&status, chunk),
+        ResponseEvent::Change(Err(status)) => representation.append_error(&status, chunk),
         ResponseEvent::InitialEventsEnd(revision) => representation.append_bookmark(revision, true, chunk),
     }
 }

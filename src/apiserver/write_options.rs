@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
 use super::body;
 use super::request::Params;
-use crate::control::{Cause, DeleteOptions, Preconditions, Reason, Status};
+use crate::control::{Cause, DeleteOptions, Preconditions, Propagation, Reason, Status};
 use crate::model::go;
 
 /// Treatment of unknown and duplicate fields (`fieldValidation`).
@@ -77,7 +77,6 @@ impl DeleteRequest {
             options_from_body(media, text).await?
         };
         let mut causes = Vec::new();
-        // Every valid policy has the same result: there is no garbage collection of dependents yet.
         if let Some(policy) = options.propagation_policy.as_deref() {
             if options.orphan_dependents.is_some() {
                 let reason = "orphanDependents and deletionPropagation cannot be both set";
@@ -99,7 +98,13 @@ impl DeleteRequest {
         }
         let preconditions = options.preconditions.unwrap_or_default();
         let preconditions = Preconditions { uid: preconditions.uid, revision: preconditions.resource_version };
-        let options = DeleteOptions { grace_seconds: options.grace_period_seconds, preconditions };
+        let propagation = match (options.propagation_policy.as_deref(), options.orphan_dependents) {
+            (Some("Foreground"), _) => Some(Propagation::Foreground),
+            (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
+            (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
+            _ => None,
+        };
+        let options = DeleteOptions { grace_seconds: options.grace_period_seconds, propagation, preconditions };
         Ok(DeleteRequest { options, dry_run })
     }
 }
@@ -199,11 +204,12 @@ mod tests {
     async fn delete_options_come_from_body_or_parameters() {
         let options = |grace_seconds, uid: Option<&str>, revision: Option<&str>| {
             let preconditions = Preconditions { uid: uid.map(Into::into), revision: revision.map(Into::into) };
-            DeleteOptions { grace_seconds, preconditions }
+            DeleteOptions { grace_seconds, preconditions, propagation: None }
         };
+        let background = DeleteOptions { propagation: Some(Propagation::Background), ..options(Some(5), None, None) };
         for (query, body, want, dry) in [
             ("", "", options(None, None, None), false),
-            ("gracePeriodSeconds=5&propagationPolicy=Background&dryRun=All", "", options(Some(5), None, None), true),
+            ("gracePeriodSeconds=5&propagationPolicy=Background&dryRun=All", "", background, true),
             (
                 "",
                 r#"{"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0}"#,

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
+use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::{Binding, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as meta, ObjectMeta};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::accept::ResponseKind;
+use super::accept::{self, ResponseKind};
 use super::partial::OnlyMetadata;
 use super::reads::ResourceRequest;
 use super::write_options::{DeleteRequest, FieldValidationMode, WriteOptions};
-use super::{body, response};
+use super::{body, representation};
 use crate::control::{
     Body, ControlPlane, DeleteResult, FieldValidation, Key, Object, Patch, PatchKind, Preconditions, Reason, Resource,
     Status, Subresource, Update, Warnings,
@@ -52,6 +53,8 @@ pub fn writable_subresource(name: Option<&str>) -> Option<Subresource> {
         Some("status") => Some(Subresource::Status),
         Some("resize") => Some(Subresource::Resize),
         Some("ephemeralcontainers") => Some(Subresource::EphemeralContainers),
+        Some("scale") => Some(Subresource::Scale),
+        Some("finalize") => Some(Subresource::Finalize),
         Some(_) => None,
     }
 }
@@ -78,16 +81,54 @@ impl WriteRequest<'_> {
             self.warnings.extend(app_armor::warnings_on_create(pod));
             self.warnings.extend(warnings::warnings_on_replaced_values(pod));
         }
-        let object = self.control(options.dry_run).create(new).await?;
-        self.warnings.extend(self.resource.served.kind.warnings_on_create(&object));
+        let object = self.store_new(new, options.dry_run).await?;
         Ok(with_status_code(representation.object_response(&object)?, StatusCode::CREATED))
     }
 
-    /// Replaces an object or a subresource.
+    /// Stores a new object and collects the warnings about it.
+    async fn store_new(&self, new: Body, dry_run: bool) -> Result<Arc<Object>, Status> {
+        let object = self.control(dry_run).create(new).await?;
+        let kind = self.resource.served.kind;
+        self.warnings.extend(kind.warnings_on_create(&object));
+        if !kind.info().is_acted_on {
+            self.warnings.extend(vec![kind.inert_message()]);
+        }
+        Ok(object)
+    }
+
+    /// Replaces an object or a subresource. Of some kinds, this creates an object that does not exist.
     pub async fn replace(&self, name: &str, subresource: Subresource) -> Result<Response, Status> {
         let options = WriteOptions::parse("UpdateOptions", &self.resource.params)?;
-        let body = self.decode_body(options.field_validation).await?;
+        let body = match subresource {
+            Subresource::Scale => self.decode_scale(options.field_validation).await?,
+            _ => self.decode_body(options.field_validation).await?,
+        };
+        let may_create = subresource == Subresource::Main && self.resource.served.kind.allows_create_on_update();
+        if may_create && !self.exists(name).await? {
+            let mut new = body;
+            self.set_namespace(&mut new).await?;
+            identity::check_name(name, new.metadata_mut())?;
+            let representation = self.resource.representation(ResponseKind::Object)?;
+            let object = self.store_new(new, options.dry_run).await?;
+            return Ok(with_status_code(representation.object_response(&object)?, StatusCode::CREATED));
+        }
         self.update(name, options.dry_run, Update::Replace { body, subresource }).await
+    }
+
+    async fn exists(&self, name: &str) -> Result<bool, Status> {
+        match self.resource.api.control.get(&self.resource.key(name)).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.reason == Reason::NotFound => Ok(false),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Decodes the `scale` subresource in the body.
+    async fn decode_scale(&self, field_validation: FieldValidationMode) -> Result<Body, Status> {
+        let format = body::format_of(self.media)?;
+        let decoded = body::decode::<Scale>("autoscaling/v1", "Scale", format, &self.body).await?;
+        self.report_ignored_fields("Scale", field_validation, decoded.ignored_fields)?;
+        Ok(decoded.object.into())
     }
 
     /// Patches an object or a subresource.
@@ -113,12 +154,14 @@ impl WriteRequest<'_> {
         let representation = self.resource.representation(ResponseKind::Object)?;
         let DeleteRequest { options, dry_run } =
             DeleteRequest::parse(&self.resource.params, self.media, &self.body).await?;
+        let kind = self.resource.served.kind;
+        if options.propagation.is_none() {
+            self.warnings.extend(kind.propagation_warning().map(String::from).into_iter().collect());
+        }
         match self.control(dry_run).delete(&self.resource.key(name), options).await? {
             DeleteResult::Marked(object) => representation.object_response(&object),
-            DeleteResult::Removed(object) if object.key.resource == Resource::PODS => {
-                representation.object_response(&object)
-            }
-            DeleteResult::Removed(object) => Ok(success_status(StatusCode::OK, Some(&object))),
+            DeleteResult::Removed(object) if kind.returns_deleted_object() => representation.object_response(&object),
+            DeleteResult::Removed(object) => self.success(StatusCode::OK, Some(&object)),
         }
     }
 
@@ -157,7 +200,7 @@ impl WriteRequest<'_> {
         let preconditions = Preconditions { uid: binding.metadata.uid, revision: None };
         let update = Update::Bind { node };
         self.control(options.dry_run).update(&self.resource.key(name), update, preconditions).await?;
-        Ok(success_status(StatusCode::CREATED, None))
+        self.success(StatusCode::CREATED, None)
     }
 
     /// Evicts a pod, as `kubectl drain` requests. Disruption budgets are not supported yet.
@@ -186,7 +229,7 @@ impl WriteRequest<'_> {
             self.add_disruption_condition(&*control, &key, &pod).await?;
         }
         control.delete(&key, deletion).await?;
-        Ok(success_status(StatusCode::CREATED, None))
+        self.success(StatusCode::CREATED, None)
     }
 
     /// Adds the condition `DisruptionTarget` to the pod's status (K25).
@@ -216,12 +259,42 @@ impl WriteRequest<'_> {
         if subresource == Some(Subresource::EphemeralContainers) {
             self.check_ephemeral_support(&key, update.clone()).await?;
         }
+        let kind = self.resource.served.kind;
+        let has_warnings = subresource == Some(Subresource::Main) && key.resource != Resource::PODS;
+        let old = if has_warnings { self.resource.api.control.get(&key).await.ok() } else { None };
         let object = self.control(dry_run).update(&key, update, Preconditions::default()).await?;
+        if let Some(old) = old {
+            self.warnings.extend(kind.warnings_on_update(&old, &object));
+        }
+        if subresource == Some(Subresource::Scale) {
+            return self.resource.scale_response(&object);
+        }
         if subresource == Some(Subresource::Status) && object.key.resource == Resource::PODS {
             let pod = object.decode::<Pod>().map_err(Status::internal)?;
             self.warnings.extend(pod.status.as_ref().map(warnings::warnings_on_status_update).unwrap_or_default());
         }
         representation.object_response(&object)
+    }
+
+    /// Returns a `Status` of success, with details of the object.
+    fn success(&self, code: StatusCode, object: Option<&Object>) -> Result<Response, Status> {
+        let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+        if let Some(fields) = status.as_object_mut() {
+            match object {
+                Some(Object { key, json, .. }) => {
+                    let uid = serde_json::from_slice::<OnlyMetadata>(json).ok().and_then(|object| object.metadata.uid);
+                    let mut details = json!({"name": &*key.name, "kind": key.resource.plural(), "uid": uid});
+                    if let (false, Some(details)) = (key.resource.group().is_empty(), details.as_object_mut()) {
+                        details.insert("group".into(), key.resource.group().into());
+                    }
+                    fields.insert("details".into(), details);
+                }
+                None => drop(fields.insert("code".into(), code.as_u16().into())),
+            }
+        }
+        let encoding = accept::negotiate_status(self.resource.accept);
+        let response = representation::encoded(encoding, status.to_string().into_bytes(), "v1", "Status")?;
+        Ok(with_status_code(response, code))
     }
 
     fn control(&self, dry_run: bool) -> Arc<dyn ControlPlane> {
@@ -233,11 +306,8 @@ impl WriteRequest<'_> {
     async fn decode_body(&self, field_validation: FieldValidationMode) -> Result<Body, Status> {
         let served = self.resource.served;
         let mut decoded = body::decode_served(served, body::format_of(self.media)?, &self.body).await?;
-        match field_validation {
-            FieldValidationMode::Ignore => {}
-            FieldValidationMode::Warn => self.warnings.extend(decoded.ignored_fields),
-            FieldValidationMode::Strict => body::reject_ignored_fields(served.kind_name(), &decoded.ignored_fields)?,
-        }
+        let ignored_fields = std::mem::take(&mut decoded.ignored_fields);
+        self.report_ignored_fields(served.kind_name(), field_validation, ignored_fields)?;
         if let Some(owners) = &mut decoded.object.metadata_mut().owner_references {
             let duplicates = identity::dedup_owner_references(
                 owners,
@@ -247,6 +317,18 @@ impl WriteRequest<'_> {
             self.warnings.extend(duplicates.into_iter().collect());
         }
         Ok(decoded.object)
+    }
+
+    /// Handles ignored fields as the client requested.
+    fn report_ignored_fields(&self, kind: &str, mode: FieldValidationMode, fields: Vec<String>) -> Result<(), Status> {
+        match mode {
+            FieldValidationMode::Ignore => Ok(()),
+            FieldValidationMode::Warn => {
+                self.warnings.extend(fields);
+                Ok(())
+            }
+            FieldValidationMode::Strict => body::reject_ignored_fields(kind, &fields),
+        }
     }
 
     /// Sets the namespace of a new object to that of the URL, which must exist.
@@ -345,22 +427,6 @@ fn with_status_code(mut response: Response, code: StatusCode) -> Response {
     response
 }
 
-/// Returns a `Status` of success, with details of the object.
-fn success_status(code: StatusCode, object: Option<&Object>) -> Response {
-    let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
-    if let Some(fields) = status.as_object_mut() {
-        match object {
-            Some(Object { key, json, .. }) => {
-                let uid = serde_json::from_slice::<OnlyMetadata>(json).ok().and_then(|object| object.metadata.uid);
-                let details = json!({"name": &*key.name, "kind": key.resource.plural(), "uid": uid});
-                fields.insert("details".into(), details);
-            }
-            None => drop(fields.insert("code".into(), code.as_u16().into())),
-        }
-    }
-    with_status_code(response::json(status.to_string()), code)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,7 +434,7 @@ mod tests {
     #[test]
     fn warnings_are_deduplicated_and_truncated() {
         let lengths = |warnings: Vec<String>| -> Vec<usize> {
-            let response = with_warnings(response::json("{}"), warnings);
+            let response = with_warnings(crate::apiserver::response::json("{}"), warnings);
             response.headers().get_all(header::WARNING).iter().map(|value| value.len() - "299 - \"\"".len()).collect()
         };
         let long = |letter: &str| letter.repeat(3000);

@@ -2,61 +2,70 @@
 
 use std::collections::HashSet;
 
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::control::{Body, Cause};
-use crate::model::{FieldDiagnostic, Kind, ManifestObject, Rule, TemplatePod, allowed_restart_policies, template_pod};
+use crate::model::{FieldDiagnostic, ManifestObject, Rule};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::pod::{app_armor, warnings};
+use crate::registry::workload::{TemplatePod, template_pod};
 use crate::registry::{kinds, pod};
 
-/// Returns the diagnostics of an object, the `number`th of its manifest: the errors that the API server would report,
-/// and the fields that wasmpod does not support. Kinds without a pod are checked no further than their schema.
+/// Returns the diagnostics of an object, the `number`th of its manifest: the errors and warnings that the API server would
+/// report, and the fields that wasmpod does not support.
 pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnostic> {
-    match object {
-        ManifestObject::Pod(pod) => check_pod(pod, number),
-        ManifestObject::ConfigMap(_) | ManifestObject::Secret(_) => {
-            let body = Body::from_config_object(object);
-            let causes = body.and_then(|body| Some(kinds::of(body.resource())?.validate_new(body)));
-            invalid_fields(causes.unwrap_or_default(), number).collect()
-        }
-        other => {
-            let mut diagnostics =
-                template_pod(other).map_or_else(Vec::new, |template| check_template(other, &template, number));
-            if let Err(NotRunnable { message, hint }) = pod_of(other) {
-                let (path, hint) = ("kind".into(), Some(hint.to_string()));
-                diagnostics.push(FieldDiagnostic { object: number, rule: Rule::NotYet, path, message, hint });
-            }
-            diagnostics
-        }
+    if let Some(pod) = object.downcast_ref::<Pod>() {
+        return check_pod(pod, number);
+    }
+    let mut diagnostics = check_kind(object, number);
+    if let Some(template) = template_pod(object.object()) {
+        diagnostics.extend(unsupported_fields(&template, &diagnostics, number));
+    } else if let Some(message) = inert_kind(object) {
+        diagnostics.push(FieldDiagnostic {
+            object: number,
+            rule: Rule::NotYet,
+            path: "kind".into(),
+            message,
+            hint: None,
+        });
+    }
+    diagnostics
+}
+
+/// Returns the pod that an object is, or the one of its template if `run` acts on it.
+pub fn pod_of(object: &ManifestObject) -> Option<(Pod, Option<TemplatePod>)> {
+    if let Some(pod) = object.downcast_ref::<Pod>() {
+        return Some((pod.clone(), None));
+    }
+    let has_schedule = object.downcast_ref::<CronJob>().is_some();
+    let template = template_pod(object.object()).filter(|_| !has_schedule)?;
+    Some((template.pod.clone(), Some(template)))
+}
+
+/// Returns the message about an object on which nothing acts; `None` if something does.
+pub fn inert_kind(object: &ManifestObject) -> Option<String> {
+    let kind = kinds::of(Body::from_manifest(object).resource()).filter(|kind| !kind.info().is_acted_on)?;
+    Some(kind.inert_message())
+}
+
+/// Returns the errors and warnings of an object's kind.
+pub fn check_kind(object: &ManifestObject, number: usize) -> Vec<FieldDiagnostic> {
+    let body = Body::from_manifest(object);
+    let Some(kind) = kinds::of(body.resource()) else { return Vec::new() };
+    match kind.check_new(body) {
+        Ok(warnings) => warnings.into_iter().map(|text| discouraged(text, number)).collect(),
+        Err(causes) => invalid_fields(causes, number).collect(),
     }
 }
 
-/// The reason for which an object cannot be run.
-pub struct NotRunnable {
-    pub message: String,
-    pub hint: &'static str,
-}
-
-/// Returns the pod that an object is, or the one of its template.
-pub fn pod_of(object: &ManifestObject) -> Result<(Pod, Option<TemplatePod>), NotRunnable> {
-    if let ManifestObject::Pod(pod) = object {
-        return Ok((pod.as_ref().clone(), None));
-    }
-    let kind = object.kind();
-    match template_pod(object).filter(|_| kind != Kind::CronJob) {
-        Some(template) => Ok((template.pod.clone(), Some(template))),
-        None => {
-            let hint = match kind {
-                Kind::CronJob => "use a Job instead; schedules are not supported yet",
-                _ => "remove it; Pods, workloads with a pod template, ConfigMaps and Secrets are supported",
-            };
-            Err(NotRunnable {
-                message: format!("{} is not supported in manifests of `run` and `serve` yet", kind.name()),
-                hint,
-            })
-        }
-    }
+/// Returns the diagnostic of a warning of the API.
+fn discouraged(text: String, number: usize) -> FieldDiagnostic {
+    let (path, message) = match text.split_once(": ") {
+        Some((path, message)) if !path.contains(' ') => (path.to_string(), message.to_string()),
+        _ => (String::new(), text),
+    };
+    FieldDiagnostic { object: number, rule: Rule::Discouraged, path, message, hint: None }
 }
 
 fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = FieldDiagnostic> {
@@ -70,58 +79,53 @@ fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = Fie
     causes.into_iter().map(diagnostic)
 }
 
-/// Returns the diagnostics of a workload's pod template, at the paths of the workload's fields.
+/// Returns the diagnostics of a workload and of its pod template, at the paths of the workload's fields.
 pub fn check_template(owner: &ManifestObject, template: &TemplatePod, number: usize) -> Vec<FieldDiagnostic> {
-    let mut diagnostics = check_pod(&template.pod, number);
-    let policy = template.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
-    let allowed = allowed_restart_policies(owner);
-    if !allowed.contains(&policy) {
-        let names: Vec<String> = allowed.iter().map(|name| format!("{name:?}")).collect();
-        let names = names.join(", ");
-        let message = match policy {
-            // The default, so the field may be unset.
-            "Always" => format!("Required value: valid values: {names}"),
-            policy => format!("Unsupported value: {policy:?}: supported values: {names}"),
-        };
-        let path = "spec.restartPolicy".to_string();
-        diagnostics.push(FieldDiagnostic { object: number, rule: Rule::Invalid, path, message, hint: None });
-    }
-    diagnostics.iter_mut().for_each(|diagnostic| diagnostic.path = template.workload_field(&diagnostic.path));
+    let mut diagnostics = check_kind(owner, number);
+    diagnostics.extend(unsupported_fields(template, &diagnostics, number));
     diagnostics
+}
+
+/// Returns the diagnostics of the fields of a template that wasmpod does not support, unless they are `reported`.
+fn unsupported_fields(template: &TemplatePod, reported: &[FieldDiagnostic], number: usize) -> Vec<FieldDiagnostic> {
+    let invalid: HashSet<&str> = reported.iter().map(|diagnostic| diagnostic.path.as_str()).collect();
+    let fields = field_support::check(&template.pod).into_iter();
+    let at_path = |field: UnsupportedField| UnsupportedField { field: template.workload_field(&field.field), ..field };
+    let fields = fields.map(at_path).filter(|field| !invalid.contains(field.field.as_str()));
+    fields.map(|field| unsupported(field, number)).collect()
+}
+
+fn unsupported(field: UnsupportedField, number: usize) -> FieldDiagnostic {
+    let UnsupportedField { field: path, support } = field;
+    let rule = match support {
+        FieldSupport::Rejected(_) => Rule::Unsupported,
+        FieldSupport::NotSupportedYet(_) => Rule::NotYet,
+        FieldSupport::Enforced | FieldSupport::Ignored(_) | FieldSupport::NotEnforcedYet(_) => Rule::NoEffect,
+    };
+    FieldDiagnostic { object: number, rule, path, message: support.to_string(), hint: None }
 }
 
 /// Returns the diagnostics of a pod.
 pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
-    let diagnostic = |rule, path, message| FieldDiagnostic { object: number, rule, path, message, hint: None };
     let mut diagnostics: Vec<FieldDiagnostic> = match pod::before_create(pod.clone(), jiff::Timestamp::now()) {
         Ok(completed) => {
             let warnings = warnings::warnings_on_create(&completed).into_iter();
             let warnings = warnings.chain(warnings::warnings_on_replaced_values(pod));
             let warnings = warnings.chain(app_armor::warnings_on_create(pod));
-            let warning = |text: String| match text.split_once(": ") {
-                Some((path, message)) => diagnostic(Rule::Discouraged, path.into(), message.into()),
-                None => diagnostic(Rule::Discouraged, String::new(), text),
-            };
-            warnings.map(warning).collect()
+            warnings.map(|text| discouraged(text, number)).collect()
         }
         // Admission names no field: a priority that differs from the class.
-        Err(status) if status.causes.is_empty() => vec![diagnostic(Rule::Invalid, String::new(), status.message)],
+        Err(status) if status.causes.is_empty() => {
+            let (path, message) = (String::new(), status.message);
+            vec![FieldDiagnostic { object: number, rule: Rule::Invalid, path, message, hint: None }]
+        }
         Err(status) => invalid_fields(status.causes, number).collect(),
     };
     let is_invalid = |diagnostic: &&FieldDiagnostic| diagnostic.rule == Rule::Invalid;
     let invalid: HashSet<String> = diagnostics.iter().filter(is_invalid).map(|invalid| invalid.path.clone()).collect();
-    for UnsupportedField { field, support } in field_support::check(pod) {
-        // An invalid field is reported once.
-        if invalid.contains(&field) {
-            continue;
-        }
-        let rule = match support {
-            FieldSupport::Rejected(_) => Rule::Unsupported,
-            FieldSupport::NotSupportedYet(_) => Rule::NotYet,
-            FieldSupport::Enforced | FieldSupport::Ignored(_) | FieldSupport::NotEnforcedYet(_) => Rule::NoEffect,
-        };
-        diagnostics.push(diagnostic(rule, field, support.to_string()));
-    }
+    // An invalid field is reported once.
+    let fields = field_support::check(pod).into_iter().filter(|field| !invalid.contains(&field.field));
+    diagnostics.extend(fields.map(|field| unsupported(field, number)));
     diagnostics
 }
 

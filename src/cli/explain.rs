@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::args::ExplainArgs;
 use super::exit::{Outcome, bad_input};
 use super::terminal_text::print;
-use crate::model::{Kind, kind_of_resource, names, schema};
-use crate::registry::field_support;
+use crate::control::Resource;
+use crate::model::{KindType, names, schema};
+use crate::registry::{field_support, kinds, workload};
 
 /// Prints the documentation of a kind or a field.
 pub fn main(args: &ExplainArgs) -> anyhow::Result<Outcome> {
@@ -33,7 +34,7 @@ enum ExplainError {
 
 /// A field of a kind.
 struct ExplainedField {
-    kind: Kind,
+    kind: KindType,
     /// The path below the kind, such as `spec`, `containers`.
     path: Vec<String>,
     schema: &'static Value,
@@ -52,12 +53,11 @@ fn explain(query: &str, recursive: bool) -> Result<String, ExplainError> {
 fn find_field(query: &str) -> Result<ExplainedField, ExplainError> {
     let mut names = query.split('.').map(|name| name.split('[').next().unwrap_or(name)).filter(|name| !name.is_empty());
     let resource = names.next().unwrap_or_default();
-    let kind = kind_of_resource(resource).ok_or_else(|| {
-        let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.name().to_lowercase()).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let kind = kinds::resolve(resource).map(|kind| kind.kind_type()).ok_or_else(|| {
+        let known: Vec<&str> = kinds::KINDS.iter().map(|kind| kind.info().singular).collect();
         ExplainError::UnknownKind { kind: resource.into(), suggestion: suggestion(resource, &known) }
     })?;
-    let schema = schema::for_kind(kind.name()).ok_or_else(|| ExplainError::NoSchema(resource.into()))?;
+    let schema = schema::of(&kind).ok_or_else(|| ExplainError::NoSchema(resource.into()))?;
     let mut field = ExplainedField { kind, path: Vec::new(), schema, required: false };
     for name in names {
         field = field.child(name, resource)?;
@@ -158,25 +158,27 @@ impl ExplainedField {
     /// Returns whether and how wasmpod supports the field.
     fn support(&self) -> String {
         let path = self.path.join(".");
-        let template = match self.kind {
-            Kind::Pod => "",
-            Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => "spec.template",
-            Kind::CronJob => "spec.jobTemplate.spec.template",
-            Kind::ConfigMap | Kind::Secret => return "available to the pods of the same manifests".into(),
-            _ => return NOT_RUNNABLE.into(),
+        let kind = kinds::of(&Resource::built_in(self.kind.names()));
+        let template = match (self.kind.name(), workload::template_path(self.kind.name())) {
+            ("Pod", _) => "",
+            ("ConfigMap" | "Secret", _) => return "available to the pods of the same manifests".into(),
+            (_, Some(path)) => path,
+            _ if kind.is_some_and(|kind| kind.info().is_acted_on) => return "works as in Kubernetes".into(),
+            _ => return INERT.into(),
         };
         let in_pod = path.strip_prefix(template).map(|path| path.trim_start_matches('.'));
         match in_pod.filter(|path| template.is_empty() || !path.is_empty()) {
             Some("") => "works as in Kubernetes".into(),
             Some(path) => field_support::find(path).map_or_else(|| "unknown".into(), |state| state.to_string()),
-            None if self.kind == Kind::CronJob => NOT_RUNNABLE.into(),
+            None if kind.is_some_and(|kind| kind.info().is_acted_on) => "works as in Kubernetes".into(),
+            None if self.kind.name() == "CronJob" => INERT.into(),
             None => "`wasmpod run` runs one pod of the template".into(),
         }
     }
 }
 
-/// The support of kinds that are checked against their schema only.
-const NOT_RUNNABLE: &str = "validated, but cannot be run yet";
+/// The support of kinds on which nothing acts.
+const INERT: &str = "validated and stored, but nothing acts on it yet";
 
 /// Returns the element type of a list or map, or the type itself.
 fn element_or_self(schema: &'static Value) -> &'static Value {
@@ -244,7 +246,7 @@ mod tests {
             ("deployment.spec.replicas", "`wasmpod run` runs one pod of the template"),
             ("pod.spec.containers.image", "works as in Kubernetes"),
             ("pod.spec.affinity.nodeAffinity", "no effect: wasmpod has only one node"),
-            ("service.spec", "validated, but cannot be run yet"),
+            ("service.spec", "validated and stored, but nothing acts on it yet"),
         ] {
             let text = explain(field, false).expect(field);
             assert!(text.contains(&format!("WASMPOD:    {support}\n")), "{field}: {text}");
@@ -257,7 +259,7 @@ mod tests {
             ("pod.spec.container", "pod.spec has no field \"container\"; did you mean \"containers\"?"),
             ("pot", "unknown kind \"pot\"; did you mean \"pod\"?"),
             ("pod.spec.hostname.x", "pod.spec.hostname has no fields"),
-            ("xyzzy", "expected one of pod, configmap"),
+            ("xyzzy", "expected one of configmap, endpoints"),
         ] {
             let error = explain(field, false).expect_err(field).to_string();
             assert!(error.contains(message), "{error}");

@@ -11,6 +11,7 @@ use super::manifest_source::manifest_sources;
 use super::resource_names;
 use crate::control::Resource;
 use crate::model::{Diagnostics, Manifest, ManifestObject};
+use crate::registry::kinds;
 
 /// An object of a manifest that a server can have.
 pub struct NamedObject {
@@ -43,7 +44,7 @@ pub fn read(files: &[PathBuf], client: &Client, is_namespace_given: bool) -> any
         let name = source.name();
         match source.read() {
             Ok(text) => {
-                let manifest = Manifest::read(&name, &text);
+                let manifest = Manifest::read(kinds::types(), &name, &text);
                 if manifest.has_errors() {
                     errors.push(manifest.diagnostics().to_string());
                     continue;
@@ -74,20 +75,7 @@ fn named_object(
     let (kind, metadata) = (object.kind(), object.metadata());
     let name = metadata.name.clone().unwrap_or_default();
     let own_namespace = metadata.namespace.clone().filter(|namespace| !namespace.is_empty());
-    let resource = match resource_names::find(kind.name()) {
-        Some(served) if served.info().verbs.contains(&"create") && kind.api_version() == served.version() => {
-            served.resource()
-        }
-        _ => {
-            let namespace = own_namespace.unwrap_or_default();
-            return Err(bad_input(format!(
-                "resource mapping not found for name: {name:?} namespace: {namespace:?} from {source:?}: no matches for \
-                 kind {:?} in version {:?}",
-                kind.name(),
-                kind.api_version()
-            )));
-        }
-    };
+    let resource = Resource::built_in(kind.names());
     if name.is_empty() {
         let problem = match metadata.generate_name.as_deref().unwrap_or_default() {
             "" => "resource name may not be empty".to_string(),

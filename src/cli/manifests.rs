@@ -14,24 +14,28 @@ use super::manifest_source::{ManifestSource, manifest_sources};
 use super::report;
 use crate::control::{Body, ControlPlane, Key, Preconditions, Reason, Status, Subresource, Update};
 use crate::images::Images;
-use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule, Severity, TemplatePod, pods};
+use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule, Severity, pods};
 use crate::node::SOURCE_ANNOTATION;
+use crate::registry::kinds;
+use crate::registry::workload::TemplatePod;
 
 /// The valid objects of manifests, in the order of the input.
 #[derive(Default)]
 pub struct LoadedManifests {
     pub pods: Vec<Pod>,
-    /// ConfigMaps and Secrets, to be created before the pods.
-    pub configs: Vec<Body>,
+    /// The other objects, to be created before the pods.
+    pub objects: Vec<Body>,
     /// Fields and flags that have no effect.
     pub warnings: Vec<String>,
 }
 
-/// Creates ConfigMaps and Secrets, and replaces existing ones of the same name.
-pub async fn store_configs(control: &dyn ControlPlane, configs: Vec<Body>) -> Result<(), Status> {
-    for mut body in configs {
-        let meta = body.metadata_mut();
-        let namespace = meta.namespace.get_or_insert_with(|| "default".into()).clone();
+/// Creates objects, and replaces existing ones of the same name.
+pub async fn store_objects(control: &dyn ControlPlane, objects: Vec<Body>) -> Result<(), Status> {
+    for mut body in objects {
+        let namespace = match body.resource().is_namespaced() {
+            true => body.metadata_mut().namespace.get_or_insert_with(|| "default".into()).clone(),
+            false => String::new(),
+        };
         let key = Key::new(body.resource().clone(), &namespace, body.metadata().name.as_deref().unwrap_or_default());
         match control.create(body.clone()).await {
             Err(status) if status.reason == Reason::AlreadyExists => {
@@ -86,7 +90,7 @@ pub fn load_files(files: &[PathBuf], options: LoadOptions<'_>) -> anyhow::Result
             errors.push(format!("{}: Compose files are not supported; {hint}", source.name()));
             continue;
         }
-        let manifest = Manifest::read(&source.name(), &text);
+        let manifest = Manifest::read(kinds::types(), &source.name(), &text);
         let field_diagnostics = loader.add_manifest(&manifest, &source);
         let diagnostics = manifest.diagnostics_with(&field_diagnostics);
         match diagnostics.error_count() {
@@ -119,27 +123,25 @@ impl Loader<'_> {
     fn add_manifest(&mut self, manifest: &Manifest, source: &ManifestSource) -> Vec<FieldDiagnostic> {
         let mut diagnostics = Vec::new();
         for (number, object) in manifest.objects().enumerate() {
-            if let Some(config) = Body::from_config_object(object) {
-                self.loaded.configs.push(config);
+            if let Some((pod, template)) = check::pod_of(object) {
+                diagnostics.extend(self.add_pod(object, pod, template, source, number));
                 continue;
             }
-            match check::pod_of(object) {
-                Ok((pod, template)) => diagnostics.extend(self.add_pod(object, pod, template, source, number)),
-                Err(check::NotRunnable { message, .. }) if !self.options.is_strict => {
+            let mut own = check::check_kind(object, number);
+            own.retain(|diagnostic| diagnostic.rule.severity() == Severity::Error);
+            match check::inert_kind(object) {
+                Some(message) if self.options.is_strict => {
+                    let (rule, path) = (Rule::Unsupported, "kind".into());
+                    own.push(FieldDiagnostic { object: number, rule, path, message, hint: None });
+                }
+                Some(message) => {
                     let name = object.metadata().name.as_deref().unwrap_or_default();
-                    self.loaded.warnings.push(format!("{name:?} is left out: {message}"));
+                    self.loaded.warnings.push(format!("{} {name}: {message}", object.kind().name()));
                 }
-                Err(check::NotRunnable { message, hint }) => {
-                    let hint = Some(hint.to_string());
-                    diagnostics.push(FieldDiagnostic {
-                        object: number,
-                        rule: Rule::Unsupported,
-                        path: "kind".into(),
-                        message,
-                        hint,
-                    });
-                }
+                None => {}
             }
+            diagnostics.extend(own);
+            self.loaded.objects.push(Body::from_manifest(object));
         }
         diagnostics
     }

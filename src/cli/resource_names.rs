@@ -7,12 +7,8 @@ use crate::registry::kinds;
 
 /// Returns the resource of this plural, singular or short name, or of this kind.
 pub fn find(name: &str) -> Option<ServedResource> {
-    let name = name.to_lowercase();
-    let is_named = |served: &ServedResource| {
-        let names = [served.plural(), served.info().singular];
-        names.into_iter().chain(served.info().short_names.iter().copied()).any(|own| own == name)
-    };
-    served::all().find(is_named)
+    let kind = kinds::resolve(name)?;
+    served::find(kind.names().group, kind.names().version, kind.names().plural)
 }
 
 /// Returns the resource of this name.
@@ -65,7 +61,7 @@ mod tests {
         check(&["po/web", "secrets/s"], &[(Resource::PODS, "web"), (Resource::SECRETS, "s")]);
         // A pod may have the name of a resource.
         check(&["pod"], &[(Resource::PODS, "pod")]);
-        let error = objects(&["svc/web".into()]).expect_err("not served").to_string();
-        assert_eq!(error, "the server doesn't have a resource type \"svc\"");
+        let error = objects(&["wings/web".into()]).expect_err("not served").to_string();
+        assert_eq!(error, "the server doesn't have a resource type \"wings\"");
     }
 }

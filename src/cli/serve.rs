@@ -33,6 +33,7 @@ use crate::images::Images;
 use crate::logs::Spool;
 use crate::model::{formats, pods};
 use crate::node::Handle;
+use crate::registry::kinds;
 use crate::runtime::{CacheDirectories, Runtime};
 
 /// The part of the shutdown grace period that is reserved for killing pods: a pod that exceeds its own grace period
@@ -68,7 +69,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let node = start_node(&args, &name, images, clock, &state)?;
     let control = node.control().clone();
     ensure_namespace(&*control, "default").await?;
-    create_objects(&*control, loaded.configs, loaded.pods).await?;
+    create_objects(&*control, loaded.objects, loaded.pods).await?;
     let mut tasks = JoinSet::new();
     if let Some(directory) = args.pod_manifest_path {
         let read = Arc::new(read_static_pods);
@@ -197,11 +198,11 @@ fn print_address(name: &str, address: SocketAddr, kubeconfig: &Path) {
 }
 
 /// Creates the objects and the namespaces that they need.
-async fn create_objects(control: &dyn ControlPlane, configs: Vec<Body>, pods: Vec<Pod>) -> anyhow::Result<()> {
-    for namespace in configs.iter().filter_map(|config| config.metadata().namespace.as_deref()) {
+async fn create_objects(control: &dyn ControlPlane, objects: Vec<Body>, pods: Vec<Pod>) -> anyhow::Result<()> {
+    for namespace in objects.iter().filter_map(|config| config.metadata().namespace.as_deref()) {
         ensure_namespace(control, namespace).await?;
     }
-    manifests::store_configs(control, configs).await.map_err(|status| bad_input(status.to_string()))?;
+    manifests::store_objects(control, objects).await.map_err(|status| bad_input(status.to_string()))?;
     for pod in pods {
         if let Some(namespace) = pod.metadata.namespace.as_deref().filter(|ns| !ns.is_empty()) {
             ensure_namespace(control, namespace).await?;
@@ -215,7 +216,8 @@ async fn create_objects(control: &dyn ControlPlane, configs: Vec<Body>, pods: Ve
 fn read_static_pods(path: &Path) -> Result<Vec<Pod>, InvalidManifest> {
     let loaded = manifests::load_files(&[PathBuf::from(path)], LoadOptions::default())
         .map_err(|error| InvalidManifest(error.to_string()))?;
-    if !loaded.configs.is_empty() {
+    let is_needed = |body: &Body| kinds::of(body.resource()).is_some_and(|kind| kind.info().is_acted_on);
+    if loaded.objects.iter().any(is_needed) {
         let message = "static manifests can only contain Pods; create ConfigMaps and Secrets through the API";
         return Err(InvalidManifest(message.into()));
     }

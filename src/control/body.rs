@@ -15,13 +15,9 @@ pub struct Body {
 }
 
 impl Body {
-    /// Returns the ConfigMap or Secret of a manifest; `None` for other objects.
-    pub fn from_config_object(object: &ManifestObject) -> Option<Body> {
-        match object {
-            ManifestObject::ConfigMap(map) => Some(map.as_ref().clone().into()),
-            ManifestObject::Secret(secret) => Some(secret.as_ref().clone().into()),
-            _ => None,
-        }
+    /// Returns an object of a manifest.
+    pub fn from_manifest(object: &ManifestObject) -> Body {
+        Body { resource: Resource::built_in(object.kind().names()), object: object.object().clone_object() }
     }
 
     /// Returns the resource that the object belongs to.

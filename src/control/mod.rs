@@ -142,11 +142,24 @@ pub struct Preconditions {
     pub revision: Option<String>,
 }
 
+/// What happens to the objects that a deleted object owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// They are deleted first; the owner waits for them.
+    Foreground,
+    /// They are deleted after the owner.
+    Background,
+    /// They stay, and lose their reference to the owner.
+    Orphan,
+}
+
 /// Options of a deletion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
     /// The grace period in seconds; `None` uses the object's own.
     pub grace_seconds: Option<i64>,
+    /// What happens to the objects that the object owns; `None` for the default of its kind.
+    pub propagation: Option<Propagation>,
     /// Conditions that the object must meet.
     pub preconditions: Preconditions,
 }

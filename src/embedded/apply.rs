@@ -10,6 +10,7 @@ use crate::control::{Body, Status};
 use crate::images::ImageError;
 use crate::model::{self, Diagnostics, pods};
 use crate::registry::field_support::{UnsupportedField, check};
+use crate::registry::kinds;
 use crate::runtime::error_chain;
 
 /// The pods to create: what [`Node::apply`] accepts.
@@ -139,12 +140,14 @@ fn parse_source(source: PodSource) -> Result<(Vec<Body>, Vec<Pod>), ApplyError> 
     match source {
         PodSource::Pod(pod) => Ok((Vec::new(), vec![*pod])),
         PodSource::Manifest(text) => {
-            let manifest = model::parse("manifest", &text).map_err(ApplyError::Manifest)?;
+            let manifest = model::parse(kinds::types(), "manifest", &text).map_err(ApplyError::Manifest)?;
             let pods: Vec<Pod> = manifest.pods().cloned().collect();
-            let configs: Vec<Body> = manifest.objects().filter_map(Body::from_config_object).collect();
-            match manifest.objects().len() - pods.len() - configs.len() {
-                0 => Ok((configs, pods)),
-                others => Err(ApplyError::UnsupportedKinds(others)),
+            let others = manifest.objects().filter(|object| object.downcast_ref::<Pod>().is_none());
+            let others: Vec<Body> = others.map(Body::from_manifest).collect();
+            let is_inert = |body: &&Body| kinds::of(body.resource()).is_none_or(|kind| !kind.info().is_acted_on);
+            match others.iter().filter(is_inert).count() {
+                0 => Ok((others, pods)),
+                inert => Err(ApplyError::UnsupportedKinds(inert)),
             }
         }
     }

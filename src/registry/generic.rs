@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::Resource as _;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -12,7 +11,7 @@ use super::storage::WriteDecision;
 use super::strategy::Strategy;
 use super::{Registry, identity, metadata, patch, preconditions};
 use crate::control::{
-    Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Status, Subresource, Update,
+    Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Reason, Status, Subresource, Update,
 };
 use crate::model::pods;
 use crate::model::selector::Selector;
@@ -97,7 +96,7 @@ fn requested_object<T: Strategy>(key: &Key, current: &T, update: &Update) -> Res
         }
         Update::Patch { patch, subresource: Subresource::Scale } => {
             let scale = scale_of(current).ok_or_else(unsupported)?;
-            let scale = patch::apply(Scale::KIND, &scale, patch)?;
+            let scale = patch::apply(&scale, patch)?;
             Ok((with_scale(key, current, scale)?, Subresource::Scale))
         }
         Update::Replace { body, subresource } => {
@@ -106,7 +105,7 @@ fn requested_object<T: Strategy>(key: &Key, current: &T, update: &Update) -> Res
             preconditions::check_uid(key, current.metadata(), new.metadata())?;
             Ok((new, *subresource))
         }
-        Update::Patch { patch, subresource } => Ok((patch::apply(T::NAMES.kind, current, patch)?, *subresource)),
+        Update::Patch { patch, subresource } => Ok((patch::apply(current, patch)?, *subresource)),
         Update::PodStatus(_) | Update::Bind { .. } => Err(unsupported()),
     }
 }
@@ -135,7 +134,7 @@ fn with_scale<T: Strategy>(key: &Key, current: &T, mut scale: Scale) -> Result<T
     Ok(new)
 }
 
-/// Removes the object at `key`, or marks it for deletion if it has finalizers.
+/// Removes the object at `key`, or marks it for deletion if a finalizer delays it.
 pub(super) fn delete<T: Strategy>(
     registry: &Registry,
     key: &Key,
@@ -144,19 +143,47 @@ pub(super) fn delete<T: Strategy>(
     let now = registry.clock.now().wall;
     let (removed, object) = registry.storage.guaranteed_update(key, &Preconditions::default(), |current: &T| {
         preconditions::check_for_delete(&options.preconditions, key, current.metadata())?;
+        current.check_delete()?;
         let mut last = current.clone();
-        if !current.has_finalizers() {
+        set_propagation(&mut last, options.propagation);
+        if !last.has_finalizers() {
             return Ok(WriteDecision::Delete(Box::new(last), true));
         }
-        if current.metadata().deletion_timestamp.is_some() {
-            return Ok(WriteDecision::Keep(false));
-        }
+        last.prepare_for_delete();
         let meta = last.metadata_mut();
-        meta.deletion_timestamp = Some(pods::api_time(now));
-        meta.deletion_grace_period_seconds = Some(0);
-        Ok(WriteDecision::Put(Box::new(last), false))
+        if meta.deletion_timestamp.is_none() {
+            meta.deletion_timestamp = Some(pods::api_time(now));
+            meta.deletion_grace_period_seconds = Some(0);
+            meta.generation = meta.generation.map(|generation| generation + 1);
+        }
+        Ok(if last == *current { WriteDecision::Keep(false) } else { WriteDecision::Put(Box::new(last), false) })
     })?;
     Ok(if removed { DeleteResult::Removed(object) } else { DeleteResult::Marked(object) })
+}
+
+/// The finalizer of an object that waits until its dependents are deleted.
+const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
+/// The finalizer of an object that waits until its dependents have lost their reference to it.
+const ORPHAN_FINALIZER: &str = "orphan";
+
+/// Sets the finalizers by which the garbage collector performs `requested`.
+fn set_propagation<T: Strategy>(object: &mut T, requested: Option<Propagation>) {
+    let meta = object.metadata_mut();
+    let has = |finalizer: &str| meta.finalizers.iter().flatten().any(|own| own == finalizer);
+    let default = match (has(ORPHAN_FINALIZER), has(FOREGROUND_FINALIZER)) {
+        (true, _) => Propagation::Orphan,
+        (_, true) => Propagation::Foreground,
+        _ => T::DEFAULT_PROPAGATION,
+    };
+    let finalizer = match requested.unwrap_or(default) {
+        Propagation::Foreground => Some(FOREGROUND_FINALIZER),
+        Propagation::Orphan => Some(ORPHAN_FINALIZER),
+        Propagation::Background => None,
+    };
+    let mut finalizers = meta.finalizers.take().unwrap_or_default();
+    finalizers.retain(|own| ![FOREGROUND_FINALIZER, ORPHAN_FINALIZER].contains(&own.as_str()));
+    finalizers.extend(finalizer.map(String::from));
+    meta.finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
 }
 
 /// Returns whether the selector matches the labels of an object.

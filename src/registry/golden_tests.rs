@@ -64,7 +64,7 @@ async fn answer(manifest: &str) -> (u16, Value) {
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
     let settings = admission::AdmissionSettings { mount_tokens: true, ..admission::AdmissionSettings::default() };
     let registry = Registry::new(ObjectStore::new(10), clock).with_admission(settings);
-    let Ok(manifest) = model::parse("case", manifest) else { return (400, Value::Null) };
+    let Ok(manifest) = model::parse(kinds::types(), "case", manifest) else { return (400, Value::Null) };
     let pod = manifest.pods().next().expect("a pod").clone();
     match registry.create(Body::from(pod)).await {
         Ok(object) => (201, serde_json::from_slice(&object.json).expect("JSON")),

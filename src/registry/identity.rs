@@ -41,7 +41,18 @@ pub fn fill_system_fields(meta: &mut ObjectMeta, now: Timestamp) {
 
 /// Checks that an update is for the object in the URL, and fills in the namespace.
 pub fn check_name_and_namespace(old: &ObjectMeta, new: &mut ObjectMeta) -> Result<(), Status> {
-    let stored = old.name.as_deref().unwrap_or_default();
+    check_name(old.name.as_deref().unwrap_or_default(), new)?;
+    let stored = old.namespace.as_deref().unwrap_or_default();
+    match new.namespace.as_deref().unwrap_or_default() {
+        "" => new.namespace.clone_from(&old.namespace),
+        namespace if namespace != stored => return Err(namespace_mismatch()),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Checks that an object has the name in the URL.
+pub fn check_name(stored: &str, new: &mut ObjectMeta) -> Result<(), Status> {
     let name = new.name.get_or_insert_default();
     if name.is_empty() {
         let message =
@@ -51,12 +62,6 @@ pub fn check_name_and_namespace(old: &ObjectMeta, new: &mut ObjectMeta) -> Resul
     if name != stored {
         let message = format!("the name of the object ({name}) does not match the name on the URL ({stored})");
         return Err(Status::new(Reason::BadRequest, message));
-    }
-    let stored = old.namespace.as_deref().unwrap_or_default();
-    match new.namespace.as_deref().unwrap_or_default() {
-        "" => new.namespace.clone_from(&old.namespace),
-        namespace if namespace != stored => return Err(namespace_mismatch()),
-        _ => {}
     }
     Ok(())
 }

@@ -19,12 +19,15 @@ use crate::control::{
 };
 use crate::model::object::ResourceNames;
 use crate::model::selector::{FieldSelector, Selector, SelectorError};
-use crate::model::{BodyFormat, DecodeError, Decoded, decode_body};
+use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body};
 
 /// A kind whose objects are stored.
 pub trait Kind: Send + Sync {
     /// Returns the names of the resource.
     fn names(&self) -> &'static ResourceNames<&'static str>;
+
+    /// Returns the type of objects in manifests.
+    fn kind_type(&self) -> KindType;
 
     /// Returns what discovery says of the kind.
     fn info(&self) -> &'static KindInfo;
@@ -34,6 +37,12 @@ pub trait Kind: Send + Sync {
 
     /// Returns the columns of tables.
     fn columns(&self) -> &'static [Column];
+
+    /// Returns the warning for clients that delete an object without saying what happens to its dependents.
+    fn propagation_warning(&self) -> Option<&'static str>;
+
+    /// Returns whether a deletion is answered with the deleted object instead of a `Status`.
+    fn returns_deleted_object(&self) -> bool;
 
     /// Returns whether PUT creates an object that does not exist.
     fn allows_create_on_update(&self) -> bool;
@@ -58,8 +67,11 @@ pub trait Kind: Send + Sync {
     /// Adds the type's schema to an OpenAPI document.
     fn add_schema(&self, generator: &mut SchemaGenerator);
 
-    /// Returns why an object of a manifest cannot be created; empty if it can. The object has its defaults afterwards.
-    fn validate_new(&self, body: Body) -> Vec<Cause>;
+    /// Checks an object of a manifest: returns the warnings of its creation.
+    ///
+    /// # Errors
+    /// Returns why it cannot be created.
+    fn check_new(&self, body: Body) -> Result<Vec<String>, Vec<Cause>>;
 
     /// Returns the `scale` subresource of a stored object; `None` if the kind has none.
     fn scale(&self, object: &Object) -> Result<Option<Scale>, serde_json::Error>;
@@ -87,6 +99,11 @@ pub trait Kind: Send + Sync {
 }
 
 impl dyn Kind {
+    /// Returns the message about objects on which nothing in wasmpod acts yet.
+    pub fn inert_message(&self) -> String {
+        format!("{} objects are stored, but nothing acts on them yet", self.names().kind)
+    }
+
     /// Returns the resource of the kind's objects.
     pub fn resource(&self) -> Resource {
         Resource::built_in(self.names())
@@ -118,6 +135,10 @@ impl<T: Strategy> Kind for KindOf<T> {
         T::NAMES
     }
 
+    fn kind_type(&self) -> KindType {
+        KindType::of::<T>()
+    }
+
     fn info(&self) -> &'static KindInfo {
         const { &T::INFO }
     }
@@ -128,6 +149,14 @@ impl<T: Strategy> Kind for KindOf<T> {
 
     fn columns(&self) -> &'static [Column] {
         T::COLUMNS
+    }
+
+    fn propagation_warning(&self) -> Option<&'static str> {
+        T::PROPAGATION_WARNING
+    }
+
+    fn returns_deleted_object(&self) -> bool {
+        T::RETURNS_DELETED_OBJECT
     }
 
     fn allows_create_on_update(&self) -> bool {
@@ -174,8 +203,8 @@ impl<T: Strategy> Kind for KindOf<T> {
         generator.subschema_for::<T>();
     }
 
-    fn validate_new(&self, body: Body) -> Vec<Cause> {
-        let Some(mut object) = body.downcast::<T>() else { return Vec::new() };
+    fn check_new(&self, body: Body) -> Result<Vec<String>, Vec<Cause>> {
+        let Some(mut object) = body.downcast::<T>() else { return Ok(Vec::new()) };
         if T::NAMES.namespaced {
             object.metadata_mut().namespace.get_or_insert("default".into());
         }
@@ -183,7 +212,7 @@ impl<T: Strategy> Kind for KindOf<T> {
         object.prepare_for_create();
         let mut errors = ErrorList::default();
         object.validate(&mut errors);
-        errors.into_causes()
+        if errors.count() == 0 { Ok(object.warnings_on_create()) } else { Err(errors.into_causes()) }
     }
 
     fn scale(&self, object: &Object) -> Result<Option<Scale>, serde_json::Error> {

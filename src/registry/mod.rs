@@ -26,9 +26,8 @@ mod resource_lists;
 pub mod reviews;
 mod storage;
 pub mod strategy;
+pub mod workload;
 mod workload_rules;
-
-pub use patch::merge_keys;
 
 use std::sync::Arc;
 

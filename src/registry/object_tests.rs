@@ -50,7 +50,7 @@ impl TestControlPlane {
 
     async fn delete(&self, grace_seconds: Option<i64>, uid: Option<&str>) -> Result<DeleteResult, Status> {
         let preconditions = Preconditions { uid: uid.map(Into::into), revision: None };
-        self.0.delete(&key(), DeleteOptions { grace_seconds, preconditions }).await
+        self.0.delete(&key(), DeleteOptions { grace_seconds, preconditions, propagation: None }).await
     }
 
     async fn set_phase(&self, phase: &str) {

@@ -11,8 +11,8 @@ use super::columns::{Column, RowCondition};
 use super::fields::ErrorList;
 use super::{Registry, generic};
 use crate::control::{
-    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Status, Subresource, UnversionedObject,
-    Update,
+    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Status, Subresource,
+    UnversionedObject, Update,
 };
 use crate::model::go_json;
 use crate::model::object::ApiType;
@@ -141,6 +141,12 @@ pub trait Strategy: ApiType + JsonSchema {
     const HAS_GENERATION: bool = false;
     /// Whether an update may lack `metadata.resourceVersion` (`AllowUnconditionalUpdate`).
     const ALLOW_UNCONDITIONAL_UPDATE: bool = true;
+    /// What happens to dependents where a deletion does not say it.
+    const DEFAULT_PROPAGATION: Propagation = Propagation::Background;
+    /// The warning for clients that delete an object without saying what happens to its dependents.
+    const PROPAGATION_WARNING: Option<&'static str> = None;
+    /// Whether a deletion is answered with the deleted object instead of a `Status`.
+    const RETURNS_DELETED_OBJECT: bool = false;
     /// Whether PUT creates an object that does not exist (`AllowCreateOnUpdate`).
     const ALLOW_CREATE_ON_UPDATE: bool = false;
 
@@ -194,6 +200,17 @@ pub trait Strategy: ApiType + JsonSchema {
 
     /// Records why an update of `finalize` must not replace `old`.
     fn validate_finalize_update(&self, _old: &Self, _errors: &mut ErrorList) {}
+
+    /// Checks that the object may be deleted.
+    ///
+    /// # Errors
+    /// 403 for an object that the cluster needs.
+    fn check_delete(&self) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// Changes an object that is marked for deletion.
+    fn prepare_for_delete(&mut self) {}
 
     /// Returns whether something has to act before a deleted object is removed.
     fn has_finalizers(&self) -> bool {

@@ -80,7 +80,9 @@ async fn deletion_waits_for_the_node_of_a_scheduled_pod() {
         assert_eq!(pod.metadata.generation, Some(2));
     }
     let message = Preconditions { uid: Some("other".into()), revision: None };
-    let error = registry.delete(&key, DeleteOptions { grace_seconds: Some(0), preconditions: message }).await;
+    let error = registry
+        .delete(&key, DeleteOptions { grace_seconds: Some(0), preconditions: message, propagation: None })
+        .await;
     assert_eq!(error.expect_err("another pod").reason, Reason::Conflict);
     let last = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
     assert!(matches!(registry.delete(&key, last).await, Ok(DeleteResult::Removed(_))));
@@ -133,7 +135,7 @@ async fn deletion_rejects_another_uid() {
     let registry = registry();
     let pod = created(&registry, SIMPLE).await;
     let preconditions = Preconditions { uid: Some("nope".into()), revision: None };
-    let options = DeleteOptions { grace_seconds: None, preconditions };
+    let options = DeleteOptions { grace_seconds: None, preconditions, propagation: None };
     let error = registry.delete(&Key::pod("default", "a"), options).await.expect_err("another pod");
     let want = format!(
         "Operation cannot be fulfilled on Pod \"a\": the UID in the precondition (nope) does not match the UID in \

@@ -163,7 +163,7 @@ async fn deletion_rejects_another_resource_version() {
     let record = pod.metadata.resource_version.clone().expect("a revision");
     for wanted in ["abc", "1", ""] {
         let preconditions = Preconditions { uid: Some(pods::uid(&pod).into()), revision: Some(wanted.into()) };
-        let options = DeleteOptions { grace_seconds: None, preconditions };
+        let options = DeleteOptions { grace_seconds: None, preconditions, propagation: None };
         let error = fixture.0.delete(&key(), options).await.expect_err("another revision");
         let words = format!(
             "Operation cannot be fulfilled on Pod \"w\": the ResourceVersion in the precondition ({wanted}) does not \

@@ -99,7 +99,7 @@ pub fn decode_object<T: DeserializeOwned>(
     };
     check_header(&root, version, kind)?;
     mark_empty_selector(&mut root, kind);
-    let (object, sink) = strict::read_lenient::<T>(&root, kind, integer_syntax);
+    let (object, sink) = strict::read_lenient::<T>(&root, integer_syntax);
     let diagnostics = sink.into_diagnostics();
     match object {
         Some(object) => Ok(Decoded { object, ignored_fields: diagnostics.iter().filter_map(ignored_field).collect() }),

@@ -1,7 +1,7 @@
 //! A document's `apiVersion` and `kind`, and the most similar kind if they are missing.
 
 use super::diagnostic::{Diagnostic, Rule};
-use super::kinds::{self, Kind, KindLookup};
+use super::kinds::{KindLookup, KindType};
 use super::schema;
 use super::tree::{Value, YamlNode};
 
@@ -10,11 +10,11 @@ pub enum Header<'n> {
     /// Both are present.
     Complete(&'n str, &'n str),
     /// The diagnostics of missing or invalid fields, and the kind that the document is probably meant to be.
-    Missing(Vec<Diagnostic>, Option<Kind>),
+    Missing(Vec<Diagnostic>, Option<KindType>),
 }
 
 /// Reads a document's header; items of a list of kind `item` may omit it.
-pub fn read_header<'n>(node: &'n YamlNode<'_>, item: Option<Kind>) -> Header<'n> {
+pub fn read_header<'n>(kinds: &[KindType], node: &'n YamlNode<'_>, item: Option<KindType>) -> Header<'n> {
     if !matches!(node.value, Value::Map(_)) {
         let message = "expected an object (a mapping with apiVersion, kind and metadata)";
         return Header::Missing(vec![diagnostic_at(node, Rule::NoObject, "", message, None)], None);
@@ -34,8 +34,9 @@ pub fn read_header<'n>(node: &'n YamlNode<'_>, item: Option<Kind>) -> Header<'n>
     if let (Ok(Some(version)), Ok(Some(kind))) = (&version, &kind) {
         return Header::Complete(version, kind);
     }
-    let named = kind.as_ref().ok().copied().flatten().and_then(kinds::kind_by_name);
-    let likely = named.or_else(|| most_similar_kind(node, version.as_ref().ok().copied().flatten()));
+    let named =
+        kind.as_ref().ok().copied().flatten().and_then(|name| kinds.iter().copied().find(|kind| kind.name() == name));
+    let likely = named.or_else(|| most_similar_kind(kinds, node, version.as_ref().ok().copied().flatten()));
     let missing = |name: &str, value: &str| {
         let checked = match likely {
             Some(kind) if named.is_none() => format!(" (checked as a {}, the most similar kind)", kind.name()),
@@ -44,10 +45,10 @@ pub fn read_header<'n>(node: &'n YamlNode<'_>, item: Option<Kind>) -> Header<'n>
         let hint = Some(format!("write `{name}: {value}`{checked}"));
         diagnostic_at(node, Rule::NoObject, "", &format!("{name} is missing"), hint)
     };
-    let likely_or_pod = likely.unwrap_or(Kind::Pod);
+    let (likely_version, likely_kind) = likely.map_or(("v1", "Pod"), |kind| (kind.api_version(), kind.name()));
     let diagnostics = [
-        version.and_then(|v| v.map(|_| ()).ok_or_else(|| missing("apiVersion", likely_or_pod.api_version()))),
-        kind.and_then(|k| k.map(|_| ()).ok_or_else(|| missing("kind", likely_or_pod.name()))),
+        version.and_then(|v| v.map(|_| ()).ok_or_else(|| missing("apiVersion", likely_version))),
+        kind.and_then(|k| k.map(|_| ()).ok_or_else(|| missing("kind", likely_kind))),
     ];
     Header::Missing(diagnostics.into_iter().filter_map(Result::err).collect(), likely)
 }
@@ -83,13 +84,13 @@ pub fn diagnostic_at(node: &YamlNode<'_>, rule: Rule, path: &str, message: &str,
 
 /// Returns the kind whose fields `node` matches best, among those of `version` if given. Fields common to all
 /// kinds do not count.
-fn most_similar_kind(node: &YamlNode<'_>, version: Option<&str>) -> Option<Kind> {
+fn most_similar_kind(kinds: &[KindType], node: &YamlNode<'_>, version: Option<&str>) -> Option<KindType> {
     let own: Vec<_> =
         node.entries().iter().filter(|(key, _)| !COMMON_FIELDS.contains(&key.name.as_ref())).cloned().collect();
     let own = YamlNode { value: Value::Map(own), ..*node };
-    let in_version = |kind: &&Kind| version.is_none_or(|version| kind.api_version() == version);
-    let scored = Kind::ALL.iter().filter(in_version).filter_map(|kind| {
-        let score = field_score(&own, schema::for_kind(kind.name())?, 4);
+    let in_version = |kind: &&KindType| version.is_none_or(|version| kind.api_version() == version);
+    let scored = kinds.iter().filter(in_version).filter_map(|kind| {
+        let score = field_score(&own, schema::of(kind)?, 4);
         (score > 0).then_some((score, *kind))
     });
     // The first kind wins a tie: Pod.

@@ -1,96 +1,133 @@
-//! The kinds that wasmpod supports, and the other kinds of Kubernetes.
+//! The kinds of manifests: their names and how an object is read. Callers pass the kinds that they know.
 
-use k8s_openapi::api::{apps, batch, core, networking, policy};
+use std::any::Any;
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use schemars::{JsonSchema, SchemaGenerator};
 
 use super::diagnostic::DiagnosticSink;
 use super::names::nearest;
+use super::object::{AnyObject, ApiType, ResourceNames};
 use super::strict;
 use super::tree::YamlNode;
 
-macro_rules! kinds {
-    ($($kind:ident: $type:ty, $version:literal;)*) => {
-        /// A supported kind.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Kind {
-            $(#[doc = concat!("`", $version, "`")] $kind,)*
-        }
+/// Reads an object of a kind; returns no object if there are errors.
+type ReadObject = for<'t> fn(&'t YamlNode<'t>) -> (Option<Box<dyn AnyObject>>, DiagnosticSink);
 
-        /// An object of a manifest.
-        #[derive(Debug, Clone)]
-        pub enum ManifestObject {
-            $(#[doc = concat!("A ", stringify!($kind))] $kind(Box<$type>),)*
-        }
-
-        impl Kind {
-            /// All supported kinds.
-            pub const ALL: &[Kind] = &[$(Kind::$kind,)*];
-
-            /// Returns the kind's name, as in `kind: Pod`.
-            pub fn name(self) -> &'static str {
-                match self { $(Kind::$kind => stringify!($kind),)* }
-            }
-
-            /// Returns the kind's API version, as in `apiVersion: apps/v1`.
-            pub fn api_version(self) -> &'static str {
-                match self { $(Kind::$kind => $version,)* }
-            }
-
-            /// Reads `node` as an object of this kind; returns no object if there are errors.
-            pub(super) fn read<'t>(self, node: &'t YamlNode<'t>) -> (Option<ManifestObject>, DiagnosticSink) {
-                match self {
-                    $(Kind::$kind => {
-                        let (object, sink) = strict::read::<$type>(node, stringify!($kind));
-                        (object.map(|object| ManifestObject::$kind(Box::new(object))), sink)
-                    })*
-                }
-            }
-        }
-
-        impl ManifestObject {
-            /// Returns the object's kind.
-            pub fn kind(&self) -> Kind {
-                match self { $(ManifestObject::$kind(_) => Kind::$kind,)* }
-            }
-
-            /// Serializes the object as the API does.
-            pub fn to_json(&self) -> serde_json::Result<String> {
-                match self { $(ManifestObject::$kind(object) => serde_json::to_string(object),)* }
-            }
-
-            /// Returns the object's metadata.
-            pub fn metadata(&self) -> &ObjectMeta {
-                match self { $(ManifestObject::$kind(object) => &object.metadata,)* }
-            }
-        }
-    };
+/// A kind whose objects can be read.
+#[derive(Clone, Copy)]
+pub struct KindType {
+    names: &'static ResourceNames<&'static str>,
+    api_version: &'static str,
+    read: ReadObject,
+    add_schema: fn(&mut SchemaGenerator),
 }
 
-kinds! {
-    Pod: core::v1::Pod, "v1";
-    ConfigMap: core::v1::ConfigMap, "v1";
-    Secret: core::v1::Secret, "v1";
-    Service: core::v1::Service, "v1";
-    PersistentVolumeClaim: core::v1::PersistentVolumeClaim, "v1";
-    Namespace: core::v1::Namespace, "v1";
-    Deployment: apps::v1::Deployment, "apps/v1";
-    ReplicaSet: apps::v1::ReplicaSet, "apps/v1";
-    StatefulSet: apps::v1::StatefulSet, "apps/v1";
-    DaemonSet: apps::v1::DaemonSet, "apps/v1";
-    Job: batch::v1::Job, "batch/v1";
-    CronJob: batch::v1::CronJob, "batch/v1";
-    PodDisruptionBudget: policy::v1::PodDisruptionBudget, "policy/v1";
-    NetworkPolicy: networking::v1::NetworkPolicy, "networking.k8s.io/v1";
+impl KindType {
+    /// Returns the kind of a type.
+    pub const fn of<T: ApiType + JsonSchema>() -> KindType {
+        KindType {
+            names: T::NAMES,
+            api_version: T::API_VERSION,
+            read: read::<T>,
+            add_schema: |generator| drop(generator.subschema_for::<T>()),
+        }
+    }
+
+    /// Returns the kind's name, as in `kind: Pod`.
+    pub fn name(&self) -> &'static str {
+        self.names.kind
+    }
+
+    /// Returns the names of the resource.
+    pub fn names(&self) -> &'static ResourceNames<&'static str> {
+        self.names
+    }
+
+    /// Returns the kind's API version, as in `apiVersion: apps/v1`.
+    pub fn api_version(&self) -> &'static str {
+        self.api_version
+    }
+
+    /// Adds the schema of the kind's type and of the types that it uses.
+    pub(super) fn add_schema(&self, generator: &mut SchemaGenerator) {
+        (self.add_schema)(generator);
+    }
+
+    /// Reads `node` as an object of this kind; returns no object if there are errors.
+    pub(super) fn read<'t>(self, node: &'t YamlNode<'t>) -> (Option<ManifestObject>, DiagnosticSink) {
+        let (object, sink) = (self.read)(node);
+        (object.map(|object| ManifestObject { kind: self, object }), sink)
+    }
+}
+
+fn read<'t, T: ApiType + JsonSchema>(node: &'t YamlNode<'t>) -> (Option<Box<dyn AnyObject>>, DiagnosticSink) {
+    let (object, sink) = strict::read::<T>(node, const { &KindType::of::<T>() });
+    (object.map(|object| Box::new(object) as Box<dyn AnyObject>), sink)
+}
+
+impl PartialEq for KindType {
+    fn eq(&self, other: &KindType) -> bool {
+        self.names == other.names
+    }
+}
+
+impl Eq for KindType {}
+
+impl fmt::Debug for KindType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.api_version, self.name())
+    }
+}
+
+/// An object of a manifest.
+pub struct ManifestObject {
+    kind: KindType,
+    object: Box<dyn AnyObject>,
+}
+
+impl ManifestObject {
+    /// Returns the object's kind.
+    pub fn kind(&self) -> KindType {
+        self.kind
+    }
+
+    /// Returns the object without its type.
+    pub fn object(&self) -> &dyn AnyObject {
+        &*self.object
+    }
+
+    /// Returns the object if it is a `T`.
+    pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
+        self.object.as_any().downcast_ref()
+    }
+
+    /// Serializes the object as the API does.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        self.object.to_json()
+    }
+
+    /// Returns the object's metadata.
+    pub fn metadata(&self) -> &ObjectMeta {
+        self.object.metadata()
+    }
+}
+
+impl fmt::Debug for ManifestObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.kind, self.metadata().name)
+    }
 }
 
 /// The result of [`look_up`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum KindLookup {
-    /// A supported kind.
-    Kind(Kind),
+    /// A known kind.
+    Kind(KindType),
     /// A list, with the default kind of its items; a plain `List` has none.
-    List(Option<Kind>),
-    /// A kind of Kubernetes that wasmpod does not support yet.
+    List(Option<KindType>),
+    /// A kind of Kubernetes that the caller does not know.
     Unsupported,
     /// Not a kind of Kubernetes.
     Unknown {
@@ -101,7 +138,7 @@ pub enum KindLookup {
     },
 }
 
-/// Kinds of Kubernetes 1.36 that wasmpod does not support, by API version.
+/// Kinds of Kubernetes 1.36 beyond those that callers know, by API version.
 const UNSUPPORTED_KINDS: &[(&str, &[&str])] = &[
     (
         "v1",
@@ -129,12 +166,20 @@ const UNSUPPORTED_KINDS: &[(&str, &[&str])] = &[
     ("apiextensions.k8s.io/v1", &["CustomResourceDefinition"]),
 ];
 
-/// Looks `kind` in `api_version` up.
-pub fn look_up(api_version: &str, kind: &str) -> KindLookup {
+/// Looks `kind` in `api_version` up among `kinds`.
+pub fn look_up(kinds: &[KindType], api_version: &str, kind: &str) -> KindLookup {
     if (api_version, kind) == ("v1", "List") {
         return KindLookup::List(None);
     }
-    let named = |name: &str| Kind::ALL.iter().copied().find(|kind| kind.name() == name);
+    let named = |name: &str| {
+        let mut of_name = kinds.iter().copied().filter(|kind| kind.name() == name);
+        let first = of_name.next();
+        // Several groups may have a kind of the same name.
+        first
+            .filter(|kind| kind.api_version() == api_version)
+            .or(of_name.find(|kind| kind.api_version() == api_version))
+            .or(first)
+    };
     let item = kind.strip_suffix("List").and_then(named);
     match (named(kind), item) {
         (Some(kind), _) if kind.api_version() == api_version => return KindLookup::Kind(kind),
@@ -147,69 +192,47 @@ pub fn look_up(api_version: &str, kind: &str) -> KindLookup {
     match UNSUPPORTED_KINDS.iter().find(|(_, kinds)| kinds.contains(&kind)) {
         Some((version, _)) if *version == api_version => KindLookup::Unsupported,
         Some((version, _)) => KindLookup::Unknown { served_in: Some(version), suggestion: None },
-        None => KindLookup::Unknown { served_in: None, suggestion: nearest(kind, &kind_names()) },
+        None => KindLookup::Unknown { served_in: None, suggestion: nearest(kind, &kind_names(kinds)) },
     }
 }
 
-/// Returns whether Kubernetes has a `kind` in `api_version`.
-pub fn is_kubernetes_kind(api_version: &str, kind: &str) -> bool {
-    !matches!(look_up(api_version, kind), KindLookup::Unknown { .. })
+/// Returns whether Kubernetes has a `kind` in `api_version`; `kinds` are those that the caller knows.
+pub fn is_kubernetes_kind(kinds: &[KindType], api_version: &str, kind: &str) -> bool {
+    !matches!(look_up(kinds, api_version, kind), KindLookup::Unknown { .. })
 }
 
-/// Returns the supported kind of this name, in any version.
-pub fn kind_by_name(name: &str) -> Option<Kind> {
-    Kind::ALL.iter().copied().find(|kind| kind.name() == name)
-}
-
-/// Returns the kind that kubectl accepts as `resource`: its name, plural or short name, ignoring case.
-pub fn kind_of_resource(resource: &str) -> Option<Kind> {
-    let resource = resource.to_lowercase();
-    let short = SHORT_NAMES.iter().find(|(short, _)| *short == resource).map(|(_, kind)| *kind);
-    short.or_else(|| {
-        Kind::ALL.iter().copied().find(|kind| resource == kind.name().to_lowercase() || resource == kind.plural())
-    })
-}
-
-const SHORT_NAMES: &[(&str, Kind)] = &[
-    ("po", Kind::Pod),
-    ("cm", Kind::ConfigMap),
-    ("svc", Kind::Service),
-    ("pvc", Kind::PersistentVolumeClaim),
-    ("ns", Kind::Namespace),
-    ("deploy", Kind::Deployment),
-    ("rs", Kind::ReplicaSet),
-    ("sts", Kind::StatefulSet),
-    ("ds", Kind::DaemonSet),
-    ("cj", Kind::CronJob),
-    ("pdb", Kind::PodDisruptionBudget),
-    ("netpol", Kind::NetworkPolicy),
-];
-
-impl Kind {
-    /// Returns the resource name in API paths, such as `pods`.
-    pub fn plural(self) -> String {
-        let name = self.name().to_lowercase();
-        name.strip_suffix('y').map_or(format!("{name}s"), |stem| format!("{stem}ies"))
-    }
-}
-
-fn kind_names() -> Vec<&'static str> {
+fn kind_names(kinds: &[KindType]) -> Vec<&'static str> {
     let known = UNSUPPORTED_KINDS.iter().flat_map(|(_, kinds)| kinds.iter().copied());
-    Kind::ALL.iter().map(|kind| kind.name()).chain(["List"]).chain(known).collect()
+    kinds.iter().map(KindType::name).chain(["List"]).chain(known).collect()
 }
+
+/// Kinds of several groups, for tests of this crate and its fuzzing.
+#[cfg(any(test, feature = "properties"))]
+pub(crate) const SOME_KINDS: &[KindType] = &[
+    KindType::of::<k8s_openapi::api::core::v1::Pod>(),
+    KindType::of::<k8s_openapi::api::core::v1::ConfigMap>(),
+    KindType::of::<k8s_openapi::api::core::v1::Secret>(),
+    KindType::of::<k8s_openapi::api::core::v1::Service>(),
+    KindType::of::<k8s_openapi::api::apps::v1::Deployment>(),
+    KindType::of::<k8s_openapi::api::batch::v1::Job>(),
+    KindType::of::<k8s_openapi::api::policy::v1::PodDisruptionBudget>(),
+];
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::core::v1::Pod;
+
     use super::*;
 
     #[test]
     fn kinds_are_looked_up_by_version_and_name() {
         let unknown = |served_in, suggestion| KindLookup::Unknown { served_in, suggestion };
         for (version, kind, want) in [
-            ("v1", "Pod", KindLookup::Kind(Kind::Pod)),
-            ("v1", "PodList", KindLookup::List(Some(Kind::Pod))),
+            ("v1", "Pod", KindLookup::Kind(KindType::of::<Pod>())),
+            ("v1", "PodList", KindLookup::List(Some(KindType::of::<Pod>()))),
             ("v1", "List", KindLookup::List(None)),
-            ("apps/v1", "DeploymentList", KindLookup::List(Some(Kind::Deployment))),
+            ("apps/v1", "DeploymentList", KindLookup::List(Some(KindType::of::<Deployment>()))),
             ("extensions/v1beta1", "Deployment", unknown(Some("apps/v1"), None)),
             ("policy/v1beta1", "PodDisruptionBudget", unknown(Some("policy/v1"), None)),
             ("v1", "Deployment", unknown(Some("apps/v1"), None)),
@@ -218,28 +241,7 @@ mod tests {
             ("networking.k8s.io/v1", "Ingress", KindLookup::Unsupported),
             ("example.com/v1", "Thing", unknown(None, None)),
         ] {
-            assert_eq!(look_up(version, kind), want, "{version} {kind}");
-        }
-    }
-
-    #[test]
-    fn resources_are_found_by_kubectl_names() {
-        for (name, kind) in [
-            ("pod", Some(Kind::Pod)),
-            ("Pods", Some(Kind::Pod)),
-            ("po", Some(Kind::Pod)),
-            ("networkpolicies", Some(Kind::NetworkPolicy)),
-            ("pdb", Some(Kind::PodDisruptionBudget)),
-            ("things", None),
-        ] {
-            assert_eq!(kind_of_resource(name), kind, "{name}");
-        }
-    }
-
-    #[test]
-    fn every_kind_has_a_schema() {
-        for kind in Kind::ALL {
-            assert!(super::super::schema::for_kind(kind.name()).is_some(), "{kind:?}");
+            assert_eq!(look_up(SOME_KINDS, version, kind), want, "{version} {kind}");
         }
     }
 }

@@ -4,6 +4,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use serde::de::IgnoredAny;
 
+use crate::kinds::SOME_KINDS;
 use crate::protobuf::{Envelope, decode_protobuf, encode_object};
 use crate::{Diagnostics, FieldDiagnostic, Manifest, Rule, decode_text};
 
@@ -11,7 +12,7 @@ use crate::{Diagnostics, FieldDiagnostic, Manifest, Rule, decode_text};
 pub fn check(bytes: &[u8]) {
     let Ok(text) = decode_text(bytes.to_vec()) else { return };
     for source in ["text.yaml", "text.json"] {
-        let manifest = Manifest::read(source, &text);
+        let manifest = Manifest::read(SOME_KINDS, source, &text);
         let diagnostics = manifest.diagnostics();
         check_positions(&diagnostics, &text);
         assert_eq!(diagnostics.error_count() > 0, manifest.has_errors());
@@ -38,7 +39,7 @@ fn check_positions(diagnostics: &Diagnostics, text: &str) {
 fn check_round_trip(manifest: &Manifest) {
     for object in manifest.objects() {
         let json = object.to_json().expect("JSON of an object");
-        let again = Manifest::read("again.json", &json);
+        let again = Manifest::read(SOME_KINDS, "again.json", &json);
         assert!(!again.has_errors(), "{json}\n{}", again.diagnostics());
         let same: Vec<String> = again.objects().map(|object| object.to_json().expect("JSON of an object")).collect();
         assert_eq!(same, [json]);

@@ -5,71 +5,44 @@
 //! names are Kubernetes' (`io.k8s.api.core.v1.Pod`). `explain`, the hints about misplaced fields and
 //! the tests of the table of supported fields use it.
 
-use std::sync::LazyLock;
+use std::sync::{PoisonError, RwLock};
 
-use k8s_openapi::api::{apps, batch, core, events, networking, policy};
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
+
+use super::kinds::KindType;
 
 /// Prefix of references.
 const REFERENCE_PREFIX: &str = "#/components/schemas/";
 
-/// Returns the schemas of all kinds and the types that they use, by name.
-pub fn definitions() -> &'static Map<String, Value> {
-    static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
-        let path = REFERENCE_PREFIX.trim_start_matches('#').trim_end_matches('/');
-        let settings = SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = path.into());
-        let mut generator = settings.into_generator();
-        add_kinds(&mut generator);
-        generator.take_definitions(false)
-    });
-    &DEFINITIONS
-}
+/// The schemas of a kind's type and of the types that it uses, by name.
+type Definitions = Map<String, Value>;
 
-/// Adds the documented kinds; the types that they refer to follow.
-fn add_kinds(generator: &mut SchemaGenerator) {
-    generator.subschema_for::<core::v1::Pod>();
-    generator.subschema_for::<core::v1::ConfigMap>();
-    generator.subschema_for::<core::v1::Secret>();
-    generator.subschema_for::<core::v1::Service>();
-    generator.subschema_for::<core::v1::PersistentVolumeClaim>();
-    generator.subschema_for::<core::v1::Namespace>();
-    generator.subschema_for::<core::v1::Node>();
-    generator.subschema_for::<core::v1::Event>();
-    generator.subschema_for::<apps::v1::Deployment>();
-    generator.subschema_for::<apps::v1::ReplicaSet>();
-    generator.subschema_for::<apps::v1::StatefulSet>();
-    generator.subschema_for::<apps::v1::DaemonSet>();
-    generator.subschema_for::<batch::v1::Job>();
-    generator.subschema_for::<batch::v1::CronJob>();
-    generator.subschema_for::<policy::v1::PodDisruptionBudget>();
-    generator.subschema_for::<networking::v1::NetworkPolicy>();
-    generator.subschema_for::<events::v1::Event>();
-}
-
-/// Returns the schema of the type `name` (`io.k8s.api.core.v1.Pod`).
-pub fn by_name(name: &str) -> Option<&'static Value> {
-    definitions().get(name)
-}
-
-/// Returns the schema of `kind` (`Pod`, `Job`) in its preferred group and version.
-pub fn for_kind(kind: &str) -> Option<&'static Value> {
-    by_name(&format!("io.k8s.api.{}.{kind}", package(kind)?))
-}
-
-/// Returns the API package of a kind's type.
-fn package(kind: &str) -> Option<&'static str> {
-    Some(match kind {
-        "Pod" | "ConfigMap" | "Secret" | "Service" | "PersistentVolumeClaim" | "Namespace" | "Node" | "Event" => {
-            "core.v1"
-        }
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => "apps.v1",
-        "Job" | "CronJob" => "batch.v1",
-        "PodDisruptionBudget" => "policy.v1",
-        "NetworkPolicy" => "networking.v1",
-        _ => return None,
+/// Returns the schema of a kind. Its definitions stay in memory from the first call on.
+pub fn of(kind: &KindType) -> Option<&'static Value> {
+    let group = kind.names().group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+    let name = format!("io.k8s.api.{group}.{}.{}", kind.names().version, kind.name());
+    by_name(&name).or_else(|| {
+        let definitions = collect(kind);
+        LOADED.write().unwrap_or_else(PoisonError::into_inner).push(definitions);
+        definitions.get(&name)
     })
+}
+
+/// The definitions of the kinds that were asked for. Types that several kinds use are in several of them.
+static LOADED: RwLock<Vec<&'static Definitions>> = RwLock::new(Vec::new());
+
+fn collect(kind: &KindType) -> &'static Definitions {
+    let path = REFERENCE_PREFIX.trim_start_matches('#').trim_end_matches('/');
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = path.into());
+    let mut generator = settings.into_generator();
+    kind.add_schema(&mut generator);
+    Box::leak(Box::new(generator.take_definitions(false)))
+}
+
+/// Returns the schema of the type `name` (`io.k8s.api.core.v1.Pod`) of a kind that was asked for.
+fn by_name(name: &str) -> Option<&'static Value> {
+    LOADED.read().unwrap_or_else(PoisonError::into_inner).iter().find_map(|definitions| definitions.get(name))
 }
 
 /// Returns the name of the type that `schema` refers to, such as `io.k8s.api.core.v1.Probe`.
@@ -162,7 +135,10 @@ pub fn type_name(schema: &'static Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
     use super::*;
+    use crate::kinds::SOME_KINDS;
 
     #[test]
     fn references_resolve() {
@@ -180,13 +156,16 @@ mod tests {
             }
         }
         let mut seen = 0;
-        definitions().values().for_each(|schema| check(schema, &mut seen));
+        for kind in SOME_KINDS {
+            of(kind).expect("a schema");
+            collect(kind).values().for_each(|schema| check(schema, &mut seen));
+        }
         assert!(seen > 300, "{seen} references");
     }
 
     #[test]
     fn type_names_match_kubectl() {
-        let spec = field(for_kind("Pod").expect("Pod"), "spec").expect("spec");
+        let spec = field(of(&KindType::of::<Pod>()).expect("Pod"), "spec").expect("spec");
         for (name, want) in [
             ("containers", "[]Container"),
             ("nodeSelector", "map[string]string"),
@@ -197,13 +176,13 @@ mod tests {
         ] {
             assert_eq!(type_name(field(spec, name).expect(name)), want, "{name}");
         }
-        let started = field(field(for_kind("Pod").expect("Pod"), "status").expect("status"), "startTime");
+        let started = field(field(of(&KindType::of::<Pod>()).expect("Pod"), "status").expect("status"), "startTime");
         assert_eq!(type_name(started.expect("startTime")), "string");
     }
 
     #[test]
     fn paths_include_fields_of_list_items() {
-        let paths = paths(for_kind("Pod").expect("Pod"));
+        let paths = paths(of(&KindType::of::<Pod>()).expect("Pod"));
         for path in
             ["metadata.labels", "spec.containers[].image", "spec.volumes[].projected.sources[].secret.items[].key"]
         {
@@ -213,7 +192,7 @@ mod tests {
 
     #[test]
     fn required_fields_are_reported() {
-        let spec = field(for_kind("Pod").expect("Pod"), "spec").expect("spec");
+        let spec = field(of(&KindType::of::<Pod>()).expect("Pod"), "spec").expect("spec");
         assert!(is_required(spec, "containers"));
         assert!(!is_required(spec, "volumes"));
         assert!(description(spec).starts_with("Specification of the desired behavior of the pod."));

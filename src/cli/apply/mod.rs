@@ -64,7 +64,7 @@ impl Apply {
                 object.name
             );
         }
-        let patch = three_way_patch(object.resource.kind(), original.as_ref(), &current, &modified);
+        let patch = three_way_patch(&object.resource, original.as_ref(), &current, &modified);
         match patch.is_empty() {
             true => Ok("unchanged"),
             false => {

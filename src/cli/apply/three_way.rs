@@ -3,15 +3,22 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::registry::merge_keys::{PatchStrategy, patch_strategy};
+use crate::control::Resource;
+use crate::model::extensions::{PatchStrategy, patch_strategy};
 
-/// Returns the patch for an object of `kind`; empty if nothing changes. `original` is what was applied last.
-pub fn three_way_patch(kind: &str, original: Option<&Value>, current: &Value, modified: &Value) -> Map<String, Value> {
+/// Returns the patch for an object of `resource`; empty if nothing changes. `original` is what was applied last.
+pub fn three_way_patch(
+    resource: &Resource,
+    original: Option<&Value>,
+    current: &Value,
+    modified: &Value,
+) -> Map<String, Value> {
     let original = original.unwrap_or(&Value::Null);
-    Differ { kind }.patch_fields("", original, current, modified)
+    Differ { api_version: resource.api_version(), kind: resource.kind() }.patch_fields("", original, current, modified)
 }
 
 struct Differ<'a> {
+    api_version: String,
     kind: &'a str,
 }
 
@@ -66,7 +73,7 @@ impl Differ<'_> {
         [original, current, modified]: [&[Value]; 3],
         patch: &mut Map<String, Value>,
     ) {
-        match patch_strategy(self.kind, path) {
+        match patch_strategy(&self.api_version, self.kind, path) {
             PatchStrategy::Replace if current != modified => _ = patch.insert(name.into(), modified.into()),
             PatchStrategy::Replace => {}
             PatchStrategy::Set => {
@@ -81,7 +88,7 @@ impl Differ<'_> {
                 }
             }
             PatchStrategy::ByKey(key) => {
-                let items = self.patch_items(path, key, [original, current, modified]);
+                let items = self.patch_items(path, &key, [original, current, modified]);
                 if !items.is_empty() {
                     patch.insert(name.into(), items.into());
                 }
@@ -150,7 +157,7 @@ mod tests {
 
     #[track_caller]
     fn check(original: Value, current: Value, modified: Value, expected: Value) {
-        let patch = three_way_patch("Pod", Some(&original), &current, &modified);
+        let patch = three_way_patch(&Resource::PODS, Some(&original), &current, &modified);
         assert_eq!(Value::Object(patch), expected, "{original} {current} {modified}");
     }
 

@@ -150,7 +150,7 @@ impl RunPods {
     /// Makes the objects of `loaded` the desired ones.
     async fn replace_manifests(&mut self, loaded: LoadedManifests, output: &mut RunOutput) -> anyhow::Result<()> {
         loaded.warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}")));
-        if let Err(status) = manifests::store_configs(&*self.control, loaded.configs).await {
+        if let Err(status) = manifests::store_objects(&*self.control, loaded.objects).await {
             output.note(&format!("error: {status}"));
         }
         let mut previous = std::mem::take(&mut self.pods);

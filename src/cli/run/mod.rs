@@ -107,7 +107,7 @@ fn check_flags(args: &RunArgs) -> anyhow::Result<()> {
 async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result<Outcome> {
     let images = Images::new(args.images.iter().cloned().collect(), true);
     let images = Arc::new(if args.watch { images.with_pinned_files() } else { images });
-    let LoadedManifests { pods, configs, warnings } = manifests::load(&args, &images)?;
+    let LoadedManifests { pods, objects, warnings } = manifests::load(&args, &images)?;
     warnings.iter().for_each(|warning| stderrln!("warning: {warning}"));
     let ports = RunPorts::open(&args.publish, &pods)?;
     ports.addresses().iter().for_each(|line| stderrln!("{line}"));
@@ -156,7 +156,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
         deadline,
         args,
     };
-    manifests::store_configs(&*run.control, configs).await.map_err(|status| bad_input(status.to_string()))?;
+    manifests::store_objects(&*run.control, objects).await.map_err(|status| bad_input(status.to_string()))?;
     let outcome = run.run(pods, &mut signals).await;
     run.output.finish();
     *junit = run.junit.take();

@@ -15,6 +15,7 @@ use super::exit::Outcome;
 use super::manifest_source::{ManifestSource, manifest_sources};
 use super::terminal_text::print;
 use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule};
+use crate::registry::kinds;
 
 /// The result of checking a file.
 struct CheckedFile {
@@ -57,7 +58,7 @@ fn check_file(source: &ManifestSource, known: &mut KnownObjects) -> CheckedFile 
             return CheckedFile { object_count: 0, diagnostics };
         }
     };
-    let manifest = Manifest::read(&name, &text);
+    let manifest = Manifest::read(kinds::types(), &name, &text);
     let objects: Vec<&ManifestObject> = manifest.objects().collect();
     let mut field_diagnostics: Vec<FieldDiagnostic> = if objects.len() < MIN_PARALLEL_OBJECTS {
         objects.iter().enumerate().flat_map(|(number, object)| check::check_object(object, number)).collect()

@@ -197,7 +197,7 @@ impl Worker {
     async fn remove_pod(&mut self) {
         self.report().await;
         let preconditions = Preconditions { uid: Some(self.stored.uid().into()), revision: None };
-        let options = DeleteOptions { grace_seconds: Some(0), preconditions };
+        let options = DeleteOptions { grace_seconds: Some(0), preconditions, ..DeleteOptions::default() };
         match self.node.control.delete(&self.stored.object.key, options).await {
             Ok(_) => self.gone = true,
             Err(status) if matches!(status.reason, Reason::NotFound | Reason::Conflict) => self.gone = true,

@@ -1,3 +1,4 @@
+use crate::model::KindType;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -93,7 +94,7 @@ fn unsupported_fields_are_found_with_their_paths() {
 /// Returns the differences between table and API: fields without a row, rows without a field.
 fn gaps(rows: &[FieldRow]) -> (Vec<String>, Vec<String>) {
     let tree = FieldTree::new(rows);
-    let paths = schema::paths(schema::for_kind("Pod").expect("Pod"));
+    let paths = schema::paths(schema::of(&KindType::of::<Pod>()).expect("Pod"));
     let missing = paths.iter().filter(|path| tree.find(path).is_none()).cloned().collect();
     let known: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
     let maps = ["spec.containers[].resources.limits", "spec.initContainers[].resources.limits"];

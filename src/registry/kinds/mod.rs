@@ -43,6 +43,8 @@ mod service_account;
 mod stateful_set;
 mod storage_class;
 
+use std::sync::LazyLock;
+
 use k8s_openapi::api::{
     apps, autoscaling, batch, coordination, core, discovery, networking, node as node_api, policy, rbac, scheduling,
     storage,
@@ -50,6 +52,7 @@ use k8s_openapi::api::{
 
 use super::kind::{Kind, KindOf};
 use crate::control::Resource;
+use crate::model::KindType;
 
 /// All kinds, sorted by group and plural name.
 pub static KINDS: &[&dyn Kind] = &[
@@ -90,6 +93,22 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<scheduling::v1::PriorityClass>::NEW,
     &KindOf::<storage::v1::StorageClass>::NEW,
 ];
+
+/// Returns the types of all kinds, for reading manifests.
+pub fn types() -> &'static [KindType] {
+    static TYPES: LazyLock<Vec<KindType>> = LazyLock::new(|| KINDS.iter().map(|kind| kind.kind_type()).collect());
+    &TYPES
+}
+
+/// Returns the kind of this plural, singular or short name, or of this name as in `kind: Pod`, ignoring case.
+pub fn resolve(name: &str) -> Option<&'static dyn Kind> {
+    let name = name.to_lowercase();
+    let is_named = |kind: &&&dyn Kind| {
+        let (names, info) = (kind.names(), kind.info());
+        [names.plural, info.singular].contains(&name.as_str()) || info.short_names.contains(&name.as_str())
+    };
+    KINDS.iter().find(is_named).copied()
+}
 
 /// Returns the kind of a resource's objects.
 pub fn of(resource: &Resource) -> Option<&'static dyn Kind> {

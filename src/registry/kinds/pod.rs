@@ -74,6 +74,7 @@ impl Strategy for Pod {
         ("status.podIPs", |_| None),
         ("status.nominatedNodeName", |p| status(p)?.nominated_node_name.as_deref().map(Cow::Borrowed)),
     ];
+    const RETURNS_DELETED_OBJECT: bool = true;
     // Older clients select by `spec.host`.
     const FIELD_ALIASES: &'static [(&'static str, &'static str)] = &[("spec.host", "spec.nodeName")];
 
@@ -145,9 +146,7 @@ impl Strategy for Pod {
                 preconditions::check_uid(key, &current.metadata, &new.metadata)?;
                 replace(key, current, new, *subresource)
             }
-            Update::Patch { patch, subresource } => {
-                replace(key, current, patch::apply(key.resource.kind(), current, patch)?, *subresource)
-            }
+            Update::Patch { patch, subresource } => replace(key, current, patch::apply(current, patch)?, *subresource),
         })?;
         Ok(stored)
     }

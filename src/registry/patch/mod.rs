@@ -1,12 +1,12 @@
 //! Applies patches to stored objects.
 //!
-//! Of a kind's rules only its merge keys ([`merge_keys`]) matter here; the result is validated like any update.
+//! Of a kind's rules only its merge keys matter here; the result is validated like any update.
 
-pub mod merge_keys;
 mod operations;
 mod strategic;
 mod strict;
 
+use k8s_openapi::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,12 +20,22 @@ use crate::model::go;
 /// # Errors
 /// 400 for a malformed patch, 422 if it does not apply or, under strict field validation, has unknown or duplicate
 /// fields.
-pub fn apply<T: Serialize + DeserializeOwned>(kind: &str, current: &T, patch: &Patch) -> Result<T, Status> {
+pub fn apply<T: Resource + Serialize + DeserializeOwned>(current: &T, patch: &Patch) -> Result<T, Status> {
+    apply_as(T::API_VERSION, T::KIND, current, patch)
+}
+
+/// Returns `current`, a `kind` of `api_version`, with `patch` applied.
+fn apply_as<T: Serialize + DeserializeOwned>(
+    api_version: &str,
+    kind: &str,
+    current: &T,
+    patch: &Patch,
+) -> Result<T, Status> {
     let mut document = serde_json::to_value(current).map_err(Status::internal)?;
     match patch.kind {
         PatchKind::Json => operations::apply(&mut document, &patch.body)?,
         PatchKind::Merge => json_patch::merge(&mut document, &parse_object(&patch.body)?),
-        PatchKind::StrategicMerge => strategic::apply(kind, &mut document, parse_object(&patch.body)?)?,
+        PatchKind::StrategicMerge => strategic::apply(api_version, kind, &mut document, parse_object(&patch.body)?)?,
     }
     let owners = document.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
     let uid = |owner: &Value| owner["uid"].as_str().unwrap_or_default().to_string();

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::merge_keys::{self, PatchStrategy};
 use crate::control::{Reason, Status};
+use crate::model::extensions::{self, PatchStrategy};
 use crate::model::go;
 
 const PATCH_DIRECTIVE: &str = "$patch";
@@ -12,15 +12,16 @@ const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList/";
 const SET_ELEMENT_ORDER: &str = "$setElementOrder/";
 
-/// Merges `patch`, a JSON object, into `document` of `kind`.
-pub fn apply(kind: &str, document: &mut Value, patch: Value) -> Result<(), Status> {
-    let merged = merge_value(&ValuePath { kind, path: String::new() }, document.take(), patch)?;
+/// Merges `patch`, a JSON object, into `document`, a `kind` of `api_version`.
+pub fn apply(api_version: &str, kind: &str, document: &mut Value, patch: Value) -> Result<(), Status> {
+    let merged = merge_value(&ValuePath { api_version, kind, path: String::new() }, document.take(), patch)?;
     *document = merged.unwrap_or_else(|| Value::Object(Map::new()));
     Ok(())
 }
 
-/// The path of a value, as [`merge_keys`] writes it.
+/// The path of a value, as [`extensions`] reads it.
 struct ValuePath<'p> {
+    api_version: &'p str,
     kind: &'p str,
     path: String,
 }
@@ -28,11 +29,15 @@ struct ValuePath<'p> {
 impl ValuePath<'_> {
     fn field(&self, name: &str) -> ValuePath<'_> {
         let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
-        ValuePath { kind: self.kind, path }
+        ValuePath { path, ..*self }
+    }
+
+    fn patch_strategy(&self) -> PatchStrategy {
+        extensions::patch_strategy(self.api_version, self.kind, &self.path)
     }
 
     fn item(&self) -> ValuePath<'_> {
-        ValuePath { kind: self.kind, path: format!("{}[]", self.path) }
+        ValuePath { path: format!("{}[]", self.path), ..*self }
     }
 }
 
@@ -123,7 +128,8 @@ fn merge_ordered_lists(
 
 /// Checks that the items of a patch appear in the order that `$setElementOrder` sets.
 fn check_element_order(value_path: &ValuePath<'_>, patch: &[Value], order: &[Value]) -> Result<(), Status> {
-    let same = |a: &Value, b: &Value| match merge_keys::patch_strategy(value_path.kind, &value_path.path) {
+    let strategy = value_path.patch_strategy();
+    let same = |a: &Value, b: &Value| match &strategy {
         PatchStrategy::ByKey(key) => a.get(key) == b.get(key),
         PatchStrategy::Set | PatchStrategy::Replace => a == b,
     };
@@ -144,7 +150,7 @@ fn merge_list(
     patch: Vec<Value>,
     order: Option<&[Value]>,
 ) -> Result<Value, Status> {
-    match merge_keys::patch_strategy(value_path.kind, &value_path.path) {
+    match value_path.patch_strategy() {
         PatchStrategy::Replace => Ok(Value::Array(patch)),
         PatchStrategy::Set => {
             let mut merged = current.clone();
@@ -156,7 +162,7 @@ fn merge_list(
             let same = |a: &Value, b: &Value| a == b;
             Ok(Value::Array(sort_merged(merged, order.unwrap_or(&patch), &current, same)))
         }
-        PatchStrategy::ByKey(key) => merge_by_key(value_path, key, current, patch, order),
+        PatchStrategy::ByKey(key) => merge_by_key(value_path, &key, current, patch, order),
     }
 }
 

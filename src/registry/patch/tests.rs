@@ -6,7 +6,7 @@ use crate::control::Warnings;
 
 fn patched(kind: PatchKind, current: Value, patch: Value) -> Result<Value, Status> {
     let patch = Patch { kind, body: patch.to_string().into_bytes(), field_validation: FieldValidation::Strict };
-    apply("Pod", &current, &patch)
+    apply_as("v1", "Pod", &current, &patch)
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn duplicate_fields_are_rejected_or_warned_about() {
     let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}})).expect("a pod");
     let patched = |field_validation: FieldValidation| {
         let body = br#"{"metadata": {"labels": {"a": "x", "a": "y"}}, "spec": {"nope": 1, "containers": []}}"#.to_vec();
-        apply("Pod", &pod, &Patch { kind: PatchKind::Merge, body, field_validation })
+        apply_as("v1", "Pod", &pod, &Patch { kind: PatchKind::Merge, body, field_validation })
     };
     let errors = ["duplicate field \"metadata.labels.a\"", "unknown field \"spec.nope\""];
     let error = patched(FieldValidation::Strict).expect_err("duplicate fields").message;
@@ -177,7 +177,7 @@ fn unknown_field_errors_show_the_result_or_the_patch() {
         ),
     ] {
         let body = patch.to_string().into_bytes();
-        let error = apply("Pod", &pod(), &Patch { kind, body, field_validation: FieldValidation::Strict });
+        let error = apply_as("v1", "Pod", &pod(), &Patch { kind, body, field_validation: FieldValidation::Strict });
         let message = error.expect_err("unknown").message;
         let start = format!(" \"\" is invalid: patch: Invalid value: {shown}");
         assert!(message.starts_with(&start.replace("field \\\"spec.nope\\\"", "field \"spec.nope\"")), "{message}");

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, Position, Rule};
 use super::header::{self, Header};
-use super::kinds::{Kind, KindLookup, ManifestObject, look_up};
+use super::kinds::{KindLookup, KindType, ManifestObject, look_up};
 use super::tree::{Value, YamlNode};
 use super::yaml::{self, Document};
 
@@ -52,8 +52,8 @@ pub struct FieldDiagnostic {
 const MIN_PARALLEL_BYTES: usize = 64 * 1024;
 
 impl Manifest {
-    /// Reads every valid object of `text`, which came from `source`, and all diagnostics.
-    pub fn read(source: &str, text: &str) -> Manifest {
+    /// Reads every valid object of `text`, which came from `source`, and all diagnostics; objects are of `kinds`.
+    pub fn read(kinds: &[KindType], source: &str, text: &str) -> Manifest {
         let text = without_byte_order_marks(text);
         let text = text.as_ref();
         let (mut objects, mut sink) = (Vec::new(), DiagnosticSink::default());
@@ -66,7 +66,7 @@ impl Manifest {
                 true => split_json(text),
                 false => yaml::split_documents(text, parts),
             };
-            let read = |(part, line): &(&str, usize)| Chunk::read(part, *line, offset(text, part));
+            let read = |(part, line): &(&str, usize)| Chunk::read(kinds, part, *line, offset(text, part));
             let chunks: Vec<Chunk> =
                 if parts.len() == 1 { parts.iter().map(read).collect() } else { parts.par_iter().map(read).collect() };
             for chunk in chunks {
@@ -99,10 +99,7 @@ impl Manifest {
 
     /// Returns the Pods in the order of the text.
     pub fn pods(&self) -> impl Iterator<Item = &Pod> {
-        self.objects().filter_map(|object| match object {
-            ManifestObject::Pod(pod) => Some(pod.as_ref()),
-            _ => None,
-        })
+        self.objects().filter_map(ManifestObject::downcast_ref::<Pod>)
     }
 
     /// Returns the errors and warnings of the text itself.
@@ -143,12 +140,12 @@ impl Manifest {
     }
 }
 
-/// Reads `text`, which came from `source`.
+/// Reads `text`, which came from `source` and has objects of `kinds`.
 ///
 /// # Errors
 /// Returns all diagnostics if any of them is an error.
-pub fn parse(source: &str, text: &str) -> Result<Manifest, Diagnostics> {
-    let manifest = Manifest::read(source, text);
+pub fn parse(kinds: &[KindType], source: &str, text: &str) -> Result<Manifest, Diagnostics> {
+    let manifest = Manifest::read(kinds, source, text);
     if manifest.has_errors() { Err(manifest.diagnostics()) } else { Ok(manifest) }
 }
 
@@ -245,19 +242,20 @@ struct Chunk {
 }
 
 impl Chunk {
-    fn read(text: &str, line: usize, offset: usize) -> Chunk {
+    fn read(kinds: &[KindType], text: &str, line: usize, offset: usize) -> Chunk {
         let mut chunk = Chunk::default();
-        yaml::read(text, line, |document| chunk.add(document, offset));
+        yaml::read(text, line, |document| chunk.add(kinds, document, offset));
         chunk
     }
 
-    fn add(&mut self, document: Document<'_>, offset: usize) {
+    fn add(&mut self, kinds: &[KindType], document: Document<'_>, offset: usize) {
         self.documents += 1;
         let Document { root, bytes, line } = document;
         match root {
             Ok(root) => {
                 let bytes = bytes.start + offset..bytes.end + offset;
-                self.add_object(&root, &ObjectLocation { bytes, first_line: line, item_indexes: Vec::new() }, None);
+                let location = ObjectLocation { bytes, first_line: line, item_indexes: Vec::new() };
+                self.add_object(kinds, &root, &location, None);
             }
             Err(error) => {
                 let prefix = if error.rule == Rule::Syntax { "not valid YAML: " } else { "" };
@@ -267,9 +265,15 @@ impl Chunk {
     }
 
     /// Adds the object at `node`, or the items of a List. Items of a list of kind `item` may omit their header.
-    fn add_object(&mut self, node: &YamlNode<'_>, location: &ObjectLocation, item: Option<Kind>) {
-        let lookup = match header::read_header(node, item) {
-            Header::Complete(version, kind) => look_up(version, kind),
+    fn add_object(
+        &mut self,
+        kinds: &[KindType],
+        node: &YamlNode<'_>,
+        location: &ObjectLocation,
+        item: Option<KindType>,
+    ) {
+        let lookup = match header::read_header(kinds, node, item) {
+            Header::Complete(version, kind) => look_up(kinds, version, kind),
             Header::Missing(diagnostics, likely) => {
                 self.object_count += usize::from(matches!(node.value, Value::Map(_)));
                 diagnostics.into_iter().for_each(|diagnostic| self.push(location, diagnostic));
@@ -283,7 +287,7 @@ impl Chunk {
                 let object = self.read_as(kind, node, location);
                 self.objects.extend(object.map(|object| (object, location.clone())));
             }
-            KindLookup::List(item) => self.add_items(node, location, item),
+            KindLookup::List(item) => self.add_items(kinds, node, location, item),
             unsupported => {
                 let diagnostic = header::unsupported_kind(node, &unsupported);
                 diagnostic.into_iter().for_each(|diagnostic| self.push(location, diagnostic));
@@ -291,13 +295,19 @@ impl Chunk {
         }
     }
 
-    fn add_items(&mut self, node: &YamlNode<'_>, location: &ObjectLocation, item: Option<Kind>) {
+    fn add_items(
+        &mut self,
+        kinds: &[KindType],
+        node: &YamlNode<'_>,
+        location: &ObjectLocation,
+        item: Option<KindType>,
+    ) {
         match node.get("items").map(|items| &items.value) {
             Some(Value::List(items)) => {
                 for (i, node) in items.iter().enumerate() {
                     let mut location = location.clone();
                     location.item_indexes.push(i);
-                    self.add_object(node, &location, item);
+                    self.add_object(kinds, node, &location, item);
                 }
             }
             Some(Value::Null) | None => {}
@@ -309,7 +319,7 @@ impl Chunk {
     }
 
     /// Reads `node` as a `kind` and adds the diagnostics.
-    fn read_as(&mut self, kind: Kind, node: &YamlNode<'_>, location: &ObjectLocation) -> Option<ManifestObject> {
+    fn read_as(&mut self, kind: KindType, node: &YamlNode<'_>, location: &ObjectLocation) -> Option<ManifestObject> {
         let (object, mut sink) = kind.read(node);
         sink.for_each_mut(|diagnostic| diagnostic.path = location.document_path(&diagnostic.path));
         self.sink.append(sink);

@@ -1,7 +1,10 @@
+use k8s_openapi::api::core::v1::ConfigMap;
+
 use super::*;
+use crate::kinds::SOME_KINDS;
 
 fn diagnostics(text: &str) -> String {
-    Manifest::read("pod.yaml", text).diagnostics().to_string()
+    Manifest::read(SOME_KINDS, "pod.yaml", text).diagnostics().to_string()
 }
 
 /// Returns a Pod with this spec, in one line.
@@ -15,7 +18,7 @@ fn documents_and_lists_yield_objects() {
                 - {apiVersion: v1, kind: Pod, metadata: {name: b}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n\
                 ---\napiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: d}\n---\napiVersion: apps/v1\nkind: DeploymentList\n\
                 items: [{metadata: {name: e}}]\n";
-    let manifest = parse("x", text).expect("a manifest");
+    let manifest = parse(SOME_KINDS, "x", text).expect("a manifest");
     let found: Vec<_> =
         manifest.objects().map(|o| (o.kind().name(), o.metadata().name.clone().unwrap_or_default())).collect();
     let expected = [("Pod", "a"), ("Pod", "b"), ("ConfigMap", "c"), ("Pod", "d"), ("Deployment", "e")];
@@ -24,7 +27,7 @@ fn documents_and_lists_yield_objects() {
 }
 
 fn names(source: &str, text: &str) -> Vec<String> {
-    let manifest = parse(source, text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let manifest = parse(SOME_KINDS, source, text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     manifest.objects().map(|object| object.metadata().name.clone().unwrap_or_default()).collect()
 }
 
@@ -41,7 +44,7 @@ fn streams_of_json_objects_are_read() {
     ] {
         assert_eq!(names("x.json", &text), ["a", "b", "c"], "{text}");
     }
-    let broken = Manifest::read("x.json", &format!("{a}\n{b}\n{{\"kind\": ]}}")).diagnostics().to_string();
+    let broken = Manifest::read(SOME_KINDS, "x.json", &format!("{a}\n{b}\n{{\"kind\": ]}}")).diagnostics().to_string();
     assert!(broken.contains("x.json:3:10: not valid JSON: expected value"), "{broken}");
 }
 
@@ -62,13 +65,15 @@ fn byte_order_marks_may_begin_any_document() {
 fn null_is_an_empty_string_and_a_zero_quantity() {
     let text =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {x: null}}\ndata: {b: null, c: ~, d: 'null'}\n";
-    let manifest = parse("x", text).expect("a manifest");
-    let Some(ManifestObject::ConfigMap(map)) = manifest.objects().next() else { panic!("a ConfigMap") };
+    let manifest = parse(SOME_KINDS, "x", text).expect("a manifest");
+    let Some(map) = manifest.objects().next().and_then(ManifestObject::downcast_ref::<ConfigMap>) else {
+        panic!("a ConfigMap")
+    };
     let entries: Vec<_> = map.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(entries, [("b", ""), ("c", ""), ("d", "null")]);
     assert_eq!(map.metadata.labels.as_ref().and_then(|labels| labels.get("x")).map(String::as_str), Some(""));
     let limits = "containers: [{name: c, image: x, args: [null], resources: {limits: {cpu: null}}}]";
-    let manifest = parse("x", &pod(limits)).expect("a manifest");
+    let manifest = parse(SOME_KINDS, "x", &pod(limits)).expect("a manifest");
     let spec = manifest.pods().next().and_then(|pod| pod.spec.clone()).expect("a spec");
     assert_eq!(spec.containers[0].args, Some(vec![String::new()]));
     let limits = spec.containers[0].resources.as_ref().and_then(|resources| resources.limits.as_ref());
@@ -189,7 +194,7 @@ fn misleading_scalars_are_warned_about() {
         (pod("nodeSelector: {7: a, a: '7'}"), ""),
         (pod("volumes: [{name: a, configMap: {name: b, defaultMode: 0644}}]"), ""),
     ] {
-        let manifest = parse("pod.yaml", &text).expect("only warnings");
+        let manifest = parse(SOME_KINDS, "pod.yaml", &text).expect("only warnings");
         let printed = manifest.diagnostics().to_string();
         assert_eq!(printed.is_empty(), warning.is_empty(), "{text}: {printed}");
         assert!(printed.contains(warning), "{text}: {printed}");
@@ -200,7 +205,7 @@ fn misleading_scalars_are_warned_about() {
 fn octal_modes_and_numeric_quantities_match_kubectl() {
     let text = pod("volumes: [{name: a, configMap: {name: b, defaultMode: 0644}}], \
          containers: [{name: c, env: [{name: T, value: 12:30}], resources: {limits: {cpu: 1, memory: 1e6}}}]");
-    let manifest = parse("x", &text).expect("a manifest");
+    let manifest = parse(SOME_KINDS, "x", &text).expect("a manifest");
     let spec = manifest.pods().next().and_then(|pod| pod.spec.clone()).expect("a spec");
     let mode = spec.volumes.as_ref().and_then(|v| v[0].config_map.as_ref()).and_then(|c| c.default_mode);
     assert_eq!(mode, Some(420));
@@ -227,7 +232,7 @@ fn rejected_values_do_not_hide_other_errors() {
     }
     assert_eq!(printed.matches("pod.yaml:").count(), 5, "{printed}");
     let secret = "{apiVersion: v1, kind: Secret, data: {a: '%%', b: '&&', c: aGk=}}";
-    let printed = super::Manifest::read("s", secret).diagnostics().to_string();
+    let printed = super::Manifest::read(SOME_KINDS, "s", secret).diagnostics().to_string();
     assert!(
         printed.contains("s:1:42: data.a: expected base64") && printed.contains("s:1:51: data.b: expected base64"),
         "{printed}"
@@ -267,7 +272,7 @@ fn objects_with_errors_are_counted() {
         ),
         ("hello\n---\na: [", 0, 0),
     ] {
-        let manifest = Manifest::read("x", text);
+        let manifest = Manifest::read(SOME_KINDS, "x", text);
         assert_eq!((manifest.objects().len(), manifest.object_count()), (valid, all), "{text}");
     }
 }
@@ -276,7 +281,8 @@ fn objects_with_errors_are_counted() {
 fn field_diagnostics_get_positions() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n- apiVersion: v1\n  \
                 kind: Pod\n  metadata:\n    name: b\n";
-    let manifest = parse("x", &format!("# first\n---\n{list}---\n  {}", pod("containers: []"))).expect("a manifest");
+    let manifest =
+        parse(SOME_KINDS, "x", &format!("# first\n---\n{list}---\n  {}", pod("containers: []"))).expect("a manifest");
     let diagnostic = |(object, path): (usize, &str)| FieldDiagnostic {
         object,
         rule: Rule::Invalid,
@@ -295,7 +301,7 @@ fn large_texts_are_read_in_parallel() {
     let pods: Vec<String> =
         (0..2000).map(|i| format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: p{i}\n")).collect();
     let text = pods.join("---\n") + "---\napiVersion: v1\nkind: Pod\nmetadata:\n  nam: x\n";
-    let manifest = Manifest::read("x", &text);
+    let manifest = Manifest::read(SOME_KINDS, "x", &text);
     let names: Vec<_> = manifest.pods().filter_map(|pod| pod.metadata.name.clone()).collect();
     assert_eq!(names, (0..2000).map(|i| format!("p{i}")).collect::<Vec<_>>());
     let printed = manifest.diagnostics().to_string();
@@ -313,10 +319,10 @@ fn large_texts_are_read_in_parallel() {
 
 #[test]
 fn json_errors_name_json() {
-    let printed = Manifest::read("pod.json", "{\"kind\": \"Pod\",, }").diagnostics().to_string();
+    let printed = Manifest::read(SOME_KINDS, "pod.json", "{\"kind\": \"Pod\",, }").diagnostics().to_string();
     assert!(printed.starts_with("pod.json:1:16: not valid JSON: "), "{printed}");
     let fine = "{\r\n\t\"apiVersion\": \"v1\",\r\n\t\"kind\": \"Pod\",\r\n\t\"metadata\": {\"name\": \"\\ud83d\\ude00\\/\"}\r\n}\r\n";
-    let manifest = parse("pod.json", fine).expect("JSON with tabs");
+    let manifest = parse(SOME_KINDS, "pod.json", fine).expect("JSON with tabs");
     assert_eq!(manifest.pods().next().and_then(|pod| pod.metadata.name.as_deref()), Some("\u{1f600}/"));
 }
 

@@ -155,6 +155,11 @@ impl Schema {
         u16::try_from(found).ok().map(MessageId)
     }
 
+    /// Returns the name of a message, such as `core.v1.PodSpec`.
+    pub fn message_name(&self, MessageId(index): MessageId) -> Option<&'static str> {
+        self.messages.get(usize::from(index)).map(|message| self.name(message))
+    }
+
     fn name(&self, message: &Message) -> &'static str {
         self.rows(message).next().and_then(|row| row.strip_prefix(MESSAGE)).unwrap_or_default()
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde_json::Value as Schema;
 
 use super::path::Step;
+use crate::kinds::KindType;
 use crate::names::{edit_distance, nearest};
 use crate::schema;
 use crate::tree::YamlNode;
@@ -13,13 +14,19 @@ use crate::tree::YamlNode;
 const MAX_DEPTH: usize = 3;
 
 /// Returns a hint for the unknown field `name` of the object at `path`, whose type has `fields`.
-pub fn hint(root: &YamlNode<'_>, kind: &str, path: &[Step<'_>], name: &str, fields: &[&str]) -> Option<String> {
+pub fn hint(
+    root: &YamlNode<'_>,
+    kind: Option<&'static KindType>,
+    path: &[Step<'_>],
+    name: &str,
+    fields: &[&str],
+) -> Option<String> {
     let near = nearest(name, fields);
     let did_you_mean = |field: &str| format!("did you mean {field:?}?");
     if let Some(field) = near.filter(|field| edit_distance(&name.to_lowercase(), &field.to_lowercase()) <= 1) {
         return Some(did_you_mean(field));
     }
-    let chain = schema::for_kind(kind).map(|schema| AncestorChain::resolve(root, schema, path)).unwrap_or_default();
+    let chain = kind.and_then(schema::of).map(|schema| AncestorChain::resolve(root, schema, path)).unwrap_or_default();
     let owner = chain.ancestor_with(name).or_else(|| chain.descendant_with(name));
     owner
         .map(|path| match path.as_str() {

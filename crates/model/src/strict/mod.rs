@@ -20,30 +20,33 @@ use self::deserializer::{NodeDeserializer, ReadError};
 use self::path::Path;
 use self::reporter::Reporter;
 use super::diagnostic::{Diagnostic, DiagnosticSink, Rule};
+use super::kinds::KindType;
 use super::tree::YamlNode;
 
 /// Maximum number of values that their own types may reject before reading stops.
 const MAX_REJECTED_VALUES: usize = 20;
 
 /// Reads `node` as a `T`, whose schema is that of `kind`. Returns no object if there are errors.
-pub fn read<'de, T: Deserialize<'de>>(node: &'de YamlNode<'de>, kind: &'static str) -> (Option<T>, DiagnosticSink) {
-    read_with(DiagnosticSink::has_errors, node, kind, IntegerSyntax::IntegralNumber)
+pub fn read<'de, T: Deserialize<'de>>(
+    node: &'de YamlNode<'de>,
+    kind: &'static KindType,
+) -> (Option<T>, DiagnosticSink) {
+    read_with(DiagnosticSink::has_errors, node, Some(kind), IntegerSyntax::IntegralNumber)
 }
 
 /// Reads an object as [`read`] does, but unknown and duplicate fields do not prevent an object; the last duplicate
 /// wins.
 pub fn read_lenient<'de, T: Deserialize<'de>>(
     node: &'de YamlNode<'de>,
-    kind: &'static str,
     integer_syntax: IntegerSyntax,
 ) -> (Option<T>, DiagnosticSink) {
-    read_with(DiagnosticSink::has_fatal_errors, node, kind, integer_syntax)
+    read_with(DiagnosticSink::has_fatal_errors, node, None, integer_syntax)
 }
 
 fn read_with<'de, T: Deserialize<'de>>(
     is_fatal: fn(&DiagnosticSink) -> bool,
     node: &'de YamlNode<'de>,
-    kind: &'static str,
+    kind: Option<&'static KindType>,
     integer_syntax: IntegerSyntax,
 ) -> (Option<T>, DiagnosticSink) {
     // A type's own error, such as a malformed time, aborts the whole read. It is recorded, and the document is read

@@ -6,12 +6,14 @@ use std::collections::{HashMap, HashSet};
 use super::misplaced;
 use super::path::Path;
 use crate::diagnostic::{Diagnostic, DiagnosticSink, Position, Rule};
+use crate::kinds::KindType;
 use crate::tree::{MappingKey, Value, YamlNode};
 
 /// Collects the diagnostics of one document.
 pub struct Reporter<'n> {
     root: &'n YamlNode<'n>,
-    kind: &'static str,
+    /// The kind of the document; without it, hints about misplaced fields are not given.
+    kind: Option<&'static KindType>,
     rejected: &'n HashSet<Position>,
     sink: RefCell<DiagnosticSink>,
 }
@@ -22,7 +24,7 @@ const MAX_PLACEMENT_HINTS: usize = 50;
 
 impl<'n> Reporter<'n> {
     /// Creates the reporter of document `root`, a `kind`. Values at the positions in `rejected` are already reported.
-    pub fn new(root: &'n YamlNode<'n>, kind: &'static str, broken: &'n HashSet<Position>) -> Reporter<'n> {
+    pub fn new(root: &'n YamlNode<'n>, kind: Option<&'static KindType>, broken: &'n HashSet<Position>) -> Reporter<'n> {
         Reporter { root, kind, rejected: broken, sink: RefCell::default() }
     }
 

@@ -66,7 +66,7 @@ const SOURCES: &[Source] = &[
 ];
 
 /// Validates all volumes and returns the valid ones.
-pub fn validate<'v>(
+pub(super) fn validate<'v>(
     errors: &mut ErrorList,
     list: FieldPath<'_>,
     volumes: &'v [Volume],
