@@ -45,6 +45,7 @@ impl Strategy for PersistentVolumeClaim {
         Column::AGE,
         Column::wide("VolumeMode", "File system or block device."),
     ];
+    const RETURNS_DELETED_OBJECT: bool = true;
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let empty = PersistentVolumeClaimSpec::default();

@@ -44,6 +44,7 @@ impl Strategy for PersistentVolume {
         Column::AGE,
         Column::wide("VolumeMode", "File system or block device."),
     ];
+    const RETURNS_DELETED_OBJECT: bool = true;
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let empty = PersistentVolumeSpec::default();

@@ -60,6 +60,7 @@ impl Strategy for Service {
         ("spec.clusterIP", |service| service.spec.as_ref()?.cluster_ip.as_deref().map(Into::into)),
         ("spec.type", |service| service.spec.as_ref()?.type_.as_deref().map(Into::into)),
     ];
+    const RETURNS_DELETED_OBJECT: bool = true;
     const ALLOW_CREATE_ON_UPDATE: bool = true;
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
