@@ -135,6 +135,11 @@ pub fn negotiate_objects(kind: &str, header: Option<&str>, response: ResponseKin
     Err(Status::new(Reason::NotAcceptable, accepted_types_message(response == ResponseKind::Watch)))
 }
 
+/// Returns the error of a client that accepts only another form than the whole object.
+pub fn not_acceptable() -> Status {
+    Status::new(Reason::NotAcceptable, accepted_types_message(false))
+}
+
 /// Negotiates the format of discovery with a client that accepts `header`.
 pub fn negotiate_discovery(header: Option<&str>) -> Result<DiscoveryFormat, Status> {
     for range in parse_accept(header) {

@@ -128,7 +128,7 @@ pub async fn decode_any_version<T: DeserializeOwned + Send + 'static>(
 /// Decodes `body` as an object of a served resource.
 pub async fn decode_served(served: ServedResource, format: BodyFormat, body: &Bytes) -> Result<Decoded<Body>, Status> {
     let read = off_thread(format, body, move |body| served.decode(format, body)).await?;
-    read.map_err(|error| decode_status(served.version(), served.kind_name(), error))
+    read.map_err(|error| decode_status(&served.api_version(), served.kind_name(), error))
 }
 
 /// Rejects ignored fields, for strict field validation.
@@ -143,7 +143,8 @@ pub fn reject_ignored_fields(kind: &str, fields: &[String]) -> Result<(), Status
 /// Location of Kubernetes' type registry, which its messages contain.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 
-fn decode_status(version: &str, kind: &str, error: DecodeError) -> Status {
+fn decode_status(api_version: &str, kind: &str, error: DecodeError) -> Status {
+    let (group, version) = api_version.split_once('/').unwrap_or(("core", api_version));
     let cannot_handle = |sent_kind: &str, sent_version: &str, reason: &str| {
         format!("{sent_kind} in version {sent_version:?} cannot be handled as a {kind}: {reason}")
     };
@@ -154,7 +155,7 @@ fn decode_status(version: &str, kind: &str, error: DecodeError) -> Status {
         DecodeError::WrongKind { version: sent_version, kind: sent_kind } => {
             let short_version = sent_version.rsplit('/').next().unwrap_or_default();
             let reason = match model::is_kubernetes_kind(kinds::types(), &sent_version, &sent_kind) {
-                true => format!("converting ({short_version}.{sent_kind}) to (core.{kind}): unknown conversion"),
+                true => format!("converting ({short_version}.{sent_kind}) to ({group}.{kind}): unknown conversion"),
                 false => {
                     format!("no kind {sent_kind:?} is registered for version {sent_version:?} in scheme {SCHEME:?}")
                 }

@@ -20,6 +20,9 @@ pub fn paths(group: &str, version: &str) -> Map<String, Value> {
             let everywhere = PathItem { suffix: "ForAllNamespaces", ..of_namespace };
             paths.insert(format!("{root}/{plural}"), everywhere.path_item(false, &["list"]));
         }
+        if !served.kind.is_stored() {
+            continue;
+        }
         let object = PathItem { is_object: true, ..of_namespace };
         paths.insert(format!("{collection}/{{name}}"), object.path_item(served.is_namespaced(), served.info().verbs));
         for subresource in served.info().subresources {

@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::reads::ResourceRequest;
 use super::response;
 use super::server::Transport;
-use crate::control::{Reason, Status};
+use crate::control::{Reason, Resource, Status};
 use crate::network::ConnectionStream;
 
 /// Headers of one connection, which are not passed on (RFC 9110, section 7.6.1).
@@ -79,6 +79,12 @@ impl ResourceRequest<'_> {
             return Ok(redirect_to_directory(&parts.uri));
         }
         let named = ProxyTarget::parse(id)?;
+        if self.served.resource() != Resource::PODS {
+            // Services have no endpoints yet.
+            self.api.control.get(&self.key(named.pod)).await?;
+            let message = format!("no endpoints available for service {id:?}");
+            return Err(Status::new(Reason::ServiceUnavailable, message));
+        }
         let target = self.stream_target(self.stored_pod(named.pod).await?)?;
         let port = named.port_number(&target.pod)?;
         let unavailable = |error: &dyn std::fmt::Display| {

@@ -38,6 +38,9 @@ impl Representation {
         now: Timestamp,
     ) -> Result<Representation, Status> {
         let format = accept::negotiate_objects(served.kind_name(), header, response)?;
+        if !served.kind.is_stored() && format.form != ObjectForm::Full {
+            return Err(accept::not_acceptable());
+        }
         let include_object = match format.form {
             ObjectForm::Table(_) => IncludeObject::parse(params.get("includeObject"))?,
             ObjectForm::Full | ObjectForm::Metadata(_) => IncludeObject::None,

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use k8s_openapi::api::autoscaling::v1::Scale;
-use k8s_openapi::api::core::v1::{Binding, Pod};
+use k8s_openapi::api::core::v1::{Binding, Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as meta, ObjectMeta};
 use serde::Deserialize;
 use serde_json::json;
@@ -17,8 +17,8 @@ use super::reads::ResourceRequest;
 use super::write_options::{DeleteRequest, FieldValidationMode, WriteOptions};
 use super::{body, representation};
 use crate::control::{
-    Body, ControlPlane, DeleteResult, FieldValidation, Key, Object, Patch, PatchKind, Preconditions, Reason, Resource,
-    Status, Subresource, Update, Warnings,
+    Body, Cause, ControlPlane, DeleteResult, FieldValidation, Key, Object, Patch, PatchKind, Preconditions, Reason,
+    Resource, Status, Subresource, Update, Warnings,
 };
 use crate::model::pods;
 use crate::registry::field_support::{self, UnsupportedField};
@@ -341,7 +341,15 @@ impl WriteRequest<'_> {
             return Err(identity::namespace_mismatch());
         }
         let key = Key::new(Resource::NAMESPACES, "", namespace);
-        self.resource.api.control.get(&key).await.map(drop)
+        let stored = self.resource.api.control.get(&key).await?;
+        let stored = stored.decode::<Namespace>().map_err(Status::internal)?;
+        match stored.metadata.deletion_timestamp {
+            Some(_) if self.resource.served.kind.is_stored() => {
+                let name = new.metadata().name.clone().unwrap_or_default();
+                Err(terminating_namespace(&new.resource().qualified_name(), &name, namespace))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Rejects unsupported fields and warns of ignored ones.
@@ -387,6 +395,14 @@ const NODE_DEBUGGER_REMEDY: &str = "; to debug this node, use a shell of its mac
 /// Returns whether `kubectl debug node/NAME` asks for this pod, to reach the machine through it.
 fn is_node_debugger(pod: &Pod) -> bool {
     pods::name(pod).starts_with("node-debugger-") && pod.spec.as_ref().is_some_and(|spec| spec.host_pid == Some(true))
+}
+
+/// Returns the error of an object that is created in a namespace while it is deleted.
+fn terminating_namespace(resource: &str, name: &str, namespace: &str) -> Status {
+    let reason = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let message = format!("namespace {namespace} is being terminated");
+    let cause = Cause { reason: "NamespaceTerminating", message, field: "metadata.namespace".into() };
+    Status::forbidden(resource, name, reason).with_causes(vec![cause])
 }
 
 /// Maximum number of characters of all warnings of a response; beyond it each is truncated. As in Kubernetes.

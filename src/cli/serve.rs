@@ -66,7 +66,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let mut signals = Signals::listen()?;
 
     let clock = Clock::system();
-    let node = start_node(&args, &name, images, clock, &state)?;
+    let node = start_node(&args, &name, images, clock, &state, credentials.clone())?;
     let control = node.control().clone();
     ensure_namespace(&*control, "default").await?;
     create_objects(&*control, loaded.objects, loaded.pods).await?;
@@ -128,6 +128,7 @@ fn start_node(
     images: Arc<Images>,
     clock: Clock,
     state: &StateDirectory,
+    credentials: Arc<Credentials>,
 ) -> anyhow::Result<Node> {
     let logs = match &args.storage.log_dir {
         Some(directory) => {
@@ -139,6 +140,7 @@ fn start_node(
     };
     let mut builder = Node::builder().name(name).images(images).clock(clock).log_dir(logs);
     builder = builder.publish_address(args.publish_address);
+    builder = builder.token_check(Arc::new(move |token| credentials.accepts(token)));
     if args.storage.state_dir.is_some() {
         // With --state-dir, compiled programs are stored there as well: the user's cache may not be writable.
         let directories = CacheDirectories { cache: state.path().join("cache"), state: state.path().into() };

@@ -113,6 +113,14 @@ impl Resource {
         }
     }
 
+    /// Returns the kind in messages: `Pod`, `Deployment.apps`.
+    pub fn qualified_kind(&self) -> String {
+        match self.group() {
+            "" => self.kind().into(),
+            group => format!("{}.{group}", self.kind()),
+        }
+    }
+
     fn identity(&self) -> (&str, &str) {
         (self.group(), self.plural())
     }

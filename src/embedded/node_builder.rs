@@ -22,7 +22,7 @@ use crate::images::{ImageSource, Images};
 use crate::logs::Spool;
 use crate::network::AddressPool;
 use crate::node::{Agent, NodeConfig, PortConfig};
-use crate::registry::Registry;
+use crate::registry::{Registry, TokenCheck};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::store::ObjectStore;
 use crate::volumes::HostPaths;
@@ -66,6 +66,7 @@ pub struct NodeBuilder {
     has_scheduler: bool,
     keeps_volumes: bool,
     wait_timeout: Duration,
+    token_check: Option<TokenCheck>,
 }
 
 /// The limits of a node's pods: resources, host directories and restarts.
@@ -126,6 +127,7 @@ impl Default for NodeBuilder {
             has_scheduler: true,
             keeps_volumes: false,
             wait_timeout: DEFAULT_WAIT_TIMEOUT,
+            token_check: None,
         }
     }
 }
@@ -254,6 +256,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Sets the check of bearer tokens in reviews of tokens.
+    #[must_use]
+    pub(crate) fn token_check(mut self, check: TokenCheck) -> NodeBuilder {
+        self.token_check = Some(check);
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Errors
@@ -275,7 +284,8 @@ impl NodeBuilder {
         };
         let clock = self.clock.unwrap_or_else(Clock::system).with_speed(self.speed);
         let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
-        let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(STORE_HISTORY), clock));
+        let registry = Registry::new(ObjectStore::new(STORE_HISTORY), clock).with_token_check(self.token_check);
+        let control: Arc<dyn ControlPlane> = Arc::new(registry);
         let ports = self.ports.unwrap_or_else(|| PortConfig::new(Gateway::new(engine.threads()), self.publish_address));
         let gateway = ports.gateway.clone();
         let config = NodeConfig {

@@ -11,7 +11,8 @@ use super::storage::WriteDecision;
 use super::strategy::Strategy;
 use super::{Registry, identity, metadata, patch, preconditions};
 use crate::control::{
-    Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Reason, Status, Subresource, Update,
+    Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Reason, Resource, Status, Subresource,
+    Update,
 };
 use crate::model::pods;
 use crate::model::selector::Selector;
@@ -197,11 +198,7 @@ fn reject_invalid<T: Strategy>(object: &T, causes: Vec<Cause>) -> Result<(), Sta
         return Ok(());
     }
     let name = object.metadata().name.as_deref().unwrap_or_default();
-    let kind = match T::NAMES.group {
-        "" => T::NAMES.kind.to_string(),
-        group => format!("{}.{group}", T::NAMES.kind),
-    };
-    Err(Status::invalid(&kind, name, causes))
+    Err(Status::invalid(&Resource::of::<T>().qualified_kind(), name, causes))
 }
 
 #[cfg(test)]

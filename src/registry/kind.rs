@@ -17,7 +17,7 @@ use super::{Registry, generic};
 use crate::control::{
     Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update,
 };
-use crate::model::object::ResourceNames;
+use crate::model::object::{ResourceNames, api_version};
 use crate::model::selector::{FieldSelector, Selector, SelectorError};
 use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body};
 
@@ -31,6 +31,11 @@ pub trait Kind: Send + Sync {
 
     /// Returns what discovery says of the kind.
     fn info(&self) -> &'static KindInfo;
+
+    /// Returns whether objects are stored, as opposed to reviews, which are answered only.
+    fn is_stored(&self) -> bool {
+        true
+    }
 
     /// Returns the further groups and versions in which the kind is served.
     fn other_versions(&self) -> &'static [OtherVersion];
@@ -247,13 +252,5 @@ impl<T: Strategy> Kind for KindOf<T> {
 
     fn delete(&self, registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
         T::delete(registry, key, options)
-    }
-}
-
-/// Returns the API version of a resource: `v1`, `apps/v1`.
-fn api_version(names: &ResourceNames<&str>) -> String {
-    match names.group {
-        "" => names.version.into(),
-        group => format!("{group}/{}", names.version),
     }
 }

@@ -52,7 +52,11 @@ pub struct Registry {
     /// Protects the ranges of cluster IPs and node ports: held from reading what the Services have until a Service with
     /// more is stored.
     service_allocation: Mutex<()>,
+    token_check: Option<TokenCheck>,
 }
+
+/// Returns whether a bearer token is valid, for reviews of tokens.
+pub type TokenCheck = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl Registry {
     /// Creates a registry over `store`.
@@ -62,7 +66,14 @@ impl Registry {
             clock,
             admission: admission::AdmissionSettings::default(),
             service_allocation: Mutex::new(()),
+            token_check: None,
         }
+    }
+
+    /// Sets the check of tokens in reviews; without it, no token is valid.
+    #[must_use]
+    pub fn with_token_check(self, token_check: Option<TokenCheck>) -> Registry {
+        Registry { token_check, ..self }
     }
 
     /// Replaces the admission settings.
@@ -127,6 +138,7 @@ impl ControlPlane for Registry {
             admission: *admission,
             // A dry run stores nothing, so it has nothing to protect.
             service_allocation: Mutex::new(()),
+            token_check: self.token_check.clone(),
         })
     }
 }

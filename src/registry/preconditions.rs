@@ -64,7 +64,7 @@ pub(super) fn check_for_delete(required: &Preconditions, key: &Key, meta: &Objec
             "the {field} in the precondition ({required}) does not match the {field} in record ({stored}). The object \
              might have been {cause}"
         );
-        Err(Status::conflict(key.resource.kind(), &key.name, message))
+        Err(Status::conflict(&key.resource.qualified_kind(), &key.name, message))
     };
     let uid = meta.uid.as_deref().unwrap_or_default();
     if let Some(required) = required.uid.as_deref().filter(|required| *required != uid) {

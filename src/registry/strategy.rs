@@ -232,7 +232,8 @@ pub trait Strategy: ApiType + JsonSchema {
 
     /// Encodes the object for the store; its metadata has no `resourceVersion`.
     fn encode(self) -> Result<UnversionedObject, serde_json::Error> {
-        let mut object = serde_json::to_value(&self)?;
+        // Through text, since each type is written as text anyway: another form would enlarge the binary.
+        let mut object: Value = serde_json::from_slice(&serde_json::to_vec(&self)?)?;
         if let Value::Object(object) = &mut object {
             go_json::normalize(Self::API_VERSION, Self::KIND, object);
         }

@@ -88,10 +88,10 @@ fn empty_yaml_body_is_an_object_without_fields() {
 fn unserved_resources_of_kubernetes_are_named() {
     let server = with_a_pod();
     for (path, name) in [
-        ("/apis/apps/v1/namespaces/default/deployments", "deployments.apps are"),
-        ("/api/v1/namespaces/default/services/x", "services are"),
-        ("/apis/apps/v1", "apps/v1 is"),
-        ("/apis/batch", "the API group batch is"),
+        ("/apis/storage.k8s.io/v1/csidrivers", "csidrivers.storage.k8s.io are"),
+        ("/api/v1/componentstatuses/x", "componentstatuses are"),
+        ("/apis/resource.k8s.io/v1", "resource.k8s.io/v1 is"),
+        ("/apis/certificates.k8s.io", "the API group certificates.k8s.io is"),
     ] {
         server.get(path).assert_error(404, &format!("{name} not served yet"));
     }

@@ -367,8 +367,13 @@ fn rejected_objects_do_not_keep_others_from_being_applied() {
     for (manifest, code, message) in [
         (
             "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r}, spec: {selector: {matchLabels: {a: b}}}}",
+            1,
+            "ReplicaSet.apps \"r\" is invalid: ",
+        ),
+        (
+            "{apiVersion: resource.k8s.io/v1, kind: DeviceClass, metadata: {name: d}}",
             2,
-            "no matches for kind \"ReplicaSet\" in version \"apps/v1\"",
+            "no matches for kind \"DeviceClass\" in version \"resource.k8s.io/v1\"",
         ),
         ("{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, dta: {}}", 2, "dta"),
         ("{apiVersion: v1, kind: ConfigMap, metadata: {generateName: c-}}", 2, "cannot use generate name with apply"),

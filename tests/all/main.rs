@@ -7,6 +7,7 @@ mod api;
 mod api_edges;
 mod api_protobuf;
 mod api_refusals;
+mod api_workloads;
 mod api_writes;
 mod bad_input;
 mod capacity;

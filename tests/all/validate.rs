@@ -95,17 +95,22 @@ fn workload_template_errors_name_the_full_path() {
 #[test]
 fn workload_template_needs_a_fitting_restart_policy() {
     let directory = tempfile::tempdir().expect("a directory");
-    let spec = |policy: &str| format!("{{template: {{spec: {{{policy}containers: [{{name: c, image: busybox}}]}}}}}}");
+    let template = |policy: &str| {
+        let spec = format!("{{{policy}containers: [{{name: c, image: busybox}}]}}");
+        format!("template: {{metadata: {{labels: {{a: b}}}}, spec: {spec}}}")
+    };
+    let spec = |policy: &str| format!("{{{}}}", template(policy));
+    let selecting = |policy: &str| format!("{{selector: {{matchLabels: {{a: b}}}}, {}}}", template(policy));
     for (version, kind, spec, expected) in [
         ("batch/v1", "Job", spec(""), "restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""),
         ("batch/v1", "Job", spec("restartPolicy: Never, "), "no errors"),
         (
             "apps/v1",
             "Deployment",
-            spec("restartPolicy: Never, "),
+            selecting("restartPolicy: Never, "),
             "Unsupported value: \"Never\": supported values: \"Always\"",
         ),
-        ("apps/v1", "Deployment", spec(""), "no errors"),
+        ("apps/v1", "Deployment", selecting(""), "no errors"),
         ("apps/v1", "DaemonSet", "{}".into(), "spec.template.spec.containers: Required value"),
     ] {
         let text = format!("{{apiVersion: {version}, kind: {kind}, metadata: {{name: w}}, spec: {spec}}}");
@@ -125,10 +130,10 @@ fn workloads_run_as_one_pod_of_their_template() {
     assert!(output.stderr.contains("Job greeter: running one pod of its template, named greeter"), "{}", output.stderr);
     let service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
     let both = format!("{job}\n---\n{service}");
-    let reason = "Service is not supported in manifests of `run` and `serve` yet";
+    let reason = "Service objects are stored, but nothing acts on them yet";
     let output = run().manifest(&both).output().expect_code(0);
     assert_eq!(output.log("greeter/c"), "hello\n");
-    assert!(output.stderr.contains(&format!("warning: \"s\" is left out: {reason}\n")), "{}", output.stderr);
+    assert!(output.stderr.contains(&format!("warning: Service s: {reason}\n")), "{}", output.stderr);
     let output = run().arg("--strict").manifest(&both).output().expect_code(2);
     assert!(output.stderr.contains(reason), "{}", output.stderr);
 }

@@ -13,6 +13,7 @@ pub mod extensions;
 pub mod formats;
 pub mod go;
 pub mod go_json;
+pub mod go_scanner;
 mod header;
 pub mod host_ports;
 mod kinds;

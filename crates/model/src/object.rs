@@ -23,6 +23,14 @@ pub struct ResourceNames<S> {
     pub namespaced: bool,
 }
 
+/// Returns the API version of a resource: `v1`, `apps/v1`.
+pub fn api_version(names: &ResourceNames<&str>) -> String {
+    match names.group {
+        "" => names.version.into(),
+        group => format!("{group}/{}", names.version),
+    }
+}
+
 /// The scope of a type's objects.
 pub trait ObjectScope {
     /// Whether objects have a namespace.

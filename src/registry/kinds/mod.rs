@@ -42,15 +42,17 @@ mod service;
 mod service_account;
 mod stateful_set;
 mod storage_class;
+mod tls_secret;
 
 use std::sync::LazyLock;
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, coordination, core, discovery, networking, node as node_api, policy, rbac, scheduling,
-    storage,
+    apps, authentication, authorization, autoscaling, batch, coordination, core, discovery, networking,
+    node as node_api, policy, rbac, scheduling, storage,
 };
 
 use super::kind::{Kind, KindOf};
+use super::reviews::ReviewOf;
 use crate::control::Resource;
 use crate::model::KindType;
 
@@ -76,6 +78,12 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<apps::v1::Deployment>::NEW,
     &KindOf::<apps::v1::ReplicaSet>::NEW,
     &KindOf::<apps::v1::StatefulSet>::NEW,
+    &ReviewOf::<authentication::v1::SelfSubjectReview>::NEW,
+    &ReviewOf::<authentication::v1::TokenReview>::NEW,
+    &ReviewOf::<authorization::v1::LocalSubjectAccessReview>::NEW,
+    &ReviewOf::<authorization::v1::SelfSubjectAccessReview>::NEW,
+    &ReviewOf::<authorization::v1::SelfSubjectRulesReview>::NEW,
+    &ReviewOf::<authorization::v1::SubjectAccessReview>::NEW,
     &KindOf::<autoscaling::v2::HorizontalPodAutoscaler>::NEW,
     &KindOf::<batch::v1::CronJob>::NEW,
     &KindOf::<batch::v1::Job>::NEW,

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus};
 use serde_json::Value;
 use std::borrow::Cow;
 
+use crate::control::Status;
 use crate::model::formats;
 use crate::model::selector::SelectableField;
 use crate::registry::columns::{self, Column, age, non_empty_or};
@@ -16,13 +17,15 @@ use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// The finalizer that stays until the namespace's content is gone.
 const KUBERNETES: &str = "kubernetes";
+/// The namespaces that a cluster needs.
+const UNDELETABLE: [&str; 3] = ["default", "kube-public", "kube-system"];
 /// The prefix of the labels that choose Pod security standards.
 const POD_SECURITY: &str = "pod-security.kubernetes.io";
 
 impl Strategy for Namespace {
     const INFO: KindInfo = KindInfo {
         short_names: &["ns"],
-        verbs: &["create", "get", "list", "patch", "update", "watch"],
+        verbs: &["create", "delete", "get", "list", "patch", "update", "watch"],
         subresources: &[
             SubresourceInfo::new("finalize", "Namespace", &["update"]),
             SubresourceInfo::status("Namespace"),
@@ -104,6 +107,18 @@ impl Strategy for Namespace {
         for (i, finalizer) in finalizers(self).iter().enumerate() {
             validate_finalizer(errors, list.index(i), finalizer);
         }
+    }
+
+    fn check_delete(&self) -> Result<(), Status> {
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        match UNDELETABLE.contains(&name) {
+            true => Err(Status::forbidden("namespaces", name, "this namespace may not be deleted")),
+            false => Ok(()),
+        }
+    }
+
+    fn prepare_for_delete(&mut self) {
+        self.status.get_or_insert_default().phase = Some("Terminating".into());
     }
 
     fn has_finalizers(&self) -> bool {

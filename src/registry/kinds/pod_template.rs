@@ -14,6 +14,7 @@ use crate::registry::{metadata, workload_rules};
 
 impl Strategy for PodTemplate {
     const INFO: KindInfo = KindInfo::new("podtemplate", "LIXB2x4IFpk=");
+    const RETURNS_DELETED_OBJECT: bool = true;
     const COLUMNS: &'static [Column] = &[
         Column::NAME,
         Column::text("Containers", "Names of the template's containers."),

@@ -5,6 +5,7 @@ use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::{ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus};
 use serde_json::Value;
 
+use crate::control::Propagation;
 use crate::model::formats;
 use crate::model::selector::SelectableField;
 use crate::registry::columns::{self, Column, age};
@@ -22,6 +23,7 @@ impl Strategy for ReplicationController {
         subresources: &[SubresourceInfo::SCALE, SubresourceInfo::status("ReplicationController")],
         ..KindInfo::new("replicationcontroller", "Jond2If31h0=")
     };
+    const DEFAULT_PROPAGATION: Propagation = Propagation::Orphan;
     const COLUMNS: &'static [Column] = &[
         Column::NAME,
         Column::integer("Desired", "Number of wanted pods."),

@@ -21,6 +21,7 @@ impl Strategy for ResourceQuota {
         subresources: &[SubresourceInfo::status("ResourceQuota")],
         ..KindInfo::new("resourcequota", "8uhSgffRX6w=")
     };
+    const RETURNS_DELETED_OBJECT: bool = true;
     const COLUMNS: &'static [Column] = &[
         Column::NAME,
         Column::text("Request", "Used and permitted amount of each resource, except limits."),

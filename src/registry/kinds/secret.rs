@@ -6,11 +6,12 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 use std::borrow::Cow;
 
-use crate::model::formats;
 use crate::model::selector::SelectableField;
+use crate::model::{formats, go_scanner};
 use crate::registry::columns::{self, Column, age, non_empty_or};
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::kinds::config_map::{DATA, MAX_DATA_BYTES};
+use crate::registry::kinds::tls_secret;
 use crate::registry::metadata;
 use crate::registry::strategy::{KindInfo, Strategy};
 
@@ -38,6 +39,15 @@ impl Strategy for Secret {
 
     fn validate(&self, errors: &mut ErrorList) {
         validate_secret(errors, self);
+    }
+
+    fn warnings_on_create(&self) -> Vec<String> {
+        if type_of(self) != "kubernetes.io/tls" {
+            return Vec::new();
+        }
+        let value = |key: &str| self.data.iter().flatten().find(|(name, _)| *name == key).map(|(_, value)| &*value.0);
+        let (certificate, key) = (value("tls.crt").unwrap_or_default(), value("tls.key").unwrap_or_default());
+        tls_secret::warning(certificate, key).into_iter().collect()
     }
 
     fn validate_update(&self, old: &Self, errors: &mut ErrorList) {
@@ -120,16 +130,19 @@ fn validate_json(errors: &mut ErrorList, data: FieldPath<'_>, key: &str, value: 
     }
 }
 
-/// Returns why the bytes are not a JSON object, in the words of Go where they do not show the content.
+/// Returns why the bytes are not a JSON object, in the words of Go.
 fn object_error(json: &[u8]) -> Option<String> {
+    if let Some(error) = go_scanner::syntax_error(json) {
+        return Some(error);
+    }
     let kind = match serde_json::from_slice::<Value>(json) {
         Ok(Value::Object(_) | Value::Null) => return None,
         Ok(Value::Array(_)) => "array",
         Ok(Value::String(_)) => "string",
         Ok(Value::Bool(_)) => "bool",
         Ok(Value::Number(_)) => "number",
-        Err(error) if error.is_eof() => return Some("unexpected end of JSON input".into()),
-        Err(error) => return Some(format!("invalid character at line {} column {}", error.line(), error.column())),
+        // Of the texts that Go reads, this parser rejects those that are nested deeply or not UTF-8.
+        Err(_) => return None,
     };
     Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
 }

@@ -15,6 +15,7 @@ const ENFORCE_MOUNTABLE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets
 impl Strategy for ServiceAccount {
     const INFO: KindInfo =
         KindInfo { short_names: &["sa"], is_acted_on: true, ..KindInfo::new("serviceaccount", "pbx9ZvyFpBE=") };
+    const RETURNS_DELETED_OBJECT: bool = true;
     const COLUMNS: &'static [Column] = &[Column::NAME, Column::AGE];
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{
-    RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec, StatefulSetStatus, StatefulSetUpdateStrategy,
-};
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus, StatefulSetUpdateStrategy};
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -17,7 +15,7 @@ use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::label_selector::{LabelMatcher, OrderedSelector};
 use crate::registry::pod::{self, set_default, template, unset_if_zero};
 use crate::registry::strategy::{KindInfo, Strategy, SubresourceInfo};
-use crate::registry::{claims, int_or_percent, metadata, workload_rules};
+use crate::registry::{claims, metadata, workload_rules};
 
 impl Strategy for StatefulSet {
     const INFO: KindInfo = KindInfo {
@@ -151,6 +149,8 @@ fn set_spec_defaults(spec: &mut StatefulSetSpec) {
         && let Some(rolling) = &mut strategy.rolling_update
     {
         rolling.partition.get_or_insert(0);
+        // The feature gate MaxUnavailableStatefulSet is off.
+        rolling.max_unavailable = None;
     }
     let retention = spec.persistent_volume_claim_retention_policy.get_or_insert_default();
     set_default(&mut retention.when_deleted, "Retain");
@@ -237,21 +237,12 @@ fn validate_strategy(errors: &mut ErrorList, path: FieldPath<'_>, strategy: &Sta
         ("OnDelete", Some(update)) => {
             errors.invalid(rolling, update, "only allowed for updateStrategy 'RollingUpdate'");
         }
-        ("RollingUpdate", Some(update)) => validate_rolling_update(errors, rolling, update),
+        ("RollingUpdate", Some(update)) => {
+            errors.check_non_negative(rolling.child("partition"), i64::from(update.partition.unwrap_or(0)));
+        }
         ("OnDelete" | "RollingUpdate", None) => {}
         _ => errors.invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'"),
     }
-}
-
-fn validate_rolling_update(errors: &mut ErrorList, path: FieldPath<'_>, update: &RollingUpdateStatefulSetStrategy) {
-    errors.check_non_negative(path.child("partition"), i64::from(update.partition.unwrap_or(0)));
-    let Some(unavailable) = &update.max_unavailable else { return };
-    let path = path.child("maxUnavailable");
-    int_or_percent::validate(errors, path, unavailable);
-    if int_or_percent::is_zero(unavailable) {
-        errors.invalid(path, unavailable, "cannot be 0");
-    }
-    int_or_percent::validate_at_most_100_percent(errors, path, unavailable);
 }
 
 fn validate_retention(errors: &mut ErrorList, path: FieldPath<'_>, spec: &StatefulSetSpec) {

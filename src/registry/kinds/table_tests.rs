@@ -13,7 +13,7 @@ const ROWS: &str = include_str!("../../../tests/golden/tables-workloads-1.36.jso
 const DISCOVERY: &str = include_str!("../../../tests/golden/discovery-all-1.36.json");
 
 /// Verbs and subresources that are not served yet.
-const UNSERVED: &[(&str, &str)] = &[("namespaces", "delete"), ("nodes", "proxy"), ("serviceaccounts", "token")];
+const UNSERVED: &[(&str, &str)] = &[("nodes", "proxy"), ("serviceaccounts", "token")];
 
 fn read(golden: &str) -> Value {
     serde_json::from_str(golden).expect("golden data")

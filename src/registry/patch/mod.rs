@@ -31,7 +31,7 @@ fn apply_as<T: Serialize + DeserializeOwned>(
     current: &T,
     patch: &Patch,
 ) -> Result<T, Status> {
-    let mut document = serde_json::to_value(current).map_err(Status::internal)?;
+    let mut document = to_document(current)?;
     match patch.kind {
         PatchKind::Json => operations::apply(&mut document, &patch.body)?,
         PatchKind::Merge => json_patch::merge(&mut document, &parse_object(&patch.body)?),
@@ -52,13 +52,14 @@ fn apply_as<T: Serialize + DeserializeOwned>(
         let message = format!("Invalid value: {}: {reason}", Value::String(shown));
         Status::invalid("", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])
     };
-    let patched: T = serde_json::from_value(document.clone()).map_err(|error| reject(error.to_string()))?;
+    let text = serde_json::to_vec(&document).map_err(Status::internal)?;
+    let patched: T = serde_json::from_slice(&text).map_err(|error| reject(without_position(&error)))?;
     let warnings = match &patch.field_validation {
         FieldValidation::Ignore => return Ok(patched),
         FieldValidation::Warn(warnings) => Some(warnings),
         FieldValidation::Strict => None,
     };
-    let decoded = serde_json::to_value(&patched).map_err(Status::internal)?;
+    let decoded = to_document(&patched)?;
     let mut unknown = Vec::new();
     collect_unknown_fields("", &document, &decoded, &mut unknown);
     let mut fields = strict::find_field_errors(patch.kind, &patch.body);
@@ -69,6 +70,18 @@ fn apply_as<T: Serialize + DeserializeOwned>(
         None => return Err(reject(format!("strict decoding error: {}", fields.join(", ")))),
     }
     Ok(patched)
+}
+
+/// Returns an object as JSON. Types are read from and written to text alone: each further form of each type would enlarge
+/// the binary.
+fn to_document<T: Serialize>(object: &T) -> Result<Value, Status> {
+    serde_json::to_vec(object).and_then(|text| serde_json::from_slice(&text)).map_err(Status::internal)
+}
+
+/// Returns the message of an error in a text that the client did not send.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message.split(" at line ").next().unwrap_or_default().to_string()
 }
 
 fn bad_patch(reason: impl std::fmt::Display) -> Status {

@@ -3,8 +3,11 @@
 //!
 //! Permissions are not decided by roles yet: members of `system:masters` may do everything, all others nothing.
 
+mod kind;
 mod rules;
 mod validation;
+
+pub(super) use kind::ReviewOf;
 
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{

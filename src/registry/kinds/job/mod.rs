@@ -13,6 +13,7 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::Value;
 
+use crate::control::Propagation;
 use crate::model::selector::SelectableField;
 use crate::model::{duration, formats};
 use crate::registry::columns::{self, Column, age};
@@ -37,6 +38,11 @@ impl Strategy for Job {
         subresources: &[SubresourceInfo::status("Job")],
         ..KindInfo::new("job", "mudhfqk/qZY=")
     };
+    const DEFAULT_PROPAGATION: Propagation = Propagation::Orphan;
+    const PROPAGATION_WARNING: Option<&'static str> = Some(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set \
+         propagationPolicy=Orphan to suppress this warning",
+    );
     const COLUMNS: &'static [Column] = &[
         Column::NAME,
         Column::text("Status", "Status of the job."),
