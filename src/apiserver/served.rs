@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use schemars::SchemaGenerator;
 
-use crate::control::{Body, Object, Resource};
+use crate::control::{Body, Object, Patch, Resource, Status};
 use crate::model::selector::SelectorError;
 use crate::model::{BodyFormat, DecodeError, Decoded};
 use crate::registry::kind::Kind;
@@ -168,6 +168,20 @@ impl ServedResource {
             Some(version) => (version.decode)(format, body),
             None => self.kind.decode(format, body),
         }
+    }
+
+    /// Applies a patch of this group and version to a stored object; `None` if that is the stored version.
+    pub fn patch(self, object: &Object, patch: &Patch) -> Option<Result<Body, Status>> {
+        self.other_version.map(|version| (version.patch)(object, patch))
+    }
+
+    /// Validates an object by the rules of this group and version, beyond those of the stored one: a new object, or one
+    /// in place of `old`.
+    pub fn validate(self, new: &Body, old: Option<&Object>) -> Result<(), Status> {
+        let validate = self.other_version.and_then(|version| version.validate);
+        let causes = validate.map(|validate| validate(new, old)).unwrap_or_default();
+        let name = new.metadata().name.as_deref().unwrap_or_default();
+        if causes.is_empty() { Ok(()) } else { Err(Status::invalid(self.kind_name(), name, causes)) }
     }
 
     /// Returns the field that `label` names in a field selector.

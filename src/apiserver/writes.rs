@@ -87,6 +87,7 @@ impl WriteRequest<'_> {
 
     /// Stores a new object and collects the warnings about it.
     async fn store_new(&self, new: Body, dry_run: bool) -> Result<Arc<Object>, Status> {
+        self.resource.served.validate(&new, None)?;
         let object = self.control(dry_run).create(new).await?;
         let kind = self.resource.served.kind;
         self.warnings.extend(kind.warnings_on_create(&object));
@@ -111,6 +112,10 @@ impl WriteRequest<'_> {
             let representation = self.resource.representation(ResponseKind::Object)?;
             let object = self.store_new(new, options.dry_run).await?;
             return Ok(with_status_code(representation.object_response(&object)?, StatusCode::CREATED));
+        }
+        if !self.resource.served.is_served_as_stored() {
+            let old = self.resource.api.control.get(&self.resource.key(name)).await?;
+            self.resource.served.validate(&body, Some(&old))?;
         }
         self.update(name, options.dry_run, Update::Replace { body, subresource }).await
     }
@@ -146,7 +151,36 @@ impl WriteRequest<'_> {
             FieldValidationMode::Strict => FieldValidation::Strict,
         };
         let patch = Patch { kind, body: self.body.to_vec(), field_validation };
-        self.update(name, options.dry_run, Update::Patch { patch, subresource }).await
+        if self.resource.served.is_served_as_stored() {
+            self.update(name, options.dry_run, Update::Patch { patch, subresource }).await
+        } else {
+            self.patch_version(name, options.dry_run, &patch, subresource).await
+        }
+    }
+
+    /// Patches an object in another version than the stored one: converts it, applies the patch and converts it back.
+    async fn patch_version(
+        &self,
+        name: &str,
+        dry_run: bool,
+        patch: &Patch,
+        subresource: Subresource,
+    ) -> Result<Response, Status> {
+        let served = self.resource.served;
+        let mut retries = MAX_PATCH_RETRIES;
+        loop {
+            let old = self.resource.api.control.get(&self.resource.key(name)).await?;
+            let Some(patched) = served.patch(&old, patch) else {
+                return Err(Status::internal("the object is served in its stored version"));
+            };
+            let body = patched?;
+            served.validate(&body, Some(&old))?;
+            match self.update(name, dry_run, Update::Replace { body, subresource }).await {
+                // The object may have changed since it was read.
+                Err(status) if status.reason == Reason::Conflict && retries > 0 => retries -= 1,
+                answer => return answer,
+            }
+        }
     }
 
     /// Deletes an object.
@@ -404,6 +438,9 @@ fn terminating_namespace(resource: &str, name: &str, namespace: &str) -> Status 
     let cause = Cause { reason: "NamespaceTerminating", message, field: "metadata.namespace".into() };
     Status::forbidden(resource, name, reason).with_causes(vec![cause])
 }
+
+/// Number of times that a patch of another version is applied anew after a conflict.
+const MAX_PATCH_RETRIES: usize = 5;
 
 /// Maximum number of characters of all warnings of a response; beyond it each is truncated. As in Kubernetes.
 const MAX_WARNING_CHARS: usize = 4096;

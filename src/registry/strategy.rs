@@ -11,7 +11,7 @@ use super::columns::{Column, RowCondition};
 use super::fields::ErrorList;
 use super::{Registry, generic};
 use crate::control::{
-    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Status, Subresource,
+    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Patch, Preconditions, Propagation, Status, Subresource,
     UnversionedObject, Update,
 };
 use crate::model::go_json;
@@ -114,6 +114,8 @@ pub struct OtherVersion {
     pub encode: fn(&Object) -> Result<Vec<u8>, serde_json::Error>,
     /// Decodes the body of a request in this version.
     pub decode: fn(BodyFormat, &[u8]) -> Result<Decoded<Body>, DecodeError>,
+    /// Applies a patch of this version to a stored object.
+    pub patch: fn(&Object, &Patch) -> Result<Body, Status>,
     /// Validates an object of this version beyond the rules of the stored one: a new object, or one in place of a stored one.
     pub validate: Option<ValidateVersion>,
     /// The labels of field selectors in this version, beside name and namespace, with the fields of the stored version.

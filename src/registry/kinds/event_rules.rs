@@ -82,7 +82,8 @@ pub fn validate_events_v1_update(errors: &mut ErrorList, new: &Event, old: &Even
     check_unchanged(errors, "involvedObject", &new.involved_object, &old.involved_object);
     check_unchanged(errors, "reason", &new.reason, &old.reason);
     check_unchanged(errors, "message", &new.message, &old.message);
-    check_unchanged(errors, "source", &new.source, &old.source);
+    let source = |event: &Event| event.source.clone().unwrap_or_default();
+    check_unchanged(errors, "source", &source(new), &source(old));
     check_unchanged(errors, "firstTimestamp", &new.first_timestamp, &old.first_timestamp);
     check_unchanged(errors, "lastTimestamp", &new.last_timestamp, &old.last_timestamp);
     check_unchanged(errors, "count", &new.count, &old.count);

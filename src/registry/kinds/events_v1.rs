@@ -3,11 +3,12 @@
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 
-use crate::control::{Body, Cause, Object};
+use crate::control::{Body, Cause, Object, Patch, Status};
 use crate::model::{BodyFormat, DecodeError, Decoded, decode_body};
 use crate::registry::fields::ErrorList;
 use crate::registry::kinds::event_rules;
-use crate::registry::strategy::OtherVersion;
+use crate::registry::strategy::{OtherVersion, Strategy as _};
+use crate::registry::{identity, patch};
 
 /// The version of events.
 pub const VERSION: OtherVersion = OtherVersion {
@@ -15,6 +16,7 @@ pub const VERSION: OtherVersion = OtherVersion {
     version: "v1",
     encode,
     decode,
+    patch: apply_patch,
     validate: Some(validate),
     fields: &[
         ("reason", "reason"),
@@ -37,11 +39,23 @@ fn decode(format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError>
     Ok(Decoded { object: to_core(object).into(), ignored_fields })
 }
 
+/// Applies a patch of an event of `events.k8s.io/v1`.
+fn apply_patch(object: &Object, patch: &Patch) -> Result<Body, Status> {
+    let event = convert(serde_json::from_slice(&object.json).map_err(Status::internal)?);
+    patch::apply(&event, patch).map(|event| to_core(event).into())
+}
+
 /// Validates a new event, or one in place of a stored one.
 fn validate(new: &Body, old: Option<&Object>) -> Vec<Cause> {
     let mut errors = ErrorList::default();
     match (new.downcast_ref::<core::Event>(), old.and_then(|old| old.decode::<core::Event>().ok())) {
-        (Some(new), Some(old)) => event_rules::validate_events_v1_update(&mut errors, new, &old),
+        (Some(new), Some(old)) => {
+            let mut new = new.clone();
+            identity::keep_system_fields(&old.metadata, &mut new.metadata);
+            new.metadata.namespace.clone_from(&old.metadata.namespace);
+            new.set_defaults();
+            event_rules::validate_events_v1_update(&mut errors, &new, &old);
+        }
         (Some(new), None) => event_rules::validate_events_v1(&mut errors, new),
         (None, _) => {}
     }
@@ -137,5 +151,33 @@ mod tests {
             "series": {"count": 2, "lastObservedTime": "2026-11-20T11:00:00.000000Z"},
         });
         assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn patches_of_events_v1_change_the_stored_event() {
+        let core: core::Event = serde_json::from_value(json!({
+            "metadata": {"name": "e", "namespace": "ns", "uid": "u"}, "involvedObject": {"namespace": "ns"},
+            "reason": "R", "message": "m", "type": "Normal", "action": "A", "reportingComponent": "c",
+            "reportingInstance": "i", "eventTime": "2026-11-20T11:00:00.000000Z",
+        }))
+        .expect("an event");
+        let stored =
+            UnversionedObject::encode(&core).expect("encodes").with_revision(Key::new(Resource::EVENTS, "ns", "e"), 7);
+        let patched = |body: Value| {
+            let patch = Patch {
+                kind: crate::control::PatchKind::Merge,
+                body: body.to_string().into_bytes(),
+                field_validation: crate::control::FieldValidation::Strict,
+            };
+            let body = apply_patch(&stored, &patch).expect("a patch");
+            let causes = validate(&body, Some(&stored)).iter().map(ToString::to_string).collect::<Vec<_>>();
+            (body.downcast_ref::<core::Event>().expect("an event").clone(), causes)
+        };
+        let series = json!({"count": 2, "lastObservedTime": "2026-11-20T12:00:00.000000Z"});
+        let (event, causes) = patched(json!({"series": series}));
+        assert_eq!((event.series.and_then(|series| series.count), causes), (Some(2), Vec::new()));
+        let (event, causes) = patched(json!({"note": "other"}));
+        assert_eq!(event.message.as_deref(), Some("other"));
+        assert_eq!(causes, ["message: Invalid value: \"other\": field is immutable"]);
     }
 }

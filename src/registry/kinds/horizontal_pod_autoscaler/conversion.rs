@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::annotations::{self, Behavior};
 use super::{DEFAULT_CPU_UTILIZATION, cpu_utilization};
-use crate::control::Body;
+use crate::control::{Body, Object, Patch, Status};
 use crate::model::{BodyFormat, DecodeError, Decoded, decode_body};
+use crate::registry::patch;
 use crate::registry::strategy::OtherVersion;
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
@@ -25,6 +26,7 @@ pub const VERSION: OtherVersion = OtherVersion {
     version: "v1",
     encode: |object| serde_json::to_vec(&to_v1(&*object.decode::<v2::HorizontalPodAutoscaler>()?)),
     decode,
+    patch: apply_patch,
     validate: None,
     fields: &[],
     add_schema: |generator| drop(generator.subschema_for::<v1::HorizontalPodAutoscaler>()),
@@ -35,6 +37,12 @@ fn decode(format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError>
     let Decoded { object, ignored_fields } =
         decode_body::<v1::HorizontalPodAutoscaler>("autoscaling/v1", "HorizontalPodAutoscaler", format, body)?;
     Ok(Decoded { object: from_v1(object).into(), ignored_fields })
+}
+
+/// Applies a patch of an autoscaler of `autoscaling/v1`.
+fn apply_patch(object: &Object, patch: &Patch) -> Result<Body, Status> {
+    let stored = object.decode::<v2::HorizontalPodAutoscaler>().map_err(Status::internal)?;
+    patch::apply(&to_v1(&stored), patch).map(|patched| from_v1(patched).into())
 }
 
 /// Returns the autoscaler in `autoscaling/v1`.
