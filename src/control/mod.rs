@@ -188,6 +188,10 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// object that stops matching is `Deleted`.
     fn watch<'a>(&'a self, scope: &'a Scope, from: Revision) -> BoxFuture<'a, Result<WatchStream, Status>>;
 
+    /// Streams the changes of all kinds after `from`, in order, each once: for controllers, which a commit then wakes
+    /// once, not once per kind.
+    fn watch_all(&self, from: Revision) -> BoxFuture<'_, Result<WatchStream, Status>>;
+
     /// Returns the newest revision.
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>>;
 

@@ -67,6 +67,14 @@ impl Object {
         *self.typed.lock() = Some(Arc::downgrade(&any));
         Ok(decoded)
     }
+
+    /// Decodes the metadata alone, as a `T` with the fields of interest. Reads nothing after it, and shares no copy.
+    pub fn decode_metadata<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        let brace = metadata_start(&self.json).and_then(|start| start.checked_sub(1));
+        let metadata = brace.and_then(|start| self.json.get(start..));
+        let metadata = metadata.ok_or_else(|| serde::de::Error::custom("the object has no metadata"))?;
+        T::deserialize(&mut serde_json::Deserializer::from_slice(metadata))
+    }
 }
 
 impl fmt::Debug for Object {

@@ -44,6 +44,9 @@ impl ControlPlane for EventStore {
     fn watch<'a>(&'a self, _: &'a Scope, _: Revision) -> BoxFuture<'a, Result<WatchStream, Status>> {
         not_allowed()
     }
+    fn watch_all(&self, _: Revision) -> BoxFuture<'_, Result<WatchStream, Status>> {
+        not_allowed()
+    }
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>> {
         not_allowed()
     }

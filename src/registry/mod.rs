@@ -106,6 +106,10 @@ impl ControlPlane for Registry {
         std::future::ready(reads::watch(self.storage.objects(), scope, from)).boxed()
     }
 
+    fn watch_all(&self, from: Revision) -> BoxFuture<'_, Result<WatchStream, Status>> {
+        std::future::ready(reads::watch_all(self.storage.objects(), from)).boxed()
+    }
+
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Status>> {
         std::future::ready(Ok(self.storage.objects().revision())).boxed()
     }

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::kinds;
 use crate::control::{ChangeKind, List, Object, Reason, Revision, Scope, Status, WatchEvent, WatchStream};
-use crate::store::{ObjectChange, ObjectStore, RevisionExpired};
+use crate::store::{ObjectChange, ObjectStore, RevisionExpired, StoreWatch};
 
 /// Time between the bookmarks of an idle watch.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -27,13 +27,22 @@ pub(super) fn list_at(store: &ObjectStore, scope: &Scope, revision: Revision) ->
 
 /// Streams the changes of `scope` after `from`.
 pub(super) fn watch(store: &Arc<ObjectStore>, scope: &Scope, from: Revision) -> Result<WatchStream, Status> {
-    let watch = store.watch(scope.clone(), from).map_err(expired)?;
-    let scope = scope.clone();
+    Ok(events(store.watch(scope.clone(), from).map_err(expired)?, Some(scope.clone())))
+}
+
+/// Streams the changes of all kinds after `from`.
+pub(super) fn watch_all(store: &Arc<ObjectStore>, from: Revision) -> Result<WatchStream, Status> {
+    Ok(events(store.watch_all(from).map_err(expired)?, None))
+}
+
+/// Streams the changes of `watch` as the events that a watch of `scope` sees; `None` sees all.
+fn events(watch: StoreWatch, scope: Option<Scope>) -> WatchStream {
     let bookmark = tokio::time::Instant::now() + BOOKMARK_INTERVAL;
     let batches = stream::unfold(Some((watch, scope, bookmark)), |state| async {
         let (mut watch, scope, mut bookmark) = state?;
+        let event = |change| filter_change(scope.as_ref(), change);
         let batch: Vec<Result<WatchEvent, Status>> = match tokio::time::timeout_at(bookmark, watch.next()).await {
-            Ok(Ok(changes)) => changes.into_iter().filter_map(|change| filter_change(&scope, change)).map(Ok).collect(),
+            Ok(Ok(changes)) => changes.into_iter().filter_map(event).map(Ok).collect(),
             Ok(Err(error)) => return Some((stream::iter(vec![Err(expired(error))]), None)),
             Err(_elapsed) => {
                 bookmark = tokio::time::Instant::now() + BOOKMARK_INTERVAL;
@@ -42,7 +51,7 @@ pub(super) fn watch(store: &Arc<ObjectStore>, scope: &Scope, from: Revision) -> 
         };
         Some((stream::iter(batch), Some((watch, scope, bookmark))))
     });
-    Ok(batches.flatten().boxed())
+    batches.flatten().boxed()
 }
 
 fn expired(error: RevisionExpired) -> Status {
@@ -56,12 +65,12 @@ fn filter_list(scope: &Scope, mut items: Vec<Arc<Object>>, revision: Revision) -
     List { items, revision }
 }
 
-/// Converts a change to the event that a watch of `scope` sees; `None` if it sees nothing.
-fn filter_change(scope: &Scope, change: ObjectChange) -> Option<WatchEvent> {
+/// Converts a change to the event that a watch of `scope` sees; `None` if it sees nothing. Without a scope, it sees all.
+fn filter_change(scope: Option<&Scope>, change: ObjectChange) -> Option<WatchEvent> {
     let ObjectChange { kind, object, previous } = change;
-    if scope.is_unfiltered() {
+    let Some(scope) = scope.filter(|scope| !scope.is_unfiltered()) else {
         return Some(WatchEvent::Change(kind, object));
-    }
+    };
     let is_in = kind != ChangeKind::Deleted && matches(scope, &object);
     let was_in = previous.is_some_and(|previous| matches(scope, &previous));
     let kind = match (was_in, is_in) {

@@ -193,6 +193,23 @@ impl ObjectStore {
     ///
     /// [`RevisionExpired`] if the history no longer contains all changes after that revision.
     pub fn watch(self: &Arc<ObjectStore>, scope: Scope, after: Revision) -> Result<StoreWatch, RevisionExpired> {
+        self.start_watch(Some(scope), after)
+    }
+
+    /// Watches the changes of all objects with revisions greater than `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`RevisionExpired`] if the history no longer contains all changes after that revision.
+    pub fn watch_all(self: &Arc<ObjectStore>, after: Revision) -> Result<StoreWatch, RevisionExpired> {
+        self.start_watch(None, after)
+    }
+
+    fn start_watch(
+        self: &Arc<ObjectStore>,
+        scope: Option<Scope>,
+        after: Revision,
+    ) -> Result<StoreWatch, RevisionExpired> {
         self.state.lock().check_history_reaches(after)?;
         Ok(StoreWatch { store: self.clone(), scope, position: after, newest: self.newest.subscribe() })
     }
@@ -260,7 +277,8 @@ const MAX_CHANGES: usize = 64;
 /// A position in the history; see [`ObjectStore::watch`].
 pub struct StoreWatch {
     store: Arc<ObjectStore>,
-    scope: Scope,
+    /// The objects to watch; `None` for all.
+    scope: Option<Scope>,
     position: Revision,
     newest: watch::Receiver<Revision>,
 }
@@ -294,7 +312,8 @@ impl StoreWatch {
         let state = self.store.state.lock();
         state.check_history_reaches(self.position)?;
         let skip = usize::try_from(self.position - state.oldest_revision()).unwrap_or(usize::MAX);
-        let new = state.history.iter().skip(skip).filter(|c| contains(&self.scope, &c.object.key));
+        let is_watched = |key: &Key| self.scope.as_ref().is_none_or(|scope| contains(scope, key));
+        let new = state.history.iter().skip(skip).filter(|c| is_watched(&c.object.key));
         let changes: Vec<ObjectChange> = new.take(MAX_CHANGES).cloned().collect();
         // The position stays ahead of the store if the watch starts at a future revision.
         self.position = match changes.last() {
