@@ -1,4 +1,4 @@
-//! Records core/v1 Events about pods.
+//! Records core/v1 Events about pods and other objects.
 //!
 //! Recording never waits: a [`Recorder`] queues events for the one [`EventWriter`]. Events that exceed the queue
 //! are dropped, since they are hints rather than state. A repeated event increases the count of the existing
@@ -9,11 +9,11 @@ mod writer;
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::control::ControlPlane;
+use crate::control::{ControlPlane, Resource};
 use crate::model::pods::{self, MIRROR_ANNOTATION};
 
 pub use writer::{EventWriter, MAX_EVENTS};
@@ -50,24 +50,14 @@ pub struct EventSource {
 }
 
 /// An event that was recorded but not written yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 struct RecordedEvent {
-    pod: InvolvedPod,
-    /// The part of the pod: `spec.containers{c}`.
-    field_path: Option<String>,
+    /// The object of the event; the part of a pod in its `field_path`: `spec.containers{c}`.
+    object: ObjectReference,
     event_type: EventType,
     reason: String,
     message: String,
     source: EventSource,
-}
-
-/// The pod of an event.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct InvolvedPod {
-    namespace: String,
-    name: String,
-    uid: String,
-    resource_version: Option<String>,
 }
 
 /// Records events of one source. Cheap to clone.
@@ -92,22 +82,23 @@ impl Recorder {
 
     /// Records an event about `pod`, or about its part at `field_path`.
     pub fn record(&self, pod: &Pod, field_path: Option<String>, event_type: EventType, reason: &str, message: String) {
-        let text = |part: &Option<String>| part.clone().unwrap_or_default();
         let meta = &pod.metadata;
-        let event = RecordedEvent {
-            pod: InvolvedPod {
-                namespace: text(&meta.namespace),
-                name: text(&meta.name),
-                // kubectl looks up a static pod's events by the hash of its manifest.
-                uid: pods::annotation(pod, MIRROR_ANNOTATION).map_or_else(|| text(&meta.uid), Into::into),
-                resource_version: meta.resource_version.clone(),
-            },
+        let object = ObjectReference {
+            api_version: Some("v1".into()),
+            kind: Some(Resource::PODS.kind().into()),
+            namespace: Some(meta.namespace.clone().unwrap_or_default()),
+            name: Some(meta.name.clone().unwrap_or_default()),
+            // kubectl looks up a static pod's events by the hash of its manifest.
+            uid: Some(pods::annotation(pod, MIRROR_ANNOTATION).or(meta.uid.as_deref()).unwrap_or_default().into()),
+            resource_version: meta.resource_version.clone(),
             field_path,
-            event_type,
-            reason: reason.into(),
-            message,
-            source: self.source.clone(),
         };
+        self.record_about(object, event_type, reason, message);
+    }
+
+    /// Records an event about an object of any kind. Events about cluster-scoped objects are in the namespace `default`.
+    pub fn record_about(&self, object: ObjectReference, event_type: EventType, reason: &str, message: String) {
+        let event = RecordedEvent { object, event_type, reason: reason.into(), message, source: self.source.clone() };
         if self.queue.try_send(event).is_err() {
             tracing::debug!(reason, "dropping an event: the writer cannot keep up");
         }

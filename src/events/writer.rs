@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::api::core::v1::{Event, EventSource};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::sync::mpsc;
 
 use super::RecordedEvent;
 use crate::clock::Clock;
-use crate::control::{Body, ControlPlane, DeleteOptions, Key, Preconditions, Resource, Status, Subresource, Update};
+use crate::control::{Body, ControlPlane, DeleteOptions, Key, Preconditions, Status, Subresource, Update};
 use crate::lifecycle::MonoTime;
 use crate::model::pods;
 
@@ -82,8 +82,8 @@ impl EventWriter {
     async fn write(&mut self, recorded: RecordedEvent) {
         let now = self.clock.now();
         let event_key = EventKey {
-            uid: recorded.pod.uid.clone(),
-            field_path: recorded.field_path.clone(),
+            uid: recorded.object.uid.clone().unwrap_or_default(),
+            field_path: recorded.object.field_path.clone(),
             reason: recorded.reason.clone(),
             message: recorded.message.clone(),
             component: recorded.source.component,
@@ -156,7 +156,7 @@ fn truncated(mut message: String) -> String {
     message
 }
 
-/// Returns a new event, named as by kubelet: after its pod and the time.
+/// Returns a new event, named as by kubelet: after its object and the time.
 fn new_event(recorded: RecordedEvent, wall: Timestamp, serial: u64) -> Event {
     let nanos = u64::try_from(wall.as_nanosecond()).unwrap_or(0).wrapping_add(serial);
     // The scheduler uses the newer form of events: one exact time and an action.
@@ -167,21 +167,15 @@ fn new_event(recorded: RecordedEvent, wall: Timestamp, serial: u64) -> Event {
         host => host,
     };
     let instance = instance.to_string();
+    let namespace = recorded.object.namespace.clone().filter(|namespace| !namespace.is_empty());
+    let namespace = namespace.unwrap_or_else(|| "default".into());
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{}.{nanos:x}", recorded.pod.name)),
-            namespace: Some(recorded.pod.namespace.clone()),
+            name: Some(format!("{}.{nanos:x}", recorded.object.name.as_deref().unwrap_or_default())),
+            namespace: Some(namespace),
             ..ObjectMeta::default()
         },
-        involved_object: ObjectReference {
-            api_version: Some("v1".into()),
-            kind: Some(Resource::PODS.kind().into()),
-            namespace: Some(recorded.pod.namespace),
-            name: Some(recorded.pod.name),
-            uid: Some(recorded.pod.uid),
-            resource_version: recorded.pod.resource_version,
-            field_path: recorded.field_path,
-        },
+        involved_object: recorded.object,
         reason: Some(recorded.reason),
         message: Some(if scheduler { truncated(recorded.message) } else { recorded.message }),
         source: Some(EventSource {
