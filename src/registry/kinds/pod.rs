@@ -153,12 +153,13 @@ impl Strategy for Pod {
 
     fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
         let (storage, now) = (&registry.storage, registry.clock.now().wall);
-        let try_delete = |current: &Pod| {
-            preconditions::check_for_delete(&options.preconditions, key, &current.metadata)?;
-            Ok(pod::before_delete(current, options.grace_seconds, now))
-        };
+        let mut required = options.preconditions.clone();
         let mut ready_to_remove = None;
         loop {
+            let try_delete = |current: &Pod| {
+                preconditions::check_for_delete(&required, key, &current.metadata)?;
+                Ok(pod::before_delete(current, options.grace_seconds, now))
+            };
             let (step, object) = match storage.guaranteed_update(key, &Preconditions::default(), try_delete) {
                 Ok(updated) => updated,
                 // The node may remove the pod between the two steps of this deletion.
@@ -171,7 +172,11 @@ impl Strategy for Pod {
                 DeletionStep::Marked => return Ok(DeleteResult::Marked(object)),
                 // A dry run stores no mark, so the next step would be this one again.
                 DeletionStep::ReadyToRemove if storage.is_dry_run() => return Ok(DeleteResult::Removed(object)),
-                DeletionStep::ReadyToRemove => ready_to_remove = Some(object),
+                DeletionStep::ReadyToRemove => {
+                    // This step has changed the revision that the client required.
+                    required.revision = required.revision.map(|_| object.revision.to_string());
+                    ready_to_remove = Some(object);
+                }
                 DeletionStep::Removed => return Ok(DeleteResult::Removed(object)),
             }
         }
