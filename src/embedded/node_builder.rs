@@ -15,6 +15,8 @@ use super::data_directory::DataDirectory;
 use super::engine::engine;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
+use crate::controllers::garbage_collector::GarbageCollector;
+use crate::controllers::namespaces::Namespaces;
 use crate::controllers::scheduler::Scheduler;
 use crate::events::{self, EventSource};
 use crate::gateway::Gateway;
@@ -63,6 +65,7 @@ pub struct NodeBuilder {
     limits: Limits,
     publish_address: IpAddr,
     ports: Option<PortConfig>,
+    root_ca: String,
     has_scheduler: bool,
     keeps_volumes: bool,
     wait_timeout: Duration,
@@ -124,6 +127,7 @@ impl Default for NodeBuilder {
             },
             publish_address: Ipv4Addr::LOCALHOST.into(),
             ports: None,
+            root_ca: String::new(),
             has_scheduler: true,
             keeps_volumes: false,
             wait_timeout: DEFAULT_WAIT_TIMEOUT,
@@ -237,6 +241,14 @@ impl NodeBuilder {
         self
     }
 
+    /// Sets the certificate authority of the API server, as PEM, which each namespace gets in a ConfigMap. Defaults to an
+    /// empty text.
+    #[doc(hidden)]
+    pub fn root_ca(mut self, pem: &str) -> NodeBuilder {
+        self.root_ca = pem.into();
+        self
+    }
+
     /// Sets whether a scheduler binds pods to the node. Defaults to `true`.
     pub fn scheduler(mut self, enabled: bool) -> NodeBuilder {
         self.has_scheduler = enabled;
@@ -310,6 +322,10 @@ impl NodeBuilder {
         if let Some(spool) = &spool {
             tasks.spawn_on(spool.clone().run(), &tokio);
         }
+        tasks.spawn_on(Namespaces { control: control.clone(), clock, root_ca: self.root_ca }.run(), &tokio);
+        let source = EventSource { component: "garbage-collector-controller", host: "".into() };
+        let collector = GarbageCollector { control: control.clone(), clock, recorder: recorder.for_source(source) };
+        tasks.spawn_on(collector.run(), &tokio);
         if self.has_scheduler {
             let source = EventSource { component: "default-scheduler", host: "".into() };
             let recorder = recorder.for_source(source);

@@ -166,7 +166,7 @@ fn objects_that_kubectl_builds_are_created() {
     }
     assert_eq!(node.kubectl_stdout("get configmap m -n shop -o jsonpath={.data}"), r#"{"a":"1"}"#);
     assert_eq!(node.kubectl_stdout("get secret s -n shop -o jsonpath={.type}{.data}"), r#"Opaque{"password":"cD13"}"#);
-    assert_eq!(node.kubectl_stdout("get configmaps -o name"), "");
+    assert_eq!(node.kubectl_stdout("get configmaps -o name"), "configmap/kube-root-ca.crt\n");
     let binary = node.directory.state().with_file_name("binary");
     std::fs::write(&binary, [0, 0xff, b'a']).expect("written");
     node.kubectl_stdout(&format!("create configmap b --from-file={}", binary.display()));
