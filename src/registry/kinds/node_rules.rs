@@ -1,16 +1,15 @@
 //! Defaults and validation of nodes (`pkg/apis/core/validation`).
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{
     ConfigMapNodeConfigSource, DaemonEndpoint, Node, NodeConfigSource, NodeDaemonEndpoints, NodeSpec, Taint,
 };
 
 use crate::model::formats;
+use crate::registry::addresses::{self, Network};
 use crate::registry::fields::{ErrorList, FieldPath};
-use crate::registry::metadata;
-use crate::registry::resource_lists;
+use crate::registry::{metadata, resource_lists};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const CIDR_CHANGE: &str = "node updates may not change podCIDR except from \"\" to valid";
@@ -129,14 +128,14 @@ fn validate_resources(errors: &mut ErrorList, node: &Node) {
 fn validate_cidrs(errors: &mut ErrorList, spec: &NodeSpec) {
     let (path, cidrs) = (FieldPath::root("spec"), spec.pod_cidrs.as_deref().unwrap_or_default());
     let list = path.child("podCIDRs");
-    let addresses: Vec<Option<IpAddr>> = cidrs.iter().map(|cidr| parse_cidr(cidr)).collect();
-    for (i, cidr) in cidrs.iter().enumerate().filter(|(i, _)| addresses.get(*i).is_some_and(Option::is_none)) {
-        errors.invalid(list.index(i), cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+    for (i, cidr) in cidrs.iter().enumerate() {
+        addresses::validate_network(errors, list.index(i), cidr, &[]);
     }
     if cidrs.len() < 2 {
         return;
     }
-    let count = |is_v4: bool| addresses.iter().flatten().filter(|address| address.is_ipv4() == is_v4).count();
+    let networks: Vec<Network> = cidrs.iter().filter_map(|cidr| addresses::parse_network(cidr)).collect();
+    let count = |is_v4: bool| networks.iter().filter(|network| network.base().is_ipv4() == is_v4).count();
     if count(true) != 1 || count(false) != 1 || cidrs.len() > 2 {
         errors.invalid(list, cidrs, "may specify no more than one CIDR for each IP family");
     }
@@ -145,15 +144,6 @@ fn validate_cidrs(errors: &mut ErrorList, spec: &NodeSpec) {
             errors.duplicate(list.index(i), cidr);
         }
     }
-}
-
-/// Returns the address of a CIDR, or `None` if it is not valid.
-fn parse_cidr(text: &str) -> Option<IpAddr> {
-    let (address, length) = text.split_once('/')?;
-    let address: IpAddr = address.parse().ok()?;
-    let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
-    let max: u32 = if address.is_ipv4() { 32 } else { 128 };
-    (is_number && length.parse::<u32>().is_ok_and(|length| length <= max)).then_some(address)
 }
 
 fn validate_addresses(errors: &mut ErrorList, node: &Node) {
