@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::golden_tests::{decode, kind_at, new_registry};
-use crate::control::{ControlPlane, FieldValidation, Patch, PatchKind, Preconditions, Status, Subresource, Update};
+use crate::control::{
+    ControlPlane, DeleteOptions, DeleteResult, FieldValidation, Patch, PatchKind, Preconditions, Status, Subresource,
+    Update,
+};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/ns/deployments";
 const REPLICA_SETS: &str = "/apis/apps/v1/namespaces/ns/replicasets";
@@ -332,6 +335,23 @@ async fn fields_that_are_zero_do_not_count_as_changes() {
         let patch = (Subresource::Main, json!({"metadata": {"annotations": {}}, "spec": spec}));
         let updated = update(path, &json!({}), &[patch]).await.expect("accepted");
         assert_eq!(updated["metadata"]["generation"], 1, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletions_orphan_the_pods_of_jobs_and_controllers() {
+    for (path, orphans) in [(JOBS, true), (CONTROLLERS, true), (CRON_JOBS, false), (DEPLOYMENTS, false)] {
+        let registry = new_registry();
+        let body = decode(path, &object(path, &json!({})).to_string()).expect("an object");
+        let key = registry.create(body).await.expect("a valid object").key.clone();
+        match registry.delete(&key, DeleteOptions::default()).await.expect("deleted") {
+            DeleteResult::Marked(object) => {
+                let object: Value = serde_json::from_slice(&object.json).expect("JSON");
+                assert_eq!(object["metadata"]["finalizers"], json!(["orphan"]), "{path}");
+                assert!(orphans, "{path}");
+            }
+            DeleteResult::Removed(_) => assert!(!orphans, "{path}"),
+        }
     }
 }
 
