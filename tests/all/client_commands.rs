@@ -310,8 +310,8 @@ fn get_and_events_match_kubectl() {
         let same = (0..10).any(|_| node.wasmpod(ours).output().expect_code(0).stdout == node.kubectl_stdout(theirs));
         assert!(same, "{}\n{}", node.wasmpod(ours).output().stdout, node.kubectl_stdout(theirs));
     }
-    let unknown = node.wasmpod("get services").output().expect_code(2);
-    assert_eq!(unknown.stderr, "error: the server doesn't have a resource type \"services\"\n");
+    let unknown = node.wasmpod("get wings").output().expect_code(2);
+    assert_eq!(unknown.stderr, "error: the server doesn't have a resource type \"wings\"\n");
     let watch = node.wasmpod("events -w").start();
     node.directory.save("new.yaml", &pod("new", "containers: [{name: c, image: busybox, command: [sleep, '1000']}]"));
     watch.wait_for("Pod/new-n1");

@@ -232,7 +232,7 @@ fn missing_and_unserved_objects_are_refused_like_kubernetes() {
     for (line, words) in [
         ("get pod none", "Error from server (NotFound): pods \"none\" not found"),
         ("logs none", "(NotFound): pods \"none\" not found"),
-        ("get deployments", "the server doesn't have a resource type \"deployments\""),
+        ("get deviceclasses", "the server doesn't have a resource type \"deviceclasses\""),
         ("get pods --field-selector spec.nope=1", "field label not supported: spec.nope"),
     ] {
         let output = node.kubectl(line).output().expect_code(1);

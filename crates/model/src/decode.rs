@@ -1,5 +1,7 @@
 //! Decodes one object from a request body, as Kubernetes' lenient decoder does.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 
 use super::diagnostic::{Diagnostic, Rule};
@@ -75,38 +77,53 @@ pub fn decode_object<T: DeserializeOwned>(
     format: TextFormat,
     text: &str,
 ) -> Result<Decoded<T>, DecodeError> {
-    let json;
     let integer_syntax = match format {
         TextFormat::Yaml => IntegerSyntax::IntegralNumber,
         TextFormat::Json => IntegerSyntax::Digits,
     };
-    let text = match format {
-        TextFormat::Yaml => text,
-        TextFormat::Json => {
-            json = json_as_yaml(text)?;
-            json.as_deref().unwrap_or(text)
-        }
-    };
+    let text = as_yaml(format, text)?;
+    let root = read_root(version, kind, &text)?;
+    let (object, sink) = strict::read_lenient::<T>(&root, integer_syntax);
+    let diagnostics = sink.into_diagnostics();
+    match object {
+        Some(object) => Ok(Decoded { object, ignored_fields: ignored_fields(&diagnostics) }),
+        None => Err(invalid_values(&diagnostics)),
+    }
+}
+
+// What does not depend on the type stands apart: every further copy would enlarge the binary.
+
+/// Returns the text as YAML.
+fn as_yaml(format: TextFormat, text: &str) -> Result<Cow<'_, str>, DecodeError> {
+    Ok(match format {
+        TextFormat::Yaml => text.into(),
+        TextFormat::Json => json_as_yaml(text)?.map_or(text.into(), Cow::Owned),
+    })
+}
+
+/// Reads the only document of `text`, which is a `kind` of `version`.
+fn read_root<'t>(version: &str, kind: &'static str, text: &'t str) -> Result<YamlNode<'t>, DecodeError> {
     let mut documents = Vec::new();
     yaml::read(text, 1, |document| documents.push(document.root));
     let mut documents = documents.into_iter();
     let mut root = match (documents.next(), documents.next()) {
         // As in Kubernetes, an object without fields.
-        (None, _) => return decode_object(version, kind, TextFormat::Json, "{}"),
+        (None, _) => return read_root(version, kind, "{}"),
         (Some(Err(error)), _) => return Err(DecodeError::NotAnObject(with_position(&error))),
         (Some(Ok(_)), Some(_)) => return Err(DecodeError::NotAnObject("it has more than one document".into())),
         (Some(Ok(root)), None) => root,
     };
     check_header(&root, version, kind)?;
     mark_empty_selector(&mut root, kind);
-    let (object, sink) = strict::read_lenient::<T>(&root, integer_syntax);
-    let diagnostics = sink.into_diagnostics();
-    match object {
-        Some(object) => Ok(Decoded { object, ignored_fields: diagnostics.iter().filter_map(ignored_field).collect() }),
-        None => {
-            Err(DecodeError::InvalidValues(diagnostics.iter().filter(is_invalid_value).map(with_position).collect()))
-        }
-    }
+    Ok(root)
+}
+
+fn ignored_fields(diagnostics: &[Diagnostic]) -> Vec<String> {
+    diagnostics.iter().filter_map(ignored_field).collect()
+}
+
+fn invalid_values(diagnostics: &[Diagnostic]) -> DecodeError {
+    DecodeError::InvalidValues(diagnostics.iter().filter(is_invalid_value).map(with_position).collect())
 }
 
 /// Adds an empty `matchLabels` to an empty selector of a kind that requires one: its Rust type does not tell an empty

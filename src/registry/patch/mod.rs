@@ -31,19 +31,42 @@ fn apply_as<T: Serialize + DeserializeOwned>(
     current: &T,
     patch: &Patch,
 ) -> Result<T, Status> {
-    let mut document = to_document(current)?;
-    match patch.kind {
-        PatchKind::Json => operations::apply(&mut document, &patch.body)?,
-        PatchKind::Merge => json_patch::merge(&mut document, &parse_object(&patch.body)?),
-        PatchKind::StrategicMerge => strategic::apply(api_version, kind, &mut document, parse_object(&patch.body)?)?,
+    let patched = Patched::new(api_version, kind, to_document(current)?, patch)?;
+    let text = serde_json::to_vec(&patched.document).map_err(Status::internal)?;
+    let object: T = serde_json::from_slice(&text).map_err(|error| patched.reject(patch, &without_position(&error)))?;
+    if !matches!(patch.field_validation, FieldValidation::Ignore) {
+        patched.report_unknown_fields(patch, &to_document(&object)?)?;
     }
-    let owners = document.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
-    let uid = |owner: &Value| owner["uid"].as_str().unwrap_or_default().to_string();
-    let duplicate_owners =
-        owners.and_then(|owners| identity::dedup_owner_references(owners, uid, identity::DedupStage::AfterAdmission));
-    let reject = |reason: String| {
+    Ok(object)
+}
+
+/// An object with a patch applied, as JSON. What does not depend on the type stands here, once for all types.
+struct Patched {
+    document: Value,
+    /// The warning about repeated owner references.
+    duplicate_owners: Option<String>,
+}
+
+impl Patched {
+    fn new(api_version: &str, kind: &str, mut document: Value, patch: &Patch) -> Result<Patched, Status> {
+        match patch.kind {
+            PatchKind::Json => operations::apply(&mut document, &patch.body)?,
+            PatchKind::Merge => json_patch::merge(&mut document, &parse_object(&patch.body)?),
+            PatchKind::StrategicMerge => {
+                strategic::apply(api_version, kind, &mut document, parse_object(&patch.body)?)?;
+            }
+        }
+        let owners = document.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+        let uid = |owner: &Value| owner["uid"].as_str().unwrap_or_default().to_string();
+        let duplicate_owners = owners
+            .and_then(|owners| identity::dedup_owner_references(owners, uid, identity::DedupStage::AfterAdmission));
+        Ok(Patched { document, duplicate_owners })
+    }
+
+    /// Returns the error of a patch whose result cannot be read.
+    fn reject(&self, patch: &Patch, reason: &str) -> Status {
         let shown = match patch.kind {
-            PatchKind::Json | PatchKind::Merge => document.to_string(),
+            PatchKind::Json | PatchKind::Merge => self.document.to_string(),
             // Kubernetes shows a strategic merge patch itself, and the result of other patches.
             PatchKind::StrategicMerge => {
                 parse_object(&patch.body).map(|patch| go::format_value(&patch)).unwrap_or_default()
@@ -51,25 +74,23 @@ fn apply_as<T: Serialize + DeserializeOwned>(
         };
         let message = format!("Invalid value: {}: {reason}", Value::String(shown));
         Status::invalid("", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])
-    };
-    let text = serde_json::to_vec(&document).map_err(Status::internal)?;
-    let patched: T = serde_json::from_slice(&text).map_err(|error| reject(without_position(&error)))?;
-    let warnings = match &patch.field_validation {
-        FieldValidation::Ignore => return Ok(patched),
-        FieldValidation::Warn(warnings) => Some(warnings),
-        FieldValidation::Strict => None,
-    };
-    let decoded = to_document(&patched)?;
-    let mut unknown = Vec::new();
-    collect_unknown_fields("", &document, &decoded, &mut unknown);
-    let mut fields = strict::find_field_errors(patch.kind, &patch.body);
-    fields.extend(unknown.iter().map(|field| format!("unknown field {field:?}")));
-    match warnings {
-        Some(warnings) => warnings.set(fields.into_iter().chain(duplicate_owners).collect()),
-        None if fields.is_empty() => {}
-        None => return Err(reject(format!("strict decoding error: {}", fields.join(", ")))),
     }
-    Ok(patched)
+
+    /// Reports the fields that `decoded`, the typed result, does not have, as the request asks for.
+    fn report_unknown_fields(self, patch: &Patch, decoded: &Value) -> Result<(), Status> {
+        let mut unknown = Vec::new();
+        collect_unknown_fields("", &self.document, decoded, &mut unknown);
+        let mut fields = strict::find_field_errors(patch.kind, &patch.body);
+        fields.extend(unknown.iter().map(|field| format!("unknown field {field:?}")));
+        match &patch.field_validation {
+            FieldValidation::Warn(warnings) => warnings.set(fields.into_iter().chain(self.duplicate_owners).collect()),
+            FieldValidation::Strict if !fields.is_empty() => {
+                return Err(self.reject(patch, &format!("strict decoding error: {}", fields.join(", "))));
+            }
+            FieldValidation::Strict | FieldValidation::Ignore => {}
+        }
+        Ok(())
+    }
 }
 
 /// Returns an object as JSON. Types are read from and written to text alone: each further form of each type would enlarge

@@ -153,6 +153,11 @@ pub fn decode_protobuf<T: DeserializeOwned>(
     kind: &'static str,
     body: &[u8],
 ) -> Result<Decoded<T>, DecodeError> {
+    decode_object(version, kind, TextFormat::Json, &json_of(version, kind, body)?)
+}
+
+/// Returns the JSON of an object in `body`, which is a `kind` of `version`.
+fn json_of(version: &str, kind: &str, body: &[u8]) -> Result<String, DecodeError> {
     let mut envelope = Envelope::read(body).map_err(|error| DecodeError::NotAnObject(error.to_string()))?;
     if envelope.api_version.is_empty() {
         envelope.api_version = version;
@@ -163,6 +168,5 @@ pub fn decode_protobuf<T: DeserializeOwned>(
     if (envelope.api_version, envelope.kind) != (version, kind) {
         return Err(DecodeError::WrongKind { version: envelope.api_version.into(), kind: envelope.kind.into() });
     }
-    let json = envelope.to_json().map_err(|error| DecodeError::InvalidValues(vec![error.to_string()]))?;
-    decode_object(version, kind, TextFormat::Json, &json)
+    envelope.to_json().map_err(|error| DecodeError::InvalidValues(vec![error.to_string()]))
 }

@@ -49,17 +49,32 @@ fn read_with<'de, T: Deserialize<'de>>(
     kind: Option<&'static KindType>,
     integer_syntax: IntegerSyntax,
 ) -> (Option<T>, DiagnosticSink) {
+    let mut object = None;
+    let sink = read_repeatedly(is_fatal, node, kind, &mut |reporter| {
+        let deserializer = NodeDeserializer { node, path: &Path::Root, reporter, integer_syntax };
+        T::deserialize(deserializer).map(|read| object = Some(read))
+    });
+    match sink {
+        Ok(sink) => (object, sink),
+        Err(sink) => (None, sink),
+    }
+}
+
+/// Calls `read` until it succeeds or has reported all errors, which are returned as `Err`.
+fn read_repeatedly<'de>(
+    is_fatal: fn(&DiagnosticSink) -> bool,
+    node: &'de YamlNode<'de>,
+    kind: Option<&'static KindType>,
+    read: &mut dyn FnMut(&Reporter<'_>) -> Result<(), ReadError>,
+) -> Result<DiagnosticSink, DiagnosticSink> {
     // A type's own error, such as a malformed time, aborts the whole read. It is recorded, and the document is read
     // again with null in its place, so that later errors are reported as well.
     let (mut rejected, mut rejections) = (HashSet::new(), Vec::new());
     loop {
         let reporter = Reporter::new(node, kind, &rejected);
-        let deserializer = NodeDeserializer { node, path: &Path::Root, reporter: &reporter, integer_syntax };
-        let error = match T::deserialize(deserializer) {
-            Ok(object) if rejections.is_empty() && !reporter.has_fatal(is_fatal) => {
-                return (Some(object), reporter.into_sink());
-            }
-            Ok(_) => None,
+        let error = match read(&reporter) {
+            Ok(()) if rejections.is_empty() && !reporter.has_fatal(is_fatal) => return Ok(reporter.into_sink()),
+            Ok(()) => None,
             Err(error) => Some(error),
         };
         let mut sink = reporter.into_sink();
@@ -76,7 +91,7 @@ fn read_with<'de, T: Deserialize<'de>>(
                     None => {}
                 }
                 rejections.into_iter().for_each(|diagnostic| sink.push(diagnostic));
-                return (None, sink);
+                return Err(sink);
             }
         }
     }
