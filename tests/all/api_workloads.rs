@@ -64,7 +64,6 @@ fn create_workloads(server: &ApiServer) {
     create(server, &format!("{apps}/daemonsets"), &json!({"metadata": {"name": "d"}, "spec": spec}));
     let job = json!({"metadata": {"name": "two"}, "spec": {"template": {"spec": pod("Never")["spec"]}}});
     create(server, "/apis/batch/v1/namespaces/ns/jobs", &job);
-    create(server, "/api/v1/namespaces/ns/serviceaccounts", &json!({"metadata": {"name": "default"}}));
     let involved = json!({"kind": "Pod", "namespace": "ns", "name": "p", "uid": "u1"});
     let event = json!({"metadata": {"name": "e1"}, "involvedObject": involved, "source": {"component": "x"}});
     create(server, "/api/v1/namespaces/ns/events", &event);

@@ -13,10 +13,12 @@ use wasmpod::apiserver::credentials::Credentials;
 use wasmpod::apiserver::health::HealthCheck;
 use wasmpod::apiserver::{Api, router, server};
 use wasmpod::clock::Clock;
-use wasmpod::control::Body;
+use wasmpod::control::{Body, Key, Resource};
 use wasmpod::controllers::static_pods::ensure_namespace;
 use wasmpod::embedded::Node;
-use wasmpod::k8s_openapi::api::core::v1::Pod;
+use wasmpod::k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+
+use crate::waiting::eventually;
 
 /// An API server on loopback, over a node without a scheduler, so that no pod runs. Dropping it stops both.
 pub struct ApiServer {
@@ -64,8 +66,19 @@ impl ApiServer {
         self.tokio.block_on(self.node().control().create(Body::from(pod))).expect("created");
     }
 
+    /// Creates a namespace, and waits for its account and certificates.
     pub fn create_namespace(&self, name: &str) {
-        self.tokio.block_on(ensure_namespace(&**self.node().control(), name)).expect("created");
+        self.tokio.block_on(async {
+            let control = self.node().control();
+            ensure_namespace(&**control, name).await.expect("created");
+            // What controllers give each namespace: afterwards, only the test writes.
+            for (resource, content) in
+                [(Resource::of::<ServiceAccount>(), "default"), (Resource::CONFIG_MAPS, "kube-root-ca.crt")]
+            {
+                let key = Key::new(resource, name, content);
+                eventually(content, async || control.get(&key).await).await;
+            }
+        });
     }
 
     pub fn connect(&self) -> TcpStream {
