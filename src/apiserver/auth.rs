@@ -71,11 +71,13 @@ impl Authorizer {
         if transport == Some(&Transport::PrivateSocket) {
             return reject_impersonation(headers);
         }
-        let host = host(request).ok_or_else(|| Status::new(Reason::BadRequest, "the request has no Host header"))?;
-        if !self.is_own_host(host) {
+        let host = host(request).map_err(|message| Status::new(Reason::BadRequest, message))?;
+        let Some(name) = host_name(host) else {
+            return Err(Status::new(Reason::BadRequest, format!("the request's host {host:?} is not valid")));
+        };
+        if !self.is_own_name(name) {
             let message = format!(
-                "unknown host {host:?}: use this server's IP address or localhost, or start it with --tls-san {}",
-                host_name(host)
+                "unknown host {host:?}: use this server's IP address or localhost, or start it with --tls-san {name}"
             );
             return Err(Status::new(Reason::Forbidden, message));
         }
@@ -101,8 +103,7 @@ impl Authorizer {
         self.credentials.as_ref().is_some_and(|credentials| credentials.accepts(token))
     }
 
-    fn is_own_host(&self, host: &str) -> bool {
-        let name = host_name(host);
+    fn is_own_name(&self, name: &str) -> bool {
         let known = |other: &str| name.eq_ignore_ascii_case(other);
         name.parse::<IpAddr>().is_ok() || known("localhost") || self.names.iter().any(|other| known(other))
     }
@@ -133,17 +134,23 @@ fn reject_impersonation(headers: &HeaderMap) -> Result<(), Status> {
 }
 
 /// Returns the request's host: from the URI in HTTP/2, otherwise from the `Host` header.
-fn host(request: &Request) -> Option<&str> {
-    let authority = request.uri().authority().map(|a| a.as_str());
-    authority.or_else(|| request.headers().get(header::HOST)?.to_str().ok())
+fn host(request: &Request) -> Result<&str, &'static str> {
+    let host = match (request.uri().authority(), request.headers().get(header::HOST)) {
+        (Some(authority), _) => authority.as_str(),
+        (None, Some(host)) => host.to_str().map_err(|_| "the request's Host header is not valid")?,
+        (None, None) => return Err("the request has no Host header"),
+    };
+    if host.is_empty() { Err("the request's Host header is empty") } else { Ok(host) }
 }
 
-/// Removes port and brackets from a host.
-fn host_name(host: &str) -> &str {
-    match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    }
+/// Removes port and brackets from a host. Returns `None` if it is not valid.
+fn host_name(host: &str) -> Option<&str> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    (!name.is_empty() && (port.is_empty() || port.strip_prefix(':').is_some_and(is_number))).then_some(name)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
@@ -202,6 +209,39 @@ mod tests {
             ("127.0.0.1:1", Some("null"), Some("right"), pods, 403),
         ] {
             assert_eq!(response_code(host, origin, token, path), code, "{host} {origin:?} {token:?} {path}");
+        }
+    }
+
+    #[test]
+    fn requests_name_a_valid_host() {
+        let authorizer = Authorizer { credentials: None, names: Vec::new() };
+        let message = |uri: &str, host: Option<&[u8]>| {
+            let mut request = Request::builder().uri(uri).extension(Transport::Plain);
+            if let Some(host) = host {
+                request = request.header("Host", host);
+            }
+            let request = request.body(axum::body::Body::empty()).expect("a request");
+            authorizer.authorize(&request).map_err(|status| (status.reason.code(), status.message))
+        };
+        let refused = |message: &str| Err((400, message.to_string()));
+        for (uri, host, expected) in [
+            ("/healthz", Some(&b"127.0.0.1"[..]), Ok(())),
+            ("/healthz", Some(b"[::1]"), Ok(())),
+            ("http://127.0.0.1:1/healthz", None, Ok(())),
+            ("/healthz", None, refused("the request has no Host header")),
+            ("/healthz", Some(b""), refused("the request's Host header is empty")),
+            ("/healthz", Some(b"a\xff"), refused("the request's Host header is not valid")),
+            ("/healthz", Some(b":6443"), refused("the request's host \":6443\" is not valid")),
+            ("/healthz", Some(b"[::1"), refused("the request's host \"[::1\" is not valid")),
+            ("/healthz", Some(b"[::1]evil"), refused("the request's host \"[::1]evil\" is not valid")),
+            ("/healthz", Some(b"localhost:http"), refused("the request's host \"localhost:http\" is not valid")),
+            (
+                "http://127.0.0.1/healthz",
+                Some(b""),
+                refused("the request's URL and its Host header name different hosts"),
+            ),
+        ] {
+            assert_eq!(message(uri, host), expected, "{uri} {host:?}");
         }
     }
 
