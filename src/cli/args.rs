@@ -11,6 +11,7 @@ pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::ServeArgs;
 pub use sessions::{AttachArgs, CpArgs, ExecArgs, PortForwardArgs};
+use values::parse_image;
 pub use values::{VolumeArg, parse_variable};
 
 mod changes;
@@ -137,6 +138,10 @@ pub struct ValidateArgs {
     /// Leave out objects of kinds that Kubernetes does not have, such as custom resources and kustomizations
     #[arg(long)]
     pub ignore_unknown_kinds: bool,
+
+    /// Program that `wasmpod run` will be given for containers with `image: NAME`
+    #[arg(long = "image", value_name = "NAME=FILE", value_parser = parse_image)]
+    pub images: Vec<(String, PathBuf)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,12 +1,15 @@
 //! Checks the objects of a manifest against the registry's validation and the table of supported fields.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::report;
 use crate::control::{Body, Cause};
-use crate::model::{FieldDiagnostic, ManifestObject, Rule};
+use crate::images::Images;
+use crate::model::{FieldDiagnostic, ManifestObject, Rule, Severity, pods};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
 use crate::registry::pod::{app_armor, warnings};
 use crate::registry::workload::{TemplatePod, template_pod};
@@ -29,6 +32,24 @@ pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnost
             message,
             hint: None,
         });
+    }
+    diagnostics
+}
+
+/// Returns the diagnostics of an object as [`check_object`] does, and those of images that a run of it would not find in
+/// `images`.
+pub fn check_object_and_images(
+    object: &ManifestObject,
+    number: usize,
+    images: &Images,
+    manifest: Option<&Path>,
+) -> Vec<FieldDiagnostic> {
+    let mut diagnostics = check_object(object, number);
+    let is_error = |diagnostic: &FieldDiagnostic| diagnostic.rule.severity() == Severity::Error;
+    if !diagnostics.iter().any(is_error)
+        && let Some((pod, template)) = pod_of(object)
+    {
+        diagnostics.extend(missing_images(&pod, template.as_ref(), images, manifest, number));
     }
     diagnostics
 }
@@ -127,6 +148,28 @@ pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
     let fields = field_support::check(pod).into_iter().filter(|field| !invalid.contains(&field.field));
     diagnostics.extend(fields.map(|field| unsupported(field, number)));
     diagnostics
+}
+
+/// Returns the images of a pod that cannot be found, as diagnostics of the fields that name them. Paths of local images
+/// are relative to the directory of the manifest.
+pub fn missing_images(
+    pod: &Pod,
+    template: Option<&TemplatePod>,
+    images: &Images,
+    manifest: Option<&Path>,
+    number: usize,
+) -> Vec<FieldDiagnostic> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let base = manifest.and_then(Path::parent).unwrap_or(Path::new("."));
+    let init = pods::init_containers(spec).iter().enumerate().map(|(i, c)| (format!("spec.initContainers[{i}]"), c));
+    let apps = spec.containers.iter().enumerate().map(|(i, c)| (format!("spec.containers[{i}]"), c));
+    let missing = init.chain(apps).filter_map(|(path, container)| {
+        let error = images.find(container.image.as_deref()?, base).err()?;
+        let (path, message) = (format!("{path}.image"), report::error_chain(&error.into()));
+        let path = template.map_or(path.clone(), |template| template.workload_field(&path));
+        Some(FieldDiagnostic { object: number, rule: Rule::NotYet, path, message, hint: None })
+    });
+    missing.collect()
 }
 
 #[cfg(test)]

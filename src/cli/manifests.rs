@@ -11,7 +11,6 @@ use super::check;
 use super::exit::bad_input;
 use super::habits;
 use super::manifest_source::{ManifestSource, manifest_sources};
-use super::report;
 use crate::control::{Body, ControlPlane, Key, Preconditions, Reason, Status, Subresource, Update};
 use crate::images::Images;
 use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule, Severity, pods};
@@ -179,12 +178,9 @@ impl Loader<'_> {
             is_error
         });
         if let Some(images) = self.options.images.filter(|_| diagnostics.is_empty()) {
-            diagnostics = missing_images(&pod, images, number);
-            if let Some(template) = &template {
-                diagnostics
-                    .iter_mut()
-                    .for_each(|diagnostic| diagnostic.path = template.workload_field(&diagnostic.path));
-            }
+            let manifest = pods::annotation(&pod, SOURCE_ANNOTATION).map(Path::new);
+            diagnostics = check::missing_images(&pod, template.as_ref(), images, manifest, number);
+            diagnostics.iter_mut().for_each(|diagnostic| diagnostic.rule = Rule::Unsupported);
         }
         self.loaded.pods.push(pod);
         diagnostics
@@ -205,20 +201,6 @@ fn prepare_pod(pod: &mut Pod, source: &ManifestSource, restart: Option<RestartPo
         let name = pods::name(pod);
         warnings.push(format!("pod {name}: spec.nodeName {node:?} has no effect: there is one node"));
     }
-}
-
-/// Returns the images that cannot be found, as diagnostics of the fields that name them.
-fn missing_images(pod: &Pod, images: &Images, number: usize) -> Vec<FieldDiagnostic> {
-    let Some(spec) = &pod.spec else { return Vec::new() };
-    let base = pods::annotation(pod, SOURCE_ANNOTATION).and_then(|s| Path::new(s).parent()).unwrap_or(Path::new("."));
-    let init = pods::init_containers(spec).iter().enumerate().map(|(i, c)| (format!("spec.initContainers[{i}]"), c));
-    let apps = spec.containers.iter().enumerate().map(|(i, c)| (format!("spec.containers[{i}]"), c));
-    let missing = init.chain(apps).filter_map(|(path, container)| {
-        let error = images.find(container.image.as_deref()?, base).err()?;
-        let (path, message) = (format!("{path}.image"), report::error_chain(&error.into()));
-        Some(FieldDiagnostic { object: number, rule: Rule::Unsupported, path, message, hint: None })
-    });
-    missing.collect()
 }
 
 fn uses_image(pods: &[Pod], name: &str) -> bool {

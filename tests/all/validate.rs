@@ -77,6 +77,35 @@ fn warnings_fail_only_a_strict_check() {
 }
 
 #[test]
+fn images_that_a_run_would_not_find_are_warnings() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let save = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("written");
+    for (image, message) in [
+        ("postgres:16", "image \"postgres:16\" not found: wasmpod does not pull images yet"),
+        ("./missing.wasm", "of image \"./missing.wasm\" cannot be read: No such file or directory"),
+        ("Not/Valid", "couldn't parse image name \"Not/Valid\": invalid reference format"),
+    ] {
+        save("pod.yaml", &pod("p", &format!("restartPolicy: Never, containers: [{{name: c, image: {image}}}]")));
+        let output = validate(directory.path(), &["pod.yaml"]);
+        assert_eq!(output.code, 0, "{}", output.stdout);
+        assert!(output.stdout.contains("spec.containers[0].image: warning: "), "{}", output.stdout);
+        assert!(output.stdout.contains(message), "{}", output.stdout);
+        let refused = command("run").arg("pod.yaml").dir(directory.path()).output().expect_code(2);
+        assert!(refused.stderr.contains(message), "{}", refused.stderr);
+        let mapped = validate(directory.path(), &["--image", &format!("{image}=pod.yaml"), "pod.yaml"]);
+        assert!(mapped.stdout.contains("no errors"), "{}", mapped.stdout);
+    }
+    let pod = "{containers: [{name: c, image: busybox}], initContainers: [{name: i, image: mine}]}";
+    let spec = format!(
+        "{{selector: {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {pod}}}}}"
+    );
+    save("web.yaml", &format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {spec}}}"));
+    let output = validate(directory.path(), &["web.yaml"]);
+    let warning = "spec.template.spec.initContainers[0].image: warning: image \"mine\" not found";
+    assert!(output.stdout.contains(warning), "{}", output.stdout);
+}
+
+#[test]
 fn workload_template_errors_name_the_full_path() {
     let directory = tempfile::tempdir().expect("a directory");
     let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {hostPID: true, \

@@ -4,6 +4,7 @@ mod report;
 mod sarif;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,6 +15,7 @@ use super::check;
 use super::exit::Outcome;
 use super::manifest_source::{ManifestSource, manifest_sources};
 use super::terminal_text::print;
+use crate::images::Images;
 use crate::model::{Diagnostics, FieldDiagnostic, Manifest, ManifestObject, Rule};
 use crate::registry::kinds;
 
@@ -27,9 +29,10 @@ struct CheckedFile {
 /// Checks the files and prints a report.
 pub fn main(args: &ValidateArgs) -> anyhow::Result<Outcome> {
     let mut known = KnownObjects::new();
+    let images = Images::new(args.images.iter().cloned().collect(), true);
     let sources = manifest_sources(&args.files);
     let check = |source: &ManifestSource| {
-        let CheckedFile { object_count, diagnostics } = check_file(source, &mut known);
+        let CheckedFile { object_count, diagnostics } = check_file(source, &images, &mut known);
         let diagnostics = if args.ignore_unknown_kinds { diagnostics.without(Rule::UnknownKind) } else { diagnostics };
         CheckedFile { object_count, diagnostics }
     };
@@ -49,7 +52,7 @@ pub fn main(args: &ValidateArgs) -> anyhow::Result<Outcome> {
 /// Objects by kind, namespace and name, with the file that contains each.
 type KnownObjects = BTreeMap<(&'static str, String, String), String>;
 
-fn check_file(source: &ManifestSource, known: &mut KnownObjects) -> CheckedFile {
+fn check_file(source: &ManifestSource, images: &Images, known: &mut KnownObjects) -> CheckedFile {
     let name = source.name();
     let text = match source.read() {
         Ok(text) => text,
@@ -60,10 +63,14 @@ fn check_file(source: &ManifestSource, known: &mut KnownObjects) -> CheckedFile 
     };
     let manifest = Manifest::read(kinds::types(), &name, &text);
     let objects: Vec<&ManifestObject> = manifest.objects().collect();
+    let origin = source.origin().map(PathBuf::from);
+    let check = |(number, object): (usize, &&ManifestObject)| {
+        check::check_object_and_images(object, number, images, origin.as_deref())
+    };
     let mut field_diagnostics: Vec<FieldDiagnostic> = if objects.len() < MIN_PARALLEL_OBJECTS {
-        objects.iter().enumerate().flat_map(|(number, object)| check::check_object(object, number)).collect()
+        objects.iter().enumerate().flat_map(check).collect()
     } else {
-        objects.par_iter().enumerate().flat_map_iter(|(number, object)| check::check_object(object, number)).collect()
+        objects.par_iter().enumerate().flat_map_iter(check).collect()
     };
     field_diagnostics.extend(find_repeated_names(&objects, &name, known));
     field_diagnostics.sort_by_key(|diagnostic| diagnostic.object);
