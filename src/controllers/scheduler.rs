@@ -1,17 +1,19 @@
 //! The scheduler: binds pods to nodes.
 //!
 //! There is one node. Every pod without a node is bound to it, unless another pod of the node holds one of its host
-//! ports: then the pod stays pending, and is tried again when those ports are freed.
+//! ports: then the pod stays pending, and is tried again when those ports are freed. While the node is cordoned, pods wait
+//! until it no longer is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use futures_util::{StreamExt, stream};
+use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
 
 use super::host_ports::HostPortAllocations;
 use crate::clock::Clock;
 use crate::control::{
-    ChangeKind, ControlPlane, Object, Preconditions, Reason, Resource, Scope, Status, Update, WatchEvent,
+    ChangeKind, ControlPlane, Key, Object, Preconditions, Reason, Resource, Scope, Status, Update, WatchEvent,
 };
 use crate::events::{EventType, Recorder};
 use crate::model::host_ports::host_ports;
@@ -20,6 +22,23 @@ use crate::model::pods;
 /// The message about a pod whose host ports are taken, in the words of kube-scheduler 1.36.
 const NO_FREE_PORTS: &str = "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports. \
     no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
+
+/// The message about a pod that waits for a cordoned node, in the same words.
+const CORDONED: &str = "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: \
+    0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+
+/// The taint of a cordoned node.
+const UNSCHEDULABLE_TAINT: &str = "node.kubernetes.io/unschedulable";
+
+/// What the scheduler knows of its node.
+#[derive(Default)]
+struct NodeState {
+    ports: HostPortAllocations,
+    /// Whether the node takes no new pods (`kubectl cordon`).
+    is_cordoned: bool,
+    /// The pods that wait until the node is no longer cordoned.
+    waiting: BTreeMap<Key, Arc<Object>>,
+}
 
 /// Binds pods to one node.
 pub struct Scheduler {
@@ -45,47 +64,80 @@ impl Scheduler {
     }
 
     async fn list_and_watch(&self, scope: &Scope) -> Result<(), Status> {
+        let nodes = Scope::all(Resource::NODES);
+        let known_nodes = self.control.list(&nodes).await?;
         let list = self.control.list(scope).await?;
-        let mut ports = HostPortAllocations::default();
+        let mut state = NodeState::default();
+        known_nodes.items.iter().for_each(|object| self.observe_node(object, &mut state));
         // The pods that hold ports come first.
         let is_unbound = |object: &Arc<Object>| decode(object).is_some_and(|pod| !is_bound(&pod));
         let (unbound, bound): (Vec<_>, Vec<_>) = list.items.into_iter().partition(is_unbound);
         for object in bound.into_iter().chain(unbound) {
-            self.schedule(object, &mut ports).await;
+            self.schedule(object, &mut state).await;
         }
-        let mut watch = self.control.watch(scope, list.revision).await?;
+        let pod_watch = self.control.watch(scope, list.revision).await?;
+        let node_watch = self.control.watch(&nodes, known_nodes.revision).await?;
+        let mut watch = stream::select(pod_watch, node_watch);
         while let Some(event) = watch.next().await {
             let WatchEvent::Change(kind, object) = event? else { continue };
-            match kind {
-                ChangeKind::Added => self.schedule(object, &mut ports).await,
-                ChangeKind::Modified if !ports.contains(&object.key) => {}
-                ChangeKind::Modified | ChangeKind::Deleted => {
-                    let is_deleted = kind == ChangeKind::Deleted;
-                    let schedulable = decode(&object).map(|pod| ports.observe(&object, &pod, is_deleted));
-                    for object in schedulable.into_iter().flatten() {
-                        self.schedule(object, &mut ports).await;
-                    }
+            if object.key.resource == Resource::NODES {
+                self.observe_node(&object, &mut state);
+                let waiting = if state.is_cordoned { BTreeMap::new() } else { std::mem::take(&mut state.waiting) };
+                for object in waiting.into_values() {
+                    self.schedule(object, &mut state).await;
                 }
+                continue;
             }
+            self.observe_pod(kind, object, &mut state).await;
         }
         Ok(())
     }
 
+    fn observe_node(&self, object: &Object, state: &mut NodeState) {
+        if *object.key.name == *self.node
+            && let Ok(node) = object.decode::<Node>()
+        {
+            state.is_cordoned = node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true));
+        }
+    }
+
+    async fn observe_pod(&self, kind: ChangeKind, object: Arc<Object>, state: &mut NodeState) {
+        match kind {
+            ChangeKind::Added => self.schedule(object, state).await,
+            ChangeKind::Modified | ChangeKind::Deleted if state.waiting.remove(&object.key).is_some() => {
+                if kind == ChangeKind::Modified && decode(&object).is_some_and(|pod| !is_bound(&pod)) {
+                    state.waiting.insert(object.key.clone(), object);
+                }
+            }
+            ChangeKind::Modified if !state.ports.contains(&object.key) => {}
+            ChangeKind::Modified | ChangeKind::Deleted => {
+                let is_deleted = kind == ChangeKind::Deleted;
+                let schedulable = decode(&object).map(|pod| state.ports.observe(&object, &pod, is_deleted));
+                for object in schedulable.into_iter().flatten() {
+                    self.schedule(object, state).await;
+                }
+            }
+        }
+    }
+
     /// Binds a pod that has no node, or reports that it does not fit. Takes in the ports of one that has a node.
-    async fn schedule(&self, object: Arc<Object>, ports: &mut HostPortAllocations) {
+    async fn schedule(&self, object: Arc<Object>, state: &mut NodeState) {
         let Some(pod) = decode(&object) else { return };
         if is_bound(&pod) {
-            return ports.add_bound(&pod);
+            return state.ports.add_bound(&pod);
         }
         if pod.metadata.deletion_timestamp.is_some() {
             return;
         }
         let wanted = host_ports(&pod);
-        if ports.has_conflict(&wanted) {
-            ports.add_unschedulable(object.clone(), wanted);
-            self.report_unschedulable(&object, &pod).await;
+        if state.is_cordoned && !tolerates_cordon(&pod) {
+            state.waiting.insert(object.key.clone(), object.clone());
+            self.report_unschedulable(&object, &pod, CORDONED).await;
+        } else if state.ports.has_conflict(&wanted) {
+            state.ports.add_unschedulable(object.clone(), wanted);
+            self.report_unschedulable(&object, &pod, NO_FREE_PORTS).await;
         } else if self.bind(&object, &pod).await {
-            ports.add(&object.key, wanted);
+            state.ports.add(&object.key, wanted);
         }
     }
 
@@ -108,8 +160,8 @@ impl Scheduler {
     }
 
     /// Records the event and sets the condition of a pod that does not fit.
-    async fn report_unschedulable(&self, object: &Object, pod: &Pod) {
-        self.recorder.record(pod, None, EventType::Warning, "FailedScheduling", NO_FREE_PORTS.into());
+    async fn report_unschedulable(&self, object: &Object, pod: &Pod, message: &str) {
+        self.recorder.record(pod, None, EventType::Warning, "FailedScheduling", message.into());
         let mut status = pod.status.clone().unwrap_or_default();
         let conditions = status.conditions.get_or_insert_default();
         if conditions.iter().any(|c| c.type_ == "PodScheduled" && c.status == "False") {
@@ -119,7 +171,7 @@ impl Scheduler {
             type_: "PodScheduled".into(),
             status: "False".into(),
             reason: Some("Unschedulable".into()),
-            message: Some(NO_FREE_PORTS.into()),
+            message: Some(message.into()),
             observed_generation: pod.metadata.generation,
             last_transition_time: Some(pods::api_time(self.clock.wall())),
             ..PodCondition::default()
@@ -134,6 +186,19 @@ impl Scheduler {
 /// Requires that an update meets this very pod.
 fn same(pod: &Pod) -> Preconditions {
     Preconditions { uid: Some(pods::uid(pod).into()), revision: None }
+}
+
+/// Returns whether the pod may run on a cordoned node.
+fn tolerates_cordon(pod: &Pod) -> bool {
+    let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
+    tolerations.iter().any(|toleration| {
+        let is_key = toleration.key.as_deref().is_none_or(|key| key.is_empty() || key == UNSCHEDULABLE_TAINT);
+        let is_effect = toleration.effect.as_deref().is_none_or(|effect| effect.is_empty() || effect == "NoSchedule");
+        // The taint has no value.
+        let is_value = toleration.operator.as_deref() == Some("Exists")
+            || toleration.value.as_deref().unwrap_or_default().is_empty() && toleration.key.is_some();
+        is_key && is_effect && is_value
+    })
 }
 
 fn decode(object: &Object) -> Option<Arc<Pod>> {

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, PodStatus};
+use k8s_openapi::api::core::v1::{Event, NodeSpec, PodStatus};
 
 use super::*;
-use crate::control::{Body, DeleteOptions, Key};
+use crate::control::{Body, DeleteOptions, Key, Subresource};
 use crate::events::{EventSource, recorder};
 use crate::registry::Registry;
 use crate::store::ObjectStore;
@@ -95,4 +95,30 @@ async fn pending_pod_is_bound_when_the_port_is_freed() {
     cluster.delete("c").await;
     cluster.create("d", port).await;
     assert!(cluster.is_bound("d").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cordoned_node_gets_no_new_pods_until_it_is_uncordoned() {
+    let cluster = Cluster::start();
+    let node = |unschedulable| {
+        let spec = NodeSpec { unschedulable: Some(unschedulable), ..NodeSpec::default() };
+        let mut node = Node { spec: Some(spec), ..Node::default() };
+        node.metadata.name = Some("n".into());
+        Body::from(node)
+    };
+    cluster.control.create(node(true)).await.expect("created");
+    cluster.settle().await;
+    for name in ["a", "b"] {
+        cluster.create(name, "{containerPort: 80}").await;
+    }
+    assert!(!cluster.is_bound("a").await);
+    let status = cluster.pod("a").await.status.clone().expect("a status");
+    let condition = status.conditions.unwrap_or_default().pop().expect("a condition");
+    assert_eq!(condition.message.as_deref(), Some(CORDONED));
+    cluster.delete("b").await;
+    let update = Update::Replace { body: node(false), subresource: Subresource::Main };
+    let key = Key::new(Resource::NODES, "", "n");
+    cluster.control.update(&key, update, Preconditions::default()).await.expect("uncordoned");
+    cluster.settle().await;
+    assert!(cluster.is_bound("a").await);
 }
