@@ -7,8 +7,10 @@ use super::{openapi, served};
 use crate::model::openapi_v2::{OpenApiError, encode_document};
 use crate::model::version;
 
-/// The media type of the protobuf form.
+/// The media type by which clients ask for the protobuf form.
 pub const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The media type of the answer: Go's parser of media types accepts no `@`.
+pub const PROTOBUF_CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// Returns the document as JSON.
 pub fn json() -> Vec<u8> {

@@ -50,6 +50,9 @@ pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
     outcome
 }
 
+/// The namespaces that every cluster has.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
 async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let images = Arc::new(Images::new(args.images.iter().cloned().collect(), args.builtin_images));
     let loaded = load_initial_manifests(&args, &images)?;
@@ -68,7 +71,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let clock = Clock::system();
     let node = start_node(&args, &name, images, clock, &state, credentials.clone())?;
     let control = node.control().clone();
-    ensure_namespace(&*control, "default").await?;
+    for namespace in NAMESPACES {
+        ensure_namespace(&*control, namespace).await?;
+    }
     create_objects(&*control, loaded.objects, loaded.pods).await?;
     let mut tasks = JoinSet::new();
     if let Some(directory) = args.pod_manifest_path {
