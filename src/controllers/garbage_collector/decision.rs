@@ -141,9 +141,12 @@ mod tests {
     const BLOCKING: DependentState = DependentState { blocks_owner: true, awaits_dependents: false };
     const AWAITING: DependentState = DependentState { blocks_owner: false, awaits_dependents: true };
 
+    /// Owners, finalizers, dependents, and the actions.
+    type Row<'r> = (&'r [OwnerState], &'r [&'r str], &'r [DependentState], &'r str);
+
     #[test]
     fn objects_without_present_owners_are_deleted() {
-        let rows: &[(&[OwnerState], &[&str], &[DependentState], &str)] = &[
+        let rows: &[Row<'_>] = &[
             (&[], &[], &[], ""),
             (&[Present], &[], &[], ""),
             (&[Absent], &[], &[], "delete Background"),
