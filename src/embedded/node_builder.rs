@@ -269,7 +269,6 @@ impl NodeBuilder {
     }
 
     /// Sets the check of bearer tokens in reviews of tokens.
-    #[must_use]
     pub(crate) fn token_check(mut self, check: TokenCheck) -> NodeBuilder {
         self.token_check = Some(check);
         self
