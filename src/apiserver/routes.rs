@@ -138,7 +138,9 @@ async fn openapi_document(Path(root): Path<String>, headers: HeaderMap) -> Respo
 async fn openapi_v2_document(headers: HeaderMap) -> Response {
     let wants_protobuf = accept_header(&headers).is_some_and(|accepted| accepted.contains(openapi_v2::PROTOBUF));
     let render = move || match wants_protobuf {
-        true => openapi_v2::protobuf().map(|body| response::ok(openapi_v2::PROTOBUF_CONTENT_TYPE, body)).map_err(Status::internal),
+        true => openapi_v2::protobuf()
+            .map(|body| response::ok(openapi_v2::PROTOBUF_CONTENT_TYPE, body))
+            .map_err(Status::internal),
         false => Ok(response::json(openapi_v2::json())),
     };
     let rendered = tokio::task::spawn_blocking(render).await.map_err(Status::internal).flatten();
