@@ -101,21 +101,26 @@ impl UnversionedObject {
 
     /// Returns whether `stored` has the same content.
     pub fn has_content_of(&self, stored: &Object) -> bool {
-        *self.clone().with_revision(stored.key.clone(), stored.revision).json == *stored.json
+        let (head, tail) = self.json.split_at(self.revision_offset);
+        let inserted = stored.json.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+        inserted.is_some_and(|inserted| inserted == revision_field(stored.revision, tail).as_bytes())
     }
 
     /// Returns the object at `revision`; revision 0 marks an object that is not stored and writes no `resourceVersion`.
     pub fn with_revision(self, key: Key, revision: Revision) -> Object {
         let (head, tail) = self.json.split_at(self.revision_offset);
-        let comma = if tail.first() == Some(&b'}') { "" } else { "," };
         let mut json = Vec::with_capacity(self.json.len() + 48);
         json.extend_from_slice(head);
-        if revision > 0 {
-            json.extend_from_slice(format!("\"resourceVersion\":\"{revision}\"{comma}").as_bytes());
-        }
+        json.extend_from_slice(revision_field(revision, tail).as_bytes());
         json.extend_from_slice(tail);
         Object { key, revision, json: json.into(), typed: Mutex::new(None) }
     }
+}
+
+/// Returns the field `resourceVersion` before `tail`, the rest of the metadata; nothing for revision 0.
+fn revision_field(revision: Revision, tail: &[u8]) -> String {
+    let comma = if tail.first() == Some(&b'}') { "" } else { "," };
+    if revision == 0 { String::new() } else { format!("\"resourceVersion\":\"{revision}\"{comma}") }
 }
 
 /// Returns the offset just after the brace that opens the object's own `metadata`, wherever it stands among the keys of
@@ -166,6 +171,23 @@ mod tests {
             let decoded = object.decode::<Pod>().expect("a versioned pod decodes");
             assert_eq!(decoded.metadata.resource_version.as_deref(), Some("7"));
             assert_eq!(decoded.metadata.annotations, pod.metadata.annotations);
+        }
+    }
+
+    #[test]
+    fn content_is_compared_whatever_the_revision() {
+        let mut pod = Pod::default();
+        for name in [None, Some("a".to_string())] {
+            pod.metadata.name = name;
+            let unversioned = UnversionedObject::encode(&pod).expect("a pod encodes");
+            for revision in [0, 7] {
+                let stored = unversioned.clone().with_revision(Key::pod("ns", "p"), revision);
+                assert!(unversioned.has_content_of(&stored));
+                pod.metadata.generation = Some(2);
+                let other = UnversionedObject::encode(&pod).expect("a pod encodes");
+                assert!(!other.has_content_of(&stored));
+                pod.metadata.generation = None;
+            }
         }
     }
 
