@@ -4,11 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{openapi, served};
+pub use crate::model::openapi_v2::MEDIA_TYPE as PROTOBUF;
 use crate::model::openapi_v2::{OpenApiError, encode_document};
 use crate::model::version;
 
-/// The media type by which clients ask for the protobuf form.
-pub const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 /// The media type of the answer: Go's parser of media types accepts no `@`.
 pub const PROTOBUF_CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 

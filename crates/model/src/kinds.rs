@@ -172,13 +172,10 @@ pub fn look_up(kinds: &[KindType], api_version: &str, kind: &str) -> KindLookup 
         return KindLookup::List(None);
     }
     let named = |name: &str| {
-        let mut of_name = kinds.iter().copied().filter(|kind| kind.name() == name);
-        let first = of_name.next();
         // Several groups may have a kind of the same name.
-        first
-            .filter(|kind| kind.api_version() == api_version)
-            .or(of_name.find(|kind| kind.api_version() == api_version))
-            .or(first)
+        let mut of_name = kinds.iter().copied().filter(|kind| kind.name() == name);
+        let first = of_name.clone().next();
+        of_name.find(|kind| kind.api_version() == api_version).or(first)
     };
     let item = kind.strip_suffix("List").and_then(named);
     match (named(kind), item) {
