@@ -89,7 +89,7 @@ fn node_with_its_own_state_directory_is_found() {
     let serve = directory.apply_to(command("serve")).args(["--listen", "127.0.0.1:0", "--state-dir"]);
     let node = serve.arg(directory.0.path().join("elsewhere")).start();
     node.wait_for("serves the Kubernetes API");
-    let output = directory.client("get namespaces -o name").output().expect_code(0);
+    let output = directory.client("get namespaces default -o name").output().expect_code(0);
     assert_eq!(output.stdout, "namespace/default\n");
     node.interrupt();
     node.output().expect_code(0);
