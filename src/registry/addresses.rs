@@ -203,6 +203,11 @@ mod tests {
         errors.into_causes().into_iter().map(|cause| cause.message).collect()
     }
 
+    /// Returns the messages about the value `text`: none if `detail` is empty.
+    fn invalid_value(text: &str, detail: &str) -> Vec<String> {
+        if detail.is_empty() { Vec::new() } else { vec![format!("Invalid value: {text:?}: {detail}")] }
+    }
+
     #[test]
     fn addresses_are_strict_unless_they_exist() {
         for (text, want) in [
@@ -215,12 +220,7 @@ mod tests {
             ("1.2.3.256", "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
         ] {
             let actual = messages(|errors, path| validate_ip(errors, path, text, &[]));
-            let want: Vec<String> = [want]
-                .iter()
-                .filter(|want| !want.is_empty())
-                .map(|want| format!("Invalid value: {text:?}: {want}"))
-                .collect();
-            assert_eq!(actual, want, "{text}");
+            assert_eq!(actual, invalid_value(text, want));
             let existing = [text.to_string()];
             assert_eq!(messages(|errors, path| validate_ip(errors, path, text, &existing)), Vec::<String>::new());
         }
@@ -243,12 +243,7 @@ mod tests {
             ("10.1.0.0/8", "must not have bits set beyond the prefix length"),
         ] {
             let actual = messages(|errors, path| validate_network(errors, path, text, &[]));
-            let want: Vec<String> = [want]
-                .iter()
-                .filter(|want| !want.is_empty())
-                .map(|want| format!("Invalid value: {text:?}: {want}"))
-                .collect();
-            assert_eq!(actual, want, "{text}");
+            assert_eq!(actual, invalid_value(text, want));
         }
         let network = |text: &str| parse_network(text).expect("a network");
         assert!(network("10.0.0.0/8").is_strict_superset(network("10.1.0.0/16")));
@@ -268,12 +263,7 @@ mod tests {
             ("ff02::1", "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"),
         ] {
             let actual = messages(|errors, path| validate_non_special_ip(errors, path, text));
-            let want: Vec<String> = [want]
-                .iter()
-                .filter(|want| !want.is_empty())
-                .map(|want| format!("Invalid value: {text:?}: {want}"))
-                .collect();
-            assert_eq!(actual, want, "{text}");
+            assert_eq!(actual, invalid_value(text, want));
         }
     }
 
