@@ -24,7 +24,7 @@ use crate::control::{
     Resource, Scope, Status, Subresource, Update,
 };
 use crate::lifecycle::MonoTime;
-use crate::registry::kinds::{self, KINDS};
+use crate::registry::kinds::KINDS;
 
 const ROOT_CA: &str = "kube-root-ca.crt";
 const ROOT_CA_KEY: &str = "ca.crt";
@@ -139,9 +139,6 @@ impl NamespaceController {
 
     /// Creates the ServiceAccount `default` if it is missing.
     async fn provide_account(&self, namespace: &str) -> Result<(), Status> {
-        if kinds::of(&SERVICE_ACCOUNTS).is_none() {
-            return Ok(());
-        }
         match self.control.get(&Key::new(SERVICE_ACCOUNTS, namespace, ACCOUNT)).await {
             Err(status) if status.reason == Reason::NotFound => {
                 let account = ServiceAccount { metadata: named(ACCOUNT, namespace), ..ServiceAccount::default() };

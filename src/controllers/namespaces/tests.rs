@@ -117,9 +117,6 @@ async fn active_namespaces_have_a_default_account() {
     let cluster = Cluster::start().await;
     cluster.create::<Namespace>("{metadata: {name: shop}}").await;
     cluster.settle().await;
-    if kinds::of(&SERVICE_ACCOUNTS).is_none() {
-        return;
-    }
     assert_eq!(cluster.names(SERVICE_ACCOUNTS, "shop").await, [ACCOUNT]);
     cluster.delete(&Key::new(SERVICE_ACCOUNTS, "shop", ACCOUNT), None).await;
     assert_eq!(cluster.names(SERVICE_ACCOUNTS, "shop").await, [ACCOUNT]);
