@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::accept::DiscoveryFormat;
 use super::served::{self, ServedResource};
+use crate::model::object::{api_version, root_path};
 use crate::model::version;
 use crate::registry::strategy::SubresourceInfo;
 
@@ -39,7 +40,7 @@ pub fn paths(others: &[&str]) -> Value {
     let mut paths: Vec<String> = others.iter().map(ToString::to_string).collect();
     paths.extend(["/api".into(), "/apis".into(), "/openapi/v3".into(), "/version".into()]);
     for (group, version) in served::versions() {
-        let root = format!("/{}", served::path_root(group, version));
+        let root = format!("/{}", root_path(group, version));
         paths.push(format!("/openapi/v3{root}"));
         if !group.is_empty() {
             paths.push(format!("/apis/{group}"));
@@ -54,7 +55,7 @@ pub fn paths(others: &[&str]) -> Value {
 pub fn api(form: DiscoveryFormat, address: &str) -> Value {
     match aggregated_api_version(form) {
         Some(api_version) => {
-            let core = served::versions().into_iter().filter(|(group, _)| group.is_empty());
+            let core = served::versions().filter(|(group, _)| group.is_empty());
             aggregated_list(api_version, core)
         }
         None => json!({
@@ -67,7 +68,7 @@ pub fn api(form: DiscoveryFormat, address: &str) -> Value {
 
 /// Returns `/apis`: all other groups.
 pub fn apis(form: DiscoveryFormat) -> Value {
-    let groups = || served::versions().into_iter().filter(|(group, _)| !group.is_empty());
+    let groups = || served::versions().filter(|(group, _)| !group.is_empty());
     match aggregated_api_version(form) {
         Some(api_version) => aggregated_list(api_version, groups()),
         None => {
@@ -97,7 +98,7 @@ pub fn resources(group: &str, version: &str) -> Option<Value> {
     if !group.is_empty() {
         list.insert("apiVersion".into(), "v1".into());
     }
-    list.insert("groupVersion".into(), served::group_version(group, version).into());
+    list.insert("groupVersion".into(), api_version(group, version).into());
     let resources = served::resources_of(group, version).flat_map(|served| {
         let subresources = served.info().subresources.iter().map(move |subresource| {
             let mut resource = json!({
@@ -146,13 +147,13 @@ fn add_names(resource: &mut Value, served: ServedResource) {
 /// Returns an `APIGroup` without its kind.
 fn group_description(group: &str) -> Value {
     let versions: Vec<Value> = versions_of(group)
-        .map(|version| json!({"groupVersion": served::group_version(group, version), "version": version}))
+        .map(|version| json!({"groupVersion": api_version(group, version), "version": version}))
         .collect();
     json!({"name": group, "versions": versions, "preferredVersion": versions.first()})
 }
 
 fn versions_of(group: &str) -> impl Iterator<Item = &'static str> {
-    served::versions().into_iter().filter(move |(name, _)| *name == group).map(|(_, version)| version)
+    served::versions().filter(move |(name, _)| *name == group).map(|(_, version)| version)
 }
 
 // ---------------------------------------------------------------- aggregated
@@ -256,7 +257,7 @@ mod tests {
     }
 
     fn is_served(group: &str) -> bool {
-        served::versions().iter().any(|(served, _)| *served == group)
+        served::versions().any(|(served, _)| served == group)
     }
 
     #[test]
@@ -264,7 +265,7 @@ mod tests {
         let golden = golden();
         let mut compared = 0;
         for (group, version) in served::versions() {
-            let path = format!("/{}", served::path_root(group, version));
+            let path = format!("/{}", root_path(group, version));
             if golden[&path].is_null() {
                 continue;
             }

@@ -17,16 +17,17 @@ use sha2::{Digest, Sha256};
 
 use super::openapi_paths::paths;
 use super::served::{self, ServedResource, type_name};
+use crate::model::object::root_path;
 use crate::model::{extensions, version};
 
 /// Returns `/openapi/v3`: the URLs of the documents.
 pub fn index() -> Bytes {
     let entry = |(group, version): (&str, &str)| {
-        let root = served::path_root(group, version);
+        let root = root_path(group, version);
         let url = format!("/openapi/v3/{root}?hash={}", hash(&root));
         (root, json!({ "serverRelativeURL": url }))
     };
-    let paths: Map<String, Value> = served::versions().into_iter().map(entry).collect();
+    let paths: Map<String, Value> = served::versions().map(entry).collect();
     json!({ "paths": paths }).to_string().into()
 }
 
@@ -42,7 +43,7 @@ pub fn hash_of(root: &str) -> Option<String> {
 }
 
 fn find(root: &str) -> Option<(&'static str, &'static str)> {
-    served::versions().into_iter().find(|(group, version)| served::path_root(group, version) == root)
+    served::versions().find(|(group, version)| root_path(group, version) == root)
 }
 
 /// The documents follow from the build and the kinds.
@@ -181,6 +182,7 @@ fn to_openapi_3_0(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::object::api_version;
 
     fn read(root: &str) -> Value {
         serde_json::from_slice(&document(root).expect(root)).expect("JSON")
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn references_resolve_within_their_document() {
         for (group, version) in served::versions() {
-            let document = read(&served::path_root(group, version));
+            let document = read(&root_path(group, version));
             let schemas = document["components"]["schemas"].as_object().expect("schemas");
             let mut found = Vec::new();
             references(&document, &mut found);
@@ -218,8 +220,8 @@ mod tests {
     #[test]
     fn served_kinds_are_found_by_path_and_name() {
         for served in served::all().filter(|served| served.kind.is_stored()) {
-            let document = read(&served::path_root(served.group(), served.version()));
-            let mut path = format!("/{}/", served::path_root(served.group(), served.version()));
+            let document = read(&root_path(served.group(), served.version()));
+            let mut path = format!("/{}/", root_path(served.group(), served.version()));
             if served.is_namespaced() {
                 path += "namespaces/{namespace}/";
             }
@@ -242,10 +244,9 @@ mod tests {
     #[test]
     fn patch_operations_list_their_parameters() {
         for served in served::all().filter(|served| served.allows("patch")) {
-            let document = read(&served::path_root(served.group(), served.version()));
+            let document = read(&root_path(served.group(), served.version()));
             let place = if served.is_namespaced() { "namespaces/{namespace}/" } else { "" };
-            let path =
-                format!("/{}/{place}{}/{{name}}", served::path_root(served.group(), served.version()), served.plural());
+            let path = format!("/{}/{place}{}/{{name}}", root_path(served.group(), served.version()), served.plural());
             let patch = &document["paths"][&path]["patch"];
             let gvk = json!({"group": served.group(), "version": served.version(), "kind": served.kind_name()});
             assert_eq!(patch["x-kubernetes-group-version-kind"], gvk, "{path}");
@@ -262,7 +263,7 @@ mod tests {
     fn index_urls_contain_the_documents_hashes() {
         let index: Value = serde_json::from_slice(&index()).expect("JSON");
         for (group, version) in served::versions() {
-            let root = served::path_root(group, version);
+            let root = root_path(group, version);
             let url = index["paths"][&root]["serverRelativeURL"].as_str().expect("a URL");
             let hash = url.strip_prefix(&format!("/openapi/v3/{root}?hash=")).expect("a hash");
             assert_eq!(hash.len(), 64);
@@ -340,7 +341,7 @@ mod tests {
                 {
                     let gvk = &operation["x-kubernetes-group-version-kind"];
                     let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
-                    let version = served::group_version(&text(&gvk["group"]), &text(&gvk["version"]));
+                    let version = api_version(&text(&gvk["group"]), &text(&gvk["version"]));
                     let ours = json!([
                         operation["x-kubernetes-action"],
                         format!("{version} {}", text(&gvk["kind"])),

@@ -4,11 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::served::{self, ServedResource, type_name};
 use crate::control::PatchKind;
+use crate::model::object::root_path;
 use crate::registry::strategy::SubresourceInfo;
 
 /// Returns all paths of a group and version.
 pub fn paths(group: &str, version: &str) -> Map<String, Value> {
-    let root = format!("/{}", served::path_root(group, version));
+    let root = format!("/{}", root_path(group, version));
     let mut paths = Map::new();
     for served in served::resources_of(group, version) {
         let plural = served.plural();

@@ -2,10 +2,12 @@
 //! documents are derived from them.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use schemars::SchemaGenerator;
 
 use crate::control::{Body, Object, Patch, Resource, Status};
+use crate::model::object::api_version;
 use crate::model::selector::SelectorError;
 use crate::model::{BodyFormat, DecodeError, Decoded};
 use crate::registry::kind::Kind;
@@ -48,7 +50,7 @@ const GROUPS: &[&str] = &[
 
 /// Returns all resources: in the order of their groups, each group's preferred version first, then by name.
 pub fn all() -> impl Iterator<Item = ServedResource> {
-    versions().into_iter().flat_map(|(group, version)| resources_of(group, version))
+    versions().flat_map(|(group, version)| resources_of(group, version))
 }
 
 /// Returns the resource that a URL names.
@@ -62,13 +64,16 @@ pub fn resources_of(group: &str, version: &str) -> impl Iterator<Item = ServedRe
 }
 
 /// Returns all groups and versions: the core group first, and each group's preferred version first.
-pub fn versions() -> Vec<(&'static str, &'static str)> {
-    let position = |group: &str| GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len());
-    let mut versions: Vec<_> = every().map(|served| (served.group(), served.version())).collect();
-    // The newest version is the preferred one.
-    versions.sort_by_key(|(group, version)| (position(group), *group, std::cmp::Reverse(*version)));
-    versions.dedup();
-    versions
+pub fn versions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    static VERSIONS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+        let position = |group: &str| GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len());
+        let mut versions: Vec<_> = every().map(|served| (served.group(), served.version())).collect();
+        // The newest version is the preferred one.
+        versions.sort_by_key(|(group, version)| (position(group), *group, std::cmp::Reverse(*version)));
+        versions.dedup();
+        versions
+    });
+    VERSIONS.iter().copied()
 }
 
 fn every() -> impl Iterator<Item = ServedResource> {
@@ -76,16 +81,6 @@ fn every() -> impl Iterator<Item = ServedResource> {
         let others = kind.other_versions().iter().map(Some);
         std::iter::once(None).chain(others).map(|other_version| ServedResource { kind: *kind, other_version })
     })
-}
-
-/// Returns the API version, such as `v1` or `events.k8s.io/v1`.
-pub fn group_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.into() } else { format!("{group}/{version}") }
-}
-
-/// Returns the root path of a group and version: `api/v1`, `apis/events.k8s.io/v1`.
-pub fn path_root(group: &str, version: &str) -> String {
-    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
 /// Returns the name of a resource's type, such as `io.k8s.api.core.v1.Pod`, or of its list.
@@ -136,7 +131,7 @@ impl ServedResource {
 
     /// Returns the API version of objects, such as `v1` or `events.k8s.io/v1`.
     pub fn api_version(self) -> String {
-        group_version(self.group(), self.version())
+        api_version(self.group(), self.version())
     }
 
     /// Returns whether the resource supports `verb`.
@@ -216,6 +211,6 @@ mod tests {
         let pods = find("", "v1", "pods").expect("pods");
         assert!(pods.allows("watch") && !pods.allows("connect"));
         assert!(pods.subresource("log").is_some() && pods.subresource("wings").is_none());
-        assert_eq!(versions().first(), Some(&("", "v1")));
+        assert_eq!(versions().next(), Some(("", "v1")));
     }
 }

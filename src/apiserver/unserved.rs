@@ -62,7 +62,7 @@ pub fn resource(target: &Target) -> Option<String> {
 pub fn is_group(group: &str, version: Option<&str>) -> bool {
     let is_own = |own: &str, own_version: &str| own == group && version.is_none_or(|version| version == own_version);
     KUBERNETES.iter().any(|row| is_own(row.0, row.1))
-        && !served::versions().iter().any(|(group, version)| is_own(group, version))
+        && !served::versions().any(|(group, version)| is_own(group, version))
 }
 
 fn has_resource(resources: &str, resource: &str) -> bool {

@@ -22,7 +22,7 @@ pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnost
         return check_pod(pod, number);
     }
     let mut diagnostics = check_kind(object, number);
-    if let Some(template) = template_pod(object.object()) {
+    if let Some(template) = template_pod(object) {
         diagnostics.extend(unsupported_fields(&template, &diagnostics, number));
     } else if let Some(message) = inert_kind(object) {
         diagnostics.push(FieldDiagnostic {
@@ -60,21 +60,20 @@ pub fn pod_of(object: &ManifestObject) -> Option<(Pod, Option<TemplatePod>)> {
         return Some((pod.clone(), None));
     }
     let has_schedule = object.downcast_ref::<CronJob>().is_some();
-    let template = template_pod(object.object()).filter(|_| !has_schedule)?;
+    let template = template_pod(object).filter(|_| !has_schedule)?;
     Some((template.pod.clone(), Some(template)))
 }
 
 /// Returns the message about an object on which nothing acts; `None` if something does.
 pub fn inert_kind(object: &ManifestObject) -> Option<String> {
-    let kind = kinds::of(Body::from_manifest(object).resource()).filter(|kind| !kind.info().is_acted_on)?;
+    let kind = kinds::of_manifest(object).filter(|kind| !kind.info().is_acted_on)?;
     Some(kind.inert_message())
 }
 
 /// Returns the errors and warnings of an object's kind.
 pub fn check_kind(object: &ManifestObject, number: usize) -> Vec<FieldDiagnostic> {
-    let body = Body::from_manifest(object);
-    let Some(kind) = kinds::of(body.resource()) else { return Vec::new() };
-    match kind.check_new(body) {
+    let Some(kind) = kinds::of_manifest(object) else { return Vec::new() };
+    match kind.check_new(Body::from_manifest(object)) {
         Ok(warnings) => warnings.into_iter().map(|text| discouraged(text, number)).collect(),
         Err(causes) => invalid_fields(causes, number).collect(),
     }

@@ -10,7 +10,7 @@ use super::exit::{Outcome, bad_input};
 use super::terminal_text::print;
 use crate::control::Resource;
 use crate::model::{KindType, names, schema};
-use crate::registry::{field_support, kinds, workload};
+use crate::registry::{field_support, kinds};
 
 /// Prints the documentation of a kind or a field.
 pub fn main(args: &ExplainArgs) -> anyhow::Result<Outcome> {
@@ -159,7 +159,7 @@ impl ExplainedField {
     fn support(&self) -> String {
         let path = self.path.join(".");
         let kind = kinds::of(&Resource::built_in(self.kind.names()));
-        let template = match (self.kind.name(), workload::template_path(self.kind.name())) {
+        let template = match (self.kind.name(), kind.and_then(|kind| kind.template_path())) {
             ("Pod", _) => "",
             ("ConfigMap" | "Secret", _) => return "available to the pods of the same manifests".into(),
             (_, Some(path)) => path,

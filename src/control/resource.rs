@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 
-use crate::model::object::{ApiType, ResourceNames};
+use crate::model::object::{ApiType, ResourceNames, api_version, root_path};
 
 /// A kind of object in the store. Equal if group and plural name are. Clones are cheap.
 #[derive(Clone)]
@@ -91,18 +91,12 @@ impl Resource {
 
     /// Returns the API version of the stored objects: `v1`, `apps/v1`.
     pub fn api_version(&self) -> String {
-        match self.group() {
-            "" => self.version().into(),
-            group => format!("{group}/{}", self.version()),
-        }
+        api_version(self.group(), self.version())
     }
 
     /// Returns the path of the group and version in URLs: `/api/v1`, `/apis/apps/v1`.
     pub fn root_path(&self) -> String {
-        match self.group() {
-            "" => format!("/api/{}", self.version()),
-            group => format!("/apis/{group}/{}", self.version()),
-        }
+        format!("/{}", root_path(self.group(), self.version()))
     }
 
     /// Returns the name in messages: `pods`, `deployments.apps`.

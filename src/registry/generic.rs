@@ -48,7 +48,7 @@ pub(super) fn update<T: Strategy>(
 ) -> Result<Arc<Object>, Status> {
     let (_, stored) = registry.storage.guaranteed_update(key, preconditions, |current: &T| {
         let (mut new, subresource) = requested_object(key, current, update)?;
-        let requires_revision = new.metadata().resource_version.as_deref().unwrap_or_default().is_empty();
+        let is_unconditional = new.metadata().resource_version.as_deref().unwrap_or_default().is_empty();
         preconditions::check_resource_version(key, current.metadata(), new.metadata())?;
         identity::check_name_and_namespace(current.metadata(), new.metadata_mut())?;
         identity::keep_system_fields(current.metadata(), new.metadata_mut());
@@ -65,7 +65,7 @@ pub(super) fn update<T: Strategy>(
                 }
             }
         }
-        if !T::ALLOW_UNCONDITIONAL_UPDATE && requires_revision {
+        if !T::ALLOW_UNCONDITIONAL_UPDATE && is_unconditional {
             let path = FieldPath::root("metadata");
             errors.invalid(path.child("resourceVersion"), 0, "must be specified for an update");
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use schemars::SchemaGenerator;
 use serde_json::Value;
@@ -17,7 +18,7 @@ use super::{Registry, generic};
 use crate::control::{
     Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update,
 };
-use crate::model::object::{ResourceNames, api_version};
+use crate::model::object::{AnyObject, ResourceNames};
 use crate::model::selector::{FieldSelector, Selector, SelectorError};
 use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body};
 
@@ -51,6 +52,16 @@ pub trait Kind: Send + Sync {
 
     /// Returns whether PUT creates an object that does not exist.
     fn allows_create_on_update(&self) -> bool;
+
+    /// Returns the path of the template of pods; `None` for kinds without one.
+    fn template_path(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Returns the template of pods of an object of this kind.
+    fn template<'o>(&self, _object: &'o dyn AnyObject) -> Option<&'o PodTemplateSpec> {
+        None
+    }
 
     /// Calls `use_row` with the row of a stored object.
     fn with_row(
@@ -168,6 +179,14 @@ impl<T: Strategy> Kind for KindOf<T> {
         T::ALLOW_CREATE_ON_UPDATE
     }
 
+    fn template_path(&self) -> Option<&'static str> {
+        T::TEMPLATE_PATH
+    }
+
+    fn template<'o>(&self, object: &'o dyn AnyObject) -> Option<&'o PodTemplateSpec> {
+        object.as_any().downcast_ref::<T>().and_then(T::template)
+    }
+
     fn with_row(
         &self,
         object: &Object,
@@ -200,7 +219,7 @@ impl<T: Strategy> Kind for KindOf<T> {
     }
 
     fn decode(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError> {
-        let Decoded { object, ignored_fields } = decode_body::<T>(&api_version(T::NAMES), T::KIND, format, body)?;
+        let Decoded { object, ignored_fields } = decode_body::<T>(T::API_VERSION, T::KIND, format, body)?;
         Ok(Decoded { object: object.into(), ignored_fields })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
@@ -151,6 +152,8 @@ pub trait Strategy: ApiType + JsonSchema {
     const RETURNS_DELETED_OBJECT: bool = false;
     /// Whether PUT creates an object that does not exist (`AllowCreateOnUpdate`).
     const ALLOW_CREATE_ON_UPDATE: bool = false;
+    /// The path of the template of pods: `spec.template`. `None` for kinds without one.
+    const TEMPLATE_PATH: Option<&'static str> = None;
 
     /// Returns one cell per column.
     fn cells(&self, now: Timestamp) -> Vec<Value>;
@@ -224,6 +227,11 @@ pub trait Strategy: ApiType + JsonSchema {
         false
     }
 
+    /// Returns the template of pods at [`TEMPLATE_PATH`](Strategy::TEMPLATE_PATH), if the object has it.
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        None
+    }
+
     /// Returns the `scale` subresource; its metadata is filled in by the caller.
     fn scale(&self) -> Option<Scale> {
         None
@@ -234,12 +242,7 @@ pub trait Strategy: ApiType + JsonSchema {
 
     /// Encodes the object for the store; its metadata has no `resourceVersion`.
     fn encode(self) -> Result<UnversionedObject, serde_json::Error> {
-        // Through text, since each type is written as text anyway: another form would enlarge the binary.
-        let mut object: Value = serde_json::from_slice(&serde_json::to_vec(&self)?)?;
-        if let Value::Object(object) = &mut object {
-            go_json::normalize(Self::API_VERSION, Self::KIND, object);
-        }
-        UnversionedObject::encode(&object)
+        encode_as_go(&self)
     }
 
     /// Stores a new object.
@@ -261,6 +264,16 @@ pub trait Strategy: ApiType + JsonSchema {
     fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
         generic::delete::<Self>(registry, key, options)
     }
+}
+
+/// Encodes an object with the fields that Go writes.
+pub(super) fn encode_as_go<T: ApiType>(object: &T) -> Result<UnversionedObject, serde_json::Error> {
+    // Through text, since each type is written as text anyway: another form would enlarge the binary.
+    let mut value: Value = serde_json::from_slice(&serde_json::to_vec(object)?)?;
+    if let Value::Object(fields) = &mut value {
+        go_json::normalize(T::API_VERSION, T::KIND, fields);
+    }
+    UnversionedObject::encode(&value)
 }
 
 /// Errors of objects, for the tests of kinds.

@@ -1,11 +1,10 @@
 //! The pod templates of workloads.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Pod, PodTemplate, PodTemplateSpec, ReplicationController};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::model::object::AnyObject;
+use super::kinds;
+use crate::model::ManifestObject;
 
 /// The Pod that a workload's template describes.
 pub struct TemplatePod {
@@ -25,11 +24,12 @@ impl TemplatePod {
     }
 }
 
-/// Returns the pod of a workload's template, which may be empty; `None` for objects that are not workloads.
-pub fn template_pod(object: &dyn AnyObject) -> Option<TemplatePod> {
-    let (template, path) = template_of(object)?;
+/// Returns the pod of an object's template, which may be empty; `None` for objects without a template.
+pub fn template_pod(object: &ManifestObject) -> Option<TemplatePod> {
+    let kind = kinds::of_manifest(object)?;
+    let path = kind.template_path()?;
     let owner = object.metadata();
-    let PodTemplateSpec { metadata, spec } = template.cloned().unwrap_or_default();
+    let PodTemplateSpec { metadata, spec } = kind.template(object.object()).cloned().unwrap_or_default();
     let metadata = ObjectMeta {
         name: owner.name.clone(),
         generate_name: owner.generate_name.clone(),
@@ -37,39 +37,4 @@ pub fn template_pod(object: &dyn AnyObject) -> Option<TemplatePod> {
         ..metadata.unwrap_or_default()
     };
     Some(TemplatePod { pod: Pod { metadata, spec, status: None }, path })
-}
-
-/// Returns the path of the pod template in objects of `kind`; `None` for kinds without one.
-pub fn template_path(kind: &str) -> Option<&'static str> {
-    Some(match kind {
-        "DaemonSet" | "Deployment" | "Job" | "ReplicaSet" | "ReplicationController" | "StatefulSet" => "spec.template",
-        "CronJob" => "spec.jobTemplate.spec.template",
-        "PodTemplate" => "template",
-        _ => return None,
-    })
-}
-
-/// Returns the template of a workload, and its path.
-fn template_of(object: &dyn AnyObject) -> Option<(Option<&PodTemplateSpec>, &'static str)> {
-    const TEMPLATE: &str = "spec.template";
-    let any = object.as_any();
-    if let Some(owner) = any.downcast_ref::<Deployment>() {
-        Some((owner.spec.as_ref().map(|spec| &spec.template), TEMPLATE))
-    } else if let Some(owner) = any.downcast_ref::<ReplicaSet>() {
-        Some((owner.spec.as_ref().and_then(|spec| spec.template.as_ref()), TEMPLATE))
-    } else if let Some(owner) = any.downcast_ref::<StatefulSet>() {
-        Some((owner.spec.as_ref().map(|spec| &spec.template), TEMPLATE))
-    } else if let Some(owner) = any.downcast_ref::<DaemonSet>() {
-        Some((owner.spec.as_ref().map(|spec| &spec.template), TEMPLATE))
-    } else if let Some(owner) = any.downcast_ref::<Job>() {
-        Some((owner.spec.as_ref().map(|spec| &spec.template), TEMPLATE))
-    } else if let Some(owner) = any.downcast_ref::<CronJob>() {
-        let job = owner.spec.job_template.spec.as_ref();
-        Some((job.map(|job| &job.template), "spec.jobTemplate.spec.template"))
-    } else if let Some(owner) = any.downcast_ref::<ReplicationController>() {
-        Some((owner.spec.as_ref().and_then(|spec| spec.template.as_ref()), TEMPLATE))
-    } else {
-        let owner = any.downcast_ref::<PodTemplate>()?;
-        Some((owner.template.as_ref(), "template"))
-    }
 }

@@ -10,7 +10,11 @@ use super::fields::{ErrorList, FieldPath};
 use super::label_selector::{LabelMatcher, OrderedSelector};
 use super::metadata;
 use super::pod::{template, unset_if_zero};
+use super::strategy::Strategy;
 use crate::model::formats;
+
+/// The path of the template of pods in most kinds.
+pub const TEMPLATE_PATH: &str = "spec.template";
 
 /// The column with the names of the containers.
 pub const CONTAINERS: Column = Column::wide("Containers", "Names of the template's containers.");
@@ -20,8 +24,8 @@ pub const IMAGES: Column = Column::wide("Images", "Images of the template's cont
 pub const SELECTOR: Column = Column::wide("Selector", "Selector of the object's pods.");
 
 /// Returns the cells of [`CONTAINERS`] and [`IMAGES`].
-pub fn container_cells(template: Option<&PodTemplateSpec>) -> [Value; 2] {
-    let containers = template.map(template::containers).unwrap_or_default();
+pub fn container_cells(object: &impl Strategy) -> [Value; 2] {
+    let containers = object.template().map(template::containers).unwrap_or_default();
     let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
     let images: Vec<&str> = containers.iter().map(|container| container.image.as_deref().unwrap_or_default()).collect();
     [names.join(",").into(), images.join(",").into()]
@@ -153,19 +157,22 @@ pub fn warnings_on_name(meta: &ObjectMeta) -> Vec<String> {
     vec![format!("metadata.name: {detail}: [{}]", messages.join(" "))]
 }
 
-/// Returns the warnings about the template at `spec.template`.
-pub fn warnings_on_template(template: Option<&PodTemplateSpec>) -> Vec<String> {
-    let spec = FieldPath::root("spec");
-    template.map(|template| template::warnings(spec.child("template"), template)).unwrap_or_default()
+/// Returns the warnings about the template of an object.
+pub fn warnings_on_template<T: Strategy>(object: &T) -> Vec<String> {
+    let template = T::TEMPLATE_PATH.zip(object.template());
+    template.map(|(path, template)| template::warnings(FieldPath::root(path), template)).unwrap_or_default()
 }
 
-/// Returns the warnings about the template at `spec.template` after an update that changed the spec.
-pub fn warnings_on_changed_template(
-    new: &ObjectMeta,
-    old: &ObjectMeta,
-    template: Option<&PodTemplateSpec>,
-) -> Vec<String> {
-    if new.generation == old.generation { Vec::new() } else { warnings_on_template(template) }
+/// Returns the warnings about the name and the template of a new object.
+pub fn warnings_on_create(object: &impl Strategy) -> Vec<String> {
+    let mut warnings = warnings_on_name(object.metadata());
+    warnings.extend(warnings_on_template(object));
+    warnings
+}
+
+/// Returns the warnings about the template of an object whose spec an update changed.
+pub fn warnings_on_changed_template<T: Strategy>(new: &T, old: &T) -> Vec<String> {
+    if new.metadata().generation == old.metadata().generation { Vec::new() } else { warnings_on_template(new) }
 }
 
 /// Returns the `scale` subresource of an object.

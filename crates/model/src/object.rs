@@ -23,12 +23,14 @@ pub struct ResourceNames<S> {
     pub namespaced: bool,
 }
 
-/// Returns the API version of a resource: `v1`, `apps/v1`.
-pub fn api_version(names: &ResourceNames<&str>) -> String {
-    match names.group {
-        "" => names.version.into(),
-        group => format!("{group}/{}", names.version),
-    }
+/// Returns the API version of a group and version: `v1`, `apps/v1`.
+pub fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.into() } else { format!("{group}/{version}") }
+}
+
+/// Returns the root path of a group and version in URLs: `api/v1`, `apis/apps/v1`.
+pub fn root_path(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
 /// The scope of a type's objects.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::{self, TimeZone};
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
@@ -46,11 +47,12 @@ impl Strategy for CronJob {
         workload_rules::SELECTOR,
     ];
     const HAS_GENERATION: bool = true;
+    const TEMPLATE_PATH: Option<&'static str> = Some("spec.jobTemplate.spec.template");
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let status = self.status.as_ref();
-        let job = self.spec.job_template.spec.as_ref();
-        let [containers, images] = workload_rules::container_cells(job.map(|job| &job.template));
+        let selector = self.spec.job_template.spec.as_ref().and_then(|job| job.selector.as_ref());
+        let [containers, images] = workload_rules::container_cells(self);
         let last = status.and_then(|status| status.last_schedule_time.as_ref());
         let suspend = match self.spec.suspend {
             None => "<unset>",
@@ -67,7 +69,7 @@ impl Strategy for CronJob {
             age(&self.metadata, now).into(),
             containers,
             images,
-            format_label_selector(job.and_then(|job| job.selector.as_ref())).into(),
+            format_label_selector(selector).into(),
         ]
     }
 
@@ -125,6 +127,10 @@ impl Strategy for CronJob {
 
     fn is_spec_changed(&self, old: &Self) -> bool {
         self.spec != old.spec
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.job_template.spec.as_ref().map(|job| &job.template)
     }
 }
 

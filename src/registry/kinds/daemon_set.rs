@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetStatus, RollingUpdateDaemonSet};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
@@ -38,13 +39,13 @@ impl Strategy for DaemonSet {
         workload_rules::SELECTOR,
     ];
     const HAS_GENERATION: bool = true;
+    const TEMPLATE_PATH: Option<&'static str> = Some(workload_rules::TEMPLATE_PATH);
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let empty = DaemonSetStatus::default();
         let status = self.status.as_ref().unwrap_or(&empty);
-        let template = self.spec.as_ref().map(|spec| &spec.template);
-        let nodes = template.and_then(|template| template.spec.as_ref()?.node_selector.as_ref());
-        let [containers, images] = workload_rules::container_cells(template);
+        let nodes = self.template().and_then(|template| template.spec.as_ref()?.node_selector.as_ref());
+        let [containers, images] = workload_rules::container_cells(self);
         vec![
             columns::name(&self.metadata),
             status.desired_number_scheduled.into(),
@@ -86,13 +87,12 @@ impl Strategy for DaemonSet {
     }
 
     fn warnings_on_create(&self) -> Vec<String> {
-        workload_rules::warnings_on_template(self.spec.as_ref().map(|spec| &spec.template))
+        workload_rules::warnings_on_template(self)
     }
 
     fn prepare_for_update(&mut self, old: &Self) {
         self.status.clone_from(&old.status);
-        let template = |set: &DaemonSet| set.spec.as_ref().map(|spec| spec.template.clone());
-        let is_changed = template(self) != template(old);
+        let is_changed = self.template() != old.template();
         set_template_generation(&mut self.metadata, template_generation(&old.metadata) + i64::from(is_changed));
     }
 
@@ -103,8 +103,7 @@ impl Strategy for DaemonSet {
     }
 
     fn warnings_on_update(&self, old: &Self) -> Vec<String> {
-        let template = self.spec.as_ref().map(|spec| &spec.template);
-        workload_rules::warnings_on_changed_template(&self.metadata, &old.metadata, template)
+        workload_rules::warnings_on_changed_template(self, old)
     }
 
     fn prepare_for_status_update(&mut self, old: &Self) {
@@ -123,6 +122,10 @@ impl Strategy for DaemonSet {
 
     fn is_spec_changed(&self, old: &Self) -> bool {
         self.spec != old.spec
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
     }
 }
 

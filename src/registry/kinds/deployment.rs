@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus, RollingUpdateDeployment};
 use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
@@ -33,13 +34,14 @@ impl Strategy for Deployment {
         workload_rules::SELECTOR,
     ];
     const HAS_GENERATION: bool = true;
+    const TEMPLATE_PATH: Option<&'static str> = Some(workload_rules::TEMPLATE_PATH);
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let status = self.status.as_ref();
         let count = |field: fn(&DeploymentStatus) -> Option<i32>| status.and_then(field).unwrap_or(0);
         let wanted = self.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
         let selector = self.spec.as_ref().map(|spec| LabelMatcher::new(workload_rules::given_selector(&spec.selector)));
-        let [containers, images] = workload_rules::container_cells(self.spec.as_ref().map(|spec| &spec.template));
+        let [containers, images] = workload_rules::container_cells(self);
         vec![
             columns::name(&self.metadata),
             format!("{}/{wanted}", count(|status| status.ready_replicas)).into(),
@@ -81,9 +83,7 @@ impl Strategy for Deployment {
     }
 
     fn warnings_on_create(&self) -> Vec<String> {
-        let mut warnings = workload_rules::warnings_on_name(&self.metadata);
-        warnings.extend(workload_rules::warnings_on_template(self.spec.as_ref().map(|spec| &spec.template)));
-        warnings
+        workload_rules::warnings_on_create(self)
     }
 
     fn prepare_for_update(&mut self, old: &Self) {
@@ -97,8 +97,7 @@ impl Strategy for Deployment {
     }
 
     fn warnings_on_update(&self, old: &Self) -> Vec<String> {
-        let template = self.spec.as_ref().map(|spec| &spec.template);
-        workload_rules::warnings_on_changed_template(&self.metadata, &old.metadata, template)
+        workload_rules::warnings_on_changed_template(self, old)
     }
 
     fn prepare_for_status_update(&mut self, old: &Self) {
@@ -117,6 +116,10 @@ impl Strategy for Deployment {
 
     fn is_spec_changed(&self, old: &Self) -> bool {
         self.spec != old.spec || self.metadata.annotations != old.metadata.annotations
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
     }
 
     fn scale(&self) -> Option<Scale> {

@@ -54,7 +54,7 @@ use k8s_openapi::api::{
 use super::kind::{Kind, KindOf};
 use super::reviews::ReviewOf;
 use crate::control::Resource;
-use crate::model::KindType;
+use crate::model::{KindType, ManifestObject};
 
 /// All kinds, sorted by group and plural name.
 pub static KINDS: &[&dyn Kind] = &[
@@ -123,6 +123,11 @@ pub fn of(resource: &Resource) -> Option<&'static dyn Kind> {
     let identity = (resource.group(), resource.plural());
     let index = KINDS.binary_search_by_key(&identity, |kind| (kind.names().group, kind.names().plural)).ok()?;
     KINDS.get(index).copied()
+}
+
+/// Returns the kind of a manifest's object.
+pub fn of_manifest(object: &ManifestObject) -> Option<&'static dyn Kind> {
+    of(&Resource::built_in(object.kind().names()))
 }
 
 #[cfg(test)]

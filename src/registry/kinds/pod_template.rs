@@ -1,7 +1,7 @@
 //! PodTemplates: templates of pods that stand alone.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::PodTemplate;
+use k8s_openapi::api::core::v1::{PodTemplate, PodTemplateSpec};
 use serde_json::Value;
 
 use crate::model::formats;
@@ -22,9 +22,10 @@ impl Strategy for PodTemplate {
         Column::text("Pod Labels", "Labels of the template."),
     ];
     const HAS_GENERATION: bool = true;
+    const TEMPLATE_PATH: Option<&'static str> = Some("template");
 
     fn cells(&self, _now: Timestamp) -> Vec<Value> {
-        let [containers, images] = workload_rules::container_cells(self.template.as_ref());
+        let [containers, images] = workload_rules::container_cells(self);
         let labels = self.template.as_ref().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
         vec![columns::name(&self.metadata), containers, images, format_labels(labels).into()]
     }
@@ -41,8 +42,7 @@ impl Strategy for PodTemplate {
     }
 
     fn warnings_on_create(&self) -> Vec<String> {
-        let warnings = self.template.as_ref().map(|template| template::warnings(FieldPath::root("template"), template));
-        warnings.unwrap_or_default()
+        workload_rules::warnings_on_template(self)
     }
 
     fn validate_update(&self, old: &Self, errors: &mut ErrorList) {
@@ -53,10 +53,14 @@ impl Strategy for PodTemplate {
     }
 
     fn warnings_on_update(&self, old: &Self) -> Vec<String> {
-        if self.metadata.generation == old.metadata.generation { Vec::new() } else { self.warnings_on_create() }
+        workload_rules::warnings_on_changed_template(self, old)
     }
 
     fn is_spec_changed(&self, old: &Self) -> bool {
         self.template != old.template
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.template.as_ref()
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
@@ -33,11 +34,11 @@ impl Strategy for ReplicaSet {
         workload_rules::SELECTOR,
     ];
     const HAS_GENERATION: bool = true;
+    const TEMPLATE_PATH: Option<&'static str> = Some(workload_rules::TEMPLATE_PATH);
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let status = self.status.as_ref();
-        let template = self.spec.as_ref().and_then(|spec| spec.template.as_ref());
-        let [containers, images] = workload_rules::container_cells(template);
+        let [containers, images] = workload_rules::container_cells(self);
         vec![
             columns::name(&self.metadata),
             self.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0).into(),
@@ -68,10 +69,7 @@ impl Strategy for ReplicaSet {
     }
 
     fn warnings_on_create(&self) -> Vec<String> {
-        let mut warnings = workload_rules::warnings_on_name(&self.metadata);
-        let template = self.spec.as_ref().and_then(|spec| spec.template.as_ref());
-        warnings.extend(workload_rules::warnings_on_template(template));
-        warnings
+        workload_rules::warnings_on_create(self)
     }
 
     fn prepare_for_update(&mut self, old: &Self) {
@@ -85,8 +83,7 @@ impl Strategy for ReplicaSet {
     }
 
     fn warnings_on_update(&self, old: &Self) -> Vec<String> {
-        let template = self.spec.as_ref().and_then(|spec| spec.template.as_ref());
-        workload_rules::warnings_on_changed_template(&self.metadata, &old.metadata, template)
+        workload_rules::warnings_on_changed_template(self, old)
     }
 
     fn prepare_for_status_update(&mut self, old: &Self) {
@@ -102,6 +99,10 @@ impl Strategy for ReplicaSet {
 
     fn is_spec_changed(&self, old: &Self) -> bool {
         self.spec != old.spec
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().and_then(|spec| spec.template.as_ref())
     }
 
     fn scale(&self) -> Option<Scale> {

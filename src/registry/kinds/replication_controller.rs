@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
-use k8s_openapi::api::core::v1::{ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus};
+use k8s_openapi::api::core::v1::{
+    PodTemplateSpec, ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus,
+};
 use serde_json::Value;
 
 use crate::control::Propagation;
@@ -37,10 +39,11 @@ impl Strategy for ReplicationController {
     const FIELDS: &'static [SelectableField<Self>] =
         &[("status.replicas", |rc| Some(rc.status.as_ref().map_or(0, |status| status.replicas).to_string().into()))];
     const HAS_GENERATION: bool = true;
+    const TEMPLATE_PATH: Option<&'static str> = Some(workload_rules::TEMPLATE_PATH);
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let (spec, status) = (self.spec.as_ref(), self.status.as_ref());
-        let [containers, images] = workload_rules::container_cells(spec.and_then(|spec| spec.template.as_ref()));
+        let [containers, images] = workload_rules::container_cells(self);
         vec![
             columns::name(&self.metadata),
             spec.and_then(|spec| spec.replicas).unwrap_or(0).into(),
@@ -77,10 +80,7 @@ impl Strategy for ReplicationController {
     }
 
     fn warnings_on_create(&self) -> Vec<String> {
-        let mut warnings = workload_rules::warnings_on_name(&self.metadata);
-        let template = self.spec.as_ref().and_then(|spec| spec.template.as_ref());
-        warnings.extend(workload_rules::warnings_on_template(template));
-        warnings
+        workload_rules::warnings_on_create(self)
     }
 
     fn prepare_for_update(&mut self, old: &Self) {
@@ -93,8 +93,7 @@ impl Strategy for ReplicationController {
     }
 
     fn warnings_on_update(&self, old: &Self) -> Vec<String> {
-        let template = self.spec.as_ref().and_then(|spec| spec.template.as_ref());
-        workload_rules::warnings_on_changed_template(&self.metadata, &old.metadata, template)
+        workload_rules::warnings_on_changed_template(self, old)
     }
 
     fn prepare_for_status_update(&mut self, old: &Self) {
@@ -110,6 +109,10 @@ impl Strategy for ReplicationController {
 
     fn is_spec_changed(&self, old: &Self) -> bool {
         self.spec != old.spec
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().and_then(|spec| spec.template.as_ref())
     }
 
     fn scale(&self) -> Option<Scale> {

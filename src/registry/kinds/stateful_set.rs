@@ -32,11 +32,12 @@ impl Strategy for StatefulSet {
         workload_rules::IMAGES,
     ];
     const HAS_GENERATION: bool = true;
+    const TEMPLATE_PATH: Option<&'static str> = Some(workload_rules::TEMPLATE_PATH);
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         let wanted = self.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
         let ready = self.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
-        let [containers, images] = workload_rules::container_cells(self.spec.as_ref().map(|spec| &spec.template));
+        let [containers, images] = workload_rules::container_cells(self);
         vec![
             columns::name(&self.metadata),
             format!("{ready}/{wanted}").into(),
@@ -63,7 +64,7 @@ impl Strategy for StatefulSet {
     }
 
     fn warnings_on_create(&self) -> Vec<String> {
-        let mut warnings = workload_rules::warnings_on_template(self.spec.as_ref().map(|spec| &spec.template));
+        let mut warnings = workload_rules::warnings_on_template(self);
         warnings.extend(self.spec.iter().flat_map(warnings_on_spec));
         warnings
     }
@@ -95,8 +96,7 @@ impl Strategy for StatefulSet {
     }
 
     fn warnings_on_update(&self, old: &Self) -> Vec<String> {
-        let template = self.spec.as_ref().map(|spec| &spec.template);
-        let mut warnings = workload_rules::warnings_on_changed_template(&self.metadata, &old.metadata, template);
+        let mut warnings = workload_rules::warnings_on_changed_template(self, old);
         warnings.extend(self.spec.iter().flat_map(warnings_on_spec));
         warnings
     }
@@ -116,6 +116,10 @@ impl Strategy for StatefulSet {
 
     fn is_spec_changed(&self, old: &Self) -> bool {
         self.spec != old.spec
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
     }
 
     fn scale(&self) -> Option<Scale> {

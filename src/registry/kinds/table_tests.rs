@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::KINDS;
 use super::golden_tests::is_tested;
 use crate::control::{Key, UnversionedObject};
+use crate::model::object::api_version;
 use crate::registry::columns::Column;
 use crate::registry::kind::Kind;
 
@@ -25,7 +26,7 @@ fn tested_kinds() -> impl Iterator<Item = &'static dyn Kind> {
 
 fn group_version(kind: &dyn Kind) -> String {
     let names = kind.names();
-    if names.group.is_empty() { names.version.into() } else { format!("{}/{}", names.group, names.version) }
+    api_version(names.group, names.version)
 }
 
 #[test]

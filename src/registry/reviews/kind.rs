@@ -10,15 +10,15 @@ use schemars::SchemaGenerator;
 
 use super::{Review, ReviewContext, cluster_admin};
 use crate::control::{
-    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Status, UnversionedObject, Update,
+    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update,
 };
-use crate::model::object::{ResourceNames, api_version};
+use crate::model::object::ResourceNames;
 use crate::model::selector::{FieldSelector, Selector, SelectorError};
-use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body, go_json};
+use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body};
 use crate::registry::Registry;
 use crate::registry::columns::Column;
 use crate::registry::kind::{Kind, Row};
-use crate::registry::strategy::{KindInfo, OtherVersion};
+use crate::registry::strategy::{KindInfo, OtherVersion, encode_as_go};
 
 /// The [`Kind`] of a review. Only its creation is a request that reaches it: discovery lists no other verb.
 pub(in crate::registry) struct ReviewOf<T>(PhantomData<fn() -> T>);
@@ -87,7 +87,7 @@ impl<T: Review> Kind for ReviewOf<T> {
     }
 
     fn decode(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError> {
-        let Decoded { object, ignored_fields } = decode_body::<T>(&api_version(T::NAMES), T::KIND, format, body)?;
+        let Decoded { object, ignored_fields } = decode_body::<T>(T::API_VERSION, T::KIND, format, body)?;
         Ok(Decoded { object: object.into(), ignored_fields })
     }
 
@@ -124,13 +124,8 @@ impl<T: Review> Kind for ReviewOf<T> {
             now: registry.clock.now().wall,
             authenticate: &authenticate,
         };
-        let answer = serde_json::to_vec(&review.answer(&context)?).map_err(Status::internal)?;
-        let mut answer: serde_json::Value = serde_json::from_slice(&answer).map_err(Status::internal)?;
-        if let serde_json::Value::Object(answer) = &mut answer {
-            go_json::normalize(T::API_VERSION, T::KIND, answer);
-        }
-        let object = UnversionedObject::encode(&answer).map_err(Status::internal)?;
-        Ok(Arc::new(object.with_revision(Key::new(crate::control::Resource::of::<T>(), &namespace, ""), 0)))
+        let answer = encode_as_go(&review.answer(&context)?).map_err(Status::internal)?;
+        Ok(Arc::new(answer.with_revision(Key::new(Resource::of::<T>(), &namespace, ""), 0)))
     }
 
     fn update(

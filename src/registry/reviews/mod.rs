@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 
 use super::fields::ErrorList;
 use super::strategy::KindInfo;
-use crate::control::{Reason, Status};
+use crate::control::{Reason, Resource, Status};
 use crate::model::object::ApiType;
 use crate::model::pods;
 
@@ -177,8 +177,7 @@ fn decide(groups: Option<&[String]>) -> SubjectAccessReviewStatus {
 
 fn reject_invalid<T: Review>(errors: ErrorList) -> Result<(), Status> {
     let causes = errors.into_causes();
-    let kind = format!("{}.{}", T::NAMES.kind, T::NAMES.group);
-    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(&kind, "", causes)) }
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(&Resource::of::<T>().qualified_kind(), "", causes)) }
 }
 
 fn bad_request(message: &str) -> Status {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::Value;
 
@@ -58,9 +59,10 @@ impl Strategy for Job {
         Some(succeeded.unwrap_or(0).to_string().into())
     })];
     const HAS_GENERATION: bool = true;
+    const TEMPLATE_PATH: Option<&'static str> = Some(workload_rules::TEMPLATE_PATH);
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
-        let [containers, images] = workload_rules::container_cells(self.spec.as_ref().map(|spec| &spec.template));
+        let [containers, images] = workload_rules::container_cells(self);
         vec![
             columns::name(&self.metadata),
             state(self).into(),
@@ -129,6 +131,10 @@ impl Strategy for Job {
 
     fn is_spec_changed(&self, old: &Self) -> bool {
         self.spec != old.spec
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.as_ref().map(|spec| &spec.template)
     }
 }
 
