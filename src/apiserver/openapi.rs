@@ -5,19 +5,13 @@
 //! requested.
 
 use bytes::Bytes;
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::autoscaling::v1::Scale;
-use k8s_openapi::api::core::v1::Binding;
-use k8s_openapi::api::policy::v1::Eviction;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch};
-use schemars::SchemaGenerator;
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::openapi_paths::paths;
-use super::served::{self, ServedResource, type_name};
+use super::openapi_paths::{DELETE_TYPE, PATCH_TYPE, paths};
+use super::served::{self, ServedResource, subresource_type_name, type_name};
 use crate::model::object::root_path;
+use crate::model::schema::{self, reference_to};
 use crate::model::{extensions, version};
 
 /// Returns `/openapi/v3`: the URLs of the documents.
@@ -73,24 +67,22 @@ fn build_document(group: &str, version: &str) -> Value {
 
 // ---------------------------------------------------------------- schemas
 
-const SCHEMAS_PATH: &str = "components/schemas";
+const LIST_METADATA: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 
 /// Returns the schemas of a version's kinds and of the types that they use.
 pub fn schemas(group: &str, version: &str) -> Map<String, Value> {
-    let settings =
-        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = format!("/{SCHEMAS_PATH}").into());
-    let mut generator = settings.into_generator();
+    let mut names = vec![LIST_METADATA.to_string()];
     for served in served::resources_of(group, version) {
-        add_schema(&mut generator, served);
+        names.push(type_name(served, false));
+        let subresources = served.info().subresources.iter();
+        names.extend(subresources.map(|subresource| subresource_type_name(served, subresource)));
     }
     if served::resources_of(group, version).any(|served| served.allows("patch")) {
-        generator.subschema_for::<DeleteOptions>();
-        generator.subschema_for::<Patch>();
+        names.extend([DELETE_TYPE.into(), PATCH_TYPE.into()]);
     }
-    let list_metadata = generator.subschema_for::<ListMeta>().to_value();
-    let mut schemas = generator.take_definitions(false);
+    let mut schemas = schema::definitions(names);
     for served in served::resources_of(group, version) {
-        schemas.insert(type_name(served, true), list_schema(served, &list_metadata));
+        schemas.insert(type_name(served, true), list_schema(served));
     }
     schemas.values_mut().for_each(to_openapi_3_0);
     for (name, schema) in &mut schemas {
@@ -99,23 +91,9 @@ pub fn schemas(group: &str, version: &str) -> Map<String, Value> {
     schemas
 }
 
-/// Adds the schema of a kind and of the types that it and its subresources use.
-fn add_schema(generator: &mut SchemaGenerator, served: ServedResource) {
-    served.add_schema(generator);
-    for subresource in served.info().subresources {
-        match subresource.kind {
-            "Binding" => drop(generator.subschema_for::<Binding>()),
-            "Eviction" => drop(generator.subschema_for::<Eviction>()),
-            "Scale" => drop(generator.subschema_for::<Scale>()),
-            "TokenRequest" => drop(generator.subschema_for::<TokenRequest>()),
-            _ => {}
-        }
-    }
-}
-
 /// Returns the schema of a kind's list, which k8s-openapi lacks.
-fn list_schema(served: ServedResource, metadata: &Value) -> Value {
-    let items = format!("#/{SCHEMAS_PATH}/{}", type_name(served, false));
+fn list_schema(served: ServedResource) -> Value {
+    let items = reference_to(&type_name(served, false));
     json!({
         "description": format!("A list of objects of kind {} at one revision.", served.kind_name()),
         "type": "object",
@@ -123,8 +101,8 @@ fn list_schema(served: ServedResource, metadata: &Value) -> Value {
         "properties": {
             "apiVersion": {"type": "string", "description": "API group and version of the list."},
             "kind": {"type": "string", "description": format!("{}List", served.kind_name())},
-            "metadata": metadata,
-            "items": {"type": "array", "description": "Objects of the list.", "items": {"$ref": items}},
+            "metadata": reference_to(LIST_METADATA),
+            "items": {"type": "array", "description": "Objects of the list.", "items": items},
         },
     })
 }
@@ -231,7 +209,7 @@ mod tests {
                 let gvk = json!({"group": served.group(), "version": served.version(), "kind": served.kind_name()});
                 assert_eq!(get["x-kubernetes-group-version-kind"], gvk, "{path}");
                 let answer = &get["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
-                assert_eq!(*answer, format!("#/{SCHEMAS_PATH}/{}", type_name(served, list)), "{path}");
+                assert_eq!(*answer, format!("#/components/schemas/{}", type_name(served, list)), "{path}");
                 let schema = &document["components"]["schemas"][type_name(served, list)];
                 let kind = if list { format!("{}List", served.kind_name()) } else { served.kind_name().into() };
                 assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], kind, "{path}");

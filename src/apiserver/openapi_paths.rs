@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::served::{self, ServedResource, type_name};
+use super::served::{self, ServedResource, subresource_type_name, type_name};
 use crate::control::PatchKind;
 use crate::model::object::root_path;
+use crate::model::schema::reference_to;
 use crate::registry::strategy::SubresourceInfo;
 
 /// Returns all paths of a group and version.
@@ -255,14 +256,8 @@ impl PathItem {
     /// Returns the type of the request and response bodies.
     fn type_name(self) -> String {
         match self.subresource {
-            Some(subresource) if !subresource.group.is_empty() => {
-                let group = subresource.group.split('.').next().unwrap_or(subresource.group);
-                format!("io.k8s.api.{group}.{}.{}", subresource.version, subresource.kind)
-            }
-            Some(subresource) if subresource.kind != self.served.kind_name() => {
-                format!("io.k8s.api.core.v1.{}", subresource.kind)
-            }
-            _ => type_name(self.served, false),
+            Some(subresource) => subresource_type_name(self.served, subresource),
+            None => type_name(self.served, false),
         }
     }
 
@@ -281,8 +276,8 @@ impl PathItem {
 }
 
 /// Types of request bodies that are not objects.
-const PATCH_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
-const DELETE_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+pub(super) const PATCH_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
+pub(super) const DELETE_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 
 /// Adds the parameters in the path: name and namespace.
 fn add_path_parameters(path: &mut Value, namespaced: bool, named: Option<ServedResource>) {
@@ -321,7 +316,7 @@ fn responses(code: &str, type_name: &str, media: &[&str]) -> Value {
 }
 
 fn content(type_name: &str, media: &[&str]) -> Value {
-    let schema = json!({"schema": {"$ref": format!("#/components/schemas/{type_name}")}});
+    let schema = json!({"schema": reference_to(type_name)});
     let content: Map<String, Value> = media.iter().map(|media| (media.to_string(), schema.clone())).collect();
     json!({ "content": content })
 }

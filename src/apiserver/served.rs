@@ -4,10 +4,9 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use schemars::SchemaGenerator;
-
 use crate::control::{Body, Object, Patch, Resource, Status};
 use crate::model::object::api_version;
+use crate::model::schema;
 use crate::model::selector::SelectorError;
 use crate::model::{BodyFormat, DecodeError, Decoded};
 use crate::registry::kind::Kind;
@@ -85,12 +84,17 @@ fn every() -> impl Iterator<Item = ServedResource> {
 
 /// Returns the name of a resource's type, such as `io.k8s.api.core.v1.Pod`, or of its list.
 pub fn type_name(served: ServedResource, list: bool) -> String {
-    let group = match served.group() {
-        "" => "core",
-        group => group.split('.').next().unwrap_or(group),
-    };
     let list = if list { "List" } else { "" };
-    format!("io.k8s.api.{group}.{}.{}{list}", served.version(), served.kind_name())
+    schema::type_name_of_kind(served.group(), served.version(), served.kind_name()) + list
+}
+
+/// Returns the name of the type that a subresource's requests and responses have.
+pub fn subresource_type_name(served: ServedResource, subresource: &SubresourceInfo) -> String {
+    match subresource.group {
+        "" if subresource.kind == served.kind_name() => type_name(served, false),
+        "" => schema::type_name_of_kind("", "v1", subresource.kind),
+        group => schema::type_name_of_kind(group, subresource.version, subresource.kind),
+    }
 }
 
 impl ServedResource {
@@ -187,14 +191,6 @@ impl ServedResource {
         }
         let field = version.fields.iter().find(|(known, _)| *known == label);
         field.map(|(_, field)| *field).ok_or_else(|| SelectorError::unsupported_label(label))
-    }
-
-    /// Adds the schema of the resource's type to an OpenAPI document.
-    pub fn add_schema(self, generator: &mut SchemaGenerator) {
-        match self.other_version {
-            Some(version) => (version.add_schema)(generator),
-            None => self.kind.add_schema(generator),
-        }
     }
 }
 

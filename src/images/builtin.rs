@@ -1,21 +1,34 @@
 //! The built-in images: wasmpod's own guests, which stand in for exactly the repositories in [`BUILTIN_IMAGES`].
 
+use std::io::Read;
 use std::sync::LazyLock;
 
-use bytes::Bytes;
+use flate2::read::DeflateDecoder;
 
 use super::{Executable, Image, ImageError, Programs};
 use crate::files::ImageFile;
 
-static BUSYBOX: LazyLock<Executable> =
-    LazyLock::new(|| embedded_program(include_bytes!(concat!(env!("OUT_DIR"), "/busybox.wasm"))));
-static HTTPD: LazyLock<Executable> =
-    LazyLock::new(|| embedded_program(include_bytes!(concat!(env!("OUT_DIR"), "/httpd.wasm"))));
-static PAUSE: LazyLock<Executable> =
-    LazyLock::new(|| embedded_program(include_bytes!(concat!(env!("OUT_DIR"), "/pause.wasm"))));
+/// Returns a program that build.rs embedded.
+macro_rules! embedded_program {
+    ($file:literal) => {
+        LazyLock::new(|| decompress(include_bytes!(concat!(env!("OUT_DIR"), "/", $file))))
+    };
+}
 
-fn embedded_program(bytes: &'static [u8]) -> Executable {
-    Executable::new(Bytes::from_static(bytes))
+static BUSYBOX: LazyLock<Executable> = embedded_program!("busybox.wasm.deflate");
+static HTTPD: LazyLock<Executable> = embedded_program!("httpd.wasm.deflate");
+static PAUSE: LazyLock<Executable> = embedded_program!("pause.wasm.deflate");
+
+/// Returns the program that build.rs compressed; an empty one if it was not built.
+fn decompress(bytes: &[u8]) -> Executable {
+    let mut program = Vec::new();
+    if !bytes.is_empty()
+        && let Err(error) = DeflateDecoder::new(bytes).read_to_end(&mut program)
+    {
+        tracing::error!(%error, "a built-in program is damaged");
+        program.clear();
+    }
+    Executable::new(program.into())
 }
 
 /// Returns the program, or an error if the guests were missing at build time: build.rs then embeds empty files.

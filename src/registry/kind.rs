@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use schemars::SchemaGenerator;
 use serde_json::Value;
 
 use super::columns::{Column, RowCondition};
@@ -79,9 +78,6 @@ pub trait Kind: Send + Sync {
 
     /// Decodes the body of a request.
     fn decode(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError>;
-
-    /// Adds the type's schema to an OpenAPI document.
-    fn add_schema(&self, generator: &mut SchemaGenerator);
 
     /// Checks an object of a manifest: returns the warnings of its creation.
     ///
@@ -221,10 +217,6 @@ impl<T: Strategy> Kind for KindOf<T> {
     fn decode(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError> {
         let Decoded { object, ignored_fields } = decode_body::<T>(T::API_VERSION, T::KIND, format, body)?;
         Ok(Decoded { object: object.into(), ignored_fields })
-    }
-
-    fn add_schema(&self, generator: &mut SchemaGenerator) {
-        generator.subschema_for::<T>();
     }
 
     fn check_new(&self, body: Body) -> Result<Vec<String>, Vec<Cause>> {

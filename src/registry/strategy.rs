@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
 use super::columns::{Column, RowCondition};
@@ -121,15 +120,13 @@ pub struct OtherVersion {
     pub validate: Option<ValidateVersion>,
     /// The labels of field selectors in this version, beside name and namespace, with the fields of the stored version.
     pub fields: &'static [(&'static str, &'static str)],
-    /// Adds the schema of this version's type to an OpenAPI document.
-    pub add_schema: fn(&mut SchemaGenerator),
 }
 
 /// The rules of one kind, which the generic paths of [`generic`] apply. Metadata that all kinds have in common is theirs.
 ///
 /// An update restores what the client must not change before it is validated. Each kind with a status has
 /// `prepare_for_update` restore it, and `prepare_for_status_update` everything else.
-pub trait Strategy: ApiType + JsonSchema {
+pub trait Strategy: ApiType {
     /// Names, verbs and subresources.
     const INFO: KindInfo;
     /// The columns of `kubectl get`.

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use schemars::{JsonSchema, SchemaGenerator};
 
 use super::diagnostic::DiagnosticSink;
 use super::names::nearest;
@@ -21,18 +20,12 @@ pub struct KindType {
     names: &'static ResourceNames<&'static str>,
     api_version: &'static str,
     read: ReadObject,
-    add_schema: fn(&mut SchemaGenerator),
 }
 
 impl KindType {
     /// Returns the kind of a type.
-    pub const fn of<T: ApiType + JsonSchema>() -> KindType {
-        KindType {
-            names: T::NAMES,
-            api_version: T::API_VERSION,
-            read: read::<T>,
-            add_schema: |generator| drop(generator.subschema_for::<T>()),
-        }
+    pub const fn of<T: ApiType>() -> KindType {
+        KindType { names: T::NAMES, api_version: T::API_VERSION, read: read::<T> }
     }
 
     /// Returns the kind's name, as in `kind: Pod`.
@@ -50,11 +43,6 @@ impl KindType {
         self.api_version
     }
 
-    /// Adds the schema of the kind's type and of the types that it uses.
-    pub(super) fn add_schema(&self, generator: &mut SchemaGenerator) {
-        (self.add_schema)(generator);
-    }
-
     /// Reads `node` as an object of this kind; returns no object if there are errors.
     pub(super) fn read<'t>(self, node: &'t YamlNode<'t>) -> (Option<ManifestObject>, DiagnosticSink) {
         let (object, sink) = (self.read)(node);
@@ -62,7 +50,7 @@ impl KindType {
     }
 }
 
-fn read<'t, T: ApiType + JsonSchema>(node: &'t YamlNode<'t>) -> (Option<Box<dyn AnyObject>>, DiagnosticSink) {
+fn read<'t, T: ApiType>(node: &'t YamlNode<'t>) -> (Option<Box<dyn AnyObject>>, DiagnosticSink) {
     let (object, sink) = strict::read::<T>(node, const { &KindType::of::<T>() });
     (object.map(|object| Box::new(object) as Box<dyn AnyObject>), sink)
 }

@@ -1,29 +1,75 @@
 //! The schemas of Kubernetes' types: fields with types and descriptions.
 //!
-//! k8s-openapi's types carry the API's own documentation. This module collects it once, as the
+//! k8s-openapi's types carry the API's own documentation. The build script collects it once, as the
 //! `components.schemas` of an OpenAPI document: references point to `#/components/schemas/NAME`, and
-//! names are Kubernetes' (`io.k8s.api.core.v1.Pod`). `explain`, the hints about misplaced fields and
+//! names are Kubernetes' (`io.k8s.api.core.v1.Pod`). OpenAPI, `explain`, the hints about misplaced fields and
 //! the tests of the table of supported fields use it.
 
+use std::collections::HashMap;
+use std::io::Read;
 use std::sync::{PoisonError, RwLock};
 
-use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value};
+use flate2::read::DeflateDecoder;
+use serde_json::{Map, Value, json};
 
 use super::kinds::KindType;
+
+/// A line for each type, its name and its schema, compressed.
+const SCHEMAS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/schemas.deflate"));
 
 /// Prefix of references.
 const REFERENCE_PREFIX: &str = "#/components/schemas/";
 
-/// The schemas of a kind's type and of the types that it uses, by name.
-type Definitions = Map<String, Value>;
+/// The schemas of some types and of the types that they use, by name.
+pub type Definitions = Map<String, Value>;
+
+/// Returns the schemas of the types with these names, and of all types that they use. Leaves out unknown names.
+pub fn definitions(names: impl IntoIterator<Item = String>) -> Definitions {
+    let mut text = String::new();
+    // The build script has written it: it cannot be damaged.
+    let _ = DeflateDecoder::new(SCHEMAS).read_to_string(&mut text);
+    let lines: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+    let mut definitions = Definitions::new();
+    let mut missing: Vec<String> = names.into_iter().collect();
+    while let Some(name) = missing.pop() {
+        if definitions.contains_key(&name) {
+            continue;
+        }
+        let Some(schema) = lines.get(&*name).and_then(|json| serde_json::from_str(json).ok()) else { continue };
+        add_references(&schema, &mut missing);
+        definitions.insert(name, schema);
+    }
+    definitions
+}
+
+/// Adds the names of the types to which `schema` refers.
+fn add_references(schema: &Value, names: &mut Vec<String>) {
+    match schema {
+        Value::Object(fields) => {
+            names.extend(reference(schema).map(String::from));
+            fields.values().for_each(|value| add_references(value, names));
+        }
+        Value::Array(items) => items.iter().for_each(|value| add_references(value, names)),
+        _ => {}
+    }
+}
+
+/// Returns the name of the type of a kind, such as `io.k8s.api.core.v1.Pod`.
+pub fn type_name_of_kind(group: &str, version: &str, kind: &str) -> String {
+    let group = group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+    format!("io.k8s.api.{group}.{version}.{kind}")
+}
+
+/// Returns a reference to the type `name`.
+pub fn reference_to(name: &str) -> Value {
+    json!({ "$ref": format!("{REFERENCE_PREFIX}{name}") })
+}
 
 /// Returns the schema of a kind. Its definitions stay in memory from the first call on.
 pub fn of(kind: &KindType) -> Option<&'static Value> {
-    let group = kind.names().group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
-    let name = format!("io.k8s.api.{group}.{}.{}", kind.names().version, kind.name());
+    let name = type_name_of_kind(kind.names().group, kind.names().version, kind.name());
     by_name(&name).or_else(|| {
-        let definitions = collect(kind);
+        let definitions: &Definitions = Box::leak(Box::new(definitions([name.clone()])));
         LOADED.write().unwrap_or_else(PoisonError::into_inner).push(definitions);
         definitions.get(&name)
     })
@@ -32,21 +78,13 @@ pub fn of(kind: &KindType) -> Option<&'static Value> {
 /// The definitions of the kinds that were asked for. Types that several kinds use are in several of them.
 static LOADED: RwLock<Vec<&'static Definitions>> = RwLock::new(Vec::new());
 
-fn collect(kind: &KindType) -> &'static Definitions {
-    let path = REFERENCE_PREFIX.trim_start_matches('#').trim_end_matches('/');
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = path.into());
-    let mut generator = settings.into_generator();
-    kind.add_schema(&mut generator);
-    Box::leak(Box::new(generator.take_definitions(false)))
-}
-
 /// Returns the schema of the type `name` (`io.k8s.api.core.v1.Pod`) of a kind that was asked for.
 fn by_name(name: &str) -> Option<&'static Value> {
     LOADED.read().unwrap_or_else(PoisonError::into_inner).iter().find_map(|definitions| definitions.get(name))
 }
 
 /// Returns the name of the type that `schema` refers to, such as `io.k8s.api.core.v1.Probe`.
-pub fn reference(schema: &'static Value) -> Option<&'static str> {
+pub fn reference(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str()?.strip_prefix(REFERENCE_PREFIX)
 }
 
@@ -157,8 +195,10 @@ mod tests {
         }
         let mut seen = 0;
         for kind in SOME_KINDS {
-            of(kind).expect("a schema");
-            collect(kind).values().for_each(|schema| check(schema, &mut seen));
+            check(of(kind).expect("a schema"), &mut seen);
+        }
+        for definitions in LOADED.read().expect("definitions").iter() {
+            definitions.values().for_each(|schema| check(schema, &mut seen));
         }
         assert!(seen > 300, "{seen} references");
     }

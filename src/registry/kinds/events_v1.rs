@@ -30,7 +30,6 @@ pub const VERSION: OtherVersion = OtherVersion {
         ("reportingController", "reportingComponent"),
         ("type", "type"),
     ],
-    add_schema: |generator| drop(generator.subschema_for::<Event>()),
 };
 
 /// Decodes an event of `events.k8s.io/v1` as one of `core/v1`.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::autoscaling::v1::Scale;
-use schemars::SchemaGenerator;
 
 use super::{Review, ReviewContext, cluster_admin};
 use crate::control::{
@@ -89,10 +88,6 @@ impl<T: Review> Kind for ReviewOf<T> {
     fn decode(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError> {
         let Decoded { object, ignored_fields } = decode_body::<T>(T::API_VERSION, T::KIND, format, body)?;
         Ok(Decoded { object: object.into(), ignored_fields })
-    }
-
-    fn add_schema(&self, generator: &mut SchemaGenerator) {
-        generator.subschema_for::<T>();
     }
 
     fn check_new(&self, _body: Body) -> Result<Vec<String>, Vec<Cause>> {

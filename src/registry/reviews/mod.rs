@@ -18,7 +18,6 @@ use k8s_openapi::api::authorization::v1::{
     SubjectAccessReview, SubjectAccessReviewStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use schemars::JsonSchema;
 
 use super::fields::ErrorList;
 use super::strategy::KindInfo;
@@ -54,7 +53,7 @@ pub struct ReviewContext<'r> {
 }
 
 /// A kind of review.
-pub trait Review: ApiType + JsonSchema {
+pub trait Review: ApiType {
     /// What discovery says of the kind.
     const INFO: KindInfo;
 

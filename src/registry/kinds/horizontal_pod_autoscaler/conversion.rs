@@ -29,7 +29,6 @@ pub const VERSION: OtherVersion = OtherVersion {
     patch: apply_patch,
     validate: None,
     fields: &[],
-    add_schema: |generator| drop(generator.subschema_for::<v1::HorizontalPodAutoscaler>()),
 };
 
 /// Decodes an autoscaler of `autoscaling/v1` as one of `autoscaling/v2`.
