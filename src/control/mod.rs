@@ -3,6 +3,7 @@
 //! `registry` implements [`ControlPlane`] over the store. `node`, `controllers`, `embedded` and `cli` depend on the
 //! trait alone, so that a real cluster can take the registry's place.
 
+mod api;
 mod body;
 mod object;
 mod patch;
@@ -17,6 +18,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 
 use crate::model::selector::{FieldSelector, Selector};
 
+pub use api::Api;
 pub use body::Body;
 pub use object::{Key, Object, UnversionedObject};
 pub use patch::{FieldValidation, Patch, PatchKind, Warnings};

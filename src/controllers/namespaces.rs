@@ -20,8 +20,8 @@ use super::runner::{Controller, Runner};
 use super::work_queue::WorkQueue;
 use crate::clock::Clock;
 use crate::control::{
-    Body, ChangeKind, ControlPlane, DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Reason,
-    Resource, Scope, Status, Subresource, Update,
+    ChangeKind, ControlPlane, DeleteOptions, DeleteResult, Key, Object, Propagation, Reason, Resource, Scope, Status,
+    Subresource,
 };
 use crate::lifecycle::MonoTime;
 use crate::registry::kinds::KINDS;
@@ -101,14 +101,9 @@ impl Controller for NamespaceController {
     }
 
     async fn reconcile(&mut self, name: &Arc<str>) -> Result<(), Status> {
-        let object = match self.control.get(&Key::new(Resource::NAMESPACES, "", name)).await {
-            Ok(object) => object,
-            Err(status) if status.reason == Reason::NotFound => return Ok(()),
-            Err(status) => return Err(status),
-        };
-        let namespace = object.decode::<Namespace>().map_err(Status::internal)?;
+        let Some(namespace) = self.control.api::<Namespace>("").get_opt(name).await? else { return Ok(()) };
         if namespace.metadata.deletion_timestamp.is_some() {
-            return ignore_missing(self.delete_content(name, &object.key, &namespace).await);
+            return ignore_missing(self.delete_content(name, &namespace).await);
         }
         if phase(&namespace) == Some("Active") {
             ignore_missing(self.provide_root_ca(name).await)?;
@@ -121,57 +116,45 @@ impl Controller for NamespaceController {
 impl NamespaceController {
     /// Creates or restores the ConfigMap with the certificate authority.
     async fn provide_root_ca(&self, namespace: &str) -> Result<(), Status> {
-        let key = Key::new(Resource::CONFIG_MAPS, namespace, ROOT_CA);
-        let stored = match self.control.get(&key).await {
-            Ok(stored) => Some(stored.decode::<ConfigMap>().map_err(Status::internal)?),
-            Err(status) if status.reason == Reason::NotFound => None,
-            Err(status) => return Err(status),
-        };
-        let Some(map) = restored_root_ca(stored.as_deref(), namespace, &self.root_ca) else { return Ok(()) };
+        let maps = self.control.api::<ConfigMap>(namespace);
+        let stored = maps.get_opt(ROOT_CA).await?;
+        let Some(map) = restored_root_ca(stored.as_deref(), &self.root_ca) else { return Ok(()) };
         match stored {
-            None => self.control.create(map.into()).await.map(drop),
-            Some(_) => {
-                let update = Update::Replace { body: map.into(), subresource: Subresource::Main };
-                self.control.update(&key, update, Preconditions::default()).await.map(drop)
-            }
+            None => maps.create(map).await.map(drop),
+            Some(_) => maps.replace(map, Subresource::Main).await.map(drop),
         }
     }
 
     /// Creates the ServiceAccount `default` if it is missing.
     async fn provide_account(&self, namespace: &str) -> Result<(), Status> {
-        match self.control.get(&Key::new(SERVICE_ACCOUNTS, namespace, ACCOUNT)).await {
-            Err(status) if status.reason == Reason::NotFound => {
-                let account = ServiceAccount { metadata: named(ACCOUNT, namespace), ..ServiceAccount::default() };
-                self.control.create(Body::from(account)).await.map(drop)
-            }
-            other => other.map(drop),
+        let accounts = self.control.api::<ServiceAccount>(namespace);
+        if accounts.get_opt(ACCOUNT).await?.is_none() {
+            accounts.create(ServiceAccount { metadata: named(ACCOUNT), ..ServiceAccount::default() }).await?;
         }
+        Ok(())
     }
 
     /// Deletes what a namespace contains, reports what remains, and releases the namespace when it is empty.
-    async fn delete_content(&mut self, name: &Arc<str>, key: &Key, namespace: &Namespace) -> Result<(), Status> {
-        let Some(finalized) = without_finalizer(namespace) else { return Ok(()) };
+    async fn delete_content(&mut self, name: &Arc<str>, namespace: &Namespace) -> Result<(), Status> {
+        let Some(mut finalized) = without_finalizer(namespace) else { return Ok(()) };
         let mut marked = self.terminating.remove(name).unwrap_or_default();
         let content = self.delete_objects(name, &mut marked).await;
         self.terminating.insert(name.clone(), marked);
         let content = content?;
         let old = namespace.status.clone().unwrap_or_default();
         let conditions = content.conditions(old.conditions.as_deref().unwrap_or_default(), self.clock.wall());
-        let mut revision = namespace.metadata.resource_version.clone();
+        let control = self.control.clone();
+        let namespaces = control.api::<Namespace>("");
         if let Some(conditions) = conditions {
             let mut reported = namespace.clone();
             let status = reported.status.get_or_insert_default();
             status.conditions = Some(conditions);
             status.phase = Some("Terminating".into());
-            let update = Update::Replace { body: reported.into(), subresource: Subresource::Status };
-            let stored = self.control.update(key, update, Preconditions::default()).await?;
-            revision = Some(stored.revision.to_string());
+            let stored = namespaces.replace(reported, Subresource::Status).await?;
+            finalized.metadata.resource_version.clone_from(&stored.metadata.resource_version);
         }
         if content.is_empty() {
-            let mut finalized = finalized;
-            finalized.metadata.resource_version = revision;
-            let update = Update::Replace { body: finalized.into(), subresource: Subresource::Finalize };
-            self.control.update(key, update, Preconditions::default()).await?;
+            namespaces.replace(finalized, Subresource::Finalize).await?;
         }
         match content.failures.into_iter().next() {
             Some(failure) => Err(Status::internal(failure)),
@@ -247,10 +230,10 @@ fn ignore_missing(result: Result<(), Status>) -> Result<(), Status> {
 }
 
 /// Returns the ConfigMap with the certificate authority to store in place of `stored`; `None` if that is as it should be.
-fn restored_root_ca(stored: Option<&ConfigMap>, namespace: &str, root_ca: &str) -> Option<ConfigMap> {
+fn restored_root_ca(stored: Option<&ConfigMap>, root_ca: &str) -> Option<ConfigMap> {
     let data = Some(BTreeMap::from([(ROOT_CA_KEY.to_string(), root_ca.to_string())]));
     let mut map = match stored {
-        None => ConfigMap { metadata: named(ROOT_CA, namespace), ..ConfigMap::default() },
+        None => ConfigMap { metadata: named(ROOT_CA), ..ConfigMap::default() },
         Some(map) => {
             let annotations = map.metadata.annotations.as_ref();
             let is_described = annotations.and_then(|all| all.get(DESCRIPTION)).is_some_and(|text| !text.is_empty());
@@ -276,8 +259,8 @@ fn without_finalizer(namespace: &Namespace) -> Option<Namespace> {
     Some(Namespace { spec: Some(spec), ..namespace.clone() })
 }
 
-fn named(name: &str, namespace: &str) -> ObjectMeta {
-    ObjectMeta { name: Some(name.into()), namespace: Some(namespace.into()), ..ObjectMeta::default() }
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() }
 }
 
 fn phase(namespace: &Namespace) -> Option<&str> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, KeyToPath, Pod, Secret, Volume};
 
-use crate::control::{ControlPlane, Key, Reason, Resource, Status};
+use crate::control::{ControlPlane, Reason, Status};
 use crate::model::pods;
 use crate::volumes::Content;
 
@@ -39,13 +39,6 @@ pub(super) struct ConfigObjects {
 }
 
 impl ConfigKind {
-    fn resource(self) -> Resource {
-        match self {
-            ConfigKind::ConfigMap => Resource::CONFIG_MAPS,
-            ConfigKind::Secret => Resource::SECRETS,
-        }
-    }
-
     /// Returns the kind in objects.
     fn name(self) -> &'static str {
         match self {
@@ -143,19 +136,16 @@ async fn read_data(
     namespace: &str,
     name: &str,
 ) -> Result<ConfigData, Status> {
-    let key = Key::new(kind.resource(), namespace, name);
-    let object = control.get(&key).await?;
     let decoded = |(key, value): (String, k8s_openapi::ByteString)| (key, value.0);
-    let undecodable = |error: serde_json::Error| Status::internal(error);
     Ok(match kind {
         ConfigKind::ConfigMap => {
-            let map = object.decode::<ConfigMap>().map_err(undecodable)?;
+            let map = control.api::<ConfigMap>(namespace).get(name).await?;
             let text = map.data.clone().unwrap_or_default();
             let text = text.into_iter().map(|(key, value)| (key, value.into_bytes()));
             text.chain(map.binary_data.clone().unwrap_or_default().into_iter().map(decoded)).collect()
         }
         ConfigKind::Secret => {
-            let secret = object.decode::<Secret>().map_err(undecodable)?;
+            let secret = control.api::<Secret>(namespace).get(name).await?;
             secret.data.clone().unwrap_or_default().into_iter().map(decoded).collect()
         }
     })

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
 
 use super::{NodeConfig, NodeContext};
-use crate::control::{Body, Key, Object, Preconditions, Resource, Status, Subresource, Update};
+use crate::control::{Status, Subresource};
 use crate::model::{pods, version};
 
 /// The taint of nodes that are not ready.
@@ -49,31 +49,24 @@ fn node_object(config: &NodeConfig, now: Timestamp) -> Node {
 /// lifecycle controller.
 pub(super) async fn register(context: &NodeContext) -> Result<(), Status> {
     let node = node_object(&context.config, context.clock.now().wall);
-    let created = context.control.create(Body::from(node)).await?;
-    let mut node = decode(&created)?;
+    let nodes = context.control.api::<Node>("");
+    let mut node = Node::clone(&*nodes.create(node).await?);
     if let Some(spec) = &mut node.spec {
         spec.taints.iter_mut().for_each(|taints| taints.retain(|taint| taint.key != NOT_READY));
         spec.taints.take_if(|taints| taints.is_empty());
     }
-    let update = Update::Replace { body: Body::from(node), subresource: Subresource::Main };
-    context.control.update(&created.key, update, Preconditions::default()).await.map(drop)
-}
-
-fn decode(object: &Object) -> Result<Node, Status> {
-    object.decode::<Node>().map(|node| Node::clone(&node)).map_err(|error| Status::internal(error.to_string()))
+    nodes.replace(node, Subresource::Main).await.map(drop)
 }
 
 /// Sets the node's `MemoryPressure` condition.
 pub(super) async fn report_memory_pressure(context: &NodeContext, pressure: bool) {
-    let key = Key::new(Resource::NODES, "", &context.config.name);
     let now = context.clock.now().wall;
     let reported = async {
-        let object = context.control.get(&key).await?;
-        let mut node = decode(&object)?;
+        let nodes = context.control.api::<Node>("");
+        let mut node = Node::clone(&*nodes.get(&context.config.name).await?);
         let status = node.status.get_or_insert_default();
         status.conditions = Some(conditions(status.conditions.as_deref().unwrap_or_default(), pressure, now));
-        let update = Update::Replace { body: Body::from(node), subresource: Subresource::Status };
-        context.control.update(&key, update, Preconditions::default()).await
+        nodes.replace(node, Subresource::Status).await
     };
     if let Err(error) = reported.await {
         tracing::warn!(%error, "cannot report the node's conditions");

@@ -2,7 +2,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::{FieldValidation, Patch, PatchKind};
+use crate::control::{Body, FieldValidation, Patch, PatchKind, Preconditions, Update};
 use crate::registry::Registry;
 use crate::store::ObjectStore;
 
@@ -176,10 +176,10 @@ fn certificate_authority_is_restored_where_it_differs() {
     ];
     for (yaml, is_right) in rows {
         let stored: ConfigMap = serde_yaml::from_str(yaml).expect("a ConfigMap");
-        let restored = restored_root_ca(Some(&stored), "shop", "PEM");
+        let restored = restored_root_ca(Some(&stored), "PEM");
         assert_eq!(restored.is_none(), is_right, "{yaml}");
         if let Some(restored) = restored {
-            assert_eq!(restored_root_ca(Some(&restored), "shop", "PEM"), None, "{yaml}");
+            assert_eq!(restored_root_ca(Some(&restored), "PEM"), None, "{yaml}");
         }
     }
 }
