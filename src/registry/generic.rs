@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -11,8 +12,7 @@ use super::storage::WriteDecision;
 use super::strategy::Strategy;
 use super::{Registry, identity, metadata, patch, preconditions};
 use crate::control::{
-    Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Reason, Resource, Status, Subresource,
-    Update,
+    DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Reason, Resource, Status, Subresource, Update,
 };
 use crate::model::pods;
 use crate::model::selector::Selector;
@@ -35,7 +35,7 @@ pub(super) fn create<T: Strategy>(registry: &Registry, mut object: T) -> Result<
     if errors.count() == 0 {
         metadata::validate_before_create(&mut errors, object.metadata(), T::NAMES.namespaced);
     }
-    reject_invalid(&object, errors.into_causes())?;
+    reject_invalid::<T>(object.metadata(), errors)?;
     registry.storage.create(object)
 }
 
@@ -75,7 +75,7 @@ pub(super) fn update<T: Strategy>(
             Subresource::Finalize => new.validate_finalize_update(current, &mut errors),
             _ => new.validate_update(current, &mut errors),
         }
-        reject_invalid(&new, errors.into_causes())?;
+        reject_invalid::<T>(new.metadata(), errors)?;
         Ok(if new == *current {
             WriteDecision::Keep(())
         } else if new.metadata().deletion_timestamp.is_some() && !new.has_finalizers() {
@@ -92,13 +92,13 @@ fn requested_object<T: Strategy>(key: &Key, current: &T, update: &Update) -> Res
     let unsupported = || Status::new(Reason::BadRequest, format!("{key} does not support this update"));
     match update {
         Update::Replace { body, subresource: Subresource::Scale } => {
-            let scale = body.downcast_ref::<Scale>().ok_or_else(unsupported)?;
+            let has_scale = current.scale().is_some();
+            let scale = body.downcast_ref::<Scale>().filter(|_| has_scale).ok_or_else(unsupported)?;
             Ok((with_scale(key, current, scale.clone())?, Subresource::Scale))
         }
         Update::Patch { patch, subresource: Subresource::Scale } => {
             let scale = scale_of(current).ok_or_else(unsupported)?;
-            let scale = patch::apply(&scale, patch)?;
-            Ok((with_scale(key, current, scale)?, Subresource::Scale))
+            Ok((with_scale(key, current, patch::apply(&scale, patch)?)?, Subresource::Scale))
         }
         Update::Replace { body, subresource } => {
             let mut new = body.downcast_ref::<T>().ok_or_else(unsupported)?.clone();
@@ -113,26 +113,37 @@ fn requested_object<T: Strategy>(key: &Key, current: &T, update: &Update) -> Res
 
 /// Returns the `scale` subresource of an object; `None` if its kind has none.
 pub(super) fn scale_of<T: Strategy>(object: &T) -> Option<Scale> {
-    let ObjectMeta { name, namespace, uid, resource_version, creation_timestamp, .. } = object.metadata().clone();
-    let metadata = ObjectMeta { name, namespace, uid, resource_version, creation_timestamp, ..ObjectMeta::default() };
-    Some(Scale { metadata, ..object.scale()? })
+    object.scale().map(|scale| Scale { metadata: scale_metadata(object.metadata()), ..scale })
+}
+
+/// Returns the part of an object's metadata that its `scale` has too.
+fn scale_metadata(meta: &ObjectMeta) -> ObjectMeta {
+    let ObjectMeta { name, namespace, uid, resource_version, creation_timestamp, .. } = meta.clone();
+    ObjectMeta { name, namespace, uid, resource_version, creation_timestamp, ..ObjectMeta::default() }
 }
 
 /// Returns `current` with the number of replicas that a client wrote to `scale`.
-fn with_scale<T: Strategy>(key: &Key, current: &T, mut scale: Scale) -> Result<T, Status> {
-    identity::check_name_and_namespace(current.metadata(), &mut scale.metadata)?;
-    preconditions::check_uid(key, current.metadata(), &scale.metadata)?;
+fn with_scale<T: Strategy>(key: &Key, current: &T, scale: Scale) -> Result<T, Status> {
+    let (resource_version, replicas) = written_scale(key, current.metadata(), scale)?;
+    let mut new = current.clone();
+    new.metadata_mut().resource_version = resource_version;
+    new.set_replicas(replicas);
+    Ok(new)
+}
+
+/// Returns the resource version and the number of replicas that a client wrote to the `scale` of an object.
+fn written_scale(key: &Key, current: &ObjectMeta, mut scale: Scale) -> Result<(Option<String>, i32), Status> {
+    identity::check_name_and_namespace(current, &mut scale.metadata)?;
+    preconditions::check_uid(key, current, &scale.metadata)?;
     let replicas = scale.spec.and_then(|spec| spec.replicas).unwrap_or(0);
     let mut errors = ErrorList::default();
     errors.check_non_negative(FieldPath::root("spec").child("replicas"), replicas.into());
     let causes = errors.into_causes();
-    if !causes.is_empty() {
-        return Err(Status::invalid("Scale.autoscaling", &key.name, causes));
+    if causes.is_empty() {
+        Ok((scale.metadata.resource_version, replicas))
+    } else {
+        Err(Status::invalid("Scale.autoscaling", &key.name, causes))
     }
-    let mut new = current.clone();
-    new.metadata_mut().resource_version = scale.metadata.resource_version;
-    new.set_replicas(replicas);
-    Ok(new)
 }
 
 /// Removes the object at `key`, or marks it for deletion if a finalizer delays it.
@@ -146,20 +157,24 @@ pub(super) fn delete<T: Strategy>(
         preconditions::check_for_delete(&options.preconditions, key, current.metadata())?;
         current.check_delete()?;
         let mut last = current.clone();
-        set_propagation(&mut last, options.propagation);
+        set_propagation(last.metadata_mut(), options.propagation, T::DEFAULT_PROPAGATION);
         if !last.has_finalizers() {
             return Ok(WriteDecision::Delete(Box::new(last), true));
         }
         last.prepare_for_delete();
-        let meta = last.metadata_mut();
-        if meta.deletion_timestamp.is_none() {
-            meta.deletion_timestamp = Some(pods::api_time(now));
-            meta.deletion_grace_period_seconds = Some(0);
-            meta.generation = meta.generation.map(|generation| generation + 1);
-        }
+        mark_for_deletion(last.metadata_mut(), now);
         Ok(if last == *current { WriteDecision::Keep(false) } else { WriteDecision::Put(Box::new(last), false) })
     })?;
     Ok(if removed { DeleteResult::Removed(object) } else { DeleteResult::Marked(object) })
+}
+
+/// Marks an object for deletion, unless it is marked.
+fn mark_for_deletion(meta: &mut ObjectMeta, now: Timestamp) {
+    if meta.deletion_timestamp.is_none() {
+        meta.deletion_timestamp = Some(pods::api_time(now));
+        meta.deletion_grace_period_seconds = Some(0);
+        meta.generation = meta.generation.map(|generation| generation + 1);
+    }
 }
 
 /// The finalizer of an object that waits until its dependents are deleted.
@@ -167,14 +182,13 @@ const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 /// The finalizer of an object that waits until its dependents have lost their reference to it.
 const ORPHAN_FINALIZER: &str = "orphan";
 
-/// Sets the finalizers by which the garbage collector performs `requested`.
-fn set_propagation<T: Strategy>(object: &mut T, requested: Option<Propagation>) {
-    let meta = object.metadata_mut();
+/// Sets the finalizers by which the garbage collector performs `requested`; `default` is what the kind does otherwise.
+fn set_propagation(meta: &mut ObjectMeta, requested: Option<Propagation>, default: Propagation) {
     let has = |finalizer: &str| meta.finalizers.iter().flatten().any(|own| own == finalizer);
     let default = match (has(ORPHAN_FINALIZER), has(FOREGROUND_FINALIZER)) {
         (true, _) => Propagation::Orphan,
         (_, true) => Propagation::Foreground,
-        _ => T::DEFAULT_PROPAGATION,
+        _ => default,
     };
     let finalizer = match requested.unwrap_or(default) {
         Propagation::Foreground => Some(FOREGROUND_FINALIZER),
@@ -193,12 +207,12 @@ pub(super) fn matches_labels(labels: &Selector, meta: &ObjectMeta) -> bool {
     labels.matches(meta.labels.as_ref().unwrap_or(&NONE))
 }
 
-fn reject_invalid<T: Strategy>(object: &T, causes: Vec<Cause>) -> Result<(), Status> {
-    if causes.is_empty() {
+fn reject_invalid<T: Strategy>(meta: &ObjectMeta, errors: ErrorList) -> Result<(), Status> {
+    if errors.count() == 0 {
         return Ok(());
     }
-    let name = object.metadata().name.as_deref().unwrap_or_default();
-    Err(Status::invalid(&Resource::of::<T>().qualified_kind(), name, causes))
+    let name = meta.name.as_deref().unwrap_or_default();
+    Err(Status::invalid(&Resource::of::<T>().qualified_kind(), name, errors.into_causes()))
 }
 
 #[cfg(test)]

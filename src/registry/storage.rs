@@ -23,6 +23,13 @@ pub(super) enum WriteDecision<O, T = ()> {
     Delete(Box<O>, T),
 }
 
+/// A [`WriteDecision`] without its types.
+enum EncodedWrite {
+    Keep,
+    Put(UnversionedObject),
+    Delete(UnversionedObject),
+}
+
 /// The object store, or a dry run against it.
 pub(super) struct Storage {
     objects: Arc<ObjectStore>,
@@ -58,7 +65,11 @@ impl Storage {
     pub fn create<O: Strategy>(&self, object: O) -> Result<Arc<Object>, Status> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let key = Key::new(Resource::of::<O>(), &text(&object.metadata().namespace), &text(&object.metadata().name));
-        match self.commit(Operation::Put { key, precondition: Precondition::Absent, object: encode(object)? })? {
+        self.create_encoded(key, encode(object)?)
+    }
+
+    fn create_encoded(&self, key: Key, object: UnversionedObject) -> Result<Arc<Object>, Status> {
+        match self.commit(Operation::Put { key, precondition: Precondition::Absent, object })? {
             Ok(stored) => Ok(stored),
             Err(CommitError::Exists(key)) => Err(Status::already_exists(&key.resource.qualified_name(), &key.name)),
             Err(error) => Err(Status::internal(error)),
@@ -72,30 +83,39 @@ impl Storage {
         preconditions: &Preconditions,
         try_update: impl Fn(&O) -> Result<WriteDecision<O, T>, Status>,
     ) -> Result<(T, Arc<Object>), Status> {
+        let mut decided = None;
+        let stored = self.guaranteed_update_encoded(key, &mut |current| {
+            let object = current.decode::<O>().map_err(Status::internal)?;
+            preconditions::check(preconditions, key, current, object.metadata())?;
+            let (write, result) = match try_update(&object)? {
+                WriteDecision::Keep(result) => (EncodedWrite::Keep, result),
+                WriteDecision::Put(next, result) => (EncodedWrite::Put(encode(*next)?), result),
+                WriteDecision::Delete(last, result) => (EncodedWrite::Delete(encode(*last)?), result),
+            };
+            decided = Some(result);
+            Ok(write)
+        })?;
+        let result = decided.ok_or_else(|| Status::internal("an update was not decided"))?;
+        Ok((result, stored))
+    }
+
+    /// The part of [`guaranteed_update`](Storage::guaranteed_update) that is the same for all types.
+    fn guaranteed_update_encoded(
+        &self,
+        key: &Key,
+        try_update: &mut dyn FnMut(&Object) -> Result<EncodedWrite, Status>,
+    ) -> Result<Arc<Object>, Status> {
         for _ in 0..MAX_ATTEMPTS {
             let current = self.get(key)?;
-            let object = current.decode::<O>().map_err(Status::internal)?;
-            preconditions::check(preconditions, key, &current, object.metadata())?;
-            let (operation, result) = match try_update(&object)? {
-                WriteDecision::Keep(result) => return Ok((result, current)),
-                WriteDecision::Put(next, result) => {
-                    let (precondition, object) = (Precondition::At(current.revision), encode(*next)?);
-                    if object.has_content_of(&current) {
-                        return Ok((result, current));
-                    }
-                    (Operation::Put { key: key.clone(), precondition, object }, result)
-                }
-                WriteDecision::Delete(last, result) => (
-                    Operation::Delete {
-                        key: key.clone(),
-                        expected_revision: current.revision,
-                        last_state: encode(*last)?,
-                    },
-                    result,
-                ),
+            let (key, revision) = (key.clone(), current.revision);
+            let operation = match try_update(&current)? {
+                EncodedWrite::Keep => return Ok(current),
+                EncodedWrite::Put(object) if object.has_content_of(&current) => return Ok(current),
+                EncodedWrite::Put(object) => Operation::Put { key, precondition: Precondition::At(revision), object },
+                EncodedWrite::Delete(last_state) => Operation::Delete { key, expected_revision: revision, last_state },
             };
             match self.commit(operation)? {
-                Ok(stored) => return Ok((result, stored)),
+                Ok(stored) => return Ok(stored),
                 Err(CommitError::Modified(_)) => continue,
                 Err(CommitError::Gone(key)) => return Err(not_found(&key)),
                 Err(error @ CommitError::Exists(_)) => return Err(Status::internal(error)),

@@ -31,11 +31,11 @@ fn apply_as<T: Serialize + DeserializeOwned>(
     current: &T,
     patch: &Patch,
 ) -> Result<T, Status> {
-    let patched = Patched::new(api_version, kind, to_document(current)?, patch)?;
+    let patched = Patched::new(api_version, kind, to_document(serde_json::to_vec(current))?, patch)?;
     let text = serde_json::to_vec(&patched.document).map_err(Status::internal)?;
     let object: T = serde_json::from_slice(&text).map_err(|error| patched.reject(patch, &without_position(&error)))?;
     if !matches!(patch.field_validation, FieldValidation::Ignore) {
-        patched.report_unknown_fields(patch, &to_document(&object)?)?;
+        patched.report_unknown_fields(patch, &to_document(serde_json::to_vec(&object))?)?;
     }
     Ok(object)
 }
@@ -93,10 +93,10 @@ impl Patched {
     }
 }
 
-/// Returns an object as JSON. Types are read from and written to text alone: each further form of each type would enlarge
-/// the binary.
-fn to_document<T: Serialize>(object: &T) -> Result<Value, Status> {
-    serde_json::to_vec(object).and_then(|text| serde_json::from_slice(&text)).map_err(Status::internal)
+/// Returns an encoded object as JSON. Types are read from and written to text alone: each further form of each type would
+/// enlarge the binary.
+fn to_document(encoded: serde_json::Result<Vec<u8>>) -> Result<Value, Status> {
+    encoded.and_then(|text| serde_json::from_slice(&text)).map_err(Status::internal)
 }
 
 /// Returns the message of an error in a text that the client did not send.
