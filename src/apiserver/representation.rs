@@ -48,11 +48,17 @@ impl Representation {
         Ok(Representation { served, format, include_object, column_definitions: true, now })
     }
 
+    /// Returns whether objects are sent as they are stored, but for their encoding.
+    fn sends_stored_objects(&self) -> bool {
+        self.format.form == ObjectForm::Full && self.served.is_served_as_stored()
+    }
+
     /// Returns the response with one object.
     pub fn object_response(&self, object: &Arc<Object>) -> Result<Response, Status> {
-        match self.format.form {
-            ObjectForm::Full if self.format.encoding == Encoding::Json && self.served.is_served_as_stored() => {
-                Ok(response::json(object.json.clone()))
+        match self.format.encoding {
+            Encoding::Json if self.sends_stored_objects() => Ok(response::json(object.json.clone())),
+            Encoding::Protobuf if self.sends_stored_objects() => {
+                Ok(response::ok(Encoding::Protobuf.content_type(), self.stored_protobuf(object)?.to_vec()))
             }
             _ => self.respond(self.encode_object(object, self.now)?, self.kind_in_answer("")),
         }
@@ -61,7 +67,7 @@ impl Representation {
     /// Returns the response with a list; `metadata` is that of the list.
     pub fn list_response(&self, items: &[Arc<Object>], metadata: &ListMeta) -> Result<Response, Status> {
         let json = match self.format.form {
-            ObjectForm::Full if self.format.encoding == Encoding::Json && self.served.is_served_as_stored() => {
+            ObjectForm::Full if self.format.encoding == Encoding::Json && self.sends_stored_objects() => {
                 let body = ListBody::new(self.list_head(metadata)?, items.to_vec());
                 return Ok(response::ok(response::JSON, Body::new(body)));
             }
@@ -85,11 +91,13 @@ impl Representation {
     /// Appends one event of a watch.
     pub fn append_event(&mut self, event_type: &str, object: &Arc<Object>, now: Timestamp, out: &mut Vec<u8>) {
         if self.format.encoding == Encoding::Protobuf {
-            let json = self.encode_object(object, now);
-            return match json.and_then(|json| self.append_frame(event_type, &json, out)) {
-                Ok(()) => {}
-                Err(status) => self.append_error(&status, out),
+            let appended = match self.sends_stored_objects() {
+                true => {
+                    self.stored_protobuf(object).map(|envelope| protobuf::frame_watch_event(event_type, envelope, out))
+                }
+                false => self.encode_object(object, now).and_then(|json| self.append_frame(event_type, &json, out)),
             };
+            return appended.unwrap_or_else(|status| self.append_error(&status, out));
         }
         let start = out.len();
         out.extend_from_slice(b"{\"type\":\"");
@@ -207,9 +215,23 @@ impl Representation {
         let (version, kind) = self.kind_in_answer("List");
         let mut list = protobuf::ListEncoder::new(&version, &kind, &metadata, Vec::new()).map_err(Status::internal)?;
         for object in items {
-            list.push(&self.served.encode(object).map_err(Status::internal)?).map_err(Status::internal)?;
+            if self.sends_stored_objects() {
+                list.push_encoded(self.stored_protobuf(object)?).map_err(Status::internal)?;
+            } else {
+                list.push(&self.served.encode(object).map_err(Status::internal)?).map_err(Status::internal)?;
+            }
         }
         Ok(list.finish())
+    }
+
+    /// Returns an object that is sent as it is stored, in protobuf.
+    fn stored_protobuf<'o>(&self, object: &'o Object) -> Result<&'o [u8], Status> {
+        let encode = |json: &[u8]| {
+            let mut envelope = Vec::with_capacity(json.len());
+            protobuf::encode_object(&self.served.api_version(), self.served.kind_name(), json, &mut envelope)?;
+            Ok(envelope)
+        };
+        object.protobuf(encode).map_err(|error: protobuf::EncodeError| Status::internal(error))
     }
 
     /// Returns version and kind of the answer's objects, or with the suffix `List` of the list.

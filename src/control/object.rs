@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -53,6 +53,8 @@ pub struct Object {
     pub json: Bytes,
     /// Protects the typed copy that readers share; weak, since a typed Pod is eight times its JSON.
     typed: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
+    /// The object in protobuf, once a client has asked for it.
+    protobuf: OnceLock<Box<[u8]>>,
 }
 
 impl Object {
@@ -66,6 +68,15 @@ impl Object {
         let any: Arc<dyn Any + Send + Sync> = decoded.clone();
         *self.typed.lock() = Some(Arc::downgrade(&any));
         Ok(decoded)
+    }
+
+    /// Returns the object in protobuf, which `encode` produces for the first reader.
+    pub fn protobuf<E>(&self, encode: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<&[u8], E> {
+        if let Some(encoded) = self.protobuf.get() {
+            return Ok(encoded);
+        }
+        let encoded = encode(&self.json)?;
+        Ok(self.protobuf.get_or_init(|| encoded.into()))
     }
 
     /// Decodes the metadata alone, as a `T` with the fields of interest. Reads nothing after it, and shares no copy.
@@ -99,6 +110,11 @@ impl UnversionedObject {
         Ok(UnversionedObject { json, revision_offset: start })
     }
 
+    /// Returns the number of bytes.
+    pub fn size(&self) -> usize {
+        self.json.len()
+    }
+
     /// Returns whether `stored` has the same content.
     pub fn has_content_of(&self, stored: &Object) -> bool {
         let (head, tail) = self.json.split_at(self.revision_offset);
@@ -113,7 +129,7 @@ impl UnversionedObject {
         json.extend_from_slice(head);
         json.extend_from_slice(revision_field(revision, tail).as_bytes());
         json.extend_from_slice(tail);
-        Object { key, revision, json: json.into(), typed: Mutex::new(None) }
+        Object { key, revision, json: json.into(), typed: Mutex::new(None), protobuf: OnceLock::new() }
     }
 }
 
@@ -204,6 +220,16 @@ mod tests {
         for json in ["{}", r#"{"spec":{"metadata":{}}}"#, r#"{"metadata":null}"#, r#"{"a":"b"#] {
             assert_eq!(metadata_start(json.as_bytes()), None, "{json}");
         }
+    }
+
+    #[test]
+    fn protobuf_is_encoded_once() {
+        let object = UnversionedObject::encode(&Pod::default()).expect("encodes").with_revision(Key::pod("ns", "p"), 7);
+        let failed: Result<_, &str> = object.protobuf(|_| Err("no schema"));
+        assert_eq!(failed, Err("no schema"));
+        let first: Result<_, &str> = object.protobuf(|json| Ok(json.to_vec()));
+        assert_eq!(first, Ok(&*object.json));
+        assert_eq!(object.protobuf(|_| Err("encoded twice")), first);
     }
 
     #[test]
