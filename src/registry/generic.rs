@@ -276,6 +276,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn objects_over_the_limit_are_refused_however_they_grow() {
+        let registry = registry();
+        let labels = |count: usize| (0..count).map(|i| (format!("label-{i:06}"), "x".repeat(50))).collect();
+        let with_labels = |count: usize| {
+            let mut map = ConfigMap::default();
+            map.metadata.name = Some("m".into());
+            map.metadata.labels = Some(labels(count));
+            Body::from(map)
+        };
+        registry.create(with_labels(20_000)).await.expect("1.4 MB are less than the limit");
+        let key = Key::new(Resource::CONFIG_MAPS, "default", "m");
+        let before = registry.get(&key).await.expect("stored").revision;
+        let replaced = Update::Replace { body: with_labels(24_000), subresource: Subresource::Main };
+        let more: std::collections::BTreeMap<_, _> = labels(24_000);
+        let body = serde_json::to_vec(&serde_json::json!({"metadata": {"labels": more}})).expect("JSON");
+        let patch = Patch { kind: PatchKind::Merge, body, field_validation: FieldValidation::Strict };
+        let patched = Update::Patch { patch, subresource: Subresource::Main };
+        for update in [replaced, patched] {
+            let error = registry.update(&key, update, Preconditions::default()).await.expect_err("too large");
+            assert_eq!(error.reason, Reason::RequestEntityTooLarge);
+            assert!(error.message.starts_with("ConfigMap default/m is too large to store: it has 16"), "{error}");
+            assert!(error.message.ends_with(" bytes as JSON, limit is 1572864"), "{error}");
+        }
+        assert_eq!(registry.get(&key).await.expect("stored").revision, before, "nothing changed");
+        registry.delete(&key, DeleteOptions::default()).await.expect("large objects can be deleted");
+        let error = registry.create(with_labels(24_000)).await.expect_err("too large");
+        assert_eq!(error.reason, Reason::RequestEntityTooLarge);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn namespace_names_are_dns_labels() {
         let namespace = |name: &str| {
             let mut namespace = Namespace::default();

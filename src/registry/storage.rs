@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use super::preconditions::{self, OPTIMISTIC_LOCK_ERROR};
 use super::strategy::Strategy;
-use crate::control::{Key, Object, Preconditions, Resource, Status, UnversionedObject};
+use crate::control::{Key, Object, Preconditions, Reason, Resource, Status, UnversionedObject};
 use crate::store::{CommitError, ObjectStore, Operation, Precondition};
 
 /// Maximum attempts at an update that conflicts with other writers; more would indicate a bug.
 const MAX_ATTEMPTS: usize = 64;
+
+/// Maximum size of a stored object as JSON: etcd's limit of a request.
+const MAX_OBJECT_BYTES: usize = 3 << 19;
 
 /// The write that an update decides on, and the caller's result of it.
 pub(super) enum WriteDecision<O, T = ()> {
@@ -69,6 +72,7 @@ impl Storage {
     }
 
     fn create_encoded(&self, key: Key, object: UnversionedObject) -> Result<Arc<Object>, Status> {
+        check_size(&key, &object)?;
         match self.commit(Operation::Put { key, precondition: Precondition::Absent, object })? {
             Ok(stored) => Ok(stored),
             Err(CommitError::Exists(key)) => Err(Status::already_exists(&key.resource.qualified_name(), &key.name)),
@@ -111,7 +115,10 @@ impl Storage {
             let operation = match try_update(&current)? {
                 EncodedWrite::Keep => return Ok(current),
                 EncodedWrite::Put(object) if object.has_content_of(&current) => return Ok(current),
-                EncodedWrite::Put(object) => Operation::Put { key, precondition: Precondition::At(revision), object },
+                EncodedWrite::Put(object) => {
+                    check_size(&key, &object)?;
+                    Operation::Put { key, precondition: Precondition::At(revision), object }
+                }
                 EncodedWrite::Delete(last_state) => Operation::Delete { key, expected_revision: revision, last_state },
             };
             match self.commit(operation)? {
@@ -133,6 +140,17 @@ impl Storage {
             Err(error) => Ok(Err(error)),
         }
     }
+}
+
+fn check_size(key: &Key, object: &UnversionedObject) -> Result<(), Status> {
+    let size = object.size();
+    if size <= MAX_OBJECT_BYTES {
+        return Ok(());
+    }
+    let kind = key.resource.kind();
+    let message =
+        format!("{kind} {key} is too large to store: it has {size} bytes as JSON, limit is {MAX_OBJECT_BYTES}");
+    Err(Status::new(Reason::RequestEntityTooLarge, message))
 }
 
 fn encode<O: Strategy>(mut object: O) -> Result<UnversionedObject, Status> {
