@@ -18,7 +18,7 @@ use super::eviction::{self, MemoryPressure, PodUsages};
 use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
 use super::housekeeping::{self, FinishedPods};
 use super::running_pods::RunningPods;
-use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, limits, registration, worker};
+use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, lease, limits, registration, worker};
 use crate::budget::Account;
 use crate::clock::Clock;
 use crate::control::{ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
@@ -142,6 +142,7 @@ impl Agent {
         let mut watch = control.watch(scope, list.revision).await?;
         let clock = self.node.clock;
         let mut next_memory_check = clock.now().mono + eviction::CHECK_INTERVAL;
+        let mut next_renewal = clock.now().mono;
         loop {
             tokio::select! {
                 event = watch.next() => match event {
@@ -156,6 +157,10 @@ impl Agent {
                 () = clock.sleep_until(next_memory_check) => {
                     self.evict_under_pressure().await;
                     next_memory_check = clock.now().mono + eviction::CHECK_INTERVAL;
+                }
+                () = clock.sleep_until(next_renewal) => {
+                    lease::renew(&self.node).await;
+                    next_renewal = clock.now().mono + lease::RENEW_INTERVAL;
                 }
             }
         }

@@ -18,6 +18,7 @@ mod exec;
 mod handle;
 mod hosts;
 mod housekeeping;
+mod lease;
 mod limits;
 mod logs;
 mod ports;
