@@ -42,5 +42,8 @@ mod websocket;
 mod write_options;
 mod writes;
 
+#[cfg(test)]
+mod kind_tests;
+
 pub use api::Api;
 pub use routes::router;

@@ -100,6 +100,8 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<rbac::v1::Role>::NEW,
     &KindOf::<scheduling::v1::PriorityClass>::NEW,
     &KindOf::<storage::v1::StorageClass>::NEW,
+    #[cfg(test)]
+    &KindOf::<storage::v1::VolumeAttributesClass>::NEW,
 ];
 
 /// Returns the types of all kinds, for reading manifests.
@@ -136,6 +138,8 @@ mod golden_tests;
 mod selector_tests;
 #[cfg(test)]
 mod table_tests;
+#[cfg(test)]
+mod test_kind;
 #[cfg(test)]
 mod workload_tests;
 #[cfg(test)]
