@@ -29,7 +29,7 @@ use machine::ProcessorTimes;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups in the order of the table.
-const GROUPS: [Group; 18] = [
+const GROUPS: [Group; 19] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
@@ -40,6 +40,7 @@ const GROUPS: [Group; 18] = [
     ("publish", publish::figures),
     ("sessions", sessions::figures),
     ("api", api::requests),
+    ("documents", api::documents),
     ("watchers", api::watchers),
     ("api-under-spin", api::under_spin),
     ("serve", api::idle_serve),

@@ -205,7 +205,7 @@ async fn open_exec(target: &Target, parameters: &str) -> Socket {
 
 /// Connects to a subresource of the pod.
 async fn open(target: &Target, subresource: &str, protocol: &'static str) -> Socket {
-    let Target { address, token } = target;
+    let Target { address, token, .. } = target;
     let url = format!("ws://{address}/api/v1/namespaces/default/pods/p/{subresource}");
     let mut request = url.into_client_request().expect("a request");
     let headers = request.headers_mut();
