@@ -25,6 +25,7 @@ mod hostile_sessions;
 mod housekeeping;
 mod kill;
 mod kubectl;
+mod kubectl_kinds;
 mod kubectl_writes;
 mod limits;
 mod log_files;
