@@ -183,7 +183,7 @@ const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 const ORPHAN_FINALIZER: &str = "orphan";
 
 /// Sets the finalizers by which the garbage collector performs `requested`; `default` is what the kind does otherwise.
-fn set_propagation(meta: &mut ObjectMeta, requested: Option<Propagation>, default: Propagation) {
+pub(super) fn set_propagation(meta: &mut ObjectMeta, requested: Option<Propagation>, default: Propagation) {
     let has = |finalizer: &str| meta.finalizers.iter().flatten().any(|own| own == finalizer);
     let default = match (has(ORPHAN_FINALIZER), has(FOREGROUND_FINALIZER)) {
         (true, _) => Propagation::Orphan,

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use crate::clock::Clock;
 use crate::control::{
-    Body, ControlPlane, DeleteOptions, DeleteResult, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason,
-    Status, Subresource, Update,
+    Body, ControlPlane, DeleteOptions, DeleteResult, FieldValidation, Key, Patch, PatchKind, Preconditions,
+    Propagation, Reason, Status, Subresource, Update,
 };
 use crate::registry::Registry;
 use crate::store::ObjectStore;
@@ -192,6 +192,19 @@ async fn unscheduled_or_finished_pod_is_deleted_at_once() {
         let plane = TestControlPlane::with(SIMPLE).await;
         plane.set_phase(phase).await;
         assert!(matches!(plane.delete(None, None).await, Ok(DeleteResult::Removed(_))), "{phase}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn propagation_is_written_as_a_finalizer_that_delays_the_removal() {
+    for (propagation, finalizer) in [(Propagation::Foreground, "foregroundDeletion"), (Propagation::Orphan, "orphan")] {
+        let plane = TestControlPlane::empty();
+        plane.create("", SIMPLE).await.expect("a valid pod");
+        let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
+        assert!(matches!(plane.0.delete(&key(), options).await, Ok(DeleteResult::Marked(_))), "{propagation:?}");
+        assert_eq!(plane.pod().await.metadata.finalizers, Some(vec![finalizer.to_string()]));
+        let background = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+        assert!(matches!(plane.0.delete(&key(), background).await, Ok(DeleteResult::Removed(_))), "{propagation:?}");
     }
 }
 

@@ -158,7 +158,7 @@ impl Strategy for Pod {
         loop {
             let try_delete = |current: &Pod| {
                 preconditions::check_for_delete(&required, key, &current.metadata)?;
-                Ok(pod::before_delete(current, options.grace_seconds, now))
+                Ok(pod::before_delete(current, options, now))
             };
             let (step, object) = match storage.guaranteed_update(key, &Preconditions::default(), try_delete) {
                 Ok(updated) => updated,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use serde_json::Value;
 
-use crate::control::{DeleteOptions, DeleteResult, Key, Object, Resource, Scope, Status};
+use crate::control::{DeleteOptions, DeleteResult, Key, Object, Resource, Scope, Status, Subresource};
 use crate::model::formats;
 use crate::registry::columns::{self, Column, age, non_empty_or};
 use crate::registry::fields::{ErrorList, FieldPath};
@@ -81,9 +81,8 @@ impl Strategy for PriorityClass {
         }
     }
 
-    fn create(self, registry: &Registry) -> Result<Arc<Object>, Status> {
-        check_default(registry, &self)?;
-        generic::create(registry, self)
+    fn begin(&mut self, registry: &Registry, old: Option<&Self>, _subresource: Subresource) -> Result<(), Status> {
+        check_default(registry, self, old.is_some())
     }
 
     fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
@@ -95,8 +94,8 @@ impl Strategy for PriorityClass {
     }
 }
 
-/// Rejects a second default class (admission plugin `Priority`).
-fn check_default(registry: &Registry, class: &PriorityClass) -> Result<(), Status> {
+/// Rejects a second default class (admission plugin `Priority`). `is_update`: the class is stored already.
+fn check_default(registry: &Registry, class: &PriorityClass, is_update: bool) -> Result<(), Status> {
     if class.global_default != Some(true) {
         return Ok(());
     }
@@ -105,8 +104,9 @@ fn check_default(registry: &Registry, class: &PriorityClass) -> Result<(), Statu
         class.metadata.name.clone().filter(|_| class.global_default == Some(true))
     };
     let classes = reads::list(registry.storage.objects(), &Scope::all(Resource::of::<PriorityClass>()));
-    let Some(first) = classes.items.iter().find_map(is_default) else { return Ok(()) };
     let name = class.metadata.name.as_deref().unwrap_or_default();
+    let is_other = |first: &String| !is_update || first != name;
+    let Some(first) = classes.items.iter().find_map(is_default).filter(is_other) else { return Ok(()) };
     Err(forbidden(name, &format!("PriorityClass {first} is already marked as default. Only one default can exist")))
 }
 
@@ -124,4 +124,38 @@ fn system_class_error(class: &PriorityClass, name: &str) -> Option<String> {
     }
     let is_default = class.global_default == Some(true);
     is_default.then(|| format!("globalDefault of {name} PriorityClass must be false"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::control::{Body, ControlPlane, Preconditions, Reason, Update};
+    use crate::store::ObjectStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_one_class_is_the_default_however_it_becomes_so() {
+        let start = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let registry = Registry::new(ObjectStore::new(100), Clock::starting_at(start));
+        let class = |name: &str, global_default: bool| {
+            let mut class =
+                PriorityClass { value: Some(1), global_default: Some(global_default), ..Default::default() };
+            class.metadata.name = Some(name.into());
+            Body::from(class)
+        };
+        registry.create(class("a", true)).await.expect("the first");
+        registry.create(class("b", false)).await.expect("no default");
+        let replace = async |name: &str, global_default: bool| {
+            let key = Key::new(Resource::of::<PriorityClass>(), "", name);
+            let update = Update::Replace { body: class(name, global_default), subresource: Subresource::Main };
+            registry.update(&key, update, Preconditions::default()).await
+        };
+        let message = "priorityclasses.scheduling.k8s.io \"b\" is forbidden: PriorityClass a is already marked as \
+                       default. Only one default can exist";
+        let refused = replace("b", true).await.expect_err("a is the default");
+        assert_eq!((refused.reason, refused.message.as_str()), (Reason::Forbidden, message));
+        replace("a", true).await.expect("it stays the default");
+        replace("a", false).await.expect("no longer");
+        replace("b", true).await.expect("the only one");
+    }
 }

@@ -19,8 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
 
 use super::storage::WriteDecision;
-use super::{admission, identity};
-use crate::control::Status;
+use super::{admission, generic, identity};
+use crate::control::{DeleteOptions, Propagation, Status};
 use crate::model::pods;
 
 pub(super) use defaults::{canonicalize, set_default};
@@ -148,26 +148,30 @@ pub(super) enum DeletionStep {
 /// holds it. As on a real server, watchers see a mark without grace period before they see the removal.
 pub(super) fn before_delete(
     current: &Pod,
-    requested_grace: Option<i64>,
+    options: &DeleteOptions,
     now: Timestamp,
 ) -> WriteDecision<Pod, DeletionStep> {
-    let grace = grace_seconds(current, requested_grace);
-    let removable = grace == 0 && !has_finalizers(current);
+    let grace = grace_seconds(current, options.grace_seconds);
+    let mut next = current.clone();
+    generic::set_propagation(&mut next.metadata, options.propagation, Propagation::Background);
+    let removable = grace == 0 && !has_finalizers(&next);
     let marked_grace = current.metadata.deletion_grace_period_seconds;
     if removable && marked_grace == Some(0) {
-        return WriteDecision::Delete(Box::new(current.clone()), DeletionStep::Removed);
+        return WriteDecision::Delete(Box::new(next), DeletionStep::Removed);
     }
-    if marked_grace.is_some_and(|marked| marked <= grace) {
+    if marked_grace.is_none_or(|marked| marked > grace) {
+        let requested_at = match (&current.metadata.deletion_timestamp, marked_grace) {
+            (Some(deadline), Some(seconds)) => {
+                deadline.0.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(now)
+            }
+            _ => now,
+        };
+        let deadline = requested_at.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+        next.metadata.deletion_timestamp = Some(pods::api_time(deadline));
+        next.metadata.deletion_grace_period_seconds = Some(grace);
+    } else if next.metadata.finalizers == current.metadata.finalizers {
         return WriteDecision::Keep(DeletionStep::Marked);
     }
-    let mut next = current.clone();
-    let requested_at = match (&current.metadata.deletion_timestamp, marked_grace) {
-        (Some(deadline), Some(seconds)) => deadline.0.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(now),
-        _ => now,
-    };
-    let deadline = requested_at.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
-    next.metadata.deletion_timestamp = Some(pods::api_time(deadline));
-    next.metadata.deletion_grace_period_seconds = Some(grace);
     if current.metadata.deletion_timestamp.is_none() {
         next.metadata.generation = Some(current.metadata.generation.unwrap_or(0) + 1);
     }
