@@ -66,7 +66,14 @@ pub fn check(pod: &Pod) -> Vec<UnsupportedField> {
     let value = serde_json::to_value(pod).unwrap_or_default();
     let unsupported = TREE.find_unsupported(&value);
     let unsupported = unsupported.into_iter().map(|(field, support)| UnsupportedField { field, support });
-    unsupported.chain(unusable_host_ports(pod)).collect()
+    unsupported.chain(unusable_host_ports(pod)).chain(mirror_annotation(pod)).collect()
+}
+
+/// Returns the annotation of mirror pods, if the pod has it: whoever sets it could take over another pod's containers.
+fn mirror_annotation(pod: &Pod) -> Option<UnsupportedField> {
+    pods::annotation(pod, pods::MIRROR_ANNOTATION)?;
+    let support = FieldSupport::Rejected("only a node creates the mirrors of its static pods");
+    Some(UnsupportedField { field: format!("metadata.annotations[{}]", pods::MIRROR_ANNOTATION), support })
 }
 
 /// Returns the host ports that cannot be offered: those that are not TCP, and those whose `hostIP` is not an address, which

@@ -135,6 +135,20 @@ fn missing_and_stray_rows_are_detected() {
 }
 
 #[test]
+fn clients_cannot_create_mirrors() {
+    let mut pod = Pod::default();
+    pod.metadata.annotations = Some([("kubernetes.io/config.mirror".to_string(), "0".repeat(32))].into());
+    let found = check(&pod);
+    let [UnsupportedField { field, support }] = found.as_slice() else { panic!("{found:?}") };
+    assert!(support.rejects_pod());
+    assert_eq!(
+        format!("{field}: {support}"),
+        "metadata.annotations[kubernetes.io/config.mirror]: not supported: only a node creates the mirrors of its \
+         static pods"
+    );
+}
+
+#[test]
 fn no_field_has_two_rows() {
     let mut seen = BTreeSet::new();
     for field in PODS.iter().flat_map(|row| row.fields) {
