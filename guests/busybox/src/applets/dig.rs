@@ -233,7 +233,7 @@ pub async fn dig(p: Proc) -> Outcome {
             (reverse_name(address), names, true)
         }
         _ => {
-            let addresses = resolve(query.name.trim_end_matches('.')).await;
+            let addresses = resolve(&query.name).await;
             (query.name.clone(), select(&addresses, query.kind), !addresses.is_empty())
         }
     };

@@ -10,7 +10,7 @@ use wstd::runtime::AsyncPollable;
 use super::{Options, Outcome, usage};
 use crate::proc::Proc;
 
-/// Returns all addresses of a name, IPv4 first.
+/// Returns all addresses of a name, IPv4 first. The pod's search domains do not complete a name that ends with a dot.
 pub async fn resolve(name: &str) -> Vec<IpAddr> {
     if let Ok(address) = name.parse() {
         return vec![address];
@@ -45,8 +45,7 @@ pub async fn nslookup(p: Proc) -> Outcome {
     if let Some(server) = o.operand(1).or(configured) {
         text += &format!("Server:\t\t{server}\nAddress:\t{server}:53\n\n");
     }
-    // A trailing dot only marks the name as complete.
-    let addresses = resolve(name.strip_suffix('.').unwrap_or(name)).await;
+    let addresses = resolve(name).await;
     for address in &addresses {
         text += &format!("Name:\t{name}\nAddress: {address}\n");
     }
