@@ -14,8 +14,8 @@ use super::config_objects::ConfigObjects;
 use super::env::{EnvError, EnvSources, Environment, MAX_ENVIRONMENT_BYTES};
 use super::sandbox::Sandbox;
 use super::termination_message::TerminationMessage;
-use super::{NodeContext, SOURCE_ANNOTATION, env, hosts, housekeeping, limits};
-use crate::files::{MountError, Mounts};
+use super::{NodeContext, SOURCE_ANNOTATION, env, hosts, housekeeping, limits, service_account};
+use crate::files::{Mount, MountError, Mounts};
 use crate::images::{CommandError, Image, ImageError, ResolvedCommand};
 use crate::lifecycle::{Attempt, ContainerRole, WaitingReason};
 use crate::logs::Log;
@@ -264,7 +264,7 @@ impl AttemptPlan {
 
     /// Returns the container's file tree, with the pod's volumes in it.
     fn mounts(&self, image: &Image) -> Result<Mounts, AttemptStartError> {
-        let mounts = self.sandbox.volumes.mounts(&self.container)?;
+        let mut mounts = self.sandbox.volumes.mounts(&self.container)?;
         let declared = self.container.volume_mounts.iter().flatten().zip(&mounts);
         for (declared, mount) in declared.filter(|(_, mount)| !mount.sub_path.is_empty()) {
             mount.check().map_err(|error| {
@@ -280,8 +280,19 @@ impl AttemptPlan {
         let message = self.container.termination_message_path.as_deref().unwrap_or(DEFAULT_MESSAGE_PATH);
         let hosts = hosts::hosts_file(&self.pod, &self.sandbox.ip());
         let hostname = format!("{}\n", hosts::hostname(&self.pod));
-        let mounts = Mounts::new(Some(root), image.files, mounts).with_termination_message(message);
-        Ok(mounts.with_file("/etc/hosts", hosts).with_file("/etc/hostname", hostname))
+        let account = self.service_account_mount(&root, &mounts);
+        let has_account = account.is_some();
+        mounts.extend(account);
+        let tree = Mounts::new(Some(root), image.files, mounts).with_termination_message(message);
+        let tree = tree.with_file("/etc/hosts", hosts).with_file("/etc/hostname", hostname);
+        Ok(if has_account { service_account::add_files(tree, &self.pod) } else { tree })
+    }
+
+    /// Returns the mount of the service account's files. As in Kubernetes, ephemeral containers have none.
+    fn service_account_mount(&self, root: &Path, mounts: &[Mount]) -> Option<Mount> {
+        let is_ephemeral = self.attempt.container.role == ContainerRole::Ephemeral;
+        let has_files = self.sandbox.mounts_account && !is_ephemeral;
+        has_files.then(|| service_account::mount(root, mounts)).flatten()
     }
 
     /// Returns the directory of the container's own files, which has one directory per attempt.

@@ -25,6 +25,7 @@ mod ports;
 mod registration;
 mod running_pods;
 mod sandbox;
+mod service_account;
 mod sessions;
 mod termination_message;
 mod worker;

@@ -7,7 +7,7 @@ use std::{fs, io};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::ports::PublishError;
-use super::{NodeContext, PODS_DIR, config_objects, hosts, limits};
+use super::{NodeContext, PODS_DIR, config_objects, hosts, limits, service_account};
 use crate::budget::Account;
 use crate::gateway::Publication;
 use crate::model::pods;
@@ -19,6 +19,8 @@ use crate::volumes::{VOLUMES_DIR, Volumes};
 pub(super) struct Sandbox {
     pub(super) network: Arc<PodNetwork>,
     pub(super) volumes: Volumes,
+    /// Whether containers get the files of the pod's service account.
+    pub(super) mounts_account: bool,
     /// The pod's directory.
     pub(super) dir: PathBuf,
     /// The resources that the pod's containers use together.
@@ -70,9 +72,11 @@ impl Sandbox {
         let account = node.account.child(limits::pod_limits(spec));
         let ip = address.ip().into();
         let network = PodNetwork::observed(ip, hosts::host_names(pod, ip), node.config.ports.observer(pod));
+        let mounts_account = service_account::is_mounted(&*node.control, pod).await;
         let ports = Vec::new();
+        let processes = Arc::default();
         let mut sandbox =
-            Sandbox { network, volumes, dir, account, processes: Arc::default(), address, ports, kept_volumes };
+            Sandbox { network, volumes, mounts_account, dir, account, processes, address, ports, kept_volumes };
         let published = match failed.is_empty() {
             true => node.config.ports.publish(pod, &sandbox.network, &node.recorder).map_err(SandboxError::from),
             false => Err(SandboxError::Volumes(failed)),

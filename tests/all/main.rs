@@ -40,6 +40,7 @@ mod quota;
 mod reports;
 mod runs;
 mod serve;
+mod service_accounts;
 mod sessions;
 mod shell;
 mod speed;

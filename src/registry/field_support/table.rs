@@ -230,7 +230,9 @@ pub const PODS: &[FieldRow] = &[
         &["spec.dnsConfig.**", "spec.dnsPolicy", "spec.hostnameOverride", "spec.setHostnameAsFQDN", "spec.subdomain"],
     ),
     row(
-        FieldSupport::NotEnforcedYet("service account tokens are not implemented yet"),
+        FieldSupport::NotEnforcedYet(
+            "service account tokens are not implemented yet: containers find the namespace only",
+        ),
         &["spec.automountServiceAccountToken"],
     ),
     row(
