@@ -91,9 +91,7 @@ impl WriteRequest<'_> {
         let object = self.control(dry_run).create(new).await?;
         let kind = self.resource.served.kind;
         self.warnings.extend(kind.warnings_on_create(&object));
-        if !kind.info().is_acted_on {
-            self.warnings.extend(vec![kind.inert_message()]);
-        }
+        self.warnings.extend(kind.limitation().into_iter().collect());
         Ok(object)
     }
 

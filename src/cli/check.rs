@@ -24,7 +24,7 @@ pub fn check_object(object: &ManifestObject, number: usize) -> Vec<FieldDiagnost
     let mut diagnostics = check_kind(object, number);
     if let Some(template) = template_pod(object) {
         diagnostics.extend(unsupported_fields(&template, &diagnostics, number));
-    } else if let Some(message) = inert_kind(object) {
+    } else if let Some(message) = limitation(object) {
         diagnostics.push(FieldDiagnostic {
             object: number,
             rule: Rule::NotYet,
@@ -64,10 +64,9 @@ pub fn pod_of(object: &ManifestObject) -> Option<(Pod, Option<TemplatePod>)> {
     Some((template.pod.clone(), Some(template)))
 }
 
-/// Returns the message about an object on which nothing acts; `None` if something does.
-pub fn inert_kind(object: &ManifestObject) -> Option<String> {
-    let kind = kinds::of_manifest(object).filter(|kind| !kind.info().is_acted_on)?;
-    Some(kind.inert_message())
+/// Returns the message about an object of a kind that does not work entirely yet.
+pub fn limitation(object: &ManifestObject) -> Option<String> {
+    kinds::of_manifest(object)?.limitation()
 }
 
 /// Returns the errors and warnings of an object's kind.

@@ -10,6 +10,8 @@ use super::exit::{Outcome, bad_input};
 use super::terminal_text::print;
 use crate::control::Resource;
 use crate::model::{KindType, names, schema};
+use crate::registry::kind::Kind;
+use crate::registry::strategy::KindInfo;
 use crate::registry::{field_support, kinds};
 
 /// Prints the documentation of a kind or a field.
@@ -163,8 +165,7 @@ impl ExplainedField {
             ("Pod", _) => "",
             ("ConfigMap" | "Secret", _) => return "available to the pods of the same manifests".into(),
             (_, Some(path)) => path,
-            _ if kind.is_some_and(|kind| kind.info().is_acted_on) => return "works as in Kubernetes".into(),
-            _ => return INERT.into(),
+            _ => return kind.map_or_else(|| INERT.into(), kind_support),
         };
         let in_pod = path.strip_prefix(template).map(|path| path.trim_start_matches('.'));
         match in_pod.filter(|path| template.is_empty() || !path.is_empty()) {
@@ -174,6 +175,15 @@ impl ExplainedField {
             None if self.kind.name() == "CronJob" => INERT.into(),
             None => "`wasmpod run` runs one pod of the template".into(),
         }
+    }
+}
+
+/// Returns the support of a kind without a pod template.
+fn kind_support(kind: &dyn Kind) -> String {
+    match kind.info() {
+        KindInfo { is_acted_on: true, limitation: None, .. } => "works as in Kubernetes".into(),
+        KindInfo { is_acted_on: true, limitation: Some(limitation), .. } => (*limitation).into(),
+        KindInfo { is_acted_on: false, .. } => INERT.into(),
     }
 }
 
@@ -246,7 +256,11 @@ mod tests {
             ("deployment.spec.replicas", "`wasmpod run` runs one pod of the template"),
             ("pod.spec.containers.image", "works as in Kubernetes"),
             ("pod.spec.affinity.nodeAffinity", "no effect: wasmpod has only one node"),
-            ("service.spec", "validated and stored, but nothing acts on it yet"),
+            (
+                "service.spec",
+                "names of Services resolve in pods, but connections to them are refused: not supported yet",
+            ),
+            ("ingress.spec", "validated and stored, but nothing acts on it yet"),
         ] {
             let text = explain(field, false).expect(field);
             assert!(text.contains(&format!("WASMPOD:    {support}\n")), "{field}: {text}");

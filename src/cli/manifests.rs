@@ -128,7 +128,7 @@ impl Loader<'_> {
             }
             let mut own = check::check_kind(object, number);
             own.retain(|diagnostic| diagnostic.rule.severity() == Severity::Error);
-            match check::inert_kind(object) {
+            match check::limitation(object) {
                 Some(message) if self.options.is_strict => {
                     let (rule, path) = (Rule::Unsupported, "kind".into());
                     own.push(FieldDiagnostic { object: number, rule, path, message, hint: None });

@@ -1,6 +1,6 @@
 //! In-memory networks: one per pod, shared by its containers and isolated from everything else.
 //!
-//! Owns addresses, ports, listeners and byte pipes. Knows no WASI: `runtime` builds guests' sockets on [`Endpoint`], and
+//! Owns addresses, ports, listeners, byte pipes and the names of Services. Knows no WASI: `runtime` builds guests' sockets on [`Endpoint`], and
 //! probes and published ports connect through [`PodNetwork::dial`]. Opens no host sockets. Every queue and buffer is
 //! bounded.
 
@@ -9,19 +9,21 @@ mod connecting;
 mod endpoint;
 mod pipe;
 mod pod;
+mod services;
 mod stream;
 
 pub use addresses::{Address, AddressPool};
 pub use connecting::Connecting;
 pub use endpoint::{Accepted, Endpoint, IDLE_TIMEOUT, Listener};
 pub use pipe::{Receiver, Sender, pipe};
-pub use pod::{Connection, ListenObserver, PodNetwork};
+pub use pod::{Connection, ListenObserver, PodNetwork, PodNetworkOptions};
+pub use services::{PodServices, RefusalObserver, ServiceName, ServiceTable};
 pub use stream::ConnectionStream;
 
 /// An error of a socket operation, named as in POSIX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
-    /// No socket listens at the address, or too many connections wait for it (`ECONNREFUSED`).
+    /// No socket listens at the address, too many connections wait for it, or it is a Service's (`ECONNREFUSED`).
     #[error("connection refused")]
     ConnectionRefused,
     /// The address is not the pod's (`ENETUNREACH`).

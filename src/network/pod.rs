@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::NetError;
 use super::connecting::{Connecting, WaitingConnection};
 use super::pipe::{PipeMonitor, Receiver, Sender, monitored_pipe};
+use super::services::PodServices;
 
 /// The maximum of listeners in a pod.
 const MAX_LISTENERS: usize = 1024;
@@ -53,31 +54,36 @@ struct Ports {
     next_ephemeral: u16,
 }
 
+/// The names, Services and observer of a pod's network.
+#[derive(Default)]
+pub struct PodNetworkOptions {
+    /// The names that it resolves beside `localhost` and Services.
+    pub names: Vec<(String, IpAddr)>,
+    /// Called whenever a listener opens.
+    pub on_listen: Option<ListenObserver>,
+    /// The Services whose names it resolves.
+    pub services: Option<PodServices>,
+}
+
 /// The network that the containers of one pod share.
 pub struct PodNetwork {
     ip: IpAddr,
-    /// The names beside `localhost`, in lower case.
-    names: Vec<(String, IpAddr)>,
+    /// Its names are in lower case.
+    options: PodNetworkOptions,
     /// Protects the table of listeners.
     ports: Mutex<Ports>,
-    observer: Option<ListenObserver>,
 }
 
 impl PodNetwork {
     /// Returns the network of a pod with address `ip`.
     pub fn new(ip: IpAddr) -> Arc<PodNetwork> {
-        PodNetwork::with_names(ip, Vec::new())
+        PodNetwork::with_options(ip, PodNetworkOptions::default())
     }
 
-    /// Returns the network of a pod with address `ip`, which resolves `names` beside `localhost`.
-    pub fn with_names(ip: IpAddr, names: Vec<(String, IpAddr)>) -> Arc<PodNetwork> {
-        PodNetwork::observed(ip, names, None)
-    }
-
-    /// Returns a network as [`PodNetwork::with_names`] does, which calls `observer` whenever a listener opens.
-    pub fn observed(ip: IpAddr, names: Vec<(String, IpAddr)>, observer: Option<ListenObserver>) -> Arc<PodNetwork> {
-        let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), ip)).collect();
-        Arc::new(PodNetwork { ip, names, ports: Mutex::default(), observer })
+    /// Returns the network of a pod with address `ip` and these options.
+    pub fn with_options(ip: IpAddr, mut options: PodNetworkOptions) -> Arc<PodNetwork> {
+        options.names.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
+        Arc::new(PodNetwork { ip, options, ports: Mutex::default() })
     }
 
     /// Returns the pod's address.
@@ -95,11 +101,17 @@ impl PodNetwork {
         if let Ok(ip) = name.trim_matches(['[', ']']).parse() {
             return vec![ip];
         }
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let lower_case = name.to_ascii_lowercase();
+        let name = lower_case.trim_end_matches('.');
         if name == "localhost" || name.ends_with(".localhost") {
             return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         }
-        self.names.iter().filter(|(known, _)| *known == name).map(|(_, ip)| *ip).collect()
+        let own: Vec<IpAddr> =
+            self.options.names.iter().filter(|(known, _)| known == name).map(|(_, ip)| *ip).collect();
+        match &self.options.services {
+            Some(services) if own.is_empty() => services.resolve(&lower_case),
+            _ => own,
+        }
     }
 
     /// Checks that a socket may listen on `address`, and picks a port if it names none.
@@ -131,7 +143,7 @@ impl PodNetwork {
         }));
         ports.listeners.insert(address, port.clone());
         drop(ports);
-        if let Some(observer) = &self.observer {
+        if let Some(observer) = &self.options.on_listen {
             observer(address);
         }
         Ok(port)
@@ -197,7 +209,8 @@ impl PodNetwork {
     fn listener_at(&self, peer: SocketAddr) -> Result<Port, NetError> {
         let peer = specified(peer);
         if !self.owns(peer.ip()) {
-            return Err(NetError::Unreachable);
+            let is_service = self.options.services.as_ref().is_some_and(|services| services.refuse(peer));
+            return Err(if is_service { NetError::ConnectionRefused } else { NetError::Unreachable });
         }
         self.ports.lock().listener_for(peer).ok_or(NetError::ConnectionRefused)
     }

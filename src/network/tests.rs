@@ -65,6 +65,31 @@ fn pods_reach_neither_each_other_nor_the_outside() {
 }
 
 #[test]
+fn connections_to_services_are_refused_and_observed() {
+    let table = Arc::new(ServiceTable::default());
+    let service = ServiceName { namespace: "default".into(), name: "web".into() };
+    table.set(service.clone(), vec![[10, 96, 0, 7].into()]);
+    let (refused, seen) = std::sync::mpsc::channel();
+    let on_refused: RefusalObserver = Arc::new(move |service, address| {
+        refused.send(format!("{service} {address}")).expect("the test listens");
+    });
+    let services = PodServices { table: table.clone(), namespace: "default".into(), on_refused };
+    let names = vec![("Web.default".to_string(), [10, 0, 0, 1].into())];
+    let options = PodNetworkOptions { names, services: Some(services), ..PodNetworkOptions::default() };
+    let client = Endpoint::new(PodNetwork::with_options([10, 0, 0, 1].into(), options));
+    let resolve = |name: &str| client.network().resolve(name).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(resolve("WEB"), ["10.96.0.7"]);
+    assert_eq!(resolve("web.default.SVC.cluster.local."), ["10.96.0.7"]);
+    assert_eq!(resolve("web.default"), ["10.0.0.1"], "/etc/hosts comes first");
+    assert_eq!(connect(&client, "10.96.0.7:80").err(), Some(NetError::ConnectionRefused));
+    assert_eq!(connect(&client, "10.96.0.8:80").err(), Some(NetError::Unreachable));
+    table.remove(&service);
+    assert_eq!(connect(&client, "10.96.0.7:80").err(), Some(NetError::Unreachable));
+    assert_eq!(resolve("web"), [""; 0]);
+    assert_eq!(seen.try_iter().collect::<Vec<_>>(), ["default/web 10.96.0.7:80"]);
+}
+
+#[test]
 fn port_is_bound_once_and_freed_with_its_listener() {
     let server = Endpoint::new(pod(1));
     let listener = server.listen(address("0.0.0.0:80"), 1).expect("free");
@@ -147,7 +172,8 @@ fn listeners_on_loopback_only_are_recognized() {
 fn observer_learns_of_each_listener() {
     let (opened, seen) = std::sync::mpsc::channel();
     let observer: ListenObserver = Arc::new(move |address| opened.send(address).expect("the test listens"));
-    let server = Endpoint::new(PodNetwork::observed([10, 0, 0, 1].into(), Vec::new(), Some(observer)));
+    let options = PodNetworkOptions { on_listen: Some(observer), ..PodNetworkOptions::default() };
+    let server = Endpoint::new(PodNetwork::with_options([10, 0, 0, 1].into(), options));
     let _listener = server.listen(address("0.0.0.0:80"), 1).expect("free");
     assert!(server.listen(address("0.0.0.0:80"), 1).is_err());
     let _other = server.listen(address("127.0.0.1:81"), 1).expect("free");

@@ -18,7 +18,7 @@ use super::eviction::{self, MemoryPressure, PodUsages};
 use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
 use super::housekeeping::{self, FinishedPods};
 use super::running_pods::RunningPods;
-use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, lease, limits, registration, worker};
+use super::{Logs, NodeConfig, NodeContext, PODS_DIR, checks, lease, limits, registration, services, worker};
 use crate::budget::Account;
 use crate::clock::Clock;
 use crate::control::{ChangeKind, ControlPlane, Object, Resource, Scope, Status, WatchEvent};
@@ -32,6 +32,7 @@ use crate::runtime::{InstanceSet, Runtime};
 /// The agent of one node; it works while [`Agent::run`] does.
 pub struct Agent {
     node: Arc<NodeContext>,
+    /// The workers, and the watch of Services.
     tasks: JoinSet<()>,
     /// The pods' workers, by UID.
     workers: HashMap<String, WorkerHandle>,
@@ -85,6 +86,7 @@ impl Agent {
             runtime,
             images,
             addresses,
+            services: Arc::default(),
             clock,
             recorder,
         };
@@ -115,6 +117,7 @@ impl Agent {
 
     /// Runs pods until cancelled; programs that still run then are killed.
     pub async fn run(mut self) {
+        self.tasks.spawn(services::watch(self.node.control.clone(), self.node.services.clone()));
         if let Err(error) = registration::register(&self.node).await {
             tracing::warn!(%error, "cannot register the node");
         }

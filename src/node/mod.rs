@@ -26,6 +26,7 @@ mod registration;
 mod running_pods;
 mod sandbox;
 mod service_account;
+mod services;
 mod sessions;
 mod termination_message;
 mod worker;
@@ -43,7 +44,7 @@ use crate::events::Recorder;
 use crate::images::Images;
 use crate::logs::Spool;
 use crate::model::pods;
-use crate::network::AddressPool;
+use crate::network::{AddressPool, ServiceTable};
 use crate::runtime::{InstanceSet, Runtime};
 use crate::volumes::HostPaths;
 
@@ -90,6 +91,8 @@ struct NodeContext {
     runtime: Arc<Runtime>,
     images: Arc<Images>,
     addresses: Arc<AddressPool>,
+    /// The Services of the cluster, which all pods resolve.
+    services: Arc<ServiceTable>,
     clock: Clock,
     logs: Arc<Logs>,
     all_instances: Arc<InstanceSet>,

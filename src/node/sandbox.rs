@@ -7,11 +7,11 @@ use std::{fs, io};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::ports::PublishError;
-use super::{NodeContext, PODS_DIR, config_objects, hosts, limits, service_account};
+use super::{NodeContext, PODS_DIR, config_objects, hosts, limits, service_account, services};
 use crate::budget::Account;
 use crate::gateway::Publication;
 use crate::model::pods;
-use crate::network::{Address, NetError, PodNetwork};
+use crate::network::{Address, NetError, PodNetwork, PodNetworkOptions};
 use crate::runtime::{ProcessTable, error_chain};
 use crate::volumes::{VOLUMES_DIR, Volumes};
 
@@ -71,7 +71,12 @@ impl Sandbox {
         }
         let account = node.account.child(limits::pod_limits(spec));
         let ip = address.ip().into();
-        let network = PodNetwork::observed(ip, hosts::host_names(pod, ip), node.config.ports.observer(pod));
+        let options = PodNetworkOptions {
+            names: hosts::host_names(pod, ip),
+            on_listen: node.config.ports.observer(pod),
+            services: Some(services::pod_services(node, pod)),
+        };
+        let network = PodNetwork::with_options(ip, options);
         let mounts_account = service_account::is_mounted(&*node.control, pod).await;
         let ports = Vec::new();
         let processes = Arc::default();

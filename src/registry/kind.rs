@@ -111,9 +111,12 @@ pub trait Kind: Send + Sync {
 }
 
 impl dyn Kind {
-    /// Returns the message about objects on which nothing in wasmpod acts yet.
-    pub fn inert_message(&self) -> String {
-        format!("{} objects are stored, but nothing acts on them yet", self.names().kind)
+    /// Returns the warning about objects that do not work entirely yet: nothing acts on them, or not everything that should.
+    pub fn limitation(&self) -> Option<String> {
+        match self.info() {
+            KindInfo { is_acted_on: true, limitation, .. } => limitation.map(Into::into),
+            _ => Some(format!("{} objects are stored, but nothing acts on them yet", self.names().kind)),
+        }
     }
 
     /// Returns the resource of the kind's objects.

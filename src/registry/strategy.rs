@@ -43,6 +43,8 @@ pub struct KindInfo {
     pub storage_version_hash: &'static str,
     /// Whether something in wasmpod acts on the objects. Creating one of another kind warns.
     pub is_acted_on: bool,
+    /// What does not work yet although something acts on the objects. Creating one warns with this text.
+    pub limitation: Option<&'static str>,
 }
 
 impl KindInfo {
@@ -56,6 +58,7 @@ impl KindInfo {
             subresources: &[],
             storage_version_hash,
             is_acted_on: false,
+            limitation: None,
         }
     }
 }

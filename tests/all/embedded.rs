@@ -102,8 +102,8 @@ async fn errors_state_the_fault_and_where_to_look() {
     let invalid = node.apply("{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containrs: []}}").await;
     let Err(ApplyError::Manifest(issues)) = invalid else { panic!("accepted: {invalid:?}") };
     assert!(issues.to_string().contains("containers"), "{issues}");
-    let other =
-        node.apply("{apiVersion: v1, kind: Service, metadata: {name: other}, spec: {ports: [{port: 80}]}}").await;
+    let quota = "{apiVersion: v1, kind: ResourceQuota, metadata: {name: other}, spec: {hard: {pods: 1}}}";
+    let other = node.apply(quota).await;
     assert!(matches!(other, Err(ApplyError::UnsupportedKinds(1))), "{other:?}");
     let unknown = node.apply(pod("p", "containers: [{name: c, image: redis}]")).await;
     assert!(matches!(unknown, Err(ApplyError::Image { .. })), "{unknown:?}");

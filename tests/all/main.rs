@@ -41,6 +41,7 @@ mod reports;
 mod runs;
 mod serve;
 mod service_accounts;
+mod services;
 mod sessions;
 mod shell;
 mod speed;

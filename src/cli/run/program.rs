@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::embedded;
 use crate::files::{Mount, Mounts};
 use crate::images::{Executable, FileStamp, ImageError, Images};
-use crate::network::{Endpoint, PodNetwork};
+use crate::network::{Endpoint, PodNetwork, PodNetworkOptions};
 use crate::runtime::{ContainerContext, Exit, Instance, InstanceSet, ProcessView, Program, Runtime, Stdio};
 
 /// Runs the program until it exits; the outcome is its exit code. With `--watch`, runs it again when its file changes.
@@ -53,7 +53,8 @@ pub async fn run(path: &Path, args: &RunArgs) -> anyhow::Result<Outcome> {
         false => None,
     };
     loop {
-        let network = PodNetwork::observed([10, 88, 0, 1].into(), Vec::new(), ports.observer());
+        let options = PodNetworkOptions { on_listen: ports.observer(), ..PodNetworkOptions::default() };
+        let network = PodNetwork::with_options([10, 88, 0, 1].into(), options);
         // Published until the program is replaced.
         let _published = ports.publish(&network)?;
         let context = ContainerContext {

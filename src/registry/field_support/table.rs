@@ -32,7 +32,7 @@ const LINUX_ONLY: &str = "it applies to Linux containers only";
 const NOT_IMPLEMENTED: &str = "it is not implemented";
 const NOT_ENFORCED: &str = "it is not enforced yet";
 const ONE_NODE: &str = "wasmpod has only one node";
-const NO_DNS: &str = "cluster DNS is not implemented yet";
+const NO_DNS: &str = "DNS settings are not implemented yet: pods resolve names of Services and their own";
 const NO_DEVICES: &str = "containers have no access to devices";
 const NO_PREEMPTION: &str = "priority and preemption are not implemented yet";
 

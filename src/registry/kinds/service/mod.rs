@@ -45,6 +45,8 @@ impl Strategy for Service {
             SubresourceInfo::new("proxy", "ServiceProxyOptions", &["create", "delete", "get", "patch", "update"]),
             SubresourceInfo::status("Service"),
         ],
+        is_acted_on: true,
+        limitation: Some("names of Services resolve in pods, but connections to them are refused: not supported yet"),
         ..KindInfo::new("service", "0/CO1lhkEBI=")
     };
     const COLUMNS: &'static [Column] = &[
