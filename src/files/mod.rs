@@ -4,6 +4,7 @@
 //! beside it. Knows no WASI: `runtime` sees [`Mounts`] only, so that a real mount table can replace this form.
 
 mod message;
+mod open_files;
 mod usage;
 
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+pub use open_files::{OpenFile, OpenFiles, TooManyOpenFiles, check_descriptors};
 pub use usage::{MountUsage, disk_usage};
 
 /// A volume mounted into a container.
@@ -45,6 +47,7 @@ pub struct Mounts {
     termination_message: Option<message::TerminationMessageFile>,
     /// Files beside the image's, by path.
     files: Vec<(&'static str, String)>,
+    open_files: OpenFiles,
 }
 
 /// An open directory of the file tree.
@@ -116,7 +119,20 @@ pub enum MountError {
 impl Mounts {
     /// Returns a tree with `root` as `/`, which is filled with the image's files on first use.
     pub fn new(root: Option<PathBuf>, image: &'static [ImageFile], mounts: Vec<Mount>) -> Mounts {
-        Mounts { root, image, mounts, working_dir: "/".into(), termination_message: None, files: Vec::new() }
+        Mounts {
+            root,
+            image,
+            mounts,
+            working_dir: "/".into(),
+            termination_message: None,
+            files: Vec::new(),
+            open_files: OpenFiles::default(),
+        }
+    }
+
+    /// Returns the files that the container's guests have open.
+    pub fn open_files(&self) -> &OpenFiles {
+        &self.open_files
     }
 
     /// Adds a file to the root; `path` is absolute and normalized.

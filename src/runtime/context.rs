@@ -16,6 +16,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::clocks;
 use super::exit::{Exit, error_chain, exit_from_error};
+use super::filesystem::p1::ModuleFiles;
 use super::host::{Host, ModuleHost, preopen};
 use super::http::DeniedHttp;
 use super::instance::{Instance, InstanceHandle, KillSwitch, StopReason};
@@ -201,12 +202,14 @@ impl Execution {
         };
         match &program.kind {
             ProgramKind::Module(pre) => {
-                if let Err(error) = preopen(&mut self.wasi, &self.mounts) {
-                    return Exit::StartError { message: error_chain(&error) };
-                }
+                let read_only = match preopen(&mut self.wasi, &self.mounts) {
+                    Ok(read_only) => read_only,
+                    Err(error) => return Exit::StartError { message: error_chain(&error) },
+                };
                 let memory = Memory::new(self.account.charge(AccountResource::Memory, 0).ok(), self.usage.clone());
                 let (notice, clock) = (self.notice, self.clock);
-                let host = ModuleHost { wasi: self.wasi.build_p1(), memory, notice, clock, stdin: None };
+                let files = ModuleFiles::new(self.mounts, &read_only);
+                let host = ModuleHost { wasi: self.wasi.build_p1(), memory, notice, clock, stdin: None, files };
                 let mut store = new_store(self.runtime, host, self.kill_switch, self.slice);
                 store.limiter(|host| &mut host.memory);
                 let result = async {

@@ -8,6 +8,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::DynInputStream;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use super::filesystem::p1::ModuleFiles;
 use super::http::DeniedHttp;
 use super::memory::Memory;
 use super::processes::VisibleProcesses;
@@ -15,7 +16,7 @@ use super::terminal::Terminal;
 use super::termination_notice::TerminationNotice;
 use crate::budget::Account;
 use crate::clock::Clock;
-use crate::files::{MountError, Mounts};
+use crate::files::{self, MountError, Mounts, TooManyOpenFiles};
 use crate::network::Endpoint;
 
 /// Host state of a component (p2, p3).
@@ -53,19 +54,23 @@ pub struct ModuleHost {
     pub(super) clock: Clock,
     /// Standard input, opened when the guest first polls it.
     pub(super) stdin: Option<Resource<DynInputStream>>,
+    /// The files that the guest has open.
+    pub(super) files: ModuleFiles,
 }
 
 impl ModuleHost {
     /// Returns host state without a guest, for listing a linker's definitions.
     pub(super) fn detached() -> ModuleHost {
-        let (wasi, clock) = (WasiCtx::builder().build_p1(), Clock::system());
-        ModuleHost { wasi, memory: Memory::new(None, Arc::default()), notice: Arc::default(), clock, stdin: None }
+        let (wasi, clock, memory) = (WasiCtx::builder().build_p1(), Clock::system(), Memory::new(None, Arc::default()));
+        ModuleHost { wasi, memory, notice: Arc::default(), clock, stdin: None, files: ModuleFiles::default() }
     }
 }
 
-/// Opens `mounts` as the guest's preopened directories.
-pub(super) fn preopen(wasi: &mut WasiCtxBuilder, mounts: &Mounts) -> Result<(), PreopenError> {
-    for mount in mounts.open()? {
+/// Opens `mounts` as the guest's preopened directories. Returns whether each of them is read-only.
+pub(super) fn preopen(wasi: &mut WasiCtxBuilder, mounts: &Mounts) -> Result<Vec<bool>, PreopenError> {
+    files::check_descriptors()?;
+    let opened = mounts.open()?;
+    for mount in &opened {
         let perms = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
         let opened = wasi.preopened_dir(mount.path(), &mount.mount_path, perms);
         opened.map_err(|source| PreopenError::Preopen {
@@ -73,7 +78,7 @@ pub(super) fn preopen(wasi: &mut WasiCtxBuilder, mounts: &Mounts) -> Result<(), 
             source: source.into_boxed_dyn_error(),
         })?;
     }
-    Ok(())
+    Ok(opened.iter().map(|mount| mount.read_only).collect())
 }
 
 /// Errors of [`preopen`].
@@ -81,6 +86,8 @@ pub(super) fn preopen(wasi: &mut WasiCtxBuilder, mounts: &Mounts) -> Result<(), 
 pub enum PreopenError {
     #[error(transparent)]
     Mount(#[from] MountError),
+    #[error("cannot open the container's files")]
+    Descriptors(#[from] TooManyOpenFiles),
     #[error("cannot open {at}")]
     Preopen { at: String, source: Box<dyn std::error::Error + Send + Sync> },
 }

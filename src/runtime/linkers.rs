@@ -11,7 +11,7 @@ use super::exit::ProcExit;
 use super::host::{self, Host, ModuleHost};
 use super::inspection::{Import, ImportKind, Signature};
 use super::poll_oneoff::poll_oneoff;
-use super::{clocks, http, processes, read_only, resources, sockets, symlinks, terminal, termination};
+use super::{clocks, filesystem, http, processes, resources, sockets, symlinks, terminal, termination};
 
 const P1: &str = "wasi_snapshot_preview1";
 
@@ -120,6 +120,7 @@ fn module_linker(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<ModuleHos
     // wasmtime-wasi rejects codes above 125, which shells use.
     linker.func_wrap(P1, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(ProcExit(code).into()) })?;
     linker.func_wrap_async(P1, "poll_oneoff", |caller, arguments| Box::new(poll_oneoff(caller, arguments)))?;
+    filesystem::p1::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     termination::add_to_module_linker(&mut linker)?;
     Ok(linker)
@@ -132,7 +133,8 @@ fn component_linker(engine: &Engine) -> wasmtime::Result<wasmtime::component::Li
     linker.allow_shadowing(true);
     sockets::add_to_linker(&mut linker)?;
     host::add_preopens_to_linker(&mut linker)?;
-    read_only::add_to_linker(&mut linker)?;
+    filesystem::p2::add_to_linker(&mut linker)?;
+    filesystem::p3::add_to_linker(&mut linker)?;
     symlinks::add_to_linker(&mut linker)?;
     clocks::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);

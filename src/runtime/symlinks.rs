@@ -10,8 +10,9 @@ use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor};
 
+use super::filesystem::is_read_only;
+use super::filesystem::p2::answer;
 use super::host::Host;
-use super::read_only::{answer, is_read_only};
 use crate::files;
 
 /// Replaces wasmtime-wasi's `symlink-at`.
@@ -25,7 +26,7 @@ async fn symlink_at(
     (directory, target, at): (Resource<Descriptor>, String, String),
 ) -> wasmtime::Result<(Result<(), ErrorCode>,)> {
     let mut files = store.data_mut().filesystem();
-    if is_read_only(&files, &directory)? {
+    if is_read_only(files.table, &directory)? {
         return Ok((Err(ErrorCode::ReadOnly),));
     }
     if !target.starts_with('/') {

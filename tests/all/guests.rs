@@ -160,6 +160,61 @@ fn files_follow_posix_and_no_path_escapes() {
     }
 }
 
+/// Returns a pod that runs `program` once with a directory of the host at /v, which has a file `f` and a directory `d`.
+fn with_directory(program: &Path, args: &[&str], read_only: bool) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("f"), "content").expect("written");
+    std::fs::create_dir(dir.path().join("d")).expect("created");
+    let spec = format!(
+        "restartPolicy: Never, volumes: [{{name: v, hostPath: {{path: {:?}}}}}], containers: [{{name: c, image: {program:?}, \
+         args: {}, volumeMounts: [{{name: v, mountPath: /v, readOnly: {read_only}}}]}}]",
+        dir.path(),
+        Value::from(args.to_vec())
+    );
+    (dir, pod("p", &spec))
+}
+
+#[test]
+fn changes_of_read_only_mounts_are_refused_in_one_way() {
+    let allowed = ["read", "list", "write elsewhere", "unlink elsewhere"];
+    for program in versions("read_only") {
+        let (dir, manifest) = with_directory(&program, &["/v", "/tmp"], true);
+        let log = run().manifest(&manifest).output().expect_code(0).log("p/c");
+        assert_eq!(log.lines().count(), 17, "{log}");
+        for line in log.lines() {
+            let (step, result) = line.split_once(": ").expect("a step");
+            let expected = if allowed.contains(&step) { "ok" } else { "read-only" };
+            assert_eq!(result, expected, "{}: {step}", program.display());
+        }
+        assert_eq!(std::fs::read_to_string(dir.path().join("f")).expect("the file"), "content");
+    }
+}
+
+#[test]
+fn files_of_wasi_0_3_follow_the_same_rules() {
+    let (_dir, manifest) = with_directory(&p3("p3_files"), &[], true);
+    let log = run().manifest(&manifest).output().expect_code(0).log("p/c");
+    let mut lines = log.lines();
+    for step in ["read", "create elsewhere"] {
+        assert_eq!(lines.next(), Some(format!("{step}: Ok(())").as_str()), "{log}");
+    }
+    let (refused, rest): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.ends_with(": Err(ErrorCode::ReadOnly)"));
+    assert_eq!(refused.len(), 10, "{log}");
+    assert!(rest.len() == 1 && rest[0].ends_with(" files, then ErrorCode::InsufficientMemory"), "{log}");
+}
+
+#[test]
+fn container_opens_a_limited_number_of_files() {
+    // WASI 0.2 has no code for too many open files.
+    for (program, code) in versions("open_files").iter().zip(["33", "48"]) {
+        let (_dir, manifest) = with_directory(program, &["/v/f"], false);
+        let log = run().manifest(&manifest).output().expect_code(0).log("p/c");
+        let (count, rest) = log.split_once(' ').expect("a number");
+        assert_eq!(rest, format!("files, then error Some({code})\nas many again\n"), "{}", program.display());
+        assert!((16..=4096).contains(&count.parse::<u64>().expect("a number")), "{log}");
+    }
+}
+
 #[test]
 fn clocks_advance_and_match_the_host() {
     for program in versions("clocks") {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tempfile::TempDir;
-use wasmpod_test_support::{NodeDirectory, ServedNode, eventually, pod, sleep_until};
+use wasmpod_test_support::{NodeDirectory, ServedNode, TestCommand, eventually, pod, sleep_until};
 
 use crate::client::{Client, page_of};
 use crate::machine_time::MachineTime;
@@ -70,9 +70,18 @@ impl AttackedNode {
     }
 
     fn start_in(directory: NodeDirectory) -> AttackedNode {
+        AttackedNode::start_command(directory, |serve| serve)
+    }
+
+    /// Starts a node that may have `files` files open.
+    pub fn with_open_files(files: u64) -> AttackedNode {
+        AttackedNode::start_command(NodeDirectory::new(), |serve| serve.limit_open_files(files))
+    }
+
+    fn start_command(directory: NodeDirectory, change: impl FnOnce(TestCommand) -> TestCommand) -> AttackedNode {
         let alone = ALONE.lock();
         let temporary = tempfile::tempdir().expect("a directory");
-        let process = directory.serve().env("TMPDIR", temporary.path()).start();
+        let process = change(directory.serve().env("TMPDIR", temporary.path())).start();
         let node = ServedNode::ready(process, directory);
         let client = Client::new(&node);
         AttackedNode { node, client, before: Latency::default(), _temporary: temporary, _alone: alone }
@@ -160,6 +169,12 @@ impl AttackedNode {
         let before = MachineTime::read(self.node.process.pid());
         sleep_until(before.at + window).await;
         MachineTime::read(self.node.process.pid()).processors_of_node_since(&before)
+    }
+
+    /// Returns how many descriptors the process has.
+    pub fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.node.process.pid());
+        std::fs::read_dir(path).expect("the process runs").count()
     }
 
     /// Returns the largest amount of memory that the process has used, in KiB.

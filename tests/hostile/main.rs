@@ -9,6 +9,7 @@ mod attacked_node;
 mod client;
 mod computing;
 mod connections;
+mod descriptors;
 mod machine_time;
 mod manifests;
 mod output;

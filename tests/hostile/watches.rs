@@ -50,8 +50,7 @@ async fn unread_watches_hold_little_memory() {
     node.assert_serves();
     // They end after a minute, which is too long for a test of every day.
     if is_soak() {
-        let pid = node.node.process.pid();
-        let sockets = || std::fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors").count();
+        let sockets = || node.descriptors();
         for _ in 0..3 {
             let awaited = std::panic::AssertUnwindSafe(eventually("they end", async || sockets() < WATCHES / 2));
             if futures_util::FutureExt::catch_unwind(awaited).await.is_ok() {

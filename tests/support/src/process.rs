@@ -92,6 +92,23 @@ impl TestCommand {
         self
     }
 
+    /// Limits the files that the process may have open, as `ulimit -n` does.
+    pub fn limit_open_files(self, files: u64) -> TestCommand {
+        let mut limited = Command::new("/bin/sh");
+        limited.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]);
+        limited.arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        if let Some(directory) = self.command.get_current_dir() {
+            limited.current_dir(directory);
+        }
+        TestCommand { command: limited, ..self }
+    }
+
     /// Sets the working directory.
     pub fn dir(mut self, dir: &Path) -> TestCommand {
         self.command.current_dir(dir);

@@ -1,18 +1,15 @@
-//! Answers writes to read-only mounts as Linux does ("Read-only file system").
-//!
-//! wasmtime-wasi answers that they are not permitted. This replaces its answers to WASI 0.2 components; those to core
-//! modules and WASI 0.3 components stay.
+//! Files of WASI 0.2 components.
 
-use wasmtime::component::{Linker, Resource};
-use wasmtime::{StoreContextMut, component::LinkerInstance};
-use wasmtime_wasi::FsPerms;
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView, WasiFilesystemView};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, LinkerInstance, Resource};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, ErrorCode, HostDescriptor, NewTimestamp, OpenFlags, PathFlags,
 };
 
-use super::host::Host;
+use super::{is_read_only, open_file};
+use crate::runtime::host::Host;
 
 /// Replaces a function that changes the mount of its first descriptor, and that of `target`.
 macro_rules! replace_change {
@@ -22,7 +19,7 @@ macro_rules! replace_change {
             |mut store: StoreContextMut<'_, Host>, (descriptor, $($argument),*): (Resource<Descriptor>, $($ty),*)| {
                 Box::new(async move {
                     let mut files = store.data_mut().filesystem();
-                    if is_read_only(&files, &descriptor)? $(|| is_read_only(&files, &$target)?)? {
+                    if is_read_only(files.table, &descriptor)? $(|| is_read_only(files.table, &$target)?)? {
                         return Ok((Err(ErrorCode::ReadOnly),));
                     }
                     answer(files.$method(descriptor, $($argument),*).await)
@@ -32,8 +29,8 @@ macro_rules! replace_change {
     };
 }
 
-/// Replaces wasmtime-wasi's functions that change files.
-pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+/// Replaces wasmtime-wasi's functions that open and change files.
+pub(in crate::runtime) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
     replace_open(&mut types)?;
     replace_change!(types, "create-directory-at", create_directory_at(path: String));
@@ -57,37 +54,34 @@ pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 /// Replaces `open-at`, which may create and truncate files.
 fn replace_open(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
-    type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
-    types.func_wrap_async(
-        "[method]descriptor.open-at",
-        |mut store: StoreContextMut<'_, Host>, (directory, path_flags, path, open, flags): Arguments| {
-            Box::new(async move {
-                let mut files = store.data_mut().filesystem();
-                let writes = open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE)
-                    || flags.intersects(DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY);
-                if writes && is_read_only(&files, &directory)? {
-                    return Ok((Err(ErrorCode::ReadOnly),));
-                }
-                answer(files.open_at(directory, path_flags, path, open, flags).await)
-            })
-        },
-    )
+    types.func_wrap_async("[method]descriptor.open-at", |store, arguments| Box::new(open_at(store, arguments)))
 }
 
-/// Returns whether a descriptor belongs to a read-only mount.
-pub(super) fn is_read_only(
-    files: &WasiFilesystemCtxView<'_>,
-    descriptor: &Resource<Descriptor>,
-) -> wasmtime::Result<bool> {
-    let perms = match files.table.get(descriptor)? {
-        Descriptor::File(file) => file.perms,
-        Descriptor::Dir(directory) => directory.perms,
-    };
-    Ok(matches!(perms, FsPerms::ReadOnly))
+type OpenArguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+
+async fn open_at(
+    mut store: StoreContextMut<'_, Host>,
+    (directory, path_flags, path, open, flags): OpenArguments,
+) -> wasmtime::Result<(Result<Resource<Descriptor>, ErrorCode>,)> {
+    let host = store.data_mut();
+    let writes = open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE)
+        || flags.intersects(DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY);
+    if writes && is_read_only(&host.table, &directory)? {
+        return Ok((Err(ErrorCode::ReadOnly),));
+    }
+    if host.mounts.open_files().check().is_err() {
+        // WASI 0.2 has no code for too many open files.
+        return Ok((Err(ErrorCode::InsufficientMemory),));
+    }
+    let (opened,) = answer(host.filesystem().open_at(directory, path_flags, path, open, flags).await)?;
+    if let Ok(opened) = &opened {
+        host.mounts.open_files().add(open_file(&host.table, opened)?);
+    }
+    Ok((opened,))
 }
 
 /// Returns the result of a function in the form in which a guest receives it.
-pub(super) fn answer<T>(result: FsResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
+pub(in crate::runtime) fn answer<T>(result: FsResult<T>) -> wasmtime::Result<(Result<T, ErrorCode>,)> {
     match result {
         Ok(value) => Ok((Ok(value),)),
         Err(error) => Ok((Err(error.downcast()?),)),
