@@ -31,7 +31,7 @@ pub(super) struct StreamTarget<'r> {
 
 impl StreamTarget<'_> {
     fn uid(&self) -> &str {
-        pods::uid(&self.pod)
+        pods::node_uid(&self.pod)
     }
 
     /// Returns the network of the pod while it runs.

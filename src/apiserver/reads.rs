@@ -126,7 +126,7 @@ impl ResourceRequest<'_> {
             return Err(Status::not_found("pods", node));
         };
         let attempt = options.resolve_attempt(&pod, container)?;
-        let log = handle.logs.find(pods::uid(&pod), container, attempt).ok_or_else(|| {
+        let log = handle.logs.find(pods::node_uid(&pod), container, attempt).ok_or_else(|| {
             let message = format!("unable to retrieve container logs for {attempt}: they are no longer kept");
             Status::new(Reason::NotFound, message)
         })?;

@@ -21,8 +21,11 @@ use super::manifest_directory::{ChangedManifest, FileFingerprint, ManifestDirect
 pub use super::manifest_directory::{InvalidManifest, ReadPods};
 use super::references::referenced_resource;
 use crate::clock::Clock;
-use crate::control::{Body, ControlPlane, DeleteOptions, Key, Reason, Resource, Status};
-use crate::model::pods::MIRROR_ANNOTATION;
+use crate::control::{
+    Body, ControlPlane, DeleteOptions, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason, Resource, Status,
+    Subresource, Update,
+};
+use crate::model::pods::{self, MIRROR_ANNOTATION};
 
 /// A directory whose manifests run on a node.
 pub struct StaticPods {
@@ -238,7 +241,7 @@ impl StaticPods {
         let outdated: Vec<Key> = created.iter().filter(is_outdated).map(|(key, _)| key.clone()).collect();
         let mut pending = false;
         for key in outdated {
-            match self.control.delete(&key, DeleteOptions::default()).await {
+            match self.delete(&key).await {
                 Err(status) if status.reason == Reason::NotFound => drop(created.remove(&key)),
                 Ok(_) => pending = true,
                 Err(error) => {
@@ -248,6 +251,19 @@ impl StaticPods {
             }
         }
         pending
+    }
+
+    /// Deletes a pod for good: marked as removed, it does not outlive its mirror object.
+    async fn delete(&self, key: &Key) -> Result<(), Status> {
+        let object = self.control.get(key).await?;
+        if object.decode::<Pod>().is_ok_and(|pod| pods::outlives_mirror(&pod)) {
+            let body = serde_json::json!({"metadata": {"annotations": {pods::REMOVED_ANNOTATION: "true"}}});
+            let (kind, field_validation) = (PatchKind::Merge, FieldValidation::Ignore);
+            let patch = Patch { kind, body: body.to_string().into_bytes(), field_validation };
+            let update = Update::Patch { patch, subresource: Subresource::Main };
+            self.control.update(key, update, Preconditions::default()).await?;
+        }
+        self.control.delete(key, DeleteOptions::default()).await.map(drop)
     }
 
     /// Creates desired pods that do not exist, those that another client has deleted included.

@@ -148,7 +148,7 @@ impl Node {
         let ephemeral = pod.status.iter().flat_map(|s| s.ephemeral_container_statuses.iter().flatten());
         let status = outcome::container_statuses(pod).chain(ephemeral).find(|status| status.name == container);
         let id = status.and_then(|status| status.container_id.as_deref()).unwrap_or_default();
-        let log = self.handle.logs.find(pods::uid(pod), container, id);
+        let log = self.handle.logs.find(pods::node_uid(pod), container, id);
         log.map(|log| log.tail(count)).unwrap_or_default()
     }
 

@@ -41,6 +41,8 @@ pub struct Agent {
     finished: FinishedPods,
     /// The UID of each task's pod, to find the pod of a worker that panics.
     task_pods: HashMap<Id, String>,
+    /// The newest objects of pods that wait until the worker of an earlier pod with their UID has ended.
+    waiting: HashMap<String, Arc<Object>>,
     /// The time that pods have to end, once the node shuts down.
     shutdown_grace: Option<Duration>,
     pressure: MemoryPressure,
@@ -60,6 +62,8 @@ struct WorkerHandle {
     generation: Option<i64>,
     /// The resources that a deferred resize waits for.
     deferred: Option<ResourceAmounts>,
+    /// Whether the pod was rejected, so that nothing runs.
+    is_rejected: bool,
 }
 
 impl Agent {
@@ -97,6 +101,7 @@ impl Agent {
             allocated: ResourceAmounts::default(),
             finished: FinishedPods::default(),
             task_pods: HashMap::new(),
+            waiting: HashMap::new(),
             shutdown_grace: None,
             pressure: MemoryPressure::default(),
             requests,
@@ -124,7 +129,7 @@ impl Agent {
         let scope = Scope::all(Resource::PODS);
         if let Ok(list) = self.node.control.list(&scope).await {
             let known = list.items.iter().filter_map(|object| object.decode::<Pod>().ok());
-            let known = known.map(|pod| pods::uid(&pod).to_string()).collect();
+            let known = known.map(|pod| pods::node_uid(&pod).to_string()).collect();
             housekeeping::remove_orphans(self.node.config.directory.join(PODS_DIR), known).await;
         }
         loop {
@@ -172,9 +177,12 @@ impl Agent {
     /// Drops the workers of pods that a new list no longer contains.
     fn drop_unlisted(&mut self, items: &[Arc<Object>]) {
         let listed: HashSet<String> =
-            items.iter().filter_map(|o| o.decode::<Pod>().ok()).map(|pod| pods::uid(&pod).to_string()).collect();
+            items.iter().filter_map(|o| o.decode::<Pod>().ok()).map(|pod| pods::node_uid(&pod).to_string()).collect();
         let gone: Vec<String> = self.workers.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
-        gone.iter().for_each(|uid| self.drop_worker(uid));
+        for uid in gone {
+            let object = self.workers.get(&uid).map(|worker| worker.desired.borrow().object.clone());
+            object.iter().for_each(|object| self.on_deleted(object));
+        }
     }
 
     /// Hands a pod's newest object to its worker and starts a worker for a new pod.
@@ -187,10 +195,16 @@ impl Agent {
         if node_name != Some(self.node.config.name.as_str()) {
             return;
         }
-        let uid = pods::uid(&pod);
+        let uid = pods::node_uid(&pod);
+        if self.workers.get(uid).is_some_and(|worker| worker.desired.borrow().object.key != object.key) {
+            return tracing::error!(pod = %object.key, "another pod has the manifest's hash; ignoring this one");
+        }
         match (self.workers.contains_key(uid), pods::is_terminal(&pod)) {
             (true, true) => self.on_finished(uid, object),
             (true, false) => self.on_update(uid, &pod, object),
+            (false, _) if self.task_pods.values().any(|ending| ending == uid) => {
+                self.waiting.insert(uid.to_string(), object);
+            }
             (false, _) => self.start_worker(uid.to_string(), &pod, object),
         }
     }
@@ -225,16 +239,17 @@ impl Agent {
         let (desired, receiver) = watch::channel(DesiredState::new(object, self.shutdown_grace));
         let host_ports = if pods::is_terminal(pod) { Vec::new() } else { host_ports(pod) };
         let node = self.node.clone();
-        let (task, allocation, host_ports) = match self.admit(pod, &requested, &host_ports) {
-            Ok(()) => (self.tasks.spawn(worker::run(node, receiver)), requested, host_ports),
+        let (task, allocation, host_ports, is_rejected) = match self.admit(pod, &requested, &host_ports) {
+            Ok(()) => (self.tasks.spawn(worker::run(node, receiver)), requested, host_ports, false),
             Err(rejection) => {
                 let task = self.tasks.spawn(worker::reject(node, receiver, rejection));
-                (task, ResourceAmounts::default(), Vec::new())
+                (task, ResourceAmounts::default(), Vec::new(), true)
             }
         };
         self.allocated += allocation;
         self.task_pods.insert(task.id(), uid.clone());
-        self.workers.insert(uid, WorkerHandle { desired, allocation, host_ports, generation, deferred: None });
+        let worker = WorkerHandle { desired, allocation, host_ports, generation, deferred: None, is_rejected };
+        self.workers.insert(uid, worker);
     }
 
     /// Decides whether the node runs the pod. A finished pod is admitted, so that its worker can clean up.
@@ -271,7 +286,13 @@ impl Agent {
 
     fn on_deleted(&mut self, object: &Object) {
         let Ok(pod) = object.decode::<Pod>() else { return };
-        self.drop_worker(pods::uid(&pod));
+        let uid = pods::node_uid(&pod);
+        self.waiting.remove(uid);
+        match self.workers.get(uid) {
+            Some(worker) if worker.desired.borrow().object.key != object.key => {}
+            Some(worker) if pods::outlives_mirror(&pod) && !worker.is_rejected => worker.mirror_deleted(&pod),
+            _ => self.drop_worker(uid),
+        }
     }
 
     /// Drops the handle of a worker, which ends when it sees its channel closed.
@@ -327,6 +348,8 @@ impl Agent {
             if let Ok(pod) = object.decode::<Pod>() {
                 self.start_worker(uid, &pod, object);
             }
+        } else if let Some(object) = self.waiting.remove(&uid) {
+            self.on_pod(object);
         }
     }
 }
@@ -349,6 +372,11 @@ impl WorkerHandle {
             *allocated = others;
         }
         PodResize { generation: self.generation.unwrap_or(0), fit }
+    }
+
+    /// Informs the worker of a static pod that its mirror object was deleted.
+    fn mirror_deleted(&self, pod: &Pod) {
+        self.desired.send_modify(|desired| desired.deleted_mirror = pod.metadata.uid.clone());
     }
 
     /// Sends the pod's object to the worker, unless the worker has a newer one.

@@ -21,12 +21,21 @@ pub(super) struct DesiredState {
     pub(super) eviction: Option<PodEviction>,
     /// The time that the node's shutdown leaves to the pod, if the node shuts down.
     pub(super) shutdown_grace: Option<Duration>,
+    /// The UID of a static pod's mirror object that was deleted; the containers outlive it.
+    pub(super) deleted_mirror: Option<String>,
 }
 
 impl DesiredState {
     /// Returns the desired state of a pod that has just been stored as `object`.
     pub(super) fn new(object: Arc<Object>, shutdown_grace: Option<Duration>) -> DesiredState {
-        DesiredState { object, restarts: BTreeMap::new(), resize: None, eviction: None, shutdown_grace }
+        DesiredState {
+            object,
+            restarts: BTreeMap::new(),
+            resize: None,
+            eviction: None,
+            shutdown_grace,
+            deleted_mirror: None,
+        }
     }
 }
 

@@ -129,7 +129,7 @@ fn resolve_source(
     let value = match path {
         "metadata.name" => Some(pods::name(pod).to_string()),
         "metadata.namespace" => Some(pods::namespace(pod).to_string()),
-        "metadata.uid" => Some(pods::uid(pod).to_string()),
+        "metadata.uid" => Some(pods::node_uid(pod).to_string()),
         "spec.nodeName" => spec.and_then(|s| s.node_name.clone()),
         "spec.serviceAccountName" => {
             Some(spec.and_then(|s| s.service_account_name.clone()).unwrap_or("default".into()))

@@ -55,12 +55,12 @@ struct PodUsage {
 impl PodUsages {
     pub(super) fn add_pod(&self, pod: &Arc<Pod>, account: &Arc<Account>) {
         let usage = PodUsage { pod: pod.clone(), account: account.clone(), containers: BTreeMap::new() };
-        self.pods.lock().insert(pods::uid(pod).into(), usage);
+        self.pods.lock().insert(pods::node_uid(pod).into(), usage);
     }
 
     /// Sets the account of a container's new attempt.
     pub(super) fn set_container(&self, pod: &Pod, container: &str, account: &Arc<Account>) {
-        if let Some(usage) = self.pods.lock().get_mut(pods::uid(pod)) {
+        if let Some(usage) = self.pods.lock().get_mut(pods::node_uid(pod)) {
             usage.containers.insert(container.into(), account.clone());
         }
     }

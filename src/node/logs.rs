@@ -51,7 +51,7 @@ impl Logs {
     /// Opens a log for a new attempt and removes the log of the attempt before the previous one.
     pub(super) fn open(&self, pod: &Pod, container: &str, container_id: &str) -> Arc<Log> {
         let mut table = self.pods.lock();
-        let uid = pods::uid(pod);
+        let uid = pods::node_uid(pod);
         let PodLogTable { files, attempts } = table.entry(uid.into()).or_insert_with(|| {
             let files = self.spool.as_ref().map(|spool| spool.pod_logs(pods::namespace(pod), pods::name(pod), uid));
             PodLogTable { files, attempts: HashMap::new() }

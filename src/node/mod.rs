@@ -110,6 +110,6 @@ impl NodeContext {
     /// Returns the directory of a pod's log files, if logs are written to files.
     fn log_dir(&self, pod: &Pod) -> Option<PathBuf> {
         let spool = self.config.spool.as_ref()?;
-        Some(spool.pod_directory(pods::namespace(pod), pods::name(pod), pods::uid(pod)))
+        Some(spool.pod_directory(pods::namespace(pod), pods::name(pod), pods::node_uid(pod)))
     }
 }

@@ -52,7 +52,7 @@ impl Sandbox {
     /// Allocates the pod's IP, creates its volumes and network, and publishes its ports.
     pub(super) async fn set_up(node: &NodeContext, pod: &Arc<Pod>) -> Result<Sandbox, SandboxError> {
         let address = node.addresses.allocate()?;
-        let dir = node.config.directory.join(PODS_DIR).join(pods::uid(pod));
+        let dir = node.config.directory.join(PODS_DIR).join(pods::node_uid(pod));
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
         let kept_volumes = node.config.keep_volumes.then(|| {

@@ -101,6 +101,37 @@ fn invalid_manifest_keeps_previous_pods() {
     assert_eq!(names(&node), "first-n1 other-n1 web-n1");
 }
 
+/// Returns the UID of the pod `first-n1` and the ID of its container, once the pod is ready.
+fn identity(node: &ServedNode) -> (String, String) {
+    node.wait("first-n1", "condition=Ready");
+    let path = "jsonpath={.metadata.uid} {.status.containerStatuses[0].containerID} {.status.phase}";
+    let text = node.kubectl("get pod first-n1 -o").arg(path).output().expect_code(0).stdout;
+    let fields: Vec<&str> = text.split(' ').collect();
+    assert_eq!((fields.len(), fields.get(2)), (3, Some(&"Running")), "{text}");
+    (fields[0].into(), fields[1].into())
+}
+
+#[test]
+fn containers_outlive_the_deletion_of_their_mirror() {
+    let (node, watch) = watched();
+    let mut last = identity(&node);
+    for flags in ["", " --grace-period=0 --force", " --now"] {
+        let took = measure(|| drop(node.kubectl(&format!("delete pod first-n1{flags}")).output().expect_code(0)));
+        assert!(took < 5 * SECOND, "kubectl waited for {took:?}");
+        let next = identity(&node);
+        assert!(next.0 != last.0 && next.1 == last.1, "{last:?} became {next:?}{flags}");
+        last = next;
+    }
+    assert!(node.kubectl_stdout("logs first-n1").is_empty());
+    // Without its manifest, it ends.
+    node.directory.remove("first.yaml");
+    watch.wait_for_all("DELETED first-n1", 4);
+    // With the same manifest, it is a new pod.
+    node.directory.save("first.yaml", &annotated("first", "first"));
+    watch.wait_for_all("ADDED first-n1", 5);
+    assert_ne!(identity(&node).1, last.1);
+}
+
 #[test]
 fn static_pods_reference_no_api_objects() {
     let (node, watch) = watched();

@@ -6,6 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 /// Annotation of a mirror pod: the hash of its static pod's manifest (K74).
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
+/// Annotation of a static pod whose manifest is gone: its node ends it when its mirror object is deleted.
+pub const REMOVED_ANNOTATION: &str = "wasmpod.dev/static-pod-removed";
+
+/// Length of the hash of a static pod's manifest: 128 bits in hexadecimal.
+const HASH_LENGTH: usize = 32;
+
 /// Minimum priority of a critical pod (`SystemCriticalPriority`).
 const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 
@@ -22,6 +28,18 @@ pub fn namespace(pod: &Pod) -> &str {
 /// Returns the pod's UID, or an empty string.
 pub fn uid(pod: &Pod) -> &str {
     pod.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// Returns the UID by which a node knows the pod. That of a static pod is the hash of its manifest, as in a kubelet: it
+/// stays when the mirror object is made anew.
+pub fn node_uid(pod: &Pod) -> &str {
+    let is_hash = |hash: &&str| hash.len() == HASH_LENGTH && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    annotation(pod, MIRROR_ANNOTATION).filter(is_hash).unwrap_or_else(|| uid(pod))
+}
+
+/// Returns whether the pod is a static pod whose manifest still exists: its containers outlive its mirror object.
+pub fn outlives_mirror(pod: &Pod) -> bool {
+    node_uid(pod) != uid(pod) && annotation(pod, REMOVED_ANNOTATION).is_none()
 }
 
 /// Returns the pod's name as a kubelet writes it in messages: `name_namespace(uid)`.

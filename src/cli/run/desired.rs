@@ -132,7 +132,7 @@ impl RunPods {
                 let status = outcome::container_statuses(&observed.pod).find(|status| status.name == *container);
                 desired.outdated.extend(status.and_then(|status| status.container_id.clone()));
                 let note = format!("{file} changed: restarting container {container} of pod {pod}");
-                restarts.push((pods::uid(&observed.pod).to_string(), container.clone(), note));
+                restarts.push((pods::node_uid(&observed.pod).to_string(), container.clone(), note));
             }
         }
         for (uid, container, note) in restarts {

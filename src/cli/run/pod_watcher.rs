@@ -199,7 +199,7 @@ impl PodWatcher {
         if self.followed.contains(container_id) {
             return;
         }
-        let Some(log) = self.handle.logs.find(pods::uid(pod), container, container_id) else { return };
+        let Some(log) = self.handle.logs.find(pods::node_uid(pod), container, container_id) else { return };
         self.followed.insert(container_id.to_string());
         self.unfinished.insert(container_id.to_string());
         let source = Arc::new(LogSource { pod: pods::name(pod).into(), container: container.into() });

@@ -16,6 +16,8 @@ pub(super) enum WorkerMessage {
     ImageReady(Attempt, BoxFuture<'static, WorkerMessage>),
     /// A resize that failed can be tried again.
     RetryResize,
+    /// The creation of a static pod's mirror object that failed can be tried again.
+    RetryMirror,
     /// The pod's storage was measured; with the message about a limit that it exceeds.
     StorageMeasured(Option<String>),
     /// An attempt was created; its program is about to start.

@@ -4,6 +4,7 @@
 //! ends them all. Decisions are left to `lifecycle`, allocations to the agent.
 
 mod message;
+mod mirror;
 mod perform;
 mod reject;
 mod report;
@@ -113,7 +114,13 @@ impl StoredPod {
         }
     }
 
+    /// Returns the UID by which the node knows the pod.
     fn uid(&self) -> &str {
+        pods::node_uid(&self.pod)
+    }
+
+    /// Returns the UID of the object.
+    fn object_uid(&self) -> &str {
         pods::uid(&self.pod)
     }
 }
@@ -177,9 +184,12 @@ impl Worker {
     }
 
     async fn observe_desired(&mut self, desired: DesiredState) {
-        let DesiredState { object, restarts, resize, eviction, shutdown_grace } = desired;
+        let DesiredState { object, restarts, resize, eviction, shutdown_grace, deleted_mirror } = desired;
         if object.revision > self.stored.object.revision {
             self.reporter.store(&mut self.stored, object);
+        }
+        if deleted_mirror.is_some_and(|uid| uid == self.stored.object_uid()) {
+            self.create_mirror().await;
         }
         self.observe_restarts(restarts).await;
         self.observe_resize(resize).await;
@@ -218,6 +228,10 @@ impl Worker {
         let grace = metadata.deletion_timestamp.as_ref().and(metadata.deletion_grace_period_seconds);
         let Some(grace) = grace.filter(|_| grace != self.seen.deletion) else { return false };
         self.seen.deletion = Some(grace);
+        if pods::outlives_mirror(&self.stored.pod) {
+            self.replace_mirror().await;
+            return true;
+        }
         let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
         self.step(Input::Deleted { grace }).await;
         true
@@ -270,6 +284,7 @@ impl Worker {
                 self.step(input).await;
             }
             WorkerMessage::RetryResize => self.retry_resize().await,
+            WorkerMessage::RetryMirror => self.create_mirror().await,
             WorkerMessage::StorageMeasured(excess) => self.on_storage_measured(excess).await,
             WorkerMessage::ImageReady(attempt, start) => {
                 self.events().record_pulled(attempt);
@@ -339,9 +354,11 @@ impl Worker {
 
     /// Reports the pod's status if it differs from the stored one.
     async fn report(&mut self) {
-        if !self.gone {
-            self.gone = !self.reporter.report(&self.node, &mut self.stored, &self.state).await;
+        if self.gone || self.reporter.report(&self.node, &mut self.stored, &self.state).await {
+            return;
         }
+        // The agent says when a mirror object is gone.
+        self.gone = !pods::outlives_mirror(&self.stored.pod);
     }
 
     fn events(&self) -> PodEvents<'_> {

@@ -196,7 +196,7 @@ impl Worker {
     /// Reports the last status and removes the pod's object for good.
     async fn remove_pod(&mut self) {
         self.report().await;
-        let preconditions = Preconditions { uid: Some(self.stored.uid().into()), revision: None };
+        let preconditions = Preconditions { uid: Some(self.stored.object_uid().into()), revision: None };
         let options = DeleteOptions { grace_seconds: Some(0), preconditions, ..DeleteOptions::default() };
         match self.node.control.delete(&self.stored.object.key, options).await {
             Ok(_) => self.gone = true,
@@ -231,7 +231,7 @@ impl AttemptStart {
         let now = node.clock.now().wall;
         let message = match error.failure() {
             StartFailure::Retry(waiting) => {
-                node.logs.discard(pods::uid(&pod), &container, &container_id);
+                node.logs.discard(pods::node_uid(&pod), &container, &container_id);
                 WorkerMessage::Input(Input::StartFailed { attempt, waiting })
             }
             StartFailure::Exit(exit) => {

@@ -43,7 +43,7 @@ impl StatusReporter {
             }
             // The revision protects conditions that others may have added in between.
             let revision = Some(stored.object.revision.to_string());
-            let preconditions = Preconditions { uid: Some(stored.uid().into()), revision };
+            let preconditions = Preconditions { uid: Some(stored.object_uid().into()), revision };
             let update = Update::PodStatus(Box::new(status.clone()));
             match node.control.update(&stored.object.key, update, preconditions).await {
                 Ok(object) => {
@@ -75,7 +75,7 @@ impl StatusReporter {
     /// Reads the pod's object again. Returns whether it still exists; another pod may have its name.
     async fn refresh(&mut self, node: &NodeContext, stored: &mut StoredPod) -> bool {
         match node.control.get(&stored.object.key).await {
-            Ok(object) if object.decode::<Pod>().is_ok_and(|pod| pods::uid(&pod) == stored.uid()) => {
+            Ok(object) if object.decode::<Pod>().is_ok_and(|pod| pods::uid(&pod) == stored.object_uid()) => {
                 self.store(stored, object);
             }
             Ok(_) => return false,
