@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use cpu::{CPU_PERIOD_NANOS, CpuUsage};
-pub use fair_share::{Competitor, FairShare};
+pub use fair_share::{Competitor, FairQueue, Permission};
 
 use cpu::Cpu;
 

@@ -136,9 +136,9 @@ impl ContainerContext {
         };
         let (exit_sender, exit) = oneshot::channel();
         let registrations = [self.all_instances.register(&kill_switch), self.instances.register(&kill_switch)];
-        let meter = Meter::new(self.account.clone(), slice.clone(), usage);
+        let meter = Meter::new(self.account.clone(), slice, usage);
         let execution = Some(Box::pin(execution.run()) as _);
-        let task = GuestTask { execution, kill_switch, meter, slice, runtime: self.runtime.clone() };
+        let task = GuestTask { execution, kill_switch, meter, runtime: self.runtime.clone() };
         let name = self.name.clone();
         let (instances, runtime) = (self.instances.clone(), self.runtime.clone());
         self.runtime.spawn(async move {
@@ -296,7 +296,6 @@ struct GuestTask {
     execution: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
     kill_switch: Arc<KillSwitch>,
     meter: Meter,
-    slice: Arc<Slice>,
     runtime: Arc<Runtime>,
 }
 
@@ -327,12 +326,12 @@ impl Future for GuestTask {
         let Poll::Ready(poll_start) = task.meter.poll_ready(metering, cx) else { return Poll::Pending };
         let Some(execution) = task.execution.as_mut() else { return Poll::Ready(Exit::Killed) };
         let computing = ticker.computing();
-        task.slice.start(ticker.ticks());
+        task.meter.start_slice(ticker.ticks());
         // Epochs already make guests yield. Tokio's cooperative budget must not apply: a guest that waits for more
         // resources than the budget allows would see all of them pending forever.
         let polled = pin!(tokio::task::unconstrained(execution.as_mut())).poll(cx);
         drop(computing);
-        task.meter.finish_poll(metering, poll_start);
+        task.meter.finish_poll(metering, poll_start, cx);
         match polled {
             // A kill during computation surfaces as a trap; report it as a kill.
             Poll::Ready(exit) => Poll::Ready(match &exit {
@@ -341,5 +340,11 @@ impl Future for GuestTask {
             }),
             Poll::Pending => self.stop_if_killed().map_or(Poll::Pending, Poll::Ready),
         }
+    }
+}
+
+impl Drop for GuestTask {
+    fn drop(&mut self) {
+        self.meter.leave(self.runtime.metering());
     }
 }

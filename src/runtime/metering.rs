@@ -1,23 +1,24 @@
 //! CPU time of guests: measured per poll, limited by quotas, shared in turns.
 //!
 //! A guest computes inside polls of its task and yields at every tick, so decisions are made before a poll: a guest with an
-//! exhausted quota sleeps, a guest that skips its turn goes to the back of the queue. After the poll, the account is
-//! charged. Reading the thread's CPU clock costs a system call and is done only for containers with a quota; for others,
-//! the wall time of the poll counts. What the executor itself does between two polls is not measured, so a guest must not
-//! cause many polls: one that asks in a loop for what is ready yields only now and then.
+//! exhausted quota sleeps, a guest that has used up its slice waits for a permit ([`FairQueue`]). After the poll, the
+//! account is charged. Reading the thread's CPU clock costs a system call and is done only for containers with a quota; for
+//! others, the wall time of the poll counts. What the executor itself does between two polls is not measured, so a guest
+//! must not cause many polls: one that asks in a loop for what is ready yields only now and then.
 
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Sleep;
 
 use super::processes::ProcessUsage;
-use crate::budget::{Account, CPU_PERIOD_NANOS, Competitor, FairShare};
+use crate::budget::{Account, CPU_PERIOD_NANOS, Competitor, FairQueue, Permission};
 
 /// CPU time of short polls, in nanoseconds, that is collected before it is charged to the account.
 const REPORT_THRESHOLD_NANOS: u64 = 100_000;
@@ -26,21 +27,23 @@ const REPORT_THRESHOLD_NANOS: u64 = 100_000;
 const CALLS_PER_YIELD: u64 = 64;
 
 thread_local! {
-    /// Number of polls of competing guests on this thread.
-    static COMPETING_POLLS: Cell<u64> = const { Cell::new(0) };
     /// Number of calls of [`yield_now_and_then`] on this thread.
     static CALLS: Cell<u64> = const { Cell::new(0) };
+    /// Whether the guest that this thread polls has yielded in [`yield_now_and_then`].
+    static YIELDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// State shared by all guests of a runtime: the time origin and the turns.
 pub struct SharedMetering {
     origin: Instant,
-    turns: FairShare,
+    /// Protects the permits to compute and the guests that wait for one.
+    turns: Mutex<FairQueue<Waker>>,
 }
 
 impl SharedMetering {
-    pub fn new() -> SharedMetering {
-        SharedMetering { origin: Instant::now(), turns: FairShare::default() }
+    /// Returns the state of guests that share `threads`.
+    pub fn new(threads: usize) -> SharedMetering {
+        SharedMetering { origin: Instant::now(), turns: Mutex::new(FairQueue::new(threads)) }
     }
 
     fn nanos(&self, at: Instant) -> u64 {
@@ -74,17 +77,15 @@ impl Slice {
     }
 }
 
-/// Meters the CPU time of one instance; owned by its task.
+/// Meters the CPU time of one instance; owned by its task, which calls [`Meter::leave`] at its end.
 pub struct Meter {
     account: Arc<Account>,
     slice: Arc<Slice>,
     usage: Arc<ProcessUsage>,
     throttled: Option<Throttled>,
-    competitor: Option<Competitor>,
-    /// Value of [`COMPETING_POLLS`] when the guest skipped its last turn.
-    skipped_at: Option<u64>,
-    /// Rounds of turns since then in which no competing guest computed.
-    idle_rounds: u32,
+    competitor: Competitor,
+    /// Whether the last poll ended with a yield in [`yield_now_and_then`], after which the guest continues its slice.
+    has_yielded: bool,
     /// CPU time in nanoseconds that is not charged yet.
     unreported: u64,
 }
@@ -104,16 +105,8 @@ pub enum PollStart {
 
 impl Meter {
     pub(super) fn new(account: Arc<Account>, slice: Arc<Slice>, usage: Arc<ProcessUsage>) -> Meter {
-        Meter {
-            account,
-            slice,
-            usage,
-            throttled: None,
-            competitor: None,
-            skipped_at: None,
-            idle_rounds: 0,
-            unreported: 0,
-        }
+        let competitor = Competitor::new(account.clone());
+        Meter { account, slice, usage, throttled: None, competitor, has_yielded: false, unreported: 0 }
     }
 
     /// Returns `Ready` if the guest may be polled now; otherwise `cx` will be woken.
@@ -124,12 +117,7 @@ impl Meter {
             return Poll::Ready(PollStart::Wall(Instant::now()));
         }
         let now = shared.nanos(Instant::now());
-        if self.poll_quota(shared, now, cx).is_pending() {
-            return Poll::Pending;
-        }
-        if preempted && !self.take_turn(shared, now) {
-            // A task that is woken while it is polled goes to the back of the queue.
-            cx.waker().wake_by_ref();
+        if self.poll_quota(shared, now, cx).is_pending() || preempted && self.poll_permit(shared, cx).is_pending() {
             return Poll::Pending;
         }
         self.slice.used.store(false, Relaxed);
@@ -152,7 +140,7 @@ impl Meter {
                 None => {
                     self.account.record_throttle_start();
                     // A sleeping guest does not compete.
-                    self.competitor = None;
+                    self.leave(shared);
                     let sleep = Box::pin(tokio::time::sleep_until(instant.into()));
                     self.throttled.insert(Throttled { since: now, until, sleep })
                 }
@@ -168,34 +156,69 @@ impl Meter {
         Poll::Ready(())
     }
 
-    fn take_turn(&mut self, shared: &SharedMetering, now: u64) -> bool {
-        let competitor = self.competitor.get_or_insert_with(|| Competitor::new(self.account.clone()));
-        let polled = COMPETING_POLLS.get();
-        self.idle_rounds = if self.skipped_at == Some(polled) { self.idle_rounds + 1 } else { 0 };
-        let takes = shared.turns.begin_turn(competitor, self.idle_rounds, now);
-        self.skipped_at = (!takes).then_some(polled);
-        takes
+    fn poll_permit(&mut self, shared: &SharedMetering, cx: &Context<'_>) -> Poll<()> {
+        let permission = shared.turns.lock().request(&mut self.competitor, cx.waker().clone());
+        match permission {
+            Permission::Granted => Poll::Ready(()),
+            Permission::Received => {
+                // The guest that has handed the permit over woke this one to the front of the queue. A task that is woken
+                // while it is polled goes to the back, behind the guests that an event has woken.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Permission::Wait => Poll::Pending,
+        }
     }
 
-    /// Charges the poll that [`Meter::poll_ready`] started.
-    pub fn finish_poll(&mut self, shared: &SharedMetering, measured: PollStart) {
+    /// Begins a slice unless the guest continues its last one. The current tick is `tick`.
+    pub fn start_slice(&mut self, tick: u64) {
+        if !std::mem::take(&mut self.has_yielded) {
+            self.slice.start(tick);
+        }
+    }
+
+    /// Charges the poll that [`Meter::poll_ready`] started, and ends the guest's turn if its slice is used up or it waits
+    /// for an event.
+    pub fn finish_poll(&mut self, shared: &SharedMetering, measured: PollStart, cx: &Context<'_>) {
         let preempted = self.slice.used.load(Relaxed);
+        self.has_yielded = YIELDED.take() && !preempted;
         let now = Instant::now();
         let (used, tell) = match measured {
             PollStart::Thread(before) => (thread_time().saturating_sub(before), true),
             PollStart::Wall(before) => (nanos(now.saturating_duration_since(before)), preempted),
         };
-        if let Some(competitor) = &mut self.competitor {
-            COMPETING_POLLS.set(COMPETING_POLLS.get().wrapping_add(1));
-            shared.turns.end_turn(competitor, used);
-        }
-        if !preempted {
-            self.competitor = None;
+        if self.competitor.is_competing() {
+            self.end_turn(shared, used, preempted, cx);
         }
         self.usage.add_processor_time(used);
         self.unreported += used;
         if tell || self.unreported >= REPORT_THRESHOLD_NANOS {
             self.account.record_cpu(std::mem::take(&mut self.unreported), shared.nanos(now));
+        }
+    }
+
+    fn end_turn(&mut self, shared: &SharedMetering, used: u64, preempted: bool, cx: &Context<'_>) {
+        let mut turns = shared.turns.lock();
+        let next = match (preempted, self.has_yielded) {
+            (true, _) => turns.end_turn(&mut self.competitor, used, cx.waker().clone()),
+            (false, true) => {
+                self.competitor.charge(used);
+                None
+            }
+            (false, false) => {
+                self.competitor.charge(used);
+                turns.leave(&mut self.competitor)
+            }
+        };
+        drop(turns);
+        next.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends the guest's competition: it waits, or has ended.
+    pub fn leave(&mut self, shared: &SharedMetering) {
+        if self.competitor.is_competing() {
+            let next = shared.turns.lock().leave(&mut self.competitor);
+            next.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -227,6 +250,7 @@ pub async fn yield_to_back_of_queue() {
 pub async fn yield_now_and_then() {
     CALLS.set(CALLS.get().wrapping_add(1));
     if CALLS.get().is_multiple_of(CALLS_PER_YIELD) {
+        YIELDED.set(true);
         yield_to_back_of_queue().await;
     }
 }

@@ -131,10 +131,12 @@ impl Runtime {
             .event_interval(1)
             .enable_all()
             .build()
+            // Takes a guest that a socket or another thread has woken after at most two turns of computing guests.
+            .global_queue_interval(2)
             .map_err(thread_error)?;
         Ok(Arc::new(Runtime {
             ticker: Ticker::start(&engine).map_err(thread_error)?,
-            metering: SharedMetering::new(),
+            metering: SharedMetering::new(guests.metrics().num_workers()),
             engine,
             compiler,
             threads: guests.handle().clone(),
