@@ -54,6 +54,8 @@ use args::{Args, Command};
 use exit::Outcome;
 use habits::ForeignCommand;
 
+use crate::runtime::shorten_time_slice;
+
 /// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
     match Args::try_parse().map_or_else(|usage| print_usage(&usage), run_command) {
@@ -104,6 +106,13 @@ fn run_command(args: Args) -> anyhow::Result<Outcome> {
         Command::Completions { shell } => documents::print_completions(shell),
         Command::Man { dir } => documents::write_manual(dir.as_deref()),
     }
+}
+
+/// Starts the threads of a node, beside those of its guests.
+fn node_threads() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.enable_all().thread_name("wasmpod").on_thread_start(shorten_time_slice);
+    threads.build().context("cannot start threads")
 }
 
 fn init_tracing(verbose: u8) {

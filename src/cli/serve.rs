@@ -43,8 +43,7 @@ const KILL_RESERVE: Duration = Duration::from_secs(3);
 /// Serves until a signal arrives.
 pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
     limits::check_address_space()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("wasmpod").build();
-    let runtime = runtime.context("cannot start threads")?;
+    let runtime = super::node_threads()?;
     let outcome = runtime.block_on(serve(args));
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome

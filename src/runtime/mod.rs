@@ -34,6 +34,7 @@ mod terminal;
 mod termination;
 mod termination_notice;
 mod ticker;
+mod time_slice;
 
 use std::io;
 use std::path::PathBuf;
@@ -56,6 +57,7 @@ pub use program::{Digest, Program, ProgramError};
 pub use session::{SessionInput, SessionPipes, SessionStdio, SessionStreams};
 pub use stdio::Stdio;
 pub use terminal::{Terminal, TerminalSize};
+pub use time_slice::shorten_time_slice;
 
 use compiler::Compiler;
 use metering::SharedMetering;
@@ -129,10 +131,10 @@ impl Runtime {
             .thread_name("wasmpod-guests")
             // Polls timers and sockets after every task, so that spinning guests do not delay the sleeps of others.
             .event_interval(1)
-            .enable_all()
-            .build()
             // Takes a guest that a socket or another thread has woken after at most two turns of computing guests.
             .global_queue_interval(2)
+            .enable_all()
+            .build()
             .map_err(thread_error)?;
         Ok(Arc::new(Runtime {
             ticker: Ticker::start(&engine).map_err(thread_error)?,

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
+use super::time_slice::shorten_time_slice;
+
 /// Time that a guest computes before it yields.
 const TICK: Duration = Duration::from_millis(1);
 /// Ticks without a computing guest after which the thread parks. Unparking costs a system call, so the thread does not
@@ -64,6 +66,8 @@ impl Drop for ComputingGuard<'_> {
 }
 
 fn tick(shared: &TickerState, engine: &Engine) {
+    // A late tick makes a turn longer.
+    shorten_time_slice();
     let mut idle = 0;
     while !shared.ended.load(Ordering::SeqCst) {
         thread::sleep(TICK);

@@ -53,8 +53,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
     habits::check_run_flags(&args.foreign, program.is_some())?;
     args.files.iter().try_for_each(|path| habits::check_run_file(path))?;
     limits::check_address_space()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("wasmpod").build();
-    let runtime = runtime.context("cannot start threads")?;
+    let runtime = super::node_threads()?;
     let outcome = runtime.block_on(async {
         match program {
             Some(program) => program::run(&program, &args).await,
