@@ -196,7 +196,7 @@ async fn unscheduled_or_finished_pod_is_deleted_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn propagation_is_written_as_a_finalizer_that_delays_the_removal() {
+async fn propagation_becomes_a_finalizer_that_delays_the_removal() {
     for (propagation, finalizer) in [(Propagation::Foreground, "foregroundDeletion"), (Propagation::Orphan, "orphan")] {
         let plane = TestControlPlane::empty();
         plane.create("", SIMPLE).await.expect("a valid pod");

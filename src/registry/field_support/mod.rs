@@ -69,7 +69,7 @@ pub fn check(pod: &Pod) -> Vec<UnsupportedField> {
     unsupported.chain(unusable_host_ports(pod)).chain(mirror_annotation(pod)).collect()
 }
 
-/// Returns the annotation of mirror pods, if the pod has it: whoever sets it could take over another pod's containers.
+/// Returns the annotation of mirror pods, if the pod has it: its author could take over another pod's containers.
 fn mirror_annotation(pod: &Pod) -> Option<UnsupportedField> {
     pods::annotation(pod, pods::MIRROR_ANNOTATION)?;
     let support = FieldSupport::Rejected("only a node creates the mirrors of its static pods");
