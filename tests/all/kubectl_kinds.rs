@@ -46,7 +46,7 @@ fn kinds_that_kubectl_builds_are_created_listed_and_described() {
     for (line, expected) in [
         ("describe deployment web", "Replicas:               2 desired"),
         ("describe service web", "Port:                     80-8080  80/TCP"),
-        ("describe quota small", "pods        0     3"),
+        ("describe quota small", "Resource    Used  Hard"),
         ("describe node n1", "HolderIdentity:  n1"),
         ("get lease n1 -n kube-node-lease -o jsonpath={.spec.leaseDurationSeconds}", "40"),
         ("explain deployment.spec.strategy", "FIELD: strategy <DeploymentStrategy>"),
@@ -67,7 +67,7 @@ fn kinds_that_kubectl_builds_are_created_listed_and_described() {
 #[test]
 fn lists_are_read_back_and_applied() {
     let node = with_all_kinds();
-    let list = node.kubectl_stdout("get configmap/m,secret/s,deployment/web,service/web -o yaml");
+    let list = node.kubectl_stdout("get configmap/m secret/s deployment/web service/web -o yaml");
     let file = node.directory.state().with_file_name("list.yaml");
     std::fs::write(&file, list).expect("written");
     let applied = node.kubectl(&format!("apply -f {}", file.display())).output().expect_code(0);
