@@ -137,10 +137,12 @@ impl Programs {
         bytes: &[u8],
         inspected: &InspectedProgram,
     ) -> Result<Arc<Program>, ProgramError> {
+        /// The niceness of the threads: beside guests that compute on all processors they get a quarter of the time.
+        const NICE: i32 = 5;
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|i| format!("wasmpod-compile-{i}"))
             // One pod waits for the compilation; all others should not notice it.
-            .start_handler(|_| _ = rustix::process::nice(10))
+            .start_handler(|_| _ = rustix::process::nice(NICE))
             .build();
         let pool = pool.map_err(|error| ProgramError::Threads(error.to_string()))?;
         pool.install(|| self.link(self.compile_new(digest, bytes, inspected)?, inspected))
