@@ -11,7 +11,8 @@ use crate::registry::metadata;
 use crate::registry::strategy::{KindInfo, Strategy};
 
 impl Strategy for Lease {
-    const INFO: KindInfo = KindInfo::new("lease", "gqkMMb/YqFM=");
+    // Clients act on each other's.
+    const INFO: KindInfo = KindInfo { is_acted_on: true, ..KindInfo::new("lease", "gqkMMb/YqFM=") };
     const COLUMNS: &'static [Column] = &[Column::NAME, Column::text("Holder", "Identity of the holder."), Column::AGE];
     const ALLOW_CREATE_ON_UPDATE: bool = true;
     const ALLOW_UNCONDITIONAL_UPDATE: bool = false;
