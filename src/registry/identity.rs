@@ -1,5 +1,8 @@
 //! System fields of metadata: UID, creation time, generated names, and what an update keeps of them.
 
+use std::collections::HashSet;
+use std::fmt;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use uuid::Uuid;
@@ -76,21 +79,21 @@ pub enum DedupStage {
 }
 
 /// Removes repeated owner references and returns the warning about them.
-pub fn dedup_owner_references<O: PartialEq>(
+pub fn dedup_owner_references<O: fmt::Debug>(
     owners: &mut Vec<O>,
     uid: impl Fn(&O) -> String,
     stage: DedupStage,
 ) -> Option<String> {
     let mut duplicates = Vec::new();
-    let mut unique: Vec<O> = Vec::with_capacity(owners.len());
-    for owner in owners.drain(..) {
-        if unique.contains(&owner) {
-            duplicates.push(uid(&owner));
-        } else {
-            unique.push(owner);
+    // Their texts differ where they do; a request may list thousands.
+    let mut known = HashSet::with_capacity(owners.len());
+    owners.retain(|owner| {
+        let is_new = known.insert(format!("{owner:?}"));
+        if !is_new {
+            duplicates.push(uid(owner));
         }
-    }
-    *owners = unique;
+        is_new
+    });
     let when = match stage {
         DedupStage::BeforeAdmission => "",
         DedupStage::AfterAdmission => " after mutating admission happens",

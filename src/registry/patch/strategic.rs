@@ -1,6 +1,8 @@
 //! Strategic merge patches (`apimachinery/pkg/util/strategicpatch`): merge patches that merge lists by key, with
 //! directives (`$patch`, `$retainKeys`, `$deleteFromPrimitiveList`, `$setElementOrder`).
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use crate::control::{Reason, Status};
@@ -98,7 +100,8 @@ fn delete_primitives(current: &mut Map<String, Value>, patch: &mut Map<String, V
     for key in directive_fields(patch, DELETE_FROM_PRIMITIVE_LIST) {
         let deleted = patch.remove(&format!("{DELETE_FROM_PRIMITIVE_LIST}{key}"));
         if let (Some(Value::Array(deleted)), Some(Value::Array(items))) = (deleted, current.get_mut(&key)) {
-            items.retain(|item| !deleted.contains(item));
+            let deleted = Positions::new(&deleted, ItemIdentity::Whole);
+            items.retain(|item| deleted.of(item).is_none());
         }
     }
 }
@@ -153,14 +156,12 @@ fn merge_list(
     match value_path.patch_strategy() {
         PatchStrategy::Replace => Ok(Value::Array(patch)),
         PatchStrategy::Set => {
+            let known = Positions::new(&current, ItemIdentity::Whole);
+            let first = Positions::new(&patch, ItemIdentity::Whole);
             let mut merged = current.clone();
-            for item in &patch {
-                if !merged.contains(item) {
-                    merged.push(item.clone());
-                }
-            }
-            let same = |a: &Value, b: &Value| a == b;
-            Ok(Value::Array(sort_merged(merged, order.unwrap_or(&patch), &current, same)))
+            let is_new = |(i, item): &(usize, &Value)| known.of(item).is_none() && first.of(item) == Some(*i);
+            merged.extend(patch.iter().enumerate().filter(is_new).map(|(_, item)| item.clone()));
+            Ok(Value::Array(sort_merged(merged, order.unwrap_or(&patch), &current, ItemIdentity::Whole)))
         }
         PatchStrategy::ByKey(key) => merge_by_key(value_path, &key, current, patch, order),
     }
@@ -173,7 +174,6 @@ fn merge_by_key(
     patch: Vec<Value>,
     order: Option<&[Value]>,
 ) -> Result<Value, Status> {
-    let same = |a: &Value, b: &Value| a.get(key).is_some() && a.get(key) == b.get(key);
     let replaces = |item: &Value| item.get(PATCH_DIRECTIVE).and_then(Value::as_str) == Some("replace");
     let deletes = |item: &Value| item.get(PATCH_DIRECTIVE).and_then(Value::as_str) == Some("delete");
     if patch.iter().any(replaces) {
@@ -185,42 +185,84 @@ fn merge_by_key(
         let list = value_path.path.rsplit('.').next().unwrap_or_default();
         return Err(bad_request(format!("map: map in list {list} does not contain declared merge key: {key}")));
     }
-    let live: Vec<Value> =
-        current.into_iter().filter(|item| !deleted.iter().any(|deleted| same(item, deleted))).collect();
+    let identity = ItemIdentity::Key(key);
+    let deleted = Positions::new(&deleted, identity);
+    let live: Vec<Value> = current.into_iter().filter(|item| deleted.of(item).is_none()).collect();
     let mut merged = live.clone();
+    let mut positions = Positions::new(&live, identity);
     for item in &patch {
-        let existing = merged.iter_mut().find(|old| same(old, item));
+        let existing = positions.of(item).and_then(|position| merged.get_mut(position));
         let old = existing.as_ref().map_or(Value::Null, |old| (**old).clone());
         let new = merge_value(&value_path.item(), old, item.clone())?.unwrap_or(Value::Null);
         match existing {
             Some(existing) => *existing = new,
-            None => merged.push(new),
+            None => {
+                positions.add(item, merged.len());
+                merged.push(new);
+            }
         }
     }
-    Ok(Value::Array(sort_merged(merged, order.unwrap_or(&patch), &live, same)))
+    Ok(Value::Array(sort_merged(merged, order.unwrap_or(&patch), &live, identity)))
 }
 
 /// Sorts `items`: those in `order` by their position there; the others keep their order in `live`, each before the first
 /// ordered item that it preceded there.
-fn sort_merged(
-    items: Vec<Value>,
-    order: &[Value],
-    live: &[Value],
-    same: impl Fn(&Value, &Value) -> bool,
-) -> Vec<Value> {
-    let position_in = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item));
+fn sort_merged(items: Vec<Value>, order: &[Value], live: &[Value], identity: ItemIdentity<'_>) -> Vec<Value> {
+    let (in_order, in_live) = (Positions::new(order, identity), Positions::new(live, identity));
     let (mut ordered, others): (Vec<Value>, Vec<Value>) =
-        items.into_iter().partition(|item| position_in(order, item).is_some());
-    ordered.sort_by_key(|item| position_in(order, item));
+        items.into_iter().partition(|item| in_order.of(item).is_some());
+    ordered.sort_by_cached_key(|item| in_order.of(item));
     let mut others = others.into_iter().peekable();
     let mut all = Vec::new();
     for item in ordered {
-        let position = position_in(live, &item);
-        while let Some(other) = others.next_if(|other| position.is_some() && position_in(live, other) < position) {
+        let position = in_live.of(&item);
+        while let Some(other) = others.next_if(|other| position.is_some() && in_live.of(other) < position) {
             all.push(other);
         }
         all.push(item);
     }
     all.extend(others);
     all
+}
+
+/// What makes two items of a list the same.
+#[derive(Debug, Clone, Copy)]
+enum ItemIdentity<'k> {
+    /// All of an item.
+    Whole,
+    /// The value of this field. An item without it is like no other.
+    Key(&'k str),
+}
+
+/// The first positions of the items of a list, found in constant time: lists of a request may be long.
+struct Positions<'k> {
+    identity: ItemIdentity<'k>,
+    /// By the item's identity as JSON, in which objects have their keys sorted.
+    positions: HashMap<String, usize>,
+}
+
+impl<'k> Positions<'k> {
+    fn new(items: &[Value], identity: ItemIdentity<'k>) -> Positions<'k> {
+        let mut positions = Positions { identity, positions: HashMap::with_capacity(items.len()) };
+        items.iter().enumerate().for_each(|(position, item)| positions.add(item, position));
+        positions
+    }
+
+    fn add(&mut self, item: &Value, position: usize) {
+        if let Some(name) = self.name(item) {
+            self.positions.entry(name).or_insert(position);
+        }
+    }
+
+    /// Returns the position of the first item that is the same as `item`.
+    fn of(&self, item: &Value) -> Option<usize> {
+        self.positions.get(&self.name(item)?).copied()
+    }
+
+    fn name(&self, item: &Value) -> Option<String> {
+        match self.identity {
+            ItemIdentity::Whole => Some(item.to_string()),
+            ItemIdentity::Key(key) => item.get(key).map(Value::to_string),
+        }
+    }
 }

@@ -86,6 +86,22 @@ fn strategic_merges_follow_merge_keys_and_directives() {
 }
 
 #[test]
+fn long_lists_are_merged_in_time_proportional_to_their_length() {
+    let containers =
+        |image: &str| -> Vec<Value> { (0..20_000).map(|i| json!({"name": format!("c{i}"), "image": image})).collect() };
+    let pod = |containers: Vec<Value>| json!({"spec": {"containers": containers}});
+    let reversed = || containers("new").into_iter().rev().collect();
+    let start = std::time::Instant::now();
+    let merged = patched(PatchKind::StrategicMerge, pod(containers("old")), pod(reversed())).expect("it applies");
+    assert_eq!(merged, pod(reversed()), "items of a patch stand in its order");
+    let finalizers =
+        |end: usize| json!({"metadata": {"finalizers": (0..end).map(|i| format!("x.y/{i}")).collect::<Vec<_>>()}});
+    let merged = patched(PatchKind::StrategicMerge, finalizers(20_000), finalizers(40_000)).expect("it applies");
+    assert_eq!(merged, finalizers(40_000));
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
 fn malformed_patches_are_rejected() {
     let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}});
     let nameless = json!({"spec": {"containers": [{"image": "x"}]}});
