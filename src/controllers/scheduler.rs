@@ -1,14 +1,14 @@
 //! The scheduler: binds pods to nodes.
 //!
 //! There is one node. Every pod without a node is bound to it, unless another pod of the node holds one of its host
-//! ports: then the pod stays pending, and is tried again when those ports are freed. While the node is cordoned, pods wait
-//! until it no longer is.
+//! ports: then the pod stays pending, and is tried again when those ports are freed. While the node is cordoned, has taints
+//! that a pod does not tolerate, or is deleted, pods wait until that changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Node, Pod, PodCondition, Taint};
 
 use super::host_ports::HostPortAllocations;
 use crate::clock::Clock;
@@ -27,17 +27,60 @@ const NO_FREE_PORTS: &str = "0/1 nodes are available: 1 node(s) didn't have free
 const CORDONED: &str = "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: \
     0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
 
+/// The message about a pod that does not tolerate the node's taints, in the same words.
+const TAINTED: &str = "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to deallocate, \
+    preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+
+/// The message about a pod when the node's object was deleted, in the same words.
+const NO_NODES: &str = "no nodes available to schedule pods";
+
 /// The taint of a cordoned node.
 const UNSCHEDULABLE_TAINT: &str = "node.kubernetes.io/unschedulable";
+/// The taint of new nodes, which the node itself removes as it registers.
+const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
 
 /// What the scheduler knows of its node.
 #[derive(Default)]
 struct NodeState {
     ports: HostPortAllocations,
+    obstacles: Obstacles,
+    /// The pods that wait until the obstacles change.
+    waiting: BTreeMap<Key, Arc<Object>>,
+}
+
+/// What keeps pods from the node.
+#[derive(Debug, Default, PartialEq)]
+struct Obstacles {
+    /// Whether the node's object was deleted.
+    is_deleted: bool,
     /// Whether the node takes no new pods (`kubectl cordon`).
     is_cordoned: bool,
-    /// The pods that wait until the node is no longer cordoned.
-    waiting: BTreeMap<Key, Arc<Object>>,
+    /// The taints that new pods must tolerate.
+    taints: Vec<Taint>,
+}
+
+impl Obstacles {
+    fn of(node: &Node) -> Obstacles {
+        let spec = node.spec.as_ref();
+        let keeps_off = |taint: &&Taint| taint.effect != "PreferNoSchedule" && taint.key != NOT_READY_TAINT;
+        let taints = spec.iter().flat_map(|spec| spec.taints.iter().flatten()).filter(keeps_off).cloned().collect();
+        let is_cordoned = spec.is_some_and(|spec| spec.unschedulable == Some(true));
+        Obstacles { is_deleted: false, is_cordoned, taints }
+    }
+
+    /// Returns the message about a pod that the obstacles keep from the node.
+    fn message(&self, pod: &Pod) -> Option<&'static str> {
+        let cordon = || Taint { key: UNSCHEDULABLE_TAINT.into(), effect: "NoSchedule".into(), ..Taint::default() };
+        if self.is_deleted {
+            Some(NO_NODES)
+        } else if self.is_cordoned && !tolerates(pod, &cordon()) {
+            Some(CORDONED)
+        } else if !self.taints.iter().all(|taint| tolerates(pod, taint)) {
+            Some(TAINTED)
+        } else {
+            None
+        }
+    }
 }
 
 /// Binds pods to one node.
@@ -68,7 +111,9 @@ impl Scheduler {
         let known_nodes = self.control.list(&nodes).await?;
         let list = self.control.list(scope).await?;
         let mut state = NodeState::default();
-        known_nodes.items.iter().for_each(|object| self.observe_node(object, &mut state));
+        for object in &known_nodes.items {
+            self.observe_node(ChangeKind::Added, object, &mut state);
+        }
         // The pods that hold ports come first.
         let is_unbound = |object: &Arc<Object>| decode(object).is_some_and(|pod| !is_bound(&pod));
         let (unbound, bound): (Vec<_>, Vec<_>) = list.items.into_iter().partition(is_unbound);
@@ -81,10 +126,10 @@ impl Scheduler {
         while let Some(event) = watch.next().await {
             let WatchEvent::Change(kind, object) = event? else { continue };
             if object.key.resource == Resource::NODES {
-                self.observe_node(&object, &mut state);
-                let waiting = if state.is_cordoned { BTreeMap::new() } else { std::mem::take(&mut state.waiting) };
-                for object in waiting.into_values() {
-                    self.schedule(object, &mut state).await;
+                if self.observe_node(kind, &object, &mut state) {
+                    for object in std::mem::take(&mut state.waiting).into_values() {
+                        self.schedule(object, &mut state).await;
+                    }
                 }
                 continue;
             }
@@ -93,12 +138,16 @@ impl Scheduler {
         Ok(())
     }
 
-    fn observe_node(&self, object: &Object, state: &mut NodeState) {
-        if *object.key.name == *self.node
-            && let Ok(node) = object.decode::<Node>()
-        {
-            state.is_cordoned = node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true));
+    /// Returns whether the obstacles have changed.
+    fn observe_node(&self, kind: ChangeKind, object: &Object, state: &mut NodeState) -> bool {
+        if *object.key.name != *self.node {
+            return false;
         }
+        let Ok(node) = object.decode::<Node>() else { return false };
+        let obstacles = Obstacles { is_deleted: kind == ChangeKind::Deleted, ..Obstacles::of(&node) };
+        let has_changed = obstacles != state.obstacles;
+        state.obstacles = obstacles;
+        has_changed
     }
 
     async fn observe_pod(&self, kind: ChangeKind, object: Arc<Object>, state: &mut NodeState) {
@@ -130,9 +179,9 @@ impl Scheduler {
             return;
         }
         let wanted = host_ports(&pod);
-        if state.is_cordoned && !tolerates_cordon(&pod) {
+        if let Some(message) = state.obstacles.message(&pod) {
             state.waiting.insert(object.key.clone(), object.clone());
-            self.report_unschedulable(&object, &pod, CORDONED).await;
+            self.report_unschedulable(&object, &pod, message).await;
         } else if state.ports.has_conflict(&wanted) {
             state.ports.add_unschedulable(object.clone(), wanted);
             self.report_unschedulable(&object, &pod, NO_FREE_PORTS).await;
@@ -188,16 +237,17 @@ fn same(pod: &Pod) -> Preconditions {
     Preconditions { uid: Some(pods::uid(pod).into()), revision: None }
 }
 
-/// Returns whether the pod may run on a cordoned node.
-fn tolerates_cordon(pod: &Pod) -> bool {
+/// Returns whether the pod may run on a node with this taint.
+fn tolerates(pod: &Pod, taint: &Taint) -> bool {
     let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
     tolerations.iter().any(|toleration| {
-        let is_key = toleration.key.as_deref().is_none_or(|key| key.is_empty() || key == UNSCHEDULABLE_TAINT);
-        let is_effect = toleration.effect.as_deref().is_none_or(|effect| effect.is_empty() || effect == "NoSchedule");
-        // The taint has no value.
+        let unless_empty = |field: &Option<String>, wanted: &str| {
+            field.as_deref().is_none_or(|value| value.is_empty() || value == wanted)
+        };
+        let value = |value: &Option<String>| value.clone().unwrap_or_default();
         let is_value = toleration.operator.as_deref() == Some("Exists")
-            || toleration.value.as_deref().unwrap_or_default().is_empty() && toleration.key.is_some();
-        is_key && is_effect && is_value
+            || toleration.key.is_some() && value(&toleration.value) == value(&taint.value);
+        unless_empty(&toleration.effect, &taint.effect) && unless_empty(&toleration.key, &taint.key) && is_value
     })
 }
 

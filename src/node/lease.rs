@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 
 use super::NodeContext;
-use crate::control::{Status, Subresource};
+use crate::control::{Reason, Status, Subresource};
 
 /// The namespace of all nodes' Leases.
 const NAMESPACE: &str = "kube-node-lease";
@@ -16,10 +16,12 @@ const DURATION_SECONDS: i32 = 40;
 /// The time between renewals.
 pub(super) const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Renews the node's Lease, or creates it.
+/// Renews the node's Lease, or creates it. A deleted node has none.
 pub(super) async fn renew(context: &NodeContext) {
-    if let Err(error) = try_renew(context).await {
-        tracing::warn!(%error, "cannot renew the node's Lease");
+    match try_renew(context).await {
+        Err(status) if status.reason == Reason::NotFound => tracing::debug!(%status, "the node has no Lease"),
+        Err(error) => tracing::warn!(%error, "cannot renew the node's Lease"),
+        Ok(()) => {}
     }
 }
 

@@ -122,3 +122,47 @@ async fn cordoned_node_gets_no_new_pods_until_it_is_uncordoned() {
     cluster.settle().await;
     assert!(cluster.is_bound("a").await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn tainted_or_deleted_node_gets_no_new_pods() {
+    let cluster = Cluster::start();
+    let node = |taints: &str| {
+        let yaml = format!("{{metadata: {{name: n}}, spec: {{taints: {taints}}}}}");
+        Body::from(serde_yaml::from_str::<Node>(&yaml).expect("a node"))
+    };
+    let key = Key::new(Resource::NODES, "", "n");
+    cluster.control.create(node("[{key: dedicated, value: db, effect: NoSchedule}]")).await.expect("created");
+    cluster.create("a", "{containerPort: 80}").await;
+    let condition = |pod: &Pod| pod.status.clone().and_then(|status| status.conditions?.pop()?.message);
+    assert_eq!(condition(&*cluster.pod("a").await).as_deref(), Some(TAINTED));
+    let update = Update::Replace { body: node("[]"), subresource: Subresource::Main };
+    cluster.control.update(&key, update, Preconditions::default()).await.expect("untainted");
+    cluster.settle().await;
+    assert!(cluster.is_bound("a").await);
+    cluster.control.delete(&key, DeleteOptions::default()).await.expect("deleted");
+    cluster.settle().await;
+    cluster.create("b", "{containerPort: 80}").await;
+    assert_eq!(condition(&*cluster.pod("b").await).as_deref(), Some(NO_NODES));
+    cluster.control.create(node("[]")).await.expect("created again");
+    cluster.settle().await;
+    assert!(cluster.is_bound("b").await);
+}
+
+#[test]
+fn tolerations_match_taints_as_in_kubernetes() {
+    let taint = Taint { key: "k".into(), value: Some("v".into()), effect: "NoSchedule".into(), ..Taint::default() };
+    for (toleration, tolerated) in [
+        ("{key: k, value: v}", true),
+        ("{key: k, operator: Equal, value: v, effect: NoSchedule}", true),
+        ("{key: k, operator: Exists}", true),
+        ("{operator: Exists}", true),
+        ("{key: k, value: other}", false),
+        ("{key: other, operator: Exists}", false),
+        ("{key: k, operator: Exists, effect: NoExecute}", false),
+    ] {
+        let pod: Pod =
+            serde_yaml::from_str(&format!("{{metadata: {{}}, spec: {{containers: [], tolerations: [{toleration}]}}}}"))
+                .expect("a pod");
+        assert_eq!(tolerates(&pod, &taint), tolerated, "{toleration}");
+    }
+}
