@@ -62,7 +62,7 @@ pub(super) fn golden_status(status: &Status) -> Value {
 
 async fn answer(manifest: &str) -> (u16, Value) {
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
-    let settings = admission::AdmissionSettings { mount_tokens: true, ..admission::AdmissionSettings::default() };
+    let settings = admission::AdmissionSettings { mount_tokens: true };
     let registry = Registry::new(ObjectStore::new(10), clock).with_admission(settings);
     let Ok(manifest) = model::parse(kinds::types(), "case", manifest) else { return (400, Value::Null) };
     let pod = manifest.pods().next().expect("a pod").clone();

@@ -10,10 +10,14 @@ mod runtime_class;
 mod service_account;
 mod tolerations;
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::control::Status;
+use crate::control::{Key, Resource, Status};
+use crate::model::object::ApiType;
 use crate::model::pods;
+use crate::store::ObjectStore;
 
 /// Settings of the admission plugins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,9 +25,27 @@ pub struct AdmissionSettings {
     /// Whether containers get their service account's token as a volume, unless the pod opts out. Off by default,
     /// because wasmpod does not issue tokens yet.
     pub mount_tokens: bool,
-    /// Whether a pod may name a service account, a priority class or a runtime class that does not exist. A manifest is
-    /// checked this way, because the table of fields reports these names with their positions.
-    pub accept_unknown_names: bool,
+}
+
+/// What the plugins know beside the pod.
+#[derive(Clone, Copy)]
+pub struct AdmissionContext<'r> {
+    /// The settings.
+    pub settings: AdmissionSettings,
+    /// The stored objects to which a pod may refer. `None` for a manifest that is only checked: it may name any service
+    /// account, priority class or runtime class, because the table of fields reports these names with their positions.
+    pub objects: Option<&'r ObjectStore>,
+}
+
+impl AdmissionContext<'_> {
+    fn accepts_unknown_names(&self) -> bool {
+        self.objects.is_none()
+    }
+
+    /// Returns the stored object; `None` if it does not exist.
+    fn find<T: ApiType>(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
+        self.objects?.get(&Key::new(Resource::of::<T>(), namespace, name))?.decode().ok()
+    }
 }
 
 /// The reason for which a plugin rejects a pod, in Kubernetes' words.
@@ -42,7 +64,7 @@ enum AdmissionError {
         "the string value of PreemptionPolicy ({requested}) must not be provided in pod spec; priority admission \
          controller computed {computed} from the given PriorityClass name"
     )]
-    PreemptionPolicyMismatch { requested: String, computed: &'static str },
+    PreemptionPolicyMismatch { requested: String, computed: String },
     #[error("pod rejected: RuntimeClass {0:?} not found")]
     UnknownRuntimeClass(String),
     #[error("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")]
@@ -53,7 +75,7 @@ enum AdmissionError {
 struct Plugin {
     /// The plugin's name in Kubernetes.
     name: &'static str,
-    admit: fn(&mut Pod, &AdmissionSettings) -> Result<(), AdmissionError>,
+    admit: fn(&mut Pod, &AdmissionContext<'_>) -> Result<(), AdmissionError>,
 }
 
 /// The plugins, in Kubernetes' order.
@@ -65,9 +87,9 @@ const PLUGINS: &[Plugin] = &[
 ];
 
 /// Runs all plugins on a new pod.
-pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Status> {
+pub fn admit(pod: &mut Pod, context: &AdmissionContext<'_>) -> Result<(), Status> {
     for plugin in PLUGINS {
-        (plugin.admit)(pod, settings).map_err(|error| {
+        (plugin.admit)(pod, context).map_err(|error| {
             tracing::debug!(plugin = plugin.name, pod = pods::name(pod), %error, "pod rejected by admission");
             Status::forbidden("pods", pods::name(pod), error)
         })?;
@@ -76,8 +98,8 @@ pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Status> 
 }
 
 /// Rejects a new pod that is valid but contradicts what exists.
-pub fn check(pod: &Pod, settings: &AdmissionSettings) -> Result<(), Status> {
-    runtime_class::check(pod, settings).map_err(|error| Status::forbidden("pods", pods::name(pod), error))
+pub fn check(pod: &Pod, context: &AdmissionContext<'_>) -> Result<(), Status> {
+    runtime_class::check(pod, context).map_err(|error| Status::forbidden("pods", pods::name(pod), error))
 }
 
 /// Restores in `new` what admission set in `old` and the update left out. The other plugins act on new pods only.

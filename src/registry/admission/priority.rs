@@ -1,9 +1,11 @@
-//! Plugin `Priority`: sets the priority of a pod's priority class. Only Kubernetes' two system classes exist.
+//! Plugin `Priority`: sets the priority of a pod's priority class.
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 
-use super::{AdmissionError, AdmissionSettings};
+use super::{AdmissionContext, AdmissionError};
 
+/// Kubernetes' own classes, which exist without an object.
 const SYSTEM_CLASSES: &[(&str, i32)] =
     &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 
@@ -11,29 +13,30 @@ const SYSTEM_CLASSES: &[(&str, i32)] =
 const PREEMPTION_POLICY: &str = "PreemptLowerPriority";
 
 /// Sets the priority of the pod's class; zero without a class.
-pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), AdmissionError> {
+pub fn admit(pod: &mut Pod, context: &AdmissionContext<'_>) -> Result<(), AdmissionError> {
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let class = spec.priority_class_name.as_deref().unwrap_or_default();
     let known = SYSTEM_CLASSES.iter().find(|(name, _)| *name == class);
-    let priority = match known {
-        Some((_, priority)) => *priority,
-        None if class.is_empty() => 0,
+    let (priority, policy) = match known {
+        Some((_, priority)) => (*priority, None),
+        None if class.is_empty() => (0, None),
         // Its priority is not known.
-        None if settings.accept_unknown_names => return Ok(()),
-        None => return Err(AdmissionError::UnknownPriorityClass(class.to_string())),
+        None if context.accepts_unknown_names() => return Ok(()),
+        None => match context.find::<PriorityClass>("", class) {
+            Some(class) => (class.value.unwrap_or(0), class.preemption_policy.clone()),
+            None => return Err(AdmissionError::UnknownPriorityClass(class.to_string())),
+        },
     };
     if let Some(requested) = spec.priority.filter(|requested| *requested != priority) {
         return Err(AdmissionError::PriorityMismatch { requested, computed: priority });
     }
     spec.priority = Some(priority);
-    let policy = spec.preemption_policy.get_or_insert_with(|| PREEMPTION_POLICY.into());
+    let computed = policy.unwrap_or_else(|| PREEMPTION_POLICY.into());
+    let policy = spec.preemption_policy.get_or_insert_with(|| computed.clone());
     // Validation reports unknown policies of manifests, at their positions.
-    let is_reported = settings.accept_unknown_names && policy != "Never";
-    if policy != PREEMPTION_POLICY && !is_reported {
-        return Err(AdmissionError::PreemptionPolicyMismatch {
-            requested: policy.clone(),
-            computed: PREEMPTION_POLICY,
-        });
+    let is_reported = context.accepts_unknown_names() && policy != "Never";
+    if *policy != computed && !is_reported {
+        return Err(AdmissionError::PreemptionPolicyMismatch { requested: policy.clone(), computed });
     }
     Ok(())
 }

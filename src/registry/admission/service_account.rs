@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ObjectFieldSelector, Pod, PodSpec,
-    ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    ProjectedVolumeSource, ServiceAccount, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 
-use super::{AdmissionError, AdmissionSettings};
+use super::{AdmissionContext, AdmissionError};
 use crate::model::pods;
 use crate::registry::identity;
 
@@ -17,7 +17,7 @@ const TOKEN_LIFETIME_SECONDS: i64 = 3607;
 const FILE_MODE: i32 = 0o644;
 
 /// Sets the default account, and mounts its token unless the pod opts out.
-pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), AdmissionError> {
+pub fn admit(pod: &mut Pod, context: &AdmissionContext<'_>) -> Result<(), AdmissionError> {
     if pods::annotation(pod, "kubernetes.io/config.mirror").is_some() {
         return Ok(());
     }
@@ -25,10 +25,13 @@ pub fn admit(pod: &mut Pod, settings: &AdmissionSettings) -> Result<(), Admissio
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let account = spec.service_account_name.get_or_insert_with(|| DEFAULT_ACCOUNT.into()).clone();
     spec.service_account = Some(account.clone());
-    if account != DEFAULT_ACCOUNT && !settings.accept_unknown_names {
+    let is_known = account == DEFAULT_ACCOUNT
+        || context.accepts_unknown_names()
+        || context.find::<ServiceAccount>(&namespace, &account).is_some();
+    if !is_known {
         return Err(AdmissionError::UnknownServiceAccount { namespace, account });
     }
-    if settings.mount_tokens && spec.automount_service_account_token != Some(false) {
+    if context.settings.mount_tokens && spec.automount_service_account_token != Some(false) {
         mount_token(spec);
     }
     Ok(())

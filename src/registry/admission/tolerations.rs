@@ -2,12 +2,12 @@
 
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
-use super::{AdmissionError, AdmissionSettings};
+use super::{AdmissionContext, AdmissionError};
 
 const DEFAULT_TOLERATION_SECONDS: i64 = 300;
 
 /// Adds the default tolerations to a new pod.
-pub fn admit(pod: &mut Pod, _: &AdmissionSettings) -> Result<(), AdmissionError> {
+pub fn admit(pod: &mut Pod, _: &AdmissionContext<'_>) -> Result<(), AdmissionError> {
     add_defaults(pod);
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::control::{
 use crate::model::pod_row::PodRow;
 use crate::model::pods;
 use crate::model::selector::{SelectableField, bool_text};
+use crate::registry::admission::AdmissionContext;
 use crate::registry::columns::{Column, RowCondition, age, non_empty_or};
 use crate::registry::fields::ErrorList;
 use crate::registry::pod::{self, DeletionStep, warnings};
@@ -124,7 +125,8 @@ impl Strategy for Pod {
     }
 
     fn create(self, registry: &Registry) -> Result<Arc<Object>, Status> {
-        let pod = pod::before_create_with(self, &registry.admission, registry.clock.now().wall)?;
+        let context = AdmissionContext { settings: registry.admission, objects: Some(registry.storage.objects()) };
+        let pod = pod::before_create_with(self, &context, registry.clock.now().wall)?;
         registry.storage.create(pod)
     }
 

@@ -18,6 +18,7 @@ pub mod warnings;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
 
+use super::admission::{AdmissionContext, AdmissionSettings};
 use super::storage::WriteDecision;
 use super::{admission, generic, identity};
 use crate::control::{DeleteOptions, Propagation, Status};
@@ -31,22 +32,18 @@ pub(super) use update::before_update;
 /// Completes and checks the pod of a manifest as a registry does before it stores the pod. Service account, priority
 /// class and runtime class may be unknown: the table of fields reports them.
 pub fn before_create(pod: Pod, now: Timestamp) -> Result<Pod, Status> {
-    let settings = admission::AdmissionSettings { accept_unknown_names: true, ..Default::default() };
-    before_create_with(pod, &settings, now)
+    let context = AdmissionContext { settings: AdmissionSettings::default(), objects: None };
+    before_create_with(pod, &context, now)
 }
 
 /// Completes and checks a new pod: identity, defaults, admission, validation.
-pub(super) fn before_create_with(
-    mut pod: Pod,
-    settings: &admission::AdmissionSettings,
-    now: Timestamp,
-) -> Result<Pod, Status> {
+pub(super) fn before_create_with(mut pod: Pod, context: &AdmissionContext<'_>, now: Timestamp) -> Result<Pod, Status> {
     identity::fill_system_fields(&mut pod.metadata, now);
     // Kubernetes treats a missing spec as an empty one: it gets its defaults and lacks containers.
     pod.spec.get_or_insert_default();
     defaults::apply(&mut pod);
     omit_empty::apply(&mut pod);
-    admission::admit(&mut pod, settings)?;
+    admission::admit(&mut pod, context)?;
     label_keys::apply(&mut pod);
     app_armor::copy_annotations_to_fields(&mut pod);
     pod.status = Some(PodStatus {
@@ -58,7 +55,7 @@ pub(super) fn before_create_with(
     if !causes.is_empty() {
         return Err(Status::invalid("Pod", pods::name(&pod), causes));
     }
-    admission::check(&pod, settings)?;
+    admission::check(&pod, context)?;
     Ok(pod)
 }
 
