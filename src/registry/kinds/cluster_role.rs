@@ -12,6 +12,7 @@ use crate::registry::strategy::{KindInfo, Strategy};
 
 impl Strategy for ClusterRole {
     const INFO: KindInfo = KindInfo::new("clusterrole", "bYE5ZWDrJ44=");
+    const ALLOW_CREATE_ON_UPDATE: bool = true;
 
     fn cells(&self, _now: Timestamp) -> Vec<Value> {
         columns::name_and_creation(&self.metadata)

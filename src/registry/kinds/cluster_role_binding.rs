@@ -13,6 +13,7 @@ use crate::registry::strategy::{KindInfo, Strategy};
 impl Strategy for ClusterRoleBinding {
     const INFO: KindInfo = KindInfo::new("clusterrolebinding", "48tpQ8gZHFc=");
     const COLUMNS: &'static [Column] = role_binding::COLUMNS;
+    const ALLOW_CREATE_ON_UPDATE: bool = true;
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         role_binding::cells(&self.metadata, &self.role_ref, self.subjects.as_deref().unwrap_or_default(), now)

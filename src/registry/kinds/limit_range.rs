@@ -23,6 +23,7 @@ const MAX_MILLI_VALUE: i128 = (i64::MAX / 1000) as i128;
 
 impl Strategy for LimitRange {
     const INFO: KindInfo = KindInfo { short_names: &["limits"], ..KindInfo::new("limitrange", "EBKMFVe6cwo=") };
+    const ALLOW_CREATE_ON_UPDATE: bool = true;
 
     fn cells(&self, _now: Timestamp) -> Vec<Value> {
         columns::name_and_creation(&self.metadata)

@@ -11,6 +11,7 @@ use crate::registry::strategy::{KindInfo, Strategy};
 
 impl Strategy for Role {
     const INFO: KindInfo = KindInfo::new("role", "7FuwZcIIItM=");
+    const ALLOW_CREATE_ON_UPDATE: bool = true;
 
     fn cells(&self, _now: Timestamp) -> Vec<Value> {
         columns::name_and_creation(&self.metadata)

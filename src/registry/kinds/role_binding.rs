@@ -27,6 +27,7 @@ pub const COLUMNS: &[Column] = &[
 impl Strategy for RoleBinding {
     const INFO: KindInfo = KindInfo::new("rolebinding", "eGsCzGH6b1g=");
     const COLUMNS: &'static [Column] = COLUMNS;
+    const ALLOW_CREATE_ON_UPDATE: bool = true;
 
     fn cells(&self, now: Timestamp) -> Vec<Value> {
         cells(&self.metadata, &self.role_ref, self.subjects.as_deref().unwrap_or_default(), now)
