@@ -58,7 +58,6 @@ pub const PODS: &[FieldRow] = &[
             "spec.containers[]",
             "spec.initContainers[]",
             "spec.activeDeadlineSeconds",
-            "spec.enableServiceLinks",
             "spec.ephemeralContainers[].**",
             "spec.hostAliases[].**",
             "spec.hostname",
@@ -136,6 +135,8 @@ pub const PODS: &[FieldRow] = &[
         FieldSupport::Enforced,
         &[
             "spec.dnsPolicy=ClusterFirst",
+            "spec.enableServiceLinks=false",
+            "spec.enableServiceLinks=true",
             "spec.os",
             "spec.os.name=linux",
             "spec.preemptionPolicy=PreemptLowerPriority",
@@ -224,6 +225,7 @@ pub const PODS: &[FieldRow] = &[
         FieldSupport::NotEnforcedYet(NOT_ENFORCED),
         &["container.resources.limits.*", "container.securityContext.readOnlyRootFilesystem"],
     ),
+    row(FieldSupport::NotEnforcedYet("variables of Services are not set yet"), &["spec.enableServiceLinks"]),
     row(FieldSupport::NotEnforcedYet("emptyDir volumes are stored on disk"), &["spec.volumes[].emptyDir.medium"]),
     row(
         FieldSupport::NotEnforcedYet(NO_DNS),
