@@ -34,6 +34,7 @@ use crate::logs::Spool;
 use crate::model::{formats, pods};
 use crate::node::Handle;
 use crate::registry::kinds;
+use crate::registry::kinds::priority_class::SYSTEM_CLASSES;
 use crate::runtime::{CacheDirectories, Runtime};
 
 /// The part of the shutdown grace period that is reserved for killing pods: a pod that exceeds its own grace period
@@ -72,6 +73,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let control = node.control().clone();
     for namespace in NAMESPACES {
         ensure_namespace(&*control, namespace).await?;
+    }
+    for class in SYSTEM_CLASSES {
+        control.create(Body::from(class.object())).await?;
     }
     create_objects(&*control, loaded.objects, loaded.pods).await?;
     let mut tasks = JoinSet::new();

@@ -50,6 +50,7 @@ fn kinds_that_kubectl_builds_are_created_listed_and_described() {
         ("describe node n1", "HolderIdentity:  n1"),
         ("get lease n1 -n kube-node-lease -o jsonpath={.spec.leaseDurationSeconds}", "40"),
         ("explain deployment.spec.strategy", "FIELD: strategy <DeploymentStrategy>"),
+        ("get priorityclass", "system-node-critical"),
         ("auth can-i delete pods", "yes"),
         ("auth whoami", "Username"),
         ("scale deployment web --replicas=3", "deployment.apps/web scaled"),

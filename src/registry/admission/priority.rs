@@ -4,10 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 
 use super::{AdmissionContext, AdmissionError};
-
-/// Kubernetes' own classes, which exist without an object.
-const SYSTEM_CLASSES: &[(&str, i32)] =
-    &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+use crate::registry::kinds::priority_class::SYSTEM_CLASSES;
 
 /// The preemption policy of the system classes and of pods without a class.
 const PREEMPTION_POLICY: &str = "PreemptLowerPriority";
@@ -16,9 +13,9 @@ const PREEMPTION_POLICY: &str = "PreemptLowerPriority";
 pub fn admit(pod: &mut Pod, context: &AdmissionContext<'_>) -> Result<(), AdmissionError> {
     let Some(spec) = &mut pod.spec else { return Ok(()) };
     let class = spec.priority_class_name.as_deref().unwrap_or_default();
-    let known = SYSTEM_CLASSES.iter().find(|(name, _)| *name == class);
+    let known = SYSTEM_CLASSES.iter().find(|known| known.name == class);
     let (priority, policy) = match known {
-        Some((_, priority)) => (*priority, None),
+        Some(known) => (known.value, None),
         None if class.is_empty() => (0, None),
         // Its priority is not known.
         None if context.accepts_unknown_names() => return Ok(()),

@@ -30,7 +30,7 @@ mod persistent_volume_claim;
 mod pod;
 mod pod_disruption_budget;
 mod pod_template;
-mod priority_class;
+pub mod priority_class;
 mod replica_set;
 mod replication_controller;
 mod resource_quota;

@@ -15,9 +15,39 @@ use crate::registry::{Registry, generic, metadata, reads};
 
 const MAX_USER_PRIORITY: i32 = 1_000_000_000;
 const SYSTEM_PREFIX: &str = "system-";
-/// The classes that every cluster has, and their values.
-const SYSTEM_CLASSES: &[(&str, i32)] =
-    &[("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+
+/// A class that every cluster has.
+pub struct SystemClass {
+    pub name: &'static str,
+    pub value: i32,
+    description: &'static str,
+}
+
+/// The classes that every cluster has.
+pub const SYSTEM_CLASSES: &[SystemClass] = &[
+    SystemClass {
+        name: "system-node-critical",
+        value: 2_000_001_000,
+        description: "Used for system critical pods that must not be moved from their current node.",
+    },
+    SystemClass {
+        name: "system-cluster-critical",
+        value: 2_000_000_000,
+        description: "Used for system critical pods that must run in the cluster, but can be moved to another node if \
+                      necessary.",
+    },
+];
+
+impl SystemClass {
+    /// Returns the object of the class.
+    pub fn object(&self) -> PriorityClass {
+        let mut class = PriorityClass::default();
+        class.metadata.name = Some(self.name.into());
+        class.value = Some(self.value);
+        class.description = Some(self.description.into());
+        class
+    }
+}
 
 impl Strategy for PriorityClass {
     const INFO: KindInfo = KindInfo { short_names: &["pc"], ..KindInfo::new("priorityclass", "1QwjyaZjj3Y=") };
@@ -86,7 +116,7 @@ impl Strategy for PriorityClass {
     }
 
     fn delete(registry: &Registry, key: &Key, options: &DeleteOptions) -> Result<DeleteResult, Status> {
-        if SYSTEM_CLASSES.iter().any(|(name, _)| *name == &*key.name) {
+        if SYSTEM_CLASSES.iter().any(|class| *class.name == *key.name) {
             let reason = "this is a system priority class and cannot be deleted";
             return Err(forbidden(&key.name, reason));
         }
@@ -116,7 +146,7 @@ fn forbidden(name: &str, reason: &str) -> Status {
 
 /// Returns why the class is none of [`SYSTEM_CLASSES`].
 fn system_class_error(class: &PriorityClass, name: &str) -> Option<String> {
-    let Some((_, value)) = SYSTEM_CLASSES.iter().find(|(known, _)| *known == name) else {
+    let Some(SystemClass { value, .. }) = SYSTEM_CLASSES.iter().find(|known| known.name == name) else {
         return Some(format!("{name} is not a known system priority class"));
     };
     if class.value != Some(*value) {
