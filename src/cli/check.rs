@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::report;
-use crate::control::{Body, Cause};
+use crate::control::{Body, Status};
 use crate::images::Images;
 use crate::model::{FieldDiagnostic, ManifestObject, Rule, Severity, pods};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
@@ -74,7 +74,7 @@ pub fn check_kind(object: &ManifestObject, number: usize) -> Vec<FieldDiagnostic
     let Some(kind) = kinds::of_manifest(object) else { return Vec::new() };
     match kind.check_new(Body::from_manifest(object)) {
         Ok(warnings) => warnings.into_iter().map(|text| discouraged(text, number)).collect(),
-        Err(causes) => invalid_fields(causes, number).collect(),
+        Err(status) => refused(status, number),
     }
 }
 
@@ -87,15 +87,14 @@ fn discouraged(text: String, number: usize) -> FieldDiagnostic {
     FieldDiagnostic { object: number, rule: Rule::Discouraged, path, message, hint: None }
 }
 
-fn invalid_fields(causes: Vec<Cause>, number: usize) -> impl Iterator<Item = FieldDiagnostic> {
-    let diagnostic = move |c: Cause| FieldDiagnostic {
-        object: number,
-        rule: Rule::Invalid,
-        path: c.field,
-        message: c.message,
-        hint: None,
-    };
-    causes.into_iter().map(diagnostic)
+/// Returns the diagnostics of the answer to an object that is not valid.
+fn refused(status: Status, number: usize) -> Vec<FieldDiagnostic> {
+    let diagnostic = |path, message| FieldDiagnostic { object: number, rule: Rule::Invalid, path, message, hint: None };
+    match status.causes.as_slice() {
+        // Admission names no field: a priority that differs from the class.
+        [] => vec![diagnostic(String::new(), status.message)],
+        _ => status.causes.into_iter().map(|cause| diagnostic(cause.field, cause.message)).collect(),
+    }
 }
 
 /// Returns the diagnostics of a workload and of its pod template, at the paths of the workload's fields.
@@ -133,12 +132,7 @@ pub fn check_pod(pod: &Pod, number: usize) -> Vec<FieldDiagnostic> {
             let warnings = warnings.chain(app_armor::warnings_on_create(pod));
             warnings.map(|text| discouraged(text, number)).collect()
         }
-        // Admission names no field: a priority that differs from the class.
-        Err(status) if status.causes.is_empty() => {
-            let (path, message) = (String::new(), status.message);
-            vec![FieldDiagnostic { object: number, rule: Rule::Invalid, path, message, hint: None }]
-        }
-        Err(status) => invalid_fields(status.causes, number).collect(),
+        Err(status) => refused(status, number),
     };
     let is_invalid = |diagnostic: &&FieldDiagnostic| diagnostic.rule == Rule::Invalid;
     let invalid: HashSet<String> = diagnostics.iter().filter(is_invalid).map(|invalid| invalid.path.clone()).collect();

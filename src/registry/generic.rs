@@ -11,14 +11,27 @@ use super::fields::{ErrorList, FieldPath};
 use super::storage::WriteDecision;
 use super::strategy::Strategy;
 use super::{Registry, identity, metadata, patch, preconditions};
+use crate::clock::Clock;
 use crate::control::{
     DeleteOptions, DeleteResult, Key, Object, Preconditions, Propagation, Reason, Resource, Status, Subresource, Update,
 };
 use crate::model::pods;
 use crate::model::selector::Selector;
+use crate::store::ObjectStore;
 
 /// Stores a new object.
 pub(super) fn create<T: Strategy>(registry: &Registry, mut object: T) -> Result<Arc<Object>, Status> {
+    complete_new(registry, &mut object)?;
+    registry.storage.create(object)
+}
+
+/// Completes and validates a new object as [`create`] does in a cluster that has no objects yet. Stores nothing.
+pub(super) fn check_new<T: Strategy>(object: &mut T) -> Result<(), Status> {
+    complete_new(&Registry::new(ObjectStore::new(1), Clock::system()), object)
+}
+
+/// Completes a new object and validates it.
+fn complete_new<T: Strategy>(registry: &Registry, object: &mut T) -> Result<(), Status> {
     let meta = object.metadata_mut();
     identity::fill_system_fields(meta, registry.clock.now().wall);
     if !T::NAMES.namespaced {
@@ -35,8 +48,7 @@ pub(super) fn create<T: Strategy>(registry: &Registry, mut object: T) -> Result<
     if errors.count() == 0 {
         metadata::validate_before_create(&mut errors, object.metadata(), T::NAMES.namespaced);
     }
-    reject_invalid::<T>(object.metadata(), errors)?;
-    registry.storage.create(object)
+    reject_invalid::<T>(object.metadata(), errors)
 }
 
 /// Replaces or patches the object at `key`.
@@ -220,10 +232,7 @@ mod tests {
     use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 
     use super::*;
-    use crate::clock::Clock;
     use crate::control::{Body, ControlPlane, FieldValidation, Patch, PatchKind, Resource};
-    use crate::registry::Registry;
-    use crate::store::ObjectStore;
 
     fn registry() -> Registry {
         Registry::new(ObjectStore::new(100), Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time")))

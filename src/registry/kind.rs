@@ -11,12 +11,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::columns::{Column, RowCondition};
-use super::fields::ErrorList;
 use super::strategy::{KindInfo, OtherVersion, Strategy};
 use super::{Registry, generic};
-use crate::control::{
-    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update,
-};
+use crate::control::{Body, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update};
 use crate::model::object::{AnyObject, ResourceNames};
 use crate::model::selector::{FieldSelector, Selector, SelectorError};
 use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body};
@@ -79,11 +76,11 @@ pub trait Kind: Send + Sync {
     /// Decodes the body of a request.
     fn decode(&self, format: BodyFormat, body: &[u8]) -> Result<Decoded<Body>, DecodeError>;
 
-    /// Checks an object of a manifest: returns the warnings of its creation.
+    /// Checks an object of a manifest as its creation in a cluster without objects would: returns its warnings.
     ///
     /// # Errors
     /// Returns why it cannot be created.
-    fn check_new(&self, body: Body) -> Result<Vec<String>, Vec<Cause>>;
+    fn check_new(&self, body: Body) -> Result<Vec<String>, Status>;
 
     /// Returns the `scale` subresource of a stored object; `None` if the kind has none.
     fn scale(&self, object: &Object) -> Result<Option<Scale>, serde_json::Error>;
@@ -222,16 +219,10 @@ impl<T: Strategy> Kind for KindOf<T> {
         Ok(Decoded { object: object.into(), ignored_fields })
     }
 
-    fn check_new(&self, body: Body) -> Result<Vec<String>, Vec<Cause>> {
+    fn check_new(&self, body: Body) -> Result<Vec<String>, Status> {
         let Some(mut object) = body.downcast::<T>() else { return Ok(Vec::new()) };
-        if T::NAMES.namespaced {
-            object.metadata_mut().namespace.get_or_insert("default".into());
-        }
-        object.set_defaults();
-        object.prepare_for_create();
-        let mut errors = ErrorList::default();
-        object.validate(&mut errors);
-        if errors.count() == 0 { Ok(object.warnings_on_create()) } else { Err(errors.into_causes()) }
+        generic::check_new(&mut *object)?;
+        Ok(object.warnings_on_create())
     }
 
     fn scale(&self, object: &Object) -> Result<Option<Scale>, serde_json::Error> {

@@ -8,9 +8,7 @@ use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::autoscaling::v1::Scale;
 
 use super::{Review, ReviewContext, cluster_admin};
-use crate::control::{
-    Body, Cause, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update,
-};
+use crate::control::{Body, DeleteOptions, DeleteResult, Key, Object, Preconditions, Reason, Resource, Status, Update};
 use crate::model::object::ResourceNames;
 use crate::model::selector::{FieldSelector, Selector, SelectorError};
 use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body};
@@ -90,7 +88,7 @@ impl<T: Review> Kind for ReviewOf<T> {
         Ok(Decoded { object: object.into(), ignored_fields })
     }
 
-    fn check_new(&self, _body: Body) -> Result<Vec<String>, Vec<Cause>> {
+    fn check_new(&self, _body: Body) -> Result<Vec<String>, Status> {
         Ok(Vec::new())
     }
 

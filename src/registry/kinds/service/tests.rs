@@ -164,3 +164,40 @@ async fn deletion_takes_the_endpoints_along() {
     let endpoints = Key::new(Resource::of::<Endpoints>(), "default", "a");
     registry.get(&endpoints).await.expect_err("deleted too");
 }
+
+#[test]
+fn manifests_may_set_what_clients_may_set() {
+    let check = |spec: Value| {
+        let object = json!({"metadata": {"name": "web"}, "spec": with_port(spec)});
+        let service: Service = serde_json::from_value(object).expect("a Service");
+        let kind = crate::registry::kinds::of(&Resource::of::<Service>()).expect("a kind");
+        kind.check_new(Body::from(service)).map_err(|status| status.causes.iter().map(ToString::to_string).collect())
+    };
+    for spec in [
+        json!({"clusterIP": "None", "selector": {"a": "b"}}),
+        json!({"clusterIP": "None"}),
+        json!({"clusterIP": "10.96.50.50"}),
+        json!({"clusterIPs": ["10.96.50.50"], "clusterIP": "10.96.50.50"}),
+        json!({"type": "NodePort", "clusterIP": ""}),
+        json!({"type": "ExternalName", "externalName": "db.example.com"}),
+    ] {
+        assert_eq!(check(spec.clone()), Ok(Vec::new()), "{spec}");
+    }
+    for (spec, expected) in [
+        (
+            json!({"clusterIP": "192.168.0.1"}),
+            "spec.clusterIPs: Invalid value: [\"192.168.0.1\"]: failed to allocate IP 192.168.0.1: the provided network \
+             does not match the current range",
+        ),
+        (
+            json!({"clusterIPs": ["10.96.50.50"]}),
+            "spec.clusterIPs: Invalid value: [\"10.96.50.50\"]: must be empty when `clusterIP` is not specified",
+        ),
+        (
+            json!({"clusterIP": "10.96.50.50", "clusterIPs": ["10.96.50.51"]}),
+            "spec.clusterIPs: Invalid value: [\"10.96.50.51\"]: first value must match `clusterIP`",
+        ),
+    ] {
+        assert_eq!(check(spec.clone()), Err(vec![expected.to_string()]), "{spec}");
+    }
+}
