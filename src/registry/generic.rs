@@ -27,6 +27,7 @@ pub(super) fn create<T: Strategy>(registry: &Registry, mut object: T) -> Result<
 
 /// Completes and validates a new object as [`create`] does in a cluster that has no objects yet. Stores nothing.
 pub(super) fn check_new<T: Strategy>(object: &mut T) -> Result<(), Status> {
+    identity::generate_name(object.metadata_mut(), || identity::SAMPLE_SUFFIX.into());
     complete_new(&Registry::new(ObjectStore::new(1), Clock::system()), object)
 }
 
@@ -312,6 +313,22 @@ mod tests {
         registry.delete(&key, DeleteOptions::default()).await.expect("large objects can be deleted");
         let error = registry.create(with_labels(24_000)).await.expect_err("too large");
         assert_eq!(error.reason, Reason::RequestEntityTooLarge);
+    }
+
+    #[test]
+    fn new_objects_are_checked_with_a_generated_name() {
+        let check = |name: &str| {
+            let mut map = ConfigMap::default();
+            map.metadata.generate_name = Some(name.into());
+            let checked = check_new(&mut map).map_err(|status| status.message);
+            checked.map(|()| map.metadata.name.expect("a name"))
+        };
+        assert_eq!(check("settings-"), Ok("settings-xxxxx".into()));
+        let error = check("Settings-").expect_err("an invalid name");
+        let words = "ConfigMap \"Settings-xxxxx\" is invalid: [metadata.generateName: Invalid value: \"Settings-\"";
+        assert!(error.starts_with(words), "{error}");
+        let error = check("").expect_err("no name");
+        assert!(error.ends_with("metadata.name: Required value: name or generateName is required"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

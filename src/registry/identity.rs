@@ -13,6 +13,8 @@ use crate::model::pods;
 /// The characters of the suffix of `generateName`: no vowels, so that no words result.
 const SUFFIX_CHARS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LENGTH: usize = 5;
+/// The suffix of names that are generated only to check an object, so that messages do not vary.
+pub const SAMPLE_SUFFIX: &str = "xxxxx";
 /// Upper bound of the base of a generated name, so that the name is a valid label.
 const MAX_BASE_LENGTH: usize = 63 - SUFFIX_LENGTH;
 
@@ -22,14 +24,19 @@ pub fn random_suffix() -> String {
     Uuid::new_v4().as_bytes().iter().take(SUFFIX_LENGTH).map(|b| char::from(letter(b))).collect()
 }
 
-/// Sets name, namespace, UID and times of a new object, whatever the client sent for UID and times.
-pub fn fill_system_fields(meta: &mut ObjectMeta, now: Timestamp) {
+/// Sets the name of an object that has only `generateName`, to that and what `suffix` returns.
+pub fn generate_name(meta: &mut ObjectMeta, suffix: impl FnOnce() -> String) {
     if meta.name.as_deref().unwrap_or_default().is_empty()
         && let Some(base) = meta.generate_name.as_deref().filter(|base| !base.is_empty())
     {
         let base: String = base.chars().take(MAX_BASE_LENGTH).collect();
-        meta.name = Some(base + &random_suffix());
+        meta.name = Some(base + &suffix());
     }
+}
+
+/// Sets name, namespace, UID and times of a new object, whatever the client sent for UID and times.
+pub fn fill_system_fields(meta: &mut ObjectMeta, now: Timestamp) {
+    generate_name(meta, random_suffix);
     if meta.namespace.as_deref().unwrap_or_default().is_empty() {
         meta.namespace = Some("default".into());
     }
