@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::report;
-use crate::control::{Body, Status};
+use crate::control::Status;
 use crate::images::Images;
 use crate::model::{FieldDiagnostic, ManifestObject, Rule, Severity, pods};
 use crate::registry::field_support::{self, FieldSupport, UnsupportedField};
@@ -71,8 +71,7 @@ pub fn limitation(object: &ManifestObject) -> Option<String> {
 
 /// Returns the errors and warnings of an object's kind.
 pub fn check_kind(object: &ManifestObject, number: usize) -> Vec<FieldDiagnostic> {
-    let Some(kind) = kinds::of_manifest(object) else { return Vec::new() };
-    match kind.check_new(Body::from_manifest(object)) {
+    match kinds::check_new(object) {
         Ok(warnings) => warnings.into_iter().map(|text| discouraged(text, number)).collect(),
         Err(status) => refused(status, number),
     }

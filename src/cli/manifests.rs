@@ -140,7 +140,7 @@ impl Loader<'_> {
                 None => {}
             }
             diagnostics.extend(own);
-            self.loaded.objects.push(Body::from_manifest(object));
+            self.loaded.objects.push(kinds::to_stored(object));
         }
         diagnostics
     }

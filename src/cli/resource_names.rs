@@ -22,7 +22,8 @@ pub fn resolve(name: &str) -> anyhow::Result<ServedResource> {
 
 /// Returns the singular name, as in `pod/web`.
 pub fn singular(resource: &Resource) -> &str {
-    kinds::of(resource).map_or(resource.plural(), |kind| kind.info().singular)
+    let served = served::find(resource.group(), resource.version(), resource.plural());
+    served.map_or(resource.plural(), |served| served.info().singular)
 }
 
 /// Returns the objects that arguments name: `KIND NAME…`, `KIND/NAME…`, or pods by their names alone.

@@ -143,7 +143,7 @@ fn parse_source(source: PodSource) -> Result<(Vec<Body>, Vec<Pod>), ApplyError> 
             let manifest = model::parse(kinds::types(), "manifest", &text).map_err(ApplyError::Manifest)?;
             let pods: Vec<Pod> = manifest.pods().cloned().collect();
             let others = manifest.objects().filter(|object| object.downcast_ref::<Pod>().is_none());
-            let others: Vec<Body> = others.map(Body::from_manifest).collect();
+            let others: Vec<Body> = others.map(kinds::to_stored).collect();
             let is_inert = |body: &&Body| kinds::of(body.resource()).is_none_or(|kind| !kind.info().is_acted_on);
             match others.iter().filter(is_inert).count() {
                 0 => Ok((others, pods)),

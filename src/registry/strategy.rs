@@ -15,9 +15,9 @@ use crate::control::{
     UnversionedObject, Update,
 };
 use crate::model::go_json;
-use crate::model::object::ApiType;
+use crate::model::object::{AnyObject, ApiType};
 use crate::model::selector::SelectableField;
-use crate::model::{BodyFormat, DecodeError, Decoded};
+use crate::model::{BodyFormat, DecodeError, Decoded, KindType};
 
 /// Verbs of resources that clients read and write.
 pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -113,6 +113,10 @@ pub struct OtherVersion {
     pub group: &'static str,
     /// The version: `v1`.
     pub version: &'static str,
+    /// The type of objects in manifests.
+    pub kind_type: KindType,
+    /// Converts an object of `kind_type` to the stored version; `None` if it is of another type.
+    pub convert: fn(&dyn AnyObject) -> Option<Body>,
     /// Encodes a stored object in this version.
     pub encode: fn(&Object) -> Result<Vec<u8>, serde_json::Error>,
     /// Decodes the body of a request in this version.

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 
 use crate::control::{Body, Cause, Object, Patch, Status};
-use crate::model::{BodyFormat, DecodeError, Decoded, decode_body};
+use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body};
 use crate::registry::fields::ErrorList;
 use crate::registry::kinds::event_rules;
 use crate::registry::strategy::{OtherVersion, Strategy as _};
@@ -14,6 +14,8 @@ use crate::registry::{identity, patch};
 pub const VERSION: OtherVersion = OtherVersion {
     group: "events.k8s.io",
     version: "v1",
+    kind_type: KindType::of::<Event>(),
+    convert: |object| object.as_any().downcast_ref().cloned().map(|event: Event| to_core(event).into()),
     encode,
     decode,
     patch: apply_patch,

@@ -51,9 +51,11 @@ use k8s_openapi::api::{
     node as node_api, policy, rbac, scheduling, storage,
 };
 
+use super::identity;
 use super::kind::{Kind, KindOf};
 use super::reviews::ReviewOf;
-use crate::control::Resource;
+use super::strategy::OtherVersion;
+use crate::control::{Body, Resource, Status};
 use crate::model::{KindType, ManifestObject};
 
 /// All kinds, sorted by group and plural name.
@@ -104,9 +106,12 @@ pub static KINDS: &[&dyn Kind] = &[
     &KindOf::<storage::v1::VolumeAttributesClass>::NEW,
 ];
 
-/// Returns the types of all kinds, for reading manifests.
+/// Returns the types of all kinds in all served versions, the stored ones first, for reading manifests.
 pub fn types() -> &'static [KindType] {
-    static TYPES: LazyLock<Vec<KindType>> = LazyLock::new(|| KINDS.iter().map(|kind| kind.kind_type()).collect());
+    static TYPES: LazyLock<Vec<KindType>> = LazyLock::new(|| {
+        let others = KINDS.iter().flat_map(|kind| kind.other_versions()).map(|version| version.kind_type);
+        KINDS.iter().map(|kind| kind.kind_type()).chain(others).collect()
+    });
     &TYPES
 }
 
@@ -127,9 +132,44 @@ pub fn of(resource: &Resource) -> Option<&'static dyn Kind> {
     KINDS.get(index).copied()
 }
 
-/// Returns the kind of a manifest's object.
+/// Returns the kind of a manifest's object, whatever its version.
 pub fn of_manifest(object: &ManifestObject) -> Option<&'static dyn Kind> {
-    of(&Resource::built_in(object.kind().names()))
+    of_type(object.kind()).map(|(kind, _)| kind)
+}
+
+/// Returns the kind of a type, with the version that the type has unless it is the stored one.
+fn of_type(kind_type: KindType) -> Option<(&'static dyn Kind, Option<&'static OtherVersion>)> {
+    KINDS.iter().copied().find_map(|kind| {
+        let version = kind.other_versions().iter().find(|version| version.kind_type == kind_type);
+        (version.is_some() || kind.kind_type() == kind_type).then_some((kind, version))
+    })
+}
+
+/// Returns a manifest's object in the stored version.
+pub fn to_stored(object: &ManifestObject) -> Body {
+    let version = of_type(object.kind()).and_then(|(_, version)| version);
+    let converted = version.and_then(|version| (version.convert)(object.object()));
+    converted.unwrap_or_else(|| Body::from_manifest(object))
+}
+
+/// Checks an object of a manifest as its creation in a cluster without objects would: returns its warnings.
+///
+/// # Errors
+/// Returns why it cannot be created.
+pub fn check_new(object: &ManifestObject) -> Result<Vec<String>, Status> {
+    let Some((kind, version)) = of_type(object.kind()) else { return Ok(Vec::new()) };
+    let mut body = to_stored(object);
+    if let Some(validate) = version.and_then(|version| version.validate) {
+        let metadata = body.metadata_mut();
+        metadata.namespace.get_or_insert_with(|| "default".into());
+        identity::generate_name(metadata, || identity::SAMPLE_SUFFIX.into());
+        let causes = validate(&body, None);
+        if !causes.is_empty() {
+            let name = body.metadata().name.as_deref().unwrap_or_default();
+            return Err(Status::invalid(kind.names().kind, name, causes));
+        }
+    }
+    kind.check_new(body)
 }
 
 #[cfg(test)]
@@ -145,6 +185,7 @@ mod workload_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Manifest;
 
     #[test]
     fn table_is_sorted_and_has_no_duplicates() {
@@ -154,5 +195,39 @@ mod tests {
             assert!(kind.info().verbs.is_sorted(), "{:?}", kind.names());
             assert!(kind.info().subresources.is_sorted_by_key(|subresource| subresource.name), "{:?}", kind.names());
         }
+    }
+
+    #[test]
+    fn manifests_are_read_in_every_served_version() {
+        let read = |text: &str| Manifest::read(types(), "m", text);
+        let manifest = read(
+            "{apiVersion: autoscaling/v1, kind: HorizontalPodAutoscaler, metadata: {generateName: web-}, spec: \
+             {maxReplicas: 3, targetCPUUtilizationPercentage: 70, scaleTargetRef: {kind: Deployment, name: web}}}",
+        );
+        let object = manifest.objects().next().expect("an object");
+        assert_eq!(check_new(object), Ok(Vec::new()));
+        assert_eq!(of_manifest(object).map(|kind| kind.names().version), Some("v2"));
+        let body = to_stored(object);
+        let stored: &autoscaling::v2::HorizontalPodAutoscaler = body.downcast_ref().expect("the stored version");
+        let cpu = stored.spec.metrics.iter().flatten().find_map(|metric| metric.resource.as_ref());
+        assert_eq!(cpu.and_then(|cpu| cpu.target.average_utilization), Some(70));
+        assert_eq!((body.resource().group(), body.resource().version()), ("autoscaling", "v2"));
+
+        let event = |fields: &str| {
+            let start = "{apiVersion: events.k8s.io/v1, kind: Event, metadata: {name: e}, reportingController: a.b/c, \
+                         reportingInstance: i, action: A, reason: R, ";
+            read(&format!("{start}{fields}}}"))
+        };
+        let manifest = event("note: hello, type: Normal, eventTime: '2026-11-20T11:00:00.000000Z'");
+        let object = manifest.objects().next().expect("an object");
+        assert_eq!(check_new(object), Ok(Vec::new()));
+        let body = to_stored(object);
+        let stored: &core::v1::Event = body.downcast_ref().expect("the stored version");
+        assert_eq!(stored.message.as_deref(), Some("hello"));
+        let manifest = event("type: Normal");
+        let error = check_new(manifest.objects().next().expect("an object")).expect_err("no time").message;
+        assert_eq!(error, "Event \"e\" is invalid: eventTime: Required value");
+        let diagnostics = event("message: hello").diagnostics().to_string();
+        assert!(diagnostics.contains("message: unknown field \"message\""), "{diagnostics}");
     }
 }

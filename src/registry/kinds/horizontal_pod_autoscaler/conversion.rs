@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::annotations::{self, Behavior};
 use super::{DEFAULT_CPU_UTILIZATION, cpu_utilization};
 use crate::control::{Body, Object, Patch, Status};
-use crate::model::{BodyFormat, DecodeError, Decoded, decode_body};
+use crate::model::{BodyFormat, DecodeError, Decoded, KindType, decode_body};
 use crate::registry::patch;
 use crate::registry::strategy::OtherVersion;
 
@@ -24,6 +24,11 @@ const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
 pub const VERSION: OtherVersion = OtherVersion {
     group: "autoscaling",
     version: "v1",
+    kind_type: KindType::of::<v1::HorizontalPodAutoscaler>(),
+    convert: |object| {
+        let hpa: &v1::HorizontalPodAutoscaler = object.as_any().downcast_ref()?;
+        Some(from_v1(hpa.clone()).into())
+    },
     encode: |object| serde_json::to_vec(&to_v1(&*object.decode::<v2::HorizontalPodAutoscaler>()?)),
     decode,
     patch: apply_patch,
