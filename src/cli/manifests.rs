@@ -49,7 +49,8 @@ pub async fn store_objects(control: &dyn ControlPlane, objects: Vec<Body>) -> Re
 
 /// Loads the manifests of `wasmpod run`. The error reports all errors of all files.
 pub fn load(args: &RunArgs, images: &Images) -> anyhow::Result<LoadedManifests> {
-    let options = LoadOptions { restart: args.restart, images: Some(images), is_strict: args.strict };
+    let options =
+        LoadOptions { restart: args.restart, images: Some(images), is_strict: args.strict, ..LoadOptions::default() };
     let mut loaded = load_files(&args.files, options)?;
     for (name, _) in args.images.iter().filter(|(name, _)| !uses_image(&loaded.pods, name)) {
         loaded.warnings.push(format!(
@@ -66,8 +67,20 @@ pub struct LoadOptions<'a> {
     pub restart: Option<RestartPolicyArg>,
     /// With these, an image that is missing is an error; without, the node reports it when the pod starts.
     pub images: Option<&'a Images>,
-    /// Whether objects that cannot be run are errors. They are left out otherwise.
+    /// How workloads are handled.
+    pub workloads: WorkloadHandling,
+    /// Whether objects on which nothing acts yet are errors. They are stored with a warning otherwise.
     pub is_strict: bool,
+}
+
+/// How workloads are handled: objects with a pod template.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub enum WorkloadHandling {
+    /// One pod of the template runs.
+    #[default]
+    RunOnePod,
+    /// The workload is stored.
+    Store,
 }
 
 /// Loads the manifests in `files`.
@@ -105,8 +118,8 @@ pub fn load_files(files: &[PathBuf], options: LoadOptions<'_>) -> anyhow::Result
     }
     let loaded = loader.loaded;
     errors.extend(find_repeated_names(&loaded.pods));
-    if errors.is_empty() && loaded.pods.is_empty() {
-        errors.push("the manifests contain no Pod".into());
+    if errors.is_empty() {
+        errors.extend(find_missing_objects(&loaded, options.workloads));
     }
     if errors.is_empty() { Ok(loaded) } else { Err(bad_input(errors.join("\n"))) }
 }
@@ -122,7 +135,10 @@ impl Loader<'_> {
     fn add_manifest(&mut self, manifest: &Manifest, source: &ManifestSource) -> Vec<FieldDiagnostic> {
         let mut diagnostics = Vec::new();
         for (number, object) in manifest.objects().enumerate() {
-            if let Some((pod, template)) = check::pod_of(object) {
+            let is_stored = |template: &Option<TemplatePod>| {
+                template.is_some() && self.options.workloads == WorkloadHandling::Store
+            };
+            if let Some((pod, template)) = check::pod_of(object).filter(|(_, template)| !is_stored(template)) {
                 diagnostics.extend(self.add_pod(object, pod, template, source, number));
                 continue;
             }
@@ -134,7 +150,8 @@ impl Loader<'_> {
                     own.push(FieldDiagnostic { object: number, rule, path, message, hint: None });
                 }
                 Some(message) => {
-                    let name = object.metadata().name.as_deref().unwrap_or_default();
+                    let metadata = object.metadata();
+                    let name = metadata.name.as_deref().or(metadata.generate_name.as_deref()).unwrap_or_default();
                     self.loaded.warnings.push(format!("{} {name}: {message}", object.kind().name()));
                 }
                 None => {}
@@ -203,6 +220,16 @@ fn prepare_pod(pod: &mut Pod, source: &ManifestSource, restart: Option<RestartPo
     }
 }
 
+/// Returns a message if there is nothing to run, or nothing to store.
+fn find_missing_objects(loaded: &LoadedManifests, workloads: WorkloadHandling) -> Option<String> {
+    let kind = match workloads {
+        WorkloadHandling::RunOnePod => "Pod",
+        WorkloadHandling::Store if loaded.objects.is_empty() => "object",
+        WorkloadHandling::Store => return None,
+    };
+    loaded.pods.is_empty().then(|| format!("the manifests contain no {kind}"))
+}
+
 fn uses_image(pods: &[Pod], name: &str) -> bool {
     let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| {
         pods::init_containers(spec).iter().chain(&spec.containers).map(|container| container.image.as_deref())
@@ -225,4 +252,45 @@ fn find_repeated_names(pods: &[Pod]) -> Vec<String> {
         }
     }
     messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: &str = "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {restartPolicy: \
+                       Never, containers: [{name: c, image: busybox}]}}}}";
+
+    /// Loads a manifest and returns the kinds of its objects, the number of its pods and the warnings.
+    fn load(text: &str, options: LoadOptions<'_>) -> Result<(Vec<String>, usize, Vec<String>), String> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("manifest.yaml");
+        std::fs::write(&file, text).expect("written");
+        let loaded = load_files(&[file], options).map_err(|error| error.to_string())?;
+        let kinds = loaded.objects.iter().map(|object| object.resource().kind().to_string()).collect();
+        Ok((kinds, loaded.pods.len(), loaded.warnings))
+    }
+
+    #[test]
+    fn workloads_are_stored_or_run_as_one_pod() {
+        let run = LoadOptions::default();
+        let warning = "Job j: running one pod of its template, named j";
+        assert_eq!(load(JOB, run), Ok((Vec::new(), 1, vec![warning.into()])));
+        let store = LoadOptions { workloads: WorkloadHandling::Store, ..run };
+        let reason = "Job objects are stored, but nothing acts on them yet";
+        assert_eq!(load(JOB, store), Ok((vec!["Job".into()], 0, vec![format!("Job j: {reason}")])));
+        let error = load(JOB, LoadOptions { is_strict: true, ..store }).expect_err("nothing acts on it");
+        assert!(error.contains(reason), "{error}");
+        let error = load(&JOB.replace("Never", "Always"), store).expect_err("an invalid policy");
+        assert!(error.contains("spec.template.spec.restartPolicy: Unsupported value: \"Always\""), "{error}");
+    }
+
+    #[test]
+    fn manifests_without_objects_are_errors() {
+        let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: m}}";
+        let run = LoadOptions::default();
+        let store = LoadOptions { workloads: WorkloadHandling::Store, ..run };
+        assert_eq!(load(map, store), Ok((vec!["ConfigMap".into()], 0, Vec::new())));
+        assert_eq!(load(map, run), Err("the manifests contain no Pod".into()));
+    }
 }

@@ -17,7 +17,7 @@ use super::api_server::ApiServer;
 use super::args::ServeArgs;
 use super::exit::{Outcome, bad_input};
 use super::limits;
-use super::manifests::{self, LoadOptions, LoadedManifests};
+use super::manifests::{self, LoadOptions, LoadedManifests, WorkloadHandling};
 use super::signals::Signals;
 use super::state_directory::StateDirectory;
 use crate::apiserver::auth::Authorizer;
@@ -124,7 +124,12 @@ fn load_initial_manifests(args: &ServeArgs, images: &Images) -> anyhow::Result<L
     match args.files.is_empty() {
         true => Ok(LoadedManifests::default()),
         false => {
-            let options = LoadOptions { images: Some(images), is_strict: args.strict, ..LoadOptions::default() };
+            let options = LoadOptions {
+                images: Some(images),
+                is_strict: args.strict,
+                workloads: WorkloadHandling::Store,
+                ..LoadOptions::default()
+            };
             manifests::load_files(&args.files, options)
         }
     }
