@@ -258,7 +258,8 @@ mod tests {
             ("pod.spec.affinity.nodeAffinity", "no effect: wasmpod has only one node"),
             (
                 "service.spec",
-                "names of Services resolve in pods, but connections to them are refused: not supported yet",
+                "only names of Services with a cluster IP resolve in pods, and connections to them are refused: \
+                 not supported yet",
             ),
             ("ingress.spec", "validated and stored, but nothing acts on it yet"),
         ] {

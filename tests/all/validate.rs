@@ -159,7 +159,8 @@ fn workloads_run_as_one_pod_of_their_template() {
     assert!(output.stderr.contains("Job greeter: running one pod of its template, named greeter"), "{}", output.stderr);
     let service = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}";
     let both = format!("{job}\n---\n{service}");
-    let reason = "names of Services resolve in pods, but connections to them are refused: not supported yet";
+    let reason = "only names of Services with a cluster IP resolve in pods, and connections to them are refused: \
+                  not supported yet";
     let output = run().manifest(&both).output().expect_code(0);
     assert_eq!(output.log("greeter/c"), "hello\n");
     assert!(output.stderr.contains(&format!("warning: Service s: {reason}\n")), "{}", output.stderr);

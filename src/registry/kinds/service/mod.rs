@@ -46,7 +46,10 @@ impl Strategy for Service {
             SubresourceInfo::status("Service"),
         ],
         is_acted_on: true,
-        limitation: Some("names of Services resolve in pods, but connections to them are refused: not supported yet"),
+        limitation: Some(
+            "only names of Services with a cluster IP resolve in pods, and connections to them are refused: \
+             not supported yet",
+        ),
         ..KindInfo::new("service", "0/CO1lhkEBI=")
     };
     const COLUMNS: &'static [Column] = &[
