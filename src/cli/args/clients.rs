@@ -52,7 +52,7 @@ pub struct PsArgs {
     pub list: ListArgs,
 }
 
-/// List objects of a running node: pods, ConfigMaps, Secrets, namespaces, events or nodes
+/// List objects of any kind of a running node
 ///
 /// `wasmpod get pods` is `wasmpod ps`.
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,7 @@ Exit codes:
   1    The server rejected the request or cannot be reached
   2    Bad input")]
 pub struct GetArgs {
-    /// Kind of the objects: pods, configmaps, secrets, namespaces, events or nodes; KIND/NAME for one object
+    /// Kind of the objects, such as pods, services or deployments; KIND/NAME for one object
     #[arg(value_name = "KIND")]
     pub resource: String,
 
