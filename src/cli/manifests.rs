@@ -69,7 +69,7 @@ pub struct LoadOptions<'a> {
     pub images: Option<&'a Images>,
     /// How workloads are handled.
     pub workloads: WorkloadHandling,
-    /// Whether objects on which nothing acts yet are errors. They are stored with a warning otherwise.
+    /// Whether objects of kinds that do not work entirely yet are errors. They are stored with a warning otherwise.
     pub is_strict: bool,
 }
 

@@ -86,7 +86,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub max_restarts: Option<u32>,
 
-    /// Treat objects of kinds that cannot be run yet as errors, instead of leaving them out
+    /// Treat objects of kinds that do not work entirely yet as errors, instead of storing them with a warning
     #[arg(long)]
     pub strict: bool,
 

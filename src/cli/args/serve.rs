@@ -31,7 +31,7 @@ pub struct ServeArgs {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Treat objects of kinds that cannot be run yet as errors, instead of leaving them out
+    /// Treat objects of kinds that do not work entirely yet as errors, instead of storing them with a warning
     #[arg(long)]
     pub strict: bool,
 
