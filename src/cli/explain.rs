@@ -164,6 +164,7 @@ impl ExplainedField {
         let template = match (self.kind.name(), kind.and_then(|kind| kind.template_path())) {
             ("Pod", _) => "",
             ("ConfigMap" | "Secret", _) => return "available to the pods of the same manifests".into(),
+            ("CronJob", _) => return INERT.into(),
             (_, Some(path)) => path,
             _ => return kind.map_or_else(|| INERT.into(), kind_support),
         };
@@ -172,7 +173,6 @@ impl ExplainedField {
             Some("") => "works as in Kubernetes".into(),
             Some(path) => field_support::find(path).map_or_else(|| "unknown".into(), |state| state.to_string()),
             None if kind.is_some_and(|kind| kind.info().is_acted_on) => "works as in Kubernetes".into(),
-            None if self.kind.name() == "CronJob" => INERT.into(),
             None => "`wasmpod run` runs one pod of the template".into(),
         }
     }
@@ -262,6 +262,10 @@ mod tests {
                  not supported yet",
             ),
             ("ingress.spec", "validated and stored, but nothing acts on it yet"),
+            (
+                "cronjob.spec.jobTemplate.spec.template.spec.containers.image",
+                "validated and stored, but nothing acts on it yet",
+            ),
         ] {
             let text = explain(field, false).expect(field);
             assert!(text.contains(&format!("WASMPOD:    {support}\n")), "{field}: {text}");
