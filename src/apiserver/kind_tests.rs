@@ -1,70 +1,17 @@
 //! What the API server makes of a kind that consists of a file and a line in the table.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
 use futures_util::StreamExt;
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 use super::accept::Encoding;
-use super::auth::Authorizer;
-use super::server::Transport;
-use super::{Api, router};
-use crate::clock::Clock;
-use crate::control::{ControlPlane, Key, Resource};
-use crate::registry::Registry;
-use crate::store::ObjectStore;
+use super::test_server::TestServer;
+use crate::control::{Key, Resource};
 
 const FILE: &str = include_str!("../registry/kinds/test_kind.rs");
 const TABLE: &str = include_str!("../registry/kinds/mod.rs");
 const CLASSES: &str = "/apis/storage.k8s.io/v1/volumeattributesclasses";
 const GOLD: &str = "/apis/storage.k8s.io/v1/volumeattributesclasses/gold";
 const JSON: &str = "application/json";
-
-struct TestServer {
-    router: Router,
-    control: Arc<dyn ControlPlane>,
-}
-
-impl TestServer {
-    fn start() -> TestServer {
-        let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
-        let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(100), clock));
-        let api = Api { control: control.clone(), nodes: HashMap::new(), clock, live: Vec::new(), ready: Vec::new() };
-        let authorizer = Authorizer { credentials: None, names: Vec::new() };
-        TestServer { router: router(Arc::new(api), Arc::new(authorizer)), control }
-    }
-
-    async fn send(&self, method: &str, path: &str, media: [&str; 2], body: String) -> (u16, Body) {
-        let [sent, accepted] = media;
-        let request = Request::builder().method(method).uri(path).header("Content-Type", sent);
-        let request = request.header("Accept", accepted).extension(Transport::PrivateSocket);
-        let request = request.body(Body::from(body)).expect("a request");
-        let response = self.router.clone().oneshot(request).await.expect("a response");
-        (response.status().as_u16(), response.into_body())
-    }
-
-    async fn bytes(&self, path: &str, accepted: &str) -> Vec<u8> {
-        let (code, body) = self.send("GET", path, [JSON, accepted], String::new()).await;
-        assert_eq!(code, 200, "{path}");
-        body.collect().await.expect("a body").to_bytes().to_vec()
-    }
-
-    async fn get(&self, path: &str, accepted: &str) -> Value {
-        serde_json::from_slice(&self.bytes(path, accepted).await).expect("JSON")
-    }
-
-    async fn write(&self, method: &str, path: &str, media: &str, body: Value) -> (u16, Value) {
-        let (code, answer) = self.send(method, path, [media, JSON], body.to_string()).await;
-        let answer = answer.collect().await.expect("a body").to_bytes();
-        (code, serde_json::from_slice(&answer).expect("JSON"))
-    }
-}
 
 #[test]
 fn a_kind_is_a_short_file_and_a_line_in_the_table() {

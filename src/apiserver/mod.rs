@@ -44,6 +44,8 @@ mod writes;
 
 #[cfg(test)]
 mod kind_tests;
+#[cfg(test)]
+mod test_server;
 
 pub use api::Api;
 pub use routes::router;
