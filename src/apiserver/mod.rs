@@ -12,6 +12,7 @@ pub mod accept;
 mod api;
 pub mod auth;
 mod body;
+mod compression;
 mod connect;
 pub mod credentials;
 pub mod discovery;
@@ -42,6 +43,8 @@ mod websocket;
 mod write_options;
 mod writes;
 
+#[cfg(test)]
+mod document_tests;
 #[cfg(test)]
 mod kind_tests;
 #[cfg(test)]

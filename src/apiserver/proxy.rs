@@ -25,6 +25,10 @@ use super::server::Transport;
 use crate::control::{Reason, Resource, Status};
 use crate::network::ConnectionStream;
 
+/// Marks the response of a pod, in its extensions: it reaches the client as the pod sent it.
+#[derive(Clone, Copy)]
+pub struct ProxiedResponse;
+
 /// Headers of one connection, which are not passed on (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
@@ -150,6 +154,7 @@ fn proxied_response(answer: Response<Incoming>, connection: AbortOnDropHandle<()
     let (mut parts, incoming) = answer.into_parts();
     remove_hop_by_hop(&mut parts.headers);
     parts.headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    parts.extensions.insert(ProxiedResponse);
     Response::from_parts(parts, Body::new(ProxiedBody { incoming, _connection: connection }))
 }
 

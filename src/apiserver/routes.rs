@@ -15,7 +15,7 @@ use super::auth::{self, Authorizer};
 use super::health::{self, HealthCheck};
 use super::request::Params;
 use super::resource::{self, method_not_allowed, no_such_resource, not_served};
-use super::{accept, discovery, openapi, openapi_v2, representation, response, unserved};
+use super::{accept, compression, discovery, openapi, openapi_v2, representation, response, unserved};
 use crate::control::Status;
 
 /// Health check paths that `/` lists.
@@ -72,6 +72,7 @@ pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
         .method_not_allowed_fallback(|| async { response::from_status(&method_not_allowed()) })
         .with_state(api)
         .layer(middleware::from_fn_with_state(authorizer, auth::authorize))
+        .layer(compression::layer())
 }
 
 fn health_checks<'a>(api: &'a Api, endpoint: &str) -> &'a [HealthCheck] {
