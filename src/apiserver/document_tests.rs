@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::compression::MIN_COMPRESSED_BYTES;
+use super::indentation::indent;
 use super::test_server::{TestServer, collect};
 
 const JSON: &str = "application/json";
@@ -55,5 +56,32 @@ async fn large_responses_are_compressed_on_request() {
         let mut text = Vec::new();
         flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut text).expect("gzip");
         assert!(text == plain, "{path}");
+    }
+}
+
+// ---------------------------------------------------------------- pretty
+
+#[tokio::test(start_paused = true)]
+async fn people_get_indented_json() {
+    let server = server_with_config_map(100_000).await;
+    let curl = "curl/8.5.0";
+    for (path, agent, is_indented) in [
+        ("/api/v1/namespaces/pb/configmaps/a", curl, true),
+        ("/api/v1/namespaces/pb/configmaps", curl, true),
+        ("/api/v1/namespaces/pb/configmaps?pretty=0", curl, false),
+        ("/api/v1/namespaces/pb/configmaps?pretty=true", "kubectl", true),
+        ("/api/v1/namespaces/pb/configmaps", "kubectl", false),
+        ("/api/v1/namespaces/pb/configmaps?watch=1&timeoutSeconds=1", curl, false),
+        ("/api/v1/namespaces/pb/configmaps/missing", curl, true),
+        ("/apis/apps/v1", curl, true),
+        ("/openapi/v2", curl, false),
+    ] {
+        let plain = server.respond("GET", path, &[("User-Agent", "test")], String::new()).await;
+        let plain = collect(plain.into_body()).await;
+        let response = server.respond("GET", path, &[("User-Agent", agent)], String::new()).await;
+        assert_eq!(header_of(&response, header::CONTENT_TYPE), JSON, "{path}");
+        let body = collect(response.into_body()).await;
+        let want = if is_indented { indent(&plain) } else { plain };
+        assert!(body == want, "{path} for {agent}");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Independent of connections are content negotiation (`accept`), the table of resources and the documents
 //! derived from it (`served`, `discovery`, `openapi`), and the encoding of objects (`representation`,
-//! `tables`, `partial`, `events_v1`).
+//! `tables`, `partial`, `events_v1`). `compression` and `pretty` change finished responses.
 
 pub mod accept;
 mod api;
@@ -17,6 +17,7 @@ mod connect;
 pub mod credentials;
 pub mod discovery;
 pub mod health;
+mod indentation;
 mod list_body;
 mod logs;
 pub mod openapi;
@@ -25,6 +26,7 @@ mod openapi_v2;
 mod options;
 pub mod partial;
 mod port_forward;
+mod pretty;
 mod proxy;
 mod reads;
 mod remote_command;

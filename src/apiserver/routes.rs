@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::auth::{self, Authorizer};
 use super::health::{self, HealthCheck};
 use super::request::Params;
 use super::resource::{self, method_not_allowed, no_such_resource, not_served};
-use super::{accept, compression, discovery, openapi, openapi_v2, representation, response, unserved};
+use super::{accept, compression, discovery, openapi, openapi_v2, pretty, representation, response, unserved};
 use crate::control::Status;
 
 /// Health check paths that `/` lists.
@@ -71,8 +71,15 @@ pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
         .fallback(resource::respond)
         .method_not_allowed_fallback(|| async { response::from_status(&method_not_allowed()) })
         .with_state(api)
-        .layer(middleware::from_fn_with_state(authorizer, auth::authorize))
+        .layer(middleware::from_fn_with_state(authorizer, authorize))
         .layer(compression::layer())
+}
+
+/// Passes an authorized request on, and indents the response for people; a middleware.
+async fn authorize(authorizer: State<Arc<Authorizer>>, request: Request, next: Next) -> Response {
+    let is_pretty = pretty::is_requested(&request);
+    let response = auth::authorize(authorizer, request, next).await;
+    if is_pretty { pretty::indent_body(response).await } else { response }
 }
 
 fn health_checks<'a>(api: &'a Api, endpoint: &str) -> &'a [HealthCheck] {
