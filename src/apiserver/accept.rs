@@ -113,10 +113,7 @@ impl DiscoveryFormat {
 /// Negotiates the format of objects of `kind` with a client that accepts `header`.
 pub fn negotiate_objects(kind: &str, header: Option<&str>, response: ResponseKind) -> Result<ResponseFormat, Status> {
     let ranges = parse_accept(header);
-    let is_known = |range: &MediaRange| range.encodings().next().is_some();
-    if !ranges.iter().any(is_known) {
-        return Err(unknown_media_type(response));
-    }
+    reject_unknown(&ranges, response)?;
     for range in &ranges {
         if range.encodings().next().is_some() {
             range.check_plurality(kind, response)?;
@@ -142,9 +139,11 @@ pub fn not_acceptable() -> Status {
 
 /// Negotiates the format of discovery with a client that accepts `header`.
 pub fn negotiate_discovery(header: Option<&str>) -> Result<DiscoveryFormat, Status> {
-    for range in parse_accept(header) {
-        let Some(encoding) = range.encodings().find(|encoding| *encoding != Encoding::Protobuf) else { continue };
-        let target = (range.parameter("as"), range.parameter("g"), range.parameter("v"));
+    let ranges = parse_accept(header);
+    reject_unknown(&ranges, ResponseKind::Object)?;
+    for range in ranges {
+        let Some(encoding) = range.encodings().next() else { continue };
+        let target = range.target();
         match (encoding, target) {
             (encoding, (None, None, None)) => return Ok(DiscoveryFormat::Unaggregated(encoding)),
             (Encoding::Json, (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2"))) => {
@@ -156,19 +155,35 @@ pub fn negotiate_discovery(header: Option<&str>) -> Result<DiscoveryFormat, Stat
             _ => {}
         }
     }
-    Err(Status::new(Reason::NotAcceptable, accepted_types_message(false)))
+    Err(not_acceptable())
 }
 
-/// Negotiates the encoding of a document that has only one form, such as `/version`, and no protobuf form.
-pub fn negotiate_encoding(header: Option<&str>) -> Encoding {
+/// Negotiates the encoding of a document that has only one form, such as `/apis/apps/v1`.
+pub fn negotiate_document(header: Option<&str>) -> Result<Encoding, Status> {
     let ranges = parse_accept(header);
-    let mut encodings = ranges.iter().flat_map(MediaRange::encodings);
-    encodings.find(|encoding| *encoding != Encoding::Protobuf).unwrap_or(Encoding::Json)
+    reject_unknown(&ranges, ResponseKind::Object)?;
+    whole_object_encoding(&ranges).ok_or_else(not_acceptable)
 }
 
-/// Negotiates the encoding of a `Status`.
-pub fn negotiate_status(header: Option<&str>) -> Encoding {
-    parse_accept(header).iter().find_map(|range| range.encodings().next()).unwrap_or(Encoding::Json)
+/// Checks that the client accepts JSON, the only encoding of `/version`.
+pub fn require_json(header: Option<&str>) -> Result<(), Status> {
+    let accepts_json = parse_accept(header).iter().any(|range| range.encodings().any(|known| known == Encoding::Json));
+    if accepts_json { Ok(()) } else { Err(unknown_media_type("application/json")) }
+}
+
+/// Negotiates the encoding of a `Status`; `None` if the client accepts only other forms of objects.
+pub fn negotiate_status(header: Option<&str>) -> Option<Encoding> {
+    whole_object_encoding(&parse_accept(header))
+}
+
+/// Returns the client's preferred one of `types`: documents such as OpenAPI have media types of their own.
+pub fn negotiate_media_type(header: Option<&str>, types: &[&'static str]) -> Option<&'static str> {
+    parse_accept(header).iter().find_map(|range| types.iter().copied().find(|media_type| range.matches(media_type)))
+}
+
+/// Returns the preferred encoding of a whole object.
+fn whole_object_encoding(ranges: &[MediaRange]) -> Option<Encoding> {
+    ranges.iter().filter(|range| range.target() == (None, None, None)).find_map(|range| range.encodings().next())
 }
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -183,17 +198,21 @@ fn accepted_types_message(stream: bool) -> String {
 }
 
 /// Rejects a header without any known media type, before its parameters are looked at.
-fn unknown_media_type(response: ResponseKind) -> Status {
-    let streams = match response {
-        ResponseKind::Object => "",
+fn reject_unknown(ranges: &[MediaRange], response: ResponseKind) -> Result<(), Status> {
+    if ranges.iter().any(|range| range.encodings().next().is_some()) {
+        return Ok(());
+    }
+    Err(unknown_media_type(match response {
+        ResponseKind::Object => "application/json, application/yaml, application/vnd.kubernetes.protobuf",
         ResponseKind::List | ResponseKind::Watch => {
-            ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, \
+             application/vnd.kubernetes.protobuf;stream=watch"
         }
-    };
-    let message = format!(
-        "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
-         application/vnd.kubernetes.protobuf{streams}"
-    );
+    }))
+}
+
+fn unknown_media_type(available: &str) -> Status {
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {available}");
     Status::with_empty_details(Reason::NotAcceptable, message)
 }
 
@@ -210,12 +229,20 @@ impl MediaRange<'_> {
         self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
+    /// Returns whether a media type below `application` is in this range.
+    fn matches(&self, media_type: &str) -> bool {
+        matches!(self.media_type, "*/*" | "*" | "application/*") || self.media_type == media_type
+    }
+
     /// Returns the matching encodings, the preferred one first.
     fn encodings(&self) -> impl Iterator<Item = Encoding> {
-        let matches = |encoding: &Encoding| {
-            matches!(self.media_type, "*/*" | "*" | "application/*") || self.media_type == encoding.content_type()
-        };
-        [Encoding::Json, Encoding::Yaml, Encoding::Protobuf].into_iter().filter(matches)
+        let known = [Encoding::Json, Encoding::Yaml, Encoding::Protobuf];
+        known.into_iter().filter(|encoding| self.matches(encoding.content_type()))
+    }
+
+    /// Returns kind, group and version of the requested form; nothing for the whole object.
+    fn target(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
+        (self.parameter("as"), self.parameter("g"), self.parameter("v"))
     }
 
     /// Rejects a request for the metadata of one object if the response is a list, and vice versa, even if another
@@ -240,7 +267,7 @@ impl MediaRange<'_> {
         if self.parameter("stream").is_some_and(|stream| stream != "watch" || response != ResponseKind::Watch) {
             return None;
         }
-        let target = (self.parameter("as"), self.parameter("g"), self.parameter("v"));
+        let target = self.target();
         if target == (None, None, None) {
             return Some(ObjectForm::Full);
         }
@@ -378,6 +405,7 @@ mod tests {
         for (header, format) in [
             (None, Some(DiscoveryFormat::Unaggregated(Encoding::Json))),
             (Some("application/yaml"), Some(DiscoveryFormat::Unaggregated(Encoding::Yaml))),
+            (Some(PROTOBUF), Some(DiscoveryFormat::Unaggregated(Encoding::Protobuf))),
             (Some(kubectl), Some(DiscoveryFormat::AggregatedV2)),
             (
                 Some(&kubectl["application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,".len()..]),
@@ -388,7 +416,30 @@ mod tests {
         ] {
             assert_eq!(negotiate_discovery(header).ok(), format, "{header:?}");
         }
-        assert_eq!(negotiate_encoding(Some("text/html")), Encoding::Json);
-        assert_eq!(negotiate_encoding(Some("application/yaml")), Encoding::Yaml);
+    }
+
+    #[test]
+    fn documents_are_negotiated_without_other_forms() {
+        let (table, protobuf) = ("application/json;as=Table;v=v1;g=meta.k8s.io", Some(PROTOBUF));
+        for (header, document, status) in [
+            (Some("application/yaml"), Some(Encoding::Yaml), Some(Encoding::Yaml)),
+            (protobuf, Some(Encoding::Protobuf), Some(Encoding::Protobuf)),
+            (Some("text/html"), None, None),
+            (Some(table), None, None),
+            (Some(TABLE), Some(Encoding::Json), Some(Encoding::Json)),
+        ] {
+            assert_eq!(negotiate_document(header).ok(), document, "{header:?}");
+            assert_eq!(negotiate_status(header), status, "{header:?}");
+        }
+        assert!(require_json(Some("text/html, */*;q=0.8")).is_ok() && require_json(protobuf).is_err());
+        let types = ["application/json", "application/b"];
+        for (header, media_type) in [
+            (None, Some("application/json")),
+            (Some("application/b, application/json"), Some("application/b")),
+            (Some("application/b;q=0.5, application/json"), Some("application/json")),
+            (Some("application/foo"), None),
+        ] {
+            assert_eq!(negotiate_media_type(header, &types), media_type, "{header:?}");
+        }
     }
 }

@@ -36,6 +36,11 @@ pub fn hash_of(root: &str) -> Option<String> {
     find(root).map(|_| hash(root))
 }
 
+/// Returns the hash by which clients cache the OpenAPI v2 document of this media type.
+pub fn hash_of_v2(media_type: &str) -> String {
+    hash(media_type)
+}
+
 fn find(root: &str) -> Option<(&'static str, &'static str)> {
     served::versions().find(|(group, version)| root_path(group, version) == root)
 }

@@ -9,10 +9,12 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::api::Api;
 use super::auth::{self, Authorizer};
 use super::health::{self, HealthCheck};
+use super::indentation::indent;
 use super::request::Params;
 use super::resource::{self, method_not_allowed, no_such_resource, not_served};
 use super::{accept, compression, discovery, openapi, openapi_v2, pretty, representation, response, unserved};
@@ -35,7 +37,7 @@ pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
         router = router.route(&format!("/{endpoint}"), get(all)).route(&format!("/{endpoint}/{{check}}"), get(one));
     }
     let discovery = [
-        ("/version", get(|headers: HeaderMap| async move { document_response(&headers, Some(discovery::version())) })),
+        ("/version", get(version)),
         ("/api", get(core_versions)),
         ("/apis", get(api_groups)),
         (
@@ -61,10 +63,7 @@ pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
         router = router.route(path, handler.clone()).route(&format!("{path}/"), handler);
     }
     router
-        .route(
-            "/",
-            get(|headers: HeaderMap| async move { document_response(&headers, Some(discovery::paths(&HEALTH))) }),
-        )
+        .route("/", get(|| async { raw_json(&discovery::paths(&HEALTH)) }))
         .route("/openapi/v3", get(|| async { response::json(openapi::index()) }))
         .route("/openapi/v3/{*root}", get(openapi_document))
         .route("/openapi/v2", get(openapi_v2_document))
@@ -91,11 +90,31 @@ fn accept_header(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::ACCEPT)?.to_str().ok()
 }
 
+/// Responds with the version, in indented JSON for every client that accepts JSON.
+async fn version(headers: HeaderMap) -> Response {
+    match accept::require_json(accept_header(&headers)) {
+        Ok(()) => raw_json(&discovery::version()),
+        Err(status) => response::from_status_for(&status, accept_header(&headers)),
+    }
+}
+
+/// Returns the response with a document that is not negotiated, indented as Kubernetes' `WriteRawJSON` does.
+fn raw_json(document: &Value) -> Response {
+    response::json(indent(document.to_string().as_bytes()))
+}
+
 fn document_response(headers: &HeaderMap, document: Option<Value>) -> Response {
-    let Some(document) = document else { return response::from_status(&no_such_resource()) };
-    let encoding = accept::negotiate_encoding(accept_header(headers));
-    representation::encoded(encoding, document.to_string().into_bytes(), "", "")
-        .unwrap_or_else(|s| response::from_status(&s))
+    let accepted = accept_header(headers);
+    let Some(document) = document else { return response::from_status_for(&no_such_resource(), accepted) };
+    let response = accept::negotiate_document(accepted).and_then(|encoding| encoded_document(encoding, &document));
+    response.unwrap_or_else(|status| response::from_status_for(&status, accepted))
+}
+
+/// Encodes a discovery document. Those of the core group have no API version.
+fn encoded_document(encoding: accept::Encoding, document: &Value) -> Result<Response, Status> {
+    let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
+    representation::encoded(encoding, document.to_string().into_bytes(), text("apiVersion"), text("kind"))
+        .map(response::varying_by_accept)
 }
 
 /// Responds with the document of an API group, or says that the group is not served yet.
@@ -121,36 +140,64 @@ async fn api_groups(headers: HeaderMap) -> Response {
 }
 
 fn discovery_response(headers: &HeaderMap, document: impl Fn(accept::DiscoveryFormat) -> Value) -> Response {
-    match accept::negotiate_discovery(accept_header(headers)) {
-        Ok(form @ accept::DiscoveryFormat::Unaggregated(_)) => document_response(headers, Some(document(form))),
-        Ok(form) => response::ok(form.content_type(), document(form).to_string()),
-        Err(status) => response::from_status(&status),
-    }
+    let response = match accept::negotiate_discovery(accept_header(headers)) {
+        Ok(form @ accept::DiscoveryFormat::Unaggregated(encoding)) => encoded_document(encoding, &document(form)),
+        Ok(form) => Ok(aggregated_response(headers, form, document(form).to_string())),
+        Err(status) => Err(status),
+    };
+    response.unwrap_or_else(|status| response::from_status_for(&status, accept_header(headers)))
 }
 
-/// Responds with an OpenAPI document. It never changes while the process runs.
+/// Responds with an aggregated document, or that the client has it already, as kube-apiserver's
+/// `discovery/aggregated/etag.go` does.
+fn aggregated_response(headers: &HeaderMap, form: accept::DiscoveryFormat, document: String) -> Response {
+    let hash: String = Sha256::digest(&document).iter().map(|byte| format!("{byte:02X}")).collect();
+    let tag = response::entity_tag(&hash);
+    let mut response = match response::has_current(headers, tag.as_ref()) {
+        true => response::not_modified(form.content_type()),
+        false => response::ok(form.content_type(), document),
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    response::with_entity_tag(response, tag)
+}
+
+/// Responds with an OpenAPI document, which is served in JSON only. It never changes while the process runs.
 async fn openapi_document(Path(root): Path<String>, headers: HeaderMap) -> Response {
     let Some(hash) = openapi::hash_of(&root) else { return response::from_status(&no_such_resource()) };
-    let tag = format!("\"{hash}\"");
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return response::with_status_code(StatusCode::NOT_MODIFIED, response::JSON, ());
+    if accept::negotiate_media_type(accept_header(&headers), &[response::JSON]).is_none() {
+        return openapi_not_acceptable();
+    }
+    let tag = response::entity_tag(&hash);
+    if response::has_current(&headers, tag.as_ref()) {
+        return response::with_entity_tag(response::not_modified(response::JSON), tag);
     }
     let document = tokio::task::spawn_blocking(move || openapi::document(&root)).await;
     let Ok(Some(document)) = document else { return response::from_status(&no_such_resource()) };
-    let mut response = response::json(document);
-    response.headers_mut().extend(HeaderValue::from_str(&tag).ok().map(|tag| (header::ETAG, tag)));
-    response
+    response::with_entity_tag(response::json(document), tag)
 }
 
-/// Responds with the OpenAPI v2 document, in protobuf for clients that accept it.
+/// Responds with the OpenAPI v2 document, in protobuf for clients that prefer it.
 async fn openapi_v2_document(headers: HeaderMap) -> Response {
-    let wants_protobuf = accept_header(&headers).is_some_and(|accepted| accepted.contains(openapi_v2::PROTOBUF));
-    let render = move || match wants_protobuf {
-        true => openapi_v2::protobuf()
-            .map(|body| response::ok(openapi_v2::PROTOBUF_CONTENT_TYPE, body))
-            .map_err(Status::internal),
-        false => Ok(response::json(openapi_v2::json())),
+    let types = [response::JSON, openapi_v2::PROTOBUF, openapi_v2::PROTOBUF_CONTENT_TYPE];
+    let content_type = match accept::negotiate_media_type(accept_header(&headers), &types) {
+        Some(response::JSON) => response::JSON,
+        Some(_) => openapi_v2::PROTOBUF_CONTENT_TYPE,
+        None => return openapi_not_acceptable(),
+    };
+    let tag = response::entity_tag(&openapi::hash_of_v2(content_type));
+    if response::has_current(&headers, tag.as_ref()) {
+        return response::with_entity_tag(response::not_modified(content_type), tag);
+    }
+    let render = move || match content_type {
+        response::JSON => Ok(openapi_v2::json()),
+        _ => openapi_v2::protobuf().map_err(Status::internal),
     };
     let rendered = tokio::task::spawn_blocking(render).await.map_err(Status::internal).flatten();
+    let rendered = rendered.map(|body| response::with_entity_tag(response::ok(content_type, body), tag));
     rendered.unwrap_or_else(|status| response::from_status(&status))
+}
+
+/// Returns the response 406 without a body, as kube-openapi answers.
+fn openapi_not_acceptable() -> Response {
+    response::varying_by_accept(response::with_status_code(StatusCode::NOT_ACCEPTABLE, response::JSON, ()))
 }

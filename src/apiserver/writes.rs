@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as meta, ObjectMeta};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::accept::{self, ResponseKind};
+use super::accept::{self, Encoding, ResponseKind};
 use super::partial::OnlyMetadata;
 use super::reads::ResourceRequest;
 use super::write_options::{DeleteRequest, FieldValidationMode, WriteOptions};
@@ -324,7 +324,7 @@ impl WriteRequest<'_> {
                 None => drop(fields.insert("code".into(), code.as_u16().into())),
             }
         }
-        let encoding = accept::negotiate_status(self.resource.accept);
+        let encoding = accept::negotiate_status(self.resource.accept).unwrap_or(Encoding::Json);
         let response = representation::encoded(encoding, status.to_string().into_bytes(), "v1", "Status")?;
         Ok(with_status_code(response, code))
     }
