@@ -69,7 +69,8 @@ pub struct DeleteRequest {
 }
 
 impl DeleteRequest {
-    /// Parses and validates the options in the body, or the parameters if there is no body.
+    /// Parses and validates the options in the body, or the parameters if there is no body: with a body, no parameter
+    /// counts.
     pub async fn parse(params: &Params, media: Option<&str>, text: &Bytes) -> Result<DeleteRequest, Status> {
         let options = if text.trim_ascii().is_empty() {
             options_from_params(params)?
@@ -88,11 +89,8 @@ impl DeleteRequest {
                 causes.push(not_supported("propagationPolicy", policy, supported));
             }
         }
-        let values = match &options.dry_run {
-            Some(values) => values.iter().map(String::as_str).collect(),
-            None => params.all("dryRun").collect::<Vec<_>>(),
-        };
-        let dry_run = parse_dry_run(&values, &mut causes);
+        let values = options.dry_run.iter().flatten().map(String::as_str);
+        let dry_run = parse_dry_run(&values.collect::<Vec<_>>(), &mut causes);
         if !causes.is_empty() {
             return Err(invalid("DeleteOptions", causes));
         }
@@ -123,6 +121,7 @@ fn options_from_params(params: &Params) -> Result<meta::DeleteOptions, Status> {
         grace_period_seconds: grace.transpose()?,
         orphan_dependents: orphan.transpose()?,
         propagation_policy: params.get("propagationPolicy").map(Into::into),
+        dry_run: Some(params.all("dryRun").map(Into::into).collect()),
         ..meta::DeleteOptions::default()
     })
 }
@@ -207,8 +206,16 @@ mod tests {
             DeleteOptions { grace_seconds, preconditions, propagation: None }
         };
         let background = DeleteOptions { propagation: Some(Propagation::Background), ..options(Some(5), None, None) };
+        let orphan = "dryRun=All&gracePeriodSeconds=soon&orphanDependents=maybe&propagationPolicy=Orphan";
         for (query, body, want, dry) in [
             ("", "", options(None, None, None), false),
+            (orphan, r#"{"kind":"DeleteOptions","apiVersion":"v1"}"#, options(None, None, None), false),
+            (
+                "dryRun=Some&propagationPolicy=Sideways",
+                r#"{"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":5,"propagationPolicy":"Background"}"#,
+                background.clone(),
+                false,
+            ),
             ("gracePeriodSeconds=5&propagationPolicy=Background&dryRun=All", "", background, true),
             (
                 "",
