@@ -8,10 +8,10 @@ use futures_util::StreamExt;
 use http_body::Body as _;
 use serde::de::DeserializeOwned;
 
+use super::scheme;
 use super::served::ServedResource;
 use crate::control::{Body, Reason, Status};
-use crate::model::{self, BodyFormat, DecodeError, Decoded, TextFormat, decode_body};
-use crate::registry::kinds;
+use crate::model::{BodyFormat, DecodeError, Decoded, TextFormat, decode_body};
 
 /// Maximum size of a body, the same as in Kubernetes.
 const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
@@ -140,7 +140,7 @@ pub fn reject_ignored_fields(kind: &str, fields: &[String]) -> Result<(), Status
     Err(Status::new(Reason::BadRequest, format!("{kind} in version \"v1\" cannot be handled as a {kind}: {reason}")))
 }
 
-/// Location of Kubernetes' type registry, which its messages contain.
+/// Location of Kubernetes' scheme of types, which its messages contain.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 
 fn decode_status(api_version: &str, kind: &str, error: DecodeError) -> Status {
@@ -154,7 +154,14 @@ fn decode_status(api_version: &str, kind: &str, error: DecodeError) -> Status {
         }
         DecodeError::WrongKind { version: sent_version, kind: sent_kind } => {
             let short_version = sent_version.rsplit('/').next().unwrap_or_default();
-            let reason = match model::is_kubernetes_kind(kinds::types(), &sent_version, &sent_kind) {
+            let is_registered = scheme::is_registered(&sent_version, &sent_kind);
+            if is_registered && sent_kind == kind {
+                let message = format!(
+                    "the API version in the data ({sent_version}) does not match the expected API version ({api_version})"
+                );
+                return Status::new(Reason::BadRequest, message);
+            }
+            let reason = match is_registered {
                 true => format!("converting ({short_version}.{sent_kind}) to ({group}.{kind}): unknown conversion"),
                 false => {
                     format!("no kind {sent_kind:?} is registered for version {sent_version:?} in scheme {SCHEME:?}")
@@ -226,6 +233,27 @@ mod tests {
             let text = format!("{{\"apiVersion\": \"{version}\", \"kind\": \"{kind}\"}}");
             let refused = decode_served(served("pods"), JSON, &text.into()).await.expect_err("no v1 Pod");
             let want = format!("{kind} in version \"{short}\" cannot be handled as a Pod: {why}");
+            assert_eq!((refused.reason, refused.message), (Reason::BadRequest, want));
+        }
+    }
+
+    #[tokio::test]
+    async fn other_versions_of_a_kind_do_not_match() {
+        for (group, version, plural, sent_version, kind) in [
+            ("policy", "v1", "poddisruptionbudgets", "policy/v1beta1", "PodDisruptionBudget"),
+            ("autoscaling", "v2", "horizontalpodautoscalers", "autoscaling/v1", "HorizontalPodAutoscaler"),
+            ("autoscaling", "v1", "horizontalpodautoscalers", "autoscaling/v2", "HorizontalPodAutoscaler"),
+            ("events.k8s.io", "v1", "events", "v1", "Event"),
+            ("", "v1", "events", "events.k8s.io/v1", "Event"),
+            ("apps", "v1", "deployments", "extensions/v1beta1", "Deployment"),
+        ] {
+            let served = crate::apiserver::served::find(group, version, plural).expect("a served resource");
+            let text = format!("{{\"apiVersion\": \"{sent_version}\", \"kind\": \"{kind}\"}}");
+            let refused = decode_served(served, JSON, &text.into()).await.expect_err("another version");
+            let expected = served.api_version();
+            let want = format!(
+                "the API version in the data ({sent_version}) does not match the expected API version ({expected})"
+            );
             assert_eq!((refused.reason, refused.message), (Reason::BadRequest, want));
         }
     }

@@ -35,6 +35,7 @@ mod request;
 mod resource;
 mod response;
 mod routes;
+mod scheme;
 pub mod served;
 pub mod server;
 pub mod tables;
