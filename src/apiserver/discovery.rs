@@ -48,6 +48,8 @@ pub fn paths(others: &[&str]) -> Value {
         paths.push(root);
     }
     paths.sort_unstable();
+    // A group has several versions.
+    paths.dedup();
     json!({ "paths": paths })
 }
 
@@ -337,5 +339,7 @@ mod tests {
         for path in expected {
             assert!(paths["paths"].as_array().expect("paths").contains(&json!(path)), "{path}");
         }
+        let paths = paths["paths"].as_array().expect("paths");
+        assert!(paths.is_sorted_by(|a, b| a.as_str() < b.as_str()), "no path is listed twice");
     }
 }
