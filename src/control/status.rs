@@ -182,7 +182,7 @@ impl Status {
 
     /// Creates a 500: an error inside wasmpod.
     pub fn internal(error: impl fmt::Display) -> Status {
-        Status::new(Reason::InternalError, format!("internal error: {error}"))
+        Status::new(Reason::InternalError, format!("Internal error occurred: {error}"))
     }
 }
 
@@ -264,6 +264,10 @@ mod tests {
             (
                 Status::not_found("pods", "a"),
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"pods \"a\" not found","reason":"NotFound","details":{"name":"a","kind":"pods"},"code":404}"#,
+            ),
+            (
+                Status::internal("no"),
+                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Internal error occurred: no","reason":"InternalError","code":500}"#,
             ),
             (
                 Status::new(Reason::Timeout, "late").with_retry_after(1).with_causes(vec![Cause {
