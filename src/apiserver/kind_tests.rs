@@ -76,3 +76,15 @@ async fn a_kind_is_checked_stored_patched_printed_and_watched() {
     assert_eq!(code, 200);
     assert!(server.control.get(&key).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn deleted_namespace_has_no_grace_period() {
+    let server = TestServer::start();
+    server.write("POST", "/api/v1/namespaces", JSON, json!({"metadata": {"name": "a"}})).await;
+    for _ in 0..2 {
+        let (code, namespace) = server.write("DELETE", "/api/v1/namespaces/a", JSON, Value::Null).await;
+        assert_eq!((code, &namespace["status"]["phase"]), (200, &"Terminating".into()));
+        assert!(namespace["metadata"]["deletionTimestamp"].is_string(), "{namespace}");
+        assert!(namespace["metadata"]["deletionGracePeriodSeconds"].is_null(), "{namespace}");
+    }
+}

@@ -174,8 +174,8 @@ pub(super) fn delete<T: Strategy>(
         if !last.has_finalizers() {
             return Ok(WriteDecision::Delete(Box::new(last), true));
         }
-        last.prepare_for_delete();
         mark_for_deletion(last.metadata_mut(), now);
+        last.prepare_for_delete();
         Ok(if last == *current { WriteDecision::Keep(false) } else { WriteDecision::Put(Box::new(last), false) })
     })?;
     Ok(if removed { DeleteResult::Removed(object) } else { DeleteResult::Marked(object) })

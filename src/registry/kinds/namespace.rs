@@ -119,6 +119,8 @@ impl Strategy for Namespace {
 
     fn prepare_for_delete(&mut self) {
         self.status.get_or_insert_default().phase = Some("Terminating".into());
+        // Namespaces end without a grace period.
+        self.metadata.deletion_grace_period_seconds = None;
     }
 
     fn has_finalizers(&self) -> bool {
