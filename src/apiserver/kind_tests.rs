@@ -78,6 +78,26 @@ async fn a_kind_is_checked_stored_patched_printed_and_watched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn scale_of_a_kind_has_its_own_table() {
+    let server = TestServer::start();
+    let (code, _) = server.write("POST", "/api/v1/namespaces", JSON, json!({"metadata": {"name": "a"}})).await;
+    assert_eq!(code, 201);
+    let template = json!({"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
+    let spec = json!({"replicas": 3, "selector": {"matchLabels": {"app": "d"}}, "template": template});
+    let deployment = json!({"metadata": {"name": "d"}, "spec": spec});
+    let (code, created) = server.write("POST", "/apis/apps/v1/namespaces/a/deployments", JSON, deployment).await;
+    assert_eq!(code, 201, "{created}");
+    let path = "/apis/apps/v1/namespaces/a/deployments/d/scale";
+    let table = server.get(path, "application/json;as=Table;v=v1;g=meta.k8s.io").await;
+    let columns = table["columnDefinitions"].as_array().expect("columns");
+    let columns: Vec<&Value> = columns.iter().map(|column| &column["name"]).collect();
+    assert_eq!(columns, ["Name", "Desired", "Available", "Age"]);
+    assert_eq!(table["rows"][0]["cells"], json!(["d", 3, 0, "0s"]));
+    assert_eq!(table["rows"][0]["object"]["metadata"]["uid"], created["metadata"]["uid"]);
+    assert_eq!(server.get(path, JSON).await["kind"], "Scale");
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleted_namespace_has_no_grace_period() {
     let server = TestServer::start();
     server.write("POST", "/api/v1/namespaces", JSON, json!({"metadata": {"name": "a"}})).await;

@@ -7,13 +7,14 @@ use axum::response::Response;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 
-use super::accept::{self, ResponseKind};
+use super::accept::{self, ObjectForm, ResponseKind};
 use super::api::Api;
 use super::logs::LogOptions;
 use super::options::{self, ContinueToken, Freshness, ListOptions, WatchOptions, revision_too_large};
 use super::representation::{self, Representation};
 use super::request::Params;
 use super::served::ServedResource;
+use super::tables::{self, IncludeObject, TableOptions};
 use super::watch;
 use crate::control::{Key, List, Object, Reason, Revision, Scope, Status};
 use crate::model::pods;
@@ -58,6 +59,13 @@ impl ResourceRequest<'_> {
         let format = accept::negotiate_objects("Scale", self.accept, ResponseKind::Object)?;
         let scale = self.served.kind.scale(object).map_err(Status::internal)?;
         let scale = scale.ok_or_else(|| Status::internal("the kind has no scale"))?;
+        if let ObjectForm::Table(version) = format.form {
+            let include = IncludeObject::parse(self.params.get("includeObject"))?;
+            let now = self.api.clock.now().wall;
+            let options = TableOptions { version, include, column_definitions: true, now };
+            let table = tables::scale(&scale, &options)?;
+            return representation::encoded(format.encoding, table, version.api_version(), "Table");
+        }
         representation::encoded(
             format.encoding,
             serde_json::to_vec(&scale).map_err(Status::internal)?,

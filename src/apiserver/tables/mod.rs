@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use serde_json::{Value, json};
 
 use super::accept::MetaVersion;
 use super::partial;
 use super::served::ServedResource;
 use crate::control::{Object, Reason, Status};
+use crate::registry::columns::{self, Column};
 use crate::registry::kind::Row;
 
 /// The object in a row (`includeObject`).
@@ -70,6 +73,35 @@ pub fn list(
 pub fn single(served: ServedResource, object: &Arc<Object>, options: &TableOptions) -> Result<Vec<u8>, Status> {
     let metadata = ListMeta { resource_version: Some(object.revision.to_string()), ..ListMeta::default() };
     list(served, std::slice::from_ref(object), &metadata, options)
+}
+
+/// The columns of a `Scale`.
+const SCALE_COLUMNS: &[Column] = &[
+    Column::NAME,
+    Column::integer("Desired", "Number of pods that should run."),
+    Column::integer("Available", "Number of pods that were observed last."),
+    Column::AGE,
+];
+
+/// Encodes the `scale` subresource of an object as a table of one row.
+pub fn scale(scale: &Scale, options: &TableOptions) -> Result<Vec<u8>, Status> {
+    let desired = scale.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
+    let available = scale.status.as_ref().map(|status| status.replicas).unwrap_or_default();
+    let (meta, version) = (&scale.metadata, options.version.api_version());
+    let object = match options.include {
+        IncludeObject::Metadata => json!({"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": meta}),
+        IncludeObject::Object => serde_json::to_value(scale).map_err(Status::internal)?,
+        IncludeObject::None => Value::Null,
+    };
+    let cells = json!([columns::name(meta), desired, available, columns::age(meta, options.now)]);
+    let table = json!({
+        "kind": "Table",
+        "apiVersion": version,
+        "metadata": {"resourceVersion": meta.resource_version},
+        "columnDefinitions": SCALE_COLUMNS,
+        "rows": [{"cells": cells, "object": object}],
+    });
+    Ok(table.to_string().into_bytes())
 }
 
 fn encode_table(
