@@ -282,7 +282,7 @@ mod tests {
         let error = load(JOB, LoadOptions { is_strict: true, ..store }).expect_err("nothing acts on it");
         assert!(error.contains(reason), "{error}");
         let error = load(&JOB.replace("Never", "Always"), store).expect_err("an invalid policy");
-        assert!(error.contains("spec.template.spec.restartPolicy: Unsupported value: \"Always\""), "{error}");
+        assert!(error.contains("spec.template.spec.restartPolicy: Required value"), "{error}");
     }
 
     #[test]

@@ -202,7 +202,8 @@ mod tests {
         let read = |text: &str| Manifest::read(types(), "m", text);
         let manifest = read(
             "{apiVersion: autoscaling/v1, kind: HorizontalPodAutoscaler, metadata: {generateName: web-}, spec: \
-             {maxReplicas: 3, targetCPUUtilizationPercentage: 70, scaleTargetRef: {kind: Deployment, name: web}}}",
+             {maxReplicas: 3, targetCPUUtilizationPercentage: 70, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, \
+             name: web}}}",
         );
         let object = manifest.objects().next().expect("an object");
         assert_eq!(check_new(object), Ok(Vec::new()));
