@@ -91,8 +91,9 @@ async fn log_files_are_written_in_the_kubelet_layout() {
     let process = directory.serve().arg("--log-dir").arg(&logs).start();
     let node = ServedNode::ready(process, directory);
     node.wait("web-n1", "condition=Ready");
-    let uid = node.kubectl_stdout("get pod web-n1 -o jsonpath={.metadata.uid}");
-    let file = logs.join(format!("default_web-n1_{uid}/c/0.log"));
+    // The UID of a static pod in the kubelet.
+    let hash = node.kubectl_stdout(r"get pod web-n1 -o jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}");
+    let file = logs.join(format!("default_web-n1_{hash}/c/0.log"));
     eventually("the line is in the log file", async || {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         if text.ends_with(" stdout F up\n") { Ok(()) } else { Err(text) }
