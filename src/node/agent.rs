@@ -202,7 +202,8 @@ impl Agent {
         match (self.workers.contains_key(uid), pods::is_terminal(&pod)) {
             (true, true) => self.on_finished(uid, object),
             (true, false) => self.on_update(uid, &pod, object),
-            (false, _) if self.task_pods.values().any(|ending| ending == uid) => {
+            // Only static pods have the UID of an earlier one.
+            (false, _) if uid != pods::uid(&pod) && self.task_pods.values().any(|ending| ending == uid) => {
                 self.waiting.insert(uid.to_string(), object);
             }
             (false, _) => self.start_worker(uid.to_string(), &pod, object),
