@@ -6,7 +6,7 @@
 //!
 //! Independent of connections are content negotiation (`accept`), the table of resources and the documents
 //! derived from it (`served`, `discovery`, `openapi`), and the encoding of objects (`representation`,
-//! `tables`, `partial`, `events_v1`). `compression` and `pretty` change finished responses.
+//! `tables`, `partial`). `compression` and `pretty` change finished responses.
 
 pub mod accept;
 mod api;

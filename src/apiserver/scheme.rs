@@ -1,6 +1,5 @@
 //! The kinds that Kubernetes' API server decodes, whether it serves them or not: its scheme.
 
-use super::served;
 use crate::model;
 use crate::registry::kinds;
 
@@ -27,7 +26,6 @@ const UNSERVED_VERSIONS: &[(&str, &[&str])] = &[
 /// Returns whether Kubernetes decodes a `kind` of `api_version`.
 pub fn is_registered(api_version: &str, kind: &str) -> bool {
     model::is_kubernetes_kind(kinds::types(), api_version, kind)
-        || served::all().any(|served| served.api_version() == api_version && served.kind_name() == kind)
         || UNSERVED_VERSIONS.iter().any(|(version, kinds)| *version == api_version && kinds.contains(&kind))
 }
 
