@@ -7,7 +7,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 
-use crate::control::{ControlPlane, Key, Resource};
+use crate::control::ControlPlane;
 use crate::files::{Mount, Mounts};
 use crate::model::pods::{self, MIRROR_ANNOTATION};
 
@@ -26,10 +26,9 @@ pub(super) async fn is_mounted(control: &dyn ControlPlane, pod: &Pod) -> bool {
         return is_mounted;
     }
     let account = spec.and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
-    let key = Key::new(Resource::of::<ServiceAccount>(), pods::namespace(pod), account);
     // The account `default` may not exist yet when the first pod of its namespace starts.
-    let Ok(account) = control.get(&key).await else { return true };
-    account.decode::<ServiceAccount>().is_ok_and(|account| account.automount_service_account_token != Some(false))
+    let account = control.api::<ServiceAccount>(pods::namespace(pod)).get(account).await;
+    account.map_or(true, |account| account.automount_service_account_token != Some(false))
 }
 
 /// Returns the mount of the files, which are in the container's root directory, unless the container mounts something
