@@ -26,7 +26,12 @@ impl wasip3::exports::cli::run::Guest for Files {
     }
 }
 
-async fn open(directory: &Descriptor, path: &str, open: OpenFlags, flags: DescriptorFlags) -> Result<Descriptor, ErrorCode> {
+async fn open(
+    directory: &Descriptor,
+    path: &str,
+    open: OpenFlags,
+    flags: DescriptorFlags,
+) -> Result<Descriptor, ErrorCode> {
     directory.open_at(PathFlags::empty(), path.into(), open, flags).await
 }
 
