@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::controllers::garbage_collector::GarbageCollector;
 use crate::controllers::namespaces::Namespaces;
+use crate::controllers::pod_gc::{self, PodGarbageCollector};
 use crate::controllers::scheduler::Scheduler;
 use crate::events::{self, EventSource};
 use crate::gateway::Gateway;
@@ -78,6 +79,7 @@ struct Limits {
     max_containers: Option<usize>,
     max_container_restart_period: Option<Duration>,
     host_paths: HostPaths,
+    terminated_pods: usize,
 }
 
 /// The error of a node that cannot be started.
@@ -124,6 +126,7 @@ impl Default for NodeBuilder {
                 max_containers: None,
                 max_container_restart_period: None,
                 host_paths: HostPaths::All,
+                terminated_pods: pod_gc::DEFAULT_THRESHOLD,
             },
             publish_address: Ipv4Addr::LOCALHOST.into(),
             ports: None,
@@ -226,6 +229,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Sets the number of finished pods that are kept: beyond it, the oldest are deleted. Zero keeps all. Defaults to
+    /// 12,500, as in Kubernetes (`--terminated-pod-gc-threshold` of kube-controller-manager).
+    pub fn terminated_pod_gc_threshold(mut self, count: usize) -> NodeBuilder {
+        self.limits.terminated_pods = count;
+        self
+    }
+
     /// Sets the address of the host on which pods' host ports are opened, unless they name a `hostIP`. Defaults to
     /// `127.0.0.1`.
     pub fn publish_address(mut self, address: IpAddr) -> NodeBuilder {
@@ -325,6 +335,8 @@ impl NodeBuilder {
         let source = EventSource { component: "garbage-collector-controller", host: "".into() };
         let collector = GarbageCollector { control: control.clone(), clock, recorder: recorder.for_source(source) };
         tasks.spawn_on(collector.run(), &tokio);
+        let threshold = self.limits.terminated_pods;
+        tasks.spawn_on(PodGarbageCollector { control: control.clone(), clock, threshold }.run(), &tokio);
         if self.has_scheduler {
             let source = EventSource { component: "default-scheduler", host: "".into() };
             let recorder = recorder.for_source(source);

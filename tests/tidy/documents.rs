@@ -8,7 +8,7 @@ use crate::source::Finding;
 const MIN_INVARIANTS: usize = 12;
 
 /// The number of the last row; the first is K1.
-const LAST_ROW: usize = 80;
+const LAST_ROW: usize = 81;
 
 /// Checks the invariants: the list items of the section `## Invariants`, each of which ends in `— test: `name``, or in
 /// `— tests: ` with several names.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::run::NodeLimits;
 use super::values::{parse_duration, parse_image};
+use crate::controllers::pod_gc;
 
 /// Start a node and serve the Kubernetes API
 ///
@@ -97,4 +98,8 @@ pub struct StorageArgs {
     /// the pod logs of another node; logs left by a previous run are removed at startup.
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
+
+    /// Finished pods to keep; beyond that, the oldest are deleted. 0 keeps all
+    #[arg(long, value_name = "COUNT", default_value_t = pod_gc::DEFAULT_THRESHOLD)]
+    pub terminated_pod_gc_threshold: usize,
 }
