@@ -160,9 +160,10 @@ impl NodeBuilder {
         self
     }
 
-    /// Writes container logs to files in `directory`, under kubelet's file names and with kubelet's rotation. Creates
-    /// the directory if it does not exist, and removes the pod logs that a previous node left there. The logs of a pod are removed
-    /// with the pod, or with the node. By default, the newest megabyte of each container's log is kept in memory.
+    /// Writes container logs to files in `directory`, under kubelet's file names and with kubelet's rotation, and links
+    /// to them in its subdirectory `containers`. Creates the directory if it does not exist. The node takes over the logs that a
+    /// previous node has left there of pods that still exist, and removes those of others. The logs of a pod are
+    /// removed with the pod. By default, the newest megabyte of each container's log is kept in memory.
     pub fn log_dir(mut self, directory: impl Into<PathBuf>) -> NodeBuilder {
         self.log_dir = Some(directory.into());
         self

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use jiff::{Timestamp, ToSpan};
 use parking_lot::Mutex;
 
-use super::index::{Extent, FileIndex, Segment};
-use super::{Line, cri};
+use super::index::{Extent, FileIndex, IndexState, Segment};
+use super::links::Link;
+use super::{Line, cri, stored};
 
 /// Limits of an attempt's files.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,8 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub(super) struct LogFiles {
     /// The file that lines are appended to.
     path: PathBuf,
+    /// The link to that file, made with it.
+    link: Link,
     limits: RotationLimits,
     /// Protects the index, and the files' names while one of them is opened.
     index: Mutex<FileIndex>,
@@ -59,8 +62,23 @@ pub(super) struct AppendError {
 
 impl LogFiles {
     /// Describes files with `path` as the current one. The first line creates it.
-    pub(super) fn new(path: PathBuf, limits: RotationLimits) -> LogFiles {
-        LogFiles { path, limits, index: Mutex::default() }
+    pub(super) fn new(path: PathBuf, link: Link, limits: RotationLimits) -> LogFiles {
+        LogFiles { path, link, limits, index: Mutex::default() }
+    }
+
+    /// Describes files that an earlier node has left, to which nothing is appended.
+    pub(super) fn stored(path: PathBuf, link: Link, limits: RotationLimits) -> LogFiles {
+        let index = FileIndex { state: IndexState::Unread, ..FileIndex::default() };
+        LogFiles { path, link, limits, index: Mutex::new(index) }
+    }
+
+    /// Indexes files that an earlier node has left. Returns the number of the line after the last one.
+    pub(super) fn index_stored(&self) -> u64 {
+        let mut index = self.index.lock();
+        if index.state == IndexState::Unread {
+            *index = FileIndex { segments: stored::segments(&self.path), state: IndexState::Complete };
+        }
+        index.segments.iter().map(Segment::end).max().unwrap_or(0)
     }
 
     /// Appends lines, of which the first has number `first`. After [`LogFiles::remove`] it does nothing.
@@ -70,8 +88,11 @@ impl LogFiles {
     /// [`AppendError`] if the file cannot be created, written or rotated; the lines that it counts are lost.
     pub(super) fn append(&self, first: u64, lines: &[Line]) -> Result<(), AppendError> {
         let mut index = self.index.lock();
-        if index.removed {
+        if index.state == IndexState::Removed {
             return Ok(());
+        }
+        if index.segments.is_empty() {
+            self.link.create(&self.path);
         }
         let mut appender =
             Appender { path: &self.path, limits: self.limits, index: &mut index, file: None, written_lines: 0 };
@@ -115,10 +136,16 @@ impl LogFiles {
     /// Removes the files; later lines are not written.
     pub(super) fn remove(&self) {
         let mut index = self.index.lock();
-        index.removed = true;
-        for segment in index.segments.drain(..) {
+        let FileIndex { segments, state } = std::mem::take(&mut *index);
+        index.state = IndexState::Removed;
+        let paths = match state {
+            IndexState::Unread => stored::paths(&self.path),
+            IndexState::Complete | IndexState::Removed => segments.into_iter().map(|segment| segment.path).collect(),
+        };
+        self.link.remove();
+        for path in paths {
             // Another process may have removed it already.
-            let _ = fs::remove_file(&segment.path);
+            let _ = fs::remove_file(&path);
         }
     }
 }
@@ -242,10 +269,10 @@ impl Appender<'_> {
 /// Opens the file to append after the lines that `segment` records. Creates the file and its
 /// directories if they are missing, and undoes changes by other processes as far as possible.
 fn open_for_append(path: &Path, segment: &mut Segment) -> io::Result<File> {
-    let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let open = || OpenOptions::new().append(true).create(true).mode(0o640).open(path);
     let file = match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            path.parent().map_or(Ok(()), |parent| DirBuilder::new().recursive(true).mode(0o700).create(parent))?;
+            path.parent().map_or(Ok(()), |parent| DirBuilder::new().recursive(true).mode(0o755).create(parent))?;
             open()?
         }
         opened => opened?,

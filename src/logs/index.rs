@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 /// An extent of at least this many bytes is not extended further.
-const FULL_EXTENT_BYTES: u64 = 64 * 1024;
+pub(super) const FULL_EXTENT_BYTES: u64 = 64 * 1024;
 
 /// A range of a file with consecutive lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Segment {
     }
 
     /// Returns the number of the line after the last one.
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.extents.last().map_or(0, Extent::end)
     }
 
@@ -74,8 +74,19 @@ impl Segment {
 #[derive(Debug, Default)]
 pub(super) struct FileIndex {
     pub(super) segments: VecDeque<Segment>,
-    /// Whether the files were removed for good.
-    pub(super) removed: bool,
+    pub(super) state: IndexState,
+}
+
+/// What an index knows about its files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum IndexState {
+    /// The segments are the files.
+    #[default]
+    Complete,
+    /// An earlier node has written the files, which were not read yet.
+    Unread,
+    /// The files were removed for good.
+    Removed,
 }
 
 /// An extent and the file that contains it.
@@ -123,7 +134,7 @@ mod tests {
         a.add(extent(20, 5, 100 + FULL_EXTENT_BYTES, 100));
         b.add(extent(30, 5, 0, 10)); // Five lines were lost before.
         assert_eq!((a.bytes(), a.extents.len()), (200 + FULL_EXTENT_BYTES, 2));
-        let index = FileIndex { segments: [a, b].into(), removed: false };
+        let index = FileIndex { segments: [a, b].into(), state: IndexState::Complete };
         let first_line =
             |located: Option<LocatedExtent>| located.map(|(segment, extent)| (segment.path.clone(), extent.first));
         let (a, b) = (|first| Some(("a".into(), first)), |first| Some(("b".into(), first)));

@@ -14,15 +14,19 @@
 //! | `joiner` | the lines that readers see |
 //! | `spool` | the task that writes and removes files |
 //! | `files`, `index` | the files of an attempt, and the position of each line in them |
+//! | `stored` | the files that an earlier node has left, and the positions in them |
+//! | `links` | the links to all logs of a node in one directory |
 //! | `cri` | the format of a line in a file |
 
 mod cri;
 mod files;
 mod index;
 mod joiner;
+mod links;
 mod reader;
 mod ring;
 mod spool;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -30,14 +34,15 @@ use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
+use reader::read_blocking;
 use ring::{FlushPriority, Ring};
 use spool::FileSink;
 
 pub use joiner::LineJoiner;
 pub use reader::LogReader;
-pub use spool::{ClaimError, PodLogs, Spool};
+pub use spool::{ClaimError, KeptLogs, LogId, PodLogs, Spool};
 
 /// Memory for the lines of one attempt, in bytes of text and bookkeeping.
 const RING_CAPACITY: usize = 1024 * 1024;
@@ -83,22 +88,40 @@ pub struct Log {
     changed: Notify,
     /// The attempt's files; `None` for a log in memory only.
     sink: Option<FileSink>,
+    /// Set once the files of an earlier node were indexed; there are none for an attempt of this node.
+    loaded: OnceCell<()>,
     weak_self: Weak<Log>,
 }
 
 impl Log {
     /// Returns an empty log in memory only, open for writing.
     pub fn new() -> Arc<Log> {
-        Log::from_parts(Ring::new(RING_CAPACITY), None)
+        Log::from_parts(Ring::new(RING_CAPACITY), None, OnceCell::new_with(Some(())))
     }
 
-    fn from_parts(ring: Ring, sink: Option<FileSink>) -> Arc<Log> {
+    /// Returns the log of an attempt that an earlier node has run. Its files are indexed when they are first read.
+    fn stored(sink: FileSink) -> Arc<Log> {
+        Log::from_parts(Ring::closed(), Some(sink), OnceCell::new())
+    }
+
+    fn from_parts(ring: Ring, sink: Option<FileSink>, loaded: OnceCell<()>) -> Arc<Log> {
         Arc::new_cyclic(|weak_self| Log {
             ring: Mutex::new(ring),
             changed: Notify::new(),
             sink,
+            loaded,
             weak_self: weak_self.clone(),
         })
+    }
+
+    /// Indexes the files that an earlier node has left, unless that was done before.
+    async fn load(&self) {
+        let index = || async {
+            let files = self.sink.as_ref().map(|sink| sink.files.clone());
+            let end = read_blocking(move || files.map(|files| files.index_stored())).await;
+            self.ring.lock().begin_at(end.unwrap_or(0));
+        };
+        self.loaded.get_or_init(index).await;
     }
 
     /// Appends output that the guest wrote at time `now`. Returns how many lines it finished: writers are slowed down by

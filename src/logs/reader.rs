@@ -35,11 +35,14 @@ impl LogReader {
 
     /// Makes the reader stop at the current end of the log.
     pub fn stop_at_current_end(&mut self) {
-        self.end = self.log.ring.lock().end();
+        let ring = self.log.ring.lock();
+        // The end of stored files is not known before they are read.
+        self.end = if ring.is_closed() { u64::MAX } else { ring.end() };
     }
 
     /// Moves forward to the last `count` lines; the parts of a split line count as one.
     pub async fn skip_to_last(&mut self, count: usize) {
+        self.log.load().await;
         let mut counter = BackwardLineCounter { remaining: count, started: false };
         let mut start;
         {
@@ -74,6 +77,7 @@ impl LogReader {
 
     /// Moves forward towards the first line at or after `time`. May stop before that line, never behind it.
     pub async fn skip_towards(&mut self, time: Timestamp) {
+        self.log.load().await;
         {
             let ring = self.log.ring.lock();
             if ring.lines().next().is_some_and(|line| line.timestamp < time) {
@@ -90,6 +94,7 @@ impl LogReader {
     /// Returns the next entries, at most about a ring's capacity of them, and waits until there is one.
     /// Returns `None` at the end of the attempt's log. Cancel-safe.
     pub async fn next(&mut self) -> Option<Vec<LogEntry>> {
+        self.log.load().await;
         loop {
             let log = self.log.clone();
             let changed = log.changed.notified();
@@ -183,6 +188,6 @@ impl BackwardLineCounter {
 }
 
 /// Runs `read` on a blocking thread; returns `None` if it found nothing, or if the process is exiting.
-async fn read_blocking<T: Send + 'static>(read: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+pub(super) async fn read_blocking<T: Send + 'static>(read: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(read).await.ok().flatten()
 }

@@ -148,6 +148,18 @@ impl Ring {
         Ring { flush: Some(flush), ..Ring::new(capacity) }
     }
 
+    /// Returns a ring that no line enters.
+    pub(super) fn closed() -> Ring {
+        Ring { closed: true, ..Ring::new(0) }
+    }
+
+    /// Numbers the lines of an empty ring from `first` on.
+    pub(super) fn begin_at(&mut self, first: u64) {
+        if self.lines.is_empty() {
+            self.first = first;
+        }
+    }
+
     /// Returns the number of the first line in the ring.
     pub(super) fn first(&self) -> u64 {
         self.first

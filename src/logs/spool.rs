@@ -6,7 +6,7 @@
 //! [`MAX_BUFFERED_BYTES`] of memory beyond the capacity of each log; further ones are missing from the
 //! files. They are counted, and the first loss is logged as a warning.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -16,11 +16,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
 use super::files::{KUBELET_LIMITS, LogFiles, RotationLimits};
+use super::links::{LINKS_DIR, Link};
 use super::ring::{FlushPriority, Ring};
-use super::{Log, RING_CAPACITY};
+use super::{Log, RING_CAPACITY, stored};
 
 /// Memory for lines that wait for the disk, shared by all logs.
 const MAX_BUFFERED_BYTES: usize = 32 * 1024 * 1024;
@@ -73,10 +74,14 @@ struct WorkQueue {
     removals: Vec<Removal>,
 }
 
-/// Files to remove, and the pod's directory if it is removed as well.
-struct Removal {
-    files: Vec<Arc<LogFiles>>,
-    directory: Option<PathBuf>,
+/// Files to remove.
+enum Removal {
+    /// The files of attempts.
+    Attempts(Vec<Arc<LogFiles>>),
+    /// The files of attempts, and the directory of their pod.
+    Pod { attempts: Vec<Arc<LogFiles>>, directory: PathBuf },
+    /// The files of a container except those of the attempts with these numbers of restarts.
+    Others { directory: PathBuf, kept: Vec<u32> },
 }
 
 /// The files of a log, and the spool that writes them.
@@ -99,27 +104,78 @@ pub enum ClaimError {
 /// The logs of one pod.
 pub struct PodLogs {
     spool: Arc<Spool>,
+    namespace: String,
+    name: String,
     directory: PathBuf,
 }
 
+/// Identifies the log of an attempt within its pod.
+#[derive(Debug, Clone, Copy)]
+pub struct LogId<'i> {
+    /// The name of the container.
+    pub container: &'i str,
+    /// The ID of the attempt.
+    pub container_id: &'i str,
+    /// The number of restarts before the attempt, which is unique among the container's attempts.
+    pub restarts: u32,
+}
+
 impl PodLogs {
-    /// Creates the log of an attempt of `container`, open for writing. `restarts` is the number of
-    /// restarts before it, and unique among the container's attempts.
-    pub fn create_log(&self, container: &str, restarts: u32) -> Arc<Log> {
+    /// Creates the log of an attempt, open for writing. It replaces files that an unknown attempt has left.
+    pub fn create_log(&self, id: LogId) -> Arc<Log> {
         let Spool { ring_capacity, limits, buffer_budget, .. } = &*self.spool;
-        let path = self.directory.join(container).join(format!("{restarts}.log"));
-        let sink = FileSink { spool: self.spool.clone(), files: Arc::new(LogFiles::new(path, *limits)) };
-        Log::from_parts(Ring::with_flush(*ring_capacity, buffer_budget.clone()), Some(sink))
+        let files = LogFiles::new(self.path(id), self.link(id), *limits);
+        let sink = FileSink { spool: self.spool.clone(), files: Arc::new(files) };
+        let ring = Ring::with_flush(*ring_capacity, buffer_budget.clone());
+        Log::from_parts(ring, Some(sink), OnceCell::new_with(Some(())))
+    }
+
+    /// Returns the log of an attempt that an earlier node has run. It is empty if there are no files.
+    pub fn stored_log(&self, id: LogId) -> Arc<Log> {
+        let files = LogFiles::stored(self.path(id), self.link(id), self.spool.limits);
+        Log::stored(FileSink { spool: self.spool.clone(), files: Arc::new(files) })
+    }
+
+    fn path(&self, id: LogId) -> PathBuf {
+        self.directory.join(id.container).join(format!("{}.log", id.restarts))
+    }
+
+    fn link(&self, id: LogId) -> Link {
+        Link::new(&self.spool.directory, &self.namespace, &self.name, id.container, id.container_id)
     }
 
     /// Removes the files of `logs`. Their lines in memory stay readable.
     pub fn remove_files<'l>(&self, logs: impl IntoIterator<Item = &'l Arc<Log>>) {
-        self.spool.queue_removal(Removal { files: files_of(logs), directory: None });
+        self.spool.queue_removal(Removal::Attempts(files_of(logs)));
+    }
+
+    /// Removes the files of a container, except those of the attempts after the numbers of restarts in `kept`.
+    pub fn remove_other_files(&self, container: &str, kept: Vec<u32>) {
+        self.spool.queue_removal(Removal::Others { directory: self.directory.join(container), kept });
     }
 
     /// Removes the pod's directory; `logs` are the logs of the pod that still have files.
     pub fn remove_directory<'l>(self, logs: impl IntoIterator<Item = &'l Arc<Log>>) {
-        self.spool.queue_removal(Removal { files: files_of(logs), directory: Some(self.directory) });
+        self.spool.queue_removal(Removal::Pod { attempts: files_of(logs), directory: self.directory });
+    }
+}
+
+/// The pods whose logs a node takes over from an earlier one.
+#[derive(Default)]
+pub struct KeptLogs {
+    directories: HashSet<PathBuf>,
+    links: HashSet<PathBuf>,
+}
+
+impl KeptLogs {
+    /// Keeps the directory of a pod.
+    pub fn add_pod(&mut self, pod: &PodLogs) {
+        self.directories.insert(pod.directory.clone());
+    }
+
+    /// Keeps the link to an attempt's log.
+    pub fn add_log(&mut self, pod: &PodLogs, id: LogId) {
+        self.links.insert(pod.link(id).path());
     }
 }
 
@@ -136,7 +192,7 @@ impl Spool {
     /// An I/O error if the directory cannot be created.
     pub fn new(directory: impl Into<PathBuf>) -> io::Result<Arc<Spool>> {
         let directory = directory.into();
-        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
         Ok(Arc::new(Spool::with_limits(directory, RING_CAPACITY, MAX_BUFFERED_BYTES, KUBELET_LIMITS)))
     }
 
@@ -186,7 +242,8 @@ impl Spool {
 
     /// Returns the logs of a pod.
     pub fn pod_logs(self: &Arc<Spool>, namespace: &str, name: &str, uid: &str) -> PodLogs {
-        PodLogs { spool: self.clone(), directory: self.pod_directory(namespace, name, uid) }
+        let directory = self.pod_directory(namespace, name, uid);
+        PodLogs { spool: self.clone(), namespace: namespace.into(), name: name.into(), directory }
     }
 
     /// Returns the number of lines that are missing from the files, because the disk was full or too slow.
@@ -194,9 +251,13 @@ impl Spool {
         self.losses.count.load(Ordering::Relaxed)
     }
 
-    /// Removes the pod logs of previous nodes, then writes and removes files until it is cancelled.
+    /// Removes the logs that earlier nodes have left, except `kept`.
+    pub async fn remove_others(self: &Arc<Spool>, kept: KeptLogs) {
+        self.clone().run_blocking(move |spool| spool.remove_unless_kept(&kept)).await;
+    }
+
+    /// Writes and removes files until it is cancelled.
     pub async fn run(self: Arc<Spool>) {
-        self.clone().run_blocking(Spool::remove_stale_pods).await;
         loop {
             self.work.added.notified().await;
             // Both outcomes start the work: the delay has passed, or the work is urgent.
@@ -207,8 +268,8 @@ impl Spool {
         }
     }
 
-    /// Writes the remaining lines and stops: later lines and removals are ignored. The files stay, and
-    /// the next node that uses the directory removes them. Blocks on the disk.
+    /// Writes the remaining lines and stops: later lines and removals are ignored. The files stay for the next node
+    /// that uses the directory. Blocks on the disk.
     pub fn shut_down(&self) {
         self.process_queue();
         self.shut_down.store(true, Ordering::Relaxed);
@@ -245,10 +306,7 @@ impl Spool {
     pub(super) fn process_queue(&self) {
         let _disk = self.disk.lock();
         let WorkQueue { logs, removals } = std::mem::take(&mut *self.work.queue.lock());
-        for Removal { files, directory } in removals.into_iter().take_while(|_| !self.is_shut_down()) {
-            files.iter().for_each(|files| files.remove());
-            directory.iter().for_each(|directory| remove_pod_directory(directory));
-        }
+        removals.into_iter().take_while(|_| !self.is_shut_down()).for_each(Removal::perform);
         for log in logs.into_iter().take_while(|_| !self.is_shut_down()) {
             if log.upgrade().is_some_and(|log| self.write_turn(&log)) {
                 self.work.queue.lock().logs.push_back(log);
@@ -287,22 +345,50 @@ impl Spool {
         }
     }
 
-    fn remove_stale_pods(&self) {
+    fn remove_unless_kept(&self, kept: &KeptLogs) {
         let _disk = self.disk.lock();
-        if !self.is_shut_down() {
-            self.remove_pod_directories();
+        if self.is_shut_down() {
+            return;
         }
-    }
-
-    /// Removes the directories of pods, and leaves everything else in place.
-    fn remove_pod_directories(&self) {
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+        for entry in entries(&self.directory) {
             let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_directory && entry.file_name().to_str().is_some_and(is_pod_directory_name) {
+            let is_pod = is_directory && entry.file_name().to_str().is_some_and(is_pod_directory_name);
+            if is_pod && !kept.directories.contains(&entry.path()) {
                 remove_pod_directory(&entry.path());
             }
         }
+        for entry in entries(&self.directory.join(LINKS_DIR)) {
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if is_link && !kept.links.contains(&entry.path()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
+}
+
+impl Removal {
+    fn perform(self) {
+        match self {
+            Removal::Attempts(attempts) => attempts.iter().for_each(|files| files.remove()),
+            Removal::Pod { attempts, directory } => {
+                attempts.iter().for_each(|files| files.remove());
+                remove_pod_directory(&directory);
+            }
+            Removal::Others { directory, kept } => {
+                for entry in entries(&directory) {
+                    let restarts = entry.file_name().to_str().and_then(stored::restarts);
+                    if restarts.is_some_and(|restarts| !kept.contains(&restarts)) {
+                        let _ = fs::remove_file(entry.path());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the entries of a directory; none if it cannot be read.
+fn entries(directory: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(directory).into_iter().flatten().flatten()
 }
 
 /// Returns whether `name` has the form of [`Spool::pod_directory`]: names in Kubernetes contain no underscore.

@@ -99,8 +99,12 @@ mod in_files {
     fn small_log(limits: RotationLimits, buffer_budget: usize) -> (TempDir, Arc<Spool>, Arc<Log>) {
         let directory = tempfile::tempdir().expect("temporary directory");
         let spool = Arc::new(Spool::with_limits(directory.path().into(), 1000, buffer_budget, limits));
-        let log = spool.pod_logs("ns", "pod", UID).create_log("c", 0);
+        let log = spool.pod_logs("ns", "pod", UID).create_log(id(0));
         (directory, spool, log)
+    }
+
+    fn id(restarts: u32) -> LogId<'static> {
+        LogId { container: "c", container_id: ["wasmpod://a", "wasmpod://b"][restarts as usize], restarts }
     }
 
     fn process_all(spool: &Spool) {
@@ -174,7 +178,7 @@ mod in_files {
         // A file holds 20 lines of 47 bytes.
         assert_eq!(file_names(directory.path()), ["0.log", "0.log.20270115-080002", "0.log.20270115-080003"]);
         let container = directory.path().join(format!("ns_pod_{UID}/c"));
-        for (path, mode) in [(container.clone(), 0o700), (container.join("0.log"), 0o600)] {
+        for (path, mode) in [(container.clone(), 0o755), (container.join("0.log"), 0o640)] {
             let actual = fs::metadata(&path).expect("existing file").permissions().mode() & 0o777;
             assert_eq!(actual, mode, "{path:?}");
         }
@@ -254,8 +258,8 @@ mod in_files {
     #[tokio::test]
     async fn removed_files_stay_removed_and_other_pods_keep_theirs() {
         let (directory, spool, log) = small_log(UNLIMITED, usize::MAX);
-        let other = spool.pod_logs("ns", "other", UID).create_log("c", 0);
-        let next = spool.pod_logs("ns", "pod", UID).create_log("c", 1);
+        let other = spool.pod_logs("ns", "other", UID).create_log(id(0));
+        let next = spool.pod_logs("ns", "pod", UID).create_log(id(1));
         for log in [&log, &next, &other] {
             log.write(LogStreamType::Stdout, b"a line\n", at(0));
         }
@@ -278,15 +282,26 @@ mod in_files {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn task_removes_stale_pods_and_writes_lines_until_shutdown() {
+    async fn task_writes_lines_until_shutdown_and_other_pods_are_removed() {
         let directory = tempfile::tempdir().expect("temporary directory");
         let logs = directory.path().join("logs");
         let spool = Spool::new(&logs).expect("spool");
-        for left in [format!("default_old_{UID}/c"), "not-ours".into()] {
+        for left in [format!("default_old_{UID}/c"), format!("default_kept_{UID}/c"), "not-ours".into()] {
             fs::create_dir_all(logs.join(left)).expect("created");
         }
+        let pod = spool.pod_logs("default", "kept", UID);
+        let mut kept = KeptLogs::default();
+        kept.add_pod(&pod);
+        kept.add_log(&pod, id(0));
+        fs::create_dir(logs.join("containers")).expect("created");
+        for link in ["kept_default_c-a.log", "kept_default_c-b.log", "old_default_c-a.log"] {
+            std::os::unix::fs::symlink("../nowhere", logs.join("containers").join(link)).expect("linked");
+        }
+        spool.remove_others(kept).await;
+        let links = fs::read_dir(logs.join("containers")).expect("a directory").flatten();
+        assert_eq!(links.map(|link| link.file_name()).collect::<Vec<_>>(), ["kept_default_c-a.log"]);
         let task = tokio::spawn(spool.clone().run());
-        let log = spool.pod_logs("ns", "pod", UID).create_log("c", 0);
+        let log = spool.pod_logs("ns", "pod", UID).create_log(id(0));
         log.write(LogStreamType::Stdout, b"hello\n", at(0));
         let before = tokio::time::Instant::now();
         // The task also wakes readers once it has written the line.
@@ -297,13 +312,48 @@ mod in_files {
         let open = open.filter(|fd| fs::read_link(fd.path()).is_ok_and(|path| path.starts_with(&logs)));
         assert_eq!(open.count(), 0, "no file stays open");
         let exists = |name: String| logs.join(name).exists();
-        assert_eq!((exists(format!("default_old_{UID}")), exists("not-ours".into())), (false, true));
+        let left = ["old", "kept"].map(|pod| exists(format!("default_{pod}_{UID}")));
+        assert_eq!((left, exists("not-ours".into())), ([false, true], true));
         task.abort();
         spool.shut_down();
         log.write(LogStreamType::Stdout, b"late\n", at(1));
         spool.process_queue();
         assert_eq!((exists(format!("ns_pod_{UID}")), exists("not-ours".into())), (true, true), "the files stay");
         assert_eq!(file_names(&logs), ["0.log"]);
+    }
+
+    #[tokio::test]
+    async fn stored_log_is_read_like_the_live_one() {
+        let (directory, spool, log) = small_log(limits(2000, 4), usize::MAX);
+        for i in 0..500 {
+            log.write(LogStreamType::Stdout, format!("line {i}\n").as_bytes(), at(i));
+            process_all(&spool);
+        }
+        // The power failed while a line was written.
+        let current = directory.path().join(format!("ns_pod_{UID}/c/0.log"));
+        let text = [fs::read(&current).expect("read"), b"2027-01-15T08:00:00.000000000Z stdout F to".to_vec()].concat();
+        fs::write(&current, text).expect("written");
+        let stored = || spool.pod_logs("ns", "pod", UID).stored_log(id(0));
+        let all = texts(&read_available(&mut stored().reader()).await);
+        let first: usize = all[0].strip_prefix("line ").and_then(|n| n.parse().ok()).expect("a number");
+        assert!((300..480).contains(&first), "{first}");
+        let lines = |from: usize| (from..500).map(|i| format!("line {i}")).collect::<Vec<_>>();
+        assert_eq!(all, lines(first));
+        for (last, from) in [(0, 500), (1, 499), (60, 440.max(first)), (900, first)] {
+            let mut reader = stored().reader();
+            reader.skip_to_last(last).await;
+            assert_eq!(texts(&read_available(&mut reader).await), lines(from), "the last {last}");
+        }
+        let mut reader = stored().reader();
+        reader.skip_towards(at(490)).await;
+        let towards = texts(&read_available(&mut reader).await);
+        assert!(towards.len() < all.len() && towards.ends_with(&lines(490)), "{towards:?}");
+        let empty = spool.pod_logs("ns", "pod", UID).stored_log(id(1));
+        assert_eq!(empty.reader().next().await, None, "without files, the log is empty");
+
+        spool.pod_logs("ns", "pod", UID).remove_files([&stored()]);
+        process_all(&spool);
+        assert_eq!(file_names(directory.path()), [] as [String; 0], "files that were not read are removed, too");
     }
 
     /// An operation on a log.

@@ -128,15 +128,24 @@ impl Agent {
         }
         let scope = Scope::all(Resource::PODS);
         if let Ok(list) = self.node.control.list(&scope).await {
-            let known = list.items.iter().filter_map(|object| object.decode::<Pod>().ok());
-            let known = known.map(|pod| pods::node_uid(&pod).to_string()).collect();
-            housekeeping::remove_orphans(self.node.config.directory.join(PODS_DIR), known).await;
+            self.adopt_files(&list.items).await;
         }
         loop {
             if let Err(error) = self.list_and_watch(&scope).await {
                 tracing::debug!(%error, "the node's watch ended; listing again");
             }
         }
+    }
+
+    /// Takes over the files of pods that an earlier node has run, and removes those of pods that no longer exist.
+    async fn adopt_files(&mut self, items: &[Arc<Object>]) {
+        let mut known: Vec<Arc<Pod>> = items.iter().filter_map(|object| object.decode().ok()).collect();
+        let uids = known.iter().map(|pod| pods::node_uid(pod).to_string()).collect();
+        housekeeping::remove_orphans(self.node.config.directory.join(PODS_DIR), uids).await;
+        self.node.logs.adopt(known.iter().map(|pod| &**pod)).await;
+        known.retain(|pod| pods::is_terminal(pod));
+        known.sort_by_cached_key(|pod| housekeeping::finished_at(pod));
+        known.iter().for_each(|pod| self.finished.add(pods::node_uid(pod), &self.node.logs));
     }
 
     /// Lists the pods, then follows their changes until the watch ends.

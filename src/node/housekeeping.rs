@@ -8,7 +8,11 @@ use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
 use super::Logs;
+use crate::model::outcome;
 
 /// Number of finished pods whose logs are kept: the last ones.
 const MAX_FINISHED_PODS: usize = 1000;
@@ -47,6 +51,12 @@ fn remove(dir: &Path) {
     if let Err(error) = std::fs::remove_dir_all(dir) {
         tracing::warn!(?dir, %error, "cannot remove a directory that is no longer used");
     }
+}
+
+/// Returns the time at which the last container of a pod terminated; `None` if none has run.
+pub(super) fn finished_at(pod: &Pod) -> Option<Timestamp> {
+    let states = outcome::container_statuses(pod).filter_map(|status| status.state.as_ref()?.terminated.as_ref());
+    states.filter_map(|terminated| terminated.finished_at.as_ref()).map(|time| time.0).max()
 }
 
 /// The finished pods.
@@ -93,9 +103,6 @@ impl FinishedPods {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use k8s_openapi::api::core::v1::Pod;
-
     use super::*;
     use crate::logs::LogStreamType;
 
@@ -131,7 +138,7 @@ mod tests {
         for i in 0..MAX_FINISHED_PODS + 5 {
             let text = format!("{{metadata: {{namespace: ns, name: p, uid: {}}}}}", uid(i));
             let pod: Pod = serde_yaml::from_str(&text).expect("a pod");
-            logs.open(&pod, "c", "id").write(LogStreamType::Stdout, b"a line\n", Timestamp::UNIX_EPOCH);
+            logs.open(&pod, "c", "id", 0).write(LogStreamType::Stdout, b"a line\n", Timestamp::UNIX_EPOCH);
             finished.add(&uid(i), &logs);
             finished.add(&uid(i), &logs);
         }

@@ -235,6 +235,12 @@ impl PodState {
         self.containers.values().find(|c| c.spec.name == name).map_or(0, |c| c.history.restarts)
     }
 
+    /// Returns the restart count of the container's attempt that is being created, once it has been.
+    pub fn next_restart_count(&self, at: ContainerRef) -> u32 {
+        let next = |c: &Container| c.history.restarts + u32::from(!c.attempt.container_id.is_empty());
+        self.containers.get(at).map_or(0, next)
+    }
+
     /// Returns the name of the container at `at`.
     pub fn name_of(&self, at: ContainerRef) -> Option<&str> {
         self.containers.name_of(at)

@@ -94,8 +94,9 @@ pub struct StorageArgs {
 
     /// Directory for container logs [default: `logs` in the state directory]
     ///
-    /// Logs are written in CRI format under kubelet's file names, for log shippers. The directory must not contain
-    /// the pod logs of another node; logs left by a previous run are removed at startup.
+    /// Logs are written in CRI format under kubelet's file names, for log shippers: NAMESPACE_POD_UID/CONTAINER/N.log,
+    /// with links in `containers`, as kubelet's /var/log/pods and /var/log/containers. The directory must not contain
+    /// the pod logs of another node. Logs of a previous run are kept as long as their pods exist.
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
 

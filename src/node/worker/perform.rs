@@ -84,7 +84,8 @@ impl Worker {
         let Some((sandbox, container)) = sandbox.zip(self.container(attempt.container)) else { return };
         let (node, pod) = (self.node.clone(), self.stored.pod.clone());
         let container_id = format!("wasmpod://{}", uuid::Uuid::new_v4().simple());
-        let log = node.logs.open(&pod, &container.name, &container_id);
+        let restarts = self.state.next_restart_count(attempt.container);
+        let log = node.logs.open(&pod, &container.name, &container_id, restarts);
         let start = AttemptStart {
             node: node.clone(),
             pod: pod.clone(),
