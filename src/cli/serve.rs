@@ -151,7 +151,7 @@ fn start_node(
         }
         None => state.path().join("logs"),
     };
-    let mut builder = Node::builder().name(name).images(images).clock(clock).log_dir(logs);
+    let mut builder = Node::builder().name(name).images(images).clock(clock).data_dir(state.path()).log_dir(logs);
     builder = builder.terminated_pod_gc_threshold(args.storage.terminated_pod_gc_threshold);
     builder = builder.publish_address(args.publish_address).root_ca(credentials.ca());
     builder = builder.token_check(Arc::new(move |token| credentials.accepts(token)));

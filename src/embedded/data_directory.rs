@@ -46,6 +46,10 @@ impl DataDirectory {
         }
     }
 
+    pub(super) fn is_temporary(&self) -> bool {
+        matches!(self, DataDirectory::Temporary { .. })
+    }
+
     /// Removes a temporary directory.
     pub(super) fn remove(&self) {
         match self {

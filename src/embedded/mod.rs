@@ -9,6 +9,8 @@ mod capacity;
 mod data_directory;
 mod engine;
 mod node_builder;
+#[cfg(test)]
+mod restart_tests;
 mod wait;
 
 use std::path::Path;

@@ -71,6 +71,7 @@ pub struct NodeBuilder {
     keeps_volumes: bool,
     wait_timeout: Duration,
     token_check: Option<TokenCheck>,
+    store: Option<Arc<ObjectStore>>,
 }
 
 /// The limits of a node's pods: resources, host directories and restarts.
@@ -135,6 +136,7 @@ impl Default for NodeBuilder {
             keeps_volumes: false,
             wait_timeout: DEFAULT_WAIT_TIMEOUT,
             token_check: None,
+            store: None,
         }
     }
 }
@@ -152,9 +154,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Stores the files of pods in `directory`, which must exist and is not removed. The node removes the files that
-    /// a previous node left there, so that nodes must not share a directory. Defaults to a temporary directory, which is removed
-    /// with the node.
+    /// Stores the files of pods in `directory`, which must exist and is not removed. The node continues with the
+    /// volumes that a previous node has left there of pods that still exist, and removes the files of all others, so that nodes
+    /// must not share a directory. Defaults to a temporary directory, which is removed with the node.
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> NodeBuilder {
         self.data_dir = Some(directory.into());
         self
@@ -285,6 +287,14 @@ impl NodeBuilder {
         self
     }
 
+    /// Sets the store of all objects. Defaults to an empty one in memory.
+    #[doc(hidden)]
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests start several nodes over one store yet"))]
+    pub(crate) fn store(mut self, store: Arc<ObjectStore>) -> NodeBuilder {
+        self.store = Some(store);
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Errors
@@ -306,7 +316,8 @@ impl NodeBuilder {
         };
         let clock = self.clock.unwrap_or_else(Clock::system).with_speed(self.speed);
         let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
-        let registry = Registry::new(ObjectStore::new(STORE_HISTORY), clock).with_token_check(self.token_check);
+        let store = self.store.unwrap_or_else(|| ObjectStore::new(STORE_HISTORY));
+        let registry = Registry::new(store, clock).with_token_check(self.token_check);
         let control: Arc<dyn ControlPlane> = Arc::new(registry);
         let ports = self.ports.unwrap_or_else(|| PortConfig::new(Gateway::new(engine.threads()), self.publish_address));
         let gateway = ports.gateway.clone();
@@ -314,6 +325,7 @@ impl NodeBuilder {
             name: self.name.clone(),
             host_ip: self.host_ip,
             directory: data_dir.path().into(),
+            is_temporary: data_dir.is_temporary(),
             host_paths: self.limits.host_paths,
             capacity: self.limits.capacity.resources(data_dir.path(), self.limits.max_containers),
             keep_volumes: self.keeps_volumes,

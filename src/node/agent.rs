@@ -140,8 +140,9 @@ impl Agent {
     /// Takes over the files of pods that an earlier node has run, and removes those of pods that no longer exist.
     async fn adopt_files(&mut self, items: &[Arc<Object>]) {
         let mut known: Vec<Arc<Pod>> = items.iter().filter_map(|object| object.decode().ok()).collect();
-        let uids = known.iter().map(|pod| pods::node_uid(pod).to_string()).collect();
-        housekeeping::remove_orphans(self.node.config.directory.join(PODS_DIR), uids).await;
+        let active = known.iter().filter(|pod| !pods::is_terminal(pod));
+        let active = active.map(|pod| pods::node_uid(pod).to_string()).collect();
+        housekeeping::remove_orphans(self.node.config.directory.join(PODS_DIR), active).await;
         self.node.logs.adopt(known.iter().map(|pod| &**pod)).await;
         known.retain(|pod| pods::is_terminal(pod));
         known.sort_by_cached_key(|pod| housekeeping::finished_at(pod));
@@ -305,10 +306,11 @@ impl Agent {
         }
     }
 
-    /// Drops the handle of a worker, which ends when it sees its channel closed.
+    /// Drops the handle of a worker, which ends because its object was removed, by force or by itself.
     fn drop_worker(&mut self, uid: &str) {
         self.finished.remove(uid);
         if let Some(worker) = self.workers.remove(uid) {
+            worker.desired.send_modify(|desired| desired.is_removed = true);
             self.allocated -= worker.allocation;
             self.retry_deferred_resizes();
         }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::config_objects::ConfigObjects;
 use super::env::{EnvError, EnvSources, Environment, MAX_ENVIRONMENT_BYTES};
-use super::sandbox::Sandbox;
+use super::sandbox::{CONTAINERS_DIR, Sandbox};
 use super::termination_message::TerminationMessage;
 use super::{NodeContext, SOURCE_ANNOTATION, env, hosts, housekeeping, limits, service_account};
 use crate::files::{Mount, MountError, Mounts};
@@ -297,7 +297,7 @@ impl AttemptPlan {
 
     /// Returns the directory of the container's own files, which has one directory per attempt.
     fn files_dir(&self) -> PathBuf {
-        self.sandbox.dir.join("containers").join(&self.container.name)
+        self.sandbox.dir.join(CONTAINERS_DIR).join(&self.container.name)
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct DesiredState {
     pub(super) shutdown_grace: Option<Duration>,
     /// The UID of a static pod's mirror object that was deleted; the containers outlive it.
     pub(super) deleted_mirror: Option<String>,
+    /// Whether the pod's object was removed.
+    pub(super) is_removed: bool,
 }
 
 impl DesiredState {
@@ -35,6 +37,7 @@ impl DesiredState {
             eviction: None,
             shutdown_grace,
             deleted_mirror: None,
+            is_removed: false,
         }
     }
 }

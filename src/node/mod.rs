@@ -69,6 +69,8 @@ pub struct NodeConfig {
     pub host_ip: String,
     /// The directory that holds the pods' directories.
     pub directory: PathBuf,
+    /// Whether that directory is removed with the node.
+    pub is_temporary: bool,
     /// The host directories that pods may mount.
     pub host_paths: HostPaths,
     /// The resources that pods may request together; a pod that exceeds them is rejected (`OutOfmemory`).

@@ -15,6 +15,9 @@ use crate::network::{Address, NetError, PodNetwork, PodNetworkOptions};
 use crate::runtime::{ProcessTable, error_chain};
 use crate::volumes::{VOLUMES_DIR, Volumes};
 
+/// The directory with the containers' own files, below the pod's directory.
+pub(super) const CONTAINERS_DIR: &str = "containers";
+
 /// The sandbox of one pod. Dropping it returns the pod's IP and its host ports.
 pub(super) struct Sandbox {
     pub(super) network: Arc<PodNetwork>,
@@ -29,9 +32,7 @@ pub(super) struct Sandbox {
     pub(super) processes: Arc<ProcessTable>,
     address: Address,
     /// The pod's ports on the host.
-    ports: Vec<Publication>,
-    /// The directory that keeps the volumes for the next pod of the same name, if they are kept.
-    kept_volumes: Option<PathBuf>,
+    _ports: Vec<Publication>,
 }
 
 /// An error that keeps a pod from starting.
@@ -49,21 +50,20 @@ pub(super) enum SandboxError {
 }
 
 impl Sandbox {
-    /// Allocates the pod's IP, creates its volumes and network, and publishes its ports.
+    /// Allocates the pod's IP, creates its volumes and network, and publishes its ports. If that fails, the volumes stay
+    /// until the pod ends: an earlier node may have filled them.
     pub(super) async fn set_up(node: &NodeContext, pod: &Arc<Pod>) -> Result<Sandbox, SandboxError> {
         let address = node.addresses.allocate()?;
-        let dir = node.config.directory.join(PODS_DIR).join(pods::node_uid(pod));
+        let dir = pod_dir(node, pod);
+        // Of what an earlier node has left, the volumes stay: the container runtime of a kubelet makes containers anew.
+        remove_dir(&dir.join(CONTAINERS_DIR)).await;
         let empty = Default::default();
         let spec = pod.spec.as_ref().unwrap_or(&empty);
-        let kept_volumes = node.config.keep_volumes.then(|| {
-            let name = format!("{}_{}", pods::namespace(pod), pods::name(pod));
-            node.config.directory.join("kept").join(name)
-        });
-        if let Some(path) = kept_volumes.as_ref().filter(|path| path.exists()) {
-            restore_volumes(path, &dir).map_err(|source| SandboxError::KeptVolumes { path: path.clone(), source })?;
+        if let Some(path) = kept_volumes_dir(node, pod).filter(|path| path.exists()) {
+            restore_volumes(&path, &dir).map_err(|source| SandboxError::KeptVolumes { path, source })?;
         }
         let (volumes, failed) = set_up_volumes(node, pod, &dir).await;
-        if node.all_instances.is_closed() {
+        if node.config.is_temporary && node.all_instances.is_closed() {
             // The node's directory was removed meanwhile, so the new directories are removed again. Parents that
             // hold anything else stay: `remove_dir` fails on them.
             let _ = std::fs::remove_dir_all(&dir);
@@ -78,40 +78,17 @@ impl Sandbox {
         };
         let network = PodNetwork::with_options(ip, options);
         let mounts_account = service_account::is_mounted(&*node.control, pod).await;
-        let ports = Vec::new();
         let processes = Arc::default();
-        let mut sandbox =
-            Sandbox { network, volumes, mounts_account, dir, account, processes, address, ports, kept_volumes };
-        let published = match failed.is_empty() {
-            true => node.config.ports.publish(pod, &sandbox.network, &node.recorder).map_err(SandboxError::from),
-            false => Err(SandboxError::Volumes(failed)),
-        };
-        match published {
-            Ok(ports) => {
-                sandbox.ports = ports;
-                Ok(sandbox)
-            }
-            Err(error) => {
-                sandbox.tear_down().await;
-                Err(error)
-            }
+        if !failed.is_empty() {
+            return Err(SandboxError::Volumes(failed));
         }
+        let ports = node.config.ports.publish(pod, &network, &node.recorder)?;
+        Ok(Sandbox { network, volumes, mounts_account, dir, account, processes, address, _ports: ports })
     }
 
     /// Returns the pod's IP.
     pub(super) fn ip(&self) -> String {
         self.address.ip().to_string()
-    }
-
-    /// Closes the pod's host ports and removes its directory; volumes that are kept are moved out first.
-    pub(super) async fn tear_down(self) {
-        drop(self.ports);
-        if let Some(kept_volumes) = &self.kept_volumes
-            && let Err(error) = keep_volumes(&self.dir, kept_volumes)
-        {
-            tracing::warn!(dir = ?self.dir, %error, "cannot keep a pod's volumes");
-        }
-        remove_dir(&self.dir).await;
     }
 }
 
@@ -151,7 +128,29 @@ fn restore_volumes(kept: &Path, dir: &Path) -> io::Result<()> {
     fs::rename(kept, dir.join(VOLUMES_DIR))
 }
 
-/// Removes a pod's directory on a blocking thread. Many pods have none, since they write nothing.
+/// Returns the directory of a pod.
+fn pod_dir(node: &NodeContext, pod: &Pod) -> PathBuf {
+    node.config.directory.join(PODS_DIR).join(pods::node_uid(pod))
+}
+
+/// Returns the directory that keeps the volumes for the next pod of the same name, if they are kept.
+fn kept_volumes_dir(node: &NodeContext, pod: &Pod) -> Option<PathBuf> {
+    let name = || format!("{}_{}", pods::namespace(pod), pods::name(pod));
+    node.config.keep_volumes.then(|| node.config.directory.join("kept").join(name()))
+}
+
+/// Removes the directory of a pod that has ended; volumes that are kept are moved out first.
+pub(super) async fn remove_pod_dir(node: &NodeContext, pod: &Pod) {
+    let dir = pod_dir(node, pod);
+    if let Some(kept) = kept_volumes_dir(node, pod)
+        && let Err(error) = keep_volumes(&dir, &kept)
+    {
+        tracing::warn!(?dir, %error, "cannot keep a pod's volumes");
+    }
+    remove_dir(&dir).await;
+}
+
+/// Removes a directory of a pod on a blocking thread. Many pods have none, since they write nothing.
 async fn remove_dir(dir: &Path) {
     if !dir.exists() {
         return;

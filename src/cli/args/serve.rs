@@ -87,7 +87,7 @@ pub struct ApiServerArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Storage options")]
 pub struct StorageArgs {
-    /// Directory for keys, the kubeconfig, logs and compiled programs [default: $XDG_STATE_HOME/wasmpod/node, with
+    /// Directory for keys, the kubeconfig, logs, volumes and compiled programs [default: $XDG_STATE_HOME/wasmpod/node, with
     /// compiled programs in the user's cache]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,

@@ -172,10 +172,13 @@ impl Worker {
             changed = desired.changed() => match changed {
                 Ok(()) => {
                     let desired = desired.borrow_and_update().clone();
+                    if desired.is_removed {
+                        return false;
+                    }
                     self.observe_desired(desired).await;
                 }
-                // The agent dropped the sender: the object was removed, by force or by this worker.
-                Err(_) => return false,
+                // The node has ended and cancels this task, too. The pod may go on with the next node.
+                Err(_) => std::future::pending().await,
             },
             Some(message) = self.live.pending.next() => self.handle_message(message).await,
             () = timer => self.step(Input::Tick).await,
@@ -184,7 +187,8 @@ impl Worker {
     }
 
     async fn observe_desired(&mut self, desired: DesiredState) {
-        let DesiredState { object, restarts, resize, eviction, shutdown_grace, deleted_mirror } = desired;
+        let DesiredState { object, restarts, resize, eviction, shutdown_grace, deleted_mirror, is_removed: _ } =
+            desired;
         if object.revision > self.stored.object.revision {
             self.reporter.store(&mut self.stored, object);
         }

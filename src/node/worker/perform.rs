@@ -10,7 +10,7 @@ use super::super::NodeContext;
 use super::super::attempt::{AttemptPlan, AttemptStartError, StartFailure, StartedAttempt};
 use super::super::checks::ProbeTarget;
 use super::super::containers::container_at;
-use super::super::sandbox::{Sandbox, SandboxError};
+use super::super::sandbox::{self, Sandbox, SandboxError};
 use super::{CreatedAttempt, Worker, WorkerMessage};
 use crate::control::{DeleteOptions, Preconditions, Reason};
 use crate::files::Mounts;
@@ -189,9 +189,9 @@ impl Worker {
         self.live.pending.clear();
         self.node.pod_usages.remove_pod(self.stored.uid());
         self.node.running_pods.remove_pod(self.stored.uid());
-        if let Some(sandbox) = self.live.sandbox.take().and_then(Arc::into_inner) {
-            sandbox.tear_down().await;
-        }
+        drop(self.live.sandbox.take());
+        // An earlier node may have made the directory, too.
+        sandbox::remove_pod_dir(&self.node, &self.stored.pod).await;
     }
 
     /// Reports the last status and removes the pod's object for good.

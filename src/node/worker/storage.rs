@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::super::eviction::{EVICTION_GRACE, PodEviction};
+use super::super::sandbox::CONTAINERS_DIR;
 use super::{Worker, WorkerMessage};
 use crate::files::disk_usage;
 use crate::model::{pods, quantity};
@@ -107,7 +108,7 @@ fn measure(dir: &Path, log_dir: Option<&Path>, limits: &StorageLimits, spec: &Po
     let names = pods::init_containers(spec).iter().chain(&spec.containers).map(|container| &container.name);
     for name in names.filter(|name| limits.total.is_some() || limits.containers.contains_key(*name)) {
         let logs = log_dir.map_or(0, |logs| disk_usage(&logs.join(name)));
-        usage.containers.insert(name.clone(), disk_usage(&dir.join("containers").join(name)) + logs);
+        usage.containers.insert(name.clone(), disk_usage(&dir.join(CONTAINERS_DIR).join(name)) + logs);
     }
     usage
 }
