@@ -2,7 +2,8 @@
 //! certificate issued at each start, a bearer token, and a kubeconfig for kubectl.
 //!
 //! They are stored in the state directory, readable by their owner only. Nothing expires: a device whose
-//! clock starts in 1970 must be reachable. A deleted file is created anew.
+//! clock starts in 1970 must be reachable. A deleted file is created anew. Files that are derived from the keys are
+//! written only if they change, so that a node also starts on a full disk.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -17,7 +18,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 
 /// The error of credentials that cannot be loaded or created.
@@ -130,7 +133,7 @@ impl Credentials {
         });
         // A kubeconfig is usually YAML; JSON is valid too.
         let text = serde_yaml::to_string(&config).unwrap_or_else(|_| config.to_string());
-        write_atomically(&path, text.as_bytes())?;
+        write_derived(&path, text.as_bytes())?;
         Ok(path)
     }
 }
@@ -145,8 +148,8 @@ pub fn server_url(address: SocketAddr) -> String {
     format!("https://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// Returns the authority's certificate and issuer. Only the key is kept: a certificate reissued with the same name
-/// and key is the same authority to clients.
+/// Returns the authority's certificate and issuer. A missing certificate is issued anew: with the same name and key, it
+/// is the same authority to clients.
 fn load_authority(directory: &Path) -> Result<(String, Issuer<'static, KeyPair>), CredentialsError> {
     let path = directory.join("ca.key");
     let key = load_or_create_secret(&path, || Ok(KeyPair::generate()?.serialize_pem()))?;
@@ -156,9 +159,24 @@ fn load_authority(directory: &Path) -> Result<(String, Issuer<'static, KeyPair>)
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "wasmpod node CA");
-    let ca = params.self_signed(&key)?.pem();
-    write_atomically(&directory.join("ca.crt"), ca.as_bytes())?;
+    let issued = params.self_signed(&key)?.pem();
+    let path = directory.join("ca.crt");
+    let stored = fs::read_to_string(&path).ok().filter(|stored| is_same_authority(stored, &issued));
+    // Signatures are random, so that a certificate that is issued again differs.
+    let ca = stored.unwrap_or(issued);
+    write_derived(&path, ca.as_bytes())?;
     Ok((ca, Issuer::new(params, key)))
+}
+
+/// Returns whether two certificates (PEM) have the same name and key.
+fn is_same_authority(one: &str, other: &str) -> bool {
+    let authority = |pem: &str| {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).ok()?).ok()?;
+        let root = roots.roots.into_iter().next()?;
+        Some((root.subject.to_vec(), root.subject_public_key_info.to_vec()))
+    };
+    authority(one).is_some_and(|one| authority(other) == Some(one))
 }
 
 fn server_config(
@@ -208,23 +226,40 @@ fn load_or_create_secret(
     }
 }
 
+/// Writes a file that is derived from the keys, unless it has this content. If that fails, one that exists is kept: it
+/// names the same authority and token.
+fn write_derived(path: &Path, bytes: &[u8]) -> Result<(), CredentialsError> {
+    let is_private = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
+    if is_private && fs::read(path).is_ok_and(|stored| stored == bytes) {
+        return Ok(());
+    }
+    match write_atomically(path, bytes) {
+        Err(CredentialsError::File { source, .. }) if path.exists() => {
+            tracing::warn!("cannot update {}: {source}; keeping its content", path.display());
+            Ok(())
+        }
+        written => written,
+    }
+}
+
 /// Writes a file atomically, with mode 0600.
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), CredentialsError> {
+    let temporary = path.with_extension("new");
     let write = || -> io::Result<()> {
-        let temporary = path.with_extension("new");
         let _ = fs::remove_file(&temporary);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    write().map_err(|source| CredentialsError::File { path: path.into(), source })
+    write().map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        CredentialsError::File { path: path.into(), source }
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::pem::PemObject;
-
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -237,22 +272,48 @@ mod tests {
         let first = Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials");
         let again = Credentials::load_or_create(directory.path(), &[], &["node.example".into()]).expect("credentials");
         assert_eq!(first.token(), again.token());
-        let clients = |ca: &str| {
-            let mut roots = rustls::RootCertStore::empty();
-            let pem = rustls::pki_types::CertificateDer::from_pem_slice(ca.as_bytes()).expect("a certificate");
-            roots.add(pem).expect("an authority");
-            roots
-                .roots
-                .iter()
-                .map(|root| (root.subject.to_vec(), root.subject_public_key_info.to_vec()))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(clients(first.ca()), clients(again.ca()), "both are the same authority to clients");
+        assert_eq!(first.ca(), again.ca());
+        fs::remove_file(directory.path().join("ca.crt")).expect("removed");
+        let reissued = Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials");
+        assert!(is_same_authority(first.ca(), reissued.ca()), "both are the same authority to clients");
         assert!(first.accepts(again.token()) && !first.accepts("") && !first.accepts(&first.token()[1..]));
         let kubeconfig = first.write_kubeconfig("https://127.0.0.1:1").expect("a kubeconfig");
         for file in [kubeconfig, directory.path().join("token"), directory.path().join("ca.key")] {
             assert_eq!(mode(&file), 0o600, "{}", file.display());
         }
+    }
+
+    #[test]
+    fn derived_files_are_written_only_if_they_change() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let load = || Credentials::load_or_create(directory.path(), &[], &[]).expect("credentials");
+        let url = "https://127.0.0.1:1";
+        let kubeconfig = load().write_kubeconfig(url).expect("a kubeconfig");
+        let files = [directory.path().join("ca.crt"), kubeconfig];
+        let read = || files.each_ref().map(|file| fs::read(file).expect("a file"));
+        let before = read();
+        // As on a full disk: no file can be created.
+        let occupied = ["ca.new", "kubeconfig.new"].map(|name| directory.path().join(name));
+        occupied.iter().for_each(|path| fs::create_dir(path).expect("created"));
+        load().write_kubeconfig(url).expect("nothing to write");
+        load().write_kubeconfig("https://127.0.0.1:2").expect("the old one is kept");
+        assert_eq!(read(), before);
+        fs::remove_file(&files[1]).expect("removed");
+        let error = load().write_kubeconfig(url).expect_err("nothing to keep").to_string();
+        assert!(error.starts_with("cannot use ") && error.ends_with("kubeconfig"), "{error}");
+
+        occupied.iter().for_each(|path| fs::remove_dir(path).expect("removed"));
+        load().write_kubeconfig(url).expect("a kubeconfig");
+        fs::set_permissions(&files[1], fs::Permissions::from_mode(0o644)).expect("chmod");
+        load().write_kubeconfig(url).expect("a kubeconfig");
+        assert_eq!((read(), mode(&files[1])), (before, 0o600), "a kubeconfig is private");
+        // The certificate of another key is replaced.
+        let other = tempfile::tempdir().expect("a directory");
+        let foreign = Credentials::load_or_create(other.path(), &[], &[]).expect("credentials");
+        fs::write(&files[0], foreign.ca()).expect("written");
+        let reissued = load();
+        assert!(!is_same_authority(reissued.ca(), foreign.ca()));
+        assert_eq!(fs::read_to_string(&files[0]).expect("a file"), reissued.ca());
     }
 
     #[test]

@@ -116,6 +116,9 @@ impl ResourceRequest<'_> {
         let representation = self.representation(ResponseKind::Watch)?;
         let scope = self.scope()?;
         let options = WatchOptions::parse(&self.params)?;
+        if let Some(after) = options.after {
+            self.wait_for_revision(after).await?;
+        }
         watch::respond(&*self.api.control, self.api.clock, &scope, &options, representation).await
     }
 

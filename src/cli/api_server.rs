@@ -54,8 +54,8 @@ impl ApiServer {
         self.stop.cancel();
     }
 
-    /// Waits until open requests have finished, for a limited time.
-    pub async fn stopped(self) {
-        let _ = tokio::time::timeout(REQUEST_DRAIN_TIMEOUT, self.task).await;
+    /// Waits until open requests have finished, at most for `timeout`, which defaults to a second.
+    pub async fn stopped(self, timeout: Option<Duration>) {
+        let _ = tokio::time::timeout(timeout.unwrap_or(REQUEST_DRAIN_TIMEOUT), self.task).await;
     }
 }

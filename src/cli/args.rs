@@ -9,7 +9,7 @@ pub use clients::{ConnectionArgs, DescribeArgs, EventsArgs, GetArgs, ListArgs, L
 pub use habits::{ForeignArgs, ForeignRunArgs};
 pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
-pub use serve::ServeArgs;
+pub use serve::{ServeArgs, StorageArgs};
 pub use sessions::{AttachArgs, CpArgs, ExecArgs, PortForwardArgs};
 use values::parse_image;
 pub use values::{VolumeArg, parse_variable};

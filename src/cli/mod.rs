@@ -17,6 +17,7 @@ mod check;
 mod client;
 mod columns;
 mod cp;
+mod database;
 mod delete;
 mod describe;
 mod documents;

@@ -1,5 +1,11 @@
 //! `wasmpod serve`: runs a node with its control plane, and serves the Kubernetes API.
 
+mod directories;
+mod objects;
+mod service_manager;
+mod shutdown;
+mod watchdog;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,38 +14,40 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::api_server::ApiServer;
 use super::args::ServeArgs;
+use super::database;
 use super::exit::{Outcome, bad_input};
 use super::limits;
-use super::manifests::{self, LoadOptions, LoadedManifests, WorkloadHandling};
-use super::signals::Signals;
+use super::manifests::{self, LoadOptions};
+use super::report::error_chain;
+use super::signals::ServerSignals;
 use super::state_directory::StateDirectory;
 use crate::apiserver::auth::Authorizer;
-use crate::apiserver::credentials::{Credentials, server_url};
-use crate::apiserver::health::HealthCheck;
+use crate::apiserver::credentials::{Credentials, CredentialsError, server_url};
+use crate::apiserver::health::{HealthCheck, Unhealthy};
 use crate::apiserver::server::Listener;
 use crate::apiserver::{Api, router};
 use crate::clock::Clock;
-use crate::control::{Body, ControlPlane, Object, Resource, Scope, Status};
-use crate::controllers::static_pods::{InvalidManifest, StaticPods, ensure_namespace};
-use crate::embedded::Node;
+use crate::control::{Body, ControlPlane};
+use crate::controllers::static_pods::{InvalidManifest, StaticPods};
+use crate::embedded::{Node, NodeBuilder};
 use crate::images::Images;
 use crate::logs::Spool;
-use crate::model::{formats, pods};
-use crate::node::Handle;
+use crate::model::formats;
 use crate::registry::kinds;
-use crate::registry::kinds::priority_class::SYSTEM_CLASSES;
 use crate::runtime::{CacheDirectories, Runtime};
+use crate::store::ObjectStore;
 
-/// The part of the shutdown grace period that is reserved for killing pods: a pod that exceeds its own grace period
-/// is killed two seconds later (K66).
-const KILL_RESERVE: Duration = Duration::from_secs(3);
+use directories::Directories;
+use objects::ManifestFiles;
+use service_manager::ServiceNotifier;
+use shutdown::Shutdown;
 
 /// Serves until a signal arrives.
 pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
@@ -50,40 +58,33 @@ pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
     outcome
 }
 
-/// The namespaces that every cluster has.
-const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
-
 async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let images = Arc::new(Images::new(args.images.iter().cloned().collect(), args.builtin_images));
-    let loaded = load_initial_manifests(&args, &images)?;
-    loaded.warnings.iter().for_each(|warning| stderrln!("warning: {warning}"));
+    let manifests = ManifestFiles::new(&args, images.clone());
+    let loaded = manifests.load()?;
     if let Some(path) = args.pod_manifest_path.as_ref().filter(|path| !path.is_dir()) {
         return Err(bad_input(format!("--pod-manifest-path {}: directory does not exist", path.display())));
     }
     let name = node_name(&args)?;
-    let state = StateDirectory::open(args.storage.state_dir.as_deref())?;
+    let directories = Directories::new(&args.storage, |name| std::env::var_os(name));
+    let state = StateDirectory::open(directories.state.as_deref())?;
     let (listener, address) = listen(args.api.listen).await?;
     let (addresses, dns_names) = certificate_names(address, &args.api.names);
-    let credentials = Arc::new(Credentials::load_or_create(state.path(), &addresses, &dns_names)?);
-    let kubeconfig = credentials.write_kubeconfig(&server_url(address))?;
-    let mut signals = Signals::listen()?;
+    let store = database::open(state.path(), args.storage.recover)?;
+    let credentials = Credentials::load_or_create(state.path(), &addresses, &dns_names).map_err(unusable_state)?;
+    let credentials = Arc::new(credentials);
+    let kubeconfig = credentials.write_kubeconfig(&server_url(address)).map_err(unusable_state)?;
+    let mut signals = ServerSignals::listen()?;
+    let notifier = Arc::new(ServiceNotifier::from_environment(|name| std::env::var_os(name)));
 
     let clock = Clock::system();
-    let node = start_node(&args, &name, images, clock, &state, credentials.clone())?;
+    let node = Node::builder().name(&name).images(images).clock(clock).store(store.clone());
+    let node = start_node(&args, node, &state, &directories, credentials.clone())?;
     let control = node.control().clone();
-    for namespace in NAMESPACES {
-        ensure_namespace(&*control, namespace).await?;
-    }
-    for class in SYSTEM_CLASSES {
-        control.create(Body::from(class.object())).await?;
-    }
-    create_objects(&*control, loaded.objects, loaded.pods).await?;
+    objects::create_system_objects(&*control).await?;
+    objects::store(&*control, loaded).await?;
     let mut tasks = JoinSet::new();
-    if let Some(directory) = args.pod_manifest_path {
-        let read = Arc::new(read_static_pods);
-        let pods = StaticPods { control: control.clone(), clock, directory, node: name.clone(), read };
-        tasks.spawn(pods.run());
-    }
+    let rescan = start_static_pods(&args, &control, clock, &name, &mut tasks);
 
     let is_stopping = Arc::new(AtomicBool::new(false));
     let api = Api {
@@ -91,59 +92,121 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
         nodes: HashMap::from([(name.clone(), node.handle().clone())]),
         clock,
         live: vec![HealthCheck::ping()],
-        ready: vec![HealthCheck::ping(), shutdown_check(is_stopping.clone())],
+        ready: vec![HealthCheck::ping(), storage_check(store.clone()), shutdown_check(is_stopping.clone())],
     };
     let authorizer = Authorizer { credentials: Some(credentials.clone()), names: dns_names };
     let app = router(Arc::new(api), Arc::new(authorizer));
     let mut server = ApiServer::start(Listener::Tcp(listener, credentials.tls.clone()), app.clone());
-    let private_server = ApiServer::start_private("serve", app);
+    let private_server = ApiServer::start_private("serve", app.clone());
     print_address(&name, address, &kubeconfig);
-    tokio::select! {
-        _ = signals.next_for_server() => {}
-        // It stops only when asked to; anything else is a panic.
-        ended = &mut server.task => { ended.context("the API server failed")?; }
+    let mut watchdog = JoinSet::new();
+    if let Some(timeout) = notifier.watchdog_timeout() {
+        watchdog.spawn(watchdog::feed(notifier.clone(), timeout, app, node.handle().clone()));
     }
+    let reload = Arc::new(Notify::new());
+    tasks.spawn(reload_on_demand(manifests, control.clone(), rescan, notifier.clone(), reload.clone()));
+    let shutdown = wait_for_shutdown(&args, &mut signals, &mut server, &reload).await?;
     is_stopping.store(true, Ordering::Relaxed);
-    stderrln!("stopping the pods (for up to {:?}); send a second signal to kill them", args.shutdown_grace);
+    notifier.stopping();
+    shutdown.announce();
     tasks.shutdown().await;
     tokio::select! {
-        () = stop_pods(&*control, node.handle(), &name, args.shutdown_grace) => {}
-        _ = signals.next_for_server() => stderrln!("killing the remaining pods"),
+        () = shutdown.stop_pods(node.handle()) => {}
+        () = signals.next_stop() => stderrln!("killing the remaining pods"),
     }
     let servers = [Some(server), private_server];
     servers.iter().flatten().for_each(ApiServer::stop);
     node.stop().await;
     for server in servers.into_iter().flatten() {
-        server.stopped().await;
+        server.stopped(shutdown.drain).await;
     }
+    watchdog.shutdown().await;
+    tokio::task::spawn_blocking(move || store.close()).await?;
     drop(state);
     Ok(Outcome::Success)
 }
 
-fn load_initial_manifests(args: &ServeArgs, images: &Images) -> anyhow::Result<LoadedManifests> {
-    match args.files.is_empty() {
-        true => Ok(LoadedManifests::default()),
-        false => {
-            let options = LoadOptions {
-                images: Some(images),
-                is_strict: args.strict,
-                workloads: WorkloadHandling::Store,
-                ..LoadOptions::default()
-            };
-            manifests::load_files(&args.files, options)
+/// Starts the static pods, if there is a directory for them. Requests to scan it fail if there is none.
+fn start_static_pods(
+    args: &ServeArgs,
+    control: &Arc<dyn ControlPlane>,
+    clock: Clock,
+    node: &str,
+    tasks: &mut JoinSet<()>,
+) -> mpsc::Sender<oneshot::Sender<()>> {
+    let (rescan, rescans) = mpsc::channel(1);
+    if let Some(directory) = args.pod_manifest_path.clone() {
+        let (control, read) = (control.clone(), Arc::new(read_static_pods));
+        tasks.spawn(StaticPods { control, clock, directory, node: node.into(), read, rescans }.run());
+    }
+    rescan
+}
+
+/// Waits for a signal that ends the node. Requests a reload for the others.
+async fn wait_for_shutdown(
+    args: &ServeArgs,
+    signals: &mut ServerSignals,
+    server: &mut ApiServer,
+    reload: &Notify,
+) -> anyhow::Result<Shutdown> {
+    loop {
+        tokio::select! {
+            signal = signals.next() => match Shutdown::from_signal(signal, args) {
+                Some(shutdown) => return Ok(shutdown),
+                None => reload.notify_one(),
+            },
+            ended = &mut server.task => {
+                // It stops only when asked to; anything else is a panic.
+                ended.context("the API server failed")?;
+                anyhow::bail!("the API server ended");
+            }
         }
     }
 }
 
+/// Reports that the node is ready once the static pods are read. From then on, reads all manifests again whenever
+/// `reload` is notified.
+async fn reload_on_demand(
+    manifests: ManifestFiles,
+    control: Arc<dyn ControlPlane>,
+    rescan: mpsc::Sender<oneshot::Sender<()>>,
+    notifier: Arc<ServiceNotifier>,
+    reload: Arc<Notify>,
+) {
+    let rescan = async || {
+        let (done, is_done) = oneshot::channel();
+        if rescan.send(done).await.is_ok() {
+            let _ = is_done.await;
+        }
+    };
+    rescan().await;
+    loop {
+        notifier.ready();
+        reload.notified().await;
+        notifier.reloading();
+        match manifests.reload(&*control).await {
+            Ok(()) => stderrln!("read the manifests again"),
+            Err(error) => stderrln!("error: cannot read the manifests again: {}", error_chain(&error)),
+        }
+        rescan().await;
+    }
+}
+
+/// Returns the error of a state directory without usable credentials.
+fn unusable_state(error: CredentialsError) -> anyhow::Error {
+    let is_unusable = matches!(error, CredentialsError::File { .. });
+    let message = error_chain(&error.into());
+    bad_input(if is_unusable { message + "; use --state-dir to choose another directory" } else { message })
+}
+
 fn start_node(
     args: &ServeArgs,
-    name: &str,
-    images: Arc<Images>,
-    clock: Clock,
+    builder: NodeBuilder,
     state: &StateDirectory,
+    directories: &Directories,
     credentials: Arc<Credentials>,
 ) -> anyhow::Result<Node> {
-    let logs = match &args.storage.log_dir {
+    let logs = match &directories.logs {
         Some(directory) => {
             let failed = |error| bad_input(format!("--log-dir {}: {error}", directory.display()));
             Spool::claim(directory).map_err(failed)?;
@@ -151,13 +214,12 @@ fn start_node(
         }
         None => state.path().join("logs"),
     };
-    let mut builder = Node::builder().name(name).images(images).clock(clock).data_dir(state.path()).log_dir(logs);
+    let mut builder = builder.data_dir(state.path()).log_dir(logs);
     builder = builder.terminated_pod_gc_threshold(args.storage.terminated_pod_gc_threshold);
     builder = builder.publish_address(args.publish_address).root_ca(credentials.ca());
     builder = builder.token_check(Arc::new(move |token| credentials.accepts(token)));
-    if args.storage.state_dir.is_some() {
-        // With --state-dir, compiled programs are stored there as well: the user's cache may not be writable.
-        let directories = CacheDirectories { cache: state.path().join("cache"), state: state.path().into() };
+    if let Some(cache) = directories.cache.clone() {
+        let directories = CacheDirectories { cache, state: state.path().into() };
         builder = builder.engine(Runtime::new(Some(directories))?);
     }
     if let Some(period) = args.limits.max_container_restart_period {
@@ -208,24 +270,17 @@ fn shutdown_check(is_stopping: Arc<AtomicBool>) -> HealthCheck {
     })
 }
 
+/// Returns the readiness check that fails while changes of objects cannot be stored.
+fn storage_check(store: Arc<ObjectStore>) -> HealthCheck {
+    HealthCheck::new("storage", move || match store.failure() {
+        Some(failure) => Err(Unhealthy(failure.to_string())),
+        None => Ok(()),
+    })
+}
+
 fn print_address(name: &str, address: SocketAddr, kubeconfig: &Path) {
     stderrln!("node {name} serves the Kubernetes API at {}", server_url(address));
     stderrln!("  export KUBECONFIG={}", kubeconfig.display());
-}
-
-/// Creates the objects and the namespaces that they need.
-async fn create_objects(control: &dyn ControlPlane, objects: Vec<Body>, pods: Vec<Pod>) -> anyhow::Result<()> {
-    for namespace in objects.iter().filter_map(|config| config.metadata().namespace.as_deref()) {
-        ensure_namespace(control, namespace).await?;
-    }
-    manifests::store_objects(control, objects).await.map_err(|status| bad_input(status.to_string()))?;
-    for pod in pods {
-        if let Some(namespace) = pod.metadata.namespace.as_deref().filter(|ns| !ns.is_empty()) {
-            ensure_namespace(control, namespace).await?;
-        }
-        control.create(Body::from(pod)).await.map_err(|status| bad_input(status.to_string()))?;
-    }
-    Ok(())
 }
 
 /// Returns the pods of a static pod manifest, checked like those of the command line.
@@ -239,28 +294,4 @@ fn read_static_pods(path: &Path) -> Result<Vec<Pod>, InvalidManifest> {
     }
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(loaded.pods)
-}
-
-/// Stops all pods of node `name`, and waits until they have terminated, at most for `grace`.
-async fn stop_pods(control: &dyn ControlPlane, handle: &Handle, name: &str, grace: Duration) {
-    let stop = async {
-        let scope = Scope::all(Resource::PODS);
-        let mut watch = control.watch(&scope, control.revision().await?).await?;
-        handle.shut_down(grace.saturating_sub(KILL_RESERVE)).await;
-        let is_active = |object: &Arc<Object>| {
-            let is_own = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some(name));
-            object.decode::<Pod>().is_ok_and(|pod| is_own(&pod) && !pods::is_terminal(&pod))
-        };
-        while control.list(&scope).await?.items.iter().any(is_active) {
-            if watch.next().await.is_none() {
-                break;
-            }
-        }
-        Ok::<_, Status>(())
-    };
-    match tokio::time::timeout(grace, stop).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "cannot stop the pods"),
-        Err(_elapsed) => stderrln!("--shutdown-grace expired; killing the remaining pods"),
-    }
 }

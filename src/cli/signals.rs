@@ -1,11 +1,11 @@
-//! The signals that stop a command: Ctrl-C, SIGTERM and a closed terminal.
+//! The signals that stop a command, and those that a server obeys besides.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::Outcome;
 
-/// Listeners for the signals that stop a command.
+/// Listeners for the signals that stop a command: Ctrl-C, SIGTERM and a closed terminal.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -15,22 +15,11 @@ pub struct Signals {
 impl Signals {
     /// Starts listening.
     pub fn listen() -> anyhow::Result<Signals> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hangup: listen(SignalKind::hangup())?,
         })
-    }
-
-    /// Waits for the next signal that stops a server: it outlives the terminal from which it was started. Cancel-safe.
-    pub async fn next_for_server(&mut self) -> Outcome {
-        loop {
-            match self.next().await {
-                Outcome::HungUp => {}
-                outcome => return outcome,
-            }
-        }
     }
 
     /// Waits for the next signal and returns the outcome it stands for. Cancel-safe.
@@ -41,4 +30,48 @@ impl Signals {
             _ = self.hangup.recv() => Outcome::HungUp,
         }
     }
+}
+
+/// A signal to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerSignal {
+    /// SIGTERM or Ctrl-C: stop gracefully.
+    Stop,
+    /// SIGUSR2: stop at once, for an upgrade.
+    Upgrade,
+    /// SIGHUP: read the configuration again. A server outlives the terminal from which it was started.
+    Reload,
+}
+
+/// Listeners for the signals to a server.
+pub struct ServerSignals {
+    stop: Signals,
+    upgrade: Signal,
+}
+
+impl ServerSignals {
+    /// Starts listening.
+    pub fn listen() -> anyhow::Result<ServerSignals> {
+        Ok(ServerSignals { stop: Signals::listen()?, upgrade: listen(SignalKind::user_defined2())? })
+    }
+
+    /// Waits for the next signal. Cancel-safe.
+    pub async fn next(&mut self) -> ServerSignal {
+        tokio::select! {
+            outcome = self.stop.next() => match outcome {
+                Outcome::HungUp => ServerSignal::Reload,
+                _ => ServerSignal::Stop,
+            },
+            _ = self.upgrade.recv() => ServerSignal::Upgrade,
+        }
+    }
+
+    /// Waits for the next signal that stops the server. Cancel-safe.
+    pub async fn next_stop(&mut self) {
+        while self.next().await == ServerSignal::Reload {}
+    }
+}
+
+fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).context("cannot listen for signals")
 }

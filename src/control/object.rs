@@ -58,6 +58,11 @@ pub struct Object {
 }
 
 impl Object {
+    /// Returns the object with `json`, which says its `revision`.
+    pub fn stored(key: Key, revision: Revision, json: Bytes) -> Object {
+        Object { key, revision, json, typed: Mutex::new(None), protobuf: OnceLock::new() }
+    }
+
     /// Decodes the object as a `T`, or returns the shared copy.
     pub fn decode<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, serde_json::Error> {
         let shared = self.typed.lock().as_ref().and_then(Weak::upgrade);
@@ -129,7 +134,7 @@ impl UnversionedObject {
         json.extend_from_slice(head);
         json.extend_from_slice(revision_field(revision, tail).as_bytes());
         json.extend_from_slice(tail);
-        Object { key, revision, json: json.into(), typed: Mutex::new(None), protobuf: OnceLock::new() }
+        Object::stored(key, revision, json.into())
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Reason {
     Expired,
     /// Admission or the client's permissions forbid the request.
     Forbidden,
+    /// What the request changes cannot be stored.
+    InsufficientStorage,
     /// An error inside wasmpod.
     InternalError,
     /// The object is not valid; the causes name the fields.
@@ -61,6 +63,7 @@ impl Reason {
             Reason::InternalError => 500,
             Reason::ServiceUnavailable => 503,
             Reason::Timeout => 504,
+            Reason::InsufficientStorage => 507,
         }
     }
 }

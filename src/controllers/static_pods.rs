@@ -15,15 +15,15 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use notify::{RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::manifest_directory::{ChangedManifest, FileFingerprint, ManifestDirectory};
 pub use super::manifest_directory::{InvalidManifest, ReadPods};
 use super::references::referenced_resource;
 use crate::clock::Clock;
 use crate::control::{
-    Body, ControlPlane, DeleteOptions, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason, Resource, Status,
-    Subresource, Update,
+    Body, ControlPlane, DeleteOptions, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason, Resource, Scope,
+    Status, Subresource, Update,
 };
 use crate::model::pods::{self, MIRROR_ANNOTATION};
 
@@ -39,6 +39,8 @@ pub struct StaticPods {
     pub node: String,
     /// Reads a manifest.
     pub read: ReadPods,
+    /// Requests to scan the directory at once, each of which is answered when its pods are up to date.
+    pub rescans: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 /// The period of scans, with or without a notification of a change; kubelet's default.
@@ -71,16 +73,18 @@ struct DirectoryState {
 
 /// A pod that was created.
 struct CreatedPod {
-    /// The hash of its definition.
+    /// The hash of its definition; empty for one that has to be created anew.
     hash: String,
-    /// The manifest that defines it.
-    path: PathBuf,
+    /// The manifest that defines it; unknown for a pod of the node's former life that no manifest has defined since.
+    path: Option<PathBuf>,
 }
 
 /// A manifest as it was last read.
 struct ManifestFile {
     fingerprint: FileFingerprint,
     pods: Vec<(Key, StaticPod)>,
+    /// Whether it is valid; otherwise, the pods are its previous ones.
+    is_valid: bool,
 }
 
 /// A pod as a manifest defines it.
@@ -92,10 +96,11 @@ struct StaticPod {
 
 impl StaticPods {
     /// Keeps the directory's pods running until cancelled.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let (notify, mut changes) = mpsc::channel(1);
         let mut watched = None;
-        let mut state = DirectoryState::default();
+        let mut answers = Vec::new();
+        let mut state = DirectoryState { created: self.existing_pods().await, ..DirectoryState::default() };
         let mut directory = ManifestDirectory::new(self.directory.clone(), self.read.clone());
         loop {
             // A directory that replaces the watched one is watched anew, before it is scanned.
@@ -103,17 +108,44 @@ impl StaticPods {
             if watched.as_ref().is_none_or(|(watched, _)| *watched != identity) {
                 watched = Some((identity, identity.and_then(|_| self.watch(notify.clone()))));
             }
+            answers.extend(self.rescans.try_recv());
             self.scan(&mut directory, &mut state).await;
             let pending = self.reconcile(&mut state).await;
+            // The sender of a request may have gone.
+            answers.drain(..).for_each(|answer: oneshot::Sender<()>| _ = answer.send(()));
             let wait = match (pending, state.is_missing) {
                 (true, _) => PENDING_INTERVAL,
                 (false, true) => MISSING_DIR_SCAN_INTERVAL,
                 (false, false) => SCAN_INTERVAL,
             };
-            if let Ok(Some(())) = tokio::time::timeout(wait, changes.recv()).await {
-                tokio::time::sleep(DEBOUNCE_DELAY).await;
+            tokio::select! {
+                Some(()) = changes.recv() => tokio::time::sleep(DEBOUNCE_DELAY).await,
+                Some(answer) = self.rescans.recv() => answers.push(answer),
+                () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    /// Returns the static pods of the node's former life. Those that ended with it are to be created anew.
+    async fn existing_pods(&self) -> BTreeMap<Key, CreatedPod> {
+        let list = match self.control.list(&Scope::all(Resource::PODS)).await {
+            Ok(list) => list,
+            Err(error) => {
+                tracing::warn!(%error, "cannot list the static pods that exist");
+                return BTreeMap::new();
+            }
+        };
+        let created = list.items.iter().filter_map(|object| {
+            let pod = object.decode::<Pod>().ok()?;
+            let hash = pods::annotation(&pod, MIRROR_ANNOTATION)?;
+            let node = pod.spec.as_ref()?.node_name.as_deref();
+            let is_own = node == Some(&self.node) && pods::annotation(&pod, SOURCE_ANNOTATION) == Some("file");
+            let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
+            let has_ended = matches!(reason, Some("Terminated" | "NodeShutdown")) && pods::is_terminal(&pod);
+            let hash = if has_ended { String::new() } else { hash.into() };
+            is_own.then(|| (object.key.clone(), CreatedPod { hash, path: None }))
+        });
+        created.collect()
     }
 
     /// Notifies of changes in the directory, if the system supports it; it is scanned periodically in any case.
@@ -166,17 +198,17 @@ impl StaticPods {
     /// Takes over the pods of a manifest; an invalid one keeps its previous pods.
     fn apply(&self, manifest: ChangedManifest, files: &mut BTreeMap<PathBuf, ManifestFile>) {
         let ChangedManifest { path, fingerprint, pods } = manifest;
-        let pods = match pods.and_then(without_references) {
-            Ok(pods) => pods.into_iter().map(|pod| self.desired(pod)).collect(),
+        let (pods, is_valid) = match pods.and_then(without_references) {
+            Ok(pods) => (pods.into_iter().map(|pod| self.desired(pod)).collect(), true),
             Err(error) => {
                 tracing::warn!(
                     "{}: the manifest is not valid; its previous pods keep running\n{error}",
                     path.display()
                 );
-                files.remove(&path).map(|file| file.pods).unwrap_or_default()
+                (files.remove(&path).map(|file| file.pods).unwrap_or_default(), false)
             }
         };
-        files.insert(path, ManifestFile { fingerprint, pods });
+        files.insert(path, ManifestFile { fingerprint, pods, is_valid });
     }
 
     /// Returns the pod as a static pod of this node.
@@ -214,10 +246,11 @@ impl StaticPods {
 
     /// Deletes outdated pods and creates missing ones. Returns whether an outdated pod is still ending.
     async fn reconcile(&self, state: &mut DirectoryState) -> bool {
+        let is_complete = !state.is_missing && state.unreadable.is_empty() && state.files.values().all(|f| f.is_valid);
         let DirectoryState { files, created, problems: reported, .. } = state;
         let mut problems = BTreeMap::new();
         let desired = resolve_conflicts(files, created, &mut problems);
-        let pending = self.delete_outdated(&desired, created, &mut problems).await;
+        let pending = self.delete_outdated(&desired, is_complete, created, &mut problems).await;
         self.create_missing(&desired, created, &mut problems).await;
         for (key, problem) in &problems {
             if reported.get(key) != Some(problem) {
@@ -228,15 +261,18 @@ impl StaticPods {
         pending
     }
 
-    /// Deletes created pods that are no longer desired. Returns whether one of them is still ending.
+    /// Deletes created pods that are no longer desired. Returns whether one of them is still ending. Unless the
+    /// manifests are `complete`, a pod whose manifest is unknown may be that of a broken one.
     async fn delete_outdated(
         &self,
         desired: &BTreeMap<&Key, (&Path, &StaticPod)>,
+        complete: bool,
         created: &mut BTreeMap<Key, CreatedPod>,
         problems: &mut BTreeMap<Key, String>,
     ) -> bool {
-        let is_outdated = |(key, created): &(&Key, &CreatedPod)| {
-            desired.get(*key).is_none_or(|(_, desired)| desired.hash != created.hash)
+        let is_outdated = |(key, created): &(&Key, &CreatedPod)| match desired.get(*key) {
+            Some((_, desired)) => desired.hash != created.hash,
+            None => complete || created.path.is_some(),
         };
         let outdated: Vec<Key> = created.iter().filter(is_outdated).map(|(key, _)| key.clone()).collect();
         let mut pending = false;
@@ -274,13 +310,19 @@ impl StaticPods {
         problems: &mut BTreeMap<Key, String>,
     ) {
         for (&key, (path, pod)) in desired {
-            let is_ending = created.get(key).is_some_and(|created| created.hash != pod.hash);
-            if is_ending || created.contains_key(key) && self.control.get(key).await.is_ok() {
-                continue;
+            if let Some(created) = created.get_mut(key) {
+                if created.hash != pod.hash {
+                    // It is ending.
+                    continue;
+                }
+                created.path.get_or_insert_with(|| path.to_path_buf());
+                if self.control.get(key).await.is_ok() {
+                    continue;
+                }
             }
             match self.create(key, pod).await {
                 Ok(()) => {
-                    created.insert(key.clone(), CreatedPod { hash: pod.hash.clone(), path: path.to_path_buf() });
+                    created.insert(key.clone(), CreatedPod { hash: pod.hash.clone(), path: Some(path.to_path_buf()) });
                 }
                 Err(status) => {
                     problems.insert(key.clone(), format!("{}: cannot create a static pod: {status}", path.display()));
@@ -347,7 +389,9 @@ fn resolve_conflicts<'f>(
                     vacant.insert((path, pod));
                     continue;
                 }
-                Entry::Occupied(mut first) if created.get(key).is_some_and(|created| created.path == *path) => {
+                Entry::Occupied(mut first)
+                    if created.get(key).is_some_and(|created| created.path.as_ref() == Some(path)) =>
+                {
                     let (before, _) = first.insert((path, pod));
                     (before, path.as_path())
                 }
@@ -380,3 +424,6 @@ fn hash(pod: &Pod, node: &str) -> String {
     let whole = digest.finalize();
     whole.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::runtime::Handle as TokioHandle;
 use tokio::task::JoinSet;
 
@@ -14,7 +15,7 @@ use super::capacity::Capacity;
 use super::data_directory::DataDirectory;
 use super::engine::engine;
 use crate::clock::Clock;
-use crate::control::ControlPlane;
+use crate::control::{ControlPlane, Revision};
 use crate::controllers::garbage_collector::GarbageCollector;
 use crate::controllers::namespaces::Namespaces;
 use crate::controllers::pod_gc::{self, PodGarbageCollector};
@@ -27,13 +28,19 @@ use crate::network::AddressPool;
 use crate::node::{Agent, NodeConfig, PortConfig};
 use crate::registry::{Registry, TokenCheck};
 use crate::runtime::{Runtime, RuntimeError};
-use crate::store::ObjectStore;
+use crate::store::{HistoryLimits, ObjectStore};
 use crate::volumes::HostPaths;
 
-/// Revisions that the store keeps for watchers that fall behind.
-const STORE_HISTORY: usize = 4096;
+/// What the store keeps for watchers that fall behind.
+pub const HISTORY_LIMITS: HistoryLimits = HistoryLimits { changes: 4096, bytes: 32 << 20 };
 
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Returns the revision of a store that replaces others which are lost: above all of theirs, so that clients which resume a
+/// watch are told to list again.
+pub fn first_revision(now: Timestamp) -> Revision {
+    Revision::try_from(now.as_microsecond()).unwrap_or(0).max(1)
+}
 
 /// Configures and starts a [`Node`].
 ///
@@ -287,10 +294,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Sets the store of all objects. Defaults to an empty one in memory.
+    /// Sets the store of the node's objects. Defaults to one in memory.
     #[doc(hidden)]
-    #[cfg_attr(not(test), expect(dead_code, reason = "only tests start several nodes over one store yet"))]
-    pub(crate) fn store(mut self, store: Arc<ObjectStore>) -> NodeBuilder {
+    pub fn store(mut self, store: Arc<ObjectStore>) -> NodeBuilder {
         self.store = Some(store);
         self
     }
@@ -316,7 +322,7 @@ impl NodeBuilder {
         };
         let clock = self.clock.unwrap_or_else(Clock::system).with_speed(self.speed);
         let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
-        let store = self.store.unwrap_or_else(|| ObjectStore::new(STORE_HISTORY));
+        let store = self.store.unwrap_or_else(|| ObjectStore::in_memory(HISTORY_LIMITS, 1));
         let registry = Registry::new(store, clock).with_token_check(self.token_check);
         let control: Arc<dyn ControlPlane> = Arc::new(registry);
         let ports = self.ports.unwrap_or_else(|| PortConfig::new(Gateway::new(engine.threads()), self.publish_address));

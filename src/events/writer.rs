@@ -1,5 +1,6 @@
 //! Writes recorded events to the control plane as Event objects, counts repetitions, removes old events.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use tokio::sync::mpsc;
 
 use super::RecordedEvent;
 use crate::clock::Clock;
-use crate::control::{Body, ControlPlane, DeleteOptions, Key, Preconditions, Status, Subresource, Update};
+use crate::control::{
+    Body, ControlPlane, DeleteOptions, Key, Preconditions, Resource, Scope, Status, Subresource, Update,
+};
 use crate::lifecycle::MonoTime;
 use crate::model::pods;
 
@@ -21,6 +24,8 @@ pub const MAX_EVENTS: usize = 10_000;
 const EVENT_TTL: Duration = Duration::from_secs(60 * 60);
 /// Upper bound of the message of an event with an `eventTime`, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1024;
+/// Times before this one are those of a clock that was not set: 2020.
+const EARLIEST_TIME: Timestamp = Timestamp::constant(1_577_836_800, 0);
 /// The period in which old events are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -44,7 +49,21 @@ struct EventKey {
     field_path: Option<String>,
     reason: String,
     message: String,
-    component: &'static str,
+    component: Cow<'static, str>,
+}
+
+impl EventKey {
+    fn of(event: &Event) -> EventKey {
+        let object = &event.involved_object;
+        let component = event.source.as_ref().and_then(|source| source.component.clone()).unwrap_or_default();
+        EventKey {
+            uid: object.uid.clone().unwrap_or_default(),
+            field_path: object.field_path.clone(),
+            reason: event.reason.clone().unwrap_or_default(),
+            message: event.message.clone().unwrap_or_default(),
+            component: component.into(),
+        }
+    }
 }
 
 struct WrittenEvent {
@@ -65,6 +84,7 @@ impl EventWriter {
 
     /// Writes events until all recorders are gone.
     pub async fn run(mut self) {
+        self.adopt().await;
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -78,6 +98,22 @@ impl EventWriter {
         }
     }
 
+    /// Takes over the events that an earlier life of the node has written: they are repeated and removed like others.
+    async fn adopt(&mut self) {
+        let Ok(list) = self.control.list(&Scope::all(Resource::EVENTS)).await else { return };
+        let now = self.clock.now();
+        let events = list.items.iter().filter_map(|object| Some((object, object.decode::<Event>().ok()?)));
+        let mut events: Vec<(MonoTime, Key, Event)> = events
+            .map(|(object, event)| (now.mono - age(&event, now.wall), object.key.clone(), Event::clone(&event)))
+            .collect();
+        events.sort_by_key(|(last, ..)| *last);
+        for (last, key, event) in events {
+            let event_key = EventKey::of(&event);
+            self.order.push_back((event_key.clone(), last));
+            self.written.insert(event_key, WrittenEvent { event, key, last });
+        }
+    }
+
     /// Creates the event, or counts it if it is written already.
     async fn write(&mut self, recorded: RecordedEvent) {
         let now = self.clock.now();
@@ -86,7 +122,7 @@ impl EventWriter {
             field_path: recorded.object.field_path.clone(),
             reason: recorded.reason.clone(),
             message: recorded.message.clone(),
-            component: recorded.source.component,
+            component: recorded.source.component.into(),
         };
         let result = match self.written.get_mut(&event_key) {
             Some(written) => {
@@ -144,6 +180,17 @@ impl EventWriter {
             tracing::debug!(%error, "cannot remove an old event");
         }
     }
+}
+
+/// Returns the time since the last occurrence of an event; nothing if it was written before the clock was set.
+fn age(event: &Event, now: Timestamp) -> Duration {
+    let times = [
+        event.last_timestamp.as_ref().map(|at| at.0),
+        event.event_time.as_ref().map(|at| at.0),
+        event.metadata.creation_timestamp.as_ref().map(|at| at.0),
+    ];
+    let last = times.into_iter().flatten().max().filter(|last| *last >= EARLIEST_TIME);
+    last.and_then(|last| Duration::try_from(now.duration_since(last)).ok()).unwrap_or_default()
 }
 
 /// Cuts a message to the length that the newer form of events permits, as Kubernetes' scheduler does.

@@ -4,16 +4,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::task::TaskTracker;
 
 use super::admission::{self, Rejection, ResourceAmounts};
 use super::allocation::{PodResize, ResizeFit};
-use super::desired::{DesiredState, RestartRequests};
+use super::desired::{DesiredState, NodeShutdown, RestartRequests};
 use super::eviction::{self, MemoryPressure, PodUsages};
 use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
 use super::housekeeping::{self, FinishedPods};
@@ -43,8 +43,8 @@ pub struct Agent {
     task_pods: HashMap<Id, String>,
     /// The newest objects of pods that wait until the worker of an earlier pod with their UID has ended.
     waiting: HashMap<String, Arc<Object>>,
-    /// The time that pods have to end, once the node shuts down.
-    shutdown_grace: Option<Duration>,
+    /// What becomes of the pods, once the node shuts down.
+    shutdown: Option<NodeShutdown>,
     pressure: MemoryPressure,
     requests: mpsc::Receiver<HandleRequest>,
     /// The sender that new handles clone.
@@ -85,6 +85,7 @@ impl Agent {
             account: Account::root(limits::node_limits(&config.capacity)),
             pod_usages: PodUsages::default(),
             running_pods: RunningPods::default(),
+            unfinished_pods: TaskTracker::new(),
             config,
             control,
             runtime,
@@ -102,7 +103,7 @@ impl Agent {
             finished: FinishedPods::default(),
             task_pods: HashMap::new(),
             waiting: HashMap::new(),
-            shutdown_grace: None,
+            shutdown: None,
             pressure: MemoryPressure::default(),
             requests,
             request_sender,
@@ -247,7 +248,7 @@ impl Agent {
     /// Starts a worker that runs the pod, or one that rejects it if the node cannot admit it (K13).
     fn start_worker(&mut self, uid: String, pod: &Pod, object: Arc<Object>) {
         let (requested, generation) = (ResourceAmounts::requested_by(pod), pod.metadata.generation);
-        let (desired, receiver) = watch::channel(DesiredState::new(object, self.shutdown_grace));
+        let (desired, receiver) = watch::channel(DesiredState::new(object, self.shutdown));
         let host_ports = if pods::is_terminal(pod) { Vec::new() } else { host_ports(pod) };
         let node = self.node.clone();
         let (task, allocation, host_ports, is_rejected) = match self.admit(pod, &requested, &host_ports) {
@@ -268,8 +269,11 @@ impl Agent {
         if pods::is_terminal(pod) {
             return Ok(());
         }
-        if self.shutdown_grace.is_some() {
-            return Err(Rejection::shutting_down());
+        match self.shutdown {
+            Some(NodeShutdown::Terminate { .. }) => return Err(Rejection::shutting_down()),
+            // It is admitted when the node runs again; until then its worker starts nothing.
+            Some(NodeShutdown::Suspend(_)) => return Ok(()),
+            None => {}
         }
         self.pressure.admit(pod)?;
         admission::check(requested, &self.allocated, &self.node.config.capacity)?;
@@ -286,12 +290,14 @@ impl Agent {
                     });
                 }
             }
-            HandleRequest::ShutDown { grace } => {
-                self.shutdown_grace = Some(grace);
+            HandleRequest::ShutDown { shutdown, answer } => {
+                self.shutdown = Some(shutdown);
                 for worker in self.workers.values() {
-                    worker.desired.send_modify(|desired| desired.shutdown_grace = Some(grace));
+                    worker.desired.send_modify(|desired| desired.shutdown = Some(shutdown));
                 }
+                let _ = answer.send(());
             }
+            HandleRequest::Ping { answer } => _ = answer.send(()),
         }
     }
 

@@ -7,6 +7,20 @@ use std::time::Duration;
 use super::allocation::PodResize;
 use super::eviction::PodEviction;
 use crate::control::Object;
+use crate::lifecycle::Suspension;
+
+/// What becomes of the pods when the node shuts down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeShutdown {
+    /// They end as when a kubelet's machine shuts down: they fail with the reason `Terminated`, each within its own
+    /// grace period. New pods are rejected.
+    Terminate {
+        /// The maximum grace period.
+        grace: Duration,
+    },
+    /// They stop, and go on when the node runs again. New pods wait until then.
+    Suspend(Suspension),
+}
 
 /// The state that a pod's worker is to achieve: the desired pod and its restarts.
 #[derive(Clone)]
@@ -19,8 +33,8 @@ pub(super) struct DesiredState {
     pub(super) resize: Option<PodResize>,
     /// The eviction of the pod, if the node cannot keep it.
     pub(super) eviction: Option<PodEviction>,
-    /// The time that the node's shutdown leaves to the pod, if the node shuts down.
-    pub(super) shutdown_grace: Option<Duration>,
+    /// What becomes of the pod, if the node shuts down.
+    pub(super) shutdown: Option<NodeShutdown>,
     /// The UID of a static pod's mirror object that was deleted; the containers outlive it.
     pub(super) deleted_mirror: Option<String>,
     /// Whether the pod's object was removed.
@@ -29,13 +43,13 @@ pub(super) struct DesiredState {
 
 impl DesiredState {
     /// Returns the desired state of a pod that has just been stored as `object`.
-    pub(super) fn new(object: Arc<Object>, shutdown_grace: Option<Duration>) -> DesiredState {
+    pub(super) fn new(object: Arc<Object>, shutdown: Option<NodeShutdown>) -> DesiredState {
         DesiredState {
             object,
             restarts: BTreeMap::new(),
             resize: None,
             eviction: None,
-            shutdown_grace,
+            shutdown,
             deleted_mirror: None,
             is_removed: false,
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::desired::NodeShutdown;
 use super::{Logs, NodeContext};
 use crate::runtime::{InstanceSet, Runtime};
 
@@ -12,8 +13,10 @@ use crate::runtime::{InstanceSet, Runtime};
 pub(super) enum HandleRequest {
     /// Restart a container.
     Restart { uid: String, container: String, grace: Duration },
-    /// End all pods and reject new ones.
-    ShutDown { grace: Duration },
+    /// Stop all pods and start no others. The answer says that it has begun.
+    ShutDown { shutdown: NodeShutdown, answer: oneshot::Sender<()> },
+    /// Answer, to show that the agent works.
+    Ping { answer: oneshot::Sender<()> },
 }
 
 /// Requests that may wait for the agent; when the channel is full, senders wait.
@@ -41,11 +44,24 @@ impl Handle {
         let _ = self.requests.send(request).await;
     }
 
-    /// Ends all pods as a kubelet does when its machine shuts down: they fail with the reason `Terminated`,
-    /// each within its own grace period and at most `grace`. New pods are rejected.
-    pub async fn shut_down(&self, grace: Duration) {
+    /// Stops all pods, and starts no others. Returns once they have stopped and their last status is written.
+    pub async fn shut_down(&self, shutdown: NodeShutdown) {
         // An agent that has ended runs nothing.
-        let _ = self.requests.send(HandleRequest::ShutDown { grace }).await;
+        if self.ask(|answer| HandleRequest::ShutDown { shutdown, answer }).await {
+            self.node.unfinished_pods.close();
+            self.node.unfinished_pods.wait().await;
+        }
+    }
+
+    /// Waits until the agent answers. Returns false if it has ended.
+    pub async fn ping(&self) -> bool {
+        self.ask(|answer| HandleRequest::Ping { answer }).await
+    }
+
+    /// Sends a request and waits for the agent's answer. Returns whether there was one.
+    async fn ask(&self, request: impl FnOnce(oneshot::Sender<()>) -> HandleRequest) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(request(answer)).await.is_ok() && answered.await.is_ok()
     }
 
     /// Kills all guests of the node and lets none start again.

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use tokio_util::task::TaskTracker;
 
 use crate::budget::Account;
 use crate::clock::Clock;
@@ -50,6 +51,7 @@ use crate::volumes::HostPaths;
 
 pub use admission::ResourceAmounts;
 pub use agent::Agent;
+pub use desired::NodeShutdown;
 pub use handle::Handle;
 pub use logs::Logs;
 pub use ports::{OpenedListener, PortConfig, PublishError, PublishedPort, PublishedPorts};
@@ -106,6 +108,8 @@ struct NodeContext {
     pod_usages: eviction::PodUsages,
     /// The pods that clients may connect to.
     running_pods: running_pods::RunningPods,
+    /// Holds a token for each pod that may still run or report.
+    unfinished_pods: TaskTracker,
 }
 
 impl NodeContext {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
 
 use super::{NodeConfig, NodeContext};
-use crate::control::{Status, Subresource};
+use crate::control::{Reason, Status, Subresource};
 use crate::model::{pods, version};
 
 /// The taint of nodes that are not ready.
@@ -45,17 +45,32 @@ fn node_object(config: &NodeConfig, now: Timestamp) -> Node {
     node
 }
 
-/// Creates the node's object. It is ready at once, so that it loses the taint of new nodes, as by Kubernetes' node
-/// lifecycle controller.
+/// Creates the node's object, or brings the one of an earlier life up to date. The node is ready at once, so that it loses the
+/// taint of new nodes, as by Kubernetes' node lifecycle controller. What others have set stays: a cordoned node stays
+/// cordoned.
 pub(super) async fn register(context: &NodeContext) -> Result<(), Status> {
-    let node = node_object(&context.config, context.clock.now().wall);
+    let now = context.clock.now().wall;
+    let wanted = node_object(&context.config, now);
     let nodes = context.control.api::<Node>("");
-    let mut node = Node::clone(&*nodes.create(node).await?);
-    if let Some(spec) = &mut node.spec {
+    let mut node = match nodes.create(wanted.clone()).await {
+        Err(status) if status.reason == Reason::AlreadyExists => nodes.get(&context.config.name).await?,
+        created => created?,
+    };
+    let mut registered = Node::clone(&node);
+    registered.metadata.labels.get_or_insert_default().extend(wanted.metadata.labels.into_iter().flatten());
+    if let Some(spec) = &mut registered.spec {
         spec.taints.iter_mut().for_each(|taints| taints.retain(|taint| taint.key != NOT_READY));
         spec.taints.take_if(|taints| taints.is_empty());
     }
-    nodes.replace(node, Subresource::Main).await.map(drop)
+    if registered != *node {
+        node = nodes.replace(registered, Subresource::Main).await?;
+    }
+    let before = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let status = wanted.status.map(|status| NodeStatus { conditions: Some(conditions(before, false, now)), ..status });
+    if status == node.status {
+        return Ok(());
+    }
+    nodes.replace(Node { status, ..Node::clone(&node) }, Subresource::Status).await.map(drop)
 }
 
 /// Sets the node's `MemoryPressure` condition.

@@ -55,6 +55,9 @@ pub struct Registry {
     token_check: Option<TokenCheck>,
 }
 
+/// Attempts at a generated name that is taken (`maxNameGenerationCreateAttempts` in Kubernetes).
+const MAX_NAME_ATTEMPTS: usize = 8;
+
 /// Returns whether a bearer token is valid, for reviews of tokens.
 pub type TokenCheck = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
@@ -80,6 +83,22 @@ impl Registry {
     #[must_use]
     pub fn with_admission(self, admission: admission::AdmissionSettings) -> Registry {
         Registry { admission, ..self }
+    }
+
+    /// Stores a new object; one with a generated name again if the name is taken.
+    fn create_object(&self, kind: &dyn Kind, body: Body) -> Result<Arc<Object>, Status> {
+        let has_value = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        let meta = body.metadata();
+        if has_value(&meta.name) || !has_value(&meta.generate_name) {
+            return kind.create(self, body);
+        }
+        for _ in 1..MAX_NAME_ATTEMPTS {
+            match kind.create(self, body.clone()) {
+                Err(status) if status.reason == Reason::AlreadyExists => {}
+                created => return created,
+            }
+        }
+        kind.create(self, body)
     }
 
     /// Returns the kind of `resource`, or 404 `NotFound` for objects that are not stored here.
@@ -115,8 +134,11 @@ impl ControlPlane for Registry {
     }
 
     fn create(&self, body: Body) -> BoxFuture<'_, Result<Arc<Object>, Status>> {
-        let created = Registry::kind(body.resource()).and_then(|kind| kind.create(self, body));
-        std::future::ready(created).boxed()
+        async move {
+            let created = Registry::kind(body.resource()).and_then(|kind| self.create_object(kind, body));
+            self.storage.settle(created, |object| object.revision).await
+        }
+        .boxed()
     }
 
     fn update<'a>(
@@ -125,13 +147,22 @@ impl ControlPlane for Registry {
         update: Update,
         preconditions: Preconditions,
     ) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        let updated = Registry::kind(&key.resource).and_then(|kind| kind.update(self, key, update, &preconditions));
-        std::future::ready(updated).boxed()
+        async move {
+            let updated = Registry::kind(&key.resource).and_then(|kind| kind.update(self, key, update, &preconditions));
+            self.storage.settle(updated, |object| object.revision).await
+        }
+        .boxed()
     }
 
     fn delete<'a>(&'a self, key: &'a Key, options: DeleteOptions) -> BoxFuture<'a, Result<DeleteResult, Status>> {
-        let deleted = Registry::kind(&key.resource).and_then(|kind| kind.delete(self, key, &options));
-        std::future::ready(deleted).boxed()
+        async move {
+            let deleted = Registry::kind(&key.resource).and_then(|kind| kind.delete(self, key, &options));
+            let revision = |deleted: &DeleteResult| match deleted {
+                DeleteResult::Marked(object) | DeleteResult::Removed(object) => object.revision,
+            };
+            self.storage.settle(deleted, revision).await
+        }
+        .boxed()
     }
 
     fn dry_run(&self) -> Arc<dyn ControlPlane> {

@@ -5,10 +5,15 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::coordination::v1::Lease;
+
 use super::preconditions::{self, OPTIMISTIC_LOCK_ERROR};
 use super::strategy::Strategy;
-use crate::control::{Key, Object, Preconditions, Reason, Resource, Status, UnversionedObject};
-use crate::store::{CommitError, ObjectStore, Operation, Precondition};
+use crate::control::{Key, Object, Preconditions, Reason, Resource, Revision, Status, UnversionedObject};
+use crate::store::{CommitError, Durability, ObjectStore, Operation, Precondition, StorageFailure};
+
+/// The namespace of the leases with which nodes show that they are alive.
+const NODE_LEASE_NAMESPACE: &str = "kube-node-lease";
 
 /// Maximum attempts at an update that conflicts with other writers; more would indicate a bug.
 const MAX_ATTEMPTS: usize = 64;
@@ -59,6 +64,24 @@ impl Storage {
         &self.objects
     }
 
+    /// Returns the result of a write once it is decided: what it is based on, and what it stored, is durable.
+    ///
+    /// # Errors
+    /// 507 `InsufficientStorage` if that fails.
+    pub async fn settle<T>(
+        &self,
+        result: Result<T, Status>,
+        revision: impl FnOnce(&T) -> Revision,
+    ) -> Result<T, Status> {
+        let settled = match &result {
+            Ok(stored) => self.objects.wait_until_visible(revision(stored)).await,
+            // The object that forbids the write may be one that waits for the disk.
+            Err(_) => self.objects.wait_until_settled().await,
+        };
+        settled.map_err(unwritable)?;
+        result
+    }
+
     /// Returns the object at `key`, or 404 `NotFound`.
     pub fn get(&self, key: &Key) -> Result<Arc<Object>, Status> {
         self.objects.get(key).ok_or_else(|| not_found(key))
@@ -73,7 +96,8 @@ impl Storage {
 
     fn create_encoded(&self, key: Key, object: UnversionedObject) -> Result<Arc<Object>, Status> {
         check_size(&key, &object)?;
-        match self.commit(Operation::Put { key, precondition: Precondition::Absent, object })? {
+        let durability = durability_of(&key);
+        match self.commit(Operation::Put { key, precondition: Precondition::Absent, object }, durability)? {
             Ok(stored) => Ok(stored),
             Err(CommitError::Exists(key)) => Err(Status::already_exists(&key.resource.qualified_name(), &key.name)),
             Err(error) => Err(Status::internal(error)),
@@ -87,8 +111,19 @@ impl Storage {
         preconditions: &Preconditions,
         try_update: impl Fn(&O) -> Result<WriteDecision<O, T>, Status>,
     ) -> Result<(T, Arc<Object>), Status> {
+        self.guaranteed_update_with(durability_of(key), key, preconditions, try_update)
+    }
+
+    /// As [`guaranteed_update`](Storage::guaranteed_update), with another durability than other updates of the kind.
+    pub fn guaranteed_update_with<O: Strategy, T>(
+        &self,
+        durability: Durability,
+        key: &Key,
+        preconditions: &Preconditions,
+        try_update: impl Fn(&O) -> Result<WriteDecision<O, T>, Status>,
+    ) -> Result<(T, Arc<Object>), Status> {
         let mut decided = None;
-        let stored = self.guaranteed_update_encoded(key, &mut |current| {
+        let stored = self.guaranteed_update_encoded(durability, key, &mut |current| {
             let object = current.decode::<O>().map_err(Status::internal)?;
             preconditions::check(preconditions, key, current, object.metadata())?;
             let (write, result) = match try_update(&object)? {
@@ -106,11 +141,12 @@ impl Storage {
     /// The part of [`guaranteed_update`](Storage::guaranteed_update) that is the same for all types.
     fn guaranteed_update_encoded(
         &self,
+        durability: Durability,
         key: &Key,
         try_update: &mut dyn FnMut(&Object) -> Result<EncodedWrite, Status>,
     ) -> Result<Arc<Object>, Status> {
         for _ in 0..MAX_ATTEMPTS {
-            let current = self.get(key)?;
+            let current = self.objects.get_for_update(key).ok_or_else(|| not_found(key))?;
             let (key, revision) = (key.clone(), current.revision);
             let operation = match try_update(&current)? {
                 EncodedWrite::Keep => return Ok(current),
@@ -121,7 +157,7 @@ impl Storage {
                 }
                 EncodedWrite::Delete(last_state) => Operation::Delete { key, expected_revision: revision, last_state },
             };
-            match self.commit(operation)? {
+            match self.commit(operation, durability)? {
                 Ok(stored) => return Ok(stored),
                 Err(CommitError::Modified(_)) => continue,
                 Err(CommitError::Gone(key)) => return Err(not_found(&key)),
@@ -131,13 +167,34 @@ impl Storage {
         Err(preconditions::conflict(key, OPTIMISTIC_LOCK_ERROR))
     }
 
-    fn commit(&self, operation: Operation) -> Result<Result<Arc<Object>, CommitError>, Status> {
+    fn commit(&self, operation: Operation, durability: Durability) -> Result<Result<Arc<Object>, CommitError>, Status> {
         if self.dry_run {
             return Ok(self.objects.dry_run_commit(operation));
         }
-        match self.objects.commit(vec![operation]) {
+        match self.objects.commit(vec![operation], durability) {
             Ok(mut stored) => stored.pop().map(Ok).ok_or_else(|| Status::internal("the store returned no object")),
             Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+/// Returns how durable a write is of what is not a pod's status.
+fn durability_of(key: &Key) -> Durability {
+    if key.resource == Resource::EVENTS {
+        return Durability::Delayed;
+    }
+    // A lease is worth nothing to the next life of its node.
+    let is_node_lease = key.resource == Resource::of::<Lease>() && &*key.namespace == NODE_LEASE_NAMESPACE;
+    if is_node_lease { Durability::Piggybacked } else { Durability::Durable }
+}
+
+fn unwritable(failure: StorageFailure) -> Status {
+    match failure {
+        StorageFailure::Closed => Status::new(Reason::ServiceUnavailable, failure.to_string()),
+        StorageFailure::Unwritable(_) => {
+            let message =
+                format!("{failure}; nothing was changed: free space on its file system, or repair it, and retry");
+            Status::new(Reason::InsufficientStorage, message).with_retry_after(1)
         }
     }
 }

@@ -5,21 +5,37 @@
 //! It promises:
 //!
 //! - **Atomicity.** A commit applies all of its operations or none.
-//! - **Order.** Each operation gets its own revision: the previous one plus one. Commits are serialized;
-//!   [`ObjectStore::get`] and [`ObjectStore::list`] see a commit entirely or not at all, and a caller sees
-//!   its own commit as soon as it returns.
+//! - **Order.** Each operation gets a revision of its own, larger than all before. Commits are serialized;
+//!   [`ObjectStore::get`] and [`ObjectStore::list`] see a commit entirely or not at all.
 //! - **Complete watches.** A [`StoreWatch`] delivers each change of its scope exactly once and in
 //!   order, or fails with [`RevisionExpired`].
+//! - **Durability**, in a store with a database. A commit that waits for the disk is visible to readers and watches
+//!   only once it is durable ([`ObjectStore::wait_until_visible`]), and never if that fails. Revisions never go back.
 //!
-//! An empty store has revision 1. The history is bounded: a watch that falls behind it fails, and its
-//! owner lists again. Objects and history are kept in memory only.
+//! All objects and the history are in memory; the database is read when the store is opened. The history is bounded: a
+//! watch that falls behind it fails, and its owner lists again.
 
-use std::collections::{BTreeMap, VecDeque};
+mod committer;
+mod database;
+mod history;
+mod record;
+
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
+pub use self::committer::{Durability, StorageFailure};
+pub use self::database::OpenError;
+pub use self::history::{HistoryLimits, ObjectChange};
+pub use self::record::FindResource;
+
+use self::committer::{Backlog, CommitQueue};
+use self::database::{Content, Database, Opener};
+use self::history::History;
 use crate::control::{ChangeKind, Key, Object, Revision, Scope, UnversionedObject};
 
 /// The state that a key must have for an operation to be applied.
@@ -78,52 +94,151 @@ pub struct RevisionExpired {
     pub oldest: Revision,
 }
 
-/// An entry of the history: what one operation did.
-#[derive(Debug, Clone)]
-pub struct ObjectChange {
-    /// Kind of the change.
-    pub kind: ChangeKind,
-    /// State after the change, at the revision of the change; for a deletion, the last state.
-    pub object: Arc<Object>,
-    /// State before the change, with which a filtered watch decides whether the object entered or left its scope.
-    pub previous: Option<Arc<Object>>,
+/// The objects of all kinds and the history of their changes.
+pub struct ObjectStore {
+    shared: Arc<Shared>,
+    has_database: bool,
+    /// The thread that writes the database; `None` without one, and once the store is closed.
+    committer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The objects of all kinds and the history of their changes, in memory.
-pub struct ObjectStore {
+/// What readers, writers and the committer share.
+struct Shared {
     /// Protects the objects and the history, which change together.
     state: Mutex<StoreState>,
     /// The current revision; wakes watches.
     newest: watch::Sender<Revision>,
+    /// Wakes the committer.
+    work: Condvar,
+}
+
+impl Shared {
+    /// Wakes the watches if there are new revisions. Under the lock, so that these reach them in order.
+    fn announce(&self, state: &StoreState) {
+        self.newest.send_if_modified(|newest| std::mem::replace(newest, state.revision) != state.revision);
+    }
 }
 
 struct StoreState {
+    /// The visible objects.
     objects: BTreeMap<Key, Arc<Object>>,
-    /// The changes with revisions `revision - history.len() + 1 ..= revision`, oldest first.
-    history: VecDeque<ObjectChange>,
-    max_history: usize,
+    /// The visible changes.
+    history: History,
+    /// The newest visible revision.
     revision: Revision,
+    /// The newest revision given to a commit.
+    head: Revision,
+    queue: CommitQueue,
+    /// `None` without a database.
+    backlog: Option<Backlog>,
 }
 
 impl ObjectStore {
-    /// Returns an empty store that keeps the last `max_history` changes, and at least one.
+    /// Returns an empty store in memory that keeps the last `max_history` changes, and has revision 1.
     pub fn new(max_history: usize) -> Arc<ObjectStore> {
-        let max_history = max_history.max(1);
-        let state = StoreState { objects: BTreeMap::new(), history: VecDeque::new(), max_history, revision: 1 };
-        Arc::new(ObjectStore { state: Mutex::new(state), newest: watch::Sender::new(1) })
+        ObjectStore::in_memory(HistoryLimits { changes: max_history, bytes: usize::MAX }, 1)
+    }
+
+    /// Returns an empty store in memory that has the revision `first`.
+    pub fn in_memory(limits: HistoryLimits, first: Revision) -> Arc<ObjectStore> {
+        ObjectStore::start(BTreeMap::new(), History::new(limits, first), first, None, |_| None)
+    }
+
+    /// Opens the database at `path`, or creates it, and reads all of it. A new store has the revision `first`.
+    ///
+    /// The store continues after the newest revision that was answered. Where the database cannot be written, the store opens
+    /// all the same and refuses commits until it can; [`failure`](ObjectStore::failure) tells.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the database cannot be read.
+    pub fn open(
+        path: &Path,
+        limits: HistoryLimits,
+        first: Revision,
+        find_resource: FindResource<'_>,
+    ) -> Result<Arc<ObjectStore>, OpenError> {
+        ObjectStore::open_with(database::file(path), path.display().to_string(), limits, first, find_resource)
+    }
+
+    fn open_with(
+        opener: Opener,
+        location: String,
+        limits: HistoryLimits,
+        first: Revision,
+        find_resource: FindResource<'_>,
+    ) -> Result<Arc<ObjectStore>, OpenError> {
+        let (mut database, content) = Database::open(opener, limits, find_resource)?;
+        let Content { objects, history, state, removable } = content;
+        let (durable, revision, history) = match &state {
+            Some(state) if state.is_closed => (state.revision, state.revision, history),
+            Some(state) => {
+                let lost = database::lost_after(state);
+                (state.revision, state.revision.max(state.reserved), history.with_lost(lost))
+            }
+            None => (0, first, History::new(limits, first)),
+        };
+        let backlog = Backlog::new(location, durable, removable);
+        Ok(ObjectStore::start(objects, history, revision, Some(backlog), |shared| {
+            committer::reserve(&mut shared.state.lock(), &mut database);
+            let thread = std::thread::Builder::new().name("wasmpod-store".into());
+            let shared = shared.clone();
+            thread.spawn(move || committer::run(&shared, database)).ok()
+        }))
+    }
+
+    fn start(
+        objects: BTreeMap<Key, Arc<Object>>,
+        history: History,
+        revision: Revision,
+        backlog: Option<Backlog>,
+        start_committer: impl FnOnce(&Arc<Shared>) -> Option<JoinHandle<()>>,
+    ) -> Arc<ObjectStore> {
+        let state = StoreState { objects, history, revision, head: revision, queue: CommitQueue::default(), backlog };
+        let has_database = state.backlog.is_some();
+        let newest = watch::Sender::new(revision);
+        let shared = Arc::new(Shared { state: Mutex::new(state), newest, work: Condvar::new() });
+        let committer = Mutex::new(start_committer(&shared));
+        Arc::new(ObjectStore { shared, has_database, committer })
+    }
+
+    /// Writes what is not durable yet and ends the store: later commits fail. Blocks until that is done.
+    pub fn close(&self) {
+        committer::close(&self.shared);
+        // It ends with an error only if it panicked, which is reported there.
+        let _ = self.committer.lock().take().map(JoinHandle::join);
+    }
+
+    /// Returns why commits cannot be made durable at present.
+    pub fn failure(&self) -> Option<StorageFailure> {
+        self.shared.state.lock().backlog.as_ref().and_then(Backlog::failure)
     }
 
     /// Returns the current state of the object at `key`, or `None` if there is none.
     pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
-        self.state.lock().objects.get(key).cloned()
+        self.shared.state.lock().objects.get(key).cloned()
+    }
+
+    /// Returns the state of the object at `key` that the next commit must name: that of the commits which still wait
+    /// for the disk.
+    pub fn get_for_update(&self, key: &Key) -> Option<Arc<Object>> {
+        self.shared.state.lock().newest_of(key).cloned()
     }
 
     /// Returns all objects of `scope` in the order of their keys, and the revision of this list. Labels and fields of
     /// the scope are ignored.
     pub fn list(&self, scope: &Scope) -> (Vec<Arc<Object>>, Revision) {
-        let state = self.state.lock();
+        let state = self.shared.state.lock();
         let matching = state.objects_of(scope).map(|(_, object)| object);
         (matching.cloned().collect(), state.revision)
+    }
+
+    /// Returns all objects of `scope`, in any order, as the commits leave them which still wait for the disk.
+    pub fn list_for_update(&self, scope: &Scope) -> Vec<Arc<Object>> {
+        let state = self.shared.state.lock();
+        let unchanged = state.objects_of(scope).filter(|(key, _)| state.queue.get(key).is_none());
+        let changed = state.queue.objects().filter(|(key, _)| contains(scope, key));
+        let changed = changed.filter_map(|(_, object)| object);
+        unchanged.map(|(_, object)| object).chain(changed).cloned().collect()
     }
 
     /// Returns all objects of `scope` as they were at `revision`, in the order of their keys, by undoing later
@@ -133,11 +248,10 @@ impl ObjectStore {
     ///
     /// [`RevisionExpired`] if the history no longer contains all changes after `revision`.
     pub fn list_at(&self, scope: &Scope, revision: Revision) -> Result<Vec<Arc<Object>>, RevisionExpired> {
-        let state = self.state.lock();
-        state.check_history_reaches(revision)?;
+        let state = self.shared.state.lock();
+        state.history.check_reaches(revision)?;
         let mut objects: BTreeMap<&Key, &Arc<Object>> = state.objects_of(scope).collect();
-        let later = usize::try_from(state.revision.saturating_sub(revision)).unwrap_or(usize::MAX);
-        for change in state.history.iter().rev().take(later).filter(|c| contains(scope, &c.object.key)) {
+        for change in state.history.after(revision).rev().filter(|c| contains(scope, &c.object.key)) {
             match &change.previous {
                 Some(previous) => objects.insert(&change.object.key, previous),
                 None => objects.remove(&change.object.key),
@@ -146,28 +260,56 @@ impl ObjectStore {
         Ok(objects.into_values().cloned().collect())
     }
 
-    /// Returns the current revision: that of the last operation, or 1 if there was none.
+    /// Returns the newest visible revision.
     pub fn revision(&self) -> Revision {
-        self.state.lock().revision
+        self.shared.state.lock().revision
     }
 
     /// Applies all of `operations` in order, or none of them. Returns the objects as stored (for a
-    /// deletion, the last state), one per operation.
+    /// deletion, the last state), one per operation. They may not be visible yet, and may never be: see
+    /// [`wait_until_visible`](ObjectStore::wait_until_visible).
     ///
     /// All preconditions are checked against the state before the commit, so each key may occur only once.
     ///
     /// # Errors
     ///
     /// The [`CommitError`] of the first operation whose precondition does not hold; nothing is changed.
-    pub fn commit(&self, operations: Vec<Operation>) -> Result<Vec<Arc<Object>>, CommitError> {
-        let mut state = self.state.lock();
+    pub fn commit(&self, operations: Vec<Operation>, durability: Durability) -> Result<Vec<Arc<Object>>, CommitError> {
+        let mut state = self.shared.state.lock();
         for operation in &operations {
             state.check_precondition(operation)?;
         }
-        let stored = operations.into_iter().map(|operation| state.apply(operation)).collect();
-        // Sent under the lock, so that revisions reach watches in order.
-        self.newest.send_replace(state.revision);
+        let changes: Vec<ObjectChange> = operations.into_iter().map(|operation| state.draft(operation)).collect();
+        let stored = changes.iter().map(|change| change.object.clone()).collect();
+        if state.accept(changes, durability) {
+            self.shared.work.notify_one();
+        }
+        self.shared.announce(&state);
         Ok(stored)
+    }
+
+    /// Waits until the commit that has returned an object with `revision` is visible.
+    ///
+    /// # Errors
+    /// The [`StorageFailure`] because of which it never will be.
+    pub async fn wait_until_visible(&self, revision: Revision) -> Result<(), StorageFailure> {
+        if !self.has_database {
+            return Ok(());
+        }
+        let waiting = self.shared.state.lock().wait_for(revision)?;
+        match waiting {
+            None => Ok(()),
+            Some(receiver) => receiver.await.unwrap_or(Err(StorageFailure::Closed)),
+        }
+    }
+
+    /// Waits until all commits are visible that were made before.
+    ///
+    /// # Errors
+    /// The [`StorageFailure`] because of which the last of them never will be.
+    pub async fn wait_until_settled(&self) -> Result<(), StorageFailure> {
+        let newest = self.shared.state.lock().newest();
+        self.wait_until_visible(newest).await
     }
 
     /// Returns the object that [`commit`](ObjectStore::commit) would return for `operation`, and stores nothing. The
@@ -177,7 +319,7 @@ impl ObjectStore {
     ///
     /// The [`CommitError`] that a commit would return.
     pub fn dry_run_commit(&self, operation: Operation) -> Result<Arc<Object>, CommitError> {
-        self.state.lock().check_precondition(&operation)?;
+        self.shared.state.lock().check_precondition(&operation)?;
         let (key, revision, object) = match operation {
             Operation::Put { key, precondition: Precondition::Absent, object } => (key, 0, object),
             Operation::Put { key, precondition: Precondition::At(revision), object } => (key, revision, object),
@@ -210,8 +352,15 @@ impl ObjectStore {
         scope: Option<Scope>,
         after: Revision,
     ) -> Result<StoreWatch, RevisionExpired> {
-        self.state.lock().check_history_reaches(after)?;
-        Ok(StoreWatch { store: self.clone(), scope, position: after, newest: self.newest.subscribe() })
+        self.shared.state.lock().history.check_reaches(after)?;
+        let newest = self.shared.newest.subscribe();
+        Ok(StoreWatch { store: self.clone(), scope, position: after, newest })
+    }
+}
+
+impl Drop for ObjectStore {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -231,7 +380,7 @@ impl StoreState {
             Operation::Put { key, precondition, .. } => (key, *precondition),
             Operation::Delete { key, expected_revision, .. } => (key, Precondition::At(*expected_revision)),
         };
-        match (self.objects.get(key), precondition) {
+        match (self.newest_of(key), precondition) {
             (None, Precondition::Absent) => Ok(()),
             (Some(_), Precondition::Absent) => Err(CommitError::Exists(key.clone())),
             (Some(object), Precondition::At(revision)) if object.revision == revision => Ok(()),
@@ -240,34 +389,26 @@ impl StoreState {
         }
     }
 
-    fn apply(&mut self, operation: Operation) -> Arc<Object> {
-        self.revision += 1;
-        let (kind, object, previous) = match operation {
+    /// Gives `operation` its revision. The change is not visible yet.
+    fn draft(&mut self, operation: Operation) -> ObjectChange {
+        self.head += 1;
+        match operation {
             Operation::Put { key, object, .. } => {
-                let object = Arc::new(object.with_revision(key.clone(), self.revision));
-                let replaced = self.objects.insert(key, object.clone());
-                (if replaced.is_some() { ChangeKind::Modified } else { ChangeKind::Added }, object, replaced)
+                let previous = self.newest_of(&key).cloned();
+                let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
+                ObjectChange { kind, object: Arc::new(object.with_revision(key, self.head)), previous }
             }
             Operation::Delete { key, last_state, .. } => {
-                let removed = self.objects.remove(&key);
-                (ChangeKind::Deleted, Arc::new(last_state.with_revision(key, self.revision)), removed)
+                let previous = self.newest_of(&key).cloned();
+                let object = Arc::new(last_state.with_revision(key, self.head));
+                ObjectChange { kind: ChangeKind::Deleted, object, previous }
             }
-        };
-        if self.history.len() == self.max_history {
-            self.history.pop_front();
         }
-        self.history.push_back(ObjectChange { kind, object: object.clone(), previous });
-        object
     }
 
-    /// Returns the oldest revision after which the history contains all changes.
-    fn oldest_revision(&self) -> Revision {
-        self.revision - self.history.len() as Revision
-    }
-
-    fn check_history_reaches(&self, requested: Revision) -> Result<(), RevisionExpired> {
-        let oldest = self.oldest_revision();
-        if requested < oldest { Err(RevisionExpired { requested, oldest }) } else { Ok(()) }
+    /// Returns the object at `key` as the waiting commits leave it.
+    fn newest_of(&self, key: &Key) -> Option<&Arc<Object>> {
+        self.queue.get(key).unwrap_or_else(|| self.objects.get(key))
     }
 }
 
@@ -309,11 +450,10 @@ impl StoreWatch {
 
     fn take_changes(&mut self) -> Result<Vec<ObjectChange>, RevisionExpired> {
         self.newest.mark_unchanged();
-        let state = self.store.state.lock();
-        state.check_history_reaches(self.position)?;
-        let skip = usize::try_from(self.position - state.oldest_revision()).unwrap_or(usize::MAX);
+        let state = self.store.shared.state.lock();
+        state.history.check_reaches(self.position)?;
         let is_watched = |key: &Key| self.scope.as_ref().is_none_or(|scope| contains(scope, key));
-        let new = state.history.iter().skip(skip).filter(|c| is_watched(&c.object.key));
+        let new = state.history.after(self.position).filter(|c| is_watched(&c.object.key));
         let changes: Vec<ObjectChange> = new.take(MAX_CHANGES).cloned().collect();
         // The position stays ahead of the store if the watch starts at a future revision.
         self.position = match changes.last() {
@@ -324,5 +464,9 @@ impl StoreWatch {
     }
 }
 
+#[cfg(test)]
+mod durable_tests;
+#[cfg(test)]
+mod fake_disk;
 #[cfg(test)]
 mod tests;

@@ -101,15 +101,15 @@ fn reads_check_and_watches_await_the_requested_revision() {
     let (from, label) = (revision + 2, "application/merge-patch+json");
     let path = format!("{PODS}?watch=1&timeoutSeconds=10&resourceVersion={from}");
     let mut watch = BufReader::new(server.open("GET", &path, ""));
-    let mut line = String::new();
-    watch.read_line(&mut line).expect("a status");
-    assert!(line.contains("200"), "{line}");
-    // The head of the response shows that the watch has begun.
+    // The response begins once the revision exists.
     for n in 1..=3 {
         let body = json!({"metadata": {"labels": {"n": n.to_string()}}}).to_string();
         assert_eq!(server.send("PATCH", &format!("{PODS}/a"), label, &body).code, 200);
     }
     watch.get_ref().set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let mut line = String::new();
+    watch.read_line(&mut line).expect("a status");
+    assert!(line.contains("200"), "{line}");
     let event = loop {
         line.clear();
         assert_ne!(watch.read_line(&mut line).expect("an event in time"), 0, "the watch ended");
@@ -118,6 +118,8 @@ fn reads_check_and_watches_await_the_requested_revision() {
         }
     };
     assert_eq!(event["object"]["metadata"]["labels"]["n"], "3", "{event}");
+    let future = server.get(&format!("{PODS}?watch=1&timeoutSeconds=10&resourceVersion=99999999"));
+    future.assert_error_contains(504, "Timeout: Too large resource version: 99999999, current: ");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use wasmpod::control::{Key, Resource, Scope};
 use wasmpod::embedded::Node;
 use wasmpod::model::pods;
+use wasmpod::node::NodeShutdown;
 
 use crate::support::{NodeDirectory, ServedNode, eventually, pod};
 
@@ -67,7 +68,7 @@ async fn node_shutdown_fails_running_pods_and_rejects_new_ones() {
     let idle = "containers: [{name: c, image: busybox, command: [sleep, '1000']}]";
     node.apply(pod("runs", idle)).await.expect("applied");
     node.wait_ready("runs").await.expect("it runs");
-    node.handle().shut_down(Duration::from_secs(20)).await;
+    node.handle().shut_down(NodeShutdown::Terminate { grace: Duration::from_secs(20) }).await;
     let failed = finished(&node, "runs").await;
     let status = failed.status.as_ref().expect("a status");
     assert_eq!((pods::phase(&failed), status.reason.as_deref()), ("Failed", Some("Terminated")));

@@ -39,6 +39,15 @@ async fn events(node: &Node) -> Vec<(String, String)> {
     all.map(|event| (text(&event, "reason"), text(&event, "message"))).collect()
 }
 
+/// Waits for an event; events are written after the status that they explain.
+async fn until_event(node: &Node, is_expected: impl Fn(&(String, String)) -> bool) {
+    eventually("there is the event", async || {
+        let events = events(node).await;
+        if events.iter().any(&is_expected) { Ok(()) } else { Err(events) }
+    })
+    .await
+}
+
 async fn patch(node: &Node, name: &str, subresource: Subresource, change: Value) {
     let body = serde_json::to_vec(&change).expect("JSON");
     let patch = Patch { kind: PatchKind::StrategicMerge, body, field_validation: FieldValidation::Strict };
@@ -73,7 +82,7 @@ async fn pod_over_its_volume_limit_is_evicted() {
     let message = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
     assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("Evicted"), Some(message)));
     assert_eq!(condition(&pod, "DisruptionTarget"), None, "its own limits end it");
-    assert!(events(&node).await.contains(&("Evicted".into(), message.into())));
+    until_event(&node, |event| *event == ("Evicted".into(), message.into())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,9 +159,8 @@ async fn running_pod_is_resized_without_a_restart() {
     let refused = |pod: &Pod| condition(pod, "PodResizePending") == Some(("True", "Infeasible"));
     let pod = pod_that(&node, "p", refused, "is rejected").await;
     assert!(has("500m")(&pod), "it keeps what it has");
-    let reasons: Vec<String> = events(&node).await.into_iter().map(|(reason, _)| reason).collect();
-    for reason in ["ResizeStarted", "ResizeCompleted", "ResizeInfeasible"] {
-        assert!(reasons.iter().any(|emitted| emitted == reason), "{reason}: {reasons:?}");
+    for expected in ["ResizeStarted", "ResizeCompleted", "ResizeInfeasible"] {
+        until_event(&node, |(reason, _)| reason == expected).await;
     }
 }
 
@@ -184,7 +192,7 @@ async fn changed_image_restarts_the_container() {
     let pod = pod_that(&node, "p", |pod| container(pod, "c").restart_count == 1, "is restarted").await;
     assert_eq!(container(&pod, "c").image, "busybox:2");
     let message = "Container c definition changed, will be restarted";
-    assert!(events(&node).await.contains(&("Killing".into(), message.into())));
+    until_event(&node, |event| *event == ("Killing".into(), message.into())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,11 +40,11 @@ fn server_requires_the_token_and_its_own_host_name() {
 }
 
 #[test]
-fn sigterm_ends_pods_within_the_grace_and_exits_zero() {
+fn terminated_pods_end_within_the_grace() {
     let directory = NodeDirectory::new();
     directory.save("a.yaml", &pod("a", IDLE));
     directory.save("b.yaml", &pod("b", STUBBORN));
-    let child = directory.serve_at("127.0.0.1:0", "1s").start();
+    let child = directory.serve_at("127.0.0.1:0", "1s").arg("--terminate-pods").start();
     let node = ServedNode::ready(child, directory);
     node.wait("a-n1", "condition=Ready");
     node.wait("b-n1", "condition=Ready");
@@ -86,7 +86,10 @@ fn keys_and_kubeconfig_survive_a_kill() {
     let first = serve_node();
     let (token, port) = (first.token(), first.url.rsplit(':').next().expect("a port").to_string());
     let kubeconfig = std::fs::read_to_string(first.directory.kubeconfig()).expect("a kubeconfig");
-    let ca = std::fs::read(first.directory.state().join("ca.key")).expect("a key");
+    let ca = |directory: &NodeDirectory| {
+        ["ca.key", "ca.crt"].map(|file| std::fs::read(directory.state().join(file)).expect("a file"))
+    };
+    let first_ca = ca(&first.directory);
     first.process.signal(Signal::KILL);
     let ServedNode { process, directory, .. } = first;
     assert_eq!(process.output().code, -1, "the process was not killed by a signal");
@@ -96,7 +99,7 @@ fn keys_and_kubeconfig_survive_a_kill() {
     let child = directory.serve_at(&format!("127.0.0.1:{port}"), "5s").start();
     let again = ServedNode::ready(child, directory);
     assert_eq!(again.token(), token);
-    assert_eq!(std::fs::read(again.directory.state().join("ca.key")).expect("a key"), ca);
+    assert_eq!(ca(&again.directory), first_ca);
     again.kubectl("get nodes").env("KUBECONFIG", old).output().expect_code(0);
 }
 

@@ -191,7 +191,7 @@ fn javascript_client_execs_and_forwards() {
 #[test]
 fn rust_client_execs_attaches_and_forwards() {
     let node = node_with_page();
-    let output = node.kube_rs_sessions().args(["web-n1", "sh", "echo"]).output().expect_code(0);
+    let output = node.kube_rs("sessions").args(["web-n1", "sh", "echo"]).output().expect_code(0);
     assert_eq!(output.stdout.lines().filter(|line| line.ends_with(": ok")).count(), 8, "{output:?}");
 }
 

@@ -101,6 +101,8 @@ pub enum Input {
         /// Whether the pod becomes a disruption target (K25), rather than exceeding a limit of its own.
         disrupts: bool,
     },
+    /// The node stops, and the pod goes on when it runs again. A pod that is ending already ends within the time.
+    Suspended(Suspension),
     /// The node has checked the resources that the pod's spec requests.
     Resized(ResizeResult),
     /// The pod is being deleted; a later deletion may only shorten the time.
@@ -110,6 +112,18 @@ pub enum Input {
     },
     /// The pod's network and volumes are released.
     SandboxRemoved,
+}
+
+/// How the containers of a pod stop while its node does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspension {
+    /// As in a deletion: with preStop hooks and the pod's own grace period.
+    Graceful {
+        /// The maximum grace period.
+        max_grace: Duration,
+    },
+    /// At once: without preStop hooks, and within half a second.
+    Immediate,
 }
 
 /// The result of a request for other resources (K26).

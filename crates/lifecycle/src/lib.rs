@@ -50,7 +50,7 @@ mod transitions;
 
 pub use action::{Action, EventRecord};
 pub use backoff::format_go_duration;
-pub use input::{Input, ResizeResult};
+pub use input::{Input, ResizeResult, Suspension};
 pub use pod::PodState;
 pub use policy::{ContainerKind, RestartPolicy};
 pub use probes::{ProbeKind, ProbeResult};

@@ -4,9 +4,9 @@ use k8s_openapi::api::core::v1::{Container as ContainerObject, Pod};
 
 use super::action::{Action, EventRecord};
 use super::container::{Container, SidecarGate};
-use super::input::{Input, ResizeResult};
-use super::pace::{MAX_SANDBOX_RETRY, MIN_GRACE_PERIOD, MIN_SANDBOX_RETRY};
-use super::pod::{PodFailure, PodState, ResizeCondition, SandboxState, seconds};
+use super::input::{Input, ResizeResult, Suspension};
+use super::pace::{IMMEDIATE_GRACE_PERIOD, MAX_SANDBOX_RETRY, MIN_GRACE_PERIOD, MIN_SANDBOX_RETRY};
+use super::pod::{PodFailure, PodState, ResizeCondition, SandboxState, SuspendedPod, seconds};
 use super::policy::RestartDecision;
 use super::probes::{ProbeKind, ProbeResult};
 use super::stage::{ExitStatus, HookState, Stage, Terminated, TerminationCause, WaitingReason};
@@ -58,6 +58,7 @@ impl PodState {
                     self.ending.failure = Some(PodFailure { reason, message, deadline, disrupts });
                 }
             }
+            Input::Suspended(suspension) => self.on_suspended(suspension, now),
             Input::Resized(result) => self.on_resized(result, &mut actions),
             Input::Deleted { grace } => self.on_deleted(now.mono + grace, &mut actions),
             Input::SandboxRemoved => {
@@ -165,7 +166,8 @@ impl PodState {
                         container.set_terminated(Terminated { cause, ..terminated });
                     }
                     None => {
-                        let order = StopOrder { deadline, min_grace: MIN_GRACE_PERIOD, message, cause };
+                        let min_grace = MIN_GRACE_PERIOD;
+                        let order = StopOrder { deadline, min_grace, runs_hook: true, message, cause };
                         container.begin_stop(at, order, now, actions);
                     }
                 }
@@ -215,6 +217,20 @@ impl PodState {
         }
         container.set_exited(outcome, now);
         self.apply_restart_all_rule(attempt, now);
+    }
+
+    /// Suspends an active pod. One that is ending or complete only gets less time.
+    fn on_suspended(&mut self, suspension: Suspension, now: Now) {
+        let (grace, runs_hooks) = match suspension {
+            Suspension::Graceful { max_grace } => (self.ending.grace.min(max_grace), true),
+            Suspension::Immediate => (IMMEDIATE_GRACE_PERIOD, false),
+        };
+        let deadline = now.mono + grace;
+        if self.is_active() && !self.is_complete() {
+            self.ending.suspension = Some(SuspendedPod { deadline, runs_hooks });
+        } else {
+            self.ending.shorten(deadline);
+        }
     }
 
     fn on_deleted(&mut self, deadline: MonoTime, actions: &mut Vec<Action>) {

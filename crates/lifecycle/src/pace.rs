@@ -17,6 +17,8 @@ pub(super) const TERMINATED_VISIBLE_FOR: Duration = Duration::from_secs(1);
 pub(super) const FIRST_READINESS_DELAY: Duration = Duration::from_millis(500);
 /// The minimum between the request to terminate and the kill, as in a kubelet.
 pub(super) const MIN_GRACE_PERIOD: Duration = Duration::from_secs(2);
+/// The time that a container has to exit when its node stops at once.
+pub(super) const IMMEDIATE_GRACE_PERIOD: Duration = Duration::from_millis(500);
 /// A pod's grace period where its spec has none.
 pub(super) const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(30);
 /// The wait before the first retry of a sandbox that could not be set up; it doubles with each failure.

@@ -90,6 +90,13 @@ impl ActiveTime {
     }
 }
 
+/// The stop of all containers until the node runs again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct SuspendedPod {
+    pub(super) deadline: MonoTime,
+    pub(super) runs_hooks: bool,
+}
+
 /// The reasons and deadlines by which the pod's containers must exit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ending {
@@ -97,6 +104,7 @@ pub(super) struct Ending {
     pub(super) grace: Duration,
     pub(super) deletion_deadline: Option<MonoTime>,
     pub(super) failure: Option<PodFailure>,
+    pub(super) suspension: Option<SuspendedPod>,
     /// The time by which sidecars must have exited, once the containers that they serve are complete.
     pub(super) sidecar_deadline: Option<MonoTime>,
 }
@@ -105,7 +113,22 @@ impl Ending {
     /// Returns when all containers must have exited, if the pod is ending.
     pub(super) fn deadline(&self) -> Option<MonoTime> {
         let failure = self.failure.as_ref().map(|failure| failure.deadline);
-        [self.deletion_deadline, failure, self.sidecar_deadline].into_iter().flatten().min()
+        let suspension = self.suspension.map(|suspension| suspension.deadline);
+        [self.deletion_deadline, failure, suspension, self.sidecar_deadline].into_iter().flatten().min()
+    }
+
+    /// Moves the deadlines that are set forward to `latest`.
+    pub(super) fn shorten(&mut self, latest: MonoTime) {
+        let failure = self.failure.as_mut().map(|failure| &mut failure.deadline);
+        let suspension = self.suspension.as_mut().map(|suspension| &mut suspension.deadline);
+        let others = [self.deletion_deadline.as_mut(), self.sidecar_deadline.as_mut()];
+        let set = others.into_iter().chain([failure, suspension]).flatten();
+        set.for_each(|deadline| *deadline = latest.min(*deadline));
+    }
+
+    /// Returns whether preStop hooks run.
+    pub(super) fn runs_hooks(&self) -> bool {
+        self.suspension.is_none_or(|suspension| suspension.runs_hooks)
     }
 }
 
@@ -152,6 +175,7 @@ impl PodState {
                 grace: seconds(spec.termination_grace_period_seconds).unwrap_or(DEFAULT_GRACE_PERIOD),
                 deletion_deadline: None,
                 failure: None,
+                suspension: None,
                 sidecar_deadline: None,
             },
             resize: None,
@@ -200,6 +224,12 @@ impl PodState {
         self.ending.failure.is_some()
     }
 
+    /// Returns whether the pod stopped, or stops, because its node does. Its stored status stays as it is: from it,
+    /// [`PodState::restore`] continues the pod when the node runs again. The deletion of such a pod is not put off.
+    pub fn is_suspended(&self) -> bool {
+        self.ending.suspension.is_some() && self.ending.deletion_deadline.is_none()
+    }
+
     /// Returns whether the node ends the pod for its active deadline.
     pub(super) fn has_exceeded_deadline(&self) -> bool {
         self.ending.failure.as_ref().is_some_and(|failure| failure.reason == DEADLINE_EXCEEDED)
@@ -223,11 +253,12 @@ impl PodState {
         init.iter().any(has_failed) || (!apps.is_empty() && apps.iter().all(has_finished))
     }
 
-    /// Returns whether the pod is neither ending nor has terminated.
+    /// Returns whether the pod is neither ending nor suspended nor has terminated.
     pub(super) fn is_active(&self) -> bool {
         let has_ended =
             matches!(self.sandbox, SandboxState::TearingDown { .. } | SandboxState::Down { .. } | SandboxState::Gone);
-        self.ending.deletion_deadline.is_none() && self.ending.failure.is_none() && !has_ended
+        let ending = &self.ending;
+        ending.deletion_deadline.is_none() && ending.failure.is_none() && ending.suspension.is_none() && !has_ended
     }
 
     /// Returns how often container `name` has restarted.

@@ -32,6 +32,8 @@ enum Move {
     /// An ephemeral container is added.
     Debug,
     Evict,
+    /// The node stops, gracefully or at once.
+    Suspend(bool),
     Delete(u64),
 }
 
@@ -51,6 +53,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         6 => (0usize..4, prop::bool::weighted(0.7)).prop_map(|(i, succeeds)| Move::Probes(i, succeeds)),
         1 => Just(Move::Debug),
         1 => Just(Move::Evict),
+        1 => any::<bool>().prop_map(Move::Suspend),
         1 => (0u64..40).prop_map(Move::Delete),
     ];
     prop::collection::vec(next, 1..60)
@@ -170,6 +173,7 @@ impl Scenario {
             Move::Probes(n, succeeds) => self.finish_probe(n, succeeds),
             Move::Debug => self.add_ephemeral_container(),
             Move::Evict => self.evict(),
+            Move::Suspend(gracefully) => self.suspend(gracefully),
             Move::Stale(n) => self.repeat_exit(n),
             Move::Restart(role, index) => self.restart(ContainerRef { role, index }),
             Move::Delete(grace) => self.delete(Duration::from_secs(grace)),
@@ -256,6 +260,12 @@ impl Scenario {
         self.step(Input::Evicted { reason, message, grace: None, disrupts: true });
     }
 
+    fn suspend(&mut self, gracefully: bool) {
+        let max_grace = Duration::from_secs(5);
+        let suspension = if gracefully { Suspension::Graceful { max_grace } } else { Suspension::Immediate };
+        self.step(Input::Suspended(suspension));
+    }
+
     /// Reports the exit of a terminated attempt once more, which must change nothing.
     fn repeat_exit(&mut self, n: usize) {
         let Some(attempt) = nth(&self.terminated, n) else { return };
@@ -266,7 +276,8 @@ impl Scenario {
     }
 
     fn restart(&mut self, container: ContainerRef) {
-        let is_ending = self.deleted || self.torn_down || self.state.is_failing();
+        let is_ending =
+            self.deleted || self.torn_down || self.state.is_failing() || self.state.ending.suspension.is_some();
         if container.role == ContainerRole::Init && !is_ending {
             // It runs again, and so do the init containers after it.
             self.init_done.retain(|done| *done < container.index);
@@ -313,6 +324,11 @@ impl Scenario {
         if tears_down {
             return self.step(Input::SandboxRemoved);
         }
+        if self.state.is_suspended() {
+            // The node reports nothing, so that the stored status continues the pod.
+            let restored = PodState::restore(&self.pod, self.now);
+            return assert!(!restored.is_terminated(), "a suspended pod goes on: {:?}", self.pod.status);
+        }
         let status = Some(self.state.status(&self.pod, "127.0.0.1", self.now.wall));
         assert!(may_have_changed || status == self.pod.status, "a step reported as unchanged changes the status");
         self.pod.status = status;
@@ -345,12 +361,14 @@ impl Scenario {
 
     fn check_set_up(&mut self) {
         assert!(!self.setting_up && !self.deleted && !self.torn_down, "a sandbox is set up once, before the end");
+        assert!(!self.state.is_suspended(), "a suspended pod sets up nothing");
         self.setting_up = true;
     }
 
     fn check_start(&mut self, attempt: Attempt) {
         assert!(!self.deleted && !self.torn_down, "nothing starts after the deletion or the end");
         assert!(!self.evicted, "nothing starts after the eviction");
+        assert!(!self.state.is_suspended(), "nothing starts in a suspended pod");
         assert!(!self.terminated.contains(&attempt), "an attempt starts once");
         let is_live = self.live.keys().any(|a| a.container == attempt.container);
         assert!(!is_live, "a container has one live attempt");

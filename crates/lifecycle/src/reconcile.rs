@@ -87,11 +87,10 @@ impl PodState {
     /// Stops the containers that must exit: all of them if the pod has a `deadline`, otherwise those that are replaced
     /// or have failed a probe.
     fn stop_containers(&mut self, deadline: Option<MonoTime>, is_blocked: bool, now: Now, actions: &mut Vec<Action>) {
-        let grace = self.ending.grace;
         let any_served_live = self.containers.values().any(|c| c.kind() != ContainerKind::Sidecar && c.is_live());
         let last_sidecar = self.containers.init.iter().rposition(|c| c.kind() == ContainerKind::Sidecar && c.is_live());
         for (at, container) in self.containers.iter_mut() {
-            if let Some(order) = container.stop_order(deadline, grace, now).filter(|_| !is_blocked) {
+            if let Some(order) = container.stop_order(&self.ending, now).filter(|_| !is_blocked) {
                 if deadline.is_some() && matches!(container.stage, Stage::PostStart { exited: None, .. }) {
                     // The end of the pod cancels the hook, and a kubelet then reports it as failed.
                     actions.push(EventRecord::warning(at, "FailedPostStartHook", "PostStartHook failed".into()));
@@ -116,6 +115,7 @@ impl PodState {
         let ending = &self.ending;
         let forced = ending.deletion_deadline.is_some()
             || ending.failure.is_some()
+            || ending.suspension.is_some()
             || self.containers.has_sidecars()
             || self.last_exit_followed_a_failed_probe();
         if !forced {

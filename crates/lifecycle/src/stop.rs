@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::action::{Action, EventRecord};
 use super::container::Container;
 use super::pace::MIN_GRACE_PERIOD;
+use super::pod::Ending;
 use super::policy::ContainerKind;
 use super::stage::{HookState, Stage, Stop, StopStep, TerminationCause};
 use super::time::{MonoTime, Now};
@@ -24,6 +25,8 @@ pub(super) struct StopOrder {
     pub(super) deadline: MonoTime,
     /// The minimum between the request to terminate and the kill.
     pub(super) min_grace: Duration,
+    /// Whether the preStop hook runs.
+    pub(super) runs_hook: bool,
     /// The message of the `Killing` event.
     pub(super) message: String,
     pub(super) cause: TerminationCause,
@@ -34,7 +37,7 @@ impl Stop {
     fn begin(order: StopOrder, attempt: Attempt, has_hook: bool, now: MonoTime, actions: &mut Vec<Action>) -> Stop {
         actions.push(EventRecord::normal(attempt.container, "Killing", order.message));
         let (mut step, mut hook) = (StopStep::AwaitTurn, HookState::Finished);
-        if has_hook && order.deadline > now {
+        if has_hook && order.runs_hook && order.deadline > now {
             actions.push(Action::PreStop(attempt));
             (step, hook) = (StopStep::PreStop, HookState::Running);
         }
@@ -78,18 +81,25 @@ impl Stop {
 }
 
 impl Container {
-    /// Returns the request to stop this container, if it has to stop now. `pod_deadline`: when all containers must
-    /// have exited, if the pod is ending.
-    pub(super) fn stop_order(&self, pod_deadline: Option<MonoTime>, grace: Duration, now: Now) -> Option<StopOrder> {
+    /// Returns the request to stop this container, if it has to stop now: with its `pod`, or for itself.
+    pub(super) fn stop_order(&self, pod: &Ending, now: Now) -> Option<StopOrder> {
         let failed_probe = self.probes.failed_probe().filter(|_| matches!(self.stage, Stage::Running { .. }));
         let cause = match failed_probe {
             Some(_) => TerminationCause::FailedProbe { restarts_at_once: false },
             None => TerminationCause::Normal,
         };
-        let order =
-            |deadline, message| StopOrder { deadline, min_grace: MIN_GRACE_PERIOD, message, cause: cause.clone() };
-        if let Some(deadline) = pod_deadline {
-            return Some(order(deadline, format!("Stopping container {}", self.spec.name)));
+        let order = |deadline, message| StopOrder {
+            deadline,
+            min_grace: MIN_GRACE_PERIOD,
+            runs_hook: true,
+            message,
+            cause: cause.clone(),
+        };
+        if let Some(deadline) = pod.deadline() {
+            let runs_hook = pod.runs_hooks();
+            let min_grace = if runs_hook { MIN_GRACE_PERIOD } else { Duration::ZERO };
+            let message = format!("Stopping container {}", self.spec.name);
+            return Some(StopOrder { min_grace, runs_hook, ..order(deadline, message) });
         }
         if let Some(deadline) = self.attempt.replace_deadline {
             // A grace period below the minimum is kept.
@@ -100,7 +110,7 @@ impl Container {
         let (kind, own) = failed_probe?;
         let reason = format!("failed {} probe", kind.name().to_ascii_lowercase());
         let message = self.killing_message(&reason, self.spec.policy.restarts_failures());
-        Some(order(now.mono + own.unwrap_or(grace), message))
+        Some(order(now.mono + own.unwrap_or(pod.grace), message))
     }
 
     /// Returns the message of the `Killing` event. For init containers, a kubelet does not mention the restart.

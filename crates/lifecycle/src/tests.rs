@@ -1,5 +1,7 @@
 //! Short scenarios, driven input by input.
 
+mod suspension;
+
 use std::time::Duration;
 
 use super::*;

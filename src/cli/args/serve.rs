@@ -11,7 +11,11 @@ use crate::controllers::pod_gc;
 /// Start a node and serve the Kubernetes API
 ///
 /// Writes a kubeconfig for kubectl. Pods are created through the API, from the manifests given here, and from the
-/// static pods in --pod-manifest-path. SIGTERM and Ctrl-C stop the pods gracefully; a second signal kills them.
+/// static pods in --pod-manifest-path.
+///
+/// SIGTERM and Ctrl-C stop the pods gracefully; a second signal kills them. SIGUSR2, for an upgrade, stops them within
+/// a second and without preStop hooks. In each case, the pods go on when the node starts again. SIGHUP reads the
+/// manifests again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,7 +28,7 @@ Examples:
   kubectl get pods
 
 Exit codes:
-  0    Stopped by SIGTERM or Ctrl-C
+  0    Stopped by SIGTERM, SIGUSR2 or Ctrl-C
   2    Bad input
   125  Internal error")]
 pub struct ServeArgs {
@@ -63,6 +67,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     pub shutdown_grace: Duration,
 
+    /// End the pods at SIGTERM and Ctrl-C, with the reason `Terminated`, as a kubelet does when its machine shuts down;
+    /// otherwise they go on when the node starts again
+    #[arg(long)]
+    pub terminate_pods: bool,
+
     #[command(flatten)]
     pub api: ApiServerArgs,
 
@@ -87,12 +96,19 @@ pub struct ApiServerArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Storage options")]
 pub struct StorageArgs {
-    /// Directory for keys, the kubeconfig, logs, volumes and compiled programs [default: $XDG_STATE_HOME/wasmpod/node, with
-    /// compiled programs in the user's cache]
+    /// Directory for objects, keys, the kubeconfig, logs, volumes and compiled programs [default: $STATE_DIRECTORY (set
+    /// by systemd), or $XDG_STATE_HOME/wasmpod/node with compiled programs in the user's cache]
+    ///
+    /// Compiled programs are stored in $CACHE_DIRECTORY instead if systemd has set it.
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 
-    /// Directory for container logs [default: `logs` in the state directory]
+    /// If the database is damaged, set it aside and start with an empty node, instead of not starting
+    #[arg(long)]
+    pub recover: bool,
+
+    /// Directory for container logs [default: $LOGS_DIRECTORY (set by systemd), or `logs` in the
+    /// state directory]
     ///
     /// Logs are written in CRI format under kubelet's file names, for log shippers: NAMESPACE_POD_UID/CONTAINER/N.log,
     /// with links in `containers`, as kubelet's /var/log/pods and /var/log/containers. The directory must not contain

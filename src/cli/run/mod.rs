@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -36,9 +37,10 @@ use super::terminal_text::print;
 use crate::clock::Clock;
 use crate::control::{ControlPlane, DeleteOptions, Reason};
 use crate::controllers::static_pods::ensure_namespace;
-use crate::embedded::{self, Node};
+use crate::embedded::{self, HISTORY_LIMITS, Node, first_revision};
 use crate::images::Images;
 use crate::model::{emit, outcome, pods};
+use crate::store::ObjectStore;
 use changes::{Change, Changes};
 use desired::RunPods;
 use junit::Junit;
@@ -125,7 +127,9 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     }
     announced.extend(warnings);
     let clock = Clock::system().with_speed(args.speed);
+    let store = ObjectStore::in_memory(HISTORY_LIMITS, first_revision(Timestamp::now()));
     let mut builder = Node::builder()
+        .store(store)
         .name(private_api::NODE_NAME)
         .images(images.clone())
         .engine(engine.clone())
@@ -162,7 +166,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     private_server.iter().for_each(ApiServer::stop);
     node.stop().await;
     if let Some(server) = private_server {
-        server.stopped().await;
+        server.stopped(None).await;
     }
     outcome
 }

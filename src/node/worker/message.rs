@@ -18,6 +18,8 @@ pub(super) enum WorkerMessage {
     RetryResize,
     /// The creation of a static pod's mirror object that failed can be tried again.
     RetryMirror,
+    /// A report of the status that failed can be tried again.
+    RetryReport,
     /// The pod's storage was measured; with the message about a limit that it exceeds.
     StorageMeasured(Option<String>),
     /// An attempt was created; its program is about to start.

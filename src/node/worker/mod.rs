@@ -21,12 +21,13 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{oneshot, watch};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::NodeContext;
 use super::allocation::{ContainerResources, PodResize, container_resources};
 use super::attempt::RunningAttempt;
 use super::containers::container_ref;
-use super::desired::{DesiredState, RestartRequests};
+use super::desired::{DesiredState, NodeShutdown, RestartRequests};
 use super::events::PodEvents;
 use super::eviction::PodEviction;
 use super::sandbox::Sandbox;
@@ -52,6 +53,8 @@ struct Worker {
     resources: ContainerResources,
     /// Whether the object was removed, so that nothing is left to do.
     gone: bool,
+    /// Held until the pod has terminated and its status is written; the node's shutdown waits for it.
+    unfinished: Option<TaskTrackerToken>,
 }
 
 /// The pod's newest known object and its decoded form.
@@ -86,12 +89,18 @@ struct SeenChanges {
 
 /// Runs the pod until its object is gone.
 pub(super) async fn run(node: Arc<NodeContext>, mut desired: watch::Receiver<DesiredState>) {
-    let object = desired.borrow_and_update().object.clone();
+    let DesiredState { object, shutdown, .. } = desired.borrow_and_update().clone();
     let Some(stored) = StoredPod::decode(object) else { return };
     let mut worker = Worker::new(node, stored);
-    worker.step(Input::Tick).await;
+    match shutdown {
+        Some(shutdown) => worker.shut_down(shutdown).await,
+        None => worker.step(Input::Tick).await,
+    }
     while !worker.gone {
         worker.report().await;
+        if worker.state.is_terminated() {
+            worker.unfinished = None;
+        }
         // The object that the report returns may carry changes.
         if worker.observe_deletion().await || worker.observe_spec().await {
             continue;
@@ -135,6 +144,7 @@ impl Worker {
             None => state,
         };
         Worker {
+            unfinished: Some(node.unfinished_pods.token()),
             node,
             state,
             live: LivePod {
@@ -187,8 +197,7 @@ impl Worker {
     }
 
     async fn observe_desired(&mut self, desired: DesiredState) {
-        let DesiredState { object, restarts, resize, eviction, shutdown_grace, deleted_mirror, is_removed: _ } =
-            desired;
+        let DesiredState { object, restarts, resize, eviction, shutdown, deleted_mirror, is_removed: _ } = desired;
         if object.revision > self.stored.object.revision {
             self.reporter.store(&mut self.stored, object);
         }
@@ -200,8 +209,8 @@ impl Worker {
         if let Some(eviction) = eviction {
             self.evict(eviction).await;
         }
-        if let Some(grace) = shutdown_grace {
-            self.shut_down(grace).await;
+        if let Some(shutdown) = shutdown {
+            self.shut_down(shutdown).await;
         }
     }
 
@@ -254,7 +263,7 @@ impl Worker {
 
     /// Ends the pod because the node cannot keep it.
     async fn evict(&mut self, eviction: PodEviction) {
-        if self.state.is_failing() {
+        if self.state.is_failing() || self.state.is_suspended() {
             return;
         }
         let PodEviction { message, grace, disrupts } = eviction;
@@ -263,8 +272,16 @@ impl Worker {
         self.step(Input::Evicted { reason, message, grace: Some(grace), disrupts }).await;
     }
 
-    /// Ends the pod with its node, as a kubelet does. Repeating it changes nothing.
-    async fn shut_down(&mut self, max_grace: Duration) {
+    /// Stops the pod with its node. Repeating it changes nothing.
+    async fn shut_down(&mut self, shutdown: NodeShutdown) {
+        match shutdown {
+            NodeShutdown::Terminate { grace } => self.terminate(grace).await,
+            NodeShutdown::Suspend(suspension) => self.step(Input::Suspended(suspension)).await,
+        }
+    }
+
+    /// Ends the pod as a kubelet does when its machine shuts down.
+    async fn terminate(&mut self, max_grace: Duration) {
         let own = self.stored.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
         let grace = Some(Duration::from_secs(u64::try_from(own).unwrap_or(1)).min(max_grace));
         let message = "Pod was terminated in response to imminent node shutdown.".to_string();
@@ -288,6 +305,8 @@ impl Worker {
                 self.step(input).await;
             }
             WorkerMessage::RetryResize => self.retry_resize().await,
+            // Every message is followed by a report.
+            WorkerMessage::RetryReport => self.reporter.is_retry_planned = false,
             WorkerMessage::RetryMirror => self.create_mirror().await,
             WorkerMessage::StorageMeasured(excess) => self.on_storage_measured(excess).await,
             WorkerMessage::ImageReady(attempt, start) => {
@@ -356,9 +375,20 @@ impl Worker {
         }
     }
 
-    /// Reports the pod's status if it differs from the stored one.
+    /// Reports the pod's status if it differs from the stored one. That of a suspended pod stays as it is.
     async fn report(&mut self) {
-        if self.gone || self.reporter.report(&self.node, &mut self.stored, &self.state).await {
+        if self.gone
+            || self.state.is_suspended()
+            || self.reporter.report(&self.node, &mut self.stored, &self.state).await
+        {
+            if self.reporter.dirty && !self.reporter.is_retry_planned && !self.state.is_suspended() {
+                self.reporter.is_retry_planned = true;
+                let clock = self.node.clock;
+                self.live.pending.push(Box::pin(async move {
+                    clock.sleep(report::RETRY_DELAY).await;
+                    WorkerMessage::RetryReport
+                }));
+            }
             return;
         }
         // The agent says when a mirror object is gone.

@@ -182,7 +182,7 @@ impl Worker {
         })
     }
 
-    /// Ends everything that runs and removes the sandbox.
+    /// Ends everything that runs and removes the sandbox. The files of a suspended pod stay.
     pub(super) async fn tear_down(&mut self) {
         self.live.attempts.clear();
         self.live.starting.clear();
@@ -190,8 +190,10 @@ impl Worker {
         self.node.pod_usages.remove_pod(self.stored.uid());
         self.node.running_pods.remove_pod(self.stored.uid());
         drop(self.live.sandbox.take());
-        // An earlier node may have made the directory, too.
-        sandbox::remove_pod_dir(&self.node, &self.stored.pod).await;
+        if !self.state.is_suspended() {
+            // An earlier node may have made the directory, too.
+            sandbox::remove_pod_dir(&self.node, &self.stored.pod).await;
+        }
     }
 
     /// Reports the last status and removes the pod's object for good.

@@ -1,6 +1,7 @@
 //! Writes a pod's status to the control plane, whenever it differs from the stored one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
@@ -10,6 +11,9 @@ use crate::control::{Object, Preconditions, Reason, Update};
 use crate::lifecycle::PodState;
 use crate::model::pods;
 
+/// The delay before a report that failed is tried again.
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
+
 /// Reports one pod's status.
 pub(super) struct StatusReporter {
     /// The status that was written last.
@@ -18,11 +22,18 @@ pub(super) struct StatusReporter {
     last_stored: Arc<Pod>,
     /// Whether the status may differ from the stored one.
     pub(super) dirty: bool,
+    /// Whether a message will cause the next attempt after a failed one.
+    pub(super) is_retry_planned: bool,
 }
 
 impl StatusReporter {
     pub(super) fn new(pod: &Arc<Pod>) -> StatusReporter {
-        StatusReporter { last_written: pod.status.clone(), last_stored: pod.clone(), dirty: true }
+        StatusReporter {
+            last_written: pod.status.clone(),
+            last_stored: pod.clone(),
+            dirty: true,
+            is_retry_planned: false,
+        }
     }
 
     /// Replaces the known object by `object`, after which the status may have to be written again.

@@ -16,7 +16,7 @@ pub fn is_default(class: &ObjectMeta, annotations: &[&str]) -> bool {
 
 /// Returns the name of the default class of type `T`: of several, the newest.
 pub fn find<T: Strategy>(registry: &Registry, annotations: &[&str]) -> Option<String> {
-    let (classes, _) = registry.storage.objects().list(&Scope::all(Resource::of::<T>()));
+    let classes = registry.storage.objects().list_for_update(&Scope::all(Resource::of::<T>()));
     let classes = classes.iter().filter_map(|object| object.decode::<T>().ok());
     let defaults = classes.filter(|class| is_default(class.metadata(), annotations));
     let newest = defaults.min_by_key(|class| {

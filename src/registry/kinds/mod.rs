@@ -127,9 +127,17 @@ pub fn resolve(name: &str) -> Option<&'static dyn Kind> {
 
 /// Returns the kind of a resource's objects.
 pub fn of(resource: &Resource) -> Option<&'static dyn Kind> {
-    let identity = (resource.group(), resource.plural());
-    let index = KINDS.binary_search_by_key(&identity, |kind| (kind.names().group, kind.names().plural)).ok()?;
+    of_names(resource.group(), resource.plural())
+}
+
+fn of_names(group: &str, plural: &str) -> Option<&'static dyn Kind> {
+    let index = KINDS.binary_search_by_key(&(group, plural), |kind| (kind.names().group, kind.names().plural)).ok()?;
     KINDS.get(index).copied()
+}
+
+/// Returns the resource of a group and plural name.
+pub fn resource_of_names(group: &str, plural: &str) -> Option<Resource> {
+    of_names(group, plural).map(<dyn Kind>::resource)
 }
 
 /// Returns the kind of a manifest's object, whatever its version.

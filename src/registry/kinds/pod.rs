@@ -20,6 +20,7 @@ use crate::registry::pod::{self, DeletionStep, warnings};
 use crate::registry::storage::WriteDecision;
 use crate::registry::strategy::{KindInfo, READ_WRITE, Strategy, SubresourceInfo};
 use crate::registry::{Registry, identity, patch, preconditions};
+use crate::store::Durability;
 
 const SUCCEEDED: [RowCondition; 1] = [RowCondition {
     kind: "Completed",
@@ -136,7 +137,12 @@ impl Strategy for Pod {
         update: Update,
         preconditions: &Preconditions,
     ) -> Result<Arc<Object>, Status> {
-        let (_, stored) = registry.storage.guaranteed_update(key, preconditions, |current| match &update {
+        // What a node or the scheduler found out, it finds out again.
+        let durability = match update {
+            Update::PodStatus(_) | Update::Bind { .. } => Durability::Delayed,
+            Update::Replace { .. } | Update::Patch { .. } => Durability::Durable,
+        };
+        let decide = |current: &Pod| match &update {
             Update::PodStatus(status) => Ok(pod::replace_status(current, status)),
             Update::Bind { node } => pod::bind(current, node, registry.clock.now().wall)
                 .map_err(|error| Status::conflict("pods/binding", &key.name, error)),
@@ -149,7 +155,8 @@ impl Strategy for Pod {
                 replace(key, current, new, *subresource)
             }
             Update::Patch { patch, subresource } => replace(key, current, patch::apply(current, patch)?, *subresource),
-        })?;
+        };
+        let (_, stored) = registry.storage.guaranteed_update_with(durability, key, preconditions, decide)?;
         Ok(stored)
     }
 

@@ -11,7 +11,7 @@ use crate::model::formats;
 use crate::registry::columns::{self, Column, age, non_empty_or};
 use crate::registry::fields::{ErrorList, FieldPath};
 use crate::registry::strategy::{KindInfo, Strategy};
-use crate::registry::{Registry, generic, metadata, reads};
+use crate::registry::{Registry, generic, metadata};
 
 const MAX_USER_PRIORITY: i32 = 1_000_000_000;
 const SYSTEM_PREFIX: &str = "system-";
@@ -133,10 +133,10 @@ fn check_default(registry: &Registry, class: &PriorityClass, is_update: bool) ->
         let class = object.decode::<PriorityClass>().ok()?;
         class.metadata.name.clone().filter(|_| class.global_default == Some(true))
     };
-    let classes = reads::list(registry.storage.objects(), &Scope::all(Resource::of::<PriorityClass>()));
+    let classes = registry.storage.objects().list_for_update(&Scope::all(Resource::of::<PriorityClass>()));
     let name = class.metadata.name.as_deref().unwrap_or_default();
     let is_other = |first: &String| !is_update || first != name;
-    let Some(first) = classes.items.iter().find_map(is_default).filter(is_other) else { return Ok(()) };
+    let Some(first) = classes.iter().find_map(is_default).filter(is_other) else { return Ok(()) };
     Err(forbidden(name, &format!("PriorityClass {first} is already marked as default. Only one default can exist")))
 }
 

@@ -56,6 +56,10 @@ pub fn command(name: &str) -> TestCommand {
     let mut command = Command::new(binary());
     command.arg(name).env("HOME", &home).env("XDG_CACHE_HOME", home.join("cache"));
     command.env("XDG_STATE_HOME", home.join("state")).env_remove("XDG_RUNTIME_DIR").env_remove("WASMPOD_LOG");
+    // The service manager of the tests is none of theirs.
+    for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "STATE_DIRECTORY", "LOGS_DIRECTORY", "CACHE_DIRECTORY"] {
+        command.env_remove(name);
+    }
     TestCommand { command, stdin: None, stdout: None }
 }
 

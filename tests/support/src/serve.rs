@@ -136,9 +136,15 @@ impl ServedNode {
         javascript(script, args).env("KUBECONFIG", self.directory.kubeconfig())
     }
 
-    /// Returns the program `sessions` for kube-rs that `make clients` built, for this node.
-    pub fn kube_rs_sessions(&self) -> TestCommand {
-        program(target().join("clients/debug/sessions")).env("KUBECONFIG", self.directory.kubeconfig())
+    /// Returns a program for kube-rs that `make clients` built, for this node.
+    pub fn kube_rs(&self, name: &str) -> TestCommand {
+        program(target().join("clients/debug").join(name)).env("KUBECONFIG", self.directory.kubeconfig())
+    }
+
+    /// Kills the process, and returns the directory with what it left.
+    pub fn kill(self) -> NodeDirectory {
+        drop(self.process);
+        self.directory
     }
 
     /// Sends SIGTERM and waits for the node to exit.

@@ -271,7 +271,7 @@ impl<'r> Allocator<'r> {
             if !self.is_kubernetes {
                 taken.ips.insert(KUBERNETES_IP);
             }
-            let (services, _) = self.registry.storage.objects().list(&Scope::all(Resource::of::<Service>()));
+            let services = self.registry.storage.objects().list_for_update(&Scope::all(Resource::of::<Service>()));
             for service in services.iter().filter_map(|object| object.decode::<Service>().ok()) {
                 let Some(spec) = &service.spec else { continue };
                 taken.ips.extend(cluster_ips(spec).iter().filter_map(|ip| parse_ipv4(ip)));

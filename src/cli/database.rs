@@ -1,0 +1,72 @@
+//! The database of `serve`: opened, or set aside if it is damaged.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::exit::bad_input;
+use crate::embedded::{HISTORY_LIMITS, first_revision};
+use crate::registry::kinds;
+use crate::store::{ObjectStore, OpenError};
+
+/// The name of the file in the state directory.
+const FILE_NAME: &str = "objects.redb";
+
+/// Opens the database in the state directory, or creates it. A damaged one is set aside if `recover` is set.
+pub fn open(state_directory: &Path, recover: bool) -> anyhow::Result<Arc<ObjectStore>> {
+    let path = state_directory.join(FILE_NAME);
+    let now = Timestamp::now();
+    let open = |first| ObjectStore::open(&path, HISTORY_LIMITS, first, &kinds::resource_of_names);
+    match open(1) {
+        Ok(store) => Ok(store),
+        Err(error @ OpenError::Damaged(_)) if recover => {
+            let aside = state_directory.join(format!("{FILE_NAME}.damaged-{}", now.strftime("%Y%m%dT%H%M%SZ")));
+            let failed = |error| bad_input(format!("cannot rename {}: {error}", path.display()));
+            fs::rename(&path, &aside).map_err(failed)?;
+            stderrln!("{error}; it is kept as {}, and the node starts empty", aside.display());
+            open(first_revision(now)).map_err(|error| refused(&path, &error))
+        }
+        Err(error) => Err(refused(&path, &error)),
+    }
+}
+
+fn refused(path: &Path, error: &OpenError) -> anyhow::Error {
+    let way_out = match error {
+        OpenError::Damaged(_) => "use --recover to set it aside and start with an empty node",
+        OpenError::NewerFormat(_) | OpenError::UnknownKind(_) => {
+            "use that version, or --state-dir to choose another directory"
+        }
+        OpenError::Unavailable(_) => "use --state-dir to choose another directory",
+    };
+    bad_input(format!("cannot open {}: {error}; {way_out}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_database_is_set_aside_when_asked() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(FILE_NAME);
+        fs::write(&path, b"not a database, and longer than nothing").expect("written");
+        let error = open(directory.path(), false).map(|_| ()).expect_err("damaged").to_string();
+        assert!(error.starts_with(&format!("cannot open {}: the database is damaged: ", path.display())), "{error}");
+        assert!(error.ends_with("use --recover to set it aside and start with an empty node"), "{error}");
+        assert!(path.exists());
+        let store = open(directory.path(), true).expect("a new one");
+        store.close();
+        let names = fs::read_dir(directory.path()).expect("readable").map(|entry| entry.expect("one").file_name());
+        assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("objects.redb.damaged-2")).count(), 1);
+    }
+
+    #[test]
+    fn unreadable_database_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::create_dir(directory.path().join(FILE_NAME)).expect("created");
+        let error = open(directory.path(), true).map(|_| ()).expect_err("a directory").to_string();
+        assert!(error.contains("objects.redb: ") && error.ends_with("choose another directory"), "{error}");
+    }
+}
