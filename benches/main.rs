@@ -18,6 +18,7 @@ mod probes;
 mod publish;
 mod sessions;
 mod start;
+mod store;
 mod validate;
 
 use std::process::Command;
@@ -29,7 +30,7 @@ use machine::ProcessorTimes;
 type Group = (&'static str, fn() -> Vec<Figure>);
 
 /// All groups in the order of the table.
-const GROUPS: [Group; 19] = [
+const GROUPS: [Group; 23] = [
     ("in-memory", start::in_memory),
     ("start", start::figures),
     ("burst", pods::burst),
@@ -44,6 +45,10 @@ const GROUPS: [Group; 19] = [
     ("watchers", api::watchers),
     ("api-under-spin", api::under_spin),
     ("serve", api::idle_serve),
+    ("store-creations", store::creations),
+    ("store-restarts", store::restarts),
+    ("store-idle", store::idle),
+    ("store-statuses", pods::status_writes),
     ("limits-quota", limits::quota),
     ("limits-timers", limits::timers),
     ("limits-ends", limits::terminations),

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
+use wasmpod::NodeBuilder;
 use wasmpod::control::{Body, ChangeKind, DeleteOptions, Key, Resource, Scope, WatchEvent, WatchStream};
 use wasmpod::embedded::Node;
 use wasmpod::model::pods;
+use wasmpod::registry::kinds;
+use wasmpod::store::{HistoryLimits, ObjectStore};
 
-use super::figures::Figure;
+use super::figures::{Figure, percentile};
 use super::native::{Sleepers, millis};
 
 /// A node and a client that watches it.
@@ -26,11 +29,7 @@ pub const TWO_AND_TWO: &str = "initContainers: [{name: i, image: busybox, comman
 pub fn on_node<T>(work: impl AsyncFnOnce(&mut Bench) -> T) -> T {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     tokio.block_on(async {
-        let node = Node::builder().start().expect("a node");
-        let scope = Scope::all(Resource::PODS);
-        let from = node.control().list(&scope).await.expect("a list").revision;
-        let watch = node.control().watch(&scope, from).await.expect("a watch");
-        let mut bench = Bench { node, watch };
+        let mut bench = Bench::start(Node::builder()).await;
         let result = work(&mut bench).await;
         bench.node.stop().await;
         result
@@ -38,6 +37,25 @@ pub fn on_node<T>(work: impl AsyncFnOnce(&mut Bench) -> T) -> T {
 }
 
 impl Bench {
+    async fn start(node: NodeBuilder) -> Bench {
+        let node = node.start().expect("a node");
+        let scope = Scope::all(Resource::PODS);
+        let from = node.control().list(&scope).await.expect("a list").revision;
+        let watch = node.control().watch(&scope, from).await.expect("a watch");
+        Bench { node, watch }
+    }
+
+    /// Returns the milliseconds from the answer of a creation to the readiness of the pod.
+    async fn start_after_answer(&mut self, name: &str) -> f64 {
+        self.create(name, PAUSE).await;
+        let start = Instant::now();
+        self.until_running(1).await;
+        let took = millis(start.elapsed());
+        self.delete(name).await;
+        self.until_gone(1).await;
+        took
+    }
+
     pub async fn create(&self, name: &str, spec: &str) {
         let yaml = format!("{{metadata: {{name: {name}}}, spec: {{{spec}}}}}");
         let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
@@ -107,6 +125,31 @@ impl Bench {
         self.until_gone(count).await;
         start.elapsed()
     }
+}
+
+/// Measures what it costs the start of a pod that the node's objects are durable.
+pub fn status_writes() -> Vec<Figure> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let limits = HistoryLimits { changes: 4096, bytes: 32 << 20 };
+    let path = directory.path().join("objects.redb");
+    let store = ObjectStore::open(&path, limits, 1, &kinds::resource_of_names).expect("a store");
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    let (mut durable, mut in_memory) = tokio.block_on(async {
+        let mut durable = Bench::start(Node::builder().name("durable").store(store.clone())).await;
+        let mut in_memory = Bench::start(Node::builder()).await;
+        let mut times = (Vec::new(), Vec::new());
+        for round in 0..300 {
+            times.0.push(durable.start_after_answer(&format!("p{round}")).await);
+            times.1.push(in_memory.start_after_answer(&format!("p{round}")).await);
+        }
+        durable.node.stop().await;
+        in_memory.node.stop().await;
+        times
+    });
+    store.close();
+    let (durable, in_memory) = (percentile(&mut durable, 0.5), percentile(&mut in_memory, 0.5));
+    let overhead = 100.0 * (durable / in_memory - 1.0);
+    vec![Figure::new("status_write_overhead", overhead, "%").at_most(5.0)]
 }
 
 /// Measures the creation and the deletion of 1,000 pods at once.
