@@ -82,6 +82,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let node = start_node(&args, node, &state, &directories, credentials.clone())?;
     let control = node.control().clone();
     objects::create_system_objects(&*control).await?;
+    objects::complete_deletions(&*control).await?;
     objects::store(&*control, loaded).await?;
     let mut tasks = JoinSet::new();
     let rescan = start_static_pods(&args, &control, clock, &name, &mut tasks);

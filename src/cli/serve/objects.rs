@@ -11,7 +11,8 @@ use crate::cli::args::ServeArgs;
 use crate::cli::exit::bad_input;
 use crate::cli::manifests::{self, LoadOptions, LoadedManifests, WorkloadHandling};
 use crate::control::{
-    Body, ControlPlane, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason, Status, Subresource, Update,
+    Body, ControlPlane, DeleteOptions, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason, Resource, Scope,
+    Status, Subresource, Update,
 };
 use crate::controllers::static_pods::ensure_namespace;
 use crate::images::Images;
@@ -30,6 +31,22 @@ pub async fn create_system_objects(control: &dyn ControlPlane) -> Result<(), Sta
         match control.create(Body::from(class.object())).await {
             Err(status) if status.reason != Reason::AlreadyExists => return Err(status),
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Completes deletions without grace that the end of an earlier life has cut in half: a pod is marked first, then
+/// removed.
+pub async fn complete_deletions(control: &dyn ControlPlane) -> Result<(), Status> {
+    for object in control.list(&Scope::all(Resource::PODS)).await?.items {
+        let pod = object.decode::<Pod>().map_err(Status::internal)?;
+        let meta = &pod.metadata;
+        let is_marked = meta.deletion_timestamp.is_some() && meta.deletion_grace_period_seconds == Some(0);
+        if is_marked && meta.finalizers.as_ref().is_none_or(Vec::is_empty) {
+            let preconditions = Preconditions { uid: meta.uid.clone(), revision: None };
+            let options = DeleteOptions { grace_seconds: Some(0), preconditions, ..DeleteOptions::default() };
+            control.delete(&object.key, options).await?;
         }
     }
     Ok(())
@@ -167,21 +184,23 @@ async fn ensure_namespace_of(control: &dyn ControlPlane, metadata: &ObjectMeta) 
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::control::{Object, Resource};
+    use crate::control::{Object, UnversionedObject};
     use crate::registry::Registry;
-    use crate::store::ObjectStore;
+    use crate::store::{Durability, ObjectStore, Operation, Precondition};
 
     /// A control plane, and a manifest file whose content tests replace.
     struct Server {
         control: Registry,
+        store: Arc<ObjectStore>,
         directory: tempfile::TempDir,
     }
 
     impl Server {
         async fn new() -> Server {
-            let control = Registry::new(ObjectStore::new(64), Clock::system());
+            let store = ObjectStore::new(64);
+            let control = Registry::new(store.clone(), Clock::system());
             create_system_objects(&control).await.expect("created");
-            Server { control, directory: tempfile::tempdir().expect("a directory") }
+            Server { control, store, directory: tempfile::tempdir().expect("a directory") }
         }
 
         async fn reload(&self, manifest: &str) -> Result<(), String> {
@@ -210,6 +229,26 @@ mod tests {
         let revision = server.control.revision().await.expect("a revision");
         create_system_objects(&server.control).await.expect("they exist");
         assert_eq!(server.control.revision().await.expect("a revision"), revision);
+    }
+
+    #[tokio::test]
+    async fn deletions_cut_in_half_are_completed() {
+        let server = Server::new().await;
+        for (name, finalizers) in [("half", ""), ("held", "finalizers: [a.b/c], ")] {
+            let metadata = format!(
+                "{{name: {name}, namespace: default, {finalizers}deletionTimestamp: '2026-01-01T00:00:00Z', \
+                 deletionGracePeriodSeconds: 0}}"
+            );
+            let pod = format!("{{metadata: {metadata}, spec: {{containers: [{{name: c, image: x}}]}}}}");
+            let pod = serde_yaml::from_str::<Pod>(&pod).expect("a pod");
+            let object = UnversionedObject::encode(&pod).expect("it encodes");
+            let operation =
+                Operation::Put { key: Key::pod("default", name), precondition: Precondition::Absent, object };
+            server.store.commit(vec![operation], Durability::Durable).expect("stored");
+        }
+        complete_deletions(&server.control).await.expect("completed");
+        let pods = server.control.list(&Scope::all(Resource::PODS)).await.expect("a list").items;
+        assert_eq!(pods.iter().map(|pod| pod.key.to_string()).collect::<Vec<_>>(), ["default/held"]);
     }
 
     #[tokio::test]
