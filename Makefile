@@ -52,8 +52,10 @@ cargo-test:
 # The rounds of the tests whose clients are hostile.
 SOAK_ROUNDS := 20
 
-soak: test fuzz ## runs what takes long: fuzzing, long attacks, and sessions of hostile clients again and again
+soak: test fuzz ## runs what takes long: fuzzing, long attacks, power cuts, kills, and hostile clients again and again
 	WASMPOD_SOAK=1 $(CARGO) test --locked --test hostile -- --nocapture
+	WASMPOD_SOAK=1 $(CARGO) test --locked --lib acknowledged_commits_survive_power_cuts
+	WASMPOD_SOAK=1 $(CARGO) test --locked --test all acknowledged_writes_survive_kills
 	for round in $$(seq $(SOAK_ROUNDS)); do $(CARGO) test --locked --test all hostile || exit 1; done
 
 bench: release ## measures, prints a table and writes target/bench.json
