@@ -110,9 +110,9 @@ impl Database {
     /// Gives the free pages of the file back to the file system.
     pub fn compact(&mut self) {
         let Some(mut open) = self.open.take() else { return };
-        match open.compact() {
+        // As after a failed transaction, the file is opened again after an error.
+        match without_panic(|| Ok(open.compact()?)) {
             Ok(_) => self.open = Some(open),
-            // As after a failed transaction, the file is opened again.
             Err(error) => tracing::warn!(%error, "cannot compact the database"),
         }
     }
@@ -122,22 +122,17 @@ impl Database {
     /// # Errors
     /// Whether the transaction is in the file is then unknown until the next one succeeds.
     pub fn write(&mut self, transaction: &Transaction<'_>) -> Result<(), redb::Error> {
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => (self.opener)()?,
-        };
-        match write(&mut open, transaction, self.may_have_excess) {
-            Ok(()) => {
-                self.may_have_excess = false;
-                self.open = Some(open);
-                Ok(())
-            }
-            Err(error) => {
-                // redb refuses further work after an I/O error.
-                self.may_have_excess = true;
-                Err(error)
-            }
-        }
+        let (open, has_excess) = (self.open.take(), self.may_have_excess);
+        // Until it succeeds. After an error, redb refuses further work, and the file is opened again.
+        self.may_have_excess = true;
+        let written = without_panic(|| {
+            let open = open.map_or_else(|| (self.opener)().map_err(redb::Error::from), Ok)?;
+            write(&open, transaction, has_excess)?;
+            Ok(open)
+        });
+        self.open = Some(written?);
+        self.may_have_excess = false;
+        Ok(())
     }
 }
 
@@ -218,7 +213,13 @@ pub(super) fn versions_of_dropped(change: &ObjectChange) -> impl Iterator<Item =
     previous.into_iter().chain(deletion)
 }
 
-fn write(open: &mut redb::Database, transaction: &Transaction<'_>, may_have_excess: bool) -> Result<(), redb::Error> {
+/// Calls `work`. A damaged page can make redb panic, which must not end the thread of all writes.
+fn without_panic<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+    let inconsistent = || redb::Error::Corrupted("its pages are inconsistent".into());
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(inconsistent()))
+}
+
+fn write(open: &redb::Database, transaction: &Transaction<'_>, may_have_excess: bool) -> Result<(), redb::Error> {
     let Transaction { added, removed, state, durable } = transaction;
     let write = open.begin_write()?;
     {

@@ -141,7 +141,7 @@ impl ObjectStore {
 
     /// Returns an empty store in memory that has the revision `first`.
     pub fn in_memory(limits: HistoryLimits, first: Revision) -> Arc<ObjectStore> {
-        ObjectStore::start(BTreeMap::new(), History::new(limits, first), first, None, |_| None)
+        ObjectStore::start(BTreeMap::new(), History::new(limits, first), first, None)
     }
 
     /// Opens the database at `path`, or creates it, and reads all of it. A new store has the revision `first`.
@@ -178,12 +178,13 @@ impl ObjectStore {
             None => (0, first, History::new(limits, first)),
         };
         let backlog = Backlog::new(location, durable, removable);
-        Ok(ObjectStore::start(objects, history, revision, Some(backlog), |shared| {
-            committer::reserve(&mut shared.state.lock(), &mut database);
-            let thread = std::thread::Builder::new().name("wasmpod-store".into());
-            let shared = shared.clone();
-            thread.spawn(move || committer::run(&shared, database)).ok()
-        }))
+        let store = ObjectStore::start(objects, history, revision, Some(backlog));
+        committer::reserve(&mut store.shared.state.lock(), &mut database);
+        let shared = store.shared.clone();
+        let thread = std::thread::Builder::new().name("wasmpod-store".into());
+        let thread = thread.spawn(move || committer::run(&shared, database)).map_err(redb::Error::Io)?;
+        *store.committer.lock() = Some(thread);
+        Ok(store)
     }
 
     fn start(
@@ -191,14 +192,12 @@ impl ObjectStore {
         history: History,
         revision: Revision,
         backlog: Option<Backlog>,
-        start_committer: impl FnOnce(&Arc<Shared>) -> Option<JoinHandle<()>>,
     ) -> Arc<ObjectStore> {
         let state = StoreState { objects, history, revision, head: revision, queue: CommitQueue::default(), backlog };
         let has_database = state.backlog.is_some();
         let newest = watch::Sender::new(revision);
         let shared = Arc::new(Shared { state: Mutex::new(state), newest, work: Condvar::new() });
-        let committer = Mutex::new(start_committer(&shared));
-        Arc::new(ObjectStore { shared, has_database, committer })
+        Arc::new(ObjectStore { shared, has_database, committer: Mutex::new(None) })
     }
 
     /// Writes what is not durable yet and ends the store: later commits fail. Blocks until that is done.
