@@ -109,12 +109,21 @@ impl Database {
 
     /// Gives the free pages of the file back to the file system.
     pub fn compact(&mut self) {
-        let Some(mut open) = self.open.take() else { return };
-        // As after a failed transaction, the file is opened again after an error.
-        match without_panic(|| Ok(open.compact()?)) {
-            Ok(_) => self.open = Some(open),
-            Err(error) => tracing::warn!(%error, "cannot compact the database"),
+        let Some(open) = &mut self.open else { return };
+        if let Err(error) = without_panic(|| Ok(open.compact()?)) {
+            tracing::warn!(%error, "cannot compact the database");
+            self.drop_open();
         }
+    }
+
+    /// Closes the file after an error; the next transaction opens it again.
+    fn drop_open(&mut self) {
+        let open = self.open.take();
+        // After a panic, redb panics again here.
+        let _ = without_panic(|| {
+            drop(open);
+            Ok(())
+        });
     }
 
     /// Applies a transaction durably.
@@ -122,15 +131,20 @@ impl Database {
     /// # Errors
     /// Whether the transaction is in the file is then unknown until the next one succeeds.
     pub fn write(&mut self, transaction: &Transaction<'_>) -> Result<(), redb::Error> {
-        let (open, has_excess) = (self.open.take(), self.may_have_excess);
+        let has_excess = self.may_have_excess;
         // Until it succeeds. After an error, redb refuses further work, and the file is opened again.
         self.may_have_excess = true;
         let written = without_panic(|| {
-            let open = open.map_or_else(|| (self.opener)().map_err(redb::Error::from), Ok)?;
-            write(&open, transaction, has_excess)?;
-            Ok(open)
+            let open = match &mut self.open {
+                Some(open) => open,
+                closed => closed.insert((self.opener)()?),
+            };
+            write(open, transaction, has_excess)
         });
-        self.open = Some(written?);
+        if let Err(error) = written {
+            self.drop_open();
+            return Err(error);
+        }
         self.may_have_excess = false;
         Ok(())
     }

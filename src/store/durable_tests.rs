@@ -225,6 +225,19 @@ async fn store_opens_on_a_full_disk_and_recovers() {
 }
 
 #[tokio::test]
+async fn panic_of_the_database_fails_its_commits_only() {
+    let disk = new_disk();
+    let store = open(&disk);
+    let a = commit(&store, put("a", Precondition::Absent)).await.expect("stored");
+    disk.panic_once();
+    commit(&store, put("b", Precondition::Absent)).await.expect_err("the write panicked");
+    wait_until("recovery", || store.failure().is_none());
+    let b = commit(&store, put("b", Precondition::Absent)).await.expect("stored");
+    store.close();
+    assert_eq!(names(&open(&disk)), [("a".to_string(), a), ("b".to_string(), b)]);
+}
+
+#[tokio::test]
 async fn closed_store_refuses_commits() {
     let store = open(&new_disk());
     store.close();

@@ -25,6 +25,8 @@ struct DiskState {
     unsynced: Vec<Change>,
     /// The error of everything that writes.
     failure: Option<i32>,
+    /// Whether the next write panics.
+    panics: bool,
     is_standing: bool,
     syncs: usize,
 }
@@ -52,6 +54,11 @@ impl FakeDisk {
     /// Makes everything fail that writes, with an error number of the operating system.
     pub(super) fn fail_with(&self, error: Option<i32>) {
         self.state.lock().failure = error;
+    }
+
+    /// Makes the next write panic, as redb does on inconsistent pages.
+    pub(super) fn panic_once(&self) {
+        self.state.lock().panics = true;
     }
 
     /// Makes syncs wait.
@@ -103,6 +110,7 @@ struct FakeFile(Arc<FakeDisk>);
 impl FakeFile {
     fn change(&self, change: Change) -> io::Result<()> {
         let mut state = self.0.state.lock();
+        assert!(!std::mem::take(&mut state.panics), "a panic that the test wants");
         if let Some(error) = state.failure {
             return Err(io::Error::from_raw_os_error(error));
         }
