@@ -116,7 +116,7 @@ fn unsupported(field: UnsupportedField, number: usize) -> FieldDiagnostic {
     let UnsupportedField { field: path, support } = field;
     let rule = match support {
         FieldSupport::Rejected(_) => Rule::Unsupported,
-        FieldSupport::NotSupportedYet(_) => Rule::NotYet,
+        FieldSupport::KeepsPending(_) | FieldSupport::NotSupportedYet(_) => Rule::NotYet,
         FieldSupport::Enforced | FieldSupport::Ignored(_) | FieldSupport::NotEnforcedYet(_) => Rule::NoEffect,
     };
     FieldDiagnostic { object: number, rule, path, message: support.to_string(), hint: None }

@@ -2,13 +2,15 @@
 //!
 //! There is one node. Every pod without a node is bound to it, unless another pod of the node holds one of its host
 //! ports: then the pod stays pending, and is tried again when those ports are freed. While the node is cordoned, has taints
-//! that a pod does not tolerate, or is deleted, pods wait until that changes.
+//! that a pod does not tolerate, or is deleted, pods wait until that changes. Pods with claims wait for volumes, which
+//! nothing provisions yet.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{Node, Pod, PodCondition, Taint};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodCondition, Taint};
 
 use super::host_ports::HostPortAllocations;
 use crate::clock::Clock;
@@ -34,6 +36,11 @@ const TAINTED: &str = "0/1 nodes are available: 1 node(s) had untolerated taint(
 /// The message about a pod when the node's object was deleted, in the same words.
 const NO_NODES: &str = "no nodes available to schedule pods";
 
+/// The message about a pod whose claims have no volumes, in the same words.
+const UNBOUND_CLAIMS: &str = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found";
+
+const CLAIMS: Resource = Resource::of::<PersistentVolumeClaim>();
+
 /// The taint of a cordoned node.
 const UNSCHEDULABLE_TAINT: &str = "node.kubernetes.io/unschedulable";
 /// The taint of new nodes, which the node itself removes as it registers.
@@ -44,7 +51,7 @@ const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
 struct NodeState {
     ports: HostPortAllocations,
     obstacles: Obstacles,
-    /// The pods that wait until the obstacles change.
+    /// The pods that wait until the obstacles or the claims change.
     waiting: BTreeMap<Key, Arc<Object>>,
 }
 
@@ -122,18 +129,23 @@ impl Scheduler {
         }
         let pod_watch = self.control.watch(scope, list.revision).await?;
         let node_watch = self.control.watch(&nodes, known_nodes.revision).await?;
-        let mut watch = stream::select(pod_watch, node_watch);
+        let claim_watch = self.control.watch(&Scope::all(CLAIMS), list.revision).await?;
+        let mut watch = stream::select(pod_watch, stream::select(node_watch, claim_watch));
         while let Some(event) = watch.next().await {
             let WatchEvent::Change(kind, object) = event? else { continue };
-            if object.key.resource == Resource::NODES {
-                if self.observe_node(kind, &object, &mut state) {
-                    for object in std::mem::take(&mut state.waiting).into_values() {
-                        self.schedule(object, &mut state).await;
-                    }
+            let is_retry_due = if object.key.resource == Resource::NODES {
+                self.observe_node(kind, &object, &mut state)
+            } else if object.key.resource == CLAIMS {
+                kind != ChangeKind::Modified
+            } else {
+                self.observe_pod(kind, object, &mut state).await;
+                false
+            };
+            if is_retry_due {
+                for object in std::mem::take(&mut state.waiting).into_values() {
+                    self.schedule(object, &mut state).await;
                 }
-                continue;
             }
-            self.observe_pod(kind, object, &mut state).await;
         }
         Ok(())
     }
@@ -179,15 +191,31 @@ impl Scheduler {
             return;
         }
         let wanted = host_ports(&pod);
-        if let Some(message) = state.obstacles.message(&pod) {
+        let mut message = self.claims_message(&pod).await;
+        message = message.or_else(|| state.obstacles.message(&pod).map(Cow::Borrowed));
+        if let Some(message) = message {
             state.waiting.insert(object.key.clone(), object.clone());
-            self.report_unschedulable(&object, &pod, message).await;
+            self.report_unschedulable(&object, &pod, &message).await;
         } else if state.ports.has_conflict(&wanted) {
             state.ports.add_unschedulable(object.clone(), wanted);
             self.report_unschedulable(&object, &pod, NO_FREE_PORTS).await;
         } else if self.bind(&object, &pod).await {
             state.ports.add(&object.key, wanted);
         }
+    }
+
+    /// Returns the message about a pod that waits for the volumes of its claims.
+    async fn claims_message(&self, pod: &Pod) -> Option<Cow<'static, str>> {
+        let mut claims = pods::claim_names(pod).peekable();
+        claims.peek()?;
+        for name in claims {
+            let found = self.control.get(&Key::new(CLAIMS, pods::namespace(pod), name)).await;
+            if found.is_err_and(|status| status.reason == Reason::NotFound) {
+                let message = format!("0/1 nodes are available: persistentvolumeclaim \"{name}\" not found. not found");
+                return Some(message.into());
+            }
+        }
+        Some(UNBOUND_CLAIMS.into())
     }
 
     /// Binds the pod to the node. Returns whether it is bound.
@@ -213,18 +241,19 @@ impl Scheduler {
         self.recorder.record(pod, None, EventType::Warning, "FailedScheduling", message.into());
         let mut status = pod.status.clone().unwrap_or_default();
         let conditions = status.conditions.get_or_insert_default();
-        if conditions.iter().any(|c| c.type_ == "PodScheduled" && c.status == "False") {
-            return;
+        match conditions.iter_mut().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False") {
+            Some(condition) if condition.message.as_deref() == Some(message) => return,
+            Some(condition) => condition.message = Some(message.into()),
+            None => conditions.push(PodCondition {
+                type_: "PodScheduled".into(),
+                status: "False".into(),
+                reason: Some("Unschedulable".into()),
+                message: Some(message.into()),
+                observed_generation: pod.metadata.generation,
+                last_transition_time: Some(pods::api_time(self.clock.wall())),
+                ..PodCondition::default()
+            }),
         }
-        conditions.push(PodCondition {
-            type_: "PodScheduled".into(),
-            status: "False".into(),
-            reason: Some("Unschedulable".into()),
-            message: Some(message.into()),
-            observed_generation: pod.metadata.generation,
-            last_transition_time: Some(pods::api_time(self.clock.wall())),
-            ..PodCondition::default()
-        });
         let update = Update::PodStatus(Box::new(status));
         if let Err(error) = self.control.update(&object.key, update, same(pod)).await {
             tracing::debug!(pod = %object.key, %error, "cannot report that a pod is unschedulable");

@@ -118,7 +118,7 @@ impl Node {
     fn check(&self, pod: &Pod) -> Result<(), ApplyError> {
         let name = || pods::name(pod).to_string();
         for UnsupportedField { field, support } in check(pod) {
-            if support.rejects_pod() {
+            if support.prevents_start() {
                 return Err(ApplyError::UnsupportedField { pod: name(), field, reason: support.to_string() });
             }
             tracing::warn!(pod = name(), field, "{support}");

@@ -27,9 +27,11 @@ impl Cluster {
     }
 
     async fn create(&self, name: &str, port: &str) {
-        let yaml = format!(
-            "{{metadata: {{name: {name}, namespace: default}}, spec: {{containers: [{{name: c, image: x, ports: [{port}]}}]}}}}"
-        );
+        self.create_with(name, &format!("{{containers: [{{name: c, image: x, ports: [{port}]}}]}}")).await;
+    }
+
+    async fn create_with(&self, name: &str, spec: &str) {
+        let yaml = format!("{{metadata: {{name: {name}, namespace: default}}, spec: {spec}}}");
         let pod: Pod = serde_yaml::from_str(&yaml).expect("a pod");
         self.control.create(Body::from(pod)).await.expect("created");
         self.settle().await;
@@ -146,6 +148,25 @@ async fn tainted_or_deleted_node_gets_no_new_pods() {
     cluster.control.create(node("[]")).await.expect("created again");
     cluster.settle().await;
     assert!(cluster.is_bound("b").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_with_claims_wait_for_volumes() {
+    let cluster = Cluster::start();
+    let message = |pod: &Pod| pod.status.clone().and_then(|status| status.conditions?.pop()?.message);
+    let claim = "volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]";
+    cluster.create_with("a", &format!("{{containers: [{{name: c, image: x}}], {claim}}}")).await;
+    let missing = "0/1 nodes are available: persistentvolumeclaim \"data\" not found. not found";
+    assert_eq!(message(&*cluster.pod("a").await).as_deref(), Some(missing));
+    let claim: PersistentVolumeClaim = serde_yaml::from_str(
+        "{metadata: {name: data, namespace: default}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}",
+    )
+    .expect("a claim");
+    cluster.control.create(Body::from(claim)).await.expect("created");
+    cluster.settle().await;
+    let pod = cluster.pod("a").await;
+    assert_eq!(message(&pod).as_deref(), Some(UNBOUND_CLAIMS));
+    assert!(!is_bound(&pod));
 }
 
 #[test]

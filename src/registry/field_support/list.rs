@@ -6,6 +6,7 @@ use super::table::{FieldRow, FieldSupport};
 
 const ENFORCED: &str = "Supported";
 const NOT_ENFORCED_YET: &str = "Not enforced yet: the pod runs, with a warning";
+const KEEPS_PENDING: &str = "Not supported yet: the pod stays pending, and a run rejects it";
 const NOT_SUPPORTED_YET: &str = "Not supported yet: the pod is rejected";
 const IGNORED: &str = "Without effect in wasmpod: the pod runs, with a warning";
 const REJECTED: &str = "Not supported: the pod is rejected";
@@ -14,6 +15,7 @@ fn section(support: FieldSupport) -> &'static str {
     match support {
         FieldSupport::Enforced => ENFORCED,
         FieldSupport::NotEnforcedYet(_) => NOT_ENFORCED_YET,
+        FieldSupport::KeepsPending(_) => KEEPS_PENDING,
         FieldSupport::NotSupportedYet(_) => NOT_SUPPORTED_YET,
         FieldSupport::Ignored(_) => IGNORED,
         FieldSupport::Rejected(_) => REJECTED,
@@ -23,7 +25,7 @@ fn section(support: FieldSupport) -> &'static str {
 /// Returns the list in Markdown: supported fields first, then the others with the reason.
 pub fn markdown(rows: &[FieldRow]) -> String {
     let mut text = String::new();
-    for title in [ENFORCED, NOT_ENFORCED_YET, NOT_SUPPORTED_YET, IGNORED, REJECTED] {
+    for title in [ENFORCED, NOT_ENFORCED_YET, KEEPS_PENDING, NOT_SUPPORTED_YET, IGNORED, REJECTED] {
         // Writing to a String does not fail.
         let _ = writeln!(text, "**{title}**\n");
         for row in rows.iter().filter(|row| section(row.support) == title) {

@@ -34,14 +34,20 @@ impl FieldSupport {
             FieldSupport::Enforced => "",
             FieldSupport::Ignored(reason)
             | FieldSupport::NotEnforcedYet(reason)
+            | FieldSupport::KeepsPending(reason)
             | FieldSupport::NotSupportedYet(reason)
             | FieldSupport::Rejected(reason) => reason,
         }
     }
 
-    /// Returns whether a pod that sets the field is rejected.
+    /// Returns whether the API rejects a pod that sets the field.
     pub fn rejects_pod(self) -> bool {
         matches!(self, FieldSupport::NotSupportedYet(_) | FieldSupport::Rejected(_))
+    }
+
+    /// Returns whether a pod that sets the field never runs, so that it is useless to start it.
+    pub fn prevents_start(self) -> bool {
+        self.rejects_pod() || matches!(self, FieldSupport::KeepsPending(_))
     }
 }
 
@@ -52,7 +58,9 @@ impl std::fmt::Display for FieldSupport {
             FieldSupport::Ignored(reason) | FieldSupport::NotEnforcedYet(reason) => {
                 write!(f, "no effect: {reason}")
             }
-            FieldSupport::NotSupportedYet(reason) => write!(f, "not supported yet: {reason}"),
+            FieldSupport::KeepsPending(reason) | FieldSupport::NotSupportedYet(reason) => {
+                write!(f, "not supported yet: {reason}")
+            }
             FieldSupport::Rejected(reason) => write!(f, "not supported: {reason}"),
         }
     }

@@ -13,6 +13,8 @@ pub enum FieldSupport {
     Ignored(&'static str),
     /// The pod runs; the field has no effect yet.
     NotEnforcedYet(&'static str),
+    /// The API stores the pod, which stays pending until wasmpod supports the field; a run rejects it.
+    KeepsPending(&'static str),
     /// The pod is rejected until wasmpod supports the field.
     NotSupportedYet(&'static str),
     /// The pod is rejected; wasmpod will not support the field.
@@ -200,9 +202,12 @@ pub const PODS: &[FieldRow] = &[
             "spec.volumes[].downwardAPI.**",
             "spec.volumes[].ephemeral.**",
             "spec.volumes[].image.**",
-            "spec.volumes[].persistentVolumeClaim.**",
             "spec.volumes[].projected.**",
         ],
+    ),
+    row(
+        FieldSupport::KeepsPending("the pod stays pending, since no volume is bound to its claim"),
+        &["spec.volumes[].persistentVolumeClaim.**"],
     ),
     row(
         FieldSupport::NotSupportedYet("only the service account default exists"),
