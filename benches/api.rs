@@ -76,6 +76,7 @@ impl Bench {
                 clock: Clock::system(),
                 live: Vec::new(),
                 ready: Vec::new(),
+                store: None,
             };
             let tls = credentials.tls.clone();
             let app = router(Arc::new(api), Arc::new(Authorizer { credentials: Some(credentials), names: Vec::new() }));

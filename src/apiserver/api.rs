@@ -7,6 +7,7 @@ use super::health::HealthCheck;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::node::Handle;
+use crate::store::ObjectStore;
 
 /// The state of the API server.
 pub struct Api {
@@ -20,4 +21,6 @@ pub struct Api {
     pub live: Vec<HealthCheck>,
     /// Checks of `/readyz`.
     pub ready: Vec<HealthCheck>,
+    /// The store whose usage `/debug/storage` reports; `None` serves no such path.
+    pub store: Option<Arc<ObjectStore>>,
 }

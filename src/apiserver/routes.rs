@@ -72,6 +72,7 @@ pub fn router(api: Arc<Api>, authorizer: Arc<Authorizer>) -> Router {
         .route("/openapi/v3", get(|| async { response::json(openapi::index()) }))
         .route("/openapi/v3/{*root}", get(openapi_document))
         .route("/openapi/v2", get(openapi_v2_document))
+        .route("/debug/storage", get(storage_usage))
         .fallback(resource::respond)
         .method_not_allowed_fallback(|| async { response::from_status(&method_not_allowed()) })
         .with_state(api)
@@ -105,6 +106,12 @@ async fn authorize(authorizer: State<Arc<Authorizer>>, request: Request, next: N
 
 fn health_checks<'a>(api: &'a Api, endpoint: &str) -> &'a [HealthCheck] {
     if endpoint == "readyz" { &api.ready } else { &api.live }
+}
+
+/// Responds with what the store holds, for `wasmpod state inspect`.
+async fn storage_usage(State(api): State<Arc<Api>>) -> Response {
+    let usage = api.store.as_ref().and_then(|store| serde_json::to_vec(&store.usage()).ok());
+    usage.map_or_else(|| response::from_status(&no_such_resource()), response::json)
 }
 
 /// Returns the `Accept` header.

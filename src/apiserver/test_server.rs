@@ -33,7 +33,8 @@ impl TestServer {
     pub fn start() -> TestServer {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(100), clock));
-        let api = Api { control: control.clone(), nodes: HashMap::new(), clock, live: Vec::new(), ready: Vec::new() };
+        let nodes = HashMap::new();
+        let api = Api { control: control.clone(), nodes, clock, live: Vec::new(), ready: Vec::new(), store: None };
         let authorizer = Authorizer { credentials: None, names: Vec::new() };
         TestServer { router: router(Arc::new(api), Arc::new(authorizer)), control }
     }

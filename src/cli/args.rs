@@ -11,6 +11,7 @@ pub use publish::{PublishArgs, PublishedPortArg};
 pub use run::{ObjectFormat, ProgramArgs, RestartPolicyArg, RunArgs, Until};
 pub use serve::{ServeArgs, StorageArgs};
 pub use sessions::{AttachArgs, CpArgs, ExecArgs, PortForwardArgs};
+pub use state::{BackupArgs, RestoreArgs, StateArgs, StateCommand, StateFormat, StateInspectArgs};
 use values::parse_image;
 pub use values::{VolumeArg, parse_variable};
 
@@ -21,6 +22,7 @@ mod publish;
 mod run;
 mod serve;
 mod sessions;
+mod state;
 mod values;
 
 /// Run Kubernetes Pods whose containers are WebAssembly programs
@@ -72,6 +74,9 @@ pub enum Command {
     Attach(AttachArgs),
     Cp(CpArgs),
     PortForward(PortForwardArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
+    State(StateArgs),
     /// Print the version
     #[command(hide = true)]
     Version,

@@ -1,20 +1,22 @@
 //! The database of `serve`: opened, or set aside if it is damaged.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::backup;
 use super::exit::bad_input;
 use crate::embedded::{HISTORY_LIMITS, first_revision};
 use crate::registry::kinds;
 use crate::store::{ObjectStore, OpenError};
 
 /// The name of the file in the state directory.
-const FILE_NAME: &str = "objects.redb";
+pub const FILE_NAME: &str = "objects.redb";
 
-/// Opens the database in the state directory, or creates it. A damaged one is set aside if `recover` is set.
+/// Opens the database in the state directory, or creates it. A damaged one is set aside if `recover` is set, and
+/// the node starts from the newest backup.
 pub fn open(state_directory: &Path, recover: bool) -> anyhow::Result<Arc<ObjectStore>> {
     let path = state_directory.join(FILE_NAME);
     let now = Timestamp::now();
@@ -22,19 +24,30 @@ pub fn open(state_directory: &Path, recover: bool) -> anyhow::Result<Arc<ObjectS
     match open(1) {
         Ok(store) => Ok(store),
         Err(error @ OpenError::Damaged(_)) if recover => {
-            let aside = state_directory.join(format!("{FILE_NAME}.damaged-{}", now.strftime("%Y%m%dT%H%M%SZ")));
-            let failed = |error| bad_input(format!("cannot rename {}: {error}", path.display()));
-            fs::rename(&path, &aside).map_err(failed)?;
-            stderrln!("{error}; it is kept as {}, and the node starts empty", aside.display());
+            let aside = set_aside(&path, "damaged", now)?;
+            let start = match backup::recover(state_directory, &path, now)? {
+                Some(backup) => format!("with the objects of {}", backup.display()),
+                None => "empty, since there is no backup".into(),
+            };
+            stderrln!("{error}; it is kept as {}, and the node starts {start}", aside.display());
             open(first_revision(now)).map_err(|error| refused(&path, &error))
         }
         Err(error) => Err(refused(&path, &error)),
     }
 }
 
+/// Renames a database, with `why` and the time in its new name. Returns its new path.
+pub fn set_aside(path: &Path, why: &str, now: Timestamp) -> anyhow::Result<PathBuf> {
+    let aside = path.with_added_extension(format!("{why}-{}", now.strftime("%Y%m%dT%H%M%SZ")));
+    fs::rename(path, &aside).map_err(|error| bad_input(format!("cannot rename {}: {error}", path.display())))?;
+    Ok(aside)
+}
+
 fn refused(path: &Path, error: &OpenError) -> anyhow::Error {
     let way_out = match error {
-        OpenError::Damaged(_) => "use --recover to set it aside and start with an empty node",
+        OpenError::Damaged(_) => {
+            "use --recover to set it aside and start from the newest backup, or empty if there is none"
+        }
         OpenError::NewerFormat(_) | OpenError::UnknownKind(_) => {
             "use that version, or --state-dir to choose another directory"
         }
@@ -54,7 +67,11 @@ mod tests {
         fs::write(&path, b"not a database, and longer than nothing").expect("written");
         let error = open(directory.path(), false).map(|_| ()).expect_err("damaged").to_string();
         assert!(error.starts_with(&format!("cannot open {}: the database is damaged: ", path.display())), "{error}");
-        assert!(error.ends_with("use --recover to set it aside and start with an empty node"), "{error}");
+        assert!(
+            error
+                .ends_with("use --recover to set it aside and start from the newest backup, or empty if there is none"),
+            "{error}"
+        );
         assert!(path.exists());
         let store = open(directory.path(), true).expect("a new one");
         store.close();

@@ -13,6 +13,7 @@ mod api_server;
 mod apply;
 mod args;
 mod attach;
+mod backup;
 mod check;
 mod client;
 mod columns;
@@ -40,6 +41,7 @@ mod resource_names;
 mod run;
 mod serve;
 mod signals;
+mod state;
 mod state_directory;
 mod target_pod;
 mod terminal_text;
@@ -98,6 +100,9 @@ fn run_command(args: Args) -> anyhow::Result<Outcome> {
         Command::Attach(args) => attach::main(args),
         Command::Cp(args) => cp::main(args),
         Command::PortForward(args) => port_forward::main(args),
+        Command::Backup(args) => backup::main(args),
+        Command::Restore(args) => backup::restore(&args),
+        Command::State(args) => state::main(args),
         Command::Version => habits::print_version(),
         Command::Up(_) => Err(ForeignCommand::Up.error()),
         Command::Down(_) => Err(ForeignCommand::Down.error()),

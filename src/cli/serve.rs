@@ -94,6 +94,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
         clock,
         live: vec![HealthCheck::ping()],
         ready: vec![HealthCheck::ping(), storage_check(store.clone()), shutdown_check(is_stopping.clone())],
+        store: Some(store.clone()),
     };
     let authorizer = Authorizer { credentials: Some(credentials.clone()), names: dns_names };
     let app = router(Arc::new(api), Arc::new(authorizer));

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::database::{self, Database, Transaction};
@@ -126,6 +127,7 @@ pub(super) struct Backlog {
     removable: Vec<Revision>,
     /// The number of versions that were removed since the file was compacted.
     removals: usize,
+    last_compaction: Option<Timestamp>,
     flush_at: Option<Instant>,
     /// The error of the last transaction, and its time.
     failure: Option<(StorageFailure, Instant)>,
@@ -145,6 +147,7 @@ impl Backlog {
             late: BTreeMap::new(),
             removable,
             removals: 0,
+            last_compaction: None,
             flush_at: None,
             failure: None,
             failed: VecDeque::new(),
@@ -155,6 +158,11 @@ impl Backlog {
 
     pub fn failure(&self) -> Option<StorageFailure> {
         self.failure.as_ref().map(|(failure, _)| failure.clone())
+    }
+
+    /// Returns when the file was last compacted, since it was opened.
+    pub fn last_compaction(&self) -> Option<Timestamp> {
+        self.last_compaction
     }
 
     /// Notes that `change` has left the history.
@@ -418,8 +426,11 @@ pub(super) fn run(shared: &Shared, mut database: Database) {
                 shared.announce(&state);
             }
             Work::Compact => {
-                parking_lot::MutexGuard::unlocked(&mut state, || database.compact());
-                state.backlog.iter_mut().for_each(|backlog| backlog.removals = 0);
+                let is_compact = parking_lot::MutexGuard::unlocked(&mut state, || database.compact());
+                if let Some(backlog) = &mut state.backlog {
+                    backlog.removals = 0;
+                    backlog.last_compaction = is_compact.then(Timestamp::now).or(backlog.last_compaction);
+                }
             }
             Work::WaitUntil(Some(at)) => drop(shared.work.wait_until(&mut state, at)),
             Work::WaitUntil(None) => shared.work.wait(&mut state),

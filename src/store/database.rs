@@ -107,13 +107,15 @@ impl Database {
         Ok((Database { opener, open: Some(open), may_have_excess: false }, content))
     }
 
-    /// Gives the free pages of the file back to the file system.
-    pub fn compact(&mut self) {
-        let Some(open) = &mut self.open else { return };
-        if let Err(error) = without_panic(|| Ok(open.compact()?)) {
+    /// Gives the free pages of the file back to the file system. Returns whether that succeeded.
+    pub fn compact(&mut self) -> bool {
+        let Some(open) = &mut self.open else { return false };
+        let compacted = without_panic(|| Ok(open.compact()?));
+        if let Err(error) = &compacted {
             tracing::warn!(%error, "cannot compact the database");
             self.drop_open();
         }
+        compacted.is_ok()
     }
 
     /// Closes the file after an error; the next transaction opens it again.
@@ -233,7 +235,11 @@ fn without_panic<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, 
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(inconsistent()))
 }
 
-fn write(open: &redb::Database, transaction: &Transaction<'_>, may_have_excess: bool) -> Result<(), redb::Error> {
+pub(super) fn write(
+    open: &redb::Database,
+    transaction: &Transaction<'_>,
+    may_have_excess: bool,
+) -> Result<(), redb::Error> {
     let Transaction { added, removed, state, durable } = transaction;
     let write = open.begin_write()?;
     {

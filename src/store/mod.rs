@@ -19,6 +19,8 @@ mod committer;
 mod database;
 mod history;
 mod record;
+mod restore;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,6 +34,8 @@ pub use self::committer::{Durability, StorageFailure};
 pub use self::database::OpenError;
 pub use self::history::{HistoryLimits, ObjectChange};
 pub use self::record::FindResource;
+pub use self::restore::{RestoreError, restore};
+pub use self::usage::{Amount, StoreUsage};
 
 use self::committer::{Backlog, CommitQueue};
 use self::database::{Content, Database, Opener};

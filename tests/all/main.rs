@@ -9,6 +9,7 @@ mod api_protobuf;
 mod api_refusals;
 mod api_workloads;
 mod api_writes;
+mod backups;
 mod bad_input;
 mod capacity;
 mod client_commands;

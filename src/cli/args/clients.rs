@@ -28,6 +28,13 @@ pub struct ConnectionArgs {
     pub namespace: Option<String>,
 }
 
+impl ConnectionArgs {
+    /// Returns the connection to the server of a kubeconfig.
+    pub fn with_kubeconfig(path: PathBuf) -> ConnectionArgs {
+        ConnectionArgs { kubeconfig: Some(path), socket: None, namespace: None }
+    }
+}
+
 /// List the pods of a running node
 ///
 /// The node is that of a `wasmpod serve` or `wasmpod run`.

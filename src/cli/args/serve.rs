@@ -103,7 +103,8 @@ pub struct StorageArgs {
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 
-    /// If the database is damaged, set it aside and start with an empty node, instead of not starting
+    /// If the database is damaged, set it aside and start from the newest file in `backups` of the state directory, or
+    /// with an empty node if there is none, instead of not starting
     #[arg(long)]
     pub recover: bool,
 

@@ -54,12 +54,17 @@ pub struct Client {
 
 /// Runs the requests of a command.
 pub fn block_on<T: Into<Outcome>>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Outcome> {
+    run(work).map(Into::into)
+}
+
+/// Runs requests and returns their result.
+pub fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the async runtime")?;
-    let outcome = runtime.block_on(work).map(Into::into);
+    let result = runtime.block_on(work);
     // A thread that reads standard input blocks until the next line; do not wait for it.
     runtime.shutdown_background();
-    outcome
+    result
 }
 
 impl Client {

@@ -23,6 +23,7 @@ pub fn start(node: &Node, clock: Clock) -> Option<ApiServer> {
         clock,
         live: vec![HealthCheck::ping()],
         ready: vec![HealthCheck::ping()],
+        store: None,
     };
     // Without credentials, nothing but the private socket is served.
     let authorizer = Authorizer { credentials: None, names: Vec::new() };

@@ -47,6 +47,7 @@ impl ApiServer {
             clock: Clock::system(),
             live: vec![HealthCheck::ping()],
             ready: vec![HealthCheck::ping()],
+            store: None,
         };
         let stop = CancellationToken::new();
         let app =

@@ -1,0 +1,74 @@
+//! What a store holds, for people who look after a node.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{ObjectStore, StoreState};
+use crate::control::Revision;
+
+/// What a store holds. Bytes are those of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreUsage {
+    /// The newest visible revision.
+    pub revision: Revision,
+    /// The oldest revision that watches can start from.
+    pub oldest_watchable_revision: Revision,
+    /// The objects, by resource: `deployments.apps`.
+    pub objects: BTreeMap<String, Amount>,
+    /// The changes that watches can still read.
+    pub history: Amount,
+    /// When the file of the database was last compacted, since the store was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_compaction: Option<Timestamp>,
+    /// Why changes cannot be stored at present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A number of things and their size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// The number.
+    pub count: usize,
+    /// Bytes of JSON.
+    pub bytes: usize,
+}
+
+impl Amount {
+    fn add(&mut self, bytes: usize) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+}
+
+impl ObjectStore {
+    /// Returns what the store holds.
+    pub fn usage(&self) -> StoreUsage {
+        self.shared.state.lock().usage()
+    }
+}
+
+impl StoreState {
+    fn usage(&self) -> StoreUsage {
+        let mut objects: BTreeMap<String, Amount> = BTreeMap::new();
+        for (key, object) in &self.objects {
+            // Objects are sorted by resource.
+            let name = key.resource.qualified_name();
+            objects.entry(name).or_default().add(object.json.len());
+        }
+        let mut history = Amount::default();
+        self.history.after(0).for_each(|change| history.add(change.object.json.len()));
+        let backlog = self.backlog.as_ref();
+        StoreUsage {
+            revision: self.revision,
+            oldest_watchable_revision: self.history.oldest(),
+            objects,
+            history,
+            last_compaction: backlog.and_then(|backlog| backlog.last_compaction()),
+            failure: backlog.and_then(|backlog| backlog.failure()).map(|failure| failure.to_string()),
+        }
+    }
+}
