@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::health::HealthCheck;
+use crate::budget::RetainedMemory;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::node::Handle;
@@ -21,6 +22,13 @@ pub struct Api {
     pub live: Vec<HealthCheck>,
     /// Checks of `/readyz`.
     pub ready: Vec<HealthCheck>,
-    /// The store whose usage `/debug/storage` reports; `None` serves no such path.
+    /// The store whose usage `/debug/storage` reports, and whose account watches share; without it, there are neither.
     pub store: Option<Arc<ObjectStore>>,
+}
+
+impl Api {
+    /// Returns the account of what watches keep.
+    pub(super) fn retained_memory(&self) -> Arc<RetainedMemory> {
+        self.store.as_ref().map_or_else(RetainedMemory::unlimited, |store| store.retained_memory().clone())
+    }
 }

@@ -15,6 +15,7 @@ use super::representation::{self, Representation};
 use super::request::Params;
 use super::served::ServedResource;
 use super::tables::{self, IncludeObject, TableOptions};
+use super::unread_watches::WatchResponse;
 use super::watch;
 use crate::control::{Key, List, Object, Reason, Revision, Scope, Status};
 use crate::model::pods;
@@ -119,7 +120,10 @@ impl ResourceRequest<'_> {
         if let Some(after) = options.after {
             self.wait_for_revision(after).await?;
         }
-        watch::respond(&*self.api.control, self.api.clock, &scope, &options, representation).await
+        let response = watch::respond(&*self.api.control, self.api.clock, &scope, &options, representation);
+        let mut response = response.await?;
+        response.extensions_mut().insert(WatchResponse(self.api.retained_memory()));
+        Ok(response)
     }
 
     /// Responds with the log of a container of pod `name`.

@@ -3,6 +3,9 @@
 //! A body is asked for its next chunk as soon as the connection can take it. A watch whose last chunk was taken a minute
 //! ago, and that was not asked for another since, has a client that does not read; its connection is closed. Clients of
 //! other responses may take their time: a person may page through a log.
+//!
+//! The chunk that a watch has handed over counts against the memory that the node retains. If watches take more than that,
+//! a second without being read ends them.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -18,12 +21,19 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::budget::{RetainedCharge, RetainedKind, RetainedMemory};
+
 /// Time after which a watch that is not read ends.
 const MAX_UNREAD: Duration = Duration::from_secs(60);
 
-/// Marks the response of a watch, in its extensions.
-#[derive(Clone, Copy)]
-pub struct WatchResponse;
+/// Time after which a watch that is not read ends while the memory for watches is scarce.
+const MAX_UNREAD_WHEN_SCARCE: Duration = Duration::from_secs(1);
+/// Interval in which unread watches are looked at.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Marks the response of a watch, in its extensions. Holds the account of its chunks.
+#[derive(Clone)]
+pub struct WatchResponse(pub Arc<RetainedMemory>);
 
 /// The watches of a connection.
 #[derive(Default)]
@@ -32,6 +42,8 @@ pub struct UnreadWatches {
     watches: Mutex<WatchTable>,
     /// Signals that a watch has started.
     started: Notify,
+    /// The account of the node.
+    memory: Mutex<Option<Arc<RetainedMemory>>>,
 }
 
 #[derive(Default)]
@@ -44,9 +56,9 @@ struct WatchTable {
 impl UnreadWatches {
     /// Observes the body of `response` if it is a watch.
     pub fn observe(self: &Arc<UnreadWatches>, response: Response) -> Response {
-        if response.extensions().get::<WatchResponse>().is_none() {
-            return response;
-        }
+        let Some(WatchResponse(memory)) = response.extensions().get() else { return response };
+        let charge = memory.charge(RetainedKind::WatchBuffers);
+        *self.memory.lock() = Some(memory.clone());
         let id = {
             let mut watches = self.watches.lock();
             watches.next_id += 1;
@@ -56,7 +68,7 @@ impl UnreadWatches {
         };
         self.started.notify_one();
         let watches = self.clone();
-        response.map(|body| Body::new(ObservedBody { body, watches, id }))
+        response.map(|body| Body::new(ObservedBody { body, watches, id, charge }))
     }
 
     /// Returns once a watch has not been read for [`MAX_UNREAD`].
@@ -66,13 +78,23 @@ impl UnreadWatches {
                 let watches = self.watches.lock();
                 (!watches.unread_since.is_empty(), watches.unread_since.values().flatten().min().copied())
             };
-            let deadline = oldest.unwrap_or_else(Instant::now) + MAX_UNREAD;
-            match is_watching {
-                true if oldest.is_some() && deadline <= Instant::now() => return,
-                true => tokio::time::sleep_until(deadline).await,
-                false => self.started.notified().await,
+            match oldest {
+                Some(oldest) if oldest.elapsed() >= self.max_unread() => {
+                    if let Some(memory) = &*self.memory.lock() {
+                        memory.count_dropped(RetainedKind::WatchBuffers, u64::from(oldest.elapsed() < MAX_UNREAD));
+                    }
+                    return;
+                }
+                Some(_) => tokio::time::sleep(CHECK_INTERVAL).await,
+                None if is_watching => tokio::time::sleep(MAX_UNREAD).await,
+                None => self.started.notified().await,
             }
         }
+    }
+
+    fn max_unread(&self) -> Duration {
+        let is_scarce = self.memory.lock().as_ref().is_some_and(|memory| memory.excess(RetainedKind::WatchBuffers) > 0);
+        if is_scarce { MAX_UNREAD_WHEN_SCARCE } else { MAX_UNREAD }
     }
 
     fn set_unread_since(&self, id: u64, since: Option<Instant>) {
@@ -85,6 +107,8 @@ struct ObservedBody {
     body: Body,
     watches: Arc<UnreadWatches>,
     id: u64,
+    /// The chunk that was handed over last.
+    charge: RetainedCharge,
 }
 
 impl http_body::Body for ObservedBody {
@@ -93,6 +117,11 @@ impl http_body::Body for ObservedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let bytes = match &polled {
+            Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        self.charge.resize(bytes as u64);
         self.watches.set_unread_since(self.id, polled.is_ready().then(Instant::now));
         polled
     }
@@ -123,7 +152,7 @@ mod tests {
         let chunks = stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from_static(b"{}\n")));
         let mut response = Response::new(Body::from_stream(chunks));
         if is_watch {
-            response.extensions_mut().insert(WatchResponse);
+            response.extensions_mut().insert(WatchResponse(RetainedMemory::unlimited()));
         }
         response
     }
@@ -151,7 +180,7 @@ mod tests {
     async fn watch_without_changes_is_not_unread() {
         let watches = Arc::<UnreadWatches>::default();
         let mut response = Response::new(Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>()));
-        response.extensions_mut().insert(WatchResponse);
+        response.extensions_mut().insert(WatchResponse(RetainedMemory::unlimited()));
         let mut body = watches.observe(response).into_body();
         let waits = async { tokio::join!(body.frame(), watches.wait_for_unread()) };
         assert!(tokio::time::timeout(Duration::from_secs(1000), waits).await.is_err());

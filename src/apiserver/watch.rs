@@ -15,7 +15,6 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use super::options::WatchOptions;
 use super::representation::Representation;
 use super::response;
-use super::unread_watches::WatchResponse;
 use crate::clock::Clock;
 use crate::control::{ChangeKind, ControlPlane, List, Reason, Revision, Scope, Status, WatchEvent, WatchStream};
 
@@ -60,9 +59,7 @@ pub async fn respond(
         }
     });
     let body = chunks.map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
-    let mut response = response::ok(content_type, Body::from_stream(body));
-    response.extensions_mut().insert(WatchResponse);
-    Ok(response)
+    Ok(response::ok(content_type, Body::from_stream(body)))
 }
 
 /// Appends what the client sees of an event.

@@ -4,11 +4,14 @@
 //! above it, or on none; dropping it releases it, so that no exit of a guest leaves anything charged. Limits may change at
 //! any time; existing charges stay.
 //!
+//! [`RetainedMemory`] is an account of its own: the memory of what the node keeps for its clients.
+//!
 //! This module reads no clock and never sleeps: `runtime` passes in the time and how much of it was used, and waits as long
 //! as [`cpu`] says.
 
 mod cpu;
 mod fair_share;
+mod retained;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use cpu::{CPU_PERIOD_NANOS, CpuUsage};
 pub use fair_share::{Competitor, FairQueue, Permission};
+pub use retained::{
+    DEFAULT_RETAINED_MEMORY, MIN_RETAINED_MEMORY, RetainedCharge, RetainedKind, RetainedMemory, RetainedUsage,
+};
 
 use cpu::Cpu;
 

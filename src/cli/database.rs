@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::backup;
 use super::exit::bad_input;
-use crate::embedded::{HISTORY_LIMITS, first_revision};
+use crate::budget::RetainedMemory;
+use crate::embedded::{first_revision, history_limits};
 use crate::registry::kinds;
 use crate::store::{ObjectStore, OpenError};
 
@@ -17,10 +18,11 @@ pub const FILE_NAME: &str = "objects.redb";
 
 /// Opens the database in the state directory, or creates it. A damaged one is set aside if `recover` is set, and
 /// the node starts from the newest backup.
-pub fn open(state_directory: &Path, recover: bool) -> anyhow::Result<Arc<ObjectStore>> {
+pub fn open(state_directory: &Path, recover: bool, memory: &Arc<RetainedMemory>) -> anyhow::Result<Arc<ObjectStore>> {
     let path = state_directory.join(FILE_NAME);
     let now = Timestamp::now();
-    let open = |first| ObjectStore::open(&path, HISTORY_LIMITS, first, &kinds::resource_of_names);
+    let limits = || history_limits(memory.clone());
+    let open = |first| ObjectStore::open(&path, limits(), first, &kinds::resource_of_names);
     match open(1) {
         Ok(store) => Ok(store),
         Err(error @ OpenError::Damaged(_)) if recover => {
@@ -65,7 +67,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join(FILE_NAME);
         fs::write(&path, b"not a database, and longer than nothing").expect("written");
-        let error = open(directory.path(), false).map(|_| ()).expect_err("damaged").to_string();
+        let error =
+            open(directory.path(), false, &RetainedMemory::unlimited()).map(|_| ()).expect_err("damaged").to_string();
         assert!(error.starts_with(&format!("cannot open {}: the database is damaged: ", path.display())), "{error}");
         assert!(
             error
@@ -73,7 +76,7 @@ mod tests {
             "{error}"
         );
         assert!(path.exists());
-        let store = open(directory.path(), true).expect("a new one");
+        let store = open(directory.path(), true, &RetainedMemory::unlimited()).expect("a new one");
         store.close();
         let names = fs::read_dir(directory.path()).expect("readable").map(|entry| entry.expect("one").file_name());
         assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("objects.redb.damaged-2")).count(), 1);
@@ -83,7 +86,10 @@ mod tests {
     fn unreadable_database_is_named() {
         let directory = tempfile::tempdir().expect("a directory");
         fs::create_dir(directory.path().join(FILE_NAME)).expect("created");
-        let error = open(directory.path(), true).map(|_| ()).expect_err("a directory").to_string();
+        let error = open(directory.path(), true, &RetainedMemory::unlimited())
+            .map(|_| ())
+            .expect_err("a directory")
+            .to_string();
         assert!(error.contains("objects.redb: ") && error.ends_with("choose another directory"), "{error}");
     }
 }

@@ -14,6 +14,7 @@ use super::database;
 use super::exit::Outcome;
 use super::state_directory::ExistingState;
 use super::terminal_text::print;
+use crate::budget::RetainedUsage;
 use crate::store::{Amount, StoreUsage};
 
 /// The parts of a state directory: their names in it, and what people call them.
@@ -108,9 +109,16 @@ fn describe(inspection: &Inspection) -> String {
         [resource.clone(), amount.count.to_string(), format_bytes(amount.bytes as u64)]
     };
     objects.extend(store.objects.iter().map(of_kind));
+    let mut kept = vec![["KEPT FOR CLIENTS".to_string(), "SIZE".into(), "DROPPED".into()]];
+    let of_use = |RetainedUsage { kind, bytes, dropped }: &RetainedUsage| {
+        [kind.name().to_string(), format_bytes(*bytes), dropped.to_string()]
+    };
+    kept.extend(store.retained.iter().map(of_use));
+    kept.push(["limit (--retained-memory)".into(), format_bytes(store.retained_limit), String::new()]);
     let mut parts = vec![["FILES".to_string(), "CONTENT".into(), "SIZE".into()]];
     parts.extend(files.iter().map(|part| [part.name.into(), part.content.into(), format_bytes(part.bytes)]));
-    [table(&facts), table(&objects), table(&parts)].join("\n")
+    let kept = if *is_running { table(&kept) + "\n" } else { String::new() };
+    format!("{}\n{}\n{kept}{}", table(&facts), table(&objects), table(&parts))
 }
 
 fn table<const N: usize>(rows: &[[String; N]]) -> String {

@@ -14,6 +14,7 @@ use super::Node;
 use super::capacity::Capacity;
 use super::data_directory::DataDirectory;
 use super::engine::engine;
+use crate::budget::{DEFAULT_RETAINED_MEMORY, RetainedMemory};
 use crate::clock::Clock;
 use crate::control::{ControlPlane, Revision};
 use crate::controllers::garbage_collector::GarbageCollector;
@@ -31,8 +32,10 @@ use crate::runtime::{Runtime, RuntimeError};
 use crate::store::{HistoryLimits, ObjectStore};
 use crate::volumes::HostPaths;
 
-/// What the store keeps for watchers that fall behind.
-pub const HISTORY_LIMITS: HistoryLimits = HistoryLimits { changes: 4096, bytes: 32 << 20 };
+/// Returns what the store keeps for watchers that fall behind, if the node may retain `memory`.
+pub fn history_limits(memory: Arc<RetainedMemory>) -> HistoryLimits {
+    HistoryLimits { changes: 4096, memory }
+}
 
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -322,7 +325,9 @@ impl NodeBuilder {
         };
         let clock = self.clock.unwrap_or_else(Clock::system).with_speed(self.speed);
         let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
-        let store = self.store.unwrap_or_else(|| ObjectStore::in_memory(HISTORY_LIMITS, 1));
+        let default_store = || ObjectStore::in_memory(history_limits(RetainedMemory::new(DEFAULT_RETAINED_MEMORY)), 1);
+        let store = self.store.unwrap_or_else(default_store);
+        let retained = store.retained_memory().clone();
         let registry = Registry::new(store, clock).with_token_check(self.token_check);
         let control: Arc<dyn ControlPlane> = Arc::new(registry);
         let ports = self.ports.unwrap_or_else(|| PortConfig::new(Gateway::new(engine.threads()), self.publish_address));
@@ -337,10 +342,11 @@ impl NodeBuilder {
             keep_volumes: self.keeps_volumes,
             max_restart_backoff: self.limits.max_container_restart_period,
             spool: spool.clone(),
+            retained: retained.clone(),
             ports,
         };
         let source = EventSource { component: "kubelet", host: self.name.as_str().into() };
-        let (recorder, writer) = events::recorder(control.clone(), clock, source);
+        let (recorder, writer) = events::recorder(control.clone(), clock, source, &retained);
         let addresses = AddressPool::new([10, 88, 0, 0].into(), 16);
         let agent = Agent::new(config, control.clone(), engine, images.clone(), addresses, clock, recorder.clone());
         let handle = agent.handle();

@@ -2,9 +2,10 @@
 //!
 //! Recording never waits: a [`Recorder`] queues events for the one [`EventWriter`]. Events that exceed the queue
 //! are dropped, since they are hints rather than state. A repeated event increases the count of the existing
-//! one. Events are kept for an hour, as by the API server, and at most [`MAX_EVENTS`] of them. The events'
-//! reasons and messages are the callers'.
+//! one. Events are kept for an hour, as by the API server, and at most [`MAX_EVENTS`] of them, as far as the memory that
+//! the node retains permits. The events' reasons and messages are the callers'.
 
+mod table;
 mod writer;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use tokio::sync::mpsc;
 
+use crate::budget::RetainedMemory;
 use crate::clock::Clock;
 use crate::control::{ControlPlane, Resource};
 use crate::model::pods::{self, MIRROR_ANNOTATION};
@@ -67,10 +69,15 @@ pub struct Recorder {
     source: EventSource,
 }
 
-/// Returns the writer of a node's events and a recorder for `source`.
-pub fn recorder(control: Arc<dyn ControlPlane>, clock: Clock, source: EventSource) -> (Recorder, EventWriter) {
+/// Returns the writer of a node's events and a recorder for `source`. The events count against `memory`.
+pub fn recorder(
+    control: Arc<dyn ControlPlane>,
+    clock: Clock,
+    source: EventSource,
+    memory: &Arc<RetainedMemory>,
+) -> (Recorder, EventWriter) {
     let (queue, recorded) = mpsc::channel(MAX_QUEUED_EVENTS);
-    (Recorder { queue, source }, EventWriter::new(control, clock, recorded))
+    (Recorder { queue, source }, EventWriter::new(control, clock, recorded, memory))
 }
 
 impl Recorder {

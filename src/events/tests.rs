@@ -32,8 +32,11 @@ fn not_allowed<T: Send + 'static>() -> BoxFuture<'static, Result<T, Status>> {
 }
 
 impl ControlPlane for EventStore {
-    fn get<'a>(&'a self, _: &'a Key) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
-        not_allowed()
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Arc<Object>, Status>> {
+        let stored = self.events.lock().iter().find(|(k, _)| k == key).map(|(_, event)| event.clone());
+        let Some(event) = stored else { return not_allowed() };
+        let object = UnversionedObject::encode(&event).expect("an event").with_revision(key.clone(), 1);
+        std::future::ready(Ok(Arc::new(object))).boxed()
     }
     fn list<'a>(&'a self, _: &'a Scope) -> BoxFuture<'a, Result<List, Status>> {
         not_allowed()
@@ -94,7 +97,7 @@ async fn repeated_events_are_counted_and_old_ones_removed() {
     let control = Arc::new(EventStore::default());
     let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
     let source = EventSource { component: "kubelet", host: "n".into() };
-    let (recorder, writer) = recorder(control.clone(), clock, source);
+    let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
     let task = tokio::spawn(writer.run());
     let record = |reason: &str| recorder.record(&pod(), None, EventType::Warning, reason, "why".into());
     record("BackOff");
@@ -110,10 +113,31 @@ async fn repeated_events_are_counted_and_old_ones_removed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn repeated_event_that_a_client_deleted_is_created_anew() {
+    let control = Arc::new(EventStore::default());
+    let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
+    let source = EventSource { component: "default-scheduler", host: "".into() };
+    let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
+    let task = tokio::spawn(writer.run());
+    let record = || recorder.record(&pod(), None, EventType::Warning, "FailedScheduling", "x".repeat(2000));
+    for expected in ["FailedScheduling x0", "FailedScheduling x2"] {
+        record();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(control.summaries(), [expected]);
+    }
+    control.events.lock().clear();
+    record();
+    drop(recorder);
+    task.await.expect("the writer ends with its recorders");
+    assert_eq!(control.summaries(), ["FailedScheduling x0"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn number_of_events_is_bounded() {
     let control = Arc::new(EventStore::default());
     let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
-    let (recorder, writer) = recorder(control.clone(), clock, EventSource { component: "kubelet", host: "n".into() });
+    let source = EventSource { component: "kubelet", host: "n".into() };
+    let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
     let task = tokio::spawn(writer.run());
     for i in 0..MAX_EVENTS + 50 {
         recorder.record(&pod(), None, EventType::Normal, "Started", i.to_string());

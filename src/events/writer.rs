@@ -1,7 +1,5 @@
 //! Writes recorded events to the control plane as Event objects, counts repetitions, removes old events.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +9,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::sync::mpsc;
 
 use super::RecordedEvent;
+use super::table::EventTable;
+use crate::budget::{RetainedKind, RetainedMemory};
 use crate::clock::Clock;
 use crate::control::{
-    Body, ControlPlane, DeleteOptions, Key, Preconditions, Resource, Scope, Status, Subresource, Update,
+    Body, ControlPlane, DeleteOptions, Key, Object, Preconditions, Resource, Scope, Status, Subresource, Update,
 };
-use crate::lifecycle::MonoTime;
 use crate::model::pods;
 
 /// Number of events that are kept; beyond it, the oldest are removed.
 pub const MAX_EVENTS: usize = 10_000;
 /// The time that an event is kept after its last occurrence.
-const EVENT_TTL: Duration = Duration::from_secs(60 * 60);
+pub(super) const EVENT_TTL: Duration = Duration::from_secs(60 * 60);
 /// Upper bound of the message of an event with an `eventTime`, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1024;
 /// Times before this one are those of a clock that was not set: 2020.
@@ -35,42 +34,33 @@ pub struct EventWriter {
     clock: Clock,
     recorded: mpsc::Receiver<RecordedEvent>,
     /// The events that are kept.
-    written: HashMap<EventKey, WrittenEvent>,
-    /// Occurrences in order. A repeated event has several entries, of which only the last counts.
-    order: VecDeque<(EventKey, MonoTime)>,
+    table: EventTable,
     /// A number that keeps names unique within one tick of the clock.
     serial: u64,
 }
 
 /// The properties that repetitions of an event share.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct EventKey {
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct EventKey {
     uid: String,
     field_path: Option<String>,
     reason: String,
     message: String,
-    component: Cow<'static, str>,
+    component: String,
 }
 
 impl EventKey {
     fn of(event: &Event) -> EventKey {
         let object = &event.involved_object;
-        let component = event.source.as_ref().and_then(|source| source.component.clone()).unwrap_or_default();
+        let source = event.source.as_ref().and_then(|source| source.component.clone());
         EventKey {
             uid: object.uid.clone().unwrap_or_default(),
             field_path: object.field_path.clone(),
             reason: event.reason.clone().unwrap_or_default(),
             message: event.message.clone().unwrap_or_default(),
-            component: component.into(),
+            component: source.or_else(|| event.reporting_component.clone()).unwrap_or_default(),
         }
     }
-}
-
-struct WrittenEvent {
-    event: Event,
-    key: Key,
-    /// The monotonic time of the last occurrence.
-    last: MonoTime,
 }
 
 impl EventWriter {
@@ -78,106 +68,93 @@ impl EventWriter {
         control: Arc<dyn ControlPlane>,
         clock: Clock,
         recorded: mpsc::Receiver<RecordedEvent>,
+        memory: &Arc<RetainedMemory>,
     ) -> EventWriter {
-        EventWriter { control, clock, recorded, written: HashMap::new(), order: VecDeque::new(), serial: 0 }
+        let table = EventTable::new(memory.charge(RetainedKind::Events));
+        EventWriter { control, clock, recorded, table, serial: 0 }
     }
 
     /// Writes events until all recorders are gone.
     pub async fn run(mut self) {
-        self.adopt().await;
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // The first tick is due at once.
+        sweep.tick().await;
+        self.adopt().await;
         loop {
             tokio::select! {
                 event = self.recorded.recv() => match event {
                     Some(event) => self.write(event).await,
                     None => return,
                 },
-                _ = sweep.tick() => self.sweep().await,
+                _ = sweep.tick() => self.adopt().await,
             }
+            self.remove_surplus().await;
         }
     }
 
-    /// Takes over the events that an earlier life of the node has written: they are repeated and removed like others.
+    /// Takes over the events that an earlier life of the node and other clients have written: they are repeated and removed
+    /// like others.
     async fn adopt(&mut self) {
         let Ok(list) = self.control.list(&Scope::all(Resource::EVENTS)).await else { return };
         let now = self.clock.now();
-        let events = list.items.iter().filter_map(|object| Some((object, object.decode::<Event>().ok()?)));
-        let mut events: Vec<(MonoTime, Key, Event)> = events
-            .map(|(object, event)| (now.mono - age(&event, now.wall), object.key.clone(), Event::clone(&event)))
-            .collect();
+        let unknown = self.table.reconcile(list.items.iter().map(|object| &**object));
+        let events = unknown.into_iter().filter_map(|object| Some((object, object.decode::<Event>().ok()?)));
+        let mut events: Vec<_> =
+            events.map(|(object, event)| (now.mono - age(&event, now.wall), object, EventKey::of(&event))).collect();
         events.sort_by_key(|(last, ..)| *last);
-        for (last, key, event) in events {
-            let event_key = EventKey::of(&event);
-            self.order.push_back((event_key.clone(), last));
-            self.written.insert(event_key, WrittenEvent { event, key, last });
+        for (last, object, event_key) in events {
+            self.table.add(self.table.id(&event_key), object, last);
         }
     }
 
     /// Creates the event, or counts it if it is written already.
     async fn write(&mut self, recorded: RecordedEvent) {
         let now = self.clock.now();
-        let event_key = EventKey {
-            uid: recorded.object.uid.clone().unwrap_or_default(),
-            field_path: recorded.object.field_path.clone(),
-            reason: recorded.reason.clone(),
-            message: recorded.message.clone(),
-            component: recorded.source.component.into(),
-        };
-        let result = match self.written.get_mut(&event_key) {
-            Some(written) => {
-                written.last = now.mono;
-                written.event.count = Some(written.event.count.unwrap_or(1) + 1);
-                written.event.last_timestamp = Some(pods::api_time(now.wall));
-                let body = Body::from(written.event.clone());
-                let update = Update::Replace { body, subresource: Subresource::Main };
-                self.control.update(&written.key, update, Preconditions::default()).await.map(drop)
-            }
-            None => self.create(&event_key, recorded, now.wall, now.mono).await,
-        };
-        if let Err(error) = result {
-            tracing::debug!(%error, "cannot write an event");
-            self.written.remove(&event_key);
-            return;
-        }
-        self.order.push_back((event_key, now.mono));
-        while self.written.len() > MAX_EVENTS {
-            self.remove_oldest().await;
-        }
-    }
-
-    async fn create(
-        &mut self,
-        event_key: &EventKey,
-        recorded: RecordedEvent,
-        wall: Timestamp,
-        mono: MonoTime,
-    ) -> Result<(), Status> {
         self.serial += 1;
-        let event = new_event(recorded, wall, self.serial);
-        let object = self.control.create(Body::from(event.clone())).await?;
-        self.written.insert(event_key.clone(), WrittenEvent { event, key: object.key.clone(), last: mono });
-        Ok(())
+        let event = new_event(recorded, now.wall, self.serial);
+        let event_key = EventKey::of(&event);
+        let id = self.table.id(&event_key);
+        let repeated = match self.table.find(id) {
+            Some(key) => self.stored(key, &event_key).await,
+            None => None,
+        };
+        let written = match repeated {
+            Some((key, repeated)) => self.count(&key, repeated, now.wall).await,
+            None => self.control.create(Body::from(event)).await,
+        };
+        match written {
+            Ok(object) => self.table.add(id, &object, now.mono),
+            Err(error) => {
+                tracing::debug!(%error, "cannot write an event");
+                self.table.remove(id);
+            }
+        }
     }
 
-    /// Removes the events whose time is up.
-    async fn sweep(&mut self) {
+    /// Returns the stored event at `key` if it still exists, and repeats `event_key`.
+    async fn stored(&self, key: &Key, event_key: &EventKey) -> Option<(Key, Event)> {
+        let object = self.control.get(key).await.ok()?;
+        let event = object.decode::<Event>().ok().filter(|event| EventKey::of(event) == *event_key)?;
+        Some((key.clone(), Event::clone(&event)))
+    }
+
+    /// Counts another occurrence of a stored event.
+    async fn count(&self, key: &Key, mut event: Event, wall: Timestamp) -> Result<Arc<Object>, Status> {
+        event.count = Some(event.count.unwrap_or(1) + 1);
+        event.last_timestamp = Some(pods::api_time(wall));
+        event.metadata.resource_version = None;
+        let update = Update::Replace { body: Body::from(event), subresource: Subresource::Main };
+        self.control.update(key, update, Preconditions::default()).await
+    }
+
+    /// Removes the events that are too old or too many.
+    async fn remove_surplus(&mut self) {
         let now = self.clock.now().mono;
-        while self.order.front().is_some_and(|(_, at)| now - *at > EVENT_TTL) {
-            self.remove_oldest().await;
-        }
-    }
-
-    /// Removes the oldest occurrence, and its event unless that has been repeated since.
-    async fn remove_oldest(&mut self) {
-        let Some((event_key, occurred)) = self.order.pop_front() else { return };
-        if self.written.get(&event_key).is_none_or(|written| written.last != occurred) {
-            return;
-        }
-        if let Some(written) = self.written.remove(&event_key)
-            && let Err(error) = self.control.delete(&written.key, DeleteOptions::default()).await
-        {
-            tracing::debug!(%error, "cannot remove an old event");
+        while let Some(key) = self.table.pop_surplus(now) {
+            if let Err(error) = self.control.delete(&key, DeleteOptions::default()).await {
+                tracing::debug!(%error, "cannot remove an old event");
+            }
         }
     }
 }

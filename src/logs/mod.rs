@@ -12,6 +12,7 @@
 //! | `ring` | the lines in memory |
 //! | `reader` | a position in a log |
 //! | `joiner` | the lines that readers see |
+//! | `ended` | the lines of ended attempts in memory, which are dropped while memory is scarce |
 //! | `spool` | the task that writes and removes files |
 //! | `files`, `index` | the files of an attempt, and the position of each line in them |
 //! | `stored` | the files that an earlier node has left, and the positions in them |
@@ -19,6 +20,7 @@
 //! | `cri` | the format of a line in a file |
 
 mod cri;
+mod ended;
 mod files;
 mod index;
 mod joiner;
@@ -30,16 +32,18 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell};
 
+use ended::EndedEntry;
 use reader::read_blocking;
 use ring::{FlushPriority, Ring};
 use spool::FileSink;
 
+pub use ended::EndedLogs;
 pub use joiner::LineJoiner;
 pub use reader::LogReader;
 pub use spool::{ClaimError, KeptLogs, LogId, PodLogs, Spool};
@@ -90,6 +94,8 @@ pub struct Log {
     sink: Option<FileSink>,
     /// Set once the files of an earlier node were indexed; there are none for an attempt of this node.
     loaded: OnceCell<()>,
+    /// The node's ended logs, which the log joins at its end; not set for a log that counts nowhere.
+    ended: OnceLock<EndedEntry>,
     weak_self: Weak<Log>,
 }
 
@@ -110,6 +116,7 @@ impl Log {
             changed: Notify::new(),
             sink,
             loaded,
+            ended: OnceLock::new(),
             weak_self: weak_self.clone(),
         })
     }
@@ -139,11 +146,23 @@ impl Log {
 
     /// Closes the log after the guest has exited; unfinished lines are finished at time `now`.
     pub fn close(&self, now: Timestamp) {
+        let ended = self.ended.get();
         let mut ring = self.ring.lock();
-        ring.close(now);
+        ring.close(now, ended.map(EndedEntry::charge));
+        let has_lines = ring.bytes() > 0;
         let flush = ring.take_flush_request();
         drop(ring);
         self.notify(flush);
+        if let Some(ended) = ended.filter(|_| has_lines) {
+            ended.add(self.weak_self.clone());
+        }
+    }
+
+    /// Drops the lines from memory, unless some still have to be written to a file. Returns whether it did.
+    fn drop_lines(&self) -> bool {
+        let lines = self.ring.lock().drop_lines();
+        // Freed without the lock.
+        lines.is_some()
     }
 
     /// Wakes readers, and requests a flush from the spool if one is due.

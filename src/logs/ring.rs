@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jiff::Timestamp;
 
 use super::{Line, LogStreamType, MAX_LINE_BYTES};
+use crate::budget::RetainedCharge;
 
 /// Memory of a line in addition to its text.
 const LINE_OVERHEAD_BYTES: usize = size_of::<Line>();
@@ -42,6 +43,8 @@ pub(super) struct Ring {
     closed: bool,
     /// Progress of writing the lines to files; `None` for a log in memory only.
     flush: Option<FlushState>,
+    /// The memory that a closed log retains.
+    retained: Option<RetainedCharge>,
 }
 
 /// Text after the last newline, per stream.
@@ -138,6 +141,7 @@ impl Ring {
             partial: PartialLines::default(),
             closed: false,
             flush: None,
+            retained: None,
         }
     }
 
@@ -203,14 +207,36 @@ impl Ring {
         self.end() - end_before
     }
 
-    /// Finishes partial lines; nothing may be written afterwards.
-    pub(super) fn close(&mut self, now: Timestamp) {
+    /// Finishes partial lines; nothing may be written afterwards. From now on, `retained` is charged for the lines.
+    pub(super) fn close(&mut self, now: Timestamp, retained: Option<RetainedCharge>) {
         for stream in [LogStreamType::Stdout, LogStreamType::Stderr] {
             if !self.partial.get_mut(stream).is_empty() {
                 self.finish_line(stream, false, now);
             }
         }
+        self.partial = PartialLines::default();
+        self.lines.shrink_to_fit();
         self.closed = true;
+        self.retained = retained;
+        self.charge_retained();
+    }
+
+    fn charge_retained(&mut self) {
+        if let Some(retained) = &mut self.retained {
+            retained.resize(self.bytes as u64);
+        }
+    }
+
+    /// Drops all lines, unless some still have to be written to files; returns them, so that the caller frees them
+    /// without holding the lock.
+    pub(super) fn drop_lines(&mut self) -> Option<VecDeque<Line>> {
+        if self.flush.as_ref().is_some_and(|flush| flush.written < self.end()) {
+            return None;
+        }
+        self.first = self.end();
+        self.bytes = 0;
+        self.charge_retained();
+        Some(std::mem::take(&mut self.lines))
     }
 
     /// Appends text without newlines to the partial line, and splits it at the maximum length.
@@ -310,6 +336,7 @@ impl Ring {
         if let Some(flush) = &mut self.flush {
             flush.written = end;
             self.trim(|line| dropped.push(line));
+            self.charge_retained();
         }
         dropped
     }

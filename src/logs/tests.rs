@@ -399,7 +399,7 @@ mod in_files {
                 }
             }
             log.close(at(0));
-            unbounded.close(at(0));
+            unbounded.close(at(0), None);
             let expected: Vec<LogEntry> = unbounded.lines().cloned().map(LogEntry::Line).collect();
             followed.extend(runtime.block_on(read_available(&mut follower)));
             prop_assert_eq!(&followed, &expected, "read by a follower");

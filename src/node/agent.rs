@@ -15,6 +15,7 @@ use super::admission::{self, Rejection, ResourceAmounts};
 use super::allocation::{PodResize, ResizeFit};
 use super::desired::{DesiredState, NodeShutdown, RestartRequests};
 use super::eviction::{self, MemoryPressure, PodUsages};
+use super::free_memory::FreeMemory;
 use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
 use super::housekeeping::{self, FinishedPods};
 use super::running_pods::RunningPods;
@@ -46,6 +47,7 @@ pub struct Agent {
     /// What becomes of the pods, once the node shuts down.
     shutdown: Option<NodeShutdown>,
     pressure: MemoryPressure,
+    free_memory: FreeMemory,
     requests: mpsc::Receiver<HandleRequest>,
     /// The sender that new handles clone.
     request_sender: mpsc::Sender<HandleRequest>,
@@ -79,7 +81,7 @@ impl Agent {
     ) -> Agent {
         let (request_sender, requests) = mpsc::channel(MAX_QUEUED_REQUESTS);
         let node = NodeContext {
-            logs: Arc::new(Logs::new(config.spool.clone())),
+            logs: Arc::new(Logs::new(config.spool.clone(), config.retained.clone())),
             all_instances: InstanceSet::new(),
             probe_stagger: checks::ProbeStagger::default(),
             account: Account::root(limits::node_limits(&config.capacity)),
@@ -105,6 +107,7 @@ impl Agent {
             waiting: HashMap::new(),
             shutdown: None,
             pressure: MemoryPressure::default(),
+            free_memory: FreeMemory::default(),
             requests,
             request_sender,
         }
@@ -175,6 +178,8 @@ impl Agent {
                 Some(request) = self.requests.recv() => self.handle_request(request),
                 () = clock.sleep_until(next_memory_check) => {
                     self.evict_under_pressure().await;
+                    self.node.logs.drop_excess();
+                    self.free_memory.give_back();
                     next_memory_check = clock.now().mono + eviction::CHECK_INTERVAL;
                 }
                 () = clock.sleep_until(next_renewal) => {

@@ -128,6 +128,7 @@ mod tests {
     use k8s_openapi::api::core::v1::Event;
 
     use super::*;
+    use crate::budget::RetainedMemory;
     use crate::clock::Clock;
     use crate::control::{ControlPlane, Resource, Scope};
     use crate::events::{EventSource, recorder};
@@ -143,8 +144,8 @@ mod tests {
         let pod: Pod = serde_yaml::from_str(yaml).expect("a pod");
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(100), clock));
-        let (recorder, writer) =
-            recorder(control.clone(), clock, EventSource { component: "kubelet", host: "n".into() });
+        let source = EventSource { component: "kubelet", host: "n".into() };
+        let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
         record(PodEvents { recorder: &recorder, pod: &pod, state: &PodState::new(&pod) });
         drop(recorder);
         writer.run().await;

@@ -16,8 +16,6 @@ use crate::model::outcome;
 
 /// Number of finished pods whose logs are kept: the last ones.
 const MAX_FINISHED_PODS: usize = 1000;
-/// Bytes of memory that the logs of finished pods may take together.
-const MAX_FINISHED_LOG_BYTES: usize = 256 * 1024 * 1024;
 
 /// Removes the files of attempts before number `current`; `dir` has one directory per attempt.
 pub(super) async fn remove_attempts(dir: PathBuf, current: u32) {
@@ -62,41 +60,30 @@ pub(super) fn finished_at(pod: &Pod) -> Option<Timestamp> {
 /// The finished pods.
 #[derive(Default)]
 pub(super) struct FinishedPods {
-    /// UIDs and the bytes of the pods' logs, the oldest first.
-    pods: VecDeque<(String, usize)>,
+    /// The UIDs, of the oldest pod first.
+    pods: VecDeque<String>,
     known: HashSet<String>,
-    bytes: usize,
 }
 
 impl FinishedPods {
-    /// Adds a pod and keeps its logs; if they are too many then, the oldest are removed.
+    /// Adds a pod and keeps its logs; if there are too many pods then, the logs of the oldest are removed.
     pub(super) fn add(&mut self, uid: &str, logs: &Logs) {
         if !self.known.insert(uid.into()) {
             return;
         }
-        let bytes = logs.bytes(uid);
-        self.bytes += bytes;
-        self.pods.push_back((uid.into(), bytes));
-        while (self.pods.len() > MAX_FINISHED_PODS || self.bytes > MAX_FINISHED_LOG_BYTES) && self.pods.len() > 1 {
-            self.remove_oldest(logs);
-        }
-    }
-
-    fn remove_oldest(&mut self, logs: &Logs) {
-        if let Some((uid, bytes)) = self.pods.pop_front() {
-            self.bytes -= bytes;
-            self.known.remove(&uid);
-            logs.remove_pod(&uid);
+        self.pods.push_back(uid.into());
+        while self.pods.len() > MAX_FINISHED_PODS
+            && let Some(oldest) = self.pods.pop_front()
+        {
+            self.known.remove(&oldest);
+            logs.remove_pod(&oldest);
         }
     }
 
     /// Removes a pod whose logs are removed elsewhere.
     pub(super) fn remove(&mut self, uid: &str) {
-        if self.known.remove(uid)
-            && let Some(index) = self.pods.iter().position(|(known, _)| known == uid)
-            && let Some((_, bytes)) = self.pods.remove(index)
-        {
-            self.bytes -= bytes;
+        if self.known.remove(uid) {
+            self.pods.retain(|known| known != uid);
         }
     }
 }
@@ -104,6 +91,7 @@ impl FinishedPods {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::RetainedMemory;
     use crate::logs::LogStreamType;
 
     fn names(dir: &Path) -> Vec<String> {
@@ -132,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn logs_of_the_last_finished_pods_are_kept() {
-        let logs = Logs::new(None);
+        let logs = Logs::new(None, RetainedMemory::unlimited());
         let mut finished = FinishedPods::default();
         let uid = |i: usize| format!("uid-{i}");
         for i in 0..MAX_FINISHED_PODS + 5 {
@@ -146,6 +134,5 @@ mod tests {
         assert_eq!((kept(4), kept(5), kept(MAX_FINISHED_PODS + 4)), (false, true, true));
         finished.remove(&uid(5));
         assert_eq!((finished.pods.len(), finished.known.len()), (MAX_FINISHED_PODS - 1, MAX_FINISHED_PODS - 1));
-        assert_eq!(finished.bytes, finished.pods.iter().map(|(_, bytes)| bytes).sum::<usize>());
     }
 }

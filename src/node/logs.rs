@@ -6,14 +6,16 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use parking_lot::Mutex;
 
-use crate::logs::{KeptLogs, Log, LogId, PodLogs, Spool};
+use crate::budget::RetainedMemory;
+use crate::logs::{EndedLogs, KeptLogs, Log, LogId, PodLogs, Spool};
 use crate::model::{outcome, pods};
 
 /// The logs of all pods: for each container, of its current attempt and the one before.
-#[derive(Default)]
 pub struct Logs {
     /// Writes the logs to files; without it, they are kept in memory only.
     spool: Option<Arc<Spool>>,
+    /// The logs of ended attempts that are in memory.
+    ended: Arc<EndedLogs>,
     /// Protects the table, by pod UID.
     pods: Mutex<HashMap<String, PodLogTable>>,
 }
@@ -46,8 +48,14 @@ struct AttemptLog {
 const MAX_LOGS_PER_CONTAINER: usize = 2;
 
 impl Logs {
-    pub(super) fn new(spool: Option<Arc<Spool>>) -> Logs {
-        Logs { spool, pods: Mutex::default() }
+    /// Returns an empty table. The logs of ended attempts count against `memory`.
+    pub(super) fn new(spool: Option<Arc<Spool>>, memory: Arc<RetainedMemory>) -> Logs {
+        Logs { spool, ended: EndedLogs::new(memory), pods: Mutex::default() }
+    }
+
+    /// Drops the lines of ended attempts from memory while it is scarce.
+    pub fn drop_excess(&self) {
+        self.ended.drop_excess();
     }
 
     /// Takes over the logs of `pods`, which an earlier node has run, and removes those of other pods. Nothing is read
@@ -95,6 +103,7 @@ impl Logs {
         }
         let id = LogId { container, container_id, restarts };
         let log = files.as_ref().map_or_else(Log::new, |files| files.create_log(id));
+        self.ended.track(&log);
         attempts.insert(0, AttemptLog { container_id: container_id.into(), restarts, log: log.clone() });
         log
     }
@@ -104,12 +113,6 @@ impl Logs {
         if let Some(logs) = self.pods.lock().get_mut(uid).and_then(|pod| pod.containers.get_mut(container)) {
             logs.attempts.retain(|attempt| attempt.container_id != container_id);
         }
-    }
-
-    /// Returns the bytes of memory that the logs of a pod take.
-    pub(super) fn bytes(&self, uid: &str) -> usize {
-        let pods = self.pods.lock();
-        pods.get(uid).map_or(0, |pod| pod.logs().map(|log| log.memory_bytes()).sum())
     }
 
     /// Removes the logs of a pod, files included.
@@ -181,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn logs_of_the_last_two_started_attempts_are_kept() {
-        let logs = Logs::new(None);
+        let logs = Logs::new(None, RetainedMemory::unlimited());
         let pod = a_pod();
         let uid = pods::uid(&pod);
         for (restarts, id) in (0..).zip(["a", "b"]) {
@@ -205,7 +208,7 @@ mod tests {
     async fn each_attempt_has_a_log_file_removed_with_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let spool = Spool::new(dir.path()).expect("a spool");
-        let logs = Logs::new(Some(spool.clone()));
+        let logs = Logs::new(Some(spool.clone()), RetainedMemory::unlimited());
         let pod = a_pod();
         let files = dir.path().join("ns_p_7c9a7b0e-5b1d-4f0e-9a3c-2f1f0a9d8e7b/c");
         let task = tokio::spawn(spool.run());

@@ -15,6 +15,7 @@ mod env;
 mod events;
 mod eviction;
 mod exec;
+mod free_memory;
 mod handle;
 mod hosts;
 mod housekeeping;
@@ -38,7 +39,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::Account;
+use crate::budget::{Account, RetainedMemory};
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::events::Recorder;
@@ -83,6 +84,8 @@ pub struct NodeConfig {
     pub max_restart_backoff: Option<Duration>,
     /// Writes the containers' logs to files; without it, logs are kept in memory only.
     pub spool: Option<Arc<Spool>>,
+    /// The account of what the node keeps for its clients.
+    pub retained: Arc<RetainedMemory>,
     /// The ports of the host that lead to pods.
     pub ports: PortConfig,
 }

@@ -11,9 +11,13 @@ use super::tests::{all_pods, delete, put};
 use super::*;
 use crate::control::Resource;
 
-const LIMITS: HistoryLimits = HistoryLimits { changes: 20, bytes: usize::MAX };
+const MAX_CHANGES: usize = 20;
 const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
+
+fn limits() -> HistoryLimits {
+    HistoryLimits { changes: MAX_CHANGES, memory: RetainedMemory::unlimited() }
+}
 
 fn find(group: &str, plural: &str) -> Option<Resource> {
     [Resource::PODS, Resource::EVENTS].into_iter().find(|r| (r.group(), r.plural()) == (group, plural))
@@ -24,7 +28,7 @@ fn open(disk: &Arc<FakeDisk>) -> Arc<ObjectStore> {
 }
 
 fn try_open(disk: &Arc<FakeDisk>) -> Result<Arc<ObjectStore>, OpenError> {
-    ObjectStore::open_with(disk.opener(), "state.redb".into(), LIMITS, 1000, &find)
+    ObjectStore::open_with(disk.opener(), "state.redb".into(), limits(), 1000, &find)
 }
 
 fn new_disk() -> Arc<FakeDisk> {
@@ -213,7 +217,7 @@ async fn store_opens_on_a_full_disk_and_recovers() {
         }
         Ok(database)
     });
-    let store = ObjectStore::open_with(opener, "state.redb".into(), LIMITS, 1, &find).expect("opens");
+    let store = ObjectStore::open_with(opener, "state.redb".into(), limits(), 1, &find).expect("opens");
     assert!(store.failure().is_some());
     assert_eq!(names(&store), [("a".to_string(), a)]);
     // Without reserved revisions, not even statuses get one.
@@ -263,14 +267,14 @@ async fn database_keeps_objects_and_the_history_only() {
     let versions = read.open_table(super::database::VERSIONS).expect("a table");
     let count = redb::ReadableTableMetadata::len(&versions).expect("a length");
     // At most one version before each change of the history, and what the last transaction has left to remove.
-    assert!(count <= 2 * LIMITS.changes as u64 + 5, "{count} versions");
+    assert!(count <= 2 * MAX_CHANGES as u64 + 5, "{count} versions");
 }
 
 #[tokio::test]
 async fn file_shrinks_once_the_store_is_idle() {
     let disk = new_disk();
     let store = open(&disk);
-    let count = super::committer::COMPACTED_REMOVALS + 2 * LIMITS.changes;
+    let count = super::committer::COMPACTED_REMOVALS + 2 * MAX_CHANGES;
     let created: Vec<_> = (0..count)
         .map(|i| (format!("a{i}"), commit_delayed(&store, put(&format!("a{i}"), Precondition::Absent))))
         .collect();

@@ -1,13 +1,16 @@
-//! The changes that watches can still read, bounded by number and bytes.
+//! The changes that watches can still read, bounded by number and by the memory that the node retains.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::RevisionExpired;
+use crate::budget::{RetainedCharge, RetainedKind, RetainedMemory};
 use crate::control::{ChangeKind, Object, Revision};
 
-/// Memory that an entry takes beside the JSON of its object.
+/// Memory that an entry takes beside the JSON of its objects.
 const ENTRY_OVERHEAD: usize = 256;
+/// The number of changes that a node's history keeps.
+const MAX_CHANGES: usize = 4096;
 
 /// An entry of the history: what one operation did.
 #[derive(Debug, Clone)]
@@ -25,18 +28,29 @@ impl ObjectChange {
         self.object.revision
     }
 
-    fn bytes(&self) -> usize {
-        self.object.json.len() + ENTRY_OVERHEAD
+    /// Returns the memory that the history keeps for the change: the state that the change replaced or removed. The
+    /// current state of an object does not count, which the store has anyway.
+    fn bytes(&self) -> u64 {
+        let previous = self.previous.as_ref().map_or(0, |previous| previous.json.len());
+        let last = if self.kind == ChangeKind::Deleted { self.object.json.len() } else { 0 };
+        (previous + last + ENTRY_OVERHEAD) as u64
     }
 }
 
 /// The bounds of a history; it keeps at least one change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct HistoryLimits {
     /// Maximum number of changes.
     pub changes: usize,
-    /// Maximum bytes of the changed objects.
-    pub bytes: usize,
+    /// The account of the states that only the history keeps.
+    pub memory: Arc<RetainedMemory>,
+}
+
+impl HistoryLimits {
+    /// Returns the bounds of a node that retains as much as `memory` permits.
+    pub fn within(memory: Arc<RetainedMemory>) -> HistoryLimits {
+        HistoryLimits { changes: MAX_CHANGES, memory }
+    }
 }
 
 /// Revisions whose changes are lost: a node that did not end in order may have answered them.
@@ -51,8 +65,8 @@ pub(super) struct LostRevisions {
 /// The changes after a revision, in order.
 pub(super) struct History {
     changes: VecDeque<ObjectChange>,
-    bytes: usize,
-    limits: HistoryLimits,
+    max_changes: usize,
+    charge: RetainedCharge,
     /// The history contains all changes after this revision, but for the lost ones.
     oldest: Revision,
     lost: Vec<LostRevisions>,
@@ -61,7 +75,9 @@ pub(super) struct History {
 impl History {
     /// Returns the history that starts after `oldest`.
     pub fn new(limits: HistoryLimits, oldest: Revision) -> History {
-        History { changes: VecDeque::new(), bytes: 0, limits, oldest, lost: Vec::new() }
+        let HistoryLimits { changes: max_changes, memory } = limits;
+        let charge = memory.charge(RetainedKind::History);
+        History { changes: VecDeque::new(), max_changes, charge, oldest, lost: Vec::new() }
     }
 
     pub fn with_lost(self, lost: Vec<LostRevisions>) -> History {
@@ -80,13 +96,17 @@ impl History {
 
     /// Appends a change, and returns those that leave the history for it.
     pub fn push(&mut self, change: ObjectChange) -> Vec<ObjectChange> {
-        self.bytes += change.bytes();
+        self.charge.resize(self.charge.bytes() + change.bytes());
         self.changes.push_back(change);
         let mut dropped = Vec::new();
-        let limits = self.limits;
-        while self.changes.len() > 1 && (self.changes.len() > limits.changes || self.bytes > limits.bytes) {
+        while self.changes.len() > 1 {
+            let is_memory_scarce = self.charge.excess() > 0;
+            if self.changes.len() <= self.max_changes && !is_memory_scarce {
+                break;
+            }
             let Some(oldest) = self.changes.pop_front() else { break };
-            self.bytes -= oldest.bytes();
+            self.charge.resize(self.charge.bytes() - oldest.bytes());
+            self.charge.count_dropped(is_memory_scarce.into());
             self.oldest = oldest.revision();
             dropped.push(oldest);
         }
@@ -127,25 +147,59 @@ mod tests {
         ObjectChange { kind: ChangeKind::Added, object, previous: None }
     }
 
+    fn changes(changes: usize) -> HistoryLimits {
+        HistoryLimits { changes, memory: RetainedMemory::unlimited() }
+    }
+
     #[test]
-    fn history_is_bounded_by_number_and_bytes() {
+    fn history_is_bounded_by_number_and_retained_memory() {
         let one = change(2).bytes();
-        for limits in [HistoryLimits { changes: 3, bytes: usize::MAX }, HistoryLimits { changes: 9, bytes: 3 * one }] {
+        let scarce = HistoryLimits { changes: 9, memory: RetainedMemory::new(3 * one) };
+        let memory = scarce.memory.clone();
+        for limits in [changes(3), scarce] {
             let mut history = History::new(limits, 1);
             let dropped: Vec<Revision> =
                 (2..7).flat_map(|revision| history.push(change(revision))).map(|change| change.revision()).collect();
             assert_eq!((dropped, history.oldest()), (vec![2, 3], 3));
             assert!(history.after(4).map(ObjectChange::revision).eq([5, 6]));
         }
-        let mut history = History::new(HistoryLimits { changes: 0, bytes: 0 }, 1);
+        assert_eq!(memory.usage()[3].dropped, 2);
+        assert_eq!(memory.usage()[3].bytes, 0, "the history is dropped");
+        let mut history = History::new(changes(0), 1);
         history.push(change(2));
         assert!(history.push(change(3)).len() == 1 && history.check_reaches(2).is_ok(), "one change stays");
     }
 
     #[test]
+    fn history_counts_states_that_only_it_keeps() {
+        let added = change(2);
+        let json = added.object.json.len() as u64;
+        let previous = Some(added.object.clone());
+        let modified = ObjectChange { kind: ChangeKind::Modified, previous: previous.clone(), ..change(3) };
+        let deleted = ObjectChange { kind: ChangeKind::Deleted, previous, ..change(4) };
+        let kept = [added, modified, deleted].map(|change| change.bytes() - ENTRY_OVERHEAD as u64);
+        assert_eq!(kept, [0, json, 2 * json]);
+    }
+
+    #[test]
+    fn other_retained_memory_shortens_the_history() {
+        let memory = RetainedMemory::new(80 * ENTRY_OVERHEAD as u64);
+        let mut history = History::new(HistoryLimits { changes: 100, memory: memory.clone() }, 1);
+        (2..62).for_each(|revision| drop(history.push(change(revision))));
+        let mut events = memory.charge(RetainedKind::Events);
+        events.resize(60 * ENTRY_OVERHEAD as u64);
+        history.push(change(62));
+        assert_eq!(history.changes.len(), 20);
+        events.resize(80 * ENTRY_OVERHEAD as u64);
+        history.push(change(63));
+        assert_eq!(history.changes.len(), 10, "its floor");
+        assert!(history.check_reaches(52).is_err() && history.check_reaches(53).is_ok());
+    }
+
+    #[test]
     fn lost_revisions_are_expired_until_the_history_drops_them() {
         let lost = vec![LostRevisions { after: 4, until: 100 }];
-        let mut history = History::new(HistoryLimits { changes: 2, bytes: usize::MAX }, 1).with_lost(lost);
+        let mut history = History::new(changes(2), 1).with_lost(lost);
         let reaches = |history: &History, revision| history.check_reaches(revision).map_err(|error| error.oldest);
         assert_eq!(
             [0, 1, 4, 5, 99, 100].map(|r| reaches(&history, r)),

@@ -12,8 +12,8 @@
 //! - **Durability**, in a store with a database. A commit that waits for the disk is visible to readers and watches
 //!   only once it is durable ([`ObjectStore::wait_until_visible`]), and never if that fails. Revisions never go back.
 //!
-//! All objects and the history are in memory; the database is read when the store is opened. The history is bounded: a
-//! watch that falls behind it fails, and its owner lists again.
+//! All objects and the history are in memory; the database is read when the store is opened. The history is bounded, by
+//! the memory that the node retains too: a watch that falls behind it fails, and its owner lists again.
 
 mod committer;
 mod database;
@@ -40,6 +40,7 @@ pub use self::usage::{Amount, StoreUsage};
 use self::committer::{Backlog, CommitQueue};
 use self::database::{Content, Database, Opener};
 use self::history::History;
+use crate::budget::RetainedMemory;
 use crate::control::{ChangeKind, Key, Object, Revision, Scope, UnversionedObject};
 
 /// The state that a key must have for an operation to be applied.
@@ -102,6 +103,8 @@ pub struct RevisionExpired {
 pub struct ObjectStore {
     shared: Arc<Shared>,
     has_database: bool,
+    /// The account of the history, which the rest of the node shares.
+    retained: Arc<RetainedMemory>,
     /// The thread that writes the database; `None` without one, and once the store is closed.
     committer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -140,12 +143,13 @@ struct StoreState {
 impl ObjectStore {
     /// Returns an empty store in memory that keeps the last `max_history` changes, and has revision 1.
     pub fn new(max_history: usize) -> Arc<ObjectStore> {
-        ObjectStore::in_memory(HistoryLimits { changes: max_history, bytes: usize::MAX }, 1)
+        ObjectStore::in_memory(HistoryLimits { changes: max_history, memory: RetainedMemory::unlimited() }, 1)
     }
 
     /// Returns an empty store in memory that has the revision `first`.
     pub fn in_memory(limits: HistoryLimits, first: Revision) -> Arc<ObjectStore> {
-        ObjectStore::start(BTreeMap::new(), History::new(limits, first), first, None)
+        let retained = limits.memory.clone();
+        ObjectStore::start(BTreeMap::new(), History::new(limits, first), first, None, retained)
     }
 
     /// Opens the database at `path`, or creates it, and reads all of it. A new store has the revision `first`.
@@ -171,7 +175,8 @@ impl ObjectStore {
         first: Revision,
         find_resource: FindResource<'_>,
     ) -> Result<Arc<ObjectStore>, OpenError> {
-        let (mut database, content) = Database::open(opener, limits, find_resource)?;
+        let retained = limits.memory.clone();
+        let (mut database, content) = Database::open(opener, limits.clone(), find_resource)?;
         let Content { objects, history, state, removable } = content;
         let (durable, revision, history) = match &state {
             Some(state) if state.is_closed => (state.revision, state.revision, history),
@@ -182,7 +187,7 @@ impl ObjectStore {
             None => (0, first, History::new(limits, first)),
         };
         let backlog = Backlog::new(location, durable, removable);
-        let store = ObjectStore::start(objects, history, revision, Some(backlog));
+        let store = ObjectStore::start(objects, history, revision, Some(backlog), retained);
         committer::reserve(&mut store.shared.state.lock(), &mut database);
         let shared = store.shared.clone();
         let thread = std::thread::Builder::new().name("wasmpod-store".into());
@@ -196,12 +201,18 @@ impl ObjectStore {
         history: History,
         revision: Revision,
         backlog: Option<Backlog>,
+        retained: Arc<RetainedMemory>,
     ) -> Arc<ObjectStore> {
         let state = StoreState { objects, history, revision, head: revision, queue: CommitQueue::default(), backlog };
         let has_database = state.backlog.is_some();
         let newest = watch::Sender::new(revision);
         let shared = Arc::new(Shared { state: Mutex::new(state), newest, work: Condvar::new() });
-        Arc::new(ObjectStore { shared, has_database, committer: Mutex::new(None) })
+        Arc::new(ObjectStore { shared, has_database, retained, committer: Mutex::new(None) })
+    }
+
+    /// Returns the account of the history.
+    pub fn retained_memory(&self) -> &Arc<RetainedMemory> {
+        &self.retained
     }
 
     /// Writes what is not durable yet and ends the store: later commits fail. Blocks until that is done.
@@ -417,6 +428,8 @@ impl StoreState {
 
 /// Changes that a watch takes from the history at once. A watch that is not read keeps no more of them alive.
 const MAX_CHANGES: usize = 64;
+/// Bytes of the objects in these changes; the change that crosses it is the last one.
+const MAX_CHANGED_BYTES: usize = 256 * 1024;
 
 /// A position in the history; see [`ObjectStore::watch`].
 pub struct StoreWatch {
@@ -428,8 +441,8 @@ pub struct StoreWatch {
 }
 
 impl StoreWatch {
-    /// Returns the next changes of the scope in the order of their revisions, at most [`MAX_CHANGES`], and waits until
-    /// there is one. Cancel-safe.
+    /// Returns the next changes of the scope in the order of their revisions, at most [`MAX_CHANGES`] and about
+    /// [`MAX_CHANGED_BYTES`], and waits until there is one. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -457,10 +470,18 @@ impl StoreWatch {
         state.history.check_reaches(self.position)?;
         let is_watched = |key: &Key| self.scope.as_ref().is_none_or(|scope| contains(scope, key));
         let new = state.history.after(self.position).filter(|c| is_watched(&c.object.key));
-        let changes: Vec<ObjectChange> = new.take(MAX_CHANGES).cloned().collect();
+        let (mut changes, mut bytes) = (Vec::new(), 0);
+        let is_full = |changes: &Vec<ObjectChange>, bytes| changes.len() == MAX_CHANGES || bytes >= MAX_CHANGED_BYTES;
+        for change in new {
+            bytes += change.object.json.len();
+            changes.push(change.clone());
+            if is_full(&changes, bytes) {
+                break;
+            }
+        }
         // The position stays ahead of the store if the watch starts at a future revision.
         self.position = match changes.last() {
-            Some(last) if changes.len() == MAX_CHANGES => last.object.revision,
+            Some(last) if is_full(&changes, bytes) => last.object.revision,
             _ => self.position.max(state.revision),
         };
         Ok(changes)

@@ -82,10 +82,9 @@ fn changes(mut objects: Vec<Arc<Object>>, revision: Revision) -> Result<Vec<Obje
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::RetainedMemory;
     use crate::control::{Key, Resource, Scope};
     use crate::store::{HistoryLimits, ObjectStore};
-
-    const LIMITS: HistoryLimits = HistoryLimits { changes: 100, bytes: 1 << 20 };
 
     fn object(name: &str, revision: Revision) -> Arc<Object> {
         let json = format!(r#"{{"metadata":{{"resourceVersion":"{revision}","name":"{name}"}}}}"#);
@@ -101,7 +100,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("objects.redb");
         restore(&path, vec![object("b", 9), object("a", 4)], 1000).expect("restored");
-        let store = ObjectStore::open(&path, LIMITS, 1, &find).expect("opened");
+        let limits = HistoryLimits { changes: 100, memory: RetainedMemory::unlimited() };
+        let store = ObjectStore::open(&path, limits, 1, &find).expect("opened");
         let scope = Scope::all(Resource::CONFIG_MAPS);
         let (objects, revision) = store.list(&scope);
         let found: Vec<_> = objects.iter().map(|object| (&*object.key.name, object.revision)).collect();

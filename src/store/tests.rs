@@ -149,3 +149,19 @@ async fn watch_takes_a_bounded_number_of_changes_at_once() {
     }
     assert!(revisions.into_iter().eq(2..=store.revision()));
 }
+
+#[tokio::test]
+async fn watch_takes_a_bounded_number_of_bytes_at_once() {
+    let store = ObjectStore::new(1000);
+    let mut watch = store.watch(all_pods(), 1).expect("in history");
+    for name in ["a", "b", "c"] {
+        let mut pod = Pod::default();
+        pod.metadata.annotations = Some([("text".to_string(), "x".repeat(MAX_CHANGED_BYTES / 2))].into());
+        let object = UnversionedObject::encode(&pod).expect("a pod encodes");
+        let operation = Operation::Put { key: Key::pod("ns", name), precondition: Precondition::Absent, object };
+        store.commit(vec![operation], Durability::Durable).expect("new");
+    }
+    for (taken, position) in [(2, 3), (1, 4)] {
+        assert_eq!((watch.next().await.expect("in history").len(), watch.position()), (taken, position));
+    }
+}

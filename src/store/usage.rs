@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{ObjectStore, StoreState};
+use crate::budget::RetainedUsage;
 use crate::control::Revision;
 
 /// What a store holds. Bytes are those of JSON.
@@ -20,6 +21,10 @@ pub struct StoreUsage {
     pub objects: BTreeMap<String, Amount>,
     /// The changes that watches can still read.
     pub history: Amount,
+    /// The limit of what the node keeps for its clients, in bytes.
+    pub retained_limit: u64,
+    /// What the node keeps for its clients, and what it dropped because of that limit.
+    pub retained: Vec<RetainedUsage>,
     /// When the file of the database was last compacted, since the store was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_compaction: Option<Timestamp>,
@@ -47,7 +52,8 @@ impl Amount {
 impl ObjectStore {
     /// Returns what the store holds.
     pub fn usage(&self) -> StoreUsage {
-        self.shared.state.lock().usage()
+        let (limit, retained) = (self.retained.limit(), self.retained.usage());
+        StoreUsage { retained_limit: limit, retained: retained.into(), ..self.shared.state.lock().usage() }
     }
 }
 
@@ -67,6 +73,8 @@ impl StoreState {
             oldest_watchable_revision: self.history.oldest(),
             objects,
             history,
+            retained_limit: 0,
+            retained: Vec::new(),
             last_compaction: backlog.and_then(|backlog| backlog.last_compaction()),
             failure: backlog.and_then(|backlog| backlog.failure()).map(|failure| failure.to_string()),
         }

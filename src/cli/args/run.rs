@@ -1,6 +1,7 @@
 //! `wasmpod run`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -8,8 +9,10 @@ use clap::ValueEnum;
 use super::habits::ForeignRunArgs;
 use super::publish::PublishArgs;
 use super::values::{
-    VolumeArg, parse_duration, parse_image, parse_report, parse_restart_period, parse_variable, parse_volume,
+    VolumeArg, parse_duration, parse_image, parse_report, parse_restart_period, parse_retained_memory, parse_variable,
+    parse_volume,
 };
+use crate::budget::RetainedMemory;
 use crate::embedded::Capacity;
 
 /// Run pods from manifests, or a single WebAssembly program
@@ -119,9 +122,21 @@ pub struct NodeLimits {
     #[arg(long, value_name = "NAME=QUANTITY,…")]
     pub capacity: Option<Capacity>,
 
+    /// Memory for what is kept for clients: changes that watches can still read, events, logs of ended containers, and
+    /// what watches have not read. The oldest is dropped beyond that
+    #[arg(long, value_name = "QUANTITY", value_parser = parse_retained_memory, default_value = "64Mi")]
+    pub retained_memory: u64,
+
     /// Maximum restart back-off, between 1s and 5m [default: 5m]
     #[arg(long, value_name = "DURATION", value_parser = parse_restart_period)]
     pub max_container_restart_period: Option<Duration>,
+}
+
+impl NodeLimits {
+    /// Returns the account of what the node keeps for its clients.
+    pub fn retained_memory(&self) -> Arc<RetainedMemory> {
+        RetainedMemory::new(self.retained_memory)
+    }
 }
 
 /// Options for the program of a single .wasm file.

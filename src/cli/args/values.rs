@@ -4,6 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::budget::MIN_RETAINED_MEMORY;
+use crate::model::quantity;
 
 /// A host directory and the path at which the program sees it.
 #[derive(Debug, Clone)]
@@ -38,6 +42,16 @@ pub fn parse_variable(text: &str) -> anyhow::Result<(String, String)> {
             Ok(value) => Ok((text.into(), value)),
             Err(_) => bail!("{text} is not set in the environment; expected NAME=VALUE"),
         },
+    }
+}
+
+/// Parses a quantity of memory for `--retained-memory`.
+pub fn parse_retained_memory(text: &str) -> anyhow::Result<u64> {
+    let bytes = quantity::units(&Quantity(text.into())).ok().and_then(|bytes| u64::try_from(bytes).ok());
+    match bytes {
+        Some(bytes) if bytes >= MIN_RETAINED_MEMORY => Ok(bytes),
+        Some(_) => bail!("expected at least {}Mi", MIN_RETAINED_MEMORY >> 20),
+        None => bail!("expected a quantity of bytes, such as 64Mi"),
     }
 }
 

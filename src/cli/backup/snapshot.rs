@@ -8,11 +8,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::budget::RetainedMemory;
 use crate::cli::args::ConnectionArgs;
 use crate::cli::client::{self, Client};
 use crate::cli::exit::bad_input;
 use crate::control::{Resource, Revision, Scope};
-use crate::embedded::HISTORY_LIMITS;
+use crate::embedded::history_limits;
 use crate::registry::kinds::{self, KINDS};
 use crate::store::{ObjectStore, OpenError, StoreUsage};
 
@@ -82,7 +83,7 @@ fn open_existing(path: &Path) -> anyhow::Result<Arc<ObjectStore>> {
 }
 
 fn open(path: &Path) -> Result<Arc<ObjectStore>, OpenError> {
-    ObjectStore::open(path, HISTORY_LIMITS, 1, &kinds::resource_of_names)
+    ObjectStore::open(path, history_limits(RetainedMemory::unlimited()), 1, &kinds::resource_of_names)
 }
 
 fn stored_resources() -> impl Iterator<Item = Resource> {

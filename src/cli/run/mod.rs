@@ -37,7 +37,7 @@ use super::terminal_text::print;
 use crate::clock::Clock;
 use crate::control::{ControlPlane, DeleteOptions, Reason};
 use crate::controllers::static_pods::ensure_namespace;
-use crate::embedded::{self, HISTORY_LIMITS, Node, first_revision};
+use crate::embedded::{self, Node, first_revision, history_limits};
 use crate::images::Images;
 use crate::model::{emit, outcome, pods};
 use crate::store::ObjectStore;
@@ -127,7 +127,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     }
     announced.extend(warnings);
     let clock = Clock::system().with_speed(args.speed);
-    let store = ObjectStore::in_memory(HISTORY_LIMITS, first_revision(Timestamp::now()));
+    let store = ObjectStore::in_memory(history_limits(args.limits.retained_memory()), first_revision(Timestamp::now()));
     let mut builder = Node::builder()
         .store(store)
         .name(private_api::NODE_NAME)

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::budget::RetainedMemory;
 use crate::control::{Body, Propagation, Scope, WatchEvent, WatchStream};
 use crate::events::{EventSource, recorder};
 use crate::registry::Registry;
@@ -21,7 +22,7 @@ impl Cluster {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(history), clock));
         let source = EventSource { component: "garbage-collector-controller", host: "".into() };
-        let (recorder, writer) = recorder(control.clone(), clock, source);
+        let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(writer.run());
         tasks.spawn(GarbageCollector { control: control.clone(), clock, recorder }.run());

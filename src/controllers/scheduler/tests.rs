@@ -3,6 +3,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Event, NodeSpec, PodStatus};
 
 use super::*;
+use crate::budget::RetainedMemory;
 use crate::control::{Body, DeleteOptions, Key, Subresource};
 use crate::events::{EventSource, recorder};
 use crate::registry::Registry;
@@ -19,7 +20,7 @@ impl Cluster {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time"));
         let control: Arc<dyn ControlPlane> = Arc::new(Registry::new(ObjectStore::new(1000), clock));
         let source = EventSource { component: "default-scheduler", host: "".into() };
-        let (recorder, writer) = recorder(control.clone(), clock, source);
+        let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(writer.run());
         tasks.spawn(Scheduler { control: control.clone(), node: "n".into(), recorder, clock }.run());
