@@ -40,6 +40,7 @@ use crate::embedded::{Node, NodeBuilder};
 use crate::images::Images;
 use crate::logs::Spool;
 use crate::model::formats;
+use crate::node::EvictionThresholds;
 use crate::registry::kinds;
 use crate::runtime::{CacheDirectories, Runtime};
 use crate::store::ObjectStore;
@@ -227,6 +228,7 @@ fn start_node(
     if let Some(period) = args.limits.max_container_restart_period {
         builder = builder.max_container_restart_period(period);
     }
+    builder = builder.eviction(args.eviction_hard.unwrap_or(EvictionThresholds::NODE));
     Ok(builder.capacity(args.limits.capacity.unwrap_or_default()).start()?)
 }
 

@@ -89,16 +89,34 @@ fn machine_cpu_milli() -> i128 {
     std::thread::available_parallelism().map_or(1000, |count| i128::try_from(count.get()).unwrap_or(1) * 1000)
 }
 
-/// Returns the machine's memory in bytes, or the limit of this process's control group if that is lower.
+/// Returns the machine's memory in bytes, or the limit of this process's control groups if that is lower.
 fn machine_memory() -> i128 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<i128>().ok());
-    let group_limit =
-        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group_limit = group_memory_limit(Path::new("/sys/fs/cgroup"), &groups);
     // An unknown size does not limit pods.
     let total = kib.map_or(i128::from(i64::MAX), |kib| kib * 1024);
     group_limit.map_or(total, |limit: i128| limit.min(total))
+}
+
+/// Returns the lowest memory limit of the control groups in `groups` (/proc/self/cgroup), and of those that contain them,
+/// in version 1 or 2 of control groups mounted at `root`.
+fn group_memory_limit(root: &Path, groups: &str) -> Option<i128> {
+    let limits = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+        let (mount, file) = match controllers {
+            "" => (root.to_path_buf(), "memory.max"),
+            _ if controllers.split(',').any(|name| name == "memory") => (root.join("memory"), "memory.limit_in_bytes"),
+            _ => return None,
+        };
+        let limit = |group: &Path| std::fs::read_to_string(group.join(file)).ok()?.trim().parse::<i128>().ok();
+        let group = mount.join(path.trim_start_matches('/'));
+        group.ancestors().take_while(|group| group.starts_with(&mount)).filter_map(limit).min()
+    });
+    limits.min()
 }
 
 /// Returns the size in bytes of the file system that contains `directory`.
@@ -110,6 +128,27 @@ fn file_system_size(directory: &Path) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_limits_of_control_groups_are_found() {
+        let root = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, content: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            std::fs::write(path, content).expect("written");
+        };
+        let limit = |groups: &str| group_memory_limit(root.path(), groups);
+        assert_eq!(limit("0::/system.slice/wasmpod.service\n"), None);
+        write("memory.max", "max\n");
+        write("system.slice/memory.max", "1000\n");
+        write("system.slice/wasmpod.service/memory.max", "2000\n");
+        assert_eq!(limit("0::/system.slice/wasmpod.service\n"), Some(1000), "that of the slice is lower");
+        write("system.slice/wasmpod.service/memory.max", "500\n");
+        assert_eq!(limit("0::/system.slice/wasmpod.service\n"), Some(500));
+        assert_eq!(limit("0::/\n"), None, "in a namespace without a limit");
+        write("memory/a/memory.limit_in_bytes", "300\n");
+        assert_eq!(limit("5:cpu,memory:/a\n3:pids:/b\n"), Some(300), "version 1");
+    }
 
     #[test]
     fn unset_resources_default_to_the_machine() {

@@ -26,7 +26,7 @@ use crate::gateway::Gateway;
 use crate::images::{ImageSource, Images};
 use crate::logs::Spool;
 use crate::network::AddressPool;
-use crate::node::{Agent, NodeConfig, PortConfig};
+use crate::node::{Agent, EvictionThresholds, NodeConfig, PortConfig};
 use crate::registry::{Registry, TokenCheck};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::store::{HistoryLimits, ObjectStore};
@@ -91,6 +91,7 @@ struct Limits {
     max_container_restart_period: Option<Duration>,
     host_paths: HostPaths,
     terminated_pods: usize,
+    eviction: EvictionThresholds,
 }
 
 /// The error of a node that cannot be started.
@@ -138,6 +139,7 @@ impl Default for NodeBuilder {
                 max_container_restart_period: None,
                 host_paths: HostPaths::All,
                 terminated_pods: pod_gc::DEFAULT_THRESHOLD,
+                eviction: EvictionThresholds::MEMORY_ONLY,
             },
             publish_address: Ipv4Addr::LOCALHOST.into(),
             ports: None,
@@ -249,6 +251,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Sets the amounts of memory and disk below which pods are evicted. By default, only memory is watched.
+    #[doc(hidden)]
+    pub fn eviction(mut self, thresholds: EvictionThresholds) -> NodeBuilder {
+        self.limits.eviction = thresholds;
+        self
+    }
+
     /// Sets the address of the host on which pods' host ports are opened, unless they name a `hostIP`. Defaults to
     /// `127.0.0.1`.
     pub fn publish_address(mut self, address: IpAddr) -> NodeBuilder {
@@ -342,6 +351,7 @@ impl NodeBuilder {
             keep_volumes: self.keeps_volumes,
             max_restart_backoff: self.limits.max_container_restart_period,
             spool: spool.clone(),
+            eviction: self.limits.eviction,
             retained: retained.clone(),
             ports,
         };

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::admission::{self, Rejection, ResourceAmounts};
 use super::allocation::{PodResize, ResizeFit};
 use super::desired::{DesiredState, NodeShutdown, RestartRequests};
-use super::eviction::{self, MemoryPressure, PodUsages};
+use super::eviction::{self, EvictablePod, EvictionCandidate, FileSystem, PodUsages, Pressures, Shortage, Supply};
 use super::free_memory::FreeMemory;
 use super::handle::{Handle, HandleRequest, MAX_QUEUED_REQUESTS};
 use super::housekeeping::{self, FinishedPods};
@@ -46,7 +46,7 @@ pub struct Agent {
     waiting: HashMap<String, Arc<Object>>,
     /// What becomes of the pods, once the node shuts down.
     shutdown: Option<NodeShutdown>,
-    pressure: MemoryPressure,
+    pressures: Pressures,
     free_memory: FreeMemory,
     requests: mpsc::Receiver<HandleRequest>,
     /// The sender that new handles clone.
@@ -106,7 +106,7 @@ impl Agent {
             task_pods: HashMap::new(),
             waiting: HashMap::new(),
             shutdown: None,
-            pressure: MemoryPressure::default(),
+            pressures: Pressures::default(),
             free_memory: FreeMemory::default(),
             requests,
             request_sender,
@@ -280,7 +280,7 @@ impl Agent {
             Some(NodeShutdown::Suspend(_)) => return Ok(()),
             None => {}
         }
-        self.pressure.admit(pod)?;
+        self.pressures.admit(pod)?;
         admission::check(requested, &self.allocated, &self.node.config.capacity)?;
         admission::check_host_ports(host_ports, self.workers.values().flat_map(|worker| &worker.host_ports))
     }
@@ -340,18 +340,42 @@ impl Agent {
         }
     }
 
-    /// Reports memory pressure in the node's conditions and evicts a pod while memory is low.
+    /// Reports pressures in the node's conditions and evicts a pod while memory or disk is scarce.
     async fn evict_under_pressure(&mut self) {
+        let thresholds = self.node.config.eviction;
+        let memory = thresholds.memory_shortage(self.memory_supply());
+        let file_system = FileSystem::of(&self.node.config.directory);
+        let disk = file_system.and_then(|file_system| thresholds.disk_shortage(file_system));
+        let now = self.node.clock.now().mono;
+        let changes =
+            [self.pressures.memory.observe(memory.is_some(), now), self.pressures.disk.observe(disk.is_some(), now)];
+        if changes.contains(&true) {
+            registration::report_pressures(&self.node, &self.pressures).await;
+        }
+        if let Some(shortage) = memory {
+            self.evict(&self.node.pod_usages.memory_candidates(), &shortage);
+        } else if let Some(shortage) = disk {
+            self.evict(&self.measure_disk_usage().await, &shortage);
+        }
+    }
+
+    /// Returns the memory of the node: what is left of its capacity and of the host.
+    fn memory_supply(&self) -> Supply {
         let capacity = u64::try_from(self.node.config.capacity.memory).unwrap_or(0);
         let unused = capacity.saturating_sub(self.node.account.usage().memory);
         let available = eviction::host_available_memory().map_or(unused, |host| host.min(unused));
-        let now = self.node.clock.now();
-        if self.pressure.observe(eviction::is_memory_low(available, capacity), now.mono) {
-            registration::report_memory_pressure(&self.node, self.pressure.is_active()).await;
-        }
-        let candidates = || self.node.pod_usages.eviction_candidates();
-        let Some((uid, eviction)) = eviction::select_victim(candidates, available, capacity) else { return };
-        tracing::warn!(%uid, available, "memory is low; evicting a pod");
+        Supply { available, capacity }
+    }
+
+    async fn measure_disk_usage(&self) -> Vec<EvictionCandidate> {
+        let pods = self.node.pod_usages.evictable(|pod| self.node.pod_directories(pod));
+        let measured = tokio::task::spawn_blocking(move || pods.iter().map(EvictablePod::measure).collect());
+        measured.await.unwrap_or_default()
+    }
+
+    fn evict(&self, candidates: &[EvictionCandidate], shortage: &Shortage) {
+        let Some((uid, eviction)) = eviction::select_victim(candidates, shortage) else { return };
+        tracing::warn!(%uid, resource = %shortage.resource, available = shortage.available, "evicting a pod");
         if let Some(worker) = self.workers.get(&uid) {
             worker.desired.send_modify(|desired| desired.eviction = Some(eviction));
         }

@@ -39,6 +39,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use tokio_util::task::TaskTracker;
 
+use self::eviction::PodDirectories;
 use crate::budget::{Account, RetainedMemory};
 use crate::clock::Clock;
 use crate::control::ControlPlane;
@@ -53,6 +54,7 @@ use crate::volumes::HostPaths;
 pub use admission::ResourceAmounts;
 pub use agent::Agent;
 pub use desired::NodeShutdown;
+pub use eviction::{EvictionThresholds, Threshold, ThresholdError};
 pub use handle::Handle;
 pub use logs::Logs;
 pub use ports::{OpenedListener, PortConfig, PublishError, PublishedPort, PublishedPorts};
@@ -84,6 +86,8 @@ pub struct NodeConfig {
     pub max_restart_backoff: Option<Duration>,
     /// Writes the containers' logs to files; without it, logs are kept in memory only.
     pub spool: Option<Arc<Spool>>,
+    /// When pods are evicted.
+    pub eviction: EvictionThresholds,
     /// The account of what the node keeps for its clients.
     pub retained: Arc<RetainedMemory>,
     /// The ports of the host that lead to pods.
@@ -116,6 +120,11 @@ struct NodeContext {
 }
 
 impl NodeContext {
+    /// Returns where a pod stores files.
+    fn pod_directories(&self, pod: &Pod) -> PodDirectories {
+        PodDirectories { pod: sandbox::pod_dir(self, pod), logs: self.log_dir(pod) }
+    }
+
     /// Returns the directory of a pod's log files, if logs are written to files.
     fn log_dir(&self, pod: &Pod) -> Option<PathBuf> {
         let spool = self.config.spool.as_ref()?;

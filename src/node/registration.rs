@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
 
+use super::eviction::Pressures;
 use super::{NodeConfig, NodeContext};
 use crate::control::{Reason, Status, Subresource};
 use crate::model::{pods, version};
@@ -28,7 +29,7 @@ fn node_object(config: &NodeConfig, now: Timestamp) -> Node {
         addresses: Some(vec![address("InternalIP", &config.host_ip), address("Hostname", &config.name)]),
         allocatable: Some(capacity.clone()),
         capacity: Some(capacity),
-        conditions: Some(conditions(&[], false, now)),
+        conditions: Some(conditions(&[], &Pressures::default(), now)),
         node_info: Some(NodeSystemInfo {
             architecture: architecture.into(),
             operating_system: os.into(),
@@ -66,21 +67,23 @@ pub(super) async fn register(context: &NodeContext) -> Result<(), Status> {
         node = nodes.replace(registered, Subresource::Main).await?;
     }
     let before = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let status = wanted.status.map(|status| NodeStatus { conditions: Some(conditions(before, false, now)), ..status });
+    let status = wanted
+        .status
+        .map(|status| NodeStatus { conditions: Some(conditions(before, &Pressures::default(), now)), ..status });
     if status == node.status {
         return Ok(());
     }
     nodes.replace(Node { status, ..Node::clone(&node) }, Subresource::Status).await.map(drop)
 }
 
-/// Sets the node's `MemoryPressure` condition.
-pub(super) async fn report_memory_pressure(context: &NodeContext, pressure: bool) {
+/// Sets the node's conditions for its pressures.
+pub(super) async fn report_pressures(context: &NodeContext, pressures: &Pressures) {
     let now = context.clock.now().wall;
     let reported = async {
         let nodes = context.control.api::<Node>("");
         let mut node = Node::clone(&*nodes.get(&context.config.name).await?);
         let status = node.status.get_or_insert_default();
-        status.conditions = Some(conditions(status.conditions.as_deref().unwrap_or_default(), pressure, now));
+        status.conditions = Some(conditions(status.conditions.as_deref().unwrap_or_default(), pressures, now));
         nodes.replace(node, Subresource::Status).await
     };
     if let Err(error) = reported.await {
@@ -89,7 +92,7 @@ pub(super) async fn report_memory_pressure(context: &NodeContext, pressure: bool
 }
 
 /// Returns the node's conditions; transition times of unchanged ones come from `before`.
-fn conditions(before: &[NodeCondition], memory_pressure: bool, now: Timestamp) -> Vec<NodeCondition> {
+fn conditions(before: &[NodeCondition], pressures: &Pressures, now: Timestamp) -> Vec<NodeCondition> {
     let condition = |kind: &str, holds: bool, reason: &str, message: &str| {
         let status = if holds { "True" } else { "False" };
         let same = before.iter().find(|c| c.type_ == kind && c.status == status);
@@ -102,12 +105,19 @@ fn conditions(before: &[NodeCondition], memory_pressure: bool, now: Timestamp) -
             last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or(Some(pods::api_time(now))),
         }
     };
-    let (reason, message) = match memory_pressure {
+    let memory = match pressures.memory.is_active() {
         true => ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
         false => ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     };
+    let disk = match pressures.disk.is_active() {
+        true => ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+        false => ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    };
     vec![
-        condition("MemoryPressure", memory_pressure, reason, message),
+        condition("MemoryPressure", pressures.memory.is_active(), memory.0, memory.1),
+        condition("DiskPressure", pressures.disk.is_active(), disk.0, disk.1),
+        // As a kubelet without a threshold for `pid.available`, which is its default.
+        condition("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         condition("Ready", true, "KubeletReady", "kubelet is posting ready status"),
     ]
 }

@@ -129,7 +129,7 @@ fn restore_volumes(kept: &Path, dir: &Path) -> io::Result<()> {
 }
 
 /// Returns the directory of a pod.
-fn pod_dir(node: &NodeContext, pod: &Pod) -> PathBuf {
+pub(super) fn pod_dir(node: &NodeContext, pod: &Pod) -> PathBuf {
     node.config.directory.join(PODS_DIR).join(pods::node_uid(pod))
 }
 

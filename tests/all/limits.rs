@@ -8,7 +8,7 @@ use wasmpod::control::{FieldValidation, Key, Patch, PatchKind, Preconditions, Re
 use wasmpod::k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use wasmpod::model::pods;
 
-use crate::support::{eventually, guest, pod};
+use crate::support::{NodeDirectory, ServedNode, eventually, guest, pod};
 
 /// Waits until the pod meets `condition`, and returns it.
 async fn pod_that(node: &Node, name: &str, condition: impl Fn(&Pod) -> bool, description: &str) -> Arc<Pod> {
@@ -117,6 +117,30 @@ async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     let bounded = "containers: [{name: c, image: registry.k8s.io/pause, resources: {requests: {memory: 1Mi}}}]";
     node.apply(pod("r", bounded)).await.expect("applied");
     node.wait_ready("r").await.expect("it is let in");
+}
+
+#[test]
+fn disk_pressure_evicts_and_rejects_pods() {
+    let directory = NodeDirectory::new();
+    let process = directory.serve().args(["--eviction-hard", "nodefs.available<100%"]).start();
+    let node = ServedNode::ready(process, directory);
+    let spec = "containers: [{name: c, image: busybox, command: [sh, -c, 'cat /bin/* > /v/f; sleep 1000'], \
+                volumeMounts: [{name: v, mountPath: /v}]}], volumes: [{name: v, emptyDir: {}}]";
+    node.kubectl("apply -f -").stdin(pod("p", spec)).output().expect_code(0);
+    // The node looks every ten seconds.
+    node.wait("p", "jsonpath={.status.reason}=Evicted");
+    let message = node.kubectl_stdout("get pod p -o jsonpath={.status.message}");
+    assert!(message.starts_with("The node was low on resource: ephemeral-storage. Threshold quantity: "), "{message}");
+    assert!(
+        message.contains("Container c was using ") && message.contains("larger consumption of ephemeral-storage"),
+        "{message}"
+    );
+    let condition = "get node n1 -o jsonpath={.status.conditions[?(@.type==\"DiskPressure\")].reason}";
+    assert_eq!(node.kubectl_stdout(condition), "KubeletHasDiskPressure");
+    node.kubectl("apply -f -").stdin(pod("q", "containers: [{name: c, image: pause}]")).output().expect_code(0);
+    node.wait("q", "jsonpath={.status.reason}=Evicted");
+    let message = node.kubectl_stdout("get pod q -o jsonpath={.status.message}");
+    assert_eq!(message, "Pod was rejected: The node had condition: [DiskPressure]. ");
 }
 
 #[tokio::test]

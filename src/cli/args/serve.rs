@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::run::NodeLimits;
 use super::values::{parse_duration, parse_image};
 use crate::controllers::pod_gc;
+use crate::node::EvictionThresholds;
 
 /// Start a node and serve the Kubernetes API
 ///
@@ -58,6 +59,12 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     pub limits: NodeLimits,
+
+    /// Amounts below which pods are evicted, as kubelet's: a list of memory.available, nodefs.available and
+    /// nodefs.inodesFree, each with a quantity or a percentage; what is not listed does not lead to evictions [default:
+    /// memory.available<100Mi,nodefs.available<1Gi,nodefs.inodesFree<5%, and 10% where memory or disk are small]
+    #[arg(long, value_name = "SIGNAL<AMOUNT,…")]
+    pub eviction_hard: Option<EvictionThresholds>,
 
     /// IP address on which to open the `hostPort`s of pods, unless they name one
     #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::LOCALHOST.into())]
