@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use wasmpod::NodeBuilder;
+use wasmpod::budget::{DEFAULT_RETAINED_MEMORY, RetainedMemory};
 use wasmpod::control::{Body, ChangeKind, DeleteOptions, Key, Resource, Scope, WatchEvent, WatchStream};
 use wasmpod::embedded::Node;
 use wasmpod::model::pods;
@@ -130,7 +131,7 @@ impl Bench {
 /// Measures what it costs the start of a pod that the node's objects are durable.
 pub fn status_writes() -> Vec<Figure> {
     let directory = tempfile::tempdir().expect("a directory");
-    let limits = HistoryLimits { changes: 4096, bytes: 32 << 20 };
+    let limits = HistoryLimits { changes: 4096, memory: RetainedMemory::new(DEFAULT_RETAINED_MEMORY) };
     let path = directory.path().join("objects.redb");
     let store = ObjectStore::open(&path, limits, 1, &kinds::resource_of_names).expect("a store");
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");

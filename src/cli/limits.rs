@@ -1,17 +1,34 @@
 //! Resource limits of this process.
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use rustix::process::{Resource, getrlimit};
+
+use crate::runtime::check_executable_memory;
 
 /// Minimum address space in GiB: each guest reserves 4 GiB for its memory, most of which it never uses.
 const MIN_ADDRESS_SPACE_GIB: u64 = 6;
+
+/// Checks that this process may run guests.
+///
+/// # Errors
+///
+/// Fails if the limit of the address space is too low, or if memory cannot be made executable.
+pub fn check_guest_limits() -> anyhow::Result<()> {
+    check_address_space()?;
+    check_executable_memory().map_err(|error| {
+        anyhow!(
+            "this process cannot make memory executable ({error}), as compiled programs need: set \
+             `MemoryDenyWriteExecute=no` in its systemd unit, or lift what else forbids it (SELinux: execmem)"
+        )
+    })
+}
 
 /// Checks that this process may reserve the memory of a guest.
 ///
 /// # Errors
 ///
 /// Fails if the limit of the address space is too low.
-pub fn check_address_space() -> anyhow::Result<()> {
+fn check_address_space() -> anyhow::Result<()> {
     let limit = getrlimit(Resource::As).current;
     let (kib, min) = (limit.map(|bytes| bytes >> 10), MIN_ADDRESS_SPACE_GIB);
     ensure!(

@@ -52,7 +52,7 @@ use shutdown::Shutdown;
 
 /// Serves until a signal arrives.
 pub fn main(args: ServeArgs) -> anyhow::Result<Outcome> {
-    limits::check_address_space()?;
+    limits::check_guest_limits()?;
     let runtime = super::node_threads()?;
     let outcome = runtime.block_on(serve(args));
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -14,7 +14,7 @@ const EVENT_OVERHEAD: u64 = 512;
 /// Entries of the order that may be superseded before they are removed, beside as many as there are events.
 const MAX_SUPERSEDED: usize = 1024;
 
-/// Identifies an event by what its repetitions share: the hash of an [`EventKey`]. Whoever finds an event by it compares
+/// Identifies an event by what its repetitions share: the hash of an [`EventKey`]. A caller that finds an event by it compares
 /// the event's own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct EventId(u64);

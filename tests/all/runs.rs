@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::{TestCommand, binary, command, container_status, pod, program, run, scripts, test_file};
+use crate::support::{TestCommand, binary, command, container_status, on_path, pod, program, run, scripts, test_file};
 
 /// Returns a run of a manifest that is used unmodified elsewhere, too.
 fn manifest(name: &str) -> TestCommand {
@@ -349,6 +349,26 @@ fn small_address_space_is_reported() {
         let message = format!("error: the address space of this process is limited to {kib} KiB: ");
         assert!(output.stderr.starts_with(&message) && output.stderr.lines().count() == 1, "{}", output.stderr);
     }
+}
+
+#[test]
+fn denied_executable_memory_is_named_with_its_cause() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("pod.yaml");
+    std::fs::write(&manifest, scripts("p", &[("c", "echo ran")])).expect("written");
+    // What systemd does for MemoryDenyWriteExecute= (PR_SET_MDWE, since Linux 6.3).
+    let script = "import ctypes, os, sys\n\
+                  assert ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) == 0, 'needs Linux 6.3'\n\
+                  os.execv(sys.argv[1], sys.argv[1:])";
+    let python = on_path("python3", "install python3");
+    let denied = |args: &[&Path]| {
+        let command = program(python.clone()).args(["-c", script]).arg(binary()).args(args);
+        let output = command.output().expect_code(125);
+        assert!(output.stderr.starts_with("error: this process cannot make memory executable ("), "{}", output.stderr);
+        assert!(output.stderr.contains("set `MemoryDenyWriteExecute=no` in its systemd unit"), "{}", output.stderr);
+    };
+    denied(&[Path::new("run"), &manifest]);
+    denied(&[Path::new("serve"), Path::new("--state-dir"), directory.path()]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<Outcome> {
     let program = args.files.iter().find(|path| is_program(path)).cloned();
     habits::check_run_flags(&args.foreign, program.is_some())?;
     args.files.iter().try_for_each(|path| habits::check_run_file(path))?;
-    limits::check_address_space()?;
+    limits::check_guest_limits()?;
     let runtime = super::node_threads()?;
     let outcome = runtime.block_on(async {
         match program {

@@ -19,7 +19,7 @@ pub use files::{binary, existing, guest, home, target, test_file};
 pub use manifests::{container_status, pod, scripts};
 pub use measure::{in_the_best_of_three, measure};
 pub use plain_client::PlainClient;
-pub use process::{ProcessOutput, RunningProcess, TestCommand, command, program, run};
+pub use process::{ProcessOutput, RunningProcess, TestCommand, command, on_path, program, run};
 pub use serve::{NodeDirectory, ServedNode, serve_node};
 pub use terminal::Terminal;
 pub use waiting::{eventually, in_time, sleep_until};
