@@ -350,7 +350,7 @@ impl Agent {
         let changes =
             [self.pressures.memory.observe(memory.is_some(), now), self.pressures.disk.observe(disk.is_some(), now)];
         if changes.contains(&true) {
-            registration::report_pressures(&self.node, &self.pressures).await;
+            registration::report_pressures(&self.node, &self.pressures, changes).await;
         }
         if let Some(shortage) = memory {
             self.evict(&self.node.pod_usages.memory_candidates(), &shortage);

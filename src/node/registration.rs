@@ -1,11 +1,14 @@
 //! The node's own object: its capacity, system information and conditions.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
+use k8s_openapi::api::core::v1::{
+    Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo, ObjectReference,
+};
 
 use super::eviction::Pressures;
 use super::{NodeConfig, NodeContext};
 use crate::control::{Reason, Status, Subresource};
+use crate::events::EventType;
 use crate::model::{pods, version};
 
 /// The taint of nodes that are not ready.
@@ -76,8 +79,14 @@ pub(super) async fn register(context: &NodeContext) -> Result<(), Status> {
     nodes.replace(Node { status, ..Node::clone(&node) }, Subresource::Status).await.map(drop)
 }
 
-/// Sets the node's conditions for its pressures.
-pub(super) async fn report_pressures(context: &NodeContext, pressures: &Pressures) {
+/// Sets the node's conditions for its pressures, and records an event about each that has `changed`: memory, disk.
+pub(super) async fn report_pressures(context: &NodeContext, pressures: &Pressures, changed: [bool; 2]) {
+    let memory = if pressures.memory.is_active() { "NodeHasInsufficientMemory" } else { "NodeHasSufficientMemory" };
+    let disk = if pressures.disk.is_active() { "NodeHasDiskPressure" } else { "NodeHasNoDiskPressure" };
+    let reasons = [memory, disk];
+    for (reason, _) in reasons.into_iter().zip(changed).filter(|(_, has_changed)| *has_changed) {
+        record_status(context, reason);
+    }
     let now = context.clock.now().wall;
     let reported = async {
         let nodes = context.control.api::<Node>("");
@@ -89,6 +98,19 @@ pub(super) async fn report_pressures(context: &NodeContext, pressures: &Pressure
     if let Err(error) = reported.await {
         tracing::warn!(%error, "cannot report the node's conditions");
     }
+}
+
+/// Records that the node has a new status, as kubelet does. Its UID in events is its name.
+fn record_status(context: &NodeContext, reason: &str) {
+    let name = &context.config.name;
+    let object = ObjectReference {
+        kind: Some("Node".into()),
+        name: Some(name.clone()),
+        uid: Some(name.clone()),
+        ..ObjectReference::default()
+    };
+    let message = format!("Node {name} status is now: {reason}");
+    context.recorder.record_about(object, EventType::Normal, reason, message);
 }
 
 /// Returns the node's conditions; transition times of unchanged ones come from `before`.

@@ -119,8 +119,8 @@ async fn memory_pressure_evicts_and_admits_only_pods_with_requests() {
     node.wait_ready("r").await.expect("it is let in");
 }
 
-#[test]
-fn disk_pressure_evicts_and_rejects_pods() {
+#[tokio::test]
+async fn disk_pressure_evicts_and_rejects_pods() {
     let directory = NodeDirectory::new();
     let process = directory.serve().args(["--eviction-hard", "nodefs.available<100%"]).start();
     let node = ServedNode::ready(process, directory);
@@ -137,6 +137,12 @@ fn disk_pressure_evicts_and_rejects_pods() {
     );
     let condition = "get node n1 -o jsonpath={.status.conditions[?(@.type==\"DiskPressure\")].reason}";
     assert_eq!(node.kubectl_stdout(condition), "KubeletHasDiskPressure");
+    // Events about nodes are in the namespace `default`.
+    eventually("the event", async || {
+        let messages = "get events --field-selector=reason=NodeHasDiskPressure -o jsonpath={.items[*].message}";
+        node.kubectl_stdout(messages) == "Node n1 status is now: NodeHasDiskPressure"
+    })
+    .await;
     node.kubectl("apply -f -").stdin(pod("q", "containers: [{name: c, image: pause}]")).output().expect_code(0);
     node.wait("q", "jsonpath={.status.reason}=Evicted");
     let message = node.kubectl_stdout("get pod q -o jsonpath={.status.message}");
