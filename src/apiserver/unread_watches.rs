@@ -40,7 +40,7 @@ pub struct WatchResponse(pub Arc<RetainedMemory>);
 pub struct UnreadWatches {
     /// Protects the watches.
     watches: Mutex<WatchTable>,
-    /// Signals that a watch has started.
+    /// Signals that a watch has started, or that the memory for watches is scarce.
     started: Notify,
     /// The account of the node.
     memory: Mutex<Option<Arc<RetainedMemory>>>,
@@ -86,7 +86,7 @@ impl UnreadWatches {
                     return;
                 }
                 Some(_) => tokio::time::sleep(CHECK_INTERVAL).await,
-                None if is_watching => tokio::time::sleep(MAX_UNREAD).await,
+                None if is_watching => drop(tokio::time::timeout(MAX_UNREAD, self.started.notified()).await),
                 None => self.started.notified().await,
             }
         }
@@ -123,6 +123,9 @@ impl http_body::Body for ObservedBody {
         };
         self.charge.resize(bytes as u64);
         self.watches.set_unread_since(self.id, polled.is_ready().then(Instant::now));
+        if bytes > 0 && self.charge.excess() > 0 {
+            self.watches.started.notify_one();
+        }
         polled
     }
 
@@ -174,6 +177,28 @@ mod tests {
         drop(body);
         let unread = tokio::time::timeout(Duration::from_secs(500), watches.wait_for_unread()).await;
         assert!(unread.is_err(), "the watch has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_watch_ends_soon_while_memory_is_scarce() {
+        let watches = Arc::<UnreadWatches>::default();
+        let chunks = stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from_static(b"{}\n")));
+        let mut response = Response::new(Body::from_stream(chunks));
+        let memory = RetainedMemory::new(0);
+        response.extensions_mut().insert(WatchResponse(memory.clone()));
+        let mut body = watches.observe(response).into_body();
+        let start = Instant::now();
+        let reads = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            body.frame().await.expect("a chunk").expect("no error");
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = watches.wait_for_unread() => {}
+            () = reads => {}
+        }
+        assert_eq!(start.elapsed().as_secs(), 6);
+        assert_eq!(memory.usage()[0].dropped, 1);
     }
 
     #[tokio::test(start_paused = true)]
