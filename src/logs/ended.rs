@@ -112,7 +112,7 @@ mod tests {
     fn memory_for(logs: u64) -> Arc<RetainedMemory> {
         let log = Log::new();
         write(&log);
-        // History has an eighth, and so have events.
+        // History has an eighth.
         RetainedMemory::new(log.memory_bytes() as u64 * logs * 8 / 7)
     }
 

@@ -110,6 +110,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn retained_memory_has_a_minimum() {
+        let parsed = |text: &str| parse_retained_memory(text).map_err(|error| error.to_string());
+        assert_eq!(parsed("64Mi"), Ok(64 << 20));
+        assert_eq!(parsed("1Mi"), Err("expected at least 8Mi".into()));
+        assert_eq!(parsed("much"), Err("expected a quantity of bytes, such as 64Mi".into()));
+    }
+
+    #[test]
     fn restart_period_accepts_1s_to_5m() {
         for (text, valid) in [("1s", true), ("5m", true), ("999ms", false), ("5m1s", false), ("soon", false)] {
             assert_eq!(parse_restart_period(text).is_ok(), valid, "{text}");
