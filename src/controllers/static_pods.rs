@@ -25,6 +25,7 @@ use crate::control::{
     Body, ControlPlane, DeleteOptions, FieldValidation, Key, Patch, PatchKind, Preconditions, Reason, Resource, Scope,
     Status, Subresource, Update,
 };
+use crate::model::hex;
 use crate::model::pods::{self, MIRROR_ANNOTATION};
 
 /// A directory whose manifests run on a node.
@@ -421,8 +422,7 @@ fn hash(pod: &Pod, node: &str) -> String {
     // A typed pod always encodes.
     digest.update(serde_json::to_vec(pod).unwrap_or_default());
     digest.update(node);
-    let whole = digest.finalize();
-    whole.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest.finalize().iter().take(16))
 }
 
 #[cfg(test)]

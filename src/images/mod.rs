@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::files::ImageFile;
+use crate::model::hex;
 pub use builtin::APPLETS;
 
 /// A program of an image.
@@ -341,7 +342,7 @@ impl Executable {
     }
 
     fn hex_digest(&self) -> String {
-        self.digest.iter().map(|b| format!("{b:02x}")).collect()
+        hex::encode(&self.digest)
     }
 }
 

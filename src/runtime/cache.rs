@@ -13,6 +13,8 @@ use std::time::SystemTime;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use crate::model::hex;
+
 type Tag = Hmac<Sha256>;
 
 const TAG_LEN: usize = 32;
@@ -92,7 +94,7 @@ impl CompileCache {
     }
 
     fn path(&self, program: &[u8; 32], engine: u64) -> PathBuf {
-        let name: String = program.iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let name = hex::encode(program.iter().take(16));
         self.directory.join(format!("{name}-{engine:016x}.cwasm"))
     }
 

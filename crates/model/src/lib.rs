@@ -15,6 +15,7 @@ pub mod go;
 pub mod go_json;
 pub mod go_scanner;
 mod header;
+pub mod hex;
 pub mod host_ports;
 mod kinds;
 mod manifest;
