@@ -131,7 +131,7 @@ impl Bench {
 /// Measures what it costs the start of a pod that the node's objects are durable.
 pub fn status_writes() -> Vec<Figure> {
     let directory = tempfile::tempdir().expect("a directory");
-    let limits = HistoryLimits { changes: 4096, memory: RetainedMemory::new(DEFAULT_RETAINED_MEMORY) };
+    let limits = HistoryLimits::within(RetainedMemory::new(DEFAULT_RETAINED_MEMORY));
     let path = directory.path().join("objects.redb");
     let store = ObjectStore::open(&path, limits, 1, &kinds::resource_of_names).expect("a store");
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");

@@ -214,7 +214,7 @@ fn open_ms(directory: &Path, objects: usize) -> f64 {
     // A copy, as it was when the node was killed.
     let copy = directory.join("copy.redb");
     std::fs::copy(directory.join("objects.redb"), &copy).expect("copied");
-    let limits = HistoryLimits { changes: 4096, memory: RetainedMemory::new(DEFAULT_RETAINED_MEMORY) };
+    let limits = HistoryLimits::within(RetainedMemory::new(DEFAULT_RETAINED_MEMORY));
     let start = Instant::now();
     let store = ObjectStore::open(&copy, limits, 1, &kinds::resource_of_names).expect("opened");
     let took = millis(start.elapsed());

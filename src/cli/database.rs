@@ -1,95 +1,55 @@
-//! The database of `serve`: opened, or set aside if it is damaged.
+//! The database in a state directory.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::backup;
 use super::exit::bad_input;
 use crate::budget::RetainedMemory;
-use crate::embedded::{first_revision, history_limits};
+use crate::control::Revision;
 use crate::registry::kinds;
-use crate::store::{ObjectStore, OpenError};
+use crate::store::{HistoryLimits, ObjectStore, OpenError};
 
-/// The name of the file in the state directory.
+/// The name of the file.
 pub const FILE_NAME: &str = "objects.redb";
 
-/// Opens the database in the state directory, or creates it. A damaged one is set aside if `recover` is set, and
-/// the node starts from the newest backup.
-pub fn open(state_directory: &Path, recover: bool, memory: &Arc<RetainedMemory>) -> anyhow::Result<Arc<ObjectStore>> {
-    let path = state_directory.join(FILE_NAME);
-    let now = Timestamp::now();
-    let limits = || history_limits(memory.clone());
-    let open = |first| ObjectStore::open(&path, limits(), first, &kinds::resource_of_names);
-    match open(1) {
-        Ok(store) => Ok(store),
-        Err(error @ OpenError::Damaged(_)) if recover => {
-            let aside = set_aside(&path, "damaged", now)?;
-            let start = match backup::recover(state_directory, &path, now)? {
-                Some(backup) => format!("with the objects of {}", backup.display()),
-                None => "empty, since there is no backup".into(),
-            };
-            stderrln!("{error}; it is kept as {}, and the node starts {start}", aside.display());
-            open(first_revision(now)).map_err(|error| refused(&path, &error))
-        }
-        Err(error) => Err(refused(&path, &error)),
-    }
+/// Returns the path of the file in a state directory.
+pub fn path(state_directory: &Path) -> PathBuf {
+    state_directory.join(FILE_NAME)
 }
 
-/// Renames a database, with `why` and the time in its new name. Returns its new path.
-pub fn set_aside(path: &Path, why: &str, now: Timestamp) -> anyhow::Result<PathBuf> {
+/// Opens the file, or creates it at the revision `first`.
+pub fn open(path: &Path, first: Revision, memory: Arc<RetainedMemory>) -> Result<Arc<ObjectStore>, OpenError> {
+    ObjectStore::open(path, HistoryLimits::within(memory), first, &kinds::resource_of_names)
+}
+
+/// Opens the file of a node that does not run, and calls `read`.
+///
+/// # Errors
+/// Fails if the file does not exist or cannot be read.
+pub fn read<T>(path: &Path, read: impl FnOnce(&ObjectStore) -> T) -> anyhow::Result<T> {
+    if !path.exists() {
+        return Err(bad_input(format!("{} does not exist: the node has never run", path.display())));
+    }
+    let store = open(path, 1, RetainedMemory::unlimited())
+        .map_err(|error| bad_input(format!("cannot open {}: {error}", path.display())))?;
+    let result = read(&store);
+    store.close();
+    Ok(result)
+}
+
+/// Gives the file a second name, with `why` and the time. It is then replaced or removed without being lost; until then
+/// it stays where it is, so that no failure in between makes a node start empty. Returns the name.
+pub fn keep_aside(path: &Path, why: &str, now: Timestamp) -> anyhow::Result<PathBuf> {
     let aside = path.with_added_extension(format!("{why}-{}", now.strftime("%Y%m%dT%H%M%SZ")));
-    fs::rename(path, &aside).map_err(|error| bad_input(format!("cannot rename {}: {error}", path.display())))?;
+    let kept = fs::hard_link(path, &aside).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Err(error),
+        // Not every file system has links.
+        _ => fs::copy(path, &aside).map(drop),
+    });
+    kept.map_err(|error| bad_input(format!("cannot keep {} as {}: {error}", path.display(), aside.display())))?;
     Ok(aside)
-}
-
-fn refused(path: &Path, error: &OpenError) -> anyhow::Error {
-    let way_out = match error {
-        OpenError::Damaged(_) => {
-            "use --recover to set it aside and start from the newest backup, or empty if there is none"
-        }
-        OpenError::NewerFormat(_) | OpenError::UnknownKind(_) => {
-            "use that version, or --state-dir to choose another directory"
-        }
-        OpenError::Unavailable(_) => "use --state-dir to choose another directory",
-    };
-    bad_input(format!("cannot open {}: {error}; {way_out}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn damaged_database_is_set_aside_when_asked() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join(FILE_NAME);
-        fs::write(&path, b"not a database, and longer than nothing").expect("written");
-        let error =
-            open(directory.path(), false, &RetainedMemory::unlimited()).map(|_| ()).expect_err("damaged").to_string();
-        assert!(error.starts_with(&format!("cannot open {}: the database is damaged: ", path.display())), "{error}");
-        assert!(
-            error
-                .ends_with("use --recover to set it aside and start from the newest backup, or empty if there is none"),
-            "{error}"
-        );
-        assert!(path.exists());
-        let store = open(directory.path(), true, &RetainedMemory::unlimited()).expect("a new one");
-        store.close();
-        let names = fs::read_dir(directory.path()).expect("readable").map(|entry| entry.expect("one").file_name());
-        assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("objects.redb.damaged-2")).count(), 1);
-    }
-
-    #[test]
-    fn unreadable_database_is_named() {
-        let directory = tempfile::tempdir().expect("a directory");
-        fs::create_dir(directory.path().join(FILE_NAME)).expect("created");
-        let error = open(directory.path(), true, &RetainedMemory::unlimited())
-            .map(|_| ())
-            .expect_err("a directory")
-            .to_string();
-        assert!(error.contains("objects.redb: ") && error.ends_with("choose another directory"), "{error}");
-    }
 }

@@ -35,6 +35,7 @@ mod manifests;
 mod port_forward;
 mod private_socket;
 mod ps;
+mod recovery;
 mod remote_command;
 mod report;
 mod resource_names;

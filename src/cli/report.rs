@@ -10,6 +10,11 @@ pub fn error_chain(error: &anyhow::Error) -> String {
     all.join(": ")
 }
 
+/// Returns a number of things: `1 object`, `2 objects`.
+pub fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Returns the last of the errors of a command that continues after errors. Prints the others.
 pub fn last_error(mut errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
     let last = errors.pop();

@@ -21,10 +21,10 @@ use tokio::task::JoinSet;
 
 use super::api_server::ApiServer;
 use super::args::ServeArgs;
-use super::database;
 use super::exit::{Outcome, bad_input};
 use super::limits;
 use super::manifests::{self, LoadOptions};
+use super::recovery;
 use super::report::error_chain;
 use super::signals::ServerSignals;
 use super::state_directory::StateDirectory;
@@ -71,7 +71,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<Outcome> {
     let state = StateDirectory::open(directories.state.as_deref())?;
     let (listener, address) = listen(args.api.listen).await?;
     let (addresses, dns_names) = certificate_names(address, &args.api.names);
-    let store = database::open(state.path(), args.storage.recover, &args.limits.retained_memory())?;
+    let store = recovery::open(state.path(), args.storage.recover, &args.limits.retained_memory())?;
     let credentials = Credentials::load_or_create(state.path(), &addresses, &dns_names).map_err(unusable_state)?;
     let credentials = Arc::new(credentials);
     let kubeconfig = credentials.write_kubeconfig(&server_url(address)).map_err(unusable_state)?;

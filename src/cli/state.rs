@@ -12,10 +12,11 @@ use super::client::{self, Client};
 use super::columns::Columns;
 use super::database;
 use super::exit::Outcome;
+use super::report::count;
 use super::state_directory::ExistingState;
 use super::terminal_text::print;
 use crate::budget::RetainedUsage;
-use crate::store::{Amount, StoreUsage};
+use crate::store::{Amount, ObjectStore, StoreUsage};
 
 /// The parts of a state directory: their names in it, and what people call them.
 const PARTS: [(&str, &str); 5] = [
@@ -57,7 +58,7 @@ fn inspect(args: &StateInspectArgs) -> anyhow::Result<Outcome> {
         Some(connection) => {
             client::run(async { Client::new(&connection)?.get_json("/debug/storage", client::JSON).await })?
         }
-        None => backup::usage_of_database(&state.path().join(database::FILE_NAME))?,
+        None => database::read(&database::path(state.path()), ObjectStore::usage)?,
     };
     let part = |(name, content)| Part { name, content, bytes: size(&state.path().join(name)) };
     let inspection = Inspection {
@@ -92,7 +93,12 @@ fn describe(inspection: &Inspection) -> String {
         ["Revision".into(), store.revision.to_string()],
         [
             "History".into(),
-            format!("{}, from revision {}", amount(store.history, "change"), store.oldest_watchable_revision),
+            format!(
+                "{}, {}, from revision {}",
+                count(store.history.count, "change"),
+                format_bytes(store.history.bytes as u64),
+                store.oldest_watchable_revision
+            ),
         ],
     ];
     let compaction = match (store.last_compaction, is_running) {
@@ -124,11 +130,6 @@ fn describe(inspection: &Inspection) -> String {
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.to_vec()).collect();
     Columns::default().align(&rows)
-}
-
-fn amount(amount: Amount, noun: &str) -> String {
-    let plural = if amount.count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}, {}", amount.count, format_bytes(amount.bytes as u64))
 }
 
 /// Returns bytes in the unit that people read: `1.5 MiB`.

@@ -23,8 +23,8 @@ use tokio::task::JoinSet;
 pub use apply::{ApplyError, PodSource};
 pub use capacity::{Capacity, CapacityError};
 pub use engine::{engine, max_containers};
+pub(crate) use node_builder::first_revision;
 pub use node_builder::{NodeBuilder, NodeStartError};
-pub(crate) use node_builder::{first_revision, history_limits};
 pub use wait::WaitError;
 
 use crate::control::{ControlPlane, Key, Reason, Status};

@@ -32,11 +32,6 @@ use crate::runtime::{Runtime, RuntimeError};
 use crate::store::{HistoryLimits, ObjectStore};
 use crate::volumes::HostPaths;
 
-/// Returns what the store keeps for watchers that fall behind, if the node may retain `memory`.
-pub fn history_limits(memory: Arc<RetainedMemory>) -> HistoryLimits {
-    HistoryLimits { changes: 4096, memory }
-}
-
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns the revision of a store that replaces others which are lost: above all of theirs, so that clients which resume a
@@ -334,7 +329,8 @@ impl NodeBuilder {
         };
         let clock = self.clock.unwrap_or_else(Clock::system).with_speed(self.speed);
         let images = self.images.unwrap_or_else(|| Arc::new(with_named_images(self.named_images)));
-        let default_store = || ObjectStore::in_memory(history_limits(RetainedMemory::new(DEFAULT_RETAINED_MEMORY)), 1);
+        let default_store =
+            || ObjectStore::in_memory(HistoryLimits::within(RetainedMemory::new(DEFAULT_RETAINED_MEMORY)), 1);
         let store = self.store.unwrap_or_else(default_store);
         let retained = store.retained_memory().clone();
         let registry = Registry::new(store, clock).with_token_check(self.token_check);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectStore, StoreState};
+use super::ObjectStore;
+use super::committer::Backlog;
 use crate::budget::RetainedUsage;
 use crate::control::Revision;
 
@@ -52,31 +53,23 @@ impl Amount {
 impl ObjectStore {
     /// Returns what the store holds.
     pub fn usage(&self) -> StoreUsage {
-        let (limit, retained) = (self.retained.limit(), self.retained.usage());
-        StoreUsage { retained_limit: limit, retained: retained.into(), ..self.shared.state.lock().usage() }
-    }
-}
-
-impl StoreState {
-    fn usage(&self) -> StoreUsage {
+        let state = self.shared.state.lock();
         let mut objects: BTreeMap<String, Amount> = BTreeMap::new();
-        for (key, object) in &self.objects {
-            // Objects are sorted by resource.
-            let name = key.resource.qualified_name();
-            objects.entry(name).or_default().add(object.json.len());
+        for (key, object) in &state.objects {
+            objects.entry(key.resource.qualified_name()).or_default().add(object.json.len());
         }
         let mut history = Amount::default();
-        self.history.after(0).for_each(|change| history.add(change.object.json.len()));
-        let backlog = self.backlog.as_ref();
+        state.history.after(0).for_each(|change| history.add(change.object.json.len()));
+        let backlog = state.backlog.as_ref();
         StoreUsage {
-            revision: self.revision,
-            oldest_watchable_revision: self.history.oldest(),
+            revision: state.revision,
+            oldest_watchable_revision: state.history.oldest(),
             objects,
             history,
-            retained_limit: 0,
-            retained: Vec::new(),
-            last_compaction: backlog.and_then(|backlog| backlog.last_compaction()),
-            failure: backlog.and_then(|backlog| backlog.failure()).map(|failure| failure.to_string()),
+            retained_limit: self.retained.limit(),
+            retained: self.retained.usage().into(),
+            last_compaction: backlog.and_then(Backlog::last_compaction),
+            failure: backlog.and_then(Backlog::failure).map(|failure| failure.to_string()),
         }
     }
 }

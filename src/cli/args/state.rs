@@ -12,9 +12,9 @@ use clap::{Subcommand, ValueEnum};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  wasmpod backup                                    Write to `backups` in the state directory
-  wasmpod backup node.backup                        Write to a file
-  wasmpod backup --kubeconfig edge7.yaml node.backup  Write the objects of a node on another machine
+  wasmpod backup                                   Write to `backups` in the state directory
+  wasmpod backup node.backup                       Write to a file
+  wasmpod backup node.backup --kubeconfig edge7    Write the objects of a node on another machine
 
 Exit codes:
   0    Success
@@ -22,7 +22,7 @@ Exit codes:
   2    Bad input")]
 pub struct BackupArgs {
     /// File to write, which must not exist [default: a dated file in `backups` of the state directory]
-    #[arg(value_name = "FILE", required = false)]
+    #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 
     /// State directory of the node, which may run or not [default: that of `wasmpod serve`]

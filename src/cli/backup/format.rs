@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::snapshot::Snapshot;
 use crate::control::{Key, Object, Resource, Revision};
+use crate::model::hex;
 use crate::registry::kinds;
 
 /// The version of the format that this program writes, and the newest that it reads.
@@ -98,7 +99,7 @@ fn write_to(file: impl Write, snapshot: &Snapshot, created: Timestamp) -> io::Re
         let object = serde_json::from_slice(json)?;
         output.write(&Line { group: resource.group(), resource: resource.plural(), is_secret, object })?;
     }
-    let sha256 = hex(&output.hash.clone().finalize());
+    let sha256 = hex::encode(&output.hash.clone().finalize());
     let footer = Footer { objects: snapshot.objects.len(), secrets, sha256 };
     output.write(&footer)?;
     output.file.flush()?;
@@ -118,10 +119,6 @@ impl<W: Write> HashedLines<W> {
         self.hash.update(&bytes);
         self.file.write_all(&bytes)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The content of a backup.
@@ -150,7 +147,7 @@ impl Backup {
         let footer: Footer = lines.pop().and_then(decode).ok_or(BackupError::Truncated)?;
         let mut hash = Sha256::new();
         lines.iter().for_each(|line| hash.update(line));
-        if hex(&hash.finalize()) != footer.sha256 {
+        if hex::encode(&hash.finalize()) != footer.sha256 {
             return Err(BackupError::Checksum);
         }
         let objects = lines.iter().enumerate().skip(1).map(|(index, line)| read_object(index + 1, line));

@@ -13,15 +13,14 @@ use jiff::Timestamp;
 use super::args::{BackupArgs, ConnectionArgs, RestoreArgs};
 use super::database;
 use super::exit::{Outcome, bad_input};
-use super::report::error_chain;
+use super::report::{count, error_chain};
 use super::state_directory::{ExistingState, StateDirectory};
 use crate::control::{Resource, Revision};
 use crate::embedded::first_revision;
-use crate::store;
+use crate::store::{self, ObjectStore};
 
-pub use format::Backup;
+use format::Backup;
 use snapshot::Snapshot;
-pub use snapshot::usage_of_database;
 
 /// The directory of backups in a state directory.
 pub const DIRECTORY: &str = "backups";
@@ -38,7 +37,7 @@ pub fn main(args: BackupArgs) -> anyhow::Result<Outcome> {
             let state = ExistingState::open(args.state_dir.as_deref())?;
             let snapshot = match state.connection() {
                 Some(connection) => Snapshot::of_node(&connection)?,
-                None => Snapshot::of_database(&state.path().join(database::FILE_NAME))?,
+                None => Snapshot::of_database(&database::path(state.path()))?,
             };
             (snapshot, Some(state.path().join(DIRECTORY)))
         }
@@ -53,7 +52,6 @@ pub fn main(args: BackupArgs) -> anyhow::Result<Outcome> {
     }
     let footer = format::write(&path, &snapshot, created)
         .map_err(|error| bad_input(format!("cannot write {}: {error}", path.display())))?;
-    let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let secrets = match footer.secrets {
         0 => String::new(),
         secrets => format!(", with {} in plain text", count(secrets, "Secret")),
@@ -81,7 +79,7 @@ fn default_file(directory: &Path, created: Timestamp) -> anyhow::Result<PathBuf>
 pub fn restore(args: &RestoreArgs) -> anyhow::Result<Outcome> {
     let backup = Backup::read(&args.file).map_err(|error| bad_input(format!("{}: {error}", args.file.display())))?;
     let state = StateDirectory::open(args.state_dir.as_deref())?;
-    let path = state.path().join(database::FILE_NAME);
+    let path = database::path(state.path());
     let now = Timestamp::now();
     let mut newest = 0;
     if path.exists() {
@@ -90,13 +88,13 @@ pub fn restore(args: &RestoreArgs) -> anyhow::Result<Outcome> {
             return Err(bad_input(message));
         }
         // A damaged one is replaced all the same.
-        newest = snapshot::revision_of_database(&path).unwrap_or(0);
-        let aside = database::set_aside(&path, "replaced", now)?;
+        newest = database::read(&path, ObjectStore::revision).unwrap_or(0);
+        let aside = database::keep_aside(&path, "replaced", now)?;
         stderrln!("the replaced database is kept as {}", aside.display());
     }
     let (objects, created, nodes) = (backup.objects.len(), backup.created, backup.names(&Resource::NODES));
     write_database(&path, backup, newest, now)?;
-    stderrln!("restored {objects} objects of {created} into {}", state.path().display());
+    stderrln!("restored {} of {created} into {}", count(objects, "object"), state.path().display());
     if let [node] = nodes.as_slice() {
         stderrln!("start the node with: wasmpod serve --state-dir {} --node-name {node}", state.path().display());
     }
@@ -105,13 +103,13 @@ pub fn restore(args: &RestoreArgs) -> anyhow::Result<Outcome> {
 
 /// Writes the database at `path` from a backup. Its revision is above `newest`, the newest one that is known.
 fn write_database(path: &Path, backup: Backup, newest: Revision, now: Timestamp) -> anyhow::Result<()> {
-    let revision = (backup.revision + MIN_REVISION_GAP).max(newest + 1).max(first_revision(now));
+    let revision = backup.revision.saturating_add(MIN_REVISION_GAP).max(newest + 1).max(first_revision(now));
     store::restore(path, backup.objects, revision).map_err(|error| bad_input(error_chain(&error.into())))
 }
 
 /// Writes the database at `path` from the newest backup in the state directory that can be read. Returns its path, or
 /// `None` if there is none.
-pub fn recover(state_directory: &Path, path: &Path, now: Timestamp) -> anyhow::Result<Option<PathBuf>> {
+pub fn restore_newest(state_directory: &Path, path: &Path, now: Timestamp) -> anyhow::Result<Option<PathBuf>> {
     let directory = state_directory.join(DIRECTORY);
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,

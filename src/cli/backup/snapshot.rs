@@ -1,21 +1,17 @@
 //! All objects of a node at one revision: of a running node through its API, else from its database.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::budget::RetainedMemory;
 use crate::cli::args::ConnectionArgs;
 use crate::cli::client::{self, Client};
-use crate::cli::exit::bad_input;
+use crate::cli::database;
 use crate::control::{Resource, Revision, Scope};
-use crate::embedded::history_limits;
-use crate::registry::kinds::{self, KINDS};
-use crate::store::{ObjectStore, OpenError, StoreUsage};
+use crate::registry::kinds::KINDS;
 
 /// Objects that a list returns at once.
 const PAGE: usize = 500;
@@ -48,42 +44,14 @@ impl Snapshot {
 
     /// Reads the objects of a node that does not run.
     pub fn of_database(path: &Path) -> anyhow::Result<Snapshot> {
-        let store = open_existing(path)?;
-        let lists = stored_resources().flat_map(|resource| {
-            let (objects, _) = store.list(&Scope::all(resource.clone()));
-            objects.into_iter().map(move |object| (resource.clone(), object.json.clone()))
-        });
-        let snapshot = Snapshot { objects: lists.collect(), revision: store.revision() };
-        store.close();
-        Ok(snapshot)
+        database::read(path, |store| {
+            let lists = stored_resources().flat_map(|resource| {
+                let (objects, _) = store.list(&Scope::all(resource.clone()));
+                objects.into_iter().map(move |object| (resource.clone(), object.json.clone()))
+            });
+            Snapshot { objects: lists.collect(), revision: store.revision() }
+        })
     }
-}
-
-/// Returns the newest revision that a database may have answered.
-pub fn revision_of_database(path: &Path) -> Result<Revision, OpenError> {
-    let store = open(path)?;
-    let revision = store.revision();
-    store.close();
-    Ok(revision)
-}
-
-/// Returns what a database holds.
-pub fn usage_of_database(path: &Path) -> anyhow::Result<StoreUsage> {
-    let store = open_existing(path)?;
-    let usage = store.usage();
-    store.close();
-    Ok(usage)
-}
-
-fn open_existing(path: &Path) -> anyhow::Result<Arc<ObjectStore>> {
-    if !path.exists() {
-        return Err(bad_input(format!("{} does not exist: the node has never run", path.display())));
-    }
-    open(path).map_err(|error| bad_input(format!("cannot open {}: {error}", path.display())))
-}
-
-fn open(path: &Path) -> Result<Arc<ObjectStore>, OpenError> {
-    ObjectStore::open(path, history_limits(RetainedMemory::unlimited()), 1, &kinds::resource_of_names)
 }
 
 fn stored_resources() -> impl Iterator<Item = Resource> {

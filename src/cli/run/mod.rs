@@ -37,10 +37,10 @@ use super::terminal_text::print;
 use crate::clock::Clock;
 use crate::control::{ControlPlane, DeleteOptions, Reason};
 use crate::controllers::static_pods::ensure_namespace;
-use crate::embedded::{self, Node, first_revision, history_limits};
+use crate::embedded::{self, Node, first_revision};
 use crate::images::Images;
 use crate::model::{emit, outcome, pods};
-use crate::store::ObjectStore;
+use crate::store::{HistoryLimits, ObjectStore};
 use changes::{Change, Changes};
 use desired::RunPods;
 use junit::Junit;
@@ -127,9 +127,10 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     }
     announced.extend(warnings);
     let clock = Clock::system().with_speed(args.speed);
-    let store = ObjectStore::in_memory(history_limits(args.limits.retained_memory()), first_revision(Timestamp::now()));
+    let store =
+        ObjectStore::in_memory(HistoryLimits::within(args.limits.retained_memory()), first_revision(Timestamp::now()));
     let mut builder = Node::builder()
-        .store(store)
+        .store(store.clone())
         .name(private_api::NODE_NAME)
         .images(images.clone())
         .engine(engine.clone())
@@ -146,7 +147,7 @@ async fn run_on_node(args: RunArgs, junit: &mut Option<Junit>) -> anyhow::Result
     };
     // Clients may create further pods.
     ensure_namespace(&*control, "default").await?;
-    let private_server = private_api::start(&node, clock);
+    let private_server = private_api::start(&node, clock, store);
     let mut run = Run {
         output: RunOutput::new(args.output.is_some(), clock),
         watcher: PodWatcher::start(&control, handle.clone()).await?,

@@ -11,19 +11,20 @@ use crate::apiserver::{Api, router};
 use crate::cli::api_server::ApiServer;
 use crate::clock::Clock;
 use crate::embedded::Node;
+use crate::store::ObjectStore;
 
 /// The name of the node.
 pub const NODE_NAME: &str = "wasmpod";
 
 /// Serves the API of `node`, which is called [`NODE_NAME`]. Returns `None` if there is no place for the socket.
-pub fn start(node: &Node, clock: Clock) -> Option<ApiServer> {
+pub fn start(node: &Node, clock: Clock, store: Arc<ObjectStore>) -> Option<ApiServer> {
     let api = Api {
         control: node.control().clone(),
         nodes: HashMap::from([(NODE_NAME.to_string(), node.handle().clone())]),
         clock,
         live: vec![HealthCheck::ping()],
         ready: vec![HealthCheck::ping()],
-        store: None,
+        store: Some(store),
     };
     // Without credentials, nothing but the private socket is served.
     let authorizer = Authorizer { credentials: None, names: Vec::new() };
