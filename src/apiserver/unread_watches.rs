@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -41,9 +41,9 @@ pub struct UnreadWatches {
     /// Protects the watches.
     watches: Mutex<WatchTable>,
     /// Signals that a watch has started, or that the memory for watches is scarce.
-    started: Notify,
-    /// The account of the node.
-    memory: Mutex<Option<Arc<RetainedMemory>>>,
+    changed: Notify,
+    /// The account of the node; set with the first watch.
+    memory: OnceLock<Arc<RetainedMemory>>,
 }
 
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl UnreadWatches {
     pub fn observe(self: &Arc<UnreadWatches>, response: Response) -> Response {
         let Some(WatchResponse(memory)) = response.extensions().get() else { return response };
         let charge = memory.charge(RetainedKind::WatchBuffers);
-        *self.memory.lock() = Some(memory.clone());
+        self.memory.get_or_init(|| memory.clone());
         let id = {
             let mut watches = self.watches.lock();
             watches.next_id += 1;
@@ -66,12 +66,12 @@ impl UnreadWatches {
             watches.unread_since.insert(id, None);
             id
         };
-        self.started.notify_one();
+        self.changed.notify_one();
         let watches = self.clone();
         response.map(|body| Body::new(ObservedBody { body, watches, id, charge }))
     }
 
-    /// Returns once a watch has not been read for [`MAX_UNREAD`].
+    /// Returns once a watch has not been read for too long.
     pub async fn wait_for_unread(&self) {
         loop {
             let (is_watching, oldest) = {
@@ -79,22 +79,19 @@ impl UnreadWatches {
                 (!watches.unread_since.is_empty(), watches.unread_since.values().flatten().min().copied())
             };
             match oldest {
-                Some(oldest) if oldest.elapsed() >= self.max_unread() => {
-                    if let Some(memory) = &*self.memory.lock() {
-                        memory.count_dropped(RetainedKind::WatchBuffers, u64::from(oldest.elapsed() < MAX_UNREAD));
-                    }
-                    return;
-                }
+                Some(oldest) if oldest.elapsed() >= MAX_UNREAD => return,
+                Some(oldest) if oldest.elapsed() >= MAX_UNREAD_WHEN_SCARCE && self.drop_if_scarce() => return,
                 Some(_) => tokio::time::sleep(CHECK_INTERVAL).await,
-                None if is_watching => drop(tokio::time::timeout(MAX_UNREAD, self.started.notified()).await),
-                None => self.started.notified().await,
+                None if is_watching => drop(tokio::time::timeout(MAX_UNREAD, self.changed.notified()).await),
+                None => self.changed.notified().await,
             }
         }
     }
 
-    fn max_unread(&self) -> Duration {
-        let is_scarce = self.memory.lock().as_ref().is_some_and(|memory| memory.excess(RetainedKind::WatchBuffers) > 0);
-        if is_scarce { MAX_UNREAD_WHEN_SCARCE } else { MAX_UNREAD }
+    /// Counts a watch as dropped if the memory for watches is scarce. Returns whether it is.
+    fn drop_if_scarce(&self) -> bool {
+        let scarce = self.memory.get().filter(|memory| memory.excess(RetainedKind::WatchBuffers) > 0);
+        scarce.inspect(|memory| memory.count_dropped(RetainedKind::WatchBuffers, 1)).is_some()
     }
 
     fn set_unread_since(&self, id: u64, since: Option<Instant>) {
@@ -124,7 +121,7 @@ impl http_body::Body for ObservedBody {
         self.charge.resize(bytes as u64);
         self.watches.set_unread_since(self.id, polled.is_ready().then(Instant::now));
         if bytes > 0 && self.charge.excess() > 0 {
-            self.watches.started.notify_one();
+            self.watches.changed.notify_one();
         }
         polled
     }
