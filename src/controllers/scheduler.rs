@@ -191,9 +191,11 @@ impl Scheduler {
             return;
         }
         let wanted = host_ports(&pod);
-        let mut message = self.claims_message(&pod).await;
-        message = message.or_else(|| state.obstacles.message(&pod).map(Cow::Borrowed));
-        if let Some(message) = message {
+        let obstacle = match self.claims_message(&pod).await {
+            None => state.obstacles.message(&pod).map(Cow::Borrowed),
+            message => message,
+        };
+        if let Some(message) = obstacle {
             state.waiting.insert(object.key.clone(), object.clone());
             self.report_unschedulable(&object, &pod, &message).await;
         } else if state.ports.has_conflict(&wanted) {
@@ -243,7 +245,10 @@ impl Scheduler {
         let conditions = status.conditions.get_or_insert_default();
         match conditions.iter_mut().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False") {
             Some(condition) if condition.message.as_deref() == Some(message) => return,
-            Some(condition) => condition.message = Some(message.into()),
+            Some(condition) => {
+                condition.message = Some(message.into());
+                condition.observed_generation = pod.metadata.generation;
+            }
             None => conditions.push(PodCondition {
                 type_: "PodScheduled".into(),
                 status: "False".into(),

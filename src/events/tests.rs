@@ -4,6 +4,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::Event;
 use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::control::{
@@ -92,13 +93,17 @@ fn pod() -> Pod {
     serde_yaml::from_str("{metadata: {name: p, namespace: default, uid: u}}").expect("a pod")
 }
 
-#[tokio::test(start_paused = true)]
-async fn repeated_events_are_counted_and_old_ones_removed() {
+/// Starts a writer; it ends with its recorders.
+fn start(source: EventSource) -> (Arc<EventStore>, Recorder, JoinHandle<()>) {
     let control = Arc::new(EventStore::default());
     let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
-    let source = EventSource { component: "kubelet", host: "n".into() };
     let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
-    let task = tokio::spawn(writer.run());
+    (control, recorder, tokio::spawn(writer.run()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeated_events_are_counted_and_old_ones_removed() {
+    let (control, recorder, task) = start(EventSource { component: "kubelet", host: "n".into() });
     let record = |reason: &str| recorder.record(&pod(), None, EventType::Warning, reason, "why".into());
     record("BackOff");
     record("Killing");
@@ -114,11 +119,7 @@ async fn repeated_events_are_counted_and_old_ones_removed() {
 
 #[tokio::test(start_paused = true)]
 async fn repeated_event_that_a_client_deleted_is_created_anew() {
-    let control = Arc::new(EventStore::default());
-    let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
-    let source = EventSource { component: "default-scheduler", host: "".into() };
-    let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
-    let task = tokio::spawn(writer.run());
+    let (control, recorder, task) = start(EventSource { component: "default-scheduler", host: "".into() });
     let record = || recorder.record(&pod(), None, EventType::Warning, "FailedScheduling", "x".repeat(2000));
     for expected in ["FailedScheduling x0", "FailedScheduling x2"] {
         record();
@@ -134,11 +135,7 @@ async fn repeated_event_that_a_client_deleted_is_created_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn number_of_events_is_bounded() {
-    let control = Arc::new(EventStore::default());
-    let clock = Clock::starting_at(jiff::Timestamp::UNIX_EPOCH);
-    let source = EventSource { component: "kubelet", host: "n".into() };
-    let (recorder, writer) = recorder(control.clone(), clock, source, &RetainedMemory::unlimited());
-    let task = tokio::spawn(writer.run());
+    let (control, recorder, task) = start(EventSource { component: "kubelet", host: "n".into() });
     for i in 0..MAX_EVENTS + 50 {
         recorder.record(&pod(), None, EventType::Normal, "Started", i.to_string());
         if i % 1000 == 0 {
