@@ -344,13 +344,9 @@ impl Agent {
     async fn evict_under_pressure(&mut self) {
         let thresholds = self.node.config.eviction;
         let memory = thresholds.memory_shortage(self.memory_supply());
-        let file_system = FileSystem::of(&self.node.config.directory);
-        let disk = file_system.and_then(|file_system| thresholds.disk_shortage(file_system));
-        let now = self.node.clock.now().mono;
-        let changes =
-            [self.pressures.memory.observe(memory.is_some(), now), self.pressures.disk.observe(disk.is_some(), now)];
-        if changes.contains(&true) {
-            registration::report_pressures(&self.node, &self.pressures, changes).await;
+        let disk = thresholds.disk_shortage(|| FileSystem::of(&self.node.config.directory));
+        if self.pressures.observe(memory.is_some(), disk.is_some(), self.node.clock.now().mono) {
+            registration::report_pressures(&self.node, &self.pressures).await;
         }
         if let Some(shortage) = memory {
             self.evict(&self.node.pod_usages.memory_candidates(), &shortage);

@@ -22,6 +22,7 @@ mod housekeeping;
 mod lease;
 mod limits;
 mod logs;
+mod pod_directories;
 mod ports;
 mod registration;
 mod running_pods;
@@ -39,7 +40,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use tokio_util::task::TaskTracker;
 
-use self::eviction::PodDirectories;
+use self::pod_directories::PodDirectories;
 use crate::budget::{Account, RetainedMemory};
 use crate::clock::Clock;
 use crate::control::ControlPlane;
@@ -122,12 +123,8 @@ struct NodeContext {
 impl NodeContext {
     /// Returns where a pod stores files.
     fn pod_directories(&self, pod: &Pod) -> PodDirectories {
-        PodDirectories { pod: sandbox::pod_dir(self, pod), logs: self.log_dir(pod) }
-    }
-
-    /// Returns the directory of a pod's log files, if logs are written to files.
-    fn log_dir(&self, pod: &Pod) -> Option<PathBuf> {
-        let spool = self.config.spool.as_ref()?;
-        Some(spool.pod_directory(pods::namespace(pod), pods::name(pod), pods::node_uid(pod)))
+        let of_logs =
+            |spool: &Arc<Spool>| spool.pod_directory(pods::namespace(pod), pods::name(pod), pods::node_uid(pod));
+        PodDirectories { pod: sandbox::pod_dir(self, pod), logs: self.config.spool.as_ref().map(of_logs) }
     }
 }

@@ -79,24 +79,40 @@ pub(super) async fn register(context: &NodeContext) -> Result<(), Status> {
     nodes.replace(Node { status, ..Node::clone(&node) }, Subresource::Status).await.map(drop)
 }
 
-/// Sets the node's conditions for its pressures, and records an event about each that has `changed`: memory, disk.
-pub(super) async fn report_pressures(context: &NodeContext, pressures: &Pressures, changed: [bool; 2]) {
-    let memory = if pressures.memory.is_active() { "NodeHasInsufficientMemory" } else { "NodeHasSufficientMemory" };
-    let disk = if pressures.disk.is_active() { "NodeHasDiskPressure" } else { "NodeHasNoDiskPressure" };
-    let reasons = [memory, disk];
-    for (reason, _) in reasons.into_iter().zip(changed).filter(|(_, has_changed)| *has_changed) {
-        record_status(context, reason);
-    }
+/// Sets the node's conditions for its pressures, and records an event about each that changes.
+pub(super) async fn report_pressures(context: &NodeContext, pressures: &Pressures) {
     let now = context.clock.now().wall;
     let reported = async {
         let nodes = context.control.api::<Node>("");
         let mut node = Node::clone(&*nodes.get(&context.config.name).await?);
         let status = node.status.get_or_insert_default();
-        status.conditions = Some(conditions(status.conditions.as_deref().unwrap_or_default(), pressures, now));
+        let before = status.conditions.take().unwrap_or_default();
+        let after = conditions(&before, pressures, now);
+        for condition in after.iter().filter(|condition| has_changed(condition, &before)) {
+            if let Some(reason) = pressure_event(&condition.type_, condition.status == "True") {
+                record_status(context, reason);
+            }
+        }
+        status.conditions = Some(after);
         nodes.replace(node, Subresource::Status).await
     };
     if let Err(error) = reported.await {
         tracing::warn!(%error, "cannot report the node's conditions");
+    }
+}
+
+fn has_changed(condition: &NodeCondition, before: &[NodeCondition]) -> bool {
+    before.iter().any(|old| old.type_ == condition.type_ && old.status != condition.status)
+}
+
+/// Returns the reason of the event about a pressure that begins or ends.
+fn pressure_event(condition: &str, begins: bool) -> Option<&'static str> {
+    match (condition, begins) {
+        ("MemoryPressure", true) => Some("NodeHasInsufficientMemory"),
+        ("MemoryPressure", false) => Some("NodeHasSufficientMemory"),
+        ("DiskPressure", true) => Some("NodeHasDiskPressure"),
+        ("DiskPressure", false) => Some("NodeHasNoDiskPressure"),
+        _ => None,
     }
 }
 

@@ -8,7 +8,6 @@ mod thresholds;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +15,9 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use parking_lot::Mutex;
 
 use super::admission::ResourceAmounts;
-use super::sandbox::CONTAINERS_DIR;
+use super::pod_directories::PodDirectories;
 use crate::budget::Account;
-use crate::files::disk_usage;
 use crate::model::{pods, quantity};
-use crate::volumes::VOLUMES_DIR;
 
 pub use self::thresholds::{EvictionThresholds, Threshold, ThresholdError};
 
@@ -100,14 +97,6 @@ impl PodUsages {
     }
 }
 
-/// Where a pod stores files.
-#[derive(Debug)]
-pub(super) struct PodDirectories {
-    pub(super) pod: PathBuf,
-    /// `None` if its logs are in memory only.
-    pub(super) logs: Option<PathBuf>,
-}
-
 /// A running pod that may be evicted because of what it stores.
 #[derive(Debug)]
 pub(super) struct EvictablePod {
@@ -119,14 +108,10 @@ pub(super) struct EvictablePod {
 impl EvictablePod {
     /// Measures what the pod stores: its volumes, the roots of its containers and their logs. Blocks the thread.
     pub(super) fn measure(&self) -> EvictionCandidate {
-        let PodDirectories { pod: directory, logs } = &self.directories;
-        let used = |container: &str| {
-            let logs = logs.as_ref().map_or(0, |logs| disk_usage(&logs.join(container)));
-            disk_usage(&directory.join(CONTAINERS_DIR).join(container)) + logs
-        };
         let names = pods::container_names(&self.pod);
-        let containers: BTreeMap<&str, u64> = names.map(|name| (name, used(name))).collect();
-        let volumes = disk_usage(&directory.join(VOLUMES_DIR));
+        let containers: BTreeMap<&str, u64> =
+            names.map(|name| (name, self.directories.container_usage(name))).collect();
+        let volumes = self.directories.volumes_usage();
         let requested = ResourceAmounts::requested_by(&self.pod).ephemeral_storage;
         EvictionCandidate {
             used: containers.values().sum::<u64>() + volumes,
@@ -196,11 +181,16 @@ pub(super) fn select_victim(candidates: &[EvictionCandidate], shortage: &Shortag
         ScarceResource::Inodes => amount.to_string(),
         ScarceResource::Memory | ScarceResource::EphemeralStorage => format_binary(amount),
     };
+    // Of inodes, nobody counts what containers use.
+    let over_request = match resource {
+        ScarceResource::Inodes => String::new(),
+        ScarceResource::Memory | ScarceResource::EphemeralStorage => victim.over_request.concat(),
+    };
     let message = format!(
         "The node was low on resource: {resource}. Threshold quantity: {}, available: {}. {}",
         amount(*threshold),
         amount(*available),
-        victim.over_request.concat(),
+        over_request,
     );
     Some((victim.uid.clone(), PodEviction { message, grace: EVICTION_GRACE, disrupts: true }))
 }
@@ -245,11 +235,7 @@ mod tests {
         assert_eq!(eviction.message, words);
         let inodes = Shortage { resource: ScarceResource::Inodes, threshold: 50, available: 49 };
         let (_, eviction) = select_victim(&all, &inodes).expect("a victim");
-        assert!(
-            eviction
-                .message
-                .starts_with("The node was low on resource: inodes. Threshold quantity: 50, available: 49.")
-        );
+        assert_eq!(eviction.message, "The node was low on resource: inodes. Threshold quantity: 50, available: 49. ");
     }
 
     #[test]

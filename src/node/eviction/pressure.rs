@@ -45,6 +45,12 @@ pub struct Pressures {
 }
 
 impl Pressures {
+    /// Records whether memory and disk are scarce now. Returns whether a reported condition changes.
+    pub fn observe(&mut self, is_memory_scarce: bool, is_disk_scarce: bool, now: MonoTime) -> bool {
+        let memory_changes = self.memory.observe(is_memory_scarce, now);
+        self.disk.observe(is_disk_scarce, now) || memory_changes
+    }
+
     /// Rejects pods under pressure by kubelet's rules (K14): under memory pressure alone the best-effort ones, which would
     /// be evicted first, otherwise all but the critical ones.
     pub fn admit(&self, pod: &Pod) -> Result<(), Rejection> {

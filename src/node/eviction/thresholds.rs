@@ -1,6 +1,7 @@
 //! The amounts of memory and disk below which a node evicts pods (kubelet's `--eviction-hard`).
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -125,7 +126,7 @@ pub struct Supply {
 
 impl FileSystem {
     /// Returns what the file system of `directory` has left; `None` if it cannot be asked.
-    pub fn of(directory: &std::path::Path) -> Option<FileSystem> {
+    pub fn of(directory: &Path) -> Option<FileSystem> {
         let stats = rustix::fs::statvfs(directory).ok()?;
         let bytes = Supply { available: stats.f_bavail * stats.f_frsize, capacity: stats.f_blocks * stats.f_frsize };
         Some(FileSystem { bytes, inodes: Supply { available: stats.f_favail, capacity: stats.f_files } })
@@ -164,9 +165,11 @@ impl EvictionThresholds {
         shortage(ScarceResource::Memory, self.memory, supply)
     }
 
-    /// Returns what the file system lacks. File systems without a table of inodes report none.
-    pub fn disk_shortage(&self, file_system: FileSystem) -> Option<Shortage> {
-        let FileSystem { bytes, inodes } = file_system;
+    /// Returns what the file system lacks, which is asked only if there is a threshold. File systems without a table of
+    /// inodes report none.
+    pub fn disk_shortage(&self, file_system: impl FnOnce() -> Option<FileSystem>) -> Option<Shortage> {
+        self.disk.or(self.inodes)?;
+        let FileSystem { bytes, inodes } = file_system()?;
         let inodes = (inodes.capacity > 0).then_some(inodes);
         let inodes = || shortage(ScarceResource::Inodes, self.inodes, inodes?);
         shortage(ScarceResource::EphemeralStorage, self.disk, bytes).or_else(inodes)
@@ -226,7 +229,7 @@ mod tests {
             "a small node keeps a tenth"
         );
         let disk = |bytes, inodes| {
-            let found = node.disk_shortage(FileSystem { bytes, inodes });
+            let found = node.disk_shortage(|| Some(FileSystem { bytes, inodes }));
             found.map(|shortage| (shortage.resource, shortage.threshold))
         };
         let (plenty, none) = (supply(900, 1000), supply(0, 0));
@@ -235,6 +238,6 @@ mod tests {
         assert_eq!(disk(supply(9, 100), plenty), Some((ScarceResource::EphemeralStorage, 10)));
         assert_eq!(disk(supply(10, 100), supply(49, 1000)), Some((ScarceResource::Inodes, 50)));
         assert_eq!(disk(supply(10, 100), none), None, "a file system without a table of inodes");
-        assert_eq!(EvictionThresholds::MEMORY_ONLY.disk_shortage(FileSystem { bytes: none, inodes: none }), None);
+        assert_eq!(EvictionThresholds::MEMORY_ONLY.disk_shortage(|| unreachable!("it is not asked")), None);
     }
 }

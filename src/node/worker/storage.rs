@@ -3,7 +3,6 @@
 //! Only pods with such limits are measured, at kubelet's interval, on a blocking thread.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +10,10 @@ use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::super::eviction::{EVICTION_GRACE, PodEviction};
-use super::super::sandbox::CONTAINERS_DIR;
+use super::super::pod_directories::PodDirectories;
 use super::{Worker, WorkerMessage};
-use crate::files::disk_usage;
 use crate::model::{pods, quantity};
 use crate::registry::pod::totals;
-use crate::volumes::VOLUMES_DIR;
 
 /// The period of measurements.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
@@ -96,19 +93,18 @@ impl StorageLimits {
     }
 }
 
-/// Measures what the pod in `dir` stores, its log files included. Blocks the thread.
-fn measure(dir: &Path, log_dir: Option<&Path>, limits: &StorageLimits, spec: &PodSpec) -> StorageUsage {
+/// Measures what a pod stores, its log files included. Blocks the thread.
+fn measure(directories: &PodDirectories, limits: &StorageLimits, spec: &PodSpec) -> StorageUsage {
     let mut usage = StorageUsage::default();
     for volume in spec.volumes.iter().flatten() {
         let is_limited = limits.volumes.contains_key(&volume.name) || limits.total.is_some();
         if is_limited && volume.host_path.is_none() {
-            usage.volumes.insert(volume.name.clone(), disk_usage(&dir.join(VOLUMES_DIR).join(&volume.name)));
+            usage.volumes.insert(volume.name.clone(), directories.volume_usage(&volume.name));
         }
     }
     let names = pods::init_containers(spec).iter().chain(&spec.containers).map(|container| &container.name);
     for name in names.filter(|name| limits.total.is_some() || limits.containers.contains_key(*name)) {
-        let logs = log_dir.map_or(0, |logs| disk_usage(&logs.join(name)));
-        usage.containers.insert(name.clone(), disk_usage(&dir.join(CONTAINERS_DIR).join(name)) + logs);
+        usage.containers.insert(name.clone(), directories.container_usage(name));
     }
     usage
 }
@@ -118,15 +114,17 @@ impl Worker {
     pub(super) fn schedule_storage_measurement(&mut self) {
         let pod = &self.stored.pod;
         let Some(limits) = pod.spec.as_ref().and_then(StorageLimits::from_spec) else { return };
-        let Some(sandbox) = &self.live.sandbox else { return };
-        let (dir, log_dir) = (sandbox.dir.clone(), self.node.log_dir(pod));
+        if self.live.sandbox.is_none() {
+            return;
+        }
+        let directories = self.node.pod_directories(pod);
         let (pod, clock) = (Arc::clone(pod), self.node.clock);
         self.live.pending.push(Box::pin(async move {
             clock.sleep(MEASURE_INTERVAL).await;
             let measured = tokio::task::spawn_blocking(move || {
                 let empty = PodSpec::default();
                 let spec = pod.spec.as_ref().unwrap_or(&empty);
-                limits.exceeded(&measure(&dir, log_dir.as_deref(), &limits, spec))
+                limits.exceeded(&measure(&directories, &limits, spec))
             });
             WorkerMessage::StorageMeasured(measured.await.unwrap_or_default())
         }));
@@ -145,6 +143,8 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -160,9 +160,11 @@ mod tests {
         let spec = "{containers: [{name: src, resources: {limits: {ephemeral-storage: 1Mi}}}]}";
         let spec: PodSpec = serde_yaml::from_str(spec).expect("a spec");
         let limits = StorageLimits::from_spec(&spec).expect("limits");
-        let (pod, logs) = (dir.path().join("pod"), dir.path().join("logs"));
-        let bytes = |logs: Option<&Path>| measure(&pod, logs, &limits, &spec).containers["src"];
-        assert_eq!((bytes(None), bytes(Some(&logs))), (8192, 16_384));
+        let bytes = |logs: Option<PathBuf>| {
+            let directories = PodDirectories { pod: dir.path().join("pod"), logs };
+            measure(&directories, &limits, &spec).containers["src"]
+        };
+        assert_eq!((bytes(None), bytes(Some(dir.path().join("logs")))), (8192, 16_384));
     }
 
     #[test]
