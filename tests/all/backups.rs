@@ -83,9 +83,10 @@ fn damaged_node_recovers_from_its_newest_backup() {
     let node = serve_node();
     fill(&node);
     on_state(&node.directory, "backup").output().expect_code(0);
+    node.kubectl_stdout("create configmap later");
     let before = objects(&node);
     let directory = node.kill();
-    // Of a node that does not run, and after a change that only the first backup lacks.
+    // Of a node that does not run.
     let again = on_state(&directory, "backup STATE/backups/later.backup").output().expect_code(0);
     assert!(again.stderr.starts_with("wrote "), "{}", again.stderr);
     fs::write(directory.state().join("backups/notes"), "not a backup").expect("written");
